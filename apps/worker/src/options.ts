@@ -1,0 +1,17 @@
+/** What `npm run worker` can be told. */
+import { hostname } from 'node:os';
+import { choice, switchOption, textOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
+import { backendNames } from '@lockstep/tensor';
+
+export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
+export const summary =
+  'Joins a coordinator and computes gradients for it; comes back by itself when the connection breaks.';
+
+export const workerOptions = {
+  url: webSocketUrl('address of the coordinator, as it prints it'),
+  name: withFallback(textOption('NAME', 'what the coordinator calls this worker'), hostname().slice(0, 80)),
+  backend: withFallback(choice(['auto', ...backendNames], 'what computes'), 'auto'),
+  threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),
+  token: textOption('TOKEN', 'secret of the join address, if the address does not hold it'),
+  help: switchOption('show this text'),
+};

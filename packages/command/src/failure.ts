@@ -1,0 +1,38 @@
+/** Failures that a person caused or can mend: one sentence and an exit code, never a stack trace. */
+
+/** 2: what was asked for cannot be done. 1: a run that had begun failed. 130: interrupted. */
+export type ExitCode = 1 | 2 | 130;
+
+export class CommandFailure extends Error {
+  readonly exitCode: ExitCode;
+
+  constructor(sentence: string, exitCode: ExitCode) {
+    super(sentence);
+    this.name = 'CommandFailure';
+    this.exitCode = exitCode;
+  }
+}
+
+/** An unknown or impossible value on the command line. */
+export function usageFailure(sentence: string): CommandFailure {
+  return new CommandFailure(sentence, 2);
+}
+
+/**
+ * Runs a program's main function and sets the exit code it ends with. A failure is one sentence on standard error;
+ * anything else that is thrown is a defect of ours, and keeps its stack.
+ */
+export async function runMain(program: string, main: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    if (error instanceof CommandFailure) {
+      process.stderr.write(`${program}: ${error.message}\n`);
+      process.exitCode = error.exitCode;
+    } else {
+      process.stderr.write(`${program}: this is a defect of Lockstep, please report it:\n`);
+      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+      process.exitCode = 1;
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/** The command line, the same for every app: options as a table, bad input as one sentence. */
+export { CommandFailure, type ExitCode, runMain, usageFailure } from './failure.ts';
+export { helpText } from './help.ts';
+export {
+  choice,
+  Expected,
+  type Option,
+  type Options,
+  positiveNumber,
+  switchOption,
+  textOption,
+  type ValuesOf,
+  webSocketUrl,
+  wholeNumber,
+  withFallback,
+} from './option.ts';
+export { parseOptions } from './parse.ts';

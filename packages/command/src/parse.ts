@@ -1,0 +1,52 @@
+/** Reads a command line by a table of options; whatever does not fit is one sentence. */
+import { parseArgs } from 'node:util';
+import leven from 'leven';
+import { usageFailure } from './failure.ts';
+import { Expected, type Options, type ValuesOf } from './option.ts';
+
+/** @throws CommandFailure with exit code 2, naming the option, what was expected and what came. */
+export function parseOptions<Table extends Options>(table: Table, args: readonly string[]): ValuesOf<Table> {
+  const options = Object.fromEntries(
+    Object.entries(table).map(([name, { placeholder }]) => [
+      name,
+      { type: placeholder === undefined ? ('boolean' as const) : ('string' as const) },
+    ]),
+  );
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const values: Record<string, unknown> = {};
+  for (const token of tokens) {
+    if (token.kind === 'positional') throw usageFailure(`${token.value}: expected an option that begins with --`);
+    if (token.kind !== 'option') continue;
+    const { name, rawName } = token;
+    // parseArgs would take the next option for the missing value of this one.
+    const value = token.inlineValue || !token.value?.startsWith('--') ? token.value : undefined;
+    const option = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (!option || !rawName.startsWith('--')) throw usageFailure(unknown(rawName, Object.keys(table)));
+    if (name in values) throw usageFailure(`${rawName}: given twice, expected once`);
+    values[name] = readValue(option, rawName, value);
+  }
+  for (const [name, { fallback }] of Object.entries(table)) values[name] ??= fallback;
+  return values as ValuesOf<Table>;
+}
+
+function readValue(option: Options[string], rawName: string, value: string | undefined): unknown {
+  if (option.placeholder === undefined) {
+    if (value !== undefined) throw usageFailure(`${rawName}: takes no value, got ${value}`);
+    return true;
+  }
+  if (value === undefined) throw usageFailure(`${rawName}: expected a value (${option.placeholder}), got none`);
+  try {
+    return option.parse(value);
+  } catch (error) {
+    if (error instanceof Expected)
+      throw usageFailure(`${rawName}: expected ${error.message}, got ${value || 'nothing'}`);
+    throw error;
+  }
+}
+
+function unknown(rawName: string, names: readonly string[]): string {
+  const wanted = rawName.replace(/^-+/, '');
+  const nearest = [...names].sort((a, b) => leven(wanted, a) - leven(wanted, b))[0];
+  const isNear = nearest !== undefined && leven(wanted, nearest) <= Math.min(2, wanted.length - 1);
+  return `${rawName}: unknown option; ${isNear ? `did you mean --${nearest}? ` : ''}--help lists them all`;
+}

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { CommandFailure } from '../src/failure.ts';
+import { helpText } from '../src/help.ts';
+import {
+  choice,
+  positiveNumber,
+  switchOption,
+  textOption,
+  webSocketUrl,
+  wholeNumber,
+  withFallback,
+} from '../src/option.ts';
+import { parseOptions } from '../src/parse.ts';
+
+const table = {
+  batch: withFallback(wholeNumber('samples in a batch', { from: 1 }), 128),
+  port: wholeNumber('port', { from: 0, to: 65_535 }),
+  lr: positiveNumber('learning rate'),
+  optimizer: withFallback(choice(['sgd', 'momentum'], 'optimizer'), 'sgd'),
+  save: textOption('FILE', 'where to save'),
+  url: webSocketUrl('address'),
+  single: switchOption('one process'),
+};
+
+describe('parseOptions', () => {
+  it('gives fallbacks where nothing is said', () => {
+    expect(parseOptions(table, [])).toEqual({
+      batch: 128,
+      port: undefined,
+      lr: undefined,
+      optimizer: 'sgd',
+      save: undefined,
+      url: undefined,
+      single: false,
+    });
+  });
+
+  it('reads values after a space and after an equals sign', () => {
+    const values = parseOptions(table, [
+      '--batch',
+      '64',
+      '--lr=0.01',
+      '--single',
+      '--url',
+      'ws://10.0.0.1:80/?token=a',
+    ]);
+    expect(values).toMatchObject({ batch: 64, lr: 0.01, single: true, url: 'ws://10.0.0.1:80/?token=a' });
+  });
+
+  it.each([
+    [['--batch', '0'], '--batch: expected a whole number of at least 1, got 0'],
+    [['--batch', '1e3'], '--batch: expected a whole number of at least 1, got 1e3'],
+    [['--batch', '64.5'], '--batch: expected a whole number of at least 1, got 64.5'],
+    [['--batch=-3'], '--batch: expected a whole number of at least 1, got -3'],
+    [['--batch', '99999999999999999999'], '--batch: expected a whole number of at least 1, got 99999999999999999999'],
+    [['--batch', ''], '--batch: expected a whole number of at least 1, got nothing'],
+    [['--batch'], '--batch: expected a value (N), got none'],
+    [['--batch', '--single'], '--batch: expected a value (N), got none'],
+    [['--batch', '1', '--batch', '2'], '--batch: given twice, expected once'],
+    [['--port', '65536'], '--port: expected a whole number from 0 to 65535, got 65536'],
+    [['--lr', 'nan'], '--lr: expected a number above 0, got nan'],
+    [['--lr', 'Infinity'], '--lr: expected a number above 0, got Infinity'],
+    [['--lr=-1'], '--lr: expected a number above 0, got -1'],
+    [['--optimizer', 'adagrad'], '--optimizer: expected one of sgd, momentum, got adagrad'],
+    [['--url', 'http://127.0.0.1'], '--url: expected an address like ws://127.0.0.1:7070, got http://127.0.0.1'],
+    [['--single=yes'], '--single: takes no value, got yes'],
+    [['--bacth', '3'], '--bacth: unknown option; did you mean --batch? --help lists them all'],
+    [['--frobnicate'], '--frobnicate: unknown option; --help lists them all'],
+    [['--toString'], '--toString: unknown option; --help lists them all'],
+    [['-b'], '-b: unknown option; --help lists them all'],
+    [['64'], '64: expected an option that begins with --'],
+  ])('%j is one sentence and exit code 2', (args, sentence) => {
+    const attempt = () => parseOptions(table, args);
+    expect(attempt).toThrow(new CommandFailure(sentence, 2));
+    try {
+      attempt();
+    } catch (error) {
+      expect((error as CommandFailure).exitCode).toBe(2);
+    }
+  });
+});
+
+describe('helpText', () => {
+  it('names every option and its default, within 102 columns', () => {
+    const text = helpText('npm start -- [options]', 'Trains.', table);
+    for (const name of Object.keys(table)) expect(text).toContain(`--${name}`);
+    expect(text).toContain('(default 128)');
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(102);
+  });
+});

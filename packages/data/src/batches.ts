@@ -1,0 +1,81 @@
+/** Which samples belong to which step, and within a step to which block of leaves. */
+import type { Dataset } from './dataset.ts';
+
+/** One step's samples: positions `[first, first + count)` of its epoch's permutation. */
+export interface Batch {
+  readonly epoch: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Samples of a step, `[from, to)`, counted from the batch's first. */
+export interface SampleRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Samples ready to travel: `[count, rows * columns]` pixels and `[count]` labels, in memory of their own. */
+export interface Samples {
+  readonly pixels: Uint8Array<ArrayBuffer>;
+  readonly labels: Uint8Array<ArrayBuffer>;
+}
+
+/** Steps that visit `sampleCount` samples once, `batchSize` at a time; the last, short batch is kept. */
+export function stepsPerEpoch(sampleCount: number, batchSize: number): number {
+  requireWhole('sampleCount', sampleCount, 1);
+  requireWhole('batchSize', batchSize, 1);
+  return Math.ceil(sampleCount / batchSize);
+}
+
+/** The batch of a step, steps counted from 0 over the whole run. */
+export function batchAt(step: number, sampleCount: number, batchSize: number): Batch {
+  requireWhole('step', step, 0);
+  const steps = stepsPerEpoch(sampleCount, batchSize);
+  const first = (step % steps) * batchSize;
+  return { epoch: Math.floor(step / steps), first, count: Math.min(batchSize, sampleCount - first) };
+}
+
+/** Leaves of the reduce tree: enough for a full batch, padded with empty ones to a power of two. */
+export function leafCount(batchSize: number, leafSize: number): number {
+  requireWhole('batchSize', batchSize, 1);
+  requireWhole('leafSize', leafSize, 1);
+  const needed = Math.ceil(batchSize / leafSize);
+  let leaves = 1;
+  while (leaves < needed) leaves *= 2;
+  return leaves;
+}
+
+/** Samples of the leaves `[lo, lo + n)` in a batch of `count`; an empty range for leaves that are padding. */
+export function samplesOfBlock(lo: number, n: number, leafSize: number, count: number): SampleRange {
+  requireWhole('lo', lo, 0);
+  requireWhole('n', n, 1);
+  requireWhole('leafSize', leafSize, 1);
+  requireWhole('count', count, 0);
+  return { from: Math.min(lo * leafSize, count), to: Math.min((lo + n) * leafSize, count) };
+}
+
+/** Copies the samples at positions `[from, to)` of a permutation. Throws RangeError when there are none such. */
+export function gather(dataset: Dataset, permutation: Uint32Array, from: number, to: number): Samples {
+  requireWhole('the first position', from, 0);
+  if (!Number.isSafeInteger(to) || to < from || to > permutation.length) {
+    throw new RangeError(`gather: expected positions from ${from} to at most ${permutation.length}, got to ${to}`);
+  }
+  const pixelCount = dataset.rows * dataset.columns;
+  const pixels = new Uint8Array((to - from) * pixelCount);
+  const labels = new Uint8Array(to - from);
+  for (let position = from; position < to; position += 1) {
+    const sample = permutation[position]!;
+    if (sample >= dataset.count) {
+      throw new RangeError(`gather: expected samples below ${dataset.count}, got ${sample} at position ${position}`);
+    }
+    pixels.set(dataset.images.subarray(sample * pixelCount, (sample + 1) * pixelCount), (position - from) * pixelCount);
+    labels[position - from] = dataset.labels[sample]!;
+  }
+  return { pixels, labels };
+}
+
+function requireWhole(name: string, value: number, minimum: number): void {
+  if (!Number.isSafeInteger(value) || value < minimum) {
+    throw new RangeError(`batches: expected ${name} to be a whole number of at least ${minimum}, got ${value}`);
+  }
+}

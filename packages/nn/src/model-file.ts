@@ -1,0 +1,53 @@
+/** A model's parameters as a safetensors file that `torch.nn.Sequential.load_state_dict` takes. */
+import type { Model } from './model.ts';
+import { type Parameter, parameterLayout, totalSize, transposed } from './parameters.ts';
+import { readSafetensors, writeSafetensors } from './safetensors.ts';
+
+/** `parameters` is the flat vector `[parameterCount]`; the model itself goes into the metadata under `model`. */
+export function writeModelFile(
+  model: Model,
+  parameters: Float32Array,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const layout = parameterLayout(model);
+  const total = totalSize(layout);
+  if (parameters.length !== total) {
+    throw new Error(`model ${model.name}: expected ${total} parameters, got ${parameters.length}`);
+  }
+  const tensors = layout.map((parameter) => {
+    const values = parameters.subarray(parameter.offset, parameter.offset + parameter.size);
+    return {
+      name: parameter.name,
+      shape: fileShape(parameter),
+      values: parameter.torchLayout === 'transposed' ? transposed(values, parameter.shape) : values,
+    };
+  });
+  return writeSafetensors({ tensors, metadata: { format: 'pt', model: JSON.stringify(model), ...metadata } });
+}
+
+/** The flat vector of a file's parameters; throws one sentence when names or shapes are not the model's. */
+export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
+  const layout = parameterLayout(model);
+  const { tensors } = readSafetensors(bytes);
+  const names = new Set(layout.map(({ name }) => name));
+  const stranger = tensors.find(({ name }) => !names.has(name));
+  if (stranger) throw new Error(`model ${model.name}: the file holds ${stranger.name}, which the model does not have`);
+  const parameters = new Float32Array(totalSize(layout));
+  for (const parameter of layout) {
+    const tensor = tensors.find(({ name }) => name === parameter.name);
+    if (!tensor) throw new Error(`model ${model.name}: the file lacks ${parameter.name}`);
+    const expected = fileShape(parameter);
+    if (tensor.shape.join() !== expected.join()) {
+      throw new Error(
+        `model ${model.name}: ${parameter.name}: expected [${expected.join(', ')}], got [${tensor.shape.join(', ')}]`,
+      );
+    }
+    const { values } = tensor;
+    parameters.set(parameter.torchLayout === 'transposed' ? transposed(values, expected) : values, parameter.offset);
+  }
+  return parameters;
+}
+
+function fileShape({ shape, torchLayout }: Parameter): number[] {
+  return torchLayout === 'transposed' ? [...shape].reverse() : [...shape];
+}

@@ -1,0 +1,89 @@
+/** Models as data: a checked list of layers, never code. */
+import type { Shape } from '@lockstep/tensor';
+import * as v from 'valibot';
+import { check, wholeNumber } from './check.ts';
+import { type Layer, layerKind, layerSchema } from './layers/index.ts';
+
+export interface Model {
+  readonly name: string;
+  /** Shape of one sample, without the batch axis. */
+  readonly input: Shape;
+  readonly layers: readonly Layer[];
+}
+
+/** A model may come from a socket: what it asks for is bounded before anything is allocated. */
+const maximumParameters = 2 ** 28;
+const maximumLayers = 256;
+const maximumSize = 65_536;
+
+const sizesSentence = 'expected a list of 1 to 4 sizes';
+const layersSentence = `expected a list of 1 to ${maximumLayers} layers`;
+const modelSchema = v.strictObject({
+  name: v.pipe(
+    v.string('expected a name'),
+    v.regex(/^[\w .-]{1,64}$/, 'expected 1 to 64 letters, digits, spaces, dots, dashes or underscores'),
+  ),
+  input: v.pipe(
+    v.array(wholeNumber(1, maximumSize), sizesSentence),
+    v.minLength(1, sizesSentence),
+    v.maxLength(4, sizesSentence),
+  ),
+  layers: v.pipe(
+    v.array(layerSchema, layersSentence),
+    v.minLength(1, layersSentence),
+    v.maxLength(maximumLayers, layersSentence),
+  ),
+});
+
+/**
+ * Checks plain data and gives it back as a model whose layers fit one another and end in one row of class scores.
+ * Throws one sentence that names the place.
+ */
+export function parseModel(data: unknown): Model {
+  const model = check('model', modelSchema, data);
+  outputClasses(model);
+  const shapes = layerShapes(model);
+  const counts = model.layers.flatMap((layer, index) =>
+    layerKind(layer)
+      .parameters(layer, shapes[index]!)
+      .map(({ shape }) => sizeOf(shape)),
+  );
+  const parameters = counts.reduce((sum, count) => sum + count, 0);
+  if (parameters > maximumParameters) {
+    throw new Error(`model ${model.name}: expected at most ${maximumParameters} parameters, got ${parameters}`);
+  }
+  return model;
+}
+
+/** Shapes of one sample: before the first layer, then after each layer; `layers.length + 1` of them. */
+export function layerShapes(model: Model): Shape[] {
+  const shapes: Shape[] = [model.input];
+  for (const [index, layer] of model.layers.entries()) {
+    try {
+      shapes.push(layerKind(layer).outputShape(layer, shapes[index]!));
+    } catch (error) {
+      throw new Error(`model ${model.name}: layers[${index}] (${layer.type}): ${(error as Error).message}`);
+    }
+  }
+  return shapes;
+}
+
+/** Values in one sample. */
+export function inputSize(model: Model): number {
+  return sizeOf(model.input);
+}
+
+/** How many classes the last layer scores. */
+export function outputClasses(model: Model): number {
+  const output = layerShapes(model).at(-1)!;
+  if (output.length !== 1 || output[0]! < 2) {
+    throw new Error(
+      `model ${model.name}: expected the last layer to give 2 or more class scores, got [${output.join(', ')}]`,
+    );
+  }
+  return output[0]!;
+}
+
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((size, length) => size * length, 1);
+}

@@ -1,0 +1,27 @@
+/** The table of optimizers: a new one is one file beside this one, and one line here. */
+import * as v from 'valibot';
+import { check } from '../check.ts';
+import { momentum } from './momentum.ts';
+import type { OptimizerRule } from './rule.ts';
+import { sgd } from './sgd.ts';
+
+export const optimizers = { sgd, momentum };
+
+const optimizerSchema = v.variant(
+  'type',
+  Object.values(optimizers).map(({ schema }) => schema),
+);
+
+/** An optimizer and its settings, as plain data. */
+export type OptimizerConfig = v.InferOutput<typeof optimizerSchema>;
+export type OptimizerType = OptimizerConfig['type'];
+
+/** Checks plain data and fills in what was left out; throws one sentence that names the setting. */
+export function parseOptimizer(data: unknown): OptimizerConfig {
+  return check('optimizer', optimizerSchema, data);
+}
+
+/** The rule of `config`; it is to be called with that same config. */
+export function optimizerRule(config: OptimizerConfig): OptimizerRule<OptimizerConfig> {
+  return optimizers[config.type] as OptimizerRule<OptimizerConfig>;
+}

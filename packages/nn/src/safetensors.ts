@@ -1,0 +1,142 @@
+/**
+ * Reads and writes the safetensors format: 8 bytes of header length, a JSON header, raw little-endian numbers.
+ * Format: https://github.com/huggingface/safetensors#format
+ */
+import type { Shape } from '@lockstep/tensor';
+import * as v from 'valibot';
+import { check } from './check.ts';
+
+export interface NamedTensor {
+  readonly name: string;
+  readonly shape: Shape;
+  /** Row-major. */
+  readonly values: Float32Array;
+}
+
+export interface SafetensorsFile {
+  /** In the order of their data. */
+  readonly tensors: readonly NamedTensor[];
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const lengthBytes = 8;
+/** The format's own bound, so that a hostile length is refused before anything is read. */
+const maximumHeaderBytes = 100_000_000;
+const metadataKey = '__metadata__';
+
+const count = v.pipe(
+  v.number('expected a number'),
+  v.safeInteger('expected a whole number'),
+  v.minValue(0, 'expected 0 or more'),
+);
+const entrySchema = v.object({
+  dtype: v.string('expected a string'),
+  shape: v.array(count, 'expected a list of sizes'),
+  data_offsets: v.tuple([count, count], 'expected [begin, end]'),
+});
+const metadataSchema = v.record(v.string(), v.string('expected a string'), 'expected an object of strings');
+
+/** The bytes of a file that holds `tensors` as F32, in the order given. */
+export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8Array<ArrayBuffer> {
+  const header = new Map<string, unknown>();
+  if (Object.keys(metadata).length > 0) header.set(metadataKey, metadata);
+  let end = 0;
+  for (const { name, shape, values } of tensors) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    if (size !== values.length) {
+      throw new Error(
+        `safetensors: ${name} has shape [${shape.join(', ')}], expected ${size} values, got ${values.length}`,
+      );
+    }
+    if (header.has(name) || name === metadataKey) throw new Error(`safetensors: the name ${name} is already taken`);
+    const begin = end;
+    end += values.length * 4;
+    header.set(name, { dtype: 'F32', shape, data_offsets: [begin, end] });
+  }
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  const headerBytes = Math.ceil(text.length / 8) * 8;
+  const bytes = new Uint8Array(lengthBytes + headerBytes + end);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(headerBytes), true);
+  bytes.set(text, lengthBytes);
+  bytes.fill(0x20, lengthBytes + text.length, lengthBytes + headerBytes);
+  let at = lengthBytes + headerBytes;
+  for (const { values } of tensors) {
+    for (const value of values) {
+      view.setFloat32(at, value, true);
+      at += 4;
+    }
+  }
+  return bytes;
+}
+
+/** The F32 tensors of a file; throws one sentence when the file is cut off, has gaps or overlaps, or is something else. */
+export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { header, dataStart } = readHeader(bytes, view);
+  let metadata: Record<string, string> = {};
+  const entries: { name: string; shape: number[]; begin: number; end: number }[] = [];
+  for (const [name, value] of Object.entries(header)) {
+    if (name === metadataKey) {
+      metadata = check('safetensors: metadata', metadataSchema, value);
+      continue;
+    }
+    const { dtype, shape, data_offsets } = check(`safetensors: ${name}`, entrySchema, value);
+    if (dtype !== 'F32') throw new Error(`safetensors: ${name}: expected dtype F32, got ${dtype}`);
+    const [begin, end] = data_offsets;
+    const size = shape.reduce((product, length) => product * length, 1);
+    if (end - begin !== size * 4) {
+      throw new Error(
+        `safetensors: ${name}: expected ${size * 4} bytes for shape [${shape.join(', ')}], got ${end - begin}`,
+      );
+    }
+    entries.push({ name, shape, begin, end });
+  }
+  entries.sort((left, right) => left.begin - right.begin || left.end - right.end);
+  const dataBytes = bytes.byteLength - dataStart;
+  let position = 0;
+  for (const { name, begin, end } of entries) {
+    if (begin !== position)
+      throw new Error(`safetensors: ${name}: expected its data at byte ${position}, got ${begin}`);
+    position = end;
+  }
+  if (position !== dataBytes) throw new Error(`safetensors: expected ${position} bytes of data, got ${dataBytes}`);
+  return {
+    tensors: entries.map(({ name, shape, begin, end }) => ({
+      name,
+      shape,
+      values: floats(view, dataStart + begin, dataStart + end),
+    })),
+    metadata,
+  };
+}
+
+function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataStart: number } {
+  if (bytes.byteLength < lengthBytes) {
+    throw new Error(`safetensors: expected a file of at least ${lengthBytes} bytes, got ${bytes.byteLength}`);
+  }
+  const headerBytes = view.getBigUint64(0, true);
+  const available = bytes.byteLength - lengthBytes;
+  if (headerBytes > BigInt(Math.min(available, maximumHeaderBytes))) {
+    throw new Error(
+      `safetensors: the header claims ${headerBytes} bytes, expected at most ${Math.min(available, maximumHeaderBytes)}`,
+    );
+  }
+  const dataStart = lengthBytes + Number(headerBytes);
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(lengthBytes, dataStart)));
+  } catch {
+    throw new Error('safetensors: expected a JSON header, got bytes that cannot be read as JSON');
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
+    throw new Error('safetensors: expected the header to be a JSON object');
+  }
+  return { header, dataStart };
+}
+
+function floats(view: DataView, begin: number, end: number): Float32Array {
+  const values = new Float32Array((end - begin) / 4);
+  for (let index = 0; index < values.length; index++) values[index] = view.getFloat32(begin + index * 4, true);
+  return values;
+}

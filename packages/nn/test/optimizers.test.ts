@@ -1,0 +1,152 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createOptimizer, type OptimizerConfig, type OptimizerType, optimizers, parseOptimizer } from '../src/index.ts';
+import { backends } from './backends.ts';
+import { optimizerGoldens } from './goldens.ts';
+
+/** A setting under which every optimizer gets down a bowl; the compiler asks for one when the table grows. */
+const configs: Record<OptimizerType, OptimizerConfig> = {
+  sgd: { type: 'sgd', learningRate: 0.1 },
+  momentum: { type: 'momentum', learningRate: 0.02, momentum: 0.9 },
+};
+
+describe.each(backends)('on $name', ({ open }) => {
+  async function setUp(config: OptimizerConfig, start: Float32Array) {
+    const backend = await open();
+    const parameters = backend.allocate(start.length);
+    const gradient = backend.allocate(start.length);
+    backend.upload(parameters, start);
+    const optimizer = createOptimizer(backend, config, parameters, gradient);
+    const step = (values: Float32Array, samples: number) => {
+      backend.upload(gradient, values);
+      optimizer.step(samples);
+      return backend.view(parameters).slice();
+    };
+    return { backend, optimizer, parameters, gradient, step };
+  }
+
+  describe.each(Object.values(configs))('$type', (config) => {
+    test('descends an uneven bowl to its bottom', async () => {
+      const bottom = new Float32Array([3, -2, 0.5, 0, 7]);
+      const steepness = new Float32Array([1, 0.5, 2, 1, 4]);
+      let at: Float32Array = new Float32Array(5);
+      const { step } = await setUp(config, at);
+      for (let count = 0; count < 500; count++)
+        at = step(
+          at.map((value, i) => steepness[i]! * (value - bottom[i]!)),
+          1,
+        );
+      for (const [index, value] of at.entries()) expect(value).toBeCloseTo(bottom[index]!, 4);
+    });
+
+    test('matches PyTorch for 20 steps within 1e-6', async () => {
+      const goldens = optimizerGoldens.filter((golden) => golden.config.type === config.type);
+      expect(goldens.length).toBeGreaterThan(0);
+      for (const golden of goldens) {
+        const { step } = await setUp(golden.config, Float32Array.from(golden.start));
+        for (const [index, gradient] of golden.gradients.entries()) {
+          const got = step(Float32Array.from(gradient), 1);
+          const expected = golden.after[index]!;
+          for (const [element, value] of got.entries()) {
+            const scale = Math.max(1, Math.abs(expected[element]!));
+            expect(Math.abs(value - expected[element]!) / scale, `step ${index}, ${element}`).toBeLessThan(1e-6);
+          }
+        }
+      }
+    });
+
+    test('divides the sum by the count, once', async () => {
+      const start = Float32Array.from([1, 2, 3]);
+      const sum = Float32Array.from([7, -14, 0.3]);
+      const summed = await setUp(config, start);
+      const meant = await setUp(config, start);
+      const mean = sum.map((value) => value / 7);
+      for (let count = 0; count < 3; count++) expect(summed.step(sum, 7)).toEqual(meant.step(mean, 1));
+    });
+
+    test('goes on to the same bits from a state that was kept', async () => {
+      const gradients = fc.array(fc.float32Array({ minLength: 4, maxLength: 4, noNaN: true, min: -10, max: 10 }), {
+        minLength: 2,
+        maxLength: 8,
+      });
+      await fc.assert(
+        fc.asyncProperty(gradients, fc.nat(100), async (list, where) => {
+          const start = Float32Array.from([0.5, -1, 2, 0]);
+          const whole = await setUp(config, start);
+          const cut = where % list.length;
+          const first = await setUp(config, start);
+          let at: Float32Array = start;
+          for (const gradient of list.slice(0, cut)) at = first.step(gradient, 2);
+          const second = await setUp(config, at);
+          const kept = first.optimizer.state();
+          second.optimizer.restore(structuredClone(kept));
+          expect(second.optimizer.state()).toEqual(kept);
+          expect(kept.step).toBe(cut);
+          for (const gradient of list) whole.step(gradient, 2);
+          for (const gradient of list.slice(cut)) second.step(gradient, 2);
+          expect(second.backend.view(second.parameters)).toEqual(whole.backend.view(whole.parameters));
+          expect(second.optimizer.state()).toEqual(whole.optimizer.state());
+        }),
+        { numRuns: 20, seed: 1 },
+      );
+    });
+
+    test('refuses a state of another size or kind, and keeps its own', async () => {
+      const { optimizer, step } = await setUp(config, new Float32Array(2));
+      step(Float32Array.from([1, 2]), 1);
+      const before = optimizer.state();
+      const slots = optimizers[config.type].slots;
+      const wrongSize = Object.fromEntries(slots.map((slot) => [slot, new Float32Array(3)]));
+      if (slots.length > 0) {
+        expect(() => optimizer.restore({ step: 1, slots: wrongSize })).toThrow(/expected 2 values in \w+, got 3/);
+      }
+      expect(() => optimizer.restore({ step: 1, slots: { ...before.slots, other: new Float32Array(2) } })).toThrow(
+        `optimizer: expected a state of [${slots.join(', ')}], got [${[...slots, 'other'].join(', ')}]`,
+      );
+      expect(() => optimizer.restore({ ...before, step: -1 })).toThrow(
+        'optimizer: expected a state with a whole number of steps, got -1',
+      );
+      expect(optimizer.state()).toEqual(before);
+    });
+
+    test('refuses counts that no batch has, and a gradient of another length', async () => {
+      const { backend, optimizer, parameters } = await setUp(config, new Float32Array(2));
+      for (const samples of [0, -1, 1.5, Number.NaN]) {
+        expect(() => optimizer.step(samples)).toThrow(
+          `optimizer: expected a count of 1 or more samples, got ${samples}`,
+        );
+      }
+      expect(() => createOptimizer(backend, config, parameters, backend.allocate(3))).toThrow(
+        'optimizer: expected a gradient of 2 values, as many as parameters, got 3',
+      );
+    });
+  });
+});
+
+describe('settings', () => {
+  test('a momentum that is left out is 0.9', () => {
+    expect(parseOptimizer({ type: 'momentum', learningRate: 0.1 })).toEqual({
+      type: 'momentum',
+      learningRate: 0.1,
+      momentum: 0.9,
+    });
+  });
+
+  test.each<[unknown, string]>([
+    [{ type: 'sdg', learningRate: 0.1 }, 'optimizer: type: expected "sgd" or "momentum", got "sdg"'],
+    [{ type: 'sgd' }, 'optimizer: learningRate: this entry is missing'],
+    [{ type: 'sgd', learningRate: 0 }, 'optimizer: learningRate: expected a number above 0, got 0'],
+    [{ type: 'sgd', learningRate: Number.NaN }, 'optimizer: learningRate: expected a number above 0, got NaN'],
+    [
+      { type: 'sgd', learningRate: Number.POSITIVE_INFINITY },
+      'optimizer: learningRate: expected a number above 0, got Infinity',
+    ],
+    [{ type: 'sgd', learningRate: 1, momentum: 0.9 }, 'optimizer: momentum: there is no such entry'],
+    [
+      { type: 'momentum', learningRate: 1, momentum: 1 },
+      'optimizer: momentum: expected a number from 0 to below 1, got 1',
+    ],
+  ])('%j', (config, sentence) => {
+    expect(() => parseOptimizer(config)).toThrow(new Error(sentence));
+  });
+});

@@ -1,0 +1,27 @@
+/** Moves float32 values between typed arrays and the raw little-endian bytes of messages. */
+
+/**
+ * The float32 values of little-endian `bytes`, copied into memory of their own, so that alignment and the frame's
+ * lifetime no longer matter. Throws RangeError when the length is not a multiple of 4.
+ */
+export function floatsFrom(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  requireLittleEndian();
+  if (bytes.byteLength % 4 !== 0) {
+    throw new RangeError(`float32 bytes: expected a multiple of 4, got ${bytes.byteLength}`);
+  }
+  const copy = new Uint8Array(bytes.byteLength);
+  copy.set(bytes);
+  return new Float32Array(copy.buffer);
+}
+
+/** The bytes of `floats`, little-endian, as a view: no copy, and it changes when they do. */
+export function bytesOf(floats: Float32Array): Uint8Array {
+  requireLittleEndian();
+  return new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+}
+
+const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+function requireLittleEndian(): void {
+  if (!isLittleEndian) throw new Error('float32 bytes: expected a little-endian machine, got a big-endian one');
+}

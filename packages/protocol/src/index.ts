@@ -1,0 +1,42 @@
+/** The wire between workers and the coordinator: messages, codec, transports. */
+export { bytesOf, floatsFrom } from './bytes.ts';
+export { type Checksum, openChecksum } from './checksum.ts';
+export { decode, encode } from './codec.ts';
+export {
+  type CoordinatorMessage,
+  type Message,
+  type MessageFrom,
+  type MessageOf,
+  type MessageType,
+  maySend,
+  messages,
+  protocolVersion,
+  type RefusalCode,
+  type Side,
+  subprotocol,
+  type TaskErrorCode,
+  type WorkerKind,
+  type WorkerMessage,
+} from './messages.ts';
+export { ProtocolError, type RefusalCloseCode } from './protocol-error.ts';
+export { maxSentenceLength, toSentence } from './text.ts';
+export type {
+  Closing,
+  CoordinatorTransport,
+  Transport,
+  TransportListener,
+  WorkerTransport,
+} from './transport.ts';
+export {
+  type MemoryPair,
+  type MemoryPairOptions,
+  memoryPair,
+  type Parcel,
+  type Schedule,
+} from './transports/memory.ts';
+export {
+  type WebSocketLike,
+  type WebSocketTransport,
+  type WebSocketTransportOptions,
+  webSocketTransport,
+} from './transports/web-socket.ts';

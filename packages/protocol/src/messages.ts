@@ -1,0 +1,198 @@
+/** Every message once: who sends it, its fields and their checks; the TypeScript types derive from this table. */
+import * as v from 'valibot';
+import {
+  block,
+  bytes,
+  checksum,
+  finite,
+  floatBytes,
+  hexHash,
+  isSampleBatch,
+  isTreeNode,
+  milliseconds,
+  plainJson,
+  sampleBatchPhrase,
+  sentence,
+  step,
+  text,
+  treeNodePhrase,
+  whole,
+} from './fields.ts';
+
+/** Raised whenever a peer of the older version could misread a newer message. */
+export const protocolVersion = 1;
+
+/** The WebSocket subprotocol both ends ask for. */
+export const subprotocol = 'lockstep.v1';
+
+const workerKinds = ['node', 'browser', 'local'] as const;
+const refusalCodes = ['protocol', 'token', 'full', 'arithmetic', 'model', 'busy'] as const;
+const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
+
+export const messages = {
+  /** First message of a worker; `token` and `resumeKey` are secrets and never reach a log. */
+  hello: {
+    from: 'worker',
+    schema: v.strictObject({
+      type: v.literal('hello'),
+      protocol: whole(0),
+      token: v.exactOptional(text(256)),
+      resumeKey: v.exactOptional(text(128)),
+      kind: v.picklist(workerKinds),
+      backend: text(80),
+      /** Names the float arithmetic; equal names promise equal bits. */
+      arithmetic: text(200),
+      name: text(80),
+      threads: whole(1, 65_536),
+    }),
+  },
+
+  /** The worker is in: who it is, what it computes, and the limits it must keep. */
+  welcome: {
+    from: 'coordinator',
+    schema: v.strictObject({
+      type: v.literal('welcome'),
+      id: text(64),
+      resumeKey: text(128),
+      /** A layer list as plain JSON; its meaning is checked by who builds the model. */
+      model: plainJson,
+      /** Samples in a leaf. */
+      leafSize: whole(1),
+      heartbeatMs: whole(1),
+      maxFrameBytes: whole(1),
+    }),
+  },
+
+  refuse: {
+    from: 'coordinator',
+    schema: v.strictObject({
+      type: v.literal('refuse'),
+      code: v.picklist(refusalCodes),
+      sentence,
+      retryAfterMs: v.exactOptional(whole(0)),
+    }),
+  },
+
+  /** A fixed small problem whose gradient shows what arithmetic a worker really has. */
+  probe: {
+    from: 'coordinator',
+    schema: v.pipe(
+      v.strictObject({ type: v.literal('probe'), weights: floatBytes, pixels: bytes, labels: bytes }),
+      v.check((message) => isSampleBatch(message), sampleBatchPhrase),
+    ),
+  },
+
+  probeResult: {
+    from: 'worker',
+    schema: v.strictObject({
+      type: v.literal('probeResult'),
+      gradient: floatBytes,
+      hash: hexHash,
+      lossSum: finite,
+      correct: whole(0),
+      computeMs: milliseconds,
+    }),
+  },
+
+  /** All parameters in model order, as they are before `step`. */
+  weights: {
+    from: 'coordinator',
+    schema: v.strictObject({ type: v.literal('weights'), step, bytes: floatBytes }),
+  },
+
+  /** Samples of the block's leaves, in leaf order; may arrive before the weights of its step. */
+  task: {
+    from: 'coordinator',
+    schema: v.pipe(
+      v.strictObject({ type: v.literal('task'), ...block, pixels: bytes, labels: bytes }),
+      v.check((message) => isTreeNode(message), treeNodePhrase),
+      v.check((message) => isSampleBatch(message), sampleBatchPhrase),
+    ),
+  },
+
+  /** Sum, not mean, of the gradients of the block's `count` samples, in model order. */
+  gradient: {
+    from: 'worker',
+    schema: v.pipe(
+      v.strictObject({
+        type: v.literal('gradient'),
+        ...block,
+        bytes: floatBytes,
+        checksum,
+        lossSum: finite,
+        correct: whole(0),
+        count: whole(0),
+        computeMs: milliseconds,
+      }),
+      v.check((message) => isTreeNode(message), treeNodePhrase),
+      v.check(({ correct, count }) => correct <= count, 'at most as many correct samples as samples'),
+    ),
+  },
+
+  /** The block could not be computed; a loss or gradient that is not finite comes as this, never as a gradient. */
+  taskError: {
+    from: 'worker',
+    schema: v.pipe(
+      v.strictObject({ type: v.literal('taskError'), ...block, code: v.picklist(taskErrorCodes), sentence }),
+      v.check((message) => isTreeNode(message), treeNodePhrase),
+    ),
+  },
+
+  cancel: {
+    from: 'coordinator',
+    schema: v.pipe(
+      v.strictObject({ type: v.literal('cancel'), ...block }),
+      v.check((message) => isTreeNode(message), treeNodePhrase),
+    ),
+  },
+
+  /** The run is over; the sentence says how it ended. */
+  finish: {
+    from: 'coordinator',
+    schema: v.strictObject({ type: v.literal('finish'), sentence }),
+  },
+
+  /** `sentAtMs` is the sender's own clock, and comes back unchanged in the pong. */
+  ping: {
+    from: 'either',
+    schema: v.strictObject({ type: v.literal('ping'), sentAtMs: milliseconds }),
+  },
+
+  pong: {
+    from: 'either',
+    schema: v.strictObject({ type: v.literal('pong'), sentAtMs: milliseconds }),
+  },
+
+  /** The sender leaves on purpose. */
+  bye: {
+    from: 'either',
+    schema: v.strictObject({ type: v.literal('bye'), sentence }),
+  },
+} as const;
+
+export type Side = 'worker' | 'coordinator';
+
+export type MessageType = keyof typeof messages;
+
+export type MessageOf<T extends MessageType> = T extends MessageType
+  ? v.InferOutput<(typeof messages)[T]['schema']>
+  : never;
+
+/** What may travel from `S`. */
+export type MessageFrom<S extends Side> = {
+  [T in MessageType]: (typeof messages)[T]['from'] extends S | 'either' ? MessageOf<T> : never;
+}[MessageType];
+
+export type Message = MessageOf<MessageType>;
+export type WorkerMessage = MessageFrom<'worker'>;
+export type CoordinatorMessage = MessageFrom<'coordinator'>;
+
+export type WorkerKind = (typeof workerKinds)[number];
+export type RefusalCode = (typeof refusalCodes)[number];
+export type TaskErrorCode = (typeof taskErrorCodes)[number];
+
+/** Whether the table lets `from` send a message of this type. */
+export function maySend(from: Side, type: MessageType): boolean {
+  const sender = messages[type].from;
+  return sender === from || sender === 'either';
+}

@@ -1,0 +1,15 @@
+/** The one error for a frame that breaks the protocol. */
+
+/** Close codes a refused frame may lead to (RFC 6455, section 7.4.1): bad frame, text frame, frame too large. */
+export type RefusalCloseCode = 1002 | 1003 | 1009;
+
+/** A frame was refused; the message is one sentence with what, expected and got, and no contents of secret fields. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError';
+  readonly closeCode: RefusalCloseCode;
+
+  constructor(sentence: string, closeCode: RefusalCloseCode = 1002) {
+    super(sentence);
+    this.closeCode = closeCode;
+  }
+}

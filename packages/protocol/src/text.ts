@@ -1,0 +1,38 @@
+/** Makes any text fit to travel: one line, well-formed, no control characters, of bounded length. */
+
+/** Longest `sentence` on the wire, in UTF-16 units. */
+export const maxSentenceLength = 1000;
+
+/**
+ * What a peer's text must look like before a terminal or a page shows it: not empty, no control characters (escape
+ * sequences, line breaks), no bidirectional overrides, no byte-order mark, no lone surrogates.
+ */
+export const printable = /^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+$/u;
+
+const unprintableRun = /[\s\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+/gu;
+
+/** `text` as one printable line of 1 to `maxLength` UTF-16 units; what does not fit is cut and ends in "…". */
+export function toSentence(text: string, maxLength: number = maxSentenceLength): string {
+  const line = text.replace(unprintableRun, ' ').trim();
+  if (line.length === 0) return 'no reason given';
+  return line.length <= maxLength ? line : `${takeWhole(line, maxLength - 1)}…`;
+}
+
+/** The longest beginning of `text` that takes at most `maxBytes` bytes of UTF-8 and splits no character. */
+export function clipUtf8(text: string, maxBytes: number): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    if (bytes > maxBytes) break;
+    end += character.length;
+  }
+  return text.slice(0, end);
+}
+
+function takeWhole(text: string, length: number): string {
+  const last = text.charCodeAt(length - 1);
+  const splitsPair = last >= 0xd800 && last <= 0xdbff;
+  return text.slice(0, splitsPair ? length - 1 : length);
+}

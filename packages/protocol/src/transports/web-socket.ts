@@ -1,0 +1,165 @@
+/** A transport over any WebSocket: the browser's own, or `ws` on either end in Node. */
+import { decode, encode } from '../codec.ts';
+import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import { clipUtf8, toSentence } from '../text.ts';
+import type { Transport, TransportListener } from '../transport.ts';
+import { Inbox } from './inbox.ts';
+
+declare const queueMicrotask: (run: () => void) => void;
+
+/** The part of the WHATWG WebSocket interface that is used; `ws` has it too. */
+export interface WebSocketLike {
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  binaryType: string;
+  send(data: Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: 'open', listener: () => void): void;
+  addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
+  addEventListener(type: 'close', listener: (event: { readonly code: number; readonly reason: string }) => void): void;
+  addEventListener(type: 'error', listener: (event: object) => void): void;
+}
+
+export interface WebSocketTransportOptions<S extends Side> {
+  /** Which end this is; the other one's messages are expected. */
+  readonly side: S;
+  /** Who is at the other end, for people to read. */
+  readonly remote: string;
+  /**
+   * Frames above this close the connection with 1009. The whole frame is in memory by then, so in Node `ws` needs the
+   * same number as its `maxPayload`, which refuses from the header alone. Default: no limit.
+   */
+  readonly maxFrameBytes?: number;
+}
+
+/** Side `S`'s end of a WebSocket connection. */
+export type WebSocketTransport<S extends Side> = S extends 'worker'
+  ? Transport<CoordinatorMessage, WorkerMessage>
+  : Transport<WorkerMessage, CoordinatorMessage>;
+
+/**
+ * Wraps a socket that is connecting or open; what is sent before it opens goes out when it does, and is lost when it
+ * never does. The socket belongs to the transport from then on. A peer that does not answer a close keeps the socket
+ * (not the transport) open until the socket's own close timeout.
+ */
+export function webSocketTransport<S extends Side>(
+  socket: WebSocketLike,
+  options: WebSocketTransportOptions<S>,
+): WebSocketTransport<S> {
+  return new SocketEnd(socket, options) as unknown as WebSocketTransport<S>;
+}
+
+const connecting = 0;
+const open = 1;
+
+/** RFC 6455: a control frame carries at most 125 bytes, two of them the code. */
+const maxReasonBytes = 123;
+
+class SocketEnd implements Transport<Message, Message> {
+  readonly remote: string;
+  readonly #socket: WebSocketLike;
+  readonly #from: Side;
+  readonly #maxFrameBytes: number;
+  readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
+  #pending: Uint8Array<ArrayBuffer>[] = [];
+  #pendingBytes = 0;
+
+  constructor(socket: WebSocketLike, options: WebSocketTransportOptions<Side>) {
+    this.remote = options.remote;
+    this.#socket = socket;
+    this.#from = options.side === 'worker' ? 'coordinator' : 'worker';
+    this.#maxFrameBytes = options.maxFrameBytes ?? Number.POSITIVE_INFINITY;
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('open', () => this.#flush());
+    socket.addEventListener('message', (event) => this.#receive(event.data));
+    socket.addEventListener('close', ({ code, reason }) => {
+      this.#inbox.end({ code, reason: reason === '' ? '' : toSentence(reason), by: 'remote' });
+    });
+    socket.addEventListener('error', (event) => this.#fail(event));
+  }
+
+  get bufferedBytes(): number {
+    return this.#pendingBytes + this.#socket.bufferedAmount;
+  }
+
+  listen(listener: TransportListener<Message>): void {
+    this.#inbox.listen(listener);
+  }
+
+  send(message: Message): void {
+    if (this.#inbox.hasEnded) return;
+    const frame = encode(message);
+    if (this.#socket.readyState === connecting) {
+      this.#pending.push(frame);
+      this.#pendingBytes += frame.byteLength;
+    } else if (this.#socket.readyState === open) {
+      this.#socket.send(frame);
+    }
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.#inbox.end({ code, reason, by: 'local' })) return;
+    this.#dropPending();
+    closeSocket(this.#socket, code, clipUtf8(toSentence(reason), maxReasonBytes));
+  }
+
+  #flush(): void {
+    const frames = this.#pending;
+    this.#dropPending();
+    if (this.#inbox.hasEnded) return;
+    for (const frame of frames) this.#socket.send(frame);
+  }
+
+  #dropPending(): void {
+    this.#pending = [];
+    this.#pendingBytes = 0;
+  }
+
+  #receive(data: unknown): void {
+    if (this.#inbox.hasEnded) return;
+    let message: Message;
+    try {
+      message = decode(this.#frameOf(data), this.#from);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close(error.closeCode, error.message);
+      return;
+    }
+    this.#inbox.deliver(message);
+  }
+
+  #frameOf(data: unknown): Uint8Array {
+    if (!(data instanceof ArrayBuffer)) {
+      throw new ProtocolError(`frame: expected binary, got ${typeof data === 'string' ? 'text' : typeof data}`, 1003);
+    }
+    if (data.byteLength > this.#maxFrameBytes) {
+      const limit = `frame: expected at most ${this.#maxFrameBytes} bytes, got ${data.byteLength}`;
+      throw new ProtocolError(limit, 1009);
+    }
+    return new Uint8Array(data);
+  }
+
+  /** An error event: in browsers it says nothing; `ws` tells why, and has by itself begun to close the socket. */
+  #fail(event: object): void {
+    const error: unknown = 'error' in event ? event.error : undefined;
+    const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const sentence = (error instanceof Error && error.message) || errorCode || 'the connection failed';
+    this.#dropPending();
+    if (errorCode.startsWith('WS_ERR_')) {
+      const code = errorCode.startsWith('WS_ERR_UNSUPPORTED_') ? 1009 : 1002;
+      this.#inbox.end({ code, reason: `frame: ${sentence}`, by: 'local' });
+    } else {
+      this.#inbox.end({ code: 1006, reason: toSentence(sentence), by: 'remote' });
+    }
+  }
+}
+
+/** Browsers let a page close with 1000 and 3000 to 4999 only, so there 1002 becomes 4002, 1009 becomes 4009. */
+function closeSocket(socket: WebSocketLike, code: number, reason: string): void {
+  try {
+    socket.close(code, reason);
+  } catch {
+    socket.close(code + 3000, reason);
+  }
+}

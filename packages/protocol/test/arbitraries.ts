@@ -1,0 +1,157 @@
+/** Arbitrary valid messages, one generator per entry of the message table. */
+import fc from 'fast-check';
+import { type MessageOf, type MessageType, messages } from '../src/messages.ts';
+import { printable } from '../src/text.ts';
+
+const text = (maxLength: number): fc.Arbitrary<string> =>
+  fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: Math.min(maxLength, 90) })
+    .filter((value) => value.length <= maxLength && printable.test(value));
+
+const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary<number> =>
+  fc.oneof(
+    fc.integer({ min, max: Math.min(max, 300) }),
+    fc.maxSafeInteger().filter((n) => n >= min && n <= max),
+  );
+
+const withoutNegativeZero = (value: number): number => (value === 0 ? 0 : value);
+
+const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map(withoutNegativeZero);
+
+const milliseconds = fc.double({ min: 0, max: 1e12, noNaN: true }).map(withoutNegativeZero);
+
+const floatBytes = fc
+  .array(fc.float(), { maxLength: 80 })
+  .map((values) => new Uint8Array(new Float32Array(values).buffer));
+
+const samples = fc
+  .record({ count: fc.integer({ min: 0, max: 5 }), features: fc.integer({ min: 0, max: 60 }) })
+  .chain(({ count, features }) =>
+    fc.record({
+      pixels: fc.uint8Array({ minLength: count * features, maxLength: count * features }),
+      labels: fc.uint8Array({ minLength: count, maxLength: count }),
+    }),
+  );
+
+const block = fc
+  .record({ step: whole(0), exponent: fc.integer({ min: 0, max: 12 }), index: fc.integer({ min: 0, max: 2 ** 16 }) })
+  .map(({ step, exponent, index }) => ({ step, lo: index * 2 ** exponent, n: 2 ** exponent }));
+
+const plainJson = fc
+  .jsonValue({ maxDepth: 5 })
+  .filter((value) => !JSON.stringify(value).includes('__proto__'))
+  .map((value): unknown => JSON.parse(JSON.stringify(value)));
+
+const hexHash = fc.stringMatching(/^[0-9a-f]{8,128}$/);
+
+const sentence = text(1000);
+
+export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<T>> } = {
+  hello: fc.record(
+    {
+      type: fc.constant('hello' as const),
+      protocol: whole(0),
+      token: text(256),
+      resumeKey: text(128),
+      kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
+      backend: text(80),
+      arithmetic: text(200),
+      name: text(80),
+      threads: fc.integer({ min: 1, max: 65_536 }),
+    },
+    { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'arithmetic', 'name', 'threads'], noNullPrototype: true },
+  ),
+  welcome: fc.record(
+    {
+      type: fc.constant('welcome' as const),
+      id: text(64),
+      resumeKey: text(128),
+      model: plainJson,
+      leafSize: whole(1),
+      heartbeatMs: whole(1),
+      maxFrameBytes: whole(1),
+    },
+    { noNullPrototype: true },
+  ),
+  refuse: fc.record(
+    {
+      type: fc.constant('refuse' as const),
+      code: fc.constantFrom(
+        'protocol' as const,
+        'token' as const,
+        'full' as const,
+        'arithmetic' as const,
+        'model' as const,
+        'busy' as const,
+      ),
+      sentence,
+      retryAfterMs: whole(0),
+    },
+    { requiredKeys: ['type', 'code', 'sentence'], noNullPrototype: true },
+  ),
+  probe: fc
+    .record({ weights: floatBytes, samples })
+    .map(({ weights, samples: { pixels, labels } }) => ({ type: 'probe', weights, pixels, labels })),
+  probeResult: fc.record(
+    {
+      type: fc.constant('probeResult' as const),
+      gradient: floatBytes,
+      hash: hexHash,
+      lossSum: finite,
+      correct: whole(0),
+      computeMs: milliseconds,
+    },
+    { noNullPrototype: true },
+  ),
+  weights: fc.record(
+    { type: fc.constant('weights' as const), step: whole(0), bytes: floatBytes },
+    { noNullPrototype: true },
+  ),
+  task: fc
+    .record({ block, samples })
+    .map(({ block: node, samples: { pixels, labels } }) => ({ type: 'task', ...node, pixels, labels })),
+  gradient: fc
+    .record({
+      block,
+      bytes: floatBytes,
+      checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+      lossSum: finite,
+      correct: fc.nat(1000),
+      wrong: fc.nat(1000),
+      computeMs: milliseconds,
+    })
+    .map(({ block: node, bytes, checksum, lossSum, correct, wrong, computeMs }) => ({
+      type: 'gradient',
+      ...node,
+      bytes,
+      checksum,
+      lossSum,
+      correct,
+      count: correct + wrong,
+      computeMs,
+    })),
+  taskError: fc
+    .record({
+      block,
+      code: fc.constantFrom('out-of-memory' as const, 'device-lost' as const, 'non-finite' as const, 'failed' as const),
+      sentence,
+    })
+    .map(({ block: node, code, sentence: reason }) => ({ type: 'taskError', ...node, code, sentence: reason })),
+  cancel: block.map((node) => ({ type: 'cancel', ...node })),
+  finish: fc.record({ type: fc.constant('finish' as const), sentence }, { noNullPrototype: true }),
+  ping: fc.record({ type: fc.constant('ping' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
+  pong: fc.record({ type: fc.constant('pong' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
+  bye: fc.record({ type: fc.constant('bye' as const), sentence }, { noNullPrototype: true }),
+};
+
+export const messageTypes = Object.keys(messages) as MessageType[];
+
+export const anyMessage = fc.oneof(
+  ...messageTypes.map((type) => arbitraries[type] as fc.Arbitrary<MessageOf<MessageType>>),
+);
+
+/** One fixed example of a type, the same in every run. */
+export function exampleOf<T extends MessageType>(type: T): MessageOf<T> {
+  const [example] = fc.sample(arbitraries[type] as fc.Arbitrary<MessageOf<T>>, { numRuns: 1, seed: 7 });
+  return example!;
+}

@@ -1,0 +1,241 @@
+import fc from 'fast-check';
+import { Packr } from 'msgpackr/pack';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { decode, encode } from '../src/codec.ts';
+import {
+  type CoordinatorMessage,
+  type Message,
+  type MessageOf,
+  type MessageType,
+  maySend,
+  messages,
+  type Side,
+  type WorkerMessage,
+} from '../src/messages.ts';
+import { ProtocolError } from '../src/protocol-error.ts';
+import { anyMessage, arbitraries, exampleOf, messageTypes } from './arbitraries.ts';
+
+const packr = new Packr({ useRecords: false });
+const pack = (value: unknown): Uint8Array => new Uint8Array(packr.pack(value));
+
+const senderOf = (type: MessageType): Side => (maySend('worker', type) ? 'worker' : 'coordinator');
+
+function refusal(frame: Uint8Array, from: Side): string {
+  try {
+    decode(frame, from);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ProtocolError);
+    return (error as ProtocolError).message;
+  }
+  throw new Error('expected a ProtocolError, got a message');
+}
+
+/** `decode` returned or threw a ProtocolError; anything else fails the test. */
+function expectOnlyProtocolErrors(frame: Uint8Array): void {
+  for (const from of ['worker', 'coordinator'] as const) {
+    try {
+      decode(frame, from);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      expect(error.message).not.toContain('\n');
+      expect(error.message.length).toBeLessThan(400);
+    }
+  }
+}
+
+/** A valid message with some fields replaced, packed without any check. */
+const packedWith = (type: MessageType, fields: Record<string, unknown>): Uint8Array =>
+  pack({ ...exampleOf(type), ...fields });
+
+describe.each(messageTypes)('%s', (type) => {
+  const from = senderOf(type);
+
+  it('carries its own name as type', () => {
+    expect(exampleOf(type).type).toBe(type);
+  });
+
+  it('comes back from its frame as it was', () => {
+    fc.assert(
+      fc.property(arbitraries[type] as fc.Arbitrary<Message>, (message) => {
+        expect(decode(encode(message), from)).toStrictEqual(message);
+      }),
+    );
+  });
+
+  it('is refused at every truncation', () => {
+    const frame = encode(exampleOf(type));
+    for (let length = 0; length < frame.length; length += 1) {
+      expect(() => decode(frame.subarray(0, length), from)).toThrow(ProtocolError);
+    }
+  });
+
+  it('is refused with anything behind it', () => {
+    const frame = encode(exampleOf(type));
+    for (const extra of [0x00, 0x80, 0xc0, 0xff]) {
+      expect(refusal(Uint8Array.of(...frame, extra), from)).toMatch(/^frame: expected one value of \d+ bytes, got \d+/);
+    }
+  });
+
+  it('is refused with a field too many', () => {
+    expect(refusal(packedWith(type, { surprise: 1 }), from)).toBe(`${type}: expected no other field, got "surprise"`);
+  });
+
+  it('is refused without any one of its required fields', () => {
+    const optional = new Set(['token', 'resumeKey', 'retryAfterMs']);
+    const example: Record<string, unknown> = { ...exampleOf(type) };
+    for (const field of Object.keys(example)) {
+      if (field === 'type' || (optional.has(field) && type !== 'welcome')) continue;
+      const { [field]: _, ...rest } = example;
+      expect(refusal(pack(rest), from)).toBe(`${type}: expected the field ${field}, got none`);
+    }
+  });
+
+  it('is refused when a field has another type', () => {
+    for (const field of Object.keys(exampleOf(type))) {
+      if (field === 'type' || field === 'model') continue;
+      expect(refusal(packedWith(type, { [field]: [1, 2] }), from)).toMatch(
+        new RegExp(`^${type}\\.${field}: expected .*, got an array of 2$`),
+      );
+      expect(refusal(packedWith(type, { [field]: null }), from)).toMatch(/, got null$/);
+    }
+  });
+
+  it('is refused from the wrong side', () => {
+    for (const side of ['worker', 'coordinator'] as const) {
+      const frame = encode(exampleOf(type));
+      if (maySend(side, type)) expect(decode(frame, side).type).toBe(type);
+      else expect(refusal(frame, side)).toBe(`${type}: expected it from the ${from}, got it from the ${side}`);
+    }
+  });
+});
+
+describe('the table', () => {
+  it('gives each side its own messages', () => {
+    expectTypeOf<WorkerMessage['type']>().toEqualTypeOf<
+      'hello' | 'probeResult' | 'gradient' | 'taskError' | 'ping' | 'pong' | 'bye'
+    >();
+    expectTypeOf<CoordinatorMessage['type']>().toEqualTypeOf<
+      'welcome' | 'refuse' | 'probe' | 'weights' | 'task' | 'cancel' | 'finish' | 'ping' | 'pong' | 'bye'
+    >();
+    expectTypeOf<{ [T in MessageType]: MessageOf<T>['type'] }>().toEqualTypeOf<{ [T in MessageType]: T }>();
+    expect(Object.keys(messages).filter((type) => maySend('worker', type as MessageType))).toHaveLength(7);
+  });
+});
+
+describe('values', () => {
+  const cases: readonly (readonly [string, MessageType, Record<string, unknown>, RegExp])[] = [
+    ['an empty name', 'hello', { name: '' }, /^hello\.name: expected one line of 1 to 80 printable .* 0 characters$/],
+    ['a long name', 'hello', { name: 'x'.repeat(81) }, /^hello\.name: .* got a string of 81 characters$/],
+    ['an escape sequence', 'hello', { name: '\u001b[2J' }, /^hello\.name: expected one line/],
+    ['no threads', 'hello', { threads: 0 }, /^hello\.threads: expected a whole number from 1 to 65536, got 0$/],
+    ['an unknown kind', 'hello', { kind: 'toaster' }, /^hello\.kind: expected one of .*"node".*, got "toaster"$/],
+    ['a fractional step', 'weights', { step: 1.5 }, /^weights\.step: expected a whole number of at least 0, got 1\.5$/],
+    ['a negative step', 'weights', { step: -1 }, /^weights\.step: .* got -1$/],
+    ['an unsafe step', 'weights', { step: 2 ** 53 }, /^weights\.step: .* got 9007199254740992$/],
+    [
+      'torn floats',
+      'weights',
+      { bytes: new Uint8Array(6) },
+      /^weights\.bytes: expected .* multiple of 4, got 6 bytes$/,
+    ],
+    ['n of 3', 'cancel', { lo: 0, n: 3 }, /^cancel: expected a block with n a power of two .* lo 0, n 3$/],
+    ['n of 0', 'cancel', { lo: 0, n: 0 }, /^cancel\.n: expected a whole number from 1 to \d+, got 0$/],
+    ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a block .* lo a multiple of n, got .*lo 2, n 4/],
+    [
+      'uneven pixels',
+      'task',
+      { pixels: new Uint8Array(5), labels: new Uint8Array(2) },
+      /^task: expected a number of pixels .* pixels of 5 bytes, labels of 2 bytes$/,
+    ],
+    [
+      'pixels alone',
+      'probe',
+      { pixels: new Uint8Array(5), labels: new Uint8Array(0) },
+      /^probe: .* labels of 0 bytes$/,
+    ],
+    ['a NaN loss', 'gradient', { lossSum: Number.NaN }, /^gradient\.lossSum: expected a finite number, got NaN$/],
+    ['an infinite time', 'gradient', { computeMs: Number.POSITIVE_INFINITY }, /^gradient\.computeMs: .* got Infinity$/],
+    ['a wide checksum', 'gradient', { checksum: 2 ** 32 }, /^gradient\.checksum: .* to 4294967295, got 4294967296$/],
+    ['too many correct', 'gradient', { correct: 3, count: 2 }, /^gradient: expected at most as many correct samples/],
+    ['a shouted hash', 'probeResult', { hash: 'ABCDEF0123' }, /^probeResult\.hash: expected 8 to 128 hexadecimal/],
+    ['bytes in a model', 'welcome', { model: { layers: [new Uint8Array(2)] } }, /^welcome\.model: expected plain JSON/],
+    ['a long sentence', 'bye', { sentence: 'x'.repeat(1001) }, /^bye\.sentence: .* got a string of 1001 characters$/],
+  ];
+
+  it.each(cases)('refuses %s', (_name, type, fields, sentence) => {
+    expect(refusal(packedWith(type, fields), senderOf(type))).toMatch(sentence);
+  });
+
+  it('keeps secrets out of its sentences', () => {
+    const token = `${'s3cret'.repeat(50)}`;
+    expect(refusal(packedWith('hello', { token }), 'worker')).not.toContain('s3cret');
+  });
+
+  it('takes a whole number however msgpack writes it', () => {
+    const uint64 = Uint8Array.of(0x82, 0xa4, ...ascii('type'), 0xa4, ...ascii('ping'), 0xa8, ...ascii('sentAtMs'));
+    const frame = Uint8Array.of(...uint64, 0xcf, 0, 0, 0, 0, 0, 0, 0, 9);
+    expect(decode(frame, 'worker')).toEqual({ type: 'ping', sentAtMs: 9 });
+  });
+
+  it('does nothing with a __proto__ key but refuse it', () => {
+    const frame = Uint8Array.of(0x82, 0xa4, ...ascii('type'), 0xa3, ...ascii('bye'), 0xa9, ...ascii('__proto__'), 0x80);
+    expect(refusal(frame, 'worker')).toMatch(/^bye: /);
+    const model = JSON.parse('{"__proto__": {"polluted": true}, "constructor": 1}') as unknown;
+    const welcome = decode(packedWith('welcome', { model }), 'coordinator');
+    expect(Object.getPrototypeOf((welcome as MessageOf<'welcome'>).model)).toBe(Object.prototype);
+    expect('polluted' in {}).toBe(false);
+  });
+
+  it('knows no type from the prototype of an object', () => {
+    for (const type of ['toString', 'constructor', '__proto__', 'hasOwnProperty', 7, null]) {
+      expect(refusal(pack({ type }), 'worker')).toMatch(/^frame: expected a known message type, got /);
+    }
+    expect(refusal(pack({}), 'worker')).toBe('frame: expected a known message type, got none');
+  });
+});
+
+describe('frames', () => {
+  it('are packed once per message, in memory of their own', () => {
+    const message: Message = { type: 'weights', step: 3, bytes: new Uint8Array(400) };
+    const frame = encode(message);
+    expect(encode(message)).toBe(frame);
+    expect(encode({ ...message })).not.toBe(frame);
+    expect(frame.buffer.byteLength).toBe(frame.byteLength);
+  });
+
+  it('are viewed, not copied, by the bytes of a decoded message', () => {
+    const frame = encode({ type: 'weights', step: 0, bytes: Uint8Array.of(1, 2, 3, 4) });
+    const { bytes } = decode(Buffer.from(frame.buffer), 'coordinator') as MessageOf<'weights'>;
+    expect(bytes.buffer).toBe(frame.buffer);
+    expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype);
+  });
+
+  it('of random bytes raise nothing but ProtocolError', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), expectOnlyProtocolErrors), { numRuns: 2000 });
+  });
+
+  it('of random msgpack headers raise nothing but ProtocolError', () => {
+    const header = fc.oneof(fc.integer({ min: 0x80, max: 0xdf }), fc.constantFrom(0, 1, 2, 3, 0x72, 0x62, 0x42, 0xff));
+    const frame = fc.array(header, { maxLength: 60 }).map((tokens) => Uint8Array.from(tokens));
+    fc.assert(fc.property(frame, expectOnlyProtocolErrors), { numRuns: 3000 });
+  });
+
+  it('with damaged bytes raise nothing but ProtocolError', () => {
+    const damage = fc.array(fc.record({ at: fc.nat(), value: fc.integer({ min: 0, max: 255 }) }), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(anyMessage, damage, (message, changes) => {
+        const frame = encode(message).slice();
+        for (const { at, value } of changes) frame[at % frame.length] = value;
+        expectOnlyProtocolErrors(frame);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+function ascii(text: string): number[] {
+  return [...text].map((character) => character.charCodeAt(0));
+}

@@ -1,0 +1,48 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { clipUtf8, printable, toSentence } from '../src/text.ts';
+
+const utf16Unit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit));
+
+const anyText = fc.string({
+  unit: fc.oneof(fc.constantFrom('\ud800', '\udc00', '\n', '\u202e', '😀', 'é'), utf16Unit),
+});
+
+describe('toSentence', () => {
+  it('makes one printable line of bounded length of anything', () => {
+    fc.assert(
+      fc.property(anyText, fc.integer({ min: 20, max: 60 }), (text, maxLength) => {
+        const sentence = toSentence(text.repeat(5), maxLength);
+        expect(sentence).toMatch(printable);
+        expect(sentence.length).toBeLessThanOrEqual(maxLength);
+      }),
+    );
+  });
+
+  it('leaves a sentence as it is', () => {
+    expect(toSentence('Out of memory: 3 GiB wanted, 2 GiB free.')).toBe('Out of memory: 3 GiB wanted, 2 GiB free.');
+  });
+
+  it('says so when there is nothing to say', () => {
+    expect(toSentence(' \n\u0000 ')).toBe('no reason given');
+  });
+
+  it('marks a cut and splits no character', () => {
+    expect(toSentence('abcdef', 4)).toBe('abc…');
+    expect(toSentence('ab😀cd', 4)).toBe('ab…');
+  });
+});
+
+describe('clipUtf8', () => {
+  it('takes the longest beginning that fits', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.nat(40), (text, maxBytes) => {
+        const clipped = clipUtf8(text, maxBytes);
+        expect(text.startsWith(clipped)).toBe(true);
+        expect(Buffer.byteLength(clipped)).toBeLessThanOrEqual(maxBytes);
+        const [next] = text.slice(clipped.length);
+        if (next !== undefined) expect(Buffer.byteLength(clipped + next)).toBeGreaterThan(maxBytes);
+      }),
+    );
+  });
+});

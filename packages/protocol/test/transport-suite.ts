@@ -1,0 +1,243 @@
+/** The rules of `Transport`, run on every implementation. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { type CoordinatorMessage, type Message, maySend, type WorkerMessage } from '../src/messages.ts';
+import type { Closing, CoordinatorTransport, Transport, WorkerTransport } from '../src/transport.ts';
+import { exampleOf, messageTypes } from './arbitraries.ts';
+
+export interface Link {
+  readonly coordinator: CoordinatorTransport;
+  readonly worker: WorkerTransport;
+}
+
+export interface TransportUnderTest {
+  readonly name: string;
+  /** A fresh pair of joined ends. */
+  open(): Promise<Link>;
+  /** Ends what `open` started. */
+  dispose(): Promise<void>;
+  /** Why this one delivers messages unchecked, when it does. */
+  readonly unchecked?: string;
+}
+
+/** Listens to one end and keeps what it hears. */
+export class Ear<Receives extends Message> {
+  readonly messages: Receives[] = [];
+  readonly closings: Closing[] = [];
+  readonly #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
+
+  constructor(transport: Transport<Receives, never>) {
+    transport.listen({
+      onMessage: (message) => {
+        this.messages.push(message);
+        this.#settle();
+      },
+      onClose: (closing) => {
+        this.closings.push(closing);
+        this.#settle();
+      },
+    });
+  }
+
+  async messageCount(count: number): Promise<void> {
+    await this.#until(() => this.messages.length >= count);
+  }
+
+  async closing(): Promise<Closing> {
+    await this.#until(() => this.closings.length > 0);
+    return this.closings[0]!;
+  }
+
+  #until(isMet: () => boolean): Promise<void> {
+    return isMet() ? Promise.resolve() : new Promise((resolve) => this.#waiting.push({ isMet, resolve }));
+  }
+
+  #settle(): void {
+    for (const { isMet, resolve } of this.#waiting) if (isMet()) resolve();
+  }
+}
+
+const ping = (sentAtMs: number): Message & { readonly type: 'ping' } => ({ type: 'ping', sentAtMs });
+
+export function describeTransport(subject: TransportUnderTest): void {
+  describe(`${subject.name} as a transport`, () => {
+    afterEach(() => subject.dispose());
+
+    it('carries every message of the table', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atCoordinator = new Ear(coordinator);
+      const atWorker = new Ear(worker);
+      const up = messageTypes.filter((type) => maySend('worker', type)).map((type) => exampleOf(type));
+      const down = messageTypes.filter((type) => maySend('coordinator', type)).map((type) => exampleOf(type));
+      for (const message of up) worker.send(message as WorkerMessage);
+      for (const message of down) coordinator.send(message as CoordinatorMessage);
+      await atCoordinator.messageCount(up.length);
+      await atWorker.messageCount(down.length);
+      expect(atCoordinator.messages).toStrictEqual(up);
+      expect(atWorker.messages).toStrictEqual(down);
+    });
+
+    it('carries a megabyte unchanged', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atWorker = new Ear(worker);
+      const bytes = Uint8Array.from({ length: 2 ** 20 }, (_, index) => (index * 2_654_435_761) >>> 24);
+      coordinator.send({ type: 'weights', step: 1, bytes });
+      await atWorker.messageCount(1);
+      const [message] = atWorker.messages;
+      expect(message?.type === 'weights' && Buffer.compare(message.bytes, bytes)).toBe(0);
+    });
+
+    it('keeps the order', async () => {
+      const { coordinator, worker } = await subject.open();
+      const ear = new Ear(coordinator);
+      for (let index = 0; index < 300; index += 1) worker.send(ping(index));
+      await ear.messageCount(300);
+      expect(ear.messages.map((message) => message.type === 'ping' && message.sentAtMs)).toEqual(
+        Array.from({ length: 300 }, (_, index) => index),
+      );
+    });
+
+    it('keeps what arrives before anyone listens', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atWorker = new Ear(worker);
+      worker.send(ping(1));
+      coordinator.send(ping(2));
+      await atWorker.messageCount(1);
+      worker.send({ type: 'bye', sentence: 'done' });
+      worker.close(1000, 'done');
+      const atCoordinator = new Ear(coordinator);
+      await atCoordinator.closing();
+      expect(atCoordinator.messages.map(({ type }) => type)).toEqual(['ping', 'bye']);
+    });
+
+    it('takes one listener', async () => {
+      const { worker } = await subject.open();
+      new Ear(worker);
+      expect(() => new Ear(worker)).toThrow('transport: expected one listener, got a second one');
+    });
+
+    it('delivers nothing from inside send, close or listen', async () => {
+      const { coordinator, worker } = await subject.open();
+      let isInside = true;
+      const heardInside: string[] = [];
+      const atCoordinator = new Promise<void>((resolve) => {
+        coordinator.listen({
+          onMessage: ({ type }) => isInside && heardInside.push(type),
+          onClose: () => {
+            if (isInside) heardInside.push('close');
+            resolve();
+          },
+        });
+      });
+      worker.send(ping(1));
+      coordinator.close(1000, 'enough');
+      const atWorker = new Ear(worker);
+      isInside = false;
+      await atCoordinator;
+      await atWorker.closing();
+      expect(heardInside).toEqual([]);
+    });
+
+    it('delivers what was sent before a close, then the close, to the peer', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atWorker = new Ear(worker);
+      const atCoordinator = new Ear(coordinator);
+      coordinator.send({ type: 'finish', sentence: 'all done' });
+      coordinator.close(1001, 'the run is over');
+      expect(await atWorker.closing()).toEqual({ code: 1001, reason: 'the run is over', by: 'remote' });
+      expect(await atCoordinator.closing()).toEqual({ code: 1001, reason: 'the run is over', by: 'local' });
+      expect(atWorker.messages).toEqual([{ type: 'finish', sentence: 'all done' }]);
+    });
+
+    it('hears nothing more after its own close, and ends once', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atCoordinator = new Ear(coordinator);
+      const atWorker = new Ear(worker);
+      worker.send(ping(1));
+      coordinator.close(1000, 'first');
+      coordinator.close(1001, 'second');
+      coordinator.send(ping(2));
+      worker.send(ping(3));
+      await atWorker.closing();
+      worker.send(ping(4));
+      worker.close(1000, 'too late');
+      expect(await atCoordinator.closing()).toEqual({ code: 1000, reason: 'first', by: 'local' });
+      expect(atCoordinator.messages).toEqual([]);
+      expect(atCoordinator.closings).toHaveLength(1);
+      expect(atWorker.messages).toEqual([]);
+      expect(atWorker.closings).toHaveLength(1);
+    });
+
+    it('lets a listener close in the middle of a burst', async () => {
+      const { coordinator, worker } = await subject.open();
+      const heard: number[] = [];
+      const closing = new Promise<Closing>((resolve) => {
+        coordinator.listen({
+          onMessage: (message) => {
+            if (message.type !== 'ping') return;
+            heard.push(message.sentAtMs);
+            if (message.sentAtMs === 2) coordinator.close(1000, 'heard enough');
+          },
+          onClose: resolve,
+        });
+      });
+      for (let index = 0; index < 10; index += 1) worker.send(ping(index));
+      expect((await closing).by).toBe('local');
+      expect(heard).toEqual([0, 1, 2]);
+    });
+
+    it('makes any reason fit', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atWorker = new Ear(worker);
+      coordinator.close(1000, `first line\nsecond line ${'ä€😀'.repeat(100)}`);
+      const { code, reason } = await atWorker.closing();
+      expect(code).toBe(1000);
+      expect(reason).toMatch(/^first line second line (ä€😀)*/);
+    });
+
+    it('has nothing buffered once all has arrived', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atWorker = new Ear(worker);
+      let sent = 0;
+      while (coordinator.bufferedBytes === 0 && sent < 500) {
+        coordinator.send({ type: 'weights', step: sent, bytes: new Uint8Array(100_000) });
+        sent += 1;
+      }
+      expect(coordinator.bufferedBytes).toBeGreaterThan(0);
+      await atWorker.messageCount(sent);
+      worker.send(ping(1));
+      await new Ear(coordinator).messageCount(1);
+      expect(coordinator.bufferedBytes).toBe(0);
+    });
+
+    it.skipIf(subject.unchecked !== undefined)(
+      `ends, from this end and alone, on a message that fails its checks${subject.unchecked ? ` (skipped: ${subject.unchecked})` : ''}`,
+      async () => {
+        const bad = await subject.open();
+        const good = await subject.open();
+        const atBad = new Ear(bad.coordinator);
+        const atBadWorker = new Ear(bad.worker);
+        const atGood = new Ear(good.coordinator);
+        bad.worker.send({ type: 'taskError', step: 0, lo: 1, n: 2, code: 'failed', sentence: 'misaligned' });
+        bad.worker.send(ping(1));
+        const reason =
+          'taskError: expected a block with n a power of two and lo a multiple of n, got step 0, lo 1, n 2';
+        expect(await atBad.closing()).toEqual({ code: 1002, reason, by: 'local' });
+        expect(await atBadWorker.closing()).toEqual({ code: 1002, reason, by: 'remote' });
+        expect(atBad.messages).toEqual([]);
+        good.worker.send(ping(2));
+        await atGood.messageCount(1);
+        expect(atGood.closings).toEqual([]);
+      },
+    );
+
+    it.skipIf(subject.unchecked !== undefined)('ends on a message the peer may not send', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atCoordinator = new Ear(coordinator);
+      worker.send({ type: 'finish', sentence: 'I am the coordinator now' } as unknown as WorkerMessage);
+      expect(await atCoordinator.closing()).toMatchObject({
+        code: 1002,
+        reason: 'finish: expected it from the coordinator, got it from the worker',
+      });
+    });
+  });
+}

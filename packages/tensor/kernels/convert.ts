@@ -1,0 +1,29 @@
+/** Passes over one storage: bytes to floats, and the search for NaN and infinity. */
+
+/** `target[i] = bytes[i] / divisor`. The bytes may be the last quarter of the target: they are read ahead of the writing. */
+export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: f32): void {
+  const divisors = f32x4.splat(divisor);
+  const end = bytes + (<usize>count & ~3);
+  for (; bytes < end; bytes += 4, target += 16) {
+    const words = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(bytes)));
+    v128.store(target, f32x4.div(f32x4.convert_i32x4_u(words), divisors));
+  }
+  for (let rest = count & 3; rest > 0; rest--, bytes++, target += 4) {
+    store<f32>(target, <f32>load<u8>(bytes) / divisor);
+  }
+}
+
+/** Whether no value has the exponent of NaN and infinity. */
+export function allFinite(source: usize, count: i32): bool {
+  const exponent = i32x4.splat(0x7f800000);
+  const end = source + ((<usize>count & ~3) << 2);
+  let found = i32x4.splat(0);
+  for (; source < end; source += 16) {
+    found = v128.or(found, i32x4.eq(v128.and(v128.load(source), exponent), exponent));
+  }
+  if (v128.any_true(found)) return false;
+  for (let rest = count & 3; rest > 0; rest--, source += 4) {
+    if ((load<u32>(source) & 0x7f800000) == 0x7f800000) return false;
+  }
+  return true;
+}

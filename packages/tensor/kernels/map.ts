@@ -1,0 +1,155 @@
+/** Elementwise programs: every instruction of a formula over one chunk of elements after another. */
+import { exp4, log4 } from './transcendental';
+
+/** Floats of a chunk: the operands of an instruction stay in the first cache. Known to src/backends/cpu/mapProgram.ts. */
+const chunk: i32 = 256;
+
+// Instruction codes, known to src/backends/cpu/mapProgram.ts.
+const COPY: i32 = 0;
+const NEG: i32 = 1;
+const EXP: i32 = 2;
+const LOG: i32 = 3;
+const ADD: i32 = 4;
+const SUB: i32 = 5;
+const MUL: i32 = 6;
+const DIV: i32 = 7;
+const MAXIMUM: i32 = 8;
+const GREATER_EQUAL: i32 = 9;
+const EQUAL: i32 = 10;
+const WHERE: i32 = 11;
+
+// @ts-ignore: decorator
+@inline function apply(code: i32, a: usize, b: usize, c: usize): v128 {
+  const x = v128.load(a);
+  if (code == COPY) return x;
+  if (code == NEG) return f32x4.neg(x);
+  if (code == EXP) return exp4(x);
+  if (code == LOG) return log4(x);
+  const y = v128.load(b);
+  if (code == ADD) return f32x4.add(x, y);
+  if (code == SUB) return f32x4.sub(x, y);
+  if (code == MUL) return f32x4.mul(x, y);
+  if (code == DIV) return f32x4.div(x, y);
+  if (code == MAXIMUM) return f32x4.max(x, y);
+  if (code == GREATER_EQUAL) return v128.and(f32x4.ge(x, y), f32x4.splat(1.0));
+  if (code == EQUAL) return v128.and(f32x4.eq(x, y), f32x4.splat(1.0));
+  return v128.bitselect(y, v128.load(c), f32x4.ne(x, f32x4.splat(0.0)));
+}
+
+/** Operands may be read up to 12 bytes beyond their end, which the allocator leaves room for; outputs are exact. */
+// @ts-ignore: decorator
+@inline function loop(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
+  const end = target + ((<usize>count & ~3) << 2);
+  while (target < end) {
+    v128.store(target, apply(code, a, b, c));
+    target += 16;
+    a += 16;
+    b += 16;
+    c += 16;
+  }
+  const rest = count & 3;
+  if (rest != 0) storeFirst(target, apply(code, a, b, c), rest);
+}
+
+function storeFirst(target: usize, value: v128, count: i32): void {
+  store<f32>(target, f32x4.extract_lane(value, 0));
+  if (count > 1) store<f32>(target, f32x4.extract_lane(value, 1), 4);
+  if (count > 2) store<f32>(target, f32x4.extract_lane(value, 2), 8);
+}
+
+function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
+  switch (code) {
+    case COPY: loop(COPY, target, a, b, c, count); return;
+    case NEG: loop(NEG, target, a, b, c, count); return;
+    case EXP: loop(EXP, target, a, b, c, count); return;
+    case LOG: loop(LOG, target, a, b, c, count); return;
+    case ADD: loop(ADD, target, a, b, c, count); return;
+    case SUB: loop(SUB, target, a, b, c, count); return;
+    case MUL: loop(MUL, target, a, b, c, count); return;
+    case DIV: loop(DIV, target, a, b, c, count); return;
+    case MAXIMUM: loop(MAXIMUM, target, a, b, c, count); return;
+    case GREATER_EQUAL: loop(GREATER_EQUAL, target, a, b, c, count); return;
+    case EQUAL: loop(EQUAL, target, a, b, c, count); return;
+    case WHERE: loop(WHERE, target, a, b, c, count); return;
+    default: unreachable();
+  }
+}
+
+function fill(target: usize, value: f32, count: i32): void {
+  const end = target + (<usize>count << 2);
+  for (; target < end; target += 16) v128.store(target, f32x4.splat(value));
+}
+
+function gather(target: usize, source: usize, stride: usize, count: i32): void {
+  const end = target + (<usize>count << 2);
+  for (; target < end; target += 4, source += stride) store<f32>(target, load<f32>(source));
+}
+
+// The descriptor, in 32-bit words, written by src/backends/cpu/mapProgram.ts:
+//   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length  5 output pointer
+//   6 slot pointers: pointer  7 chunks of the slots: pointer
+// then from word 8: per outer axis its size and running index;
+// per input its pointer, inner stride and outer strides (bytes); per instruction code, target, a, b, c (slots).
+// Slot i is input i, the last slot the output; the others hold constants and intermediate values in their chunks.
+export function map(descriptor: usize): void {
+  const instructionCount = load<i32>(descriptor, 0);
+  const inputCount = load<i32>(descriptor, 4);
+  const rank = load<i32>(descriptor, 8);
+  const outerCount = load<i32>(descriptor, 12);
+  const innerLength = load<i32>(descriptor, 16);
+  let output = <usize>load<u32>(descriptor, 20);
+  const slots = <usize>load<u32>(descriptor, 24);
+  const chunks = <usize>load<u32>(descriptor, 28);
+  const axes = descriptor + 32;
+  const inputs = axes + (<usize>rank << 3);
+  const inputBytes = <usize>(rank + 2) << 2;
+  const instructions = inputs + <usize>inputCount * inputBytes;
+  const lastInstruction = instructions + <usize>(instructionCount - 1) * 20;
+  const outputSlot = slots + (<usize>load<u32>(lastInstruction, 4) << 2);
+
+  for (let axis = 0; axis < rank; axis++) store<i32>(axes + (<usize>axis << 3), 0, 4);
+  for (let outer = 0; outer < outerCount; outer++) {
+    for (let start = 0; start < innerLength; start += chunk) {
+      const count = min(chunk, innerLength - start);
+      for (let which = 0; which < inputCount; which++) {
+        const entry = inputs + <usize>which * inputBytes;
+        const slot = slots + (<usize>which << 2);
+        const stride = <usize>load<u32>(entry, 4);
+        let source = <usize>load<u32>(entry, 0) + <usize>start * stride;
+        for (let axis = 0; axis < rank; axis++) {
+          const index = load<u32>(axes + (<usize>axis << 3), 4);
+          source += <usize>index * <usize>load<u32>(entry + (<usize>axis << 2), 8);
+        }
+        if (stride == 4) {
+          store<u32>(slot, <u32>source);
+          continue;
+        }
+        const copy = chunks + (<usize>which * (<usize>chunk << 2));
+        if (stride != 0) gather(copy, source, stride, count);
+        else if (start == 0) fill(copy, load<f32>(source), min(chunk, (innerLength + 3) & ~3));
+        store<u32>(slot, <u32>copy);
+      }
+      store<u32>(outputSlot, <u32>output);
+      for (let at = instructions; at <= lastInstruction; at += 20) {
+        execute(
+          load<i32>(at, 0),
+          <usize>load<u32>(slots + (<usize>load<u32>(at, 4) << 2)),
+          <usize>load<u32>(slots + (<usize>load<u32>(at, 8) << 2)),
+          <usize>load<u32>(slots + (<usize>load<u32>(at, 12) << 2)),
+          <usize>load<u32>(slots + (<usize>load<u32>(at, 16) << 2)),
+          count,
+        );
+      }
+      output += <usize>count << 2;
+    }
+    for (let axis = rank - 1; axis >= 0; axis--) {
+      const at = axes + (<usize>axis << 3);
+      const next = load<i32>(at, 4) + 1;
+      if (next < load<i32>(at, 0)) {
+        store<i32>(at, next, 4);
+        break;
+      }
+      store<i32>(at, 0, 4);
+    }
+  }
+}

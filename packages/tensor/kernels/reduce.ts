@@ -1,0 +1,91 @@
+/** Reductions of the middle axis of [outer, length, inner]. */
+
+/** Sixteen interleaved chains, folded as src/backend.ts says. */
+function sumContiguous(source: usize, length: i32): f32 {
+  let a = f32x4.splat(0.0);
+  let b = f32x4.splat(0.0);
+  let c = f32x4.splat(0.0);
+  let d = f32x4.splat(0.0);
+  let rest = length;
+  for (; rest >= 16; rest -= 16, source += 64) {
+    a = f32x4.add(a, v128.load(source, 0));
+    b = f32x4.add(b, v128.load(source, 16));
+    c = f32x4.add(c, v128.load(source, 32));
+    d = f32x4.add(d, v128.load(source, 48));
+  }
+  if (rest > 0) a = f32x4.add(a, loadMasked(source, rest));
+  if (rest > 4) b = f32x4.add(b, loadMasked(source + 16, rest - 4));
+  if (rest > 8) c = f32x4.add(c, loadMasked(source + 32, rest - 8));
+  if (rest > 12) d = f32x4.add(d, loadMasked(source + 48, rest - 12));
+  const four = f32x4.add(f32x4.add(a, c), f32x4.add(b, d));
+  const pairs0 = f32x4.extract_lane(four, 0) + f32x4.extract_lane(four, 2);
+  const pairs1 = f32x4.extract_lane(four, 1) + f32x4.extract_lane(four, 3);
+  return pairs0 + pairs1;
+}
+
+/** The first `count` of four floats, +0 in place of the others: a chain that began at +0 is not changed by adding +0. */
+function loadMasked(source: usize, count: i32): v128 {
+  if (count >= 4) return v128.load(source);
+  let value = f32x4.replace_lane(f32x4.splat(0.0), 0, load<f32>(source));
+  if (count > 1) value = f32x4.replace_lane(value, 1, load<f32>(source, 4));
+  if (count > 2) value = f32x4.replace_lane(value, 2, load<f32>(source, 8));
+  return value;
+}
+
+export function sum(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  if (inner == 1) {
+    for (let row = 0; row < outer; row++, source += <usize>length << 2, target += 4) {
+      store<f32>(target, sumContiguous(source, length));
+    }
+    return;
+  }
+  const stride = <usize>inner << 2;
+  for (let row = 0; row < outer; row++) {
+    let column = 0;
+    for (; column + 16 <= inner; column += 16, target += 64) {
+      let at = source + (<usize>column << 2);
+      let a = f32x4.splat(0.0);
+      let b = f32x4.splat(0.0);
+      let c = f32x4.splat(0.0);
+      let d = f32x4.splat(0.0);
+      for (let index = 0; index < length; index++, at += stride) {
+        a = f32x4.add(a, v128.load(at, 0));
+        b = f32x4.add(b, v128.load(at, 16));
+        c = f32x4.add(c, v128.load(at, 32));
+        d = f32x4.add(d, v128.load(at, 48));
+      }
+      v128.store(target, a, 0);
+      v128.store(target, b, 16);
+      v128.store(target, c, 32);
+      v128.store(target, d, 48);
+    }
+    for (; column < inner; column++, target += 4) {
+      let at = source + (<usize>column << 2);
+      let total: f32 = 0;
+      for (let index = 0; index < length; index++, at += stride) total += load<f32>(at);
+      store<f32>(target, total);
+    }
+    source += <usize>length * stride;
+  }
+}
+
+export function argmax(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  const stride = <usize>inner << 2;
+  for (let row = 0; row < outer; row++) {
+    for (let column = 0; column < inner; column++, target += 4) {
+      let at = source + (<usize>column << 2);
+      let best = 0;
+      let largest = load<f32>(at);
+      for (let index = 1; index < length && largest == largest; index++) {
+        at += stride;
+        const value = load<f32>(at);
+        if (value > largest || value != value) {
+          best = index;
+          largest = value;
+        }
+      }
+      store<f32>(target, <f32>best);
+    }
+    source += <usize>length * stride;
+  }
+}

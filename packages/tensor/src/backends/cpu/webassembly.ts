@@ -1,0 +1,69 @@
+/** The WebAssembly module of kernels: its types, and how it is loaded where there is neither a file system nor fetch. */
+import { kernelsBase64 } from './generated/kernels.ts';
+
+/** The part of the engine's WebAssembly interface that is used here, so that no platform's type library is needed. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+  /** @throws RangeError when the engine refuses. */
+  grow(pages: number): number;
+}
+
+interface WasmEngine {
+  compile(bytes: Uint8Array): Promise<object>;
+  instantiate(module: object, imports: object): Promise<{ readonly exports: unknown }>;
+  readonly Memory: new (descriptor: { initial: number; maximum: number }) => WasmMemory;
+}
+
+/** Pointers are byte addresses in the memory; their order is that of the functions in kernels/. */
+export interface Kernels {
+  workspaceEnd(): number;
+  map(descriptor: number): void;
+  sum(outer: number, length: number, inner: number, source: number, target: number): void;
+  argmax(outer: number, length: number, inner: number, source: number, target: number): void;
+  matmul(
+    m: number,
+    k: number,
+    n: number,
+    left: number,
+    right: number,
+    transposeLeft: number,
+    transposeRight: number,
+    output: number,
+  ): void;
+  crossEntropy(
+    rows: number,
+    classes: number,
+    logits: number,
+    labels: number,
+    losses: number,
+    gradient: number,
+    gradientRowBytes: number,
+  ): void;
+  bytesToFloats(bytes: number, target: number, count: number, divisor: number): void;
+  allFinite(source: number, count: number): number;
+}
+
+export const pageBytes = 65536;
+const initialPages = 64;
+const maximumPages = 65536;
+
+let compiled: Promise<object> | undefined;
+
+/**
+ * A new instance of the kernels with a memory of its own.
+ * @throws when the engine has no WebAssembly, or none with SIMD.
+ */
+export async function instantiateKernels(): Promise<{ kernels: Kernels; memory: WasmMemory }> {
+  const { WebAssembly: engine } = globalThis as { WebAssembly?: WasmEngine };
+  if (engine === undefined) throw new Error('this engine has no WebAssembly');
+  compiled ??= engine.compile(decodeBase64(kernelsBase64));
+  const module = await compiled;
+  const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages });
+  const { exports } = await engine.instantiate(module, { env: { memory } });
+  return { kernels: exports as Kernels, memory };
+}
+
+function decodeBase64(text: string): Uint8Array {
+  const { atob } = globalThis as unknown as { atob(text: string): string };
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}

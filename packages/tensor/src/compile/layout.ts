@@ -1,0 +1,102 @@
+/** Places for intermediate values in one arena: values that are never alive together share memory. */
+import type { Call, Storage } from '../backend.ts';
+import { readsContiguously } from '../backends/check.ts';
+import { readsOf, writesOf } from './callParts.ts';
+
+/** Offsets are multiples of this many values: a cache line. */
+const alignment = 16;
+
+export interface ArenaLayout {
+  /** In values, from the start of the arena. */
+  readonly offsets: ReadonlyMap<Storage, number>;
+  readonly length: number;
+}
+
+interface Gap {
+  start: number;
+  end: number;
+}
+
+/** Free space below a mark that only rises. */
+class Arena {
+  readonly #gaps: Gap[] = [];
+  length = 0;
+
+  /** The smallest gap that is large enough, else the end. */
+  take(size: number): number {
+    let best: Gap | undefined;
+    for (const gap of this.#gaps) {
+      const room = gap.end - gap.start;
+      if (room >= size && (best === undefined || room < best.end - best.start)) best = gap;
+    }
+    if (best !== undefined) {
+      const { start } = best;
+      best.start += size;
+      if (best.start === best.end) this.#gaps.splice(this.#gaps.indexOf(best), 1);
+      return start;
+    }
+    const last = this.#gaps.at(-1);
+    const start = last?.end === this.length ? this.#gaps.pop()!.start : this.length;
+    this.length = start + size;
+    return start;
+  }
+
+  give(start: number, size: number): void {
+    const after = this.#gaps.findIndex((gap) => gap.start > start);
+    const index = after < 0 ? this.#gaps.length : after;
+    this.#gaps.splice(index, 0, { start, end: start + size });
+    for (const at of [index, index - 1]) {
+      const [gap, next] = [this.#gaps[at], this.#gaps[at + 1]];
+      if (gap === undefined || next === undefined || gap.end !== next.start) continue;
+      gap.end = next.end;
+      this.#gaps.splice(at + 1, 1);
+    }
+  }
+}
+
+function roomFor(storage: Storage): number {
+  return Math.max(1, Math.ceil(storage.length / alignment)) * alignment;
+}
+
+/** Index of the last call that reads each storage. */
+export function lastReads(calls: readonly Call[]): Map<Storage, number> {
+  const last = new Map<Storage, number>();
+  calls.forEach((call, index) => {
+    for (const storage of readsOf(call)) last.set(storage, index);
+  });
+  return last;
+}
+
+/** An input of a map that the call may overwrite with its output: same length, read in order, and not read elsewhere. */
+function overwritable(call: Call, dying: (storage: Storage) => boolean): Storage | undefined {
+  if (call.kind !== 'map') return undefined;
+  return call.inputs.find(({ storage }) => {
+    const views = call.inputs.filter((view) => view.storage === storage);
+    const inOrder = views.every((view) => readsContiguously(call, view.strides));
+    return inOrder && storage.length === call.output.length && dying(storage);
+  })?.storage;
+}
+
+/** Places every storage that a call writes and that is not `placed` already. */
+export function layOut(calls: readonly Call[], placed: ReadonlySet<Storage>): ArenaLayout {
+  const arena = new Arena();
+  const offsets = new Map<Storage, number>();
+  const last = lastReads(calls);
+  calls.forEach((call, index) => {
+    const inherited = overwritable(call, (storage) => offsets.has(storage) && last.get(storage) === index);
+    const written = writesOf(call).filter((storage) => !placed.has(storage));
+    for (const storage of written) {
+      const inherits = inherited !== undefined && call.kind === 'map';
+      offsets.set(storage, inherits ? offsets.get(inherited)! : arena.take(roomFor(storage)));
+    }
+    for (const storage of new Set(readsOf(call))) {
+      const offset = offsets.get(storage);
+      const passedOn = storage === inherited && written.length > 0;
+      if (offset !== undefined && last.get(storage) === index && !passedOn) arena.give(offset, roomFor(storage));
+    }
+    for (const storage of written) {
+      if (!last.has(storage)) arena.give(offsets.get(storage)!, roomFor(storage));
+    }
+  });
+  return { offsets, length: arena.length };
+}

@@ -1,0 +1,181 @@
+/** Rewrites recorded calls into fewer ones that give the same bits. */
+import type { Call, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
+import { readsContiguously } from '../backends/check.ts';
+import { type Formula, input, substituteInputs, topological } from '../formula.ts';
+import { contiguousStrides, sameShape, sizeOf } from '../shape.ts';
+import { readsOf, withStorages, writesOf } from './callParts.ts';
+
+/** Longer formulas would not keep their intermediate values in the first cache. */
+const largestFormula = 24;
+
+/**
+ * Removes what no output needs, reads through transpositions and copies, and joins elementwise calls.
+ * `outputs` are the storages whose values are wanted; every storage is written by at most one call.
+ */
+export function simplify(recorded: readonly Call[], outputs: readonly Storage[]): Call[] {
+  const wanted = new Set(outputs);
+  let calls = withoutDeadCalls(recorded, wanted);
+  calls = readThroughTranspositions(calls);
+  calls = fuseMaps(calls, wanted);
+  calls = withoutCopies(calls, wanted);
+  return withoutDeadCalls(calls, wanted);
+}
+
+function withoutDeadCalls(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {
+  const needed = new Set(wanted);
+  const kept: Call[] = [];
+  for (const call of calls.toReversed()) {
+    if (!writesOf(call).some((storage) => needed.has(storage))) continue;
+    for (const storage of readsOf(call)) needed.add(storage);
+    kept.push(call.kind === 'crossEntropy' && call.gradient && !needed.has(call.gradient) ? lossOnly(call) : call);
+  }
+  return kept.reverse();
+}
+
+function lossOnly({ gradient: _, ...rest }: Extract<Call, { kind: 'crossEntropy' }>): Call {
+  return rest;
+}
+
+function isTransposition(call: Call): call is MapCall {
+  if (call.kind !== 'map' || call.formula.kind !== 'input' || call.shape.length !== 2) return false;
+  const { strides } = call.inputs[call.formula.index]!;
+  return strides[0] === 1 && strides[1] === call.shape[0];
+}
+
+function readThroughTranspositions(calls: readonly Call[]): Call[] {
+  const sources = new Map<Storage, Storage>();
+  return calls.map((call) => {
+    if (isTransposition(call)) sources.set(call.output, call.inputs[0]!.storage);
+    return call.kind === 'matmul' ? untransposed(call, sources) : call;
+  });
+}
+
+function untransposed(call: MatmulCall, sources: ReadonlyMap<Storage, Storage>): MatmulCall {
+  const left = sources.get(call.left);
+  const right = sources.get(call.right);
+  return {
+    ...call,
+    left: left ?? call.left,
+    right: right ?? call.right,
+    transposeLeft: call.transposeLeft !== (left !== undefined),
+    transposeRight: call.transposeRight !== (right !== undefined),
+  };
+}
+
+/** How often each storage is read, a call counting once. */
+function countReaders(calls: Iterable<Call>): Map<Storage, number> {
+  const readers = new Map<Storage, number>();
+  for (const call of calls) {
+    for (const storage of new Set(readsOf(call))) readers.set(storage, (readers.get(storage) ?? 0) + 1);
+  }
+  return readers;
+}
+
+function fuseMaps(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {
+  const current = [...calls];
+  const producers = new Map<Storage, MapCall>();
+  calls.forEach((call, index) => {
+    if (call.kind !== 'map') return;
+    const readers = countReaders(withoutDeadCalls(current, wanted));
+    const fused = absorb(call, ({ storage }) => {
+      const producer = producers.get(storage);
+      const trivial = producer?.formula.kind !== 'apply';
+      return trivial || (readers.get(storage) === 1 && !wanted.has(storage)) ? producer : undefined;
+    });
+    producers.set(fused.output, fused);
+    current[index] = fused;
+  });
+  return current;
+}
+
+/** `consumer` with the formulas of the calls that `producerOf` names in place of its reads of their outputs. */
+function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | undefined): MapCall {
+  const inputs: StridedView[] = [];
+  const indexOf = (view: StridedView): number => {
+    const known = inputs.findIndex((other) => other.storage === view.storage && sameShape(other.strides, view.strides));
+    return known >= 0 ? known : inputs.push(view) - 1;
+  };
+  let budget = largestFormula - topological(consumer.formula).length;
+  const inlined = new Map<MapCall, Formula>();
+  const replacements = consumer.inputs.map((view): Formula => {
+    const producer = producerOf(view);
+    if (producer !== undefined) {
+      const known = inlined.get(producer);
+      const views = viewsFrom(producer, consumer, view);
+      const cost = topological(producer.formula).length;
+      if (views !== undefined && (known !== undefined || cost <= budget)) {
+        if (known !== undefined) return known;
+        budget -= cost;
+        const formula = substituteInputs(producer.formula, (index) => input(indexOf(views[index]!)));
+        inlined.set(producer, formula);
+        return formula;
+      }
+    }
+    return input(indexOf(view));
+  });
+  const formula = withoutUnitFactors(substituteInputs(consumer.formula, (index) => replacements[index]!));
+  return withUsedInputs({ ...consumer, formula, inputs });
+}
+
+/** The producer's inputs as the consumer would read them; undefined where it would read them in another pattern. */
+function viewsFrom(producer: MapCall, consumer: MapCall, view: StridedView): readonly StridedView[] | undefined {
+  if (producer.inputs.length === 0) return [];
+  if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !readsContiguously(consumer, view.strides)) return undefined;
+  if (sameShape(producer.shape, consumer.shape)) return producer.inputs;
+  if (!producer.inputs.every(({ strides }) => readsContiguously(producer, strides))) return undefined;
+  const strides = contiguousStrides(consumer.shape);
+  return producer.inputs.map(({ storage }) => ({ storage, strides }));
+}
+
+/** Multiplication and division by 1 change no bit. */
+function withoutUnitFactors(formula: Formula): Formula {
+  const done = new Map<Formula, Formula>();
+  const visit = (node: Formula): Formula => {
+    const known = done.get(node);
+    if (known !== undefined) return known;
+    let result = node;
+    if (node.kind === 'apply') {
+      const operands = node.operands.map(visit);
+      const [left, right] = operands;
+      if (node.primitive === 'mul' && isOne(left)) result = right!;
+      else if ((node.primitive === 'mul' || node.primitive === 'div') && isOne(right)) result = left!;
+      else result = { ...node, operands };
+    }
+    done.set(node, result);
+    return result;
+  };
+  return visit(formula);
+}
+
+function isOne(formula: Formula | undefined): boolean {
+  return formula?.kind === 'constant' && formula.value === 1;
+}
+
+/** Each input once, and none that the formula does not read. */
+function withUsedInputs(call: MapCall): MapCall {
+  const used: number[] = [];
+  for (const node of topological(call.formula)) {
+    if (node.kind === 'input' && !used.includes(node.index)) used.push(node.index);
+  }
+  const merged = new Map(used.map((index, position) => [index, input(position)]));
+  return {
+    ...call,
+    formula: substituteInputs(call.formula, (index) => merged.get(index)!),
+    inputs: used.map((index) => call.inputs[index]!),
+  };
+}
+
+/** Lets readers of a plain copy read its source. */
+function withoutCopies(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {
+  const sources = new Map<Storage, Storage>();
+  const resolve = (storage: Storage): Storage => sources.get(storage) ?? storage;
+  return calls.map((call) => {
+    const outputs = new Set(writesOf(call));
+    const resolved = withStorages(call, (storage) => (outputs.has(storage) ? storage : resolve(storage)));
+    if (resolved.kind === 'map' && resolved.formula.kind === 'input' && !wanted.has(resolved.output)) {
+      const { storage, strides } = resolved.inputs[resolved.formula.index]!;
+      if (readsContiguously(resolved, strides)) sources.set(resolved.output, storage);
+    }
+    return resolved;
+  });
+}

@@ -1,0 +1,120 @@
+/** Runs single calls on tensors, without recording them for gradients. */
+import type { Backend, Call, StridedView } from './backend.ts';
+import { constant, type Formula, input, substituteInputs } from './formula.ts';
+import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
+import { emptyTensor, Tensor } from './tensor.ts';
+
+/** What an operation may be given where a tensor is expected: a number stands for a constant scalar. */
+export type Operand = Tensor | number;
+
+export function runCall(backend: Backend, call: Call): void {
+  const program = backend.prepare([call]);
+  program.run();
+  program.dispose();
+}
+
+/** The one backend of all tensors among the operands. */
+export function commonBackend(operation: string, operands: readonly Operand[]): Backend {
+  let backend: Backend | undefined;
+  for (const operand of operands) {
+    if (typeof operand === 'number') continue;
+    backend ??= operand.backend;
+    if (operand.backend !== backend) {
+      throw new Error(
+        `${operation}: operands live on two backends, ${backend.name} and ${operand.backend.name}; inside compile, every tensor must come in as an input`,
+      );
+    }
+  }
+  if (backend === undefined) throw new Error(`${operation}: at least one operand must be a tensor`);
+  return backend;
+}
+
+/** `formula` over operands broadcast to their common shape. Input i of the formula is operand i. */
+export function mapOperands(operation: string, formula: Formula, operands: readonly Operand[]): Tensor {
+  const tensors = operands.filter((operand) => typeof operand !== 'number');
+  const shape = broadcastShapes(
+    operation,
+    tensors.map((tensor) => tensor.shape),
+  );
+  const views = tensors.map((tensor) => ({
+    storage: tensor.storage,
+    strides: broadcastStrides(tensor.shape, shape),
+  }));
+  let position = 0;
+  const replacements = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : input(position++)));
+  const specialised = substituteInputs(formula, (index) => replacements[index]!);
+  return mapViews(commonBackend(operation, operands), specialised, shape, views);
+}
+
+/** `formula` over views that already have the strides of `shape`. */
+export function mapViews(backend: Backend, formula: Formula, shape: Shape, inputs: readonly StridedView[]): Tensor {
+  const output = emptyTensor(backend, shape);
+  runCall(backend, { kind: 'map', formula, shape, inputs, output: output.storage });
+  return output;
+}
+
+/** A tensor of `shape` that repeats `source`, whose shape must broadcast to it. */
+export function broadcastCopy(source: Tensor, shape: Shape): Tensor {
+  const view = { storage: source.storage, strides: broadcastStrides(source.shape, shape) };
+  return mapViews(source.backend, input(0), shape, [view]);
+}
+
+/** Another tensor over the same values. */
+export function reshaped(source: Tensor, shape: Shape): Tensor {
+  if (sizeOf(shape) !== source.size) {
+    throw new ShapeError(
+      `reshape: ${formatShape(source.shape)} has ${source.size} values, ${formatShape(shape)} would have ${sizeOf(shape)}`,
+    );
+  }
+  if (source.disposed) throw new Error(`reshape: this ${formatShape(source.shape)} tensor was already disposed of`);
+  return new Tensor(source.memory, shape);
+}
+
+/** Sums over ascending `axes`; neighbouring axes go in one call, the last ones first. The result drops the axes. */
+export function sumOverAxes(source: Tensor, axes: readonly number[]): Tensor {
+  const lengths = [...source.shape];
+  let current = source;
+  for (let last = axes.length - 1; last >= 0; ) {
+    let first = last;
+    while (first > 0 && axes[first - 1] === axes[first]! - 1) first--;
+    const [from, to] = [axes[first]!, axes[last]! + 1];
+    const next = reduceMiddle('sum', current, lengths, from, to);
+    lengths.splice(from, to - from);
+    current = next;
+    last = first - 1;
+  }
+  return current;
+}
+
+/** One reduce call over the axes `from` to `to` (not included) of `source` seen as `shape`. */
+export function reduceMiddle(
+  reduction: 'sum' | 'argmax',
+  source: Tensor,
+  shape: Shape,
+  from: number,
+  to: number,
+): Tensor {
+  const kept = [...shape.slice(0, from), ...shape.slice(to)];
+  const output = emptyTensor(source.backend, kept);
+  runCall(source.backend, {
+    kind: 'reduce',
+    reduction,
+    outer: sizeOf(shape.slice(0, from)),
+    length: sizeOf(shape.slice(from, to)),
+    inner: sizeOf(shape.slice(to)),
+    input: source.storage,
+    output: output.storage,
+  });
+  return output;
+}
+
+/** Undoes broadcasting: sums `source` over the axes along which `shape` was repeated. */
+export function sumToShape(source: Tensor, shape: Shape): Tensor {
+  if (sameShape(source.shape, shape)) return source;
+  const missing = source.shape.length - shape.length;
+  const axes = source.shape.flatMap((length, axis) => {
+    const repeated = axis < missing || (shape[axis - missing] === 1 && length !== 1);
+    return repeated ? [axis] : [];
+  });
+  return reshaped(sumOverAxes(source, axes), shape);
+}

@@ -1,0 +1,105 @@
+/** Operations that combine the values along axes. */
+import { broadcastCopy, reduceMiddle, reshaped, sumOverAxes } from '../evaluate.ts';
+import { formatShape, normaliseAxes, reducedShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { defineOperation, type Example } from './define.ts';
+import { div } from './elementwise.ts';
+
+export interface ReduceOptions {
+  /** Counted from the end where negative; all axes where left out. */
+  readonly axes?: readonly number[];
+  /** Leaves size 1 in place of the reduced axes. */
+  readonly keepAxes?: boolean;
+}
+
+const sumExamples: readonly Example<ReduceOptions>[] = [
+  { shapes: [[2, 3]], attributes: {} },
+  { shapes: [[]], attributes: {} },
+  { shapes: [[0]], attributes: {} },
+  { shapes: [[37]], attributes: {} },
+  { shapes: [[3, 0]], attributes: { axes: [1] } },
+  { shapes: [[5, 3]], attributes: { axes: [0] } },
+  { shapes: [[5, 3]], attributes: { axes: [-1], keepAxes: true } },
+  { shapes: [[2, 3, 4]], attributes: { axes: [0, 2] } },
+  { shapes: [[2, 3, 4]], attributes: { axes: [1], keepAxes: true } },
+  { shapes: [[2, 1, 4, 3]], attributes: { axes: [0, 1, 3], keepAxes: true } },
+];
+
+export const sumOperation = defineOperation<ReduceOptions>({
+  name: 'sum',
+  forward([operand], options) {
+    const source = operand as Tensor;
+    const axes = normaliseAxes('sum', source.shape, options.axes);
+    const total = sumOverAxes(source, axes);
+    return { output: reshaped(total, reducedShape(source.shape, axes, options.keepAxes ?? false)) };
+  },
+  gradient: [
+    (gradient, { operands, attributes }) => {
+      const { shape } = operands[0] as Tensor;
+      const axes = normaliseAxes('sum', shape, attributes.axes);
+      return broadcastTo(reshaped(gradient, reducedShape(shape, axes, true)), shape);
+    },
+  ],
+  examples: sumExamples,
+});
+
+/** Sum of the values along axes: `[2, 3, 4] over axes [0, 2] -> [3]`. The sum of nothing is 0. */
+export function sum(operand: Tensor, options: ReduceOptions = {}): Tensor {
+  return sumOperation.apply([operand], options);
+}
+
+/** Mean of the values along axes: their sum divided by their number. The mean of nothing is NaN. */
+export function mean(operand: Tensor, options: ReduceOptions = {}): Tensor {
+  const axes = normaliseAxes('mean', operand.shape, options.axes);
+  return div(sum(operand, options), sizeOf(axes.map((axis) => operand.shape[axis]!)));
+}
+
+export const broadcastOperation = defineOperation<{ readonly shape: Shape }>({
+  name: 'broadcastTo',
+  forward: ([operand], { shape }) => ({ output: broadcastCopy(operand as Tensor, shape) }),
+  gradient: [(gradient) => gradient],
+  examples: [
+    { shapes: [[3]], attributes: { shape: [2, 3] } },
+    { shapes: [[]], attributes: { shape: [4] } },
+    { shapes: [[2, 1]], attributes: { shape: [2, 5] } },
+    { shapes: [[1, 3]], attributes: { shape: [0, 3] } },
+    { shapes: [[0]], attributes: { shape: [2, 0] } },
+  ],
+});
+
+/** Repeats the values along missing axes and axes of size 1: `[3] -> [2, 3]`. */
+export function broadcastTo(operand: Tensor, shape: Shape): Tensor {
+  const missing = shape.length - operand.shape.length;
+  const fits = operand.shape.every((length, axis) => length === 1 || length === shape[axis + missing]);
+  if (missing < 0 || !fits) {
+    throw new ShapeError(`broadcastTo: ${formatShape(operand.shape)} cannot be repeated to ${formatShape(shape)}`);
+  }
+  return broadcastOperation.apply([operand], { shape });
+}
+
+export const argmaxOperation = defineOperation<{ readonly axis: number }>({
+  name: 'argmax',
+  forward([operand], { axis }) {
+    const source = operand as Tensor;
+    const [at] = normaliseAxes('argmax', source.shape, [axis]) as [number];
+    if (source.shape[at] === 0) {
+      throw new ShapeError(`argmax: axis ${axis} of ${formatShape(source.shape)} is empty and has no largest value`);
+    }
+    return { output: reduceMiddle('argmax', source, source.shape, at, at + 1) };
+  },
+  gradient: 'none',
+  examples: [
+    { shapes: [[4, 10]], attributes: { axis: 1 } },
+    { shapes: [[4, 10]], attributes: { axis: 0 } },
+    { shapes: [[2, 3, 5]], attributes: { axis: -2 } },
+    { shapes: [[0, 3]], attributes: { axis: 1 } },
+    { shapes: [[1]], attributes: { axis: 0 } },
+  ],
+});
+
+/** Index of the largest value along one axis, which is dropped; the first where several are equal, or the first NaN. */
+export function argmax(operand: Tensor, axis: number): Tensor {
+  return argmaxOperation.apply([operand], { axis });
+}
+
+export const reduceOperations = [sumOperation, broadcastOperation, argmaxOperation] as const;

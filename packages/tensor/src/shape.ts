@@ -1,0 +1,99 @@
+/** Shapes of dense row-major tensors: sizes, strides and PyTorch's broadcasting rules. */
+
+/** Sizes from the outermost axis to the innermost. `[]` is a scalar; a size of 0 makes an empty tensor. */
+export type Shape = readonly number[];
+
+/** A failure to fit shapes together; the message names the operation, the shapes and the sizes that differ. */
+export class ShapeError extends Error {
+  override name = 'ShapeError';
+}
+
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
+export function sizeOf(shape: Shape): number {
+  let size = 1;
+  for (const length of shape) size *= length;
+  return size;
+}
+
+export function sameShape(left: Shape, right: Shape): boolean {
+  return left.length === right.length && left.every((length, axis) => length === right[axis]);
+}
+
+/** Throws unless every size is a whole number of at least 0. */
+export function checkShape(operation: string, shape: Shape): void {
+  for (const length of shape) {
+    if (!Number.isSafeInteger(length) || length < 0) {
+      throw new ShapeError(`${operation}: a size must be a whole number of at least 0, got ${formatShape(shape)}`);
+    }
+  }
+}
+
+/** Distance in elements between neighbours along each axis of a contiguous tensor. */
+export function contiguousStrides(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = stride;
+    stride *= shape[axis]!;
+  }
+  return strides;
+}
+
+/**
+ * The common shape of operands aligned at their last axes: sizes must be equal, or one of them 1.
+ * @throws ShapeError naming the first axis, counted from the end, whose sizes differ.
+ */
+export function broadcastShapes(operation: string, shapes: readonly Shape[]): Shape {
+  const rank = Math.max(0, ...shapes.map((shape) => shape.length));
+  const result = new Array<number>(rank).fill(1);
+  for (const shape of shapes) {
+    for (let fromEnd = 1; fromEnd <= shape.length; fromEnd++) {
+      const length = shape[shape.length - fromEnd]!;
+      const sofar = result[rank - fromEnd]!;
+      if (length === sofar || length === 1) continue;
+      if (sofar !== 1) {
+        throw new ShapeError(
+          `${operation}: ${shapes.map(formatShape).join(' and ')} do not broadcast: sizes ${sofar} and ${length} differ at axis -${fromEnd}, and neither is 1`,
+        );
+      }
+      result[rank - fromEnd] = length;
+    }
+  }
+  return result;
+}
+
+/** Strides that read a contiguous tensor of `shape` as if it had the larger shape `target`: 0 along repeated axes. */
+export function broadcastStrides(shape: Shape, target: Shape): number[] {
+  const own = contiguousStrides(shape);
+  const missing = target.length - shape.length;
+  return target.map((_, axis) => (axis < missing || shape[axis - missing] === 1 ? 0 : own[axis - missing]!));
+}
+
+/**
+ * Axes counted from either end, made positive, unique and ascending. `undefined` means all axes.
+ * @throws ShapeError when an axis does not exist or is named twice.
+ */
+export function normaliseAxes(operation: string, shape: Shape, axes: readonly number[] | undefined): number[] {
+  if (axes === undefined) return shape.map((_, axis) => axis);
+  const positive = axes.map((axis) => {
+    if (!Number.isInteger(axis) || axis < -shape.length || axis >= shape.length) {
+      throw new ShapeError(`${operation}: axis ${axis} does not exist in ${formatShape(shape)}`);
+    }
+    return axis < 0 ? axis + shape.length : axis;
+  });
+  const unique = [...new Set(positive)].sort((left, right) => left - right);
+  if (unique.length !== positive.length) {
+    throw new ShapeError(`${operation}: axes ${formatShape(axes)} name an axis of ${formatShape(shape)} twice`);
+  }
+  return unique;
+}
+
+/** `shape` without `axes`, or with size 1 in their place. */
+export function reducedShape(shape: Shape, axes: readonly number[], keepAxes: boolean): number[] {
+  const removed = new Set(axes);
+  if (keepAxes) return shape.map((length, axis) => (removed.has(axis) ? 1 : length));
+  return shape.filter((_, axis) => !removed.has(axis));
+}

@@ -1,0 +1,134 @@
+/** A tensor: a shape over a storage of a backend, with its place in the gradient graph. */
+import type { Backend, Storage } from './backend.ts';
+import { type Disposable, enterScope, Memory, withScope } from './memory.ts';
+import { checkShape, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
+
+/** How a tensor was computed; written and read by autograd. */
+export interface GraphNode {
+  /** Walks the graph back from its output and adds to the `grad` of every leaf. */
+  backward(output: Tensor): void;
+}
+
+/** Float32 values in row-major order. Tensors are never changed by operations; each gives a new one. */
+export class Tensor implements Disposable {
+  readonly backend: Backend;
+  readonly shape: Shape;
+  readonly size: number;
+  /** Set on a leaf, a tensor that was not computed, to have `backward()` leave its gradient in `grad`. */
+  requiresGrad: boolean;
+  /** The sum of the gradients of every `backward()` so far; belongs to this tensor and is disposed of with it. */
+  grad: Tensor | undefined = undefined;
+  /** @internal */
+  node: GraphNode | undefined = undefined;
+  /** @internal */
+  readonly memory: Memory;
+  #disposed = false;
+
+  /** @internal Use `fromArray`, `fromStorage` or an operation. */
+  constructor(memory: Memory, shape: Shape, requiresGrad = false) {
+    this.memory = memory;
+    this.backend = memory.backend;
+    this.shape = shape;
+    this.size = sizeOf(shape);
+    this.requiresGrad = requiresGrad;
+    memory.retain();
+    enterScope(this);
+  }
+
+  /** The storage that holds this tensor's `size` values. */
+  get storage(): Storage {
+    if (this.#disposed) throw new Error(`tensor: this ${formatShape(this.shape)} tensor was already disposed of`);
+    return this.memory.storage;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  /** Copies the values out. */
+  values(): Promise<Float32Array> {
+    return this.backend.download(this.storage);
+  }
+
+  /**
+   * Adds the gradient of this scalar with respect to every leaf that requires one to the leaf's `grad`. The graph is
+   * freed by it: a second call needs a new forward computation.
+   */
+  backward(): void {
+    if (this.node === undefined) {
+      throw new Error('backward: this tensor was not computed from any tensor that requires a gradient');
+    }
+    this.node.backward(this);
+  }
+
+  /** Gives back the memory, if no other tensor shares it. Safe to call twice. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.memory.release();
+    this.grad?.dispose();
+    this.node = undefined;
+  }
+}
+
+/** Options of the functions that make a leaf. */
+export interface LeafOptions {
+  readonly requiresGrad?: boolean;
+}
+
+/** A new tensor holding a copy of `values`. @throws ShapeError when their number is not the shape's size. */
+export function fromArray(
+  backend: Backend,
+  values: ArrayLike<number>,
+  shape: Shape = [values.length],
+  options: LeafOptions = {},
+): Tensor {
+  checkShape('fromArray', shape);
+  if (values.length !== sizeOf(shape)) {
+    throw new ShapeError(
+      `fromArray: ${formatShape(shape)} holds ${sizeOf(shape)} values, but ${values.length} were given`,
+    );
+  }
+  const result = emptyTensor(backend, shape, options.requiresGrad);
+  backend.upload(result.storage, values instanceof Float32Array ? values : Float32Array.from(values));
+  return result;
+}
+
+/** A tensor over a storage that stays the caller's: disposing of the tensor leaves it alone. */
+export function fromStorage(backend: Backend, storage: Storage, shape: Shape, options: LeafOptions = {}): Tensor {
+  checkShape('fromStorage', shape);
+  if (storage.length !== sizeOf(shape)) {
+    throw new ShapeError(
+      `fromStorage: ${formatShape(shape)} holds ${sizeOf(shape)} values, but the storage has ${storage.length}`,
+    );
+  }
+  return new Tensor(new Memory(backend, storage, false), shape, options.requiresGrad);
+}
+
+/** @internal A new tensor whose values are still unspecified. */
+export function emptyTensor(backend: Backend, shape: Shape, requiresGrad = false): Tensor {
+  return new Tensor(new Memory(backend, backend.allocate(sizeOf(shape)), true), shape, requiresGrad);
+}
+
+/** What a scope may return: tensors, alone or inside arrays and plain objects, beside values without tensors. */
+function* tensorsIn(value: unknown): Generator<Tensor> {
+  if (value instanceof Tensor) {
+    yield value;
+  } else if (Array.isArray(value)) {
+    for (const item of value) yield* tensorsIn(item);
+  } else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    for (const item of Object.values(value)) yield* tensorsIn(item);
+  }
+}
+
+/**
+ * Runs `body` and gives back the memory of every tensor made in it, but for those it returns (alone or inside arrays
+ * and plain objects) and the gradients left in `grad`. `body` must not be asynchronous.
+ */
+export function tidy<Result>(body: () => Result): Result {
+  return withScope(() => {
+    const result = body();
+    if (result instanceof Promise) throw new Error('tidy: the function must not be asynchronous, but gave a promise');
+    return result;
+  }, tensorsIn);
+}

@@ -1,0 +1,144 @@
+/** Elementwise formulas of every kind, on every backend: the bits that the scalar functions define. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { exp32, log32 } from '../src/float32.ts';
+import { type Primitive, primitives } from '../src/formula.ts';
+import { apply, constant, type Formula, type HostBackend, input, type MapCall } from '../src/index.ts';
+import { contiguousStrides, sizeOf } from '../src/shape.ts';
+import { openAll, randomValues } from './support.ts';
+
+const backends = await openAll();
+const inputCount = 3;
+
+/** Written apart from the reference backend, so that the two check each other. */
+function evaluate(formula: Formula, inputs: readonly number[]): number {
+  switch (formula.kind) {
+    case 'input':
+      return inputs[formula.index]!;
+    case 'constant':
+      return formula.value;
+    case 'apply': {
+      const [a, b, c] = formula.operands.map((operand) => evaluate(operand, inputs)) as [number, number, number];
+      const results: Record<Primitive, () => number> = {
+        neg: () => -a,
+        exp: () => exp32(a),
+        log: () => log32(a),
+        add: () => a + b,
+        sub: () => a - b,
+        mul: () => a * b,
+        div: () => a / b,
+        maximum: () => Math.max(a, b),
+        greaterEqual: () => Number(a >= b),
+        equal: () => Number(a === b),
+        where: () => (a === 0 ? c : b),
+      };
+      return Math.fround(results[formula.primitive]());
+    }
+    default:
+      return formula satisfies never;
+  }
+}
+
+const names = Object.keys(primitives) as Primitive[];
+const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
+  formula: fc.oneof(
+    { maxDepth: 5, depthSize: 'medium' },
+    fc.nat({ max: inputCount - 1 }).map(input),
+    fc.constantFrom(0, -0, 1, -2.5, 1e-3, Infinity).map(constant),
+    fc
+      .tuple(fc.constantFrom(...names), tie('formula'), tie('formula'), tie('formula'))
+      .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name].operands))),
+  ),
+})).formula;
+
+/** Runs a map over inputs of which each is contiguous, repeated along the axes in its mask, or transposed. */
+function runMap(
+  backend: HostBackend,
+  call: Omit<MapCall, 'kind' | 'inputs' | 'output'>,
+  patterns: readonly Pattern[],
+): Float32Array {
+  const size = sizeOf(call.shape);
+  const inputs = patterns.map((pattern, index) => {
+    const storage = backend.allocate(size);
+    backend.upload(storage, inputValues(size, index));
+    return { storage, strides: stridesOf(pattern, call.shape) };
+  });
+  const output = backend.allocate(size + 3);
+  backend.upload(output, new Float32Array(size + 3).fill(7));
+  const program = backend.prepare([{ kind: 'map', ...call, inputs, output: backend.slice(output, 0, size) }]);
+  program.run();
+  const values = backend.view(output).slice();
+  program.dispose();
+  for (const storage of [output, ...inputs.map((view) => view.storage)]) backend.free(storage);
+  return values;
+}
+
+type Pattern = 'contiguous' | 'repeat first' | 'repeat last' | 'scalar' | 'transposed';
+
+function stridesOf(pattern: Pattern, shape: readonly number[]): number[] {
+  const strides = contiguousStrides(shape);
+  switch (pattern) {
+    case 'contiguous':
+      return strides;
+    case 'repeat first':
+      return strides.map((stride, axis) => (axis === 0 ? 0 : stride));
+    case 'repeat last':
+      return strides.map((stride, axis) => (axis === shape.length - 1 ? 0 : stride));
+    case 'scalar':
+      return strides.map(() => 0);
+    case 'transposed':
+      return contiguousStrides(shape.toReversed()).reverse();
+    default:
+      return pattern satisfies never;
+  }
+}
+
+function inputValues(size: number, index: number): Float32Array {
+  return randomValues(size, 40 + index, 0.8).map((value) => value * 3);
+}
+
+const shapes = fc.constantFrom([1], [5], [300], [1027], [2, 3], [3, 1, 70], [4, 5, 6], [2, 300], [700, 2], [3, 0]);
+const patterns = fc.constantFrom<Pattern>('contiguous', 'repeat first', 'repeat last', 'scalar', 'transposed');
+
+describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+  it('gives the bits of the scalar functions, and writes nothing beyond its output', () => {
+    fc.assert(
+      fc.property(formulas, shapes, fc.array(patterns, { minLength: 3, maxLength: 3 }), (formula, shape, pattern) => {
+        const computed = runMap(backend, { formula, shape }, pattern);
+        const size = sizeOf(shape);
+        const own = contiguousStrides(shape);
+        const known = pattern.map((_kind, which) => inputValues(size, which));
+        for (let element = 0; element < size; element++) {
+          const indices = own.map((stride, axis) => Math.floor(element / stride) % shape[axis]!);
+          const inputs = pattern.map((kind, which) => {
+            const strides = stridesOf(kind, shape);
+            return known[which]![indices.reduce((at, index, axis) => at + index * strides[axis]!, 0)]!;
+          });
+          const expected = evaluate(formula, inputs);
+          if (!Object.is(computed[element], expected)) {
+            throw new Error(`element ${element}: expected ${expected}, got ${computed[element]}`);
+          }
+        }
+        expect([...computed.subarray(size)]).toEqual([7, 7, 7]);
+      }),
+      { numRuns: 150, seed: 9 },
+    );
+  });
+
+  it('works in place', () => {
+    const storage = backend.allocate(1000);
+    const values = randomValues(1000, 3);
+    backend.upload(storage, values);
+    const formula = apply('add', apply('mul', input(0), input(0)), input(0));
+    const view = { storage, strides: [1] };
+    const program = backend.prepare([{ kind: 'map', formula, shape: [1000], inputs: [view], output: storage }]);
+    program.run();
+    expect(backend.view(storage)).toEqual(values.map((value) => Math.fround(value * value) + value));
+    program.dispose();
+    backend.free(storage);
+  });
+});
+
+it('refuses the wrong number of operands', () => {
+  expect(() => apply('add', input(0))).toThrow('formula: add takes 2 operands, got 1');
+});

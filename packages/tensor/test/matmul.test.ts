@@ -1,0 +1,151 @@
+/** Matrix products: bits of the reference in every form and shape, rows that do not depend on other rows, exact skipping of zeros. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { HostBackend } from '../src/index.ts';
+import { fromArray, matmul, openBackend, tidy } from '../src/index.ts';
+import { bitsOf, randomValues } from './support.ts';
+
+const { backend: cpu } = await openBackend('cpu');
+const { backend: reference } = await openBackend('reference');
+
+interface Product {
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  readonly transposeLeft?: boolean;
+  readonly transposeRight?: boolean;
+}
+
+function product(
+  backend: HostBackend,
+  { m, k, n, transposeLeft = false, transposeRight = false }: Product,
+  left: Float32Array,
+  right: Float32Array,
+): Float32Array {
+  return tidy(() => {
+    const a = fromArray(backend, left, transposeLeft ? [k, m] : [m, k]);
+    const b = fromArray(backend, right, transposeRight ? [n, k] : [k, n]);
+    return backend.view(matmul(a, b, { transposeLeft, transposeRight }).storage).slice();
+  });
+}
+
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  return values.map((_, index) => values[(index % rows) * columns + Math.floor(index / rows)]!);
+}
+
+const size = fc.oneof(fc.constantFrom(0, 1), fc.integer({ min: 2, max: 40 }), fc.constantFrom(96, 97, 130));
+const anyProduct = fc.record({
+  m: size,
+  k: fc.oneof(size, fc.constantFrom(391, 392, 393, 800)),
+  n: size,
+  transposeLeft: fc.boolean(),
+  transposeRight: fc.boolean(),
+});
+
+describe('cpu', () => {
+  it('has the bits of the reference for random sizes, transpositions and densities', () => {
+    fc.assert(
+      fc.property(anyProduct, fc.constantFrom(1, 0.5, 0.2, 0.02, 0), fc.nat(), (sizes, density, seed) => {
+        const left = randomValues(sizes.m * sizes.k, seed, density);
+        const right = randomValues(sizes.k * sizes.n, seed + 1);
+        expect(bitsOf(product(cpu, sizes, left, right))).toEqual(bitsOf(product(reference, sizes, left, right)));
+      }),
+      { numRuns: 150, seed: 3 },
+    );
+  });
+
+  it.each([
+    { m: 64, k: 784, n: 128 },
+    { m: 32, k: 784, n: 128 },
+    { m: 784, k: 32, n: 128, transposeLeft: true },
+    { m: 7, k: 50, n: 1030 },
+    { m: 200, k: 20, n: 24 },
+  ])('has the bits of the reference at the size of real work: %o', (sizes) => {
+    for (const density of [1, 0.19]) {
+      const left = randomValues(sizes.m * sizes.k, 7, density);
+      const right = randomValues(sizes.k * sizes.n, 8);
+      expect(bitsOf(product(cpu, sizes, left, right))).toEqual(bitsOf(product(reference, sizes, left, right)));
+    }
+  });
+
+  it('gives a row the same bits whatever batch it stands in', () => {
+    const [k, n] = [393, 20];
+    const right = randomValues(k * n, 21);
+    for (const density of [1, 0.15]) {
+      const rows = randomValues(101 * k, 20, density);
+      const together = product(cpu, { m: 101, k, n }, rows, right);
+      for (const [from, to] of [
+        [0, 1],
+        [3, 5],
+        [10, 14],
+        [40, 45],
+        [50, 101],
+      ] as const) {
+        const part = product(cpu, { m: to - from, k, n }, rows.subarray(from * k, to * k), right);
+        expect(bitsOf(part)).toEqual(bitsOf(together.subarray(from * n, to * n)));
+      }
+    }
+  });
+
+  it('skips zeros with the bits of the product that does not', () => {
+    const sparse = fc.record({
+      m: fc.integer({ min: 30, max: 70 }),
+      k: fc.integer({ min: 40, max: 120 }),
+      n: fc.integer({ min: 16, max: 70 }),
+      transposeLeft: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(sparse, fc.nat(), (sizes, seed) => {
+        const { m, k, n } = sizes;
+        const left = randomValues(m * k, seed, 0.2);
+        const right = randomValues(k * n, seed + 1);
+        // A transposed right operand is always multiplied densely.
+        const dense = product(cpu, { ...sizes, transposeRight: true }, left, transposed(right, k, n));
+        expect(bitsOf(product(cpu, sizes, left, right))).toEqual(bitsOf(dense));
+      }),
+      { numRuns: 60, seed: 4 },
+    );
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    'lets %f on the right reach every row, through zeros too',
+    (poison) => {
+      const sizes = { m: 40, k: 60, n: 32 };
+      for (const transposeLeft of [false, true]) {
+        const left = randomValues(sizes.m * sizes.k, 31, 0.1);
+        const right = randomValues(sizes.k * sizes.n, 32);
+        right[5 * sizes.n + 3] = poison;
+        const result = product(cpu, { ...sizes, transposeLeft }, left, right);
+        expect(result).toEqual(product(reference, { ...sizes, transposeLeft }, left, right));
+        for (let row = 0; row < sizes.m; row++) expect(Number.isFinite(result[row * sizes.n + 3]!)).toBe(false);
+      }
+    },
+  );
+
+  it('keeps a NaN on the left of a sparse product', () => {
+    const sizes = { m: 40, k: 60, n: 32 };
+    const left = randomValues(sizes.m * sizes.k, 33, 0.1);
+    left[7 * sizes.k + 11] = Number.NaN;
+    const result = product(cpu, sizes, left, randomValues(sizes.k * sizes.n, 34));
+    expect(result.slice(7 * sizes.n, 8 * sizes.n).every(Number.isNaN)).toBe(true);
+    expect(result.slice(0, 7 * sizes.n).every(Number.isFinite)).toBe(true);
+  });
+
+  it('never gives -0, as a chain from +0 cannot', () => {
+    const sizes = { m: 40, k: 60, n: 32 };
+    for (const density of [0, 0.05, 1]) {
+      const left = randomValues(sizes.m * sizes.k, 35, density).map((value) => (value === 0 ? -0 : value * 1e-30));
+      const right = randomValues(sizes.k * sizes.n, 36).map((value) => value * 1e-30);
+      expect(product(cpu, sizes, left, right).some((value) => Object.is(value, -0))).toBe(false);
+    }
+  });
+});
+
+describe('shape errors', () => {
+  it('read like a teacher', () => {
+    const a = fromArray(reference, new Float32Array(64 * 784), [64, 784]);
+    const b = fromArray(reference, new Float32Array(1280), [128, 10]);
+    expect(() => matmul(a, b)).toThrow('matmul: [64, 784] x [128, 10]: inner sizes 784 and 128 differ');
+    expect(() => matmul(a, fromArray(reference, [1]))).toThrow('matmul: expected matrices with two axes, got [1]');
+  });
+});

@@ -1,0 +1,211 @@
+/** A run at work: binds the rules to transports, numbers and a clock, and carries out what the rules ask for. */
+import {
+  type Checksum,
+  type Closing,
+  type CoordinatorTransport,
+  floatsFrom,
+  type MessageOf,
+  type WorkerMessage,
+} from '@lockstep/protocol';
+import type { Clock } from '../clock.ts';
+import type { Learner, StepResult } from '../learner.ts';
+import { samplesInBlock } from '../plan.ts';
+import { faultOfProbe, type Probe } from '../probe.ts';
+import type { BlockSource } from '../samples.ts';
+import type { CoordinatorEvent, Effect, Heard, Notice } from './events.ts';
+import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
+import { transition } from './transition.ts';
+
+export interface RunOptions {
+  readonly setup: RunSetup;
+  /** The first step to take; not 0 where a run goes on from a checkpoint. */
+  readonly firstStep?: number;
+  readonly samples: BlockSource;
+  readonly learner: Learner;
+  readonly probe: Probe;
+  /** What the coordinator itself computed for the probe. */
+  readonly probeGradient: Float32Array;
+  readonly clock: Clock;
+  readonly checksum: Checksum;
+  /** Hash of a probe's gradient, in hex. */
+  readonly hash: (bytes: Uint8Array) => string;
+  /** A secret that nobody can guess, for a worker to come back with. */
+  readonly newResumeKey: () => string;
+  readonly onNotice?: (notice: Notice) => void;
+  /** Called after each step, when the learner holds the new weights. */
+  readonly onStep?: (result: StepResult) => void;
+}
+
+export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly sentence: string };
+
+export interface Run {
+  readonly state: CoordinatorState;
+  readonly outcome: Promise<RunOutcome>;
+  /** Takes over a connection that was just opened. */
+  connect(transport: CoordinatorTransport): void;
+  /** Ends the run where it is and sends everybody home. */
+  stop(sentence: string): void;
+}
+
+/** How often the rules look at the clock; well under the shortest deadline. */
+const tickMs = 50;
+
+export function startRun(options: RunOptions): Run {
+  const { setup, learner, samples, clock } = options;
+  const transports = new Map<ConnectionId, CoordinatorTransport>();
+  let state = initialState(setup, options.firstStep);
+  let lastConnection = 0;
+  let weights: MessageOf<'weights'> | undefined;
+  let cancelTick = (): void => {};
+  let resolveOutcome: (outcome: RunOutcome) => void;
+  const outcome = new Promise<RunOutcome>((resolve) => {
+    resolveOutcome = resolve;
+  });
+
+  type EventBody = CoordinatorEvent extends infer Event
+    ? Event extends CoordinatorEvent
+      ? Omit<Event, 'atMs'>
+      : never
+    : never;
+
+  const dispatch = (event: EventBody): void => {
+    const next = transition(state, { ...event, atMs: clock.nowMs() } as CoordinatorEvent);
+    state = next.state;
+    for (const effect of next.effects) carryOut(effect);
+  };
+
+  const carryOut = (effect: Effect): void => {
+    switch (effect.type) {
+      case 'send':
+        transports.get(effect.connection)?.send(effect.message);
+        return;
+      case 'sendProbe':
+        transports.get(effect.connection)?.send({ type: 'probe', ...options.probe });
+        return;
+      case 'sendWeights':
+        // One message for everybody: the codec packs it once.
+        if (weights?.step !== effect.step) {
+          weights = { type: 'weights', step: effect.step, bytes: learner.weightBytes() };
+        }
+        transports.get(effect.connection)?.send(weights);
+        return;
+      case 'sendTask': {
+        const { step, lo, n } = effect;
+        transports.get(effect.connection)?.send({ type: 'task', step, lo, n, ...samples(step, lo, n) });
+        return;
+      }
+      case 'close':
+        transports.get(effect.connection)?.close(effect.code, effect.reason);
+        transports.delete(effect.connection);
+        return;
+      case 'acceptGradient':
+        learner.accept(effect);
+        return;
+      case 'applyStep': {
+        const result = learner.step(effect.step);
+        options.onStep?.(result);
+        return;
+      }
+      case 'notice':
+        options.onNotice?.(effect.notice);
+        return;
+      case 'finished':
+      case 'failed':
+        cancelTick();
+        resolveOutcome(effect);
+        return;
+      default:
+        effect satisfies never;
+    }
+  };
+
+  /** Checks the bulk numbers of a message; the rules see the rest. */
+  const check = (connection: ConnectionId, message: WorkerMessage): void => {
+    if (message.type === 'gradient') checkGradient(connection, message);
+    else if (message.type === 'probeResult') checkProbe(connection, message);
+    else dispatch({ type: 'heard', connection, message });
+  };
+
+  const checkGradient = (connection: ConnectionId, message: MessageOf<'gradient'>): void => {
+    const { step, lo, n, bytes, computeMs } = message;
+    const sentence = faultOfGradient(message);
+    if (sentence !== undefined) {
+      dispatch({ type: 'invalid', connection, closeCode: 1002, sentence });
+      return;
+    }
+    if (learner.offer(bytes, message.lossSum, message.correct)) {
+      dispatch({ type: 'heard', connection, message: { type: 'gradient', step, lo, n, computeMs } });
+      return;
+    }
+    const fault = `the gradient of leaves ${lo} to ${lo + n - 1} is not finite`;
+    const heard: Heard = { type: 'taskError', step, lo, n, code: 'non-finite', sentence: fault };
+    dispatch({ type: 'heard', connection, message: heard });
+  };
+
+  const faultOfGradient = (message: MessageOf<'gradient'>): string | undefined => {
+    const { step, lo, n, bytes, count } = message;
+    const { plan } = setup;
+    if (step >= plan.steps) return `gradient: expected a step below ${plan.steps}, got ${step}`;
+    if (lo + n > plan.leaves) return `gradient: expected leaves below ${plan.leaves}, got ${lo} to ${lo + n - 1}`;
+    if (bytes.length !== learner.parameters * 4) {
+      return `gradient: expected ${learner.parameters * 4} bytes, got ${bytes.length}`;
+    }
+    const samplesExpected = samplesInBlock(plan, step, lo, n);
+    if (count !== samplesExpected) return `gradient: expected ${samplesExpected} samples, got ${count}`;
+    const checksum = options.checksum(bytes);
+    if (checksum !== message.checksum) return `gradient: expected checksum ${checksum}, got ${message.checksum}`;
+    return undefined;
+  };
+
+  const checkProbe = (connection: ConnectionId, message: MessageOf<'probeResult'>): void => {
+    const { gradient, hash: claimed, computeMs } = message;
+    const sentence = faultOfProbe(options.probeGradient, floatsFrom(gradient));
+    if (sentence !== undefined) {
+      dispatch({ type: 'distrusted', connection, sentence });
+      return;
+    }
+    const hash = options.hash(gradient);
+    if (hash !== claimed) {
+      const mismatch = `probe: expected hash ${hash}, got ${claimed}`;
+      dispatch({ type: 'invalid', connection, closeCode: 1002, sentence: mismatch });
+      return;
+    }
+    const samplesPerMs = computeMs > 0 ? options.probe.labels.length / computeMs : 0;
+    dispatch({ type: 'heard', connection, message: { type: 'probeResult', hash, samplesPerMs } });
+  };
+
+  const closed = (connection: ConnectionId, { code, reason, by }: Closing): void => {
+    transports.delete(connection);
+    // The rules' own closings have removed it from the state already; any other local one refused a frame.
+    if (by === 'local' && (code === 1002 || code === 1003 || code === 1009)) {
+      dispatch({ type: 'invalid', connection, closeCode: code, sentence: reason });
+    } else {
+      dispatch({ type: 'closed', connection });
+    }
+  };
+
+  const tick = (): void => {
+    cancelTick = clock.after(tickMs, () => {
+      tick();
+      dispatch({ type: 'tick' });
+    });
+  };
+  tick();
+
+  return {
+    get state() {
+      return state;
+    },
+    outcome,
+    connect(transport) {
+      const connection = ++lastConnection;
+      transports.set(connection, transport);
+      dispatch({ type: 'opened', connection, resumeKey: options.newResumeKey() });
+      transport.listen({
+        onMessage: (message) => check(connection, message),
+        onClose: (closing) => closed(connection, closing),
+      });
+    },
+    stop: (sentence) => dispatch({ type: 'stop', sentence }),
+  };
+}

@@ -1,0 +1,163 @@
+/** What the coordinator knows of a run: plain data, replaced and never changed by `transition`. */
+import type { MessageOf } from '@lockstep/protocol';
+import type { RunPlan } from '../plan.ts';
+import type { Block } from '../tree.ts';
+
+/** One socket's number; never used twice in a run. */
+export type ConnectionId = number;
+
+/** Times and bounds of a run, in milliseconds unless the name says otherwise. */
+export interface Limits {
+  /** A socket that has not said `hello` by then is closed. */
+  readonly handshakeMs: number;
+  /** A worker that has not answered its probe by then is closed; a GPU may compile its kernels meanwhile. */
+  readonly probeMs: number;
+  readonly heartbeatMs: number;
+  /** A worker that has been silent for so long is taken for dead. */
+  readonly deadMs: number;
+  /** The least time before a block that is late is also given to an idle worker. */
+  readonly softDeadlineMs: number;
+  /** The same bound as a multiple of the time predicted for the worker's blocks. */
+  readonly softFactor: number;
+  /** The least time before a block is taken away from its worker. */
+  readonly hardDeadlineMs: number;
+  readonly hardFactor: number;
+  /** How long a worker that lost its connection may come back under its old identity. */
+  readonly resumeMs: number;
+  /** A worker that could not compute a block so often is sent away. */
+  readonly maxTaskErrors: number;
+  readonly maxWorkers: number;
+  readonly maxFrameBytes: number;
+}
+
+export const defaultLimits: Limits = {
+  handshakeMs: 5_000,
+  probeMs: 30_000,
+  heartbeatMs: 2_000,
+  deadMs: 15_000,
+  softDeadlineMs: 250,
+  softFactor: 3,
+  hardDeadlineMs: 5_000,
+  hardFactor: 10,
+  resumeMs: 30_000,
+  maxTaskErrors: 3,
+  maxWorkers: 256,
+  maxFrameBytes: 64 * 1024 * 1024,
+};
+
+/** Everything that the rules need to know of a run before it begins. */
+export interface RunSetup {
+  readonly plan: RunPlan;
+  /** The model as plain data, sent to each worker as it is. */
+  readonly model: unknown;
+  readonly limits: Limits;
+  /** Without a token anyone who reaches the socket may join. */
+  readonly token?: string | undefined;
+  /** The run begins when so many workers are ready … */
+  readonly startWorkers: number;
+  /** … or when one is, and so long has passed since the first socket opened. */
+  readonly startWithinMs: number;
+}
+
+/** Who a worker is and what it has done; it outlives the worker's connection, for the report and for its return. */
+export interface WorkerRecord {
+  readonly id: string;
+  readonly resumeKey: string;
+  readonly name: string;
+  readonly kind: MessageOf<'hello'>['kind'];
+  readonly backend: string;
+  readonly arithmetic: string;
+  readonly threads: number;
+  /** Hash of the gradient it computed for the probe; equal hashes are equal arithmetic. */
+  readonly probeHash?: string | undefined;
+  readonly blocks: number;
+  readonly samples: number;
+  readonly computeMs: number;
+  /** Time it was ready to compute, up to its last departure. */
+  readonly readyMs: number;
+  /** Set while it is not connected. */
+  readonly leftAtMs?: number | undefined;
+}
+
+export interface Connection {
+  readonly connection: ConnectionId;
+  readonly phase: 'greeting' | 'probing' | 'ready';
+  /** Key for the worker to return with; made by the shell, since the rules draw no random numbers. */
+  readonly resumeKey: string;
+  /** The record of the worker behind it, known from `hello` on. */
+  readonly workerId?: string | undefined;
+  readonly openedAtMs: number;
+  readonly heardAtMs: number;
+  readonly pingedAtMs: number;
+  readonly readyAtMs: number;
+  /** Recent rate, in samples a millisecond of computing; 0 before the first measurement. */
+  readonly samplesPerMs: number;
+  /** The newest step whose weights were sent to it; -1 for none. */
+  readonly weightsStep: number;
+  /** Late with a block of this step: it gets no new blocks until it has answered. */
+  readonly lateSinceStep?: number | undefined;
+  /** How often it has said that it could not compute a block. */
+  readonly taskErrors: number;
+}
+
+/** That one worker was asked for a block. */
+export interface Assignment {
+  readonly connection: ConnectionId;
+  /** When the worker had all it needs to compute: the task and its step's weights. */
+  readonly startedAtMs: number;
+}
+
+export interface BlockState extends Block {
+  readonly samples: number;
+  readonly owners: readonly Assignment[];
+  readonly done: boolean;
+  /** Who returned it with a number that is not finite. */
+  readonly nonFiniteFrom: readonly ConnectionId[];
+}
+
+export interface StepState {
+  readonly step: number;
+  readonly blocks: ReadonlyMap<string, BlockState>;
+}
+
+export interface Faults {
+  /** Blocks that were given to another worker because theirs had gone. */
+  readonly reassigned: number;
+  /** Blocks that were given to a second worker because theirs was late. */
+  readonly duplicated: number;
+  /** Frames and results that were not accepted. */
+  readonly rejected: number;
+  /** Workers that left while they were taking part. */
+  readonly disconnects: number;
+}
+
+export type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
+
+export interface CoordinatorState {
+  readonly setup: RunSetup;
+  readonly phase: Phase;
+  readonly connections: ReadonlyMap<ConnectionId, Connection>;
+  /** By id, in the order of joining. */
+  readonly records: ReadonlyMap<string, WorkerRecord>;
+  /** The step whose gradient is being gathered. */
+  readonly current: StepState;
+  /** The step after it, whose tasks are sent ahead of their weights. */
+  readonly next?: StepState | undefined;
+  readonly firstOpenedAtMs?: number | undefined;
+  readonly faults: Faults;
+  /** Probe hashes of the arithmetics that results were accepted from. */
+  readonly contributed: ReadonlySet<string>;
+}
+
+/** @param step the first step to take: 0, or the step of a checkpoint. */
+export function initialState(setup: RunSetup, step = 0): CoordinatorState {
+  return {
+    setup,
+    phase: step >= setup.plan.steps ? 'finished' : 'waiting',
+    connections: new Map(),
+    records: new Map(),
+    current: { step, blocks: new Map() },
+    faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+    contributed: new Set(),
+  };
+}

@@ -1,0 +1,96 @@
+/** The numbers of a run: parameters, the sum of the step's gradients, and the optimizer's step. */
+import { createOptimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
+import type { HostBackend } from '@lockstep/tensor';
+import { type RunPlan, stepBatch, usedLeaves } from './plan.ts';
+import type { Block } from './tree.ts';
+import { createTreeSum } from './tree-sum.ts';
+
+/** What one step did, measured on its batch with the weights before the step. */
+export interface StepResult {
+  readonly step: number;
+  readonly epoch: number;
+  readonly count: number;
+  /** Mean over the batch's samples. */
+  readonly loss: number;
+  /** Samples of the batch whose class was right. */
+  readonly correct: number;
+}
+
+export interface Learner {
+  /** Number of parameters. */
+  readonly parameters: number;
+  /**
+   * Writes a block's gradient, little-endian float32, where it can be added; false where a number is not finite.
+   * It counts only once `accept` follows; otherwise the next offer replaces it.
+   */
+  offer(gradient: Uint8Array, lossSum: number, correct: number): boolean;
+  /** Adds the gradient that was offered last to the step's sum, as the sum over `block`. */
+  accept(block: Block): void;
+  /** Takes the optimizer's step with the whole sum. @throws Error where blocks are missing. */
+  step(step: number): StepResult;
+  /** A copy of the parameters. */
+  weights(): Float32Array<ArrayBuffer>;
+  /** The same copy as little-endian bytes. */
+  weightBytes(): Uint8Array;
+  optimizerState(): OptimizerState;
+  dispose(): void;
+}
+
+export interface LearnerOptions {
+  readonly backend: HostBackend;
+  readonly plan: RunPlan;
+  readonly weights: Float32Array;
+  readonly optimizer: OptimizerConfig;
+  readonly optimizerState?: OptimizerState;
+  /** The first step to take. */
+  readonly firstStep?: number;
+}
+
+export function createLearner(options: LearnerOptions): Learner {
+  const { backend, plan } = options;
+  const size = options.weights.length;
+  const parameters = backend.allocate(size);
+  backend.upload(parameters, options.weights);
+  // Loss and correct answers are summed in the same tree, behind the gradient.
+  const total = backend.allocate(size + 2);
+  const sum = createTreeSum(backend, total);
+  const optimizer = createOptimizer(backend, options.optimizer, parameters, backend.slice(total, 0, size));
+  if (options.optimizerState) optimizer.restore(options.optimizerState);
+
+  const begin = (step: number): void => {
+    if (step < plan.steps) sum.begin({ lo: 0, n: plan.leaves }, usedLeaves(plan, step));
+  };
+  begin(options.firstStep ?? 0);
+
+  return {
+    parameters: size,
+    offer(gradient, lossSum, correct) {
+      const slot = sum.free;
+      const view = backend.view(slot);
+      new Uint8Array(view.buffer, view.byteOffset, size * 4).set(gradient);
+      view[size] = lossSum;
+      view[size + 1] = correct;
+      return backend.allFinite(slot);
+    },
+    accept: (block) => sum.put(block, sum.free),
+    step(step) {
+      if (!sum.complete) throw new Error(`step ${step}: expected the gradient of every leaf, some are missing`);
+      const { epoch, count } = stepBatch(plan, step);
+      const view = backend.view(total);
+      const loss = view[size]! / count;
+      const correct = view[size + 1]!;
+      optimizer.step(count);
+      begin(step + 1);
+      return { step, epoch, count, loss, correct };
+    },
+    weights: () => backend.view(parameters).slice() as Float32Array<ArrayBuffer>,
+    weightBytes: () => new Uint8Array((backend.view(parameters).slice() as Float32Array<ArrayBuffer>).buffer),
+    optimizerState: () => optimizer.state(),
+    dispose() {
+      optimizer.dispose();
+      sum.dispose();
+      backend.free(total);
+      backend.free(parameters);
+    },
+  };
+}

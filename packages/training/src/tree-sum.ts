@@ -1,0 +1,136 @@
+/**
+ * Sums vectors in the order of the fixed tree, as they become ready and with as few buffers as that needs.
+ *
+ * A node whose right half holds no sample is its left half, unchanged: adding zeros would turn -0 into +0, and an empty
+ * leaf must not leave a mark. Workers sum the leaves of a block with this, and the coordinator the blocks of a step,
+ * so that the order of additions stands in one place.
+ */
+import { apply, type Backend, type Call, input, type Program, type Storage } from '@lockstep/tensor';
+import { type Block, blockKey, parentOf, siblingOf } from './tree.ts';
+
+export interface TreeSum {
+  /**
+   * Begins a sum over the blocks within `root`, of whose leaves those from `usedLeaves` on are empty.
+   * What an unfinished sum holds is dropped.
+   */
+  begin(root: Block, usedLeaves: number): void;
+  /** Memory to write a vector into before `put`; taking it from here saves a copy. The same memory until then. */
+  readonly free: Storage;
+  /**
+   * Takes the vector as the sum over `block`. Blocks may come in any order, each sample exactly once. A vector of the
+   * caller's own is read before `put` returns, and not kept.
+   */
+  put(block: Block, vector: Storage): void;
+  /** Whether every block is there, and `total` holds the whole sum. */
+  readonly complete: boolean;
+  /** Gives back its own memory; `total` belongs to the caller. */
+  dispose(): void;
+}
+
+/** @param total where the whole sum is left; its length is that of every vector. */
+export function createTreeSum(backend: Backend, total: Storage): TreeSum {
+  const slots = new Set<Storage>();
+  const idle: Storage[] = [];
+  const held = new Map<string, Storage>();
+  const programs = new Map<Storage, Map<Storage, Map<Storage, Program>>>();
+  let top: Block = { lo: 0, n: 1 };
+  let used = 1;
+  let complete = false;
+
+  const freeSlot = (): Storage => {
+    const last = idle.at(-1);
+    if (last) return last;
+    const slot = backend.allocate(total.length);
+    slots.add(slot);
+    idle.push(slot);
+    return slot;
+  };
+
+  const recycle = (vector: Storage): void => {
+    if (slots.has(vector)) idle.push(vector);
+  };
+
+  /** `output = left + right`, or a copy of `left` where left and right are one. */
+  const combine = (left: Storage, right: Storage, output: Storage): void => {
+    const ofLeft = entry(programs, left, () => new Map<Storage, Map<Storage, Program>>());
+    const ofRight = entry(ofLeft, right, () => new Map<Storage, Program>());
+    entry(ofRight, output, () => backend.prepare([combineCall(left, right, output)])).run();
+  };
+
+  return {
+    begin(root, usedLeaves) {
+      top = root;
+      used = usedLeaves;
+      complete = false;
+      idle.push(...held.values());
+      held.clear();
+    },
+    get free() {
+      return freeSlot();
+    },
+    put(block, vector) {
+      if (vector === idle.at(-1)) idle.pop();
+      let sum = vector;
+      let node = block;
+      while (node.n < top.n) {
+        const sibling = siblingOf(node);
+        const parent = parentOf(node);
+        if (sibling.lo < used) {
+          const other = held.get(blockKey(sibling));
+          if (!other) break;
+          held.delete(blockKey(sibling));
+          const output = parent.n === top.n ? total : other;
+          if (sibling.lo < node.lo) combine(other, sum, output);
+          else combine(sum, other, output);
+          recycle(sum);
+          if (output === total) recycle(other);
+          sum = output;
+        }
+        node = parent;
+      }
+      if (node.n === top.n) {
+        if (sum !== total) combine(sum, sum, total);
+        recycle(sum);
+        complete = true;
+        return;
+      }
+      if (!slots.has(sum)) {
+        const slot = freeSlot();
+        idle.pop();
+        combine(sum, sum, slot);
+        sum = slot;
+      }
+      held.set(blockKey(node), sum);
+    },
+    get complete() {
+      return complete;
+    },
+    dispose() {
+      for (const ofLeft of programs.values()) {
+        for (const ofRight of ofLeft.values()) for (const program of ofRight.values()) program.dispose();
+      }
+      programs.clear();
+      for (const slot of slots) backend.free(slot);
+      slots.clear();
+      idle.length = 0;
+      held.clear();
+    },
+  };
+}
+
+function combineCall(left: Storage, right: Storage, output: Storage): Call {
+  const view = (storage: Storage) => ({ storage, strides: [1] });
+  const shape = [output.length];
+  return left === right
+    ? { kind: 'map', formula: input(0), shape, inputs: [view(left)], output }
+    : { kind: 'map', formula: apply('add', input(0), input(1)), shape, inputs: [view(left), view(right)], output };
+}
+
+/** The value under a key, made on first use. */
+function entry<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const value = make();
+  map.set(key, value);
+  return value;
+}

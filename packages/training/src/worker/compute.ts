@@ -1,0 +1,49 @@
+/** What a worker session needs from whatever computes: this thread, other threads, or a GPU. */
+import type { TaskErrorCode } from '@lockstep/protocol';
+
+/** The gradient of one block. */
+export interface BlockGradient {
+  /** Sum over the block's samples, in model order; little-endian float32, its own memory. */
+  readonly gradient: Uint8Array;
+  /** Float32; not finite where the computation was not. */
+  readonly lossSum: number;
+  readonly correct: number;
+  readonly count: number;
+  readonly computeMs: number;
+}
+
+/** What a compute is asked to do before its first block. */
+export interface ComputeSetup {
+  /** The model as plain data; an invalid one is an error. */
+  readonly model: unknown;
+  /** Samples in a leaf. */
+  readonly leafSize: number;
+}
+
+export interface Compute {
+  readonly backend: string;
+  /** Equal names promise equal bits; the probe checks it. */
+  readonly arithmetic: string;
+  readonly threads: number;
+  /** Makes ready for a model; called again where a worker joins another run. */
+  open(setup: ComputeSetup): Promise<void>;
+  /** All parameters in model order, little-endian float32. The bytes may be a view that dies after the call. */
+  setWeights(bytes: Uint8Array): void;
+  /**
+   * @param pixels u8, samples in order, as many leaves as they fill
+   * @throws ComputeError where the device fails
+   */
+  gradient(pixels: Uint8Array, labels: Uint8Array): Promise<BlockGradient>;
+  close(): Promise<void>;
+}
+
+/** A failure that the coordinator is told of; the worker itself goes on. */
+export class ComputeError extends Error {
+  readonly code: TaskErrorCode;
+
+  constructor(code: TaskErrorCode, sentence: string) {
+    super(sentence);
+    this.name = 'ComputeError';
+    this.code = code;
+  }
+}

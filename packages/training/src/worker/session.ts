@@ -1,0 +1,248 @@
+/** One worker's side of one connection: it greets, shows its arithmetic, and computes the blocks that it is given. */
+import {
+  type Closing,
+  type CoordinatorMessage,
+  type MessageOf,
+  protocolVersion,
+  toSentence,
+  type WorkerKind,
+  type WorkerTransport,
+} from '@lockstep/protocol';
+import type { Clock } from '../clock.ts';
+import { type BlockGradient, type Compute, ComputeError } from './compute.ts';
+
+export interface WorkerIdentity {
+  readonly kind: WorkerKind;
+  readonly name: string;
+  readonly token?: string | undefined;
+  /** From an earlier connection's welcome. */
+  readonly resumeKey?: string | undefined;
+}
+
+/** How a connection ended. */
+export type SessionEnd =
+  | { readonly type: 'finished'; readonly sentence: string }
+  | {
+      readonly type: 'refused';
+      readonly code: MessageOf<'refuse'>['code'];
+      readonly sentence: string;
+      readonly retryAfterMs?: number;
+    }
+  /** This worker cannot compute what the run needs. */
+  | { readonly type: 'failed'; readonly sentence: string }
+  | { readonly type: 'lost'; readonly sentence: string };
+
+export type SessionNotice =
+  | { readonly type: 'welcomed'; readonly id: string; readonly resumeKey: string }
+  | { readonly type: 'ready' }
+  | { readonly type: 'computed'; readonly step: number; readonly count: number; readonly computeMs: number };
+
+export interface SessionOptions {
+  readonly transport: WorkerTransport;
+  readonly compute: Compute;
+  readonly identity: WorkerIdentity;
+  readonly clock: Clock;
+  /** The checksum that a gradient carries. */
+  readonly checksum: (bytes: Uint8Array) => number;
+  /** Hash of the probe's gradient, in hex. */
+  readonly hash: (bytes: Uint8Array) => string;
+  readonly notify?: (notice: SessionNotice) => void;
+}
+
+export interface Session {
+  readonly ended: Promise<SessionEnd>;
+  /** Says goodbye and ends the connection. */
+  leave(sentence: string): void;
+}
+
+type Task = MessageOf<'task'>;
+
+/** A coordinator that was silent for so many heartbeats is taken for dead. */
+const silentHeartbeats = 8;
+/** Before `welcome` says how long a heartbeat is. */
+const handshakeMs = 15_000;
+
+export function startSession(options: SessionOptions): Session {
+  const { transport, compute, identity, clock, notify } = options;
+  /** Tasks in the order of their arrival: those of the current step, and those sent ahead. */
+  let tasks: Task[] = [];
+  let weightsStep = -1;
+  let computing = false;
+  let end: SessionEnd | undefined;
+  let heardAtMs = clock.nowMs();
+  let patienceMs = handshakeMs;
+  let cancelTimer = (): void => {};
+  /** Serialises what is computed: opening, probes and blocks. */
+  let work: Promise<void> = Promise.resolve();
+
+  let resolveEnded: (end: SessionEnd) => void;
+  const ended = new Promise<SessionEnd>((resolve) => {
+    resolveEnded = resolve;
+  });
+
+  const stop = (reason: SessionEnd, code: number): void => {
+    end ??= reason;
+    tasks = [];
+    transport.close(code, reason.sentence);
+  };
+
+  const enqueue = (job: () => Promise<void>): void => {
+    work = work.then(async () => {
+      if (end) return;
+      try {
+        await job();
+      } catch (error) {
+        stop({ type: 'failed', sentence: messageOf(error) }, 1011);
+      }
+    });
+  };
+
+  const watch = (): void => {
+    cancelTimer = clock.after(patienceMs / silentHeartbeats, () => {
+      if (end) return;
+      if (clock.nowMs() - heardAtMs > patienceMs) {
+        stop({ type: 'lost', sentence: `the coordinator was silent for ${Math.round(patienceMs / 1000)} s` }, 1001);
+        return;
+      }
+      watch();
+    });
+  };
+
+  const probe = async (message: MessageOf<'probe'>): Promise<void> => {
+    compute.setWeights(message.weights);
+    // The first run warms up what compiles on first use; the second is the one that is timed.
+    await compute.gradient(message.pixels, message.labels);
+    const result = await compute.gradient(message.pixels, message.labels);
+    const { gradient, lossSum, correct, computeMs } = result;
+    transport.send({ type: 'probeResult', gradient, hash: options.hash(gradient), lossSum, correct, computeMs });
+    notify?.({ type: 'ready' });
+  };
+
+  const pump = (): void => {
+    if (computing) return;
+    const index = tasks.findIndex((task) => task.step === weightsStep);
+    const task = tasks[index];
+    if (!task) return;
+    tasks.splice(index, 1);
+    computing = true;
+    enqueue(async () => {
+      try {
+        await answer(task);
+      } finally {
+        computing = false;
+        pump();
+      }
+    });
+  };
+
+  const answer = async ({ step, lo, n, pixels, labels }: Task): Promise<void> => {
+    if (step !== weightsStep) return;
+    let result: BlockGradient;
+    try {
+      result = await compute.gradient(pixels, labels);
+    } catch (error) {
+      const code = error instanceof ComputeError ? error.code : 'failed';
+      transport.send({ type: 'taskError', step, lo, n, code, sentence: messageOf(error) });
+      return;
+    }
+    const { gradient: bytes, lossSum, correct, count, computeMs } = result;
+    if (Number.isFinite(lossSum)) {
+      const checksum = options.checksum(bytes);
+      transport.send({ type: 'gradient', step, lo, n, bytes, checksum, lossSum, correct, count, computeMs });
+      notify?.({ type: 'computed', step, count, computeMs });
+    } else {
+      const sentence = `the loss of this block is ${lossSum}`;
+      transport.send({ type: 'taskError', step, lo, n, code: 'non-finite', sentence });
+    }
+  };
+
+  const onMessage = (message: CoordinatorMessage): void => {
+    heardAtMs = clock.nowMs();
+    switch (message.type) {
+      case 'welcome':
+        patienceMs = message.heartbeatMs * silentHeartbeats;
+        notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
+        enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
+        return;
+      case 'refuse': {
+        const { code, sentence, retryAfterMs } = message;
+        end = { type: 'refused', code, sentence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+        return;
+      }
+      case 'probe':
+        tasks = [];
+        weightsStep = -1;
+        enqueue(() => probe(message));
+        return;
+      case 'weights': {
+        weightsStep = message.step;
+        tasks = tasks.filter((task) => task.step >= message.step);
+        // In turn with the blocks, so that no block is computed half with old and half with new weights.
+        const { bytes } = message;
+        enqueue(async () => compute.setWeights(bytes));
+        pump();
+        return;
+      }
+      case 'task':
+        if (message.step < weightsStep) return;
+        tasks.push(message);
+        pump();
+        return;
+      case 'cancel':
+        tasks = tasks.filter(({ step, lo, n }) => step !== message.step || lo !== message.lo || n !== message.n);
+        return;
+      case 'finish':
+        end = { type: 'finished', sentence: message.sentence };
+        return;
+      case 'ping':
+        transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
+        return;
+      case 'pong':
+      case 'bye':
+        return;
+      default:
+        message satisfies never;
+    }
+  };
+
+  const onClose = (closing: Closing): void => {
+    cancelTimer();
+    end ??= { type: 'lost', sentence: lostSentence(closing) };
+    tasks = [];
+    resolveEnded(end);
+  };
+
+  transport.listen({ onMessage, onClose });
+  transport.send({
+    type: 'hello',
+    protocol: protocolVersion,
+    kind: identity.kind,
+    backend: compute.backend,
+    arithmetic: compute.arithmetic,
+    name: identity.name,
+    threads: compute.threads,
+    ...(identity.token === undefined ? {} : { token: identity.token }),
+    ...(identity.resumeKey === undefined ? {} : { resumeKey: identity.resumeKey }),
+  });
+  watch();
+
+  return {
+    ended,
+    leave(sentence) {
+      if (end) return;
+      transport.send({ type: 'bye', sentence });
+      stop({ type: 'finished', sentence }, 1000);
+    },
+  };
+}
+
+function lostSentence({ code, reason, by }: Closing): string {
+  if (reason !== '') return reason;
+  return code === 1006 || by === 'remote'
+    ? 'the connection to the coordinator broke'
+    : `connection closed with code ${code}`;
+}
+
+function messageOf(error: unknown): string {
+  return toSentence(error instanceof Error ? error.message : String(error));
+}

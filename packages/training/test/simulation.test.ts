@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Simulation, simulate } from '../src/simulator/simulate.ts';
+import { createProblem, hostBackend, type Problem, type ProblemOptions } from './support.ts';
+
+const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+interface Room {
+  readonly seed: number;
+  readonly workers: number;
+  readonly mishapEveryMs: number;
+  readonly spoiltResults: number;
+}
+
+async function play(room: Room, options: ProblemOptions): Promise<{ problem: Problem; simulation: Simulation }> {
+  const backend = await hostBackend();
+  const problem = await createProblem(backend, { seed: room.seed, ...options });
+  const simulation = await simulate({ run: problem.run, backend, drain, limitMs: 3_600_000, ...room });
+  return { problem, simulation };
+}
+
+const geometry = fc.record({
+  samples: fc.integer({ min: 1, max: 90 }),
+  batch: fc.integer({ min: 1, max: 40 }),
+  leafSize: fc.integer({ min: 1, max: 9 }),
+  epochs: fc.integer({ min: 1, max: 3 }),
+});
+
+describe('a run in virtual time', () => {
+  it('gives the oracle its weights to the bit, whatever the geometry and however many workers', async () => {
+    await fc.assert(
+      fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 9 }), async (options, seed, workers) => {
+        const room = { seed, workers, mishapEveryMs: Number.POSITIVE_INFINITY, spoiltResults: 0 };
+        const { problem, simulation } = await play(room, options);
+        expect(simulation.outcome).toEqual({ type: 'finished' });
+        expect(problem.run.learner.weights()).toEqual(problem.expected());
+        expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('gives the same weights while workers join, die and freeze at any moment', async () => {
+    let disconnects = 0;
+    let duplicated = 0;
+    let reassigned = 0;
+    await fc.assert(
+      fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 5 }), async (options, seed, workers) => {
+        const room = { seed, workers, mishapEveryMs: 300, spoiltResults: 0 };
+        const { problem, simulation } = await play(room, { ...options, epochs: 8 });
+        expect(simulation.outcome).toEqual({ type: 'finished' });
+        expect(problem.run.learner.weights()).toEqual(problem.expected());
+        disconnects += simulation.state.faults.disconnects;
+        duplicated += simulation.state.faults.duplicated;
+        reassigned += simulation.state.faults.reassigned;
+      }),
+      { numRuns: 60 },
+    );
+    // The property means nothing where no mishap met a block.
+    expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
+  });
+
+  it('never takes a spoilt result, and never hangs on one', async () => {
+    let rejected = 0;
+    await fc.assert(
+      fc.asyncProperty(geometry, fc.nat(), async (options, seed) => {
+        const room = { seed, workers: 3, mishapEveryMs: 1_000, spoiltResults: 0.05 };
+        const { problem, simulation } = await play(room, options);
+        rejected += simulation.state.faults.rejected;
+        if (simulation.outcome.type === 'finished') {
+          expect(problem.run.learner.weights()).toEqual(problem.expected());
+        } else {
+          // Two spoilt results of one block look like divergence, and stop the run with a sentence.
+          expect(simulation.outcome).toMatchObject({ type: 'failed', sentence: expect.stringContaining('not finite') });
+        }
+      }),
+      { numRuns: 60 },
+    );
+    expect(rejected).toBeGreaterThan(20);
+  });
+
+  it('replays a seed exactly', async () => {
+    const room = { seed: 7, workers: 4, mishapEveryMs: 200, spoiltResults: 0.02 };
+    const first = await play(room, { epochs: 5 });
+    const second = await play(room, { epochs: 5 });
+    expect(second.simulation.notices).toEqual(first.simulation.notices);
+    expect(second.simulation.virtualMs).toBe(first.simulation.virtualMs);
+  });
+});

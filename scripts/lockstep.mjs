@@ -1,0 +1,91 @@
+/**
+ * Runs one of the product's commands on a machine that has only Node and git: installs and builds what has changed,
+ * then starts the program, hands it the terminal and the signals, and ends as it ends.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const pnpmVersion = manifest.devDependencies.pnpm;
+const stampFile = join(root, 'node_modules', '.lockstep-installed');
+
+/** What each command builds with turborepo, and what it runs then. */
+const commands = {
+  start: { build: ['@lockstep/coordinator...', '@lockstep/worker...'], run: node('coordinator', 'start') },
+  coordinator: { build: ['@lockstep/coordinator...', '@lockstep/worker...'], run: node('coordinator', 'coordinator') },
+  worker: { build: ['@lockstep/worker...'], run: node('worker') },
+  bench: { build: ['@lockstep/bench...'], run: node('bench') },
+  test: { build: [], run: [process.execPath, [join(root, 'scripts/test.mjs')]] },
+};
+
+function node(app, ...first) {
+  return [process.execPath, [join(root, 'apps', app, 'dist', 'main.js'), ...first]];
+}
+
+function fail(sentence, code = 1) {
+  process.stderr.write(`lockstep: ${sentence}\n`);
+  process.exit(code);
+}
+
+/** Runs a step of the set-up quietly; what it printed is shown only if it fails. */
+function quietly(what, program, args) {
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    shell: process.platform === 'win32',
+    env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', TURBO_NO_UPDATE_NOTIFIER: '1' },
+  });
+  if (status === 0) return;
+  process.stderr.write(`${stdout ?? ''}${stderr ?? ''}`);
+  fail(`${what} failed${error ? `: ${error.message}` : ''}; what it printed stands above`);
+}
+
+function lockHash() {
+  const hash = createHash('sha256');
+  for (const file of ['pnpm-lock.yaml', 'package.json', 'pnpm-workspace.yaml'])
+    hash.update(readFileSync(join(root, file)));
+  return `${hash.digest('hex')} node-${process.versions.modules}`;
+}
+
+function isInstalled() {
+  return existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash();
+}
+
+function install() {
+  if (isInstalled()) return;
+  process.stderr.write('Installing packages (once) …\n');
+  const args = ['--yes', `pnpm@${pnpmVersion}`, 'install', '--frozen-lockfile', '--config.confirm-modules-purge=false'];
+  quietly('installing the packages', 'npx', args);
+  writeFileSync(stampFile, lockHash());
+}
+
+function build(filters) {
+  const turbo = join(root, 'node_modules', '.bin', 'turbo');
+  quietly('the build', turbo, [
+    'run',
+    'build',
+    '--output-logs=errors-only',
+    ...filters.map((filter) => `--filter=${filter}`),
+  ]);
+}
+
+const [name, ...args] = process.argv.slice(2);
+const command = commands[name];
+if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
+const [major] = process.versions.node.split('.').map(Number);
+if (major < 20) fail(`expected Node 20 or newer, got ${process.versions.node}`, 2);
+
+install();
+build(command.build);
+
+const [program, first] = command.run;
+const child = spawn(program, [...first, ...args], { cwd: root, stdio: 'inherit', env: process.env });
+// The child decides how it ends; this process waits for it, so that nothing is left behind.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.on('error', (error) => fail(`could not start ${program}: ${error.message}`));
+child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+// Packages resolve to their sources, so a unit test never runs a stale build.
+// Tests that start real processes run what the build made; `npm test` builds first.
+export default defineConfig({
+  resolve: { conditions: ['source'] },
+  ssr: { resolve: { conditions: ['source'] } },
+  test: {
+    include: ['{packages,apps}/*/test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
