@@ -78,7 +78,7 @@ export interface CrossEntropyCall {
 /** One unit of work that a backend knows. Its storages must be long enough; a backend checks that when it prepares. */
 export type Call = MapCall | ReduceCall | MatmulCall | CrossEntropyCall;
 
-/** Calls made ready. */
+/** Calls made ready. It must not run once a storage of its calls was freed. */
 export interface Program {
   /** Runs the calls in order on what the storages hold now; allocates nothing. */
   run(): void;

@@ -89,6 +89,25 @@ export function compile(
     owned.push(storage);
     return storage;
   };
+  const free = (): void => {
+    for (const storage of owned.splice(0)) backend.free(storage);
+  };
+  try {
+    return build(backend, body, inputs, options, allocate, free);
+  } catch (error) {
+    free();
+    throw error;
+  }
+}
+
+function build(
+  backend: Backend,
+  body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
+  inputs: readonly CompileInput[],
+  options: CompileOptions,
+  allocate: (length: number) => Storage,
+  free: () => void,
+): Plan {
   const bound = inputs.map((given) => bindInput(backend, given, allocate));
   const recording = record(backend, body, bound);
   const places = new Map<Storage, Storage>();
@@ -123,7 +142,7 @@ export function compile(
     dispose() {
       program.dispose();
       for (const tensor of [...bound, ...outputs]) tensor.dispose();
-      for (const storage of owned.splice(0)) backend.free(storage);
+      free();
     },
   };
 }

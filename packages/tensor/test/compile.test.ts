@@ -1,9 +1,10 @@
 /** Compiled plans: the bits of eager execution, fewer calls, static memory, updates in place. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { HostBackend, Tensor } from '../src/index.ts';
+import type { Tensor } from '../src/index.ts';
 import {
   add,
+  broadcastTo,
   compile,
   correct,
   div,
@@ -15,6 +16,7 @@ import {
   mean,
   mul,
   neg,
+  openBackend,
   relu,
   reshape,
   softmaxCrossEntropy,
@@ -234,6 +236,7 @@ function randomProgram(inputs: Tensor[], choices: readonly number[], seed: numbe
     () => matmul(square(), square()),
     () => transpose(square()),
     () => matmul(transpose(square()), inputs[0]!),
+    () => matmul(broadcastTo(inputs[3]!, [4, 4]), square()),
     () => sum(square(), { axes: [Math.floor(random() * 2)] }),
     () => mean(square(), { axes: [1], keepAxes: true }),
     () => reshape(reshape(square(), [16]), [4, 4]),
@@ -248,9 +251,7 @@ function randomProgram(inputs: Tensor[], choices: readonly number[], seed: numbe
 }
 
 describe('memory of cpu', () => {
-  const cpu = backends.find((backend) => backend.name === 'cpu') as HostBackend & {
-    view(storage: unknown): Float32Array;
-  };
+  const cpu = backends.find((backend) => backend.name === 'cpu')!;
 
   it('neither moves nor grows over many runs and over many plans', () => {
     const probe = cpu.allocate(1);
@@ -276,4 +277,18 @@ describe('memory of cpu', () => {
     expect(cpu.view(probe).buffer.byteLength).toBe(before);
     cpu.free(probe);
   });
+});
+
+it('a function that throws leaves no memory taken', async () => {
+  const { backend } = await openBackend('cpu');
+  const fail = (): never => {
+    throw new Error('stop');
+  };
+  const first = backend.allocate(1);
+  const { buffer } = backend.view(first);
+  // Together far more than the memory could hold without growing.
+  for (let round = 0; round < 50; round++) {
+    expect(() => compile(backend, fail, [[100_000]])).toThrow('stop');
+  }
+  expect(backend.view(first).buffer).toBe(buffer);
 });

@@ -42,12 +42,15 @@ function evaluate(formula: Formula, inputs: readonly number[]): number {
 const names = Object.keys(primitives) as Primitive[];
 const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
   formula: fc.oneof(
-    { maxDepth: 5, depthSize: 'medium' },
-    fc.nat({ max: inputCount - 1 }).map(input),
-    fc.constantFrom(0, -0, 1, -2.5, 1e-3, Infinity).map(constant),
-    fc
-      .tuple(fc.constantFrom(...names), tie('formula'), tie('formula'), tie('formula'))
-      .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name].operands))),
+    { maxDepth: 4, depthSize: 'max' },
+    { arbitrary: fc.nat({ max: inputCount - 1 }).map(input), weight: 2 },
+    { arbitrary: fc.constantFrom(0, -0, 1, -2.5, 1e-3, Infinity).map(constant), weight: 1 },
+    {
+      weight: 6,
+      arbitrary: fc
+        .tuple(fc.constantFrom(...names), tie('formula'), tie('formula'), tie('formula'))
+        .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name].operands))),
+    },
   ),
 })).formula;
 

@@ -1,0 +1,91 @@
+/** A coordinator inside the test, over real sockets, for tests that act at a chosen step. */
+
+import { parseOptions } from '@lockstep/command';
+import { bytesOf } from '@lockstep/protocol';
+import { isHostBackend, openBackend } from '@lockstep/tensor';
+import { createReport, planRun, type Report, type RunOutcome, type StepResult } from '@lockstep/training';
+import { assemble, sha256 } from '../src/assemble.ts';
+import { commands } from '../src/options.ts';
+import { prepare } from '../src/prepare.ts';
+import { type Listening, listen } from '../src/server.ts';
+
+export interface Room {
+  readonly url: string;
+  readonly outcome: Promise<RunOutcome>;
+  readonly report: () => Report;
+  /** Resolves when so many workers are ready. */
+  readonly ready: (workers: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+export interface RoomOptions {
+  readonly args: readonly string[];
+  /** The run begins when so many workers are ready. */
+  readonly startWorkers: number;
+  readonly onStep?: (result: StepResult) => void;
+}
+
+export async function openRoom({ args, startWorkers, onStep }: RoomOptions): Promise<Room> {
+  const options = parseOptions(commands.coordinator.options, args);
+  const prepared = await prepare(options);
+  const { backend } = await openBackend('auto');
+  if (!isHostBackend(backend)) throw new Error('expected a backend in JavaScript memory');
+  const waiting = new Set<() => void>();
+  let steps = 0;
+  let images = 0;
+  let initialLoss: number | undefined;
+  const { run, learner, limits } = await assemble({
+    prepared,
+    backend,
+    startWorkers,
+    onNotice: () => {
+      for (const check of [...waiting]) check();
+    },
+    onStep(result) {
+      steps += 1;
+      images += result.count;
+      initialLoss ??= result.loss;
+      onStep?.(result);
+    },
+  });
+  const server: Listening = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    defaultPort: 0,
+    maxFrameBytes: limits.maxFrameBytes,
+    onConnection: (transport) => run.connect(transport),
+  });
+  return {
+    url: `ws://127.0.0.1:${server.port}`,
+    outcome: run.outcome,
+    ready: (workers) =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          const ready = [...run.state.connections.values()].filter(({ phase }) => phase === 'ready');
+          if (ready.length < workers) return;
+          waiting.delete(check);
+          resolve();
+        };
+        waiting.add(check);
+        check();
+      }),
+    report: () =>
+      createReport({
+        version: 'test',
+        config: prepared.config,
+        model: prepared.model,
+        state: run.state,
+        initialLoss,
+        epochs: [],
+        images,
+        steps,
+        wallSeconds: 1,
+        weightsSha256: sha256(bytesOf(learner.weights())),
+        wire: server.traffic(),
+      }),
+    async close() {
+      run.stop('the test is over');
+      await server.close();
+    },
+  };
+}

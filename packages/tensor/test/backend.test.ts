@@ -1,0 +1,194 @@
+/** The contract that every backend keeps, and the check before one is trusted. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { verifyBackend } from '../src/backends/verify.ts';
+import type { Call, HostBackend } from '../src/index.ts';
+import { backendNames, input, isHostBackend, openBackend } from '../src/index.ts';
+import { bitsOf, openAll, randomStream, randomValues } from './support.ts';
+
+const backends = await openAll();
+const reference = backends.find((backend) => backend.name === 'reference')!;
+
+function runOn(backend: HostBackend, call: Call): void {
+  const program = backend.prepare([call]);
+  program.run();
+  program.dispose();
+}
+
+describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+  it('is a host backend with a name from the registry', () => {
+    expect(isHostBackend(backend)).toBe(true);
+    expect(backendNames).toContain(backend.name);
+  });
+
+  it('copies values in and out, to the bit', async () => {
+    const values = new Float32Array(new Uint32Array([0x7fc00001, 0x80000000, 1, 0xff800000, 0x3f800000]).buffer);
+    const storage = backend.allocate(5);
+    backend.upload(storage, values);
+    expect(bitsOf(await backend.download(storage))).toEqual(bitsOf(values));
+    backend.free(storage);
+  });
+
+  it.each([0, 1, 3, 4, 5, 1003])('divides %i bytes as float32 does', (length) => {
+    const random = randomStream(length);
+    const bytes = Uint8Array.from({ length }, (_, index) => (index < 256 ? index : Math.floor(random() * 256)));
+    for (const divisor of [255, 1, 3]) {
+      const storage = backend.allocate(length + 1);
+      backend.upload(storage, new Float32Array(length + 1).fill(7));
+      backend.uploadBytes(backend.slice(storage, 0, length), bytes, divisor);
+      expect(backend.view(storage)).toEqual(Float32Array.of(...Array.from(bytes, (byte) => byte / divisor), 7));
+      backend.free(storage);
+    }
+  });
+
+  it('finds a value that is not finite wherever it stands', () => {
+    for (const length of [0, 1, 4, 7, 130]) {
+      const storage = backend.allocate(length);
+      const values = randomValues(length, length).map((value) => value * 3e38);
+      backend.upload(storage, values);
+      expect(backend.allFinite(storage)).toBe(true);
+      for (let index = 0; index < length; index++) {
+        for (const poison of [Number.NaN, Infinity, -Infinity]) {
+          backend.upload(storage, values.with(index, poison));
+          expect(backend.allFinite(storage), `${poison} at ${index} of ${length}`).toBe(false);
+        }
+      }
+      backend.free(storage);
+    }
+  });
+
+  it('keeps storages apart while many are made and freed', () => {
+    const random = randomStream(77);
+    const alive: { storage: ReturnType<typeof backend.allocate>; mark: number; length: number }[] = [];
+    for (let round = 0; round < 600; round++) {
+      if (alive.length > 40 || (alive.length > 0 && random() < 0.4)) {
+        const [{ storage, mark, length }] = alive.splice(Math.floor(random() * alive.length), 1) as [(typeof alive)[0]];
+        expect(backend.view(storage).every((value) => value === mark)).toBe(true);
+        expect(storage.length).toBe(length);
+        backend.free(storage);
+      } else {
+        const length = Math.floor(random() ** 4 * 100_000);
+        const storage = backend.allocate(length);
+        backend.upload(storage, new Float32Array(length).fill(round));
+        alive.push({ storage, mark: round, length });
+      }
+    }
+    for (const { storage, mark } of alive) {
+      expect(backend.view(storage).every((value) => value === mark)).toBe(true);
+      backend.free(storage);
+    }
+  });
+
+  it('computes losses alone with the bits of losses with their gradient', () => {
+    const [rows, classes] = [7, 10];
+    const logits = backend.allocate(rows * classes);
+    const labels = backend.allocate(rows);
+    backend.upload(
+      logits,
+      randomValues(rows * classes, 5).map((value) => value * 1e4),
+    );
+    backend.upload(labels, Float32Array.of(0, 9, 3, -1, 10, 2.5, Number.NaN));
+    const [both, alone, gradient] = [backend.allocate(rows), backend.allocate(rows), backend.allocate(rows * classes)];
+    const call = { kind: 'crossEntropy', rows, classes, logits, labels } as const;
+    runOn(backend, { ...call, losses: both, gradient });
+    runOn(backend, { ...call, losses: alone });
+    expect(bitsOf(backend.view(alone))).toEqual(bitsOf(backend.view(both)));
+    const losses = [...backend.view(both)];
+    expect(losses.map(Number.isFinite)).toEqual([true, true, true, false, false, false, false]);
+    for (let row = 0; row < rows; row++) {
+      const own = backend.view(gradient).slice(row * classes, (row + 1) * classes);
+      if (row >= 3) expect(own.every(Number.isNaN)).toBe(true);
+      else expect(Math.abs(own.reduce((total, value) => total + value, 0))).toBeLessThan(1e-6);
+    }
+    for (const storage of [logits, labels, both, alone, gradient]) backend.free(storage);
+  });
+
+  it('finds the first largest value, and a NaN before all', () => {
+    const source = backend.allocate(8);
+    const target = backend.allocate(2);
+    backend.upload(source, Float32Array.of(1, 5, 5, 2, 3, Number.NaN, 9, Number.NaN));
+    const call = { kind: 'reduce', reduction: 'argmax', outer: 2, length: 4, inner: 1 } as const;
+    runOn(backend, { ...call, input: source, output: target });
+    expect([...backend.view(target)]).toEqual([1, 1]);
+    backend.free(source);
+    backend.free(target);
+  });
+
+  it('refuses what would leave its memory, and storages that are gone or not its own', () => {
+    const storage = backend.allocate(6);
+    const slice = backend.slice(storage, 2, 3);
+    expect(() => backend.slice(storage, 4, 3)).toThrow('3 values from 4 on do not lie inside a storage of 6');
+    expect(() => backend.allocate(-1)).toThrow('a whole number of at least 0, got -1');
+    expect(() => backend.upload(storage, new Float32Array(5))).toThrow('the storage holds 6 values, but 5 were given');
+    expect(() => backend.free(slice)).toThrow('a slice cannot be freed');
+    const product = { kind: 'matmul', m: 2, k: 3, n: 2, transposeLeft: false, transposeRight: false } as const;
+    expect(() => backend.prepare([{ ...product, left: storage, right: storage, output: slice }])).toThrow(
+      'matmul: the output needs 4 values, but its storage has 3',
+    );
+    const copy = { kind: 'map', formula: input(0), shape: [4], output: storage } as const;
+    expect(() => backend.prepare([{ ...copy, inputs: [{ storage: slice, strides: [1] }] }])).toThrow(
+      'map: input 0 needs 4 values, but its storage has 3',
+    );
+    expect(() => backend.prepare([{ ...copy, inputs: [] }])).toThrow('the formula reads input 0, but there are 0');
+    for (const other of backends) {
+      if (other !== backend) expect(() => other.view(storage)).toThrow('belongs to another backend');
+    }
+    backend.free(storage);
+    expect(() => backend.view(slice)).toThrow('already freed');
+    expect(() => backend.free(storage)).toThrow('already freed');
+  });
+});
+
+/** The reference with one call kind spoilt by `spoil`, which changes the call's first output. */
+function tampered(kind: Call['kind'], spoil: (values: Float32Array) => void): HostBackend {
+  const outputOf = (call: Call) => (call.kind === 'crossEntropy' ? call.losses : call.output);
+  return new Proxy(reference, {
+    get(target, property) {
+      if (property !== 'prepare') {
+        const member = Reflect.get(target, property) as unknown;
+        return typeof member === 'function' ? member.bind(target) : member;
+      }
+      return (calls: readonly Call[]) => {
+        const program = target.prepare(calls);
+        const run = (): void => {
+          program.run();
+          for (const call of calls) if (call.kind === kind) spoil(target.view(outputOf(call)));
+        };
+        return { ...program, run };
+      };
+    },
+  });
+}
+
+describe('the check before a backend is trusted', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  it.each(['map', 'reduce', 'matmul', 'crossEntropy'] as const)('refuses a wrong %s', async (kind) => {
+    const scale = tampered(kind, (values) => {
+      values[values.length - 1]! *= 1.001;
+    });
+    await expect(verifyBackend(scale)).rejects.toThrow(/its arithmetic is wrong: .* should be .*, got /);
+    const poison = tampered(kind, (values) => values.fill(Number.NaN));
+    await expect(verifyBackend(poison)).rejects.toThrow('got NaN');
+  });
+
+  it('accepts float32 rounding', async () => {
+    const rounding = tampered('matmul', (values) => {
+      for (let index = 0; index < values.length; index += 3) values[index]! *= 1 + 2 ** -23;
+    });
+    await expect(verifyBackend(rounding)).resolves.toBeUndefined();
+  });
+
+  it('takes the next backend where the engine has no WebAssembly, and says why', async () => {
+    vi.stubGlobal('WebAssembly', undefined);
+    const { backend, refused } = await openBackend('auto');
+    expect(backend.name).toBe('reference');
+    expect(refused).toEqual(['backend cpu was refused: this engine has no WebAssembly']);
+    await expect(openBackend('cpu')).rejects.toThrow('backend cpu was refused: this engine has no WebAssembly');
+  });
+
+  it('takes cpu where it can', async () => {
+    expect((await openBackend('auto')).backend.name).toBe('cpu');
+  });
+});
