@@ -67,8 +67,8 @@ export async function hireOverNetwork({ run, limits, options, token, say }: Hire
       say(
         `worker ${worker} ended (${code === null ? 'killed' : `exit code ${code}`})${lastLine === '' ? '' : `: ${lastLine}`}`,
       );
-      const hasJoined = run.state.records.size > 0;
-      if (running === 0 && !hasJoined && code !== null) run.stop('no local worker could start');
+      // Whoever fails before the first step would fail again; a person has to know why.
+      if (running === 0 && code !== null && run.state.phase === 'waiting') run.stop('no local worker could start');
     },
   });
   return {

@@ -35,7 +35,11 @@ async function main(): Promise<number> {
   process.on('SIGINT', leave);
   process.on('SIGTERM', leave);
   // Started by a coordinator: when that is gone, this worker has nothing to wait for.
-  if (process.send) process.on('disconnect', () => process.exit(1));
+  if (process.send) {
+    process.on('disconnect', () => process.exit(1));
+    // Listening to the channel must not keep a worker alive that has nothing else to do.
+    process.channel?.unref();
+  }
 
   const compute = await startThreadedCompute(options.backend, options.threads).catch((error: Error) => {
     throw new CommandFailure(`--backend ${options.backend}: ${error.message}`, 2);

@@ -7,7 +7,14 @@ import { ProtocolError } from './protocol-error.ts';
 import { toSentence } from './text.ts';
 
 // The pure JavaScript build: the same code on every engine, and no native reader in front of untrusted bytes.
-const packr = new Packr({ useRecords: false, int64AsType: 'number' });
+const settings = { useRecords: false, int64AsType: 'number' } as const;
+const packr = new Packr(settings);
+/** Packs straight into memory that the frame then keeps, where a copy from a scratch buffer would cost more. */
+const bulkPackr = new Packr(settings);
+/** Bulk bytes from which on that pays. */
+const bulkFrom = 4_096;
+/** More than everything but bytes and text can take in a message; a larger one is still packed right, only slower. */
+const smallFieldsBytes = 1_024;
 
 const frames = new WeakMap<Message, Uint8Array<ArrayBuffer>>();
 
@@ -18,10 +25,26 @@ const frames = new WeakMap<Message, Uint8Array<ArrayBuffer>>();
 export function encode(message: Message): Uint8Array<ArrayBuffer> {
   const known = frames.get(message);
   if (known !== undefined) return known;
-  // msgpackr's scratch buffer is up to four times the frame; a copy of the right size lets it be used again.
-  const frame = new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
+  const frame = pack(message);
   frames.set(message, frame);
   return frame;
+}
+
+function pack(message: Message): Uint8Array<ArrayBuffer> {
+  let bulkBytes = 0;
+  for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
+  // msgpackr's scratch buffer is up to four times the frame; a copy of the right size lets it be used again.
+  if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
+  bulkPackr.useBuffer(allocate(bulkBytes + smallFieldsBytes));
+  const frame = bulkPackr.pack(message);
+  return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
+}
+
+/** Where Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
+declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
+
+function allocate(size: number): Uint8Array {
+  return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
 }
 
 /**

@@ -30,7 +30,10 @@ export interface Learner {
   step(step: number): StepResult;
   /** A copy of the parameters. */
   weights(): Float32Array<ArrayBuffer>;
-  /** The same copy as little-endian bytes. */
+  /**
+   * The parameters as little-endian bytes, in memory that the next step's overwrite: a worker that reads them so late
+   * computes a block that nobody wants any more.
+   */
   weightBytes(): Uint8Array;
   optimizerState(): OptimizerState;
   dispose(): void;
@@ -56,6 +59,9 @@ export function createLearner(options: LearnerOptions): Learner {
   const sum = createTreeSum(backend, total);
   const optimizer = createOptimizer(backend, options.optimizer, parameters, backend.slice(total, 0, size));
   if (options.optimizerState) optimizer.restore(options.optimizerState);
+
+  // Not a view of the backend's memory: that may move when it grows.
+  const sentWeights = new Float32Array(size);
 
   const begin = (step: number): void => {
     if (step < plan.steps) sum.begin({ lo: 0, n: plan.leaves }, usedLeaves(plan, step));
@@ -84,7 +90,10 @@ export function createLearner(options: LearnerOptions): Learner {
       return { step, epoch, count, loss, correct };
     },
     weights: () => backend.view(parameters).slice() as Float32Array<ArrayBuffer>,
-    weightBytes: () => new Uint8Array((backend.view(parameters).slice() as Float32Array<ArrayBuffer>).buffer),
+    weightBytes() {
+      sentWeights.set(backend.view(parameters));
+      return new Uint8Array(sentWeights.buffer);
+    },
     optimizerState: () => optimizer.state(),
     dispose() {
       optimizer.dispose();

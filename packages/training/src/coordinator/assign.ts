@@ -2,6 +2,7 @@
 import { samplesInBlock, usedLeaves } from '../plan.ts';
 import { type Block, blockKey, blocksOfRange, halvesOf } from '../tree.ts';
 import { available, type Draft, owedSamples, type StepDraft, updateBlock, updateConnection } from './draft.ts';
+import { boundedRate } from './rates.ts';
 import type { BlockState, Connection, ConnectionId } from './state.ts';
 
 /**
@@ -24,6 +25,12 @@ export function shares(leaves: number, samplesPerMs: readonly number[]): number[
   });
 }
 
+/**
+ * A worker too slow for a single leaf is not measured either, so one bad measurement would leave it out for ever: with
+ * each step that it is left out it is taken to be a little faster, until it is tried again.
+ */
+const leftOutRaise = 1.02;
+
 function newBlock(draft: Draft, step: number, { lo, n }: Block): BlockState {
   return { lo, n, samples: samplesInBlock(draft.setup.plan, step, lo, n), owners: [], done: false, nonFiniteFrom: [] };
 }
@@ -45,6 +52,9 @@ export function planStep(draft: Draft, step: number): StepDraft {
   let from = 0;
   for (const [index, worker] of workers.entries()) {
     const to = from + (cut[index] ?? 0);
+    if (to === from && used >= workers.length) {
+      updateConnection(draft, worker.connection, { samplesPerMs: boundedRate(worker.samplesPerMs * leftOutRaise) });
+    }
     // The last share runs on over the empty leaves: fewer, larger blocks make fewer gradients to send.
     for (const block of blocksOfRange(from, to === used && to > from ? leaves : to)) {
       if (block.lo < used) {

@@ -23,6 +23,7 @@ export interface Draft {
   phase: Phase;
   readonly connections: Map<ConnectionId, Connection>;
   readonly records: Map<string, WorkerRecord>;
+  joined: number;
   current: StepDraft;
   next: StepDraft | undefined;
   firstOpenedAtMs: number | undefined;
@@ -45,8 +46,8 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
 }
 
 export function stateOf(draft: Draft): CoordinatorState {
-  const { setup, phase, connections, records, current, next, firstOpenedAtMs, faults, contributed } = draft;
-  return { setup, phase, connections, records, current, next, firstOpenedAtMs, faults, contributed };
+  const { nowMs: _now, effects: _effects, ...state } = draft;
+  return state;
 }
 
 export function updateConnection(draft: Draft, connection: ConnectionId, changes: Partial<Connection>): void {
@@ -76,7 +77,7 @@ export function notice(draft: Draft, value: Notice): void {
 /** Connections that may be given blocks, in the order of their joining. */
 export function available(draft: Draft): Connection[] {
   return [...draft.connections.values()].filter(
-    (connection) => connection.phase === 'ready' && connection.lateSinceStep === undefined,
+    (connection) => connection.phase === 'ready' && connection.answerByMs === undefined,
   );
 }
 

@@ -1,6 +1,7 @@
 /** How a run ends: everybody is sent home with a sentence, and the shell learns whether it is whole. */
 import type { Draft } from './draft.ts';
 import { depart } from './membership.ts';
+import type { ConnectionId } from './state.ts';
 
 export function hasEnded(draft: Draft): boolean {
   return draft.phase === 'finished' || draft.phase === 'failed';
@@ -19,6 +20,13 @@ export function endRun(draft: Draft, sentence: string): void {
   draft.phase = 'failed';
   dismiss(draft, sentence);
   draft.effects.push({ type: 'failed', sentence });
+}
+
+/** Answers a connection that was opened after the run ended. */
+export function turnAway(draft: Draft, connection: ConnectionId): void {
+  const sentence = 'the run has ended';
+  draft.effects.push({ type: 'send', connection, message: { type: 'finish', sentence } });
+  draft.effects.push({ type: 'close', connection, code: 1000, reason: sentence });
 }
 
 function dismiss(draft: Draft, sentence: string): void {

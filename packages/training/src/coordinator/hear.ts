@@ -1,15 +1,13 @@
 /** What each message of a worker does to the run. */
-
+import { toSentence } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { blockKey } from '../tree.ts';
 import { count, type Draft, notice, updateBlock, updateConnection, updateRecord } from './draft.ts';
 import { endRun, hasEnded } from './ending.ts';
 import type { Heard } from './events.ts';
 import { admit, depart, greet, orphan } from './membership.ts';
-import type { Connection, ConnectionId } from './state.ts';
-
-/** Weight of the newest measurement in a worker's rate: it forgets half of a change in about three results. */
-const rateSmoothing = 0.2;
+import { rateAfter } from './rates.ts';
+import type { BlockState, Connection, ConnectionId } from './state.ts';
 
 export function hear(draft: Draft, id: ConnectionId, message: Heard): void {
   const connection = draft.connections.get(id);
@@ -55,22 +53,21 @@ function breach(draft: Draft, connection: Connection, what: string): void {
 }
 
 function takeGradient(draft: Draft, connection: Connection, message: Extract<Heard, { type: 'gradient' }>): void {
-  if (message.step > draft.current.step) {
-    breach(draft, connection, `a gradient of step ${message.step}, whose weights nobody has yet`);
+  if (message.step > connection.weightsStep) {
+    breach(draft, connection, `a gradient of step ${message.step}, whose weights it was not sent`);
     return;
   }
-  updateConnection(draft, connection.connection, { lateSinceStep: undefined });
+  updateConnection(draft, connection.connection, { answerByMs: undefined });
   const block = draft.current.blocks.get(blockKey(message));
   // Late or duplicate: the first valid result has won, and was the same to the bit or to rounding.
   if (message.step < draft.current.step || !block || block.done) return;
 
   draft.effects.push({ type: 'acceptGradient', lo: block.lo, n: block.n });
   updateBlock(draft.current, block, { done: true, owners: [] });
-  for (const owner of block.owners) {
-    if (owner.connection === connection.connection) continue;
-    const cancel = { type: 'cancel', step: message.step, lo: block.lo, n: block.n } as const;
-    draft.effects.push({ type: 'send', connection: owner.connection, message: cancel });
-  }
+  cancelOthers(draft, connection, block);
+  restartClocks(draft, connection);
+  const own = block.owners.find((owner) => owner.connection === connection.connection);
+  const computeMs = Math.min(message.computeMs, draft.nowMs - (own?.startedAtMs ?? connection.readyAtMs));
   const record = draft.records.get(connection.workerId ?? '');
   if (record) {
     if (record.probeHash !== undefined && !draft.contributed.has(record.probeHash)) {
@@ -79,14 +76,33 @@ function takeGradient(draft: Draft, connection: Connection, message: Extract<Hea
     updateRecord(draft, record.id, {
       blocks: record.blocks + 1,
       samples: record.samples + block.samples,
-      computeMs: record.computeMs + message.computeMs,
+      computeMs: record.computeMs + computeMs,
     });
   }
-  if (message.computeMs > 0) {
-    const rate = block.samples / message.computeMs;
-    const before = connection.samplesPerMs;
-    const samplesPerMs = before > 0 ? before + rateSmoothing * (rate - before) : rate;
-    updateConnection(draft, connection.connection, { samplesPerMs });
+  const samplesPerMs = rateAfter(connection.samplesPerMs, block.samples, computeMs);
+  updateConnection(draft, connection.connection, { samplesPerMs, taskErrors: 0 });
+}
+
+/**
+ * Spares the other owners a block that is done. Not a late one: the answer to its block is how it shows that it is
+ * back, and one that never comes is how it shows that it is not.
+ */
+function cancelOthers(draft: Draft, winner: Connection, { lo, n, owners }: BlockState): void {
+  for (const { connection } of owners) {
+    if (connection === winner.connection || draft.connections.get(connection)?.answerByMs !== undefined) continue;
+    const cancel = { type: 'cancel', step: draft.current.step, lo, n } as const;
+    draft.effects.push({ type: 'send', connection, message: cancel });
+  }
+}
+
+/** A worker computes its blocks one after another: the time of those that are left counts from the last result. */
+function restartClocks(draft: Draft, { connection }: Connection): void {
+  for (const block of draft.current.blocks.values()) {
+    if (block.done || !block.owners.some((owner) => owner.connection === connection)) continue;
+    const owners = block.owners.map((owner) =>
+      owner.connection === connection ? { ...owner, startedAtMs: draft.nowMs } : owner,
+    );
+    updateBlock(draft.current, block, { owners });
   }
 }
 
@@ -97,14 +113,14 @@ function takeError(draft: Draft, connection: Connection, message: Extract<Heard,
   if (hasEnded(draft)) return;
   const taskErrors = connection.taskErrors + 1;
   if (taskErrors >= draft.setup.limits.maxTaskErrors) {
-    const sentence = `this worker failed ${taskErrors} times; the last time: ${message.sentence}`;
+    const sentence = toSentence(`this worker failed ${taskErrors} times in a row; the last time: ${message.sentence}`);
     const refusal = { type: 'refuse', code: 'busy', sentence } as const;
     draft.effects.push({ type: 'send', connection: connection.connection, message: refusal });
     depart(draft, connection, sentence, 1008);
     return;
   }
   if (message.code === 'non-finite') {
-    updateConnection(draft, connection.connection, { taskErrors });
+    updateConnection(draft, connection.connection, { taskErrors, answerByMs: undefined });
     return;
   }
   // It may have lost its device and found another: it shows that it can compute before it is given blocks again.
@@ -115,6 +131,7 @@ function takeError(draft: Draft, connection: Connection, message: Extract<Heard,
   updateConnection(draft, connection.connection, {
     phase: 'probing',
     openedAtMs: draft.nowMs,
+    answerByMs: undefined,
     taskErrors,
     weightsStep: -1,
   });

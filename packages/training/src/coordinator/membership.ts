@@ -2,6 +2,7 @@
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { release } from './assign.ts';
 import { count, type Draft, notice, updateConnection, updateRecord } from './draft.ts';
+import { boundedRate } from './rates.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
 /** Answers a `hello` with a welcome and a probe, or refuses it with a sentence for the person behind it. */
@@ -42,8 +43,12 @@ function refusalOf(draft: Draft, hello: MessageOf<'hello'>): MessageOf<'refuse'>
       'the token is not the one in the join address: copy the whole address that the coordinator printed';
     return { type: 'refuse', code: 'token', sentence };
   }
-  const members = [...draft.connections.values()].filter((member) => member.phase !== 'greeting').length;
-  if (members >= limits.maxWorkers) {
+  // The place that a returning worker holds by its half-open connection is its own.
+  const returningId = recordOf(draft, hello)?.id;
+  const members = [...draft.connections.values()].filter(
+    ({ phase, workerId }) => phase !== 'greeting' && workerId !== returningId,
+  );
+  if (members.length >= limits.maxWorkers) {
     const sentence = `the room is full: ${limits.maxWorkers} workers have joined`;
     return { type: 'refuse', code: 'full', sentence, retryAfterMs: limits.resumeMs };
   }
@@ -61,21 +66,42 @@ function sameSecret(expected: string, got: string): boolean {
 
 /** The record of a worker that comes back in time; a half-open connection that it left behind is closed. */
 function returning(draft: Draft, hello: MessageOf<'hello'>): WorkerRecord | undefined {
-  if (hello.resumeKey === undefined) return undefined;
-  const record = [...draft.records.values()].find((candidate) => candidate.resumeKey === hello.resumeKey);
+  const record = recordOf(draft, hello);
   if (!record) return undefined;
-  if (record.leftAtMs !== undefined && draft.nowMs - record.leftAtMs > draft.setup.limits.resumeMs) return undefined;
   for (const other of [...draft.connections.values()]) {
     if (other.workerId === record.id) depart(draft, other, 'it came back on another connection', 1000);
   }
   const { name, kind, backend, arithmetic, threads } = hello;
-  updateRecord(draft, record.id, { name, kind, backend, arithmetic, threads });
+  updateRecord(draft, record.id, { name, kind, backend, arithmetic, threads, leftAtMs: undefined });
   return draft.records.get(record.id);
+}
+
+/** The record that a `hello` may claim by its key. */
+function recordOf(draft: Draft, { resumeKey }: MessageOf<'hello'>): WorkerRecord | undefined {
+  if (resumeKey === undefined) return undefined;
+  const record = [...draft.records.values()].find((candidate) => candidate.resumeKey === resumeKey);
+  return record && mayReturn(draft, record) ? record : undefined;
+}
+
+function mayReturn(draft: Draft, { leftAtMs }: WorkerRecord): boolean {
+  return leftAtMs === undefined || draft.nowMs - leftAtMs <= draft.setup.limits.resumeMs;
+}
+
+/**
+ * Forgets workers that have gone and left nothing for the report: at once where they were never admitted, otherwise
+ * when they can no longer come back. Whoever only comes and goes must not fill the memory.
+ */
+export function forgetStrangers(draft: Draft): void {
+  for (const record of [...draft.records.values()]) {
+    if (record.leftAtMs === undefined || record.blocks > 0) continue;
+    if (record.probeHash === undefined || !mayReturn(draft, record)) draft.records.delete(record.id);
+  }
 }
 
 function newcomer(draft: Draft, connection: Connection, hello: MessageOf<'hello'>): WorkerRecord {
   const { name, kind, backend, arithmetic, threads } = hello;
-  const id = `w${draft.records.size + 1}`;
+  draft.joined += 1;
+  const id = `w${draft.joined}`;
   const work = { blocks: 0, samples: 0, computeMs: 0, readyMs: 0 };
   const record = { id, resumeKey: connection.resumeKey, name, kind, backend, arithmetic, threads, ...work };
   draft.records.set(id, record);
@@ -89,8 +115,7 @@ export function admit(draft: Draft, connection: Connection, hash: string, sample
   updateConnection(draft, connection.connection, {
     phase: 'ready',
     readyAtMs: draft.nowMs,
-    samplesPerMs,
-    lateSinceStep: undefined,
+    samplesPerMs: boundedRate(samplesPerMs),
   });
   updateRecord(draft, workerId, { probeHash: hash, leftAtMs: undefined });
   notice(draft, { type: 'joined', workerId, returned });

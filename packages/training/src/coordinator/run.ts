@@ -57,7 +57,7 @@ export function startRun(options: RunOptions): Run {
   let lastConnection = 0;
   let weights: MessageOf<'weights'> | undefined;
   let cancelTick = (): void => {};
-  let resolveOutcome: (outcome: RunOutcome) => void;
+  let resolveOutcome: (outcome: RunOutcome) => void = () => {};
   const outcome = new Promise<RunOutcome>((resolve) => {
     resolveOutcome = resolve;
   });
@@ -190,7 +190,9 @@ export function startRun(options: RunOptions): Run {
       dispatch({ type: 'tick' });
     });
   };
-  tick();
+  // A checkpoint may be that of a run's last step: nothing is left to wait for.
+  if (state.phase === 'finished') resolveOutcome({ type: 'finished' });
+  else tick();
 
   return {
     get state() {

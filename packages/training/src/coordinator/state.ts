@@ -24,7 +24,7 @@ export interface Limits {
   readonly hardFactor: number;
   /** How long a worker that lost its connection may come back under its old identity. */
   readonly resumeMs: number;
-  /** A worker that could not compute a block so often is sent away. */
+  /** A worker that could not compute a block so often in a row is sent away. */
   readonly maxTaskErrors: number;
   readonly maxWorkers: number;
   readonly maxFrameBytes: number;
@@ -94,9 +94,9 @@ export interface Connection {
   readonly samplesPerMs: number;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
-  /** Late with a block of this step: it gets no new blocks until it has answered. */
-  readonly lateSinceStep?: number | undefined;
-  /** How often it has said that it could not compute a block. */
+  /** Set while it is late with a block: it gets no new ones until it has answered, and is closed if it has not by then. */
+  readonly answerByMs?: number | undefined;
+  /** How often it has said that it could not compute a block, since it last could. */
   readonly taskErrors: number;
 }
 
@@ -137,8 +137,10 @@ export interface CoordinatorState {
   readonly setup: RunSetup;
   readonly phase: Phase;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;
-  /** By id, in the order of joining. */
+  /** By id, in the order of joining: who is here, who may come back, and who has computed something. */
   readonly records: ReadonlyMap<string, WorkerRecord>;
+  /** Workers that have ever joined; the next one's number follows. */
+  readonly joined: number;
   /** The step whose gradient is being gathered. */
   readonly current: StepState;
   /** The step after it, whose tasks are sent ahead of their weights. */
@@ -156,6 +158,7 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     phase: step >= setup.plan.steps ? 'finished' : 'waiting',
     connections: new Map(),
     records: new Map(),
+    joined: 0,
     current: { step, blocks: new Map() },
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
     contributed: new Set(),

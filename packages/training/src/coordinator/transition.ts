@@ -7,7 +7,7 @@
 import { assignUnowned, ensureWeights, planStep } from './assign.ts';
 import { chase } from './deadlines.ts';
 import { available, count, type Draft, draftOf, notice, stateOf, updateConnection } from './draft.ts';
-import { endRun, finishRun, hasEnded } from './ending.ts';
+import { endRun, finishRun, hasEnded, turnAway } from './ending.ts';
 import type { CoordinatorEvent, Effect } from './events.ts';
 import { hear } from './hear.ts';
 import { depart } from './membership.ts';
@@ -29,6 +29,10 @@ export function transition(state: CoordinatorState, event: CoordinatorEvent): Tr
 function apply(draft: Draft, event: CoordinatorEvent): void {
   switch (event.type) {
     case 'opened':
+      if (hasEnded(draft)) {
+        turnAway(draft, event.connection);
+        return;
+      }
       draft.firstOpenedAtMs ??= event.atMs;
       draft.connections.set(event.connection, {
         connection: event.connection,

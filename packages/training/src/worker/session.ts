@@ -166,7 +166,7 @@ export function startSession(options: SessionOptions): Session {
         return;
       case 'refuse': {
         const { code, sentence, retryAfterMs } = message;
-        end = { type: 'refused', code, sentence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+        stop({ type: 'refused', code, sentence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, 1000);
         return;
       }
       case 'probe':
@@ -192,7 +192,7 @@ export function startSession(options: SessionOptions): Session {
         tasks = tasks.filter(({ step, lo, n }) => step !== message.step || lo !== message.lo || n !== message.n);
         return;
       case 'finish':
-        end = { type: 'finished', sentence: message.sentence };
+        stop({ type: 'finished', sentence: message.sentence }, 1000);
         return;
       case 'ping':
         transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
