@@ -1,15 +1,17 @@
-/** Asks the chosen questions, prints their tables as they are answered, and gathers the report. */
+/** Asks the chosen questions, prints their answers as they come, and gathers the report. */
 import { type CaseResult, type Effort, measureCase } from './harness.ts';
 import { describeMachine } from './machine.ts';
-import type { Question } from './question.ts';
+import type { Fact, Inspection, Question, Race } from './question.ts';
 import type { Report } from './report.ts';
-import { caseLines, machineLines, noteLines } from './table.ts';
+import { caseLines, factLine, machineLines, noteLines } from './table.ts';
 
 /** Where lines go: `print` for answers, `progress` for what passes by while one waits. */
 export interface Output {
   print(line: string): void;
   progress(sentence: string): void;
 }
+
+type Answers = { readonly cases: readonly CaseResult[]; readonly facts: readonly Fact[] };
 
 export async function askQuestions(questions: readonly Question[], effort: Effort, output: Output): Promise<Report> {
   const startedAt = new Date();
@@ -19,14 +21,7 @@ export async function askQuestions(questions: readonly Question[], effort: Effor
   for (const question of questions) {
     const { name, title, method } = question;
     for (const line of ['', title, ...method]) output.print(line);
-    const cases: CaseResult[] = [];
-    for (const subject of await question.cases()) {
-      const result = await measureCase(subject, effort, output.progress);
-      for (const line of ['', ...caseLines(result)]) output.print(line);
-      cases.push(result);
-    }
-    for (const line of ['', ...noteLines(cases)]) output.print(line);
-    answered.push({ name, title, method, cases });
+    answered.push({ name, title, method, ...(await ask(question, effort, output)) });
   }
   return {
     bench: 1,
@@ -38,9 +33,43 @@ export async function askQuestions(questions: readonly Question[], effort: Effor
   };
 }
 
-/** Whether every contender that is here computed what it should: absent ones are no fault of this code. */
+function ask(question: Question, effort: Effort, output: Output): Promise<Answers> {
+  switch (question.kind) {
+    case 'race':
+      return race(question, effort, output);
+    case 'inspection':
+      return inspect(question, output);
+    default:
+      return question satisfies never;
+  }
+}
+
+async function race(question: Race, effort: Effort, output: Output): Promise<Answers> {
+  const cases: CaseResult[] = [];
+  try {
+    for (const subject of await question.cases()) {
+      const result = await measureCase(subject, effort, output.progress);
+      for (const line of ['', ...caseLines(result)]) output.print(line);
+      cases.push(result);
+    }
+  } finally {
+    await question.close?.();
+  }
+  for (const line of ['', ...noteLines(cases)]) output.print(line);
+  return { cases, facts: [] };
+}
+
+async function inspect(question: Inspection, output: Output): Promise<Answers> {
+  const facts = await question.facts(output.progress);
+  for (const line of ['', ...facts.map(factLine)]) output.print(line);
+  return { cases: [], facts };
+}
+
+/** Whether every contender that is here computed what it should, and every fact holds: absent ones are no fault of this code. */
 export function isSound(report: Report): boolean {
-  return report.questions.every(({ cases }) =>
-    cases.every(({ rows }) => rows.every(({ status }) => status === 'measured' || status === 'absent')),
+  return report.questions.every(
+    ({ cases, facts }) =>
+      facts.every(({ holds }) => holds) &&
+      cases.every(({ rows }) => rows.every(({ status }) => status === 'measured' || status === 'absent')),
   );
 }

@@ -11,6 +11,8 @@ export interface Effort {
   readonly burstMs: number;
   /** Least time that a contender runs before it is timed, in milliseconds. */
   readonly warmUpMs: number;
+  /** A contender that has been timed this long, in milliseconds, takes no part in later rounds: a slow peer holds nobody up. */
+  readonly budgetMs: number;
 }
 
 /** One entrant's answer. */
@@ -22,6 +24,8 @@ export type Row =
       readonly notes: readonly string[];
       readonly verdict: Verdict;
       readonly stepsPerRound: number;
+      /** Rounds it took part in, from the first on. */
+      readonly rounds: number;
       readonly msPerStep: Spread;
       /** Its milliseconds over the baseline's, round by round: 2 means that the baseline is twice as fast. */
       readonly timesBaseline: Spread;
@@ -56,12 +60,14 @@ interface Runner {
   readonly verdict: Verdict;
   readonly stepsPerRound: number;
   readonly msPerStep: number[];
+  spentMs: number;
 }
 
 /**
  * Runs a case. Every contender starts each burst from its initial state. A round times one burst of every contender, and
  * each round starts one contender further, so that none always follows the same neighbour. An entrant that cannot open,
- * fails or computes something else gets a row that says so; without the baseline nothing can be compared, and this throws.
+ * fails or computes something else gets a row that says so. Without the baseline nothing can be compared: where this machine
+ * lacks it the whole case is absent; where it fails or computes something else, this throws.
  */
 export async function measureCase(
   subject: Case,
@@ -78,10 +84,15 @@ export async function measureCase(
       const entered = await enter(subject, entrant, effort);
       if ('contender' in entered) runners.push(entered);
       else rows.set(entrant.name, entered);
+      if (entrant === baseline && 'status' in entered && entered.status === 'absent') {
+        return skipped(subject, entered.reason);
+      }
     }
     for (let round = 0; round < effort.rounds; round++) {
       progress(`${subject.name}: round ${round + 1} of ${effort.rounds}`);
-      const going = runners.filter(({ name }) => !rows.has(name));
+      const going = runners.filter(
+        ({ name, spentMs }) => !rows.has(name) && (name === baseline.name || spentMs < effort.budgetMs),
+      );
       for (let turn = 0; turn < going.length; turn++) {
         const runner = going[(round + turn) % going.length]!;
         try {
@@ -112,9 +123,29 @@ export async function measureCase(
   }
 }
 
-async function runBurst({ contender, msPerStep, stepsPerRound }: Runner): Promise<void> {
-  await contender.reset();
-  msPerStep.push((await contender.run(stepsPerRound)) / stepsPerRound);
+/** The answer of a case whose baseline this machine lacks. */
+function skipped(subject: Case, reason: string): CaseResult {
+  const baseline = subject.entrants[0]!.name;
+  return {
+    name: subject.name,
+    baseline,
+    workPerStep: subject.workPerStep,
+    figureName: subject.figureName,
+    tolerance: subject.tolerance,
+    rounds: 0,
+    rows: subject.entrants.map(({ name }) => ({
+      status: 'absent',
+      name,
+      reason: name === baseline ? reason : `not measured, since ${baseline} is absent`,
+    })),
+  };
+}
+
+async function runBurst(runner: Runner): Promise<void> {
+  await runner.contender.reset();
+  const ms = await runner.contender.run(runner.stepsPerRound);
+  runner.spentMs += ms;
+  runner.msPerStep.push(ms / runner.stepsPerRound);
 }
 
 async function enter(subject: Case, entrant: Entrant, effort: Effort): Promise<Runner | Row> {
@@ -126,15 +157,17 @@ async function enter(subject: Case, entrant: Entrant, effort: Effort): Promise<R
     if ('absent' in opened) return { status: 'absent', name, reason: opened.absent };
     contender = opened;
     await contender.reset();
-    await contender.run(subject.judgedSteps);
+    const judgedMs = await contender.run(subject.judgedSteps);
     const verdict = subject.judge(await contender.result());
     if (!(verdict.distance <= subject.tolerance)) {
       const reason = `computes something else: relative distance at most ${subject.tolerance} expected after ${subject.judgedSteps} steps, got ${verdict.distance}`;
       return { status: 'refused', name, version: contender.version, verdict, reason };
     }
-    const stepsPerRound = await warmUp(contender, subject.judgedSteps, effort);
+    // One step that takes more than the whole budget is warm enough.
+    const isSlow = judgedMs / subject.judgedSteps > effort.budgetMs;
+    const stepsPerRound = isSlow ? 1 : await warmUp(contender, subject.judgedSteps, effort);
     entered = true;
-    return { name, contender, verdict, stepsPerRound, msPerStep: [] };
+    return { name, contender, verdict, stepsPerRound, msPerStep: [], spentMs: 0 };
   } catch (error) {
     return { status: 'failed', name, reason: sentenceOf(error) };
   } finally {
@@ -169,7 +202,8 @@ function measuredRow(runner: Runner, baseline: Runner): Measured {
     notes: runner.contender.notes,
     verdict: runner.verdict,
     stepsPerRound: runner.stepsPerRound,
+    rounds: runner.msPerStep.length,
     msPerStep: spread(runner.msPerStep),
-    timesBaseline: spread(pairedRatios(runner.msPerStep, baseline.msPerStep)),
+    timesBaseline: spread(pairedRatios(runner.msPerStep, baseline.msPerStep.slice(0, runner.msPerStep.length))),
   };
 }

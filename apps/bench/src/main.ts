@@ -6,6 +6,7 @@ import { checkReportPath, writeReport } from './report.ts';
 
 const burstMs = 100;
 const warmUpMs = 300;
+const budgetMs = 5000;
 
 /** Overwrites one line of a terminal with progress; where stderr is no terminal, progress is left out. */
 function terminalOutput() {
@@ -34,7 +35,11 @@ async function main(): Promise<number> {
     }
     if (options.report !== undefined) checkReportPath(options.report);
     const chosen = questions.filter(({ name }) => options.questions.includes(name));
-    const report = await askQuestions(chosen, { rounds: options.rounds, burstMs, warmUpMs }, terminalOutput());
+    const report = await askQuestions(
+      chosen,
+      { rounds: options.rounds, burstMs, warmUpMs, budgetMs },
+      terminalOutput(),
+    );
     if (options.report !== undefined) writeReport(options.report, report);
     return isSound(report) ? 0 : 1;
   } catch (error) {

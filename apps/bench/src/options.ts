@@ -9,7 +9,7 @@ export interface Options {
   readonly help: boolean;
 }
 
-export const defaultRounds = 21;
+export const defaultRounds = 15;
 const maximumRounds = 10_000;
 
 /** A command line that cannot be followed; the message is one sentence for the person who typed it. */

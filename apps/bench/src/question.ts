@@ -23,12 +23,36 @@ export interface Case {
   readonly entrants: readonly Entrant[];
 }
 
-/** One question, such as "how long is a gradient step?". */
-export interface Question {
+/** Something that holds or does not, with the figures that show it. */
+export interface Fact {
+  readonly name: string;
+  readonly holds: boolean;
+  /** What was seen, in one sentence. */
+  readonly sentence: string;
+  /** By name, with the unit in the name. */
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+interface Asked {
   readonly name: string;
   readonly title: string;
-  /** Sentences that say what was timed and what was not. */
+  /** Sentences that say what was measured and what was not. */
   readonly method: readonly string[];
+}
+
+/** Who is faster: "how long is a gradient step?". */
+export interface Race extends Asked {
+  readonly kind: 'race';
   /** Loads or makes the data of all cases. */
   cases(): Promise<readonly Case[]>;
+  /** Gives back what its cases shared, when the last was measured or one failed. */
+  close?(): Promise<void>;
 }
+
+/** Whether something holds: "does a step leave anything behind?". */
+export interface Inspection extends Asked {
+  readonly kind: 'inspection';
+  facts(progress: (sentence: string) => void): Promise<readonly Fact[]>;
+}
+
+export type Question = Race | Inspection;

@@ -4,8 +4,9 @@ import { dirname, resolve } from 'node:path';
 import type { CaseResult } from './harness.ts';
 import type { Machine } from './machine.ts';
 import { UsageError } from './options.ts';
+import type { Fact } from './question.ts';
 
-/** Everything that a run of the bench has measured; times in milliseconds. */
+/** Everything that a run of the bench has measured; times in milliseconds. A question has cases or facts. */
 export interface Report {
   readonly bench: 1;
   readonly startedAt: string;
@@ -17,6 +18,7 @@ export interface Report {
     readonly title: string;
     readonly method: readonly string[];
     readonly cases: readonly CaseResult[];
+    readonly facts: readonly Fact[];
   }[];
 }
 

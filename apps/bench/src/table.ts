@@ -1,6 +1,7 @@
 /** The answers as plain text: one table a case, every figure with its spread. */
 import type { CaseResult, Row } from './harness.ts';
 import type { Machine } from './machine.ts';
+import type { Fact } from './question.ts';
 import type { Spread } from './statistics.ts';
 
 type Cells = readonly string[];
@@ -29,9 +30,9 @@ export function caseLines(result: CaseResult): string[] {
   ];
   const measured = result.rows.flatMap((row) => (row.status === 'measured' ? [measuredCells(result, row)] : []));
   return [
-    `${result.name}, ${result.rounds} rounds`,
-    ...align([header, ...measured]),
-    ...result.rows.flatMap(remarkLines),
+    result.rows.some(({ status }) => status === 'measured') ? `${result.name}, ${result.rounds} rounds` : result.name,
+    ...(measured.length > 0 ? align([header, ...measured]) : []),
+    ...result.rows.flatMap((row) => remarkLines(row, result.rounds)),
   ];
 }
 
@@ -44,13 +45,18 @@ export function noteLines(results: readonly CaseResult[]): string[] {
   return [...notes];
 }
 
+/** A fact with its name and whether it holds. */
+export function factLine({ name, holds, sentence }: Fact): string {
+  return `  ${holds ? 'holds' : 'DOES NOT HOLD'}  ${name}: ${sentence}`;
+}
+
 function measuredCells(result: CaseResult, row: Extract<Row, { status: 'measured' }>): Cells {
   const { amount } = result.workPerStep;
   return [
     `${row.name} ${row.version}`,
     digits(row.msPerStep.median),
     range(row.msPerStep),
-    Math.round((amount / row.msPerStep.median) * 1000).toLocaleString('en-US'),
+    rate((amount / row.msPerStep.median) * 1000),
     `${digits(row.timesBaseline.median)}x`,
     range(row.timesBaseline),
     row.verdict.figure.toFixed(6),
@@ -58,10 +64,10 @@ function measuredCells(result: CaseResult, row: Extract<Row, { status: 'measured
   ];
 }
 
-function remarkLines(row: Row): string[] {
+function remarkLines(row: Row, rounds: number): string[] {
   switch (row.status) {
     case 'measured':
-      return [];
+      return row.rounds < rounds ? [`  ${row.name} took part in ${row.rounds} of the rounds`] : [];
     case 'absent':
     case 'refused':
     case 'failed':
@@ -81,6 +87,11 @@ function align(rows: readonly Cells[]): string[] {
 
 function range({ min, max }: Spread): string {
   return `(${digits(min)} .. ${digits(max)})`;
+}
+
+/** Whole thousands with commas, small rates with three significant digits. */
+function rate(perSecond: number): string {
+  return perSecond >= 1000 ? Math.round(perSecond).toLocaleString('en-US') : digits(perSecond);
 }
 
 /** Three significant digits, never in exponents. */

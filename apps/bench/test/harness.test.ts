@@ -7,7 +7,7 @@ import type { Case, Question } from '../src/question.ts';
 import { relativeDistance } from '../src/statistics.ts';
 import { caseLines } from '../src/table.ts';
 
-const effort: Effort = { rounds: 4, burstMs: 100, warmUpMs: 50 };
+const effort: Effort = { rounds: 4, burstMs: 100, warmUpMs: 50, budgetMs: 5000 };
 
 /** A contender whose steps each add 1 and take `msPerStep` of a clock that does not exist. */
 function counter(name: string, msPerStep: number, diary: string[], increment = 1): Entrant {
@@ -118,11 +118,45 @@ describe('measureCase', () => {
 
   test('without its baseline there is no answer, and everything opened is closed', async () => {
     const diary: string[] = [];
-    const absent: Entrant = { name: 'base', open: async () => ({ absent: 'not installed' }) };
-    await expect(measureCase(countTo([absent, counter('b', 1, diary)]), effort, silent)).rejects.toThrow(
-      'counting: the baseline base cannot be measured: not installed',
+    const broken: Entrant = { name: 'base', open: () => Promise.reject(new Error('out of memory')) };
+    await expect(measureCase(countTo([broken, counter('b', 1, diary)]), effort, silent)).rejects.toThrow(
+      'counting: the baseline base cannot be measured: out of memory',
     );
     expect(diary.at(-1)).toBe('b close');
+  });
+
+  test('where this machine lacks the baseline the case is absent, and says of everyone why', async () => {
+    const diary: string[] = [];
+    const absent: Entrant = { name: 'base', open: async () => ({ absent: 'no browser' }) };
+    const result = await measureCase(countTo([absent, counter('b', 1, diary)]), effort, silent);
+    expect(result.rows).toEqual([
+      { status: 'absent', name: 'base', reason: 'no browser' },
+      { status: 'absent', name: 'b', reason: 'not measured, since base is absent' },
+    ]);
+    expect(diary).toEqual([]);
+    expect(caseLines(result)).toEqual([
+      'counting',
+      '  base absent: no browser',
+      '  b absent: not measured, since base is absent',
+    ]);
+  });
+
+  test('a slow contender leaves when its budget is spent, and its ratios are of the rounds it took part in', async () => {
+    const diary: string[] = [];
+    const slow = counter('slow', 4000, diary);
+    const result = await measureCase(countTo([counter('a', 2, []), slow]), { ...effort, budgetMs: 6000 }, silent);
+    expect(rowOf(result, 'slow')).toMatchObject({ rounds: 2, timesBaseline: { median: 2000 } });
+    expect(rowOf(result, 'a')).toMatchObject({ rounds: 4 });
+    expect(caseLines(result)).toContain('  slow took part in 2 of the rounds');
+  });
+
+  test('a step longer than the whole budget is not warmed up, and the baseline stays to the end', async () => {
+    const diary: string[] = [];
+    const subject = countTo([counter('a', 9000, []), counter('glacial', 20_000, diary)], 1);
+    const result = await measureCase(subject, effort, silent);
+    expect(diary).toEqual(['glacial open', 'glacial 1', 'glacial 1', 'glacial close']);
+    expect(rowOf(result, 'a')).toMatchObject({ rounds: 4 });
+    expect(rowOf(result, 'glacial')).toMatchObject({ rounds: 1, stepsPerRound: 1 });
   });
 
   test('a contender that fails in a timed round becomes a row, and the rounds go on', async () => {
@@ -151,11 +185,16 @@ describe('measureCase', () => {
 });
 
 test('a run asks its questions, prints each contender with its notes, and reports what it printed', async () => {
+  let closed = 0;
   const question: Question = {
+    kind: 'race',
     name: 'counting',
     title: 'how fast one counts',
     method: ['Counted from nothing.'],
     cases: async () => [countTo([counter('a', 2, []), counter('b', 5, [])]), countTo([counter('a', 2, [])])],
+    close: async () => {
+      closed++;
+    },
   };
   const lines: string[] = [];
   const report = await askQuestions([question], effort, { print: (line) => lines.push(line), progress: silent });
@@ -164,14 +203,50 @@ test('a run asks its questions, prints each contender with its notes, and report
   expect(report.questions[0]!.cases.map(({ rows }) => rows.length)).toEqual([2, 1]);
   expect(JSON.parse(JSON.stringify(report))).toMatchObject({ bench: 1, rounds: 4, machine: { node: process.version } });
   expect(isSound(report)).toBe(true);
+  expect(closed).toBe(1);
 });
 
 test('a run with a refused contender is not sound, one with an absent contender is', async () => {
   const ask = async (entrant: Entrant): Promise<boolean> => {
     const cases = async () => [countTo([counter('a', 1, []), entrant])];
-    const question: Question = { name: 'counting', title: 'counting', method: [], cases };
+    const question: Question = { kind: 'race', name: 'counting', title: 'counting', method: [], cases };
     return isSound(await askQuestions([question], effort, { print: silent, progress: silent }));
   };
   expect(await ask(counter('cheat', 1, [], 2))).toBe(false);
   expect(await ask({ name: 'gone', open: async () => ({ absent: 'not installed' }) })).toBe(true);
+});
+
+test('facts are printed as they are, and one that does not hold makes a run unsound', async () => {
+  const ask = async (holds: boolean): Promise<string> => {
+    const question: Question = {
+      kind: 'inspection',
+      name: 'memory',
+      title: 'what is left',
+      method: [],
+      facts: async () => [{ name: 'flat', holds, sentence: '3 bytes more', figures: { bytes: 3 } }],
+    };
+    const lines: string[] = [];
+    const report = await askQuestions([question], effort, { print: (line) => lines.push(line), progress: silent });
+    expect(isSound(report)).toBe(holds);
+    expect(report.questions[0]).toMatchObject({ cases: [], facts: [{ name: 'flat', figures: { bytes: 3 } }] });
+    return lines.at(-1)!;
+  };
+  expect(await ask(true)).toBe('  holds  flat: 3 bytes more');
+  expect(await ask(false)).toBe('  DOES NOT HOLD  flat: 3 bytes more');
+});
+
+test('a question closes what its cases shared, though one of them could not be measured', async () => {
+  let closed = 0;
+  const question: Question = {
+    kind: 'race',
+    name: 'counting',
+    title: 'counting',
+    method: [],
+    cases: async () => [countTo([{ name: 'base', open: () => Promise.reject(new Error('out of memory')) }])],
+    close: async () => {
+      closed++;
+    },
+  };
+  await expect(askQuestions([question], effort, { print: silent, progress: silent })).rejects.toThrow('out of memory');
+  expect(closed).toBe(1);
 });

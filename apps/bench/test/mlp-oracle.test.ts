@@ -3,12 +3,13 @@ import { expect, test } from 'vitest';
 import { type Batch, meanLoss, mlp, offsets, trainMlp } from '../src/work/mlp-oracle.ts';
 import {
   cutBatches,
-  joinParameters,
+  gradientJudge,
   type MnistStep,
   oneHotLabels,
-  splitParameters,
   weightsJudge,
+  withoutZeros,
 } from '../src/work/mnist-step.ts';
+import { joinParameters, mlpNet, splitParameters } from '../src/work/net.ts';
 
 /** Whole numbers of 0..2^32 from a linear congruential generator, so that every run sees the same. */
 function* numbers(): Generator<number, never> {
@@ -62,7 +63,7 @@ test('batches are taken in turn, the first again after the last', () => {
 });
 
 test('the judge accepts the true weights, and neither untrained nor slightly wrong nor cut ones', () => {
-  const work: MnistStep = { batchSize: 4, learningRate: 0.1, batches: [batchOf(4), batchOf(4)], initial };
+  const work: MnistStep = { net: mlpNet, batchSize: 4, learningRate: 0.1, batches: [batchOf(4), batchOf(4)], initial };
   const judge = weightsJudge(work, 3);
   const truth = Float32Array.from(trainMlp(initial, work.batches, work.learningRate, 3));
   expect(judge(truth).distance).toBeLessThan(1e-5);
@@ -74,8 +75,9 @@ test('the judge accepts the true weights, and neither untrained nor slightly wro
 });
 
 test('parameters split and join in model order, labels become rows, and batches are consecutive', () => {
-  const parts = splitParameters(initial);
-  expect(joinParameters([parts.weight1, parts.bias1, parts.weight2, parts.bias2])).toEqual(initial);
+  const parts = splitParameters(mlpNet, initial);
+  expect(parts.map(({ length }) => length)).toEqual([100_352, 128, 1280, 10]);
+  expect(joinParameters(parts)).toEqual(initial);
   expect(oneHotLabels({ pixels: new Uint8Array(), labels: Uint8Array.of(2, 0) })).toEqual(
     Float32Array.of(0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
   );
@@ -87,4 +89,20 @@ test('parameters split and join in model order, labels become rows, and batches 
   ]);
   expect(batches[1]!.pixels[0]).toBe(2);
   expect(() => cutBatches(images, Uint8Array.of(1, 2, 3), 2, 2)).toThrow('needs 4 images, got 3');
+});
+
+test('the judge of gradients wants that of the last batch, neither its sum over samples nor that of another batch', () => {
+  const batches = [batchOf(4), batchOf(4)];
+  const work: MnistStep = { net: mlpNet, batchSize: 4, learningRate: 0, batches, initial };
+  const gradientOf = (batch: Batch): Float32Array =>
+    Float32Array.from(trainMlp(initial, [batch], 1, 1), (weight, index) => initial[index]! - weight);
+  const judge = gradientJudge(work, 4);
+  expect(judge(gradientOf(batches[1]!)).distance).toBeLessThan(1e-6);
+  expect(judge(gradientOf(batches[0]!)).distance).toBeGreaterThan(0.1);
+  expect(judge(gradientOf(batches[1]!).map((value) => value * 4)).distance).toBeCloseTo(3, 5);
+});
+
+test('images without zeros keep every other pixel and all labels', () => {
+  const [batch] = withoutZeros([{ pixels: Uint8Array.of(0, 1, 2, 255), labels: Uint8Array.of(7) }]);
+  expect(batch).toEqual({ pixels: Uint8Array.of(1, 1, 2, 255), labels: Uint8Array.of(7) });
 });

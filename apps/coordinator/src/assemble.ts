@@ -16,6 +16,7 @@ import {
   type Run,
   type StepResult,
   startRun,
+  type Trace,
 } from '@lockstep/training';
 import type { Prepared } from './prepare.ts';
 
@@ -35,8 +36,13 @@ export interface AssembleOptions {
   readonly prepared: Prepared;
   readonly backend: HostBackend;
   readonly startWorkers: number;
+  /** Other bounds than the usual ones. */
+  readonly limits?: Partial<Limits>;
   readonly onNotice: (notice: Notice) => void;
   readonly onStep: (result: StepResult) => void;
+  readonly onTrace?: (trace: Trace) => void;
+  readonly waitForStart?: boolean;
+  readonly chaos?: boolean;
 }
 
 export interface Assembled {
@@ -51,9 +57,11 @@ const messageRoomBytes = 64 * 1024;
 const startWithinMs = 10_000;
 
 export async function assemble(options: AssembleOptions): Promise<Assembled> {
-  const { backend, prepared, startWorkers, onNotice, onStep } = options;
+  const { backend, prepared, startWorkers, onNotice, onStep, onTrace } = options;
+  const { waitForStart = false, chaos = false } = options;
   const { model, plan, config, optimizer, train, token } = prepared;
-  const limits = { ...defaultLimits, maxFrameBytes: parameterCount(model) * 4 + messageRoomBytes };
+  const maxFrameBytes = parameterCount(model) * 4 + messageRoomBytes;
+  const limits = { ...defaultLimits, maxFrameBytes, ...options.limits };
   const learner = createLearner({ backend, plan, weights: initialise(model, config.seed), optimizer });
   const probe = createProbe(model, plan.leafSize);
 
@@ -64,7 +72,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
   await compute.close();
 
   const run = startRun({
-    setup: { plan, model, limits, token, startWorkers, startWithinMs },
+    setup: { plan, model, seed: config.seed, limits, token, startWorkers, startWithinMs, waitForStart, chaos },
     samples: createBlockSource(train, plan, config.seed),
     learner,
     probe,
@@ -75,6 +83,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
     newResumeKey: () => randomBytes(16).toString('base64url'),
     onNotice,
     onStep,
+    ...(onTrace === undefined ? {} : { onTrace }),
   });
   return { run, learner, limits };
 }

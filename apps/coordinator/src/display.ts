@@ -27,7 +27,7 @@ const redrawEveryMs = 100;
 const plainEveryMs = 10_000;
 /** Half-life of the loss, accuracy and rate that are shown, in steps. */
 const smoothing = 0.05;
-const barWidth = 20;
+const barWidth = 12;
 
 export function createDisplay(options: DisplayOptions): Display {
   const { stream, colors, nowMs, steps, stepsPerEpoch, epochs } = options;
@@ -77,26 +77,31 @@ export function createDisplay(options: DisplayOptions): Display {
       const secondsLeft = ((steps - done) * seconds) / (done - firstStep);
       const inEpoch = (result.step % stepsPerEpoch) + 1;
       const full = Math.round((barWidth * inEpoch) / stepsPerEpoch);
-      const parts = [
-        `epoch ${result.epoch + 1}/${epochs}`,
-        `step ${done}/${steps}`,
-        `${thousands(imagesSinceStart / seconds)} images/s`,
-        `loss ${loss.toFixed(4)}`,
-        `accuracy ${percent(accuracy)}`,
-        `${duration(secondsLeft)} left`,
-        `${workers} ${workers === 1 ? 'worker' : 'workers'}`,
+      // From left to right; the number says which goes first where the line is too narrow.
+      const parts: readonly (readonly [text: string, leaves: number])[] = [
+        [`epoch ${result.epoch + 1}/${epochs}`, 6],
+        [`step ${done}/${steps}`, 2],
+        [`${thousands(imagesSinceStart / seconds)} images/s`, 5],
+        [`loss ${loss.toFixed(4)}`, 4],
+        [`accuracy ${percent(accuracy)}`, 3],
+        [`${duration(secondsLeft)} left`, 7],
+        [`${workers} ${workers === 1 ? 'worker' : 'workers'}`, 1],
       ];
+      const join = (shown: typeof parts): string => shown.map(([text]) => text).join(' · ');
       if (!isLive) {
-        line(`  ${parts.join(' · ')}`);
+        line(`  ${join(parts)}`);
         return;
       }
-      const bar = `${'█'.repeat(full)}${'░'.repeat(barWidth - full)}`;
-      // A line that wraps could not be taken back: what does not fit is left out, the least important first.
-      const width = (stream.columns ?? 80) - 1;
+      // A line that wraps could not be taken back.
+      const width = Math.max(0, (stream.columns || 80) - 3);
       let shown = parts;
-      while (shown.length > 1 && shown.join(' · ').length + 2 > width) shown = shown.slice(0, -1);
-      const text = shown.join(' · ');
-      draw(text.length + barWidth + 3 <= width ? `  ${colors.cyan(bar)} ${text}` : `  ${text}`);
+      while (shown.length > 1 && join(shown).length > width) {
+        const first = Math.min(...shown.map(([, leaves]) => leaves));
+        shown = shown.filter(([, leaves]) => leaves !== first);
+      }
+      const text = join(shown).slice(0, width);
+      const bar = `${'█'.repeat(full)}${'░'.repeat(barWidth - full)}`;
+      draw(text.length + barWidth + 1 <= width ? `  ${colors.cyan(bar)} ${text}` : `  ${text}`);
     },
     epoch(report) {
       line(

@@ -9,7 +9,8 @@ export interface EpochsOptions {
   readonly nowMs: () => number;
   /** Lets sockets and timers have their turn. */
   readonly pause: () => Promise<void>;
-  readonly onEpoch: (epoch: EpochReport) => void;
+  /** Also told the weights that were evaluated, a copy of its own. */
+  readonly onEpoch: (epoch: EpochReport, weights: Float32Array) => void;
 }
 
 export interface Epochs {
@@ -66,7 +67,7 @@ export function createEpochs(options: EpochsOptions): Epochs {
         imagesPerSecond: seconds > 0 ? count / seconds : 0,
       };
       reports.push(report);
-      options.onEpoch(report);
+      options.onEpoch(report, weights);
     });
   };
 

@@ -7,6 +7,8 @@ export interface LocalWorkersOptions {
   readonly count: number;
   readonly url: string;
   readonly token: string | undefined;
+  /** Of a certificate that nobody else vouches for. */
+  readonly fingerprint: string | undefined;
   readonly backend: string;
   readonly threads: number;
   /** Called when a worker has ended while it was still wanted. */
@@ -50,7 +52,11 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
     // A channel, so that a worker notices when this process is gone, however it went; the token stays out of `ps`.
     const child = fork(workerProgram, args, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: { ...process.env, ...(options.token === undefined ? {} : { LOCKSTEP_TOKEN: options.token }) },
+      env: {
+        ...process.env,
+        ...(options.token === undefined ? {} : { LOCKSTEP_TOKEN: options.token }),
+        ...(options.fingerprint === undefined ? {} : { LOCKSTEP_FINGERPRINT: options.fingerprint }),
+      },
     });
     running.add(child);
     let lastLine = '';

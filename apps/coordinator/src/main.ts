@@ -1,12 +1,13 @@
 /** The coordinator: reads its options, trains, and ends with a model, a report and a summary. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { helpText, parseOptions, runMain } from '@lockstep/command';
-import { writeModelFile } from '@lockstep/nn';
+import { summary, writeModelFile } from '@lockstep/nn';
 import { clock } from './assemble.ts';
 import { colors } from './colors.ts';
 import { createDisplay, type Display } from './display.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
-import { type Prepared, prepare } from './prepare.ts';
+import { modelOf, type Prepared, prepare } from './prepare.ts';
 import { saveFile } from './save.ts';
 import { summaryLines } from './summary.ts';
 import { type Trained, train } from './train.ts';
@@ -23,6 +24,10 @@ async function main(): Promise<number> {
     process.stdout.write(helpText(command.usage, command.summary, command.options));
     return 0;
   }
+  if (options.summary) {
+    process.stdout.write(`${summary(modelOf(options.model))}\n`);
+    return 0;
+  }
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
 
@@ -37,13 +42,22 @@ async function main(): Promise<number> {
     epochs: config.epochs,
   });
   const trained = await train({ version, options, prepared, display, signal: interruption.signal });
-  for (const line of summaryLines(trained.report, colors)) display.line(line);
-  await keep(options, prepared, trained, display);
+  const wasInterrupted = interruption.signal.aborted;
+  try {
+    for (const line of summaryLines(trained.report, colors)) display.line(line);
+    await keep(options, prepared, trained, display);
+    if (options.stay && !interruption.signal.aborted) {
+      display.line('The dashboard stays; Ctrl-C ends it.');
+      await once(interruption.signal, 'abort');
+    }
+  } finally {
+    await trained.close();
+  }
 
   const { outcome } = trained;
   if (outcome.type === 'finished') return 0;
   process.stderr.write(`lockstep: ${outcome.sentence}\n`);
-  return interruption.signal.aborted ? 130 : 1;
+  return wasInterrupted ? 130 : 1;
 }
 
 /** Writes what was asked for, and says what is kept; of a run that did not end, the model so far. */

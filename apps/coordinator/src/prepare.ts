@@ -5,9 +5,11 @@ import { dirname, resolve } from 'node:path';
 import { usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
-import { inputSize, type Model, type OptimizerConfig, outputClasses, parseOptimizer, resolveModel } from '@lockstep/nn';
+import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
 import { planRun, type RunConfig, type RunPlan } from '@lockstep/training';
-import { type CoordinatorOptions, defaultLearningRates } from './options.ts';
+import { openTls, type Tls } from './http/tls.ts';
+import { optimizerOf } from './optimizer.ts';
+import type { CoordinatorOptions } from './options.ts';
 
 export interface Prepared {
   readonly model: Model;
@@ -16,7 +18,11 @@ export interface Prepared {
   readonly test: Dataset;
   readonly plan: RunPlan;
   readonly config: RunConfig;
+  /** What workers must know. */
   readonly token: string | undefined;
+  /** What steering needs. */
+  readonly adminToken: string;
+  readonly tls: Tls | undefined;
 }
 
 /** @throws CommandFailure with exit code 2 */
@@ -24,10 +30,9 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   if (options.single && options.threads > 1) {
     throw usageFailure(`--threads: expected 1 with --single, which computes in one thread, got ${options.threads}`);
   }
+  requireNetwork(options);
   for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
   const model = modelOf(options.model);
-  const learningRate = options.lr ?? defaultLearningRates[options.optimizer];
-  const optimizer = parseOptimizer({ type: options.optimizer, learningRate });
   const { train, test } = await dataOf(options.data);
   requireFit(options.model, model, train);
   if (options.batch > train.count) {
@@ -36,6 +41,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     );
   }
   const plan = planRun({ samples: train.count, batch: options.batch, epochs: options.epochs, steps: options.steps });
+  const optimizer = optimizerOf(options, plan.steps);
   const config: RunConfig = {
     seed: options.seed,
     batch: plan.batch,
@@ -45,15 +51,30 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     optimizer,
     workers: options.single ? 'single' : options.workers,
   };
-  const token = options.token ?? (isLoopback(options.host) ? undefined : randomBytes(16).toString('base64url'));
-  return { model, optimizer, train, test, plan, config, token };
+  const token = options.token ?? (isLoopback(options.host) ? undefined : newSecret());
+  const tls = await openTls(options);
+  return { model, optimizer, train, test, plan, config, token, adminToken: newSecret(), tls };
+}
+
+function newSecret(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+/** `--single` opens no socket. */
+function requireNetwork(options: CoordinatorOptions): void {
+  if (!options.single) return;
+  for (const name of ['tls', 'tls-cert', 'tls-key', 'allow-origin', 'chaos', 'wait-for-start', 'stay'] as const) {
+    if (options[name] === undefined || options[name] === false) continue;
+    throw usageFailure(`--${name}: expected without --single, which opens no socket`);
+  }
 }
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-function modelOf(nameOrFile: string): Model {
+/** @throws CommandFailure with exit code 2 */
+export function modelOf(nameOrFile: string): Model {
   const isFile = nameOrFile.endsWith('.json');
   let text = nameOrFile;
   if (isFile) {

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { usageFailure } from '@lockstep/command';
 import { parameterCount } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, toSentence } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
 import {
   type CoordinatorState,
@@ -11,14 +11,20 @@ import {
   type Notice,
   type Report,
   type RunOutcome,
+  type Trace,
 } from '@lockstep/training';
 import { assemble, clock, sha256 } from './assemble.ts';
+import type { Dashboard } from './dashboard/dashboard.ts';
+import { showRun } from './dashboard/show.ts';
 import { type Display, thousands } from './display.ts';
 import { createEpochs } from './epochs.ts';
+import type { Addresses } from './http/addresses.ts';
+import { hireOverNetwork } from './network.ts';
 import { noticeLine } from './notices.ts';
+import { describeOptimizer } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
-import { hireOverNetwork, hireThisProcess } from './workforce.ts';
+import { hireThisProcess } from './workforce.ts';
 
 export interface TrainOptions {
   readonly version: string;
@@ -33,10 +39,12 @@ export interface Trained {
   readonly outcome: RunOutcome;
   readonly weights: Float32Array;
   readonly report: Report;
+  /** Ends what `--stay` keeps open. */
+  readonly close: () => Promise<void>;
 }
 
 export async function train({ version, options, prepared, display, signal }: TrainOptions): Promise<Trained> {
-  const { model, plan, config, optimizer, test, token } = prepared;
+  const { model, plan, config, optimizer, test } = prepared;
   const backend = await hostBackend();
   // Where training happens in this process, it is on the backend that was asked for.
   const workBackend = options.single ? await chosenBackend(options.backend) : backend;
@@ -46,15 +54,21 @@ export async function train({ version, options, prepared, display, signal }: Tra
     weights: () => learner.weights(),
     nowMs: clock.nowMs,
     pause: () => nextTurn(),
-    onEpoch: (report) => display.epoch(report),
+    onEpoch(report, weights) {
+      display.epoch(report);
+      dashboard?.epoch(report, weights);
+    },
   });
+  let dashboard: Dashboard | undefined;
   const onNotice = (notice: Notice): void => {
     if (notice.type === 'started') {
       epochs.start();
       display.started();
     }
     const line = options.single ? undefined : noticeLine(notice, run.state);
-    if (line !== undefined) display.line(`  ${line}`);
+    if (line === undefined) return;
+    display.line(`  ${line}`);
+    dashboard?.say(line);
   };
   const { run, learner, limits } = await assemble({
     prepared,
@@ -64,19 +78,36 @@ export async function train({ version, options, prepared, display, signal }: Tra
     onStep(result) {
       epochs.add(result);
       display.step(result, readyWorkers(run.state));
+      dashboard?.step(result);
     },
+    ...(options.single ? {} : { onTrace: (trace: Trace) => dashboard?.trace(trace) }),
+    waitForStart: options['wait-for-start'],
+    chaos: options.chaos,
   });
 
   const layers = `${model.name}, ${thousands(parameterCount(model))} parameters`;
-  const rule = `${optimizer.type}, learning rate ${optimizer.learningRate}`;
   display.line(
-    `Training ${layers}: ${config.epochs} epochs of ${thousands(plan.samples)} images, batch ${plan.batch}, ${rule}`,
+    `Training ${layers}: ${config.epochs} epochs of ${thousands(plan.samples)} images, batch ${plan.batch}, ${describeOptimizer(optimizer)}`,
   );
 
   const say = (line: string): void => display.line(line);
-  const workforce = options.single
-    ? await hireThisProcess(run, workBackend)
-    : await hireOverNetwork({ run, limits, options, token, say });
+  const show = ({ open: joinAddresses }: Addresses): Dashboard => {
+    const { adminToken } = prepared;
+    const saveTo = options.save;
+    // What viewers see must not end a run.
+    const onError = (error: unknown): void => say(`  the dashboard failed: ${toSentence(String(error))}`);
+    const about = { version, run, learner, backend, prepared, joinAddresses, adminToken, saveTo, onError };
+    dashboard = showRun(about);
+    return dashboard;
+  };
+  const hire = options.single
+    ? hireThisProcess(run, workBackend)
+    : hireOverNetwork({ run, limits, options, prepared, say, show });
+  const workforce = await hire.catch((error: unknown) => {
+    // Its clock would keep the process alive.
+    run.stop('nobody can take part');
+    throw error;
+  });
   const interrupt = (): void => {
     epochs.abandon();
     run.stop('the coordinator was interrupted');
@@ -87,8 +118,9 @@ export async function train({ version, options, prepared, display, signal }: Tra
   const outcome = await run.outcome;
   // Counted before the goodbyes, which are no part of training.
   const wire = workforce.traffic();
-  await workforce.stop();
-  const epochReports = await epochs.finish();
+  await workforce.dismiss();
+  const close = (): Promise<void> => workforce.close();
+  const epochReports = await epochs.finish().finally(() => (options.stay ? undefined : close()));
   display.end();
   const weights = learner.weights();
   const report = createReport({
@@ -104,7 +136,7 @@ export async function train({ version, options, prepared, display, signal }: Tra
     weightsSha256: sha256(bytesOf(weights)),
     wire,
   });
-  return { outcome, weights, report };
+  return { outcome, weights, report, close };
 }
 
 function readyWorkers(state: CoordinatorState): number {

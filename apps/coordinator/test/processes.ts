@@ -1,5 +1,7 @@
 /** Starts the built programs as a person would, and never leaves one behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 
@@ -15,21 +17,45 @@ export interface Program {
   /** Resolves with the match when what it has printed so far, or prints later, matches. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>;
   kill(signal: NodeJS.Signals): void;
+  /** Signals it and everything it has started at one moment, as Ctrl-C in a terminal does. */
+  killGroup(signal: NodeJS.Signals): void;
+  /** The processes that it has started, or they, and that are alive, whether it is alive itself or not. */
+  offspring(): number[];
 }
+
+/** Processes are looked up in `/proc`. */
+export const canListProcesses = process.platform === 'linux';
 
 const running = new Set<ChildProcess>();
 
 afterEach(async () => {
   const ended = [...running].map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) {
+    try {
+      process.kill(-child.pid!, 'SIGKILL');
+    } catch {
+      // Gone in this very moment.
+    }
+  }
   await Promise.all(ended);
 });
 
-function start(app: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
+type Channel = 'channel' | 'no channel';
+
+function start(
+  app: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  channel: Channel = 'no channel',
+): Program {
   const file = fileURLToPath(new URL(`../../${app}/dist/main.js`, import.meta.url));
+  // Inherited by all that it starts: so they are found even when it has gone.
+  const mark = `LOCKSTEP_TEST_PROGRAM=${randomUUID()}`;
+  const [markName, markValue] = mark.split('=') as [string, string];
   const child = spawn(process.execPath, [file, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe', ...(channel === 'channel' ? (['ipc'] as const) : [])],
+    env: { ...process.env, NO_COLOR: '1', ...env, [markName]: markValue },
+    detached: true,
   });
   running.add(child);
   let stdout = '';
@@ -38,11 +64,11 @@ function start(app: string, args: readonly string[], env: NodeJS.ProcessEnv = {}
   const notify = (): void => {
     for (const check of [...waiting]) check();
   };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
     notify();
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
     notify();
   });
@@ -59,6 +85,8 @@ function start(app: string, args: readonly string[], env: NodeJS.ProcessEnv = {}
     pid: child.pid!,
     ended,
     kill: (signal) => void child.kill(signal),
+    killGroup: (signal) => void process.kill(-child.pid!, signal),
+    offspring: () => processesWith(mark).filter((pid) => pid !== child.pid),
     printed: (pattern) =>
       new Promise((resolve, reject) => {
         const check = (): void => {
@@ -78,8 +106,21 @@ export function startCoordinator(command: 'start' | 'coordinator', args: readonl
   return start('coordinator', [command, ...args]);
 }
 
-export function startWorker(args: readonly string[]): Program {
-  return start('worker', args);
+/** @param channel whether it is joined to the test as to a coordinator that started it */
+export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, channel?: Channel): Program {
+  return start('worker', args, env, channel);
+}
+
+/** Dead processes that nobody has waited for have an empty environment, and do not count. */
+function processesWith(environmentEntry: string): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(environmentEntry);
+    } catch {
+      return false;
+    }
+  });
 }
 
 export function isAlive(pid: number): boolean {

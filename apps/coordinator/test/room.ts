@@ -3,7 +3,7 @@
 import { parseOptions } from '@lockstep/command';
 import { bytesOf } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import { createReport, planRun, type Report, type RunOutcome, type StepResult } from '@lockstep/training';
+import { createReport, type Limits, type Report, type RunOutcome, type StepResult } from '@lockstep/training';
 import { assemble, sha256 } from '../src/assemble.ts';
 import { commands } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
@@ -15,6 +15,8 @@ export interface Room {
   readonly report: () => Report;
   /** Resolves when so many workers are ready. */
   readonly ready: (workers: number) => Promise<void>;
+  /** Cuts every socket and listens no more; the run knows nothing of it but that they closed. */
+  readonly drop: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -23,9 +25,10 @@ export interface RoomOptions {
   /** The run begins when so many workers are ready. */
   readonly startWorkers: number;
   readonly onStep?: (result: StepResult) => void;
+  readonly limits?: Partial<Limits>;
 }
 
-export async function openRoom({ args, startWorkers, onStep }: RoomOptions): Promise<Room> {
+export async function openRoom({ args, startWorkers, onStep, limits: bounds = {} }: RoomOptions): Promise<Room> {
   const options = parseOptions(commands.coordinator.options, args);
   const prepared = await prepare(options);
   const { backend } = await openBackend('auto');
@@ -38,6 +41,7 @@ export async function openRoom({ args, startWorkers, onStep }: RoomOptions): Pro
     prepared,
     backend,
     startWorkers,
+    limits: bounds,
     onNotice: () => {
       for (const check of [...waiting]) check();
     },
@@ -83,6 +87,7 @@ export async function openRoom({ args, startWorkers, onStep }: RoomOptions): Pro
         weightsSha256: sha256(bytesOf(learner.weights())),
         wire: server.traffic(),
       }),
+    drop: () => server.close(),
     async close() {
       run.stop('the test is over');
       await server.close();

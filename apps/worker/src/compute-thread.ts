@@ -32,7 +32,7 @@ async function handle(request: ThreadRequest): Promise<void> {
       return;
     case 'gradient': {
       if (!compute) throw new Error('compute-thread: expected a start before blocks');
-      const result = await compute.gradient(request.pixels, request.labels);
+      const result = await compute.gradient(request.pixels, request.labels, request.key);
       answer({ type: 'gradient', result }, [result.gradient.buffer as ArrayBuffer]);
       return;
     }

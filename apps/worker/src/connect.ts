@@ -1,14 +1,21 @@
 /** Opens a WebSocket to a coordinator, or says in one sentence why that is not to be. */
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
+import { pinnedCertificate } from './pinned-certificate.ts';
+import { reasonOf } from './unreachable.ts';
 
 /** Weights of a model, with room for the largest that a worker could hold. */
 const maxFrameBytes = 512 * 1024 * 1024;
 const handshakeTimeoutMs = 5_000;
 
-/** @throws Error with one sentence. */
-export async function connect(url: string): Promise<WorkerTransport> {
+/**
+ * @param fingerprint SHA-256 in hex of the one certificate to trust, where nobody else vouches for it
+ * @throws Error with one sentence.
+ */
+export async function connect(url: string, fingerprint?: string): Promise<WorkerTransport> {
+  const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
   const socket = new WebSocket(url, subprotocol, {
+    ...trust,
     perMessageDeflate: false,
     maxPayload: maxFrameBytes,
     handshakeTimeout: handshakeTimeoutMs,
@@ -26,22 +33,4 @@ export async function connect(url: string): Promise<WorkerTransport> {
     socket.once('error', (error) => reject(new Error(reasonOf(error))));
   });
   return transport;
-}
-
-function reasonOf(error: Error & { readonly code?: string }): string {
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return 'nothing answers there (connection refused)';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'no machine of that name is known';
-    case 'ETIMEDOUT':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return 'that machine cannot be reached';
-    default:
-      return /subprotocol/i.test(error.message)
-        ? 'a WebSocket server answers there, but it does not speak lockstep.v1'
-        : error.message.replace(/\n[\s\S]*/, '');
-  }
 }

@@ -1,5 +1,4 @@
 /** Keeps a worker in a run: connects, takes part, and comes back when the connection breaks. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Checksum, WorkerTransport } from '@lockstep/protocol';
 import { type Clock, type Compute, reconnectDelayMs, type SessionEnd, startSession } from '@lockstep/training';
 
@@ -23,7 +22,7 @@ export type JoinEnd =
 
 /** Resolves when the run is over, when this worker is refused for good, or when its first attempt reaches nobody. */
 export async function join(options: JoinOptions): Promise<JoinEnd> {
-  const { say, signal } = options;
+  const { clock, say, signal } = options;
   let resumeKey: string | undefined;
   let failures = 0;
   for (;;) {
@@ -42,10 +41,10 @@ export async function join(options: JoinOptions): Promise<JoinEnd> {
       const mayRetry = end.type === 'lost' || (end.type === 'refused' && end.retryAfterMs !== undefined);
       if (!mayRetry) return end;
       say(`${end.sentence}; trying again`);
-      if (end.type === 'refused') await pause(end.retryAfterMs ?? 0, signal);
+      if (end.type === 'refused') await pause(clock, end.retryAfterMs ?? 0, signal);
     }
     if (signal.aborted) return { type: 'finished', sentence: 'left' };
-    await pause(reconnectDelayMs(failures++, Math.random()), signal);
+    await pause(clock, reconnectDelayMs(failures++, Math.random()), signal);
     if (signal.aborted) return { type: 'finished', sentence: 'left' };
   }
 }
@@ -79,6 +78,15 @@ async function takePart(
 }
 
 /** Waits, or less if the worker is to leave. */
-async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  await sleep(delayMs, undefined, { signal }).catch(() => {});
+async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = clock.after(delayMs, end);
+    signal.addEventListener('abort', end);
+  });
 }

@@ -24,7 +24,7 @@ async function main(): Promise<number> {
   if (options.url === undefined) {
     throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
   }
-  const { url, token } = addressOf(options.url, options.token ?? process.env['LOCKSTEP_TOKEN']);
+  const { url, token, fingerprint } = addressOf(options.url, options.token);
 
   const leaving = new AbortController();
   let isInterrupted = false;
@@ -54,7 +54,7 @@ async function main(): Promise<number> {
       token,
       checksum: await openChecksum(),
       hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
-      connect: () => connect(url),
+      connect: () => connect(url, fingerprint),
       signal: leaving.signal,
       say,
     });
@@ -64,12 +64,23 @@ async function main(): Promise<number> {
   }
 }
 
-/** The token may stand in the address, as in the join address, or by itself; it never stays in what is printed. */
-function addressOf(address: string, given: string | undefined): { url: string; token: string | undefined } {
+interface Address {
+  readonly url: string;
+  readonly token: string | undefined;
+  readonly fingerprint: string | undefined;
+}
+
+/**
+ * Token and fingerprint may stand in the address, as in the join address, or by themselves; neither stays in what is
+ * asked for or printed.
+ */
+function addressOf(address: string, given: string | undefined): Address {
   const url = new URL(address);
-  const token = given ?? url.searchParams.get('token') ?? undefined;
+  const token = given ?? process.env['LOCKSTEP_TOKEN'] ?? url.searchParams.get('token') ?? undefined;
+  const fingerprint = process.env['LOCKSTEP_FINGERPRINT'] ?? url.searchParams.get('fingerprint') ?? undefined;
   url.searchParams.delete('token');
-  return { url: url.href, token };
+  url.searchParams.delete('fingerprint');
+  return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
 }
 
 function exitCodeOf(end: JoinEnd, url: string, say: (sentence: string) => void): number {

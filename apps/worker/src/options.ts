@@ -1,6 +1,6 @@
 /** What `npm run worker` can be told. */
 import { hostname } from 'node:os';
-import { choice, switchOption, textOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
+import { choice, lineOption, switchOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
 import { backendNames } from '@lockstep/tensor';
 
 export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
@@ -9,9 +9,9 @@ export const summary =
 
 export const workerOptions = {
   url: webSocketUrl('address of the coordinator, as it prints it'),
-  name: withFallback(textOption('NAME', 'what the coordinator calls this worker'), hostname().slice(0, 80)),
+  name: withFallback(lineOption('NAME', 'what the coordinator calls this worker', 80), hostname().slice(0, 80)),
   backend: withFallback(choice(['auto', ...backendNames], 'what computes'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),
-  token: textOption('TOKEN', 'secret of the join address, if the address does not hold it'),
+  token: lineOption('TOKEN', 'secret of the join address, if the address does not hold it', 256),
   help: switchOption('show this text'),
 };

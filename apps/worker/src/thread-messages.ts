@@ -1,5 +1,6 @@
 /** What the socket's thread and a compute thread say to each other. */
 
+import type { RandomKey } from '@lockstep/nn';
 import type { BackendChoice } from '@lockstep/tensor';
 import type { BlockGradient, ComputeSetup } from '@lockstep/training';
 
@@ -12,7 +13,12 @@ export type ThreadRequest =
   | { readonly type: 'open'; readonly setup: ComputeSetup }
   /** All threads read the weights from one shared memory; nobody writes to it before all have answered. */
   | { readonly type: 'weights'; readonly shared: SharedArrayBuffer }
-  | { readonly type: 'gradient'; readonly pixels: Uint8Array; readonly labels: Uint8Array };
+  | {
+      readonly type: 'gradient';
+      readonly pixels: Uint8Array;
+      readonly labels: Uint8Array;
+      readonly key: RandomKey | undefined;
+    };
 
 /** Each request is answered once, in order. */
 export type ThreadResponse =

@@ -84,12 +84,12 @@ function createPool(
       // A failure is thrown where the weights are used.
       weightsSet.catch(() => {});
     },
-    async gradient(pixels, labels) {
+    async gradient(pixels, labels, key) {
       const run = ready();
       await weightsSet;
       const used = Math.ceil(labels.length / run.leafSize);
       const parts = partsOf(used, clients.length);
-      if (parts.length < 2) return (await clients[0]!.request({ type: 'gradient', pixels, labels })).result;
+      if (parts.length < 2) return (await clients[0]!.request({ type: 'gradient', pixels, labels, key })).result;
 
       const size = pixels.length / labels.length;
       const results = await Promise.all(
@@ -100,6 +100,7 @@ function createPool(
             type: 'gradient',
             pixels: pixels.slice(from * size, to * size),
             labels: labels.slice(from, to),
+            key: key && { ...key, firstSample: key.firstSample + from },
           } as const;
           return { block, result: (await clients[client]!.request(request)).result };
         }),

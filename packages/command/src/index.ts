@@ -4,6 +4,8 @@ export { helpText } from './help.ts';
 export {
   choice,
   Expected,
+  lineOption,
+  numberFrom,
   type Option,
   type Options,
   positiveNumber,

@@ -39,6 +39,16 @@ export function textOption(placeholder: string, description: string): Option<str
   return { placeholder, description, fallback: undefined, parse };
 }
 
+/** A text that travels in one field of a message. */
+export function lineOption(placeholder: string, description: string, maxLength: number): Option<string | undefined> {
+  const parse = (text: string): string => {
+    const isLine = text.trim() !== '' && text.length <= maxLength && /^\P{C}*$/u.test(text);
+    if (!isLine) throw new Expected(`one line of 1 to ${maxLength} printable characters`);
+    return text;
+  };
+  return { placeholder, description, fallback: undefined, parse };
+}
+
 export function wholeNumber(
   description: string,
   { from = 0, to = Number.MAX_SAFE_INTEGER }: { readonly from?: number; readonly to?: number } = {},
@@ -56,6 +66,21 @@ export function positiveNumber(description: string): Option<number | undefined> 
   const parse = (text: string): number => {
     const value = text.trim() === '' ? Number.NaN : Number(text);
     if (!Number.isFinite(value) || value <= 0) throw new Expected('a number above 0');
+    return value;
+  };
+  return { placeholder: 'X', description, fallback: undefined, parse };
+}
+
+/** A number of at least `from` and, where `below` is given, less than that. */
+export function numberFrom(
+  description: string,
+  { from, below }: { readonly from: number; readonly below?: number },
+): Option<number | undefined> {
+  const range = below === undefined ? `of at least ${from}` : `from ${from} to below ${below}`;
+  const parse = (text: string): number => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    const fits = Number.isFinite(value) && value >= from && (below === undefined || value < below);
+    if (!fits) throw new Expected(`a number ${range}`);
     return value;
   };
   return { placeholder: 'X', description, fallback: undefined, parse };

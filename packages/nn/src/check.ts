@@ -36,7 +36,9 @@ function issueText(issue: v.BaseIssue<unknown>): string {
     if (issue.expected?.startsWith('"')) return 'this entry is missing';
   }
   const sentence = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
-  return `${sentence}, got ${shown(issue.input)}`;
+  // A check over several settings names them itself.
+  const isWhole = issue.type === 'check' && typeof issue.input === 'object';
+  return isWhole ? sentence : `${sentence}, got ${shown(issue.input)}`;
 }
 
 /** valibot writes a choice as `("dense" | "relu")`. */

@@ -1,17 +1,22 @@
 /** A model's layers as tensor operations, one after another. */
-import type { Tensor } from '@lockstep/tensor';
+import type { RandomKeys, Tensor } from '@lockstep/tensor';
 import { layerKind } from './layers/index.ts';
 import type { Model } from './model.ts';
 import { parameterLayout } from './parameters.ts';
 
 /**
  * `x` [n, ...input] -> class scores before the softmax [n, classes]; `parameters` holds one tensor per entry of
- * `parameterLayout(model)`.
+ * `parameterLayout(model)`. `random` is given while training, and fixes what is dropped.
  */
-export function forward(model: Model, x: Tensor, parameters: readonly Tensor[]): Tensor {
+export function forward(
+  model: Model,
+  x: Tensor,
+  parameters: readonly Tensor[],
+  random?: Omit<RandomKeys, 'stream'>,
+): Tensor {
   const layout = parameterLayout(model);
   return model.layers.reduce((input, layer, index) => {
     const own = parameters.filter((_, position) => layout[position]!.layer === index);
-    return layerKind(layer).forward(layer, input, own);
+    return layerKind(layer).forward(layer, input, own, random && { ...random, stream: index });
   }, x);
 }

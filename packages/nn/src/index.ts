@@ -14,7 +14,16 @@ export {
 export { inputSize, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
 export { readModelFile, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';
-export { type OptimizerConfig, type OptimizerType, optimizers, parseOptimizer } from './optimizers/index.ts';
-export type { OptimizerRule, RuleResult, RuleValues } from './optimizers/rule.ts';
+export {
+  learningRateAt,
+  type OptimizerConfig,
+  type OptimizerType,
+  optimizers,
+  parseOptimizer,
+} from './optimizers/index.ts';
+export type { OptimizerRule, RuleMoment, RuleValues } from './optimizers/rule.ts';
 export { type Parameter, parameterCount, parameterLayout } from './parameters.ts';
+export type { RandomKey } from './random-key.ts';
 export { type NamedTensor, readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
+export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
+export { summary } from './summary.ts';

@@ -2,7 +2,8 @@
 import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { Model } from './model.ts';
-import { parameterLayout, totalSize, transposed } from './parameters.ts';
+import { parameterLayout, totalSize } from './parameters.ts';
+import { fromTorch } from './torch-layout.ts';
 
 /**
  * Flat vector `[parameterCount]`: every parameter uniform in ±1/sqrt(fanIn), which is how `torch.nn.Linear` starts
@@ -17,15 +18,16 @@ export function initialise(model: Model, seed: number): Float32Array {
   const generator = mersenne(seed);
   const layout = parameterLayout(model);
   const result = new Float32Array(totalSize(layout));
-  for (const { shape, fanIn, torchLayout, offset, size } of layout) {
-    const bound = Math.fround(1 / Math.sqrt(fanIn));
+  for (const { bound: exactBound, torch, offset, size } of layout) {
+    if (exactBound === 0) continue;
+    const bound = Math.fround(exactBound);
     const width = 2 * bound;
     const values = new Float32Array(size);
     for (let index = 0; index < size; index++) {
       // Exact in float64 (24 x 24 bits), so rounded once, as a fused multiply-add is.
       values[index] = uniformFloat32(generator) * width - bound;
     }
-    result.set(torchLayout === 'transposed' ? transposed(values, [...shape].reverse()) : values, offset);
+    result.set(fromTorch(values, torch), offset);
   }
   return result;
 }

@@ -4,6 +4,8 @@ import {
   compile,
   correct,
   fromStorage,
+  type RandomKeys,
+  randomKey,
   type Storage,
   softmaxCrossEntropy,
   sum,
@@ -11,8 +13,10 @@ import {
   valueAndGrad,
 } from '@lockstep/tensor';
 import { forward } from './forward.ts';
+import { layerKind } from './layers/index.ts';
 import { inputSize, type Model } from './model.ts';
 import { parameterLayout, totalSize } from './parameters.ts';
+import { defaultKey, type RandomKey } from './random-key.ts';
 
 /** A pixel byte stands for byte / 255. */
 const pixelDivisor = 255;
@@ -24,9 +28,10 @@ export interface LabelledPlan {
   readonly output: Storage;
   /**
    * `pixels` [samples * inputSize], read as byte / 255; `labels` [samples], class indices. Throws one sentence when
-   * lengths differ. A label that is no class makes the loss NaN.
+   * lengths differ. A label that is no class makes the loss NaN. `key` fixes what a model drops at random while it
+   * trains; without one, the same is dropped at each run.
    */
-  run(pixels: Uint8Array, labels: Uint8Array): void;
+  run(pixels: Uint8Array, labels: Uint8Array, key?: RandomKey): void;
   dispose(): void;
 }
 
@@ -45,10 +50,10 @@ export interface PredictionPlan {
  * stay the caller's and are read anew at each run.
  */
 export function createLeafGradient(backend: Backend, model: Model, samples: number, parameters: Storage): LabelledPlan {
-  return labelledPlan(backend, model, samples, parameters, (x, labels, tensors) => {
+  return labelledPlan(backend, model, samples, parameters, isRandom(model), (x, labels, tensors, random) => {
     let correctSum: Tensor | undefined;
     const { value, gradients } = valueAndGrad((...leaves) => {
-      const logits = forward(model, x, leaves);
+      const logits = forward(model, x, leaves, random);
       correctSum = sum(correct(logits, labels));
       return sum(softmaxCrossEntropy(logits, labels));
     }, tensors);
@@ -56,9 +61,12 @@ export function createLeafGradient(backend: Backend, model: Model, samples: numb
   });
 }
 
-/** As `createLeafGradient`, without the gradient: `output` [2] holds the sum of the losses and how many were correct. */
+/**
+ * As `createLeafGradient`, without the gradient and with nothing dropped: `output` [2] holds the sum of the losses and
+ * how many were correct.
+ */
 export function createEvaluation(backend: Backend, model: Model, samples: number, parameters: Storage): LabelledPlan {
-  return labelledPlan(backend, model, samples, parameters, (x, labels, tensors) => {
+  return labelledPlan(backend, model, samples, parameters, false, (x, labels, tensors) => {
     const logits = forward(model, x, tensors);
     return [sum(softmaxCrossEntropy(logits, labels)), sum(correct(logits, labels))];
   });
@@ -89,27 +97,51 @@ function labelledPlan(
   model: Model,
   samples: number,
   parameters: Storage,
-  outputs: (x: Tensor, labels: Tensor, parameters: readonly Tensor[]) => readonly Tensor[],
+  isRandom: boolean,
+  outputs: (
+    x: Tensor,
+    labels: Tensor,
+    parameters: readonly Tensor[],
+    random: RandomKeys | undefined,
+  ) => readonly Tensor[],
 ): LabelledPlan {
   checkSamples(samples);
-  const plan = compile(backend, (x, labels, ...tensors) => outputs(x!, labels!, tensors), [
-    [samples, ...model.input],
-    [samples],
-    ...parameterTensors(backend, model, parameters),
-  ]);
+  const plan = compile(
+    backend,
+    (x, labels, ...rest) => {
+      const [key, numbers] = rest.splice(0, isRandom ? 2 : 0);
+      return outputs(x!, labels!, rest, key && numbers && { key, samples: numbers });
+    },
+    [
+      [samples, ...model.input],
+      [samples],
+      ...(isRandom ? [[4], [samples]] : []),
+      ...parameterTensors(backend, model, parameters),
+    ],
+  );
   const pixelCount = samples * inputSize(model);
+  const sampleNumbers = new Float32Array(samples);
   return {
     samples,
     output: plan.output,
-    run(pixels, labels) {
+    run(pixels, labels, key = defaultKey) {
       checkLength('pixels', pixels, pixelCount);
       checkLength('labels', labels, samples);
       backend.uploadBytes(plan.inputs[0]!.storage, pixels, pixelDivisor);
       backend.uploadBytes(plan.inputs[1]!.storage, labels, 1);
+      if (isRandom) {
+        for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
+        backend.upload(plan.inputs[2]!.storage, randomKey(key.seed, key.step));
+        backend.upload(plan.inputs[3]!.storage, sampleNumbers);
+      }
       plan.run();
     },
     dispose: () => plan.dispose(),
   };
+}
+
+function isRandom(model: Model): boolean {
+  return model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
 }
 
 function parameterTensors(backend: Backend, model: Model, parameters: Storage): Tensor[] {

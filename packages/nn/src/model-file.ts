@@ -1,7 +1,8 @@
 /** A model's parameters as a safetensors file that `torch.nn.Sequential.load_state_dict` takes. */
 import type { Model } from './model.ts';
-import { type Parameter, parameterLayout, totalSize, transposed } from './parameters.ts';
+import { parameterLayout, totalSize } from './parameters.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
+import { fromTorch, toTorch } from './torch-layout.ts';
 
 /** `parameters` is the flat vector `[parameterCount]`; the model itself goes into the metadata under `model`. */
 export function writeModelFile(
@@ -18,8 +19,8 @@ export function writeModelFile(
     const values = parameters.subarray(parameter.offset, parameter.offset + parameter.size);
     return {
       name: parameter.name,
-      shape: fileShape(parameter),
-      values: parameter.torchLayout === 'transposed' ? transposed(values, parameter.shape) : values,
+      shape: parameter.torch.shape,
+      values: toTorch(values, parameter.torch),
     };
   });
   return writeSafetensors({ tensors, metadata: { format: 'pt', model: JSON.stringify(model), ...metadata } });
@@ -36,18 +37,13 @@ export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
   for (const parameter of layout) {
     const tensor = tensors.find(({ name }) => name === parameter.name);
     if (!tensor) throw new Error(`model ${model.name}: the file lacks ${parameter.name}`);
-    const expected = fileShape(parameter);
+    const expected = parameter.torch.shape;
     if (tensor.shape.join() !== expected.join()) {
       throw new Error(
         `model ${model.name}: ${parameter.name}: expected [${expected.join(', ')}], got [${tensor.shape.join(', ')}]`,
       );
     }
-    const { values } = tensor;
-    parameters.set(parameter.torchLayout === 'transposed' ? transposed(values, expected) : values, parameter.offset);
+    parameters.set(fromTorch(tensor.values, parameter.torch), parameter.offset);
   }
   return parameters;
-}
-
-function fileShape({ shape, torchLayout }: Parameter): number[] {
-  return torchLayout === 'transposed' ? [...shape].reverse() : [...shape];
 }

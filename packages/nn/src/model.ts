@@ -3,6 +3,7 @@ import type { Shape } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
 import { type Layer, layerKind, layerSchema } from './layers/index.ts';
+import type { LayerPlace } from './layers/layer.ts';
 
 export interface Model {
   readonly name: string;
@@ -42,10 +43,10 @@ const modelSchema = v.strictObject({
 export function parseModel(data: unknown): Model {
   const model = check('model', modelSchema, data);
   outputClasses(model);
-  const shapes = layerShapes(model);
+  const places = layerPlaces(model);
   const counts = model.layers.flatMap((layer, index) =>
     layerKind(layer)
-      .parameters(layer, shapes[index]!)
+      .parameters(layer, places[index]!)
       .map(({ shape }) => sizeOf(shape)),
   );
   const parameters = counts.reduce((sum, count) => sum + count, 0);
@@ -66,6 +67,20 @@ export function layerShapes(model: Model): Shape[] {
     }
   }
   return shapes;
+}
+
+/** What each layer is told about its place. A flattened image stays one through layers that change no shape. */
+export function layerPlaces(model: Model): LayerPlace[] {
+  const shapes = layerShapes(model);
+  let image: Shape | undefined;
+  return model.layers.map((layer, index) => {
+    const [input, output] = [shapes[index]!, shapes[index + 1]!];
+    const place: LayerPlace = { input, ...(image === undefined ? {} : { image }) };
+    const isElementwise = layerKind(layer).parameters(layer, place).length === 0 && input.join() === output.join();
+    if (layer.type === 'flatten') image = input.length === 3 ? input : image;
+    else if (!isElementwise) image = undefined;
+    return place;
+  });
 }
 
 /** Values in one sample. */

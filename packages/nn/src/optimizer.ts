@@ -1,6 +1,16 @@
 /** An optimizer at work on one flat parameter vector, in place and without allocating at any step. */
-import { compile, div, fromStorage, type HostBackend, type Storage } from '@lockstep/tensor';
-import { type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
+import {
+  apply,
+  type Formula,
+  type HostBackend,
+  input,
+  type MapCall,
+  type Storage,
+  type StridedView,
+  substituteInputs,
+} from '@lockstep/tensor';
+import { clipFactor } from './clip.ts';
+import { learningRateAt, type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
 
 /** Everything that the next step depends on besides parameters and config. */
 export interface OptimizerState {
@@ -35,34 +45,37 @@ export function createOptimizer(
     throw new Error(`optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`);
   }
   const rule = optimizerRule(config);
+  const slotNames = rule.slots(config);
+  const { clipNorm } = config;
   let stepsTaken = 0;
-  const numberNames = Object.keys(rule.numbers(config, 1));
-  /** The rule's numbers, then the count of samples. */
-  const numberValues = new Float32Array(numberNames.length + 1);
+
+  /** The rule's own numbers, then the count of samples, then what the gradient is clipped with. */
+  const numbersAt = (step: number, samples: number): number[] => {
+    const own = Object.values(rule.numbers(config, { step, learningRate: learningRateAt(config, step - 1) }));
+    const clip = clipNorm === undefined ? [] : [clipFactor(backend.view(gradient), samples, clipNorm)];
+    return [...own, samples, ...clip];
+  };
+  const numberNames = Object.keys(rule.numbers(config, { step: 1, learningRate: config.learningRate }));
+  const numberValues = new Float32Array(numberNames.length + (clipNorm === undefined ? 1 : 2));
   const numbers = backend.allocate(numberValues.length);
-  const slots = new Map(rule.slots.map((name) => [name, backend.allocate(size)]));
+  const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));
   for (const slot of slots.values()) backend.upload(slot, new Float32Array(size));
 
-  const vectors = [parameters, gradient, ...slots.values()];
-  const plan = compile(
-    backend,
-    (parameterValues, gradientSum, ...rest) => {
-      const slotValues = rest.slice(0, slots.size);
-      const scalars = rest.slice(slots.size);
-      const result = rule.update(config, {
-        parameters: parameterValues!,
-        gradient: div(gradientSum!, scalars.at(-1)!),
-        slots: Object.fromEntries(rule.slots.map((name, index) => [name, slotValues[index]!])),
-        numbers: Object.fromEntries(numberNames.map((name, index) => [name, scalars[index]!])),
-      });
-      return [result.parameters, ...rule.slots.map((name) => result.slots[name]!)];
-    },
-    [
-      ...vectors.map((storage) => fromStorage(backend, storage, [size])),
-      ...Array.from(numberValues, (_, index) => fromStorage(backend, backend.slice(numbers, index, 1), [])),
-    ],
-    { into: [parameters, ...slots.values()] },
-  );
+  const inputs: StridedView[] = [];
+  const reads = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
+  const numberFormulas = Array.from(numberValues, (_, index) => reads(backend.slice(numbers, index, 1), 0));
+  const [samplesFormula, clipFormula] = numberFormulas.slice(numberNames.length);
+  const mean = apply('div', reads(gradient, 1), samplesFormula!);
+  const formulas = rule.update(config, {
+    parameters: reads(parameters, 1),
+    gradient: clipFormula === undefined ? mean : apply('mul', mean, clipFormula),
+    slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, reads(slot, 1)])),
+    numbers: Object.fromEntries(numberNames.map((name, index) => [name, numberFormulas[index]!])),
+  });
+  const program = backend.prepare([
+    ...Array.from(slots, ([name, slot]) => mapCall(formulas[name]!, inputs, slot)),
+    mapCall(formulas.parameters, inputs, parameters),
+  ]);
 
   return {
     step(samples) {
@@ -70,29 +83,36 @@ export function createOptimizer(
         throw new Error(`optimizer: expected a count of 1 or more samples, got ${samples}`);
       }
       stepsTaken++;
-      const values = rule.numbers(config, stepsTaken);
-      numberNames.forEach((name, index) => {
-        numberValues[index] = values[name]!;
-      });
-      numberValues[numberNames.length] = samples;
+      numberValues.set(numbersAt(stepsTaken, samples));
       backend.upload(numbers, numberValues);
-      plan.run();
+      program.run();
     },
     state: () => ({
       step: stepsTaken,
       slots: Object.fromEntries([...slots].map(([name, slot]) => [name, backend.view(slot).slice()])),
     }),
     restore(state) {
-      checkState(state, rule.slots, size);
+      checkState(state, slotNames, size);
       stepsTaken = state.step;
       for (const [name, slot] of slots) backend.upload(slot, state.slots[name]!);
     },
     dispose() {
-      plan.dispose();
+      program.dispose();
       for (const slot of slots.values()) backend.free(slot);
       backend.free(numbers);
     },
   };
+}
+
+/** `output[e] = formula` for every element; the call gets only those of `inputs` that the formula reads. */
+function mapCall(formula: Formula, inputs: readonly StridedView[], output: Storage): MapCall {
+  const used: StridedView[] = [];
+  const renumbered = substituteInputs(formula, (index) => {
+    const view = inputs[index]!;
+    const known = used.indexOf(view);
+    return input(known >= 0 ? known : used.push(view) - 1);
+  });
+  return { kind: 'map', formula: renumbered, shape: [output.length], inputs: used, output };
 }
 
 function checkState(state: OptimizerState, slots: readonly string[], size: number): void {

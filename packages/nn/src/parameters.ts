@@ -1,8 +1,7 @@
 /** Where each parameter of a model lies in its one flat float32 vector. */
-import type { Shape } from '@lockstep/tensor';
 import { layerKind } from './layers/index.ts';
 import type { LayerParameter } from './layers/layer.ts';
-import { layerShapes, type Model, sizeOf } from './model.ts';
+import { layerPlaces, type Model, sizeOf } from './model.ts';
 
 export interface Parameter extends LayerParameter {
   /** As `torch.nn.Sequential` names it: `0.weight`, `0.bias`, `2.weight`, … */
@@ -16,11 +15,11 @@ export interface Parameter extends LayerParameter {
 
 /** All parameters in model order, one after another without gaps. */
 export function parameterLayout(model: Model): Parameter[] {
-  const shapes = layerShapes(model);
+  const places = layerPlaces(model);
   const layout: Parameter[] = [];
   let offset = 0;
   for (const [index, layer] of model.layers.entries()) {
-    for (const parameter of layerKind(layer).parameters(layer, shapes[index]!)) {
+    for (const parameter of layerKind(layer).parameters(layer, places[index]!)) {
       const size = sizeOf(parameter.shape);
       layout.push({ ...parameter, name: `${index}.${parameter.suffix}`, layer: index, offset, size });
       offset += size;
@@ -37,14 +36,4 @@ export function parameterCount(model: Model): number {
 /** Length of the flat vector that has this layout. */
 export function totalSize(layout: readonly Parameter[]): number {
   return layout.reduce((total, { size }) => total + size, 0);
-}
-
-/** `[rows, columns]` -> `[columns, rows]`, row-major, into a new array. */
-export function transposed(values: Float32Array, shape: Shape): Float32Array {
-  const [rows, columns] = [shape[0]!, shape[1]!];
-  const result = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column]!;
-  }
-  return result;
 }

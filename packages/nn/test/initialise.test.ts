@@ -14,9 +14,8 @@ describe('first parameters', () => {
 
   test('each parameter spreads evenly over ±1/sqrt(fanIn)', () => {
     const values = initialise(model, 3);
-    for (const { name, fanIn, offset, size } of parameterLayout(model)) {
+    for (const { name, bound, offset, size } of parameterLayout(model)) {
       if (size < 1000) continue;
-      const bound = 1 / Math.sqrt(fanIn);
       const scaled = [...values.subarray(offset, offset + size)].map((value) => value / bound);
       expect(Math.max(...scaled.map(Math.abs)), name).toBeLessThanOrEqual(1 + 1e-6);
       expect(Math.abs(scaled.reduce((sum, value) => sum + value, 0) / size), name).toBeLessThan(

@@ -37,7 +37,7 @@ describe('built-in models', () => {
 
   test('an unknown name is answered with the names there are', () => {
     expect(() => resolveModel('mpl')).toThrow(
-      'model: expected a JSON object or one of the built-in models (mlp), got "mpl"',
+      'model: expected a JSON object or one of the built-in models (mlp, cnn), got "mpl"',
     );
   });
 
@@ -66,7 +66,7 @@ describe('models from outside', () => {
     [
       'an unknown layer',
       { ...tiny, layers: [{ type: 'conv' }] },
-      'model: layers[0].type: expected "dense" or "relu", got "conv"',
+      'model: layers[0].type: expected "dense" or "conv2d" or "maxPool2d" or "averagePool2d" or "flatten" or "dropout" or "relu" or "leakyRelu" or "gelu" or "sigmoid" or "tanh" or "softplus", got "conv"',
     ],
     ['no units', dense(undefined), 'model: layers[0].units: expected a whole number from 1 to 65536, got nothing'],
     ['half a unit', dense(1.5), 'model: layers[0].units: expected a whole number from 1 to 65536, got 1.5'],

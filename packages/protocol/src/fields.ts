@@ -59,6 +59,11 @@ export const plainJson = v.pipe(
   v.check((value) => isPlainJson(value, maxDepth), 'plain JSON'),
 );
 
+export const workerKinds = ['node', 'browser', 'local'] as const;
+
+/** `kill` ends a worker, `freeze` makes it answer nothing for a while, `slow` makes it compute slower for a while. */
+export const chaosActions = ['kill', 'freeze', 'slow'] as const;
+
 /** The optimizer step a message belongs to, from 0. */
 export const step = whole(0);
 

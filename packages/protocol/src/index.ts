@@ -2,6 +2,21 @@
 export { bytesOf, floatsFrom } from './bytes.ts';
 export { type Checksum, openChecksum } from './checksum.ts';
 export { decode, encode } from './codec.ts';
+export { decodeWatch, encodeWatch } from './dashboard/codec.ts';
+export {
+  type AdminAction,
+  type ChaosAction,
+  type SpanKind,
+  type WatchMessage,
+  type WatchMessageFrom,
+  type WatchMessageOf,
+  type WatchMessageType,
+  type WatchSide,
+  type WorkerHealth,
+  watchMessages,
+  watchPath,
+  watchSubprotocol,
+} from './dashboard/messages.ts';
 export {
   type CoordinatorMessage,
   type Message,

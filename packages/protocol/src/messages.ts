@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import {
   block,
   bytes,
+  chaosActions,
   checksum,
   finite,
   floatBytes,
@@ -17,6 +18,7 @@ import {
   text,
   treeNodePhrase,
   whole,
+  workerKinds,
 } from './fields.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
@@ -25,7 +27,6 @@ export const protocolVersion = 1;
 /** The WebSocket subprotocol both ends ask for. */
 export const subprotocol = 'lockstep.v1';
 
-const workerKinds = ['node', 'browser', 'local'] as const;
 const refusalCodes = ['protocol', 'token', 'full', 'arithmetic', 'model', 'busy'] as const;
 const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
 
@@ -58,6 +59,8 @@ export const messages = {
       model: plainJson,
       /** Samples in a leaf. */
       leafSize: whole(1),
+      /** Fixes what the model drops at random; 0 where left out. */
+      seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
     }),
@@ -104,7 +107,14 @@ export const messages = {
   task: {
     from: 'coordinator',
     schema: v.pipe(
-      v.strictObject({ type: v.literal('task'), ...block, pixels: bytes, labels: bytes }),
+      v.strictObject({
+        type: v.literal('task'),
+        ...block,
+        /** Position of the first sample in its epoch's order, which fixes what is dropped; 0 where left out. */
+        first: v.exactOptional(whole(0)),
+        pixels: bytes,
+        labels: bytes,
+      }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
       v.check((message) => isSampleBatch(message), sampleBatchPhrase),
     ),
@@ -123,6 +133,8 @@ export const messages = {
         correct: whole(0),
         count: whole(0),
         computeMs: milliseconds,
+        /** From when the worker had all it needs for the block to when it sent this; the rest is the network's. */
+        heldMs: v.exactOptional(milliseconds),
       }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
       v.check(({ correct, count }) => correct <= count, 'at most as many correct samples as samples'),
@@ -144,6 +156,22 @@ export const messages = {
       v.strictObject({ type: v.literal('cancel'), ...block }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
     ),
+  },
+
+  /** What a person should know of a worker that goes on computing all the same. */
+  status: {
+    from: 'worker',
+    schema: v.strictObject({
+      type: v.literal('status'),
+      /** Whether it is a browser tab that nobody sees. */
+      hidden: v.boolean('true or false'),
+    }),
+  },
+
+  /** Trouble made on purpose, only in a run that was started for it: the worker fails as asked, for so long. */
+  chaos: {
+    from: 'coordinator',
+    schema: v.strictObject({ type: v.literal('chaos'), action: v.picklist(chaosActions), forMs: milliseconds }),
   },
 
   /** The run is over; the sentence says how it ended. */

@@ -3,12 +3,12 @@ import fc from 'fast-check';
 import { type MessageOf, type MessageType, messages } from '../src/messages.ts';
 import { printable } from '../src/text.ts';
 
-const text = (maxLength: number): fc.Arbitrary<string> =>
+export const text = (maxLength: number): fc.Arbitrary<string> =>
   fc
     .string({ unit: 'grapheme', minLength: 1, maxLength: Math.min(maxLength, 90) })
     .filter((value) => value.length <= maxLength && printable.test(value));
 
-const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary<number> =>
+export const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary<number> =>
   fc.oneof(
     fc.integer({ min, max: Math.min(max, 300) }),
     fc.maxSafeInteger().filter((n) => n >= min && n <= max),
@@ -16,11 +16,11 @@ const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary
 
 const withoutNegativeZero = (value: number): number => (value === 0 ? 0 : value);
 
-const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map(withoutNegativeZero);
+export const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map(withoutNegativeZero);
 
-const milliseconds = fc.double({ min: 0, max: 1e12, noNaN: true }).map(withoutNegativeZero);
+export const milliseconds = fc.double({ min: 0, max: 1e12, noNaN: true }).map(withoutNegativeZero);
 
-const floatBytes = fc
+export const floatBytes = fc
   .array(fc.float(), { maxLength: 80 })
   .map((values) => new Uint8Array(new Float32Array(values).buffer));
 
@@ -37,14 +37,14 @@ const block = fc
   .record({ step: whole(0), exponent: fc.integer({ min: 0, max: 12 }), index: fc.integer({ min: 0, max: 2 ** 16 }) })
   .map(({ step, exponent, index }) => ({ step, lo: index * 2 ** exponent, n: 2 ** exponent }));
 
-const plainJson = fc
+export const plainJson = fc
   .jsonValue({ maxDepth: 5 })
   .filter((value) => !JSON.stringify(value).includes('__proto__'))
   .map((value): unknown => JSON.parse(JSON.stringify(value)));
 
-const hexHash = fc.stringMatching(/^[0-9a-f]{8,128}$/);
+export const hexHash = fc.stringMatching(/^[0-9a-f]{8,128}$/);
 
-const sentence = text(1000);
+export const sentence = text(1000);
 
 export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<T>> } = {
   hello: fc.record(
@@ -68,10 +68,14 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       resumeKey: text(128),
       model: plainJson,
       leafSize: whole(1),
+      seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
     },
-    { noNullPrototype: true },
+    {
+      requiredKeys: ['type', 'id', 'resumeKey', 'model', 'leafSize', 'heartbeatMs', 'maxFrameBytes'],
+      noNullPrototype: true,
+    },
   ),
   refuse: fc.record(
     {
@@ -108,8 +112,14 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     { noNullPrototype: true },
   ),
   task: fc
-    .record({ block, samples })
-    .map(({ block: node, samples: { pixels, labels } }) => ({ type: 'task', ...node, pixels, labels })),
+    .record({ block, samples, first: fc.option(whole(0), { nil: undefined }) })
+    .map(({ block: node, samples: { pixels, labels }, first }) => ({
+      type: 'task',
+      ...node,
+      ...(first === undefined ? {} : { first }),
+      pixels,
+      labels,
+    })),
   gradient: fc
     .record({
       block,
@@ -119,8 +129,9 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       correct: fc.nat(1000),
       wrong: fc.nat(1000),
       computeMs: milliseconds,
+      held: fc.option(milliseconds, { nil: undefined }),
     })
-    .map(({ block: node, bytes, checksum, lossSum, correct, wrong, computeMs }) => ({
+    .map(({ block: node, bytes, checksum, lossSum, correct, wrong, computeMs, held }) => ({
       type: 'gradient',
       ...node,
       bytes,
@@ -129,6 +140,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       correct,
       count: correct + wrong,
       computeMs,
+      ...(held === undefined ? {} : { heldMs: held }),
     })),
   taskError: fc
     .record({
@@ -138,6 +150,15 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     })
     .map(({ block: node, code, sentence: reason }) => ({ type: 'taskError', ...node, code, sentence: reason })),
   cancel: block.map((node) => ({ type: 'cancel', ...node })),
+  status: fc.record({ type: fc.constant('status' as const), hidden: fc.boolean() }, { noNullPrototype: true }),
+  chaos: fc.record(
+    {
+      type: fc.constant('chaos' as const),
+      action: fc.constantFrom('kill' as const, 'freeze' as const, 'slow' as const),
+      forMs: milliseconds,
+    },
+    { noNullPrototype: true },
+  ),
   finish: fc.record({ type: fc.constant('finish' as const), sentence }, { noNullPrototype: true }),
   ping: fc.record({ type: fc.constant('ping' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
   pong: fc.record({ type: fc.constant('pong' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),

@@ -81,10 +81,10 @@ describe.each(messageTypes)('%s', (type) => {
   });
 
   it('is refused without any one of its required fields', () => {
-    const optional = new Set(['token', 'resumeKey', 'retryAfterMs']);
+    const optional = new Set(['token', 'resumeKey', 'retryAfterMs', 'heldMs', 'seed', 'first']);
     const example: Record<string, unknown> = { ...exampleOf(type) };
     for (const field of Object.keys(example)) {
-      if (field === 'type' || (optional.has(field) && type !== 'welcome')) continue;
+      if (field === 'type' || (optional.has(field) && (type !== 'welcome' || field === 'seed'))) continue;
       const { [field]: _, ...rest } = example;
       expect(refusal(pack(rest), from)).toBe(`${type}: expected the field ${field}, got none`);
     }
@@ -112,13 +112,13 @@ describe.each(messageTypes)('%s', (type) => {
 describe('the table', () => {
   it('gives each side its own messages', () => {
     expectTypeOf<WorkerMessage['type']>().toEqualTypeOf<
-      'hello' | 'probeResult' | 'gradient' | 'taskError' | 'ping' | 'pong' | 'bye'
+      'hello' | 'probeResult' | 'gradient' | 'taskError' | 'status' | 'ping' | 'pong' | 'bye'
     >();
     expectTypeOf<CoordinatorMessage['type']>().toEqualTypeOf<
-      'welcome' | 'refuse' | 'probe' | 'weights' | 'task' | 'cancel' | 'finish' | 'ping' | 'pong' | 'bye'
+      'welcome' | 'refuse' | 'probe' | 'weights' | 'task' | 'cancel' | 'chaos' | 'finish' | 'ping' | 'pong' | 'bye'
     >();
     expectTypeOf<{ [T in MessageType]: MessageOf<T>['type'] }>().toEqualTypeOf<{ [T in MessageType]: T }>();
-    expect(Object.keys(messages).filter((type) => maySend('worker', type as MessageType))).toHaveLength(7);
+    expect(Object.keys(messages).filter((type) => maySend('worker', type as MessageType))).toHaveLength(8);
   });
 });
 

@@ -1,4 +1,5 @@
 /** Elementwise programs: every instruction of a formula over one chunk of elements after another. */
+import { normalCdf4, pow4, sigmoid4, softplus4, tanh4 } from './float64';
 import { exp4, log4 } from './transcendental';
 
 /** Floats of a chunk: the operands of an instruction stay in the first cache. Known to src/backends/cpu/mapProgram.ts. */
@@ -17,20 +18,31 @@ const MAXIMUM: i32 = 8;
 const GREATER_EQUAL: i32 = 9;
 const EQUAL: i32 = 10;
 const WHERE: i32 = 11;
+const ABS: i32 = 12;
+const SQRT: i32 = 13;
+const TANH: i32 = 14;
+const SIGMOID: i32 = 15;
+const SOFTPLUS: i32 = 16;
+const NORMAL_CDF: i32 = 17;
+const POW: i32 = 18;
+const MINIMUM: i32 = 19;
+const GREATER: i32 = 20;
 
 // @ts-ignore: decorator
 @inline function apply(code: i32, a: usize, b: usize, c: usize): v128 {
   const x = v128.load(a);
   if (code == COPY) return x;
   if (code == NEG) return f32x4.neg(x);
-  if (code == EXP) return exp4(x);
-  if (code == LOG) return log4(x);
+  if (code == ABS) return f32x4.abs(x);
+  if (code == SQRT) return f32x4.sqrt(x);
   const y = v128.load(b);
   if (code == ADD) return f32x4.add(x, y);
   if (code == SUB) return f32x4.sub(x, y);
   if (code == MUL) return f32x4.mul(x, y);
   if (code == DIV) return f32x4.div(x, y);
   if (code == MAXIMUM) return f32x4.max(x, y);
+  if (code == MINIMUM) return f32x4.min(x, y);
+  if (code == GREATER) return v128.and(f32x4.gt(x, y), f32x4.splat(1.0));
   if (code == GREATER_EQUAL) return v128.and(f32x4.ge(x, y), f32x4.splat(1.0));
   if (code == EQUAL) return v128.and(f32x4.eq(x, y), f32x4.splat(1.0));
   return v128.bitselect(y, v128.load(c), f32x4.ne(x, f32x4.splat(0.0)));
@@ -57,12 +69,61 @@ function storeFirst(target: usize, value: v128, count: i32): void {
   if (count > 2) store<f32>(target, f32x4.extract_lane(value, 2), 8);
 }
 
+// @ts-ignore: decorator
+@inline function transcend(code: i32, a: usize, b: usize): v128 {
+  const x = v128.load(a);
+  if (code == EXP) return exp4(x);
+  if (code == LOG) return log4(x);
+  if (code == TANH) return tanh4(x);
+  if (code == SIGMOID) return sigmoid4(x);
+  if (code == SOFTPLUS) return softplus4(x);
+  if (code == NORMAL_CDF) return normalCdf4(x);
+  return pow4(x, v128.load(b));
+}
+
+// @ts-ignore: decorator
+@inline function longLoop(code: i32, target: usize, a: usize, b: usize, count: i32): void {
+  for (; count >= 4; count -= 4, target += 16, a += 16, b += 16) v128.store(target, transcend(code, a, b));
+  if (count != 0) storeFirst(target, transcend(code, a, b), count);
+}
+
+// Exported so that the optimizer leaves them apart: in one function it folds the loops into one that decides the
+// instruction anew for every four elements.
+
+export function mapExp(target: usize, a: usize, b: usize, count: i32): void {
+  longLoop(EXP, target, a, b, count);
+}
+
+export function mapLog(target: usize, a: usize, b: usize, count: i32): void {
+  longLoop(LOG, target, a, b, count);
+}
+
+export function mapTanh(target: usize, a: usize, b: usize, count: i32): void {
+  longLoop(TANH, target, a, b, count);
+}
+
+export function mapSigmoid(target: usize, a: usize, b: usize, count: i32): void {
+  longLoop(SIGMOID, target, a, b, count);
+}
+
+export function mapSoftplus(target: usize, a: usize, b: usize, count: i32): void {
+  longLoop(SOFTPLUS, target, a, b, count);
+}
+
+export function mapNormalCdf(target: usize, a: usize, b: usize, count: i32): void {
+  longLoop(NORMAL_CDF, target, a, b, count);
+}
+
+export function mapPow(target: usize, a: usize, b: usize, count: i32): void {
+  longLoop(POW, target, a, b, count);
+}
+
 function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
   switch (code) {
     case COPY: loop(COPY, target, a, b, c, count); return;
     case NEG: loop(NEG, target, a, b, c, count); return;
-    case EXP: loop(EXP, target, a, b, c, count); return;
-    case LOG: loop(LOG, target, a, b, c, count); return;
+    case EXP: mapExp(target, a, b, count); return;
+    case LOG: mapLog(target, a, b, count); return;
     case ADD: loop(ADD, target, a, b, c, count); return;
     case SUB: loop(SUB, target, a, b, c, count); return;
     case MUL: loop(MUL, target, a, b, c, count); return;
@@ -71,6 +132,15 @@ function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: 
     case GREATER_EQUAL: loop(GREATER_EQUAL, target, a, b, c, count); return;
     case EQUAL: loop(EQUAL, target, a, b, c, count); return;
     case WHERE: loop(WHERE, target, a, b, c, count); return;
+    case ABS: loop(ABS, target, a, b, c, count); return;
+    case SQRT: loop(SQRT, target, a, b, c, count); return;
+    case TANH: mapTanh(target, a, b, count); return;
+    case SIGMOID: mapSigmoid(target, a, b, count); return;
+    case SOFTPLUS: mapSoftplus(target, a, b, count); return;
+    case NORMAL_CDF: mapNormalCdf(target, a, b, count); return;
+    case POW: mapPow(target, a, b, count); return;
+    case MINIMUM: loop(MINIMUM, target, a, b, c, count); return;
+    case GREATER: loop(GREATER, target, a, b, c, count); return;
     default: unreachable();
   }
 }
@@ -85,11 +155,28 @@ function gather(target: usize, source: usize, stride: usize, count: i32): void {
   for (; target < end; target += 4, source += stride) store<f32>(target, load<f32>(source));
 }
 
+function scatter(target: usize, source: usize, stride: usize, count: i32): void {
+  const end = source + (<usize>count << 2);
+  for (; source < end; source += 4, target += stride) store<f32>(target, load<f32>(source));
+}
+
+/** Where the inner row of a view begins at the running indices of the outer axes. */
+// @ts-ignore: decorator
+@inline function addressOf(view: usize, axes: usize, rank: i32): usize {
+  let address = <usize>load<u32>(view);
+  for (let axis = 0; axis < rank; axis++) {
+    const index = load<u32>(axes + (<usize>axis << 3), 4);
+    address += <usize>index * <usize>load<u32>(view + (<usize>axis << 2), 8);
+  }
+  return address;
+}
+
 // The descriptor, in 32-bit words, written by src/backends/cpu/mapProgram.ts:
-//   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length  5 output pointer
-//   6 slot pointers: pointer  7 chunks of the slots: pointer
-// then from word 8: per outer axis its size and running index;
-// per input its pointer, inner stride and outer strides (bytes); per instruction code, target, a, b, c (slots).
+//   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length
+//   5 slot pointers: pointer  6 chunks of the slots: pointer
+// then from word 7: per outer axis its size and running index;
+// per input, and then for the output, its pointer, inner stride and outer strides (bytes);
+// per instruction code, target, a, b, c (slots).
 // Slot i is input i, the last slot the output; the others hold constants and intermediate values in their chunks.
 export function map(descriptor: usize): void {
   const instructionCount = load<i32>(descriptor, 0);
@@ -97,29 +184,28 @@ export function map(descriptor: usize): void {
   const rank = load<i32>(descriptor, 8);
   const outerCount = load<i32>(descriptor, 12);
   const innerLength = load<i32>(descriptor, 16);
-  let output = <usize>load<u32>(descriptor, 20);
-  const slots = <usize>load<u32>(descriptor, 24);
-  const chunks = <usize>load<u32>(descriptor, 28);
-  const axes = descriptor + 32;
+  const slots = <usize>load<u32>(descriptor, 20);
+  const chunks = <usize>load<u32>(descriptor, 24);
+  const axes = descriptor + 28;
   const inputs = axes + (<usize>rank << 3);
-  const inputBytes = <usize>(rank + 2) << 2;
-  const instructions = inputs + <usize>inputCount * inputBytes;
+  const viewBytes = <usize>(rank + 2) << 2;
+  const output = inputs + <usize>inputCount * viewBytes;
+  const instructions = output + viewBytes;
   const lastInstruction = instructions + <usize>(instructionCount - 1) * 20;
-  const outputSlot = slots + (<usize>load<u32>(lastInstruction, 4) << 2);
+  const outputIndex = load<u32>(lastInstruction, 4);
+  const outputSlot = slots + (<usize>outputIndex << 2);
+  const outputChunk = chunks + <usize>outputIndex * (<usize>chunk << 2);
+  const outputStride = <usize>load<u32>(output, 4);
 
   for (let axis = 0; axis < rank; axis++) store<i32>(axes + (<usize>axis << 3), 0, 4);
   for (let outer = 0; outer < outerCount; outer++) {
     for (let start = 0; start < innerLength; start += chunk) {
       const count = min(chunk, innerLength - start);
       for (let which = 0; which < inputCount; which++) {
-        const entry = inputs + <usize>which * inputBytes;
+        const entry = inputs + <usize>which * viewBytes;
         const slot = slots + (<usize>which << 2);
         const stride = <usize>load<u32>(entry, 4);
-        let source = <usize>load<u32>(entry, 0) + <usize>start * stride;
-        for (let axis = 0; axis < rank; axis++) {
-          const index = load<u32>(axes + (<usize>axis << 3), 4);
-          source += <usize>index * <usize>load<u32>(entry + (<usize>axis << 2), 8);
-        }
+        const source = addressOf(entry, axes, rank) + <usize>start * stride;
         if (stride == 4) {
           store<u32>(slot, <u32>source);
           continue;
@@ -129,7 +215,8 @@ export function map(descriptor: usize): void {
         else if (start == 0) fill(copy, load<f32>(source), min(chunk, (innerLength + 3) & ~3));
         store<u32>(slot, <u32>copy);
       }
-      store<u32>(outputSlot, <u32>output);
+      const target = addressOf(output, axes, rank) + <usize>start * outputStride;
+      store<u32>(outputSlot, <u32>(outputStride == 4 ? target : outputChunk));
       for (let at = instructions; at <= lastInstruction; at += 20) {
         execute(
           load<i32>(at, 0),
@@ -140,7 +227,7 @@ export function map(descriptor: usize): void {
           count,
         );
       }
-      output += <usize>count << 2;
+      if (outputStride != 4) scatter(target, outputChunk, outputStride, count);
     }
     for (let axis = rank - 1; axis >= 0; axis--) {
       const at = axes + (<usize>axis << 3);

@@ -8,7 +8,7 @@ import { workspace } from './workspace';
 // nor the other rows change a bit.
 
 /** Height of the next tile when `rows` are left: full tiles of 6, then the smallest of 4, 2, 1 that holds the rest. */
-function tileHeight(rows: i32): i32 {
+export function tileHeight(rows: i32): i32 {
   if (rows >= 5) return 6;
   if (rows >= 3) return 4;
   return rows;
@@ -35,7 +35,7 @@ function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes:
 }
 
 /** Packs columns into panels of 8, the inner index outermost; columns that do not exist are 0. */
-function packRight(target: usize, source: usize, columns: i32, inner: i32, columnBytes: usize, innerBytes: usize): void {
+export function packRight(target: usize, source: usize, columns: i32, inner: i32, columnBytes: usize, innerBytes: usize): void {
   for (let column = 0; column < columns; column += panelColumns) {
     const width = min(panelColumns, columns - column);
     let from = source + <usize>column * columnBytes;
@@ -123,9 +123,13 @@ function tileOf(height: i32, left: usize, right: usize, inner: i32, c: usize, ro
   else tile1(left, right, inner, c, rowBytes, goOn);
 }
 
-function copyTile(target: usize, targetBytes: usize, source: usize, sourceBytes: usize, rows: i32, columns: i32): void {
+/** At most 8 columns: a call of memory.copy for each row would cost more than the copying. */
+export function copyTile(
+  target: usize, targetBytes: usize, source: usize, sourceBytes: usize, rows: i32, columns: i32,
+): void {
   for (let row = 0; row < rows; row++, target += targetBytes, source += sourceBytes) {
-    memory.copy(target, source, <usize>columns << 2);
+    const end = source + (<usize>columns << 2);
+    for (let from = source, to = target; from < end; from += 4, to += 4) store<f32>(to, load<f32>(from));
   }
 }
 

@@ -69,6 +69,64 @@ export function sum(outer: i32, length: i32, inner: i32, source: usize, target: 
   }
 }
 
+// @ts-ignore: decorator
+@inline function choose4(largest: bool, a: v128, b: v128): v128 {
+  return largest ? f32x4.max(a, b) : f32x4.min(a, b);
+}
+
+// @ts-ignore: decorator
+@inline function choose(largest: bool, a: f32, b: f32): f32 {
+  return largest ? max(a, b) : min(a, b);
+}
+
+/** Any order gives the same value. */
+// @ts-ignore: decorator
+@inline function extreme(
+  largest: bool, outer: i32, length: i32, inner: i32, source: usize, target: usize,
+): void {
+  const stride = <usize>inner << 2;
+  for (let row = 0; row < outer; row++, source += <usize>length * stride) {
+    let column = 0;
+    if (inner == 1 && length >= 4) {
+      let best = v128.load(source);
+      let index = 4;
+      for (; index + 4 <= length; index += 4) best = choose4(largest, best, v128.load(source + (<usize>index << 2)));
+      best = choose4(largest, best, v128.load(source + (<usize>(length - 4) << 2)));
+      const pair0 = choose(largest, f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 2));
+      const pair1 = choose(largest, f32x4.extract_lane(best, 1), f32x4.extract_lane(best, 3));
+      store<f32>(target, choose(largest, pair0, pair1));
+      target += 4;
+      continue;
+    }
+    for (; column + 4 <= inner; column += 4, target += 16) {
+      let at = source + (<usize>column << 2);
+      let best = v128.load(at);
+      for (let index = 1; index < length; index++) {
+        at += stride;
+        best = choose4(largest, best, v128.load(at));
+      }
+      v128.store(target, best);
+    }
+    for (; column < inner; column++, target += 4) {
+      let at = source + (<usize>column << 2);
+      let best = load<f32>(at);
+      for (let index = 1; index < length; index++) {
+        at += stride;
+        best = choose(largest, best, load<f32>(at));
+      }
+      store<f32>(target, best);
+    }
+  }
+}
+
+export function largest(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  extreme(true, outer, length, inner, source, target);
+}
+
+export function smallest(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  extreme(false, outer, length, inner, source, target);
+}
+
 export function argmax(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
   const stride = <usize>inner << 2;
   for (let row = 0; row < outer; row++) {

@@ -1,4 +1,5 @@
 /** Reverse-mode differentiation: records what operations did, and walks the record back. */
+import { changedSince, now } from './changes.ts';
 import { mapOperands, mapViews, type Operand, reshaped, sumToShape } from './evaluate.ts';
 import { apply, constant, input } from './formula.ts';
 import { leaveScopes, withScope } from './memory.ts';
@@ -37,6 +38,7 @@ export function noGrad<Result>(body: () => Result): Result {
 class RecordedNode<Attributes> implements GraphNode {
   /** Grows with every operation, so that descending order visits users before what they used. */
   readonly order = nextOrder++;
+  readonly #recordedAt = now();
   readonly operation: string;
   readonly rules: readonly GradientRule<Attributes>[];
   #context: GradientContext<Attributes> | undefined;
@@ -58,6 +60,31 @@ class RecordedNode<Attributes> implements GraphNode {
 
   free(): void {
     this.#context = undefined;
+  }
+
+  /** The shares of the operands that require a gradient, in their order. */
+  shares(gradient: Tensor): (Tensor | undefined)[] {
+    const { context } = this;
+    const { operands, output, saved } = context;
+    const changed = [...operands, output, ...saved].filter(
+      (tensor): tensor is Tensor =>
+        tensor !== gradient &&
+        typeof tensor !== 'number' &&
+        !tensor.disposed &&
+        changedSince(tensor.storage, this.#recordedAt),
+    );
+    for (const tensor of changed) {
+      tensor.stale = `backward: the gradient of ${this.operation} needs values of a ${formatShape(tensor.shape)} tensor that were changed in place after it was computed; run backward() before the change`;
+    }
+    try {
+      return operands.map((operand, position) =>
+        typeof operand !== 'number' && operand.requiresGrad
+          ? sumToShape(this.rules[position]!(gradient, context), operand.shape)
+          : undefined,
+      );
+    } finally {
+      for (const tensor of changed) tensor.stale = undefined;
+    }
   }
 
   backward(output: Tensor): void {
@@ -114,11 +141,11 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
   discover(output);
   for (const tensor of inDescendingOrder(pending)) {
     const node = tensor.node as RecordedNode<unknown>;
-    const context = node.context;
-    const gradient = gradients.get(tensor)!;
-    context.operands.forEach((operand, position) => {
-      if (typeof operand === 'number' || !operand.requiresGrad) return;
-      const share = sumToShape(node.rules[position]!(gradient, context), operand.shape);
+    const { operands } = node.context;
+    const shares = node.shares(gradients.get(tensor)!);
+    operands.forEach((operand, position) => {
+      const share = shares[position];
+      if (typeof operand === 'number' || share === undefined) return;
       const sofar = gradients.get(operand);
       gradients.set(operand, sofar === undefined ? share : sumOf(sofar, share));
       discover(operand);

@@ -1,6 +1,7 @@
 /** The interface between tensors and a device: float32 storages, and programs of calls that read and write them. */
 import type { Formula } from './formula.ts';
 import type { Shape } from './shape.ts';
+import type { Windows } from './windows.ts';
 
 /** A run of float32 values on a device. What it holds after `allocate` is unspecified until written. */
 export interface Storage {
@@ -8,32 +9,46 @@ export interface Storage {
   readonly length: number;
 }
 
-/** How one input of a map is read: element (i, j, …) of the call's shape lies at `i * strides[0] + j * strides[1] + …`. */
-export interface StridedView {
-  readonly storage: Storage;
-  /** In elements, one per axis of the call's shape; 0 repeats the input along that axis. */
+/** Where elements lie: element (i, j, …) of a call's shape at `offset + i * strides[0] + j * strides[1] + …`. */
+export interface Layout {
+  /** In elements; 0 where left out. */
+  readonly offset?: number;
+  /** In elements, one per axis of the call's shape. */
   readonly strides: readonly number[];
 }
 
-/** `output[e] = formula(inputs at e)` for every element of `shape`; the output is contiguous. */
+/** How one input of a map is read; a stride of 0 repeats it along that axis. */
+export interface StridedView extends Layout {
+  readonly storage: Storage;
+}
+
+/** `output[e] = formula(inputs at e)` for every element of `shape`. */
 export interface MapCall {
   readonly kind: 'map';
   readonly formula: Formula;
   readonly shape: Shape;
   readonly inputs: readonly StridedView[];
-  /** May be the very storage of an input that is read contiguously: the map then works in place. */
+  /** May be the very storage of an input that is read contiguously, if it is written so too: the map works in place. */
   readonly output: Storage;
+  /**
+   * Where the results go in the output, the rest of which keeps its values; contiguous from its start where left out.
+   * No two elements may share a place.
+   */
+  readonly outputLayout?: Layout;
 }
+
+export type Reduction = 'sum' | 'argmax' | 'max' | 'min';
 
 /**
  * Reduces the middle axis: `[outer, length, inner] -> [outer, inner]`.
  * - `sum`, inner > 1: one chain in increasing order from +0. inner = 1: sixteen chains, element i in chain i mod 16,
  *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1.
- * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1.
+ * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1, as do the next two.
+ * - `max`, `min`: the largest or smallest value, 0 above -0; NaN when any value is NaN.
  */
 export interface ReduceCall {
   readonly kind: 'reduce';
-  readonly reduction: 'sum' | 'argmax';
+  readonly reduction: Reduction;
   readonly outer: number;
   readonly length: number;
   readonly inner: number;
@@ -43,6 +58,7 @@ export interface ReduceCall {
 
 /**
  * `output[m, n] = left[m, k] x right[k, n]`, all contiguous; a transposed operand is stored as [k, m] or [n, k].
+ * With a batch, one such product for each of its elements, the outputs one after another.
  * Every output element is one chain over k in increasing order from +0, a product rounded and then added,
  * so that a row's bits do not depend on the other rows. The output must not overlap an operand.
  */
@@ -56,6 +72,15 @@ export interface MatmulCall {
   readonly transposeLeft: boolean;
   readonly transposeRight: boolean;
   readonly output: Storage;
+  readonly batch?: MatmulBatch;
+}
+
+/** The products of one call: matrix (i, j, …) of an operand begins `i * strides[0] + j * strides[1] + …` elements in. */
+export interface MatmulBatch {
+  readonly shape: Shape;
+  /** 0 repeats the operand along that axis. */
+  readonly leftStrides: readonly number[];
+  readonly rightStrides: readonly number[];
 }
 
 /**
@@ -75,8 +100,112 @@ export interface CrossEntropyCall {
   readonly gradient?: Storage;
 }
 
+/**
+ * Picks along the middle axis: `input` [outer, length, inner], `indices` [count], shared by all, or of their own
+ * [outer, count, inner]; `output[o, c, i] = input[o, index, i]`. NaN where the index is not a whole number in [0, length).
+ */
+export interface GatherCall {
+  readonly kind: 'gather';
+  readonly outer: number;
+  readonly length: number;
+  readonly inner: number;
+  readonly count: number;
+  /** Whether `indices` has one for every element of the output. */
+  readonly ownIndices: boolean;
+  readonly input: Storage;
+  readonly indices: Storage;
+  readonly output: Storage;
+}
+
+/**
+ * The adjoint of gather: `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at
+ * their indices, each a chain over count in increasing order from +0. A value without a valid index is left out.
+ */
+export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
+  readonly kind: 'scatterAdd';
+}
+
+/**
+ * Uniform values in [0, 1), multiples of 2^-24, of which each depends on nothing but its place and the keys: word
+ * `column mod 4` of Philox 4x32-10 (philox.ts) for the counter `[floor(column / 4), sample of the row, step, 0]` and the
+ * key `[seed, stream]`, shifted right by 8.
+ */
+export interface RandomCall {
+  readonly kind: 'random';
+  readonly rows: number;
+  readonly columns: number;
+  /** Keeps uses within one step apart; an unsigned 32-bit integer. */
+  readonly stream: number;
+  /** Four values: the lower and the upper 16 bits of the seed, then those of the step. */
+  readonly key: Storage;
+  /** [rows]: whole numbers below 2^24. */
+  readonly samples: Storage;
+  /** [rows, columns]. */
+  readonly output: Storage;
+}
+
+/**
+ * Convolution of images with a kernel [windowHeight, windowWidth, channels, filters], or one of its two gradients, as a
+ * product of matrices. Let row w of `unfolded` [images * outputHeight * outputWidth, windowHeight * windowWidth * channels]
+ * hold the values under window w, 0 where it covers padding. Then
+ * - `output` [images, outputHeight, outputWidth, filters] = unfolded(images) x kernel, from left = images, right = kernel;
+ * - `kernelGradient` = transposed unfolded(images) x gradient, from left = images, right = gradient of the output;
+ * - `inputGradient` [images, height, width, channels] = unfolded(spread) x turned, from left = gradient of the output,
+ *   right = kernel. `spread` [images, height + windowHeight - 1, width + windowWidth - 1, filters] holds the gradient at
+ *   (y, x) in row `y * strideHeight + windowHeight - 1 - paddingHeight` and the column likewise, where there is such a
+ *   place, and 0 elsewhere; its windows have the same size, stride 1 and no padding. `turned` [windowHeight, windowWidth,
+ *   filters, channels] is the kernel with both window axes reversed and the last two exchanged.
+ * Each value is one chain in increasing order from +0, a product rounded and then added, zeros included.
+ */
+export interface ConvolutionCall {
+  readonly kind: 'convolution';
+  readonly result: 'output' | 'inputGradient' | 'kernelGradient';
+  readonly windows: Windows;
+  readonly filters: number;
+  readonly left: Storage;
+  readonly right: Storage;
+  readonly output: Storage;
+}
+
+/**
+ * Combines the values under each window, channel by channel: `[images, height, width, channels] ->
+ * [images, outputHeight, outputWidth, channels]`. Padding takes no part; a window needs a place outside it.
+ * - `sum`: one chain in row-major order from +0.
+ * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `winners` gets the place of the first such
+ *   value in its window, `row * windowWidth + column`.
+ */
+export type PoolCall = {
+  readonly kind: 'pool';
+  readonly windows: Windows;
+  readonly input: Storage;
+  readonly output: Storage;
+} & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly winners: Storage });
+
+/**
+ * Gives values of windows back to the pixels: `[images, outputHeight, outputWidth, channels] -> [images, height, width,
+ * channels]`. Each pixel is the sum over the windows that cover it, or of those that it won where there are `winners`:
+ * a chain in row-major order of the windows from +0.
+ */
+export interface UnpoolCall {
+  readonly kind: 'unpool';
+  readonly windows: Windows;
+  readonly input: Storage;
+  readonly winners?: Storage;
+  readonly output: Storage;
+}
+
 /** One unit of work that a backend knows. Its storages must be long enough; a backend checks that when it prepares. */
-export type Call = MapCall | ReduceCall | MatmulCall | CrossEntropyCall;
+export type Call =
+  | MapCall
+  | ReduceCall
+  | MatmulCall
+  | CrossEntropyCall
+  | GatherCall
+  | ScatterAddCall
+  | RandomCall
+  | ConvolutionCall
+  | PoolCall
+  | UnpoolCall;
 
 /** Calls made ready. It must not run once a storage of its calls was freed. */
 export interface Program {

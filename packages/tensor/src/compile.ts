@@ -1,6 +1,7 @@
 /** Turns a function of tensors into a plan: recorded once, simplified, laid out in static memory, run many times. */
 import type { Backend, Call, Storage } from './backend.ts';
 import { readsContiguously } from './backends/check.ts';
+import { changeNoter } from './changes.ts';
 import { readsOf, withStorages, writesOf } from './compile/callParts.ts';
 import { lastReads, layOut } from './compile/layout.ts';
 import { Recorder } from './compile/recorder.ts';
@@ -131,6 +132,7 @@ function build(
   const program = backend.prepare(calls.map((call) => withStorages(call, (symbol) => places.get(symbol) ?? symbol)));
 
   const outputs = recording.outputs.map(({ shape }, index) => fromStorage(backend, targets.storages[index]!, shape));
+  const changes = targets.storages.map(changeNoter);
   for (const tensor of [...bound, ...outputs]) leaveScopes(tensor);
   return {
     inputs: bound,
@@ -138,7 +140,10 @@ function build(
     output: targets.output,
     calls: calls.map((call) => call.kind),
     arenaLength: layout.length,
-    run: () => program.run(),
+    run() {
+      program.run();
+      for (let index = 0; index < changes.length; index++) changes[index]!();
+    },
     dispose() {
       program.dispose();
       for (const tensor of [...bound, ...outputs]) tensor.dispose();
@@ -230,6 +235,6 @@ function mayWriteDirectly(
   const sameMemory = (storage: Storage): boolean => given.get(storage) === target;
   for (const [storage, index] of last) if (sameMemory(storage) && index > writer) return false;
   const call = calls[writer]!;
-  if (call.kind !== 'map') return !readsOf(call).some(sameMemory);
-  return call.inputs.every((view) => !sameMemory(view.storage) || readsContiguously(call, view.strides));
+  if (call.kind !== 'map' || call.outputLayout !== undefined) return !readsOf(call).some(sameMemory);
+  return call.inputs.every((view) => !sameMemory(view.storage) || readsContiguously(call, view));
 }

@@ -1,5 +1,5 @@
 /** Runs single calls on tensors, without recording them for gradients. */
-import type { Backend, Call, StridedView } from './backend.ts';
+import type { Backend, Call, Layout, Reduction, StridedView } from './backend.ts';
 import { constant, type Formula, input, substituteInputs } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
@@ -53,6 +53,19 @@ export function mapViews(backend: Backend, formula: Formula, shape: Shape, input
   return output;
 }
 
+/** Writes `formula` over views into a part of `output`. */
+export function mapInto(
+  output: Tensor,
+  layout: Layout,
+  formula: Formula,
+  shape: Shape,
+  inputs: readonly StridedView[],
+): void {
+  if (sizeOf(shape) === 0) return;
+  const call = { kind: 'map', formula, shape, inputs, output: output.storage, outputLayout: layout } as const;
+  runCall(output.backend, call);
+}
+
 /** A tensor of `shape` that repeats `source`, whose shape must broadcast to it. */
 export function broadcastCopy(source: Tensor, shape: Shape): Tensor {
   const view = { storage: source.storage, strides: broadcastStrides(source.shape, shape) };
@@ -70,15 +83,19 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
   return new Tensor(source.memory, shape);
 }
 
-/** Sums over ascending `axes`; neighbouring axes go in one call, the last ones first. The result drops the axes. */
-export function sumOverAxes(source: Tensor, axes: readonly number[]): Tensor {
+/** Reduces over ascending `axes`; neighbouring axes go in one call, the last ones first. The result drops the axes. */
+export function reduceOverAxes(
+  reduction: Exclude<Reduction, 'argmax'>,
+  source: Tensor,
+  axes: readonly number[],
+): Tensor {
   const lengths = [...source.shape];
   let current = source;
   for (let last = axes.length - 1; last >= 0; ) {
     let first = last;
     while (first > 0 && axes[first - 1] === axes[first]! - 1) first--;
     const [from, to] = [axes[first]!, axes[last]! + 1];
-    const next = reduceMiddle('sum', current, lengths, from, to);
+    const next = reduceMiddle(reduction, current, lengths, from, to);
     lengths.splice(from, to - from);
     current = next;
     last = first - 1;
@@ -87,13 +104,7 @@ export function sumOverAxes(source: Tensor, axes: readonly number[]): Tensor {
 }
 
 /** One reduce call over the axes `from` to `to` (not included) of `source` seen as `shape`. */
-export function reduceMiddle(
-  reduction: 'sum' | 'argmax',
-  source: Tensor,
-  shape: Shape,
-  from: number,
-  to: number,
-): Tensor {
+export function reduceMiddle(reduction: Reduction, source: Tensor, shape: Shape, from: number, to: number): Tensor {
   const kept = [...shape.slice(0, from), ...shape.slice(to)];
   const output = emptyTensor(source.backend, kept);
   runCall(source.backend, {
@@ -116,5 +127,5 @@ export function sumToShape(source: Tensor, shape: Shape): Tensor {
     const repeated = axis < missing || (shape[axis - missing] === 1 && length !== 1);
     return repeated ? [axis] : [];
   });
-  return reshaped(sumOverAxes(source, axes), shape);
+  return reshaped(reduceOverAxes('sum', source, axes), shape);
 }

@@ -2,20 +2,31 @@
 
 /**
  * The scalar functions that every backend implements. Each rounds to float32 once, except exp and log, whose exact
- * sequences of float32 operations are in float32.ts. NaN operands give NaN in all but the comparisons and `where`.
- * - `maximum(a, b)`: the larger; `maximum(-0, 0)` is 0.
- * - `greaterEqual(a, b)`, `equal(a, b)`: 1 or 0; 0 when either is NaN.
+ * sequences of float32 operations are in float32.ts; what tanh, sigmoid, softplus, normalCdf and pow round is in
+ * float64.ts. NaN operands give NaN in all but the comparisons and `where`, and in `pow(x, 0)` and `pow(1, y)`.
+ * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
+ * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 when either is NaN.
+ * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
  * - `where(condition, a, b)`: a where the condition is not 0 (NaN counts as not 0), else b.
  */
 export const primitives = {
   neg: { operands: 1 },
   exp: { operands: 1 },
   log: { operands: 1 },
+  abs: { operands: 1 },
+  sqrt: { operands: 1 },
+  tanh: { operands: 1 },
+  sigmoid: { operands: 1 },
+  softplus: { operands: 1 },
+  normalCdf: { operands: 1 },
   add: { operands: 2 },
   sub: { operands: 2 },
   mul: { operands: 2 },
   div: { operands: 2 },
+  pow: { operands: 2 },
   maximum: { operands: 2 },
+  minimum: { operands: 2 },
+  greater: { operands: 2 },
   greaterEqual: { operands: 2 },
   equal: { operands: 2 },
   where: { operands: 3 },

@@ -20,6 +20,8 @@ export class Tensor implements Disposable {
   grad: Tensor | undefined = undefined;
   /** @internal */
   node: GraphNode | undefined = undefined;
+  /** @internal Set while a gradient is computed for which this tensor's values were needed but have changed since. */
+  stale: string | undefined = undefined;
   /** @internal */
   readonly memory: Memory;
   #disposed = false;
@@ -38,6 +40,7 @@ export class Tensor implements Disposable {
   /** The storage that holds this tensor's `size` values. */
   get storage(): Storage {
     if (this.#disposed) throw new Error(`tensor: this ${formatShape(this.shape)} tensor was already disposed of`);
+    if (this.stale !== undefined) throw new Error(this.stale);
     return this.memory.storage;
   }
 

@@ -2,7 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import {
   add,
+  compile,
   fromArray,
+  fromStorage,
+  gather,
   mul,
   noGrad,
   openBackend,
@@ -12,6 +15,7 @@ import {
   sum,
   tidy,
   valueAndGrad,
+  where,
 } from '../src/index.ts';
 import { leaf } from './support.ts';
 
@@ -99,10 +103,67 @@ describe('backward', () => {
     expect(() => sum(fromArray(backend, [1, 2])).backward()).toThrow('not computed from any tensor that requires');
   });
 
+  it('says that indices and conditions have no gradient', () => {
+    const indices = vector(1);
+    expect(() => sum(gather(vector(1, 2), 0, indices)).backward()).toThrow('gather: indices have no gradient');
+    const condition = vector(1, 0);
+    expect(() => sum(where(condition, vector(1, 2), 0)).backward()).toThrow('where: the condition has no gradient');
+  });
+
   it('says that labels have no gradient', () => {
     const labels = vector(1);
     const losses = softmaxCrossEntropy(fromArray(backend, [1, 2], [1, 2]), labels);
     expect(() => losses.backward()).toThrow('labels are class indices and have no gradient');
+  });
+});
+
+describe('values changed in place between forward and backward', () => {
+  const sentence = 'needs values of a [2] tensor that were changed in place after it was computed';
+
+  it('says so after an upload into an operand', () => {
+    const [x, y] = [vector(1, 2), vector(3, 4)];
+    const loss = sum(mul(x, y));
+    backend.upload(y.storage, Float32Array.of(5, 6));
+    expect(() => loss.backward()).toThrow(`backward: the gradient of mul ${sentence}`);
+    const after = sum(mul(x, y));
+    after.backward();
+    expect(read(x.grad)).toEqual([5, 6]);
+  });
+
+  it('says so after a plan has updated a parameter', () => {
+    const [x, y] = [vector(1, 2), vector(3, 4)];
+    const update = compile(backend, (p) => sub(p!, 1), [x], { into: [x.storage] });
+    const loss = sum(mul(x, y));
+    update.run();
+    expect(() => loss.backward()).toThrow(`backward: the gradient of mul ${sentence}`);
+    expect(() => read(x)).not.toThrow();
+    update.dispose();
+  });
+
+  it('says so of a stretch of a larger storage, and not of its neighbours', () => {
+    const whole = backend.allocate(4);
+    backend.upload(whole, Float32Array.of(1, 2, 3, 4));
+    const [first, second] = [backend.slice(whole, 0, 2), backend.slice(whole, 2, 2)];
+    const [x, y] = [first, second].map((storage) => fromStorage(backend, storage, [2], { requiresGrad: true })) as [
+      ReturnType<typeof vector>,
+      ReturnType<typeof vector>,
+    ];
+    const squares = sum(mul(x, x));
+    backend.upload(second, Float32Array.of(7, 8));
+    squares.backward();
+    expect(read(x.grad)).toEqual([2, 4]);
+    const product = sum(mul(x, y));
+    backend.upload(whole, new Float32Array(4));
+    expect(() => product.backward()).toThrow(sentence);
+    backend.free(whole);
+  });
+
+  it('does not mind where the gradient does not read the values', () => {
+    const [x, y] = [vector(1, 2), vector(3, 4)];
+    const loss = sum(add(x, y));
+    backend.upload(x.storage, Float32Array.of(9, 9));
+    loss.backward();
+    expect(read(y.grad)).toEqual([1, 1]);
   });
 });
 

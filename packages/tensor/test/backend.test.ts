@@ -113,6 +113,56 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     backend.free(target);
   });
 
+  it.each([1, 3, 4, 5, 16, 21])(
+    'finds the largest and the smallest of %i, NaN and the sign of 0 included',
+    (length) => {
+      for (const [outer, inner] of [
+        [3, 1],
+        [2, 7],
+      ] as const) {
+        const size = outer * length * inner;
+        for (const poison of [[], [Number.NaN], [-0, 0, 0], [0, -0], [Infinity, -Infinity]]) {
+          const values = randomValues(size, length);
+          poison.forEach((value, index) => {
+            values[(index * 5 + 2) % size] = value;
+          });
+          if (poison.length > 1 && poison.every((value) => value === 0)) {
+            for (let index = 0; index < size; index++) values[index] = poison[index % poison.length]!;
+          }
+          const [source, target] = [backend.allocate(size), backend.allocate(outer * inner)];
+          backend.upload(source, values);
+          for (const [reduction, choose] of [
+            ['max', Math.max],
+            ['min', Math.min],
+          ] as const) {
+            runOn(backend, { kind: 'reduce', reduction, outer, length, inner, input: source, output: target });
+            const expected = Array.from({ length: outer * inner }, (_, at) => {
+              const start = Math.floor(at / inner) * length * inner + (at % inner);
+              return choose(...Array.from({ length }, (__, index) => values[start + index * inner]!));
+            });
+            expect([...backend.view(target)]).toEqual(expected);
+          }
+          backend.free(source);
+          backend.free(target);
+        }
+      }
+    },
+  );
+
+  it('picks NaN for an index that is none, and leaves it out when it adds back', () => {
+    const [source, indices, target] = [backend.allocate(6), backend.allocate(5), backend.allocate(10)];
+    backend.upload(source, Float32Array.of(1, 2, 3, 4, 5, 6));
+    backend.upload(indices, Float32Array.of(2, -1, 0.5, Number.NaN, 3));
+    const sizes = { outer: 1, length: 3, inner: 2, count: 5, ownIndices: false } as const;
+    runOn(backend, { kind: 'gather', ...sizes, input: source, indices, output: target });
+    const none = Array.from({ length: 8 }, () => Number.NaN);
+    expect([...backend.view(target)]).toEqual([5, 6, ...none]);
+    backend.upload(target, Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+    runOn(backend, { kind: 'scatterAdd', ...sizes, input: target, indices, output: source });
+    expect([...backend.view(source)]).toEqual([0, 0, 0, 0, 1, 2]);
+    for (const storage of [source, indices, target]) backend.free(storage);
+  });
+
   it('refuses what would leave its memory, and storages that are gone or not its own', () => {
     const storage = backend.allocate(6);
     const slice = backend.slice(storage, 2, 3);

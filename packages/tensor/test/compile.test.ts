@@ -6,25 +6,38 @@ import {
   add,
   broadcastTo,
   compile,
+  concat,
   correct,
   div,
   exp,
   fromArray,
   fromStorage,
+  gelu,
+  greater,
+  indexSelect,
   log,
+  logSoftmax,
   matmul,
+  max,
   mean,
   mul,
   neg,
   openBackend,
+  pad,
   relu,
   reshape,
+  sigmoid,
+  slice,
+  softmax,
   softmaxCrossEntropy,
+  stack,
   sub,
   sum,
+  tanh,
   tidy,
   transpose,
   valueAndGrad,
+  where,
 } from '../src/index.ts';
 import { bitsOf, openAll, randomStream, randomValues, valuesIn } from './support.ts';
 
@@ -156,7 +169,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
         plan.dispose();
         for (const tensor of inputs) tensor.dispose();
       }),
-      { numRuns: 150, seed: 6 },
+      { numRuns: 250, seed: 6 },
     );
   });
 
@@ -224,6 +237,8 @@ function randomProgram(inputs: Tensor[], choices: readonly number[], seed: numbe
   const random = randomStream(seed);
   const pool = [...inputs];
   const any = (): Tensor => pool[Math.floor(random() * pool.length)]!;
+  const twice = (half: Tensor): Tensor => concat([half, half]);
+  const any16 = (): Tensor => pool.filter((tensor) => tensor.shape.length === 2 && tensor.size === 16)[0]!;
   const square = (): Tensor => pool.filter((tensor) => tensor.shape.length === 2 && tensor.size === 16).at(-1)!;
   const steps: (() => Tensor)[] = [
     () => add(any(), any()),
@@ -241,11 +256,32 @@ function randomProgram(inputs: Tensor[], choices: readonly number[], seed: numbe
     () => mean(square(), { axes: [1], keepAxes: true }),
     () => reshape(reshape(square(), [16]), [4, 4]),
     () => valueAndGrad((x) => sum(mul(relu(x!), any())), [square()]).gradients[0]!,
+    () => concat([slice(square(), [{ start: 1 }]), slice(square(), [{ end: 1 }])]),
+    () =>
+      pad(
+        slice(square(), [{}, { start: 1, end: 3 }]),
+        [
+          [0, 0],
+          [1, 1],
+        ],
+        0.5,
+      ),
+    () => reshape(slice(stack([square(), square()], 1), [{}, { start: 1 }]), [4, 4]),
+    () => reshape(matmul(reshape(square(), [2, 2, 4]), square()), [4, 4]),
+    () => twice(reshape(matmul(reshape(square(), [2, 2, 4]), reshape(square(), [2, 4, 2])), [2, 4])),
+    () => twice(matmul(reshape(transpose(slice(square(), [{ end: 2 }])), [2, 4]), square())),
+    () => where(greater(square(), 0.3), any(), square()),
+    () => indexSelect(square(), fromArray(square().backend, [3, 0, 0, 1]), Math.floor(random() * 2)),
+    () => softmax(square(), { axis: Math.floor(random() * 2) }),
+    () => max(square(), { axes: [Math.floor(random() * 2)], keepAxes: true }),
+    () => tanh(mul(square(), sigmoid(any()))),
+    () => valueAndGrad((x) => sum(mul(concat([slice(x!, [{ step: 2 }]), gelu(x!)]), 0.5)), [square()]).gradients[0]!,
+    () => valueAndGrad((x) => sum(mul(logSoftmax(matmul(x!, any16())), any16())), [square()]).gradients[0]!,
   ];
   for (const choice of choices) {
     const result = steps[choice % steps.length]!();
     // Keeps magnitudes tame over many products.
-    pool.push(result.size === 16 ? mul(result, 0.25) : result);
+    pool.push(result.size === 16 ? mul(reshape(result, [4, 4]), 0.25) : result);
   }
   return pool.slice(-3);
 }

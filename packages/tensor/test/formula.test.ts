@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { exp32, log32 } from '../src/float32.ts';
+import { normalCdf32, pow32, sigmoid32, softplus32, tanh32 } from '../src/float64.ts';
 import { type Primitive, primitives } from '../src/formula.ts';
 import { apply, constant, type Formula, type HostBackend, input, type MapCall } from '../src/index.ts';
 import { contiguousStrides, sizeOf } from '../src/shape.ts';
@@ -23,11 +24,20 @@ function evaluate(formula: Formula, inputs: readonly number[]): number {
         neg: () => -a,
         exp: () => exp32(a),
         log: () => log32(a),
+        abs: () => Math.abs(a),
+        sqrt: () => Math.sqrt(a),
+        tanh: () => tanh32(a),
+        sigmoid: () => sigmoid32(a),
+        softplus: () => softplus32(a),
+        normalCdf: () => normalCdf32(a),
         add: () => a + b,
         sub: () => a - b,
         mul: () => a * b,
         div: () => a / b,
+        pow: () => pow32(a, b),
         maximum: () => Math.max(a, b),
+        minimum: () => Math.min(a, b),
+        greater: () => Number(a > b),
         greaterEqual: () => Number(a >= b),
         equal: () => Number(a === b),
         where: () => (a === 0 ? c : b),
@@ -126,6 +136,44 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
       }),
       { numRuns: 150, seed: 9 },
     );
+  });
+
+  it('reads from an offset and writes into a part of its output, leaving the rest', () => {
+    const [rows, columns] = [5, 301];
+    const cases = [
+      { shape: [rows, columns], offset: 3, strides: [columns + 9, 1] },
+      { shape: [rows, columns], offset: 1, strides: [1, rows + 2] },
+      { shape: [rows, 1, columns], offset: 0, strides: [2 * columns, 77, 2] },
+      { shape: [2, 3, 4], offset: 5, strides: [40, 9, 2] },
+    ];
+    for (const { shape, offset, strides } of cases) {
+      const size = sizeOf(shape);
+      const place = (element: number): number =>
+        contiguousStrides(shape).reduce(
+          (at, stride, axis) => at + (Math.floor(element / stride) % shape[axis]!) * strides[axis]!,
+          offset,
+        );
+      const [source, target] = [backend.allocate(place(size - 1) + 1), backend.allocate(place(size - 1) + 4)];
+      const values = randomValues(source.length, 5);
+      backend.upload(source, values);
+      const run = (call: Omit<MapCall, 'kind' | 'shape' | 'formula'>): Float32Array => {
+        backend.upload(target, new Float32Array(target.length).fill(7));
+        const program = backend.prepare([{ kind: 'map', shape, formula: apply('neg', input(0)), ...call }]);
+        program.run();
+        program.dispose();
+        return backend.view(target).slice();
+      };
+      const contiguous = { storage: source, strides: contiguousStrides(shape) };
+      const written = run({ inputs: [contiguous], output: target, outputLayout: { offset, strides } });
+      const expected = new Float32Array(target.length).fill(7);
+      for (let element = 0; element < size; element++) expected[place(element)] = -values[element]!;
+      expect(written).toEqual(expected);
+      const read = run({ inputs: [{ storage: source, offset, strides }], output: target });
+      for (let element = 0; element < size; element++) expect(read[element]).toBe(-values[place(element)]!);
+      expect([...read.subarray(size, size + 1)]).toEqual([7]);
+      backend.free(source);
+      backend.free(target);
+    }
   });
 
   it('works in place', () => {

@@ -87,6 +87,25 @@ describe('cpu', () => {
     }
   });
 
+  it('has the bits of the reference for batches, each matrix as if it were alone', () => {
+    const [m, k, n] = [5, 33, 17];
+    const left = randomValues(2 * 3 * m * k, 41);
+    const right = randomValues(3 * n * k, 42);
+    const batched = (backend: HostBackend): Float32Array =>
+      tidy(() => {
+        const [a, b] = [fromArray(backend, left, [2, 3, m, k]), fromArray(backend, right, [3, n, k])];
+        return backend.view(matmul(a, b, { transposeRight: true }).storage).slice();
+      });
+    const together = batched(cpu);
+    expect(bitsOf(together)).toEqual(bitsOf(batched(reference)));
+    for (let index = 0; index < 6; index++) {
+      const own = left.subarray(index * m * k, (index + 1) * m * k);
+      const others = right.subarray((index % 3) * n * k, ((index % 3) + 1) * n * k);
+      const alone = product(cpu, { m, k, n, transposeRight: true }, own, others);
+      expect(bitsOf(together.subarray(index * m * n, (index + 1) * m * n))).toEqual(bitsOf(alone));
+    }
+  });
+
   it('skips zeros with the bits of the product that does not', () => {
     const sparse = fc.record({
       m: fc.integer({ min: 30, max: 70 }),
@@ -146,6 +165,6 @@ describe('shape errors', () => {
     const a = fromArray(reference, new Float32Array(64 * 784), [64, 784]);
     const b = fromArray(reference, new Float32Array(1280), [128, 10]);
     expect(() => matmul(a, b)).toThrow('matmul: [64, 784] x [128, 10]: inner sizes 784 and 128 differ');
-    expect(() => matmul(a, fromArray(reference, [1]))).toThrow('matmul: expected matrices with two axes, got [1]');
+    expect(() => matmul(a, fromArray(reference, [1]))).toThrow('matmul: [64, 784] x [1]: inner sizes 784 and 1 differ');
   });
 });

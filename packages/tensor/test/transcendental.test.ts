@@ -1,8 +1,10 @@
-/** Accuracy of exp and log against float64, and the same bits from the kernels. */
+/** Accuracy of the functions that are not basic arithmetic against float64, and the same bits from the kernels. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { exp32, log32 } from '../src/float32.ts';
-import { exp, fromArray, log, type Tensor, tidy } from '../src/index.ts';
+import { normalCdf32, pow32, sigmoid32, softplus32, tanh32 } from '../src/float64.ts';
+import { exp, fromArray, log, normalCdf, pow, sigmoid, softplus, sqrt, type Tensor, tanh, tidy } from '../src/index.ts';
+import { normalQuantile } from '../src/normal.ts';
 import { bitsOf, openAll, randomStream } from './support.ts';
 
 const backends = await openAll();
@@ -41,6 +43,79 @@ describe('accuracy', () => {
     expect(worst).toBeLessThan(1);
   });
 
+  it.each([
+    ['tanh', tanh32, Math.tanh, 12],
+    ['sigmoid', sigmoid32, (x: number) => 1 / (1 + Math.exp(-x)), 110],
+    ['softplus', softplus32, (x: number) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))), 110],
+  ] as const)('%s is within 0.51 ulp, small, large and subnormal', (_, computed, exact, limit) => {
+    const random = randomStream(8);
+    let worst = 0;
+    for (let index = 0; index < 30_000; index++) {
+      const x = Math.fround((2 * random() - 1) * limit * 2 ** (index % 3 === 0 ? -30 * random() : 0));
+      if (x !== 0) worst = Math.max(worst, ulpError(computed(x), exact(x)));
+    }
+    expect(worst).toBeLessThan(0.51);
+  });
+
+  it('pow is within 0.51 ulp wherever its value is a normal number', () => {
+    const random = randomStream(9);
+    let worst = 0;
+    for (let index = 0; index < 30_000; index++) {
+      const x = Math.fround(2 ** (40 * (2 * random() - 1)) * (random() < 0.5 ? 1 : 1 + random() * 1e-3));
+      const y = Math.fround((2 * random() - 1) * 10 ** (3 * random() - 1));
+      const exact = x ** y;
+      if (exact > 1.2e-38 && exact < 3.4e38) worst = Math.max(worst, ulpError(pow32(x, y), exact));
+    }
+    expect(worst).toBeLessThan(0.51);
+  });
+
+  it('the normal distribution function is within 1 ulp of its integral', () => {
+    // Simpson's rule on exp(-t^2 / 2), from x to where the rest is below 1e-9 of it.
+    for (const x of [-12.5, -9, -6.25, -4, -3, -2, -1, -0.5, -0.1]) {
+      const steps = 4000;
+      const width = 8 / Math.max(1, -x) / steps;
+      let total = 0;
+      for (let index = 0; index <= 2 * steps; index++) {
+        const t = x - index * width;
+        const weight = index === 0 || index === 2 * steps ? 1 : index % 2 === 1 ? 4 : 2;
+        total += weight * Math.exp(-(t * t) / 2);
+      }
+      const exact = (total * width) / 3 / Math.sqrt(2 * Math.PI);
+      const rounded = Math.fround(x);
+      if (rounded === x) {
+        expect(ulpError(normalCdf32(x), exact), `at ${x}`).toBeLessThan(1);
+        expect(Math.abs(normalCdf32(-x) - (1 - exact))).toBeLessThan(2 ** -24);
+      }
+    }
+    expect(normalCdf32(0)).toBe(0.5);
+  });
+
+  it('has the quantiles of the normal distribution', () => {
+    // Of scipy.stats.norm.ppf.
+    const known = [
+      [0.5, 0],
+      [0.975, 1.959963984540054],
+      [0.075, -1.4395314709384563],
+      [0.01, -2.3263478740408408],
+      [1e-6, -4.753424308822899],
+      [2 ** -33, -6.337957754553786],
+    ] as const;
+    for (const [probability, value] of known) expect(normalQuantile(probability)).toBeCloseTo(value, 9);
+  });
+
+  it('is safe far out', () => {
+    expect([-1e4, 1e4].map(tanh32)).toEqual([-1, 1]);
+    expect([-1e4, 1e4].map(sigmoid32)).toEqual([0, 1]);
+    expect([-1e4, 1e4].map(softplus32)).toEqual([0, 1e4]);
+    expect([-1e4, 1e4].map(normalCdf32)).toEqual([0, 1]);
+    const far = [-Infinity, Infinity, Number.NaN];
+    expect(far.map(tanh32)).toEqual([-1, 1, Number.NaN]);
+    expect(far.map(sigmoid32)).toEqual([0, 1, Number.NaN]);
+    expect(far.map(softplus32)).toEqual([0, Infinity, Number.NaN]);
+    expect(far.map(normalCdf32)).toEqual([0, 1, Number.NaN]);
+    expect(tanh32(-0)).toBe(-0);
+  });
+
   it('has the limits of the functions', () => {
     expect([exp32(0), exp32(-Infinity), exp32(Infinity), exp32(Number.NaN)]).toEqual([1, 0, Infinity, Number.NaN]);
     expect([exp32(-104.5), exp32(89)]).toEqual([0, Infinity]);
@@ -60,12 +135,35 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     for (const [operation, formula] of [
       [exp, exp32],
       [log, log32],
+      [sqrt, Math.sqrt],
+      [tanh, tanh32],
+      [sigmoid, sigmoid32],
+      [softplus, softplus32],
+      [normalCdf, normalCdf32],
     ] as const) {
       const computed = on(operation, values);
       // Which NaN an engine gives is its own business.
       const wrong = values.findIndex((value, index) => !Object.is(computed[index], Math.fround(formula(value))));
       expect(wrong, `${operation.name}(${values[wrong]})`).toBe(-1);
     }
+  });
+
+  it('gives the bits of pow for random bit patterns and for every pair of special values', () => {
+    const random = randomStream(6);
+    const special = [0, -0, 1, -1, 2, -3, 0.5, -2.5, 1e-45, 3e38, -3e38, Infinity, -Infinity, Number.NaN, 1e7 + 1];
+    const patterns = Uint32Array.from({ length: 8_001 }, () => Math.floor(random() * 2 ** 32));
+    const drawn = [...new Float32Array(patterns.buffer)];
+    const bases = Float32Array.from([...special.flatMap((x) => special.map(() => x)), ...drawn.map(Math.abs)]);
+    const exponents = Float32Array.from([
+      ...special.flatMap(() => special),
+      ...drawn.map(() => (2 * random() - 1) * 3),
+    ]);
+    const computed = tidy(() => {
+      const power = pow(fromArray(backend, bases), fromArray(backend, exponents));
+      return backend.view(power.storage).slice();
+    });
+    const wrong = bases.findIndex((x, index) => !Object.is(computed[index], pow32(x, exponents[index]!)));
+    expect(wrong, `pow(${bases[wrong]}, ${exponents[wrong]})`).toBe(-1);
   });
 
   it('gives the same bits wherever an element stands in a tensor', () => {

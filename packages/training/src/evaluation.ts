@@ -25,7 +25,7 @@ export interface Evaluator {
 }
 
 /** Samples in a slice: a few milliseconds of work for the small models of MNIST. */
-const sliceSize = 250;
+export const evaluationSlice = 250;
 
 export function createEvaluator(backend: Backend, model: Model, data: LabelledSamples): Evaluator {
   const parameters = backend.allocate(parameterCount(model));
@@ -44,8 +44,8 @@ export function createEvaluator(backend: Backend, model: Model, data: LabelledSa
       backend.upload(parameters, weights);
       let lossSum = 0;
       let correct = 0;
-      for (let from = 0; from < count; from += sliceSize) {
-        const to = Math.min(count, from + sliceSize);
+      for (let from = 0; from < count; from += evaluationSlice) {
+        const to = Math.min(count, from + evaluationSlice);
         const plan = planFor(to - from);
         plan.run(data.images.subarray(from * size, to * size), data.labels.subarray(from, to));
         const values = await backend.download(plan.output);

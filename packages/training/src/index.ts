@@ -1,8 +1,9 @@
 /** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
 export type { Clock } from './clock.ts';
-export type { Notice } from './coordinator/events.ts';
+export type { Notice, Steering } from './coordinator/events.ts';
 export { type Run, type RunOptions, type RunOutcome, startRun } from './coordinator/run.ts';
 export {
+  type Connection,
   type CoordinatorState,
   defaultLimits,
   type Faults,
@@ -10,7 +11,9 @@ export {
   type RunSetup,
   type WorkerRecord,
 } from './coordinator/state.ts';
+export type { Trace } from './coordinator/trace.ts';
 export { createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
+export { createExaminer, type Examination, type Examiner, type Mistake } from './examination.ts';
 export { createLearner, type Learner, type StepResult } from './learner.ts';
 export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { defaultLeafSize, planRun, type RunPlan, stepBatch } from './plan.ts';
@@ -28,6 +31,13 @@ export { type BlockSource, createBlockSource } from './samples.ts';
 export { type Block, blocksOfRange, nextPowerOfTwo } from './tree.ts';
 export { createTreeSum, type TreeSum } from './tree-sum.ts';
 export { type BlockGradient, type Compute, ComputeError, type ComputeSetup } from './worker/compute.ts';
+export {
+  type KeepJoinedOptions,
+  keepJoined,
+  type Membership,
+  type MembershipEnd,
+  type MembershipNotice,
+} from './worker/keep-joined.ts';
 export { createLocalCompute } from './worker/local-compute.ts';
 export { reconnectDelayMs } from './worker/reconnect.ts';
 export {

@@ -6,7 +6,7 @@
  */
 import { createLeafGradient, createOptimizer, type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import type { HostBackend } from '@lockstep/tensor';
-import { type RunPlan, stepBatch, usedLeaves } from './plan.ts';
+import { firstSample, type RunPlan, stepBatch, usedLeaves } from './plan.ts';
 import type { BlockSource } from './samples.ts';
 
 export interface OracleOptions {
@@ -16,11 +16,13 @@ export interface OracleOptions {
   readonly samples: BlockSource;
   readonly weights: Float32Array;
   readonly optimizer: OptimizerConfig;
+  /** Fixes what the model drops at random; 0 where left out. */
+  readonly seed?: number;
 }
 
 /** The weights after all steps of the plan. */
 export function oracleWeights(options: OracleOptions): Float32Array {
-  const { backend, model, plan, samples } = options;
+  const { backend, model, plan, samples, seed = 0 } = options;
   const size = parameterCount(model);
   const parameters = backend.allocate(size);
   const gradient = backend.allocate(size);
@@ -30,7 +32,7 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   const leafSum = (step: number, leaf: number): Float32Array => {
     const { pixels, labels } = samples(step, leaf, 1);
     const leafGradient = createLeafGradient(backend, model, labels.length, parameters);
-    leafGradient.run(pixels, labels);
+    leafGradient.run(pixels, labels, { seed, step, firstSample: firstSample(plan, step, leaf) });
     const sum = backend.view(leafGradient.output).slice(0, size);
     leafGradient.dispose();
     return sum;

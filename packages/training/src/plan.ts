@@ -1,6 +1,5 @@
 /** The geometry of a run: how many steps it takes, which samples a step holds, and how they are cut into leaves. */
 import { type Batch, batchAt, leafCount, samplesOfBlock, stepsPerEpoch } from '@lockstep/data';
-import { nextPowerOfTwo } from './tree.ts';
 
 /** What fixes a run's arithmetic, and with it the final weights. Nothing here depends on who is connected. */
 export interface RunPlan {
@@ -27,11 +26,12 @@ export interface RunPlanOptions {
 }
 
 /**
- * Leaf size for a batch: a quarter of it, so that two workers have twice as many leaves as they are, but never under
- * 16 samples, where a leaf's own gradient costs more to write than to compute, nor over 64, where shares get coarse.
+ * Leaf size for a batch: the largest that cuts it into four leaves, so that two workers have twice as many leaves as
+ * they are, but never under 16 samples, where a leaf's own gradient costs more to write than to compute, nor over 64,
+ * where shares get coarse.
  */
 export function defaultLeafSize(batch: number): number {
-  return Math.min(64, Math.max(16, nextPowerOfTwo(Math.ceil(batch / 4))));
+  return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
 }
 
 /** @throws RangeError where a count is not a positive integer. */
@@ -62,6 +62,11 @@ export function stepBatch(plan: RunPlan, step: number): Batch {
 /** Leaves of a step that hold at least one sample. */
 export function usedLeaves(plan: RunPlan, step: number): number {
   return Math.ceil(stepBatch(plan, step).count / plan.leafSize);
+}
+
+/** Position of a leaf's first sample in its epoch's order. */
+export function firstSample(plan: RunPlan, step: number, leaf: number): number {
+  return stepBatch(plan, step).first + leaf * plan.leafSize;
 }
 
 /** Samples in the leaves `lo .. lo + n - 1` of a step. */

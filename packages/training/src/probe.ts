@@ -42,9 +42,8 @@ export function faultOfProbe(expected: Float32Array, got: Float32Array): string 
   let largest = 0;
   let worst = 0;
   for (let index = 0; index < expected.length; index++) {
-    const difference = Math.abs(got[index]! - expected[index]!);
-    // Written so that NaN counts as the worst of all.
-    if (!(difference <= worst)) worst = difference;
+    // A NaN stays the worst of all, whatever comes after it.
+    worst = Math.max(worst, Math.abs(got[index]! - expected[index]!));
     largest = Math.max(largest, Math.abs(expected[index]!));
   }
   if (worst <= tolerance * largest) return undefined;

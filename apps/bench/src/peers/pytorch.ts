@@ -1,7 +1,6 @@
 /** PyTorch on the CPU, one thread, in a Python process of its own that takes its own time. */
 import { fileURLToPath } from 'node:url';
 import type { Absent, Contender } from '../contender.ts';
-import { mlp } from '../work/mlp-oracle.ts';
 import type { MnistStep } from '../work/mnist-step.ts';
 import { startChild } from './child.ts';
 
@@ -27,7 +26,8 @@ export async function openPytorchStep(work: MnistStep): Promise<Contender | Abse
     batch: work.batchSize,
     batches: work.batches.length,
     learningRate: work.learningRate,
-    sizes: [mlp.inputs, mlp.hidden, mlp.classes],
+    net: work.net.name,
+    shapes: work.net.shapes,
   };
   const { initial, batches } = work;
   let greeting: Answer;

@@ -1,14 +1,16 @@
-/** The work of the gradient-step question: MNIST batches, initial weights, and the judgement of trained weights. */
+/** The work of a training step: MNIST batches, initial weights, and the judgement of trained weights. */
 import type { Verdict } from '../question.ts';
 import { relativeDistance } from '../statistics.ts';
-import { type Batch, meanLoss, mlp, offsets, trainMlp } from './mlp-oracle.ts';
+import { type Batch, mlp } from './mlp-oracle.ts';
+import type { Net } from './net.ts';
 
 /** One size of the work; a contender steps through `batches` in turn, the first again after the last. */
 export interface MnistStep {
+  readonly net: Net;
   readonly batchSize: number;
   readonly learningRate: number;
   readonly batches: readonly Batch[];
-  /** Initial parameters, laid out as `offsets` says. */
+  /** Initial parameters in one vector, laid out as the net says. */
   readonly initial: Float32Array;
 }
 
@@ -31,6 +33,11 @@ export function cutBatches(
   });
 }
 
+/** The same images without a zero: every black pixel becomes the darkest grey, 1 of 255. */
+export function withoutZeros(batches: readonly Batch[]): readonly Batch[] {
+  return batches.map(({ pixels, labels }) => ({ pixels: pixels.map((pixel) => Math.max(1, pixel)), labels }));
+}
+
 /** Pixels as float32 of 0..1, [samples, 784]. */
 export function scaledPixels(batch: Batch): Float32Array {
   return Float32Array.from(batch.pixels, (pixel) => pixel / 255);
@@ -43,40 +50,30 @@ export function oneHotLabels(batch: Batch): Float32Array {
   return rows;
 }
 
-/** The four parameters as views of one vector. */
-export function splitParameters(parameters: Float32Array) {
-  return {
-    weight1: parameters.subarray(offsets.weight1, offsets.bias1),
-    bias1: parameters.subarray(offsets.bias1, offsets.weight2),
-    weight2: parameters.subarray(offsets.weight2, offsets.bias2),
-    bias2: parameters.subarray(offsets.bias2, offsets.end),
-  };
-}
-
-/** One vector from the four parameters, in model order. */
-export function joinParameters(parts: readonly ArrayLike<number>[]): Float32Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const parameters = new Float32Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    parameters.set(part, offset);
-    offset += part.length;
-  }
-  return parameters;
-}
-
 /**
  * Judges weights after `steps` steps. The distance is that of the two *changes* of the weights, so that a contender which
  * trains wrongly, or not at all, cannot hide behind the large part that training leaves as it was.
  */
 export function weightsJudge(work: MnistStep, steps: number): (weights: Float32Array) => Verdict {
-  const expected = trainMlp(work.initial, work.batches, work.learningRate, steps);
-  const expectedChange = expected.map((weight, index) => weight - work.initial[index]!);
+  const { net, initial } = work;
+  const expected = net.train(initial, work.batches, work.learningRate, steps);
+  const expectedChange = expected.map((weight, index) => weight - initial[index]!);
   return (weights) => ({
     distance: relativeDistance(
-      Float64Array.from(weights, (weight, index) => weight - work.initial[index]!),
+      Float64Array.from(weights, (weight, index) => weight - initial[index]!),
       expectedChange,
     ),
-    figure: weights.length === offsets.end ? meanLoss(weights, work.batches[0]!) : Number.NaN,
+    figure: weights.length === initial.length ? net.meanLoss(weights, work.batches[0]!) : Number.NaN,
+  });
+}
+
+/** Judges the gradient of the mean loss that a contender at the initial weights finds on the last of `steps` batches. */
+export function gradientJudge(work: MnistStep, steps: number): (gradient: Float32Array) => Verdict {
+  const { net, initial } = work;
+  const batch = work.batches[(steps - 1) % work.batches.length]!;
+  const expected = net.train(initial, [batch], 1, 1).map((weight, index) => initial[index]! - weight);
+  return (gradient) => ({
+    distance: relativeDistance(gradient, expected),
+    figure: Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0)),
   });
 }

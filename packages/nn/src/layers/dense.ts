@@ -2,9 +2,11 @@
 import { add, matmul } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { wholeNumber } from '../check.ts';
+import { sameLayout } from '../torch-layout.ts';
+import { initial, initialBounds } from './initial.ts';
 import type { LayerKind } from './layer.ts';
 
-const schema = v.strictObject({ type: v.literal('dense'), units: wholeNumber(1, 65_536) });
+const schema = v.strictObject({ type: v.literal('dense'), units: wholeNumber(1, 65_536), init: initial });
 
 export const dense = {
   schema,
@@ -12,11 +14,18 @@ export const dense = {
     inputs(input);
     return [units];
   },
-  parameters({ units }, input) {
+  parameters(config, { input, image }) {
+    const { units } = config;
     const fanIn = inputs(input);
+    const { weight, bias } = initialBounds(config, fanIn, units);
+    // PyTorch keeps [out, in], and flattens an image channel by channel where we flatten it pixel by pixel.
+    const torch =
+      image?.length === 3
+        ? { view: [...image, units], order: [3, 2, 0, 1], shape: [units, fanIn] }
+        : { view: [fanIn, units], order: [1, 0], shape: [units, fanIn] };
     return [
-      { suffix: 'weight', shape: [fanIn, units], fanIn, torchLayout: 'transposed' },
-      { suffix: 'bias', shape: [units], fanIn, torchLayout: 'same' },
+      { suffix: 'weight', shape: [fanIn, units], bound: weight, torch },
+      { suffix: 'bias', shape: [units], bound: bias, torch: sameLayout([units]) },
     ];
   },
   forward(_, input, [weight, bias]) {

@@ -1,10 +1,27 @@
 /** The table of layer kinds: a new kind is one file beside this one, and one line here. */
 import * as v from 'valibot';
+import { gelu, leakyRelu, relu, sigmoid, softplus, tanh } from './activations.ts';
+import { conv2d } from './conv2d.ts';
 import { dense } from './dense.ts';
+import { dropout } from './dropout.ts';
+import { flatten } from './flatten.ts';
 import type { LayerKind } from './layer.ts';
-import { relu } from './relu.ts';
+import { averagePool2d, maxPool2d } from './pooling.ts';
 
-export const layers = { dense, relu };
+export const layers = {
+  dense,
+  conv2d,
+  maxPool2d,
+  averagePool2d,
+  flatten,
+  dropout,
+  relu,
+  leakyRelu,
+  gelu,
+  sigmoid,
+  tanh,
+  softplus,
+};
 
 export const layerSchema = v.variant(
   'type',

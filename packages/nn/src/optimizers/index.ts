@@ -1,11 +1,14 @@
 /** The table of optimizers: a new one is one file beside this one, and one line here. */
 import * as v from 'valibot';
 import { check } from '../check.ts';
+import { scheduleFactor } from '../schedules.ts';
+import { adam } from './adam.ts';
+import { adamw } from './adamw.ts';
 import { momentum } from './momentum.ts';
 import type { OptimizerRule } from './rule.ts';
 import { sgd } from './sgd.ts';
 
-export const optimizers = { sgd, momentum };
+export const optimizers = { sgd, momentum, adam, adamw };
 
 const optimizerSchema = v.variant(
   'type',
@@ -19,6 +22,11 @@ export type OptimizerType = OptimizerConfig['type'];
 /** Checks plain data and fills in what was left out; throws one sentence that names the setting. */
 export function parseOptimizer(data: unknown): OptimizerConfig {
   return check('optimizer', optimizerSchema, data);
+}
+
+/** The learning rate of `step`, counted from 0 over the whole run. */
+export function learningRateAt({ learningRate, schedule }: OptimizerConfig, step: number): number {
+  return schedule === undefined ? learningRate : learningRate * scheduleFactor(schedule, step);
 }
 
 /** The rule of `config`; it is to be called with that same config. */

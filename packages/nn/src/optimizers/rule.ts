@@ -1,28 +1,41 @@
-/** The contract that every optimizer fulfils: a pure rule over tensors. */
-import type { Tensor } from '@lockstep/tensor';
+/** The contract that every optimizer fulfils: elementwise formulas, one for each vector that a step changes. */
+import type { Formula } from '@lockstep/tensor';
 import type { GenericSchema } from 'valibot';
 
-/** What a rule may read: vectors [P], and scalars [] among the numbers. */
+/** What a formula may read. */
 export interface RuleValues<Slot extends string, Num extends string> {
-  readonly parameters: Tensor;
-  /** Already the mean over the batch. */
-  readonly gradient: Tensor;
-  readonly slots: Readonly<Record<Slot, Tensor>>;
-  readonly numbers: Readonly<Record<Num, Tensor>>;
+  readonly parameters: Formula;
+  /** The mean over the batch, clipped. */
+  readonly gradient: Formula;
+  /** By name, of those that `slots` lists. */
+  readonly slots: Readonly<Record<Slot, Formula>>;
+  /** By name, of those that `numbers` gives. */
+  readonly numbers: Readonly<Record<Num, Formula>>;
 }
 
-/** The values after a step; the caller puts them where the old ones were. */
-export interface RuleResult<Slot extends string> {
-  readonly parameters: Tensor;
-  readonly slots: Readonly<Record<Slot, Tensor>>;
+/** A formula for each slot of the config, and one for the parameters. */
+export type RuleResult<Slot extends string> = Readonly<Partial<Record<Slot, Formula>>> & {
+  readonly parameters: Formula;
+};
+
+/** When a step is taken. */
+export interface RuleMoment {
+  /** Counted from 1. */
+  readonly step: number;
+  /** What the schedule makes of the config's learning rate. */
+  readonly learningRate: number;
 }
 
 export interface OptimizerRule<Config, Slot extends string = string, Num extends string = string> {
   /** Checks a config that a person or a file gave; every message is a sentence. */
   readonly schema: GenericSchema<unknown, Config>;
   /** Names of the vectors, as long as the parameters and zero at first, that are kept from step to step. */
-  readonly slots: readonly Slot[];
-  /** Numbers that all elements share at `step` (counted from 1): a learning rate, a bias correction. */
-  numbers(config: Config, step: number): Readonly<Record<Num, number>>;
+  slots(config: Config): readonly Slot[];
+  /** Float32 numbers that all elements share in a step: a learning rate, a bias correction. */
+  numbers(config: Config, moment: RuleMoment): Readonly<Record<Num, number>>;
+  /**
+   * The new value of each slot, in the order of `slots`, and of `parameters`, last. Each vector is replaced before the
+   * next formula is evaluated: a later one reads the new values.
+   */
   update(config: Config, values: RuleValues<Slot, Num>): RuleResult<Slot>;
 }

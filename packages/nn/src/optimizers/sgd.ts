@@ -1,17 +1,15 @@
-/** Stochastic gradient descent: `p -= learningRate * g`. */
-import { mul, sub } from '@lockstep/tensor';
+/** Stochastic gradient descent: `p -= learningRate * g`, and what `torch.optim.SGD` can add to it. */
 import * as v from 'valibot';
+import { type DescentNumber, descent, descentSentence, descentSettings, isDescent } from './descent.ts';
 import type { OptimizerRule } from './rule.ts';
-import { learningRate } from './settings.ts';
+import { share } from './settings.ts';
 
-const schema = v.strictObject({ type: v.literal('sgd'), learningRate });
+const schema = v.pipe(
+  v.strictObject({ type: v.literal('sgd'), ...descentSettings, momentum: v.exactOptional(share) }),
+  v.check((config) => isDescent(config), descentSentence),
+);
 
 export const sgd = {
   schema,
-  slots: [],
-  numbers: (config) => ({ learningRate: config.learningRate }),
-  update: (_, { parameters, gradient, numbers }) => ({
-    parameters: sub(parameters, mul(numbers.learningRate, gradient)),
-    slots: {},
-  }),
-} as const satisfies OptimizerRule<v.InferOutput<typeof schema>, never, 'learningRate'>;
+  ...descent,
+} satisfies OptimizerRule<v.InferOutput<typeof schema>, 'buffer', DescentNumber>;

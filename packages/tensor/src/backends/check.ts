@@ -1,7 +1,19 @@
 /** Checks that a call's storages are long enough and apart, so that a kernel never leaves its memory. */
-import type { Call, MapCall, Storage } from '../backend.ts';
+import type {
+  Call,
+  ConvolutionCall,
+  GatherCall,
+  Layout,
+  MapCall,
+  MatmulCall,
+  PoolCall,
+  ScatterAddCall,
+  Storage,
+  UnpoolCall,
+} from '../backend.ts';
 import { topological } from '../formula.ts';
-import { formatShape, sizeOf } from '../shape.ts';
+import { contiguousStrides, formatShape, sizeOf } from '../shape.ts';
+import { imageSize, windowCount } from '../windows.ts';
 
 function checkLength(kind: string, role: string, storage: Storage, needed: number): void {
   if (storage.length < needed) {
@@ -9,8 +21,9 @@ function checkLength(kind: string, role: string, storage: Storage, needed: numbe
   }
 }
 
-/** Whether a map reads this input element by element in storage order. */
-export function readsContiguously(call: MapCall, strides: readonly number[]): boolean {
+/** Whether a map crosses a storage element by element in order, from its start. */
+export function readsContiguously(call: MapCall, { offset = 0, strides }: Layout): boolean {
+  if (offset !== 0) return false;
   let expected = 1;
   for (let axis = call.shape.length - 1; axis >= 0; axis--) {
     const length = call.shape[axis]!;
@@ -21,23 +34,76 @@ export function readsContiguously(call: MapCall, strides: readonly number[]): bo
 }
 
 function checkMap(call: MapCall): void {
-  const size = sizeOf(call.shape);
-  checkLength('map', 'the output', call.output, size);
+  const written = call.outputLayout ?? { strides: contiguousStrides(call.shape) };
+  checkLayout(call, 'the output', call.output, written);
   for (const node of topological(call.formula)) {
     if (node.kind === 'input' && (node.index < 0 || node.index >= call.inputs.length)) {
       throw new RangeError(`map: the formula reads input ${node.index}, but there are ${call.inputs.length}`);
     }
   }
   call.inputs.forEach((view, index) => {
-    if (view.strides.length !== call.shape.length || view.strides.some((stride) => stride < 0)) {
-      throw new RangeError(
-        `map: input ${index} needs one stride of at least 0 per axis of ${formatShape(call.shape)}, got ${formatShape(view.strides)}`,
-      );
-    }
-    if (size === 0) return;
-    const last = view.strides.reduce((offset, stride, axis) => offset + stride * (call.shape[axis]! - 1), 0);
-    checkLength('map', `input ${index}`, view.storage, last + 1);
+    checkLayout(call, `input ${index}`, view.storage, view);
   });
+}
+
+function checkLayout({ shape }: MapCall, role: string, storage: Storage, { offset = 0, strides }: Layout): void {
+  if (strides.length !== shape.length || strides.some((stride) => stride < 0) || offset < 0) {
+    throw new RangeError(
+      `map: ${role} needs an offset and one stride of at least 0 per axis of ${formatShape(shape)}, got ${offset} and ${formatShape(strides)}`,
+    );
+  }
+  if (sizeOf(shape) === 0) return;
+  const last = strides.reduce((sum, stride, axis) => sum + stride * (shape[axis]! - 1), offset);
+  checkLength('map', role, storage, last + 1);
+}
+
+function checkMatmul(call: MatmulCall): void {
+  const { m, k, n, batch = { shape: [], leftStrides: [], rightStrides: [] } } = call;
+  const count = sizeOf(batch.shape);
+  if (batch.leftStrides.length !== batch.shape.length || batch.rightStrides.length !== batch.shape.length) {
+    throw new RangeError(`matmul: a batch ${formatShape(batch.shape)} needs one stride per axis and operand`);
+  }
+  checkLength('matmul', 'the output', call.output, count * m * n);
+  if (count === 0) return;
+  const reach = (strides: readonly number[]): number =>
+    strides.reduce((sum, stride, axis) => sum + stride * (batch.shape[axis]! - 1), 0);
+  checkLength('matmul', 'the left operand', call.left, reach(batch.leftStrides) + m * k);
+  checkLength('matmul', 'the right operand', call.right, reach(batch.rightStrides) + k * n);
+}
+
+function checkGather(call: GatherCall | ScatterAddCall): void {
+  const { kind, outer, length, inner, count } = call;
+  const [long, picked] = [outer * length * inner, outer * count * inner];
+  checkLength(kind, 'the input', call.input, kind === 'gather' ? long : picked);
+  checkLength(kind, 'the output', call.output, kind === 'gather' ? picked : long);
+  checkLength(kind, 'the indices', call.indices, call.ownIndices ? picked : count);
+}
+
+function checkConvolution({ result, windows, filters, ...call }: ConvolutionCall): void {
+  const images = imageSize(windows);
+  const kernel = windows.windowHeight * windows.windowWidth * windows.channels * filters;
+  const outputs = windowCount(windows) * filters;
+  const lengths = {
+    output: { left: images, right: kernel, output: outputs },
+    inputGradient: { left: outputs, right: kernel, output: images },
+    kernelGradient: { left: images, right: outputs, output: kernel },
+  }[result];
+  checkLength('convolution', 'the left operand', call.left, lengths.left);
+  checkLength('convolution', 'the right operand', call.right, lengths.right);
+  checkLength('convolution', 'the output', call.output, lengths.output);
+}
+
+function checkPooling(call: PoolCall | UnpoolCall): void {
+  const { kind, windows, input, output } = call;
+  const { windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
+  if (2 * paddingHeight > windowHeight || 2 * paddingWidth > windowWidth) {
+    throw new RangeError(`${kind}: a window of ${windowHeight} x ${windowWidth} could cover padding alone`);
+  }
+  const images = imageSize(windows);
+  const outputs = windowCount(windows) * windows.channels;
+  checkLength(kind, 'the input', input, kind === 'pool' ? images : outputs);
+  checkLength(kind, 'the output', output, kind === 'pool' ? outputs : images);
+  if ('winners' in call) checkLength(kind, 'the storage of winners', call.winners, outputs);
 }
 
 /** Throws a RangeError that names the storage, the length it needs and the length it has. */
@@ -47,22 +113,36 @@ export function checkCall(call: Call): void {
       checkMap(call);
       return;
     case 'reduce':
-      if (call.reduction === 'argmax' && call.length === 0) {
-        throw new RangeError('argmax: there is no largest of no values');
+      if (call.reduction !== 'sum' && call.length === 0) {
+        throw new RangeError(`${call.reduction}: needs at least one value`);
       }
       checkLength(call.reduction, 'the input', call.input, call.outer * call.length * call.inner);
       checkLength(call.reduction, 'the output', call.output, call.outer * call.inner);
       return;
     case 'matmul':
-      checkLength('matmul', 'the left operand', call.left, call.m * call.k);
-      checkLength('matmul', 'the right operand', call.right, call.k * call.n);
-      checkLength('matmul', 'the output', call.output, call.m * call.n);
+      checkMatmul(call);
+      return;
+    case 'convolution':
+      checkConvolution(call);
+      return;
+    case 'pool':
+    case 'unpool':
+      checkPooling(call);
       return;
     case 'crossEntropy':
       checkLength('crossEntropy', 'the logits', call.logits, call.rows * call.classes);
       checkLength('crossEntropy', 'the labels', call.labels, call.rows);
       checkLength('crossEntropy', 'the losses', call.losses, call.rows);
       if (call.gradient) checkLength('crossEntropy', 'the gradient', call.gradient, call.rows * call.classes);
+      return;
+    case 'gather':
+    case 'scatterAdd':
+      checkGather(call);
+      return;
+    case 'random':
+      checkLength('random', 'the key', call.key, 4);
+      checkLength('random', 'the samples', call.samples, call.rows);
+      checkLength('random', 'the output', call.output, call.rows * call.columns);
       return;
     default:
       call satisfies never;

@@ -69,22 +69,22 @@ export function lastReads(calls: readonly Call[]): Map<Storage, number> {
 
 /** An input of a map that the call may overwrite with its output: same length, read in order, and not read elsewhere. */
 function overwritable(call: Call, dying: (storage: Storage) => boolean): Storage | undefined {
-  if (call.kind !== 'map') return undefined;
+  if (call.kind !== 'map' || call.outputLayout !== undefined) return undefined;
   return call.inputs.find(({ storage }) => {
     const views = call.inputs.filter((view) => view.storage === storage);
-    const inOrder = views.every((view) => readsContiguously(call, view.strides));
+    const inOrder = views.every((view) => readsContiguously(call, view));
     return inOrder && storage.length === call.output.length && dying(storage);
   })?.storage;
 }
 
-/** Places every storage that a call writes and that is not `placed` already. */
+/** Places every storage that a call writes and that is not `placed` already; several calls may write parts of one. */
 export function layOut(calls: readonly Call[], placed: ReadonlySet<Storage>): ArenaLayout {
   const arena = new Arena();
   const offsets = new Map<Storage, number>();
   const last = lastReads(calls);
   calls.forEach((call, index) => {
     const inherited = overwritable(call, (storage) => offsets.has(storage) && last.get(storage) === index);
-    const written = writesOf(call).filter((storage) => !placed.has(storage));
+    const written = writesOf(call).filter((storage) => !placed.has(storage) && !offsets.has(storage));
     for (const storage of written) {
       const inherits = inherited !== undefined && call.kind === 'map';
       offsets.set(storage, inherits ? offsets.get(inherited)! : arena.take(roomFor(storage)));

@@ -2,7 +2,7 @@
 import type { Backend, Call, Program, Storage } from '../backend.ts';
 import { checkAllocation, checkCall, checkCopy } from '../backends/check.ts';
 
-/** Stands for a value that will exist when the plan runs. Each is written by at most one call. */
+/** Stands for a value that will exist when the plan runs. What calls write it is said in simplify.ts. */
 class SymbolicStorage implements Storage {
   readonly length: number;
 

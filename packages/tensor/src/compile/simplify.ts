@@ -2,7 +2,7 @@
 import type { Call, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import { type Formula, input, substituteInputs, topological } from '../formula.ts';
-import { contiguousStrides, sameShape, sizeOf } from '../shape.ts';
+import { contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { readsOf, withStorages, writesOf } from './callParts.ts';
 
 /** Longer formulas would not keep their intermediate values in the first cache. */
@@ -10,7 +10,8 @@ const largestFormula = 24;
 
 /**
  * Removes what no output needs, reads through transpositions and copies, and joins elementwise calls.
- * `outputs` are the storages whose values are wanted; every storage is written by at most one call.
+ * `outputs` are the storages whose values are wanted. A storage is written by one call, or part by part by calls with an
+ * output layout, of which the first may be preceded by one call that writes it whole; no reads come before the last.
  */
 export function simplify(recorded: readonly Call[], outputs: readonly Storage[]): Call[] {
   const wanted = new Set(outputs);
@@ -38,27 +39,34 @@ function lossOnly({ gradient: _, ...rest }: Extract<Call, { kind: 'crossEntropy'
 
 function isTransposition(call: Call): call is MapCall {
   if (call.kind !== 'map' || call.formula.kind !== 'input' || call.shape.length !== 2) return false;
-  const { strides } = call.inputs[call.formula.index]!;
-  return strides[0] === 1 && strides[1] === call.shape[0];
+  if (call.outputLayout !== undefined) return false;
+  const { offset = 0, strides } = call.inputs[call.formula.index]!;
+  return offset === 0 && strides[0] === 1 && strides[1] === call.shape[0];
 }
 
 function readThroughTranspositions(calls: readonly Call[]): Call[] {
-  const sources = new Map<Storage, Storage>();
+  const transpositions = new Map<Storage, MapCall>();
   return calls.map((call) => {
-    if (isTransposition(call)) sources.set(call.output, call.inputs[0]!.storage);
-    return call.kind === 'matmul' ? untransposed(call, sources) : call;
+    if (isTransposition(call)) transpositions.set(call.output, call);
+    return call.kind === 'matmul' && call.batch === undefined ? untransposed(call, transpositions) : call;
   });
 }
 
-function untransposed(call: MatmulCall, sources: ReadonlyMap<Storage, Storage>): MatmulCall {
-  const left = sources.get(call.left);
-  const right = sources.get(call.right);
+function untransposed(call: MatmulCall, transpositions: ReadonlyMap<Storage, MapCall>): MatmulCall {
+  const { m, k, n, transposeLeft, transposeRight } = call;
+  // A reshape between the two makes it another matrix.
+  const sourceOf = (operand: Storage, stored: Shape): Storage | undefined => {
+    const transposition = transpositions.get(operand);
+    return transposition && sameShape(transposition.shape, stored) ? transposition.inputs[0]!.storage : undefined;
+  };
+  const left = sourceOf(call.left, transposeLeft ? [k, m] : [m, k]);
+  const right = sourceOf(call.right, transposeRight ? [n, k] : [k, n]);
   return {
     ...call,
     left: left ?? call.left,
     right: right ?? call.right,
-    transposeLeft: call.transposeLeft !== (left !== undefined),
-    transposeRight: call.transposeRight !== (right !== undefined),
+    transposeLeft: transposeLeft !== (left !== undefined),
+    transposeRight: transposeRight !== (right !== undefined),
   };
 }
 
@@ -82,7 +90,8 @@ function fuseMaps(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] 
       const trivial = producer?.formula.kind !== 'apply';
       return trivial || (readers.get(storage) === 1 && !wanted.has(storage)) ? producer : undefined;
     });
-    producers.set(fused.output, fused);
+    if (fused.outputLayout === undefined) producers.set(fused.output, fused);
+    else producers.delete(fused.output);
     current[index] = fused;
   });
   return current;
@@ -92,7 +101,7 @@ function fuseMaps(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] 
 function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | undefined): MapCall {
   const inputs: StridedView[] = [];
   const indexOf = (view: StridedView): number => {
-    const known = inputs.findIndex((other) => other.storage === view.storage && sameShape(other.strides, view.strides));
+    const known = inputs.findIndex((other) => sameView(other, view));
     return known >= 0 ? known : inputs.push(view) - 1;
   };
   let budget = largestFormula - topological(consumer.formula).length;
@@ -120,11 +129,16 @@ function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | 
 /** The producer's inputs as the consumer would read them; undefined where it would read them in another pattern. */
 function viewsFrom(producer: MapCall, consumer: MapCall, view: StridedView): readonly StridedView[] | undefined {
   if (producer.inputs.length === 0) return [];
-  if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !readsContiguously(consumer, view.strides)) return undefined;
+  if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !readsContiguously(consumer, view)) return undefined;
   if (sameShape(producer.shape, consumer.shape)) return producer.inputs;
-  if (!producer.inputs.every(({ strides }) => readsContiguously(producer, strides))) return undefined;
+  if (!producer.inputs.every((of) => readsContiguously(producer, of))) return undefined;
   const strides = contiguousStrides(consumer.shape);
   return producer.inputs.map(({ storage }) => ({ storage, strides }));
+}
+
+function sameView(left: StridedView, right: StridedView): boolean {
+  const sameLayout = (left.offset ?? 0) === (right.offset ?? 0) && sameShape(left.strides, right.strides);
+  return left.storage === right.storage && sameLayout;
 }
 
 /** Multiplication and division by 1 change no bit. */
@@ -172,9 +186,11 @@ function withoutCopies(calls: readonly Call[], wanted: ReadonlySet<Storage>): Ca
   return calls.map((call) => {
     const outputs = new Set(writesOf(call));
     const resolved = withStorages(call, (storage) => (outputs.has(storage) ? storage : resolve(storage)));
-    if (resolved.kind === 'map' && resolved.formula.kind === 'input' && !wanted.has(resolved.output)) {
-      const { storage, strides } = resolved.inputs[resolved.formula.index]!;
-      if (readsContiguously(resolved, strides)) sources.set(resolved.output, storage);
+    if (resolved.kind === 'map') {
+      const source = resolved.formula.kind === 'input' ? resolved.inputs[resolved.formula.index]! : undefined;
+      const plain = resolved.outputLayout === undefined && source && readsContiguously(resolved, source);
+      if (plain && !wanted.has(resolved.output)) sources.set(resolved.output, source.storage);
+      else sources.delete(resolved.output);
     }
     return resolved;
   });

@@ -3,8 +3,9 @@ import { commonBackend, runCall } from '../evaluate.ts';
 import { formatShape, ShapeError } from '../shape.ts';
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
+import { equal } from './compare.ts';
 import { defineOperation } from './define.ts';
-import { equal, mul } from './elementwise.ts';
+import { mul } from './elementwise.ts';
 import { argmax } from './reduce.ts';
 
 export const softmaxCrossEntropyOperation = defineOperation<Record<never, never>>({

@@ -5,7 +5,14 @@ import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** Where an operand of an example may lie, so that finite differences make sense there. */
-export type Domain = 'any' | 'positive' | 'away from zero' | 'class index';
+export type Domain =
+  | 'any'
+  | 'positive'
+  | 'away from zero'
+  | 'class index'
+  | 'on tenths'
+  | 'between tenths'
+  | 'distinct';
 
 /** One call that the suites make: every backend must agree on it, and its gradient must match finite differences. */
 export interface Example<Attributes> {
@@ -24,8 +31,8 @@ export interface OperationDefinition<Attributes> {
   readonly name: string;
   /** Checks shapes and computes. */
   forward(operands: readonly Operand[], attributes: Attributes): ForwardResult;
-  /** One rule per operand, or `none` where the operation has no useful derivative. */
-  readonly gradient: readonly GradientRule<Attributes>[] | 'none';
+  /** One rule per operand, or one for any operand of many, or `none` where the operation has no useful derivative. */
+  readonly gradient: readonly GradientRule<Attributes>[] | ((position: number) => GradientRule<Attributes>) | 'none';
   readonly examples: readonly Example<Attributes>[];
 }
 
@@ -53,7 +60,10 @@ export function defineOperation<Attributes>(definition: OperationDefinition<Attr
   const { name, gradient } = definition;
   const applyOperation = (operands: readonly Operand[], attributes: Attributes): Tensor => {
     const { output, saved = [] } = definition.forward(operands, attributes);
-    if (gradient !== 'none') record(name, gradient, { operands, output, saved, attributes });
+    if (gradient !== 'none') {
+      const rules = typeof gradient === 'function' ? operands.map((_, position) => gradient(position)) : gradient;
+      record(name, rules, { operands, output, saved, attributes });
+    }
     return output;
   };
   return {

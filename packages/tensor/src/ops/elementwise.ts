@@ -1,50 +1,11 @@
-/** Operations on each element by itself, with PyTorch's broadcasting: `[a, 1, c] and [b, c] -> [a, b, c]`. */
+/** Arithmetic on each element by itself, with PyTorch's broadcasting: `[a, 1, c] and [b, c] -> [a, b, c]`. */
 import type { GradientRule } from '../autograd.ts';
-import { mapOperands, type Operand } from '../evaluate.ts';
-import { apply, constant, type Formula, input } from '../formula.ts';
-import type { Shape } from '../shape.ts';
+import type { Operand } from '../evaluate.ts';
+import { log32 } from '../float32.ts';
+import { apply, constant, input } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
-import { type Domain, defineOperation, type Operation } from './define.ts';
-
-const none = {} as const;
-type None = typeof none;
-
-const unaryShapes: readonly Shape[][] = [[[2, 3]], [[]], [[7]], [[0]], [[3, 1, 5]], [[1]]];
-const binaryShapes: readonly Shape[][] = [
-  [
-    [2, 3],
-    [2, 3],
-  ],
-  [[], []],
-  [[5], []],
-  [[], [3, 3]],
-  [[4, 3], [3]],
-  [[4, 1], [3]],
-  [
-    [2, 1, 3],
-    [5, 1],
-  ],
-  [[0, 3], [3]],
-  [[1], [1]],
-  [[17], [17]],
-];
-
-interface Elementwise {
-  readonly name: string;
-  readonly formula: Formula;
-  readonly gradient: readonly GradientRule<None>[] | 'none';
-  readonly shapes: readonly Shape[][];
-  readonly domains?: readonly Domain[];
-}
-
-function elementwise({ name, formula, gradient, shapes, domains = [] }: Elementwise): Operation<None> {
-  return defineOperation<None>({
-    name,
-    forward: (operands) => ({ output: mapOperands(name, formula, operands) }),
-    gradient,
-    examples: shapes.map((of) => ({ shapes: of, attributes: none, domains })),
-  });
-}
+import { equal, greater, greaterEqual, less, lessEqual, where } from './compare.ts';
+import { binaryShapes, elementwise, elementwiseWith, type None, none, unaryShapes } from './elementwiseOperation.ts';
 
 const [x, y] = [input(0), input(1)];
 
@@ -105,32 +66,91 @@ export const logOperation = elementwise({
   domains: ['positive'],
 });
 
-export const reluOperation = elementwise({
-  name: 'relu',
-  formula: apply('maximum', x, constant(0)),
-  gradient: [(gradient, { output }) => gateOperation.apply([gradient, output], none)],
+export const sqrtOperation = elementwise({
+  name: 'sqrt',
+  formula: apply('sqrt', x),
+  gradient: [(gradient, { output }) => div(gradient, mul(output, 2))],
+  shapes: unaryShapes,
+  domains: ['positive'],
+});
+
+export const absOperation = elementwise({
+  name: 'abs',
+  formula: apply('abs', x),
+  gradient: [(gradient, { operands }) => mul(gradient, sub(greater(operands[0]!, 0), less(operands[0]!, 0)))],
   shapes: unaryShapes,
   domains: ['away from zero'],
 });
 
-/** `gate(x, y)`: x where y > 0 or is NaN, else 0; the gradient of relu. */
-const gateOperation = elementwise({
-  name: 'gate',
-  formula: apply('where', apply('greaterEqual', constant(0), y), constant(0), x),
+export const powOperation = elementwise({
+  name: 'pow',
+  formula: apply('pow', x, y),
   gradient: [
-    (gradient, { operands }) => gateOperation.apply([gradient, operands[1]!], none),
-    (gradient) => mul(gradient, 0),
+    (gradient, { operands: [base, exponent] }) => {
+      if (exponent === 0) return mul(gradient, 0);
+      if (typeof exponent === 'number') return mul(gradient, mul(exponent, pow(base!, exponent - 1)));
+      return where(equal(exponent!, 0), 0, mul(gradient, mul(exponent!, pow(base!, sub(exponent!, 1)))));
+    },
+    (gradient, { operands: [base, exponent], output }) => {
+      const constantBase = typeof base === 'number';
+      const logarithm = constantBase ? log32(Math.fround(base)) : log(base!);
+      const isZero = constantBase ? Number(base === 0) : equal(base!, 0);
+      // A power of 0 does not move with its exponent, although log(0) is infinite.
+      const still = mul(isZero, greaterEqual(exponent!, 0));
+      return where(still, 0, mul(gradient, mul(output, logarithm)));
+    },
   ],
   shapes: binaryShapes,
-  domains: ['any', 'away from zero'],
+  domains: ['positive', 'any'],
 });
 
-export const equalOperation = elementwise({
-  name: 'equal',
-  formula: apply('equal', x, y),
-  gradient: 'none',
+/** The gradient of what chooses between two operands; where they are equal, each gets half, as in PyTorch. */
+function chosen(isChosen: (own: Operand, other: Operand) => Tensor): readonly GradientRule<None>[] {
+  const share =
+    (own: 0 | 1): GradientRule<None> =>
+    (gradient, { operands }) => {
+      const [mine, other] = [operands[own]!, operands[1 - own]!];
+      return where(equal(mine, other), mul(gradient, 0.5), where(isChosen(mine, other), gradient, 0));
+    };
+  return [share(0), share(1)];
+}
+
+export const maximumOperation = elementwise({
+  name: 'maximum',
+  formula: apply('maximum', x, y),
+  gradient: chosen(greater),
   shapes: binaryShapes,
-  domains: ['class index', 'class index'],
+  domains: ['on tenths', 'between tenths'],
+});
+
+export const minimumOperation = elementwise({
+  name: 'minimum',
+  formula: apply('minimum', x, y),
+  gradient: chosen(less),
+  shapes: binaryShapes,
+  domains: ['on tenths', 'between tenths'],
+});
+
+interface Bounds {
+  readonly low?: number;
+  readonly high?: number;
+}
+
+export const clampOperation = elementwiseWith<Bounds>({
+  name: 'clamp',
+  formula: ({ low, high }) => {
+    const above = low === undefined ? x : apply('maximum', x, constant(low));
+    return high === undefined ? above : apply('minimum', above, constant(high));
+  },
+  gradient: [
+    (gradient, { operands, attributes: { low, high } }) => {
+      const above = low === undefined ? gradient : where(greaterEqual(operands[0]!, low), gradient, 0);
+      return high === undefined ? above : where(lessEqual(operands[0]!, high), above, 0);
+    },
+  ],
+  shapes: unaryShapes,
+  domains: ['between tenths'],
+  attributes: [{ low: -0.5, high: 0.3 }, { low: 0 }, { high: 0.2 }],
 });
 
 export const elementwiseOperations = [
@@ -141,9 +161,12 @@ export const elementwiseOperations = [
   negOperation,
   expOperation,
   logOperation,
-  reluOperation,
-  gateOperation,
-  equalOperation,
+  sqrtOperation,
+  absOperation,
+  powOperation,
+  maximumOperation,
+  minimumOperation,
+  clampOperation,
 ] as const;
 
 /** `x + y`. A number stands for a constant, here and below. */
@@ -181,12 +204,32 @@ export function log(operand: Tensor): Tensor {
   return logOperation.apply([operand], none);
 }
 
-/** `max(x, 0)`; its derivative at 0 is 0. */
-export function relu(operand: Tensor): Tensor {
-  return reluOperation.apply([operand], none);
+/** Square root, correctly rounded; NaN below 0. */
+export function sqrt(operand: Tensor): Tensor {
+  return sqrtOperation.apply([operand], none);
 }
 
-/** 1 where the operands are equal, else 0; not differentiable. */
-export function equal(left: Operand, right: Operand): Tensor {
-  return equalOperation.apply([left, right], none);
+/** `|x|`; its derivative at 0 is 0. */
+export function abs(operand: Tensor): Tensor {
+  return absOperation.apply([operand], none);
+}
+
+/** `x^y`, within 1 ulp, with the limits of C's pow; the derivative by y where the power is 0 is 0. */
+export function pow(base: Operand, exponent: Operand): Tensor {
+  return powOperation.apply([base, exponent], none);
+}
+
+/** The larger; NaN where either is. Where both are equal each gets half of the gradient. */
+export function maximum(left: Operand, right: Operand): Tensor {
+  return maximumOperation.apply([left, right], none);
+}
+
+/** The smaller; NaN where either is. Where both are equal each gets half of the gradient. */
+export function minimum(left: Operand, right: Operand): Tensor {
+  return minimumOperation.apply([left, right], none);
+}
+
+/** `min(max(x, low), high)`; a bound left out does not bound. The derivative is 1 at the bounds and between, else 0. */
+export function clamp(operand: Tensor, bounds: Bounds): Tensor {
+  return clampOperation.apply([operand], bounds);
 }

@@ -1,9 +1,11 @@
 /** Operations that combine the values along axes. */
-import { broadcastCopy, reduceMiddle, reshaped, sumOverAxes } from '../evaluate.ts';
+import { broadcastCopy, reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
 import { formatShape, normaliseAxes, reducedShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { defineOperation, type Example } from './define.ts';
-import { div } from './elementwise.ts';
+import { reshape } from './arrange.ts';
+import { equal } from './compare.ts';
+import { defineOperation, type Example, type Operation } from './define.ts';
+import { div, mul } from './elementwise.ts';
 
 export interface ReduceOptions {
   /** Counted from the end where negative; all axes where left out. */
@@ -30,7 +32,7 @@ export const sumOperation = defineOperation<ReduceOptions>({
   forward([operand], options) {
     const source = operand as Tensor;
     const axes = normaliseAxes('sum', source.shape, options.axes);
-    const total = sumOverAxes(source, axes);
+    const total = reduceOverAxes('sum', source, axes);
     return { output: reshaped(total, reducedShape(source.shape, axes, options.keepAxes ?? false)) };
   },
   gradient: [
@@ -52,6 +54,59 @@ export function sum(operand: Tensor, options: ReduceOptions = {}): Tensor {
 export function mean(operand: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normaliseAxes('mean', operand.shape, options.axes);
   return div(sum(operand, options), sizeOf(axes.map((axis) => operand.shape[axis]!)));
+}
+
+function extremeOperation(reduction: 'max' | 'min'): Operation<ReduceOptions> {
+  return defineOperation<ReduceOptions>({
+    name: reduction,
+    forward([operand], options) {
+      const source = operand as Tensor;
+      const axes = normaliseAxes(reduction, source.shape, options.axes);
+      const empty = axes.find((axis) => source.shape[axis] === 0);
+      if (empty !== undefined) {
+        const which = reduction === 'max' ? 'largest' : 'smallest';
+        throw new ShapeError(
+          `${reduction}: axis ${empty} of ${formatShape(source.shape)} is empty and has no ${which} value`,
+        );
+      }
+      const extreme = reduceOverAxes(reduction, source, axes);
+      return { output: reshaped(extreme, reducedShape(source.shape, axes, options.keepAxes ?? false)) };
+    },
+    gradient: [
+      (gradient, { operands: [operand], output, attributes }) => {
+        const source = operand as Tensor;
+        const axes = normaliseAxes(reduction, source.shape, attributes.axes);
+        const kept = reducedShape(source.shape, axes, true);
+        const isExtreme = equal(source, reshape(output, kept));
+        const share = div(reshape(gradient, kept), sum(isExtreme, { axes, keepAxes: true }));
+        return mul(isExtreme, share);
+      },
+    ],
+    examples: [
+      { shapes: [[2, 3]], attributes: {} },
+      { shapes: [[]], attributes: {} },
+      { shapes: [[1]], attributes: {} },
+      { shapes: [[37]], attributes: {} },
+      { shapes: [[0, 3]], attributes: { axes: [1] } },
+      { shapes: [[5, 9]], attributes: { axes: [0] } },
+      { shapes: [[5, 3]], attributes: { axes: [-1], keepAxes: true } },
+      { shapes: [[2, 3, 4]], attributes: { axes: [0, 2] } },
+      { shapes: [[2, 1, 4, 3]], attributes: { axes: [0, 1, 3], keepAxes: true } },
+    ].map((example) => ({ ...example, domains: ['distinct'] })),
+  });
+}
+
+export const maxOperation = extremeOperation('max');
+export const minOperation = extremeOperation('min');
+
+/** Largest value along axes; NaN if any is. Values that tie for it share the gradient equally, as PyTorch's amax. */
+export function max(operand: Tensor, options: ReduceOptions = {}): Tensor {
+  return maxOperation.apply([operand], options);
+}
+
+/** Smallest value along axes; NaN if any is. Values that tie for it share the gradient equally, as PyTorch's amin. */
+export function min(operand: Tensor, options: ReduceOptions = {}): Tensor {
+  return minOperation.apply([operand], options);
 }
 
 export const broadcastOperation = defineOperation<{ readonly shape: Shape }>({
@@ -97,9 +152,19 @@ export const argmaxOperation = defineOperation<{ readonly axis: number }>({
   ],
 });
 
-/** Index of the largest value along one axis, which is dropped; the first where several are equal, or the first NaN. */
-export function argmax(operand: Tensor, axis: number): Tensor {
+/**
+ * Index of the largest value along one axis, which is dropped, or among all in row-major order where it is left out;
+ * the first where several are equal, or the first NaN.
+ */
+export function argmax(operand: Tensor, axis?: number): Tensor {
+  if (axis === undefined) return argmaxOperation.apply([reshape(operand, [operand.size])], { axis: 0 });
   return argmaxOperation.apply([operand], { axis });
 }
 
-export const reduceOperations = [sumOperation, broadcastOperation, argmaxOperation] as const;
+export const reduceOperations = [
+  sumOperation,
+  maxOperation,
+  minOperation,
+  broadcastOperation,
+  argmaxOperation,
+] as const;

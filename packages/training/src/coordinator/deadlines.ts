@@ -87,10 +87,8 @@ function setAside(draft: Draft, late: Connection, changes: Pick<Connection, 'ans
 function duplicate(draft: Draft, owned: readonly BlockState[], idle: readonly Connection[]): void {
   const isLate = (owner: Assignment): boolean => draft.connections.get(owner.connection)?.answerByMs !== undefined;
   const waiting = owned.filter((block) => block.owners.every(isLate));
-  for (const [index, worker] of idle.entries()) {
-    const block = waiting[index];
-    if (!block) return;
-    give(draft, draft.current, block, worker.connection);
+  for (const [index, block] of waiting.entries()) {
+    give(draft, draft.current, block, idle[index % idle.length]!.connection);
     count(draft, 'duplicated');
   }
 }

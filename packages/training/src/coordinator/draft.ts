@@ -21,6 +21,8 @@ export interface Draft {
   readonly setup: RunSetup;
   readonly nowMs: number;
   phase: Phase;
+  held: boolean;
+  startAsked: boolean;
   readonly connections: Map<ConnectionId, Connection>;
   readonly records: Map<string, WorkerRecord>;
   joined: number;

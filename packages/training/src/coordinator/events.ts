@@ -1,5 +1,5 @@
 /** What can happen to a coordinator, and what its rules can ask the shell to do. */
-import type { MessageOf } from '@lockstep/protocol';
+import type { ChaosAction, MessageOf } from '@lockstep/protocol';
 import type { ConnectionId } from './state.ts';
 
 /** A worker's message as the rules see it: what it says, without the bulk numbers, which the shell has checked. */
@@ -14,9 +14,13 @@ export type Heard =
       readonly computeMs: number;
     }
   | MessageOf<'taskError'>
+  | MessageOf<'status'>
   | MessageOf<'ping'>
   | MessageOf<'pong'>
   | MessageOf<'bye'>;
+
+/** What a person may do with a run: begin now, with whoever is ready; take no step until told to; go on. */
+export type Steering = 'start' | 'pause' | 'resume';
 
 /** Something that happened, and when: `atMs` counts from any fixed moment and never goes back. */
 export type CoordinatorEvent = { readonly atMs: number } & (
@@ -33,6 +37,9 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   | { readonly type: 'distrusted'; readonly connection: ConnectionId; readonly sentence: string }
   | { readonly type: 'closed'; readonly connection: ConnectionId }
   | { readonly type: 'tick' }
+  | { readonly type: 'steer'; readonly action: Steering }
+  /** Trouble is made for a worker on purpose; nothing happens unless the run was set up for it. */
+  | { readonly type: 'chaos'; readonly workerId: string; readonly action: ChaosAction; readonly forMs: number }
   | { readonly type: 'stop'; readonly sentence: string }
 );
 
@@ -44,7 +51,10 @@ export type Notice =
   | { readonly type: 'late'; readonly workerId: string; readonly step: number }
   | { readonly type: 'started' }
   | { readonly type: 'paused' }
-  | { readonly type: 'resumed' };
+  | { readonly type: 'resumed' }
+  /** A person holds the run. */
+  | { readonly type: 'held' }
+  | { readonly type: 'chaos'; readonly workerId: string; readonly action: ChaosAction };
 
 /** What the shell does next, in this order. */
 export type Effect =
@@ -55,6 +65,7 @@ export type Effect =
         | MessageOf<'welcome'>
         | MessageOf<'refuse'>
         | MessageOf<'cancel'>
+        | MessageOf<'chaos'>
         | MessageOf<'finish'>
         | MessageOf<'ping'>
         | MessageOf<'pong'>;

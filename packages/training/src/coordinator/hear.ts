@@ -31,6 +31,10 @@ export function hear(draft: Draft, id: ConnectionId, message: Heard): void {
       if (phase === 'greeting') breach(draft, connection, 'a task error before hello');
       else takeError(draft, connection, message);
       break;
+    case 'status':
+      if (phase === 'greeting') breach(draft, connection, 'a status before hello');
+      else updateConnection(draft, id, { hidden: message.hidden });
+      break;
     case 'ping':
       draft.effects.push({ type: 'send', connection: id, message: { type: 'pong', sentAtMs: message.sentAtMs } });
       break;

@@ -25,6 +25,7 @@ export function greet(draft: Draft, connection: Connection, hello: MessageOf<'he
       resumeKey,
       model: draft.setup.model,
       leafSize: draft.setup.plan.leafSize,
+      ...(draft.setup.seed === undefined ? {} : { seed: draft.setup.seed }),
       heartbeatMs: draft.setup.limits.heartbeatMs,
       maxFrameBytes: draft.setup.limits.maxFrameBytes,
     },

@@ -1,5 +1,6 @@
 /** A run at work: binds the rules to transports, numbers and a clock, and carries out what the rules ask for. */
 import {
+  type ChaosAction,
   type Checksum,
   type Closing,
   type CoordinatorTransport,
@@ -9,11 +10,12 @@ import {
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { Learner, StepResult } from '../learner.ts';
-import { samplesInBlock } from '../plan.ts';
+import { firstSample, samplesInBlock } from '../plan.ts';
 import { faultOfProbe, type Probe } from '../probe.ts';
 import type { BlockSource } from '../samples.ts';
-import type { CoordinatorEvent, Effect, Heard, Notice } from './events.ts';
+import type { CoordinatorEvent, Effect, Heard, Notice, Steering } from './events.ts';
 import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
+import type { Trace } from './trace.ts';
 import { transition } from './transition.ts';
 
 export interface RunOptions {
@@ -34,6 +36,8 @@ export interface RunOptions {
   readonly onNotice?: (notice: Notice) => void;
   /** Called after each step, when the learner holds the new weights. */
   readonly onStep?: (result: StepResult) => void;
+  /** What passes between the coordinator and its workers, for a picture of the step. */
+  readonly onTrace?: (trace: Trace) => void;
 }
 
 export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly sentence: string };
@@ -45,6 +49,9 @@ export interface Run {
   connect(transport: CoordinatorTransport): void;
   /** Ends the run where it is and sends everybody home. */
   stop(sentence: string): void;
+  steer(action: Steering): void;
+  /** Makes a worker fail on purpose, for so long, in a run that was set up for it. */
+  chaos(workerId: string, action: ChaosAction, forMs: number): void;
 }
 
 /** How often the rules look at the clock; well under the shortest deadline. */
@@ -88,10 +95,14 @@ export function startRun(options: RunOptions): Run {
           weights = { type: 'weights', step: effect.step, bytes: learner.weightBytes() };
         }
         transports.get(effect.connection)?.send(weights);
+        traceAsked(effect);
         return;
       case 'sendTask': {
         const { step, lo, n } = effect;
-        transports.get(effect.connection)?.send({ type: 'task', step, lo, n, ...samples(step, lo, n) });
+        const first = firstSample(setup.plan, step, lo);
+        transports.get(effect.connection)?.send({ type: 'task', step, lo, n, first, ...samples(step, lo, n) });
+        // One that is sent ahead cannot be begun before its weights are there.
+        if (step === state.current.step) traceAsked(effect);
         return;
       }
       case 'close':
@@ -102,6 +113,7 @@ export function startRun(options: RunOptions): Run {
         learner.accept(effect);
         return;
       case 'applyStep': {
+        options.onTrace?.({ type: 'whole', step: effect.step, atMs: clock.nowMs() });
         const result = learner.step(effect.step);
         options.onStep?.(result);
         return;
@@ -119,6 +131,18 @@ export function startRun(options: RunOptions): Run {
     }
   };
 
+  const workerOf = (connection: ConnectionId): string => state.connections.get(connection)?.workerId ?? '';
+
+  const traceAsked = ({ connection, step }: { readonly connection: ConnectionId; readonly step: number }): void => {
+    options.onTrace?.({ type: 'asked', workerId: workerOf(connection), step, atMs: clock.nowMs() });
+  };
+
+  const traceAnswered = (connection: ConnectionId, message: MessageOf<'gradient'>): void => {
+    const { step, count, computeMs, heldMs } = message;
+    const atMs = clock.nowMs();
+    options.onTrace?.({ type: 'answered', workerId: workerOf(connection), step, atMs, count, computeMs, heldMs });
+  };
+
   /** Checks the bulk numbers of a message; the rules see the rest. */
   const check = (connection: ConnectionId, message: WorkerMessage): void => {
     if (message.type === 'gradient') checkGradient(connection, message);
@@ -134,6 +158,7 @@ export function startRun(options: RunOptions): Run {
       return;
     }
     if (learner.offer(bytes, message.lossSum, message.correct)) {
+      traceAnswered(connection, message);
       dispatch({ type: 'heard', connection, message: { type: 'gradient', step, lo, n, computeMs } });
       return;
     }
@@ -209,5 +234,7 @@ export function startRun(options: RunOptions): Run {
       });
     },
     stop: (sentence) => dispatch({ type: 'stop', sentence }),
+    steer: (action) => dispatch({ type: 'steer', action }),
+    chaos: (workerId, action, forMs) => dispatch({ type: 'chaos', workerId, action, forMs }),
   };
 }

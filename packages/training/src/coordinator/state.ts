@@ -50,6 +50,8 @@ export interface RunSetup {
   readonly plan: RunPlan;
   /** The model as plain data, sent to each worker as it is. */
   readonly model: unknown;
+  /** Fixes what a model drops at random; 0 where left out. */
+  readonly seed?: number;
   readonly limits: Limits;
   /** Without a token anyone who reaches the socket may join. */
   readonly token?: string | undefined;
@@ -57,6 +59,10 @@ export interface RunSetup {
   readonly startWorkers: number;
   /** … or when one is, and so long has passed since the first socket opened. */
   readonly startWithinMs: number;
+  /** Whether it is held from the beginning: it waits for a person to say `start`. */
+  readonly waitForStart?: boolean;
+  /** Whether workers may be told to fail, to show that it does not matter. */
+  readonly chaos?: boolean;
 }
 
 /** Who a worker is and what it has done; it outlives the worker's connection, for the report and for its return. */
@@ -96,6 +102,8 @@ export interface Connection {
   readonly weightsStep: number;
   /** Set while it is late with a block: it gets no new ones until it has answered, and is closed if it has not by then. */
   readonly answerByMs?: number | undefined;
+  /** Whether the worker is a browser tab that nobody sees at the moment. */
+  readonly hidden: boolean;
   /** How often it has said that it could not compute a block, since it last could. */
   readonly taskErrors: number;
 }
@@ -136,6 +144,10 @@ export type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
 export interface CoordinatorState {
   readonly setup: RunSetup;
   readonly phase: Phase;
+  /** Whether a person holds the run: no step is taken, and it does not begin, until they let go. */
+  readonly held: boolean;
+  /** Whether a person has said to begin with whoever is ready. */
+  readonly startAsked: boolean;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;
   /** By id, in the order of joining: who is here, who may come back, and who has computed something. */
   readonly records: ReadonlyMap<string, WorkerRecord>;
@@ -156,6 +168,8 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
   return {
     setup,
     phase: step >= setup.plan.steps ? 'finished' : 'waiting',
+    held: setup.waitForStart ?? false,
+    startAsked: false,
     connections: new Map(),
     records: new Map(),
     joined: 0,

@@ -12,6 +12,7 @@ import type { CoordinatorEvent, Effect } from './events.ts';
 import { hear } from './hear.ts';
 import { depart } from './membership.ts';
 import type { CoordinatorState } from './state.ts';
+import { makeTrouble, steer } from './steering.ts';
 
 export interface Transition {
   readonly state: CoordinatorState;
@@ -44,6 +45,7 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
         readyAtMs: event.atMs,
         samplesPerMs: 0,
         weightsStep: -1,
+        hidden: false,
         taskErrors: 0,
       });
       return;
@@ -77,6 +79,12 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
     case 'tick':
       chase(draft);
       return;
+    case 'steer':
+      steer(draft, event.action);
+      return;
+    case 'chaos':
+      makeTrouble(draft, event);
+      return;
     case 'stop':
       endRun(draft, event.sentence);
       return;
@@ -97,7 +105,7 @@ function settle(draft: Draft): void {
   }
   assignUnowned(draft, draft.current);
   if (draft.next) assignUnowned(draft, draft.next);
-  while (isWhole(draft)) {
+  while (!draft.held && isWhole(draft)) {
     advance(draft);
     if (draft.current.step >= draft.setup.plan.steps) {
       finishRun(draft);
@@ -105,10 +113,10 @@ function settle(draft: Draft): void {
     }
   }
   const anybody = [...draft.connections.values()].some((connection) => connection.phase === 'ready');
-  if (draft.phase === 'training' && !anybody) {
+  if (draft.phase === 'training' && (draft.held || !anybody)) {
     draft.phase = 'paused';
-    notice(draft, { type: 'paused' });
-  } else if (draft.phase === 'paused' && anybody) {
+    if (!draft.held) notice(draft, { type: 'paused' });
+  } else if (draft.phase === 'paused' && anybody && !draft.held) {
     draft.phase = 'training';
     notice(draft, { type: 'resumed' });
   }
@@ -116,6 +124,8 @@ function settle(draft: Draft): void {
 
 function mayStart(draft: Draft): boolean {
   const ready = available(draft).length;
+  if (draft.held) return false;
+  if (draft.startAsked && ready > 0) return true;
   if (ready >= draft.setup.startWorkers) return true;
   return ready > 0 && draft.nowMs - (draft.firstOpenedAtMs ?? draft.nowMs) >= draft.setup.startWithinMs;
 }

@@ -57,10 +57,10 @@ export function startSimulatedWorker(options: SimulatedWorkerOptions): Simulated
 
   const compute: Compute = {
     ...options.compute,
-    async gradient(pixels, labels) {
+    async gradient(pixels, labels, key) {
       const computeMs = options.computeMs(labels.length);
       await new Promise<void>((resolve) => later(computeMs, resolve));
-      return spoil(options.mishap(), { ...(await options.compute.gradient(pixels, labels)), computeMs });
+      return spoil(options.mishap(), { ...(await options.compute.gradient(pixels, labels, key)), computeMs });
     },
   };
 

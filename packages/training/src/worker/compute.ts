@@ -1,4 +1,5 @@
 /** What a worker session needs from whatever computes: this thread, other threads, or a GPU. */
+import type { RandomKey } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
 
 /** The gradient of one block. */
@@ -31,9 +32,10 @@ export interface Compute {
   setWeights(bytes: Uint8Array): void;
   /**
    * @param pixels u8, samples in order, as many leaves as they fill
+   * @param key what fixes the random choices of a model that makes some; the same at each call where left out
    * @throws ComputeError where the device fails
    */
-  gradient(pixels: Uint8Array, labels: Uint8Array): Promise<BlockGradient>;
+  gradient(pixels: Uint8Array, labels: Uint8Array, key?: RandomKey): Promise<BlockGradient>;
   close(): Promise<void>;
 }
 

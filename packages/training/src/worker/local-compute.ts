@@ -1,5 +1,12 @@
 /** Computes blocks in this very thread, leaf by leaf, and adds the leaves in the order of the fixed tree. */
-import { createLeafGradient, type LabelledPlan, type Model, parameterCount, parseModel } from '@lockstep/nn';
+import {
+  createLeafGradient,
+  type LabelledPlan,
+  type Model,
+  parameterCount,
+  parseModel,
+  type RandomKey,
+} from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import type { Backend, Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
@@ -17,6 +24,9 @@ interface Opened {
   /** One compiled plan for each number of samples that a leaf has had: whole leaves, and a batch's last. */
   readonly leaves: Map<number, LabelledPlan>;
 }
+
+/** Where nobody says which samples these are. */
+const firstKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };
 
 /** @param clock only tells how long a block took. */
 export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>): Compute {
@@ -59,7 +69,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
     setWeights(bytes) {
       backend.upload(ready().parameters, floatsFrom(bytes));
     },
-    async gradient(pixels, labels): Promise<BlockGradient> {
+    async gradient(pixels, labels, key = firstKey): Promise<BlockGradient> {
       const run = ready();
       const { leafSize, sum, total } = run;
       const startedAtMs = clock.nowMs();
@@ -71,7 +81,8 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
         const from = leaf * leafSize;
         const to = Math.min(count, from + leafSize);
         const plan = leafPlan(run, to - from);
-        plan.run(pixels.subarray(from * size, to * size), labels.subarray(from, to));
+        const leafKey = { ...key, firstSample: key.firstSample + from };
+        plan.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), leafKey);
         sum.put({ lo: leaf, n: 1 }, plan.output);
       }
       const { gradient, lossSum, correct } = await readTotal(backend, total);

@@ -10,6 +10,7 @@ import {
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { type BlockGradient, type Compute, ComputeError } from './compute.ts';
+import { createTrouble } from './trouble.ts';
 
 export interface WorkerIdentity {
   readonly kind: WorkerKind;
@@ -53,9 +54,14 @@ export interface Session {
   readonly ended: Promise<SessionEnd>;
   /** Says goodbye and ends the connection. */
   leave(sentence: string): void;
+  /** Tells the coordinator whether somebody sees this worker. */
+  setHidden(hidden: boolean): void;
 }
 
-type Task = MessageOf<'task'>;
+/** A task, and when it came. */
+interface Task extends MessageOf<'task'> {
+  readonly atMs: number;
+}
 
 /** A coordinator that was silent for so many heartbeats is taken for dead. */
 const silentHeartbeats = 8;
@@ -67,11 +73,16 @@ export function startSession(options: SessionOptions): Session {
   /** Tasks in the order of their arrival: those of the current step, and those sent ahead. */
   let tasks: Task[] = [];
   let weightsStep = -1;
+  let seed = 0;
+  let weightsAtMs = 0;
   let computing = false;
   let end: SessionEnd | undefined;
   let heardAtMs = clock.nowMs();
   let patienceMs = handshakeMs;
   let cancelTimer = (): void => {};
+  const trouble = createTrouble<CoordinatorMessage>(clock, (message) => {
+    if (!end) onMessage(message);
+  });
   /** Serialises what is computed: opening, probes and blocks. */
   let work: Promise<void> = Promise.resolve();
 
@@ -135,20 +146,24 @@ export function startSession(options: SessionOptions): Session {
     });
   };
 
-  const answer = async ({ step, lo, n, pixels, labels }: Task): Promise<void> => {
+  const answer = async ({ step, lo, n, first, pixels, labels, atMs }: Task): Promise<void> => {
     if (step !== weightsStep) return;
     let result: BlockGradient;
     try {
-      result = await compute.gradient(pixels, labels);
+      const key = { seed, step, firstSample: first ?? 0 };
+      result = await trouble.slowed(() => compute.gradient(pixels, labels, key));
     } catch (error) {
       const code = error instanceof ComputeError ? error.code : 'failed';
+      await trouble.thawed();
       transport.send({ type: 'taskError', step, lo, n, code, sentence: messageOf(error) });
       return;
     }
+    await trouble.thawed();
     const { gradient: bytes, lossSum, correct, count, computeMs } = result;
     if (Number.isFinite(lossSum)) {
       const checksum = options.checksum(bytes);
-      transport.send({ type: 'gradient', step, lo, n, bytes, checksum, lossSum, correct, count, computeMs });
+      const heldMs = clock.nowMs() - Math.max(atMs, weightsAtMs);
+      transport.send({ type: 'gradient', step, lo, n, bytes, checksum, lossSum, correct, count, computeMs, heldMs });
       notify?.({ type: 'computed', step, count, computeMs });
     } else {
       const sentence = `the loss of this block is ${lossSum}`;
@@ -158,9 +173,11 @@ export function startSession(options: SessionOptions): Session {
 
   const onMessage = (message: CoordinatorMessage): void => {
     heardAtMs = clock.nowMs();
+    if (trouble.kept(message)) return;
     switch (message.type) {
       case 'welcome':
         patienceMs = message.heartbeatMs * silentHeartbeats;
+        seed = message.seed ?? 0;
         notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
         enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
         return;
@@ -176,6 +193,7 @@ export function startSession(options: SessionOptions): Session {
         return;
       case 'weights': {
         weightsStep = message.step;
+        weightsAtMs = clock.nowMs();
         tasks = tasks.filter((task) => task.step >= message.step);
         // In turn with the blocks, so that no block is computed half with old and half with new weights.
         const { bytes } = message;
@@ -185,11 +203,15 @@ export function startSession(options: SessionOptions): Session {
       }
       case 'task':
         if (message.step < weightsStep) return;
-        tasks.push(message);
+        tasks.push({ ...message, atMs: clock.nowMs() });
         pump();
         return;
       case 'cancel':
         tasks = tasks.filter(({ step, lo, n }) => step !== message.step || lo !== message.lo || n !== message.n);
+        return;
+      case 'chaos':
+        if (message.action === 'kill') stop({ type: 'failed', sentence: 'killed from the dashboard' }, 1001);
+        else trouble.begin(message.action, message.forMs);
         return;
       case 'finish':
         stop({ type: 'finished', sentence: message.sentence }, 1000);
@@ -232,6 +254,9 @@ export function startSession(options: SessionOptions): Session {
       if (end) return;
       transport.send({ type: 'bye', sentence });
       stop({ type: 'finished', sentence }, 1000);
+    },
+    setHidden(hidden) {
+      if (!end) transport.send({ type: 'status', hidden });
     },
   };
 }

@@ -1,11 +1,14 @@
 /** The cpu backend: WebAssembly SIMD kernels over one memory, with the bits of the reference. */
 import type { Call, CrossEntropyCall, HostBackend, MapCall, Program, Storage } from '../../backend.ts';
+import { noteChange, noteSlice } from '../../changes.ts';
 import { sizeOf } from '../../shape.ts';
+import { batchOffsets } from '../batches.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
-import { separateArithmetic } from '../reference.ts';
+import { separateArithmetic } from '../reference/backend.ts';
 import { Allocator } from './allocator.ts';
 import { createMapProgram } from './mapProgram.ts';
 import { instantiateKernels, type Kernels, type WasmMemory } from './webassembly.ts';
+import { convolutionDescriptor, poolDescriptor, type WindowDescriptor } from './windowSteps.ts';
 
 const bytesPerValue = 4;
 
@@ -67,12 +70,15 @@ class CpuBackend implements HostBackend {
 
   slice(storage: Storage, offset: number, length: number): Storage {
     checkSlice(storage, offset, length);
-    return this.#own(storage).slice(offset, length);
+    const slice = this.#own(storage).slice(offset, length);
+    noteSlice(slice, storage, offset);
+    return slice;
   }
 
   upload(storage: Storage, values: Float32Array): void {
     checkCopy(storage, values.length);
     this.view(storage).set(values);
+    noteChange(storage);
   }
 
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void {
@@ -81,6 +87,7 @@ class CpuBackend implements HostBackend {
     const lastQuarter = address + (bytesPerValue - 1) * length;
     new Uint8Array(this.#memory.buffer, lastQuarter, length).set(bytes);
     this.#kernels.bytesToFloats(lastQuarter, address, length, divisor);
+    noteChange(storage);
   }
 
   async download(storage: Storage): Promise<Float32Array> {
@@ -144,13 +151,65 @@ class CpuBackend implements HostBackend {
         const { m, k, n } = call;
         const [left, right, output] = [this.#address(call.left), this.#address(call.right), this.#address(call.output)];
         const [turnLeft, turnRight] = [Number(call.transposeLeft), Number(call.transposeRight)];
-        return { run: () => kernels.matmul(m, k, n, left, right, turnLeft, turnRight, output), blocks: [] };
+        if (call.batch === undefined) {
+          return { run: () => kernels.matmul(m, k, n, left, right, turnLeft, turnRight, output), blocks: [] };
+        }
+        const batches = batchOffsets(call).map((at) => ({
+          left: left + bytesPerValue * at.left,
+          right: right + bytesPerValue * at.right,
+          output: output + bytesPerValue * at.output,
+        }));
+        const run = (): void => {
+          for (let index = 0; index < batches.length; index++) {
+            const at = batches[index]!;
+            kernels.matmul(m, k, n, at.left, at.right, turnLeft, turnRight, at.output);
+          }
+        };
+        return { run, blocks: [] };
       }
       case 'crossEntropy':
         return this.#prepareCrossEntropy(call);
+      case 'gather':
+      case 'scatterAdd': {
+        const { kind, outer, length, inner, count } = call;
+        const own = Number(call.ownIndices);
+        const [input, indices, output] = [call.input, call.indices, call.output].map((of) => this.#address(of)) as [
+          number,
+          number,
+          number,
+        ];
+        return { run: () => kernels[kind](outer, length, inner, count, own, input, indices, output), blocks: [] };
+      }
+      case 'random': {
+        const { rows, columns, stream } = call;
+        const [key, samples, output] = [
+          this.#address(call.key),
+          this.#address(call.samples),
+          this.#address(call.output),
+        ];
+        return { run: () => kernels.random(rows, columns, stream, key, samples, output), blocks: [] };
+      }
+      case 'convolution': {
+        const { left, right, output } = call;
+        const [at, from, to] = [this.#address(left), this.#address(right), this.#address(output)];
+        return this.#described('convolution', convolutionDescriptor(call, { left: at, right: from, output: to }));
+      }
+      case 'pool':
+      case 'unpool': {
+        const won = 'winners' in call ? this.#address(call.winners) : 0;
+        const addresses = { input: this.#address(call.input), output: this.#address(call.output), winners: won };
+        return this.#described(call.kind, poolDescriptor(call, addresses));
+      }
       default:
         return call satisfies never;
     }
+  }
+
+  #described(kernel: 'convolution' | 'pool' | 'unpool', descriptor: WindowDescriptor): Step {
+    const address = this.#allocator.allocate(descriptor.bytes);
+    descriptor.write(this.#memory.buffer, address);
+    const run = this.#kernels[kernel];
+    return { run: () => run(address), blocks: [address] };
   }
 
   #prepareMap(call: MapCall): Step {

@@ -1,6 +1,7 @@
 /** Writes an elementwise formula as the descriptor that the map kernel interprets. */
-import type { MapCall } from '../../backend.ts';
+import type { Layout, MapCall } from '../../backend.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
+import { contiguousStrides } from '../../shape.ts';
 
 /** Floats of a chunk, as in kernels/map.ts. */
 const chunkLength = 256;
@@ -19,6 +20,15 @@ const codes: Record<Primitive | 'copy', number> = {
   greaterEqual: 9,
   equal: 10,
   where: 11,
+  abs: 12,
+  sqrt: 13,
+  tanh: 14,
+  sigmoid: 15,
+  softplus: 16,
+  normalCdf: 17,
+  pow: 18,
+  minimum: 19,
+  greater: 20,
 };
 
 interface Instruction {
@@ -34,18 +44,18 @@ export interface MapProgram {
   write(buffer: ArrayBuffer, address: number, inputAddresses: readonly number[], outputAddress: number): void;
 }
 
-/** Axes of a loop nest, outermost first, with the strides of every input along each. */
+/** Axes of a loop nest, outermost first, with the strides of every input along each, and last that of the output. */
 interface Axis {
   length: number;
   strides: readonly number[];
 }
 
-/** Drops axes of size 1 and joins neighbours that every input crosses evenly. */
-function joinAxes(call: MapCall): Axis[] {
+/** Drops axes of size 1 and joins neighbours that every input and the output cross evenly. */
+function joinAxes(call: MapCall, views: readonly Layout[]): Axis[] {
   const axes: Axis[] = [];
   call.shape.forEach((length, position) => {
     if (length === 1) return;
-    const strides = call.inputs.map((view) => view.strides[position]!);
+    const strides = views.map((view) => view.strides[position]!);
     const previous = axes.at(-1);
     if (previous?.strides.every((stride, which) => stride === strides[which]! * length)) {
       previous.length *= length;
@@ -95,10 +105,11 @@ function assemble(
 
 export function createMapProgram(call: MapCall): MapProgram {
   const { instructions, constants, slots } = assemble(call.formula, call.inputs.length);
-  const axes = joinAxes(call);
-  const inner = axes.pop() ?? { length: 1, strides: call.inputs.map(() => 1) };
+  const views = [...call.inputs, call.outputLayout ?? { strides: contiguousStrides(call.shape) }];
+  const axes = joinAxes(call, views);
+  const inner = axes.pop() ?? { length: 1, strides: views.map(() => 1) };
   const outerElements = axes.reduce((product, axis) => product * axis.length, 1);
-  const headerWords = 8 + 2 * axes.length + call.inputs.length * (2 + axes.length) + 5 * instructions.length;
+  const headerWords = 7 + 2 * axes.length + views.length * (2 + axes.length) + 5 * instructions.length;
   const chunksOffset = 4 * (headerWords + slots);
   return {
     bytes: chunksOffset + 4 * chunkLength * slots,
@@ -111,12 +122,12 @@ export function createMapProgram(call: MapCall): MapProgram {
         axes.length,
         outerElements,
         inner.length,
-        outputAddress,
         slotPointers,
         chunks,
       ];
       for (const axis of axes) words.push(axis.length, 0);
-      inputAddresses.forEach((pointer, which) => {
+      [...inputAddresses, outputAddress].forEach((address, which) => {
+        const pointer = address + 4 * (views[which]!.offset ?? 0);
         words.push(pointer, 4 * inner.strides[which]!, ...axes.map((axis) => 4 * axis.strides[which]!));
       });
       for (const { code, target, operands } of instructions) {

@@ -20,6 +20,8 @@ export interface Kernels {
   map(descriptor: number): void;
   sum(outer: number, length: number, inner: number, source: number, target: number): void;
   argmax(outer: number, length: number, inner: number, source: number, target: number): void;
+  max(outer: number, length: number, inner: number, source: number, target: number): void;
+  min(outer: number, length: number, inner: number, source: number, target: number): void;
   matmul(
     m: number,
     k: number,
@@ -39,6 +41,30 @@ export interface Kernels {
     gradient: number,
     gradientRowBytes: number,
   ): void;
+  convolution(descriptor: number): void;
+  pool(descriptor: number): void;
+  unpool(descriptor: number): void;
+  gather(
+    outer: number,
+    length: number,
+    inner: number,
+    count: number,
+    ownIndices: number,
+    source: number,
+    indices: number,
+    target: number,
+  ): void;
+  scatterAdd(
+    outer: number,
+    length: number,
+    inner: number,
+    count: number,
+    ownIndices: number,
+    source: number,
+    indices: number,
+    target: number,
+  ): void;
+  random(rows: number, columns: number, stream: number, key: number, samples: number, target: number): void;
   bytesToFloats(bytes: number, target: number, count: number, divisor: number): void;
   allFinite(source: number, count: number): number;
 }

@@ -1,0 +1,28 @@
+/** Lockstep's gradient of one leaf in the page, as a worker in a tab computes it. */
+import { createLeafGradient, resolveModel } from '@lockstep/nn';
+import { type GpuBackendName, openBackend } from '@lockstep/tensor';
+import type { PageContender } from '../src/peers/page-contract.ts';
+import type { MnistStep } from '../src/work/mnist-step.ts';
+
+export async function openLockstep(work: MnistStep, name: GpuBackendName): Promise<PageContender> {
+  const { backend, choice } = await openBackend(name);
+  const parameters = backend.allocate(work.initial.length);
+  backend.upload(parameters, work.initial);
+  const gradient = createLeafGradient(backend, resolveModel(work.net.name), work.batchSize, parameters);
+  return {
+    version: undefined,
+    notes: [choice, 'compiled gradient, from bytes that each step uploads, read back whole'],
+    reset: async () => undefined,
+    async step(index) {
+      const { pixels, labels } = work.batches[index]!;
+      gradient.run(pixels, labels);
+      const sums = await backend.download(gradient.output);
+      // Behind the gradient lie the sum of the losses and how many were correct.
+      return [sums.subarray(0, work.initial.length).map((sum) => sum / labels.length)];
+    },
+    close() {
+      gradient.dispose();
+      backend.free(parameters);
+    },
+  };
+}

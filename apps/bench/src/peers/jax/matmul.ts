@@ -1,0 +1,35 @@
+/** A matrix product on jax-js. */
+import type { Absent, Contender } from '../../contender.ts';
+import type { Product } from '../../work/product.ts';
+import { packageVersion } from '../version.ts';
+import { loadJax } from './load.ts';
+
+export async function openJaxMatmul(work: Product): Promise<Contender | Absent> {
+  const jax = await loadJax();
+  if ('absent' in jax) return jax;
+  const { blockUntilReady, jit, numpy } = jax;
+  const left = numpy.array(work.left.slice()).reshape([work.m, work.k]);
+  const right = numpy.array(work.right.slice()).reshape([work.k, work.n]);
+  const product = jit(numpy.matmul);
+  let output = product(left.ref, right.ref);
+  return {
+    version: await packageVersion('@jax-js/jax'),
+    notes: ['wasm, 1 thread', 'numpy.matmul in a jit, of arrays that lie ready'],
+    reset: async () => undefined,
+    async run(steps) {
+      const startedMs = performance.now();
+      for (let step = 0; step < steps; step++) {
+        output.dispose();
+        output = product(left.ref, right.ref);
+        // jax-js computes when somebody waits: an output that is disposed of before never comes to be.
+        await blockUntilReady(output);
+      }
+      return performance.now() - startedMs;
+    },
+    result: async () => Float32Array.from(await output.ref.data()),
+    async close() {
+      for (const array of [left, right, output]) array.dispose();
+      product.dispose();
+    },
+  };
+}

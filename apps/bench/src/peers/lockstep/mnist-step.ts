@@ -1,0 +1,43 @@
+/** The training step on one of Lockstep's backends that JavaScript can read. */
+import { createLeafGradient, createOptimizer, resolveModel } from '@lockstep/nn';
+import type { HostBackendName } from '@lockstep/tensor';
+import { type Absent, type Contender, timeSteps } from '../../contender.ts';
+import type { MnistStep } from '../../work/mnist-step.ts';
+import { packageVersion } from '../version.ts';
+import { openHost } from './open.ts';
+
+/** The compiled gradient of a batch as one leaf and the optimizer of a run; a step starts from pixels as bytes. */
+export async function openLockstepStep(work: MnistStep, name: HostBackendName): Promise<Contender | Absent> {
+  const backend = await openHost(name);
+  if ('absent' in backend) return backend;
+  const parameters = backend.allocate(work.initial.length);
+  const gradient = createLeafGradient(backend, resolveModel(work.net.name), work.batchSize, parameters);
+  const optimizer = createOptimizer(
+    backend,
+    { type: 'sgd', learningRate: work.learningRate },
+    parameters,
+    backend.slice(gradient.output, 0, work.initial.length),
+  );
+  let next = 0;
+  const step = (): void => {
+    const { pixels, labels } = work.batches[next++ % work.batches.length]!;
+    gradient.run(pixels, labels);
+    optimizer.step(labels.length);
+  };
+  return {
+    version: await packageVersion('@lockstep/tensor'),
+    notes: [`arithmetic ${backend.arithmetic}, 1 thread`, 'compiled gradient and optimizer, from bytes'],
+    async reset() {
+      next = 0;
+      backend.upload(parameters, work.initial);
+    },
+    // Every call of a host backend has ended when it returns.
+    run: (steps) => timeSteps(steps, step, () => undefined),
+    result: () => backend.download(parameters),
+    async close() {
+      optimizer.dispose();
+      gradient.dispose();
+      backend.free(parameters);
+    },
+  };
+}

@@ -1,0 +1,12 @@
+/** Opens a backend of Lockstep for a contender. */
+import { type HostBackend, type HostBackendName, openBackend } from '@lockstep/tensor';
+import type { Absent } from '../../contender.ts';
+
+/** A backend that this engine lacks, or that was refused, is absent with the sentence that says why. */
+export async function openHost(name: HostBackendName): Promise<HostBackend | Absent> {
+  try {
+    return (await openBackend(name)).backend;
+  } catch (error) {
+    return { absent: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,62 @@
+/** The training step on TensorFlow.js: autograd and its SGD optimizer, eagerly, as it is used. */
+import { type Absent, type Contender, timeSteps } from '../../contender.ts';
+import type { MnistStep } from '../../work/mnist-step.ts';
+import { joinParameters, type Net, splitParameters } from '../../work/net.ts';
+import { describeBackend, loadTensorFlow, type TensorFlowBackend } from './load.ts';
+import { meanLossOf, tensorBatch } from './nets.ts';
+
+/** Kernels that the gradient of a net asks for and not every backend has. */
+const neededForTraining = { mlp: [], cnn: ['Conv2DBackpropFilter', 'MaxPoolGrad'] } as const satisfies Record<
+  Net['name'],
+  readonly string[]
+>;
+
+/** Batches lie ready as float32 tensors. */
+export async function openTensorflowStep(work: MnistStep, backend: TensorFlowBackend): Promise<Contender | Absent> {
+  const tf = await loadTensorFlow(backend);
+  const { net } = work;
+  const missing = neededForTraining[net.name].find((kernel) => tf.getKernel(kernel, backend) == null);
+  if (missing !== undefined) {
+    return {
+      absent: `TensorFlow.js ${tf.version_core} cannot train this net on ${backend}: it has no ${missing} there`,
+    };
+  }
+  const batches = work.batches.map((batch) => tensorBatch(tf, net, batch));
+  const starts = splitParameters(net, work.initial).map((part, index) =>
+    tf.tensor(part.slice(), [...net.shapes[index]!]),
+  );
+  const variables = starts.map((start) => tf.variable(start.clone()));
+  const optimizer = tf.train.sgd(work.learningRate);
+  let next = 0;
+  const step = (): void => {
+    const batch = batches[next++ % batches.length]!;
+    optimizer.minimize(() => meanLossOf(tf, net, variables, batch), false, variables);
+  };
+  return {
+    version: tf.version_core,
+    notes: [
+      await describeBackend(tf, backend),
+      'eager, logSoftmax cross-entropy, tf.train.sgd().minimize, from float32',
+    ],
+    async reset() {
+      await tf.setBackend(backend);
+      next = 0;
+      variables.forEach((variable, index) => {
+        variable.assign(starts[index]!.clone());
+      });
+    },
+    run: (steps) =>
+      timeSteps(steps, step, async () => {
+        await variables.at(-1)!.data();
+      }),
+    async result() {
+      return joinParameters(await Promise.all(variables.map((variable) => variable.data())));
+    },
+    async close() {
+      await tf.setBackend(backend);
+      optimizer.dispose();
+      tf.dispose([...variables, ...starts]);
+      for (const { images, labels } of batches) tf.dispose([images, labels]);
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** The nets as functions of TensorFlow.js, in Node and in a page. */
+import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { type Batch, mlp } from '../../work/mlp-oracle.ts';
+import { oneHotLabels, scaledPixels } from '../../work/mnist-step.ts';
+import type { Net } from '../../work/net.ts';
+
+export type TensorFlow = typeof import('@tensorflow/tfjs-core');
+
+/** A batch as tensors: images as the net takes them, labels as rows of 0 and 1. */
+export interface TensorBatch {
+  readonly images: Tensor;
+  readonly labels: Tensor2D;
+}
+
+export function tensorBatch(tf: TensorFlow, net: Net, batch: Batch): TensorBatch {
+  const samples = batch.labels.length;
+  return {
+    images: tf.tensor(scaledPixels(batch), net.name === 'cnn' ? [samples, 28, 28, 1] : [samples, mlp.inputs]),
+    labels: tf.tensor2d(oneHotLabels(batch), [samples, mlp.classes]),
+  };
+}
+
+/** Mean cross-entropy of a batch. */
+export function meanLossOf(tf: TensorFlow, net: Net, parameters: readonly Tensor[], batch: TensorBatch): Scalar {
+  const logits = net.name === 'cnn' ? cnn(tf, parameters, batch.images) : perceptron(tf, parameters, batch.images);
+  return tf.neg(tf.mean<Scalar>(tf.sum(tf.mul(batch.labels, tf.logSoftmax(logits)), 1)));
+}
+
+function perceptron(tf: TensorFlow, parameters: readonly Tensor[], images: Tensor): Tensor {
+  const [weight1, bias1, weight2, bias2] = parameters;
+  const activation = tf.relu(tf.add(tf.matMul(images, weight1!), bias1!));
+  return tf.add(tf.matMul(activation, weight2!), bias2!);
+}
+
+function cnn(tf: TensorFlow, parameters: readonly Tensor[], images: Tensor): Tensor {
+  const [kernel1, bias1, kernel2, bias2, weight, bias] = parameters;
+  const stage = (input: Tensor, kernel: Tensor, offset: Tensor): Tensor4D =>
+    tf.maxPool(
+      tf.relu(tf.add(tf.conv2d(input as Tensor4D, kernel as Tensor4D, 1, 'same'), offset)) as Tensor4D,
+      2,
+      2,
+      'valid',
+    );
+  const features = stage(stage(images, kernel1!, bias1!), kernel2!, bias2!);
+  return tf.add(tf.matMul(tf.reshape(features, [images.shape[0]!, -1]), weight!), bias!);
+}

@@ -1,0 +1,55 @@
+/** Question: how long does one step of the small convolutional net take, and how does that compare with the peers? */
+import { loadMnist } from '@lockstep/data/node';
+import { initialise, resolveModel } from '@lockstep/nn';
+import { openJaxStep } from '../peers/jax/mnist-step.ts';
+import { openLockstepStep } from '../peers/lockstep/mnist-step.ts';
+import { openPytorchStep } from '../peers/pytorch.ts';
+import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
+import type { Question } from '../question.ts';
+import { cutBatches, type MnistStep, weightsJudge } from '../work/mnist-step.ts';
+import { cnnNet } from '../work/net.ts';
+
+const batchSize = 64;
+const batchCount = 8;
+const judgedSteps = 1;
+const seed = 1;
+
+export const cnnStep: Question = {
+  kind: 'race',
+  name: 'cnn-step',
+  title: 'The small convolutional net on MNIST: gradient of the mean cross-entropy and one SGD step',
+  method: [
+    'Twice a 5 x 5 convolution (8 channels, then 16), ReLU and 2 x 2 max-pooling, then 10 dense units: 11,274 parameters.',
+    `The first ${batchSize * batchCount} training images of MNIST, batches of ${batchSize}; learning rate 0.1. One thread each.`,
+    'Lockstep starts every step from the bytes of its pixels; the peers find theirs ready as float32.',
+    `Every contender is first held against one step in double precision: "off by" is the relative distance of its change of`,
+    'the weights from the true one, "loss" that of its weights on the first batch. Every timed burst starts from the same weights.',
+  ],
+  async cases() {
+    const { train } = await loadMnist();
+    const work: MnistStep = {
+      net: cnnNet,
+      batchSize,
+      learningRate: 0.1,
+      batches: cutBatches(train.images, train.labels, batchSize, batchCount),
+      initial: initialise(resolveModel('cnn'), seed),
+    };
+    return [
+      {
+        name: `batch ${batchSize}`,
+        workPerStep: { amount: batchSize, unit: 'images' },
+        judgedSteps,
+        tolerance: 1e-4,
+        figureName: 'loss',
+        judge: weightsJudge(work, judgedSteps),
+        entrants: [
+          { name: 'lockstep cpu', open: () => openLockstepStep(work, 'cpu') },
+          { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
+          { name: 'TensorFlow.js cpu', open: () => openTensorflowStep(work, 'cpu') },
+          { name: 'jax-js wasm', open: () => openJaxStep(work) },
+          { name: 'PyTorch CPU', open: () => openPytorchStep(work) },
+        ],
+      },
+    ];
+  },
+};

@@ -1,0 +1,52 @@
+/** The table of workers as viewers see it. */
+import type { WatchMessageOf, WorkerHealth } from '@lockstep/protocol';
+import type { Connection, CoordinatorState, WorkerRecord } from '@lockstep/training';
+import type { Means } from './timeline.ts';
+
+type Row = WatchMessageOf<'workers'>['workers'][number];
+
+/** So that the table of the largest room still fits into a message. */
+const mostPresent = 256;
+const mostGone = 20;
+
+export function workerRows(state: CoordinatorState, meansOf: (workerId: string) => Means): Row[] {
+  const connections = new Map<string, Connection>();
+  for (const connection of state.connections.values()) {
+    if (connection.workerId !== undefined) connections.set(connection.workerId, connection);
+  }
+  const records = [...state.records.values()];
+  const total = records.reduce((sum, { samples }) => sum + samples, 0);
+  const present = records.filter(({ id }) => connections.has(id)).slice(0, mostPresent);
+  // Only who computed something is missed.
+  const gone = records
+    .filter(({ id, blocks }) => blocks > 0 && !connections.has(id))
+    .sort((a, b) => (b.leftAtMs ?? 0) - (a.leftAtMs ?? 0))
+    .slice(0, mostGone);
+  return [...present, ...gone].map((record) => rowOf(record, connections.get(record.id), total, meansOf(record.id)));
+}
+
+function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, means: Means): Row {
+  const { id, name, kind, backend, threads, blocks, samples } = record;
+  return {
+    id,
+    name,
+    kind,
+    backend,
+    threads,
+    phase: connection?.phase ?? 'gone',
+    hidden: connection?.hidden ?? false,
+    share: total > 0 ? samples / total : 0,
+    blocks,
+    samples,
+    computeMs: means.computeMs,
+    sendMs: means.sendMs,
+    waitMs: means.waitMs,
+    health: healthOf(connection),
+    samplesPerSecond: (connection?.samplesPerMs ?? 0) * 1000,
+  };
+}
+
+function healthOf(connection: Connection | undefined): WorkerHealth {
+  if (!connection) return 'gone';
+  return connection.answerByMs === undefined ? 'good' : 'late';
+}

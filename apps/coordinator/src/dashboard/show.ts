@@ -1,0 +1,100 @@
+/** Makes the dashboard of a run: what viewers are told of it, and what steering does. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { parameterCount, writeModelFile } from '@lockstep/nn';
+import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
+import type { HostBackend } from '@lockstep/tensor';
+import { createExaminer, type Learner, type Run } from '@lockstep/training';
+import { clock, sha256 } from '../assemble.ts';
+import type { Prepared } from '../prepare.ts';
+import { saveFile } from '../save.ts';
+import { createActions } from './actions.ts';
+import { createDashboard, type Dashboard } from './dashboard.ts';
+
+export interface ShowOptions {
+  readonly version: string;
+  readonly run: Run;
+  readonly learner: Learner;
+  readonly backend: HostBackend;
+  readonly prepared: Prepared;
+  readonly joinAddresses: readonly string[];
+  readonly adminToken: string;
+  /** Where `save` writes; without it, to a file that is named after the model and the step, in the working directory. */
+  readonly saveTo: string | undefined;
+  readonly onError: (error: unknown) => void;
+}
+
+const mostMistakes = 16;
+
+export function showRun(options: ShowOptions): Dashboard {
+  const { run, learner, version, backend, prepared } = options;
+  const { model, test } = prepared;
+  const { rows, columns, classes, images } = test;
+  const size = rows * columns;
+  let examiner: ReturnType<typeof createExaminer> | undefined;
+
+  const save = async (): Promise<string> => {
+    const weights = learner.weights();
+    const step = run.state.current.step;
+    const file = options.saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${step}.safetensors`;
+    const metadata = { lockstep: version, steps: `${step}`, weightsSha256: sha256(bytesOf(weights)) };
+    await saveFile(file, writeModelFile(model, weights, metadata));
+    return file;
+  };
+
+  return createDashboard({
+    run,
+    about: aboutRun(options),
+    actions: (say) => createActions({ run, adminToken: options.adminToken, save, say }),
+    weights: () => learner.weights(),
+    hash: sha256,
+    async examine(epoch, weights) {
+      examiner ??= createExaminer(backend, model, test, mostMistakes);
+      const { confusion, mistakes } = await examiner.examine(weights, () => nextTurn());
+      return {
+        type: 'evaluation',
+        epoch,
+        rows,
+        columns,
+        classes,
+        confusion: bytesOf(confusion),
+        mistakes: mistakes.map(({ index, ...mistake }) => ({
+          ...mistake,
+          image: images.subarray(index * size, (index + 1) * size),
+        })),
+      };
+    },
+    nowMs: clock.nowMs,
+    onError: options.onError,
+  });
+}
+
+function aboutRun({ version, run, prepared, joinAddresses }: ShowOptions): WatchMessageOf<'run'> {
+  const { model, plan, config, train, test, token } = prepared;
+  const { seed, epochs, optimizer, workers } = config;
+  return {
+    type: 'run',
+    version,
+    model,
+    parameters: parameterCount(model),
+    config: {
+      seed,
+      batch: plan.batch,
+      leafSize: plan.leafSize,
+      epochs,
+      steps: plan.steps,
+      optimizer,
+      workers: workers === 'single' ? 0 : workers,
+    },
+    steps: plan.steps,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    leaves: plan.leaves,
+    samples: train.count,
+    testSamples: test.count,
+    rows: test.rows,
+    columns: test.columns,
+    classes: test.classes,
+    joinAddresses: [...joinAddresses],
+    tokenNeeded: token !== undefined,
+    chaos: run.state.setup.chaos === true,
+  };
+}

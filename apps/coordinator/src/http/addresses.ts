@@ -1,0 +1,57 @@
+/** Under which addresses a coordinator is reached, and how they are told without giving secrets to the wire. */
+import { hostname, networkInterfaces } from 'node:os';
+
+export interface AddressOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly secure: boolean;
+  readonly token: string | undefined;
+  readonly adminToken: string;
+  readonly fingerprint: string | undefined;
+}
+
+export interface Addresses {
+  /** For terminals; a worker takes the secrets out of the address before it connects. */
+  readonly worker: string;
+  /** For tabs; secrets stand in the fragment, which browsers keep to themselves. */
+  readonly page: string;
+  /** As `page`, for whoever may steer. */
+  readonly owner: string;
+  /** Where this machine's own workers connect; no secrets. */
+  readonly local: string;
+  /** Where to join, without secrets. */
+  readonly open: readonly string[];
+}
+
+export function addressesOf(options: AddressOptions): Addresses {
+  const { host, port, secure, token, adminToken, fingerprint } = options;
+  const s = secure ? 's' : '';
+  const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
+  const others = isAnyAddress(host) ? (networkAddresses()[0] ?? hostname()) : host;
+  const query = new URLSearchParams({
+    ...(token === undefined ? {} : { token }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+  });
+  const secret = token === undefined ? '' : `&token=${encodeURIComponent(token)}`;
+  const site = `http${s}://${at(others)}/`;
+  const socket = `ws${s}://${at(others)}`;
+  return {
+    worker: query.size === 0 ? socket : `${socket}/?${query}`,
+    page: `${site}#join${secret}`,
+    owner: `${site}#admin=${adminToken}${secret}`,
+    local: `ws${s}://${at(isAnyAddress(host) ? '127.0.0.1' : host)}`,
+    open: [site, socket],
+  };
+}
+
+export function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** This machine's IPv4 addresses on its networks. */
+export function networkAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((entries) => entries ?? [])
+    .filter(({ family, internal }) => family === 'IPv4' && !internal)
+    .map(({ address }) => address);
+}

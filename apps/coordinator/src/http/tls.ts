@@ -1,0 +1,77 @@
+/** The certificate that the coordinator shows: one from files, or one made on the spot. */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import { createSecureContext } from 'node:tls';
+import { usageFailure } from '@lockstep/command';
+import { generate } from 'selfsigned';
+import { networkAddresses } from './addresses.ts';
+
+export interface Tls {
+  readonly key: string;
+  readonly cert: string;
+  /** SHA-256 of a certificate that was made on the spot, hex without colons: nothing else vouches for it. */
+  readonly fingerprint?: string;
+}
+
+export interface TlsOptions {
+  readonly host: string;
+  readonly tls: boolean;
+  readonly 'tls-cert': string | undefined;
+  readonly 'tls-key': string | undefined;
+}
+
+/** @throws CommandFailure with exit code 2 */
+export async function openTls(options: TlsOptions): Promise<Tls | undefined> {
+  const { 'tls-cert': certFile, 'tls-key': keyFile } = options;
+  if (certFile === undefined && keyFile === undefined) return options.tls ? makeCertificate(options.host) : undefined;
+  if (options.tls) throw usageFailure('--tls: expected without --tls-cert and --tls-key, which bring a certificate');
+  if (certFile === undefined) throw usageFailure('--tls-key: expected with --tls-cert, got it alone');
+  if (keyFile === undefined) throw usageFailure('--tls-cert: expected with --tls-key, got it alone');
+  const cert = read('tls-cert', certFile);
+  const key = read('tls-key', keyFile);
+  try {
+    createSecureContext({ cert, key });
+  } catch {
+    // The library's own message may quote what it could not read.
+    throw usageFailure(`--tls-cert ${certFile}: expected a PEM certificate that --tls-key ${keyFile} belongs to`);
+  }
+  return { cert, key };
+}
+
+function read(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    throw usageFailure(`--${option}: expected a file that can be read, got ${file}`);
+  }
+}
+
+const dayMs = 24 * 3600 * 1000;
+const daysValid = 30;
+
+async function makeCertificate(host: string): Promise<Tls> {
+  const names = new Set(['localhost', '127.0.0.1', '::1', hostname(), `${hostname()}.local`, ...networkAddresses()]);
+  if (host !== '0.0.0.0' && host !== '::') names.add(host);
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'Lockstep coordinator' }], {
+    keyType: 'ec',
+    curve: 'P-256',
+    algorithm: 'sha256',
+    // A day back, for machines whose clocks differ.
+    notBeforeDate: new Date(Date.now() - dayMs),
+    notAfterDate: new Date(Date.now() + daysValid * dayMs),
+    extensions: [
+      { name: 'basicConstraints', cA: false, critical: true },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      {
+        name: 'subjectAltName',
+        altNames: [...names].map((name) =>
+          isIP(name) === 0 ? { type: 2 as const, value: name } : { type: 7 as const, ip: name },
+        ),
+      },
+    ],
+  });
+  return { key, cert, fingerprint: new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase() };
+}

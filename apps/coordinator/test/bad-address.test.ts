@@ -1,0 +1,166 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer } from 'node:net';
+import { decode, encode, type Message, protocolVersion, subprotocol } from '@lockstep/protocol';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { temporaryFolder } from './folder.ts';
+import { canListProcesses, startCoordinator, startWorker } from './processes.ts';
+import { tinyFiles, writeFolder } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+let coordinatorArgs: string[] = [];
+
+beforeAll(async () => {
+  const tiny = await writeFolder(folder, 'tiny', tinyFiles());
+  coordinatorArgs = ['--data', tiny, '--batch', '32', '--port', '0'];
+});
+
+const opened: { close(): unknown }[] = [];
+
+afterEach(() => {
+  for (const server of opened.splice(0)) server.close();
+});
+
+async function listening<Opened extends Server | WebSocketServer>(server: Opened): Promise<number> {
+  opened.push(server);
+  await new Promise<void>((resolve) => server.once('listening', resolve));
+  return (server.address() as { port: number }).port;
+}
+
+async function webSocketServer(onConnection: (socket: WebSocket) => void, speaks: string[]): Promise<number> {
+  const server = new WebSocketServer({
+    host: '127.0.0.1',
+    port: 0,
+    handleProtocols: (offered) => speaks.find((name) => offered.has(name)) ?? false,
+  });
+  server.on('connection', onConnection);
+  return listening(server);
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function coordinator(args: readonly string[] = []): Promise<string> {
+  const program = startCoordinator('coordinator', [...coordinatorArgs, ...args]);
+  const match = await program.printed(/--url ws:\/\/127\.0\.0\.1:(\d+)/);
+  return `ws://127.0.0.1:${match[1]}`;
+}
+
+async function expectFailure(args: readonly string[], sentence: RegExp, env?: NodeJS.ProcessEnv): Promise<void> {
+  const program = startWorker(args, env);
+  const { code, stdout, stderr } = await program.ended;
+  expect(stderr).toMatch(/^worker: [^\n]+\n$/);
+  expect(stderr).toMatch(sentence);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  if (canListProcesses) expect(program.offspring()).toEqual([]);
+}
+
+describe('a worker that cannot be started as asked says why in one sentence, exit code 2:', () => {
+  it.each<[args: string[], sentence: RegExp]>([
+    [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
+    [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
+    [['--url', 'http://localhost:7070'], /--url: expected an address like ws:.*, got http:/],
+    [['--url', 'ws://127.0.0.1:99999'], /--url: expected an address like ws:.*, got ws:\/\/127\.0\.0\.1:99999/],
+    [['--url', 'ws://127.0.0.1:1', '--threads', '0'], /--threads: expected a whole number from 1 to 256, got 0/],
+    [
+      ['--url', 'ws://127.0.0.1:1', '--name', 'x'.repeat(81)],
+      /--name: expected one line of 1 to 80 printable characters/,
+    ],
+    [
+      ['--url', 'ws://127.0.0.1:1', '--name', '\u001b[31m'],
+      /--name: expected one line of 1 to 80 printable characters/,
+    ],
+    [['--url', 'ws://127.0.0.1:1', '--backend', 'abacus'], /--backend: expected one of auto, .*, got abacus/],
+    [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
+    [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (no machine of that name is known|getaddrinfo)/],
+  ])('%j', expectFailure);
+
+  it('where nothing listens', async () => {
+    const url = `ws://127.0.0.1:${await closedPort()}`;
+    await expectFailure(['--url', url], /--url .*: nothing answers there \(connection refused\)/);
+  });
+
+  it('where nothing listens, also under a parent that keeps a channel to it', async () => {
+    const program = startWorker(['--url', `ws://127.0.0.1:${await closedPort()}`], {}, 'channel');
+    expect(await program.ended).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing answers there') });
+  });
+
+  it('at a plain HTTP server', async () => {
+    const port = await listening(
+      createHttpServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1'),
+    );
+    await expectFailure(
+      ['--url', `ws://127.0.0.1:${port}`],
+      /--url .*: a server answers there, but it is no Lockstep coordinator \(HTTP 200 OK\)/,
+    );
+  });
+
+  it.each([
+    ['no subprotocol', []],
+    ['only another subprotocol', ['chat']],
+  ])('at a WebSocket server that speaks %s', async (_name, speaks) => {
+    const port = await webSocketServer(() => {}, speaks);
+    await expectFailure(
+      ['--url', `ws://127.0.0.1:${port}`],
+      /a WebSocket server answers there, .*not speak lockstep\.v1/,
+    );
+  });
+
+  it('at a coordinator that refuses its protocol version', async () => {
+    const port = await webSocketServer(
+      (socket) => {
+        socket.once('message', () => {
+          socket.send(encode({ type: 'refuse', code: 'protocol', sentence: 'this coordinator speaks version 2' }));
+          socket.close(1008, 'protocol');
+        });
+      },
+      [subprotocol],
+    );
+    await expectFailure(
+      ['--url', `ws://127.0.0.1:${port}`],
+      /the coordinator at .* refused: this coordinator speaks version 2/,
+    );
+  });
+
+  it('at a coordinator whose token it does not have, and joins with it', async () => {
+    const url = await coordinator(['--token', 'abc', '--steps', '2']);
+    const sentence = /the coordinator at .* refused: the token is not the one in the join address/;
+    await expectFailure(['--url', url], sentence);
+    await expectFailure(['--url', url, '--token', 'abd'], sentence);
+    await expectFailure(['--url', `${url}/?token=abcabc`], sentence);
+    await expectFailure(['--url', url], sentence, { LOCKSTEP_TOKEN: 'ab' });
+    const joined = startWorker(['--url', `${url}/?token=abc`, '--name', 'guest']);
+    const { code, stderr } = await joined.ended;
+    expect(code).toBe(0);
+    expect(stderr).toContain('worker guest: joined as w1, computing on ');
+    expect(stderr).not.toContain('abc');
+  });
+});
+
+describe('a coordinator', () => {
+  it.each([0, protocolVersion + 1])('refuses a worker of protocol version %i with a sentence', async (protocol) => {
+    const socket = new WebSocket(await coordinator(), subprotocol);
+    const messages: Message[] = [];
+    socket.on('message', (data: Buffer) => messages.push(decode(data, 'coordinator')));
+    socket.once('open', () => {
+      const identity = { kind: 'node', backend: 'cpu', arithmetic: 'any', name: 'old', threads: 1 } as const;
+      socket.send(encode({ type: 'hello', protocol, ...identity }));
+    });
+    const [code] = await new Promise<[number, Buffer]>((resolve) =>
+      socket.once('close', (...closing) => resolve(closing)),
+    );
+    expect(code).toBe(1008);
+    expect(messages).toEqual([
+      {
+        type: 'refuse',
+        code: 'protocol',
+        sentence: expect.stringMatching(/version 1, the worker speaks \d: run the same/),
+      },
+    ]);
+  });
+});

@@ -1,0 +1,162 @@
+import { writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { canListProcesses, type Program, startCoordinator } from './processes.ts';
+import { tinyFiles, writeFolder } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+const path = (name: string): string => join(folder, name);
+let tiny = '';
+const small = (): string[] => ['--data', tiny, '--batch', '32'];
+
+const layers = [{ type: 'dense', units: 10 }];
+const models = {
+  'no-json.json': '{ "name": "x", ',
+  'no-layers.json': JSON.stringify({ name: 'x', input: [784], layers: [] }),
+  'strange-layer.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'wormhole', units: 10 }] }),
+  'wrong-input.json': JSON.stringify({ name: 'x', input: [100], layers }),
+  'wrong-outputs.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'dense', units: 7 }] }),
+};
+
+beforeAll(async () => {
+  for (const [name, text] of Object.entries(models)) writeFileSync(path(name), text);
+  const files = tinyFiles();
+  const trainImages = files.get('train-images-idx3-ubyte')!;
+  const trainLabels = files.get('train-labels-idx1-ubyte')!;
+  const variant = (name: string, changes: Iterable<[string, Uint8Array]>) =>
+    writeFolder(folder, name, new Map([...files, ...changes]));
+  tiny = await writeFolder(folder, 'tiny', files);
+  await variant('truncated', [['train-images-idx3-ubyte', trainImages.subarray(0, 5000)]]);
+  await variant('swapped', [
+    ['train-images-idx3-ubyte', trainLabels],
+    ['train-labels-idx1-ubyte', trainImages],
+  ]);
+  await variant('corrupt', [['t10k-labels-idx1-ubyte', Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3)]]);
+  files.delete('t10k-labels-idx1-ubyte');
+  await writeFolder(folder, 'incomplete', files);
+});
+
+/** One line on standard error, no stack trace, nobody left behind. */
+async function expectFailure(program: Program, code: number, sentence: RegExp): Promise<string> {
+  const ended = await program.ended;
+  expect(ended.stderr).toMatch(/^lockstep: [^\n]+\n$/);
+  expect(ended.stderr).toMatch(sentence);
+  expect(ended.stderr).not.toMatch(/\n\s+at /);
+  expect(ended.code).toBe(code);
+  if (canListProcesses) expect(program.offspring()).toEqual([]);
+  return ended.stdout;
+}
+
+describe('what cannot be done', () => {
+  it.each<[args: string[], sentence: RegExp]>([
+    [['--wrokers', '3'], /--wrokers: unknown option; did you mean --workers\?/],
+    [['--token', 'x'.repeat(257)], /--token: expected one line of 1 to 256 printable characters, got x{40}/],
+    [['--frobnicate'], /--frobnicate: unknown option; --help lists them all/],
+    [['mnist'], /mnist: expected an option that begins with --/],
+    [['--batch', '0'], /--batch: expected a whole number from 1 to \d+, got 0/],
+    [['--batch'], /--batch: expected a value \(N\), got none/],
+    [['--batch', '--epochs', '1'], /--batch: expected a value \(N\), got none/],
+    [['--batch', '60001'], /--batch: expected at most the 60000 samples of the training set, got 60001/],
+    [['--lr', 'nan'], /--lr: expected a number above 0, got nan/],
+    [['--lr', '-1'], /--lr: expected a number above 0, got -1/],
+    [['--epochs', '0'], /--epochs: expected a whole number from 1 to \d+, got 0/],
+    [['--optimizer', 'x'], /--optimizer: expected one of sgd, .*, got x/],
+    [['--backend', 'x'], /--backend: expected one of auto, .*, got x/],
+    [['--seed', '4294967296'], /--seed: expected a whole number from 0 to 4294967295, got 4294967296/],
+    [['--seed', '1', '--seed', '2'], /--seed: given twice, expected once/],
+    [['--single=yes'], /--single: takes no value, got yes/],
+    [['--threads', '2', '--single'], /--threads: expected 1 with --single.*, got 2/],
+    [['--model', 'nosuch'], /--model nosuch: .*expected .*built-in models \(mlp/],
+    [['--model', path('missing.json')], /--model: expected a file that can be read, got .*missing\.json/],
+    [['--model', path('no-json.json')], /--model .*no-json\.json: model: expected JSON, got/],
+    [
+      ['--model', path('no-layers.json')],
+      /--model .*: model: layers: expected a list of 1 to 256 layers, got a list of 0/,
+    ],
+    [['--model', path('strange-layer.json')], /--model .*layers\[0\].*wormhole/],
+    [['--model', path('wrong-input.json')], /--model .*: expected an input of 784 pixels, .*got 100/],
+    [['--model', path('wrong-outputs.json')], /--model .*: expected 10 outputs, one for each class, got 7/],
+    [
+      ['--data', path('nowhere')],
+      /--data: .*nowhere: expected a directory with the four MNIST files, got nothing there/,
+    ],
+    [['--data', path('no-json.json')], /--data: .*: expected a directory with the four MNIST files, got a file/],
+    [['--data', path('incomplete')], /--data: .*incomplete: expected one of t10k-labels-idx1-ubyte, .* got none/],
+    [['--data', path('truncated')], /--data: train-images-idx3-ubyte: truncated: 50192 bytes expected .*, got 5000/],
+    [['--data', path('swapped')], /--data: train-(images|labels)-.*: are two files swapped\?/],
+    [['--data', path('corrupt')], /--data: t10k-labels-idx1-ubyte: expected gzip data, got a corrupt file/],
+    [['--port', '99999'], /--port: expected a whole number from 0 to 65535, got 99999/],
+    [
+      ['--save', path('nowhere/m.safetensors')],
+      /--save: expected a file in a folder that can be written to, got .*nowhere/,
+    ],
+    [
+      ['--report', path('nowhere/r.json')],
+      /--report: expected a file in a folder that can be written to, got .*nowhere/,
+    ],
+    [['--report', folder], /--report: expected a file, got the folder/],
+  ])('%j is said in one sentence, exit code 2', async (args, sentence) => {
+    expect(await expectFailure(startCoordinator('start', args), 2, sentence)).toBe('');
+  });
+
+  it('includes listening at an address of another machine', async () => {
+    const program = startCoordinator('start', [...small(), '--host', '203.0.113.1', '--port', '0']);
+    await expectFailure(program, 2, /--host 203\.0\.113\.1: expected an address of this machine, got one that is not/);
+  });
+});
+
+describe('a port in use', () => {
+  let taken: Server;
+  let port = 0;
+
+  const occupy = (wanted: number): Promise<Server> =>
+    new Promise((resolve, reject) => {
+      const server = createServer();
+      server.once('error', reject).listen({ host: '127.0.0.1', port: wanted }, () => resolve(server));
+    });
+
+  beforeAll(async () => {
+    taken = await occupy(0);
+    port = (taken.address() as { port: number }).port;
+  });
+
+  afterAll(() => void taken.close());
+
+  it('that was asked for does not give way', async () => {
+    const program = startCoordinator('start', [...small(), '--port', `${port}`]);
+    await expectFailure(program, 2, new RegExp(`--port ${port}: expected a free port, this one is in use`));
+  });
+
+  it('that nobody asked for gives way to the next free one, and this is said', async () => {
+    // Whoever holds it already serves as well.
+    const held = await occupy(7070).catch(() => undefined);
+    try {
+      const program = startCoordinator('start', [...small(), '--steps', '2']);
+      const ended = await program.ended;
+      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      const next = ended.stdout.match(/^Port 7070 is in use, listening on (\d+)\.$/m);
+      expect(Number(next?.[1])).toBeGreaterThan(7070);
+      expect(ended.stdout).toContain(`--url ws://127.0.0.1:${next?.[1]}`);
+    } finally {
+      held?.close();
+    }
+  });
+});
+
+describe('a run that had begun', () => {
+  it.each([
+    ['in this process', ['--single']],
+    ['over sockets', ['--workers', '2', '--port', '0']],
+  ])('and whose loss overflows names the samples, exit code 1, %s', async (_where, args) => {
+    const divergent = ['--epochs', '20', '--optimizer', 'sgd', '--lr', '1e38'];
+    const program = startCoordinator('start', [...small(), ...divergent, ...args]);
+    const stdout = await expectFailure(
+      program,
+      1,
+      /step \d+: the gradient of samples \d+ to \d+ of epoch \d+ is not finite, computed twice: .*smaller learning rate/,
+    );
+    expect(stdout).toContain('was not saved: give --save');
+  });
+});

@@ -1,0 +1,202 @@
+import { stripVTControlCharacters } from 'node:util';
+import pc from 'picocolors';
+import { describe, expect, it } from 'vitest';
+import { createDisplay, duration, percent, thousands } from '../src/display.ts';
+
+interface Setting {
+  readonly isTTY: boolean;
+  readonly columns?: number;
+  readonly steps?: number;
+  readonly stepsPerEpoch?: number;
+  readonly isColored?: boolean;
+}
+
+function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = false }: Setting) {
+  let now = 1000;
+  let written = '';
+  const stream = { isTTY, columns, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
+  const display = createDisplay({
+    stream,
+    colors: pc.createColors(isColored),
+    nowMs: () => now,
+    steps,
+    stepsPerEpoch,
+    epochs: Math.ceil(steps / stepsPerEpoch),
+  });
+  return {
+    display,
+    wait(durationMs: number) {
+      now += durationMs;
+    },
+    step(step: number, { loss = 0.5, correct = 32, workers = 2 } = {}) {
+      display.step({ step, epoch: Math.floor(step / stepsPerEpoch), count: 64, loss, correct }, workers);
+    },
+    /** What was written since the last call. */
+    taken(): string {
+      const text = written;
+      written = '';
+      return text;
+    },
+  };
+}
+
+const erase = '\r\x1b[2K';
+/** Escape sequences take no room. */
+const visible = (text: string): string => stripVTControlCharacters(text.replaceAll(erase, ''));
+
+const epochReport = {
+  epoch: 1,
+  trainLoss: 0.25,
+  trainAccuracy: 0.925,
+  testLoss: 0.125,
+  testAccuracy: 0.95,
+  seconds: 1.5,
+  imagesPerSecond: 40_000,
+};
+
+describe('in a terminal', () => {
+  it('one line tells of the newest step, and is taken back before the next', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: true, columns: 120 });
+    display.started();
+    wait(1000);
+    step(249);
+    expect(taken()).toBe(
+      '  ██████░░░░░░ epoch 1/2 · step 250/1000 · 64 images/s · loss 0.5000 · accuracy 50.00 % · 12:30 left · 2 workers',
+    );
+    wait(1000);
+    step(250, { workers: 1 });
+    const next = taken();
+    expect(next.startsWith(`${erase}  █`)).toBe(true);
+    expect(next).toMatch(/1 worker$/);
+  });
+
+  it('is redrawn ten times a second at most', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: true });
+    display.started();
+    wait(99);
+    step(0);
+    expect(taken()).toBe('');
+    wait(1);
+    step(1);
+    expect(taken()).not.toBe('');
+    wait(99);
+    step(2);
+    expect(taken()).toBe('');
+  });
+
+  it.each([1, 2, 5, 10, 20, 30, 40, 60, 80, 100, 119, 120, 121, 200])(
+    'of %i columns the line never wraps',
+    (columns) => {
+      const { display, step, wait, taken } = setUp({
+        isTTY: true,
+        columns,
+        steps: 50_000_000,
+        stepsPerEpoch: 500_000,
+        isColored: true,
+      });
+      display.started();
+      wait(100);
+      for (const at of [0, 123_456, 49_999_998]) {
+        step(at, { loss: 123.456, workers: 256 });
+        expect(visible(taken()).length).toBeLessThan(Math.max(columns, 3));
+        wait(100);
+      }
+    },
+  );
+
+  it('whose width is not known is taken for 80 columns', () => {
+    for (const columns of [0, undefined]) {
+      const { display, step, wait, taken } = setUp({ isTTY: true, ...(columns === undefined ? {} : { columns }) });
+      display.started();
+      wait(1000);
+      step(249);
+      const line = taken();
+      expect(line.length).toBeGreaterThan(40);
+      expect(line.length).toBeLessThan(80);
+    }
+  });
+
+  it('keeps what matters most where there is little room', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: true, columns: 30 });
+    display.started();
+    wait(1000);
+    step(249);
+    const line = taken();
+    expect(line).toContain('12:30 left');
+    expect(line).not.toContain('worker');
+  });
+
+  it('lines that stay go above it, and it goes at the end', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: true });
+    display.started();
+    wait(1000);
+    step(0);
+    const live = taken();
+    display.line('w3 joined');
+    expect(taken()).toBe(`${erase}w3 joined\n${live}`);
+    display.epoch(epochReport);
+    const epoch = '  epoch 1/2   train loss 0.2500, 92.50 %   test loss 0.1250, 95.00 %   1.5 s, 40,000 images/s\n';
+    expect(taken()).toBe(`${erase}${epoch}${live}`);
+    display.end();
+    expect(taken()).toBe(erase);
+    display.end();
+    expect(taken()).toBe('');
+  });
+
+  it('loss and accuracy are smoothed: a twentieth of each new step', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: true, columns: 200 });
+    display.started();
+    step(0, { loss: 2, correct: 0 });
+    wait(1000);
+    step(1, { loss: 1, correct: 64 });
+    expect(taken()).toContain('loss 1.9500 · accuracy 5.00 %');
+  });
+});
+
+describe('without a terminal', () => {
+  it('there are whole lines only, the first after ten seconds', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: false });
+    display.started();
+    wait(9_999);
+    step(0);
+    expect(taken()).toBe('');
+    wait(1);
+    step(1);
+    expect(taken()).toBe(
+      '  epoch 1/2 · step 2/1000 · 13 images/s · loss 0.5000 · accuracy 50.00 % · 1 h 23 min left · 2 workers\n',
+    );
+    wait(9_999);
+    step(2);
+    display.end();
+    expect(taken()).toBe('');
+  });
+
+  it('no escape sequence is written', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: false, columns: 20 });
+    display.line('Training');
+    display.started();
+    wait(20_000);
+    step(3);
+    display.epoch(epochReport);
+    display.end();
+    expect(taken()).not.toContain('\x1b');
+  });
+});
+
+describe('numbers for people', () => {
+  it.each([
+    [-3, '0:00'],
+    [0, '0:00'],
+    [59.4, '0:59'],
+    [59.6, '1:00'],
+    [125, '2:05'],
+    [3599, '59:59'],
+    [3600, '1 h 0 min'],
+    [9000, '2 h 30 min'],
+  ])('%d seconds are %s', (seconds, text) => expect(duration(seconds)).toBe(text));
+
+  it('are grouped by thousands, and shares are percentages', () => {
+    expect([thousands(0), thousands(999.6), thousands(1_234_567)]).toEqual(['0', '1,000', '1,234,567']);
+    expect([percent(0), percent(0.97255), percent(1)]).toEqual(['0.00 %', '97.25 %', '100.00 %']);
+  });
+});

@@ -1,0 +1,166 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSite } from '../src/http/site.ts';
+import { temporaryFolder } from './folder.ts';
+import { tinyFiles, writeFolder } from './tiny-data.ts';
+import { openWatchedRoom, type WatchedRoom } from './watched-room.ts';
+
+const folder = temporaryFolder();
+const built = join(folder, 'dist');
+mkdirSync(join(built, 'assets'), { recursive: true });
+writeFileSync(join(built, 'index.html'), '<!doctype html><title>page</title>');
+writeFileSync(join(built, 'assets', 'main-a1b2c3.js'), 'export {};');
+writeFileSync(join(built, '.hidden'), 'hidden');
+writeFileSync(join(folder, 'secret.txt'), 'outside the folder');
+
+interface Answered {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+/** Asks with the very path, where `fetch` would tidy it up first. */
+function ask(port: number, path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+    });
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+async function serve(siteFolder: string) {
+  const site = createSite({
+    folder: siteFolder,
+    health: () => ({ status: 'ok' }),
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'lockstep_step 3\n' }),
+  });
+  const server = createServer(site);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterAll(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+describe('the site', () => {
+  let port = 0;
+  beforeAll(async () => {
+    port = await serve(built);
+  });
+
+  it('serves the page, which is asked for anew each time', async () => {
+    const { status, headers, body } = await ask(port, '/');
+    expect(status).toBe(200);
+    expect(body).toContain('<title>page</title>');
+    expect(headers['content-type']).toMatch(/^text\/html/);
+    expect(headers['cache-control']).toBe('no-cache');
+  });
+
+  it('serves what has a hash in its name for good', async () => {
+    const { status, headers } = await ask(port, '/assets/main-a1b2c3.js');
+    expect(status).toBe(200);
+    expect(headers['content-type']).toMatch(/javascript/);
+    expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
+  });
+
+  it('says with every answer what the browser must not do', async () => {
+    for (const path of ['/', '/assets/main-a1b2c3.js', '/nothing', '/healthz', '/metrics']) {
+      const { headers } = await ask(port, path);
+      const policy = String(headers['content-security-policy']);
+      expect(policy).toContain("default-src 'self'");
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).not.toMatch(/'unsafe-(eval|inline)'|\*|https?:/);
+      expect(headers).toMatchObject({
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-embedder-policy': 'require-corp',
+      });
+    }
+  });
+
+  it.each([
+    '/../secret.txt',
+    '/assets/../../secret.txt',
+    '/%2e%2e/secret.txt',
+    '/..%2fsecret.txt',
+    '/%2e%2e%2fsecret.txt',
+    '/..\\secret.txt',
+    '/assets/..%5c..%5csecret.txt',
+    '//secret.txt',
+    '/%00',
+    '/%',
+    '/%ff',
+    '/.hidden',
+    '/assets',
+    '/constructor',
+    '/__proto__',
+  ])('serves only files of its folder, not %s', async (path) => {
+    const { status, body } = await ask(port, path);
+    expect(status).toBe(404);
+    expect(body).not.toMatch(/outside|hidden/);
+  });
+
+  it.each(['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'])('only reads: %s is not allowed', async (method) => {
+    const { status, headers } = await ask(port, '/', method);
+    expect(status).toBe(405);
+    expect(headers['allow']).toBe('GET, HEAD');
+  });
+
+  it('answers HEAD as GET, without the body', async () => {
+    for (const path of ['/', '/healthz', '/metrics', '/nothing']) {
+      const [get, head] = [await ask(port, path), await ask(port, path, 'HEAD')];
+      expect(head.body).toBe('');
+      expect([head.status, head.headers['content-length']]).toEqual([get.status, get.headers['content-length']]);
+    }
+  });
+
+  it('that is not built says so in a sentence', async () => {
+    const bare = await serve(join(folder, 'nowhere'));
+    const { status, body } = await ask(bare, '/');
+    expect(status).toBe(503);
+    expect(body).toBe('This is a Lockstep coordinator; its page is not built: npm start builds it.\n');
+    expect((await ask(bare, '/healthz')).status).toBe(200);
+    expect((await ask(bare, '/secret.txt')).status).toBe(404);
+  });
+});
+
+describe('the figures', () => {
+  let room: WatchedRoom;
+  beforeAll(async () => {
+    const data = await writeFolder(folder, 'tiny', tinyFiles());
+    room = await openWatchedRoom({ args: ['--data', data, '--batch', '32', '--steps', '12', '--epochs', '9'] });
+  });
+  afterAll(() => room.close());
+
+  const figures = async (): Promise<Map<string, number>> => {
+    const text = await (await fetch(`${room.http}/metrics`)).text();
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));
+  };
+
+  it('follow the run', async () => {
+    expect(await (await fetch(`${room.http}/healthz`)).json()).toEqual({ status: 'ok', phase: 'waiting' });
+    const before = await figures();
+    expect(before.get('lockstep_step')).toBe(0);
+    expect(before.get('lockstep_run_phase{phase="waiting"}')).toBe(1);
+    await room.work();
+    expect(await room.run.outcome).toEqual({ type: 'finished' });
+    const after = await figures();
+    expect(after.get('lockstep_step')).toBe(12);
+    expect(after.get('lockstep_images_total')).toBe(12 * 32);
+    expect(after.get('lockstep_run_phase{phase="finished"}')).toBe(1);
+    expect(after.get('lockstep_run_phase{phase="waiting"}')).toBe(0);
+    expect(after.get('lockstep_faults_total{kind="rejected"}')).toBe(0);
+    expect(after.get('lockstep_train_loss')).toBeGreaterThan(0);
+    // Counters are set, not added up, at each reading.
+    expect((await figures()).get('lockstep_images_total')).toBe(12 * 32);
+  });
+});

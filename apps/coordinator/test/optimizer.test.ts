@@ -1,0 +1,47 @@
+import { CommandFailure, parseOptions } from '@lockstep/command';
+import { describe, expect, test } from 'vitest';
+import { describeOptimizer, optimizerOf } from '../src/optimizer.ts';
+import { commands } from '../src/options.ts';
+
+const of = (args: string, steps = 100) =>
+  optimizerOf(parseOptions(commands.start.options, args === '' ? [] : args.split(' ')), steps);
+
+describe('the optimizer that options describe', () => {
+  test('momentum is what nobody has to ask for', () => {
+    expect(of('')).toEqual({ type: 'momentum', learningRate: 0.05, momentum: 0.9 });
+    expect(describeOptimizer(of(''))).toBe('momentum, learning rate 0.05');
+  });
+
+  test.each([
+    ['--optimizer sgd', { type: 'sgd', learningRate: 0.1 }],
+    ['--optimizer sgd --momentum 0.5', { type: 'sgd', learningRate: 0.1, momentum: 0.5 }],
+    ['--momentum 0.5 --lr 1', { type: 'momentum', learningRate: 1, momentum: 0.5 }],
+    ['--optimizer adam', { type: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }],
+    ['--optimizer adamw', { type: 'adamw', learningRate: 0.001, weightDecay: 0.01 }],
+    ['--optimizer adamw --weight-decay 0', { type: 'adamw', weightDecay: 0 }],
+    ['--clip 2', { clipNorm: 2 }],
+    ['--schedule cosine', { schedule: { type: 'cosine', steps: 100, minimum: 0 } }],
+    ['--schedule cosine --warmup 10', { schedule: { type: 'cosine', steps: 90, warmup: 10, minimum: 0 } }],
+    ['--schedule step', { schedule: { type: 'step', every: 34, factor: 0.1 } }],
+    ['--warmup 10', { schedule: { type: 'constant', warmup: 10 } }],
+  ])('%s', (args, expected) => {
+    expect(of(args)).toMatchObject(expected);
+  });
+
+  test.each([
+    ['--optimizer adam --momentum 0.9', '--momentum: expected with --optimizer sgd or momentum, got adam'],
+    ['--warmup 100', '--warmup: expected fewer steps than the 100 of the run, got 100'],
+    ['--momentum 1', '--momentum: expected a number from 0 to below 1, got 1'],
+    ['--weight-decay -1', '--weight-decay: expected a number of at least 0, got -1'],
+    ['--clip 0', '--clip: expected a number above 0, got 0'],
+    ['--schedule linear', '--schedule: expected one of constant, step, cosine, got linear'],
+  ])('%s is refused in a sentence', (args, sentence) => {
+    expect(() => of(args)).toThrow(new CommandFailure(sentence, 2));
+  });
+
+  test('all that differs from the plain one is said', () => {
+    expect(describeOptimizer(of('--optimizer adamw --schedule cosine --warmup 5 --clip 1'))).toBe(
+      'adamw, learning rate 0.001, cosine schedule, 5 steps of warm-up, gradients clipped to 1',
+    );
+  });
+});

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { readModelFile, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import type { Report } from '@lockstep/training';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { sha256 } from '../src/assemble.ts';
+import { temporaryFolder } from './folder.ts';
+import { canListProcesses, type Program, startCoordinator, startWorker } from './processes.ts';
+import { openRoom } from './room.ts';
+import { tinyFiles, writeFolder } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+let tiny: string[] = [];
+/** A run that never ends by itself. */
+let endless: string[] = [];
+
+beforeAll(async () => {
+  tiny = ['--data', await writeFolder(folder, 'tiny', tinyFiles()), '--batch', '32', '--epochs', '1000000'];
+  endless = [...tiny, '--port', '0'];
+});
+
+/** Resolves when all local workers take part; training has begun then. */
+async function training(program: Program, workers: number): Promise<void> {
+  for (let index = 1; index <= workers; index++) await program.printed(new RegExp(`w${index} local-\\d+ joined`));
+  await program.printed(/^ {2}epoch 1\/1000000 /m);
+}
+
+const readReport = (file: string): Report => JSON.parse(readFileSync(file, 'utf8')) as Report;
+
+const interrupted = 'lockstep: the coordinator was interrupted\n';
+
+describe('an interrupted coordinator', () => {
+  it.each<[name: string, interrupt: (program: Program) => void]>([
+    ['SIGINT to it alone', (program) => program.kill('SIGINT')],
+    ['Ctrl-C, which its workers get as well', (program) => program.killGroup('SIGINT')],
+    ['SIGTERM', (program) => program.kill('SIGTERM')],
+    [
+      'two Ctrl-C',
+      (program) => {
+        program.killGroup('SIGINT');
+        program.killGroup('SIGINT');
+      },
+    ],
+  ])('ends with all its workers, exit code 130, and keeps the model: %s', async (name, interrupt) => {
+    const [model, reportFile] = [join(folder, `${name}.safetensors`), join(folder, `${name}.json`)];
+    const program = startCoordinator('start', [...endless, '--workers', '3', '--save', model, '--report', reportFile]);
+    await training(program, 3);
+    if (canListProcesses) expect(program.offspring()).toHaveLength(3);
+    interrupt(program);
+
+    const { code, stdout, stderr } = await program.ended;
+    expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
+    if (canListProcesses) expect(program.offspring()).toEqual([]);
+    const report = readReport(reportFile);
+    expect(report.steps).toBeGreaterThan(0);
+    expect(stdout).toContain(`model after step ${report.steps} saved to ${model}\n`);
+    expect(stdout).toContain(`report written to ${reportFile}\n`);
+    const weights = readModelFile(resolveModel('mlp'), readFileSync(model));
+    expect(sha256(bytesOf(weights))).toBe(report.weightsSha256);
+  });
+
+  it('says how the model would have been kept', async () => {
+    const program = startCoordinator('start', [...endless, '--single']);
+    await program.printed(/^ {2}epoch 1\/1000000 /m);
+    program.kill('SIGINT');
+    const { code, stdout, stderr } = await program.ended;
+    expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
+    expect(stdout).toMatch(/^the model after step \d+ was not saved: give --save FILE\.safetensors to keep it$/m);
+  });
+
+  it('ends while it waits for workers, too', async () => {
+    const program = startCoordinator('coordinator', endless);
+    await program.printed(/--url ws:/);
+    program.kill('SIGINT');
+    const { code, stderr } = await program.ended;
+    expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
+  });
+});
+
+describe('kill -9 of the coordinator', () => {
+  it.runIf(canListProcesses)('ends its local workers', async () => {
+    const program = startCoordinator('start', [...endless, '--workers', '3']);
+    await training(program, 3);
+    expect(program.offspring()).toHaveLength(3);
+    program.kill('SIGKILL');
+    await program.ended;
+    await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 30_000 });
+  });
+
+  it('and a new one on the same port: a worker comes back by itself', async () => {
+    const port = await freePort();
+    const fixed = [...tiny, '--port', `${port}`];
+    const first = startCoordinator('coordinator', fixed);
+    await first.printed(/--url ws:/);
+    const worker = startWorker(['--url', `ws://127.0.0.1:${port}`, '--name', 'faithful']);
+    await first.printed(/w1 faithful joined/);
+    await first.printed(/^ {2}epoch 1\/1000000 /m);
+    first.kill('SIGKILL');
+    await worker.printed(/trying again/);
+    await first.ended;
+
+    const file = join(folder, 'second.json');
+    const second = startCoordinator('coordinator', [...fixed, '--steps', '50', '--report', file]);
+    expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
+    const { code, stderr } = await worker.ended;
+    expect(code).toBe(0);
+    expect(stderr.trim().split('\n')).toEqual([
+      expect.stringMatching(/^worker faithful: joined as w1, computing on /),
+      'worker faithful: the connection to the coordinator broke; trying again',
+      expect.stringMatching(/^worker faithful: back as w1, computing on /),
+      'worker faithful: the run is finished',
+    ]);
+    expect(readReport(file).workers).toMatchObject([{ name: 'faithful', blocks: 50 }]);
+  });
+});
+
+describe('an interrupted worker', () => {
+  it('says goodbye, exit code 130, and the run goes on to the same weights', async () => {
+    const file = join(folder, 'single.json');
+    const short = [...tiny, '--steps', '60'];
+    await startCoordinator('start', [...short, '--single', '--report', file]).ended;
+
+    const workers: Program[] = [];
+    const room = await openRoom({
+      args: short,
+      startWorkers: 2,
+      onStep: ({ step }) => {
+        if (step === 20) workers[0]!.kill('SIGINT');
+      },
+    });
+    for (const name of ['leaver', 'stayer']) workers.push(startWorker(['--url', room.url, '--name', name]));
+    expect(await room.outcome).toEqual({ type: 'finished' });
+    const [leaver, stayer] = await Promise.all(workers.map(({ ended }) => ended));
+    expect(leaver).toMatchObject({ code: 130, stdout: '' });
+    expect(leaver!.stderr).toMatch(/^worker leaver: joined as w\d, [^\n]*\n$/);
+    expect(stayer?.code).toBe(0);
+    const report = room.report();
+    expect(report.weightsSha256).toBe(readReport(file).weightsSha256);
+    expect(report.faults).toMatchObject({ disconnects: 1, rejected: 0 });
+    await room.close();
+  });
+
+  it('ends at once where it waits to come back', async () => {
+    const room = await openRoom({ args: tiny, startWorkers: 2 });
+    const worker = startWorker(['--url', room.url, '--name', 'waiting']);
+    await room.ready(1);
+    await room.drop();
+    await worker.printed(/trying again/);
+    worker.kill('SIGINT');
+    expect(await worker.ended).toMatchObject({ code: 130 });
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readModelFile, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import type { Report } from '@lockstep/training';
+import { expect, it } from 'vitest';
+import { sha256 } from '../src/assemble.ts';
+import { temporaryFolder } from './folder.ts';
+import { canListProcesses, startCoordinator } from './processes.ts';
+
+const folder = temporaryFolder();
+
+it('start, without a word more, trains MNIST to 97 % or better with two worker processes', async () => {
+  const [file, model] = [join(folder, 'report.json'), join(folder, 'model.safetensors')];
+  const program = startCoordinator('start', ['--report', file, '--save', model]);
+  const { code, stdout, stderr } = await program.ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  if (canListProcesses) expect(program.offspring()).toEqual([]);
+
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  expect(report.model).toEqual({ name: 'mlp', parameters: 101_770 });
+  expect(Math.abs(report.initialLoss! - 2.3)).toBeLessThan(0.05);
+  expect(report.epochs).toHaveLength(report.config.epochs);
+  expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.97);
+  expect(report.workers).toHaveLength(2);
+  for (const worker of report.workers) {
+    expect(worker).toMatchObject({ kind: 'node', name: expect.stringMatching(/^local-[12]$/) });
+    expect(worker.blocks).toBeGreaterThan(0);
+    expect(worker.computeMs).toBeGreaterThan(0);
+  }
+  const samples = report.workers.reduce((sum, worker) => sum + worker.samples, 0);
+  expect(samples).toBe(report.config.epochs * 60_000);
+  expect(report.exactness).toBe('bit-exact');
+  expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, reassigned: 0 });
+  // Each worker and step: at least the weights one way and a gradient the other.
+  expect(report.wire.bytesSent).toBeGreaterThan(report.steps * 4 * 101_770);
+  expect(report.wire.bytesReceived).toBeGreaterThan(report.steps * 4 * 101_770);
+  expect(report.weightsSha256).toBe(sha256(bytesOf(readModelFile(resolveModel('mlp'), readFileSync(model)))));
+
+  expect(stdout).toMatch(/^Training mlp, 101,770 parameters: \d+ epochs of 60,000 images, batch 128, momentum/);
+  expect(stdout).toMatch(/^Join with: npm run worker -- --url ws:\/\/127\.0\.0\.1:\d+$/m);
+  expect(stdout.match(/^ {2}epoch \d+\/\d+ {3}train loss/gm)).toHaveLength(report.config.epochs);
+  expect(stdout).toMatch(/^\d\d\.\d\d % of the test images are read right$/m);
+});

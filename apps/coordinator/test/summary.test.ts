@@ -1,0 +1,99 @@
+import type { Report } from '@lockstep/training';
+import pc from 'picocolors';
+import { describe, expect, it } from 'vitest';
+import { summaryLines } from '../src/summary.ts';
+
+const colors = pc.createColors(false);
+
+const worker = {
+  id: 'w1',
+  name: 'local-1',
+  kind: 'node',
+  backend: 'cpu',
+  blocks: 1500,
+  samples: 90,
+  computeMs: 2340,
+  waitMs: 60,
+} as const;
+
+const report: Report = {
+  lockstep: '0.1.0',
+  config: {
+    seed: 1,
+    batch: 128,
+    leafSize: 32,
+    epochs: 1,
+    steps: 1500,
+    optimizer: { type: 'momentum', learningRate: 0.05, momentum: 0.9 },
+    workers: 2,
+  },
+  model: { name: 'mlp', parameters: 101_770 },
+  initialLoss: 2.3,
+  epochs: [
+    {
+      epoch: 1,
+      trainLoss: 0.25,
+      trainAccuracy: 0.925,
+      testLoss: 0.125,
+      testAccuracy: 0.9731,
+      seconds: 6,
+      imagesPerSecond: 10_000,
+    },
+  ],
+  steps: 1500,
+  wallSeconds: 6.04,
+  imagesPerSecond: 31_788.4,
+  weightsSha256: '0123456789abcdef'.repeat(4),
+  exactness: 'bit-exact',
+  workers: [worker, { ...worker, id: 'w2', name: 'a laptop', blocks: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
+  wire: { bytesSent: 2_000_000_000, bytesReceived: 1_000_000_000 },
+  faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+};
+
+describe('summary', () => {
+  it('says how good the model is, who made it, and at what cost', () => {
+    expect(summaryLines(report, colors)).toEqual([
+      '',
+      '97.31 % of the test images are read right',
+      '1,500 steps in 6.0 s, 31,788 images/s',
+      '',
+      '    worker    on   blocks    share  compute   wait',
+      'w1  local-1   cpu   1,500  90.00 %    2.3 s  0.1 s',
+      'w2  a laptop  cpu       7  10.00 %    0.1 s  1.0 s',
+      '3,000 MB over the wire, 2.00 MB a step',
+      '',
+      'weights 0123456789abcdef…  bit-exact: any number of such workers gives these weights',
+    ]);
+  });
+
+  it('has no table of workers where there were none', () => {
+    const single = { ...report, config: { ...report.config, workers: 'single' as const } };
+    expect(summaryLines(single, colors)).toEqual([
+      '',
+      '97.31 % of the test images are read right',
+      '1,500 steps in 6.0 s, 31,788 images/s',
+      expect.stringMatching(/^weights 0123456789abcdef…/),
+    ]);
+  });
+
+  it('tells of faults, and that the weights are unharmed', () => {
+    const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1 };
+    expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
+      '1 disconnects, 4 blocks reassigned, 3 duplicated, 2 results rejected: none changed the weights',
+    );
+  });
+
+  it('does not claim exact bits where arithmetics were mixed', () => {
+    const line = summaryLines({ ...report, exactness: 'sample-exact' }, colors).at(-1);
+    expect(line).toContain('sample-exact');
+    expect(line).not.toContain('bit-exact');
+  });
+
+  it('of a run without a step divides by nothing', () => {
+    const none = { epochs: [], steps: 0, wallSeconds: 0, imagesPerSecond: 0 };
+    const idle = { ...worker, blocks: 0, samples: 0, computeMs: 0, waitMs: 0 };
+    const text = summaryLines({ ...report, ...none, workers: [idle] }, colors).join('\n');
+    expect(text).toContain('0 steps in 0.0 s, 0 images/s');
+    expect(text).not.toMatch(/NaN|Infinity|undefined|test images/);
+  });
+});

@@ -1,0 +1,51 @@
+/** A data set in MNIST's format that is read in no time: 64 images to train on, 16 to test with. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const side = 28;
+
+function idx(magic: number, dimensions: readonly number[], elements: Uint8Array): Uint8Array {
+  const header = new DataView(new ArrayBuffer(4 + 4 * dimensions.length));
+  header.setUint32(0, magic);
+  for (const [axis, dimension] of dimensions.entries()) header.setUint32(4 + 4 * axis, dimension);
+  return Buffer.concat([new Uint8Array(header.buffer), elements]);
+}
+
+/** Bars: image `i` has a column of its own for the class `i % 10`. */
+function images(count: number): Uint8Array {
+  const pixels = new Uint8Array(count * side * side);
+  for (let image = 0; image < count; image++) {
+    for (let row = 0; row < side; row++) pixels[image * side * side + row * side + 2 * (image % 10)] = 100 + image;
+  }
+  return idx(0x0803, [count, side, side], pixels);
+}
+
+function labels(count: number): Uint8Array {
+  return idx(
+    0x0801,
+    [count],
+    Uint8Array.from({ length: count }, (_, index) => index % 10),
+  );
+}
+
+/** The four files by name. */
+export function tinyFiles(): Map<string, Uint8Array> {
+  return new Map([
+    ['train-images-idx3-ubyte', images(64)],
+    ['train-labels-idx1-ubyte', labels(64)],
+    ['t10k-images-idx3-ubyte', images(16)],
+    ['t10k-labels-idx1-ubyte', labels(16)],
+  ]);
+}
+
+/** Writes the files into a folder of its own, which it returns. */
+export async function writeFolder(
+  parent: string,
+  name: string,
+  files: ReadonlyMap<string, Uint8Array>,
+): Promise<string> {
+  const folder = join(parent, name);
+  await mkdir(folder, { recursive: true });
+  await Promise.all([...files].map(([file, bytes]) => writeFile(join(folder, file), bytes)));
+  return folder;
+}

@@ -1,0 +1,93 @@
+/** Turns pen strokes into the image that a network trained on MNIST expects to see. */
+
+/** Width and height of the image. */
+export const digitSize = 28;
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The points of one movement of the pen, in any unit. */
+export type Stroke = readonly Point[];
+
+/** MNIST's digits fit a box of this size, and their centre of mass is the image's centre (LeCun et al., 1998). */
+const boxSize = 20;
+/** Half the width of a stroke, in pixels of the image: what MNIST's pens look like. */
+const penRadius = 1.25;
+/** A dot is not blown up to the whole box. */
+const smallestSide = 0.05;
+
+/**
+ * `strokes` as a 28x28 image of bytes, 0 for paper and 255 for ink: scaled to the box, drawn with a round pen, centred
+ * by mass. The pen has the same width however large the drawing is. Without strokes the image is empty.
+ * @param unit side of the paper, in the strokes' unit
+ */
+export function digitImage(strokes: readonly Stroke[], unit: number): Uint8Array {
+  const points = strokes.flat();
+  if (points.length === 0) return new Uint8Array(digitSize * digitSize);
+  const xs = points.map(({ x }) => x);
+  const ys = points.map(({ y }) => y);
+  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const side = Math.max(right - left, bottom - top, smallestSide * unit);
+  const scale = (boxSize - 2 * penRadius) / side;
+  const middle = digitSize / 2;
+  const place = (dx: number, dy: number): Stroke[] =>
+    strokes.map((stroke) =>
+      stroke.map(({ x, y }) => ({
+        x: middle + dx + (x - (left + right) / 2) * scale,
+        y: middle + dy + (y - (top + bottom) / 2) * scale,
+      })),
+    );
+  const centred = massCentre(rasterise(place(0, 0)));
+  return rasterise(place(middle - centred.x, middle - centred.y));
+}
+
+/** Grey of each pixel by its centre's distance from the pen's path: full inside the pen, none a pixel further out. */
+function rasterise(strokes: readonly Stroke[]): Uint8Array {
+  const image = new Uint8Array(digitSize * digitSize);
+  const reach = penRadius + 0.5;
+  for (const stroke of strokes) {
+    stroke.forEach((to, index) => {
+      const from = stroke[Math.max(0, index - 1)]!;
+      const firstColumn = clampPixel(Math.min(from.x, to.x) - reach);
+      const lastColumn = clampPixel(Math.max(from.x, to.x) + reach);
+      const firstRow = clampPixel(Math.min(from.y, to.y) - reach);
+      const lastRow = clampPixel(Math.max(from.y, to.y) + reach);
+      for (let row = firstRow; row <= lastRow; row++) {
+        for (let column = firstColumn; column <= lastColumn; column++) {
+          const distance = distanceToSegment({ x: column + 0.5, y: row + 0.5 }, from, to);
+          const ink = Math.min(1, Math.max(0, reach - distance));
+          const at = row * digitSize + column;
+          image[at] = Math.max(image[at]!, Math.round(ink * 255));
+        }
+      }
+    });
+  }
+  return image;
+}
+
+function clampPixel(value: number): number {
+  return Math.min(digitSize - 1, Math.max(0, Math.floor(value)));
+}
+
+function distanceToSegment(point: Point, from: Point, to: Point): number {
+  const [dx, dy] = [to.x - from.x, to.y - from.y];
+  const lengthSquared = dx * dx + dy * dy;
+  const along = lengthSquared === 0 ? 0 : ((point.x - from.x) * dx + (point.y - from.y) * dy) / lengthSquared;
+  const t = Math.min(1, Math.max(0, along));
+  return Math.hypot(point.x - from.x - t * dx, point.y - from.y - t * dy);
+}
+
+/** In pixels from the image's upper left corner. */
+function massCentre(image: Uint8Array): Point {
+  let mass = 0;
+  let x = 0;
+  let y = 0;
+  image.forEach((ink, at) => {
+    mass += ink;
+    x += ink * ((at % digitSize) + 0.5);
+    y += ink * (Math.floor(at / digitSize) + 0.5);
+  });
+  return mass === 0 ? { x: digitSize / 2, y: digitSize / 2 } : { x: x / mass, y: y / mass };
+}

@@ -1,0 +1,16 @@
+/** Opens the browser's WebSocket to a coordinator, or says in one sentence why that is not to be. */
+import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+
+/** Weights of a model, with room for the largest that a tab could hold. */
+const maxFrameBytes = 512 * 1024 * 1024;
+
+/** @throws Error with one sentence; a browser does not tell a script why a connection failed. */
+export async function connect(url: string): Promise<WorkerTransport> {
+  const socket = new WebSocket(url, subprotocol);
+  const transport = webSocketTransport(socket as WebSocketLike, { side: 'worker', remote: url, maxFrameBytes });
+  await new Promise<void>((resolve, reject) => {
+    socket.addEventListener('open', () => resolve(), { once: true });
+    socket.addEventListener('error', () => reject(new Error('no connection to the coordinator')), { once: true });
+  });
+  return transport;
+}

@@ -1,0 +1,61 @@
+/** The curves: nothing is lost or counted twice, however the points arrive. */
+import { bytesOf } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { Curves, type EpochReport, type Points } from '../src/watch/curves.ts';
+
+function points(from: number, to: number, loss: (step: number) => number): Points {
+  const steps = Array.from({ length: to - from + 1 }, (_, index) => from + index);
+  return {
+    steps: bytesOf(Float32Array.from(steps)),
+    losses: bytesOf(Float32Array.from(steps, loss)),
+    accuracies: bytesOf(Float32Array.from(steps, (step) => step / 100_000)),
+  };
+}
+
+const report = (epoch: number): EpochReport => ({
+  epoch,
+  trainLoss: 0.5,
+  trainAccuracy: 0.9,
+  testLoss: epoch / 10,
+  testAccuracy: 0.9,
+  seconds: 1,
+  imagesPerSecond: 1,
+});
+
+describe('curves', () => {
+  it('take each step once, whether it comes in the history or after it', () => {
+    const curves = new Curves();
+    curves.add(points(1, 20, () => 2));
+    curves.add(points(15, 30, () => 2));
+    const { epochs, loss } = curves.table([], 10);
+    expect(epochs).toEqual(Array.from({ length: 30 }, (_, index) => (index + 1) / 10));
+    expect(loss.every((value) => value === 2)).toBe(true);
+  });
+
+  it('put the test set where its epoch ends, beside the training step or alone', () => {
+    const curves = new Curves();
+    curves.add(points(1, 15, () => 1));
+    const table = curves.table([report(1), report(2)], 10);
+    expect(table.epochs).toHaveLength(16);
+    expect(table.testLoss[9]).toBe(0.1);
+    expect(table.loss[9]).toBe(1);
+    expect([table.epochs[15], table.testLoss[15], table.loss[15]]).toEqual([2, 0.2, null]);
+  });
+
+  it('keep first and last step and the mean when they are thinned', () => {
+    const curves = new Curves();
+    for (let from = 1; from < 50_000; from += 100) curves.add(points(from, from + 99, (step) => step % 2));
+    expect(curves.length).toBeLessThanOrEqual(3_000);
+    const { epochs, loss } = curves.table([], 1);
+    expect(epochs.at(-1)).toBe(50_000);
+    expect(epochs).toEqual([...epochs].sort((a, b) => a - b));
+    const mean = loss.slice(0, 1_000).reduce<number>((sum, value) => sum + value!, 0) / 1_000;
+    expect(mean).toBeCloseTo(0.5, 5);
+  });
+
+  it('smooth a constant to itself from its first point on', () => {
+    const curves = new Curves();
+    curves.add(points(1, 500, () => 0.25));
+    for (const value of curves.table([], 100).smoothLoss) expect(value).toBeCloseTo(0.25, 10);
+  });
+});

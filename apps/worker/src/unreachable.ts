@@ -1,0 +1,22 @@
+/** Why a coordinator cannot be reached, in a sentence. */
+export function reasonOf(error: Error & { readonly code?: string }): string {
+  switch (error.code) {
+    case 'ECONNREFUSED':
+      return 'nothing answers there (connection refused)';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'no machine of that name is known';
+    case 'ETIMEDOUT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return 'that machine cannot be reached';
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+      return 'nobody vouches for its certificate: copy the whole address that the coordinator printed, with the fingerprint';
+    default:
+      return /subprotocol/i.test(error.message)
+        ? 'a WebSocket server answers there, but it does not speak lockstep.v1'
+        : error.message.replace(/\n[\s\S]*/, '');
+  }
+}

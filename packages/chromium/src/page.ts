@@ -1,0 +1,74 @@
+/** Builds a page, serves it on localhost and opens it. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { extname, join, normalize } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { browserFlags } from './find.ts';
+
+export interface PageOptions {
+  /** Folder of `index.html` and what it loads. */
+  readonly root: string;
+  /** The browser, as `findChromium` gives it. */
+  readonly executablePath: string;
+}
+
+export interface OpenPage {
+  readonly page: Page;
+  /** Sentences of errors that nothing in the page has caught, so far. */
+  readonly errors: readonly string[];
+  /** Ends the browser and the server, and removes what was built. */
+  close(): Promise<void>;
+}
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.wasm': 'application/wasm',
+};
+
+/** The page is bundled and minified as a product's page is. Throws when it cannot be built or opened; nothing is left behind. */
+export async function openBuiltPage({ root, executablePath }: PageOptions): Promise<OpenPage> {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
+  const server = createServer((request, response) => {
+    const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname);
+    readFile(join(folder, path === '/' ? 'index.html' : path)).then(
+      (content) => response.setHeader('content-type', types[extname(path)] ?? 'text/html').end(content),
+      () => response.writeHead(404).end(),
+    );
+  });
+  let browser: Browser | undefined;
+  const close = async (): Promise<void> => {
+    await browser?.close();
+    if (server.listening) {
+      server.close();
+      server.closeAllConnections();
+    }
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await build({
+      root,
+      configFile: false,
+      logLevel: 'error',
+      base: './',
+      build: { outDir: folder, emptyOutDir: true, minify: true, target: 'es2022', chunkSizeWarningLimit: 10_000 },
+      worker: { format: 'es' },
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    browser = await chromium.launch({ executablePath, args: [...browserFlags] });
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
+    return { page, errors, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

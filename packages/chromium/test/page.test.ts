@@ -1,0 +1,54 @@
+/** Finding a browser, and a page that is built, served, opened and taken away again. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findChromium, openBuiltPage } from '../src/index.ts';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-chromium-test-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test('CHROME_PATH comes before the PATH, and a path that does not exist is passed over', async () => {
+  const [first, second] = [join(folder, 'first'), join(folder, 'second')];
+  for (const place of [first, second]) await mkdir(place);
+  await writeFile(join(first, 'chromium'), '');
+  await writeFile(join(second, 'google-chrome'), '');
+  const PATH = `${join(folder, 'missing')}:${second}:${first}`;
+  expect(findChromium({ PATH, CHROME_PATH: join(second, 'google-chrome') })).toBe(join(second, 'google-chrome'));
+  expect(findChromium({ PATH, CHROME_PATH: join(folder, 'none') })).toBe(join(first, 'chromium'));
+  expect(findChromium({ PATH: second })).toBe(join(second, 'google-chrome'));
+});
+
+const executablePath = findChromium();
+const title = executablePath ? 'in Chromium' : 'in Chromium (skipped: no browser found; set CHROME_PATH)';
+
+describe.skipIf(!executablePath)(title, () => {
+  test('a page of TypeScript runs minified, its errors are kept, and nothing is left when it is closed', async () => {
+    const root = join(folder, 'page');
+    await mkdir(root);
+    await writeFile(join(root, 'index.html'), '<!doctype html><script type="module" src="./page.ts"></script>');
+    await writeFile(
+      join(root, 'page.ts'),
+      "const answer: number = [6, 7].reduce((left: number, right: number) => left * right);\nObject.assign(globalThis, { answer });\nthrow new Error('out of paper');\n",
+    );
+    const open = await openBuiltPage({ root, executablePath: executablePath! });
+    try {
+      expect(await open.page.evaluate('answer')).toBe(42);
+      expect(open.errors).toEqual(['out of paper']);
+      const address = open.page.url();
+      const missing = await fetch(new URL('missing.js', address));
+      expect(missing.status).toBe(404);
+      await open.close();
+      await expect(fetch(address)).rejects.toThrow();
+    } finally {
+      await open.close();
+    }
+  });
+
+  test('a page that cannot be built is an error', async () => {
+    await expect(openBuiltPage({ root: join(folder, 'nothing'), executablePath: executablePath! })).rejects.toThrow();
+  });
+});

@@ -1,0 +1,31 @@
+/** Clipping of a gradient by its norm over all parameters. */
+
+/** What PyTorch adds to the norm, so that the factor of a gradient of zeros is finite. */
+const epsilon = 1e-6;
+
+/**
+ * What the mean gradient is multiplied by so that its norm is at most `clipNorm`: `min(1, clipNorm / (norm + 1e-6))`, as
+ * `torch.nn.utils.clip_grad_norm_` has it. `gradientSum` [P] is the sum over `samples` samples.
+ */
+export function clipFactor(gradientSum: Float32Array, samples: number, clipNorm: number): number {
+  const norm = Math.sqrt(sumOfSquares(gradientSum)) / samples;
+  return Math.min(1, clipNorm / (norm + epsilon));
+}
+
+/**
+ * In float64: four chains, element i in chain i mod 4, added as (0 + 2) + (1 + 3). One order for all engines; four
+ * chains because one would wait for each addition.
+ */
+export function sumOfSquares(values: Float32Array): number {
+  let [first, second, third, fourth] = [0, 0, 0, 0];
+  const whole = values.length - (values.length % 4);
+  for (let index = 0; index < whole; index += 4) {
+    first += values[index]! * values[index]!;
+    second += values[index + 1]! * values[index + 1]!;
+    third += values[index + 2]! * values[index + 2]!;
+    fourth += values[index + 3]! * values[index + 3]!;
+  }
+  // What is left belongs to the first three chains, in order; squares of missing elements are 0.
+  const [a = 0, b = 0, c = 0] = values.subarray(whole);
+  return first + a * a + (third + c * c) + (second + b * b + fourth);
+}

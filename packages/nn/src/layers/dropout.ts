@@ -1,0 +1,21 @@
+/**
+ * Dropout: while training, each value becomes 0 with probability `rate`, and the others grow by 1 / (1 - rate) so that the
+ * mean stays; in evaluation, the values as they are. Srivastava et al., 2014; as `torch.nn.Dropout`.
+ */
+import { dropout as dropoutOp } from '@lockstep/tensor';
+import * as v from 'valibot';
+import { finiteNumber } from '../check.ts';
+import type { LayerKind } from './layer.ts';
+
+const schema = v.strictObject({
+  type: v.literal('dropout'),
+  rate: finiteNumber('expected a number from 0 to below 1', (value) => value >= 0 && value < 1),
+});
+
+export const dropout = {
+  schema,
+  outputShape: (_, input) => input,
+  parameters: () => [],
+  isRandom: ({ rate }) => rate > 0,
+  forward: ({ rate }, input, _, random) => (random === undefined ? input : dropoutOp(input, rate, random)),
+} satisfies LayerKind<v.InferOutput<typeof schema>>;

@@ -1,0 +1,45 @@
+/** A model as a table for people, in the manner of Keras's `model.summary()`. */
+import { layerShapes, type Model } from './model.ts';
+import { parameterCount, parameterLayout } from './parameters.ts';
+
+/** Lines of layer, output shape of one sample, and parameters; without a line break at the end. */
+export function summary(model: Model): string {
+  const shapes = layerShapes(model);
+  const layout = parameterLayout(model);
+  const rows = model.layers.map(({ type }, index) => {
+    const own = layout.filter(({ layer }) => layer === index);
+    const count = own.reduce((sum, { size }) => sum + size, 0);
+    return [`${index} ${type}`, shapeText(shapes[index + 1]!), grouped(count)] as const;
+  });
+  const table = [['layer', 'output shape', 'parameters'], ['input', shapeText(model.input), ''], ...rows] as const;
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]): string =>
+    `${row[0]!.padEnd(widths[0]!)}   ${row[1]!.padEnd(widths[1]!)}   ${row[2]!.padStart(widths[2]!)}`.trimEnd();
+  const rule = (mark: string): string => mark.repeat(widths[0]! + widths[1]! + widths[2]! + 6);
+  const total = parameterCount(model);
+  return [
+    `Model: ${model.name}`,
+    rule('─'),
+    line(table[0]),
+    rule('═'),
+    ...table.slice(1).map(line),
+    rule('─'),
+    `Total: ${grouped(total)} parameters (${bytesText(total * 4)})`,
+  ].join('\n');
+}
+
+function shapeText(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
+}
+
+/** `101,770`: the same everywhere, whatever the machine's language. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+function bytesText(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB'];
+  let [value, unit] = [bytes, 0];
+  while (value >= 1024 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}

@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { HostBackend } from '@lockstep/tensor';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  createLeafGradient,
+  createOptimizer,
+  createPrediction,
+  initialise,
+  layerShapes,
+  parameterCount,
+  parameterLayout,
+  parseModel,
+  readModelFile,
+  readSafetensors,
+  resolveModel,
+  writeModelFile,
+} from '../src/index.ts';
+import { backends } from './backends.ts';
+import { cnnGoldens, expectNear, layerGoldens, mlpGoldens, mnistBatch } from './goldens.ts';
+
+const model = resolveModel('cnn');
+const size = parameterCount(model);
+const { batch, seed } = mlpGoldens;
+
+/** `layers_run` in make_goldens.py: every kind of layer over images. */
+const everyLayer = parseModel({
+  name: 'every-layer',
+  input: [9, 8, 2],
+  layers: [
+    { type: 'conv2d', filters: 3, kernel: 3, padding: 1 },
+    { type: 'gelu' },
+    { type: 'maxPool2d', window: 2 },
+    { type: 'conv2d', filters: 4, kernel: 2, stride: 2 },
+    { type: 'leakyRelu', slope: 0.2 },
+    { type: 'averagePool2d', window: 2, stride: 1, padding: 1 },
+    { type: 'tanh' },
+    { type: 'flatten' },
+    { type: 'sigmoid' },
+    { type: 'dropout', rate: 0.5 },
+    { type: 'dense', units: 6 },
+    { type: 'softplus' },
+    { type: 'dense', units: 3 },
+  ],
+});
+const savedByTorch = readFileSync(new URL('../goldens/layers.safetensors', import.meta.url));
+
+describe('cnn', () => {
+  test('is two convolutions with pooling and a dense layer', () => {
+    expect(layerShapes(model)).toEqual([
+      [28, 28, 1],
+      [28, 28, 8],
+      [28, 28, 8],
+      [14, 14, 8],
+      [14, 14, 16],
+      [14, 14, 16],
+      [7, 7, 16],
+      [784],
+      [10],
+    ]);
+    expect(size).toBe(5 * 5 * 8 + 8 + (5 * 5 * 8 * 16 + 16) + (784 * 10 + 10));
+  });
+
+  test.each(cnnGoldens.initial)('seed $seed gives the bits of torch.manual_seed($seed)', ({ seed, sha256, first }) => {
+    const values = initialise(model, seed);
+    expect(values[0]).toBe(Math.fround(first));
+    expect(createHash('sha256').update(new Uint8Array(values.buffer)).digest('hex')).toBe(sha256);
+  });
+});
+
+describe.each(backends)('on $name', ({ name, open }) => {
+  let backend: HostBackend;
+  beforeAll(async () => {
+    backend = await open();
+  });
+
+  function startFrom(values: Float32Array) {
+    const parameters = backend.allocate(values.length);
+    backend.upload(parameters, values);
+    return parameters;
+  }
+
+  test('the gradient of one batch is that of PyTorch within 2e-6', () => {
+    const leaf = createLeafGradient(backend, model, batch, startFrom(initialise(model, seed)));
+    const { pixels, labels } = mnistBatch(0);
+    leaf.run(pixels, labels);
+    const result = backend.view(leaf.output).slice();
+    const { gradient } = cnnGoldens;
+    const mean = result.subarray(0, size).map((value) => value / batch);
+    expectNear(parameterLayout(model), gradient.parameters, mean, 2e-6);
+    expect(Math.abs(result[size]! / batch - gradient.loss)).toBeLessThan(1e-6 * gradient.loss);
+    expect(result[size + 1]).toBe(gradient.correct);
+  });
+
+  // Where two values of a pooling window are nearly equal, rounding decides which one learns: differences grow faster
+  // than those of the mlp.
+  test('20 steps with momentum stay with PyTorch: losses within 1e-5 at first and 2e-3 later, weights within 1e-2', () => {
+    const { learningRate, training } = cnnGoldens;
+    const losses = name === 'reference' ? training.losses.slice(0, 2) : training.losses;
+    const parameters = startFrom(initialise(model, seed));
+    const leaf = createLeafGradient(backend, model, batch, parameters);
+    const optimizer = createOptimizer(
+      backend,
+      { type: 'momentum', learningRate, momentum: training.momentum },
+      parameters,
+      backend.slice(leaf.output, 0, size),
+    );
+    for (const [step, expected] of losses.entries()) {
+      const { pixels, labels } = mnistBatch(step);
+      leaf.run(pixels, labels);
+      const loss = backend.view(leaf.output)[size]! / batch;
+      expect(Math.abs(loss - expected), `loss of step ${step}`).toBeLessThan((step < 5 ? 1e-5 : 2e-3) * expected);
+      optimizer.step(batch);
+    }
+    if (losses.length < training.losses.length) return;
+    expectNear(parameterLayout(model), training.parameters, backend.view(parameters).slice(), 1e-2);
+  });
+
+  test('a model that PyTorch saved, with every kind of layer, gives the scores of PyTorch', () => {
+    const parameters = startFrom(readModelFile(everyLayer, savedByTorch));
+    const prediction = createPrediction(backend, everyLayer, 5, parameters);
+    prediction.run(Uint8Array.from(layerGoldens.pixels));
+    const scores = [...backend.view(prediction.output)];
+    for (const [index, expected] of layerGoldens.logits.entries()) {
+      expect(Math.abs(scores[index]! - expected), `score ${index}`).toBeLessThan(1e-6);
+    }
+  });
+
+  test('a sample gets the same bits alone as among others', () => {
+    const parameters = startFrom(initialise(model, 3));
+    const { pixels } = mnistBatch(1);
+    const whole = createPrediction(backend, model, 16, parameters);
+    whole.run(pixels.subarray(0, 16 * 784));
+    const scores = backend.view(whole.output).slice();
+    const one = createPrediction(backend, model, 1, parameters);
+    for (const sample of [0, 5, 15]) {
+      one.run(pixels.subarray(sample * 784, (sample + 1) * 784));
+      expect(backend.view(one.output).slice()).toEqual(scores.slice(sample * 10, sample * 10 + 10));
+    }
+  });
+});
+
+describe('files', () => {
+  test('have the names, shapes and numbers that PyTorch saves', () => {
+    const theirs = readSafetensors(savedByTorch).tensors;
+    const ours = readSafetensors(writeModelFile(everyLayer, initialise(everyLayer, seed))).tensors;
+    expect(ours.map(({ name, shape }) => ({ name, shape }))).toEqual(
+      ['0', '3', '10', '12'].flatMap((layer) =>
+        ['weight', 'bias'].map((suffix) => {
+          const name = `${layer}.${suffix}`;
+          return { name, shape: theirs.find((tensor) => tensor.name === name)!.shape };
+        }),
+      ),
+    );
+    for (const { name, values } of ours) expect(values).toEqual(theirs.find((tensor) => tensor.name === name)!.values);
+  });
+
+  test('read back to the same bits', () => {
+    const parameters = initialise(model, 5);
+    expect(readModelFile(model, writeModelFile(model, parameters))).toEqual(parameters);
+  });
+});
+
+describe('initialisers', () => {
+  const layers = (init: object) => [
+    { type: 'conv2d', filters: 4, kernel: 3, ...init },
+    { type: 'flatten' },
+    { type: 'dense', units: 5, ...init },
+  ];
+  const of = (list: readonly object[]) => parseModel({ name: 'init', input: [5, 6, 2], layers: list });
+
+  test('are those of torch.nn.init', () => {
+    const [conv, flat, dense] = layers({});
+    const chosen = of([{ ...conv, init: 'xavier' }, flat!, { ...dense, init: 'kaiming' }]);
+    const { tensors } = readSafetensors(writeModelFile(chosen, initialise(chosen, seed)));
+    const close = (got: Float32Array, expected: readonly number[]) => {
+      expect(got.length).toBe(expected.length);
+      for (const [index, value] of got.entries()) expect(Math.abs(value - expected[index]!)).toBeLessThan(1e-7);
+    };
+    close(tensors[0]!.values, layerGoldens.xavierConv2d);
+    close(tensors[2]!.values, layerGoldens.kaimingDense);
+    expect([...tensors[1]!.values, ...tensors[3]!.values].every((value) => value === 0)).toBe(true);
+  });
+
+  test('zeros are zeros', () => {
+    const zeros = of(layers({ init: 'zeros' }));
+    expect(initialise(zeros, 1).every((value) => value === 0)).toBe(true);
+  });
+});
+
+describe('images that do not fit', () => {
+  const model = (layers: readonly object[], input = [4, 4, 1]) => ({ name: 'bad', input, layers });
+  test.each<[unknown, string]>([
+    [
+      model([{ type: 'conv2d', filters: 2, kernel: 5 }]),
+      'model bad: layers[0] (conv2d): expected an image at least as large as the 5 x 5 window with padding 0, got 4 x 4',
+    ],
+    [
+      model([{ type: 'conv2d', filters: 2, kernel: 3 }], [16]),
+      'model bad: layers[0] (conv2d): expected a sample of [height, width, channels], got [16]',
+    ],
+    [
+      model([{ type: 'maxPool2d', window: 2, padding: 2 }]),
+      'model bad: layers[0] (maxPool2d): expected a padding of at most half the window of 2, got 2',
+    ],
+    [model([{ type: 'conv2d', kernel: 3 }]), 'model: layers[0].filters: this entry is missing'],
+    [
+      model([{ type: 'conv2d', filters: 2, kernel: 3, init: 'ones' }]),
+      'model: layers[0].init: expected "kaiming" or "xavier" or "zeros", got "ones"',
+    ],
+    [model([{ type: 'dropout', rate: 1 }]), 'model: layers[0].rate: expected a number from 0 to below 1, got 1'],
+    [
+      model([{ type: 'dense', units: 2 }]),
+      'model bad: layers[0] (dense): expected a sample of one axis, got [4, 4, 1]',
+    ],
+  ])('%#', (data, sentence) => {
+    expect(() => parseModel(data)).toThrow(new Error(sentence));
+  });
+});

@@ -1,0 +1,120 @@
+/** Turns messages of one table into msgpack frames and checked frames back into messages. */
+import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
+import * as v from 'valibot';
+import { checkFrame } from './frame.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { toSentence } from './text.ts';
+
+/** Messages by type: which side sends each, or either, and its checks. */
+export type Table = Readonly<Record<string, { readonly from: string; readonly schema: v.GenericSchema }>>;
+
+// The pure JavaScript build: the same code on every engine, and no native reader in front of untrusted bytes.
+const settings = { useRecords: false, int64AsType: 'number' } as const;
+const packr = new Packr(settings);
+/** Packs straight into memory that the frame then keeps, where a copy from a scratch buffer would cost more. */
+const bulkPackr = new Packr(settings);
+/** Bulk bytes from which on that pays. */
+const bulkFrom = 4_096;
+/** More than everything but bytes and text can take in a message; a larger one is still packed right, only slower. */
+const smallFieldsBytes = 1_024;
+
+const frames = new WeakMap<object, Uint8Array<ArrayBuffer>>();
+
+/** See `encode` in codec.ts. */
+export function encodeObject(message: object): Uint8Array<ArrayBuffer> {
+  const known = frames.get(message);
+  if (known !== undefined) return known;
+  const frame = pack(message);
+  frames.set(message, frame);
+  return frame;
+}
+
+/** See `decode` in codec.ts: the message in `frame`, one of `table` that `from` may send. */
+export function decodeBy(table: Table, frame: Uint8Array, from: string): object {
+  checkFrame(frame);
+  const value = unpack(frame);
+  const type = typeOf(table, value);
+  const entry = table[type]!;
+  if (entry.from !== from && entry.from !== 'either') {
+    throw new ProtocolError(`${type}: expected it from the ${entry.from}, got it from the ${from}`);
+  }
+  const result = v.safeParse(entry.schema, value, { abortEarly: true });
+  if (!result.success) throw new ProtocolError(sentenceOf(type, result.issues[0]));
+  return result.output as object;
+}
+
+function pack(message: object): Uint8Array<ArrayBuffer> {
+  let bulkBytes = 0;
+  for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
+  // msgpackr's scratch buffer is up to four times the frame; a copy of the right size lets it be used again.
+  if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
+  bulkPackr.useBuffer(allocate(bulkBytes + smallFieldsBytes));
+  const frame = bulkPackr.pack(message);
+  return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
+}
+
+/** Where Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
+declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
+
+function allocate(size: number): Uint8Array {
+  return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
+}
+
+function unpack(frame: Uint8Array): object {
+  try {
+    // A view of its own: msgpackr leaves a property on what it reads, and Buffers would yield Buffers.
+    return packr.unpack(new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength));
+  } catch {
+    throw new ProtocolError(`frame: expected msgpack, got ${frame.length} bytes that do not parse`);
+  }
+}
+
+function typeOf(table: Table, value: object): string {
+  const type: unknown = 'type' in value ? value.type : undefined;
+  if (typeof type === 'string' && Object.hasOwn(table, type)) return type;
+  const got = typeof type === 'string' ? quoted(type) : describe(type);
+  throw new ProtocolError(`frame: expected a known message type, got ${got}`);
+}
+
+function sentenceOf(type: string, issue: v.BaseIssue<unknown>): string {
+  const field = v.getDotPath(issue)?.slice(0, 60);
+  if (issue.type === 'strict_object' && field !== undefined) {
+    if (issue.expected === 'never') return `${type}: expected no other field, got ${quoted(field)}`;
+    if (issue.expected === 'Object') return `${type}.${field}: expected an object, got ${describe(issue.input)}`;
+    return `${type}: expected the field ${field}, got none`;
+  }
+  const subject = field === undefined ? type : `${type}.${field}`;
+  if (issue.type === 'picklist') {
+    const got = typeof issue.input === 'string' ? quoted(issue.input) : describe(issue.input);
+    return `${subject}: expected one of ${issue.expected}, got ${got}`;
+  }
+  return field === undefined
+    ? `${subject}: expected ${issue.message}, got ${describeMembers(issue.input)}`
+    : `${subject}: expected ${issue.message}, got ${describe(issue.input)}`;
+}
+
+/** The numbers and lengths of a message, for checks that concern several fields: `lo 3, n 2, pixels of 784 bytes`. */
+function describeMembers(value: unknown): string {
+  const members = Object.entries(value as object).filter(([, member]) => typeof member !== 'string');
+  return members
+    .map(([key, member]) => (member instanceof Uint8Array ? `${key} of ${member.length} bytes` : `${key} ${member}`))
+    .join(', ');
+}
+
+/** Never the text of a string: it may be a token. */
+function describe(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  switch (typeof value) {
+    case 'undefined':
+      return 'none';
+    case 'string':
+      return `a string of ${value.length} characters`;
+    case 'object':
+      return value === null ? 'null' : 'an object';
+    default:
+      return String(value);
+  }
+}
+
+const quoted = (text: string): string => JSON.stringify(text === '' ? text : toSentence(text, 40));

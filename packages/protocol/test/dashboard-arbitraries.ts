@@ -1,0 +1,200 @@
+/** Arbitrary valid messages of the dashboard, one generator per entry of its table. */
+import fc from 'fast-check';
+import {
+  type WatchMessage,
+  type WatchMessageOf,
+  type WatchMessageType,
+  watchMessages,
+} from '../src/dashboard/messages.ts';
+import { finite, hexHash, milliseconds, plainJson, sentence, text, whole } from './arbitraries.ts';
+
+const fraction = fc.double({ min: 0, max: 1, noNaN: true }).map((value) => (value === 0 ? 0 : value));
+
+const floats = (length: number): fc.Arbitrary<Uint8Array> =>
+  fc
+    .array(fc.float(), { minLength: length, maxLength: length })
+    .map((values) => new Uint8Array(new Float32Array(values).buffer));
+
+const points = fc
+  .integer({ min: 0, max: 20 })
+  .chain((length) =>
+    fc.record({ steps: floats(length), losses: floats(length), accuracies: floats(length) }, { noNullPrototype: true }),
+  );
+
+const record = <T>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+  fc.record(fields, { noNullPrototype: true }) as fc.Arbitrary<T>;
+
+const epochReport = record({
+  epoch: whole(1),
+  trainLoss: finite,
+  trainAccuracy: fraction,
+  testLoss: finite,
+  testAccuracy: fraction,
+  seconds: milliseconds,
+  imagesPerSecond: milliseconds,
+});
+
+const workerRow = record({
+  id: text(64),
+  name: text(80),
+  kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
+  backend: text(80),
+  threads: whole(1),
+  phase: fc.constantFrom('greeting' as const, 'probing' as const, 'ready' as const, 'gone' as const),
+  hidden: fc.boolean(),
+  share: fraction,
+  blocks: whole(0),
+  samples: whole(0),
+  computeMs: milliseconds,
+  sendMs: milliseconds,
+  waitMs: milliseconds,
+  health: fc.constantFrom('good' as const, 'late' as const, 'gone' as const),
+  samplesPerSecond: milliseconds,
+});
+
+const span = record({
+  kind: fc.constantFrom('receive' as const, 'compute' as const, 'send' as const, 'wait' as const),
+  fromMs: milliseconds,
+  toMs: milliseconds,
+});
+
+const evaluation = fc
+  .record({
+    epoch: whole(1),
+    rows: fc.integer({ min: 1, max: 6 }),
+    columns: fc.integer({ min: 1, max: 6 }),
+    classes: fc.integer({ min: 2, max: 12 }),
+  })
+  .chain(({ epoch, rows, columns, classes }) =>
+    fc
+      .record({
+        confusion: floats(classes * classes),
+        mistakes: fc.array(
+          fc
+            .record({
+              image: fc.uint8Array({ minLength: rows * columns, maxLength: rows * columns }),
+              label: fc.integer({ min: 0, max: classes - 1 }),
+              off: fc.integer({ min: 1, max: classes - 1 }),
+              probability: fraction,
+            })
+            .map(({ image, label, off, probability }) => ({
+              image,
+              label,
+              predicted: (label + off) % classes,
+              probability,
+            })),
+          { maxLength: 5 },
+        ),
+      })
+      .map(({ confusion, mistakes }) => ({
+        type: 'evaluation' as const,
+        epoch,
+        rows,
+        columns,
+        classes,
+        confusion,
+        mistakes,
+      })),
+  );
+
+export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<WatchMessageOf<T>> } = {
+  run: record({
+    type: fc.constant('run' as const),
+    version: text(40),
+    model: plainJson,
+    parameters: whole(0),
+    config: record({
+      seed: whole(0),
+      batch: whole(1),
+      leafSize: whole(1),
+      epochs: whole(1),
+      steps: whole(1),
+      optimizer: plainJson,
+      workers: whole(0),
+    }),
+    steps: whole(1),
+    stepsPerEpoch: whole(1),
+    leaves: whole(1),
+    samples: whole(1),
+    testSamples: whole(0),
+    rows: whole(1),
+    columns: whole(1),
+    classes: whole(1, 256),
+    joinAddresses: fc.array(text(300), { maxLength: 4 }),
+    tokenNeeded: fc.boolean(),
+    chaos: fc.boolean(),
+  }),
+  history: record({
+    type: fc.constant('history' as const),
+    points,
+    epochs: fc.array(epochReport, { maxLength: 4 }),
+    notices: fc.array(sentence, { maxLength: 4 }),
+  }),
+  progress: fc.record(
+    {
+      type: fc.constant('progress' as const),
+      phase: fc.constantFrom('waiting', 'training', 'paused', 'finished', 'failed'),
+      held: fc.boolean(),
+      step: whole(0),
+      epoch: whole(1),
+      loss: finite,
+      accuracy: fraction,
+      imagesPerSecond: milliseconds,
+      secondsLeft: milliseconds,
+      exactness: fc.constantFrom('bit-exact', 'sample-exact'),
+      weightsHash: hexHash,
+      weightsHashStep: whole(0),
+      points,
+    },
+    {
+      requiredKeys: ['type', 'phase', 'held', 'step', 'epoch', 'imagesPerSecond', 'exactness', 'points'],
+      noNullPrototype: true,
+    },
+  ) as fc.Arbitrary<WatchMessageOf<'progress'>>,
+  workers: record({ type: fc.constant('workers' as const), workers: fc.array(workerRow, { maxLength: 5 }) }),
+  timeline: record({
+    type: fc.constant('timeline' as const),
+    step: whole(0),
+    durationMs: milliseconds,
+    rows: fc.array(record({ workerId: text(64), spans: fc.array(span, { maxLength: 5 }) }), { maxLength: 5 }),
+  }),
+  epoch: record({ type: fc.constant('epoch' as const), report: epochReport }),
+  evaluation,
+  weights: record({
+    type: fc.constant('weights' as const),
+    step: whole(0),
+    bytes: fc.integer({ min: 0, max: 40 }).chain(floats),
+  }),
+  notice: record({ type: fc.constant('notice' as const), sentence }),
+  refused: record({ type: fc.constant('refused' as const), sentence }),
+  wantWeights: record({ type: fc.constant('wantWeights' as const) }),
+  admin: fc.record(
+    {
+      type: fc.constant('admin' as const),
+      token: text(256),
+      action: fc.constantFrom('start' as const, 'pause' as const, 'resume' as const, 'stop' as const, 'save' as const),
+    },
+    { requiredKeys: ['type', 'action'], noNullPrototype: true },
+  ),
+  chaos: fc.record(
+    {
+      type: fc.constant('chaos' as const),
+      token: text(256),
+      action: fc.constantFrom('kill' as const, 'freeze' as const, 'slow' as const),
+      workerId: text(64),
+    },
+    { requiredKeys: ['type', 'action', 'workerId'], noNullPrototype: true },
+  ),
+};
+
+export const watchMessageTypes = Object.keys(watchMessages) as WatchMessageType[];
+
+export const anyWatchMessage = fc.oneof(
+  ...watchMessageTypes.map((type) => watchArbitraries[type] as fc.Arbitrary<WatchMessage>),
+);
+
+/** One fixed example of a type, the same in every run. */
+export function watchExampleOf(type: WatchMessageType): WatchMessage {
+  const [example] = fc.sample(watchArbitraries[type] as fc.Arbitrary<WatchMessage>, { numRuns: 1, seed: 11 });
+  return example!;
+}

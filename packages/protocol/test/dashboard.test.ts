@@ -1,0 +1,151 @@
+import fc from 'fast-check';
+import { Packr } from 'msgpackr/pack';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { encode } from '../src/codec.ts';
+import { decodeWatch, encodeWatch } from '../src/dashboard/codec.ts';
+import {
+  type WatchMessage,
+  type WatchMessageFrom,
+  type WatchMessageType,
+  type WatchSide,
+  watchMessages,
+} from '../src/dashboard/messages.ts';
+import { ProtocolError } from '../src/protocol-error.ts';
+import { anyMessage } from './arbitraries.ts';
+import { anyWatchMessage, watchArbitraries, watchExampleOf, watchMessageTypes } from './dashboard-arbitraries.ts';
+
+const packr = new Packr({ useRecords: false });
+const pack = (value: unknown): Uint8Array => new Uint8Array(packr.pack(value));
+const sides = ['viewer', 'coordinator'] as const;
+const senderOf = (type: WatchMessageType): WatchSide => watchMessages[type].from;
+
+function refusal(frame: Uint8Array, from: WatchSide): string {
+  try {
+    decodeWatch(frame, from);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ProtocolError);
+    return (error as ProtocolError).message;
+  }
+  throw new Error('expected a ProtocolError, got a message');
+}
+
+function expectOnlyProtocolErrors(frame: Uint8Array): void {
+  for (const from of sides) {
+    try {
+      decodeWatch(frame, from);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      expect(error.message).not.toContain('\n');
+      expect(error.message.length).toBeLessThan(400);
+    }
+  }
+}
+
+describe.each(watchMessageTypes)('%s', (type) => {
+  const from = senderOf(type);
+  const frame = encodeWatch(watchExampleOf(type));
+
+  it('comes back from its frame as it was', () => {
+    fc.assert(
+      fc.property(watchArbitraries[type] as fc.Arbitrary<WatchMessage>, (message) => {
+        expect(message.type).toBe(type);
+        expect(decodeWatch(encodeWatch(message), from)).toStrictEqual(message);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('is refused at every truncation, and with anything behind it', () => {
+    for (let length = 0; length < frame.length; length += 1) {
+      expect(() => decodeWatch(frame.subarray(0, length), from)).toThrow(ProtocolError);
+    }
+    expect(refusal(Uint8Array.of(...frame, 0xc0), from)).toMatch(/^frame: expected one value of \d+ bytes, got \d+/);
+  });
+
+  it('is refused with a field too many, and with a field of another type', () => {
+    const example = watchExampleOf(type);
+    expect(refusal(pack({ ...example, surprise: 1 }), from)).toBe(`${type}: expected no other field, got "surprise"`);
+    for (const field of Object.keys(example).filter((name) => !['type', 'model'].includes(name))) {
+      expect(refusal(pack({ ...example, [field]: null }), from)).toMatch(
+        new RegExp(`^${type}\\.${field}\\b.*got null$`),
+      );
+    }
+  });
+
+  it('is refused from the other side', () => {
+    const other = from === 'viewer' ? 'coordinator' : 'viewer';
+    expect(refusal(frame, other)).toBe(`${type}: expected it from the ${from}, got it from the ${other}`);
+  });
+});
+
+describe('the table of the dashboard', () => {
+  it('lets viewers ask for weights, steer and make trouble, and nothing else', () => {
+    expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<'wantWeights' | 'admin' | 'chaos'>();
+    expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual(['wantWeights', 'admin', 'chaos']);
+  });
+
+  it('keeps secrets out of its sentences', () => {
+    for (const type of ['admin', 'chaos'] as const) {
+      expect(refusal(pack({ ...watchExampleOf(type), token: 's3cret'.repeat(50) }), 'viewer')).not.toContain('s3cret');
+    }
+  });
+
+  it.each<[string, WatchMessageType, Record<string, unknown>, RegExp]>([
+    [
+      'curves of unequal length',
+      'history',
+      { points: { steps: new Uint8Array(8), losses: new Uint8Array(4), accuracies: new Uint8Array(8) } },
+      /^history\.points: expected as many losses and accuracies as steps/,
+    ],
+    ['a probability above 1', 'progress', { accuracy: 1.01 }, /^progress\.accuracy: expected a number from 0 to 1/],
+    ['a torn matrix', 'evaluation', { classes: 13 }, /^evaluation: expected classes x classes counts/],
+    ['an unknown action', 'admin', { action: 'explode' }, /^admin\.action: expected one of .*"start".*got "explode"$/],
+  ])('refuses %s', (_name, type, fields, sentence) => {
+    expect(refusal(pack({ ...watchExampleOf(type), ...fields }), senderOf(type))).toMatch(sentence);
+  });
+
+  it('refuses a mistake that is none, or whose image has another size', () => {
+    const image = new Uint8Array(4);
+    const evaluation = (mistake: object) =>
+      pack({
+        type: 'evaluation',
+        epoch: 1,
+        rows: 2,
+        columns: 2,
+        classes: 2,
+        confusion: new Uint8Array(16),
+        mistakes: [{ image, label: 0, predicted: 1, probability: 0.5, ...mistake }],
+      });
+    expect(decodeWatch(evaluation({}), 'coordinator').type).toBe('evaluation');
+    for (const wrong of [{ predicted: 0 }, { image: new Uint8Array(5) }, { label: 2 }]) {
+      expect(refusal(evaluation(wrong), 'coordinator')).toMatch(
+        /^evaluation: expected images of rows x columns pixels/,
+      );
+    }
+  });
+});
+
+describe('frames of the dashboard', () => {
+  it('of workers, and of random bytes, raise nothing but ProtocolError', () => {
+    fc.assert(
+      fc.property(anyMessage, (message) => expectOnlyProtocolErrors(encode(message))),
+      { numRuns: 300 },
+    );
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), expectOnlyProtocolErrors), { numRuns: 1000 });
+  });
+
+  it('with damaged bytes raise nothing but ProtocolError', () => {
+    const damage = fc.array(fc.record({ at: fc.nat(), value: fc.integer({ min: 0, max: 255 }) }), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(anyWatchMessage, damage, (message, changes) => {
+        const frame = encodeWatch(message).slice();
+        for (const { at, value } of changes) frame[at % frame.length] = value;
+        expectOnlyProtocolErrors(frame);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

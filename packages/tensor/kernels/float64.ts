@@ -1,0 +1,161 @@
+/** Functions worked out in float64 and rounded once, step for step the sequences of src/float64.ts. */
+
+// @ts-ignore: decorator
+@inline function step(x: v128, value: v128, coefficient: f64): v128 {
+  return f64x2.add(f64x2.mul(value, x), f64x2.splat(coefficient));
+}
+
+// @ts-ignore: decorator
+@inline function lower(x: v128): v128 {
+  return f64x2.promote_low_f32x4(x);
+}
+
+// @ts-ignore: decorator
+@inline function upper(x: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<f32>(x, x, 2, 3, 2, 3));
+}
+
+// @ts-ignore: decorator
+@inline function joined(low: v128, high: v128): v128 {
+  return v128.shuffle<f64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
+}
+
+function exp2(x: v128): v128 {
+  const clamped = f64x2.min(f64x2.max(x, f64x2.splat(-150.0)), f64x2.splat(150.0));
+  const shift = f64x2.splat(6755399441055744.0);
+  const shifted = f64x2.add(f64x2.mul(clamped, f64x2.splat(1.4426950408889634)), shift);
+  const n = f64x2.sub(shifted, shift);
+  const whole = f64x2.sub(clamped, f64x2.mul(n, f64x2.splat(6.93147180369123816490e-1)));
+  const r = f64x2.sub(whole, f64x2.mul(n, f64x2.splat(1.90821492927058770002e-10)));
+  let p = f64x2.splat(2.08767569878681e-09);
+  p = step(r, p, 2.505210838544172e-08);
+  p = step(r, p, 2.755731922398589e-07);
+  p = step(r, p, 2.7557319223985893e-06);
+  p = step(r, p, 2.48015873015873e-05);
+  p = step(r, p, 0.0001984126984126984);
+  p = step(r, p, 0.001388888888888889);
+  p = step(r, p, 0.008333333333333333);
+  p = step(r, p, 0.041666666666666664);
+  p = step(r, p, 0.16666666666666666);
+  p = step(r, p, 0.5);
+  p = step(r, p, 1.0);
+  p = step(r, p, 1.0);
+  // The lowest bits of the shifted value are those of n.
+  return f64x2.mul(p, i64x2.shl(i64x2.add(shifted, i64x2.splat(1023)), 52));
+}
+
+function atanh2(s: v128): v128 {
+  const squared = f64x2.mul(s, s);
+  let p = f64x2.splat(0.043478260869565216);
+  p = step(squared, p, 0.047619047619047616);
+  p = step(squared, p, 0.05263157894736842);
+  p = step(squared, p, 0.058823529411764705);
+  p = step(squared, p, 0.06666666666666667);
+  p = step(squared, p, 0.07692307692307693);
+  p = step(squared, p, 0.09090909090909091);
+  p = step(squared, p, 0.1111111111111111);
+  p = step(squared, p, 0.14285714285714285);
+  p = step(squared, p, 0.2);
+  p = step(squared, p, 0.3333333333333333);
+  p = step(squared, p, 1.0);
+  return f64x2.mul(p, s);
+}
+
+function log2(x: v128): v128 {
+  // The exponent's bits as the lowest of 2^52 make it a float64.
+  const biased = v128.or(i64x2.shr_u(x, 52), i64x2.splat(0x4330000000000000));
+  let exponent = f64x2.sub(biased, f64x2.splat(4503599627371519.0));
+  let m = v128.or(v128.and(x, i64x2.splat(0x000fffffffffffff)), i64x2.splat(0x3ff0000000000000));
+  const large = f64x2.gt(m, f64x2.splat(1.4142135623730951));
+  m = v128.bitselect(f64x2.mul(m, f64x2.splat(0.5)), m, large);
+  exponent = f64x2.add(exponent, v128.and(large, f64x2.splat(1.0)));
+  const one = f64x2.splat(1.0);
+  const series = atanh2(f64x2.div(f64x2.sub(m, one), f64x2.add(m, one)));
+  const result = f64x2.add(f64x2.mul(exponent, f64x2.splat(0.6931471805599453)), f64x2.mul(f64x2.splat(2.0), series));
+  const zero = f64x2.splat(0.0);
+  const infinity = f64x2.splat(f64.POSITIVE_INFINITY);
+  const special = v128.bitselect(f64x2.neg(infinity), f64x2.splat(f64.NaN), f64x2.eq(x, zero));
+  const finite = v128.bitselect(infinity, result, f64x2.eq(x, infinity));
+  return v128.bitselect(finite, special, f64x2.gt(x, zero));
+}
+
+function tanh2(x: v128): v128 {
+  const magnitude = f64x2.abs(x);
+  const squared = f64x2.mul(x, x);
+  const one = f64x2.splat(1.0);
+  const inner = f64x2.sub(f64x2.mul(squared, f64x2.splat(2.0 / 15.0)), f64x2.splat(1.0 / 3.0));
+  const series = f64x2.mul(x, f64x2.add(one, f64x2.mul(squared, inner)));
+  const power = exp2(f64x2.mul(magnitude, f64x2.splat(-2.0)));
+  const value = f64x2.div(f64x2.sub(one, power), f64x2.add(one, power));
+  const signed = v128.bitselect(f64x2.neg(value), value, f64x2.lt(x, f64x2.splat(0.0)));
+  return v128.bitselect(series, signed, f64x2.lt(magnitude, f64x2.splat(0.001953125)));
+}
+
+function sigmoid2(x: v128): v128 {
+  const power = exp2(f64x2.neg(f64x2.abs(x)));
+  const one = f64x2.splat(1.0);
+  return f64x2.div(v128.bitselect(power, one, f64x2.lt(x, f64x2.splat(0.0))), f64x2.add(one, power));
+}
+
+function softplus2(x: v128): v128 {
+  const power = exp2(f64x2.neg(f64x2.abs(x)));
+  const two = f64x2.splat(2.0);
+  const series = atanh2(f64x2.div(power, f64x2.add(two, power)));
+  return f64x2.add(f64x2.max(x, f64x2.splat(0.0)), f64x2.mul(two, series));
+}
+
+function normalCdf2(x: v128): v128 {
+  const magnitude = f64x2.abs(x);
+  const one = f64x2.splat(1.0);
+  const t = f64x2.div(one, f64x2.add(one, f64x2.mul(magnitude, f64x2.splat(0.2))));
+  let p = f64x2.splat(-0.010921304873665497);
+  p = step(t, p, 0.08383905298934113);
+  p = step(t, p, -0.2687204815016027);
+  p = step(t, p, 0.4728461035175983);
+  p = step(t, p, -0.5427323935986625);
+  p = step(t, p, 0.46976546429777244);
+  p = step(t, p, -0.25035685627124804);
+  p = step(t, p, 0.16229160111190444);
+  p = step(t, p, 0.007831160828161461);
+  p = step(t, p, 0.07139938874867058);
+  p = step(t, p, 0.06838091567227884);
+  p = step(t, p, 0.07681572904501807);
+  p = step(t, p, 0.07977264159081136);
+  p = step(t, p, 0.0797889784431749);
+  const power = exp2(f64x2.mul(f64x2.mul(magnitude, magnitude), f64x2.splat(-0.5)));
+  const tail = f64x2.mul(power, f64x2.mul(p, t));
+  return v128.bitselect(tail, f64x2.sub(one, tail), f64x2.lt(x, f64x2.splat(0.0)));
+}
+
+export function tanh4(x: v128): v128 {
+  return joined(tanh2(lower(x)), tanh2(upper(x)));
+}
+
+export function sigmoid4(x: v128): v128 {
+  return joined(sigmoid2(lower(x)), sigmoid2(upper(x)));
+}
+
+export function softplus4(x: v128): v128 {
+  return joined(softplus2(lower(x)), softplus2(upper(x)));
+}
+
+export function normalCdf4(x: v128): v128 {
+  return joined(normalCdf2(lower(x)), normalCdf2(upper(x)));
+}
+
+export function pow4(x: v128, y: v128): v128 {
+  const magnitude = f32x4.abs(x);
+  const zero = f32x4.splat(0.0);
+  const one = f32x4.splat(1.0);
+  const low = exp2(f64x2.mul(lower(y), log2(lower(magnitude))));
+  const high = exp2(f64x2.mul(upper(y), log2(upper(magnitude))));
+  let value = v128.bitselect(one, joined(low, high), f32x4.eq(magnitude, one));
+  const whole = f32x4.eq(f32x4.floor(y), y);
+  const half = f32x4.mul(y, f32x4.splat(0.5));
+  const odd = v128.and(whole, f32x4.ne(f32x4.floor(half), half));
+  value = v128.xor(value, v128.and(v128.and(odd, x), i32x4.splat(0x80000000)));
+  const finite = f32x4.ne(x, f32x4.splat(f32.NEGATIVE_INFINITY));
+  const root = v128.andnot(v128.and(f32x4.lt(x, zero), finite), whole);
+  value = v128.bitselect(f32x4.splat(f32.NaN), value, root);
+  return v128.bitselect(one, value, f32x4.eq(y, zero));
+}

@@ -1,0 +1,9 @@
+/** The step of every chain of products. */
+
+/** `sum + a * b` of four floats: two roundings; one in the module that is built with relaxed SIMD, where the engine fuses. */
+// @ts-ignore: decorator
+@inline
+export function multiplyAdd(sum: v128, a: v128, b: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, sum);
+  return f32x4.add(sum, f32x4.mul(a, b));
+}

@@ -1,0 +1,20 @@
+/** What the page's worker is asked, and what it answers. */
+
+export interface Question {
+  /** A backend, or one mode of gpu.js alone. */
+  readonly backend: 'gpu' | 'webgpu' | 'webgl' | { readonly mode: 'webgl' | 'webgl2' };
+  /** `agreement` walks the operations and a whole step; `step` measures the step; `loss` takes the device away. */
+  readonly what: 'agreement' | 'step' | 'loss';
+}
+
+export type Answer =
+  | {
+      readonly kind: 'answer';
+      readonly choice: string;
+      readonly arithmetic: string;
+      /** One sentence for each difference from the reference, or each thing that went otherwise than expected. */
+      readonly complaints: readonly string[];
+      /** Milliseconds of steps, gradients read back, in order. */
+      readonly stepMs: readonly number[];
+    }
+  | { readonly kind: 'failed'; readonly sentence: string };

@@ -1,0 +1,129 @@
+/** The one place that loads gpu.js, and what it is used for, typed. */
+
+/** A kernel's inside, of which gpu.js's own pipelines use the same parts. Version 2.24.1, pinned. */
+export interface GpuJsKernel {
+  built: boolean;
+  build(...inputs: unknown[]): unknown;
+  destroy(removeCanvasReferences?: boolean): void;
+  validateSettings(inputs: unknown): void;
+  // webgl, webgl2 and headlessgl
+  context: unknown;
+  texSize: Int32Array;
+  texture: unknown;
+  _textureSwitched: boolean;
+  // webgpu
+  _device: GpuDeviceLike;
+  computePipeline: unknown;
+  bindGroupLayout: unknown;
+  threadDim: number[];
+  outputBuffer: { _refs: number; destroy(): void } | null;
+  paramsLayout: {
+    readonly byteLength: number;
+    readonly arrayArgs: readonly { readonly dimsOffset: number }[];
+  };
+  _computeDispatch(threads: number[]): { readonly groups: [number, number, number]; readonly dispatchWidth: number };
+}
+
+/** Parts of the WebGPU API; its own types would pull in the DOM's. */
+export interface GpuBufferLike {
+  mapAsync(mode: number): Promise<void>;
+  getMappedRange(): ArrayBuffer;
+  unmap(): void;
+  destroy(): void;
+}
+
+export interface GpuPassLike {
+  setPipeline(pipeline: unknown): void;
+  setBindGroup(index: number, group: unknown): void;
+  dispatchWorkgroups(x: number, y: number, z: number): void;
+  end(): void;
+}
+
+export interface GpuEncoderLike {
+  beginComputePass(): GpuPassLike;
+  copyBufferToBuffer(from: GpuBufferLike, at: number, to: GpuBufferLike, toAt: number, bytes: number): void;
+  finish(): unknown;
+}
+
+export interface GpuDeviceLike {
+  readonly limits: Readonly<Record<string, number>>;
+  readonly queue: {
+    submit(commands: unknown[]): void;
+    writeBuffer(buffer: GpuBufferLike, at: number, data: ArrayBufferView | ArrayBuffer): void;
+  };
+  readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
+  createBuffer(description: { size: number; usage: number }): GpuBufferLike;
+  createBindGroup(description: unknown): unknown;
+  createCommandEncoder(): GpuEncoderLike;
+  addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
+  destroy(): void;
+}
+
+export interface GpuContextLike {
+  readonly adapter: { readonly info?: Readonly<Record<string, string>> };
+  readonly device: GpuDeviceLike;
+  readonly isLost: boolean;
+}
+
+/** A kernel as gpu.js hands it out: a function that runs it. */
+export interface GpuJsShortcut {
+  (...inputs: unknown[]): unknown;
+  readonly kernel: GpuJsKernel;
+}
+
+export interface GpuJsInstance {
+  createKernel(source: string, settings: Readonly<Record<string, unknown>>): GpuJsShortcut;
+  addFunction(source: string, settings: Readonly<Record<string, unknown>>): unknown;
+  addNativeFunction(name: string, source: string, settings: Readonly<Record<string, unknown>>): unknown;
+  destroy(): Promise<unknown>;
+}
+
+export interface GpuJs {
+  readonly GPU: {
+    new (settings: { mode: string }): GpuJsInstance;
+    readonly isWebGPUSupported: boolean;
+    isWebGPUAvailable(): Promise<boolean>;
+    readonly isWebGL2Supported: boolean;
+    readonly isWebGLSupported: boolean;
+    readonly isHeadlessGLSupported: boolean;
+  };
+  readonly Input: new (values: Float32Array, size: readonly number[]) => unknown;
+  readonly WebGPUContext: { acquire(): Promise<GpuContextLike>; destroy(): Promise<void> };
+}
+
+interface Scope {
+  process?: { versions?: { node?: string } };
+  navigator?: { gpu?: unknown };
+}
+
+const scope = globalThis as Scope;
+
+/** Gives Node the `navigator.gpu` that a browser has, from the package webgpu where it loads. */
+async function provideWebGpu(): Promise<void> {
+  if (scope.process?.versions?.node === undefined || scope.navigator?.gpu !== undefined) return;
+  // Not a literal, so that a bundler for the browser leaves it alone.
+  const nodeOnly = 'webgpu';
+  try {
+    const { create } = (await import(/* @vite-ignore */ nodeOnly)) as { create(options: string[]): unknown };
+    const gpu = create([]);
+    if (scope.navigator === undefined) {
+      Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+    } else {
+      Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
+    }
+  } catch {
+    // A platform without these binaries has no WebGPU; opening says so.
+  }
+}
+
+let loading: Promise<GpuJs> | undefined;
+
+/** Loads gpu.js, once. */
+export function loadGpuJs(): Promise<GpuJs> {
+  loading ??= (async () => {
+    await provideWebGpu();
+    const module = (await import('gpu.js')) as unknown as { default?: GpuJs } & GpuJs;
+    return module.default ?? module;
+  })();
+  return loading;
+}

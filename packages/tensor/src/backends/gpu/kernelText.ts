@@ -1,0 +1,12 @@
+/** A kernel's source as the text that gpu.js takes. */
+import type { KernelSource } from './device.ts';
+
+/** Names of the arrays that a body reads. */
+export function inputNames(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `a${index}`);
+}
+
+/** Text rather than functions, so that no bundler or minifier can change it. */
+export function kernelText({ inputs, body }: KernelSource): string {
+  return `function kernel(${inputNames(inputs).join(', ')}) {\n${body}\n}`;
+}

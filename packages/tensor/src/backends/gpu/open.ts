@@ -1,0 +1,19 @@
+/** Opens the modes of gpu.js as backends. gpu.js itself is loaded only when one is asked for. */
+import { GpuBackend } from './backend.ts';
+import type { Device } from './device.ts';
+import { loadGpuJs } from './gpujs.ts';
+import { openWebGlDevice } from './webGlDevice.ts';
+import { openWebGpuDevice } from './webGpuDevice.ts';
+
+export type GpuMode = 'webgpu' | 'webgl2' | 'webgl' | 'headlessgl';
+
+/** @throws Error with one sentence where this mode does not exist here. */
+export async function openDevice(mode: GpuMode): Promise<Device> {
+  const gpuJs = await loadGpuJs();
+  return mode === 'webgpu' ? openWebGpuDevice(gpuJs) : openWebGlDevice(gpuJs, mode);
+}
+
+/** @throws Error with one sentence where this mode does not exist here. */
+export async function openGpuMode(name: string, mode: GpuMode): Promise<GpuBackend> {
+  return new GpuBackend(name, await openDevice(mode));
+}

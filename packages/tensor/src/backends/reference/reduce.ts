@@ -1,0 +1,76 @@
+/** Reductions of the middle axis, in the orders of backend.ts. */
+import type { ReduceCall } from '../../backend.ts';
+import { valuesOf } from './storage.ts';
+
+const { fround } = Math;
+
+/** Number of interleaved chains in the sum over a contiguous axis. */
+const chains = 16;
+
+function sumContiguous(values: Float32Array, start: number, length: number): number {
+  const sums = new Float32Array(chains);
+  for (let index = 0; index < length; index++) sums[index % chains]! += values[start + index]!;
+  for (let half = chains / 2; half >= 1; half /= 2) {
+    for (let chain = 0; chain < half; chain++) sums[chain]! += sums[chain + half]!;
+  }
+  return sums[0]!;
+}
+
+function sumStrided(values: Float32Array, start: number, length: number, stride: number): number {
+  let total = 0;
+  for (let index = 0; index < length; index++) total = fround(total + values[start + index * stride]!);
+  return total;
+}
+
+function indexOfLargest(values: Float32Array, start: number, length: number, stride: number): number {
+  let best = 0;
+  let largest = values[start]!;
+  for (let index = 1; index < length && !Number.isNaN(largest); index++) {
+    const value = values[start + index * stride]!;
+    if (value > largest || Number.isNaN(value)) [best, largest] = [index, value];
+  }
+  return best;
+}
+
+function extreme(
+  choose: (left: number, right: number) => number,
+  values: Float32Array,
+  start: number,
+  length: number,
+  stride: number,
+): number {
+  let value = values[start]!;
+  for (let index = 1; index < length; index++) value = choose(value, values[start + index * stride]!);
+  return value;
+}
+
+type Reducer = (values: Float32Array, start: number, length: number, stride: number) => number;
+
+function reducerOf({ reduction, inner }: ReduceCall): Reducer {
+  switch (reduction) {
+    case 'sum':
+      return inner === 1 ? sumContiguous : sumStrided;
+    case 'argmax':
+      return indexOfLargest;
+    case 'max':
+      return (...from) => extreme(Math.max, ...from);
+    case 'min':
+      return (...from) => extreme(Math.min, ...from);
+    default:
+      return reduction satisfies never;
+  }
+}
+
+export function prepareReduce(call: ReduceCall): () => void {
+  const { outer, length, inner } = call;
+  const source = valuesOf(call.input);
+  const target = valuesOf(call.output);
+  const reduce = reducerOf(call);
+  return () => {
+    for (let row = 0; row < outer; row++) {
+      for (let column = 0; column < inner; column++) {
+        target[row * inner + column] = reduce(source, row * length * inner + column, length, inner);
+      }
+    }
+  };
+}

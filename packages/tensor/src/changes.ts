@@ -1,0 +1,63 @@
+/** When storages were last changed in place, so that a gradient is not computed from values that are gone. */
+import type { Storage } from './backend.ts';
+
+/** A stretch of a storage, and when it was written. */
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+  writtenAt: number;
+}
+
+interface Place {
+  readonly whole: Storage;
+  readonly start: number;
+}
+
+const slices = new WeakMap<Storage, Place>();
+const writes = new WeakMap<Storage, Map<string, Stretch>>();
+let clock = 0;
+
+function placeOf(storage: Storage): Place {
+  return slices.get(storage) ?? { whole: storage, start: 0 };
+}
+
+/** Says that `slice` shares the memory of `storage` from `offset` on. */
+export function noteSlice(slice: Storage, storage: Storage, offset: number): void {
+  const { whole, start } = placeOf(storage);
+  slices.set(slice, { whole, start: start + offset });
+}
+
+/** A function that says that values were written into `storage`; it allocates nothing. */
+export function changeNoter(storage: Storage): () => void {
+  const { whole, start } = placeOf(storage);
+  const end = start + storage.length;
+  const stretches = writes.get(whole) ?? new Map<string, Stretch>();
+  writes.set(whole, stretches);
+  const key = `${start}-${end}`;
+  const stretch = stretches.get(key) ?? { start, end, writtenAt: 0 };
+  stretches.set(key, stretch);
+  return () => {
+    clock += 1;
+    stretch.writtenAt = clock;
+  };
+}
+
+/** Says that values were written into `storage`. */
+export function noteChange(storage: Storage): void {
+  changeNoter(storage)();
+}
+
+/** A moment to compare later changes with. */
+export function now(): number {
+  return clock;
+}
+
+/** Whether values of `storage` were written after `moment`. */
+export function changedSince(storage: Storage, moment: number): boolean {
+  const { whole, start } = placeOf(storage);
+  const end = start + storage.length;
+  for (const stretch of writes.get(whole)?.values() ?? []) {
+    if (stretch.writtenAt > moment && stretch.start < end && stretch.end > start) return true;
+  }
+  return false;
+}

@@ -1,0 +1,110 @@
+/** Tensors made from nothing but a shape, or from seeded random numbers. */
+import type { Backend } from './backend.ts';
+import { mapViews } from './evaluate.ts';
+import { constant } from './formula.ts';
+import { normalQuantile } from './normal.ts';
+import { philox, unitFloat } from './philox.ts';
+import { checkShape, type Shape, sizeOf } from './shape.ts';
+import { fromArray, type LeafOptions, type Tensor } from './tensor.ts';
+
+/** A tensor whose values are all `value`. */
+export function full(backend: Backend, shape: Shape, value: number, options: LeafOptions = {}): Tensor {
+  checkShape('full', shape);
+  const result = mapViews(backend, constant(value), shape, []);
+  result.requiresGrad = options.requiresGrad ?? false;
+  return result;
+}
+
+/** A tensor of zeros. */
+export function zeros(backend: Backend, shape: Shape, options: LeafOptions = {}): Tensor {
+  return full(backend, shape, 0, options);
+}
+
+/** A tensor of ones. */
+export function ones(backend: Backend, shape: Shape, options: LeafOptions = {}): Tensor {
+  return full(backend, shape, 1, options);
+}
+
+/** The values `start`, `start + step`, … before `end`: `arange(backend, 3) -> [0, 1, 2]`. */
+export function arange(
+  backend: Backend,
+  end: number,
+  { start = 0, step = 1 }: { start?: number; step?: number } = {},
+): Tensor {
+  const length = Math.max(0, Math.ceil((end - start) / step));
+  if (!Number.isFinite(length) || step === 0) {
+    throw new RangeError(
+      `arange: start, end and step must be finite and the step not 0, got ${start}, ${end}, ${step}`,
+    );
+  }
+  return fromArray(
+    backend,
+    Array.from({ length }, (_, index) => start + index * step),
+  );
+}
+
+/** `[size, size]` with ones on the diagonal and zeros elsewhere. */
+export function eye(backend: Backend, size: number, options: LeafOptions = {}): Tensor {
+  checkShape('eye', [size, size]);
+  const values = new Float32Array(size * size);
+  for (let index = 0; index < size; index++) values[index * size + index] = 1;
+  return fromArray(backend, values, [size, size], options);
+}
+
+/** Random words by number: the same for equal seeds, whatever was drawn before. */
+function* words(operation: string, seed: number, distribution: number): Generator<number> {
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+    throw new RangeError(`${operation}: the seed must be a whole number in [0, 2^32), got ${seed}`);
+  }
+  const block = new Uint32Array(4);
+  for (let index = 0; ; index++) {
+    philox(block, [index % 2 ** 32, Math.floor(index / 2 ** 32), 0, distribution], [seed, 0]);
+    yield* block;
+  }
+}
+
+function drawn(
+  backend: Backend,
+  shape: Shape,
+  options: LeafOptions,
+  stream: Generator<number>,
+  of: (word: number) => number,
+): Tensor {
+  const values = new Float32Array(sizeOf(shape));
+  for (let index = 0; index < values.length; index++) values[index] = of(stream.next().value as number);
+  return fromArray(backend, values, shape, options);
+}
+
+export interface UniformOptions extends LeafOptions {
+  /** 0 where left out. */
+  readonly low?: number;
+  /** 1 where left out. */
+  readonly high?: number;
+}
+
+/** Seeded values evenly spread over [low, high); equal seeds give equal bits on every engine and backend. */
+export function uniform(backend: Backend, shape: Shape, seed: number, options: UniformOptions = {}): Tensor {
+  const { low = 0, high = 1 } = options;
+  checkShape('uniform', shape);
+  return drawn(backend, shape, options, words('uniform', seed, 1), (word) => low + (high - low) * unitFloat(word));
+}
+
+export interface NormalOptions extends LeafOptions {
+  /** 0 where left out. */
+  readonly mean?: number;
+  /** 1 where left out. */
+  readonly standardDeviation?: number;
+}
+
+/** Seeded values of the normal distribution; equal seeds give equal bits on every engine and backend. */
+export function normal(backend: Backend, shape: Shape, seed: number, options: NormalOptions = {}): Tensor {
+  const { mean = 0, standardDeviation = 1 } = options;
+  checkShape('normal', shape);
+  return drawn(
+    backend,
+    shape,
+    options,
+    words('normal', seed, 2),
+    (word) => mean + standardDeviation * normalQuantile((word + 0.5) * 2 ** -32),
+  );
+}

@@ -1,0 +1,86 @@
+/** Windows that slide over images: the geometry of convolution and pooling. */
+import { formatShape, type Shape, ShapeError } from './shape.ts';
+
+/**
+ * Windows over images [images, height, width, channels]. Window (y, x) of an image covers the rows from
+ * `y * strideHeight - paddingHeight` on and the columns from `x * strideWidth - paddingWidth` on; what lies outside the
+ * image is padding. There are `outputHeight` x `outputWidth` windows per image.
+ */
+export interface Windows {
+  readonly images: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  readonly windowHeight: number;
+  readonly windowWidth: number;
+  readonly strideHeight: number;
+  readonly strideWidth: number;
+  readonly paddingHeight: number;
+  readonly paddingWidth: number;
+  readonly outputHeight: number;
+  readonly outputWidth: number;
+}
+
+/** One number for both directions, or [height, width]. */
+export type Pair = number | readonly [number, number];
+
+export interface WindowOptions {
+  /** Steps between windows, at least 1. */
+  readonly stride?: Pair;
+  /** Rows and columns of zeros put around the image on either side; 0 where left out. */
+  readonly padding?: Pair;
+}
+
+/** The windows of size `window` over images of `shape`, as many as fit: `floor((size + 2 padding - window) / stride) + 1`. */
+export function windowsOver(operation: string, shape: Shape, window: Pair, options: WindowOptions): Windows {
+  if (shape.length !== 4) {
+    throw new ShapeError(`${operation}: expected images [n, height, width, channels], got ${formatShape(shape)}`);
+  }
+  const [images, height, width, channels] = shape as readonly [number, number, number, number];
+  const [windowHeight, windowWidth] = pairOf(operation, 'window', window, 1);
+  const [strideHeight, strideWidth] = pairOf(operation, 'stride', options.stride ?? 1, 1);
+  const [paddingHeight, paddingWidth] = pairOf(operation, 'padding', options.padding ?? 0, 0);
+  const fit = (size: number, length: number, stride: number, padding: number): number => {
+    if (size + 2 * padding < length) {
+      const padded = paddingHeight + paddingWidth > 0 ? ` with padding ${paddingHeight} x ${paddingWidth}` : '';
+      throw new ShapeError(
+        `${operation}: a window of ${windowHeight} x ${windowWidth} does not fit into images of ${height} x ${width}${padded}`,
+      );
+    }
+    return Math.floor((size + 2 * padding - length) / stride) + 1;
+  };
+  return {
+    images,
+    height,
+    width,
+    channels,
+    windowHeight,
+    windowWidth,
+    strideHeight,
+    strideWidth,
+    paddingHeight,
+    paddingWidth,
+    outputHeight: fit(height, windowHeight, strideHeight, paddingHeight),
+    outputWidth: fit(width, windowWidth, strideWidth, paddingWidth),
+  };
+}
+
+function pairOf(operation: string, name: string, pair: Pair, least: number): readonly [number, number] {
+  const both = typeof pair === 'number' ? ([pair, pair] as const) : pair;
+  if (both.length !== 2 || both.some((value) => !Number.isSafeInteger(value) || value < least)) {
+    throw new ShapeError(
+      `${operation}: ${name} must be one whole number of at least ${least}, or two, got ${formatShape(both)}`,
+    );
+  }
+  return both;
+}
+
+/** Number of values in the images. */
+export function imageSize({ images, height, width, channels }: Windows): number {
+  return images * height * width * channels;
+}
+
+/** Number of windows over all images. */
+export function windowCount({ images, outputHeight, outputWidth }: Windows): number {
+  return images * outputHeight * outputWidth;
+}

@@ -1,0 +1,138 @@
+/** Whether a backend that rounds in its own way agrees with the reference: the operations' examples, and a whole step. */
+import type { Backend, Plan, Tensor } from '../src/index.ts';
+import {
+  add,
+  compile,
+  correct,
+  fromArray,
+  matmul,
+  mul,
+  operations,
+  relu,
+  softmaxCrossEntropy,
+  sum,
+  tidy,
+  valueAndGrad,
+} from '../src/index.ts';
+import type { TableEntry, TableExample } from '../src/ops/define.ts';
+import { randomValues, valuesIn } from './values.ts';
+
+/** Largest difference relative to the largest value beside it. */
+export const tolerance = 2e-5;
+
+/** Logits come before their labels, and give the number of classes. */
+export function operandsOf(example: TableExample): Float32Array[] {
+  const classes = example.shapes[0]!.at(-1) ?? 2;
+  return example.shapes.map((shape, index) => valuesIn(example.domains[index] ?? 'any', shape, 17 + index, classes));
+}
+
+/** Positions of the operands that a derivative exists for. */
+export function differentiableOperands(example: TableExample): number[] {
+  return example.shapes.flatMap((_, index) => (example.domains[index] === 'class index' ? [] : [index]));
+}
+
+/** A scalar that depends on every value of the result, each with another weight. */
+export function weightedSum(result: Tensor): Tensor {
+  const weights = fromArray(result.backend, randomValues(result.size, 99), result.shape);
+  return sum(mul(result, weights));
+}
+
+/** The result of an example, then the gradients of its operands. */
+async function resultsOf(backend: Backend, example: TableExample, differentiable: boolean): Promise<Float32Array[]> {
+  const operands = operandsOf(example);
+  const results = tidy(() => {
+    const tensors = operands.map((values, index) => fromArray(backend, values, example.shapes[index]!));
+    const forward = example.apply(tensors);
+    if (!differentiable) return [forward];
+    const positions = differentiableOperands(example);
+    const { gradients } = valueAndGrad(
+      (...leaves) => {
+        const all = [...tensors];
+        positions.forEach((position, index) => {
+          all[position] = leaves[index]!;
+        });
+        return weightedSum(example.apply(all));
+      },
+      positions.map((position) => tensors[position]!),
+    );
+    return [forward, ...gradients];
+  });
+  const values: Float32Array[] = [];
+  for (const result of results) values.push(await result.values());
+  for (const result of results) result.dispose();
+  return values;
+}
+
+/** The first difference beyond rounding, as a sentence. */
+export function difference(expected: Float32Array, got: Float32Array): string | undefined {
+  if (expected.length !== got.length) return `${got.length} values instead of ${expected.length}`;
+  const scale = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-30);
+  const wrong = expected.findIndex((value, at) => {
+    const computed = got[at]!;
+    if (Object.is(value, computed)) return false;
+    return !(Math.abs(value - computed) <= tolerance * scale);
+  });
+  return wrong < 0 ? undefined : `value ${wrong} is ${got[wrong]} instead of ${expected[wrong]}`;
+}
+
+/** One sentence for each example of an operation on which the backend differs from the reference. */
+export async function disagreements(backend: Backend, reference: Backend, operation: TableEntry): Promise<string[]> {
+  const found: string[] = [];
+  for (const example of operation.table) {
+    const label = `${operation.name} ${example.shapes.map((shape) => `[${shape}]`).join(' ')} ${JSON.stringify(example.attributes)}`;
+    try {
+      const expected = await resultsOf(reference, example, operation.differentiable);
+      const got = await resultsOf(backend, example, operation.differentiable);
+      expected.forEach((values, index) => {
+        const wrong = difference(values, got[index]!);
+        if (wrong !== undefined)
+          found.push(`${label}: ${index === 0 ? 'the result' : `gradient ${index - 1}`}: ${wrong}`);
+      });
+    } catch (error) {
+      found.push(`${label}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return found;
+}
+
+export async function allDisagreements(backend: Backend, reference: Backend): Promise<string[]> {
+  const found: string[] = [];
+  for (const operation of operations) found.push(...(await disagreements(backend, reference, operation)));
+  return found;
+}
+
+export interface NetworkSizes {
+  readonly batch: number;
+  readonly features: number;
+  readonly hidden: number;
+  readonly classes: number;
+}
+
+/** The compiled gradient of a network of two layers: gradients, sum of losses, how many were correct. */
+export function networkPlan(backend: Backend, { batch, features, hidden, classes }: NetworkSizes): Plan {
+  const shapes = [[features, hidden], [hidden], [hidden, classes], [classes]];
+  const plan = compile(
+    backend,
+    (x, labels, ...parameters) => {
+      let right: Tensor | undefined;
+      const { value, gradients } = valueAndGrad((w1, b1, w2, b2) => {
+        const logits = add(matmul(relu(add(matmul(x!, w1!), b1!)), w2!), b2!);
+        right = sum(correct(logits, labels!));
+        return sum(softmaxCrossEntropy(logits, labels!));
+      }, parameters);
+      return [...gradients, value, right!];
+    },
+    [[batch, features], [batch], ...shapes],
+  );
+  const [x, labels, ...parameters] = plan.inputs;
+  const pixels = Uint8Array.from(randomValues(batch * features, 1, 0.2), (value) => Math.abs(value) * 255);
+  backend.uploadBytes(x!.storage, pixels, 255);
+  backend.upload(labels!.storage, valuesIn('class index', [batch], 2, classes));
+  parameters.forEach((parameter, index) => {
+    backend.upload(
+      parameter.storage,
+      randomValues(parameter.size, 3 + index).map((value) => value * 0.1),
+    );
+  });
+  return plan;
+}

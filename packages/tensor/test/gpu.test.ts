@@ -1,0 +1,287 @@
+/** The gpu backend: on a device of plain JavaScript everywhere, and on every mode of gpu.js that works in this Node. */
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { GpuBackend } from '../src/backends/gpu/backend.ts';
+import type { Device, DeviceKernel, KernelSource } from '../src/backends/gpu/device.ts';
+import { type GpuMode, openDevice } from '../src/backends/gpu/open.ts';
+import { verifyBackend } from '../src/backends/verify.ts';
+import type { Backend, Call } from '../src/index.ts';
+import { apply, input, openBackend, operations } from '../src/index.ts';
+import { difference, disagreements, networkPlan } from './agreement.ts';
+import { HostDevice } from './hostDevice.ts';
+import { openAll } from './support.ts';
+import { randomValues } from './values.ts';
+
+const reference = (await openAll()).find((backend) => backend.name === 'reference')!;
+
+interface Opened {
+  readonly title: string;
+  readonly device?: Device;
+}
+
+async function open(mode: GpuMode): Promise<Opened> {
+  try {
+    return { title: mode, device: await openDevice(mode) };
+  } catch (error) {
+    return { title: `${mode} (skipped: ${(error as Error).message})` };
+  }
+}
+
+const modes = await Promise.all((['webgpu', 'webgl2', 'webgl', 'headlessgl'] as const).map(open));
+const cramped: Opened = { title: 'plain JavaScript, with few arrays and threads', device: new HostDevice(3, [5, 3]) };
+const devices: Opened[] = [{ title: 'plain JavaScript', device: new HostDevice() }, cramped, ...modes];
+
+afterAll(() => {
+  for (const { device } of modes) device?.close();
+});
+
+async function computed(
+  backend: Backend,
+  calls: readonly Call[],
+  output: Call & { output: unknown },
+): Promise<Float32Array> {
+  const program = backend.prepare(calls);
+  program.run();
+  program.dispose();
+  return backend.download(output.output as Parameters<Backend['download']>[0]);
+}
+
+describe.each(devices)('$title', ({ device }) => {
+  const run = device === undefined ? it.skip : it;
+  const backend = device && new GpuBackend('gpu', device);
+
+  for (const operation of operations) {
+    run(
+      `${operation.name} agrees with the reference`,
+      async () => {
+        expect(await disagreements(backend!, reference, operation)).toEqual([]);
+      },
+      300_000,
+    );
+  }
+
+  run.each([
+    { batch: 9, features: 83, hidden: 19, classes: 7 },
+    { batch: 16, features: 36, hidden: 24, classes: 10 },
+    { batch: 64, features: 12, hidden: 8, classes: 4 },
+  ])('computes a compiled step of %o, again and again', async (sizes) => {
+    const [expected, got] = [networkPlan(reference, sizes), networkPlan(backend!, sizes)];
+    expected.run();
+    const values = await reference.download(expected.output);
+    for (let round = 0; round < 3; round++) {
+      got.run();
+      expect(difference(values, await backend!.download(got.output))).toBeUndefined();
+    }
+    expected.dispose();
+    got.dispose();
+  });
+
+  run('passes the check before a backend is trusted', async () => {
+    await expect(verifyBackend(backend!)).resolves.toBeUndefined();
+  });
+
+  run('copies values in and out to the bit, and bytes as float32 divides them', async () => {
+    const bits = new Uint32Array([0x7fc00001, 0x80000000, 1, 0xff800000, 0x3f800000]);
+    const storage = backend!.allocate(12);
+    backend!.upload(backend!.slice(storage, 3, 5), new Float32Array(bits.buffer));
+    expect(new Uint32Array((await backend!.download(backend!.slice(storage, 3, 5))).buffer)).toEqual(bits);
+    backend!.uploadBytes(backend!.slice(storage, 0, 3), Uint8Array.of(1, 128, 255), 255);
+    expect(await backend!.download(backend!.slice(storage, 0, 3))).toEqual(Float32Array.of(1 / 255, 128 / 255, 1));
+    backend!.free(storage);
+  });
+
+  run('keeps slices of one storage apart, whatever wrote them', async () => {
+    const storage = backend!.allocate(23);
+    const expected = new Float32Array(23);
+    const random = randomValues(200, 5);
+    let next = 0;
+    const whole = (limit: number): number => Math.floor(Math.abs(random[next++]!) * limit);
+    for (let round = 0; round < 25; round++) {
+      const offset = whole(22);
+      const length = 1 + whole(23 - offset);
+      const slice = backend!.slice(storage, offset, length);
+      if (round % 3 === 0) {
+        const values = randomValues(length, round);
+        backend!.upload(slice, values);
+        expected.set(values, offset);
+      } else {
+        const from = whole(23 - length + 1);
+        const source = backend!.slice(storage, from, length);
+        const copied = expected.slice(from, from + length).map((value) => value + 1);
+        const one = { kind: 'constant', value: 1 } as const;
+        const view = { storage: source, strides: [1] };
+        const call = {
+          kind: 'map',
+          formula: apply('add', input(0), one),
+          shape: [length],
+          inputs: [view],
+          output: slice,
+        } as const;
+        const program = backend!.prepare([call]);
+        program.run();
+        program.dispose();
+        expected.set(copied, offset);
+      }
+      expect(difference(expected, await backend!.download(storage))).toBeUndefined();
+    }
+    backend!.free(storage);
+  });
+
+  run('reads what was there when the download was asked for', async () => {
+    const storage = backend!.allocate(6);
+    const view = { storage, strides: [1] };
+    const double = {
+      kind: 'map',
+      formula: apply('add', input(0), input(0)),
+      shape: [6],
+      inputs: [view],
+      output: storage,
+    } as const;
+    const program = backend!.prepare([double]);
+    backend!.upload(storage, Float32Array.of(1, 2, 3, 4, 5, 6));
+    program.run();
+    const first = backend!.download(storage);
+    program.run();
+    const second = backend!.download(storage);
+    backend!.free(storage);
+    expect([...(await first)]).toEqual([2, 4, 6, 8, 10, 12]);
+    expect([...(await second)]).toEqual([4, 8, 12, 16, 20, 24]);
+  });
+
+  run('scatters into a strided layout and keeps what lies between', async () => {
+    const layouts = [
+      { shape: [3, 2], outputLayout: { offset: 1, strides: [5, 2] } },
+      { shape: [2, 3], outputLayout: { offset: 0, strides: [1, 2] } },
+      { shape: [2, 2], outputLayout: { offset: 2, strides: [2, 3] } },
+      { shape: [1, 4], outputLayout: { offset: 3, strides: [9, 4] } },
+    ];
+    for (const { shape, outputLayout } of layouts) {
+      const results = [reference, backend!].map(async (on: Backend) => {
+        const [source, output] = [on.allocate(6), on.allocate(20)];
+        on.upload(source, randomValues(6, 1));
+        on.upload(output, randomValues(20, 2));
+        const view = { storage: source, strides: [shape[1]!, 1] };
+        const call = { kind: 'map', formula: input(0), shape, inputs: [view], output, outputLayout } as const;
+        return computed(on, [call], call);
+      });
+      const [expected, got] = await Promise.all(results);
+      expect(difference(expected!, got!), JSON.stringify(outputLayout)).toBeUndefined();
+    }
+  });
+
+  run('sums long axes and multiplies along a long k', async () => {
+    const length = 5000;
+    const results = [reference, backend!].map(async (on: Backend) => {
+      const [values, other, output] = [on.allocate(length), on.allocate(3 * length), on.allocate(3)];
+      on.upload(values, randomValues(length, 3));
+      on.upload(other, randomValues(3 * length, 4));
+      const sum = {
+        kind: 'reduce',
+        reduction: 'sum',
+        outer: 1,
+        length,
+        inner: 1,
+        input: values,
+        output: on.slice(output, 0, 1),
+      } as const;
+      const total = await computed(on, [sum], sum);
+      const transposes = { transposeLeft: true, transposeRight: false };
+      const product = {
+        kind: 'matmul',
+        m: 1,
+        k: length,
+        n: 3,
+        left: values,
+        right: other,
+        ...transposes,
+        output,
+      } as const;
+      return [...total, ...(await computed(on, [product], product))];
+    });
+    const [expected, got] = await Promise.all(results);
+    expect(difference(Float32Array.from(expected!), Float32Array.from(got!))).toBeUndefined();
+  });
+
+  run('refuses storages that are gone, too small or of another backend, as every backend does', () => {
+    const storage = backend!.allocate(6);
+    const slice = backend!.slice(storage, 2, 3);
+    expect(() => backend!.slice(storage, 4, 3)).toThrow('3 values from 4 on do not lie inside a storage of 6');
+    expect(() => backend!.allocate(-1)).toThrow('a whole number of at least 0, got -1');
+    expect(() => backend!.allocate(2 ** 40)).toThrow('one storage holds at most');
+    expect(() => backend!.upload(storage, new Float32Array(5))).toThrow('the storage holds 6 values, but 5 were given');
+    expect(() => backend!.free(slice)).toThrow('a slice cannot be freed');
+    expect(() => reference.view(storage)).toThrow('belongs to another backend');
+    backend!.free(storage);
+    expect(() => backend!.upload(slice, new Float32Array(3))).toThrow('already freed');
+    expect(() => backend!.free(storage)).toThrow('already freed');
+  });
+});
+
+describe('what a device holds', () => {
+  it('does not grow over many runs, and is given back in the end', async () => {
+    const device = new HostDevice();
+    const backend = new GpuBackend('gpu', device);
+    const plan = networkPlan(backend, { batch: 5, features: 6, hidden: 4, classes: 3 });
+    plan.run();
+    const [held, runs] = [device.held, device.runs];
+    for (let round = 0; round < 10; round++) plan.run();
+    expect(device.held).toBe(held);
+    expect(device.runs).toBe(11 * runs);
+    plan.dispose();
+    backend.close();
+    expect(device.held).toBe(0);
+  });
+});
+
+describe('a device that computes wrongly', () => {
+  /** The device with every kernel's text changed. */
+  function tampered(change: (body: string) => string): Device {
+    const device = new HostDevice();
+    const compile = (source: KernelSource): DeviceKernel =>
+      HostDevice.prototype.compile.call(device, { ...source, body: change(source.body) });
+    return Object.assign(device, { compile });
+  }
+
+  it.each([
+    ['a product', (body: string) => body.replace('s1 += l', 's1 -= l')],
+    ['an exponential', (body: string) => body.replaceAll('Math.exp(', '1.001 * Math.exp(')],
+    ['every fourth value', (body: string) => body.replace(/, ([^,]*)\];$/, ', 0.0];')],
+  ])('is refused: %s', async (_, change) => {
+    await expect(verifyBackend(new GpuBackend('gpu', tampered(change)))).rejects.toThrow('its arithmetic is wrong');
+  });
+});
+
+describe('choosing', () => {
+  it('says in one line what computes and why nothing better does', async () => {
+    const { choice, backend } = await openBackend('auto');
+    expect(choice).toMatch(new RegExp(`^computing on ${backend.name}; a GPU is used only where [^\\n]*asked for$`));
+    const working = modes.find(({ device }) => device !== undefined);
+    if (working === undefined) {
+      await expect(openBackend('gpu')).rejects.toThrow(/^backend webgpu was refused: .*; backend webgl2 was refused: /);
+    } else {
+      const opened = await openBackend('gpu');
+      expect(opened.choice).toMatch(/^computing on gpu \([^;\n]*\)/);
+    }
+  });
+});
+
+it('finds the same pieces however a storage was written', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(fc.nat(15), fc.nat(15)), { maxLength: 12 }), async (writes) => {
+      const device = new HostDevice();
+      const backend = new GpuBackend('gpu', device);
+      const storage = backend.allocate(16);
+      const expected = new Float32Array(16);
+      writes.forEach(([offset, reach], index) => {
+        const length = Math.min(reach, 16 - offset);
+        const values = new Float32Array(length).fill(index + 1);
+        backend.upload(backend.slice(storage, offset, length), values);
+        expected.set(values, offset);
+      });
+      expect(await backend.download(storage)).toEqual(expected);
+      backend.free(storage);
+      expect(device.held).toBe(0);
+    }),
+    { numRuns: 60 },
+  );
+});

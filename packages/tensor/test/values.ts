@@ -1,0 +1,44 @@
+/** Seeded values, the same in Node and in a browser. */
+import type { Shape } from '../src/index.ts';
+import type { Domain } from '../src/ops/define.ts';
+import { sizeOf } from '../src/shape.ts';
+
+/** A seeded stream of numbers in [0, 1) (mulberry32). */
+export function randomStream(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Values in [-1, 1), of which about `density` are not zero. */
+export function randomValues(count: number, seed: number, density = 1): Float32Array {
+  const random = randomStream(seed);
+  return Float32Array.from({ length: count }, () => (random() < density ? 2 * random() - 1 : 0));
+}
+
+/** Values of a shape inside a domain; class indices are below `classes`. */
+export function valuesIn(domain: Domain, shape: Shape, seed: number, classes: number): Float32Array {
+  const random = randomStream(seed);
+  const draw = {
+    any: () => 2 * random() - 1,
+    positive: () => 0.2 + 2 * random(),
+    'away from zero': () => (random() < 0.5 ? -1 : 1) * (0.3 + random()),
+    'class index': () => Math.floor(random() * classes),
+    'on tenths': () => Math.floor(random() * 21) / 10 - 1,
+    'between tenths': () => Math.floor(random() * 20) / 10 - 0.95,
+    distinct: () => 0,
+  }[domain];
+  if (domain === 'distinct') return distinctValues(sizeOf(shape), random);
+  return Float32Array.from({ length: sizeOf(shape) }, draw);
+}
+
+/** Values around 0 in a seeded order, neighbours 1/16 apart: farther than a finite difference moves them. */
+function distinctValues(count: number, random: () => number): Float32Array {
+  const order = Array.from({ length: count }, (_, index) => ({ index, key: random() }));
+  order.sort((left, right) => left.key - right.key);
+  return Float32Array.from(order, ({ index }) => (2 * index + 1 - count) / 32);
+}

@@ -1,0 +1,236 @@
+/** Calls over windows: the bits of the reference for every geometry, images that do not depend on each other, winners. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Call, ConvolutionCall, HostBackend, Storage } from '../src/backend.ts';
+import { createCpuBackend } from '../src/backends/cpu/backend.ts';
+import { createReferenceBackend } from '../src/backends/reference/backend.ts';
+import { imageSize, type Windows, windowCount, windowsOver } from '../src/windows.ts';
+import { randomValues } from './values.ts';
+
+const cpu = await createCpuBackend();
+const reference = createReferenceBackend();
+
+function bitsOf(values: Float32Array): Uint32Array {
+  return new Uint32Array(values.slice().buffer);
+}
+
+/** Runs a call twice over `inputs`; the outputs, of the lengths given, begin as garbage. */
+function run(
+  backend: HostBackend,
+  inputs: readonly Float32Array[],
+  lengths: readonly number[],
+  callOn: (...storages: Storage[]) => Call,
+): Float32Array[] {
+  const filled = (values: Float32Array): Storage => {
+    const storage = backend.allocate(values.length);
+    backend.upload(storage, values);
+    return storage;
+  };
+  const given = inputs.map(filled);
+  const made = lengths.map((length) => filled(new Float32Array(length).fill(Number.NaN)));
+  const program = backend.prepare([callOn(...given, ...made)]);
+  program.run();
+  program.run();
+  const results = made.map((storage) => backend.view(storage).slice());
+  program.dispose();
+  for (const storage of [...given, ...made]) backend.free(storage);
+  return results;
+}
+
+const results = ['output', 'inputGradient', 'kernelGradient'] as const;
+
+interface Convolution {
+  readonly result: ConvolutionCall['result'];
+  readonly windows: Windows;
+  readonly filters: number;
+}
+
+/** Numbers of values in the left operand, the right operand and the output. */
+function sizesOf({ result, windows, filters }: Convolution): [number, number, number] {
+  const images = imageSize(windows);
+  const kernel = windows.windowHeight * windows.windowWidth * windows.channels * filters;
+  const outputs = windowCount(windows) * filters;
+  switch (result) {
+    case 'output':
+      return [images, kernel, outputs];
+    case 'inputGradient':
+      return [outputs, kernel, images];
+    case 'kernelGradient':
+      return [images, outputs, kernel];
+  }
+}
+
+function convolve(backend: HostBackend, of: Convolution, left: Float32Array, right: Float32Array): Float32Array {
+  const callOn = (...[a, b, output]: Storage[]): Call => ({
+    kind: 'convolution',
+    ...of,
+    left: a!,
+    right: b!,
+    output: output!,
+  });
+  return run(backend, [left, right], [sizesOf(of)[2]], callOn)[0]!;
+}
+
+const length = fc.integer({ min: 1, max: 9 });
+const channels = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.constantFrom(8, 16, 19));
+/** Windows over images of any shape that some fit into. */
+const geometry = fc
+  .record({
+    shape: fc.tuple(fc.integer({ min: 0, max: 3 }), length, length, channels),
+    window: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+    stride: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+    padding: fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 5 })),
+  })
+  .filter(({ shape, window, padding }) => window.every((size, axis) => size <= shape[1 + axis]! + 2 * padding[axis]!));
+
+describe('convolution on cpu', () => {
+  it.each(results)('has the bits of the reference for any geometry: %s', (result) => {
+    fc.assert(
+      fc.property(geometry, channels, fc.nat(), ({ shape, window, ...options }, filters, seed) => {
+        const of = { result, windows: windowsOver('test', shape, window, options), filters };
+        const [left, right] = sizesOf(of);
+        const operands = [randomValues(left, seed), randomValues(right, seed + 1)] as const;
+        expect(bitsOf(convolve(cpu, of, ...operands))).toEqual(bitsOf(convolve(reference, of, ...operands)));
+      }),
+      { numRuns: 150, seed: 12 },
+    );
+  });
+
+  it.each(results)('has the bits of the reference at the size of real work: %s', (result) => {
+    for (const [shape, window, filters] of [
+      [[3, 28, 28, 1], 3, 16],
+      [[2, 14, 14, 16], 3, 32],
+      [[2, 12, 12, 20], 5, 10],
+    ] as const) {
+      const of = { result, windows: windowsOver('test', shape, window, { padding: 1 }), filters };
+      const [left, right] = sizesOf(of);
+      const operands = [randomValues(left, 5), randomValues(right, 6)] as const;
+      expect(bitsOf(convolve(cpu, of, ...operands))).toEqual(bitsOf(convolve(reference, of, ...operands)));
+    }
+  });
+
+  it.each(['output', 'inputGradient'] as const)(
+    'gives an image the same bits whatever the others are: %s',
+    (result) => {
+      const [images, filters] = [5, 6];
+      const ofImages = (count: number): Convolution => ({
+        result,
+        windows: windowsOver('test', [count, 6, 7, 3], 3, { padding: 1, stride: 2 }),
+        filters,
+      });
+      const [left, right, output] = sizesOf(ofImages(images));
+      const operands = [randomValues(left, 7), randomValues(right, 8)] as const;
+      const together = convolve(cpu, ofImages(images), ...operands);
+      for (let image = 0; image < images; image++) {
+        const own = operands[0].slice((image * left) / images, ((image + 1) * left) / images);
+        const alone = convolve(cpu, ofImages(1), own, operands[1]);
+        const [from, to] = [(image * output) / images, ((image + 1) * output) / images];
+        expect(bitsOf(alone)).toEqual(bitsOf(together.subarray(from, to)));
+      }
+    },
+  );
+
+  it('lets a weight that is not finite meet the zeros of the padding', () => {
+    const of = { result: 'output', windows: windowsOver('test', [1, 2, 2, 1], 2, { padding: 1 }), filters: 1 } as const;
+    const operands = [Float32Array.of(1, 1, 1, 1), Float32Array.of(Number.POSITIVE_INFINITY, 0, 0, 0)] as const;
+    const expected = [NaN, NaN, NaN, NaN, Infinity, Infinity, NaN, Infinity, Infinity];
+    for (const backend of [reference, cpu]) expect([...convolve(backend, of, ...operands)]).toEqual(expected);
+  });
+});
+
+describe('pooling', () => {
+  const pooled = geometry.filter(({ window, padding }) => window.every((size, axis) => 2 * padding[axis]! <= size));
+  /** Few different values, so that ties are many. */
+  const coarse = (count: number, seed: number): Float32Array => randomValues(count, seed).map((x) => Math.round(3 * x));
+  const max = (backend: HostBackend, windows: Windows, images: Float32Array): Float32Array[] => {
+    const size = windowCount(windows) * windows.channels;
+    return run(backend, [images], [size, size], (input, output, winners) => ({
+      kind: 'pool',
+      reduction: 'max',
+      windows,
+      input: input!,
+      output: output!,
+      winners: winners!,
+    }));
+  };
+
+  it('has the bits of the reference for any geometry', () => {
+    fc.assert(
+      fc.property(pooled, fc.nat(), ({ shape, window, ...options }, seed) => {
+        const windows = windowsOver('test', shape, window, options);
+        const [count, values] = [imageSize(windows), windowCount(windows) * windows.channels];
+        const images = coarse(count, seed);
+        const [best, winners] = max(reference, windows, images) as [Float32Array, Float32Array];
+        expect(max(cpu, windows, images)).toEqual([best, winners]);
+        const gradient = randomValues(values, seed + 1);
+        const sum = (backend: HostBackend): Float32Array[] =>
+          run(backend, [images], [values], (input, output) => ({
+            kind: 'pool',
+            reduction: 'sum',
+            windows,
+            input: input!,
+            output: output!,
+          }));
+        const shared = (backend: HostBackend): Float32Array[] =>
+          run(backend, [gradient], [count], (input, output) => ({
+            kind: 'unpool',
+            windows,
+            input: input!,
+            output: output!,
+          }));
+        const won = (backend: HostBackend): Float32Array[] =>
+          run(backend, [gradient, winners], [count], (input, places, output) => ({
+            kind: 'unpool',
+            windows,
+            input: input!,
+            winners: places!,
+            output: output!,
+          }));
+        for (const compute of [sum, shared, won]) {
+          expect(compute(cpu).map(bitsOf)).toEqual(compute(reference).map(bitsOf));
+        }
+      }),
+      { numRuns: 200, seed: 13 },
+    );
+  });
+
+  it.each([
+    ['reference', reference],
+    ['cpu', cpu],
+  ] as const)('gives ties to the first place, and everything to the first NaN: %s', (_, backend) => {
+    const windows = windowsOver('test', [1, 2, 8, 1], 2, { stride: 2 });
+    const images = Float32Array.of(
+      3,
+      3,
+      -1,
+      0,
+      -Infinity,
+      -Infinity,
+      5,
+      NaN,
+      3,
+      3,
+      -0,
+      -2,
+      -Infinity,
+      -Infinity,
+      NaN,
+      9,
+    );
+    expect(max(backend, windows, images)).toEqual([Float32Array.of(3, 0, -Infinity, NaN), Float32Array.of(0, 1, 0, 1)]);
+  });
+
+  it('refuses windows that could cover padding alone, and storages that are too short', () => {
+    const windows = windowsOver('test', [1, 4, 4, 1], 2, { padding: 2 });
+    const storage = cpu.allocate(16);
+    const call = { kind: 'pool', reduction: 'sum', input: storage, output: storage } as const;
+    expect(() => cpu.prepare([{ ...call, windows }])).toThrow('pool: a window of 2 x 2 could cover padding alone');
+    const many = windowsOver('test', [2, 4, 4, 1], 2, {});
+    expect(() => cpu.prepare([{ ...call, windows: many }])).toThrow('pool: the input needs 32 values');
+    const convolution = { kind: 'convolution', result: 'output', windows: many, filters: 1 } as const;
+    expect(() => cpu.prepare([{ ...convolution, left: storage, right: storage, output: storage }])).toThrow(
+      'convolution: the left operand needs 32 values, but its storage has 16',
+    );
+    cpu.free(storage);
+  });
+});

@@ -1,0 +1,342 @@
+import type { CoordinatorMessage } from '@lockstep/protocol';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Notice } from '../src/coordinator/events.ts';
+import { startRun } from '../src/coordinator/run.ts';
+import type { Trace } from '../src/coordinator/trace.ts';
+import { xorshift32 } from '../src/random.ts';
+import { type SimulatedWorker, startSimulatedWorker } from '../src/simulator/simulated-worker.ts';
+import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import { createLocalCompute } from '../src/worker/local-compute.ts';
+import { createTrouble } from '../src/worker/trouble.ts';
+import { createRoom, noticesOf, type Room, sentTo } from './room.ts';
+import { checksum, createProblem, hash, hostBackend } from './support.ts';
+
+const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function playOut(room: Room): void {
+  for (let round = 0; round < 1_000 && room.state.phase === 'training'; round++) {
+    for (const connection of [...room.state.connections.keys()]) room.answerAll(connection);
+  }
+}
+
+const steer = (room: Room, action: 'start' | 'pause' | 'resume') => room.send({ type: 'steer', action });
+
+describe('pause', () => {
+  it('takes the results of the step that it is at, and does not take the step', () => {
+    const room = createRoom();
+    const only = room.join();
+    expect(noticesOf(steer(room, 'pause'))).toEqual([{ type: 'held' }]);
+    expect(room.state).toMatchObject({ phase: 'paused', held: true });
+    room.answerAll(only);
+    expect(room.log.some(({ type }) => type === 'acceptGradient')).toBe(true);
+    expect(room.log.some(({ type }) => type === 'applyStep')).toBe(false);
+    const effects = steer(room, 'resume');
+    expect(effects).toContainEqual({ type: 'applyStep', step: 0 });
+    expect(noticesOf(effects)).toEqual([{ type: 'resumed' }]);
+    playOut(room);
+    expect(room.state.phase).toBe('finished');
+  });
+
+  it('said twice is said once, and so is resume', () => {
+    const room = createRoom();
+    room.join();
+    steer(room, 'pause');
+    expect(steer(room, 'pause')).toEqual([]);
+    steer(room, 'resume');
+    expect(steer(room, 'resume')).toEqual([]);
+  });
+
+  it('gives the blocks of a worker that leaves to others, and does not count time against anybody', () => {
+    const room = createRoom();
+    const [first, second] = [room.join(), room.join()];
+    playOutSteps(room, 1);
+    steer(room, 'pause');
+    room.send({ type: 'closed', connection: second });
+    for (let waited = 0; waited < 60_000; waited += 1_000) {
+      room.wait(1_000);
+      room.hear(first, { type: 'pong', sentAtMs: 0 });
+    }
+    expect([...room.state.connections.keys()]).toEqual([first]);
+    room.answerAll(first);
+    expect(room.state.phase).toBe('paused');
+    steer(room, 'resume');
+    playOut(room);
+    expect(room.state.phase).toBe('finished');
+    expect(room.state.faults.duplicated).toBe(0);
+  });
+
+  it('let go of with nobody there says that it waits for somebody, and goes on when one comes', () => {
+    const room = createRoom();
+    const only = room.join();
+    steer(room, 'pause');
+    room.send({ type: 'closed', connection: only });
+    expect(noticesOf(steer(room, 'resume'))).toEqual([{ type: 'paused' }]);
+    room.join();
+    expect(noticesOf(room.log).at(-1)).toEqual({ type: 'resumed' });
+    playOut(room);
+    expect(room.state.phase).toBe('finished');
+  });
+
+  it('before the start keeps a run from starting', () => {
+    const room = createRoom();
+    steer(room, 'pause');
+    room.join();
+    expect(room.state.phase).toBe('waiting');
+    steer(room, 'resume');
+    expect(room.state.phase).toBe('training');
+  });
+
+  it('of a run that has ended does nothing', () => {
+    const room = createRoom({ steps: 1 });
+    room.answerAll(room.join());
+    for (const action of ['start', 'pause', 'resume'] as const) expect(steer(room, action)).toEqual([]);
+    expect(room.state.held).toBe(false);
+  });
+
+  it('can be stopped', () => {
+    const room = createRoom();
+    room.join();
+    steer(room, 'pause');
+    expect(room.send({ type: 'stop', sentence: 'stopped' }).at(-1)).toEqual({ type: 'failed', sentence: 'stopped' });
+  });
+});
+
+function playOutSteps(room: Room, steps: number): void {
+  const until = room.state.current.step + steps;
+  while (room.state.current.step < until) {
+    for (const connection of [...room.state.connections.keys()]) room.answerAll(connection);
+  }
+}
+
+describe('start', () => {
+  it('is waited for where the run was set up so, however many workers are there', () => {
+    const room = createRoom({ waitForStart: true });
+    room.join();
+    room.wait(10_000);
+    expect(room.state.phase).toBe('waiting');
+    expect(noticesOf(steer(room, 'start'))).toEqual([{ type: 'started' }]);
+    playOut(room);
+    expect(room.state.phase).toBe('finished');
+  });
+
+  it('begins with fewer workers than were wanted', () => {
+    const room = createRoom({ startWorkers: 4 });
+    room.join();
+    expect(room.state.phase).toBe('waiting');
+    steer(room, 'start');
+    expect(room.state.phase).toBe('training');
+  });
+
+  it('said before anybody is there begins with the first', () => {
+    const room = createRoom({ startWorkers: 4, waitForStart: true });
+    steer(room, 'start');
+    expect(room.state.phase).toBe('waiting');
+    room.join();
+    expect(room.state.phase).toBe('training');
+  });
+});
+
+describe('status', () => {
+  it('tells whether anybody sees a worker, and changes nothing else', () => {
+    const room = createRoom();
+    const tab = room.join();
+    const before = room.state;
+    expect(room.hear(tab, { type: 'status', hidden: true })).toEqual([]);
+    expect(room.state.connections.get(tab)?.hidden).toBe(true);
+    expect(room.state.current).toEqual(before.current);
+    room.hear(tab, { type: 'status', hidden: false });
+    expect(room.state.connections.get(tab)?.hidden).toBe(false);
+  });
+
+  it('before hello closes its socket', () => {
+    const room = createRoom();
+    const stranger = room.open();
+    expect(sentTo(stranger, room.hear(stranger, { type: 'status', hidden: true }))).toEqual(['close']);
+  });
+});
+
+describe('chaos', () => {
+  const kill = { type: 'chaos', workerId: 'w1', action: 'kill', forMs: 0 } as const;
+
+  it('reaches the worker that it names, and is told', () => {
+    const room = createRoom({ chaos: true });
+    const [first, second] = [room.join(), room.join()];
+    const effects = room.send({ ...kill, workerId: 'w2' });
+    expect(sentTo(second, effects)).toEqual(['chaos']);
+    expect(sentTo(first, effects)).toEqual([]);
+    expect(noticesOf(effects)).toEqual([{ type: 'chaos', workerId: 'w2', action: 'kill' }]);
+  });
+
+  it('does nothing in a run that was not started for it, nor to somebody who is not there', () => {
+    const room = createRoom();
+    room.join();
+    expect(room.send(kill)).toEqual([]);
+    expect(createRoom({ chaos: true }).send(kill)).toEqual([]);
+  });
+});
+
+describe('a worker in trouble', () => {
+  const message = (sentAtMs: number): CoordinatorMessage => ({ type: 'ping', sentAtMs });
+
+  async function pass(clock: VirtualClock): Promise<void> {
+    do await drain();
+    while (clock.step());
+  }
+
+  it('that is frozen hears nothing until it has thawed, and then everything in order', async () => {
+    const clock = new VirtualClock();
+    const heard: [number, CoordinatorMessage][] = [];
+    const trouble = createTrouble<CoordinatorMessage>(clock, (heardNow) => heard.push([clock.nowMs(), heardNow]));
+    expect(trouble.kept(message(0))).toBe(false);
+    trouble.begin('freeze', 100);
+    expect(trouble.kept(message(1))).toBe(true);
+    clock.after(60, () => {
+      trouble.begin('freeze', 100);
+      expect(trouble.kept(message(2))).toBe(true);
+    });
+    await pass(clock);
+    expect(heard).toEqual([
+      [160, message(1)],
+      [160, message(2)],
+    ]);
+    expect(trouble.kept(message(3))).toBe(false);
+  });
+
+  it('that is slow takes eight times as long, and says so, until the time is over', async () => {
+    const clock = new VirtualClock();
+    const trouble = createTrouble(clock, () => {});
+    const result = { gradient: new Uint8Array(4), lossSum: 1, correct: 0, count: 1, computeMs: 5 };
+    trouble.begin('slow', 100);
+    let slowed: number | undefined;
+    void trouble
+      .slowed(async () => result)
+      .then(({ computeMs }) => {
+        slowed = computeMs;
+      });
+    await drain();
+    expect(slowed).toBeUndefined();
+    await pass(clock);
+    expect([slowed, clock.nowMs()]).toEqual([40, 35]);
+    clock.after(100, () => {});
+    await pass(clock);
+    expect(await trouble.slowed(async () => result)).toBe(result);
+  });
+});
+
+const backend = await hostBackend();
+
+/** A whole run in virtual time, steered and troubled at moments drawn from a seed. */
+async function steeredRun(seed: number) {
+  const problem = await createProblem(backend, { seed, startWorkers: 2 });
+  const clock = new VirtualClock();
+  const random = xorshift32(seed);
+  const chance = (): number => random() / 2 ** 32;
+  const notices: Notice[] = [];
+  const traces: Trace[] = [];
+  let keys = 0;
+  const run = startRun({
+    ...problem.run,
+    setup: { ...problem.setup, chaos: true, waitForStart: chance() < 0.5 },
+    clock,
+    newResumeKey: () => `key-${++keys}`,
+    onNotice: (notice) => notices.push(notice),
+    onTrace: (trace) => traces.push(trace),
+  });
+  let outcome: string | undefined;
+  void run.outcome.then(({ type }) => {
+    outcome = type;
+  });
+  const workers: SimulatedWorker[] = [];
+  const join = (): void => {
+    workers.push(
+      startSimulatedWorker({
+        name: `worker ${workers.length + 1}`,
+        run,
+        clock,
+        compute: createLocalCompute(backend, clock),
+        checksum,
+        hash,
+        computeMs: (samples) => samples * (0.5 + chance()),
+        transitMs: () => 1 + 5 * chance(),
+        mishap: () => 'none',
+      }),
+    );
+  };
+  for (let worker = 0; worker < 3; worker++) join();
+  const meddle = (): void => {
+    if (outcome !== undefined) return;
+    const roll = chance();
+    const workerId = `w${1 + Math.floor(chance() * workers.length)}`;
+    if (roll < 0.3) run.steer('pause');
+    else if (roll < 0.6) run.steer('resume');
+    else if (roll < 0.7) run.steer('start');
+    else if (roll < 0.8) run.chaos(workerId, 'freeze', 2_000 * chance());
+    else if (roll < 0.9) run.chaos(workerId, 'slow', 1_000 * chance());
+    else {
+      run.chaos(workerId, 'kill', 0);
+      join();
+    }
+    clock.after(60 * chance(), meddle);
+  };
+  clock.after(30, meddle);
+  clock.after(20_000, () => {
+    run.steer('start');
+  });
+  while (outcome === undefined && clock.nowMs() < 600_000) {
+    await drain();
+    if (!clock.step()) break;
+  }
+  return { outcome, notices, traces, weights: problem.run.learner.weights(), expected: problem.expected() };
+}
+
+describe('steering and trouble', () => {
+  it('change no bit of the model', async () => {
+    const seen = new Set<string>();
+    for (let seed = 1; seed <= 12; seed++) {
+      const { outcome, notices, traces, weights, expected } = await steeredRun(seed);
+      expect(outcome).toBe('finished');
+      expect(hash(new Uint8Array(weights.buffer))).toBe(hash(new Uint8Array(expected.slice().buffer)));
+      for (const { type } of notices) seen.add(type);
+      for (const trace of traces) if (trace.type === 'answered') expect(trace.heldMs).toBeGreaterThanOrEqual(0);
+    }
+    expect([...seen]).toEqual(expect.arrayContaining(['held', 'resumed', 'chaos', 'left']));
+  });
+
+  it('keep every promise of the rules, in any order with everything else', () => {
+    const deed = fc.record({ what: fc.nat({ max: 9 }), who: fc.nat({ max: 20 }), ms: fc.nat({ max: 400 }) });
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(deed, { maxLength: 120, size: 'max' }), (waitForStart, program) => {
+        // The room itself checks them after every event.
+        const room = createRoom({ waitForStart, chaos: true, epochs: 3 });
+        room.join();
+        for (const { what, who, ms } of program) {
+          const connections = [...room.state.connections.keys()];
+          const connection = connections[who % Math.max(1, connections.length)];
+          room.nowMs += ms % 7;
+          if (what === 0) room.join();
+          else if (what === 1) steer(room, 'pause');
+          else if (what === 2) steer(room, 'resume');
+          else if (what === 3) steer(room, 'start');
+          else if (what === 4) room.wait(ms);
+          else if (connection === undefined) continue;
+          else if (what === 5) room.send({ type: 'closed', connection });
+          else if (what === 6) room.hear(connection, { type: 'status', hidden: ms % 2 === 0 });
+          else if (what === 7) room.send({ type: 'chaos', workerId: `w${who}`, action: 'freeze', forMs: ms });
+          else room.answerAll(connection);
+        }
+        steer(room, 'start');
+        const last = room.state.phase === 'finished' ? 0 : room.join();
+        for (let round = 0; round < 2_000 && room.state.phase !== 'finished'; round++) {
+          room.answerAll(last);
+          room.wait(50);
+          for (const connection of [...room.state.connections.keys()]) {
+            room.hear(connection, { type: 'pong', sentAtMs: 0 });
+          }
+        }
+        expect(room.state.phase).toBe('finished');
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,111 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { shares } from '../src/coordinator/assign.ts';
+import { boundedRate, rateAfter } from '../src/coordinator/rates.ts';
+import { createRoom, type Room } from './room.ts';
+
+const rates = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6, noNaN: true })), {
+  minLength: 1,
+  maxLength: 12,
+});
+
+describe('shares', () => {
+  it('add up to all leaves, none below 0', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (leaves, samplesPerMs) => {
+        const cut = shares(leaves, samplesPerMs);
+        expect(cut).toHaveLength(samplesPerMs.length);
+        expect(cut.every((share) => Number.isInteger(share) && share >= 0)).toBe(true);
+        expect(cut.reduce((sum, share) => sum + share, 0)).toBe(leaves);
+      }),
+    );
+  });
+
+  it('are within one leaf of the exact proportion', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 200 }),
+        fc.array(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 8 }),
+        (leaves, samplesPerMs) => {
+          const total = samplesPerMs.reduce((sum, rate) => sum + rate, 0);
+          for (const [index, share] of shares(leaves, samplesPerMs).entries()) {
+            expect(Math.abs(share - (leaves * samplesPerMs[index]!) / total)).toBeLessThanOrEqual(1);
+          }
+        },
+      ),
+    );
+  });
+
+  it('take an unmeasured worker for an average one', () => {
+    expect(shares(12, [2, 0, 4])).toEqual([3, 4, 5].map((_, index) => shares(12, [2, 3, 4])[index]));
+    expect(shares(9, [0, 0, 0])).toEqual([3, 3, 3]);
+  });
+});
+
+describe('a rate', () => {
+  it('is bounded whatever a worker says, and never moves without a measurement', () => {
+    fc.assert(
+      fc.property(fc.double(), fc.integer({ min: 1, max: 10_000 }), fc.double(), (before, samples, computeMs) => {
+        const rate = rateAfter(boundedRate(before), samples, computeMs);
+        expect(rate).toBeGreaterThanOrEqual(0);
+        expect(rate).toBeLessThanOrEqual(1e6);
+        expect(boundedRate(rate)).toBe(rate);
+        if (!(computeMs > 0)) expect(rate).toBe(boundedRate(before));
+      }),
+    );
+  });
+
+  it('comes close to what is measured again and again', () => {
+    let rate = 100;
+    for (let result = 0; result < 40; result++) rate = rateAfter(rate, 30, 10);
+    expect(rate).toBeCloseTo(3, 1);
+  });
+});
+
+/** Plays one step in which each worker takes a time of its own for a sample. */
+function playStep(room: Room, msPerSample: ReadonlyMap<number, number>): void {
+  const { step } = room.state.current;
+  for (const [connection, ms] of msPerSample) {
+    for (const task of room.tasksOf(connection)) {
+      if (task.step !== step) continue;
+      const samples = task.n * room.setup.plan.leafSize;
+      room.nowMs += ms * samples;
+      room.gradient(connection, task, ms * samples);
+    }
+  }
+}
+
+describe('a worker that is too slow for one leaf', () => {
+  it('is taken to be 2 % faster with each step that leaves it out, is tried again, and is measured', () => {
+    const room = createRoom({ startWorkers: 2, epochs: 1_000 });
+    const [quick, slow] = [room.join({ samplesPerMs: 1 }), room.join({ samplesPerMs: 0.02 })];
+    const rateOf = () => room.state.connections.get(slow)!.samplesPerMs;
+    expect(room.tasksOf(slow)).toEqual([]);
+    // The first step and the one after it have been planned.
+    expect(rateOf()).toBeCloseTo(0.02 * 1.02 ** 2, 12);
+    const pace = new Map([
+      [quick, 1],
+      [slow, 2],
+    ]);
+    let leftOut = 0;
+    while (room.state.records.get('w2')!.blocks === 0) {
+      playStep(room, pace);
+      leftOut += 1;
+      expect(leftOut).toBeLessThan(100);
+    }
+    expect(leftOut).toBeGreaterThan(5);
+    // It turns out to be half as fast as the other, and from then on has its part.
+    for (let step = 0; step < 30; step++) playStep(room, pace);
+    expect(rateOf()).toBeCloseTo(0.5, 1);
+    const shareOf = (connection: number) => room.tasksOf(connection).reduce((sum, { n }) => sum + n, 0);
+    expect([shareOf(quick), shareOf(slow)]).toEqual([5, 3]);
+  });
+
+  it('keeps its rate where there are more workers than leaves, since somebody must be left out', () => {
+    const room = createRoom({ startWorkers: 3, batch: 4, samples: 64 });
+    const connections = Array.from({ length: 3 }, () => room.join({ samplesPerMs: 1 }));
+    const idle = connections.find((connection) => room.tasksOf(connection).length === 0)!;
+    for (let step = 0; step < 5; step++) playStep(room, new Map(connections.map((connection) => [connection, 1])));
+    expect(room.state.connections.get(idle)!.samplesPerMs).toBe(1);
+  });
+});

@@ -1,0 +1,129 @@
+import { initialise, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import type { HostBackend } from '@lockstep/tensor';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { xorshift32 } from '../src/random.ts';
+import { type Block, halvesOf, nextPowerOfTwo } from '../src/tree.ts';
+import { createLocalCompute } from '../src/worker/local-compute.ts';
+import { hostBackend, model } from './support.ts';
+
+function samplesOf(seed: number, count: number, size: number): { pixels: Uint8Array; labels: Uint8Array } {
+  const random = xorshift32(seed);
+  return {
+    pixels: Uint8Array.from({ length: count * size }, () => random() >>> 24),
+    labels: Uint8Array.from({ length: count }, () => (random() >>> 8) % 3),
+  };
+}
+
+describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', (name) => {
+  let backend: HostBackend;
+  beforeAll(async () => {
+    backend = await hostBackend(name);
+  });
+
+  const opened = async (leafSize: number) => {
+    let now = 0;
+    const compute = createLocalCompute(backend, { nowMs: () => (now += 5) });
+    await compute.open({ model, leafSize });
+    compute.setWeights(bytesOf(initialise(model, 3)));
+    return compute;
+  };
+
+  it('sums its leaves in the order of the tree: a block has the bits of the sum of its halves', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.nat(),
+        async (count, leafSize, seed) => {
+          const { pixels, labels } = samplesOf(seed, count, 4);
+          const compute = await opened(leafSize);
+          const floatsOf = async (from: number, to: number) =>
+            new Float32Array(
+              (await compute.gradient(pixels.subarray(from * 4, to * 4), labels.subarray(from, to))).gradient.slice()
+                .buffer,
+            );
+          const byHalves = async (block: Block): Promise<Float32Array> => {
+            const [left, right] = block.n === 1 ? [block, undefined] : halvesOf(block);
+            if (!right) return floatsOf(block.lo * leafSize, Math.min(count, (block.lo + 1) * leafSize));
+            const sum = await byHalves(left);
+            if (right.lo * leafSize >= count) return sum;
+            const other = await byHalves(right);
+            return sum.map((value, index) => value + other[index]!);
+          };
+          const leaves = nextPowerOfTwo(Math.ceil(count / leafSize));
+          expect(await floatsOf(0, count)).toEqual(await byHalves({ lo: 0, n: leaves }));
+          await compute.close();
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('tells how many samples, how many right, and how long it took', async () => {
+    const compute = await opened(4);
+    const { pixels, labels } = samplesOf(1, 10, 4);
+    const { count, correct, computeMs, lossSum, gradient } = await compute.gradient(pixels, labels);
+    expect({ count, computeMs }).toEqual({ count: 10, computeMs: 5 });
+    expect(Number.isInteger(correct) && correct >= 0 && correct <= 10).toBe(true);
+    expect(lossSum / 10).toBeGreaterThan(0.5);
+    expect(gradient).toHaveLength(parameterCount(model) * 4);
+    await compute.close();
+  });
+
+  it('returns memory that the next block does not change', async () => {
+    const compute = await opened(4);
+    const first = await compute.gradient(...pair(samplesOf(1, 9, 4)));
+    const before = first.gradient.slice();
+    await compute.gradient(...pair(samplesOf(2, 9, 4)));
+    expect(first.gradient).toEqual(before);
+    await compute.close();
+  });
+
+  it('reads weights at any alignment, and does not keep the bytes', async () => {
+    const compute = await opened(4);
+    const { pixels, labels } = samplesOf(5, 6, 4);
+    const expected = (await compute.gradient(pixels, labels)).gradient;
+    const weights = bytesOf(initialise(model, 3));
+    const shifted = new Uint8Array(weights.length + 1);
+    shifted.set(weights, 1);
+    compute.setWeights(shifted.subarray(1));
+    shifted.fill(0);
+    expect((await compute.gradient(pixels, labels)).gradient).toEqual(expected);
+    await compute.close();
+  });
+
+  it('shows what is not finite in its loss', async () => {
+    const compute = await opened(4);
+    compute.setWeights(bytesOf(new Float32Array(parameterCount(model)).fill(Number.NaN)));
+    expect((await compute.gradient(...pair(samplesOf(5, 6, 4)))).lossSum).toBeNaN();
+    await compute.close();
+  });
+
+  it('opens anew for another run', async () => {
+    const compute = await opened(4);
+    const larger = resolveModel('mlp');
+    await compute.open({ model: larger, leafSize: 2 });
+    compute.setWeights(bytesOf(initialise(larger, 1)));
+    const { gradient } = await compute.gradient(...pair(samplesOf(1, 3, inputSize(larger))));
+    expect(gradient).toHaveLength(parameterCount(larger) * 4);
+    await compute.close();
+  });
+
+  it('refuses a model that is none, blocks before open, and wrong lengths, each in a sentence', async () => {
+    const compute = createLocalCompute(backend, { nowMs: () => 0 });
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and blocks');
+    await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
+    await expect(compute.open({ model: { layers: 'none' }, leafSize: 4 })).rejects.toThrow(/^model: /);
+    await compute.open({ model, leafSize: 4 });
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
+    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(/expected 4 pixels, got 5/);
+    await compute.close();
+  });
+});
+
+const pair = ({ pixels, labels }: { pixels: Uint8Array; labels: Uint8Array }): [Uint8Array, Uint8Array] => [
+  pixels,
+  labels,
+];

@@ -1,0 +1,77 @@
+import { createLeafGradient, createOptimizer, initialise, parameterCount } from '@lockstep/nn';
+import { describe, expect, it } from 'vitest';
+import { oracleWeights } from '../src/oracle.ts';
+import { planRun } from '../src/plan.ts';
+import { createBlockSource } from '../src/samples.ts';
+import { simulate } from '../src/simulator/simulate.ts';
+import { createProblem, hash, hostBackend, model, optimizer, tinyDataset } from './support.ts';
+
+const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+const bytes = (weights: Float32Array) => hash(new Uint8Array(weights.slice().buffer));
+
+describe('the oracle', () => {
+  it('with one leaf a batch is plain SGD over whole batches', async () => {
+    const backend = await hostBackend();
+    const plan = planRun({ samples: 20, batch: 8, leafSize: 8, epochs: 2 });
+    const samples = createBlockSource(tinyDataset(20), plan, 4);
+    const weights = initialise(model, 4);
+    const expected = oracleWeights({ backend, model, plan, samples, weights, optimizer });
+
+    const parameters = backend.allocate(parameterCount(model));
+    const gradient = backend.allocate(parameterCount(model));
+    backend.upload(parameters, weights);
+    const descent = createOptimizer(backend, optimizer, parameters, gradient);
+    for (let step = 0; step < plan.steps; step++) {
+      const batch = samples(step, 0, 1);
+      const whole = createLeafGradient(backend, model, batch.labels.length, parameters);
+      whole.run(batch.pixels, batch.labels);
+      backend.upload(gradient, backend.view(whole.output).slice(0, parameterCount(model)));
+      descent.step(batch.labels.length);
+    }
+    expect(bytes(backend.view(parameters))).toBe(bytes(expected));
+  });
+
+  it('gives nearly the same weights for any leaf size, and other bits', async () => {
+    const backend = await hostBackend();
+    const [fine, coarse] = await Promise.all([
+      createProblem(backend, { leafSize: 1 }),
+      createProblem(backend, { leafSize: 16 }),
+    ]);
+    const [a, b] = [fine.expected(), coarse.expected()];
+    expect(bytes(a)).not.toBe(bytes(b));
+    for (let index = 0; index < a.length; index++) expect(a[index]).toBeCloseTo(b[index]!, 5);
+  });
+
+  it('gives other weights for another seed', async () => {
+    const backend = await hostBackend();
+    const hashes = await Promise.all(
+      [1, 2, 3].map(async (seed) => bytes((await createProblem(backend, { seed })).expected())),
+    );
+    expect(new Set(hashes).size).toBe(3);
+  });
+});
+
+describe('cpu and reference', () => {
+  it('give a whole run the same bits, where the names of their arithmetics say so', async () => {
+    const backends = await Promise.all([hostBackend('reference'), hostBackend('cpu')]);
+    const room = { seed: 11, workers: 3, mishapEveryMs: 500, spoiltResults: 0, drain, limitMs: 3_600_000 };
+    const results = [];
+    for (const backend of backends) {
+      const problem = await createProblem(backend, { samples: 70, batch: 24, leafSize: 5, epochs: 6 });
+      const { outcome, state } = await simulate({ run: problem.run, backend, ...room });
+      expect(outcome).toEqual({ type: 'finished' });
+      const hashes = [...state.records.values()].flatMap(({ probeHash }) =>
+        probeHash === undefined ? [] : [probeHash],
+      );
+      expect(new Set(hashes).size).toBe(1);
+      results.push({ weights: problem.run.learner.weights(), expected: problem.expected(), probeHash: hashes[0] });
+    }
+    const [reference, cpu] = results;
+    expect(reference!.weights).toEqual(reference!.expected);
+    expect(cpu!.weights).toEqual(cpu!.expected);
+    const namesAgree = backends[0]!.arithmetic === backends[1]!.arithmetic;
+    expect(bytes(cpu!.weights) === bytes(reference!.weights)).toBe(namesAgree);
+    expect(cpu!.probeHash === reference!.probeHash).toBe(namesAgree);
+  });
+});

@@ -1,0 +1,69 @@
+import { initialise, parseModel, parseOptimizer } from '@lockstep/nn';
+import { expect, it } from 'vitest';
+import { createLearner } from '../src/learner.ts';
+import { oracleWeights } from '../src/oracle.ts';
+import { createProbe } from '../src/probe.ts';
+import { createBlockSource } from '../src/samples.ts';
+import { simulate } from '../src/simulator/simulate.ts';
+import { createLocalCompute } from '../src/worker/local-compute.ts';
+import { createProblem, hostBackend, tinyDataset } from './support.ts';
+
+const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+const model = parseModel({
+  name: 'dropping',
+  input: [4],
+  layers: [
+    { type: 'dropout', rate: 0.2 },
+    { type: 'dense', units: 8 },
+    { type: 'relu' },
+    { type: 'dropout', rate: 0.5 },
+    { type: 'dense', units: 3 },
+  ],
+});
+
+const optimizer = parseOptimizer({
+  type: 'momentum',
+  learningRate: 0.05,
+  clipNorm: 0.5,
+  schedule: { type: 'cosine', steps: 10, warmup: 3 },
+});
+
+async function setUp(seed: number) {
+  const backend = await hostBackend();
+  const { plan, setup, run } = await createProblem(backend, { samples: 50, batch: 16, leafSize: 3, epochs: 3 });
+  const samples = createBlockSource(tinyDataset(50), plan, seed);
+  const weights = initialise(model, seed);
+  const probe = createProbe(model, plan.leafSize);
+  const compute = createLocalCompute(backend, { nowMs: () => 0 });
+  await compute.open({ model, leafSize: plan.leafSize });
+  compute.setWeights(probe.weights);
+  const { gradient } = await compute.gradient(probe.pixels, probe.labels);
+  const learner = createLearner({ backend, plan, weights, optimizer });
+  const expected = (dropSeed = seed) =>
+    oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: dropSeed });
+  return {
+    backend,
+    learner,
+    expected,
+    options: {
+      ...run,
+      setup: { ...setup, model, seed },
+      samples,
+      learner,
+      probe,
+      probeGradient: new Float32Array(gradient.slice().buffer),
+    },
+  };
+}
+
+it('what is dropped does not depend on who computes, and a run with dropout keeps its weights to the bit', async () => {
+  for (const seed of [1, 2, 3]) {
+    const { backend, learner, expected, options } = await setUp(seed);
+    const room = { seed, workers: 3, mishapEveryMs: 300, spoiltResults: 0 };
+    const { outcome } = await simulate({ run: options, backend, drain, limitMs: 3_600_000, ...room });
+    expect(outcome).toEqual({ type: 'finished' });
+    expect(learner.weights()).toEqual(expected());
+    expect(learner.weights()).not.toEqual(expected(seed + 1));
+  }
+});

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { createReport, exactnessOf, type ReportOptions } from '../src/report.ts';
+import { createRoom, type Room } from './room.ts';
+import { model, optimizer } from './support.ts';
+
+function optionsFor(room: Room): ReportOptions {
+  return {
+    version: '0.1.0',
+    config: { seed: 1, batch: 16, leafSize: 2, epochs: 1, steps: 1, optimizer, workers: 2 },
+    model,
+    state: room.state,
+    initialLoss: 1.1,
+    epochs: [],
+    images: 600,
+    steps: 1,
+    wallSeconds: 2,
+    weightsSha256: 'aa',
+    wire: { bytesSent: 5, bytesReceived: 6 },
+  };
+}
+
+describe('the report of a run', () => {
+  it('says who did what, how long each waited, and what went wrong, as JSON', () => {
+    const room = createRoom({ steps: 1, startWorkers: 3 });
+    const [first, second, third] = [
+      room.join({ name: 'one' }),
+      room.join({ name: 'two' }),
+      room.join({ name: 'three' }),
+    ];
+    room.nowMs += 100;
+    room.send({ type: 'closed', connection: third });
+    room.nowMs += 100;
+    room.answerAll(first, 50);
+    room.answerAll(second, 60);
+    expect(room.state.phase).toBe('finished');
+
+    const report = createReport(optionsFor(room));
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    expect(report).toMatchObject({
+      lockstep: '0.1.0',
+      model: { name: 'tiny', parameters: 43 },
+      initialLoss: 1.1,
+      imagesPerSecond: 300,
+      exactness: 'bit-exact',
+      faults: { disconnects: 1, duplicated: 0, rejected: 0 },
+    });
+    expect(report.faults.reassigned).toBeGreaterThan(0);
+    expect(report.workers.map(({ id, name }) => [id, name])).toEqual([
+      ['w1', 'one'],
+      ['w2', 'two'],
+      ['w3', 'three'],
+    ]);
+    expect(report.workers.reduce((sum, { samples }) => sum + samples, 0)).toBe(16);
+    for (const { computeMs, waitMs, blocks } of report.workers) {
+      if (blocks > 0) expect(computeMs + waitMs).toBe(200);
+      else expect({ computeMs, waitMs }).toEqual({ computeMs: 0, waitMs: 100 });
+    }
+  });
+
+  it('has null where no first loss was measured, and no rate where no time passed', () => {
+    const report = createReport({ ...optionsFor(createRoom()), initialLoss: undefined, wallSeconds: 0 });
+    expect(report).toMatchObject({ initialLoss: null, imagesPerSecond: 0 });
+  });
+
+  it('holds no secret', () => {
+    const room = createRoom({ token: 'the token' });
+    const connection = room.open();
+    room.hello(connection, { token: 'the token' });
+    expect(JSON.stringify(createReport(optionsFor(room)))).not.toMatch(/the token|key-1/);
+  });
+});
+
+describe('exactness', () => {
+  it('is bit-exact where all who contributed computed the probe to the same bits', () => {
+    const room = createRoom({ steps: 1, startWorkers: 2 });
+    const workers = [room.join({ hash: 'aaaaaaaa' }), room.join({ hash: 'aaaaaaaa' })];
+    for (const connection of workers) room.answerAll(connection);
+    expect(exactnessOf(room.state)).toBe('bit-exact');
+  });
+
+  it('is sample-exact once two arithmetics have contributed', () => {
+    const room = createRoom({ steps: 1, startWorkers: 2 });
+    const workers = [room.join({ hash: 'aaaaaaaa' }), room.join({ hash: 'bbbbbbbb' })];
+    for (const connection of workers) room.answerAll(connection);
+    expect(exactnessOf(room.state)).toBe('sample-exact');
+  });
+
+  it('is not spoilt by a worker of another arithmetic that contributed nothing', () => {
+    const room = createRoom({ steps: 1 });
+    const worker = room.join({ hash: 'aaaaaaaa' });
+    room.join({ hash: 'bbbbbbbb' });
+    room.answerAll(worker);
+    expect(room.state.phase).toBe('finished');
+    expect(exactnessOf(room.state)).toBe('bit-exact');
+  });
+});

@@ -1,0 +1,181 @@
+/** A coordinator's rules without any shell: events in, effects out, and the promises of the rules checked at each. */
+import { type MessageOf, protocolVersion } from '@lockstep/protocol';
+import { expect } from 'vitest';
+import type { CoordinatorEvent, Effect, Heard, Notice } from '../src/coordinator/events.ts';
+import {
+  type ConnectionId,
+  type CoordinatorState,
+  defaultLimits,
+  initialState,
+  type Limits,
+  type RunSetup,
+} from '../src/coordinator/state.ts';
+import { transition } from '../src/coordinator/transition.ts';
+import { planRun } from '../src/plan.ts';
+import type { Block } from '../src/tree.ts';
+import { createWatcher, deepFreeze } from './promises.ts';
+
+export interface RoomOptions {
+  readonly samples?: number;
+  readonly batch?: number;
+  readonly leafSize?: number;
+  readonly epochs?: number;
+  readonly steps?: number;
+  readonly firstStep?: number;
+  readonly startWorkers?: number;
+  readonly token?: string;
+  readonly waitForStart?: boolean;
+  readonly chaos?: boolean;
+  readonly limits?: Partial<Limits>;
+}
+
+export interface Task extends Block {
+  readonly step: number;
+}
+
+type WithoutTime<Event> = Event extends CoordinatorEvent ? Omit<Event, 'atMs'> : never;
+
+export interface Room {
+  readonly state: CoordinatorState;
+  readonly setup: RunSetup;
+  nowMs: number;
+  /** Every effect so far. */
+  readonly log: readonly Effect[];
+  send(event: WithoutTime<CoordinatorEvent>): readonly Effect[];
+  hear(connection: ConnectionId, message: Heard): readonly Effect[];
+  /** Lets time pass and ticks once at its end. */
+  wait(ms: number): readonly Effect[];
+  open(): ConnectionId;
+  hello(connection: ConnectionId, changes?: Partial<MessageOf<'hello'>>): readonly Effect[];
+  /** A worker that has greeted and shown its arithmetic. */
+  join(options?: { samplesPerMs?: number; hash?: string; resumeKey?: string; name?: string }): ConnectionId;
+  gradient(connection: ConnectionId, task: Task, computeMs?: number): readonly Effect[];
+  /** Tasks that a connection was sent for the current step and that still want its answer. */
+  tasksOf(connection: ConnectionId): Task[];
+  /** Answers everything that a connection owes for the current step. */
+  answerAll(connection: ConnectionId, computeMs?: number): void;
+  workerId(connection: ConnectionId): string;
+}
+
+export function createRoom(options: RoomOptions = {}): Room {
+  const { samples = 64, batch = 16, leafSize = 2, epochs = 2 } = options;
+  const plan = planRun({ samples, batch, leafSize, epochs, steps: options.steps });
+  const setup: RunSetup = {
+    plan,
+    model: { layers: [] },
+    limits: { ...defaultLimits, ...options.limits },
+    token: options.token,
+    startWorkers: options.startWorkers ?? 1,
+    startWithinMs: 5_000,
+    waitForStart: options.waitForStart ?? false,
+    chaos: options.chaos ?? false,
+  };
+  let state = deepFreeze(initialState(setup, options.firstStep));
+  const log: Effect[] = [];
+  const watcher = createWatcher(state);
+  let connections = 0;
+
+  const room: Room = {
+    get state() {
+      return state;
+    },
+    setup,
+    nowMs: 0,
+    log,
+    send(body) {
+      const event = { ...body, atMs: room.nowMs } as CoordinatorEvent;
+      const before = state;
+      const next = transition(before, event);
+      // The same state and event give the same once more: nothing is kept outside, and nothing frozen was written.
+      expect(transition(before, event)).toEqual(next);
+      state = deepFreeze(next.state);
+      log.push(...next.effects);
+      watcher(before, event, state, next.effects);
+      return next.effects;
+    },
+    hear: (connection, message) => room.send({ type: 'heard', connection, message }),
+    wait(ms) {
+      room.nowMs += ms;
+      return room.send({ type: 'tick' });
+    },
+    open() {
+      connections += 1;
+      room.send({ type: 'opened', connection: connections, resumeKey: `key-${connections}` });
+      return connections;
+    },
+    hello: (connection, changes = {}) =>
+      room.hear(connection, {
+        type: 'hello',
+        protocol: protocolVersion,
+        kind: 'node',
+        backend: 'cpu',
+        arithmetic: 'test',
+        name: `worker ${connection}`,
+        threads: 1,
+        ...changes,
+      }),
+    join({ samplesPerMs = 1, hash = 'aaaaaaaa', resumeKey, name } = {}) {
+      const connection = room.open();
+      room.hello(connection, {
+        ...(resumeKey === undefined ? {} : { resumeKey }),
+        ...(name === undefined ? {} : { name }),
+      });
+      room.hear(connection, { type: 'probeResult', hash, samplesPerMs });
+      return connection;
+    },
+    gradient: (connection, { step, lo, n }, computeMs = 1) =>
+      room.hear(connection, { type: 'gradient', step, lo, n, computeMs }),
+    tasksOf: (connection) =>
+      [...state.current.blocks.values()]
+        .filter(({ owners }) => owners.some((owner) => owner.connection === connection))
+        .map(({ lo, n }) => ({ step: state.current.step, lo, n })),
+    answerAll(connection, computeMs = 1) {
+      for (const task of room.tasksOf(connection)) room.gradient(connection, task, computeMs);
+    },
+    workerId: (connection) => state.connections.get(connection)?.workerId ?? '',
+  };
+  return room;
+}
+
+export function noticesOf(effects: readonly Effect[]): Notice[] {
+  return effects.flatMap((effect) => (effect.type === 'notice' ? [effect.notice] : []));
+}
+
+export function sentTo(connection: ConnectionId, effects: readonly Effect[]): string[] {
+  return effects.flatMap((effect) => {
+    if (!('connection' in effect) || effect.connection !== connection) return [];
+    return effect.type === 'send' ? [effect.message.type] : [effect.type];
+  });
+}
+
+/** Answers for everybody until the run ends or can go no further. */
+export function playOut(room: Room): void {
+  for (let round = 0; round < 1_000 && room.state.phase === 'training'; round++) {
+    room.nowMs += 10;
+    for (const connection of room.state.connections.keys()) room.answerAll(connection);
+  }
+}
+
+/** Goes on to the first step that is shared among all who are there now; nobody has answered in it yet. */
+export function shareAnew(room: Room): void {
+  const target = room.state.current.step + 2;
+  while (room.state.current.step < target && room.state.phase === 'training') {
+    room.nowMs += 10;
+    for (const connection of room.state.connections.keys()) {
+      if (room.state.current.step < target) room.answerAll(connection, 2);
+    }
+  }
+}
+
+export function nonFinite(
+  room: Room,
+  connection: number,
+  task: { step: number; lo: number; n: number },
+  sentence = 'NaN',
+) {
+  return room.hear(connection, { type: 'taskError', ...task, code: 'non-finite', sentence });
+}
+
+export function probeResult(room: Room, connection: number) {
+  return room.hear(connection, { type: 'probeResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+}

@@ -1,0 +1,187 @@
+/** One real worker session, played with by a test that is its coordinator, its device and its clock. */
+import {
+  type Closing,
+  type CoordinatorMessage,
+  type MessageOf,
+  type MessageType,
+  memoryPair,
+  type WorkerMessage,
+} from '@lockstep/protocol';
+import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import type { BlockGradient, Compute } from '../src/worker/compute.ts';
+import { type SessionEnd, type SessionNotice, startSession, type WorkerIdentity } from '../src/worker/session.ts';
+import { checksum, hash } from './support.ts';
+
+interface Job {
+  readonly labels: number[];
+  /** First byte of the weights that the block was computed with. */
+  readonly weights: number;
+  finish(changes?: Partial<BlockGradient>): Promise<void>;
+  fail(error: Error): Promise<void>;
+}
+
+export class Script {
+  readonly clock = new VirtualClock();
+  readonly heard: WorkerMessage[] = [];
+  readonly notices: SessionNotice[] = [];
+  readonly opened: unknown[] = [];
+  /** Blocks that the device was asked for; `finish` or `fail` answers. */
+  readonly jobs: Job[] = [];
+  openError: Error | undefined;
+  end: SessionEnd | undefined;
+  closing: Closing | undefined;
+  #weights = -1;
+  readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
+  readonly session;
+
+  constructor(identity: Partial<WorkerIdentity> = {}) {
+    this.#pair.coordinator.listen({
+      onMessage: (message) => this.heard.push(message),
+      onClose: (closing) => {
+        this.closing = closing;
+      },
+    });
+    this.session = startSession({
+      transport: this.#pair.worker,
+      compute: this.#compute(),
+      identity: { kind: 'node', name: 'tester', ...identity },
+      clock: this.clock,
+      checksum,
+      hash,
+      notify: (notice) => this.notices.push(notice),
+    });
+    void this.session.ended.then((end) => {
+      this.end = end;
+    });
+  }
+
+  #compute(): Compute {
+    return {
+      backend: 'scripted',
+      arithmetic: 'scripted arithmetic',
+      threads: 3,
+      open: async (setup) => {
+        this.opened.push(setup);
+        if (this.openError) throw this.openError;
+      },
+      setWeights: (bytes) => {
+        this.#weights = bytes[0]!;
+      },
+      gradient: (_pixels, labels) =>
+        new Promise((resolve, reject) => {
+          const result = {
+            gradient: new Uint8Array(8).fill(1),
+            lossSum: 2,
+            correct: 0,
+            count: labels.length,
+            computeMs: 7,
+          };
+          this.jobs.push({
+            labels: [...labels],
+            weights: this.#weights,
+            finish: (changes = {}) => {
+              resolve({ ...result, ...changes });
+              return this.settle();
+            },
+            fail: (error) => {
+              reject(error);
+              return this.settle();
+            },
+          });
+        }),
+      close: async () => {},
+    };
+  }
+
+  /** Delivers what is under way and lets promises run, without letting time pass. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 20; round++) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      this.#deliver();
+    }
+  }
+
+  /** Everything that is due now; timers of the session are later than that. */
+  #deliver(): void {
+    const marker = { reached: false };
+    this.clock.after(0, () => {
+      marker.reached = true;
+    });
+    while (!marker.reached) this.clock.step();
+  }
+
+  async say(...messages: CoordinatorMessage[]): Promise<void> {
+    for (const message of messages) this.#pair.coordinator.send(message);
+    await this.settle();
+  }
+
+  async hangUp(code: number, reason: string): Promise<void> {
+    this.#pair.coordinator.close(code, reason);
+    await this.settle();
+  }
+
+  async sever(): Promise<void> {
+    this.#pair.sever('');
+    await this.settle();
+  }
+
+  /** Lets time pass, timers and all. */
+  async pass(ms: number): Promise<void> {
+    let reached = false;
+    this.clock.after(ms, () => {
+      reached = true;
+    });
+    while (!reached) {
+      this.clock.step();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    await this.settle();
+  }
+
+  of<Type extends WorkerMessage['type'] & MessageType>(type: Type): MessageOf<Type>[] {
+    return this.heard.filter((message) => message.type === type) as MessageOf<Type>[];
+  }
+
+  /** Brings the session to where it waits for blocks. */
+  async admit(): Promise<void> {
+    await this.say(welcome, probe);
+    await this.jobs[0]!.finish();
+    await this.jobs[1]!.finish();
+    this.jobs.length = 0;
+  }
+}
+
+export const welcome: MessageOf<'welcome'> = {
+  type: 'welcome',
+  id: 'w1',
+  resumeKey: 'key-1',
+  model: { name: 'any' },
+  leafSize: 4,
+  heartbeatMs: 2_000,
+  maxFrameBytes: 1_000_000,
+};
+
+export const probe: MessageOf<'probe'> = {
+  type: 'probe',
+  weights: new Uint8Array(8).fill(200),
+  pixels: new Uint8Array(6),
+  labels: new Uint8Array(6),
+};
+
+export const weights = (step: number): MessageOf<'weights'> => ({
+  type: 'weights',
+  step,
+  bytes: new Uint8Array(8).fill(step),
+});
+
+/** A block whose samples bear its number as label, so that jobs tell which they are. */
+export const task = (step: number, lo: number): MessageOf<'task'> => ({
+  type: 'task',
+  step,
+  lo,
+  n: 1,
+  pixels: Uint8Array.of(step, step),
+  labels: Uint8Array.of(lo, lo),
+});
+
+export const running = (script: Script): [number, number][] => script.jobs.map((job) => [job.weights, job.labels[0]!]);

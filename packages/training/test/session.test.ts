@@ -1,0 +1,280 @@
+import { protocolVersion } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { ComputeError } from '../src/worker/compute.ts';
+import { probe, running, Script, task, weights, welcome } from './script.ts';
+import { checksum, hash } from './support.ts';
+
+describe('a worker session joins', () => {
+  it('says hello first, with what it is and what it knows', async () => {
+    const script = new Script({ token: 'secret', resumeKey: 'key-0', kind: 'browser' });
+    await script.settle();
+    expect(script.heard).toEqual([
+      {
+        type: 'hello',
+        protocol: protocolVersion,
+        kind: 'browser',
+        backend: 'scripted',
+        arithmetic: 'scripted arithmetic',
+        name: 'tester',
+        threads: 3,
+        token: 'secret',
+        resumeKey: 'key-0',
+      },
+    ]);
+  });
+
+  it('opens the device for the run’s model, and warms it up before the probe that is timed', async () => {
+    const script = new Script();
+    await script.say(welcome, probe);
+    expect(script.opened).toEqual([{ model: { name: 'any' }, leafSize: 4 }]);
+    expect(script.jobs).toHaveLength(1);
+    await script.jobs[0]!.finish({ computeMs: 900 });
+    expect(script.of('probeResult')).toEqual([]);
+    await script.jobs[1]!.finish({ gradient: new Uint8Array(4).fill(9) });
+    const gradient = new Uint8Array(4).fill(9);
+    const result = { type: 'probeResult', gradient, hash: hash(gradient), lossSum: 2, correct: 0, computeMs: 7 };
+    expect(script.of('probeResult')).toEqual([result]);
+    expect(script.jobs.every((job) => job.weights === 200)).toBe(true);
+    expect(script.notices).toEqual([{ type: 'welcomed', id: 'w1', resumeKey: 'key-1' }, { type: 'ready' }]);
+  });
+
+  it('fails with a sentence, and leaves, where the model is not one that it can compute', async () => {
+    const script = new Script();
+    script.openError = new Error('model: expected\nlayers,\tgot none');
+    await script.say(welcome, probe);
+    expect(script.end).toEqual({ type: 'failed', sentence: 'model: expected layers, got none' });
+    expect(script.closing).toMatchObject({ code: 1011, reason: 'model: expected layers, got none', by: 'remote' });
+  });
+
+  it('fails where the probe cannot be computed', async () => {
+    const script = new Script();
+    await script.say(welcome, probe);
+    await script.jobs[0]!.fail(new ComputeError('device-lost', 'the device is gone'));
+    expect(script.end).toEqual({ type: 'failed', sentence: 'the device is gone' });
+  });
+});
+
+describe('a worker session computes', () => {
+  it('a task that came ahead of its weights when they are there, and not before', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(task(3, 0), task(3, 1));
+    expect(script.jobs).toEqual([]);
+    await script.say(weights(3));
+    expect(running(script)).toEqual([[3, 0]]);
+    await script.jobs[0]!.finish();
+    expect(running(script)).toEqual([
+      [3, 0],
+      [3, 1],
+    ]);
+  });
+
+  it('one block at a time, in the order of their arrival, each answered with its checksum', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 2), task(0, 0));
+    expect(running(script)).toEqual([[0, 2]]);
+    await script.jobs[0]!.finish({ gradient: Uint8Array.of(1, 2, 3, 4), correct: 1 });
+    await script.jobs[1]!.finish();
+    const bytes = Uint8Array.of(1, 2, 3, 4);
+    const answer = { type: 'gradient', step: 0, lo: 2, n: 1, bytes, checksum: checksum(bytes), lossSum: 2, correct: 1 };
+    expect(script.of('gradient')[0]).toEqual({ ...answer, count: 2, computeMs: 7, heldMs: 0 });
+    expect(script.of('gradient').map(({ lo }) => lo)).toEqual([2, 0]);
+    expect(script.notices.at(-1)).toEqual({ type: 'computed', step: 0, count: 2, computeMs: 7 });
+  });
+
+  it('a block with its own step’s weights, even where newer ones arrive while it runs', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(1), task(1, 0), task(2, 5));
+    await script.say(weights(2));
+    expect(running(script)).toEqual([[1, 0]]);
+    await script.jobs[0]!.finish();
+    expect(running(script)).toEqual([
+      [1, 0],
+      [2, 5],
+    ]);
+    await script.jobs[1]!.finish();
+    expect(script.of('gradient').map(({ step }) => step)).toEqual([1, 2]);
+  });
+
+  it('nothing that newer weights have overtaken, in the queue or arriving after', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(1), task(1, 0), task(1, 1), task(2, 2));
+    await script.say(weights(2), task(1, 3));
+    await script.jobs[0]!.finish();
+    await script.jobs[1]!.finish();
+    expect(running(script)).toEqual([
+      [1, 0],
+      [2, 2],
+    ]);
+  });
+
+  it('the newest of weights that arrive while it is busy', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(1), task(1, 0));
+    await script.say(task(2, 1), weights(2), task(3, 2), weights(3));
+    await script.jobs[0]!.finish();
+    expect(running(script).at(-1)).toEqual([3, 2]);
+    expect(script.jobs).toHaveLength(2);
+  });
+
+  it('not a block that was cancelled before it began; one that runs is answered all the same', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 0), task(0, 1), task(0, 2));
+    await script.say({ type: 'cancel', step: 0, lo: 1, n: 1 }, { type: 'cancel', step: 0, lo: 0, n: 1 });
+    await script.jobs[0]!.finish();
+    await script.jobs[1]!.finish();
+    expect(script.of('gradient').map(({ lo }) => lo)).toEqual([0, 2]);
+  });
+
+  it('a new probe before anything else, and drops what it was given before', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 0), task(0, 1));
+    await script.say(probe);
+    await script.jobs[0]!.finish();
+    await script.jobs[1]!.finish();
+    await script.jobs[2]!.finish();
+    expect(script.of('probeResult')).toHaveLength(2);
+    expect(script.jobs).toHaveLength(3);
+    await script.say(task(0, 1), weights(0));
+    expect(running(script).at(-1)).toEqual([0, 1]);
+  });
+});
+
+describe('a worker session that is told much at once', () => {
+  it('begins nothing that is stale by the time it could begin', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(1), task(1, 0), task(2, 5), weights(2));
+    expect(running(script)).toEqual([[2, 5]]);
+  });
+});
+
+describe('a worker session tells of trouble and goes on', () => {
+  it.each([
+    [new ComputeError('device-lost', 'the device is gone'), 'device-lost', 'the device is gone'],
+    [new ComputeError('out-of-memory', 'too large'), 'out-of-memory', 'too large'],
+    [new Error('something\nelse'), 'failed', 'something else'],
+  ])('%s', async (error, code, sentence) => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 0), task(0, 1));
+    await script.jobs[0]!.fail(error);
+    expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code, sentence }]);
+    await script.jobs[1]!.finish();
+    expect(script.of('gradient').map(({ lo }) => lo)).toEqual([1]);
+    expect(script.end).toBeUndefined();
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])('a loss of %d is an error and never a gradient', async (lossSum) => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 0));
+    await script.jobs[0]!.finish({ lossSum });
+    const sentence = `the loss of this block is ${lossSum}`;
+    expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code: 'non-finite', sentence }]);
+    expect(script.of('gradient')).toEqual([]);
+  });
+});
+
+describe('a worker session and its coordinator', () => {
+  it('answers a ping while it computes', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 0), { type: 'ping', sentAtMs: 12.5 });
+    expect(script.of('pong')).toEqual([{ type: 'pong', sentAtMs: 12.5 }]);
+  });
+
+  it('takes a coordinator that has not said a word for lost', async () => {
+    const script = new Script();
+    await script.pass(14_000);
+    expect(script.end).toBeUndefined();
+    await script.pass(4_000);
+    expect(script.end).toEqual({ type: 'lost', sentence: 'the coordinator was silent for 15 s' });
+    expect(script.closing).toMatchObject({ code: 1001 });
+  });
+
+  it('takes one that has fallen silent for lost after eight heartbeats, and any word counts', async () => {
+    const script = new Script();
+    await script.admit();
+    for (let beat = 0; beat < 20; beat++) {
+      await script.say({ type: 'ping', sentAtMs: 0 });
+      await script.pass(15_000);
+    }
+    expect(script.end).toBeUndefined();
+    await script.pass(3_001);
+    expect(script.end).toEqual({ type: 'lost', sentence: 'the coordinator was silent for 16 s' });
+  });
+
+  it('ends refused, with the sentence, even where the coordinator never closes', async () => {
+    const script = new Script();
+    await script.say({ type: 'refuse', code: 'full', sentence: 'the room is full', retryAfterMs: 30_000 });
+    expect(script.end).toEqual({ type: 'refused', code: 'full', sentence: 'the room is full', retryAfterMs: 30_000 });
+    const other = new Script();
+    await other.say({ type: 'refuse', code: 'token', sentence: 'the token is not the one' });
+    expect(other.end).toEqual({ type: 'refused', code: 'token', sentence: 'the token is not the one' });
+  });
+
+  it('ends finished even where the coordinator never closes, and computes nothing more', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 0), task(0, 1));
+    await script.say({ type: 'finish', sentence: 'the run is finished' });
+    expect(script.end).toEqual({ type: 'finished', sentence: 'the run is finished' });
+    await script.jobs[0]!.finish();
+    expect(script.jobs).toHaveLength(1);
+    expect(script.of('gradient')).toEqual([]);
+  });
+
+  it('keeps the first reason: a close after a refusal is no loss', async () => {
+    const script = new Script();
+    await script.say({ type: 'refuse', code: 'protocol', sentence: 'another version' });
+    await script.hangUp(1008, 'policy');
+    expect(script.end).toMatchObject({ type: 'refused', code: 'protocol' });
+  });
+
+  it.each([
+    [1008, 'silent for 15 s', 'silent for 15 s'],
+    [1001, '', 'no reason given'],
+  ])('is lost where the coordinator closes with %i and "%s"', async (code, reason, sentence) => {
+    const script = new Script();
+    await script.admit();
+    await script.hangUp(code, reason);
+    expect(script.end).toEqual({ type: 'lost', sentence });
+  });
+
+  it('is lost where the connection breaks, and what it was computing leads nowhere', async () => {
+    const script = new Script();
+    await script.admit();
+    await script.say(weights(0), task(0, 0), task(0, 1));
+    await script.sever();
+    expect(script.end).toEqual({ type: 'lost', sentence: 'the connection to the coordinator broke' });
+    await script.jobs[0]!.finish();
+    expect(script.jobs).toHaveLength(1);
+    expect(script.clock.step()).toBe(false);
+  });
+
+  it('says goodbye when it leaves, once', async () => {
+    const script = new Script();
+    await script.admit();
+    script.session.leave('tester leaves');
+    script.session.leave('tester leaves');
+    await script.settle();
+    expect(script.of('bye')).toEqual([{ type: 'bye', sentence: 'tester leaves' }]);
+    expect(script.end).toEqual({ type: 'finished', sentence: 'tester leaves' });
+    expect(script.closing).toMatchObject({ code: 1000, by: 'remote' });
+  });
+
+  it('closes a connection that brings what is no message of a coordinator', async () => {
+    const script = new Script();
+    await script.say({ type: 'bye', sentence: 'going' });
+    expect(script.end).toBeUndefined();
+    await script.say({ type: 'task', step: -1, lo: 0, n: 1, pixels: new Uint8Array(1), labels: new Uint8Array(1) });
+    expect(script.end).toMatchObject({ type: 'lost', sentence: expect.stringContaining('task.step') });
+  });
+});

@@ -1,0 +1,121 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type Block,
+  blockKey,
+  blocksOfRange,
+  contains,
+  halvesOf,
+  nextPowerOfTwo,
+  parentOf,
+  siblingOf,
+} from '../src/tree.ts';
+
+const range = fc
+  .tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 300 }))
+  .map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
+
+const block: fc.Arbitrary<Block> = fc
+  .tuple(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 1_000 }))
+  .map(([exponent, index]) => ({ lo: index * 2 ** exponent, n: 2 ** exponent }));
+
+/** The fewest aligned blocks that cover each range up to `limit` leaves, by dynamic programming over the definition. */
+function fewestBlocks(from: number, to: number): number {
+  const fewest: number[] = [0];
+  for (let end = from + 1; end <= to; end++) {
+    let best = Number.POSITIVE_INFINITY;
+    for (let n = 1; end - n >= from; n *= 2) {
+      if ((end - n) % n === 0) best = Math.min(best, 1 + fewest[end - n - from]!);
+    }
+    fewest.push(best);
+  }
+  return fewest[to - from]!;
+}
+
+describe('blocksOfRange', () => {
+  it('covers each leaf of the range once, from left to right', () => {
+    fc.assert(
+      fc.property(range, ([from, to]) => {
+        let next = from;
+        for (const { lo, n } of blocksOfRange(from, to)) {
+          expect(lo).toBe(next);
+          next = lo + n;
+        }
+        expect(next).toBe(Math.max(from, to));
+      }),
+    );
+  });
+
+  it('gives nodes of the tree only: n a power of two that divides lo', () => {
+    fc.assert(
+      fc.property(range, ([from, to]) => {
+        for (const { lo, n } of blocksOfRange(from, to)) {
+          expect(nextPowerOfTwo(n)).toBe(n);
+          expect(lo % n).toBe(0);
+        }
+      }),
+    );
+  });
+
+  it('needs no more blocks than any other cutting', () => {
+    fc.assert(
+      fc.property(range, ([from, to]) => {
+        expect(blocksOfRange(from, to)).toHaveLength(fewestBlocks(from, to));
+      }),
+    );
+  });
+
+  it('gives nothing for an empty range', () => {
+    expect(blocksOfRange(5, 5)).toEqual([]);
+  });
+});
+
+describe('a block', () => {
+  it('and its sibling are the halves of their parent, left first', () => {
+    fc.assert(
+      fc.property(block, (node) => {
+        const sibling = siblingOf(node);
+        const inOrder = node.lo < sibling.lo ? [node, sibling] : [sibling, node];
+        expect(halvesOf(parentOf(node))).toEqual(inOrder);
+        expect(siblingOf(sibling)).toEqual(node);
+        expect(parentOf(sibling)).toEqual(parentOf(node));
+      }),
+    );
+  });
+
+  it('lies within its parent, and shares no leaf with its sibling', () => {
+    fc.assert(
+      fc.property(block, (node) => {
+        expect(contains(parentOf(node), node)).toBe(true);
+        expect(contains(node, node)).toBe(true);
+        expect(contains(node, parentOf(node))).toBe(false);
+        expect(contains(node, siblingOf(node))).toBe(false);
+      }),
+    );
+  });
+
+  it('has a key that no other block has', () => {
+    fc.assert(
+      fc.property(block, block, (a, b) => {
+        expect(blockKey(a) === blockKey(b)).toBe(a.lo === b.lo && a.n === b.n);
+      }),
+    );
+  });
+});
+
+describe('nextPowerOfTwo', () => {
+  it('is the smallest power of two that is at least the value', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 30 }), (value) => {
+        const power = nextPowerOfTwo(value);
+        expect(Math.log2(power) % 1).toBe(0);
+        expect(power).toBeGreaterThanOrEqual(value);
+        expect(power / 2).toBeLessThan(value);
+      }),
+    );
+  });
+
+  it('is at least 1', () => {
+    expect(nextPowerOfTwo(0)).toBe(1);
+  });
+});
