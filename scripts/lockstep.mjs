@@ -15,8 +15,14 @@ const stampFile = join(root, 'node_modules', '.lockstep-installed');
 
 /** What each command builds with turborepo, and what it runs then. */
 const commands = {
-  start: { build: ['@lockstep/coordinator...', '@lockstep/worker...'], run: node('coordinator', 'start') },
-  coordinator: { build: ['@lockstep/coordinator...', '@lockstep/worker...'], run: node('coordinator', 'coordinator') },
+  start: {
+    build: ['@lockstep/coordinator...', '@lockstep/worker...', '@lockstep/web...'],
+    run: node('coordinator', 'start'),
+  },
+  coordinator: {
+    build: ['@lockstep/coordinator...', '@lockstep/worker...', '@lockstep/web...'],
+    run: node('coordinator', 'coordinator'),
+  },
   worker: { build: ['@lockstep/worker...'], run: node('worker') },
   bench: { build: ['@lockstep/bench...'], run: node('bench') },
   test: { build: [], run: [process.execPath, [join(root, 'scripts/test.mjs')]] },

@@ -21,8 +21,8 @@ export const defaultPort = 7070;
 export const defaultLearningRates: Readonly<Record<OptimizerType, number>> = {
   sgd: 0.1,
   momentum: 0.05,
-  adam: 0.001,
-  adamw: 0.001,
+  adam: 0.002,
+  adamw: 0.002,
 };
 
 const optimizerNames = Object.keys(optimizers) as OptimizerType[];

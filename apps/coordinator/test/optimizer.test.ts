@@ -16,8 +16,8 @@ describe('the optimizer that options describe', () => {
     ['--optimizer sgd', { type: 'sgd', learningRate: 0.1 }],
     ['--optimizer sgd --momentum 0.5', { type: 'sgd', learningRate: 0.1, momentum: 0.5 }],
     ['--momentum 0.5 --lr 1', { type: 'momentum', learningRate: 1, momentum: 0.5 }],
-    ['--optimizer adam', { type: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }],
-    ['--optimizer adamw', { type: 'adamw', learningRate: 0.001, weightDecay: 0.01 }],
+    ['--optimizer adam', { type: 'adam', learningRate: 0.002, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }],
+    ['--optimizer adamw', { type: 'adamw', learningRate: 0.002, weightDecay: 0.01 }],
     ['--optimizer adamw --weight-decay 0', { type: 'adamw', weightDecay: 0 }],
     ['--clip 2', { clipNorm: 2 }],
     ['--schedule cosine', { schedule: { type: 'cosine', steps: 100, minimum: 0 } }],
@@ -41,7 +41,7 @@ describe('the optimizer that options describe', () => {
 
   test('all that differs from the plain one is said', () => {
     expect(describeOptimizer(of('--optimizer adamw --schedule cosine --warmup 5 --clip 1'))).toBe(
-      'adamw, learning rate 0.001, cosine schedule, 5 steps of warm-up, gradients clipped to 1',
+      'adamw, learning rate 0.002, cosine schedule, 5 steps of warm-up, gradients clipped to 1',
     );
   });
 });

@@ -3,7 +3,7 @@ import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { readAddress, viewerAddress, workerAddress } from './address.ts';
 import { createReader } from './draw/reader.ts';
-import { defaultName } from './join/backends.ts';
+import { preferredName } from './join/backends.ts';
 import { createTabWorker } from './join/join.ts';
 import { Page } from './page.tsx';
 import { createRoom } from './watch/room.ts';
@@ -34,7 +34,7 @@ render(<Page room={room} viewer={viewer} tab={tab} reader={reader} secrets={secr
 if (joinAtOnce) {
   const stop = effect(() => {
     if (!room.run.value) return;
-    if (tab.state.peek().phase === 'idle') tab.join({ name: defaultName(), backend: 'auto' });
+    if (tab.state.peek().phase === 'idle') tab.join({ name: preferredName(), backend: 'auto' });
     queueMicrotask(() => stop());
   });
 }

@@ -1,7 +1,7 @@
 /** A real Chromium on the page that the coordinator serves, with everything kept that a person would be annoyed by. */
 import { browserFlags, findChromium } from '@lockstep/chromium';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 
 const executablePath = findChromium();
 /** For what a page does by itself, on a machine that does much else. */
@@ -43,6 +43,9 @@ export function useBrowser(): TestBrowser {
   let browser: Browser | undefined;
   beforeAll(async () => {
     if (executablePath) browser = await chromium.launch({ executablePath, args: [...browserFlags] });
+  });
+  afterEach(async () => {
+    await Promise.all((browser?.contexts() ?? []).map((context) => context.close()));
   });
   afterAll(() => browser?.close());
   return {

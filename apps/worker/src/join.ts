@@ -1,6 +1,6 @@
-/** Keeps a worker in a run: connects, takes part, and comes back when the connection breaks. */
+/** A Node worker's place in a run, and what it tells the person who started it. */
 import type { Checksum, WorkerTransport } from '@lockstep/protocol';
-import { type Clock, type Compute, reconnectDelayMs, type SessionEnd, startSession } from '@lockstep/training';
+import { type Clock, type Compute, keepJoined, type MembershipEnd } from '@lockstep/training';
 
 export interface JoinOptions {
   readonly compute: Compute;
@@ -16,77 +16,29 @@ export interface JoinOptions {
   readonly say: (sentence: string) => void;
 }
 
-export type JoinEnd =
-  | Exclude<SessionEnd, { type: 'lost' }>
-  | { readonly type: 'unreachable'; readonly sentence: string };
+export type JoinEnd = MembershipEnd;
 
 /** Resolves when the run is over, when this worker is refused for good, or when its first attempt reaches nobody. */
 export async function join(options: JoinOptions): Promise<JoinEnd> {
-  const { clock, say, signal } = options;
-  let resumeKey: string | undefined;
-  let failures = 0;
-  for (;;) {
-    let transport: WorkerTransport | undefined;
-    try {
-      transport = await options.connect();
-    } catch (error) {
-      const sentence = error instanceof Error ? error.message : String(error);
-      if (resumeKey === undefined) return { type: 'unreachable', sentence };
-    }
-    if (transport) {
-      const end = await takePart(options, transport, resumeKey, (welcome) => {
-        resumeKey = welcome.resumeKey;
-        failures = 0;
-      });
-      const mayRetry = end.type === 'lost' || (end.type === 'refused' && end.retryAfterMs !== undefined);
-      if (!mayRetry) return end;
-      say(`${end.sentence}; trying again`);
-      if (end.type === 'refused') await pause(clock, end.retryAfterMs ?? 0, signal);
-    }
-    if (signal.aborted) return { type: 'finished', sentence: 'left' };
-    await pause(clock, reconnectDelayMs(failures++, Math.random()), signal);
-    if (signal.aborted) return { type: 'finished', sentence: 'left' };
-  }
-}
-
-async function takePart(
-  options: JoinOptions,
-  transport: WorkerTransport,
-  resumeKey: string | undefined,
-  onWelcome: (welcome: { readonly resumeKey: string }) => void,
-): Promise<SessionEnd> {
-  const { compute, clock, name, token, checksum, hash, signal, say } = options;
-  const session = startSession({
-    transport,
-    compute,
-    clock,
-    checksum,
-    hash,
-    identity: { kind: 'node', name, token, resumeKey },
-    notify: (notice) => {
-      if (notice.type !== 'welcomed') return;
-      say(`${resumeKey === undefined ? 'joined' : 'back'} as ${notice.id}, computing on ${compute.backend}`);
-      onWelcome(notice);
+  const { name, token, signal, say, ...rest } = options;
+  let isBack = false;
+  const membership = keepJoined({
+    ...rest,
+    identity: { kind: 'node', name, token },
+    random: Math.random,
+    notify(notice) {
+      if (notice.type === 'welcomed') {
+        say(`${isBack ? 'back' : 'joined'} as ${notice.id}, computing on ${options.compute.backend}`);
+        isBack = true;
+      } else if (notice.type === 'lost') {
+        say(`${notice.sentence}; trying again`);
+      }
     },
   });
-  const leave = (): void => session.leave(`${name} leaves`);
+  const leave = (): void => membership.leave(`${name} leaves`);
   signal.addEventListener('abort', leave);
   if (signal.aborted) leave();
-  const end = await session.ended;
+  const end = await membership.ended;
   signal.removeEventListener('abort', leave);
   return end;
-}
-
-/** Waits, or less if the worker is to leave. */
-async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const end = (): void => {
-      cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const cancel = clock.after(delayMs, end);
-    signal.addEventListener('abort', end);
-  });
 }

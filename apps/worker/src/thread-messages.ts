@@ -17,7 +17,7 @@ export type ThreadRequest =
       readonly type: 'gradient';
       readonly pixels: Uint8Array;
       readonly labels: Uint8Array;
-      readonly key: RandomKey | undefined;
+      readonly key: RandomKey;
     };
 
 /** Each request is answered once, in order. */

@@ -1,5 +1,5 @@
 /** Computes blocks on threads of their own, so that the socket's thread always answers. */
-import { parameterCount, parseModel } from '@lockstep/nn';
+import { defaultKey, parameterCount, parseModel } from '@lockstep/nn';
 import { type Backend, type BackendChoice, openBackend, type Storage } from '@lockstep/tensor';
 import {
   type Block,
@@ -84,7 +84,7 @@ function createPool(
       // A failure is thrown where the weights are used.
       weightsSet.catch(() => {});
     },
-    async gradient(pixels, labels, key) {
+    async gradient(pixels, labels, key = defaultKey) {
       const run = ready();
       await weightsSet;
       const used = Math.ceil(labels.length / run.leafSize);
@@ -100,7 +100,7 @@ function createPool(
             type: 'gradient',
             pixels: pixels.slice(from * size, to * size),
             labels: labels.slice(from, to),
-            key: key && { ...key, firstSample: key.firstSample + from },
+            key: { ...key, firstSample: key.firstSample + from },
           } as const;
           return { block, result: (await clients[client]!.request(request)).result };
         }),

@@ -23,7 +23,7 @@ export {
 } from './optimizers/index.ts';
 export type { OptimizerRule, RuleMoment, RuleValues } from './optimizers/rule.ts';
 export { type Parameter, parameterCount, parameterLayout } from './parameters.ts';
-export type { RandomKey } from './random-key.ts';
+export { defaultKey, type RandomKey } from './random-key.ts';
 export { type NamedTensor, readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
 export { summary } from './summary.ts';

@@ -1,4 +1,7 @@
 /** The backends that every suite here runs on: the oracle, and the engine that trains. */
-import { hostBackendNames, openBackend } from '@lockstep/tensor';
+import { exactBackendNames, openBackend } from '@lockstep/tensor';
 
-export const backends = hostBackendNames.map((name) => ({ name, open: async () => (await openBackend(name)).backend }));
+export const backends = exactBackendNames.map((name) => ({
+  name,
+  open: async () => (await openBackend(name)).backend,
+}));

@@ -1,5 +1,7 @@
 /** Matrix products that skip the zeros of the left operand, with the bits of the dense product. */
 import { allFinite } from './convert';
+import { storeLanes } from './lanes';
+import { multiplyAdd } from './multiplyAdd';
 import { compressedInner } from './sizes';
 import { workspace } from './workspace';
 
@@ -27,10 +29,13 @@ function fewNonZeros(source: usize, size: i32, limit: i32): bool {
   for (let start = 0; start < size; start += 1024) {
     const end = source + (<usize>min(1024, (size - start) & ~3) << 2);
     let negatives = i32x4.splat(0);
-    for (; source < end; source += 16) {
-      // A comparison is -1 where it holds.
-      negatives = i32x4.add(negatives, f32x4.ne(v128.load(source), zero));
+    // A comparison is -1 where it holds.
+    for (; source + 48 < end; source += 64) {
+      const first = i32x4.add(f32x4.ne(v128.load(source, 0), zero), f32x4.ne(v128.load(source, 16), zero));
+      const second = i32x4.add(f32x4.ne(v128.load(source, 32), zero), f32x4.ne(v128.load(source, 48), zero));
+      negatives = i32x4.add(negatives, i32x4.add(first, second));
     }
+    for (; source < end; source += 16) negatives = i32x4.add(negatives, f32x4.ne(v128.load(source), zero));
     const halves = i32x4.extract_lane(negatives, 0) + i32x4.extract_lane(negatives, 1);
     nonZeros -= halves + i32x4.extract_lane(negatives, 2) + i32x4.extract_lane(negatives, 3);
     if (nonZeros > limit) return false;
@@ -48,6 +53,7 @@ function fewNonZeros(source: usize, size: i32, limit: i32): bool {
 
 export function compressedProduct(
   m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, output: usize,
+  bias: usize, relu: bool,
 ): void {
   const rowBytes = <usize>n << 2;
   const list0 = workspace();
@@ -70,10 +76,10 @@ export function compressedProduct(
         end2 = append(end2, offset, f32x4.extract_lane(four, 2));
         end3 = append(end3, offset, f32x4.extract_lane(four, 3));
       }
-      rowProduct(list0, end0, n, right, output);
-      rowProduct(list1, end1, n, right, output + rowBytes);
-      rowProduct(list2, end2, n, right, output + 2 * rowBytes);
-      rowProduct(list3, end3, n, right, output + 3 * rowBytes);
+      rowProduct(list0, end0, n, right, output, bias, relu);
+      rowProduct(list1, end1, n, right, output + rowBytes, bias, relu);
+      rowProduct(list2, end2, n, right, output + 2 * rowBytes, bias, relu);
+      rowProduct(list3, end3, n, right, output + 3 * rowBytes, bias, relu);
       output += rowBytes << 2;
     }
     for (; row < m; row++, output += rowBytes) {
@@ -83,7 +89,7 @@ export function compressedProduct(
       for (let inner = 0; inner < k; inner++, at += <usize>m << 2, offset += <u32>rowBytes) {
         end = append(end, offset, load<f32>(at));
       }
-      rowProduct(list0, end, n, right, output);
+      rowProduct(list0, end, n, right, output, bias, relu);
     }
     return;
   }
@@ -103,12 +109,21 @@ export function compressedProduct(
     for (let rest = k & 3; rest > 0; rest--, left += 4, offset += <u32>rowBytes) {
       end = append(end, offset, load<f32>(left));
     }
-    rowProduct(list0, end, n, right, output);
+    rowProduct(list0, end, n, right, output, bias, relu);
   }
 }
 
+/** What follows the sum: the bias at `bias`, unless that is 0, and relu. */
+// @ts-ignore: decorator
+@inline function finished(sum: v128, bias: usize, relu: bool): v128 {
+  if (bias != 0) sum = f32x4.add(sum, v128.load(bias));
+  return relu ? f32x4.max(sum, f32x4.splat(0.0)) : sum;
+}
+
 /** `output[0..n] = sum over the list of value * right[offset ..]`, each column one chain in the list's order. */
-function rowProduct(list: usize, end: usize, n: i32, right: usize, output: usize): void {
+function rowProduct(list: usize, end: usize, n: i32, right: usize, output: usize, bias: usize, relu: bool): void {
+  // With no bias, its address stays 0.
+  const step: usize = bias != 0 ? 16 : 0;
   let column = 0;
   for (; column + 32 <= n; column += 32, right += 128, output += 128) {
     let a = f32x4.splat(0.0), b = f32x4.splat(0.0), c = f32x4.splat(0.0), d = f32x4.splat(0.0);
@@ -116,34 +131,30 @@ function rowProduct(list: usize, end: usize, n: i32, right: usize, output: usize
     for (let pair = list; pair < end; pair += 8) {
       const row = right + <usize>load<u32>(pair);
       const value = v128.load32_splat(pair, 4);
-      a = f32x4.add(a, f32x4.mul(value, v128.load(row, 0)));
-      b = f32x4.add(b, f32x4.mul(value, v128.load(row, 16)));
-      c = f32x4.add(c, f32x4.mul(value, v128.load(row, 32)));
-      d = f32x4.add(d, f32x4.mul(value, v128.load(row, 48)));
-      e = f32x4.add(e, f32x4.mul(value, v128.load(row, 64)));
-      f = f32x4.add(f, f32x4.mul(value, v128.load(row, 80)));
-      g = f32x4.add(g, f32x4.mul(value, v128.load(row, 96)));
-      h = f32x4.add(h, f32x4.mul(value, v128.load(row, 112)));
+      a = multiplyAdd(a, value, v128.load(row, 0));
+      b = multiplyAdd(b, value, v128.load(row, 16));
+      c = multiplyAdd(c, value, v128.load(row, 32));
+      d = multiplyAdd(d, value, v128.load(row, 48));
+      e = multiplyAdd(e, value, v128.load(row, 64));
+      f = multiplyAdd(f, value, v128.load(row, 80));
+      g = multiplyAdd(g, value, v128.load(row, 96));
+      h = multiplyAdd(h, value, v128.load(row, 112));
     }
-    v128.store(output, a, 0);
-    v128.store(output, b, 16);
-    v128.store(output, c, 32);
-    v128.store(output, d, 48);
-    v128.store(output, e, 64);
-    v128.store(output, f, 80);
-    v128.store(output, g, 96);
-    v128.store(output, h, 112);
+    v128.store(output, finished(a, bias, relu), 0); bias += step;
+    v128.store(output, finished(b, bias, relu), 16); bias += step;
+    v128.store(output, finished(c, bias, relu), 32); bias += step;
+    v128.store(output, finished(d, bias, relu), 48); bias += step;
+    v128.store(output, finished(e, bias, relu), 64); bias += step;
+    v128.store(output, finished(f, bias, relu), 80); bias += step;
+    v128.store(output, finished(g, bias, relu), 96); bias += step;
+    v128.store(output, finished(h, bias, relu), 112); bias += step;
   }
-  for (; column + 4 <= n; column += 4, right += 16, output += 16) {
+  // The last columns in vectors too: a scalar product and sum would round twice where the vector's is fused.
+  for (; column < n; column += 4, right += 16, output += 16, bias += step) {
     let a = f32x4.splat(0.0);
     for (let pair = list; pair < end; pair += 8) {
-      a = f32x4.add(a, f32x4.mul(v128.load32_splat(pair, 4), v128.load(right + <usize>load<u32>(pair))));
+      a = multiplyAdd(a, v128.load32_splat(pair, 4), v128.load(right + <usize>load<u32>(pair)));
     }
-    v128.store(output, a);
-  }
-  for (; column < n; column++, right += 4, output += 4) {
-    let a: f32 = 0;
-    for (let pair = list; pair < end; pair += 8) a += load<f32>(pair, 4) * load<f32>(right + <usize>load<u32>(pair));
-    store<f32>(output, a);
+    storeLanes(output, finished(a, bias, relu), n - column);
   }
 }

@@ -18,6 +18,13 @@ export function allFinite(source: usize, count: i32): bool {
   const exponent = i32x4.splat(0x7f800000);
   const end = source + ((<usize>count & ~3) << 2);
   let found = i32x4.splat(0);
+  for (; source + 48 < end; source += 64) {
+    const a = i32x4.eq(v128.and(v128.load(source, 0), exponent), exponent);
+    const b = i32x4.eq(v128.and(v128.load(source, 16), exponent), exponent);
+    const c = i32x4.eq(v128.and(v128.load(source, 32), exponent), exponent);
+    const d = i32x4.eq(v128.and(v128.load(source, 48), exponent), exponent);
+    found = v128.or(found, v128.or(v128.or(a, b), v128.or(c, d)));
+  }
   for (; source < end; source += 16) {
     found = v128.or(found, i32x4.eq(v128.and(v128.load(source), exponent), exponent));
   }

@@ -1,7 +1,7 @@
 /** Convolution and its gradients: products of matrices whose left operand is read in place, window by window, never unfolded. */
-import { copyTile, packRight, tileHeight } from './matmul';
-import { multiplyAdd } from './multiplyAdd';
+import { packRight } from './matmul';
 import { panelColumns } from './sizes';
+import { copyTile, tile, tileHeight } from './tile';
 
 // The descriptor, in 32-bit words, written by src/backends/cpu/windowSteps.ts.
 const RESULT: usize = 0;
@@ -42,75 +42,16 @@ export function convolution(descriptor: usize): void {
   else kernelGradient(descriptor);
 }
 
-/**
- * One tile of `height` x 8: row i is the chain over `outer` runs of `inner` values, `step` apart, from the i-th pointer of
- * the table on, with `skip` more between runs, against rows of 8 on the right. `height` is constant where this is inlined.
- */
+/** A tile whose rows begin where the pointers of the table say. */
 // @ts-ignore: decorator
 @inline function windowTile(
   height: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
-  let p0 = <usize>load<u32>(table, 0), p1 = <usize>load<u32>(table, 4), p2 = <usize>load<u32>(table, 8);
-  let p3 = <usize>load<u32>(table, 12), p4 = <usize>load<u32>(table, 16), p5 = <usize>load<u32>(table, 20);
-  let c00 = f32x4.splat(0.0), c01 = f32x4.splat(0.0);
-  let c10 = f32x4.splat(0.0), c11 = f32x4.splat(0.0);
-  let c20 = f32x4.splat(0.0), c21 = f32x4.splat(0.0);
-  let c30 = f32x4.splat(0.0), c31 = f32x4.splat(0.0);
-  let c40 = f32x4.splat(0.0), c41 = f32x4.splat(0.0);
-  let c50 = f32x4.splat(0.0), c51 = f32x4.splat(0.0);
-  let row = c;
-  if (goOn) {
-    c00 = v128.load(row, 0); c01 = v128.load(row, 16); row += rowBytes;
-    if (height > 1) { c10 = v128.load(row, 0); c11 = v128.load(row, 16); row += rowBytes; }
-    if (height > 2) { c20 = v128.load(row, 0); c21 = v128.load(row, 16); row += rowBytes; }
-    if (height > 3) { c30 = v128.load(row, 0); c31 = v128.load(row, 16); row += rowBytes; }
-    if (height > 4) { c40 = v128.load(row, 0); c41 = v128.load(row, 16); row += rowBytes; }
-    if (height > 5) { c50 = v128.load(row, 0); c51 = v128.load(row, 16); }
-    row = c;
-  }
-  const run = <usize>inner * step;
-  for (; outer > 0; outer--) {
-    const end = p0 + run;
-    while (p0 != end) {
-      const b0 = v128.load(right, 0);
-      const b1 = v128.load(right, 16);
-      right += rightStep;
-      let a = v128.load32_splat(p0); p0 += step;
-      c00 = multiplyAdd(c00, a, b0); c01 = multiplyAdd(c01, a, b1);
-      if (height > 1) { a = v128.load32_splat(p1); p1 += step; c10 = multiplyAdd(c10, a, b0); c11 = multiplyAdd(c11, a, b1); }
-      if (height > 2) { a = v128.load32_splat(p2); p2 += step; c20 = multiplyAdd(c20, a, b0); c21 = multiplyAdd(c21, a, b1); }
-      if (height > 3) { a = v128.load32_splat(p3); p3 += step; c30 = multiplyAdd(c30, a, b0); c31 = multiplyAdd(c31, a, b1); }
-      if (height > 4) { a = v128.load32_splat(p4); p4 += step; c40 = multiplyAdd(c40, a, b0); c41 = multiplyAdd(c41, a, b1); }
-      if (height > 5) { a = v128.load32_splat(p5); p5 += step; c50 = multiplyAdd(c50, a, b0); c51 = multiplyAdd(c51, a, b1); }
-    }
-    p0 += skip; p1 += skip; p2 += skip; p3 += skip; p4 += skip; p5 += skip;
-  }
-  if (bias != 0) {
-    const d0 = v128.load(bias, 0);
-    const d1 = v128.load(bias, 16);
-    c00 = f32x4.add(c00, d0); c01 = f32x4.add(c01, d1);
-    if (height > 1) { c10 = f32x4.add(c10, d0); c11 = f32x4.add(c11, d1); }
-    if (height > 2) { c20 = f32x4.add(c20, d0); c21 = f32x4.add(c21, d1); }
-    if (height > 3) { c30 = f32x4.add(c30, d0); c31 = f32x4.add(c31, d1); }
-    if (height > 4) { c40 = f32x4.add(c40, d0); c41 = f32x4.add(c41, d1); }
-    if (height > 5) { c50 = f32x4.add(c50, d0); c51 = f32x4.add(c51, d1); }
-  }
-  if (relu) {
-    const zero = f32x4.splat(0.0);
-    c00 = f32x4.max(c00, zero); c01 = f32x4.max(c01, zero);
-    if (height > 1) { c10 = f32x4.max(c10, zero); c11 = f32x4.max(c11, zero); }
-    if (height > 2) { c20 = f32x4.max(c20, zero); c21 = f32x4.max(c21, zero); }
-    if (height > 3) { c30 = f32x4.max(c30, zero); c31 = f32x4.max(c31, zero); }
-    if (height > 4) { c40 = f32x4.max(c40, zero); c41 = f32x4.max(c41, zero); }
-    if (height > 5) { c50 = f32x4.max(c50, zero); c51 = f32x4.max(c51, zero); }
-  }
-  v128.store(row, c00, 0); v128.store(row, c01, 16); row += rowBytes;
-  if (height > 1) { v128.store(row, c10, 0); v128.store(row, c11, 16); row += rowBytes; }
-  if (height > 2) { v128.store(row, c20, 0); v128.store(row, c21, 16); row += rowBytes; }
-  if (height > 3) { v128.store(row, c30, 0); v128.store(row, c31, 16); row += rowBytes; }
-  if (height > 4) { v128.store(row, c40, 0); v128.store(row, c41, 16); row += rowBytes; }
-  if (height > 5) { v128.store(row, c50, 0); v128.store(row, c51, 16); }
+  tile(
+    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12), load<u32>(table, 16),
+    load<u32>(table, 20), outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
+  );
 }
 
 function windowTileOf(

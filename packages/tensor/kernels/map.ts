@@ -52,6 +52,20 @@ const GREATER: i32 = 20;
 // @ts-ignore: decorator
 @inline function loop(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
   const end = target + ((<usize>count & ~3) << 2);
+  // Sixteen at a time, but for the long sequences of operations.
+  if (code < EXP || (code > LOG && code < TANH) || code > POW) {
+    const most = target + ((<usize>count & ~15) << 2);
+    while (target < most) {
+      v128.store(target, apply(code, a, b, c), 0);
+      v128.store(target, apply(code, a + 16, b + 16, c + 16), 16);
+      v128.store(target, apply(code, a + 32, b + 32, c + 32), 32);
+      v128.store(target, apply(code, a + 48, b + 48, c + 48), 48);
+      target += 64;
+      a += 64;
+      b += 64;
+      c += 64;
+    }
+  }
   while (target < end) {
     v128.store(target, apply(code, a, b, c));
     target += 16;

@@ -7,3 +7,8 @@ export function multiplyAdd(sum: v128, a: v128, b: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, sum);
   return f32x4.add(sum, f32x4.mul(a, b));
 }
+
+/** The same of single values, by which a caller finds out whether the engine fuses. */
+export function multiplyAddOnce(sum: f32, a: f32, b: f32): f32 {
+  return f32x4.extract_lane(multiplyAdd(f32x4.splat(sum), f32x4.splat(a), f32x4.splat(b)), 0);
+}

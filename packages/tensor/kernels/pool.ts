@@ -1,4 +1,5 @@
 /** Pooling: values under windows combined, and given back to the pixels. */
+import { storeLanes } from './lanes';
 
 // The descriptor, in 32-bit words, written by src/backends/cpu/windowSteps.ts.
 const IMAGES: usize = 0;
@@ -17,17 +18,6 @@ const INPUT: usize = 48;
 const OUTPUT: usize = 52;
 /** 0 where sums are meant. */
 const WINNERS: usize = 56;
-
-// @ts-ignore: decorator
-@inline function storeLanes(target: usize, value: v128, lanes: i32): void {
-  if (lanes >= 4) {
-    v128.store(target, value);
-    return;
-  }
-  store<f32>(target, f32x4.extract_lane(value, 0));
-  if (lanes > 1) store<f32>(target, f32x4.extract_lane(value, 1), 4);
-  if (lanes > 2) store<f32>(target, f32x4.extract_lane(value, 2), 8);
-}
 
 /**
  * One window over all channels, four at a time; the last four may be read beyond their end. `corner` is the first place

@@ -1,26 +1,31 @@
-/** Compiles the AssemblyScript kernels and embeds the module in a TypeScript file, so that it loads anywhere. */
+/** Compiles the AssemblyScript kernels, without and with relaxed SIMD, and embeds the modules in TypeScript files, so that they load anywhere. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const target = `${root}src/backends/cpu/generated/kernels.ts`;
+const generated = `${root}src/backends/cpu/generated/`;
 
-const { error, stdout, stderr, binary } = await compile();
-if (error || !binary) {
-  process.stderr.write(`${stdout}${stderr}${error?.message ?? 'no module was written'}\n`);
-  process.exit(1);
+await build('kernels', []);
+await build('relaxedKernels', ['--enable', 'relaxed-simd']);
+
+async function build(name, features) {
+  const { error, stdout, stderr, binary } = await compile(features);
+  if (error || !binary) {
+    process.stderr.write(`${stdout}${stderr}${error?.message ?? 'no module was written'}\n`);
+    process.exit(1);
+  }
+  await writeIfChanged(
+    `${generated}${name}.ts`,
+    `/** The compiled kernels, in base64. Written by scripts/build-kernels.mjs. */\nexport const ${name}Base64 =\n  '${Buffer.from(binary).toString('base64')}';\n`,
+  );
 }
-await writeIfChanged(
-  target,
-  `/** The compiled kernels, in base64. Written by scripts/build-kernels.mjs. */\nexport const kernelsBase64 =\n  '${Buffer.from(binary).toString('base64')}';\n`,
-);
 
-async function compile() {
+async function compile(features) {
   let binary;
   const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--importMemory', '--baseDir', root];
-  const result = await asc.main(['kernels/index.ts', ...options, '--outFile', 'kernels.wasm'], {
+  const result = await asc.main(['kernels/index.ts', ...options, ...features, '--outFile', 'kernels.wasm'], {
     writeFile: (name, contents) => {
       if (name.endsWith('.wasm')) binary = contents;
     },

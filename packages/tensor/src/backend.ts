@@ -73,6 +73,13 @@ export interface MatmulCall {
   readonly transposeRight: boolean;
   readonly output: Storage;
   readonly batch?: MatmulBatch;
+  readonly epilogue?: Epilogue;
+}
+
+/** What follows a product: `bias` [columns] is added to each row, then each value becomes `maximum(value, 0)` where `relu`. */
+export interface Epilogue {
+  readonly bias?: Storage;
+  readonly relu: boolean;
 }
 
 /** The products of one call: matrix (i, j, …) of an operand begins `i * strides[0] + j * strides[1] + …` elements in. */
@@ -165,6 +172,8 @@ export interface ConvolutionCall {
   readonly left: Storage;
   readonly right: Storage;
   readonly output: Storage;
+  /** Of `output` alone. */
+  readonly epilogue?: Epilogue;
 }
 
 /**
@@ -221,6 +230,8 @@ export interface Backend {
   readonly name: string;
   /** Name of the arithmetic: two backends with equal names give equal bits for equal calls. */
   readonly arithmetic: string;
+  /** Whether products may have an epilogue; not where left out. */
+  readonly epilogues?: boolean;
   /** New storage for `length` values. */
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */

@@ -124,6 +124,7 @@ function build(
   const simplified = simplify(
     recording.calls,
     recording.outputs.map((output) => output.storage),
+    backend.epilogues ?? false,
   );
   const calls = placeOutputs(simplified, recording, targets.storages, places);
   const layout = layOut(calls, new Set(places.keys()));

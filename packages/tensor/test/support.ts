@@ -1,11 +1,11 @@
 /** What the suites share: opened backends, seeded values, and comparison to the bit. */
 import type { HostBackend, Shape, Tensor } from '../src/index.ts';
-import { fromArray, hostBackendNames, openBackend } from '../src/index.ts';
+import { exactBackendNames, fromArray, openBackend } from '../src/index.ts';
 
 export { randomStream, randomValues, valuesIn } from './values.ts';
 
 export async function openAll(): Promise<HostBackend[]> {
-  return Promise.all(hostBackendNames.map(async (name) => (await openBackend(name)).backend));
+  return Promise.all(exactBackendNames.map(async (name) => (await openBackend(name)).backend));
 }
 
 export function bitsOf(values: Float32Array): Uint32Array {

@@ -45,8 +45,26 @@ export function secureContextHint(): string | undefined {
   return 'WebGPU exists only over https or on localhost: start the coordinator with --tls to offer it here';
 }
 
+const nameKey = 'lockstep.name';
+
+/** What this tab is called: as its person chose before, else after browser and system. */
+export function preferredName(): string {
+  return localStorage.getItem(nameKey) ?? defaultName();
+}
+
+/** Remembers a name for the next time; an empty one is none. */
+export function chooseName(text: string): string {
+  const name = text.trim();
+  if (name === '') {
+    localStorage.removeItem(nameKey);
+    return defaultName();
+  }
+  localStorage.setItem(nameKey, name);
+  return name;
+}
+
 /** `Chrome on Android`, for the room to tell tabs apart. */
-export function defaultName(): string {
+function defaultName(): string {
   const { userAgent } = navigator;
   const find = (table: readonly (readonly [RegExp, string])[], otherwise: string): string =>
     table.find(([pattern]) => pattern.test(userAgent))?.[1] ?? otherwise;

@@ -14,29 +14,44 @@ export interface Opened {
   readonly refused: readonly string[];
 }
 
+/** A person who joins does not wait longer for a GPU to be tried. */
+const gpuPatienceMs = 1_500;
 /** Blocks that are timed; the first ones compile what is compiled on first use. */
 const warmUps = 2;
 const timed = 3;
 
 /** @throws Error with one sentence where nothing that the choice allows can compute. */
-export async function openForTab(
-  choice: TabBackend,
-  workload: Workload | undefined,
-  clock: Pick<Clock, 'nowMs'>,
-): Promise<Opened> {
+export async function openForTab(choice: TabBackend, workload: Workload | undefined, clock: Clock): Promise<Opened> {
   if (choice !== 'auto') return describe(await openBackend(choice));
   const cpu = describe(await openBackend('auto'));
   if (!workload) return cpu;
+  const trial = fasterGpu(cpu.backend, workload, clock);
+  let isLate = false;
+  const late = new Promise<string>((resolve) => {
+    clock.after(gpuPatienceMs, () => {
+      isLate = true;
+      resolve(`the GPU was not ready within ${gpuPatienceMs / 1000} s`);
+    });
+  });
+  void trial.then((gpu) => {
+    if (isLate && typeof gpu !== 'string') close(gpu.backend);
+  });
+  const result = await Promise.race([trial, late]);
+  return typeof result === 'string' ? { ...cpu, refused: [...cpu.refused, result] } : result;
+}
+
+/** A GPU that computes a block in less time than the CPU, or a sentence that says why there is none. */
+async function fasterGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<Opened | string> {
   try {
     const gpu = describe(await openBackend('gpu'));
-    const [cpuMs, gpuMs] = [await blockMs(cpu.backend, workload, clock), await blockMs(gpu.backend, workload, clock)];
+    const [cpuMs, gpuMs] = [await blockMs(cpu, workload, clock), await blockMs(gpu.backend, workload, clock)];
     if (gpuMs < cpuMs) return gpu;
     close(gpu.backend);
     const name = gpu.device ?? 'the GPU';
-    const took = `${name} takes ${gpuMs.toFixed(1)} ms for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
-    return { ...cpu, refused: [...gpu.refused, took] };
+    const took = `takes ${gpuMs.toFixed(1)} ms for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
+    return [...gpu.refused, `${name} ${took}`].join('; ');
   } catch (error) {
-    return { ...cpu, refused: [...cpu.refused, error instanceof Error ? error.message : String(error)] };
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

@@ -84,8 +84,15 @@ async function takePart(request: JoinRequest): Promise<void> {
             case 'computed':
               count(notice);
               return;
-            default:
+            case 'lost':
+            case 'unreached':
+              tell({ type: 'retrying', sentence: notice.sentence });
+              return;
+            case 'ready':
               tell(notice);
+              return;
+            default:
+              notice satisfies never;
           }
         },
       });

@@ -1,12 +1,10 @@
 /** This tab as a worker: joining, what it computes on and why, what it has done, and how it ended. */
 import { useSignal } from '@preact/signals';
-import { backendTitle, defaultName, secureContextHint, tabBackends } from '../join/backends.ts';
+import { backendTitle, chooseName, preferredName, secureContextHint, tabBackends } from '../join/backends.ts';
 import type { TabState, TabWorker } from '../join/join.ts';
 import type { EndReason } from '../join/messages.ts';
 import type { TabBackend } from '../join/open.ts';
 import { counted, millisecondsText, whole } from '../look/format.ts';
-
-const nameKey = 'lockstep.name';
 
 export interface JoinProps {
   readonly tab: TabWorker;
@@ -85,20 +83,20 @@ function endSentence(reason: EndReason, sentence: string): string {
 
 function Invitation({ tab, isOver }: JoinProps) {
   const state = tab.state.value;
-  const name = useSignal(localStorage.getItem(nameKey) ?? defaultName());
+  const name = useSignal(preferredName());
   const backend = useSignal<TabBackend>('auto');
   const join = (event: Event): void => {
     event.preventDefault();
-    const given = name.value.trim() || defaultName();
-    localStorage.setItem(nameKey, given);
-    tab.join({ name: given, backend: backend.value });
+    tab.join({ name: chooseName(name.value), backend: backend.value });
   };
   return (
     <form class="join-form" onSubmit={join}>
       <p class="join-text">
         {state.phase === 'ended'
           ? endSentence(state.reason, state.sentence)
-          : 'Lend this device: it computes gradients in the background. Closing the tab at any moment costs the model nothing.'}
+          : isOver
+            ? 'The run is over: there is nothing left to compute.'
+            : 'Lend this device: it computes gradients in the background. Closing the tab at any moment costs the model nothing.'}
       </p>
       <label>
         Name

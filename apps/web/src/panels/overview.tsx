@@ -42,7 +42,9 @@ export function Overview({ room }: { readonly room: Room }) {
         <Figure label="Test accuracy" note={newest ? `epoch ${newest.epoch}` : undefined}>
           {newest ? percent(newest.testAccuracy) : '–'}
         </Figure>
-        <Figure label="Images a second">{progress && steps > 0 ? whole(progress.imagesPerSecond) : '–'}</Figure>
+        <Figure label="Images a second">
+          {progress?.phase === 'training' ? whole(progress.imagesPerSecond) : '–'}
+        </Figure>
         <Figure label="Time left">
           {progress?.secondsLeft === undefined || progress.phase === 'finished'
             ? '–'

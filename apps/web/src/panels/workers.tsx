@@ -50,7 +50,11 @@ export function Workers({ room, ownId, onChaos }: WorkersProps) {
               <th scope="col" class="number">
                 Wait <small>ms</small>
               </th>
-              {onChaos && <th scope="col">Trouble</th>}
+              {onChaos && (
+                <th scope="col" class="trouble">
+                  Trouble
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>

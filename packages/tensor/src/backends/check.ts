@@ -2,6 +2,7 @@
 import type {
   Call,
   ConvolutionCall,
+  Epilogue,
   GatherCall,
   Layout,
   MapCall,
@@ -57,12 +58,17 @@ function checkLayout({ shape }: MapCall, role: string, storage: Storage, { offse
   checkLength('map', role, storage, last + 1);
 }
 
+function checkEpilogue(kind: string, epilogue: Epilogue | undefined, columns: number): void {
+  if (epilogue?.bias !== undefined) checkLength(kind, 'the bias', epilogue.bias, columns);
+}
+
 function checkMatmul(call: MatmulCall): void {
   const { m, k, n, batch = { shape: [], leftStrides: [], rightStrides: [] } } = call;
   const count = sizeOf(batch.shape);
   if (batch.leftStrides.length !== batch.shape.length || batch.rightStrides.length !== batch.shape.length) {
     throw new RangeError(`matmul: a batch ${formatShape(batch.shape)} needs one stride per axis and operand`);
   }
+  checkEpilogue('matmul', call.epilogue, n);
   checkLength('matmul', 'the output', call.output, count * m * n);
   if (count === 0) return;
   const reach = (strides: readonly number[]): number =>
@@ -88,6 +94,10 @@ function checkConvolution({ result, windows, filters, ...call }: ConvolutionCall
     inputGradient: { left: outputs, right: kernel, output: images },
     kernelGradient: { left: images, right: outputs, output: kernel },
   }[result];
+  if (call.epilogue !== undefined && result !== 'output') {
+    throw new RangeError(`convolution: only the output takes an epilogue, not the ${result}`);
+  }
+  checkEpilogue('convolution', call.epilogue, filters);
   checkLength('convolution', 'the left operand', call.left, lengths.left);
   checkLength('convolution', 'the right operand', call.right, lengths.right);
   checkLength('convolution', 'the output', call.output, lengths.output);

@@ -1,14 +1,15 @@
 /** The backends that exist, and how one is opened: checked against the reference before it is trusted. */
 import type { Backend, HostBackend } from '../backend.ts';
-import { createCpuBackend } from './cpu/backend.ts';
+import { createCpuBackend, createRelaxedCpuBackend } from './cpu/backend.ts';
 import { isSoftwareAdapter } from './gpu/device.ts';
 import { type GpuMode, openGpuMode } from './gpu/open.ts';
 import { createReferenceBackend } from './reference/backend.ts';
 import { verifyBackend } from './verify.ts';
 
-/** Backends whose storages JavaScript sees, the fastest first: the order in which `auto` tries them. */
+/** Backends whose storages JavaScript sees. */
 const hostOpeners = {
   cpu: createCpuBackend,
+  'cpu-relaxed': createRelaxedCpuBackend,
   reference: createReferenceBackend,
 } as const satisfies Record<string, () => HostBackend | Promise<HostBackend>>;
 
@@ -28,6 +29,9 @@ export type BackendName = HostBackendName | GpuBackendName;
 export type BackendChoice = BackendName | 'auto';
 
 export const hostBackendNames = Object.keys(hostOpeners) as readonly HostBackendName[];
+
+/** Those that give equal bits on every engine, the fastest first: the order in which `auto` tries them. */
+export const exactBackendNames = ['cpu', 'reference'] as const satisfies readonly HostBackendName[];
 
 export const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
 
@@ -49,8 +53,9 @@ interface Candidate {
 function candidatesOf(choice: BackendChoice): Candidate[] {
   switch (choice) {
     case 'auto':
-      return hostBackendNames.map((name) => ({ label: name, open: hostOpeners[name] }));
+      return exactBackendNames.map((name) => ({ label: name, open: hostOpeners[name] }));
     case 'cpu':
+    case 'cpu-relaxed':
     case 'reference':
       return [{ label: choice, open: hostOpeners[choice] }];
     case 'gpu':
@@ -63,8 +68,8 @@ function candidatesOf(choice: BackendChoice): Candidate[] {
 }
 
 /**
- * Opens a backend and checks it on a known gradient. `auto` takes the first of `hostBackendNames` that opens and
- * passes: a GPU is used where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
+ * Opens a backend and checks it on a known gradient. `auto` takes the first of `exactBackendNames` that opens
+ * and passes: what rounds in its own way is used where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
  * @throws an Error with one sentence when everything that the choice allows is refused.
  */
 export function openBackend(choice: HostBackendName | 'auto'): Promise<OpenedBackend<HostBackend>>;

@@ -1,5 +1,5 @@
 /** What a call reads and writes, said once for every pass over recorded calls. */
-import type { Call, Storage, StridedView } from '../backend.ts';
+import type { Call, Epilogue, Storage, StridedView } from '../backend.ts';
 
 export function readsOf(call: Call): readonly Storage[] {
   switch (call.kind) {
@@ -8,8 +8,10 @@ export function readsOf(call: Call): readonly Storage[] {
     case 'reduce':
       return [call.input];
     case 'matmul':
-    case 'convolution':
-      return [call.left, call.right];
+    case 'convolution': {
+      const { left, right, epilogue } = call;
+      return epilogue?.bias === undefined ? [left, right] : [left, right, epilogue.bias];
+    }
     case 'pool':
       return [call.input];
     case 'unpool':
@@ -56,8 +58,10 @@ export function withStorages(call: Call, replace: (storage: Storage) => Storage)
     case 'reduce':
       return { ...call, input: replace(call.input), output: replace(call.output) };
     case 'matmul':
-    case 'convolution':
-      return { ...call, left: replace(call.left), right: replace(call.right), output: replace(call.output) };
+    case 'convolution': {
+      const own = { left: replace(call.left), right: replace(call.right), output: replace(call.output) };
+      return { ...call, ...own, ...(call.epilogue && { epilogue: epilogueOn(call.epilogue, replace) }) };
+    }
     case 'pool': {
       const own = { input: replace(call.input), output: replace(call.output) };
       return call.reduction === 'max' ? { ...call, ...own, winners: replace(call.winners) } : { ...call, ...own };
@@ -82,4 +86,8 @@ export function withStorages(call: Call, replace: (storage: Storage) => Storage)
     default:
       return call satisfies never;
   }
+}
+
+function epilogueOn({ bias, relu }: Epilogue, replace: (storage: Storage) => Storage): Epilogue {
+  return bias === undefined ? { relu } : { bias: replace(bias), relu };
 }

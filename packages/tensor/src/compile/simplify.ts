@@ -4,22 +4,24 @@ import { readsContiguously } from '../backends/check.ts';
 import { type Formula, input, substituteInputs, topological } from '../formula.ts';
 import { contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { readsOf, withStorages, writesOf } from './callParts.ts';
+import { withEpilogues } from './epilogues.ts';
 
 /** Longer formulas would not keep their intermediate values in the first cache. */
 const largestFormula = 24;
 
 /**
  * Removes what no output needs, reads through transpositions and copies, and joins elementwise calls.
- * `outputs` are the storages whose values are wanted. A storage is written by one call, or part by part by calls with an
+ * Products get epilogues where the backend takes them. `outputs` are the storages whose values are wanted. A storage is written by one call, or part by part by calls with an
  * output layout, of which the first may be preceded by one call that writes it whole; no reads come before the last.
  */
-export function simplify(recorded: readonly Call[], outputs: readonly Storage[]): Call[] {
+export function simplify(recorded: readonly Call[], outputs: readonly Storage[], epilogues: boolean): Call[] {
   const wanted = new Set(outputs);
   let calls = withoutDeadCalls(recorded, wanted);
   calls = readThroughTranspositions(calls);
   calls = fuseMaps(calls, wanted);
   calls = withoutCopies(calls, wanted);
-  return withoutDeadCalls(calls, wanted);
+  calls = withoutDeadCalls(calls, wanted);
+  return epilogues ? withEpilogues(calls, wanted) : calls;
 }
 
 function withoutDeadCalls(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {

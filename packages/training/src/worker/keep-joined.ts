@@ -15,8 +15,10 @@ export interface KeepJoinedOptions extends Omit<SessionOptions, 'transport' | 'n
 
 export type MembershipNotice =
   | SessionNotice
-  /** The connection broke or there was no room; the next attempt follows by itself. */
-  | { readonly type: 'retrying'; readonly sentence: string };
+  /** The connection broke, or there was no room; the next attempt follows by itself. */
+  | { readonly type: 'lost'; readonly sentence: string }
+  /** That attempt reached nobody; another follows. */
+  | { readonly type: 'unreached'; readonly sentence: string };
 
 export type MembershipEnd =
   | Exclude<SessionEnd, { type: 'lost' }>
@@ -81,18 +83,18 @@ export function keepJoined(options: KeepJoinedOptions): Membership {
       } catch (error) {
         const sentence = error instanceof Error ? error.message : String(error);
         if (!hasJoined) return { type: 'unreachable', sentence };
-        notify?.({ type: 'retrying', sentence });
+        notify?.({ type: 'unreached', sentence });
       }
       if (transport) {
         const end = await takePart(transport);
         const retryAfterMs = end.type === 'refused' ? end.retryAfterMs : 0;
         if (end.type !== 'lost' && (end.type !== 'refused' || retryAfterMs === undefined)) return end;
-        notify?.({ type: 'retrying', sentence: end.sentence });
-        await pause(retryAfterMs ?? 0);
+        notify?.({ type: 'lost', sentence: end.sentence });
+        if (retryAfterMs) await pause(retryAfterMs);
       }
       await pause(reconnectDelayMs(failures++, random()));
     }
-    return { type: 'finished', sentence: left };
+    return { type: 'finished', sentence: 'left' };
   };
 
   return {

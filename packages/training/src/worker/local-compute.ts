@@ -1,11 +1,11 @@
 /** Computes blocks in this very thread, leaf by leaf, and adds the leaves in the order of the fixed tree. */
 import {
   createLeafGradient,
+  defaultKey,
   type LabelledPlan,
   type Model,
   parameterCount,
   parseModel,
-  type RandomKey,
 } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import type { Backend, Storage } from '@lockstep/tensor';
@@ -24,9 +24,6 @@ interface Opened {
   /** One compiled plan for each number of samples that a leaf has had: whole leaves, and a batch's last. */
   readonly leaves: Map<number, LabelledPlan>;
 }
-
-/** Where nobody says which samples these are. */
-const firstKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };
 
 /** @param clock only tells how long a block took. */
 export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>): Compute {
@@ -69,7 +66,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
     setWeights(bytes) {
       backend.upload(ready().parameters, floatsFrom(bytes));
     },
-    async gradient(pixels, labels, key = firstKey): Promise<BlockGradient> {
+    async gradient(pixels, labels, key = defaultKey): Promise<BlockGradient> {
       const run = ready();
       const { leafSize, sum, total } = run;
       const startedAtMs = clock.nowMs();

@@ -1,12 +1,21 @@
 /** The cpu backend: WebAssembly SIMD kernels over one memory, with the bits of the reference. */
-import type { Call, CrossEntropyCall, HostBackend, MapCall, Program, Storage } from '../../backend.ts';
+import type {
+  Call,
+  ConvolutionCall,
+  CrossEntropyCall,
+  HostBackend,
+  MapCall,
+  MatmulCall,
+  Program,
+  Storage,
+} from '../../backend.ts';
 import { noteChange, noteSlice } from '../../changes.ts';
 import { sizeOf } from '../../shape.ts';
-import { batchOffsets } from '../batches.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
 import { separateArithmetic } from '../reference/backend.ts';
 import { Allocator } from './allocator.ts';
 import { createMapProgram } from './mapProgram.ts';
+import { matmulRun, type ProductAddresses } from './matmulStep.ts';
 import { instantiateKernels, type Kernels, type WasmMemory } from './webassembly.ts';
 import { convolutionDescriptor, poolDescriptor, type WindowDescriptor } from './windowSteps.ts';
 
@@ -51,13 +60,16 @@ interface Step {
 }
 
 class CpuBackend implements HostBackend {
-  readonly name = 'cpu';
-  readonly arithmetic = separateArithmetic;
+  readonly name: string;
+  readonly arithmetic: string;
+  readonly epilogues = true;
   readonly #kernels: Kernels;
   readonly #memory: WasmMemory;
   readonly #allocator: Allocator;
 
-  constructor(kernels: Kernels, memory: WasmMemory) {
+  constructor(name: string, arithmetic: string, kernels: Kernels, memory: WasmMemory) {
+    this.name = name;
+    this.arithmetic = arithmetic;
     this.#kernels = kernels;
     this.#memory = memory;
     this.#allocator = new Allocator(memory, kernels.workspaceEnd());
@@ -147,26 +159,8 @@ class CpuBackend implements HostBackend {
         const [input, output] = [this.#address(call.input), this.#address(call.output)];
         return { run: () => kernels[reduction](outer, length, inner, input, output), blocks: [] };
       }
-      case 'matmul': {
-        const { m, k, n } = call;
-        const [left, right, output] = [this.#address(call.left), this.#address(call.right), this.#address(call.output)];
-        const [turnLeft, turnRight] = [Number(call.transposeLeft), Number(call.transposeRight)];
-        if (call.batch === undefined) {
-          return { run: () => kernels.matmul(m, k, n, left, right, turnLeft, turnRight, output), blocks: [] };
-        }
-        const batches = batchOffsets(call).map((at) => ({
-          left: left + bytesPerValue * at.left,
-          right: right + bytesPerValue * at.right,
-          output: output + bytesPerValue * at.output,
-        }));
-        const run = (): void => {
-          for (let index = 0; index < batches.length; index++) {
-            const at = batches[index]!;
-            kernels.matmul(m, k, n, at.left, at.right, turnLeft, turnRight, at.output);
-          }
-        };
-        return { run, blocks: [] };
-      }
+      case 'matmul':
+        return { run: matmulRun(kernels, call, this.#productAddresses(call)), blocks: [] };
       case 'crossEntropy':
         return this.#prepareCrossEntropy(call);
       case 'gather':
@@ -189,11 +183,8 @@ class CpuBackend implements HostBackend {
         ];
         return { run: () => kernels.random(rows, columns, stream, key, samples, output), blocks: [] };
       }
-      case 'convolution': {
-        const { left, right, output } = call;
-        const [at, from, to] = [this.#address(left), this.#address(right), this.#address(output)];
-        return this.#described('convolution', convolutionDescriptor(call, { left: at, right: from, output: to }));
-      }
+      case 'convolution':
+        return this.#described('convolution', convolutionDescriptor(call, this.#productAddresses(call)));
       case 'pool':
       case 'unpool': {
         const won = 'winners' in call ? this.#address(call.winners) : 0;
@@ -203,6 +194,15 @@ class CpuBackend implements HostBackend {
       default:
         return call satisfies never;
     }
+  }
+
+  #productAddresses({ left, right, output, epilogue }: MatmulCall | ConvolutionCall): ProductAddresses {
+    return {
+      left: this.#address(left),
+      right: this.#address(right),
+      output: this.#address(output),
+      bias: epilogue?.bias === undefined ? 0 : this.#address(epilogue.bias),
+    };
   }
 
   #described(kernel: 'convolution' | 'pool' | 'unpool', descriptor: WindowDescriptor): Step {
@@ -241,6 +241,24 @@ class CpuBackend implements HostBackend {
 
 /** Opens the cpu backend, each time over a memory of its own. @throws where the engine has no WebAssembly SIMD. */
 export async function createCpuBackend(): Promise<HostBackend> {
-  const { kernels, memory } = await instantiateKernels();
-  return new CpuBackend(kernels, memory);
+  const { kernels, memory } = await instantiateKernels('simd');
+  return new CpuBackend('cpu', separateArithmetic, kernels, memory);
+}
+
+/** The arithmetic of `separateArithmetic`, but in products of matrices and convolutions each step is rounded once. */
+export const fusedArithmetic = 'f32-fma.v1';
+
+/**
+ * Opens the cpu backend on relaxed SIMD. Whether its multiply-add is fused is the engine's choice, made by its processor:
+ * it is measured here and gives the arithmetic its name. @throws where the engine has no relaxed SIMD.
+ */
+export async function createRelaxedCpuBackend(): Promise<HostBackend> {
+  const instance = instantiateKernels('relaxed-simd').catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`this engine has no relaxed SIMD in WebAssembly (${reason})`);
+  });
+  const { kernels, memory } = await instance;
+  // The square is 1 + 2^-11 + 2^-24, whose last part is lost where it is rounded before the subtraction.
+  const fused = kernels.multiplyAddOnce(-(1 + 2 ** -11), 1 + 2 ** -12, 1 + 2 ** -12) !== 0;
+  return new CpuBackend('cpu-relaxed', fused ? fusedArithmetic : separateArithmetic, kernels, memory);
 }

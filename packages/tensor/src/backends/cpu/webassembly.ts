@@ -31,6 +31,8 @@ export interface Kernels {
     transposeLeft: number,
     transposeRight: number,
     output: number,
+    bias: number,
+    relu: number,
   ): void;
   crossEntropy(
     rows: number,
@@ -65,6 +67,7 @@ export interface Kernels {
     target: number,
   ): void;
   random(rows: number, columns: number, stream: number, key: number, samples: number, target: number): void;
+  multiplyAddOnce(sum: number, a: number, b: number): number;
   bytesToFloats(bytes: number, target: number, count: number, divisor: number): void;
   allFinite(source: number, count: number): number;
 }
@@ -73,20 +76,37 @@ export const pageBytes = 65536;
 const initialPages = 64;
 const maximumPages = 65536;
 
-let compiled: Promise<object> | undefined;
+/** The same kernels twice: with relaxed SIMD, products and sums of matrix products may be fused. */
+export type KernelVariant = 'simd' | 'relaxed-simd';
+
+const compiled = new Map<KernelVariant, Promise<object>>();
 
 /**
  * A new instance of the kernels with a memory of its own.
- * @throws when the engine has no WebAssembly, or none with SIMD.
+ * @throws when the engine has no WebAssembly, or none with the variant's instructions.
  */
-export async function instantiateKernels(): Promise<{ kernels: Kernels; memory: WasmMemory }> {
+export async function instantiateKernels(variant: KernelVariant): Promise<{ kernels: Kernels; memory: WasmMemory }> {
   const { WebAssembly: engine } = globalThis as { WebAssembly?: WasmEngine };
   if (engine === undefined) throw new Error('this engine has no WebAssembly');
-  compiled ??= engine.compile(decodeBase64(kernelsBase64));
-  const module = await compiled;
+  const module = await moduleOf(engine, variant);
   const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages });
   const { exports } = await engine.instantiate(module, { env: { memory } });
   return { kernels: exports as Kernels, memory };
+}
+
+function moduleOf(engine: WasmEngine, variant: KernelVariant): Promise<object> {
+  let module = compiled.get(variant);
+  if (module === undefined) {
+    module = codeOf(variant).then((code) => engine.compile(decodeBase64(code)));
+    compiled.set(variant, module);
+  }
+  return module;
+}
+
+/** The second module is loaded only where it is asked for. */
+async function codeOf(variant: KernelVariant): Promise<string> {
+  if (variant === 'simd') return kernelsBase64;
+  return (await import('./generated/relaxedKernels.ts')).relaxedKernelsBase64;
 }
 
 function decodeBase64(text: string): Uint8Array {

@@ -1,6 +1,7 @@
 /** Writes the descriptors that the kernels of convolution and pooling read. */
 import type { ConvolutionCall, PoolCall, UnpoolCall } from '../../backend.ts';
 import type { Windows } from '../../windows.ts';
+import type { ProductAddresses } from './matmulStep.ts';
 
 const bytesPerValue = 4;
 /** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */
@@ -20,14 +21,7 @@ export interface WindowDescriptor {
   write(buffer: ArrayBuffer, address: number): void;
 }
 
-/** Addresses of a call's storages, and of the [filters] to add to the output. */
-export interface ConvolutionAddresses {
-  readonly left: number;
-  readonly right: number;
-  readonly output: number;
-}
-
-export function convolutionDescriptor(call: ConvolutionCall, addresses: ConvolutionAddresses): WindowDescriptor {
+export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductAddresses): WindowDescriptor {
   const { result, windows, filters } = call;
   const words = 22;
   const packed = aligned(words * bytesPerValue);
@@ -37,7 +31,7 @@ export function convolutionDescriptor(call: ConvolutionCall, addresses: Convolut
   return {
     bytes: scratch + scratchBytes + readBeyondBytes,
     write(buffer, address) {
-      const { left, right, output } = addresses;
+      const { left, right, output, bias } = addresses;
       new Uint32Array(buffer, address, words).set([
         resultCodes[result],
         ...wordsOf(windows),
@@ -48,8 +42,8 @@ export function convolutionDescriptor(call: ConvolutionCall, addresses: Convolut
         address + packed,
         frameLength === 0 ? 0 : address + frame,
         address + scratch,
-        0,
-        0,
+        bias,
+        Number(call.epilogue?.relu ?? false),
       ]);
       new Uint8Array(buffer, address + frame, frameLength).fill(0);
     },

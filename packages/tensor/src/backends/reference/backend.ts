@@ -48,6 +48,7 @@ function prepareCall(call: Call): () => void {
 class ReferenceBackend implements HostBackend {
   readonly name = 'reference';
   readonly arithmetic = separateArithmetic;
+  readonly epilogues = true;
 
   allocate(length: number): Storage {
     checkAllocation(length);

@@ -1,6 +1,7 @@
 /** Convolution and its gradients: windows unfolded to rows, and the product of matrices. */
 import type { ConvolutionCall } from '../../backend.ts';
 import { imageSize, type Windows, windowCount } from '../../windows.ts';
+import { prepareEpilogue } from './epilogue.ts';
 import { valuesOf } from './storage.ts';
 
 const { fround } = Math;
@@ -13,8 +14,13 @@ export function prepareConvolution(call: ConvolutionCall): () => void {
   const rows = windowCount(windows);
   const columns = windows.windowHeight * windows.windowWidth * windows.channels;
   switch (call.result) {
-    case 'output':
-      return () => multiply(rows, columns, filters, unfold(left, windows), columns, 1, right, output);
+    case 'output': {
+      const finish = prepareEpilogue(call.epilogue, output, rows, filters);
+      return () => {
+        multiply(rows, columns, filters, unfold(left, windows), columns, 1, right, output);
+        finish();
+      };
+    }
     case 'kernelGradient':
       return () => multiply(columns, rows, filters, unfold(left, windows), 1, columns, right, output);
     case 'inputGradient': {

@@ -1,6 +1,7 @@
 /** Matrix products: each element one chain over the inner dimension. */
 import type { MatmulCall } from '../../backend.ts';
 import { batchOffsets } from '../batches.ts';
+import { prepareEpilogue } from './epilogue.ts';
 import { valuesOf } from './storage.ts';
 
 const { fround } = Math;
@@ -13,6 +14,7 @@ export function prepareMatmul(call: MatmulCall): () => void {
   const [leftRow, leftColumn] = transposeLeft ? [1, m] : [k, 1];
   const [rightRow, rightColumn] = transposeRight ? [1, k] : [n, 1];
   const batches = batchOffsets(call);
+  const finish = prepareEpilogue(call.epilogue, output, batches.length * m, n);
   return () => {
     for (const at of batches) {
       output.fill(0, at.output, at.output + m * n);
@@ -26,5 +28,6 @@ export function prepareMatmul(call: MatmulCall): () => void {
         }
       }
     }
+    finish();
   };
 }
