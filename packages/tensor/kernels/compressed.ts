@@ -125,9 +125,10 @@ function rowProduct(list: usize, end: usize, n: i32, right: usize, output: usize
   // With no bias, its address stays 0.
   const step: usize = bias != 0 ? 16 : 0;
   let column = 0;
-  for (; column + 32 <= n; column += 32, right += 128, output += 128) {
-    let a = f32x4.splat(0.0), b = f32x4.splat(0.0), c = f32x4.splat(0.0), d = f32x4.splat(0.0);
-    let e = f32x4.splat(0.0), f = f32x4.splat(0.0), g = f32x4.splat(0.0), h = f32x4.splat(0.0);
+  // Six sums, six vectors of the right operand, the value and a product fit in the registers; see tile.ts.
+  for (; column + 24 <= n; column += 24, right += 96, output += 96) {
+    let a = f32x4.splat(0.0), b = f32x4.splat(0.0), c = f32x4.splat(0.0);
+    let d = f32x4.splat(0.0), e = f32x4.splat(0.0), f = f32x4.splat(0.0);
     for (let pair = list; pair < end; pair += 8) {
       const row = right + <usize>load<u32>(pair);
       const value = v128.load32_splat(pair, 4);
@@ -137,8 +138,6 @@ function rowProduct(list: usize, end: usize, n: i32, right: usize, output: usize
       d = multiplyAdd(d, value, v128.load(row, 48));
       e = multiplyAdd(e, value, v128.load(row, 64));
       f = multiplyAdd(f, value, v128.load(row, 80));
-      g = multiplyAdd(g, value, v128.load(row, 96));
-      h = multiplyAdd(h, value, v128.load(row, 112));
     }
     v128.store(output, finished(a, bias, relu), 0); bias += step;
     v128.store(output, finished(b, bias, relu), 16); bias += step;
@@ -146,8 +145,17 @@ function rowProduct(list: usize, end: usize, n: i32, right: usize, output: usize
     v128.store(output, finished(d, bias, relu), 48); bias += step;
     v128.store(output, finished(e, bias, relu), 64); bias += step;
     v128.store(output, finished(f, bias, relu), 80); bias += step;
-    v128.store(output, finished(g, bias, relu), 96); bias += step;
-    v128.store(output, finished(h, bias, relu), 112); bias += step;
+  }
+  for (; column + 8 <= n; column += 8, right += 32, output += 32) {
+    let a = f32x4.splat(0.0), b = f32x4.splat(0.0);
+    for (let pair = list; pair < end; pair += 8) {
+      const row = right + <usize>load<u32>(pair);
+      const value = v128.load32_splat(pair, 4);
+      a = multiplyAdd(a, value, v128.load(row, 0));
+      b = multiplyAdd(b, value, v128.load(row, 16));
+    }
+    v128.store(output, finished(a, bias, relu), 0); bias += step;
+    v128.store(output, finished(b, bias, relu), 16); bias += step;
   }
   // The last columns in vectors too: a scalar product and sum would round twice where the vector's is fused.
   for (; column < n; column += 4, right += 16, output += 16, bias += step) {

@@ -1,7 +1,7 @@
 /** Convolution and its gradients: products of matrices whose left operand is read in place, window by window, never unfolded. */
 import { packRight } from './matmul';
 import { panelColumns } from './sizes';
-import { copyTile, tile, tileHeight } from './tile';
+import { copyTile, tile, tileHeight, tileRows } from './tile';
 
 // The descriptor, in 32-bit words, written by src/backends/cpu/windowSteps.ts.
 const RESULT: usize = 0;
@@ -25,7 +25,7 @@ const OUTPUT: usize = 64;
 const PACKED: usize = 68;
 /** Room for one image with what surrounds it, full of zeros; 0 where images are read as they are. */
 const FRAME: usize = 72;
-/** Six pointers, then a finished tile of an edge: 32 + 192 bytes. */
+/** Four pointers, then a finished tile of an edge: 16 + 128 bytes. */
 const SCRATCH: usize = 76;
 /** [filters] to add to every pixel, or 0, and whether negative sums become 0. */
 const BIAS: usize = 80;
@@ -49,8 +49,7 @@ export function convolution(descriptor: usize): void {
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
   tile(
-    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12), load<u32>(table, 16),
-    load<u32>(table, 20), outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
+    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12), outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
   );
 }
 
@@ -58,8 +57,7 @@ function windowTileOf(
   height: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
-  if (height == 6) windowTile(6, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
-  else if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
+  if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
   else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
   else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
 }
@@ -77,7 +75,7 @@ function windowTileAt(
   for (let row = valid; row < height; row++) {
     store<u32>(table + (<usize>row << 2), load<u32>(table + (<usize>(valid - 1) << 2)));
   }
-  const edge = table + 32;
+  const edge = table + 16;
   if (goOn) copyTile(edge, 32, c, rowBytes, valid, width);
   windowTileOf(height, table, outer, inner, step, skip, right, rightStep, edge, 32, goOn, bias, relu);
   copyTile(c, rowBytes, edge, 32, valid, width);
@@ -97,7 +95,7 @@ function windowProduct(
   let next = image;
   let x = 0;
   for (let pixel = 0; pixel < pixels; ) {
-    const rows = min(6, pixels - pixel);
+    const rows = min(tileRows, pixels - pixel);
     for (let row = 0; row < rows; row++) {
       store<u32>(table + (<usize>row << 2), <u32>next);
       next += stepWidth;
@@ -268,7 +266,7 @@ function kernelGradient(descriptor: usize): void {
     let left = run;
     let c = output;
     for (let place = 0; place < inner; ) {
-      const rows = min(6, inner - place);
+      const rows = min(tileRows, inner - place);
       for (let row = 0; row < rows; row++) {
         store<u32>(table + (<usize>row << 2), <u32>next);
         next += 4;

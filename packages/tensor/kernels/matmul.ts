@@ -58,14 +58,13 @@ export function packRight(target: usize, source: usize, columns: i32, inner: i32
   height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
   const step = <usize>height << 2;
-  tile(height, true, left, 0, 0, 0, 0, 0, 1, inner, step, 0, right, 32, c, rowBytes, goOn, bias, relu);
+  tile(height, true, left, 0, 0, 0, 1, inner, step, 0, right, 32, c, rowBytes, goOn, bias, relu);
 }
 
 function packedTileOf(
   height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
-  if (height == 6) packedTile(6, left, right, inner, c, rowBytes, goOn, bias, relu);
-  else if (height == 4) packedTile(4, left, right, inner, c, rowBytes, goOn, bias, relu);
+  if (height == 4) packedTile(4, left, right, inner, c, rowBytes, goOn, bias, relu);
   else if (height == 2) packedTile(2, left, right, inner, c, rowBytes, goOn, bias, relu);
   else packedTile(1, left, right, inner, c, rowBytes, goOn, bias, relu);
 }

@@ -1,4 +1,5 @@
 /** Reductions of the middle axis of [outer, length, inner]. */
+import { storeLanes } from './lanes';
 
 /** Sixteen interleaved chains, folded as src/backend.ts says. */
 function sumContiguous(source: usize, length: i32): f32 {
@@ -59,11 +60,24 @@ export function sum(outer: i32, length: i32, inner: i32, source: usize, target: 
       v128.store(target, c, 32);
       v128.store(target, d, 48);
     }
-    for (; column < inner; column++, target += 4) {
+    for (; column + 8 <= inner; column += 8, target += 32) {
       let at = source + (<usize>column << 2);
-      let total: f32 = 0;
-      for (let index = 0; index < length; index++, at += stride) total += load<f32>(at);
-      store<f32>(target, total);
+      let a = f32x4.splat(0.0);
+      let b = f32x4.splat(0.0);
+      for (let index = 0; index < length; index++, at += stride) {
+        a = f32x4.add(a, v128.load(at, 0));
+        b = f32x4.add(b, v128.load(at, 16));
+      }
+      v128.store(target, a, 0);
+      v128.store(target, b, 16);
+    }
+    for (; column < inner; column += 4) {
+      const lanes = min(4, inner - column);
+      let at = source + (<usize>column << 2);
+      let a = f32x4.splat(0.0);
+      for (let index = 0; index < length; index++, at += stride) a = f32x4.add(a, v128.load(at));
+      storeLanes(target, a, lanes);
+      target += <usize>lanes << 2;
     }
     source += <usize>length * stride;
   }

@@ -1,6 +1,12 @@
 /** The tile of registers that every product of matrices is made of. */
 import { multiplyAdd } from './multiplyAdd';
 
+// Engines have 15 vector registers to give on x64, and V8 moves all loads of a block before its arithmetic: 8 sums, 2 vectors
+// of the right operand, 4 of the left and a product just fit. A sum that is spilled costs more than a larger tile saves.
+
+/** Rows of the largest tile. */
+export const tileRows: i32 = 4;
+
 /**
  * One tile of `height` x 8 of a product: row i is the chain over `outer` runs of `inner` values on the left, `step` bytes
  * apart and with `skip` bytes more between the runs, from pi on, times rows of 8 values on the right, `rightStep` bytes apart.
@@ -13,7 +19,7 @@ import { multiplyAdd } from './multiplyAdd';
 // @ts-ignore: decorator
 @inline
 export function tile(
-  height: i32, packed: bool, p0: usize, p1: usize, p2: usize, p3: usize, p4: usize, p5: usize,
+  height: i32, packed: bool, p0: usize, p1: usize, p2: usize, p3: usize,
   outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
@@ -21,16 +27,12 @@ export function tile(
   let c10 = f32x4.splat(0.0), c11 = f32x4.splat(0.0);
   let c20 = f32x4.splat(0.0), c21 = f32x4.splat(0.0);
   let c30 = f32x4.splat(0.0), c31 = f32x4.splat(0.0);
-  let c40 = f32x4.splat(0.0), c41 = f32x4.splat(0.0);
-  let c50 = f32x4.splat(0.0), c51 = f32x4.splat(0.0);
   let row = c;
   if (goOn) {
     c00 = v128.load(row, 0); c01 = v128.load(row, 16); row += rowBytes;
     if (height > 1) { c10 = v128.load(row, 0); c11 = v128.load(row, 16); row += rowBytes; }
     if (height > 2) { c20 = v128.load(row, 0); c21 = v128.load(row, 16); row += rowBytes; }
     if (height > 3) { c30 = v128.load(row, 0); c31 = v128.load(row, 16); row += rowBytes; }
-    if (height > 4) { c40 = v128.load(row, 0); c41 = v128.load(row, 16); row += rowBytes; }
-    if (height > 5) { c50 = v128.load(row, 0); c51 = v128.load(row, 16); row += rowBytes; }
     row = c;
   }
   const run = <usize>inner * step;
@@ -57,20 +59,10 @@ export function tile(
         else { a = v128.load32_splat(p3); p3 += step; }
         c30 = multiplyAdd(c30, a, b0); c31 = multiplyAdd(c31, a, b1);
       }
-      if (height > 4) {
-        if (packed) a = v128.load32_splat(p0, 16);
-        else { a = v128.load32_splat(p4); p4 += step; }
-        c40 = multiplyAdd(c40, a, b0); c41 = multiplyAdd(c41, a, b1);
-      }
-      if (height > 5) {
-        if (packed) a = v128.load32_splat(p0, 20);
-        else { a = v128.load32_splat(p5); p5 += step; }
-        c50 = multiplyAdd(c50, a, b0); c51 = multiplyAdd(c51, a, b1);
-      }
       p0 += step;
     }
     p0 += skip;
-    if (!packed) { p1 += skip; p2 += skip; p3 += skip; p4 += skip; p5 += skip; }
+    if (!packed) { p1 += skip; p2 += skip; p3 += skip; }
   }
   if (bias != 0) {
     const d0 = v128.load(bias, 0);
@@ -79,8 +71,6 @@ export function tile(
     if (height > 1) { c10 = f32x4.add(c10, d0); c11 = f32x4.add(c11, d1); }
     if (height > 2) { c20 = f32x4.add(c20, d0); c21 = f32x4.add(c21, d1); }
     if (height > 3) { c30 = f32x4.add(c30, d0); c31 = f32x4.add(c31, d1); }
-    if (height > 4) { c40 = f32x4.add(c40, d0); c41 = f32x4.add(c41, d1); }
-    if (height > 5) { c50 = f32x4.add(c50, d0); c51 = f32x4.add(c51, d1); }
   }
   if (relu) {
     const zero = f32x4.splat(0.0);
@@ -88,22 +78,16 @@ export function tile(
     if (height > 1) { c10 = f32x4.max(c10, zero); c11 = f32x4.max(c11, zero); }
     if (height > 2) { c20 = f32x4.max(c20, zero); c21 = f32x4.max(c21, zero); }
     if (height > 3) { c30 = f32x4.max(c30, zero); c31 = f32x4.max(c31, zero); }
-    if (height > 4) { c40 = f32x4.max(c40, zero); c41 = f32x4.max(c41, zero); }
-    if (height > 5) { c50 = f32x4.max(c50, zero); c51 = f32x4.max(c51, zero); }
   }
   v128.store(row, c00, 0); v128.store(row, c01, 16); row += rowBytes;
   if (height > 1) { v128.store(row, c10, 0); v128.store(row, c11, 16); row += rowBytes; }
   if (height > 2) { v128.store(row, c20, 0); v128.store(row, c21, 16); row += rowBytes; }
   if (height > 3) { v128.store(row, c30, 0); v128.store(row, c31, 16); row += rowBytes; }
-  if (height > 4) { v128.store(row, c40, 0); v128.store(row, c41, 16); row += rowBytes; }
-  if (height > 5) { v128.store(row, c50, 0); v128.store(row, c51, 16); row += rowBytes; }
 }
 
-/** Height of the next tile when `rows` are left: full tiles of 6, then the smallest of 4, 2, 1 that holds the rest. */
+/** Height of the next tile when `rows` are left: full tiles of 4, then the smallest of 4, 2, 1 that holds the rest. */
 export function tileHeight(rows: i32): i32 {
-  if (rows >= 5) return 6;
-  if (rows >= 3) return 4;
-  return rows;
+  return rows >= 3 ? 4 : rows;
 }
 
 /** At most 8 columns: a call of memory.copy for each row would cost more than the copying. */

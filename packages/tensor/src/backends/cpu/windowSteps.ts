@@ -6,8 +6,8 @@ import type { ProductAddresses } from './matmulStep.ts';
 const bytesPerValue = 4;
 /** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */
 const panelColumns = 8;
-/** Six pointers and a finished tile of an edge, as in kernels/convolution.ts. */
-const scratchBytes = 32 + 6 * panelColumns * bytesPerValue;
+/** Four pointers and a finished tile of an edge, as in kernels/convolution.ts. */
+const scratchBytes = 16 + 4 * panelColumns * bytesPerValue;
 /** Kernels read whole panels of right operands and biases. */
 const readBeyondBytes = panelColumns * bytesPerValue;
 
