@@ -7,7 +7,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['{packages,apps}/*/test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // For a machine that does much else: what waits in vain is to say so itself, long before.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 });

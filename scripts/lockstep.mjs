@@ -19,6 +19,8 @@ const stampFile = join(root, 'node_modules', '.lockstep-installed');
  * inherit the flag.
  */
 const engineFlags = ['--no-incremental-marking'];
+// Node 20 has relaxed SIMD, which the backend cpu-relaxed asks for, behind a flag that later versions no longer know.
+if (process.versions.node.startsWith('20.')) engineFlags.push('--experimental-wasm-relaxed-simd');
 
 /** What each command builds with turborepo, and what it runs then. */
 const commands = {
@@ -31,8 +33,13 @@ const commands = {
     run: node('coordinator', 'coordinator'),
   },
   worker: { build: ['@lockstep/worker...'], run: node('worker') },
+  compare: {
+    build: ['@lockstep/bench...', '@lockstep/coordinator...', '@lockstep/worker...', '@lockstep/web...'],
+    run: [process.execPath, [...engineFlags, join(root, 'apps', 'bench', 'dist', 'compare', 'main.js')]],
+  },
   bench: { build: ['@lockstep/bench...'], run: node('bench') },
   test: { build: [], run: [process.execPath, [join(root, 'scripts/test.mjs')]] },
+  'tfjs-node': { build: [], run: [process.execPath, [join(root, 'scripts/tfjs-node.mjs')]] },
 };
 
 function node(app, ...first) {

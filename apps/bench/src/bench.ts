@@ -4,12 +4,7 @@ import { describeMachine } from './machine.ts';
 import type { Fact, Inspection, Question, Race } from './question.ts';
 import type { Report } from './report.ts';
 import { caseLines, factLine, machineLines, noteLines } from './table.ts';
-
-/** Where lines go: `print` for answers, `progress` for what passes by while one waits. */
-export interface Output {
-  print(line: string): void;
-  progress(sentence: string): void;
-}
+import type { Output } from './terminal.ts';
 
 type Answers = { readonly cases: readonly CaseResult[]; readonly facts: readonly Fact[] };
 

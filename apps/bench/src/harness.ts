@@ -54,10 +54,13 @@ export interface CaseResult {
 
 type Measured = Extract<Row, { status: 'measured' }>;
 
-interface Runner {
+/** An entrant that computes what it should, warm and ready to be timed. */
+export interface Runner {
   readonly name: string;
   readonly contender: Contender;
   readonly verdict: Verdict;
+  /** Of the steps that it was judged by, which were its first. */
+  readonly judgedMsPerStep: number;
   readonly stepsPerRound: number;
   readonly msPerStep: number[];
   spentMs: number;
@@ -141,14 +144,16 @@ function skipped(subject: Case, reason: string): CaseResult {
   };
 }
 
-async function runBurst(runner: Runner): Promise<void> {
+/** Times one burst from the initial state, and keeps its milliseconds a step. */
+export async function runBurst(runner: Runner): Promise<void> {
   await runner.contender.reset();
   const ms = await runner.contender.run(runner.stepsPerRound);
   runner.spentMs += ms;
   runner.msPerStep.push(ms / runner.stepsPerRound);
 }
 
-async function enter(subject: Case, entrant: Entrant, effort: Effort): Promise<Runner | Row> {
+/** Opens an entrant, holds it against the case's truth and warms it up; otherwise the row that says what is wrong. */
+export async function enter(subject: Case, entrant: Entrant, effort: Effort): Promise<Runner | Row> {
   const { name } = entrant;
   let contender: Contender | undefined;
   let entered = false;
@@ -164,10 +169,11 @@ async function enter(subject: Case, entrant: Entrant, effort: Effort): Promise<R
       return { status: 'refused', name, version: contender.version, verdict, reason };
     }
     // One step that takes more than the whole budget is warm enough.
-    const isSlow = judgedMs / subject.judgedSteps > effort.budgetMs;
+    const judgedMsPerStep = judgedMs / subject.judgedSteps;
+    const isSlow = judgedMsPerStep > effort.budgetMs;
     const stepsPerRound = isSlow ? 1 : await warmUp(contender, subject.judgedSteps, effort);
     entered = true;
-    return { name, contender, verdict, stepsPerRound, msPerStep: [], spentMs: 0 };
+    return { name, contender, verdict, judgedMsPerStep, stepsPerRound, msPerStep: [], spentMs: 0 };
   } catch (error) {
     return { status: 'failed', name, reason: sentenceOf(error) };
   } finally {

@@ -3,25 +3,11 @@ import { askQuestions, isSound } from './bench.ts';
 import { helpText, parseOptions, UsageError } from './options.ts';
 import { questions } from './questions/index.ts';
 import { checkReportPath, writeReport } from './report.ts';
+import { terminalOutput } from './terminal.ts';
 
 const burstMs = 100;
 const warmUpMs = 300;
 const budgetMs = 5000;
-
-/** Overwrites one line of a terminal with progress; where stderr is no terminal, progress is left out. */
-function terminalOutput() {
-  const live = process.stderr.isTTY === true;
-  const clear = live ? '\r\u001b[K' : '';
-  return {
-    print(line: string) {
-      process.stderr.write(clear);
-      process.stdout.write(`${line}\n`);
-    },
-    progress(sentence: string) {
-      if (live) process.stderr.write(`${clear}${sentence}`);
-    },
-  };
-}
 
 async function main(): Promise<number> {
   try {

@@ -23,7 +23,7 @@ test('--help goes to stdout and is no failure', async () => {
 test.each([
   [
     ['--question', 'speed'],
-    "--question: expected 'gradient-step', 'matmul', 'cnn-step', 'page' or 'heap', got 'speed'\n",
+    "--question: expected 'gradient-step', 'matmul', 'cnn-step', 'page', 'star', 'star-room' or 'heap', got 'speed'\n",
   ],
   [['--rounds', 'many'], "--rounds: expected a whole number from 1 to 10000, got 'many'\n"],
   [

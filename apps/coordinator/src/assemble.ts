@@ -72,7 +72,18 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
   await compute.close();
 
   const run = startRun({
-    setup: { plan, model, seed: config.seed, limits, token, startWorkers, startWithinMs, waitForStart, chaos },
+    setup: {
+      plan,
+      model,
+      seed: config.seed,
+      gradients: config.gradients,
+      limits,
+      token,
+      startWorkers,
+      startWithinMs,
+      waitForStart,
+      chaos,
+    },
     samples: createBlockSource(train, plan, config.seed),
     learner,
     probe,

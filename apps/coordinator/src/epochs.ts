@@ -69,6 +69,8 @@ export function createEpochs(options: EpochsOptions): Epochs {
       reports.push(report);
       options.onEpoch(report, weights);
     });
+    // A failure is thrown where the epochs are asked for, which may be some turns later.
+    evaluations.catch(() => {});
   };
 
   return {

@@ -5,6 +5,7 @@ import { helpText, parseOptions, runMain } from '@lockstep/command';
 import { summary, writeModelFile } from '@lockstep/nn';
 import { clock } from './assemble.ts';
 import { colors } from './colors.ts';
+import { isOwnersStop } from './dashboard/actions.ts';
 import { createDisplay, type Display } from './display.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
 import { modelOf, type Prepared, prepare } from './prepare.ts';
@@ -44,6 +45,9 @@ async function main(): Promise<number> {
   const trained = await train({ version, options, prepared, display, signal: interruption.signal });
   const wasInterrupted = interruption.signal.aborted;
   try {
+    if (isOwnersStop(trained.outcome)) {
+      display.line(`Stopped from the dashboard after step ${trained.report.steps} of ${plan.steps}.`);
+    }
     for (const line of summaryLines(trained.report, colors)) display.line(line);
     await keep(options, prepared, trained, display);
     if (options.stay && !interruption.signal.aborted) {
@@ -55,7 +59,7 @@ async function main(): Promise<number> {
   }
 
   const { outcome } = trained;
-  if (outcome.type === 'finished') return 0;
+  if (outcome.type === 'finished' || isOwnersStop(outcome)) return 0;
   process.stderr.write(`lockstep: ${outcome.sentence}\n`);
   return wasInterrupted ? 130 : 1;
 }

@@ -4,6 +4,7 @@ import type { Limits, Run } from '@lockstep/training';
 import { renderUnicodeCompact } from 'uqr';
 import type { Dashboard } from './dashboard/dashboard.ts';
 import { type Addresses, addressesOf } from './http/addresses.ts';
+import type { SocketLimits } from './http/gate.ts';
 import { createMetrics } from './http/metrics.ts';
 import { createSite } from './http/site.ts';
 import { startLocalWorkers } from './local-workers.ts';
@@ -18,6 +19,8 @@ export interface HireOptions {
   readonly options: CoordinatorOptions;
   readonly prepared: Prepared;
   readonly say: (line: string) => void;
+  /** Other bounds than the usual ones. */
+  readonly socketLimits?: Partial<SocketLimits> | undefined;
   /** Called once, when it is known where the run is. */
   readonly show: (addresses: Addresses) => Dashboard;
 }
@@ -43,6 +46,7 @@ export async function hireOverNetwork(hire: HireOptions): Promise<Workforce> {
     defaultPort,
     maxFrameBytes: limits.maxFrameBytes,
     tls,
+    socketLimits: hire.socketLimits ?? {},
     allowedOrigins: options['allow-origin'] ?? [],
     onConnection: (transport) => run.connect(transport),
     onViewer: (socket) => dashboard?.admit(socket),

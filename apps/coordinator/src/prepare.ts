@@ -6,10 +6,11 @@ import { usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
-import { planRun, type RunConfig, type RunPlan } from '@lockstep/training';
+import { faultOfThreads, planRun, type RunConfig, type RunPlan } from '@lockstep/training';
 import { openTls, type Tls } from './http/tls.ts';
 import { optimizerOf } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
+import { recipeOf } from './recipes.ts';
 
 export interface Prepared {
   readonly model: Model;
@@ -30,18 +31,21 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   if (options.single && options.threads > 1) {
     throw usageFailure(`--threads: expected 1 with --single, which computes in one thread, got ${options.threads}`);
   }
+  const tooMany = faultOfThreads(options.backend, options.threads);
+  if (tooMany !== undefined) throw usageFailure(tooMany);
   requireNetwork(options);
   for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
   const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
   requireFit(options.model, model, train);
-  if (options.batch > train.count) {
-    throw usageFailure(
-      `--batch: expected at most the ${train.count} samples of the training set, got ${options.batch}`,
-    );
+  const recipe = recipeOf(model.name);
+  // A set that is smaller than the usual batch is one batch.
+  const batch = options.batch ?? Math.min(recipe.batch, train.count);
+  if (batch > train.count) {
+    throw usageFailure(`--batch: expected at most the ${train.count} samples of the training set, got ${batch}`);
   }
-  const plan = planRun({ samples: train.count, batch: options.batch, epochs: options.epochs, steps: options.steps });
-  const optimizer = optimizerOf(options, plan.steps);
+  const plan = planRun({ samples: train.count, batch, epochs: options.epochs, steps: options.steps });
+  const optimizer = optimizerOf(options, plan.steps, recipe);
   const config: RunConfig = {
     seed: options.seed,
     batch: plan.batch,
@@ -50,6 +54,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     steps: plan.steps,
     optimizer,
     workers: options.single ? 'single' : options.workers,
+    ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
   const token = options.token ?? (isLoopback(options.host) ? undefined : newSecret());
   const tls = await openTls(options);

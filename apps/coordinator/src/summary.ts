@@ -10,10 +10,12 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const rate = `${thousands(report.imagesPerSecond)} images/s`;
   lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
+  const { gradients } = report.config;
+  const why = gradients === undefined ? 'the workers round differently' : `gradients travelled as ${gradients}`;
   const exactness =
     report.exactness === 'bit-exact'
       ? 'bit-exact: any number of such workers gives these weights'
-      : 'sample-exact: each sample counted once; the workers round differently';
+      : `sample-exact: each sample counted once; ${why}`;
   lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${exactness}`);
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
   if (disconnects + reassigned + duplicated + rejected > 0) {

@@ -1,9 +1,7 @@
 /** One training run from its first worker to its last evaluation. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { usageFailure } from '@lockstep/command';
 import { parameterCount } from '@lockstep/nn';
 import { bytesOf, toSentence } from '@lockstep/protocol';
-import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
 import {
   type CoordinatorState,
   createEvaluator,
@@ -11,7 +9,6 @@ import {
   type Notice,
   type Report,
   type RunOutcome,
-  type Trace,
 } from '@lockstep/training';
 import { assemble, clock, sha256 } from './assemble.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
@@ -19,11 +16,14 @@ import { showRun } from './dashboard/show.ts';
 import { type Display, thousands } from './display.ts';
 import { createEpochs } from './epochs.ts';
 import type { Addresses } from './http/addresses.ts';
+import { createLossCurve } from './loss-curve.ts';
 import { hireOverNetwork } from './network.ts';
-import { noticeLine } from './notices.ts';
+import { createNoticeLines } from './notices.ts';
 import { describeOptimizer } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
+import { createStepTimes } from './step-times.ts';
+import { openCompute, openHost } from './this-process.ts';
 import { hireThisProcess } from './workforce.ts';
 
 export interface TrainOptions {
@@ -45,9 +45,9 @@ export interface Trained {
 
 export async function train({ version, options, prepared, display, signal }: TrainOptions): Promise<Trained> {
   const { model, plan, config, optimizer, test } = prepared;
-  const backend = await hostBackend();
-  // Where training happens in this process, it is on the backend that was asked for.
-  const workBackend = options.single ? await chosenBackend(options.backend) : backend;
+  const { backend, choice } = await openHost();
+  // Opened before anything is started that a refusal would leave behind.
+  const single = options.single ? await openCompute(options.backend) : undefined;
   const epochs = createEpochs({
     plan,
     evaluator: createEvaluator(backend, model, test),
@@ -59,7 +59,10 @@ export async function train({ version, options, prepared, display, signal }: Tra
       dashboard?.epoch(report, weights);
     },
   });
+  const stepTimes = createStepTimes();
+  const curve = createLossCurve();
   let dashboard: Dashboard | undefined;
+  const noticeLine = createNoticeLines(clock.nowMs);
   const onNotice = (notice: Notice): void => {
     if (notice.type === 'started') {
       epochs.start();
@@ -76,11 +79,16 @@ export async function train({ version, options, prepared, display, signal }: Tra
     startWorkers: options.single ? 1 : Math.max(1, options.workers),
     onNotice,
     onStep(result) {
+      stepTimes.stepped(result.step, clock.nowMs());
       epochs.add(result);
+      curve.add(result, epochs.seconds);
       display.step(result, readyWorkers(run.state));
       dashboard?.step(result);
     },
-    ...(options.single ? {} : { onTrace: (trace: Trace) => dashboard?.trace(trace) }),
+    onTrace(trace) {
+      stepTimes.trace(trace);
+      dashboard?.trace(trace);
+    },
     waitForStart: options['wait-for-start'],
     chaos: options.chaos,
   });
@@ -89,6 +97,10 @@ export async function train({ version, options, prepared, display, signal }: Tra
   display.line(
     `Training ${layers}: ${config.epochs} epochs of ${thousands(plan.samples)} images, batch ${plan.batch}, ${describeOptimizer(optimizer)}`,
   );
+
+  if (single) display.line(`In this process: ${single.choice}`);
+  // They open what this process has opened, by the same rule.
+  else if (options.workers > 0 && options.backend === 'auto') display.line(`Local workers: ${choice}`);
 
   const say = (line: string): void => display.line(line);
   const show = ({ open: joinAddresses }: Addresses): Dashboard => {
@@ -100,8 +112,8 @@ export async function train({ version, options, prepared, display, signal }: Tra
     dashboard = showRun(about);
     return dashboard;
   };
-  const hire = options.single
-    ? hireThisProcess(run, workBackend)
+  const hire = single
+    ? hireThisProcess(run, single.compute)
     : hireOverNetwork({ run, limits, options, prepared, say, show });
   const workforce = await hire.catch((error: unknown) => {
     // Its clock would keep the process alive.
@@ -135,25 +147,12 @@ export async function train({ version, options, prepared, display, signal }: Tra
     wallSeconds: epochs.seconds,
     weightsSha256: sha256(bytesOf(weights)),
     wire,
+    stepTimes: stepTimes.times(),
+    curve: curve.points(),
   });
   return { outcome, weights, report, close };
 }
 
 function readyWorkers(state: CoordinatorState): number {
   return [...state.connections.values()].filter(({ phase }) => phase === 'ready').length;
-}
-
-/** For the sums, the optimizer's steps and the evaluation, whatever the workers compute on. */
-async function hostBackend(): Promise<HostBackend> {
-  return chosenBackend('auto');
-}
-
-async function chosenBackend(name: CoordinatorOptions['backend']): Promise<HostBackend> {
-  try {
-    const { backend } = await openBackend(name);
-    if (isHostBackend(backend)) return backend;
-  } catch (error) {
-    throw usageFailure(`--backend ${name}: ${(error as Error).message}`);
-  }
-  throw usageFailure(`--backend ${name}: expected one that computes in this process`);
 }

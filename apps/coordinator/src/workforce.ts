@@ -1,7 +1,6 @@
 /** Who computes for a run; here, a worker inside this process. */
 import { memoryPair, openChecksum } from '@lockstep/protocol';
-import type { HostBackend } from '@lockstep/tensor';
-import { createLocalCompute, type Run, startSession } from '@lockstep/training';
+import { type Compute, type Run, startSession } from '@lockstep/training';
 import { clock, sha256 } from './assemble.ts';
 
 export interface Workforce {
@@ -13,10 +12,9 @@ export interface Workforce {
 }
 
 /** One worker in this very thread: the same rules and the same sums, no sockets. */
-export async function hireThisProcess(run: Run, backend: HostBackend): Promise<Workforce> {
+export async function hireThisProcess(run: Run, compute: Compute): Promise<Workforce> {
   // Between messages, signals and the terminal have their turn.
   const pair = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
-  const compute = createLocalCompute(backend, clock);
   const checksum = await openChecksum();
   run.connect(pair.coordinator);
   const identity = { kind: 'local', name: 'this process' } as const;

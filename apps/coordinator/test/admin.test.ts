@@ -87,9 +87,24 @@ describe('steering', () => {
     await room.run.outcome;
     viewer.say({ type: 'admin', action: 'save', token });
     const { sentence } = await viewer.next('notice', (notice) => notice.sentence.includes('saved'));
-    expect(sentence).toBe(`model saved to ${file}`);
+    expect(sentence).toBe(`model after step ${steps} saved to ${file}`);
     expect(sha256(bytesOf(readModelFile(room.prepared.model, readFileSync(file))))).toBe(weightsHash(room));
     expect(readdirSync(folder).filter((name) => name.includes('.part'))).toEqual([]);
+  });
+
+  it('saves without --save into the working folder, and names it', async () => {
+    const { room, viewer, token } = await openRoom();
+    await room.work();
+    await room.run.outcome;
+    const file = `mlp-step-${steps}.safetensors`;
+    try {
+      viewer.say({ type: 'admin', action: 'save', token });
+      const { sentence } = await viewer.next('notice', (notice) => notice.sentence.includes('saved'));
+      expect(sentence).toBe(`model after step ${steps} saved to ${file}, in the folder ${process.cwd()}`);
+      expect(sha256(bytesOf(readModelFile(room.prepared.model, readFileSync(file))))).toBe(weightsHash(room));
+    } finally {
+      rmSync(file, { force: true });
+    }
   });
 
   it('says why the model could not be saved, and the run goes on', async () => {
@@ -133,7 +148,7 @@ describe('trouble on purpose', () => {
   });
 
   it('kills one worker and freezes another, and the curve does not move', async () => {
-    const { room, viewer, token } = await openRoom(['--chaos'], {
+    const { room, viewer, token } = await openRoom(['--chaos', '--wait-for-start'], {
       startWorkers: 3,
       onStep({ step }) {
         if (step === 5) viewer.say({ type: 'chaos', action: 'kill', workerId: 'w1', token });
@@ -145,6 +160,8 @@ describe('trouble on purpose', () => {
       },
     });
     const workers = Array.from({ length: 3 }, (_, index) => startWorker(['--url', room.ws, '--name', `n${index}`]));
+    await viewer.next('workers', (table) => table.workers.filter(({ phase }) => phase === 'ready').length === 3);
+    viewer.say({ type: 'admin', action: 'start', token });
     const told = await Promise.all(
       ['die', 'freeze', 'slow down'].map((what) =>
         viewer.next('notice', ({ sentence }) => sentence.endsWith(`is told to ${what}`)),
@@ -158,5 +175,5 @@ describe('trouble on purpose', () => {
     expect(ends.filter(({ code, stderr }) => code === 1 && stderr.includes('killed from the dashboard'))).toHaveLength(
       1,
     );
-  });
+  }, 240_000);
 });

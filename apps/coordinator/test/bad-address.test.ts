@@ -66,6 +66,10 @@ describe('a worker that cannot be started as asked says why in one sentence, exi
     [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
     [['--url', 'http://localhost:7070'], /--url: expected an address like ws:.*, got http:/],
     [['--url', 'ws://127.0.0.1:99999'], /--url: expected an address like ws:.*, got ws:\/\/127\.0\.0\.1:99999/],
+    [
+      ['--url', 'ws://127.0.0.1:1', '--threads', '2', '--backend', 'tfjs-node'],
+      /--threads: expected 1 with --backend tfjs-node.*, got 2/,
+    ],
     [['--url', 'ws://127.0.0.1:1', '--threads', '0'], /--threads: expected a whole number from 1 to 256, got 0/],
     [
       ['--url', 'ws://127.0.0.1:1', '--name', 'x'.repeat(81)],
@@ -159,7 +163,7 @@ describe('a coordinator', () => {
       {
         type: 'refuse',
         code: 'protocol',
-        sentence: expect.stringMatching(/version 1, the worker speaks \d: run the same/),
+        sentence: expect.stringMatching(`version ${protocolVersion}, the worker speaks ${protocol}: run the same`),
       },
     ]);
   });

@@ -67,6 +67,7 @@ describe('what cannot be done', () => {
     [['--seed', '4294967296'], /--seed: expected a whole number from 0 to 4294967295, got 4294967296/],
     [['--seed', '1', '--seed', '2'], /--seed: given twice, expected once/],
     [['--single=yes'], /--single: takes no value, got yes/],
+    [['--threads', '2', '--backend', 'tfjs-node'], /--threads: expected 1 with --backend tfjs-node.*, got 2/],
     [['--threads', '2', '--single'], /--threads: expected 1 with --single.*, got 2/],
     [['--model', 'nosuch'], /--model nosuch: .*expected .*built-in models \(mlp/],
     [['--model', path('missing.json')], /--model: expected a file that can be read, got .*missing\.json/],

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
 import { createCurves, type PointBytes } from '../src/dashboard/curves.ts';
+import { createPace } from '../src/dashboard/pace.ts';
 import { workerRows } from '../src/dashboard/rows.ts';
 import { createSpeed } from '../src/dashboard/speed.ts';
 import { createTimeline } from '../src/dashboard/timeline.ts';
@@ -84,6 +85,7 @@ describe('the picture of a step', () => {
     type: 'answered',
     workerId,
     step,
+    arrivedAtMs: atMs,
     atMs,
     count: 1,
     computeMs,
@@ -237,17 +239,63 @@ describe('the table of workers', () => {
   });
 });
 
+describe('the pace of telling', () => {
+  const setUp = () => {
+    let now = 0;
+    const pace = createPace({ nowMs: () => now, part: 0.02, mostMs: 2_000 });
+    /** Tries every 100 ms, as the dashboard does; returns how often it told and what part of the time that took. */
+    const during = (untilMs: number, costMs: number): [times: number, part: number] => {
+      const startedAtMs = now;
+      let [times, spentMs] = [0, 0];
+      for (; now < untilMs; now += 100) {
+        if (!pace.isDue()) continue;
+        pace.spend(() => (now += costMs));
+        times += 1;
+        spentMs += costMs;
+      }
+      return [times, spentMs / (now - startedAtMs)];
+    };
+    return { pace, during, wait: (ms: number) => (now += ms) };
+  };
+
+  it('is ten times a second where it costs little', () => {
+    expect(setUp().during(10_000, 0.5)[0]).toBeGreaterThan(98);
+  });
+
+  it.each([2, 5, 10, 30])('takes two hundredths of the time where it costs %i ms', (costMs) => {
+    const [times, part] = setUp().during(100_000, costMs);
+    expect(times).toBeGreaterThan(50);
+    expect(part).toBeLessThanOrEqual(0.021);
+  });
+
+  it('is once in two seconds at least, whatever it costs', () => {
+    expect(setUp().during(30_000, 500)[0]).toBeGreaterThan(9);
+  });
+
+  it('waits for what was told in between as well', () => {
+    const { pace, wait } = setUp();
+    pace.spend(() => wait(2));
+    pace.spend(() => wait(2));
+    wait(190);
+    expect(pace.isDue()).toBe(false);
+    wait(10);
+    expect(pace.isDue()).toBe(true);
+  });
+});
+
 /** The server's end of a viewer's socket, whose queue drains when the test says so. */
 class FakeSocket extends EventEmitter {
   readyState = 1;
   bufferedAmount = 0;
   reads = true;
   sent: WatchMessageFrom<'coordinator'>[] = [];
+  frames: Uint8Array[] = [];
   terminated = false;
   closedWith: number | undefined;
 
   send(frame: Uint8Array): void {
     this.sent.push(decodeWatch(frame, 'coordinator'));
+    this.frames.push(frame);
     if (!this.reads) this.bufferedAmount += frame.byteLength;
   }
 
@@ -290,6 +338,23 @@ describe('a viewer that does not keep up', () => {
     expect(slow.bufferedAmount).toBeLessThan(400 * 1024);
     expect(slow.sent.length).toBeLessThan(6);
     expect(good.sent).toHaveLength(1_001);
+  });
+
+  it('is one of many: an update is encoded once for all, and not at all where nobody keeps up', () => {
+    const { viewers, add } = setUp();
+    const sockets = Array.from({ length: 200 }, () => add(false));
+    const encoded = (): Set<Uint8Array> => new Set(sockets.flatMap(({ frames }) => frames.slice(1)));
+    viewers.broadcast(large(0));
+    expect(encoded().size).toBe(1);
+    for (let step = 1; step < 1_000; step++) viewers.broadcast(large(step));
+    expect(viewers.listening).toBe(false);
+    expect(encoded().size).toBe(sockets[0]!.frames.length - 1);
+    expect(viewers.queuedBytes).toBeLessThan(200 * 400 * 1024);
+    // All of them drain at once, and get the same bytes.
+    for (const socket of sockets) socket.bufferedAmount = 0;
+    const before = encoded().size;
+    viewers.tend();
+    expect(encoded().size).toBe(before + snapshot.length);
   });
 
   it('gets everything anew when it has drained, and nothing in between', () => {

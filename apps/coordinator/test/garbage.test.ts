@@ -58,7 +58,10 @@ async function meet(
   });
   const worker = startWorker(['--url', room.url, '--name', 'honest']);
   try {
-    await middle;
+    const early = worker.ended.then(({ stderr }) => {
+      throw new Error(`expected a worker that computes, but it ended: ${stderr}`);
+    });
+    await Promise.race([middle, early]);
     const closed = await stranger(room.url);
     worker.kill('SIGCONT');
     expect(await room.outcome).toEqual({ type: 'finished' });

@@ -2,9 +2,10 @@ import { CommandFailure, parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
 import { describeOptimizer, optimizerOf } from '../src/optimizer.ts';
 import { commands } from '../src/options.ts';
+import { defaultsOf, recipeOf } from '../src/recipes.ts';
 
-const of = (args: string, steps = 100) =>
-  optimizerOf(parseOptions(commands.start.options, args === '' ? [] : args.split(' ')), steps);
+const of = (args: string, { model = 'mlp', steps = 100 } = {}) =>
+  optimizerOf(parseOptions(commands.start.options, args === '' ? [] : args.split(' ')), steps, recipeOf(model));
 
 describe('the optimizer that options describe', () => {
   test('momentum is what nobody has to ask for', () => {
@@ -23,6 +24,8 @@ describe('the optimizer that options describe', () => {
     ['--schedule cosine', { schedule: { type: 'cosine', steps: 100, minimum: 0 } }],
     ['--schedule cosine --warmup 10', { schedule: { type: 'cosine', steps: 90, warmup: 10, minimum: 0 } }],
     ['--schedule step', { schedule: { type: 'step', every: 34, factor: 0.1 } }],
+    ['--nesterov', { type: 'momentum', momentum: 0.9, nesterov: true }],
+    ['--optimizer sgd --momentum 0.5 --nesterov', { type: 'sgd', momentum: 0.5, nesterov: true }],
     ['--warmup 10', { schedule: { type: 'constant', warmup: 10 } }],
   ])('%s', (args, expected) => {
     expect(of(args)).toMatchObject(expected);
@@ -30,6 +33,9 @@ describe('the optimizer that options describe', () => {
 
   test.each([
     ['--optimizer adam --momentum 0.9', '--momentum: expected with --optimizer sgd or momentum, got adam'],
+    ['--optimizer adam --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
+    ['--optimizer sgd --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
+    ['--momentum 0 --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
     ['--warmup 100', '--warmup: expected fewer steps than the 100 of the run, got 100'],
     ['--momentum 1', '--momentum: expected a number from 0 to below 1, got 1'],
     ['--weight-decay -1', '--weight-decay: expected a number of at least 0, got -1'],
@@ -39,9 +45,17 @@ describe('the optimizer that options describe', () => {
     expect(() => of(args)).toThrow(new CommandFailure(sentence, 2));
   });
 
+  test('a model may have a recipe of its own, which options overrule', () => {
+    expect(of('', { model: 'cnn' })).toMatchObject({ schedule: { type: 'cosine', steps: 100 } });
+    expect(of('--schedule constant', { model: 'cnn' })).not.toHaveProperty('schedule');
+    expect(of('', { model: 'somebody-elses' })).not.toHaveProperty('schedule');
+    expect(defaultsOf('batch')).toBe('128, or 64 for cnn');
+  });
+
   test('all that differs from the plain one is said', () => {
     expect(describeOptimizer(of('--optimizer adamw --schedule cosine --warmup 5 --clip 1'))).toBe(
       'adamw, learning rate 0.002, cosine schedule, 5 steps of warm-up, gradients clipped to 1',
     );
+    expect(describeOptimizer(of('--nesterov'))).toBe('momentum (Nesterov), learning rate 0.05');
   });
 });

@@ -14,6 +14,8 @@ export interface Ended {
 export interface Program {
   readonly pid: number;
   readonly ended: Promise<Ended>;
+  /** Reads no more of what it prints, as `head` does. */
+  stopReading(): void;
   /** Resolves with the match when what it has printed so far, or prints later, matches. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>;
   kill(signal: NodeJS.Signals): void;
@@ -84,6 +86,7 @@ function start(
   return {
     pid: child.pid!,
     ended,
+    stopReading: () => void child.stdout!.destroy(),
     kill: (signal) => void child.kill(signal),
     killGroup: (signal) => void process.kill(-child.pid!, signal),
     offspring: () => processesWith(mark).filter((pid) => pid !== child.pid),

@@ -3,7 +3,7 @@
 import { parseOptions } from '@lockstep/command';
 import { bytesOf } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import { createReport, type Limits, type Report, type RunOutcome, type StepResult } from '@lockstep/training';
+import { createReport, type Limits, type Report, type Run, type RunOutcome, type StepResult } from '@lockstep/training';
 import { assemble, sha256 } from '../src/assemble.ts';
 import { commands } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
@@ -13,6 +13,7 @@ export interface Room {
   readonly url: string;
   readonly outcome: Promise<RunOutcome>;
   readonly report: () => Report;
+  readonly steer: Run['steer'];
   /** Resolves when so many workers are ready. */
   readonly ready: (workers: number) => Promise<void>;
   /** Cuts every socket and listens no more; the run knows nothing of it but that they closed. */
@@ -62,6 +63,7 @@ export async function openRoom({ args, startWorkers, onStep, limits: bounds = {}
   return {
     url: `ws://127.0.0.1:${server.port}`,
     outcome: run.outcome,
+    steer: run.steer,
     ready: (workers) =>
       new Promise((resolve) => {
         const check = (): void => {

@@ -109,7 +109,7 @@ describe('kill -9 of the coordinator', () => {
     expect(stderr.trim().split('\n')).toEqual([
       expect.stringMatching(/^worker faithful: joined as w1, computing on /),
       'worker faithful: the connection to the coordinator broke; trying again',
-      expect.stringMatching(/^worker faithful: back as w1, computing on /),
+      'worker faithful: back as w1',
       'worker faithful: the run is finished',
     ]);
     expect(readReport(file).workers).toMatchObject([{ name: 'faithful', blocks: 50 }]);
@@ -127,10 +127,15 @@ describe('an interrupted worker', () => {
       args: short,
       startWorkers: 2,
       onStep: ({ step }) => {
-        if (step === 20) workers[0]!.kill('SIGINT');
+        if (step !== 20) return;
+        workers[0]!.kill('SIGINT');
+        // The run does not end before the signal has arrived.
+        room.steer('pause');
       },
     });
     for (const name of ['leaver', 'stayer']) workers.push(startWorker(['--url', room.url, '--name', name]));
+    await workers[0]!.ended;
+    room.steer('resume');
     expect(await room.outcome).toEqual({ type: 'finished' });
     const [leaver, stayer] = await Promise.all(workers.map(({ ended }) => ended));
     expect(leaver).toMatchObject({ code: 130, stdout: '' });
@@ -145,6 +150,8 @@ describe('an interrupted worker', () => {
   it('ends at once where it waits to come back', async () => {
     const room = await openRoom({ args: tiny, startWorkers: 2 });
     const worker = startWorker(['--url', room.url, '--name', 'waiting']);
+    // Fails where the worker ends before, and says what it said.
+    await worker.printed(/joined as w1/);
     await room.ready(1);
     await room.drop();
     await worker.printed(/trying again/);
@@ -160,3 +167,12 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
+
+it('a run whose output nobody reads any more goes on to its end', async () => {
+  const file = join(folder, 'unread.json');
+  const program = startCoordinator('start', ['--single', '--epochs', '2', '--report', file]);
+  await program.printed(/^Training /m);
+  program.stopReading();
+  expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
+  expect(readReport(file).epochs).toHaveLength(2);
+});

@@ -41,4 +41,14 @@ it('start, without a word more, trains MNIST to 97 % or better with two worker p
   expect(stdout).toMatch(/^Join with: npm run worker -- --url ws:\/\/127\.0\.0\.1:\d+$/m);
   expect(stdout.match(/^ {2}epoch \d+\/\d+ {3}train loss/gm)).toHaveLength(report.config.epochs);
   expect(stdout).toMatch(/^\d\d\.\d\d % of the test images are read right$/m);
-});
+}, 240_000);
+
+it('the small convolutional net reads 98.5 % of the test images after three epochs', async () => {
+  const file = join(folder, 'cnn.json');
+  const { code, stderr } = await startCoordinator('start', [
+    ...['--model', 'cnn', '--epochs', '3', '--port', '0', '--report', file],
+  ]).ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.985);
+}, 480_000);

@@ -48,6 +48,8 @@ const report: Report = {
   workers: [worker, { ...worker, id: 'w2', name: 'a laptop', blocks: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
   wire: { bytesSent: 2_000_000_000, bytesReceived: 1_000_000_000 },
   faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+  stepTimes: null,
+  curve: [],
 };
 
 describe('summary', () => {

@@ -3,14 +3,22 @@ import { once } from 'node:events';
 import { parseOptions } from '@lockstep/command';
 import { decodeWatch, encodeWatch, type WatchMessageFrom, watchPath, watchSubprotocol } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import type { EpochReport, Learner, Notice, Run, StepResult } from '@lockstep/training';
+import {
+  createLocalCompute,
+  type EpochReport,
+  type Learner,
+  type Notice,
+  type Run,
+  type StepResult,
+} from '@lockstep/training';
 import { WebSocket } from 'ws';
-import { assemble } from '../src/assemble.ts';
+import { assemble, clock } from '../src/assemble.ts';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';
 import { showRun } from '../src/dashboard/show.ts';
 import type { Addresses } from '../src/http/addresses.ts';
+import type { SocketLimits } from '../src/http/gate.ts';
 import { hireOverNetwork } from '../src/network.ts';
-import { noticeLine } from '../src/notices.ts';
+import { createNoticeLines } from '../src/notices.ts';
 import { commands } from '../src/options.ts';
 import { type Prepared, prepare } from '../src/prepare.ts';
 import { hireThisProcess, type Workforce } from '../src/workforce.ts';
@@ -36,9 +44,15 @@ export interface WatchedRoomOptions {
   readonly args: readonly string[];
   readonly startWorkers?: number;
   readonly onStep?: (result: StepResult) => void;
+  readonly socketLimits?: Partial<SocketLimits>;
 }
 
-export async function openWatchedRoom({ args, startWorkers = 1, onStep }: WatchedRoomOptions): Promise<WatchedRoom> {
+export async function openWatchedRoom({
+  args,
+  startWorkers = 1,
+  onStep,
+  socketLimits,
+}: WatchedRoomOptions): Promise<WatchedRoom> {
   const options = parseOptions(commands.coordinator.options, ['--port', '0', ...args]);
   const prepared = await prepare(options);
   const { backend } = await openBackend('auto');
@@ -46,6 +60,7 @@ export async function openWatchedRoom({ args, startWorkers = 1, onStep }: Watche
   let dashboard: Dashboard | undefined;
   let addresses: Addresses | undefined;
   const lines: string[] = [];
+  const noticeLines = createNoticeLines(clock.nowMs);
   const { run, learner, limits } = await assemble({
     prepared,
     backend,
@@ -53,7 +68,7 @@ export async function openWatchedRoom({ args, startWorkers = 1, onStep }: Watche
     waitForStart: options['wait-for-start'],
     chaos: options.chaos,
     onNotice(notice: Notice) {
-      const line = noticeLine(notice, run.state);
+      const line = noticeLines(notice, run.state);
       if (line !== undefined) dashboard?.say(line);
     },
     onStep(result) {
@@ -68,6 +83,7 @@ export async function openWatchedRoom({ args, startWorkers = 1, onStep }: Watche
     options,
     prepared,
     say: (line) => lines.push(line),
+    socketLimits,
     show(known) {
       addresses = known;
       dashboard = showRun({
@@ -96,7 +112,7 @@ export async function openWatchedRoom({ args, startWorkers = 1, onStep }: Watche
     ws,
     lines,
     async work() {
-      const workforce = await hireThisProcess(run, backend);
+      const workforce = await hireThisProcess(run, createLocalCompute(backend, clock));
       hired.push(workforce);
       return workforce;
     },
@@ -118,9 +134,15 @@ export interface TestViewer {
   readonly heard: readonly Shown[];
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
   say(message: WatchMessageFrom<'viewer'>): void;
-  /** The next message of a type, from now on or already heard and not yet taken, for which `test` holds. */
+  /**
+   * The next message of a type, from now on or already heard and not yet taken, for which `test` holds. Fails where the
+   * socket closes, and where the run has ended and nothing like it has come with the news of it.
+   */
   next<T extends Shown['type']>(type: T, test?: (message: ShownOf<T>) => boolean): Promise<ShownOf<T>>;
 }
+
+/** What else there is to tell of a run that has ended comes before so many reports of its progress. */
+const reportsAfterEnd = 15;
 
 export async function openViewer(
   ws: string,
@@ -130,8 +152,10 @@ export async function openViewer(
   const heard: Shown[] = [];
   const untaken: Shown[] = [];
   const waiting = new Set<() => void>();
+  let reportsOfEnd = 0;
   socket.on('message', (data: Buffer) => {
     const message = decodeWatch(data, 'coordinator');
+    if (message.type === 'progress' && (message.phase === 'finished' || message.phase === 'failed')) reportsOfEnd++;
     heard.push(message);
     untaken.push(message);
     for (const check of [...waiting]) check();
@@ -147,11 +171,13 @@ export async function openViewer(
     say: (message) => socket.send(encodeWatch(message)),
     next: (type, test = () => true) =>
       new Promise((resolve, reject) => {
+        const lastReport = reportsOfEnd + reportsAfterEnd;
         const check = (): void => {
           const index = untaken.findIndex((message) => message.type === type && test(message as never));
-          if (index < 0) return;
+          if (index < 0 && reportsOfEnd < lastReport) return;
           waiting.delete(check);
-          resolve(untaken.splice(index, 1)[0] as never);
+          if (index >= 0) resolve(untaken.splice(index, 1)[0] as never);
+          else reject(new Error(`expected ${type}, but the run has ended: ${JSON.stringify(heard.at(-1))}`));
         };
         waiting.add(check);
         check();

@@ -2,23 +2,23 @@
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../coordinator/test/folder.ts';
 import type { Stroke } from '../src/draw/digit.ts';
-import { hasBrowser, inChromium, type Tab, useBrowser } from './browser.ts';
+import { during, hasBrowser, inChromium, shows, type Tab, testPatienceMs, useBrowser } from './browser.ts';
 import { digits, paper } from './digits.ts';
-import { startRun } from './run.ts';
+import { endless, startRun } from './run.ts';
 
-describe.skipIf(!hasBrowser)(inChromium('drawing'), { timeout: 240_000 }, () => {
+describe.skipIf(!hasBrowser)(inChromium('drawing'), { timeout: testPatienceMs }, () => {
   const folder = temporaryFolder();
   const browser = useBrowser();
 
   it('a digit drawn with the pen is read right, for at least eight of ten', async () => {
     const run = await startRun(folder, ['--workers', '1', '--epochs', '1', '--stay']);
-    const tab = await browser.open(run.page);
-    await tab.page.getByText('Finished').waitFor();
+    const tab = await browser.open(run);
+    await shows(tab, 'Finished');
     const read: (number | undefined)[] = [];
     for (const strokes of digits) {
       await draw(tab, strokes);
       // Drawings are read with the last weights only once those are here.
-      await tab.page.getByText('model after step 469').waitFor();
+      await shows(tab, 'model after step 469');
       const said = await tab.page.getByText(/^Looks like \d, \d+ %$/).textContent();
       read.push(Number(/\d/.exec(said!)![0]));
       await tab.page.getByRole('button', { name: 'Clear' }).click();
@@ -28,16 +28,21 @@ describe.skipIf(!hasBrowser)(inChromium('drawing'), { timeout: 240_000 }, () => 
   });
 
   it('the keys draw too, the temperature flattens, and the model that reads gets newer while it trains', async () => {
-    const run = await startRun(folder, ['--workers', '1', '--epochs', '1000']);
-    const { page, errors } = await browser.open(run.page);
+    const run = await startRun(folder, [...endless, '--workers', '1']);
+    const tab = await browser.open(run);
+    const { page, errors } = tab;
     await page.getByLabel(/^Paper to draw a digit on/).focus();
     for (const key of ['ArrowUp', 'ArrowUp', 'ArrowUp', 'ArrowUp', ' ', ...Array(9).fill('ArrowDown')]) {
       await page.keyboard.press(key);
     }
     const reading = page.getByText(/^model after step/);
-    await reading.waitFor();
+    await during(tab, 'a model to read the drawing', reading.waitFor());
     const first = await reading.textContent();
-    await page.waitForFunction((before) => document.querySelector('.draw-card .aside')?.textContent !== before, first);
+    await during(
+      tab,
+      'a newer model to read the drawing',
+      page.waitForFunction((before) => document.querySelector('.draw-card .aside')?.textContent !== before, first),
+    );
     const chances = async (): Promise<number[]> =>
       (await page.locator('.chance-text').allTextContents()).map((text) => Number.parseInt(text, 10));
     await page.getByLabel('Temperature').fill('-2');
@@ -47,7 +52,7 @@ describe.skipIf(!hasBrowser)(inChromium('drawing'), { timeout: 240_000 }, () => 
     await page.keyboard.press('Tab');
     await page.getByLabel(/^Paper to draw a digit on/).focus();
     await page.keyboard.press('Delete');
-    await page.getByText('Draw a digit', { exact: true }).waitFor();
+    await shows(tab, 'Draw a digit', { exact: true });
     expect(errors).toEqual([]);
   });
 });

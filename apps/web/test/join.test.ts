@@ -2,26 +2,38 @@
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../coordinator/test/folder.ts';
 import { startWorker } from '../../coordinator/test/processes.ts';
-import { computed, hasBrowser, inChromium, joinRun, says, type Tab, useBrowser } from './browser.ts';
-import { singleRun, startRun } from './run.ts';
+import {
+  computed,
+  hasBrowser,
+  holdGradients,
+  inChromium,
+  joinRun,
+  press,
+  says,
+  saysAtLast,
+  shows,
+  type Tab,
+  testPatienceMs,
+  useBrowser,
+  workersReady,
+} from './browser.ts';
+import { endless, singleHash, singleRun, startRun } from './run.ts';
 
-/** A browser, two workers and a coordinator on a machine that may have two cores. */
-const timeout = 240_000;
-
-describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout }, () => {
+describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout: testPatienceMs }, () => {
   const folder = temporaryFolder();
   const browser = useBrowser();
 
   it('two tabs and a Node worker train the model that one process trains, to 95 % in an epoch', async () => {
     const run = await startRun(folder, ['--epochs', '1', '--wait-for-start']);
-    const tabs = [await browser.open(run.owner), await browser.open(run.page)] as const;
+    const tabs = [await browser.open(run, 'owner'), await browser.open(run)] as const;
     await joinRun(tabs[0], 'cpu', 'first tab');
     await joinRun(tabs[1], 'cpu', 'second tab');
     startWorker(['--url', run.worker, '--name', 'terminal']);
-    await tabs[0].page.getByText('3 workers here').waitFor();
-    await tabs[0].page.getByRole('button', { name: 'Start' }).click();
+    await workersReady(tabs[0], 3);
+    await shows(tabs[0], '3 workers here');
+    await press(tabs[0], 'Start');
     const report = await run.report();
-    for (const tab of tabs) await says(tab, /The run is over/);
+    for (const tab of tabs) await saysAtLast(tab, /The run is over/);
     expect(report.exactness).toBe('bit-exact');
     expect(report.weightsSha256).toBe((await singleRun(folder, ['--epochs', '1'])).weightsSha256);
     expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.95);
@@ -35,13 +47,6 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout }, () => {
     expect(tabs.flatMap(({ errors }) => errors)).toEqual([]);
   });
 
-  const steps = ['--steps', '150'];
-  let oracle: Promise<string> | undefined;
-  const single = async (): Promise<string> => {
-    oracle ??= singleRun(folder, steps).then(({ weightsSha256 }) => weightsSha256);
-    return oracle;
-  };
-
   const faults: Readonly<Record<string, (tab: Tab) => Promise<void>>> = {
     closed: (tab) => tab.page.close(),
     crashed: async (tab) => {
@@ -49,13 +54,9 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout }, () => {
       void tab.page.goto('chrome://crash').catch(() => {});
       await crash;
     },
-    reloaded: async (tab) => {
-      await tab.page.reload();
-      await computed(tab, 3);
-    },
     frozen: async (tab) => {
-      // Its thread stands still for longer than the run lasts; nobody waits for the answer.
-      const stop = (): string => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 120_000);
+      // Its thread stands still for longer than any test lasts; nobody waits for the answer.
+      const stop = (): string => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_600_000);
       void tab.page
         .workers()[0]!
         .evaluate(stop)
@@ -64,60 +65,77 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout }, () => {
   };
 
   it.each(Object.entries(faults))('a tab that is %s in the middle of a step changes no bit', async (_, fail) => {
-    const run = await startRun(folder, steps);
-    const tab = await browser.open(run.page);
+    const run = await startRun(folder, endless);
+    const [tab, viewer] = [await browser.open(run), await run.watch()];
     await joinRun(tab, 'cpu', 'tab');
     await computed(tab, 3);
+    await holdGradients(tab);
     await fail(tab);
     startWorker(['--url', run.worker, '--name', 'terminal']);
-    const report = await run.report();
-    expect(report.weightsSha256).toBe(await single());
-    expect(report.steps).toBe(150);
+    await viewer.next('workers', ({ workers }) =>
+      workers.some(({ name, blocks }) => name === 'terminal' && blocks > 9),
+    );
+    const report = await run.stop();
+    expect(report.weightsSha256).toBe(await singleHash(folder, report));
     const { disconnects, duplicated } = report.faults;
     expect(disconnects + duplicated).toBeGreaterThan(0);
   });
 
-  it('a tab that comes back after a reload is the same worker, and joins by itself', async () => {
-    const run = await startRun(folder, [...steps, '--wait-for-start']);
-    const tab = await browser.open(run.owner);
-    await joinRun(tab, 'cpu', 'tab');
-    await says(tab, 'computes on');
-    await tab.page.reload();
-    await says(tab, 'computes on');
-    await tab.page.getByText('1 worker here').waitFor();
-    await tab.page.getByRole('button', { name: 'Start' }).click();
-    const report = await run.report();
-    expect(report.workers.map(({ id, name }) => ({ id, name }))).toEqual([{ id: 'w1', name: 'tab' }]);
-    expect(report.weightsSha256).toBe(await single());
-  });
-
-  it('a tab that nobody sees goes on, and is shown as hidden', async () => {
-    const run = await startRun(folder, ['--epochs', '1000']);
-    const owner = await browser.open(run.owner);
-    const tab = await browser.open(run.page);
+  it('a tab that is reloaded in the middle of a step comes back by itself and changes no bit', async () => {
+    const run = await startRun(folder, endless);
+    const tab = await browser.open(run);
     await joinRun(tab, 'cpu', 'tab');
     await computed(tab, 3);
-    // What a browser tells a page when its tab goes to the back; Chromium without a window never does by itself.
+    await holdGradients(tab);
+    await tab.page.reload();
+    await computed(tab, 3);
+    const report = await run.stop();
+    expect(report.weightsSha256).toBe(await singleHash(folder, report));
+    expect(report.faults.disconnects).toBeGreaterThan(0);
+  });
+
+  it('a tab that comes back after a reload is the same worker, and joins by itself', async () => {
+    const run = await startRun(folder, ['--steps', '150', '--wait-for-start']);
+    const tab = await browser.open(run, 'owner');
+    await joinRun(tab, 'cpu', 'tab');
+    await workersReady(tab, 1);
+    await tab.page.reload();
+    await says(tab, 'computes on');
+    await workersReady(tab, 1);
+    await shows(tab, '1 worker here');
+    await press(tab, 'Start');
+    const report = await run.report();
+    expect(report.workers.map(({ id, name }) => ({ id, name }))).toEqual([{ id: 'w1', name: 'tab' }]);
+    expect(report.weightsSha256).toBe(await singleHash(folder, report));
+  });
+
+  it('a tab that nobody sees goes on, is shown as hidden, and looks for a coordinator that has gone', async () => {
+    const run = await startRun(folder, endless);
+    const owner = await browser.open(run, 'owner');
+    const tab = await browser.open(run);
+    await joinRun(tab, 'cpu', 'tab');
+    await computed(tab, 3);
+    // What a browser tells a page when its tab goes to the back; background.test.ts has a tab that is really there.
     await tab.page.evaluate(() => {
       Object.defineProperty(document, 'hidden', { get: () => true });
       document.dispatchEvent(new Event('visibilitychange'));
     });
-    await owner.page.getByText('good, hidden').waitFor();
-    const blocks = Number((await tab.page.locator('.figures dd').first().textContent())!.replaceAll(',', ''));
-    await computed(tab, blocks + 50);
+    await shows(owner, 'good, hidden');
+    await computed(tab, (await computed(tab, 0)) + 50);
     run.program.kill('SIGKILL');
-    await says(tab, /trying again/);
+    await saysAtLast(tab, /trying again/);
   });
 
   it('without the token a tab is refused, with the sentence on the page', async () => {
-    const run = await startRun(folder, ['--token', 'let me in', '--steps', '5']);
-    const stranger = await browser.open(run.page);
+    const run = await startRun(folder, [...endless, '--token', 'let me in']);
+    const stranger = await browser.open(run);
     await joinRun(stranger, 'cpu', 'stranger');
     await says(stranger, /refused this tab: the token is not the one in the join address/);
-    const guest = await browser.open(`${run.page}#join&token=let+me+in`);
-    const report = await run.report();
-    expect(report.workers.map(({ kind }) => kind)).toEqual(['browser']);
+    const guest = await browser.open(run, 'join');
+    await computed(guest, 1);
     expect(guest.page.url()).toBe(`${run.page}#join`);
     expect([...stranger.errors, ...guest.errors]).toEqual([]);
+    const report = await run.stop();
+    expect(report.workers.map(({ kind }) => kind)).toEqual(['browser']);
   });
 });

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../coordinator/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
-import { hasBrowser, inChromium, useBrowser } from './browser.ts';
+import { during, hasBrowser, inChromium, press, shows, testPatienceMs, useBrowser } from './browser.ts';
 import { startRun } from './run.ts';
 
 interface AxeResults {
@@ -30,7 +30,7 @@ async function quickRun(folder: string): Promise<string[]> {
   return ['--workers', '1', '--data', data, '--batch', '32', '--epochs', '3', '--stay'];
 }
 
-describe.skipIf(!hasBrowser)(inChromium('the page'), () => {
+describe.skipIf(!hasBrowser)(inChromium('the page'), { timeout: testPatienceMs }, () => {
   const folder = temporaryFolder();
   const browser = useBrowser();
   let axeSource = '';
@@ -42,12 +42,12 @@ describe.skipIf(!hasBrowser)(inChromium('the page'), () => {
     'in $colorScheme, $viewport.width pixels wide: nothing moves, nothing fails, axe finds nothing serious',
     async ({ colorScheme, viewport }) => {
       const run = await startRun(folder, [...(await quickRun(folder)), '--wait-for-start']);
-      const tab = await browser.open(run.owner, { colorScheme, viewport });
+      const tab = await browser.open(run, 'owner', { colorScheme, viewport });
       const { page } = tab;
-      await page.getByText('1 worker here').waitFor();
-      await page.getByRole('button', { name: 'Start' }).click();
-      await page.getByText('test images, epoch 3').waitFor();
-      await page.getByText('Finished').waitFor();
+      await shows(tab, '1 worker here');
+      await press(tab, 'Start');
+      await shows(tab, 'test images, epoch 3');
+      await shows(tab, 'Finished');
       const shifts = await tab.layoutShifts();
       const moved = shifts.reduce((sum, { score }) => sum + score, 0);
       expect(moved, JSON.stringify(shifts)).toBeLessThan(0.001);
@@ -67,7 +67,7 @@ describe.skipIf(!hasBrowser)(inChromium('the page'), () => {
   it('asks for less than 150 KB of script before a tab joins or draws', async () => {
     const run = await startRun(folder, ['--wait-for-start']);
     const scripts: string[] = [];
-    const tab = await browser.open(run.page);
+    const tab = await browser.open(run);
     for (const { name } of await tab.page.evaluate(() =>
       performance.getEntriesByType('resource').map(({ name }) => ({ name })),
     )) {
@@ -81,9 +81,10 @@ describe.skipIf(!hasBrowser)(inChromium('the page'), () => {
   it('whoever comes late sees the whole curve, and a page that lost the coordinator says so', async () => {
     const run = await startRun(folder, await quickRun(folder));
     await run.program.printed(/The dashboard stays/);
-    const late = await browser.open(run.page);
-    await late.page.getByText('test images, epoch 3').waitFor();
-    await late.page.getByRole('img', { name: /^Loss over the epochs: training \d.*test \d/ }).waitFor();
+    const late = await browser.open(run);
+    await shows(late, 'test images, epoch 3');
+    const curve = late.page.getByRole('img', { name: /^Loss over the epochs: training \d.*test \d/ });
+    await during(late, 'the loss of three epochs', curve.waitFor());
     run.program.killGroup('SIGKILL');
     await late.page.getByText('The coordinator has ended; this is what it left.').waitFor();
   });

@@ -4,57 +4,72 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../coordinator/test/folder.ts';
 import { startWorker } from '../../coordinator/test/processes.ts';
-import { computed, hasBrowser, inChromium, joinRun, says, useBrowser } from './browser.ts';
-import { singleRun, startRun } from './run.ts';
+import {
+  computed,
+  hasBrowser,
+  inChromium,
+  joinRun,
+  press,
+  says,
+  shows,
+  testPatienceMs,
+  useBrowser,
+  workersReady,
+} from './browser.ts';
+import { endless, singleHash, startRun } from './run.ts';
 
-describe.skipIf(!hasBrowser)(inChromium('steering'), { timeout: 240_000 }, () => {
+describe.skipIf(!hasBrowser)(inChromium('steering'), { timeout: testPatienceMs }, () => {
   const folder = temporaryFolder();
   const browser = useBrowser();
 
   it('the owner starts, pauses, goes on, saves and stops', async () => {
     const file = join(folder, 'saved.safetensors');
-    const run = await startRun(folder, ['--workers', '1', '--epochs', '1000', '--wait-for-start', '--save', file]);
-    const { page, errors } = await browser.open(run.owner);
-    expect(page.url()).not.toContain('admin');
-    const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
-    await page.getByText('Waiting for start').waitFor();
-    await press('Start');
-    await page.getByText('Training', { exact: true }).waitFor();
-    await press('Pause');
-    await page.getByText('Paused', { exact: true }).waitFor();
-    await press('Resume');
-    await page.getByText('Training', { exact: true }).waitFor();
-    await press('Save');
-    await page.getByText(`model saved to ${file}`).waitFor();
+    const run = await startRun(folder, [...endless, '--workers', '1', '--wait-for-start', '--save', file]);
+    const tab = await browser.open(run, 'owner');
+    expect(tab.page.url()).not.toContain('admin');
+    await shows(tab, 'Waiting for start');
+    await press(tab, 'Start');
+    await shows(tab, 'Training', { exact: true });
+    await press(tab, 'Pause');
+    await shows(tab, 'Paused', { exact: true });
+    await press(tab, 'Resume');
+    await shows(tab, 'Training', { exact: true });
+    await press(tab, 'Save');
+    await shows(tab, new RegExp(`model after step \\d+ saved to ${file}`));
     expect(existsSync(file)).toBe(true);
-    await press('Stop');
-    await press('Stop for good');
-    await run.program.printed(/stopped from the dashboard/);
-    expect(errors).toEqual([]);
+    await press(tab, 'Stop');
+    await press(tab, 'Stop for good');
+    const { steps } = await run.report();
+    const { stdout } = await run.program.ended;
+    expect(stdout).toContain(`Stopped from the dashboard after step ${steps} of `);
+    expect(stdout).toContain(`model after step ${steps} saved to ${file}`);
+    expect(tab.errors).toEqual([]);
   });
 
   it('a wrong token is refused with a sentence', async () => {
-    const run = await startRun(folder, ['--workers', '1', '--epochs', '1000']);
-    const { page } = await browser.open(run.page);
-    await page.getByRole('button', { name: 'Steer' }).click();
-    await page.getByLabel('Admin token').fill('guess');
-    await page.getByRole('button', { name: 'Unlock' }).click();
-    await page.getByRole('button', { name: 'Pause' }).click();
-    await page.getByText(/not the admin token of this run/).waitFor();
+    const run = await startRun(folder, [...endless, '--workers', '1']);
+    const tab = await browser.open(run);
+    await press(tab, 'Steer');
+    await tab.page.getByLabel('Admin token').fill('guess');
+    await press(tab, 'Unlock');
+    await press(tab, 'Pause');
+    await shows(tab, /not the admin token of this run/);
   });
 
   it('killing and freezing workers from the page changes no bit', async () => {
-    const args = ['--steps', '150'];
-    const run = await startRun(folder, [...args, '--chaos']);
-    const owner = await browser.open(run.owner);
-    const tab = await browser.open(run.page);
+    const run = await startRun(folder, [...endless, '--chaos']);
+    const [owner, tab] = [await browser.open(run, 'owner'), await browser.open(run)];
     await joinRun(tab, 'cpu', 'tab');
     startWorker(['--url', run.worker, '--name', 'victim']);
+    await workersReady(owner, 2);
     await computed(tab, 3);
-    await owner.page.getByRole('button', { name: /^Freeze w\d+ victim$/ }).click();
-    await owner.page.getByRole('button', { name: /^Kill w\d+ tab$/ }).click();
+    await press(owner, /^Freeze w\d+ victim$/);
+    await press(owner, /^Kill w\d+ tab$/);
     await says(tab, 'killed from the dashboard');
-    const report = await run.report();
-    expect(report.weightsSha256).toBe((await singleRun(folder, args)).weightsSha256);
+    const viewer = await run.watch();
+    const { step } = await viewer.next('progress');
+    await viewer.next('progress', (progress) => progress.step > step + 20);
+    const report = await run.stop();
+    expect(report.weightsSha256).toBe(await singleHash(folder, report));
   });
 });

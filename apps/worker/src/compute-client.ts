@@ -1,10 +1,10 @@
-/** One compute thread, as the socket's thread sees it: a promise for each request. */
+/** One compute thread, as the socket's thread sees it: a promise for each request, and news of blocks. */
 import { Worker } from 'node:worker_threads';
-import type { ThreadRequest, ThreadResponse, ThreadSetup } from './thread-messages.ts';
+import type { ThreadNews, ThreadRequest, ThreadResponse, ThreadSetup } from './thread-messages.ts';
 
 type ResponseTo<Request extends ThreadRequest> = Extract<
   ThreadResponse,
-  { type: { start: 'started'; open: 'opened'; weights: 'weighted'; gradient: 'gradient' }[Request['type']] }
+  { type: { start: 'started'; open: 'opened'; memory: 'remembered' }[Request['type']] }
 >;
 
 interface Waiting {
@@ -12,18 +12,34 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+export interface BlockListener {
+  onNews(news: ThreadNews): void;
+  /** The thread is gone. */
+  onGone(error: Error): void;
+}
+
 export class ComputeClient {
   readonly #thread: Worker;
+  readonly #listener: BlockListener;
   /** Answers come in the order of the requests. */
   #waiting: Waiting[] = [];
   #failure: Error | undefined;
 
-  constructor(setup: ThreadSetup) {
-    this.#thread = new Worker(new URL('./compute-thread.js', import.meta.url), { workerData: setup });
-    this.#thread.on('message', (response: ThreadResponse) => {
+  constructor(setup: ThreadSetup, listener: BlockListener) {
+    this.#listener = listener;
+    this.#thread = new Worker(new URL('./compute-thread.js', import.meta.url), {
+      workerData: setup,
+      // What Node was told of modules or debuggers is meant for the socket's thread; V8's flags are the process's anyway.
+      execArgv: [],
+    });
+    this.#thread.on('message', (message: ThreadResponse | ThreadNews) => {
+      if (message.type === 'added' || message.type === 'failed') {
+        listener.onNews(message);
+        return;
+      }
       const waiting = this.#waiting.shift();
-      if (response.type === 'error') waiting?.reject(new Error(response.sentence));
-      else waiting?.resolve(response);
+      if (message.type === 'error') waiting?.reject(new Error(message.sentence));
+      else waiting?.resolve(message);
     });
     this.#thread.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#thread.on('exit', () => this.#fail(new Error('the compute thread ended')));
@@ -41,7 +57,9 @@ export class ComputeClient {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= error;
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+    if (this.#failure) return;
+    this.#failure = error;
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    this.#listener.onGone(error);
   }
 }

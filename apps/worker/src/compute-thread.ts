@@ -1,50 +1,140 @@
-/** A thread that computes: it holds one backend and answers one request at a time. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** A thread that computes: it holds one backend, and does its share of each block that lies in the shared memory. */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { openBackend } from '@lockstep/tensor';
+import { createTensorFlowCompute } from '@lockstep/tfjs-node';
 import { type Compute, createLocalCompute } from '@lockstep/training';
-import type { ThreadRequest, ThreadResponse, ThreadSetup } from './thread-messages.ts';
+import { additionsOf, partsOf, treeOf } from './parts.ts';
+import {
+  control,
+  orders,
+  type SharedMemory,
+  type ThreadNews,
+  type ThreadRequest,
+  type ThreadResponse,
+  type ThreadSetup,
+} from './thread-messages.ts';
 
 const port = parentPort;
 if (!port) throw new Error('compute-thread: expected to be started as a worker thread');
 
-const { backend: choice } = workerData as ThreadSetup;
+const { backend: choice, index, threads, control: shared } = workerData as ThreadSetup;
+const state = new Int32Array(shared);
 let compute: Compute | undefined;
-/** Requests are answered in order, though some of them wait. */
-let work = Promise.resolve();
+let leafSize = 1;
+let memory: SharedMemory | undefined;
+let weightsSeen = 0;
 
-const answer = (response: ThreadResponse, transfer: ArrayBuffer[] = []): void => port.postMessage(response, transfer);
+const answer = (response: ThreadResponse | ThreadNews): void => port.postMessage(response);
+const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-async function handle(request: ThreadRequest): Promise<void> {
+async function openCompute(): Promise<{ compute: Compute; refused: readonly string[]; choice: string }> {
+  const clock = { nowMs: () => performance.now() };
+  if (choice === 'tfjs-node') {
+    return { compute: await createTensorFlowCompute(clock), refused: [], choice: 'computing on tfjs-node' };
+  }
+  const { backend, refused, choice: sentence } = await openBackend(choice);
+  return { compute: createLocalCompute(backend, clock), refused, choice: sentence };
+}
+
+async function handle(request: ThreadRequest): Promise<ThreadResponse> {
   switch (request.type) {
     case 'start': {
-      const { backend, refused } = await openBackend(choice);
-      compute = createLocalCompute(backend, { nowMs: () => performance.now() });
-      answer({ type: 'started', backend: backend.name, arithmetic: backend.arithmetic, refused });
-      return;
+      const opened = await openCompute();
+      compute = opened.compute;
+      const { backend, arithmetic } = compute;
+      return { type: 'started', backend, arithmetic, refused: opened.refused, choice: opened.choice };
     }
     case 'open':
       await compute?.open(request.setup);
-      answer({ type: 'opened' });
-      return;
-    case 'weights':
-      compute?.setWeights(new Uint8Array(request.shared));
-      answer({ type: 'weighted' });
-      return;
-    case 'gradient': {
-      if (!compute) throw new Error('compute-thread: expected a start before blocks');
-      const result = await compute.gradient(request.pixels, request.labels, request.key);
-      answer({ type: 'gradient', result }, [result.gradient.buffer as ArrayBuffer]);
-      return;
-    }
+      leafSize = request.setup.leafSize;
+      return { type: 'opened' };
+    case 'memory':
+      memory = request.memory;
+      weightsSeen = 0;
+      return { type: 'remembered' };
     default:
-      request satisfies never;
+      return request satisfies never;
   }
 }
 
-port.on('message', (request: ThreadRequest) => {
-  work = work
-    .then(() => handle(request))
-    .catch((error: unknown) => {
-      answer({ type: 'error', sentence: error instanceof Error ? error.message : String(error) });
-    });
-});
+async function computeBlock(): Promise<void> {
+  if (!compute || !memory) throw new Error('compute-thread: expected a model and memory before blocks');
+  const { weights, pixels, labels, sampleBytes, parts: vectors } = memory;
+  const samples = state[control.samples]!;
+  const { used, root } = treeOf(samples, leafSize);
+  const parts = partsOf(used, root, threads);
+  const length = weights.byteLength / 4 + 2;
+  const vectorOf = (part: number): Float32Array => new Float32Array(vectors, part * length * 4, length);
+
+  try {
+    const weightsNow = state[control.weights]!;
+    if (weightsNow !== weightsSeen) compute.setWeights(new Uint8Array(weights));
+    weightsSeen = weightsNow;
+    const firstSample = state[control.firstSampleHigh]! * 2 ** 31 + state[control.firstSampleLow]!;
+    for (const [place, { block, thread }] of parts.entries()) {
+      if (thread !== index) continue;
+      const from = block.lo * leafSize;
+      const to = Math.min(samples, (block.lo + block.n) * leafSize);
+      // Libraries beside the tensor engine take no shared memory, so the samples are copied out of it.
+      const { gradient, lossSum, correct } = await compute.gradient(
+        new Uint8Array(pixels).slice(from * sampleBytes, to * sampleBytes),
+        new Uint8Array(labels).slice(from, to),
+        { seed: state[control.seed]! >>> 0, step: state[control.step]!, firstSample: firstSample + from },
+      );
+      const vector = vectorOf(place);
+      new Uint8Array(vectors, vector.byteOffset, gradient.length).set(gradient);
+      vector[length - 2] = lossSum;
+      vector[length - 1] = correct;
+    }
+  } catch (error) {
+    Atomics.store(state, control.failed, 1);
+    answer({ type: 'failed', sentence: sentenceOf(error) });
+  }
+  meet();
+
+  // Each thread adds one stretch of all vectors; no value depends on its neighbours, so the cut changes no bit.
+  const from = Math.floor((length * index) / threads);
+  const to = Math.floor((length * (index + 1)) / threads);
+  for (const { left, right } of additionsOf(parts, root, used)) {
+    add(vectorOf(left).subarray(from, to), vectorOf(right).subarray(from, to));
+  }
+  if (Atomics.add(state, control.added, 1) === threads - 1) answer({ type: 'added' });
+}
+
+function add(left: Float32Array, right: Float32Array): void {
+  for (let place = 0; place < left.length; place++) left[place]! += right[place]!;
+}
+
+/** Waits until every thread has computed its parts. */
+function meet(): void {
+  if (Atomics.add(state, control.computed, 1) === threads - 1) {
+    Atomics.notify(state, control.computed);
+    return;
+  }
+  for (let arrived = Atomics.load(state, control.computed); arrived < threads; ) {
+    Atomics.wait(state, control.computed, arrived);
+    arrived = Atomics.load(state, control.computed);
+  }
+}
+
+let ticket = 0;
+for (;;) {
+  Atomics.wait(state, control.ticket, ticket);
+  ticket = Atomics.load(state, control.ticket);
+  switch (state[control.order]) {
+    case orders.block:
+      await computeBlock();
+      break;
+    case orders.listen:
+      for (let taken = receiveMessageOnPort(port); taken; taken = receiveMessageOnPort(port)) {
+        answer(
+          await handle(taken.message as ThreadRequest).catch(
+            (error: unknown) => ({ type: 'error', sentence: sentenceOf(error) }) as const,
+          ),
+        );
+      }
+      break;
+    default:
+      throw new Error(`compute-thread: expected an order, got ${state[control.order]}`);
+  }
+}

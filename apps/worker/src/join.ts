@@ -4,6 +4,8 @@ import { type Clock, type Compute, keepJoined, type MembershipEnd } from '@locks
 
 export interface JoinOptions {
   readonly compute: Compute;
+  /** What computes and why, such as `computing on cpu`. */
+  readonly choice: string;
   readonly clock: Clock;
   readonly name: string;
   readonly token: string | undefined;
@@ -20,7 +22,7 @@ export type JoinEnd = MembershipEnd;
 
 /** Resolves when the run is over, when this worker is refused for good, or when its first attempt reaches nobody. */
 export async function join(options: JoinOptions): Promise<JoinEnd> {
-  const { name, token, signal, say, ...rest } = options;
+  const { name, token, signal, say, choice, ...rest } = options;
   let isBack = false;
   const membership = keepJoined({
     ...rest,
@@ -28,7 +30,7 @@ export async function join(options: JoinOptions): Promise<JoinEnd> {
     random: Math.random,
     notify(notice) {
       if (notice.type === 'welcomed') {
-        say(`${isBack ? 'back' : 'joined'} as ${notice.id}, computing on ${options.compute.backend}`);
+        say(isBack ? `back as ${notice.id}` : `joined as ${notice.id}, ${choice}`);
         isBack = true;
       } else if (notice.type === 'lost') {
         say(`${notice.sentence}; trying again`);

@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import { CommandFailure, helpText, parseOptions, runMain } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
+import { faultOfThreads } from '@lockstep/training';
 import { connect } from './connect.ts';
 import { type JoinEnd, join } from './join.ts';
+import { openCompute } from './open-compute.ts';
 import { summary, usage, workerOptions } from './options.ts';
-import { startThreadedCompute } from './threaded-compute.ts';
 
 const clock = {
   nowMs: () => performance.now(),
@@ -24,6 +25,8 @@ async function main(): Promise<number> {
   if (options.url === undefined) {
     throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
   }
+  const tooMany = faultOfThreads(options.backend, options.threads);
+  if (tooMany !== undefined) throw new CommandFailure(tooMany, 2);
   const { url, token, fingerprint } = addressOf(options.url, options.token);
 
   const leaving = new AbortController();
@@ -41,14 +44,15 @@ async function main(): Promise<number> {
     process.channel?.unref();
   }
 
-  const compute = await startThreadedCompute(options.backend, options.threads).catch((error: Error) => {
+  const { compute, refused, choice } = await openCompute(options.backend, options.threads).catch((error: Error) => {
     throw new CommandFailure(`--backend ${options.backend}: ${error.message}`, 2);
   });
   const say = (sentence: string): void => void process.stderr.write(`worker ${options.name}: ${sentence}\n`);
-  for (const sentence of compute.refused) say(sentence);
+  for (const sentence of refused) say(sentence);
   try {
     const end = await join({
       compute,
+      choice,
       clock,
       name: options.name,
       token,

@@ -1,7 +1,7 @@
 /** What `npm run worker` can be told. */
 import { hostname } from 'node:os';
 import { choice, lineOption, switchOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
-import { backendNames } from '@lockstep/tensor';
+import { computeChoices } from '@lockstep/training';
 
 export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
 export const summary =
@@ -10,7 +10,7 @@ export const summary =
 export const workerOptions = {
   url: webSocketUrl('address of the coordinator, as it prints it'),
   name: withFallback(lineOption('NAME', 'what the coordinator calls this worker', 80), hostname().slice(0, 80)),
-  backend: withFallback(choice(['auto', ...backendNames], 'what computes'), 'auto'),
+  backend: withFallback(choice(computeChoices, 'what computes'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),
   token: lineOption('TOKEN', 'secret of the join address, if the address does not hold it', 256),
   help: switchOption('show this text'),

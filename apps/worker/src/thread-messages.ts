@@ -1,24 +1,62 @@
-/** What the socket's thread and a compute thread say to each other. */
-
-import type { RandomKey } from '@lockstep/nn';
-import type { BackendChoice } from '@lockstep/tensor';
-import type { BlockGradient, ComputeSetup } from '@lockstep/training';
+/** What the socket's thread and the compute threads say to each other: messages for what is rare, shared memory for blocks. */
+import type { ComputeChoice, ComputeSetup } from '@lockstep/training';
 
 export interface ThreadSetup {
-  readonly backend: BackendChoice;
+  readonly backend: ComputeChoice;
+  /** Which of the threads this is, from 0. */
+  readonly index: number;
+  readonly threads: number;
+  /** See `control`. */
+  readonly control: SharedArrayBuffer;
+}
+
+/** Places in the control memory, an Int32Array. */
+export const control = {
+  /** Raised with each order; threads that have nothing to do wait for it. */
+  ticket: 0,
+  /** What is ordered: one of `orders`. */
+  order: 1,
+  /** Threads that have computed their parts of the block. */
+  computed: 2,
+  /** Threads that have added theirs. */
+  added: 3,
+  /** Whether a thread has failed. */
+  failed: 4,
+  /** Raised with each new set of weights. */
+  weights: 5,
+  /** Samples of the block. */
+  samples: 6,
+  /** What fixes a block's random choices; the first sample in two halves, as it may be above 2^31. */
+  seed: 7,
+  step: 8,
+  firstSampleHigh: 9,
+  firstSampleLow: 10,
+  length: 11,
+} as const;
+
+export const orders = {
+  /** Compute the block that lies in the shared memory. */
+  block: 1,
+  /** Read messages. */
+  listen: 2,
+} as const;
+
+/** What all threads see of a run. */
+export interface SharedMemory {
+  /** All parameters, float32. Nobody writes while a block is computed. */
+  readonly weights: SharedArrayBuffer;
+  readonly pixels: SharedArrayBuffer;
+  readonly labels: SharedArrayBuffer;
+  /** Bytes of a sample's pixels. */
+  readonly sampleBytes: number;
+  /** A vector for each part of a block, float32: gradient, sum of losses, correct answers. The first holds the whole sum at the end. */
+  readonly parts: SharedArrayBuffer;
 }
 
 export type ThreadRequest =
   | { readonly type: 'start' }
   | { readonly type: 'open'; readonly setup: ComputeSetup }
-  /** All threads read the weights from one shared memory; nobody writes to it before all have answered. */
-  | { readonly type: 'weights'; readonly shared: SharedArrayBuffer }
-  | {
-      readonly type: 'gradient';
-      readonly pixels: Uint8Array;
-      readonly labels: Uint8Array;
-      readonly key: RandomKey;
-    };
+  | { readonly type: 'memory'; readonly memory: SharedMemory };
 
 /** Each request is answered once, in order. */
 export type ThreadResponse =
@@ -27,8 +65,11 @@ export type ThreadResponse =
       readonly backend: string;
       readonly arithmetic: string;
       readonly refused: readonly string[];
+      readonly choice: string;
     }
   | { readonly type: 'opened' }
-  | { readonly type: 'weighted' }
-  | { readonly type: 'gradient'; readonly result: BlockGradient }
+  | { readonly type: 'remembered' }
   | { readonly type: 'error'; readonly sentence: string };
+
+/** News of a block: `added` comes once, from the thread that was the last; `failed` from each that failed. */
+export type ThreadNews = { readonly type: 'added' } | { readonly type: 'failed'; readonly sentence: string };

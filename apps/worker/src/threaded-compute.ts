@@ -1,154 +1,178 @@
-/** Computes blocks on threads of their own, so that the socket's thread always answers. */
-import { defaultKey, parameterCount, parseModel } from '@lockstep/nn';
-import { type Backend, type BackendChoice, openBackend, type Storage } from '@lockstep/tensor';
-import {
-  type Block,
-  type BlockGradient,
-  blocksOfRange,
-  type Compute,
-  createTreeSum,
-  nextPowerOfTwo,
-  type TreeSum,
-} from '@lockstep/training';
+/** Computes blocks on threads of their own, which read and add in shared memory; the socket's thread always answers. */
+import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
+import { prepareProcess } from '@lockstep/tfjs-node';
+import type { Compute, ComputeChoice } from '@lockstep/training';
 import { ComputeClient } from './compute-client.ts';
+import { partsOf, treeOf } from './parts.ts';
+import { control, orders, type SharedMemory, type ThreadNews, type ThreadRequest } from './thread-messages.ts';
 
 export interface ThreadedCompute extends Compute {
   /** One sentence for each backend that was tried before and could not be used. */
   readonly refused: readonly string[];
-}
-
-interface Opened {
-  readonly leafSize: number;
-  readonly weights: SharedArrayBuffer;
-  readonly total: Storage;
-  readonly sum: TreeSum;
+  /** One line: what computes, and why nothing else does. */
+  readonly choice: string;
 }
 
 /** @throws Error with one sentence where the backend cannot be opened. */
-export async function startThreadedCompute(choice: BackendChoice, threads: number): Promise<ThreadedCompute> {
-  const clients = Array.from({ length: threads }, () => new ComputeClient({ backend: choice }));
-  const closeAll = async (): Promise<void> => {
-    await Promise.all(clients.map((client) => client.close()));
-  };
+export async function startThreadedCompute(choice: ComputeChoice, threads: number): Promise<ThreadedCompute> {
+  if (choice === 'tfjs-node') prepareProcess();
+  const crew = createCrew(choice, threads);
   try {
-    const started = await Promise.all(clients.map((client) => client.request({ type: 'start' })));
-    const first = started[0]!;
-    // Adding is the same to the bit on every host backend; this one adds what several threads computed.
-    const { backend: adder } = await openBackend('auto');
-    return { ...first, ...createPool(clients, adder, first), close: closeAll };
+    const [first] = await crew.askAll({ type: 'start' });
+    if (first?.type !== 'started') throw new Error('compute: expected a thread that has started');
+    const { backend, arithmetic, refused, choice: sentence } = first;
+    return { backend, arithmetic, refused, choice: sentence, threads, ...createPool(crew, threads) };
   } catch (error) {
-    await closeAll();
+    await crew.close();
     throw error;
   }
 }
 
-function createPool(
-  clients: readonly ComputeClient[],
-  adder: Backend,
-  { backend, arithmetic }: { readonly backend: string; readonly arithmetic: string },
-): Omit<Compute, 'close'> {
-  let opened: Opened | undefined;
-  let weightsSet: Promise<unknown> = Promise.resolve();
+type Crew = ReturnType<typeof createCrew>;
 
-  const closeRun = (): void => {
-    opened?.sum.dispose();
-    if (opened) adder.free(opened.total);
-    opened = undefined;
+/** The threads, which wait for orders. */
+function createCrew(choice: ComputeChoice, threads: number) {
+  const shared = new SharedArrayBuffer(control.length * Int32Array.BYTES_PER_ELEMENT);
+  const state = new Int32Array(shared);
+  let settle = (_failure?: Error): void => {};
+  let isAdded = false;
+  let failure: Error | undefined;
+  /** Set once a thread has ended: without it no block will be whole. */
+  let gone: Error | undefined;
+
+  const check = (): void => {
+    // A failure's sentence may come after the news that all is added.
+    if (isAdded && (state[control.failed] === 0 || failure)) settle(failure);
   };
+  const listener = {
+    onNews(news: ThreadNews): void {
+      if (news.type === 'added') isAdded = true;
+      else failure ??= new Error(news.sentence);
+      check();
+    },
+    onGone(error: Error): void {
+      gone ??= error;
+      settle(error);
+    },
+  };
+  const clients = Array.from(
+    { length: threads },
+    (_, index) => new ComputeClient({ backend: choice, index, threads, control: shared }, listener),
+  );
+
+  const order = (what: number): void => {
+    state[control.order] = what;
+    Atomics.add(state, control.ticket, 1);
+    Atomics.notify(state, control.ticket);
+  };
+
+  return {
+    state,
+    async askAll(request: ThreadRequest) {
+      const answers = Promise.all(clients.map((client) => client.request(request)));
+      order(orders.listen);
+      return answers;
+    },
+    /** Has the block computed that lies in the shared memory. */
+    async compute(): Promise<void> {
+      if (gone) throw gone;
+      isAdded = false;
+      failure = undefined;
+      for (const place of [control.computed, control.added, control.failed]) state[place] = 0;
+      const added = new Promise<void>((resolve, reject) => {
+        settle = (error) => (error ? reject(error) : resolve());
+      });
+      order(orders.block);
+      await added;
+    },
+    async close(): Promise<void> {
+      await Promise.all(clients.map((client) => client.close()));
+    },
+  };
+}
+
+interface Opened extends SharedMemory {
+  readonly leafSize: number;
+  /** Values of a vector: all parameters, the sum of losses, correct answers. */
+  readonly length: number;
+}
+
+function createPool(crew: Crew, threads: number): Pick<Compute, 'open' | 'setWeights' | 'gradient' | 'close'> {
+  const { state } = crew;
+  let opened: Opened | undefined;
 
   const ready = (): Opened => {
     if (!opened) throw new Error('compute: expected open() before weights and blocks');
     return opened;
   };
 
+  /** Memory for a block; what a smaller one left is used again. */
+  const makeRoom = async (run: Opened, samples: number, parts: number): Promise<Opened> => {
+    const partBytes = 4 * run.length;
+    if (run.labels.byteLength >= samples && run.parts.byteLength >= parts * partBytes) return run;
+    const memory: SharedMemory = {
+      weights: run.weights,
+      sampleBytes: run.sampleBytes,
+      labels: atLeast(run.labels, samples),
+      pixels: atLeast(run.pixels, samples * run.sampleBytes),
+      parts: atLeast(run.parts, parts * partBytes),
+    };
+    await crew.askAll({ type: 'memory', memory });
+    opened = { ...run, ...memory };
+    return opened;
+  };
+
   return {
-    backend,
-    arithmetic,
-    threads: clients.length,
     async open(setup) {
-      closeRun();
-      await Promise.all(clients.map((client) => client.request({ type: 'open', setup })));
-      const size = parameterCount(parseModel(setup.model));
-      const total = adder.allocate(size + 2);
-      const weights = new SharedArrayBuffer(size * 4);
-      opened = { leafSize: setup.leafSize, weights, total, sum: createTreeSum(adder, total) };
+      const model = parseModel(setup.model);
+      const length = parameterCount(model) + 2;
+      await crew.askAll({ type: 'open', setup });
+      opened = {
+        leafSize: setup.leafSize,
+        length,
+        weights: new SharedArrayBuffer(4 * (length - 2)),
+        pixels: new SharedArrayBuffer(0),
+        labels: new SharedArrayBuffer(0),
+        sampleBytes: inputSize(model),
+        parts: new SharedArrayBuffer(0),
+      };
     },
     setWeights(bytes) {
-      const { weights: shared } = ready();
-      if (bytes.length !== shared.byteLength) {
-        throw new Error(`weights: expected ${shared.byteLength} bytes, got ${bytes.length}`);
+      const { weights } = ready();
+      if (bytes.length !== weights.byteLength) {
+        throw new Error(`weights: expected ${weights.byteLength} bytes, got ${bytes.length}`);
       }
-      // A thread may still be reading older weights; it reads these again, whole, before its next block.
-      new Uint8Array(shared).set(bytes);
-      weightsSet = Promise.all(clients.map((client) => client.request({ type: 'weights', shared })));
-      // A failure is thrown where the weights are used.
-      weightsSet.catch(() => {});
+      // No block is being computed: the threads read these before the next.
+      new Uint8Array(weights).set(bytes);
+      state[control.weights]! += 1;
     },
     async gradient(pixels, labels, key = defaultKey) {
-      const run = ready();
-      await weightsSet;
-      const used = Math.ceil(labels.length / run.leafSize);
-      const parts = partsOf(used, clients.length);
-      if (parts.length < 2) return (await clients[0]!.request({ type: 'gradient', pixels, labels, key })).result;
-
-      const size = pixels.length / labels.length;
-      const results = await Promise.all(
-        parts.map(async ({ block, client }) => {
-          const from = block.lo * run.leafSize;
-          const to = Math.min(labels.length, (block.lo + block.n) * run.leafSize);
-          const request = {
-            type: 'gradient',
-            pixels: pixels.slice(from * size, to * size),
-            labels: labels.slice(from, to),
-            key: { ...key, firstSample: key.firstSample + from },
-          } as const;
-          return { block, result: (await clients[client]!.request(request)).result };
-        }),
-      );
-      return addParts(adder, run, used, results);
+      const startedAtMs = performance.now();
+      const samples = labels.length;
+      const { leafSize } = ready();
+      const { used, root } = treeOf(samples, leafSize);
+      const run = await makeRoom(ready(), samples, Math.max(1, partsOf(used, root, threads).length));
+      new Uint8Array(run.pixels).set(pixels);
+      new Uint8Array(run.labels).set(labels);
+      state[control.samples] = samples;
+      state[control.seed] = key.seed;
+      state[control.step] = key.step;
+      state[control.firstSampleHigh] = Math.floor(key.firstSample / 2 ** 31);
+      state[control.firstSampleLow] = key.firstSample % 2 ** 31;
+      await crew.compute();
+      const sum = new Float32Array(run.parts, 0, run.length).slice();
+      return {
+        gradient: new Uint8Array(sum.buffer, 0, 4 * (run.length - 2)),
+        lossSum: sum[run.length - 2]!,
+        correct: sum[run.length - 1]!,
+        count: samples,
+        computeMs: performance.now() - startedAtMs,
+      };
     },
+    close: () => crew.close(),
   };
 }
 
-interface Part {
-  readonly block: Block;
-  readonly client: number;
-}
-
-/** Cuts the leaves of a block into blocks of its tree, a contiguous share for each thread. */
-function partsOf(leaves: number, threads: number): Part[] {
-  return Array.from({ length: threads }, (_, client) => {
-    const from = Math.round((leaves * client) / threads);
-    const to = Math.round((leaves * (client + 1)) / threads);
-    return blocksOfRange(from, to).map((block) => ({ block, client }));
-  }).flat();
-}
-
-async function addParts(
-  adder: Backend,
-  { sum, total }: Opened,
-  used: number,
-  parts: readonly { readonly block: Block; readonly result: BlockGradient }[],
-): Promise<BlockGradient> {
-  const startedAtMs = performance.now();
-  sum.begin({ lo: 0, n: nextPowerOfTwo(used) }, used);
-  for (const { block, result } of parts) {
-    const slot = sum.free;
-    const values = new Float32Array(slot.length);
-    new Uint8Array(values.buffer).set(result.gradient);
-    values[slot.length - 2] = result.lossSum;
-    values[slot.length - 1] = result.correct;
-    adder.upload(slot, values);
-    sum.put(block, slot);
-  }
-  const values = await adder.download(total);
-  const size = values.length - 2;
-  const slowestMs = Math.max(...parts.map(({ result }) => result.computeMs));
-  return {
-    gradient: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, size * 4),
-    lossSum: values[size]!,
-    correct: values[size + 1]!,
-    count: parts.reduce((count, { result }) => count + result.count, 0),
-    computeMs: slowestMs + performance.now() - startedAtMs,
-  };
+function atLeast(memory: SharedArrayBuffer, bytes: number): SharedArrayBuffer {
+  return memory.byteLength >= bytes ? memory : new SharedArrayBuffer(bytes);
 }

@@ -1,24 +1,76 @@
 /** Where a Chromium lies on this machine, and the flags that it is started with. */
 import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { homedir } from 'node:os';
+import { posix, win32 } from 'node:path';
 import { chromium } from 'playwright-core';
+
+/** What is asked about a machine; tests have machines of their own. */
+export interface Machine {
+  readonly platform: NodeJS.Platform;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly home: string;
+  /** Where Playwright puts what it downloads. */
+  readonly downloaded: string;
+  readonly exists: (path: string) => boolean;
+}
+
+export function thisMachine(): Machine {
+  return {
+    platform: process.platform,
+    environment: process.env,
+    home: homedir(),
+    downloaded: chromium.executablePath(),
+    exists: existsSync,
+  };
+}
+
+/** The value of CHROME_PATH that says that no browser is wanted. */
+export const noBrowserWanted = 'none';
+
+/**
+ * The path of a Chromium: the one that CHROME_PATH names, one on the PATH, one where its installer puts it, or the one
+ * that Playwright downloaded; undefined where there is none, or CHROME_PATH is `none`.
+ */
+export function findChromium(machine: Machine = thisMachine()): string | undefined {
+  const { environment, downloaded, exists } = machine;
+  const named = environment['CHROME_PATH'];
+  if (named === noBrowserWanted) return undefined;
+  return [named, ...onPath(machine), ...usualPlaces(machine), downloaded].find(
+    (path) => path !== undefined && path !== '' && exists(path),
+  );
+}
 
 const commands = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'];
 
-/**
- * The path of a Chromium: the one that CHROME_PATH names, one on the PATH, or the one that Playwright installed;
- * undefined where there is none.
- */
-export function findChromium(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): string | undefined {
-  const folders = (environment['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
-  const candidates = [
-    environment['CHROME_PATH'],
-    ...commands.flatMap((command) => folders.map((folder) => join(folder, command))),
-    chromium.executablePath(),
-  ];
-  return candidates.find((path) => path !== undefined && path !== '' && existsSync(path));
+function onPath({ platform, environment }: Machine): string[] {
+  const { delimiter, join } = platform === 'win32' ? win32 : posix;
+  const suffix = platform === 'win32' ? '.exe' : '';
+  // Windows writes it either way.
+  const folders = (environment['PATH'] ?? environment['Path'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return commands.flatMap((command) => folders.map((folder) => join(folder, command + suffix)));
+}
+
+/** Edge is a Chromium too, and every Windows has it. */
+function usualPlaces({ platform, environment, home }: Machine): string[] {
+  switch (platform) {
+    case 'darwin': {
+      const programs = ['Google Chrome', 'Chromium', 'Microsoft Edge'];
+      return programs.flatMap((name) =>
+        ['/', home].map((folder) => posix.join(folder, 'Applications', `${name}.app`, 'Contents', 'MacOS', name)),
+      );
+    }
+    case 'win32': {
+      const folders = ['PROGRAMFILES', 'PROGRAMFILES(X86)', 'LOCALAPPDATA'].flatMap((name) => environment[name] ?? []);
+      const programs = [
+        ['Google', 'Chrome', 'Application', 'chrome.exe'],
+        ['Chromium', 'Application', 'chrome.exe'],
+        ['Microsoft', 'Edge', 'Application', 'msedge.exe'],
+      ];
+      return programs.flatMap((parts) => folders.map((folder) => win32.join(folder, ...parts)));
+    }
+    default:
+      return ['/opt/google/chrome/chrome', '/snap/bin/chromium'];
+  }
 }
 
 /** No window, nothing fetched from elsewhere, and WebGL and WebGPU on SwiftShader, which every machine has. */

@@ -1,3 +1,4 @@
 /** A real Chromium with a page that Vite has built and minified, for tests and measurements in a browser. */
 export { browserFlags, findChromium } from './find.ts';
 export { type OpenPage, openBuiltPage, type PageOptions } from './page.ts';
+export { inChromium } from './suite.ts';

@@ -23,6 +23,9 @@ export interface OpenPage {
   close(): Promise<void>;
 }
 
+/** For a browser that starts on a machine that does much else. */
+const patienceMs = 150_000;
+
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html',
   '.js': 'text/javascript',
@@ -61,8 +64,9 @@ export async function openBuiltPage({ root, executablePath }: PageOptions): Prom
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
-    browser = await chromium.launch({ executablePath, args: [...browserFlags] });
+    browser = await chromium.launch({ executablePath, args: [...browserFlags], timeout: patienceMs });
     const page = await browser.newPage();
+    page.setDefaultTimeout(patienceMs);
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
     await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);

@@ -1,9 +1,9 @@
-/** Finding a browser, and a page that is built, served, opened and taken away again. */
+/** A page that is built, served, opened and taken away again. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findChromium, openBuiltPage } from '../src/index.ts';
+import { findChromium, inChromium, openBuiltPage } from '../src/index.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -11,21 +11,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test('CHROME_PATH comes before the PATH, and a path that does not exist is passed over', async () => {
-  const [first, second] = [join(folder, 'first'), join(folder, 'second')];
-  for (const place of [first, second]) await mkdir(place);
-  await writeFile(join(first, 'chromium'), '');
-  await writeFile(join(second, 'google-chrome'), '');
-  const PATH = `${join(folder, 'missing')}:${second}:${first}`;
-  expect(findChromium({ PATH, CHROME_PATH: join(second, 'google-chrome') })).toBe(join(second, 'google-chrome'));
-  expect(findChromium({ PATH, CHROME_PATH: join(folder, 'none') })).toBe(join(first, 'chromium'));
-  expect(findChromium({ PATH: second })).toBe(join(second, 'google-chrome'));
-});
-
 const executablePath = findChromium();
-const title = executablePath ? 'in Chromium' : 'in Chromium (skipped: no browser found; set CHROME_PATH)';
 
-describe.skipIf(!executablePath)(title, () => {
+describe.skipIf(!executablePath)(inChromium('a built page'), { timeout: 300_000 }, () => {
   test('a page of TypeScript runs minified, its errors are kept, and nothing is left when it is closed', async () => {
     const root = join(folder, 'page');
     await mkdir(root);

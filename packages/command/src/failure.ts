@@ -23,6 +23,7 @@ export function usageFailure(sentence: string): CommandFailure {
  * anything else that is thrown is a defect of ours, and keeps its stack.
  */
 export async function runMain(program: string, main: () => Promise<number>): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', forgiveGoneReader);
   try {
     process.exitCode = await main();
   } catch (error) {
@@ -35,4 +36,9 @@ export async function runMain(program: string, main: () => Promise<number>): Pro
       process.exitCode = 1;
     }
   }
+}
+
+/** Whoever reads along may go, as `head` does; the work goes on. */
+function forgiveGoneReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }

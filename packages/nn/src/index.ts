@@ -5,6 +5,7 @@ export { initialise } from './initialise.ts';
 export { type Layer, layers } from './layers/index.ts';
 export type { LayerKind, LayerParameter } from './layers/layer.ts';
 export {
+  createBlockGradient,
   createEvaluation,
   createLeafGradient,
   createPrediction,

@@ -1,4 +1,4 @@
-/** Compiled work on a fixed number of samples: the gradient of a leaf, its evaluation, and plain prediction. */
+/** Compiled work on a fixed number of samples: the gradient of one leaf or of several, evaluation, and plain prediction. */
 import {
   type Backend,
   compile,
@@ -50,13 +50,38 @@ export interface PredictionPlan {
  * stay the caller's and are read anew at each run.
  */
 export function createLeafGradient(backend: Backend, model: Model, samples: number, parameters: Storage): LabelledPlan {
+  return gradientPlan(backend, model, samples, parameters, {});
+}
+
+/**
+ * As `createLeafGradient` for `leaves` leaves of `leafSize` samples at once: to the bit what they give one by one, added in
+ * pairs of neighbours, the sums in pairs again, and so on. For backends with `segments`.
+ */
+export function createBlockGradient(
+  backend: Backend,
+  model: Model,
+  { leaves, leafSize }: { readonly leaves: number; readonly leafSize: number },
+  parameters: Storage,
+): LabelledPlan {
+  if (!backend.segments) throw new Error(`leaf: the backend ${backend.name} computes one leaf at a time`);
+  return gradientPlan(backend, model, leaves * leafSize, parameters, { segments: leaves });
+}
+
+function gradientPlan(
+  backend: Backend,
+  model: Model,
+  samples: number,
+  parameters: Storage,
+  inSegments: { readonly segments?: number },
+): LabelledPlan {
   return labelledPlan(backend, model, samples, parameters, isRandom(model), (x, labels, tensors, random) => {
     let correctSum: Tensor | undefined;
-    const { value, gradients } = valueAndGrad((...leaves) => {
+    const loss = (...leaves: Tensor[]): Tensor => {
       const logits = forward(model, x, leaves, random);
-      correctSum = sum(correct(logits, labels));
-      return sum(softmaxCrossEntropy(logits, labels));
-    }, tensors);
+      correctSum = sum(correct(logits, labels), inSegments);
+      return sum(softmaxCrossEntropy(logits, labels), inSegments);
+    };
+    const { value, gradients } = valueAndGrad(loss, tensors, inSegments);
     return [...gradients, value, correctSum!];
   });
 }

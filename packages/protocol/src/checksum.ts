@@ -4,8 +4,11 @@ import xxhash from 'xxhash-wasm';
 /** A 32-bit checksum of `bytes`, from 0 to 2^32 - 1. */
 export type Checksum = (bytes: Uint8Array) => number;
 
-/** Compiles XXH32 (seed 0) to WebAssembly; the function it resolves to is synchronous and reads any alignment. */
+/**
+ * Compiles XXH64 (seed 0), of which the lower half is taken, to WebAssembly: it reads twice as fast as XXH32. The function
+ * it resolves to is synchronous and reads any alignment.
+ */
 export async function openChecksum(): Promise<Checksum> {
-  const { h32Raw } = await xxhash();
-  return (bytes) => h32Raw(bytes);
+  const { h64Raw } = await xxhash();
+  return (bytes) => Number(BigInt.asUintN(32, h64Raw(bytes)));
 }

@@ -33,6 +33,17 @@ export {
   type WorkerKind,
   type WorkerMessage,
 } from './messages.ts';
+export {
+  applyChanges,
+  faultOfPacked,
+  type LossyEncoding,
+  lossyEncodings,
+  packChanges,
+  packLossy,
+  packSparse,
+  unpackVector,
+  type VectorEncoding,
+} from './packing.ts';
 export { ProtocolError, type RefusalCloseCode } from './protocol-error.ts';
 export { maxSentenceLength, toSentence } from './text.ts';
 export type {

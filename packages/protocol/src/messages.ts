@@ -20,9 +20,10 @@ import {
   whole,
   workerKinds,
 } from './fields.ts';
+import { lossyEncodings, vectorEncodings } from './packing.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** The WebSocket subprotocol both ends ask for. */
 export const subprotocol = 'lockstep.v1';
@@ -61,6 +62,8 @@ export const messages = {
       leafSize: whole(1),
       /** Fixes what the model drops at random; 0 where left out. */
       seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
+      /** How workers are to round what they send; not at all where left out. */
+      gradients: v.exactOptional(v.picklist(lossyEncodings)),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
     }),
@@ -100,7 +103,19 @@ export const messages = {
   /** All parameters in model order, as they are before `step`. */
   weights: {
     from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('weights'), step, bytes: floatBytes }),
+    schema: v.pipe(
+      v.strictObject({
+        type: v.literal('weights'),
+        step,
+        bytes: floatBytes,
+        /** Where it stands, the bytes are packed, and a chunk that was left out is as in this earlier step's weights. */
+        since: v.exactOptional(step),
+      }),
+      v.check(
+        (message) => message.since === undefined || message.since < message.step,
+        'changes since an earlier step',
+      ),
+    ),
   },
 
   /** Samples of the block's leaves, in leaf order; may arrive before the weights of its step. */
@@ -127,7 +142,10 @@ export const messages = {
       v.strictObject({
         type: v.literal('gradient'),
         ...block,
-        bytes: floatBytes,
+        /** Little-endian float32, or what packing.ts makes of it. */
+        bytes,
+        encoding: v.exactOptional(v.picklist(vectorEncodings)),
+        /** Of the bytes as they travel. */
         checksum,
         lossSum: finite,
         correct: whole(0),
@@ -137,6 +155,10 @@ export const messages = {
         heldMs: v.exactOptional(milliseconds),
       }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
+      v.check(
+        ({ bytes: values, encoding }) => encoding !== undefined || values.byteLength % 4 === 0,
+        'float32 bytes, a multiple of 4',
+      ),
       v.check(({ correct, count }) => correct <= count, 'at most as many correct samples as samples'),
     ),
   },

@@ -69,6 +69,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       model: plainJson,
       leafSize: whole(1),
       seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+      gradients: fc.constantFrom('fp16' as const, 'int8' as const),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
     },
@@ -107,10 +108,13 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     },
     { noNullPrototype: true },
   ),
-  weights: fc.record(
-    { type: fc.constant('weights' as const), step: whole(0), bytes: floatBytes },
-    { noNullPrototype: true },
-  ),
+  weights: fc
+    .record({ steps: fc.tuple(whole(0), whole(0)), bytes: floatBytes, isWhole: fc.boolean() })
+    .map(({ steps: [one, other], bytes, isWhole }) => {
+      const step = Math.max(one, other);
+      const since = Math.min(one, other);
+      return { type: 'weights', step, bytes, ...(isWhole || since === step ? {} : { since }) };
+    }),
   task: fc
     .record({ block, samples, first: fc.option(whole(0), { nil: undefined }) })
     .map(({ block: node, samples: { pixels, labels }, first }) => ({
@@ -123,7 +127,13 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
   gradient: fc
     .record({
       block,
-      bytes: floatBytes,
+      values: fc.oneof(
+        fc.record({ bytes: floatBytes }),
+        fc.record({
+          bytes: fc.uint8Array({ maxLength: 64 }),
+          encoding: fc.constantFrom('sparse' as const, 'fp16' as const, 'int8' as const),
+        }),
+      ),
       checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       lossSum: finite,
       correct: fc.nat(1000),
@@ -131,10 +141,10 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       computeMs: milliseconds,
       held: fc.option(milliseconds, { nil: undefined }),
     })
-    .map(({ block: node, bytes, checksum, lossSum, correct, wrong, computeMs, held }) => ({
+    .map(({ block: node, values, checksum, lossSum, correct, wrong, computeMs, held }) => ({
       type: 'gradient',
       ...node,
-      bytes,
+      ...values,
       checksum,
       lossSum,
       correct,

@@ -81,10 +81,20 @@ describe.each(messageTypes)('%s', (type) => {
   });
 
   it('is refused without any one of its required fields', () => {
-    const optional = new Set(['token', 'resumeKey', 'retryAfterMs', 'heldMs', 'seed', 'first']);
+    const optional = new Set([
+      'token',
+      'resumeKey',
+      'retryAfterMs',
+      'heldMs',
+      'seed',
+      'first',
+      'gradients',
+      'encoding',
+      'since',
+    ]);
     const example: Record<string, unknown> = { ...exampleOf(type) };
     for (const field of Object.keys(example)) {
-      if (field === 'type' || (optional.has(field) && (type !== 'welcome' || field === 'seed'))) continue;
+      if (field === 'type' || (optional.has(field) && !(type === 'welcome' && field === 'resumeKey'))) continue;
       const { [field]: _, ...rest } = example;
       expect(refusal(pack(rest), from)).toBe(`${type}: expected the field ${field}, got none`);
     }
@@ -138,6 +148,7 @@ describe('values', () => {
       { bytes: new Uint8Array(6) },
       /^weights\.bytes: expected .* multiple of 4, got 6 bytes$/,
     ],
+    ['changes since later', 'weights', { step: 3, since: 3 }, /^weights: expected changes since an earlier step, got /],
     ['n of 3', 'cancel', { lo: 0, n: 3 }, /^cancel: expected a block with n a power of two .* lo 0, n 3$/],
     ['n of 0', 'cancel', { lo: 0, n: 0 }, /^cancel\.n: expected a whole number from 1 to \d+, got 0$/],
     ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a block .* lo a multiple of n, got .*lo 2, n 4/],

@@ -4,6 +4,7 @@ export { crossEntropy } from './crossEntropy';
 export { gather, scatterAdd } from './gather';
 export { map, mapExp, mapLog, mapTanh, mapSigmoid, mapSoftplus, mapNormalCdf, mapPow } from './map';
 export { matmul } from './matmul';
+export { matmulInSegments } from './segments';
 export { multiplyAddOnce } from './multiplyAdd';
 export { pool, unpool } from './pool';
 export { random } from './random';

@@ -27,6 +27,9 @@ const NORMAL_CDF: i32 = 17;
 const POW: i32 = 18;
 const MINIMUM: i32 = 19;
 const GREATER: i32 = 20;
+// Two operations in one pass, each with its own rounding: x + y * z and x - y * z.
+const ADD_PRODUCT: i32 = 21;
+const SUB_PRODUCT: i32 = 22;
 
 // @ts-ignore: decorator
 @inline function apply(code: i32, a: usize, b: usize, c: usize): v128 {
@@ -45,6 +48,8 @@ const GREATER: i32 = 20;
   if (code == GREATER) return v128.and(f32x4.gt(x, y), f32x4.splat(1.0));
   if (code == GREATER_EQUAL) return v128.and(f32x4.ge(x, y), f32x4.splat(1.0));
   if (code == EQUAL) return v128.and(f32x4.eq(x, y), f32x4.splat(1.0));
+  if (code == ADD_PRODUCT) return f32x4.add(x, f32x4.mul(y, v128.load(c)));
+  if (code == SUB_PRODUCT) return f32x4.sub(x, f32x4.mul(y, v128.load(c)));
   return v128.bitselect(y, v128.load(c), f32x4.ne(x, f32x4.splat(0.0)));
 }
 
@@ -155,6 +160,8 @@ function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: 
     case POW: mapPow(target, a, b, count); return;
     case MINIMUM: loop(MINIMUM, target, a, b, c, count); return;
     case GREATER: loop(GREATER, target, a, b, c, count); return;
+    case ADD_PRODUCT: loop(ADD_PRODUCT, target, a, b, c, count); return;
+    case SUB_PRODUCT: loop(SUB_PRODUCT, target, a, b, c, count); return;
     default: unreachable();
   }
 }

@@ -9,10 +9,16 @@ import { workspace } from './workspace';
 // nor the other rows change a bit.
 
 /** Packs rows into panels of the tile heights, the inner index outermost; rows that do not exist are 0. */
-function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
+export function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
   let row = 0;
   while (row < rows) {
     const height = tileHeight(rows - row);
+    if (height == 4 && row + 4 <= rows && rowBytes == 4) {
+      let from = source + (<usize>row << 2);
+      for (let index = 0; index < inner; index++, target += 16, from += innerBytes) v128.store(target, v128.load(from));
+      row += height;
+      continue;
+    }
     for (let lane = 0; lane < height; lane++) {
       let to = target + (<usize>lane << 2);
       const step = <usize>height << 2;
@@ -140,7 +146,7 @@ export function matmul(
   if (k == 0) {
     emptyProduct(m, n, output, bias, relu);
   } else if (!transposeRight && worthCompressing(m, k, n, left, right)) {
-    compressedProduct(m, k, n, left, right, transposeLeft, output, bias, relu);
+    compressedProduct(m, k, n, left, right, transposeLeft, 1, output, bias, relu);
   } else {
     denseProduct(m, k, n, left, right, transposeLeft, transposeRight, output, bias, relu);
   }

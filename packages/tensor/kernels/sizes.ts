@@ -11,9 +11,13 @@ export const packedLeftBytes: usize = (<usize>innerBlock * rowBlock) << 2;
 export const packedRightBytes: usize = (<usize>innerBlock * columnBlock) << 2;
 /** One finished tile of an edge, before its valid part is copied out. */
 export const tileBytes: usize = 256;
-export const packedBytes: usize = packedLeftBytes + packedRightBytes + tileBytes;
+/** Sums of tiles that wait for their right neighbour: one for each doubling of the number of segments. */
+export const tileStackBytes: usize = 16 * 128;
+export const packedBytes: usize = packedLeftBytes + packedRightBytes + tileBytes + tileStackBytes;
 
-/** Longest inner dimension of a compressed product. */
-export const compressedInner: i32 = 8192;
-/** Four lists of pairs: byte offset of a row of the right operand, and the value that multiplies it. */
-export const compressedBytes: usize = (<usize>compressedInner) << 5;
+/** Rows of a compressed product that are made together: what one line of the cache holds of a transposed left operand. */
+export const compressedLanes: i32 = 16;
+/** Columns of a compressed product that are made together. */
+export const compressedColumns: i32 = 512;
+/** Longest lists that are made at once. */
+export const compressedInner: i32 = 1024;

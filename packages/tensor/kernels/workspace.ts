@@ -1,11 +1,11 @@
 /** Where kernels keep what lives only during one call. The allocator's heap begins behind it. */
-import { compressedBytes, packedBytes } from './sizes';
+import { packedBytes } from './sizes';
 
-/** First byte: packed operands of a dense product, or the lists of a compressed one. */
+/** First byte: packed operands of a dense product, or the lists of a compressed one, which take less. */
 export function workspace(): usize {
   return (__heap_base + 63) & ~63;
 }
 
 export function workspaceEnd(): usize {
-  return workspace() + max(packedBytes, compressedBytes);
+  return workspace() + packedBytes;
 }

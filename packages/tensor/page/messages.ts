@@ -3,8 +3,11 @@
 export interface Question {
   /** A backend, or one mode of gpu.js alone. */
   readonly backend: 'gpu' | 'webgpu' | 'webgl' | { readonly mode: 'webgl' | 'webgl2' };
-  /** `agreement` walks the operations and a whole step; `step` measures the step; `loss` takes the device away. */
-  readonly what: 'agreement' | 'step' | 'loss';
+  /**
+   * `agreement` walks the operations and whole steps; `step` measures a step; `loss` takes the device away; `closing` gives
+   * it back in every way that goes wrong easily.
+   */
+  readonly what: 'agreement' | 'step' | 'loss' | 'closing';
 }
 
 export type Answer =

@@ -1,35 +1,56 @@
 /** The worker: opens a backend of the built, minified bundle and answers one question about it. */
+import type { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
 import { openGpuMode } from '../src/backends/gpu/open.ts';
 import { verifyBackend } from '../src/backends/verify.ts';
-import { type Backend, DeviceLostError, openBackend } from '../src/index.ts';
-import { allDisagreements, difference, networkPlan } from '../test/agreement.ts';
+import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
+import { allDisagreements, difference, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import type { Answer, Question } from './messages.ts';
 
-declare const self: { onmessage: ((event: { data: Question }) => void) | null; postMessage(answer: Answer): void };
+declare const self: {
+  onmessage: ((event: { data: Question }) => void) | null;
+  postMessage(answer: Answer): void;
+  addEventListener(type: 'error', listener: (event: { message: string }) => void): void;
+  addEventListener(type: 'unhandledrejection', listener: (event: { reason: unknown }) => void): void;
+};
 declare const performance: { now(): number };
 declare const OffscreenCanvas: { prototype: { getContext(kind: string, ...rest: unknown[]): WebGlContext | null } };
 
 interface WebGlContext {
+  isContextLost(): boolean;
   getExtension(name: 'WEBGL_lose_context'): { loseContext(): void } | null;
 }
 
 const sizes = { batch: 64, features: 784, hidden: 128, classes: 10 };
 
-async function stepOf(backend: Backend): Promise<Float32Array> {
-  const plan = networkPlan(backend, sizes);
+/** Steps of networks: dense layers with MNIST's sizes; over images with sizes that divide by four, and that do not. */
+const steps: readonly ((backend: Backend) => Plan)[] = [
+  (backend) => networkPlan(backend, sizes),
+  (backend) => imageNetworkPlan(backend, { batch: 16, image: 28, channels: 1, filters: 8, hidden: 32, classes: 10 }),
+  (backend) => imageNetworkPlan(backend, { batch: 5, image: 13, channels: 3, filters: 3, hidden: 17, classes: 7 }),
+];
+
+async function resultOf(backend: Backend, planOf: (backend: Backend) => Plan): Promise<Float32Array> {
+  const plan = planOf(backend);
   plan.run();
   const values = await backend.download(plan.output);
   plan.dispose();
   return values;
 }
 
+async function stepDisagreements(backend: Backend, reference: Backend): Promise<string[]> {
+  const complaints: string[] = [];
+  for (const [index, step] of steps.entries()) {
+    const wrong = difference(await resultOf(reference, step), await resultOf(backend, step));
+    if (wrong !== undefined) complaints.push(`compiled step ${index}: ${wrong}`);
+  }
+  return complaints;
+}
+
 async function agreement(backend: Backend): Promise<string[]> {
   const { backend: reference } = await openBackend('reference');
   const complaints = await allDisagreements(backend, reference);
-  const wrong = difference(await stepOf(reference), await stepOf(backend));
-  if (wrong !== undefined) complaints.push(`the compiled step: ${wrong}`);
-  return complaints;
+  return [...complaints, ...(await stepDisagreements(backend, reference))];
 }
 
 async function measure(backend: Backend): Promise<number[]> {
@@ -52,13 +73,17 @@ OffscreenCanvas.prototype.getContext = function (...parameters) {
   return context;
 };
 
+async function takeAway(): Promise<void> {
+  for (const context of contexts) context.getExtension('WEBGL_lose_context')?.loseContext();
+  await (await loadGpuJs()).WebGPUContext.destroy();
+}
+
 /** Takes the device away as a driver would, and reports how the backend says so. */
 async function lose(backend: Backend): Promise<string[]> {
   const plan = networkPlan(backend, sizes);
   plan.run();
   await backend.download(plan.output);
-  for (const context of contexts) context.getExtension('WEBGL_lose_context')?.loseContext();
-  await (await loadGpuJs()).WebGPUContext.destroy();
+  await takeAway();
   try {
     plan.run();
     await backend.download(plan.output);
@@ -66,6 +91,45 @@ async function lose(backend: Backend): Promise<string[]> {
     return error instanceof DeviceLostError && error.code === 'device-lost' ? [] : [`threw ${String(error)}`];
   }
   return ['gave values although its device was lost'];
+}
+
+/** Sentences of what nobody caught. */
+const uncaught: string[] = [];
+self.addEventListener('error', ({ message }) => uncaught.push(`uncaught: ${message}`));
+self.addEventListener('unhandledrejection', ({ reason }) => uncaught.push(`uncaught: ${String(reason)}`));
+
+/** A sentence when something that is asked of a closed backend does not say so. */
+async function saysClosed(what: string, ask: () => Promise<unknown>): Promise<string[]> {
+  try {
+    await ask();
+  } catch (error) {
+    return /the device was closed$/.test((error as Error).message) ? [] : [`${what}: ${String(error)}`];
+  }
+  return [`${what}: worked`];
+}
+
+/** Closes twice while a read is under way, asks for more, opens another, and closes that one after it was lost. */
+async function closing(name: Question['backend'], first: GpuBackend): Promise<string[]> {
+  const plan = networkPlan(first, sizes);
+  plan.run();
+  const reading = first.download(plan.output).then(
+    (values) => (values.every(Number.isFinite) ? [] : ['a read under way gave what is no number']),
+    (error) => saysClosed('a read under way', () => Promise.reject(error)),
+  );
+  await Promise.all([first.close(), first.close()]);
+  await first.close();
+  const complaints = await reading;
+  const givenBack = contexts.some((context) => context.isContextLost());
+  if (first.mode !== 'webgpu' && !givenBack) complaints.push('the context was not given back');
+  complaints.push(...(await saysClosed('a run', async () => plan.run())));
+  complaints.push(...(await saysClosed('a download', () => first.download(plan.output))));
+  plan.dispose();
+  const { backend: reference } = await openBackend('reference');
+  const { backend: second } = await open(name);
+  complaints.push(...(await stepDisagreements(second, reference)));
+  await takeAway();
+  await (second as GpuBackend).close();
+  return complaints;
 }
 
 async function open(name: Question['backend']): Promise<{ backend: Backend; choice: string }> {
@@ -78,9 +142,25 @@ async function open(name: Question['backend']): Promise<{ backend: Backend; choi
 async function answer({ backend: name, what }: Question): Promise<Answer> {
   const { backend, choice } = await open(name);
   const { arithmetic } = backend;
-  const complaints = what === 'agreement' ? await agreement(backend) : what === 'loss' ? await lose(backend) : [];
-  const stepMs = what === 'step' ? await measure(backend) : [];
-  return { kind: 'answer', choice, arithmetic, complaints, stepMs };
+  const complaints: string[] = [];
+  let stepMs: readonly number[] = [];
+  switch (what) {
+    case 'agreement':
+      complaints.push(...(await agreement(backend)));
+      break;
+    case 'step':
+      stepMs = await measure(backend);
+      break;
+    case 'loss':
+      complaints.push(...(await lose(backend)));
+      break;
+    case 'closing':
+      complaints.push(...(await closing(name, backend as GpuBackend)));
+      break;
+    default:
+      what satisfies never;
+  }
+  return { kind: 'answer', choice, arithmetic, complaints: [...complaints, ...uncaught], stepMs };
 }
 
 self.onmessage = ({ data }) => {

@@ -3,7 +3,7 @@ import { changedSince, now } from './changes.ts';
 import { mapOperands, mapViews, type Operand, reshaped, sumToShape } from './evaluate.ts';
 import { apply, constant, input } from './formula.ts';
 import { leaveScopes, withScope } from './memory.ts';
-import { formatShape, type Shape } from './shape.ts';
+import { formatShape, type Shape, sameShape } from './shape.ts';
 import type { GraphNode, Tensor } from './tensor.ts';
 
 /** What a gradient rule may use of the forward computation. */
@@ -20,6 +20,13 @@ export interface GradientContext<Attributes> {
  * summing it back to the operand's shape is done here, once for all rules.
  */
 export type GradientRule<Attributes> = (gradient: Tensor, context: GradientContext<Attributes>) => Tensor;
+
+export interface GradientRules<Attributes> {
+  /** One per operand. */
+  readonly ofOperand: readonly GradientRule<Attributes>[];
+  /** Whether they sum over samples in the operand's `segments` themselves. */
+  readonly inSegments: boolean;
+}
 
 let recording = true;
 let nextOrder = 0;
@@ -40,10 +47,10 @@ class RecordedNode<Attributes> implements GraphNode {
   readonly order = nextOrder++;
   readonly #recordedAt = now();
   readonly operation: string;
-  readonly rules: readonly GradientRule<Attributes>[];
+  readonly rules: GradientRules<Attributes>;
   #context: GradientContext<Attributes> | undefined;
 
-  constructor(operation: string, rules: readonly GradientRule<Attributes>[], context: GradientContext<Attributes>) {
+  constructor(operation: string, rules: GradientRules<Attributes>, context: GradientContext<Attributes>) {
     this.operation = operation;
     this.rules = rules;
     this.#context = context;
@@ -79,12 +86,23 @@ class RecordedNode<Attributes> implements GraphNode {
     try {
       return operands.map((operand, position) =>
         typeof operand !== 'number' && operand.requiresGrad
-          ? sumToShape(this.rules[position]!(gradient, context), operand.shape)
+          ? this.#share(gradient, context, operand, position)
           : undefined,
       );
     } finally {
       for (const tensor of changed) tensor.stale = undefined;
     }
+  }
+
+  #share(gradient: Tensor, context: GradientContext<Attributes>, operand: Tensor, position: number): Tensor {
+    const share = this.rules.ofOperand[position]!(gradient, context);
+    const { shape, segments } = operand;
+    if (segments !== undefined && !this.rules.inSegments && sameShape(share.shape, shape)) {
+      throw new Error(
+        `valueAndGrad: ${this.operation} cannot sum the gradient of a ${formatShape(shape)} parameter in segments`,
+      );
+    }
+    return sumToShape(share, shape, segments);
   }
 
   backward(output: Tensor): void {
@@ -101,7 +119,7 @@ class RecordedNode<Attributes> implements GraphNode {
 /** Marks `output` as computed by an operation, when any of its operands needs a gradient. */
 export function record<Attributes>(
   operation: string,
-  rules: readonly GradientRule<Attributes>[],
+  rules: GradientRules<Attributes>,
   context: GradientContext<Attributes>,
 ): void {
   if (!recording || !context.operands.some((operand) => typeof operand !== 'number' && operand.requiresGrad)) return;
@@ -147,6 +165,11 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
       const share = shares[position];
       if (typeof operand === 'number' || share === undefined) return;
       const sofar = gradients.get(operand);
+      if (sofar !== undefined && operand.segments !== undefined) {
+        throw new Error(
+          `valueAndGrad: a ${formatShape(operand.shape)} parameter is used twice, and its gradient cannot be summed in segments`,
+        );
+      }
       gradients.set(operand, sofar === undefined ? share : sumOf(sofar, share));
       discover(operand);
     });
@@ -172,6 +195,16 @@ export interface ValueAndGradient {
   readonly gradients: readonly Tensor[];
 }
 
+export interface GradientOptions {
+  /**
+   * Number of equal runs of samples, along the first axis of what the parameters are combined with. The gradients are
+   * then summed over each run alone, and the runs' sums added in pairs (`Segments` in backend.ts), to the bit as if each
+   * run had been differentiated by itself. Needs a backend with `segments`, and parameters that meet the samples as
+   * the right operand of `matmul`, the kernel of `conv2d`, or broadcast. One where left out.
+   */
+  readonly segments?: number;
+}
+
 /**
  * The value of a function of `parameters` and its gradient with respect to each. The parameters' own `requiresGrad`
  * and `grad` are neither read nor changed.
@@ -180,8 +213,10 @@ export interface ValueAndGradient {
 export function valueAndGrad(
   loss: (...parameters: Tensor[]) => Tensor,
   parameters: readonly Tensor[],
+  { segments }: GradientOptions = {},
 ): ValueAndGradient {
   const leaves = parameters.map((parameter) => aliasOf(parameter, true));
+  for (const leaf of leaves) leaf.segments = segments;
   const result = loss(...leaves);
   const value = leaves.includes(result) ? aliasOf(result, false) : result;
   const gradients = gradientsOf(result);

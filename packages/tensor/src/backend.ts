@@ -54,7 +54,17 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
+  /** Of a `sum` with outer = 1: see `Segments`. */
+  readonly segments?: Segments;
 }
+
+/**
+ * Of a sum: its terms are cut into so many equal runs, each run is summed alone as the call says, and the runs' sums are
+ * added in pairs of neighbours, left + right, what comes of that in pairs again, and so on; one without a neighbour goes on
+ * unchanged. So a batch gives the bits of its parts, each computed alone and then added by a fixed binary tree. Once
+ * where left out. A backend that does not take segments adds in an order of its own.
+ */
+export type Segments = number;
 
 /**
  * `output[m, n] = left[m, k] x right[k, n]`, all contiguous; a transposed operand is stored as [k, m] or [n, k].
@@ -74,6 +84,8 @@ export interface MatmulCall {
   readonly output: Storage;
   readonly batch?: MatmulBatch;
   readonly epilogue?: Epilogue;
+  /** Of the sums over k: see `Segments`. The left operand is then stored as [k, m], the right one as [k, n], without a batch or an epilogue. */
+  readonly segments?: Segments;
 }
 
 /** What follows a product: `bias` [columns] is added to each row, then each value becomes `maximum(value, 0)` where `relu`. */
@@ -174,6 +186,8 @@ export interface ConvolutionCall {
   readonly output: Storage;
   /** Of `output` alone. */
   readonly epilogue?: Epilogue;
+  /** Of a `kernelGradient`, whose images are cut into runs: see `Segments`. */
+  readonly segments?: Segments;
 }
 
 /**
@@ -232,6 +246,8 @@ export interface Backend {
   readonly arithmetic: string;
   /** Whether products may have an epilogue; not where left out. */
   readonly epilogues?: boolean;
+  /** Whether sums in segments are added in the order that `Segments` says; not where left out. */
+  readonly segments?: boolean;
   /** New storage for `length` values. */
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */

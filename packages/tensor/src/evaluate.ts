@@ -1,5 +1,5 @@
 /** Runs single calls on tensors, without recording them for gradients. */
-import type { Backend, Call, Layout, Reduction, StridedView } from './backend.ts';
+import type { Backend, Call, Layout, Reduction, Segments, StridedView } from './backend.ts';
 import { constant, type Formula, input, substituteInputs } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
@@ -83,11 +83,15 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
   return new Tensor(source.memory, shape);
 }
 
-/** Reduces over ascending `axes`; neighbouring axes go in one call, the last ones first. The result drops the axes. */
+/**
+ * Reduces over ascending `axes`; neighbouring axes go in one call, the last ones first. The result drops the axes. A sum
+ * over the first axis is in `segments`, where given.
+ */
 export function reduceOverAxes(
   reduction: Exclude<Reduction, 'argmax'>,
   source: Tensor,
   axes: readonly number[],
+  segments?: Segments,
 ): Tensor {
   const lengths = [...source.shape];
   let current = source;
@@ -95,7 +99,7 @@ export function reduceOverAxes(
     let first = last;
     while (first > 0 && axes[first - 1] === axes[first]! - 1) first--;
     const [from, to] = [axes[first]!, axes[last]! + 1];
-    const next = reduceMiddle(reduction, current, lengths, from, to);
+    const next = reduceMiddle(reduction, current, lengths, from, to, from === 0 ? segments : undefined);
     lengths.splice(from, to - from);
     current = next;
     last = first - 1;
@@ -104,7 +108,14 @@ export function reduceOverAxes(
 }
 
 /** One reduce call over the axes `from` to `to` (not included) of `source` seen as `shape`. */
-export function reduceMiddle(reduction: Reduction, source: Tensor, shape: Shape, from: number, to: number): Tensor {
+export function reduceMiddle(
+  reduction: Reduction,
+  source: Tensor,
+  shape: Shape,
+  from: number,
+  to: number,
+  segments?: Segments,
+): Tensor {
   const kept = [...shape.slice(0, from), ...shape.slice(to)];
   const output = emptyTensor(source.backend, kept);
   runCall(source.backend, {
@@ -115,17 +126,21 @@ export function reduceMiddle(reduction: Reduction, source: Tensor, shape: Shape,
     inner: sizeOf(shape.slice(to)),
     input: source.storage,
     output: output.storage,
+    ...(segments === undefined ? {} : { segments }),
   });
   return output;
 }
 
-/** Undoes broadcasting: sums `source` over the axes along which `shape` was repeated. */
-export function sumToShape(source: Tensor, shape: Shape): Tensor {
+/**
+ * Undoes broadcasting: sums `source` over the axes along which `shape` was repeated; over the first of them in `segments`,
+ * where given.
+ */
+export function sumToShape(source: Tensor, shape: Shape, segments?: Segments): Tensor {
   if (sameShape(source.shape, shape)) return source;
   const missing = source.shape.length - shape.length;
   const axes = source.shape.flatMap((length, axis) => {
     const repeated = axis < missing || (shape[axis - missing] === 1 && length !== 1);
     return repeated ? [axis] : [];
   });
-  return reshaped(reduceOverAxes('sum', source, axes), shape);
+  return reshaped(reduceOverAxes('sum', source, axes, segments), shape);
 }

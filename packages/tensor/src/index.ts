@@ -1,5 +1,5 @@
 /** The package's public face: tensors, their operations, gradients, compiled plans and backends. */
-export { noGrad, type ValueAndGradient, valueAndGrad } from './autograd.ts';
+export { type GradientOptions, noGrad, type ValueAndGradient, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
   type Call,
@@ -19,6 +19,7 @@ export {
   type ReduceCall,
   type Reduction,
   type ScatterAddCall,
+  type Segments,
   type Storage,
   type StridedView,
   type UnpoolCall,
@@ -83,7 +84,7 @@ export { gather, indexSelect, oneHot } from './ops/gather.ts';
 export { crossEntropy, type LossOptions, mse } from './ops/losses.ts';
 export { type MatmulOptions, matmul } from './ops/matmul.ts';
 export { averagePool2d, maxPool2d } from './ops/pool.ts';
-export { argmax, broadcastTo, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
+export { argmax, broadcastTo, max, mean, min, type ReduceOptions, type SumOptions, sum } from './ops/reduce.ts';
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { operations } from './ops/table.ts';
 export { type CosineOptions, cosineSimilarity, dot, norm } from './ops/vectors.ts';

@@ -2,13 +2,19 @@
 import type { Backend, Plan, Tensor } from '../src/index.ts';
 import {
   add,
+  averagePool2d,
   compile,
+  conv2d,
   correct,
+  dropout,
   fromArray,
   matmul,
+  maxPool2d,
   mul,
   operations,
+  randomKey,
   relu,
+  reshape,
   softmaxCrossEntropy,
   sum,
   tidy,
@@ -132,6 +138,60 @@ export function networkPlan(backend: Backend, { batch, features, hidden, classes
     backend.upload(
       parameter.storage,
       randomValues(parameter.size, 3 + index).map((value) => value * 0.1),
+    );
+  });
+  return plan;
+}
+
+export interface ImageNetworkSizes {
+  readonly batch: number;
+  /** Height and width. */
+  readonly image: number;
+  readonly channels: number;
+  /** Of the first convolution; the second has twice as many. */
+  readonly filters: number;
+  readonly hidden: number;
+  readonly classes: number;
+}
+
+/**
+ * The compiled gradient of a network over images: two convolutions with bias, relu and pooling (of the largest, then of the
+ * mean), a dense layer, dropout, another dense layer. Gradients, then the sum of losses.
+ */
+export function imageNetworkPlan(backend: Backend, sizes: ImageNetworkSizes): Plan {
+  const { batch, image, channels, filters, hidden, classes } = sizes;
+  const pooled = Math.floor(Math.floor(image / 2) / 2) ** 2 * 2 * filters;
+  const shapes = [
+    ...[[5, 5, channels, filters], [filters], [3, 3, filters, 2 * filters], [2 * filters]],
+    ...[[pooled, hidden], [hidden], [hidden, classes], [classes]],
+  ];
+  const plan = compile(
+    backend,
+    (x, labels, key, samples, ...parameters) => {
+      const { value, gradients } = valueAndGrad((k1, b1, k2, b2, w1, c1, w2, c2) => {
+        const first = maxPool2d(relu(add(conv2d(x!, k1!, { padding: 2 }), b1!)), 2);
+        const second = averagePool2d(relu(add(conv2d(first, k2!, { padding: 1 }), b2!)), 2);
+        const dense = relu(add(matmul(reshape(second, [batch, pooled]), w1!), c1!));
+        const kept = dropout(dense, 0.25, { key: key!, samples: samples!, stream: 3 });
+        return sum(softmaxCrossEntropy(add(matmul(kept, w2!), c2!), labels!));
+      }, parameters);
+      return [...gradients, value];
+    },
+    [[batch, image, image, channels], [batch], [4], [batch], ...shapes],
+  );
+  const [x, labels, key, samples, ...parameters] = plan.inputs;
+  const pixels = Uint8Array.from(randomValues(x!.size, 31, 0.6), (value) => Math.abs(value) * 255);
+  backend.uploadBytes(x!.storage, pixels, 255);
+  backend.upload(labels!.storage, valuesIn('class index', [batch], 32, classes));
+  backend.upload(key!.storage, randomKey(7, 11));
+  backend.upload(
+    samples!.storage,
+    Float32Array.from({ length: batch }, (_, index) => 1000 + index),
+  );
+  parameters.forEach((parameter, index) => {
+    backend.upload(
+      parameter.storage,
+      randomValues(parameter.size, 33 + index).map((value) => value * 0.2),
     );
   });
   return plan;

@@ -61,6 +61,16 @@ const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
         .tuple(fc.constantFrom(...names), tie('formula'), tie('formula'), tie('formula'))
         .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name].operands))),
     },
+    {
+      // Sums and differences with a product, which a backend may compute in one pass.
+      weight: 2,
+      arbitrary: fc
+        .tuple(fc.constantFrom<Primitive>('add', 'sub'), tie('formula'), tie('formula'), tie('formula'), fc.nat(2))
+        .map(([name, other, left, right, form]) => {
+          const product = apply('mul', left, right);
+          return apply(name, form === 0 ? product : other, form === 1 ? other : product);
+        }),
+    },
   ),
 })).formula;
 

@@ -1,19 +1,20 @@
 /** The gpu backends in a real browser: a Web Worker of a built, minified page computes what the reference computes. */
+import { fileURLToPath } from 'node:url';
+import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, Question } from '../page/messages.ts';
-import { findChromium, type OpenPage, openPage } from './chromium.ts';
 
 declare const window: { ask(question: Question): Promise<Answer> };
 
-const executable = findChromium();
-const title = executable ? 'in Chromium' : 'in Chromium (skipped: no browser found; set CHROME_PATH)';
+const executablePath = findChromium();
+const root = fileURLToPath(new URL('../page/', import.meta.url));
 
-describe.skipIf(!executable)(title, () => {
+describe.skipIf(!executablePath)(inChromium('the gpu backends'), { timeout: 300_000 }, () => {
   let open: OpenPage | undefined;
 
   beforeAll(async () => {
-    open = await openPage(executable!);
-  }, 120_000);
+    open = await openBuiltPage({ root, executablePath: executablePath! });
+  }, 300_000);
 
   afterAll(async () => {
     await open?.close();
@@ -24,10 +25,15 @@ describe.skipIf(!executable)(title, () => {
   const choices: readonly Question['backend'][] = ['webgpu', 'webgl', { mode: 'webgl' }];
 
   describe.each(choices.map((backend) => [JSON.stringify(backend), backend] as const))('%s', (_, backend) => {
-    it('computes every operation, its gradient and a compiled step as the reference does', async () => {
+    it('computes every operation, its gradient and compiled steps as the reference does', async () => {
       const answer = await ask({ backend, what: 'agreement' });
       expect(answer).toMatchObject({ kind: 'answer', complaints: [] });
-    }, 300_000);
+    });
+
+    it('is given back once, whatever is under way, and says so afterwards', async () => {
+      const answer = await ask({ backend, what: 'closing' });
+      expect(answer).toMatchObject({ kind: 'answer', complaints: [] });
+    });
 
     it('says that the device was lost', async () => {
       const answer = await ask({ backend, what: 'loss' });

@@ -2,12 +2,12 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/backend.ts';
-import type { Device, DeviceKernel, KernelSource } from '../src/backends/gpu/device.ts';
+import { type Device, type DeviceKernel, isSoftwareAdapter, type KernelSource } from '../src/backends/gpu/device.ts';
 import { type GpuMode, openDevice } from '../src/backends/gpu/open.ts';
 import { verifyBackend } from '../src/backends/verify.ts';
 import type { Backend, Call } from '../src/index.ts';
 import { apply, input, openBackend, operations } from '../src/index.ts';
-import { difference, disagreements, networkPlan } from './agreement.ts';
+import { difference, disagreements, imageNetworkPlan, networkPlan } from './agreement.ts';
 import { HostDevice } from './hostDevice.ts';
 import { openAll } from './support.ts';
 import { randomValues } from './values.ts';
@@ -32,7 +32,7 @@ const cramped: Opened = { title: 'plain JavaScript, with few arrays and threads'
 const devices: Opened[] = [{ title: 'plain JavaScript', device: new HostDevice() }, cramped, ...modes];
 
 afterAll(() => {
-  for (const { device } of modes) device?.close();
+  return Promise.all(modes.map(({ device }) => device?.close()));
 });
 
 async function computed(
@@ -77,7 +77,7 @@ describe.each(devices)('$title', ({ device }) => {
   });
 
   run('passes the check before a backend is trusted', async () => {
-    await expect(verifyBackend(backend!)).resolves.toBeUndefined();
+    await expect(verifyBackend(backend!)).resolves.toEqual(expect.any(Number));
   });
 
   run('copies values in and out to the bit, and bytes as float32 divides them', async () => {
@@ -202,6 +202,65 @@ describe.each(devices)('$title', ({ device }) => {
     expect(difference(Float32Array.from(expected!), Float32Array.from(got!))).toBeUndefined();
   });
 
+  run.each([
+    { m: 64, k: 12, n: 64, transposes: [false, false], bias: true, relu: true },
+    { m: 64, k: 12, n: 64, transposes: [false, true], bias: true, relu: false },
+    { m: 68, k: 20, n: 96, transposes: [true, true], bias: false, relu: true },
+    { m: 64, k: 30, n: 72, transposes: [false, false], bias: true, relu: true },
+    { m: 128, k: 64, n: 10, transposes: [true, false], bias: true, relu: true },
+    { m: 64, k: 128, n: 10, transposes: [false, false], bias: true, relu: false },
+    { m: 64, k: 10, n: 128, transposes: [false, true], bias: false, relu: true },
+    { m: 20, k: 1024, n: 12, transposes: [true, false], bias: true, relu: true },
+    { m: 5, k: 7, n: 3, transposes: [true, true], bias: true, relu: true },
+    { m: 64, k: 0, n: 64, transposes: [false, false], bias: true, relu: true },
+    { m: 3, k: 0, n: 5, transposes: [true, false], bias: true, relu: false },
+  ])('multiplies %o, wherever the operands lie', async ({ m, k, n, transposes, bias, relu }) => {
+    for (const offset of [0, 4, 3]) {
+      const results = [reference, backend!].map((on: Backend) => {
+        const part = (length: number, seed: number) => {
+          const whole = on.allocate(length + offset);
+          on.upload(whole, randomValues(length + offset, seed));
+          return on.slice(whole, offset, length);
+        };
+        const [transposeLeft, transposeRight] = transposes as [boolean, boolean];
+        const operands = { left: part(m * k, 1), right: part(k * n, 2), transposeLeft, transposeRight };
+        const epilogue = { relu, ...(bias && { bias: part(n, 3) }) };
+        const call = { kind: 'matmul', m, k, n, ...operands, output: on.allocate(m * n), epilogue } as const;
+        return computed(on, [call], call);
+      });
+      const [expected, got] = await Promise.all(results);
+      expect(difference(expected!, got!), `from value ${offset} on`).toBeUndefined();
+    }
+  });
+
+  run('computes steps over images, with dropout', async () => {
+    const sizes = [
+      { batch: 4, image: 12, channels: 1, filters: 4, hidden: 12, classes: 10 },
+      { batch: 3, image: 9, channels: 3, filters: 3, hidden: 7, classes: 5 },
+    ];
+    for (const size of sizes) {
+      const plans = [reference, backend!].map((on: Backend) => ({ on, plan: imageNetworkPlan(on, size) }));
+      for (const { plan } of plans) plan.run();
+      const [expected, got] = await Promise.all(plans.map(({ on, plan }) => on.download(plan.output)));
+      expect(difference(expected!, got!), JSON.stringify(size)).toBeUndefined();
+      for (const { plan } of plans) plan.dispose();
+    }
+  });
+
+  run('computes more cells in a row than a texture has along a side', async () => {
+    const length = 4 * 20_000;
+    const results = [reference, backend!].map(async (on: Backend) => {
+      const [source, output] = [on.allocate(length), on.allocate(length)];
+      on.upload(source, randomValues(length, 6));
+      const formula = apply('mul', input(0), input(0));
+      const inputs = [{ storage: source, strides: [1] }];
+      const call = { kind: 'map', formula, shape: [length], inputs, output } as const;
+      return computed(on, [call], call);
+    });
+    const [expected, got] = await Promise.all(results);
+    expect(difference(expected!, got!)).toBeUndefined();
+  });
+
   run('refuses storages that are gone, too small or of another backend, as every backend does', () => {
     const storage = backend!.allocate(6);
     const slice = backend!.slice(storage, 2, 3);
@@ -228,40 +287,74 @@ describe('what a device holds', () => {
     expect(device.held).toBe(held);
     expect(device.runs).toBe(11 * runs);
     plan.dispose();
-    backend.close();
+    await backend.close();
     expect(device.held).toBe(0);
   });
 });
 
-describe('a device that computes wrongly', () => {
-  /** The device with every kernel's text changed. */
-  function tampered(change: (body: string) => string): Device {
-    const device = new HostDevice();
-    const compile = (source: KernelSource): DeviceKernel =>
-      HostDevice.prototype.compile.call(device, { ...source, body: change(source.body) });
-    return Object.assign(device, { compile });
+/** A device whose kernels' texts are changed on their way in, as by a driver that compiles them wrongly. */
+class TamperedDevice extends HostDevice {
+  readonly #change: (body: string) => string;
+  /** Kernels that the change found something in. */
+  tampered = 0;
+
+  constructor(change: (body: string) => string) {
+    super();
+    this.#change = change;
   }
 
+  override compile(source: KernelSource): DeviceKernel {
+    const body = this.#change(source.body);
+    if (body !== source.body) this.tampered++;
+    return super.compile({ ...source, body });
+  }
+}
+
+describe('a device that computes wrongly', () => {
   it.each([
     ['a product', (body: string) => body.replace('s1 += l', 's1 -= l')],
+    ['a product of four rows at a time', (body: string) => body.replace('part2(', 'part2(0.0 * ')],
+    ['the last multiplication of a long row', (body: string) => body.replace(/i < (\d+); i/, 'i < $1 - 1; i')],
+    ['a bias', (body: string) => body.replace(/ \+ bias\[3\];/, ';')],
     ['an exponential', (body: string) => body.replaceAll('Math.exp(', '1.001 * Math.exp(')],
     ['every fourth value', (body: string) => body.replace(/, ([^,]*)\];$/, ', 0.0];')],
+    ['the last column under a window', (body: string) => body.replace('kx < 3', 'kx < 2')],
+    ['padding, taken for a pixel', (body: string) => body.replaceAll(/ >= 0 && /g, ' >= -1 && ')],
+    ['the largest under a window', (body: string) => body.replaceAll(' > m', ' < m')],
+    ['where a window had its largest value', (body: string) => body.replace('=== 2 * (ky) + kx', '=== 0')],
   ])('is refused: %s', async (_, change) => {
-    await expect(verifyBackend(new GpuBackend('gpu', tampered(change)))).rejects.toThrow('its arithmetic is wrong');
+    const device = new TamperedDevice(change);
+    await expect(verifyBackend(new GpuBackend('gpu', device))).rejects.toThrow('its arithmetic is wrong');
+    expect(device.tampered).toBeGreaterThan(0);
+  });
+
+  it('is trusted where nothing was changed', async () => {
+    const backend = new GpuBackend('gpu', new TamperedDevice((body) => body));
+    await expect(verifyBackend(backend)).resolves.toEqual(expect.any(Number));
   });
 });
 
 describe('choosing', () => {
-  it('says in one line what computes and why nothing better does', async () => {
-    const { choice, backend } = await openBackend('auto');
-    expect(choice).toMatch(new RegExp(`^computing on ${backend.name}; a GPU is used only where [^\\n]*asked for$`));
+  it('says in one line what computes, and of each other backend why it does not', async () => {
+    const { choice } = await openBackend('auto');
+    expect(choice).toBe(
+      'computing on cpu; reference gives the same bits, slower; cpu-relaxed, gpu, webgpu and webgl round in their own way, and compute only where they are asked for',
+    );
+  });
+
+  it('says of each mode of a GPU why it was refused or not tried', async () => {
     const working = modes.find(({ device }) => device !== undefined);
     if (working === undefined) {
       await expect(openBackend('gpu')).rejects.toThrow(/^backend webgpu was refused: .*; backend webgl2 was refused: /);
-    } else {
-      const opened = await openBackend('gpu');
-      expect(opened.choice).toMatch(/^computing on gpu \([^;\n]*\)/);
+      return;
     }
+    const { choice, backend } = await openBackend('gpu');
+    expect(choice).toMatch(/^computing on gpu \([^;\n]*\)/);
+    if (isSoftwareAdapter((backend as GpuBackend).adapter)) {
+      expect(choice).toMatch(/: a GPU in name only\); a small known gradient takes it [\d.]+ ms, cpu [\d.]+ ms; /);
+    }
+    for (const mode of ['webgpu', 'webgl2', 'webgl', 'headlessgl']) expect(choice).toContain(mode);
+    await (backend as GpuBackend).close();
   });
 });
 

@@ -12,7 +12,8 @@ import { kernelFunctions } from '../src/backends/gpu/kernels/functions.ts';
 import { inputNames } from '../src/backends/gpu/kernelText.ts';
 
 type Thread = { readonly thread: { x: number; y: number; z: number } };
-type Compiled = (this: Thread, ...arrays: Float32Array[]) => readonly number[];
+type Part = (...values: number[]) => void;
+type Compiled = (parts: readonly Part[]) => (this: Thread, ...arrays: Float32Array[]) => readonly number[];
 
 class HostArray implements DeviceArray {
   readonly length: number;
@@ -31,7 +32,7 @@ class HostArray implements DeviceArray {
 }
 
 interface HostKernel extends DeviceKernel {
-  readonly run: Compiled;
+  readonly withParts: Compiled;
 }
 
 /** What the modes define in their own languages. */
@@ -44,7 +45,7 @@ const whole = (value) => Math.floor(value);
 function compileText({ inputs, body }: KernelSource): Compiled {
   const helpers = kernelFunctions.map(({ source }) => source).join('\n');
   const text = `${wholeNumbers}${helpers}\nreturn function (${inputNames(inputs).join(', ')}) {\n${body}\n};`;
-  return new Function(text)() as Compiled;
+  return new Function('[part1, part2, part3]', text) as Compiled;
 }
 
 export class HostDevice implements Device {
@@ -62,9 +63,16 @@ export class HostDevice implements Device {
   /** Kernels run so far. */
   runs = 0;
 
-  constructor(maxInputs = 8, maxThreads: readonly [number, number] = [1000, 1000]) {
+  readonly quartering: boolean;
+
+  constructor(maxInputs = 8, maxThreads: readonly [number, number] = [1000, 1000], quartering = true) {
     this.maxInputs = maxInputs;
     this.maxThreads = maxThreads;
+    this.quartering = quartering;
+  }
+
+  quarters(length: number): boolean {
+    return this.quartering && length % 16 === 0;
   }
 
   upload(values: Float32Array): DeviceArray {
@@ -74,20 +82,28 @@ export class HostDevice implements Device {
   }
 
   compile(source: KernelSource): DeviceKernel {
-    return { source, run: compileText(source) } as HostKernel;
+    return { source, withParts: compileText(source) } as HostKernel;
   }
 
   run(kernel: DeviceKernel, inputs: readonly DeviceArray[]): DeviceArray {
-    const { source, run } = kernel as HostKernel;
+    const { source, withParts } = kernel as HostKernel;
     if (inputs.length !== source.inputs) throw new Error(`expected ${source.inputs} arrays, got ${inputs.length}`);
     if (inputs.length > this.maxInputs) throw new Error(`${inputs.length} arrays are more than a kernel may read`);
     const arrays = inputs.map((input) => (input as HostArray).alive);
     const result = this.#made(source.length);
     const [width, height, depth] = source.threads;
-    if (width * height * depth !== cellsOf(source.length)) {
+    const threads = width * height * depth;
+    if (threads * (source.quartered ? 4 : 1) !== cellsOf(source.length)) {
       throw new Error(`${source.threads} threads are not the cells of ${source.length} values`);
     }
     let cell = 0;
+    let handed = 0;
+    const parts = [1, 2, 3].map((part) => (...values: number[]) => {
+      if (values.length !== cellLength) throw new Error(`a thread handed on ${values.length} values`);
+      result.alive.set(values, (cell + part * threads) * cellLength);
+      handed++;
+    });
+    const run = withParts(parts);
     for (let z = 0; z < depth; z++) {
       for (let y = 0; y < height; y++) {
         for (let x = 0; x < width; x++) {
@@ -95,6 +111,7 @@ export class HostDevice implements Device {
           if (values.length !== cellLength) throw new Error(`a thread gave ${values.length} values`);
           result.alive.set(values, cell * cellLength);
           cell++;
+          if (handed !== (source.quartered ? 3 * cell : 0)) throw new Error(`a thread handed on ${handed} cells`);
         }
       }
     }
@@ -112,7 +129,7 @@ export class HostDevice implements Device {
     this.held--;
   }
 
-  close(): void {}
+  async close(): Promise<void> {}
 
   #made(length: number): HostArray {
     this.held++;

@@ -60,6 +60,8 @@ describe('cpu', () => {
     { m: 784, k: 32, n: 128, transposeLeft: true },
     { m: 7, k: 50, n: 1030 },
     { m: 200, k: 20, n: 24 },
+    { m: 20, k: 1100, n: 530 },
+    { m: 20, k: 1100, n: 530, transposeLeft: true },
   ])('has the bits of the reference at the size of real work: %o', (sizes) => {
     for (const density of [1, 0.19]) {
       const left = randomValues(sizes.m * sizes.k, 7, density);

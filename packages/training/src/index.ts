@@ -19,18 +19,21 @@ export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { defaultLeafSize, planRun, type RunPlan, stepBatch } from './plan.ts';
 export { createProbe, type Probe } from './probe.ts';
 export {
+  type CurvePoint,
   createReport,
   type EpochReport,
   type Exactness,
   exactnessOf,
   type Report,
   type RunConfig,
+  type StepTimes,
   type WorkerReport,
 } from './report.ts';
 export { type BlockSource, createBlockSource } from './samples.ts';
 export { type Block, blocksOfRange, nextPowerOfTwo } from './tree.ts';
 export { createTreeSum, type TreeSum } from './tree-sum.ts';
 export { type BlockGradient, type Compute, ComputeError, type ComputeSetup } from './worker/compute.ts';
+export { type ComputeChoice, computeChoices, faultOfThreads } from './worker/compute-choice.ts';
 export {
   type KeepJoinedOptions,
   keepJoined,

@@ -1,5 +1,6 @@
 /** The numbers of a run: parameters, the sum of the step's gradients, and the optimizer's step. */
 import { createOptimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
+import { packChanges, unpackVector, type VectorEncoding } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import { type RunPlan, stepBatch, usedLeaves } from './plan.ts';
 import type { Block } from './tree.ts';
@@ -20,10 +21,10 @@ export interface Learner {
   /** Number of parameters. */
   readonly parameters: number;
   /**
-   * Writes a block's gradient, little-endian float32, where it can be added; false where a number is not finite.
-   * It counts only once `accept` follows; otherwise the next offer replaces it.
+   * Writes a block's gradient, little-endian float32 where no encoding is named, to where it can be added; false where
+   * a number is not finite. It counts only once `accept` follows; otherwise the next offer replaces it.
    */
-  offer(gradient: Uint8Array, lossSum: number, correct: number): boolean;
+  offer(gradient: Uint8Array, lossSum: number, correct: number, encoding?: VectorEncoding): boolean;
   /** Adds the gradient that was offered last to the step's sum, as the sum over `block`. */
   accept(block: Block): void;
   /** Takes the optimizer's step with the whole sum. @throws Error where blocks are missing. */
@@ -35,6 +36,11 @@ export interface Learner {
    * computes a block that nobody wants any more.
    */
   weightBytes(): Uint8Array;
+  /**
+   * Like `weightBytes`, and what has changed since its last call or that of `weightBytes`, packed; without it where
+   * nearly all has. Looking is not free, so where it did not pay it is not done again for some calls.
+   */
+  weightChanges(): { readonly bytes: Uint8Array; readonly changes: Uint8Array | undefined };
   optimizerState(): OptimizerState;
   dispose(): void;
 }
@@ -48,6 +54,9 @@ export interface LearnerOptions {
   /** The first step to take. */
   readonly firstStep?: number;
 }
+
+/** With momentum or Adam every weight changes at every step. */
+const callsWithoutLook = 31;
 
 export function createLearner(options: LearnerOptions): Learner {
   const { backend, plan } = options;
@@ -63,6 +72,18 @@ export function createLearner(options: LearnerOptions): Learner {
   // Not a view of the backend's memory: that may move when it grows.
   const sentWeights = new Float32Array(size);
 
+  let callsToSkip = 0;
+
+  const changesOf = (weights: Float32Array): Uint8Array | undefined => {
+    if (callsToSkip > 0) {
+      callsToSkip -= 1;
+      return undefined;
+    }
+    const changes = packChanges(weights, sentWeights);
+    if (changes === undefined) callsToSkip = callsWithoutLook;
+    return changes;
+  };
+
   const begin = (step: number): void => {
     if (step < plan.steps) sum.begin({ lo: 0, n: plan.leaves }, usedLeaves(plan, step));
   };
@@ -70,10 +91,11 @@ export function createLearner(options: LearnerOptions): Learner {
 
   return {
     parameters: size,
-    offer(gradient, lossSum, correct) {
+    offer(gradient, lossSum, correct, encoding) {
       const slot = sum.free;
       const view = backend.view(slot);
-      new Uint8Array(view.buffer, view.byteOffset, size * 4).set(gradient);
+      if (encoding === undefined) new Uint8Array(view.buffer, view.byteOffset, size * 4).set(gradient);
+      else unpackVector(gradient, encoding, view.subarray(0, size));
       view[size] = lossSum;
       view[size + 1] = correct;
       return backend.allFinite(slot);
@@ -93,6 +115,12 @@ export function createLearner(options: LearnerOptions): Learner {
     weightBytes() {
       sentWeights.set(backend.view(parameters));
       return new Uint8Array(sentWeights.buffer);
+    },
+    weightChanges() {
+      const view = backend.view(parameters);
+      const changes = changesOf(view);
+      sentWeights.set(view);
+      return { bytes: new Uint8Array(sentWeights.buffer), changes };
     },
     optimizerState: () => optimizer.state(),
     dispose() {

@@ -1,6 +1,7 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
 import type { Model, OptimizerConfig } from '@lockstep/nn';
 import { parameterCount } from '@lockstep/nn';
+import type { LossyEncoding } from '@lockstep/protocol';
 import type { CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 
 export interface EpochReport {
@@ -27,6 +28,39 @@ export interface WorkerReport {
   readonly waitMs: number;
 }
 
+/**
+ * Where a step's time went: medians over a run's last steps, in milliseconds. The parts follow one another: weights are
+ * framed and handed over, travel, and come back as a gradient; the last answer is waited for, the sum is made whole, and
+ * the optimizer's step is taken. With several workers the first three are means over them.
+ */
+export interface StepTimes {
+  /** Steps that were measured. */
+  readonly steps: number;
+  /** From the end of a step to the end of the next. */
+  readonly stepMs: number;
+  /** Framing and writing the weights here; handing over and checksums at the worker. */
+  readonly packMs: number;
+  /** On the way, both ways, out of the frame included; gathering the next batch, where no worker computes meanwhile. */
+  readonly sendMs: number;
+  readonly computeMs: number;
+  /** From the mean worker's answer to the last one's. */
+  readonly waitMs: number;
+  /** From the last answer to the whole sum: its checks and its addition. */
+  readonly reduceMs: number;
+  readonly optimizerMs: number;
+}
+
+/** What was reached after so many steps; loss and accuracy are means over the samples since the point before. */
+export interface CurvePoint {
+  readonly steps: number;
+  /** Since the run began to train. */
+  readonly seconds: number;
+  /** Mean over samples, each with the weights before its step. */
+  readonly loss: number;
+  /** Part of the samples whose class was right, 0 to 1. */
+  readonly accuracy: number;
+}
+
 /** Whether every result came from equal arithmetic, so that the weights are those of any other such run to the bit. */
 export type Exactness = 'bit-exact' | 'sample-exact';
 
@@ -38,6 +72,8 @@ export interface RunConfig {
   readonly steps: number;
   readonly optimizer: OptimizerConfig;
   readonly workers: number | 'single';
+  /** How workers rounded what they sent; left out where they did not. */
+  readonly gradients?: LossyEncoding;
 }
 
 export interface Report {
@@ -57,6 +93,10 @@ export interface Report {
   readonly workers: readonly WorkerReport[];
   readonly wire: { readonly bytesSent: number; readonly bytesReceived: number };
   readonly faults: Faults;
+  /** Null where fewer than two steps were taken. */
+  readonly stepTimes: StepTimes | null;
+  /** At most a few hundred points, in the order of the steps. */
+  readonly curve: readonly CurvePoint[];
 }
 
 export interface ReportOptions {
@@ -71,6 +111,8 @@ export interface ReportOptions {
   readonly wallSeconds: number;
   readonly weightsSha256: string;
   readonly wire: Report['wire'];
+  readonly stepTimes?: StepTimes | undefined;
+  readonly curve?: readonly CurvePoint[];
 }
 
 export function createReport(options: ReportOptions): Report {
@@ -90,11 +132,13 @@ export function createReport(options: ReportOptions): Report {
     workers: [...state.records.values()].map(workerReport),
     wire,
     faults: state.faults,
+    stepTimes: options.stepTimes ?? null,
+    curve: options.curve ?? [],
   };
 }
 
 export function exactnessOf(state: CoordinatorState): Exactness {
-  return state.contributed.size <= 1 ? 'bit-exact' : 'sample-exact';
+  return state.contributed.size <= 1 && state.setup.gradients === undefined ? 'bit-exact' : 'sample-exact';
 }
 
 function workerReport({ id, name, kind, backend, blocks, samples, computeMs, readyMs }: WorkerRecord): WorkerReport {

@@ -46,8 +46,17 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
     return slot;
   };
 
+  // Until the sum is whole, `total` is memory like any other: a vector of the whole root is then not copied.
+  const isOwn = (vector: Storage): boolean => vector === total || slots.has(vector);
+
   const recycle = (vector: Storage): void => {
-    if (slots.has(vector)) idle.push(vector);
+    if (isOwn(vector)) idle.push(vector);
+  };
+
+  const finish = (): void => {
+    const index = idle.indexOf(total);
+    if (index >= 0) idle.splice(index, 1);
+    complete = true;
   };
 
   /** `output = left + right`, or a copy of `left` where left and right are one. */
@@ -62,8 +71,9 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
       top = root;
       used = usedLeaves;
       complete = false;
-      idle.push(...held.values());
       held.clear();
+      idle.length = 0;
+      idle.push(...slots, total);
     },
     get free() {
       return freeSlot();
@@ -82,19 +92,21 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
           const output = parent.n === top.n ? total : other;
           if (sibling.lo < node.lo) combine(other, sum, output);
           else combine(sum, other, output);
-          recycle(sum);
-          if (output === total) recycle(other);
+          if (sum !== output) recycle(sum);
+          if (other !== output) recycle(other);
           sum = output;
         }
         node = parent;
       }
       if (node.n === top.n) {
-        if (sum !== total) combine(sum, sum, total);
-        recycle(sum);
-        complete = true;
+        if (sum !== total) {
+          combine(sum, sum, total);
+          recycle(sum);
+        }
+        finish();
         return;
       }
-      if (!slots.has(sum)) {
+      if (!isOwn(sum)) {
         const slot = freeSlot();
         idle.pop();
         combine(sum, sum, slot);

@@ -3,6 +3,7 @@ import {
   type CoordinatorMessage,
   type MessageOf,
   memoryPair,
+  protocolVersion,
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
@@ -101,7 +102,7 @@ function stranger({ run, clock }: Stage): Stranger {
 
 const hello: MessageOf<'hello'> = {
   type: 'hello',
-  protocol: 1,
+  protocol: protocolVersion,
   kind: 'node',
   backend: 'any',
   arithmetic: 'any',
@@ -132,6 +133,8 @@ async function admitted(on: Stage): Promise<{ who: Stranger; answer: MessageOf<'
 describe('a gradient that fails a check', () => {
   const wrong: [string, (answer: MessageOf<'gradient'>, problem: Problem) => MessageOf<'gradient'>, string][] = [
     ['its length', (answer) => ({ ...answer, bytes: answer.bytes.subarray(4) }), 'bytes, got'],
+    ['its packing', (answer) => ({ ...answer, encoding: 'sparse' }), 'gradient: expected'],
+    ['an encoding that the run does not want', (answer) => ({ ...answer, encoding: 'fp16' }), 'not rounded, got fp16'],
     ['its checksum', (answer) => ({ ...answer, checksum: answer.checksum ^ 1 }), 'checksum'],
     ['its count', (answer) => ({ ...answer, count: answer.count + 1 }), 'samples, got'],
     ['its step', (answer, { plan }) => ({ ...answer, step: plan.steps }), 'a step below'],

@@ -46,6 +46,7 @@ export const cnnStep: Question = {
           { name: 'lockstep cpu', open: () => openLockstepStep(work, 'cpu') },
           { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
           { name: 'TensorFlow.js cpu', open: () => openTensorflowStep(work, 'cpu') },
+          { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
           { name: 'jax-js wasm', open: () => openJaxStep(work) },
           { name: 'PyTorch CPU', open: () => openPytorchStep(work) },
         ],

@@ -50,6 +50,7 @@ function caseOf(name: string, work: MnistStep): Case {
       { name: 'lockstep cpu', open: () => openLockstepStep(work, 'cpu') },
       { name: 'lockstep reference', open: () => openLockstepStep(work, 'reference') },
       { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
+      { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
       { name: 'jax-js wasm', open: () => openJaxStep(work) },
       { name: 'PyTorch CPU', open: () => openPytorchStep(work) },
     ],

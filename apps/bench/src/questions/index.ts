@@ -5,5 +5,7 @@ import { gradientStep } from './gradient-step.ts';
 import { heap } from './heap.ts';
 import { matmul } from './matmul.ts';
 import { page } from './page.ts';
+import { star } from './star.ts';
+import { starRoom } from './star-room.ts';
 
-export const questions: readonly Question[] = [gradientStep, matmul, cnnStep, page, heap];
+export const questions: readonly Question[] = [gradientStep, matmul, cnnStep, page, star, starRoom, heap];

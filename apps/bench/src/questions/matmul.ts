@@ -39,6 +39,7 @@ function caseOf(m: number, k: number, n: number): Case {
     entrants: [
       ...cpuBackends.map((name) => ({ name: `lockstep ${name}`, open: () => openLockstepMatmul(work, name) })),
       { name: 'TensorFlow.js wasm', open: () => openTensorflowMatmul(work, 'wasm') },
+      { name: 'TensorFlow.js node', open: () => openTensorflowMatmul(work, 'node') },
       { name: 'jax-js wasm', open: () => openJaxMatmul(work) },
       { name: 'gpu.js webasm', open: () => openGpuJsMatmul(work) },
     ],

@@ -1,18 +1,19 @@
-/** The 784-128-10 step in double precision and plain loops: the truth that every contender is held against. */
+/** The step of 784-hidden-10, 784-128-10 where nothing else is said, in double precision and plain loops: the truth that every contender is held against. */
 
 /** Sizes of the net. Its parameters are one vector: weight [inputs, hidden], bias, weight [hidden, classes], bias. */
 export const mlp = { inputs: 784, hidden: 128, classes: 10 } as const;
 
-const { inputs, hidden, classes } = mlp;
+const { inputs, classes } = mlp;
 
 /** Where each parameter starts in the vector, and how long the vector is. */
-export const offsets = {
-  weight1: 0,
-  bias1: inputs * hidden,
-  weight2: inputs * hidden + hidden,
-  bias2: inputs * hidden + hidden + hidden * classes,
-  end: inputs * hidden + hidden + hidden * classes + classes,
-} as const;
+export const offsets = offsetsOf(mlp.hidden);
+
+function offsetsOf(hidden: number) {
+  const bias1 = inputs * hidden;
+  const weight2 = bias1 + hidden;
+  const bias2 = weight2 + hidden * classes;
+  return { weight1: 0, bias1, weight2, bias2, end: bias2 + classes } as const;
+}
 
 /** A mini-batch as the IDX files have it: pixels [samples, 784] of 0..255, labels [samples] of 0..9. */
 export interface Batch {
@@ -21,8 +22,8 @@ export interface Batch {
 }
 
 /** Mean cross-entropy of `batch` under `parameters`, in nats. */
-export function meanLoss(parameters: ArrayLike<number>, batch: Batch): number {
-  return accumulate(Float64Array.from(parameters), batch, undefined) / batch.labels.length;
+export function meanLoss(parameters: ArrayLike<number>, batch: Batch, hidden: number = mlp.hidden): number {
+  return accumulate(Float64Array.from(parameters), batch, undefined, hidden) / batch.labels.length;
 }
 
 /**
@@ -34,21 +35,28 @@ export function trainMlp(
   batches: readonly Batch[],
   learningRate: number,
   steps: number,
+  hidden: number = mlp.hidden,
 ): Float64Array {
   const parameters = Float64Array.from(initial);
-  const gradient = new Float64Array(offsets.end);
+  const gradient = new Float64Array(initial.length);
   for (let step = 0; step < steps; step++) {
     const batch = batches[step % batches.length]!;
     gradient.fill(0);
-    accumulate(parameters, batch, gradient);
+    accumulate(parameters, batch, gradient, hidden);
     const scale = learningRate / batch.labels.length;
-    for (let index = 0; index < offsets.end; index++) parameters[index]! -= scale * gradient[index]!;
+    for (let index = 0; index < parameters.length; index++) parameters[index]! -= scale * gradient[index]!;
   }
   return parameters;
 }
 
 /** Adds the summed gradient of `batch` to `gradient`, where one is given. Returns the summed loss. */
-function accumulate(parameters: Float64Array, batch: Batch, gradient: Float64Array | undefined): number {
+function accumulate(
+  parameters: Float64Array,
+  batch: Batch,
+  gradient: Float64Array | undefined,
+  hidden: number,
+): number {
+  const { weight1, weight2 } = offsetsOf(hidden);
   let lossSum = 0;
   for (let sample = 0; sample < batch.labels.length; sample++) {
     const input = Float64Array.from(
@@ -56,8 +64,8 @@ function accumulate(parameters: Float64Array, batch: Batch, gradient: Float64Arr
       // The contenders train on float32 pixels, so the truth starts from these.
       (pixel) => Math.fround(pixel / 255),
     );
-    const activation = dense(parameters, offsets.weight1, input, hidden).map((value) => Math.max(0, value));
-    const logits = dense(parameters, offsets.weight2, activation, classes);
+    const activation = dense(parameters, weight1, input, hidden).map((value) => Math.max(0, value));
+    const logits = dense(parameters, weight2, activation, classes);
     const greatest = Math.max(...logits);
     const exponentials = logits.map((logit) => Math.exp(logit - greatest));
     const total = exponentials.reduce((sum, value) => sum + value, 0);
@@ -68,13 +76,13 @@ function accumulate(parameters: Float64Array, batch: Batch, gradient: Float64Arr
     const activationGradient = new Float64Array(hidden);
     for (let unit = 0; unit < hidden; unit++) {
       if (activation[unit] === 0) continue;
-      const row = offsets.weight2 + unit * classes;
+      const row = weight2 + unit * classes;
       for (let index = 0; index < classes; index++) {
         activationGradient[unit]! += parameters[row + index]! * logitGradient[index]!;
       }
     }
-    addOuterProduct(gradient, offsets.weight2, activation, logitGradient);
-    addOuterProduct(gradient, offsets.weight1, input, activationGradient);
+    addOuterProduct(gradient, weight2, activation, logitGradient);
+    addOuterProduct(gradient, weight1, input, activationGradient);
   }
   return lossSum;
 }

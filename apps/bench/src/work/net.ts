@@ -4,7 +4,7 @@ import type { Batch } from './mlp-oracle.ts';
 import { meanLoss, mlp, trainMlp } from './mlp-oracle.ts';
 
 export interface Net {
-  /** The name of the same model in `@lockstep/nn`. */
+  /** Its form: dense layers with a ReLU between them, or the convolutional net. `@lockstep/nn` has a model of that name. */
   readonly name: 'mlp' | 'cnn';
   /** Shapes of the parameters, which follow one another in one vector: dense weights [in, out], kernels [height, width, in, out]. */
   readonly shapes: readonly (readonly number[])[];
@@ -14,12 +14,17 @@ export interface Net {
   meanLoss(parameters: ArrayLike<number>, batch: Batch): number;
 }
 
-export const mlpNet: Net = {
-  name: 'mlp',
-  shapes: [[mlp.inputs, mlp.hidden], [mlp.hidden], [mlp.hidden, mlp.classes], [mlp.classes]],
-  train: trainMlp,
-  meanLoss,
-};
+/** 784-hidden-10. */
+export function perceptron(hidden: number): Net {
+  return {
+    name: 'mlp',
+    shapes: [[mlp.inputs, hidden], [hidden], [hidden, mlp.classes], [mlp.classes]],
+    train: (initial, batches, learningRate, steps) => trainMlp(initial, batches, learningRate, steps, hidden),
+    meanLoss: (parameters, batch) => meanLoss(parameters, batch, hidden),
+  };
+}
+
+export const mlpNet: Net = perceptron(mlp.hidden);
 
 export const cnnNet: Net = { name: 'cnn', shapes: cnnShapes, train: trainCnn, meanLoss: meanCnnLoss };
 

@@ -1,12 +1,12 @@
 /** What viewers may do to a run: who holds the admin token steers it; everybody else is told why not. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AdminAction, ChaosAction } from '@lockstep/protocol';
-import type { CoordinatorState, Run } from '@lockstep/training';
+import type { CoordinatorState, Run, RunOutcome } from '@lockstep/training';
 
 export interface ActionsOptions {
   readonly run: Run;
   readonly adminToken: string;
-  /** Writes the model as it is now and returns where to. */
+  /** Writes the model as it is now and returns a sentence that says where to. */
   readonly save: () => Promise<string>;
   /** Tells everybody. */
   readonly say: (sentence: string) => void;
@@ -18,6 +18,13 @@ export type ActionResult = { readonly sentence: string; readonly badToken: boole
 export interface Actions {
   admin(action: AdminAction, token: string | undefined): Promise<ActionResult>;
   chaos(action: ChaosAction, workerId: string, token: string | undefined): ActionResult;
+}
+
+const ownersStop = 'stopped from the dashboard';
+
+/** Whether a run ended before its last step because its owner wanted it to, which is no failure. */
+export function isOwnersStop(outcome: RunOutcome): boolean {
+  return outcome.type === 'failed' && outcome.sentence === ownersStop;
 }
 
 /** A frozen worker comes back before it would be taken for dead. */
@@ -42,7 +49,7 @@ export function createActions({ run, adminToken, save, say }: ActionsOptions): A
         if (isSaving) return refused('the model is being saved already');
         isSaving = true;
         try {
-          say(`model saved to ${await save()}`);
+          say(await save());
           return undefined;
         } catch (error) {
           return refused(error instanceof Error ? error.message : String(error));
@@ -51,7 +58,7 @@ export function createActions({ run, adminToken, save, say }: ActionsOptions): A
         }
       }
       if (hasEnded(run.state)) return refused('the run has ended');
-      if (action === 'stop') run.stop('stopped from the dashboard');
+      if (action === 'stop') run.stop(ownersStop);
       else run.steer(action);
       return undefined;
     },

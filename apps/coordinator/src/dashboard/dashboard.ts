@@ -4,6 +4,7 @@ import { type EpochReport, exactnessOf, type Run, type StepResult, type Trace } 
 import type { WebSocket } from 'ws';
 import type { Actions } from './actions.ts';
 import { createCurves } from './curves.ts';
+import { createPace } from './pace.ts';
 import { workerRows } from './rows.ts';
 import { createSpeed } from './speed.ts';
 import { createTimeline } from './timeline.ts';
@@ -46,6 +47,10 @@ const workersEveryMs = 250;
 const timelineEveryMs = 500;
 /** Where nothing happens, progress is told so often. */
 const idleEveryMs = 1_000;
+/** What telling viewers may take of this process's time, which is also what adds gradients. */
+const viewersPart = 0.02;
+/** However many they are, they hear something so often. */
+const tellWithinMs = 2_000;
 const mostEpochs = 400;
 const mostNotices = 30;
 /** Someone who guesses at the admin token is sent away. */
@@ -57,6 +62,7 @@ export function createDashboard(options: DashboardOptions): Dashboard {
   const speed = createSpeed(nowMs);
   const timeline = createTimeline();
   const weights = createWeightsView(options);
+  const pace = createPace({ nowMs, part: viewersPart, mostMs: tellWithinMs });
   const notices: string[] = [];
   let epochs: EpochReport[] = [];
   let stepsSinceProgress = 0;
@@ -121,7 +127,7 @@ export function createDashboard(options: DashboardOptions): Dashboard {
     const sentence = toSentence(line);
     notices.push(sentence);
     if (notices.length > mostNotices) notices.shift();
-    viewers.broadcast({ type: 'notice', sentence });
+    pace.spend(() => viewers.broadcast({ type: 'notice', sentence }));
   };
   const actions = options.actions(say);
 
@@ -171,9 +177,13 @@ export function createDashboard(options: DashboardOptions): Dashboard {
   };
 
   const tick = (): void => {
-    if (viewers.size === 0) return;
+    if (viewers.size > 0 && pace.isDue()) pace.spend(tell);
+  };
+  const tell = (): void => {
     const now = nowMs();
     viewers.tend();
+    // Who has fallen behind gets everything anew later.
+    if (!viewers.listening) return;
     tellProgress(now);
     if (now - lastAtMs.workers >= workersEveryMs) {
       lastAtMs.workers = now;
@@ -205,11 +215,10 @@ export function createDashboard(options: DashboardOptions): Dashboard {
       return speed.images;
     },
     admit(socket) {
-      // What is new goes to those who were there before; whoever comes now gets all of it.
+      // Whoever comes gets every point so far, and passes over those that are told to the others later.
       if (viewers.size === 0) curves.takeNew();
-      else tellProgress(nowMs());
       weights.refreshHash(run.state.current.step);
-      viewers.add(socket);
+      pace.spend(() => viewers.add(socket));
       examineIfWatched();
     },
     step(result) {

@@ -38,7 +38,8 @@ export function showRun(options: ShowOptions): Dashboard {
     const file = options.saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${step}.safetensors`;
     const metadata = { lockstep: version, steps: `${step}`, weightsSha256: sha256(bytesOf(weights)) };
     await saveFile(file, writeModelFile(model, weights, metadata));
-    return file;
+    const folder = options.saveTo === undefined ? `, in the folder ${process.cwd()}` : '';
+    return `model after step ${step} saved to ${file}${folder}`;
   };
 
   return createDashboard({

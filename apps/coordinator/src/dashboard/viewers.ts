@@ -29,9 +29,12 @@ export interface Viewer {
 
 export interface Viewers {
   readonly size: number;
+  /** Whether anybody takes more at the moment. */
+  readonly listening: boolean;
   /** Bytes that wait in this process for viewers to take them. */
   readonly queuedBytes: number;
   add(socket: WebSocket): void;
+  /** Encoded once for all; nothing is encoded where nobody keeps up. */
   broadcast(message: CoordinatorWatchMessage): void;
   /** Finds out who has drained, and closes who has not for too long. */
   tend(): void;
@@ -51,6 +54,10 @@ export function createViewers({ nowMs, snapshot, onMessage }: ViewersOptions): V
     get size() {
       return viewers.size;
     },
+    get listening() {
+      for (const viewer of viewers) if (viewer.keepsUp) return true;
+      return false;
+    },
     get queuedBytes() {
       let bytes = 0;
       for (const viewer of viewers) bytes += viewer.queuedBytes;
@@ -68,14 +75,19 @@ export function createViewers({ nowMs, snapshot, onMessage }: ViewersOptions): V
       for (const message of snapshot()) viewer.send(message);
     },
     broadcast(message) {
-      for (const viewer of viewers) viewer.send(message);
+      let frame: Uint8Array | undefined;
+      for (const viewer of viewers) {
+        if (!viewer.keepsUp) continue;
+        frame ??= encodeWatch(message);
+        viewer.sendFrame(frame);
+      }
     },
     tend() {
-      let anew: readonly CoordinatorWatchMessage[] | undefined;
+      let anew: readonly Uint8Array[] | undefined;
       for (const viewer of viewers) {
         if (!viewer.tend()) continue;
-        anew ??= snapshot();
-        for (const message of anew) viewer.send(message);
+        anew ??= snapshot().map(encodeWatch);
+        for (const frame of anew) viewer.sendFrame(frame);
       }
     },
     all: () => viewers,
@@ -107,9 +119,14 @@ class WatchingSocket implements Viewer {
   }
 
   send(message: WatchMessage): void {
+    if (this.keepsUp) this.sendFrame(encodeWatch(message));
+  }
+
+  /** @param frame an encoded message, which others may be sent as well */
+  sendFrame(frame: Uint8Array): void {
     if (!this.keepsUp) return;
     if (this.#socket.bufferedAmount > maxQueuedBytes) this.#behindSinceMs = this.#nowMs();
-    else this.#socket.send(encodeWatch(message));
+    else this.#socket.send(frame);
   }
 
   close(code: number, sentence: string): void {

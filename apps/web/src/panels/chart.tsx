@@ -140,7 +140,7 @@ function plotOptions(kind: ChartProps['kind'], epochs: number, element: HTMLElem
       {
         ...axis,
         space: 32,
-        size: 48,
+        size: 56,
         gap: 8,
         values: (_plot, splits) =>
           splits.map((split) => (split === null ? '' : kind === 'loss' ? String(split) : `${split} %`)),

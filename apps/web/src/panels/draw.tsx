@@ -54,9 +54,7 @@ export function Draw({ reader, classes }: { readonly reader: Reader; readonly cl
         </ol>
         <div class="seen">
           <GreyImage pixels={image} rows={digitSize} columns={digitSize} label="The drawing as the network sees it" />
-          <p>
-            What the network sees: {digitSize} × {digitSize}, scaled and centred.
-          </p>
+          <p>As the network sees it</p>
         </div>
         <div class="draw-controls">
           <p class="field">

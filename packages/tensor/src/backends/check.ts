@@ -8,6 +8,7 @@ import type {
   MapCall,
   MatmulCall,
   PoolCall,
+  ReduceCall,
   ScatterAddCall,
   Storage,
   UnpoolCall,
@@ -62,12 +63,30 @@ function checkEpilogue(kind: string, epilogue: Epilogue | undefined, columns: nu
   if (epilogue?.bias !== undefined) checkLength(kind, 'the bias', epilogue.bias, columns);
 }
 
+function checkSegments(kind: string, segments: number | undefined, terms: number, fits: boolean): void {
+  if (segments === undefined) return;
+  if (!Number.isSafeInteger(segments) || segments < 1 || terms % segments !== 0) {
+    throw new RangeError(`${kind}: ${terms} terms cannot be cut into ${segments} equal segments`);
+  }
+  if (!fits) throw new RangeError(`${kind}: a call of this form takes no segments`);
+}
+
+function checkReduce(call: ReduceCall): void {
+  const { reduction, outer, length, inner, segments } = call;
+  if (reduction !== 'sum' && length === 0) throw new RangeError(`${reduction}: needs at least one value`);
+  checkSegments(reduction, segments, length, reduction === 'sum' && outer === 1);
+  checkLength(reduction, 'the input', call.input, outer * length * inner);
+  checkLength(reduction, 'the output', call.output, outer * inner);
+}
+
 function checkMatmul(call: MatmulCall): void {
   const { m, k, n, batch = { shape: [], leftStrides: [], rightStrides: [] } } = call;
   const count = sizeOf(batch.shape);
   if (batch.leftStrides.length !== batch.shape.length || batch.rightStrides.length !== batch.shape.length) {
     throw new RangeError(`matmul: a batch ${formatShape(batch.shape)} needs one stride per axis and operand`);
   }
+  const plain = call.batch === undefined && call.epilogue === undefined;
+  checkSegments('matmul', call.segments, k, plain && call.transposeLeft && !call.transposeRight);
   checkEpilogue('matmul', call.epilogue, n);
   checkLength('matmul', 'the output', call.output, count * m * n);
   if (count === 0) return;
@@ -97,6 +116,7 @@ function checkConvolution({ result, windows, filters, ...call }: ConvolutionCall
   if (call.epilogue !== undefined && result !== 'output') {
     throw new RangeError(`convolution: only the output takes an epilogue, not the ${result}`);
   }
+  checkSegments('convolution', call.segments, windows.images, result === 'kernelGradient');
   checkEpilogue('convolution', call.epilogue, filters);
   checkLength('convolution', 'the left operand', call.left, lengths.left);
   checkLength('convolution', 'the right operand', call.right, lengths.right);
@@ -123,11 +143,7 @@ export function checkCall(call: Call): void {
       checkMap(call);
       return;
     case 'reduce':
-      if (call.reduction !== 'sum' && call.length === 0) {
-        throw new RangeError(`${call.reduction}: needs at least one value`);
-      }
-      checkLength(call.reduction, 'the input', call.input, call.outer * call.length * call.inner);
-      checkLength(call.reduction, 'the output', call.output, call.outer * call.inner);
+      checkReduce(call);
       return;
     case 'matmul':
       checkMatmul(call);

@@ -32,7 +32,7 @@ export function withEpilogues(calls: readonly Call[], wanted: ReadonlySet<Storag
 
 function takesEpilogue(call: Call): call is Product {
   if (call.kind === 'convolution') return call.result === 'output';
-  return call.kind === 'matmul' && call.batch === undefined;
+  return call.kind === 'matmul' && call.batch === undefined && call.segments === undefined;
 }
 
 function columnsOf(product: Product): number {

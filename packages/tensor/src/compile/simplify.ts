@@ -50,7 +50,8 @@ function readThroughTranspositions(calls: readonly Call[]): Call[] {
   const transpositions = new Map<Storage, MapCall>();
   return calls.map((call) => {
     if (isTransposition(call)) transpositions.set(call.output, call);
-    return call.kind === 'matmul' && call.batch === undefined ? untransposed(call, transpositions) : call;
+    const turnable = call.kind === 'matmul' && call.batch === undefined && call.segments === undefined;
+    return turnable ? untransposed(call, transpositions) : call;
   });
 }
 

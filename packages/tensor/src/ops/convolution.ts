@@ -88,6 +88,7 @@ export const conv2dOperation = defineOperation<WindowOptions>({
     const call = { result: 'output', windows, filters } as const;
     return { output: convolve(call, images, kernel, [windows.images, outputHeight, outputWidth, filters]) };
   },
+  gradientInSegments: true,
   gradient: [
     (gradient, { operands, attributes }) => {
       const [images, kernel] = operands as [Tensor, Tensor];
@@ -96,14 +97,15 @@ export const conv2dOperation = defineOperation<WindowOptions>({
     },
     (gradient, { operands, attributes }) => {
       const [images, kernel] = operands as [Tensor, Tensor];
-      const call = { result: 'kernelGradient', ...geometry(images, kernel, attributes) } as const;
+      const inSegments = kernel.segments === undefined ? {} : { segments: kernel.segments };
+      const call = { result: 'kernelGradient', ...geometry(images, kernel, attributes), ...inSegments } as const;
       return convolve(call, images, gradient, kernel.shape);
     },
   ],
   examples,
 });
 
-type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters'>;
+type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters' | 'segments'>;
 
 function convolve(call: Convolution, left: Tensor, right: Tensor, shape: Shape): Tensor {
   const backend = commonBackend('conv2d', [left, right]);

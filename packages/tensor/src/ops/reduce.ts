@@ -14,7 +14,15 @@ export interface ReduceOptions {
   readonly keepAxes?: boolean;
 }
 
-const sumExamples: readonly Example<ReduceOptions>[] = [
+export interface SumOptions extends ReduceOptions {
+  /**
+   * Cuts the first axis, which must be one of those summed over, into so many equal runs, sums each alone and adds the
+   * runs' sums in pairs (`Segments` in backend.ts). One where left out.
+   */
+  readonly segments?: number;
+}
+
+const sumExamples: readonly Example<SumOptions>[] = [
   { shapes: [[2, 3]], attributes: {} },
   { shapes: [[]], attributes: {} },
   { shapes: [[0]], attributes: {} },
@@ -25,14 +33,24 @@ const sumExamples: readonly Example<ReduceOptions>[] = [
   { shapes: [[2, 3, 4]], attributes: { axes: [0, 2] } },
   { shapes: [[2, 3, 4]], attributes: { axes: [1], keepAxes: true } },
   { shapes: [[2, 1, 4, 3]], attributes: { axes: [0, 1, 3], keepAxes: true } },
+  { shapes: [[60]], attributes: { segments: 3 } },
+  { shapes: [[14, 5]], attributes: { axes: [0], segments: 7 } },
+  { shapes: [[12, 2, 3]], attributes: { axes: [0, 2], segments: 6 } },
+  { shapes: [[0, 3]], attributes: { axes: [0], segments: 2 } },
 ];
 
-export const sumOperation = defineOperation<ReduceOptions>({
+export const sumOperation = defineOperation<SumOptions>({
   name: 'sum',
   forward([operand], options) {
     const source = operand as Tensor;
+    const { segments } = options;
     const axes = normaliseAxes('sum', source.shape, options.axes);
-    const total = reduceOverAxes('sum', source, axes);
+    if (segments !== undefined && (axes[0] !== 0 || source.shape[0]! % segments !== 0)) {
+      throw new ShapeError(
+        `sum: expected ${segments} segments to divide the first axis of ${formatShape(source.shape)}, summed over axes ${formatShape(axes)}`,
+      );
+    }
+    const total = reduceOverAxes('sum', source, axes, segments);
     return { output: reshaped(total, reducedShape(source.shape, axes, options.keepAxes ?? false)) };
   },
   gradient: [
@@ -46,7 +64,7 @@ export const sumOperation = defineOperation<ReduceOptions>({
 });
 
 /** Sum of the values along axes: `[2, 3, 4] over axes [0, 2] -> [3]`. The sum of nothing is 0. */
-export function sum(operand: Tensor, options: ReduceOptions = {}): Tensor {
+export function sum(operand: Tensor, options: SumOptions = {}): Tensor {
   return sumOperation.apply([operand], options);
 }
 

@@ -26,6 +26,7 @@ export function greet(draft: Draft, connection: Connection, hello: MessageOf<'he
       model: draft.setup.model,
       leafSize: draft.setup.plan.leafSize,
       ...(draft.setup.seed === undefined ? {} : { seed: draft.setup.seed }),
+      ...(draft.setup.gradients === undefined ? {} : { gradients: draft.setup.gradients }),
       heartbeatMs: draft.setup.limits.heartbeatMs,
       maxFrameBytes: draft.setup.limits.maxFrameBytes,
     },

@@ -4,6 +4,7 @@ import {
   type Checksum,
   type Closing,
   type CoordinatorTransport,
+  faultOfPacked,
   floatsFrom,
   type MessageOf,
   type WorkerMessage,
@@ -17,6 +18,7 @@ import type { CoordinatorEvent, Effect, Heard, Notice, Steering } from './events
 import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
 import type { Trace } from './trace.ts';
 import { transition } from './transition.ts';
+import { createWeightsPost } from './weights-post.ts';
 
 export interface RunOptions {
   readonly setup: RunSetup;
@@ -62,7 +64,7 @@ export function startRun(options: RunOptions): Run {
   const transports = new Map<ConnectionId, CoordinatorTransport>();
   let state = initialState(setup, options.firstStep);
   let lastConnection = 0;
-  let weights: MessageOf<'weights'> | undefined;
+  const weights = createWeightsPost(learner);
   let cancelTick = (): void => {};
   let resolveOutcome: (outcome: RunOutcome) => void = () => {};
   const outcome = new Promise<RunOutcome>((resolve) => {
@@ -87,14 +89,11 @@ export function startRun(options: RunOptions): Run {
         transports.get(effect.connection)?.send(effect.message);
         return;
       case 'sendProbe':
+        weights.forget(effect.connection);
         transports.get(effect.connection)?.send({ type: 'probe', ...options.probe });
         return;
       case 'sendWeights':
-        // One message for everybody: the codec packs it once.
-        if (weights?.step !== effect.step) {
-          weights = { type: 'weights', step: effect.step, bytes: learner.weightBytes() };
-        }
-        transports.get(effect.connection)?.send(weights);
+        transports.get(effect.connection)?.send(weights.messageFor(effect.connection, effect.step, isNear(effect)));
         traceAsked(effect);
         return;
       case 'sendTask': {
@@ -108,6 +107,7 @@ export function startRun(options: RunOptions): Run {
       case 'close':
         transports.get(effect.connection)?.close(effect.code, effect.reason);
         transports.delete(effect.connection);
+        weights.forget(effect.connection);
         return;
       case 'acceptGradient':
         learner.accept(effect);
@@ -132,15 +132,19 @@ export function startRun(options: RunOptions): Run {
   };
 
   const workerOf = (connection: ConnectionId): string => state.connections.get(connection)?.workerId ?? '';
+  /** Whether nothing travels to it. */
+  const isNear = ({ connection }: { readonly connection: ConnectionId }): boolean =>
+    state.records.get(workerOf(connection))?.kind === 'local';
 
   const traceAsked = ({ connection, step }: { readonly connection: ConnectionId; readonly step: number }): void => {
     options.onTrace?.({ type: 'asked', workerId: workerOf(connection), step, atMs: clock.nowMs() });
   };
 
-  const traceAnswered = (connection: ConnectionId, message: MessageOf<'gradient'>): void => {
+  const traceAnswered = (connection: ConnectionId, message: MessageOf<'gradient'>, arrivedAtMs: number): void => {
     const { step, count, computeMs, heldMs } = message;
     const atMs = clock.nowMs();
-    options.onTrace?.({ type: 'answered', workerId: workerOf(connection), step, atMs, count, computeMs, heldMs });
+    const workerId = workerOf(connection);
+    options.onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, heldMs });
   };
 
   /** Checks the bulk numbers of a message; the rules see the rest. */
@@ -152,13 +156,14 @@ export function startRun(options: RunOptions): Run {
 
   const checkGradient = (connection: ConnectionId, message: MessageOf<'gradient'>): void => {
     const { step, lo, n, bytes, computeMs } = message;
+    const arrivedAtMs = clock.nowMs();
     const sentence = faultOfGradient(message);
     if (sentence !== undefined) {
       dispatch({ type: 'invalid', connection, closeCode: 1002, sentence });
       return;
     }
-    if (learner.offer(bytes, message.lossSum, message.correct)) {
-      traceAnswered(connection, message);
+    if (learner.offer(bytes, message.lossSum, message.correct, message.encoding)) {
+      traceAnswered(connection, message, arrivedAtMs);
       dispatch({ type: 'heard', connection, message: { type: 'gradient', step, lo, n, computeMs } });
       return;
     }
@@ -168,18 +173,28 @@ export function startRun(options: RunOptions): Run {
   };
 
   const faultOfGradient = (message: MessageOf<'gradient'>): string | undefined => {
-    const { step, lo, n, bytes, count } = message;
+    const { step, lo, n, count } = message;
     const { plan } = setup;
     if (step >= plan.steps) return `gradient: expected a step below ${plan.steps}, got ${step}`;
     if (lo + n > plan.leaves) return `gradient: expected leaves below ${plan.leaves}, got ${lo} to ${lo + n - 1}`;
-    if (bytes.length !== learner.parameters * 4) {
-      return `gradient: expected ${learner.parameters * 4} bytes, got ${bytes.length}`;
-    }
+    const malformed = faultOfBytes(message);
+    if (malformed !== undefined) return `gradient: ${malformed}`;
     const samplesExpected = samplesInBlock(plan, step, lo, n);
     if (count !== samplesExpected) return `gradient: expected ${samplesExpected} samples, got ${count}`;
-    const checksum = options.checksum(bytes);
+    const checksum = options.checksum(message.bytes);
     if (checksum !== message.checksum) return `gradient: expected checksum ${checksum}, got ${message.checksum}`;
     return undefined;
+  };
+
+  const faultOfBytes = ({ bytes, encoding }: MessageOf<'gradient'>): string | undefined => {
+    const { parameters } = learner;
+    if (encoding === undefined) {
+      return bytes.length === parameters * 4 ? undefined : `expected ${parameters * 4} bytes, got ${bytes.length}`;
+    }
+    if (encoding !== 'sparse' && encoding !== setup.gradients) {
+      return `expected values ${setup.gradients === undefined ? 'that are not rounded' : `as ${setup.gradients}`}, got ${encoding}`;
+    }
+    return faultOfPacked(bytes, encoding, parameters);
   };
 
   const checkProbe = (connection: ConnectionId, message: MessageOf<'probeResult'>): void => {
@@ -201,6 +216,7 @@ export function startRun(options: RunOptions): Run {
 
   const closed = (connection: ConnectionId, { code, reason, by }: Closing): void => {
     transports.delete(connection);
+    weights.forget(connection);
     // The rules' own closings have removed it from the state already; any other local one refused a frame.
     if (by === 'local' && (code === 1002 || code === 1003 || code === 1009)) {
       dispatch({ type: 'invalid', connection, closeCode: code, sentence: reason });

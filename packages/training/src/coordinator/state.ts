@@ -1,5 +1,5 @@
 /** What the coordinator knows of a run: plain data, replaced and never changed by `transition`. */
-import type { MessageOf } from '@lockstep/protocol';
+import type { LossyEncoding, MessageOf } from '@lockstep/protocol';
 import type { RunPlan } from '../plan.ts';
 import type { Block } from '../tree.ts';
 
@@ -52,6 +52,8 @@ export interface RunSetup {
   readonly model: unknown;
   /** Fixes what a model drops at random; 0 where left out. */
   readonly seed?: number;
+  /** How workers round the gradients that they send; not at all where left out. */
+  readonly gradients?: LossyEncoding | undefined;
   readonly limits: Limits;
   /** Without a token anyone who reaches the socket may join. */
   readonly token?: string | undefined;

@@ -7,6 +7,9 @@ export type Trace =
       readonly type: 'answered';
       readonly workerId: string;
       readonly step: number;
+      /** When it was out of its frame. */
+      readonly arrivedAtMs: number;
+      /** When it had been checked. */
       readonly atMs: number;
       readonly count: number;
       /** Both as the worker says. */

@@ -1,8 +1,10 @@
-/** Computes blocks in this very thread, leaf by leaf, and adds the leaves in the order of the fixed tree. */
+/** Computes blocks in this very thread, several leaves at a time, and adds them in the order of the fixed tree. */
 import {
+  createBlockGradient,
   createLeafGradient,
   defaultKey,
   type LabelledPlan,
+  layerShapes,
   type Model,
   parameterCount,
   parseModel,
@@ -10,7 +12,7 @@ import {
 import { floatsFrom } from '@lockstep/protocol';
 import type { Backend, Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
-import { nextPowerOfTwo } from '../tree.ts';
+import { type Block, blocksOfRange, halvesOf, nextPowerOfTwo } from '../tree.ts';
 import { createTreeSum, type TreeSum } from '../tree-sum.ts';
 import type { BlockGradient, Compute, ComputeSetup } from './compute.ts';
 
@@ -21,8 +23,16 @@ interface Opened {
   /** Gradient of all parameters, then the sum of losses, then how many were correct. */
   readonly total: Storage;
   readonly sum: TreeSum;
-  /** One compiled plan for each number of samples that a leaf has had: whole leaves, and a batch's last. */
-  readonly leaves: Map<number, LabelledPlan>;
+  /** Most whole leaves that one plan computes. */
+  readonly leavesAtOnce: number;
+  /** One compiled plan for each number of samples that were computed at once: some whole leaves, or a batch's short last one. */
+  readonly plans: Map<number, LabelledPlan>;
+}
+
+/** Samples computed at once: so many that what is done once for all weighs little, and what lies between the layers stays in a cache. */
+function samplesAtOnce(model: Model): number {
+  const values = layerShapes(model).reduce((sum, shape) => sum + shape.reduce((size, length) => size * length, 1), 0);
+  return Math.min(512, Math.floor(2 ** 20 / values));
 }
 
 /** @param clock only tells how long a block took. */
@@ -31,7 +41,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
 
   const close = (): void => {
     if (!opened) return;
-    for (const leaf of opened.leaves.values()) leaf.dispose();
+    for (const plan of opened.plans.values()) plan.dispose();
     opened.sum.dispose();
     backend.free(opened.total);
     backend.free(opened.parameters);
@@ -43,11 +53,14 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
     return opened;
   };
 
-  const leafPlan = ({ leaves, model, parameters }: Opened, samples: number): LabelledPlan => {
-    const known = leaves.get(samples);
+  const planFor = ({ plans, model, parameters, leafSize }: Opened, samples: number): LabelledPlan => {
+    const known = plans.get(samples);
     if (known) return known;
-    const plan = createLeafGradient(backend, model, samples, parameters);
-    leaves.set(samples, plan);
+    const plan =
+      samples > leafSize
+        ? createBlockGradient(backend, model, { leaves: samples / leafSize, leafSize }, parameters)
+        : createLeafGradient(backend, model, samples, parameters);
+    plans.set(samples, plan);
     return plan;
   };
 
@@ -61,10 +74,25 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
       const size = parameterCount(model);
       const parameters = backend.allocate(size);
       const total = backend.allocate(size + 2);
-      opened = { model, leafSize, parameters, total, sum: createTreeSum(backend, total), leaves: new Map() };
+      const leavesAtOnce = backend.segments ? Math.max(1, Math.floor(samplesAtOnce(model) / leafSize)) : 1;
+      opened = {
+        model,
+        leafSize,
+        parameters,
+        total,
+        sum: createTreeSum(backend, total),
+        leavesAtOnce,
+        plans: new Map(),
+      };
     },
     setWeights(bytes) {
-      backend.upload(ready().parameters, floatsFrom(bytes));
+      const { parameters } = ready();
+      // Bytes that lie as floats must need no copy before the one into the backend.
+      const aligned = bytes.byteOffset % 4 === 0 && bytes.byteLength % 4 === 0;
+      backend.upload(
+        parameters,
+        aligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : floatsFrom(bytes),
+      );
     },
     async gradient(pixels, labels, key = defaultKey): Promise<BlockGradient> {
       const run = ready();
@@ -73,20 +101,31 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
       const count = labels.length;
       const size = count === 0 ? 0 : pixels.length / count;
       const used = Math.ceil(count / leafSize);
-      sum.begin({ lo: 0, n: nextPowerOfTwo(used) }, used);
-      for (let leaf = 0; leaf < used; leaf++) {
-        const from = leaf * leafSize;
-        const to = Math.min(count, from + leafSize);
-        const plan = leafPlan(run, to - from);
-        const leafKey = { ...key, firstSample: key.firstSample + from };
-        plan.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), leafKey);
-        sum.put({ lo: leaf, n: 1 }, plan.output);
+      const root = { lo: 0, n: nextPowerOfTwo(used) };
+      sum.begin(root, used);
+      let result = total;
+      for (const block of blocksAtOnce(count, run)) {
+        const from = block.lo * leafSize;
+        const to = Math.min(count, from + block.n * leafSize);
+        const plan = planFor(run, to - from);
+        const blockKey = { ...key, firstSample: key.firstSample + from };
+        plan.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), blockKey);
+        if (block.n === root.n) result = plan.output;
+        else sum.put(block, plan.output);
       }
-      const { gradient, lossSum, correct } = await readTotal(backend, total);
+      const { gradient, lossSum, correct } = await readTotal(backend, result);
       return { gradient, lossSum, correct, count, computeMs: clock.nowMs() - startedAtMs };
     },
     close: async () => close(),
   };
+}
+
+/** The blocks of the tree that are computed one after another: as large as may be, and the short last leaf by itself. */
+function blocksAtOnce(samples: number, { leafSize, leavesAtOnce }: Opened): Block[] {
+  const whole = Math.floor(samples / leafSize);
+  const fitting = (block: Block): Block[] => (block.n <= leavesAtOnce ? [block] : halvesOf(block).flatMap(fitting));
+  const blocks = blocksOfRange(0, whole).flatMap(fitting);
+  return whole * leafSize < samples ? [...blocks, { lo: whole, n: 1 }] : blocks;
 }
 
 async function readTotal(

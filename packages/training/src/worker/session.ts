@@ -10,6 +10,8 @@ import {
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { type BlockGradient, type Compute, ComputeError } from './compute.ts';
+import { createHeldWeights } from './held-weights.ts';
+import { createPacker } from './packer.ts';
 import { createTrouble } from './trouble.ts';
 
 export interface WorkerIdentity {
@@ -74,6 +76,10 @@ export function startSession(options: SessionOptions): Session {
   let tasks: Task[] = [];
   let weightsStep = -1;
   let seed = 0;
+  // In one process nothing travels.
+  const sparse = identity.kind !== 'local';
+  let pack = createPacker({ sparse });
+  const heldWeights = createHeldWeights();
   let weightsAtMs = 0;
   let computing = false;
   let end: SessionEnd | undefined;
@@ -159,11 +165,13 @@ export function startSession(options: SessionOptions): Session {
       return;
     }
     await trouble.thawed();
-    const { gradient: bytes, lossSum, correct, count, computeMs } = result;
+    const { lossSum, correct, count, computeMs } = result;
     if (Number.isFinite(lossSum)) {
-      const checksum = options.checksum(bytes);
+      const packed = pack(result.gradient);
+      const checksum = options.checksum(packed.bytes);
       const heldMs = clock.nowMs() - Math.max(atMs, weightsAtMs);
-      transport.send({ type: 'gradient', step, lo, n, bytes, checksum, lossSum, correct, count, computeMs, heldMs });
+      const figures = { lossSum, correct, count, computeMs, heldMs };
+      transport.send({ type: 'gradient', step, lo, n, ...packed, checksum, ...figures });
       notify?.({ type: 'computed', step, count, computeMs });
     } else {
       const sentence = `the loss of this block is ${lossSum}`;
@@ -178,6 +186,7 @@ export function startSession(options: SessionOptions): Session {
       case 'welcome':
         patienceMs = message.heartbeatMs * silentHeartbeats;
         seed = message.seed ?? 0;
+        pack = createPacker({ sparse, lossy: message.gradients });
         notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
         enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
         return;
@@ -196,8 +205,7 @@ export function startSession(options: SessionOptions): Session {
         weightsAtMs = clock.nowMs();
         tasks = tasks.filter((task) => task.step >= message.step);
         // In turn with the blocks, so that no block is computed half with old and half with new weights.
-        const { bytes } = message;
-        enqueue(async () => compute.setWeights(bytes));
+        enqueue(async () => compute.setWeights(heldWeights(message)));
         pump();
         return;
       }

@@ -1,16 +1,33 @@
 /** TensorFlow.js in Node, on one thread of one of its backends there. */
 import { fileURLToPath } from 'node:url';
+import { loadTensorFlow as loadNativePart, prepareProcess } from '@lockstep/tfjs-node';
+import type { Absent } from '../../contender.ts';
 import type { TensorFlow } from './nets.ts';
 
-export type TensorFlowBackend = 'wasm' | 'cpu';
+/** `node` is TensorFlow's C library, through @tensorflow/tfjs-node. */
+export type TensorFlowBackend = 'wasm' | 'cpu' | 'node';
+
+export interface Loaded {
+  readonly tf: TensorFlow;
+  /** What TensorFlow.js calls the backend. */
+  readonly registered: string;
+  readonly version: string;
+  /** What a reader must know of the backend. */
+  readonly description: string;
+}
 
 /** Loads the backend and takes it; each contender takes its own again before it computes, since there is one at a time. */
-export async function loadTensorFlow(backend: TensorFlowBackend): Promise<TensorFlow> {
+export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded | Absent> {
   const tf = await import('@tensorflow/tfjs-core');
   // The core's Node build registers no gradients; the layers' build registers those of the core.
   await import('@tensorflow/tfjs-layers');
   // Without its checks, and without its advice to install another package.
   tf.enableProdMode();
+  const taken = async (registered: string, version: string, describe: () => Promise<string>): Promise<Loaded> => {
+    await tf.setBackend(registered);
+    await tf.ready();
+    return { tf, registered, version, description: await describe() };
+  };
   switch (backend) {
     case 'wasm': {
       const { setThreadsCount, setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
@@ -18,22 +35,27 @@ export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Tensor
         setWasmPaths(fileURLToPath(new URL('.', import.meta.resolve('@tensorflow/tfjs-backend-wasm'))));
         setThreadsCount(1);
       }
-      break;
+      return taken('wasm', tf.version_core, () => describeWasm(tf));
     }
     case 'cpu':
       await import('@tensorflow/tfjs-backend-cpu');
-      break;
+      return taken('cpu', tf.version_core, async () => 'tfjs-backend-cpu, plain JavaScript, 1 thread');
+    case 'node': {
+      // Both copies of TensorFlow.js share one engine: what this one registers, the core above finds.
+      prepareProcess();
+      const loaded = await loadNativePart().catch((error: Error) => ({ absent: error.message }));
+      if ('absent' in loaded) return loaded;
+      const { tf: node, version } = loaded;
+      const threads = process.env['TF_NUM_INTRAOP_THREADS'];
+      const description = `the C library of TensorFlow ${version}, ${threads} thread${threads === '1' ? '' : 's'}`;
+      return taken('tensorflow', node.version['tfjs-node'], async () => description);
+    }
     default:
-      backend satisfies never;
+      return backend satisfies never;
   }
-  await tf.setBackend(backend);
-  await tf.ready();
-  return tf;
 }
 
-/** What a reader must know of the backend. */
-export async function describeBackend(tf: TensorFlow, backend: TensorFlowBackend): Promise<string> {
-  if (backend === 'cpu') return 'tfjs-backend-cpu, plain JavaScript, 1 thread';
+async function describeWasm(tf: TensorFlow): Promise<string> {
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
   const threads = await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT');
   return `tfjs-backend-wasm${threads ? '-threaded' : ''}${simd ? '-simd' : ''}.wasm, 1 thread`;

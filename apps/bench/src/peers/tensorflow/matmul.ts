@@ -1,10 +1,12 @@
 /** A matrix product on TensorFlow.js. */
 import { type Absent, type Contender, timeSteps } from '../../contender.ts';
 import type { Product } from '../../work/product.ts';
-import { describeBackend, loadTensorFlow, type TensorFlowBackend } from './load.ts';
+import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
 
 export async function openTensorflowMatmul(work: Product, backend: TensorFlowBackend): Promise<Contender | Absent> {
-  const tf = await loadTensorFlow(backend);
+  const loaded = await loadTensorFlow(backend);
+  if ('absent' in loaded) return loaded;
+  const { tf, registered, version, description } = loaded;
   const left = tf.tensor2d(work.left.slice(), [work.m, work.k]);
   const right = tf.tensor2d(work.right.slice(), [work.k, work.n]);
   let output = tf.matMul(left, right);
@@ -13,16 +15,16 @@ export async function openTensorflowMatmul(work: Product, backend: TensorFlowBac
     output = tf.matMul(left, right);
   };
   return {
-    version: tf.version_core,
-    notes: [await describeBackend(tf, backend), 'tf.matMul of tensors that lie ready'],
+    version,
+    notes: [description, 'tf.matMul of tensors that lie ready'],
     async reset() {
-      await tf.setBackend(backend);
+      await tf.setBackend(registered);
     },
     // A call of this backend has ended when it returns; data() would add a copy of the output.
     run: (steps) => timeSteps(steps, step, () => undefined),
     result: async () => Float32Array.from(await output.data()),
     async close() {
-      await tf.setBackend(backend);
+      await tf.setBackend(registered);
       tf.dispose([left, right, output]);
     },
   };

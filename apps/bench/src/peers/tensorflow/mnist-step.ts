@@ -2,7 +2,7 @@
 import { type Absent, type Contender, timeSteps } from '../../contender.ts';
 import type { MnistStep } from '../../work/mnist-step.ts';
 import { joinParameters, type Net, splitParameters } from '../../work/net.ts';
-import { describeBackend, loadTensorFlow, type TensorFlowBackend } from './load.ts';
+import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
 import { meanLossOf, tensorBatch } from './nets.ts';
 
 /** Kernels that the gradient of a net asks for and not every backend has. */
@@ -13,9 +13,11 @@ const neededForTraining = { mlp: [], cnn: ['Conv2DBackpropFilter', 'MaxPoolGrad'
 
 /** Batches lie ready as float32 tensors. */
 export async function openTensorflowStep(work: MnistStep, backend: TensorFlowBackend): Promise<Contender | Absent> {
-  const tf = await loadTensorFlow(backend);
+  const loaded = await loadTensorFlow(backend);
+  if ('absent' in loaded) return loaded;
+  const { tf, registered, version, description } = loaded;
   const { net } = work;
-  const missing = neededForTraining[net.name].find((kernel) => tf.getKernel(kernel, backend) == null);
+  const missing = neededForTraining[net.name].find((kernel) => tf.getKernel(kernel, registered) == null);
   if (missing !== undefined) {
     return {
       absent: `TensorFlow.js ${tf.version_core} cannot train this net on ${backend}: it has no ${missing} there`,
@@ -33,13 +35,10 @@ export async function openTensorflowStep(work: MnistStep, backend: TensorFlowBac
     optimizer.minimize(() => meanLossOf(tf, net, variables, batch), false, variables);
   };
   return {
-    version: tf.version_core,
-    notes: [
-      await describeBackend(tf, backend),
-      'eager, logSoftmax cross-entropy, tf.train.sgd().minimize, from float32',
-    ],
+    version,
+    notes: [description, 'eager, logSoftmax cross-entropy, tf.train.sgd().minimize, from float32'],
     async reset() {
-      await tf.setBackend(backend);
+      await tf.setBackend(registered);
       next = 0;
       variables.forEach((variable, index) => {
         variable.assign(starts[index]!.clone());
@@ -53,7 +52,7 @@ export async function openTensorflowStep(work: MnistStep, backend: TensorFlowBac
       return joinParameters(await Promise.all(variables.map((variable) => variable.data())));
     },
     async close() {
-      await tf.setBackend(backend);
+      await tf.setBackend(registered);
       optimizer.dispose();
       tf.dispose([...variables, ...starts]);
       for (const { images, labels } of batches) tf.dispose([images, labels]);

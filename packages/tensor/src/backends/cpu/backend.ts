@@ -13,9 +13,10 @@ import { noteChange, noteSlice } from '../../changes.ts';
 import { sizeOf } from '../../shape.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
 import { separateArithmetic } from '../reference/backend.ts';
+import { inSegments, type SegmentMemory } from '../segments.ts';
 import { Allocator } from './allocator.ts';
 import { createMapProgram } from './mapProgram.ts';
-import { matmulRun, type ProductAddresses } from './matmulStep.ts';
+import { matmulRun, type ProductAddresses, sumsInSegments } from './matmulStep.ts';
 import { instantiateKernels, type Kernels, type WasmMemory } from './webassembly.ts';
 import { convolutionDescriptor, poolDescriptor, type WindowDescriptor } from './windowSteps.ts';
 
@@ -63,6 +64,7 @@ class CpuBackend implements HostBackend {
   readonly name: string;
   readonly arithmetic: string;
   readonly epilogues = true;
+  readonly segments = true;
   readonly #kernels: Kernels;
   readonly #memory: WasmMemory;
   readonly #allocator: Allocator;
@@ -111,10 +113,19 @@ class CpuBackend implements HostBackend {
   }
 
   prepare(calls: readonly Call[]): Program {
-    const steps = calls.map((call) => {
-      checkCall(call);
-      return this.#prepareCall(call);
-    });
+    calls.forEach(checkCall);
+    const scratch: Storage[] = [];
+    const memory: SegmentMemory = {
+      slice: (storage, offset, length) => this.#own(storage).slice(offset, length),
+      scratch: (length) => {
+        const storage = this.allocate(length);
+        scratch.push(storage);
+        return storage;
+      },
+    };
+    const steps = calls
+      .flatMap((call) => (call.kind === 'matmul' && sumsInSegments(call) ? [call] : inSegments(call, memory)))
+      .map((call) => this.#prepareCall(call));
     const runs = steps.map((step) => step.run);
     const blocks = steps.flatMap((step) => step.blocks);
     return {
@@ -123,6 +134,7 @@ class CpuBackend implements HostBackend {
       },
       dispose: () => {
         for (const block of blocks.splice(0)) this.#allocator.release(block);
+        for (const storage of scratch.splice(0)) this.free(storage);
         runs.length = 0;
       },
     };

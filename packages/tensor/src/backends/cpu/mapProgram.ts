@@ -7,7 +7,7 @@ import { contiguousStrides } from '../../shape.ts';
 const chunkLength = 256;
 
 /** Instruction codes, as in kernels/map.ts. */
-const codes: Record<Primitive | 'copy', number> = {
+const codes: Record<Primitive | 'copy' | 'addProduct' | 'subProduct', number> = {
   copy: 0,
   neg: 1,
   exp: 2,
@@ -29,6 +29,8 @@ const codes: Record<Primitive | 'copy', number> = {
   pow: 18,
   minimum: 19,
   greater: 20,
+  addProduct: 21,
+  subProduct: 22,
 };
 
 interface Instruction {
@@ -67,6 +69,29 @@ function joinAxes(call: MapCall, views: readonly Layout[]): Axis[] {
   return axes;
 }
 
+type Application = Extract<Formula, { kind: 'apply' }>;
+
+/** For each sum or difference with a product that nothing else reads: its operands, as `x ± y * z`. */
+function withProducts(nodes: readonly Formula[]): Map<Formula, { product: Application; operands: readonly Formula[] }> {
+  const readers = new Map<Formula, number>();
+  for (const node of nodes) {
+    if (node.kind !== 'apply') continue;
+    for (const operand of node.operands) readers.set(operand, (readers.get(operand) ?? 0) + 1);
+  }
+  const joined = new Map<Formula, { product: Application; operands: readonly Formula[] }>();
+  for (const node of nodes) {
+    if (node.kind !== 'apply' || (node.primitive !== 'add' && node.primitive !== 'sub')) continue;
+    const [left, right] = node.operands as [Formula, Formula];
+    const isProduct = (formula: Formula): formula is Application =>
+      formula.kind === 'apply' && formula.primitive === 'mul' && readers.get(formula) === 1;
+    if (isProduct(right)) joined.set(node, { product: right, operands: [left, ...right.operands] });
+    else if (node.primitive === 'add' && isProduct(left)) {
+      joined.set(node, { product: left, operands: [right, ...left.operands] });
+    }
+  }
+  return joined;
+}
+
 /** Slots: the inputs, then constants and intermediate values, last the output. */
 function assemble(
   formula: Formula,
@@ -75,7 +100,10 @@ function assemble(
   const slotOf = new Map<Formula, number>();
   const constants: [number, number][] = [];
   let slots = inputCount;
-  const nodes = topological(formula);
+  const all = topological(formula);
+  const joined = withProducts(all);
+  const products = new Set<Formula>(Array.from(joined.values(), ({ product }) => product));
+  const nodes = all.filter((node) => !products.has(node));
   for (const node of nodes) {
     switch (node.kind) {
       case 'input':
@@ -94,8 +122,10 @@ function assemble(
   }
   const instructions = nodes.flatMap((node): Instruction[] => {
     if (node.kind !== 'apply') return [];
-    const operands = node.operands.map((operand) => slotOf.get(operand)!);
-    return [{ code: codes[node.primitive], target: slotOf.get(node)!, operands }];
+    const withProduct = joined.get(node);
+    const operands = (withProduct?.operands ?? node.operands).map((operand) => slotOf.get(operand)!);
+    const code = withProduct === undefined ? node.primitive : node.primitive === 'add' ? 'addProduct' : 'subProduct';
+    return [{ code: codes[code], target: slotOf.get(node)!, operands }];
   });
   if (formula.kind !== 'apply') {
     instructions.push({ code: codes.copy, target: slots++, operands: [slotOf.get(formula)!] });

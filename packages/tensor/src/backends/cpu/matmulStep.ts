@@ -4,6 +4,13 @@ import { batchOffsets } from '../batches.ts';
 import type { Kernels } from './webassembly.ts';
 
 const bytesPerValue = 4;
+/** Longest inner dimension of which the kernel that sums in segments has room for packed operands: kernels/segments.ts. */
+const longestInSegments = 8192;
+
+/** Whether the kernel sums in segments by itself, without a pass over the output for each of them. */
+export function sumsInSegments({ k }: MatmulCall): boolean {
+  return k <= longestInSegments;
+}
 
 /** Addresses of a call's storages; 0 where there is no bias. */
 export interface ProductAddresses {
@@ -18,7 +25,8 @@ export function matmulRun(
   call: MatmulCall,
   { left, right, output, bias }: ProductAddresses,
 ): () => void {
-  const { m, k, n } = call;
+  const { m, k, n, segments = 1 } = call;
+  if (segments > 1) return () => kernels.matmulInSegments(m, k, n, left, right, segments, output);
   const [turnLeft, turnRight] = [Number(call.transposeLeft), Number(call.transposeRight)];
   const relu = Number(call.epilogue?.relu ?? false);
   if (call.batch === undefined) {

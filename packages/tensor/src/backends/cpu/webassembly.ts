@@ -34,6 +34,15 @@ export interface Kernels {
     bias: number,
     relu: number,
   ): void;
+  matmulInSegments(
+    m: number,
+    k: number,
+    n: number,
+    left: number,
+    right: number,
+    segments: number,
+    output: number,
+  ): void;
   crossEntropy(
     rows: number,
     classes: number,

@@ -48,6 +48,7 @@ export class GpuBackend implements Backend {
   readonly mode: string;
   /** Who computes, as the driver says. */
   readonly adapter: string;
+  readonly epilogues = true;
   readonly #device: Device;
   readonly #runner: Runner;
 
@@ -129,10 +130,13 @@ export class GpuBackend implements Backend {
     };
   }
 
-  /** Gives the device back; nothing of this backend can be used afterwards. */
-  close(): void {
+  /**
+   * Gives the device back, once; nothing of this backend can be used afterwards. A download that has not ended rejects, or
+   * still gives its values. Never rejects, whatever became of the device.
+   */
+  close(): Promise<void> {
     this.#runner.dispose();
-    this.#device.close();
+    return this.#device.close();
   }
 
   #own(storage: Storage): GpuStorage {

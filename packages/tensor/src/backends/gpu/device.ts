@@ -16,6 +16,11 @@ export interface KernelSource {
   readonly threads: readonly [number, number, number];
   /** Statements of JavaScript as gpu.js reads it, ending in `return [v0, v1, v2, v3]`. */
   readonly body: string;
+  /**
+   * Set where each thread computes four cells: the one that it returns, and those a quarter, a half and three quarters of
+   * the result further on, which it hands to `part1(v0, v1, v2, v3)`, `part2` and `part3`. `threads` counts a quarter.
+   */
+  readonly quartered?: boolean;
 }
 
 /** How the modes differ in what a body may say. */
@@ -51,6 +56,8 @@ export interface Device {
   readonly maxThreads: readonly [number, number];
   /** Most values in one array. */
   readonly maxLength: number;
+  /** Whether kernels with a result of so many values may be quartered. */
+  quarters(length: number): boolean;
   /** Copies values to the device. They must not change until the next `read` has ended. */
   upload(values: Float32Array): DeviceArray;
   /** Makes a kernel ready; equal sources give the same one. */
@@ -61,8 +68,11 @@ export interface Device {
   read(stretches: readonly DeviceStretch[]): Promise<Float32Array[]>;
   /** Gives an array back. Work asked for before may still read it. */
   release(array: DeviceArray): void;
-  /** Gives everything back. */
-  close(): void;
+  /**
+   * Gives everything back, once. Whatever is asked for afterwards throws; a read that has not ended rejects, or still gives
+   * its values. Never rejects, whatever became of the device.
+   */
+  close(): Promise<void>;
 }
 
 /** The device went away: a driver restarted, a card was taken, a tab lost its context. Nothing on it can be read. */

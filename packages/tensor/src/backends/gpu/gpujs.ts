@@ -6,11 +6,14 @@ export interface GpuJsKernel {
   build(...inputs: unknown[]): unknown;
   destroy(removeCanvasReferences?: boolean): void;
   validateSettings(inputs: unknown): void;
+  checkTextureSize(): void;
   // webgl, webgl2 and headlessgl
   context: unknown;
   texSize: Int32Array;
   texture: unknown;
-  _textureSwitched: boolean;
+  mappedTextures: unknown;
+  drawBuffersMap: unknown;
+  _replaceOutputTexture(): void;
   // webgpu
   _device: GpuDeviceLike;
   computePipeline: unknown;
@@ -56,6 +59,7 @@ export interface GpuDeviceLike {
   createBindGroup(description: unknown): unknown;
   createCommandEncoder(): GpuEncoderLike;
   addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
+  removeEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
   destroy(): void;
 }
 
@@ -73,6 +77,12 @@ export interface GpuJsShortcut {
 
 export interface GpuJsInstance {
   createKernel(source: string, settings: Readonly<Record<string, unknown>>): GpuJsShortcut;
+  /** A kernel with further results: what it hands to each of these functions. */
+  createKernelMap(
+    functions: readonly string[],
+    source: string,
+    settings: Readonly<Record<string, unknown>>,
+  ): GpuJsShortcut;
   addFunction(source: string, settings: Readonly<Record<string, unknown>>): unknown;
   addNativeFunction(name: string, source: string, settings: Readonly<Record<string, unknown>>): unknown;
   destroy(): Promise<unknown>;

@@ -2,6 +2,7 @@
 import type { Call, HostBackend, Program, Storage } from '../../backend.ts';
 import { noteChange, noteSlice } from '../../changes.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
+import { inSegments } from '../segments.ts';
 import { prepareConvolution } from './convolution.ts';
 import { prepareCrossEntropy } from './crossEntropy.ts';
 import { prepareGather, prepareScatterAdd } from './gather.ts';
@@ -17,8 +18,12 @@ export const separateArithmetic = 'f32-mul-add.v1';
 
 const { fround } = Math;
 
+const segmentMemory = {
+  slice: (storage: Storage, offset: number, length: number) => own(storage).slice(offset, length),
+  scratch: (length: number) => new ReferenceStorage(new Float32Array(length)),
+};
+
 function prepareCall(call: Call): () => void {
-  checkCall(call);
   switch (call.kind) {
     case 'map':
       return prepareMap(call);
@@ -49,6 +54,7 @@ class ReferenceBackend implements HostBackend {
   readonly name = 'reference';
   readonly arithmetic = separateArithmetic;
   readonly epilogues = true;
+  readonly segments = true;
 
   allocate(length: number): Storage {
     checkAllocation(length);
@@ -85,7 +91,8 @@ class ReferenceBackend implements HostBackend {
   }
 
   prepare(calls: readonly Call[]): Program {
-    const steps = calls.map(prepareCall);
+    calls.forEach(checkCall);
+    const steps = calls.flatMap((call) => inSegments(call, segmentMemory)).map(prepareCall);
     return {
       run: () => {
         for (const step of steps) step();

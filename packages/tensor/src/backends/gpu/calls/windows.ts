@@ -4,7 +4,7 @@ import { imageSize, windowCount } from '../../../windows.ts';
 import type { Source } from '../kernels/cells.ts';
 import { foldKernel, poolKernel, unfoldKernel, unpoolKernel } from '../kernels/windows.ts';
 import type { Runner } from '../runner.ts';
-import { createProduct } from './matmul.ts';
+import { createProduct, withOperand } from './matmul.ts';
 import { filled, firstOf, type Own, type Step } from './step.ts';
 
 const start: Source = { input: 0, offset: 0 };
@@ -22,34 +22,32 @@ export function prepareConvolution(runner: Runner, call: ConvolutionCall, own: O
 /** `unfolded x kernel`, or `unfolded, transposed, x gradient`. */
 function prepareUnfolded(runner: Runner, call: ConvolutionCall, own: Own): Step {
   const { device } = runner;
-  const { windows, filters, result } = call;
+  const { windows, filters, result, epilogue } = call;
   const { count, patch, kernel } = sizesOf(call);
   const forward = result === 'output';
   const images = firstOf(own(call.left), imageSize(windows));
   const right = firstOf(own(call.right), forward ? kernel : count * filters);
   const output = firstOf(own(call.output), forward ? count * filters : kernel);
   if (output.length === 0) return () => {};
-  if (count * patch === 0) return filled(runner, output, 0);
+  if (count * patch === 0 && epilogue === undefined) return filled(runner, output, 0);
+  const bias = epilogue?.bias && firstOf(own(epilogue.bias), filters);
   const product = createProduct(runner, {
     m: forward ? count : patch,
     k: forward ? patch : count,
     n: filters,
     transposeLeft: !forward,
     transposeRight: false,
+    epilogue,
   });
   const kernels = runner.kernels();
   return () => {
-    const operands = runner.operands([images, right]);
-    const [from, other] = operands.sources as [Source, Source];
+    const operands = runner.operands([images, right, ...(bias ? [bias] : [])]);
+    const from = operands.sources[0]!;
     const unfold = kernels(String(from.offset), () =>
       unfoldKernel(windows, { input: 0, offset: from.offset }, device.dialect, device),
     );
     const unfolded = device.run(unfold, [operands.arrays[from.input]!]);
-    const values = product({
-      arrays: [unfolded, operands.arrays[other.input]!],
-      sources: [start, { input: 1, offset: other.offset }],
-      key: String(other.offset),
-    });
+    const values = product(withOperand(operands, 0, unfolded));
     device.release(unfolded);
     runner.write(output, values);
   };

@@ -7,12 +7,12 @@ import {
   type DeviceKernel,
   DeviceLostError,
   type DeviceStretch,
-  type Dialect,
   type KernelSource,
-} from './device.ts';
-import type { GpuBufferLike, GpuContextLike, GpuEncoderLike, GpuJs, GpuJsInstance, GpuJsKernel } from './gpujs.ts';
-import { type KernelFunction, kernelFunctions } from './kernels/functions.ts';
-import { inputNames, kernelText } from './kernelText.ts';
+} from '../device.ts';
+import type { GpuBufferLike, GpuContextLike, GpuEncoderLike, GpuJs, GpuJsInstance, GpuJsKernel } from '../gpujs.ts';
+import { kernelFunctions } from '../kernels/functions.ts';
+import { inputNames, kernelText } from '../kernelText.ts';
+import { dialect, wholeNumbers } from './text.ts';
 
 // Values fixed by the WebGPU specification; the globals that hold them exist only in browsers.
 const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
@@ -22,40 +22,6 @@ const mapModeRead = 1;
 const passesPerSubmit = 64;
 /** Bytes of free buffers kept for the next arrays of their size. */
 const idleBytesKept = 256 * 2 ** 20;
-
-const dialect: Dialect = {
-  cell: (input, index) => {
-    const values = [0, 1, 2, 3].map((lane) => `a${input}[4 * (${index}) + ${lane}]`);
-    return `[${values.join(', ')}]`;
-  },
-  value: (input, index) => `a${input}[${index}]`,
-};
-
-/** Whole numbers, exact: a quotient guessed in floats is at most one away. */
-const wholeNumbers: readonly KernelFunction[] = [
-  {
-    source: `function corrected(value, divisor, guess) {
-  return value - guess * divisor < 0 ? guess - 1 : (value - guess * divisor >= divisor ? guess + 1 : guess);
-}`,
-    argumentTypes: { value: 'Integer', divisor: 'Integer', guess: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    source: 'function quotient(value, divisor) { return corrected(value, divisor, Math.floor(value / divisor)); }',
-    argumentTypes: { value: 'Integer', divisor: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    source: 'function remainder(value, divisor) { return value - divisor * quotient(value, divisor); }',
-    argumentTypes: { value: 'Integer', divisor: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    source: 'function whole(value) { return Math.floor(value); }',
-    argumentTypes: { value: 'Number' },
-    returnType: 'Integer',
-  },
-];
 
 class WebGpuArray implements DeviceArray {
   readonly length: number;
@@ -112,6 +78,12 @@ class WebGpuDevice implements Device {
   readonly #waiting: Work[] = [];
   #pumping: Promise<void> | undefined;
   #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
+  /** Every buffer of an array that was not destroyed. */
+  readonly #buffers = new Set<GpuBufferLike>();
+  readonly #onError = ({ error }: { error: { message: string } }): void => {
+    this.#failure ??= new Error(`webgpu: ${error.message}`);
+  };
 
   constructor(gpuJs: GpuJs, context: GpuContextLike) {
     this.#gpuJs = gpuJs;
@@ -129,9 +101,12 @@ class WebGpuDevice implements Device {
     context.device.lost.then(({ message }) => {
       this.#failure ??= new DeviceLostError(`webgpu: the device was lost: ${message || 'no reason given'}`);
     });
-    context.device.addEventListener('uncapturederror', ({ error }) => {
-      this.#failure ??= new Error(`webgpu: ${error.message}`);
-    });
+    context.device.addEventListener('uncapturederror', this.#onError);
+  }
+
+  /** gpu.js has no kernels with several results in this mode. */
+  quarters(): boolean {
+    return false;
   }
 
   upload(values: Float32Array): DeviceArray {
@@ -262,6 +237,7 @@ class WebGpuDevice implements Device {
   }
 
   release(array: DeviceArray): void {
+    if (this.#closing !== undefined) return;
     const own = array as WebGpuArray;
     const idle = this.#idle.get(own.bytes) ?? [];
     this.#idle.set(own.bytes, idle);
@@ -278,18 +254,32 @@ class WebGpuDevice implements Device {
     this.#enqueue({
       do: () => {
         this.#submit();
-        for (const { buffer } of unused) buffer.destroy();
+        for (const { buffer } of unused) {
+          buffer.destroy();
+          this.#buffers.delete(buffer);
+        }
         for (const kernel of this.#kernels.values()) kernel.bindGroups.clear();
       },
     });
   }
 
-  close(): void {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#failure ??= new Error('webgpu: the device was closed');
+    // The device is gpu.js's, for all that use it on this page.
+    this.#context.device.removeEventListener('uncapturederror', this.#onError);
+    this.#waiting.length = 0;
+    this.#encoder = undefined;
     for (const { parameters } of this.#kernels.values()) parameters?.destroy();
-    for (const { buffer } of [...this.#idle.values()].flat()) buffer.destroy();
+    for (const buffer of this.#buffers) buffer.destroy();
     this.#kernels.clear();
     this.#idle.clear();
-    this.#gpu.destroy().catch(() => {});
+    this.#buffers.clear();
+    await this.#gpu.destroy().catch(() => {});
   }
 
   /** An array of another release, or a new one. Work in order makes it safe to write again at once. */
@@ -305,6 +295,7 @@ class WebGpuDevice implements Device {
       size: bytes,
       usage: usage.storage | usage.copySource | usage.copyTarget,
     });
+    this.#buffers.add(buffer);
     return new WebGpuArray(length, bytes, buffer, this.#nextId++);
   }
 
@@ -331,6 +322,8 @@ class WebGpuDevice implements Device {
       while (this.#waiting.length > 0) {
         const work = this.#waiting[0]!;
         if (work.kernel !== undefined && work.kernel.built === undefined) await work.kernel.ready;
+        // Closed meanwhile: nobody wants it any more.
+        if (this.#closing !== undefined) break;
         this.#waiting.shift();
         work.do();
       }

@@ -1,88 +1,29 @@
 /** gpu.js's modes webgl2, webgl and headlessgl: its kernels over float textures, four values to a texel. */
 import {
   cellLength,
-  cellsOf,
   type Device,
   type DeviceArray,
   type DeviceKernel,
   DeviceLostError,
   type DeviceStretch,
-  type Dialect,
   type KernelSource,
-} from './device.ts';
-import type { GpuJs, GpuJsInstance, GpuJsShortcut } from './gpujs.ts';
-import { kernelFunctions } from './kernels/functions.ts';
-import { inputNames, kernelText } from './kernelText.ts';
-
-export type WebGlMode = 'webgl2' | 'webgl' | 'headlessgl';
+} from '../device.ts';
+import type { GpuJs, GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
+import { kernelFunctions } from '../kernels/functions.ts';
+import { kernelText } from '../kernelText.ts';
+import { GlArray, quarteredSize, quarterOf, textureSize } from './arrays.ts';
+import type { WebGlContext, WebGlMode } from './context.ts';
+import { ReadBack } from './readBack.ts';
+import { dialect, partFunctions, readersOf, settings, wholeNumbers } from './text.ts';
 
 /** gpu.js keeps the unit behind these for itself. */
 const mostTextures = 12;
 /** Bytes of free textures kept for the next arrays of their size. */
 const idleBytesKept = 256 * 2 ** 20;
 
-/** Parts of the WebGL API; its own types would pull in the DOM's. */
-interface WebGlContext {
-  readonly [constant: string]: unknown;
-  getExtension(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
-  getParameter(name: unknown): unknown;
-  isContextLost(): boolean;
-  getError(): number;
-  createTexture(): object | null;
-  deleteTexture(texture: object): void;
-  activeTexture(unit: unknown): void;
-  bindTexture(target: unknown, texture: object | null): void;
-  texParameteri(target: unknown, name: unknown, value: unknown): void;
-  pixelStorei(name: unknown, value: unknown): void;
-  texImage2D(...parameters: unknown[]): void;
-  texSubImage2D(...parameters: unknown[]): void;
-  createFramebuffer(): object | null;
-  deleteFramebuffer(framebuffer: object): void;
-  bindFramebuffer(target: unknown, framebuffer: object | null): void;
-  framebufferTexture2D(...parameters: unknown[]): void;
-  readPixels(...parameters: unknown[]): void;
-}
-
-const dialect: Dialect = {
-  cell: (input, index) => `a${input}[${index}]`,
-  value: (input, index) => `lane(a${input}[quotient(${index}, 4)], ${index})`,
-};
-
-/** A texture in the form that gpu.js takes as an argument of type ArrayTexture(4), and renders to. */
-class GlArray implements DeviceArray {
-  readonly type = 'ArrayTexture(4)';
-  readonly length: number;
-  readonly texture: object;
-  readonly size: Int32Array;
-  readonly dimensions: readonly number[];
-  readonly output: readonly number[];
-  readonly context: WebGlContext;
-
-  constructor(length: number, texture: object, size: Int32Array, context: WebGlContext) {
-    this.length = length;
-    this.texture = texture;
-    this.size = size;
-    this.output = [cellsOf(length)];
-    this.dimensions = [cellsOf(length), 1, 1];
-    this.context = context;
-  }
-
-  /** gpu.js asks before it renders; here whoever runs a kernel chooses where it renders to. */
-  beforeMutate(): boolean {
-    return false;
-  }
-}
-
 interface GlKernel extends DeviceKernel {
   /** gpu.js writes the sizes of the textures it reads into a kernel: one for each combination met. */
   readonly bySizes: Map<string, GpuJsShortcut>;
-}
-
-/** Texels of a texture for so many values: about square, because software adapters share work out by rows. */
-function textureSize(length: number): Int32Array {
-  const cells = Math.max(1, cellsOf(length));
-  const width = 2 ** Math.floor(Math.log2(cells) / 2);
-  return Int32Array.of(width, Math.ceil(cells / width));
 }
 
 class WebGlDevice implements Device {
@@ -97,14 +38,16 @@ class WebGlDevice implements Device {
   readonly #kernels = new Map<string, GlKernel>();
   readonly #idle = new Map<string, object[]>();
   #idleBytes = 0;
+  #closing: Promise<void> | undefined;
   readonly #framebuffer: object;
+  readonly #readBuffer: object | undefined;
+  readonly #readBack: ReadBack;
+  /** Most texels along a side of a texture. */
+  readonly #largest: number;
 
-  constructor(gpuJs: GpuJs, mode: WebGlMode) {
+  constructor(gpu: GpuJsInstance, mode: WebGlMode) {
     this.mode = mode;
-    this.#gpu = new gpuJs.GPU({ mode });
-    for (const [name, source, argumentTypes, returnType] of helpers(mode)) {
-      this.#gpu.addNativeFunction(name, source, { argumentTypes, returnType });
-    }
+    this.#gpu = gpu;
     for (const { source, ...types } of kernelFunctions) this.#gpu.addFunction(source, types);
     // The context comes with the first kernel.
     const first = this.#gpu.createKernel('function kernel() { return [0.5, 0.5, 0.5, 0.5]; }', {
@@ -118,10 +61,19 @@ class WebGlDevice implements Device {
     const named = gl.getExtension('WEBGL_debug_renderer_info');
     this.adapter = String(gl.getParameter(named?.UNMASKED_RENDERER_WEBGL ?? gl['RENDERER']));
     const largest = Number(gl.getParameter(gl['MAX_TEXTURE_SIZE']));
+    this.#largest = largest;
     this.maxInputs = Math.min(mostTextures, Number(gl.getParameter(gl['MAX_TEXTURE_IMAGE_UNITS'])) - 1);
     // Width and height differ by less than a factor of 4. WebGL 1 may count in floats, whole up to 2^24.
     this.maxLength = Math.min(largest * largest, mode === 'webgl2' ? 2 ** 29 : 2 ** 24);
     this.#framebuffer = this.#made(gl.createFramebuffer());
+    this.#readBuffer = mode === 'webgl2' ? this.#made(gl.createBuffer()) : undefined;
+    this.#readBack = new ReadBack(gl, this.#framebuffer, this.#readBuffer);
+  }
+
+  quarters(length: number): boolean {
+    if (this.mode !== 'webgl2') return false;
+    const size = quarteredSize(length);
+    return size !== undefined && size[1]! <= this.#largest;
   }
 
   upload(values: Float32Array): DeviceArray {
@@ -153,64 +105,95 @@ class WebGlDevice implements Device {
     return kernel;
   }
 
-  #create(source: KernelSource): GpuJsShortcut {
-    const { threads, inputs, length } = source;
-    const shortcut = this.#gpu.createKernel(kernelText(source), {
+  #create(source: KernelSource, inputs: readonly GlArray[]): GpuJsShortcut {
+    const { threads, length, quartered } = source;
+    const readers = inputs.flatMap(({ size }, input) => readersOf(this.mode, input, size));
+    const own = {
       ...settings,
       output: [...threads],
-      argumentTypes: inputNames(inputs).map(() => 'ArrayTexture(4)'),
-    });
+      argumentTypes: inputs.map(() => 'ArrayTexture(4)'),
+      nativeFunctions: [...wholeNumbers, ...readers],
+    };
+    const text = kernelText(source);
+    const shortcut = quartered
+      ? this.#gpu.createKernelMap(partFunctions, text, own)
+      : this.#gpu.createKernel(text, own);
     const { kernel } = shortcut;
     const validate = kernel.validateSettings.bind(kernel);
-    // Threads are counted over the result; its texels lie as in every other texture.
+    // Threads are counted over the result; its texels lie as in every other texture, not as gpu.js would lay and check them.
+    kernel.checkTextureSize = () => {};
     kernel.validateSettings = (given) => {
       validate(given);
-      kernel.texSize = textureSize(length);
+      kernel.texSize = quartered ? quarterOf(quarteredSize(length)!) : textureSize(length);
+    };
+    const gl = this.#gl;
+    const attachments = [0, 1, 2, 3].map((part) => Number(gl['COLOR_ATTACHMENT0']) + part);
+    kernel.drawBuffersMap = attachments;
+    // gpu.js keeps what a kernel wrote for its next run; here each run has results of its own.
+    kernel._replaceOutputTexture = () => {
+      const results = [kernel.texture, ...((kernel.mappedTextures ?? []) as GlArray[])] as GlArray[];
+      results.forEach(({ texture }, part) => {
+        gl.framebufferTexture2D(gl['FRAMEBUFFER'], attachments[part], gl['TEXTURE_2D'], texture, 0);
+      });
     };
     return shortcut;
   }
 
   run(kernel: DeviceKernel, inputs: readonly DeviceArray[]): DeviceArray {
+    this.#check();
     const { bySizes, source } = kernel as GlKernel;
-    const result = this.#take(source.length);
-    const sizes = (inputs as readonly GlArray[]).map(({ size }) => size.join('x')).join(' ');
+    const read = inputs as readonly GlArray[];
+    const sizes = read.map(({ size }) => size.join('x')).join(' ');
     let shortcut = bySizes.get(sizes);
     if (shortcut === undefined) {
-      shortcut = this.#create(source);
+      shortcut = this.#create(source, read);
       bySizes.set(sizes, shortcut);
     }
-    const { kernel: inner } = shortcut;
-    inner.texture = result;
-    inner._textureSwitched = true;
-    shortcut(...inputs);
+    if (source.quartered) return this.#runQuartered(shortcut, source, read);
+    const result = this.#take(source.length);
+    this.#draw(shortcut, read, [result]);
     return result;
   }
 
+  #runQuartered(shortcut: GpuJsShortcut, { length }: KernelSource, inputs: readonly GlArray[]): GlArray {
+    const size = quarteredSize(length)!;
+    const quarters = [0, 1, 2, 3].map(() => this.#take(length / 4, quarterOf(size)));
+    this.#draw(shortcut, inputs, quarters);
+    const result = this.#take(length, size);
+    const gl = this.#gl;
+    gl.bindFramebuffer(gl['FRAMEBUFFER'], this.#framebuffer);
+    this.#bind(result.texture);
+    const [width, rows] = quarterOf(size) as unknown as [number, number];
+    quarters.forEach((quarter, part) => {
+      gl.framebufferTexture2D(gl['FRAMEBUFFER'], gl['COLOR_ATTACHMENT0'], gl['TEXTURE_2D'], quarter.texture, 0);
+      gl.copyTexSubImage2D(gl['TEXTURE_2D'], 0, 0, part * rows, 0, 0, width, rows);
+      this.release(quarter);
+    });
+    return result;
+  }
+
+  #draw(shortcut: GpuJsShortcut, inputs: readonly GlArray[], [first, ...more]: readonly GlArray[]): void {
+    const { kernel } = shortcut;
+    kernel.texture = first;
+    kernel.mappedTextures = more;
+    try {
+      shortcut(...inputs);
+    } finally {
+      // What is left here gpu.js would delete in the end, as its own.
+      kernel.texture = null;
+      kernel.mappedTextures = null;
+    }
+  }
+
   async read(stretches: readonly DeviceStretch[]): Promise<Float32Array[]> {
-    const values = stretches.map(({ array, offset, length }) => this.#readStretch(array as GlArray, offset, length));
+    this.#check();
+    const values = this.#readBack.read(stretches);
     this.#check();
     return values;
   }
 
-  #readStretch({ texture, size }: GlArray, offset: number, length: number): Float32Array {
-    if (length === 0) return new Float32Array(0);
-    const gl = this.#gl;
-    const rowLength = size[0]!;
-    const first = Math.floor(offset / cellLength);
-    const last = Math.floor((offset + length - 1) / cellLength);
-    const [firstRow, lastRow] = [Math.floor(first / rowLength), Math.floor(last / rowLength)];
-    const from = firstRow === lastRow ? first % rowLength : 0;
-    const width = firstRow === lastRow ? last - first + 1 : rowLength;
-    const rows = lastRow - firstRow + 1;
-    gl.bindFramebuffer(gl['FRAMEBUFFER'], this.#framebuffer);
-    gl.framebufferTexture2D(gl['FRAMEBUFFER'], gl['COLOR_ATTACHMENT0'], gl['TEXTURE_2D'], texture, 0);
-    const texels = new Float32Array(width * rows * cellLength);
-    gl.readPixels(from, firstRow, width, rows, gl['RGBA'], gl['FLOAT'], texels);
-    const start = offset - (firstRow * rowLength + from) * cellLength;
-    return texels.slice(start, start + length);
-  }
-
   release(array: DeviceArray): void {
+    if (this.#closing !== undefined) return;
     const { texture, size } = array as GlArray;
     const key = size.join('x');
     const idle = this.#idle.get(key) ?? [];
@@ -226,17 +209,23 @@ class WebGlDevice implements Device {
     this.#idleBytes = 0;
   }
 
-  close(): void {
-    this.#trim();
-    this.#gl.deleteFramebuffer(this.#framebuffer);
-    this.#kernels.clear();
-    this.#gpu.destroy().catch(() => {});
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
-  #take(length: number): GlArray {
+  async #close(): Promise<void> {
+    this.#trim();
+    this.#gl.deleteFramebuffer(this.#framebuffer);
+    if (this.#readBuffer !== undefined) this.#gl.deleteBuffer(this.#readBuffer);
+    this.#kernels.clear();
+    // It also gives the context back, and with it every texture that is left.
+    await this.#gpu.destroy().catch(() => {});
+  }
+
+  #take(length: number, size = textureSize(length)): GlArray {
     this.#check();
     const gl = this.#gl;
-    const size = textureSize(length);
     const idle = this.#idle.get(size.join('x'))?.pop();
     if (idle !== undefined) {
       this.#idleBytes -= size[0]! * size[1]! * 16;
@@ -268,43 +257,9 @@ class WebGlDevice implements Device {
   }
 
   #check(): void {
+    if (this.#closing !== undefined) throw new Error(`${this.mode}: the device was closed`);
     if (this.#gl.isContextLost()) throw new DeviceLostError(`${this.mode}: the context was lost`);
   }
-}
-
-const settings = {
-  // Unset, gpu.js may fall back to 8 bits in silence.
-  precision: 'single',
-  // Full precision for positions too, whatever the texture's size.
-  tactic: 'precision',
-  pipeline: true,
-  immutable: false,
-  returnType: 'Array(4)',
-};
-
-type NativeFunction = readonly [string, string, Readonly<Record<string, string>>, string];
-
-function helpers(mode: WebGlMode): NativeFunction[] {
-  const division = { value: 'Integer', divisor: 'Integer' };
-  const lane = { cell: 'Array(4)', index: 'Integer' };
-  const whole: NativeFunction[] = [
-    ['quotient', 'int quotient(int value, int divisor) { return value / divisor; }', division, 'Integer'],
-    ['whole', 'int whole(float value) { return int(floor(value)); }', { value: 'Number' }, 'Integer'],
-    [
-      'remainder',
-      'int remainder(int value, int divisor) { return value - divisor * (value / divisor); }',
-      division,
-      'Integer',
-    ],
-  ];
-  if (mode === 'webgl2') {
-    return [...whole, ['lane', `float lane(vec4 cell, int index) { return cell[index & 3]; }`, lane, 'Float']];
-  }
-  const pick = `float lane(vec4 cell, int index) {
-  int which = index - 4 * (index / 4);
-  return which == 0 ? cell.x : which == 1 ? cell.y : which == 2 ? cell.z : cell.w;
-}`;
-  return [...whole, ['lane', pick, lane, 'Float']];
 }
 
 /** @throws Error with one sentence where there is no such context, or it has no float textures. */
@@ -319,5 +274,11 @@ export function openWebGlDevice(gpuJs: GpuJs, mode: WebGlMode): Device {
     const reason = mode === 'headlessgl' ? 'the optional package gl is not built here' : `there is no ${mode} here`;
     throw new Error(reason);
   }
-  return new WebGlDevice(gpuJs, mode);
+  const gpu = new GPU({ mode });
+  try {
+    return new WebGlDevice(gpu, mode);
+  } catch (error) {
+    gpu.destroy().catch(() => {});
+    throw error;
+  }
 }

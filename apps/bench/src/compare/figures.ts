@@ -1,0 +1,69 @@
+/** What follows from reports: rates without the start-up, time to an accuracy, speed-up and efficiency. */
+import type { CurvePoint, Report, StepTimes } from '@lockstep/training';
+import { pairedRatios, type Spread, spread } from '../statistics.ts';
+
+/** Part of a run's steps that count as start-up. */
+const startUpPart = 0.1;
+
+/** Milliseconds a step once the run is warm: from the point after its first tenth to its end. */
+export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
+  const last = curve.at(-1);
+  if (last === undefined || curve.length < 2) {
+    throw new RangeError(`curve: expected at least two points, got ${curve.length}`);
+  }
+  const warm = curve.find(({ steps }) => steps >= last.steps * startUpPart) ?? curve[0]!;
+  const from = warm === last ? curve[0]! : warm;
+  return ((last.seconds - from.seconds) / (last.steps - from.steps)) * 1000;
+}
+
+/** Samples whose mean accuracy stands for what the model can do: enough for 1 % or so of noise. */
+const samplesAveraged = 1_000;
+
+/** Where the accuracy is first reached, in steps and in seconds of training; undefined where it is not. */
+export function timeTo(
+  accuracy: number,
+  curve: readonly CurvePoint[],
+  batch: number,
+): { readonly steps: number; readonly seconds: number } | undefined {
+  for (const [index, { steps, seconds }] of curve.entries()) {
+    let samples = 0;
+    let correct = 0;
+    for (let back = index; back >= 0 && samples < samplesAveraged; back--) {
+      const count = (curve[back]!.steps - (curve[back - 1]?.steps ?? 0)) * batch;
+      samples += count;
+      correct += curve[back]!.accuracy * count;
+    }
+    if (samples >= Math.min(samplesAveraged, batch) && correct / samples >= accuracy) return { steps, seconds };
+  }
+  return undefined;
+}
+
+/** Greatest difference between the losses of two runs at the same steps; infinite where they have different points. */
+export function curveDistance(first: readonly CurvePoint[], second: readonly CurvePoint[]): number {
+  if (first.length !== second.length) return Number.POSITIVE_INFINITY;
+  return first.reduce((most, { steps, loss }, index) => {
+    const other = second[index]!;
+    return other.steps === steps ? Math.max(most, Math.abs(loss - other.loss)) : Number.POSITIVE_INFINITY;
+  }, 0);
+}
+
+/** How many times as fast as the baseline, round by round. */
+export function speedUps(msPerStep: readonly number[], baselineMsPerStep: readonly number[]): Spread {
+  return spread(pairedRatios(baselineMsPerStep.slice(0, msPerStep.length), msPerStep));
+}
+
+export type StepPart = 'pack' | 'send' | 'compute' | 'wait' | 'reduce' | 'optimizer';
+export const stepParts: readonly StepPart[] = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimizer'];
+
+/** Milliseconds of each part of a step: over rounds, the median of each run's median. */
+export function partsOf(times: readonly StepTimes[]): Readonly<Record<StepPart, number>> {
+  const middle = (part: StepPart): number => spread(times.map((each) => each[`${part}Ms`])).median;
+  return {
+    compute: middle('compute'),
+    pack: middle('pack'),
+    send: middle('send'),
+    wait: middle('wait'),
+    reduce: middle('reduce'),
+    optimizer: middle('optimizer'),
+  };
+}

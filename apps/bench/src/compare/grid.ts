@@ -1,0 +1,94 @@
+/** What is compared: models at batch sizes, each trained by a single process and by numbers of workers. */
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { usageFailure } from '@lockstep/command';
+import { type Model, parameterCount, resolveModel } from '@lockstep/nn';
+
+/** One training: what is computed, whoever computes it. */
+export interface Training {
+  /** `mlp, batch 512`. */
+  readonly name: string;
+  /** What `--model` takes. */
+  readonly modelOption: string;
+  readonly model: Model;
+  readonly parameters: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly steps: number;
+}
+
+export interface GridRequest {
+  readonly model: readonly string[] | undefined;
+  readonly batch: readonly number[] | undefined;
+  readonly steps: number | undefined;
+  readonly lr: number | undefined;
+}
+
+export const wideModelFile = relative(
+  process.cwd(),
+  fileURLToPath(new URL('../../models/mlp-1024.json', import.meta.url)),
+);
+
+interface Point {
+  readonly model: string;
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly steps: number;
+}
+
+/**
+ * From the size that must lose to one process to those that gain most. Each reaches 80 % within its steps, and none goes
+ * past an epoch, where an evaluation would fall into the measurement.
+ */
+export const defaultPoints: readonly Point[] = [
+  { model: 'mlp', batch: 64, learningRate: 0.1, steps: 800 },
+  { model: 'mlp', batch: 128, learningRate: 0.15, steps: 460 },
+  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 117 },
+  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 29 },
+  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 40 },
+  { model: 'cnn', batch: 256, learningRate: 0.15, steps: 60 },
+];
+
+/** @throws CommandFailure with exit code 2 */
+export function gridOf(request: GridRequest): readonly Training[] {
+  const { model: models, batch: batches, steps, lr } = request;
+  const chosen =
+    models === undefined && batches === undefined
+      ? defaultPoints
+      : (models ?? ['mlp']).flatMap((model) => (batches ?? [128]).map((batch) => pointFor(model, batch)));
+  return chosen.map((point) =>
+    trainingOf({ ...point, steps: steps ?? point.steps, learningRate: lr ?? point.learningRate }),
+  );
+}
+
+/** The default point of that model and batch, or steps over some 30,000 images. */
+function pointFor(model: string, batch: number): Point {
+  const known = defaultPoints.find((point) => point.model === model && point.batch === batch);
+  if (known) return known;
+  const steps = Math.min(400, Math.max(20, Math.round(30_000 / batch)));
+  return { model, batch, learningRate: batch >= 1024 ? 0.5 : batch >= 256 ? 0.3 : 0.1, steps };
+}
+
+function trainingOf({ model: modelOption, batch, learningRate, steps }: Point): Training {
+  const model = readModel(modelOption);
+  const name = `${model.name}, batch ${batch}`;
+  return { name, modelOption, model, parameters: parameterCount(model), batch, learningRate, steps };
+}
+
+function readModel(nameOrFile: string): Model {
+  try {
+    return resolveModel(nameOrFile.endsWith('.json') ? readFileSync(nameOrFile, 'utf8') : nameOrFile);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== undefined) throw usageFailure(`--model: expected a file that can be read, got ${nameOrFile}`);
+    throw usageFailure(`--model ${nameOrFile}: ${message}`);
+  }
+}
+
+/** How many workers are measured: each number to 4, then doubled, and the greatest. */
+export function workerCounts(most: number): readonly number[] {
+  const counts: number[] = [];
+  for (let count = 1; count <= most; count = count < 4 ? count + 1 : count * 2) counts.push(count);
+  return counts.at(-1) === most ? counts : [...counts, most];
+}

@@ -1,0 +1,92 @@
+/** What is compared: the default grid, and what a person asks for instead. */
+import { describe, expect, test } from 'vitest';
+import { defaultPoints, gridOf, workerCounts } from '../src/compare/grid.ts';
+import { trainingArguments } from '../src/compare/lockstep-run.ts';
+import { peerNet } from '../src/compare/peers.ts';
+
+const nothing = { model: undefined, batch: undefined, steps: undefined, lr: undefined };
+/** Images of MNIST's training set. */
+const epoch = 60_000;
+
+describe('the grid', () => {
+  test('by default holds what gains least and most, within one epoch each', () => {
+    const grid = gridOf(nothing);
+    expect(grid.map(({ name }) => name)).toEqual([
+      'mlp, batch 64',
+      'mlp, batch 128',
+      'mlp, batch 512',
+      'mlp, batch 2048',
+      'mlp-1024, batch 512',
+      'cnn, batch 256',
+    ]);
+    for (const { batch, steps } of grid) expect(batch * steps).toBeLessThanOrEqual(epoch);
+    for (const training of grid) expect(peerNet(training)).toBeDefined();
+    expect(grid.map(({ parameters }) => parameters)).toEqual([101_770, 101_770, 101_770, 101_770, 814_090, 11_274]);
+  });
+
+  test('is every model at every batch where these are given', () => {
+    const grid = gridOf({ ...nothing, model: ['mlp', 'cnn'], batch: [512, 96] });
+    expect(grid.map(({ name }) => name)).toEqual([
+      'mlp, batch 512',
+      'mlp, batch 96',
+      'cnn, batch 512',
+      'cnn, batch 96',
+    ]);
+    const known = defaultPoints.find(({ model, batch }) => model === 'mlp' && batch === 512);
+    expect(grid[0]).toMatchObject({ steps: known?.steps, learningRate: known?.learningRate });
+    for (const { steps } of grid) expect(steps).toBeGreaterThanOrEqual(20);
+  });
+
+  test('takes the steps and the learning rate that are asked for', () => {
+    for (const training of gridOf({ ...nothing, steps: 17, lr: 0.25 })) {
+      expect(training).toMatchObject({ steps: 17, learningRate: 0.25 });
+    }
+  });
+
+  test.each([
+    ['tree', /^--model tree: .*got "tree"$/],
+    ['/no/such.json', /^--model: expected a file that can be read, got \/no\/such\.json$/],
+    [new URL('../package.json', import.meta.url).pathname, /^--model .*package\.json: model/],
+  ])('%s is one sentence', (model, sentence) => {
+    expect(() => gridOf({ ...nothing, model: [model] })).toThrow(sentence);
+  });
+});
+
+test('peers have a program for a hidden layer of any width, and for nothing like it', () => {
+  const model = (layers: readonly object[]) =>
+    gridOf({ ...nothing, model: ['mlp'] }).map(
+      (training) => ({ ...training.model, layers }) as typeof training.model,
+    )[0]!;
+  const dense = (units: number) => ({ type: 'dense', units });
+  expect(peerNet({ model: model([dense(37), { type: 'relu' }, dense(10)]) })?.shapes).toEqual([
+    [784, 37],
+    [37],
+    [37, 10],
+    [10],
+  ]);
+  expect(peerNet({ model: model([dense(37), { type: 'tanh' }, dense(10)]) })).toBeUndefined();
+  expect(peerNet({ model: model([dense(10)]) })).toBeUndefined();
+  expect(peerNet({ model: model([dense(9), { type: 'relu' }, dense(10), { type: 'relu' }]) })).toBeUndefined();
+});
+
+test.each([
+  [1, [1]],
+  [2, [1, 2]],
+  [4, [1, 2, 3, 4]],
+  [6, [1, 2, 3, 4, 6]],
+  [8, [1, 2, 3, 4, 8]],
+  [20, [1, 2, 3, 4, 8, 16, 20]],
+])('up to %d workers: %j', (most, counts) => {
+  expect(workerCounts(most)).toEqual(counts);
+});
+
+test('the command of a row is the one that a person would type', () => {
+  const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [512], steps: 30 });
+  const settings = { seed: 3, backend: 'auto', threads: 2, data: undefined };
+  expect(trainingArguments(training!, { kind: 'single' }, settings).join(' ')).toBe(
+    '--single --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
+  );
+  expect(trainingArguments(training!, { kind: 'workers', count: 2 }, { ...settings, backend: 'cpu' }).join(' ')).toBe(
+    '--workers 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3 --backend cpu --threads 2',
+  );
+});

@@ -1,0 +1,133 @@
+/** The built command as a person meets it: mistakes that end at once, and one small comparison from end to end. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findChromium } from '@lockstep/chromium';
+import type { Report } from '@lockstep/training';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
+import type { PredictReport } from '../src/compare/predict/command.ts';
+import type { CompareReport, OwnRow } from '../src/compare/results.ts';
+
+const compareProgram = fileURLToPath(new URL('../dist/compare/main.js', import.meta.url));
+const coordinatorProgram = fileURLToPath(new URL('../../coordinator/dist/main.js', import.meta.url));
+
+/** Many processes start one after another, on a machine that may do much else. */
+const patienceMs = 240_000;
+
+let folder = '';
+let data = '';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-compare-test-'));
+  data = await writeFolder(folder, 'data', tinyFiles());
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function run(program: string, args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    // Ended before the test is given up, so that nothing is left behind.
+    execFile(
+      process.execPath,
+      [program, ...args],
+      { cwd: folder, timeout: patienceMs - 20_000 },
+      (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+      },
+    );
+  });
+}
+
+test('--help goes to stdout and is no failure', async () => {
+  const { code, stdout, stderr } = await run(compareProgram, ['--help']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^npm run compare -- \[options\]\n/);
+  expect(stdout).toContain('--predict');
+});
+
+test.each([
+  [['--rounds', 'many'], '--rounds: expected a whole number from 1 to 100, got many'],
+  [
+    ['--model', 'tree'],
+    '--model tree: model: expected a JSON object or one of the built-in models (mlp, cnn), got "tree"',
+  ],
+  [['--data', '.', '--model', 'mlp'], /^lockstep: --data: .*\n$/],
+  [
+    ['--html', '/no/such/folder/c.html'],
+    '--html: expected a file in a folder that can be written to, got /no/such/folder/c.html',
+  ],
+  [['--link', '1Gbit/s'], '--link: expected together with --predict'],
+  [['--predict', '--latency', '1ms'], '--latency: expected together with --link'],
+  [['--predict', '--workers', '3', '--speeds', '1,2'], '--speeds: expected one for each of 3 workers, got 2'],
+  [['--batch', '70000'], '--batch: expected at most the 60000 samples of the training set, got 70000'],
+])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, sentence) => {
+  const before = await readdir(folder);
+  const { code, stdout, stderr } = await run(compareProgram, args);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  if (typeof sentence === 'string') expect(stderr).toBe(`lockstep: ${sentence}\n`);
+  else expect(stderr).toMatch(sentence);
+  expect(await readdir(folder)).toEqual(before);
+});
+
+describe('a small comparison', { timeout: patienceMs }, () => {
+  test('measures every crew on equal work, and its weights are those of the program that a person starts', async () => {
+    const args = ['--model', 'mlp', '--batch', '32', '--steps', '12', '--rounds', '2', '--workers', '2', '--no-peers'];
+    const files = ['--data', data, '--report', 'compare.json', '--html', 'page.html'];
+    const { code, stdout, stderr } = await run(compareProgram, [...args, ...files]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const report = JSON.parse(await readFile(join(folder, 'compare.json'), 'utf8')) as CompareReport;
+    expect(report).toMatchObject({ compare: 1, rounds: 2, accuracy: 0.8 });
+    expect(report.results).toHaveLength(1);
+    const [result] = report.results;
+    expect(result).toMatchObject({ sameWeights: true, curveDistance: 0 });
+    const rows = result!.rows as readonly OwnRow[];
+    expect(rows.map(({ name }) => name)).toEqual(['one process', '1 worker', '2 workers']);
+    for (const { msPerStep, parts, curve, crew, bytesPerStep } of rows) {
+      expect(msPerStep.min).toBeGreaterThan(0);
+      expect(parts).not.toBeNull();
+      expect(curve.at(-1)?.steps).toBe(12);
+      if (crew.kind === 'single') expect(bytesPerStep).toBe(0);
+      // Images, weights and gradients all travel.
+      else expect(bytesPerStep).toBeGreaterThan(32 * 784 * 2);
+    }
+    for (const line of report.verdict) expect(stdout).toContain(line);
+    expect(await readFile(join(folder, 'page.html'), 'utf8')).toMatch(/^<!doctype html>/);
+
+    const command = rows[0]!.command.replace('npm start -- ', '').split(' ');
+    await run(coordinatorProgram, ['start', ...command, '--report', 'single.json']);
+    const single = JSON.parse(await readFile(join(folder, 'single.json'), 'utf8')) as Report;
+    expect(single.steps).toBe(12);
+    for (const { weightsSha256 } of rows) expect(weightsSha256).toBe(single.weightsSha256);
+    expect(single.curve.map(({ loss }) => loss)).toEqual(rows[0]!.curve.map(({ loss }) => loss));
+  });
+
+  test.skipIf(findChromium() === undefined)('takes browser tabs as workers, to the same bits', async () => {
+    const args = ['--model', 'mlp', '--batch', '32', '--steps', '12', '--rounds', '1', '--workers', '1', '--no-peers'];
+    const files = ['--data', data, '--report', 'tabs.json', '--html', 'tabs.html'];
+    const { code, stderr } = await run(compareProgram, ['--browser', ...args, ...files]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const report = JSON.parse(await readFile(join(folder, 'tabs.json'), 'utf8')) as CompareReport;
+    const rows = report.results[0]!.rows as readonly OwnRow[];
+    expect(rows.map(({ name }) => name)).toEqual(['one process', '1 worker', '1 tab']);
+    expect(new Set(rows.map(({ weightsSha256 }) => weightsSha256)).size).toBe(1);
+  });
+
+  test('predicts, and shows how far off it is', async () => {
+    const args = ['--predict', '--model', 'mlp', '--batch', '32', '--steps', '12', '--rounds', '1', '--workers', '3'];
+    const files = ['--data', data, '--report', 'predict.json', '--link', '100Mbit/s', '--latency', '2ms'];
+    const { code, stdout, stderr } = await run(compareProgram, [...args, ...files]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const report = JSON.parse(await readFile(join(folder, 'predict.json'), 'utf8')) as PredictReport;
+    const [training] = report.trainings;
+    expect(training!.checks.map(({ workers }) => workers)).toEqual([1, 2, 4]);
+    expect(training!.asked.workers).toBe(3);
+    // Two leaves, so two of the three have work: their bytes over 12.5 MB/s, and twice 2 ms.
+    const { weightBytes, gradientBytes } = training!.costs;
+    expect(training!.asked.linkMs).toBeCloseTo((2 * (weightBytes + gradientBytes) * 1000) / 12.5e6 + 4, 6);
+    expect(stdout).toContain(training!.sentence);
+    expect(await readdir(folder)).not.toContain('compare.html');
+  });
+});

@@ -1,0 +1,59 @@
+/** Reports of runs that were never made, with chosen times, for tests of what is derived from them. */
+import type { Report } from '@lockstep/training';
+
+export interface SampleOptions {
+  readonly batch?: number;
+  readonly workers?: number | 'single';
+  readonly computeMs?: number;
+  readonly stepMs?: number;
+  readonly steps?: number;
+  readonly weightsSha256?: string;
+  readonly exactness?: Report['exactness'];
+}
+
+/** Every step takes `stepMs`, and loss falls as 1 / steps. */
+export function reportOf(options: SampleOptions): Report {
+  const { batch = 512, workers = 'single', computeMs = 2, stepMs = 3, steps = 20 } = options;
+  return {
+    lockstep: '0.1.0',
+    config: {
+      seed: 1,
+      batch,
+      leafSize: 64,
+      epochs: 1,
+      steps,
+      optimizer: { type: 'sgd', learningRate: 0.1 },
+      workers,
+    },
+    model: { name: 'mlp', parameters: 101_770 },
+    initialLoss: 2.3,
+    epochs: [],
+    steps,
+    wallSeconds: (steps * stepMs) / 1000,
+    imagesPerSecond: (batch / stepMs) * 1000,
+    weightsSha256: options.weightsSha256 ?? 'ab'.repeat(32),
+    exactness: options.exactness ?? 'bit-exact',
+    workers: [],
+    wire:
+      workers === 'single'
+        ? { bytesSent: 0, bytesReceived: 0 }
+        : { bytesSent: steps * 1e6, bytesReceived: steps * 5e5 },
+    faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+    stepTimes: {
+      steps: steps - 1,
+      stepMs,
+      packMs: (stepMs - computeMs) / 2,
+      sendMs: (stepMs - computeMs) / 2,
+      computeMs,
+      waitMs: 0,
+      reduceMs: 0,
+      optimizerMs: 0,
+    },
+    curve: Array.from({ length: steps }, (_, index) => ({
+      steps: index + 1,
+      seconds: ((index + 1) * stepMs) / 1000,
+      loss: 2.3 / (index + 1),
+      accuracy: index / steps,
+    })),
+  };
+}

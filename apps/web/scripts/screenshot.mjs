@@ -1,0 +1,82 @@
+/**
+ * Takes a picture of the built page while a run goes on with two tabs and a Node worker:
+ * `node apps/web/scripts/screenshot.mjs [FILE.png] [WIDTHxHEIGHT] [light|dark] [whole]`, after `npm start` has built everything.
+ */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { findChromium } from '@lockstep/chromium';
+import { chromium } from 'playwright-core';
+
+const root = new URL('../../../', import.meta.url);
+const [file = fileURLToPath(new URL('docs/page.png', root)), size = '1280x1212', colorScheme = 'light', whole] =
+  process.argv.slice(2);
+const [width, height] = size.split('x').map(Number);
+const patienceMs = 600_000;
+
+const executablePath = findChromium();
+if (executablePath === undefined) throw new Error('expected a Chromium, found none; set CHROME_PATH');
+
+const program = fileURLToPath(new URL('apps/coordinator/dist/main.js', root));
+const args = ['coordinator', '--port', '0', '--workers', '1', '--epochs', '12', '--wait-for-start'];
+const coordinator = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+// Nothing here computes on a GPU, and painting by the CPU is cheaper than by a GPU in software.
+const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+try {
+  const owner = await dashboardAddress();
+  const guests = [];
+  for (const name of ['Phone', 'Laptop']) {
+    const guest = await (await browser.newContext()).newPage();
+    await guest.goto(owner.replace(/#.*/, ''));
+    await guest.getByLabel('Name').fill(name);
+    await guest.getByLabel('Compute on').selectOption('cpu');
+    await guest.getByRole('button', { name: 'Join', exact: true }).click();
+    guests.push(guest);
+  }
+  const context = await browser.newContext({ colorScheme, viewport: { width, height } });
+  const page = await context.newPage();
+  page.setDefaultTimeout(patienceMs);
+  await page.goto(owner);
+  await page.locator('tr.worker').filter({ hasText: 'good' }).nth(2).waitFor();
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await page.getByText('test images, epoch 3').waitFor();
+  await draw(page);
+  await page.getByText(/^Looks like \d/).waitFor();
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: file, fullPage: whole === 'whole' });
+} finally {
+  await browser.close();
+  coordinator.kill('SIGINT');
+}
+
+/** Resolves with the address that the coordinator prints for its owner. */
+function dashboardAddress() {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    coordinator.stdout.setEncoding('utf8').on('data', (part) => {
+      text += part;
+      const address = /Dashboard: (\S+)/.exec(text)?.[1];
+      if (address) resolve(address);
+    });
+    coordinator.once('exit', (code) => reject(new Error(`the coordinator ended with exit code ${code}`)));
+  });
+}
+
+/** A seven, stroke by stroke. */
+async function draw(page) {
+  const paper = page.getByLabel(/^Paper to draw a digit on/);
+  await paper.scrollIntoViewIfNeeded();
+  const box = await paper.boundingBox();
+  const points = [
+    [0.28, 0.22],
+    [0.5, 0.2],
+    [0.72, 0.2],
+    [0.6, 0.46],
+    [0.48, 0.84],
+  ];
+  for (const [index, [x, y]] of points.entries()) {
+    await page.mouse.move(box.x + x * box.width, box.y + y * box.height, { steps: 4 });
+    if (index === 0) await page.mouse.down();
+  }
+  await page.mouse.up();
+  await page.mouse.move(0, 0);
+}

@@ -1,0 +1,55 @@
+/** A tab in the background: whoever lends a device looks at something else. */
+import { findChromium } from '@lockstep/chromium';
+import { afterEach, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../coordinator/test/folder.ts';
+import { hasBrowser, inChromium, testPatienceMs } from './browser.ts';
+import { endless, singleHash, startRun } from './run.ts';
+import { type BrowserWindow, openWindow } from './window.ts';
+
+/** The coordinator says ping every two seconds: half a minute. */
+const heartbeats = 15;
+
+describe.skipIf(!hasBrowser)(inChromium('a tab in the background'), { timeout: testPatienceMs }, () => {
+  const folder = temporaryFolder();
+  const windows: BrowserWindow[] = [];
+  afterEach(() => Promise.all(windows.splice(0).map((window) => window.close())));
+
+  it('goes on computing between any two of 15 heartbeats, is shown as hidden, and changes no bit', async () => {
+    const run = await startRun(folder, endless);
+    const [window, viewer] = [await openWindow(findChromium()!), await run.watch()];
+    windows.push(window);
+    const tab = await window.open(run.join);
+    await viewer.next('workers', ({ workers }) => workers.some(({ blocks }) => blocks > 0));
+    expect(await tab.evaluate('document.visibilityState')).toBe('visible');
+
+    await window.open('about:blank');
+    expect(await tab.evaluate('document.visibilityState')).toBe('hidden');
+    await viewer.next('workers', ({ workers }) => workers.some(({ hidden }) => hidden));
+    const blocks = await tab.evaluateInWorker<number[]>(`new Promise((resolve) => {
+      const { send } = WebSocket.prototype;
+      const counts = [];
+      let gradients = 0;
+      WebSocket.prototype.send = function (data) {
+        send.call(this, data);
+        // What is not a gradient answers a ping.
+        if (data.byteLength > 1000) gradients += 1;
+        else {
+          counts.push(gradients);
+          gradients = 0;
+        }
+        if (counts.length > ${heartbeats}) resolve(counts);
+      };
+    })`);
+    expect(await tab.evaluate('document.visibilityState')).toBe('hidden');
+    expect(Math.min(...blocks.slice(1))).toBeGreaterThan(0);
+
+    await tab.activate();
+    expect(await tab.evaluate('document.visibilityState')).toBe('visible');
+    const later = await run.watch();
+    await later.next('workers', ({ workers }) => workers.some(({ hidden }) => !hidden));
+    const report = await run.stop();
+    expect(report.workers).toMatchObject([{ kind: 'browser' }]);
+    expect(report.faults).toMatchObject({ disconnects: 0, reassigned: 0 });
+    expect(report.weightsSha256).toBe(await singleHash(folder, report));
+  });
+});

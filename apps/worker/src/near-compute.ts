@@ -1,0 +1,60 @@
+/**
+ * Computes in the socket's own thread, which saves a block's way to another thread and back, until a block has taken so
+ * long that the socket would go unanswered; from then on another thread computes.
+ */
+import type { Compute, ComputeSetup } from '@lockstep/training';
+
+/** Heartbeats come every two seconds; a socket that answers within this is far from being taken for dead. */
+const longestMs = 250;
+
+/** @param openFar opens the same arithmetic on another thread; called at most once */
+export function createNearCompute(near: Compute, openFar: () => Promise<Compute>): Compute {
+  let setup: ComputeSetup | undefined;
+  let isTooSlow = false;
+  let far: Promise<Compute> | undefined;
+  /** Weights that the other thread has not been given yet. */
+  let weights: Uint8Array | undefined;
+
+  const moved = async (to: ComputeSetup): Promise<Compute> => {
+    const compute = await openFar();
+    await compute.open(to);
+    await near.close();
+    return compute;
+  };
+
+  return {
+    backend: near.backend,
+    arithmetic: near.arithmetic,
+    threads: near.threads,
+    async open(next) {
+      setup = next;
+      await (far ? (await far).open(next) : near.open(next));
+    },
+    setWeights(bytes) {
+      // Between two steps, so that what is left to do with the weights of the one before is done where they are.
+      if (isTooSlow && setup && !far) {
+        far = moved(setup);
+        // A failure is thrown where the thread is used.
+        far.catch(() => {});
+      }
+      if (far) weights = bytes.slice();
+      else near.setWeights(bytes);
+    },
+    async gradient(pixels, labels, key) {
+      if (far) {
+        const compute = await far;
+        if (weights) compute.setWeights(weights);
+        weights = undefined;
+        return compute.gradient(pixels, labels, key);
+      }
+      const result = await near.gradient(pixels, labels, key);
+      if (result.computeMs > longestMs) isTooSlow = true;
+      return result;
+    },
+    async close() {
+      // One that did not open has nothing to close; it has failed where it was used.
+      await far?.then((compute) => compute.close()).catch(() => {});
+      if (!far) await near.close();
+    },
+  };
+}

@@ -1,0 +1,25 @@
+/** Opens what a worker was asked to compute with, in this thread or on others. */
+import { hostBackendNames, openBackend } from '@lockstep/tensor';
+import { type Compute, type ComputeChoice, createLocalCompute } from '@lockstep/training';
+import { createNearCompute } from './near-compute.ts';
+import { startThreadedCompute } from './threaded-compute.ts';
+
+export interface OpenedCompute {
+  readonly compute: Compute;
+  /** One sentence for each backend that was tried before and could not be used. */
+  readonly refused: readonly string[];
+  /** One line: what computes, and why nothing else does. */
+  readonly choice: string;
+}
+
+/** @throws Error with one sentence where nothing of what was asked for can be opened. */
+export async function openCompute(choice: ComputeChoice, threads: number): Promise<OpenedCompute> {
+  const host = choice === 'auto' ? choice : hostBackendNames.find((name) => name === choice);
+  if (threads > 1 || host === undefined) {
+    const compute = await startThreadedCompute(choice, threads);
+    return { compute, refused: compute.refused, choice: compute.choice };
+  }
+  const { backend, refused, choice: sentence } = await openBackend(host);
+  const near = createLocalCompute(backend, { nowMs: () => performance.now() });
+  return { compute: createNearCompute(near, () => startThreadedCompute(host, 1)), refused, choice: sentence };
+}

@@ -1,0 +1,81 @@
+/** The built compute threads give the bits of one thread, block after block, and say what went wrong. */
+import { initialise, parseModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { type BlockGradient, type Compute, createLocalCompute } from '@lockstep/training';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ThreadedCompute } from '../src/threaded-compute.ts';
+
+const model = parseModel({
+  name: 'small',
+  input: [12],
+  layers: [{ type: 'dense', units: 9 }, { type: 'relu' }, { type: 'dropout', rate: 0.2 }, { type: 'dense', units: 4 }],
+});
+const setup = { model, leafSize: 8 };
+
+let start: (choice: 'auto' | 'cpu' | 'reference', threads: number) => Promise<ThreadedCompute>;
+let local: Compute;
+
+beforeAll(async () => {
+  const program = new URL('../dist/threaded-compute.js', import.meta.url).href;
+  start = (await import(/* @vite-ignore */ program)).startThreadedCompute;
+  local = createLocalCompute((await openBackend('cpu')).backend, { nowMs: () => 0 });
+  await local.open(setup);
+});
+
+afterAll(() => local.close());
+
+const pixelsOf = (count: number, seed: number): Uint8Array =>
+  Uint8Array.from({ length: count * 12 }, (_, index) => (index * 31 * seed + (index >> 3)) & 255);
+const labelsOf = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, index) => index % 4);
+const withoutTime = ({ computeMs: _, ...rest }: BlockGradient) => rest;
+
+describe.each([1, 2, 3, 5])('%i threads', (threads) => {
+  it('give the bits of one, for blocks of any size, and for new weights', async () => {
+    const threaded = await start('cpu', threads);
+    try {
+      expect(threaded.threads).toBe(threads);
+      expect(threaded.arithmetic).toBe(local.arithmetic);
+      await threaded.open(setup);
+      for (const seed of [1, 2]) {
+        const weights = bytesOf(initialise(model, seed));
+        local.setWeights(weights);
+        threaded.setWeights(weights);
+        // Growing and shrinking, with short last leaves and with fewer leaves than threads.
+        for (const count of [20, 3, 64, 8, 129, 57]) {
+          const key = { seed: 2 ** 32 - 5, step: seed, firstSample: 16 };
+          const expected = await local.gradient(pixelsOf(count, seed), labelsOf(count), key);
+          const got = await threaded.gradient(pixelsOf(count, seed), labelsOf(count), key);
+          expect(withoutTime(got)).toEqual(withoutTime(expected));
+        }
+      }
+    } finally {
+      await threaded.close();
+    }
+  });
+});
+
+describe('two threads', () => {
+  it('go on after a failure, and take another model', async () => {
+    const threaded = await start('reference', 2);
+    try {
+      await expect(threaded.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('expected open() before');
+      await threaded.open(setup);
+      expect(() => threaded.setWeights(new Uint8Array(4))).toThrow('bytes, got 4');
+      await expect(threaded.open({ ...setup, model: { nothing: true } })).rejects.toThrow();
+      const wide = parseModel({ name: 'wide', input: [12], layers: [{ type: 'dense', units: 4 }] });
+      await threaded.open({ model: wide, leafSize: 4 });
+      threaded.setWeights(bytesOf(initialise(wide, 1)));
+      const { gradient, count } = await threaded.gradient(pixelsOf(10, 1), labelsOf(10));
+      expect(gradient).toHaveLength(4 * (12 * 4 + 4));
+      expect(count).toBe(10);
+    } finally {
+      await threaded.close();
+    }
+    await expect(threaded.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('the compute thread ended');
+  });
+
+  it('that cannot open their backend say why, and are gone', async () => {
+    await expect(start('nothing' as 'cpu', 2)).rejects.toThrow();
+  });
+});

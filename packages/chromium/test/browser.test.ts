@@ -1,0 +1,233 @@
+/** Which browser the tests run in, and what is done where there is none. */
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Command, commandsOf, ensureBrowser, runQuietly } from '../src/ensure.ts';
+import { findChromium, type Machine } from '../src/find.ts';
+import { installCommand, type Known, nextStep, type Step } from '../src/plan.ts';
+
+const downloaded = '/home/me/.cache/ms-playwright/chromium/chrome';
+
+function machineWith(files: readonly string[], changes: Partial<Machine> = {}): Machine {
+  return {
+    platform: 'linux',
+    environment: { PATH: '/usr/local/bin:/usr/bin' },
+    home: '/home/me',
+    downloaded,
+    exists: (path) => files.includes(path),
+    ...changes,
+  };
+}
+
+describe('a browser is found', () => {
+  const mac: Partial<Machine> = { platform: 'darwin', home: '/Users/me' };
+  const windows: Partial<Machine> = {
+    platform: 'win32',
+    environment: { Path: 'C:\\Windows;D:\\tools', PROGRAMFILES: 'C:\\Program Files', LOCALAPPDATA: 'C:\\Users\\me' },
+  };
+  const chrome = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome';
+  const edge = 'C:\\Program Files\\Microsoft\\Edge\\Application\\msedge.exe';
+  const ownChrome = 'C:\\Users\\me\\Google\\Chrome\\Application\\chrome.exe';
+
+  test.each<[name: string, files: string[], changes: Partial<Machine>, expected: string | undefined]>([
+    ['nowhere', [], {}, undefined],
+    ['on the PATH', ['/usr/bin/chromium'], {}, '/usr/bin/chromium'],
+    [
+      'on the PATH, Chromium before Chrome',
+      ['/usr/local/bin/google-chrome', '/usr/bin/chromium'],
+      {},
+      '/usr/bin/chromium',
+    ],
+    [
+      'by CHROME_PATH before the PATH',
+      ['/mine', '/usr/bin/chromium'],
+      { environment: { PATH: '/usr/bin', CHROME_PATH: '/mine' } },
+      '/mine',
+    ],
+    [
+      'on the PATH where CHROME_PATH leads nowhere',
+      ['/usr/bin/chromium'],
+      { environment: { PATH: '/usr/bin', CHROME_PATH: '/mine' } },
+      '/usr/bin/chromium',
+    ],
+    [
+      'never where CHROME_PATH is none',
+      ['/usr/bin/chromium', downloaded],
+      { environment: { PATH: '/usr/bin', CHROME_PATH: 'none' } },
+      undefined,
+    ],
+    ['where nothing is on the PATH', ['/opt/google/chrome/chrome'], { environment: {} }, '/opt/google/chrome/chrome'],
+    ['as Playwright downloaded it', [downloaded], {}, downloaded],
+    ['before what Playwright downloaded', [downloaded, '/usr/bin/chrome'], {}, '/usr/bin/chrome'],
+    ['on a Mac', [chrome], mac, chrome],
+    ['on a Mac, in the own folder', [`/Users/me${chrome}`], mac, `/Users/me${chrome}`],
+    ['on Windows, in the own folder, before Edge', [edge, ownChrome], windows, ownChrome],
+    ['on Windows, Edge', [edge], windows, edge],
+    ['on Windows, on the PATH', [edge, 'D:\\tools\\chrome.exe'], windows, 'D:\\tools\\chrome.exe'],
+  ])('%s', (_, files, changes, expected) => {
+    expect(findChromium(machineWith(files, changes))).toBe(expected);
+  });
+});
+
+describe('what is done for a browser', () => {
+  const nothing: Known = { found: undefined, isUnwanted: false, failed: [], mayInstall: false };
+  const download = { way: 'download', reason: 'no network' } as const;
+  const apt = { way: 'apt', reason: 'no such package' } as const;
+  const skipped = (reasons: string): Step => ({
+    do: 'skip',
+    sentence: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
+  });
+
+  test.each<[name: string, known: Partial<Known>, step: Step]>([
+    ['one that is there is used', { found: '/chrome', mayInstall: true }, { do: 'use', path: '/chrome' }],
+    ['else it is downloaded', {}, { do: 'try', way: 'download' }],
+    ['also where packages can be installed', { mayInstall: true }, { do: 'try', way: 'download' }],
+    ['else the package is installed', { failed: [download], mayInstall: true }, { do: 'try', way: 'apt' }],
+    [
+      'what a way brought is used',
+      { found: '/chrome', failed: [download], mayInstall: true },
+      { do: 'use', path: '/chrome' },
+    ],
+    [
+      'where nobody may install, a sentence',
+      { failed: [download] },
+      skipped("Playwright's download failed (no network)"),
+    ],
+    [
+      'where all has failed, a sentence',
+      { failed: [download, apt], mayInstall: true },
+      skipped("Playwright's download failed (no network) and Debian's package failed (no such package)"),
+    ],
+    [
+      'where none is wanted, a sentence',
+      { found: '/chrome', isUnwanted: true },
+      { do: 'skip', sentence: 'the browser tests are skipped: CHROME_PATH is none' },
+    ],
+  ])('%s', (_, known, step) => {
+    expect(nextStep({ ...nothing, ...known })).toEqual(step);
+  });
+});
+
+describe('getting a browser', () => {
+  const line = ({ program, args }: Command): string => [program, ...args].join(' ');
+
+  /**
+   * A machine with `files`, where a command whose line ends with a key of `outcomes` leaves that file behind, or fails
+   * for that reason.
+   */
+  async function get(files: string[], outcomes: Readonly<Record<string, { brings: string } | { fails: string }>>) {
+    const ran: string[] = [];
+    const said: string[] = [];
+    const ensured = await ensureBrowser({
+      machine: machineWith(files, { exists: (path) => files.includes(path) }),
+      isRoot: true,
+      async run(command) {
+        ran.push(line(command));
+        const outcome = Object.entries(outcomes).find(([end]) => line(command).endsWith(end))?.[1];
+        if (outcome && 'fails' in outcome) return outcome.fails;
+        if (outcome) files.push(outcome.brings);
+        return undefined;
+      },
+      say: (sentence) => said.push(sentence),
+    });
+    return { ensured, ran, said };
+  }
+
+  const [download] = commandsOf('download').map(line);
+  const installs = ['apt-get update -qq', 'apt-get install -y -qq --no-install-recommends chromium'] as const;
+  const installed = '/usr/bin/chromium';
+  const apt = '/usr/bin/apt-get';
+
+  test('runs nothing where there is one', async () => {
+    const { ensured, ran, said } = await get([installed], {});
+    expect(ensured).toEqual({ path: installed });
+    expect([ran, said]).toEqual([[], []]);
+  });
+
+  test('downloads it, and sees that it runs', async () => {
+    const { ensured, ran, said } = await get([apt], { '--no-progress chromium': { brings: downloaded } });
+    expect(ensured).toEqual({ path: downloaded });
+    expect(ran).toEqual([download, `${downloaded} --version`]);
+    expect(said).toHaveLength(1);
+  });
+
+  test('installs the package where nothing can be downloaded', async () => {
+    const { ensured, ran, said } = await get([apt], {
+      '--no-progress chromium': { fails: 'no network' },
+      [installs[1]]: { brings: installed },
+    });
+    expect(ensured).toEqual({ path: installed });
+    expect(ran).toEqual([download, ...installs, `${installed} --version`]);
+    expect(said).toHaveLength(2);
+  });
+
+  test('installs the package where the download does not run, now or an earlier time', async () => {
+    const outcomes = {
+      '--no-progress chromium': { brings: downloaded },
+      [`${downloaded} --version`]: { fails: 'libnss3.so: cannot open' },
+      [installs[1]]: { brings: installed },
+    };
+    const first = await get([apt], outcomes);
+    expect(first.ensured).toEqual({ path: installed });
+    expect(first.ran).toEqual([download, `${downloaded} --version`, ...installs, `${installed} --version`]);
+    const later = await get([apt, downloaded], outcomes);
+    expect(later.ensured).toEqual({ path: installed });
+    expect(later.ran).toEqual([`${downloaded} --version`, ...installs, `${installed} --version`]);
+  });
+
+  test('gives up with one sentence', async () => {
+    const { ensured } = await get([apt], {
+      '--no-progress chromium': { fails: 'no network' },
+      [installs[1]]: { fails: 'no such package' },
+    });
+    expect(ensured).toMatchObject({
+      sentence: expect.stringMatching(
+        /failed \(no network\) and Debian's package failed \(no such package\); run npx /,
+      ),
+    });
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a program', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lockstep-chromium-test-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  const script = async (name: string, text: string): Promise<string> => {
+    const file = join(folder, name);
+    await writeFile(file, `#!/bin/sh\n${text}\n`);
+    await chmod(file, 0o755);
+    return file;
+  };
+
+  test.each([
+    ['does well', 'echo much; exit 0', undefined],
+    ['says why it fails', 'echo "E: no such package" >&2; echo "more" >&2; exit 100', 'E: no such package'],
+    ['fails and says nothing', 'exit 3', 'exit code 3'],
+  ])('that %s', async (name, text, reason) => {
+    const program = await script(name.replaceAll(' ', '-'), text);
+    expect(await runQuietly({ program, args: [], limitMs: 60_000 })).toBe(reason);
+  });
+
+  test('that never ends is ended', async () => {
+    const program = await script('endless', 'exec sleep 3600');
+    expect(await runQuietly({ program, args: [], limitMs: 200 })).toBe('it was ended after 0.2 s');
+  });
+
+  test('that is not there', async () => {
+    expect(await runQuietly({ program: join(folder, 'missing'), args: [], limitMs: 1_000 })).toMatch(/ENOENT/);
+  });
+
+  test("Playwright's installer takes the options that it is given", async () => {
+    const [{ program, args }] = commandsOf('download') as [Command];
+    const dryRun = await new Promise<string>((resolve, reject) => {
+      execFile(program, [...args, '--dry-run'], (error, stdout) => (error ? reject(error) : resolve(stdout)));
+    });
+    expect(dryRun).toMatch(/chromium/i);
+    expect(dryRun).not.toMatch(/headless shell/i);
+  });
+});

@@ -1,0 +1,70 @@
+/** Models on a GPU: where this Node has one, or a driver that plays one, their gradients are those of the reference. */
+import { type Backend, openBackend } from '@lockstep/tensor';
+import { describe, expect, test } from 'vitest';
+import { createLeafGradient, initialise, parameterLayout, parseModel, resolveModel } from '../src/index.ts';
+import { mnistBatch } from './goldens.ts';
+
+const samples = 16;
+const key = { seed: 9, step: 4, firstSample: 128 };
+/** Largest difference relative to the largest value of a parameter's gradient. */
+const tolerance = 2e-5;
+
+/** A backend on a GPU, or why there is none. */
+async function openGpu(): Promise<Backend | string> {
+  try {
+    return (await openBackend('gpu')).backend;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const gpu = await openGpu();
+const title = typeof gpu === 'string' ? `on a GPU (skipped: ${gpu})` : `on ${gpu.arithmetic}`;
+
+const dropping = parseModel({
+  name: 'dropping',
+  input: [28, 28, 1],
+  layers: [
+    { type: 'conv2d', filters: 6, kernel: 3, stride: 2 },
+    { type: 'gelu' },
+    { type: 'averagePool2d', window: 3, stride: 2, padding: 1 },
+    { type: 'flatten' },
+    { type: 'dropout', rate: 0.25 },
+    { type: 'dense', units: 33 },
+    { type: 'tanh' },
+    { type: 'dropout', rate: 0.5 },
+    { type: 'dense', units: 10 },
+  ],
+});
+
+describe.skipIf(typeof gpu === 'string')(title, () => {
+  test.each([resolveModel('mlp'), resolveModel('cnn'), dropping])(
+    'the gradient of a leaf of $name is that of the reference',
+    async (model) => {
+      const weights = initialise(model, 5);
+      const { pixels, labels } = mnistBatch(3);
+      const gradientOn = async (backend: Backend): Promise<Float32Array> => {
+        const parameters = backend.allocate(weights.length);
+        backend.upload(parameters, weights);
+        const leaf = createLeafGradient(backend, model, samples, parameters);
+        leaf.run(pixels.slice(0, samples * 784), labels.slice(0, samples), key);
+        const result = await backend.download(leaf.output);
+        leaf.dispose();
+        backend.free(parameters);
+        return result;
+      };
+      const expected = await gradientOn((await openBackend('reference')).backend);
+      const got = await gradientOn(gpu as Backend);
+      for (const { name, offset, size } of parameterLayout(model)) {
+        const [ours, theirs] = [expected, got].map((values) => values.subarray(offset, offset + size));
+        const scale = ours!.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+        const off = ours!.reduce((largest, value, at) => Math.max(largest, Math.abs(value - theirs![at]!)), 0);
+        expect(off / scale, name).toBeLessThan(tolerance);
+      }
+      const [lossSum, correct] = expected.subarray(weights.length);
+      expect(Math.abs(got[weights.length]! - lossSum!)).toBeLessThan(tolerance * lossSum!);
+      expect(got[weights.length + 1]).toBe(correct);
+    },
+    300_000,
+  );
+});

@@ -1,0 +1,30 @@
+/** What is used of the WebGL API, typed; its own types would pull in the DOM's. */
+
+export type WebGlMode = 'webgl2' | 'webgl' | 'headlessgl';
+
+export interface WebGlContext {
+  readonly [constant: string]: unknown;
+  getExtension(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
+  getParameter(name: unknown): unknown;
+  isContextLost(): boolean;
+  getError(): number;
+  createTexture(): object | null;
+  deleteTexture(texture: object): void;
+  activeTexture(unit: unknown): void;
+  bindTexture(target: unknown, texture: object | null): void;
+  texParameteri(target: unknown, name: unknown, value: unknown): void;
+  pixelStorei(name: unknown, value: unknown): void;
+  texImage2D(...parameters: unknown[]): void;
+  texSubImage2D(...parameters: unknown[]): void;
+  createFramebuffer(): object | null;
+  deleteFramebuffer(framebuffer: object): void;
+  bindFramebuffer(target: unknown, framebuffer: object | null): void;
+  framebufferTexture2D(...parameters: unknown[]): void;
+  copyTexSubImage2D(...parameters: unknown[]): void;
+  readPixels(...parameters: unknown[]): void;
+  createBuffer(): object | null;
+  deleteBuffer(buffer: object): void;
+  bindBuffer(target: unknown, buffer: object | null): void;
+  bufferData(target: unknown, bytes: number, use: unknown): void;
+  getBufferSubData(target: unknown, at: number, into: Float32Array): void;
+}

@@ -1,0 +1,58 @@
+/** Each kind of layer as TensorFlow's operations: what `@lockstep/nn` computes, in another library's arithmetic. */
+import type { Layer } from '@lockstep/nn';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-node';
+import type { TensorFlow } from './load.ts';
+
+type LayerOf<Type extends Layer['type']> = Extract<Layer, { readonly type: Type }>;
+
+/** What a layer's dropout multiplies each value of `input` with: 0, or what the kept ones grow by. */
+export type DropoutScale = (input: Tensor, rate: number) => Tensor;
+
+type Forward<Type extends Layer['type']> = (
+  tf: TensorFlow,
+  layer: LayerOf<Type>,
+  input: Tensor,
+  parameters: readonly Tensor[],
+  dropoutScale: DropoutScale,
+) => Tensor;
+
+/** `[n, ...input] -> [n, ...output]`, images as [n, height, width, channels]; parameters as `@lockstep/nn` shapes them. */
+const layers: { readonly [Type in Layer['type']]: Forward<Type> } = {
+  dense: (tf, _, input, [weight, bias]) => tf.add(tf.matMul(input, weight!), bias!),
+  conv2d(tf, { kernel, stride = 1, padding = 0 }, input, [weight, bias]) {
+    const keepsSize = stride === 1 && 2 * padding === kernel - 1;
+    const images = keepsSize ? (input as Tensor4D) : padded(tf, input, padding, 0);
+    return tf.add(tf.conv2d(images, weight as Tensor4D, stride, keepsSize ? 'same' : 'valid'), bias!);
+  },
+  maxPool2d(tf, { window, stride = window, padding = 0 }, input) {
+    return tf.maxPool(padded(tf, input, padding, Number.NEGATIVE_INFINITY), window, stride, 'valid');
+  },
+  averagePool2d(tf, { window, stride = window, padding = 0 }, input) {
+    return tf.avgPool(padded(tf, input, padding, 0), window, stride, 'valid');
+  },
+  flatten: (tf, _, input) => tf.reshape(input, [input.shape[0]!, -1]),
+  dropout: (tf, { rate }, input, _, dropoutScale) => (rate === 0 ? input : tf.mul(input, dropoutScale(input, rate))),
+  relu: (tf, _, input) => tf.relu(input),
+  leakyRelu: (tf, { slope = 0.01 }, input) => tf.leakyRelu(input, slope),
+  gelu: (tf, _, input) => tf.mul(input, tf.mul(tf.add(tf.erf(tf.mul(input, Math.SQRT1_2)), 1), 0.5)),
+  sigmoid: (tf, _, input) => tf.sigmoid(input),
+  tanh: (tf, _, input) => tf.tanh(input),
+  softplus: (tf, _, input) => tf.softplus(input),
+};
+
+export function applyLayer(
+  tf: TensorFlow,
+  layer: Layer,
+  input: Tensor,
+  parameters: readonly Tensor[],
+  dropoutScale: DropoutScale,
+): Tensor {
+  return (layers[layer.type] as Forward<Layer['type']>)(tf, layer, input, parameters, dropoutScale);
+}
+
+/** Its gradients know no padding of a given size. */
+function padded(tf: TensorFlow, images: Tensor, padding: number, value: number): Tensor4D {
+  if (padding === 0) return images as Tensor4D;
+  const around: [number, number] = [padding, padding];
+  return tf.pad(images as Tensor4D, [[0, 0], around, around, [0, 0]], value);
+}

@@ -1,0 +1,55 @@
+/** Loads TensorFlow's C library through @tensorflow/tfjs-node, or says in one sentence that this machine lacks it. */
+import util from 'node:util';
+
+export type TensorFlow = typeof import('@tensorflow/tfjs-node');
+
+export interface LoadedTensorFlow {
+  readonly tf: TensorFlow;
+  /** Of the C library. */
+  readonly version: string;
+}
+
+/** What the package calls its backend. */
+const registeredName = 'tensorflow';
+
+/**
+ * Gives TensorFlow one thread and no log lines, where the environment says nothing else: whoever wants more threads has
+ * several computes. To be called in the process's main thread, before any thread loads the library, which reads the
+ * environment of the process once; other threads only have a copy of it.
+ */
+export function prepareProcess(): void {
+  process.env['TF_NUM_INTRAOP_THREADS'] ??= '1';
+  process.env['TF_NUM_INTEROP_THREADS'] ??= '1';
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+}
+
+/**
+ * The library, taken as the backend of TensorFlow.js in this thread.
+ * @throws Error with one sentence where the package or its native part is missing
+ */
+export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
+  // The package calls what Node 23 has taken away.
+  const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean };
+  legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
+  let tf: TensorFlow;
+  try {
+    const loaded: TensorFlow & { default?: TensorFlow } = await import('@tensorflow/tfjs-node');
+    tf = loaded.default ?? loaded;
+  } catch (error) {
+    throw new Error(absenceOf(error as Error & { code?: string }));
+  }
+  tf.enableProdMode();
+  // The engine of TensorFlow.js is one for the whole process, and may have been given another backend since.
+  await tf.setBackend(registeredName);
+  const { binding } = tf.backend() as unknown as { binding: { TF_Version: string } };
+  return { tf, version: binding.TF_Version };
+}
+
+function absenceOf({ code, message }: Error & { code?: string }): string {
+  if (code === 'ERR_MODULE_NOT_FOUND')
+    return 'expected the package @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it';
+  if (message.includes('tfjs_binding.node')) {
+    return 'expected the native part of @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it';
+  }
+  return `@tensorflow/tfjs-node cannot be loaded: ${message.split('\n')[0]}`;
+}

@@ -1,0 +1,168 @@
+import { initialise, layers, parameterCount, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { type Compute, createLocalCompute } from '@lockstep/training';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createTensorFlowCompute } from '../src/compute.ts';
+import { loadTensorFlow } from '../src/load.ts';
+import { absence, floatsOf, models, type Samples, samplesFor, small, titled } from './samples.ts';
+
+const stopped = { nowMs: () => 0 };
+
+async function opened(leafSize: number, model = small): Promise<Compute> {
+  const compute = await createTensorFlowCompute(stopped);
+  await compute.open({ model, leafSize });
+  compute.setWeights(bytesOf(initialise(model, 3)));
+  return compute;
+}
+
+const pair = ({ pixels, labels }: Samples): [Uint8Array, Uint8Array] => [pixels, labels];
+
+it('the models of these tests meet every kind of layer', () => {
+  const met = new Set(models.flatMap((model) => model.layers.map(({ type }) => type)));
+  expect([...met].sort()).toEqual(Object.keys(layers).sort());
+});
+
+describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () => {
+  it.each(models.map((model) => [model.name, model] as const))('is ours but for rounding: %s', async (_, model) => {
+    const { backend } = await openBackend('reference');
+    const key = { seed: 7, step: 70_000, firstSample: 123 };
+    const samples = samplesFor(model, 21, 5);
+    const results = [];
+    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
+      await compute.open({ model, leafSize: 8 });
+      compute.setWeights(bytesOf(initialise(model, 3)));
+      results.push(await compute.gradient(...pair(samples), key));
+      await compute.close();
+    }
+    const [theirs, ours] = results;
+    const expected = floatsOf(ours!.gradient);
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    expect(largest).toBeGreaterThan(0.01);
+    const got = floatsOf(theirs!.gradient);
+    const worst = got.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index]!)), 0);
+    expect(worst / largest).toBeLessThan(3e-6);
+    expect(theirs!.lossSum / ours!.lossSum).toBeCloseTo(1, 5);
+    expect(theirs!.correct).toBe(ours!.correct);
+    expect(theirs!.count).toBe(21);
+  });
+
+  it('drops other values for other keys', async () => {
+    const model = models.find(({ name }) => name.startsWith('dropout'))!;
+    const compute = await opened(8, model);
+    const samples = samplesFor(model, 16, 5);
+    const gradientOf = async (step: number, firstSample: number) =>
+      (await compute.gradient(...pair(samples), { seed: 1, step, firstSample })).gradient;
+    const once = await gradientOf(1, 0);
+    expect(await gradientOf(1, 0)).toEqual(once);
+    expect(await gradientOf(2, 0)).not.toEqual(once);
+    expect(await gradientOf(1, 16)).not.toEqual(once);
+    await compute.close();
+  });
+
+  it('sums its leaves in the order of the tree: a block has the bits of the sum of its halves', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(small, models[3]!),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 2 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.nat({ max: 1000 }),
+        async (model, leavesOfHalf, otherLeaves, leafSize, seed) => {
+          const compute = await opened(leafSize, model);
+          const half = 2 ** Math.ceil(Math.log2(leavesOfHalf)) * leafSize;
+          const count = half + Math.min(half, otherLeaves * leafSize);
+          const { pixels, labels } = samplesFor(model, count, seed);
+          const size = pixels.length / count;
+          const part = async (from: number, to: number) =>
+            floatsOf(
+              (await compute.gradient(pixels.subarray(from * size, to * size), labels.subarray(from, to))).gradient,
+            );
+          const right = await part(half, count);
+          const halves = (await part(0, half)).map((value, index) => Math.fround(value + right[index]!));
+          expect(await part(0, count)).toEqual(halves);
+          await compute.close();
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
+  it('tells how many samples and how long it took, in memory that the next block does not change', async () => {
+    let now = 0;
+    const compute = await createTensorFlowCompute({ nowMs: () => (now += 5) });
+    await compute.open({ model: small, leafSize: 4 });
+    compute.setWeights(bytesOf(initialise(small, 3)));
+    const first = await compute.gradient(...pair(samplesFor(small, 9, 1)));
+    expect(first).toMatchObject({ count: 9, computeMs: 5 });
+    expect(first.gradient).toHaveLength(parameterCount(small) * 4);
+    const before = first.gradient.slice();
+    await compute.gradient(...pair(samplesFor(small, 9, 2)));
+    expect(first.gradient).toEqual(before);
+    await compute.close();
+  });
+
+  it('reads weights at any alignment, and does not keep the bytes', async () => {
+    const compute = await opened(4);
+    const samples = samplesFor(small, 6, 5);
+    const expected = (await compute.gradient(...pair(samples))).gradient;
+    const weights = bytesOf(initialise(small, 3));
+    const shifted = new Uint8Array(weights.length + 1);
+    shifted.set(weights, 1);
+    compute.setWeights(shifted.subarray(1));
+    shifted.fill(0);
+    expect((await compute.gradient(...pair(samples))).gradient).toEqual(expected);
+    await compute.close();
+  });
+
+  it('shows in its loss what is not finite, and a label that is no class', async () => {
+    const compute = await opened(4);
+    const { pixels } = samplesFor(small, 6, 5);
+    expect((await compute.gradient(pixels, Uint8Array.of(0, 1, 2, 3, 0, 1))).lossSum).toBeNaN();
+    compute.setWeights(bytesOf(new Float32Array(parameterCount(small)).fill(Number.NaN)));
+    expect((await compute.gradient(...pair(samplesFor(small, 6, 5)))).lossSum).toBeNaN();
+    await compute.close();
+  });
+
+  it('keeps no tensors but its weights, and none when it is closed', async () => {
+    const { tf } = await loadTensorFlow();
+    const before = tf.memory().numTensors;
+    const compute = await opened(4);
+    const weights = tf.memory().numTensors - before;
+    expect(weights).toBe(4);
+    for (const seed of [1, 2, 3]) await compute.gradient(...pair(samplesFor(small, 9, seed)));
+    compute.setWeights(bytesOf(initialise(small, 4)));
+    expect(tf.memory().numTensors - before).toBe(weights);
+    await compute.close();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('takes the library again where TensorFlow.js was given another backend', async () => {
+    const { tf, version } = await loadTensorFlow();
+    expect(await tf.setBackend('cpu')).toBe(true);
+    expect((await loadTensorFlow()).version).toBe(version);
+    expect(tf.getBackend()).toBe('tensorflow');
+  });
+
+  it('opens anew for another run', async () => {
+    const compute = await opened(4);
+    const larger = resolveModel('mlp');
+    await compute.open({ model: larger, leafSize: 2 });
+    compute.setWeights(bytesOf(initialise(larger, 1)));
+    const { gradient } = await compute.gradient(...pair(samplesFor(larger, 3, 1)));
+    expect(gradient).toHaveLength(parameterCount(larger) * 4);
+    await compute.close();
+  });
+
+  it('refuses a model that is none, blocks before open, and wrong lengths, each in a sentence', async () => {
+    const compute = await createTensorFlowCompute(stopped);
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and blocks');
+    await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
+    await expect(compute.open({ model: { layers: 'none' }, leafSize: 4 })).rejects.toThrow(/^model: /);
+    await compute.open({ model: small, leafSize: 4 });
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
+    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow('expected 4 pixels, got 5');
+    await compute.close();
+  });
+});

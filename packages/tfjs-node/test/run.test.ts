@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto';
+import { initialise, parseOptimizer } from '@lockstep/nn';
+import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import {
+  type Compute,
+  createBlockSource,
+  createLearner,
+  createLocalCompute,
+  createProbe,
+  defaultLimits,
+  exactnessOf,
+  oracleWeights,
+  planRun,
+  type Session,
+  startRun,
+  startSession,
+} from '@lockstep/training';
+import { expect, it } from 'vitest';
+import { createTensorFlowCompute } from '../src/compute.ts';
+import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';
+
+const clock = {
+  nowMs: () => performance.now(),
+  after(delayMs: number, callback: () => void) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+it.skipIf(absence !== undefined)(
+  titled('a run that TensorFlow begins and we finish is sample-exact, and ends at our weights but for rounding'),
+  async () => {
+    const { backend } = await openBackend('cpu');
+    const ours = (): Compute => createLocalCompute(backend, clock);
+    const plan = planRun({ samples: 40, batch: 16, leafSize: 4, epochs: 100 });
+    const { pixels: images, labels } = samplesFor(small, plan.samples, 3);
+    const dataset = { images, labels, count: plan.samples, rows: 2, columns: 2, classes: 3 };
+    const samples = createBlockSource(dataset, plan, 1);
+    const weights = initialise(small, 1);
+    const optimizer = parseOptimizer({ type: 'sgd', learningRate: 0.05 });
+    const probe = createProbe(small, plan.leafSize);
+    const first = ours();
+    await first.open({ model: small, leafSize: plan.leafSize });
+    first.setWeights(probe.weights);
+    const probeGradient = floatsOf((await first.gradient(probe.pixels, probe.labels)).gradient);
+    const learner = createLearner({ backend, plan, weights, optimizer });
+    const checksum = await openChecksum();
+
+    let keys = 0;
+    const run = startRun({
+      setup: { plan, model: small, limits: defaultLimits, token: undefined, startWorkers: 1, startWithinMs: 60_000 },
+      samples,
+      learner,
+      probe,
+      probeGradient,
+      clock,
+      checksum,
+      hash,
+      newResumeKey: () => `key ${++keys}`,
+      onStep({ step }) {
+        if (step === 2) join('ours', ours());
+      },
+      onNotice(notice) {
+        if (notice.type === 'joined' && notice.workerId === 'w2') tensorFlow.leave('it has done its part');
+      },
+    });
+    const join = (name: string, compute: Compute): Session => {
+      const pair = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
+      run.connect(pair.coordinator);
+      const identity = { kind: 'local', name } as const;
+      return startSession({ transport: pair.worker, compute, identity, clock, checksum, hash });
+    };
+    const tensorFlow = join('TensorFlow', await createTensorFlowCompute(clock));
+
+    expect(await run.outcome).toEqual({ type: 'finished' });
+    const blocks = [...run.state.records.values()].map((record) => record.blocks);
+    expect(blocks).toHaveLength(2);
+    for (const count of blocks) expect(count).toBeGreaterThan(0);
+    expect(run.state.faults.rejected).toBe(0);
+    expect(exactnessOf(run.state)).toBe('sample-exact');
+    const expected = oracleWeights({ backend, model: small, plan, samples, weights, optimizer });
+    const got = learner.weights();
+    expect(hash(bytesOf(got))).not.toBe(hash(bytesOf(expected)));
+    for (const [index, value] of got.entries()) expect(value).toBeCloseTo(expected[index]!, 4);
+  },
+);

@@ -1,0 +1,79 @@
+/** Problems for the tests: models that meet every kind of layer, and samples that depend on a seed alone. */
+import { inputSize, type Model, outputClasses, parseModel, resolveModel } from '@lockstep/nn';
+import { philox } from '@lockstep/tensor';
+import { loadTensorFlow, prepareProcess } from '../src/load.ts';
+
+prepareProcess();
+
+/** Why TensorFlow cannot be tested here; undefined where it can. */
+export const absence: string | undefined = await loadTensorFlow().then(
+  () => undefined,
+  (error: Error) => error.message,
+);
+
+/** A test's name, with the reason where it is skipped. */
+export const titled = (title: string): string => (absence === undefined ? title : `${title} (${absence})`);
+
+export const small = parseModel({
+  name: 'small',
+  input: [4],
+  layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dense', units: 3 }],
+});
+
+export const models: readonly Model[] = [
+  small,
+  resolveModel('mlp'),
+  resolveModel('cnn'),
+  parseModel({
+    name: 'pools that overlap and strides that leave a rest',
+    input: [9, 7, 2],
+    layers: [
+      { type: 'conv2d', filters: 3, kernel: 3, stride: 2, padding: 1 },
+      { type: 'gelu' },
+      { type: 'maxPool2d', window: 3, stride: 1, padding: 1 },
+      { type: 'averagePool2d', window: 2, stride: 1, padding: 1 },
+      { type: 'conv2d', filters: 4, kernel: 2 },
+      { type: 'leakyRelu', slope: 0.2 },
+      { type: 'averagePool2d', window: 2, stride: 3 },
+      { type: 'flatten' },
+      { type: 'dense', units: 5 },
+    ],
+  }),
+  parseModel({
+    name: 'dropout and smooth activations',
+    input: [6],
+    layers: [
+      { type: 'dropout', rate: 0.2 },
+      { type: 'dense', units: 9 },
+      { type: 'softplus' },
+      { type: 'dropout', rate: 0.5 },
+      { type: 'dense', units: 8 },
+      { type: 'tanh' },
+      { type: 'dropout', rate: 0 },
+      { type: 'dense', units: 8 },
+      { type: 'sigmoid' },
+      { type: 'dense', units: 4 },
+    ],
+  }),
+];
+
+export interface Samples {
+  readonly pixels: Uint8Array;
+  readonly labels: Uint8Array;
+}
+
+export function samplesFor(model: Model, count: number, seed: number): Samples {
+  const block = new Uint32Array(4);
+  const word = (stream: number, index: number): number => {
+    philox(block, [index, stream, 0, 0], [seed, 0]);
+    return block[0]! >>> 8;
+  };
+  return {
+    pixels: Uint8Array.from({ length: count * inputSize(model) }, (_, index) => word(0, index) & 255),
+    labels: Uint8Array.from({ length: count }, (_, index) => word(1, index) % outputClasses(model)),
+  };
+}
+
+export function floatsOf(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer);
+}

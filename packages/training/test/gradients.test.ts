@@ -1,0 +1,218 @@
+/** How vectors travel: without what is 0 or has not changed, which changes no bit, or rounded, which a run must ask for. */
+import { initialise, parseModel, parseOptimizer } from '@lockstep/nn';
+import { type LossyEncoding, type MessageOf, memoryPair, unpackVector } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { startRun } from '../src/coordinator/run.ts';
+import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
+import { createWeightsPost } from '../src/coordinator/weights-post.ts';
+import { createLearner } from '../src/learner.ts';
+import { oracleWeights } from '../src/oracle.ts';
+import { planRun } from '../src/plan.ts';
+import { createProbe } from '../src/probe.ts';
+import { exactnessOf } from '../src/report.ts';
+import { createBlockSource } from '../src/samples.ts';
+import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import { createHeldWeights } from '../src/worker/held-weights.ts';
+import { createLocalCompute } from '../src/worker/local-compute.ts';
+import { createPacker } from '../src/worker/packer.ts';
+import { startSession } from '../src/worker/session.ts';
+import { checksum, hash, hostBackend } from './support.ts';
+
+const model = parseModel({
+  name: 'margins',
+  input: [64],
+  layers: [{ type: 'dense', units: 64 }, { type: 'relu' }, { type: 'dense', units: 3 }],
+});
+
+/** Images of 8 x 8 with an empty upper half, so that half of the first layer's gradient is 0. */
+const dataset = {
+  images: Uint8Array.from({ length: 40 * 64 }, (_, index) => (index % 64 < 32 ? 0 : (index * 97) & 255)),
+  labels: Uint8Array.from({ length: 40 }, (_, index) => index % 3),
+  count: 40,
+  rows: 8,
+  columns: 8,
+  classes: 3,
+};
+
+async function train(gradients: LossyEncoding | undefined, workers: number, type: 'sgd' | 'momentum' = 'momentum') {
+  const backend = await hostBackend();
+  const plan = planRun({ samples: 40, batch: 16, leafSize: 4, epochs: 3 });
+  const samples = createBlockSource(dataset, plan, 1);
+  const weights = initialise(model, 1);
+  const optimizer = parseOptimizer({ type, learningRate: 0.05 });
+  const probe = createProbe(model, 4);
+  const clock = new VirtualClock();
+  const compute = createLocalCompute(backend, clock);
+  await compute.open({ model, leafSize: 4 });
+  compute.setWeights(probe.weights);
+  const { gradient } = await compute.gradient(probe.pixels, probe.labels);
+  const setup: RunSetup = {
+    plan,
+    model,
+    limits: defaultLimits,
+    startWorkers: workers,
+    startWithinMs: 5_000,
+    ...(gradients === undefined ? {} : { gradients }),
+  };
+  let keys = 0;
+  const learner = createLearner({ backend, plan, weights, optimizer });
+  const run = startRun({
+    setup,
+    samples,
+    learner,
+    probe,
+    probeGradient: new Float32Array(gradient.slice().buffer),
+    clock,
+    checksum,
+    hash,
+    newResumeKey: () => `key-${++keys}`,
+  });
+  const sent: MessageOf<'gradient'>[] = [];
+  const weightsSent: MessageOf<'weights'>[][] = [];
+  const sessions = Array.from({ length: workers }, (_, index) => {
+    const pair = memoryPair({ encode: true });
+    const got: MessageOf<'weights'>[] = [];
+    weightsSent.push(got);
+    run.connect(pair.coordinator);
+    const transport = {
+      remote: pair.worker.remote,
+      bufferedBytes: 0,
+      listen: ({ onMessage, onClose }: Parameters<typeof pair.worker.listen>[0]) =>
+        pair.worker.listen({
+          onMessage(message) {
+            if (message.type === 'weights') got.push(message);
+            onMessage(message);
+          },
+          onClose,
+        }),
+      close: pair.worker.close.bind(pair.worker),
+      send(message: Parameters<typeof pair.worker.send>[0]) {
+        if (message.type === 'gradient') sent.push(message);
+        pair.worker.send(message);
+      },
+    };
+    const identity = { kind: 'node', name: `worker-${index}` } as const;
+    return startSession({ transport, compute: createLocalCompute(backend, clock), identity, clock, checksum, hash });
+  });
+  expect(await run.outcome).toEqual({ type: 'finished' });
+  await Promise.all(sessions.map((session) => session.ended));
+  const expected = oracleWeights({ backend, model: model, plan, samples, weights, optimizer });
+  return { weights: learner.weights(), initial: weights, expected, sent, weightsSent, state: run.state };
+}
+
+const distance = (left: Float32Array, right: Float32Array): number =>
+  Math.sqrt(left.reduce((sum, value, index) => sum + (value - right[index]!) ** 2, 0));
+
+describe('gradients', () => {
+  it.each([1, 2])('of %i workers travel without their zeros, and give the same weights to the bit', async (workers) => {
+    const { weights, expected, sent, state } = await train(undefined, workers);
+    expect(weights).toEqual(expected);
+    expect(exactnessOf(state)).toBe('bit-exact');
+    expect(sent.length).toBeGreaterThanOrEqual(9);
+    for (const { bytes, encoding } of sent) {
+      expect(encoding).toBe('sparse');
+      expect(bytes.length).toBeLessThan(0.6 * weights.byteLength);
+      const values = new Float32Array(weights.length);
+      unpackVector(bytes, 'sparse', values);
+      expect(values.subarray(0, 32 * 64).every((value) => Object.is(value, 0))).toBe(true);
+    }
+  });
+
+  it.each(['fp16', 'int8'] as const)(
+    'rounded to %s train to nearly the same weights, and say what they are',
+    async (gradients) => {
+      const { weights, initial, expected, sent, state } = await train(gradients, 2);
+      expect(weights).not.toEqual(expected);
+      expect(distance(weights, expected) / distance(initial, expected)).toBeLessThan(
+        gradients === 'fp16' ? 1e-3 : 0.02,
+      );
+      expect(exactnessOf(state)).toBe('sample-exact');
+      for (const { encoding } of sent) expect(encoding).toBe(gradients);
+    },
+  );
+});
+
+describe('weights', () => {
+  it('of plain SGD travel as what has changed, after they came whole, and stay the same to the bit', async () => {
+    const { weights, expected, weightsSent } = await train(undefined, 2, 'sgd');
+    expect(weights).toEqual(expected);
+    for (const [first, ...others] of weightsSent) {
+      expect(first?.since).toBeUndefined();
+      expect(others).toHaveLength(8);
+      for (const { step, since, bytes } of others) {
+        expect(since).toBe(step - 1);
+        expect(bytes.length).toBeLessThan(0.6 * weights.byteLength);
+      }
+    }
+  });
+
+  it('of momentum stay the same to the bit as well', async () => {
+    const { weights, expected, weightsSent } = await train(undefined, 1, 'momentum');
+    expect(weights).toEqual(expected);
+    expect(weightsSent[0]).toHaveLength(9);
+  });
+
+  it('that are changes since others than are held are refused', () => {
+    const take = createHeldWeights();
+    const bytes = new Uint8Array(4);
+    const message = { type: 'weights', bytes } as const;
+    expect(() => take({ ...message, step: 1, since: 0 })).toThrow(
+      'expected changes since step -1, got some since step 0',
+    );
+    take({ ...message, step: 1 });
+    expect(() => take({ ...message, step: 3, since: 2 })).toThrow(
+      'expected changes since step 1, got some since step 2',
+    );
+    expect(take({ ...message, step: 2, since: 1 })).toEqual(bytes);
+    expect(() => take({ ...message, step: 3, since: 1 })).toThrow('expected changes since step 2');
+  });
+
+  it('are whole for who has come anew or was probed again, and for this process', () => {
+    const parameters = new Float32Array(640);
+    let calls = 0;
+    const post = createWeightsPost({
+      weightBytes: () => new Uint8Array(parameters.buffer),
+      weightChanges() {
+        calls += 1;
+        return { bytes: new Uint8Array(parameters.buffer), changes: new Uint8Array(4) };
+      },
+    });
+    expect(post.messageFor(1, 0, false).since).toBeUndefined();
+    expect(post.messageFor(2, 0, false).since).toBeUndefined();
+    expect(post.messageFor(1, 1, false)).toBe(post.messageFor(2, 1, false));
+    expect(post.messageFor(3, 1, false).since).toBeUndefined();
+    post.forget(1);
+    expect(post.messageFor(1, 2, false).since).toBeUndefined();
+    expect(post.messageFor(2, 2, false).since).toBe(1);
+    expect(post.messageFor(4, 2, true).since).toBeUndefined();
+    expect(post.messageFor(3, 3, false).since).toBeUndefined();
+    expect(calls).toBe(3);
+    for (const connection of [1, 2, 3]) post.forget(connection);
+    expect(post.messageFor(4, 4, true).since).toBeUndefined();
+    expect(calls).toBe(3);
+  });
+});
+
+describe('createPacker', () => {
+  const bytes = (values: Float32Array): Uint8Array => new Uint8Array(values.slice().buffer);
+  const mostlyZero = Float32Array.from({ length: 640 }, (_, index) => (index < 64 ? index : 0));
+
+  it('leaves gradients alone where nothing travels', () => {
+    const gradient = bytes(mostlyZero);
+    expect(createPacker({ sparse: false })(gradient)).toEqual({ bytes: gradient });
+  });
+
+  it('reads bytes at any address', () => {
+    const memory = new Uint8Array(mostlyZero.byteLength + 1);
+    memory.set(bytes(mostlyZero), 1);
+    const pack = createPacker({ sparse: true });
+    expect(pack(memory.subarray(1))).toEqual(pack(bytes(mostlyZero)));
+  });
+
+  it('sends what cannot be rounded as it is, so that a number that is not finite is seen', () => {
+    const gradient = bytes(new Float32Array(640).fill(Number.NaN));
+    for (const lossy of ['fp16', 'int8'] as const) {
+      expect(createPacker({ sparse: true, lossy })(gradient)).toEqual({ bytes: gradient });
+    }
+  });
+});
