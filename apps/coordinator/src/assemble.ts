@@ -76,6 +76,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
       plan,
       model,
       seed: config.seed,
+      sampleBytes: train.rows * train.columns,
       gradients: config.gradients,
       limits,
       token,

@@ -216,6 +216,7 @@ describe('the table of workers', () => {
               readyAtMs: 0,
               samplesPerMs: 2,
               weightsStep: 0,
+              keepsSamples: false,
               answerByMs: connection === 0 ? 5 : undefined,
               hidden: connection === 1,
               taskErrors: 0,

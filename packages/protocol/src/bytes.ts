@@ -14,6 +14,11 @@ export function floatsFrom(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   return new Float32Array(copy.buffer);
 }
 
+/** The u32 values of little-endian `bytes`, copied as in `floatsFrom`. */
+export function wordsFrom(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(floatsFrom(bytes).buffer);
+}
+
 /** The bytes of `floats`, little-endian, as a view: no copy, and it changes when they do. */
 export function bytesOf(floats: Float32Array): Uint8Array {
   requireLittleEndian();

@@ -95,6 +95,24 @@ export const isSampleBatch = ({ pixels, labels }: Samples): boolean =>
 
 export const sampleBatchPhrase = 'a number of pixels that is a multiple of the number of labels';
 
+/** Set in a sample's number where the sample itself comes with the message. */
+export const enclosed = 2 ** 31;
+
+interface NamedSamples extends Samples {
+  /** u32, little-endian, at any alignment. */
+  readonly samples: Uint8Array;
+}
+
+/** Every sample that is marked as enclosed has a label. */
+export function isNamedSampleBatch({ samples, pixels, labels }: NamedSamples): boolean {
+  if (samples.byteLength % 4 !== 0 || !isSampleBatch({ pixels, labels })) return false;
+  let marked = 0;
+  for (let top = 3; top < samples.byteLength; top += 4) marked += samples[top]! >> 7;
+  return marked === labels.byteLength;
+}
+
+export const namedSamplesPhrase = 'four bytes for each sample, and as many labels as samples that are enclosed';
+
 function isPlainJson(value: unknown, depth: number): boolean {
   switch (typeof value) {
     case 'string':

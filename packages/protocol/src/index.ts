@@ -1,5 +1,5 @@
 /** The wire between workers and the coordinator: messages, codec, transports. */
-export { bytesOf, floatsFrom } from './bytes.ts';
+export { bytesOf, floatsFrom, wordsFrom } from './bytes.ts';
 export { type Checksum, openChecksum } from './checksum.ts';
 export { decode, encode } from './codec.ts';
 export { decodeWatch, encodeWatch } from './dashboard/codec.ts';
@@ -17,6 +17,7 @@ export {
   watchPath,
   watchSubprotocol,
 } from './dashboard/messages.ts';
+export { enclosed } from './fields.ts';
 export {
   type CoordinatorMessage,
   type Message,

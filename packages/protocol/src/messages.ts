@@ -8,9 +8,11 @@ import {
   finite,
   floatBytes,
   hexHash,
+  isNamedSampleBatch,
   isSampleBatch,
   isTreeNode,
   milliseconds,
+  namedSamplesPhrase,
   plainJson,
   sampleBatchPhrase,
   sentence,
@@ -46,6 +48,8 @@ export const messages = {
       arithmetic: text(200),
       name: text(80),
       threads: whole(1, 65_536),
+      /** Bytes of samples that it is ready to keep, so that each travels to it once; none where left out. */
+      keepsBytes: v.exactOptional(whole(0)),
     }),
   },
 
@@ -64,6 +68,8 @@ export const messages = {
       seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
       /** How workers are to round what they send; not at all where left out. */
       gradients: v.exactOptional(v.picklist(lossyEncodings)),
+      /** Samples in the training set, where tasks may name those that came before; stands only if the worker keeps so many. */
+      samples: v.exactOptional(whole(1, 2 ** 31 - 1)),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
     }),
@@ -127,11 +133,21 @@ export const messages = {
         ...block,
         /** Position of the first sample in its epoch's order, which fixes what is dropped; 0 where left out. */
         first: v.exactOptional(whole(0)),
+        /**
+         * Numbers of the block's samples in the training set, u32, little-endian; the highest bit is set for those whose
+         * pixels and labels are in this message, in this order. The others came with an earlier one. All are, in order,
+         * where this is left out.
+         */
+        samples: v.exactOptional(bytes),
         pixels: bytes,
         labels: bytes,
       }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
       v.check((message) => isSampleBatch(message), sampleBatchPhrase),
+      v.check(
+        ({ samples, ...own }) => samples === undefined || isNamedSampleBatch({ samples, ...own }),
+        namedSamplesPhrase,
+      ),
     ),
   },
 

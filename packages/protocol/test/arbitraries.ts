@@ -1,5 +1,6 @@
 /** Arbitrary valid messages, one generator per entry of the message table. */
 import fc from 'fast-check';
+import { enclosed } from '../src/fields.ts';
 import { type MessageOf, type MessageType, messages } from '../src/messages.ts';
 import { printable } from '../src/text.ts';
 
@@ -33,6 +34,10 @@ const samples = fc
     }),
   );
 
+/** So many samples that are in the message, after as many others. */
+const namedSamples = (enclosedCount: number, others: readonly number[]): Uint8Array =>
+  new Uint8Array(Uint32Array.from([...others, ...new Array<number>(enclosedCount).fill(enclosed)]).buffer);
+
 const block = fc
   .record({ step: whole(0), exponent: fc.integer({ min: 0, max: 12 }), index: fc.integer({ min: 0, max: 2 ** 16 }) })
   .map(({ step, exponent, index }) => ({ step, lo: index * 2 ** exponent, n: 2 ** exponent }));
@@ -58,6 +63,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       arithmetic: text(200),
       name: text(80),
       threads: fc.integer({ min: 1, max: 65_536 }),
+      keepsBytes: whole(0),
     },
     { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'arithmetic', 'name', 'threads'], noNullPrototype: true },
   ),
@@ -70,6 +76,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       leafSize: whole(1),
       seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       gradients: fc.constantFrom('fp16' as const, 'int8' as const),
+      samples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
     },
@@ -116,11 +123,17 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       return { type: 'weights', step, bytes, ...(isWhole || since === step ? {} : { since }) };
     }),
   task: fc
-    .record({ block, samples, first: fc.option(whole(0), { nil: undefined }) })
-    .map(({ block: node, samples: { pixels, labels }, first }) => ({
+    .record({
+      block,
+      samples,
+      first: fc.option(whole(0), { nil: undefined }),
+      named: fc.option(fc.array(fc.nat(2 ** 31 - 1)), { nil: undefined }),
+    })
+    .map(({ block: node, samples: { pixels, labels }, first, named }) => ({
       type: 'task',
       ...node,
       ...(first === undefined ? {} : { first }),
+      ...(named === undefined ? {} : { samples: namedSamples(labels.length, named) }),
       pixels,
       labels,
     })),

@@ -89,6 +89,8 @@ describe.each(messageTypes)('%s', (type) => {
       'seed',
       'first',
       'gradients',
+      'keepsBytes',
+      'samples',
       'encoding',
       'since',
     ]);
@@ -157,6 +159,24 @@ describe('values', () => {
       'task',
       { pixels: new Uint8Array(5), labels: new Uint8Array(2) },
       /^task: expected a number of pixels .* pixels of 5 bytes, labels of 2 bytes$/,
+    ],
+    [
+      'a sample that is marked but missing',
+      'task',
+      { samples: Uint8Array.of(0, 0, 0, 0x80, 1, 0, 0, 0x80), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
+      /^task: expected four bytes for each sample, .* samples of 8 bytes, pixels of 4 bytes, labels of 1 bytes$/,
+    ],
+    [
+      'a sample too many',
+      'task',
+      { samples: Uint8Array.of(5, 0, 0, 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
+      /^task: expected four bytes for each sample, and as many labels as samples that are enclosed, got /,
+    ],
+    [
+      'a torn sample number',
+      'task',
+      { samples: new Uint8Array(6), pixels: new Uint8Array(0), labels: new Uint8Array(0) },
+      /^task: expected four bytes for each sample, .* samples of 6 bytes/,
     ],
     [
       'pixels alone',

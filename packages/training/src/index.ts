@@ -1,5 +1,6 @@
 /** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
 export type { Clock } from './clock.ts';
+export { coarseShares } from './coordinator/assign.ts';
 export type { Notice, Steering } from './coordinator/events.ts';
 export { type Run, type RunOptions, type RunOutcome, startRun } from './coordinator/run.ts';
 export {

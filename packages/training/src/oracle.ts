@@ -30,7 +30,7 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   const optimizer = createOptimizer(backend, options.optimizer, parameters, gradient);
 
   const leafSum = (step: number, leaf: number): Float32Array => {
-    const { pixels, labels } = samples(step, leaf, 1);
+    const { pixels, labels } = samples.block(step, leaf, 1);
     const leafGradient = createLeafGradient(backend, model, labels.length, parameters);
     leafGradient.run(pixels, labels, { seed, step, firstSample: firstSample(plan, step, leaf) });
     const sum = backend.view(leafGradient.output).slice(0, size);

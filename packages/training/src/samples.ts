@@ -2,8 +2,14 @@
 import { type Dataset, gather, permutation, type Samples, samplesOfBlock } from '@lockstep/data';
 import { type RunPlan, stepBatch } from './plan.ts';
 
-/** The samples of the leaves `lo .. lo + n - 1` of a step; always the same for the same block. */
-export type BlockSource = (step: number, lo: number, n: number) => Samples;
+export interface BlockSource {
+  /** The samples of the leaves `lo .. lo + n - 1` of a step; always the same for the same block. */
+  block(step: number, lo: number, n: number): Samples;
+  /** Their numbers in the training set, from 0; a view, not to be written to. */
+  numbers(step: number, lo: number, n: number): Uint32Array;
+  /** Samples by their numbers. Throws RangeError where there is none of a number. */
+  take(numbers: Uint32Array): Samples;
+}
 
 export function createBlockSource(dataset: Dataset, plan: RunPlan, seed: number): BlockSource {
   // Tasks are sent ahead, so at an epoch's end two epochs are in use.
@@ -14,9 +20,20 @@ export function createBlockSource(dataset: Dataset, plan: RunPlan, seed: number)
     for (const other of orders.keys()) if (other < epoch - 1) orders.delete(other);
     return order;
   };
-  return (step, lo, n) => {
+  const rangeOf = (step: number, lo: number, n: number) => {
     const { epoch, first, count } = stepBatch(plan, step);
     const { from, to } = samplesOfBlock(lo, n, plan.leafSize, count);
-    return gather(dataset, orderOf(epoch), first + from, first + to);
+    return { order: orderOf(epoch), from: first + from, to: first + to };
+  };
+  return {
+    block(step, lo, n) {
+      const { order, from, to } = rangeOf(step, lo, n);
+      return gather(dataset, order, from, to);
+    },
+    numbers(step, lo, n) {
+      const { order, from, to } = rangeOf(step, lo, n);
+      return order.subarray(from, to);
+    },
+    take: (numbers) => gather(dataset, numbers, 0, numbers.length),
   };
 }

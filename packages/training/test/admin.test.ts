@@ -260,6 +260,7 @@ async function steeredRun(seed: number) {
         computeMs: (samples) => samples * (0.5 + chance()),
         transitMs: () => 1 + 5 * chance(),
         mishap: () => 'none',
+        keepBytes: 0,
       }),
     );
   };

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { shares } from '../src/coordinator/assign.ts';
+import { coarseShares, shares } from '../src/coordinator/assign.ts';
 import { boundedRate, rateAfter } from '../src/coordinator/rates.ts';
+import { blocksOfRange } from '../src/tree.ts';
 import { createRoom, type Room } from './room.ts';
 
 const rates = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6, noNaN: true })), {
@@ -39,6 +40,44 @@ describe('shares', () => {
   it('take an unmeasured worker for an average one', () => {
     expect(shares(12, [2, 0, 4])).toEqual([3, 4, 5].map((_, index) => shares(12, [2, 3, 4])[index]));
     expect(shares(9, [0, 0, 0])).toEqual([3, 3, 3]);
+  });
+});
+
+describe('coarse shares', () => {
+  const blocksOf = (cut: readonly number[]): number => {
+    let from = 0;
+    return cut.reduce((blocks, share) => {
+      const own = blocksOfRange(from, from + share).length;
+      from += share;
+      return blocks + own;
+    }, 0);
+  };
+
+  it('add up to all leaves, leave out nobody whom fine ones do not, and take hardly longer', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (leaves, samplesPerMs) => {
+        const known = samplesPerMs.map((rate) => rate || 1);
+        const [fine, coarse] = [shares(leaves, known), coarseShares(leaves, known)];
+        expect(coarse.every((share, at) => Number.isInteger(share) && share >= (fine[at] === 0 ? 0 : 1))).toBe(true);
+        expect(coarse.reduce((sum, share) => sum + share, 0)).toBe(leaves);
+        const slowest = (cut: readonly number[]) => Math.max(...cut.map((share, at) => share / known[at]!));
+        expect(slowest(coarse)).toBeLessThanOrEqual(slowest(fine) * 1.126);
+      }),
+    );
+  });
+
+  it.each([
+    // Two workers that the noise of measuring tells apart get one block each, and not five together.
+    { leaves: 32, samplesPerMs: [100, 106], cut: [16, 16], blocks: 2 },
+    { leaves: 32, samplesPerMs: [2, 1], cut: [24, 8], blocks: 3 },
+    { leaves: 32, samplesPerMs: [1, 1, 1], cut: [12, 8, 12], blocks: 6 },
+    { leaves: 8, samplesPerMs: [1, 0], cut: [4, 4], blocks: 2 },
+    // A short last batch, whose end is no block's.
+    { leaves: 7, samplesPerMs: [1, 1], cut: [4, 3], blocks: 3 },
+    { leaves: 4, samplesPerMs: [1, 1, 1], cut: [1, 2, 1], blocks: 4 },
+  ])('of $leaves leaves among $samplesPerMs are $cut', ({ leaves, samplesPerMs, cut, blocks }) => {
+    expect(coarseShares(leaves, samplesPerMs)).toEqual(cut);
+    expect(blocksOf(cut)).toBe(blocks);
   });
 });
 
@@ -98,7 +137,7 @@ describe('a worker that is too slow for one leaf', () => {
     for (let step = 0; step < 30; step++) playStep(room, pace);
     expect(rateOf()).toBeCloseTo(0.5, 1);
     const shareOf = (connection: number) => room.tasksOf(connection).reduce((sum, { n }) => sum + n, 0);
-    expect([shareOf(quick), shareOf(slow)]).toEqual([5, 3]);
+    expect([shareOf(quick), shareOf(slow)]).toEqual([6, 2]);
   });
 
   it('keeps its rate where there are more workers than leaves, since somebody must be left out', () => {

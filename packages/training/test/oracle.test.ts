@@ -23,7 +23,7 @@ describe('the oracle', () => {
     backend.upload(parameters, weights);
     const descent = createOptimizer(backend, optimizer, parameters, gradient);
     for (let step = 0; step < plan.steps; step++) {
-      const batch = samples(step, 0, 1);
+      const batch = samples.block(step, 0, 1);
       const whole = createLeafGradient(backend, model, batch.labels.length, parameters);
       whole.run(batch.pixels, batch.labels);
       backend.upload(gradient, backend.view(whole.output).slice(0, parameterCount(model)));

@@ -70,6 +70,7 @@ function good({ run, clock, problem }: Stage, name = 'good', samplesPerMs = 1) {
     computeMs: (samples) => samples / samplesPerMs,
     transitMs: () => 1,
     mishap: () => 'none',
+    keepBytes: 0,
   });
 }
 

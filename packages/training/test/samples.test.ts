@@ -13,7 +13,7 @@ function numbered(count: number): Dataset {
   return { images, labels, count, rows: 1, columns: 2, classes: 10 };
 }
 
-const numbersOf = (pixels: Uint8Array): number[] =>
+const numbersIn = (pixels: Uint8Array): number[] =>
   Array.from({ length: pixels.length / 2 }, (_, at) => pixels[2 * at]! + 256 * pixels[2 * at + 1]!);
 
 function cut(random: () => number, block: Block, used: number): Block[] {
@@ -39,9 +39,11 @@ describe('the samples of blocks', () => {
         const epochs: number[][] = [[], []];
         for (let step = 0; step < plan.steps; step++) {
           for (const { lo, n } of cut(random, { lo: 0, n: plan.leaves }, usedLeaves(plan, step))) {
-            const { pixels, labels } = source(step, lo, n);
-            const numbers = numbersOf(pixels);
+            const { pixels, labels } = source.block(step, lo, n);
+            const numbers = numbersIn(pixels);
             expect([...labels]).toEqual(numbers.map((number) => number % 10));
+            expect([...source.numbers(step, lo, n)]).toEqual(numbers);
+            expect(source.take(source.numbers(step, lo, n))).toEqual({ pixels, labels });
             epochs[Math.floor(step / plan.stepsPerEpoch)]!.push(...numbers);
           }
         }
@@ -58,11 +60,11 @@ describe('the samples of blocks', () => {
         const source = createBlockSource(numbered(given.samples), plan, given.seed);
         for (const ask of asks) {
           const step = ask % plan.steps;
-          const whole = source(step, 0, plan.leaves);
-          const fresh = createBlockSource(numbered(given.samples), plan, given.seed)(step, 0, plan.leaves);
+          const whole = source.block(step, 0, plan.leaves);
+          const fresh = createBlockSource(numbered(given.samples), plan, given.seed).block(step, 0, plan.leaves);
           expect(whole).toEqual(fresh);
           if (plan.leaves === 1) continue;
-          const [left, right] = halvesOf({ lo: 0, n: plan.leaves }).map(({ lo, n }) => source(step, lo, n));
+          const [left, right] = halvesOf({ lo: 0, n: plan.leaves }).map(({ lo, n }) => source.block(step, lo, n));
           expect([...left!.pixels, ...right!.pixels]).toEqual([...whole.pixels]);
           expect([...left!.labels, ...right!.labels]).toEqual([...whole.labels]);
         }
@@ -74,14 +76,14 @@ describe('the samples of blocks', () => {
   it('come in another order in another epoch, and for another seed', () => {
     const plan = planRun({ samples: 100, batch: 100, leafSize: 100, epochs: 2 });
     const orderOf = (seed: number, step: number) =>
-      numbersOf(createBlockSource(numbered(100), plan, seed)(step, 0, 1).pixels);
+      numbersIn(createBlockSource(numbered(100), plan, seed).block(step, 0, 1).pixels);
     expect(orderOf(1, 0)).not.toEqual(orderOf(1, 1));
     expect(orderOf(1, 0)).not.toEqual(orderOf(2, 0));
   });
 
   it('are none for a block of empty leaves', () => {
     const plan = planRun({ samples: 3, batch: 3, leafSize: 1, epochs: 1 });
-    const { pixels, labels } = createBlockSource(numbered(3), plan, 1)(0, 3, 1);
+    const { pixels, labels } = createBlockSource(numbered(3), plan, 1).block(0, 3, 1);
     expect([pixels.length, labels.length]).toEqual([0, 0]);
   });
 });

@@ -88,6 +88,7 @@ export async function createProblem(backend: HostBackend, options: ProblemOption
   const setup: RunSetup = {
     plan,
     model,
+    sampleBytes: 4,
     limits: { ...defaultLimits, ...options.limits },
     token: options.token,
     startWorkers: options.startWorkers ?? 1,

@@ -47,7 +47,7 @@ export function peerWork(training: Training, net: Net, train: Dataset, seed: num
   const steps = Math.max(2, Math.ceil(images / batch));
   const plan = planRun({ samples: train.count, batch, epochs: steps, steps });
   const samples = createBlockSource(train, plan, seed);
-  const batches = Array.from({ length: steps }, (_, step) => samples(step, 0, plan.leaves)).filter(
+  const batches = Array.from({ length: steps }, (_, step) => samples.block(step, 0, plan.leaves)).filter(
     ({ labels }) => labels.length === batch,
   );
   return { net, batchSize: batch, learningRate, batches, initial: initialise(model, seed) };

@@ -10,9 +10,7 @@ import type { BlockState, Connection, ConnectionId } from './state.ts';
  * difference of two rounded running totals, so that they add up to all leaves. Unmeasured workers count as average.
  */
 export function shares(leaves: number, samplesPerMs: readonly number[]): number[] {
-  const measured = samplesPerMs.filter((rate) => rate > 0);
-  const average = measured.length > 0 ? measured.reduce((sum, rate) => sum + rate, 0) / measured.length : 1;
-  const rates = samplesPerMs.map((rate) => (rate > 0 ? rate : average));
+  const rates = knownRates(samplesPerMs);
   const total = rates.reduce((sum, rate) => sum + rate, 0);
   let running = 0;
   let taken = 0;
@@ -23,6 +21,36 @@ export function shares(leaves: number, samplesPerMs: readonly number[]): number[
     taken = end;
     return share;
   });
+}
+
+function knownRates(samplesPerMs: readonly number[]): number[] {
+  const measured = samplesPerMs.filter((rate) => rate > 0);
+  const average = measured.length > 0 ? measured.reduce((sum, rate) => sum + rate, 0) / measured.length : 1;
+  return samplesPerMs.map((rate) => (rate > 0 ? rate : average));
+}
+
+/** So much longer than it must the slowest share may take, where that saves blocks. */
+const slack = 1.125;
+
+/**
+ * Like `shares`, but in as large units as cost the step little: shares of nearly equal workers become equal, and end
+ * where blocks of the tree end. Each block is a gradient of its own, which is as long as that of the whole batch.
+ */
+export function coarseShares(leaves: number, samplesPerMs: readonly number[]): number[] {
+  const rates = knownRates(samplesPerMs);
+  const slowest = (cut: readonly number[]): number => Math.max(...cut.map((share, index) => share / rates[index]!));
+  const finest = shares(leaves, rates);
+  const leavesNobodyOut = (cut: readonly number[]): boolean => cut.every((share, at) => share > 0 || finest[at] === 0);
+  for (let unit = 2 ** Math.floor(Math.log2(leaves)); unit > 1; unit /= 2) {
+    let left = leaves;
+    const cut = shares(Math.ceil(leaves / unit), rates).map((units) => {
+      const share = Math.min(left, units * unit);
+      left -= share;
+      return share;
+    });
+    if (leavesNobodyOut(cut) && slowest(cut) <= slack * slowest(finest)) return cut;
+  }
+  return finest;
 }
 
 /**
@@ -45,7 +73,7 @@ export function planStep(draft: Draft, step: number): StepDraft {
     planned.blocks.set(blockKey({ lo: 0, n: leaves }), newBlock(draft, step, { lo: 0, n: leaves }));
     return planned;
   }
-  const cut = shares(
+  const cut = coarseShares(
     used,
     workers.map((worker) => worker.samplesPerMs),
   );

@@ -15,7 +15,9 @@ export function greet(draft: Draft, connection: Connection, hello: MessageOf<'he
   }
   const record = returning(draft, hello) ?? newcomer(draft, connection, hello);
   const { id: workerId, resumeKey } = record;
-  updateConnection(draft, connection.connection, { phase: 'probing', workerId });
+  const { plan, sampleBytes } = draft.setup;
+  const keepsSamples = sampleBytes !== undefined && (hello.keepsBytes ?? 0) >= plan.samples * sampleBytes;
+  updateConnection(draft, connection.connection, { phase: 'probing', workerId, keepsSamples });
   draft.effects.push({
     type: 'send',
     connection: connection.connection,
@@ -24,9 +26,10 @@ export function greet(draft: Draft, connection: Connection, hello: MessageOf<'he
       id: workerId,
       resumeKey,
       model: draft.setup.model,
-      leafSize: draft.setup.plan.leafSize,
+      leafSize: plan.leafSize,
       ...(draft.setup.seed === undefined ? {} : { seed: draft.setup.seed }),
       ...(draft.setup.gradients === undefined ? {} : { gradients: draft.setup.gradients }),
+      ...(keepsSamples ? { samples: plan.samples } : {}),
       heartbeatMs: draft.setup.limits.heartbeatMs,
       maxFrameBytes: draft.setup.limits.maxFrameBytes,
     },

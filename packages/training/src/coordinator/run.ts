@@ -11,10 +11,11 @@ import {
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { Learner, StepResult } from '../learner.ts';
-import { firstSample, samplesInBlock } from '../plan.ts';
+import { samplesInBlock } from '../plan.ts';
 import { faultOfProbe, type Probe } from '../probe.ts';
 import type { BlockSource } from '../samples.ts';
 import type { CoordinatorEvent, Effect, Heard, Notice, Steering } from './events.ts';
+import { createSamplesPost } from './samples-post.ts';
 import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
 import type { Trace } from './trace.ts';
 import { transition } from './transition.ts';
@@ -65,6 +66,7 @@ export function startRun(options: RunOptions): Run {
   let state = initialState(setup, options.firstStep);
   let lastConnection = 0;
   const weights = createWeightsPost(learner);
+  const tasks = createSamplesPost(samples, setup.plan);
   let cancelTick = (): void => {};
   let resolveOutcome: (outcome: RunOutcome) => void = () => {};
   const outcome = new Promise<RunOutcome>((resolve) => {
@@ -97,17 +99,16 @@ export function startRun(options: RunOptions): Run {
         traceAsked(effect);
         return;
       case 'sendTask': {
-        const { step, lo, n } = effect;
-        const first = firstSample(setup.plan, step, lo);
-        transports.get(effect.connection)?.send({ type: 'task', step, lo, n, first, ...samples(step, lo, n) });
+        const { connection, step } = effect;
+        const keeps = state.connections.get(connection)?.keepsSamples ?? false;
+        transports.get(connection)?.send(tasks.messageFor(connection, step, effect, keeps));
         // One that is sent ahead cannot be begun before its weights are there.
         if (step === state.current.step) traceAsked(effect);
         return;
       }
       case 'close':
         transports.get(effect.connection)?.close(effect.code, effect.reason);
-        transports.delete(effect.connection);
-        weights.forget(effect.connection);
+        forget(effect.connection);
         return;
       case 'acceptGradient':
         learner.accept(effect);
@@ -129,6 +130,12 @@ export function startRun(options: RunOptions): Run {
       default:
         effect satisfies never;
     }
+  };
+
+  const forget = (connection: ConnectionId): void => {
+    transports.delete(connection);
+    weights.forget(connection);
+    tasks.forget(connection);
   };
 
   const workerOf = (connection: ConnectionId): string => state.connections.get(connection)?.workerId ?? '';
@@ -215,8 +222,7 @@ export function startRun(options: RunOptions): Run {
   };
 
   const closed = (connection: ConnectionId, { code, reason, by }: Closing): void => {
-    transports.delete(connection);
-    weights.forget(connection);
+    forget(connection);
     // The rules' own closings have removed it from the state already; any other local one refused a frame.
     if (by === 'local' && (code === 1002 || code === 1003 || code === 1009)) {
       dispatch({ type: 'invalid', connection, closeCode: code, sentence: reason });

@@ -52,6 +52,8 @@ export interface RunSetup {
   readonly model: unknown;
   /** Fixes what a model drops at random; 0 where left out. */
   readonly seed?: number;
+  /** Bytes of a sample's pixels, where a worker may keep the samples that it gets; every task brings its own where left out. */
+  readonly sampleBytes?: number;
   /** How workers round the gradients that they send; not at all where left out. */
   readonly gradients?: LossyEncoding | undefined;
   readonly limits: Limits;
@@ -104,6 +106,8 @@ export interface Connection {
   readonly weightsStep: number;
   /** Set while it is late with a block: it gets no new ones until it has answered, and is closed if it has not by then. */
   readonly answerByMs?: number | undefined;
+  /** Whether it keeps the samples that it gets, and later tasks may name them. */
+  readonly keepsSamples: boolean;
   /** Whether the worker is a browser tab that nobody sees at the moment. */
   readonly hidden: boolean;
   /** How often it has said that it could not compute a block, since it last could. */

@@ -45,6 +45,7 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
         readyAtMs: event.atMs,
         samplesPerMs: 0,
         weightsStep: -1,
+        keepsSamples: false,
         hidden: false,
         taskErrors: 0,
       });

@@ -67,6 +67,8 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
         hash: options.run.hash,
         computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * chance()),
         transitMs: (bytes) => latencyMs + bytes / bytesPerMs,
+        // Some keep their samples, as most real ones do, and some have no room for them.
+        keepBytes: chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
         mishap: () => (chance() < options.spoiltResults ? (pick(mishaps, chance()) ?? 'none') : 'none'),
       }),
     );

@@ -20,6 +20,8 @@ export interface SimulatedWorkerOptions {
   /** Virtual time that a parcel of so many bytes is under way. */
   readonly transitMs: (bytes: number) => number;
   readonly mishap: () => Mishap;
+  /** Bytes of samples that it keeps. */
+  readonly keepBytes: number;
 }
 
 export interface SimulatedWorker {
@@ -83,6 +85,7 @@ export function startSimulatedWorker(options: SimulatedWorkerOptions): Simulated
       clock: ownClock,
       checksum: options.checksum,
       hash: options.hash,
+      keepBytes: options.keepBytes,
       notify: (notice) => {
         if (notice.type === 'welcomed') resumeKey = notice.resumeKey;
       },

@@ -13,6 +13,9 @@ export interface KeepJoinedOptions extends Omit<SessionOptions, 'transport' | 'n
   readonly notify?: (notice: MembershipNotice) => void;
 }
 
+/** Five times MNIST; less than what a tab of a phone is killed for. */
+const usualKeepBytes = 256 * 1024 * 1024;
+
 export type MembershipNotice =
   | SessionNotice
   /** The connection broke, or there was no room; the next attempt follows by itself. */
@@ -55,6 +58,7 @@ export function keepJoined(options: KeepJoinedOptions): Membership {
 
   const takePart = async (transport: WorkerTransport): Promise<SessionEnd> => {
     session = startSession({
+      keepBytes: usualKeepBytes,
       ...rest,
       transport,
       clock,

@@ -10,6 +10,7 @@ import {
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { type BlockGradient, type Compute, ComputeError } from './compute.ts';
+import { createHeldSamples } from './held-samples.ts';
 import { createHeldWeights } from './held-weights.ts';
 import { createPacker } from './packer.ts';
 import { createTrouble } from './trouble.ts';
@@ -49,6 +50,8 @@ export interface SessionOptions {
   readonly checksum: (bytes: Uint8Array) => number;
   /** Hash of the probe's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
+  /** Bytes of samples that it may keep, so that each travels to it once; none where left out. */
+  readonly keepBytes?: number;
   readonly notify?: (notice: SessionNotice) => void;
 }
 
@@ -71,7 +74,7 @@ const silentHeartbeats = 8;
 const handshakeMs = 15_000;
 
 export function startSession(options: SessionOptions): Session {
-  const { transport, compute, identity, clock, notify } = options;
+  const { transport, compute, identity, clock, keepBytes = 0, notify } = options;
   /** Tasks in the order of their arrival: those of the current step, and those sent ahead. */
   let tasks: Task[] = [];
   let weightsStep = -1;
@@ -80,6 +83,7 @@ export function startSession(options: SessionOptions): Session {
   const sparse = identity.kind !== 'local';
   let pack = createPacker({ sparse });
   const heldWeights = createHeldWeights();
+  let heldSamples = createHeldSamples(0);
   let weightsAtMs = 0;
   let computing = false;
   let end: SessionEnd | undefined;
@@ -179,6 +183,21 @@ export function startSession(options: SessionOptions): Session {
     }
   };
 
+  /** Even of a task that is not wanted any more, the samples may be named by others. */
+  const takeTask = (message: MessageOf<'task'>): void => {
+    const atMs = clock.nowMs();
+    let samples: ReturnType<typeof heldSamples>;
+    try {
+      samples = heldSamples(message);
+    } catch (error) {
+      stop({ type: 'lost', sentence: messageOf(error) }, 1002);
+      return;
+    }
+    if (message.step < weightsStep) return;
+    tasks.push({ ...message, ...samples, atMs });
+    pump();
+  };
+
   const onMessage = (message: CoordinatorMessage): void => {
     heardAtMs = clock.nowMs();
     if (trouble.kept(message)) return;
@@ -187,6 +206,7 @@ export function startSession(options: SessionOptions): Session {
         patienceMs = message.heartbeatMs * silentHeartbeats;
         seed = message.seed ?? 0;
         pack = createPacker({ sparse, lossy: message.gradients });
+        heldSamples = createHeldSamples(message.samples ?? 0);
         notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
         enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
         return;
@@ -210,9 +230,7 @@ export function startSession(options: SessionOptions): Session {
         return;
       }
       case 'task':
-        if (message.step < weightsStep) return;
-        tasks.push({ ...message, atMs: clock.nowMs() });
-        pump();
+        takeTask(message);
         return;
       case 'cancel':
         tasks = tasks.filter(({ step, lo, n }) => step !== message.step || lo !== message.lo || n !== message.n);
@@ -253,6 +271,7 @@ export function startSession(options: SessionOptions): Session {
     threads: compute.threads,
     ...(identity.token === undefined ? {} : { token: identity.token }),
     ...(identity.resumeKey === undefined ? {} : { resumeKey: identity.resumeKey }),
+    ...(keepBytes > 0 ? { keepsBytes: keepBytes } : {}),
   });
   watch();
 

@@ -1,5 +1,5 @@
 /** What N workers would give: a cost model of a synchronous step, from a few measured costs. */
-import { type Block, blocksOfRange } from '@lockstep/training';
+import { type Block, blocksOfRange, coarseShares } from '@lockstep/training';
 
 /** The costs of one training on the machine that they were measured on; times in milliseconds of one step. */
 export interface Costs {
@@ -54,15 +54,12 @@ export interface Prediction {
   readonly otherMs: number;
 }
 
-/** Whole leaves in proportion to speed, contiguous and in order, as the coordinator cuts them: the blocks of each worker. */
+/** The blocks of each worker, as the coordinator cuts them: whole leaves in about the proportion of speeds, in order. */
 export function sharesOf({ batch, leafSize }: Pick<Costs, 'batch' | 'leafSize'>, speeds: readonly number[]): Block[][] {
   const leaves = Math.ceil(batch / leafSize);
-  const total = speeds.reduce((sum, speed) => sum + speed, 0);
-  let running = 0;
   let from = 0;
-  return speeds.map((speed) => {
-    running += speed;
-    const to = Math.round((leaves * running) / total);
+  return coarseShares(leaves, speeds).map((share) => {
+    const to = from + share;
     const blocks = blocksOfRange(from, to);
     from = to;
     return blocks;

@@ -1,4 +1,4 @@
-/** How vectors travel: without what is 0 or has not changed, which changes no bit, or rounded, which a run must ask for. */
+/** What travels: vectors without what is 0 or has not changed, or rounded where a run asks for it, and each sample once. */
 import { initialise, parseModel, parseOptimizer } from '@lockstep/nn';
 import { type LossyEncoding, type MessageOf, memoryPair, unpackVector } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
@@ -34,7 +34,12 @@ const dataset = {
   classes: 3,
 };
 
-async function train(gradients: LossyEncoding | undefined, workers: number, type: 'sgd' | 'momentum' = 'momentum') {
+async function train(
+  gradients: LossyEncoding | undefined,
+  workers: number,
+  type: 'sgd' | 'momentum' = 'momentum',
+  keepBytes = 0,
+) {
   const backend = await hostBackend();
   const plan = planRun({ samples: 40, batch: 16, leafSize: 4, epochs: 3 });
   const samples = createBlockSource(dataset, plan, 1);
@@ -49,6 +54,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, type
   const setup: RunSetup = {
     plan,
     model,
+    sampleBytes: 64,
     limits: defaultLimits,
     startWorkers: workers,
     startWithinMs: 5_000,
@@ -69,10 +75,13 @@ async function train(gradients: LossyEncoding | undefined, workers: number, type
   });
   const sent: MessageOf<'gradient'>[] = [];
   const weightsSent: MessageOf<'weights'>[][] = [];
+  const tasksSent: MessageOf<'task'>[][] = [];
   const sessions = Array.from({ length: workers }, (_, index) => {
     const pair = memoryPair({ encode: true });
     const got: MessageOf<'weights'>[] = [];
     weightsSent.push(got);
+    const tasks: MessageOf<'task'>[] = [];
+    tasksSent.push(tasks);
     run.connect(pair.coordinator);
     const transport = {
       remote: pair.worker.remote,
@@ -81,6 +90,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, type
         pair.worker.listen({
           onMessage(message) {
             if (message.type === 'weights') got.push(message);
+            if (message.type === 'task') tasks.push(message);
             onMessage(message);
           },
           onClose,
@@ -92,12 +102,13 @@ async function train(gradients: LossyEncoding | undefined, workers: number, type
       },
     };
     const identity = { kind: 'node', name: `worker-${index}` } as const;
-    return startSession({ transport, compute: createLocalCompute(backend, clock), identity, clock, checksum, hash });
+    const compute = createLocalCompute(backend, clock);
+    return startSession({ transport, compute, identity, clock, checksum, hash, keepBytes });
   });
   expect(await run.outcome).toEqual({ type: 'finished' });
   await Promise.all(sessions.map((session) => session.ended));
   const expected = oracleWeights({ backend, model: model, plan, samples, weights, optimizer });
-  return { weights: learner.weights(), initial: weights, expected, sent, weightsSent, state: run.state };
+  return { weights: learner.weights(), initial: weights, expected, sent, weightsSent, tasksSent, state: run.state };
 }
 
 const distance = (left: Float32Array, right: Float32Array): number =>
@@ -214,5 +225,27 @@ describe('createPacker', () => {
     for (const lossy of ['fp16', 'int8'] as const) {
       expect(createPacker({ sparse: true, lossy })(gradient)).toEqual({ bytes: gradient });
     }
+  });
+});
+
+describe('samples', () => {
+  const allBytes = 40 * 64;
+
+  it.each([1, 2])('travel once to each of %i workers that keep them, and give the same weights', async (workers) => {
+    const { weights, expected, tasksSent } = await train(undefined, workers, 'momentum', allBytes);
+    expect(weights).toEqual(expected);
+    for (const tasks of tasksSent) {
+      expect(tasks.reduce((sum, { labels }) => sum + labels.length, 0)).toBeLessThanOrEqual(40);
+      expect(tasks.every(({ samples }) => samples !== undefined)).toBe(true);
+    }
+    // Three epochs of 40 samples were computed.
+    expect(tasksSent.flat().reduce((sum, { samples }) => sum + samples!.length / 4, 0)).toBe(120);
+  });
+
+  it('come with every task to a worker that has no room for all of them', async () => {
+    const { weights, expected, tasksSent } = await train(undefined, 1, 'momentum', allBytes - 1);
+    expect(weights).toEqual(expected);
+    expect(tasksSent[0]!.every(({ samples }) => samples === undefined)).toBe(true);
+    expect(tasksSent[0]!.reduce((sum, { labels }) => sum + labels.length, 0)).toBe(120);
   });
 });

@@ -1,0 +1,90 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createSamplesPost } from '../src/coordinator/samples-post.ts';
+import { planRun } from '../src/plan.ts';
+import { createBlockSource } from '../src/samples.ts';
+import { createHeldSamples } from '../src/worker/held-samples.ts';
+import { tinyDataset } from './support.ts';
+
+const room = fc.record({
+  samples: fc.integer({ min: 1, max: 80 }),
+  batch: fc.integer({ min: 1, max: 40 }),
+  leafSize: fc.integer({ min: 1, max: 9 }),
+});
+
+/** Which connection is given which leaf, and whether it breaks before. */
+const gifts = fc.array(
+  fc.record({ connection: fc.nat(2), step: fc.nat(), leaf: fc.nat(), breaks: fc.nat(9).map((roll) => roll === 0) }),
+  { minLength: 1, maxLength: 60 },
+);
+
+const named = (numbers: readonly number[], enclosedFrom = numbers.length): Uint8Array =>
+  new Uint8Array(Uint32Array.from(numbers, (number, at) => number + (at >= enclosedFrom ? 2 ** 31 : 0)).buffer);
+
+describe('samples that a worker keeps', () => {
+  it('are those of the block, whatever came before and over which connection, and travel at most once over each', () => {
+    fc.assert(
+      fc.property(room, gifts, (shape, given) => {
+        const plan = planRun({ ...shape, epochs: 4 });
+        const source = createBlockSource(tinyDataset(shape.samples), plan, 3);
+        const post = createSamplesPost(source, plan);
+        const workers = [0, 1, 2].map(() => ({ take: createHeldSamples(plan.samples), received: 0 }));
+        for (const { connection, step: anyStep, leaf, breaks } of given) {
+          if (breaks) {
+            post.forget(connection);
+            workers[connection] = { take: createHeldSamples(plan.samples), received: 0 };
+          }
+          const worker = workers[connection]!;
+          const step = anyStep % plan.steps;
+          const block = { lo: leaf % plan.leaves, n: 1 };
+          const message = post.messageFor(connection, step, block, true);
+          worker.received += message.labels.length;
+          expect(worker.take(message)).toEqual(source.block(step, block.lo, block.n));
+          expect(worker.received).toBeLessThanOrEqual(plan.samples);
+        }
+      }),
+    );
+  });
+
+  it('are named and not sent again once all of them have come', () => {
+    const plan = planRun({ samples: 20, batch: 10, leafSize: 5, epochs: 3 });
+    const post = createSamplesPost(createBlockSource(tinyDataset(20), plan, 1), plan);
+    const block = { lo: 0, n: plan.leaves };
+    const sent = Array.from({ length: plan.steps }, (_, step) => post.messageFor(1, step, block, true).labels.length);
+    expect(sent).toEqual([10, 10, 0, 0, 0, 0]);
+  });
+
+  it('come with every task to a worker that keeps none', () => {
+    const plan = planRun({ samples: 20, batch: 10, leafSize: 5, epochs: 2 });
+    const source = createBlockSource(tinyDataset(20), plan, 1);
+    const post = createSamplesPost(source, plan);
+    for (let step = 0; step < plan.steps; step++) {
+      const message = post.messageFor(1, step, { lo: 0, n: plan.leaves }, false);
+      expect(message.samples).toBeUndefined();
+      expect(createHeldSamples(0)(message)).toEqual(source.block(step, 0, plan.leaves));
+    }
+  });
+
+  const faults: readonly (readonly [string, Parameters<ReturnType<typeof createHeldSamples>>[0], string])[] = [
+    [
+      'never came',
+      { samples: named([1, 2], 1), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
+      'task: expected samples that have come, got sample 1',
+    ],
+    [
+      'is none of the set',
+      { samples: named([9], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
+      'task: expected samples below 6, got 9',
+    ],
+    [
+      'is larger than the others',
+      { samples: named([3], 0), pixels: new Uint8Array(8), labels: new Uint8Array(1) },
+      'task: expected 4 pixels a sample, got 8',
+    ],
+  ];
+  it.each(faults)('are refused where one %s', (_, message, sentence) => {
+    const take = createHeldSamples(6);
+    take({ samples: named([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) });
+    expect(() => take(message)).toThrow(sentence);
+  });
+});
