@@ -17,6 +17,15 @@ describe('milliseconds a step', () => {
     expect(steadyMsPerStep({ curve })).toBeCloseTo(10, 9);
   });
 
+  test('leave out a pause, as an evaluation is', () => {
+    let seconds = 0;
+    const curve = Array.from({ length: 100 }, (_, index) => {
+      seconds += index === 80 ? 3 : 0.01;
+      return point(index + 1, seconds);
+    });
+    expect(steadyMsPerStep({ curve })).toBeCloseTo(10, 9);
+  });
+
   test('are those of the whole run where it has only two points', () => {
     expect(steadyMsPerStep({ curve: [point(1, 1), point(2, 1.5)] })).toBeCloseTo(500, 9);
   });

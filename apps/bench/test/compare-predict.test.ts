@@ -180,8 +180,8 @@ describe('a fit', () => {
       2,
     );
     expect(fitted).toMatchObject({ batch: 512, leafSize: 64, cores: 2 });
-    // Of a megabyte sent a step, 512 images and labels are no weights.
-    expect(fitted).toMatchObject({ weightBytes: 1e6 - 512 * 785, gradientBytes: 5e5 });
+    // Of a megabyte sent a step, 512 images with labels and numbers are no weights.
+    expect(fitted).toMatchObject({ weightBytes: 1e6 - 512 * 789, gradientBytes: 5e5 });
     for (const name of [
       'singleStepMs',
       'computeFixedMs',

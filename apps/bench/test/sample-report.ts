@@ -17,6 +17,7 @@ export function reportOf(options: SampleOptions): Report {
   return {
     lockstep: '0.1.0',
     config: {
+      samples: 60_000,
       seed: 1,
       batch,
       leafSize: 64,

@@ -48,6 +48,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   const optimizer = optimizerOf(options, plan.steps, recipe);
   const config: RunConfig = {
     seed: options.seed,
+    samples: train.count,
     batch: plan.batch,
     leafSize: plan.leafSize,
     epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),

@@ -19,6 +19,7 @@ const worker = {
 const report: Report = {
   lockstep: '0.1.0',
   config: {
+    samples: 60_000,
     seed: 1,
     batch: 128,
     leafSize: 32,

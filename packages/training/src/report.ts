@@ -66,6 +66,8 @@ export type Exactness = 'bit-exact' | 'sample-exact';
 
 export interface RunConfig {
   readonly seed: number;
+  /** In the training set. */
+  readonly samples: number;
   readonly batch: number;
   readonly leafSize: number;
   readonly epochs: number;

@@ -6,7 +6,7 @@ import { model, optimizer } from './support.ts';
 function optionsFor(room: Room): ReportOptions {
   return {
     version: '0.1.0',
-    config: { seed: 1, batch: 16, leafSize: 2, epochs: 1, steps: 1, optimizer, workers: 2 },
+    config: { seed: 1, samples: 16, batch: 16, leafSize: 2, epochs: 1, steps: 1, optimizer, workers: 2 },
     model,
     state: room.state,
     initialLoss: 1.1,

@@ -1,19 +1,28 @@
 /** What follows from reports: rates without the start-up, time to an accuracy, speed-up and efficiency. */
 import type { CurvePoint, Report, StepTimes } from '@lockstep/training';
-import { pairedRatios, type Spread, spread } from '../statistics.ts';
+import { median, pairedRatios, type Spread, spread } from '../statistics.ts';
 
-/** Part of a run's steps that count as start-up. */
-const startUpPart = 0.1;
+/** Part of a run's steps that count as start-up: engines compile what they run again and again for long. */
+const startUpPart = 0.5;
+/** The rest is cut into so many pieces, of which the middle one counts: an evaluation at an epoch's end spoils one or two. */
+const pieces = 8;
 
-/** Milliseconds a step once the run is warm: from the point after its first tenth to its end. */
+/** Milliseconds a step once the run is warm: the median piece of its second half. */
 export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
   const last = curve.at(-1);
   if (last === undefined || curve.length < 2) {
     throw new RangeError(`curve: expected at least two points, got ${curve.length}`);
   }
-  const warm = curve.find(({ steps }) => steps >= last.steps * startUpPart) ?? curve[0]!;
-  const from = warm === last ? curve[0]! : warm;
-  return ((last.seconds - from.seconds) / (last.steps - from.steps)) * 1000;
+  const start = curve.findIndex(({ steps }) => steps >= last.steps * startUpPart);
+  const warm = start < 0 || start === curve.length - 1 ? curve : curve.slice(start);
+  const count = Math.min(pieces, warm.length - 1);
+  const edges = Array.from({ length: count + 1 }, (_, at) => warm[Math.round((at * (warm.length - 1)) / count)]!);
+  return median(
+    edges.slice(1).map((to, at) => {
+      const from = edges[at]!;
+      return ((to.seconds - from.seconds) / (to.steps - from.steps)) * 1000;
+    }),
+  );
 }
 
 /** Samples whose mean accuracy stands for what the model can do: enough for 1 % or so of noise. */

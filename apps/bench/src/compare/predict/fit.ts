@@ -18,7 +18,15 @@ export function medianStepMs(reports: readonly Report[]): number {
   return median(reports.flatMap(({ stepTimes }) => stepTimes?.stepMs ?? []));
 }
 
-const imageBytes = 28 * 28 + 1;
+/** Pixels and label, and the number by which a worker keeps it. */
+const [imageBytes, numberBytes] = [28 * 28 + 1, 4];
+
+/** What a lone worker is sent in a step besides samples, each of which travels to it once. */
+function weightBytesOf({ wire, steps, config }: Report): number {
+  const images = steps * config.batch;
+  const sampleBytes = Math.min(images, config.samples) * imageBytes + images * numberBytes;
+  return Math.max(0, (wire.bytesSent - sampleBytes) / steps);
+}
 
 export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number): Costs {
   const { batch, leafSize } = one[0]!.config;
@@ -35,8 +43,6 @@ export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number)
   const together = medianOf(two, (times) => times.computeMs + times.waitMs);
   const firstWorkerMs = Math.max(0, medianStepMs(one) - large);
   const crowding = Math.max(1, together / alone);
-  const bytesPerStep = (direction: 'bytesSent' | 'bytesReceived'): number =>
-    median(one.map(({ wire, steps }) => wire[direction] / steps));
   return {
     batch,
     leafSize,
@@ -49,8 +55,8 @@ export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number)
     nextWorkerMs: Math.max(0, medianStepMs(two) - Math.max(together, alone) - firstWorkerMs),
     // Both ends pack, and both ends of a socket are written and read: half of that is the worker's.
     handlingMs: medianOf(one, (times) => (times.packMs + times.sendMs) / 2),
-    weightBytes: Math.max(0, bytesPerStep('bytesSent') - batch * imageBytes),
-    gradientBytes: bytesPerStep('bytesReceived'),
-    sampleBytes: imageBytes,
+    weightBytes: median(one.map(weightBytesOf)),
+    gradientBytes: median(one.map(({ wire, steps }) => wire.bytesReceived / steps)),
+    sampleBytes: imageBytes + numberBytes,
   };
 }

@@ -24,7 +24,7 @@ export interface Costs {
   /** Bytes to a worker, besides its pixels, and back, as they were on the wire. */
   readonly weightBytes: number;
   readonly gradientBytes: number;
-  /** Bytes of one sample's pixels and label. */
+  /** Bytes of a sample on its first way to a worker; until all have travelled, which makes a prediction a careful one. */
   readonly sampleBytes: number;
 }
 
