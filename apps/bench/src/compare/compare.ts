@@ -88,6 +88,6 @@ export async function compare(asked: Asked): Promise<CompareReport> {
 function methodLines(rounds: number): string[] {
   return [
     `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of ours is the program itself, without its`,
-    'start-up and first tenth. Peers take the same batches from the same weights, ready as float32, in their fastest form.',
+    'start-up and first half. Peers take the same batches from the same weights, ready as float32, in their fastest form.',
   ];
 }

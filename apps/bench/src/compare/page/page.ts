@@ -49,7 +49,7 @@ ${crewKeys(crews)}
 ${table(results, accuracy)}
 ${missing(results)}
 <h2>How it was measured</h2>
-<p>Each row of Lockstep is the program itself, started anew for each round; its start-up and the first tenth of its steps do not count. Everybody takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first held against one step in double precision.</p>
+<p>Each row of Lockstep is the program itself, started anew for each round; its start-up and the first half of its steps, in which the engine still compiles, do not count. Everybody takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first held against one step in double precision.</p>
 <p>The accuracy of ${Math.round(accuracy * 100)} % is that of the training samples as they come, each before it is learnt from, over the last 1,000 or more. Bytes are those of all workers' sockets, both ways, joining included.</p>
 <details><summary>The commands</summary><ul class="plain">${results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'lockstep' ? [html`<li><code>${row.command}</code></li>`] : [])))}</ul></details>
 ${notes(results)}
