@@ -9,7 +9,7 @@ const nothing = { model: undefined, batch: undefined, steps: undefined, lr: unde
 const fiveEpochs = 300_000;
 
 describe('the grid', () => {
-  test('by default holds what gains least and most, within one epoch each', () => {
+  test('by default holds what gains least and most, within the usual number of epochs each', () => {
     const grid = gridOf(nothing);
     expect(grid.map(({ name }) => name)).toEqual([
       'mlp, batch 64',

@@ -55,7 +55,7 @@ export function samplesOfBlock(lo: number, n: number, leafSize: number, count: n
 }
 
 /** Copies the samples at positions `[from, to)` of a permutation. Throws RangeError when there are none such. */
-export function gather(dataset: Dataset, permutation: Uint32Array, from: number, to: number): Samples {
+export function gather(dataset: Omit<Dataset, 'classes'>, permutation: Uint32Array, from: number, to: number): Samples {
   requireWhole('the first position', from, 0);
   if (!Number.isSafeInteger(to) || to < from || to > permutation.length) {
     throw new RangeError(`gather: expected positions from ${from} to at most ${permutation.length}, got to ${to}`);

@@ -19,10 +19,10 @@ export function wordsFrom(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
   return new Uint32Array(floatsFrom(bytes).buffer);
 }
 
-/** The bytes of `floats`, little-endian, as a view: no copy, and it changes when they do. */
-export function bytesOf(floats: Float32Array): Uint8Array {
+/** The bytes of `values`, little-endian, as a view: no copy, and it changes when they do. */
+export function bytesOf(values: Float32Array | Uint32Array): Uint8Array {
   requireLittleEndian();
-  return new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;

@@ -67,8 +67,8 @@ describe('coarse shares', () => {
   });
 
   it.each([
-    // Two workers that the noise of measuring tells apart get one block each, and not five together.
-    { leaves: 32, samplesPerMs: [100, 106], cut: [16, 16], blocks: 2 },
+    // Two workers that the noise of measuring tells apart get one block each, and not six together.
+    { leaves: 32, samplesPerMs: [100, 113], cut: [16, 16], blocks: 2 },
     { leaves: 32, samplesPerMs: [2, 1], cut: [24, 8], blocks: 3 },
     { leaves: 32, samplesPerMs: [1, 1, 1], cut: [12, 8, 12], blocks: 6 },
     { leaves: 8, samplesPerMs: [1, 0], cut: [4, 4], blocks: 2 },

@@ -28,11 +28,14 @@ describe('samples that a worker keeps', () => {
         const plan = planRun({ ...shape, epochs: 4 });
         const source = createBlockSource(tinyDataset(shape.samples), plan, 3);
         const post = createSamplesPost(source, plan);
-        const workers = [0, 1, 2].map(() => ({ take: createHeldSamples(plan.samples), received: 0 }));
+        const workers = [0, 1, 2].map(() => ({
+          take: createHeldSamples(plan.samples, Number.MAX_SAFE_INTEGER),
+          received: 0,
+        }));
         for (const { connection, step: anyStep, leaf, breaks } of given) {
           if (breaks) {
             post.forget(connection);
-            workers[connection] = { take: createHeldSamples(plan.samples), received: 0 };
+            workers[connection] = { take: createHeldSamples(plan.samples, Number.MAX_SAFE_INTEGER), received: 0 };
           }
           const worker = workers[connection]!;
           const step = anyStep % plan.steps;
@@ -61,7 +64,7 @@ describe('samples that a worker keeps', () => {
     for (let step = 0; step < plan.steps; step++) {
       const message = post.messageFor(1, step, { lo: 0, n: plan.leaves }, false);
       expect(message.samples).toBeUndefined();
-      expect(createHeldSamples(0)(message)).toEqual(source.block(step, 0, plan.leaves));
+      expect(createHeldSamples(0, 0)(message)).toEqual(source.block(step, 0, plan.leaves));
     }
   });
 
@@ -81,10 +84,32 @@ describe('samples that a worker keeps', () => {
       { samples: named([3], 0), pixels: new Uint8Array(8), labels: new Uint8Array(1) },
       'task: expected 4 pixels a sample, got 8',
     ],
+    [
+      'is named more often than there are samples',
+      { samples: named([0, 0, 0, 0, 0, 0, 0]), pixels: new Uint8Array(0), labels: new Uint8Array(0) },
+      'task: expected at most 6 samples, got 7',
+    ],
   ];
   it.each(faults)('are refused where one %s', (_, message, sentence) => {
-    const take = createHeldSamples(6);
+    const take = createHeldSamples(6, 24);
     take({ samples: named([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) });
     expect(() => take(message)).toThrow(sentence);
+  });
+
+  const tooLarge = [
+    { where: 'all of them would take more than there is room for', size: 5 },
+    { where: 'they are empty', size: 0 },
+  ];
+  it.each(tooLarge)('are refused where $where', ({ size }) => {
+    const take = createHeldSamples(6, 24);
+    const message = { samples: named([0], 0), pixels: new Uint8Array(size), labels: new Uint8Array(1) };
+    const sentence = `task: expected 6 samples of at least one byte that fit into 24 bytes, got some of ${size}`;
+    expect(() => take(message)).toThrow(sentence);
+  });
+
+  it('take no memory before one of them has come, whatever a coordinator says', () => {
+    const take = createHeldSamples(2 ** 31 - 1, 24);
+    const message = { samples: named([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) };
+    expect(() => take(message)).toThrow('that fit into 24 bytes, got some of 4');
   });
 });

@@ -1,5 +1,6 @@
 /** The task messages of a run: to a worker that keeps samples, each sample travels once. */
-import { enclosed, type MessageOf } from '@lockstep/protocol';
+import type { Samples } from '@lockstep/data';
+import { bytesOf, enclosed, type MessageOf } from '@lockstep/protocol';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { BlockSource } from '../samples.ts';
 import type { Block } from '../tree.ts';
@@ -19,26 +20,31 @@ export function createSamplesPost(source: BlockSource, plan: RunPlan): SamplesPo
   /** A bit for each sample that a connection has. */
   const held = new Map<ConnectionId, Uint8Array>();
 
-  const missing = (connection: ConnectionId, numbers: Uint32Array): Pick<MessageOf<'task'>, 'samples'> & Sent => {
+  const heldBy = (connection: ConnectionId): Uint8Array => {
     const has = held.get(connection) ?? new Uint8Array(Math.ceil(plan.samples / 8));
     held.set(connection, has);
-    const samples = new Uint32Array(numbers.length);
-    const sent = new Uint32Array(numbers.length);
+    return has;
+  };
+
+  const named = (connection: ConnectionId, numbers: Uint32Array): Samples & { samples: Uint8Array } => {
+    const has = heldBy(connection);
+    const samples = numbers.slice();
+    const missing = new Uint32Array(numbers.length);
     let count = 0;
-    for (const [index, number] of numbers.entries()) {
+    for (let at = 0; at < numbers.length; at += 1) {
+      const number = numbers[at]!;
       const bit = 1 << (number & 7);
-      if ((has[number >> 3]! & bit) === 0) {
-        has[number >> 3]! |= bit;
-        samples[index] = number + enclosed;
-        sent[count++] = number;
-      } else samples[index] = number;
+      if ((has[number >> 3]! & bit) !== 0) continue;
+      has[number >> 3]! |= bit;
+      samples[at] = number + enclosed;
+      missing[count++] = number;
     }
-    return { samples: new Uint8Array(samples.buffer), ...source.take(sent.subarray(0, count)) };
+    return { samples: bytesOf(samples), ...source.take(missing.subarray(0, count)) };
   };
 
   return {
     messageFor(connection, step, { lo, n }, keeps) {
-      const samples = keeps ? missing(connection, source.numbers(step, lo, n)) : source.block(step, lo, n);
+      const samples = keeps ? named(connection, source.numbers(step, lo, n)) : source.block(step, lo, n);
       return { type: 'task', step, lo, n, first: firstSample(plan, step, lo), ...samples };
     },
     forget(connection) {
@@ -46,5 +52,3 @@ export function createSamplesPost(source: BlockSource, plan: RunPlan): SamplesPo
     },
   };
 }
-
-type Sent = Pick<MessageOf<'task'>, 'pixels' | 'labels'>;

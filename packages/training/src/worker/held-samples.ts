@@ -1,37 +1,45 @@
 /** The samples that a worker keeps, so that a later task can name them instead of bringing them again. */
+import { type Dataset, gather } from '@lockstep/data';
 import { enclosed, type MessageOf, wordsFrom } from '@lockstep/protocol';
 
-type Task = Pick<MessageOf<'task'>, 'samples' | 'pixels' | 'labels'>;
+type Samples = Pick<MessageOf<'task'>, 'pixels' | 'labels'>;
+type Task = Samples & Pick<MessageOf<'task'>, 'samples'>;
+
+interface Held extends Omit<Dataset, 'classes'> {
+  /** 1 for each that has come. */
+  readonly has: Uint8Array;
+}
 
 /**
- * @param count samples in the training set; memory for all of them is taken, and touched as they come
+ * @param count samples in the training set; memory for all of them is taken with the first, and touched as they come
+ * @param keepBytes for their pixels, at most
  * @returns takes every task that arrives, in that order, and gives its samples in the order of the block. Throws an Error
- * where a task names a sample that never came.
+ * where a task names a sample that never came, or would have more kept than there is room for.
  */
-export function createHeldSamples(count: number): (task: Task) => Pick<Task, 'pixels' | 'labels'> {
-  const isHeld = new Uint8Array(count);
-  const heldLabels = new Uint8Array(count);
-  let heldPixels = new Uint8Array(0);
-  /** Bytes of a sample's pixels; 0 until the first has come. */
-  let size = 0;
+export function createHeldSamples(count: number, keepBytes: number): (task: Task) => Samples {
+  let held: Held | undefined;
 
-  const keep = (numbers: Uint32Array, pixels: Uint8Array, labels: Uint8Array): void => {
-    if (labels.length === 0) return;
-    if (size === 0) {
-      size = pixels.length / labels.length;
-      heldPixels = new Uint8Array(count * size);
+  const makeRoom = (size: number): Held => {
+    if (size < 1 || count * size > keepBytes) {
+      const expected = `${count} samples of at least one byte that fit into ${keepBytes} bytes`;
+      throw new Error(`task: expected ${expected}, got some of ${size}`);
     }
-    if (pixels.length !== labels.length * size) {
-      throw new Error(`task: expected ${size} pixels a sample, got ${pixels.length / labels.length}`);
-    }
+    const [images, labels, has] = [new Uint8Array(count * size), new Uint8Array(count), new Uint8Array(count)];
+    return { images, labels, has, count, rows: 1, columns: size };
+  };
+
+  const keep = (numbers: Uint32Array, { pixels, labels }: Samples): void => {
+    const size = pixels.length / labels.length;
+    held ??= makeRoom(size);
+    if (size !== held.columns) throw new Error(`task: expected ${held.columns} pixels a sample, got ${size}`);
     let next = 0;
     for (const marked of numbers) {
       if (marked < enclosed) continue;
       const number = marked - enclosed;
       if (number >= count) throw new Error(`task: expected samples below ${count}, got ${number}`);
-      heldPixels.set(pixels.subarray(next * size, (next + 1) * size), number * size);
-      heldLabels[number] = labels[next]!;
-      isHeld[number] = 1;
+      held.images.set(pixels.subarray(next * size, (next + 1) * size), number * size);
+      held.labels[number] = labels[next]!;
+      held.has[number] = 1;
       next += 1;
     }
   };
@@ -39,15 +47,14 @@ export function createHeldSamples(count: number): (task: Task) => Pick<Task, 'pi
   return ({ samples, pixels, labels }) => {
     if (samples === undefined) return { pixels, labels };
     const numbers = wordsFrom(samples);
-    keep(numbers, pixels, labels);
+    if (numbers.length > count) throw new Error(`task: expected at most ${count} samples, got ${numbers.length}`);
+    if (labels.length > 0) keep(numbers, { pixels, labels });
     if (labels.length === numbers.length) return { pixels, labels };
-    const block = { pixels: new Uint8Array(numbers.length * size), labels: new Uint8Array(numbers.length) };
-    for (const [index, marked] of numbers.entries()) {
-      const number = marked < enclosed ? marked : marked - enclosed;
-      if (isHeld[number] !== 1) throw new Error(`task: expected samples that have come, got sample ${number}`);
-      block.pixels.set(heldPixels.subarray(number * size, (number + 1) * size), index * size);
-      block.labels[index] = heldLabels[number]!;
+    for (let at = 0; at < numbers.length; at += 1) {
+      const number = numbers[at]! % enclosed;
+      if (held?.has[number] !== 1) throw new Error(`task: expected samples that have come, got sample ${number}`);
+      numbers[at] = number;
     }
-    return block;
+    return gather(held!, numbers, 0, numbers.length);
   };
 }

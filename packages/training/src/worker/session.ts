@@ -83,7 +83,7 @@ export function startSession(options: SessionOptions): Session {
   const sparse = identity.kind !== 'local';
   let pack = createPacker({ sparse });
   const heldWeights = createHeldWeights();
-  let heldSamples = createHeldSamples(0);
+  let heldSamples = createHeldSamples(0, keepBytes);
   let weightsAtMs = 0;
   let computing = false;
   let end: SessionEnd | undefined;
@@ -206,7 +206,7 @@ export function startSession(options: SessionOptions): Session {
         patienceMs = message.heartbeatMs * silentHeartbeats;
         seed = message.seed ?? 0;
         pack = createPacker({ sparse, lossy: message.gradients });
-        heldSamples = createHeldSamples(message.samples ?? 0);
+        heldSamples = createHeldSamples(message.samples ?? 0, keepBytes);
         notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
         enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
         return;

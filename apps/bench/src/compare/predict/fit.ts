@@ -18,8 +18,10 @@ export function medianStepMs(reports: readonly Report[]): number {
   return median(reports.flatMap(({ stepTimes }) => stepTimes?.stepMs ?? []));
 }
 
-/** Pixels and label, and the number by which a worker keeps it. */
-const [imageBytes, numberBytes] = [28 * 28 + 1, 4];
+/** Pixels and label. */
+const imageBytes = 28 * 28 + 1;
+/** The number by which a worker keeps it. */
+const numberBytes = 4;
 
 /** What a lone worker is sent in a step besides samples, each of which travels to it once. */
 function weightBytesOf({ wire, steps, config }: Report): number {
