@@ -34,7 +34,7 @@ export class Script {
   readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
   readonly session;
 
-  constructor(identity: Partial<WorkerIdentity> = {}) {
+  constructor(identity: Partial<WorkerIdentity> = {}, keepBytes = 0) {
     this.#pair.coordinator.listen({
       onMessage: (message) => this.heard.push(message),
       onClose: (closing) => {
@@ -48,6 +48,7 @@ export class Script {
       clock: this.clock,
       checksum,
       hash,
+      keepBytes,
       notify: (notice) => this.notices.push(notice),
     });
     void this.session.ended.then((end) => {
@@ -143,8 +144,8 @@ export class Script {
   }
 
   /** Brings the session to where it waits for blocks. */
-  async admit(): Promise<void> {
-    await this.say(welcome, probe);
+  async admit(changes: Partial<MessageOf<'welcome'>> = {}): Promise<void> {
+    await this.say({ ...welcome, ...changes }, probe);
     await this.jobs[0]!.finish();
     await this.jobs[1]!.finish();
     this.jobs.length = 0;

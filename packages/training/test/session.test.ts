@@ -1,4 +1,4 @@
-import { protocolVersion } from '@lockstep/protocol';
+import { bytesOf, enclosed, protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { ComputeError } from '../src/worker/compute.ts';
 import { probe, running, Script, task, weights, welcome } from './script.ts';
@@ -109,6 +109,17 @@ describe('a worker session computes', () => {
       [1, 0],
       [2, 2],
     ]);
+  });
+
+  it('samples that it keeps, even those of a task that it does not want any more', async () => {
+    const script = new Script({}, 6);
+    await script.admit({ samples: 6 });
+    expect(script.of('hello')[0]!.keepsBytes).toBe(6);
+    const named = (...numbers: number[]) => ({ samples: bytesOf(Uint32Array.from(numbers)) });
+    const stale = { ...task(1, 5), ...named(enclosed, 2 + enclosed), labels: Uint8Array.of(5, 6) };
+    const none = { pixels: new Uint8Array(0), labels: new Uint8Array(0) };
+    await script.say(weights(2), stale, { ...task(2, 0), ...named(2, 0), ...none });
+    expect(script.jobs.map(({ labels }) => labels)).toEqual([[6, 5]]);
   });
 
   it('the newest of weights that arrive while it is busy', async () => {
@@ -276,5 +287,15 @@ describe('a worker session and its coordinator', () => {
     expect(script.end).toBeUndefined();
     await script.say({ type: 'task', step: -1, lo: 0, n: 1, pixels: new Uint8Array(1), labels: new Uint8Array(1) });
     expect(script.end).toMatchObject({ type: 'lost', sentence: expect.stringContaining('task.step') });
+  });
+
+  it('closes a connection that names a sample which never came', async () => {
+    const script = new Script({}, 6);
+    await script.admit({ samples: 6 });
+    const samples = bytesOf(Uint32Array.of(3));
+    await script.say({ ...task(0, 0), samples, pixels: new Uint8Array(0), labels: new Uint8Array(0) });
+    const sentence = 'task: expected samples that have come, got sample 3';
+    expect(script.end).toEqual({ type: 'lost', sentence });
+    expect(script.closing).toMatchObject({ code: 1002, reason: sentence });
   });
 });
