@@ -30,9 +30,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+/** Twice, since buffers outside the heap are given back by a thread of their own, for which the next collection waits. */
 function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
+  gc();
+  gc();
 }
 
 it('64 workers on 64 sockets take every step, with the bits of one process and memory that stays flat', async () => {
@@ -87,8 +91,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
   expect(report.faults).toEqual({ reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 });
   expect(report.workers).toHaveLength(workers);
   expect(report.workers.reduce((sum, { samples }) => sum + samples, 0)).toBe(64 * workers * steps);
-  // A message on the way to each worker and a vector of each in the sum may differ; had every message since then stayed,
-  // it would be eight of each.
-  expect(liveBytes.get(steps - 1)! - liveBytes.get(3)!).toBeLessThan(2 * workers * vectorBytes);
+  // A message on the way to each worker may differ; had every message since then stayed, it would be eight each way.
+  expect(liveBytes.get(steps - 1)! - liveBytes.get(3)!).toBeLessThan(workers * vectorBytes);
   await room.close();
 }, 120_000);

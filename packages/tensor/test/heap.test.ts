@@ -28,8 +28,10 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 const steps = 10_000;
-/** Less than one object in a hundred steps; what the engine itself notes down meanwhile stays below. */
-const slackBytes = 100_000;
+/** Less than one object in ten steps. */
+const slackBytes = 10_000;
+/** In some of them the engine notes down or compiles something of its own; what a step leaves behind is there in each. */
+const rounds = 5;
 
 const { backend } = await openBackend('cpu');
 
@@ -63,6 +65,8 @@ function trainingStep(): { gradient: Plan; update: Plan } {
   return { gradient, update };
 }
 
+const leastOf = (times: number, measure: () => number): number => Math.min(...Array.from({ length: times }, measure));
+
 it('allocates nothing while it runs, and keeps nothing of what it is given', () => {
   const { gradient, update } = trainingStep();
   const pixels = Uint8Array.from({ length: 4 * 64 }, (_, index) => (index * 37) % 256);
@@ -91,15 +95,21 @@ it('allocates nothing while it runs, and keeps nothing of what it is given', () 
   const memoryBytes = buffer.byteLength;
 
   // Nothing is collected between the two readings, so that what was allocated is seen even where it died at once.
-  const before = heapBytes();
-  run();
-  expect(heapBytes() - before).toBeLessThan(slackBytes);
+  const allocated = leastOf(rounds, () => {
+    const before = heapBytes();
+    run();
+    return heapBytes() - before;
+  });
+  expect(allocated).toBeLessThan(slackBytes);
 
-  collectGarbage();
-  const settled = heapBytes();
-  runFed();
-  collectGarbage();
-  expect(heapBytes() - settled).toBeLessThan(slackBytes);
+  const kept = leastOf(rounds, () => {
+    collectGarbage();
+    const before = heapBytes();
+    runFed();
+    collectGarbage();
+    return heapBytes() - before;
+  });
+  expect(kept).toBeLessThan(slackBytes);
   expect(backend.view(probe).buffer).toBe(buffer);
   expect(backend.view(probe).buffer.byteLength).toBe(memoryBytes);
   expect(backend.view(gradient.outputs.at(-1)!.storage)[0]).toBeGreaterThan(0);
