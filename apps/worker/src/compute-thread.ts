@@ -1,5 +1,6 @@
 /** A thread that computes: it holds one backend, and does its share of each block that lies in the shared memory. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { gatherPixels } from '@lockstep/data';
 import { openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute } from '@lockstep/tfjs-node';
 import { type Compute, createLocalCompute } from '@lockstep/training';
@@ -59,7 +60,7 @@ async function handle(request: ThreadRequest): Promise<ThreadResponse> {
 
 async function computeBlock(): Promise<void> {
   if (!compute || !memory) throw new Error('compute-thread: expected a model and memory before blocks');
-  const { weights, pixels, labels, sampleBytes, parts: vectors } = memory;
+  const { weights, labels, parts: vectors } = memory;
   const samples = state[control.samples]!;
   const { used, root } = treeOf(samples, leafSize);
   const parts = partsOf(used, root, threads);
@@ -75,9 +76,8 @@ async function computeBlock(): Promise<void> {
       if (thread !== index) continue;
       const from = block.lo * leafSize;
       const to = Math.min(samples, (block.lo + block.n) * leafSize);
-      // Libraries beside the tensor engine take no shared memory, so the samples are copied out of it.
       const { gradient, lossSum, correct } = await compute.gradient(
-        new Uint8Array(pixels).slice(from * sampleBytes, to * sampleBytes),
+        pixelsOf(memory, from, to),
         new Uint8Array(labels).slice(from, to),
         { seed: state[control.seed]! >>> 0, step: state[control.step]!, firstSample: firstSample + from },
       );
@@ -99,6 +99,12 @@ async function computeBlock(): Promise<void> {
     add(vectorOf(left).subarray(from, to), vectorOf(right).subarray(from, to));
   }
   if (Atomics.add(state, control.added, 1) === threads - 1) answer({ type: 'added' });
+}
+
+/** The pixels of the block's samples `[from, to)`; libraries beside the tensor engine take no shared memory, so a copy. */
+function pixelsOf({ pixels, kept, numbers, sampleBytes }: SharedMemory, from: number, to: number): Uint8Array {
+  if (state[control.named] === 0) return new Uint8Array(pixels).slice(from * sampleBytes, to * sampleBytes);
+  return gatherPixels(new Uint8Array(kept), sampleBytes, new Uint32Array(numbers).subarray(from, to));
 }
 
 function add(left: Float32Array, right: Float32Array): void {

@@ -2,22 +2,31 @@
  * Computes in the socket's own thread, which saves a block's way to another thread and back, until a block has taken so
  * long that the socket would go unanswered; from then on another thread computes.
  */
-import type { Compute, ComputeSetup } from '@lockstep/training';
+import type { ComputeSetup, KeepingCompute, PixelTable } from '@lockstep/training';
 
 /** Heartbeats come every two seconds; a socket that answers within this is far from being taken for dead. */
 const longestMs = 250;
 
 /** @param openFar opens the same arithmetic on another thread; called at most once */
-export function createNearCompute(near: Compute, openFar: () => Promise<Compute>): Compute {
+export function createNearCompute(near: KeepingCompute, openFar: () => Promise<KeepingCompute>): KeepingCompute {
   let setup: ComputeSetup | undefined;
   let isTooSlow = false;
-  let far: Promise<Compute> | undefined;
+  let far: Promise<KeepingCompute> | undefined;
+  /** Which of both is open. */
+  let open = near;
+  let kept: { readonly count: number; table: PixelTable } | undefined;
   /** Weights that the other thread has not been given yet. */
   let weights: Uint8Array | undefined;
 
-  const moved = async (to: ComputeSetup): Promise<Compute> => {
+  const moved = async (to: ComputeSetup): Promise<KeepingCompute> => {
     const compute = await openFar();
     await compute.open(to);
+    if (kept) {
+      const table = compute.keepPixels(kept.count);
+      for (let number = 0; number < kept.count; number++) table.write(number, kept.table.read(number));
+      kept.table = table;
+    }
+    open = compute;
     await near.close();
     return compute;
   };
@@ -28,6 +37,7 @@ export function createNearCompute(near: Compute, openFar: () => Promise<Compute>
     threads: near.threads,
     async open(next) {
       setup = next;
+      kept = undefined;
       await (far ? (await far).open(next) : near.open(next));
     },
     setWeights(bytes) {
@@ -39,6 +49,15 @@ export function createNearCompute(near: Compute, openFar: () => Promise<Compute>
       }
       if (far) weights = bytes.slice();
       else near.setWeights(bytes);
+    },
+    keepPixels(count) {
+      const made = { count, table: open.keepPixels(count) };
+      kept = made;
+      // The table that is written to may be another after the move.
+      return {
+        write: (number, pixels) => made.table.write(number, pixels),
+        read: (number) => made.table.read(number),
+      };
     },
     async gradient(pixels, labels, key) {
       if (far) {

@@ -31,7 +31,9 @@ export const control = {
   step: 8,
   firstSampleHigh: 9,
   firstSampleLow: 10,
-  length: 11,
+  /** Whether the block's pixels are kept ones, of which `numbers` has the numbers. */
+  named: 11,
+  length: 12,
 } as const;
 
 export const orders = {
@@ -47,6 +49,10 @@ export interface SharedMemory {
   readonly weights: SharedArrayBuffer;
   readonly pixels: SharedArrayBuffer;
   readonly labels: SharedArrayBuffer;
+  /** The pixels of the samples that are kept, by number. */
+  readonly kept: SharedArrayBuffer;
+  /** Of the samples of a block, uint32. */
+  readonly numbers: SharedArrayBuffer;
   /** Bytes of a sample's pixels. */
   readonly sampleBytes: number;
   /** A vector for each part of a block, float32: gradient, sum of losses, correct answers. The first holds the whole sum at the end. */

@@ -1,12 +1,12 @@
 /** Computes blocks on threads of their own, which read and add in shared memory; the socket's thread always answers. */
 import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import { prepareProcess } from '@lockstep/tfjs-node';
-import type { Compute, ComputeChoice } from '@lockstep/training';
+import type { ComputeChoice, KeepingCompute } from '@lockstep/training';
 import { ComputeClient } from './compute-client.ts';
 import { partsOf, treeOf } from './parts.ts';
 import { control, orders, type SharedMemory, type ThreadNews, type ThreadRequest } from './thread-messages.ts';
 
-export interface ThreadedCompute extends Compute {
+export interface ThreadedCompute extends KeepingCompute {
   /** One sentence for each backend that was tried before and could not be used. */
   readonly refused: readonly string[];
   /** One line: what computes, and why nothing else does. */
@@ -97,9 +97,14 @@ interface Opened extends SharedMemory {
   readonly length: number;
 }
 
-function createPool(crew: Crew, threads: number): Pick<Compute, 'open' | 'setWeights' | 'gradient' | 'close'> {
+function createPool(
+  crew: Crew,
+  threads: number,
+): Pick<KeepingCompute, 'open' | 'setWeights' | 'keepPixels' | 'gradient' | 'close'> {
   const { state } = crew;
   let opened: Opened | undefined;
+  /** What the threads have been told of. */
+  let told: SharedMemory | undefined;
 
   const ready = (): Opened => {
     if (!opened) throw new Error('compute: expected open() before weights and blocks');
@@ -107,19 +112,22 @@ function createPool(crew: Crew, threads: number): Pick<Compute, 'open' | 'setWei
   };
 
   /** Memory for a block; what a smaller one left is used again. */
-  const makeRoom = async (run: Opened, samples: number, parts: number): Promise<Opened> => {
-    const partBytes = 4 * run.length;
-    if (run.labels.byteLength >= samples && run.parts.byteLength >= parts * partBytes) return run;
-    const memory: SharedMemory = {
-      weights: run.weights,
-      sampleBytes: run.sampleBytes,
+  const makeRoom = async (run: Opened, samples: number, named: boolean): Promise<Opened> => {
+    const { used, root } = treeOf(samples, run.leafSize);
+    const parts = Math.max(1, partsOf(used, root, threads).length);
+    const roomy: Opened = {
+      ...run,
       labels: atLeast(run.labels, samples),
-      pixels: atLeast(run.pixels, samples * run.sampleBytes),
-      parts: atLeast(run.parts, parts * partBytes),
+      pixels: atLeast(run.pixels, named ? 0 : samples * run.sampleBytes),
+      numbers: atLeast(run.numbers, named ? samples * Uint32Array.BYTES_PER_ELEMENT : 0),
+      parts: atLeast(run.parts, parts * 4 * run.length),
     };
-    await crew.askAll({ type: 'memory', memory });
-    opened = { ...run, ...memory };
-    return opened;
+    if (told && isSameMemory(told, roomy)) return run;
+    const { weights, pixels, labels, kept, numbers, sampleBytes, parts: vectors } = roomy;
+    told = { weights, pixels, labels, kept, numbers, sampleBytes, parts: vectors };
+    await crew.askAll({ type: 'memory', memory: told });
+    opened = roomy;
+    return roomy;
   };
 
   return {
@@ -133,6 +141,8 @@ function createPool(crew: Crew, threads: number): Pick<Compute, 'open' | 'setWei
         weights: new SharedArrayBuffer(4 * (length - 2)),
         pixels: new SharedArrayBuffer(0),
         labels: new SharedArrayBuffer(0),
+        kept: new SharedArrayBuffer(0),
+        numbers: new SharedArrayBuffer(0),
         sampleBytes: inputSize(model),
         parts: new SharedArrayBuffer(0),
       };
@@ -146,13 +156,30 @@ function createPool(crew: Crew, threads: number): Pick<Compute, 'open' | 'setWei
       new Uint8Array(weights).set(bytes);
       state[control.weights]! += 1;
     },
+    keepPixels(count) {
+      const run = ready();
+      const { sampleBytes } = run;
+      const kept = new SharedArrayBuffer(count * sampleBytes);
+      opened = { ...run, kept };
+      const bytesOf = (number: number): Uint8Array => new Uint8Array(kept, number * sampleBytes, sampleBytes);
+      return {
+        write(number, pixels) {
+          if (pixels.length !== sampleBytes) {
+            throw new RangeError(`samples: expected ${sampleBytes} pixels, got ${pixels.length}`);
+          }
+          bytesOf(number).set(pixels);
+        },
+        read: (number) => bytesOf(number).slice(),
+      };
+    },
     async gradient(pixels, labels, key = defaultKey) {
       const startedAtMs = performance.now();
       const samples = labels.length;
-      const { leafSize } = ready();
-      const { used, root } = treeOf(samples, leafSize);
-      const run = await makeRoom(ready(), samples, Math.max(1, partsOf(used, root, threads).length));
-      new Uint8Array(run.pixels).set(pixels);
+      const named = !(pixels instanceof Uint8Array);
+      const run = await makeRoom(ready(), samples, named);
+      if (named) new Uint32Array(run.numbers).set(pixels.numbers);
+      else new Uint8Array(run.pixels).set(pixels);
+      state[control.named] = Number(named);
       new Uint8Array(run.labels).set(labels);
       state[control.samples] = samples;
       state[control.seed] = key.seed;
@@ -171,6 +198,11 @@ function createPool(crew: Crew, threads: number): Pick<Compute, 'open' | 'setWei
     },
     close: () => crew.close(),
   };
+}
+
+/** Whether threads that were told of one know the other. */
+function isSameMemory(one: SharedMemory, other: SharedMemory): boolean {
+  return (['weights', 'pixels', 'labels', 'kept', 'numbers', 'parts'] as const).every((of) => one[of] === other[of]);
 }
 
 function atLeast(memory: SharedArrayBuffer, bytes: number): SharedArrayBuffer {

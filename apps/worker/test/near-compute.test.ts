@@ -1,5 +1,5 @@
 /** When computing moves from the socket's thread to another, and what goes with it. */
-import type { BlockGradient, Compute } from '@lockstep/training';
+import type { BlockGradient, KeepingCompute } from '@lockstep/training';
 import { expect, it } from 'vitest';
 import { createNearCompute } from '../src/near-compute.ts';
 
@@ -7,7 +7,7 @@ const setup = { model: {}, leafSize: 4 };
 const none = new Uint8Array(0);
 
 /** Computes nothing, takes as long as it is told, and keeps a diary. */
-function fake(name: string, diary: string[], computeMs: () => number = () => 1): Compute {
+function fake(name: string, diary: string[], computeMs: () => number = () => 1): KeepingCompute {
   return {
     backend: 'cpu',
     arithmetic: 'any',
@@ -17,6 +17,17 @@ function fake(name: string, diary: string[], computeMs: () => number = () => 1):
     },
     setWeights(bytes) {
       diary.push(`${name} weights ${bytes[0]}`);
+    },
+    keepPixels(count) {
+      diary.push(`${name} keeps ${count}`);
+      const rows: Uint8Array[] = Array.from({ length: count }, () => none);
+      return {
+        write(number, pixels) {
+          diary.push(`${name} row ${number}: ${pixels}`);
+          rows[number] = pixels.slice();
+        },
+        read: (number) => rows[number]!,
+      };
     },
     async gradient(): Promise<BlockGradient> {
       diary.push(`${name} gradient`);
@@ -47,7 +58,7 @@ it('computes where the socket is while blocks are short, and opens no other thre
 it('moves with the first weights after a long block, once, and takes them along though their memory is used again', async () => {
   const diary: string[] = [];
   let opened = 0;
-  const openFar = async (): Promise<Compute> => {
+  const openFar = async (): Promise<KeepingCompute> => {
     opened += 1;
     return fake('far', diary);
   };
@@ -77,6 +88,36 @@ it('moves with the first weights after a long block, once, and takes them along 
     ...['far open', 'near close', 'far weights 2', 'far gradient', 'far gradient'],
     ...['far weights 3', 'far gradient', 'far open', 'far close'],
   ]);
+});
+
+it('moves the pixels that it keeps, and keeps those that come later where it computes then', async () => {
+  const diary: string[] = [];
+  let openFar = (_far: KeepingCompute): void => {};
+  const far = new Promise<KeepingCompute>((resolve) => {
+    openFar = resolve;
+  });
+  const compute = createNearCompute(
+    fake('near', diary, () => 400),
+    () => far,
+  );
+  await compute.open(setup);
+  const table = compute.keepPixels(3);
+  table.write(0, Uint8Array.of(10));
+  compute.setWeights(none);
+  await compute.gradient(none, none);
+  compute.setWeights(none);
+  // While the other thread opens.
+  table.write(2, Uint8Array.of(12));
+  const moved = compute.gradient({ numbers: Uint32Array.of(0) }, none);
+  openFar(fake('far', diary));
+  await moved;
+  table.write(1, Uint8Array.of(11));
+  expect([0, 1, 2].map((number) => table.read(number)[0])).toEqual([10, 11, 12]);
+  expect(diary.filter((line) => /row|keeps|close/.test(line))).toEqual([
+    ...['near keeps 3', 'near row 0: 10', 'near row 2: 12'],
+    ...['far keeps 3', 'far row 0: 10', 'far row 1: ', 'far row 2: 12', 'near close', 'far row 1: 11'],
+  ]);
+  await compute.close();
 });
 
 it('fails where it is used when no other thread can be opened', async () => {

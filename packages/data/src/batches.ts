@@ -60,18 +60,30 @@ export function gather(dataset: Omit<Dataset, 'classes'>, permutation: Uint32Arr
   if (!Number.isSafeInteger(to) || to < from || to > permutation.length) {
     throw new RangeError(`gather: expected positions from ${from} to at most ${permutation.length}, got to ${to}`);
   }
-  const pixelCount = dataset.rows * dataset.columns;
-  const pixels = new Uint8Array((to - from) * pixelCount);
-  const labels = new Uint8Array(to - from);
-  for (let position = from; position < to; position += 1) {
-    const sample = permutation[position]!;
+  const numbers = permutation.subarray(from, to);
+  const labels = new Uint8Array(numbers.length);
+  for (let at = 0; at < numbers.length; at += 1) {
+    const sample = numbers[at]!;
     if (sample >= dataset.count) {
-      throw new RangeError(`gather: expected samples below ${dataset.count}, got ${sample} at position ${position}`);
+      throw new RangeError(`gather: expected samples below ${dataset.count}, got ${sample} at position ${from + at}`);
     }
-    pixels.set(dataset.images.subarray(sample * pixelCount, (sample + 1) * pixelCount), (position - from) * pixelCount);
-    labels[position - from] = dataset.labels[sample]!;
+    labels[at] = dataset.labels[sample]!;
   }
-  return { pixels, labels };
+  return { pixels: gatherPixels(dataset.images, dataset.rows * dataset.columns, numbers), labels };
+}
+
+/** Copies the pixels of samples out of `images`, in which each has `size` bytes. Throws RangeError where one lies beyond. */
+export function gatherPixels(images: Uint8Array, size: number, numbers: Uint32Array): Uint8Array<ArrayBuffer> {
+  const pixels = new Uint8Array(numbers.length * size);
+  for (let at = 0; at < numbers.length; at += 1) {
+    const from = numbers[at]! * size;
+    if (from + size > images.length) {
+      const expected = `${from + size} bytes of images for sample ${numbers[at]}`;
+      throw new RangeError(`gather: expected ${expected}, got ${images.length}`);
+    }
+    pixels.set(images.subarray(from, from + size), at * size);
+  }
+  return pixels;
 }
 
 function requireWhole(name: string, value: number, minimum: number): void {

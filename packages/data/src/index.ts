@@ -3,6 +3,7 @@ export {
   type Batch,
   batchAt,
   gather,
+  gatherPixels,
   leafCount,
   type SampleRange,
   type Samples,

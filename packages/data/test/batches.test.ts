@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { batchAt, gather, leafCount, samplesOfBlock, stepsPerEpoch } from '../src/batches.ts';
+import { batchAt, gather, gatherPixels, leafCount, samplesOfBlock, stepsPerEpoch } from '../src/batches.ts';
 import type { Dataset } from '../src/dataset.ts';
 import { permutation } from '../src/permutation.ts';
 
@@ -122,6 +122,9 @@ describe('gather', () => {
     );
     expect(() => gather(dataset, Uint32Array.of(4), 0, 1)).toThrow(
       'gather: expected samples below 4, got 4 at position 0',
+    );
+    expect(() => gatherPixels(new Uint8Array(7), 2, Uint32Array.of(0, 3))).toThrow(
+      'gather: expected 8 bytes of images for sample 3, got 7',
     );
   });
 });

@@ -10,6 +10,7 @@ export {
   createLeafGradient,
   createPrediction,
   type LabelledPlan,
+  type PixelRows,
   type PredictionPlan,
 } from './leaf.ts';
 export { inputSize, layerShapes, type Model, outputClasses, parseModel } from './model.ts';

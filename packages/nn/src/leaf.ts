@@ -1,6 +1,7 @@
 /** Compiled work on a fixed number of samples: the gradient of one leaf or of several, evaluation, and plain prediction. */
 import {
   type Backend,
+  type ByteTable,
   compile,
   correct,
   fromStorage,
@@ -21,17 +22,23 @@ import { defaultKey, type RandomKey } from './random-key.ts';
 /** A pixel byte stands for byte / 255. */
 const pixelDivisor = 255;
 
+/** The pixels of samples that lie in a table of the plan's backend: row `numbers[i]` [inputSize] is that of sample i. */
+export interface PixelRows {
+  readonly table: ByteTable;
+  readonly numbers: Uint32Array;
+}
+
 /** Work on labelled samples. */
 export interface LabelledPlan {
   readonly samples: number;
   /** What `run` leaves; see the function that made the plan. */
   readonly output: Storage;
   /**
-   * `pixels` [samples * inputSize], read as byte / 255; `labels` [samples], class indices. Throws one sentence when
-   * lengths differ. A label that is no class makes the loss NaN. `key` fixes what a model drops at random while it
-   * trains; without one, the same is dropped at each run.
+   * `pixels` [samples * inputSize], or rows of a table, read as byte / 255; `labels` [samples], class indices. Throws one
+   * sentence when lengths differ. A label that is no class makes the loss NaN. `key` fixes what a model drops at random
+   * while it trains; without one, the same is dropped at each run.
    */
-  run(pixels: Uint8Array, labels: Uint8Array, key?: RandomKey): void;
+  run(pixels: Uint8Array | PixelRows, labels: Uint8Array, key?: RandomKey): void;
   dispose(): void;
 }
 
@@ -144,15 +151,21 @@ function labelledPlan(
       ...parameterTensors(backend, model, parameters),
     ],
   );
-  const pixelCount = samples * inputSize(model);
+  const size = inputSize(model);
   const sampleNumbers = new Float32Array(samples);
   return {
     samples,
     output: plan.output,
     run(pixels, labels, key = defaultKey) {
-      checkLength('pixels', pixels, pixelCount);
+      const x = plan.inputs[0]!.storage;
       checkLength('labels', labels, samples);
-      backend.uploadBytes(plan.inputs[0]!.storage, pixels, pixelDivisor);
+      if (pixels instanceof Uint8Array) {
+        checkLength('pixels', pixels, samples * size);
+        backend.uploadBytes(x, pixels, pixelDivisor);
+      } else {
+        checkRows(pixels, samples, size);
+        pixels.table.upload(x, pixels.numbers, pixelDivisor);
+      }
       backend.uploadBytes(plan.inputs[1]!.storage, labels, 1);
       if (isRandom) {
         for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
@@ -182,6 +195,12 @@ function checkSamples(samples: number): void {
   if (!Number.isSafeInteger(samples) || samples < 1) {
     throw new Error(`leaf: expected 1 or more samples, got ${samples}`);
   }
+}
+
+function checkRows({ table, numbers }: PixelRows, samples: number, size: number): void {
+  if (numbers.length === samples && table.columns === size) return;
+  const got = `${numbers.length} rows of ${table.columns}`;
+  throw new Error(`leaf: expected ${samples} rows of ${size} pixels, got ${got}`);
 }
 
 function checkLength(what: string, bytes: Uint8Array, expected: number): void {

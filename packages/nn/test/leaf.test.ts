@@ -1,4 +1,4 @@
-import type { HostBackend } from '@lockstep/tensor';
+import { createByteTable, type HostBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   createEvaluation,
@@ -149,6 +149,12 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
     const run = (pixels: number, labels: number) => () => leaf.run(new Uint8Array(pixels), new Uint8Array(labels));
     expect(run(784, 2)).toThrow('leaf: expected 1568 pixels, got 784');
     expect(run(1568, 3)).toThrow('leaf: expected 2 labels, got 3');
+    const inRows = (columns: number, ...numbers: number[]) => {
+      const table = createByteTable(backend, 3, columns);
+      return () => leaf.run({ table, numbers: Uint32Array.from(numbers) }, new Uint8Array(2));
+    };
+    expect(inRows(784, 0)).toThrow('leaf: expected 2 rows of 784 pixels, got 1 rows of 784');
+    expect(inRows(28, 0, 1)).toThrow('leaf: expected 2 rows of 784 pixels, got 2 rows of 28');
     expect(() => createLeafGradient(backend, model, 0, parameters)).toThrow('leaf: expected 1 or more samples, got 0');
     expect(() => createEvaluation(backend, model, 1, backend.allocate(5))).toThrow(
       'model mlp: expected 101770 parameters, got 5',

@@ -1,4 +1,4 @@
-/** Passes over one storage: bytes to floats, and the search for NaN and infinity. */
+/** Passes over one storage: rows of bytes into it, bytes to floats, and the search for NaN and infinity. */
 
 /** `target[i] = bytes[i] / divisor`. The bytes may be the last quarter of the target: they are read ahead of the writing. */
 export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: f32): void {
@@ -31,6 +31,16 @@ export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: 
   for (let rest = count & 3; rest > 0; rest--, bytes++, target += 4) {
     store<f32>(target, <f32>load<u8>(bytes) / divisor);
   }
+}
+
+/** Copies the rows of a table [rows, columns] of bytes that `numbers` [count] names, one after another; 0 and nothing more where there is none of a number. */
+export function copyRows(table: usize, rows: u32, columns: u32, numbers: usize, count: i32, target: usize): bool {
+  for (; count > 0; count--, numbers += 4, target += columns) {
+    const row = load<u32>(numbers);
+    if (row >= rows) return false;
+    memory.copy(target, table + <usize>row * columns, columns);
+  }
+  return true;
 }
 
 /** Whether no value has the exponent of NaN and infinity. */

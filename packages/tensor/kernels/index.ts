@@ -9,5 +9,5 @@ export { multiplyAddOnce } from './multiplyAdd';
 export { pool, unpool } from './pool';
 export { random } from './random';
 export { argmax, largest as max, smallest as min, sum } from './reduce';
-export { allFinite, bytesToFloats } from './convert';
+export { allFinite, bytesToFloats, copyRows } from './convert';
 export { workspace, workspaceEnd } from './workspace';

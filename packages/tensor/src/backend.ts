@@ -238,6 +238,20 @@ export interface Program {
   dispose(): void;
 }
 
+/** Rows of bytes that stay where a backend computes, so that they are uploaded by number. */
+export interface ByteTable {
+  readonly rows: number;
+  /** Bytes of a row. */
+  readonly columns: number;
+  /** Copies a row in; `bytes` [columns]. What a row holds before is unspecified. */
+  write(row: number, bytes: Uint8Array): void;
+  /** A copy of a row. */
+  read(row: number): Uint8Array;
+  /** As `uploadBytes` with the rows of these numbers one after another; `storage` [numbers.length * columns]. */
+  upload(storage: Storage, numbers: Uint32Array, divisor: number): void;
+  dispose(): void;
+}
+
 /** A device that computes in float32. Only `download` is asynchronous. */
 export interface Backend {
   /** What a person types after `--backend`. */
@@ -256,6 +270,8 @@ export interface Backend {
   upload(storage: Storage, values: Float32Array): void;
   /** Writes `bytes[i] / divisor`, a float32 division; lengths must be equal. */
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
+  /** A table in the backend's own memory; where left out, `createByteTable` keeps it beside. */
+  byteTable?(rows: number, columns: number): ByteTable;
   /** Copies values out. */
   download(storage: Storage): Promise<Float32Array>;
   /** Gives back what `allocate` returned (not a slice); using it or its slices afterwards throws. */

@@ -2,6 +2,7 @@
 export { type GradientOptions, noGrad, type ValueAndGradient, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
+  type ByteTable,
   type Call,
   type ConvolutionCall,
   type CrossEntropyCall,
@@ -24,6 +25,7 @@ export {
   type StridedView,
   type UnpoolCall,
 } from './backend.ts';
+export { createByteTable } from './backends/byteTable.ts';
 export { DeviceLostError } from './backends/gpu/device.ts';
 export {
   type BackendChoice,

@@ -74,6 +74,7 @@ export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Prom
     },
     async gradient(pixels, labels, key = defaultKey): Promise<BlockGradient> {
       const { model, leafSize, leaf, total, sum } = ready();
+      if (!(pixels instanceof Uint8Array)) throw new Error('block: expected pixels, got the numbers of kept ones');
       const startedAtMs = clock.nowMs();
       const count = labels.length;
       const size = inputSize(model);

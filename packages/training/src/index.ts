@@ -33,7 +33,15 @@ export {
 export { type BlockSource, createBlockSource } from './samples.ts';
 export { type Block, blocksOfRange, nextPowerOfTwo } from './tree.ts';
 export { createTreeSum, type TreeSum } from './tree-sum.ts';
-export { type BlockGradient, type Compute, ComputeError, type ComputeSetup } from './worker/compute.ts';
+export {
+  type BlockGradient,
+  type Compute,
+  ComputeError,
+  type ComputeSetup,
+  type KeepingCompute,
+  type KeptPixels,
+  type PixelTable,
+} from './worker/compute.ts';
 export { type ComputeChoice, computeChoices, faultOfThreads } from './worker/compute-choice.ts';
 export {
   type KeepJoinedOptions,

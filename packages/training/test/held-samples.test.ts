@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { createSamplesPost } from '../src/coordinator/samples-post.ts';
 import { planRun } from '../src/plan.ts';
 import { createBlockSource } from '../src/samples.ts';
-import { createHeldSamples } from '../src/worker/held-samples.ts';
+import type { PixelTable } from '../src/worker/compute.ts';
+import { type BlockSamples, createHeldSamples } from '../src/worker/held-samples.ts';
 import { tinyDataset } from './support.ts';
 
 const room = fc.record({
@@ -21,7 +22,35 @@ const gifts = fc.array(
 const named = (numbers: readonly number[], enclosedFrom = numbers.length): Uint8Array =>
   new Uint8Array(Uint32Array.from(numbers, (number, at) => number + (at >= enclosedFrom ? 2 ** 31 : 0)).buffer);
 
-describe('samples that a worker keeps', () => {
+/** A compute's table, and what its numbers stand for. */
+function tableOf() {
+  const rows: Uint8Array[] = [];
+  const keepPixels = (): PixelTable => ({
+    write: (number, pixels) => {
+      rows[number] = pixels.slice();
+    },
+    read: (number) => rows[number]!,
+  });
+  const bytesOf = ({ pixels, labels }: BlockSamples) => ({
+    labels,
+    pixels:
+      pixels instanceof Uint8Array
+        ? pixels
+        : Uint8Array.from([...pixels.numbers].flatMap((number) => [...rows[number]!])),
+  });
+  return { keepPixels, bytesOf };
+}
+
+describe.each([
+  { where: 'keeps', inTable: false },
+  { where: 'has kept where it computes', inTable: true },
+])('samples that a worker $where', ({ inTable }) => {
+  const open = (count: number, keepBytes: number) => {
+    const { keepPixels, bytesOf } = tableOf();
+    const take = createHeldSamples({ count, keepBytes, ...(inTable ? { keepPixels } : {}) });
+    return (message: Parameters<typeof take>[0]) => bytesOf(take(message));
+  };
+
   it('are those of the block, whatever came before and over which connection, and travel at most once over each', () => {
     fc.assert(
       fc.property(room, gifts, (shape, given) => {
@@ -29,13 +58,13 @@ describe('samples that a worker keeps', () => {
         const source = createBlockSource(tinyDataset(shape.samples), plan, 3);
         const post = createSamplesPost(source, plan);
         const workers = [0, 1, 2].map(() => ({
-          take: createHeldSamples(plan.samples, Number.MAX_SAFE_INTEGER),
+          take: open(plan.samples, Number.MAX_SAFE_INTEGER),
           received: 0,
         }));
         for (const { connection, step: anyStep, leaf, breaks } of given) {
           if (breaks) {
             post.forget(connection);
-            workers[connection] = { take: createHeldSamples(plan.samples, Number.MAX_SAFE_INTEGER), received: 0 };
+            workers[connection] = { take: open(plan.samples, Number.MAX_SAFE_INTEGER), received: 0 };
           }
           const worker = workers[connection]!;
           const step = anyStep % plan.steps;
@@ -64,7 +93,7 @@ describe('samples that a worker keeps', () => {
     for (let step = 0; step < plan.steps; step++) {
       const message = post.messageFor(1, step, { lo: 0, n: plan.leaves }, false);
       expect(message.samples).toBeUndefined();
-      expect(createHeldSamples(0, 0)(message)).toEqual(source.block(step, 0, plan.leaves));
+      expect(open(0, 0)(message)).toEqual(source.block(step, 0, plan.leaves));
     }
   });
 
@@ -91,7 +120,7 @@ describe('samples that a worker keeps', () => {
     ],
   ];
   it.each(faults)('are refused where one %s', (_, message, sentence) => {
-    const take = createHeldSamples(6, 24);
+    const take = open(6, 24);
     take({ samples: named([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) });
     expect(() => take(message)).toThrow(sentence);
   });
@@ -101,14 +130,14 @@ describe('samples that a worker keeps', () => {
     { where: 'they are empty', size: 0 },
   ];
   it.each(tooLarge)('are refused where $where', ({ size }) => {
-    const take = createHeldSamples(6, 24);
+    const take = open(6, 24);
     const message = { samples: named([0], 0), pixels: new Uint8Array(size), labels: new Uint8Array(1) };
     const sentence = `task: expected 6 samples of at least one byte that fit into 24 bytes, got some of ${size}`;
     expect(() => take(message)).toThrow(sentence);
   });
 
   it('take no memory before one of them has come, whatever a coordinator says', () => {
-    const take = createHeldSamples(2 ** 31 - 1, 24);
+    const take = open(2 ** 31 - 1, 24);
     const message = { samples: named([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) };
     expect(() => take(message)).toThrow('that fit into 24 bytes, got some of 4');
   });

@@ -81,6 +81,26 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
+  it('computes kept samples as if they had come with the block, in any order and until the next opening', async () => {
+    const compute = await opened(4);
+    const { pixels, labels } = samplesOf(7, 12, 4);
+    const table = compute.keepPixels(12);
+    for (let number = 0; number < 12; number++) table.write(number, pixels.subarray(number * 4, (number + 1) * 4));
+    const numbers = Uint32Array.of(11, 3, 3, 0, 7, 8, 2, 10, 1);
+    const own = Uint8Array.from([...numbers].flatMap((number) => [...table.read(number)]));
+    const named = labels.slice(0, 9);
+    expect(await compute.gradient({ numbers }, named)).toEqual(await compute.gradient(own, named));
+    await expect(compute.gradient({ numbers: Uint32Array.of(12) }, Uint8Array.of(0))).rejects.toThrow(
+      'table: expected a row below 12, got 12',
+    );
+    await expect(compute.gradient({ numbers }, named.subarray(1))).rejects.toThrow(
+      'compute: expected the numbers of 8 samples, got 9',
+    );
+    await compute.open({ model, leafSize: 4 });
+    await expect(compute.gradient({ numbers }, named)).rejects.toThrow('expected keepPixels() before');
+    await compute.close();
+  });
+
   it('reads weights at any alignment, and does not keep the bytes', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(5, 6, 4);

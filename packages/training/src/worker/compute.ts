@@ -21,6 +21,19 @@ export interface ComputeSetup {
   readonly leafSize: number;
 }
 
+/** The pixels of samples that lie in the table that `keepPixels` made, by their numbers there. */
+export interface KeptPixels {
+  readonly numbers: Uint32Array;
+}
+
+/** Pixels of samples by number, kept where they are computed with. */
+export interface PixelTable {
+  /** Copies a sample's pixels in. @throws RangeError where there is no such number, or where a sample has other pixels. */
+  write(number: number, pixels: Uint8Array): void;
+  /** A copy of what was written. */
+  read(number: number): Uint8Array;
+}
+
 export interface Compute {
   readonly backend: string;
   /** Equal names promise equal bits; the probe checks it. */
@@ -31,13 +44,21 @@ export interface Compute {
   /** All parameters in model order, little-endian float32. The bytes may be a view that dies after the call. */
   setWeights(bytes: Uint8Array): void;
   /**
-   * @param pixels u8, samples in order, as many leaves as they fill
+   * Makes room for the pixels of `count` samples of the model, in place of what was kept before; they are gone with the
+   * next `open`. Left out where nothing is won by keeping them here.
+   */
+  keepPixels?(count: number): PixelTable;
+  /**
+   * @param pixels u8, samples in order, as many leaves as they fill; or the numbers of kept ones, in that order
    * @param key what fixes the random choices of a model that makes some; the same at each call where left out
    * @throws ComputeError where the device fails
    */
-  gradient(pixels: Uint8Array, labels: Uint8Array, key?: RandomKey): Promise<BlockGradient>;
+  gradient(pixels: Uint8Array | KeptPixels, labels: Uint8Array, key?: RandomKey): Promise<BlockGradient>;
   close(): Promise<void>;
 }
+
+/** A compute that keeps pixels. */
+export type KeepingCompute = Compute & Required<Pick<Compute, 'keepPixels'>>;
 
 /** A failure that the coordinator is told of; the worker itself goes on. */
 export class ComputeError extends Error {

@@ -3,18 +3,20 @@ import {
   createBlockGradient,
   createLeafGradient,
   defaultKey,
+  inputSize,
   type LabelledPlan,
   layerShapes,
   type Model,
+  type PixelRows,
   parameterCount,
   parseModel,
 } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
-import type { Backend, Storage } from '@lockstep/tensor';
+import { type Backend, type ByteTable, createByteTable, type Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import { type Block, blocksOfRange, halvesOf, nextPowerOfTwo } from '../tree.ts';
 import { createTreeSum, type TreeSum } from '../tree-sum.ts';
-import type { BlockGradient, Compute, ComputeSetup } from './compute.ts';
+import type { BlockGradient, ComputeSetup, KeepingCompute, KeptPixels } from './compute.ts';
 
 interface Opened {
   readonly model: Model;
@@ -36,8 +38,9 @@ function samplesAtOnce(model: Model): number {
 }
 
 /** @param clock only tells how long a block took. */
-export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>): Compute {
+export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>): KeepingCompute {
   let opened: Opened | undefined;
+  let table: ByteTable | undefined;
 
   const close = (): void => {
     if (!opened) return;
@@ -46,6 +49,8 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
     backend.free(opened.total);
     backend.free(opened.parameters);
     opened = undefined;
+    table?.dispose();
+    table = undefined;
   };
 
   const ready = (): Opened => {
@@ -94,12 +99,19 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
         aligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : floatsFrom(bytes),
       );
     },
+    keepPixels(count) {
+      const { model } = ready();
+      table?.dispose();
+      table = undefined;
+      table = createByteTable(backend, count, inputSize(model));
+      return table;
+    },
     async gradient(pixels, labels, key = defaultKey): Promise<BlockGradient> {
       const run = ready();
       const { leafSize, sum, total } = run;
       const startedAtMs = clock.nowMs();
       const count = labels.length;
-      const size = count === 0 ? 0 : pixels.length / count;
+      const part = partsOf(pixels, count, table);
       const used = Math.ceil(count / leafSize);
       const root = { lo: 0, n: nextPowerOfTwo(used) };
       sum.begin(root, used);
@@ -109,7 +121,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
         const to = Math.min(count, from + block.n * leafSize);
         const plan = planFor(run, to - from);
         const blockKey = { ...key, firstSample: key.firstSample + from };
-        plan.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), blockKey);
+        plan.run(part(from, to), labels.subarray(from, to), blockKey);
         if (block.n === root.n) result = plan.output;
         else sum.put(block, plan.output);
       }
@@ -118,6 +130,23 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
     },
     close: async () => close(),
   };
+}
+
+/** Gives the pixels of the samples `[from, to)` of a block. */
+function partsOf(
+  pixels: Uint8Array | KeptPixels,
+  count: number,
+  table: ByteTable | undefined,
+): (from: number, to: number) => Uint8Array | PixelRows {
+  if (pixels instanceof Uint8Array) {
+    const size = count === 0 ? 0 : pixels.length / count;
+    return (from, to) => pixels.subarray(from * size, to * size);
+  }
+  if (!table) throw new Error('compute: expected keepPixels() before a block of kept samples');
+  if (pixels.numbers.length !== count) {
+    throw new Error(`compute: expected the numbers of ${count} samples, got ${pixels.numbers.length}`);
+  }
+  return (from, to) => ({ table, numbers: pixels.numbers.subarray(from, to) });
 }
 
 /** The blocks of the tree that are computed one after another: as large as may be, and the short last leaf by itself. */

@@ -10,7 +10,7 @@ import {
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { type BlockGradient, type Compute, ComputeError } from './compute.ts';
-import { createHeldSamples } from './held-samples.ts';
+import { type BlockSamples, createHeldSamples } from './held-samples.ts';
 import { createHeldWeights } from './held-weights.ts';
 import { createPacker } from './packer.ts';
 import { createTrouble } from './trouble.ts';
@@ -64,7 +64,9 @@ export interface Session {
 }
 
 /** A task, and when it came. */
-interface Task extends MessageOf<'task'> {
+interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, BlockSamples {
+  /** Number of its first sample in the epoch's order. */
+  readonly first: number;
   readonly atMs: number;
 }
 
@@ -83,7 +85,7 @@ export function startSession(options: SessionOptions): Session {
   const sparse = identity.kind !== 'local';
   let pack = createPacker({ sparse });
   const heldWeights = createHeldWeights();
-  let heldSamples = createHeldSamples(0, keepBytes);
+  let heldSamples = createHeldSamples({ count: 0, keepBytes });
   let weightsAtMs = 0;
   let computing = false;
   let end: SessionEnd | undefined;
@@ -160,7 +162,7 @@ export function startSession(options: SessionOptions): Session {
     if (step !== weightsStep) return;
     let result: BlockGradient;
     try {
-      const key = { seed, step, firstSample: first ?? 0 };
+      const key = { seed, step, firstSample: first };
       result = await trouble.slowed(() => compute.gradient(pixels, labels, key));
     } catch (error) {
       const code = error instanceof ComputeError ? error.code : 'failed';
@@ -194,7 +196,8 @@ export function startSession(options: SessionOptions): Session {
       return;
     }
     if (message.step < weightsStep) return;
-    tasks.push({ ...message, ...samples, atMs });
+    const { step, lo, n, first = 0 } = message;
+    tasks.push({ step, lo, n, first, ...samples, atMs });
     pump();
   };
 
@@ -206,7 +209,11 @@ export function startSession(options: SessionOptions): Session {
         patienceMs = message.heartbeatMs * silentHeartbeats;
         seed = message.seed ?? 0;
         pack = createPacker({ sparse, lossy: message.gradients });
-        heldSamples = createHeldSamples(message.samples ?? 0, keepBytes);
+        heldSamples = createHeldSamples({
+          count: message.samples ?? 0,
+          keepBytes,
+          keepPixels: compute.keepPixels?.bind(compute),
+        });
         notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
         enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
         return;

@@ -1,5 +1,6 @@
 /** The cpu backend: WebAssembly SIMD kernels over one memory, with the bits of the reference. */
 import type {
+  ByteTable,
   Call,
   ConvolutionCall,
   CrossEntropyCall,
@@ -15,6 +16,7 @@ import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
 import { separateArithmetic } from '../reference/backend.ts';
 import { inSegments, type SegmentMemory } from '../segments.ts';
 import { Allocator } from './allocator.ts';
+import { CpuByteTable } from './byteTable.ts';
 import { createMapProgram } from './mapProgram.ts';
 import { matmulRun, type ProductAddresses, sumsInSegments } from './matmulStep.ts';
 import { instantiateKernels, type Kernels, type WasmMemory } from './webassembly.ts';
@@ -96,12 +98,18 @@ class CpuBackend implements HostBackend {
   }
 
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void {
-    checkCopy(storage, bytes.length);
-    const { address, length } = this.#own(storage);
-    const lastQuarter = address + (bytesPerValue - 1) * length;
-    new Uint8Array(this.#memory.buffer, lastQuarter, length).set(bytes);
-    this.#kernels.bytesToFloats(lastQuarter, address, length, divisor);
-    noteChange(storage);
+    this.#convert(storage, bytes.length, divisor, (address) => {
+      new Uint8Array(this.#memory.buffer, address, bytes.length).set(bytes);
+    });
+  }
+
+  byteTable(rows: number, columns: number): ByteTable {
+    const convert = this.#convert.bind(this);
+    return new CpuByteTable(
+      { kernels: this.#kernels, memory: this.#memory, allocator: this.#allocator, convert },
+      rows,
+      columns,
+    );
   }
 
   async download(storage: Storage): Promise<Float32Array> {
@@ -148,6 +156,16 @@ class CpuBackend implements HostBackend {
   allFinite(storage: Storage): boolean {
     const { address, length } = this.#own(storage);
     return this.#kernels.allFinite(address, length) !== 0;
+  }
+
+  /** Has bytes written into the last quarter of the storage, and spreads them over all of it as floats. */
+  #convert(storage: Storage, count: number, divisor: number, write: (address: number) => void): void {
+    checkCopy(storage, count);
+    const { address, length } = this.#own(storage);
+    const lastQuarter = address + (bytesPerValue - 1) * length;
+    write(lastQuarter);
+    this.#kernels.bytesToFloats(lastQuarter, address, length, divisor);
+    noteChange(storage);
   }
 
   #own(storage: Storage): CpuStorage {

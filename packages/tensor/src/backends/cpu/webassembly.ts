@@ -78,6 +78,7 @@ export interface Kernels {
   random(rows: number, columns: number, stream: number, key: number, samples: number, target: number): void;
   multiplyAddOnce(sum: number, a: number, b: number): number;
   bytesToFloats(bytes: number, target: number, count: number, divisor: number): void;
+  copyRows(table: number, rows: number, columns: number, numbers: number, count: number, target: number): number;
   allFinite(source: number, count: number): number;
 }
 

@@ -1,0 +1,69 @@
+/** A table of bytes in the kernels' memory, from which they copy rows without a call for each. */
+import type { ByteTable, Storage } from '../../backend.ts';
+import { checkColumns, checkRow } from '../byteTable.ts';
+import type { Allocator } from './allocator.ts';
+import type { Kernels, WasmMemory } from './webassembly.ts';
+
+/** Rows whose numbers are handed over at once. */
+const numbersAtOnce = 1024;
+
+export interface TableMemory {
+  readonly kernels: Pick<Kernels, 'copyRows'>;
+  readonly memory: WasmMemory;
+  readonly allocator: Allocator;
+  /** Has `count` bytes written where it says, and makes `byte / divisor` of them in the storage. */
+  readonly convert: (storage: Storage, count: number, divisor: number, write: (address: number) => void) => void;
+}
+
+export class CpuByteTable implements ByteTable {
+  readonly rows: number;
+  readonly columns: number;
+  readonly #room: TableMemory;
+  readonly #address: number;
+  readonly #numbers: number;
+
+  constructor(room: TableMemory, rows: number, columns: number) {
+    this.rows = rows;
+    this.columns = columns;
+    this.#room = room;
+    this.#address = room.allocator.allocate(rows * columns);
+    this.#numbers = room.allocator.allocate(numbersAtOnce * Uint32Array.BYTES_PER_ELEMENT);
+  }
+
+  write(row: number, bytes: Uint8Array): void {
+    checkColumns(this, bytes);
+    this.#row(row).set(bytes);
+  }
+
+  read(row: number): Uint8Array {
+    return this.#row(row).slice();
+  }
+
+  upload(storage: Storage, numbers: Uint32Array, divisor: number): void {
+    this.#room.convert(storage, numbers.length * this.columns, divisor, (address) => this.#copy(numbers, address));
+  }
+
+  dispose(): void {
+    this.#room.allocator.release(this.#address);
+    this.#room.allocator.release(this.#numbers);
+  }
+
+  #row(row: number): Uint8Array {
+    checkRow(this, row);
+    return new Uint8Array(this.#room.memory.buffer, this.#address + row * this.columns, this.columns);
+  }
+
+  #copy(numbers: Uint32Array, target: number): void {
+    const { kernels, memory } = this.#room;
+    const { rows, columns } = this;
+    const room = new Uint32Array(memory.buffer, this.#numbers, numbersAtOnce);
+    for (let from = 0; from < numbers.length; from += numbersAtOnce) {
+      const some = numbers.subarray(from, from + numbersAtOnce);
+      room.set(some);
+      if (kernels.copyRows(this.#address, rows, columns, this.#numbers, some.length, target + from * columns) !== 0) {
+        continue;
+      }
+      for (const row of some) checkRow(this, row);
+    }
+  }
+}
