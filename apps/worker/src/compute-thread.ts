@@ -76,13 +76,14 @@ async function computeBlock(): Promise<void> {
       if (thread !== index) continue;
       const from = block.lo * leafSize;
       const to = Math.min(samples, (block.lo + block.n) * leafSize);
+      const vector = vectorOf(place);
       const { gradient, lossSum, correct } = await compute.gradient(
         pixelsOf(memory, from, to),
         new Uint8Array(labels).slice(from, to),
         { seed: state[control.seed]! >>> 0, step: state[control.step]!, firstSample: firstSample + from },
+        vector,
       );
-      const vector = vectorOf(place);
-      new Uint8Array(vectors, vector.byteOffset, gradient.length).set(gradient);
+      if (gradient.buffer !== vectors) new Uint8Array(vectors, vector.byteOffset, gradient.length).set(gradient);
       vector[length - 2] = lossSum;
       vector[length - 1] = correct;
     }

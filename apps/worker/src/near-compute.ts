@@ -59,14 +59,14 @@ export function createNearCompute(near: KeepingCompute, openFar: () => Promise<K
         read: (number) => made.table.read(number),
       };
     },
-    async gradient(pixels, labels, key) {
+    async gradient(pixels, labels, key, into) {
       if (far) {
         const compute = await far;
         if (weights) compute.setWeights(weights);
         weights = undefined;
-        return compute.gradient(pixels, labels, key);
+        return compute.gradient(pixels, labels, key, into);
       }
-      const result = await near.gradient(pixels, labels, key);
+      const result = await near.gradient(pixels, labels, key, into);
       if (result.computeMs > longestMs) isTooSlow = true;
       return result;
     },

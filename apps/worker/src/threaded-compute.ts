@@ -172,7 +172,7 @@ function createPool(
         read: (number) => bytesOf(number).slice(),
       };
     },
-    async gradient(pixels, labels, key = defaultKey) {
+    async gradient(pixels, labels, key = defaultKey, into) {
       const startedAtMs = performance.now();
       const samples = labels.length;
       const named = !(pixels instanceof Uint8Array);
@@ -187,9 +187,10 @@ function createPool(
       state[control.firstSampleHigh] = Math.floor(key.firstSample / 2 ** 31);
       state[control.firstSampleLow] = key.firstSample % 2 ** 31;
       await crew.compute();
-      const sum = new Float32Array(run.parts, 0, run.length).slice();
+      const sum = into ?? new Float32Array(run.length);
+      sum.set(new Float32Array(run.parts, 0, run.length));
       return {
-        gradient: new Uint8Array(sum.buffer, 0, 4 * (run.length - 2)),
+        gradient: new Uint8Array(sum.buffer, sum.byteOffset, 4 * (run.length - 2)),
         lossSum: sum[run.length - 2]!,
         correct: sum[run.length - 1]!,
         count: samples,

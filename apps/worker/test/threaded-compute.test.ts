@@ -47,6 +47,10 @@ describe.each([1, 2, 3, 5])('%i threads', (threads) => {
           const expected = await local.gradient(pixelsOf(count, seed), labelsOf(count), key);
           const got = await threaded.gradient(pixelsOf(count, seed), labelsOf(count), key);
           expect(withoutTime(got)).toEqual(withoutTime(expected));
+          const into = new Float32Array(expected.gradient.length / 4 + 2);
+          const left = await threaded.gradient(pixelsOf(count, seed), labelsOf(count), key, into);
+          expect(left.gradient.buffer).toBe(into.buffer);
+          expect(withoutTime(left)).toEqual(withoutTime(expected));
         }
         // Kept anew for each, so that the threads hear of other memory; some blocks before and between bring their own.
         const [samples, table] = [pixelsOf(40, seed), threaded.keepPixels(40)];

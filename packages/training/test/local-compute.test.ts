@@ -81,6 +81,22 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
+  it('leaves the gradient in memory that it is given', async () => {
+    const compute = await opened(4);
+    const { pixels, labels } = samplesOf(3, 9, 4);
+    const own = await compute.gradient(pixels, labels);
+    const shared = new Float32Array(
+      new SharedArrayBuffer(4 * (parameterCount(model) + 3)),
+      4,
+      parameterCount(model) + 2,
+    );
+    const left = await compute.gradient(pixels, labels, undefined, shared);
+    expect(left.gradient.buffer).toBe(shared.buffer);
+    expect(left.gradient.byteOffset).toBe(4);
+    expect(left).toEqual(own);
+    await compute.close();
+  });
+
   it('computes kept samples as if they had come with the block, in any order and until the next opening', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(7, 12, 4);

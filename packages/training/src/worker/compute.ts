@@ -4,7 +4,7 @@ import type { TaskErrorCode } from '@lockstep/protocol';
 
 /** The gradient of one block. */
 export interface BlockGradient {
-  /** Sum over the block's samples, in model order; little-endian float32, its own memory. */
+  /** Sum over the block's samples, in model order; little-endian float32. */
   readonly gradient: Uint8Array;
   /** Float32; not finite where the computation was not. */
   readonly lossSum: number;
@@ -51,9 +51,15 @@ export interface Compute {
   /**
    * @param pixels u8, samples in order, as many leaves as they fill; or the numbers of kept ones, in that order
    * @param key what fixes the random choices of a model that makes some; the same at each call where left out
+   * @param into memory that the gradient may be left in, [parameters + 2]; memory of its own where left out
    * @throws ComputeError where the device fails
    */
-  gradient(pixels: Uint8Array | KeptPixels, labels: Uint8Array, key?: RandomKey): Promise<BlockGradient>;
+  gradient(
+    pixels: Uint8Array | KeptPixels,
+    labels: Uint8Array,
+    key?: RandomKey,
+    into?: Float32Array,
+  ): Promise<BlockGradient>;
   close(): Promise<void>;
 }
 

@@ -12,7 +12,7 @@ import {
   parseModel,
 } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
-import { type Backend, type ByteTable, createByteTable, type Storage } from '@lockstep/tensor';
+import { type Backend, type ByteTable, createByteTable, isHostBackend, type Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import { type Block, blocksOfRange, halvesOf, nextPowerOfTwo } from '../tree.ts';
 import { createTreeSum, type TreeSum } from '../tree-sum.ts';
@@ -106,7 +106,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
       table = createByteTable(backend, count, inputSize(model));
       return table;
     },
-    async gradient(pixels, labels, key = defaultKey): Promise<BlockGradient> {
+    async gradient(pixels, labels, key = defaultKey, into): Promise<BlockGradient> {
       const run = ready();
       const { leafSize, sum, total } = run;
       const startedAtMs = clock.nowMs();
@@ -125,7 +125,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
         if (block.n === root.n) result = plan.output;
         else sum.put(block, plan.output);
       }
-      const { gradient, lossSum, correct } = await readTotal(backend, result);
+      const { gradient, lossSum, correct } = await readTotal(backend, result, into);
       return { gradient, lossSum, correct, count, computeMs: clock.nowMs() - startedAtMs };
     },
     close: async () => close(),
@@ -160,9 +160,11 @@ function blocksAtOnce(samples: number, { leafSize, leavesAtOnce }: Opened): Bloc
 async function readTotal(
   backend: Backend,
   total: Storage,
+  into: Float32Array | undefined,
 ): Promise<Pick<BlockGradient, 'gradient' | 'lossSum' | 'correct'>> {
-  const values = await backend.download(total);
+  const values = into && isHostBackend(backend) ? into : await backend.download(total);
+  if (values === into && isHostBackend(backend)) into.set(backend.view(total));
   const size = values.length - 2;
-  const gradient = new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, size * 4);
+  const gradient = new Uint8Array(values.buffer, values.byteOffset, size * 4);
   return { gradient, lossSum: values[size]!, correct: values[size + 1]! };
 }

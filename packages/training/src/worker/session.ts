@@ -86,6 +86,8 @@ export function startSession(options: SessionOptions): Session {
   let pack = createPacker({ sparse });
   const heldWeights = createHeldWeights();
   let heldSamples = createHeldSamples({ count: 0, keepBytes });
+  /** Memory for every gradient of a model. */
+  let room: Float32Array | undefined;
   let weightsAtMs = 0;
   let computing = false;
   let end: SessionEnd | undefined;
@@ -163,7 +165,7 @@ export function startSession(options: SessionOptions): Session {
     let result: BlockGradient;
     try {
       const key = { seed, step, firstSample: first };
-      result = await trouble.slowed(() => compute.gradient(pixels, labels, key));
+      result = await trouble.slowed(() => compute.gradient(pixels, labels, key, room));
     } catch (error) {
       const code = error instanceof ComputeError ? error.code : 'failed';
       await trouble.thawed();
@@ -171,9 +173,11 @@ export function startSession(options: SessionOptions): Session {
       return;
     }
     await trouble.thawed();
-    const { lossSum, correct, count, computeMs } = result;
+    const { gradient, lossSum, correct, count, computeMs } = result;
+    // Where it travels it is copied into a frame, before the next is computed.
+    if (sparse) room ??= new Float32Array(gradient.length / 4 + 2);
     if (Number.isFinite(lossSum)) {
-      const packed = pack(result.gradient);
+      const packed = pack(gradient);
       const checksum = options.checksum(packed.bytes);
       const heldMs = clock.nowMs() - Math.max(atMs, weightsAtMs);
       const figures = { lossSum, correct, count, computeMs, heldMs };
@@ -215,6 +219,7 @@ export function startSession(options: SessionOptions): Session {
           keepPixels: compute.keepPixels?.bind(compute),
         });
         notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
+        room = undefined;
         enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
         return;
       case 'refuse': {
