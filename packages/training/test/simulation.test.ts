@@ -54,7 +54,7 @@ describe('a run in virtual time', () => {
         duplicated += simulation.state.faults.duplicated;
         reassigned += simulation.state.faults.reassigned;
       }),
-      { numRuns: 60 },
+      { numRuns: 200 },
     );
     // The property means nothing where no mishap met a block.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
