@@ -83,6 +83,7 @@ async function computeBlock(): Promise<void> {
         { seed: state[control.seed]! >>> 0, step: state[control.step]!, firstSample: firstSample + from },
         vector,
       );
+      // Libraries beside the tensor engine leave theirs in memory of their own.
       if (gradient.buffer !== vectors) new Uint8Array(vectors, vector.byteOffset, gradient.length).set(gradient);
       vector[length - 2] = lossSum;
       vector[length - 1] = correct;

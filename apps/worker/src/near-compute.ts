@@ -12,9 +12,9 @@ export function createNearCompute(near: KeepingCompute, openFar: () => Promise<K
   let setup: ComputeSetup | undefined;
   let isTooSlow = false;
   let far: Promise<KeepingCompute> | undefined;
-  /** Which of both is open. */
-  let open = near;
-  let kept: { readonly count: number; table: PixelTable } | undefined;
+  /** Where pixels are kept now. */
+  let keeper = near;
+  let kept: { readonly count: number; readonly size: number; table: PixelTable } | undefined;
   /** Weights that the other thread has not been given yet. */
   let weights: Uint8Array | undefined;
 
@@ -22,11 +22,11 @@ export function createNearCompute(near: KeepingCompute, openFar: () => Promise<K
     const compute = await openFar();
     await compute.open(to);
     if (kept) {
-      const table = compute.keepPixels(kept.count);
+      const table = compute.keepPixels(kept.count, kept.size);
       for (let number = 0; number < kept.count; number++) table.write(number, kept.table.read(number));
       kept.table = table;
     }
-    open = compute;
+    keeper = compute;
     await near.close();
     return compute;
   };
@@ -50,8 +50,8 @@ export function createNearCompute(near: KeepingCompute, openFar: () => Promise<K
       if (far) weights = bytes.slice();
       else near.setWeights(bytes);
     },
-    keepPixels(count) {
-      const made = { count, table: open.keepPixels(count) };
+    keepPixels(count, size) {
+      const made = { count, size, table: keeper.keepPixels(count, size) };
       kept = made;
       // The table that is written to may be another after the move.
       return {

@@ -123,9 +123,8 @@ function createPool(
       parts: atLeast(run.parts, parts * 4 * run.length),
     };
     if (told && isSameMemory(told, roomy)) return run;
-    const { weights, pixels, labels, kept, numbers, sampleBytes, parts: vectors } = roomy;
-    told = { weights, pixels, labels, kept, numbers, sampleBytes, parts: vectors };
-    await crew.askAll({ type: 'memory', memory: told });
+    told = roomy;
+    await crew.askAll({ type: 'memory', memory: roomy });
     opened = roomy;
     return roomy;
   };
@@ -156,9 +155,11 @@ function createPool(
       new Uint8Array(weights).set(bytes);
       state[control.weights]! += 1;
     },
-    keepPixels(count) {
+    keepPixels(count, size) {
       const run = ready();
       const { sampleBytes } = run;
+      if (size !== sampleBytes)
+        throw new Error(`compute: expected samples of ${sampleBytes} pixels, got some of ${size}`);
       const kept = new SharedArrayBuffer(count * sampleBytes);
       opened = { ...run, kept };
       const bytesOf = (number: number): Uint8Array => new Uint8Array(kept, number * sampleBytes, sampleBytes);

@@ -18,8 +18,8 @@ function fake(name: string, diary: string[], computeMs: () => number = () => 1):
     setWeights(bytes) {
       diary.push(`${name} weights ${bytes[0]}`);
     },
-    keepPixels(count) {
-      diary.push(`${name} keeps ${count}`);
+    keepPixels(count, size) {
+      diary.push(`${name} keeps ${count} of ${size}`);
       const rows: Uint8Array[] = Array.from({ length: count }, () => none);
       return {
         write(number, pixels) {
@@ -101,7 +101,7 @@ it('moves the pixels that it keeps, and keeps those that come later where it com
     () => far,
   );
   await compute.open(setup);
-  const table = compute.keepPixels(3);
+  const table = compute.keepPixels(3, 1);
   table.write(0, Uint8Array.of(10));
   compute.setWeights(none);
   await compute.gradient(none, none);
@@ -114,8 +114,8 @@ it('moves the pixels that it keeps, and keeps those that come later where it com
   table.write(1, Uint8Array.of(11));
   expect([0, 1, 2].map((number) => table.read(number)[0])).toEqual([10, 11, 12]);
   expect(diary.filter((line) => /row|keeps|close/.test(line))).toEqual([
-    ...['near keeps 3', 'near row 0: 10', 'near row 2: 12'],
-    ...['far keeps 3', 'far row 0: 10', 'far row 1: ', 'far row 2: 12', 'near close', 'far row 1: 11'],
+    ...['near keeps 3 of 1', 'near row 0: 10', 'near row 2: 12'],
+    ...['far keeps 3 of 1', 'far row 0: 10', 'far row 1: ', 'far row 2: 12', 'near close', 'far row 1: 11'],
   ]);
   await compute.close();
 });

@@ -53,11 +53,14 @@ describe.each([1, 2, 3, 5])('%i threads', (threads) => {
           expect(withoutTime(left)).toEqual(withoutTime(expected));
         }
         // Kept anew for each, so that the threads hear of other memory; some blocks before and between bring their own.
-        const [samples, table] = [pixelsOf(40, seed), threaded.keepPixels(40)];
+        const [samples, table] = [pixelsOf(40, seed), threaded.keepPixels(40, 12)];
         const pixelsAt = (number: number): Uint8Array => samples.subarray(number * 12, (number + 1) * 12);
         for (let number = 0; number < 40; number++) table.write(number, pixelsAt(number));
         expect(table.read(39)).toEqual(pixelsAt(39));
         expect(() => table.write(0, new Uint8Array(11))).toThrow('samples: expected 12 pixels, got 11');
+        expect(() => threaded.keepPixels(2 ** 40, 11)).toThrow(
+          'compute: expected samples of 12 pixels, got some of 11',
+        );
         for (const count of [33, 5, 40]) {
           const numbers = Uint32Array.from({ length: count }, (_, index) => (index * 23 + seed) % 40);
           const own = Uint8Array.from([...numbers].flatMap((number) => [...pixelsAt(number)]));

@@ -136,6 +136,18 @@ describe.each([
     expect(() => take(message)).toThrow(sentence);
   });
 
+  it('take no more memory where they are computed with than for the size that they came with', () => {
+    const asked: (readonly [number, number])[] = [];
+    const keepPixels = (count: number, size: number): PixelTable => {
+      asked.push([count, size]);
+      throw new Error('the model has larger ones');
+    };
+    const take = createHeldSamples({ count: 24, keepBytes: 24, keepPixels });
+    const message = { samples: named([0], 0), pixels: new Uint8Array(1), labels: new Uint8Array(1) };
+    expect(() => take(message)).toThrow('the model has larger ones');
+    expect(asked).toEqual([[24, 1]]);
+  });
+
   it('take no memory before one of them has come, whatever a coordinator says', () => {
     const take = open(2 ** 31 - 1, 24);
     const message = { samples: named([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) };

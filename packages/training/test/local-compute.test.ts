@@ -100,8 +100,9 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
   it('computes kept samples as if they had come with the block, in any order and until the next opening', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(7, 12, 4);
-    const table = compute.keepPixels(12);
+    const table = compute.keepPixels(12, 4);
     for (let number = 0; number < 12; number++) table.write(number, pixels.subarray(number * 4, (number + 1) * 4));
+    expect(() => compute.keepPixels(2 ** 40, 1)).toThrow('compute: expected samples of 4 pixels, got some of 1');
     const numbers = Uint32Array.of(11, 3, 3, 0, 7, 8, 2, 10, 1);
     const own = Uint8Array.from([...numbers].flatMap((number) => [...table.read(number)]));
     const named = labels.slice(0, 9);

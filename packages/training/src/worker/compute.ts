@@ -28,7 +28,7 @@ export interface KeptPixels {
 
 /** Pixels of samples by number, kept where they are computed with. */
 export interface PixelTable {
-  /** Copies a sample's pixels in. @throws RangeError where there is no such number, or where a sample has other pixels. */
+  /** Copies a sample's pixels in. @throws RangeError where there is no such number, or where there are more or fewer. */
   write(number: number, pixels: Uint8Array): void;
   /** A copy of what was written. */
   read(number: number): Uint8Array;
@@ -44,10 +44,11 @@ export interface Compute {
   /** All parameters in model order, little-endian float32. The bytes may be a view that dies after the call. */
   setWeights(bytes: Uint8Array): void;
   /**
-   * Makes room for the pixels of `count` samples of the model, in place of what was kept before; they are gone with the
-   * next `open`. Left out where nothing is won by keeping them here.
+   * Makes room for `count` samples of `size` pixels, in place of what was kept before; they are gone with the next `open`.
+   * Left out where nothing is won by keeping them here.
+   * @throws Error where the model's samples have another size: no memory is taken then
    */
-  keepPixels?(count: number): PixelTable;
+  keepPixels?(count: number, size: number): PixelTable;
   /**
    * @param pixels u8, samples in order, as many leaves as they fill; or the numbers of kept ones, in that order
    * @param key what fixes the random choices of a model that makes some; the same at each call where left out

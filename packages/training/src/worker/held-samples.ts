@@ -26,8 +26,8 @@ export interface HeldSamplesOptions {
   readonly count: number;
   /** For their pixels, at most. */
   readonly keepBytes: number;
-  /** Makes room for the pixels of `count` samples where they are computed with; they are kept here where left out. */
-  readonly keepPixels?: ((count: number) => PixelTable) | undefined;
+  /** Makes room for pixels where they are computed with; they are kept here where left out. */
+  readonly keepPixels?: ((count: number, size: number) => PixelTable) | undefined;
 }
 
 /**
@@ -42,9 +42,9 @@ export function createHeldSamples({ count, keepBytes, keepPixels }: HeldSamplesO
       const expected = `${count} samples of at least one byte that fit into ${keepBytes} bytes`;
       throw new Error(`task: expected ${expected}, got some of ${size}`);
     }
+    const table = keepPixels?.(count, size);
     const [labels, has] = [new Uint8Array(count), new Uint8Array(count)];
-    if (keepPixels) {
-      const table = keepPixels(count);
+    if (table) {
       return { size, labels, has, put: table.write.bind(table), pixelsOf: (numbers) => ({ numbers }) };
     }
     const images = new Uint8Array(count * size);

@@ -99,11 +99,12 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
         aligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : floatsFrom(bytes),
       );
     },
-    keepPixels(count) {
-      const { model } = ready();
+    keepPixels(count, size) {
+      const expected = inputSize(ready().model);
+      if (size !== expected) throw new Error(`compute: expected samples of ${expected} pixels, got some of ${size}`);
       table?.dispose();
       table = undefined;
-      table = createByteTable(backend, count, inputSize(model));
+      table = createByteTable(backend, count, size);
       return table;
     },
     async gradient(pixels, labels, key = defaultKey, into): Promise<BlockGradient> {
@@ -162,9 +163,14 @@ async function readTotal(
   total: Storage,
   into: Float32Array | undefined,
 ): Promise<Pick<BlockGradient, 'gradient' | 'lossSum' | 'correct'>> {
-  const values = into && isHostBackend(backend) ? into : await backend.download(total);
-  if (values === into && isHostBackend(backend)) into.set(backend.view(total));
+  const values = await valuesOf(backend, total, into);
   const size = values.length - 2;
   const gradient = new Uint8Array(values.buffer, values.byteOffset, size * 4);
   return { gradient, lossSum: values[size]!, correct: values[size + 1]! };
+}
+
+async function valuesOf(backend: Backend, total: Storage, into: Float32Array | undefined): Promise<Float32Array> {
+  if (into === undefined || !isHostBackend(backend)) return backend.download(total);
+  into.set(backend.view(total));
+  return into;
 }

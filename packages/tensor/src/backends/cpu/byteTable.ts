@@ -1,6 +1,6 @@
 /** A table of bytes in the kernels' memory, from which they copy rows without a call for each. */
-import type { ByteTable, Storage } from '../../backend.ts';
-import { checkColumns, checkRow } from '../byteTable.ts';
+import type { Storage } from '../../backend.ts';
+import { VisibleTable } from '../byteTable.ts';
 import type { Allocator } from './allocator.ts';
 import type { Kernels, WasmMemory } from './webassembly.ts';
 
@@ -15,28 +15,16 @@ export interface TableMemory {
   readonly convert: (storage: Storage, count: number, divisor: number, write: (address: number) => void) => void;
 }
 
-export class CpuByteTable implements ByteTable {
-  readonly rows: number;
-  readonly columns: number;
+export class CpuByteTable extends VisibleTable {
   readonly #room: TableMemory;
   readonly #address: number;
   readonly #numbers: number;
 
   constructor(room: TableMemory, rows: number, columns: number) {
-    this.rows = rows;
-    this.columns = columns;
+    super(rows, columns);
     this.#room = room;
     this.#address = room.allocator.allocate(rows * columns);
     this.#numbers = room.allocator.allocate(numbersAtOnce * Uint32Array.BYTES_PER_ELEMENT);
-  }
-
-  write(row: number, bytes: Uint8Array): void {
-    checkColumns(this, bytes);
-    this.#row(row).set(bytes);
-  }
-
-  read(row: number): Uint8Array {
-    return this.#row(row).slice();
   }
 
   upload(storage: Storage, numbers: Uint32Array, divisor: number): void {
@@ -48,9 +36,8 @@ export class CpuByteTable implements ByteTable {
     this.#room.allocator.release(this.#numbers);
   }
 
-  #row(row: number): Uint8Array {
-    checkRow(this, row);
-    return new Uint8Array(this.#room.memory.buffer, this.#address + row * this.columns, this.columns);
+  protected get bytes(): Uint8Array {
+    return new Uint8Array(this.#room.memory.buffer, this.#address, this.rows * this.columns);
   }
 
   #copy(numbers: Uint32Array, target: number): void {
@@ -63,7 +50,8 @@ export class CpuByteTable implements ByteTable {
       if (kernels.copyRows(this.#address, rows, columns, this.#numbers, some.length, target + from * columns) !== 0) {
         continue;
       }
-      for (const row of some) checkRow(this, row);
+      // Throws at the first that there is not.
+      for (const row of some) this.row(row);
     }
   }
 }
