@@ -56,8 +56,8 @@ function node(app, ...first) {
   return [process.execPath, [...engineFlags, join(root, 'apps', app, 'dist', 'main.js'), ...first]];
 }
 
-function fail(sentence, code = 1) {
-  process.stderr.write(`lockstep: ${sentence}\n`);
+function fail(message, code = 1) {
+  process.stderr.write(`lockstep: ${message}\n`);
   process.exit(code);
 }
 

@@ -1,5 +1,5 @@
-/** Lockstep's gradient of one leaf in the page, as a worker in a tab computes it. */
-import { createLeafGradient, resolveModel } from '@lockstep/nn';
+/** Lockstep's gradient of one microbatch in the page, as a worker in a tab computes it. */
+import { createMicrobatchGradient, resolveModel } from '@lockstep/nn';
 import { type GpuBackendName, openBackend } from '@lockstep/tensor';
 import type { PageContender } from '../src/peers/page-contract.ts';
 import type { MnistStep } from '../src/work/mnist-step.ts';
@@ -8,7 +8,7 @@ export async function openLockstep(work: MnistStep, name: GpuBackendName): Promi
   const { backend, choice } = await openBackend(name);
   const parameters = backend.allocate(work.initial.length);
   backend.upload(parameters, work.initial);
-  const gradient = createLeafGradient(backend, resolveModel(work.net.name), work.batchSize, parameters);
+  const gradient = createMicrobatchGradient(backend, resolveModel(work.net.name), work.batchSize, parameters);
   return {
     version: undefined,
     notes: [choice, 'compiled gradient, from bytes that each step uploads, read back whole'],

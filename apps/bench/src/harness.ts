@@ -68,14 +68,14 @@ export interface Runner {
 
 /**
  * Runs a case. Every contender starts each burst from its initial state. A round times one burst of every contender, and
- * each round starts one contender further, so that none always follows the same neighbour. An entrant that cannot open,
+ * each round starts one contender further, so that none always follows the same neighbor. An entrant that cannot open,
  * fails or computes something else gets a row that says so. Without the baseline nothing can be compared: where this machine
  * lacks it the whole case is absent; where it fails or computes something else, this throws.
  */
 export async function measureCase(
   subject: Case,
   effort: Effort,
-  progress: (sentence: string) => void,
+  progress: (message: string) => void,
 ): Promise<CaseResult> {
   const baseline = subject.entrants[0];
   if (baseline === undefined) throw new RangeError(`${subject.name}: at least one entrant expected, got none`);
@@ -101,7 +101,7 @@ export async function measureCase(
         try {
           await runBurst(runner);
         } catch (error) {
-          rows.set(runner.name, { status: 'failed', name: runner.name, reason: sentenceOf(error) });
+          rows.set(runner.name, { status: 'failed', name: runner.name, reason: errorMessage(error) });
         }
       }
     }
@@ -175,7 +175,7 @@ export async function enter(subject: Case, entrant: Entrant, effort: Effort): Pr
     entered = true;
     return { name, contender, verdict, judgedMsPerStep, stepsPerRound, msPerStep: [], spentMs: 0 };
   } catch (error) {
-    return { status: 'failed', name, reason: sentenceOf(error) };
+    return { status: 'failed', name, reason: errorMessage(error) };
   } finally {
     if (!entered) await contender?.close().catch(() => undefined);
   }
@@ -196,7 +196,7 @@ async function warmUp(contender: Contender, firstSteps: number, effort: Effort):
   }
 }
 
-function sentenceOf(error: unknown): string {
+function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -65,8 +65,8 @@ function parsed(args: readonly string[]) {
     }).values;
   } catch (error) {
     // Node's first sentence names the argument; what follows is advice about another kind of command line.
-    const [sentence] = (error as Error).message.split(/\. |\n/);
-    throw new UsageError(`${sentence?.replace(/\.$/, '')}; see --help`);
+    const [message] = (error as Error).message.split(/\. |\n/);
+    throw new UsageError(`${message?.replace(/\.$/, '')}; see --help`);
   }
 }
 

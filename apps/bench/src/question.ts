@@ -28,7 +28,7 @@ export interface Fact {
   readonly name: string;
   readonly holds: boolean;
   /** What was seen, in one sentence. */
-  readonly sentence: string;
+  readonly message: string;
   /** By name, with the unit in the name. */
   readonly figures: Readonly<Record<string, number>>;
 }
@@ -52,7 +52,7 @@ export interface Race extends Asked {
 /** Whether something holds: "does a step leave anything behind?". */
 export interface Inspection extends Asked {
   readonly kind: 'inspection';
-  facts(progress: (sentence: string) => void): Promise<readonly Fact[]>;
+  facts(progress: (message: string) => void): Promise<readonly Fact[]>;
 }
 
 export type Question = Race | Inspection;

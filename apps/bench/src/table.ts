@@ -46,8 +46,8 @@ export function noteLines(results: readonly CaseResult[]): string[] {
 }
 
 /** A fact with its name and whether it holds. */
-export function factLine({ name, holds, sentence }: Fact): string {
-  return `  ${holds ? 'holds' : 'DOES NOT HOLD'}  ${name}: ${sentence}`;
+export function factLine({ name, holds, message }: Fact): string {
+  return `  ${holds ? 'holds' : 'DOES NOT HOLD'}  ${name}: ${message}`;
 }
 
 function measuredCells(result: CaseResult, row: Extract<Row, { status: 'measured' }>): Cells {

@@ -2,7 +2,7 @@
 
 export interface Output {
   print(line: string): void;
-  progress(sentence: string): void;
+  progress(message: string): void;
 }
 
 /** Where stderr is no terminal, progress is left out. */
@@ -14,8 +14,8 @@ export function terminalOutput(): Output {
       process.stderr.write(clear);
       process.stdout.write(`${line}\n`);
     },
-    progress(sentence) {
-      if (live) process.stderr.write(`${clear}${sentence}`);
+    progress(message) {
+      if (live) process.stderr.write(`${clear}${message}`);
     },
   };
 }

@@ -1,5 +1,5 @@
 /** What follows from reports: rates, time to an accuracy, distances of curves, speed-ups. */
-import type { CurvePoint } from '@lockstep/training';
+import type { CurvePoint } from '@lockstep/train';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { curveDistance, partsOf, speedUps, steadyMsPerStep, timeTo } from '../src/compare/figures.ts';

@@ -47,8 +47,8 @@ describe('the grid', () => {
     ['tree', /^--model tree: .*got "tree"$/],
     ['/no/such.json', /^--model: expected a file that can be read, got \/no\/such\.json$/],
     [new URL('../package.json', import.meta.url).pathname, /^--model .*package\.json: model/],
-  ])('%s is one sentence', (model, sentence) => {
-    expect(() => gridOf({ ...nothing, model: [model] })).toThrow(sentence);
+  ])('%s is one sentence', (model, message) => {
+    expect(() => gridOf({ ...nothing, model: [model] })).toThrow(message);
   });
 });
 

@@ -52,7 +52,7 @@ describe('options', () => {
     [['--speeds', '1,-1'], '--speeds: expected numbers above 0 with commas between them, like 1,1,0.5, got 1,-1'],
     [['--rounds', '0'], '--rounds: expected a whole number from 1 to 100, got 0'],
     [['--accuracy', '100'], '--accuracy: expected a number from 1 to below 100, got 100'],
-  ])('%j is refused', (args, sentence) => {
-    expect(() => parse(...args)).toThrow(sentence);
+  ])('%j is refused', (args, message) => {
+    expect(() => parse(...args)).toThrow(message);
   });
 });

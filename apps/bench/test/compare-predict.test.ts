@@ -7,7 +7,7 @@ import { reportOf } from './sample-report.ts';
 
 const costs: Costs = {
   batch: 512,
-  leafSize: 64,
+  microbatchSize: 64,
   cores: 2,
   singleStepMs: 3,
   computeFixedMs: 0.2,
@@ -23,7 +23,7 @@ const costs: Costs = {
 
 const anyCosts = fc.record({
   batch: fc.integer({ min: 8, max: 5_000 }),
-  leafSize: fc.constantFrom(16, 32, 64),
+  microbatchSize: fc.constantFrom(16, 32, 64),
   cores: fc.integer({ min: 1, max: 64 }),
   singleStepMs: fc.double({ min: 0.1, max: 1e3, noNaN: true }),
   computeFixedMs: fc.double({ min: 0, max: 10, noNaN: true }),
@@ -109,16 +109,16 @@ describe('a prediction', () => {
     );
   });
 
-  test('gives out every leaf once, in order', () => {
+  test('gives out every microbatch once, in order', () => {
     fc.assert(
       fc.property(anyCosts, anySpeeds, (given, speeds) => {
-        const blocks = sharesOf(given, speeds).flat();
+        const shards = sharesOf(given, speeds).flat();
         let next = 0;
-        for (const { lo, n } of blocks) {
+        for (const { lo, n } of shards) {
           expect(lo).toBe(next);
           next = lo + n;
         }
-        expect(next).toBe(Math.ceil(given.batch / given.leafSize));
+        expect(next).toBe(Math.ceil(given.batch / given.microbatchSize));
       }),
     );
   });
@@ -144,7 +144,7 @@ describe('the outlook', () => {
     );
   });
 
-  test('has no more workers than there are leaves', () => {
+  test('has no more workers than there are microbatches', () => {
     expect(outlook(costs, undefined).predictions).toHaveLength(8);
   });
 });
@@ -179,7 +179,7 @@ describe('a fit', () => {
       },
       2,
     );
-    expect(fitted).toMatchObject({ batch: 512, leafSize: 64, cores: 2 });
+    expect(fitted).toMatchObject({ batch: 512, microbatchSize: 64, cores: 2 });
     // Of a megabyte sent a step, 512 images with labels and numbers are no weights.
     expect(fitted).toMatchObject({ weightBytes: 1e6 - 512 * 789, gradientBytes: 5e5 });
     for (const name of [

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findChromium } from '@lockstep/chromium';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
 import type { PredictReport } from '../src/compare/predict/command.ts';
@@ -63,12 +63,12 @@ test.each([
   [['--predict', '--latency', '1ms'], '--latency: expected together with --link'],
   [['--predict', '--workers', '3', '--speeds', '1,2'], '--speeds: expected one for each of 3 workers, got 2'],
   [['--batch', '70000'], '--batch: expected at most the 60000 samples of the training set, got 70000'],
-])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, sentence) => {
+])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, message) => {
   const before = await readdir(folder);
   const { code, stdout, stderr } = await run(compareProgram, args);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-  if (typeof sentence === 'string') expect(stderr).toBe(`lockstep: ${sentence}\n`);
-  else expect(stderr).toMatch(sentence);
+  if (typeof message === 'string') expect(stderr).toBe(`lockstep: ${message}\n`);
+  else expect(stderr).toMatch(message);
   expect(await readdir(folder)).toEqual(before);
 });
 
@@ -124,10 +124,10 @@ describe('a small comparison', { timeout: patienceMs }, () => {
     const [training] = report.trainings;
     expect(training!.checks.map(({ workers }) => workers)).toEqual([1, 2, 4]);
     expect(training!.asked.workers).toBe(3);
-    // Two leaves, so two of the three have work: their bytes over 12.5 MB/s, and twice 2 ms.
+    // Two microbatches, so two of the three have work: their bytes over 12.5 MB/s, and twice 2 ms.
     const { weightBytes, gradientBytes } = training!.costs;
     expect(training!.asked.linkMs).toBeCloseTo((2 * (weightBytes + gradientBytes) * 1000) / 12.5e6 + 4, 6);
-    expect(stdout).toContain(training!.sentence);
+    expect(stdout).toContain(training!.message);
     expect(await readdir(folder)).not.toContain('compare.html');
   });
 });

@@ -94,16 +94,16 @@ describe('a result', () => {
 describe('the verdict', () => {
   test('names what to distribute, what to leave, and what makes no difference', () => {
     const named = (name: string, result: TrainingResult) => ({ ...result, training: { ...result.training, name } });
-    const sentences = verdictOf([
+    const messages = verdictOf([
       named('small', measured(1, 4, 5)),
       named('large', measured(4, 8, 2)),
       named('middle', measured(4, 4, 5)),
     ]);
-    expect(sentences[0]).toBe('Distribute large (2.00x with 2 workers).');
-    expect(sentences[1]).toBe('It makes no difference for middle (1.00x with 1 worker).');
-    expect(sentences[2]).toBe('Train in one process: small (0.25x with 1 worker).');
-    expect(sentences[3]).toMatch(/^The reason: /);
-    expect(sentences[4]).toBe(
+    expect(messages[0]).toBe('Distribute large (2.00x with 2 workers).');
+    expect(messages[1]).toBe('It makes no difference for middle (1.00x with 1 worker).');
+    expect(messages[2]).toBe('Train in one process: small (0.25x with 1 worker).');
+    expect(messages[3]).toMatch(/^The reason: /);
+    expect(messages[4]).toBe(
       'Throughput of 2 workers against PyTorch DDP with 2 processes: 1.60x at small, 4.00x at large and 1.60x at middle.',
     );
   });
@@ -163,7 +163,7 @@ describe('the page', () => {
     expect(page.match(/class="dot peer"/g)).toHaveLength(2);
     expect(tags.get('table')).toBe(1);
     expect(page).not.toMatch(/NaN|Infinity|undefined/);
-    for (const sentence of report.verdict) expect(page).toContain(sentence);
+    for (const message of report.verdict) expect(page).toContain(message);
   });
 
   test('needs nothing from elsewhere and runs nothing', () => {

@@ -223,7 +223,7 @@ test('facts are printed as they are, and one that does not hold makes a run unso
       name: 'memory',
       title: 'what is left',
       method: [],
-      facts: async () => [{ name: 'flat', holds, sentence: '3 bytes more', figures: { bytes: 3 } }],
+      facts: async () => [{ name: 'flat', holds, message: '3 bytes more', figures: { bytes: 3 } }],
     };
     const lines: string[] = [];
     const report = await askQuestions([question], effort, { print: (line) => lines.push(line), progress: silent });

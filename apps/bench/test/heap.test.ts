@@ -15,5 +15,5 @@ test('WebAssembly may not grow by a single page, and the figures say what grew',
   const fact = judgeGrowth(before, { ...before, wasm: before.wasm + 65_536 }, 10_000);
   expect(fact.holds).toBe(false);
   expect(fact.figures).toMatchObject({ steps: 10_000, heapGrowthBytes: 0, wasmGrowthBytes: 65_536 });
-  expect(fact.sentence).toContain('WebAssembly 4,194,304 and +65,536');
+  expect(fact.message).toContain('WebAssembly 4,194,304 and +65,536');
 });

@@ -30,6 +30,6 @@ test.each([
     ['--report', '/no/such/folder/r.json'],
     "--report: expected a file in an existing folder, got '/no/such/folder/r.json'\n",
   ],
-])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, sentence) => {
-  expect(await bench(...args)).toEqual({ code: 2, stdout: '', stderr: sentence });
+])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, message) => {
+  expect(await bench(...args)).toEqual({ code: 2, stdout: '', stderr: message });
 });

@@ -39,8 +39,8 @@ describe('options', () => {
     [['--rounds='], "--rounds: expected a whole number from 1 to 10000, got ''"],
     [['--rounds', '10001'], "--rounds: expected a whole number from 1 to 10000, got '10001'"],
     [['--report='], "--report: expected the path of a JSON file, got ''"],
-  ])('%j is refused with what was expected and got', (args, sentence) => {
-    expect(() => parseOptions(args, known)).toThrow(new UsageError(sentence));
+  ])('%j is refused with what was expected and got', (args, message) => {
+    expect(() => parseOptions(args, known)).toThrow(new UsageError(message));
   });
 
   test.each([[['--speed']], [['gradient-step']], [['--rounds']], [['--help=yes']], [['--rounds', '--help']]])(

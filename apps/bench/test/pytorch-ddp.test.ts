@@ -24,8 +24,8 @@ function workOf(batchSize: number, seed: number): MnistStep {
 const group = pytorchGroup(2);
 afterAll(() => group.close());
 
-const probe = await group.open(workOf(2, 1), 'alone');
-const reason = 'absent' in probe ? probe.absent : undefined;
+const numericsCheck = await group.open(workOf(2, 1), 'alone');
+const reason = 'absent' in numericsCheck ? numericsCheck.absent : undefined;
 
 describe.skipIf(reason !== undefined)(`PyTorch and gloo${reason === undefined ? '' : ` (${reason})`}`, () => {
   test.each(['alone', 'together'] as const)('%s, the weights are those of double precision', async (crew) => {

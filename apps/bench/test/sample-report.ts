@@ -1,5 +1,5 @@
 /** Reports of runs that were never made, with chosen times, for tests of what is derived from them. */
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 
 export interface SampleOptions {
   readonly batch?: number;
@@ -20,7 +20,7 @@ export function reportOf(options: SampleOptions): Report {
       samples: 60_000,
       seed: 1,
       batch,
-      leafSize: 64,
+      microbatchSize: 64,
       epochs: 1,
       steps,
       optimizer: { type: 'sgd', learningRate: 0.1 },

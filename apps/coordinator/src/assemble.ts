@@ -1,32 +1,24 @@
-/** Puts a run together: numbers, rules, and a clock, for the options of one command. */
+/** Puts a run together: numbers, rules, and a clock: systemClock, for the options of one command. */
 import { createHash, randomBytes } from 'node:crypto';
-import { initialise, parameterCount } from '@lockstep/nn';
+import { initialize, parameterCount } from '@lockstep/nn';
 import { openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/train';
 import {
-  type Clock,
-  createBlockSource,
-  createLearner,
   createLocalCompute,
-  createProbe,
+  createNumericsCheck,
+  createParameterServer,
+  createShardSource,
   defaultLimits,
-  type Learner,
   type Limits,
-  type Notice,
+  type ParameterServer,
   type Run,
+  type RunEvent,
   type StepResult,
   startRun,
   type Trace,
 } from '@lockstep/training';
 import type { Prepared } from './prepare.ts';
-
-export const clock: Clock = {
-  nowMs: () => performance.now(),
-  after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -38,16 +30,16 @@ export interface AssembleOptions {
   readonly startWorkers: number;
   /** Other bounds than the usual ones. */
   readonly limits?: Partial<Limits>;
-  readonly onNotice: (notice: Notice) => void;
+  readonly onEvent: (event: RunEvent) => void;
   readonly onStep: (result: StepResult) => void;
   readonly onTrace?: (trace: Trace) => void;
   readonly waitForStart?: boolean;
-  readonly chaos?: boolean;
+  readonly faultInjection?: boolean;
 }
 
 export interface Assembled {
   readonly run: Run;
-  readonly learner: Learner;
+  readonly parameterServer: ParameterServer;
   readonly limits: Limits;
 }
 
@@ -57,18 +49,18 @@ const messageRoomBytes = 64 * 1024;
 const startWithinMs = 10_000;
 
 export async function assemble(options: AssembleOptions): Promise<Assembled> {
-  const { backend, prepared, startWorkers, onNotice, onStep, onTrace } = options;
-  const { waitForStart = false, chaos = false } = options;
+  const { backend, prepared, startWorkers, onEvent, onStep, onTrace } = options;
+  const { waitForStart = false, faultInjection = false } = options;
   const { model, plan, config, optimizer, train, token } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageRoomBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...options.limits };
-  const learner = createLearner({ backend, plan, weights: initialise(model, config.seed), optimizer });
-  const probe = createProbe(model, plan.leafSize);
+  const parameterServer = createParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
 
-  const compute = createLocalCompute(backend, clock);
-  await compute.open({ model, leafSize: plan.leafSize });
-  compute.setWeights(probe.weights);
-  const { gradient } = await compute.gradient(probe.pixels, probe.labels);
+  const compute = createLocalCompute(backend, systemClock);
+  await compute.open({ model, microbatchSize: plan.microbatchSize });
+  compute.setWeights(numericsCheck.weights);
+  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
   await compute.close();
 
   const run = startRun({
@@ -83,19 +75,19 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
       startWorkers,
       startWithinMs,
       waitForStart,
-      chaos,
+      faultInjection,
     },
-    samples: createBlockSource(train, plan, config.seed),
-    learner,
-    probe,
-    probeGradient: new Float32Array(gradient.slice().buffer),
-    clock,
+    samples: createShardSource(train, plan, config.seed),
+    parameterServer,
+    numericsCheck,
+    referenceGradient: new Float32Array(gradient.slice().buffer),
+    clock: systemClock,
     checksum: await openChecksum(),
     hash: sha256,
     newResumeKey: () => randomBytes(16).toString('base64url'),
-    onNotice,
+    onEvent,
     onStep,
     ...(onTrace === undefined ? {} : { onTrace }),
   });
-  return { run, learner, limits };
+  return { run, parameterServer, limits };
 }

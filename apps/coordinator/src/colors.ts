@@ -1,7 +1,7 @@
-/** Terminal colours as a value, so that tests and pipes can go without. */
+/** Terminal colors as a value, so that tests and pipes can go without. */
 import pc from 'picocolors';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
-/** Colours where standard output is a terminal that shows them. */
+/** Colors where standard output is a terminal that shows them. */
 export const colors: Colors = pc;

@@ -1,5 +1,6 @@
 /** What a person sees of a run: one live line where there is a terminal, plain lines where there is none. */
-import type { EpochReport, StepResult } from '@lockstep/training';
+import type { EpochReport } from '@lockstep/train';
+import type { StepResult } from '@lockstep/training';
 import type { Colors } from './colors.ts';
 
 export interface DisplayOptions {
@@ -78,7 +79,7 @@ export function createDisplay(options: DisplayOptions): Display {
       const inEpoch = (result.step % stepsPerEpoch) + 1;
       const full = Math.round((barWidth * inEpoch) / stepsPerEpoch);
       // From left to right; the number says which goes first where the line is too narrow.
-      const parts: readonly (readonly [text: string, leaves: number])[] = [
+      const parts: readonly (readonly [text: string, microbatches: number])[] = [
         [`epoch ${result.epoch + 1}/${epochs}`, 6],
         [`step ${done}/${steps}`, 2],
         [`${thousands(imagesSinceStart / seconds)} images/s`, 5],
@@ -96,8 +97,8 @@ export function createDisplay(options: DisplayOptions): Display {
       const width = Math.max(0, (stream.columns || 80) - 3);
       let shown = parts;
       while (shown.length > 1 && join(shown).length > width) {
-        const first = Math.min(...shown.map(([, leaves]) => leaves));
-        shown = shown.filter(([, leaves]) => leaves !== first);
+        const first = Math.min(...shown.map(([, microbatches]) => microbatches));
+        shown = shown.filter(([, microbatches]) => microbatches !== first);
       }
       const text = join(shown).slice(0, width);
       const bar = `${'█'.repeat(full)}${'░'.repeat(barWidth - full)}`;

@@ -1,5 +1,7 @@
 /** Gathers what steps report into epochs, and has the model evaluated at the end of each. */
-import type { EpochReport, Evaluator, RunPlan, StepResult } from '@lockstep/training';
+import type { Evaluator } from '@lockstep/nn';
+import type { EpochReport } from '@lockstep/train';
+import type { RunPlan, StepResult } from '@lockstep/training';
 
 export interface EpochsOptions {
   readonly plan: RunPlan;

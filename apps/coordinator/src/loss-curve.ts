@@ -1,5 +1,6 @@
 /** Loss and accuracy over the time of a run, in a bounded number of points however long it is. */
-import type { CurvePoint, StepResult } from '@lockstep/training';
+import type { CurvePoint } from '@lockstep/train';
+import type { StepResult } from '@lockstep/training';
 
 export interface LossCurve {
   /** @param seconds since the run began to train */

@@ -1,9 +1,10 @@
 /** The coordinator: reads its options, trains, and ends with a model, a report and a summary. */
+
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { helpText, parseOptions, runMain } from '@lockstep/command';
 import { summary, writeModelFile } from '@lockstep/nn';
-import { clock } from './assemble.ts';
+import { systemClock } from '@lockstep/train';
 import { colors } from './colors.ts';
 import { isOwnersStop } from './dashboard/actions.ts';
 import { createDisplay, type Display } from './display.ts';
@@ -37,7 +38,7 @@ async function main(): Promise<number> {
   const display = createDisplay({
     stream: process.stdout,
     colors,
-    nowMs: clock.nowMs,
+    nowMs: systemClock.nowMs,
     steps: plan.steps,
     stepsPerEpoch: plan.stepsPerEpoch,
     epochs: config.epochs,
@@ -60,7 +61,7 @@ async function main(): Promise<number> {
 
   const { outcome } = trained;
   if (outcome.type === 'finished' || isOwnersStop(outcome)) return 0;
-  process.stderr.write(`lockstep: ${outcome.sentence}\n`);
+  process.stderr.write(`lockstep: ${outcome.message}\n`);
   return wasInterrupted ? 130 : 1;
 }
 

@@ -11,7 +11,7 @@ import { startLocalWorkers } from './local-workers.ts';
 import { type CoordinatorOptions, defaultPort } from './options.ts';
 import { isLoopback, type Prepared } from './prepare.ts';
 import { listen } from './server.ts';
-import type { Workforce } from './workforce.ts';
+import type { Workforce } from './worker-pool.ts';
 
 export interface HireOptions {
   readonly run: Run;

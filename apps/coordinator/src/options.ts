@@ -14,7 +14,7 @@ import {
 } from '@lockstep/command';
 import { builtInModels, type OptimizerType, optimizers, type ScheduleType, schedules } from '@lockstep/nn';
 import { lossyEncodings } from '@lockstep/protocol';
-import { computeChoices } from '@lockstep/training';
+import { computeChoices } from '@lockstep/train';
 import { defaultLearningRates, defaultsOf } from './recipes.ts';
 
 export const defaultPort = 7070;

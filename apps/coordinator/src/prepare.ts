@@ -6,7 +6,8 @@ import { usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
-import { faultOfThreads, planRun, type RunConfig, type RunPlan } from '@lockstep/training';
+import { type RunConfig, threadsFault } from '@lockstep/train';
+import { planRun, type RunPlan } from '@lockstep/training';
 import { openTls, type Tls } from './http/tls.ts';
 import { optimizerOf } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
@@ -31,7 +32,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   if (options.single && options.threads > 1) {
     throw usageFailure(`--threads: expected 1 with --single, which computes in one thread, got ${options.threads}`);
   }
-  const tooMany = faultOfThreads(options.backend, options.threads);
+  const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
   requireNetwork(options);
   for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
@@ -50,7 +51,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     seed: options.seed,
     samples: train.count,
     batch: plan.batch,
-    leafSize: plan.leafSize,
+    microbatchSize: plan.microbatchSize,
     epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
     steps: plan.steps,
     optimizer,

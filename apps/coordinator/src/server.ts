@@ -64,7 +64,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
       return;
     }
     response.writeHead(refusal.status, { 'content-type': 'text/plain; charset=utf-8' });
-    response.end(`${refusal.sentence}\n`);
+    response.end(`${refusal.message}\n`);
   });
   http.maxConnections = maxConnections;
   http.on('connection', (socket: Socket) => {

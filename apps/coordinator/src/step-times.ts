@@ -1,5 +1,6 @@
 /** Where the time of each step goes, gathered from what passes between the coordinator and its workers. */
-import type { StepTimes, Trace } from '@lockstep/training';
+import type { StepTimes } from '@lockstep/train';
+import type { Trace } from '@lockstep/training';
 
 export interface StepTimesGatherer {
   trace(trace: Trace): void;
@@ -14,7 +15,7 @@ interface Share {
   readonly askedAtMs: number;
   arrivedAtMs: number;
   computeMs: number;
-  heldMs: number;
+  turnaroundMs: number;
 }
 
 const parts = ['step', 'pack', 'send', 'compute', 'wait', 'reduce', 'optimizer'] as const;
@@ -25,7 +26,7 @@ const mostSteps = 4_096;
 
 /**
  * A step runs from the end of the one before it to its own end. The mean worker is followed through it: asked, holding
- * the block, answering; then the last answer is waited for, the sum made whole, and the optimizer's step taken. So the
+ * the shard, answering; then the last answer is waited for, the sum made whole, and the optimizer's step taken. So the
  * parts follow one another and add up to the step.
  */
 export function createStepTimes(): StepTimesGatherer {
@@ -39,7 +40,7 @@ export function createStepTimes(): StepTimesGatherer {
   const share = (workerId: string, askedAtMs: number): Share => {
     const known = shares.get(workerId);
     if (known) return known;
-    const fresh: Share = { askedAtMs, arrivedAtMs: Number.NaN, computeMs: 0, heldMs: 0 };
+    const fresh: Share = { askedAtMs, arrivedAtMs: Number.NaN, computeMs: 0, turnaroundMs: 0 };
     shares.set(workerId, fresh);
     return fresh;
   };
@@ -52,12 +53,12 @@ export function createStepTimes(): StepTimesGatherer {
           share(trace.workerId, trace.atMs);
           return;
         case 'answered': {
-          const { arrivedAtMs, computeMs, heldMs } = trace;
+          const { arrivedAtMs, computeMs, turnaroundMs } = trace;
           const own = share(trace.workerId, beganAtMs ?? arrivedAtMs);
           own.arrivedAtMs = arrivedAtMs;
           own.computeMs += computeMs;
-          // A worker with several blocks has held the last one since it had all of them.
-          own.heldMs = Math.max(own.heldMs, heldMs ?? own.computeMs, own.computeMs);
+          // A worker with several shards has held the last one since it had all of them.
+          own.turnaroundMs = Math.max(own.turnaroundMs, turnaroundMs ?? own.computeMs, own.computeMs);
           return;
         }
         case 'whole':
@@ -102,7 +103,7 @@ function sampleOf(shares: readonly Share[], beganAtMs: number, wholeAtMs: number
   const arrivedAtMs = mean((share) => share.arrivedAtMs);
   const lastArrivedAtMs = Math.max(...answered.map((share) => share.arrivedAtMs));
   const compute = mean((share) => Math.min(share.computeMs, outMs(share)));
-  const held = mean((share) => Math.min(share.heldMs, outMs(share)));
+  const held = mean((share) => Math.min(share.turnaroundMs, outMs(share)));
   const asked = mean((share) => share.askedAtMs);
   return {
     step: atMs - beganAtMs,

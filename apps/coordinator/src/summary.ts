@@ -1,5 +1,5 @@
 /** The last lines of a run: how good the model is, who made it, and what went wrong on the way. */
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import type { Colors } from './colors.ts';
 import { percent, thousands } from './display.ts';
 
@@ -11,7 +11,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
   const { gradients } = report.config;
-  const why = gradients === undefined ? 'the workers round differently' : `gradients travelled as ${gradients}`;
+  const why = gradients === undefined ? 'the workers round differently' : `gradients traveled as ${gradients}`;
   const exactness =
     report.exactness === 'bit-exact'
       ? 'bit-exact: any number of such workers gives these weights'
@@ -20,7 +20,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
   if (disconnects + reassigned + duplicated + rejected > 0) {
     lines.push(
-      `${disconnects} disconnects, ${reassigned} blocks reassigned, ${duplicated} duplicated, ${rejected} results rejected: none changed the weights`,
+      `${disconnects} disconnects, ${reassigned} shards reassigned, ${duplicated} duplicated, ${rejected} results rejected: none changed the weights`,
     );
   }
   return lines;
@@ -28,16 +28,16 @@ export function summaryLines(report: Report, colors: Colors): string[] {
 
 function workerTable({ workers, steps, wire }: Report): string[] {
   const total = workers.reduce((sum, worker) => sum + worker.samples, 0);
-  const rows = workers.map(({ id, name, backend, blocks, samples, computeMs, waitMs }) => [
+  const rows = workers.map(({ id, name, backend, shards, samples, computeMs, waitMs }) => [
     id,
     name,
     backend,
-    thousands(blocks),
+    thousands(shards),
     percent(total > 0 ? samples / total : 0),
     `${(computeMs / 1000).toFixed(1)} s`,
     `${(waitMs / 1000).toFixed(1)} s`,
   ]);
-  const table = [['', 'worker', 'on', 'blocks', 'share', 'compute', 'wait'], ...rows];
+  const table = [['', 'worker', 'on', 'shards', 'share', 'compute', 'wait'], ...rows];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   const lines = table.map((row) =>
     row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  '),

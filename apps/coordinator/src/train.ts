@@ -1,30 +1,24 @@
 /** One training run from its first worker to its last evaluation. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { parameterCount } from '@lockstep/nn';
-import { bytesOf, toSentence } from '@lockstep/protocol';
-import {
-  type CoordinatorState,
-  createEvaluator,
-  createReport,
-  type Notice,
-  type Report,
-  type RunOutcome,
-} from '@lockstep/training';
-import { assemble, clock, sha256 } from './assemble.ts';
+import { createEvaluator, parameterCount } from '@lockstep/nn';
+import { bytesOf, toMessageText } from '@lockstep/protocol';
+import { createReport, type Report, systemClock } from '@lockstep/train';
+import type { CoordinatorState, RunEvent, RunOutcome } from '@lockstep/training';
+import { assemble, sha256 } from './assemble.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
 import { showRun } from './dashboard/show.ts';
 import { type Display, thousands } from './display.ts';
 import { createEpochs } from './epochs.ts';
+import { createEventLines } from './event-lines.ts';
 import type { Addresses } from './http/addresses.ts';
 import { createLossCurve } from './loss-curve.ts';
 import { hireOverNetwork } from './network.ts';
-import { createNoticeLines } from './notices.ts';
 import { describeOptimizer } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
 import { createStepTimes } from './step-times.ts';
 import { openCompute, openHost } from './this-process.ts';
-import { hireThisProcess } from './workforce.ts';
+import { hireThisProcess } from './worker-pool.ts';
 
 export interface TrainOptions {
   readonly version: string;
@@ -51,8 +45,8 @@ export async function train({ version, options, prepared, display, signal }: Tra
   const epochs = createEpochs({
     plan,
     evaluator: createEvaluator(backend, model, test),
-    weights: () => learner.weights(),
-    nowMs: clock.nowMs,
+    weights: () => parameterServer.weights(),
+    nowMs: systemClock.nowMs,
     pause: () => nextTurn(),
     onEpoch(report, weights) {
       display.epoch(report);
@@ -62,24 +56,24 @@ export async function train({ version, options, prepared, display, signal }: Tra
   const stepTimes = createStepTimes();
   const curve = createLossCurve();
   let dashboard: Dashboard | undefined;
-  const noticeLine = createNoticeLines(clock.nowMs);
-  const onNotice = (notice: Notice): void => {
-    if (notice.type === 'started') {
+  const eventLine = createEventLines(systemClock.nowMs);
+  const onEvent = (event: RunEvent): void => {
+    if (event.type === 'started') {
       epochs.start();
       display.started();
     }
-    const line = options.single ? undefined : noticeLine(notice, run.state);
+    const line = options.single ? undefined : eventLine(event, run.state);
     if (line === undefined) return;
     display.line(`  ${line}`);
     dashboard?.say(line);
   };
-  const { run, learner, limits } = await assemble({
+  const { run, parameterServer, limits } = await assemble({
     prepared,
     backend,
     startWorkers: options.single ? 1 : Math.max(1, options.workers),
-    onNotice,
+    onEvent,
     onStep(result) {
-      stepTimes.stepped(result.step, clock.nowMs());
+      stepTimes.stepped(result.step, systemClock.nowMs());
       epochs.add(result);
       curve.add(result, epochs.seconds);
       display.step(result, readyWorkers(run.state));
@@ -90,7 +84,7 @@ export async function train({ version, options, prepared, display, signal }: Tra
       dashboard?.trace(trace);
     },
     waitForStart: options['wait-for-start'],
-    chaos: options.chaos,
+    faultInjection: options.chaos,
   });
 
   const layers = `${model.name}, ${thousands(parameterCount(model))} parameters`;
@@ -107,8 +101,8 @@ export async function train({ version, options, prepared, display, signal }: Tra
     const { adminToken } = prepared;
     const saveTo = options.save;
     // What viewers see must not end a run.
-    const onError = (error: unknown): void => say(`  the dashboard failed: ${toSentence(String(error))}`);
-    const about = { version, run, learner, backend, prepared, joinAddresses, adminToken, saveTo, onError };
+    const onError = (error: unknown): void => say(`  the dashboard failed: ${toMessageText(String(error))}`);
+    const about = { version, run, parameterServer, backend, prepared, joinAddresses, adminToken, saveTo, onError };
     dashboard = showRun(about);
     return dashboard;
   };
@@ -134,7 +128,7 @@ export async function train({ version, options, prepared, display, signal }: Tra
   const close = (): Promise<void> => workforce.close();
   const epochReports = await epochs.finish().finally(() => (options.stay ? undefined : close()));
   display.end();
-  const weights = learner.weights();
+  const weights = parameterServer.weights();
   const report = createReport({
     version,
     config,

@@ -51,17 +51,17 @@ async function coordinator(args: readonly string[] = []): Promise<string> {
   return `ws://127.0.0.1:${match[1]}`;
 }
 
-async function expectFailure(args: readonly string[], sentence: RegExp, env?: NodeJS.ProcessEnv): Promise<void> {
+async function expectFailure(args: readonly string[], message: RegExp, env?: NodeJS.ProcessEnv): Promise<void> {
   const program = startWorker(args, env);
   const { code, stdout, stderr } = await program.ended;
   expect(stderr).toMatch(/^worker: [^\n]+\n$/);
-  expect(stderr).toMatch(sentence);
+  expect(stderr).toMatch(message);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   if (canListProcesses) expect(program.offspring()).toEqual([]);
 }
 
 describe('a worker that cannot be started as asked says why in one sentence, exit code 2:', () => {
-  it.each<[args: string[], sentence: RegExp]>([
+  it.each<[args: string[], message: RegExp]>([
     [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
     [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
     [['--url', 'http://localhost:7070'], /--url: expected an address like ws:.*, got http:/],
@@ -119,7 +119,7 @@ describe('a worker that cannot be started as asked says why in one sentence, exi
     const port = await webSocketServer(
       (socket) => {
         socket.once('message', () => {
-          socket.send(encode({ type: 'refuse', code: 'protocol', sentence: 'this coordinator speaks version 2' }));
+          socket.send(encode({ type: 'refuse', code: 'protocol', message: 'this coordinator speaks version 2' }));
           socket.close(1008, 'protocol');
         });
       },
@@ -133,11 +133,11 @@ describe('a worker that cannot be started as asked says why in one sentence, exi
 
   it('at a coordinator whose token it does not have, and joins with it', async () => {
     const url = await coordinator(['--token', 'abc', '--steps', '2']);
-    const sentence = /the coordinator at .* refused: the token is not the one in the join address/;
-    await expectFailure(['--url', url], sentence);
-    await expectFailure(['--url', url, '--token', 'abd'], sentence);
-    await expectFailure(['--url', `${url}/?token=abcabc`], sentence);
-    await expectFailure(['--url', url], sentence, { LOCKSTEP_TOKEN: 'ab' });
+    const message = /the coordinator at .* refused: the token is not the one in the join address/;
+    await expectFailure(['--url', url], message);
+    await expectFailure(['--url', url, '--token', 'abd'], message);
+    await expectFailure(['--url', `${url}/?token=abcabc`], message);
+    await expectFailure(['--url', url], message, { LOCKSTEP_TOKEN: 'ab' });
     const joined = startWorker(['--url', `${url}/?token=abc`, '--name', 'guest']);
     const { code, stderr } = await joined.ended;
     expect(code).toBe(0);
@@ -152,7 +152,7 @@ describe('a coordinator', () => {
     const messages: Message[] = [];
     socket.on('message', (data: Buffer) => messages.push(decode(data, 'coordinator')));
     socket.once('open', () => {
-      const identity = { kind: 'node', backend: 'cpu', arithmetic: 'any', name: 'old', threads: 1 } as const;
+      const identity = { kind: 'node', backend: 'cpu', numericMode: 'any', name: 'old', threads: 1 } as const;
       socket.send(encode({ type: 'hello', protocol, ...identity }));
     });
     const [code] = await new Promise<[number, Buffer]>((resolve) =>
@@ -163,7 +163,7 @@ describe('a coordinator', () => {
       {
         type: 'refuse',
         code: 'protocol',
-        sentence: expect.stringMatching(`version ${protocolVersion}, the worker speaks ${protocol}: run the same`),
+        message: expect.stringMatching(`version ${protocolVersion}, the worker speaks ${protocol}: run the same`),
       },
     ]);
   });

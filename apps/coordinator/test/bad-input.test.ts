@@ -39,10 +39,10 @@ beforeAll(async () => {
 });
 
 /** One line on standard error, no stack trace, nobody left behind. */
-async function expectFailure(program: Program, code: number, sentence: RegExp): Promise<string> {
+async function expectFailure(program: Program, code: number, message: RegExp): Promise<string> {
   const ended = await program.ended;
   expect(ended.stderr).toMatch(/^lockstep: [^\n]+\n$/);
-  expect(ended.stderr).toMatch(sentence);
+  expect(ended.stderr).toMatch(message);
   expect(ended.stderr).not.toMatch(/\n\s+at /);
   expect(ended.code).toBe(code);
   if (canListProcesses) expect(program.offspring()).toEqual([]);
@@ -50,7 +50,7 @@ async function expectFailure(program: Program, code: number, sentence: RegExp): 
 }
 
 describe('what cannot be done', () => {
-  it.each<[args: string[], sentence: RegExp]>([
+  it.each<[args: string[], message: RegExp]>([
     [['--wrokers', '3'], /--wrokers: unknown option; did you mean --workers\?/],
     [['--token', 'x'.repeat(257)], /--token: expected one line of 1 to 256 printable characters, got x{40}/],
     [['--frobnicate'], /--frobnicate: unknown option; --help lists them all/],
@@ -98,8 +98,8 @@ describe('what cannot be done', () => {
       /--report: expected a file in a folder that can be written to, got .*nowhere/,
     ],
     [['--report', folder], /--report: expected a file, got the folder/],
-  ])('%j is said in one sentence, exit code 2', async (args, sentence) => {
-    expect(await expectFailure(startCoordinator('start', args), 2, sentence)).toBe('');
+  ])('%j is said in one sentence, exit code 2', async (args, message) => {
+    expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');
   });
 
   it('includes listening at an address of another machine', async () => {

@@ -81,7 +81,7 @@ describe('speed', () => {
 
 describe('the picture of a step', () => {
   const asked = (workerId: string, atMs: number, step = 0): Trace => ({ type: 'asked', workerId, step, atMs });
-  const answered = (workerId: string, atMs: number, computeMs: number, heldMs?: number, step = 0): Trace => ({
+  const answered = (workerId: string, atMs: number, computeMs: number, turnaroundMs?: number, step = 0): Trace => ({
     type: 'answered',
     workerId,
     step,
@@ -89,7 +89,7 @@ describe('the picture of a step', () => {
     atMs,
     count: 1,
     computeMs,
-    heldMs,
+    turnaroundMs,
   });
 
   it('shows what each worker spent it on', () => {
@@ -144,7 +144,7 @@ describe('the picture of a step', () => {
         step: fc.nat(2),
         wait: time,
         computeMs: claim,
-        held: fc.option(claim, { nil: undefined }),
+        pauseRequested: fc.option(claim, { nil: undefined }),
       }),
       fc.record({ type: fc.constant('whole' as const), step: fc.nat(2), wait: time }),
     );
@@ -156,7 +156,7 @@ describe('the picture of a step', () => {
           atMs += each.wait / 1000;
           if (each.type === 'asked') timeline.trace(asked(`w${each.who}`, atMs, each.step));
           else if (each.type === 'whole') timeline.trace({ type: 'whole', step: each.step, atMs });
-          else timeline.trace(answered(`w${each.who}`, atMs, each.computeMs, each.held, each.step));
+          else timeline.trace(answered(`w${each.who}`, atMs, each.computeMs, each.pauseRequested, each.step));
         }
         const last = timeline.last();
         if (!last) return;
@@ -187,9 +187,9 @@ describe('the table of workers', () => {
       name: `name ${id}`,
       kind: 'node' as const,
       backend: 'cpu',
-      arithmetic: 'a',
+      numericMode: 'a',
       threads: 1,
-      blocks: 1,
+      shards: 1,
       samples: 10,
       computeMs: 1,
       readyMs: 1,
@@ -200,7 +200,7 @@ describe('the table of workers', () => {
       {
         setup: { plan, model: {}, seed: 1, limits: defaultLimits, startWorkers: 1, startWithinMs: 1 },
         phase: 'training',
-        held: false,
+        pauseRequested: false,
         startAsked: false,
         connections: new Map(
           here.map((workerId, connection) => [
@@ -211,7 +211,7 @@ describe('the table of workers', () => {
               resumeKey: '',
               workerId,
               openedAtMs: 0,
-              heardAtMs: 0,
+              lastMessageAtMs: 0,
               pingedAtMs: 0,
               readyAtMs: 0,
               samplesPerMs: 2,
@@ -225,7 +225,7 @@ describe('the table of workers', () => {
         ),
         records: new Map(ids.map((id, index) => [id, record(id, index)])),
         joined: 400,
-        current: { step: 0, blocks: new Map() },
+        current: { step: 0, shards: new Map() },
         faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
         contributed: new Set(),
       },
@@ -310,7 +310,7 @@ class FakeSocket extends EventEmitter {
 }
 
 describe('a viewer that does not keep up', () => {
-  const snapshot: readonly CoordinatorWatchMessage[] = [{ type: 'notice', sentence: 'everything' }];
+  const snapshot: readonly CoordinatorWatchMessage[] = [{ type: 'event', message: 'everything' }];
   const large = (step: number): CoordinatorWatchMessage => ({
     type: 'weights',
     step,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCoordinator, startWorker } from './processes.ts';
 import { openRoom } from './room.ts';
@@ -34,7 +34,7 @@ const oracle = (): Promise<Report> => {
 describe('weightsSha256', () => {
   it('is that of one process, for any number of worker processes', async () => {
     const expected = await oracle();
-    expect(expected.workers).toMatchObject([{ kind: 'local', blocks: 200 }]);
+    expect(expected.workers).toMatchObject([{ kind: 'local', shards: 200 }]);
     for (const workers of [1, 2, 3, 5]) {
       const report = await train(`workers-${workers}`, ['--workers', `${workers}`]);
       expect(report.weightsSha256).toBe(expected.weightsSha256);
@@ -44,8 +44,8 @@ describe('weightsSha256', () => {
       expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0 });
       const samples = report.workers.reduce((sum, worker) => sum + worker.samples, 0);
       expect(samples).toBe(200 * report.config.batch);
-      // With more workers than half the leaves, the slowest may have none.
-      if (workers <= 2) for (const worker of report.workers) expect(worker.blocks).toBeGreaterThan(0);
+      // With more workers than half the microbatches, the slowest may have none.
+      if (workers <= 2) for (const worker of report.workers) expect(worker.shards).toBeGreaterThan(0);
     }
   });
 
@@ -118,7 +118,7 @@ describe('kill -9', () => {
     expect(report.weightsSha256).toBe(expected.weightsSha256);
     expect(report.faults.disconnects).toBe(2);
     expect(report.workers.at(-1)).toMatchObject({ name: 'late' });
-    expect(report.workers.at(-1)?.blocks).toBeGreaterThan(0);
+    expect(report.workers.at(-1)?.shards).toBeGreaterThan(0);
     await room.close();
     expect((await late.ended).code).toBe(0);
   });

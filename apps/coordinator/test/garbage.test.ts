@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encode, type MessageOf, openChecksum } from '@lockstep/protocol';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from './folder.ts';
 import { startCoordinator, startWorker } from './processes.ts';
@@ -28,8 +28,8 @@ beforeAll(async () => {
   sealed = (changes = {}) => {
     const bytes = changes.bytes ?? new Uint8Array(4 * parameters);
     const numbers = { lossSum: 1, correct: 0, count: 16, computeMs: 1 };
-    const block = { step: 0, lo: 0, n: 1 };
-    return { type: 'gradient', ...block, bytes, checksum: checksum(bytes), ...numbers, ...changes };
+    const shard = { step: 0, lo: 0, n: 1 };
+    return { type: 'gradient', ...shard, bytes, checksum: checksum(bytes), ...numbers, ...changes };
   };
 });
 
@@ -68,8 +68,8 @@ async function meet(
     const report = room.report();
     expect(report.weightsSha256).toBe(expectedSha256);
     expect(report.faults).toMatchObject({ rejected, disconnects });
-    expect(report.workers[0]).toMatchObject({ name: 'honest', blocks: expect.any(Number) });
-    expect(report.workers.slice(1).map(({ blocks }) => blocks)).toEqual(report.workers.slice(1).map(() => 0));
+    expect(report.workers[0]).toMatchObject({ name: 'honest', shards: expect.any(Number) });
+    expect(report.workers.slice(1).map(({ shards }) => shards)).toEqual(report.workers.slice(1).map(() => 0));
     expect((await worker.ended).stderr).toMatch(
       /^worker honest: joined as w1, .*\nworker honest: the run is finished\n$/,
     );
@@ -109,16 +109,21 @@ describe('a stranger to a run', () => {
     ['a frame above the limit', (stranger) => stranger.frame(new Uint8Array(4 * parameters + 2 ** 17)), 1009, /^$/],
     [
       "a coordinator's message",
-      (stranger) => stranger.frame(encode({ type: 'finish', sentence: 'go home' })),
+      (stranger) => stranger.frame(encode({ type: 'finish', message: 'go home' })),
       1002,
       /^finish: expected it from the coordinator, got it from the worker$/,
     ],
-    ['a gradient before hello', (stranger) => stranger.say(sealed()), 1002, /^protocol: a gradient before the probe$/],
     [
-      'a probe result before hello',
+      'a gradient before hello',
+      (stranger) => stranger.say(sealed()),
+      1002,
+      /^protocol: a gradient before the numerics check$/,
+    ],
+    [
+      'a numerics check result before hello',
       (stranger) =>
         stranger.say({
-          type: 'probeResult',
+          type: 'numericsResult',
           gradient: new Uint8Array(4 * parameters),
           hash: '0'.repeat(64),
           lossSum: 1,
@@ -126,7 +131,7 @@ describe('a stranger to a run', () => {
           computeMs: 1,
         }),
       1008,
-      /^probe: |probe/,
+      /^numerics check: |probe/,
     ],
   ])('who sends %s is closed, and nobody else', async (_name, speak, code, reason) => {
     const closed = await meet(
@@ -143,7 +148,11 @@ describe('a stranger to a run', () => {
 
   it.each<[name: string, speak: (stranger: Stranger) => void, reason: RegExp]>([
     ['a second hello', (stranger) => stranger.say(hello), /^protocol: a second hello$/],
-    ['a gradient before the probe', (stranger) => stranger.say(sealed()), /^protocol: a gradient before the probe$/],
+    [
+      'a gradient before the numerics check',
+      (stranger) => stranger.say(sealed()),
+      /^protocol: a gradient before the numerics check$/,
+    ],
   ])('who has said hello and sends %s is closed, and nobody else', async (_name, speak, reason) => {
     const closed = await meet(
       async (url) => {
@@ -166,7 +175,11 @@ describe('a stranger to a run', () => {
     ],
     ['a wrong checksum', () => sealed({ checksum: 1 }), /^gradient: expected checksum \d+, got 1$/],
     ['a wrong count', () => sealed({ count: 15 }), /^gradient: expected 16 samples, got 15$/],
-    ['a block outside the tree', () => sealed({ lo: 64, n: 64 }), /^gradient: expected leaves below 2, got 64 to 127$/],
+    [
+      'a shard outside the tree',
+      () => sealed({ lo: 64, n: 64 }),
+      /^gradient: expected microbatches below 2, got 64 to 127$/,
+    ],
     ['a step past the last', () => sealed({ step: steps }), /^gradient: expected a step below 40, got 40$/],
     [
       'a step to come',

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startCoordinator } from './processes.ts';
 
@@ -26,7 +26,7 @@ async function train(gradients: string): Promise<{ report: Report; stdout: strin
   const { code, stdout, stderr } = await startCoordinator('start', args).ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
-  // Each worker's answer to the probe travels whole; what is left are the gradients of two workers.
+  // Each worker's answer to the numerics check travels whole; what is left are the gradients of two workers.
   const vectors = (report.wire.bytesReceived - 2 * vectorBytes) / (2 * steps * vectorBytes);
   return { report, stdout, vectors };
 }
@@ -45,7 +45,7 @@ it.each([
   const { report, stdout, vectors } = await train(gradients);
   expect(report.exactness).toBe('sample-exact');
   expect(report.config.gradients).toBe(gradients);
-  expect(stdout).toContain(`gradients travelled as ${gradients}`);
+  expect(stdout).toContain(`gradients traveled as ${gradients}`);
   expect(vectors).toBeLessThan(part);
 });
 

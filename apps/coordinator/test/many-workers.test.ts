@@ -7,16 +7,18 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute, type Report, startSession } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
+import { systemClock } from '@lockstep/train';
+import { createLocalCompute, startSession } from '@lockstep/training';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { clock, sha256 } from '../src/assemble.ts';
+import { sha256 } from '../src/assemble.ts';
 import { startCoordinator } from './processes.ts';
 import { openRoom } from './room.ts';
 
 const workers = 64;
 const steps = 12;
-/** One leaf of 64 samples for each worker. */
+/** One microbatch of 64 samples for each worker. */
 const args = ['--batch', `${64 * workers}`, '--steps', `${steps}`];
 const vectorBytes = 101_770 * 4;
 
@@ -57,14 +59,14 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
       softDeadlineMs: 600_000,
       hardDeadlineMs: 600_000,
       handshakeMs: 600_000,
-      probeMs: 600_000,
+      numericsCheckMs: 600_000,
       deadMs: 600_000,
     },
     onStep({ step }) {
       taken.push(step);
       if (step !== 3 && step !== steps - 1) return;
       collectGarbage();
-      // Not the workers' own plans, of which each makes one for every size of block that it meets.
+      // Not the workers' own plans, of which each makes one for every size of shard that it meets.
       const plansBytes = backend.view(mark).buffer.byteLength;
       liveBytes.set(step, process.memoryUsage().arrayBuffers - plansBytes);
     },
@@ -74,9 +76,9 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
     const socket = new WebSocket(room.url, subprotocol, { perMessageDeflate: false });
     return startSession({
       transport: webSocketTransport(socket, { side: 'worker', remote: room.url }),
-      compute: createLocalCompute(backend, clock),
+      compute: createLocalCompute(backend, systemClock),
       identity: { kind: 'node', name: `worker-${index}` },
-      clock,
+      clock: systemClock,
       checksum,
       hash: sha256,
     });

@@ -41,8 +41,8 @@ describe('the optimizer that options describe', () => {
     ['--weight-decay -1', '--weight-decay: expected a number of at least 0, got -1'],
     ['--clip 0', '--clip: expected a number above 0, got 0'],
     ['--schedule linear', '--schedule: expected one of constant, step, cosine, got linear'],
-  ])('%s is refused in a sentence', (args, sentence) => {
-    expect(() => of(args)).toThrow(new CommandFailure(sentence, 2));
+  ])('%s is refused in a sentence', (args, message) => {
+    expect(() => of(args)).toThrow(new CommandFailure(message, 2));
   });
 
   test('a model may have a recipe of its own, which options overrule', () => {

@@ -63,23 +63,23 @@ function start(
   let stdout = '';
   let stderr = '';
   const waiting = new Set<() => void>();
-  const notify = (): void => {
+  const onEvent = (): void => {
     for (const check of [...waiting]) check();
   };
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
-    notify();
+    onEvent();
   });
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
-    notify();
+    onEvent();
   });
   let isClosed = false;
   const ended = new Promise<Ended>((resolve) => {
     child.once('close', (code) => {
       running.delete(child);
       isClosed = true;
-      notify();
+      onEvent();
       resolve({ code, stdout, stderr });
     });
   });

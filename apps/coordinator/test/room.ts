@@ -3,7 +3,8 @@
 import { parseOptions } from '@lockstep/command';
 import { bytesOf } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import { createReport, type Limits, type Report, type Run, type RunOutcome, type StepResult } from '@lockstep/training';
+import { createReport, type Report } from '@lockstep/train';
+import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
 import { assemble, sha256 } from '../src/assemble.ts';
 import { commands } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
@@ -13,7 +14,7 @@ export interface Room {
   readonly url: string;
   readonly outcome: Promise<RunOutcome>;
   readonly report: () => Report;
-  readonly steer: Run['steer'];
+  readonly control: Run['control'];
   /** Resolves when so many workers are ready. */
   readonly ready: (workers: number) => Promise<void>;
   /** Cuts every socket and listens no more; the run knows nothing of it but that they closed. */
@@ -38,12 +39,12 @@ export async function openRoom({ args, startWorkers, onStep, limits: bounds = {}
   let steps = 0;
   let images = 0;
   let initialLoss: number | undefined;
-  const { run, learner, limits } = await assemble({
+  const { run, parameterServer, limits } = await assemble({
     prepared,
     backend,
     startWorkers,
     limits: bounds,
-    onNotice: () => {
+    onEvent: () => {
       for (const check of [...waiting]) check();
     },
     onStep(result) {
@@ -63,7 +64,7 @@ export async function openRoom({ args, startWorkers, onStep, limits: bounds = {}
   return {
     url: `ws://127.0.0.1:${server.port}`,
     outcome: run.outcome,
-    steer: run.steer,
+    control: run.control,
     ready: (workers) =>
       new Promise((resolve) => {
         const check = (): void => {
@@ -86,7 +87,7 @@ export async function openRoom({ args, startWorkers, onStep, limits: bounds = {}
         images,
         steps,
         wallSeconds: 1,
-        weightsSha256: sha256(bytesOf(learner.weights())),
+        weightsSha256: sha256(bytesOf(parameterServer.weights())),
         wire: server.traffic(),
       }),
     drop: () => server.close(),

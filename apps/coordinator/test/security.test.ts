@@ -95,9 +95,9 @@ describe('the origin of a page', () => {
       [watchPath, watchSubprotocol],
     ] as const) {
       const url = `${room.ws}${path}`;
-      const [status, sentence] = await upgradeStatus(url, protocol, { origin: 'https://evil.example' });
+      const [status, message] = await upgradeStatus(url, protocol, { origin: 'https://evil.example' });
       expect(status).toBe(403);
-      expect(sentence).toMatch(/^this page came from another address than the coordinator: open the address .*\n$/);
+      expect(message).toMatch(/^this page came from another address than the coordinator: open the address .*\n$/);
       expect((await upgradeStatus(url, protocol, { host: 'evil.example' }))[0]).toBe(421);
       expect((await upgradeStatus(url, protocol, { origin: room.http }))[0]).toBe(101);
     }
@@ -118,7 +118,7 @@ describe('who may join', () => {
     const stranger = await openStranger(room.ws);
     stranger.say(hello);
     const refusal = await stranger.hear('refuse');
-    expect(refusal).toMatchObject({ code: 'token', sentence: expect.stringMatching(/^the token is not the one/) });
+    expect(refusal).toMatchObject({ code: 'token', message: expect.stringMatching(/^the token is not the one/) });
     const guest = await openStranger(room.ws);
     guest.say({ ...(hello as MessageOf<'hello'>), token: 'open sesame' });
     expect((await guest.hear('welcome')).id).toBe('w1');
@@ -139,14 +139,14 @@ describe('who may join', () => {
     const third = await openStranger(ws);
     expect(await third.hear('refuse')).toMatchObject({
       code: 'full',
-      sentence: 'the room is full: no more than 2 workers may be connected',
+      message: 'the room is full: no more than 2 workers may be connected',
       retryAfterMs: 30_000,
     });
     expect((await third.closed).code).toBe(1013);
     await openViewer(ws);
     const second = await openViewer(ws);
     expect(await second.next('refused')).toMatchObject({
-      sentence: 'the room is full: no more than 1 viewers may be connected',
+      message: 'the room is full: no more than 1 viewers may be connected',
     });
     expect((await second.closed).code).toBe(1013);
     expect(server.viewers()).toBe(1);
@@ -174,7 +174,7 @@ describe('a viewer', () => {
   it.each<[name: string, frame: Uint8Array | string, code: number]>([
     ['text', 'hello', 1003],
     ['garbage', Uint8Array.of(0xc1, 2, 3), 1002],
-    ['a message of the coordinator', encodeWatch({ type: 'notice', sentence: 'hello' }), 1002],
+    ['a message of the coordinator', encodeWatch({ type: 'event', message: 'hello' }), 1002],
     ['more than it may', new Uint8Array(8 * 1024), 1009],
   ])('that sends %s is closed, and nobody else', async (_name, frame, code) => {
     const room = await openRoom();
@@ -208,7 +208,7 @@ describe('secrets', () => {
 
     const viewer = await openViewer(`ws://127.0.0.1:${port}`);
     const about = await viewer.next('run');
-    expect(about).toMatchObject({ tokenNeeded: true, chaos: false });
+    expect(about).toMatchObject({ tokenNeeded: true, faultInjection: false });
     await viewer.next('progress');
     const answers = await Promise.all(
       ['/', '/healthz', '/metrics'].map(async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).text()),

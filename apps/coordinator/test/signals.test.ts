@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { sha256 } from '../src/assemble.ts';
 import { temporaryFolder } from './folder.ts';
@@ -112,7 +112,7 @@ describe('kill -9 of the coordinator', () => {
       'worker faithful: back as w1',
       'worker faithful: the run is finished',
     ]);
-    expect(readReport(file).workers).toMatchObject([{ name: 'faithful', blocks: 50 }]);
+    expect(readReport(file).workers).toMatchObject([{ name: 'faithful', shards: 50 }]);
   });
 });
 
@@ -130,12 +130,12 @@ describe('an interrupted worker', () => {
         if (step !== 20) return;
         workers[0]!.kill('SIGINT');
         // The run does not end before the signal has arrived.
-        room.steer('pause');
+        room.control('pause');
       },
     });
     for (const name of ['leaver', 'stayer']) workers.push(startWorker(['--url', room.url, '--name', name]));
     await workers[0]!.ended;
-    room.steer('resume');
+    room.control('resume');
     expect(await room.outcome).toEqual({ type: 'finished' });
     const [leaver, stayer] = await Promise.all(workers.map(({ ended }) => ended));
     expect(leaver).toMatchObject({ code: 130, stdout: '' });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { expect, it } from 'vitest';
 import { sha256 } from '../src/assemble.ts';
 import { temporaryFolder } from './folder.ts';
@@ -25,7 +25,7 @@ it('start, without a word more, trains MNIST to 97 % or better with two worker p
   expect(report.workers).toHaveLength(2);
   for (const worker of report.workers) {
     expect(worker).toMatchObject({ kind: 'node', name: expect.stringMatching(/^local-[12]$/) });
-    expect(worker.blocks).toBeGreaterThan(0);
+    expect(worker.shards).toBeGreaterThan(0);
     expect(worker.computeMs).toBeGreaterThan(0);
   }
   const samples = report.workers.reduce((sum, worker) => sum + worker.samples, 0);

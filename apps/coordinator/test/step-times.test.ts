@@ -1,5 +1,6 @@
 /** Where a step's time goes: parts that follow one another, whatever workers claim. */
-import type { StepTimes, Trace } from '@lockstep/training';
+import type { StepTimes } from '@lockstep/train';
+import type { Trace } from '@lockstep/training';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createStepTimes } from '../src/step-times.ts';
@@ -11,8 +12,8 @@ const answered = (
   step: number,
   arrivedAtMs: number,
   computeMs: number,
-  heldMs: number | undefined,
-): Trace => ({ type: 'answered', workerId, step, arrivedAtMs, atMs: arrivedAtMs, count: 1, computeMs, heldMs });
+  turnaroundMs: number | undefined,
+): Trace => ({ type: 'answered', workerId, step, arrivedAtMs, atMs: arrivedAtMs, count: 1, computeMs, turnaroundMs });
 
 const partsOf = ({ packMs, sendMs, computeMs, waitMs, reduceMs, optimizerMs }: StepTimes): number[] => [
   packMs,
@@ -40,7 +41,7 @@ describe('step times', () => {
     expect(times.times()).toEqual({
       steps: 1,
       stepMs: 37,
-      // Asked after 3 ms in the mean, and 3 ms that the mean worker held its block without computing.
+      // Asked after 3 ms in the mean, and 3 ms that the mean worker held its shard without computing.
       packMs: 6,
       // 22 ms from asking to arrival in the mean, of which 18 were at the worker.
       sendMs: 4,
@@ -51,7 +52,7 @@ describe('step times', () => {
     });
   });
 
-  it('count a worker with two blocks once, and late answers of earlier steps not at all', () => {
+  it('count a worker with two shards once, and late answers of earlier steps not at all', () => {
     const times = createStepTimes();
     times.stepped(0, 0);
     for (const trace of [
@@ -85,15 +86,15 @@ describe('step times', () => {
       askedAfter: time,
       outFor: time,
       computeMs: claim,
-      heldMs: fc.option(claim, { nil: undefined }),
+      turnaroundMs: fc.option(claim, { nil: undefined }),
     });
     fc.assert(
       fc.property(fc.array(worker, { minLength: 1, maxLength: 9 }), time, time, (workers, sumMs, optimizerMs) => {
         const times = createStepTimes();
         times.stepped(0, 50);
-        for (const [index, { askedAfter, outFor, computeMs, heldMs }] of workers.entries()) {
+        for (const [index, { askedAfter, outFor, computeMs, turnaroundMs }] of workers.entries()) {
           times.trace(asked(`w${index}`, 1, 50 + askedAfter));
-          times.trace(answered(`w${index}`, 1, 50 + askedAfter + outFor, computeMs, heldMs));
+          times.trace(answered(`w${index}`, 1, 50 + askedAfter + outFor, computeMs, turnaroundMs));
         }
         const lastMs = Math.max(...workers.map(({ askedAfter, outFor }) => 50 + askedAfter + outFor));
         times.trace({ type: 'whole', step: 1, atMs: lastMs + sumMs });

@@ -10,9 +10,10 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/train';
 import { createLocalCompute } from '@lockstep/training';
 import { WebSocket } from 'ws';
-import { clock, sha256 } from '../src/assemble.ts';
+import { sha256 } from '../src/assemble.ts';
 
 export interface Closed {
   readonly code: number;
@@ -64,28 +65,28 @@ export const hello: WorkerMessage = {
   protocol: protocolVersion,
   kind: 'node',
   backend: 'cpu',
-  arithmetic: 'any',
+  numericMode: 'any',
   name: 'stranger',
   threads: 1,
 };
 
-/** Says hello and waits for the probe. */
+/** Says hello and waits for the numerics check. */
 export async function greet(stranger: Stranger): Promise<void> {
   stranger.say(hello);
-  await stranger.hear('probe');
+  await stranger.hear('numericsCheck');
 }
 
-/** Says hello and answers the probe rightly, as a worker does. */
+/** Says hello and answers the numerics check rightly, as a worker does. */
 export async function joinAsWorker(stranger: Stranger): Promise<void> {
   stranger.say(hello);
-  const { model, leafSize } = await stranger.hear('welcome');
-  const probe = await stranger.hear('probe');
+  const { model, microbatchSize } = await stranger.hear('welcome');
+  const numericsCheck = await stranger.hear('numericsCheck');
   const { backend } = await openBackend('auto');
-  const compute = createLocalCompute(backend, clock);
-  await compute.open({ model, leafSize });
-  compute.setWeights(probe.weights);
-  const { gradient, lossSum, correct } = await compute.gradient(probe.pixels, probe.labels);
-  stranger.say({ type: 'probeResult', gradient, hash: sha256(gradient), lossSum, correct, computeMs: 1 });
+  const compute = createLocalCompute(backend, systemClock);
+  await compute.open({ model, microbatchSize });
+  compute.setWeights(numericsCheck.weights);
+  const { gradient, lossSum, correct } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  stranger.say({ type: 'numericsResult', gradient, hash: sha256(gradient), lossSum, correct, computeMs: 1 });
   await compute.close();
 }
 

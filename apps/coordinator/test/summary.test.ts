@@ -1,4 +1,4 @@
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { summaryLines } from '../src/summary.ts';
@@ -10,7 +10,7 @@ const worker = {
   name: 'local-1',
   kind: 'node',
   backend: 'cpu',
-  blocks: 1500,
+  shards: 1500,
   samples: 90,
   computeMs: 2340,
   waitMs: 60,
@@ -22,7 +22,7 @@ const report: Report = {
     samples: 60_000,
     seed: 1,
     batch: 128,
-    leafSize: 32,
+    microbatchSize: 32,
     epochs: 1,
     steps: 1500,
     optimizer: { type: 'momentum', learningRate: 0.05, momentum: 0.9 },
@@ -46,7 +46,7 @@ const report: Report = {
   imagesPerSecond: 31_788.4,
   weightsSha256: '0123456789abcdef'.repeat(4),
   exactness: 'bit-exact',
-  workers: [worker, { ...worker, id: 'w2', name: 'a laptop', blocks: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
+  workers: [worker, { ...worker, id: 'w2', name: 'a laptop', shards: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
   wire: { bytesSent: 2_000_000_000, bytesReceived: 1_000_000_000 },
   faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
   stepTimes: null,
@@ -60,7 +60,7 @@ describe('summary', () => {
       '97.31 % of the test images are read right',
       '1,500 steps in 6.0 s, 31,788 images/s',
       '',
-      '    worker    on   blocks    share  compute   wait',
+      '    worker    on   shards    share  compute   wait',
       'w1  local-1   cpu   1,500  90.00 %    2.3 s  0.1 s',
       'w2  a laptop  cpu       7  10.00 %    0.1 s  1.0 s',
       '3,000 MB over the wire, 2.00 MB a step',
@@ -82,7 +82,7 @@ describe('summary', () => {
   it('tells of faults, and that the weights are unharmed', () => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1 };
     expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
-      '1 disconnects, 4 blocks reassigned, 3 duplicated, 2 results rejected: none changed the weights',
+      '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected: none changed the weights',
     );
   });
 
@@ -94,7 +94,7 @@ describe('summary', () => {
 
   it('of a run without a step divides by nothing', () => {
     const none = { epochs: [], steps: 0, wallSeconds: 0, imagesPerSecond: 0 };
-    const idle = { ...worker, blocks: 0, samples: 0, computeMs: 0, waitMs: 0 };
+    const idle = { ...worker, shards: 0, samples: 0, computeMs: 0, waitMs: 0 };
     const text = summaryLines({ ...report, ...none, workers: [idle] }, colors).join('\n');
     expect(text).toContain('0 steps in 0.0 s, 0 images/s');
     expect(text).not.toMatch(/NaN|Infinity|undefined|test images/);

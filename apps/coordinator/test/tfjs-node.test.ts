@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadTensorFlow, prepareProcess } from '@lockstep/tfjs-node';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCoordinator, startWorker } from './processes.ts';
 import { tinyFiles, writeFolder } from './tiny-data.ts';

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { subprotocol } from '@lockstep/protocol';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { openTls } from '../src/http/tls.ts';
@@ -43,15 +43,15 @@ describe('a certificate', () => {
     expect(tls).toEqual({ cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') });
   });
 
-  it.each<[name: string, options: () => object, sentence: RegExp]>([
+  it.each<[name: string, options: () => object, message: RegExp]>([
     ['a certificate alone', () => ({ 'tls-cert': files.cert }), /^--tls-cert: expected with --tls-key, got it alone$/],
     ['a key alone', () => ({ 'tls-key': files.key }), /^--tls-key: expected with --tls-cert, got it alone$/],
     ['both ways', () => ({ tls: true, 'tls-cert': files.cert, 'tls-key': files.key }), /^--tls: expected without/],
     ['a missing file', () => ({ 'tls-cert': '/nowhere', 'tls-key': files.key }), /^--tls-cert: .*got \/nowhere$/],
     ['another key', () => ({ 'tls-cert': files.cert, 'tls-key': files.other }), /belongs to$/],
     ['no certificate', () => ({ 'tls-cert': files.key, 'tls-key': files.key }), /expected a PEM certificate/],
-  ])('cannot be %s', async (_name, options, sentence) => {
-    await expect(openTls({ ...none, ...options() })).rejects.toMatchObject({ exitCode: 2, message: sentence });
+  ])('cannot be %s', async (_name, options, message) => {
+    await expect(openTls({ ...none, ...options() })).rejects.toMatchObject({ exitCode: 2, message: message });
   });
 });
 

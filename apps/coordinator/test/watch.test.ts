@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { initialise } from '@lockstep/nn';
+import { initialize } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import { createBlockSource, oracleWeights } from '@lockstep/training';
+import { createShardSource, oracleWeights } from '@lockstep/training';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from './folder.ts';
 import { tinyFiles, writeFolder } from './tiny-data.ts';
@@ -28,14 +28,14 @@ async function openRoom(args: readonly string[] = [], options: Partial<WatchedRo
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const weightsHash = (room: WatchedRoom): string => sha256(bytesOf(room.learner.weights()));
+const weightsHash = (room: WatchedRoom): string => sha256(bytesOf(room.parameterServer.weights()));
 
 async function expectedHash({ prepared }: WatchedRoom): Promise<string> {
   const { backend } = await openBackend('auto');
   if (!isHostBackend(backend)) throw new Error('expected a backend in JavaScript memory');
   const { model, plan, train, config, optimizer } = prepared;
-  const samples = createBlockSource(train, plan, config.seed);
-  const weights = initialise(model, config.seed);
+  const samples = createShardSource(train, plan, config.seed);
+  const weights = initialize(model, config.seed);
   return sha256(bytesOf(oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: config.seed })));
 }
 
@@ -58,13 +58,13 @@ describe('a viewer', () => {
     const viewer = await openViewer(room.ws);
     const first = await viewer.next('progress');
     expect(viewer.heard.map(({ type }) => type)).toEqual(['run', 'history', 'workers', 'progress']);
-    expect(first).toMatchObject({ phase: 'waiting', held: false, step: 0, epoch: 1, exactness: 'bit-exact' });
+    expect(first).toMatchObject({ phase: 'waiting', pauseRequested: false, step: 0, epoch: 1, exactness: 'bit-exact' });
     expect(await viewer.next('run')).toMatchObject({
       version: 'test',
       parameters: 101_770,
       steps,
       stepsPerEpoch: 2,
-      leaves: 2,
+      microbatches: 2,
       samples: 64,
       testSamples: 16,
       rows: 28,
@@ -85,7 +85,7 @@ describe('a viewer', () => {
     const hashed = await viewer.next('progress', ({ weightsHashStep }) => weightsHashStep === steps);
     expect(hashed.weightsHash).toBe(weightsHash(room).slice(0, 16));
 
-    // It goes a moment after its last block.
+    // It goes a moment after its last shard.
     const { workers } = await viewer.next('workers', (message) => message.workers[0]?.health === 'gone');
     expect(workers).toMatchObject([{ id: 'w1', name: 'this process', kind: 'local', share: 1, samples: steps * 32 }]);
     const picture = await viewer.next('timeline');
@@ -103,7 +103,7 @@ describe('a viewer', () => {
     const history = await viewer.next('history');
     expect([...floatsFrom(history.points.steps)]).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
     expect(history.epochs).toEqual([report]);
-    expect(history.notices).toContain('something happened');
+    expect(history.events).toContain('something happened');
 
     const evaluation = await viewer.next('evaluation');
     const counts = floatsFrom(evaluation.confusion);
@@ -115,8 +115,8 @@ describe('a viewer', () => {
       expect(inRow).toBe(labels.filter((each) => each === label).length);
     }
     const wrong = counts.filter((_, index) => index % 11 !== 0).reduce((sum, count) => sum + count, 0);
-    expect(evaluation.mistakes).toHaveLength(Math.min(16, wrong));
-    const sure = evaluation.mistakes.map(({ probability }) => probability);
+    expect(evaluation.topErrors).toHaveLength(Math.min(16, wrong));
+    const sure = evaluation.topErrors.map(({ probability }) => probability);
     expect(sure).toEqual([...sure].sort((a, b) => b - a));
     // One that comes later still finds it there.
     expect(await (await openViewer(room.ws)).next('evaluation')).toEqual(evaluation);
@@ -179,7 +179,7 @@ describe('viewers that never read', () => {
     expect(most).toBeLessThan(4 * mostQueuedBytes);
     for (const viewer of viewers) viewer.socket.resume();
     for (const viewer of viewers) {
-      await viewer.next('history', ({ notices }) => notices.at(-1)?.startsWith('notice 39999 ') === true);
+      await viewer.next('history', ({ events }) => events.at(-1)?.startsWith('notice 39999 ') === true);
       expect(viewer.heard.length).toBeLessThan(40_000);
     }
   });

@@ -3,29 +3,24 @@ import { once } from 'node:events';
 import { parseOptions } from '@lockstep/command';
 import { decodeWatch, encodeWatch, type WatchMessageFrom, watchPath, watchSubprotocol } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import {
-  createLocalCompute,
-  type EpochReport,
-  type Learner,
-  type Notice,
-  type Run,
-  type StepResult,
-} from '@lockstep/training';
+import type { EpochReport } from '@lockstep/train';
+import { systemClock } from '@lockstep/train';
+import { createLocalCompute, type ParameterServer, type Run, type RunEvent, type StepResult } from '@lockstep/training';
 import { WebSocket } from 'ws';
-import { assemble, clock } from '../src/assemble.ts';
+import { assemble } from '../src/assemble.ts';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';
 import { showRun } from '../src/dashboard/show.ts';
+import { createEventLines } from '../src/event-lines.ts';
 import type { Addresses } from '../src/http/addresses.ts';
 import type { SocketLimits } from '../src/http/gate.ts';
 import { hireOverNetwork } from '../src/network.ts';
-import { createNoticeLines } from '../src/notices.ts';
 import { commands } from '../src/options.ts';
 import { type Prepared, prepare } from '../src/prepare.ts';
-import { hireThisProcess, type Workforce } from '../src/workforce.ts';
+import { hireThisProcess, type Workforce } from '../src/worker-pool.ts';
 
 export interface WatchedRoom {
   readonly run: Run;
-  readonly learner: Learner;
+  readonly parameterServer: ParameterServer;
   readonly dashboard: Dashboard;
   readonly prepared: Prepared;
   readonly addresses: Addresses;
@@ -60,15 +55,15 @@ export async function openWatchedRoom({
   let dashboard: Dashboard | undefined;
   let addresses: Addresses | undefined;
   const lines: string[] = [];
-  const noticeLines = createNoticeLines(clock.nowMs);
-  const { run, learner, limits } = await assemble({
+  const eventLines = createEventLines(systemClock.nowMs);
+  const { run, parameterServer, limits } = await assemble({
     prepared,
     backend,
     startWorkers,
     waitForStart: options['wait-for-start'],
-    chaos: options.chaos,
-    onNotice(notice: Notice) {
-      const line = noticeLines(notice, run.state);
+    faultInjection: options.chaos,
+    onEvent(event: RunEvent) {
+      const line = eventLines(event, run.state);
       if (line !== undefined) dashboard?.say(line);
     },
     onStep(result) {
@@ -89,7 +84,7 @@ export async function openWatchedRoom({
       dashboard = showRun({
         version: 'test',
         run,
-        learner,
+        parameterServer,
         backend,
         prepared,
         joinAddresses: known.open,
@@ -104,7 +99,7 @@ export async function openWatchedRoom({
   const [http = '', ws = ''] = addresses!.open.map((address) => address.replace(/\/$/, ''));
   return {
     run,
-    learner,
+    parameterServer,
     dashboard: dashboard!,
     prepared,
     addresses: addresses!,
@@ -112,11 +107,11 @@ export async function openWatchedRoom({
     ws,
     lines,
     async work() {
-      const workforce = await hireThisProcess(run, createLocalCompute(backend, clock));
+      const workforce = await hireThisProcess(run, createLocalCompute(backend, systemClock));
       hired.push(workforce);
       return workforce;
     },
-    epoch: (report) => dashboard!.epoch(report, learner.weights()),
+    epoch: (report) => dashboard!.epoch(report, parameterServer.weights()),
     async close() {
       run.stop('the test is over');
       await Promise.all(hired.map((workforce) => workforce.dismiss()));

@@ -20,8 +20,8 @@ const tab = createTabWorker({
   workload() {
     const { value: run } = room.run;
     if (!run) return undefined;
-    const { leafSize } = run.config;
-    return { model: run.model, leafSize, samples: leafSize * Math.ceil(run.leaves / 2) };
+    const { microbatchSize } = run.config;
+    return { model: run.model, microbatchSize, samples: microbatchSize * Math.ceil(run.microbatches / 2) };
   },
 });
 const reader = createReader(room, (message) => viewer.send(message));

@@ -1,5 +1,5 @@
 /** The page: every panel in its place. */
-import type { ChaosAction } from '@lockstep/protocol';
+import type { FaultAction } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import type { Secrets } from './address.ts';
 import { keepSecrets } from './address.ts';
@@ -8,13 +8,13 @@ import type { TabWorker } from './join/join.ts';
 import { lossText, percent, whole } from './look/format.ts';
 import { nextTheme, theme } from './look/theme.ts';
 import { Chart } from './panels/chart.tsx';
+import { Control, Unlock } from './panels/control.tsx';
 import { Draw } from './panels/draw.tsx';
-import { Confusion, Mistakes } from './panels/evaluation.tsx';
+import { Confusion, TopErrors } from './panels/evaluation.tsx';
 import { Invite } from './panels/invite.tsx';
 import { Join } from './panels/join.tsx';
 import { Log } from './panels/log.tsx';
 import { Overview } from './panels/overview.tsx';
-import { Steer, Unlock } from './panels/steer.tsx';
 import { StepPicture } from './panels/step-picture.tsx';
 import { Workers } from './panels/workers.tsx';
 import type { CurveTable } from './watch/curves.ts';
@@ -33,8 +33,8 @@ export function Page({ room, viewer, tab, reader, secrets }: PageProps) {
   const run = room.run.value;
   const { admin, token } = secrets.value;
   const withAdmin = admin === undefined ? {} : { token: admin };
-  const makeTrouble = (action: ChaosAction, workerId: string): void =>
-    viewer.send({ type: 'chaos', action, workerId, ...withAdmin });
+  const injectFault = (action: FaultAction, workerId: string): void =>
+    viewer.send({ type: 'injectFault', action, workerId, ...withAdmin });
   const unlock = (given: string): void => {
     room.refused.value = undefined;
     secrets.value = { ...secrets.value, admin: given };
@@ -57,7 +57,7 @@ export function Page({ room, viewer, tab, reader, secrets }: PageProps) {
         <div class="top-buttons">
           <Invite run={run} token={token} />
           {admin === undefined && <Unlock onToken={unlock} />}
-          <button type="button" class="theme" onClick={nextTheme} aria-label={`${themeTitle()}: the page's colours`}>
+          <button type="button" class="theme" onClick={nextTheme} aria-label={`${themeTitle()}: the page's colors`}>
             <ThemeIcon />
             <span>{themeTitle()}</span>
           </button>
@@ -67,16 +67,20 @@ export function Page({ room, viewer, tab, reader, secrets }: PageProps) {
         <Connection room={room} />
         <Overview room={room} />
         {admin !== undefined && (
-          <Steer room={room} onAction={(action) => viewer.send({ type: 'admin', action, ...withAdmin })} />
+          <Control room={room} onAction={(action) => viewer.send({ type: 'admin', action, ...withAdmin })} />
         )}
         <div class="panels">
           <Join tab={tab} isOver={phase === 'finished' || phase === 'failed'} />
           <Curves room={room} />
           <StepPicture room={room} />
           <Draw reader={reader} classes={run?.classes ?? 10} />
-          <Workers room={room} ownId={ownId} onChaos={run?.chaos && admin !== undefined ? makeTrouble : undefined} />
+          <Workers
+            room={room}
+            ownId={ownId}
+            onInjectFault={run?.faultInjection && admin !== undefined ? injectFault : undefined}
+          />
           <Confusion room={room} />
-          <Mistakes room={room} />
+          <TopErrors room={room} />
           <Log room={room} />
         </div>
       </main>
@@ -126,7 +130,7 @@ function Connection({ room }: { readonly room: Room }) {
       {link.phase === 'lost' &&
         (isOver
           ? 'The coordinator has ended; this is what it left.'
-          : `Not connected: ${link.sentence}. Trying again …`)}
+          : `Not connected: ${link.message}. Trying again …`)}
     </p>
   );
 }
@@ -162,10 +166,10 @@ function ThemeIcon() {
   );
 }
 
-function description({ model, parameters, config, leaves }: Run): string {
+function description({ model, parameters, config, microbatches }: Run): string {
   const name = isNamed(model) ? model.name : 'model';
   const optimizer = optimizerText(config.optimizer);
-  return `${name}, ${whole(parameters)} parameters · batch ${config.batch} in ${leaves} leaves · ${optimizer} · seed ${config.seed}`;
+  return `${name}, ${whole(parameters)} parameters · batch ${config.batch} in ${microbatches} microbatches · ${optimizer} · seed ${config.seed}`;
 }
 
 function isNamed(model: unknown): model is { readonly name: string } {

@@ -19,13 +19,13 @@ describe.skipIf(!hasBrowser)(inChromium('a tab in the background'), { timeout: t
     const [window, viewer] = [await openWindow(findChromium()!), await run.watch()];
     windows.push(window);
     const tab = await window.open(run.join);
-    await viewer.next('workers', ({ workers }) => workers.some(({ blocks }) => blocks > 0));
+    await viewer.next('workers', ({ workers }) => workers.some(({ shards }) => shards > 0));
     expect(await tab.evaluate('document.visibilityState')).toBe('visible');
 
     await window.open('about:blank');
     expect(await tab.evaluate('document.visibilityState')).toBe('hidden');
     await viewer.next('workers', ({ workers }) => workers.some(({ hidden }) => hidden));
-    const blocks = await tab.evaluateInWorker<number[]>(`new Promise((resolve) => {
+    const shards = await tab.evaluateInWorker<number[]>(`new Promise((resolve) => {
       const { send } = WebSocket.prototype;
       const counts = [];
       let gradients = 0;
@@ -41,7 +41,7 @@ describe.skipIf(!hasBrowser)(inChromium('a tab in the background'), { timeout: t
       };
     })`);
     expect(await tab.evaluate('document.visibilityState')).toBe('hidden');
-    expect(Math.min(...blocks.slice(1))).toBeGreaterThan(0);
+    expect(Math.min(...shards.slice(1))).toBeGreaterThan(0);
 
     await tab.activate();
     expect(await tab.evaluate('document.visibilityState')).toBe('visible');

@@ -102,8 +102,8 @@ function observeLayout(): void {
 
 /** Resolves as `wait` does, or fails with a sentence as soon as the tab's run has ended: then it would wait in vain. */
 export async function during<T>({ run }: Tab, what: string, wait: Promise<T>): Promise<T> {
-  const ended = run.ended.then((sentence) => {
-    throw new Error(`expected ${what}, but the run is over: ${sentence}`);
+  const ended = run.ended.then((message) => {
+    throw new Error(`expected ${what}, but the run is over: ${message}`);
   });
   return Promise.race([wait, ended]);
 }
@@ -142,20 +142,20 @@ export async function workersReady(tab: Tab, count: number): Promise<void> {
   await during(tab, `${count} workers that take part`, ready.nth(count - 1).waitFor());
 }
 
-/** Resolves with the number of blocks that this tab has computed since it joined, when it is at least so many. */
-export async function computed(tab: Tab, blocks: number): Promise<number> {
-  const what = `the tab to compute ${blocks} blocks`;
+/** Resolves with the number of shards that this tab has computed since it joined, when it is at least so many. */
+export async function computed(tab: Tab, shards: number): Promise<number> {
+  const what = `the tab to compute ${shards} shards`;
   const seen = tab.page.waitForFunction((least) => {
     if (document.querySelector('.join-card .pill-ended')) {
-      return { sentence: document.querySelector('.join-card .join-text')?.textContent ?? 'it has ended', count: 0 };
+      return { message: document.querySelector('.join-card .join-text')?.textContent ?? 'it has ended', count: 0 };
     }
     const text = document.querySelector('.join-card .figures dd')?.textContent ?? '0';
     const count = Number(text.replaceAll(',', ''));
-    return count >= least ? { sentence: undefined, count } : false;
-  }, blocks);
+    return count >= least ? { message: undefined, count } : false;
+  }, shards);
   const result = await (await during(tab, what, seen)).jsonValue();
-  if (result === false || result.sentence !== undefined) {
-    throw new Error(`expected ${what}, got: ${result === false ? 'nothing' : result.sentence}`);
+  if (result === false || result.message !== undefined) {
+    throw new Error(`expected ${what}, got: ${result === false ? 'nothing' : result.message}`);
   }
   return result.count;
 }

@@ -30,15 +30,15 @@ const transform = (strokes: readonly Stroke[], scale: number, dx: number, dy: nu
 
 describe('the image of a drawing', () => {
   test.each(digits.map((strokes, digit) => ({ strokes, digit })))(
-    'of a $digit fills the box of 20 and is centred by mass',
+    'of a $digit fills the box of 20 and is centerd by mass',
     ({ strokes }) => {
       const image = digitImage(strokes, paper);
       const { width, height } = inkedSides(image);
       expect(Math.max(width, height)).toBeGreaterThanOrEqual(20);
       expect(Math.max(width, height)).toBeLessThanOrEqual(22);
-      const centre = massCentre(image);
-      expect(Math.abs(centre.x)).toBeLessThan(0.25);
-      expect(Math.abs(centre.y)).toBeLessThan(0.25);
+      const center = massCentre(image);
+      expect(Math.abs(center.x)).toBeLessThan(0.25);
+      expect(Math.abs(center.y)).toBeLessThan(0.25);
     },
   );
 

@@ -43,7 +43,7 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout: testPatie
       { name: 'second tab', kind: 'browser', backend: 'cpu' },
       { name: 'terminal', kind: 'node', backend: 'cpu' },
     ]);
-    for (const { blocks } of report.workers) expect(blocks).toBeGreaterThan(0);
+    for (const { shards } of report.workers) expect(shards).toBeGreaterThan(0);
     expect(tabs.flatMap(({ errors }) => errors)).toEqual([]);
   });
 
@@ -73,7 +73,7 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout: testPatie
     await fail(tab);
     startWorker(['--url', run.worker, '--name', 'terminal']);
     await viewer.next('workers', ({ workers }) =>
-      workers.some(({ name, blocks }) => name === 'terminal' && blocks > 9),
+      workers.some(({ name, shards }) => name === 'terminal' && shards > 9),
     );
     const report = await run.stop();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));

@@ -75,8 +75,8 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
     await during(first, 'a live page', first.page.getByText('Training', { exact: true }).waitFor());
     const watching = await openViewer(room.ws);
     const second = await browser.open(place);
-    const sentence = second.page.getByText('Not connected: the room is full: no more than 2 viewers may be connected.');
-    await during(second, 'the reason why it is not connected', sentence.waitFor());
+    const message = second.page.getByText('Not connected: the room is full: no more than 2 viewers may be connected.');
+    await during(second, 'the reason why it is not connected', message.waitFor());
     watching.socket.terminate();
     await goesOn(room);
   });
@@ -110,9 +110,9 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
     expect(tried).toEqual({ socket: 'closed 1006', request: 'not read' });
 
     const named = await browser.open({ ...place, page: place.page.replace('127.0.0.1', foreignName) });
-    const sentence =
+    const message =
       'the name in the address is not one of this machine: open it by its address, or name it with --host';
-    await named.page.getByText(sentence).waitFor();
+    await named.page.getByText(message).waitFor();
     await goesOn(room);
     expect([...room.run.state.records.values()]).toHaveLength(1);
   });

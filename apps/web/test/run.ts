@@ -1,7 +1,7 @@
 /** A run with its dashboard, as the tests need it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { expect } from 'vitest';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
 import { openViewer, type TestViewer } from '../../coordinator/test/watched-room.ts';

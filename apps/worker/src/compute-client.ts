@@ -1,4 +1,4 @@
-/** One compute thread, as the socket's thread sees it: a promise for each request, and news of blocks. */
+/** One compute thread, as the socket's thread sees it: a promise for each request, and news of shards. */
 import { Worker } from 'node:worker_threads';
 import type { ThreadNews, ThreadRequest, ThreadResponse, ThreadSetup } from './thread-messages.ts';
 
@@ -12,7 +12,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-export interface BlockListener {
+export interface ShardListener {
   onNews(news: ThreadNews): void;
   /** The thread is gone. */
   onGone(error: Error): void;
@@ -20,12 +20,12 @@ export interface BlockListener {
 
 export class ComputeClient {
   readonly #thread: Worker;
-  readonly #listener: BlockListener;
+  readonly #listener: ShardListener;
   /** Answers come in the order of the requests. */
   #waiting: Waiting[] = [];
   #failure: Error | undefined;
 
-  constructor(setup: ThreadSetup, listener: BlockListener) {
+  constructor(setup: ThreadSetup, listener: ShardListener) {
     this.#listener = listener;
     this.#thread = new Worker(new URL('./compute-thread.js', import.meta.url), {
       workerData: setup,
@@ -38,7 +38,7 @@ export class ComputeClient {
         return;
       }
       const waiting = this.#waiting.shift();
-      if (message.type === 'error') waiting?.reject(new Error(message.sentence));
+      if (message.type === 'error') waiting?.reject(new Error(message.message));
       else waiting?.resolve(message);
     });
     this.#thread.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));

@@ -1,4 +1,4 @@
-/** A thread that computes: it holds one backend, and does its share of each block that lies in the shared memory. */
+/** A thread that computes: it holds one backend, and does its share of each shard that lies in the shared memory. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { gatherPixels } from '@lockstep/data';
 import { openBackend } from '@lockstep/tensor';
@@ -21,20 +21,20 @@ if (!port) throw new Error('compute-thread: expected to be started as a worker t
 const { backend: choice, index, threads, control: shared } = workerData as ThreadSetup;
 const state = new Int32Array(shared);
 let compute: Compute | undefined;
-let leafSize = 1;
+let microbatchSize = 1;
 let memory: SharedMemory | undefined;
 let weightsSeen = 0;
 
 const answer = (response: ThreadResponse | ThreadNews): void => port.postMessage(response);
-const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 async function openCompute(): Promise<{ compute: Compute; refused: readonly string[]; choice: string }> {
   const clock = { nowMs: () => performance.now() };
   if (choice === 'tfjs-node') {
     return { compute: await createTensorFlowCompute(clock), refused: [], choice: 'computing on tfjs-node' };
   }
-  const { backend, refused, choice: sentence } = await openBackend(choice);
-  return { compute: createLocalCompute(backend, clock), refused, choice: sentence };
+  const { backend, refused, choice: message } = await openBackend(choice);
+  return { compute: createLocalCompute(backend, clock), refused, choice: message };
 }
 
 async function handle(request: ThreadRequest): Promise<ThreadResponse> {
@@ -42,12 +42,12 @@ async function handle(request: ThreadRequest): Promise<ThreadResponse> {
     case 'start': {
       const opened = await openCompute();
       compute = opened.compute;
-      const { backend, arithmetic } = compute;
-      return { type: 'started', backend, arithmetic, refused: opened.refused, choice: opened.choice };
+      const { backend, numericMode } = compute;
+      return { type: 'started', backend, numericMode, refused: opened.refused, choice: opened.choice };
     }
     case 'open':
       await compute?.open(request.setup);
-      leafSize = request.setup.leafSize;
+      microbatchSize = request.setup.microbatchSize;
       return { type: 'opened' };
     case 'memory':
       memory = request.memory;
@@ -58,11 +58,11 @@ async function handle(request: ThreadRequest): Promise<ThreadResponse> {
   }
 }
 
-async function computeBlock(): Promise<void> {
-  if (!compute || !memory) throw new Error('compute-thread: expected a model and memory before blocks');
+async function computeShard(): Promise<void> {
+  if (!compute || !memory) throw new Error('compute-thread: expected a model and memory before shards');
   const { weights, labels, parts: vectors } = memory;
   const samples = state[control.samples]!;
-  const { used, root } = treeOf(samples, leafSize);
+  const { used, root } = treeOf(samples, microbatchSize);
   const parts = partsOf(used, root, threads);
   const length = weights.byteLength / 4 + 2;
   const vectorOf = (part: number): Float32Array => new Float32Array(vectors, part * length * 4, length);
@@ -72,10 +72,10 @@ async function computeBlock(): Promise<void> {
     if (weightsNow !== weightsSeen) compute.setWeights(new Uint8Array(weights));
     weightsSeen = weightsNow;
     const firstSample = state[control.firstSampleHigh]! * 2 ** 31 + state[control.firstSampleLow]!;
-    for (const [place, { block, thread }] of parts.entries()) {
+    for (const [place, { shard, thread }] of parts.entries()) {
       if (thread !== index) continue;
-      const from = block.lo * leafSize;
-      const to = Math.min(samples, (block.lo + block.n) * leafSize);
+      const from = shard.lo * microbatchSize;
+      const to = Math.min(samples, (shard.lo + shard.n) * microbatchSize);
       const vector = vectorOf(place);
       const { gradient, lossSum, correct } = await compute.gradient(
         pixelsOf(memory, from, to),
@@ -90,11 +90,11 @@ async function computeBlock(): Promise<void> {
     }
   } catch (error) {
     Atomics.store(state, control.failed, 1);
-    answer({ type: 'failed', sentence: sentenceOf(error) });
+    answer({ type: 'failed', message: errorMessage(error) });
   }
   meet();
 
-  // Each thread adds one stretch of all vectors; no value depends on its neighbours, so the cut changes no bit.
+  // Each thread adds one stretch of all vectors; no value depends on its neighbors, so the cut changes no bit.
   const from = Math.floor((length * index) / threads);
   const to = Math.floor((length * (index + 1)) / threads);
   for (const { left, right } of additionsOf(parts, root, used)) {
@@ -103,7 +103,7 @@ async function computeBlock(): Promise<void> {
   if (Atomics.add(state, control.added, 1) === threads - 1) answer({ type: 'added' });
 }
 
-/** The pixels of the block's samples `[from, to)`; libraries beside the tensor engine take no shared memory, so a copy. */
+/** The pixels of the shard's samples `[from, to)`; libraries beside the tensor engine take no shared memory, so a copy. */
 function pixelsOf({ pixels, kept, numbers, sampleBytes }: SharedMemory, from: number, to: number): Uint8Array {
   if (state[control.named] === 0) return new Uint8Array(pixels).slice(from * sampleBytes, to * sampleBytes);
   return gatherPixels(new Uint8Array(kept), sampleBytes, new Uint32Array(numbers).subarray(from, to));
@@ -130,14 +130,14 @@ for (;;) {
   Atomics.wait(state, control.ticket, ticket);
   ticket = Atomics.load(state, control.ticket);
   switch (state[control.order]) {
-    case orders.block:
-      await computeBlock();
+    case orders.shard:
+      await computeShard();
       break;
     case orders.listen:
       for (let taken = receiveMessageOnPort(port); taken; taken = receiveMessageOnPort(port)) {
         answer(
           await handle(taken.message as ThreadRequest).catch(
-            (error: unknown) => ({ type: 'error', sentence: sentenceOf(error) }) as const,
+            (error: unknown) => ({ type: 'error', message: errorMessage(error) }) as const,
           ),
         );
       }

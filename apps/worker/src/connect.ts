@@ -1,8 +1,8 @@
 /** Opens a WebSocket to a coordinator, or says in one sentence why that is not to be. */
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
+import { reasonOf } from './connection-errors.ts';
 import { pinnedCertificate } from './pinned-certificate.ts';
-import { reasonOf } from './unreachable.ts';
 
 /** Weights of a model, with room for the largest that a worker could hold. */
 const maxFrameBytes = 512 * 1024 * 1024;

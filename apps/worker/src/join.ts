@@ -15,7 +15,7 @@ export interface JoinOptions {
   readonly connect: () => Promise<WorkerTransport>;
   /** Aborted when the worker is to leave. */
   readonly signal: AbortSignal;
-  readonly say: (sentence: string) => void;
+  readonly say: (message: string) => void;
 }
 
 export type JoinEnd = MembershipEnd;
@@ -28,12 +28,12 @@ export async function join(options: JoinOptions): Promise<JoinEnd> {
     ...rest,
     identity: { kind: 'node', name, token },
     random: Math.random,
-    notify(notice) {
-      if (notice.type === 'welcomed') {
-        say(isBack ? `back as ${notice.id}` : `joined as ${notice.id}, ${choice}`);
+    onEvent(event) {
+      if (event.type === 'welcomed') {
+        say(isBack ? `back as ${event.id}` : `joined as ${event.id}, ${choice}`);
         isBack = true;
-      } else if (notice.type === 'lost') {
-        say(`${notice.sentence}; trying again`);
+      } else if (event.type === 'lost') {
+        say(`${event.message}; trying again`);
       }
     },
   });

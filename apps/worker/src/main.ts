@@ -2,19 +2,11 @@
 import { createHash } from 'node:crypto';
 import { CommandFailure, helpText, parseOptions, runMain } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
-import { faultOfThreads } from '@lockstep/training';
+import { systemClock, threadsFault } from '@lockstep/train';
 import { connect } from './connect.ts';
 import { type JoinEnd, join } from './join.ts';
 import { openCompute } from './open-compute.ts';
 import { summary, usage, workerOptions } from './options.ts';
-
-const clock = {
-  nowMs: () => performance.now(),
-  after(delayMs: number, callback: () => void) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 async function main(): Promise<number> {
   const options = parseOptions(workerOptions, process.argv.slice(2));
@@ -25,7 +17,7 @@ async function main(): Promise<number> {
   if (options.url === undefined) {
     throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
   }
-  const tooMany = faultOfThreads(options.backend, options.threads);
+  const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw new CommandFailure(tooMany, 2);
   const { url, token, fingerprint } = addressOf(options.url, options.token);
 
@@ -47,13 +39,13 @@ async function main(): Promise<number> {
   const { compute, refused, choice } = await openCompute(options.backend, options.threads).catch((error: Error) => {
     throw new CommandFailure(`--backend ${options.backend}: ${error.message}`, 2);
   });
-  const say = (sentence: string): void => void process.stderr.write(`worker ${options.name}: ${sentence}\n`);
-  for (const sentence of refused) say(sentence);
+  const say = (message: string): void => void process.stderr.write(`worker ${options.name}: ${message}\n`);
+  for (const message of refused) say(message);
   try {
     const end = await join({
       compute,
       choice,
-      clock,
+      clock: systemClock,
       name: options.name,
       token,
       checksum: await openChecksum(),
@@ -87,17 +79,17 @@ function addressOf(address: string, given: string | undefined): Address {
   return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
 }
 
-function exitCodeOf(end: JoinEnd, url: string, say: (sentence: string) => void): number {
+function exitCodeOf(end: JoinEnd, url: string, say: (message: string) => void): number {
   switch (end.type) {
     case 'finished':
-      say(end.sentence);
+      say(end.message);
       return 0;
     case 'unreachable':
-      throw new CommandFailure(`--url ${url}: ${end.sentence}; start one with npm run coordinator`, 2);
+      throw new CommandFailure(`--url ${url}: ${end.message}; start one with npm run coordinator`, 2);
     case 'refused':
-      throw new CommandFailure(`the coordinator at ${url} refused: ${end.sentence}`, 2);
+      throw new CommandFailure(`the coordinator at ${url} refused: ${end.message}`, 2);
     case 'failed':
-      throw new CommandFailure(end.sentence, 1);
+      throw new CommandFailure(end.message, 1);
     default:
       return end satisfies never;
   }

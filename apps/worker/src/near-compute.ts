@@ -1,5 +1,5 @@
 /**
- * Computes in the socket's own thread, which saves a block's way to another thread and back, until a block has taken so
+ * Computes in the socket's own thread, which saves a shard's way to another thread and back, until a shard has taken so
  * long that the socket would go unanswered; from then on another thread computes.
  */
 import type { ComputeSetup, KeepingCompute, PixelTable } from '@lockstep/training';
@@ -33,7 +33,7 @@ export function createNearCompute(near: KeepingCompute, openFar: () => Promise<K
 
   return {
     backend: near.backend,
-    arithmetic: near.arithmetic,
+    numericMode: near.numericMode,
     threads: near.threads,
     async open(next) {
       setup = next;

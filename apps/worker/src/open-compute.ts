@@ -1,6 +1,7 @@
 /** Opens what a worker was asked to compute with, in this thread or on others. */
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
-import { type Compute, type ComputeChoice, createLocalCompute } from '@lockstep/training';
+import type { ComputeChoice } from '@lockstep/train';
+import { type Compute, createLocalCompute } from '@lockstep/training';
 import { createNearCompute } from './near-compute.ts';
 import { startThreadedCompute } from './threaded-compute.ts';
 
@@ -19,7 +20,7 @@ export async function openCompute(choice: ComputeChoice, threads: number): Promi
     const compute = await startThreadedCompute(choice, threads);
     return { compute, refused: compute.refused, choice: compute.choice };
   }
-  const { backend, refused, choice: sentence } = await openBackend(host);
+  const { backend, refused, choice: message } = await openBackend(host);
   const near = createLocalCompute(backend, { nowMs: () => performance.now() });
-  return { compute: createNearCompute(near, () => startThreadedCompute(host, 1)), refused, choice: sentence };
+  return { compute: createNearCompute(near, () => startThreadedCompute(host, 1)), refused, choice: message };
 }

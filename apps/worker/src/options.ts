@@ -1,7 +1,7 @@
 /** What `npm run worker` can be told. */
 import { hostname } from 'node:os';
 import { choice, lineOption, switchOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
-import { computeChoices } from '@lockstep/training';
+import { computeChoices } from '@lockstep/train';
 
 export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
 export const summary =

@@ -1,7 +1,7 @@
 /** Trust in exactly one certificate, known by its fingerprint and not by an authority. */
 import type { X509Certificate } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
-import { reasonOf } from './unreachable.ts';
+import { reasonOf } from './connection-errors.ts';
 
 /** Options for a TLS connection that succeeds only with that certificate. */
 export interface PinnedTrust {

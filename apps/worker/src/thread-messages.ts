@@ -1,5 +1,6 @@
-/** What the socket's thread and the compute threads say to each other: messages for what is rare, shared memory for blocks. */
-import type { ComputeChoice, ComputeSetup } from '@lockstep/training';
+/** What the socket's thread and the compute threads say to each other: messages for what is rare, shared memory for shards. */
+import type { ComputeChoice } from '@lockstep/train';
+import type { ComputeSetup } from '@lockstep/training';
 
 export interface ThreadSetup {
   readonly backend: ComputeChoice;
@@ -16,7 +17,7 @@ export const control = {
   ticket: 0,
   /** What is ordered: one of `orders`. */
   order: 1,
-  /** Threads that have computed their parts of the block. */
+  /** Threads that have computed their parts of the shard. */
   computed: 2,
   /** Threads that have added theirs. */
   added: 3,
@@ -24,38 +25,38 @@ export const control = {
   failed: 4,
   /** Raised with each new set of weights. */
   weights: 5,
-  /** Samples of the block. */
+  /** Samples of the shard. */
   samples: 6,
-  /** What fixes a block's random choices; the first sample in two halves, as it may be above 2^31. */
+  /** What fixes a shard's random choices; the first sample in two halves, as it may be above 2^31. */
   seed: 7,
   step: 8,
   firstSampleHigh: 9,
   firstSampleLow: 10,
-  /** Whether the block's pixels are kept ones, of which `numbers` has the numbers. */
+  /** Whether the shard's pixels are kept ones, of which `numbers` has the numbers. */
   named: 11,
   length: 12,
 } as const;
 
 export const orders = {
-  /** Compute the block that lies in the shared memory. */
-  block: 1,
+  /** Compute the shard that lies in the shared memory. */
+  shard: 1,
   /** Read messages. */
   listen: 2,
 } as const;
 
 /** What all threads see of a run. */
 export interface SharedMemory {
-  /** All parameters, float32. Nobody writes while a block is computed. */
+  /** All parameters, float32. Nobody writes while a shard is computed. */
   readonly weights: SharedArrayBuffer;
   readonly pixels: SharedArrayBuffer;
   readonly labels: SharedArrayBuffer;
   /** The pixels of the samples that are kept, by number. */
   readonly kept: SharedArrayBuffer;
-  /** Of the samples of a block, uint32. */
+  /** Of the samples of a shard, uint32. */
   readonly numbers: SharedArrayBuffer;
   /** Bytes of a sample's pixels. */
   readonly sampleBytes: number;
-  /** A vector for each part of a block, float32: gradient, sum of losses, correct answers. The first holds the whole sum at the end. */
+  /** A vector for each part of a shard, float32: gradient, sum of losses, correct answers. The first holds the whole sum at the end. */
   readonly parts: SharedArrayBuffer;
 }
 
@@ -69,13 +70,13 @@ export type ThreadResponse =
   | {
       readonly type: 'started';
       readonly backend: string;
-      readonly arithmetic: string;
+      readonly numericMode: string;
       readonly refused: readonly string[];
       readonly choice: string;
     }
   | { readonly type: 'opened' }
   | { readonly type: 'remembered' }
-  | { readonly type: 'error'; readonly sentence: string };
+  | { readonly type: 'error'; readonly message: string };
 
-/** News of a block: `added` comes once, from the thread that was the last; `failed` from each that failed. */
-export type ThreadNews = { readonly type: 'added' } | { readonly type: 'failed'; readonly sentence: string };
+/** News of a shard: `added` comes once, from the thread that was the last; `failed` from each that failed. */
+export type ThreadNews = { readonly type: 'added' } | { readonly type: 'failed'; readonly message: string };

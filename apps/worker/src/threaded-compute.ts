@@ -1,7 +1,8 @@
-/** Computes blocks on threads of their own, which read and add in shared memory; the socket's thread always answers. */
+/** Computes shards on threads of their own, which read and add in shared memory; the socket's thread always answers. */
 import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import { prepareProcess } from '@lockstep/tfjs-node';
-import type { ComputeChoice, KeepingCompute } from '@lockstep/training';
+import type { ComputeChoice } from '@lockstep/train';
+import type { KeepingCompute } from '@lockstep/training';
 import { ComputeClient } from './compute-client.ts';
 import { partsOf, treeOf } from './parts.ts';
 import { control, orders, type SharedMemory, type ThreadNews, type ThreadRequest } from './thread-messages.ts';
@@ -20,8 +21,8 @@ export async function startThreadedCompute(choice: ComputeChoice, threads: numbe
   try {
     const [first] = await crew.askAll({ type: 'start' });
     if (first?.type !== 'started') throw new Error('compute: expected a thread that has started');
-    const { backend, arithmetic, refused, choice: sentence } = first;
-    return { backend, arithmetic, refused, choice: sentence, threads, ...createPool(crew, threads) };
+    const { backend, numericMode, refused, choice: message } = first;
+    return { backend, numericMode, refused, choice: message, threads, ...createPool(crew, threads) };
   } catch (error) {
     await crew.close();
     throw error;
@@ -37,7 +38,7 @@ function createCrew(choice: ComputeChoice, threads: number) {
   let settle = (_failure?: Error): void => {};
   let isAdded = false;
   let failure: Error | undefined;
-  /** Set once a thread has ended: without it no block will be whole. */
+  /** Set once a thread has ended: without it no shard will be whole. */
   let gone: Error | undefined;
 
   const check = (): void => {
@@ -47,7 +48,7 @@ function createCrew(choice: ComputeChoice, threads: number) {
   const listener = {
     onNews(news: ThreadNews): void {
       if (news.type === 'added') isAdded = true;
-      else failure ??= new Error(news.sentence);
+      else failure ??= new Error(news.message);
       check();
     },
     onGone(error: Error): void {
@@ -73,7 +74,7 @@ function createCrew(choice: ComputeChoice, threads: number) {
       order(orders.listen);
       return answers;
     },
-    /** Has the block computed that lies in the shared memory. */
+    /** Has the shard computed that lies in the shared memory. */
     async compute(): Promise<void> {
       if (gone) throw gone;
       isAdded = false;
@@ -82,7 +83,7 @@ function createCrew(choice: ComputeChoice, threads: number) {
       const added = new Promise<void>((resolve, reject) => {
         settle = (error) => (error ? reject(error) : resolve());
       });
-      order(orders.block);
+      order(orders.shard);
       await added;
     },
     async close(): Promise<void> {
@@ -92,7 +93,7 @@ function createCrew(choice: ComputeChoice, threads: number) {
 }
 
 interface Opened extends SharedMemory {
-  readonly leafSize: number;
+  readonly microbatchSize: number;
   /** Values of a vector: all parameters, the sum of losses, correct answers. */
   readonly length: number;
 }
@@ -107,13 +108,13 @@ function createPool(
   let told: SharedMemory | undefined;
 
   const ready = (): Opened => {
-    if (!opened) throw new Error('compute: expected open() before weights and blocks');
+    if (!opened) throw new Error('compute: expected open() before weights and shards');
     return opened;
   };
 
-  /** Memory for a block; what a smaller one left is used again. */
+  /** Memory for a shard; what a smaller one left is used again. */
   const makeRoom = async (run: Opened, samples: number, named: boolean): Promise<Opened> => {
-    const { used, root } = treeOf(samples, run.leafSize);
+    const { used, root } = treeOf(samples, run.microbatchSize);
     const parts = Math.max(1, partsOf(used, root, threads).length);
     const roomy: Opened = {
       ...run,
@@ -135,7 +136,7 @@ function createPool(
       const length = parameterCount(model) + 2;
       await crew.askAll({ type: 'open', setup });
       opened = {
-        leafSize: setup.leafSize,
+        microbatchSize: setup.microbatchSize,
         length,
         weights: new SharedArrayBuffer(4 * (length - 2)),
         pixels: new SharedArrayBuffer(0),
@@ -151,7 +152,7 @@ function createPool(
       if (bytes.length !== weights.byteLength) {
         throw new Error(`weights: expected ${weights.byteLength} bytes, got ${bytes.length}`);
       }
-      // No block is being computed: the threads read these before the next.
+      // No shard is being computed: the threads read these before the next.
       new Uint8Array(weights).set(bytes);
       state[control.weights]! += 1;
     },

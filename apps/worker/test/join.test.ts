@@ -11,11 +11,11 @@ import { type JoinEnd, join } from '../src/join.ts';
 
 const compute: Compute = {
   backend: 'cpu',
-  arithmetic: 'any',
+  numericMode: 'any',
   threads: 1,
   open: async () => {},
   setWeights() {},
-  gradient: () => Promise.reject(new Error('expected no block')),
+  gradient: () => Promise.reject(new Error('expected no shard')),
   close: async () => {},
 };
 
@@ -81,7 +81,7 @@ function setUp(visits: readonly (Visit | 'nobody')[]) {
     hash: () => '0'.repeat(64),
     connect,
     signal: leaving.signal,
-    say: (sentence) => said.push(sentence),
+    say: (message) => said.push(message),
   });
   return {
     ended,
@@ -98,7 +98,7 @@ function setUp(visits: readonly (Visit | 'nobody')[]) {
 }
 
 function welcome(coordinator: CoordinatorTransport, resumeKey: string): void {
-  const limits = { model: {}, leafSize: 16, heartbeatMs: 1000, maxFrameBytes: 1000 };
+  const limits = { model: {}, microbatchSize: 16, heartbeatMs: 1000, maxFrameBytes: 1000 };
   coordinator.send({ type: 'welcome', id: 'w1', resumeKey, ...limits });
 }
 
@@ -109,21 +109,21 @@ const lose: Visit = (coordinator) => {
 
 const finish: Visit = (coordinator) => {
   welcome(coordinator, 'the key');
-  coordinator.send({ type: 'finish', sentence: 'the run is finished' });
+  coordinator.send({ type: 'finish', message: 'the run is finished' });
   coordinator.close(1000, 'the run is finished');
 };
 
 describe('a worker', () => {
   it('takes part until the run is over', async () => {
     const { ended, said, attempts } = setUp([finish]);
-    expect(await ended).toEqual({ type: 'finished', sentence: 'the run is finished' });
+    expect(await ended).toEqual({ type: 'finished', message: 'the run is finished' });
     expect(said).toEqual(['joined as w1, computing on cpu']);
     expect(attempts()).toBe(1);
   });
 
   it('that reaches nobody at first says so and does not try again', async () => {
     const { ended, attempts } = setUp(['nobody']);
-    expect(await ended).toEqual({ type: 'unreachable', sentence: nobody });
+    expect(await ended).toEqual({ type: 'unreachable', message: nobody });
     expect(attempts()).toBe(1);
   });
 
@@ -149,11 +149,11 @@ describe('a worker', () => {
   it('that is refused for good ends with the sentence', async () => {
     const { ended, said, attempts } = setUp([
       (coordinator) => {
-        coordinator.send({ type: 'refuse', code: 'token', sentence: 'the token is wrong' });
+        coordinator.send({ type: 'refuse', code: 'token', message: 'the token is wrong' });
         coordinator.close(1008, 'the token is wrong');
       },
     ]);
-    expect(await ended).toEqual({ type: 'refused', code: 'token', sentence: 'the token is wrong' });
+    expect(await ended).toEqual({ type: 'refused', code: 'token', message: 'the token is wrong' });
     expect(said).toEqual([]);
     expect(attempts()).toBe(1);
   });
@@ -161,7 +161,7 @@ describe('a worker', () => {
   it('that is refused for now comes back after the time it was told', async () => {
     const { ended, said, waitsMs } = setUp([
       (coordinator) => {
-        coordinator.send({ type: 'refuse', code: 'full', sentence: 'the room is full', retryAfterMs: 30_000 });
+        coordinator.send({ type: 'refuse', code: 'full', message: 'the room is full', retryAfterMs: 30_000 });
         coordinator.close(1008, 'the room is full');
       },
       finish,
@@ -180,7 +180,7 @@ describe('a worker', () => {
         messages.push('left');
       },
     ]);
-    expect(await ended).toEqual({ type: 'finished', sentence: 'tester leaves' });
+    expect(await ended).toEqual({ type: 'finished', message: 'tester leaves' });
     expect(messages).toEqual(['left']);
     expect(attempts()).toBe(1);
   });
@@ -191,7 +191,7 @@ describe('a worker', () => {
       setImmediate(leave);
       return false;
     });
-    expect(await ended).toEqual({ type: 'finished', sentence: 'left' });
+    expect(await ended).toEqual({ type: 'finished', message: 'left' });
     expect(attempts()).toBe(1);
   });
 });

@@ -1,16 +1,16 @@
 /** When computing moves from the socket's thread to another, and what goes with it. */
-import type { BlockGradient, KeepingCompute } from '@lockstep/training';
+import type { KeepingCompute, ShardGradient } from '@lockstep/training';
 import { expect, it } from 'vitest';
 import { createNearCompute } from '../src/near-compute.ts';
 
-const setup = { model: {}, leafSize: 4 };
+const setup = { model: {}, microbatchSize: 4 };
 const none = new Uint8Array(0);
 
 /** Computes nothing, takes as long as it is told, and keeps a diary. */
 function fake(name: string, diary: string[], computeMs: () => number = () => 1): KeepingCompute {
   return {
     backend: 'cpu',
-    arithmetic: 'any',
+    numericMode: 'any',
     threads: 1,
     async open() {
       diary.push(`${name} open`);
@@ -29,7 +29,7 @@ function fake(name: string, diary: string[], computeMs: () => number = () => 1):
         read: (number) => rows[number]!,
       };
     },
-    async gradient(): Promise<BlockGradient> {
+    async gradient(): Promise<ShardGradient> {
       diary.push(`${name} gradient`);
       return { gradient: none, lossSum: 0, correct: 0, count: 0, computeMs: computeMs() };
     },
@@ -39,7 +39,7 @@ function fake(name: string, diary: string[], computeMs: () => number = () => 1):
   };
 }
 
-it('computes where the socket is while blocks are short, and opens no other thread', async () => {
+it('computes where the socket is while shards are short, and opens no other thread', async () => {
   const diary: string[] = [];
   const compute = createNearCompute(fake('near', diary), () => Promise.reject(new Error('expected no other thread')));
   await compute.open(setup);
@@ -55,7 +55,7 @@ it('computes where the socket is while blocks are short, and opens no other thre
   ]);
 });
 
-it('moves with the first weights after a long block, once, and takes them along though their memory is used again', async () => {
+it('moves with the first weights after a long shard, once, and takes them along though their memory is used again', async () => {
   const diary: string[] = [];
   let opened = 0;
   const openFar = async (): Promise<KeepingCompute> => {
@@ -70,7 +70,7 @@ it('moves with the first weights after a long block, once, and takes them along 
   const weights = Uint8Array.of(1);
   compute.setWeights(weights);
   await compute.gradient(none, none);
-  // The step's other block is computed where its weights are.
+  // The step's other shard is computed where its weights are.
   await compute.gradient(none, none);
   weights[0] = 2;
   compute.setWeights(weights);

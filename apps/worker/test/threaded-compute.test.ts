@@ -1,8 +1,8 @@
-/** The built compute threads give the bits of one thread, block after block, and say what went wrong. */
-import { initialise, parseModel } from '@lockstep/nn';
+/** The built compute threads give the bits of one thread, shard after shard, and say what went wrong. */
+import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { type BlockGradient, type Compute, createLocalCompute } from '@lockstep/training';
+import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/training';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ThreadedCompute } from '../src/threaded-compute.ts';
 
@@ -11,7 +11,7 @@ const model = parseModel({
   input: [12],
   layers: [{ type: 'dense', units: 9 }, { type: 'relu' }, { type: 'dropout', rate: 0.2 }, { type: 'dense', units: 4 }],
 });
-const setup = { model, leafSize: 8 };
+const setup = { model, microbatchSize: 8 };
 
 let start: (choice: 'auto' | 'cpu' | 'reference', threads: number) => Promise<ThreadedCompute>;
 let local: Compute;
@@ -28,20 +28,20 @@ afterAll(() => local.close());
 const pixelsOf = (count: number, seed: number): Uint8Array =>
   Uint8Array.from({ length: count * 12 }, (_, index) => (index * 31 * seed + (index >> 3)) & 255);
 const labelsOf = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, index) => index % 4);
-const withoutTime = ({ computeMs: _, ...rest }: BlockGradient) => rest;
+const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
 
 describe.each([1, 2, 3, 5])('%i threads', (threads) => {
-  it('give the bits of one, for blocks of any size, and for new weights', async () => {
+  it('give the bits of one, for shards of any size, and for new weights', async () => {
     const threaded = await start('cpu', threads);
     try {
       expect(threaded.threads).toBe(threads);
-      expect(threaded.arithmetic).toBe(local.arithmetic);
+      expect(threaded.numericMode).toBe(local.numericMode);
       await threaded.open(setup);
       for (const seed of [1, 2]) {
-        const weights = bytesOf(initialise(model, seed));
+        const weights = bytesOf(initialize(model, seed));
         local.setWeights(weights);
         threaded.setWeights(weights);
-        // Growing and shrinking, with short last leaves and with fewer leaves than threads.
+        // Growing and shrinking, with short last microbatches and with fewer microbatches than threads.
         for (const count of [20, 3, 64, 8, 129, 57]) {
           const key = { seed: 2 ** 32 - 5, step: seed, firstSample: 16 };
           const expected = await local.gradient(pixelsOf(count, seed), labelsOf(count), key);
@@ -52,7 +52,7 @@ describe.each([1, 2, 3, 5])('%i threads', (threads) => {
           expect(left.gradient.buffer).toBe(into.buffer);
           expect(withoutTime(left)).toEqual(withoutTime(expected));
         }
-        // Kept anew for each, so that the threads hear of other memory; some blocks before and between bring their own.
+        // Kept anew for each, so that the threads hear of other memory; some shards before and between bring their own.
         const [samples, table] = [pixelsOf(40, seed), threaded.keepPixels(40, 12)];
         const pixelsAt = (number: number): Uint8Array => samples.subarray(number * 12, (number + 1) * 12);
         for (let number = 0; number < 40; number++) table.write(number, pixelsAt(number));
@@ -84,8 +84,8 @@ describe('two threads', () => {
       expect(() => threaded.setWeights(new Uint8Array(4))).toThrow('bytes, got 4');
       await expect(threaded.open({ ...setup, model: { nothing: true } })).rejects.toThrow();
       const wide = parseModel({ name: 'wide', input: [12], layers: [{ type: 'dense', units: 4 }] });
-      await threaded.open({ model: wide, leafSize: 4 });
-      threaded.setWeights(bytesOf(initialise(wide, 1)));
+      await threaded.open({ model: wide, microbatchSize: 4 });
+      threaded.setWeights(bytesOf(initialize(wide, 1)));
       const { gradient, count } = await threaded.gradient(pixelsOf(10, 1), labelsOf(10));
       expect(gradient).toHaveLength(4 * (12 * 4 + 4));
       expect(count).toBe(10);

@@ -12,7 +12,7 @@ export interface EnsureOptions {
   /** Runs a program and resolves with why it failed, in one line; undefined where it did not. */
   readonly run: (command: Command) => Promise<string | undefined>;
   /** Tells a person what takes long. */
-  readonly say: (sentence: string) => void;
+  readonly say: (message: string) => void;
 }
 
 export interface Command {
@@ -22,7 +22,7 @@ export interface Command {
   readonly limitMs: number;
 }
 
-export type Ensured = { readonly path: string } | { readonly sentence: string };
+export type Ensured = { readonly path: string } | { readonly message: string };
 
 const downloadLimitMs = 10 * 60_000;
 const installLimitMs = 10 * 60_000;
@@ -64,7 +64,7 @@ export async function ensureBrowser(options: EnsureOptions): Promise<Ensured> {
       case 'use':
         return { path: step.path };
       case 'skip':
-        return { sentence: step.sentence };
+        return { message: step.message };
       case 'try': {
         say(`No Chrome or Chromium is here; getting one (once): ${wayTitles[step.way]} …`);
         const reason = await attempt(step.way, run);
@@ -132,6 +132,6 @@ export function ensureBrowserHere(): Promise<Ensured> {
     machine: thisMachine(),
     isRoot: process.getuid?.() === 0,
     run: runQuietly,
-    say: (sentence) => void process.stderr.write(`${sentence}\n`),
+    say: (message) => void process.stderr.write(`${message}\n`),
   });
 }

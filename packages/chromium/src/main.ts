@@ -3,5 +3,5 @@ import { ensureBrowserHere } from './ensure.ts';
 import { noBrowserWanted } from './find.ts';
 
 const ensured = await ensureBrowserHere();
-if ('sentence' in ensured) process.stderr.write(`lockstep: ${ensured.sentence}\n`);
+if ('message' in ensured) process.stderr.write(`lockstep: ${ensured.message}\n`);
 process.stdout.write('path' in ensured ? ensured.path : noBrowserWanted);

@@ -18,14 +18,14 @@ export interface Known {
 export type Step =
   | { readonly do: 'use'; readonly path: string }
   | { readonly do: 'try'; readonly way: Way }
-  | { readonly do: 'skip'; readonly sentence: string };
+  | { readonly do: 'skip'; readonly message: string };
 
 /** For a person, in the project's folder. */
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
 /** A browser that is there, else Playwright's download, else Debian's package, else a sentence with what to do. */
 export function nextStep({ found, isUnwanted, failed, mayInstall }: Known): Step {
-  if (isUnwanted) return { do: 'skip', sentence: 'the browser tests are skipped: CHROME_PATH is none' };
+  if (isUnwanted) return { do: 'skip', message: 'the browser tests are skipped: CHROME_PATH is none' };
   if (found !== undefined) return { do: 'use', path: found };
   const isUntried = (way: Way): boolean => failed.every((each) => each.way !== way);
   if (isUntried('download')) return { do: 'try', way: 'download' };
@@ -33,7 +33,7 @@ export function nextStep({ found, isUnwanted, failed, mayInstall }: Known): Step
   const reasons = failed.map(({ way, reason }) => `${wayTitles[way]} failed (${reason})`).join(' and ');
   return {
     do: 'skip',
-    sentence: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
+    message: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
   };
 }
 

@@ -77,7 +77,7 @@ describe('what is done for a browser', () => {
   const apt = { way: 'apt', reason: 'no such package' } as const;
   const skipped = (reasons: string): Step => ({
     do: 'skip',
-    sentence: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
+    message: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
   });
 
   test.each<[name: string, known: Partial<Known>, step: Step]>([
@@ -103,7 +103,7 @@ describe('what is done for a browser', () => {
     [
       'where none is wanted, a sentence',
       { found: '/chrome', isUnwanted: true },
-      { do: 'skip', sentence: 'the browser tests are skipped: CHROME_PATH is none' },
+      { do: 'skip', message: 'the browser tests are skipped: CHROME_PATH is none' },
     ],
   ])('%s', (_, known, step) => {
     expect(nextStep({ ...nothing, ...known })).toEqual(step);
@@ -130,7 +130,7 @@ describe('getting a browser', () => {
         if (outcome) files.push(outcome.brings);
         return undefined;
       },
-      say: (sentence) => said.push(sentence),
+      say: (message) => said.push(message),
     });
     return { ensured, ran, said };
   }
@@ -183,9 +183,7 @@ describe('getting a browser', () => {
       [installs[1]]: { fails: 'no such package' },
     });
     expect(ensured).toMatchObject({
-      sentence: expect.stringMatching(
-        /failed \(no network\) and Debian's package failed \(no such package\); run npx /,
-      ),
+      message: expect.stringMatching(/failed \(no network\) and Debian's package failed \(no such package\); run npx /),
     });
   });
 });

@@ -6,16 +6,16 @@ export type ExitCode = 1 | 2 | 130;
 export class CommandFailure extends Error {
   readonly exitCode: ExitCode;
 
-  constructor(sentence: string, exitCode: ExitCode) {
-    super(sentence);
+  constructor(message: string, exitCode: ExitCode) {
+    super(message);
     this.name = 'CommandFailure';
     this.exitCode = exitCode;
   }
 }
 
 /** An unknown or impossible value on the command line. */
-export function usageFailure(sentence: string): CommandFailure {
-  return new CommandFailure(sentence, 2);
+export function usageFailure(message: string): CommandFailure {
+  return new CommandFailure(message, 2);
 }
 
 /**

@@ -69,9 +69,9 @@ describe('parseOptions', () => {
     [['--toString'], '--toString: unknown option; --help lists them all'],
     [['-b'], '-b: unknown option; --help lists them all'],
     [['64'], '64: expected an option that begins with --'],
-  ])('%j is one sentence and exit code 2', (args, sentence) => {
+  ])('%j is one sentence and exit code 2', (args, message) => {
     const attempt = () => parseOptions(table, args);
-    expect(attempt).toThrow(new CommandFailure(sentence, 2));
+    expect(attempt).toThrow(new CommandFailure(message, 2));
     try {
       attempt();
     } catch (error) {

@@ -1,4 +1,4 @@
-/** Which samples belong to which step, and within a step to which block of leaves. */
+/** Which samples belong to which step, and within a step to which shard of microbatches. */
 import type { Dataset } from './dataset.ts';
 
 /** One step's samples: positions `[first, first + count)` of its epoch's permutation. */
@@ -35,23 +35,23 @@ export function batchAt(step: number, sampleCount: number, batchSize: number): B
   return { epoch: Math.floor(step / steps), first, count: Math.min(batchSize, sampleCount - first) };
 }
 
-/** Leaves of the reduce tree: enough for a full batch, padded with empty ones to a power of two. */
-export function leafCount(batchSize: number, leafSize: number): number {
+/** Microbatches of the reduce tree: enough for a full batch, padded with empty ones to a power of two. */
+export function microbatchCount(batchSize: number, microbatchSize: number): number {
   requireWhole('batchSize', batchSize, 1);
-  requireWhole('leafSize', leafSize, 1);
-  const needed = Math.ceil(batchSize / leafSize);
-  let leaves = 1;
-  while (leaves < needed) leaves *= 2;
-  return leaves;
+  requireWhole('microbatchSize', microbatchSize, 1);
+  const needed = Math.ceil(batchSize / microbatchSize);
+  let microbatches = 1;
+  while (microbatches < needed) microbatches *= 2;
+  return microbatches;
 }
 
-/** Samples of the leaves `[lo, lo + n)` in a batch of `count`; an empty range for leaves that are padding. */
-export function samplesOfBlock(lo: number, n: number, leafSize: number, count: number): SampleRange {
+/** Samples of the microbatches `[lo, lo + n)` in a batch of `count`; an empty range for microbatches that are padding. */
+export function samplesOfShard(lo: number, n: number, microbatchSize: number, count: number): SampleRange {
   requireWhole('lo', lo, 0);
   requireWhole('n', n, 1);
-  requireWhole('leafSize', leafSize, 1);
+  requireWhole('microbatchSize', microbatchSize, 1);
   requireWhole('count', count, 0);
-  return { from: Math.min(lo * leafSize, count), to: Math.min((lo + n) * leafSize, count) };
+  return { from: Math.min(lo * microbatchSize, count), to: Math.min((lo + n) * microbatchSize, count) };
 }
 
 /** Copies the samples at positions `[from, to)` of a permutation. Throws RangeError when there are none such. */

@@ -1,4 +1,4 @@
-/** Labelled images in memory. */
+/** Labeled images in memory. */
 import { DataError } from './data-error.ts';
 import type { IdxImages, IdxLabels } from './idx.ts';
 

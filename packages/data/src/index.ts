@@ -4,10 +4,10 @@ export {
   batchAt,
   gather,
   gatherPixels,
-  leafCount,
+  microbatchCount,
   type SampleRange,
   type Samples,
-  samplesOfBlock,
+  samplesOfShard,
   stepsPerEpoch,
 } from './batches.ts';
 export { DataError } from './data-error.ts';

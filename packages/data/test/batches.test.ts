@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { batchAt, gather, gatherPixels, leafCount, samplesOfBlock, stepsPerEpoch } from '../src/batches.ts';
+import { batchAt, gather, gatherPixels, microbatchCount, samplesOfShard, stepsPerEpoch } from '../src/batches.ts';
 import type { Dataset } from '../src/dataset.ts';
 import { permutation } from '../src/permutation.ts';
 
 const sampleCounts = fc.integer({ min: 1, max: 400 });
 const batchSizes = fc.integer({ min: 1, max: 150 });
-const leafSizes = fc.integer({ min: 1, max: 64 });
+const microbatchSizes = fc.integer({ min: 1, max: 64 });
 
-/** Cuts `[lo, lo + n)` into aligned blocks, splitting wherever `choices` says so. */
+/** Cuts `[lo, lo + n)` into aligned shards, splitting wherever `choices` says so. */
 function cut(lo: number, n: number, choices: Iterator<boolean>): { lo: number; n: number }[] {
   if (n === 1 || !choices.next().value) return [{ lo, n }];
   return [...cut(lo, n / 2, choices), ...cut(lo + n / 2, n / 2, choices)];
@@ -30,24 +30,24 @@ function countingDataset(count: number): Dataset {
 }
 
 describe('an epoch', () => {
-  it('visits every sample exactly once, however its batches are cut into blocks', () => {
+  it('visits every sample exactly once, however its batches are cut into shards', () => {
     fc.assert(
       fc.property(
         sampleCounts,
         batchSizes,
-        leafSizes,
+        microbatchSizes,
         fc.nat(3),
         fc.infiniteStream(fc.boolean()),
-        (sampleCount, batchSize, leafSize, epoch, choices) => {
+        (sampleCount, batchSize, microbatchSize, epoch, choices) => {
           const order = permutation(sampleCount, 5, epoch);
-          const leaves = leafCount(batchSize, leafSize);
+          const microbatches = microbatchCount(batchSize, microbatchSize);
           const steps = stepsPerEpoch(sampleCount, batchSize);
           const visits = new Array<number>(sampleCount).fill(0);
           for (let step = epoch * steps; step < (epoch + 1) * steps; step += 1) {
             const batch = batchAt(step, sampleCount, batchSize);
             expect(batch.epoch).toBe(epoch);
-            for (const { lo, n } of cut(0, leaves, choices)) {
-              const { from, to } = samplesOfBlock(lo, n, leafSize, batch.count);
+            for (const { lo, n } of cut(0, microbatches, choices)) {
+              const { from, to } = samplesOfShard(lo, n, microbatchSize, batch.count);
               for (let sample = from; sample < to; sample += 1) visits[order[batch.first + sample]!]! += 1;
             }
           }
@@ -69,23 +69,23 @@ describe('an epoch', () => {
 describe('leafCount', () => {
   it('is the smallest power of two that holds a batch', () => {
     fc.assert(
-      fc.property(batchSizes, leafSizes, (batchSize, leafSize) => {
-        const leaves = leafCount(batchSize, leafSize);
-        expect(Number.isInteger(Math.log2(leaves))).toBe(true);
-        expect(leaves * leafSize).toBeGreaterThanOrEqual(batchSize);
-        if (leaves > 1) expect((leaves / 2) * leafSize).toBeLessThan(batchSize);
+      fc.property(batchSizes, microbatchSizes, (batchSize, microbatchSize) => {
+        const microbatches = microbatchCount(batchSize, microbatchSize);
+        expect(Number.isInteger(Math.log2(microbatches))).toBe(true);
+        expect(microbatches * microbatchSize).toBeGreaterThanOrEqual(batchSize);
+        if (microbatches > 1) expect((microbatches / 2) * microbatchSize).toBeLessThan(batchSize);
       }),
     );
-    expect(leafCount(64, 16)).toBe(4);
-    expect(leafCount(65, 16)).toBe(8);
+    expect(microbatchCount(64, 16)).toBe(4);
+    expect(microbatchCount(65, 16)).toBe(8);
   });
 });
 
 describe('samplesOfBlock', () => {
-  it('is empty for leaves that are padding', () => {
-    expect(samplesOfBlock(6, 2, 16, 90)).toEqual({ from: 90, to: 90 });
-    expect(samplesOfBlock(4, 4, 16, 90)).toEqual({ from: 64, to: 90 });
-    expect(samplesOfBlock(0, 8, 16, 90)).toEqual({ from: 0, to: 90 });
+  it('is empty for microbatches that are padding', () => {
+    expect(samplesOfShard(6, 2, 16, 90)).toEqual({ from: 90, to: 90 });
+    expect(samplesOfShard(4, 4, 16, 90)).toEqual({ from: 64, to: 90 });
+    expect(samplesOfShard(0, 8, 16, 90)).toEqual({ from: 0, to: 90 });
   });
 });
 
@@ -136,7 +136,9 @@ describe('the geometry of a run', () => {
     );
     expect(() => stepsPerEpoch(10, 0)).toThrow('batches: expected batchSize to be a whole number of at least 1, got 0');
     expect(() => batchAt(-1, 10, 5)).toThrow('batches: expected step to be a whole number of at least 0, got -1');
-    expect(() => leafCount(64, Number.NaN)).toThrow('expected leafSize to be a whole number of at least 1, got NaN');
-    expect(() => samplesOfBlock(0, 0, 16, 64)).toThrow('expected n to be a whole number of at least 1, got 0');
+    expect(() => microbatchCount(64, Number.NaN)).toThrow(
+      'expected microbatchSize to be a whole number of at least 1, got NaN',
+    );
+    expect(() => samplesOfShard(0, 0, 16, 64)).toThrow('expected n to be a whole number of at least 1, got 0');
   });
 });

@@ -50,8 +50,8 @@ describe('parseImages', () => {
       new Uint8Array([0, 0, 8, 3, ...new Array<number>(12).fill(255)]),
       'x: truncated: 7.9228162458924105e+28 bytes expected from its header, got 16',
     ],
-  ])('refuses %s', (_name, file, sentence) => {
-    expect(() => parseImages(file, 'x')).toThrow(new DataError(sentence));
+  ])('refuses %s', (_name, file, message) => {
+    expect(() => parseImages(file, 'x')).toThrow(new DataError(message));
   });
 });
 
@@ -73,8 +73,8 @@ describe('parseLabels', () => {
     ],
     ['half a header', labelsFile([1]).subarray(0, 7), 'y: truncated: 8 bytes expected for its header, got 7'],
     ['no label', labelsFile([]), 'y: expected labels, got none: its dimensions are 0'],
-  ])('refuses %s', (_name, file, sentence) => {
-    expect(() => parseLabels(file, 'y')).toThrow(new DataError(sentence));
+  ])('refuses %s', (_name, file, message) => {
+    expect(() => parseLabels(file, 'y')).toThrow(new DataError(message));
   });
 });
 

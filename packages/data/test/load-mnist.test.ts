@@ -141,10 +141,10 @@ describe('loadMnist', () => {
       Uint8Array.from(gzipped, (byte, index) => (index === gzipped.length - 6 ? byte ^ 1 : byte)),
       'train-images-idx3-ubyte: expected gzip data, got a corrupt file (incorrect data check)',
     ],
-  ])('says in one sentence what is wrong with %s', async (_name, name, file, sentence) => {
+  ])('says in one sentence what is wrong with %s', async (_name, name, file, message) => {
     await putPlain();
     await replace(name, file);
-    await expect(loadMnist(directory)).rejects.toThrow(new DataError(sentence));
+    await expect(loadMnist(directory)).rejects.toThrow(new DataError(message));
   });
 
   it('wants test images of the size it trains on', async () => {

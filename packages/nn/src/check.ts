@@ -12,13 +12,13 @@ export function check<Output>(what: string, schema: v.GenericSchema<unknown, Out
 
 /** A whole number between bounds, both included. */
 export function wholeNumber(minimum: number, maximum: number) {
-  const sentence = `expected a whole number from ${minimum} to ${maximum}`;
-  return v.pipe(v.number(sentence), v.integer(sentence), v.minValue(minimum, sentence), v.maxValue(maximum, sentence));
+  const message = `expected a whole number from ${minimum} to ${maximum}`;
+  return v.pipe(v.number(message), v.integer(message), v.minValue(minimum, message), v.maxValue(maximum, message));
 }
 
-/** A finite number that passes `test`; `sentence` says what was expected. */
-export function finiteNumber(sentence: string, test: (value: number) => boolean) {
-  return v.pipe(v.number(sentence), v.finite(sentence), v.check(test, sentence));
+/** A finite number that passes `test`; `message` says what was expected. */
+export function finiteNumber(message: string, test: (value: number) => boolean) {
+  return v.pipe(v.number(message), v.finite(message), v.check(test, message));
 }
 
 function pathText(path: readonly v.IssuePathItem[]): string {
@@ -35,10 +35,10 @@ function issueText(issue: v.BaseIssue<unknown>): string {
     if (issue.expected === 'never') return 'there is no such entry';
     if (issue.expected?.startsWith('"')) return 'this entry is missing';
   }
-  const sentence = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
+  const message = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
   // A check over several settings names them itself.
   const isWhole = issue.type === 'check' && typeof issue.input === 'object';
-  return isWhole ? sentence : `${sentence}, got ${shown(issue.input)}`;
+  return isWhole ? message : `${message}, got ${shown(issue.input)}`;
 }
 
 /** valibot writes a choice as `("dense" | "relu")`. */

@@ -1,18 +1,25 @@
 /** Models as data, their parameters, gradients and optimizers, on top of the tensor engine. */
 export { builtInModels, resolveModel } from './built-in.ts';
-export { forward } from './forward.ts';
-export { initialise } from './initialise.ts';
-export { type Layer, layers } from './layers/index.ts';
-export type { LayerKind, LayerParameter } from './layers/layer.ts';
 export {
-  createBlockGradient,
+  type ConfusionEvaluator,
+  type ConfusionMatrix,
+  createConfusionEvaluator,
+  type TopError,
+} from './confusion-matrix.ts';
+export { createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
+export { forward } from './forward.ts';
+export {
   createEvaluation,
-  createLeafGradient,
+  createMicrobatchGradient,
   createPrediction,
-  type LabelledPlan,
+  createShardGradient,
+  type LabeledPlan,
   type PixelRows,
   type PredictionPlan,
-} from './leaf.ts';
+} from './gradient-plan.ts';
+export { initialize } from './initialize.ts';
+export { type Layer, layers } from './layers/index.ts';
+export type { LayerKind, LayerParameter } from './layers/layer.ts';
 export { inputSize, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
 export { readModelFile, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';

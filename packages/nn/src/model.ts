@@ -17,22 +17,22 @@ const maximumParameters = 2 ** 28;
 const maximumLayers = 256;
 const maximumSize = 65_536;
 
-const sizesSentence = 'expected a list of 1 to 4 sizes';
-const layersSentence = `expected a list of 1 to ${maximumLayers} layers`;
+const sizesMessage = 'expected a list of 1 to 4 sizes';
+const layersMessage = `expected a list of 1 to ${maximumLayers} layers`;
 const modelSchema = v.strictObject({
   name: v.pipe(
     v.string('expected a name'),
     v.regex(/^[\w .-]{1,64}$/, 'expected 1 to 64 letters, digits, spaces, dots, dashes or underscores'),
   ),
   input: v.pipe(
-    v.array(wholeNumber(1, maximumSize), sizesSentence),
-    v.minLength(1, sizesSentence),
-    v.maxLength(4, sizesSentence),
+    v.array(wholeNumber(1, maximumSize), sizesMessage),
+    v.minLength(1, sizesMessage),
+    v.maxLength(4, sizesMessage),
   ),
   layers: v.pipe(
-    v.array(layerSchema, layersSentence),
-    v.minLength(1, layersSentence),
-    v.maxLength(maximumLayers, layersSentence),
+    v.array(layerSchema, layersMessage),
+    v.minLength(1, layersMessage),
+    v.maxLength(maximumLayers, layersMessage),
   ),
 });
 

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import type { HostBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
-  createLeafGradient,
+  createMicrobatchGradient,
   createOptimizer,
   createPrediction,
-  initialise,
+  initialize,
   layerShapes,
   parameterCount,
   parameterLayout,
@@ -62,7 +62,7 @@ describe('cnn', () => {
   });
 
   test.each(cnnGoldens.initial)('seed $seed gives the bits of torch.manual_seed($seed)', ({ seed, sha256, first }) => {
-    const values = initialise(model, seed);
+    const values = initialize(model, seed);
     expect(values[0]).toBe(Math.fround(first));
     expect(createHash('sha256').update(new Uint8Array(values.buffer)).digest('hex')).toBe(sha256);
   });
@@ -81,10 +81,10 @@ describe.each(backends)('on $name', ({ name, open }) => {
   }
 
   test('the gradient of one batch is that of PyTorch within 2e-6', () => {
-    const leaf = createLeafGradient(backend, model, batch, startFrom(initialise(model, seed)));
+    const microbatch = createMicrobatchGradient(backend, model, batch, startFrom(initialize(model, seed)));
     const { pixels, labels } = mnistBatch(0);
-    leaf.run(pixels, labels);
-    const result = backend.view(leaf.output).slice();
+    microbatch.run(pixels, labels);
+    const result = backend.view(microbatch.output).slice();
     const { gradient } = cnnGoldens;
     const mean = result.subarray(0, size).map((value) => value / batch);
     expectNear(parameterLayout(model), gradient.parameters, mean, 2e-6);
@@ -97,18 +97,18 @@ describe.each(backends)('on $name', ({ name, open }) => {
   test('20 steps with momentum stay with PyTorch: losses within 1e-5 at first and 2e-3 later, weights within 1e-2', () => {
     const { learningRate, training } = cnnGoldens;
     const losses = name === 'reference' ? training.losses.slice(0, 2) : training.losses;
-    const parameters = startFrom(initialise(model, seed));
-    const leaf = createLeafGradient(backend, model, batch, parameters);
+    const parameters = startFrom(initialize(model, seed));
+    const microbatch = createMicrobatchGradient(backend, model, batch, parameters);
     const optimizer = createOptimizer(
       backend,
       { type: 'momentum', learningRate, momentum: training.momentum },
       parameters,
-      backend.slice(leaf.output, 0, size),
+      backend.slice(microbatch.output, 0, size),
     );
     for (const [step, expected] of losses.entries()) {
       const { pixels, labels } = mnistBatch(step);
-      leaf.run(pixels, labels);
-      const loss = backend.view(leaf.output)[size]! / batch;
+      microbatch.run(pixels, labels);
+      const loss = backend.view(microbatch.output)[size]! / batch;
       expect(Math.abs(loss - expected), `loss of step ${step}`).toBeLessThan((step < 5 ? 1e-5 : 2e-3) * expected);
       optimizer.step(batch);
     }
@@ -127,7 +127,7 @@ describe.each(backends)('on $name', ({ name, open }) => {
   });
 
   test('a sample gets the same bits alone as among others', () => {
-    const parameters = startFrom(initialise(model, 3));
+    const parameters = startFrom(initialize(model, 3));
     const { pixels } = mnistBatch(1);
     const whole = createPrediction(backend, model, 16, parameters);
     whole.run(pixels.subarray(0, 16 * 784));
@@ -143,7 +143,7 @@ describe.each(backends)('on $name', ({ name, open }) => {
 describe('files', () => {
   test('have the names, shapes and numbers that PyTorch saves', () => {
     const theirs = readSafetensors(savedByTorch).tensors;
-    const ours = readSafetensors(writeModelFile(everyLayer, initialise(everyLayer, seed))).tensors;
+    const ours = readSafetensors(writeModelFile(everyLayer, initialize(everyLayer, seed))).tensors;
     expect(ours.map(({ name, shape }) => ({ name, shape }))).toEqual(
       ['0', '3', '10', '12'].flatMap((layer) =>
         ['weight', 'bias'].map((suffix) => {
@@ -156,12 +156,12 @@ describe('files', () => {
   });
 
   test('read back to the same bits', () => {
-    const parameters = initialise(model, 5);
+    const parameters = initialize(model, 5);
     expect(readModelFile(model, writeModelFile(model, parameters))).toEqual(parameters);
   });
 });
 
-describe('initialisers', () => {
+describe('initializers', () => {
   const layers = (init: object) => [
     { type: 'conv2d', filters: 4, kernel: 3, ...init },
     { type: 'flatten' },
@@ -172,7 +172,7 @@ describe('initialisers', () => {
   test('are those of torch.nn.init', () => {
     const [conv, flat, dense] = layers({});
     const chosen = of([{ ...conv, init: 'xavier' }, flat!, { ...dense, init: 'kaiming' }]);
-    const { tensors } = readSafetensors(writeModelFile(chosen, initialise(chosen, seed)));
+    const { tensors } = readSafetensors(writeModelFile(chosen, initialize(chosen, seed)));
     const close = (got: Float32Array, expected: readonly number[]) => {
       expect(got.length).toBe(expected.length);
       for (const [index, value] of got.entries()) expect(Math.abs(value - expected[index]!)).toBeLessThan(1e-7);
@@ -184,7 +184,7 @@ describe('initialisers', () => {
 
   test('zeros are zeros', () => {
     const zeros = of(layers({ init: 'zeros' }));
-    expect(initialise(zeros, 1).every((value) => value === 0)).toBe(true);
+    expect(initialize(zeros, 1).every((value) => value === 0)).toBe(true);
   });
 });
 
@@ -213,7 +213,7 @@ describe('images that do not fit', () => {
       model([{ type: 'dense', units: 2 }]),
       'model bad: layers[0] (dense): expected a sample of one axis, got [4, 4, 1]',
     ],
-  ])('%#', (data, sentence) => {
-    expect(() => parseModel(data)).toThrow(new Error(sentence));
+  ])('%#', (data, message) => {
+    expect(() => parseModel(data)).toThrow(new Error(message));
   });
 });

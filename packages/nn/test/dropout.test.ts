@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createEvaluation, createLeafGradient, initialise, parameterCount, parseModel } from '../src/index.ts';
+import { createEvaluation, createMicrobatchGradient, initialize, parameterCount, parseModel } from '../src/index.ts';
 import { backends } from './backends.ts';
 
 describe.each(backends)('training on $name', ({ open }) => {
@@ -22,12 +22,12 @@ describe.each(backends)('training on $name', ({ open }) => {
   async function setUp() {
     const backend = await open();
     const parameters = backend.allocate(size);
-    backend.upload(parameters, initialise(model, 1));
+    backend.upload(parameters, initialize(model, 1));
     const gradientOf = (from: number, to: number, sampleKey = key) => {
-      const leaf = createLeafGradient(backend, model, to - from, parameters);
-      leaf.run(pixels.slice(from * 5, to * 5), labels.slice(from, to), sampleKey);
-      const result = backend.view(leaf.output).slice();
-      leaf.dispose();
+      const microbatch = createMicrobatchGradient(backend, model, to - from, parameters);
+      microbatch.run(pixels.slice(from * 5, to * 5), labels.slice(from, to), sampleKey);
+      const result = backend.view(microbatch.output).slice();
+      microbatch.dispose();
       return result;
     };
     return { backend, parameters, gradientOf };
@@ -78,12 +78,12 @@ describe.each(backends)('training on $name', ({ open }) => {
     // Weights of zeros: the scores do not move, so that the gradient is linear in what is dropped.
     backend.upload(parameters, new Float32Array(18));
     const mean = (rate: number, steps: number) => {
-      const leaf = createLeafGradient(backend, linear(rate), 8, parameters);
+      const microbatch = createMicrobatchGradient(backend, linear(rate), 8, parameters);
       const sums = new Float64Array(18);
       for (let step = 0; step < steps; step++) {
-        leaf.run(pixels, labels, { ...key, step });
+        microbatch.run(pixels, labels, { ...key, step });
         backend
-          .view(leaf.output)
+          .view(microbatch.output)
           .subarray(0, 18)
           .forEach((value, index) => {
             sums[index]! += value / steps;

@@ -89,7 +89,7 @@ export function mnistBatch(step: number): { pixels: Uint8Array; labels: Uint8Arr
 
 /**
  * How far `values` [size] are from a golden, over the entries that it holds: in norm, relative to the norm; and the worst
- * single entry, relative to the largest (an entry near 0 carries the rounding of the large terms that cancelled in it).
+ * single entry, relative to the largest (an entry near 0 carries the rounding of the large terms that canceled in it).
  */
 function distance(golden: Described, values: Float32Array) {
   const picked = golden.entries.map((_, index) =>

@@ -1,7 +1,7 @@
 /** Models on a GPU: where this Node has one, or a driver that plays one, their gradients are those of the reference. */
 import { type Backend, openBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
-import { createLeafGradient, initialise, parameterLayout, parseModel, resolveModel } from '../src/index.ts';
+import { createMicrobatchGradient, initialize, parameterLayout, parseModel, resolveModel } from '../src/index.ts';
 import { mnistBatch } from './goldens.ts';
 
 const samples = 16;
@@ -19,7 +19,7 @@ async function openGpu(): Promise<Backend | string> {
 }
 
 const gpu = await openGpu();
-const title = typeof gpu === 'string' ? `on a GPU (skipped: ${gpu})` : `on ${gpu.arithmetic}`;
+const title = typeof gpu === 'string' ? `on a GPU (skipped: ${gpu})` : `on ${gpu.numericMode}`;
 
 const dropping = parseModel({
   name: 'dropping',
@@ -39,17 +39,17 @@ const dropping = parseModel({
 
 describe.skipIf(typeof gpu === 'string')(title, () => {
   test.each([resolveModel('mlp'), resolveModel('cnn'), dropping])(
-    'the gradient of a leaf of $name is that of the reference',
+    'the gradient of a microbatch of $name is that of the reference',
     async (model) => {
-      const weights = initialise(model, 5);
+      const weights = initialize(model, 5);
       const { pixels, labels } = mnistBatch(3);
       const gradientOn = async (backend: Backend): Promise<Float32Array> => {
         const parameters = backend.allocate(weights.length);
         backend.upload(parameters, weights);
-        const leaf = createLeafGradient(backend, model, samples, parameters);
-        leaf.run(pixels.slice(0, samples * 784), labels.slice(0, samples), key);
-        const result = await backend.download(leaf.output);
-        leaf.dispose();
+        const microbatch = createMicrobatchGradient(backend, model, samples, parameters);
+        microbatch.run(pixels.slice(0, samples * 784), labels.slice(0, samples), key);
+        const result = await backend.download(microbatch.output);
+        microbatch.dispose();
         backend.free(parameters);
         return result;
       };

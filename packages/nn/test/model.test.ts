@@ -95,7 +95,7 @@ describe('models from outside', () => {
       { ...tiny, input: [65_536], layers: [{ type: 'dense', units: 65_536 }] },
       'model tiny: expected at most 268435456 parameters, got 4295032832',
     ],
-  ])('%s', (_, data, sentence) => {
-    expect(() => parseModel(data)).toThrow(new Error(sentence));
+  ])('%s', (_, data, message) => {
+    expect(() => parseModel(data)).toThrow(new Error(message));
   });
 });

@@ -175,7 +175,7 @@ describe('settings', () => {
       { type: 'momentum', learningRate: 1, momentum: 1 },
       'optimizer: momentum: expected a number from 0 to below 1, got 1',
     ],
-  ])('%j', (config, sentence) => {
-    expect(() => parseOptimizer(config)).toThrow(new Error(sentence));
+  ])('%j', (config, message) => {
+    expect(() => parseOptimizer(config)).toThrow(new Error(message));
   });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  initialise,
+  initialize,
   parameterLayout,
   readModelFile,
   readSafetensors,
@@ -82,7 +82,7 @@ describe('safetensors', () => {
   });
 
   test('every shorter file is refused with a sentence', () => {
-    const bytes = writeModelFile(model, initialise(model, 1));
+    const bytes = writeModelFile(model, initialize(model, 1));
     for (let length = 0; length < bytes.length; length++) {
       expect(() => readSafetensors(bytes.subarray(0, length)), `${length} bytes`).toThrow(/^safetensors: /);
     }
@@ -118,8 +118,8 @@ describe('safetensors', () => {
     ['a negative offset', file({ a: entry(-4, 0) }, 4), 'safetensors: a: data_offsets[0]: expected 0 or more, got -4'],
     ['no offsets', file({ a: { dtype: 'F32', shape: [] } }, 0), 'safetensors: a: data_offsets: this entry is missing'],
     ['numbers as metadata', file({ __metadata__: { a: 1 } }, 0), 'safetensors: metadata: a: expected a string, got 1'],
-  ])('%s', (_, bytes, sentence) => {
-    expect(() => readSafetensors(bytes)).toThrow(new Error(sentence));
+  ])('%s', (_, bytes, message) => {
+    expect(() => readSafetensors(bytes)).toThrow(new Error(message));
   });
 
   test('refuses to write a name twice or a shape that does not fit', () => {
@@ -133,7 +133,7 @@ describe('safetensors', () => {
 
 describe('model files', () => {
   test('hold PyTorch names and layouts, and the model itself', () => {
-    const parameters = initialise(model, 5);
+    const parameters = initialize(model, 5);
     const { tensors, metadata } = readSafetensors(writeModelFile(model, parameters, { steps: '20' }));
     expect(tensors.map(({ name, shape }) => [name, shape])).toEqual([
       ['0.weight', [2, 3]],
@@ -147,7 +147,7 @@ describe('model files', () => {
   });
 
   test('read back to the same bits', () => {
-    const parameters = initialise(resolveModel('mlp'), 5);
+    const parameters = initialize(resolveModel('mlp'), 5);
     const back = readModelFile(resolveModel('mlp'), writeModelFile(resolveModel('mlp'), parameters));
     expect(floatBits(back)).toEqual(floatBits(parameters));
   });
@@ -155,14 +155,14 @@ describe('model files', () => {
   test('written by PyTorch are read', () => {
     const { seed } = mlpGoldens;
     const bytes = readFileSync(new URL('../goldens/tiny.safetensors', import.meta.url));
-    expect(floatBits(readModelFile(model, bytes))).toEqual(floatBits(initialise(model, seed)));
+    expect(floatBits(readModelFile(model, bytes))).toEqual(floatBits(initialize(model, seed)));
   });
 
   test('refuse what is not the model', () => {
-    const bytes = writeModelFile(model, initialise(model, 5));
+    const bytes = writeModelFile(model, initialize(model, 5));
     const other = (units: number) => ({ ...model, layers: [{ type: 'dense', units }] }) as const;
     expect(() => readModelFile(other(2), bytes)).toThrow('the file holds 2.weight, which the model does not have');
-    const single = writeModelFile(other(2), initialise(other(2), 5));
+    const single = writeModelFile(other(2), initialize(other(2), 5));
     expect(() => readModelFile(model, single)).toThrow('model tiny: the file lacks 2.weight');
     expect(() => readModelFile(other(4), single)).toThrow('model tiny: 0.weight: expected [4, 3], got [2, 3]');
     expect(() => writeModelFile(model, new Float32Array(3))).toThrow('model tiny: expected 14 parameters, got 3');

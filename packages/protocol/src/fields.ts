@@ -1,12 +1,12 @@
 /** The field types that messages are made of; every check's message is the phrase that completes "expected …". */
 import * as v from 'valibot';
-import { maxSentenceLength, printable } from './text.ts';
+import { maxMessageLength, printable } from './text.ts';
 
 /** Deepest nesting a message may have: the model description is the only nested field. */
 export const maxDepth = 32;
 
-/** Largest leaf index and block size; far above what a run can use, far below where integers lose exactness. */
-const maxLeaves = 2 ** 30;
+/** Largest microbatch index and shard size; far above what a run can use, far below where integers lose exactness. */
+const maxMicrobatches = 2 ** 30;
 
 const u32Max = 2 ** 32 - 1;
 
@@ -34,7 +34,7 @@ export function text(maxLength: number) {
   return v.pipe(v.string(phrase), v.maxLength(maxLength, phrase), v.regex(printable, phrase));
 }
 
-export const sentence = text(maxSentenceLength);
+export const message = text(maxMessageLength);
 
 export const checksum = whole(0, u32Max);
 
@@ -62,27 +62,27 @@ export const plainJson = v.pipe(
 export const workerKinds = ['node', 'browser', 'local'] as const;
 
 /** `kill` ends a worker, `freeze` makes it answer nothing for a while, `slow` makes it compute slower for a while. */
-export const chaosActions = ['kill', 'freeze', 'slow'] as const;
+export const faultActions = ['kill', 'freeze', 'slow'] as const;
 
 /** The optimizer step a message belongs to, from 0. */
 export const step = whole(0);
 
-/** An aligned block of leaves `[lo, lo + n)`: one node of the reduce tree. */
-export const block = {
+/** An aligned shard of microbatches `[lo, lo + n)`: one node of the reduce tree. */
+export const shard = {
   step,
-  lo: whole(0, maxLeaves),
-  n: whole(1, maxLeaves),
+  lo: whole(0, maxMicrobatches),
+  n: whole(1, maxMicrobatches),
 };
 
-interface Block {
+interface Shard {
   readonly lo: number;
   readonly n: number;
 }
 
 /** A node of the reduce tree: `n` is a power of two and divides `lo`. */
-export const isTreeNode = (value: Block): boolean => (value.n & (value.n - 1)) === 0 && value.lo % value.n === 0;
+export const isTreeNode = (value: Shard): boolean => (value.n & (value.n - 1)) === 0 && value.lo % value.n === 0;
 
-export const treeNodePhrase = 'a block with n a power of two and lo a multiple of n';
+export const treeNodePhrase = 'a shard with n a power of two and lo a multiple of n';
 
 interface Samples {
   readonly pixels: Uint8Array;

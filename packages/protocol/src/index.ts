@@ -5,7 +5,7 @@ export { decode, encode } from './codec.ts';
 export { decodeWatch, encodeWatch } from './dashboard/codec.ts';
 export {
   type AdminAction,
-  type ChaosAction,
+  type FaultAction,
   type SpanKind,
   type WatchMessage,
   type WatchMessageFrom,
@@ -34,19 +34,8 @@ export {
   type WorkerKind,
   type WorkerMessage,
 } from './messages.ts';
-export {
-  applyChanges,
-  faultOfPacked,
-  type LossyEncoding,
-  lossyEncodings,
-  packChanges,
-  packLossy,
-  packSparse,
-  unpackVector,
-  type VectorEncoding,
-} from './packing.ts';
 export { ProtocolError, type RefusalCloseCode } from './protocol-error.ts';
-export { maxSentenceLength, toSentence } from './text.ts';
+export { maxMessageLength, toMessageText } from './text.ts';
 export type {
   Closing,
   CoordinatorTransport,
@@ -67,3 +56,14 @@ export {
   type WebSocketTransportOptions,
   webSocketTransport,
 } from './transports/web-socket.ts';
+export {
+  applyChanges,
+  type LossyEncoding,
+  lossyEncodings,
+  packChanges,
+  packLossy,
+  packSparse,
+  unpackVector,
+  type VectorEncoding,
+  vectorFault,
+} from './vector-codec.ts';

@@ -1,36 +1,36 @@
 /** Every message once: who sends it, its fields and their checks; the TypeScript types derive from this table. */
 import * as v from 'valibot';
 import {
-  block,
   bytes,
-  chaosActions,
   checksum,
+  faultActions,
   finite,
   floatBytes,
   hexHash,
   isNamedSampleBatch,
   isSampleBatch,
   isTreeNode,
+  message,
   milliseconds,
   namedSamplesPhrase,
   plainJson,
   sampleBatchPhrase,
-  sentence,
+  shard,
   step,
   text,
   treeNodePhrase,
   whole,
   workerKinds,
 } from './fields.ts';
-import { lossyEncodings, vectorEncodings } from './packing.ts';
+import { lossyEncodings, vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** The WebSocket subprotocol both ends ask for. */
 export const subprotocol = 'lockstep.v1';
 
-const refusalCodes = ['protocol', 'token', 'full', 'arithmetic', 'model', 'busy'] as const;
+const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy'] as const;
 const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
 
 export const messages = {
@@ -45,7 +45,7 @@ export const messages = {
       kind: v.picklist(workerKinds),
       backend: text(80),
       /** Names the float arithmetic; equal names promise equal bits. */
-      arithmetic: text(200),
+      numericMode: text(200),
       name: text(80),
       threads: whole(1, 65_536),
       /** Bytes of samples that it is ready to keep, so that each travels to it once; none where left out. */
@@ -62,8 +62,8 @@ export const messages = {
       resumeKey: text(128),
       /** A layer list as plain JSON; its meaning is checked by who builds the model. */
       model: plainJson,
-      /** Samples in a leaf. */
-      leafSize: whole(1),
+      /** Samples in a microbatch. */
+      microbatchSize: whole(1),
       /** Fixes what the model drops at random; 0 where left out. */
       seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
       /** How workers are to round what they send; not at all where left out. */
@@ -80,24 +80,24 @@ export const messages = {
     schema: v.strictObject({
       type: v.literal('refuse'),
       code: v.picklist(refusalCodes),
-      sentence,
+      message,
       retryAfterMs: v.exactOptional(whole(0)),
     }),
   },
 
   /** A fixed small problem whose gradient shows what arithmetic a worker really has. */
-  probe: {
+  numericsCheck: {
     from: 'coordinator',
     schema: v.pipe(
-      v.strictObject({ type: v.literal('probe'), weights: floatBytes, pixels: bytes, labels: bytes }),
+      v.strictObject({ type: v.literal('numericsCheck'), weights: floatBytes, pixels: bytes, labels: bytes }),
       v.check((message) => isSampleBatch(message), sampleBatchPhrase),
     ),
   },
 
-  probeResult: {
+  numericsResult: {
     from: 'worker',
     schema: v.strictObject({
-      type: v.literal('probeResult'),
+      type: v.literal('numericsResult'),
       gradient: floatBytes,
       hash: hexHash,
       lossSum: finite,
@@ -124,17 +124,17 @@ export const messages = {
     ),
   },
 
-  /** Samples of the block's leaves, in leaf order; may arrive before the weights of its step. */
+  /** Samples of the shard's microbatches, in microbatch order; may arrive before the weights of its step. */
   task: {
     from: 'coordinator',
     schema: v.pipe(
       v.strictObject({
         type: v.literal('task'),
-        ...block,
+        ...shard,
         /** Position of the first sample in its epoch's order, which fixes what is dropped; 0 where left out. */
         first: v.exactOptional(whole(0)),
         /**
-         * Numbers of the block's samples in the training set, u32, little-endian; the highest bit is set for those whose
+         * Numbers of the shard's samples in the training set, u32, little-endian; the highest bit is set for those whose
          * pixels and labels are in this message, in this order. The others came with an earlier one. All are, in order,
          * where this is left out.
          */
@@ -151,13 +151,13 @@ export const messages = {
     ),
   },
 
-  /** Sum, not mean, of the gradients of the block's `count` samples, in model order. */
+  /** Sum, not mean, of the gradients of the shard's `count` samples, in model order. */
   gradient: {
     from: 'worker',
     schema: v.pipe(
       v.strictObject({
         type: v.literal('gradient'),
-        ...block,
+        ...shard,
         /** Little-endian float32, or what packing.ts makes of it. */
         bytes,
         encoding: v.exactOptional(v.picklist(vectorEncodings)),
@@ -167,8 +167,8 @@ export const messages = {
         correct: whole(0),
         count: whole(0),
         computeMs: milliseconds,
-        /** From when the worker had all it needs for the block to when it sent this; the rest is the network's. */
-        heldMs: v.exactOptional(milliseconds),
+        /** From when the worker had all it needs for the shard to when it sent this; the rest is the network's. */
+        turnaroundMs: v.exactOptional(milliseconds),
       }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
       v.check(
@@ -179,11 +179,11 @@ export const messages = {
     ),
   },
 
-  /** The block could not be computed; a loss or gradient that is not finite comes as this, never as a gradient. */
+  /** The shard could not be computed; a loss or gradient that is not finite comes as this, never as a gradient. */
   taskError: {
     from: 'worker',
     schema: v.pipe(
-      v.strictObject({ type: v.literal('taskError'), ...block, code: v.picklist(taskErrorCodes), sentence }),
+      v.strictObject({ type: v.literal('taskError'), ...shard, code: v.picklist(taskErrorCodes), message }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
     ),
   },
@@ -191,7 +191,7 @@ export const messages = {
   cancel: {
     from: 'coordinator',
     schema: v.pipe(
-      v.strictObject({ type: v.literal('cancel'), ...block }),
+      v.strictObject({ type: v.literal('cancel'), ...shard }),
       v.check((message) => isTreeNode(message), treeNodePhrase),
     ),
   },
@@ -207,15 +207,15 @@ export const messages = {
   },
 
   /** Trouble made on purpose, only in a run that was started for it: the worker fails as asked, for so long. */
-  chaos: {
+  injectFault: {
     from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('chaos'), action: v.picklist(chaosActions), forMs: milliseconds }),
+    schema: v.strictObject({ type: v.literal('injectFault'), action: v.picklist(faultActions), forMs: milliseconds }),
   },
 
   /** The run is over; the sentence says how it ended. */
   finish: {
     from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('finish'), sentence }),
+    schema: v.strictObject({ type: v.literal('finish'), message }),
   },
 
   /** `sentAtMs` is the sender's own clock, and comes back unchanged in the pong. */
@@ -232,7 +232,7 @@ export const messages = {
   /** The sender leaves on purpose. */
   bye: {
     from: 'either',
-    schema: v.strictObject({ type: v.literal('bye'), sentence }),
+    schema: v.strictObject({ type: v.literal('bye'), message }),
   },
 } as const;
 

@@ -8,8 +8,8 @@ export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
   readonly closeCode: RefusalCloseCode;
 
-  constructor(sentence: string, closeCode: RefusalCloseCode = 1002) {
-    super(sentence);
+  constructor(message: string, closeCode: RefusalCloseCode = 1002) {
+    super(message);
     this.closeCode = closeCode;
   }
 }

@@ -3,7 +3,7 @@ import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
 import * as v from 'valibot';
 import { checkFrame } from './frame.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { toSentence } from './text.ts';
+import { toMessageText } from './text.ts';
 
 /** Messages by type: which side sends each, or either, and its checks. */
 export type Table = Readonly<Record<string, { readonly from: string; readonly schema: v.GenericSchema }>>;
@@ -39,7 +39,7 @@ export function decodeBy(table: Table, frame: Uint8Array, from: string): object 
     throw new ProtocolError(`${type}: expected it from the ${entry.from}, got it from the ${from}`);
   }
   const result = v.safeParse(entry.schema, value, { abortEarly: true });
-  if (!result.success) throw new ProtocolError(sentenceOf(type, result.issues[0]));
+  if (!result.success) throw new ProtocolError(errorMessage(type, result.issues[0]));
   return result.output as object;
 }
 
@@ -76,7 +76,7 @@ function typeOf(table: Table, value: object): string {
   throw new ProtocolError(`frame: expected a known message type, got ${got}`);
 }
 
-function sentenceOf(type: string, issue: v.BaseIssue<unknown>): string {
+function errorMessage(type: string, issue: v.BaseIssue<unknown>): string {
   const field = v.getDotPath(issue)?.slice(0, 60);
   if (issue.type === 'strict_object' && field !== undefined) {
     if (issue.expected === 'never') return `${type}: expected no other field, got ${quoted(field)}`;
@@ -117,4 +117,4 @@ function describe(value: unknown): string {
   }
 }
 
-const quoted = (text: string): string => JSON.stringify(text === '' ? text : toSentence(text, 40));
+const quoted = (text: string): string => JSON.stringify(text === '' ? text : toMessageText(text, 40));

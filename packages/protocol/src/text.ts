@@ -1,7 +1,7 @@
 /** Makes any text fit to travel: one line, well-formed, no control characters, of bounded length. */
 
-/** Longest `sentence` on the wire, in UTF-16 units. */
-export const maxSentenceLength = 1000;
+/** Longest `message` on the wire, in UTF-16 units. */
+export const maxMessageLength = 1000;
 
 /**
  * What a peer's text must look like before a terminal or a page shows it: not empty, no control characters (escape
@@ -12,7 +12,7 @@ export const printable = /^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\
 const unprintableRun = /[\s\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+/gu;
 
 /** `text` as one printable line of 1 to `maxLength` UTF-16 units; what does not fit is cut and ends in "…". */
-export function toSentence(text: string, maxLength: number = maxSentenceLength): string {
+export function toMessageText(text: string, maxLength: number = maxMessageLength): string {
   const line = text.replace(unprintableRun, ' ').trim();
   if (line.length === 0) return 'no reason given';
   return line.length <= maxLength ? line : `${takeWhole(line, maxLength - 1)}…`;

@@ -38,7 +38,7 @@ const samples = fc
 const namedSamples = (enclosedCount: number, others: readonly number[]): Uint8Array =>
   new Uint8Array(Uint32Array.from([...others, ...new Array<number>(enclosedCount).fill(enclosed)]).buffer);
 
-const block = fc
+const shard = fc
   .record({ step: whole(0), exponent: fc.integer({ min: 0, max: 12 }), index: fc.integer({ min: 0, max: 2 ** 16 }) })
   .map(({ step, exponent, index }) => ({ step, lo: index * 2 ** exponent, n: 2 ** exponent }));
 
@@ -49,7 +49,7 @@ export const plainJson = fc
 
 export const hexHash = fc.stringMatching(/^[0-9a-f]{8,128}$/);
 
-export const sentence = text(1000);
+export const message = text(1000);
 
 export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<T>> } = {
   hello: fc.record(
@@ -60,12 +60,12 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       resumeKey: text(128),
       kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
       backend: text(80),
-      arithmetic: text(200),
+      numericMode: text(200),
       name: text(80),
       threads: fc.integer({ min: 1, max: 65_536 }),
       keepsBytes: whole(0),
     },
-    { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'arithmetic', 'name', 'threads'], noNullPrototype: true },
+    { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'numericMode', 'name', 'threads'], noNullPrototype: true },
   ),
   welcome: fc.record(
     {
@@ -73,7 +73,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       id: text(64),
       resumeKey: text(128),
       model: plainJson,
-      leafSize: whole(1),
+      microbatchSize: whole(1),
       seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       gradients: fc.constantFrom('fp16' as const, 'int8' as const),
       samples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
@@ -81,7 +81,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       maxFrameBytes: whole(1),
     },
     {
-      requiredKeys: ['type', 'id', 'resumeKey', 'model', 'leafSize', 'heartbeatMs', 'maxFrameBytes'],
+      requiredKeys: ['type', 'id', 'resumeKey', 'model', 'microbatchSize', 'heartbeatMs', 'maxFrameBytes'],
       noNullPrototype: true,
     },
   ),
@@ -92,21 +92,21 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
         'protocol' as const,
         'token' as const,
         'full' as const,
-        'arithmetic' as const,
+        'numerics' as const,
         'model' as const,
         'busy' as const,
       ),
-      sentence,
+      message,
       retryAfterMs: whole(0),
     },
-    { requiredKeys: ['type', 'code', 'sentence'], noNullPrototype: true },
+    { requiredKeys: ['type', 'code', 'message'], noNullPrototype: true },
   ),
-  probe: fc
+  numericsCheck: fc
     .record({ weights: floatBytes, samples })
-    .map(({ weights, samples: { pixels, labels } }) => ({ type: 'probe', weights, pixels, labels })),
-  probeResult: fc.record(
+    .map(({ weights, samples: { pixels, labels } }) => ({ type: 'numericsCheck', weights, pixels, labels })),
+  numericsResult: fc.record(
     {
-      type: fc.constant('probeResult' as const),
+      type: fc.constant('numericsResult' as const),
       gradient: floatBytes,
       hash: hexHash,
       lossSum: finite,
@@ -124,12 +124,12 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     }),
   task: fc
     .record({
-      block,
+      shard,
       samples,
       first: fc.option(whole(0), { nil: undefined }),
       named: fc.option(fc.array(fc.nat(2 ** 31 - 1)), { nil: undefined }),
     })
-    .map(({ block: node, samples: { pixels, labels }, first, named }) => ({
+    .map(({ shard: node, samples: { pixels, labels }, first, named }) => ({
       type: 'task',
       ...node,
       ...(first === undefined ? {} : { first }),
@@ -139,7 +139,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     })),
   gradient: fc
     .record({
-      block,
+      shard,
       values: fc.oneof(
         fc.record({ bytes: floatBytes }),
         fc.record({
@@ -154,7 +154,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       computeMs: milliseconds,
       held: fc.option(milliseconds, { nil: undefined }),
     })
-    .map(({ block: node, values, checksum, lossSum, correct, wrong, computeMs, held }) => ({
+    .map(({ shard: node, values, checksum, lossSum, correct, wrong, computeMs, held }) => ({
       type: 'gradient',
       ...node,
       ...values,
@@ -163,29 +163,29 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       correct,
       count: correct + wrong,
       computeMs,
-      ...(held === undefined ? {} : { heldMs: held }),
+      ...(held === undefined ? {} : { turnaroundMs: held }),
     })),
   taskError: fc
     .record({
-      block,
+      shard,
       code: fc.constantFrom('out-of-memory' as const, 'device-lost' as const, 'non-finite' as const, 'failed' as const),
-      sentence,
+      message,
     })
-    .map(({ block: node, code, sentence: reason }) => ({ type: 'taskError', ...node, code, sentence: reason })),
-  cancel: block.map((node) => ({ type: 'cancel', ...node })),
+    .map(({ shard: node, code, message: reason }) => ({ type: 'taskError', ...node, code, message: reason })),
+  cancel: shard.map((node) => ({ type: 'cancel', ...node })),
   status: fc.record({ type: fc.constant('status' as const), hidden: fc.boolean() }, { noNullPrototype: true }),
-  chaos: fc.record(
+  injectFault: fc.record(
     {
-      type: fc.constant('chaos' as const),
+      type: fc.constant('injectFault' as const),
       action: fc.constantFrom('kill' as const, 'freeze' as const, 'slow' as const),
       forMs: milliseconds,
     },
     { noNullPrototype: true },
   ),
-  finish: fc.record({ type: fc.constant('finish' as const), sentence }, { noNullPrototype: true }),
+  finish: fc.record({ type: fc.constant('finish' as const), message }, { noNullPrototype: true }),
   ping: fc.record({ type: fc.constant('ping' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
   pong: fc.record({ type: fc.constant('pong' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
-  bye: fc.record({ type: fc.constant('bye' as const), sentence }, { noNullPrototype: true }),
+  bye: fc.record({ type: fc.constant('bye' as const), message }, { noNullPrototype: true }),
 };
 
 export const messageTypes = Object.keys(messages) as MessageType[];

@@ -85,7 +85,7 @@ describe.each(messageTypes)('%s', (type) => {
       'token',
       'resumeKey',
       'retryAfterMs',
-      'heldMs',
+      'turnaroundMs',
       'seed',
       'first',
       'gradients',
@@ -124,10 +124,20 @@ describe.each(messageTypes)('%s', (type) => {
 describe('the table', () => {
   it('gives each side its own messages', () => {
     expectTypeOf<WorkerMessage['type']>().toEqualTypeOf<
-      'hello' | 'probeResult' | 'gradient' | 'taskError' | 'status' | 'ping' | 'pong' | 'bye'
+      'hello' | 'numericsResult' | 'gradient' | 'taskError' | 'status' | 'ping' | 'pong' | 'bye'
     >();
     expectTypeOf<CoordinatorMessage['type']>().toEqualTypeOf<
-      'welcome' | 'refuse' | 'probe' | 'weights' | 'task' | 'cancel' | 'chaos' | 'finish' | 'ping' | 'pong' | 'bye'
+      | 'welcome'
+      | 'refuse'
+      | 'numericsCheck'
+      | 'weights'
+      | 'task'
+      | 'cancel'
+      | 'injectFault'
+      | 'finish'
+      | 'ping'
+      | 'pong'
+      | 'bye'
     >();
     expectTypeOf<{ [T in MessageType]: MessageOf<T>['type'] }>().toEqualTypeOf<{ [T in MessageType]: T }>();
     expect(Object.keys(messages).filter((type) => maySend('worker', type as MessageType))).toHaveLength(8);
@@ -151,9 +161,9 @@ describe('values', () => {
       /^weights\.bytes: expected .* multiple of 4, got 6 bytes$/,
     ],
     ['changes since later', 'weights', { step: 3, since: 3 }, /^weights: expected changes since an earlier step, got /],
-    ['n of 3', 'cancel', { lo: 0, n: 3 }, /^cancel: expected a block with n a power of two .* lo 0, n 3$/],
+    ['n of 3', 'cancel', { lo: 0, n: 3 }, /^cancel: expected a shard with n a power of two .* lo 0, n 3$/],
     ['n of 0', 'cancel', { lo: 0, n: 0 }, /^cancel\.n: expected a whole number from 1 to \d+, got 0$/],
-    ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a block .* lo a multiple of n, got .*lo 2, n 4/],
+    ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a shard .* lo a multiple of n, got .*lo 2, n 4/],
     [
       'uneven pixels',
       'task',
@@ -180,21 +190,26 @@ describe('values', () => {
     ],
     [
       'pixels alone',
-      'probe',
+      'numericsCheck',
       { pixels: new Uint8Array(5), labels: new Uint8Array(0) },
-      /^probe: .* labels of 0 bytes$/,
+      /^numericsCheck: .* labels of 0 bytes$/,
     ],
     ['a NaN loss', 'gradient', { lossSum: Number.NaN }, /^gradient\.lossSum: expected a finite number, got NaN$/],
     ['an infinite time', 'gradient', { computeMs: Number.POSITIVE_INFINITY }, /^gradient\.computeMs: .* got Infinity$/],
     ['a wide checksum', 'gradient', { checksum: 2 ** 32 }, /^gradient\.checksum: .* to 4294967295, got 4294967296$/],
     ['too many correct', 'gradient', { correct: 3, count: 2 }, /^gradient: expected at most as many correct samples/],
-    ['a shouted hash', 'probeResult', { hash: 'ABCDEF0123' }, /^probeResult\.hash: expected 8 to 128 hexadecimal/],
+    [
+      'a shouted hash',
+      'numericsResult',
+      { hash: 'ABCDEF0123' },
+      /^numericsResult\.hash: expected 8 to 128 hexadecimal/,
+    ],
     ['bytes in a model', 'welcome', { model: { layers: [new Uint8Array(2)] } }, /^welcome\.model: expected plain JSON/],
-    ['a long sentence', 'bye', { sentence: 'x'.repeat(1001) }, /^bye\.sentence: .* got a string of 1001 characters$/],
+    ['a long sentence', 'bye', { message: 'x'.repeat(1001) }, /^bye\.message: .* got a string of 1001 characters$/],
   ];
 
-  it.each(cases)('refuses %s', (_name, type, fields, sentence) => {
-    expect(refusal(packedWith(type, fields), senderOf(type))).toMatch(sentence);
+  it.each(cases)('refuses %s', (_name, type, fields, message) => {
+    expect(refusal(packedWith(type, fields), senderOf(type))).toMatch(message);
   });
 
   it('keeps secrets out of its sentences', () => {

@@ -6,7 +6,7 @@ import {
   type WatchMessageType,
   watchMessages,
 } from '../src/dashboard/messages.ts';
-import { finite, hexHash, milliseconds, plainJson, sentence, text, whole } from './arbitraries.ts';
+import { finite, hexHash, message, milliseconds, plainJson, text, whole } from './arbitraries.ts';
 
 const fraction = fc.double({ min: 0, max: 1, noNaN: true }).map((value) => (value === 0 ? 0 : value));
 
@@ -40,10 +40,10 @@ const workerRow = record({
   kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
   backend: text(80),
   threads: whole(1),
-  phase: fc.constantFrom('greeting' as const, 'probing' as const, 'ready' as const, 'gone' as const),
+  phase: fc.constantFrom('handshake' as const, 'checking' as const, 'ready' as const, 'gone' as const),
   hidden: fc.boolean(),
   share: fraction,
-  blocks: whole(0),
+  shards: whole(0),
   samples: whole(0),
   computeMs: milliseconds,
   sendMs: milliseconds,
@@ -69,7 +69,7 @@ const evaluation = fc
     fc
       .record({
         confusion: floats(classes * classes),
-        mistakes: fc.array(
+        topErrors: fc.array(
           fc
             .record({
               image: fc.uint8Array({ minLength: rows * columns, maxLength: rows * columns }),
@@ -86,14 +86,14 @@ const evaluation = fc
           { maxLength: 5 },
         ),
       })
-      .map(({ confusion, mistakes }) => ({
+      .map(({ confusion, topErrors }) => ({
         type: 'evaluation' as const,
         epoch,
         rows,
         columns,
         classes,
         confusion,
-        mistakes,
+        topErrors,
       })),
   );
 
@@ -106,7 +106,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     config: record({
       seed: whole(0),
       batch: whole(1),
-      leafSize: whole(1),
+      microbatchSize: whole(1),
       epochs: whole(1),
       steps: whole(1),
       optimizer: plainJson,
@@ -114,7 +114,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     }),
     steps: whole(1),
     stepsPerEpoch: whole(1),
-    leaves: whole(1),
+    microbatches: whole(1),
     samples: whole(1),
     testSamples: whole(0),
     rows: whole(1),
@@ -122,19 +122,19 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     classes: whole(1, 256),
     joinAddresses: fc.array(text(300), { maxLength: 4 }),
     tokenNeeded: fc.boolean(),
-    chaos: fc.boolean(),
+    faultInjection: fc.boolean(),
   }),
   history: record({
     type: fc.constant('history' as const),
     points,
     epochs: fc.array(epochReport, { maxLength: 4 }),
-    notices: fc.array(sentence, { maxLength: 4 }),
+    events: fc.array(message, { maxLength: 4 }),
   }),
   progress: fc.record(
     {
       type: fc.constant('progress' as const),
       phase: fc.constantFrom('waiting', 'training', 'paused', 'finished', 'failed'),
-      held: fc.boolean(),
+      pauseRequested: fc.boolean(),
       step: whole(0),
       epoch: whole(1),
       loss: finite,
@@ -147,7 +147,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
       points,
     },
     {
-      requiredKeys: ['type', 'phase', 'held', 'step', 'epoch', 'imagesPerSecond', 'exactness', 'points'],
+      requiredKeys: ['type', 'phase', 'pauseRequested', 'step', 'epoch', 'imagesPerSecond', 'exactness', 'points'],
       noNullPrototype: true,
     },
   ) as fc.Arbitrary<WatchMessageOf<'progress'>>,
@@ -165,8 +165,8 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     step: whole(0),
     bytes: fc.integer({ min: 0, max: 40 }).chain(floats),
   }),
-  notice: record({ type: fc.constant('notice' as const), sentence }),
-  refused: record({ type: fc.constant('refused' as const), sentence }),
+  event: record({ type: fc.constant('event' as const), message }),
+  refused: record({ type: fc.constant('refused' as const), message }),
   wantWeights: record({ type: fc.constant('wantWeights' as const) }),
   admin: fc.record(
     {
@@ -176,9 +176,9 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     },
     { requiredKeys: ['type', 'action'], noNullPrototype: true },
   ),
-  chaos: fc.record(
+  injectFault: fc.record(
     {
-      type: fc.constant('chaos' as const),
+      type: fc.constant('injectFault' as const),
       token: text(256),
       action: fc.constantFrom('kill' as const, 'freeze' as const, 'slow' as const),
       workerId: text(64),

@@ -80,12 +80,16 @@ describe.each(watchMessageTypes)('%s', (type) => {
 
 describe('the table of the dashboard', () => {
   it('lets viewers ask for weights, steer and make trouble, and nothing else', () => {
-    expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<'wantWeights' | 'admin' | 'chaos'>();
-    expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual(['wantWeights', 'admin', 'chaos']);
+    expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<'wantWeights' | 'admin' | 'injectFault'>();
+    expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
+      'wantWeights',
+      'admin',
+      'injectFault',
+    ]);
   });
 
   it('keeps secrets out of its sentences', () => {
-    for (const type of ['admin', 'chaos'] as const) {
+    for (const type of ['admin', 'injectFault'] as const) {
       expect(refusal(pack({ ...watchExampleOf(type), token: 's3cret'.repeat(50) }), 'viewer')).not.toContain('s3cret');
     }
   });
@@ -100,13 +104,13 @@ describe('the table of the dashboard', () => {
     ['a probability above 1', 'progress', { accuracy: 1.01 }, /^progress\.accuracy: expected a number from 0 to 1/],
     ['a torn matrix', 'evaluation', { classes: 13 }, /^evaluation: expected classes x classes counts/],
     ['an unknown action', 'admin', { action: 'explode' }, /^admin\.action: expected one of .*"start".*got "explode"$/],
-  ])('refuses %s', (_name, type, fields, sentence) => {
-    expect(refusal(pack({ ...watchExampleOf(type), ...fields }), senderOf(type))).toMatch(sentence);
+  ])('refuses %s', (_name, type, fields, message) => {
+    expect(refusal(pack({ ...watchExampleOf(type), ...fields }), senderOf(type))).toMatch(message);
   });
 
-  it('refuses a mistake that is none, or whose image has another size', () => {
+  it('refuses a error that is none, or whose image has another size', () => {
     const image = new Uint8Array(4);
-    const evaluation = (mistake: object) =>
+    const evaluation = (error: object) =>
       pack({
         type: 'evaluation',
         epoch: 1,
@@ -114,7 +118,7 @@ describe('the table of the dashboard', () => {
         columns: 2,
         classes: 2,
         confusion: new Uint8Array(16),
-        mistakes: [{ image, label: 0, predicted: 1, probability: 0.5, ...mistake }],
+        topErrors: [{ image, label: 0, predicted: 1, probability: 0.5, ...error }],
       });
     expect(decodeWatch(evaluation({}), 'coordinator').type).toBe('evaluation');
     for (const wrong of [{ predicted: 0 }, { image: new Uint8Array(5) }, { label: 2 }]) {

@@ -73,10 +73,10 @@ describe('checkFrame', () => {
     ['a long string', pack({ a: 'x'.repeat(maxStringBytes + 1) }), /got 16385 bytes/],
   ];
 
-  it.each(hostile)('refuses %s', (_name, frame, sentence) => {
+  it.each(hostile)('refuses %s', (_name, frame, message) => {
     expect(() => checkFrame(frame)).toThrow(ProtocolError);
-    expect(() => checkFrame(frame)).toThrow(sentence);
-    expect(() => decode(frame, 'worker')).toThrow(sentence);
+    expect(() => checkFrame(frame)).toThrow(message);
+    expect(() => decode(frame, 'worker')).toThrow(message);
   });
 
   it('takes what lies just inside the bounds', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { clipUtf8, printable, toSentence } from '../src/text.ts';
+import { clipUtf8, printable, toMessageText } from '../src/text.ts';
 
 const utf16Unit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit));
 
@@ -12,24 +12,24 @@ describe('toSentence', () => {
   it('makes one printable line of bounded length of anything', () => {
     fc.assert(
       fc.property(anyText, fc.integer({ min: 20, max: 60 }), (text, maxLength) => {
-        const sentence = toSentence(text.repeat(5), maxLength);
-        expect(sentence).toMatch(printable);
-        expect(sentence.length).toBeLessThanOrEqual(maxLength);
+        const message = toMessageText(text.repeat(5), maxLength);
+        expect(message).toMatch(printable);
+        expect(message.length).toBeLessThanOrEqual(maxLength);
       }),
     );
   });
 
   it('leaves a sentence as it is', () => {
-    expect(toSentence('Out of memory: 3 GiB wanted, 2 GiB free.')).toBe('Out of memory: 3 GiB wanted, 2 GiB free.');
+    expect(toMessageText('Out of memory: 3 GiB wanted, 2 GiB free.')).toBe('Out of memory: 3 GiB wanted, 2 GiB free.');
   });
 
   it('says so when there is nothing to say', () => {
-    expect(toSentence(' \n\u0000 ')).toBe('no reason given');
+    expect(toMessageText(' \n\u0000 ')).toBe('no reason given');
   });
 
   it('marks a cut and splits no character', () => {
-    expect(toSentence('abcdef', 4)).toBe('abc…');
-    expect(toSentence('ab😀cd', 4)).toBe('ab…');
+    expect(toMessageText('abcdef', 4)).toBe('abc…');
+    expect(toMessageText('ab😀cd', 4)).toBe('ab…');
   });
 });
 

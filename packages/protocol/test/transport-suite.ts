@@ -102,7 +102,7 @@ export function describeTransport(subject: TransportUnderTest): void {
       worker.send(ping(1));
       coordinator.send(ping(2));
       await atWorker.messageCount(1);
-      worker.send({ type: 'bye', sentence: 'done' });
+      worker.send({ type: 'bye', message: 'done' });
       worker.close(1000, 'done');
       const atCoordinator = new Ear(coordinator);
       await atCoordinator.closing();
@@ -141,11 +141,11 @@ export function describeTransport(subject: TransportUnderTest): void {
       const { coordinator, worker } = await subject.open();
       const atWorker = new Ear(worker);
       const atCoordinator = new Ear(coordinator);
-      coordinator.send({ type: 'finish', sentence: 'all done' });
+      coordinator.send({ type: 'finish', message: 'all done' });
       coordinator.close(1001, 'the run is over');
       expect(await atWorker.closing()).toEqual({ code: 1001, reason: 'the run is over', by: 'remote' });
       expect(await atCoordinator.closing()).toEqual({ code: 1001, reason: 'the run is over', by: 'local' });
-      expect(atWorker.messages).toEqual([{ type: 'finish', sentence: 'all done' }]);
+      expect(atWorker.messages).toEqual([{ type: 'finish', message: 'all done' }]);
     });
 
     it('hears nothing more after its own close, and ends once', async () => {
@@ -217,10 +217,10 @@ export function describeTransport(subject: TransportUnderTest): void {
         const atBad = new Ear(bad.coordinator);
         const atBadWorker = new Ear(bad.worker);
         const atGood = new Ear(good.coordinator);
-        bad.worker.send({ type: 'taskError', step: 0, lo: 1, n: 2, code: 'failed', sentence: 'misaligned' });
+        bad.worker.send({ type: 'taskError', step: 0, lo: 1, n: 2, code: 'failed', message: 'misaligned' });
         bad.worker.send(ping(1));
         const reason =
-          'taskError: expected a block with n a power of two and lo a multiple of n, got step 0, lo 1, n 2';
+          'taskError: expected a shard with n a power of two and lo a multiple of n, got step 0, lo 1, n 2';
         expect(await atBad.closing()).toEqual({ code: 1002, reason, by: 'local' });
         expect(await atBadWorker.closing()).toEqual({ code: 1002, reason, by: 'remote' });
         expect(atBad.messages).toEqual([]);
@@ -233,7 +233,7 @@ export function describeTransport(subject: TransportUnderTest): void {
     it.skipIf(subject.unchecked !== undefined)('ends on a message the peer may not send', async () => {
       const { coordinator, worker } = await subject.open();
       const atCoordinator = new Ear(coordinator);
-      worker.send({ type: 'finish', sentence: 'I am the coordinator now' } as unknown as WorkerMessage);
+      worker.send({ type: 'finish', message: 'I am the coordinator now' } as unknown as WorkerMessage);
       expect(await atCoordinator.closing()).toMatchObject({
         code: 1002,
         reason: 'finish: expected it from the coordinator, got it from the worker',

@@ -1,11 +1,11 @@
 /** Everything the module exports. Pointers are byte addresses; lengths count float32 values. */
 export { convolution } from './convolution';
-export { crossEntropy } from './crossEntropy';
+export { crossEntropy } from './cross-entropy';
 export { gather, scatterAdd } from './gather';
 export { map, mapExp, mapLog, mapTanh, mapSigmoid, mapSoftplus, mapNormalCdf, mapPow } from './map';
 export { matmul } from './matmul';
 export { matmulInSegments } from './segments';
-export { multiplyAddOnce } from './multiplyAdd';
+export { multiplyAddOnce } from './multiply-add';
 export { pool, unpool } from './pool';
 export { random } from './random';
 export { argmax, largest as max, smallest as min, sum } from './reduce';

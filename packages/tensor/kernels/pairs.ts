@@ -1,5 +1,5 @@
 /** Lists of the values of a row that are not 0, each with the byte offset of the right operand's row that it multiplies. */
-import { multiplyAdd } from './multiplyAdd';
+import { multiplyAdd } from './multiply-add';
 
 /** Appends one pair where `value` is not zero; the pair is always written, and stays only where the end moves. */
 // @ts-ignore: decorator

@@ -1,7 +1,7 @@
 /** Matrix products whose inner dimension is summed in segments, the segments' sums added in pairs: `Segments` in src/backend.ts. */
 import { compressedProduct, worthCompressing } from './compressed';
 import { packLeft, packRight } from './matmul';
-import { multiplyAdd } from './multiplyAdd';
+import { multiplyAdd } from './multiply-add';
 import { packedLeftBytes, packedRightBytes, panelColumns, tileBytes } from './sizes';
 import { copyTile, tileHeight, tileRows } from './tile';
 import { workspace } from './workspace';

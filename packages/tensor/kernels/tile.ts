@@ -1,5 +1,5 @@
 /** The tile of registers that every product of matrices is made of. */
-import { multiplyAdd } from './multiplyAdd';
+import { multiplyAdd } from './multiply-add';
 
 // Engines have 15 vector registers to give on x64, and V8 moves all loads of a block before its arithmetic: 8 sums, 2 vectors
 // of the right operand, 4 of the left and a product just fit. A sum that is spilled costs more than a larger tile saves.

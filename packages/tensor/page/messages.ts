@@ -14,10 +14,10 @@ export type Answer =
   | {
       readonly kind: 'answer';
       readonly choice: string;
-      readonly arithmetic: string;
+      readonly numericMode: string;
       /** One sentence for each difference from the reference, or each thing that went otherwise than expected. */
       readonly complaints: readonly string[];
       /** Milliseconds of steps, gradients read back, in order. */
       readonly stepMs: readonly number[];
     }
-  | { readonly kind: 'failed'; readonly sentence: string };
+  | { readonly kind: 'failed'; readonly message: string };

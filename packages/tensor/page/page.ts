@@ -19,6 +19,6 @@ window.ask = (question) =>
       resolve(answer);
     };
     worker.onmessage = ({ data }) => done(data);
-    worker.onerror = ({ message }) => done({ kind: 'failed', sentence: message });
+    worker.onerror = ({ message }) => done({ kind: 'failed', message: message });
     worker.postMessage(question);
   });

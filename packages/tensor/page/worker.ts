@@ -141,7 +141,7 @@ async function open(name: Question['backend']): Promise<{ backend: Backend; choi
 
 async function answer({ backend: name, what }: Question): Promise<Answer> {
   const { backend, choice } = await open(name);
-  const { arithmetic } = backend;
+  const { numericMode } = backend;
   const complaints: string[] = [];
   let stepMs: readonly number[] = [];
   switch (what) {
@@ -160,14 +160,14 @@ async function answer({ backend: name, what }: Question): Promise<Answer> {
     default:
       what satisfies never;
   }
-  return { kind: 'answer', choice, arithmetic, complaints: [...complaints, ...uncaught], stepMs };
+  return { kind: 'answer', choice, numericMode, complaints: [...complaints, ...uncaught], stepMs };
 }
 
 self.onmessage = ({ data }) => {
   answer(data).then(
     (result) => self.postMessage(result),
     (error: unknown) => {
-      self.postMessage({ kind: 'failed', sentence: error instanceof Error ? error.message : String(error) });
+      self.postMessage({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
     },
   );
 };

@@ -60,7 +60,7 @@ export interface ReduceCall {
 
 /**
  * Of a sum: its terms are cut into so many equal runs, each run is summed alone as the call says, and the runs' sums are
- * added in pairs of neighbours, left + right, what comes of that in pairs again, and so on; one without a neighbour goes on
+ * added in pairs of neighbors, left + right, what comes of that in pairs again, and so on; one without a neighbor goes on
  * unchanged. So a batch gives the bits of its parts, each computed alone and then added by a fixed binary tree. Once
  * where left out. A backend that does not take segments adds in an order of its own.
  */
@@ -218,7 +218,7 @@ export interface UnpoolCall {
 }
 
 /** One unit of work that a backend knows. Its storages must be long enough; a backend checks that when it prepares. */
-export type Call =
+export type KernelCall =
   | MapCall
   | ReduceCall
   | MatmulCall
@@ -257,7 +257,7 @@ export interface Backend {
   /** What a person types after `--backend`. */
   readonly name: string;
   /** Name of the arithmetic: two backends with equal names give equal bits for equal calls. */
-  readonly arithmetic: string;
+  readonly numericMode: string;
   /** Whether products may have an epilogue; not where left out. */
   readonly epilogues?: boolean;
   /** Whether sums in segments are added in the order that `Segments` says; not where left out. */
@@ -277,7 +277,7 @@ export interface Backend {
   /** Gives back what `allocate` returned (not a slice); using it or its slices afterwards throws. */
   free(storage: Storage): void;
   /** Checks calls and makes them ready to run any number of times. */
-  prepare(calls: readonly Call[]): Program;
+  prepare(calls: readonly KernelCall[]): Program;
 }
 
 /** A backend whose storages JavaScript can see. */

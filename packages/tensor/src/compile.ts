@@ -1,8 +1,8 @@
 /** Turns a function of tensors into a plan: recorded once, simplified, laid out in static memory, run many times. */
-import type { Backend, Call, Storage } from './backend.ts';
+import type { Backend, KernelCall, Storage } from './backend.ts';
 import { readsContiguously } from './backends/check.ts';
 import { changeNoter } from './changes.ts';
-import { readsOf, withStorages, writesOf } from './compile/callParts.ts';
+import { readsOf, withStorages, writesOf } from './compile/call-parts.ts';
 import { lastReads, layOut } from './compile/layout.ts';
 import { Recorder } from './compile/recorder.ts';
 import { simplify } from './compile/simplify.ts';
@@ -31,7 +31,7 @@ export interface Plan {
   /** The outputs one after another (without those that went elsewhere), in one storage. */
   readonly output: Storage;
   /** The calls of one run, by kind, in order. */
-  readonly calls: readonly Call['kind'][];
+  readonly calls: readonly KernelCall['kind'][];
   /** Number of values in the arena that the intermediate results share. */
   readonly arenaLength: number;
   /** Computes the outputs from what the inputs hold now; allocates nothing. */
@@ -41,7 +41,7 @@ export interface Plan {
 }
 
 interface Recording {
-  readonly calls: readonly Call[];
+  readonly calls: readonly KernelCall[];
   readonly inputs: readonly Storage[];
   readonly outputs: readonly { readonly storage: Storage; readonly shape: Shape }[];
   readonly constants: ReadonlyMap<Storage, Float32Array>;
@@ -52,7 +52,7 @@ function record(
   body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
   inputs: readonly Tensor[],
 ): Recording {
-  const recorder = new Recorder(backend.arithmetic);
+  const recorder = new Recorder(backend.numericMode);
   return withScope(
     () => {
       const symbols = inputs.map((given) => {
@@ -193,13 +193,13 @@ function outputTargets(
  * input or is returned twice, or a target whose old values are still read later.
  */
 function placeOutputs(
-  simplified: readonly Call[],
+  simplified: readonly KernelCall[],
   { outputs }: Recording,
   targets: readonly Storage[],
   places: Map<Storage, Storage>,
-): Call[] {
-  const saves: Call[] = [];
-  const copies: Call[] = [];
+): KernelCall[] {
+  const saves: KernelCall[] = [];
+  const copies: KernelCall[] = [];
   const given = new Map(places);
   outputs.forEach(({ storage }, index) => {
     const target = targets[index]!;
@@ -219,14 +219,14 @@ function placeOutputs(
   return [...saves, ...simplified, ...copies];
 }
 
-function copyCall(from: Storage, to: Storage): Call {
+function copyCall(from: Storage, to: Storage): KernelCall {
   const view = { storage: from, strides: [1] };
   return { kind: 'map', formula: input(0), shape: [from.length], inputs: [view], output: to };
 }
 
 /** Whether nothing reads the old values of `target` when, or after, `symbol` is written to it. */
 function mayWriteDirectly(
-  calls: readonly Call[],
+  calls: readonly KernelCall[],
   symbol: Storage,
   target: Storage,
   given: ReadonlyMap<Storage, Storage>,

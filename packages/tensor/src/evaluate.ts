@@ -1,5 +1,5 @@
 /** Runs single calls on tensors, without recording them for gradients. */
-import type { Backend, Call, Layout, Reduction, Segments, StridedView } from './backend.ts';
+import type { Backend, KernelCall, Layout, Reduction, Segments, StridedView } from './backend.ts';
 import { constant, type Formula, input, substituteInputs } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
@@ -7,7 +7,7 @@ import { emptyTensor, Tensor } from './tensor.ts';
 /** What an operation may be given where a tensor is expected: a number stands for a constant scalar. */
 export type Operand = Tensor | number;
 
-export function runCall(backend: Backend, call: Call): void {
+export function runCall(backend: Backend, call: KernelCall): void {
   const program = backend.prepare([call]);
   program.run();
   program.dispose();
@@ -84,7 +84,7 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * Reduces over ascending `axes`; neighbouring axes go in one call, the last ones first. The result drops the axes. A sum
+ * Reduces over ascending `axes`; neighboring axes go in one call, the last ones first. The result drops the axes. A sum
  * over the first axis is in `segments`, where given.
  */
 export function reduceOverAxes(

@@ -3,13 +3,13 @@ export { type GradientOptions, noGrad, type ValueAndGradient, valueAndGrad } fro
 export {
   type Backend,
   type ByteTable,
-  type Call,
   type ConvolutionCall,
   type CrossEntropyCall,
   type Epilogue,
   type GatherCall,
   type HostBackend,
   isHostBackend,
+  type KernelCall,
   type Layout,
   type MapCall,
   type MatmulBatch,
@@ -25,7 +25,7 @@ export {
   type StridedView,
   type UnpoolCall,
 } from './backend.ts';
-export { createByteTable } from './backends/byteTable.ts';
+export { createByteTable } from './backends/byte-table.ts';
 export { DeviceLostError } from './backends/gpu/device.ts';
 export {
   type BackendChoice,

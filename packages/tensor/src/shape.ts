@@ -31,7 +31,7 @@ export function checkShape(operation: string, shape: Shape): void {
   }
 }
 
-/** Distance in elements between neighbours along each axis of a contiguous tensor. */
+/** Distance in elements between neighbors along each axis of a contiguous tensor. */
 export function contiguousStrides(shape: Shape): number[] {
   const strides = new Array<number>(shape.length);
   let stride = 1;
@@ -76,7 +76,7 @@ export function broadcastStrides(shape: Shape, target: Shape): number[] {
  * Axes counted from either end, made positive, unique and ascending. `undefined` means all axes.
  * @throws ShapeError when an axis does not exist or is named twice.
  */
-export function normaliseAxes(operation: string, shape: Shape, axes: readonly number[] | undefined): number[] {
+export function normalizeAxes(operation: string, shape: Shape, axes: readonly number[] | undefined): number[] {
   if (axes === undefined) return shape.map((_, axis) => axis);
   const positive = axes.map((axis) => {
     if (!Number.isInteger(axis) || axis < -shape.length || axis >= shape.length) {

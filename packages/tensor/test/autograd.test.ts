@@ -118,13 +118,13 @@ describe('backward', () => {
 });
 
 describe('values changed in place between forward and backward', () => {
-  const sentence = 'needs values of a [2] tensor that were changed in place after it was computed';
+  const message = 'needs values of a [2] tensor that were changed in place after it was computed';
 
   it('says so after an upload into an operand', () => {
     const [x, y] = [vector(1, 2), vector(3, 4)];
     const loss = sum(mul(x, y));
     backend.upload(y.storage, Float32Array.of(5, 6));
-    expect(() => loss.backward()).toThrow(`backward: the gradient of mul ${sentence}`);
+    expect(() => loss.backward()).toThrow(`backward: the gradient of mul ${message}`);
     const after = sum(mul(x, y));
     after.backward();
     expect(read(x.grad)).toEqual([5, 6]);
@@ -135,12 +135,12 @@ describe('values changed in place between forward and backward', () => {
     const update = compile(backend, (p) => sub(p!, 1), [x], { into: [x.storage] });
     const loss = sum(mul(x, y));
     update.run();
-    expect(() => loss.backward()).toThrow(`backward: the gradient of mul ${sentence}`);
+    expect(() => loss.backward()).toThrow(`backward: the gradient of mul ${message}`);
     expect(() => read(x)).not.toThrow();
     update.dispose();
   });
 
-  it('says so of a stretch of a larger storage, and not of its neighbours', () => {
+  it('says so of a stretch of a larger storage, and not of its neighbors', () => {
     const whole = backend.allocate(4);
     backend.upload(whole, Float32Array.of(1, 2, 3, 4));
     const [first, second] = [backend.slice(whole, 0, 2), backend.slice(whole, 2, 2)];
@@ -154,7 +154,7 @@ describe('values changed in place between forward and backward', () => {
     expect(read(x.grad)).toEqual([2, 4]);
     const product = sum(mul(x, y));
     backend.upload(whole, new Float32Array(4));
-    expect(() => product.backward()).toThrow(sentence);
+    expect(() => product.backward()).toThrow(message);
     backend.free(whole);
   });
 

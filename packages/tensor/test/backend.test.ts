@@ -1,14 +1,14 @@
 /** The contract that every backend keeps, and the check before one is trusted. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { verifyBackend } from '../src/backends/verify.ts';
-import type { Call, HostBackend } from '../src/index.ts';
+import type { HostBackend, KernelCall } from '../src/index.ts';
 import { backendNames, input, isHostBackend, openBackend } from '../src/index.ts';
 import { bitsOf, openAll, randomStream, randomValues } from './support.ts';
 
 const backends = await openAll();
 const reference = backends.find((backend) => backend.name === 'reference')!;
 
-function runOn(backend: HostBackend, call: Call): void {
+function runOn(backend: HostBackend, call: KernelCall): void {
   const program = backend.prepare([call]);
   program.run();
   program.dispose();
@@ -189,8 +189,8 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
 });
 
 /** The reference with one call kind spoilt by `spoil`, which changes the call's first output. */
-function tampered(kind: Call['kind'], spoil: (values: Float32Array) => void): HostBackend {
-  const outputOf = (call: Call) => (call.kind === 'crossEntropy' ? call.losses : call.output);
+function tampered(kind: KernelCall['kind'], spoil: (values: Float32Array) => void): HostBackend {
+  const outputOf = (call: KernelCall) => (call.kind === 'crossEntropy' ? call.losses : call.output);
   return new Proxy(reference, {
     get(target, property) {
       if (property !== 'prepare') {
@@ -198,7 +198,7 @@ function tampered(kind: Call['kind'], spoil: (values: Float32Array) => void): Ho
         return typeof member === 'function' ? member.bind(target) : member;
       }
       // One program for each call, so that what is spoiled is what the next call reads.
-      return (calls: readonly Call[]) => {
+      return (calls: readonly KernelCall[]) => {
         const programs = calls.map((call) => ({ call, program: target.prepare([call]) }));
         const run = (): void => {
           for (const { call, program } of programs) {

@@ -123,7 +123,7 @@ describe('sentences', () => {
       () => maxPool2d(zeros(1, 4, 4, 1), 1.5),
       'maxPool2d: window must be one whole number of at least 1, or two, got [1.5, 1.5]',
     ],
-  ])('%#', (attempt, sentence) => {
-    expect(attempt).toThrow(sentence);
+  ])('%#', (attempt, message) => {
+    expect(attempt).toThrow(message);
   });
 });

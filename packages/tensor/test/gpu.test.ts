@@ -5,10 +5,10 @@ import { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { type Device, type DeviceKernel, isSoftwareAdapter, type KernelSource } from '../src/backends/gpu/device.ts';
 import { type GpuMode, openDevice } from '../src/backends/gpu/open.ts';
 import { verifyBackend } from '../src/backends/verify.ts';
-import type { Backend, Call } from '../src/index.ts';
+import type { Backend, KernelCall } from '../src/index.ts';
 import { apply, input, openBackend, operations } from '../src/index.ts';
 import { difference, disagreements, imageNetworkPlan, networkPlan } from './agreement.ts';
-import { HostDevice } from './hostDevice.ts';
+import { HostDevice } from './host-device.ts';
 import { openAll } from './support.ts';
 import { randomValues } from './values.ts';
 
@@ -37,8 +37,8 @@ afterAll(() => {
 
 async function computed(
   backend: Backend,
-  calls: readonly Call[],
-  output: Call & { output: unknown },
+  calls: readonly KernelCall[],
+  output: KernelCall & { output: unknown },
 ): Promise<Float32Array> {
   const program = backend.prepare(calls);
   program.run();

@@ -25,7 +25,7 @@ const { backend: cpu } = await openBackend('cpu');
 const { backend: reference } = await openBackend('reference');
 const backends = await openAll();
 
-/** The definition: neighbours in pairs, their sums in pairs, one without a neighbour unchanged. */
+/** The definition: neighbors in pairs, their sums in pairs, one without a neighbor unchanged. */
 function addedInPairs(vectors: readonly Float32Array[]): Float32Array {
   if (vectors.length === 1) return vectors[0]!;
   const pairs = Array.from({ length: Math.ceil(vectors.length / 2) }, (_, pair) => {

@@ -105,8 +105,8 @@ describe('sentences', () => {
     [() => correct(zeros(6), zeros(6)), 'correct: expected logits [rows, classes] and labels [rows], got [6] and [6]'],
     [() => fromArray(backend, [1, 2, 3], [2]), 'fromArray: [2] holds 2 values, but 3 were given'],
     [() => fromArray(backend, [], [-1]), 'fromArray: a size must be a whole number of at least 0, got [-1]'],
-  ])('%#', (attempt, sentence) => {
-    expect(attempt).toThrow(sentence);
+  ])('%#', (attempt, message) => {
+    expect(attempt).toThrow(message);
   });
 
   it('works out one open size', () => {

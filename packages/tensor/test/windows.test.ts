@@ -1,7 +1,7 @@
 /** Calls over windows: the bits of the reference for every geometry, images that do not depend on each other, winners. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Call, ConvolutionCall, HostBackend, Storage } from '../src/backend.ts';
+import type { ConvolutionCall, HostBackend, KernelCall, Storage } from '../src/backend.ts';
 import { createCpuBackend } from '../src/backends/cpu/backend.ts';
 import { createReferenceBackend } from '../src/backends/reference/backend.ts';
 import { imageSize, type Windows, windowCount, windowsOver } from '../src/windows.ts';
@@ -19,7 +19,7 @@ function run(
   backend: HostBackend,
   inputs: readonly Float32Array[],
   lengths: readonly number[],
-  callOn: (...storages: Storage[]) => Call,
+  callOn: (...storages: Storage[]) => KernelCall,
 ): Float32Array[] {
   const filled = (values: Float32Array): Storage => {
     const storage = backend.allocate(values.length);
@@ -61,7 +61,7 @@ function sizesOf({ result, windows, filters }: Convolution): [number, number, nu
 }
 
 function convolve(backend: HostBackend, of: Convolution, left: Float32Array, right: Float32Array): Float32Array {
-  const callOn = (...[a, b, output]: Storage[]): Call => ({
+  const callOn = (...[a, b, output]: Storage[]): KernelCall => ({
     kind: 'convolution',
     ...of,
     left: a!,

@@ -1,4 +1,4 @@
-import { initialise, layers, parameterCount, resolveModel } from '@lockstep/nn';
+import { initialize, layers, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { type Compute, createLocalCompute } from '@lockstep/training';
@@ -10,10 +10,10 @@ import { absence, floatsOf, models, type Samples, samplesFor, small, titled } fr
 
 const stopped = { nowMs: () => 0 };
 
-async function opened(leafSize: number, model = small): Promise<Compute> {
+async function opened(microbatchSize: number, model = small): Promise<Compute> {
   const compute = await createTensorFlowCompute(stopped);
-  await compute.open({ model, leafSize });
-  compute.setWeights(bytesOf(initialise(model, 3)));
+  await compute.open({ model, microbatchSize });
+  compute.setWeights(bytesOf(initialize(model, 3)));
   return compute;
 }
 
@@ -31,8 +31,8 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     const samples = samplesFor(model, 21, 5);
     const results = [];
     for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
-      await compute.open({ model, leafSize: 8 });
-      compute.setWeights(bytesOf(initialise(model, 3)));
+      await compute.open({ model, microbatchSize: 8 });
+      compute.setWeights(bytesOf(initialize(model, 3)));
       results.push(await compute.gradient(...pair(samples), key));
       await compute.close();
     }
@@ -61,7 +61,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     await compute.close();
   });
 
-  it('sums its leaves in the order of the tree: a block has the bits of the sum of its halves', async () => {
+  it('sums its microbatches in the order of the tree: a shard has the bits of the sum of its halves', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(small, models[3]!),
@@ -69,10 +69,10 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
         fc.integer({ min: 1, max: 2 }),
         fc.integer({ min: 1, max: 6 }),
         fc.nat({ max: 1000 }),
-        async (model, leavesOfHalf, otherLeaves, leafSize, seed) => {
-          const compute = await opened(leafSize, model);
-          const half = 2 ** Math.ceil(Math.log2(leavesOfHalf)) * leafSize;
-          const count = half + Math.min(half, otherLeaves * leafSize);
+        async (model, microbatchesOfHalf, otherMicrobatches, microbatchSize, seed) => {
+          const compute = await opened(microbatchSize, model);
+          const half = 2 ** Math.ceil(Math.log2(microbatchesOfHalf)) * microbatchSize;
+          const count = half + Math.min(half, otherMicrobatches * microbatchSize);
           const { pixels, labels } = samplesFor(model, count, seed);
           const size = pixels.length / count;
           const part = async (from: number, to: number) =>
@@ -89,11 +89,11 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     );
   });
 
-  it('tells how many samples and how long it took, in memory that the next block does not change', async () => {
+  it('tells how many samples and how long it took, in memory that the next shard does not change', async () => {
     let now = 0;
     const compute = await createTensorFlowCompute({ nowMs: () => (now += 5) });
-    await compute.open({ model: small, leafSize: 4 });
-    compute.setWeights(bytesOf(initialise(small, 3)));
+    await compute.open({ model: small, microbatchSize: 4 });
+    compute.setWeights(bytesOf(initialize(small, 3)));
     const first = await compute.gradient(...pair(samplesFor(small, 9, 1)));
     expect(first).toMatchObject({ count: 9, computeMs: 5 });
     expect(first.gradient).toHaveLength(parameterCount(small) * 4);
@@ -107,7 +107,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     const compute = await opened(4);
     const samples = samplesFor(small, 6, 5);
     const expected = (await compute.gradient(...pair(samples))).gradient;
-    const weights = bytesOf(initialise(small, 3));
+    const weights = bytesOf(initialize(small, 3));
     const shifted = new Uint8Array(weights.length + 1);
     shifted.set(weights, 1);
     compute.setWeights(shifted.subarray(1));
@@ -132,7 +132,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     const weights = tf.memory().numTensors - before;
     expect(weights).toBe(4);
     for (const seed of [1, 2, 3]) await compute.gradient(...pair(samplesFor(small, 9, seed)));
-    compute.setWeights(bytesOf(initialise(small, 4)));
+    compute.setWeights(bytesOf(initialize(small, 4)));
     expect(tf.memory().numTensors - before).toBe(weights);
     await compute.close();
     expect(tf.memory().numTensors).toBe(before);
@@ -148,19 +148,19 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
   it('opens anew for another run', async () => {
     const compute = await opened(4);
     const larger = resolveModel('mlp');
-    await compute.open({ model: larger, leafSize: 2 });
-    compute.setWeights(bytesOf(initialise(larger, 1)));
+    await compute.open({ model: larger, microbatchSize: 2 });
+    compute.setWeights(bytesOf(initialize(larger, 1)));
     const { gradient } = await compute.gradient(...pair(samplesFor(larger, 3, 1)));
     expect(gradient).toHaveLength(parameterCount(larger) * 4);
     await compute.close();
   });
 
-  it('refuses a model that is none, blocks before open, and wrong lengths, each in a sentence', async () => {
+  it('refuses a model that is none, shards before open, and wrong lengths, each in a sentence', async () => {
     const compute = await createTensorFlowCompute(stopped);
-    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and blocks');
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
-    await expect(compute.open({ model: { layers: 'none' }, leafSize: 4 })).rejects.toThrow(/^model: /);
-    await compute.open({ model: small, leafSize: 4 });
+    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
+    await compute.open({ model: small, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
     await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow('expected 4 pixels, got 5');
     await compute.close();

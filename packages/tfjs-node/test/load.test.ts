@@ -37,9 +37,9 @@ describe('where the library cannot be loaded', () => {
       'ERR_DLOPEN_FAILED',
       '@tensorflow/tfjs-node cannot be loaded: libstdc++.so.6: version not found',
     ],
-  ])('says in one sentence that it lacks %s', async (_, message, code, sentence) => {
-    failing(message, code);
-    await expect(loadTensorFlow()).rejects.toThrow(new Error(sentence));
+  ])('says in one sentence that it lacks %s', async (_, thrown, code, message) => {
+    failing(thrown, code);
+    await expect(loadTensorFlow()).rejects.toThrow(new Error(message));
   });
 });
 

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { initialise, parseOptimizer } from '@lockstep/nn';
+import { initialize, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import {
   type Compute,
-  createBlockSource,
-  createLearner,
   createLocalCompute,
-  createProbe,
+  createNumericsCheck,
+  createParameterServer,
+  createShardSource,
   defaultLimits,
   exactnessOf,
   oracleWeights,
@@ -34,27 +34,27 @@ it.skipIf(absence !== undefined)(
   async () => {
     const { backend } = await openBackend('cpu');
     const ours = (): Compute => createLocalCompute(backend, clock);
-    const plan = planRun({ samples: 40, batch: 16, leafSize: 4, epochs: 100 });
+    const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 100 });
     const { pixels: images, labels } = samplesFor(small, plan.samples, 3);
     const dataset = { images, labels, count: plan.samples, rows: 2, columns: 2, classes: 3 };
-    const samples = createBlockSource(dataset, plan, 1);
-    const weights = initialise(small, 1);
+    const samples = createShardSource(dataset, plan, 1);
+    const weights = initialize(small, 1);
     const optimizer = parseOptimizer({ type: 'sgd', learningRate: 0.05 });
-    const probe = createProbe(small, plan.leafSize);
+    const numericsCheck = createNumericsCheck(small, plan.microbatchSize);
     const first = ours();
-    await first.open({ model: small, leafSize: plan.leafSize });
-    first.setWeights(probe.weights);
-    const probeGradient = floatsOf((await first.gradient(probe.pixels, probe.labels)).gradient);
-    const learner = createLearner({ backend, plan, weights, optimizer });
+    await first.open({ model: small, microbatchSize: plan.microbatchSize });
+    first.setWeights(numericsCheck.weights);
+    const referenceGradient = floatsOf((await first.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient);
+    const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
     const checksum = await openChecksum();
 
     let keys = 0;
     const run = startRun({
       setup: { plan, model: small, limits: defaultLimits, token: undefined, startWorkers: 1, startWithinMs: 60_000 },
       samples,
-      learner,
-      probe,
-      probeGradient,
+      parameterServer,
+      numericsCheck,
+      referenceGradient,
       clock,
       checksum,
       hash,
@@ -62,8 +62,8 @@ it.skipIf(absence !== undefined)(
       onStep({ step }) {
         if (step === 2) join('ours', ours());
       },
-      onNotice(notice) {
-        if (notice.type === 'joined' && notice.workerId === 'w2') tensorFlow.leave('it has done its part');
+      onEvent(event) {
+        if (event.type === 'joined' && event.workerId === 'w2') tensorFlow.leave('it has done its part');
       },
     });
     const join = (name: string, compute: Compute): Session => {
@@ -75,13 +75,13 @@ it.skipIf(absence !== undefined)(
     const tensorFlow = join('TensorFlow', await createTensorFlowCompute(clock));
 
     expect(await run.outcome).toEqual({ type: 'finished' });
-    const blocks = [...run.state.records.values()].map((record) => record.blocks);
-    expect(blocks).toHaveLength(2);
-    for (const count of blocks) expect(count).toBeGreaterThan(0);
+    const shards = [...run.state.records.values()].map((record) => record.shards);
+    expect(shards).toHaveLength(2);
+    for (const count of shards) expect(count).toBeGreaterThan(0);
     expect(run.state.faults.rejected).toBe(0);
     expect(exactnessOf(run.state)).toBe('sample-exact');
     const expected = oracleWeights({ backend, model: small, plan, samples, weights, optimizer });
-    const got = learner.weights();
+    const got = parameterServer.weights();
     expect(hash(bytesOf(got))).not.toBe(hash(bytesOf(expected)));
     for (const [index, value] of got.entries()) expect(value).toBeCloseTo(expected[index]!, 4);
   },

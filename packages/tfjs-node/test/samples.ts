@@ -63,10 +63,10 @@ export interface Samples {
 }
 
 export function samplesFor(model: Model, count: number, seed: number): Samples {
-  const block = new Uint32Array(4);
+  const shard = new Uint32Array(4);
   const word = (stream: number, index: number): number => {
-    philox(block, [index, stream, 0, 0], [seed, 0]);
-    return block[0]! >>> 8;
+    philox(shard, [index, stream, 0, 0], [seed, 0]);
+    return shard[0]! >>> 8;
   };
   return {
     pixels: Uint8Array.from({ length: count * inputSize(model) }, (_, index) => word(0, index) & 255),

@@ -1,5 +1,5 @@
-/** The geometry of a run: how many steps it takes, which samples a step holds, and how they are cut into leaves. */
-import { type Batch, batchAt, leafCount, samplesOfBlock, stepsPerEpoch } from '@lockstep/data';
+/** The geometry of a run: how many steps it takes, which samples a step holds, and how they are cut into microbatches. */
+import { type Batch, batchAt, microbatchCount, samplesOfShard, stepsPerEpoch } from '@lockstep/data';
 
 /** What fixes a run's arithmetic, and with it the final weights. Nothing here depends on who is connected. */
 export interface RunPlan {
@@ -7,10 +7,10 @@ export interface RunPlan {
   readonly samples: number;
   /** Samples in a global batch; the last batch of an epoch may be shorter, and is kept. */
   readonly batch: number;
-  /** Samples in a leaf; the last leaf of a batch may be shorter. */
-  readonly leafSize: number;
-  /** Leaves of the reduce tree, a power of two; those past the batch's end are empty. */
-  readonly leaves: number;
+  /** Samples in a microbatch; the last microbatch of a batch may be shorter. */
+  readonly microbatchSize: number;
+  /** Microbatches of the reduce tree, a power of two; those past the batch's end are empty. */
+  readonly microbatches: number;
   readonly stepsPerEpoch: number;
   /** Steps in the whole run. */
   readonly steps: number;
@@ -22,23 +22,23 @@ export interface RunPlanOptions {
   readonly epochs: number;
   /** Stop after this many steps, even inside an epoch. */
   readonly steps?: number | undefined;
-  readonly leafSize?: number | undefined;
+  readonly microbatchSize?: number | undefined;
 }
 
 /**
- * Leaf size for a batch: the largest that cuts it into four leaves, so that two workers have twice as many leaves as
- * they are, but never under 16 samples, where a leaf's own gradient costs more to write than to compute, nor over 64,
+ * Microbatch size for a batch: the largest that cuts it into four microbatches, so that two workers have twice as many microbatches as
+ * they are, but never under 16 samples, where a microbatch's own gradient costs more to write than to compute, nor over 64,
  * where shares get coarse.
  */
-export function defaultLeafSize(batch: number): number {
+export function defaultMicrobatchSize(batch: number): number {
   return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
 }
 
 /** @throws RangeError where a count is not a positive integer. */
 export function planRun(options: RunPlanOptions): RunPlan {
   const { samples, batch, epochs } = options;
-  const leafSize = options.leafSize ?? defaultLeafSize(batch);
-  for (const [name, value] of Object.entries({ samples, batch, epochs, leafSize, steps: options.steps ?? 1 })) {
+  const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch);
+  for (const [name, value] of Object.entries({ samples, batch, epochs, microbatchSize, steps: options.steps ?? 1 })) {
     if (!Number.isSafeInteger(value) || value < 1) {
       throw new RangeError(`${name}: expected a whole number of at least 1, got ${value}`);
     }
@@ -47,8 +47,8 @@ export function planRun(options: RunPlanOptions): RunPlan {
   return {
     samples,
     batch,
-    leafSize,
-    leaves: leafCount(Math.min(batch, samples), leafSize),
+    microbatchSize,
+    microbatches: microbatchCount(Math.min(batch, samples), microbatchSize),
     stepsPerEpoch: epochSteps,
     steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * epochSteps),
   };
@@ -59,18 +59,18 @@ export function stepBatch(plan: RunPlan, step: number): Batch {
   return batchAt(step, plan.samples, plan.batch);
 }
 
-/** Leaves of a step that hold at least one sample. */
-export function usedLeaves(plan: RunPlan, step: number): number {
-  return Math.ceil(stepBatch(plan, step).count / plan.leafSize);
+/** Microbatches of a step that hold at least one sample. */
+export function usedMicrobatches(plan: RunPlan, step: number): number {
+  return Math.ceil(stepBatch(plan, step).count / plan.microbatchSize);
 }
 
-/** Position of a leaf's first sample in its epoch's order. */
-export function firstSample(plan: RunPlan, step: number, leaf: number): number {
-  return stepBatch(plan, step).first + leaf * plan.leafSize;
+/** Position of a microbatch's first sample in its epoch's order. */
+export function firstSample(plan: RunPlan, step: number, microbatch: number): number {
+  return stepBatch(plan, step).first + microbatch * plan.microbatchSize;
 }
 
-/** Samples in the leaves `lo .. lo + n - 1` of a step. */
-export function samplesInBlock(plan: RunPlan, step: number, lo: number, n: number): number {
-  const { from, to } = samplesOfBlock(lo, n, plan.leafSize, stepBatch(plan, step).count);
+/** Samples in the microbatches `lo .. lo + n - 1` of a step. */
+export function samplesInShard(plan: RunPlan, step: number, lo: number, n: number): number {
+  const { from, to } = samplesOfShard(lo, n, plan.microbatchSize, stepBatch(plan, step).count);
   return to - from;
 }

@@ -2,26 +2,26 @@
  * Sums vectors in the order of the fixed tree, as they become ready and with as few buffers as that needs.
  *
  * A node whose right half holds no sample is its left half, unchanged: adding zeros would turn -0 into +0, and an empty
- * leaf must not leave a mark. Workers sum the leaves of a block with this, and the coordinator the blocks of a step,
+ * microbatch must not leave a mark. Workers sum the microbatches of a shard with this, and the coordinator the shards of a step,
  * so that the order of additions stands in one place.
  */
-import { apply, type Backend, type Call, input, type Program, type Storage } from '@lockstep/tensor';
-import { type Block, blockKey, parentOf, siblingOf } from './tree.ts';
+import { apply, type Backend, input, type KernelCall, type Program, type Storage } from '@lockstep/tensor';
+import { parentOf, type Shard, shardKey, siblingOf } from './tree.ts';
 
 export interface TreeSum {
   /**
-   * Begins a sum over the blocks within `root`, of whose leaves those from `usedLeaves` on are empty.
+   * Begins a sum over the shards within `root`, of whose microbatches those from `usedMicrobatches` on are empty.
    * What an unfinished sum holds is dropped.
    */
-  begin(root: Block, usedLeaves: number): void;
+  begin(root: Shard, usedMicrobatches: number): void;
   /** Memory to write a vector into before `put`; taking it from here saves a copy. The same memory until then. */
   readonly free: Storage;
   /**
-   * Takes the vector as the sum over `block`. Blocks may come in any order, each sample exactly once. A vector of the
+   * Takes the vector as the sum over `shard`. Shards may come in any order, each sample exactly once. A vector of the
    * caller's own is read before `put` returns, and not kept.
    */
-  put(block: Block, vector: Storage): void;
-  /** Whether every block is there, and `total` holds the whole sum. */
+  put(shard: Shard, vector: Storage): void;
+  /** Whether every shard is there, and `total` holds the whole sum. */
   readonly complete: boolean;
   /** Gives back its own memory; `total` belongs to the caller. */
   dispose(): void;
@@ -33,7 +33,7 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
   const idle: Storage[] = [];
   const held = new Map<string, Storage>();
   const programs = new Map<Storage, Map<Storage, Map<Storage, Program>>>();
-  let top: Block = { lo: 0, n: 1 };
+  let top: Shard = { lo: 0, n: 1 };
   let used = 1;
   let complete = false;
 
@@ -67,9 +67,9 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
   };
 
   return {
-    begin(root, usedLeaves) {
+    begin(root, usedMicrobatches) {
       top = root;
-      used = usedLeaves;
+      used = usedMicrobatches;
       complete = false;
       held.clear();
       idle.length = 0;
@@ -78,17 +78,17 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
     get free() {
       return freeSlot();
     },
-    put(block, vector) {
+    put(shard, vector) {
       if (vector === idle.at(-1)) idle.pop();
       let sum = vector;
-      let node = block;
+      let node = shard;
       while (node.n < top.n) {
         const sibling = siblingOf(node);
         const parent = parentOf(node);
         if (sibling.lo < used) {
-          const other = held.get(blockKey(sibling));
+          const other = held.get(shardKey(sibling));
           if (!other) break;
-          held.delete(blockKey(sibling));
+          held.delete(shardKey(sibling));
           const output = parent.n === top.n ? total : other;
           if (sibling.lo < node.lo) combine(other, sum, output);
           else combine(sum, other, output);
@@ -112,7 +112,7 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
         combine(sum, sum, slot);
         sum = slot;
       }
-      held.set(blockKey(node), sum);
+      held.set(shardKey(node), sum);
     },
     get complete() {
       return complete;
@@ -130,7 +130,7 @@ export function createTreeSum(backend: Backend, total: Storage): TreeSum {
   };
 }
 
-function combineCall(left: Storage, right: Storage, output: Storage): Call {
+function combineCall(left: Storage, right: Storage, output: Storage): KernelCall {
   const view = (storage: Storage) => ({ storage, strides: [1] });
   const shape = [output.length];
   return left === right

@@ -1,12 +1,12 @@
 /**
- * The fixed binary tree over a step's leaves: which blocks exist, how they join, and how a range is cut into them.
+ * The fixed binary tree over a step's microbatches: which shards exist, how they join, and how a range is cut into them.
  *
  * Float addition is not associative, so a sum is only the same to the bit if it is always added in the same order.
- * The tree is that order. It depends on the number of leaves alone, never on who computed which of them.
+ * The tree is that order. It depends on the number of microbatches alone, never on who computed which of them.
  */
 
-/** One aligned node of the tree: the leaves `lo .. lo + n - 1`, where `n` is a power of two that divides `lo`. */
-export interface Block {
+/** One aligned node of the tree: the microbatches `lo .. lo + n - 1`, where `n` is a power of two that divides `lo`. */
+export interface Shard {
   readonly lo: number;
   readonly n: number;
 }
@@ -18,46 +18,46 @@ export function nextPowerOfTwo(value: number): number {
   return power;
 }
 
-/** A block's name in a map. */
-export function blockKey(block: Block): string {
-  return `${block.lo}+${block.n}`;
+/** A shard's name in a map. */
+export function shardKey(shard: Shard): string {
+  return `${shard.lo}+${shard.n}`;
 }
 
-/** The block that `block` is one half of. */
-export function parentOf(block: Block): Block {
-  const n = block.n * 2;
-  return { lo: Math.floor(block.lo / n) * n, n };
+/** The shard that `shard` is one half of. */
+export function parentOf(shard: Shard): Shard {
+  const n = shard.n * 2;
+  return { lo: Math.floor(shard.lo / n) * n, n };
 }
 
-/** The other half of `block`'s parent. */
-export function siblingOf(block: Block): Block {
-  const isLeft = (block.lo / block.n) % 2 === 0;
-  return { lo: isLeft ? block.lo + block.n : block.lo - block.n, n: block.n };
+/** The other half of `shard`'s parent. */
+export function siblingOf(shard: Shard): Shard {
+  const isLeft = (shard.lo / shard.n) % 2 === 0;
+  return { lo: isLeft ? shard.lo + shard.n : shard.lo - shard.n, n: shard.n };
 }
 
-/** The two halves of a block of at least two leaves, left first. */
-export function halvesOf(block: Block): readonly [Block, Block] {
-  const n = block.n / 2;
+/** The two halves of a shard of at least two microbatches, left first. */
+export function halvesOf(shard: Shard): readonly [Shard, Shard] {
+  const n = shard.n / 2;
   return [
-    { lo: block.lo, n },
-    { lo: block.lo + n, n },
+    { lo: shard.lo, n },
+    { lo: shard.lo + n, n },
   ];
 }
 
-/** True where `inner` lies within `outer` (a block contains itself). */
-export function contains(outer: Block, inner: Block): boolean {
+/** True where `inner` lies within `outer` (a shard contains itself). */
+export function contains(outer: Shard, inner: Shard): boolean {
   return inner.lo >= outer.lo && inner.lo + inner.n <= outer.lo + outer.n;
 }
 
-/** The fewest aligned blocks that cover the leaves `from .. to - 1`, from left to right. */
-export function blocksOfRange(from: number, to: number): Block[] {
-  const blocks: Block[] = [];
+/** The fewest aligned shards that cover the microbatches `from .. to - 1`, from left to right. */
+export function shardsOfRange(from: number, to: number): Shard[] {
+  const shards: Shard[] = [];
   let lo = from;
   while (lo < to) {
     let n = 1;
     while (lo % (n * 2) === 0 && lo + n * 2 <= to) n *= 2;
-    blocks.push({ lo, n });
+    shards.push({ lo, n });
     lo += n;
   }
-  return blocks;
+  return shards;
 }

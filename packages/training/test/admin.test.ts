@@ -1,15 +1,15 @@
 import type { CoordinatorMessage } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Notice } from '../src/coordinator/events.ts';
+import type { RunEvent } from '../src/coordinator/events.ts';
 import { startRun } from '../src/coordinator/run.ts';
 import type { Trace } from '../src/coordinator/trace.ts';
 import { xorshift32 } from '../src/random.ts';
 import { type SimulatedWorker, startSimulatedWorker } from '../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import { createTrouble } from '../src/worker/fault-injection.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
-import { createTrouble } from '../src/worker/trouble.ts';
-import { createRoom, noticesOf, type Room, sentTo } from './room.ts';
+import { createRoom, eventsOf, type Room, sentTo } from './room.ts';
 import { checksum, createProblem, hash, hostBackend } from './support.ts';
 
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -20,20 +20,20 @@ function playOut(room: Room): void {
   }
 }
 
-const steer = (room: Room, action: 'start' | 'pause' | 'resume') => room.send({ type: 'steer', action });
+const control = (room: Room, action: 'start' | 'pause' | 'resume') => room.send({ type: 'control', action });
 
 describe('pause', () => {
   it('takes the results of the step that it is at, and does not take the step', () => {
     const room = createRoom();
     const only = room.join();
-    expect(noticesOf(steer(room, 'pause'))).toEqual([{ type: 'held' }]);
-    expect(room.state).toMatchObject({ phase: 'paused', held: true });
+    expect(eventsOf(control(room, 'pause'))).toEqual([{ type: 'pauseRequested' }]);
+    expect(room.state).toMatchObject({ phase: 'paused', pauseRequested: true });
     room.answerAll(only);
     expect(room.log.some(({ type }) => type === 'acceptGradient')).toBe(true);
     expect(room.log.some(({ type }) => type === 'applyStep')).toBe(false);
-    const effects = steer(room, 'resume');
+    const effects = control(room, 'resume');
     expect(effects).toContainEqual({ type: 'applyStep', step: 0 });
-    expect(noticesOf(effects)).toEqual([{ type: 'resumed' }]);
+    expect(eventsOf(effects)).toEqual([{ type: 'resumed' }]);
     playOut(room);
     expect(room.state.phase).toBe('finished');
   });
@@ -41,26 +41,26 @@ describe('pause', () => {
   it('said twice is said once, and so is resume', () => {
     const room = createRoom();
     room.join();
-    steer(room, 'pause');
-    expect(steer(room, 'pause')).toEqual([]);
-    steer(room, 'resume');
-    expect(steer(room, 'resume')).toEqual([]);
+    control(room, 'pause');
+    expect(control(room, 'pause')).toEqual([]);
+    control(room, 'resume');
+    expect(control(room, 'resume')).toEqual([]);
   });
 
-  it('gives the blocks of a worker that leaves to others, and does not count time against anybody', () => {
+  it('gives the shards of a worker that leaves to others, and does not count time against anybody', () => {
     const room = createRoom();
     const [first, second] = [room.join(), room.join()];
     playOutSteps(room, 1);
-    steer(room, 'pause');
+    control(room, 'pause');
     room.send({ type: 'closed', connection: second });
     for (let waited = 0; waited < 60_000; waited += 1_000) {
       room.wait(1_000);
-      room.hear(first, { type: 'pong', sentAtMs: 0 });
+      room.handleMessage(first, { type: 'pong', sentAtMs: 0 });
     }
     expect([...room.state.connections.keys()]).toEqual([first]);
     room.answerAll(first);
     expect(room.state.phase).toBe('paused');
-    steer(room, 'resume');
+    control(room, 'resume');
     playOut(room);
     expect(room.state.phase).toBe('finished');
     expect(room.state.faults.duplicated).toBe(0);
@@ -69,36 +69,36 @@ describe('pause', () => {
   it('let go of with nobody there says that it waits for somebody, and goes on when one comes', () => {
     const room = createRoom();
     const only = room.join();
-    steer(room, 'pause');
+    control(room, 'pause');
     room.send({ type: 'closed', connection: only });
-    expect(noticesOf(steer(room, 'resume'))).toEqual([{ type: 'paused' }]);
+    expect(eventsOf(control(room, 'resume'))).toEqual([{ type: 'paused' }]);
     room.join();
-    expect(noticesOf(room.log).at(-1)).toEqual({ type: 'resumed' });
+    expect(eventsOf(room.log).at(-1)).toEqual({ type: 'resumed' });
     playOut(room);
     expect(room.state.phase).toBe('finished');
   });
 
   it('before the start keeps a run from starting', () => {
     const room = createRoom();
-    steer(room, 'pause');
+    control(room, 'pause');
     room.join();
     expect(room.state.phase).toBe('waiting');
-    steer(room, 'resume');
+    control(room, 'resume');
     expect(room.state.phase).toBe('training');
   });
 
   it('of a run that has ended does nothing', () => {
     const room = createRoom({ steps: 1 });
     room.answerAll(room.join());
-    for (const action of ['start', 'pause', 'resume'] as const) expect(steer(room, action)).toEqual([]);
-    expect(room.state.held).toBe(false);
+    for (const action of ['start', 'pause', 'resume'] as const) expect(control(room, action)).toEqual([]);
+    expect(room.state.pauseRequested).toBe(false);
   });
 
   it('can be stopped', () => {
     const room = createRoom();
     room.join();
-    steer(room, 'pause');
-    expect(room.send({ type: 'stop', sentence: 'stopped' }).at(-1)).toEqual({ type: 'failed', sentence: 'stopped' });
+    control(room, 'pause');
+    expect(room.send({ type: 'stop', message: 'stopped' }).at(-1)).toEqual({ type: 'failed', message: 'stopped' });
   });
 });
 
@@ -115,7 +115,7 @@ describe('start', () => {
     room.join();
     room.wait(10_000);
     expect(room.state.phase).toBe('waiting');
-    expect(noticesOf(steer(room, 'start'))).toEqual([{ type: 'started' }]);
+    expect(eventsOf(control(room, 'start'))).toEqual([{ type: 'started' }]);
     playOut(room);
     expect(room.state.phase).toBe('finished');
   });
@@ -124,13 +124,13 @@ describe('start', () => {
     const room = createRoom({ startWorkers: 4 });
     room.join();
     expect(room.state.phase).toBe('waiting');
-    steer(room, 'start');
+    control(room, 'start');
     expect(room.state.phase).toBe('training');
   });
 
   it('said before anybody is there begins with the first', () => {
     const room = createRoom({ startWorkers: 4, waitForStart: true });
-    steer(room, 'start');
+    control(room, 'start');
     expect(room.state.phase).toBe('waiting');
     room.join();
     expect(room.state.phase).toBe('training');
@@ -142,37 +142,37 @@ describe('status', () => {
     const room = createRoom();
     const tab = room.join();
     const before = room.state;
-    expect(room.hear(tab, { type: 'status', hidden: true })).toEqual([]);
+    expect(room.handleMessage(tab, { type: 'status', hidden: true })).toEqual([]);
     expect(room.state.connections.get(tab)?.hidden).toBe(true);
     expect(room.state.current).toEqual(before.current);
-    room.hear(tab, { type: 'status', hidden: false });
+    room.handleMessage(tab, { type: 'status', hidden: false });
     expect(room.state.connections.get(tab)?.hidden).toBe(false);
   });
 
   it('before hello closes its socket', () => {
     const room = createRoom();
     const stranger = room.open();
-    expect(sentTo(stranger, room.hear(stranger, { type: 'status', hidden: true }))).toEqual(['close']);
+    expect(sentTo(stranger, room.handleMessage(stranger, { type: 'status', hidden: true }))).toEqual(['close']);
   });
 });
 
-describe('chaos', () => {
-  const kill = { type: 'chaos', workerId: 'w1', action: 'kill', forMs: 0 } as const;
+describe('injectFault', () => {
+  const kill = { type: 'injectFault', workerId: 'w1', action: 'kill', forMs: 0 } as const;
 
   it('reaches the worker that it names, and is told', () => {
-    const room = createRoom({ chaos: true });
+    const room = createRoom({ faultInjection: true });
     const [first, second] = [room.join(), room.join()];
     const effects = room.send({ ...kill, workerId: 'w2' });
-    expect(sentTo(second, effects)).toEqual(['chaos']);
+    expect(sentTo(second, effects)).toEqual(['injectFault']);
     expect(sentTo(first, effects)).toEqual([]);
-    expect(noticesOf(effects)).toEqual([{ type: 'chaos', workerId: 'w2', action: 'kill' }]);
+    expect(eventsOf(effects)).toEqual([{ type: 'injectFault', workerId: 'w2', action: 'kill' }]);
   });
 
   it('does nothing in a run that was not started for it, nor to somebody who is not there', () => {
     const room = createRoom();
     room.join();
     expect(room.send(kill)).toEqual([]);
-    expect(createRoom({ chaos: true }).send(kill)).toEqual([]);
+    expect(createRoom({ faultInjection: true }).send(kill)).toEqual([]);
   });
 });
 
@@ -232,15 +232,15 @@ async function steeredRun(seed: number) {
   const clock = new VirtualClock();
   const random = xorshift32(seed);
   const chance = (): number => random() / 2 ** 32;
-  const notices: Notice[] = [];
+  const events: RunEvent[] = [];
   const traces: Trace[] = [];
   let keys = 0;
   const run = startRun({
     ...problem.run,
-    setup: { ...problem.setup, chaos: true, waitForStart: chance() < 0.5 },
+    setup: { ...problem.setup, faultInjection: true, waitForStart: chance() < 0.5 },
     clock,
     newResumeKey: () => `key-${++keys}`,
-    onNotice: (notice) => notices.push(notice),
+    onEvent: (event) => events.push(event),
     onTrace: (trace) => traces.push(trace),
   });
   let outcome: string | undefined;
@@ -269,39 +269,39 @@ async function steeredRun(seed: number) {
     if (outcome !== undefined) return;
     const roll = chance();
     const workerId = `w${1 + Math.floor(chance() * workers.length)}`;
-    if (roll < 0.3) run.steer('pause');
-    else if (roll < 0.6) run.steer('resume');
-    else if (roll < 0.7) run.steer('start');
-    else if (roll < 0.8) run.chaos(workerId, 'freeze', 2_000 * chance());
-    else if (roll < 0.9) run.chaos(workerId, 'slow', 1_000 * chance());
+    if (roll < 0.3) run.control('pause');
+    else if (roll < 0.6) run.control('resume');
+    else if (roll < 0.7) run.control('start');
+    else if (roll < 0.8) run.injectFault(workerId, 'freeze', 2_000 * chance());
+    else if (roll < 0.9) run.injectFault(workerId, 'slow', 1_000 * chance());
     else {
-      run.chaos(workerId, 'kill', 0);
+      run.injectFault(workerId, 'kill', 0);
       join();
     }
     clock.after(60 * chance(), meddle);
   };
   clock.after(30, meddle);
   clock.after(20_000, () => {
-    run.steer('start');
+    run.control('start');
   });
   while (outcome === undefined && clock.nowMs() < 600_000) {
     await drain();
     if (!clock.step()) break;
   }
-  return { outcome, notices, traces, weights: problem.run.learner.weights(), expected: problem.expected() };
+  return { outcome, events, traces, weights: problem.run.parameterServer.weights(), expected: problem.expected() };
 }
 
 describe('steering and trouble', () => {
   it('change no bit of the model', async () => {
     const seen = new Set<string>();
     for (let seed = 1; seed <= 12; seed++) {
-      const { outcome, notices, traces, weights, expected } = await steeredRun(seed);
+      const { outcome, events, traces, weights, expected } = await steeredRun(seed);
       expect(outcome).toBe('finished');
       expect(hash(new Uint8Array(weights.buffer))).toBe(hash(new Uint8Array(expected.slice().buffer)));
-      for (const { type } of notices) seen.add(type);
-      for (const trace of traces) if (trace.type === 'answered') expect(trace.heldMs).toBeGreaterThanOrEqual(0);
+      for (const { type } of events) seen.add(type);
+      for (const trace of traces) if (trace.type === 'answered') expect(trace.turnaroundMs).toBeGreaterThanOrEqual(0);
     }
-    expect([...seen]).toEqual(expect.arrayContaining(['held', 'resumed', 'chaos', 'left']));
+    expect([...seen]).toEqual(expect.arrayContaining(['pauseRequested', 'resumed', 'injectFault', 'left']));
   });
 
   it('keep every promise of the rules, in any order with everything else', () => {
@@ -309,30 +309,30 @@ describe('steering and trouble', () => {
     fc.assert(
       fc.property(fc.boolean(), fc.array(deed, { maxLength: 120, size: 'max' }), (waitForStart, program) => {
         // The room itself checks them after every event.
-        const room = createRoom({ waitForStart, chaos: true, epochs: 3 });
+        const room = createRoom({ waitForStart, faultInjection: true, epochs: 3 });
         room.join();
         for (const { what, who, ms } of program) {
           const connections = [...room.state.connections.keys()];
           const connection = connections[who % Math.max(1, connections.length)];
           room.nowMs += ms % 7;
           if (what === 0) room.join();
-          else if (what === 1) steer(room, 'pause');
-          else if (what === 2) steer(room, 'resume');
-          else if (what === 3) steer(room, 'start');
+          else if (what === 1) control(room, 'pause');
+          else if (what === 2) control(room, 'resume');
+          else if (what === 3) control(room, 'start');
           else if (what === 4) room.wait(ms);
           else if (connection === undefined) continue;
           else if (what === 5) room.send({ type: 'closed', connection });
-          else if (what === 6) room.hear(connection, { type: 'status', hidden: ms % 2 === 0 });
-          else if (what === 7) room.send({ type: 'chaos', workerId: `w${who}`, action: 'freeze', forMs: ms });
+          else if (what === 6) room.handleMessage(connection, { type: 'status', hidden: ms % 2 === 0 });
+          else if (what === 7) room.send({ type: 'injectFault', workerId: `w${who}`, action: 'freeze', forMs: ms });
           else room.answerAll(connection);
         }
-        steer(room, 'start');
+        control(room, 'start');
         const last = room.state.phase === 'finished' ? 0 : room.join();
         for (let round = 0; round < 2_000 && room.state.phase !== 'finished'; round++) {
           room.answerAll(last);
           room.wait(50);
           for (const connection of [...room.state.connections.keys()]) {
-            room.hear(connection, { type: 'pong', sentAtMs: 0 });
+            room.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
           }
         }
         expect(room.state.phase).toBe('finished');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blockKey } from '../src/tree.ts';
+import { shardKey } from '../src/tree.ts';
 import { createRoom, type Room, type RoomOptions, type Task } from './room.ts';
 
 /** How often each thing happens, against the others: mostly work, and of every kind of trouble a little. */
@@ -29,7 +29,7 @@ interface Deed {
   readonly deed: keyof typeof deeds;
   /** Which connection, counted round. */
   readonly who: number;
-  /** Which block, how long, how fast. */
+  /** Which shard, how long, how fast. */
   readonly what: number;
 }
 
@@ -44,7 +44,7 @@ const deed: fc.Arbitrary<Deed> = fc.record({
 const geometry: fc.Arbitrary<RoomOptions> = fc.record({
   samples: fc.integer({ min: 1, max: 60 }),
   batch: fc.integer({ min: 1, max: 40 }),
-  leafSize: fc.integer({ min: 1, max: 9 }),
+  microbatchSize: fc.integer({ min: 1, max: 9 }),
   epochs: fc.integer({ min: 1, max: 8 }),
   startWorkers: fc.integer({ min: 0, max: 3 }),
 });
@@ -82,8 +82,8 @@ function perform(room: Room, { deed, who, what }: Deed): void {
       room.hello(connection, { resumeKey: `key-${1 + (what % Math.max(1, connection))}` });
       break;
     case 'prove':
-      room.hear(connection, {
-        type: 'probeResult',
+      room.handleMessage(connection, {
+        type: 'numericsResult',
         hash: what % 3 === 0 ? 'bbbbbbbb' : 'aaaaaaaa',
         samplesPerMs: rates[what % rates.length]!,
       });
@@ -101,28 +101,28 @@ function perform(room: Room, { deed, who, what }: Deed): void {
       room.gradient(connection, { ...task, step: Math.max(0, step - 1 - (what % 2)) }, computeMs);
       break;
     case 'fail':
-      room.hear(connection, { type: 'taskError', ...task, code: 'device-lost', sentence: 'lost' });
+      room.handleMessage(connection, { type: 'taskError', ...task, code: 'device-lost', message: 'lost' });
       break;
     case 'not finite':
-      // Never twice of the same block: that rightly ends the run.
-      if ((room.state.current.blocks.get(blockKey(task))?.nonFiniteFrom ?? []).length === 0) {
-        room.hear(connection, { type: 'taskError', ...task, code: 'non-finite', sentence: 'NaN' });
+      // Never twice of the same shard: that rightly ends the run.
+      if ((room.state.current.shards.get(shardKey(task))?.nonFiniteFrom ?? []).length === 0) {
+        room.handleMessage(connection, { type: 'taskError', ...task, code: 'non-finite', message: 'NaN' });
       }
       break;
     case 'pong':
-      room.hear(connection, { type: 'pong', sentAtMs: 0 });
+      room.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
       break;
     case 'bye':
-      room.hear(connection, { type: 'bye', sentence: 'leaves' });
+      room.handleMessage(connection, { type: 'bye', message: 'microbatches' });
       break;
     case 'close':
       room.send({ type: 'closed', connection });
       break;
     case 'garbage':
-      room.send({ type: 'invalid', connection, closeCode: 1002, sentence: 'frame: broken' });
+      room.send({ type: 'invalid', connection, closeCode: 1002, message: 'frame: broken' });
       break;
     case 'distrust':
-      room.send({ type: 'distrusted', connection, sentence: 'probe: wrong' });
+      room.send({ type: 'numericsMismatch', connection, message: 'numerics check: wrong' });
       break;
     default:
       deed satisfies never;
@@ -130,9 +130,9 @@ function perform(room: Room, { deed, who, what }: Deed): void {
 }
 
 function anyTask(room: Room, what: number): Task {
-  const { step, blocks } = room.state.current;
-  const all = [...blocks.values()];
-  const { lo, n } = all[what % Math.max(1, all.length)] ?? { lo: 0, n: room.setup.plan.leaves };
+  const { step, shards } = room.state.current;
+  const all = [...shards.values()];
+  const { lo, n } = all[what % Math.max(1, all.length)] ?? { lo: 0, n: room.setup.plan.microbatches };
   return { step, lo, n };
 }
 
@@ -148,7 +148,7 @@ function finishWithOneGoodWorker(room: Room): boolean {
     if (hasFinished(room)) return true;
     expect(room.state.phase).toMatch(/waiting|training|paused/);
     for (const connection of [...idlers, good]) {
-      if (room.nowMs % 1_000 < 50) room.hear(connection, { type: 'pong', sentAtMs: 0 });
+      if (room.nowMs % 1_000 < 50) room.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
     }
     const [task] = room.tasksOf(good);
     if (task) room.gradient(good, task, 10);
@@ -202,9 +202,9 @@ describe('whatever happens, in whatever order', () => {
         for (const connection of [...room.state.connections.keys()]) room.send({ type: 'closed', connection });
         room.wait(room.setup.limits.resumeMs + 1);
         expect(room.state.connections.size).toBe(0);
-        for (const record of room.state.records.values()) expect(record.blocks).toBeGreaterThan(0);
-        for (const block of room.state.current.blocks.values()) expect(block.owners).toEqual([]);
-        for (const block of room.state.next?.blocks.values() ?? []) expect(block.owners).toEqual([]);
+        for (const record of room.state.records.values()) expect(record.shards).toBeGreaterThan(0);
+        for (const shard of room.state.current.shards.values()) expect(shard.owners).toEqual([]);
+        for (const shard of room.state.next?.shards.values() ?? []) expect(shard.owners).toEqual([]);
       }),
       { numRuns: 100 },
     );

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { coarseShares, shares } from '../src/coordinator/assign.ts';
 import { boundedRate, rateAfter } from '../src/coordinator/rates.ts';
-import { blocksOfRange } from '../src/tree.ts';
+import { shardsOfRange } from '../src/tree.ts';
 import { createRoom, type Room } from './room.ts';
 
 const rates = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6, noNaN: true })), {
@@ -11,26 +11,26 @@ const rates = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6,
 });
 
 describe('shares', () => {
-  it('add up to all leaves, none below 0', () => {
+  it('add up to all microbatches, none below 0', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (leaves, samplesPerMs) => {
-        const cut = shares(leaves, samplesPerMs);
+      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (microbatches, samplesPerMs) => {
+        const cut = shares(microbatches, samplesPerMs);
         expect(cut).toHaveLength(samplesPerMs.length);
         expect(cut.every((share) => Number.isInteger(share) && share >= 0)).toBe(true);
-        expect(cut.reduce((sum, share) => sum + share, 0)).toBe(leaves);
+        expect(cut.reduce((sum, share) => sum + share, 0)).toBe(microbatches);
       }),
     );
   });
 
-  it('are within one leaf of the exact proportion', () => {
+  it('are within one microbatch of the exact proportion', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 200 }),
         fc.array(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 8 }),
-        (leaves, samplesPerMs) => {
+        (microbatches, samplesPerMs) => {
           const total = samplesPerMs.reduce((sum, rate) => sum + rate, 0);
-          for (const [index, share] of shares(leaves, samplesPerMs).entries()) {
-            expect(Math.abs(share - (leaves * samplesPerMs[index]!) / total)).toBeLessThanOrEqual(1);
+          for (const [index, share] of shares(microbatches, samplesPerMs).entries()) {
+            expect(Math.abs(share - (microbatches * samplesPerMs[index]!) / total)).toBeLessThanOrEqual(1);
           }
         },
       ),
@@ -44,22 +44,22 @@ describe('shares', () => {
 });
 
 describe('coarse shares', () => {
-  const blocksOf = (cut: readonly number[]): number => {
+  const shardsOf = (cut: readonly number[]): number => {
     let from = 0;
-    return cut.reduce((blocks, share) => {
-      const own = blocksOfRange(from, from + share).length;
+    return cut.reduce((shards, share) => {
+      const own = shardsOfRange(from, from + share).length;
       from += share;
-      return blocks + own;
+      return shards + own;
     }, 0);
   };
 
-  it('add up to all leaves, leave out nobody whom fine ones do not, and take hardly longer', () => {
+  it('add up to all microbatches, leave out nobody whom fine ones do not, and take hardly longer', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (leaves, samplesPerMs) => {
+      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (microbatches, samplesPerMs) => {
         const known = samplesPerMs.map((rate) => rate || 1);
-        const [fine, coarse] = [shares(leaves, known), coarseShares(leaves, known)];
+        const [fine, coarse] = [shares(microbatches, known), coarseShares(microbatches, known)];
         expect(coarse.every((share, at) => Number.isInteger(share) && share >= (fine[at] === 0 ? 0 : 1))).toBe(true);
-        expect(coarse.reduce((sum, share) => sum + share, 0)).toBe(leaves);
+        expect(coarse.reduce((sum, share) => sum + share, 0)).toBe(microbatches);
         const slowest = (cut: readonly number[]) => Math.max(...cut.map((share, at) => share / known[at]!));
         expect(slowest(coarse)).toBeLessThanOrEqual(slowest(fine) * 1.126);
       }),
@@ -67,17 +67,17 @@ describe('coarse shares', () => {
   });
 
   it.each([
-    // Two workers that the noise of measuring tells apart get one block each, and not six together.
-    { leaves: 32, samplesPerMs: [100, 113], cut: [16, 16], blocks: 2 },
-    { leaves: 32, samplesPerMs: [2, 1], cut: [24, 8], blocks: 3 },
-    { leaves: 32, samplesPerMs: [1, 1, 1], cut: [12, 8, 12], blocks: 6 },
-    { leaves: 8, samplesPerMs: [1, 0], cut: [4, 4], blocks: 2 },
-    // A short last batch, whose end is no block's.
-    { leaves: 7, samplesPerMs: [1, 1], cut: [4, 3], blocks: 3 },
-    { leaves: 4, samplesPerMs: [1, 1, 1], cut: [1, 2, 1], blocks: 4 },
-  ])('of $leaves leaves among $samplesPerMs are $cut', ({ leaves, samplesPerMs, cut, blocks }) => {
-    expect(coarseShares(leaves, samplesPerMs)).toEqual(cut);
-    expect(blocksOf(cut)).toBe(blocks);
+    // Two workers that the noise of measuring tells apart get one shard each, and not six together.
+    { microbatches: 32, samplesPerMs: [100, 113], cut: [16, 16], shards: 2 },
+    { microbatches: 32, samplesPerMs: [2, 1], cut: [24, 8], shards: 3 },
+    { microbatches: 32, samplesPerMs: [1, 1, 1], cut: [12, 8, 12], shards: 6 },
+    { microbatches: 8, samplesPerMs: [1, 0], cut: [4, 4], shards: 2 },
+    // A short last batch, whose end is no shard's.
+    { microbatches: 7, samplesPerMs: [1, 1], cut: [4, 3], shards: 3 },
+    { microbatches: 4, samplesPerMs: [1, 1, 1], cut: [1, 2, 1], shards: 4 },
+  ])('of $microbatches microbatches among $samplesPerMs are $cut', ({ microbatches, samplesPerMs, cut, shards }) => {
+    expect(coarseShares(microbatches, samplesPerMs)).toEqual(cut);
+    expect(shardsOf(cut)).toBe(shards);
   });
 });
 
@@ -107,14 +107,14 @@ function playStep(room: Room, msPerSample: ReadonlyMap<number, number>): void {
   for (const [connection, ms] of msPerSample) {
     for (const task of room.tasksOf(connection)) {
       if (task.step !== step) continue;
-      const samples = task.n * room.setup.plan.leafSize;
+      const samples = task.n * room.setup.plan.microbatchSize;
       room.nowMs += ms * samples;
       room.gradient(connection, task, ms * samples);
     }
   }
 }
 
-describe('a worker that is too slow for one leaf', () => {
+describe('a worker that is too slow for one microbatch', () => {
   it('is taken to be 2 % faster with each step that leaves it out, is tried again, and is measured', () => {
     const room = createRoom({ startWorkers: 2, epochs: 1_000 });
     const [quick, slow] = [room.join({ samplesPerMs: 1 }), room.join({ samplesPerMs: 0.02 })];
@@ -127,7 +127,7 @@ describe('a worker that is too slow for one leaf', () => {
       [slow, 2],
     ]);
     let leftOut = 0;
-    while (room.state.records.get('w2')!.blocks === 0) {
+    while (room.state.records.get('w2')!.shards === 0) {
       playStep(room, pace);
       leftOut += 1;
       expect(leftOut).toBeLessThan(100);
@@ -140,7 +140,7 @@ describe('a worker that is too slow for one leaf', () => {
     expect([shareOf(quick), shareOf(slow)]).toEqual([6, 2]);
   });
 
-  it('keeps its rate where there are more workers than leaves, since somebody must be left out', () => {
+  it('keeps its rate where there are more workers than microbatches, since somebody must be left out', () => {
     const room = createRoom({ startWorkers: 3, batch: 4, samples: 64 });
     const connections = Array.from({ length: 3 }, () => room.join({ samplesPerMs: 1 }));
     const idle = connections.find((connection) => room.tasksOf(connection).length === 0)!;

@@ -1,10 +1,10 @@
-import { initialise, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
+import { initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { xorshift32 } from '../src/random.ts';
-import { type Block, halvesOf, nextPowerOfTwo } from '../src/tree.ts';
+import { halvesOf, nextPowerOfTwo, type Shard } from '../src/tree.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { hostBackend, model } from './support.ts';
 
@@ -22,38 +22,38 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     backend = await hostBackend(name);
   });
 
-  const opened = async (leafSize: number) => {
+  const opened = async (microbatchSize: number) => {
     let now = 0;
     const compute = createLocalCompute(backend, { nowMs: () => (now += 5) });
-    await compute.open({ model, leafSize });
-    compute.setWeights(bytesOf(initialise(model, 3)));
+    await compute.open({ model, microbatchSize });
+    compute.setWeights(bytesOf(initialize(model, 3)));
     return compute;
   };
 
-  it('sums its leaves in the order of the tree: a block has the bits of the sum of its halves', async () => {
+  it('sums its microbatches in the order of the tree: a shard has the bits of the sum of its halves', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 40 }),
         fc.integer({ min: 1, max: 6 }),
         fc.nat(),
-        async (count, leafSize, seed) => {
+        async (count, microbatchSize, seed) => {
           const { pixels, labels } = samplesOf(seed, count, 4);
-          const compute = await opened(leafSize);
+          const compute = await opened(microbatchSize);
           const floatsOf = async (from: number, to: number) =>
             new Float32Array(
               (await compute.gradient(pixels.subarray(from * 4, to * 4), labels.subarray(from, to))).gradient.slice()
                 .buffer,
             );
-          const byHalves = async (block: Block): Promise<Float32Array> => {
-            const [left, right] = block.n === 1 ? [block, undefined] : halvesOf(block);
-            if (!right) return floatsOf(block.lo * leafSize, Math.min(count, (block.lo + 1) * leafSize));
+          const byHalves = async (shard: Shard): Promise<Float32Array> => {
+            const [left, right] = shard.n === 1 ? [shard, undefined] : halvesOf(shard);
+            if (!right) return floatsOf(shard.lo * microbatchSize, Math.min(count, (shard.lo + 1) * microbatchSize));
             const sum = await byHalves(left);
-            if (right.lo * leafSize >= count) return sum;
+            if (right.lo * microbatchSize >= count) return sum;
             const other = await byHalves(right);
             return sum.map((value, index) => value + other[index]!);
           };
-          const leaves = nextPowerOfTwo(Math.ceil(count / leafSize));
-          expect(await floatsOf(0, count)).toEqual(await byHalves({ lo: 0, n: leaves }));
+          const microbatches = nextPowerOfTwo(Math.ceil(count / microbatchSize));
+          expect(await floatsOf(0, count)).toEqual(await byHalves({ lo: 0, n: microbatches }));
           await compute.close();
         },
       ),
@@ -72,7 +72,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
-  it('returns memory that the next block does not change', async () => {
+  it('returns memory that the next shard does not change', async () => {
     const compute = await opened(4);
     const first = await compute.gradient(...pair(samplesOf(1, 9, 4)));
     const before = first.gradient.slice();
@@ -97,7 +97,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
-  it('computes kept samples as if they had come with the block, in any order and until the next opening', async () => {
+  it('computes kept samples as if they had come with the shard, in any order and until the next opening', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(7, 12, 4);
     const table = compute.keepPixels(12, 4);
@@ -113,7 +113,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await expect(compute.gradient({ numbers }, named.subarray(1))).rejects.toThrow(
       'compute: expected the numbers of 8 samples, got 9',
     );
-    await compute.open({ model, leafSize: 4 });
+    await compute.open({ model, microbatchSize: 4 });
     await expect(compute.gradient({ numbers }, named)).rejects.toThrow('expected keepPixels() before');
     await compute.close();
   });
@@ -122,7 +122,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(5, 6, 4);
     const expected = (await compute.gradient(pixels, labels)).gradient;
-    const weights = bytesOf(initialise(model, 3));
+    const weights = bytesOf(initialize(model, 3));
     const shifted = new Uint8Array(weights.length + 1);
     shifted.set(weights, 1);
     compute.setWeights(shifted.subarray(1));
@@ -141,19 +141,19 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
   it('opens anew for another run', async () => {
     const compute = await opened(4);
     const larger = resolveModel('mlp');
-    await compute.open({ model: larger, leafSize: 2 });
-    compute.setWeights(bytesOf(initialise(larger, 1)));
+    await compute.open({ model: larger, microbatchSize: 2 });
+    compute.setWeights(bytesOf(initialize(larger, 1)));
     const { gradient } = await compute.gradient(...pair(samplesOf(1, 3, inputSize(larger))));
     expect(gradient).toHaveLength(parameterCount(larger) * 4);
     await compute.close();
   });
 
-  it('refuses a model that is none, blocks before open, and wrong lengths, each in a sentence', async () => {
+  it('refuses a model that is none, shards before open, and wrong lengths, each in a sentence', async () => {
     const compute = createLocalCompute(backend, { nowMs: () => 0 });
-    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and blocks');
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
-    await expect(compute.open({ model: { layers: 'none' }, leafSize: 4 })).rejects.toThrow(/^model: /);
-    await compute.open({ model, leafSize: 4 });
+    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
+    await compute.open({ model, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
     await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(/expected 4 pixels, got 5/);
     await compute.close();

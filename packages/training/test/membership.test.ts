@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { createRoom, nonFinite, noticesOf, playOut, probeResult, type Room, sentTo, shareAnew } from './room.ts';
+import { createRoom, eventsOf, nonFinite, numericsResult, playOut, type Room, sentTo, shareAnew } from './room.ts';
 
 describe('join mid-run', () => {
-  it('brings a probe first and tasks after; nobody counts before', () => {
+  it('brings a numerics check first and tasks after; nobody counts before', () => {
     const room = createRoom({ startWorkers: 2, epochs: 4 });
     const first = room.join();
     expect(room.state.phase).toBe('waiting');
     const late = room.open();
-    expect(sentTo(late, room.hello(late))).toEqual(['welcome', 'sendProbe']);
+    expect(sentTo(late, room.hello(late))).toEqual(['welcome', 'sendNumericsCheck']);
     expect(room.state.phase).toBe('waiting');
-    room.hear(late, { type: 'probeResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+    room.handleMessage(late, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
     expect(room.state.phase).toBe('training');
     const newest = room.open();
     room.hello(newest);
     shareAnew(room);
-    expect(sentTo(newest, room.log)).toEqual(['welcome', 'sendProbe']);
-    room.hear(newest, { type: 'probeResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+    expect(sentTo(newest, room.log)).toEqual(['welcome', 'sendNumericsCheck']);
+    room.handleMessage(newest, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
     shareAnew(room);
     expect(room.tasksOf(newest).length).toBeGreaterThan(0);
     expect(first).toBe(1);
@@ -30,8 +30,8 @@ describe('join mid-run', () => {
     expect(room.state.phase).toBe('training');
   });
 
-  it('a worker beyond the leaves has nothing to do, and nobody waits for it', () => {
-    const room = createRoom({ batch: 4, leafSize: 2, samples: 16 });
+  it('a worker beyond the microbatches has nothing to do, and nobody waits for it', () => {
+    const room = createRoom({ batch: 4, microbatchSize: 2, samples: 16 });
     const connections = Array.from({ length: 5 }, () => room.join());
     shareAnew(room);
     expect(connections.filter((connection) => room.tasksOf(connection).length > 0)).toHaveLength(2);
@@ -76,15 +76,15 @@ describe('bad token, version', () => {
   it('the right token is welcome', () => {
     const room = createRoom({ token: 'secret' });
     const connection = room.open();
-    expect(sentTo(connection, room.hello(connection, { token: 'secret' }))).toEqual(['welcome', 'sendProbe']);
+    expect(sentTo(connection, room.hello(connection, { token: 'secret' }))).toEqual(['welcome', 'sendNumericsCheck']);
   });
 
-  it('a worker that computes wrongly is refused, and never gets a block', () => {
+  it('a worker that computes wrongly is refused, and never gets a shard', () => {
     const room = createRoom();
     const connection = room.open();
     room.hello(connection);
-    const effects = room.send({ type: 'distrusted', connection, sentence: 'probe: it computes wrongly' });
-    expect(effects[0]).toMatchObject({ type: 'send', message: { type: 'refuse', code: 'arithmetic' } });
+    const effects = room.send({ type: 'numericsMismatch', connection, message: 'numerics check: it computes wrongly' });
+    expect(effects[0]).toMatchObject({ type: 'send', message: { type: 'refuse', code: 'numerics' } });
     expect(sentTo(connection, room.log)).not.toContain('sendTask');
   });
 
@@ -96,7 +96,7 @@ describe('bad token, version', () => {
     const refusal = { type: 'refuse', code: 'full', retryAfterMs: 30_000 };
     expect(room.hello(third)[0]).toMatchObject({ type: 'send', message: refusal });
     const back = room.open();
-    expect(sentTo(back, room.hello(back, { resumeKey: 'key-1' }))).toEqual(['welcome', 'sendProbe']);
+    expect(sentTo(back, room.hello(back, { resumeKey: 'key-1' }))).toEqual(['welcome', 'sendNumericsCheck']);
   });
 });
 
@@ -106,7 +106,7 @@ describe('garbage, oversized, flood', () => {
     (closeCode) => {
       const room = createRoom();
       const [first, second] = [room.join(), room.join()];
-      const effects = room.send({ type: 'invalid', connection: first, closeCode, sentence: 'frame: broken' });
+      const effects = room.send({ type: 'invalid', connection: first, closeCode, message: 'frame: broken' });
       expect(effects).toContainEqual({ type: 'close', connection: first, code: closeCode, reason: 'frame: broken' });
       expect([...room.state.connections.keys()]).toEqual([second]);
     },
@@ -114,28 +114,28 @@ describe('garbage, oversized, flood', () => {
 
   it.each([
     ['a second hello', 'ready', (room: Room, who: number) => room.hello(who)],
-    ['a hello while probed', 'probing', (room: Room, who: number) => room.hello(who)],
-    ['a probe result before hello', 'greeting', (room: Room, who: number) => probeResult(room, who)],
-    ['a probe result that nobody asked for', 'ready', (room: Room, who: number) => probeResult(room, who)],
-    ['a gradient before hello', 'greeting', (room: Room, who: number) => gradientOf(room, who, 0)],
-    ['a gradient before the probe', 'probing', (room: Room, who: number) => gradientOf(room, who, 0)],
+    ['a hello while checked', 'checking', (room: Room, who: number) => room.hello(who)],
+    ['a numerics check result before hello', 'handshake', (room: Room, who: number) => numericsResult(room, who)],
+    ['a numerics check result that nobody asked for', 'ready', (room: Room, who: number) => numericsResult(room, who)],
+    ['a gradient before hello', 'handshake', (room: Room, who: number) => gradientOf(room, who, 0)],
+    ['a gradient before the numerics check', 'checking', (room: Room, who: number) => gradientOf(room, who, 0)],
     ['a gradient of a step ahead', 'ready', (room: Room, who: number) => gradientOf(room, who, 1)],
     [
       'a task error before hello',
-      'greeting',
+      'handshake',
       (room: Room, who: number) => nonFinite(room, who, { step: 0, lo: 0, n: 8 }),
     ],
   ] as const)('%s closes its socket with 1002', (_, phase, act) => {
     const room = createRoom();
     const good = room.join();
     const bad = phase === 'ready' ? room.join() : room.open();
-    if (phase === 'probing') room.hello(bad);
+    if (phase === 'checking') room.hello(bad);
     expect(act(room, bad)).toContainEqual(expect.objectContaining({ type: 'close', connection: bad, code: 1002 }));
     expect(room.state.faults.rejected).toBe(1);
     expect([...room.state.connections.keys()]).toEqual([good]);
   });
 
-  it('a gradient of weights that a worker was never sent closes its socket, even where the block is wanted', () => {
+  it('a gradient of weights that a worker was never sent closes its socket, even where the shard is wanted', () => {
     const room = createRoom();
     room.join();
     const eager = room.join();
@@ -143,16 +143,16 @@ describe('garbage, oversized, flood', () => {
     expect(sentTo(eager, gradientOf(room, eager, 0))).toContain('close');
   });
 
-  it('a socket that never says hello, and one that never answers its probe, are closed in time', () => {
+  it('a socket that never says hello, and one that never answers its numerics check, are closed in time', () => {
     const room = createRoom();
-    const [silent, probed] = [room.open(), room.open()];
-    room.hello(probed);
+    const [silent, checked] = [room.open(), room.open()];
+    room.hello(checked);
     room.wait(5_000);
     expect(room.state.connections.size).toBe(2);
     expect(sentTo(silent, room.wait(1))).toContain('close');
     for (let waited = 5_001; waited <= 30_000; waited += 4_999) {
       room.wait(4_999);
-      room.hear(probed, { type: 'pong', sentAtMs: 0 });
+      room.handleMessage(checked, { type: 'pong', sentAtMs: 0 });
     }
     expect(room.state.connections.size).toBe(0);
   });
@@ -170,7 +170,7 @@ describe('garbage, oversized, flood', () => {
     for (let waited = 0; waited <= 32_000; waited += 4_000) {
       room.answerAll(stays);
       room.wait(4_000);
-      room.hear(stays, { type: 'pong', sentAtMs: 0 });
+      room.handleMessage(stays, { type: 'pong', sentAtMs: 0 });
     }
     expect([...room.state.records.keys()]).toEqual(['w1']);
     const next = room.join();
@@ -187,25 +187,25 @@ describe('garbage, oversized, flood', () => {
     }
   });
 
-  it('a computing time longer than the worker had its block is not believed', () => {
+  it('a computing time longer than the worker had its shard is not believed', () => {
     const room = createRoom({ steps: 1 });
     const only = room.join();
     room.nowMs += 40;
     room.answerAll(only, 1e308);
-    expect([...room.state.records.values()][0]).toMatchObject({ blocks: 1, samples: 16, computeMs: 40 });
+    expect([...room.state.records.values()][0]).toMatchObject({ shards: 1, samples: 16, computeMs: 40 });
   });
 
   it('a ping is answered', () => {
     const room = createRoom();
     const connection = room.open();
     const pong = { type: 'pong', sentAtMs: 17 };
-    const effects = room.hear(connection, { type: 'ping', sentAtMs: 17 });
+    const effects = room.handleMessage(connection, { type: 'ping', sentAtMs: 17 });
     expect(effects).toEqual([{ type: 'send', connection, message: pong }]);
   });
 });
 
 function gradientOf(room: Room, connection: number, step: number) {
-  return room.hear(connection, { type: 'gradient', step, lo: 0, n: 8, computeMs: 1 });
+  return room.handleMessage(connection, { type: 'gradient', step, lo: 0, n: 8, computeMs: 1 });
 }
 
 describe('coming back', () => {
@@ -218,9 +218,9 @@ describe('coming back', () => {
     room.nowMs += 30_000;
     const back = room.join({ resumeKey: 'key-1', name: 'renamed' });
     expect(room.workerId(back)).toBe('w1');
-    expect(noticesOf(room.log)).toContainEqual({ type: 'joined', workerId: 'w1', returned: true });
+    expect(eventsOf(room.log)).toContainEqual({ type: 'joined', workerId: 'w1', returned: true });
     room.answerAll(back);
-    expect(room.state.records.get('w1')).toMatchObject({ name: 'renamed', blocks: 2, leftAtMs: undefined });
+    expect(room.state.records.get('w1')).toMatchObject({ name: 'renamed', shards: 2, leftAtMs: undefined });
   });
 
   it('after the window it is somebody new, and its old work stays in the records', () => {
@@ -234,14 +234,14 @@ describe('coming back', () => {
     expect([...room.state.records.keys()]).toEqual(['w1', 'w2']);
   });
 
-  it('closes the half-open connection that it left behind, and gets its blocks', () => {
+  it('closes the half-open connection that it left behind, and gets its shards', () => {
     const room = createRoom();
     const halfOpen = room.join();
     const back = room.open();
     const effects = room.hello(back, { resumeKey: 'key-1' });
     expect(sentTo(halfOpen, effects)).toEqual(['close']);
     expect(room.state.phase).toBe('paused');
-    probeResult(room, back);
+    numericsResult(room, back);
     expect(room.tasksOf(back).length).toBeGreaterThan(0);
     room.send({ type: 'closed', connection: halfOpen });
     playOut(room);
@@ -257,17 +257,17 @@ describe('coming back', () => {
     expect(room.state.connections.size).toBe(2);
   });
 
-  it('while it is probed, a worker that is back is not forgotten, however long the window is over', () => {
+  it('while it is checked, a worker that is back is not forgotten, however long the window is over', () => {
     const room = createRoom();
     room.join();
     const first = room.join();
     room.send({ type: 'closed', connection: first });
     room.nowMs += 29_000;
-    room.hear(1, { type: 'pong', sentAtMs: 0 });
+    room.handleMessage(1, { type: 'pong', sentAtMs: 0 });
     const back = room.open();
     room.hello(back, { resumeKey: `key-${first}` });
     room.wait(2_000);
-    probeResult(room, back);
+    numericsResult(room, back);
     expect(room.workerId(back)).toBe('w2');
     expect(room.state.records.has('w2')).toBe(true);
   });
@@ -299,11 +299,11 @@ describe('the end of a run', () => {
   it('comes once: a stop after it, or twice, changes nothing', () => {
     const room = createRoom({ steps: 1 });
     room.answerAll(room.join());
-    expect(room.send({ type: 'stop', sentence: 'stopped' })).toEqual([]);
+    expect(room.send({ type: 'stop', message: 'stopped' })).toEqual([]);
     const other = createRoom();
     other.join();
-    expect(other.send({ type: 'stop', sentence: 'stopped' }).at(-1)).toEqual({ type: 'failed', sentence: 'stopped' });
-    expect(other.send({ type: 'stop', sentence: 'again' })).toEqual([]);
+    expect(other.send({ type: 'stop', message: 'stopped' }).at(-1)).toEqual({ type: 'failed', message: 'stopped' });
+    expect(other.send({ type: 'stop', message: 'again' })).toEqual([]);
   });
 
   it('counts the time that each worker took part, once', () => {

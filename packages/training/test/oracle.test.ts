@@ -1,8 +1,8 @@
-import { createLeafGradient, createOptimizer, initialise, parameterCount } from '@lockstep/nn';
+import { createMicrobatchGradient, createOptimizer, initialize, parameterCount } from '@lockstep/nn';
 import { describe, expect, it } from 'vitest';
 import { oracleWeights } from '../src/oracle.ts';
 import { planRun } from '../src/plan.ts';
-import { createBlockSource } from '../src/samples.ts';
+import { createShardSource } from '../src/shard-source.ts';
 import { simulate } from '../src/simulator/simulate.ts';
 import { createProblem, hash, hostBackend, model, optimizer, tinyDataset } from './support.ts';
 
@@ -11,11 +11,11 @@ const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
 const bytes = (weights: Float32Array) => hash(new Uint8Array(weights.slice().buffer));
 
 describe('the oracle', () => {
-  it('with one leaf a batch is plain SGD over whole batches', async () => {
+  it('with one microbatch a batch is plain SGD over whole batches', async () => {
     const backend = await hostBackend();
-    const plan = planRun({ samples: 20, batch: 8, leafSize: 8, epochs: 2 });
-    const samples = createBlockSource(tinyDataset(20), plan, 4);
-    const weights = initialise(model, 4);
+    const plan = planRun({ samples: 20, batch: 8, microbatchSize: 8, epochs: 2 });
+    const samples = createShardSource(tinyDataset(20), plan, 4);
+    const weights = initialize(model, 4);
     const expected = oracleWeights({ backend, model, plan, samples, weights, optimizer });
 
     const parameters = backend.allocate(parameterCount(model));
@@ -23,8 +23,8 @@ describe('the oracle', () => {
     backend.upload(parameters, weights);
     const descent = createOptimizer(backend, optimizer, parameters, gradient);
     for (let step = 0; step < plan.steps; step++) {
-      const batch = samples.block(step, 0, 1);
-      const whole = createLeafGradient(backend, model, batch.labels.length, parameters);
+      const batch = samples.shard(step, 0, 1);
+      const whole = createMicrobatchGradient(backend, model, batch.labels.length, parameters);
       whole.run(batch.pixels, batch.labels);
       backend.upload(gradient, backend.view(whole.output).slice(0, parameterCount(model)));
       descent.step(batch.labels.length);
@@ -32,11 +32,11 @@ describe('the oracle', () => {
     expect(bytes(backend.view(parameters))).toBe(bytes(expected));
   });
 
-  it('gives nearly the same weights for any leaf size, and other bits', async () => {
+  it('gives nearly the same weights for any microbatch size, and other bits', async () => {
     const backend = await hostBackend();
     const [fine, coarse] = await Promise.all([
-      createProblem(backend, { leafSize: 1 }),
-      createProblem(backend, { leafSize: 16 }),
+      createProblem(backend, { microbatchSize: 1 }),
+      createProblem(backend, { microbatchSize: 16 }),
     ]);
     const [a, b] = [fine.expected(), coarse.expected()];
     expect(bytes(a)).not.toBe(bytes(b));
@@ -58,20 +58,24 @@ describe('cpu and reference', () => {
     const room = { seed: 11, workers: 3, mishapEveryMs: 500, spoiltResults: 0, drain, limitMs: 3_600_000 };
     const results = [];
     for (const backend of backends) {
-      const problem = await createProblem(backend, { samples: 70, batch: 24, leafSize: 5, epochs: 6 });
+      const problem = await createProblem(backend, { samples: 70, batch: 24, microbatchSize: 5, epochs: 6 });
       const { outcome, state } = await simulate({ run: problem.run, backend, ...room });
       expect(outcome).toEqual({ type: 'finished' });
-      const hashes = [...state.records.values()].flatMap(({ probeHash }) =>
-        probeHash === undefined ? [] : [probeHash],
+      const hashes = [...state.records.values()].flatMap(({ numericsHash }) =>
+        numericsHash === undefined ? [] : [numericsHash],
       );
       expect(new Set(hashes).size).toBe(1);
-      results.push({ weights: problem.run.learner.weights(), expected: problem.expected(), probeHash: hashes[0] });
+      results.push({
+        weights: problem.run.parameterServer.weights(),
+        expected: problem.expected(),
+        numericsHash: hashes[0],
+      });
     }
     const [reference, cpu] = results;
     expect(reference!.weights).toEqual(reference!.expected);
     expect(cpu!.weights).toEqual(cpu!.expected);
-    const namesAgree = backends[0]!.arithmetic === backends[1]!.arithmetic;
+    const namesAgree = backends[0]!.numericMode === backends[1]!.numericMode;
     expect(bytes(cpu!.weights) === bytes(reference!.weights)).toBe(namesAgree);
-    expect(cpu!.probeHash === reference!.probeHash).toBe(namesAgree);
+    expect(cpu!.numericsHash === reference!.numericsHash).toBe(namesAgree);
   });
 });

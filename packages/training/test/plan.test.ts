@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultLeafSize, planRun, samplesInBlock, stepBatch, usedLeaves } from '../src/plan.ts';
+import { defaultMicrobatchSize, planRun, samplesInShard, stepBatch, usedMicrobatches } from '../src/plan.ts';
 import { nextPowerOfTwo } from '../src/tree.ts';
 
 const options = fc.record({
   samples: fc.integer({ min: 1, max: 2_000 }),
   batch: fc.integer({ min: 1, max: 600 }),
   epochs: fc.integer({ min: 1, max: 4 }),
-  leafSize: fc.option(fc.integer({ min: 1, max: 70 }), { nil: undefined }),
+  microbatchSize: fc.option(fc.integer({ min: 1, max: 70 }), { nil: undefined }),
 });
 
 describe('the plan of a run', () => {
@@ -30,31 +30,33 @@ describe('the plan of a run', () => {
     );
   });
 
-  it('has a power of two of leaves, the fewest that hold a batch', () => {
+  it('has a power of two of microbatches, the fewest that hold a batch', () => {
     fc.assert(
       fc.property(options, (given) => {
-        const { leaves, leafSize } = planRun(given);
+        const { microbatches, microbatchSize } = planRun(given);
         const largest = Math.min(given.batch, given.samples);
-        expect(nextPowerOfTwo(leaves)).toBe(leaves);
-        expect(leaves * leafSize).toBeGreaterThanOrEqual(largest);
-        if (leaves > 1) expect((leaves / 2) * leafSize).toBeLessThan(largest);
+        expect(nextPowerOfTwo(microbatches)).toBe(microbatches);
+        expect(microbatches * microbatchSize).toBeGreaterThanOrEqual(largest);
+        if (microbatches > 1) expect((microbatches / 2) * microbatchSize).toBeLessThan(largest);
       }),
     );
   });
 
-  it('puts samples into the first leaves of a step, and none behind them', () => {
+  it('puts samples into the first microbatches of a step, and none behind them', () => {
     fc.assert(
       fc.property(options, fc.nat(), (given, at) => {
         const plan = planRun(given);
         const step = at % plan.steps;
-        const used = usedLeaves(plan, step);
-        const inLeaf = Array.from({ length: plan.leaves }, (_, leaf) => samplesInBlock(plan, step, leaf, 1));
-        expect(inLeaf.slice(0, used - 1).every((count) => count === plan.leafSize)).toBe(true);
-        expect(inLeaf[used - 1]).toBeGreaterThanOrEqual(1);
-        expect(inLeaf.slice(used).every((count) => count === 0)).toBe(true);
-        const sum = inLeaf.reduce((total, count) => total + count, 0);
+        const used = usedMicrobatches(plan, step);
+        const inMicrobatch = Array.from({ length: plan.microbatches }, (_, microbatch) =>
+          samplesInShard(plan, step, microbatch, 1),
+        );
+        expect(inMicrobatch.slice(0, used - 1).every((count) => count === plan.microbatchSize)).toBe(true);
+        expect(inMicrobatch[used - 1]).toBeGreaterThanOrEqual(1);
+        expect(inMicrobatch.slice(used).every((count) => count === 0)).toBe(true);
+        const sum = inMicrobatch.reduce((total, count) => total + count, 0);
         expect(sum).toBe(stepBatch(plan, step).count);
-        expect(samplesInBlock(plan, step, 0, plan.leaves)).toBe(sum);
+        expect(samplesInShard(plan, step, 0, plan.microbatches)).toBe(sum);
       }),
     );
   });
@@ -70,25 +72,25 @@ describe('the plan of a run', () => {
     ['batch', { samples: 1, batch: Number.NaN, epochs: 1 }],
     ['epochs', { samples: 1, batch: 1, epochs: -1 }],
     ['steps', { samples: 1, batch: 1, epochs: 1, steps: 0 }],
-    ['leafSize', { samples: 1, batch: 1, epochs: 1, leafSize: Number.POSITIVE_INFINITY }],
+    ['microbatchSize', { samples: 1, batch: 1, epochs: 1, microbatchSize: Number.POSITIVE_INFINITY }],
   ])('refuses an impossible number of %s in a sentence', (name, given) => {
     expect(() => planRun(given)).toThrow(new RegExp(`^${name}: expected a whole number of at least 1, got `));
   });
 });
 
-describe('the default leaf', () => {
+describe('the default microbatch', () => {
   it('holds 16 to 64 samples, a power of two', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 100_000 }), (batch) => {
-        expect([16, 32, 64]).toContain(defaultLeafSize(batch));
+        expect([16, 32, 64]).toContain(defaultMicrobatchSize(batch));
       }),
     );
   });
 
-  it('makes two workers have twice as many leaves as they are, from a batch of 64 on', () => {
+  it('makes two workers have twice as many microbatches as they are, from a batch of 64 on', () => {
     for (let batch = 64; batch <= 4_096; batch += 64) {
       const plan = planRun({ samples: 60_000, batch, epochs: 1 });
-      expect(usedLeaves(plan, 0)).toBeGreaterThanOrEqual(4);
+      expect(usedMicrobatches(plan, 0)).toBeGreaterThanOrEqual(4);
     }
   });
 });

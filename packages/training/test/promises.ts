@@ -2,8 +2,8 @@
 import { expect } from 'vitest';
 import type { CoordinatorEvent, Effect } from '../src/coordinator/events.ts';
 import type { ConnectionId, CoordinatorState, RunSetup } from '../src/coordinator/state.ts';
-import { samplesInBlock, usedLeaves } from '../src/plan.ts';
-import { type Block, blockKey } from '../src/tree.ts';
+import { samplesInShard, usedMicrobatches } from '../src/plan.ts';
+import { type Shard, shardKey } from '../src/tree.ts';
 
 type Watcher = (
   before: CoordinatorState,
@@ -16,8 +16,8 @@ type Watcher = (
 export function createWatcher(start: CoordinatorState): Watcher {
   const { plan } = start.setup;
   let nextStep = start.current.step;
-  let accepted: Block[] = [];
-  let acceptedBlocks = 0;
+  let accepted: Shard[] = [];
+  let acceptedShards = 0;
   let ends = 0;
   const weightsOf = new Map<ConnectionId, number>();
   const tasksOf = new Map<ConnectionId, Set<string>>();
@@ -32,7 +32,7 @@ export function createWatcher(start: CoordinatorState): Watcher {
         case 'close':
           alive.delete(effect.connection);
           break;
-        case 'sendProbe':
+        case 'sendNumericsCheck':
           weightsOf.set(effect.connection, -1);
           tasksOf.set(effect.connection, new Set());
           break;
@@ -45,14 +45,14 @@ export function createWatcher(start: CoordinatorState): Watcher {
         case 'sendTask':
           expect([nextStep, nextStep + 1]).toContain(effect.step);
           expect(['ready', undefined]).toContain(after.connections.get(effect.connection)?.phase);
-          tasksOf.get(effect.connection)!.add(`${effect.step} ${blockKey(effect)}`);
+          tasksOf.get(effect.connection)!.add(`${effect.step} ${shardKey(effect)}`);
           break;
         case 'acceptGradient':
           accepted.push(effect);
-          acceptedBlocks += 1;
+          acceptedShards += 1;
           break;
         case 'applyStep':
-          // Each step once, in order, and from blocks that hold each of its samples exactly once.
+          // Each step once, in order, and from shards that hold each of its samples exactly once.
           expect(effect.step).toBe(nextStep);
           expectTiling(plan, effect.step, accepted);
           accepted = [];
@@ -66,7 +66,7 @@ export function createWatcher(start: CoordinatorState): Watcher {
           ends += 1;
           break;
         case 'send':
-        case 'notice':
+        case 'event':
           break;
         default:
           effect satisfies never;
@@ -80,21 +80,21 @@ export function createWatcher(start: CoordinatorState): Watcher {
 
     expect(after.current.step).toBe(nextStep);
     for (const { current, next } of after.phase === 'waiting' ? [] : [after]) {
-      expectTiling(plan, current.step, [...current.blocks.values()]);
+      expectTiling(plan, current.step, [...current.shards.values()]);
       if (next) {
         expect(next.step).toBe(current.step + 1);
-        expectTiling(plan, next.step, [...next.blocks.values()]);
+        expectTiling(plan, next.step, [...next.shards.values()]);
       }
-      const done = [...current.blocks.values()].filter((block) => block.done);
-      expect(done.map(blockKey).sort()).toEqual(accepted.map(blockKey).sort());
+      const done = [...current.shards.values()].filter((shard) => shard.done);
+      expect(done.map(shardKey).sort()).toEqual(accepted.map(shardKey).sort());
       for (const step of next ? [current, next] : [current]) {
-        for (const block of step.blocks.values()) {
-          if (block.done) expect(block.owners).toEqual([]);
-          for (const { connection, startedAtMs } of block.owners) {
+        for (const shard of step.shards.values()) {
+          if (shard.done) expect(shard.owners).toEqual([]);
+          for (const { connection, startedAtMs } of shard.owners) {
             expect(after.connections.get(connection)?.phase).toBe('ready');
-            expect(tasksOf.get(connection)).toContain(`${step.step} ${blockKey(block)}`);
+            expect(tasksOf.get(connection)).toContain(`${step.step} ${shardKey(shard)}`);
             expect(startedAtMs).toBeLessThanOrEqual(event.atMs);
-            // A worker never owes a block whose weights it will not get.
+            // A worker never owes a shard whose weights it will not get.
             if (step === current) expect(weightsOf.get(connection)).toBe(current.step);
           }
         }
@@ -104,10 +104,10 @@ export function createWatcher(start: CoordinatorState): Watcher {
     const isIdle = ({ phase, answerByMs }: { phase: string; answerByMs?: number | undefined }): boolean =>
       phase === 'ready' && answerByMs === undefined;
     if (after.phase === 'training' && [...after.connections.values()].some(isIdle)) {
-      for (const block of after.current.blocks.values()) expect(block.done || block.owners.length > 0).toBe(true);
+      for (const shard of after.current.shards.values()) expect(shard.done || shard.owners.length > 0).toBe(true);
     }
     const anybody = [...after.connections.values()].some(({ phase }) => phase === 'ready');
-    if (after.phase !== 'waiting') expect(after.phase).toBe(anybody && !after.held ? 'training' : 'paused');
+    if (after.phase !== 'waiting') expect(after.phase).toBe(anybody && !after.pauseRequested ? 'training' : 'paused');
 
     for (const { samplesPerMs } of after.connections.values()) {
       expect(Number.isFinite(samplesPerMs) && samplesPerMs >= 0).toBe(true);
@@ -116,19 +116,19 @@ export function createWatcher(start: CoordinatorState): Watcher {
       expect(after.faults[fault]).toBeGreaterThanOrEqual(before.faults[fault]);
     }
     const records = [...after.records.values()];
-    expect(records.reduce((sum, record) => sum + record.blocks, 0)).toBe(acceptedBlocks);
+    expect(records.reduce((sum, record) => sum + record.shards, 0)).toBe(acceptedShards);
     for (const { workerId, phase } of after.connections.values()) {
-      if (phase !== 'greeting') expect(after.records.has(workerId ?? '')).toBe(true);
+      if (phase !== 'handshake') expect(after.records.has(workerId ?? '')).toBe(true);
     }
   };
 }
 
-function expectTiling(plan: RunSetup['plan'], step: number, blocks: readonly Block[]): void {
-  const used = usedLeaves(plan, step);
+function expectTiling(plan: RunSetup['plan'], step: number, shards: readonly Shard[]): void {
+  const used = usedMicrobatches(plan, step);
   let next = 0;
-  for (const { lo, n } of [...blocks].sort((a, b) => a.lo - b.lo)) {
+  for (const { lo, n } of [...shards].sort((a, b) => a.lo - b.lo)) {
     expect(lo).toBe(next);
-    expect(samplesInBlock(plan, step, lo, n)).toBeGreaterThan(0);
+    expect(samplesInShard(plan, step, lo, n)).toBeGreaterThan(0);
     next = lo + n;
   }
   expect(next).toBeGreaterThanOrEqual(used);

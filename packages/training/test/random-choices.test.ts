@@ -1,9 +1,9 @@
-import { initialise, parseModel, parseOptimizer } from '@lockstep/nn';
+import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { expect, it } from 'vitest';
-import { createLearner } from '../src/learner.ts';
+import { createNumericsCheck } from '../src/numerics-check.ts';
 import { oracleWeights } from '../src/oracle.ts';
-import { createProbe } from '../src/probe.ts';
-import { createBlockSource } from '../src/samples.ts';
+import { createParameterServer } from '../src/parameter-server.ts';
+import { createShardSource } from '../src/shard-source.ts';
 import { simulate } from '../src/simulator/simulate.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { createProblem, hostBackend, tinyDataset } from './support.ts';
@@ -31,39 +31,39 @@ const optimizer = parseOptimizer({
 
 async function setUp(seed: number) {
   const backend = await hostBackend();
-  const { plan, setup, run } = await createProblem(backend, { samples: 50, batch: 16, leafSize: 3, epochs: 3 });
-  const samples = createBlockSource(tinyDataset(50), plan, seed);
-  const weights = initialise(model, seed);
-  const probe = createProbe(model, plan.leafSize);
+  const { plan, setup, run } = await createProblem(backend, { samples: 50, batch: 16, microbatchSize: 3, epochs: 3 });
+  const samples = createShardSource(tinyDataset(50), plan, seed);
+  const weights = initialize(model, seed);
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
-  await compute.open({ model, leafSize: plan.leafSize });
-  compute.setWeights(probe.weights);
-  const { gradient } = await compute.gradient(probe.pixels, probe.labels);
-  const learner = createLearner({ backend, plan, weights, optimizer });
+  await compute.open({ model, microbatchSize: plan.microbatchSize });
+  compute.setWeights(numericsCheck.weights);
+  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
   const expected = (dropSeed = seed) =>
     oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: dropSeed });
   return {
     backend,
-    learner,
+    parameterServer,
     expected,
     options: {
       ...run,
       setup: { ...setup, model, seed },
       samples,
-      learner,
-      probe,
-      probeGradient: new Float32Array(gradient.slice().buffer),
+      parameterServer,
+      numericsCheck,
+      referenceGradient: new Float32Array(gradient.slice().buffer),
     },
   };
 }
 
 it('what is dropped does not depend on who computes, and a run with dropout keeps its weights to the bit', async () => {
   for (const seed of [1, 2, 3]) {
-    const { backend, learner, expected, options } = await setUp(seed);
+    const { backend, parameterServer, expected, options } = await setUp(seed);
     const room = { seed, workers: 3, mishapEveryMs: 300, spoiltResults: 0 };
     const { outcome } = await simulate({ run: options, backend, drain, limitMs: 3_600_000, ...room });
     expect(outcome).toEqual({ type: 'finished' });
-    expect(learner.weights()).toEqual(expected());
-    expect(learner.weights()).not.toEqual(expected(seed + 1));
+    expect(parameterServer.weights()).toEqual(expected());
+    expect(parameterServer.weights()).not.toEqual(expected(seed + 1));
   }
 });

@@ -1,7 +1,7 @@
 /** A coordinator's rules without any shell: events in, effects out, and the promises of the rules checked at each. */
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { expect } from 'vitest';
-import type { CoordinatorEvent, Effect, Heard, Notice } from '../src/coordinator/events.ts';
+import type { CheckedMessage, CoordinatorEvent, Effect, RunEvent } from '../src/coordinator/events.ts';
 import {
   type ConnectionId,
   type CoordinatorState,
@@ -12,24 +12,24 @@ import {
 } from '../src/coordinator/state.ts';
 import { transition } from '../src/coordinator/transition.ts';
 import { planRun } from '../src/plan.ts';
-import type { Block } from '../src/tree.ts';
+import type { Shard } from '../src/tree.ts';
 import { createWatcher, deepFreeze } from './promises.ts';
 
 export interface RoomOptions {
   readonly samples?: number;
   readonly batch?: number;
-  readonly leafSize?: number;
+  readonly microbatchSize?: number;
   readonly epochs?: number;
   readonly steps?: number;
   readonly firstStep?: number;
   readonly startWorkers?: number;
   readonly token?: string;
   readonly waitForStart?: boolean;
-  readonly chaos?: boolean;
+  readonly faultInjection?: boolean;
   readonly limits?: Partial<Limits>;
 }
 
-export interface Task extends Block {
+export interface Task extends Shard {
   readonly step: number;
 }
 
@@ -42,7 +42,7 @@ export interface Room {
   /** Every effect so far. */
   readonly log: readonly Effect[];
   send(event: WithoutTime<CoordinatorEvent>): readonly Effect[];
-  hear(connection: ConnectionId, message: Heard): readonly Effect[];
+  handleMessage(connection: ConnectionId, message: CheckedMessage): readonly Effect[];
   /** Lets time pass and ticks once at its end. */
   wait(ms: number): readonly Effect[];
   open(): ConnectionId;
@@ -58,8 +58,8 @@ export interface Room {
 }
 
 export function createRoom(options: RoomOptions = {}): Room {
-  const { samples = 64, batch = 16, leafSize = 2, epochs = 2 } = options;
-  const plan = planRun({ samples, batch, leafSize, epochs, steps: options.steps });
+  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2 } = options;
+  const plan = planRun({ samples, batch, microbatchSize, epochs, steps: options.steps });
   const setup: RunSetup = {
     plan,
     model: { layers: [] },
@@ -68,7 +68,7 @@ export function createRoom(options: RoomOptions = {}): Room {
     startWorkers: options.startWorkers ?? 1,
     startWithinMs: 5_000,
     waitForStart: options.waitForStart ?? false,
-    chaos: options.chaos ?? false,
+    faultInjection: options.faultInjection ?? false,
   };
   let state = deepFreeze(initialState(setup, options.firstStep));
   const log: Effect[] = [];
@@ -93,7 +93,7 @@ export function createRoom(options: RoomOptions = {}): Room {
       watcher(before, event, state, next.effects);
       return next.effects;
     },
-    hear: (connection, message) => room.send({ type: 'heard', connection, message }),
+    handleMessage: (connection, message) => room.send({ type: 'message', connection, message }),
     wait(ms) {
       room.nowMs += ms;
       return room.send({ type: 'tick' });
@@ -104,12 +104,12 @@ export function createRoom(options: RoomOptions = {}): Room {
       return connections;
     },
     hello: (connection, changes = {}) =>
-      room.hear(connection, {
+      room.handleMessage(connection, {
         type: 'hello',
         protocol: protocolVersion,
         kind: 'node',
         backend: 'cpu',
-        arithmetic: 'test',
+        numericMode: 'test',
         name: `worker ${connection}`,
         threads: 1,
         ...changes,
@@ -120,13 +120,13 @@ export function createRoom(options: RoomOptions = {}): Room {
         ...(resumeKey === undefined ? {} : { resumeKey }),
         ...(name === undefined ? {} : { name }),
       });
-      room.hear(connection, { type: 'probeResult', hash, samplesPerMs });
+      room.handleMessage(connection, { type: 'numericsResult', hash, samplesPerMs });
       return connection;
     },
     gradient: (connection, { step, lo, n }, computeMs = 1) =>
-      room.hear(connection, { type: 'gradient', step, lo, n, computeMs }),
+      room.handleMessage(connection, { type: 'gradient', step, lo, n, computeMs }),
     tasksOf: (connection) =>
-      [...state.current.blocks.values()]
+      [...state.current.shards.values()]
         .filter(({ owners }) => owners.some((owner) => owner.connection === connection))
         .map(({ lo, n }) => ({ step: state.current.step, lo, n })),
     answerAll(connection, computeMs = 1) {
@@ -137,8 +137,8 @@ export function createRoom(options: RoomOptions = {}): Room {
   return room;
 }
 
-export function noticesOf(effects: readonly Effect[]): Notice[] {
-  return effects.flatMap((effect) => (effect.type === 'notice' ? [effect.notice] : []));
+export function eventsOf(effects: readonly Effect[]): RunEvent[] {
+  return effects.flatMap((effect) => (effect.type === 'event' ? [effect.event] : []));
 }
 
 export function sentTo(connection: ConnectionId, effects: readonly Effect[]): string[] {
@@ -171,11 +171,11 @@ export function nonFinite(
   room: Room,
   connection: number,
   task: { step: number; lo: number; n: number },
-  sentence = 'NaN',
+  message = 'NaN',
 ) {
-  return room.hear(connection, { type: 'taskError', ...task, code: 'non-finite', sentence });
+  return room.handleMessage(connection, { type: 'taskError', ...task, code: 'non-finite', message });
 }
 
-export function probeResult(room: Room, connection: number) {
-  return room.hear(connection, { type: 'probeResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+export function numericsResult(room: Room, connection: number) {
+  return room.handleMessage(connection, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
 }

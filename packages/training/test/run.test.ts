@@ -7,7 +7,7 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import type { Notice } from '../src/coordinator/events.ts';
+import type { RunEvent } from '../src/coordinator/events.ts';
 import { type Run, type RunOutcome, startRun } from '../src/coordinator/run.ts';
 import { startSimulatedWorker } from '../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
@@ -20,7 +20,7 @@ interface Stage {
   readonly problem: Problem;
   readonly clock: VirtualClock;
   readonly run: Run;
-  readonly notices: Notice[];
+  readonly events: RunEvent[];
   readonly outcome: () => RunOutcome | undefined;
   /** Lets virtual time pass until the condition holds; fails after an hour of it. */
   until(condition: () => boolean): Promise<void>;
@@ -29,14 +29,14 @@ interface Stage {
 async function stage(options: ProblemOptions = {}, firstStep = 0): Promise<Stage> {
   const problem = await createProblem(await hostBackend(), options);
   const clock = new VirtualClock();
-  const notices: Notice[] = [];
+  const events: RunEvent[] = [];
   let keys = 0;
   const run = startRun({
     ...problem.run,
     clock,
     firstStep,
     newResumeKey: () => `key-${++keys}`,
-    onNotice: (notice) => notices.push(notice),
+    onEvent: (event) => events.push(event),
   });
   let outcome: RunOutcome | undefined;
   void run.outcome.then((value) => {
@@ -47,7 +47,7 @@ async function stage(options: ProblemOptions = {}, firstStep = 0): Promise<Stage
     problem,
     clock,
     run,
-    notices,
+    events,
     outcome: () => outcome,
     async until(condition) {
       while (!condition()) {
@@ -106,29 +106,29 @@ const hello: MessageOf<'hello'> = {
   protocol: protocolVersion,
   kind: 'node',
   backend: 'any',
-  arithmetic: 'any',
+  numericMode: 'any',
   name: 'stranger',
   threads: 1,
 };
 
-/** What an honest worker would have said to the probe. */
-function proof({ problem }: Stage): MessageOf<'probeResult'> {
-  const gradient = new Uint8Array(problem.run.probeGradient.slice().buffer);
-  return { type: 'probeResult', gradient, hash: hash(gradient), lossSum: 1, correct: 0, computeMs: 1 };
+/** What an honest worker would have said to the numerics check. */
+function proof({ problem }: Stage): MessageOf<'numericsResult'> {
+  const gradient = new Uint8Array(problem.run.referenceGradient.slice().buffer);
+  return { type: 'numericsResult', gradient, hash: hash(gradient), lossSum: 1, correct: 0, computeMs: 1 };
 }
 
 /** A stranger that is admitted and has got the first task. */
 async function admitted(on: Stage): Promise<{ who: Stranger; answer: MessageOf<'gradient'> }> {
   const who = stranger(on);
   who.say(hello);
-  await on.until(() => who.of('probe').length > 0);
+  await on.until(() => who.of('numericsCheck').length > 0);
   who.say(proof(on));
   await on.until(() => who.of('task').length > 0);
   const { step, lo, n, labels } = who.of('task')[0]!;
-  const bytes = new Uint8Array(on.problem.run.learner.parameters * 4);
+  const bytes = new Uint8Array(on.problem.run.parameterServer.parameters * 4);
   const count = labels.length;
-  const block = { type: 'gradient', step, lo, n, bytes, checksum: checksum(bytes) } as const;
-  return { who, answer: { ...block, lossSum: 1, correct: 0, count, computeMs: 1 } };
+  const shard = { type: 'gradient', step, lo, n, bytes, checksum: checksum(bytes) } as const;
+  return { who, answer: { ...shard, lossSum: 1, correct: 0, count, computeMs: 1 } };
 }
 
 describe('a gradient that fails a check', () => {
@@ -139,24 +139,24 @@ describe('a gradient that fails a check', () => {
     ['its checksum', (answer) => ({ ...answer, checksum: answer.checksum ^ 1 }), 'checksum'],
     ['its count', (answer) => ({ ...answer, count: answer.count + 1 }), 'samples, got'],
     ['its step', (answer, { plan }) => ({ ...answer, step: plan.steps }), 'a step below'],
-    ['its leaves', (answer, { plan }) => ({ ...answer, lo: plan.leaves }), 'leaves below'],
+    ['its microbatches', (answer, { plan }) => ({ ...answer, lo: plan.microbatches }), 'microbatches below'],
     ['its alignment', (answer) => ({ ...answer, lo: 1, n: 2 }), 'lo a multiple of n'],
     ['its numbers', (answer) => ({ ...answer, lossSum: Number.NaN }), 'gradient.lossSum: expected a finite number'],
   ];
 
   it.each(wrong)(
     'for %s closes its socket with 1002 and the reason; the run ends with the right weights',
-    async (_, spoil, sentence) => {
+    async (_, spoil, message) => {
       const on = await stage();
       const { who, answer } = await admitted(on);
       who.say(spoil(answer, on.problem));
       await on.until(() => who.closing !== undefined);
-      expect(who.closing).toMatchObject({ code: 1002, reason: expect.stringContaining(sentence) });
+      expect(who.closing).toMatchObject({ code: 1002, reason: expect.stringContaining(message) });
       expect(on.run.state.faults).toMatchObject({ rejected: 1, disconnects: 1 });
       good(on);
       await on.until(() => on.outcome() !== undefined);
       expect(on.outcome()).toEqual({ type: 'finished' });
-      expect(on.problem.run.learner.weights()).toEqual(on.problem.expected());
+      expect(on.problem.run.parameterServer.weights()).toEqual(on.problem.expected());
     },
   );
 
@@ -164,14 +164,14 @@ describe('a gradient that fails a check', () => {
     const on = await stage();
     const { who, answer } = await admitted(on);
     good(on);
-    await on.until(() => on.run.state.connections.size === 2 && on.notices.length >= 3);
+    await on.until(() => on.run.state.connections.size === 2 && on.events.length >= 3);
     const bytes = answer.bytes.slice();
     new Float32Array(bytes.buffer)[7] = Number.NEGATIVE_INFINITY;
     who.say({ ...answer, bytes, checksum: checksum(bytes) });
     await on.until(() => on.run.state.faults.rejected === 1);
     expect(who.closing).toBeUndefined();
     await on.until(() => on.outcome() !== undefined);
-    expect(on.problem.run.learner.weights()).toEqual(on.problem.expected());
+    expect(on.problem.run.parameterServer.weights()).toEqual(on.problem.expected());
   });
 
   it('for a loss beyond float32 counts as not finite', async () => {
@@ -179,11 +179,11 @@ describe('a gradient that fails a check', () => {
     const { who, answer } = await admitted(on);
     who.say({ ...answer, lossSum: 1e300 });
     await on.until(() => on.run.state.faults.rejected === 1);
-    expect(on.notices.at(-1)).toMatchObject({ type: 'rejected', sentence: expect.stringContaining('is not finite') });
+    expect(on.events.at(-1)).toMatchObject({ type: 'rejected', message: expect.stringContaining('is not finite') });
   });
 });
 
-describe('a probe that fails', () => {
+describe('a numerics check that fails', () => {
   it('in its numbers: the worker is refused with a sentence', async () => {
     const on = await stage();
     const who = stranger(on);
@@ -194,7 +194,7 @@ describe('a probe that fails', () => {
     who.say(hello);
     who.say({ ...rest, gradient: bytes, hash: hash(bytes) });
     await on.until(() => who.closing !== undefined);
-    expect(who.of('refuse')).toMatchObject([{ code: 'arithmetic', sentence: expect.stringContaining('differs') }]);
+    expect(who.of('refuse')).toMatchObject([{ code: 'numerics', message: expect.stringContaining('differs') }]);
     expect(who.of('task')).toEqual([]);
   });
 
@@ -204,11 +204,11 @@ describe('a probe that fails', () => {
     who.say(hello);
     who.say({ ...proof(on), hash: 'abcdef01' });
     await on.until(() => who.closing !== undefined);
-    expect(who.closing).toMatchObject({ code: 1002, reason: expect.stringContaining('probe: expected hash') });
+    expect(who.closing).toMatchObject({ code: 1002, reason: expect.stringContaining('numerics check: expected hash') });
   });
 });
 
-describe('a worker that answers pings and never a block', () => {
+describe('a worker that answers pings and never a shard', () => {
   it('does not stop the run, even where it says that it takes a year for each', async () => {
     const on = await stage({ epochs: 2 });
     const lazy = stranger(on);
@@ -224,7 +224,7 @@ describe('a worker that answers pings and never a block', () => {
     good(on);
     await on.until(() => on.outcome() !== undefined);
     expect(on.outcome()).toEqual({ type: 'finished' });
-    expect(on.problem.run.learner.weights()).toEqual(on.problem.expected());
+    expect(on.problem.run.parameterServer.weights()).toEqual(on.problem.expected());
   });
 });
 
@@ -241,20 +241,20 @@ describe('a worker that was late', () => {
     second.kill();
     await on.until(() => on.outcome() !== undefined);
     expect(on.outcome()).toEqual({ type: 'finished' });
-    expect(on.problem.run.learner.weights()).toEqual(on.problem.expected());
+    expect(on.problem.run.parameterServer.weights()).toEqual(on.problem.expected());
   });
 
-  it('with blocks in its queue that others have done meanwhile is not left out for ever', async () => {
-    const on = await stage({ epochs: 400, startWorkers: 2, samples: 60, batch: 30, leafSize: 2 });
+  it('with shards in its queue that others have done meanwhile is not left out for ever', async () => {
+    const on = await stage({ epochs: 400, startWorkers: 2, samples: 60, batch: 30, microbatchSize: 2 });
     good(on, 'quick', 10);
     const slow = good(on, 'slow', 10);
     await on.until(() => on.run.state.current.step > 2);
     slow.freeze(400);
     await on.until(() => on.run.state.faults.duplicated > 0);
-    const blocksOf = (name: string) =>
-      [...on.run.state.records.values()].find((record) => record.name === name)?.blocks ?? 0;
-    const before = blocksOf('slow');
-    await on.until(() => blocksOf('slow') > before + 20);
+    const shardsOf = (name: string) =>
+      [...on.run.state.records.values()].find((record) => record.name === name)?.shards ?? 0;
+    const before = shardsOf('slow');
+    await on.until(() => shardsOf('slow') > before + 20);
     expect(on.outcome()).toBeUndefined();
   });
 });
@@ -273,7 +273,7 @@ describe('a run', () => {
     const late = stranger(on);
     late.say(hello);
     while (on.clock.step()) await drain();
-    expect(late.heard).toEqual([{ type: 'finish', sentence: 'the run has ended' }]);
+    expect(late.heard).toEqual([{ type: 'finish', message: 'the run has ended' }]);
     expect(late.closing).toMatchObject({ code: 1000 });
   });
 
@@ -282,7 +282,7 @@ describe('a run', () => {
     const { who } = await admitted(on);
     on.run.stop('stopped by Ctrl-C');
     await on.until(() => who.closing !== undefined);
-    expect(who.of('finish')).toEqual([{ type: 'finish', sentence: 'stopped by Ctrl-C' }]);
-    expect(on.outcome()).toEqual({ type: 'failed', sentence: 'stopped by Ctrl-C' });
+    expect(who.of('finish')).toEqual([{ type: 'finish', message: 'stopped by Ctrl-C' }]);
+    expect(on.outcome()).toEqual({ type: 'failed', message: 'stopped by Ctrl-C' });
   });
 });

@@ -8,24 +8,24 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
-import type { BlockGradient, Compute } from '../src/worker/compute.ts';
-import { type SessionEnd, type SessionNotice, startSession, type WorkerIdentity } from '../src/worker/session.ts';
+import type { Compute, ShardGradient } from '../src/worker/compute.ts';
+import { type SessionEnd, type SessionEvent, startSession, type WorkerIdentity } from '../src/worker/session.ts';
 import { checksum, hash } from './support.ts';
 
 interface Job {
   readonly labels: number[];
-  /** First byte of the weights that the block was computed with. */
+  /** First byte of the weights that the shard was computed with. */
   readonly weights: number;
-  finish(changes?: Partial<BlockGradient>): Promise<void>;
+  finish(changes?: Partial<ShardGradient>): Promise<void>;
   fail(error: Error): Promise<void>;
 }
 
 export class Script {
   readonly clock = new VirtualClock();
   readonly heard: WorkerMessage[] = [];
-  readonly notices: SessionNotice[] = [];
+  readonly events: SessionEvent[] = [];
   readonly opened: unknown[] = [];
-  /** Blocks that the device was asked for; `finish` or `fail` answers. */
+  /** Shards that the device was asked for; `finish` or `fail` answers. */
   readonly jobs: Job[] = [];
   openError: Error | undefined;
   end: SessionEnd | undefined;
@@ -49,7 +49,7 @@ export class Script {
       checksum,
       hash,
       keepBytes,
-      notify: (notice) => this.notices.push(notice),
+      onEvent: (event) => this.events.push(event),
     });
     void this.session.ended.then((end) => {
       this.end = end;
@@ -59,7 +59,7 @@ export class Script {
   #compute(): Compute {
     return {
       backend: 'scripted',
-      arithmetic: 'scripted arithmetic',
+      numericMode: 'scripted arithmetic',
       threads: 3,
       open: async (setup) => {
         this.opened.push(setup);
@@ -143,9 +143,9 @@ export class Script {
     return this.heard.filter((message) => message.type === type) as MessageOf<Type>[];
   }
 
-  /** Brings the session to where it waits for blocks. */
-  async admit(changes: Partial<MessageOf<'welcome'>> = {}): Promise<void> {
-    await this.say({ ...welcome, ...changes }, probe);
+  /** Brings the session to where it waits for shards. */
+  async activate(changes: Partial<MessageOf<'welcome'>> = {}): Promise<void> {
+    await this.say({ ...welcome, ...changes }, numericsCheck);
     await this.jobs[0]!.finish();
     await this.jobs[1]!.finish();
     this.jobs.length = 0;
@@ -157,13 +157,13 @@ export const welcome: MessageOf<'welcome'> = {
   id: 'w1',
   resumeKey: 'key-1',
   model: { name: 'any' },
-  leafSize: 4,
+  microbatchSize: 4,
   heartbeatMs: 2_000,
   maxFrameBytes: 1_000_000,
 };
 
-export const probe: MessageOf<'probe'> = {
-  type: 'probe',
+export const numericsCheck: MessageOf<'numericsCheck'> = {
+  type: 'numericsCheck',
   weights: new Uint8Array(8).fill(200),
   pixels: new Uint8Array(6),
   labels: new Uint8Array(6),
@@ -175,7 +175,7 @@ export const weights = (step: number): MessageOf<'weights'> => ({
   bytes: new Uint8Array(8).fill(step),
 });
 
-/** A block whose samples bear its number as label, so that jobs tell which they are. */
+/** A shard whose samples bear its number as label, so that jobs tell which they are. */
 export const task = (step: number, lo: number): MessageOf<'task'> => ({
   type: 'task',
   step,

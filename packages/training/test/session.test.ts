@@ -1,7 +1,7 @@
 import { bytesOf, enclosed, protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { ComputeError } from '../src/worker/compute.ts';
-import { probe, running, Script, task, weights, welcome } from './script.ts';
+import { numericsCheck, running, Script, task, weights, welcome } from './script.ts';
 import { checksum, hash } from './support.ts';
 
 describe('a worker session joins', () => {
@@ -14,7 +14,7 @@ describe('a worker session joins', () => {
         protocol: protocolVersion,
         kind: 'browser',
         backend: 'scripted',
-        arithmetic: 'scripted arithmetic',
+        numericMode: 'scripted arithmetic',
         name: 'tester',
         threads: 3,
         token: 'secret',
@@ -23,41 +23,41 @@ describe('a worker session joins', () => {
     ]);
   });
 
-  it('opens the device for the run’s model, and warms it up before the probe that is timed', async () => {
+  it('opens the device for the run’s model, and warms it up before the numerics check that is timed', async () => {
     const script = new Script();
-    await script.say(welcome, probe);
-    expect(script.opened).toEqual([{ model: { name: 'any' }, leafSize: 4 }]);
+    await script.say(welcome, numericsCheck);
+    expect(script.opened).toEqual([{ model: { name: 'any' }, microbatchSize: 4 }]);
     expect(script.jobs).toHaveLength(1);
     await script.jobs[0]!.finish({ computeMs: 900 });
-    expect(script.of('probeResult')).toEqual([]);
+    expect(script.of('numericsResult')).toEqual([]);
     await script.jobs[1]!.finish({ gradient: new Uint8Array(4).fill(9) });
     const gradient = new Uint8Array(4).fill(9);
-    const result = { type: 'probeResult', gradient, hash: hash(gradient), lossSum: 2, correct: 0, computeMs: 7 };
-    expect(script.of('probeResult')).toEqual([result]);
+    const result = { type: 'numericsResult', gradient, hash: hash(gradient), lossSum: 2, correct: 0, computeMs: 7 };
+    expect(script.of('numericsResult')).toEqual([result]);
     expect(script.jobs.every((job) => job.weights === 200)).toBe(true);
-    expect(script.notices).toEqual([{ type: 'welcomed', id: 'w1', resumeKey: 'key-1' }, { type: 'ready' }]);
+    expect(script.events).toEqual([{ type: 'welcomed', id: 'w1', resumeKey: 'key-1' }, { type: 'ready' }]);
   });
 
   it('fails with a sentence, and leaves, where the model is not one that it can compute', async () => {
     const script = new Script();
     script.openError = new Error('model: expected\nlayers,\tgot none');
-    await script.say(welcome, probe);
-    expect(script.end).toEqual({ type: 'failed', sentence: 'model: expected layers, got none' });
+    await script.say(welcome, numericsCheck);
+    expect(script.end).toEqual({ type: 'failed', message: 'model: expected layers, got none' });
     expect(script.closing).toMatchObject({ code: 1011, reason: 'model: expected layers, got none', by: 'remote' });
   });
 
-  it('fails where the probe cannot be computed', async () => {
+  it('fails where the numerics check cannot be computed', async () => {
     const script = new Script();
-    await script.say(welcome, probe);
+    await script.say(welcome, numericsCheck);
     await script.jobs[0]!.fail(new ComputeError('device-lost', 'the device is gone'));
-    expect(script.end).toEqual({ type: 'failed', sentence: 'the device is gone' });
+    expect(script.end).toEqual({ type: 'failed', message: 'the device is gone' });
   });
 });
 
 describe('a worker session computes', () => {
   it('a task that came ahead of its weights when they are there, and not before', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(task(3, 0), task(3, 1));
     expect(script.jobs).toEqual([]);
     await script.say(weights(3));
@@ -69,23 +69,23 @@ describe('a worker session computes', () => {
     ]);
   });
 
-  it('one block at a time, in the order of their arrival, each answered with its checksum', async () => {
+  it('one shard at a time, in the order of their arrival, each answered with its checksum', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 2), task(0, 0));
     expect(running(script)).toEqual([[0, 2]]);
     await script.jobs[0]!.finish({ gradient: Uint8Array.of(1, 2, 3, 4), correct: 1 });
     await script.jobs[1]!.finish();
     const bytes = Uint8Array.of(1, 2, 3, 4);
     const answer = { type: 'gradient', step: 0, lo: 2, n: 1, bytes, checksum: checksum(bytes), lossSum: 2, correct: 1 };
-    expect(script.of('gradient')[0]).toEqual({ ...answer, count: 2, computeMs: 7, heldMs: 0 });
+    expect(script.of('gradient')[0]).toEqual({ ...answer, count: 2, computeMs: 7, turnaroundMs: 0 });
     expect(script.of('gradient').map(({ lo }) => lo)).toEqual([2, 0]);
-    expect(script.notices.at(-1)).toEqual({ type: 'computed', step: 0, count: 2, computeMs: 7 });
+    expect(script.events.at(-1)).toEqual({ type: 'computed', step: 0, count: 2, computeMs: 7 });
   });
 
-  it('a block with its own step’s weights, even where newer ones arrive while it runs', async () => {
+  it('a shard with its own step’s weights, even where newer ones arrive while it runs', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(1), task(1, 0), task(2, 5));
     await script.say(weights(2));
     expect(running(script)).toEqual([[1, 0]]);
@@ -100,7 +100,7 @@ describe('a worker session computes', () => {
 
   it('nothing that newer weights have overtaken, in the queue or arriving after', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(1), task(1, 0), task(1, 1), task(2, 2));
     await script.say(weights(2), task(1, 3));
     await script.jobs[0]!.finish();
@@ -113,7 +113,7 @@ describe('a worker session computes', () => {
 
   it('samples that it keeps, even those of a task that it does not want any more', async () => {
     const script = new Script({}, 6);
-    await script.admit({ samples: 6 });
+    await script.activate({ samples: 6 });
     expect(script.of('hello')[0]!.keepsBytes).toBe(6);
     const named = (...numbers: number[]) => ({ samples: bytesOf(Uint32Array.from(numbers)) });
     const stale = { ...task(1, 5), ...named(enclosed, 2 + enclosed), labels: Uint8Array.of(5, 6) };
@@ -124,7 +124,7 @@ describe('a worker session computes', () => {
 
   it('the newest of weights that arrive while it is busy', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(1), task(1, 0));
     await script.say(task(2, 1), weights(2), task(3, 2), weights(3));
     await script.jobs[0]!.finish();
@@ -132,9 +132,9 @@ describe('a worker session computes', () => {
     expect(script.jobs).toHaveLength(2);
   });
 
-  it('not a block that was cancelled before it began; one that runs is answered all the same', async () => {
+  it('not a shard that was canceled before it began; one that runs is answered all the same', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 0), task(0, 1), task(0, 2));
     await script.say({ type: 'cancel', step: 0, lo: 1, n: 1 }, { type: 'cancel', step: 0, lo: 0, n: 1 });
     await script.jobs[0]!.finish();
@@ -144,13 +144,13 @@ describe('a worker session computes', () => {
 
   it('a new probe before anything else, and drops what it was given before', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 0), task(0, 1));
-    await script.say(probe);
+    await script.say(numericsCheck);
     await script.jobs[0]!.finish();
     await script.jobs[1]!.finish();
     await script.jobs[2]!.finish();
-    expect(script.of('probeResult')).toHaveLength(2);
+    expect(script.of('numericsResult')).toHaveLength(2);
     expect(script.jobs).toHaveLength(3);
     await script.say(task(0, 1), weights(0));
     expect(running(script).at(-1)).toEqual([0, 1]);
@@ -160,7 +160,7 @@ describe('a worker session computes', () => {
 describe('a worker session that is told much at once', () => {
   it('begins nothing that is stale by the time it could begin', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(1), task(1, 0), task(2, 5), weights(2));
     expect(running(script)).toEqual([[2, 5]]);
   });
@@ -171,12 +171,12 @@ describe('a worker session tells of trouble and goes on', () => {
     [new ComputeError('device-lost', 'the device is gone'), 'device-lost', 'the device is gone'],
     [new ComputeError('out-of-memory', 'too large'), 'out-of-memory', 'too large'],
     [new Error('something\nelse'), 'failed', 'something else'],
-  ])('%s', async (error, code, sentence) => {
+  ])('%s', async (error, code, message) => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 0), task(0, 1));
     await script.jobs[0]!.fail(error);
-    expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code, sentence }]);
+    expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code, message }]);
     await script.jobs[1]!.finish();
     expect(script.of('gradient').map(({ lo }) => lo)).toEqual([1]);
     expect(script.end).toBeUndefined();
@@ -184,11 +184,11 @@ describe('a worker session tells of trouble and goes on', () => {
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY])('a loss of %d is an error and never a gradient', async (lossSum) => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 0));
     await script.jobs[0]!.finish({ lossSum });
-    const sentence = `the loss of this block is ${lossSum}`;
-    expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code: 'non-finite', sentence }]);
+    const message = `the loss of this shard is ${lossSum}`;
+    expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code: 'non-finite', message }]);
     expect(script.of('gradient')).toEqual([]);
   });
 });
@@ -196,7 +196,7 @@ describe('a worker session tells of trouble and goes on', () => {
 describe('a worker session and its coordinator', () => {
   it('answers a ping while it computes', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 0), { type: 'ping', sentAtMs: 12.5 });
     expect(script.of('pong')).toEqual([{ type: 'pong', sentAtMs: 12.5 }]);
   });
@@ -206,37 +206,37 @@ describe('a worker session and its coordinator', () => {
     await script.pass(14_000);
     expect(script.end).toBeUndefined();
     await script.pass(4_000);
-    expect(script.end).toEqual({ type: 'lost', sentence: 'the coordinator was silent for 15 s' });
+    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 15 s' });
     expect(script.closing).toMatchObject({ code: 1001 });
   });
 
   it('takes one that has fallen silent for lost after eight heartbeats, and any word counts', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     for (let beat = 0; beat < 20; beat++) {
       await script.say({ type: 'ping', sentAtMs: 0 });
       await script.pass(15_000);
     }
     expect(script.end).toBeUndefined();
     await script.pass(3_001);
-    expect(script.end).toEqual({ type: 'lost', sentence: 'the coordinator was silent for 16 s' });
+    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 16 s' });
   });
 
   it('ends refused, with the sentence, even where the coordinator never closes', async () => {
     const script = new Script();
-    await script.say({ type: 'refuse', code: 'full', sentence: 'the room is full', retryAfterMs: 30_000 });
-    expect(script.end).toEqual({ type: 'refused', code: 'full', sentence: 'the room is full', retryAfterMs: 30_000 });
+    await script.say({ type: 'refuse', code: 'full', message: 'the room is full', retryAfterMs: 30_000 });
+    expect(script.end).toEqual({ type: 'refused', code: 'full', message: 'the room is full', retryAfterMs: 30_000 });
     const other = new Script();
-    await other.say({ type: 'refuse', code: 'token', sentence: 'the token is not the one' });
-    expect(other.end).toEqual({ type: 'refused', code: 'token', sentence: 'the token is not the one' });
+    await other.say({ type: 'refuse', code: 'token', message: 'the token is not the one' });
+    expect(other.end).toEqual({ type: 'refused', code: 'token', message: 'the token is not the one' });
   });
 
   it('ends finished even where the coordinator never closes, and computes nothing more', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 0), task(0, 1));
-    await script.say({ type: 'finish', sentence: 'the run is finished' });
-    expect(script.end).toEqual({ type: 'finished', sentence: 'the run is finished' });
+    await script.say({ type: 'finish', message: 'the run is finished' });
+    expect(script.end).toEqual({ type: 'finished', message: 'the run is finished' });
     await script.jobs[0]!.finish();
     expect(script.jobs).toHaveLength(1);
     expect(script.of('gradient')).toEqual([]);
@@ -244,7 +244,7 @@ describe('a worker session and its coordinator', () => {
 
   it('keeps the first reason: a close after a refusal is no loss', async () => {
     const script = new Script();
-    await script.say({ type: 'refuse', code: 'protocol', sentence: 'another version' });
+    await script.say({ type: 'refuse', code: 'protocol', message: 'another version' });
     await script.hangUp(1008, 'policy');
     expect(script.end).toMatchObject({ type: 'refused', code: 'protocol' });
   });
@@ -252,19 +252,19 @@ describe('a worker session and its coordinator', () => {
   it.each([
     [1008, 'silent for 15 s', 'silent for 15 s'],
     [1001, '', 'no reason given'],
-  ])('is lost where the coordinator closes with %i and "%s"', async (code, reason, sentence) => {
+  ])('is lost where the coordinator closes with %i and "%s"', async (code, reason, message) => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.hangUp(code, reason);
-    expect(script.end).toEqual({ type: 'lost', sentence });
+    expect(script.end).toEqual({ type: 'lost', message });
   });
 
   it('is lost where the connection breaks, and what it was computing leads nowhere', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     await script.say(weights(0), task(0, 0), task(0, 1));
     await script.sever();
-    expect(script.end).toEqual({ type: 'lost', sentence: 'the connection to the coordinator broke' });
+    expect(script.end).toEqual({ type: 'lost', message: 'the connection to the coordinator broke' });
     await script.jobs[0]!.finish();
     expect(script.jobs).toHaveLength(1);
     expect(script.clock.step()).toBe(false);
@@ -272,30 +272,30 @@ describe('a worker session and its coordinator', () => {
 
   it('says goodbye when it leaves, once', async () => {
     const script = new Script();
-    await script.admit();
+    await script.activate();
     script.session.leave('tester leaves');
     script.session.leave('tester leaves');
     await script.settle();
-    expect(script.of('bye')).toEqual([{ type: 'bye', sentence: 'tester leaves' }]);
-    expect(script.end).toEqual({ type: 'finished', sentence: 'tester leaves' });
+    expect(script.of('bye')).toEqual([{ type: 'bye', message: 'tester leaves' }]);
+    expect(script.end).toEqual({ type: 'finished', message: 'tester leaves' });
     expect(script.closing).toMatchObject({ code: 1000, by: 'remote' });
   });
 
   it('closes a connection that brings what is no message of a coordinator', async () => {
     const script = new Script();
-    await script.say({ type: 'bye', sentence: 'going' });
+    await script.say({ type: 'bye', message: 'going' });
     expect(script.end).toBeUndefined();
     await script.say({ type: 'task', step: -1, lo: 0, n: 1, pixels: new Uint8Array(1), labels: new Uint8Array(1) });
-    expect(script.end).toMatchObject({ type: 'lost', sentence: expect.stringContaining('task.step') });
+    expect(script.end).toMatchObject({ type: 'lost', message: expect.stringContaining('task.step') });
   });
 
   it('closes a connection that names a sample which never came', async () => {
     const script = new Script({}, 6);
-    await script.admit({ samples: 6 });
+    await script.activate({ samples: 6 });
     const samples = bytesOf(Uint32Array.of(3));
     await script.say({ ...task(0, 0), samples, pixels: new Uint8Array(0), labels: new Uint8Array(0) });
-    const sentence = 'task: expected samples that have come, got sample 3';
-    expect(script.end).toEqual({ type: 'lost', sentence });
-    expect(script.closing).toMatchObject({ code: 1002, reason: sentence });
+    const message = 'task: expected samples that have come, got sample 3';
+    expect(script.end).toEqual({ type: 'lost', message });
+    expect(script.closing).toMatchObject({ code: 1002, reason: message });
   });
 });

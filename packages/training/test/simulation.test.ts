@@ -22,7 +22,7 @@ async function play(room: Room, options: ProblemOptions): Promise<{ problem: Pro
 const geometry = fc.record({
   samples: fc.integer({ min: 1, max: 90 }),
   batch: fc.integer({ min: 1, max: 40 }),
-  leafSize: fc.integer({ min: 1, max: 9 }),
+  microbatchSize: fc.integer({ min: 1, max: 9 }),
   epochs: fc.integer({ min: 1, max: 3 }),
 });
 
@@ -33,7 +33,7 @@ describe('a run in virtual time', () => {
         const room = { seed, workers, mishapEveryMs: Number.POSITIVE_INFINITY, spoiltResults: 0 };
         const { problem, simulation } = await play(room, options);
         expect(simulation.outcome).toEqual({ type: 'finished' });
-        expect(problem.run.learner.weights()).toEqual(problem.expected());
+        expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
       }),
       { numRuns: 60 },
@@ -49,14 +49,14 @@ describe('a run in virtual time', () => {
         const room = { seed, workers, mishapEveryMs: 300, spoiltResults: 0 };
         const { problem, simulation } = await play(room, { ...options, epochs: 8 });
         expect(simulation.outcome).toEqual({ type: 'finished' });
-        expect(problem.run.learner.weights()).toEqual(problem.expected());
+        expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         disconnects += simulation.state.faults.disconnects;
         duplicated += simulation.state.faults.duplicated;
         reassigned += simulation.state.faults.reassigned;
       }),
       { numRuns: 200 },
     );
-    // The property means nothing where no mishap met a block.
+    // The property means nothing where no mishap met a shard.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
   });
 
@@ -68,10 +68,10 @@ describe('a run in virtual time', () => {
         const { problem, simulation } = await play(room, options);
         rejected += simulation.state.faults.rejected;
         if (simulation.outcome.type === 'finished') {
-          expect(problem.run.learner.weights()).toEqual(problem.expected());
+          expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         } else {
-          // Two spoilt results of one block look like divergence, and stop the run with a sentence.
-          expect(simulation.outcome).toMatchObject({ type: 'failed', sentence: expect.stringContaining('not finite') });
+          // Two spoilt results of one shard look like divergence, and stop the run with a sentence.
+          expect(simulation.outcome).toMatchObject({ type: 'failed', message: expect.stringContaining('not finite') });
         }
       }),
       { numRuns: 60 },
@@ -83,7 +83,7 @@ describe('a run in virtual time', () => {
     const room = { seed: 7, workers: 4, mishapEveryMs: 200, spoiltResults: 0.02 };
     const first = await play(room, { epochs: 5 });
     const second = await play(room, { epochs: 5 });
-    expect(second.simulation.notices).toEqual(first.simulation.notices);
+    expect(second.simulation.events).toEqual(first.simulation.events);
     expect(second.simulation.virtualMs).toBe(first.simulation.virtualMs);
   });
 });

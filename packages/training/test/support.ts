@@ -1,16 +1,16 @@
 /** A small problem for the tests: four features, three classes, every shape of batch that a run can meet. */
 import { createHash } from 'node:crypto';
 import type { Dataset } from '@lockstep/data';
-import { initialise, type OptimizerConfig, parseModel, parseOptimizer } from '@lockstep/nn';
+import { initialize, type OptimizerConfig, parseModel, parseOptimizer } from '@lockstep/nn';
 import { type Checksum, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
 import { defaultLimits, type Limits, type RunSetup } from '../src/coordinator/state.ts';
-import { createLearner } from '../src/learner.ts';
+import { createNumericsCheck } from '../src/numerics-check.ts';
 import { oracleWeights } from '../src/oracle.ts';
+import { createParameterServer } from '../src/parameter-server.ts';
 import { planRun, type RunPlan } from '../src/plan.ts';
-import { createProbe } from '../src/probe.ts';
 import { xorshift32 } from '../src/random.ts';
-import { createBlockSource } from '../src/samples.ts';
+import { createShardSource } from '../src/shard-source.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 
 export const model = parseModel({
@@ -53,10 +53,10 @@ export interface Problem {
   /** Everything that `startRun` needs but for time and randomness. */
   readonly run: {
     readonly setup: RunSetup;
-    readonly samples: ReturnType<typeof createBlockSource>;
-    readonly learner: ReturnType<typeof createLearner>;
-    readonly probe: ReturnType<typeof createProbe>;
-    readonly probeGradient: Float32Array;
+    readonly samples: ReturnType<typeof createShardSource>;
+    readonly parameterServer: ReturnType<typeof createParameterServer>;
+    readonly numericsCheck: ReturnType<typeof createNumericsCheck>;
+    readonly referenceGradient: Float32Array;
     readonly checksum: Checksum;
     readonly hash: typeof hash;
   };
@@ -66,7 +66,7 @@ export interface Problem {
 export interface ProblemOptions {
   readonly samples?: number;
   readonly batch?: number;
-  readonly leafSize?: number;
+  readonly microbatchSize?: number;
   readonly epochs?: number;
   readonly seed?: number;
   readonly startWorkers?: number;
@@ -75,15 +75,15 @@ export interface ProblemOptions {
 }
 
 export async function createProblem(backend: HostBackend, options: ProblemOptions = {}): Promise<Problem> {
-  const { samples: count = 50, batch = 16, leafSize = 3, epochs = 3, seed = 1 } = options;
-  const plan = planRun({ samples: count, batch, leafSize, epochs });
-  const samples = createBlockSource(tinyDataset(count), plan, seed);
-  const weights = initialise(model, seed);
-  const probe = createProbe(model, leafSize);
+  const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
+  const plan = planRun({ samples: count, batch, microbatchSize, epochs });
+  const samples = createShardSource(tinyDataset(count), plan, seed);
+  const weights = initialize(model, seed);
+  const numericsCheck = createNumericsCheck(model, microbatchSize);
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
-  await compute.open({ model, leafSize });
-  compute.setWeights(probe.weights);
-  const { gradient } = await compute.gradient(probe.pixels, probe.labels);
+  await compute.open({ model, microbatchSize });
+  compute.setWeights(numericsCheck.weights);
+  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
   await compute.close();
   const setup: RunSetup = {
     plan,
@@ -94,14 +94,14 @@ export async function createProblem(backend: HostBackend, options: ProblemOption
     startWorkers: options.startWorkers ?? 1,
     startWithinMs: 5_000,
   };
-  const probeGradient = new Float32Array(gradient.slice().buffer);
-  const learner = createLearner({ backend, plan, weights, optimizer });
+  const referenceGradient = new Float32Array(gradient.slice().buffer);
+  const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
   return {
     backend,
     plan,
     setup,
     weights,
-    run: { setup, samples, learner, probe, probeGradient, checksum, hash },
+    run: { setup, samples, parameterServer, numericsCheck, referenceGradient, checksum, hash },
     expected: () => oracleWeights({ backend, model, plan, samples, weights, optimizer }),
   };
 }

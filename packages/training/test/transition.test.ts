@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { createRoom, nonFinite, noticesOf, playOut, type Room, sentTo, shareAnew } from './room.ts';
+import { createRoom, eventsOf, nonFinite, playOut, type Room, sentTo, shareAnew } from './room.ts';
 
 describe('socket closes, process killed, tab closed mid-task', () => {
-  it('gives its blocks back at once, in the very event', () => {
+  it('gives its shards back at once, in the very event', () => {
     const room = createRoom();
     const [first, second] = [room.join(), room.join()];
     shareAnew(room);
@@ -11,7 +11,7 @@ describe('socket closes, process killed, tab closed mid-task', () => {
     const effects = room.send({ type: 'closed', connection: first });
     const given = effects.filter((effect) => effect.type === 'sendTask' && effect.connection === second);
     expect(given.length).toBeGreaterThanOrEqual(lost.length);
-    expect(noticesOf(effects)).toContainEqual({ type: 'left', workerId: 'w1', sentence: 'its connection closed' });
+    expect(eventsOf(effects)).toContainEqual({ type: 'left', workerId: 'w1', message: 'its connection closed' });
     expect(room.state.faults.disconnects).toBe(1);
     expect(room.state.faults.reassigned).toBeGreaterThanOrEqual(lost.length);
     playOut(room);
@@ -25,7 +25,7 @@ describe('socket closes, process killed, tab closed mid-task', () => {
     const whole = room.tasksOf(first);
     expect(whole).toEqual([{ step: 0, lo: 0, n: 8 }]);
     room.send({ type: 'closed', connection: first });
-    // One block and two idle workers: it is halved, so that neither waits for the other.
+    // One shard and two idle workers: it is halved, so that neither waits for the other.
     expect(room.tasksOf(second)).toEqual([{ step: 0, lo: 0, n: 4 }]);
     expect(room.tasksOf(third)).toEqual([{ step: 0, lo: 4, n: 4 }]);
   });
@@ -33,27 +33,27 @@ describe('socket closes, process killed, tab closed mid-task', () => {
   it('says goodbye: the same, and its socket is closed', () => {
     const room = createRoom();
     const [first, second] = [room.join(), room.join()];
-    const effects = room.hear(first, { type: 'bye', sentence: 'worker 1 leaves' });
+    const effects = room.handleMessage(first, { type: 'bye', message: 'worker 1 leaves' });
     expect(sentTo(first, effects)).toEqual(['close']);
     expect(room.tasksOf(second).length).toBeGreaterThan(0);
   });
 });
 
 describe('frozen, half-open, hidden tab, straggler', () => {
-  it('has its blocks duplicated on idle workers after the soft deadline, and the first result wins', () => {
+  it('has its shards duplicated on idle workers after the soft deadline, and the first result wins', () => {
     const room = createRoom();
     const [slow, quick] = [room.join(), room.join()];
     shareAnew(room);
-    const held = room.tasksOf(slow);
+    const pauseRequested = room.tasksOf(slow);
     room.answerAll(quick);
     room.wait(250);
     expect(room.state.faults.duplicated).toBe(0);
     const effects = room.wait(1);
-    expect(noticesOf(effects)).toEqual([{ type: 'late', workerId: 'w1', step: room.state.current.step }]);
-    expect(room.tasksOf(quick)).toEqual(held);
-    expect(room.state.faults.duplicated).toBe(held.length);
+    expect(eventsOf(effects)).toEqual([{ type: 'late', workerId: 'w1', step: room.state.current.step }]);
+    expect(room.tasksOf(quick)).toEqual(pauseRequested);
+    expect(room.state.faults.duplicated).toBe(pauseRequested.length);
     const step = room.state.current.step;
-    for (const task of held) room.gradient(quick, task);
+    for (const task of pauseRequested) room.gradient(quick, task);
     expect(room.state.current.step).toBe(step + 1);
     // Nothing of the new step went to the late worker.
     expect(room.tasksOf(slow)).toEqual([]);
@@ -64,7 +64,7 @@ describe('frozen, half-open, hidden tab, straggler', () => {
     const [slow, quick] = [room.join(), room.join()];
     shareAnew(room);
     const before = room.state.connections.get(slow)!.samplesPerMs;
-    const [held] = room.tasksOf(slow);
+    const [pauseRequested] = room.tasksOf(slow);
     const owed = room.tasksOf(slow).reduce((sum, { n }) => sum + 2 * n, 0);
     room.answerAll(quick);
     room.wait(1_000);
@@ -73,7 +73,7 @@ describe('frozen, half-open, hidden tab, straggler', () => {
     const samplesPerMs = room.state.connections.get(slow)!.samplesPerMs;
     expect(samplesPerMs).toBeLessThan(before);
     expect(samplesPerMs).toBeCloseTo(owed / 1_000);
-    const effects = room.gradient(slow, held!);
+    const effects = room.gradient(slow, pauseRequested!);
     expect(effects.filter(({ type }) => type === 'acceptGradient')).toEqual([]);
     expect(room.state.connections.get(slow)!.answerByMs).toBeUndefined();
   });
@@ -89,36 +89,36 @@ describe('frozen, half-open, hidden tab, straggler', () => {
     expect(sentTo(slow, room.log.slice(from))).not.toContain('cancel');
   });
 
-  it('spares the second owner a block that the late one has returned after all', () => {
+  it('spares the second owner a shard that the late one has returned after all', () => {
     const room = createRoom();
     const [slow, quick] = [room.join(), room.join()];
     shareAnew(room);
-    const [held] = room.tasksOf(slow);
+    const [pauseRequested] = room.tasksOf(slow);
     room.answerAll(quick);
     room.wait(300);
-    const effects = room.gradient(slow, held!);
+    const effects = room.gradient(slow, pauseRequested!);
     expect(sentTo(quick, effects)).toContain('cancel');
   });
 
-  it('is dropped after the hard deadline, even when others have long done its block', () => {
+  it('is dropped after the hard deadline, even when others have long done its shard', () => {
     const room = createRoom({ epochs: 100 });
     const [slow, quick] = [room.join(), room.join()];
     shareAnew(room);
     for (let waited = 0; waited <= 5_000; waited += 100) {
       room.answerAll(quick);
       room.wait(100);
-      room.hear(slow, { type: 'pong', sentAtMs: room.nowMs });
-      room.hear(quick, { type: 'pong', sentAtMs: room.nowMs });
+      room.handleMessage(slow, { type: 'pong', sentAtMs: room.nowMs });
+      room.handleMessage(quick, { type: 'pong', sentAtMs: room.nowMs });
     }
     expect([...room.state.connections.keys()]).toEqual([quick]);
   });
 
-  it('alone with its block until the hard deadline, then the run pauses instead of waiting for ever', () => {
+  it('alone with its shard until the hard deadline, then the run pauses instead of waiting for ever', () => {
     const room = createRoom();
     const only = room.join();
     for (let waited = 0; waited < 5_000; waited += 1_000) {
       room.wait(1_000);
-      room.hear(only, { type: 'pong', sentAtMs: room.nowMs });
+      room.handleMessage(only, { type: 'pong', sentAtMs: room.nowMs });
     }
     expect(room.state.phase).toBe('training');
     const effects = room.wait(1);
@@ -131,40 +131,40 @@ describe('frozen, half-open, hidden tab, straggler', () => {
     const only = room.join();
     room.wait(15_000);
     expect(room.state.connections.has(only)).toBe(true);
-    expect(noticesOf(room.wait(1))).toContainEqual({ type: 'left', workerId: 'w1', sentence: 'silent for 15 s' });
+    expect(eventsOf(room.wait(1))).toContainEqual({ type: 'left', workerId: 'w1', message: 'silent for 15 s' });
   });
 
   it('goes to a third worker where the second is late as well', () => {
     const room = createRoom({ batch: 6, samples: 60, epochs: 4 });
     const [first, second, third] = [room.join(), room.join(), room.join()];
     shareAnew(room);
-    const held = room.tasksOf(first);
-    expect(held).toHaveLength(1);
+    const pauseRequested = room.tasksOf(first);
+    expect(pauseRequested).toHaveLength(1);
     room.answerAll(second);
     room.wait(300);
-    expect(room.tasksOf(second)).toEqual(held);
+    expect(room.tasksOf(second)).toEqual(pauseRequested);
     room.answerAll(third);
     room.wait(300);
-    expect(room.tasksOf(third)).toEqual(held);
+    expect(room.tasksOf(third)).toEqual(pauseRequested);
   });
 
-  it('counts time from a worker’s last result: many blocks one after another are not lateness', () => {
+  it('counts time from a worker’s last result: many shards one after another are not lateness', () => {
     const room = createRoom({ batch: 62, samples: 62, steps: 1, startWorkers: 3 });
     const [left, middle, right] = [slowWorker(room), slowWorker(room), slowWorker(room)];
-    const blocks = room.tasksOf(middle);
-    expect(blocks.map(({ n }) => n)).toEqual([4, 4]);
-    for (const [index, { n, ...task }] of blocks.entries()) {
+    const shards = room.tasksOf(middle);
+    expect(shards.map(({ n }) => n)).toEqual([4, 4]);
+    for (const [index, { n, ...task }] of shards.entries()) {
       room.nowMs += 200 * n;
-      for (const connection of [left, middle, right]) room.hear(connection, { type: 'pong', sentAtMs: 0 });
-      // Two samples a leaf at a hundredth of a sample a millisecond: exactly as fast as it said.
+      for (const connection of [left, middle, right]) room.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
+      // Two samples a microbatch at a hundredth of a sample a millisecond: exactly as fast as it said.
       if (index === 0) room.gradient(middle, { ...task, n }, 200 * n);
       room.answerAll(left, 2_000);
       room.answerAll(right, 2_000);
-      expect(noticesOf(room.wait(0)).filter(({ type }) => type === 'late')).toEqual([]);
+      expect(eventsOf(room.wait(0)).filter(({ type }) => type === 'late')).toEqual([]);
     }
-    // Three times the 800 ms that its last block should take, and not before.
-    expect(noticesOf(room.wait(1_600))).toEqual([]);
-    expect(noticesOf(room.wait(1))).toEqual([{ type: 'late', workerId: 'w2', step: 0 }]);
+    // Three times the 800 ms that its last shard should take, and not before.
+    expect(eventsOf(room.wait(1_600))).toEqual([]);
+    expect(eventsOf(room.wait(1))).toEqual([{ type: 'late', workerId: 'w2', step: 0 }]);
   });
 
   it('is not waited for as long as it says, where it says that it is a thousand times slower than who is idle', () => {
@@ -176,7 +176,7 @@ describe('frozen, half-open, hidden tab, straggler', () => {
     expect(room.tasksOf(slow)).toHaveLength(1);
     room.join({ samplesPerMs: 1 });
     // Two samples take the slow one 4 s by its own word, and 12 s might go by before anybody helps.
-    expect(noticesOf(room.wait(251))).toEqual([{ type: 'late', workerId: 'w1', step: 0 }]);
+    expect(eventsOf(room.wait(251))).toEqual([{ type: 'late', workerId: 'w1', step: 0 }]);
   });
 });
 
@@ -186,12 +186,12 @@ describe('last worker gone', () => {
   it('pauses the run, says so, and goes on when one joins', () => {
     const room = createRoom();
     const first = room.join();
-    expect(noticesOf(room.send({ type: 'closed', connection: first }))).toContainEqual({ type: 'paused' });
+    expect(eventsOf(room.send({ type: 'closed', connection: first }))).toContainEqual({ type: 'paused' });
     expect(room.state.phase).toBe('paused');
     room.wait(3_600_000);
     expect(room.state.phase).toBe('paused');
     const second = room.join();
-    expect(noticesOf(room.log)).toContainEqual({ type: 'resumed' });
+    expect(eventsOf(room.log)).toContainEqual({ type: 'resumed' });
     expect(room.tasksOf(second).length).toBeGreaterThan(0);
     playOut(room);
     expect(room.state.phase).toBe('finished');
@@ -199,7 +199,7 @@ describe('last worker gone', () => {
 });
 
 describe('late or duplicate result', () => {
-  it('is ignored: no block is accepted twice, and no counter moves', () => {
+  it('is ignored: no shard is accepted twice, and no counter moves', () => {
     const room = createRoom();
     const [first, second] = [room.join(), room.join()];
     shareAnew(room);
@@ -213,7 +213,7 @@ describe('late or duplicate result', () => {
     expect(room.gradient(first, task!)).toEqual([]);
   });
 
-  it('of a block that has been cut anew is ignored', () => {
+  it('of a shard that has been cut anew is ignored', () => {
     const room = createRoom({ steps: 1 });
     const first = room.join();
     const others = [room.join(), room.join()];
@@ -221,7 +221,7 @@ describe('late or duplicate result', () => {
     nonFinite(room, first, whole!);
     expect(others.flatMap(room.tasksOf).map(({ n }) => n)).toEqual([4, 2, 2]);
     expect(room.gradient(first, whole!)).toEqual([]);
-    expect(room.state.records.get('w1')?.blocks).toBe(0);
+    expect(room.state.records.get('w1')?.shards).toBe(0);
   });
 
   it('that was lost by one and computed by another counts for who returned it', () => {
@@ -232,7 +232,7 @@ describe('late or duplicate result', () => {
     expect(room.state.connections.has(first)).toBe(false);
     for (const half of room.tasksOf(second)) room.gradient(second, half);
     expect(room.state.phase).toBe('finished');
-    expect([...room.state.records.values()].map(({ blocks }) => blocks)).toEqual([0, 1]);
+    expect([...room.state.records.values()].map(({ shards }) => shards)).toEqual([0, 1]);
     expect(task).toBeDefined();
   });
 });
@@ -241,9 +241,9 @@ describe('NaN, wrong length, wrong checksum', () => {
   it('is rejected and computed elsewhere; a wrong frame closes its socket', () => {
     const room = createRoom();
     const [first, second] = [room.join(), room.join()];
-    const sentence = 'gradient: expected checksum 1, got 2';
-    const effects = room.send({ type: 'invalid', connection: first, closeCode: 1002, sentence });
-    expect(effects).toContainEqual({ type: 'close', connection: first, code: 1002, reason: sentence });
+    const message = 'gradient: expected checksum 1, got 2';
+    const effects = room.send({ type: 'invalid', connection: first, closeCode: 1002, message });
+    expect(effects).toContainEqual({ type: 'close', connection: first, code: 1002, reason: message });
     expect(room.state.faults.rejected).toBe(1);
     expect(room.tasksOf(second).length).toBeGreaterThan(0);
   });
@@ -260,8 +260,8 @@ describe('NaN, wrong length, wrong checksum', () => {
     expect(room.state.phase).toBe('finished');
   });
 
-  it('the same block not finite twice: the run stops and names the samples', () => {
-    const room = createRoom({ samples: 64, batch: 16, leafSize: 2 });
+  it('the same shard not finite twice: the run stops and names the samples', () => {
+    const room = createRoom({ samples: 64, batch: 16, microbatchSize: 2 });
     const [first, second] = [room.join(), room.join()];
     shareAnew(room);
     const [task] = room.tasksOf(first);
@@ -269,7 +269,7 @@ describe('NaN, wrong length, wrong checksum', () => {
     const effects = nonFinite(room, second, task!);
     const from = 16 * (task!.step % 4) + task!.lo * 2;
     const samples = `samples ${from} to ${from + task!.n * 2 - 1} of epoch 1`;
-    expect(effects.at(-1)).toMatchObject({ type: 'failed', sentence: expect.stringContaining(samples) });
+    expect(effects.at(-1)).toMatchObject({ type: 'failed', message: expect.stringContaining(samples) });
     expect(room.state.phase).toBe('failed');
   });
 
@@ -298,21 +298,21 @@ describe('NaN, wrong length, wrong checksum', () => {
     expect(sentTo(faulty, effects)).toEqual(['refuse', 'close']);
     const refusal = effects.find((effect) => effect.type === 'send' && effect.message.type === 'refuse');
     // A sentence of a worker, quoted, still fits into a message.
-    expect(refusal).toMatchObject({ message: { code: 'busy', sentence: expect.stringMatching(/^.{1,1000}$/) } });
+    expect(refusal).toMatchObject({ message: { code: 'busy', message: expect.stringMatching(/^.{1,1000}$/) } });
   });
 
-  it('a lost device: everything is taken from the worker, and it is probed before it gets blocks again', () => {
+  it('a lost device: everything is taken from the worker, and it is checked before it gets shards again', () => {
     const room = createRoom();
     const [broken, other] = [room.join(), room.join()];
     shareAnew(room);
     const [task] = room.tasksOf(broken);
-    const error = { type: 'taskError', ...task!, code: 'device-lost', sentence: 'the device is gone' } as const;
-    expect(sentTo(broken, room.hear(broken, error))).toEqual(['sendProbe']);
+    const error = { type: 'taskError', ...task!, code: 'device-lost', message: 'the device is gone' } as const;
+    expect(sentTo(broken, room.handleMessage(broken, error))).toEqual(['sendNumericsCheck']);
     expect(room.tasksOf(broken)).toEqual([]);
     expect(room.tasksOf(other)).toContainEqual(task);
     // What it had sent before is late, and no breach.
     expect(room.gradient(broken, task!)).toEqual([]);
-    room.hear(broken, { type: 'probeResult', hash: 'bbbbbbbb', samplesPerMs: 1 });
+    room.handleMessage(broken, { type: 'numericsResult', hash: 'bbbbbbbb', samplesPerMs: 1 });
     playOut(room);
     expect(room.state.phase).toBe('finished');
     expect(room.state.contributed).toEqual(new Set(['aaaaaaaa', 'bbbbbbbb']));

@@ -1,21 +1,21 @@
 /** What travels: vectors without what is 0 or has not changed, or rounded where a run asks for it, and each sample once. */
-import { initialise, parseModel, parseOptimizer } from '@lockstep/nn';
+import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { type LossyEncoding, type MessageOf, memoryPair, unpackVector } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
+import { exactnessOf } from '../src/coordinator/exactness.ts';
 import { startRun } from '../src/coordinator/run.ts';
 import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
-import { createWeightsPost } from '../src/coordinator/weights-post.ts';
-import { createLearner } from '../src/learner.ts';
+import { createWeightsPost } from '../src/coordinator/weight-broadcaster.ts';
+import { createNumericsCheck } from '../src/numerics-check.ts';
 import { oracleWeights } from '../src/oracle.ts';
+import { createParameterServer } from '../src/parameter-server.ts';
 import { planRun } from '../src/plan.ts';
-import { createProbe } from '../src/probe.ts';
-import { exactnessOf } from '../src/report.ts';
-import { createBlockSource } from '../src/samples.ts';
+import { createShardSource } from '../src/shard-source.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
-import { createHeldWeights } from '../src/worker/held-weights.ts';
+import { createPacker } from '../src/worker/gradient-codec.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
-import { createPacker } from '../src/worker/packer.ts';
 import { startSession } from '../src/worker/session.ts';
+import { createHeldWeights } from '../src/worker/weight-cache.ts';
 import { checksum, hash, hostBackend } from './support.ts';
 
 const model = parseModel({
@@ -41,16 +41,16 @@ async function train(
   keepBytes = 0,
 ) {
   const backend = await hostBackend();
-  const plan = planRun({ samples: 40, batch: 16, leafSize: 4, epochs: 3 });
-  const samples = createBlockSource(dataset, plan, 1);
-  const weights = initialise(model, 1);
+  const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 3 });
+  const samples = createShardSource(dataset, plan, 1);
+  const weights = initialize(model, 1);
   const optimizer = parseOptimizer({ type, learningRate: 0.05 });
-  const probe = createProbe(model, 4);
+  const numericsCheck = createNumericsCheck(model, 4);
   const clock = new VirtualClock();
   const compute = createLocalCompute(backend, clock);
-  await compute.open({ model, leafSize: 4 });
-  compute.setWeights(probe.weights);
-  const { gradient } = await compute.gradient(probe.pixels, probe.labels);
+  await compute.open({ model, microbatchSize: 4 });
+  compute.setWeights(numericsCheck.weights);
+  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
   const setup: RunSetup = {
     plan,
     model,
@@ -61,13 +61,13 @@ async function train(
     ...(gradients === undefined ? {} : { gradients }),
   };
   let keys = 0;
-  const learner = createLearner({ backend, plan, weights, optimizer });
+  const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
   const run = startRun({
     setup,
     samples,
-    learner,
-    probe,
-    probeGradient: new Float32Array(gradient.slice().buffer),
+    parameterServer,
+    numericsCheck,
+    referenceGradient: new Float32Array(gradient.slice().buffer),
     clock,
     checksum,
     hash,
@@ -108,7 +108,15 @@ async function train(
   expect(await run.outcome).toEqual({ type: 'finished' });
   await Promise.all(sessions.map((session) => session.ended));
   const expected = oracleWeights({ backend, model: model, plan, samples, weights, optimizer });
-  return { weights: learner.weights(), initial: weights, expected, sent, weightsSent, tasksSent, state: run.state };
+  return {
+    weights: parameterServer.weights(),
+    initial: weights,
+    expected,
+    sent,
+    weightsSent,
+    tasksSent,
+    state: run.state,
+  };
 }
 
 const distance = (left: Float32Array, right: Float32Array): number =>
@@ -178,7 +186,7 @@ describe('weights', () => {
     expect(() => take({ ...message, step: 3, since: 1 })).toThrow('expected changes since step 2');
   });
 
-  it('are whole for who has come anew or was probed again, and for this process', () => {
+  it('are whole for who has come anew or was checked again, and for this process', () => {
     const parameters = new Float32Array(640);
     let calls = 0;
     const post = createWeightsPost({

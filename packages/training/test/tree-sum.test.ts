@@ -2,14 +2,14 @@ import type { Backend, HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { xorshift32 } from '../src/random.ts';
-import { type Block, halvesOf } from '../src/tree.ts';
+import { halvesOf, type Shard } from '../src/tree.ts';
 import { createTreeSum } from '../src/tree-sum.ts';
 import { hostBackend } from './support.ts';
 
 const width = 5;
 
-/** One leaf's vector: values of very different size and sign, and zeros of both signs, so that order shows in the bits. */
-function leafVectors(seed: number, count: number): Float32Array[] {
+/** One microbatch's vector: values of very different size and sign, and zeros of both signs, so that order shows in the bits. */
+function microbatchVectors(seed: number, count: number): Float32Array[] {
   const random = xorshift32(seed);
   return Array.from({ length: count }, () =>
     Float32Array.from({ length: width }, () => {
@@ -20,30 +20,30 @@ function leafVectors(seed: number, count: number): Float32Array[] {
   );
 }
 
-/** The sum over a block by the tree's definition: left half plus right half, where the right half holds a sample. */
-function definition(leaves: readonly Float32Array[], { lo, n }: Block): Float32Array {
-  if (n === 1) return leaves[lo]!;
+/** The sum over a shard by the tree's definition: left half plus right half, where the right half holds a sample. */
+function definition(microbatches: readonly Float32Array[], { lo, n }: Shard): Float32Array {
+  if (n === 1) return microbatches[lo]!;
   const [left, right] = halvesOf({ lo, n });
-  const leftSum = definition(leaves, left);
-  if (right.lo >= leaves.length) return leftSum;
-  const rightSum = definition(leaves, right);
+  const leftSum = definition(microbatches, left);
+  if (right.lo >= microbatches.length) return leftSum;
+  const rightSum = definition(microbatches, right);
   return leftSum.map((value, index) => value + rightSum[index]!);
 }
 
-/** Cuts `root` at random into blocks that hold a sample, in a random order. */
-function cutting(seed: number, root: Block, used: number): Block[] {
+/** Cuts `root` at random into shards that hold a sample, in a random order. */
+function cutting(seed: number, root: Shard, used: number): Shard[] {
   const random = xorshift32(seed);
-  const cut = (block: Block): Block[] => {
-    if (block.lo >= used) return [];
-    if (block.n === 1 || random() % 3 === 0) return [block];
-    return halvesOf(block).flatMap(cut);
+  const cut = (shard: Shard): Shard[] => {
+    if (shard.lo >= used) return [];
+    if (shard.n === 1 || random() % 3 === 0) return [shard];
+    return halvesOf(shard).flatMap(cut);
   };
-  const blocks = cut(root);
-  for (let last = blocks.length - 1; last > 0; last--) {
+  const shards = cut(root);
+  for (let last = shards.length - 1; last > 0; last--) {
     const other = random() % (last + 1);
-    [blocks[last], blocks[other]] = [blocks[other]!, blocks[last]!];
+    [shards[last], shards[other]] = [shards[other]!, shards[last]!];
   }
-  return blocks;
+  return shards;
 }
 
 const room = fc.record({
@@ -53,7 +53,7 @@ const room = fc.record({
   external: fc.boolean(),
 });
 
-/** `used` leaves of `2^depth`, at least one. */
+/** `used` microbatches of `2^depth`, at least one. */
 const usedOf = (depth: number, emptiness: number): number => 2 ** depth - Math.floor(emptiness * (2 ** depth - 1));
 
 const bits = (values: Float32Array): number[] => [...new Uint32Array(values.slice().buffer)];
@@ -69,22 +69,22 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
       fc.property(room, ({ depth, emptiness, seed, external }) => {
         const root = { lo: 0, n: 2 ** depth };
         const used = usedOf(depth, emptiness);
-        const leaves = leafVectors(seed, used);
+        const microbatches = microbatchVectors(seed, used);
         const total = backend.allocate(width);
         const own = backend.allocate(width);
         const sum = createTreeSum(backend, total);
         sum.begin(root, used);
-        const blocks = cutting(seed + 1, root, used);
-        for (const [index, block] of blocks.entries()) {
+        const shards = cutting(seed + 1, root, used);
+        for (const [index, shard] of shards.entries()) {
           expect(sum.complete).toBe(false);
           const vector = external && index % 2 === 0 ? own : sum.free;
-          backend.upload(vector, definition(leaves, block));
-          sum.put(block, vector);
+          backend.upload(vector, definition(microbatches, shard));
+          sum.put(shard, vector);
           // A vector of the caller's own is not kept: what it holds afterwards changes nothing.
           backend.upload(own, new Float32Array(width).fill(Number.NaN));
         }
         expect(sum.complete).toBe(true);
-        expect(bits(backend.view(total))).toEqual(bits(definition(leaves, root)));
+        expect(bits(backend.view(total))).toEqual(bits(definition(microbatches, root)));
         sum.dispose();
         backend.free(own);
         backend.free(total);
@@ -93,22 +93,22 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
     );
   });
 
-  it('sums the leaves of a block that does not begin at 0', () => {
-    const leaves = leafVectors(3, 8);
+  it('sums the microbatches of a shard that does not begin at 0', () => {
+    const microbatches = microbatchVectors(3, 8);
     const total = backend.allocate(width);
     const sum = createTreeSum(backend, total);
     sum.begin({ lo: 4, n: 4 }, 8);
-    for (const leaf of [6, 4, 7, 5]) {
-      backend.upload(sum.free, leaves[leaf]!);
-      sum.put({ lo: leaf, n: 1 }, sum.free);
+    for (const microbatch of [6, 4, 7, 5]) {
+      backend.upload(sum.free, microbatches[microbatch]!);
+      sum.put({ lo: microbatch, n: 1 }, sum.free);
     }
     expect(sum.complete).toBe(true);
-    expect(bits(backend.view(total))).toEqual(bits(definition(leaves, { lo: 4, n: 4 })));
+    expect(bits(backend.view(total))).toEqual(bits(definition(microbatches, { lo: 4, n: 4 })));
     sum.dispose();
     backend.free(total);
   });
 
-  it('leaves no mark of an empty leaf: a lone -0 stays -0', () => {
+  it('leaves no mark of an empty microbatch: a lone -0 stays -0', () => {
     const total = backend.allocate(1);
     const sum = createTreeSum(backend, total);
     sum.begin({ lo: 0, n: 8 }, 1);
@@ -129,19 +129,19 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
         const used = usedOf(depth, emptiness);
         const abandoned = cutting(seed + 2, root, used);
         sum.begin(root, used);
-        for (const block of abandoned.slice(0, stop % abandoned.length)) {
+        for (const shard of abandoned.slice(0, stop % abandoned.length)) {
           backend.upload(sum.free, new Float32Array(width).fill(1e9));
-          sum.put(block, sum.free);
+          sum.put(shard, sum.free);
         }
-        const leaves = leafVectors(seed, used);
+        const microbatches = microbatchVectors(seed, used);
         sum.begin(root, used);
         expect(sum.complete).toBe(false);
-        for (const block of cutting(seed + 1, root, used)) {
-          backend.upload(sum.free, definition(leaves, block));
-          sum.put(block, sum.free);
+        for (const shard of cutting(seed + 1, root, used)) {
+          backend.upload(sum.free, definition(microbatches, shard));
+          sum.put(shard, sum.free);
         }
         expect(sum.complete).toBe(true);
-        expect(bits(backend.view(total))).toEqual(bits(definition(leaves, root)));
+        expect(bits(backend.view(total))).toEqual(bits(definition(microbatches, root)));
       }),
       { numRuns: 100 },
     );
@@ -159,7 +159,7 @@ function counted(backend: Backend): { backend: Backend; storages: () => number; 
     programs: () => programs,
     backend: {
       name: backend.name,
-      arithmetic: backend.arithmetic,
+      numericMode: backend.numericMode,
       allocate(length) {
         storages += 1;
         return backend.allocate(length);
@@ -188,7 +188,7 @@ function counted(backend: Backend): { backend: Backend; storages: () => number; 
 }
 
 describe('the memory of a tree sum', () => {
-  it('stays within half the leaves and a vector more, over thousands of sums in any order', async () => {
+  it('stays within half the microbatches and a vector more, over thousands of sums in any order', async () => {
     const counts = counted(await hostBackend());
     const { backend, storages, programs } = counts;
     const total = backend.allocate(width);
@@ -197,9 +197,9 @@ describe('the memory of a tree sum', () => {
     const vector = new Float32Array(width);
     for (let seed = 0; seed < 4_000; seed++) {
       sum.begin(root, 16);
-      for (const block of cutting(seed, root, 16)) {
+      for (const shard of cutting(seed, root, 16)) {
         backend.upload(sum.free, vector);
-        sum.put(block, sum.free);
+        sum.put(shard, sum.free);
       }
     }
     const slots = storages() - 1;
@@ -211,7 +211,7 @@ describe('the memory of a tree sum', () => {
     expect([storages(), programs()]).toEqual([0, 0]);
   });
 
-  it('is two vectors where leaves come from left to right, as in a worker', async () => {
+  it('is two vectors where microbatches come from left to right, as in a worker', async () => {
     const { backend, storages } = counted(await hostBackend());
     const total = backend.allocate(width);
     const own = backend.allocate(width);
@@ -219,7 +219,7 @@ describe('the memory of a tree sum', () => {
     const before = storages();
     for (let round = 0; round < 50; round++) {
       sum.begin({ lo: 0, n: 4 }, 4);
-      for (let leaf = 0; leaf < 4; leaf++) sum.put({ lo: leaf, n: 1 }, own);
+      for (let microbatch = 0; microbatch < 4; microbatch++) sum.put({ lo: microbatch, n: 1 }, own);
     }
     expect(storages() - before).toBeLessThanOrEqual(2);
     sum.dispose();

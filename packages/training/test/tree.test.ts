@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  type Block,
-  blockKey,
-  blocksOfRange,
   contains,
   halvesOf,
   nextPowerOfTwo,
   parentOf,
+  type Shard,
+  shardKey,
+  shardsOfRange,
   siblingOf,
 } from '../src/tree.ts';
 
@@ -15,12 +15,12 @@ const range = fc
   .tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 300 }))
   .map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
 
-const block: fc.Arbitrary<Block> = fc
+const shard: fc.Arbitrary<Shard> = fc
   .tuple(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 1_000 }))
   .map(([exponent, index]) => ({ lo: index * 2 ** exponent, n: 2 ** exponent }));
 
-/** The fewest aligned blocks that cover each range up to `limit` leaves, by dynamic programming over the definition. */
-function fewestBlocks(from: number, to: number): number {
+/** The fewest aligned shards that cover each range up to `limit` microbatches, by dynamic programming over the definition. */
+function fewestShards(from: number, to: number): number {
   const fewest: number[] = [0];
   for (let end = from + 1; end <= to; end++) {
     let best = Number.POSITIVE_INFINITY;
@@ -33,11 +33,11 @@ function fewestBlocks(from: number, to: number): number {
 }
 
 describe('blocksOfRange', () => {
-  it('covers each leaf of the range once, from left to right', () => {
+  it('covers each microbatch of the range once, from left to right', () => {
     fc.assert(
       fc.property(range, ([from, to]) => {
         let next = from;
-        for (const { lo, n } of blocksOfRange(from, to)) {
+        for (const { lo, n } of shardsOfRange(from, to)) {
           expect(lo).toBe(next);
           next = lo + n;
         }
@@ -49,7 +49,7 @@ describe('blocksOfRange', () => {
   it('gives nodes of the tree only: n a power of two that divides lo', () => {
     fc.assert(
       fc.property(range, ([from, to]) => {
-        for (const { lo, n } of blocksOfRange(from, to)) {
+        for (const { lo, n } of shardsOfRange(from, to)) {
           expect(nextPowerOfTwo(n)).toBe(n);
           expect(lo % n).toBe(0);
         }
@@ -57,23 +57,23 @@ describe('blocksOfRange', () => {
     );
   });
 
-  it('needs no more blocks than any other cutting', () => {
+  it('needs no more shards than any other cutting', () => {
     fc.assert(
       fc.property(range, ([from, to]) => {
-        expect(blocksOfRange(from, to)).toHaveLength(fewestBlocks(from, to));
+        expect(shardsOfRange(from, to)).toHaveLength(fewestShards(from, to));
       }),
     );
   });
 
   it('gives nothing for an empty range', () => {
-    expect(blocksOfRange(5, 5)).toEqual([]);
+    expect(shardsOfRange(5, 5)).toEqual([]);
   });
 });
 
-describe('a block', () => {
+describe('a shard', () => {
   it('and its sibling are the halves of their parent, left first', () => {
     fc.assert(
-      fc.property(block, (node) => {
+      fc.property(shard, (node) => {
         const sibling = siblingOf(node);
         const inOrder = node.lo < sibling.lo ? [node, sibling] : [sibling, node];
         expect(halvesOf(parentOf(node))).toEqual(inOrder);
@@ -83,9 +83,9 @@ describe('a block', () => {
     );
   });
 
-  it('lies within its parent, and shares no leaf with its sibling', () => {
+  it('lies within its parent, and shares no microbatch with its sibling', () => {
     fc.assert(
-      fc.property(block, (node) => {
+      fc.property(shard, (node) => {
         expect(contains(parentOf(node), node)).toBe(true);
         expect(contains(node, node)).toBe(true);
         expect(contains(node, parentOf(node))).toBe(false);
@@ -94,10 +94,10 @@ describe('a block', () => {
     );
   });
 
-  it('has a key that no other block has', () => {
+  it('has a key that no other shard has', () => {
     fc.assert(
-      fc.property(block, block, (a, b) => {
-        expect(blockKey(a) === blockKey(b)).toBe(a.lo === b.lo && a.n === b.n);
+      fc.property(shard, shard, (a, b) => {
+        expect(shardKey(a) === shardKey(b)).toBe(a.lo === b.lo && a.n === b.n);
       }),
     );
   });

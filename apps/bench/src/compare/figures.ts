@@ -1,5 +1,5 @@
 /** What follows from reports: rates without the start-up, time to an accuracy, speed-up and efficiency. */
-import type { CurvePoint, Report, StepTimes } from '@lockstep/training';
+import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
 import { median, pairedRatios, type Spread, spread } from '../statistics.ts';
 
 /** Part of a run's steps that count as start-up: engines compile what they run again and again for long. */

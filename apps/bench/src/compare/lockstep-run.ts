@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommandFailure } from '@lockstep/command';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import type { Training } from './grid.ts';
 
 export type { Report };
@@ -77,7 +77,7 @@ export function startCoordinator(args: readonly string[]): Started {
     stderr = (stderr + text).slice(-2_000);
   });
   const ended = new Promise<void>((resolve, reject) => {
-    const fail = (sentence: string): void => reject(new CommandFailure(sentence, 1));
+    const fail = (message: string): void => reject(new CommandFailure(message, 1));
     child.once('error', (error) => fail(`the coordinator cannot be started: ${error.message}`));
     child.once('close', (code, signal) => {
       running.delete(child);

@@ -1,6 +1,6 @@
 /** Measures one training by everybody in interleaved rounds: our runs as programs, peers as contenders. */
 import { CommandFailure } from '@lockstep/command';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { type Effort, enter, type Row, type Runner, runBurst } from '../harness.ts';
 import type { Case } from '../question.ts';
 import { steadyMsPerStep } from './figures.ts';
@@ -45,7 +45,7 @@ export interface MeasureOptions {
   readonly tabs: Tabs | undefined;
   readonly rounds: number;
   readonly settings: RunSettings;
-  readonly progress: (sentence: string) => void;
+  readonly progress: (message: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -139,7 +139,7 @@ async function runOwn(
     own.reports.push(report);
   } catch (error) {
     signal.throwIfAborted();
-    own.failure = sentenceOf(error);
+    own.failure = errorMessage(error);
   }
 }
 
@@ -147,10 +147,10 @@ async function runPeer(runner: Runner, rows: Map<string, Row>): Promise<void> {
   try {
     await runBurst(runner);
   } catch (error) {
-    rows.set(runner.name, { status: 'failed', name: runner.name, reason: sentenceOf(error) });
+    rows.set(runner.name, { status: 'failed', name: runner.name, reason: errorMessage(error) });
   }
 }
 
-function sentenceOf(error: unknown): string {
+function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

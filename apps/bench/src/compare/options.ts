@@ -11,7 +11,7 @@ import {
   wholeNumber,
   withFallback,
 } from '@lockstep/command';
-import { computeChoices } from '@lockstep/training';
+import { computeChoices } from '@lockstep/train';
 
 export const usage = 'npm run compare -- [options]';
 export const summary =

@@ -1,7 +1,7 @@
 /** The field's tools at the same work: the same initial weights, batches and learning rate as our own runs. */
 import type { Dataset } from '@lockstep/data';
-import { initialise } from '@lockstep/nn';
-import { createBlockSource, planRun } from '@lockstep/training';
+import { initialize } from '@lockstep/nn';
+import { createShardSource, planRun } from '@lockstep/training';
 import type { Entrant } from '../contender.ts';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import type { PytorchGroup } from '../peers/pytorch-ddp.ts';
@@ -46,11 +46,11 @@ export function peerWork(training: Training, net: Net, train: Dataset, seed: num
   const { batch, model, learningRate } = training;
   const steps = Math.max(2, Math.ceil(images / batch));
   const plan = planRun({ samples: train.count, batch, epochs: steps, steps });
-  const samples = createBlockSource(train, plan, seed);
-  const batches = Array.from({ length: steps }, (_, step) => samples.block(step, 0, plan.leaves)).filter(
+  const samples = createShardSource(train, plan, seed);
+  const batches = Array.from({ length: steps }, (_, step) => samples.shard(step, 0, plan.microbatches)).filter(
     ({ labels }) => labels.length === batch,
   );
-  return { net, batchSize: batch, learningRate, batches, initial: initialise(model, seed) };
+  return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 
 /** Its convolutions take tens of milliseconds an image, so that one step would take longer than all that is measured here. */

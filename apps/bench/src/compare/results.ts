@@ -1,5 +1,5 @@
 /** From what was measured to what is shown: the report of a comparison. */
-import type { CurvePoint } from '@lockstep/training';
+import type { CurvePoint } from '@lockstep/train';
 import type { Machine } from '../machine.ts';
 import { pairedRatios, type Spread, spread } from '../statistics.ts';
 import { curveDistance, partsOf, type StepPart, speedUps, timeTo } from './figures.ts';

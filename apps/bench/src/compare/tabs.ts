@@ -1,7 +1,7 @@
 /** Headless browser tabs as workers: each in a profile of its own, on the page that the coordinator serves. */
 import { browserFlags, findChromium } from '@lockstep/chromium';
 import { usageFailure } from '@lockstep/command';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { type Browser, chromium } from 'playwright-core';
 import type { Training } from './grid.ts';
 import { nextReportFile, type RunSettings, readReport, startCoordinator, trainingArguments } from './lockstep-run.ts';

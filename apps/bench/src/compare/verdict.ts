@@ -22,10 +22,10 @@ export function verdictOf(results: readonly TrainingResult[]): string[] {
   const pays = judged.filter(({ gain }) => gain >= worthwhile).sort((a, b) => b.gain - a.gain);
   const loses = judged.filter(({ gain }) => gain < 1 / worthwhile).sort((a, b) => a.gain - b.gain);
   const even = judged.filter(({ gain }) => gain < worthwhile && gain >= 1 / worthwhile);
-  const sentences: string[] = [];
-  if (pays.length > 0) sentences.push(`Distribute ${list(pays.map(said))}.`);
-  if (even.length > 0) sentences.push(`It makes no difference for ${list(even.map(said))}.`);
-  if (loses.length > 0) sentences.push(`Train in one process: ${list(loses.map(said))}.`);
+  const messages: string[] = [];
+  if (pays.length > 0) messages.push(`Distribute ${list(pays.map(said))}.`);
+  if (even.length > 0) messages.push(`It makes no difference for ${list(even.map(said))}.`);
+  if (loses.length > 0) messages.push(`Train in one process: ${list(loses.map(said))}.`);
   const overheads = judged.flatMap(({ best }) => {
     if (best.parts === null) return [];
     const { parts } = best;
@@ -38,7 +38,7 @@ export function verdictOf(results: readonly TrainingResult[]): string[] {
       Math.min(...singles.map(({ msPerStep }) => msPerStep.median)),
       Math.max(...singles.map(({ msPerStep }) => msPerStep.median)),
     ];
-    sentences.push(
+    messages.push(
       `The reason: a step with workers spends ${range(least, most)} on everything but arithmetic, and one process needs ` +
         `${range(fast, slow)} for a whole step; only what is long beside the first can be shared with profit, so take ` +
         'larger batches, models with much arithmetic for each byte, or stay in one process.',
@@ -52,11 +52,9 @@ export function verdictOf(results: readonly TrainingResult[]): string[] {
     ),
   );
   if (rivals.length > 0) {
-    sentences.push(
-      `Throughput of ${ddpRanks} workers against PyTorch DDP with ${ddpRanks} processes: ${list(rivals)}.`,
-    );
+    messages.push(`Throughput of ${ddpRanks} workers against PyTorch DDP with ${ddpRanks} processes: ${list(rivals)}.`);
   }
-  return sentences;
+  return messages;
 }
 
 export function times(ratio: number): string {

@@ -1,6 +1,6 @@
 /** Question: how long does one step of the small convolutional net take, and how does that compare with the peers? */
 import { loadMnist } from '@lockstep/data/node';
-import { initialise, resolveModel } from '@lockstep/nn';
+import { initialize, resolveModel } from '@lockstep/nn';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import { openLockstepStep } from '../peers/lockstep/mnist-step.ts';
 import { openPytorchStep } from '../peers/pytorch.ts';
@@ -32,7 +32,7 @@ export const cnnStep: Question = {
       batchSize,
       learningRate: 0.1,
       batches: cutBatches(train.images, train.labels, batchSize, batchCount),
-      initial: initialise(resolveModel('cnn'), seed),
+      initial: initialize(resolveModel('cnn'), seed),
     };
     return [
       {

@@ -1,6 +1,6 @@
 /** Question: how long does one gradient step of the MNIST net take, and how does that compare with the peers? */
 import { loadMnist } from '@lockstep/data/node';
-import { initialise, resolveModel } from '@lockstep/nn';
+import { initialize, resolveModel } from '@lockstep/nn';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import { openLockstepStep } from '../peers/lockstep/mnist-step.ts';
 import { openPytorchStep } from '../peers/pytorch.ts';
@@ -29,7 +29,7 @@ export const gradientStep: Question = {
   async cases() {
     const { train } = await loadMnist();
     const batchesOf = (batchSize: number) => cutBatches(train.images, train.labels, batchSize, images / batchSize);
-    const work = { net: mlpNet, learningRate: 0.1, initial: initialise(resolveModel('mlp'), seed) };
+    const work = { net: mlpNet, learningRate: 0.1, initial: initialize(resolveModel('mlp'), seed) };
     return [
       caseOf('batch 64', { ...work, batchSize: 64, batches: batchesOf(64) }),
       caseOf('batch 64, without zeros', { ...work, batchSize: 64, batches: withoutZeros(batchesOf(64)) }),

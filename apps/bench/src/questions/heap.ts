@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { loadMnist } from '@lockstep/data/node';
-import { createLeafGradient, createOptimizer, initialise, resolveModel } from '@lockstep/nn';
+import { createMicrobatchGradient, createOptimizer, initialize, resolveModel } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { Fact, Question } from '../question.ts';
 import { cutBatches } from '../work/mnist-step.ts';
@@ -27,14 +27,14 @@ export const heap: Question = {
   },
 };
 
-async function inspectSteps(backend: HostBackend, progress: (sentence: string) => void): Promise<Fact> {
+async function inspectSteps(backend: HostBackend, progress: (message: string) => void): Promise<Fact> {
   const { train } = await loadMnist();
   const batches = cutBatches(train.images, train.labels, batchSize, 64);
   const model = resolveModel('mlp');
-  const initial = initialise(model, 1);
+  const initial = initialize(model, 1);
   const parameters = backend.allocate(initial.length);
   backend.upload(parameters, initial);
-  const gradient = createLeafGradient(backend, model, batchSize, parameters);
+  const gradient = createMicrobatchGradient(backend, model, batchSize, parameters);
   const optimizer = createOptimizer(
     backend,
     { type: 'sgd', learningRate: 0.01 },
@@ -88,7 +88,7 @@ export function judgeGrowth(before: Reading, after: Reading, stepCount: number):
   return {
     name: 'memory stays flat',
     holds: heapGrowthBytes < allowed && outsideGrowthBytes < allowed && wasmGrowthBytes === 0,
-    sentence:
+    message:
       `V8's heap ${heapBytes} bytes and ${signed(heapGrowthBytes)} after, ` +
       `buffers outside it ${signed(outsideGrowthBytes)}, WebAssembly ${wasmBytes} and ${signed(wasmGrowthBytes)}`,
     figures: {

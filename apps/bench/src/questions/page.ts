@@ -1,6 +1,6 @@
 /** Question: how long does a gradient take on the GPU of a browser's page, and how does that compare with TensorFlow.js there? */
 import { loadMnist } from '@lockstep/data/node';
-import { initialise, resolveModel } from '@lockstep/nn';
+import { initialize, resolveModel } from '@lockstep/nn';
 import { sharedPage } from '../peers/page.ts';
 import type { Case, Race } from '../question.ts';
 import { cutBatches, gradientJudge, type MnistStep } from '../work/mnist-step.ts';
@@ -29,7 +29,7 @@ export const page: Race = {
       batchSize,
       learningRate: 0,
       batches: cutBatches(train.images, train.labels, batchSize, batchCount),
-      initial: initialise(resolveModel('mlp'), seed),
+      initial: initialize(resolveModel('mlp'), seed),
     };
     return [caseOf(work, 'webgl'), caseOf(work, 'webgpu')];
   },

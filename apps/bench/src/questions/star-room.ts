@@ -58,7 +58,7 @@ export function judgeBurst(workers: number, stepCount: number, burst: Burst): Fa
   return {
     name: `${workers} ${workers === 1 ? 'worker' : 'workers'}, bytes as they must be`,
     holds: isClose(sent, expectedSent) && isClose(received, vectors),
-    sentence:
+    message:
       `${megabytes(sent)} out and ${megabytes(received)} in a step of ${msPerStep.toFixed(2)} ms, ` +
       `${Math.round(coreShare * 100)} % of a core, ${Math.round(burst.residentBytes / 1e6)} MB resident`,
     figures: {
@@ -85,7 +85,7 @@ async function inspectMany(): Promise<Fact> {
     return {
       name: `${manyWorkers} workers, no step lost, memory bounded`,
       holds: distance <= tolerance && growthBytes <= manyWorkers * starVectorBytes,
-      sentence:
+      message:
         `${manySteps} steps of ${msPerStep.toFixed(1)} ms, weights off by ${distance.toExponential(1)}, ` +
         `${Math.round(after.residentBytes / 1e6)} MB resident, ${(growthBytes / 1e6).toFixed(1)} MB more than a burst before`,
       figures: { workers: manyWorkers, msPerStep, distance, residentBytes: after.residentBytes, growthBytes },

@@ -1,7 +1,7 @@
 /** Question: what does a coordinator cost beyond moving the bytes and adding them? */
 import { openStar } from '../peers/star/open.ts';
 import type { Case, Question } from '../question.ts';
-import { starBatch, starJudge, starLeafSize, starVectorBytes, starWarmUpSteps } from '../work/star.ts';
+import { starBatch, starJudge, starMicrobatchSize, starVectorBytes, starWarmUpSteps } from '../work/star.ts';
 
 const workerCounts = [1, 2, 4, 8];
 const judgedSteps = 3;
@@ -12,7 +12,7 @@ export const star: Question = {
   title: 'The coordinator alone: steps of 784-128-10 with workers that answer at once',
   method: [
     `For each worker and step ${starVectorBytes.toLocaleString('en-US')} bytes of weights go out and as many of gradient come back, over loopback;`,
-    `the pixels of batch ${starBatch(1)} are shared among the workers, leaves of ${starLeafSize}. Workers answer at once with a ready gradient.`,
+    `the pixels of batch ${starBatch(1)} are shared among the workers, microbatches of ${starMicrobatchSize}. Workers answer at once with a ready gradient.`,
     `Each burst opens its sockets anew and takes ${starWarmUpSteps} steps before the clock starts.`,
     'A process for the coordinator, a second one for all its workers; whoever waits for the other waits on the same two cores.',
     'Lockstep checks every message and every number, keeps deadlines, adds in a fixed tree and takes an SGD step. The bare star',

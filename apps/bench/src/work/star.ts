@@ -1,16 +1,16 @@
 /** The work of the star question: what one coordinator and its workers send each other, and the weights that come of it. */
-import { initialise, parameterCount, resolveModel } from '@lockstep/nn';
+import { initialize, parameterCount, resolveModel } from '@lockstep/nn';
 import type { Verdict } from '../question.ts';
 import { relativeDistance } from '../statistics.ts';
 
-export const starLeafSize = 16;
+export const starMicrobatchSize = 16;
 export const starLearningRate = 0.1;
 export const starModel = resolveModel('mlp');
 export const starPixels = 784;
 
-/** Samples in a step, over all workers: enough for a leaf each. Each gets an equal share of the pixels. */
+/** Samples in a step, over all workers: enough for a microbatch each. Each gets an equal share of the pixels. */
 export function starBatch(workers: number): number {
-  return starLeafSize * Math.max(8, workers);
+  return starMicrobatchSize * Math.max(8, workers);
 }
 
 /** Bytes that travel in each direction for each worker and step, the pixels left out. */
@@ -20,7 +20,7 @@ export const starVectorBytes = parameterCount(starModel) * 4;
 export const starWarmUpSteps = 60;
 
 export function starInitial(): Float32Array {
-  return initialise(starModel, 1);
+  return initialize(starModel, 1);
 }
 
 /** What every worker answers at once, whatever it is asked: values in [-0.5, 0.5), the same on every machine. */

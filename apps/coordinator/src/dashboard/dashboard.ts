@@ -1,6 +1,7 @@
 /** Shows a run to whoever watches: gathers what happens, and tells it no more often than a person can see. */
-import { toSentence, type WatchMessageOf } from '@lockstep/protocol';
-import { type EpochReport, exactnessOf, type Run, type StepResult, type Trace } from '@lockstep/training';
+import { toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import type { EpochReport } from '@lockstep/train';
+import { exactnessOf, type Run, type StepResult, type Trace } from '@lockstep/training';
 import type { WebSocket } from 'ws';
 import type { Actions } from './actions.ts';
 import { createCurves } from './curves.ts';
@@ -15,12 +16,12 @@ export interface DashboardOptions {
   readonly run: Run;
   /** What does not change while the run lasts. */
   readonly about: WatchMessageOf<'run'>;
-  readonly actions: (say: (sentence: string) => void) => Actions;
+  readonly actions: (say: (message: string) => void) => Actions;
   /** A copy of the parameters as they are now. */
   readonly weights: () => Float32Array<ArrayBuffer>;
   readonly hash: (bytes: Uint8Array) => string;
   /** Looks at how a model reads the test set; called only where somebody watches. */
-  readonly examine: (epoch: number, weights: Float32Array) => Promise<WatchMessageOf<'evaluation'>>;
+  readonly evaluate: (epoch: number, weights: Float32Array) => Promise<WatchMessageOf<'evaluation'>>;
   readonly nowMs: () => number;
   readonly onError: (error: unknown) => void;
 }
@@ -37,7 +38,7 @@ export interface Dashboard {
   trace(trace: Trace): void;
   /** @param weights what the epoch was evaluated with; kept */
   epoch(report: EpochReport, weights: Float32Array): void;
-  say(sentence: string): void;
+  say(message: string): void;
   /** Tells nothing any more. */
   close(): void;
 }
@@ -52,7 +53,7 @@ const viewersPart = 0.02;
 /** However many they are, they hear something so often. */
 const tellWithinMs = 2_000;
 const mostEpochs = 400;
-const mostNotices = 30;
+const mostEvents = 30;
 /** Someone who guesses at the admin token is sent away. */
 const mostBadTokens = 5;
 
@@ -63,7 +64,7 @@ export function createDashboard(options: DashboardOptions): Dashboard {
   const timeline = createTimeline();
   const weights = createWeightsView(options);
   const pace = createPace({ nowMs, part: viewersPart, mostMs: tellWithinMs });
-  const notices: string[] = [];
+  const events: string[] = [];
   let epochs: EpochReport[] = [];
   let stepsSinceProgress = 0;
   let toldPhase = '';
@@ -72,10 +73,10 @@ export function createDashboard(options: DashboardOptions): Dashboard {
   /** The newest evaluated weights, and what was seen in them once somebody watched. */
   let evaluated: { readonly epoch: number; readonly weights: Float32Array } | undefined;
   let evaluation: WatchMessageOf<'evaluation'> | undefined;
-  let isExamining = false;
+  let isEvaluating = false;
 
   const progress = (points: WatchMessageOf<'progress'>['points']): WatchMessageOf<'progress'> => {
-    const { phase, held, current } = run.state;
+    const { phase, pauseRequested, current } = run.state;
     const { loss, accuracy } = curves;
     const imagesPerSecond = speed.perSecond();
     const left = (about.steps - current.step) * about.config.batch;
@@ -83,7 +84,7 @@ export function createDashboard(options: DashboardOptions): Dashboard {
     return {
       type: 'progress',
       phase,
-      held,
+      pauseRequested,
       step: current.step,
       epoch: Math.min(about.config.epochs, 1 + Math.floor(current.step / about.stepsPerEpoch)),
       ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
@@ -99,7 +100,7 @@ export function createDashboard(options: DashboardOptions): Dashboard {
     type: 'history',
     points: curves.all(),
     epochs: thinned(epochs, mostEpochs),
-    notices,
+    events,
   });
   const workers = (): WatchMessageOf<'workers'> => ({
     type: 'workers',
@@ -124,10 +125,10 @@ export function createDashboard(options: DashboardOptions): Dashboard {
   });
 
   const say = (line: string): void => {
-    const sentence = toSentence(line);
-    notices.push(sentence);
-    if (notices.length > mostNotices) notices.shift();
-    pace.spend(() => viewers.broadcast({ type: 'notice', sentence }));
+    const message = toMessageText(line);
+    events.push(message);
+    if (events.length > mostEvents) events.shift();
+    pace.spend(() => viewers.broadcast({ type: 'event', message }));
   };
   const actions = options.actions(say);
 
@@ -139,41 +140,41 @@ export function createDashboard(options: DashboardOptions): Dashboard {
     const refusal =
       message.type === 'admin'
         ? await actions.admin(message.action, message.token)
-        : actions.chaos(message.action, message.workerId, message.token);
+        : actions.injectFault(message.action, message.workerId, message.token);
     if (!refusal) return;
-    viewer.send({ type: 'refused', sentence: toSentence(refusal.sentence) });
+    viewer.send({ type: 'refused', message: toMessageText(refusal.message) });
     if (!refusal.badToken) return;
     viewer.badTokens += 1;
     if (viewer.badTokens >= mostBadTokens) viewer.close(1008, 'the admin token was wrong too often');
   };
 
   /** The newest evaluated weights are looked at when somebody is there to see it, one after another. */
-  const examineIfWatched = (): void => {
+  const evaluateIfWatched = (): void => {
     const newest = evaluated;
-    if (!newest || isExamining || viewers.size === 0 || evaluation?.epoch === newest.epoch) return;
-    isExamining = true;
+    if (!newest || isEvaluating || viewers.size === 0 || evaluation?.epoch === newest.epoch) return;
+    isEvaluating = true;
     options
-      .examine(newest.epoch, newest.weights)
+      .evaluate(newest.epoch, newest.weights)
       .then((message) => {
         evaluation = message;
         viewers.broadcast(message);
       })
       .catch(options.onError)
       .finally(() => {
-        isExamining = false;
-        examineIfWatched();
+        isEvaluating = false;
+        evaluateIfWatched();
       });
   };
 
   const tellProgress = (now: number): void => {
-    const { phase, held } = run.state;
-    const isNews = stepsSinceProgress > 0 || toldPhase !== `${phase} ${held}`;
+    const { phase, pauseRequested } = run.state;
+    const isNews = stepsSinceProgress > 0 || toldPhase !== `${phase} ${pauseRequested}`;
     if (!isNews && now - lastAtMs.progress < idleEveryMs) return;
     weights.refreshHash(run.state.current.step);
     viewers.broadcast(progress(curves.takeNew()));
     lastAtMs.progress = now;
     stepsSinceProgress = 0;
-    toldPhase = `${phase} ${held}`;
+    toldPhase = `${phase} ${pauseRequested}`;
   };
 
   const tick = (): void => {
@@ -219,7 +220,7 @@ export function createDashboard(options: DashboardOptions): Dashboard {
       if (viewers.size === 0) curves.takeNew();
       weights.refreshHash(run.state.current.step);
       pace.spend(() => viewers.add(socket));
-      examineIfWatched();
+      evaluateIfWatched();
     },
     step(result) {
       curves.add(result);
@@ -233,7 +234,7 @@ export function createDashboard(options: DashboardOptions): Dashboard {
       if (epochs.length > 2 * mostEpochs) epochs = thinned(epochs, mostEpochs);
       viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
       evaluated = { epoch: report.epoch, weights: evaluatedWeights };
-      examineIfWatched();
+      evaluateIfWatched();
     },
     say,
     close() {

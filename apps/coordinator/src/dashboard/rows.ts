@@ -19,14 +19,14 @@ export function workerRows(state: CoordinatorState, meansOf: (workerId: string) 
   const present = records.filter(({ id }) => connections.has(id)).slice(0, mostPresent);
   // Only who computed something is missed.
   const gone = records
-    .filter(({ id, blocks }) => blocks > 0 && !connections.has(id))
+    .filter(({ id, shards }) => shards > 0 && !connections.has(id))
     .sort((a, b) => (b.leftAtMs ?? 0) - (a.leftAtMs ?? 0))
     .slice(0, mostGone);
   return [...present, ...gone].map((record) => rowOf(record, connections.get(record.id), total, meansOf(record.id)));
 }
 
 function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, means: Means): Row {
-  const { id, name, kind, backend, threads, blocks, samples } = record;
+  const { id, name, kind, backend, threads, shards, samples } = record;
   return {
     id,
     name,
@@ -36,7 +36,7 @@ function rowOf(record: WorkerRecord, connection: Connection | undefined, total: 
     phase: connection?.phase ?? 'gone',
     hidden: connection?.hidden ?? false,
     share: total > 0 ? samples / total : 0,
-    blocks,
+    shards,
     samples,
     computeMs: means.computeMs,
     sendMs: means.sendMs,

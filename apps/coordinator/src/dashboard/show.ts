@@ -1,10 +1,11 @@
 /** Makes the dashboard of a run: what viewers are told of it, and what steering does. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { parameterCount, writeModelFile } from '@lockstep/nn';
+import { createConfusionEvaluator, parameterCount, writeModelFile } from '@lockstep/nn';
 import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
-import { createExaminer, type Learner, type Run } from '@lockstep/training';
-import { clock, sha256 } from '../assemble.ts';
+import { systemClock } from '@lockstep/train';
+import type { ParameterServer, Run } from '@lockstep/training';
+import { sha256 } from '../assemble.ts';
 import type { Prepared } from '../prepare.ts';
 import { saveFile } from '../save.ts';
 import { createActions } from './actions.ts';
@@ -13,7 +14,7 @@ import { createDashboard, type Dashboard } from './dashboard.ts';
 export interface ShowOptions {
   readonly version: string;
   readonly run: Run;
-  readonly learner: Learner;
+  readonly parameterServer: ParameterServer;
   readonly backend: HostBackend;
   readonly prepared: Prepared;
   readonly joinAddresses: readonly string[];
@@ -23,17 +24,17 @@ export interface ShowOptions {
   readonly onError: (error: unknown) => void;
 }
 
-const mostMistakes = 16;
+const topErrorCount = 16;
 
 export function showRun(options: ShowOptions): Dashboard {
-  const { run, learner, version, backend, prepared } = options;
+  const { run, parameterServer, version, backend, prepared } = options;
   const { model, test } = prepared;
   const { rows, columns, classes, images } = test;
   const size = rows * columns;
-  let examiner: ReturnType<typeof createExaminer> | undefined;
+  let confusionEvaluator: ReturnType<typeof createConfusionEvaluator> | undefined;
 
   const save = async (): Promise<string> => {
-    const weights = learner.weights();
+    const weights = parameterServer.weights();
     const step = run.state.current.step;
     const file = options.saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${step}.safetensors`;
     const metadata = { lockstep: version, steps: `${step}`, weightsSha256: sha256(bytesOf(weights)) };
@@ -46,11 +47,11 @@ export function showRun(options: ShowOptions): Dashboard {
     run,
     about: aboutRun(options),
     actions: (say) => createActions({ run, adminToken: options.adminToken, save, say }),
-    weights: () => learner.weights(),
+    weights: () => parameterServer.weights(),
     hash: sha256,
-    async examine(epoch, weights) {
-      examiner ??= createExaminer(backend, model, test, mostMistakes);
-      const { confusion, mistakes } = await examiner.examine(weights, () => nextTurn());
+    async evaluate(epoch, weights) {
+      confusionEvaluator ??= createConfusionEvaluator(backend, model, test, topErrorCount);
+      const { confusion, topErrors } = await confusionEvaluator.evaluate(weights, () => nextTurn());
       return {
         type: 'evaluation',
         epoch,
@@ -58,13 +59,13 @@ export function showRun(options: ShowOptions): Dashboard {
         columns,
         classes,
         confusion: bytesOf(confusion),
-        mistakes: mistakes.map(({ index, ...mistake }) => ({
-          ...mistake,
+        topErrors: topErrors.map(({ index, ...error }) => ({
+          ...error,
           image: images.subarray(index * size, (index + 1) * size),
         })),
       };
     },
-    nowMs: clock.nowMs,
+    nowMs: systemClock.nowMs,
     onError: options.onError,
   });
 }
@@ -80,7 +81,7 @@ function aboutRun({ version, run, prepared, joinAddresses }: ShowOptions): Watch
     config: {
       seed,
       batch: plan.batch,
-      leafSize: plan.leafSize,
+      microbatchSize: plan.microbatchSize,
       epochs,
       steps: plan.steps,
       optimizer,
@@ -88,7 +89,7 @@ function aboutRun({ version, run, prepared, joinAddresses }: ShowOptions): Watch
     },
     steps: plan.steps,
     stepsPerEpoch: plan.stepsPerEpoch,
-    leaves: plan.leaves,
+    microbatches: plan.microbatches,
     samples: train.count,
     testSamples: test.count,
     rows: test.rows,
@@ -96,6 +97,6 @@ function aboutRun({ version, run, prepared, joinAddresses }: ShowOptions): Watch
     classes: test.classes,
     joinAddresses: [...joinAddresses],
     tokenNeeded: token !== undefined,
-    chaos: run.state.setup.chaos === true,
+    faultInjection: run.state.setup.faultInjection === true,
   };
 }

@@ -95,7 +95,7 @@ export function createTimeline(): Timeline {
 }
 
 /**
- * Spans from the step's start, in order, none over another. A worker says for how long it held a block and for how long
+ * Spans from the step's start, in order, none over another. A worker says for how long it held a shard and for how long
  * it computed; the rest of the time from asking to answering is the network's, half for each way, since weights and
  * gradient are of one size. What it says is kept within what the coordinator saw.
  */
@@ -108,9 +108,9 @@ function spansOf({ askedAtMs, answers }: Part, startMs: number, endMs: number): 
     cursor = toMs;
   };
 
-  for (const [index, { atMs, computeMs, heldMs = computeMs }] of answers.entries()) {
-    const asked = askedAtMs.findLast((at) => at <= Math.max(askedAtMs[0] ?? startMs, atMs - heldMs)) ?? startMs;
-    const held = Math.min(heldMs, atMs - asked);
+  for (const [index, { atMs, computeMs, turnaroundMs = computeMs }] of answers.entries()) {
+    const asked = askedAtMs.findLast((at) => at <= Math.max(askedAtMs[0] ?? startMs, atMs - turnaroundMs)) ?? startMs;
+    const held = Math.min(turnaroundMs, atMs - asked);
     const sentAtMs = atMs - (atMs - asked - held) / 2;
     const receivedAtMs = sentAtMs - held;
     if (index === 0 || asked > cursor) {
@@ -119,7 +119,7 @@ function spansOf({ askedAtMs, answers }: Part, startMs: number, endMs: number): 
     }
     until(sentAtMs - Math.min(computeMs, held), 'wait');
     until(sentAtMs, 'compute');
-    // The next block may be computed while this one's gradient is under way.
+    // The next shard may be computed while this one's gradient is under way.
     const next = answers[index + 1];
     until(next ? Math.min(atMs, next.atMs - next.computeMs) : atMs, 'send');
   }

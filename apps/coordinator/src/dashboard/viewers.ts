@@ -17,7 +17,7 @@ export interface ViewersOptions {
 
 export interface Viewer {
   send(message: CoordinatorWatchMessage): void;
-  close(code: number, sentence: string): void;
+  close(code: number, message: string): void;
   /** Whether it takes more at the moment. */
   readonly keepsUp: boolean;
   /** Kept here for whoever answers it: when it asked for weights, and when it last got some. */
@@ -129,8 +129,8 @@ class WatchingSocket implements Viewer {
     else this.#socket.send(frame);
   }
 
-  close(code: number, sentence: string): void {
-    this.#socket.close(code, sentence);
+  close(code: number, message: string): void {
+    this.#socket.close(code, message);
   }
 
   /** Whether it has caught up just now. */

@@ -64,7 +64,7 @@ function openRegistry({ state, traffic, viewers, queuedBytes, loss, images }: Me
   gauge('lockstep_train_loss', 'Smoothed training loss', [], (own) => own.set(loss() ?? Number.NaN));
   gauge('lockstep_workers', 'Connected workers', ['phase'], (own) => {
     const connections = [...state().connections.values()];
-    for (const phase of ['greeting', 'probing', 'ready'] as const) {
+    for (const phase of ['handshake', 'checking', 'ready'] as const) {
       own.set({ phase }, connections.filter((connection) => connection.phase === phase).length);
     }
   });

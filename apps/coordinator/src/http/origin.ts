@@ -19,7 +19,7 @@ export interface OriginOptions {
 
 export interface Refusal {
   readonly status: 403 | 421;
-  readonly sentence: string;
+  readonly message: string;
 }
 
 /** Undefined where the request may go on. */
@@ -34,17 +34,17 @@ export function createOriginCheck({ host, secure, allowed }: OriginOptions): Ori
   return ({ headers }) => {
     const own = originOf(`${scheme}://${headers.host ?? ''}`);
     if (own === undefined || !isKnown(own.hostname, names)) {
-      const sentence =
+      const message =
         'the name in the address is not one of this machine: open it by its address, or name it with --host';
-      return { status: 421, sentence };
+      return { status: 421, message };
     }
     // Only browsers send it, and a page cannot leave it out.
     if (headers.origin === undefined) return undefined;
     const page = originOf(headers.origin)?.origin;
     if (page !== undefined && (page === own.origin || allowed.includes(page))) return undefined;
-    const sentence =
+    const message =
       'this page came from another address than the coordinator: open the address that the coordinator printed, or allow the page with --allow-origin';
-    return { status: 403, sentence };
+    return { status: 403, message };
   };
 }
 

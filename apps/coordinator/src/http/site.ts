@@ -62,8 +62,8 @@ function openFolder(folder: string): Answer {
   });
 }
 
-function say(request: IncomingMessage, response: ServerResponse, status: number, sentence: string): void {
-  send(request, response, status, 'text/plain; charset=utf-8', `${sentence}\n`);
+function say(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
+  send(request, response, status, 'text/plain; charset=utf-8', `${message}\n`);
 }
 
 function send(

@@ -62,7 +62,7 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
       socket.on('error', () => socket.destroy());
       const refusal = checkOrigin(request);
       if (refusal) {
-        rejectUpgrade(socket, refusal.status, refusal.sentence);
+        rejectUpgrade(socket, refusal.status, refusal.message);
         return;
       }
       const kind = (request.url ?? '/').split('?')[0] === watchPath ? 'viewers' : 'workers';
@@ -91,20 +91,20 @@ function serverOf(protocol: string, maxPayload: number): WebSocketServer {
 }
 
 /** As a message of the protocol, since a browser shows a page nothing of an upgrade that was refused. */
-function turnAway(kind: SocketKind, socket: WebSocket, sentence: string): void {
+function turnAway(kind: SocketKind, socket: WebSocket, message: string): void {
   socket.on('error', () => {});
   if (kind === 'workers') {
-    socket.send(encode({ type: 'refuse', code: 'full', sentence, retryAfterMs: fullRetryMs }));
+    socket.send(encode({ type: 'refuse', code: 'full', message, retryAfterMs: fullRetryMs }));
   } else {
-    socket.send(encodeWatch({ type: 'refused', sentence }));
+    socket.send(encodeWatch({ type: 'refused', message }));
   }
-  socket.close(1013, sentence);
+  socket.close(1013, message);
 }
 
 const statusTexts = { 403: 'Forbidden', 404: 'Not Found', 421: 'Misdirected Request' } as const;
 
-function rejectUpgrade(socket: Duplex, status: keyof typeof statusTexts, sentence: string): void {
-  const body = `${sentence}\n`;
+function rejectUpgrade(socket: Duplex, status: keyof typeof statusTexts, message: string): void {
+  const body = `${message}\n`;
   socket.end(
     [
       `HTTP/1.1 ${status} ${statusTexts[status]}`,

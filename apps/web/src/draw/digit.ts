@@ -11,7 +11,7 @@ export interface Point {
 /** The points of one movement of the pen, in any unit. */
 export type Stroke = readonly Point[];
 
-/** MNIST's digits fit a box of this size, and their centre of mass is the image's centre (LeCun et al., 1998). */
+/** MNIST's digits fit a box of this size, and their center of mass is the image's center (LeCun et al., 1998). */
 const boxSize = 20;
 /** Half the width of a stroke, in pixels of the image: what MNIST's pens look like. */
 const penRadius = 1.25;
@@ -19,7 +19,7 @@ const penRadius = 1.25;
 const smallestSide = 0.05;
 
 /**
- * `strokes` as a 28x28 image of bytes, 0 for paper and 255 for ink: scaled to the box, drawn with a round pen, centred
+ * `strokes` as a 28x28 image of bytes, 0 for paper and 255 for ink: scaled to the box, drawn with a round pen, centerd
  * by mass. The pen has the same width however large the drawing is. Without strokes the image is empty.
  * @param unit side of the paper, in the strokes' unit
  */
@@ -39,11 +39,11 @@ export function digitImage(strokes: readonly Stroke[], unit: number): Uint8Array
         y: middle + dy + (y - (top + bottom) / 2) * scale,
       })),
     );
-  const centred = massCentre(rasterise(place(0, 0)));
-  return rasterise(place(middle - centred.x, middle - centred.y));
+  const centerd = massCentre(rasterise(place(0, 0)));
+  return rasterise(place(middle - centerd.x, middle - centerd.y));
 }
 
-/** Grey of each pixel by its centre's distance from the pen's path: full inside the pen, none a pixel further out. */
+/** Grey of each pixel by its center's distance from the pen's path: full inside the pen, none a pixel further out. */
 function rasterise(strokes: readonly Stroke[]): Uint8Array {
   const image = new Uint8Array(digitSize * digitSize);
   const reach = penRadius + 0.5;

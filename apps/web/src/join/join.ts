@@ -5,7 +5,7 @@ import type { TabBackend } from './open.ts';
 
 export type TabState =
   | { readonly phase: 'idle' }
-  | { readonly phase: 'ended'; readonly reason: EndReason; readonly sentence: string }
+  | { readonly phase: 'ended'; readonly reason: EndReason; readonly message: string }
   | ({
       /** opening a backend; greeting the coordinator and showing its arithmetic; taking part; coming back. */
       readonly phase: 'opening' | 'joining' | 'computing' | 'retrying';
@@ -17,7 +17,7 @@ interface Taking {
   readonly device?: string | undefined;
   /** Why it computes on nothing better. */
   readonly refused: readonly string[];
-  readonly blocks: number;
+  readonly shards: number;
   readonly samples: number;
   readonly computeMs: number;
   /** Why it is not in the room at the moment. */
@@ -63,11 +63,11 @@ export function createTabWorker({ url, token, workload }: TabWorkerOptions): Tab
     state.value = { ...value, ...changes };
   };
 
-  const end = (reason: EndReason, sentence: string): void => {
+  const end = (reason: EndReason, message: string): void => {
     worker?.terminate();
     worker = undefined;
     releaseLock();
-    state.value = { phase: 'ended', reason, sentence };
+    state.value = { phase: 'ended', reason, message };
   };
 
   const onMessage = (message: TabMessage): void => {
@@ -85,15 +85,15 @@ export function createTabWorker({ url, token, workload }: TabWorkerOptions): Tab
         change({ phase: 'computing' });
         return;
       case 'computed': {
-        const { blocks, samples, computeMs } = message;
-        change({ blocks, samples, computeMs });
+        const { shards, samples, computeMs } = message;
+        change({ shards, samples, computeMs });
         return;
       }
       case 'retrying':
-        change({ phase: 'retrying', trouble: message.sentence });
+        change({ phase: 'retrying', trouble: message.message });
         return;
       case 'ended':
-        end(message.reason, message.sentence);
+        end(message.reason, message.message);
         return;
       default:
         message satisfies never;
@@ -104,7 +104,7 @@ export function createTabWorker({ url, token, workload }: TabWorkerOptions): Tab
     if (worker) return;
     choice = { name: given.name, backend: given.backend };
     resumeKey = given.resumeKey;
-    state.value = { phase: 'opening', refused: [], blocks: 0, samples: 0, computeMs: 0 };
+    state.value = { phase: 'opening', refused: [], shards: 0, samples: 0, computeMs: 0 };
     worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'lockstep' });
     worker.addEventListener('message', ({ data }: MessageEvent<TabMessage>) => onMessage(data));
     worker.addEventListener('error', (event) => {

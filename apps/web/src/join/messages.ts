@@ -1,12 +1,12 @@
 /** What the page and its worker say to each other. */
 import type { TabBackend } from './open.ts';
 
-/** What a block of this run is like, for choosing what computes it fastest. */
+/** What a shard of this run is like, for choosing what computes it fastest. */
 export interface Workload {
   /** A layer list as plain JSON. */
   readonly model: unknown;
-  readonly leafSize: number;
-  /** Samples in a usual block. */
+  readonly microbatchSize: number;
+  /** Samples in a usual shard. */
   readonly samples: number;
 }
 
@@ -40,8 +40,8 @@ export type TabMessage =
   | { readonly type: 'welcomed'; readonly id: string; readonly resumeKey: string }
   | { readonly type: 'ready' }
   /** What this tab has computed since it was opened. */
-  | { readonly type: 'computed'; readonly blocks: number; readonly samples: number; readonly computeMs: number }
-  | { readonly type: 'retrying'; readonly sentence: string }
-  | { readonly type: 'ended'; readonly reason: EndReason; readonly sentence: string };
+  | { readonly type: 'computed'; readonly shards: number; readonly samples: number; readonly computeMs: number }
+  | { readonly type: 'retrying'; readonly message: string }
+  | { readonly type: 'ended'; readonly reason: EndReason; readonly message: string };
 
 export type EndReason = 'finished' | 'left' | 'refused' | 'failed' | 'unreachable';

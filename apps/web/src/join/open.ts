@@ -1,7 +1,7 @@
-/** Opens what this tab computes on; where nothing is asked for, whatever is the fastest on a block of this very run. */
+/** Opens what this tab computes on; where nothing is asked for, whatever is the fastest on a shard of this very run. */
 import { type Model, parseModel } from '@lockstep/nn';
 import { type Backend, type OpenedBackend, openBackend } from '@lockstep/tensor';
-import { type Clock, createLocalCompute, createProbe } from '@lockstep/training';
+import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/training';
 import type { Workload } from './messages.ts';
 
 export type TabBackend = 'auto' | 'webgpu' | 'webgl' | 'cpu';
@@ -16,7 +16,7 @@ export interface Opened {
 
 /** A person who joins does not wait longer for a GPU to be tried. */
 const gpuPatienceMs = 1_500;
-/** Blocks that are timed; the first ones compile what is compiled on first use. */
+/** Shards that are timed; the first ones compile what is compiled on first use. */
 const warmUps = 2;
 const timed = 3;
 
@@ -40,11 +40,11 @@ export async function openForTab(choice: TabBackend, workload: Workload | undefi
   return typeof result === 'string' ? { ...cpu, refused: [...cpu.refused, result] } : result;
 }
 
-/** A GPU that computes a block in less time than the CPU, or a sentence that says why there is none. */
+/** A GPU that computes a shard in less time than the CPU, or a sentence that says why there is none. */
 async function fasterGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<Opened | string> {
   try {
     const gpu = describe(await openBackend('gpu'));
-    const [cpuMs, gpuMs] = [await blockMs(cpu, workload, clock), await blockMs(gpu.backend, workload, clock)];
+    const [cpuMs, gpuMs] = [await shardMs(cpu, workload, clock), await shardMs(gpu.backend, workload, clock)];
     if (gpuMs < cpuMs) return gpu;
     close(gpu.backend);
     const name = gpu.device ?? 'the GPU';
@@ -62,15 +62,15 @@ function describe({ backend, refused }: OpenedBackend): Opened {
 }
 
 /**
- * The shortest of a few times for one block.
+ * The shortest of a few times for one shard.
  * @throws Error with one sentence where the backend cannot compute this model.
  */
-async function blockMs(backend: Backend, workload: Workload, clock: Pick<Clock, 'nowMs'>): Promise<number> {
+async function shardMs(backend: Backend, workload: Workload, clock: Pick<Clock, 'nowMs'>): Promise<number> {
   const compute = createLocalCompute(backend, clock);
   try {
     const model: Model = parseModel(workload.model);
-    await compute.open({ model, leafSize: workload.leafSize });
-    const { weights, pixels, labels } = createProbe(model, Math.max(1, Math.round(workload.samples / 1.5)));
+    await compute.open({ model, microbatchSize: workload.microbatchSize });
+    const { weights, pixels, labels } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
     compute.setWeights(weights);
     let best = Number.POSITIVE_INFINITY;
     for (let run = 0; run < warmUps + timed; run++) {

@@ -2,6 +2,7 @@
 
 import { openChecksum } from '@lockstep/protocol';
 import { DeviceLostError } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/train';
 import {
   type Compute,
   ComputeError,
@@ -18,21 +19,13 @@ import { openForTab } from './open.ts';
 /** The least time between two reports of what was computed. */
 const reportEveryMs = 250;
 
-const clock = {
-  nowMs: () => performance.now(),
-  after(delayMs: number, callback: () => void) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
-
 const tell = (message: TabMessage): void => postMessage(message);
 
 let membership: Membership | undefined;
 let hidden = false;
 let hasLeft = false;
 
-const done = { blocks: 0, samples: 0, computeMs: 0 };
+const done = { shards: 0, samples: 0, computeMs: 0 };
 let reportedAtMs = 0;
 
 addEventListener('message', ({ data }: MessageEvent<PageMessage>) => {
@@ -59,40 +52,40 @@ async function takePart(request: JoinRequest): Promise<void> {
   try {
     const checksum = await openChecksum();
     for (;;) {
-      const { backend, device, refused: others } = await openForTab(choice, request.workload, clock);
+      const { backend, device, refused: others } = await openForTab(choice, request.workload, systemClock);
       refused.push(...others);
       tell({ type: 'opened', backend: backend.name, device, refused });
       let deviceLost: string | undefined;
-      const compute = watched(createLocalCompute(backend, clock), (sentence) => {
-        deviceLost = sentence;
+      const compute = watched(createLocalCompute(backend, systemClock), (message) => {
+        deviceLost = message;
         membership?.leave('its GPU was lost');
       });
       membership = keepJoined({
         compute,
-        clock,
+        clock: systemClock,
         random: Math.random,
         checksum,
         hash: (bytes) => toHex(sha256(bytes)),
         identity: { kind: 'browser', name: request.name, token: request.token, resumeKey },
         connect: () => connect(request.url),
-        notify(notice) {
-          switch (notice.type) {
+        onEvent(event) {
+          switch (event.type) {
             case 'welcomed':
-              resumeKey = notice.resumeKey;
-              tell(notice);
+              resumeKey = event.resumeKey;
+              tell(event);
               return;
             case 'computed':
-              count(notice);
+              count(event);
               return;
             case 'lost':
             case 'unreached':
-              tell({ type: 'retrying', sentence: notice.sentence });
+              tell({ type: 'retrying', message: event.message });
               return;
             case 'ready':
-              tell(notice);
+              tell(event);
               return;
             default:
-              notice satisfies never;
+              event satisfies never;
           }
         },
       });
@@ -101,14 +94,14 @@ async function takePart(request: JoinRequest): Promise<void> {
       const end = await membership.ended;
       membership = undefined;
       if (deviceLost === undefined || hasLeft) {
-        tell({ type: 'ended', reason: reasonOf(end), sentence: end.sentence });
+        tell({ type: 'ended', reason: reasonOf(end), message: end.message });
         return;
       }
       refused.push(`${deviceLost}: this tab goes on with the CPU`);
       choice = 'cpu';
     }
   } catch (error) {
-    tell({ type: 'ended', reason: 'failed', sentence: error instanceof Error ? error.message : String(error) });
+    tell({ type: 'ended', reason: 'failed', message: error instanceof Error ? error.message : String(error) });
   }
 }
 
@@ -116,13 +109,13 @@ function reasonOf(end: MembershipEnd): EndReason {
   return hasLeft && end.type === 'finished' ? 'left' : end.type;
 }
 
-/** Tells when the device is lost: then no block can be computed any more, however often it is asked for. */
-function watched(compute: Compute, onLost: (sentence: string) => void): Compute {
+/** Tells when the device is lost: then no shard can be computed any more, however often it is asked for. */
+function watched(compute: Compute, onLost: (message: string) => void): Compute {
   return {
     ...compute,
-    async gradient(...block) {
+    async gradient(...shard) {
       try {
-        return await compute.gradient(...block);
+        return await compute.gradient(...shard);
       } catch (error) {
         const isLost =
           error instanceof DeviceLostError || (error instanceof ComputeError && error.code === 'device-lost');
@@ -134,10 +127,10 @@ function watched(compute: Compute, onLost: (sentence: string) => void): Compute 
 }
 
 function count({ count: samples, computeMs }: { readonly count: number; readonly computeMs: number }): void {
-  done.blocks += 1;
+  done.shards += 1;
   done.samples += samples;
   done.computeMs += computeMs;
-  const nowMs = clock.nowMs();
+  const nowMs = systemClock.nowMs();
   if (nowMs - reportedAtMs < reportEveryMs) return;
   reportedAtMs = nowMs;
   tell({ type: 'computed', ...done });

@@ -8,7 +8,7 @@ const order: readonly Theme[] = ['system', 'light', 'dark'];
 
 export const theme = signal<Theme>(readTheme());
 
-/** Changes whenever colours on the page do, for what is painted and not styled. */
+/** Changes whenever colors on the page do, for what is painted and not styled. */
 export const palette = signal(0);
 
 effect(() => {
@@ -25,11 +25,11 @@ export function nextTheme(): void {
   theme.value = order[(order.indexOf(theme.value) + 1) % order.length]!;
 }
 
-/** A colour of the stylesheet, for canvases: resolved, since `light-dark()` means nothing to them. */
+/** A color of the stylesheet, for canvases: resolved, since `light-dark()` means nothing to them. */
 export function cssColor(name: string): string {
-  const probe = colorProbe();
-  probe.style.color = `var(${name})`;
-  return getComputedStyle(probe).color;
+  const numericsCheck = colorProbe();
+  numericsCheck.style.color = `var(${name})`;
+  return getComputedStyle(numericsCheck).color;
 }
 
 let probeElement: HTMLElement | undefined;

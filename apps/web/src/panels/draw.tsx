@@ -4,7 +4,7 @@ import { digitSize, type Stroke } from '../draw/digit.ts';
 import type { Reader } from '../draw/reader.ts';
 import { probabilities } from '../draw/softmax.ts';
 import { percent, whole } from '../look/format.ts';
-import { GreyImage } from './grey-image.tsx';
+import { GreyImage } from './gray-image.tsx';
 import { Paper, paperSide } from './paper.tsx';
 
 /** The slider moves the temperature's logarithm. */

@@ -2,7 +2,7 @@
 import { floatsFrom } from '@lockstep/protocol';
 import { percent, whole } from '../look/format.ts';
 import type { Evaluation, Room } from '../watch/room.ts';
-import { GreyImage } from './grey-image.tsx';
+import { GreyImage } from './gray-image.tsx';
 
 export function Confusion({ room }: { readonly room: Room }) {
   const evaluation = room.evaluation.value;
@@ -67,17 +67,17 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
   );
 }
 
-export function Mistakes({ room }: { readonly room: Room }) {
+export function TopErrors({ room }: { readonly room: Room }) {
   const evaluation = room.evaluation.value;
   return (
     <section class="card mistakes-card" aria-labelledby="mistakes-title">
       <header class="card-head">
-        <h2 id="mistakes-title">Surest mistakes</h2>
+        <h2 id="mistakes-title">Surest topErrors</h2>
         <p class="aside">is → read as</p>
       </header>
       {evaluation ? (
-        <ol class="mistakes">
-          {evaluation.mistakes.map(({ image, label, predicted, probability }, index) => (
+        <ol class="topErrors">
+          {evaluation.topErrors.map(({ image, label, predicted, probability }, index) => (
             <li key={index}>
               <GreyImage
                 pixels={image}

@@ -64,18 +64,18 @@ function endTitle(reason: EndReason): string {
 }
 
 /** How this tab's part ended, as one sentence. */
-function endSentence(reason: EndReason, sentence: string): string {
+function endMessage(reason: EndReason, message: string): string {
   switch (reason) {
     case 'finished':
-      return `The run is over: ${sentence}.`;
+      return `The run is over: ${message}.`;
     case 'left':
       return 'This tab has left. Its unfinished work went to others; the model does not notice.';
     case 'refused':
-      return `The coordinator refused this tab: ${sentence}.`;
+      return `The coordinator refused this tab: ${message}.`;
     case 'failed':
-      return `This tab cannot compute: ${sentence}.`;
+      return `This tab cannot compute: ${message}.`;
     case 'unreachable':
-      return `This tab could not join: ${sentence}.`;
+      return `This tab could not join: ${message}.`;
     default:
       return reason satisfies never;
   }
@@ -93,7 +93,7 @@ function Invitation({ tab, isOver }: JoinProps) {
     <form class="join-form" onSubmit={join}>
       <p class="join-text">
         {state.phase === 'ended'
-          ? endSentence(state.reason, state.sentence)
+          ? endMessage(state.reason, state.message)
           : isOver
             ? 'The run is over: there is nothing left to compute.'
             : 'Lend this device: it computes gradients in the background. Closing the tab at any moment costs the model nothing.'}
@@ -135,7 +135,7 @@ function Invitation({ tab, isOver }: JoinProps) {
 type TakingState = Exclude<TabState, { phase: 'idle' | 'ended' }>;
 
 function Taking({ state, onLeave }: { readonly state: TakingState; readonly onLeave: () => void }) {
-  const { phase, id, backend, device, refused, blocks, samples, computeMs, trouble } = state;
+  const { phase, id, backend, device, refused, shards, samples, computeMs, trouble } = state;
   const hint = secureContextHint();
   const reasons = hint === undefined || backend === 'webgpu' ? refused : [...refused, hint];
   return (
@@ -154,16 +154,16 @@ function Taking({ state, onLeave }: { readonly state: TakingState; readonly onLe
       </p>
       <dl class="figures">
         <div>
-          <dt>Blocks</dt>
-          <dd>{whole(blocks)}</dd>
+          <dt>Shards</dt>
+          <dd>{whole(shards)}</dd>
         </div>
         <div>
           <dt>Images</dt>
           <dd>{whole(samples)}</dd>
         </div>
         <div>
-          <dt>ms a block</dt>
-          <dd>{blocks === 0 ? '–' : millisecondsText(computeMs / blocks)}</dd>
+          <dt>ms a shard</dt>
+          <dd>{shards === 0 ? '–' : millisecondsText(computeMs / shards)}</dd>
         </div>
       </dl>
       {reasons.length > 0 && (

@@ -30,10 +30,10 @@ export function Log({ room }: { readonly room: Room }) {
       >
         {lines.length === 0 && <p class="empty">Nothing yet.</p>}
         <ol>
-          {lines.map(({ key, at, sentence }) => (
+          {lines.map(({ key, at, message }) => (
             <li key={key}>
               <time dateTime={at?.toISOString() ?? ''}>{at ? clockText(at) : 'earlier'}</time>
-              <span>{sentence}</span>
+              <span>{message}</span>
             </li>
           ))}
         </ol>

@@ -77,11 +77,11 @@ function phaseTitle(progress: Progress | undefined): string {
   if (!progress) return 'Connecting';
   switch (progress.phase) {
     case 'waiting':
-      return progress.held ? 'Waiting for start' : 'Waiting for workers';
+      return progress.pauseRequested ? 'Waiting for start' : 'Waiting for workers';
     case 'training':
       return 'Training';
     case 'paused':
-      return progress.held ? 'Paused' : 'Paused: nobody is here';
+      return progress.pauseRequested ? 'Paused' : 'Paused: nobody is here';
     case 'finished':
       return 'Finished';
     case 'failed':
@@ -112,7 +112,7 @@ function Exactness({ progress }: { readonly progress: Progress | undefined }) {
       <div id="exactness-text" popover="auto" class="bubble">
         {isExact ? (
           <p>
-            Everybody who contributed computes the same arithmetic, so the weights are the same to the bit as in any
+            Everybody who contributed computes the same numericMode, so the weights are the same to the bit as in any
             other run with this seed, whoever helps.
           </p>
         ) : (

@@ -1,5 +1,5 @@
 /** Who takes part: what each computes on, how much of the work it did, and where its time goes. */
-import type { ChaosAction } from '@lockstep/protocol';
+import type { FaultAction } from '@lockstep/protocol';
 import { backendName } from '../join/backends.ts';
 import { counted, millisecondsText, percent, whole } from '../look/format.ts';
 import type { Room, WorkerRow } from '../watch/room.ts';
@@ -9,16 +9,16 @@ export interface WorkersProps {
   /** This tab's worker, if it has one. */
   readonly ownId: string | undefined;
   /** Present where this page may make trouble. */
-  readonly onChaos: ((action: ChaosAction, workerId: string) => void) | undefined;
+  readonly onInjectFault: ((action: FaultAction, workerId: string) => void) | undefined;
 }
 
-const chaosButtons: readonly { readonly action: ChaosAction; readonly label: string }[] = [
+const faultButtons: readonly { readonly action: FaultAction; readonly label: string }[] = [
   { action: 'kill', label: 'Kill' },
   { action: 'freeze', label: 'Freeze' },
   { action: 'slow', label: 'Slow' },
 ];
 
-export function Workers({ room, ownId, onChaos }: WorkersProps) {
+export function Workers({ room, ownId, onInjectFault }: WorkersProps) {
   const workers = room.workers.value;
   const present = workers.filter(({ health }) => health !== 'gone').length;
   return (
@@ -50,7 +50,7 @@ export function Workers({ room, ownId, onChaos }: WorkersProps) {
               <th scope="col" class="number">
                 Wait <small>ms</small>
               </th>
-              {onChaos && (
+              {onInjectFault && (
                 <th scope="col" class="trouble">
                   Trouble
                 </th>
@@ -59,7 +59,7 @@ export function Workers({ room, ownId, onChaos }: WorkersProps) {
           </thead>
           <tbody>
             {workers.map((worker) => (
-              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} onChaos={onChaos} />
+              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} onInjectFault={onInjectFault} />
             ))}
           </tbody>
         </table>
@@ -69,12 +69,12 @@ export function Workers({ room, ownId, onChaos }: WorkersProps) {
   );
 }
 
-interface RowProps extends Pick<WorkersProps, 'onChaos'> {
+interface RowProps extends Pick<WorkersProps, 'onInjectFault'> {
   readonly worker: WorkerRow;
   readonly isOwn: boolean;
 }
 
-function Row({ worker, isOwn, onChaos }: RowProps) {
+function Row({ worker, isOwn, onInjectFault }: RowProps) {
   const { id, name, kind, backend, threads, share, computeMs, sendMs, waitMs, health, samplesPerSecond } = worker;
   const isHere = health !== 'gone';
   const number = (text: string) => <td class="number">{isHere ? text : '–'}</td>;
@@ -100,16 +100,16 @@ function Row({ worker, isOwn, onChaos }: RowProps) {
       {number(millisecondsText(computeMs))}
       {number(millisecondsText(sendMs))}
       {number(millisecondsText(waitMs))}
-      {onChaos && (
+      {onInjectFault && (
         <td class="trouble">
           {isHere &&
-            chaosButtons.map(({ action, label }) => (
+            faultButtons.map(({ action, label }) => (
               <button
                 key={action}
                 type="button"
                 class="small"
                 aria-label={`${label} ${id} ${name}`}
-                onClick={() => onChaos(action, id)}
+                onClick={() => onInjectFault(action, id)}
               >
                 {label}
               </button>

@@ -14,13 +14,13 @@ export interface LogLine {
   readonly key: number;
   /** When this page heard of it; those from before it came have none. */
   readonly at?: Date;
-  readonly sentence: string;
+  readonly message: string;
 }
 
 export type Link =
   | { readonly phase: 'connecting' }
   | { readonly phase: 'live' }
-  | { readonly phase: 'lost'; readonly sentence: string };
+  | { readonly phase: 'lost'; readonly message: string };
 
 const maxLogLines = 200;
 
@@ -46,8 +46,8 @@ export function createRoom() {
   };
   let lines = 0;
 
-  function say(sentence: string, at: Date | undefined): void {
-    const line: LogLine = { key: lines++, sentence, ...(at === undefined ? {} : { at }) };
+  function say(message: string, at: Date | undefined): void {
+    const line: LogLine = { key: lines++, message, ...(at === undefined ? {} : { at }) };
     room.log.value = [...room.log.value, line].slice(-maxLogLines);
   }
 
@@ -61,7 +61,7 @@ export function createRoom() {
         curves.add(message.points);
         room.epochs.value = message.epochs;
         room.log.value = [];
-        for (const sentence of message.notices) say(sentence, undefined);
+        for (const event of message.events) say(event, undefined);
         room.curvesChanged.value++;
         return;
       case 'progress':
@@ -90,11 +90,11 @@ export function createRoom() {
       case 'weights':
         room.weights.value = message;
         return;
-      case 'notice':
-        say(message.sentence, new Date());
+      case 'event':
+        say(message.message, new Date());
         return;
       case 'refused':
-        room.refused.value = message.sentence;
+        room.refused.value = message.message;
         return;
       default:
         message satisfies never;

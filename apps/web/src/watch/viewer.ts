@@ -32,8 +32,8 @@ export function startViewer(url: string, room: Room): Viewer {
       }
     });
     opened.addEventListener('close', ({ reason }) => {
-      const sentence = fault ?? (reason || 'the coordinator does not answer');
-      room.link.value = { phase: 'lost', sentence };
+      const message = fault ?? (reason || 'the coordinator does not answer');
+      room.link.value = { phase: 'lost', message };
       retry = setTimeout(connect, reconnectDelayMs(failures++, Math.random()));
     });
   };

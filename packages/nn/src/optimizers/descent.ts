@@ -26,7 +26,7 @@ export const descentSettings = {
   weightDecay: v.exactOptional(notNegative),
 };
 
-export const descentSentence = 'expected nesterov only with a momentum above 0 and without dampening';
+export const descentMessage = 'expected nesterov only with a momentum above 0 and without dampening';
 
 export function isDescent({ momentum = 0, dampening = 0, nesterov = false }: DescentConfig): boolean {
   return !nesterov || (momentum > 0 && dampening === 0);

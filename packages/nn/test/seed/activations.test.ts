@@ -1,7 +1,7 @@
 /** "ReLU's gradient is either 0 or 1. The downside: dead neurons"; "sigmoid: its gradient vanishes for large inputs". */
 import { fromArray, leakyRelu, mul, relu, sigmoid, sum, type Tensor, tanh, valueAndGrad } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
-import { createLeafGradient, createOptimizer, parameterLayout, parseModel } from '../../src/index.ts';
+import { createMicrobatchGradient, createOptimizer, parameterLayout, parseModel } from '../../src/index.ts';
 import { openHost } from './fit.ts';
 
 async function slopeOf(bend: (x: Tensor) => Tensor, at: readonly number[]): Promise<number[]> {
@@ -67,15 +67,15 @@ describe('a neuron whose output is always negative', () => {
     start.set([0.3, -0.2, 0.1, 0.4, -0.5, 0.2, 0.3, -0.1], second!.offset);
     const parameters = backend.allocate(26);
     backend.upload(parameters, start);
-    const leaf = createLeafGradient(backend, model, 4, parameters);
+    const microbatch = createMicrobatchGradient(backend, model, 4, parameters);
     const optimizer = createOptimizer(
       backend,
       { type: 'sgd', learningRate: 0.5 },
       parameters,
-      backend.slice(leaf.output, 0, 26),
+      backend.slice(microbatch.output, 0, 26),
     );
     for (let step = 0; step < 50; step++) {
-      leaf.run(Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255), Uint8Array.of(0, 1, 0, 1));
+      microbatch.run(Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255), Uint8Array.of(0, 1, 0, 1));
       optimizer.step(4);
     }
     const after = backend.view(parameters).slice();
@@ -87,7 +87,7 @@ describe('a neuron whose output is always negative', () => {
     return { start: own(start, 0), dead: own(after, 0), alive: own(after, 1), aliveStart: own(start, 1) };
   }
 
-  test('is dead behind a relu: its weights never change, while its neighbour learns', async () => {
+  test('is dead behind a relu: its weights never change, while its neighbor learns', async () => {
     const { start, dead, alive, aliveStart } = await train('relu');
     expect(dead).toEqual(start);
     for (const [index, value] of alive.entries()) expect(value).not.toBe(aliveStart[index]);

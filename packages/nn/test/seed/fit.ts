@@ -54,7 +54,10 @@ export function fit({ backend, config, shapes, start, given, loss, steps }: FitO
     backend,
     (...inputs) => {
       const rest = inputs.slice(shapes.length);
-      const { value, gradients } = valueAndGrad((...leaves) => loss(leaves, rest), inputs.slice(0, shapes.length));
+      const { value, gradients } = valueAndGrad(
+        (...microbatches) => loss(microbatches, rest),
+        inputs.slice(0, shapes.length),
+      );
       return [...gradients, value];
     },
     [...tensors, ...given.map(({ shape }) => shape)],

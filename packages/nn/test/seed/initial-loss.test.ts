@@ -1,6 +1,6 @@
 /** "For a randomly initialized 10-class model, the expected initial loss is ln 10"; a chance of 1 in 10 to be right. */
 import { expect, test } from 'vitest';
-import { createEvaluation, initialise, parameterCount, resolveModel } from '../../src/index.ts';
+import { createEvaluation, initialize, parameterCount, resolveModel } from '../../src/index.ts';
 import { mnistBatch } from '../goldens.ts';
 import { openHost } from './fit.ts';
 
@@ -8,7 +8,7 @@ test.each([1, 2, 3, 4, 5])('seed %i', async (seed) => {
   const model = resolveModel('mlp');
   const backend = await openHost();
   const parameters = backend.allocate(parameterCount(model));
-  backend.upload(parameters, initialise(model, seed));
+  backend.upload(parameters, initialize(model, seed));
   const evaluation = createEvaluation(backend, model, 64, parameters);
   let [loss, correct] = [0, 0];
   for (let step = 0; step < 20; step++) {

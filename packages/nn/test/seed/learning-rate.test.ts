@@ -1,6 +1,12 @@
 /** "The learning rate is the most consequential hyperparameter in training." */
 import { expect, test } from 'vitest';
-import { createLeafGradient, createOptimizer, initialise, parameterCount, resolveModel } from '../../src/index.ts';
+import {
+  createMicrobatchGradient,
+  createOptimizer,
+  initialize,
+  parameterCount,
+  resolveModel,
+} from '../../src/index.ts';
 import { mnistBatch } from '../goldens.ts';
 import { openHost } from './fit.ts';
 
@@ -11,18 +17,18 @@ const size = parameterCount(model);
 async function lossesAt(learningRate: number): Promise<number[]> {
   const backend = await openHost();
   const parameters = backend.allocate(size);
-  backend.upload(parameters, initialise(model, 1));
-  const leaf = createLeafGradient(backend, model, 64, parameters);
+  backend.upload(parameters, initialize(model, 1));
+  const microbatch = createMicrobatchGradient(backend, model, 64, parameters);
   const optimizer = createOptimizer(
     backend,
     { type: 'sgd', learningRate },
     parameters,
-    backend.slice(leaf.output, 0, size),
+    backend.slice(microbatch.output, 0, size),
   );
   return Array.from({ length: 100 }, (_, step) => {
     const { pixels, labels } = mnistBatch(step);
-    leaf.run(pixels, labels);
-    const loss = backend.view(leaf.output)[size]! / 64;
+    microbatch.run(pixels, labels);
+    const loss = backend.view(microbatch.output)[size]! / 64;
     optimizer.step(64);
     return loss;
   });

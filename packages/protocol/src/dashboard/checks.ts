@@ -14,15 +14,15 @@ export const pointListPhrase = 'as many losses and accuracies as steps';
 /** Whether `counts` are `classes` x `classes` float32 values. */
 export const isGrid = (counts: Uint8Array, classes: number): boolean => counts.byteLength === 4 * classes * classes;
 
-interface Mistakes {
+interface TopErrors {
   readonly rows: number;
   readonly columns: number;
   readonly classes: number;
-  readonly mistakes: readonly { readonly image: Uint8Array; readonly label: number; readonly predicted: number }[];
+  readonly topErrors: readonly { readonly image: Uint8Array; readonly label: number; readonly predicted: number }[];
 }
 
-export const areNamed = ({ rows, columns, classes, mistakes }: Mistakes): boolean =>
-  mistakes.every(
+export const areNamed = ({ rows, columns, classes, topErrors }: TopErrors): boolean =>
+  topErrors.every(
     ({ image, label, predicted }) =>
       image.byteLength === rows * columns && label < classes && predicted < classes && label !== predicted,
   );

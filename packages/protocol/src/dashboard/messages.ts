@@ -7,13 +7,13 @@
 import * as v from 'valibot';
 import {
   bytes,
-  chaosActions,
+  faultActions,
   finite,
   floatBytes,
   hexHash,
+  message,
   milliseconds,
   plainJson,
-  sentence,
   step,
   text,
   whole,
@@ -30,7 +30,7 @@ export const watchPath = '/watch';
 const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
 const exactnesses = ['bit-exact', 'sample-exact'] as const;
 const healths = ['good', 'late', 'gone'] as const;
-const workerPhases = ['greeting', 'probing', 'ready', 'gone'] as const;
+const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
 const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;
 const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
 
@@ -79,7 +79,7 @@ const workerRow = v.strictObject({
   hidden: v.boolean('true or false'),
   /** Part of all accepted samples that this worker computed. */
   share: fraction,
-  blocks: whole(0),
+  shards: whole(0),
   samples: whole(0),
   /** Recent means, per step that it took part in. */
   computeMs: milliseconds,
@@ -99,7 +99,7 @@ const timelineRow = v.strictObject({
   spans: v.array(span, 'a list of spans'),
 });
 
-const mistake = v.strictObject({
+const error = v.strictObject({
   /** u8, `rows` x `columns`. */
   image: bytes,
   label: whole(0, 255),
@@ -121,7 +121,7 @@ export const watchMessages = {
       config: v.strictObject({
         seed: whole(0),
         batch: whole(1),
-        leafSize: whole(1),
+        microbatchSize: whole(1),
         epochs: whole(1),
         steps: whole(1),
         /** As in the report. */
@@ -130,7 +130,7 @@ export const watchMessages = {
       }),
       steps: whole(1),
       stepsPerEpoch: whole(1),
-      leaves: whole(1),
+      microbatches: whole(1),
       /** Samples in the training set and in the test set. */
       samples: whole(1),
       testSamples: whole(0),
@@ -142,7 +142,7 @@ export const watchMessages = {
       joinAddresses: v.array(text(300), 'a list of addresses'),
       /** Whether workers need the token of the join address. */
       tokenNeeded: v.boolean('true or false'),
-      chaos: v.boolean('true or false'),
+      faultInjection: v.boolean('true or false'),
     }),
   },
 
@@ -154,7 +154,7 @@ export const watchMessages = {
       points,
       epochs: v.array(epochReport, 'a list of epochs'),
       /** The last few, oldest first. */
-      notices: v.array(sentence, 'a list of sentences'),
+      events: v.array(message, 'a list of sentences'),
     }),
   },
 
@@ -165,7 +165,7 @@ export const watchMessages = {
       type: v.literal('progress'),
       phase: v.picklist(phases),
       /** Whether an admin holds the run: it waits for `start` or `resume`. */
-      held: v.boolean('true or false'),
+      pauseRequested: v.boolean('true or false'),
       /** Steps taken. */
       step,
       /** From 1. */
@@ -220,7 +220,7 @@ export const watchMessages = {
         /** Counts as float32, `classes` x `classes`: one row for each true class, one column for each predicted one. */
         confusion: floatBytes,
         /** Where the model was most sure and wrong; at most 16. */
-        mistakes: v.array(mistake, 'a list of mistakes'),
+        topErrors: v.array(error, 'a list of topErrors'),
       }),
       v.check(({ confusion, classes }) => isGrid(confusion, classes), 'classes x classes counts'),
       v.check((value) => areNamed(value), 'images of rows x columns pixels, and classes below classes'),
@@ -234,15 +234,15 @@ export const watchMessages = {
   },
 
   /** Something worth telling a person. */
-  notice: {
+  event: {
     from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('notice'), sentence }),
+    schema: v.strictObject({ type: v.literal('event'), message }),
   },
 
   /** This viewer asked for something that it may not do, or that cannot be done. */
   refused: {
     from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('refused'), sentence }),
+    schema: v.strictObject({ type: v.literal('refused'), message }),
   },
 
   /** Asks for `weights` once: the next ones when they are sent. Said again for more. */
@@ -262,12 +262,12 @@ export const watchMessages = {
   },
 
   /** Makes trouble for one worker; only where the run was started for it. */
-  chaos: {
+  injectFault: {
     from: 'viewer',
     schema: v.strictObject({
-      type: v.literal('chaos'),
+      type: v.literal('injectFault'),
       token: v.exactOptional(text(256)),
-      action: v.picklist(chaosActions),
+      action: v.picklist(faultActions),
       workerId: text(64),
     }),
   },
@@ -289,6 +289,6 @@ export type WatchMessageFrom<S extends WatchSide> = {
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
 export type AdminAction = (typeof adminActions)[number];
-export type ChaosAction = (typeof chaosActions)[number];
+export type FaultAction = (typeof faultActions)[number];
 export type WorkerHealth = (typeof healths)[number];
 export type SpanKind = (typeof spanKinds)[number];

@@ -2,7 +2,7 @@
 import { decode, encode } from '../codec.ts';
 import type { CoordinatorMessage, Message, MessageFrom, Side, WorkerMessage } from '../messages.ts';
 import { ProtocolError } from '../protocol-error.ts';
-import { toSentence } from '../text.ts';
+import { toMessageText } from '../text.ts';
 import type { Closing, CoordinatorTransport, Transport, TransportListener, WorkerTransport } from '../transport.ts';
 import { Inbox } from './inbox.ts';
 
@@ -106,7 +106,7 @@ class MemoryEnd<Receives extends Message, Sends extends Message> implements Tran
 
   close(code: number, reason: string): void {
     if (!this.#inbox.end({ code, reason, by: 'local' })) return;
-    const closing: Closing = { code, reason: toSentence(reason), by: 'remote' };
+    const closing: Closing = { code, reason: toMessageText(reason), by: 'remote' };
     this.#dispatch({ kind: 'close', closing, byteLength: smallFrameBytes });
   }
 

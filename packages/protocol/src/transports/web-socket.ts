@@ -2,7 +2,7 @@
 import { decode, encode } from '../codec.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
 import { ProtocolError } from '../protocol-error.ts';
-import { clipUtf8, toSentence } from '../text.ts';
+import { clipUtf8, toMessageText } from '../text.ts';
 import type { Transport, TransportListener } from '../transport.ts';
 import { Inbox } from './inbox.ts';
 
@@ -74,7 +74,7 @@ class SocketEnd implements Transport<Message, Message> {
     socket.addEventListener('open', () => this.#flush());
     socket.addEventListener('message', (event) => this.#receive(event.data));
     socket.addEventListener('close', ({ code, reason }) => {
-      this.#inbox.end({ code, reason: reason === '' ? '' : toSentence(reason), by: 'remote' });
+      this.#inbox.end({ code, reason: reason === '' ? '' : toMessageText(reason), by: 'remote' });
     });
     socket.addEventListener('error', (event) => this.#fail(event));
   }
@@ -101,7 +101,7 @@ class SocketEnd implements Transport<Message, Message> {
   close(code: number, reason: string): void {
     if (!this.#inbox.end({ code, reason, by: 'local' })) return;
     this.#dropPending();
-    closeSocket(this.#socket, code, clipUtf8(toSentence(reason), maxReasonBytes));
+    closeSocket(this.#socket, code, clipUtf8(toMessageText(reason), maxReasonBytes));
   }
 
   #flush(): void {
@@ -144,13 +144,13 @@ class SocketEnd implements Transport<Message, Message> {
   #fail(event: object): void {
     const error: unknown = 'error' in event ? event.error : undefined;
     const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const sentence = (error instanceof Error && error.message) || errorCode || 'the connection failed';
+    const message = (error instanceof Error && error.message) || errorCode || 'the connection failed';
     this.#dropPending();
     if (errorCode.startsWith('WS_ERR_')) {
       const code = errorCode.startsWith('WS_ERR_UNSUPPORTED_') ? 1009 : 1002;
-      this.#inbox.end({ code, reason: `frame: ${sentence}`, by: 'local' });
+      this.#inbox.end({ code, reason: `frame: ${message}`, by: 'local' });
     } else {
-      this.#inbox.end({ code: 1006, reason: toSentence(sentence), by: 'remote' });
+      this.#inbox.end({ code: 1006, reason: toMessageText(message), by: 'remote' });
     }
   }
 }

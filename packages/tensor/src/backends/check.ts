@@ -1,9 +1,9 @@
 /** Checks that a call's storages are long enough and apart, so that a kernel never leaves its memory. */
 import type {
-  Call,
   ConvolutionCall,
   Epilogue,
   GatherCall,
+  KernelCall,
   Layout,
   MapCall,
   MatmulCall,
@@ -137,7 +137,7 @@ function checkPooling(call: PoolCall | UnpoolCall): void {
 }
 
 /** Throws a RangeError that names the storage, the length it needs and the length it has. */
-export function checkCall(call: Call): void {
+export function checkCall(call: KernelCall): void {
   switch (call.kind) {
     case 'map':
       checkMap(call);

@@ -1,5 +1,5 @@
 /** Sums in segments as calls without segments: their definition, and what a backend runs that has no shorter way. */
-import type { Call, Storage } from '../backend.ts';
+import type { KernelCall, Storage } from '../backend.ts';
 import { apply, input } from '../formula.ts';
 
 /** What cutting a call takes from a backend. */
@@ -10,12 +10,12 @@ export interface SegmentMemory {
 }
 
 /** The call itself where it has one segment or none; else its segments one by one, and their sums added as soon as both of a pair are there. */
-export function inSegments(call: Call, memory: SegmentMemory): readonly Call[] {
+export function inSegments(call: KernelCall, memory: SegmentMemory): readonly KernelCall[] {
   const cut = cutOf(call, memory);
   if (cut === undefined) return [call];
   const { segments, output, segment } = cut;
-  const calls: Call[] = [];
-  // The sums that wait for their right neighbour, from the left; the first of them is kept in the output.
+  const calls: KernelCall[] = [];
+  // The sums that wait for their right neighbor, from the left; the first of them is kept in the output.
   const slots: Storage[] = [output];
   let waiting = 0;
   const addLast = (): void => {
@@ -37,10 +37,10 @@ interface Cut {
   /** As long as the call's result. */
   readonly output: Storage;
   /** The sum of segment `index` alone, left in `target`. */
-  segment(index: number, target: Storage): Call;
+  segment(index: number, target: Storage): KernelCall;
 }
 
-function cutOf(call: Call, { slice }: SegmentMemory): Cut | undefined {
+function cutOf(call: KernelCall, { slice }: SegmentMemory): Cut | undefined {
   if (!('segments' in call) || call.segments === undefined || call.segments === 1) return undefined;
   const { segments: count, ...rest } = call;
   const part = (storage: Storage, length: number, index: number): Storage => slice(storage, index * length, length);
@@ -88,7 +88,7 @@ function cutOf(call: Call, { slice }: SegmentMemory): Cut | undefined {
 }
 
 /** `sum += term`. */
-function addCall(sum: Storage, term: Storage): Call {
+function addCall(sum: Storage, term: Storage): KernelCall {
   const view = (storage: Storage) => ({ storage, strides: [1] });
   const formula = apply('add', input(0), input(1));
   return { kind: 'map', formula, shape: [sum.length], inputs: [view(sum), view(term)], output: sum };

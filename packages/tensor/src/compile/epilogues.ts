@@ -1,19 +1,19 @@
 /** Lets products add a bias and apply relu as they store their results, instead of a pass over them afterwards. */
-import type { Call, ConvolutionCall, Epilogue, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
+import type { ConvolutionCall, Epilogue, KernelCall, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import type { Formula } from '../formula.ts';
 import { sizeOf } from '../shape.ts';
-import { readsOf } from './callParts.ts';
+import { readsOf } from './call-parts.ts';
 
 type Product = MatmulCall | ConvolutionCall;
 
 /** Joins each product with the map that alone reads it, where that adds a row to all its rows, or applies relu, or both. */
-export function withEpilogues(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {
+export function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
   const readers = new Map<Storage, number>();
   for (const call of calls) for (const storage of readsOf(call)) readers.set(storage, (readers.get(storage) ?? 0) + 1);
   const products = new Map<Storage, Product>();
-  const joined = new Set<Call>();
-  const result = calls.map((call): Call => {
+  const joined = new Set<KernelCall>();
+  const result = calls.map((call): KernelCall => {
     if (takesEpilogue(call) && readers.get(call.output) === 1 && !wanted.has(call.output)) {
       products.set(call.output, call);
     }
@@ -30,7 +30,7 @@ export function withEpilogues(calls: readonly Call[], wanted: ReadonlySet<Storag
   return result.filter((call) => !joined.has(call));
 }
 
-function takesEpilogue(call: Call): call is Product {
+function takesEpilogue(call: KernelCall): call is Product {
   if (call.kind === 'convolution') return call.result === 'output';
   return call.kind === 'matmul' && call.batch === undefined && call.segments === undefined;
 }

@@ -1,7 +1,7 @@
 /** Places for intermediate values in one arena: values that are never alive together share memory. */
-import type { Call, Storage } from '../backend.ts';
+import type { KernelCall, Storage } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
-import { readsOf, writesOf } from './callParts.ts';
+import { readsOf, writesOf } from './call-parts.ts';
 
 /** Offsets are multiples of this many values: a cache line. */
 const alignment = 16;
@@ -59,7 +59,7 @@ function roomFor(storage: Storage): number {
 }
 
 /** Index of the last call that reads each storage. */
-export function lastReads(calls: readonly Call[]): Map<Storage, number> {
+export function lastReads(calls: readonly KernelCall[]): Map<Storage, number> {
   const last = new Map<Storage, number>();
   calls.forEach((call, index) => {
     for (const storage of readsOf(call)) last.set(storage, index);
@@ -68,7 +68,7 @@ export function lastReads(calls: readonly Call[]): Map<Storage, number> {
 }
 
 /** An input of a map that the call may overwrite with its output: same length, read in order, and not read elsewhere. */
-function overwritable(call: Call, dying: (storage: Storage) => boolean): Storage | undefined {
+function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): Storage | undefined {
   if (call.kind !== 'map' || call.outputLayout !== undefined) return undefined;
   return call.inputs.find(({ storage }) => {
     const views = call.inputs.filter((view) => view.storage === storage);
@@ -78,7 +78,7 @@ function overwritable(call: Call, dying: (storage: Storage) => boolean): Storage
 }
 
 /** Places every storage that a call writes and that is not `placed` already; several calls may write parts of one. */
-export function layOut(calls: readonly Call[], placed: ReadonlySet<Storage>): ArenaLayout {
+export function layOut(calls: readonly KernelCall[], placed: ReadonlySet<Storage>): ArenaLayout {
   const arena = new Arena();
   const offsets = new Map<Storage, number>();
   const last = lastReads(calls);

@@ -1,5 +1,5 @@
 /** A backend that computes nothing: it writes down the calls that a function makes. */
-import type { Backend, Call, Program, Storage } from '../backend.ts';
+import type { Backend, KernelCall, Program, Storage } from '../backend.ts';
 import { checkAllocation, checkCall, checkCopy } from '../backends/check.ts';
 
 /** Stands for a value that will exist when the plan runs. What calls write it is said in simplify.ts. */
@@ -13,13 +13,13 @@ class SymbolicStorage implements Storage {
 
 export class Recorder implements Backend {
   readonly name = 'recorder';
-  readonly arithmetic: string;
-  readonly calls: Call[] = [];
+  readonly numericMode: string;
+  readonly calls: KernelCall[] = [];
   /** Values that the function brought along. */
   readonly constants = new Map<Storage, Float32Array>();
 
-  constructor(arithmetic: string) {
-    this.arithmetic = arithmetic;
+  constructor(numericMode: string) {
+    this.numericMode = numericMode;
   }
 
   allocate(length: number): Storage {
@@ -52,7 +52,7 @@ export class Recorder implements Backend {
     // Lifetimes are worked out from the calls.
   }
 
-  prepare(calls: readonly Call[]): Program {
+  prepare(calls: readonly KernelCall[]): Program {
     calls.forEach(checkCall);
     return {
       run: () => {

@@ -1,9 +1,9 @@
 /** Rewrites recorded calls into fewer ones that give the same bits. */
-import type { Call, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
+import type { KernelCall, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import { type Formula, input, substituteInputs, topological } from '../formula.ts';
 import { contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
-import { readsOf, withStorages, writesOf } from './callParts.ts';
+import { readsOf, withStorages, writesOf } from './call-parts.ts';
 import { withEpilogues } from './epilogues.ts';
 
 /** Longer formulas would not keep their intermediate values in the first cache. */
@@ -14,7 +14,11 @@ const largestFormula = 24;
  * Products get epilogues where the backend takes them. `outputs` are the storages whose values are wanted. A storage is written by one call, or part by part by calls with an
  * output layout, of which the first may be preceded by one call that writes it whole; no reads come before the last.
  */
-export function simplify(recorded: readonly Call[], outputs: readonly Storage[], epilogues: boolean): Call[] {
+export function simplify(
+  recorded: readonly KernelCall[],
+  outputs: readonly Storage[],
+  epilogues: boolean,
+): KernelCall[] {
   const wanted = new Set(outputs);
   let calls = withoutDeadCalls(recorded, wanted);
   calls = readThroughTranspositions(calls);
@@ -24,9 +28,9 @@ export function simplify(recorded: readonly Call[], outputs: readonly Storage[],
   return epilogues ? withEpilogues(calls, wanted) : calls;
 }
 
-function withoutDeadCalls(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {
+function withoutDeadCalls(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
   const needed = new Set(wanted);
-  const kept: Call[] = [];
+  const kept: KernelCall[] = [];
   for (const call of calls.toReversed()) {
     if (!writesOf(call).some((storage) => needed.has(storage))) continue;
     for (const storage of readsOf(call)) needed.add(storage);
@@ -35,18 +39,18 @@ function withoutDeadCalls(calls: readonly Call[], wanted: ReadonlySet<Storage>):
   return kept.reverse();
 }
 
-function lossOnly({ gradient: _, ...rest }: Extract<Call, { kind: 'crossEntropy' }>): Call {
+function lossOnly({ gradient: _, ...rest }: Extract<KernelCall, { kind: 'crossEntropy' }>): KernelCall {
   return rest;
 }
 
-function isTransposition(call: Call): call is MapCall {
+function isTransposition(call: KernelCall): call is MapCall {
   if (call.kind !== 'map' || call.formula.kind !== 'input' || call.shape.length !== 2) return false;
   if (call.outputLayout !== undefined) return false;
   const { offset = 0, strides } = call.inputs[call.formula.index]!;
   return offset === 0 && strides[0] === 1 && strides[1] === call.shape[0];
 }
 
-function readThroughTranspositions(calls: readonly Call[]): Call[] {
+function readThroughTranspositions(calls: readonly KernelCall[]): KernelCall[] {
   const transpositions = new Map<Storage, MapCall>();
   return calls.map((call) => {
     if (isTransposition(call)) transpositions.set(call.output, call);
@@ -74,7 +78,7 @@ function untransposed(call: MatmulCall, transpositions: ReadonlyMap<Storage, Map
 }
 
 /** How often each storage is read, a call counting once. */
-function countReaders(calls: Iterable<Call>): Map<Storage, number> {
+function countReaders(calls: Iterable<KernelCall>): Map<Storage, number> {
   const readers = new Map<Storage, number>();
   for (const call of calls) {
     for (const storage of new Set(readsOf(call))) readers.set(storage, (readers.get(storage) ?? 0) + 1);
@@ -82,7 +86,7 @@ function countReaders(calls: Iterable<Call>): Map<Storage, number> {
   return readers;
 }
 
-function fuseMaps(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {
+function fuseMaps(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
   const current = [...calls];
   const producers = new Map<Storage, MapCall>();
   calls.forEach((call, index) => {
@@ -183,7 +187,7 @@ function withUsedInputs(call: MapCall): MapCall {
 }
 
 /** Lets readers of a plain copy read its source. */
-function withoutCopies(calls: readonly Call[], wanted: ReadonlySet<Storage>): Call[] {
+function withoutCopies(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
   const sources = new Map<Storage, Storage>();
   const resolve = (storage: Storage): Storage => sources.get(storage) ?? storage;
   return calls.map((call) => {

@@ -3,7 +3,7 @@ import { apply, constant, input } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import { greater, where } from './compare.ts';
 import { add, exp, mul, sub } from './elementwise.ts';
-import { binaryShapes, elementwise, elementwiseWith, none, unaryShapes } from './elementwiseOperation.ts';
+import { binaryShapes, elementwise, elementwiseWith, none, unaryShapes } from './elementwise-operation.ts';
 
 const [x, y] = [input(0), input(1)];
 

@@ -5,7 +5,7 @@ import {
   checkShape,
   contiguousStrides,
   formatShape,
-  normaliseAxes,
+  normalizeAxes,
   type Shape,
   ShapeError,
   sameShape,
@@ -71,7 +71,7 @@ export const permuteOperation = defineOperation<{ readonly order: readonly numbe
 
 /** Axes in another order, axis i of the result being axis `order[i]` of the operand: `[a, b, c], [2, 0, 1] -> [c, a, b]`. */
 export function permute(operand: Tensor, order: readonly number[]): Tensor {
-  const axes = order.map((axis) => normaliseAxes('permute', operand.shape, [axis])[0]!);
+  const axes = order.map((axis) => normalizeAxes('permute', operand.shape, [axis])[0]!);
   if (axes.length !== operand.shape.length || new Set(axes).size !== axes.length) {
     throw new ShapeError(
       `permute: the order must name each of the ${operand.shape.length} axes of ${formatShape(operand.shape)} once, got ${formatShape(order)}`,
@@ -84,8 +84,8 @@ export function permute(operand: Tensor, order: readonly number[]): Tensor {
 export function transpose(operand: Tensor, first = -2, second = -1): Tensor {
   const { shape } = operand;
   if (shape.length < 2) throw new ShapeError(`transpose: expected at least two axes, got ${formatShape(shape)}`);
-  const [from] = normaliseAxes('transpose', shape, [first]) as [number];
-  const [to] = normaliseAxes('transpose', shape, [second]) as [number];
+  const [from] = normalizeAxes('transpose', shape, [first]) as [number];
+  const [to] = normalizeAxes('transpose', shape, [second]) as [number];
   const order = shape.map((_, axis) => (axis === from ? to : axis === to ? from : axis));
   return permuteOperation.apply([operand], { order });
 }
@@ -262,7 +262,7 @@ export const concatOperation = defineOperation<{ readonly axis: number }>({
 export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   const [first] = tensors;
   if (first === undefined) throw new ShapeError('concat: expected at least one tensor, got none');
-  const [at] = normaliseAxes('concat', first.shape, [axis]) as [number];
+  const [at] = normalizeAxes('concat', first.shape, [axis]) as [number];
   for (const { shape, backend } of tensors) {
     if (shape.length !== first.shape.length || !sameShape(shape.with(at, 0), first.shape.with(at, 0))) {
       throw new ShapeError(
@@ -284,7 +284,7 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
       `stack: all tensors need one shape, got ${formatShape(first.shape)} and ${formatShape(different.shape)}`,
     );
   }
-  const [at] = normaliseAxes('stack', [...first.shape, 1], [axis]) as [number];
+  const [at] = normalizeAxes('stack', [...first.shape, 1], [axis]) as [number];
   const single = first.shape.toSpliced(at, 0, 1);
   return concat(
     tensors.map((tensor) => reshape(tensor, single)),

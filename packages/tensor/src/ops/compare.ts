@@ -3,7 +3,7 @@ import type { Operand } from '../evaluate.ts';
 import { apply, constant, type Formula, input } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Operation } from './define.ts';
-import { binaryShapes, elementwise, type None, none, ternaryShapes } from './elementwiseOperation.ts';
+import { binaryShapes, elementwise, type None, none, ternaryShapes } from './elementwise-operation.ts';
 
 const [x, y, z] = [input(0), input(1), input(2)];
 

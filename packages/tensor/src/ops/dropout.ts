@@ -5,7 +5,7 @@ import { formatShape, ShapeError } from '../shape.ts';
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOperation, type Operation } from './define.ts';
-import { binaryShapes, elementwiseWith } from './elementwiseOperation.ts';
+import { binaryShapes, elementwiseWith } from './elementwise-operation.ts';
 
 /** What makes the random values of a use: tensors, so that a compiled plan can be given others at each run. */
 export interface RandomKeys {

@@ -5,7 +5,7 @@ import { log32 } from '../float32.ts';
 import { apply, constant, input } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import { equal, greater, greaterEqual, less, lessEqual, where } from './compare.ts';
-import { binaryShapes, elementwise, elementwiseWith, type None, none, unaryShapes } from './elementwiseOperation.ts';
+import { binaryShapes, elementwise, elementwiseWith, type None, none, unaryShapes } from './elementwise-operation.ts';
 
 const [x, y] = [input(0), input(1)];
 

@@ -1,6 +1,6 @@
 /** Operations that pick values by index. An index that is not a whole number inside the axis picks NaN. */
 import { commonBackend, runCall } from '../evaluate.ts';
-import { formatShape, normaliseAxes, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
+import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
 import { emptyTensor, fromArray, type Tensor } from '../tensor.ts';
 import { reshape, slice } from './arrange.ts';
 import { equal } from './compare.ts';
@@ -127,7 +127,7 @@ function aroundAxis(shape: Shape, axis: number): { outer: number; length: number
  * the shape of the indices.
  */
 export function gather(operand: Tensor, axis: number, indices: Tensor): Tensor {
-  const [at] = normaliseAxes('gather', operand.shape, [axis]) as [number];
+  const [at] = normalizeAxes('gather', operand.shape, [axis]) as [number];
   const fits =
     indices.shape.length === operand.shape.length &&
     indices.shape.every((length, along) => along === at || length <= operand.shape[along]!);
@@ -147,7 +147,7 @@ export function gather(operand: Tensor, axis: number, indices: Tensor): Tensor {
  * `[words, width], [n, t] -> [n, t, width]`.
  */
 export function indexSelect(operand: Tensor, indices: Tensor, axis = 0): Tensor {
-  const [at] = normaliseAxes('indexSelect', operand.shape, [axis]) as [number];
+  const [at] = normalizeAxes('indexSelect', operand.shape, [axis]) as [number];
   const picked = gatherOperation.apply([operand, indices], { axis: at, ownIndices: false });
   const shape = operand.shape.toSpliced(at, 1, ...indices.shape);
   return sameShape(shape, picked.shape) ? picked : reshape(picked, shape);

@@ -1,6 +1,6 @@
 /** Operations that combine the values along axes. */
 import { broadcastCopy, reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
-import { formatShape, normaliseAxes, reducedShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
+import { formatShape, normalizeAxes, reducedShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
@@ -44,7 +44,7 @@ export const sumOperation = defineOperation<SumOptions>({
   forward([operand], options) {
     const source = operand as Tensor;
     const { segments } = options;
-    const axes = normaliseAxes('sum', source.shape, options.axes);
+    const axes = normalizeAxes('sum', source.shape, options.axes);
     if (segments !== undefined && (axes[0] !== 0 || source.shape[0]! % segments !== 0)) {
       throw new ShapeError(
         `sum: expected ${segments} segments to divide the first axis of ${formatShape(source.shape)}, summed over axes ${formatShape(axes)}`,
@@ -56,7 +56,7 @@ export const sumOperation = defineOperation<SumOptions>({
   gradient: [
     (gradient, { operands, attributes }) => {
       const { shape } = operands[0] as Tensor;
-      const axes = normaliseAxes('sum', shape, attributes.axes);
+      const axes = normalizeAxes('sum', shape, attributes.axes);
       return broadcastTo(reshaped(gradient, reducedShape(shape, axes, true)), shape);
     },
   ],
@@ -70,7 +70,7 @@ export function sum(operand: Tensor, options: SumOptions = {}): Tensor {
 
 /** Mean of the values along axes: their sum divided by their number. The mean of nothing is NaN. */
 export function mean(operand: Tensor, options: ReduceOptions = {}): Tensor {
-  const axes = normaliseAxes('mean', operand.shape, options.axes);
+  const axes = normalizeAxes('mean', operand.shape, options.axes);
   return div(sum(operand, options), sizeOf(axes.map((axis) => operand.shape[axis]!)));
 }
 
@@ -79,7 +79,7 @@ function extremeOperation(reduction: 'max' | 'min'): Operation<ReduceOptions> {
     name: reduction,
     forward([operand], options) {
       const source = operand as Tensor;
-      const axes = normaliseAxes(reduction, source.shape, options.axes);
+      const axes = normalizeAxes(reduction, source.shape, options.axes);
       const empty = axes.find((axis) => source.shape[axis] === 0);
       if (empty !== undefined) {
         const which = reduction === 'max' ? 'largest' : 'smallest';
@@ -93,7 +93,7 @@ function extremeOperation(reduction: 'max' | 'min'): Operation<ReduceOptions> {
     gradient: [
       (gradient, { operands: [operand], output, attributes }) => {
         const source = operand as Tensor;
-        const axes = normaliseAxes(reduction, source.shape, attributes.axes);
+        const axes = normalizeAxes(reduction, source.shape, attributes.axes);
         const kept = reducedShape(source.shape, axes, true);
         const isExtreme = equal(source, reshape(output, kept));
         const share = div(reshape(gradient, kept), sum(isExtreme, { axes, keepAxes: true }));
@@ -154,7 +154,7 @@ export const argmaxOperation = defineOperation<{ readonly axis: number }>({
   name: 'argmax',
   forward([operand], { axis }) {
     const source = operand as Tensor;
-    const [at] = normaliseAxes('argmax', source.shape, [axis]) as [number];
+    const [at] = normalizeAxes('argmax', source.shape, [axis]) as [number];
     if (source.shape[at] === 0) {
       throw new ShapeError(`argmax: axis ${axis} of ${formatShape(source.shape)} is empty and has no largest value`);
     }

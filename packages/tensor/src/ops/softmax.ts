@@ -1,6 +1,6 @@
 /** Softmax and its logarithm along one axis. */
 import { noGrad } from '../autograd.ts';
-import { normaliseAxes } from '../shape.ts';
+import { normalizeAxes } from '../shape.ts';
 import { type Tensor, tidy } from '../tensor.ts';
 import { defineOperation, type Example } from './define.ts';
 import { div, exp, log, mul, sub } from './elementwise.ts';
@@ -76,7 +76,7 @@ function attributesOf(operation: string, operand: Tensor, { axis = -1, temperatu
   if (!(temperature > 0)) {
     throw new RangeError(`${operation}: the temperature must be above 0, got ${temperature}`);
   }
-  const [at] = normaliseAxes(operation, operand.shape, [axis]) as [number];
+  const [at] = normalizeAxes(operation, operand.shape, [axis]) as [number];
   return { axis: at, temperature };
 }
 

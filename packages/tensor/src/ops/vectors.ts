@@ -1,6 +1,6 @@
 /** Lengths and angles of vectors. */
 import { noGrad } from '../autograd.ts';
-import { formatShape, normaliseAxes, reducedShape, ShapeError } from '../shape.ts';
+import { formatShape, normalizeAxes, reducedShape, ShapeError } from '../shape.ts';
 import { type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal, where } from './compare.ts';
@@ -16,7 +16,7 @@ export const normOperation = defineOperation<ReduceOptions>({
   gradient: [
     (gradient, { operands: [operand], output, attributes }) => {
       const source = operand as Tensor;
-      const kept = reducedShape(source.shape, normaliseAxes('norm', source.shape, attributes.axes), true);
+      const kept = reducedShape(source.shape, normalizeAxes('norm', source.shape, attributes.axes), true);
       const length = reshape(output, kept);
       const direction = where(equal(length, 0), 0, div(source, length));
       return mul(direction, reshape(gradient, kept));

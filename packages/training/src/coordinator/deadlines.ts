@@ -1,36 +1,36 @@
-/** What time does to a run: silence is death, and a late block is given to somebody idle, then taken away. */
-import { give, release } from './assign.ts';
-import { available, count, type Draft, notice, owedSamples, updateConnection } from './draft.ts';
-import { depart, forgetStrangers } from './membership.ts';
+/** What time does to a run: silence is death, and a late shard is given to somebody idle, then taken away. */
+import { assign, unassign } from './assign.ts';
+import { available, count, type Draft, emit, owedSamples, updateConnection } from './draft.ts';
+import { disconnect, forgetStrangers } from './membership.ts';
 import { boundedRate } from './rates.ts';
-import type { Assignment, BlockState, Connection } from './state.ts';
+import type { Assignment, Connection, ShardState } from './state.ts';
 
 /** Called at every tick of the shell's timer. */
-export function chase(draft: Draft): void {
+export function checkDeadlines(draft: Draft): void {
   for (const connection of [...draft.connections.values()]) {
     if (!expire(draft, connection)) heartbeat(draft, connection);
   }
   forgetStrangers(draft);
   if (draft.phase !== 'training') return;
   for (const connection of [...draft.connections.values()]) {
-    if (connection.phase === 'ready') chaseBlocks(draft, connection);
+    if (connection.phase === 'ready') checkShardDeadlines(draft, connection);
   }
 }
 
 /** Ends a connection that has run out of time; true where it did. */
 function expire(draft: Draft, connection: Connection): boolean {
-  const { handshakeMs, probeMs, deadMs } = draft.setup.limits;
+  const { handshakeMs, numericsCheckMs, deadMs } = draft.setup.limits;
   const openMs = draft.nowMs - connection.openedAtMs;
-  const sentence =
-    connection.phase === 'greeting' && openMs > handshakeMs
+  const message =
+    connection.phase === 'handshake' && openMs > handshakeMs
       ? `no hello within ${handshakeMs / 1000} s`
-      : connection.phase === 'probing' && openMs > probeMs
-        ? `no answer to the probe within ${probeMs / 1000} s`
-        : draft.nowMs - connection.heardAtMs > deadMs
+      : connection.phase === 'checking' && openMs > numericsCheckMs
+        ? `no answer to the numerics check within ${numericsCheckMs / 1000} s`
+        : draft.nowMs - connection.lastMessageAtMs > deadMs
           ? `silent for ${deadMs / 1000} s`
           : undefined;
-  if (sentence === undefined) return false;
-  depart(draft, connection, sentence, 1008);
+  if (message === undefined) return false;
+  disconnect(draft, connection, message, 1008);
   return true;
 }
 
@@ -44,17 +44,17 @@ function heartbeat(draft: Draft, connection: Connection): void {
 /** One that is slower than this part of an idle worker's rate is not waited for as long as it needs. */
 const leastPartOfIdleRate = 0.1;
 
-/** Compares how long a worker has had its blocks of the current step with how long they should take. */
-function chaseBlocks(draft: Draft, connection: Connection): void {
+/** Compares how long a worker has had its shards of the current step with how long they should take. */
+function checkShardDeadlines(draft: Draft, connection: Connection): void {
   const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = draft.setup.limits;
-  const owned = [...draft.current.blocks.values()].filter((block) => isOwner(block, connection));
-  const startedAtMs = Math.min(...owned.flatMap((block) => startsOf(block, connection)));
+  const owned = [...draft.current.shards.values()].filter((shard) => isOwner(shard, connection));
+  const startedAtMs = Math.min(...owned.flatMap((shard) => startsOf(shard, connection)));
   const owed = owedSamples(draft.current, connection.connection);
   const ownRate = connection.samplesPerMs;
   const answerByMs =
     connection.answerByMs ?? startedAtMs + Math.max(hardDeadlineMs, hardFactor * timeOf(owed, ownRate));
   if (draft.nowMs > answerByMs) {
-    depart(draft, connection, 'no result within the time that it may take', 1008);
+    disconnect(draft, connection, 'no result within the time that it may take', 1008);
     return;
   }
   if (owned.length === 0) return;
@@ -78,28 +78,28 @@ function chaseBlocks(draft: Draft, connection: Connection): void {
 /** Gives a late worker nothing more until it has answered. */
 function setAside(draft: Draft, late: Connection, changes: Pick<Connection, 'answerByMs' | 'samplesPerMs'>): void {
   updateConnection(draft, late.connection, changes);
-  notice(draft, { type: 'late', workerId: late.workerId ?? '', step: draft.current.step });
+  emit(draft, { type: 'late', workerId: late.workerId ?? '', step: draft.current.step });
   // What was sent ahead goes to those who keep up; the late worker drops it when newer weights come.
-  if (draft.next) release(draft.next, late.connection);
+  if (draft.next) unassign(draft.next, late.connection);
 }
 
-/** Gives blocks that only late workers have to idle ones as well; the first valid result wins. */
-function duplicate(draft: Draft, owned: readonly BlockState[], idle: readonly Connection[]): void {
+/** Gives shards that only late workers have to idle ones as well; the first valid result wins. */
+function duplicate(draft: Draft, owned: readonly ShardState[], idle: readonly Connection[]): void {
   const isLate = (owner: Assignment): boolean => draft.connections.get(owner.connection)?.answerByMs !== undefined;
-  const waiting = owned.filter((block) => block.owners.every(isLate));
-  for (const [index, block] of waiting.entries()) {
-    give(draft, draft.current, block, idle[index % idle.length]!.connection);
+  const waiting = owned.filter((shard) => shard.owners.every(isLate));
+  for (const [index, shard] of waiting.entries()) {
+    assign(draft, draft.current, shard, idle[index % idle.length]!.connection);
     count(draft, 'duplicated');
   }
 }
 
-function isOwner(block: BlockState, connection: Connection): boolean {
-  return !block.done && block.owners.some((owner) => owner.connection === connection.connection);
+function isOwner(shard: ShardState, connection: Connection): boolean {
+  return !shard.done && shard.owners.some((owner) => owner.connection === connection.connection);
 }
 
-/** When a connection was given a block, in a list of one. */
-function startsOf(block: BlockState, connection: Connection): number[] {
-  return block.owners.filter((owner) => owner.connection === connection.connection).map((owner) => owner.startedAtMs);
+/** When a connection was given a shard, in a list of one. */
+function startsOf(shard: ShardState, connection: Connection): number[] {
+  return shard.owners.filter((owner) => owner.connection === connection.connection).map((owner) => owner.startedAtMs);
 }
 
 /** Milliseconds that so many samples take; 0 where the rate is not known. */

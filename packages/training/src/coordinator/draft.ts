@@ -1,27 +1,27 @@
 /** One transition's working copy of the state: maps are copied once, their entries are replaced and never changed. */
-import { type Block, blockKey } from '../tree.ts';
-import type { Effect, Notice } from './events.ts';
+import { type Shard, shardKey } from '../tree.ts';
+import type { Effect, RunEvent } from './events.ts';
 import type {
-  BlockState,
   Connection,
   ConnectionId,
   CoordinatorState,
   Faults,
   Phase,
   RunSetup,
+  ShardState,
   WorkerRecord,
 } from './state.ts';
 
 export interface StepDraft {
   step: number;
-  blocks: Map<string, BlockState>;
+  shards: Map<string, ShardState>;
 }
 
 export interface Draft {
   readonly setup: RunSetup;
   readonly nowMs: number;
   phase: Phase;
-  held: boolean;
+  pauseRequested: boolean;
   startAsked: boolean;
   readonly connections: Map<ConnectionId, Connection>;
   readonly records: Map<string, WorkerRecord>;
@@ -40,8 +40,8 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
     nowMs,
     connections: new Map(state.connections),
     records: new Map(state.records),
-    current: { step: state.current.step, blocks: new Map(state.current.blocks) },
-    next: state.next && { step: state.next.step, blocks: new Map(state.next.blocks) },
+    current: { step: state.current.step, shards: new Map(state.current.shards) },
+    next: state.next && { step: state.next.step, shards: new Map(state.next.shards) },
     firstOpenedAtMs: state.firstOpenedAtMs,
     effects: [],
   };
@@ -62,21 +62,21 @@ export function updateRecord(draft: Draft, workerId: string, changes: Partial<Wo
   if (before) draft.records.set(workerId, { ...before, ...changes });
 }
 
-export function updateBlock(step: StepDraft, block: Block, changes: Partial<BlockState>): void {
-  const key = blockKey(block);
-  const before = step.blocks.get(key);
-  if (before) step.blocks.set(key, { ...before, ...changes });
+export function updateShard(step: StepDraft, shard: Shard, changes: Partial<ShardState>): void {
+  const key = shardKey(shard);
+  const before = step.shards.get(key);
+  if (before) step.shards.set(key, { ...before, ...changes });
 }
 
 export function count(draft: Draft, fault: keyof Faults): void {
   draft.faults = { ...draft.faults, [fault]: draft.faults[fault] + 1 };
 }
 
-export function notice(draft: Draft, value: Notice): void {
-  draft.effects.push({ type: 'notice', notice: value });
+export function emit(draft: Draft, value: RunEvent): void {
+  draft.effects.push({ type: 'event', event: value });
 }
 
-/** Connections that may be given blocks, in the order of their joining. */
+/** Connections that may be given shards, in the order of their joining. */
 export function available(draft: Draft): Connection[] {
   return [...draft.connections.values()].filter(
     (connection) => connection.phase === 'ready' && connection.answerByMs === undefined,
@@ -86,8 +86,8 @@ export function available(draft: Draft): Connection[] {
 /** Samples of a step that a connection still owes. */
 export function owedSamples(step: StepDraft, connection: ConnectionId): number {
   let samples = 0;
-  for (const block of step.blocks.values()) {
-    if (!block.done && block.owners.some((owner) => owner.connection === connection)) samples += block.samples;
+  for (const shard of step.shards.values()) {
+    if (!shard.done && shard.owners.some((owner) => owner.connection === connection)) samples += shard.samples;
   }
   return samples;
 }

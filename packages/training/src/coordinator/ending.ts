@@ -1,6 +1,6 @@
 /** How a run ends: everybody is sent home with a sentence, and the shell learns whether it is whole. */
 import type { Draft } from './draft.ts';
-import { depart } from './membership.ts';
+import { disconnect } from './membership.ts';
 import type { ConnectionId } from './state.ts';
 
 export function hasEnded(draft: Draft): boolean {
@@ -15,24 +15,24 @@ export function finishRun(draft: Draft): void {
 }
 
 /** The run stops before its last step. */
-export function endRun(draft: Draft, sentence: string): void {
+export function endRun(draft: Draft, message: string): void {
   if (hasEnded(draft)) return;
   draft.phase = 'failed';
-  dismiss(draft, sentence);
-  draft.effects.push({ type: 'failed', sentence });
+  dismiss(draft, message);
+  draft.effects.push({ type: 'failed', message });
 }
 
 /** Answers a connection that was opened after the run ended. */
 export function turnAway(draft: Draft, connection: ConnectionId): void {
-  const sentence = 'the run has ended';
-  draft.effects.push({ type: 'send', connection, message: { type: 'finish', sentence } });
-  draft.effects.push({ type: 'close', connection, code: 1000, reason: sentence });
+  const message = 'the run has ended';
+  draft.effects.push({ type: 'send', connection, message: { type: 'finish', message } });
+  draft.effects.push({ type: 'close', connection, code: 1000, reason: message });
 }
 
-function dismiss(draft: Draft, sentence: string): void {
+function dismiss(draft: Draft, message: string): void {
   for (const connection of [...draft.connections.values()]) {
-    const message = { type: 'finish', sentence } as const;
-    draft.effects.push({ type: 'send', connection: connection.connection, message });
-    depart(draft, connection, sentence, 1000);
+    const finish = { type: 'finish', message } as const;
+    draft.effects.push({ type: 'send', connection: connection.connection, message: finish });
+    disconnect(draft, connection, message, 1000);
   }
 }

@@ -1,23 +1,23 @@
 /** Who takes part: greeting, probing, coming back under an old identity, and leaving. */
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
-import { release } from './assign.ts';
-import { count, type Draft, notice, updateConnection, updateRecord } from './draft.ts';
+import { unassign } from './assign.ts';
+import { count, type Draft, emit, updateConnection, updateRecord } from './draft.ts';
 import { boundedRate } from './rates.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
-/** Answers a `hello` with a welcome and a probe, or refuses it with a sentence for the person behind it. */
-export function greet(draft: Draft, connection: Connection, hello: MessageOf<'hello'>): void {
+/** Answers a `hello` with a welcome and a numerics check, or refuses it with a sentence for the person behind it. */
+export function handshake(draft: Draft, connection: Connection, hello: MessageOf<'hello'>): void {
   const refusal = refusalOf(draft, hello);
   if (refusal) {
     draft.effects.push({ type: 'send', connection: connection.connection, message: refusal });
-    depart(draft, connection, refusal.sentence, 1008);
+    disconnect(draft, connection, refusal.message, 1008);
     return;
   }
   const record = returning(draft, hello) ?? newcomer(draft, connection, hello);
   const { id: workerId, resumeKey } = record;
   const { plan, sampleBytes } = draft.setup;
   const keepsSamples = sampleBytes !== undefined && (hello.keepsBytes ?? 0) >= plan.samples * sampleBytes;
-  updateConnection(draft, connection.connection, { phase: 'probing', workerId, keepsSamples });
+  updateConnection(draft, connection.connection, { phase: 'checking', workerId, keepsSamples });
   draft.effects.push({
     type: 'send',
     connection: connection.connection,
@@ -26,7 +26,7 @@ export function greet(draft: Draft, connection: Connection, hello: MessageOf<'he
       id: workerId,
       resumeKey,
       model: draft.setup.model,
-      leafSize: plan.leafSize,
+      microbatchSize: plan.microbatchSize,
       ...(draft.setup.seed === undefined ? {} : { seed: draft.setup.seed }),
       ...(draft.setup.gradients === undefined ? {} : { gradients: draft.setup.gradients }),
       ...(keepsSamples ? { samples: plan.samples } : {}),
@@ -34,28 +34,27 @@ export function greet(draft: Draft, connection: Connection, hello: MessageOf<'he
       maxFrameBytes: draft.setup.limits.maxFrameBytes,
     },
   });
-  draft.effects.push({ type: 'sendProbe', connection: connection.connection });
+  draft.effects.push({ type: 'sendNumericsCheck', connection: connection.connection });
 }
 
 function refusalOf(draft: Draft, hello: MessageOf<'hello'>): MessageOf<'refuse'> | undefined {
   const { token, limits } = draft.setup;
   if (hello.protocol !== protocolVersion) {
-    const sentence = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
-    return { type: 'refuse', code: 'protocol', sentence };
+    const message = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
+    return { type: 'refuse', code: 'protocol', message };
   }
   if (token !== undefined && !sameSecret(token, hello.token ?? '')) {
-    const sentence =
-      'the token is not the one in the join address: copy the whole address that the coordinator printed';
-    return { type: 'refuse', code: 'token', sentence };
+    const message = 'the token is not the one in the join address: copy the whole address that the coordinator printed';
+    return { type: 'refuse', code: 'token', message };
   }
   // The place that a returning worker holds by its half-open connection is its own.
   const returningId = recordOf(draft, hello)?.id;
   const members = [...draft.connections.values()].filter(
-    ({ phase, workerId }) => phase !== 'greeting' && workerId !== returningId,
+    ({ phase, workerId }) => phase !== 'handshake' && workerId !== returningId,
   );
   if (members.length >= limits.maxWorkers) {
-    const sentence = `the room is full: ${limits.maxWorkers} workers have joined`;
-    return { type: 'refuse', code: 'full', sentence, retryAfterMs: limits.resumeMs };
+    const message = `the room is full: ${limits.maxWorkers} workers have joined`;
+    return { type: 'refuse', code: 'full', message, retryAfterMs: limits.resumeMs };
   }
   return undefined;
 }
@@ -74,10 +73,10 @@ function returning(draft: Draft, hello: MessageOf<'hello'>): WorkerRecord | unde
   const record = recordOf(draft, hello);
   if (!record) return undefined;
   for (const other of [...draft.connections.values()]) {
-    if (other.workerId === record.id) depart(draft, other, 'it came back on another connection', 1000);
+    if (other.workerId === record.id) disconnect(draft, other, 'it came back on another connection', 1000);
   }
-  const { name, kind, backend, arithmetic, threads } = hello;
-  updateRecord(draft, record.id, { name, kind, backend, arithmetic, threads, leftAtMs: undefined });
+  const { name, kind, backend, numericMode, threads } = hello;
+  updateRecord(draft, record.id, { name, kind, backend, numericMode, threads, leftAtMs: undefined });
   return draft.records.get(record.id);
 }
 
@@ -98,39 +97,39 @@ function mayReturn(draft: Draft, { leftAtMs }: WorkerRecord): boolean {
  */
 export function forgetStrangers(draft: Draft): void {
   for (const record of [...draft.records.values()]) {
-    if (record.leftAtMs === undefined || record.blocks > 0) continue;
-    if (record.probeHash === undefined || !mayReturn(draft, record)) draft.records.delete(record.id);
+    if (record.leftAtMs === undefined || record.shards > 0) continue;
+    if (record.numericsHash === undefined || !mayReturn(draft, record)) draft.records.delete(record.id);
   }
 }
 
 function newcomer(draft: Draft, connection: Connection, hello: MessageOf<'hello'>): WorkerRecord {
-  const { name, kind, backend, arithmetic, threads } = hello;
+  const { name, kind, backend, numericMode, threads } = hello;
   draft.joined += 1;
   const id = `w${draft.joined}`;
-  const work = { blocks: 0, samples: 0, computeMs: 0, readyMs: 0 };
-  const record = { id, resumeKey: connection.resumeKey, name, kind, backend, arithmetic, threads, ...work };
+  const work = { shards: 0, samples: 0, computeMs: 0, readyMs: 0 };
+  const record = { id, resumeKey: connection.resumeKey, name, kind, backend, numericMode, threads, ...work };
   draft.records.set(id, record);
   return record;
 }
 
-/** A worker whose probe was right takes part from the next block that is given out. */
-export function admit(draft: Draft, connection: Connection, hash: string, samplesPerMs: number): void {
+/** A worker whose probe was right takes part from the next shard that is given out. */
+export function activate(draft: Draft, connection: Connection, hash: string, samplesPerMs: number): void {
   const workerId = connection.workerId ?? '';
-  const returned = draft.records.get(workerId)?.probeHash !== undefined;
+  const returned = draft.records.get(workerId)?.numericsHash !== undefined;
   updateConnection(draft, connection.connection, {
     phase: 'ready',
     readyAtMs: draft.nowMs,
     samplesPerMs: boundedRate(samplesPerMs),
   });
-  updateRecord(draft, workerId, { probeHash: hash, leftAtMs: undefined });
-  notice(draft, { type: 'joined', workerId, returned });
+  updateRecord(draft, workerId, { numericsHash: hash, leftAtMs: undefined });
+  emit(draft, { type: 'joined', workerId, returned });
 }
 
-/** Ends a connection: its blocks have no owner from now on. `closeCode` is undefined where the socket is gone already. */
-export function depart(draft: Draft, connection: Connection, sentence: string, closeCode: number | undefined): void {
+/** Ends a connection: its shards have no owner from now on. `closeCode` is undefined where the socket is gone already. */
+export function disconnect(draft: Draft, connection: Connection, message: string, closeCode: number | undefined): void {
   draft.connections.delete(connection.connection);
   if (closeCode !== undefined) {
-    draft.effects.push({ type: 'close', connection: connection.connection, code: closeCode, reason: sentence });
+    draft.effects.push({ type: 'close', connection: connection.connection, code: closeCode, reason: message });
   }
   const record = draft.records.get(connection.workerId ?? '');
   if (!record) return;
@@ -139,13 +138,13 @@ export function depart(draft: Draft, connection: Connection, sentence: string, c
   const running = draft.phase === 'training' || draft.phase === 'paused';
   if (!running || connection.phase !== 'ready') return;
   count(draft, 'disconnects');
-  orphan(draft, connection);
-  notice(draft, { type: 'left', workerId: record.id, sentence });
+  unassignAll(draft, connection);
+  emit(draft, { type: 'left', workerId: record.id, message });
 }
 
-/** Takes every block from a connection and counts those that somebody else must compute. */
-export function orphan(draft: Draft, connection: Connection): void {
-  let orphans = release(draft.current, connection.connection);
-  if (draft.next) orphans += release(draft.next, connection.connection);
+/** Takes every shard from a connection and counts those that somebody else must compute. */
+export function unassignAll(draft: Draft, connection: Connection): void {
+  let orphans = unassign(draft.current, connection.connection);
+  if (draft.next) orphans += unassign(draft.next, connection.connection);
   draft.faults = { ...draft.faults, reassigned: draft.faults.reassigned + orphans };
 }

@@ -1,49 +1,49 @@
 /** A run at work: binds the rules to transports, numbers and a clock, and carries out what the rules ask for. */
 import {
-  type ChaosAction,
   type Checksum,
   type Closing,
   type CoordinatorTransport,
-  faultOfPacked,
+  type FaultAction,
   floatsFrom,
   type MessageOf,
+  vectorFault,
   type WorkerMessage,
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import type { Learner, StepResult } from '../learner.ts';
-import { samplesInBlock } from '../plan.ts';
-import { faultOfProbe, type Probe } from '../probe.ts';
-import type { BlockSource } from '../samples.ts';
-import type { CoordinatorEvent, Effect, Heard, Notice, Steering } from './events.ts';
-import { createSamplesPost } from './samples-post.ts';
+import { type NumericsCheck, numericsFault } from '../numerics-check.ts';
+import type { ParameterServer, StepResult } from '../parameter-server.ts';
+import { samplesInShard } from '../plan.ts';
+import type { ShardSource } from '../shard-source.ts';
+import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, RunEvent } from './events.ts';
 import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
+import { createSamplesPost } from './task-sender.ts';
 import type { Trace } from './trace.ts';
 import { transition } from './transition.ts';
-import { createWeightsPost } from './weights-post.ts';
+import { createWeightsPost } from './weight-broadcaster.ts';
 
 export interface RunOptions {
   readonly setup: RunSetup;
   /** The first step to take; not 0 where a run goes on from a checkpoint. */
   readonly firstStep?: number;
-  readonly samples: BlockSource;
-  readonly learner: Learner;
-  readonly probe: Probe;
-  /** What the coordinator itself computed for the probe. */
-  readonly probeGradient: Float32Array;
+  readonly samples: ShardSource;
+  readonly parameterServer: ParameterServer;
+  readonly numericsCheck: NumericsCheck;
+  /** What the coordinator itself computed for the numerics check. */
+  readonly referenceGradient: Float32Array;
   readonly clock: Clock;
   readonly checksum: Checksum;
-  /** Hash of a probe's gradient, in hex. */
+  /** Hash of a numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** A secret that nobody can guess, for a worker to come back with. */
   readonly newResumeKey: () => string;
-  readonly onNotice?: (notice: Notice) => void;
+  readonly onEvent?: (event: RunEvent) => void;
   /** Called after each step, when the learner holds the new weights. */
   readonly onStep?: (result: StepResult) => void;
   /** What passes between the coordinator and its workers, for a picture of the step. */
   readonly onTrace?: (trace: Trace) => void;
 }
 
-export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly sentence: string };
+export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly message: string };
 
 export interface Run {
   readonly state: CoordinatorState;
@@ -51,21 +51,21 @@ export interface Run {
   /** Takes over a connection that was just opened. */
   connect(transport: CoordinatorTransport): void;
   /** Ends the run where it is and sends everybody home. */
-  stop(sentence: string): void;
-  steer(action: Steering): void;
+  stop(message: string): void;
+  control(action: ControlAction): void;
   /** Makes a worker fail on purpose, for so long, in a run that was set up for it. */
-  chaos(workerId: string, action: ChaosAction, forMs: number): void;
+  injectFault(workerId: string, action: FaultAction, forMs: number): void;
 }
 
 /** How often the rules look at the clock; well under the shortest deadline. */
 const tickMs = 50;
 
 export function startRun(options: RunOptions): Run {
-  const { setup, learner, samples, clock } = options;
+  const { setup, parameterServer, samples, clock } = options;
   const transports = new Map<ConnectionId, CoordinatorTransport>();
   let state = initialState(setup, options.firstStep);
   let lastConnection = 0;
-  const weights = createWeightsPost(learner);
+  const weights = createWeightsPost(parameterServer);
   const tasks = createSamplesPost(samples, setup.plan);
   let cancelTick = (): void => {};
   let resolveOutcome: (outcome: RunOutcome) => void = () => {};
@@ -90,9 +90,9 @@ export function startRun(options: RunOptions): Run {
       case 'send':
         transports.get(effect.connection)?.send(effect.message);
         return;
-      case 'sendProbe':
+      case 'sendNumericsCheck':
         weights.forget(effect.connection);
-        transports.get(effect.connection)?.send({ type: 'probe', ...options.probe });
+        transports.get(effect.connection)?.send({ type: 'numericsCheck', ...options.numericsCheck });
         return;
       case 'sendWeights':
         transports.get(effect.connection)?.send(weights.messageFor(effect.connection, effect.step, isNear(effect)));
@@ -111,16 +111,16 @@ export function startRun(options: RunOptions): Run {
         forget(effect.connection);
         return;
       case 'acceptGradient':
-        learner.accept(effect);
+        parameterServer.accept(effect);
         return;
       case 'applyStep': {
         options.onTrace?.({ type: 'whole', step: effect.step, atMs: clock.nowMs() });
-        const result = learner.step(effect.step);
+        const result = parameterServer.step(effect.step);
         options.onStep?.(result);
         return;
       }
-      case 'notice':
-        options.onNotice?.(effect.notice);
+      case 'event':
+        options.onEvent?.(effect.event);
         return;
       case 'finished':
       case 'failed':
@@ -148,45 +148,46 @@ export function startRun(options: RunOptions): Run {
   };
 
   const traceAnswered = (connection: ConnectionId, message: MessageOf<'gradient'>, arrivedAtMs: number): void => {
-    const { step, count, computeMs, heldMs } = message;
+    const { step, count, computeMs, turnaroundMs } = message;
     const atMs = clock.nowMs();
     const workerId = workerOf(connection);
-    options.onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, heldMs });
+    options.onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, turnaroundMs });
   };
 
   /** Checks the bulk numbers of a message; the rules see the rest. */
   const check = (connection: ConnectionId, message: WorkerMessage): void => {
     if (message.type === 'gradient') checkGradient(connection, message);
-    else if (message.type === 'probeResult') checkProbe(connection, message);
-    else dispatch({ type: 'heard', connection, message });
+    else if (message.type === 'numericsResult') checkNumerics(connection, message);
+    else dispatch({ type: 'message', connection, message });
   };
 
   const checkGradient = (connection: ConnectionId, message: MessageOf<'gradient'>): void => {
     const { step, lo, n, bytes, computeMs } = message;
     const arrivedAtMs = clock.nowMs();
-    const sentence = faultOfGradient(message);
-    if (sentence !== undefined) {
-      dispatch({ type: 'invalid', connection, closeCode: 1002, sentence });
+    const fault = faultOfGradient(message);
+    if (fault !== undefined) {
+      dispatch({ type: 'invalid', connection, closeCode: 1002, message: fault });
       return;
     }
-    if (learner.offer(bytes, message.lossSum, message.correct, message.encoding)) {
+    if (parameterServer.offer(bytes, message.lossSum, message.correct, message.encoding)) {
       traceAnswered(connection, message, arrivedAtMs);
-      dispatch({ type: 'heard', connection, message: { type: 'gradient', step, lo, n, computeMs } });
+      dispatch({ type: 'message', connection, message: { type: 'gradient', step, lo, n, computeMs } });
       return;
     }
-    const fault = `the gradient of leaves ${lo} to ${lo + n - 1} is not finite`;
-    const heard: Heard = { type: 'taskError', step, lo, n, code: 'non-finite', sentence: fault };
-    dispatch({ type: 'heard', connection, message: heard });
+    const nonFinite = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
+    const heard: CheckedMessage = { type: 'taskError', step, lo, n, code: 'non-finite', message: nonFinite };
+    dispatch({ type: 'message', connection, message: heard });
   };
 
   const faultOfGradient = (message: MessageOf<'gradient'>): string | undefined => {
     const { step, lo, n, count } = message;
     const { plan } = setup;
     if (step >= plan.steps) return `gradient: expected a step below ${plan.steps}, got ${step}`;
-    if (lo + n > plan.leaves) return `gradient: expected leaves below ${plan.leaves}, got ${lo} to ${lo + n - 1}`;
+    if (lo + n > plan.microbatches)
+      return `gradient: expected microbatches below ${plan.microbatches}, got ${lo} to ${lo + n - 1}`;
     const malformed = faultOfBytes(message);
     if (malformed !== undefined) return `gradient: ${malformed}`;
-    const samplesExpected = samplesInBlock(plan, step, lo, n);
+    const samplesExpected = samplesInShard(plan, step, lo, n);
     if (count !== samplesExpected) return `gradient: expected ${samplesExpected} samples, got ${count}`;
     const checksum = options.checksum(message.bytes);
     if (checksum !== message.checksum) return `gradient: expected checksum ${checksum}, got ${message.checksum}`;
@@ -194,38 +195,38 @@ export function startRun(options: RunOptions): Run {
   };
 
   const faultOfBytes = ({ bytes, encoding }: MessageOf<'gradient'>): string | undefined => {
-    const { parameters } = learner;
+    const { parameters } = parameterServer;
     if (encoding === undefined) {
       return bytes.length === parameters * 4 ? undefined : `expected ${parameters * 4} bytes, got ${bytes.length}`;
     }
     if (encoding !== 'sparse' && encoding !== setup.gradients) {
       return `expected values ${setup.gradients === undefined ? 'that are not rounded' : `as ${setup.gradients}`}, got ${encoding}`;
     }
-    return faultOfPacked(bytes, encoding, parameters);
+    return vectorFault(bytes, encoding, parameters);
   };
 
-  const checkProbe = (connection: ConnectionId, message: MessageOf<'probeResult'>): void => {
+  const checkNumerics = (connection: ConnectionId, message: MessageOf<'numericsResult'>): void => {
     const { gradient, hash: claimed, computeMs } = message;
-    const sentence = faultOfProbe(options.probeGradient, floatsFrom(gradient));
-    if (sentence !== undefined) {
-      dispatch({ type: 'distrusted', connection, sentence });
+    const fault = numericsFault(options.referenceGradient, floatsFrom(gradient));
+    if (fault !== undefined) {
+      dispatch({ type: 'numericsMismatch', connection, message: fault });
       return;
     }
     const hash = options.hash(gradient);
     if (hash !== claimed) {
-      const mismatch = `probe: expected hash ${hash}, got ${claimed}`;
-      dispatch({ type: 'invalid', connection, closeCode: 1002, sentence: mismatch });
+      const mismatch = `numerics check: expected hash ${hash}, got ${claimed}`;
+      dispatch({ type: 'invalid', connection, closeCode: 1002, message: mismatch });
       return;
     }
-    const samplesPerMs = computeMs > 0 ? options.probe.labels.length / computeMs : 0;
-    dispatch({ type: 'heard', connection, message: { type: 'probeResult', hash, samplesPerMs } });
+    const samplesPerMs = computeMs > 0 ? options.numericsCheck.labels.length / computeMs : 0;
+    dispatch({ type: 'message', connection, message: { type: 'numericsResult', hash, samplesPerMs } });
   };
 
   const closed = (connection: ConnectionId, { code, reason, by }: Closing): void => {
     forget(connection);
     // The rules' own closings have removed it from the state already; any other local one refused a frame.
     if (by === 'local' && (code === 1002 || code === 1003 || code === 1009)) {
-      dispatch({ type: 'invalid', connection, closeCode: code, sentence: reason });
+      dispatch({ type: 'invalid', connection, closeCode: code, message: reason });
     } else {
       dispatch({ type: 'closed', connection });
     }
@@ -255,8 +256,8 @@ export function startRun(options: RunOptions): Run {
         onClose: (closing) => closed(connection, closing),
       });
     },
-    stop: (sentence) => dispatch({ type: 'stop', sentence }),
-    steer: (action) => dispatch({ type: 'steer', action }),
-    chaos: (workerId, action, forMs) => dispatch({ type: 'chaos', workerId, action, forMs }),
+    stop: (message) => dispatch({ type: 'stop', message }),
+    control: (action) => dispatch({ type: 'control', action }),
+    injectFault: (workerId, action, forMs) => dispatch({ type: 'injectFault', workerId, action, forMs }),
   };
 }

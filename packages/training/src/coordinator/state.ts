@@ -1,7 +1,7 @@
 /** What the coordinator knows of a run: plain data, replaced and never changed by `transition`. */
 import type { LossyEncoding, MessageOf } from '@lockstep/protocol';
 import type { RunPlan } from '../plan.ts';
-import type { Block } from '../tree.ts';
+import type { Shard } from '../tree.ts';
 
 /** One socket's number; never used twice in a run. */
 export type ConnectionId = number;
@@ -10,21 +10,21 @@ export type ConnectionId = number;
 export interface Limits {
   /** A socket that has not said `hello` by then is closed. */
   readonly handshakeMs: number;
-  /** A worker that has not answered its probe by then is closed; a GPU may compile its kernels meanwhile. */
-  readonly probeMs: number;
+  /** A worker that has not answered its numerics check by then is closed; a GPU may compile its kernels meanwhile. */
+  readonly numericsCheckMs: number;
   readonly heartbeatMs: number;
   /** A worker that has been silent for so long is taken for dead. */
   readonly deadMs: number;
-  /** The least time before a block that is late is also given to an idle worker. */
+  /** The least time before a shard that is late is also given to an idle worker. */
   readonly softDeadlineMs: number;
-  /** The same bound as a multiple of the time predicted for the worker's blocks. */
+  /** The same bound as a multiple of the time predicted for the worker's shards. */
   readonly softFactor: number;
-  /** The least time before a block is taken away from its worker. */
+  /** The least time before a shard is taken away from its worker. */
   readonly hardDeadlineMs: number;
   readonly hardFactor: number;
   /** How long a worker that lost its connection may come back under its old identity. */
   readonly resumeMs: number;
-  /** A worker that could not compute a block so often in a row is sent away. */
+  /** A worker that could not compute a shard so often in a row is sent away. */
   readonly maxTaskErrors: number;
   readonly maxWorkers: number;
   readonly maxFrameBytes: number;
@@ -32,7 +32,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   handshakeMs: 5_000,
-  probeMs: 30_000,
+  numericsCheckMs: 30_000,
   heartbeatMs: 2_000,
   deadMs: 15_000,
   softDeadlineMs: 250,
@@ -66,7 +66,7 @@ export interface RunSetup {
   /** Whether it is held from the beginning: it waits for a person to say `start`. */
   readonly waitForStart?: boolean;
   /** Whether workers may be told to fail, to show that it does not matter. */
-  readonly chaos?: boolean;
+  readonly faultInjection?: boolean;
 }
 
 /** Who a worker is and what it has done; it outlives the worker's connection, for the report and for its return. */
@@ -76,11 +76,11 @@ export interface WorkerRecord {
   readonly name: string;
   readonly kind: MessageOf<'hello'>['kind'];
   readonly backend: string;
-  readonly arithmetic: string;
+  readonly numericMode: string;
   readonly threads: number;
-  /** Hash of the gradient it computed for the probe; equal hashes are equal arithmetic. */
-  readonly probeHash?: string | undefined;
-  readonly blocks: number;
+  /** Hash of the gradient it computed for the numerics check; equal hashes are equal arithmetic. */
+  readonly numericsHash?: string | undefined;
+  readonly shards: number;
   readonly samples: number;
   readonly computeMs: number;
   /** Time it was ready to compute, up to its last departure. */
@@ -91,37 +91,37 @@ export interface WorkerRecord {
 
 export interface Connection {
   readonly connection: ConnectionId;
-  readonly phase: 'greeting' | 'probing' | 'ready';
+  readonly phase: 'handshake' | 'checking' | 'ready';
   /** Key for the worker to return with; made by the shell, since the rules draw no random numbers. */
   readonly resumeKey: string;
   /** The record of the worker behind it, known from `hello` on. */
   readonly workerId?: string | undefined;
   readonly openedAtMs: number;
-  readonly heardAtMs: number;
+  readonly lastMessageAtMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
   /** Recent rate, in samples a millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
-  /** Set while it is late with a block: it gets no new ones until it has answered, and is closed if it has not by then. */
+  /** Set while it is late with a shard: it gets no new ones until it has answered, and is closed if it has not by then. */
   readonly answerByMs?: number | undefined;
   /** Whether it keeps the samples that it gets, and later tasks may name them. */
   readonly keepsSamples: boolean;
   /** Whether the worker is a browser tab that nobody sees at the moment. */
   readonly hidden: boolean;
-  /** How often it has said that it could not compute a block, since it last could. */
+  /** How often it has said that it could not compute a shard, since it last could. */
   readonly taskErrors: number;
 }
 
-/** That one worker was asked for a block. */
+/** That one worker was asked for a shard. */
 export interface Assignment {
   readonly connection: ConnectionId;
   /** When the worker had all it needs to compute: the task and its step's weights. */
   readonly startedAtMs: number;
 }
 
-export interface BlockState extends Block {
+export interface ShardState extends Shard {
   readonly samples: number;
   readonly owners: readonly Assignment[];
   readonly done: boolean;
@@ -131,13 +131,13 @@ export interface BlockState extends Block {
 
 export interface StepState {
   readonly step: number;
-  readonly blocks: ReadonlyMap<string, BlockState>;
+  readonly shards: ReadonlyMap<string, ShardState>;
 }
 
 export interface Faults {
-  /** Blocks that were given to another worker because theirs had gone. */
+  /** Shards that were given to another worker because theirs had gone. */
   readonly reassigned: number;
-  /** Blocks that were given to a second worker because theirs was late. */
+  /** Shards that were given to a second worker because theirs was late. */
   readonly duplicated: number;
   /** Frames and results that were not accepted. */
   readonly rejected: number;
@@ -151,7 +151,7 @@ export interface CoordinatorState {
   readonly setup: RunSetup;
   readonly phase: Phase;
   /** Whether a person holds the run: no step is taken, and it does not begin, until they let go. */
-  readonly held: boolean;
+  readonly pauseRequested: boolean;
   /** Whether a person has said to begin with whoever is ready. */
   readonly startAsked: boolean;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;
@@ -174,12 +174,12 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
   return {
     setup,
     phase: step >= setup.plan.steps ? 'finished' : 'waiting',
-    held: setup.waitForStart ?? false,
+    pauseRequested: setup.waitForStart ?? false,
     startAsked: false,
     connections: new Map(),
     records: new Map(),
     joined: 0,
-    current: { step, blocks: new Map() },
+    current: { step, shards: new Map() },
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
     contributed: new Set(),
   };

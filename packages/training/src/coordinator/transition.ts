@@ -1,18 +1,18 @@
 /**
  * The rules of a run as one pure function: `(state, event) -> (state, effects)`.
  *
- * Every event, a closed socket as much as a result, ends in `settle`, which gives orphaned blocks to somebody, takes
+ * Every event, a closed socket as much as a result, ends in `settle`, which gives orphaned shards to somebody, takes
  * the step that is whole, and pauses or resumes. Nothing waits for an event that may never come.
  */
 import { assignUnowned, ensureWeights, planStep } from './assign.ts';
-import { chase } from './deadlines.ts';
-import { available, count, type Draft, draftOf, notice, stateOf, updateConnection } from './draft.ts';
+import { control, injectFault } from './control.ts';
+import { checkDeadlines } from './deadlines.ts';
+import { available, count, type Draft, draftOf, emit, stateOf, updateConnection } from './draft.ts';
 import { endRun, finishRun, hasEnded, turnAway } from './ending.ts';
 import type { CoordinatorEvent, Effect } from './events.ts';
-import { hear } from './hear.ts';
-import { depart } from './membership.ts';
+import { handleMessage } from './hear.ts';
+import { disconnect } from './membership.ts';
 import type { CoordinatorState } from './state.ts';
-import { makeTrouble, steer } from './steering.ts';
 
 export interface Transition {
   readonly state: CoordinatorState;
@@ -37,10 +37,10 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
       draft.firstOpenedAtMs ??= event.atMs;
       draft.connections.set(event.connection, {
         connection: event.connection,
-        phase: 'greeting',
+        phase: 'handshake',
         resumeKey: event.resumeKey,
         openedAtMs: event.atMs,
-        heardAtMs: event.atMs,
+        lastMessageAtMs: event.atMs,
         pingedAtMs: event.atMs,
         readyAtMs: event.atMs,
         samplesPerMs: 0,
@@ -50,44 +50,44 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
         taskErrors: 0,
       });
       return;
-    case 'heard':
+    case 'message':
       if (!draft.connections.has(event.connection)) return;
-      updateConnection(draft, event.connection, { heardAtMs: event.atMs });
-      hear(draft, event.connection, event.message);
+      updateConnection(draft, event.connection, { lastMessageAtMs: event.atMs });
+      handleMessage(draft, event.connection, event.message);
       return;
     case 'invalid': {
       const connection = draft.connections.get(event.connection);
       if (!connection) return;
       count(draft, 'rejected');
-      notice(draft, { type: 'rejected', workerId: connection.workerId, sentence: event.sentence });
-      depart(draft, connection, event.sentence, event.closeCode);
+      emit(draft, { type: 'rejected', workerId: connection.workerId, message: event.message });
+      disconnect(draft, connection, event.message, event.closeCode);
       return;
     }
-    case 'distrusted': {
+    case 'numericsMismatch': {
       const connection = draft.connections.get(event.connection);
       if (!connection) return;
       count(draft, 'rejected');
-      const refusal = { type: 'refuse', code: 'arithmetic', sentence: event.sentence } as const;
+      const refusal = { type: 'refuse', code: 'numerics', message: event.message } as const;
       draft.effects.push({ type: 'send', connection: event.connection, message: refusal });
-      depart(draft, connection, event.sentence, 1008);
+      disconnect(draft, connection, event.message, 1008);
       return;
     }
     case 'closed': {
       const connection = draft.connections.get(event.connection);
-      if (connection) depart(draft, connection, 'its connection closed', undefined);
+      if (connection) disconnect(draft, connection, 'its connection closed', undefined);
       return;
     }
     case 'tick':
-      chase(draft);
+      checkDeadlines(draft);
       return;
-    case 'steer':
-      steer(draft, event.action);
+    case 'control':
+      control(draft, event.action);
       return;
-    case 'chaos':
-      makeTrouble(draft, event);
+    case 'injectFault':
+      injectFault(draft, event);
       return;
     case 'stop':
-      endRun(draft, event.sentence);
+      endRun(draft, event.message);
       return;
     default:
       event satisfies never;
@@ -100,13 +100,13 @@ function settle(draft: Draft): void {
   if (draft.phase === 'waiting') {
     if (!mayStart(draft)) return;
     draft.phase = 'training';
-    notice(draft, { type: 'started' });
+    emit(draft, { type: 'started' });
     draft.current = planCurrent(draft, draft.current.step);
     planAhead(draft);
   }
   assignUnowned(draft, draft.current);
   if (draft.next) assignUnowned(draft, draft.next);
-  while (!draft.held && isWhole(draft)) {
+  while (!draft.pauseRequested && isWhole(draft)) {
     advance(draft);
     if (draft.current.step >= draft.setup.plan.steps) {
       finishRun(draft);
@@ -114,26 +114,26 @@ function settle(draft: Draft): void {
     }
   }
   const anybody = [...draft.connections.values()].some((connection) => connection.phase === 'ready');
-  if (draft.phase === 'training' && (draft.held || !anybody)) {
+  if (draft.phase === 'training' && (draft.pauseRequested || !anybody)) {
     draft.phase = 'paused';
-    if (!draft.held) notice(draft, { type: 'paused' });
-  } else if (draft.phase === 'paused' && anybody && !draft.held) {
+    if (!draft.pauseRequested) emit(draft, { type: 'paused' });
+  } else if (draft.phase === 'paused' && anybody && !draft.pauseRequested) {
     draft.phase = 'training';
-    notice(draft, { type: 'resumed' });
+    emit(draft, { type: 'resumed' });
   }
 }
 
 function mayStart(draft: Draft): boolean {
   const ready = available(draft).length;
-  if (draft.held) return false;
+  if (draft.pauseRequested) return false;
   if (draft.startAsked && ready > 0) return true;
   if (ready >= draft.setup.startWorkers) return true;
   return ready > 0 && draft.nowMs - (draft.firstOpenedAtMs ?? draft.nowMs) >= draft.setup.startWithinMs;
 }
 
 function isWhole(draft: Draft): boolean {
-  const { blocks } = draft.current;
-  return blocks.size > 0 && [...blocks.values()].every((block) => block.done);
+  const { shards } = draft.current;
+  return shards.size > 0 && [...shards.values()].every((shard) => shard.done);
 }
 
 /** Takes the optimizer's step and moves on; the tasks of the new step were sent ahead, its weights go out now. */
@@ -142,19 +142,19 @@ function advance(draft: Draft): void {
   draft.effects.push({ type: 'applyStep', step });
   const following = step + 1;
   if (following >= draft.setup.plan.steps) {
-    draft.current = { step: following, blocks: new Map() };
+    draft.current = { step: following, shards: new Map() };
     draft.next = undefined;
     return;
   }
   draft.current = draft.next ?? planCurrent(draft, following);
   draft.next = undefined;
-  for (const [key, block] of draft.current.blocks) {
-    const owners = block.owners.map((owner) => ({ ...owner, startedAtMs: draft.nowMs }));
-    draft.current.blocks.set(key, { ...block, owners });
+  for (const [key, shard] of draft.current.shards) {
+    const owners = shard.owners.map((owner) => ({ ...owner, startedAtMs: draft.nowMs }));
+    draft.current.shards.set(key, { ...shard, owners });
   }
   for (const connection of [...draft.connections.values()]) {
-    const owns = [...draft.current.blocks.values()].some((block) =>
-      block.owners.some((owner) => owner.connection === connection.connection),
+    const owns = [...draft.current.shards.values()].some((shard) =>
+      shard.owners.some((owner) => owner.connection === connection.connection),
     );
     if (owns) ensureWeights(draft, connection);
   }
@@ -163,7 +163,7 @@ function advance(draft: Draft): void {
 }
 
 function planCurrent(draft: Draft, step: number): Draft['current'] {
-  draft.current = { step, blocks: new Map() };
+  draft.current = { step, shards: new Map() };
   return planStep(draft, step);
 }
 

@@ -1,7 +1,7 @@
 /** Whole runs in virtual time, with joins, deaths, freezes and faulty results drawn from a seed. */
 
 import type { Backend } from '@lockstep/tensor';
-import type { Notice } from '../coordinator/events.ts';
+import type { RunEvent } from '../coordinator/events.ts';
 import { type RunOptions, type RunOutcome, startRun } from '../coordinator/run.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import { xorshift32 } from '../random.ts';
@@ -30,7 +30,7 @@ export interface SimulationOptions {
 export interface Simulation {
   readonly outcome: RunOutcome | { readonly type: 'hung' };
   readonly state: CoordinatorState;
-  readonly notices: readonly Notice[];
+  readonly events: readonly RunEvent[];
   readonly virtualMs: number;
 }
 
@@ -39,13 +39,13 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
   const clock = new VirtualClock();
   const random = xorshift32(seed);
   const chance = (): number => random() / 2 ** 32;
-  const notices: Notice[] = [];
+  const events: RunEvent[] = [];
   let keys = 0;
   const run = startRun({
     ...options.run,
     clock,
     newResumeKey: () => `key-${++keys}`,
-    onNotice: (notice) => notices.push(notice),
+    onEvent: (event) => events.push(event),
   });
   let outcome: RunOutcome | undefined;
   void run.outcome.then((value) => {
@@ -91,7 +91,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
     if (!clock.step()) break;
   }
   await options.drain();
-  return { outcome: outcome ?? { type: 'hung' }, state: run.state, notices, virtualMs: clock.nowMs() };
+  return { outcome: outcome ?? { type: 'hung' }, state: run.state, events, virtualMs: clock.nowMs() };
 }
 
 const mishaps: readonly Mishap[] = ['wrong-bytes', 'not-finite', 'device-lost'];

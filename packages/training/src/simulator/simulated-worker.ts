@@ -2,7 +2,7 @@
 import { type Checksum, type MemoryPair, memoryPair } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { Run } from '../coordinator/run.ts';
-import { type BlockGradient, type Compute, ComputeError } from '../worker/compute.ts';
+import { type Compute, ComputeError, type ShardGradient } from '../worker/compute.ts';
 import { type SessionEnd, startSession } from '../worker/session.ts';
 
 /** What goes wrong inside a worker, asked before each result. */
@@ -15,7 +15,7 @@ export interface SimulatedWorkerOptions {
   readonly compute: Compute;
   readonly checksum: Checksum;
   readonly hash: (bytes: Uint8Array) => string;
-  /** Virtual time that a block of so many samples takes. */
+  /** Virtual time that a shard of so many samples takes. */
   readonly computeMs: (samples: number) => number;
   /** Virtual time that a parcel of so many bytes is under way. */
   readonly transitMs: (bytes: number) => number;
@@ -86,8 +86,8 @@ export function startSimulatedWorker(options: SimulatedWorkerOptions): Simulated
       checksum: options.checksum,
       hash: options.hash,
       keepBytes: options.keepBytes,
-      notify: (notice) => {
-        if (notice.type === 'welcomed') resumeKey = notice.resumeKey;
+      onEvent: (event) => {
+        if (event.type === 'welcomed') resumeKey = event.resumeKey;
       },
     });
     void session.ended.then((end) => after(end));
@@ -114,7 +114,7 @@ export function startSimulatedWorker(options: SimulatedWorkerOptions): Simulated
   };
 }
 
-function spoil(mishap: Mishap, result: BlockGradient): BlockGradient {
+function spoil(mishap: Mishap, result: ShardGradient): ShardGradient {
   switch (mishap) {
     case 'none':
       return result;

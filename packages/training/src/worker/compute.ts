@@ -2,9 +2,9 @@
 import type { RandomKey } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
 
-/** The gradient of one block. */
-export interface BlockGradient {
-  /** Sum over the block's samples, in model order; little-endian float32. */
+/** The gradient of one shard. */
+export interface ShardGradient {
+  /** Sum over the shard's samples, in model order; little-endian float32. */
   readonly gradient: Uint8Array;
   /** Float32; not finite where the computation was not. */
   readonly lossSum: number;
@@ -13,12 +13,12 @@ export interface BlockGradient {
   readonly computeMs: number;
 }
 
-/** What a compute is asked to do before its first block. */
+/** What a compute is asked to do before its first shard. */
 export interface ComputeSetup {
   /** The model as plain data; an invalid one is an error. */
   readonly model: unknown;
-  /** Samples in a leaf. */
-  readonly leafSize: number;
+  /** Samples in a microbatch. */
+  readonly microbatchSize: number;
 }
 
 /** The pixels of samples that lie in the table that `keepPixels` made, by their numbers there. */
@@ -36,8 +36,8 @@ export interface PixelTable {
 
 export interface Compute {
   readonly backend: string;
-  /** Equal names promise equal bits; the probe checks it. */
-  readonly arithmetic: string;
+  /** Equal names promise equal bits; the numerics check checks it. */
+  readonly numericMode: string;
   readonly threads: number;
   /** Makes ready for a model; called again where a worker joins another run. */
   open(setup: ComputeSetup): Promise<void>;
@@ -50,7 +50,7 @@ export interface Compute {
    */
   keepPixels?(count: number, size: number): PixelTable;
   /**
-   * @param pixels u8, samples in order, as many leaves as they fill; or the numbers of kept ones, in that order
+   * @param pixels u8, samples in order, as many microbatches as they fill; or the numbers of kept ones, in that order
    * @param key what fixes the random choices of a model that makes some; the same at each call where left out
    * @param into memory that the gradient may be left in, [parameters + 2]; memory of its own where left out
    * @throws ComputeError where the device fails
@@ -60,7 +60,7 @@ export interface Compute {
     labels: Uint8Array,
     key?: RandomKey,
     into?: Float32Array,
-  ): Promise<BlockGradient>;
+  ): Promise<ShardGradient>;
   close(): Promise<void>;
 }
 
@@ -71,8 +71,8 @@ export type KeepingCompute = Compute & Required<Pick<Compute, 'keepPixels'>>;
 export class ComputeError extends Error {
   readonly code: TaskErrorCode;
 
-  constructor(code: TaskErrorCode, sentence: string) {
-    super(sentence);
+  constructor(code: TaskErrorCode, message: string) {
+    super(message);
     this.name = 'ComputeError';
     this.code = code;
   }

@@ -2,7 +2,7 @@
 import type { WorkerTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { reconnectDelayMs } from './reconnect.ts';
-import { type Session, type SessionEnd, type SessionNotice, type SessionOptions, startSession } from './session.ts';
+import { type Session, type SessionEnd, type SessionEvent, type SessionOptions, startSession } from './session.ts';
 
 export interface KeepJoinedOptions extends Omit<SessionOptions, 'transport' | 'notify'> {
   readonly clock: Clock;
@@ -10,34 +10,34 @@ export interface KeepJoinedOptions extends Omit<SessionOptions, 'transport' | 'n
   readonly random: () => number;
   /** @throws Error with one sentence. */
   readonly connect: () => Promise<WorkerTransport>;
-  readonly notify?: (notice: MembershipNotice) => void;
+  readonly onEvent?: (event: MembershipEvent) => void;
 }
 
 /** Five times MNIST; less than what a tab of a phone is killed for. */
 const usualKeepBytes = 256 * 1024 * 1024;
 
-export type MembershipNotice =
-  | SessionNotice
+export type MembershipEvent =
+  | SessionEvent
   /** The connection broke, or there was no room; the next attempt follows by itself. */
-  | { readonly type: 'lost'; readonly sentence: string }
+  | { readonly type: 'lost'; readonly message: string }
   /** That attempt reached nobody; another follows. */
-  | { readonly type: 'unreached'; readonly sentence: string };
+  | { readonly type: 'unreached'; readonly message: string };
 
 export type MembershipEnd =
   | Exclude<SessionEnd, { type: 'lost' }>
   /** The first attempt reached nobody. */
-  | { readonly type: 'unreachable'; readonly sentence: string };
+  | { readonly type: 'unreachable'; readonly message: string };
 
 export interface Membership {
   /** Resolves when the run is over, when this worker is refused for good, leaves, or reaches nobody at first. */
   readonly ended: Promise<MembershipEnd>;
-  leave(sentence: string): void;
+  leave(message: string): void;
   /** Tells the coordinator, now and after every return, whether somebody sees this worker. */
   setHidden(hidden: boolean): void;
 }
 
 export function keepJoined(options: KeepJoinedOptions): Membership {
-  const { clock, connect, identity, notify, random, ...rest } = options;
+  const { clock, connect, identity, onEvent, random, ...rest } = options;
   let resumeKey = identity.resumeKey;
   let hasJoined = resumeKey !== undefined;
   let failures = 0;
@@ -63,14 +63,14 @@ export function keepJoined(options: KeepJoinedOptions): Membership {
       transport,
       clock,
       identity: { ...identity, resumeKey },
-      notify(notice) {
-        if (notice.type === 'welcomed') {
-          resumeKey = notice.resumeKey;
+      onEvent(event) {
+        if (event.type === 'welcomed') {
+          resumeKey = event.resumeKey;
           hasJoined = true;
           failures = 0;
           if (hidden) session?.setHidden(true);
         }
-        notify?.(notice);
+        onEvent?.(event);
       },
     });
     if (left !== undefined) session.leave(left);
@@ -85,27 +85,27 @@ export function keepJoined(options: KeepJoinedOptions): Membership {
       try {
         transport = await connect();
       } catch (error) {
-        const sentence = error instanceof Error ? error.message : String(error);
-        if (!hasJoined) return { type: 'unreachable', sentence };
-        notify?.({ type: 'unreached', sentence });
+        const message = error instanceof Error ? error.message : String(error);
+        if (!hasJoined) return { type: 'unreachable', message };
+        onEvent?.({ type: 'unreached', message });
       }
       if (transport) {
         const end = await takePart(transport);
         const retryAfterMs = end.type === 'refused' ? end.retryAfterMs : 0;
         if (end.type !== 'lost' && (end.type !== 'refused' || retryAfterMs === undefined)) return end;
-        notify?.({ type: 'lost', sentence: end.sentence });
+        onEvent?.({ type: 'lost', message: end.message });
         if (retryAfterMs) await pause(retryAfterMs);
       }
       await pause(reconnectDelayMs(failures++, random()));
     }
-    return { type: 'finished', sentence: 'left' };
+    return { type: 'finished', message: 'left' };
   };
 
   return {
     ended: stay(),
-    leave(sentence) {
-      left ??= sentence;
-      session?.leave(sentence);
+    leave(message) {
+      left ??= message;
+      session?.leave(message);
       wake();
     },
     setHidden(value) {

@@ -1,10 +1,10 @@
-/** Computes blocks in this very thread, several leaves at a time, and adds them in the order of the fixed tree. */
+/** Computes shards in this very thread, several microbatches at a time, and adds them in the order of the fixed tree. */
 import {
-  createBlockGradient,
-  createLeafGradient,
+  createMicrobatchGradient,
+  createShardGradient,
   defaultKey,
   inputSize,
-  type LabelledPlan,
+  type LabeledPlan,
   layerShapes,
   type Model,
   type PixelRows,
@@ -14,21 +14,21 @@ import {
 import { floatsFrom } from '@lockstep/protocol';
 import { type Backend, type ByteTable, createByteTable, isHostBackend, type Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
-import { type Block, blocksOfRange, halvesOf, nextPowerOfTwo } from '../tree.ts';
+import { halvesOf, nextPowerOfTwo, type Shard, shardsOfRange } from '../tree.ts';
 import { createTreeSum, type TreeSum } from '../tree-sum.ts';
-import type { BlockGradient, ComputeSetup, KeepingCompute, KeptPixels } from './compute.ts';
+import type { ComputeSetup, KeepingCompute, KeptPixels, ShardGradient } from './compute.ts';
 
 interface Opened {
   readonly model: Model;
-  readonly leafSize: number;
+  readonly microbatchSize: number;
   readonly parameters: Storage;
   /** Gradient of all parameters, then the sum of losses, then how many were correct. */
   readonly total: Storage;
   readonly sum: TreeSum;
-  /** Most whole leaves that one plan computes. */
-  readonly leavesAtOnce: number;
-  /** One compiled plan for each number of samples that were computed at once: some whole leaves, or a batch's short last one. */
-  readonly plans: Map<number, LabelledPlan>;
+  /** Most whole microbatches that one plan computes. */
+  readonly microbatchesAtOnce: number;
+  /** One compiled plan for each number of samples that were computed at once: some whole microbatches, or a batch's short last one. */
+  readonly plans: Map<number, LabeledPlan>;
 }
 
 /** Samples computed at once: so many that what is done once for all weighs little, and what lies between the layers stays in a cache. */
@@ -37,7 +37,7 @@ function samplesAtOnce(model: Model): number {
   return Math.min(512, Math.floor(2 ** 20 / values));
 }
 
-/** @param clock only tells how long a block took. */
+/** @param clock only tells how long a shard took. */
 export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>): KeepingCompute {
   let opened: Opened | undefined;
   let table: ByteTable | undefined;
@@ -54,39 +54,39 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
   };
 
   const ready = (): Opened => {
-    if (!opened) throw new Error('compute: expected open() before weights and blocks');
+    if (!opened) throw new Error('compute: expected open() before weights and shards');
     return opened;
   };
 
-  const planFor = ({ plans, model, parameters, leafSize }: Opened, samples: number): LabelledPlan => {
+  const planFor = ({ plans, model, parameters, microbatchSize }: Opened, samples: number): LabeledPlan => {
     const known = plans.get(samples);
     if (known) return known;
     const plan =
-      samples > leafSize
-        ? createBlockGradient(backend, model, { leaves: samples / leafSize, leafSize }, parameters)
-        : createLeafGradient(backend, model, samples, parameters);
+      samples > microbatchSize
+        ? createShardGradient(backend, model, { microbatches: samples / microbatchSize, microbatchSize }, parameters)
+        : createMicrobatchGradient(backend, model, samples, parameters);
     plans.set(samples, plan);
     return plan;
   };
 
   return {
     backend: backend.name,
-    arithmetic: backend.arithmetic,
+    numericMode: backend.numericMode,
     threads: 1,
-    async open({ model: data, leafSize }: ComputeSetup) {
+    async open({ model: data, microbatchSize }: ComputeSetup) {
       close();
       const model = parseModel(data);
       const size = parameterCount(model);
       const parameters = backend.allocate(size);
       const total = backend.allocate(size + 2);
-      const leavesAtOnce = backend.segments ? Math.max(1, Math.floor(samplesAtOnce(model) / leafSize)) : 1;
+      const microbatchesAtOnce = backend.segments ? Math.max(1, Math.floor(samplesAtOnce(model) / microbatchSize)) : 1;
       opened = {
         model,
-        leafSize,
+        microbatchSize,
         parameters,
         total,
         sum: createTreeSum(backend, total),
-        leavesAtOnce,
+        microbatchesAtOnce,
         plans: new Map(),
       };
     },
@@ -107,24 +107,24 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
       table = createByteTable(backend, count, size);
       return table;
     },
-    async gradient(pixels, labels, key = defaultKey, into): Promise<BlockGradient> {
+    async gradient(pixels, labels, key = defaultKey, into): Promise<ShardGradient> {
       const run = ready();
-      const { leafSize, sum, total } = run;
+      const { microbatchSize, sum, total } = run;
       const startedAtMs = clock.nowMs();
       const count = labels.length;
       const part = partsOf(pixels, count, table);
-      const used = Math.ceil(count / leafSize);
+      const used = Math.ceil(count / microbatchSize);
       const root = { lo: 0, n: nextPowerOfTwo(used) };
       sum.begin(root, used);
       let result = total;
-      for (const block of blocksAtOnce(count, run)) {
-        const from = block.lo * leafSize;
-        const to = Math.min(count, from + block.n * leafSize);
+      for (const shard of shardsAtOnce(count, run)) {
+        const from = shard.lo * microbatchSize;
+        const to = Math.min(count, from + shard.n * microbatchSize);
         const plan = planFor(run, to - from);
-        const blockKey = { ...key, firstSample: key.firstSample + from };
-        plan.run(part(from, to), labels.subarray(from, to), blockKey);
-        if (block.n === root.n) result = plan.output;
-        else sum.put(block, plan.output);
+        const shardKey = { ...key, firstSample: key.firstSample + from };
+        plan.run(part(from, to), labels.subarray(from, to), shardKey);
+        if (shard.n === root.n) result = plan.output;
+        else sum.put(shard, plan.output);
       }
       const { gradient, lossSum, correct } = await readTotal(backend, result, into);
       return { gradient, lossSum, correct, count, computeMs: clock.nowMs() - startedAtMs };
@@ -133,7 +133,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
   };
 }
 
-/** Gives the pixels of the samples `[from, to)` of a block. */
+/** Gives the pixels of the samples `[from, to)` of a shard. */
 function partsOf(
   pixels: Uint8Array | KeptPixels,
   count: number,
@@ -143,26 +143,27 @@ function partsOf(
     const size = count === 0 ? 0 : pixels.length / count;
     return (from, to) => pixels.subarray(from * size, to * size);
   }
-  if (!table) throw new Error('compute: expected keepPixels() before a block of kept samples');
+  if (!table) throw new Error('compute: expected keepPixels() before a shard of kept samples');
   if (pixels.numbers.length !== count) {
     throw new Error(`compute: expected the numbers of ${count} samples, got ${pixels.numbers.length}`);
   }
   return (from, to) => ({ table, numbers: pixels.numbers.subarray(from, to) });
 }
 
-/** The blocks of the tree that are computed one after another: as large as may be, and the short last leaf by itself. */
-function blocksAtOnce(samples: number, { leafSize, leavesAtOnce }: Opened): Block[] {
-  const whole = Math.floor(samples / leafSize);
-  const fitting = (block: Block): Block[] => (block.n <= leavesAtOnce ? [block] : halvesOf(block).flatMap(fitting));
-  const blocks = blocksOfRange(0, whole).flatMap(fitting);
-  return whole * leafSize < samples ? [...blocks, { lo: whole, n: 1 }] : blocks;
+/** The shards of the tree that are computed one after another: as large as may be, and the short last microbatch by itself. */
+function shardsAtOnce(samples: number, { microbatchSize, microbatchesAtOnce }: Opened): Shard[] {
+  const whole = Math.floor(samples / microbatchSize);
+  const fitting = (shard: Shard): Shard[] =>
+    shard.n <= microbatchesAtOnce ? [shard] : halvesOf(shard).flatMap(fitting);
+  const shards = shardsOfRange(0, whole).flatMap(fitting);
+  return whole * microbatchSize < samples ? [...shards, { lo: whole, n: 1 }] : shards;
 }
 
 async function readTotal(
   backend: Backend,
   total: Storage,
   into: Float32Array | undefined,
-): Promise<Pick<BlockGradient, 'gradient' | 'lossSum' | 'correct'>> {
+): Promise<Pick<ShardGradient, 'gradient' | 'lossSum' | 'correct'>> {
   const values = await valuesOf(backend, total, into);
   const size = values.length - 2;
   const gradient = new Uint8Array(values.buffer, values.byteOffset, size * 4);

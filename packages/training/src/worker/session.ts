@@ -1,19 +1,19 @@
-/** One worker's side of one connection: it greets, shows its arithmetic, and computes the blocks that it is given. */
+/** One worker's side of one connection: it greets, shows its arithmetic, and computes the shards that it is given. */
 import {
   type Closing,
   type CoordinatorMessage,
   type MessageOf,
   protocolVersion,
-  toSentence,
+  toMessageText,
   type WorkerKind,
   type WorkerTransport,
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import { type BlockGradient, type Compute, ComputeError } from './compute.ts';
-import { type BlockSamples, createHeldSamples } from './held-samples.ts';
-import { createHeldWeights } from './held-weights.ts';
-import { createPacker } from './packer.ts';
-import { createTrouble } from './trouble.ts';
+import { type Compute, ComputeError, type ShardGradient } from './compute.ts';
+import { createTrouble } from './fault-injection.ts';
+import { createPacker } from './gradient-codec.ts';
+import { createHeldSamples, type ShardSamples } from './sample-cache.ts';
+import { createHeldWeights } from './weight-cache.ts';
 
 export interface WorkerIdentity {
   readonly kind: WorkerKind;
@@ -25,18 +25,18 @@ export interface WorkerIdentity {
 
 /** How a connection ended. */
 export type SessionEnd =
-  | { readonly type: 'finished'; readonly sentence: string }
+  | { readonly type: 'finished'; readonly message: string }
   | {
       readonly type: 'refused';
       readonly code: MessageOf<'refuse'>['code'];
-      readonly sentence: string;
+      readonly message: string;
       readonly retryAfterMs?: number;
     }
   /** This worker cannot compute what the run needs. */
-  | { readonly type: 'failed'; readonly sentence: string }
-  | { readonly type: 'lost'; readonly sentence: string };
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'lost'; readonly message: string };
 
-export type SessionNotice =
+export type SessionEvent =
   | { readonly type: 'welcomed'; readonly id: string; readonly resumeKey: string }
   | { readonly type: 'ready' }
   | { readonly type: 'computed'; readonly step: number; readonly count: number; readonly computeMs: number };
@@ -48,23 +48,23 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** The checksum that a gradient carries. */
   readonly checksum: (bytes: Uint8Array) => number;
-  /** Hash of the probe's gradient, in hex. */
+  /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** Bytes of samples that it may keep, so that each travels to it once; none where left out. */
   readonly keepBytes?: number;
-  readonly notify?: (notice: SessionNotice) => void;
+  readonly onEvent?: (event: SessionEvent) => void;
 }
 
 export interface Session {
   readonly ended: Promise<SessionEnd>;
   /** Says goodbye and ends the connection. */
-  leave(sentence: string): void;
+  leave(message: string): void;
   /** Tells the coordinator whether somebody sees this worker. */
   setHidden(hidden: boolean): void;
 }
 
 /** A task, and when it came. */
-interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, BlockSamples {
+interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, ShardSamples {
   /** Number of its first sample in the epoch's order. */
   readonly first: number;
   readonly atMs: number;
@@ -76,7 +76,7 @@ const silentHeartbeats = 8;
 const handshakeMs = 15_000;
 
 export function startSession(options: SessionOptions): Session {
-  const { transport, compute, identity, clock, keepBytes = 0, notify } = options;
+  const { transport, compute, identity, clock, keepBytes = 0, onEvent } = options;
   /** Tasks in the order of their arrival: those of the current step, and those sent ahead. */
   let tasks: Task[] = [];
   let weightsStep = -1;
@@ -91,13 +91,13 @@ export function startSession(options: SessionOptions): Session {
   let weightsAtMs = 0;
   let computing = false;
   let end: SessionEnd | undefined;
-  let heardAtMs = clock.nowMs();
+  let lastMessageAtMs = clock.nowMs();
   let patienceMs = handshakeMs;
   let cancelTimer = (): void => {};
   const trouble = createTrouble<CoordinatorMessage>(clock, (message) => {
     if (!end) onMessage(message);
   });
-  /** Serialises what is computed: opening, probes and blocks. */
+  /** Serializes what is computed: opening, numerics checks and shards. */
   let work: Promise<void> = Promise.resolve();
 
   let resolveEnded: (end: SessionEnd) => void;
@@ -108,7 +108,7 @@ export function startSession(options: SessionOptions): Session {
   const stop = (reason: SessionEnd, code: number): void => {
     end ??= reason;
     tasks = [];
-    transport.close(code, reason.sentence);
+    transport.close(code, reason.message);
   };
 
   const enqueue = (job: () => Promise<void>): void => {
@@ -117,7 +117,7 @@ export function startSession(options: SessionOptions): Session {
       try {
         await job();
       } catch (error) {
-        stop({ type: 'failed', sentence: messageOf(error) }, 1011);
+        stop({ type: 'failed', message: messageOf(error) }, 1011);
       }
     });
   };
@@ -125,22 +125,22 @@ export function startSession(options: SessionOptions): Session {
   const watch = (): void => {
     cancelTimer = clock.after(patienceMs / silentHeartbeats, () => {
       if (end) return;
-      if (clock.nowMs() - heardAtMs > patienceMs) {
-        stop({ type: 'lost', sentence: `the coordinator was silent for ${Math.round(patienceMs / 1000)} s` }, 1001);
+      if (clock.nowMs() - lastMessageAtMs > patienceMs) {
+        stop({ type: 'lost', message: `the coordinator was silent for ${Math.round(patienceMs / 1000)} s` }, 1001);
         return;
       }
       watch();
     });
   };
 
-  const probe = async (message: MessageOf<'probe'>): Promise<void> => {
+  const numericsCheck = async (message: MessageOf<'numericsCheck'>): Promise<void> => {
     compute.setWeights(message.weights);
     // The first run warms up what compiles on first use; the second is the one that is timed.
     await compute.gradient(message.pixels, message.labels);
     const result = await compute.gradient(message.pixels, message.labels);
     const { gradient, lossSum, correct, computeMs } = result;
-    transport.send({ type: 'probeResult', gradient, hash: options.hash(gradient), lossSum, correct, computeMs });
-    notify?.({ type: 'ready' });
+    transport.send({ type: 'numericsResult', gradient, hash: options.hash(gradient), lossSum, correct, computeMs });
+    onEvent?.({ type: 'ready' });
   };
 
   const pump = (): void => {
@@ -162,14 +162,14 @@ export function startSession(options: SessionOptions): Session {
 
   const answer = async ({ step, lo, n, first, pixels, labels, atMs }: Task): Promise<void> => {
     if (step !== weightsStep) return;
-    let result: BlockGradient;
+    let result: ShardGradient;
     try {
       const key = { seed, step, firstSample: first };
       result = await trouble.slowed(() => compute.gradient(pixels, labels, key, room));
     } catch (error) {
       const code = error instanceof ComputeError ? error.code : 'failed';
       await trouble.thawed();
-      transport.send({ type: 'taskError', step, lo, n, code, sentence: messageOf(error) });
+      transport.send({ type: 'taskError', step, lo, n, code, message: messageOf(error) });
       return;
     }
     await trouble.thawed();
@@ -179,13 +179,13 @@ export function startSession(options: SessionOptions): Session {
     if (Number.isFinite(lossSum)) {
       const packed = pack(gradient);
       const checksum = options.checksum(packed.bytes);
-      const heldMs = clock.nowMs() - Math.max(atMs, weightsAtMs);
-      const figures = { lossSum, correct, count, computeMs, heldMs };
+      const turnaroundMs = clock.nowMs() - Math.max(atMs, weightsAtMs);
+      const figures = { lossSum, correct, count, computeMs, turnaroundMs };
       transport.send({ type: 'gradient', step, lo, n, ...packed, checksum, ...figures });
-      notify?.({ type: 'computed', step, count, computeMs });
+      onEvent?.({ type: 'computed', step, count, computeMs });
     } else {
-      const sentence = `the loss of this block is ${lossSum}`;
-      transport.send({ type: 'taskError', step, lo, n, code: 'non-finite', sentence });
+      const message = `the loss of this shard is ${lossSum}`;
+      transport.send({ type: 'taskError', step, lo, n, code: 'non-finite', message });
     }
   };
 
@@ -196,7 +196,7 @@ export function startSession(options: SessionOptions): Session {
     try {
       samples = heldSamples(message);
     } catch (error) {
-      stop({ type: 'lost', sentence: messageOf(error) }, 1002);
+      stop({ type: 'lost', message: messageOf(error) }, 1002);
       return;
     }
     if (message.step < weightsStep) return;
@@ -206,7 +206,7 @@ export function startSession(options: SessionOptions): Session {
   };
 
   const onMessage = (message: CoordinatorMessage): void => {
-    heardAtMs = clock.nowMs();
+    lastMessageAtMs = clock.nowMs();
     if (trouble.kept(message)) return;
     switch (message.type) {
       case 'welcome':
@@ -218,25 +218,28 @@ export function startSession(options: SessionOptions): Session {
           keepBytes,
           keepPixels: compute.keepPixels?.bind(compute),
         });
-        notify?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
+        onEvent?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
         room = undefined;
-        enqueue(() => compute.open({ model: message.model, leafSize: message.leafSize }));
+        enqueue(() => compute.open({ model: message.model, microbatchSize: message.microbatchSize }));
         return;
       case 'refuse': {
-        const { code, sentence, retryAfterMs } = message;
-        stop({ type: 'refused', code, sentence, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, 1000);
+        const { code, retryAfterMs } = message;
+        stop(
+          { type: 'refused', code, message: message.message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+          1000,
+        );
         return;
       }
-      case 'probe':
+      case 'numericsCheck':
         tasks = [];
         weightsStep = -1;
-        enqueue(() => probe(message));
+        enqueue(() => numericsCheck(message));
         return;
       case 'weights': {
         weightsStep = message.step;
         weightsAtMs = clock.nowMs();
         tasks = tasks.filter((task) => task.step >= message.step);
-        // In turn with the blocks, so that no block is computed half with old and half with new weights.
+        // In turn with the shards, so that no shard is computed half with old and half with new weights.
         enqueue(async () => compute.setWeights(heldWeights(message)));
         pump();
         return;
@@ -247,12 +250,12 @@ export function startSession(options: SessionOptions): Session {
       case 'cancel':
         tasks = tasks.filter(({ step, lo, n }) => step !== message.step || lo !== message.lo || n !== message.n);
         return;
-      case 'chaos':
-        if (message.action === 'kill') stop({ type: 'failed', sentence: 'killed from the dashboard' }, 1001);
+      case 'injectFault':
+        if (message.action === 'kill') stop({ type: 'failed', message: 'killed from the dashboard' }, 1001);
         else trouble.begin(message.action, message.forMs);
         return;
       case 'finish':
-        stop({ type: 'finished', sentence: message.sentence }, 1000);
+        stop({ type: 'finished', message: message.message }, 1000);
         return;
       case 'ping':
         transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
@@ -267,7 +270,7 @@ export function startSession(options: SessionOptions): Session {
 
   const onClose = (closing: Closing): void => {
     cancelTimer();
-    end ??= { type: 'lost', sentence: lostSentence(closing) };
+    end ??= { type: 'lost', message: lostMessage(closing) };
     tasks = [];
     resolveEnded(end);
   };
@@ -278,7 +281,7 @@ export function startSession(options: SessionOptions): Session {
     protocol: protocolVersion,
     kind: identity.kind,
     backend: compute.backend,
-    arithmetic: compute.arithmetic,
+    numericMode: compute.numericMode,
     name: identity.name,
     threads: compute.threads,
     ...(identity.token === undefined ? {} : { token: identity.token }),
@@ -289,10 +292,10 @@ export function startSession(options: SessionOptions): Session {
 
   return {
     ended,
-    leave(sentence) {
+    leave(message) {
       if (end) return;
-      transport.send({ type: 'bye', sentence });
-      stop({ type: 'finished', sentence }, 1000);
+      transport.send({ type: 'bye', message });
+      stop({ type: 'finished', message }, 1000);
     },
     setHidden(hidden) {
       if (!end) transport.send({ type: 'status', hidden });
@@ -300,7 +303,7 @@ export function startSession(options: SessionOptions): Session {
   };
 }
 
-function lostSentence({ code, reason, by }: Closing): string {
+function lostMessage({ code, reason, by }: Closing): string {
   if (reason !== '') return reason;
   return code === 1006 || by === 'remote'
     ? 'the connection to the coordinator broke'
@@ -308,5 +311,5 @@ function lostSentence({ code, reason, by }: Closing): string {
 }
 
 function messageOf(error: unknown): string {
-  return toSentence(error instanceof Error ? error.message : String(error));
+  return toMessageText(error instanceof Error ? error.message : String(error));
 }

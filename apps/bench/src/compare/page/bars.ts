@@ -11,7 +11,7 @@ export function isTimed(row: ResultRow): row is Timed {
   return row.kind !== 'missing';
 }
 
-/** The class that a row is coloured by. */
+/** The class that a row is colored by. */
 export function classOf(row: Timed): 'single' | 'workers' | 'tabs' | 'peer' {
   return row.kind === 'peer' ? 'peer' : row.crew.kind;
 }

@@ -1,5 +1,5 @@
 /** Loss against wall time as a drawing: one line for each crew, all of one training on one pair of axes. */
-import type { CurvePoint } from '@lockstep/training';
+import type { CurvePoint } from '@lockstep/train';
 import type { OwnRow, TrainingResult } from '../results.ts';
 import { html, type Markup } from './markup.ts';
 

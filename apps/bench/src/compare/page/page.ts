@@ -27,7 +27,7 @@ ${style}
 <h1>One process or many?</h1>
 <p class="quiet">${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB · ${machine.platform} · Node ${machine.node} · Lockstep ${lockstep} · ${startedAt.slice(0, 16).replace('T', ' ')} UTC</p>
 </header>
-<section class="verdict" aria-label="Verdict">${verdict.map((sentence) => html`<p>${sentence}</p>`)}</section>
+<section class="verdict" aria-label="Verdict">${verdict.map((message) => html`<p>${message}</p>`)}</section>
 <main>
 <h2>Images a second</h2>
 <p class="quiet">Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Beside it: times as fast as one Lockstep process.</p>
@@ -42,7 +42,7 @@ ${speedUps(results)}
 ${partKeys()}
 <div class="cards">${results.map(stepCard)}</div>
 <h2>Loss against wall time</h2>
-<p class="quiet">${curveSentence(results)}</p>
+<p class="quiet">${curveMessage(results)}</p>
 ${crewKeys(crews)}
 <div class="cards">${results.map(curveCard)}</div>
 <h2>All figures</h2>
@@ -61,7 +61,7 @@ ${notes(results)}
   return page.markup;
 }
 
-function curveSentence(results: readonly TrainingResult[]): string {
+function curveMessage(results: readonly TrainingResult[]): string {
   const equal = results.every(({ sameWeights }) => sameWeights);
   const furthest = Math.max(...results.map(({ curveDistance }) => curveDistance));
   if (equal && furthest === 0) {

@@ -54,10 +54,10 @@ p:has(> .key) { max-width: none; }
 .key i { width: .8rem; height: .8rem; border-radius: 3px; display: inline-block; }
 .key i.round { border-radius: 50%; } .key i.ring { border-radius: 50%; border: 2px solid var(--quiet); background: none; }
 .stack { display: flex; height: 1.2rem; border-radius: 3px; overflow: hidden; }
-.stack i { display: block; height: 100%; }
+.stack i { display: shard; height: 100%; }
 .part-compute { background: var(--compute); } .part-pack { background: var(--pack); } .part-send { background: var(--send); }
 .part-wait { background: var(--wait); } .part-reduce { background: var(--reduce); } .part-optimizer { background: var(--optimizer); }
-svg { display: block; width: 100%; height: auto; overflow: visible; }
+svg { display: shard; width: 100%; height: auto; overflow: visible; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--quiet); }
 svg .axis { stroke: var(--line); stroke-width: 1; }
 svg path.curve { fill: none; stroke-width: 2; stroke-linejoin: round; }

@@ -1,6 +1,6 @@
 /** `--predict`: measures a few steps, says what N workers would give, and shows beside it how wrong that is for 1, 2 and 4. */
 import { usageFailure } from '@lockstep/command';
-import type { Report } from '@lockstep/training';
+import type { Report } from '@lockstep/train';
 import { describeMachine, type Machine } from '../../machine.ts';
 import { machineLines } from '../../table.ts';
 import type { Asked } from '../compare.ts';
@@ -28,7 +28,7 @@ export interface PredictReport {
     readonly costs: Costs;
     readonly asked: Prediction;
     readonly predictions: readonly Prediction[];
-    readonly sentence: string;
+    readonly message: string;
     readonly checks: readonly Check[];
   }[];
 }
@@ -59,12 +59,12 @@ export async function predictAndCheck(asked: Asked): Promise<PredictReport> {
     const costs = fitCosts(runs, machine.cores);
     const prediction = predict(costs, { speeds, link });
     const { predictions } = outlook(costs, link);
-    const sentence = sentenceOf(costs, prediction, speeds, link);
+    const message = errorMessage(costs, prediction, speeds, link);
     const checks = checksOf(costs, runs);
-    for (const line of ['', ...predictionLines(training, costs, predictions), ...checkLines(checks), `  ${sentence}`]) {
+    for (const line of ['', ...predictionLines(training, costs, predictions), ...checkLines(checks), `  ${message}`]) {
       output.print(line);
     }
-    trainings.push({ name: training.name, costs, asked: prediction, predictions, sentence, checks });
+    trainings.push({ name: training.name, costs, asked: prediction, predictions, message, checks });
   }
   output.print('');
   return { predict: 1, lockstep: version, machine, trainings };
@@ -130,7 +130,7 @@ function predictionLines(training: Training, costs: Costs, predictions: readonly
   ];
 }
 
-function sentenceOf(costs: Costs, asked: Prediction, speeds: readonly number[], link: Link | undefined): string {
+function errorMessage(costs: Costs, asked: Prediction, speeds: readonly number[], link: Link | undefined): string {
   const { best, pays } = outlook(costs, link);
   const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;
   const where = link === undefined ? 'on this machine' : 'behind that link';

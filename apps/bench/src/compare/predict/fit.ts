@@ -1,5 +1,5 @@
 /** Fits the cost model to the medians of a few short runs. */
-import type { Report, StepTimes } from '@lockstep/training';
+import type { Report, StepTimes } from '@lockstep/train';
 import { median } from '../../statistics.ts';
 import type { Costs } from './model.ts';
 
@@ -31,13 +31,13 @@ function weightBytesOf({ wire, steps, config }: Report): number {
 }
 
 export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number): Costs {
-  const { batch, leafSize } = one[0]!.config;
+  const { batch, microbatchSize } = one[0]!.config;
   const small = oneSmall[0]!.config.batch;
   const medianOf = (reports: readonly Report[], value: (times: StepTimes) => number): number =>
     median(reports.flatMap(({ stepTimes }) => (stepTimes === null ? [] : [value(stepTimes)])));
   const computeMs = (reports: readonly Report[]): number => medianOf(reports, (times) => times.computeMs);
   const [large, little] = [computeMs(one), computeMs(oneSmall)];
-  // A slope that noise has made steeper than the whole leaves nothing that is fixed.
+  // A slope that noise has made steeper than the whole microbatches nothing that is fixed.
   const computeMsPerSample = Math.min(large / batch, Math.max(0, (large - little) / (batch - small)));
   const computeFixedMs = large - computeMsPerSample * batch;
   const alone = computeFixedMs + (computeMsPerSample * batch) / 2;
@@ -47,7 +47,7 @@ export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number)
   const crowding = Math.max(1, together / alone);
   return {
     batch,
-    leafSize,
+    microbatchSize,
     cores,
     singleStepMs: medianStepMs(single),
     computeFixedMs,

@@ -1,11 +1,11 @@
 /** What N workers would give: a cost model of a synchronous step, from a few measured costs. */
-import { type Block, blocksOfRange, coarseShares } from '@lockstep/training';
+import { coarseShares, type Shard, shardsOfRange } from '@lockstep/training';
 
 /** The costs of one training on the machine that they were measured on; times in milliseconds of one step. */
 export interface Costs {
-  /** Samples in a step, and in a leaf, the smallest share. */
+  /** Samples in a step, and in a microbatch, the smallest share. */
   readonly batch: number;
-  readonly leafSize: number;
+  readonly microbatchSize: number;
   /** Cores that local workers share. */
   readonly cores: number;
   /** A whole step in one process. */
@@ -24,7 +24,7 @@ export interface Costs {
   /** Bytes to a worker, besides its pixels, and back, as they were on the wire. */
   readonly weightBytes: number;
   readonly gradientBytes: number;
-  /** Bytes of a sample on its first way to a worker; until all have travelled, which makes a prediction a careful one. */
+  /** Bytes of a sample on its first way to a worker; until all have traveled, which makes a prediction a careful one. */
   readonly sampleBytes: number;
 }
 
@@ -54,15 +54,18 @@ export interface Prediction {
   readonly otherMs: number;
 }
 
-/** The blocks of each worker, as the coordinator cuts them: whole leaves in about the proportion of speeds, in order. */
-export function sharesOf({ batch, leafSize }: Pick<Costs, 'batch' | 'leafSize'>, speeds: readonly number[]): Block[][] {
-  const leaves = Math.ceil(batch / leafSize);
+/** The shards of each worker, as the coordinator cuts them: whole microbatches in about the proportion of speeds, in order. */
+export function sharesOf(
+  { batch, microbatchSize }: Pick<Costs, 'batch' | 'microbatchSize'>,
+  speeds: readonly number[],
+): Shard[][] {
+  const microbatches = Math.ceil(batch / microbatchSize);
   let from = 0;
-  return coarseShares(leaves, speeds).map((share) => {
+  return coarseShares(microbatches, speeds).map((share) => {
     const to = from + share;
-    const blocks = blocksOfRange(from, to);
+    const shards = shardsOfRange(from, to);
     from = to;
-    return blocks;
+    return shards;
   });
 }
 
@@ -72,25 +75,25 @@ export function sharesOf({ batch, leafSize }: Pick<Costs, 'batch' | 'leafSize'>,
  * end of it one after another, each direction for itself.
  */
 export function predict(costs: Costs, { speeds, link }: Situation): Prediction {
-  const { batch, leafSize, cores, singleStepMs } = costs;
+  const { batch, microbatchSize, cores, singleStepMs } = costs;
   if (speeds.length === 0 || speeds.some((speed) => !(speed > 0))) {
     throw new RangeError(`speeds: expected one above 0 for each worker, got [${speeds.join(', ')}]`);
   }
   const shares = sharesOf(costs, speeds);
-  const active = shares.filter((blocks) => blocks.length > 0).length;
-  const gradients = shares.reduce((sum, blocks) => sum + blocks.length, 0);
-  const shareMs = (blocks: readonly Block[], speed: number): number => {
-    const samples = blocks.reduce((sum, { n }) => sum + n * leafSize, 0);
+  const active = shares.filter((shards) => shards.length > 0).length;
+  const gradients = shares.reduce((sum, shards) => sum + shards.length, 0);
+  const shareMs = (shards: readonly Shard[], speed: number): number => {
+    const samples = shards.reduce((sum, { n }) => sum + n * microbatchSize, 0);
     if (samples === 0) return 0;
     return (costs.computeFixedMs + costs.computeMsPerSample * Math.min(samples, batch)) / speed;
   };
-  const times = shares.map((blocks, worker) => shareMs(blocks, speeds[worker]!));
+  const times = shares.map((shards, worker) => shareMs(shards, speeds[worker]!));
   const slowestMs = Math.max(...times);
   const isCrowded = link === undefined && active > 1;
   // All arithmetic divided among the cores, where that is more than the slowest share.
   const turnsMs = times.reduce((sum, ms) => sum + ms, 0) / cores;
   const computeMs = isCrowded ? Math.max(slowestMs, turnsMs) * costs.crowding : slowestMs;
-  // A worker with several blocks sends a gradient for each: half of what a worker adds is its gradient.
+  // A worker with several shards sends a gradient for each: half of what a worker adds is its gradient.
   const turns = isCrowded ? Math.max(1, active / cores) : 1;
   const otherMs =
     costs.firstWorkerMs +
@@ -143,7 +146,7 @@ const mostWorkers = 64;
 const worthwhile = 1.02;
 
 export interface Outlook {
-  /** For 1, 2, 3, … workers of the same speed, as far as there are leaves for them. */
+  /** For 1, 2, 3, … workers of the same speed, as far as there are microbatches for them. */
   readonly predictions: readonly Prediction[];
   /** The least number of workers from which more add next to nothing. */
   readonly best: Prediction;
@@ -152,7 +155,7 @@ export interface Outlook {
 }
 
 export function outlook(costs: Costs, link: Link | undefined): Outlook {
-  const most = Math.min(mostWorkers, Math.ceil(costs.batch / costs.leafSize));
+  const most = Math.min(mostWorkers, Math.ceil(costs.batch / costs.microbatchSize));
   const predictions = Array.from({ length: most }, (_, index) =>
     predict(costs, { speeds: new Array<number>(index + 1).fill(1), link }),
   );
@@ -167,7 +170,7 @@ export function breakEvenBandwidth(costs: Costs, speeds: readonly number[], late
   const { stepMs, computeMs } = predict(costs, { speeds, link });
   const spareMs = costs.singleStepMs - stepMs;
   if (!(spareMs > 0)) return undefined;
-  const shares = sharesOf(costs, speeds).filter((blocks) => blocks.length > 0);
+  const shares = sharesOf(costs, speeds).filter((shards) => shards.length > 0);
   const { weights, pixels, gradients } = bytesOf(costs, shares.length, shares.flat().length);
   // Either the gradients are the last to be waited for, or the pixels that were sent while workers computed.
   return 1000 * Math.max((weights + gradients) / spareMs, (weights + pixels) / (spareMs + computeMs));

@@ -17,7 +17,7 @@ export async function openLockstepMatmul(work: Product, name: HostBackendName): 
   ]);
   return {
     version: await packageVersion('@lockstep/tensor'),
-    notes: [`arithmetic ${backend.arithmetic}, 1 thread`, 'a prepared program of one call'],
+    notes: [`arithmetic ${backend.numericMode}, 1 thread`, 'a prepared program of one call'],
     reset: async () => undefined,
     // Every call of a host backend has ended when it returns.
     run: (steps) => timeSteps(steps, program.run, () => undefined),

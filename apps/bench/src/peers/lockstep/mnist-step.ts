@@ -1,17 +1,17 @@
 /** The training step on one of Lockstep's backends that JavaScript can read. */
-import { createLeafGradient, createOptimizer, resolveModel } from '@lockstep/nn';
+import { createMicrobatchGradient, createOptimizer, resolveModel } from '@lockstep/nn';
 import type { HostBackendName } from '@lockstep/tensor';
 import { type Absent, type Contender, timeSteps } from '../../contender.ts';
 import type { MnistStep } from '../../work/mnist-step.ts';
 import { packageVersion } from '../version.ts';
 import { openHost } from './open.ts';
 
-/** The compiled gradient of a batch as one leaf and the optimizer of a run; a step starts from pixels as bytes. */
+/** The compiled gradient of a batch as one microbatch and the optimizer of a run; a step starts from pixels as bytes. */
 export async function openLockstepStep(work: MnistStep, name: HostBackendName): Promise<Contender | Absent> {
   const backend = await openHost(name);
   if ('absent' in backend) return backend;
   const parameters = backend.allocate(work.initial.length);
-  const gradient = createLeafGradient(backend, resolveModel(work.net.name), work.batchSize, parameters);
+  const gradient = createMicrobatchGradient(backend, resolveModel(work.net.name), work.batchSize, parameters);
   const optimizer = createOptimizer(
     backend,
     { type: 'sgd', learningRate: work.learningRate },
@@ -26,7 +26,7 @@ export async function openLockstepStep(work: MnistStep, name: HostBackendName): 
   };
   return {
     version: await packageVersion('@lockstep/tensor'),
-    notes: [`arithmetic ${backend.arithmetic}, 1 thread`, 'compiled gradient and optimizer, from bytes'],
+    notes: [`arithmetic ${backend.numericMode}, 1 thread`, 'compiled gradient and optimizer, from bytes'],
     async reset() {
       next = 0;
       backend.upload(parameters, work.initial);

@@ -3,40 +3,42 @@ import { createHash, randomBytes } from 'node:crypto';
 import { parameterCount } from '@lockstep/nn';
 import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/train';
 import {
-  type BlockSource,
-  type Clock,
-  createBlockSource,
-  createLearner,
   createLocalCompute,
-  createProbe,
+  createNumericsCheck,
+  createParameterServer,
+  createShardSource,
   defaultLimits,
-  type Learner,
+  type ParameterServer,
   planRun,
+  type ShardSource,
   startRun,
 } from '@lockstep/training';
-import { starBatch, starInitial, starLeafSize, starLearningRate, starModel, starPixels } from '../../work/star.ts';
+import {
+  starBatch,
+  starInitial,
+  starLearningRate,
+  starMicrobatchSize,
+  starModel,
+  starPixels,
+} from '../../work/star.ts';
 import { type StarRun, serveStar } from './coordinator-program.ts';
 
 const samples = 4096;
 const maxFrameBytes = parameterCount(starModel) * 4 + 64 * 1024;
 
-const clock: Clock = {
-  nowMs: () => performance.now(),
-  after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const { backend } = (await openBackend('auto')) as { readonly backend: HostBackend };
 const checksum = await openChecksum();
-const probe = createProbe(starModel, starLeafSize);
-const compute = createLocalCompute(backend, clock);
-await compute.open({ model: starModel, leafSize: starLeafSize });
-compute.setWeights(probe.weights);
-const probeGradient = new Float32Array((await compute.gradient(probe.pixels, probe.labels)).gradient.slice().buffer);
+const numericsCheck = createNumericsCheck(starModel, starMicrobatchSize);
+const compute = createLocalCompute(backend, systemClock);
+await compute.open({ model: starModel, microbatchSize: starMicrobatchSize });
+compute.setWeights(numericsCheck.weights);
+const referenceGradient = new Float32Array(
+  (await compute.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient.slice().buffer,
+);
 await compute.close();
 
 const dataset = {
@@ -47,17 +49,17 @@ const dataset = {
   columns: 28,
   classes: 10,
 };
-let learner: Learner | undefined;
+let parameterServer: ParameterServer | undefined;
 
 function begin(workers: number, steps: number, onStep: () => void): StarRun {
-  learner?.dispose();
+  parameterServer?.dispose();
   const batch = starBatch(workers);
   const epochs = Math.ceil((steps * batch) / samples);
-  const plan = planRun({ samples, batch, epochs, steps, leafSize: starLeafSize });
-  const source: BlockSource = createBlockSource(dataset, plan, 1);
+  const plan = planRun({ samples, batch, epochs, steps, microbatchSize: starMicrobatchSize });
+  const source: ShardSource = createShardSource(dataset, plan, 1);
   const optimizer = { type: 'sgd', learningRate: starLearningRate } as const;
-  const owned = createLearner({ backend, plan, weights: starInitial(), optimizer });
-  learner = owned;
+  const owned = createParameterServer({ backend, plan, weights: starInitial(), optimizer });
+  parameterServer = owned;
   const run = startRun({
     setup: {
       plan,
@@ -68,10 +70,10 @@ function begin(workers: number, steps: number, onStep: () => void): StarRun {
       startWithinMs: 60_000,
     },
     samples: source,
-    learner: owned,
-    probe,
-    probeGradient,
-    clock,
+    parameterServer: owned,
+    numericsCheck,
+    referenceGradient,
+    clock: systemClock,
     checksum,
     hash: sha256,
     newResumeKey: () => randomBytes(16).toString('base64url'),
@@ -81,7 +83,7 @@ function begin(workers: number, steps: number, onStep: () => void): StarRun {
     connect: (socket) =>
       run.connect(webSocketTransport(socket, { side: 'coordinator', remote: 'a worker', maxFrameBytes })),
     ended: run.outcome.then((outcome) => {
-      if (outcome.type === 'failed') throw new Error(outcome.sentence);
+      if (outcome.type === 'failed') throw new Error(outcome.message);
     }),
     weights: () => owned.weights(),
   };
@@ -90,7 +92,7 @@ function begin(workers: number, steps: number, onStep: () => void): StarRun {
 await serveStar({
   version: '',
   notes: [
-    `every message checked, sums in a fixed tree and SGD on ${backend.name}; workers greet, are probed, and get their pixels one step ahead`,
+    `every message checked, sums in a fixed tree and SGD on ${backend.name}; workers greet, are checked, and get their pixels one step ahead`,
   ],
   subprotocol,
   maxFrameBytes,

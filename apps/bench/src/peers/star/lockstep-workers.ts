@@ -1,4 +1,4 @@
-/** Workers of a run that answer at once, as a program: they compute the probe, and give one gradient to every task. */
+/** Workers of a run that answer at once, as a program: they compute the numerics check, and give one gradient to every task. */
 import { createHash } from 'node:crypto';
 import {
   bytesOf,
@@ -11,23 +11,27 @@ import {
 import { openBackend } from '@lockstep/tensor';
 import { createLocalCompute } from '@lockstep/training';
 import { WebSocket } from 'ws';
-import { starGradient, starLeafSize, starModel, starVectorBytes } from '../../work/star.ts';
+import { starGradient, starMicrobatchSize, starModel, starVectorBytes } from '../../work/star.ts';
 import { answerRequests, type WorkersRequest } from './requests.ts';
 
 const maxFrameBytes = 2 * starVectorBytes;
 const { backend } = await openBackend('auto');
 const compute = createLocalCompute(backend, { nowMs: () => performance.now() });
-await compute.open({ model: starModel, leafSize: starLeafSize });
+await compute.open({ model: starModel, microbatchSize: starMicrobatchSize });
 const checksumOf = await openChecksum();
 const bytes = bytesOf(starGradient());
 const checksum = checksumOf(bytes);
-let probed: MessageOf<'probeResult'> | undefined;
+let checked: MessageOf<'numericsResult'> | undefined;
 
-async function answerProbe({ weights, pixels, labels }: MessageOf<'probe'>): Promise<MessageOf<'probeResult'>> {
+async function answerNumericsCheck({
+  weights,
+  pixels,
+  labels,
+}: MessageOf<'numericsCheck'>): Promise<MessageOf<'numericsResult'>> {
   compute.setWeights(weights);
   const { gradient, lossSum, correct, computeMs } = await compute.gradient(pixels, labels);
   const hash = createHash('sha256').update(gradient).digest('hex');
-  return { type: 'probeResult', gradient, hash, lossSum, correct, computeMs };
+  return { type: 'numericsResult', gradient, hash, lossSum, correct, computeMs };
 }
 
 /** Resolves when it was sent home. */
@@ -53,9 +57,9 @@ async function takePart(port: number, name: string): Promise<void> {
     transport.listen({
       async onMessage(message) {
         switch (message.type) {
-          case 'probe':
-            probed ??= await answerProbe(message);
-            transport.send(probed);
+          case 'numericsCheck':
+            checked ??= await answerNumericsCheck(message);
+            transport.send(checked);
             return;
           case 'weights':
             weightsStep = message.step;
@@ -74,7 +78,13 @@ async function takePart(port: number, name: string): Promise<void> {
       },
       onClose: () => resolve(),
     });
-    const identity = { kind: 'node', backend: backend.name, arithmetic: backend.arithmetic, name, threads: 1 } as const;
+    const identity = {
+      kind: 'node',
+      backend: backend.name,
+      numericMode: backend.numericMode,
+      name,
+      threads: 1,
+    } as const;
     transport.send({ type: 'hello', protocol: protocolVersion, ...identity });
   });
 }

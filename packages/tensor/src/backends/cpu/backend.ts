@@ -1,10 +1,10 @@
 /** The cpu backend: WebAssembly SIMD kernels over one memory, with the bits of the reference. */
 import type {
   ByteTable,
-  Call,
   ConvolutionCall,
   CrossEntropyCall,
   HostBackend,
+  KernelCall,
   MapCall,
   MatmulCall,
   Program,
@@ -13,14 +13,14 @@ import type {
 import { noteChange, noteSlice } from '../../changes.ts';
 import { sizeOf } from '../../shape.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
-import { separateArithmetic } from '../reference/backend.ts';
+import { separateNumericMode } from '../reference/backend.ts';
 import { inSegments, type SegmentMemory } from '../segments.ts';
 import { Allocator } from './allocator.ts';
-import { CpuByteTable } from './byteTable.ts';
-import { createMapProgram } from './mapProgram.ts';
-import { matmulRun, type ProductAddresses, sumsInSegments } from './matmulStep.ts';
+import { CpuByteTable } from './byte-table.ts';
+import { createMapProgram } from './map-program.ts';
+import { matmulRun, type ProductAddresses, sumsInSegments } from './matmul-step.ts';
 import { instantiateKernels, type Kernels, type WasmMemory } from './webassembly.ts';
-import { convolutionDescriptor, poolDescriptor, type WindowDescriptor } from './windowSteps.ts';
+import { convolutionDescriptor, poolDescriptor, type WindowDescriptor } from './window-steps.ts';
 
 const bytesPerValue = 4;
 
@@ -64,16 +64,16 @@ interface Step {
 
 class CpuBackend implements HostBackend {
   readonly name: string;
-  readonly arithmetic: string;
+  readonly numericMode: string;
   readonly epilogues = true;
   readonly segments = true;
   readonly #kernels: Kernels;
   readonly #memory: WasmMemory;
   readonly #allocator: Allocator;
 
-  constructor(name: string, arithmetic: string, kernels: Kernels, memory: WasmMemory) {
+  constructor(name: string, numericMode: string, kernels: Kernels, memory: WasmMemory) {
     this.name = name;
-    this.arithmetic = arithmetic;
+    this.numericMode = numericMode;
     this.#kernels = kernels;
     this.#memory = memory;
     this.#allocator = new Allocator(memory, kernels.workspaceEnd());
@@ -120,7 +120,7 @@ class CpuBackend implements HostBackend {
     this.#allocator.release(this.#own(storage).free());
   }
 
-  prepare(calls: readonly Call[]): Program {
+  prepare(calls: readonly KernelCall[]): Program {
     calls.forEach(checkCall);
     const scratch: Storage[] = [];
     const memory: SegmentMemory = {
@@ -179,7 +179,7 @@ class CpuBackend implements HostBackend {
     return this.#own(storage).address;
   }
 
-  #prepareCall(call: Call): Step {
+  #prepareCall(call: KernelCall): Step {
     const kernels = this.#kernels;
     switch (call.kind) {
       case 'map':
@@ -272,11 +272,11 @@ class CpuBackend implements HostBackend {
 /** Opens the cpu backend, each time over a memory of its own. @throws where the engine has no WebAssembly SIMD. */
 export async function createCpuBackend(): Promise<HostBackend> {
   const { kernels, memory } = await instantiateKernels('simd');
-  return new CpuBackend('cpu', separateArithmetic, kernels, memory);
+  return new CpuBackend('cpu', separateNumericMode, kernels, memory);
 }
 
 /** The arithmetic of `separateArithmetic`, but in products of matrices and convolutions each step is rounded once. */
-export const fusedArithmetic = 'f32-fma.v1';
+export const fusedNumericMode = 'f32-fma.v1';
 
 /**
  * Opens the cpu backend on relaxed SIMD. Whether its multiply-add is fused is the engine's choice, made by its processor:
@@ -290,5 +290,5 @@ export async function createRelaxedCpuBackend(): Promise<HostBackend> {
   const { kernels, memory } = await instance;
   // The square is 1 + 2^-11 + 2^-24, whose last part is lost where it is rounded before the subtraction.
   const fused = kernels.multiplyAddOnce(-(1 + 2 ** -11), 1 + 2 ** -12, 1 + 2 ** -12) !== 0;
-  return new CpuBackend('cpu-relaxed', fused ? fusedArithmetic : separateArithmetic, kernels, memory);
+  return new CpuBackend('cpu-relaxed', fused ? fusedNumericMode : separateNumericMode, kernels, memory);
 }

@@ -1,5 +1,5 @@
 /** The gpu backend: storages made of values on the device, and programs of gpu.js kernels from values to values. */
-import type { Backend, Call, Program, Storage } from '../../backend.ts';
+import type { Backend, KernelCall, Program, Storage } from '../../backend.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
 import { prepareCall } from './calls/prepare.ts';
 import type { Device } from './device.ts';
@@ -43,7 +43,7 @@ export class GpuStorage implements Storage {
 /** A backend over one mode of gpu.js. Nothing is read back until `download`. */
 export class GpuBackend implements Backend {
   readonly name: string;
-  readonly arithmetic: string;
+  readonly numericMode: string;
   /** gpu.js's name of the mode. */
   readonly mode: string;
   /** Who computes, as the driver says. */
@@ -57,7 +57,7 @@ export class GpuBackend implements Backend {
     this.mode = device.mode;
     this.adapter = device.adapter;
     // exp, log and the order of sums are the device's own, so equal names promise equal bits only on one adapter.
-    this.arithmetic = `gpu.js ${device.mode} on ${device.adapter}`;
+    this.numericMode = `gpu.js ${device.mode} on ${device.adapter}`;
     this.#device = device;
     this.#runner = new Runner(device);
   }
@@ -117,7 +117,7 @@ export class GpuBackend implements Backend {
     this.#own(storage).free();
   }
 
-  prepare(calls: readonly Call[]): Program {
+  prepare(calls: readonly KernelCall[]): Program {
     for (const call of calls) checkCall(call);
     const steps = calls.map((call) => prepareCall(this.#runner, call, (storage) => this.#own(storage)));
     return {

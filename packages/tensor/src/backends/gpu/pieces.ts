@@ -56,7 +56,7 @@ export interface Piece {
   readonly start: number;
 }
 
-/** A whole storage as neighbouring pieces, in order and without gaps. */
+/** A whole storage as neighboring pieces, in order and without gaps. */
 export class Pieces {
   readonly length: number;
   #pieces: readonly Piece[];

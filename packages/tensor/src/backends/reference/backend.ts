@@ -1,10 +1,10 @@
 /** The reference backend: plain loops, one file per kind of call, that define what every call means, to the bit. */
-import type { Call, HostBackend, Program, Storage } from '../../backend.ts';
+import type { HostBackend, KernelCall, Program, Storage } from '../../backend.ts';
 import { noteChange, noteSlice } from '../../changes.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
 import { inSegments } from '../segments.ts';
 import { prepareConvolution } from './convolution.ts';
-import { prepareCrossEntropy } from './crossEntropy.ts';
+import { prepareCrossEntropy } from './cross-entropy.ts';
 import { prepareGather, prepareScatterAdd } from './gather.ts';
 import { prepareMap } from './map.ts';
 import { prepareMatmul } from './matmul.ts';
@@ -14,7 +14,7 @@ import { prepareReduce } from './reduce.ts';
 import { own, ReferenceStorage, valuesOf } from './storage.ts';
 
 /** Arithmetic of separate multiplications and additions, each rounded to float32, in the orders of backend.ts. */
-export const separateArithmetic = 'f32-mul-add.v1';
+export const separateNumericMode = 'f32-mul-add.v1';
 
 const { fround } = Math;
 
@@ -23,7 +23,7 @@ const segmentMemory = {
   scratch: (length: number) => new ReferenceStorage(new Float32Array(length)),
 };
 
-function prepareCall(call: Call): () => void {
+function prepareCall(call: KernelCall): () => void {
   switch (call.kind) {
     case 'map':
       return prepareMap(call);
@@ -52,7 +52,7 @@ function prepareCall(call: Call): () => void {
 
 class ReferenceBackend implements HostBackend {
   readonly name = 'reference';
-  readonly arithmetic = separateArithmetic;
+  readonly numericMode = separateNumericMode;
   readonly epilogues = true;
   readonly segments = true;
 
@@ -90,7 +90,7 @@ class ReferenceBackend implements HostBackend {
     own(storage).free();
   }
 
-  prepare(calls: readonly Call[]): Program {
+  prepare(calls: readonly KernelCall[]): Program {
     calls.forEach(checkCall);
     const steps = calls.flatMap((call) => inSegments(call, segmentMemory)).map(prepareCall);
     return {

@@ -1,7 +1,7 @@
 /** How each call of a program becomes kernels. */
-import type { Call } from '../../../backend.ts';
+import type { KernelCall } from '../../../backend.ts';
 import type { Runner } from '../runner.ts';
-import { prepareCrossEntropy } from './crossEntropy.ts';
+import { prepareCrossEntropy } from './cross-entropy.ts';
 import { prepareGather } from './gather.ts';
 import { prepareMap } from './map.ts';
 import { prepareMatmul } from './matmul.ts';
@@ -10,7 +10,7 @@ import { prepareReduce } from './reduce.ts';
 import type { Own, Step } from './step.ts';
 import { prepareConvolution, preparePool, prepareUnpool } from './windows.ts';
 
-export function prepareCall(runner: Runner, call: Call, own: Own): Step {
+export function prepareCall(runner: Runner, call: KernelCall, own: Own): Step {
   switch (call.kind) {
     case 'map':
       return prepareMap(runner, call, own);

@@ -89,7 +89,7 @@ interface Axis {
   strides: readonly number[];
 }
 
-/** Drops axes of size 1 and joins neighbours that every view crosses evenly. */
+/** Drops axes of size 1 and joins neighbors that every view crosses evenly. */
 function joinAxes(shape: Shape, views: readonly MapView[]): Axis[] {
   const axes: Axis[] = [];
   shape.forEach((length, position) => {

@@ -1,4 +1,4 @@
-/** The text of a matrix product: each thread computes four neighbours of a row, reading cells where operands allow. */
+/** The text of a matrix product: each thread computes four neighbors of a row, reading cells where operands allow. */
 import type { MatmulBatch } from '../../../backend.ts';
 import { sizeOf } from '../../../shape.ts';
 import { cellLength, type Device, type Dialect, type KernelSource } from '../device.ts';
@@ -107,7 +107,7 @@ function rightPlace({ k, n, transposeRight }: MatmulKernel, inner: string, colum
   return transposeRight ? plus(times(k, column), inner) : plus(times(n, inner), column);
 }
 
-/** Declares `r0` to `r3`: cells along k of four columns, or four cells along n of neighbours in k. */
+/** Declares `r0` to `r3`: cells along k of four columns, or four cells along n of neighbors in k. */
 function rightCells(
   { k, n, transposeRight }: MatmulKernel,
   right: Operand,

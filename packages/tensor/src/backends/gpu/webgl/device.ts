@@ -9,11 +9,11 @@ import {
   type KernelSource,
 } from '../device.ts';
 import type { GpuJs, GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
+import { kernelText } from '../kernel-text.ts';
 import { kernelFunctions } from '../kernels/functions.ts';
-import { kernelText } from '../kernelText.ts';
 import { GlArray, quarteredSize, quarterOf, textureSize } from './arrays.ts';
 import type { WebGlContext, WebGlMode } from './context.ts';
-import { ReadBack } from './readBack.ts';
+import { ReadBack } from './read-back.ts';
 import { dialect, partFunctions, readersOf, settings, wholeNumbers } from './text.ts';
 
 /** gpu.js keeps the unit behind these for itself. */

@@ -10,8 +10,8 @@ import {
   type KernelSource,
 } from '../device.ts';
 import type { GpuBufferLike, GpuContextLike, GpuEncoderLike, GpuJs, GpuJsInstance, GpuJsKernel } from '../gpujs.ts';
+import { inputNames, kernelText } from '../kernel-text.ts';
 import { kernelFunctions } from '../kernels/functions.ts';
-import { inputNames, kernelText } from '../kernelText.ts';
 import { dialect, wholeNumbers } from './text.ts';
 
 // Values fixed by the WebGPU specification; the globals that hold them exist only in browsers.

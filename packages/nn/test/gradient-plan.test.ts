@@ -1,0 +1,172 @@
+import { createByteTable, type HostBackend } from '@lockstep/tensor';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import {
+  createEvaluation,
+  createMicrobatchGradient,
+  createOptimizer,
+  createPrediction,
+  initialize,
+  type OptimizerConfig,
+  parameterLayout,
+  resolveModel,
+} from '../src/index.ts';
+import { backends } from './backends.ts';
+import { expectNear, mlpGoldens, mnistBatch } from './goldens.ts';
+
+const model = resolveModel('mlp');
+const layout = parameterLayout(model);
+const total = layout.reduce((sum, { size }) => sum + size, 0);
+const bits = (values: Float32Array) => Buffer.from(values.slice().buffer).toString('base64');
+
+describe.each(backends)('784-128-10 on $name', ({ open }) => {
+  let backend: HostBackend;
+  beforeAll(async () => {
+    backend = await open();
+  });
+
+  function startFrom(seed: number) {
+    const parameters = backend.allocate(total);
+    backend.upload(parameters, initialize(model, seed));
+    return parameters;
+  }
+
+  test('the gradient of one batch is that of PyTorch within 1e-6', () => {
+    const { batch, gradient, seed } = mlpGoldens;
+    const microbatch = createMicrobatchGradient(backend, model, batch, startFrom(seed));
+    const { pixels, labels } = mnistBatch(0);
+    microbatch.run(pixels, labels);
+    const result = backend.view(microbatch.output).slice();
+    expect(result.length).toBe(total + 2);
+    expectNear(
+      layout,
+      gradient.parameters,
+      result.subarray(0, total).map((value) => value / batch),
+      1e-6,
+    );
+    expect(Math.abs(result[total]! / batch - gradient.loss)).toBeLessThan(1e-6 * gradient.loss);
+    expect(result[total + 1]).toBe(gradient.correct);
+  });
+
+  test.each(mlpGoldens.training)(
+    '20 steps with momentum $momentum end in the weights of PyTorch within 1e-6',
+    (golden) => {
+      const { batch, learningRate, seed, steps } = mlpGoldens;
+      const parameters = startFrom(seed);
+      const microbatch = createMicrobatchGradient(backend, model, batch, parameters);
+      const config: OptimizerConfig =
+        golden.momentum === 0
+          ? { type: 'sgd', learningRate }
+          : { type: 'momentum', learningRate, momentum: golden.momentum };
+      const optimizer = createOptimizer(backend, config, parameters, backend.slice(microbatch.output, 0, total));
+      for (let step = 0; step < steps; step++) {
+        const { pixels, labels } = mnistBatch(step);
+        microbatch.run(pixels, labels);
+        const loss = backend.view(microbatch.output)[total]! / batch;
+        expect(Math.abs(loss - golden.losses[step]!), `loss of step ${step}`).toBeLessThan(1e-6 * golden.losses[step]!);
+        optimizer.step(batch);
+      }
+      expectNear(layout, golden.parameters, backend.view(parameters).slice(), 1e-6);
+    },
+  );
+
+  test('starts at a loss of ln 10', () => {
+    const evaluation = createEvaluation(backend, model, 64, startFrom(3));
+    let lossSum = 0;
+    for (let step = 0; step < 10; step++) {
+      const { pixels, labels } = mnistBatch(step);
+      evaluation.run(pixels, labels);
+      lossSum += backend.view(evaluation.output)[0]!;
+    }
+    expect(Math.abs(lossSum / 640 - Math.log(10))).toBeLessThan(0.05);
+  });
+
+  test('evaluation and prediction agree, to the bit, with the microbatch and with any other number of samples', () => {
+    const parameters = startFrom(7);
+    const { pixels, labels } = mnistBatch(0);
+    const microbatch = createMicrobatchGradient(backend, model, 64, parameters);
+    microbatch.run(pixels, labels);
+    const evaluation = createEvaluation(backend, model, 64, parameters);
+    evaluation.run(pixels, labels);
+    expect(backend.view(evaluation.output).slice()).toEqual(backend.view(microbatch.output).slice(total));
+    const whole = createPrediction(backend, model, 64, parameters);
+    whole.run(pixels);
+    const scores = backend.view(whole.output).slice();
+    let correct = 0;
+    for (let row = 0; row < 64; row++) {
+      const own = [...scores.subarray(row * 10, row * 10 + 10)];
+      if (own.indexOf(Math.max(...own)) === labels[row]) correct++;
+    }
+    expect(correct).toBe(backend.view(evaluation.output)[1]);
+    for (const samples of [1, 3, 7]) {
+      const part = createPrediction(backend, model, samples, parameters);
+      part.run(pixels.subarray(784 * 5, 784 * (5 + samples)));
+      expect(bits(backend.view(part.output))).toEqual(bits(scores.subarray(50, 50 + 10 * samples)));
+    }
+  });
+
+  test('runs read the parameters as they are now, and leave nothing of the run before', () => {
+    const parameters = startFrom(7);
+    const microbatch = createMicrobatchGradient(backend, model, 64, parameters);
+    const [first, second] = [mnistBatch(0), mnistBatch(1)];
+    const run = ({ pixels, labels }: typeof first) => {
+      microbatch.run(pixels, labels);
+      return bits(backend.view(microbatch.output));
+    };
+    const before = run(first);
+    expect(run(second)).not.toEqual(before);
+    expect(run(first)).toEqual(before);
+    backend.upload(parameters, initialize(model, 8));
+    expect(run(first)).not.toEqual(before);
+    backend.upload(parameters, initialize(model, 7));
+    expect(run(first)).toEqual(before);
+  });
+
+  test('gives back all that it took, and only that', () => {
+    const parameters = startFrom(7);
+    const gradient = backend.allocate(total);
+    const allocate = vi.spyOn(backend, 'allocate');
+    const free = vi.spyOn(backend, 'free');
+    const config: OptimizerConfig = { type: 'momentum', learningRate: 0.1, momentum: 0.9 };
+    for (const made of [
+      createMicrobatchGradient(backend, model, 4, parameters),
+      createEvaluation(backend, model, 4, parameters),
+      createPrediction(backend, model, 4, parameters),
+      createOptimizer(backend, config, parameters, gradient),
+    ]) {
+      made.dispose();
+    }
+    expect(free.mock.calls.map(([storage]) => storage)).toEqual(
+      expect.arrayContaining(allocate.mock.results.map(({ value }) => value)),
+    );
+    expect(free.mock.calls.length).toBe(allocate.mock.calls.length);
+    vi.restoreAllMocks();
+    expect(backend.view(parameters)).toEqual(initialize(model, 7));
+  });
+
+  test('refuses what does not fit, in one sentence', () => {
+    const parameters = startFrom(7);
+    const microbatch = createMicrobatchGradient(backend, model, 2, parameters);
+    const run = (pixels: number, labels: number) => () =>
+      microbatch.run(new Uint8Array(pixels), new Uint8Array(labels));
+    expect(run(784, 2)).toThrow('microbatch: expected 1568 pixels, got 784');
+    expect(run(1568, 3)).toThrow('microbatch: expected 2 labels, got 3');
+    const inRows = (columns: number, ...numbers: number[]) => {
+      const table = createByteTable(backend, 3, columns);
+      return () => microbatch.run({ table, numbers: Uint32Array.from(numbers) }, new Uint8Array(2));
+    };
+    expect(inRows(784, 0)).toThrow('microbatch: expected 2 rows of 784 pixels, got 1 rows of 784');
+    expect(inRows(28, 0, 1)).toThrow('microbatch: expected 2 rows of 784 pixels, got 2 rows of 28');
+    expect(() => createMicrobatchGradient(backend, model, 0, parameters)).toThrow(
+      'microbatch: expected 1 or more samples, got 0',
+    );
+    expect(() => createEvaluation(backend, model, 1, backend.allocate(5))).toThrow(
+      'model mlp: expected 101770 parameters, got 5',
+    );
+  });
+
+  test('a label that is no class makes the loss NaN instead of training on it', () => {
+    const microbatch = createMicrobatchGradient(backend, model, 2, startFrom(7));
+    microbatch.run(new Uint8Array(1568), Uint8Array.of(3, 10));
+    expect(backend.view(microbatch.output)[total]).toBeNaN();
+  });
+});

@@ -1,0 +1,139 @@
+import type { Backend, HostBackend } from '@lockstep/tensor';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  createMicrobatchGradient,
+  createShardGradient,
+  initialize,
+  inputSize,
+  type Model,
+  parameterCount,
+  parseModel,
+} from '../src/index.ts';
+import { backends } from './backends.ts';
+
+/** Numbers in [0, 1), the same for the same seed. */
+function randomStream(seed: number): () => number {
+  let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+const activation = fc.constantFrom('relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh', 'softplus');
+const rate = fc.constantFrom(0, 0.25, 0.5);
+
+/** Dense layers with every activation, some of them with dropout before. */
+const denseModel = fc
+  .record({
+    inputs: fc.integer({ min: 1, max: 60 }),
+    hidden: fc.array(fc.record({ units: fc.integer({ min: 1, max: 40 }), activation, rate }), { maxLength: 2 }),
+    classes: fc.integer({ min: 2, max: 20 }),
+  })
+  .map(({ inputs, hidden, classes }) => ({
+    name: 'dense',
+    input: [inputs],
+    layers: [
+      ...hidden.flatMap(({ units, activation: type, rate }) => [
+        { type: 'dropout', rate },
+        { type: 'dense', units },
+        { type },
+      ]),
+      { type: 'dense', units: classes },
+    ],
+  }));
+
+/** A convolution, pooling and what makes classes of it. */
+const imageModel = fc
+  .record({
+    size: fc.integer({ min: 4, max: 9 }),
+    channels: fc.integer({ min: 1, max: 3 }),
+    filters: fc.integer({ min: 1, max: 9 }),
+    kernel: fc.integer({ min: 1, max: 3 }),
+    padding: fc.integer({ min: 0, max: 1 }),
+    pool: fc.constantFrom('maxPool2d', 'averagePool2d'),
+    rate,
+  })
+  .map(({ size, channels, filters, kernel, padding, pool, rate }) => ({
+    name: 'image',
+    input: [size, size, channels],
+    layers: [
+      { type: 'conv2d', filters, kernel, padding },
+      { type: 'relu' },
+      { type: pool, window: 2 },
+      { type: 'flatten' },
+      { type: 'dropout', rate },
+      { type: 'dense', units: 5 },
+    ],
+  }));
+
+const problems = fc.record({
+  model: fc.oneof(denseModel, imageModel).map(parseModel),
+  microbatches: fc.integer({ min: 1, max: 16 }),
+  microbatchSize: fc.integer({ min: 1, max: 12 }),
+  density: fc.constantFrom(0, 0.1, 0.3, 1),
+  seed: fc.nat(),
+});
+
+describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => {
+  let backend: HostBackend;
+  beforeAll(async () => {
+    backend = await open();
+  });
+
+  function startFrom(model: Model, seed: number) {
+    const parameters = backend.allocate(parameterCount(model));
+    backend.upload(parameters, initialize(model, seed));
+    return parameters;
+  }
+
+  test('has the bits of its microbatches, one by one, added by the tree', () => {
+    fc.assert(
+      fc.property(problems, ({ model, microbatches, microbatchSize, density, seed }) => {
+        const random = randomStream(seed);
+        const parameters = startFrom(model, seed);
+        const [samples, size] = [microbatches * microbatchSize, inputSize(model)];
+        const classes = (model.layers.at(-1) as { units: number }).units;
+        const pixels = Uint8Array.from({ length: samples * size }, () => (random() < density ? random() * 256 : 0));
+        const labels = Uint8Array.from({ length: samples }, () => random() * classes);
+        const key = { seed: seed % 1000, step: 3, firstSample: 40 };
+
+        const microbatch = createMicrobatchGradient(backend, model, microbatchSize, parameters);
+        const microbatchSum = (index: number): Float32Array => {
+          const [from, to] = [index * microbatchSize, (index + 1) * microbatchSize];
+          const firstSample = key.firstSample + from;
+          microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), { ...key, firstSample });
+          return backend.view(microbatch.output).slice();
+        };
+        const nodeSum = (lo: number, n: number): Float32Array => {
+          if (n === 1) return microbatchSum(lo);
+          const left = nodeSum(lo, n / 2);
+          if (lo + n / 2 >= microbatches) return left;
+          const right = nodeSum(lo + n / 2, n / 2);
+          return left.map((value, index) => value + right[index]!);
+        };
+
+        const shard = createShardGradient(backend, model, { microbatches, microbatchSize }, parameters);
+        expect(shard.samples).toBe(samples);
+        shard.run(pixels, labels, key);
+        const bits = (values: Float32Array) => new Uint32Array(values.slice().buffer);
+        expect(bits(backend.view(shard.output))).toEqual(bits(nodeSum(0, 16)));
+        shard.dispose();
+        microbatch.dispose();
+        backend.free(parameters);
+      }),
+      { numRuns: name === 'cpu' ? 120 : 40, seed: 11 },
+    );
+  });
+
+  test('needs a backend that sums in segments', () => {
+    const model = parseModel({ name: 'one', input: [2], layers: [{ type: 'dense', units: 2 }] });
+    const plain: Backend = Object.create(backend, { segments: { value: false }, name: { value: 'plain' } });
+    expect(() =>
+      createShardGradient(plain, model, { microbatches: 2, microbatchSize: 2 }, startFrom(model, 1)),
+    ).toThrow('microbatch: the backend plain computes one microbatch at a time');
+  });
+});

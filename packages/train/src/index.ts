@@ -1,0 +1,12 @@
+/** What the command lines share: the report of a run, what a worker may compute with, the system's clock. */
+export { type ComputeChoice, computeChoices, threadsFault } from './compute-choice.ts';
+export {
+  type CurvePoint,
+  createReport,
+  type EpochReport,
+  type Report,
+  type RunConfig,
+  type StepTimes,
+  type WorkerReport,
+} from './report.ts';
+export { systemClock } from './system-clock.ts';

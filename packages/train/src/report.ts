@@ -1,0 +1,141 @@
+/** The report of a run: what `--report` writes and the summary is printed from. */
+import type { Model, OptimizerConfig } from '@lockstep/nn';
+import { parameterCount } from '@lockstep/nn';
+import type { LossyEncoding } from '@lockstep/protocol';
+import { type CoordinatorState, type Exactness, exactnessOf, type Faults, type WorkerRecord } from '@lockstep/training';
+
+export interface EpochReport {
+  /** From 1. */
+  readonly epoch: number;
+  /** Means over the epoch's samples, each measured with the weights before its step. */
+  readonly trainLoss: number;
+  readonly trainAccuracy: number;
+  readonly testLoss: number;
+  readonly testAccuracy: number;
+  readonly seconds: number;
+  readonly imagesPerSecond: number;
+}
+
+export interface WorkerReport {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: WorkerRecord['kind'];
+  readonly backend: string;
+  readonly shards: number;
+  readonly samples: number;
+  readonly computeMs: number;
+  /** Time that it took part and did not compute: receiving, sending, and waiting for others. */
+  readonly waitMs: number;
+}
+
+/**
+ * Where a step's time went: medians over a run's last steps, in milliseconds. The parts follow one another: weights are
+ * framed and handed over, travel, and come back as a gradient; the last answer is waited for, the sum is made whole, and
+ * the optimizer's step is taken. With several workers the first three are means over them.
+ */
+export interface StepTimes {
+  /** Steps that were measured. */
+  readonly steps: number;
+  /** From the end of a step to the end of the next. */
+  readonly stepMs: number;
+  /** Framing and writing the weights here; handing over and checksums at the worker. */
+  readonly packMs: number;
+  /** On the way, both ways, out of the frame included; gathering the next batch, where no worker computes meanwhile. */
+  readonly sendMs: number;
+  readonly computeMs: number;
+  /** From the mean worker's answer to the last one's. */
+  readonly waitMs: number;
+  /** From the last answer to the whole sum: its checks and its addition. */
+  readonly reduceMs: number;
+  readonly optimizerMs: number;
+}
+
+/** What was reached after so many steps; loss and accuracy are means over the samples since the point before. */
+export interface CurvePoint {
+  readonly steps: number;
+  /** Since the run began to train. */
+  readonly seconds: number;
+  /** Mean over samples, each with the weights before its step. */
+  readonly loss: number;
+  /** Part of the samples whose class was right, 0 to 1. */
+  readonly accuracy: number;
+}
+
+export interface RunConfig {
+  readonly seed: number;
+  /** In the training set. */
+  readonly samples: number;
+  readonly batch: number;
+  readonly microbatchSize: number;
+  readonly epochs: number;
+  readonly steps: number;
+  readonly optimizer: OptimizerConfig;
+  readonly workers: number | 'single';
+  /** How workers rounded what they sent; left out where they did not. */
+  readonly gradients?: LossyEncoding;
+}
+
+export interface Report {
+  /** Version that wrote it. */
+  readonly lockstep: string;
+  readonly config: RunConfig;
+  readonly model: { readonly name: string; readonly parameters: number };
+  /** Mean loss of the first batch with the initial weights. */
+  readonly initialLoss: number | null;
+  readonly epochs: readonly EpochReport[];
+  readonly steps: number;
+  readonly wallSeconds: number;
+  readonly imagesPerSecond: number;
+  /** SHA-256 of the final parameters, float32, little-endian, in model order. */
+  readonly weightsSha256: string;
+  readonly exactness: Exactness;
+  readonly workers: readonly WorkerReport[];
+  readonly wire: { readonly bytesSent: number; readonly bytesReceived: number };
+  readonly faults: Faults;
+  /** Null where fewer than two steps were taken. */
+  readonly stepTimes: StepTimes | null;
+  /** At most a few hundred points, in the order of the steps. */
+  readonly curve: readonly CurvePoint[];
+}
+
+export interface ReportOptions {
+  readonly version: string;
+  readonly config: RunConfig;
+  readonly model: Model;
+  readonly state: CoordinatorState;
+  readonly initialLoss: number | undefined;
+  readonly epochs: readonly EpochReport[];
+  readonly images: number;
+  readonly steps: number;
+  readonly wallSeconds: number;
+  readonly weightsSha256: string;
+  readonly wire: Report['wire'];
+  readonly stepTimes?: StepTimes | undefined;
+  readonly curve?: readonly CurvePoint[];
+}
+
+export function createReport(options: ReportOptions): Report {
+  const { version, config, model, state, initialLoss, epochs, images, steps, wallSeconds, weightsSha256, wire } =
+    options;
+  return {
+    lockstep: version,
+    config,
+    model: { name: model.name, parameters: parameterCount(model) },
+    initialLoss: initialLoss ?? null,
+    epochs,
+    steps,
+    wallSeconds,
+    imagesPerSecond: wallSeconds > 0 ? images / wallSeconds : 0,
+    weightsSha256,
+    exactness: exactnessOf(state),
+    workers: [...state.records.values()].map(workerReport),
+    wire,
+    faults: state.faults,
+    stepTimes: options.stepTimes ?? null,
+    curve: options.curve ?? [],
+  };
+}
+
+function workerReport({ id, name, kind, backend, shards, samples, computeMs, readyMs }: WorkerRecord): WorkerReport {
+  return { id, name, kind, backend, shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
+}

@@ -1,0 +1,10 @@
+/** The clock of the machine, in Node and in a page. */
+import type { Clock } from '@lockstep/training';
+
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,39 @@
+/** The samples of a shard, in the order that the seed fixes for its epoch. */
+import { type Dataset, gather, permutation, type Samples, samplesOfShard } from '@lockstep/data';
+import { type RunPlan, stepBatch } from './plan.ts';
+
+export interface ShardSource {
+  /** The samples of the microbatches `lo .. lo + n - 1` of a step; always the same for the same shard. */
+  shard(step: number, lo: number, n: number): Samples;
+  /** Their numbers in the training set, from 0; a view, not to be written to. */
+  numbers(step: number, lo: number, n: number): Uint32Array;
+  /** Samples by their numbers. Throws RangeError where there is none of a number. */
+  take(numbers: Uint32Array): Samples;
+}
+
+export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number): ShardSource {
+  // Tasks are sent ahead, so at an epoch's end two epochs are in use.
+  const orders = new Map<number, Uint32Array>();
+  const orderOf = (epoch: number): Uint32Array => {
+    const order = orders.get(epoch) ?? permutation(dataset.count, seed, epoch);
+    orders.set(epoch, order);
+    for (const other of orders.keys()) if (other < epoch - 1) orders.delete(other);
+    return order;
+  };
+  const rangeOf = (step: number, lo: number, n: number) => {
+    const { epoch, first, count } = stepBatch(plan, step);
+    const { from, to } = samplesOfShard(lo, n, plan.microbatchSize, count);
+    return { order: orderOf(epoch), from: first + from, to: first + to };
+  };
+  return {
+    shard(step, lo, n) {
+      const { order, from, to } = rangeOf(step, lo, n);
+      return gather(dataset, order, from, to);
+    },
+    numbers(step, lo, n) {
+      const { order, from, to } = rangeOf(step, lo, n);
+      return order.subarray(from, to);
+    },
+    take: (numbers) => gather(dataset, numbers, 0, numbers.length),
+  };
+}

@@ -1,0 +1,68 @@
+import { parameterCount, resolveModel } from '@lockstep/nn';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createNumericsCheck, numericsFault } from '../src/numerics-check.ts';
+import { model } from './support.ts';
+
+describe('the numerics check', () => {
+  it('is the same for the same model and microbatch, always', () => {
+    expect(createNumericsCheck(model, 16)).toEqual(createNumericsCheck(model, 16));
+  });
+
+  it('is a full microbatch and half a microbatch, of classes that the model has', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 64 }), (microbatchSize) => {
+        const { weights, pixels, labels } = createNumericsCheck(model, microbatchSize);
+        expect(labels).toHaveLength(microbatchSize + Math.ceil(microbatchSize / 2));
+        expect(pixels).toHaveLength(labels.length * 4);
+        expect(weights).toHaveLength(parameterCount(model) * 4);
+        expect(Math.max(...labels)).toBeLessThan(3);
+      }),
+    );
+  });
+
+  it('is mostly empty like handwriting, but for every fourth sample', () => {
+    const { pixels, labels } = createNumericsCheck(resolveModel('mlp'), 64);
+    const size = pixels.length / labels.length;
+    for (let sample = 0; sample < labels.length; sample++) {
+      const used = pixels.subarray(sample * size, (sample + 1) * size).filter((pixel) => pixel > 0).length / size;
+      if (sample % 4 === 3) expect(used).toBeGreaterThan(0.95);
+      else expect(used).toBeLessThan(0.35);
+    }
+  });
+});
+
+describe('a worker’s probe gradient', () => {
+  const expected = Float32Array.of(1, -2, 0, 1e-6);
+
+  it('may differ by rounding, relative to the largest value', () => {
+    expect(numericsFault(expected, expected)).toBeUndefined();
+    expect(numericsFault(expected, Float32Array.of(1.001, -2.001, 0.001, 0.0015))).toBeUndefined();
+  });
+
+  it.each([
+    ['a wrong value', Float32Array.of(1.01, -2, 0, 1e-6)],
+    ['a wrong sign', Float32Array.of(1, 2, 0, 1e-6)],
+    ['nothing but zeros', new Float32Array(4)],
+    ['the mean in place of the sum', expected.map((value) => value / 24)],
+    ['NaN first', Float32Array.of(Number.NaN, -2, 0, 1e-6)],
+    ['NaN in the middle', Float32Array.of(1, Number.NaN, 0, 1e-6)],
+    ['NaN last', Float32Array.of(1, -2, 0, Number.NaN)],
+    ['infinity', Float32Array.of(1, Number.NEGATIVE_INFINITY, 0, 1e-6)],
+    ['too few values', Float32Array.of(1, -2, 0)],
+    ['too many values', Float32Array.of(1, -2, 0, 1e-6, 0)],
+  ])('is refused in one sentence for %s', (_, got) => {
+    expect(numericsFault(expected, got)).toMatch(/^numerics check: .+/);
+  });
+
+  it('is refused wherever its one wrong value stands', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 99 }), fc.constantFrom(Number.NaN, 1e3, Number.POSITIVE_INFINITY), (at, wrong) => {
+        const right = Float32Array.from({ length: 100 }, (_, index) => Math.sin(index));
+        const got = right.slice();
+        got[at] = wrong;
+        expect(numericsFault(right, got)).toBeDefined();
+      }),
+    );
+  });
+});

@@ -1,0 +1,89 @@
+import type { Dataset } from '@lockstep/data';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { planRun, usedMicrobatches } from '../src/plan.ts';
+import { xorshift32 } from '../src/random.ts';
+import { createShardSource } from '../src/shard-source.ts';
+import { halvesOf, type Shard } from '../src/tree.ts';
+
+/** Samples that can be told apart: the pixels of sample i spell i. */
+function numbered(count: number): Dataset {
+  const images = Uint8Array.from({ length: count * 2 }, (_, at) => (at % 2 === 0 ? at >> 1 : at >> 9));
+  const labels = Uint8Array.from({ length: count }, (_, sample) => sample % 10);
+  return { images, labels, count, rows: 1, columns: 2, classes: 10 };
+}
+
+const numbersIn = (pixels: Uint8Array): number[] =>
+  Array.from({ length: pixels.length / 2 }, (_, at) => pixels[2 * at]! + 256 * pixels[2 * at + 1]!);
+
+function cut(random: () => number, shard: Shard, used: number): Shard[] {
+  if (shard.lo >= used) return [];
+  if (shard.n === 1 || random() % 3 === 0) return [shard];
+  return halvesOf(shard).flatMap((half) => cut(random, half, used));
+}
+
+const room = fc.record({
+  samples: fc.integer({ min: 1, max: 400 }),
+  batch: fc.integer({ min: 1, max: 120 }),
+  microbatchSize: fc.integer({ min: 1, max: 20 }),
+  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+});
+
+describe('the samples of shards', () => {
+  it('are each sample of the set exactly once an epoch, whatever the cutting, with its own label', () => {
+    fc.assert(
+      fc.property(room, ({ samples, batch, microbatchSize, seed }) => {
+        const plan = planRun({ samples, batch, microbatchSize, epochs: 2 });
+        const source = createShardSource(numbered(samples), plan, seed);
+        const random = xorshift32(seed);
+        const epochs: number[][] = [[], []];
+        for (let step = 0; step < plan.steps; step++) {
+          for (const { lo, n } of cut(random, { lo: 0, n: plan.microbatches }, usedMicrobatches(plan, step))) {
+            const { pixels, labels } = source.shard(step, lo, n);
+            const numbers = numbersIn(pixels);
+            expect([...labels]).toEqual(numbers.map((number) => number % 10));
+            expect([...source.numbers(step, lo, n)]).toEqual(numbers);
+            expect(source.take(source.numbers(step, lo, n))).toEqual({ pixels, labels });
+            epochs[Math.floor(step / plan.stepsPerEpoch)]!.push(...numbers);
+          }
+        }
+        const all = Array.from({ length: samples }, (_, sample) => sample);
+        for (const seen of epochs) expect(seen.sort((a, b) => a - b)).toEqual(all);
+      }),
+    );
+  });
+
+  it('are the same for a shard and for its halves, and at every asking, in any order of steps', () => {
+    fc.assert(
+      fc.property(room, fc.array(fc.nat(), { minLength: 1, maxLength: 12 }), (given, asks) => {
+        const plan = planRun({ ...given, epochs: 5 });
+        const source = createShardSource(numbered(given.samples), plan, given.seed);
+        for (const ask of asks) {
+          const step = ask % plan.steps;
+          const whole = source.shard(step, 0, plan.microbatches);
+          const fresh = createShardSource(numbered(given.samples), plan, given.seed).shard(step, 0, plan.microbatches);
+          expect(whole).toEqual(fresh);
+          if (plan.microbatches === 1) continue;
+          const [left, right] = halvesOf({ lo: 0, n: plan.microbatches }).map(({ lo, n }) => source.shard(step, lo, n));
+          expect([...left!.pixels, ...right!.pixels]).toEqual([...whole.pixels]);
+          expect([...left!.labels, ...right!.labels]).toEqual([...whole.labels]);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('come in another order in another epoch, and for another seed', () => {
+    const plan = planRun({ samples: 100, batch: 100, microbatchSize: 100, epochs: 2 });
+    const orderOf = (seed: number, step: number) =>
+      numbersIn(createShardSource(numbered(100), plan, seed).shard(step, 0, 1).pixels);
+    expect(orderOf(1, 0)).not.toEqual(orderOf(1, 1));
+    expect(orderOf(1, 0)).not.toEqual(orderOf(2, 0));
+  });
+
+  it('are none for a shard of empty microbatches', () => {
+    const plan = planRun({ samples: 3, batch: 3, microbatchSize: 1, epochs: 1 });
+    const { pixels, labels } = createShardSource(numbered(3), plan, 1).shard(0, 3, 1);
+    expect([pixels.length, labels.length]).toEqual([0, 0]);
+  });
+});
