@@ -20,7 +20,8 @@ export { createParameterServer, type ParameterServer, type StepResult } from './
 export { defaultMicrobatchSize, planRun, type RunPlan, stepBatch } from './plan.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
-export { createTreeSum, type TreeSum } from './tree-sum.ts';
+export { TreeReduction, type TreeReductionOptions } from './tree-reduction.ts';
+export { TreeSum } from './tree-sum.ts';
 export {
   type Compute,
   ComputeError,

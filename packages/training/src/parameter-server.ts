@@ -4,7 +4,7 @@ import { packChanges, unpackVector, type VectorEncoding } from '@lockstep/protoc
 import type { HostBackend } from '@lockstep/tensor';
 import { type RunPlan, stepBatch, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
-import { createTreeSum } from './tree-sum.ts';
+import { TreeSum } from './tree-sum.ts';
 
 /** What one step did, measured on its batch with the weights before the step. */
 export interface StepResult {
@@ -65,7 +65,7 @@ export function createParameterServer(options: ParameterServerOptions): Paramete
   backend.upload(parameters, options.weights);
   // Loss and correct answers are summed in the same tree, behind the gradient.
   const total = backend.allocate(size + 2);
-  const sum = createTreeSum(backend, total);
+  const sum = new TreeSum(backend, total);
   const optimizer = createOptimizer(backend, options.optimizer, parameters, backend.slice(total, 0, size));
   if (options.optimizerState) optimizer.restore(options.optimizerState);
 
@@ -100,7 +100,7 @@ export function createParameterServer(options: ParameterServerOptions): Paramete
       view[size + 1] = correct;
       return backend.allFinite(slot);
     },
-    accept: (shard) => sum.put(shard, sum.free),
+    accept: (shard) => sum.add(shard, sum.free),
     step(step) {
       if (!sum.complete) throw new Error(`step ${step}: expected the gradient of every microbatch, some are missing`);
       const { epoch, count } = stepBatch(plan, step);
