@@ -46,7 +46,7 @@ function cutting(seed: number, root: Shard, used: number): Shard[] {
   return shards;
 }
 
-const room = fc.record({
+const sumCase = fc.record({
   depth: fc.integer({ min: 0, max: 6 }),
   emptiness: fc.double({ min: 0, max: 1, noNaN: true }),
   seed: fc.nat(),
@@ -66,7 +66,7 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
 
   it('has the bits of the recursive definition, whatever the cutting, the order, and who owns the vectors', () => {
     fc.assert(
-      fc.property(room, ({ depth, emptiness, seed, external }) => {
+      fc.property(sumCase, ({ depth, emptiness, seed, external }) => {
         const root = { lo: 0, n: 2 ** depth };
         const used = usedOf(depth, emptiness);
         const microbatches = microbatchVectors(seed, used);
@@ -124,7 +124,7 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
     const total = backend.allocate(width);
     const sum = new TreeSum(backend, total);
     fc.assert(
-      fc.property(room, fc.nat(), ({ depth, emptiness, seed }, stop) => {
+      fc.property(sumCase, fc.nat(), ({ depth, emptiness, seed }, stop) => {
         const root = { lo: 0, n: 2 ** depth };
         const used = usedOf(depth, emptiness);
         const abandoned = cutting(seed + 2, root, used);
