@@ -5,7 +5,7 @@ import type { RunEvent } from '../src/coordinator/events.ts';
 import { startRun } from '../src/coordinator/run.ts';
 import type { Trace } from '../src/coordinator/trace.ts';
 import { xorshift32 } from '../src/random.ts';
-import { type SimulatedWorker, startSimulatedWorker } from '../src/simulator/simulated-worker.ts';
+import { SimulatedWorker } from '../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createTrouble } from '../src/worker/fault-injection.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
@@ -254,7 +254,7 @@ async function steeredRun(seed: number) {
   const workers: SimulatedWorker[] = [];
   const join = (): void => {
     workers.push(
-      startSimulatedWorker({
+      new SimulatedWorker({
         name: `worker ${workers.length + 1}`,
         run,
         clock,
@@ -263,7 +263,7 @@ async function steeredRun(seed: number) {
         hash,
         computeMs: (samples) => samples * (0.5 + chance()),
         transitMs: () => 1 + 5 * chance(),
-        mishap: () => 'none',
+        resultFault: () => undefined,
         keepBytes: 0,
       }),
     );
