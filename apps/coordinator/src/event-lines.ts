@@ -40,6 +40,11 @@ export function eventLine(event: RunEvent, { records }: CoordinatorState): strin
       return `rejected from ${nameOf(records.get(event.workerId ?? ''))}: ${event.message}`;
     case 'late':
       return `${nameOf(records.get(event.workerId))} is late with step ${event.step + 1}: its work goes to others too`;
+    case 'slowLink': {
+      const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
+      const spent = `${seconds(event.networkMs)} of a step, computing ${seconds(event.computeMs)}`;
+      return `the link of ${nameOf(records.get(event.workerId))} takes ${spent}: a larger --batch or --gradients int8 would help`;
+    }
     case 'started':
       return undefined;
     case 'paused':

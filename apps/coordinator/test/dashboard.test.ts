@@ -202,6 +202,7 @@ describe('the table of workers', () => {
         phase: 'training',
         pauseRequested: false,
         startRequested: false,
+        patience: 1,
         connections: new Map(
           here.map((workerId, connection) => [
             connection,
@@ -210,8 +211,11 @@ describe('the table of workers', () => {
               phase: 'ready',
               resumeKey: '',
               workerId,
-              openedAtMs: 0,
-              lastMessageAtMs: 0,
+              phaseAtMs: 0,
+              lastReceivedAtMs: 0,
+              receivedBytes: 0,
+              arrivalCreditMs: 0,
+              link: { networkMs: 0, results: 0, slownessReported: false },
               pingedAtMs: 0,
               readyAtMs: 0,
               samplesPerMs: 2,

@@ -262,7 +262,7 @@ async function steeredRun(seed: number) {
         checksum,
         hash,
         computeMs: (samples) => samples * (0.5 + chance()),
-        transitMs: () => 1 + 5 * chance(),
+        link: { latencyMs: 5, bytesPerMs: 10_000 },
         resultFault: () => undefined,
         keepBytes: 0,
       }),

@@ -68,7 +68,7 @@ function good({ run, clock, problem }: Stage, name = 'good', samplesPerMs = 1) {
     checksum,
     hash,
     computeMs: (samples) => samples / samplesPerMs,
-    transitMs: () => 1,
+    link: { latencyMs: 5, bytesPerMs: 10_000 },
     resultFault: () => undefined,
     keepBytes: 0,
   });

@@ -31,6 +31,8 @@ export interface WebSocketTransportOptions<S extends Side> {
    * same number as its `maxPayload`, which refuses from the header alone. Default: no limit.
    */
   readonly maxFrameBytes?: number;
+  /** Tells how many bytes have arrived so far, unfinished frames included. */
+  readonly receivedBytes?: () => number;
 }
 
 /** Side `S`'s end of a WebSocket connection. */
@@ -61,6 +63,7 @@ class SocketEnd implements Transport<Message, Message> {
   readonly #socket: WebSocketLike;
   readonly #from: Side;
   readonly #maxFrameBytes: number;
+  readonly #receivedBytes: (() => number) | undefined;
   readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
   #pending: Uint8Array<ArrayBuffer>[] = [];
   #pendingBytes = 0;
@@ -70,6 +73,7 @@ class SocketEnd implements Transport<Message, Message> {
     this.#socket = socket;
     this.#from = options.side === 'worker' ? 'coordinator' : 'worker';
     this.#maxFrameBytes = options.maxFrameBytes ?? Number.POSITIVE_INFINITY;
+    this.#receivedBytes = options.receivedBytes;
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => this.#flush());
     socket.addEventListener('message', (event) => this.#receive(event.data));
@@ -81,6 +85,10 @@ class SocketEnd implements Transport<Message, Message> {
 
   get bufferedBytes(): number {
     return this.#pendingBytes + this.#socket.bufferedAmount;
+  }
+
+  get receivedBytes(): number | undefined {
+    return this.#receivedBytes?.();
   }
 
   listen(listener: TransportListener<Message>): void {

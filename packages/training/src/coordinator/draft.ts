@@ -29,6 +29,7 @@ export interface Draft {
   current: StepDraft;
   next: StepDraft | undefined;
   firstOpenedAtMs: number | undefined;
+  patience: number;
   faults: Faults;
   contributed: ReadonlySet<string>;
   readonly effects: Effect[];

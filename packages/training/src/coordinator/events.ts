@@ -5,8 +5,18 @@ import type { ConnectionId } from './state.ts';
 
 /** A worker's message as the rules see it: the shell has checked the bulk numbers of the first two and kept them. */
 export type CheckedMessage =
-  | ({ readonly type: 'gradient'; readonly step: number; readonly computeMs: number } & Shard)
-  | { readonly type: 'numericsResult'; readonly hash: string; readonly samplesPerMs: number }
+  | ({
+      readonly type: 'gradient';
+      readonly step: number;
+      readonly computeMs: number;
+      readonly turnaroundMs?: number | undefined;
+    } & Shard)
+  | {
+      readonly type: 'numericsResult';
+      readonly hash: string;
+      readonly samplesPerMs: number;
+      readonly computeMs?: number;
+    }
   | Exclude<WorkerMessage, { type: 'gradient' | 'numericsResult' }>;
 
 /** What a person may do with a run: begin with the workers that are ready, take no step until `resume`, go on. */
@@ -26,7 +36,8 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   /** The worker's gradient of the numerics check differs from the coordinator's by more than rounding. */
   | { readonly type: 'numericsMismatch'; readonly connection: ConnectionId; readonly message: string }
   | { readonly type: 'closed'; readonly connection: ConnectionId }
-  | { readonly type: 'tick' }
+  /** The shell's timer; `receivedBytes` of each connection whose platform tells. */
+  | { readonly type: 'tick'; readonly receivedBytes?: ReadonlyMap<ConnectionId, number> }
   | { readonly type: 'control'; readonly action: ControlAction }
   /** Ignored unless the run was set up for fault injection. */
   | { readonly type: 'injectFault'; readonly workerId: string; readonly action: FaultAction; readonly forMs: number }
@@ -46,6 +57,8 @@ export type RunEvent =
   | { readonly type: 'left'; readonly workerId: string; readonly message: string }
   | { readonly type: 'rejected'; readonly workerId: string | undefined; readonly message: string }
   | { readonly type: 'late'; readonly workerId: string; readonly step: number }
+  /** Most of the worker's time goes to its link. */
+  | { readonly type: 'slowLink'; readonly workerId: string; readonly networkMs: number; readonly computeMs: number }
   | { readonly type: 'started' }
   /** No worker is ready. */
   | { readonly type: 'paused' }

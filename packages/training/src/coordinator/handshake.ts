@@ -2,6 +2,8 @@
 import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
 import { disconnect, mayReturn } from './disconnect.ts';
 import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
+import type { CheckedMessage } from './events.ts';
+import { estimateLink } from './links.ts';
 import { boundedRate } from './rates.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
@@ -19,7 +21,13 @@ export function handshake(draft: Draft, connection: Connection, hello: Hello): v
   const record = returningRecord(draft, hello) ?? newRecord(draft, connection, hello);
   const { plan, sampleBytes } = draft.setup;
   const cachesSamples = sampleBytes !== undefined && (hello.keepsBytes ?? 0) >= plan.samples * sampleBytes;
-  updateConnection(draft, id, { phase: 'checking', workerId: record.id, cachesSamples });
+  updateConnection(draft, id, {
+    phase: 'checking',
+    phaseAtMs: draft.nowMs,
+    arrivalCreditMs: 0,
+    workerId: record.id,
+    cachesSamples,
+  });
   send(draft, id, welcomeOf(draft, record, cachesSamples));
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });
 }
@@ -93,7 +101,11 @@ function identityOf({ name, kind, backend, numericMode, threads }: Hello) {
 }
 
 /** A worker that passed the numerics check takes part from the next assignment on. */
-export function activate(draft: Draft, connection: Connection, numericsHash: string, samplesPerMs: number): void {
+export function activate(
+  draft: Draft,
+  connection: Connection,
+  { hash: numericsHash, samplesPerMs, computeMs = 0 }: Extract<CheckedMessage, { type: 'numericsResult' }>,
+): void {
   const workerId = connection.workerId ?? '';
   const returned = draft.records.get(workerId)?.numericsHash !== undefined;
   updateConnection(draft, connection.connection, {
@@ -101,6 +113,8 @@ export function activate(draft: Draft, connection: Connection, numericsHash: str
     readyAtMs: draft.nowMs,
     samplesPerMs: boundedRate(samplesPerMs),
   });
+  // Weights went one way and a gradient came back, as in a step; the worker computed twice, to warm up first.
+  estimateLink(draft, connection, draft.nowMs - connection.phaseAtMs - 2 * computeMs);
   updateRecord(draft, workerId, { numericsHash, leftAtMs: undefined });
   emit(draft, { type: 'joined', workerId, returned });
 }

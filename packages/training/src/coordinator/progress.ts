@@ -45,6 +45,7 @@ function isComplete(draft: Draft): boolean {
 /** Takes the optimizer's step and moves on: the tasks of the new step were sent ahead, its weights go out now. */
 function takeStep(draft: Draft): void {
   const { step } = draft.current;
+  draft.patience = 1;
   draft.effects.push({ type: 'applyStep', step });
   if (step + 1 >= draft.setup.plan.steps) {
     draft.current = { step: step + 1, shards: new Map() };

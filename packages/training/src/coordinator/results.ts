@@ -6,6 +6,7 @@ import { addReadyTime, disconnect, protocolViolation, unassignAll } from './disc
 import { countFault, type Draft, emit, isOwner, send, updateConnection, updateRecord, updateShard } from './draft.ts';
 import { endRun, hasEnded } from './ending.ts';
 import type { CheckedMessage } from './events.ts';
+import { measureLink } from './links.ts';
 import { rateAfter } from './rates.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 
@@ -41,10 +42,12 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
   cancelOtherOwners(draft, id, shard);
   restartClocks(draft, id);
   const own = shard.owners.find((owner) => owner.connection === id);
-  const computeMs = Math.min(message.computeMs, draft.nowMs - (own?.startedAtMs ?? connection.readyAtMs));
+  const totalMs = draft.nowMs - (own?.startedAtMs ?? connection.readyAtMs);
+  const computeMs = Math.min(message.computeMs, totalMs);
   recordResult(draft, connection.workerId ?? '', shard.samples, computeMs);
   const samplesPerMs = rateAfter(connection.samplesPerMs, shard.samples, computeMs);
-  updateConnection(draft, id, { samplesPerMs, taskErrors: 0 });
+  updateConnection(draft, id, { samplesPerMs, taskErrors: 0, arrivalCreditMs: 0 });
+  measureLink(draft, connection, totalMs - Math.max(computeMs, message.turnaroundMs ?? 0), computeMs);
 }
 
 function recordResult(draft: Draft, workerId: string, samples: number, computeMs: number): void {
@@ -106,7 +109,7 @@ function checkAgain(draft: Draft, connection: Connection): void {
     addReadyTime(draft, connection);
   }
   const { connection: id } = connection;
-  updateConnection(draft, id, { phase: 'checking', openedAtMs: draft.nowMs, weightsStep: -1 });
+  updateConnection(draft, id, { phase: 'checking', phaseAtMs: draft.nowMs, arrivalCreditMs: 0, weightsStep: -1 });
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });
 }
 

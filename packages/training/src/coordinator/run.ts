@@ -109,8 +109,16 @@ export class Run {
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(tickMs, () => {
       this.#tick();
-      this.#dispatch({ type: 'tick' });
+      this.#dispatch({ type: 'tick', receivedBytes: this.#receivedBytes() });
     });
+  }
+
+  #receivedBytes(): Map<ConnectionId, number> {
+    const received = new Map<ConnectionId, number>();
+    for (const [connection, { receivedBytes }] of this.#transports) {
+      if (receivedBytes !== undefined) received.set(connection, receivedBytes);
+    }
+    return received;
   }
 
   #carryOut(effect: Effect): void {
@@ -184,7 +192,7 @@ export class Run {
   /** Checks a gradient, adds it where the state wants it, and then tells the state. */
   #receiveGradient(connection: ConnectionId, gradient: MessageOf<'gradient'>): void {
     const { setup, parameterServer, checksum, clock } = this.#options;
-    const { step, lo, n, computeMs } = gradient;
+    const { step, lo, n, computeMs, turnaroundMs } = gradient;
     const arrivedAtMs = clock.nowMs();
     const fault = gradientFault(gradient, setup, parameterServer.parameterCount, checksum);
     if (fault !== undefined) {
@@ -199,7 +207,11 @@ export class Run {
       return;
     }
     this.#traceAnswered(connection, gradient, arrivedAtMs);
-    this.#dispatch({ type: 'message', connection, message: { type: 'gradient', step, lo, n, computeMs } });
+    this.#dispatch({
+      type: 'message',
+      connection,
+      message: { type: 'gradient', step, lo, n, computeMs, turnaroundMs },
+    });
   }
 
   #receiveNumericsResult(connection: ConnectionId, result: MessageOf<'numericsResult'>): void {
@@ -217,7 +229,7 @@ export class Run {
       return;
     }
     const samplesPerMs = computeMs > 0 ? numericsCheck.labels.length / computeMs : 0;
-    this.#dispatch({ type: 'message', connection, message: { type: 'numericsResult', hash, samplesPerMs } });
+    this.#dispatch({ type: 'message', connection, message: { type: 'numericsResult', hash, samplesPerMs, computeMs } });
   }
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {

@@ -89,6 +89,15 @@ export interface WorkerRecord {
   readonly leftAtMs?: number | undefined;
 }
 
+/** What a worker's link costs. */
+export interface Link {
+  /** Smoothed time of a step's transfers: what is left of a result's time without the worker's own part; 0 if unknown. */
+  readonly networkMs: number;
+  /** Results that it was measured on; 0 where it comes from the numerics check. */
+  readonly results: number;
+  readonly slownessReported: boolean;
+}
+
 export interface Connection {
   readonly connection: ConnectionId;
   readonly phase: 'handshake' | 'checking' | 'ready';
@@ -96,12 +105,19 @@ export interface Connection {
   readonly resumeKey: string;
   /** Known from `hello` on. */
   readonly workerId?: string | undefined;
-  readonly openedAtMs: number;
-  readonly lastMessageAtMs: number;
+  /** When its phase began. */
+  readonly phaseAtMs: number;
+  /** When bytes last arrived from it. */
+  readonly lastReceivedAtMs: number;
+  /** Bytes that have arrived from it, unfinished frames included. */
+  readonly receivedBytes: number;
+  /** By how much arriving bytes have put off the deadline of what it was asked for last. */
+  readonly arrivalCreditMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
   /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
+  readonly link: Link;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
   /** Set while it is late with a shard: it is assigned no other until it answers, and disconnected if it has not by then. */
@@ -164,6 +180,8 @@ export interface CoordinatorState {
   /** The step after it, whose tasks are sent ahead of their weights. */
   readonly next?: StepState | undefined;
   readonly firstOpenedAtMs?: number | undefined;
+  /** Multiplies every deadline: doubled by each worker that missed one, 1 again with each step. */
+  readonly patience: number;
   readonly faults: Faults;
   /** Numerics hashes of the workers whose results were added. */
   readonly contributed: ReadonlySet<string>;
@@ -180,6 +198,7 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     records: new Map(),
     joined: 0,
     current: { step, shards: new Map() },
+    patience: 1,
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
     contributed: new Set(),
   };

@@ -42,7 +42,7 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
       return;
     }
     case 'tick':
-      checkDeadlines(draft);
+      checkDeadlines(draft, event.receivedBytes);
       return;
     case 'control':
       control(draft, event.action);
@@ -63,7 +63,7 @@ type ConnectionEvent = Extract<CoordinatorEvent, { type: 'message' | 'invalid' |
 function applyToConnection(draft: Draft, connection: Connection, event: ConnectionEvent): void {
   switch (event.type) {
     case 'message':
-      updateConnection(draft, event.connection, { lastMessageAtMs: event.atMs });
+      updateConnection(draft, event.connection, { lastReceivedAtMs: event.atMs });
       handleMessage(draft, connection, event.message);
       return;
     case 'invalid':
@@ -92,8 +92,11 @@ function open(draft: Draft, id: ConnectionId, resumeKey: string): void {
     connection: id,
     phase: 'handshake',
     resumeKey,
-    openedAtMs: draft.nowMs,
-    lastMessageAtMs: draft.nowMs,
+    phaseAtMs: draft.nowMs,
+    lastReceivedAtMs: draft.nowMs,
+    receivedBytes: 0,
+    arrivalCreditMs: 0,
+    link: { networkMs: 0, results: 0, slownessReported: false },
     pingedAtMs: draft.nowMs,
     readyAtMs: draft.nowMs,
     samplesPerMs: 0,

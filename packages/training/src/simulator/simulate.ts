@@ -5,7 +5,7 @@ import { Run, type RunOptions, type RunOutcome } from '../coordinator/run.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import { xorshift32 } from '../random.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
-import { resultFaults, SimulatedWorker } from './simulated-worker.ts';
+import { type LinkSpeed, resultFaults, SimulatedWorker } from './simulated-worker.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface SimulationOptions {
@@ -20,6 +20,8 @@ export interface SimulationOptions {
   readonly faultEveryMs: number;
   /** Chance, 0 to 1, that a single result is corrupt. */
   readonly corruptResults: number;
+  /** Bandwidth of every link; drawn for each where left out. */
+  readonly bytesPerMs?: number;
   /** Lets promises that are ready run on; called after every virtual event. */
   readonly drain: () => Promise<void>;
   /** Virtual time after which the run counts as hung. */
@@ -77,8 +79,7 @@ class Simulator {
   join(): void {
     const { backend, run, corruptResults } = this.#options;
     const samplesPerMs = 1 + 30 * this.#chance();
-    const latencyMs = 0.1 + 20 * this.#chance();
-    const bytesPerMs = 1_000 + 100_000 * this.#chance();
+    const { latencyMs, bytesPerMs } = this.#link();
     const worker = new SimulatedWorker({
       name: `worker ${this.#workers.length + 1}`,
       run: this.run,
@@ -87,12 +88,18 @@ class Simulator {
       checksum: run.checksum,
       hash: run.hash,
       computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.#chance()),
-      transitMs: (bytes) => latencyMs + bytes / bytesPerMs,
+      link: { latencyMs, bytesPerMs },
       // Most real workers cache samples; some have no memory for it.
       keepBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
       resultFault: () => (this.#chance() < corruptResults ? this.#pick(resultFaults) : undefined),
     });
     this.#workers.push(worker);
+  }
+
+  #link(): LinkSpeed {
+    const { bytesPerMs } = this.#options;
+    const latencyMs = 0.1 + 20 * this.#chance();
+    return { latencyMs, bytesPerMs: bytesPerMs ?? 1_000 + 100_000 * this.#chance() };
   }
 
   /** Joins, kills or freezes a worker at exponentially distributed intervals. */

@@ -19,12 +19,17 @@ export interface SimulatedWorkerOptions {
   readonly hash: (bytes: Uint8Array) => string;
   /** Virtual time that a shard of so many samples takes. */
   readonly computeMs: (samples: number) => number;
-  /** Virtual time that a parcel of so many bytes is under way. */
-  readonly transitMs: (bytes: number) => number;
+  readonly link: LinkSpeed;
   /** Asked before each result. */
   readonly resultFault: () => ResultFault | undefined;
   /** Bytes of its sample cache. */
   readonly keepBytes: number;
+}
+
+/** A link in each direction: parcels follow one another, and each is under way for the latency as well. */
+export interface LinkSpeed {
+  readonly latencyMs: number;
+  readonly bytesPerMs: number;
 }
 
 /** How soon a worker that lost its connection tries again. */
@@ -84,13 +89,20 @@ export class SimulatedWorker {
   }
 
   #connect(): void {
-    const { name, run, clock, checksum, hash, keepBytes, transitMs } = this.#options;
+    const { name, run, clock, checksum, hash, keepBytes, link } = this.#options;
+    const freeAtMs = { coordinator: 0, worker: 0 };
     const pair = memoryPair({
       workerName: name,
       schedule: (deliver, parcel) => {
-        const delayMs = parcel.kind === 'local' ? 0 : transitMs(parcel.byteLength);
+        if (parcel.kind === 'local') {
+          clock.after(0, deliver);
+          return;
+        }
+        const sentAtMs = Math.max(clock.nowMs(), freeAtMs[parcel.from]) + parcel.byteLength / link.bytesPerMs;
+        freeAtMs[parcel.from] = sentAtMs;
+        const delayMs = sentAtMs + link.latencyMs - clock.nowMs();
         // What goes to the worker waits while it is frozen; what it sent before is on its way.
-        if (parcel.from === 'coordinator' && parcel.kind !== 'local') this.#after(delayMs, deliver);
+        if (parcel.from === 'coordinator') this.#after(delayMs, deliver);
         else clock.after(delayMs, deliver);
       },
     });
