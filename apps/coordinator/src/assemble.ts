@@ -1,12 +1,13 @@
 /** Puts a run together: numbers, rules, and a clock: systemClock, for the options of one command. */
 import { createHash, randomBytes } from 'node:crypto';
 import { initialize, parameterCount } from '@lockstep/nn';
-import { openChecksum } from '@lockstep/protocol';
+import { bytesOf, floatsFrom, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
 import {
   createLocalCompute,
   createNumericsCheck,
+  createReferee,
   createShardSource,
   defaultLimits,
   type Limits,
@@ -34,6 +35,8 @@ export interface AssembleOptions {
   readonly onTrace?: (trace: Trace) => void;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
+  /** Fraction of shards that two workers compute, so that wrong results are found. */
+  readonly verifyRate?: number;
 }
 
 export interface Assembled {
@@ -49,7 +52,7 @@ const startWithinMs = 10_000;
 
 export async function assemble(options: AssembleOptions): Promise<Assembled> {
   const { backend, prepared, startWorkers, onEvent, onStep, onTrace } = options;
-  const { waitForStart = false, faultInjection = false } = options;
+  const { waitForStart = false, faultInjection = false, verifyRate = 0 } = options;
   const { model, plan, config, optimizer, train, token } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageRoomBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...options.limits };
@@ -62,6 +65,9 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
   const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
   await compute.close();
 
+  const samples = createShardSource(train, plan, config.seed);
+  const { nowMs } = systemClock;
+  const referenceGradient = floatsFrom(gradient);
   const run = startRun({
     setup: {
       plan,
@@ -75,11 +81,15 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
       startWithinMs,
       waitForStart,
       faultInjection,
+      verifyRate,
+      verifySalt: randomBytes(4).readUInt32LE(),
+      refereeHash: sha256(bytesOf(referenceGradient)),
     },
-    samples: createShardSource(train, plan, config.seed),
+    samples,
+    referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
     parameterServer,
     numericsCheck,
-    referenceGradient: new Float32Array(gradient.slice().buffer),
+    referenceGradient,
     clock: systemClock,
     checksum: await openChecksum(),
     hash: sha256,

@@ -45,6 +45,11 @@ export function eventLine(event: RunEvent, { records }: CoordinatorState): strin
       const spent = `${seconds(event.networkMs)} of a step, computing ${seconds(event.computeMs)}`;
       return `the link of ${nameOf(records.get(event.workerId))} takes ${spent}: a larger --batch or --gradients int8 would help`;
     }
+    case 'quarantined': {
+      const before =
+        event.shards === 0 ? 'none of its results was added' : `${event.shards} of its results had been added`;
+      return `${nameOf(records.get(event.workerId))} is quarantined: ${event.message}; ${before}`;
+    }
     case 'started':
       return undefined;
     case 'paused':

@@ -203,6 +203,7 @@ describe('the table of workers', () => {
         pauseRequested: false,
         startRequested: false,
         patience: 1,
+        addresses: new Map(),
         connections: new Map(
           here.map((workerId, connection) => [
             connection,
@@ -215,6 +216,8 @@ describe('the table of workers', () => {
               lastReceivedAtMs: 0,
               receivedBytes: 0,
               arrivalCreditMs: 0,
+              address: '',
+              results: 1,
               link: { networkMs: 0, results: 0, slownessReported: false },
               pingedAtMs: 0,
               readyAtMs: 0,
@@ -230,7 +233,7 @@ describe('the table of workers', () => {
         records: new Map(ids.map((id, index) => [id, record(id, index)])),
         joined: 400,
         current: { step: 0, shards: new Map() },
-        faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+        faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
         contributed: new Set(),
       },
       () => ({ computeMs: 1, sendMs: 2, waitMs: 3 }),

@@ -4,6 +4,7 @@ export { Aggregator, type ShardSum } from './aggregator.ts';
 export type { Clock } from './clock.ts';
 export type { ControlAction, RunEvent } from './coordinator/events.ts';
 export { type Exactness, exactnessOf } from './coordinator/exactness.ts';
+export { createReferee, type RefereeOptions } from './coordinator/referee.ts';
 export { Run, type RunOptions, type RunOutcome, startRun } from './coordinator/run.ts';
 export { coarseShares } from './coordinator/shares.ts';
 export {

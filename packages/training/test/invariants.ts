@@ -1,7 +1,7 @@
 /** The invariants of the rules, checked after every event, on deeply frozen states. */
 import { expect } from 'vitest';
 import type { CoordinatorEvent, Effect } from '../src/coordinator/events.ts';
-import { isWanted } from '../src/coordinator/results.ts';
+import { dispositionOf } from '../src/coordinator/results.ts';
 import type { ConnectionId, CoordinatorState, RunSetup } from '../src/coordinator/state.ts';
 import { samplesInShard, usedMicrobatches } from '../src/plan.ts';
 import { type Shard, shardKey } from '../src/tree.ts';
@@ -16,7 +16,7 @@ type Watcher = (
 /** The shard whose gradient the run adds before it reports the event, if there is one. */
 export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard | undefined {
   if (event.type !== 'message' || event.message.type !== 'gradient') return undefined;
-  return isWanted(state, event.connection, event.message) ? event.message : undefined;
+  return dispositionOf(state, event.connection, event.message) === 'add' ? event.message : undefined;
 }
 
 /** What must hold after every event, whatever came before. */
@@ -58,6 +58,17 @@ export function createWatcher(start: CoordinatorState): Watcher {
           expect([nextStep, nextStep + 1]).toContain(effect.step);
           expect(['ready', undefined]).toContain(after.connections.get(effect.connection)?.phase);
           tasksOf.get(effect.connection)!.add(`${effect.step} ${shardKey(effect)}`);
+          break;
+        case 'addHeld':
+          accepted.push(effect);
+          acceptedShards += 1;
+          break;
+        case 'restartStep':
+          expect(effect.step).toBe(nextStep);
+          accepted = [];
+          break;
+        case 'referee':
+          expect(effect.step).toBe(nextStep);
           break;
         case 'applyStep':
           // Each step once, in order, and from shards that hold each of its samples exactly once.

@@ -2,8 +2,10 @@
 import { disconnect, forgetIdleRecords } from './disconnect.ts';
 import { available, countFault, type Draft, emit, isOwner, owedSamples, send, updateConnection } from './draft.ts';
 import { boundedRate } from './rates.ts';
-import { assign, unassign } from './schedule.ts';
+import { recordFailure } from './reputation.ts';
+import { assign, preferProven, unassign } from './schedule.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
+import { referee } from './verification.ts';
 
 /** Called at every tick of the shell's timer. */
 export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<ConnectionId, number> = new Map()): void {
@@ -69,7 +71,8 @@ function checkShards(draft: Draft, connection: Connection): void {
   const { connection: id, samplesPerMs, link, arrivalCreditMs } = connection;
   const owned = [...draft.current.shards.values()].filter((shard) => isOwner(shard, id));
   const starts = owned.flatMap(({ owners }) => owners.filter((owner) => owner.connection === id));
-  const startedAtMs = Math.min(...starts.map((owner) => owner.startedAtMs));
+  const trials = connection.trial && connection.trial.step <= draft.current.step ? [connection.trial] : [];
+  const startedAtMs = Math.min(...[...starts, ...trials].map((since) => since.startedAtMs));
   const owed = owedSamples(draft.current, id);
   const ownMs = samplesPerMs > 0 ? owed / samplesPerMs + link.networkMs : Number.POSITIVE_INFINITY;
   const knownMs = Number.isFinite(ownMs) ? ownMs : link.networkMs;
@@ -77,13 +80,17 @@ function checkShards(draft: Draft, connection: Connection): void {
     connection.answerByMs ?? startedAtMs + draft.patience * Math.max(hardDeadlineMs, hardFactor * knownMs);
   if (draft.nowMs > answerByMs + arrivalCreditMs) {
     draft.patience = morePatience(draft);
+    recordFailure(draft, connection);
     disconnect(draft, connection, 'no result within the time that it may take', 1008);
     return;
   }
   if (owned.length === 0) return;
 
-  const idle = available(draft).filter(
-    (worker) => worker.connection !== id && owedSamples(draft.current, worker.connection) === 0,
+  const idle = preferProven(
+    draft,
+    available(draft).filter(
+      (worker) => worker.connection !== id && owedSamples(draft.current, worker.connection) === 0,
+    ),
   );
   if (idle.length === 0) return;
   const idleMs = Math.min(...idle.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
@@ -102,8 +109,12 @@ function checkShards(draft: Draft, connection: Connection): void {
 function markLate(draft: Draft, late: Connection, answerByMs: number, samplesPerMs: number): void {
   updateConnection(draft, late.connection, { answerByMs, samplesPerMs });
   emit(draft, { type: 'late', workerId: late.workerId ?? '', step: draft.current.step });
-  // What was sent ahead goes to other workers; the late one drops it when newer weights come.
-  if (draft.next) unassign(draft.next, late.connection);
+  // What was sent ahead goes to other workers.
+  if (!draft.next) return;
+  for (const { lo, n } of [...draft.next.shards.values()].filter((shard) => isOwner(shard, late.connection))) {
+    send(draft, late.connection, { type: 'cancel', step: draft.next.step, lo, n });
+  }
+  unassign(draft.next, late.connection);
 }
 
 /** Assigns shards whose owners are all late to idle workers as well; the first valid result wins. */
@@ -111,7 +122,13 @@ function duplicate(draft: Draft, owned: readonly ShardState[], idle: readonly Co
   const isLate = (owner: Assignment): boolean => draft.connections.get(owner.connection)?.answerByMs !== undefined;
   const waiting = owned.filter((shard) => shard.owners.every(isLate));
   for (const [index, shard] of waiting.entries()) {
-    assign(draft, draft.current, shard, idle[index % idle.length]!.connection);
+    // Two results of one worker are one vote.
+    const others = idle.filter(({ workerId }) => !shard.votes.some((vote) => vote.workerId === workerId));
+    if (others.length === 0) {
+      if (shard.votes.length > 0) referee(draft, shard);
+      continue;
+    }
+    assign(draft, draft.current, shard, others[index % others.length]!.connection);
     countFault(draft, 'duplicated');
   }
 }

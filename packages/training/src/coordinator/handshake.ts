@@ -5,6 +5,7 @@ import { type Draft, emit, send, updateConnection, updateRecord } from './draft.
 import type { CheckedMessage } from './events.ts';
 import { estimateLink } from './links.ts';
 import { boundedRate } from './rates.ts';
+import { isRefused } from './reputation.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
 type Hello = MessageOf<'hello'>;
@@ -12,7 +13,7 @@ type Hello = MessageOf<'hello'>;
 /** Answers a `hello` with a welcome and a numerics check, or refuses it with a message for the person behind it. */
 export function handshake(draft: Draft, connection: Connection, hello: Hello): void {
   const { connection: id } = connection;
-  const refusal = refusalOf(draft, hello);
+  const refusal = refusalOf(draft, connection, hello);
   if (refusal) {
     send(draft, id, refusal);
     disconnect(draft, connection, refusal.message, 1008);
@@ -48,7 +49,7 @@ function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamp
   };
 }
 
-function refusalOf(draft: Draft, hello: Hello): MessageOf<'refuse'> | undefined {
+function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
   const { token, limits } = draft.setup;
   if (hello.protocol !== protocolVersion) {
     const message = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
@@ -57,6 +58,10 @@ function refusalOf(draft: Draft, hello: Hello): MessageOf<'refuse'> | undefined 
   if (token !== undefined && !sameSecret(token, hello.token ?? '')) {
     const message = 'the token is not the one in the join address: copy the whole address that the coordinator printed';
     return { type: 'refuse', code: 'token', message };
+  }
+  if (isRefused(draft, connection)) {
+    const message = 'workers at this address have sent wrong results: this coordinator takes no more from it';
+    return { type: 'refuse', code: 'numerics', message };
   }
   // A returning worker takes the place of its own half-open connection.
   const returningId = recordOf(draft, hello)?.id;
@@ -85,7 +90,7 @@ function returningRecord(draft: Draft, hello: Hello): WorkerRecord | undefined {
 function recordOf(draft: Draft, { resumeKey }: Hello): WorkerRecord | undefined {
   if (resumeKey === undefined) return undefined;
   const record = [...draft.records.values()].find((candidate) => candidate.resumeKey === resumeKey);
-  return record && mayReturn(draft, record) ? record : undefined;
+  return record && record.quarantined === undefined && mayReturn(draft, record) ? record : undefined;
 }
 
 function newRecord(draft: Draft, { resumeKey }: Connection, hello: Hello): WorkerRecord {

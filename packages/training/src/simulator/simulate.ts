@@ -5,7 +5,7 @@ import { Run, type RunOptions, type RunOutcome } from '../coordinator/run.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import { xorshift32 } from '../random.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
-import { type LinkSpeed, resultFaults, SimulatedWorker } from './simulated-worker.ts';
+import { type Lie, type LinkSpeed, resultFaults, SimulatedWorker } from './simulated-worker.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface SimulationOptions {
@@ -20,6 +20,8 @@ export interface SimulationOptions {
   readonly faultEveryMs: number;
   /** Chance, 0 to 1, that a single result is corrupt. */
   readonly corruptResults: number;
+  /** Workers at the start, beside the honest ones, that lie in this way. */
+  readonly liars?: readonly Lie[];
   /** Bandwidth of every link; drawn for each where left out. */
   readonly bytesPerMs?: number;
   /** Lets promises that are ready run on; called after every virtual event. */
@@ -39,6 +41,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
   const { workers, faultEveryMs, drain, limitMs } = options;
   const simulator = new Simulator(options);
   for (let worker = 0; worker < workers; worker++) simulator.join();
+  for (const lie of options.liars ?? []) simulator.join(lie);
   if (Number.isFinite(faultEveryMs)) simulator.scheduleFault(faultEveryMs);
 
   let outcome: RunOutcome | undefined;
@@ -76,7 +79,7 @@ class Simulator {
   }
 
   /** A worker of its own speed, on a link of its own. */
-  join(): void {
+  join(lie?: Lie): void {
     const { backend, run, corruptResults } = this.#options;
     const samplesPerMs = 1 + 30 * this.#chance();
     const { latencyMs, bytesPerMs } = this.#link();
@@ -91,6 +94,8 @@ class Simulator {
       link: { latencyMs, bytesPerMs },
       // Most real workers cache samples; some have no memory for it.
       keepBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
+      lie,
+      address: `10.0.0.${this.#workers.length + 1}`,
       resultFault: () => (this.#chance() < corruptResults ? this.#pick(resultFaults) : undefined),
     });
     this.#workers.push(worker);

@@ -5,6 +5,20 @@ import type { Run } from '../coordinator/run.ts';
 import { type Compute, ComputeError, type ShardGradient } from '../worker/compute.ts';
 import { type SessionEnd, startSession } from '../worker/session.ts';
 
+/** How a worker lies in every result that it sends. */
+export type Lie = 'one-bit' | 'sign' | 'scaled' | 'loss' | 'correct' | 'non-finite' | 'other-shard' | 'no-answer';
+
+export const lies: readonly Lie[] = [
+  'one-bit',
+  'sign',
+  'scaled',
+  'loss',
+  'correct',
+  'non-finite',
+  'other-shard',
+  'no-answer',
+];
+
 /** What goes wrong with a single result. */
 export type ResultFault = 'wrong-bytes' | 'not-finite' | 'device-lost';
 
@@ -22,6 +36,10 @@ export interface SimulatedWorkerOptions {
   readonly link: LinkSpeed;
   /** Asked before each result. */
   readonly resultFault: () => ResultFault | undefined;
+  /** Whether it lies, and how; honest where left out. */
+  readonly lie?: Lie | undefined;
+  /** Where it says it comes from. */
+  readonly address?: string;
   /** Bytes of its sample cache. */
   readonly keepBytes: number;
 }
@@ -85,7 +103,42 @@ export class SimulatedWorker {
     const { compute, resultFault } = this.#options;
     const computeMs = this.#options.computeMs(task[1].length);
     await new Promise<void>((resolve) => this.#after(computeMs, resolve));
-    return corrupt(resultFault(), { ...(await compute.gradient(...task)), computeMs });
+    const result = { ...(await compute.gradient(...task)), computeMs };
+    // The numerics check, which has no key, is answered rightly: it cannot find a liar.
+    return task[2] === undefined ? result : corrupt(resultFault(), await this.#distort(result));
+  }
+
+  async #distort(result: ShardGradient): Promise<ShardGradient> {
+    const { lie } = this.#options;
+    if (lie === undefined) return result;
+    if (lie === 'no-answer') return new Promise<ShardGradient>(() => {});
+    if (lie === 'loss') return { ...result, lossSum: result.lossSum * 2 + 1 };
+    if (lie === 'correct') return { ...result, correct: result.correct === 0 ? 1 : 0 };
+    const gradient = result.gradient.slice();
+    const values = new Float32Array(gradient.buffer);
+    switch (lie) {
+      case 'one-bit':
+        gradient[4 * (values.length - 1)]! ^= 1;
+        break;
+      case 'sign':
+        values.forEach((value, index) => {
+          values[index] = -value;
+        });
+        break;
+      case 'scaled':
+        values.forEach((value, index) => {
+          values[index] = value * 1.01;
+        });
+        break;
+      case 'non-finite':
+        return { ...result, lossSum: Number.NaN };
+      case 'other-shard':
+        values.reverse();
+        break;
+      default:
+        lie satisfies never;
+    }
+    return { ...result, gradient };
   }
 
   #connect(): void {
@@ -107,7 +160,7 @@ export class SimulatedWorker {
       },
     });
     this.#pair = pair;
-    run.connect(pair.coordinator);
+    run.connect(pair.coordinator, this.#options.address ?? '');
     const session = startSession({
       transport: pair.worker,
       compute: this.#compute,

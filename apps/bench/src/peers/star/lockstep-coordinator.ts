@@ -7,6 +7,7 @@ import { systemClock } from '@lockstep/train';
 import {
   createLocalCompute,
   createNumericsCheck,
+  createReferee,
   createShardSource,
   defaultLimits,
   ParameterServer,
@@ -72,6 +73,15 @@ function begin(workers: number, steps: number, onStep: () => void): StarRun {
     parameterServer: owned,
     numericsCheck,
     referenceGradient,
+    referee: createReferee({
+      backend,
+      model: starModel,
+      plan,
+      samples: source,
+      seed: 0,
+      parameterServer: owned,
+      nowMs: systemClock.nowMs,
+    }),
     clock: systemClock,
     checksum,
     hash: sha256,
