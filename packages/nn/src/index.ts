@@ -19,18 +19,18 @@ export {
 } from './gradient-plan.ts';
 export { initialize } from './initialize.ts';
 export { type Layer, layers } from './layers/index.ts';
-export type { LayerKind, LayerParameter } from './layers/layer.ts';
 export { inputSize, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
 export { readModelFile, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';
 export {
+  defaultOptimizer,
+  hasSetting,
   learningRateAt,
   type OptimizerConfig,
   type OptimizerType,
   optimizers,
   parseOptimizer,
 } from './optimizers/index.ts';
-export type { OptimizerRule, RuleMoment, RuleValues } from './optimizers/rule.ts';
 export { type Parameter, parameterCount, parameterLayout } from './parameters.ts';
 export { defaultKey, type RandomKey } from './random-key.ts';
 export { type NamedTensor, readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';

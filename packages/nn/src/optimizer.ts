@@ -1,10 +1,11 @@
-/** An optimizer at work on one flat parameter vector, in place and without allocating at any step. */
+/** An optimizer at work on one flat parameter vector, in place. */
 import {
   apply,
   type Formula,
   type HostBackend,
   input,
   type MapCall,
+  type Program,
   type Storage,
   type StridedView,
   substituteInputs,
@@ -22,11 +23,11 @@ export interface OptimizerState {
 export interface Optimizer {
   /** Moves the parameters by the gradient's sum over `samples` samples, divided once by that count. */
   step(samples: number): void;
-  /** A copy, to be kept in a checkpoint. */
+  /** A copy, for a checkpoint. */
   state(): OptimizerState;
   /** Throws one sentence, and changes nothing, when the state is not of this optimizer and size. */
   restore(state: OptimizerState): void;
-  /** Gives back what it allocated; parameters and gradient belong to the caller. */
+  /** Frees what it allocated; parameters and gradient belong to the caller. */
   dispose(): void;
 }
 
@@ -40,68 +41,110 @@ export function createOptimizer(
   parameters: Storage,
   gradient: Storage,
 ): Optimizer {
-  const size = parameters.length;
-  if (gradient.length !== size) {
-    throw new Error(`optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`);
+  return new RuleOptimizer(backend, config, parameters, gradient);
+}
+
+class RuleOptimizer implements Optimizer {
+  readonly #backend: HostBackend;
+  readonly #config: OptimizerConfig;
+  readonly #gradient: Storage;
+  readonly #slots: ReadonlyMap<string, Storage>;
+  /** The rule's own, then the count of samples, then the factor that clips, where the config asks for clipping. */
+  readonly #scalars: Storage;
+  readonly #scalarValues: Float32Array;
+  readonly #program: Program;
+  #stepsTaken = 0;
+
+  constructor(backend: HostBackend, config: OptimizerConfig, parameters: Storage, gradient: Storage) {
+    const size = parameters.length;
+    if (gradient.length !== size) {
+      throw new Error(
+        `optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`,
+      );
+    }
+    const rule = optimizerRule(config);
+    this.#backend = backend;
+    this.#config = config;
+    this.#gradient = gradient;
+    this.#slots = new Map(rule.slots(config).map((name) => [name, backend.allocate(size)]));
+    for (const slot of this.#slots.values()) backend.upload(slot, new Float32Array(size));
+    const scalarNames = Object.keys(rule.scalars(config, { step: 1, learningRate: config.learningRate }));
+    this.#scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
+    this.#scalars = backend.allocate(this.#scalarValues.length);
+    this.#program = prepareStep(backend, config, {
+      parameters,
+      gradient,
+      slots: this.#slots,
+      scalarNames,
+      scalars: this.#scalars,
+    });
   }
-  const rule = optimizerRule(config);
-  const slotNames = rule.slots(config);
-  const { clipNorm } = config;
-  let stepsTaken = 0;
 
-  /** The rule's own numbers, then the count of samples, then what the gradient is clipped with. */
-  const numbersAt = (step: number, samples: number): number[] => {
-    const own = Object.values(rule.numbers(config, { step, learningRate: learningRateAt(config, step - 1) }));
-    const clip = clipNorm === undefined ? [] : [clipFactor(backend.view(gradient), samples, clipNorm)];
-    return [...own, samples, ...clip];
-  };
-  const numberNames = Object.keys(rule.numbers(config, { step: 1, learningRate: config.learningRate }));
-  const numberValues = new Float32Array(numberNames.length + (clipNorm === undefined ? 1 : 2));
-  const numbers = backend.allocate(numberValues.length);
-  const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));
-  for (const slot of slots.values()) backend.upload(slot, new Float32Array(size));
+  step(samples: number): void {
+    if (!Number.isSafeInteger(samples) || samples < 1) {
+      throw new Error(`optimizer: expected a count of 1 or more samples, got ${samples}`);
+    }
+    this.#stepsTaken++;
+    this.#scalarValues.set(this.#scalarsAt(this.#stepsTaken, samples));
+    this.#backend.upload(this.#scalars, this.#scalarValues);
+    this.#program.run();
+  }
 
+  state(): OptimizerState {
+    const copies = [...this.#slots].map(([name, slot]) => [name, this.#backend.view(slot).slice()]);
+    return { step: this.#stepsTaken, slots: Object.fromEntries(copies) };
+  }
+
+  restore(state: OptimizerState): void {
+    checkState(state, [...this.#slots.keys()], this.#gradient.length);
+    this.#stepsTaken = state.step;
+    for (const [name, slot] of this.#slots) this.#backend.upload(slot, state.slots[name]!);
+  }
+
+  dispose(): void {
+    this.#program.dispose();
+    for (const slot of this.#slots.values()) this.#backend.free(slot);
+    this.#backend.free(this.#scalars);
+  }
+
+  #scalarsAt(step: number, samples: number): number[] {
+    const config = this.#config;
+    const context = { step, learningRate: learningRateAt(config, step - 1) };
+    const own = Object.values(optimizerRule(config).scalars(config, context));
+    if (config.clipNorm === undefined) return [...own, samples];
+    return [...own, samples, clipFactor(this.#backend.view(this.#gradient), samples, config.clipNorm)];
+  }
+}
+
+interface StepStorages {
+  readonly parameters: Storage;
+  readonly gradient: Storage;
+  readonly slots: ReadonlyMap<string, Storage>;
+  /** Names of the rule's scalars, which come first in `scalars`; the count of samples and the clip factor follow. */
+  readonly scalarNames: readonly string[];
+  readonly scalars: Storage;
+}
+
+/** The rule's formulas as calls, slots first and parameters last, on the gradient's mean, clipped. */
+function prepareStep(backend: HostBackend, config: OptimizerConfig, storages: StepStorages): Program {
+  const { parameters, gradient, slots, scalarNames, scalars } = storages;
   const inputs: StridedView[] = [];
-  const reads = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
-  const numberFormulas = Array.from(numberValues, (_, index) => reads(backend.slice(numbers, index, 1), 0));
-  const [samplesFormula, clipFormula] = numberFormulas.slice(numberNames.length);
-  const mean = apply('div', reads(gradient, 1), samplesFormula!);
-  const formulas = rule.update(config, {
-    parameters: reads(parameters, 1),
-    gradient: clipFormula === undefined ? mean : apply('mul', mean, clipFormula),
-    slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, reads(slot, 1)])),
-    numbers: Object.fromEntries(numberNames.map((name, index) => [name, numberFormulas[index]!])),
+  const read = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
+  const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>
+    read(backend.slice(scalars, index, 1), 0),
+  );
+  const [samples, clip] = scalarFormulas.slice(scalarNames.length);
+  const mean = apply('div', read(gradient, 1), samples!);
+  const formulas = optimizerRule(config).update(config, {
+    parameters: read(parameters, 1),
+    gradient: clip === undefined ? mean : apply('mul', mean, clip),
+    slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, read(slot, 1)])),
+    scalars: Object.fromEntries(scalarNames.map((name, index) => [name, scalarFormulas[index]!])),
   });
-  const program = backend.prepare([
+  return backend.prepare([
     ...Array.from(slots, ([name, slot]) => mapCall(formulas[name]!, inputs, slot)),
     mapCall(formulas.parameters, inputs, parameters),
   ]);
-
-  return {
-    step(samples) {
-      if (!Number.isSafeInteger(samples) || samples < 1) {
-        throw new Error(`optimizer: expected a count of 1 or more samples, got ${samples}`);
-      }
-      stepsTaken++;
-      numberValues.set(numbersAt(stepsTaken, samples));
-      backend.upload(numbers, numberValues);
-      program.run();
-    },
-    state: () => ({
-      step: stepsTaken,
-      slots: Object.fromEntries([...slots].map(([name, slot]) => [name, backend.view(slot).slice()])),
-    }),
-    restore(state) {
-      checkState(state, slotNames, size);
-      stepsTaken = state.step;
-      for (const [name, slot] of slots) backend.upload(slot, state.slots[name]!);
-    },
-    dispose() {
-      program.dispose();
-      for (const slot of slots.values()) backend.free(slot);
-      backend.free(numbers);
-    },
-  };
 }
 
 /** `output[e] = formula` for every element; the call gets only those of `inputs` that the formula reads. */

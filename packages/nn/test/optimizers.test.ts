@@ -10,6 +10,7 @@ const configs: Record<OptimizerType, OptimizerConfig> = {
   momentum: { type: 'momentum', learningRate: 0.02, momentum: 0.9 },
   adam: parseOptimizer({ type: 'adam', learningRate: 0.1 }),
   adamw: parseOptimizer({ type: 'adamw', learningRate: 0.1, weightDecay: 0 }),
+  rmsprop: parseOptimizer({ type: 'rmsprop', learningRate: 0.1, momentum: 0.5 }),
 };
 
 describe.each(backends)('on $name', ({ open }) => {
@@ -139,7 +140,7 @@ describe('settings', () => {
   test.each<[unknown, string]>([
     [
       { type: 'sdg', learningRate: 0.1 },
-      'optimizer: type: expected "sgd" or "momentum" or "adam" or "adamw", got "sdg"',
+      'optimizer: type: expected "sgd" or "momentum" or "adam" or "adamw" or "rmsprop", got "sdg"',
     ],
     [{ type: 'sgd' }, 'optimizer: learningRate: this entry is missing'],
     [{ type: 'sgd', learningRate: 0 }, 'optimizer: learningRate: expected a number above 0, got 0'],

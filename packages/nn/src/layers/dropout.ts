@@ -4,13 +4,10 @@
  */
 import { dropout as dropoutOp } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { finiteNumber } from '../check.ts';
+import { fractionBelowOne } from '../check.ts';
 import type { LayerKind } from './layer.ts';
 
-const schema = v.strictObject({
-  type: v.literal('dropout'),
-  rate: finiteNumber('expected a number from 0 to below 1', (value) => value >= 0 && value < 1),
-});
+const schema = v.strictObject({ type: v.literal('dropout'), rate: fractionBelowOne });
 
 export const dropout = {
   schema,
