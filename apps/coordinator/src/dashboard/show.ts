@@ -51,14 +51,14 @@ export function showRun(options: ShowOptions): Dashboard {
     hash: sha256,
     async evaluate(epoch, weights) {
       confusionEvaluator ??= createConfusionEvaluator(backend, model, test, topErrorCount);
-      const { confusion, topErrors } = await confusionEvaluator.evaluate(weights, () => nextTurn());
+      const { counts, topErrors } = await confusionEvaluator.evaluate(weights, () => nextTurn());
       return {
         type: 'evaluation',
         epoch,
         rows,
         columns,
         classes,
-        confusion: bytesOf(confusion),
+        confusion: bytesOf(counts),
         topErrors: topErrors.map(({ index, ...error }) => ({
           ...error,
           image: images.subarray(index * size, (index + 1) * size),

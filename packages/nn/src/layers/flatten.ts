@@ -1,4 +1,4 @@
-/** One row of values from a sample of any shape, in row-major order: `[n, h, w, c] -> [n, h * w * c]`. */
+/** Flattens each sample, of any shape, in row-major order: `[n, h, w, c] -> [n, h * w * c]`. */
 import { reshape } from '@lockstep/tensor';
 import * as v from 'valibot';
 import type { LayerKind } from './layer.ts';

@@ -1,7 +1,7 @@
 /** Pooling: each window of an image becomes its largest value, or its mean, channel by channel. */
 import { averagePool2d as averagePool2dOp, maxPool2d as maxPool2dOp } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { imageShape, paddingSize, slid, strideSize, type Window, windowSize } from './image.ts';
+import { imageShape, outputSize, paddingSize, strideSize, type Window, windowSize } from './image.ts';
 import type { LayerKind } from './layer.ts';
 
 const settings = {
@@ -13,20 +13,20 @@ const settings = {
   padding: v.exactOptional(paddingSize),
 };
 
-export interface PoolConfig {
+interface PoolConfig {
   readonly window: number;
   readonly stride?: number;
   readonly padding?: number;
 }
 
-const common = {
+const pooling = {
   outputShape(config, input) {
     const [height, width, channels] = imageShape(input);
     const window = windowOf(config);
     if (window.padding > window.size / 2) {
       throw new Error(`expected a padding of at most half the window of ${window.size}, got ${window.padding}`);
     }
-    return [...slid([height, width], window), channels];
+    return [...outputSize([height, width], window), channels];
   },
   parameters: () => [],
 } satisfies Pick<LayerKind<PoolConfig>, 'outputShape' | 'parameters'>;
@@ -36,7 +36,7 @@ const maxSchema = v.strictObject({ type: v.literal('maxPool2d'), ...settings });
 /** As `torch.nn.MaxPool2d`. */
 export const maxPool2d = {
   schema: maxSchema,
-  ...common,
+  ...pooling,
   forward(config, input) {
     const { size, stride, padding } = windowOf(config);
     return maxPool2dOp(input, size, { stride, padding });
@@ -48,7 +48,7 @@ const averageSchema = v.strictObject({ type: v.literal('averagePool2d'), ...sett
 /** As `torch.nn.AvgPool2d`: padding counts as zeros. */
 export const averagePool2d = {
   schema: averageSchema,
-  ...common,
+  ...pooling,
   forward(config, input) {
     const { size, stride, padding } = windowOf(config);
     return averagePool2dOp(input, size, { stride, padding });

@@ -1,4 +1,4 @@
-/** The table of optimizers: a new one is one file beside this one, and one line here. */
+/** The table of optimizers: a new one is one file beside this one and one entry here. */
 import * as v from 'valibot';
 import { check } from '../check.ts';
 import { scheduleFactor } from '../schedules.ts';

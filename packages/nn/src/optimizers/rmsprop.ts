@@ -26,7 +26,7 @@ const schema = v.strictObject({
 
 export const rmsprop = {
   schema,
-  defaultLearningRate: 0.001,
+  defaultLearningRate: 0.002,
   slots: ({ momentum = 0 }) => (momentum > 0 ? (['squareAverage', 'buffer'] as const) : (['squareAverage'] as const)),
   scalars: (_, { learningRate }) => ({ learningRate }),
   update({ alpha, epsilon, momentum = 0, weightDecay = 0 }, { parameters, slots, scalars, ...values }) {
