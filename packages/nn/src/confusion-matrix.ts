@@ -1,6 +1,6 @@
 /** Which classes of a data set a model confuses, and where it is most sure and wrong. */
 import type { Backend } from '@lockstep/tensor';
-import { DatasetSlices, type LabeledSamples } from './dataset-slices.ts';
+import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
 import { type Model, outputClasses } from './model.ts';
 import { createPrediction } from './prediction-plan.ts';
 
@@ -20,14 +20,7 @@ export interface ConfusionMatrix {
   readonly topErrors: readonly TopError[];
 }
 
-export interface ConfusionEvaluator {
-  /**
-   * @param weights all parameters in model order; copied before the first pause
-   * @param pause awaited between slices
-   */
-  evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<ConfusionMatrix>;
-  dispose(): void;
-}
+export type ConfusionEvaluator = DatasetEvaluator<ConfusionMatrix>;
 
 /** @param topErrorCount how many top errors a matrix comes with */
 export function createConfusionEvaluator(
@@ -36,13 +29,12 @@ export function createConfusionEvaluator(
   data: LabeledSamples,
   topErrorCount: number,
 ): ConfusionEvaluator {
-  const slices = new DatasetSlices(backend, model, data, createPrediction);
   const classes = outputClasses(model);
-  return {
-    async evaluate(weights, pause) {
-      const counts = new Float32Array(classes * classes);
-      let topErrors: TopError[] = [];
-      await slices.run(weights, pause, (output, first) => {
+  return createDatasetEvaluator(backend, model, data, createPrediction, () => {
+    const counts = new Float32Array(classes * classes);
+    let topErrors: TopError[] = [];
+    return {
+      add(output, first) {
         for (let row = 0; row < output.length / classes; row++) {
           const scores = output.subarray(row * classes, (row + 1) * classes);
           const index = first + row;
@@ -53,11 +45,10 @@ export function createConfusionEvaluator(
           const error = { index, label, predicted, probability: softmaxAt(scores, predicted) };
           topErrors = [...topErrors, error].sort((a, b) => b.probability - a.probability).slice(0, topErrorCount);
         }
-      });
-      return { counts, topErrors };
-    },
-    dispose: () => slices.dispose(),
-  };
+      },
+      result: () => ({ counts, topErrors }),
+    };
+  });
 }
 
 /** Index of the largest score, the first of equals. NaN is never larger. */

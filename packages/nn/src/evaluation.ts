@@ -1,6 +1,6 @@
 /** Loss and accuracy of a model on a data set. */
 import { type Backend, correct, type Storage, softmaxCrossEntropy, sum } from '@lockstep/tensor';
-import { DatasetSlices, type LabeledSamples } from './dataset-slices.ts';
+import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
 import { forward } from './forward.ts';
 import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
 import type { Model } from './model.ts';
@@ -12,29 +12,19 @@ export interface Evaluation {
   readonly accuracy: number;
 }
 
-export interface Evaluator {
-  /**
-   * @param weights all parameters in model order; copied before the first pause
-   * @param pause awaited between slices
-   */
-  evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Evaluation>;
-  dispose(): void;
-}
+export type Evaluator = DatasetEvaluator<Evaluation>;
 
 export function createEvaluator(backend: Backend, model: Model, data: LabeledSamples): Evaluator {
-  const slices = new DatasetSlices(backend, model, data, createEvaluation);
-  const count = data.labels.length;
-  return {
-    async evaluate(weights, pause) {
-      let [lossSum, correctCount] = [0, 0];
-      await slices.run(weights, pause, (output) => {
+  return createDatasetEvaluator(backend, model, data, createEvaluation, () => {
+    let [lossSum, correctCount] = [0, 0];
+    return {
+      add(output) {
         lossSum += output[0]!;
         correctCount += output[1]!;
-      });
-      return { loss: lossSum / count, accuracy: correctCount / count };
-    },
-    dispose: () => slices.dispose(),
-  };
+      },
+      result: () => ({ loss: lossSum / data.labels.length, accuracy: correctCount / data.labels.length }),
+    };
+  });
 }
 
 /** `output` [2] holds the sum of the losses over `samples` samples and how many were correct; nothing is dropped. */

@@ -1,4 +1,5 @@
 /** A model's parameters as a safetensors file that `torch.nn.Sequential.load_state_dict` takes. */
+import { formatShape } from '@lockstep/tensor';
 import type { Model } from './model.ts';
 import { checkParameterCount, parameterLayout, totalSize } from './parameters.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
@@ -32,9 +33,8 @@ export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
     if (!tensor) throw new Error(`model ${model.name}: the file lacks ${parameter.name}`);
     const expected = parameter.torch.shape;
     if (tensor.shape.join() !== expected.join()) {
-      throw new Error(
-        `model ${model.name}: ${parameter.name}: expected [${expected.join(', ')}], got [${tensor.shape.join(', ')}]`,
-      );
+      const got = formatShape(tensor.shape);
+      throw new Error(`model ${model.name}: ${parameter.name}: expected ${formatShape(expected)}, got ${got}`);
     }
     parameters.set(fromTorch(tensor.values, parameter.torch), parameter.offset);
   }

@@ -1,5 +1,5 @@
 /** Models as data: a checked list of layers, never code. */
-import type { Shape } from '@lockstep/tensor';
+import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
 import { type Layer, layerKind, layerSchema } from './layers/index.ts';
@@ -92,13 +92,8 @@ export function inputSize(model: Model): number {
 export function outputClasses(model: Model): number {
   const output = layerShapes(model).at(-1)!;
   if (output.length !== 1 || output[0]! < 2) {
-    throw new Error(
-      `model ${model.name}: expected the last layer to give 2 or more class scores, got [${output.join(', ')}]`,
-    );
+    const got = formatShape(output);
+    throw new Error(`model ${model.name}: expected the last layer to give 2 or more class scores, got ${got}`);
   }
   return output[0]!;
-}
-
-export function sizeOf(shape: Shape): number {
-  return shape.reduce((size, length) => size * length, 1);
 }

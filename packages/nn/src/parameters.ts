@@ -1,8 +1,8 @@
 /** Where each parameter of a model lies in its one flat float32 vector. */
-import { type Backend, fromStorage, type Storage, type Tensor } from '@lockstep/tensor';
+import { type Backend, fromStorage, type Storage, sizeOf, type Tensor } from '@lockstep/tensor';
 import { layerKind } from './layers/index.ts';
 import type { LayerParameter } from './layers/layer.ts';
-import { layerPlaces, type Model, sizeOf } from './model.ts';
+import { layerPlaces, type Model } from './model.ts';
 
 export interface Parameter extends LayerParameter {
   /** As `torch.nn.Sequential` names it: `0.weight`, `0.bias`, `2.weight`, … */

@@ -1,5 +1,5 @@
 /** How PyTorch stores the values of a parameter, and conversions both ways. */
-import type { Shape } from '@lockstep/tensor';
+import { type Shape, sizeOf } from '@lockstep/tensor';
 
 /** Our values reshaped to `view`, permuted by `order`, reshaped to `shape` are PyTorch's. */
 export interface TorchLayout {
@@ -32,7 +32,7 @@ export function fromTorch(values: Float32Array, layout: TorchLayout): Float32Arr
 
 /** For each element in PyTorch's order, its index in ours. */
 function sources({ view, order }: TorchLayout): Uint32Array {
-  const strides = view.map((_, axis) => view.slice(axis + 1).reduce((product, length) => product * length, 1));
+  const strides = view.map((_, axis) => sizeOf(view.slice(axis + 1)));
   let offsets = Uint32Array.of(0);
   for (const axis of order) {
     const [length, stride] = [view[axis]!, strides[axis]!];

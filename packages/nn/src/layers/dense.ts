@@ -1,5 +1,5 @@
 /** A fully connected layer: `x[n, in] @ weight[in, units] + bias[units]`. */
-import { add, matmul } from '@lockstep/tensor';
+import { add, formatShape, matmul, type Shape } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { wholeNumber } from '../check.ts';
 import { sameLayout } from '../torch-layout.ts';
@@ -33,7 +33,7 @@ export const dense = {
   },
 } satisfies LayerKind<v.InferOutput<typeof schema>>;
 
-function inputUnits(shape: readonly number[]): number {
+function inputUnits(shape: Shape): number {
   if (shape.length === 1) return shape[0]!;
-  throw new Error(`expected a sample of one axis, got [${shape.join(', ')}]`);
+  throw new Error(`expected a sample of one axis, got ${formatShape(shape)}`);
 }

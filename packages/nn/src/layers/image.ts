@@ -1,5 +1,5 @@
 /** What layers over images share: samples of [height, width, channels] that a window slides over. */
-import type { Shape } from '@lockstep/tensor';
+import { formatShape, type Shape } from '@lockstep/tensor';
 import { wholeNumber } from '../check.ts';
 
 export const windowSize = wholeNumber(1, 1024);
@@ -17,7 +17,7 @@ export interface Window {
 /** `[height, width, channels]`; throws a sentence where a sample is no image. */
 export function imageShape(shape: Shape): readonly [height: number, width: number, channels: number] {
   if (shape.length === 3) return shape as readonly [number, number, number];
-  throw new Error(`expected a sample of [height, width, channels], got [${shape.join(', ')}]`);
+  throw new Error(`expected a sample of [height, width, channels], got ${formatShape(shape)}`);
 }
 
 /** Height and width of the output of a window: `floor((length + 2 padding - size) / stride) + 1`. */
