@@ -6,16 +6,16 @@ import {
   type Compute,
   createLocalCompute,
   createNumericsCheck,
-  createParameterServer,
   createShardSource,
   defaultLimits,
   exactnessOf,
-  oracleWeights,
+  ParameterServer,
   planRun,
   type Session,
   startRun,
   startSession,
 } from '@lockstep/training';
+import { oracleWeights } from '@lockstep/training/simulator';
 import { expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';
@@ -45,7 +45,7 @@ it.skipIf(absence !== undefined)(
     await first.open({ model: small, microbatchSize: plan.microbatchSize });
     first.setWeights(numericsCheck.weights);
     const referenceGradient = floatsOf((await first.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient);
-    const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
+    const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
     const checksum = await openChecksum();
 
     let keys = 0;
