@@ -2,7 +2,15 @@
 import { defaultKey, inputSize, type Model, parameterCount, parseModel, type RandomKey } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
-import { type Clock, type Compute, nextPowerOfTwo, type ShardGradient, TreeSum } from '@lockstep/training';
+import {
+  type Clock,
+  type Compute,
+  type ComputeSetup,
+  type KeptPixels,
+  nextPowerOfTwo,
+  type ShardGradient,
+  TreeSum,
+} from '@lockstep/training';
 import { type LoadedTensorFlow, loadTensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
 
@@ -37,7 +45,7 @@ class TensorFlowCompute implements Compute {
     this.#clock = clock;
   }
 
-  async open({ model: data, microbatchSize }: { readonly model: unknown; readonly microbatchSize: number }) {
+  async open({ model: data, microbatchSize }: ComputeSetup): Promise<void> {
     await this.close();
     const model = parseModel(data);
     const microbatch = createMicrobatchGradient(this.#tensorFlow.tf, this.#host, model);
@@ -48,7 +56,11 @@ class TensorFlowCompute implements Compute {
     this.#opened().setWeights(floatsFrom(bytes));
   }
 
-  async gradient(pixels: unknown, labels: Uint8Array, key: RandomKey = defaultKey): Promise<ShardGradient> {
+  async gradient(
+    pixels: Uint8Array | KeptPixels,
+    labels: Uint8Array,
+    key: RandomKey = defaultKey,
+  ): Promise<ShardGradient> {
     const shards = this.#opened();
     if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
     const startedAtMs = this.#clock.nowMs();
