@@ -3,7 +3,6 @@ import {
   type Backend,
   type ByteTable,
   compile,
-  type Plan,
   type RandomKeys,
   randomKey,
   type Storage,
@@ -66,57 +65,45 @@ export function createLabeledPlan(
       ...parameterTensors(backend, model, parameters),
     ],
   );
-  return new CompiledLabeledPlan(backend, plan, samples, inputSize(model), isRandom);
+  const [x, labelValues, randomKeys, numbers] = plan.inputs;
+  const size = inputSize(model);
+  const sampleNumbers = new Float32Array(samples);
+  return {
+    samples,
+    output: plan.output,
+    run(pixels, labels, key = defaultKey) {
+      checkLength('labels', labels, samples);
+      uploadPixels(backend, x!.storage, pixels, samples, size);
+      backend.uploadBytes(labelValues!.storage, labels, 1);
+      if (isRandom) {
+        for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
+        backend.upload(randomKeys!.storage, randomKey(key.seed, key.step));
+        backend.upload(numbers!.storage, sampleNumbers);
+      }
+      plan.run();
+    },
+    dispose: () => plan.dispose(),
+  };
 }
 
-class CompiledLabeledPlan implements LabeledPlan {
-  readonly samples: number;
-  readonly output: Storage;
-  readonly #backend: Backend;
-  readonly #plan: Plan;
-  readonly #inputSize: number;
-  /** Positions of the samples in their epoch; undefined where nothing is random. */
-  readonly #sampleNumbers: Float32Array | undefined;
-
-  constructor(backend: Backend, plan: Plan, samples: number, inputSize: number, isRandom: boolean) {
-    this.samples = samples;
-    this.output = plan.output;
-    this.#backend = backend;
-    this.#plan = plan;
-    this.#inputSize = inputSize;
-    this.#sampleNumbers = isRandom ? new Float32Array(samples) : undefined;
+function uploadPixels(
+  backend: Backend,
+  x: Storage,
+  pixels: Uint8Array | PixelRows,
+  samples: number,
+  size: number,
+): void {
+  if (pixels instanceof Uint8Array) {
+    checkLength('pixels', pixels, samples * size);
+    backend.uploadBytes(x, pixels, pixelDivisor);
+    return;
   }
-
-  run(pixels: Uint8Array | PixelRows, labels: Uint8Array, key: RandomKey = defaultKey): void {
-    checkLength('labels', labels, this.samples);
-    this.#uploadPixels(pixels);
-    this.#backend.uploadBytes(this.#plan.inputs[1]!.storage, labels, 1);
-    this.#uploadKey(key);
-    this.#plan.run();
+  const { table, numbers } = pixels;
+  if (numbers.length !== samples || table.columns !== size) {
+    const got = `${numbers.length} rows of ${table.columns}`;
+    throw new Error(`microbatch: expected ${samples} rows of ${size} pixels, got ${got}`);
   }
-
-  dispose(): void {
-    this.#plan.dispose();
-  }
-
-  #uploadPixels(pixels: Uint8Array | PixelRows): void {
-    const x = this.#plan.inputs[0]!.storage;
-    if (pixels instanceof Uint8Array) {
-      checkLength('pixels', pixels, this.samples * this.#inputSize);
-      this.#backend.uploadBytes(x, pixels, pixelDivisor);
-    } else {
-      checkRows(pixels, this.samples, this.#inputSize);
-      pixels.table.upload(x, pixels.numbers, pixelDivisor);
-    }
-  }
-
-  #uploadKey({ seed, step, firstSample }: RandomKey): void {
-    const numbers = this.#sampleNumbers;
-    if (numbers === undefined) return;
-    for (let index = 0; index < numbers.length; index++) numbers[index] = firstSample + index;
-    this.#backend.upload(this.#plan.inputs[2]!.storage, randomKey(seed, step));
-    this.#backend.upload(this.#plan.inputs[3]!.storage, numbers);
-  }
+  table.upload(x, numbers, pixelDivisor);
 }
 
 export function checkSamples(samples: number): void {
@@ -127,10 +114,4 @@ export function checkSamples(samples: number): void {
 
 export function checkLength(what: string, bytes: Uint8Array, expected: number): void {
   if (bytes.length !== expected) throw new Error(`microbatch: expected ${expected} ${what}, got ${bytes.length}`);
-}
-
-function checkRows({ table, numbers }: PixelRows, samples: number, size: number): void {
-  if (numbers.length === samples && table.columns === size) return;
-  const got = `${numbers.length} rows of ${table.columns}`;
-  throw new Error(`microbatch: expected ${samples} rows of ${size} pixels, got ${got}`);
 }

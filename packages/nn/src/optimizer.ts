@@ -41,93 +41,70 @@ export function createOptimizer(
   parameters: Storage,
   gradient: Storage,
 ): Optimizer {
-  return new RuleOptimizer(backend, config, parameters, gradient);
+  const size = parameters.length;
+  if (gradient.length !== size) {
+    throw new Error(`optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`);
+  }
+  const slots = new Map(
+    optimizerRule(config)
+      .slots(config)
+      .map((name) => [name, backend.allocate(size)]),
+  );
+  for (const slot of slots.values()) backend.upload(slot, new Float32Array(size));
+  const scalarNames = Object.keys(ruleScalars(config, 1));
+  const scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
+  const scalars = backend.allocate(scalarValues.length);
+  const program = prepareStep(backend, config, { parameters, gradient, slots, scalarNames, scalars });
+  let stepsTaken = 0;
+  return {
+    step(samples) {
+      if (!Number.isSafeInteger(samples) || samples < 1) {
+        throw new Error(`optimizer: expected a count of 1 or more samples, got ${samples}`);
+      }
+      stepsTaken++;
+      const { clipNorm } = config;
+      const clip = clipNorm === undefined ? [] : [clipFactor(backend.view(gradient), samples, clipNorm)];
+      scalarValues.set([...Object.values(ruleScalars(config, stepsTaken)), samples, ...clip]);
+      backend.upload(scalars, scalarValues);
+      program.run();
+    },
+    state: () => ({
+      step: stepsTaken,
+      slots: Object.fromEntries([...slots].map(([name, slot]) => [name, backend.view(slot).slice()])),
+    }),
+    restore(state) {
+      checkState(state, [...slots.keys()], size);
+      stepsTaken = state.step;
+      for (const [name, slot] of slots) backend.upload(slot, state.slots[name]!);
+    },
+    dispose() {
+      program.dispose();
+      for (const slot of slots.values()) backend.free(slot);
+      backend.free(scalars);
+    },
+  };
 }
 
-class RuleOptimizer implements Optimizer {
-  readonly #backend: HostBackend;
-  readonly #config: OptimizerConfig;
-  readonly #gradient: Storage;
-  readonly #slots: ReadonlyMap<string, Storage>;
-  /** The rule's own, then the count of samples, then the factor that clips, where the config asks for clipping. */
-  readonly #scalars: Storage;
-  readonly #scalarValues: Float32Array;
-  readonly #program: Program;
-  #stepsTaken = 0;
-
-  constructor(backend: HostBackend, config: OptimizerConfig, parameters: Storage, gradient: Storage) {
-    const size = parameters.length;
-    if (gradient.length !== size) {
-      throw new Error(
-        `optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`,
-      );
-    }
-    const rule = optimizerRule(config);
-    this.#backend = backend;
-    this.#config = config;
-    this.#gradient = gradient;
-    this.#slots = new Map(rule.slots(config).map((name) => [name, backend.allocate(size)]));
-    for (const slot of this.#slots.values()) backend.upload(slot, new Float32Array(size));
-    const scalarNames = Object.keys(rule.scalars(config, { step: 1, learningRate: config.learningRate }));
-    this.#scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
-    this.#scalars = backend.allocate(this.#scalarValues.length);
-    this.#program = prepareStep(backend, config, {
-      parameters,
-      gradient,
-      slots: this.#slots,
-      scalarNames,
-      scalars: this.#scalars,
-    });
-  }
-
-  step(samples: number): void {
-    if (!Number.isSafeInteger(samples) || samples < 1) {
-      throw new Error(`optimizer: expected a count of 1 or more samples, got ${samples}`);
-    }
-    this.#stepsTaken++;
-    this.#scalarValues.set(this.#scalarsAt(this.#stepsTaken, samples));
-    this.#backend.upload(this.#scalars, this.#scalarValues);
-    this.#program.run();
-  }
-
-  state(): OptimizerState {
-    const copies = [...this.#slots].map(([name, slot]) => [name, this.#backend.view(slot).slice()]);
-    return { step: this.#stepsTaken, slots: Object.fromEntries(copies) };
-  }
-
-  restore(state: OptimizerState): void {
-    checkState(state, [...this.#slots.keys()], this.#gradient.length);
-    this.#stepsTaken = state.step;
-    for (const [name, slot] of this.#slots) this.#backend.upload(slot, state.slots[name]!);
-  }
-
-  dispose(): void {
-    this.#program.dispose();
-    for (const slot of this.#slots.values()) this.#backend.free(slot);
-    this.#backend.free(this.#scalars);
-  }
-
-  #scalarsAt(step: number, samples: number): number[] {
-    const config = this.#config;
-    const context = { step, learningRate: learningRateAt(config, step - 1) };
-    const own = Object.values(optimizerRule(config).scalars(config, context));
-    if (config.clipNorm === undefined) return [...own, samples];
-    return [...own, samples, clipFactor(this.#backend.view(this.#gradient), samples, config.clipNorm)];
-  }
+/** The rule's own scalars at a step, counted from 1. */
+function ruleScalars(config: OptimizerConfig, step: number): Readonly<Record<string, number>> {
+  return optimizerRule(config).scalars(config, { step, learningRate: learningRateAt(config, step - 1) });
 }
 
 interface StepStorages {
   readonly parameters: Storage;
   readonly gradient: Storage;
   readonly slots: ReadonlyMap<string, Storage>;
-  /** Names of the rule's scalars, which come first in `scalars`; the count of samples and the clip factor follow. */
   readonly scalarNames: readonly string[];
+  /** Those of `scalarNames`, then the count of samples, then the factor that clips, where the config asks for it. */
   readonly scalars: Storage;
 }
 
 /** The rule's formulas as calls, slots first and parameters last, on the gradient's mean, clipped. */
-function prepareStep(backend: HostBackend, config: OptimizerConfig, storages: StepStorages): Program {
-  const { parameters, gradient, slots, scalarNames, scalars } = storages;
+function prepareStep(
+  backend: HostBackend,
+  config: OptimizerConfig,
+  { parameters, gradient, slots, scalarNames, scalars }: StepStorages,
+): Program {
   const inputs: StridedView[] = [];
   const read = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
   const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>

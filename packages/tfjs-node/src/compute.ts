@@ -1,5 +1,5 @@
 /** Shards computed by TensorFlow, microbatch by microbatch, and added in the order of the fixed tree. */
-import { defaultKey, inputSize, type Model, parameterCount, parseModel, type RandomKey } from '@lockstep/nn';
+import { defaultKey, inputSize, parameterCount, parseModel, type RandomKey } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
 import {
@@ -11,7 +11,7 @@ import {
   type ShardGradient,
   TreeSum,
 } from '@lockstep/training';
-import { type LoadedTensorFlow, loadTensorFlow } from './load.ts';
+import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
 
 type ComputeClock = Pick<Clock, 'nowMs'>;
@@ -28,19 +28,29 @@ export async function createTensorFlowCompute(clock: ComputeClock): Promise<Comp
   return new TensorFlowCompute(tensorFlow, backend, clock);
 }
 
+/** What belongs to one open model. */
+interface Opened {
+  readonly microbatchSize: number;
+  readonly inputSize: number;
+  readonly microbatch: MicrobatchGradient;
+  /** Gradient of all parameters, then the sum of losses, then how many were correct. */
+  readonly total: Storage;
+  readonly sum: TreeSum;
+}
+
 class TensorFlowCompute implements Compute {
   readonly backend = 'tfjs-node';
   readonly threads = 1;
   /** Another build of the library or another processor may round in another way; the numerics check shows that. */
   readonly numericMode: string;
-  readonly #tensorFlow: LoadedTensorFlow;
+  readonly #tf: TensorFlow;
   readonly #host: HostBackend;
   readonly #clock: ComputeClock;
-  #shards: ShardSum | undefined;
+  #opened: Opened | undefined;
 
-  constructor(tensorFlow: LoadedTensorFlow, host: HostBackend, clock: ComputeClock) {
-    this.numericMode = `tfjs-node-${tensorFlow.tf.version['tfjs-node']}/tensorflow-${tensorFlow.version}`;
-    this.#tensorFlow = tensorFlow;
+  constructor({ tf, version }: LoadedTensorFlow, host: HostBackend, clock: ComputeClock) {
+    this.numericMode = `tfjs-node-${tf.version['tfjs-node']}/tensorflow-${version}`;
+    this.#tf = tf;
     this.#host = host;
     this.#clock = clock;
   }
@@ -48,12 +58,22 @@ class TensorFlowCompute implements Compute {
   async open({ model: data, microbatchSize }: ComputeSetup): Promise<void> {
     await this.close();
     const model = parseModel(data);
-    const microbatch = createMicrobatchGradient(this.#tensorFlow.tf, this.#host, model);
-    this.#shards = new ShardSum(this.#host, model, microbatchSize, microbatch);
+    const total = this.#host.allocate(parameterCount(model) + 2);
+    this.#opened = {
+      microbatchSize,
+      inputSize: inputSize(model),
+      microbatch: createMicrobatchGradient(this.#tf, this.#host, model),
+      total,
+      sum: new TreeSum(this.#host, total),
+    };
   }
 
   setWeights(bytes: Uint8Array): void {
-    this.#opened().setWeights(floatsFrom(bytes));
+    const { total, microbatch } = this.#expectOpen();
+    const weights = floatsFrom(bytes);
+    const expected = total.length - 2;
+    if (weights.length !== expected) throw new Error(`weights: expected ${expected} values, got ${weights.length}`);
+    microbatch.setWeights(weights);
   }
 
   async gradient(
@@ -61,11 +81,11 @@ class TensorFlowCompute implements Compute {
     labels: Uint8Array,
     key: RandomKey = defaultKey,
   ): Promise<ShardGradient> {
-    const shards = this.#opened();
+    const opened = this.#expectOpen();
     if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
     const startedAtMs = this.#clock.nowMs();
-    shards.run(pixels, labels, key);
-    const values = await this.#host.download(shards.total);
+    sumMicrobatches(opened, pixels, labels, key);
+    const values = await this.#host.download(opened.total);
     const parameters = values.length - 2;
     return {
       gradient: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, parameters * 4),
@@ -77,61 +97,36 @@ class TensorFlowCompute implements Compute {
   }
 
   async close(): Promise<void> {
-    this.#shards?.dispose();
-    this.#shards = undefined;
+    if (!this.#opened) return;
+    this.#opened.microbatch.dispose();
+    this.#opened.sum.dispose();
+    this.#host.free(this.#opened.total);
+    this.#opened = undefined;
   }
 
-  #opened(): ShardSum {
-    if (!this.#shards) throw new Error('compute: expected open() before weights and shards');
-    return this.#shards;
+  #expectOpen(): Opened {
+    if (!this.#opened) throw new Error('compute: expected open() before weights and shards');
+    return this.#opened;
   }
 }
 
-/** The microbatches of a shard of one model, added in the tree's order. */
-class ShardSum {
-  /** Gradient of all parameters, then the sum of losses, then how many were correct. */
-  readonly total: Storage;
-  readonly #host: HostBackend;
-  readonly #microbatch: MicrobatchGradient;
-  readonly #microbatchSize: number;
-  readonly #inputSize: number;
-  readonly #sum: TreeSum;
-
-  constructor(host: HostBackend, model: Model, microbatchSize: number, microbatch: MicrobatchGradient) {
-    this.total = host.allocate(parameterCount(model) + 2);
-    this.#host = host;
-    this.#microbatch = microbatch;
-    this.#microbatchSize = microbatchSize;
-    this.#inputSize = inputSize(model);
-    this.#sum = new TreeSum(host, this.total);
-  }
-
-  setWeights(weights: Float32Array): void {
-    const expected = this.total.length - 2;
-    if (weights.length !== expected) throw new Error(`weights: expected ${expected} values, got ${weights.length}`);
-    this.#microbatch.setWeights(weights);
-  }
-
-  run(pixels: Uint8Array, labels: Uint8Array, key: RandomKey): void {
-    const [count, size] = [labels.length, this.#inputSize];
-    if (pixels.length !== count * size) {
-      throw new Error(`shard: expected ${count * size} pixels, got ${pixels.length}`);
-    }
-    const microbatches = Math.ceil(count / this.#microbatchSize);
-    this.#sum.begin({ lo: 0, n: nextPowerOfTwo(microbatches) }, microbatches);
-    for (let index = 0; index < microbatches; index++) {
-      const from = index * this.#microbatchSize;
-      const to = Math.min(count, from + this.#microbatchSize);
-      const buffer = this.#sum.free;
-      const microbatchKey = { ...key, firstSample: key.firstSample + from };
-      this.#microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), microbatchKey, buffer);
-      this.#sum.add({ lo: index, n: 1 }, buffer);
-    }
-  }
-
-  dispose(): void {
-    this.#microbatch.dispose();
-    this.#sum.dispose();
-    this.#host.free(this.total);
+/** Leaves the sum over the shard's samples in `total`. */
+function sumMicrobatches(
+  { microbatchSize, inputSize: size, microbatch, sum }: Opened,
+  pixels: Uint8Array,
+  labels: Uint8Array,
+  key: RandomKey,
+): void {
+  const count = labels.length;
+  if (pixels.length !== count * size) throw new Error(`shard: expected ${count * size} pixels, got ${pixels.length}`);
+  const microbatches = Math.ceil(count / microbatchSize);
+  sum.begin({ lo: 0, n: nextPowerOfTwo(microbatches) }, microbatches);
+  for (let index = 0; index < microbatches; index++) {
+    const from = index * microbatchSize;
+    const to = Math.min(count, from + microbatchSize);
+    const buffer = sum.free;
+    const microbatchKey = { ...key, firstSample: key.firstSample + from };
+    microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), microbatchKey, buffer);
+    sum.add({ lo: index, n: 1 }, buffer);
   }
 }
