@@ -1,8 +1,8 @@
 /** Finds a browser for the tests, or installs one where there is none, quietly and within time limits. */
 import { createRequire } from 'node:module';
 import { dirname, join, posix } from 'node:path';
-import { findChromium, type Machine, noBrowserWanted, thisMachine } from './find.ts';
-import { type Command, runQuietly } from './run-quietly.ts';
+import { findChromium, type Machine, noBrowserWanted } from './find.ts';
+import type { Command } from './run-quietly.ts';
 
 export interface InstallOptions {
   readonly machine: Machine;
@@ -89,14 +89,4 @@ async function tryMethod(
 
 function hasApt({ environment, exists }: Machine): boolean {
   return (environment['PATH'] ?? '').split(posix.delimiter).some((folder) => exists(posix.join(folder, 'apt-get')));
-}
-
-/** `findOrInstall` for the machine and the user of this process. */
-export function findOrInstallHere(): Promise<InstallResult> {
-  return findOrInstall({
-    machine: thisMachine(),
-    isRoot: process.getuid?.() === 0,
-    run: runQuietly,
-    log: (message) => void process.stderr.write(`${message}\n`),
-  });
 }
