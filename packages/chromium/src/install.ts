@@ -1,4 +1,4 @@
-/** Finds a browser for the tests, or installs one where there is none, quietly and within time limits. */
+/** Installs a browser for the tests where there is none, quietly and within time limits. */
 import { createRequire } from 'node:module';
 import { dirname, join, posix } from 'node:path';
 import { findChromium, type Machine, noBrowserWanted } from './find.ts';
@@ -10,7 +10,7 @@ export interface InstallOptions {
   readonly isRoot: boolean;
   /** Runs a program and resolves with why it failed, in one line; undefined where it did not. */
   readonly run: (command: Command) => Promise<string | undefined>;
-  /** Shows a person what takes long. */
+  /** Shows what takes long. */
   readonly log: (message: string) => void;
 }
 
@@ -27,7 +27,7 @@ const methodTitles: Readonly<Record<InstallMethod, string>> = {
   apt: "Debian's package",
 };
 
-/** For a person, in the project's folder. */
+/** To type in the project's folder. */
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
 /** The commands of each method, in order. */
