@@ -1,7 +1,7 @@
-/** The last lines of a run: how good the model is, who made it, and what went wrong on the way. */
+/** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import type { Report } from '@lockstep/train';
 import type { Colors } from './colors.ts';
-import { percent, thousands } from './display.ts';
+import { percent, thousands } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);
