@@ -8,12 +8,11 @@ import {
   type ComputeSetup,
   createLocalCompute,
   createNumericsCheck,
-  createParameterServer,
   createShardSource,
   defaultLimits,
   type Limits,
   type NumericsCheck,
-  type ParameterServer,
+  ParameterServer,
   type Run,
   type RunOptions,
   startRun,
@@ -55,7 +54,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const { model, plan, config, optimizer, train, token } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
-  const parameterServer = createParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
+  const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
   const run = startRun({
     setup: {

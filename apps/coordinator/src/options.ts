@@ -12,14 +12,14 @@ import {
   wholeNumber,
   withFallback,
 } from '@lockstep/command';
-import { builtInModels, type OptimizerType, optimizers, type ScheduleType, schedules } from '@lockstep/nn';
+import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
 import { lossyEncodings } from '@lockstep/protocol';
 import { computeChoices } from '@lockstep/train';
-import { defaultLearningRates, defaultsOf } from './recipes.ts';
+import { defaultLearningRates, defaultsOfSetting, optimizerTypes } from './optimizer.ts';
+import { defaultsOf } from './recipes.ts';
 
 export const defaultPort = 7070;
 
-const optimizerNames = Object.keys(optimizers) as OptimizerType[];
 const scheduleNames = Object.keys(schedules) as ScheduleType[];
 const maxSeed = 2 ** 32 - 1;
 
@@ -29,23 +29,28 @@ const shared = {
   single: switchOption('train in this process, without workers or sockets; gives the same weights'),
   epochs: withFallback(wholeNumber('passes over the training set', { from: 1, to: 1_000_000 }), 5),
   steps: wholeNumber('stop after so many steps', { from: 1 }),
-  batch: wholeNumber(`samples in a step, over all workers (default ${defaultsOf('batch')})`, {
-    from: 1,
-    to: 1_000_000,
-  }),
-  lr: positiveNumber(
-    `learning rate (default ${optimizerNames.map((name) => `${defaultLearningRates[name]} for ${name}`).join(', ')})`,
+  batch: withFallback(
+    wholeNumber('samples in a step, over all workers', { from: 1, to: 1_000_000 }),
+    undefined,
+    defaultsOf('batch'),
   ),
-  optimizer: withFallback(choice(optimizerNames, 'how a step is taken'), 'momentum'),
-  momentum: numberFrom('how much of the last direction sgd keeps (default 0) and momentum keeps (default 0.9)', {
-    from: 0,
-    below: 1,
-  }),
+  lr: withFallback(positiveNumber('learning rate'), undefined, defaultLearningRates()),
+  optimizer: withFallback(choice(optimizerTypes, 'how a step is taken'), 'momentum'),
+  momentum: withFallback(
+    numberFrom('how much of the last direction the next step keeps', { from: 0, below: 1 }),
+    undefined,
+    defaultsOfSetting('momentum'),
+  ),
   nesterov: switchOption("look ahead along the momentum, in Nesterov's manner"),
-  'weight-decay': numberFrom('how strongly weights are drawn to 0 (default 0.01 for adamw, else 0)', { from: 0 }),
-  schedule: choice(
-    scheduleNames,
-    `learning rate over the run (default ${defaultsOf('schedule')}); step falls to a tenth after each third of it, cosine to 0`,
+  'weight-decay': withFallback(
+    numberFrom('how strongly weights are drawn to 0', { from: 0 }),
+    undefined,
+    defaultsOfSetting('weightDecay'),
+  ),
+  schedule: withFallback(
+    choice(scheduleNames, 'learning rate over the run; step falls to a tenth after each third of it, cosine to 0'),
+    undefined,
+    defaultsOf('schedule'),
   ),
   warmup: withFallback(wholeNumber('steps in which the learning rate climbs to its full height'), 0),
   clip: positiveNumber('largest norm of a gradient; a longer one is scaled down to it'),
@@ -66,7 +71,11 @@ const shared = {
     textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),
     '127.0.0.1',
   ),
-  port: wholeNumber(`port to listen on (default ${defaultPort}, or the next free one)`, { to: 65_535 }),
+  port: withFallback(
+    wholeNumber('port to listen on', { to: 65_535 }),
+    undefined,
+    `${defaultPort}, or the next free one`,
+  ),
   token: lineOption('TOKEN', 'secret that workers must know, instead of one made on the spot', 256),
   tls: switchOption('listen with TLS, under a certificate made on the spot'),
   'tls-cert': textOption('FILE.pem', 'listen with TLS, under this certificate'),

@@ -32,10 +32,10 @@ describe('the optimizer that options describe', () => {
   });
 
   test.each([
-    ['--optimizer adam --momentum 0.9', '--momentum: expected with --optimizer sgd or momentum, got adam'],
-    ['--optimizer adam --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
-    ['--optimizer sgd --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
-    ['--momentum 0 --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
+    ['--optimizer adam --momentum 0.9', '--momentum: expected with --optimizer sgd, momentum or rmsprop, got adam'],
+    ['--optimizer adam --nesterov', '--nesterov: expected with --optimizer sgd or momentum and a momentum above 0'],
+    ['--optimizer sgd --nesterov', '--nesterov: expected with --optimizer sgd or momentum and a momentum above 0'],
+    ['--momentum 0 --nesterov', '--nesterov: expected with --optimizer sgd or momentum and a momentum above 0'],
     ['--warmup 100', '--warmup: expected fewer steps than the 100 of the run, got 100'],
     ['--momentum 1', '--momentum: expected a number from 0 to below 1, got 1'],
     ['--weight-decay -1', '--weight-decay: expected a number of at least 0, got -1'],

@@ -1,4 +1,4 @@
-/** Models that have a name of their own. */
+/** The models that have a name of their own. */
 import { type Model, parseModel } from './model.ts';
 
 /** 784-128-10, for MNIST: 101,770 parameters. */

@@ -21,6 +21,11 @@ export function finiteNumber(message: string, test: (value: number) => boolean) 
   return v.pipe(v.number(message), v.finite(message), v.check(test, message));
 }
 
+export const positive = finiteNumber('expected a number above 0', (value) => value > 0);
+export const nonNegative = finiteNumber('expected a number of at least 0', (value) => value >= 0);
+export const fraction = finiteNumber('expected a number from 0 to 1', (value) => value >= 0 && value <= 1);
+export const fractionBelowOne = finiteNumber('expected a number from 0 to below 1', (value) => value >= 0 && value < 1);
+
 function pathText(path: readonly v.IssuePathItem[]): string {
   let text = '';
   for (const { key } of path) {

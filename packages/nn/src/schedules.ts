@@ -1,11 +1,11 @@
 /** Learning rates that change from step to step: pure functions of the step, the same on every engine. */
 import * as v from 'valibot';
-import { finiteNumber, wholeNumber } from './check.ts';
+import { finiteNumber, fraction, wholeNumber } from './check.ts';
 import { cosineOfPi } from './cosine.ts';
 
 const longest = Number.MAX_SAFE_INTEGER;
 
-/** Steps at the run's start in which the learning rate climbs evenly to its full height; 0 where left out. */
+/** Steps at the start of a run in which the learning rate climbs evenly to its full height; 0 where left out. */
 const warmup = v.exactOptional(wholeNumber(0, longest));
 
 interface ScheduleKind<Config> {
@@ -44,11 +44,8 @@ const cosineSchema = v.strictObject({
   warmup,
   /** Steps from the top to the bottom, after the warm-up; it stays at the bottom from there on. */
   steps: wholeNumber(1, longest),
-  /** The bottom, as a share of the full learning rate. */
-  minimum: v.optional(
-    finiteNumber('expected a number from 0 to 1', (value) => value >= 0 && value <= 1),
-    0,
-  ),
+  /** The bottom, as a fraction of the full learning rate. */
+  minimum: v.optional(fraction, 0),
 });
 
 /** As `torch.optim.lr_scheduler.CosineAnnealingLR`: `minimum + (1 - minimum) (1 + cos(pi step / steps)) / 2`. */

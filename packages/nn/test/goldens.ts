@@ -58,7 +58,7 @@ interface ClipGolden {
 
 interface ScheduleGolden {
   readonly schedule: unknown;
-  /** Share of the full learning rate at each step. */
+  /** The learning rate of each step, as a fraction of the full one. */
   readonly factors: readonly number[];
 }
 

@@ -3,12 +3,18 @@ import {
   builtInModels,
   inputSize,
   layerShapes,
+  layers,
   outputClasses,
   parameterCount,
   parameterLayout,
   parseModel,
   resolveModel,
 } from '../src/index.ts';
+
+/** All of the table, as an error lists them. */
+const layerNames = Object.keys(layers)
+  .map((type) => `"${type}"`)
+  .join(' or ');
 
 const tiny = {
   name: 'tiny',
@@ -66,7 +72,7 @@ describe('models from outside', () => {
     [
       'an unknown layer',
       { ...tiny, layers: [{ type: 'conv' }] },
-      'model: layers[0].type: expected "dense" or "conv2d" or "maxPool2d" or "averagePool2d" or "flatten" or "dropout" or "relu" or "leakyRelu" or "gelu" or "sigmoid" or "tanh" or "softplus", got "conv"',
+      `model: layers[0].type: expected ${layerNames}, got "conv"`,
     ],
     ['no units', dense(undefined), 'model: layers[0].units: expected a whole number from 1 to 65536, got nothing'],
     ['half a unit', dense(1.5), 'model: layers[0].units: expected a whole number from 1 to 65536, got 1.5'],

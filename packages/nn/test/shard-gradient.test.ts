@@ -134,6 +134,6 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
     const plain: Backend = Object.create(backend, { segments: { value: false }, name: { value: 'plain' } });
     expect(() =>
       createShardGradient(plain, model, { microbatches: 2, microbatchSize: 2 }, startFrom(model, 1)),
-    ).toThrow('microbatch: the backend plain computes one microbatch at a time');
+    ).toThrow('shard: the backend plain computes one microbatch at a time');
   });
 });

@@ -35,6 +35,7 @@ export {
   type WorkerMessage,
 } from './messages.ts';
 export { ProtocolError, type RefusalCloseCode } from './protocol-error.ts';
+export { sameSecret } from './secret.ts';
 export { maxMessageLength, toMessageText } from './text.ts';
 export type {
   Closing,

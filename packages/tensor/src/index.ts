@@ -91,6 +91,6 @@ export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { operations } from './ops/table.ts';
 export { type CosineOptions, cosineSimilarity, dot, norm } from './ops/vectors.ts';
 export { philox } from './philox.ts';
-export { type Shape, ShapeError } from './shape.ts';
+export { formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 export { fromArray, fromStorage, type LeafOptions, Tensor, tidy } from './tensor.ts';
 export type { Pair, WindowOptions, Windows } from './windows.ts';

@@ -59,7 +59,7 @@ export class EvaluationFeed {
     const { model, test } = this.#options.prepared;
     const { rows, columns, classes, images } = test;
     this.#evaluator ??= createConfusionEvaluator(this.#options.backend, model, test, topErrorCount);
-    const { confusion, topErrors } = await this.#evaluator.evaluate(weights, () => nextTurn());
+    const { counts, topErrors } = await this.#evaluator.evaluate(weights, () => nextTurn());
     const imageOf = (index: number) => images.subarray(index * rows * columns, (index + 1) * rows * columns);
     this.#message = {
       type: 'evaluation',
@@ -67,7 +67,7 @@ export class EvaluationFeed {
       rows,
       columns,
       classes,
-      confusion: bytesOf(confusion),
+      confusion: bytesOf(counts),
       topErrors: topErrors.map(({ index, ...error }) => ({ ...error, image: imageOf(index) })),
     };
     this.#viewers.broadcast(this.#message);

@@ -15,7 +15,7 @@ import { floatsFrom } from '@lockstep/protocol';
 import { type Backend, type ByteTable, createByteTable, isHostBackend, type Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import { halvesOf, nextPowerOfTwo, type Shard, shardsOfRange } from '../tree.ts';
-import { createTreeSum, type TreeSum } from '../tree-sum.ts';
+import { TreeSum } from '../tree-sum.ts';
 import type { ComputeSetup, KeepingCompute, KeptPixels, ShardGradient } from './compute.ts';
 
 interface Opened {
@@ -85,7 +85,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
         microbatchSize,
         parameters,
         total,
-        sum: createTreeSum(backend, total),
+        sum: new TreeSum(backend, total),
         microbatchesAtOnce,
         plans: new Map(),
       };
@@ -124,7 +124,7 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
         const shardKey = { ...key, firstSample: key.firstSample + from };
         plan.run(part(from, to), labels.subarray(from, to), shardKey);
         if (shard.n === root.n) result = plan.output;
-        else sum.put(shard, plan.output);
+        else sum.add(shard, plan.output);
       }
       const { gradient, lossSum, correct } = await readTotal(backend, result, into);
       return { gradient, lossSum, correct, count, computeMs: clock.nowMs() - startedAtMs };

@@ -1,19 +1,17 @@
-/** How far from 0 the first values of a layer's weights may lie. */
+/** Initializers: how far from 0 the first values of a layer's weights and bias may lie. */
 import * as v from 'valibot';
 
-/**
- * `torch.nn`'s own start where left out: weights and bias in ±1/sqrt(fanIn). Otherwise a bias of zeros, and weights as
- * `torch.nn.init.kaiming_uniform_` (for relu) or `xavier_uniform_` draws them, or zeros.
- */
-export const initial = v.exactOptional(v.picklist(['kaiming', 'xavier', 'zeros']));
+const names = ['kaiming', 'xavier', 'zeros'] as const;
 
-interface InitialConfig {
-  readonly init?: 'kaiming' | 'xavier' | 'zeros';
-}
+/**
+ * The default of `torch.nn` where left out: weights and bias in ±1/sqrt(fanIn). Otherwise a bias of zeros, and weights
+ * as `torch.nn.init.kaiming_uniform_` (for relu) or `xavier_uniform_` draws them, or zeros.
+ */
+export const initializer = v.exactOptional(v.picklist(names));
 
 /** `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */
 export function initialBounds(
-  { init }: InitialConfig,
+  { init }: { readonly init?: (typeof names)[number] },
   fanIn: number,
   fanOut: number,
 ): { readonly weight: number; readonly bias: number } {

@@ -1,0 +1,10 @@
+/** Compares secrets. */
+
+/** Whether `got` is `expected`; takes the same time wherever they differ, so that timing tells nothing of a guess. */
+export function sameSecret(expected: string, got: string): boolean {
+  let difference = expected.length ^ got.length;
+  for (let index = 0; index < expected.length; index++) {
+    difference |= expected.charCodeAt(index) ^ got.charCodeAt(index % Math.max(1, got.length));
+  }
+  return difference === 0;
+}
