@@ -1,5 +1,5 @@
 /** Opens what computes shards in this process, where a run has no workers. */
-import { usageFailure } from '@lockstep/command';
+import { errorMessage, usageFailure } from '@lockstep/command';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
 import { type ComputeChoice, systemClock } from '@lockstep/train';
@@ -21,7 +21,7 @@ export async function openCompute(name: ComputeChoice): Promise<OpenedCompute> {
     const { backend, choice } = await openBackend(name);
     if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
   } catch (error) {
-    throw usageFailure(`--backend ${name}: ${(error as Error).message}`);
+    throw usageFailure(`--backend ${name}: ${errorMessage(error)}`);
   }
   throw usageFailure(`--backend ${name}: expected one that computes in this process`);
 }

@@ -1,7 +1,7 @@
 /** Writes a file whole or not at all. */
 import { randomBytes } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { CommandFailure } from '@lockstep/command';
+import { CommandFailure, errorMessage } from '@lockstep/command';
 import { type Model, writeModelFile } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { sha256 } from './sha256.ts';
@@ -14,7 +14,7 @@ export async function saveFile(file: string, content: string | Uint8Array): Prom
     await rename(part, file);
   } catch (error) {
     await rm(part, { force: true });
-    throw new CommandFailure(`could not write ${file}: ${(error as Error).message}`, 1);
+    throw new CommandFailure(`could not write ${file}: ${errorMessage(error)}`, 1);
   }
 }
 

@@ -104,7 +104,7 @@ describe('controlling a run', () => {
       viewer.send({ type: 'admin', action, ...secret });
       expect((await viewer.next('refused')).message).toMatch(message);
     }
-    expect(server.run.state).toMatchObject({ phase: 'waiting', pauseRequested: false, startAsked: false });
+    expect(server.run.state).toMatchObject({ phase: 'waiting', pauseRequested: false, startRequested: false });
     viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w1', ...secret });
     expect((await viewer.next('refused')).message).toMatch(message);
     // The fifth is the last.

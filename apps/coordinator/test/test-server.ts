@@ -61,7 +61,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
   return {
     url: `ws://127.0.0.1:${server.port}`,
     outcome: run.outcome,
-    control: run.control,
+    control: (action) => run.control(action),
     ready: (workers) =>
       new Promise((resolve) => {
         const check = (): void => {

@@ -1,6 +1,6 @@
 /** What a viewer who has the admin token may do to a run. */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { AdminAction, FaultAction } from '@lockstep/protocol';
+import { errorMessage } from '@lockstep/command';
+import { type AdminAction, type FaultAction, sameSecret } from '@lockstep/protocol';
 import type { CoordinatorState, ParameterServer, Run, RunOutcome } from '@lockstep/training';
 import type { Prepared } from '../prepare.ts';
 import { saveModel } from '../save-file.ts';
@@ -68,7 +68,7 @@ export class AdminActions {
     try {
       return { type: 'done', event: await saveNow(this.#options) };
     } catch (error) {
-      return refused(error instanceof Error ? error.message : String(error));
+      return refused(errorMessage(error));
     } finally {
       this.#isSaving = false;
     }
@@ -98,10 +98,4 @@ function refused(message: string, badToken = false): ActionResult {
 
 function hasEnded({ phase }: CoordinatorState): boolean {
   return phase === 'finished' || phase === 'failed';
-}
-
-/** Compares in a time that does not depend on where the texts differ. */
-function sameSecret(expected: string, got: string): boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(expected), hash(got));
 }
