@@ -1,28 +1,28 @@
-/** A coordinator inside the test, over real sockets, for tests that act at a chosen step. */
-
+/** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
 import { parseOptions } from '@lockstep/command';
 import { bytesOf } from '@lockstep/protocol';
-import { isHostBackend, openBackend } from '@lockstep/tensor';
+import { openBackend } from '@lockstep/tensor';
 import { createReport, type Report } from '@lockstep/train';
 import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
-import { assemble, sha256 } from '../src/assemble.ts';
+import { createRun } from '../src/create-run.ts';
 import { commands } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
-import { type Listening, listen } from '../src/server.ts';
+import { listen } from '../src/server.ts';
+import { sha256 } from '../src/sha256.ts';
 
-export interface Room {
+export interface TestServer {
   readonly url: string;
   readonly outcome: Promise<RunOutcome>;
   readonly report: () => Report;
   readonly control: Run['control'];
   /** Resolves when so many workers are ready. */
   readonly ready: (workers: number) => Promise<void>;
-  /** Cuts every socket and listens no more; the run knows nothing of it but that they closed. */
+  /** Cuts every socket and listens no more; the run sees only that its connections closed. */
   readonly drop: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
-export interface RoomOptions {
+export interface TestServerOptions {
   readonly args: readonly string[];
   /** The run begins when so many workers are ready. */
   readonly startWorkers: number;
@@ -30,20 +30,17 @@ export interface RoomOptions {
   readonly limits?: Partial<Limits>;
 }
 
-export async function openRoom({ args, startWorkers, onStep, limits: bounds = {} }: RoomOptions): Promise<Room> {
-  const options = parseOptions(commands.coordinator.options, args);
-  const prepared = await prepare(options);
+export async function openTestServer({ args, onStep, ...options }: TestServerOptions): Promise<TestServer> {
+  const prepared = await prepare(parseOptions(commands.coordinator.options, args));
   const { backend } = await openBackend('auto');
-  if (!isHostBackend(backend)) throw new Error('expected a backend in JavaScript memory');
   const waiting = new Set<() => void>();
   let steps = 0;
   let images = 0;
   let initialLoss: number | undefined;
-  const { run, parameterServer, limits } = await assemble({
+  const { run, parameterServer, limits } = await createRun({
+    ...options,
     prepared,
     backend,
-    startWorkers,
-    limits: bounds,
     onEvent: () => {
       for (const check of [...waiting]) check();
     },
@@ -54,7 +51,7 @@ export async function openRoom({ args, startWorkers, onStep, limits: bounds = {}
       onStep?.(result);
     },
   });
-  const server: Listening = await listen({
+  const server = await listen({
     host: '127.0.0.1',
     port: 0,
     defaultPort: 0,
@@ -64,7 +61,7 @@ export async function openRoom({ args, startWorkers, onStep, limits: bounds = {}
   return {
     url: `ws://127.0.0.1:${server.port}`,
     outcome: run.outcome,
-    control: run.control,
+    control: (action) => run.control(action),
     ready: (workers) =>
       new Promise((resolve) => {
         const check = (): void => {

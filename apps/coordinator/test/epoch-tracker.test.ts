@@ -1,16 +1,16 @@
 import { planRun, type StepResult } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
-import { createEpochs, type EpochsOptions } from '../src/epochs.ts';
+import { EpochTracker, type EpochTrackerOptions } from '../src/epoch-tracker.ts';
 
 /** 10 samples in batches of 4: steps of 4, 4 and 2. */
 const plan = planRun({ samples: 10, batch: 4, epochs: 2 });
 
-function setUp(options: Partial<EpochsOptions> = {}) {
+function setUp(options: Partial<EpochTrackerOptions> = {}) {
   let now = 5000;
   let weight = 0;
   const reported: number[] = [];
   const evaluated: number[] = [];
-  const epochs = createEpochs({
+  const epochs = new EpochTracker({
     plan,
     evaluator: {
       async evaluate(weights, pause) {
@@ -23,6 +23,7 @@ function setUp(options: Partial<EpochsOptions> = {}) {
     weights: () => Float32Array.of(weight),
     nowMs: () => now,
     pause: async () => {},
+    signal: new AbortController().signal,
     onEpoch: ({ epoch }) => reported.push(epoch),
     ...options,
   });
@@ -36,7 +37,7 @@ function setUp(options: Partial<EpochsOptions> = {}) {
     step(result: Pick<StepResult, 'step' | 'loss' | 'correct'>) {
       weight = result.step + 1;
       const count = result.step % 3 === 2 ? 2 : 4;
-      epochs.add({ epoch: Math.floor(result.step / 3), count, ...result });
+      epochs.step({ epoch: Math.floor(result.step / 3), count, ...result });
     },
   };
 }
@@ -50,7 +51,8 @@ describe('epochs', () => {
       wait(1000);
       step({ step: index, loss: index + 1, correct: index % 3 });
     }
-    expect(await epochs.finish()).toEqual([
+    const records = await epochs.finish();
+    expect(records.epochs).toEqual([
       {
         epoch: 1,
         trainLoss: (4 * 1 + 4 * 2 + 2 * 3) / 10,
@@ -72,14 +74,14 @@ describe('epochs', () => {
     ]);
     expect(evaluated).toEqual([3, 6]);
     expect(reported).toEqual([1, 2]);
-    expect(epochs).toMatchObject({ initialLoss: 1, images: 20, steps: 6, seconds: 6 });
+    expect(records).toMatchObject({ initialLoss: 1, images: 20, steps: 6, wallSeconds: 6 });
   });
 
-  it('hold the steps that a run stopped after, even inside one', async () => {
+  it('end with the last step of the run, even in the middle of one', async () => {
     const { epochs, step, evaluated } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: 4 }) });
     for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });
-    const reports = await epochs.finish();
-    expect(reports.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
+    const records = await epochs.finish();
+    expect(records.epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
       [1, 0.3],
       [2, 0.25],
     ]);
@@ -89,12 +91,14 @@ describe('epochs', () => {
   it('have no rate where no time has passed', async () => {
     const { epochs, step } = setUp();
     for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
-    expect(await epochs.finish()).toMatchObject([{ seconds: 0, imagesPerSecond: 0 }]);
+    expect(await epochs.finish()).toMatchObject({ epochs: [{ seconds: 0, imagesPerSecond: 0 }] });
   });
 
-  it('that are abandoned in the middle of their evaluation are left out, and nothing fails', async () => {
+  it('whose evaluation is aborted are left out, and nothing fails', async () => {
     let resume = (): void => {};
+    const interruption = new AbortController();
     const { epochs, step, reported } = setUp({
+      signal: interruption.signal,
       pause: () =>
         new Promise((resolve) => {
           resume = resolve;
@@ -102,21 +106,20 @@ describe('epochs', () => {
     });
     for (let index = 0; index < 6; index++) step({ step: index, loss: 1, correct: 1 });
     await Promise.resolve();
-    epochs.abandon();
+    interruption.abort();
     resume();
-    // The run still has workers to dismiss before it asks for its epochs: no rejection may go unheard until then.
-    const unheard: unknown[] = [];
-    const hear = (reason: unknown): void => void unheard.push(reason);
-    process.on('unhandledRejection', hear);
+    // `finish` is called later, when the workers have ended: until then no rejection may be unhandled.
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-    process.off('unhandledRejection', hear);
-    expect(unheard).toEqual([]);
-    expect(await epochs.finish()).toEqual([]);
+    process.off('unhandledRejection', onUnhandled);
+    expect(unhandled).toEqual([]);
+    expect(await epochs.finish()).toMatchObject({ epochs: [], steps: 6 });
     expect(reported).toEqual([]);
-    expect(epochs.steps).toBe(6);
   });
 
-  it('whose evaluation fails say so', async () => {
+  it('whose evaluation fails reject `finish`', async () => {
     const failure = new Error('the device is gone');
     const { epochs, step } = setUp({ evaluator: { evaluate: () => Promise.reject(failure), dispose() {} } });
     for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
@@ -125,7 +128,7 @@ describe('epochs', () => {
 
   it('of a run without a step are none', async () => {
     const { epochs } = setUp();
-    expect(await epochs.finish()).toEqual([]);
-    expect(epochs).toMatchObject({ initialLoss: undefined, images: 0, steps: 0, seconds: 0 });
+    const none = { epochs: [], initialLoss: undefined, images: 0, steps: 0, wallSeconds: 0 };
+    expect(await epochs.finish()).toEqual(none);
   });
 });

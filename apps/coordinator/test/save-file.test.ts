@@ -2,13 +2,13 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommandFailure } from '@lockstep/command';
 import { describe, expect, it } from 'vitest';
-import { saveFile } from '../src/save.ts';
+import { saveFile } from '../src/save-file.ts';
 import { temporaryFolder } from './folder.ts';
 
 const folder = temporaryFolder();
 
 describe('saveFile', () => {
-  it('writes bytes and text, over what was there', async () => {
+  it('writes bytes and text, over an old file', async () => {
     const file = join(folder, 'model');
     await saveFile(file, Uint8Array.of(1, 2, 3));
     expect([...readFileSync(file)]).toEqual([1, 2, 3]);
@@ -17,8 +17,8 @@ describe('saveFile', () => {
     expect(readdirSync(folder)).toEqual(['model']);
   });
 
-  it('that fails leaves what was there, nothing half-written, and one sentence with exit code 1', async () => {
-    // A folder that holds something cannot be replaced by a file, whoever runs the test.
+  it('that fails leaves the old file, no part of the new one, and one line with exit code 1', async () => {
+    // A folder with a file in it cannot be replaced by a file, even by root.
     const place = join(folder, 'occupied');
     mkdirSync(place);
     writeFileSync(join(place, 'inside'), 'kept');

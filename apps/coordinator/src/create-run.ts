@@ -1,67 +1,61 @@
-/** Puts a run together: numbers, rules, and a clock: systemClock, for the options of one command. */
-import { createHash, randomBytes } from 'node:crypto';
+/** Creates a run from what the options of a command came to. */
+import { randomBytes } from 'node:crypto';
 import { initialize, parameterCount } from '@lockstep/nn';
 import { openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
 import {
+  type ComputeSetup,
   createLocalCompute,
   createNumericsCheck,
   createShardSource,
   defaultLimits,
   type Limits,
+  type NumericsCheck,
   ParameterServer,
   type Run,
-  type RunEvent,
-  type StepResult,
+  type RunOptions,
   startRun,
-  type Trace,
 } from '@lockstep/training';
 import type { Prepared } from './prepare.ts';
+import { sha256 } from './sha256.ts';
 
-export function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-export interface AssembleOptions {
+export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace'> {
   readonly prepared: Prepared;
   readonly backend: HostBackend;
   readonly startWorkers: number;
-  /** Other bounds than the usual ones. */
+  /** Bounds other than the defaults. */
   readonly limits?: Partial<Limits>;
-  readonly onEvent: (event: RunEvent) => void;
-  readonly onStep: (result: StepResult) => void;
-  readonly onTrace?: (trace: Trace) => void;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
 }
 
-export interface Assembled {
+export interface CreatedRun {
   readonly run: Run;
   readonly parameterServer: ParameterServer;
   readonly limits: Limits;
 }
 
-/** What a message may add to the numbers of a gradient. */
-const messageRoomBytes = 64 * 1024;
-/** A run begins without its missing workers after so long. */
+/** Bytes of a message beside the numbers of a gradient. */
+const messageOverheadBytes = 64 * 1024;
+/** A run waits this long for all of its workers, then begins with those that have joined. */
 const startWithinMs = 10_000;
 
-export async function assemble(options: AssembleOptions): Promise<Assembled> {
-  const { backend, prepared, startWorkers, onEvent, onStep, onTrace } = options;
-  const { waitForStart = false, faultInjection = false } = options;
+export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
+  const {
+    backend,
+    prepared,
+    startWorkers,
+    waitForStart = false,
+    faultInjection = false,
+    limits: bounds,
+    ...callbacks
+  } = options;
   const { model, plan, config, optimizer, train, token } = prepared;
-  const maxFrameBytes = parameterCount(model) * 4 + messageRoomBytes;
-  const limits = { ...defaultLimits, maxFrameBytes, ...options.limits };
+  const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
+  const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
-
-  const compute = createLocalCompute(backend, systemClock);
-  await compute.open({ model, microbatchSize: plan.microbatchSize });
-  compute.setWeights(numericsCheck.weights);
-  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
-  await compute.close();
-
   const run = startRun({
     setup: {
       plan,
@@ -79,14 +73,26 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
     samples: createShardSource(train, plan, config.seed),
     parameterServer,
     numericsCheck,
-    referenceGradient: new Float32Array(gradient.slice().buffer),
+    referenceGradient: await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck),
     clock: systemClock,
     checksum: await openChecksum(),
     hash: sha256,
     newResumeKey: () => randomBytes(16).toString('base64url'),
-    onEvent,
-    onStep,
-    ...(onTrace === undefined ? {} : { onTrace }),
+    ...callbacks,
   });
   return { run, parameterServer, limits };
+}
+
+/** What this process computes for the numerics check, which the workers' answers are compared with. */
+async function referenceGradient(
+  backend: HostBackend,
+  setup: ComputeSetup,
+  { weights, pixels, labels }: NumericsCheck,
+): Promise<Float32Array> {
+  const compute = createLocalCompute(backend, systemClock);
+  await compute.open(setup);
+  compute.setWeights(weights);
+  const { gradient } = await compute.gradient(pixels, labels);
+  await compute.close();
+  return new Float32Array(gradient.slice().buffer);
 }

@@ -1,10 +1,11 @@
-/** Somebody who comes to a coordinator and may say anything: frames as it likes, or bytes below WebSocket. */
+/** Clients that may send a coordinator anything: messages, frames, or bytes below WebSocket. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import {
   type CoordinatorMessage,
   decode,
   encode,
+  type MessageOf,
   protocolVersion,
   subprotocol,
   type WorkerMessage,
@@ -13,91 +14,68 @@ import { openBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
 import { createLocalCompute } from '@lockstep/training';
 import { WebSocket } from 'ws';
-import { sha256 } from '../src/assemble.ts';
+import { sha256 } from '../src/sha256.ts';
+import { type Closed, Inbox } from './inbox.ts';
 
-export interface Closed {
-  readonly code: number;
-  readonly reason: string;
-}
-
-export interface Stranger {
+export interface RawClient {
   readonly closed: Promise<Closed>;
-  say(message: WorkerMessage): void;
-  /** A frame of these bytes, or of this text. */
-  frame(data: Uint8Array | string): void;
+  send(message: WorkerMessage): void;
+  /** Sends a frame of these bytes, or of this text. */
+  sendFrame(data: Uint8Array | string): void;
   /** The next message of a type. */
-  hear<T extends CoordinatorMessage['type']>(type: T): Promise<Extract<CoordinatorMessage, { type: T }>>;
+  next<T extends CoordinatorMessage['type']>(type: T): Promise<Extract<CoordinatorMessage, { type: T }>>;
 }
 
-export async function openStranger(url: string): Promise<Stranger> {
+export async function openRawClient(url: string): Promise<RawClient> {
   const socket = new WebSocket(url, subprotocol);
-  const heard: CoordinatorMessage[] = [];
-  const waiting = new Set<() => void>();
-  socket.on('message', (data: Buffer) => {
-    heard.push(decode(data, 'coordinator'));
-    for (const check of [...waiting]) check();
-  });
-  const closed = new Promise<Closed>((resolve) => {
-    socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }));
-  });
+  const inbox = new Inbox<CoordinatorMessage>(socket, (frame) => decode(frame, 'coordinator'));
   await once(socket, 'open');
   return {
-    closed,
-    say: (message) => socket.send(encode(message)),
-    frame: (data) => socket.send(data),
-    hear: (type) =>
-      new Promise((resolve, reject) => {
-        const check = (): void => {
-          const index = heard.findIndex((message) => message.type === type);
-          if (index < 0) return;
-          waiting.delete(check);
-          resolve(heard.splice(index, 1)[0] as never);
-        };
-        waiting.add(check);
-        check();
-        void closed.then(({ code, reason }) => reject(new Error(`expected ${type}, got closed: ${code} ${reason}`)));
-      }),
+    closed: inbox.closed,
+    send: (message) => socket.send(encode(message)),
+    sendFrame: (data) => socket.send(data),
+    next: (type) => inbox.next(type),
   };
 }
 
-export const hello: WorkerMessage = {
+export const hello: MessageOf<'hello'> = {
   type: 'hello',
   protocol: protocolVersion,
   kind: 'node',
   backend: 'cpu',
   numericMode: 'any',
-  name: 'stranger',
+  name: 'raw client',
   threads: 1,
 };
 
-/** Says hello and waits for the numerics check. */
-export async function greet(stranger: Stranger): Promise<void> {
-  stranger.say(hello);
-  await stranger.hear('numericsCheck');
+/** Sends `hello` and waits for the numerics check. */
+export async function handshake(client: RawClient): Promise<void> {
+  client.send(hello);
+  await client.next('numericsCheck');
 }
 
-/** Says hello and answers the numerics check rightly, as a worker does. */
-export async function joinAsWorker(stranger: Stranger): Promise<void> {
-  stranger.say(hello);
-  const { model, microbatchSize } = await stranger.hear('welcome');
-  const numericsCheck = await stranger.hear('numericsCheck');
+/** Sends `hello` and answers the numerics check rightly, as a worker does. */
+export async function joinAsWorker(client: RawClient): Promise<void> {
+  client.send(hello);
+  const { model, microbatchSize } = await client.next('welcome');
+  const numericsCheck = await client.next('numericsCheck');
   const { backend } = await openBackend('auto');
   const compute = createLocalCompute(backend, systemClock);
   await compute.open({ model, microbatchSize });
   compute.setWeights(numericsCheck.weights);
   const { gradient, lossSum, correct } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
-  stranger.say({ type: 'numericsResult', gradient, hash: sha256(gradient), lossSum, correct, computeMs: 1 });
+  client.send({ type: 'numericsResult', gradient, hash: sha256(gradient), lossSum, correct, computeMs: 1 });
   await compute.close();
 }
 
-export interface RawStranger {
+export interface TcpClient {
   /** Resolves with what the coordinator's close frame says. */
   readonly closed: Promise<Closed>;
   write(bytes: Uint8Array): void;
 }
 
-/** Shakes hands by hand, so that frames can be begun and not ended. */
-export async function openRawStranger(url: string): Promise<RawStranger> {
+/** Upgrades a TCP socket itself, so that it can begin a frame and never end it. */
+export async function openTcpClient(url: string): Promise<TcpClient> {
   const { hostname, port } = new URL(url);
   const socket: Socket = connect(Number(port), hostname);
   await once(socket, 'connect');
