@@ -24,8 +24,8 @@ export type GradientRule<Attributes> = (gradient: Tensor, context: GradientConte
 export interface GradientRules<Attributes> {
   /** One per operand. */
   readonly ofOperand: readonly GradientRule<Attributes>[];
-  /** Whether they sum over samples in the operand's `segments` themselves. */
-  readonly inSegments: boolean;
+  /** Whether they sum over samples in the operand's `microbatches` themselves. */
+  readonly sumsMicrobatches: boolean;
 }
 
 let recording = true;
@@ -96,13 +96,13 @@ class RecordedNode<Attributes> implements GraphNode {
 
   #share(gradient: Tensor, context: GradientContext<Attributes>, operand: Tensor, position: number): Tensor {
     const share = this.rules.ofOperand[position]!(gradient, context);
-    const { shape, segments } = operand;
-    if (segments !== undefined && !this.rules.inSegments && sameShape(share.shape, shape)) {
+    const { shape, microbatches } = operand;
+    if (microbatches !== undefined && !this.rules.sumsMicrobatches && sameShape(share.shape, shape)) {
       throw new Error(
-        `valueAndGrad: ${this.operation} cannot sum the gradient of a ${formatShape(shape)} parameter in segments`,
+        `valueAndGrad: ${this.operation} cannot sum the gradient of a ${formatShape(shape)} parameter per microbatch`,
       );
     }
-    return sumToShape(share, shape, segments);
+    return sumToShape(share, shape, microbatches);
   }
 
   backward(output: Tensor): void {
@@ -165,9 +165,9 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
       const share = shares[position];
       if (typeof operand === 'number' || share === undefined) return;
       const sofar = gradients.get(operand);
-      if (sofar !== undefined && operand.segments !== undefined) {
+      if (sofar !== undefined && operand.microbatches !== undefined) {
         throw new Error(
-          `valueAndGrad: a ${formatShape(operand.shape)} parameter is used twice, and its gradient cannot be summed in segments`,
+          `valueAndGrad: a ${formatShape(operand.shape)} parameter is used twice, and its gradient cannot be summed per microbatch`,
         );
       }
       gradients.set(operand, sofar === undefined ? share : sumOf(sofar, share));
@@ -198,11 +198,11 @@ export interface ValueAndGradient {
 export interface GradientOptions {
   /**
    * Number of equal runs of samples, along the first axis of what the parameters are combined with. The gradients are
-   * then summed over each run alone, and the runs' sums added in pairs (`Segments` in backend.ts), to the bit as if each
-   * run had been differentiated by itself. Needs a backend with `segments`, and parameters that meet the samples as
+   * then summed over each run alone, and the runs' sums added in pairs (`Microbatches` in backend.ts), to the bit as if each
+   * run had been differentiated by itself. Needs a backend with `microbatchSums`, and parameters that meet the samples as
    * the right operand of `matmul`, the kernel of `conv2d`, or broadcast. One where left out.
    */
-  readonly segments?: number;
+  readonly microbatches?: number;
 }
 
 /**
@@ -213,10 +213,10 @@ export interface GradientOptions {
 export function valueAndGrad(
   loss: (...parameters: Tensor[]) => Tensor,
   parameters: readonly Tensor[],
-  { segments }: GradientOptions = {},
+  { microbatches }: GradientOptions = {},
 ): ValueAndGradient {
   const leaves = parameters.map((parameter) => aliasOf(parameter, true));
-  for (const leaf of leaves) leaf.segments = segments;
+  for (const leaf of leaves) leaf.microbatches = microbatches;
   const result = loss(...leaves);
   const value = leaves.includes(result) ? aliasOf(result, false) : result;
   const gradients = gradientsOf(result);

@@ -88,7 +88,7 @@ export const conv2dOperation = defineOperation<WindowOptions>({
     const call = { result: 'output', windows, filters } as const;
     return { output: convolve(call, images, kernel, [windows.images, outputHeight, outputWidth, filters]) };
   },
-  gradientInSegments: true,
+  sumsMicrobatches: true,
   gradient: [
     (gradient, { operands, attributes }) => {
       const [images, kernel] = operands as [Tensor, Tensor];
@@ -97,15 +97,15 @@ export const conv2dOperation = defineOperation<WindowOptions>({
     },
     (gradient, { operands, attributes }) => {
       const [images, kernel] = operands as [Tensor, Tensor];
-      const inSegments = kernel.segments === undefined ? {} : { segments: kernel.segments };
-      const call = { result: 'kernelGradient', ...geometry(images, kernel, attributes), ...inSegments } as const;
+      const perMicrobatch = kernel.microbatches === undefined ? {} : { microbatches: kernel.microbatches };
+      const call = { result: 'kernelGradient', ...geometry(images, kernel, attributes), ...perMicrobatch } as const;
       return convolve(call, images, gradient, kernel.shape);
     },
   ],
   examples,
 });
 
-type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters' | 'segments'>;
+type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters' | 'microbatches'>;
 
 function convolve(call: Convolution, left: Tensor, right: Tensor, shape: Shape): Tensor {
   const backend = commonBackend('conv2d', [left, right]);

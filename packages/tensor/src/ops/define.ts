@@ -33,8 +33,8 @@ export interface OperationDefinition<Attributes> {
   forward(operands: readonly Operand[], attributes: Attributes): ForwardResult;
   /** One rule per operand, or one for any operand of many, or `none` where the operation has no useful derivative. */
   readonly gradient: readonly GradientRule<Attributes>[] | ((position: number) => GradientRule<Attributes>) | 'none';
-  /** Whether the rules sum over samples in the operand's `segments` by themselves; without it, only un-broadcasting does. */
-  readonly gradientInSegments?: boolean;
+  /** Whether the rules sum over samples in the operand's `microbatches` by themselves; without it, only un-broadcasting does. */
+  readonly sumsMicrobatches?: boolean;
   readonly examples: readonly Example<Attributes>[];
 }
 
@@ -64,7 +64,7 @@ export function defineOperation<Attributes>(definition: OperationDefinition<Attr
     const { output, saved = [] } = definition.forward(operands, attributes);
     if (gradient !== 'none') {
       const ofOperand = typeof gradient === 'function' ? operands.map((_, position) => gradient(position)) : gradient;
-      const rules = { ofOperand, inSegments: definition.gradientInSegments ?? false };
+      const rules = { ofOperand, sumsMicrobatches: definition.sumsMicrobatches ?? false };
       record(name, rules, { operands, output, saved, attributes });
     }
     return output;

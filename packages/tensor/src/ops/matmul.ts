@@ -12,10 +12,10 @@ export interface MatmulOptions {
   /** Reads the right operand, stored as [n, k], as [k, n]. */
   readonly transposeRight?: boolean;
   /**
-   * Cuts k into so many equal runs, sums each alone and adds the runs' sums in pairs (`Segments` in backend.ts). For two
+   * Cuts k into so many equal runs, sums each alone and adds the runs' sums in pairs (`Microbatches` in backend.ts). For two
    * matrices of which the left one alone is transposed. One where left out.
    */
-  readonly segments?: number;
+  readonly microbatches?: number;
 }
 
 const sizes: readonly [number, number, number][] = [
@@ -102,22 +102,22 @@ const matrixExamples: readonly Example<MatmulOptions>[] = [false, true].flatMap(
   ),
 );
 
-const segmentExamples: readonly Example<MatmulOptions>[] = [
+const microbatchExamples: readonly Example<MatmulOptions>[] = [
   [6, 3, 5, 2],
   [7, 9, 8, 7],
   [12, 5, 4, 3],
   [0, 3, 2, 3],
-].map(([k, m, n, segments]) => ({
+].map(([k, m, n, microbatches]) => ({
   shapes: [
     [k!, m!],
     [k!, n!],
   ],
-  attributes: { transposeLeft: true, segments: segments! },
+  attributes: { transposeLeft: true, microbatches: microbatches! },
 }));
 
 export const matmulOperation: Operation<MatmulOptions> = defineOperation<MatmulOptions>({
   name: 'matmul',
-  forward(operands, { transposeLeft = false, transposeRight = false, segments }) {
+  forward(operands, { transposeLeft = false, transposeRight = false, microbatches }) {
     const [left, right] = operands as [Tensor, Tensor];
     const [rows, k] = matrixSizes(left, transposeLeft);
     const [inner, n] = matrixSizes(right, transposeRight);
@@ -130,10 +130,12 @@ export const matmulOperation: Operation<MatmulOptions> = defineOperation<MatmulO
     const output = emptyTensor(backend, [...batchShape, rows, n]);
     // Rows of many matrices with one right operand are the rows of one matrix.
     const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !transposeLeft;
-    const cuttable = batchShape.length === 0 && transposeLeft && !transposeRight && k % (segments ?? 1) === 0;
-    if (segments !== undefined && !cuttable) {
+    const cuttable = batchShape.length === 0 && transposeLeft && !transposeRight && k % (microbatches ?? 1) === 0;
+    if (microbatches !== undefined && !cuttable) {
       const shapes = `${describe(left, transposeLeft)} x ${describe(right, transposeRight)}`;
-      throw new ShapeError(`matmul: expected [k, m]ᵀ x [k, n] with k in ${segments} equal segments, got ${shapes}`);
+      throw new ShapeError(
+        `matmul: expected [k, m]ᵀ x [k, n] with k in ${microbatches} equal microbatches, got ${shapes}`,
+      );
     }
     const m = joined ? rows * sizeOf(batchShape) : rows;
     runCall(backend, {
@@ -147,16 +149,16 @@ export const matmulOperation: Operation<MatmulOptions> = defineOperation<MatmulO
       transposeRight,
       output: output.storage,
       ...(joined || batchShape.length === 0 ? {} : { batch: batchOf(left, right, batchShape) }),
-      ...(segments === undefined ? {} : { segments }),
+      ...(microbatches === undefined ? {} : { microbatches }),
     });
     return { output };
   },
-  gradientInSegments: true,
+  sumsMicrobatches: true,
   gradient: [
     (gradient, { operands, attributes: { transposeLeft = false, transposeRight = false } }) => {
       const [left, right] = operands as [Tensor, Tensor];
-      if (left.segments !== undefined && gradient.shape.length === 2) {
-        throw new Error('matmul: a gradient is summed in segments for the right operand, not for the left one');
+      if (left.microbatches !== undefined && gradient.shape.length === 2) {
+        throw new Error('matmul: a gradient is summed per microbatch for the right operand, not for the left one');
       }
       return transposeLeft
         ? matmul(right, gradient, { transposeLeft: transposeRight, transposeRight: true })
@@ -166,13 +168,13 @@ export const matmulOperation: Operation<MatmulOptions> = defineOperation<MatmulO
       const [left, right] = operands as [Tensor, Tensor];
       const shared = right.shape.length === 2 && !transposeLeft;
       const [rows, slopes] = shared ? [asMatrix(left), asMatrix(gradient)] : [left, gradient];
-      const inSegments = right.segments === undefined ? {} : { segments: right.segments };
+      const perMicrobatch = right.microbatches === undefined ? {} : { microbatches: right.microbatches };
       return transposeRight
-        ? matmul(slopes, rows, { transposeLeft: true, transposeRight: transposeLeft, ...inSegments })
-        : matmul(rows, slopes, { transposeLeft: !transposeLeft, ...inSegments });
+        ? matmul(slopes, rows, { transposeLeft: true, transposeRight: transposeLeft, ...perMicrobatch })
+        : matmul(rows, slopes, { transposeLeft: !transposeLeft, ...perMicrobatch });
     },
   ],
-  examples: [...matrixExamples, ...batchedExamples, ...segmentExamples],
+  examples: [...matrixExamples, ...batchedExamples, ...microbatchExamples],
 });
 
 function matrixSizes(operand: Tensor, transposed: boolean): [number, number] {

@@ -27,10 +27,10 @@ export const maxPool2dOperation = defineOperation<PoolAttributes>({
     const images = operand as Tensor;
     const windows = poolWindows('maxPool2d', images, attributes);
     const output = emptyTensor(images.backend, outputShape(windows));
-    const winners = emptyTensor(images.backend, outputShape(windows));
-    const storages = { input: images.storage, output: output.storage, winners: winners.storage };
+    const argmaxIndices = emptyTensor(images.backend, outputShape(windows));
+    const storages = { input: images.storage, output: output.storage, argmaxIndices: argmaxIndices.storage };
     runCall(images.backend, { kind: 'pool', reduction: 'max', windows, ...storages });
-    return { output, saved: [winners] };
+    return { output, saved: [argmaxIndices] };
   },
   gradient: [
     (gradient, { operands, saved, attributes }) =>
@@ -57,12 +57,12 @@ export const sumPool2dOperation = defineOperation<PoolAttributes>({
   examples,
 });
 
-function unpool(gradient: Tensor, windows: Windows, winners?: Tensor): Tensor {
+function unpool(gradient: Tensor, windows: Windows, argmaxIndices?: Tensor): Tensor {
   const { images, height, width, channels } = windows;
   const output = emptyTensor(gradient.backend, [images, height, width, channels]);
   const storages = { input: gradient.storage, output: output.storage };
-  const won = winners === undefined ? {} : { winners: winners.storage };
-  runCall(gradient.backend, { kind: 'unpool', windows, ...storages, ...won });
+  const indices = argmaxIndices === undefined ? {} : { argmaxIndices: argmaxIndices.storage };
+  runCall(gradient.backend, { kind: 'unpool', windows, ...storages, ...indices });
   return output;
 }
 

@@ -17,9 +17,9 @@ export interface ReduceOptions {
 export interface SumOptions extends ReduceOptions {
   /**
    * Cuts the first axis, which must be one of those summed over, into so many equal runs, sums each alone and adds the
-   * runs' sums in pairs (`Segments` in backend.ts). One where left out.
+   * runs' sums in pairs (`Microbatches` in backend.ts). One where left out.
    */
-  readonly segments?: number;
+  readonly microbatches?: number;
 }
 
 const sumExamples: readonly Example<SumOptions>[] = [
@@ -33,24 +33,24 @@ const sumExamples: readonly Example<SumOptions>[] = [
   { shapes: [[2, 3, 4]], attributes: { axes: [0, 2] } },
   { shapes: [[2, 3, 4]], attributes: { axes: [1], keepAxes: true } },
   { shapes: [[2, 1, 4, 3]], attributes: { axes: [0, 1, 3], keepAxes: true } },
-  { shapes: [[60]], attributes: { segments: 3 } },
-  { shapes: [[14, 5]], attributes: { axes: [0], segments: 7 } },
-  { shapes: [[12, 2, 3]], attributes: { axes: [0, 2], segments: 6 } },
-  { shapes: [[0, 3]], attributes: { axes: [0], segments: 2 } },
+  { shapes: [[60]], attributes: { microbatches: 3 } },
+  { shapes: [[14, 5]], attributes: { axes: [0], microbatches: 7 } },
+  { shapes: [[12, 2, 3]], attributes: { axes: [0, 2], microbatches: 6 } },
+  { shapes: [[0, 3]], attributes: { axes: [0], microbatches: 2 } },
 ];
 
 export const sumOperation = defineOperation<SumOptions>({
   name: 'sum',
   forward([operand], options) {
     const source = operand as Tensor;
-    const { segments } = options;
+    const { microbatches } = options;
     const axes = normalizeAxes('sum', source.shape, options.axes);
-    if (segments !== undefined && (axes[0] !== 0 || source.shape[0]! % segments !== 0)) {
+    if (microbatches !== undefined && (axes[0] !== 0 || source.shape[0]! % microbatches !== 0)) {
       throw new ShapeError(
-        `sum: expected ${segments} segments to divide the first axis of ${formatShape(source.shape)}, summed over axes ${formatShape(axes)}`,
+        `sum: expected ${microbatches} microbatches to divide the first axis of ${formatShape(source.shape)}, summed over axes ${formatShape(axes)}`,
       );
     }
-    const total = reduceOverAxes('sum', source, axes, segments);
+    const total = reduceOverAxes('sum', source, axes, microbatches);
     return { output: reshaped(total, reducedShape(source.shape, axes, options.keepAxes ?? false)) };
   },
   gradient: [
