@@ -3,7 +3,7 @@ import { packRight } from './matmul';
 import { panelColumns } from './sizes';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/windowSteps.ts.
+// The descriptor, in 32-bit words, written by src/backends/cpu/window-descriptors.ts.
 const RESULT: usize = 0;
 const IMAGES: usize = 4;
 const HEIGHT: usize = 8;

@@ -2,10 +2,10 @@
 import { normalCdf4, pow4, sigmoid4, softplus4, tanh4 } from './float64';
 import { exp4, log4 } from './transcendental';
 
-/** Floats of a chunk: the operands of an instruction stay in the first cache. Known to src/backends/cpu/mapProgram.ts. */
+/** Floats of a chunk: the operands of an instruction stay in the first cache. Known to src/backends/cpu/map-descriptor.ts. */
 const chunk: i32 = 256;
 
-// Instruction codes, known to src/backends/cpu/mapProgram.ts.
+// Instruction codes, known to src/backends/cpu/map-descriptor.ts.
 const COPY: i32 = 0;
 const NEG: i32 = 1;
 const EXP: i32 = 2;
@@ -192,7 +192,7 @@ function scatter(target: usize, source: usize, stride: usize, count: i32): void 
   return address;
 }
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/mapProgram.ts:
+// The descriptor, in 32-bit words, written by src/backends/cpu/map-descriptor.ts:
 //   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length
 //   5 slot pointers: pointer  6 chunks of the slots: pointer
 // then from word 7: per outer axis its size and running index;

@@ -1,7 +1,7 @@
 /** Pooling: values under windows combined, and given back to the pixels. */
 import { storeLanes } from './lanes';
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/windowSteps.ts.
+// The descriptor, in 32-bit words, written by src/backends/cpu/window-descriptors.ts.
 const IMAGES: usize = 0;
 const HEIGHT: usize = 4;
 const WIDTH: usize = 8;

@@ -1,7 +1,7 @@
 /** Writes the descriptors that the kernels of convolution and pooling read. */
-import type { ConvolutionCall, PoolCall, UnpoolCall } from '../../backend.ts';
+import type { ConvolutionCall, PoolCall, Storage, UnpoolCall } from '../../backend.ts';
 import type { Windows } from '../../windows.ts';
-import type { ProductAddresses } from './matmul-step.ts';
+import type { Descriptor, ProductAddresses } from './prepare.ts';
 
 const bytesPerValue = 4;
 /** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */
@@ -14,14 +14,7 @@ const readBeyondBytes = panelColumns * bytesPerValue;
 /** Values of `result`, as in kernels/convolution.ts. */
 const resultCodes = { output: 0, inputGradient: 1, kernelGradient: 2 } as const;
 
-/** A descriptor before it has an address, with the room that its kernel works in behind it. */
-export interface WindowDescriptor {
-  readonly bytes: number;
-  /** Writes it at `address`, which must be a multiple of 16 and have room for `bytes`. */
-  write(buffer: ArrayBuffer, address: number): void;
-}
-
-export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductAddresses): WindowDescriptor {
+export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductAddresses): Descriptor {
   const { result, windows, filters } = call;
   const words = 22;
   const packed = aligned(words * bytesPerValue);
@@ -50,33 +43,21 @@ export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductA
   };
 }
 
-export function poolDescriptor(
-  { windows }: PoolCall | UnpoolCall,
-  addresses: { readonly input: number; readonly output: number; readonly argmaxIndices: number },
-): WindowDescriptor {
-  const { input, output, argmaxIndices } = addresses;
-  const words = [...wordsOf(windows), input, output, argmaxIndices];
+export function poolDescriptor(call: PoolCall | UnpoolCall, addressOf: (storage: Storage) => number): Descriptor {
+  const indices = 'argmaxIndices' in call && call.argmaxIndices ? addressOf(call.argmaxIndices) : 0;
+  const words = [...wordsOf(call.windows), addressOf(call.input), addressOf(call.output), indices];
   return {
     bytes: words.length * bytesPerValue,
     write: (buffer, address) => new Uint32Array(buffer, address, words.length).set(words),
   };
 }
 
+/** In the order of the kernels' descriptors. */
 function wordsOf(windows: Windows): number[] {
-  return [
-    windows.images,
-    windows.height,
-    windows.width,
-    windows.channels,
-    windows.windowHeight,
-    windows.windowWidth,
-    windows.strideHeight,
-    windows.strideWidth,
-    windows.paddingHeight,
-    windows.paddingWidth,
-    windows.outputHeight,
-    windows.outputWidth,
-  ];
+  const { images, height, width, channels, windowHeight, windowWidth, outputHeight, outputWidth } = windows;
+  const { strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
+  const steps = [strideHeight, strideWidth, paddingHeight, paddingWidth];
+  return [images, height, width, channels, windowHeight, windowWidth, ...steps, outputHeight, outputWidth];
 }
 
 function aligned(bytes: number): number {

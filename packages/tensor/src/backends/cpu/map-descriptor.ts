@@ -2,6 +2,8 @@
 import type { Layout, MapCall } from '../../backend.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
 import { contiguousStrides } from '../../shape.ts';
+import { joinAxes } from '../axes.ts';
+import type { Descriptor } from './prepare.ts';
 
 /** Floats of a chunk, as in kernels/map.ts. */
 const chunkLength = 256;
@@ -37,36 +39,6 @@ interface Instruction {
   readonly code: number;
   readonly target: number;
   readonly operands: readonly number[];
-}
-
-/** A descriptor before it has an address. */
-export interface MapProgram {
-  readonly bytes: number;
-  /** Writes it at `address`, which must be a multiple of 4 and have room for `bytes`. */
-  write(buffer: ArrayBuffer, address: number, inputAddresses: readonly number[], outputAddress: number): void;
-}
-
-/** Axes of a loop nest, outermost first, with the strides of every input along each, and last that of the output. */
-interface Axis {
-  length: number;
-  strides: readonly number[];
-}
-
-/** Drops axes of size 1 and joins neighbors that every input and the output cross evenly. */
-function joinAxes(call: MapCall, views: readonly Layout[]): Axis[] {
-  const axes: Axis[] = [];
-  call.shape.forEach((length, position) => {
-    if (length === 1) return;
-    const strides = views.map((view) => view.strides[position]!);
-    const previous = axes.at(-1);
-    if (previous?.strides.every((stride, which) => stride === strides[which]! * length)) {
-      previous.length *= length;
-      previous.strides = strides;
-    } else {
-      axes.push({ length, strides });
-    }
-  });
-  return axes;
 }
 
 type Application = Extract<Formula, { kind: 'apply' }>;
@@ -105,20 +77,8 @@ function assemble(
   const products = new Set<Formula>(Array.from(joined.values(), ({ product }) => product));
   const nodes = all.filter((node) => !products.has(node));
   for (const node of nodes) {
-    switch (node.kind) {
-      case 'input':
-        slotOf.set(node, node.index);
-        break;
-      case 'constant':
-        constants.push([slots, node.value]);
-        slotOf.set(node, slots++);
-        break;
-      case 'apply':
-        slotOf.set(node, slots++);
-        break;
-      default:
-        node satisfies never;
-    }
+    if (node.kind === 'constant') constants.push([slots, node.value]);
+    slotOf.set(node, node.kind === 'input' ? node.index : slots++);
   }
   const instructions = nodes.flatMap((node): Instruction[] => {
     if (node.kind !== 'apply') return [];
@@ -133,31 +93,24 @@ function assemble(
   return { instructions, constants, slots };
 }
 
-export function createMapProgram(call: MapCall): MapProgram {
+export function mapDescriptor(call: MapCall, inputs: readonly number[], output: number): Descriptor {
   const { instructions, constants, slots } = assemble(call.formula, call.inputs.length);
-  const views = [...call.inputs, call.outputLayout ?? { strides: contiguousStrides(call.shape) }];
-  const axes = joinAxes(call, views);
+  const views: readonly Layout[] = [...call.inputs, call.outputLayout ?? { strides: contiguousStrides(call.shape) }];
+  const axes = joinAxes(call.shape, views);
   const inner = axes.pop() ?? { length: 1, strides: views.map(() => 1) };
   const outerElements = axes.reduce((product, axis) => product * axis.length, 1);
   const headerWords = 7 + 2 * axes.length + views.length * (2 + axes.length) + 5 * instructions.length;
   const chunksOffset = 4 * (headerWords + slots);
   return {
     bytes: chunksOffset + 4 * chunkLength * slots,
-    write(buffer, address, inputAddresses, outputAddress) {
+    write(buffer, address) {
       const slotPointers = address + 4 * headerWords;
       const chunks = address + chunksOffset;
-      const words: number[] = [
-        instructions.length,
-        call.inputs.length,
-        axes.length,
-        outerElements,
-        inner.length,
-        slotPointers,
-        chunks,
-      ];
+      const counts = [instructions.length, inputs.length, axes.length, outerElements, inner.length];
+      const words = [...counts, slotPointers, chunks];
       for (const axis of axes) words.push(axis.length, 0);
-      [...inputAddresses, outputAddress].forEach((address, which) => {
-        const pointer = address + 4 * (views[which]!.offset ?? 0);
+      [...inputs, output].forEach((start, which) => {
+        const pointer = start + 4 * (views[which]!.offset ?? 0);
         words.push(pointer, 4 * inner.strides[which]!, ...axes.map((axis) => 4 * axis.strides[which]!));
       });
       for (const { code, target, operands } of instructions) {
