@@ -1,6 +1,6 @@
 /** Runs single calls on tensors, without recording them for gradients. */
 import type { Backend, KernelCall, Layout, Microbatches, Reduction, StridedView } from './backend.ts';
-import { constant, type Formula, input, substituteInputs } from './formula.ts';
+import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
 
@@ -29,21 +29,22 @@ export function commonBackend(operation: string, operands: readonly Operand[]): 
   return backend;
 }
 
-/** `formula` over operands broadcast to their common shape. Input i of the formula is operand i. */
-export function mapOperands(operation: string, formula: Formula, operands: readonly Operand[]): Tensor {
+/** A formula over operands broadcast to their common shape; numbers become constants of the formula. */
+export function mapOperands(
+  operation: string,
+  formula: (...operands: Formula[]) => Formula,
+  operands: readonly Operand[],
+): Tensor {
+  const backend = commonBackend(operation, operands);
   const tensors = operands.filter((operand) => typeof operand !== 'number');
   const shape = broadcastShapes(
     operation,
     tensors.map((tensor) => tensor.shape),
   );
-  const views = tensors.map((tensor) => ({
-    storage: tensor.storage,
-    strides: broadcastStrides(tensor.shape, shape),
-  }));
+  const views = tensors.map(({ storage, shape: own }) => ({ storage, strides: broadcastStrides(own, shape) }));
   let position = 0;
-  const replacements = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : input(position++)));
-  const specialised = substituteInputs(formula, (index) => replacements[index]!);
-  return mapViews(commonBackend(operation, operands), specialised, shape, views);
+  const read = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : input(position++)));
+  return mapViews(backend, formula(...read), shape, views);
 }
 
 /** `formula` over views that already have the strides of `shape`. */
