@@ -1,5 +1,6 @@
-/** How kernels of the WebGL modes are written: what their bodies say, and the functions that they call. */
+/** How shaders of the WebGL modes are written: what their bodies say, and the functions that they call. */
 import type { Dialect } from '../device.ts';
+import type { TextureSize } from './arrays.ts';
 import type { WebGlMode } from './context.ts';
 
 export const dialect: Dialect = {
@@ -56,17 +57,17 @@ export const wholeNumbers: readonly NativeFunction[] = [
  * How an input's cells and values are read. gpu.js's own way divides by the texture's size for every read; here the width
  * is a power of two, known when the kernel is built.
  */
-export function readersOf(mode: WebGlMode, input: number, [width, height]: Int32Array): NativeFunction[] {
-  const [texture, shift] = [`user_a${input}`, Math.log2(width!)];
+export function readersOf(mode: WebGlMode, input: number, [width, height]: TextureSize): NativeFunction[] {
+  const [texture, shift] = [`user_a${input}`, Math.log2(width)];
   const cell =
     mode === 'webgl2'
-      ? `return texture(${texture}, (vec2(ivec2(index & ${width! - 1}, index >> ${shift})) + 0.5) * vec2(${1 / width!}, ${1 / height!}));`
+      ? `return texture(${texture}, (vec2(ivec2(index & ${width - 1}, index >> ${shift})) + 0.5) * vec2(${1 / width}, ${1 / height}));`
       : `int row = index / ${width};
   vec2 place = vec2(float(index - ${width} * row), float(row)) + 0.5;
   return texture2D(${texture}, place / vec2(${width}.0, ${height}.0));`;
   const value =
     mode === 'webgl2'
-      ? `return texture(${texture}, (vec2(ivec2((index >> 2) & ${width! - 1}, index >> ${shift + 2})) + 0.5) * vec2(${1 / width!}, ${1 / height!}))[index & 3];`
+      ? `return texture(${texture}, (vec2(ivec2((index >> 2) & ${width - 1}, index >> ${shift + 2})) + 0.5) * vec2(${1 / width}, ${1 / height}))[index & 3];`
       : `int at = index / 4;
   int row = at / ${width};
   vec2 place = vec2(float(at - ${width} * row), float(row)) + 0.5;

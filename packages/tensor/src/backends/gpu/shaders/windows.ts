@@ -1,20 +1,22 @@
-/** The texts of kernels over windows that slide over images: unfolding, folding back, pooling and its gradient. */
-import { type Windows, windowCount } from '../../../windows.ts';
-import { cellLength, type Device, type Dialect, type KernelSource } from '../device.ts';
+/** Windows that slide over images: unfolding, folding back, pooling and its gradient. */
+import { imageSize, type Windows, windowCount } from '../../../windows.ts';
+import { cellLength, type KernelSource } from '../device.ts';
 import {
+  elementAt,
   fits,
-  flatThreads,
+  flatKernel,
   isWhole,
   lanes,
   plus,
   quotient,
   remainder,
+  returnSums,
   type Source,
+  type Target,
   type Threads,
   times,
-} from './cells.ts';
-
-type Limits = Pick<Device, 'maxThreads'>;
+  zeroSums,
+} from './code.ts';
 
 /** Results that share a row of channels: four in one cell where channels come in fours, else each by itself. */
 interface Group {
@@ -26,38 +28,45 @@ interface Group {
   readonly whole: boolean;
 }
 
-function groupsOf(
-  rows: number,
-  channels: number,
-  sources: readonly Source[],
-  limits: Limits,
-): {
-  readonly threads: Threads;
+/** How a result of `rows` rows of channels is cut into threads and groups. */
+interface Grouping {
+  /** Set where a thread has one group of four. */
+  readonly threads?: Threads;
   readonly groups: readonly Group[];
-} {
-  const grid: Threads = [channels / cellLength, rows, 1];
-  if (isWhole(channels) && sources.every(({ offset }) => isWhole(offset)) && fits(limits, grid)) {
-    return { threads: grid, groups: [{ lanes, row: 'this.thread.y', channel: 'this.thread.x', whole: true }] };
-  }
-  const groups = lanes.map((lane) => {
-    const element = plus('4 * this.thread.x', lane);
-    return { lanes: [lane], row: quotient(element, channels), channel: remainder(element, channels), whole: false };
-  });
-  return { threads: flatThreads(rows * channels), groups };
 }
 
-/** Reads a group's channels of a row: a declaration, and the name of each lane's value. */
+function groupsOf(rows: number, channels: number, sources: readonly Source[], target: Target): Grouping {
+  const threads: Threads = [channels / cellLength, rows, 1];
+  if (isWhole(channels) && sources.every(({ offset }) => isWhole(offset)) && fits(target, threads)) {
+    return { threads, groups: [{ lanes, row: 'this.thread.y', channel: 'this.thread.x', whole: true }] };
+  }
+  const groups = lanes.map((lane) => {
+    const element = elementAt(lane);
+    return { lanes: [lane], row: quotient(element, channels), channel: remainder(element, channels), whole: false };
+  });
+  return { groups };
+}
+
+function shader(inputs: number, length: number, { threads }: Grouping, lines: readonly string[]): KernelSource {
+  const flat = flatKernel(inputs, length, lines);
+  return threads === undefined ? flat : { ...flat, threads };
+}
+
+interface Row {
+  readonly declaration: string;
+  /** The name of a lane's value. */
+  readonly value: (lane: number) => string;
+}
+
+/** Reads a group's channels of a row. */
 function readRow(
-  dialect: Dialect,
+  { dialect }: Target,
   { lanes: [first], channel, whole }: Group,
   source: Source,
   channels: number,
   row: string,
   prefix = 'c',
-): {
-  readonly declaration: string;
-  readonly value: (lane: number) => string;
-} {
+): Row {
   const name = `${prefix}${first}`;
   const unit = whole ? cellLength : 1;
   const index = plus(times(channels / unit, row), channel, source.offset / unit);
@@ -121,57 +130,49 @@ function overWindow({ windowHeight, windowWidth }: Windows, statements: readonly
   ];
 }
 
-const results = 'return [s0, s1, s2, s3];';
-const zeros = lanes.map((lane) => `let s${lane} = 0.0;`);
-
-function kernel(inputs: number, length: number, threads: Threads, lines: readonly string[]): KernelSource {
-  return { inputs, length, threads, body: lines.join('\n') };
-}
-
 /** Images -> [windows, windowHeight * windowWidth * channels], 0 where a window covers padding. */
-export function unfoldKernel(windows: Windows, source: Source, dialect: Dialect, limits: Limits): KernelSource {
+export function unfoldShader(windows: Windows, source: Source, target: Target): KernelSource {
   const { windowHeight, windowWidth, channels } = windows;
   const places = windowHeight * windowWidth;
   const rows = windowCount(windows) * places;
-  const { threads, groups } = groupsOf(rows, channels, [source], limits);
-  const lines = groups.flatMap((group) => {
+  const grouping = groupsOf(rows, channels, [source], target);
+  const lines = grouping.groups.flatMap((group) => {
     const place = remainder(group.row, places);
     const [ky, kx] = [quotient(place, windowWidth), remainder(place, windowWidth)];
     const { pixel, inside } = pixelUnder(windows, quotient(group.row, places), ky, kx);
-    const { declaration, value } = readRow(dialect, group, source, channels, pixel);
+    const { declaration, value } = readRow(target, group, source, channels, pixel);
     return [`if (${inside}) {`, declaration, ...group.lanes.map((lane) => `s${lane} = ${value(lane)};`), '}'];
   });
-  return kernel(1, rows * channels, threads, [...zeros, ...lines, results]);
+  return shader(1, rows * channels, grouping, [...zeroSums, ...lines, returnSums]);
 }
 
 /** [windows, windowHeight * windowWidth * channels] -> images: each pixel adds up its places under windows. */
-export function foldKernel(windows: Windows, source: Source, dialect: Dialect, limits: Limits): KernelSource {
-  const { images, height, width, channels, windowHeight, windowWidth } = windows;
-  const rows = images * height * width;
-  const { threads, groups } = groupsOf(rows, channels, [source], limits);
-  const statements = groups.flatMap((group) => {
+export function foldShader(windows: Windows, source: Source, target: Target): KernelSource {
+  const { channels, windowHeight, windowWidth } = windows;
+  const grouping = groupsOf(imageSize(windows) / channels, channels, [source], target);
+  const statements = grouping.groups.flatMap((group) => {
     const { window, exists } = windowOver(windows, group.row, 'ky', 'kx');
     const row = plus(times(windowHeight * windowWidth, window), times(windowWidth, 'ky'), 'kx');
-    const { declaration, value } = readRow(dialect, group, source, channels, row);
+    const { declaration, value } = readRow(target, group, source, channels, row);
     return [`if (${exists}) {`, declaration, ...group.lanes.map((lane) => `s${lane} += ${value(lane)};`), '}'];
   });
-  return kernel(1, rows * channels, threads, [...zeros, ...overWindow(windows, statements), results]);
+  const lines = [...zeroSums, ...overWindow(windows, statements), returnSums];
+  return shader(1, imageSize(windows), grouping, lines);
 }
 
 /** The sum or the largest value under each window, or the place of the first largest; a NaN counts as largest. */
-export function poolKernel(
+export function poolShader(
   windows: Windows,
   result: 'sum' | 'max' | 'argmaxIndices',
   source: Source,
-  dialect: Dialect,
-  limits: Limits,
+  target: Target,
 ): KernelSource {
   const { channels, windowWidth } = windows;
   const rows = windowCount(windows);
-  const { threads, groups } = groupsOf(rows, channels, [source], limits);
-  const statements = groups.flatMap((group) => {
+  const grouping = groupsOf(rows, channels, [source], target);
+  const statements = grouping.groups.flatMap((group) => {
     const { pixel, inside } = pixelUnder(windows, group.row, 'ky', 'kx');
-    const { declaration, value } = readRow(dialect, group, source, channels, pixel);
+    const { declaration, value } = readRow(target, group, source, channels, pixel);
     const take = group.lanes.map((lane) => {
       const candidate = value(lane);
       if (result === 'sum') return `s${lane} += ${candidate};`;
@@ -182,32 +183,31 @@ export function poolKernel(
     return [`if (${inside}) {`, declaration, ...take, '}'];
   });
   const best = result === 'sum' ? [] : lanes.flatMap((lane) => [`let m${lane} = 0.0;`, `let f${lane} = 0.0;`]);
-  const end = result === 'max' ? 'return [m0, m1, m2, m3];' : results;
-  return kernel(1, rows * channels, threads, [...zeros, ...best, ...overWindow(windows, statements), end]);
+  const end = result === 'max' ? 'return [m0, m1, m2, m3];' : returnSums;
+  return shader(1, rows * channels, grouping, [...zeroSums, ...best, ...overWindow(windows, statements), end]);
 }
 
-/** Windows' values -> images: each pixel adds up the windows that cover it, or those that it won. */
-export function unpoolKernel(
+/** Windows' values -> images: each pixel adds up the windows that cover it, or those whose argmax it is. */
+export function unpoolShader(
   windows: Windows,
   source: Source,
   argmaxIndices: Source | undefined,
   inputs: number,
-  dialect: Dialect,
-  limits: Limits,
+  target: Target,
 ): KernelSource {
-  const { images, height, width, channels, windowWidth } = windows;
-  const rows = images * height * width;
+  const { channels, windowWidth } = windows;
   const sources = argmaxIndices === undefined ? [source] : [source, argmaxIndices];
-  const { threads, groups } = groupsOf(rows, channels, sources, limits);
-  const statements = groups.flatMap((group) => {
+  const grouping = groupsOf(imageSize(windows) / channels, channels, sources, target);
+  const statements = grouping.groups.flatMap((group) => {
     const { window, exists } = windowOver(windows, group.row, 'ky', 'kx');
-    const { declaration, value } = readRow(dialect, group, source, channels, window);
-    const won = argmaxIndices && readRow(dialect, group, argmaxIndices, channels, window, 'w');
+    const { declaration, value } = readRow(target, group, source, channels, window);
+    const indices = argmaxIndices && readRow(target, group, argmaxIndices, channels, window, 'w');
     const add = group.lanes.map((lane) => {
       const plain = `s${lane} += ${value(lane)};`;
-      return won ? `if (${won.value(lane)} === ${plus(times(windowWidth, 'ky'), 'kx')}) { ${plain} }` : plain;
+      return indices ? `if (${indices.value(lane)} === ${plus(times(windowWidth, 'ky'), 'kx')}) { ${plain} }` : plain;
     });
-    return [`if (${exists}) {`, declaration, ...(won ? [won.declaration] : []), ...add, '}'];
+    return [`if (${exists}) {`, declaration, ...(indices ? [indices.declaration] : []), ...add, '}'];
   });
-  return kernel(inputs, rows * channels, threads, [...zeros, ...overWindow(windows, statements), results]);
+  const lines = [...zeroSums, ...overWindow(windows, statements), returnSums];
+  return shader(inputs, imageSize(windows), grouping, lines);
 }

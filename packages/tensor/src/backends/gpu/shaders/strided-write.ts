@@ -1,8 +1,8 @@
-/** The text of a kernel that puts values where a strided layout says, and leaves what lies between. */
+/** Values put where a strided layout says, with what lies between them kept. */
 import type { Shape } from '../../../shape.ts';
 import { contiguousStrides } from '../../../shape.ts';
-import type { Dialect, KernelSource } from '../device.ts';
-import { flatThreads, lanes, plus, quotient, remainder, times } from './cells.ts';
+import type { KernelSource } from '../device.ts';
+import { elementAt, flatKernel, lanes, plus, quotient, remainder, returnCell, type Target, times } from './code.ts';
 
 interface Axis {
   readonly length: number;
@@ -11,6 +11,7 @@ interface Axis {
   readonly to: number;
 }
 
+/** From the largest stride on. */
 function axesOf(shape: Shape, strides: readonly number[]): Axis[] {
   const contiguous = contiguousStrides(shape);
   return shape
@@ -32,14 +33,14 @@ export function isNested(shape: Shape, strides: readonly number[]): boolean {
 }
 
 /** Array 0 holds the values, contiguous; array 1, from `offset` on, `length` places with their old values. */
-export function scatterKernel(
+export function stridedWriteShader(
   { shape, strides, length, offset }: { shape: Shape; strides: readonly number[]; length: number; offset: number },
-  dialect: Dialect,
+  { dialect }: Target,
 ): KernelSource {
   const axes = axesOf(shape, strides);
   const lines = lanes.flatMap((lane) => {
-    const place = plus('4 * this.thread.x', lane);
-    let rest = place;
+    let rest = elementAt(lane);
+    const old = dialect.value(1, plus(rest, offset));
     const conditions: string[] = [];
     const terms = axes.map(({ length: count, from, to }) => {
       const index = quotient(rest, to);
@@ -48,12 +49,10 @@ export function scatterKernel(
       return times(from, index);
     });
     if (rest !== '0') conditions.push(`${rest} === 0`);
-    const old = dialect.value(1, plus(place, offset));
     return [
       `let v${lane} = ${old};`,
       `if (${conditions.join(' && ')}) { v${lane} = ${dialect.value(0, plus(...terms))}; }`,
     ];
   });
-  const body = [...lines, 'return [v0, v1, v2, v3];'].join('\n');
-  return { inputs: 2, length, threads: flatThreads(length), body };
+  return flatKernel(2, length, [...lines, returnCell(['v0', 'v1', 'v2', 'v3'])]);
 }

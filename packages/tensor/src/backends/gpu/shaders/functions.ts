@@ -1,4 +1,4 @@
-/** Scalar functions in the language of gpu.js, for every mode: gpu.js translates each into a kernel that calls it. */
+/** Scalar functions in the language of gpu.js, for every mode: gpu.js translates each into the shaders that call it. */
 
 export interface KernelFunction {
   readonly source: string;

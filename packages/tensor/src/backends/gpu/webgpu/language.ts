@@ -1,6 +1,6 @@
-/** How kernels of the mode webgpu are written: what their bodies say, and the functions that they call. */
+/** How shaders of the mode webgpu are written: what their bodies say, and the functions that they call. */
 import type { Dialect } from '../device.ts';
-import type { KernelFunction } from '../kernels/functions.ts';
+import type { KernelFunction } from '../shaders/functions.ts';
 
 export const dialect: Dialect = {
   cell: (input, index) => {
