@@ -1,23 +1,15 @@
 /** Pooling: values under windows combined, and given back to the pixels. */
 import { storeLanes } from './lanes';
+import {
+  CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
+  WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
+} from './windows';
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/window-descriptors.ts.
-const IMAGES: usize = 0;
-const HEIGHT: usize = 4;
-const WIDTH: usize = 8;
-const CHANNELS: usize = 12;
-const WINDOW_HEIGHT: usize = 16;
-const WINDOW_WIDTH: usize = 20;
-const STRIDE_HEIGHT: usize = 24;
-const STRIDE_WIDTH: usize = 28;
-const PADDING_HEIGHT: usize = 32;
-const PADDING_WIDTH: usize = 36;
-const OUTPUT_HEIGHT: usize = 40;
-const OUTPUT_WIDTH: usize = 44;
-const INPUT: usize = 48;
-const OUTPUT: usize = 52;
+// The descriptor goes on behind the geometry, in 32-bit words, written by src/backends/cpu/window-descriptors.ts.
+const INPUT: usize = geometryBytes;
+const OUTPUT: usize = geometryBytes + 4;
 /** 0 where sums are meant. */
-const ARGMAX_INDICES: usize = 56;
+const ARGMAX_INDICES: usize = geometryBytes + 8;
 
 /**
  * One window over all channels, four at a time; the last four may be read beyond their end. `corner` is the first place

@@ -60,29 +60,21 @@ export function apply(primitive: Primitive, ...operands: readonly (Formula | num
   return { kind: 'apply', primitive, operands: formulas };
 }
 
-/** Rebuilds a formula with every input replaced; shared nodes stay shared. */
-export function substituteInputs(formula: Formula, replace: (index: number) => Formula): Formula {
+/** Rebuilds a formula from its leaves up; `change` gets each node with changed operands. Shared nodes stay shared. */
+export function rewrite(formula: Formula, change: (node: Formula) => Formula): Formula {
   const done = new Map<Formula, Formula>();
   const visit = (node: Formula): Formula => {
     const known = done.get(node);
     if (known !== undefined) return known;
-    const result = rebuild(node);
+    const result = change(node.kind === 'apply' ? { ...node, operands: node.operands.map(visit) } : node);
     done.set(node, result);
     return result;
   };
-  const rebuild = (node: Formula): Formula => {
-    switch (node.kind) {
-      case 'constant':
-        return node;
-      case 'input':
-        return replace(node.index);
-      case 'apply':
-        return { kind: 'apply', primitive: node.primitive, operands: node.operands.map(visit) };
-      default:
-        return node satisfies never;
-    }
-  };
   return visit(formula);
+}
+
+export function substituteInputs(formula: Formula, replace: (index: number) => Formula): Formula {
+  return rewrite(formula, (node) => (node.kind === 'input' ? replace(node.index) : node));
 }
 
 /** Every node once, operands before what uses them. */

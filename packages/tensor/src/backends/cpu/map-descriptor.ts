@@ -3,37 +3,11 @@ import type { Layout, MapCall } from '../../backend.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
 import { contiguousStrides } from '../../shape.ts';
 import { joinAxes } from '../axes.ts';
+import * as opcodes from './opcodes.ts';
 import type { Descriptor } from './prepare.ts';
 
-/** Floats of a chunk, as in kernels/map.ts. */
-const chunkLength = 256;
-
-/** Instruction codes, as in kernels/map.ts. */
-const codes: Record<Primitive | 'copy' | 'addProduct' | 'subProduct', number> = {
-  copy: 0,
-  neg: 1,
-  exp: 2,
-  log: 3,
-  add: 4,
-  sub: 5,
-  mul: 6,
-  div: 7,
-  maximum: 8,
-  greaterEqual: 9,
-  equal: 10,
-  where: 11,
-  abs: 12,
-  sqrt: 13,
-  tanh: 14,
-  sigmoid: 15,
-  softplus: 16,
-  normalCdf: 17,
-  pow: 18,
-  minimum: 19,
-  greater: 20,
-  addProduct: 21,
-  subProduct: 22,
-};
+const { chunkLength } = opcodes;
+const codes: Readonly<Record<Primitive | 'copy' | 'addProduct' | 'subProduct', number>> = opcodes;
 
 interface Instruction {
   readonly code: number;
