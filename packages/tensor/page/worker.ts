@@ -2,7 +2,7 @@
 import type { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
 import { openGpuMode } from '../src/backends/gpu/open.ts';
-import { verifyBackend } from '../src/backends/verify.ts';
+import { checkNumerics } from '../src/backends/numerics-check.ts';
 import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
 import { allDisagreements, difference, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import type { Answer, Question } from './messages.ts';
@@ -135,7 +135,7 @@ async function closing(name: Question['backend'], first: GpuBackend): Promise<st
 async function open(name: Question['backend']): Promise<{ backend: Backend; choice: string }> {
   if (typeof name === 'string') return openBackend(name);
   const backend = await openGpuMode('gpu', name.mode);
-  await verifyBackend(backend);
+  await checkNumerics(backend);
   return { backend, choice: name.mode };
 }
 

@@ -89,6 +89,11 @@ export const sums = lanes.map((lane) => `s${lane}`);
 export const zeroSums = sums.map((sum) => `let ${sum} = 0.0;`);
 export const returnSums = returnCell(sums);
 
+/** Sums up in a loop. */
+export function sumLoop(count: number, add: readonly string[]): string[] {
+  return [...zeroSums, ...loop(count, add), returnSums];
+}
+
 export function returnCell(values: readonly string[]): string {
   return `return [${values.join(', ')}];`;
 }

@@ -13,6 +13,7 @@ import {
   remainder,
   returnSums,
   type Source,
+  sumLoop,
   type Target,
   type Threads,
   times,
@@ -36,14 +37,14 @@ export function sumShader(call: ReduceShader, target: Target): KernelSource {
   const threads: Threads = [inner / cellLength, outer, 1];
   if (!isWhole(inner) || !isWhole(source.offset) || !fits(target, threads)) {
     const add = lanes.map((lane) => `s${lane} += ${valueAt(call, lane, 'i', target)};`);
-    return flatKernel(1, outer * inner, [...zeroSums, ...loop(length, add), returnSums]);
+    return flatKernel(1, outer * inner, sumLoop(length, add));
   }
   const cells = inner / cellLength;
   const row = times(length * cells, 'this.thread.y');
   const index = plus(row, times(cells, 'i'), 'this.thread.x', source.offset / cellLength);
   const add = lanes.map((lane) => `s${lane} += c[${lane}];`);
-  const lines = loop(length, [`const c = ${dialect.cell(source.input, index)};`, ...add]);
-  return { ...flatKernel(1, outer * inner, [...zeroSums, ...lines, returnSums]), threads };
+  const lines = sumLoop(length, [`const c = ${dialect.cell(source.input, index)};`, ...add]);
+  return { ...flatKernel(1, outer * inner, lines), threads };
 }
 
 /** Value `index` along the axis, of the lane's result. */
@@ -65,7 +66,7 @@ export function partialSumShader(call: ReduceShader, parts: number, step: number
     const index = plus(row, times(inner, at), remainder(element, inner), source.offset);
     return `if (${at} < ${length}) { s${lane} += ${dialect.value(source.input, index)}; }`;
   });
-  return flatKernel(1, outer * parts * inner, [...zeroSums, ...loop(step, add), returnSums]);
+  return flatKernel(1, outer * parts * inner, sumLoop(step, add));
 }
 
 /** The largest or smallest value, or the index of the first largest. A NaN, which differs from itself, comes through. */

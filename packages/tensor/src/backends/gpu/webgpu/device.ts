@@ -13,10 +13,12 @@ import type { GpuBufferLike, GpuContextLike, GpuJs, GpuJsInstance } from '../gpu
 import { GpuJsDevice, type PooledArray, type PooledMemory } from '../gpujs-device.ts';
 import { kernelFunctions } from '../shaders/functions.ts';
 import { Commands } from './commands.ts';
-import { buildKernel, type WebGpuBuffer, WebGpuKernel } from './kernel.ts';
+import { buildKernel, usage, type WebGpuBuffer, WebGpuKernel } from './kernel.ts';
 import { dialect, wholeNumbers } from './language.ts';
-import { mapModeRead, usage } from './usage.ts';
 import { WorkQueue } from './work-queue.ts';
+
+/** Fixed by the WebGPU specification, as `usage` is. */
+const mapModeRead = 1;
 
 type Memory = PooledMemory & WebGpuBuffer;
 

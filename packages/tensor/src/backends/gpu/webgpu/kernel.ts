@@ -3,7 +3,9 @@ import { getOrCreate } from '../../get-or-create.ts';
 import { cellLength, type DeviceKernel, type KernelSource } from '../device.ts';
 import type { GpuBufferLike, GpuDeviceLike, GpuJs, GpuJsInstance, GpuJsKernel, GpuPassLike } from '../gpujs.ts';
 import { inputNames } from '../kernel-text.ts';
-import { usage } from './usage.ts';
+
+/** Values fixed by the WebGPU specification; the globals that hold them exist only in browsers. */
+export const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
 
 /** Bind groups kept for the combinations of buffers that come again. */
 const mostBindGroups = 32;

@@ -1,4 +1,4 @@
-/** Checks a backend before it is trusted: it must give the known gradient of a small network. */
+/** The numerics check of a backend before it is trusted: it must give the known gradient of a small network. */
 import { valueAndGrad } from '../autograd.ts';
 import type { Backend } from '../backend.ts';
 import { compile, type Plan } from '../compile.ts';
@@ -14,9 +14,9 @@ import type { Shape } from '../shape.ts';
 import { createReferenceBackend } from './reference/backend.ts';
 
 /**
- * The network takes every kind of product there is, forward and backward: a dense layer makes images of its features, then
- * come a convolution, pooling, and another dense layer. Kernels take other paths where sizes divide by four than where they
- * do not, and where there is much to do: the first dense layer is large and even, the last one small and odd.
+ * The network has every kind of product, forward and backward: a dense layer makes images of its features, then come a
+ * convolution, pooling, and another dense layer. Kernels take other paths where sizes divide by four than where they do not,
+ * and where there is much to do: the first dense layer is large and even, the last one small and odd.
  */
 const [samples, features, height, width, channels] = [16, 64, 4, 4, 4];
 const [window, filters, classes] = [3, 4, 7];
@@ -45,7 +45,7 @@ function knownValues(count: number, seed: number): Float32Array {
 }
 
 /** The compiled loss and gradients of the network, as training compiles them, on fixed data. */
-function knownPlan(backend: Backend): Plan {
+function createPlan(backend: Backend): Plan {
   const plan = compile(
     backend,
     (batch, labels, ...leaves) => {
@@ -61,14 +61,10 @@ function knownPlan(backend: Backend): Plan {
   );
   const [batch, labels, ...leaves] = plan.inputs;
   // Half of the inputs are 0, so that paths that skip zeros run too.
-  backend.upload(
-    batch!.storage,
-    knownValues(batch!.size, 1).map((value) => Math.max(value, 0)),
-  );
-  backend.upload(
-    labels!.storage,
-    Float32Array.from({ length: samples }, (_, index) => index % classes),
-  );
+  const inputs = knownValues(batch!.size, 1).map((value) => Math.max(value, 0));
+  backend.upload(batch!.storage, inputs);
+  const classOf = (_: unknown, sample: number): number => sample % classes;
+  backend.upload(labels!.storage, Float32Array.from({ length: samples }, classOf));
   leaves.forEach((leaf, index) => {
     backend.upload(leaf.storage, knownValues(leaf.size, index + 2));
   });
@@ -77,50 +73,44 @@ function knownPlan(backend: Backend): Plan {
 
 const { performance } = globalThis as unknown as { performance: { now(): number } };
 
-/** The loss and one array per parameter, of each of so many runs, with the milliseconds of the last one. */
-async function knownGradient(backend: Backend, runs: number): Promise<{ gradients: Float32Array[][]; ms: number }> {
-  const plan = knownPlan(backend);
+/** The milliseconds of a run of the plan, which must give the expected values but for float32 rounding. */
+async function compareRun(plan: Plan, backend: Backend, expected: Float32Array): Promise<number> {
+  const startedMs = performance.now();
+  plan.run();
+  const got = await backend.download(plan.output);
+  const ms = performance.now() - startedMs;
+  let start = 0;
+  plan.outputs.forEach(({ size }, index) => {
+    const what = index === 0 ? 'loss' : `gradient of the ${parameters[index - 1]!.name}`;
+    compare(what, expected.subarray(start, start + size), got.subarray(start, start + size));
+    start += size;
+  });
+  return ms;
+}
+
+/**
+ * The milliseconds that the known gradient takes, read back, once everything is compiled. Throws an Error with one sentence
+ * where a gradient of the backend differs from the reference by more than float32 rounding.
+ */
+export async function checkNumerics(backend: Backend): Promise<number> {
+  const reference = createReferenceBackend();
+  const expected = createPlan(reference);
+  expected.run();
+  const values = await reference.download(expected.output);
+  const plan = createPlan(backend);
   try {
-    const gradients: Float32Array[][] = [];
-    let ms = 0;
-    for (let run = 0; run < runs; run++) {
-      const startedMs = performance.now();
-      plan.run();
-      const values = await backend.download(plan.output);
-      ms = performance.now() - startedMs;
-      let end = 0;
-      const parts = plan.outputs.map(({ size }) => {
-        end += size;
-        return values.slice(end - size, end);
-      });
-      gradients.push(parts);
-    }
-    return { gradients, ms };
+    await compareRun(plan, backend, values);
+    return await compareRun(plan, backend, values);
   } finally {
     plan.dispose();
   }
 }
 
-/**
- * The milliseconds that the known gradient takes, read back, once everything is compiled. Throws a sentence when a gradient
- * of the backend differs from the reference by more than float32 rounding.
- */
-export async function verifyBackend(backend: Backend): Promise<number> {
-  const { gradients: expected } = await knownGradient(createReferenceBackend(), 1);
-  const { gradients: got, ms } = await knownGradient(backend, 2);
-  for (const computed of got) compare(expected[0]!, computed);
-  return ms;
-}
-
-function compare(expected: readonly Float32Array[], got: readonly Float32Array[]): void {
-  expected.forEach((values, index) => {
-    const scale = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
-    const computed = got[index]!;
-    const wrong = values.findIndex((value, at) => !(Math.abs(value - computed[at]!) <= tolerance * scale));
-    if (wrong < 0) return;
-    const what = index === 0 ? 'loss' : `gradient of the ${parameters[index - 1]!.name}`;
-    throw new Error(
-      `its arithmetic is wrong: in the ${what} of a known network, value ${wrong} should be ${values[wrong]}, got ${computed[wrong]}`,
-    );
-  });
+function compare(what: string, expected: Float32Array, got: Float32Array): void {
+  const scale = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  const wrong = expected.findIndex((value, at) => !(Math.abs(value - got[at]!) <= tolerance * scale));
+  if (wrong < 0) return;
+  throw new Error(
+    `its arithmetic is wrong: in the ${what} of a known network, value ${wrong} should be ${expected[wrong]}, got ${got[wrong]}`,
+  );
 }

@@ -1,6 +1,7 @@
-/** Sums per microbatch: the bits of their runs, each summed alone and then added by a binary tree. */
+/** Sums per microbatch: the bits of each microbatch summed alone, and then added by a fixed binary tree. */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { additionsAfter } from '../src/backends/pairwise-sum.ts';
 import type { HostBackend, Tensor } from '../src/index.ts';
 import {
   abs,
@@ -25,21 +26,41 @@ const { backend: cpu } = await openBackend('cpu');
 const { backend: reference } = await openBackend('reference');
 const backends = await openAll();
 
-/** The definition: neighbors in pairs, their sums in pairs, one without a neighbor unchanged. */
-function addedInPairs(vectors: readonly Float32Array[]): Float32Array {
-  if (vectors.length === 1) return vectors[0]!;
-  const pairs = Array.from({ length: Math.ceil(vectors.length / 2) }, (_, pair) => {
-    const [left, right] = [vectors[2 * pair]!, vectors[2 * pair + 1]];
-    return right === undefined ? left : left.map((value, index) => value + right[index]!);
+/** The oracle: neighbors in pairs, their sums in pairs, one without a neighbor unchanged. */
+function foldInPairs<Term>(terms: readonly Term[], sum: (left: Term, right: Term) => Term): Term {
+  if (terms.length === 1) return terms[0]!;
+  const pairs = Array.from({ length: Math.ceil(terms.length / 2) }, (_, pair) => {
+    const [left, right] = terms.slice(2 * pair, 2 * pair + 2) as [Term, Term?];
+    return right === undefined ? left : sum(left, right);
   });
-  return addedInPairs(pairs);
+  return foldInPairs(pairs, sum);
 }
+
+function addedInPairs(vectors: readonly Float32Array[]): Float32Array {
+  return foldInPairs(vectors, (left, right) => left.map((value, index) => value + right[index]!));
+}
+
+it('adds the terms of a stack as the tree of pairs does, for any number of terms', () => {
+  const sum = (left: string, right: string): string => `(${left} + ${right})`;
+  for (let count = 1; count <= 130; count++) {
+    const terms = Array.from({ length: count }, (_, index) => String(index));
+    const stack: string[] = [];
+    terms.forEach((term, index) => {
+      stack.push(term);
+      for (let additions = additionsAfter(index, count); additions > 0; additions--) {
+        const [left, right] = stack.splice(-2) as [string, string];
+        stack.push(sum(left, right));
+      }
+    });
+    expect(stack).toEqual([foldInPairs(terms, sum)]);
+  }
+});
 
 interface Product {
   readonly m: number;
   readonly n: number;
   readonly microbatches: number;
-  /** Of k, in a segment. */
+  /** Of k, in a microbatch. */
   readonly run: number;
 }
 
