@@ -7,7 +7,7 @@ import {
   WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
 } from './windows';
 
-// The descriptor: what is computed, the geometry, and behind it, in 32-bit words, what src/backends/cpu/window-steps.ts
+// The descriptor: what is computed, the geometry, and behind it, in 32-bit words, what src/backends/cpu/window-descriptors.ts
 // writes. Functions below `convolution` are given the address of the geometry.
 const FILTERS: usize = geometryBytes;
 const LEFT: usize = geometryBytes + 4;

@@ -200,7 +200,7 @@ function scatter(target: usize, source: usize, stride: usize, count: i32): void 
   }
 }
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/map-program.ts:
+// The descriptor, in 32-bit words, written by src/backends/cpu/map-descriptor.ts:
 //   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length
 //   5 slot pointers: pointer  6 chunks of the slots: pointer
 // then from word 7: per outer axis its size and running index;

@@ -5,7 +5,7 @@ import {
   WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
 } from './windows';
 
-// The descriptor goes on behind the geometry, in 32-bit words, written by src/backends/cpu/window-steps.ts.
+// The descriptor goes on behind the geometry, in 32-bit words, written by src/backends/cpu/window-descriptors.ts.
 const INPUT: usize = geometryBytes;
 const OUTPUT: usize = geometryBytes + 4;
 /** 0 where sums are meant. */

@@ -2,7 +2,7 @@
 import type { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
 import { openGpuMode } from '../src/backends/gpu/open.ts';
-import { verifyBackend } from '../src/backends/verify.ts';
+import { checkNumerics } from '../src/backends/numerics-check.ts';
 import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
 import { allDisagreements, difference, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import type { CheckReport, CheckRequest } from './messages.ts';
@@ -135,7 +135,7 @@ async function closingFailures(name: CheckRequest['backend'], first: GpuBackend)
 async function open(name: CheckRequest['backend']): Promise<{ backend: Backend; choice: string }> {
   if (typeof name === 'string') return openBackend(name);
   const backend = await openGpuMode('gpu', name.mode);
-  await verifyBackend(backend);
+  await checkNumerics(backend);
   return { backend, choice: name.mode };
 }
 

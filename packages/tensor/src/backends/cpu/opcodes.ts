@@ -1,4 +1,4 @@
-/** What map programs are written in: read by map-program.ts as TypeScript and by kernels/map.ts as AssemblyScript. */
+/** What map programs are written in: read by map-descriptor.ts as TypeScript and by kernels/map.ts as AssemblyScript. */
 
 /** Floats of a chunk: small enough that the operands of an instruction stay in the first cache. */
 export const chunkLength = 256;
