@@ -1,17 +1,13 @@
 import { createMicrobatchGradient, createOptimizer, initialize, parameterCount } from '@lockstep/nn';
 import { describe, expect, it } from 'vitest';
-import { planRun } from '../src/plan.ts';
-import { createShardSource } from '../src/shard-source.ts';
-import { oracleWeights } from '../src/simulator/oracle.ts';
-import { simulate } from '../src/simulator/simulate.ts';
-import { createProblem, hash, hostBackend, model, optimizer, tinyDataset } from './support.ts';
-
-const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-const bytes = (weights: Float32Array) => hash(new Uint8Array(weights.slice().buffer));
+import { planRun } from '../../src/plan.ts';
+import { createShardSource } from '../../src/shard-source.ts';
+import { oracleWeights } from '../../src/simulator/oracle.ts';
+import { simulate } from '../../src/simulator/simulate.ts';
+import { createProblem, drain, hostBackend, model, optimizer, tinyDataset, weightsHash } from '../support.ts';
 
 describe('the oracle', () => {
-  it('with one microbatch a batch is plain SGD over whole batches', async () => {
+  it('with one microbatch a batch gives the weights of plain SGD over whole batches', async () => {
     const backend = await hostBackend();
     const plan = planRun({ samples: 20, batch: 8, microbatchSize: 8, epochs: 2 });
     const samples = createShardSource(tinyDataset(20), plan, 4);
@@ -21,45 +17,45 @@ describe('the oracle', () => {
     const parameters = backend.allocate(parameterCount(model));
     const gradient = backend.allocate(parameterCount(model));
     backend.upload(parameters, weights);
-    const descent = createOptimizer(backend, optimizer, parameters, gradient);
+    const sgd = createOptimizer(backend, optimizer, parameters, gradient);
     for (let step = 0; step < plan.steps; step++) {
       const batch = samples.shard(step, 0, 1);
       const whole = createMicrobatchGradient(backend, model, batch.labels.length, parameters);
       whole.run(batch.pixels, batch.labels);
       backend.upload(gradient, backend.view(whole.output).slice(0, parameterCount(model)));
-      descent.step(batch.labels.length);
+      sgd.step(batch.labels.length);
     }
-    expect(bytes(backend.view(parameters))).toBe(bytes(expected));
+    expect(weightsHash(backend.view(parameters))).toBe(weightsHash(expected));
   });
 
-  it('gives nearly the same weights for any microbatch size, and other bits', async () => {
+  it('gives nearly the same weights with any microbatch size, but other bits', async () => {
     const backend = await hostBackend();
     const [fine, coarse] = await Promise.all([
       createProblem(backend, { microbatchSize: 1 }),
       createProblem(backend, { microbatchSize: 16 }),
     ]);
     const [a, b] = [fine.expected(), coarse.expected()];
-    expect(bytes(a)).not.toBe(bytes(b));
+    expect(weightsHash(a)).not.toBe(weightsHash(b));
     for (let index = 0; index < a.length; index++) expect(a[index]).toBeCloseTo(b[index]!, 5);
   });
 
-  it('gives other weights for another seed', async () => {
+  it('gives other weights with another seed', async () => {
     const backend = await hostBackend();
     const hashes = await Promise.all(
-      [1, 2, 3].map(async (seed) => bytes((await createProblem(backend, { seed })).expected())),
+      [1, 2, 3].map(async (seed) => weightsHash((await createProblem(backend, { seed })).expected())),
     );
     expect(new Set(hashes).size).toBe(3);
   });
 });
 
-describe('cpu and reference', () => {
-  it('give a whole run the same bits, where the names of their arithmetics say so', async () => {
+describe('the backends cpu and reference', () => {
+  it('give a whole run the same bits where they have the same numeric mode', async () => {
     const backends = await Promise.all([hostBackend('reference'), hostBackend('cpu')]);
-    const coordinator = { seed: 11, workers: 3, faultEveryMs: 500, corruptResults: 0, drain, limitMs: 3_600_000 };
+    const scenario = { seed: 11, workers: 3, faultEveryMs: 500, corruptResults: 0, drain, limitMs: 3_600_000 };
     const results = [];
     for (const backend of backends) {
       const problem = await createProblem(backend, { samples: 70, batch: 24, microbatchSize: 5, epochs: 6 });
-      const { outcome, state } = await simulate({ run: problem.run, backend, ...coordinator });
+      const { outcome, state } = await simulate({ run: problem.run, backend, ...scenario });
       expect(outcome).toEqual({ type: 'finished' });
       const hashes = [...state.records.values()].flatMap(({ numericsHash }) =>
         numericsHash === undefined ? [] : [numericsHash],
@@ -75,7 +71,7 @@ describe('cpu and reference', () => {
     expect(reference!.weights).toEqual(reference!.expected);
     expect(cpu!.weights).toEqual(cpu!.expected);
     const namesAgree = backends[0]!.numericMode === backends[1]!.numericMode;
-    expect(bytes(cpu!.weights) === bytes(reference!.weights)).toBe(namesAgree);
+    expect(weightsHash(cpu!.weights) === weightsHash(reference!.weights)).toBe(namesAgree);
     expect(cpu!.numericsHash === reference!.numericsHash).toBe(namesAgree);
   });
 });
