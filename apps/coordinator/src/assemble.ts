@@ -7,11 +7,10 @@ import { systemClock } from '@lockstep/train';
 import {
   createLocalCompute,
   createNumericsCheck,
-  createParameterServer,
   createShardSource,
   defaultLimits,
   type Limits,
-  type ParameterServer,
+  ParameterServer,
   type Run,
   type RunEvent,
   type StepResult,
@@ -54,7 +53,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
   const { model, plan, config, optimizer, train, token } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageRoomBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...options.limits };
-  const parameterServer = createParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
+  const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
 
   const compute = createLocalCompute(backend, systemClock);

@@ -201,7 +201,7 @@ describe('the table of workers', () => {
         setup: { plan, model: {}, seed: 1, limits: defaultLimits, startWorkers: 1, startWithinMs: 1 },
         phase: 'training',
         pauseRequested: false,
-        startAsked: false,
+        startRequested: false,
         connections: new Map(
           here.map((workerId, connection) => [
             connection,
@@ -216,7 +216,7 @@ describe('the table of workers', () => {
               readyAtMs: 0,
               samplesPerMs: 2,
               weightsStep: 0,
-              keepsSamples: false,
+              cachesSamples: false,
               answerByMs: connection === 0 ? 5 : undefined,
               hidden: connection === 1,
               taskErrors: 0,

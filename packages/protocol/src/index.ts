@@ -39,5 +39,5 @@ export {
   type LossyEncoding,
   lossyEncodings,
   type VectorEncoding,
-  validateVector,
+  vectorFault,
 } from './vector-codec.ts';

@@ -1,8 +1,6 @@
-/**
- * Compares secrets in time that depends on the length of `expected` alone.
- *
- * It does not stop at the first difference, so its timing does not tell how much of a guess was right.
- */
+/** Compares secrets in constant time. */
+
+/** Whether `got` is `expected`. Its time depends on the length of `expected` alone, and so tells nothing of a guess. */
 export function sameSecret(expected: string, got: string): boolean {
   let difference = expected.length ^ got.length;
   for (let index = 0; index < expected.length; index++) {

@@ -67,7 +67,7 @@ export function encodeLossy(
 }
 
 /** One phrase saying why these bytes are no vector of `length` values, or undefined where they are. */
-export function validateVector(bytes: Uint8Array, encoding: VectorEncoding, length: number): string | undefined {
+export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length: number): string | undefined {
   const least = bitmapBytes(length);
   if (bytes.length < least) return `expected at least ${least} bytes, got ${bytes.length}`;
   const bitmap = bitmapOf(bytes, length);
@@ -81,9 +81,9 @@ export function validateVector(bytes: Uint8Array, encoding: VectorEncoding, leng
   return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
 }
 
-/** Decodes into `target`, every value of which is written. Throws RangeError where `validateVector` finds a fault. */
+/** Decodes into `target`, every value of which is written. Throws RangeError where `vectorFault` finds a fault. */
 export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target: Float32Array): void {
-  const fault = validateVector(bytes, encoding, target.length);
+  const fault = vectorFault(bytes, encoding, target.length);
   if (fault !== undefined) throw new RangeError(`encoded vector: ${fault}`);
   const bitmap = bitmapOf(bytes, target.length);
   const output = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);

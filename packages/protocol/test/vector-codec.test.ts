@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { float16Values, toFloat16 } from '../src/float16.ts';
-import { decodeVector, encodeLossy, encodeSparse, lossyEncodings, validateVector } from '../src/vector-codec.ts';
+import { decodeVector, encodeLossy, encodeSparse, lossyEncodings, vectorFault } from '../src/vector-codec.ts';
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
@@ -42,7 +42,7 @@ describe('encodeSparse', () => {
         expect(encoded.buffer).toBe(values.buffer);
         encodedCount += 1;
         expect(encoded.length).toBeLessThan(0.9 * values.byteLength);
-        expect(validateVector(encoded, 'sparse', values.length)).toBeUndefined();
+        expect(vectorFault(encoded, 'sparse', values.length)).toBeUndefined();
         const target = new Float32Array(values.length).fill(7);
         decodeVector(shifted(encoded), 'sparse', target);
         expect(bitsOf(target)).toEqual(bitsOf(before));
@@ -92,7 +92,7 @@ describe.each(lossyEncodings)('encodeLossy %s', (encoding) => {
       // A zero chunk is not sent, and its residual waits.
       if (step % 3 === 0) values.fill(0, 64, 128);
       const encoded = encodeLossy(values, encoding, residual)!;
-      expect(validateVector(encoded, encoding, 500)).toBeUndefined();
+      expect(vectorFault(encoded, encoding, 500)).toBeUndefined();
       decodeVector(step % 2 === 0 ? encoded : shifted(encoded), encoding, target);
       if (step % 3 === 0) expect(target.subarray(64, 128).every((value) => value === 0)).toBe(true);
       for (let index = 0; index < 500; index++) {
@@ -147,7 +147,7 @@ it('fp16 refuses values that are too large for it', () => {
   expect(encodeLossy(Float32Array.of(65_520), 'fp16', new Float32Array(1))).toBeUndefined();
 });
 
-describe('validateVector', () => {
+describe('vectorFault', () => {
   it('finds bytes cut, added or set beyond the end, which decodeVector refuses', () => {
     const values = new Float32Array(1000);
     values.fill(1, 128, 256);
@@ -155,12 +155,12 @@ describe('validateVector', () => {
       const encoded =
         encoding === 'sparse' ? encodeSparse(values)! : encodeLossy(values, encoding, new Float32Array(values.length))!;
       for (let length = 0; length < encoded.length; length++) {
-        expect(validateVector(encoded.subarray(0, length), encoding, 1000)).toMatch(/^expected .* got/);
+        expect(vectorFault(encoded.subarray(0, length), encoding, 1000)).toMatch(/^expected .* got/);
       }
-      expect(validateVector(new Uint8Array([...encoded, 0]), encoding, 1000)).toMatch(/^expected .* got/);
+      expect(vectorFault(new Uint8Array([...encoded, 0]), encoding, 1000)).toMatch(/^expected .* got/);
       const beyond = encoded.slice();
       beyond[beyond.length - 2]! |= 1;
-      expect(validateVector(beyond, encoding, 1000)).toBe('expected 16 chunks, got chunk 16');
+      expect(vectorFault(beyond, encoding, 1000)).toBe('expected 16 chunks, got chunk 16');
       expect(() => decodeVector(beyond, encoding, new Float32Array(1000))).toThrow(RangeError);
     }
   });
@@ -172,7 +172,7 @@ describe('validateVector', () => {
         fc.constantFrom('sparse' as const, ...lossyEncodings),
         fc.integer({ min: 0, max: 200 }),
         (bytes, encoding, length) => {
-          const fault = validateVector(bytes, encoding, length);
+          const fault = vectorFault(bytes, encoding, length);
           const decode = (): void => decodeVector(bytes, encoding, new Float32Array(length));
           if (fault === undefined) decode();
           else expect(decode).toThrow(fault);

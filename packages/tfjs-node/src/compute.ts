@@ -2,14 +2,7 @@
 import { defaultKey, inputSize, type Model, parameterCount, parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { openBackend, type Storage } from '@lockstep/tensor';
-import {
-  type Clock,
-  type Compute,
-  createTreeSum,
-  nextPowerOfTwo,
-  type ShardGradient,
-  type TreeSum,
-} from '@lockstep/training';
+import { type Clock, type Compute, nextPowerOfTwo, type ShardGradient, TreeSum } from '@lockstep/training';
 import { loadTensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
 
@@ -60,7 +53,7 @@ export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Prom
         microbatchSize,
         microbatch: createMicrobatchGradient(tf, host, model),
         total,
-        sum: createTreeSum(host, total),
+        sum: new TreeSum(host, total),
       };
     },
     setWeights(bytes) {
@@ -72,7 +65,7 @@ export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Prom
       }
       microbatch.setWeights(weights);
     },
-    async gradient(pixels, labels, key = defaultKey): Promise<ShardGradient> {
+    async gradient(pixels, labels, { key = defaultKey } = {}): Promise<ShardGradient> {
       const { model, microbatchSize, microbatch, total, sum } = ready();
       if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got the numbers of kept ones');
       const startedAtMs = clock.nowMs();
@@ -90,7 +83,7 @@ export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Prom
         const microbatchKey = { ...key, firstSample: key.firstSample + from };
         const microbatchPixels = pixels.subarray(from * size, to * size);
         microbatch.run(microbatchPixels, labels.subarray(from, to), microbatchKey, slot);
-        sum.put({ lo: index, n: 1 }, slot);
+        sum.add({ lo: index, n: 1 }, slot);
       }
       const values = await host.download(total);
       const parameters = values.length - 2;

@@ -6,11 +6,11 @@ import {
   type Compute,
   createLocalCompute,
   createNumericsCheck,
-  createParameterServer,
   createShardSource,
   defaultLimits,
   exactnessOf,
   oracleWeights,
+  ParameterServer,
   planRun,
   type Session,
   startRun,
@@ -45,7 +45,7 @@ it.skipIf(absence !== undefined)(
     await first.open({ model: small, microbatchSize: plan.microbatchSize });
     first.setWeights(numericsCheck.weights);
     const referenceGradient = floatsOf((await first.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient);
-    const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
+    const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
     const checksum = await openChecksum();
 
     let keys = 0;

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { createRoom, type Room } from '../../training/test/room.ts';
+import { createCoordinator, type ScriptedCoordinator } from '../../training/test/scripted-coordinator.ts';
 import { model, optimizer } from '../../training/test/support.ts';
 import { createReport, type ReportOptions } from '../src/report.ts';
 
-function optionsFor(room: Room): ReportOptions {
+function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
   return {
     version: '0.1.0',
     config: { seed: 1, samples: 16, batch: 16, microbatchSize: 2, epochs: 1, steps: 1, optimizer, workers: 2 },
     model,
-    state: room.state,
+    state: coordinator.state,
     initialLoss: 1.1,
     epochs: [],
     images: 600,
@@ -21,20 +21,20 @@ function optionsFor(room: Room): ReportOptions {
 
 describe('the report of a run', () => {
   it('says who did what, how long each waited, and what went wrong, as JSON', () => {
-    const room = createRoom({ steps: 1, startWorkers: 3 });
+    const coordinator = createCoordinator({ steps: 1, startWorkers: 3 });
     const [first, second, third] = [
-      room.join({ name: 'one' }),
-      room.join({ name: 'two' }),
-      room.join({ name: 'three' }),
+      coordinator.join({ name: 'one' }),
+      coordinator.join({ name: 'two' }),
+      coordinator.join({ name: 'three' }),
     ];
-    room.nowMs += 100;
-    room.send({ type: 'closed', connection: third });
-    room.nowMs += 100;
-    room.answerAll(first, 50);
-    room.answerAll(second, 60);
-    expect(room.state.phase).toBe('finished');
+    coordinator.nowMs += 100;
+    coordinator.send({ type: 'closed', connection: third });
+    coordinator.nowMs += 100;
+    coordinator.answerAll(first, 50);
+    coordinator.answerAll(second, 60);
+    expect(coordinator.state.phase).toBe('finished');
 
-    const report = createReport(optionsFor(room));
+    const report = createReport(optionsFor(coordinator));
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
     expect(report).toMatchObject({
       lockstep: '0.1.0',
@@ -58,14 +58,14 @@ describe('the report of a run', () => {
   });
 
   it('has null where no first loss was measured, and no rate where no time passed', () => {
-    const report = createReport({ ...optionsFor(createRoom()), initialLoss: undefined, wallSeconds: 0 });
+    const report = createReport({ ...optionsFor(createCoordinator()), initialLoss: undefined, wallSeconds: 0 });
     expect(report).toMatchObject({ initialLoss: null, imagesPerSecond: 0 });
   });
 
   it('holds no secret', () => {
-    const room = createRoom({ token: 'the token' });
-    const connection = room.open();
-    room.hello(connection, { token: 'the token' });
-    expect(JSON.stringify(createReport(optionsFor(room)))).not.toMatch(/the token|key-1/);
+    const coordinator = createCoordinator({ token: 'the token' });
+    const connection = coordinator.open();
+    coordinator.hello(connection, { token: 'the token' });
+    expect(JSON.stringify(createReport(optionsFor(coordinator)))).not.toMatch(/the token|key-1/);
   });
 });

@@ -1,7 +1,7 @@
-/** Time as the rules see it: handed in, so that a simulation can run on its own. */
+/** Time as the rules see it: an argument, so that a simulation can run in virtual time. */
 export interface Clock {
   /** Milliseconds from any fixed moment; never goes back. */
   nowMs(): number;
-  /** Calls back once, after a time; the returned function takes that back. */
+  /** Calls back once, after a delay; the returned function cancels that. */
   after(delayMs: number, callback: () => void): () => void;
 }

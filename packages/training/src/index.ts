@@ -1,9 +1,11 @@
 /** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
+
+export { Aggregator, type ShardSum } from './aggregator.ts';
 export type { Clock } from './clock.ts';
-export { coarseShares } from './coordinator/assign.ts';
 export type { ControlAction, RunEvent } from './coordinator/events.ts';
 export { type Exactness, exactnessOf } from './coordinator/exactness.ts';
-export { type Run, type RunOptions, type RunOutcome, startRun } from './coordinator/run.ts';
+export { Run, type RunOptions, type RunOutcome, startRun } from './coordinator/run.ts';
+export { coarseShares } from './coordinator/shares.ts';
 export {
   type Connection,
   type CoordinatorState,
@@ -16,19 +18,20 @@ export {
 export type { Trace } from './coordinator/trace.ts';
 export { createNumericsCheck, type NumericsCheck } from './numerics-check.ts';
 export { type OracleOptions, oracleWeights } from './oracle.ts';
-export { createParameterServer, type ParameterServer, type StepResult } from './parameter-server.ts';
+export { ParameterServer, type ParameterServerOptions, type StepResult } from './parameter-server.ts';
 export { defaultMicrobatchSize, planRun, type RunPlan, stepBatch } from './plan.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
-export { createTreeSum, type TreeSum } from './tree-sum.ts';
+export { TreeReduction, type TreeReductionOptions } from './tree-reduction.ts';
+export { TreeSum } from './tree-sum.ts';
 export {
   type Compute,
   ComputeError,
   type ComputeSetup,
-  type KeepingCompute,
-  type KeptPixels,
-  type PixelTable,
+  type GradientOptions,
+  type PixelCache,
   type ShardGradient,
+  type ShardPixels,
 } from './worker/compute.ts';
 export {
   type KeepJoinedOptions,

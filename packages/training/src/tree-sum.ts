@@ -1,148 +1,131 @@
-/**
- * Sums vectors in the order of the fixed tree, as they become ready and with as few buffers as that needs.
- *
- * A node whose right half holds no sample is its left half, unchanged: adding zeros would turn -0 into +0, and an empty
- * microbatch must not leave a mark. Workers sum the microbatches of a shard with this, and the coordinator the shards of a step,
- * so that the order of additions stands in one place.
- */
+/** Sums vectors in the order of the fixed tree, as they become ready and in as few buffers as that needs. */
 import { apply, type Backend, input, type KernelCall, type Program, type Storage } from '@lockstep/tensor';
-import { parentOf, type Shard, shardKey, siblingOf } from './tree.ts';
+import type { Shard } from './tree.ts';
+import { TreeReduction } from './tree-reduction.ts';
 
-export interface TreeSum {
-  /**
-   * Begins a sum over the shards within `root`, of whose microbatches those from `usedMicrobatches` on are empty.
-   * What an unfinished sum holds is dropped.
-   */
-  begin(root: Shard, usedMicrobatches: number): void;
-  /** Memory to write a vector into before `put`; taking it from here saves a copy. The same memory until then. */
-  readonly free: Storage;
-  /**
-   * Takes the vector as the sum over `shard`. Shards may come in any order, each sample exactly once. A vector of the
-   * caller's own is read before `put` returns, and not kept.
-   */
-  put(shard: Shard, vector: Storage): void;
-  /** Whether every shard is there, and `total` holds the whole sum. */
-  readonly complete: boolean;
-  /** Gives back its own memory; `total` belongs to the caller. */
-  dispose(): void;
-}
+/** Workers sum the microbatches of a shard with this, and the coordinator the shards of a step. */
+export class TreeSum {
+  readonly #backend: Backend;
+  readonly #total: Storage;
+  /** All buffers that this sum has allocated. */
+  readonly #buffers = new Set<Storage>();
+  /** Buffers that hold nothing; until the sum is complete, `total` is one like any other. */
+  #idle: Storage[] = [];
+  readonly #additions: PreparedAdditions;
+  #reduction: TreeReduction<Storage> | undefined;
+  #complete = false;
 
-/** @param total where the whole sum is left; its length is that of every vector. */
-export function createTreeSum(backend: Backend, total: Storage): TreeSum {
-  const slots = new Set<Storage>();
-  const idle: Storage[] = [];
-  const held = new Map<string, Storage>();
-  const programs = new Map<Storage, Map<Storage, Map<Storage, Program>>>();
-  let top: Shard = { lo: 0, n: 1 };
-  let used = 1;
-  let complete = false;
+  /** @param total where the whole sum is left, the caller's own; its length is that of every vector */
+  constructor(backend: Backend, total: Storage) {
+    this.#backend = backend;
+    this.#total = total;
+    this.#additions = new PreparedAdditions(backend);
+  }
 
-  const freeSlot = (): Storage => {
-    const last = idle.at(-1);
+  /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops an unfinished sum. */
+  begin(root: Shard, usedMicrobatches: number): void {
+    this.#complete = false;
+    this.#idle = [...this.#buffers, this.#total];
+    this.#reduction = new TreeReduction<Storage>({
+      root,
+      usedMicrobatches,
+      combine: (left, right, parent) => this.#combine(left, right, parent.n === root.n),
+      retain: (vector) => this.#retain(vector),
+    });
+  }
+
+  /** A buffer to write a vector into before `add`, which then copies nothing. The same one until then. */
+  get free(): Storage {
+    const last = this.#idle.at(-1);
     if (last) return last;
-    const slot = backend.allocate(total.length);
-    slots.add(slot);
-    idle.push(slot);
-    return slot;
-  };
+    const buffer = this.#backend.allocate(this.#total.length);
+    this.#buffers.add(buffer);
+    this.#idle.push(buffer);
+    return buffer;
+  }
 
-  // Until the sum is whole, `total` is memory like any other: a vector of the whole root is then not copied.
-  const isOwn = (vector: Storage): boolean => vector === total || slots.has(vector);
+  /** Adds the sum over `shard`, in any order, each sample once. A vector of the caller's own is read before this returns. */
+  add(shard: Shard, vector: Storage): void {
+    if (vector === this.#idle.at(-1)) this.#idle.pop();
+    const sum = this.#reduction?.add(shard, vector);
+    if (sum === undefined) return;
+    if (sum !== this.#total) this.#additions.run(sum, undefined, this.#total);
+    this.#idle = [...this.#buffers];
+    this.#complete = true;
+  }
 
-  const recycle = (vector: Storage): void => {
-    if (isOwn(vector)) idle.push(vector);
-  };
+  /** Whether every shard has been added, and `total` holds the whole sum. */
+  get complete(): boolean {
+    return this.#complete;
+  }
 
-  const finish = (): void => {
-    const index = idle.indexOf(total);
-    if (index >= 0) idle.splice(index, 1);
-    complete = true;
-  };
+  /** Frees its own buffers; `total` stays the caller's. */
+  dispose(): void {
+    this.#additions.dispose();
+    for (const buffer of this.#buffers) this.#backend.free(buffer);
+    this.#buffers.clear();
+    this.#idle = [];
+  }
 
-  /** `output = left + right`, or a copy of `left` where left and right are one. */
-  const combine = (left: Storage, right: Storage, output: Storage): void => {
-    const ofLeft = entry(programs, left, () => new Map<Storage, Map<Storage, Program>>());
-    const ofRight = entry(ofLeft, right, () => new Map<Storage, Program>());
-    entry(ofRight, output, () => backend.prepare([combineCall(left, right, output)])).run();
-  };
+  #combine(left: Storage, right: Storage, isRoot: boolean): Storage {
+    const output = isRoot ? this.#total : this.#isOwn(left) ? left : right;
+    this.#additions.run(left, right, output);
+    for (const vector of [left, right]) if (vector !== output && this.#isOwn(vector)) this.#idle.push(vector);
+    return output;
+  }
 
+  /** What waits for its sibling lies in a buffer of this sum. */
+  #retain(vector: Storage): Storage {
+    if (this.#isOwn(vector)) return vector;
+    const buffer = this.free;
+    this.#idle.pop();
+    this.#additions.run(vector, undefined, buffer);
+    return buffer;
+  }
+
+  #isOwn(vector: Storage): boolean {
+    return vector === this.#total || this.#buffers.has(vector);
+  }
+}
+
+/** Additions and copies of whole vectors, each prepared once: `output = left + right`, or `output = left`. */
+class PreparedAdditions {
+  readonly #backend: Backend;
+  readonly #programs = new Map<Storage, Map<Storage | undefined, Map<Storage, Program>>>();
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  run(left: Storage, right: Storage | undefined, output: Storage): void {
+    const ofLeft = getOrCreate(this.#programs, left, () => new Map<Storage | undefined, Map<Storage, Program>>());
+    const ofRight = getOrCreate(ofLeft, right, () => new Map<Storage, Program>());
+    getOrCreate(ofRight, output, () => this.#backend.prepare([additionCall(left, right, output)])).run();
+  }
+
+  dispose(): void {
+    for (const ofLeft of this.#programs.values()) {
+      for (const ofRight of ofLeft.values()) for (const program of ofRight.values()) program.dispose();
+    }
+    this.#programs.clear();
+  }
+}
+
+function additionCall(left: Storage, right: Storage | undefined, output: Storage): KernelCall {
+  const storages = right === undefined ? [left] : [left, right];
   return {
-    begin(root, usedMicrobatches) {
-      top = root;
-      used = usedMicrobatches;
-      complete = false;
-      held.clear();
-      idle.length = 0;
-      idle.push(...slots, total);
-    },
-    get free() {
-      return freeSlot();
-    },
-    put(shard, vector) {
-      if (vector === idle.at(-1)) idle.pop();
-      let sum = vector;
-      let node = shard;
-      while (node.n < top.n) {
-        const sibling = siblingOf(node);
-        const parent = parentOf(node);
-        if (sibling.lo < used) {
-          const other = held.get(shardKey(sibling));
-          if (!other) break;
-          held.delete(shardKey(sibling));
-          const output = parent.n === top.n ? total : other;
-          if (sibling.lo < node.lo) combine(other, sum, output);
-          else combine(sum, other, output);
-          if (sum !== output) recycle(sum);
-          if (other !== output) recycle(other);
-          sum = output;
-        }
-        node = parent;
-      }
-      if (node.n === top.n) {
-        if (sum !== total) {
-          combine(sum, sum, total);
-          recycle(sum);
-        }
-        finish();
-        return;
-      }
-      if (!isOwn(sum)) {
-        const slot = freeSlot();
-        idle.pop();
-        combine(sum, sum, slot);
-        sum = slot;
-      }
-      held.set(shardKey(node), sum);
-    },
-    get complete() {
-      return complete;
-    },
-    dispose() {
-      for (const ofLeft of programs.values()) {
-        for (const ofRight of ofLeft.values()) for (const program of ofRight.values()) program.dispose();
-      }
-      programs.clear();
-      for (const slot of slots) backend.free(slot);
-      slots.clear();
-      idle.length = 0;
-      held.clear();
-    },
+    kind: 'map',
+    formula: right === undefined ? input(0) : apply('add', input(0), input(1)),
+    shape: [output.length],
+    inputs: storages.map((storage) => ({ storage, strides: [1] })),
+    output,
   };
 }
 
-function combineCall(left: Storage, right: Storage, output: Storage): KernelCall {
-  const view = (storage: Storage) => ({ storage, strides: [1] });
-  const shape = [output.length];
-  return left === right
-    ? { kind: 'map', formula: input(0), shape, inputs: [view(left)], output }
-    : { kind: 'map', formula: apply('add', input(0), input(1)), shape, inputs: [view(left), view(right)], output };
-}
-
-/** The value under a key, made on first use. */
-function entry<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Value): Value {
   const known = map.get(key);
   if (known !== undefined) return known;
-  const value = make();
+  const value = create();
   map.set(key, value);
   return value;
 }

@@ -1,10 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { shardKey } from '../src/tree.ts';
-import { createRoom, type Room, type RoomOptions, type Task } from './room.ts';
+import {
+  type CoordinatorOptions,
+  createCoordinator,
+  type ScriptedCoordinator,
+  type Task,
+} from './scripted-coordinator.ts';
 
 /** How often each thing happens, against the others: mostly work, and of every kind of trouble a little. */
-const deeds = {
+const randomActions = {
   open: 1,
   join: 4,
   hello: 1,
@@ -26,22 +31,25 @@ const deeds = {
 } as const;
 
 interface Deed {
-  readonly deed: keyof typeof deeds;
+  readonly randomAction: keyof typeof randomActions;
   /** Which connection, counted round. */
   readonly who: number;
   /** Which shard, how long, how fast. */
   readonly what: number;
 }
 
-const deed: fc.Arbitrary<Deed> = fc.record({
-  deed: fc.oneof(
-    ...Object.entries(deeds).map(([name, weight]) => ({ weight, arbitrary: fc.constant(name as keyof typeof deeds) })),
+const randomAction: fc.Arbitrary<Deed> = fc.record({
+  randomAction: fc.oneof(
+    ...Object.entries(randomActions).map(([name, weight]) => ({
+      weight,
+      arbitrary: fc.constant(name as keyof typeof randomActions),
+    })),
   ),
   who: fc.nat({ max: 50 }),
   what: fc.nat({ max: 1_000 }),
 });
 
-const geometry: fc.Arbitrary<RoomOptions> = fc.record({
+const geometry: fc.Arbitrary<CoordinatorOptions> = fc.record({
   samples: fc.integer({ min: 1, max: 60 }),
   batch: fc.integer({ min: 1, max: 40 }),
   microbatchSize: fc.integer({ min: 1, max: 9 }),
@@ -52,87 +60,87 @@ const geometry: fc.Arbitrary<RoomOptions> = fc.record({
 const rates = [0, 1e-300, 1e-3, 0.1, 1, 50, 1e300, Number.POSITIVE_INFINITY, Number.NaN];
 const times = [0, 1e-300, 0.5, 3, 200, 1e9, Number.MAX_VALUE];
 
-/** Does what the deed says, as far as there is anybody to do it. */
-function perform(room: Room, { deed, who, what }: Deed): void {
-  const everybody = [...room.state.connections.keys()];
+/** Does what the randomAction says, as far as there is anybody to do it. */
+function perform(coordinator: ScriptedCoordinator, { randomAction, who, what }: Deed): void {
+  const everybody = [...coordinator.state.connections.keys()];
   const connection = everybody[who % Math.max(1, everybody.length)];
-  room.nowMs += what % 7;
-  if (deed === 'open') {
-    room.open();
+  coordinator.nowMs += what % 7;
+  if (randomAction === 'open') {
+    coordinator.open();
     return;
   }
-  if (deed === 'join') {
-    room.join({ samplesPerMs: rates[what % rates.length]! });
+  if (randomAction === 'join') {
+    coordinator.join({ samplesPerMs: rates[what % rates.length]! });
     return;
   }
-  if (deed === 'tick' || deed === 'wait') {
-    room.wait(deed === 'tick' ? what % 300 : what * 6);
+  if (randomAction === 'tick' || randomAction === 'wait') {
+    coordinator.wait(randomAction === 'tick' ? what % 300 : what * 6);
     return;
   }
   if (connection === undefined) return;
-  const { step } = room.state.current;
+  const { step } = coordinator.state.current;
   const computeMs = times[what % times.length]!;
-  const own = room.tasksOf(connection);
-  const task: Task = own[what % Math.max(1, own.length)] ?? anyTask(room, what);
-  switch (deed) {
+  const own = coordinator.tasksOf(connection);
+  const task: Task = own[what % Math.max(1, own.length)] ?? anyTask(coordinator, what);
+  switch (randomAction) {
     case 'hello':
-      room.hello(connection);
+      coordinator.hello(connection);
       break;
     case 'return':
-      room.hello(connection, { resumeKey: `key-${1 + (what % Math.max(1, connection))}` });
+      coordinator.hello(connection, { resumeKey: `key-${1 + (what % Math.max(1, connection))}` });
       break;
     case 'prove':
-      room.handleMessage(connection, {
+      coordinator.handleMessage(connection, {
         type: 'numericsResult',
         hash: what % 3 === 0 ? 'bbbbbbbb' : 'aaaaaaaa',
         samplesPerMs: rates[what % rates.length]!,
       });
       break;
     case 'answer':
-      if (own.length > 0) room.gradient(connection, task, computeMs);
+      if (own.length > 0) coordinator.gradient(connection, task, computeMs);
       break;
     case 'answer all':
-      room.answerAll(connection, computeMs);
+      coordinator.answerAll(connection, computeMs);
       break;
     case 'answer anything':
-      room.gradient(connection, anyTask(room, what), computeMs);
+      coordinator.gradient(connection, anyTask(coordinator, what), computeMs);
       break;
     case 'answer old':
-      room.gradient(connection, { ...task, step: Math.max(0, step - 1 - (what % 2)) }, computeMs);
+      coordinator.gradient(connection, { ...task, step: Math.max(0, step - 1 - (what % 2)) }, computeMs);
       break;
     case 'fail':
-      room.handleMessage(connection, { type: 'taskError', ...task, code: 'device-lost', message: 'lost' });
+      coordinator.handleMessage(connection, { type: 'taskError', ...task, code: 'device-lost', message: 'lost' });
       break;
     case 'not finite':
       // Never twice of the same shard: that rightly ends the run.
-      if ((room.state.current.shards.get(shardKey(task))?.nonFiniteFrom ?? []).length === 0) {
-        room.handleMessage(connection, { type: 'taskError', ...task, code: 'non-finite', message: 'NaN' });
+      if ((coordinator.state.current.shards.get(shardKey(task))?.nonFiniteFrom ?? []).length === 0) {
+        coordinator.handleMessage(connection, { type: 'taskError', ...task, code: 'non-finite', message: 'NaN' });
       }
       break;
     case 'pong':
-      room.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
+      coordinator.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
       break;
     case 'bye':
-      room.handleMessage(connection, { type: 'bye', message: 'microbatches' });
+      coordinator.handleMessage(connection, { type: 'bye', message: 'microbatches' });
       break;
     case 'close':
-      room.send({ type: 'closed', connection });
+      coordinator.send({ type: 'closed', connection });
       break;
     case 'garbage':
-      room.send({ type: 'invalid', connection, closeCode: 1002, message: 'frame: broken' });
+      coordinator.send({ type: 'invalid', connection, closeCode: 1002, message: 'frame: broken' });
       break;
     case 'distrust':
-      room.send({ type: 'numericsMismatch', connection, message: 'numerics check: wrong' });
+      coordinator.send({ type: 'numericsMismatch', connection, message: 'numerics check: wrong' });
       break;
     default:
-      deed satisfies never;
+      randomAction satisfies never;
   }
 }
 
-function anyTask(room: Room, what: number): Task {
-  const { step, shards } = room.state.current;
+function anyTask(coordinator: ScriptedCoordinator, what: number): Task {
+  const { step, shards } = coordinator.state.current;
   const all = [...shards.values()];
-  const { lo, n } = all[what % Math.max(1, all.length)] ?? { lo: 0, n: room.setup.plan.microbatches };
+  const { lo, n } = all[what % Math.max(1, all.length)] ?? { lo: 0, n: coordinator.setup.plan.microbatches };
   return { step, lo, n };
 }
 
@@ -140,24 +148,24 @@ function anyTask(room: Room, what: number): Task {
  * Ends the run with one good worker, which joins now and stays. Everybody who is there goes on being there and answers
  * every ping, but never computes anything again. Returns whether the run finished.
  */
-function finishWithOneGoodWorker(room: Room): boolean {
-  if (hasFinished(room)) return true;
-  const idlers = [...room.state.connections.keys()];
-  const good = room.join({ samplesPerMs: 1 });
+function finishWithOneGoodWorker(coordinator: ScriptedCoordinator): boolean {
+  if (hasFinished(coordinator)) return true;
+  const idlers = [...coordinator.state.connections.keys()];
+  const good = coordinator.join({ samplesPerMs: 1 });
   for (let round = 0; round < 40_000; round++) {
-    if (hasFinished(room)) return true;
-    expect(room.state.phase).toMatch(/waiting|training|paused/);
+    if (hasFinished(coordinator)) return true;
+    expect(coordinator.state.phase).toMatch(/waiting|training|paused/);
     for (const connection of [...idlers, good]) {
-      if (room.nowMs % 1_000 < 50) room.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
+      if (coordinator.nowMs % 1_000 < 50) coordinator.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
     }
-    const [task] = room.tasksOf(good);
-    if (task) room.gradient(good, task, 10);
-    room.wait(50);
+    const [task] = coordinator.tasksOf(good);
+    if (task) coordinator.gradient(good, task, 10);
+    coordinator.wait(50);
   }
   return false;
 }
 
-const hasFinished = (room: Room): boolean => room.state.phase === 'finished';
+const hasFinished = (coordinator: ScriptedCoordinator): boolean => coordinator.state.phase === 'finished';
 
 describe('whatever happens, in whatever order', () => {
   it('every promise of the rules holds after every event', () => {
@@ -165,15 +173,19 @@ describe('whatever happens, in whatever order', () => {
     let accepted = 0;
     let duplicated = 0;
     fc.assert(
-      fc.property(geometry, fc.array(deed, { minLength: 50, maxLength: 250, size: 'max' }), (options, program) => {
-        // The room itself checks them: see createWatcher.
-        const room = createRoom(options);
-        room.join();
-        for (const next of program) perform(room, next);
-        if (room.state.phase === 'finished') finished += 1;
-        accepted += room.log.filter(({ type }) => type === 'acceptGradient').length;
-        duplicated += room.state.faults.duplicated;
-      }),
+      fc.property(
+        geometry,
+        fc.array(randomAction, { minLength: 50, maxLength: 250, size: 'max' }),
+        (options, program) => {
+          // The coordinator itself checks them: see createWatcher.
+          const coordinator = createCoordinator(options);
+          coordinator.join();
+          for (const next of program) perform(coordinator, next);
+          if (coordinator.state.phase === 'finished') finished += 1;
+          accepted += coordinator.accepted.length;
+          duplicated += coordinator.state.faults.duplicated;
+        },
+      ),
       { numRuns: 200 },
     );
     // The property means nothing where nothing happened.
@@ -185,10 +197,10 @@ describe('whatever happens, in whatever order', () => {
 
   it('once one good worker stays, the run finishes', () => {
     fc.assert(
-      fc.property(geometry, fc.array(deed, { maxLength: 120, size: 'max' }), (options, program) => {
-        const room = createRoom(options);
-        for (const next of program) perform(room, next);
-        expect(finishWithOneGoodWorker(room)).toBe(true);
+      fc.property(geometry, fc.array(randomAction, { maxLength: 120, size: 'max' }), (options, program) => {
+        const coordinator = createCoordinator(options);
+        for (const next of program) perform(coordinator, next);
+        expect(finishWithOneGoodWorker(coordinator)).toBe(true);
       }),
       { numRuns: 100 },
     );
@@ -196,15 +208,16 @@ describe('whatever happens, in whatever order', () => {
 
   it('a run that nobody is left in keeps only what its report needs', () => {
     fc.assert(
-      fc.property(geometry, fc.array(deed, { maxLength: 150, size: 'max' }), (options, program) => {
-        const room = createRoom({ ...options, epochs: 50 });
-        for (const next of program) perform(room, next);
-        for (const connection of [...room.state.connections.keys()]) room.send({ type: 'closed', connection });
-        room.wait(room.setup.limits.resumeMs + 1);
-        expect(room.state.connections.size).toBe(0);
-        for (const record of room.state.records.values()) expect(record.shards).toBeGreaterThan(0);
-        for (const shard of room.state.current.shards.values()) expect(shard.owners).toEqual([]);
-        for (const shard of room.state.next?.shards.values() ?? []) expect(shard.owners).toEqual([]);
+      fc.property(geometry, fc.array(randomAction, { maxLength: 150, size: 'max' }), (options, program) => {
+        const coordinator = createCoordinator({ ...options, epochs: 50 });
+        for (const next of program) perform(coordinator, next);
+        for (const connection of [...coordinator.state.connections.keys()])
+          coordinator.send({ type: 'closed', connection });
+        coordinator.wait(coordinator.setup.limits.resumeMs + 1);
+        expect(coordinator.state.connections.size).toBe(0);
+        for (const record of coordinator.state.records.values()) expect(record.shards).toBeGreaterThan(0);
+        for (const shard of coordinator.state.current.shards.values()) expect(shard.owners).toEqual([]);
+        for (const shard of coordinator.state.next?.shards.values() ?? []) expect(shard.owners).toEqual([]);
       }),
       { numRuns: 100 },
     );

@@ -55,11 +55,11 @@ describe('the oracle', () => {
 describe('cpu and reference', () => {
   it('give a whole run the same bits, where the names of their arithmetics say so', async () => {
     const backends = await Promise.all([hostBackend('reference'), hostBackend('cpu')]);
-    const room = { seed: 11, workers: 3, mishapEveryMs: 500, spoiltResults: 0, drain, limitMs: 3_600_000 };
+    const coordinator = { seed: 11, workers: 3, mishapEveryMs: 500, spoiltResults: 0, drain, limitMs: 3_600_000 };
     const results = [];
     for (const backend of backends) {
       const problem = await createProblem(backend, { samples: 70, batch: 24, microbatchSize: 5, epochs: 6 });
-      const { outcome, state } = await simulate({ run: problem.run, backend, ...room });
+      const { outcome, state } = await simulate({ run: problem.run, backend, ...coordinator });
       expect(outcome).toEqual({ type: 'finished' });
       const hashes = [...state.records.values()].flatMap(({ numericsHash }) =>
         numericsHash === undefined ? [] : [numericsHash],

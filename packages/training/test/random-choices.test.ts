@@ -2,7 +2,7 @@ import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { expect, it } from 'vitest';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { oracleWeights } from '../src/oracle.ts';
-import { createParameterServer } from '../src/parameter-server.ts';
+import { ParameterServer } from '../src/parameter-server.ts';
 import { createShardSource } from '../src/shard-source.ts';
 import { simulate } from '../src/simulator/simulate.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
@@ -39,7 +39,7 @@ async function setUp(seed: number) {
   await compute.open({ model, microbatchSize: plan.microbatchSize });
   compute.setWeights(numericsCheck.weights);
   const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
-  const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   const expected = (dropSeed = seed) =>
     oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: dropSeed });
   return {
@@ -60,8 +60,8 @@ async function setUp(seed: number) {
 it('what is dropped does not depend on who computes, and a run with dropout keeps its weights to the bit', async () => {
   for (const seed of [1, 2, 3]) {
     const { backend, parameterServer, expected, options } = await setUp(seed);
-    const room = { seed, workers: 3, mishapEveryMs: 300, spoiltResults: 0 };
-    const { outcome } = await simulate({ run: options, backend, drain, limitMs: 3_600_000, ...room });
+    const coordinator = { seed, workers: 3, mishapEveryMs: 300, spoiltResults: 0 };
+    const { outcome } = await simulate({ run: options, backend, drain, limitMs: 3_600_000, ...coordinator });
     expect(outcome).toEqual({ type: 'finished' });
     expect(parameterServer.weights()).toEqual(expected());
     expect(parameterServer.weights()).not.toEqual(expected(seed + 1));

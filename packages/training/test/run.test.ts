@@ -70,7 +70,7 @@ function good({ run, clock, problem }: Stage, name = 'good', samplesPerMs = 1) {
     computeMs: (samples) => samples / samplesPerMs,
     transitMs: () => 1,
     mishap: () => 'none',
-    keepBytes: 0,
+    sampleCacheBytes: 0,
   });
 }
 
@@ -125,7 +125,7 @@ async function admitted(on: Stage): Promise<{ who: Stranger; answer: MessageOf<'
   who.say(proof(on));
   await on.until(() => who.of('task').length > 0);
   const { step, lo, n, labels } = who.of('task')[0]!;
-  const bytes = new Uint8Array(on.problem.run.parameterServer.parameters * 4);
+  const bytes = new Uint8Array(on.problem.run.parameterServer.parameterCount * 4);
   const count = labels.length;
   const shard = { type: 'gradient', step, lo, n, bytes, checksum: checksum(bytes) } as const;
   return { who, answer: { ...shard, lossSum: 1, correct: 0, count, computeMs: 1 } };

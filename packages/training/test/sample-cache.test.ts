@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createSamplesPost } from '../src/coordinator/task-sender.ts';
+import { TaskSender } from '../src/coordinator/task-sender.ts';
 import { planRun } from '../src/plan.ts';
 import { createShardSource } from '../src/shard-source.ts';
 import type { PixelTable } from '../src/worker/compute.ts';
 import { createHeldSamples, type ShardSamples } from '../src/worker/sample-cache.ts';
 import { tinyDataset } from './support.ts';
 
-const room = fc.record({
+const coordinator = fc.record({
   samples: fc.integer({ min: 1, max: 80 }),
   batch: fc.integer({ min: 1, max: 40 }),
   microbatchSize: fc.integer({ min: 1, max: 9 }),
@@ -58,10 +58,10 @@ describe.each([
 
   it('are those of the shard, whatever came before and over which connection, and travel at most once over each', () => {
     fc.assert(
-      fc.property(room, gifts, (shape, given) => {
+      fc.property(coordinator, gifts, (shape, given) => {
         const plan = planRun({ ...shape, epochs: 4 });
         const source = createShardSource(tinyDataset(shape.samples), plan, 3);
-        const post = createSamplesPost(source, plan);
+        const post = new TaskSender(source, plan);
         const workers = [0, 1, 2].map(() => ({
           take: open(plan.samples, Number.MAX_SAFE_INTEGER),
           received: 0,
@@ -85,7 +85,7 @@ describe.each([
 
   it('are named and not sent again once all of them have come', () => {
     const plan = planRun({ samples: 20, batch: 10, microbatchSize: 5, epochs: 3 });
-    const post = createSamplesPost(createShardSource(tinyDataset(20), plan, 1), plan);
+    const post = new TaskSender(createShardSource(tinyDataset(20), plan, 1), plan);
     const shard = { lo: 0, n: plan.microbatches };
     const sent = Array.from({ length: plan.steps }, (_, step) => post.messageFor(1, step, shard, true).labels.length);
     expect(sent).toEqual([10, 10, 0, 0, 0, 0]);
@@ -94,7 +94,7 @@ describe.each([
   it('come with every task to a worker that keeps none', () => {
     const plan = planRun({ samples: 20, batch: 10, microbatchSize: 5, epochs: 2 });
     const source = createShardSource(tinyDataset(20), plan, 1);
-    const post = createSamplesPost(source, plan);
+    const post = new TaskSender(source, plan);
     for (let step = 0; step < plan.steps; step++) {
       const message = post.messageFor(1, step, { lo: 0, n: plan.microbatches }, false);
       expect(message.samples).toBeUndefined();

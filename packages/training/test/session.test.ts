@@ -224,8 +224,13 @@ describe('a worker session and its coordinator', () => {
 
   it('ends refused, with the sentence, even where the coordinator never closes', async () => {
     const script = new Script();
-    await script.say({ type: 'refuse', code: 'full', message: 'the room is full', retryAfterMs: 30_000 });
-    expect(script.end).toEqual({ type: 'refused', code: 'full', message: 'the room is full', retryAfterMs: 30_000 });
+    await script.say({ type: 'refuse', code: 'full', message: 'the coordinator is full', retryAfterMs: 30_000 });
+    expect(script.end).toEqual({
+      type: 'refused',
+      code: 'full',
+      message: 'the coordinator is full',
+      retryAfterMs: 30_000,
+    });
     const other = new Script();
     await other.say({ type: 'refuse', code: 'token', message: 'the token is not the one' });
     expect(other.end).toEqual({ type: 'refused', code: 'token', message: 'the token is not the one' });

@@ -22,7 +22,7 @@ function cut(random: () => number, shard: Shard, used: number): Shard[] {
   return halvesOf(shard).flatMap((half) => cut(random, half, used));
 }
 
-const room = fc.record({
+const coordinator = fc.record({
   samples: fc.integer({ min: 1, max: 400 }),
   batch: fc.integer({ min: 1, max: 120 }),
   microbatchSize: fc.integer({ min: 1, max: 20 }),
@@ -32,7 +32,7 @@ const room = fc.record({
 describe('the samples of shards', () => {
   it('are each sample of the set exactly once an epoch, whatever the cutting, with its own label', () => {
     fc.assert(
-      fc.property(room, ({ samples, batch, microbatchSize, seed }) => {
+      fc.property(coordinator, ({ samples, batch, microbatchSize, seed }) => {
         const plan = planRun({ samples, batch, microbatchSize, epochs: 2 });
         const source = createShardSource(numbered(samples), plan, seed);
         const random = xorshift32(seed);
@@ -55,7 +55,7 @@ describe('the samples of shards', () => {
 
   it('are the same for a shard and for its halves, and at every asking, in any order of steps', () => {
     fc.assert(
-      fc.property(room, fc.array(fc.nat(), { minLength: 1, maxLength: 12 }), (given, asks) => {
+      fc.property(coordinator, fc.array(fc.nat(), { minLength: 1, maxLength: 12 }), (given, asks) => {
         const plan = planRun({ ...given, epochs: 5 });
         const source = createShardSource(numbered(given.samples), plan, given.seed);
         for (const ask of asks) {

@@ -5,17 +5,20 @@ import { createProblem, hostBackend, type Problem, type ProblemOptions } from '.
 
 const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-interface Room {
+interface ScriptedCoordinator {
   readonly seed: number;
   readonly workers: number;
   readonly mishapEveryMs: number;
   readonly spoiltResults: number;
 }
 
-async function play(room: Room, options: ProblemOptions): Promise<{ problem: Problem; simulation: Simulation }> {
+async function play(
+  coordinator: ScriptedCoordinator,
+  options: ProblemOptions,
+): Promise<{ problem: Problem; simulation: Simulation }> {
   const backend = await hostBackend();
-  const problem = await createProblem(backend, { seed: room.seed, ...options });
-  const simulation = await simulate({ run: problem.run, backend, drain, limitMs: 3_600_000, ...room });
+  const problem = await createProblem(backend, { seed: coordinator.seed, ...options });
+  const simulation = await simulate({ run: problem.run, backend, drain, limitMs: 3_600_000, ...coordinator });
   return { problem, simulation };
 }
 
@@ -30,8 +33,8 @@ describe('a run in virtual time', () => {
   it('gives the oracle its weights to the bit, whatever the geometry and however many workers', async () => {
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 9 }), async (options, seed, workers) => {
-        const room = { seed, workers, mishapEveryMs: Number.POSITIVE_INFINITY, spoiltResults: 0 };
-        const { problem, simulation } = await play(room, options);
+        const coordinator = { seed, workers, mishapEveryMs: Number.POSITIVE_INFINITY, spoiltResults: 0 };
+        const { problem, simulation } = await play(coordinator, options);
         expect(simulation.outcome).toEqual({ type: 'finished' });
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
@@ -46,8 +49,8 @@ describe('a run in virtual time', () => {
     let reassigned = 0;
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 5 }), async (options, seed, workers) => {
-        const room = { seed, workers, mishapEveryMs: 300, spoiltResults: 0 };
-        const { problem, simulation } = await play(room, { ...options, epochs: 8 });
+        const coordinator = { seed, workers, mishapEveryMs: 300, spoiltResults: 0 };
+        const { problem, simulation } = await play(coordinator, { ...options, epochs: 8 });
         expect(simulation.outcome).toEqual({ type: 'finished' });
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         disconnects += simulation.state.faults.disconnects;
@@ -64,8 +67,8 @@ describe('a run in virtual time', () => {
     let rejected = 0;
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), async (options, seed) => {
-        const room = { seed, workers: 3, mishapEveryMs: 1_000, spoiltResults: 0.05 };
-        const { problem, simulation } = await play(room, options);
+        const coordinator = { seed, workers: 3, mishapEveryMs: 1_000, spoiltResults: 0.05 };
+        const { problem, simulation } = await play(coordinator, options);
         rejected += simulation.state.faults.rejected;
         if (simulation.outcome.type === 'finished') {
           expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
@@ -80,9 +83,9 @@ describe('a run in virtual time', () => {
   });
 
   it('replays a seed exactly', async () => {
-    const room = { seed: 7, workers: 4, mishapEveryMs: 200, spoiltResults: 0.02 };
-    const first = await play(room, { epochs: 5 });
-    const second = await play(room, { epochs: 5 });
+    const coordinator = { seed: 7, workers: 4, mishapEveryMs: 200, spoiltResults: 0.02 };
+    const first = await play(coordinator, { epochs: 5 });
+    const second = await play(coordinator, { epochs: 5 });
     expect(second.simulation.events).toEqual(first.simulation.events);
     expect(second.simulation.virtualMs).toBe(first.simulation.virtualMs);
   });

@@ -7,7 +7,7 @@ import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
 import { defaultLimits, type Limits, type RunSetup } from '../src/coordinator/state.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { oracleWeights } from '../src/oracle.ts';
-import { createParameterServer } from '../src/parameter-server.ts';
+import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun, type RunPlan } from '../src/plan.ts';
 import { xorshift32 } from '../src/random.ts';
 import { createShardSource } from '../src/shard-source.ts';
@@ -54,7 +54,7 @@ export interface Problem {
   readonly run: {
     readonly setup: RunSetup;
     readonly samples: ReturnType<typeof createShardSource>;
-    readonly parameterServer: ReturnType<typeof createParameterServer>;
+    readonly parameterServer: ParameterServer;
     readonly numericsCheck: ReturnType<typeof createNumericsCheck>;
     readonly referenceGradient: Float32Array;
     readonly checksum: Checksum;
@@ -95,7 +95,7 @@ export async function createProblem(backend: HostBackend, options: ProblemOption
     startWithinMs: 5_000,
   };
   const referenceGradient = new Float32Array(gradient.slice().buffer);
-  const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   return {
     backend,
     plan,

@@ -1,21 +1,19 @@
 /** What travels: vectors without what is 0 or has not changed, or rounded where a run asks for it, and each sample once. */
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
-import { type LossyEncoding, type MessageOf, memoryPair, unpackVector } from '@lockstep/protocol';
+import { type LossyEncoding, type MessageOf, memoryPair, decodeVector } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { exactnessOf } from '../src/coordinator/exactness.ts';
 import { startRun } from '../src/coordinator/run.ts';
 import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
-import { createWeightsPost } from '../src/coordinator/weight-broadcaster.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { oracleWeights } from '../src/oracle.ts';
-import { createParameterServer } from '../src/parameter-server.ts';
+import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun } from '../src/plan.ts';
 import { createShardSource } from '../src/shard-source.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createPacker } from '../src/worker/gradient-codec.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { startSession } from '../src/worker/session.ts';
-import { createHeldWeights } from '../src/worker/weight-cache.ts';
 import { checksum, hash, hostBackend } from './support.ts';
 
 const model = parseModel({
@@ -61,7 +59,7 @@ async function train(
     ...(gradients === undefined ? {} : { gradients }),
   };
   let keys = 0;
-  const parameterServer = createParameterServer({ backend, plan, weights, optimizer });
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   const run = startRun({
     setup,
     samples,
@@ -132,7 +130,7 @@ describe('gradients', () => {
       expect(encoding).toBe('sparse');
       expect(bytes.length).toBeLessThan(0.6 * weights.byteLength);
       const values = new Float32Array(weights.length);
-      unpackVector(bytes, 'sparse', values);
+      decodeVector(bytes, 'sparse', values);
       expect(values.subarray(0, 32 * 64).every((value) => Object.is(value, 0))).toBe(true);
     }
   });
@@ -149,67 +147,6 @@ describe('gradients', () => {
       for (const { encoding } of sent) expect(encoding).toBe(gradients);
     },
   );
-});
-
-describe('weights', () => {
-  it('of plain SGD travel as what has changed, after they came whole, and stay the same to the bit', async () => {
-    const { weights, expected, weightsSent } = await train(undefined, 2, 'sgd');
-    expect(weights).toEqual(expected);
-    for (const [first, ...others] of weightsSent) {
-      expect(first?.since).toBeUndefined();
-      expect(others).toHaveLength(8);
-      for (const { step, since, bytes } of others) {
-        expect(since).toBe(step - 1);
-        expect(bytes.length).toBeLessThan(0.6 * weights.byteLength);
-      }
-    }
-  });
-
-  it('of momentum stay the same to the bit as well', async () => {
-    const { weights, expected, weightsSent } = await train(undefined, 1, 'momentum');
-    expect(weights).toEqual(expected);
-    expect(weightsSent[0]).toHaveLength(9);
-  });
-
-  it('that are changes since others than are held are refused', () => {
-    const take = createHeldWeights();
-    const bytes = new Uint8Array(4);
-    const message = { type: 'weights', bytes } as const;
-    expect(() => take({ ...message, step: 1, since: 0 })).toThrow(
-      'expected changes since step -1, got some since step 0',
-    );
-    take({ ...message, step: 1 });
-    expect(() => take({ ...message, step: 3, since: 2 })).toThrow(
-      'expected changes since step 1, got some since step 2',
-    );
-    expect(take({ ...message, step: 2, since: 1 })).toEqual(bytes);
-    expect(() => take({ ...message, step: 3, since: 1 })).toThrow('expected changes since step 2');
-  });
-
-  it('are whole for who has come anew or was checked again, and for this process', () => {
-    const parameters = new Float32Array(640);
-    let calls = 0;
-    const post = createWeightsPost({
-      weightBytes: () => new Uint8Array(parameters.buffer),
-      weightChanges() {
-        calls += 1;
-        return { bytes: new Uint8Array(parameters.buffer), changes: new Uint8Array(4) };
-      },
-    });
-    expect(post.messageFor(1, 0, false).since).toBeUndefined();
-    expect(post.messageFor(2, 0, false).since).toBeUndefined();
-    expect(post.messageFor(1, 1, false)).toBe(post.messageFor(2, 1, false));
-    expect(post.messageFor(3, 1, false).since).toBeUndefined();
-    post.forget(1);
-    expect(post.messageFor(1, 2, false).since).toBeUndefined();
-    expect(post.messageFor(2, 2, false).since).toBe(1);
-    expect(post.messageFor(4, 2, true).since).toBeUndefined();
-    expect(post.messageFor(3, 3, false).since).toBeUndefined();
-    expect(calls).toBe(3);
-    for (const connection of [1, 2, 3]) post.forget(connection);
-    expect(post.messageFor(4, 4, true).since).toBeUndefined();
-    expect(calls).toBe(3);
-  });
 });
 
 describe('createPacker', () => {

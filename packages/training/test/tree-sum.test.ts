@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { xorshift32 } from '../src/random.ts';
 import { halvesOf, type Shard } from '../src/tree.ts';
-import { createTreeSum } from '../src/tree-sum.ts';
+import { TreeSum } from '../src/tree-sum.ts';
 import { hostBackend } from './support.ts';
 
 const width = 5;
@@ -46,7 +46,7 @@ function cutting(seed: number, root: Shard, used: number): Shard[] {
   return shards;
 }
 
-const room = fc.record({
+const sumCase = fc.record({
   depth: fc.integer({ min: 0, max: 6 }),
   emptiness: fc.double({ min: 0, max: 1, noNaN: true }),
   seed: fc.nat(),
@@ -66,20 +66,20 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
 
   it('has the bits of the recursive definition, whatever the cutting, the order, and who owns the vectors', () => {
     fc.assert(
-      fc.property(room, ({ depth, emptiness, seed, external }) => {
+      fc.property(sumCase, ({ depth, emptiness, seed, external }) => {
         const root = { lo: 0, n: 2 ** depth };
         const used = usedOf(depth, emptiness);
         const microbatches = microbatchVectors(seed, used);
         const total = backend.allocate(width);
         const own = backend.allocate(width);
-        const sum = createTreeSum(backend, total);
+        const sum = new TreeSum(backend, total);
         sum.begin(root, used);
         const shards = cutting(seed + 1, root, used);
         for (const [index, shard] of shards.entries()) {
           expect(sum.complete).toBe(false);
           const vector = external && index % 2 === 0 ? own : sum.free;
           backend.upload(vector, definition(microbatches, shard));
-          sum.put(shard, vector);
+          sum.add(shard, vector);
           // A vector of the caller's own is not kept: what it holds afterwards changes nothing.
           backend.upload(own, new Float32Array(width).fill(Number.NaN));
         }
@@ -96,11 +96,11 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
   it('sums the microbatches of a shard that does not begin at 0', () => {
     const microbatches = microbatchVectors(3, 8);
     const total = backend.allocate(width);
-    const sum = createTreeSum(backend, total);
+    const sum = new TreeSum(backend, total);
     sum.begin({ lo: 4, n: 4 }, 8);
     for (const microbatch of [6, 4, 7, 5]) {
       backend.upload(sum.free, microbatches[microbatch]!);
-      sum.put({ lo: microbatch, n: 1 }, sum.free);
+      sum.add({ lo: microbatch, n: 1 }, sum.free);
     }
     expect(sum.complete).toBe(true);
     expect(bits(backend.view(total))).toEqual(bits(definition(microbatches, { lo: 4, n: 4 })));
@@ -110,10 +110,10 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
 
   it('leaves no mark of an empty microbatch: a lone -0 stays -0', () => {
     const total = backend.allocate(1);
-    const sum = createTreeSum(backend, total);
+    const sum = new TreeSum(backend, total);
     sum.begin({ lo: 0, n: 8 }, 1);
     backend.upload(sum.free, Float32Array.of(-0));
-    sum.put({ lo: 0, n: 1 }, sum.free);
+    sum.add({ lo: 0, n: 1 }, sum.free);
     expect(sum.complete).toBe(true);
     expect(backend.view(total)[0]).toBe(-0);
     sum.dispose();
@@ -122,23 +122,23 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
 
   it('drops an unfinished sum at begin, wherever it was', () => {
     const total = backend.allocate(width);
-    const sum = createTreeSum(backend, total);
+    const sum = new TreeSum(backend, total);
     fc.assert(
-      fc.property(room, fc.nat(), ({ depth, emptiness, seed }, stop) => {
+      fc.property(sumCase, fc.nat(), ({ depth, emptiness, seed }, stop) => {
         const root = { lo: 0, n: 2 ** depth };
         const used = usedOf(depth, emptiness);
         const abandoned = cutting(seed + 2, root, used);
         sum.begin(root, used);
         for (const shard of abandoned.slice(0, stop % abandoned.length)) {
           backend.upload(sum.free, new Float32Array(width).fill(1e9));
-          sum.put(shard, sum.free);
+          sum.add(shard, sum.free);
         }
         const microbatches = microbatchVectors(seed, used);
         sum.begin(root, used);
         expect(sum.complete).toBe(false);
         for (const shard of cutting(seed + 1, root, used)) {
           backend.upload(sum.free, definition(microbatches, shard));
-          sum.put(shard, sum.free);
+          sum.add(shard, sum.free);
         }
         expect(sum.complete).toBe(true);
         expect(bits(backend.view(total))).toEqual(bits(definition(microbatches, root)));
@@ -192,14 +192,14 @@ describe('the memory of a tree sum', () => {
     const counts = counted(await hostBackend());
     const { backend, storages, programs } = counts;
     const total = backend.allocate(width);
-    const sum = createTreeSum(backend, total);
+    const sum = new TreeSum(backend, total);
     const root = { lo: 0, n: 16 };
     const vector = new Float32Array(width);
     for (let seed = 0; seed < 4_000; seed++) {
       sum.begin(root, 16);
       for (const shard of cutting(seed, root, 16)) {
         backend.upload(sum.free, vector);
-        sum.put(shard, sum.free);
+        sum.add(shard, sum.free);
       }
     }
     const slots = storages() - 1;
@@ -215,24 +215,24 @@ describe('the memory of a tree sum', () => {
     const { backend, storages } = counted(await hostBackend());
     const total = backend.allocate(width);
     const own = backend.allocate(width);
-    const sum = createTreeSum(backend, total);
+    const sum = new TreeSum(backend, total);
     const before = storages();
     for (let round = 0; round < 50; round++) {
       sum.begin({ lo: 0, n: 4 }, 4);
-      for (let microbatch = 0; microbatch < 4; microbatch++) sum.put({ lo: microbatch, n: 1 }, own);
+      for (let microbatch = 0; microbatch < 4; microbatch++) sum.add({ lo: microbatch, n: 1 }, own);
     }
     expect(storages() - before).toBeLessThanOrEqual(2);
     sum.dispose();
   });
 
-  it('hands out the same free vector until one is put', async () => {
+  it('hands out the same free vector until one is added', async () => {
     const backend = await hostBackend();
     const total = backend.allocate(width);
-    const sum = createTreeSum(backend, total);
+    const sum = new TreeSum(backend, total);
     sum.begin({ lo: 0, n: 2 }, 2);
     const first = sum.free;
     expect(sum.free).toBe(first);
-    sum.put({ lo: 0, n: 1 }, first);
+    sum.add({ lo: 0, n: 1 }, first);
     expect(sum.free).not.toBe(first);
     sum.dispose();
   });

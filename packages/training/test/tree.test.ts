@@ -32,7 +32,7 @@ function fewestShards(from: number, to: number): number {
   return fewest[to - from]!;
 }
 
-describe('blocksOfRange', () => {
+describe('shardsOfRange', () => {
   it('covers each microbatch of the range once, from left to right', () => {
     fc.assert(
       fc.property(range, ([from, to]) => {

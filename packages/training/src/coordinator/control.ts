@@ -1,10 +1,10 @@
 /**
- * What a person does with a run: holding it, letting it go, and making trouble for a worker.
+ * What a person does with a run: start, pause, resume, and fault injection.
  *
- * A run that is held takes results and hands out shards of the step that it is at, but does not take the step. So when
- * it was held, and how often, changes nothing but the time.
+ * A paused run takes results and assigns shards of its current step, but does not take the step. So when and how often
+ * it was paused changes nothing but the time.
  */
-import { type Draft, emit } from './draft.ts';
+import { type Draft, emit, isAnyReady, send } from './draft.ts';
 import { hasEnded } from './ending.ts';
 import type { ControlAction, CoordinatorEvent } from './events.ts';
 
@@ -12,8 +12,8 @@ export function control(draft: Draft, action: ControlAction): void {
   if (hasEnded(draft)) return;
   switch (action) {
     case 'start':
-      draft.startAsked = true;
-      letGo(draft);
+      draft.startRequested = true;
+      resume(draft);
       return;
     case 'pause':
       if (draft.pauseRequested) return;
@@ -21,31 +21,27 @@ export function control(draft: Draft, action: ControlAction): void {
       emit(draft, { type: 'pauseRequested' });
       return;
     case 'resume':
-      letGo(draft);
+      resume(draft);
       return;
     default:
       action satisfies never;
   }
 }
 
-function letGo(draft: Draft): void {
+function resume(draft: Draft): void {
   if (!draft.pauseRequested) return;
   draft.pauseRequested = false;
-  // With somebody there, the run says itself that it goes on.
-  const anybody = [...draft.connections.values()].some(({ phase }) => phase === 'ready');
-  if (draft.phase === 'paused' && !anybody) emit(draft, { type: 'paused' });
+  // With a worker that is ready, the run itself reports that it goes on.
+  if (draft.phase === 'paused' && !isAnyReady(draft)) emit(draft, { type: 'paused' });
 }
 
+/** Tells a worker to fail on purpose, in a run that was set up for it. */
 export function injectFault(draft: Draft, event: Extract<CoordinatorEvent, { type: 'injectFault' }>): void {
   if (draft.setup.faultInjection !== true || hasEnded(draft)) return;
   const { workerId, action, forMs } = event;
   for (const connection of draft.connections.values()) {
     if (connection.workerId !== workerId) continue;
-    draft.effects.push({
-      type: 'send',
-      connection: connection.connection,
-      message: { type: 'injectFault', action, forMs },
-    });
+    send(draft, connection.connection, { type: 'injectFault', action, forMs });
     emit(draft, { type: 'injectFault', workerId, action });
   }
 }

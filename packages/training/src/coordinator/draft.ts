@@ -1,4 +1,4 @@
-/** One transition's working copy of the state: maps are copied once, their entries are replaced and never changed. */
+/** One transition's mutable copy of the state: maps are copied once, their entries are replaced and never changed. */
 import { type Shard, shardKey } from '../tree.ts';
 import type { Effect, RunEvent } from './events.ts';
 import type {
@@ -22,7 +22,7 @@ export interface Draft {
   readonly nowMs: number;
   phase: Phase;
   pauseRequested: boolean;
-  startAsked: boolean;
+  startRequested: boolean;
   readonly connections: Map<ConnectionId, Connection>;
   readonly records: Map<string, WorkerRecord>;
   joined: number;
@@ -68,26 +68,41 @@ export function updateShard(step: StepDraft, shard: Shard, changes: Partial<Shar
   if (before) step.shards.set(key, { ...before, ...changes });
 }
 
-export function count(draft: Draft, fault: keyof Faults): void {
-  draft.faults = { ...draft.faults, [fault]: draft.faults[fault] + 1 };
+export function countFault(draft: Draft, fault: keyof Faults, by = 1): void {
+  draft.faults = { ...draft.faults, [fault]: draft.faults[fault] + by };
 }
 
-export function emit(draft: Draft, value: RunEvent): void {
-  draft.effects.push({ type: 'event', event: value });
+export function emit(draft: Draft, event: RunEvent): void {
+  draft.effects.push({ type: 'event', event });
 }
 
-/** Connections that may be given shards, in the order of their joining. */
+export function send(
+  draft: Draft,
+  connection: ConnectionId,
+  message: Extract<Effect, { type: 'send' }>['message'],
+): void {
+  draft.effects.push({ type: 'send', connection, message });
+}
+
+/** Connections that may be assigned shards, in the order of their joining. */
 export function available(draft: Draft): Connection[] {
   return [...draft.connections.values()].filter(
     (connection) => connection.phase === 'ready' && connection.answerByMs === undefined,
   );
 }
 
+export function isAnyReady(draft: Draft): boolean {
+  return [...draft.connections.values()].some(({ phase }) => phase === 'ready');
+}
+
+/** Whether a connection owes the result of a shard. */
+export function isOwner(shard: ShardState, connection: ConnectionId): boolean {
+  return !shard.done && shard.owners.some((owner) => owner.connection === connection);
+}
+
 /** Samples of a step that a connection still owes. */
 export function owedSamples(step: StepDraft, connection: ConnectionId): number {
   let samples = 0;
-  for (const shard of step.shards.values()) {
-    if (!shard.done && shard.owners.some((owner) => owner.connection === connection)) samples += shard.samples;
-  }
+  for (const shard of step.shards.values()) if (isOwner(shard, connection)) samples += shard.samples;
   return samples;
 }

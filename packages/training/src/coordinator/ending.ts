@@ -1,6 +1,6 @@
-/** How a run ends: everybody is sent home with a sentence, and the shell learns whether it is whole. */
-import type { Draft } from './draft.ts';
-import { disconnect } from './membership.ts';
+/** How a run ends: every connection is closed with a message, and the shell learns whether the run is complete. */
+import { disconnect } from './disconnect.ts';
+import { type Draft, send } from './draft.ts';
 import type { ConnectionId } from './state.ts';
 
 export function hasEnded(draft: Draft): boolean {
@@ -10,7 +10,7 @@ export function hasEnded(draft: Draft): boolean {
 /** Every step has been taken. */
 export function finishRun(draft: Draft): void {
   draft.phase = 'finished';
-  dismiss(draft, 'the run is finished');
+  closeAll(draft, 'the run is finished');
   draft.effects.push({ type: 'finished' });
 }
 
@@ -18,21 +18,20 @@ export function finishRun(draft: Draft): void {
 export function endRun(draft: Draft, message: string): void {
   if (hasEnded(draft)) return;
   draft.phase = 'failed';
-  dismiss(draft, message);
+  closeAll(draft, message);
   draft.effects.push({ type: 'failed', message });
 }
 
-/** Answers a connection that was opened after the run ended. */
-export function turnAway(draft: Draft, connection: ConnectionId): void {
+/** Answers a connection that was opened after the run had ended. */
+export function closeLateArrival(draft: Draft, connection: ConnectionId): void {
   const message = 'the run has ended';
-  draft.effects.push({ type: 'send', connection, message: { type: 'finish', message } });
+  send(draft, connection, { type: 'finish', message });
   draft.effects.push({ type: 'close', connection, code: 1000, reason: message });
 }
 
-function dismiss(draft: Draft, message: string): void {
+function closeAll(draft: Draft, message: string): void {
   for (const connection of [...draft.connections.values()]) {
-    const finish = { type: 'finish', message } as const;
-    draft.effects.push({ type: 'send', connection: connection.connection, message: finish });
+    send(draft, connection.connection, { type: 'finish', message });
     disconnect(draft, connection, message, 1000);
   }
 }

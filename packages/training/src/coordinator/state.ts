@@ -107,7 +107,7 @@ export interface Connection {
   /** Set while it is late with a shard: it gets no new ones until it has answered, and is closed if it has not by then. */
   readonly answerByMs?: number | undefined;
   /** Whether it keeps the samples that it gets, and later tasks may name them. */
-  readonly keepsSamples: boolean;
+  readonly cachesSamples: boolean;
   /** Whether the worker is a browser tab that nobody sees at the moment. */
   readonly hidden: boolean;
   /** How often it has said that it could not compute a shard, since it last could. */
@@ -153,7 +153,7 @@ export interface CoordinatorState {
   /** Whether a person holds the run: no step is taken, and it does not begin, until they let go. */
   readonly pauseRequested: boolean;
   /** Whether a person has said to begin with whoever is ready. */
-  readonly startAsked: boolean;
+  readonly startRequested: boolean;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;
   /** By id, in the order of joining: who is here, who may come back, and who has computed something. */
   readonly records: ReadonlyMap<string, WorkerRecord>;
@@ -175,7 +175,7 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     setup,
     phase: step >= setup.plan.steps ? 'finished' : 'waiting',
     pauseRequested: setup.waitForStart ?? false,
-    startAsked: false,
+    startRequested: false,
     connections: new Map(),
     records: new Map(),
     joined: 0,

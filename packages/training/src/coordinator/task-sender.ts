@@ -1,4 +1,4 @@
-/** The task messages of a run: to a worker that keeps samples, each sample travels once. */
+/** Makes the task messages of a run: to a worker with a sample cache, each sample travels once. */
 import type { Samples } from '@lockstep/data';
 import { bytesOf, enclosed, type MessageOf } from '@lockstep/protocol';
 import { firstSample, type RunPlan } from '../plan.ts';
@@ -6,49 +6,45 @@ import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { ConnectionId } from './state.ts';
 
-export interface SamplesPost {
-  /**
-   * The message that gives a shard of a step to a connection; it is taken to be sent.
-   * @param keeps whether the worker behind it keeps what it gets
-   */
-  messageFor(connection: ConnectionId, step: number, shard: Shard, keeps: boolean): MessageOf<'task'>;
-  /** Nobody is behind the connection any more. */
-  forget(connection: ConnectionId): void;
-}
+export class TaskSender {
+  readonly #source: ShardSource;
+  readonly #plan: RunPlan;
+  /** For each connection with a cache, one bit per sample of the training set: whether it was sent. */
+  readonly #sent = new Map<ConnectionId, Uint8Array>();
 
-export function createSamplesPost(source: ShardSource, plan: RunPlan): SamplesPost {
-  /** A bit for each sample that a connection has. */
-  const pauseRequested = new Map<ConnectionId, Uint8Array>();
+  constructor(source: ShardSource, plan: RunPlan) {
+    this.#source = source;
+    this.#plan = plan;
+  }
 
-  const heldBy = (connection: ConnectionId): Uint8Array => {
-    const has = pauseRequested.get(connection) ?? new Uint8Array(Math.ceil(plan.samples / 8));
-    pauseRequested.set(connection, has);
-    return has;
-  };
+  /** The message that assigns a shard; `cachesSamples` samples in it count as sent. */
+  messageFor(connection: ConnectionId, step: number, { lo, n }: Shard, cachesSamples: boolean): MessageOf<'task'> {
+    const samples = cachesSamples
+      ? this.#unsent(connection, this.#source.numbers(step, lo, n))
+      : this.#source.shard(step, lo, n);
+    return { type: 'task', step, lo, n, first: firstSample(this.#plan, step, lo), ...samples };
+  }
 
-  const named = (connection: ConnectionId, numbers: Uint32Array): Samples & { samples: Uint8Array } => {
-    const has = heldBy(connection);
+  /** Drops what is known of a connection's cache. */
+  forget(connection: ConnectionId): void {
+    this.#sent.delete(connection);
+  }
+
+  /** The numbers of all samples, with pixels and labels of those alone that the connection has not been sent. */
+  #unsent(connection: ConnectionId, numbers: Uint32Array): Samples & { samples: Uint8Array } {
+    const sent = this.#sent.get(connection) ?? new Uint8Array(Math.ceil(this.#plan.samples / 8));
+    this.#sent.set(connection, sent);
     const samples = numbers.slice();
     const missing = new Uint32Array(numbers.length);
     let count = 0;
-    for (let at = 0; at < numbers.length; at += 1) {
+    for (let at = 0; at < numbers.length; at++) {
       const number = numbers[at]!;
       const bit = 1 << (number & 7);
-      if ((has[number >> 3]! & bit) !== 0) continue;
-      has[number >> 3]! |= bit;
+      if ((sent[number >> 3]! & bit) !== 0) continue;
+      sent[number >> 3]! |= bit;
       samples[at] = number + enclosed;
       missing[count++] = number;
     }
-    return { samples: bytesOf(samples), ...source.take(missing.subarray(0, count)) };
-  };
-
-  return {
-    messageFor(connection, step, { lo, n }, keeps) {
-      const samples = keeps ? named(connection, source.numbers(step, lo, n)) : source.shard(step, lo, n);
-      return { type: 'task', step, lo, n, first: firstSample(plan, step, lo), ...samples };
-    },
-    forget(connection) {
-      pauseRequested.delete(connection);
-    },
-  };
+    return { samples: bytesOf(samples), ...this.#source.take(missing.subarray(0, count)) };
+  }
 }

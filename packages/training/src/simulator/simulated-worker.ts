@@ -85,7 +85,7 @@ export function startSimulatedWorker(options: SimulatedWorkerOptions): Simulated
       clock: ownClock,
       checksum: options.checksum,
       hash: options.hash,
-      keepBytes: options.keepBytes,
+      sampleCacheBytes: options.keepBytes,
       onEvent: (event) => {
         if (event.type === 'welcomed') resumeKey = event.resumeKey;
       },

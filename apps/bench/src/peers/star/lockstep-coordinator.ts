@@ -7,10 +7,9 @@ import { systemClock } from '@lockstep/train';
 import {
   createLocalCompute,
   createNumericsCheck,
-  createParameterServer,
   createShardSource,
   defaultLimits,
-  type ParameterServer,
+  ParameterServer,
   planRun,
   type ShardSource,
   startRun,
@@ -58,7 +57,7 @@ function begin(workers: number, steps: number, onStep: () => void): StarRun {
   const plan = planRun({ samples, batch, epochs, steps, microbatchSize: starMicrobatchSize });
   const source: ShardSource = createShardSource(dataset, plan, 1);
   const optimizer = { type: 'sgd', learningRate: starLearningRate } as const;
-  const owned = createParameterServer({ backend, plan, weights: starInitial(), optimizer });
+  const owned = new ParameterServer({ backend, plan, weights: starInitial(), optimizer });
   parameterServer = owned;
   const run = startRun({
     setup: {

@@ -9,150 +9,154 @@ import { type SimulatedWorker, startSimulatedWorker } from '../src/simulator/sim
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createTrouble } from '../src/worker/fault-injection.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
-import { createRoom, eventsOf, type Room, sentTo } from './room.ts';
+import { createCoordinator, eventsOf, type ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
 import { checksum, createProblem, hash, hostBackend } from './support.ts';
 
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-function playOut(room: Room): void {
-  for (let round = 0; round < 1_000 && room.state.phase === 'training'; round++) {
-    for (const connection of [...room.state.connections.keys()]) room.answerAll(connection);
+function playOut(coordinator: ScriptedCoordinator): void {
+  for (let round = 0; round < 1_000 && coordinator.state.phase === 'training'; round++) {
+    for (const connection of [...coordinator.state.connections.keys()]) coordinator.answerAll(connection);
   }
 }
 
-const control = (room: Room, action: 'start' | 'pause' | 'resume') => room.send({ type: 'control', action });
+const control = (coordinator: ScriptedCoordinator, action: 'start' | 'pause' | 'resume') =>
+  coordinator.send({ type: 'control', action });
 
 describe('pause', () => {
   it('takes the results of the step that it is at, and does not take the step', () => {
-    const room = createRoom();
-    const only = room.join();
-    expect(eventsOf(control(room, 'pause'))).toEqual([{ type: 'pauseRequested' }]);
-    expect(room.state).toMatchObject({ phase: 'paused', pauseRequested: true });
-    room.answerAll(only);
-    expect(room.log.some(({ type }) => type === 'acceptGradient')).toBe(true);
-    expect(room.log.some(({ type }) => type === 'applyStep')).toBe(false);
-    const effects = control(room, 'resume');
+    const coordinator = createCoordinator();
+    const only = coordinator.join();
+    expect(eventsOf(control(coordinator, 'pause'))).toEqual([{ type: 'pauseRequested' }]);
+    expect(coordinator.state).toMatchObject({ phase: 'paused', pauseRequested: true });
+    coordinator.answerAll(only);
+    expect(coordinator.accepted.length).toBeGreaterThan(0);
+    expect(coordinator.log.some(({ type }) => type === 'applyStep')).toBe(false);
+    const effects = control(coordinator, 'resume');
     expect(effects).toContainEqual({ type: 'applyStep', step: 0 });
     expect(eventsOf(effects)).toEqual([{ type: 'resumed' }]);
-    playOut(room);
-    expect(room.state.phase).toBe('finished');
+    playOut(coordinator);
+    expect(coordinator.state.phase).toBe('finished');
   });
 
   it('said twice is said once, and so is resume', () => {
-    const room = createRoom();
-    room.join();
-    control(room, 'pause');
-    expect(control(room, 'pause')).toEqual([]);
-    control(room, 'resume');
-    expect(control(room, 'resume')).toEqual([]);
+    const coordinator = createCoordinator();
+    coordinator.join();
+    control(coordinator, 'pause');
+    expect(control(coordinator, 'pause')).toEqual([]);
+    control(coordinator, 'resume');
+    expect(control(coordinator, 'resume')).toEqual([]);
   });
 
   it('gives the shards of a worker that leaves to others, and does not count time against anybody', () => {
-    const room = createRoom();
-    const [first, second] = [room.join(), room.join()];
-    playOutSteps(room, 1);
-    control(room, 'pause');
-    room.send({ type: 'closed', connection: second });
+    const coordinator = createCoordinator();
+    const [first, second] = [coordinator.join(), coordinator.join()];
+    playOutSteps(coordinator, 1);
+    control(coordinator, 'pause');
+    coordinator.send({ type: 'closed', connection: second });
     for (let waited = 0; waited < 60_000; waited += 1_000) {
-      room.wait(1_000);
-      room.handleMessage(first, { type: 'pong', sentAtMs: 0 });
+      coordinator.wait(1_000);
+      coordinator.handleMessage(first, { type: 'pong', sentAtMs: 0 });
     }
-    expect([...room.state.connections.keys()]).toEqual([first]);
-    room.answerAll(first);
-    expect(room.state.phase).toBe('paused');
-    control(room, 'resume');
-    playOut(room);
-    expect(room.state.phase).toBe('finished');
-    expect(room.state.faults.duplicated).toBe(0);
+    expect([...coordinator.state.connections.keys()]).toEqual([first]);
+    coordinator.answerAll(first);
+    expect(coordinator.state.phase).toBe('paused');
+    control(coordinator, 'resume');
+    playOut(coordinator);
+    expect(coordinator.state.phase).toBe('finished');
+    expect(coordinator.state.faults.duplicated).toBe(0);
   });
 
   it('let go of with nobody there says that it waits for somebody, and goes on when one comes', () => {
-    const room = createRoom();
-    const only = room.join();
-    control(room, 'pause');
-    room.send({ type: 'closed', connection: only });
-    expect(eventsOf(control(room, 'resume'))).toEqual([{ type: 'paused' }]);
-    room.join();
-    expect(eventsOf(room.log).at(-1)).toEqual({ type: 'resumed' });
-    playOut(room);
-    expect(room.state.phase).toBe('finished');
+    const coordinator = createCoordinator();
+    const only = coordinator.join();
+    control(coordinator, 'pause');
+    coordinator.send({ type: 'closed', connection: only });
+    expect(eventsOf(control(coordinator, 'resume'))).toEqual([{ type: 'paused' }]);
+    coordinator.join();
+    expect(eventsOf(coordinator.log).at(-1)).toEqual({ type: 'resumed' });
+    playOut(coordinator);
+    expect(coordinator.state.phase).toBe('finished');
   });
 
   it('before the start keeps a run from starting', () => {
-    const room = createRoom();
-    control(room, 'pause');
-    room.join();
-    expect(room.state.phase).toBe('waiting');
-    control(room, 'resume');
-    expect(room.state.phase).toBe('training');
+    const coordinator = createCoordinator();
+    control(coordinator, 'pause');
+    coordinator.join();
+    expect(coordinator.state.phase).toBe('waiting');
+    control(coordinator, 'resume');
+    expect(coordinator.state.phase).toBe('training');
   });
 
   it('of a run that has ended does nothing', () => {
-    const room = createRoom({ steps: 1 });
-    room.answerAll(room.join());
-    for (const action of ['start', 'pause', 'resume'] as const) expect(control(room, action)).toEqual([]);
-    expect(room.state.pauseRequested).toBe(false);
+    const coordinator = createCoordinator({ steps: 1 });
+    coordinator.answerAll(coordinator.join());
+    for (const action of ['start', 'pause', 'resume'] as const) expect(control(coordinator, action)).toEqual([]);
+    expect(coordinator.state.pauseRequested).toBe(false);
   });
 
   it('can be stopped', () => {
-    const room = createRoom();
-    room.join();
-    control(room, 'pause');
-    expect(room.send({ type: 'stop', message: 'stopped' }).at(-1)).toEqual({ type: 'failed', message: 'stopped' });
+    const coordinator = createCoordinator();
+    coordinator.join();
+    control(coordinator, 'pause');
+    expect(coordinator.send({ type: 'stop', message: 'stopped' }).at(-1)).toEqual({
+      type: 'failed',
+      message: 'stopped',
+    });
   });
 });
 
-function playOutSteps(room: Room, steps: number): void {
-  const until = room.state.current.step + steps;
-  while (room.state.current.step < until) {
-    for (const connection of [...room.state.connections.keys()]) room.answerAll(connection);
+function playOutSteps(coordinator: ScriptedCoordinator, steps: number): void {
+  const until = coordinator.state.current.step + steps;
+  while (coordinator.state.current.step < until) {
+    for (const connection of [...coordinator.state.connections.keys()]) coordinator.answerAll(connection);
   }
 }
 
 describe('start', () => {
   it('is waited for where the run was set up so, however many workers are there', () => {
-    const room = createRoom({ waitForStart: true });
-    room.join();
-    room.wait(10_000);
-    expect(room.state.phase).toBe('waiting');
-    expect(eventsOf(control(room, 'start'))).toEqual([{ type: 'started' }]);
-    playOut(room);
-    expect(room.state.phase).toBe('finished');
+    const coordinator = createCoordinator({ waitForStart: true });
+    coordinator.join();
+    coordinator.wait(10_000);
+    expect(coordinator.state.phase).toBe('waiting');
+    expect(eventsOf(control(coordinator, 'start'))).toEqual([{ type: 'started' }]);
+    playOut(coordinator);
+    expect(coordinator.state.phase).toBe('finished');
   });
 
   it('begins with fewer workers than were wanted', () => {
-    const room = createRoom({ startWorkers: 4 });
-    room.join();
-    expect(room.state.phase).toBe('waiting');
-    control(room, 'start');
-    expect(room.state.phase).toBe('training');
+    const coordinator = createCoordinator({ startWorkers: 4 });
+    coordinator.join();
+    expect(coordinator.state.phase).toBe('waiting');
+    control(coordinator, 'start');
+    expect(coordinator.state.phase).toBe('training');
   });
 
   it('said before anybody is there begins with the first', () => {
-    const room = createRoom({ startWorkers: 4, waitForStart: true });
-    control(room, 'start');
-    expect(room.state.phase).toBe('waiting');
-    room.join();
-    expect(room.state.phase).toBe('training');
+    const coordinator = createCoordinator({ startWorkers: 4, waitForStart: true });
+    control(coordinator, 'start');
+    expect(coordinator.state.phase).toBe('waiting');
+    coordinator.join();
+    expect(coordinator.state.phase).toBe('training');
   });
 });
 
 describe('status', () => {
   it('tells whether anybody sees a worker, and changes nothing else', () => {
-    const room = createRoom();
-    const tab = room.join();
-    const before = room.state;
-    expect(room.handleMessage(tab, { type: 'status', hidden: true })).toEqual([]);
-    expect(room.state.connections.get(tab)?.hidden).toBe(true);
-    expect(room.state.current).toEqual(before.current);
-    room.handleMessage(tab, { type: 'status', hidden: false });
-    expect(room.state.connections.get(tab)?.hidden).toBe(false);
+    const coordinator = createCoordinator();
+    const tab = coordinator.join();
+    const before = coordinator.state;
+    expect(coordinator.handleMessage(tab, { type: 'status', hidden: true })).toEqual([]);
+    expect(coordinator.state.connections.get(tab)?.hidden).toBe(true);
+    expect(coordinator.state.current).toEqual(before.current);
+    coordinator.handleMessage(tab, { type: 'status', hidden: false });
+    expect(coordinator.state.connections.get(tab)?.hidden).toBe(false);
   });
 
   it('before hello closes its socket', () => {
-    const room = createRoom();
-    const stranger = room.open();
-    expect(sentTo(stranger, room.handleMessage(stranger, { type: 'status', hidden: true }))).toEqual(['close']);
+    const coordinator = createCoordinator();
+    const stranger = coordinator.open();
+    expect(sentTo(stranger, coordinator.handleMessage(stranger, { type: 'status', hidden: true }))).toEqual(['close']);
   });
 });
 
@@ -160,19 +164,19 @@ describe('injectFault', () => {
   const kill = { type: 'injectFault', workerId: 'w1', action: 'kill', forMs: 0 } as const;
 
   it('reaches the worker that it names, and is told', () => {
-    const room = createRoom({ faultInjection: true });
-    const [first, second] = [room.join(), room.join()];
-    const effects = room.send({ ...kill, workerId: 'w2' });
+    const coordinator = createCoordinator({ faultInjection: true });
+    const [first, second] = [coordinator.join(), coordinator.join()];
+    const effects = coordinator.send({ ...kill, workerId: 'w2' });
     expect(sentTo(second, effects)).toEqual(['injectFault']);
     expect(sentTo(first, effects)).toEqual([]);
     expect(eventsOf(effects)).toEqual([{ type: 'injectFault', workerId: 'w2', action: 'kill' }]);
   });
 
   it('does nothing in a run that was not started for it, nor to somebody who is not there', () => {
-    const room = createRoom();
-    room.join();
-    expect(room.send(kill)).toEqual([]);
-    expect(createRoom({ faultInjection: true }).send(kill)).toEqual([]);
+    const coordinator = createCoordinator();
+    coordinator.join();
+    expect(coordinator.send(kill)).toEqual([]);
+    expect(createCoordinator({ faultInjection: true }).send(kill)).toEqual([]);
   });
 });
 
@@ -260,7 +264,7 @@ async function steeredRun(seed: number) {
         computeMs: (samples) => samples * (0.5 + chance()),
         transitMs: () => 1 + 5 * chance(),
         mishap: () => 'none',
-        keepBytes: 0,
+        sampleCacheBytes: 0,
       }),
     );
   };
@@ -305,37 +309,38 @@ describe('steering and trouble', () => {
   });
 
   it('keep every promise of the rules, in any order with everything else', () => {
-    const deed = fc.record({ what: fc.nat({ max: 9 }), who: fc.nat({ max: 20 }), ms: fc.nat({ max: 400 }) });
+    const randomAction = fc.record({ what: fc.nat({ max: 9 }), who: fc.nat({ max: 20 }), ms: fc.nat({ max: 400 }) });
     fc.assert(
-      fc.property(fc.boolean(), fc.array(deed, { maxLength: 120, size: 'max' }), (waitForStart, program) => {
-        // The room itself checks them after every event.
-        const room = createRoom({ waitForStart, faultInjection: true, epochs: 3 });
-        room.join();
+      fc.property(fc.boolean(), fc.array(randomAction, { maxLength: 120, size: 'max' }), (waitForStart, program) => {
+        // The coordinator itself checks them after every event.
+        const coordinator = createCoordinator({ waitForStart, faultInjection: true, epochs: 3 });
+        coordinator.join();
         for (const { what, who, ms } of program) {
-          const connections = [...room.state.connections.keys()];
+          const connections = [...coordinator.state.connections.keys()];
           const connection = connections[who % Math.max(1, connections.length)];
-          room.nowMs += ms % 7;
-          if (what === 0) room.join();
-          else if (what === 1) control(room, 'pause');
-          else if (what === 2) control(room, 'resume');
-          else if (what === 3) control(room, 'start');
-          else if (what === 4) room.wait(ms);
+          coordinator.nowMs += ms % 7;
+          if (what === 0) coordinator.join();
+          else if (what === 1) control(coordinator, 'pause');
+          else if (what === 2) control(coordinator, 'resume');
+          else if (what === 3) control(coordinator, 'start');
+          else if (what === 4) coordinator.wait(ms);
           else if (connection === undefined) continue;
-          else if (what === 5) room.send({ type: 'closed', connection });
-          else if (what === 6) room.handleMessage(connection, { type: 'status', hidden: ms % 2 === 0 });
-          else if (what === 7) room.send({ type: 'injectFault', workerId: `w${who}`, action: 'freeze', forMs: ms });
-          else room.answerAll(connection);
+          else if (what === 5) coordinator.send({ type: 'closed', connection });
+          else if (what === 6) coordinator.handleMessage(connection, { type: 'status', hidden: ms % 2 === 0 });
+          else if (what === 7)
+            coordinator.send({ type: 'injectFault', workerId: `w${who}`, action: 'freeze', forMs: ms });
+          else coordinator.answerAll(connection);
         }
-        control(room, 'start');
-        const last = room.state.phase === 'finished' ? 0 : room.join();
-        for (let round = 0; round < 2_000 && room.state.phase !== 'finished'; round++) {
-          room.answerAll(last);
-          room.wait(50);
-          for (const connection of [...room.state.connections.keys()]) {
-            room.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
+        control(coordinator, 'start');
+        const last = coordinator.state.phase === 'finished' ? 0 : coordinator.join();
+        for (let round = 0; round < 2_000 && coordinator.state.phase !== 'finished'; round++) {
+          coordinator.answerAll(last);
+          coordinator.wait(50);
+          for (const connection of [...coordinator.state.connections.keys()]) {
+            coordinator.handleMessage(connection, { type: 'pong', sentAtMs: 0 });
           }
         }
-        expect(room.state.phase).toBe('finished');
+        expect(coordinator.state.phase).toBe('finished');
       }),
       { numRuns: 60 },
     );

@@ -1,6 +1,7 @@
-/** What the rules promise whatever happens, checked after every event; and states that nobody can change. */
+/** The invariants of the rules, checked after every event, on deeply frozen states. */
 import { expect } from 'vitest';
 import type { CoordinatorEvent, Effect } from '../src/coordinator/events.ts';
+import { isWanted } from '../src/coordinator/results.ts';
 import type { ConnectionId, CoordinatorState, RunSetup } from '../src/coordinator/state.ts';
 import { samplesInShard, usedMicrobatches } from '../src/plan.ts';
 import { type Shard, shardKey } from '../src/tree.ts';
@@ -11,6 +12,12 @@ type Watcher = (
   after: CoordinatorState,
   effects: readonly Effect[],
 ) => void;
+
+/** The shard whose gradient the run adds before it reports the event, if there is one. */
+export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard | undefined {
+  if (event.type !== 'message' || event.message.type !== 'gradient') return undefined;
+  return isWanted(state, event.connection, event.message) ? event.message : undefined;
+}
 
 /** What must hold after every event, whatever came before. */
 export function createWatcher(start: CoordinatorState): Watcher {
@@ -25,6 +32,11 @@ export function createWatcher(start: CoordinatorState): Watcher {
   return (before, event, after, effects) => {
     const alive = new Set(before.connections.keys());
     if (event.type === 'opened') alive.add(event.connection);
+    const result = addedBy(before, event);
+    if (result) {
+      accepted.push(result);
+      acceptedShards += 1;
+    }
     for (const effect of effects) {
       // No effect names a connection that is gone, or that an effect before it closed.
       if ('connection' in effect) expect(alive).toContain(effect.connection);
@@ -37,7 +49,7 @@ export function createWatcher(start: CoordinatorState): Watcher {
           tasksOf.set(effect.connection, new Set());
           break;
         case 'sendWeights':
-          // Once for each worker and step, of the step that the learner is at, and only to who needs them.
+          // Once for each worker and step, of the current step, and only to a worker that has not had them.
           expect(effect.step).toBe(nextStep);
           expect(effect.step).toBeGreaterThan(weightsOf.get(effect.connection)!);
           weightsOf.set(effect.connection, effect.step);
@@ -46,10 +58,6 @@ export function createWatcher(start: CoordinatorState): Watcher {
           expect([nextStep, nextStep + 1]).toContain(effect.step);
           expect(['ready', undefined]).toContain(after.connections.get(effect.connection)?.phase);
           tasksOf.get(effect.connection)!.add(`${effect.step} ${shardKey(effect)}`);
-          break;
-        case 'acceptGradient':
-          accepted.push(effect);
-          acceptedShards += 1;
           break;
         case 'applyStep':
           // Each step once, in order, and from shards that hold each of its samples exactly once.

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { coarseShares, shares } from '../src/coordinator/assign.ts';
 import { boundedRate, rateAfter } from '../src/coordinator/rates.ts';
+import { coarseShares, shares } from '../src/coordinator/shares.ts';
 import { shardsOfRange } from '../src/tree.ts';
-import { createRoom, type Room } from './room.ts';
+import { createCoordinator, type ScriptedCoordinator } from './scripted-coordinator.ts';
 
 const rates = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6, noNaN: true })), {
   minLength: 1,
@@ -102,24 +102,24 @@ describe('a rate', () => {
 });
 
 /** Plays one step in which each worker takes a time of its own for a sample. */
-function playStep(room: Room, msPerSample: ReadonlyMap<number, number>): void {
-  const { step } = room.state.current;
+function playStep(coordinator: ScriptedCoordinator, msPerSample: ReadonlyMap<number, number>): void {
+  const { step } = coordinator.state.current;
   for (const [connection, ms] of msPerSample) {
-    for (const task of room.tasksOf(connection)) {
+    for (const task of coordinator.tasksOf(connection)) {
       if (task.step !== step) continue;
-      const samples = task.n * room.setup.plan.microbatchSize;
-      room.nowMs += ms * samples;
-      room.gradient(connection, task, ms * samples);
+      const samples = task.n * coordinator.setup.plan.microbatchSize;
+      coordinator.nowMs += ms * samples;
+      coordinator.gradient(connection, task, ms * samples);
     }
   }
 }
 
 describe('a worker that is too slow for one microbatch', () => {
   it('is taken to be 2 % faster with each step that leaves it out, is tried again, and is measured', () => {
-    const room = createRoom({ startWorkers: 2, epochs: 1_000 });
-    const [quick, slow] = [room.join({ samplesPerMs: 1 }), room.join({ samplesPerMs: 0.02 })];
-    const rateOf = () => room.state.connections.get(slow)!.samplesPerMs;
-    expect(room.tasksOf(slow)).toEqual([]);
+    const coordinator = createCoordinator({ startWorkers: 2, epochs: 1_000 });
+    const [quick, slow] = [coordinator.join({ samplesPerMs: 1 }), coordinator.join({ samplesPerMs: 0.02 })];
+    const rateOf = () => coordinator.state.connections.get(slow)!.samplesPerMs;
+    expect(coordinator.tasksOf(slow)).toEqual([]);
     // The first step and the one after it have been planned.
     expect(rateOf()).toBeCloseTo(0.02 * 1.02 ** 2, 12);
     const pace = new Map([
@@ -127,24 +127,25 @@ describe('a worker that is too slow for one microbatch', () => {
       [slow, 2],
     ]);
     let leftOut = 0;
-    while (room.state.records.get('w2')!.shards === 0) {
-      playStep(room, pace);
+    while (coordinator.state.records.get('w2')!.shards === 0) {
+      playStep(coordinator, pace);
       leftOut += 1;
       expect(leftOut).toBeLessThan(100);
     }
     expect(leftOut).toBeGreaterThan(5);
     // It turns out to be half as fast as the other, and from then on has its part.
-    for (let step = 0; step < 30; step++) playStep(room, pace);
+    for (let step = 0; step < 30; step++) playStep(coordinator, pace);
     expect(rateOf()).toBeCloseTo(0.5, 1);
-    const shareOf = (connection: number) => room.tasksOf(connection).reduce((sum, { n }) => sum + n, 0);
+    const shareOf = (connection: number) => coordinator.tasksOf(connection).reduce((sum, { n }) => sum + n, 0);
     expect([shareOf(quick), shareOf(slow)]).toEqual([6, 2]);
   });
 
   it('keeps its rate where there are more workers than microbatches, since somebody must be left out', () => {
-    const room = createRoom({ startWorkers: 3, batch: 4, samples: 64 });
-    const connections = Array.from({ length: 3 }, () => room.join({ samplesPerMs: 1 }));
-    const idle = connections.find((connection) => room.tasksOf(connection).length === 0)!;
-    for (let step = 0; step < 5; step++) playStep(room, new Map(connections.map((connection) => [connection, 1])));
-    expect(room.state.connections.get(idle)!.samplesPerMs).toBe(1);
+    const coordinator = createCoordinator({ startWorkers: 3, batch: 4, samples: 64 });
+    const connections = Array.from({ length: 3 }, () => coordinator.join({ samplesPerMs: 1 }));
+    const idle = connections.find((connection) => coordinator.tasksOf(connection).length === 0)!;
+    for (let step = 0; step < 5; step++)
+      playStep(coordinator, new Map(connections.map((connection) => [connection, 1])));
+    expect(coordinator.state.connections.get(idle)!.samplesPerMs).toBe(1);
   });
 });

@@ -13,9 +13,9 @@ import {
 import { transition } from '../src/coordinator/transition.ts';
 import { planRun } from '../src/plan.ts';
 import type { Shard } from '../src/tree.ts';
-import { createWatcher, deepFreeze } from './promises.ts';
+import { addedBy, createWatcher, deepFreeze } from './invariants.ts';
 
-export interface RoomOptions {
+export interface CoordinatorOptions {
   readonly samples?: number;
   readonly batch?: number;
   readonly microbatchSize?: number;
@@ -35,12 +35,14 @@ export interface Task extends Shard {
 
 type WithoutTime<Event> = Event extends CoordinatorEvent ? Omit<Event, 'atMs'> : never;
 
-export interface Room {
+export interface ScriptedCoordinator {
   readonly state: CoordinatorState;
   readonly setup: RunSetup;
   nowMs: number;
   /** Every effect so far. */
   readonly log: readonly Effect[];
+  /** The shard of every gradient that was wanted, so far. */
+  readonly accepted: readonly Shard[];
   send(event: WithoutTime<CoordinatorEvent>): readonly Effect[];
   handleMessage(connection: ConnectionId, message: CheckedMessage): readonly Effect[];
   /** Lets time pass and ticks once at its end. */
@@ -57,7 +59,7 @@ export interface Room {
   workerId(connection: ConnectionId): string;
 }
 
-export function createRoom(options: RoomOptions = {}): Room {
+export function createCoordinator(options: CoordinatorOptions = {}): ScriptedCoordinator {
   const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2 } = options;
   const plan = planRun({ samples, batch, microbatchSize, epochs, steps: options.steps });
   const setup: RunSetup = {
@@ -72,39 +74,43 @@ export function createRoom(options: RoomOptions = {}): Room {
   };
   let state = deepFreeze(initialState(setup, options.firstStep));
   const log: Effect[] = [];
+  const accepted: Shard[] = [];
   const watcher = createWatcher(state);
   let connections = 0;
 
-  const room: Room = {
+  const coordinator: ScriptedCoordinator = {
     get state() {
       return state;
     },
     setup,
     nowMs: 0,
     log,
+    accepted,
     send(body) {
-      const event = { ...body, atMs: room.nowMs } as CoordinatorEvent;
+      const event = { ...body, atMs: coordinator.nowMs } as CoordinatorEvent;
       const before = state;
       const next = transition(before, event);
       // The same state and event give the same once more: nothing is kept outside, and nothing frozen was written.
       expect(transition(before, event)).toEqual(next);
       state = deepFreeze(next.state);
       log.push(...next.effects);
+      const added = addedBy(before, event);
+      if (added) accepted.push(added);
       watcher(before, event, state, next.effects);
       return next.effects;
     },
-    handleMessage: (connection, message) => room.send({ type: 'message', connection, message }),
+    handleMessage: (connection, message) => coordinator.send({ type: 'message', connection, message }),
     wait(ms) {
-      room.nowMs += ms;
-      return room.send({ type: 'tick' });
+      coordinator.nowMs += ms;
+      return coordinator.send({ type: 'tick' });
     },
     open() {
       connections += 1;
-      room.send({ type: 'opened', connection: connections, resumeKey: `key-${connections}` });
+      coordinator.send({ type: 'opened', connection: connections, resumeKey: `key-${connections}` });
       return connections;
     },
     hello: (connection, changes = {}) =>
-      room.handleMessage(connection, {
+      coordinator.handleMessage(connection, {
         type: 'hello',
         protocol: protocolVersion,
         kind: 'node',
@@ -115,26 +121,26 @@ export function createRoom(options: RoomOptions = {}): Room {
         ...changes,
       }),
     join({ samplesPerMs = 1, hash = 'aaaaaaaa', resumeKey, name } = {}) {
-      const connection = room.open();
-      room.hello(connection, {
+      const connection = coordinator.open();
+      coordinator.hello(connection, {
         ...(resumeKey === undefined ? {} : { resumeKey }),
         ...(name === undefined ? {} : { name }),
       });
-      room.handleMessage(connection, { type: 'numericsResult', hash, samplesPerMs });
+      coordinator.handleMessage(connection, { type: 'numericsResult', hash, samplesPerMs });
       return connection;
     },
     gradient: (connection, { step, lo, n }, computeMs = 1) =>
-      room.handleMessage(connection, { type: 'gradient', step, lo, n, computeMs }),
+      coordinator.handleMessage(connection, { type: 'gradient', step, lo, n, computeMs }),
     tasksOf: (connection) =>
       [...state.current.shards.values()]
         .filter(({ owners }) => owners.some((owner) => owner.connection === connection))
         .map(({ lo, n }) => ({ step: state.current.step, lo, n })),
     answerAll(connection, computeMs = 1) {
-      for (const task of room.tasksOf(connection)) room.gradient(connection, task, computeMs);
+      for (const task of coordinator.tasksOf(connection)) coordinator.gradient(connection, task, computeMs);
     },
     workerId: (connection) => state.connections.get(connection)?.workerId ?? '',
   };
-  return room;
+  return coordinator;
 }
 
 export function eventsOf(effects: readonly Effect[]): RunEvent[] {
@@ -149,33 +155,33 @@ export function sentTo(connection: ConnectionId, effects: readonly Effect[]): st
 }
 
 /** Answers for everybody until the run ends or can go no further. */
-export function playOut(room: Room): void {
-  for (let round = 0; round < 1_000 && room.state.phase === 'training'; round++) {
-    room.nowMs += 10;
-    for (const connection of room.state.connections.keys()) room.answerAll(connection);
+export function playOut(coordinator: ScriptedCoordinator): void {
+  for (let round = 0; round < 1_000 && coordinator.state.phase === 'training'; round++) {
+    coordinator.nowMs += 10;
+    for (const connection of coordinator.state.connections.keys()) coordinator.answerAll(connection);
   }
 }
 
 /** Goes on to the first step that is shared among all who are there now; nobody has answered in it yet. */
-export function shareAnew(room: Room): void {
-  const target = room.state.current.step + 2;
-  while (room.state.current.step < target && room.state.phase === 'training') {
-    room.nowMs += 10;
-    for (const connection of room.state.connections.keys()) {
-      if (room.state.current.step < target) room.answerAll(connection, 2);
+export function shareAnew(coordinator: ScriptedCoordinator): void {
+  const target = coordinator.state.current.step + 2;
+  while (coordinator.state.current.step < target && coordinator.state.phase === 'training') {
+    coordinator.nowMs += 10;
+    for (const connection of coordinator.state.connections.keys()) {
+      if (coordinator.state.current.step < target) coordinator.answerAll(connection, 2);
     }
   }
 }
 
 export function nonFinite(
-  room: Room,
+  coordinator: ScriptedCoordinator,
   connection: number,
   task: { step: number; lo: number; n: number },
   message = 'NaN',
 ) {
-  return room.handleMessage(connection, { type: 'taskError', ...task, code: 'non-finite', message });
+  return coordinator.handleMessage(connection, { type: 'taskError', ...task, code: 'non-finite', message });
 }
 
-export function numericsResult(room: Room, connection: number) {
-  return room.handleMessage(connection, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+export function numericsResult(coordinator: ScriptedCoordinator, connection: number) {
+  return coordinator.handleMessage(connection, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
 }

@@ -1,0 +1,46 @@
+/** What each message of a worker does to the run, by the phase of its connection. */
+import { disconnect, protocolViolation } from './disconnect.ts';
+import { type Draft, send, updateConnection } from './draft.ts';
+import type { CheckedMessage } from './events.ts';
+import { activate, handshake } from './handshake.ts';
+import { takeGradient, takeTaskError } from './results.ts';
+import type { Connection } from './state.ts';
+
+export function handleMessage(draft: Draft, connection: Connection, message: CheckedMessage): void {
+  const { connection: id, phase } = connection;
+  switch (message.type) {
+    case 'hello':
+      if (phase === 'handshake') handshake(draft, connection, message);
+      else protocolViolation(draft, connection, 'a second hello');
+      return;
+    case 'numericsResult':
+      if (phase === 'checking') activate(draft, connection, message.hash, message.samplesPerMs);
+      else protocolViolation(draft, connection, 'a numerics result that was not asked for');
+      return;
+    case 'gradient':
+      if (phase === 'ready') takeGradient(draft, connection, message);
+      // After a task error the worker is checked again; what it sent before that is late, and no violation.
+      else if (connection.taskErrors === 0) {
+        protocolViolation(draft, connection, 'a gradient before the numerics check');
+      }
+      return;
+    case 'taskError':
+      if (phase === 'handshake') protocolViolation(draft, connection, 'a task error before hello');
+      else takeTaskError(draft, connection, message);
+      return;
+    case 'status':
+      if (phase === 'handshake') protocolViolation(draft, connection, 'a status before hello');
+      else updateConnection(draft, id, { hidden: message.hidden });
+      return;
+    case 'ping':
+      send(draft, id, { type: 'pong', sentAtMs: message.sentAtMs });
+      return;
+    case 'pong':
+      return;
+    case 'bye':
+      disconnect(draft, connection, message.message, 1000);
+      return;
+    default:
+      message satisfies never;
+  }
+}

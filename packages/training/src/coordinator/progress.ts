@@ -1,0 +1,91 @@
+/** Brings a run as far as it goes with what is known now: starts it, takes complete steps, pauses, resumes. */
+import { available, type Draft, emit, isAnyReady, isOwner } from './draft.ts';
+import { finishRun, hasEnded } from './ending.ts';
+import { assignUnowned, planStep, sendWeightsOnce } from './schedule.ts';
+
+export function advanceRun(draft: Draft): void {
+  if (hasEnded(draft)) return;
+  if (draft.phase === 'waiting') {
+    if (!mayStart(draft)) return;
+    start(draft);
+  }
+  assignUnowned(draft, draft.current);
+  if (draft.next) assignUnowned(draft, draft.next);
+  while (!draft.pauseRequested && isComplete(draft)) {
+    takeStep(draft);
+    if (draft.current.step >= draft.setup.plan.steps) {
+      finishRun(draft);
+      return;
+    }
+  }
+  pauseOrResume(draft);
+}
+
+function mayStart(draft: Draft): boolean {
+  const ready = available(draft).length;
+  const { startWorkers, startWithinMs } = draft.setup;
+  if (draft.pauseRequested) return false;
+  if (draft.startRequested && ready > 0) return true;
+  if (ready >= startWorkers) return true;
+  return ready > 0 && draft.nowMs - (draft.firstOpenedAtMs ?? draft.nowMs) >= startWithinMs;
+}
+
+function start(draft: Draft): void {
+  draft.phase = 'training';
+  emit(draft, { type: 'started' });
+  draft.current = planStep(draft, draft.current.step);
+  planNext(draft);
+}
+
+function isComplete(draft: Draft): boolean {
+  const { shards } = draft.current;
+  return shards.size > 0 && [...shards.values()].every((shard) => shard.done);
+}
+
+/** Takes the optimizer's step and moves on: the tasks of the new step were sent ahead, its weights go out now. */
+function takeStep(draft: Draft): void {
+  const { step } = draft.current;
+  draft.effects.push({ type: 'applyStep', step });
+  if (step + 1 >= draft.setup.plan.steps) {
+    draft.current = { step: step + 1, shards: new Map() };
+    draft.next = undefined;
+    return;
+  }
+  const planned = draft.next;
+  draft.next = undefined;
+  draft.current = { step: step + 1, shards: new Map() };
+  draft.current = planned ?? planStep(draft, step + 1);
+  startClocks(draft);
+  for (const connection of [...draft.connections.values()]) {
+    const owns = [...draft.current.shards.values()].some((shard) => isOwner(shard, connection.connection));
+    if (owns) sendWeightsOnce(draft, connection);
+  }
+  planNext(draft);
+  assignUnowned(draft, draft.current);
+}
+
+/** A shard that was sent ahead can be computed only from now on, since its weights are sent now. */
+function startClocks(draft: Draft): void {
+  for (const [key, shard] of draft.current.shards) {
+    const owners = shard.owners.map((owner) => ({ ...owner, startedAtMs: draft.nowMs }));
+    draft.current.shards.set(key, { ...shard, owners });
+  }
+}
+
+/** Assigns the step after the current one, whose tasks are sent ahead of their weights. */
+function planNext(draft: Draft): void {
+  const step = draft.current.step + 1;
+  if (step < draft.setup.plan.steps) draft.next = planStep(draft, step);
+}
+
+function pauseOrResume(draft: Draft): void {
+  const ready = isAnyReady(draft);
+  if (draft.phase === 'training' && (draft.pauseRequested || !ready)) {
+    draft.phase = 'paused';
+    // A pause that a person asked for was announced when it was asked for.
+    if (!draft.pauseRequested) emit(draft, { type: 'paused' });
+  } else if (draft.phase === 'paused' && ready && !draft.pauseRequested) {
+    draft.phase = 'training';
+    emit(draft, { type: 'resumed' });
+  }
+}

@@ -1,0 +1,51 @@
+/** The one place that says in which order values are added: pairwise up the fixed tree, left + right. */
+import { parentOf, type Shard, shardKey, siblingOf } from './tree.ts';
+
+export interface TreeReductionOptions<Value> {
+  /** The node that is reduced. */
+  readonly root: Shard;
+  /** Microbatches from this number on hold no sample. */
+  readonly usedMicrobatches: number;
+  /** The value of a parent from those of its two halves. */
+  readonly combine: (left: Value, right: Value, parent: Shard) => Value;
+  /** Called for a value that must wait for its sibling; what it returns waits in its place. The value itself where left out. */
+  readonly retain?: (value: Value) => Value;
+}
+
+/**
+ * Combines the values of shards as soon as both halves of a node are there. The order of arrival does not change which
+ * values are combined with which, so a sum has the same bits whatever that order is.
+ *
+ * A node whose right half is empty passes its left half's value on unchanged: adding zeros would turn -0 into +0.
+ */
+export class TreeReduction<Value> {
+  readonly #options: TreeReductionOptions<Value>;
+  readonly #waiting = new Map<string, Value>();
+
+  constructor(options: TreeReductionOptions<Value>) {
+    this.#options = options;
+  }
+
+  /** Takes the value of a shard within the root, each sample once. Returns the root's value when it is whole, else undefined. */
+  add(shard: Shard, value: Value): Value | undefined {
+    const { root, usedMicrobatches, combine, retain = (kept) => kept } = this.#options;
+    let node = shard;
+    let sum = value;
+    while (node.n < root.n) {
+      const sibling = siblingOf(node);
+      const parent = parentOf(node);
+      if (sibling.lo < usedMicrobatches) {
+        const key = shardKey(sibling);
+        if (!this.#waiting.has(key)) {
+          this.#waiting.set(shardKey(node), retain(sum));
+          return undefined;
+        }
+        const other = this.#waiting.get(key)!;
+        this.#waiting.delete(key);
+        sum = sibling.lo < node.lo ? combine(other, sum, parent) : combine(sum, other, parent);
+      }
+      node = parent;
+    }
+    return sum;
+  }
+}
