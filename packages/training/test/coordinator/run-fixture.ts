@@ -74,7 +74,7 @@ export class RunFixture {
       computeMs: (samples) => samples,
       transitMs: () => 1,
       resultFault: () => undefined,
-      keepBytes: 0,
+      sampleCacheBytes: 0,
       ...options,
     });
   }
