@@ -11,7 +11,7 @@ export function randomShards(random: () => number, root: Shard, usedMicrobatches
 }
 
 /** A copy in random order, by the Fisher-Yates shuffle. */
-function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
+export function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
   const copy = [...items];
   for (let last = copy.length - 1; last > 0; last--) {
     const other = random() % (last + 1);
