@@ -48,6 +48,7 @@ const commands = {
     run: [process.execPath, [...engineFlags, join(root, 'apps', 'bench', 'dist', 'compare', 'main.js')]],
   },
   bench: { build: ['@lockstep/bench...'], run: node('bench') },
+  simulate: { build: ['@lockstep/simulate...'], run: node('simulate') },
   test: { build: [], run: [process.execPath, [join(root, 'scripts/test.mjs')]] },
   'tfjs-node': { build: [], run: [process.execPath, [join(root, 'scripts/tfjs-node.mjs')]] },
 };

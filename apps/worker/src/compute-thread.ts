@@ -5,7 +5,7 @@ import { openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute } from '@lockstep/tfjs-node';
 import { systemClock } from '@lockstep/train';
 import { type Compute, type ComputeSetup, createLocalCompute, TreeReduction } from '@lockstep/training';
-import { type ShardParts, partsOf } from './shard-parts.ts';
+import { partsOf, type ShardParts } from './shard-parts.ts';
 import { commands, control, type SharedMemory, type ThreadMessage, type ThreadSetup } from './thread-protocol.ts';
 
 const port = parentPort;

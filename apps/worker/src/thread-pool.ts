@@ -1,7 +1,14 @@
 /** Threads that execute commands together, one command at a time. */
 import { Worker } from 'node:worker_threads';
 import type { ComputeChoice } from '@lockstep/train';
-import { type Command, commands, control, type Started, type ThreadMessage, type ThreadSetup } from './thread-protocol.ts';
+import {
+  type Command,
+  commands,
+  control,
+  type Started,
+  type ThreadMessage,
+  type ThreadSetup,
+} from './thread-protocol.ts';
 
 export class ThreadPool {
   readonly size: number;

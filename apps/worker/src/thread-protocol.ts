@@ -77,4 +77,7 @@ export interface Started {
 }
 
 /** At a command, the first thread that fails sends `failed`, and the last that finishes sends `finished`, in any order. */
-export type ThreadMessage = Started | { readonly type: 'finished' } | { readonly type: 'failed'; readonly message: string };
+export type ThreadMessage =
+  | Started
+  | { readonly type: 'finished' }
+  | { readonly type: 'failed'; readonly message: string };

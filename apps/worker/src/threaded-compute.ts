@@ -2,7 +2,14 @@
 import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import { prepareProcess } from '@lockstep/tfjs-node';
 import { type ComputeChoice, systemClock } from '@lockstep/train';
-import type { Compute, ComputeSetup, GradientOptions, PixelCache, ShardGradient, ShardPixels } from '@lockstep/training';
+import type {
+  Compute,
+  ComputeSetup,
+  GradientOptions,
+  PixelCache,
+  ShardGradient,
+  ShardPixels,
+} from '@lockstep/training';
 import { partsOf } from './shard-parts.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { control, type SharedMemory, type Started } from './thread-protocol.ts';

@@ -175,10 +175,7 @@ export const messages = {
   /** The shard is not needed any more; the worker sends nothing for it. */
   cancel: {
     from: 'coordinator',
-    schema: v.pipe(
-      v.strictObject({ type: v.literal('cancel'), ...shard }),
-      treeNode(),
-    ),
+    schema: v.pipe(v.strictObject({ type: v.literal('cancel'), ...shard }), treeNode()),
   },
 
   /** Shown to people; `hidden` is true for a browser tab that is not visible. It computes all the same. */

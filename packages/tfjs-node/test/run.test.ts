@@ -9,13 +9,13 @@ import {
   createShardSource,
   defaultLimits,
   exactnessOf,
-  oracleWeights,
   ParameterServer,
   planRun,
   type Session,
   startRun,
   startSession,
 } from '@lockstep/training';
+import { oracleWeights } from '@lockstep/training/simulator';
 import { expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';

@@ -17,7 +17,6 @@ export {
 } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export { createNumericsCheck, type NumericsCheck } from './numerics-check.ts';
-export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { ParameterServer, type ParameterServerOptions, type StepResult } from './parameter-server.ts';
 export { defaultMicrobatchSize, planRun, type RunPlan, stepBatch } from './plan.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';

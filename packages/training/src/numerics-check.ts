@@ -1,4 +1,4 @@
-/** The fixed small problem by which a worker shows what arithmetic it has, and whether it computes right. */
+/** A fixed small gradient that every worker computes when it joins: it shows the numeric mode, and wrong results. */
 import { initialize, inputSize, type Model, outputClasses } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { xorshift32 } from './random.ts';
@@ -13,8 +13,8 @@ export interface NumericsCheck {
 const numericsSeed = 0x70726f62;
 
 /**
- * A full microbatch and half a microbatch, so that the shapes that a run meets, and one addition of the tree, are all in it. Like
- * handwriting, most pixels are 0; every fourth sample has none that is, so that dense and sparse products both run.
+ * One and a half microbatches, so that the shapes of a run and one addition of the tree are in it. Most pixels are 0, as
+ * in handwriting; every fourth sample has no zeros, so that dense and sparse products both run.
  */
 export function createNumericsCheck(model: Model, microbatchSize: number): NumericsCheck {
   const random = xorshift32(numericsSeed);
@@ -31,10 +31,10 @@ export function createNumericsCheck(model: Model, microbatchSize: number): Numer
   return { weights: bytesOf(initialize(model, numericsSeed)), pixels, labels };
 }
 
-/** The largest difference, relative to the largest expected value, that rounding in another order can explain. */
+/** The largest difference that rounding in another order explains, relative to the largest expected value. */
 const tolerance = 1e-3;
 
-/** One sentence saying what is wrong with a worker's probe gradient, or undefined where only rounding differs. */
+/** What is wrong with a worker's gradient of the check; undefined where only rounding differs. */
 export function numericsFault(expected: Float32Array, got: Float32Array): string | undefined {
   if (got.length !== expected.length) {
     return `numerics check: expected a gradient of ${expected.length} values, got ${got.length}`;

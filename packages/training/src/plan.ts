@@ -1,7 +1,7 @@
-/** The geometry of a run: how many steps it takes, which samples a step holds, and how they are cut into microbatches. */
+/** The geometry of a run: its steps, the samples of a step, and the microbatches that they are cut into. */
 import { type Batch, batchAt, microbatchCount, samplesOfShard, stepsPerEpoch } from '@lockstep/data';
 
-/** What fixes a run's arithmetic, and with it the final weights. Nothing here depends on who is connected. */
+/** Fixes the order of a run's additions. Nothing in it depends on which workers are connected. */
 export interface RunPlan {
   /** Samples in the training set. */
   readonly samples: number;
@@ -9,7 +9,7 @@ export interface RunPlan {
   readonly batch: number;
   /** Samples in a microbatch; the last microbatch of a batch may be shorter. */
   readonly microbatchSize: number;
-  /** Microbatches of the reduce tree, a power of two; those past the batch's end are empty. */
+  /** Microbatches of the reduction tree, a power of two; those past the batch's end are empty. */
   readonly microbatches: number;
   readonly stepsPerEpoch: number;
   /** Steps in the whole run. */
@@ -26,9 +26,8 @@ export interface RunPlanOptions {
 }
 
 /**
- * Microbatch size for a batch: the largest that cuts it into four microbatches, so that two workers have twice as many microbatches as
- * they are, but never under 16 samples, where a microbatch's own gradient costs more to write than to compute, nor over 64,
- * where shares get coarse.
+ * Samples in a microbatch: 64 or 32 where that cuts the batch into at least four microbatches, twice as many as two
+ * workers, else 16. Below 16 a gradient costs more to write than to compute; above 64 shares get coarse.
  */
 export function defaultMicrobatchSize(batch: number): number {
   return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;

@@ -7,12 +7,12 @@ export interface ShardSource {
   shard(step: number, lo: number, n: number): Samples;
   /** Their numbers in the training set, from 0; a view, not to be written to. */
   numbers(step: number, lo: number, n: number): Uint32Array;
-  /** Samples by their numbers. Throws RangeError where there is none of a number. */
+  /** Samples by their numbers. @throws RangeError where a number is not of the training set. */
   take(numbers: Uint32Array): Samples;
 }
 
 export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number): ShardSource {
-  // Tasks are sent ahead, so at an epoch's end two epochs are in use.
+  // Tasks are sent one step ahead, so that at an epoch's end two epochs are in use.
   const orders = new Map<number, Uint32Array>();
   const orderOf = (epoch: number): Uint32Array => {
     const order = orders.get(epoch) ?? permutation(dataset.count, seed, epoch);

@@ -1,8 +1,8 @@
 /**
- * The fixed binary tree over a step's microbatches: which shards exist, how they join, and how a range is cut into them.
+ * The fixed binary tree over a step's microbatches: its nodes, their relations, and the cut of a range into nodes.
  *
- * Float addition is not associative, so a sum is only the same to the bit if it is always added in the same order.
- * The tree is that order. It depends on the number of microbatches alone, never on who computed which of them.
+ * Float addition is not associative, so a sum has the same bits only if it is always added in the same order. The tree
+ * is that order. It depends on the number of microbatches alone, never on which worker computed which of them.
  */
 
 /** One aligned node of the tree: the microbatches `lo .. lo + n - 1`, where `n` is a power of two that divides `lo`. */
@@ -18,12 +18,12 @@ export function nextPowerOfTwo(value: number): number {
   return power;
 }
 
-/** A shard's name in a map. */
+/** A shard's key in a map. */
 export function shardKey(shard: Shard): string {
   return `${shard.lo}+${shard.n}`;
 }
 
-/** The shard that `shard` is one half of. */
+/** The node that `shard` is one half of. */
 export function parentOf(shard: Shard): Shard {
   const n = shard.n * 2;
   return { lo: Math.floor(shard.lo / n) * n, n };

@@ -5,9 +5,9 @@ import type { RunEvent } from '../src/coordinator/events.ts';
 import { startRun } from '../src/coordinator/run.ts';
 import type { Trace } from '../src/coordinator/trace.ts';
 import { xorshift32 } from '../src/random.ts';
-import { type SimulatedWorker, startSimulatedWorker } from '../src/simulator/simulated-worker.ts';
+import { SimulatedWorker } from '../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
-import { createTrouble } from '../src/worker/fault-injection.ts';
+import { FaultInjector } from '../src/worker/fault-injection.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { createCoordinator, eventsOf, type ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
 import { checksum, createProblem, hash, hostBackend } from './support.ts';
@@ -191,27 +191,27 @@ describe('a worker in trouble', () => {
   it('that is frozen hears nothing until it has thawed, and then everything in order', async () => {
     const clock = new VirtualClock();
     const heard: [number, CoordinatorMessage][] = [];
-    const trouble = createTrouble<CoordinatorMessage>(clock, (heardNow) => heard.push([clock.nowMs(), heardNow]));
-    expect(trouble.kept(message(0))).toBe(false);
-    trouble.begin('freeze', 100);
-    expect(trouble.kept(message(1))).toBe(true);
+    const trouble = new FaultInjector(clock, (heardNow) => heard.push([clock.nowMs(), heardNow]));
+    expect(trouble.defers(message(0))).toBe(false);
+    trouble.inject('freeze', 100);
+    expect(trouble.defers(message(1))).toBe(true);
     clock.after(60, () => {
-      trouble.begin('freeze', 100);
-      expect(trouble.kept(message(2))).toBe(true);
+      trouble.inject('freeze', 100);
+      expect(trouble.defers(message(2))).toBe(true);
     });
     await pass(clock);
     expect(heard).toEqual([
       [160, message(1)],
       [160, message(2)],
     ]);
-    expect(trouble.kept(message(3))).toBe(false);
+    expect(trouble.defers(message(3))).toBe(false);
   });
 
   it('that is slow takes eight times as long, and says so, until the time is over', async () => {
     const clock = new VirtualClock();
-    const trouble = createTrouble(clock, () => {});
+    const trouble = new FaultInjector(clock, () => {});
     const result = { gradient: new Uint8Array(4), lossSum: 1, correct: 0, count: 1, computeMs: 5 };
-    trouble.begin('slow', 100);
+    trouble.inject('slow', 100);
     let slowed: number | undefined;
     void trouble
       .slowed(async () => result)
@@ -254,7 +254,7 @@ async function steeredRun(seed: number) {
   const workers: SimulatedWorker[] = [];
   const join = (): void => {
     workers.push(
-      startSimulatedWorker({
+      new SimulatedWorker({
         name: `worker ${workers.length + 1}`,
         run,
         clock,
@@ -263,7 +263,7 @@ async function steeredRun(seed: number) {
         hash,
         computeMs: (samples) => samples * (0.5 + chance()),
         transitMs: () => 1 + 5 * chance(),
-        mishap: () => 'none',
+        resultFault: () => undefined,
         sampleCacheBytes: 0,
       }),
     );

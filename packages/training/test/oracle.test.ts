@@ -1,8 +1,8 @@
 import { createMicrobatchGradient, createOptimizer, initialize, parameterCount } from '@lockstep/nn';
 import { describe, expect, it } from 'vitest';
-import { oracleWeights } from '../src/oracle.ts';
 import { planRun } from '../src/plan.ts';
 import { createShardSource } from '../src/shard-source.ts';
+import { oracleWeights } from '../src/simulator/oracle.ts';
 import { simulate } from '../src/simulator/simulate.ts';
 import { createProblem, hash, hostBackend, model, optimizer, tinyDataset } from './support.ts';
 
@@ -55,7 +55,7 @@ describe('the oracle', () => {
 describe('cpu and reference', () => {
   it('give a whole run the same bits, where the names of their arithmetics say so', async () => {
     const backends = await Promise.all([hostBackend('reference'), hostBackend('cpu')]);
-    const coordinator = { seed: 11, workers: 3, mishapEveryMs: 500, spoiltResults: 0, drain, limitMs: 3_600_000 };
+    const coordinator = { seed: 11, workers: 3, faultEveryMs: 500, corruptResults: 0, drain, limitMs: 3_600_000 };
     const results = [];
     for (const backend of backends) {
       const problem = await createProblem(backend, { samples: 70, batch: 24, microbatchSize: 5, epochs: 6 });

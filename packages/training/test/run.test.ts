@@ -9,7 +9,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../src/coordinator/events.ts';
 import { type Run, type RunOutcome, startRun } from '../src/coordinator/run.ts';
-import { startSimulatedWorker } from '../src/simulator/simulated-worker.ts';
+import { SimulatedWorker } from '../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { checksum, createProblem, hash, hostBackend, type Problem, type ProblemOptions } from './support.ts';
@@ -60,7 +60,7 @@ async function stage(options: ProblemOptions = {}, firstStep = 0): Promise<Stage
 }
 
 function good({ run, clock, problem }: Stage, name = 'good', samplesPerMs = 1) {
-  return startSimulatedWorker({
+  return new SimulatedWorker({
     name,
     run,
     clock,
@@ -69,7 +69,7 @@ function good({ run, clock, problem }: Stage, name = 'good', samplesPerMs = 1) {
     hash,
     computeMs: (samples) => samples / samplesPerMs,
     transitMs: () => 1,
-    mishap: () => 'none',
+    resultFault: () => undefined,
     sampleCacheBytes: 0,
   });
 }

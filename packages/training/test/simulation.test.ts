@@ -5,20 +5,20 @@ import { createProblem, hostBackend, type Problem, type ProblemOptions } from '.
 
 const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-interface ScriptedCoordinator {
+interface Scenario {
   readonly seed: number;
   readonly workers: number;
-  readonly mishapEveryMs: number;
-  readonly spoiltResults: number;
+  readonly faultEveryMs: number;
+  readonly corruptResults: number;
 }
 
 async function play(
-  coordinator: ScriptedCoordinator,
+  scenario: Scenario,
   options: ProblemOptions,
 ): Promise<{ problem: Problem; simulation: Simulation }> {
   const backend = await hostBackend();
-  const problem = await createProblem(backend, { seed: coordinator.seed, ...options });
-  const simulation = await simulate({ run: problem.run, backend, drain, limitMs: 3_600_000, ...coordinator });
+  const problem = await createProblem(backend, { seed: scenario.seed, ...options });
+  const simulation = await simulate({ run: problem.run, backend, drain, limitMs: 3_600_000, ...scenario });
   return { problem, simulation };
 }
 
@@ -30,11 +30,11 @@ const geometry = fc.record({
 });
 
 describe('a run in virtual time', () => {
-  it('gives the oracle its weights to the bit, whatever the geometry and however many workers', async () => {
+  it('gives the weights of the oracle to the bit, for every geometry and number of workers', async () => {
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 9 }), async (options, seed, workers) => {
-        const coordinator = { seed, workers, mishapEveryMs: Number.POSITIVE_INFINITY, spoiltResults: 0 };
-        const { problem, simulation } = await play(coordinator, options);
+        const scenario = { seed, workers, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
+        const { problem, simulation } = await play(scenario, options);
         expect(simulation.outcome).toEqual({ type: 'finished' });
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
@@ -49,8 +49,8 @@ describe('a run in virtual time', () => {
     let reassigned = 0;
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 5 }), async (options, seed, workers) => {
-        const coordinator = { seed, workers, mishapEveryMs: 300, spoiltResults: 0 };
-        const { problem, simulation } = await play(coordinator, { ...options, epochs: 8 });
+        const scenario = { seed, workers, faultEveryMs: 300, corruptResults: 0 };
+        const { problem, simulation } = await play(scenario, { ...options, epochs: 8 });
         expect(simulation.outcome).toEqual({ type: 'finished' });
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         disconnects += simulation.state.faults.disconnects;
@@ -59,21 +59,21 @@ describe('a run in virtual time', () => {
       }),
       { numRuns: 200 },
     );
-    // The property means nothing where no mishap met a shard.
+    // The property means nothing where no fault met a shard.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
   });
 
-  it('never takes a spoilt result, and never hangs on one', async () => {
+  it('never adds a corrupt result, and never hangs on one', async () => {
     let rejected = 0;
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), async (options, seed) => {
-        const coordinator = { seed, workers: 3, mishapEveryMs: 1_000, spoiltResults: 0.05 };
-        const { problem, simulation } = await play(coordinator, options);
+        const scenario = { seed, workers: 3, faultEveryMs: 1_000, corruptResults: 0.05 };
+        const { problem, simulation } = await play(scenario, options);
         rejected += simulation.state.faults.rejected;
         if (simulation.outcome.type === 'finished') {
           expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         } else {
-          // Two spoilt results of one shard look like divergence, and stop the run with a sentence.
+          // Two corrupt results of one shard look like divergence, and stop the run with a message.
           expect(simulation.outcome).toMatchObject({ type: 'failed', message: expect.stringContaining('not finite') });
         }
       }),
@@ -83,9 +83,9 @@ describe('a run in virtual time', () => {
   });
 
   it('replays a seed exactly', async () => {
-    const coordinator = { seed: 7, workers: 4, mishapEveryMs: 200, spoiltResults: 0.02 };
-    const first = await play(coordinator, { epochs: 5 });
-    const second = await play(coordinator, { epochs: 5 });
+    const scenario = { seed: 7, workers: 4, faultEveryMs: 200, corruptResults: 0.02 };
+    const first = await play(scenario, { epochs: 5 });
+    const second = await play(scenario, { epochs: 5 });
     expect(second.simulation.events).toEqual(first.simulation.events);
     expect(second.simulation.virtualMs).toBe(first.simulation.virtualMs);
   });

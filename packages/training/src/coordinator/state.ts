@@ -1,30 +1,30 @@
-/** What the coordinator knows of a run: plain data, replaced and never changed by `transition`. */
+/** What the coordinator knows of a run: plain data that `transition` replaces and never changes. */
 import type { LossyEncoding, MessageOf } from '@lockstep/protocol';
 import type { RunPlan } from '../plan.ts';
 import type { Shard } from '../tree.ts';
 
-/** One socket's number; never used twice in a run. */
+/** A socket's number, unique within a run. */
 export type ConnectionId = number;
 
 /** Times and bounds of a run, in milliseconds unless the name says otherwise. */
 export interface Limits {
-  /** A socket that has not said `hello` by then is closed. */
+  /** A socket without a `hello` by then is closed. */
   readonly handshakeMs: number;
-  /** A worker that has not answered its numerics check by then is closed; a GPU may compile its kernels meanwhile. */
+  /** A worker without a numerics result by then is disconnected; a GPU may compile its kernels meanwhile. */
   readonly numericsCheckMs: number;
   readonly heartbeatMs: number;
-  /** A worker that has been silent for so long is taken for dead. */
+  /** A worker that has been silent for longer is disconnected. */
   readonly deadMs: number;
-  /** The least time before a shard that is late is also given to an idle worker. */
+  /** The least time before a late shard is duplicated on an idle worker … */
   readonly softDeadlineMs: number;
-  /** The same bound as a multiple of the time predicted for the worker's shards. */
+  /** … and the same bound as a multiple of the time expected for the worker's shards; the later one holds. */
   readonly softFactor: number;
-  /** The least time before a shard is taken away from its worker. */
+  /** The least time before a late worker is disconnected; `hardFactor` as `softFactor`. */
   readonly hardDeadlineMs: number;
   readonly hardFactor: number;
-  /** How long a worker that lost its connection may come back under its old identity. */
+  /** How long a worker may come back under its old identity. */
   readonly resumeMs: number;
-  /** A worker that could not compute a shard so often in a row is sent away. */
+  /** Task errors in a row after which a worker is disconnected. */
   readonly maxTaskErrors: number;
   readonly maxWorkers: number;
   readonly maxFrameBytes: number;
@@ -45,31 +45,31 @@ export const defaultLimits: Limits = {
   maxFrameBytes: 64 * 1024 * 1024,
 };
 
-/** Everything that the rules need to know of a run before it begins. */
+/** What the rules know of a run before it begins. */
 export interface RunSetup {
   readonly plan: RunPlan;
-  /** The model as plain data, sent to each worker as it is. */
+  /** The model as plain data, sent to every worker. */
   readonly model: unknown;
-  /** Fixes what a model drops at random; 0 where left out. */
+  /** Keys the random choices of the model, such as dropout; 0 where left out. */
   readonly seed?: number;
-  /** Bytes of a sample's pixels, where a worker may keep the samples that it gets; every task brings its own where left out. */
+  /** Bytes of a sample's pixels, where workers may cache samples; every task carries its own samples where left out. */
   readonly sampleBytes?: number;
-  /** How workers round the gradients that they send; not at all where left out. */
+  /** How workers round the gradients that they send; exact where left out. */
   readonly gradients?: LossyEncoding | undefined;
   readonly limits: Limits;
-  /** Without a token anyone who reaches the socket may join. */
+  /** Every client that reaches the socket may join where left out. */
   readonly token?: string | undefined;
-  /** The run begins when so many workers are ready … */
+  /** The run begins when this number of workers is ready … */
   readonly startWorkers: number;
-  /** … or when one is, and so long has passed since the first socket opened. */
+  /** … or when one is ready, and this time has passed since the first socket opened. */
   readonly startWithinMs: number;
-  /** Whether it is held from the beginning: it waits for a person to say `start`. */
+  /** Whether the run is paused from the beginning, until `start`. */
   readonly waitForStart?: boolean;
-  /** Whether workers may be told to fail, to show that it does not matter. */
+  /** Whether faults may be injected into workers. */
   readonly faultInjection?: boolean;
 }
 
-/** Who a worker is and what it has done; it outlives the worker's connection, for the report and for its return. */
+/** A worker's identity and work. Outlives its connection, for the report and for its return. */
 export interface WorkerRecord {
   readonly id: string;
   readonly resumeKey: string;
@@ -78,12 +78,12 @@ export interface WorkerRecord {
   readonly backend: string;
   readonly numericMode: string;
   readonly threads: number;
-  /** Hash of the gradient it computed for the numerics check; equal hashes are equal arithmetic. */
+  /** Hash of its gradient of the numerics check; equal hashes are equal numeric modes. */
   readonly numericsHash?: string | undefined;
   readonly shards: number;
   readonly samples: number;
   readonly computeMs: number;
-  /** Time it was ready to compute, up to its last departure. */
+  /** Time for which it was ready to compute, up to its last disconnect. */
   readonly readyMs: number;
   /** Set while it is not connected. */
   readonly leftAtMs?: number | undefined;
@@ -92,32 +92,32 @@ export interface WorkerRecord {
 export interface Connection {
   readonly connection: ConnectionId;
   readonly phase: 'handshake' | 'checking' | 'ready';
-  /** Key for the worker to return with; made by the shell, since the rules draw no random numbers. */
+  /** By which the worker may come back; made by the shell, since the rules draw no random numbers. */
   readonly resumeKey: string;
-  /** The record of the worker behind it, known from `hello` on. */
+  /** Known from `hello` on. */
   readonly workerId?: string | undefined;
   readonly openedAtMs: number;
   readonly lastMessageAtMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
-  /** Recent rate, in samples a millisecond of computing; 0 before the first measurement. */
+  /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
-  /** Set while it is late with a shard: it gets no new ones until it has answered, and is closed if it has not by then. */
+  /** Set while it is late with a shard: it is assigned no other until it answers, and disconnected if it has not by then. */
   readonly answerByMs?: number | undefined;
-  /** Whether it keeps the samples that it gets, and later tasks may name them. */
+  /** Whether it has a sample cache, so that later tasks may name samples by number. */
   readonly cachesSamples: boolean;
-  /** Whether the worker is a browser tab that nobody sees at the moment. */
+  /** Whether the worker is a browser tab in the background. */
   readonly hidden: boolean;
-  /** How often it has said that it could not compute a shard, since it last could. */
+  /** Task errors since its last valid result. */
   readonly taskErrors: number;
 }
 
-/** That one worker was asked for a shard. */
+/** One worker that owes the result of a shard. */
 export interface Assignment {
   readonly connection: ConnectionId;
-  /** When the worker had all it needs to compute: the task and its step's weights. */
+  /** When it had been sent all that it needs: the task and its step's weights. */
   readonly startedAtMs: number;
 }
 
@@ -125,7 +125,7 @@ export interface ShardState extends Shard {
   readonly samples: number;
   readonly owners: readonly Assignment[];
   readonly done: boolean;
-  /** Who returned it with a number that is not finite. */
+  /** Owners that returned it with a number that is not finite. */
   readonly nonFiniteFrom: readonly ConnectionId[];
 }
 
@@ -135,13 +135,13 @@ export interface StepState {
 }
 
 export interface Faults {
-  /** Shards that were given to another worker because theirs had gone. */
+  /** Shards whose worker had disconnected, assigned to another one. */
   readonly reassigned: number;
-  /** Shards that were given to a second worker because theirs was late. */
+  /** Shards whose worker was late, assigned to a second one as well. */
   readonly duplicated: number;
-  /** Frames and results that were not accepted. */
+  /** Frames and results that failed a check, and task errors. */
   readonly rejected: number;
-  /** Workers that left while they were taking part. */
+  /** Ready workers whose connection ended during the run. */
   readonly disconnects: number;
 }
 
@@ -150,22 +150,22 @@ export type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
 export interface CoordinatorState {
   readonly setup: RunSetup;
   readonly phase: Phase;
-  /** Whether a person holds the run: no step is taken, and it does not begin, until they let go. */
+  /** Whether a person has paused the run: no step is taken, and it does not begin, until `resume`. */
   readonly pauseRequested: boolean;
-  /** Whether a person has said to begin with whoever is ready. */
+  /** Whether a person has asked to begin with the workers that are ready. */
   readonly startRequested: boolean;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;
-  /** By id, in the order of joining: who is here, who may come back, and who has computed something. */
+  /** By id, in the order of joining: workers that are connected, may come back, or have computed a shard. */
   readonly records: ReadonlyMap<string, WorkerRecord>;
-  /** Workers that have ever joined; the next one's number follows. */
+  /** Workers that have ever joined; the next one gets the next number. */
   readonly joined: number;
-  /** The step whose gradient is being gathered. */
+  /** The step whose gradients are being added. */
   readonly current: StepState;
   /** The step after it, whose tasks are sent ahead of their weights. */
   readonly next?: StepState | undefined;
   readonly firstOpenedAtMs?: number | undefined;
   readonly faults: Faults;
-  /** Probe hashes of the arithmetics that results were accepted from. */
+  /** Numerics hashes of the workers whose results were added. */
   readonly contributed: ReadonlySet<string>;
 }
 

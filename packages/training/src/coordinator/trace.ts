@@ -1,20 +1,20 @@
-/** What passes between the coordinator and its workers, told as it happens; the rules do not depend on who listens. */
+/** What passes between the coordinator and its workers, reported as it happens; the rules do not depend on it. */
 export type Trace =
-  /** A worker was sent the last thing that it needed to begin a shard of the step. */
+  /** A worker was sent the last thing that it needs to begin a shard of the step. */
   | { readonly type: 'asked'; readonly workerId: string; readonly step: number; readonly atMs: number }
-  /** A valid gradient came, wanted or not. */
+  /** A valid gradient arrived, wanted or not. */
   | {
       readonly type: 'answered';
       readonly workerId: string;
       readonly step: number;
-      /** When it was out of its frame. */
+      /** When it had been decoded from its frame. */
       readonly arrivedAtMs: number;
-      /** When it had been checked. */
+      /** When it had been checked and added. */
       readonly atMs: number;
       readonly count: number;
-      /** Both as the worker says. */
+      /** As the worker reports it, like `turnaroundMs`. */
       readonly computeMs: number;
       readonly turnaroundMs: number | undefined;
     }
-  /** The step's sum is whole; its optimizer's step follows. */
+  /** The step's sum is complete; its optimizer step follows. */
   | { readonly type: 'whole'; readonly step: number; readonly atMs: number };

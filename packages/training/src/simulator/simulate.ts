@@ -1,29 +1,28 @@
-/** Whole runs in virtual time, with joins, deaths, freezes and faulty results drawn from a seed. */
-
+/** Whole runs in virtual time, with joins, deaths, freezes and corrupt results drawn from a seed. */
 import type { Backend } from '@lockstep/tensor';
 import type { RunEvent } from '../coordinator/events.ts';
-import { type RunOptions, type RunOutcome, startRun } from '../coordinator/run.ts';
+import { Run, type RunOptions, type RunOutcome } from '../coordinator/run.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import { xorshift32 } from '../random.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
-import { type Mishap, type SimulatedWorker, startSimulatedWorker } from './simulated-worker.ts';
+import { resultFaults, SimulatedWorker } from './simulated-worker.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface SimulationOptions {
   /** Everything of a run that does not come from the simulation. */
-  readonly run: Omit<RunOptions, 'clock' | 'newResumeKey' | 'onNotice'>;
+  readonly run: Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent'>;
   readonly seed: number;
-  /** A backend for the workers' arithmetic; they take turns on it. */
+  /** Computes for all workers, one after another. */
   readonly backend: Backend;
-  /** Workers there at the start. */
+  /** Workers at the start. */
   readonly workers: number;
-  /** Mean virtual time between two mishaps of the whole room; infinite for none. */
-  readonly mishapEveryMs: number;
-  /** Chance, 0 to 1, that a single result is spoilt. */
-  readonly spoiltResults: number;
+  /** Mean virtual time between two joins, deaths or freezes; infinite for none. */
+  readonly faultEveryMs: number;
+  /** Chance, 0 to 1, that a single result is corrupt. */
+  readonly corruptResults: number;
   /** Lets promises that are ready run on; called after every virtual event. */
   readonly drain: () => Promise<void>;
-  /** Fails the simulation when so much virtual time has passed: something hangs. */
+  /** Virtual time after which the run counts as hung. */
   readonly limitMs: number;
 }
 
@@ -35,67 +34,89 @@ export interface Simulation {
 }
 
 export async function simulate(options: SimulationOptions): Promise<Simulation> {
-  const { seed, backend } = options;
-  const clock = new VirtualClock();
-  const random = xorshift32(seed);
-  const chance = (): number => random() / 2 ** 32;
-  const events: RunEvent[] = [];
-  let keys = 0;
-  const run = startRun({
-    ...options.run,
-    clock,
-    newResumeKey: () => `key-${++keys}`,
-    onEvent: (event) => events.push(event),
-  });
+  const { workers, faultEveryMs, drain, limitMs } = options;
+  const simulator = new Simulator(options);
+  for (let worker = 0; worker < workers; worker++) simulator.join();
+  if (Number.isFinite(faultEveryMs)) simulator.scheduleFault(faultEveryMs);
+
   let outcome: RunOutcome | undefined;
-  void run.outcome.then((value) => {
+  void simulator.run.outcome.then((value) => {
     outcome = value;
   });
-
-  const workers: SimulatedWorker[] = [];
-  const join = (): void => {
-    const samplesPerMs = 1 + 30 * chance();
-    const latencyMs = 0.1 + 20 * chance();
-    const bytesPerMs = 1_000 + 100_000 * chance();
-    workers.push(
-      startSimulatedWorker({
-        name: `worker ${workers.length + 1}`,
-        run,
-        clock,
-        compute: createLocalCompute(backend, clock),
-        checksum: options.run.checksum,
-        hash: options.run.hash,
-        computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * chance()),
-        transitMs: (bytes) => latencyMs + bytes / bytesPerMs,
-        // Some keep their samples, as most real ones do, and some have no room for them.
-        keepBytes: chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
-        mishap: () => (chance() < options.spoiltResults ? (pick(mishaps, chance()) ?? 'none') : 'none'),
-      }),
-    );
-  };
-  for (let worker = 0; worker < options.workers; worker++) join();
-
-  const strike = (): void => {
-    const alive = workers.filter((worker) => !worker.ended);
-    const victim = pick(alive, chance());
-    const roll = chance();
-    if (!victim || roll < 0.4) join();
-    else if (roll < 0.7) victim.kill();
-    else victim.freeze(20_000 * chance() ** 2);
-    if (outcome === undefined) clock.after(-options.mishapEveryMs * Math.log(1 - chance()), strike);
-  };
-  if (Number.isFinite(options.mishapEveryMs)) clock.after(options.mishapEveryMs, strike);
-
-  while (outcome === undefined && clock.nowMs() < options.limitMs) {
-    await options.drain();
+  const { clock, run, events } = simulator;
+  while (outcome === undefined && clock.nowMs() < limitMs) {
+    await drain();
     if (!clock.step()) break;
   }
-  await options.drain();
+  await drain();
   return { outcome: outcome ?? { type: 'hung' }, state: run.state, events, virtualMs: clock.nowMs() };
 }
 
-const mishaps: readonly Mishap[] = ['wrong-bytes', 'not-finite', 'device-lost'];
+/** The coordinator's run, its workers, and the seeded choices of what happens to them. */
+class Simulator {
+  readonly clock = new VirtualClock();
+  readonly events: RunEvent[] = [];
+  readonly run: Run;
+  readonly #options: SimulationOptions;
+  readonly #workers: SimulatedWorker[] = [];
+  readonly #random: () => number;
+  #resumeKeys = 0;
 
-function pick<Item>(items: readonly Item[], fraction: number): Item | undefined {
-  return items[Math.floor(fraction * items.length)];
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = xorshift32(options.seed);
+    this.run = new Run({
+      ...options.run,
+      clock: this.clock,
+      newResumeKey: () => `key-${++this.#resumeKeys}`,
+      onEvent: (event) => this.events.push(event),
+    });
+  }
+
+  /** A worker of its own speed, on a link of its own. */
+  join(): void {
+    const { backend, run, corruptResults } = this.#options;
+    const samplesPerMs = 1 + 30 * this.#chance();
+    const latencyMs = 0.1 + 20 * this.#chance();
+    const bytesPerMs = 1_000 + 100_000 * this.#chance();
+    const worker = new SimulatedWorker({
+      name: `worker ${this.#workers.length + 1}`,
+      run: this.run,
+      clock: this.clock,
+      compute: createLocalCompute(backend, this.clock),
+      checksum: run.checksum,
+      hash: run.hash,
+      computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.#chance()),
+      transitMs: (bytes) => latencyMs + bytes / bytesPerMs,
+      // Most real workers cache samples; some have no memory for it.
+      sampleCacheBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
+      resultFault: () => (this.#chance() < corruptResults ? this.#pick(resultFaults) : undefined),
+    });
+    this.#workers.push(worker);
+  }
+
+  /** Joins, kills or freezes a worker at exponentially distributed intervals. */
+  scheduleFault(meanMs: number): void {
+    this.clock.after(-meanMs * Math.log(1 - this.#chance()), () => {
+      this.#injectFault();
+      this.scheduleFault(meanMs);
+    });
+  }
+
+  #injectFault(): void {
+    const worker = this.#pick(this.#workers.filter(({ ended }) => !ended));
+    const roll = this.#chance();
+    if (!worker || roll < 0.4) this.join();
+    else if (roll < 0.7) worker.kill();
+    else worker.freeze(20_000 * this.#chance() ** 2);
+  }
+
+  #pick<Item>(items: readonly Item[]): Item | undefined {
+    return items[Math.floor(this.#chance() * items.length)];
+  }
+
+  /** Uniform in [0, 1). */
+  #chance(): number {
+    return this.#random() / 2 ** 32;
+  }
 }

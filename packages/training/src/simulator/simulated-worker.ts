@@ -5,8 +5,10 @@ import type { Run } from '../coordinator/run.ts';
 import { type Compute, ComputeError, type ShardGradient } from '../worker/compute.ts';
 import { type SessionEnd, startSession } from '../worker/session.ts';
 
-/** What goes wrong inside a worker, asked before each result. */
-export type Mishap = 'none' | 'wrong-bytes' | 'not-finite' | 'device-lost';
+/** What goes wrong with a single result. */
+export type ResultFault = 'wrong-bytes' | 'not-finite' | 'device-lost';
+
+export const resultFaults: readonly ResultFault[] = ['wrong-bytes', 'not-finite', 'device-lost'];
 
 export interface SimulatedWorkerOptions {
   readonly name: string;
@@ -19,104 +21,106 @@ export interface SimulatedWorkerOptions {
   readonly computeMs: (samples: number) => number;
   /** Virtual time that a parcel of so many bytes is under way. */
   readonly transitMs: (bytes: number) => number;
-  readonly mishap: () => Mishap;
-  /** Bytes of samples that it keeps. */
-  readonly keepBytes: number;
-}
-
-export interface SimulatedWorker {
-  /** Ends it as `kill -9` does: nothing of it runs any more, and its connection breaks. */
-  kill(): void;
-  /** Nothing of it runs for so long; its connection stays open, and what arrives waits. */
-  freeze(forMs: number): void;
-  readonly ended: boolean;
+  /** Asked before each result. */
+  readonly resultFault: () => ResultFault | undefined;
+  /** Bytes of its sample cache. */
+  readonly sampleCacheBytes: number;
 }
 
 /** How soon a worker that lost its connection tries again. */
 const reconnectMs = 500;
 
-export function startSimulatedWorker(options: SimulatedWorkerOptions): SimulatedWorker {
-  const { clock, run, name } = options;
-  let isDead = false;
-  let hasFinished = false;
-  let frozenUntilMs = 0;
-  let pair: MemoryPair | undefined;
-  let resumeKey: string | undefined;
+export class SimulatedWorker {
+  readonly #options: SimulatedWorkerOptions;
+  readonly #clock: Clock;
+  readonly #compute: Compute;
+  #isDead = false;
+  #hasFinished = false;
+  #frozenUntilMs = 0;
+  #pair: MemoryPair | undefined;
+  #resumeKey: string | undefined;
 
-  /** Runs later in the worker's own time: after a freeze, and never in a dead worker. */
-  const later = (delayMs: number, callback: () => void): (() => void) => {
+  constructor(options: SimulatedWorkerOptions) {
+    this.#options = options;
+    this.#clock = { nowMs: () => options.clock.nowMs(), after: (delayMs, callback) => this.#after(delayMs, callback) };
+    this.#compute = { ...options.compute, gradient: (...task) => this.#gradient(...task) };
+    this.#connect();
+  }
+
+  /** Ends it as `kill -9` does: no more of its code runs, and its connection breaks. */
+  kill(): void {
+    this.#isDead = true;
+    this.#pair?.sever('killed');
+  }
+
+  /** Runs none of its code for so long; its connection stays open, and what arrives waits. */
+  freeze(forMs: number): void {
+    this.#frozenUntilMs = Math.max(this.#frozenUntilMs, this.#options.clock.nowMs() + forMs);
+  }
+
+  get ended(): boolean {
+    return this.#isDead || this.#hasFinished;
+  }
+
+  /** Calls back in the worker's own time: after a freeze, and never once it is dead. */
+  #after(delayMs: number, callback: () => void): () => void {
+    const { clock } = this.#options;
     let cancel = (): void => {};
     const attempt = (): void => {
-      if (isDead) return;
-      const wait = frozenUntilMs - clock.nowMs();
-      if (wait > 0) cancel = clock.after(wait, attempt);
+      if (this.#isDead) return;
+      const waitMs = this.#frozenUntilMs - clock.nowMs();
+      if (waitMs > 0) cancel = clock.after(waitMs, attempt);
       else callback();
     };
     cancel = clock.after(delayMs, attempt);
     return () => cancel();
-  };
-  const ownClock: Clock = { nowMs: () => clock.nowMs(), after: later };
+  }
 
-  const compute: Compute = {
-    ...options.compute,
-    async gradient(pixels, labels, key) {
-      const computeMs = options.computeMs(labels.length);
-      await new Promise<void>((resolve) => later(computeMs, resolve));
-      return spoil(options.mishap(), { ...(await options.compute.gradient(pixels, labels, key)), computeMs });
-    },
-  };
+  async #gradient(...task: Parameters<Compute['gradient']>): Promise<ShardGradient> {
+    const { compute, resultFault } = this.#options;
+    const computeMs = this.#options.computeMs(task[1].length);
+    await new Promise<void>((resolve) => this.#after(computeMs, resolve));
+    return corrupt(resultFault(), { ...(await compute.gradient(...task)), computeMs });
+  }
 
-  const connect = (): void => {
-    const mine = memoryPair({
+  #connect(): void {
+    const { name, run, clock, checksum, hash, sampleCacheBytes, transitMs } = this.#options;
+    const pair = memoryPair({
       workerName: name,
       schedule: (deliver, parcel) => {
-        const delayMs = parcel.kind === 'local' ? 0 : options.transitMs(parcel.byteLength);
+        const delayMs = parcel.kind === 'local' ? 0 : transitMs(parcel.byteLength);
         // What goes to the worker waits while it is frozen; what it sent before is on its way.
-        if (parcel.from === 'coordinator' && parcel.kind !== 'local') later(delayMs, deliver);
+        if (parcel.from === 'coordinator' && parcel.kind !== 'local') this.#after(delayMs, deliver);
         else clock.after(delayMs, deliver);
       },
     });
-    pair = mine;
-    run.connect(mine.coordinator);
+    this.#pair = pair;
+    run.connect(pair.coordinator);
     const session = startSession({
-      transport: mine.worker,
-      compute,
-      identity: { kind: 'local', name, resumeKey },
-      clock: ownClock,
-      checksum: options.checksum,
-      hash: options.hash,
-      sampleCacheBytes: options.keepBytes,
+      transport: pair.worker,
+      compute: this.#compute,
+      identity: { kind: 'local', name, resumeKey: this.#resumeKey },
+      clock: this.#clock,
+      checksum,
+      hash,
+      sampleCacheBytes,
       onEvent: (event) => {
-        if (event.type === 'welcomed') resumeKey = event.resumeKey;
+        if (event.type === 'welcomed') this.#resumeKey = event.resumeKey;
       },
     });
-    void session.ended.then((end) => after(end));
-  };
+    void session.ended.then((end) => this.#reconnect(end));
+  }
 
-  const after = (end: SessionEnd): void => {
-    if (isDead) return;
-    if (end.type === 'finished' || end.type === 'failed') hasFinished = true;
-    else later(reconnectMs, connect);
-  };
-
-  connect();
-  return {
-    kill() {
-      isDead = true;
-      pair?.sever('killed');
-    },
-    freeze(forMs) {
-      frozenUntilMs = Math.max(frozenUntilMs, clock.nowMs() + forMs);
-    },
-    get ended() {
-      return isDead || hasFinished;
-    },
-  };
+  #reconnect({ type }: SessionEnd): void {
+    if (this.#isDead) return;
+    if (type === 'finished' || type === 'failed') this.#hasFinished = true;
+    else this.#after(reconnectMs, () => this.#connect());
+  }
 }
 
-function spoil(mishap: Mishap, result: ShardGradient): ShardGradient {
-  switch (mishap) {
-    case 'none':
+function corrupt(fault: ResultFault | undefined, result: ShardGradient): ShardGradient {
+  switch (fault) {
+    case undefined:
       return result;
     case 'wrong-bytes':
       return { ...result, gradient: result.gradient.subarray(4) };
@@ -128,6 +132,6 @@ function spoil(mishap: Mishap, result: ShardGradient): ShardGradient {
     case 'device-lost':
       throw new ComputeError('device-lost', 'the simulated device was lost');
     default:
-      return mishap satisfies never;
+      return fault satisfies never;
   }
 }

@@ -1,16 +1,14 @@
-/** Time that passes only when somebody advances it: the same events in the same order, at every run. */
+/** Time that passes only when the simulation advances it: the same events in the same order, in every run. */
 import type { Clock } from '../clock.ts';
 
 interface Entry {
   readonly atMs: number;
-  /** Breaks ties: what was scheduled first happens first. */
-  readonly order: number;
   readonly run: () => void;
 }
 
 export class VirtualClock implements Clock {
   #nowMs = 0;
-  #order = 0;
+  /** In the order of their time; of equal times, in the order of scheduling. */
   #entries: Entry[] = [];
 
   nowMs(): number {
@@ -18,7 +16,7 @@ export class VirtualClock implements Clock {
   }
 
   after(delayMs: number, callback: () => void): () => void {
-    const entry = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, run: callback };
+    const entry = { atMs: this.#nowMs + Math.max(0, delayMs), run: callback };
     let index = this.#entries.length;
     while (index > 0 && this.#entries[index - 1]!.atMs > entry.atMs) index--;
     this.#entries.splice(index, 0, entry);
@@ -27,7 +25,7 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** Runs the next thing that is due, moving time to it; false where nothing is. */
+  /** Moves time to the next callback and runs it; false where none is scheduled. */
   step(): boolean {
     const entry = this.#entries.shift();
     if (!entry) return false;

@@ -1,17 +1,17 @@
-/** What travels: vectors without what is 0 or has not changed, or rounded where a run asks for it, and each sample once. */
+/** What a run sends: gradients without zeros, or rounded where it asks for that, and each sample once. */
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
-import { type LossyEncoding, type MessageOf, memoryPair, decodeVector } from '@lockstep/protocol';
+import { decodeVector, type LossyEncoding, type MessageOf, memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { exactnessOf } from '../src/coordinator/exactness.ts';
 import { startRun } from '../src/coordinator/run.ts';
 import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
-import { oracleWeights } from '../src/oracle.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun } from '../src/plan.ts';
 import { createShardSource } from '../src/shard-source.ts';
+import { oracleWeights } from '../src/simulator/oracle.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
-import { createPacker } from '../src/worker/gradient-codec.ts';
+import { GradientEncoder } from '../src/worker/gradient-encoder.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { startSession } from '../src/worker/session.ts';
 import { checksum, hash, hostBackend } from './support.ts';
@@ -32,17 +32,12 @@ const dataset = {
   classes: 3,
 };
 
-async function train(
-  gradients: LossyEncoding | undefined,
-  workers: number,
-  type: 'sgd' | 'momentum' = 'momentum',
-  keepBytes = 0,
-) {
+async function train(gradients: LossyEncoding | undefined, workers: number, sampleCacheBytes = 0) {
   const backend = await hostBackend();
   const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 3 });
   const samples = createShardSource(dataset, plan, 1);
   const weights = initialize(model, 1);
-  const optimizer = parseOptimizer({ type, learningRate: 0.05 });
+  const optimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
   const numericsCheck = createNumericsCheck(model, 4);
   const clock = new VirtualClock();
   const compute = createLocalCompute(backend, clock);
@@ -72,12 +67,9 @@ async function train(
     newResumeKey: () => `key-${++keys}`,
   });
   const sent: MessageOf<'gradient'>[] = [];
-  const weightsSent: MessageOf<'weights'>[][] = [];
   const tasksSent: MessageOf<'task'>[][] = [];
   const sessions = Array.from({ length: workers }, (_, index) => {
     const pair = memoryPair({ encode: true });
-    const got: MessageOf<'weights'>[] = [];
-    weightsSent.push(got);
     const tasks: MessageOf<'task'>[] = [];
     tasksSent.push(tasks);
     run.connect(pair.coordinator);
@@ -87,7 +79,6 @@ async function train(
       listen: ({ onMessage, onClose }: Parameters<typeof pair.worker.listen>[0]) =>
         pair.worker.listen({
           onMessage(message) {
-            if (message.type === 'weights') got.push(message);
             if (message.type === 'task') tasks.push(message);
             onMessage(message);
           },
@@ -101,17 +92,16 @@ async function train(
     };
     const identity = { kind: 'node', name: `worker-${index}` } as const;
     const compute = createLocalCompute(backend, clock);
-    return startSession({ transport, compute, identity, clock, checksum, hash, keepBytes });
+    return startSession({ transport, compute, identity, clock, checksum, hash, sampleCacheBytes });
   });
   expect(await run.outcome).toEqual({ type: 'finished' });
   await Promise.all(sessions.map((session) => session.ended));
-  const expected = oracleWeights({ backend, model: model, plan, samples, weights, optimizer });
+  const expected = oracleWeights({ backend, model, plan, samples, weights, optimizer });
   return {
     weights: parameterServer.weights(),
     initial: weights,
     expected,
     sent,
-    weightsSent,
     tasksSent,
     state: run.state,
   };
@@ -121,22 +111,25 @@ const distance = (left: Float32Array, right: Float32Array): number =>
   Math.sqrt(left.reduce((sum, value, index) => sum + (value - right[index]!) ** 2, 0));
 
 describe('gradients', () => {
-  it.each([1, 2])('of %i workers travel without their zeros, and give the same weights to the bit', async (workers) => {
-    const { weights, expected, sent, state } = await train(undefined, workers);
-    expect(weights).toEqual(expected);
-    expect(exactnessOf(state)).toBe('bit-exact');
-    expect(sent.length).toBeGreaterThanOrEqual(9);
-    for (const { bytes, encoding } of sent) {
-      expect(encoding).toBe('sparse');
-      expect(bytes.length).toBeLessThan(0.6 * weights.byteLength);
-      const values = new Float32Array(weights.length);
-      decodeVector(bytes, 'sparse', values);
-      expect(values.subarray(0, 32 * 64).every((value) => Object.is(value, 0))).toBe(true);
-    }
-  });
+  it.each([1, 2])(
+    'of %i workers are sent without their zeros, and give the same weights to the bit',
+    async (workers) => {
+      const { weights, expected, sent, state } = await train(undefined, workers);
+      expect(weights).toEqual(expected);
+      expect(exactnessOf(state)).toBe('bit-exact');
+      expect(sent.length).toBeGreaterThanOrEqual(9);
+      for (const { bytes, encoding } of sent) {
+        expect(encoding).toBe('sparse');
+        expect(bytes.length).toBeLessThan(0.6 * weights.byteLength);
+        const values = new Float32Array(weights.length);
+        decodeVector(bytes, 'sparse', values);
+        expect(values.subarray(0, 32 * 64).every((value) => Object.is(value, 0))).toBe(true);
+      }
+    },
+  );
 
   it.each(['fp16', 'int8'] as const)(
-    'rounded to %s train to nearly the same weights, and say what they are',
+    'rounded to %s give nearly the same weights, and a run that is sample-exact',
     async (gradients) => {
       const { weights, initial, expected, sent, state } = await train(gradients, 2);
       expect(weights).not.toEqual(expected);
@@ -149,26 +142,26 @@ describe('gradients', () => {
   );
 });
 
-describe('createPacker', () => {
+describe('GradientEncoder', () => {
   const bytes = (values: Float32Array): Uint8Array => new Uint8Array(values.slice().buffer);
   const mostlyZero = Float32Array.from({ length: 640 }, (_, index) => (index < 64 ? index : 0));
 
-  it('leaves gradients alone where nothing travels', () => {
+  it('leaves gradients as they are where sparse is false', () => {
     const gradient = bytes(mostlyZero);
-    expect(createPacker({ sparse: false })(gradient)).toEqual({ bytes: gradient });
+    expect(new GradientEncoder(false).encode(gradient)).toEqual({ bytes: gradient });
   });
 
-  it('reads bytes at any address', () => {
+  it('reads bytes at any alignment', () => {
     const memory = new Uint8Array(mostlyZero.byteLength + 1);
     memory.set(bytes(mostlyZero), 1);
-    const pack = createPacker({ sparse: true });
-    expect(pack(memory.subarray(1))).toEqual(pack(bytes(mostlyZero)));
+    const encoder = new GradientEncoder(true);
+    expect(encoder.encode(memory.subarray(1))).toEqual(encoder.encode(bytes(mostlyZero)));
   });
 
-  it('sends what cannot be rounded as it is, so that a number that is not finite is seen', () => {
+  it('leaves values that cannot be rounded as they are, so that the coordinator sees those that are not finite', () => {
     const gradient = bytes(new Float32Array(640).fill(Number.NaN));
     for (const lossy of ['fp16', 'int8'] as const) {
-      expect(createPacker({ sparse: true, lossy })(gradient)).toEqual({ bytes: gradient });
+      expect(new GradientEncoder(true, lossy).encode(gradient)).toEqual({ bytes: gradient });
     }
   });
 });
@@ -176,19 +169,22 @@ describe('createPacker', () => {
 describe('samples', () => {
   const allBytes = 40 * 64;
 
-  it.each([1, 2])('travel once to each of %i workers that keep them, and give the same weights', async (workers) => {
-    const { weights, expected, tasksSent } = await train(undefined, workers, 'momentum', allBytes);
-    expect(weights).toEqual(expected);
-    for (const tasks of tasksSent) {
-      expect(tasks.reduce((sum, { labels }) => sum + labels.length, 0)).toBeLessThanOrEqual(40);
-      expect(tasks.every(({ samples }) => samples !== undefined)).toBe(true);
-    }
-    // Three epochs of 40 samples were computed.
-    expect(tasksSent.flat().reduce((sum, { samples }) => sum + samples!.length / 4, 0)).toBe(120);
-  });
+  it.each([1, 2])(
+    'are sent once to each of %i workers with a sample cache, and give the same weights',
+    async (workers) => {
+      const { weights, expected, tasksSent } = await train(undefined, workers, allBytes);
+      expect(weights).toEqual(expected);
+      for (const tasks of tasksSent) {
+        expect(tasks.reduce((sum, { labels }) => sum + labels.length, 0)).toBeLessThanOrEqual(40);
+        expect(tasks.every(({ samples }) => samples !== undefined)).toBe(true);
+      }
+      // Three epochs of 40 samples were computed.
+      expect(tasksSent.flat().reduce((sum, { samples }) => sum + samples!.length / 4, 0)).toBe(120);
+    },
+  );
 
-  it('come with every task to a worker that has no room for all of them', async () => {
-    const { weights, expected, tasksSent } = await train(undefined, 1, 'momentum', allBytes - 1);
+  it('are in every task to a worker whose sample cache is too small', async () => {
+    const { weights, expected, tasksSent } = await train(undefined, 1, allBytes - 1);
     expect(weights).toEqual(expected);
     expect(tasksSent[0]!.every(({ samples }) => samples === undefined)).toBe(true);
     expect(tasksSent[0]!.reduce((sum, { labels }) => sum + labels.length, 0)).toBe(120);
