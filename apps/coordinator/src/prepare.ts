@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { usageFailure } from '@lockstep/command';
+import { errorMessage, usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
@@ -94,7 +94,7 @@ export function modelOf(nameOrFile: string): Model {
   try {
     return resolveModel(text);
   } catch (error) {
-    throw usageFailure(`--model ${nameOrFile}: ${(error as Error).message}`);
+    throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
   }
 }
 

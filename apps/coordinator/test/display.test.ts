@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { createDisplay, duration, percent, thousands } from '../src/display.ts';
+import { Display } from '../src/display.ts';
+import { duration, percent, thousands } from '../src/format.ts';
 
 interface Setting {
   readonly isTTY: boolean;
@@ -15,7 +16,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
   let now = 1000;
   let written = '';
   const stream = { isTTY, columns, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
-  const display = createDisplay({
+  const display = new Display({
     stream,
     colors: pc.createColors(isColored),
     nowMs: () => now,

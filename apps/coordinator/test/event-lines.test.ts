@@ -1,7 +1,6 @@
-/** What a person is told of workers, and how often. */
 import type { CoordinatorState, RunEvent } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
-import { createEventLines } from '../src/event-lines.ts';
+import { EventLines } from '../src/event-lines.ts';
 
 const workers = ['w1', 'w2'].map(
   (id) => [id, { id, name: `name-${id}`, kind: 'node', backend: 'cpu', threads: 1 }] as const,
@@ -10,16 +9,16 @@ const state = { records: new Map(workers) } as unknown as CoordinatorState;
 
 function setUp() {
   let now = 0;
-  const lineOf = createEventLines(() => now);
+  const lines = new EventLines(() => now);
   return {
-    tell: (event: RunEvent) => lineOf(event, state),
-    late: (workerId: string, step: number) => lineOf({ type: 'late', workerId, step }, state),
+    lineOf: (event: RunEvent) => lines.lineOf(event, state),
+    late: (workerId: string, step: number) => lines.lineOf({ type: 'late', workerId, step }, state),
     wait: (ms: number) => (now += ms),
   };
 }
 
 describe('a worker that is late', () => {
-  it('is told of once, and then with how often it was', () => {
+  it('gets one line, and later one with how often it was late', () => {
     const { late, wait } = setUp();
     expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: its work goes to others too');
     for (let step = 10; step < 40; step++) {
@@ -37,11 +36,11 @@ describe('a worker that is late', () => {
     expect(late('w1', 70)).toMatch(/goes to others too$/);
   });
 
-  it('does not hide another one, nor anything else', () => {
-    const { late, tell } = setUp();
+  it('hides no line of other workers or events', () => {
+    const { late, lineOf } = setUp();
     late('w1', 1);
     expect(late('w2', 1)).toMatch(/^w2 name-w2 is late/);
     const left: RunEvent = { type: 'left', workerId: 'w1', message: 'the connection broke' };
-    expect([tell(left), tell(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
+    expect([lineOf(left), lineOf(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
   });
 });

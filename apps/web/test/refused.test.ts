@@ -3,7 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openViewer, openWatchedRoom, type WatchedRoom } from '../../coordinator/test/watched-room.ts';
+import { type DashboardServer, openDashboardServer } from '../../coordinator/test/dashboard-server.ts';
+import { openViewer } from '../../coordinator/test/test-viewer.ts';
 import {
   computed,
   during,
@@ -23,8 +24,8 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
   const closing: (() => Promise<void>)[] = [];
   afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
 
-  async function openRoom(options: Partial<Parameters<typeof openWatchedRoom>[0]> = {}) {
-    const room = await openWatchedRoom({ ...options, args: [...endless, ...(options.args ?? [])] });
+  async function openRoom(options: Partial<Parameters<typeof openDashboardServer>[0]> = {}) {
+    const room = await openDashboardServer({ ...options, args: [...endless, ...(options.args ?? [])] });
     closing.push(() => room.close());
     const { page: join, owner } = room.addresses;
     const ended = room.run.outcome.then((outcome) => JSON.stringify(outcome));
@@ -32,7 +33,7 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
   }
 
   /** Somebody computes all the while, and goes on doing so. */
-  async function goesOn(room: WatchedRoom): Promise<void> {
+  async function goesOn(room: DashboardServer): Promise<void> {
     const viewer = await openViewer(room.ws);
     const { step } = await viewer.next('progress', ({ phase }) => phase === 'training');
     await viewer.next('progress', (progress) => progress.step > step);
@@ -56,11 +57,11 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
   });
 
   it('a tab beyond the limit of workers waits, says why, and is let in when a place is free', async () => {
-    const { room, place } = await openRoom({ socketLimits: { workers: 1 } });
+    const { room, place } = await openRoom({ connectionLimits: { workers: 1 } });
     const first = await browser.open(place, 'join');
     await computed(first, 1);
     const second = await browser.open(place, 'join');
-    await says(second, /the room is full: no more than 1 workers may be connected; trying again/);
+    await says(second, /the coordinator is full: no more than 1 workers may be connected; trying again/);
     await goesOn(room);
     await press(first, 'Leave');
     await says(first, 'This tab has left.');
@@ -69,13 +70,15 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
   });
 
   it('a page beyond the limit of viewers says why', async () => {
-    const { room, place } = await openRoom({ socketLimits: { viewers: 2 } });
-    await room.work();
+    const { room, place } = await openRoom({ connectionLimits: { viewers: 2 } });
+    await room.startWorker();
     const first = await browser.open(place);
     await during(first, 'a live page', first.page.getByText('Training', { exact: true }).waitFor());
     const watching = await openViewer(room.ws);
     const second = await browser.open(place);
-    const message = second.page.getByText('Not connected: the room is full: no more than 2 viewers may be connected.');
+    const message = second.page.getByText(
+      'Not connected: the coordinator is full: no more than 2 viewers may be connected.',
+    );
     await during(second, 'the reason why it is not connected', message.waitFor());
     watching.socket.terminate();
     await goesOn(room);
@@ -83,7 +86,7 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
 
   it("a stranger's page cannot join, nor read, and a stranger's name for this machine shows the sentence", async () => {
     const { room, place } = await openRoom();
-    await room.work();
+    await room.startWorker();
     const server = createServer((_request, response) =>
       response.setHeader('content-type', 'text/html').end('<p>hello'),
     );

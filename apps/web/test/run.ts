@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Report } from '@lockstep/train';
 import { expect } from 'vitest';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
-import { openViewer, type TestViewer } from '../../coordinator/test/watched-room.ts';
+import { openViewer, type TestViewer } from '../../coordinator/test/test-viewer.ts';
 
 /** Where a run is seen. */
 export interface Place {

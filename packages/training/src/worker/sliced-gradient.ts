@@ -42,7 +42,7 @@ export class SlicedGradient {
     this.#total = backend.allocate(this.parameters.length + 2);
     this.#result = this.#total;
     this.#sum = new TreeSum(backend, this.#total);
-    this.#maxMicrobatches = backend.segments ? Math.max(1, Math.floor(samplesAtOnce(model) / microbatchSize)) : 1;
+    this.#maxMicrobatches = backend.microbatchSums ? Math.max(1, Math.floor(samplesAtOnce(model) / microbatchSize)) : 1;
   }
 
   /** Begins a shard of `count` samples; a shard that was begun before is dropped. */
