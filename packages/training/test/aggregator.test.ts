@@ -1,4 +1,4 @@
-import { packLossy, packSparse } from '@lockstep/protocol';
+import { encodeLossy, encodeSparse } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Aggregator, type ShardSum } from '../src/aggregator.ts';
@@ -124,8 +124,8 @@ describe('an encoded gradient', () => {
   const values = new Float32Array(parameterCount);
   values.set([0.5, -2, 0.25, 1024, -0.125], parameterCount - 10);
   const encoded = {
-    sparse: packSparse(values.slice())!,
-    fp16: packLossy(values, 'fp16', new Float32Array(parameterCount))!,
+    sparse: encodeSparse(values.slice())!,
+    fp16: encodeLossy(values, 'fp16', new Float32Array(parameterCount))!,
   };
 
   it.each(['sparse', 'fp16'] as const)('in %s is added as its float32 values', (encoding) => {
