@@ -5,7 +5,7 @@ import { Client, createRunFixture, hello, type RunFixture } from './run-fixture.
 
 type Gradient = MessageOf<'gradient'>;
 
-/** The first answer of a client, which passes every check, and whose values are those of no sample. */
+/** A client and an answer to its first task: a gradient of zeros, which passes every check. */
 async function clientWithAnswer(fixture: RunFixture): Promise<{ client: Client; answer: Gradient }> {
   const client = await fixture.joinClient();
   return { client, answer: client.answerTo(client.received('task')[0]!, 0) };
@@ -63,26 +63,35 @@ describe('a gradient that fails a check', () => {
 
 describe('a gradient that is not wanted is not added:', () => {
   const wrongValue = 1e6;
+  const answersIn = ({ traces }: RunFixture): number => traces.filter(({ type }) => type === 'answered').length;
 
   it('one of a step that is over', async () => {
     const fixture = await createRunFixture();
     const client = await fixture.joinClient();
     fixture.join();
     await fixture.until(() => fixture.run.state.current.step > 0);
+    // A paused run keeps its step, so that the late gradient arrives when the sum of another step is complete.
+    fixture.run.control('pause');
+    const { step } = fixture.run.state.current;
+    await fixture.until(() => [...fixture.run.state.current.shards.values()].every(({ done }) => done));
+    const answers = answersIn(fixture);
     client.send(client.answerTo(client.received('task')[0]!, wrongValue));
+    await fixture.until(() => answersIn(fixture) > answers);
+    expect(fixture.run.state.current.step).toBe(step);
+    fixture.run.control('resume');
     await fixture.finish();
   });
 
   it('a second one of the same shard', async () => {
     const fixture = await createRunFixture();
     const client = await fixture.joinClient();
-    // A paused run keeps its step, so that the second gradient arrives while the shard is done and the step is not.
+    // The second gradient arrives while the shard is done and the step is not taken.
     fixture.run.control('pause');
     const task = client.received('task')[0]!;
     client.send(await client.rightAnswerTo(task));
     client.send(client.answerTo(task, wrongValue));
     await fixture.until(() => fixture.run.state.records.get('w1')?.shards === 1);
-    await fixture.until(() => fixture.traces.filter(({ type }) => type === 'answered').length === 2);
+    await fixture.until(() => answersIn(fixture) === 2);
     expect(fixture.run.state.current.step).toBe(0);
     expect(fixture.run.state.records.get('w1')?.shards).toBe(1);
     fixture.run.control('resume');
@@ -98,7 +107,7 @@ describe('a gradient that is not wanted is not added:', () => {
     fixture.run.control('pause');
     await fixture.until(() => fixture.run.state.records.get('w2')?.shards === 1);
     client.send(client.answerTo(client.received('task')[0]!, wrongValue));
-    await fixture.until(() => fixture.traces.filter(({ type }) => type === 'answered').length === 2);
+    await fixture.until(() => answersIn(fixture) === 2);
     expect(fixture.run.state.current.step).toBe(0);
     fixture.run.control('resume');
     await fixture.finish();
