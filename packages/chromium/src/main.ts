@@ -1,4 +1,4 @@
-/** Prints the path of a browser for the tests, installing one where there is none; else says on stderr why there is none. */
+/** Prints the path of a browser for the tests, installed where there is none; else the reason on standard error. */
 import { noBrowserWanted, thisMachine } from './find.ts';
 import { findOrInstall } from './install.ts';
 import { runQuietly } from './run-quietly.ts';

@@ -33,7 +33,7 @@ const types: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 };
 
-/** Bundles and minifies the page as for release. Throws where it cannot be built or opened, and leaves nothing behind. */
+/** Bundles and minifies the page as for release. Where that or opening it fails, throws and leaves nothing behind. */
 export async function openBuiltPage({ root, executablePath }: PageOptions): Promise<OpenPage> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
   const server = createServer((request, response) => {

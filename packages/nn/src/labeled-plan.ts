@@ -15,7 +15,7 @@ import { defaultKey, type RandomKey } from './random-key.ts';
 /** A pixel byte stands for byte / 255. */
 export const pixelDivisor = 255;
 
-/** The pixels of samples that lie in a table of the plan's backend: row `numbers[i]` [inputSize] is that of sample i. */
+/** Pixels of samples in a table of the plan's backend: row `numbers[i]` [inputSize] is that of sample i. */
 export interface PixelRows {
   readonly table: ByteTable;
   readonly numbers: Uint32Array;
@@ -26,9 +26,9 @@ export interface LabeledPlan {
   /** What `run` leaves; see the function that made the plan. */
   readonly output: Storage;
   /**
-   * `pixels` [samples * inputSize], or rows of a table, read as byte / 255; `labels` [samples], class indices. Throws one
-   * sentence when lengths differ. A label that is no class makes the loss NaN. `key` fixes what a model drops at random
-   * while it trains; without one, the same is dropped at each run.
+   * `pixels` [samples * inputSize], or rows of a table, read as byte / 255; `labels` [samples], class indices. Throws
+   * one sentence when lengths differ. A label that is no class makes the loss NaN. `key` fixes what dropout drops in
+   * training; without one, each run drops the same.
    */
   run(pixels: Uint8Array | PixelRows, labels: Uint8Array, key?: RandomKey): void;
   dispose(): void;

@@ -39,7 +39,7 @@ export function totalSize(layout: readonly Parameter[]): number {
   return layout.reduce((total, { size }) => total + size, 0);
 }
 
-/** One tensor for each parameter, over the flat `parameters` [P]. Throws one sentence when their length is not the model's. */
+/** One tensor for each parameter, over the flat `parameters` [P]. Throws when their length is not the model's. */
 export function parameterTensors(backend: Backend, model: Model, parameters: Storage): Tensor[] {
   const layout = parameterLayout(model);
   checkParameterCount(model, layout, parameters.length);

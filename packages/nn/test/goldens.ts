@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import type { OptimizerConfig, Parameter } from '../src/index.ts';
 
-/** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or element i where all are listed. */
+/** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or i where all are listed. */
 interface Described {
   readonly size: number;
   readonly norm: number;
@@ -99,7 +99,7 @@ export function mnistBatch(step: number): LabeledBatch {
 }
 
 /**
- * How far `values` [size] are from a golden, over its entries: in norm, relative to the norm; and the worst single entry,
+ * How far `values` [size] are from a golden, over its entries: in norm, relative to the norm; and the worst entry,
  * relative to the largest (an entry near 0 carries the rounding of the large terms that canceled in it).
  */
 function distance(golden: Described, values: Float32Array) {

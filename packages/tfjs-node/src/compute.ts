@@ -18,8 +18,8 @@ import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.
 type ComputeClock = Pick<Clock, 'nowMs'>;
 
 /**
- * TensorFlow in the calling thread. Each microbatch is a computation of its own: a shard has the same bits however a step
- * was cut.
+ * TensorFlow in the calling thread. Each microbatch is a computation of its own: a shard has the same bits however a
+ * step was cut.
  * @param clock measures how long a shard takes
  * @throws Error with one sentence where this machine lacks the library
  */

@@ -17,8 +17,8 @@ type Forward<Type extends Layer['type']> = (
 ) => Tensor;
 
 /**
- * `[n, ...input] -> [n, ...output]`, images as [n, height, width, channels]; parameters in the shapes of `@lockstep/nn`.
- * Its type asks for every layer of that package.
+ * `[n, ...input] -> [n, ...output]`, images as [n, height, width, channels]; parameters in the shapes of
+ * `@lockstep/nn`. The type asks for every layer of that package.
  */
 const layers: { readonly [Type in Layer['type']]: Forward<Type> } = {
   dense: (tf, _, input, [weight, bias]) => tf.add(tf.matMul(input, weight!), bias!),

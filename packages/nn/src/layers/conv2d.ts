@@ -1,6 +1,6 @@
 /**
- * A convolution over images: `x[n, h, w, channels] -> [n, h', w', filters]`, each filter a window of `kernel` x `kernel`
- * pixels over all channels, plus a bias. As `torch.nn.Conv2d` computes it (a cross-correlation).
+ * A convolution over images: `x[n, h, w, channels] -> [n, h', w', filters]`, each filter a window of `kernel` x
+ * `kernel` pixels over all channels, plus a bias. As `torch.nn.Conv2d` computes it (a cross-correlation).
  */
 import { add, conv2d as conv2dOp } from '@lockstep/tensor';
 import * as v from 'valibot';
