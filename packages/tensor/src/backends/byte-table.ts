@@ -1,4 +1,4 @@
-/** Tables of bytes: the checks of all, and one in JavaScript's memory for a backend that has none of its own. */
+/** Tables of bytes: the checks that all share, and a table in JavaScript's memory for backends without one. */
 import type { Backend, ByteTable, Storage } from '../backend.ts';
 import { isWholeNumber } from '../whole-number.ts';
 

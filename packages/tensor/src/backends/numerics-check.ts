@@ -1,4 +1,4 @@
-/** The numerics check of a backend before it is trusted: it must give the known gradient of a small network. */
+/** The numerics check of a backend before it is used: it must give the known gradient of a small network. */
 import { valueAndGrad } from '../autograd.ts';
 import type { Backend } from '../backend.ts';
 import { compile, type Plan } from '../compile.ts';

@@ -41,7 +41,7 @@ export interface OpenedBackend<Kind extends Backend = Backend> {
   readonly backend: Kind;
   /** One sentence per backend, or mode of one, that was tried before and could not be used, in order. */
   readonly refused: readonly string[];
-  /** One line: what computes, and why nothing else does. */
+  /** One line: what computes, and why the other backends do not. */
   readonly choice: string;
 }
 
@@ -84,7 +84,7 @@ export async function openBackend(choice: BackendChoice): Promise<OpenedBackend>
   throw new Error(refused.join('; '));
 }
 
-/** A backend on a GPU says which, and in which mode. */
+/** A backend on a GPU names it, and its mode. */
 type Described = Backend & { readonly mode?: string; readonly adapter?: string };
 
 /** What a software adapter costs, measured. */

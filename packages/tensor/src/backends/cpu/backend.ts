@@ -72,7 +72,7 @@ class CpuBackend extends HostStorageBackend<number> {
     });
   }
 
-  /** Has bytes written into the last quarter of the storage, and spreads them over all of it as floats. */
+  /** Lets `write` put bytes into the last quarter of the storage, then converts them to floats in all of it. */
   #convert(storage: Storage, count: number, divisor: number, write: (address: number) => void): void {
     checkCopy(storage, count);
     const address = this.#addressOf(storage);

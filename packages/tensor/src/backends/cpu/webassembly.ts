@@ -1,4 +1,4 @@
-/** The WebAssembly module of kernels: its types, and how it is loaded where there is neither a file system nor fetch. */
+/** The WebAssembly module of kernels: its types, and its loading without a file system or fetch. */
 import { kernelsBase64 } from './generated/kernels.ts';
 
 /** The part of the engine's WebAssembly interface that is used here, so that no platform's type library is needed. */
@@ -79,7 +79,7 @@ export type KernelVariant = 'simd' | 'relaxed-simd';
 const compiled = new Map<KernelVariant, Promise<object>>();
 
 /**
- * A new instance of the kernels with a memory of its own.
+ * A new instance of the kernels, with a new memory.
  * @throws when the engine has no WebAssembly, or none with the variant's instructions.
  */
 export async function instantiateKernels(variant: KernelVariant): Promise<{ kernels: Kernels; memory: WasmMemory }> {

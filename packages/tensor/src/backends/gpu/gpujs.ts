@@ -63,7 +63,7 @@ export interface GpuContextLike {
   readonly isLost: boolean;
 }
 
-/** A kernel as gpu.js hands it out: a function that runs it. */
+/** What gpu.js returns for a kernel: a function that runs it. */
 export interface GpuJsShortcut {
   (...inputs: unknown[]): unknown;
   readonly kernel: GpuJsKernel;
@@ -71,7 +71,7 @@ export interface GpuJsShortcut {
 
 export interface GpuJsInstance {
   createKernel(source: string, settings: Readonly<Record<string, unknown>>): GpuJsShortcut;
-  /** A kernel with further results: what it hands to each of these functions. */
+  /** A kernel with further results: what it passes to each of these functions. */
   createKernelMap(
     functions: readonly string[],
     source: string,

@@ -97,15 +97,15 @@ export class Runner {
     return SharedValues.onDevice(this.device, this.device.run(kernel, arrays));
   }
 
-  /** A cache of its own for the kernels of one call. */
+  /** A new cache, for the kernels of one call. */
   kernels(): KernelCache {
     const compiled = new Map<string, DeviceKernel>();
     return (key, source) => getOrCreate(compiled, key, () => this.device.compile(source()));
   }
 
   /**
-   * A function that runs a kernel over what the stretches hold when it is called. `write` gets where they lie and the number
-   * of arrays, the last of which is that of the specials where `withSpecials`.
+   * A function that runs a kernel over what the stretches hold when it is called. `write` gets where they lie and how many
+   * arrays there are; the last one holds the specials where `withSpecials`.
    */
   over(
     stretches: readonly Stretch[],

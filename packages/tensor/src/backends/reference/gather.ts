@@ -1,7 +1,7 @@
 /** Values picked by index along an axis, and the adjoint that adds them back. */
 import type { GatherCall, HostBackend, ScatterAddCall } from '../../backend.ts';
 
-/** Calls `visit` for each picked element in order, with its place among the picked and that along the long axis, if any. */
+/** Visits the picked elements in order: the place of each among the picked, and in the long array if the index is valid. */
 function forEachPicked(
   { outer, length, inner, count, ownIndices }: GatherCall | ScatterAddCall,
   indices: Float32Array,

@@ -11,7 +11,7 @@ export interface Matrix {
   readonly columnStride: number;
 }
 
-/** A contiguous matrix of so many columns; or one stored transposed, whose rows lie side by side. */
+/** A contiguous matrix [rows, columns], or one that is stored transposed, as [columns, rows]. */
 export function matrix(values: Float32Array, rows: number, columns: number, transposed = false): Matrix {
   return transposed ? { values, rowStride: 1, columnStride: rows } : { values, rowStride: columns, columnStride: 1 };
 }

@@ -70,7 +70,7 @@ function cutProduct(runner: Runner, { m, k, n }: Product, parts: number): Multip
   return (operands) => runner.consume(sum, partial(operands));
 }
 
-/** The operands with an array of its own for one of them, in place of the array that nothing else reads. */
+/** The operands with one of them in `array`, which takes the place of its old array where no other operand reads that. */
 export function withOperand({ arrays, sources, key }: Operands, which: number, array: DeviceArray): Operands {
   const { input } = sources[which]!;
   const isShared = sources.some((source, index) => index !== which && source.input === input);

@@ -27,7 +27,7 @@ export function fits({ maxThreads }: Target, [, y, z]: Threads): boolean {
   return y <= maxThreads[0] && z <= maxThreads[1];
 }
 
-/** Whether so many values are whole cells. */
+/** Whether a length is a whole number of cells. */
 export function isWhole(length: number): boolean {
   return length % cellLength === 0;
 }

@@ -1,4 +1,4 @@
-/** Values put where a strided layout says, with what lies between them kept. */
+/** Writes values in a strided layout and keeps the values between them. */
 import type { Shape } from '../../../shape.ts';
 import { contiguousStrides } from '../../../shape.ts';
 import type { KernelSource } from '../device.ts';

@@ -18,7 +18,7 @@ import {
   zeroSums,
 } from './code.ts';
 
-/** Results that share a row of channels: four in one cell where channels come in fours, else each by itself. */
+/** Results in one row of channels: four in one cell where the channels are whole cells, else one. */
 interface Group {
   readonly lanes: readonly number[];
   /** Which row of channels, counted over the whole result. */

@@ -39,14 +39,14 @@ export class GlArray implements PooledArray<TextureMemory> {
 /** In texels. */
 export type TextureSize = readonly [width: number, height: number];
 
-/** A texture for so many values: about square, because software adapters share work out by rows. */
+/** The texture of `length` values: about square, because software adapters divide work by rows. */
 export function textureSize(length: number): TextureSize {
   const cells = Math.max(1, cellsOf(length));
   const width = 2 ** Math.floor(Math.log2(cells) / 2);
   return [width, Math.ceil(cells / width)];
 }
 
-/** A texture of which each quarter has rows of its own; undefined where that would make it too narrow. */
+/** A texture whose quarters are whole rows; undefined where that would make it too narrow. */
 export function quarteredSize(length: number): TextureSize | undefined {
   const cells = length / cellLength;
   let [width] = textureSize(length);

@@ -15,7 +15,7 @@ import { Textures } from './textures.ts';
 const mostTextures = 12;
 
 interface GlKernel extends DeviceKernel {
-  /** gpu.js writes the sizes of the textures it reads into a kernel: one for each combination met. */
+  /** One per combination of the sizes of textures that it reads, which gpu.js compiles in. */
   readonly bySizes: Map<string, GpuJsShortcut>;
 }
 

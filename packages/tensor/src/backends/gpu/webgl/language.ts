@@ -19,7 +19,7 @@ export const settings = {
   returnType: 'Array(4)',
 };
 
-/** What a quartered kernel hands its further cells to. */
+/** The functions that a quartered kernel gives its other three cells to. */
 export const partFunctions = [1, 2, 3].map(
   (part) => `function part${part}(v0, v1, v2, v3) { return [v0, v1, v2, v3]; }`,
 );

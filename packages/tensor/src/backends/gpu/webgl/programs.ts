@@ -26,7 +26,7 @@ export function createProgram(
   const program = quartered ? gpu.createKernelMap(partFunctions, text, own) : gpu.createKernel(text, own);
   const { kernel } = program;
   const validate = kernel.validateSettings.bind(kernel);
-  // Threads are counted over the result; its texels lie as in every other texture, not as gpu.js would lay and check them.
+  // Threads are counted over the result, whose texels lie as in every other texture here, not as gpu.js arranges them.
   kernel.checkTextureSize = () => {};
   kernel.validateSettings = (given) => {
     validate(given);
@@ -34,7 +34,7 @@ export function createProgram(
   };
   const attachments = [0, 1, 2, 3].map((part) => Number(gl['COLOR_ATTACHMENT0']) + part);
   kernel.drawBuffersMap = attachments;
-  // gpu.js keeps what a kernel wrote for its next run; here each run has results of its own.
+  // gpu.js would keep the result for the next run; here each run writes new textures.
   kernel._replaceOutputTexture = () => {
     const results = [kernel.texture, ...((kernel.mappedTextures ?? []) as GlArray[])] as GlArray[];
     results.forEach(({ texture }, part) => {

@@ -54,7 +54,7 @@ export class WebGpuKernel implements DeviceKernel {
     pass.dispatchWorkgroups(...this.#groups);
   }
 
-  /** What gpu.js's kernels read beside arrays: their threads, and sizes, which ours never use. */
+  /** The uniforms of gpu.js: the threads, and sizes of arrays, which no shader here reads. */
   #writeParameters(device: GpuDeviceLike, built: GpuJsKernel): GpuBufferLike {
     const { threads } = this.source;
     const { groups, dispatchWidth } = built._computeDispatch([...threads]);
