@@ -1,4 +1,4 @@
-/** Convolution and its gradients: products of matrices whose left operand is read in place, window by window, never unfolded. */
+/** Convolution and its gradients: products whose left operand is read in place, window by window. */
 import { packRight } from './matmul';
 import { panelColumns } from './sizes';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
@@ -15,7 +15,7 @@ const RIGHT: usize = geometryBytes + 8;
 const OUTPUT: usize = geometryBytes + 12;
 /** Room for the right operand in panels. */
 const PACKED: usize = geometryBytes + 16;
-/** Room for one image with what surrounds it, full of zeros; 0 where images are read as they are. */
+/** Room for one image inside its padding of zeros; 0 where images need none. */
 const FRAME: usize = geometryBytes + 20;
 /** Four pointers, then a finished tile of an edge: 16 + 128 bytes. */
 const SCRATCH: usize = geometryBytes + 24;
@@ -42,7 +42,8 @@ export function convolution(descriptor: usize): void {
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
   tile(
-    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12), outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
+    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12),
+    outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
   );
 }
 
@@ -55,7 +56,7 @@ function windowTileOf(
   else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
 }
 
-/** `table` holds `valid` pointers; the rows of the tile that do not exist read what the last one reads. */
+/** `table` holds `valid` pointers; rows of the tile beyond them read what the last one reads. */
 function windowTileAt(
   valid: i32, width: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
@@ -74,7 +75,7 @@ function windowTileAt(
   copyTile(c, rowBytes, edge, 32, valid, width);
 }
 
-/** The windows over one image, `image` x packed right operand [windowHeight * windowWidth * channels, filters]. */
+/** Windows over `image` x packed right operand [windowHeight * windowWidth * channels, filters]. */
 function windowProduct(
   image: usize, rowBytes: usize, channels: i32, windowHeight: i32, windowWidth: i32, stepHeight: usize, stepWidth: usize,
   outputHeight: i32, outputWidth: i32, packed: usize, filters: i32, output: usize, table: usize, bias: usize, relu: bool,
@@ -150,7 +151,7 @@ function forward(geometry: usize): void {
   }
 }
 
-/** Panels of 8 channels of the kernel with both window axes reversed: rows are (windowRow, windowColumn, filter). */
+/** Packs the flipped kernel in panels of 8 channels; rows are (windowRow, windowColumn, filter). */
 function packFlipped(target: usize, kernel: usize, places: i32, channels: i32, filters: i32): void {
   const filterBytes = <usize>filters << 2;
   for (let channel = 0; channel < channels; channel += panelColumns) {
@@ -167,7 +168,7 @@ function packFlipped(target: usize, kernel: usize, places: i32, channels: i32, f
   }
 }
 
-/** Copies the gradients of one image into its frame, the strides apart. */
+/** Copies the gradients of one image into its frame, a stride apart. */
 function dilateGradient(
   frame: usize, frameHeight: i32, frameWidth: i32, top: i32, start: i32, strideHeight: i32, strideWidth: i32,
   gradient: usize, outputHeight: i32, outputWidth: i32, filters: i32,
@@ -251,7 +252,7 @@ function kernelGradient(geometry: usize): void {
   }
 }
 
-/** The gradient by one image, `frame` with rows of `frameBytes`; added to the output where `goOn`. */
+/** The gradient from one image, `frame` with rows of `frameBytes`; added to the output where `goOn`. */
 // @ts-ignore: decorator
 @inline function addKernelGradient(
   geometry: usize, frame: usize, frameBytes: usize, gradient: usize, output: usize, goOn: bool,

@@ -1,4 +1,4 @@
-/** Elementwise programs: every instruction of a formula over one chunk of elements after another. */
+/** Map programs: all instructions of a formula on one chunk of elements, then on the next. */
 import * as opcodes from '../src/backends/cpu/opcodes';
 import { normalCdf4, pow4, sigmoid4, softplus4, tanh4 } from './float64';
 import { exp4, log4 } from './transcendental';
@@ -25,7 +25,7 @@ import { exp4, log4 } from './transcendental';
   return v128.bitselect(y, v128.load(c), f32x4.ne(x, f32x4.splat(0.0)));
 }
 
-/** Operands may be read up to 12 bytes beyond their end, which the allocator leaves room for; outputs are exact. */
+/** Reads operands up to 12 bytes beyond their end, for which the allocator leaves room; writes are exact. */
 // @ts-ignore: decorator
 @inline function loop(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
   const end = target + ((<usize>count & ~3) << 2);
@@ -164,7 +164,7 @@ function scatter(target: usize, source: usize, stride: usize, count: i32): void 
   return address;
 }
 
-/** Points each input's slot at its values from `start` of the inner axis on; those that lie apart are copied to its chunk. */
+/** Points each input's slot at its values from `start` on; strided ones are copied to its chunk. */
 // @ts-ignore: decorator
 @inline function bindInputs(
   inputs: usize, inputCount: i32, viewBytes: usize, axes: usize, rank: i32, slots: usize, chunks: usize,

@@ -12,7 +12,8 @@ const OUTPUT: usize = geometryBytes + 4;
 const ARGMAX_INDICES: usize = geometryBytes + 8;
 
 /**
- * One window over all channels, four at a time; the last four may be read beyond their end. `corner` is the first place
+ * One window over all channels, four at a time; the last four may be read beyond their end.
+ * `corner` is the first place
  * inside the image, number `first` of the window of `windowWidth`; `rows` x `columns` places lie inside.
  */
 function poolWindow(
@@ -49,7 +50,7 @@ function poolWindow(
   }
 }
 
-/** Adds one window's values to the places inside the image, or each only to the place that won it. */
+/** Adds one window's values to its places inside the image, or each to its argmax place alone. */
 function unpoolWindow(
   corner: usize, rows: i32, columns: i32, first: i32, windowWidth: i32, rowBytes: usize, channels: i32,
   input: usize, argmaxIndices: usize,

@@ -1,4 +1,4 @@
-/** Where a descriptor holds the geometry of its windows, in bytes: `wordsOf` in src/backends/cpu/window-descriptors.ts. */
+/** Byte offsets of the window geometry in a descriptor, as src/backends/cpu/window-descriptors.ts writes it. */
 export const IMAGES: usize = 0;
 export const HEIGHT: usize = 4;
 export const WIDTH: usize = 8;

@@ -1,4 +1,4 @@
-/** Compiles the AssemblyScript kernels, without and with relaxed SIMD, and embeds the modules in TypeScript files, so that they load anywhere. */
+/** Compiles the AssemblyScript kernels into TypeScript files that hold the modules, so that they load anywhere. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,7 +33,7 @@ async function compile(features) {
   return { ...result, binary };
 }
 
-/** Through a temporary name, so that whoever reads meanwhile finds a whole file. */
+/** Writes under a temporary name first, so that a concurrent reader finds a whole file. */
 async function writeIfChanged(path, text) {
   const before = await readFile(path, 'utf8').catch(() => undefined);
   if (before === text) return;

@@ -7,8 +7,8 @@ import { formatShape, type Shape, sameShape } from './shape.ts';
 import type { GraphNode, Tensor } from './tensor.ts';
 
 /**
- * The gradient of one operand, made of ops, from that of the output. Its shape may still be the broadcast one: summing
- * it back to the operand's shape is done here, once for all rules.
+ * The gradient of one operand, made of ops, from that of the output.
+ * It may have the broadcast shape: autograd sums it to the operand's shape, once for all rules.
  */
 export type GradientRule = (gradient: Tensor) => Tensor;
 
@@ -18,14 +18,14 @@ export interface OpResult {
   readonly operands: readonly Operand[];
   /** One rule per operand; left out where the op has no useful derivative. */
   readonly gradient?: readonly GradientRule[];
-  /** Whether the rules sum over samples in the operand's `microbatches`; without it, only un-broadcasting does. */
+  /** Whether the rules sum per microbatch; if not, only the sum that undoes broadcasting does. */
   readonly sumsMicrobatches?: boolean;
 }
 
 let recording = true;
 let nextOrder = 0;
 
-/** Runs `body` without recording: its results do not require gradients. `body` must not be asynchronous. */
+/** Runs `body`, which must be synchronous, without recording: its results do not require gradients. */
 export function noGrad<Result>(body: () => Result): Result {
   const before = recording;
   recording = false;
@@ -130,7 +130,7 @@ function full(like: Tensor, shape: Shape, value: number): Tensor {
   return mapViews(like.backend, constant(value), shape, []);
 }
 
-/** The whole gradient of every leaf below `output`, each a handle of its own. Frees the graph on the way. */
+/** The gradient of every leaf below `output`, each with a handle of its own; frees the graph. */
 function gradientsOf(output: Tensor): Map<Tensor, Tensor> {
   if (output.size !== 1) {
     throw new Error(
@@ -172,7 +172,7 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
   return new Map([...leaves].map((leaf) => [leaf, reshaped(gradients.get(leaf)!, leaf.shape)]));
 }
 
-/** Removes and yields the entry with the largest key until none is left; entries may be added meanwhile. */
+/** Removes and yields the entry with the largest key until none is left; more may be added meanwhile. */
 function* inDescendingOrder(pending: Map<number, Tensor>): Generator<Tensor> {
   while (pending.size > 0) {
     const largest = Math.max(...pending.keys());
@@ -191,17 +191,17 @@ export interface ValueAndGradient {
 
 export interface GradientOptions {
   /**
-   * Number of equal runs of samples, along the first axis of what the parameters are combined with. The gradients are
-   * then summed over each run alone, and the runs' sums added in pairs (`Microbatches` in backend.ts), to the bit as if each
-   * run had been differentiated by itself. Needs a backend with `microbatchSums`, and parameters that meet the samples as
-   * the right operand of `matmul`, the kernel of `conv2d`, or broadcast. One where left out.
+   * Number of equal runs of samples, the first axis of what the parameters are combined with; 1 where left out.
+   * The gradients are summed over each run alone and these sums added in pairs (`Microbatches` in backend.ts): the bits
+   * of each run differentiated by itself. Needs a backend with `microbatchSums`, and parameters that are the
+   * right operand of `matmul`, the kernel of `conv2d`, or broadcast.
    */
   readonly microbatches?: number;
 }
 
 /**
- * The value of a function of `parameters` and its gradient with respect to each. The parameters' own `requiresGrad`
- * and `grad` are neither read nor changed.
+ * The value of a function of `parameters` and its gradient with respect to each.
+ * The parameters' own `requiresGrad` and `grad` are neither read nor changed.
  * @throws when the function's value is not a tensor with exactly one value.
  */
 export function valueAndGrad(

@@ -1,4 +1,4 @@
-/** Turns a function of tensors into a plan: recorded once, simplified, laid out in static memory, run many times. */
+/** Compiles a function of tensors: recorded once, simplified, laid out in static memory, run many times. */
 import type { Backend, KernelCall, Storage } from './backend.ts';
 import { changeNoter } from './changes.ts';
 import { withStorages } from './compile/call-parts.ts';
@@ -10,20 +10,21 @@ import { leaveScopes } from './memory.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { fromStorage, Tensor } from './tensor.ts';
 
-/** A tensor that exists, whose storage is read at each run; or the shape of an input that the plan allocates. */
+/** A tensor whose storage is read at each run, or the shape of an input that the plan allocates. */
 export type CompileInput = Tensor | Shape;
 
 export interface CompileOptions {
   /**
-   * Where output number i goes instead of `plan.output`. It may be the very storage of an input, which is then updated
-   * in place, after every read of its old values; otherwise it must not overlap an input.
+   * Where output number i goes instead of `plan.output`.
+   * It may be the storage of an input, which is then updated in place, after every read of its old values; otherwise it
+   * must not overlap an input.
    */
   readonly into?: readonly (Storage | undefined)[];
 }
 
 /** A compiled function. */
 export interface Plan {
-  /** In the order of the inputs given; write into the storage of those that were given as a shape. */
+  /** In the order given; write into the storage of those that were given as a shape. */
   readonly inputs: readonly Tensor[];
   /** In the order returned. */
   readonly outputs: readonly Tensor[];
@@ -40,8 +41,9 @@ export interface Plan {
 }
 
 /**
- * Runs `body` once on tensors without values and compiles what it did. In it, `backward()`, `valueAndGrad` and every
- * operation work as always, but values cannot be read and tensors can come in only as inputs.
+ * Runs `body` once on tensors without values and compiles the calls that it made.
+ * In it, `backward()`, `valueAndGrad` and all ops work as always, but values cannot be read, and tensors can come in only
+ * as inputs.
  */
 export function compile(
   backend: Backend,
@@ -100,7 +102,7 @@ function build(
   };
 }
 
-/** The simplified calls on storages of the backend: inputs, constants, targets of outputs, and one arena for the rest. */
+/** The simplified calls on inputs, constants, targets of outputs, and one arena for everything between. */
 function placeCalls(
   backend: Backend,
   recording: Recording,

@@ -58,7 +58,7 @@ export interface UniformOptions extends LeafOptions {
   readonly high?: number;
 }
 
-/** Values spread evenly over [low, high); equal seeds give equal bits on every engine and backend. */
+/** Values evenly distributed over [low, high); equal seeds give equal bits on every engine and backend. */
 export function uniform(backend: Backend, shape: Shape, seed: number, options: UniformOptions = {}): Tensor {
   const { low = 0, high = 1 } = options;
   const values = drawn('uniform', 1, shape, seed, (word) => low + (high - low) * unitFloat(word));

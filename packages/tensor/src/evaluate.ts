@@ -4,7 +4,7 @@ import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
 
-/** What an operation may be given where a tensor is expected: a number stands for a constant scalar. */
+/** An operand of an op: a tensor, or a number that stands for a constant scalar. */
 export type Operand = Tensor | number;
 
 export function runCall(backend: Backend, call: KernelCall): void {
@@ -29,7 +29,7 @@ export function commonBackend(operation: string, operands: readonly Operand[]): 
   return backend;
 }
 
-/** A formula over operands broadcast to their common shape; numbers become constants of the formula. */
+/** A formula over operands broadcast to a common shape; numbers become constants of the formula. */
 export function mapOperands(
   operation: string,
   formula: (...operands: Formula[]) => Formula,
@@ -85,8 +85,8 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * Reduces over ascending `axes`; neighboring axes go in one call, the last ones first. The result drops the axes. A sum
- * over the first axis is in `microbatches`, where given.
+ * Reduces over ascending `axes`, which the result drops; a sum over the first axis is per microbatch.
+ * Neighboring axes go in one call, the last ones first.
  */
 export function reduceOverAxes(
   reduction: Exclude<Reduction, 'argmax'>,
@@ -133,8 +133,8 @@ export function reduceMiddle(
 }
 
 /**
- * Undoes broadcasting: sums `source` over the axes along which `shape` was repeated; over the first of them in `microbatches`,
- * where given.
+ * Undoes broadcasting: sums `source` over the axes along which `shape` was repeated,
+ * over the first axis per microbatch.
  */
 export function sumToShape(source: Tensor, shape: Shape, microbatches?: Microbatches): Tensor {
   if (sameShape(source.shape, shape)) return source;

@@ -1,9 +1,9 @@
-/** Elementwise formulas as plain data, so that one description serves every backend and can be fused. */
+/** Elementwise formulas as plain data, which every backend reads and `compile` fuses. */
 
 /**
- * The scalar functions that every backend implements, with their numbers of operands. Each rounds to float32 once, except exp and log, whose exact
- * sequences of float32 operations are in float32.ts; what tanh, sigmoid, softplus, normalCdf and pow round is in
- * float64.ts. NaN operands give NaN in all but the comparisons and `where`, and in `pow(x, 0)` and `pow(1, y)`.
+ * The scalar functions that every backend implements, with their numbers of operands.
+ * Each rounds to float32 once, except exp and log, whose exact sequences of float32 operations are in float32.ts;
+ * float64.ts has the values that tanh, sigmoid, softplus, normalCdf and pow round. NaN operands give NaN in all but the comparisons and `where`, and in `pow(x, 0)` and `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
  * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 when either is NaN.
  * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
@@ -60,7 +60,7 @@ export function apply(primitive: Primitive, ...operands: readonly (Formula | num
   return { kind: 'apply', primitive, operands: formulas };
 }
 
-/** Rebuilds a formula from its leaves up; `change` gets each node with changed operands. Shared nodes stay shared. */
+/** Rebuilds a formula bottom-up; `change` gets each node with changed operands. Shared nodes stay shared. */
 export function rewrite(formula: Formula, change: (node: Formula) => Formula): Formula {
   const done = new Map<Formula, Formula>();
   const visit = (node: Formula): Formula => {

@@ -1,6 +1,6 @@
-/** Seeded random numbers for everything that must not matter to the result, or must be the same in every run. */
+/** Seeded random numbers for whatever needs speed and repetition, not quality: philox.ts makes the model's. */
 
-/** A stream of numbers in [0, 1), the same for equal seeds on every engine: mulberry32, by Tommy Ettinger. */
+/** Numbers in [0, 1), the same for equal seeds on every engine (mulberry32, by Tommy Ettinger). */
 export function randomStream(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,4 +1,4 @@
-/** Whether a backend that rounds in its own way agrees with the reference: the ops' examples, and a whole step. */
+/** Whether a backend that rounds in its own way agrees with the reference, on ops and on whole steps. */
 import type { Backend, Plan, Tensor } from '../src/index.ts';
 import {
   add,
@@ -113,7 +113,7 @@ export interface NetworkSizes {
   readonly classes: number;
 }
 
-/** The compiled gradient of a network of two layers: gradients, sum of losses, how many were correct. */
+/** The compiled step of a network of two layers: gradients, sum of losses, number correct. */
 export function networkPlan(backend: Backend, { batch, features, hidden, classes }: NetworkSizes): Plan {
   const shapes = [[features, hidden], [hidden], [hidden, classes], [classes]];
   const plan = compile(
@@ -154,8 +154,8 @@ export interface ImageNetworkSizes {
 }
 
 /**
- * The compiled gradient of a network over images: two convolutions with bias, relu and pooling (of the largest, then of the
- * mean), a dense layer, dropout, another dense layer. Gradients, then the sum of losses.
+ * The compiled step of a network over images: gradients, then the sum of losses.
+ * Two convolutions with bias, relu and max, then average pooling; a dense layer, dropout, another dense layer.
  */
 export function imageNetworkPlan(backend: Backend, sizes: ImageNetworkSizes): Plan {
   const { batch, image, channels, filters, hidden, classes } = sizes;

@@ -39,7 +39,7 @@ import { openAll, randomStream, valuesIn } from './support.ts';
 
 const backends = await openAll();
 
-/** A straight-line program over [4, 4] values that broadcasts, reduces, transposes, multiplies and differentiates. */
+/** A straight-line program over [4, 4] values: broadcasts, reductions, transpositions, products, gradients. */
 function randomProgram(inputs: Tensor[], choices: readonly number[], seed: number): Tensor[] {
   const random = randomStream(seed);
   const pool = [...inputs];

@@ -1,4 +1,4 @@
-/** The calls of each op on which all backends must agree and whose gradients must match finite differences. */
+/** Calls of each op on which all backends agree and whose gradients match finite differences. */
 import type { MatmulOptions, Pair, Range, ReduceOptions, Shape, Tensor, WindowOptions } from '../src/index.ts';
 import * as ops from '../src/ops/index.ts';
 import { binary, type Call, call, comparison, type Example, examples, unary, unaryWith } from './examples.ts';

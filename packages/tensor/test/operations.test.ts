@@ -1,4 +1,4 @@
-/** Walks the table of ops: finite differences on the reference, and agreement of every backend with it. */
+/** Walks all ops: finite differences on the reference, and agreement of every backend with it. */
 import { describe, expect, it } from 'vitest';
 import type { HostBackend } from '../src/index.ts';
 import { fromArray, tidy } from '../src/index.ts';

@@ -34,7 +34,7 @@ export function valuesIn(domain: Domain, shape: Shape, seed: number, classes: nu
   return Float32Array.from({ length: sizeOf(shape) }, draw);
 }
 
-/** Values around 0 in a seeded order, neighbors 1/16 apart: farther than a finite difference moves them. */
+/** Values around 0 in a seeded order, 1/16 apart: farther than a finite difference moves them. */
 function distinctValues(count: number, random: () => number): Float32Array {
   const order = Array.from({ length: count }, (_, index) => ({ index, key: random() }));
   order.sort((left, right) => left.key - right.key);

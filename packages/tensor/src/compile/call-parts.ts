@@ -3,7 +3,7 @@ import type { KernelCall, Storage } from '../backend.ts';
 
 type Fields<Call> = Call extends KernelCall ? keyof Call : never;
 
-/** The fields that hold storages; beside them a map reads its inputs, and a product the bias of its epilogue. */
+/** The fields that hold storages; a map also reads its inputs, a product the bias of its epilogue. */
 const fields: {
   readonly [Kind in KernelCall['kind']]: Record<
     'reads' | 'writes',

@@ -1,4 +1,4 @@
-/** Where the outputs of a recording go: into storages named for them, or one after another into a new one. */
+/** Where outputs go: into storages named for them, or one after another into a new one. */
 import type { Backend, KernelCall, Storage } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import { input } from '../formula.ts';
@@ -30,8 +30,8 @@ export function outputTargets(
 }
 
 /**
- * Lets calls write outputs into their targets, and adds copies at the end where that cannot be: an output that is an
- * input or is returned twice, or a target whose old values are still read later.
+ * Lets calls write outputs into their targets, or adds copies at the end where that is impossible:
+ * for an output that is an input or is returned twice, or a target whose old values are still read later.
  */
 export function placeOutputs(
   calls: readonly KernelCall[],

@@ -10,10 +10,10 @@ import { withEpilogues } from './epilogues.ts';
 const largestFormula = 24;
 
 /**
- * Removes calls that no output needs, reads through transpositions and copies, and joins elementwise calls; products get
- * epilogues where the backend takes them. `outputs` are the storages whose values are wanted. A storage is written by
- * one call, or part by part by calls with an output layout, of which the first may follow one call that writes it whole;
- * no call reads it before the last of them.
+ * Removes calls that no output needs, reads through transpositions and copies, and joins maps.
+ * Products get epilogues where the backend takes them. `outputs` are the storages whose values are wanted. A storage is
+ * written by one call, or part by part by calls with an output layout, of which the first may follow one call that
+ * writes it whole; no call reads it before the last of them.
  */
 export function simplify(
   recorded: readonly KernelCall[],
@@ -78,7 +78,7 @@ function untransposed(call: MatmulCall, transpositions: ReadonlyMap<Storage, Map
   };
 }
 
-/** How often each storage is read, a call counting once. */
+/** How many calls read each storage. */
 function countReaders(calls: Iterable<KernelCall>): Map<Storage, number> {
   const readers = new Map<Storage, number>();
   for (const call of calls) {
@@ -105,7 +105,7 @@ function fuseMaps(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): K
   return current;
 }
 
-/** `consumer` with the formulas of the calls that `producerOf` names in place of its reads of their outputs. */
+/** `consumer` with the formulas of its producers in place of reads of their outputs. */
 function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | undefined): MapCall {
   const inputs: StridedView[] = [];
   const indexOf = (view: StridedView): number => {
@@ -134,7 +134,7 @@ function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | 
   return withUsedInputs({ ...consumer, formula, inputs });
 }
 
-/** The producer's inputs as the consumer would read them; undefined where it would read them in another pattern. */
+/** The producer's inputs as the consumer would read them; undefined where the pattern differs. */
 function viewsFrom(producer: MapCall, consumer: MapCall, view: StridedView): readonly StridedView[] | undefined {
   if (producer.inputs.length === 0) return [];
   if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !readsContiguously(consumer, view)) return undefined;

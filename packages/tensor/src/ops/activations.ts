@@ -14,7 +14,7 @@ export const relu = unary({
   gradient: (g, _, y) => reluGrad(g, y),
 });
 
-/** `reluGrad(x, y)`: x where y > 0 or is NaN, else 0; for y the output of relu, the gradient of relu. */
+/** `reluGrad(x, y)`: x where y > 0 or is NaN, else 0; the gradient of relu, whose output is y. */
 export const reluGrad = binary({
   name: 'reluGrad',
   formula: (x, y) => apply('where', apply('greaterEqual', 0, y), 0, x),
@@ -98,7 +98,7 @@ function geluErfDerivative(x: Tensor): Tensor {
   return add(normalCdf(x), mul(x, normalPdf(x)));
 }
 
-/** `x sigmoid(u)` with `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: `(1 + tanh(u / 2)) / 2`, exact where tanh nears -1. */
+/** `x sigmoid(u)`, `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: unlike `(1 + tanh(u / 2)) / 2` it never cancels. */
 function geluTanh(x: Formula): Formula {
   const u = apply('mul', apply('mul', x, geluScale), apply('add', 1, apply('mul', apply('mul', x, x), geluCube)));
   return apply('mul', x, apply('sigmoid', u));

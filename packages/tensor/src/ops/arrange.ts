@@ -6,7 +6,7 @@ import { checkShape, contiguousStrides, formatShape, normalizeAxes, type Shape, 
 import type { Tensor } from '../tensor.ts';
 import { defineOp } from './define.ts';
 
-/** The same values in row-major order under another shape of equal size. One size may be -1: it is worked out. */
+/** The same values, row-major, under another shape of equal size; one size may be -1: it is inferred. */
 export const reshape = defineOp('reshape', (x: Tensor, shape: Shape): OpResult => {
   const complete = withOpenSize(x, shape);
   checkShape('reshape', complete);
@@ -23,7 +23,7 @@ function withOpenSize(x: Tensor, shape: Shape): Shape {
   return shape.with(open, length);
 }
 
-/** Axes in another order, axis i of the result being axis `order[i]` of x: `[a, b, c], [2, 0, 1] -> [c, a, b]`. */
+/** Axis i of the result is axis `order[i]` of x: `[a, b, c], [2, 0, 1] -> [c, a, b]`. */
 export const permute = defineOp('permute', (x: Tensor, order: readonly number[]): OpResult => {
   const { backend, shape, storage } = x;
   const axes = order.map((axis) => normalizeAxes('permute', shape, [axis])[0]!);

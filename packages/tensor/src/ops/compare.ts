@@ -1,10 +1,10 @@
-/** Comparisons, which give 1 or 0 and have no derivative, and the choice that uses them; broadcasting as elementwise. */
+/** Comparisons, which give 1 or 0 and have no derivative, and `where`; operands broadcast. */
 import type { OpResult } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
 import { apply } from '../formula.ts';
 import { binary, defineOp } from './define.ts';
 
-/** 1 where the operands are equal, else 0; NaN equals nothing. A number stands for a constant, here and below. */
+/** 1 where the operands are equal, else 0; NaN equals nothing. Numbers are constants, here and below. */
 export const equal = binary({ name: 'equal', formula: (x, y) => apply('equal', x, y) });
 
 /** 1 where the operands differ, else 0; NaN differs from everything. */
@@ -22,7 +22,7 @@ export const less = binary({ name: 'less', formula: (x, y) => apply('greater', y
 /** 1 where `x <= y`, else 0; 0 where either is NaN. */
 export const lessEqual = binary({ name: 'lessEqual', formula: (x, y) => apply('greaterEqual', y, x) });
 
-/** `whenTrue` where the condition is not 0 (NaN is not 0), else `whenFalse`; the other's values, NaN too, have no effect. */
+/** `whenTrue` where the condition is not 0 (NaN is not 0), else `whenFalse`; NaN in the other has no effect. */
 export const where = defineOp('where', (condition: Operand, whenTrue: Operand, whenFalse: Operand): OpResult => {
   const operands = [condition, whenTrue, whenFalse];
   return {

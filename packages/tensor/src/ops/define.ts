@@ -9,7 +9,7 @@ export interface Op<Parameters extends unknown[]> {
   readonly opName: string;
 }
 
-/** An op of any form. `compute` checks the shapes, computes the output and says how gradients come back. */
+/** An op of any form. `compute` checks shapes, computes the output and says how gradients come back. */
 export function defineOp<Parameters extends unknown[]>(
   opName: string,
   compute: (...parameters: Parameters) => OpResult,
@@ -37,11 +37,11 @@ type BinaryGradient = (gradient: Tensor, x: Operand, y: Operand, output: Tensor)
 interface BinaryDefinition {
   readonly name: string;
   readonly formula: (x: Formula, y: Formula) => Formula;
-  /** The gradients of x and y, given that of the output; left out where the op has no useful derivative. */
+  /** The gradients of x and y, given that of the output; left out without a useful derivative. */
   readonly gradient?: readonly [BinaryGradient, BinaryGradient];
 }
 
-/** An op that is one formula of two operands, broadcast to a common shape. A number stands for a constant. */
+/** An op that is one formula of two operands, broadcast to a common shape; numbers are constants. */
 export function binary({ name, formula, gradient }: BinaryDefinition): Op<[x: Operand, y: Operand]> {
   return defineOp(name, (x: Operand, y: Operand): OpResult => {
     const operands = [x, y];

@@ -1,4 +1,4 @@
-/** Dropout whose mask depends on the seed, the step, the sample and the place in it, and on nothing else. */
+/** Dropout whose mask depends on seed, step, sample and place alone. */
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, mapOperands, runCall } from '../evaluate.ts';
 import { apply } from '../formula.ts';
@@ -7,7 +7,7 @@ import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 
-/** What makes the random values of a use: tensors, so that a compiled plan can be given others at each run. */
+/** The keys of random values: tensors, so that a compiled plan gets others at each run. */
 export interface RandomKeys {
   /** [4], the values of `randomKey(seed, step)`. */
   readonly key: Tensor;
@@ -21,7 +21,7 @@ function isWord(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value < 2 ** 32;
 }
 
-/** Seed and step as the four float32 values that `RandomKeys` takes; both are whole numbers below 2^32. */
+/** Seed and step, whole numbers below 2^32, as the four float32 values of `RandomKeys.key`. */
 export function randomKey(seed: number, step: number): Float32Array {
   for (const [what, value] of Object.entries({ seed, step })) {
     if (!isWord(value))
@@ -30,7 +30,7 @@ export function randomKey(seed: number, step: number): Float32Array {
   return Float32Array.of(seed & 0xffff, seed >>> 16, step & 0xffff, step >>> 16);
 }
 
-/** Uniform values in [0, 1), multiples of 2^-24, one row for each sample: `[rows] -> [rows, columns]`. */
+/** Uniform values in [0, 1), multiples of 2^-24, a row for each sample: `[rows] -> [rows, columns]`. */
 export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, columns: number): OpResult => {
   const { key, samples, stream = 0 } = keys;
   if (!isWord(stream)) {
@@ -49,8 +49,8 @@ export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, column
 });
 
 /**
- * Sets about `rate` of the values to 0 and divides the others by 1 - rate, so that their mean stays. The first axis
- * counts samples; whether value j of a sample stays depends on `(seed, step, sample, stream, j)` alone.
+ * Sets about `rate` of the values to 0 and divides the others by 1 - rate, so that their mean stays.
+ * The first axis counts samples; whether value j of a sample stays depends on `(seed, step, sample, stream, j)` alone.
  */
 export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: RandomKeys): OpResult => {
   const { shape } = x;

@@ -1,4 +1,4 @@
-/** Arithmetic on each element by itself, with PyTorch's broadcasting: `[a, 1, c] and [b, c] -> [a, b, c]`. */
+/** Elementwise arithmetic with PyTorch's broadcasting: `[a, 1, c] and [b, c] -> [a, b, c]`. */
 import type { OpResult } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
 import { log32 } from '../float32.ts';
@@ -70,7 +70,7 @@ export const abs = unary({
   gradient: (g, x) => mul(g, sub(greater(x, 0), less(x, 0))),
 });
 
-/** `x^y`, within 1 ulp, with the limits of C's pow; the derivative by y where the power is 0 is 0. */
+/** `x^y`, within 1 ulp, with the limits of C's pow; its derivative by y is 0 where the power is 0. */
 export const pow = binary({
   name: 'pow',
   formula: (x, y) => apply('pow', x, y),
@@ -89,7 +89,7 @@ export const pow = binary({
   ],
 });
 
-/** The gradient of an operand that was chosen over the other; where they are equal, each gets half, as in PyTorch. */
+/** The gradient of the operand that was chosen; of two equal operands each gets half, as in PyTorch. */
 function ofChosen(gradient: Tensor, own: Operand, other: Operand, isChosen: typeof greater): Tensor {
   return where(equal(own, other), mul(gradient, 0.5), where(isChosen(own, other), gradient, 0));
 }
@@ -113,7 +113,7 @@ interface Bounds {
   readonly high?: number;
 }
 
-/** `min(max(x, low), high)`; a bound left out does not bound. The derivative is 1 at the bounds and between, else 0. */
+/** `min(max(x, low), high)`, each bound optional; its derivative is 1 at the bounds and between, else 0. */
 export const clamp = defineOp('clamp', (x: Tensor, { low, high }: Bounds): OpResult => {
   const output = mapOperands(
     'clamp',

@@ -40,7 +40,7 @@ function noIndexGradient(): never {
 }
 
 /**
- * One value for each index, along an axis, as PyTorch's gather: along axis 1 `result[i][j] = x[i][indices[i][j]]`.
+ * One value for each index, along an axis: along axis 1 `result[i][j] = x[i][indices[i][j]]`.
  * The indices have as many axes as x; sizes off the axis may be smaller than those of x. The result has the shape of
  * the indices.
  */
@@ -84,8 +84,8 @@ export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, 
 });
 
 /**
- * Adds values at their indices along an axis of `length`; the adjoint of gather and indexSelect. The indices have the
- * shape of the values, or are one list for all: `[n, t], [n, t] or [t], axis 1 -> [n, length]`.
+ * Adds values at their indices along an axis of `length`; the adjoint of gather and indexSelect.
+ * The indices have the shape of the values, or are one list for all: `[n, t], [n, t] or [t], axis 1 -> [n, length]`.
  */
 export const scatterAdd = defineOp(
   'scatterAdd',
@@ -101,7 +101,7 @@ export const scatterAdd = defineOp(
   },
 );
 
-/** A new last axis with 1 at the index and 0 elsewhere; all 0 where it is not below `classes`: `[n] -> [n, classes]`. */
+/** A new last axis, 1 at the index and else 0; all 0 for an index out of range: `[n] -> [n, classes]`. */
 export function oneHot(indices: Tensor, classes: number): Tensor {
   if (!Number.isInteger(classes) || classes < 1) {
     throw new ShapeError(`oneHot: the number of classes must be a whole number of at least 1, got ${classes}`);

@@ -8,7 +8,7 @@ import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 import { slice } from './slice.ts';
 
-/** The tensors one after another along an axis, whose sizes may differ: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
+/** The tensors one after another along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
 export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: number = 0): OpResult => {
   const [first] = tensors;
   if (first === undefined) throw new ShapeError('concat: expected at least one tensor, got none');

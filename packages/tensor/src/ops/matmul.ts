@@ -13,14 +13,14 @@ export interface MatmulOptions {
   /** Reads the right operand, stored as [n, k], as [k, n]. */
   readonly transposeRight?: boolean;
   /**
-   * Cuts k into so many equal runs, sums each alone and adds the runs' sums in pairs (`Microbatches` in backend.ts). For
-   * two matrices of which the left one alone is transposed. One where left out.
+   * Sums over k in so many equal runs, added in pairs (`Microbatches` in backend.ts); 1 where left out.
+   * For two matrices of which the left one alone is transposed.
    */
   readonly microbatches?: number;
 }
 
 /**
- * `[m, k] x [k, n] -> [m, n]`, and so for each matrix of a batch, whose axes come first and broadcast:
+ * `[m, k] x [k, n] -> [m, n]`, for each matrix of a batch, whose axes come first and broadcast:
  * `[a, 1, m, k] x [b, k, n] -> [a, b, m, n]`. As in PyTorch, an operand with one axis is a row on the left, a column on
  * the right, and that axis is left out of the result: `[k] x [k] -> []`.
  * A row of the result has the same bits whatever the other rows are.

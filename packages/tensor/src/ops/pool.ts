@@ -8,8 +8,8 @@ import { defineOp } from './define.ts';
 import { div } from './elementwise.ts';
 
 /**
- * Largest value under each window, channel by channel: `[n, height, width, channels] -> [n, outputHeight, outputWidth,
- * channels]` with `outputHeight = floor((height + 2 padding - windowHeight) / stride) + 1`. The stride is the window's
+ * Largest value under each window, channel by channel:
+ * `[n, height, width, channels] -> [n, outputHeight, outputWidth, channels]` with `outputHeight = floor((height + 2 padding - windowHeight) / stride) + 1`. The stride is the window's
  * size where left out; padding takes no part. The gradient goes to the first place, in row-major order, of the largest
  * value.
  */

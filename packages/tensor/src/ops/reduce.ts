@@ -17,8 +17,8 @@ export interface ReduceOptions {
 
 export interface SumOptions extends ReduceOptions {
   /**
-   * Cuts the first axis, which must be one of those summed over, into so many equal runs, sums each alone and adds the
-   * runs' sums in pairs (`Microbatches` in backend.ts). One where left out.
+   * Sums over the first axis in so many equal runs, added in pairs (`Microbatches` in backend.ts).
+   * 1 where left out. The first axis must be one of those summed over.
    */
   readonly microbatches?: number;
 }
@@ -64,15 +64,15 @@ function extreme(name: 'max' | 'min', which: string): Op<[x: Tensor, options?: R
   });
 }
 
-/** Largest value along axes; NaN if any is. Values that tie for it share the gradient equally, as PyTorch's amax. */
+/** Largest value along axes; NaN if any is. Ties share the gradient equally, as in PyTorch's amax. */
 export const max = extreme('max', 'largest');
 
-/** Smallest value along axes; NaN if any is. Values that tie for it share the gradient equally, as PyTorch's amin. */
+/** Smallest value along axes; NaN if any is. Ties share the gradient equally, as in PyTorch's amin. */
 export const min = extreme('min', 'smallest');
 
 /**
- * Index of the largest value along one axis, which is dropped, or among all in row-major order where it is left out;
- * the first where several are equal, or the first NaN.
+ * Index of the largest value along one axis, which is dropped, or among all values, row-major.
+ * The first where several are equal, or the first NaN.
  */
 export const argmax = defineOp('argmax', (x: Tensor, axis?: number): OpResult => {
   const shape = axis === undefined ? [x.size] : x.shape;

@@ -56,7 +56,7 @@ function layoutOf(shape: Shape, { starts, steps }: Lattice): Layout {
   };
 }
 
-/** The values at ranges of the leading axes, one per axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
+/** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
   const lattice = latticeOf(x.shape, ranges);
   const view = { storage: x.storage, ...layoutOf(x.shape, lattice) };
@@ -67,7 +67,7 @@ export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): Op
   };
 });
 
-/** A tensor of `shape` that holds x at the ranges, whose sizes must be those of x, and `value` elsewhere. */
+/** A tensor of `shape` that holds x at the ranges, and `value` elsewhere; the adjoint of slice. */
 export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
@@ -78,7 +78,7 @@ export const place = defineOp(
   },
 );
 
-/** `value` around x, `[before, after]` elements of it along each axis: `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`. */
+/** x with `[before, after]` elements of `value` around each axis: `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`. */
 export function pad(x: Tensor, amounts: readonly (readonly [number, number])[], value = 0): Tensor {
   const { shape } = x;
   if (amounts.length !== shape.length || !amounts.flat().every((amount) => Number.isInteger(amount) && amount >= 0)) {

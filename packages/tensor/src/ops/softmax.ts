@@ -9,13 +9,13 @@ import { max, sum } from './reduce.ts';
 export interface SoftmaxOptions {
   /** Counted from the end where negative; the last where left out. */
   readonly axis?: number;
-  /** Divides the values first: towards 0 the largest takes all, large ones make all equal. 1 where left out. */
+  /** Divides the values; near 0 the largest takes all, large ones make all equal. 1 where left out. */
   readonly temperature?: number;
 }
 
 /**
- * `exp(x / temperature)` over its sum along an axis, so that they sum to 1; computed from `x - max(x)`, safe for any
- * finite x: `[rows, classes] -> [rows, classes]`.
+ * `exp(x / temperature)` over its sum along an axis: `[rows, classes] -> [rows, classes]`.
+ * Computed from `x - max(x)`, so safe for any finite x.
  */
 export const softmax = defineOp('softmax', (x: Tensor, options: SoftmaxOptions = {}): OpResult => {
   const { along, temperature } = resolve('softmax', x, options);

@@ -36,7 +36,7 @@ export interface CosineOptions {
   readonly epsilon?: number;
 }
 
-/** Cosine of the angle between vectors along an axis, `x . y / (|x| |y|)`: `[n, d], [n, d] -> [n]`; others broadcast. */
+/** Cosine of the angle between vectors along an axis, `x . y / (|x| |y|)`: `[n, d], [n, d] -> [n]`. */
 export function cosineSimilarity(left: Tensor, right: Tensor, options: CosineOptions = {}): Tensor {
   const { axis = -1, epsilon = 1e-8 } = options;
   const lengthOf = (vectors: Tensor): Tensor => maximum(norm(vectors, { axes: [axis] }), epsilon);
