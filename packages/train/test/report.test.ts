@@ -20,7 +20,7 @@ function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
 }
 
 describe('the report of a run', () => {
-  it('says who did what, how long each waited, and what went wrong, as JSON', () => {
+  it("has each worker's shards and waiting time, and the faults, as JSON", () => {
     const coordinator = createCoordinator({ steps: 1, startWorkers: 3 });
     const [first, second, third] = [
       coordinator.join({ name: 'one' }),
