@@ -1,8 +1,8 @@
-/** Finds a browser for the tests, or installs one where there is none, quietly and within time limits. */
+/** Installs a browser for the tests where there is none, quietly and within time limits. */
 import { createRequire } from 'node:module';
 import { dirname, join, posix } from 'node:path';
-import { findChromium, type Machine, noBrowserWanted, thisMachine } from './find.ts';
-import { type Command, runQuietly } from './run-quietly.ts';
+import { findChromium, type Machine, noBrowserWanted } from './find.ts';
+import type { Command } from './run-quietly.ts';
 
 export interface InstallOptions {
   readonly machine: Machine;
@@ -10,7 +10,7 @@ export interface InstallOptions {
   readonly isRoot: boolean;
   /** Runs a program and resolves with why it failed, in one line; undefined where it did not. */
   readonly run: (command: Command) => Promise<string | undefined>;
-  /** Shows a person what takes long. */
+  /** Shows what takes long. */
   readonly log: (message: string) => void;
 }
 
@@ -27,7 +27,7 @@ const methodTitles: Readonly<Record<InstallMethod, string>> = {
   apt: "Debian's package",
 };
 
-/** For a person, in the project's folder. */
+/** To type in the project's folder. */
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
 /** The commands of each method, in order. */
@@ -89,14 +89,4 @@ async function tryMethod(
 
 function hasApt({ environment, exists }: Machine): boolean {
   return (environment['PATH'] ?? '').split(posix.delimiter).some((folder) => exists(posix.join(folder, 'apt-get')));
-}
-
-/** `findOrInstall` for the machine and the user of this process. */
-export function findOrInstallHere(): Promise<InstallResult> {
-  return findOrInstall({
-    machine: thisMachine(),
-    isRoot: process.getuid?.() === 0,
-    run: runQuietly,
-    log: (message) => void process.stderr.write(`${message}\n`),
-  });
 }

@@ -1,7 +1,13 @@
 /** Prints the path of a browser for the tests, installing one where there is none; else says on stderr why there is none. */
-import { noBrowserWanted } from './find.ts';
-import { findOrInstallHere } from './install.ts';
+import { noBrowserWanted, thisMachine } from './find.ts';
+import { findOrInstall } from './install.ts';
+import { runQuietly } from './run-quietly.ts';
 
-const result = await findOrInstallHere();
+const result = await findOrInstall({
+  machine: thisMachine(),
+  isRoot: process.getuid?.() === 0,
+  run: runQuietly,
+  log: (message) => void process.stderr.write(`${message}\n`),
+});
 if ('reason' in result) process.stderr.write(`lockstep: ${result.reason}\n`);
 process.stdout.write('path' in result ? result.path : noBrowserWanted);

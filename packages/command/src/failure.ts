@@ -18,7 +18,7 @@ export function usageFailure(message: string): CommandFailure {
   return new CommandFailure(message, 2);
 }
 
-/** What went wrong in words, whatever was thrown. */
+/** The message of whatever was thrown: `catch` does not promise an Error. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -43,7 +43,7 @@ export async function runMain(program: string, main: () => Promise<number>): Pro
   }
 }
 
-/** A reader of the output may go, as `head` does; the work goes on. */
+/** The process that reads the output may end first, as `head` does; that is no failure. */
 function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }

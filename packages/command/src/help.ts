@@ -1,4 +1,4 @@
-/** An option table for people: the text of `--help` and the rows of a Markdown table. */
+/** Documents an option table: the text of `--help`, rows of a Markdown table. */
 import type { Option, Options } from './option.ts';
 
 export function helpText(usage: string, summary: string, table: Options): string {
@@ -29,7 +29,7 @@ function flagOf(name: string, { placeholder }: Option<unknown>): string {
   return placeholder === undefined ? `--${name}` : `--${name} ${placeholder}`;
 }
 
-/** What happens where the option is not given, if that is worth a word. */
+/** The default as text; undefined where there is none to show. */
 function defaultOf({ fallback, defaultText }: Option<unknown>): string | undefined {
   return defaultText ?? (fallback === undefined || fallback === false ? undefined : String(fallback));
 }

@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from 'node:util';
 export interface Column {
   /** Stands above the cells; a table in which no column has one begins with its first row. */
   readonly header?: string;
-  /** Text reads best from the left, numbers from the right; `left` where left out. */
+  /** `left`, for text, where left out; `right` suits numbers. */
   readonly align?: 'left' | 'right';
 }
 

@@ -1,4 +1,4 @@
-/** Which classes of a data set a model confuses, and where it is most sure and wrong. */
+/** The classes of a data set that a model confuses, with its most confident errors. */
 import type { Backend } from '@lockstep/tensor';
 import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
 import { type Model, outputClasses } from './model.ts';
@@ -58,7 +58,7 @@ function argmax(scores: Float32Array): number {
   return best;
 }
 
-/** The softmax at one class, for display: `Math.exp`, whose rounding an engine may choose, will do. */
+/** The softmax at one class; only for display, because engines may round `Math.exp` differently. */
 function softmaxAt(scores: Float32Array, index: number): number {
   let sum = 0;
   for (const score of scores) sum += Math.exp(score - scores[index]!);

@@ -29,7 +29,7 @@ export function createMicrobatchGradient(
 
 /**
  * As `createMicrobatchGradient`, for several microbatches at once: to the bit what they give one by one, added in pairs
- * of neighbors, the sums in pairs again, and so on. For backends with `segments`.
+ * of neighbors, the sums in pairs again, and so on. For backends with `microbatchSums`.
  */
 export function createShardGradient(
   backend: Backend,
@@ -37,17 +37,17 @@ export function createShardGradient(
   { microbatches, microbatchSize }: { readonly microbatches: number; readonly microbatchSize: number },
   parameters: Storage,
 ): LabeledPlan {
-  if (!backend.segments) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
-  return createGradient(backend, model, microbatches * microbatchSize, parameters, { segments: microbatches });
+  if (!backend.microbatchSums) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
+  return createGradient(backend, model, microbatches * microbatchSize, parameters, { microbatches });
 }
 
-/** @param sumOptions how sums over the samples are taken: plain, or with one segment for each microbatch */
+/** @param sumOptions how sums over the samples are taken: over all of them at once, or per microbatch */
 function createGradient(
   backend: Backend,
   model: Model,
   samples: number,
   parameters: Storage,
-  sumOptions: { readonly segments?: number },
+  sumOptions: { readonly microbatches?: number },
 ): LabeledPlan {
   const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
   return createLabeledPlan(backend, model, samples, parameters, isRandom, (x, labels, tensors, random) => {

@@ -44,12 +44,8 @@ export function parseModel(data: unknown): Model {
   const model = check('model', modelSchema, data);
   outputClasses(model);
   const places = layerPlaces(model);
-  const counts = model.layers.flatMap((layer, index) =>
-    layerKind(layer)
-      .parameters(layer, places[index]!)
-      .map(({ shape }) => sizeOf(shape)),
-  );
-  const parameters = counts.reduce((sum, count) => sum + count, 0);
+  const tensors = model.layers.flatMap((layer, index) => layerKind(layer).parameters(layer, places[index]!));
+  const parameters = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   if (parameters > maximumParameters) {
     throw new Error(`model ${model.name}: expected at most ${maximumParameters} parameters, got ${parameters}`);
   }

@@ -20,7 +20,7 @@ export interface SafetensorsFile {
 }
 
 const lengthBytes = 8;
-/** The format's own bound, so that a hostile length is refused before anything is read. */
+/** The limit of the format: a hostile length is refused before anything is read. */
 const maximumHeaderBytes = 100_000_000;
 const metadataKey = '__metadata__';
 
@@ -94,8 +94,9 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   const dataBytes = bytes.byteLength - dataStart;
   let position = 0;
   for (const { name, begin, end } of entries) {
-    if (begin !== position)
+    if (begin !== position) {
       throw new Error(`safetensors: ${name}: expected its data at byte ${position}, got ${begin}`);
+    }
     position = end;
   }
   if (position !== dataBytes) throw new Error(`safetensors: expected ${position} bytes of data, got ${dataBytes}`);

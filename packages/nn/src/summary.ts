@@ -1,4 +1,4 @@
-/** A model as a table for people, in the manner of Keras's `model.summary()`. */
+/** A model as a table of text, in the manner of Keras's `model.summary()`. */
 import { formatShape } from '@lockstep/tensor';
 import { layerShapes, type Model } from './model.ts';
 import { parameterCount, parameterLayout } from './parameters.ts';
@@ -29,7 +29,7 @@ export function summary(model: Model): string {
   ].join('\n');
 }
 
-/** `101,770`: the same everywhere, whatever the machine's language. */
+/** `101,770`, whatever the machine's language. */
 function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }

@@ -17,7 +17,7 @@ const optimizerNames = Object.keys(optimizers)
   .map((type) => `"${type}"`)
   .join(' or ');
 
-/** A setting under which every optimizer gets down a bowl; the compiler asks for one when the table grows. */
+/** Settings with which each optimizer descends a bowl; the compiler asks for an entry when the table grows. */
 const configs: Record<OptimizerType, OptimizerConfig> = {
   sgd: { type: 'sgd', learningRate: 0.1 },
   momentum: { type: 'momentum', learningRate: 0.02, momentum: 0.9 },
@@ -109,7 +109,7 @@ describe.each(backends)('on $name', ({ open }) => {
       );
     });
 
-    test('refuses a state of another size or kind, and keeps its own', async () => {
+    test('refuses a state of another size or kind, and keeps the one it has', async () => {
       const { optimizer, step } = await setUp(config, new Float32Array(2));
       step(Float32Array.from([1, 2]), 1);
       const before = optimizer.state();
@@ -127,7 +127,7 @@ describe.each(backends)('on $name', ({ open }) => {
       expect(optimizer.state()).toEqual(before);
     });
 
-    test('refuses counts that no batch has, and a gradient of another length', async () => {
+    test('refuses counts that are not whole and positive, and a gradient of another length', async () => {
       const { backend, optimizer, parameters } = await setUp(config, new Float32Array(2));
       for (const samples of [0, -1, 1.5, Number.NaN]) {
         expect(() => optimizer.step(samples)).toThrow(
@@ -155,7 +155,7 @@ describe('defaults', () => {
 });
 
 describe('settings', () => {
-  test('a momentum that is left out is 0.9', () => {
+  test('momentum has a momentum of 0.9 where it is left out', () => {
     expect(parseOptimizer({ type: 'momentum', learningRate: 0.1 })).toEqual({
       type: 'momentum',
       learningRate: 0.1,

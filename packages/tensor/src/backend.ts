@@ -54,17 +54,17 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
-  /** Of a `sum` with outer = 1: see `Segments`. */
-  readonly segments?: Segments;
+  /** Of a `sum` with outer = 1: see `Microbatches`. */
+  readonly microbatches?: Microbatches;
 }
 
 /**
- * Of a sum: its terms are cut into so many equal runs, each run is summed alone as the call says, and the runs' sums are
- * added in pairs of neighbors, left + right, what comes of that in pairs again, and so on; one without a neighbor goes on
- * unchanged. So a batch gives the bits of its parts, each computed alone and then added by a fixed binary tree. Once
- * where left out. A backend that does not take segments adds in an order of its own.
+ * The number of equal runs that the terms of a sum are cut into, 1 where left out. Each run is summed alone, as the call
+ * says, and the sums are added in pairs of neighbors, left + right, these again in pairs, and so on; a sum without a
+ * neighbor goes on unchanged. So a batch has the bits of its microbatches, each computed alone, added by a fixed binary
+ * tree. A backend without `microbatchSums` adds in an order of its own.
  */
-export type Segments = number;
+export type Microbatches = number;
 
 /**
  * `output[m, n] = left[m, k] x right[k, n]`, all contiguous; a transposed operand is stored as [k, m] or [n, k].
@@ -84,11 +84,11 @@ export interface MatmulCall {
   readonly output: Storage;
   readonly batch?: MatmulBatch;
   readonly epilogue?: Epilogue;
-  /** Of the sums over k: see `Segments`. The left operand is then stored as [k, m], the right one as [k, n], without a batch or an epilogue. */
-  readonly segments?: Segments;
+  /** Of the sums over k, for a left operand stored as [k, m] and a right one as [k, n], without batch and epilogue. */
+  readonly microbatches?: Microbatches;
 }
 
-/** What follows a product: `bias` [columns] is added to each row, then each value becomes `maximum(value, 0)` where `relu`. */
+/** What follows a product: `bias` [columns] is added to each row, then, where `relu`, each value becomes `max(value, 0)`. */
 export interface Epilogue {
   readonly bias?: Storage;
   readonly relu: boolean;
@@ -115,7 +115,7 @@ export interface CrossEntropyCall {
   readonly logits: Storage;
   readonly labels: Storage;
   readonly losses: Storage;
-  /** [rows, classes]; left out where nobody needs it. */
+  /** [rows, classes]; left out where no call reads it. */
   readonly gradient?: Storage;
 }
 
@@ -145,7 +145,7 @@ export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
 }
 
 /**
- * Uniform values in [0, 1), multiples of 2^-24, of which each depends on nothing but its place and the keys: word
+ * Uniform values in [0, 1), multiples of 2^-24, of which each depends on its place and the keys alone: word
  * `column mod 4` of Philox 4x32-10 (philox.ts) for the counter `[floor(column / 4), sample of the row, step, 0]` and the
  * key `[seed, stream]`, shifted right by 8.
  */
@@ -169,11 +169,11 @@ export interface RandomCall {
  * hold the values under window w, 0 where it covers padding. Then
  * - `output` [images, outputHeight, outputWidth, filters] = unfolded(images) x kernel, from left = images, right = kernel;
  * - `kernelGradient` = transposed unfolded(images) x gradient, from left = images, right = gradient of the output;
- * - `inputGradient` [images, height, width, channels] = unfolded(spread) x turned, from left = gradient of the output,
- *   right = kernel. `spread` [images, height + windowHeight - 1, width + windowWidth - 1, filters] holds the gradient at
+ * - `inputGradient` [images, height, width, channels] = unfolded(dilated) x flipped, from left = gradient of the output,
+ *   right = kernel. `dilated` [images, height + windowHeight - 1, width + windowWidth - 1, filters] holds the gradient at
  *   (y, x) in row `y * strideHeight + windowHeight - 1 - paddingHeight` and the column likewise, where there is such a
- *   place, and 0 elsewhere; its windows have the same size, stride 1 and no padding. `turned` [windowHeight, windowWidth,
- *   filters, channels] is the kernel with both window axes reversed and the last two exchanged.
+ *   place, and 0 elsewhere; its windows have the same size, stride 1 and no padding. `flipped` [windowHeight,
+ *   windowWidth, filters, channels] is the kernel with both window axes reversed and the last two exchanged.
  * Each value is one chain in increasing order from +0, a product rounded and then added, zeros included.
  */
 export interface ConvolutionCall {
@@ -186,34 +186,34 @@ export interface ConvolutionCall {
   readonly output: Storage;
   /** Of `output` alone. */
   readonly epilogue?: Epilogue;
-  /** Of a `kernelGradient`, whose images are cut into runs: see `Segments`. */
-  readonly segments?: Segments;
+  /** Of a `kernelGradient`, whose images are cut into runs: see `Microbatches`. */
+  readonly microbatches?: Microbatches;
 }
 
 /**
  * Combines the values under each window, channel by channel: `[images, height, width, channels] ->
  * [images, outputHeight, outputWidth, channels]`. Padding takes no part; a window needs a place outside it.
  * - `sum`: one chain in row-major order from +0.
- * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `winners` gets the place of the first such
- *   value in its window, `row * windowWidth + column`.
+ * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `argmaxIndices` gets the place of the first
+ *   such value in its window, `row * windowWidth + column`.
  */
 export type PoolCall = {
   readonly kind: 'pool';
   readonly windows: Windows;
   readonly input: Storage;
   readonly output: Storage;
-} & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly winners: Storage });
+} & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly argmaxIndices: Storage });
 
 /**
  * Gives values of windows back to the pixels: `[images, outputHeight, outputWidth, channels] -> [images, height, width,
- * channels]`. Each pixel is the sum over the windows that cover it, or of those that it won where there are `winners`:
- * a chain in row-major order of the windows from +0.
+ * channels]`. Each pixel is the sum over the windows that cover it, or over those of which it is the largest value where
+ * there are `argmaxIndices`: a chain in row-major order of the windows from +0.
  */
 export interface UnpoolCall {
   readonly kind: 'unpool';
   readonly windows: Windows;
   readonly input: Storage;
-  readonly winners?: Storage;
+  readonly argmaxIndices?: Storage;
   readonly output: Storage;
 }
 
@@ -256,12 +256,12 @@ export interface ByteTable {
 export interface Backend {
   /** What a person types after `--backend`. */
   readonly name: string;
-  /** Name of the arithmetic: two backends with equal names give equal bits for equal calls. */
+  /** Two backends with equal numeric modes give equal bits for equal calls. */
   readonly numericMode: string;
   /** Whether products may have an epilogue; not where left out. */
   readonly epilogues?: boolean;
-  /** Whether sums in segments are added in the order that `Segments` says; not where left out. */
-  readonly segments?: boolean;
+  /** Whether the backend adds the sums of microbatches in the order that `Microbatches` says; not where left out. */
+  readonly microbatchSums?: boolean;
   /** New storage for `length` values. */
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */

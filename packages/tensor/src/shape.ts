@@ -1,4 +1,5 @@
 /** Shapes of dense row-major tensors: sizes, strides and PyTorch's broadcasting rules. */
+import { isWholeNumber } from './whole-number.ts';
 
 /** Sizes from the outermost axis to the innermost. `[]` is a scalar; a size of 0 makes an empty tensor. */
 export type Shape = readonly number[];
@@ -25,7 +26,7 @@ export function sameShape(left: Shape, right: Shape): boolean {
 /** Throws unless every size is a whole number of at least 0. */
 export function checkShape(operation: string, shape: Shape): void {
   for (const length of shape) {
-    if (!Number.isSafeInteger(length) || length < 0) {
+    if (!isWholeNumber(length)) {
       throw new ShapeError(`${operation}: a size must be a whole number of at least 0, got ${formatShape(shape)}`);
     }
   }

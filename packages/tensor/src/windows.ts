@@ -1,5 +1,6 @@
 /** Windows that slide over images: the geometry of convolution and pooling. */
 import { formatShape, type Shape, ShapeError } from './shape.ts';
+import { isWholeNumber } from './whole-number.ts';
 
 /**
  * Windows over images [images, height, width, channels]. Window (y, x) of an image covers the rows from
@@ -67,7 +68,7 @@ export function windowsOver(operation: string, shape: Shape, window: Pair, optio
 
 function pairOf(operation: string, name: string, pair: Pair, least: number): readonly [number, number] {
   const both = typeof pair === 'number' ? ([pair, pair] as const) : pair;
-  if (both.length !== 2 || both.some((value) => !Number.isSafeInteger(value) || value < least)) {
+  if (both.length !== 2 || both.some((value) => !isWholeNumber(value, least))) {
     throw new ShapeError(
       `${operation}: ${name} must be one whole number of at least ${least}, or two, got ${formatShape(both)}`,
     );

@@ -6,9 +6,10 @@ import {
   type Clock,
   type Compute,
   type ComputeSetup,
-  type KeptPixels,
+  type GradientOptions,
   nextPowerOfTwo,
   type ShardGradient,
+  type ShardPixels,
   TreeSum,
 } from '@lockstep/training';
 import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';
@@ -77,9 +78,9 @@ class TensorFlowCompute implements Compute {
   }
 
   async gradient(
-    pixels: Uint8Array | KeptPixels,
+    pixels: ShardPixels,
     labels: Uint8Array,
-    key: RandomKey = defaultKey,
+    { key = defaultKey }: GradientOptions = {},
   ): Promise<ShardGradient> {
     const opened = this.#expectOpen();
     if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');

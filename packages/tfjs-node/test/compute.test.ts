@@ -35,7 +35,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
       for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
         await compute.open({ model, microbatchSize: 8 });
         compute.setWeights(bytesOf(initialize(model, 3)));
-        results.push(await compute.gradient(...pair(samples), key));
+        results.push(await compute.gradient(...pair(samples), { key }));
         await compute.close();
       }
       const [theirs, ours] = results;
@@ -56,7 +56,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     const compute = await opened(8, model);
     const samples = samplesFor(model, 16, 5);
     const gradientOf = async (step: number, firstSample: number) =>
-      (await compute.gradient(...pair(samples), { seed: 1, step, firstSample })).gradient;
+      (await compute.gradient(...pair(samples), { key: { seed: 1, step, firstSample } })).gradient;
     const once = await gradientOf(1, 0);
     expect(await gradientOf(1, 0)).toEqual(once);
     expect(await gradientOf(2, 0)).not.toEqual(once);

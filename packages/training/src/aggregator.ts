@@ -1,5 +1,5 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
-import { type MessageOf, unpackVector } from '@lockstep/protocol';
+import { decodeVector, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { type RunPlan, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
@@ -42,7 +42,7 @@ export class Aggregator {
     const buffer = this.#sum.free;
     const view = this.#backend.view(buffer);
     if (encoding === undefined) new Uint8Array(view.buffer, view.byteOffset, size * 4).set(bytes);
-    else unpackVector(bytes, encoding, view.subarray(0, size));
+    else decodeVector(bytes, encoding, view.subarray(0, size));
     view[size] = lossSum;
     view[size + 1] = correct;
     if (!this.#backend.allFinite(buffer)) return false;

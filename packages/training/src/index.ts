@@ -27,10 +27,10 @@ export {
   type Compute,
   ComputeError,
   type ComputeSetup,
-  type KeepingCompute,
-  type KeptPixels,
-  type PixelTable,
+  type GradientOptions,
+  type PixelCache,
   type ShardGradient,
+  type ShardPixels,
 } from './worker/compute.ts';
 export {
   type KeepJoinedOptions,

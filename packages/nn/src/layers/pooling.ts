@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { imageShape, outputSize, paddingSize, strideSize, windowSize } from './image.ts';
 import type { LayerKind } from './layer.ts';
 
-function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp) {
+function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp | typeof averagePool2dOp) {
   const schema = v.strictObject({
     type: v.literal(type),
     /** Height and width. */

@@ -1,4 +1,4 @@
-/** SGD with momentum, under the name that people know it by: 0.9 where left out. */
+/** SGD with a momentum of 0.9 where left out, as an optimizer of its own name. */
 import * as v from 'valibot';
 import { fractionBelowOne } from '../check.ts';
 import type { OptimizerRule } from './rule.ts';

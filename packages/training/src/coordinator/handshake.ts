@@ -18,7 +18,7 @@ export function handshake(draft: Draft, connection: Connection, hello: Hello): v
   }
   const record = returningRecord(draft, hello) ?? newRecord(draft, connection, hello);
   const { plan, sampleBytes } = draft.setup;
-  const cachesSamples = sampleBytes !== undefined && (hello.keepsBytes ?? 0) >= plan.samples * sampleBytes;
+  const cachesSamples = sampleBytes !== undefined && (hello.sampleCacheBytes ?? 0) >= plan.samples * sampleBytes;
   updateConnection(draft, id, { phase: 'checking', workerId: record.id, cachesSamples });
   send(draft, id, welcomeOf(draft, record, cachesSamples));
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });

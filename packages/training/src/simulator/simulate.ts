@@ -89,7 +89,7 @@ class Simulator {
       computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.#chance()),
       transitMs: (bytes) => latencyMs + bytes / bytesPerMs,
       // Most real workers cache samples; some have no memory for it.
-      keepBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
+      sampleCacheBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
       resultFault: () => (this.#chance() < corruptResults ? this.#pick(resultFaults) : undefined),
     });
     this.#workers.push(worker);

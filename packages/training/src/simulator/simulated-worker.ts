@@ -24,7 +24,7 @@ export interface SimulatedWorkerOptions {
   /** Asked before each result. */
   readonly resultFault: () => ResultFault | undefined;
   /** Bytes of its sample cache. */
-  readonly keepBytes: number;
+  readonly sampleCacheBytes: number;
 }
 
 /** How soon a worker that lost its connection tries again. */
@@ -84,7 +84,7 @@ export class SimulatedWorker {
   }
 
   #connect(): void {
-    const { name, run, clock, checksum, hash, keepBytes, transitMs } = this.#options;
+    const { name, run, clock, checksum, hash, sampleCacheBytes, transitMs } = this.#options;
     const pair = memoryPair({
       workerName: name,
       schedule: (deliver, parcel) => {
@@ -103,7 +103,7 @@ export class SimulatedWorker {
       clock: this.#clock,
       checksum,
       hash,
-      keepBytes,
+      sampleCacheBytes,
       onEvent: (event) => {
         if (event.type === 'welcomed') this.#resumeKey = event.resumeKey;
       },

@@ -2,7 +2,6 @@
 
 /** A kernel's inside, of which gpu.js's own pipelines use the same parts. Version 2.24.1, pinned. */
 export interface GpuJsKernel {
-  built: boolean;
   build(...inputs: unknown[]): unknown;
   destroy(removeCanvasReferences?: boolean): void;
   validateSettings(inputs: unknown): void;
@@ -15,15 +14,10 @@ export interface GpuJsKernel {
   drawBuffersMap: unknown;
   _replaceOutputTexture(): void;
   // webgpu
-  _device: GpuDeviceLike;
   computePipeline: unknown;
   bindGroupLayout: unknown;
-  threadDim: number[];
-  outputBuffer: { _refs: number; destroy(): void } | null;
-  paramsLayout: {
-    readonly byteLength: number;
-    readonly arrayArgs: readonly { readonly dimsOffset: number }[];
-  };
+  outputBuffer: { destroy(): void } | null;
+  readonly paramsLayout: { readonly byteLength: number };
   _computeDispatch(threads: number[]): { readonly groups: [number, number, number]; readonly dispatchWidth: number };
 }
 
