@@ -47,17 +47,17 @@ function eventLine(event: RunEvent, { records }: CoordinatorState): string | und
     case 'rejected':
       return `rejected from ${nameOf(event.workerId ?? '')}: ${event.message}`;
     case 'late':
-      return `${nameOf(event.workerId)} is late with step ${event.step + 1}: its work goes to others too`;
+      return `${nameOf(event.workerId)} is late with step ${event.step + 1}: other workers get its work, too`;
     case 'started':
       return undefined;
     case 'paused':
-      return 'paused: no worker is left; training goes on when one joins';
+      return 'paused: no worker is left; training resumes when one joins';
     case 'resumed':
-      return 'training goes on';
+      return 'training resumes';
     case 'pauseRequested':
       return 'paused from the dashboard, at the end of this step';
     case 'injectFault':
-      return `${nameOf(event.workerId)} is told to ${faults[event.action]}`;
+      return `${nameOf(event.workerId)} is made to ${faults[event.action]}`;
     default:
       return event satisfies never;
   }

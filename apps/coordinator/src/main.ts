@@ -1,4 +1,4 @@
-/** The coordinator's command line: trains as its options say, and leaves a model, a report and a summary. */
+/** The coordinator's command line: trains a model by its options. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { helpText, parseOptions, runMain } from '@lockstep/command';
@@ -64,7 +64,7 @@ async function main(): Promise<number> {
   return wasInterrupted ? 130 : 1;
 }
 
-/** Writes the files that were asked for and says so; of a run that did not end, the model so far. */
+/** Writes the files that were asked for, and prints where; of a run that did not end, the model so far. */
 async function saveResults(
   { save, report: reportFile }: CoordinatorOptions,
   { model }: Prepared,

@@ -1,4 +1,4 @@
-/** The optimizer that options describe, and how a person is told of it. */
+/** Options and their defaults as the optimizer's settings, and the settings as a line for people. */
 import { usageFailure } from '@lockstep/command';
 import {
   defaultOptimizer,

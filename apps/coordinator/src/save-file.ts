@@ -27,7 +27,7 @@ export interface ModelSnapshot {
   readonly version: string;
 }
 
-/** Returns the line that says so; @throws CommandFailure as `saveFile`. */
+/** Returns a line for people with the file's name. @throws CommandFailure as `saveFile` */
 export async function saveModel(file: string, { model, weights, steps, version }: ModelSnapshot): Promise<string> {
   const metadata = { lockstep: version, steps: `${steps}`, weightsSha256: sha256(bytesOf(weights)) };
   await saveFile(file, writeModelFile(model, weights, metadata));

@@ -21,7 +21,7 @@ export interface ServerOptions extends PortOptions {
   readonly connectionLimits?: Partial<ConnectionLimits> | undefined;
   readonly onConnection: (transport: CoordinatorTransport) => void;
   readonly onViewer?: ((socket: WebSocket) => void) | undefined;
-  /** Answers plain HTTP; without it, every request is told how to join. */
+  /** Answers plain HTTP; without it, the answer is the command to join. */
   readonly answer?: Answer | undefined;
 }
 

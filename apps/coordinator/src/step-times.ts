@@ -4,7 +4,7 @@ import type { Exchange, SummedStep } from './step-exchanges.ts';
 
 type Sample = Omit<StepTimes, 'steps'>;
 
-/** Only the last steps are kept, so that memory stays bounded in a long run. */
+/** Older steps are overwritten, so that memory stays bounded in a long run. */
 const maxSteps = 4_096;
 
 /**

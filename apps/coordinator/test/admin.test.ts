@@ -141,7 +141,7 @@ describe('fault injection', () => {
     viewer.send({ type: 'admin', action: 'start', token });
     const lines = await Promise.all(
       ['die', 'freeze', 'slow down'].map((what) =>
-        viewer.next('event', ({ message }) => message.endsWith(`is told to ${what}`)),
+        viewer.next('event', ({ message }) => message.endsWith(`is made to ${what}`)),
       ),
     );
     expect(lines).toHaveLength(3);

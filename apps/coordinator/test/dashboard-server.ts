@@ -17,8 +17,8 @@ import { startNetwork } from '../src/network.ts';
 import { commands } from '../src/options.ts';
 import { type Prepared, prepare } from '../src/prepare.ts';
 import { sha256 } from '../src/sha256.ts';
-import { StepExchanges } from '../src/step-exchanges.ts';
 import type { WorkerPool } from '../src/worker-pool.ts';
+import { traceInto } from './traces.ts';
 
 export interface DashboardServer {
   readonly run: Run;
@@ -58,7 +58,6 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   const prepared = await prepare(options);
   const { backend } = await openBackend('auto');
   const eventLines = new EventLines(systemClock.nowMs);
-  const exchanges = new StepExchanges();
   const { run, parameterServer, limits } = await createRun({
     prepared,
     backend,
@@ -73,10 +72,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
       dashboard.step(result, 0);
       onStep?.(result);
     },
-    onTrace(trace) {
-      const step = exchanges.trace(trace);
-      if (step) dashboard.summed(step);
-    },
+    onTrace: traceInto((step) => dashboard.summed(step)),
   });
   const onError = (error: unknown): void => console.error(error);
   const dashboard = new Dashboard({

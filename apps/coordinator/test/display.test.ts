@@ -42,7 +42,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
 }
 
 const erase = '\r\x1b[2K';
-/** Escape sequences take no room. */
+/** Without escape sequences, which take no width. */
 const visible = (text: string): string => stripVTControlCharacters(text.replaceAll(erase, ''));
 
 const epochReport = {
@@ -56,7 +56,7 @@ const epochReport = {
 };
 
 describe('in a terminal', () => {
-  it('one line tells of the newest step, and is taken back before the next', () => {
+  it('one line shows the newest step, and is erased before the next', () => {
     const { display, step, wait, taken } = setUp({ isTTY: true, columns: 120 });
     display.started();
     wait(1000);
@@ -117,7 +117,7 @@ describe('in a terminal', () => {
     }
   });
 
-  it('keeps what matters most where there is little room', () => {
+  it('keeps the pieces of the highest priority on a narrow line', () => {
     const { display, step, wait, taken } = setUp({ isTTY: true, columns: 30 });
     display.started();
     wait(1000);
@@ -127,7 +127,7 @@ describe('in a terminal', () => {
     expect(line).not.toContain('worker');
   });
 
-  it('lines that stay go above it, and it goes at the end', () => {
+  it('other lines are printed above it, and it is erased at the end', () => {
     const { display, step, wait, taken } = setUp({ isTTY: true });
     display.started();
     wait(1000);

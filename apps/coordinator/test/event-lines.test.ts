@@ -20,20 +20,20 @@ function setUp() {
 describe('a worker that is late', () => {
   it('gets one line, and later one with how often it was late', () => {
     const { late, wait } = setUp();
-    expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: its work goes to others too');
+    expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: other workers get its work, too');
     for (let step = 10; step < 40; step++) {
       wait(500);
       expect(late('w1', step)).toBeUndefined();
     }
     wait(20_000);
     expect(late('w1', 50)).toBe(
-      'w1 name-w1 is late with step 51: its work goes to others too (and 30 times more in the last 35 s)',
+      'w1 name-w1 is late with step 51: other workers get its work, too (and 30 times more in the last 35 s)',
     );
     expect(late('w1', 51)).toBeUndefined();
     wait(30_000);
     expect(late('w1', 60)).toMatch(/ \(and once more in the last 30 s\)$/);
     wait(30_000);
-    expect(late('w1', 70)).toMatch(/goes to others too$/);
+    expect(late('w1', 70)).toMatch(/get its work, too$/);
   });
 
   it('hides no line of other workers or events', () => {

@@ -53,7 +53,7 @@ describe('an interrupted coordinator', () => {
     expect(sha256(bytesOf(weights))).toBe(report.weightsSha256);
   });
 
-  it('says how to save the model next time', async () => {
+  it('prints how to save the model next time', async () => {
     const program = startCoordinator('start', [...endless, '--single']);
     await program.printed(/^ {2}epoch 1\/1000000 /m);
     program.kill('SIGINT');
@@ -109,7 +109,7 @@ describe('kill -9 of the coordinator', () => {
 });
 
 describe('an interrupted worker', () => {
-  it('says goodbye, exit code 130, and the run goes on to the same weights', async () => {
+  it('leaves with exit code 130, and the run ends with the same weights', async () => {
     const file = join(folder, 'single.json');
     const short = [...tiny, '--steps', '60'];
     await startCoordinator('start', [...short, '--single', '--report', file]).ended;

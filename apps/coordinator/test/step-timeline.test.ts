@@ -1,19 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StepTimeline } from '../src/dashboard/step-timeline.ts';
-import { StepExchanges } from '../src/step-exchanges.ts';
-import { answered, asked, summed } from './traces.ts';
+import { answered, asked, summed, traceInto } from './traces.ts';
 
 function setUp() {
-  const exchanges = new StepExchanges();
   const timeline = new StepTimeline();
-  return {
-    timeline,
-    trace(trace: Parameters<StepExchanges['trace']>[0]) {
-      const step = exchanges.trace(trace);
-      if (step) timeline.add(step);
-    },
-  };
+  return { timeline, trace: traceInto((step) => timeline.add(step)) };
 }
 
 describe('the timeline of a step', () => {

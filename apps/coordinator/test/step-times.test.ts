@@ -1,20 +1,12 @@
 import type { StepTimes } from '@lockstep/train';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StepExchanges } from '../src/step-exchanges.ts';
 import { StepTimesRecorder } from '../src/step-times.ts';
-import { answered, asked, summed } from './traces.ts';
+import { answered, asked, summed, traceInto } from './traces.ts';
 
 function setUp() {
-  const exchanges = new StepExchanges();
   const times = new StepTimesRecorder();
-  return {
-    times,
-    trace(trace: Parameters<StepExchanges['trace']>[0]) {
-      const step = exchanges.trace(trace);
-      if (step) times.summed(step);
-    },
-  };
+  return { times, trace: traceInto((step) => times.summed(step)) };
 }
 
 const partsOf = ({ packMs, sendMs, computeMs, waitMs, reduceMs, optimizerMs }: StepTimes): number[] => [

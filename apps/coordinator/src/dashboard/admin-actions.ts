@@ -26,7 +26,7 @@ export function isStoppedByAdmin(outcome: RunOutcome): boolean {
   return outcome.type === 'failed' && outcome.message === stoppedMessage;
 }
 
-/** A frozen worker goes on before the heartbeat would take it for dead. */
+/** Short enough that the heartbeat does not take a frozen worker for dead. */
 const faultDurationMs: Readonly<Record<FaultAction, number>> = { kill: 0, freeze: 8_000, slow: 10_000 };
 
 const done: ActionResult = { type: 'done' };

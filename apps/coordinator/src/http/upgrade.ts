@@ -23,7 +23,7 @@ export interface Upgrades {
 
 /** A viewer sends actions and their token, no more. */
 const maxViewerFrameBytes = 4 * 1024;
-/** A socket that has not answered a close by then is cut. */
+/** A socket that has not answered a close by then is cut; a frozen worker never answers. */
 export const closeTimeoutMs = 1_000;
 /** When a client that found the coordinator full may try again. */
 const fullRetryMs = 30_000;
@@ -39,7 +39,6 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
   };
 
   const accept = (kind: ConnectionKind, socket: WebSocket, request: IncomingMessage): void => {
-    cutUnanswered(socket);
     const release = limiter.acquire(kind, request.socket.remoteAddress ?? 'unknown');
     if (typeof release === 'string') {
       refuse(kind, socket, release);
@@ -82,12 +81,16 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
 }
 
 function serverOf(protocol: string, maxPayload: number): WebSocketServer {
-  return new WebSocketServer({
+  const handleProtocols = (offered: Set<string>) => (offered.has(protocol) ? protocol : false);
+  // A variable, since the types of ws do not know `closeTimeout` yet.
+  const options = {
     noServer: true,
     perMessageDeflate: false,
     maxPayload,
-    handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
-  });
+    closeTimeout: closeTimeoutMs,
+    handleProtocols,
+  };
+  return new WebSocketServer(options);
 }
 
 /** Refuses in a message of the protocol: a browser hides from a page why an upgrade was rejected. */
@@ -115,13 +118,4 @@ function rejectUpgrade(socket: Duplex, status: keyof typeof statusTexts, message
       body,
     ].join('\r\n'),
   );
-}
-
-/** ws waits 30 s for the answer to a close, which a frozen worker never gives. */
-function cutUnanswered(socket: WebSocket): void {
-  const close = socket.close.bind(socket);
-  socket.close = (code, reason) => {
-    close(code, reason);
-    setTimeout(() => socket.terminate(), closeTimeoutMs).unref();
-  };
 }
