@@ -10,8 +10,8 @@ export interface ControlProps {
 
 export function Control({ room, onAction }: ControlProps) {
   return (
-    <section class="control" aria-labelledby="steer-title">
-      <h2 id="steer-title" class="sr-only">
+    <section class="control" aria-labelledby="control-title">
+      <h2 id="control-title" class="sr-only">
         Control
       </h2>
       <Buttons room={room} onAction={onAction} />
@@ -34,7 +34,7 @@ function Buttons({ room, onAction }: ControlProps) {
     onAction(action);
   };
   return (
-    <div class="steer-buttons" role="toolbar" aria-label="Steer the run">
+    <div class="control-buttons" role="toolbar" aria-label="Steer the run">
       <button
         type="button"
         class={`turn ${turn === 'pause' ? '' : 'primary'}`}

@@ -70,13 +70,13 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
 export function TopErrors({ room }: { readonly room: Room }) {
   const evaluation = room.evaluation.value;
   return (
-    <section class="card mistakes-card" aria-labelledby="mistakes-title">
+    <section class="card top-errors-card" aria-labelledby="top-errors-title">
       <header class="card-head">
-        <h2 id="mistakes-title">Surest topErrors</h2>
+        <h2 id="top-errors-title">Top errors</h2>
         <p class="aside">is → read as</p>
       </header>
       {evaluation ? (
-        <ol class="topErrors">
+        <ol class="top-errors">
           {evaluation.topErrors.map(({ image, label, predicted, probability }, index) => (
             <li key={index}>
               <GreyImage
@@ -85,7 +85,7 @@ export function TopErrors({ room }: { readonly room: Room }) {
                 columns={evaluation.columns}
                 label={`a ${label}, read as ${predicted}`}
               />
-              <span class="mistake-text">
+              <span class="top-error-text">
                 {label} <span aria-hidden="true">→</span>
                 <span class="sr-only">read as</span> <b>{predicted}</b>
                 <small>{percent(probability, 0)}</small>
