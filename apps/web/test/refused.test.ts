@@ -1,25 +1,13 @@
-/** Who is not let in sees why, and the run does not notice. */
+/** Checks that a page or tab that is refused shows why, and that the run goes on undisturbed. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { openViewer, openWatchedRoom, type WatchedRoom } from '../../coordinator/test/watched-room.ts';
-import {
-  computed,
-  during,
-  foreignName,
-  hasBrowser,
-  inChromium,
-  joinRun,
-  press,
-  says,
-  testPatienceMs,
-  useBrowser,
-} from './browser.ts';
-import { endless, type Place } from './run.ts';
+import { describePage, foreignName } from './browser.ts';
+import { endless, type RunAddresses } from './run.ts';
 
-describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }, () => {
-  const browser = useBrowser();
+describePage('refusals', ({ browser }) => {
   const closing: (() => Promise<void>)[] = [];
   afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
 
@@ -28,10 +16,10 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
     closing.push(() => room.close());
     const { page: join, owner } = room.addresses;
     const ended = room.run.outcome.then((outcome) => JSON.stringify(outcome));
-    return { room, place: { page: `${room.http}/`, owner, join, ended } satisfies Place };
+    return { room, place: { page: `${room.http}/`, owner, join, ended } satisfies RunAddresses };
   }
 
-  /** Somebody computes all the while, and goes on doing so. */
+  /** Checks that the run makes progress, without a fault. */
   async function goesOn(room: WatchedRoom): Promise<void> {
     const viewer = await openViewer(room.ws);
     const { step } = await viewer.next('progress', ({ phase }) => phase === 'training');
@@ -43,45 +31,45 @@ describe.skipIf(!hasBrowser)(inChromium('refusals'), { timeout: testPatienceMs }
   it.each([
     ['no token', ''],
     ['a wrong token', '#token=guess'],
-  ])('a tab with %s is refused with the sentence, and joins with the right one', async (_, fragment) => {
+  ])('a tab with %s is refused with the reason, and one with the right token joins', async (_, fragment) => {
     const { room, place } = await openRoom({ args: ['--token', 'let me in'] });
     const guest = await browser.open(place, 'join');
-    await computed(guest, 1);
-    const stranger = await browser.open({ ...place, page: `${place.page}${fragment}` });
-    await joinRun(stranger, 'cpu', 'stranger');
-    await says(stranger, /^The coordinator refused this tab: the token is not the one in the join address/);
+    await guest.computed(1);
+    const unknown = await browser.open({ ...place, page: `${place.page}${fragment}` });
+    await unknown.join('cpu', 'unknown');
+    await unknown.panelShows(/^The coordinator refused this tab: the token is not the one in the join address/);
     await goesOn(room);
     expect([...room.run.state.records.values()]).toHaveLength(1);
-    expect([...stranger.errors, ...guest.errors]).toEqual([]);
+    expect([...unknown.errors, ...guest.errors]).toEqual([]);
   });
 
-  it('a tab beyond the limit of workers waits, says why, and is let in when a place is free', async () => {
+  it('a tab beyond the limit of workers waits, shows why, and joins when another leaves', async () => {
     const { room, place } = await openRoom({ socketLimits: { workers: 1 } });
     const first = await browser.open(place, 'join');
-    await computed(first, 1);
+    await first.computed(1);
     const second = await browser.open(place, 'join');
-    await says(second, /the room is full: no more than 1 workers may be connected; trying again/);
+    await second.panelShows(/the room is full: no more than 1 workers may be connected; trying again/);
     await goesOn(room);
-    await press(first, 'Leave');
-    await says(first, 'This tab has left.');
-    await computed(second, 1);
+    await first.press('Leave');
+    await first.panelShows('This tab has left.');
+    await second.computed(1);
     expect([...first.errors, ...second.errors]).toEqual([]);
   });
 
-  it('a page beyond the limit of viewers says why', async () => {
+  it('a page beyond the limit of viewers shows why', async () => {
     const { room, place } = await openRoom({ socketLimits: { viewers: 2 } });
     await room.work();
     const first = await browser.open(place);
-    await during(first, 'a live page', first.page.getByText('Training', { exact: true }).waitFor());
+    await first.during('a live page', first.page.getByText('Training', { exact: true }).waitFor());
     const watching = await openViewer(room.ws);
     const second = await browser.open(place);
     const message = second.page.getByText('Not connected: the room is full: no more than 2 viewers may be connected.');
-    await during(second, 'the reason why it is not connected', message.waitFor());
+    await second.during('the reason why it is not connected', message.waitFor());
     watching.socket.terminate();
     await goesOn(room);
   });
 
-  it("a stranger's page cannot join, nor read, and a stranger's name for this machine shows the sentence", async () => {
+  it('a page of another origin can neither join nor read, and a foreign host name is refused with the reason', async () => {
     const { room, place } = await openRoom();
     await room.work();
     const server = createServer((_request, response) =>
