@@ -51,7 +51,7 @@ describePage('faults in a tab', ({ browser, folder }) => {
     async (gpu) => {
       const run = await startRun(folder, endless);
       const tab = await browser.open(run);
-      await tab.page.context().route(/tab-worker[^/]*\.js$/, async (route) => {
+      await tab.page.context().route(/worker-thread[^/]*\.js$/, async (route) => {
         const response = await route.fetch();
         await route.fulfill({ response, body: tamperingScript + (await response.text()) });
       });

@@ -1,5 +1,5 @@
 /** A pen for the keyboard: arrow keys move it, space lowers and lifts it, delete clears the drawing. */
-import type { Point } from './digit-image.ts';
+import type { Point, Stroke } from './digit-image.ts';
 
 /** Side of the canvas, in the unit of strokes. */
 export const canvasSide = 280;
@@ -13,13 +13,6 @@ export interface KeyboardPen {
   isShown: boolean;
 }
 
-export interface StrokeEditor {
-  begin(point: Point): void;
-  /** Adds points to the last stroke. */
-  extend(points: readonly Point[]): void;
-  clear(): void;
-}
-
 const directions: Readonly<Record<string, Point>> = {
   ArrowLeft: { x: -1, y: 0 },
   ArrowRight: { x: 1, y: 0 },
@@ -27,22 +20,24 @@ const directions: Readonly<Record<string, Point>> = {
   ArrowDown: { x: 0, y: 1 },
 };
 
-/** Returns whether the key has a meaning here. */
-export function pressKey(key: string, pen: KeyboardPen, editor: StrokeEditor): boolean {
+/** Applies a key to the pen; returns the strokes after it, or undefined where the key has no meaning here. */
+export function pressKey(key: string, pen: KeyboardPen, strokes: readonly Stroke[]): readonly Stroke[] | undefined {
   const direction = directions[key];
   if (direction) {
     const clamp = (value: number): number => Math.min(canvasSide, Math.max(0, value));
     pen.at = { x: clamp(pen.at.x + direction.x * keyStep), y: clamp(pen.at.y + direction.y * keyStep) };
-    if (pen.isDown) editor.extend([pen.at]);
-  } else if (key === ' ') {
-    pen.isDown = !pen.isDown;
-    if (pen.isDown) editor.begin(pen.at);
-  } else if (key === 'Delete' || key === 'Backspace') {
-    pen.isDown = false;
-    editor.clear();
-  } else {
-    return false;
+    return pen.isDown ? extendStroke(strokes, [pen.at]) : strokes;
   }
-  pen.isShown = true;
-  return true;
+  if (key === ' ') {
+    pen.isDown = !pen.isDown;
+    return pen.isDown ? [...strokes, [pen.at]] : strokes;
+  }
+  if (key !== 'Delete' && key !== 'Backspace') return undefined;
+  pen.isDown = false;
+  return [];
+}
+
+/** Adds points to the last stroke. */
+export function extendStroke(strokes: readonly Stroke[], points: readonly Point[]): readonly Stroke[] {
+  return [...strokes.slice(0, -1), [...(strokes.at(-1) ?? []), ...points]];
 }

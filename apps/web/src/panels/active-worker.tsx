@@ -5,12 +5,19 @@ import { counted, millisecondsText, whole } from '../look/format.ts';
 import { Figure } from './figure.tsx';
 
 export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; readonly onLeave: () => void }) {
-  const { phase, backend, shards, samples, computeMs, retryReason } = state;
+  const { phase, id, backend, device, shards, samples, computeMs, retryReason } = state;
   const insecure = backend === 'webgpu' ? undefined : insecureContextReason();
   return (
     <div class="active-worker">
       <p class="join-text">
-        {backend === undefined ? 'Looking at what this device can compute on …' : <ComputesOn {...state} />}
+        {backend === undefined ? (
+          'Looking at what this device can compute on …'
+        ) : (
+          <>
+            <b>{id ?? 'This tab'}</b> computes on <b>{backendPhrase(backend)}</b>
+            {device && `, ${device}`}.
+          </>
+        )}
         {phase === 'reconnecting' && <span class="retry-reason"> {retryReason}; trying again.</span>}
       </p>
       <dl class="figures">
@@ -23,16 +30,6 @@ export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; 
         Leave
       </button>
     </div>
-  );
-}
-
-function ComputesOn({ id, backend = '', device }: ActiveState) {
-  return (
-    <>
-      {id === undefined ? 'Computing' : <b>{id}</b>} {id === undefined ? 'on ' : 'computes on '}
-      <b>{backendPhrase(backend)}</b>
-      {device === undefined ? '' : `, ${device}`}.
-    </>
   );
 }
 

@@ -35,39 +35,40 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
       </thead>
       <tbody>
         {rows.map((row, label) => (
-          <tr key={label}>
-            <th scope="row">{label}</th>
-            {names.map((predicted) => (
-              <Cell key={predicted} label={label} predicted={predicted} row={row} mostErrors={mostErrors} />
-            ))}
-          </tr>
+          <Row key={label} label={label} counts={row} mostErrors={mostErrors} />
         ))}
       </tbody>
     </table>
   );
 }
 
-interface CellProps {
+interface RowProps {
   readonly label: number;
-  readonly predicted: number;
-  /** Counts of the label's predictions. */
-  readonly row: Float32Array;
-  /** The highest count of a wrong prediction. */
+  /** How often each class was predicted. */
+  readonly counts: Float32Array;
+  /** The highest count of a wrong prediction in the matrix. */
   readonly mostErrors: number;
 }
 
-function Cell({ label, predicted, row, mostErrors }: CellProps) {
-  const count = row[predicted]!;
-  const isRight = label === predicted;
-  const total = row.reduce((sum, value) => sum + value, 0);
-  const heat = isRight ? count / Math.max(1, total) : Math.sqrt(count / mostErrors);
+function Row({ label, counts, mostErrors }: RowProps) {
+  const total = counts.reduce((sum, count) => sum + count, 0);
   return (
-    <td
-      class={isRight ? 'right' : count === 0 ? 'none' : 'wrong'}
-      style={{ '--heat': heat.toFixed(3) }}
-      title={`${whole(count)} images of ${label} classified as ${predicted}`}
-    >
-      {count === 0 ? '' : count}
-    </td>
+    <tr>
+      <th scope="row">{label}</th>
+      {Array.from(counts, (count, predicted) => {
+        const isRight = label === predicted;
+        const heat = isRight ? count / Math.max(1, total) : Math.sqrt(count / mostErrors);
+        return (
+          <td
+            key={predicted}
+            class={isRight ? 'right' : count === 0 ? 'none' : 'wrong'}
+            style={{ '--heat': heat.toFixed(3) }}
+            title={`${whole(count)} images of ${label} classified as ${predicted}`}
+          >
+            {count || ''}
+          </td>
+        );
+      })}
+    </tr>
   );
 }

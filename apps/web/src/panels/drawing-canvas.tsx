@@ -2,7 +2,7 @@
 import { type ReadonlySignal, useSignalEffect } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import type { Point, Stroke } from '../draw/digit-image.ts';
-import { canvasSide, type KeyboardPen, pressKey, type StrokeEditor } from '../draw/keyboard-pen.ts';
+import { canvasSide, extendStroke, type KeyboardPen, pressKey } from '../draw/keyboard-pen.ts';
 import { paintStrokes } from '../draw/paint-strokes.ts';
 
 export interface DrawingCanvasProps {
@@ -15,11 +15,6 @@ export interface DrawingCanvasProps {
 export function DrawingCanvas({ strokes, onActivate, onChange }: DrawingCanvasProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const pen = useRef<KeyboardPen>({ at: { x: canvasSide / 2, y: canvasSide / 2 }, isDown: false, isShown: false });
-  const editor: StrokeEditor = {
-    begin: (point) => onChange([...strokes.value, [point]]),
-    extend: (points) => onChange([...strokes.value.slice(0, -1), [...(strokes.value.at(-1) ?? []), ...points]]),
-    clear: () => onChange([]),
-  };
   const paint = (): void => paintStrokes(canvas.current!, strokes.value, pen.current);
   useSignalEffect(paint);
   return (
@@ -39,8 +34,11 @@ export function DrawingCanvas({ strokes, onActivate, onChange }: DrawingCanvasPr
         paint();
       }}
       onKeyDown={(event) => {
-        if (!pressKey(event.key, pen.current, editor)) return;
+        const next = pressKey(event.key, pen.current, strokes.value);
+        if (!next) return;
         event.preventDefault();
+        pen.current.isShown = true;
+        if (next !== strokes.value) onChange(next);
         paint();
       }}
       onPointerDown={(event) => {
@@ -48,12 +46,13 @@ export function DrawingCanvas({ strokes, onActivate, onChange }: DrawingCanvasPr
         onActivate();
         pen.current.isShown = false;
         event.currentTarget.setPointerCapture(event.pointerId);
-        editor.begin(pointOf(event, event.currentTarget));
+        onChange([...strokes.value, [pointOf(event, event.currentTarget)]]);
       }}
       onPointerMove={(event) => {
         if (!event.isPrimary || !event.currentTarget.hasPointerCapture(event.pointerId)) return;
         const moves = event.getCoalescedEvents?.() ?? [];
-        editor.extend((moves.length > 0 ? moves : [event]).map((move) => pointOf(move, event.currentTarget)));
+        const points = (moves.length > 0 ? moves : [event]).map((move) => pointOf(move, event.currentTarget));
+        onChange(extendStroke(strokes.value, points));
       }}
     />
   );

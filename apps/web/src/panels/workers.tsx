@@ -122,10 +122,7 @@ function FaultButtons({ label, onInject }: { label: string; onInject: (action: F
   ));
 }
 
-const kindTitles = { browser: 'Tab', node: 'Node', local: 'Local' } as const satisfies Record<
-  WorkerRow['kind'],
-  string
->;
+const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = { browser: 'Tab', node: 'Node', local: 'Local' };
 
 function healthTitle({ health, phase, hidden }: WorkerRow): string {
   if (health !== 'good') return health;
