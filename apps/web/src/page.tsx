@@ -71,7 +71,7 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
   );
 }
 
-/** Says that the page is disconnected, over a page that keeps showing the last state. */
+/** Shows why the page is disconnected; the panels keep the last state. */
 function ConnectionStatus({ store }: { readonly store: RunStore }) {
   const connection = store.connection.value;
   return (
