@@ -1,4 +1,4 @@
-/** Turns pen strokes into the image that a network trained on MNIST expects to see. */
+/** Turns pen strokes into an image like MNIST's. */
 
 /** Width and height of the image. */
 export const digitSize = 28;
@@ -13,15 +13,15 @@ export type Stroke = readonly Point[];
 
 /** MNIST's digits fit a box of this size, and their center of mass is the image's center (LeCun et al., 1998). */
 const boxSize = 20;
-/** Half the width of a stroke, in pixels of the image: what MNIST's pens look like. */
+/** Half the width of a stroke in MNIST's images, in pixels. */
 const penRadius = 1.25;
-/** A dot is not blown up to the whole box. */
+/** Least side of a drawing, as a fraction of the canvas: a dot is not scaled up to the whole box. */
 const smallestSide = 0.05;
 
 /**
- * `strokes` as a 28x28 image of bytes, 0 for paper and 255 for ink: scaled to the box, drawn with a round pen, centerd
- * by mass. The pen has the same width however large the drawing is. Without strokes the image is empty.
- * @param unit side of the paper, in the strokes' unit
+ * `strokes` as a u8 image, `digitSize` x `digitSize`, 0 for background and 255 for ink. The strokes are scaled to the
+ * box, drawn with a round pen whose width does not depend on the scale, and centered by mass.
+ * @param unit side of the canvas, in the strokes' unit
  */
 export function digitImage(strokes: readonly Stroke[], unit: number): Uint8Array {
   const points = strokes.flat();
@@ -39,12 +39,12 @@ export function digitImage(strokes: readonly Stroke[], unit: number): Uint8Array
         y: middle + dy + (y - (top + bottom) / 2) * scale,
       })),
     );
-  const centerd = massCentre(rasterise(place(0, 0)));
-  return rasterise(place(middle - centerd.x, middle - centerd.y));
+  const center = centerOfMass(rasterize(place(0, 0)));
+  return rasterize(place(middle - center.x, middle - center.y));
 }
 
-/** Grey of each pixel by its center's distance from the pen's path: full inside the pen, none a pixel further out. */
-function rasterise(strokes: readonly Stroke[]): Uint8Array {
+/** Ink of each pixel by its center's distance from the path: full within the pen's radius, none a pixel further out. */
+function rasterize(strokes: readonly Stroke[]): Uint8Array {
   const image = new Uint8Array(digitSize * digitSize);
   const reach = penRadius + 0.5;
   for (const stroke of strokes) {
@@ -80,7 +80,7 @@ function distanceToSegment(point: Point, from: Point, to: Point): number {
 }
 
 /** In pixels from the image's upper left corner. */
-function massCentre(image: Uint8Array): Point {
+function centerOfMass(image: Uint8Array): Point {
   let mass = 0;
   let x = 0;
   let y = 0;

@@ -1,12 +1,12 @@
-/** From strokes to the image that the network sees. */
+/** Checks the image that is made of a drawing, and the probabilities that are made of logits. */
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { digitImage, digitSize, type Point, type Stroke } from '../src/draw/digit.ts';
-import { probabilities } from '../src/draw/softmax.ts';
-import { digits, paper } from './digits.ts';
+import { digitImage, digitSize, type Point, type Stroke } from '../src/draw/digit-image.ts';
+import { softmax } from '../src/draw/softmax.ts';
+import { canvas, digits } from './digits.ts';
 
-/** Ink of each pixel's place, from the middle of the image. */
-function massCentre(image: Uint8Array): Point {
+/** Center of mass, from the middle of the image. */
+function centerOfMass(image: Uint8Array): Point {
   let [mass, x, y] = [0, 0, 0];
   image.forEach((ink, at) => {
     mass += ink;
@@ -16,7 +16,7 @@ function massCentre(image: Uint8Array): Point {
   return { x: x / mass - digitSize / 2, y: y / mass - digitSize / 2 };
 }
 
-function inkedSides(image: Uint8Array): { width: number; height: number } {
+function inkedSize(image: Uint8Array): { width: number; height: number } {
   const inked = [...image.keys()].filter((at) => image[at]! > 0);
   const [columns, rows] = [inked.map((at) => at % digitSize), inked.map((at) => Math.floor(at / digitSize))];
   return {
@@ -28,21 +28,21 @@ function inkedSides(image: Uint8Array): { width: number; height: number } {
 const transform = (strokes: readonly Stroke[], scale: number, dx: number, dy: number): Stroke[] =>
   strokes.map((stroke) => stroke.map(({ x, y }) => ({ x: x * scale + dx, y: y * scale + dy })));
 
-describe('the image of a drawing', () => {
+describe('the image', () => {
   test.each(digits.map((strokes, digit) => ({ strokes, digit })))(
-    'of a $digit fills the box of 20 and is centerd by mass',
+    'of a $digit fills the box of 20 and is centered by mass',
     ({ strokes }) => {
-      const image = digitImage(strokes, paper);
-      const { width, height } = inkedSides(image);
+      const image = digitImage(strokes, canvas);
+      const { width, height } = inkedSize(image);
       expect(Math.max(width, height)).toBeGreaterThanOrEqual(20);
       expect(Math.max(width, height)).toBeLessThanOrEqual(22);
-      const center = massCentre(image);
+      const center = centerOfMass(image);
       expect(Math.abs(center.x)).toBeLessThan(0.25);
       expect(Math.abs(center.y)).toBeLessThan(0.25);
     },
   );
 
-  it('does not depend on where on the paper it was drawn, or how large', () => {
+  it('does not depend on the place and size of the drawing', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...digits),
@@ -50,9 +50,9 @@ describe('the image of a drawing', () => {
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.double({ min: 0, max: 1, noNaN: true }),
         (strokes, scale, dx, dy) => {
-          const room = paper * (1 - scale);
-          const expected = digitImage(strokes, paper);
-          const got = digitImage(transform(strokes, scale, dx * room, dy * room), paper);
+          const slack = canvas * (1 - scale);
+          const expected = digitImage(strokes, canvas);
+          const got = digitImage(transform(strokes, scale, dx * slack, dy * slack), canvas);
           const differences = got.map((ink, at) => Math.abs(ink - expected[at]!));
           expect(Math.max(...differences)).toBeLessThanOrEqual(1);
         },
@@ -61,23 +61,23 @@ describe('the image of a drawing', () => {
     );
   });
 
-  it('of a dot is a dot in the middle, and of nothing is empty', () => {
-    const dot = digitImage([[{ x: 10, y: 90 }]], paper);
-    const { width, height } = inkedSides(dot);
+  it('of a dot is a dot in the middle, and of no strokes is empty', () => {
+    const dot = digitImage([[{ x: 10, y: 90 }]], canvas);
+    const { width, height } = inkedSize(dot);
     expect(Math.max(width, height)).toBeLessThanOrEqual(4);
-    expect(massCentre(dot)).toEqual({ x: 0, y: 0 });
-    expect(digitImage([], paper).every((ink) => ink === 0)).toBe(true);
+    expect(centerOfMass(dot)).toEqual({ x: 0, y: 0 });
+    expect(digitImage([], canvas).every((ink) => ink === 0)).toBe(true);
   });
 });
 
-describe('probabilities', () => {
-  it('sum to one, keep the order, and flatten as the temperature rises', () => {
-    const scores = fc.array(fc.double({ min: -50, max: 50, noNaN: true }), { minLength: 2, maxLength: 10 });
+describe('softmax', () => {
+  it('sums to one, keeps the order, and flattens as the temperature rises', () => {
+    const logits = fc.array(fc.double({ min: -50, max: 50, noNaN: true }), { minLength: 2, maxLength: 10 });
     fc.assert(
-      fc.property(scores, fc.double({ min: 0.25, max: 8, noNaN: true }), (values, temperature) => {
-        const cool = probabilities(values, temperature);
-        const warm = probabilities(values, temperature * 2);
-        expect(cool.reduce((sum, chance) => sum + chance, 0)).toBeCloseTo(1, 10);
+      fc.property(logits, fc.double({ min: 0.25, max: 8, noNaN: true }), (values, temperature) => {
+        const cool = softmax(values, temperature);
+        const warm = softmax(values, temperature * 2);
+        expect(cool.reduce((sum, probability) => sum + probability, 0)).toBeCloseTo(1, 10);
         expect(cool[values.indexOf(Math.max(...values))]).toBe(Math.max(...cool));
         expect(Math.max(...warm)).toBeLessThanOrEqual(Math.max(...cool) + 1e-12);
       }),
