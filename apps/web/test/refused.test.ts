@@ -3,7 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterEach, expect, it } from 'vitest';
-import { openViewer, openWatchedRoom, type WatchedRoom } from '../../coordinator/test/watched-room.ts';
+import { type DashboardServer, openDashboardServer } from '../../coordinator/test/dashboard-server.ts';
+import { openViewer } from '../../coordinator/test/test-viewer.ts';
 import { describePage, foreignName } from './browser.ts';
 import { endless, type RunAddresses } from './run.ts';
 
@@ -11,8 +12,8 @@ describePage('refusals', ({ browser }) => {
   const closing: (() => Promise<void>)[] = [];
   afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
 
-  async function openCoordinator(options: Partial<Parameters<typeof openWatchedRoom>[0]> = {}) {
-    const coordinator = await openWatchedRoom({ ...options, args: [...endless, ...(options.args ?? [])] });
+  async function openCoordinator(options: Partial<Parameters<typeof openDashboardServer>[0]> = {}) {
+    const coordinator = await openDashboardServer({ ...options, args: [...endless, ...(options.args ?? [])] });
     closing.push(() => coordinator.close());
     const { page: join, owner } = coordinator.addresses;
     const ended = coordinator.run.outcome.then((outcome) => JSON.stringify(outcome));
@@ -20,7 +21,7 @@ describePage('refusals', ({ browser }) => {
   }
 
   /** Checks that the run makes progress, without a fault. */
-  async function goesOn(coordinator: WatchedRoom): Promise<void> {
+  async function goesOn(coordinator: DashboardServer): Promise<void> {
     const viewer = await openViewer(coordinator.ws);
     const { step } = await viewer.next('progress', ({ phase }) => phase === 'training');
     await viewer.next('progress', (progress) => progress.step > step);
