@@ -45,11 +45,11 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a tab beyond the limit of workers waits, shows why, and joins when another leaves', async () => {
-    const { coordinator, addresses } = await openCoordinator({ socketLimits: { workers: 1 } });
+    const { coordinator, addresses } = await openCoordinator({ connectionLimits: { workers: 1 } });
     const first = await browser.open(addresses, 'join');
     await first.computed(1);
     const second = await browser.open(addresses, 'join');
-    await second.panelShows(/the room is full: no more than 1 workers may be connected; trying again/);
+    await second.panelShows(/the coordinator is full: no more than 1 workers may be connected; trying again/);
     await goesOn(coordinator);
     await first.press('Leave');
     await first.panelShows('This tab has left.');
@@ -58,13 +58,15 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a page beyond the limit of viewers shows why', async () => {
-    const { coordinator, addresses } = await openCoordinator({ socketLimits: { viewers: 2 } });
-    await coordinator.work();
+    const { coordinator, addresses } = await openCoordinator({ connectionLimits: { viewers: 2 } });
+    await coordinator.startWorker();
     const first = await browser.open(addresses);
     await first.during('a live page', first.page.getByText('Training', { exact: true }).waitFor());
     const watching = await openViewer(coordinator.ws);
     const second = await browser.open(addresses);
-    const message = second.page.getByText('Not connected: the room is full: no more than 2 viewers may be connected.');
+    const message = second.page.getByText(
+      'Not connected: the coordinator is full: no more than 2 viewers may be connected.',
+    );
     await second.during('the reason why it is not connected', message.waitFor());
     watching.socket.terminate();
     await goesOn(coordinator);
@@ -72,7 +74,7 @@ describePage('refusals', ({ browser }) => {
 
   it('a page of another origin can neither join nor read, and a foreign host name is refused with the reason', async () => {
     const { coordinator, addresses } = await openCoordinator();
-    await coordinator.work();
+    await coordinator.startWorker();
     const server = createServer((_request, response) =>
       response.setHeader('content-type', 'text/html').end('<p>hello'),
     );

@@ -56,7 +56,7 @@ function refusalOf(draft: Draft, hello: Hello): MessageOf<'refuse'> | undefined 
     ({ phase, workerId }) => phase !== 'handshake' && workerId !== returningId,
   );
   if (members.length >= limits.maxWorkers) {
-    const message = `the run is full: ${limits.maxWorkers} workers have joined`;
+    const message = `the coordinator is full: ${limits.maxWorkers} workers have joined`;
     return { type: 'refuse', code: 'full', message, retryAfterMs: limits.resumeMs };
   }
   return undefined;
