@@ -67,7 +67,7 @@ export function createMicrobatchGradient(
 
 /**
  * As `createMicrobatchGradient` for `microbatches` microbatches of `microbatchSize` samples at once: to the bit what they give one by one, added in
- * pairs of neighbors, the sums in pairs again, and so on. For backends with `segments`.
+ * pairs of neighbors, the sums in pairs again, and so on. For backends with `microbatchSums`.
  */
 export function createShardGradient(
   backend: Backend,
@@ -75,8 +75,9 @@ export function createShardGradient(
   { microbatches, microbatchSize }: { readonly microbatches: number; readonly microbatchSize: number },
   parameters: Storage,
 ): LabeledPlan {
-  if (!backend.segments) throw new Error(`microbatch: the backend ${backend.name} computes one microbatch at a time`);
-  return gradientPlan(backend, model, microbatches * microbatchSize, parameters, { segments: microbatches });
+  if (!backend.microbatchSums)
+    throw new Error(`microbatch: the backend ${backend.name} computes one microbatch at a time`);
+  return gradientPlan(backend, model, microbatches * microbatchSize, parameters, { microbatches });
 }
 
 function gradientPlan(
@@ -84,16 +85,16 @@ function gradientPlan(
   model: Model,
   samples: number,
   parameters: Storage,
-  inSegments: { readonly segments?: number },
+  perMicrobatch: { readonly microbatches?: number },
 ): LabeledPlan {
   return labeledPlan(backend, model, samples, parameters, isRandom(model), (x, labels, tensors, random) => {
     let correctSum: Tensor | undefined;
     const loss = (...microbatches: Tensor[]): Tensor => {
       const logits = forward(model, x, microbatches, random);
-      correctSum = sum(correct(logits, labels), inSegments);
-      return sum(softmaxCrossEntropy(logits, labels), inSegments);
+      correctSum = sum(correct(logits, labels), perMicrobatch);
+      return sum(softmaxCrossEntropy(logits, labels), perMicrobatch);
     };
-    const { value, gradients } = valueAndGrad(loss, tensors, inSegments);
+    const { value, gradients } = valueAndGrad(loss, tensors, perMicrobatch);
     return [...gradients, value, correctSum!];
   });
 }

@@ -129,9 +129,9 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
     );
   });
 
-  test('needs a backend that sums in segments', () => {
+  test('needs a backend that sums per microbatch', () => {
     const model = parseModel({ name: 'one', input: [2], layers: [{ type: 'dense', units: 2 }] });
-    const plain: Backend = Object.create(backend, { segments: { value: false }, name: { value: 'plain' } });
+    const plain: Backend = Object.create(backend, { microbatchSums: { value: false }, name: { value: 'plain' } });
     expect(() =>
       createShardGradient(plain, model, { microbatches: 2, microbatchSize: 2 }, startFrom(model, 1)),
     ).toThrow('microbatch: the backend plain computes one microbatch at a time');

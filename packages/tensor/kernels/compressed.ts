@@ -55,7 +55,7 @@ const LISTS: usize = 1216;
 
 /**
  * `output[m, n] = left x right`, without the terms whose left factor is 0; a transposed left operand is stored as [k, m].
- * The sums over k are in `segments` equal runs of it (`Segments` in src/backend.ts). Then `bias` [n], where it is not 0, is added
+ * The sums over k are in `segments` equal runs of it (`Microbatches` in src/backend.ts). Then `bias` [n], where it is not 0, is added
  * to each row, and what is negative becomes 0 where `relu`.
  *
  * A segment without a pair is left out of the tree: its sum is +0, no sum here is ever -0, and so adding it changes no bit.

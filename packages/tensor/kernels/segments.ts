@@ -1,4 +1,4 @@
-/** Matrix products whose inner dimension is summed in segments, the segments' sums added in pairs: `Segments` in src/backend.ts. */
+/** Matrix products whose inner dimension is summed in segments, the segments' sums added in pairs: `Microbatches` in src/backend.ts. */
 import { compressedProduct, worthCompressing } from './compressed';
 import { packLeft, packRight } from './matmul';
 import { multiplyAdd } from './multiply-add';

@@ -7,17 +7,17 @@ import asc from 'assemblyscript/asc';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const generated = `${root}src/backends/cpu/generated/`;
 
-await build('kernels', []);
-await build('relaxedKernels', ['--enable', 'relaxed-simd']);
+await build('kernels', 'kernels', []);
+await build('relaxed-kernels', 'relaxedKernels', ['--enable', 'relaxed-simd']);
 
-async function build(name, features) {
+async function build(file, name, features) {
   const { error, stdout, stderr, binary } = await compile(features);
   if (error || !binary) {
     process.stderr.write(`${stdout}${stderr}${error?.message ?? 'no module was written'}\n`);
     process.exit(1);
   }
   await writeIfChanged(
-    `${generated}${name}.ts`,
+    `${generated}${file}.ts`,
     `/** The compiled kernels, in base64. Written by scripts/build-kernels.mjs. */\nexport const ${name}Base64 =\n  '${Buffer.from(binary).toString('base64')}';\n`,
   );
 }

@@ -54,17 +54,17 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
-  /** Of a `sum` with outer = 1: see `Segments`. */
-  readonly segments?: Segments;
+  /** Of a `sum` with outer = 1: see `Microbatches`. */
+  readonly microbatches?: Microbatches;
 }
 
 /**
  * Of a sum: its terms are cut into so many equal runs, each run is summed alone as the call says, and the runs' sums are
  * added in pairs of neighbors, left + right, what comes of that in pairs again, and so on; one without a neighbor goes on
  * unchanged. So a batch gives the bits of its parts, each computed alone and then added by a fixed binary tree. Once
- * where left out. A backend that does not take segments adds in an order of its own.
+ * where left out. A backend that does not take microbatches adds in an order of its own.
  */
-export type Segments = number;
+export type Microbatches = number;
 
 /**
  * `output[m, n] = left[m, k] x right[k, n]`, all contiguous; a transposed operand is stored as [k, m] or [n, k].
@@ -84,8 +84,8 @@ export interface MatmulCall {
   readonly output: Storage;
   readonly batch?: MatmulBatch;
   readonly epilogue?: Epilogue;
-  /** Of the sums over k: see `Segments`. The left operand is then stored as [k, m], the right one as [k, n], without a batch or an epilogue. */
-  readonly segments?: Segments;
+  /** Of the sums over k: see `Microbatches`. The left operand is then stored as [k, m], the right one as [k, n], without a batch or an epilogue. */
+  readonly microbatches?: Microbatches;
 }
 
 /** What follows a product: `bias` [columns] is added to each row, then each value becomes `maximum(value, 0)` where `relu`. */
@@ -186,15 +186,15 @@ export interface ConvolutionCall {
   readonly output: Storage;
   /** Of `output` alone. */
   readonly epilogue?: Epilogue;
-  /** Of a `kernelGradient`, whose images are cut into runs: see `Segments`. */
-  readonly segments?: Segments;
+  /** Of a `kernelGradient`, whose images are cut into runs: see `Microbatches`. */
+  readonly microbatches?: Microbatches;
 }
 
 /**
  * Combines the values under each window, channel by channel: `[images, height, width, channels] ->
  * [images, outputHeight, outputWidth, channels]`. Padding takes no part; a window needs a place outside it.
  * - `sum`: one chain in row-major order from +0.
- * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `winners` gets the place of the first such
+ * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `argmaxIndices` gets the place of the first such
  *   value in its window, `row * windowWidth + column`.
  */
 export type PoolCall = {
@@ -202,18 +202,18 @@ export type PoolCall = {
   readonly windows: Windows;
   readonly input: Storage;
   readonly output: Storage;
-} & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly winners: Storage });
+} & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly argmaxIndices: Storage });
 
 /**
  * Gives values of windows back to the pixels: `[images, outputHeight, outputWidth, channels] -> [images, height, width,
- * channels]`. Each pixel is the sum over the windows that cover it, or of those that it won where there are `winners`:
+ * channels]`. Each pixel is the sum over the windows that cover it, or of those that it won where there are `argmaxIndices`:
  * a chain in row-major order of the windows from +0.
  */
 export interface UnpoolCall {
   readonly kind: 'unpool';
   readonly windows: Windows;
   readonly input: Storage;
-  readonly winners?: Storage;
+  readonly argmaxIndices?: Storage;
   readonly output: Storage;
 }
 
@@ -260,8 +260,8 @@ export interface Backend {
   readonly numericMode: string;
   /** Whether products may have an epilogue; not where left out. */
   readonly epilogues?: boolean;
-  /** Whether sums in segments are added in the order that `Segments` says; not where left out. */
-  readonly segments?: boolean;
+  /** Whether sums per microbatch are added in the order that `Microbatches` says; not where left out. */
+  readonly microbatchSums?: boolean;
   /** New storage for `length` values. */
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */

@@ -1,7 +1,7 @@
 /** Elementwise formulas as plain data, so that one description serves every backend and can be fused. */
 
 /**
- * The scalar functions that every backend implements. Each rounds to float32 once, except exp and log, whose exact
+ * The scalar functions that every backend implements, with their numbers of operands. Each rounds to float32 once, except exp and log, whose exact
  * sequences of float32 operations are in float32.ts; what tanh, sigmoid, softplus, normalCdf and pow round is in
  * float64.ts. NaN operands give NaN in all but the comparisons and `where`, and in `pow(x, 0)` and `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
@@ -10,27 +10,27 @@
  * - `where(condition, a, b)`: a where the condition is not 0 (NaN counts as not 0), else b.
  */
 export const primitives = {
-  neg: { operands: 1 },
-  exp: { operands: 1 },
-  log: { operands: 1 },
-  abs: { operands: 1 },
-  sqrt: { operands: 1 },
-  tanh: { operands: 1 },
-  sigmoid: { operands: 1 },
-  softplus: { operands: 1 },
-  normalCdf: { operands: 1 },
-  add: { operands: 2 },
-  sub: { operands: 2 },
-  mul: { operands: 2 },
-  div: { operands: 2 },
-  pow: { operands: 2 },
-  maximum: { operands: 2 },
-  minimum: { operands: 2 },
-  greater: { operands: 2 },
-  greaterEqual: { operands: 2 },
-  equal: { operands: 2 },
-  where: { operands: 3 },
-} as const satisfies Record<string, { operands: 1 | 2 | 3 }>;
+  neg: 1,
+  exp: 1,
+  log: 1,
+  abs: 1,
+  sqrt: 1,
+  tanh: 1,
+  sigmoid: 1,
+  softplus: 1,
+  normalCdf: 1,
+  add: 2,
+  sub: 2,
+  mul: 2,
+  div: 2,
+  pow: 2,
+  maximum: 2,
+  minimum: 2,
+  greater: 2,
+  greaterEqual: 2,
+  equal: 2,
+  where: 3,
+} as const satisfies Record<string, 1 | 2 | 3>;
 
 export type Primitive = keyof typeof primitives;
 
@@ -50,12 +50,14 @@ export function constant(value: number): Formula {
   return { kind: 'constant', value: Math.fround(value) };
 }
 
-export function apply(primitive: Primitive, ...operands: readonly Formula[]): Formula {
-  const expected = primitives[primitive].operands;
+/** The primitive of its operands; a number stands for a constant. */
+export function apply(primitive: Primitive, ...operands: readonly (Formula | number)[]): Formula {
+  const expected = primitives[primitive];
   if (operands.length !== expected) {
     throw new Error(`formula: ${primitive} takes ${expected} operands, got ${operands.length}`);
   }
-  return { kind: 'apply', primitive, operands };
+  const formulas = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : operand));
+  return { kind: 'apply', primitive, operands: formulas };
 }
 
 /** Rebuilds a formula with every input replaced; shared nodes stay shared. */

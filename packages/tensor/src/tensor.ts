@@ -21,10 +21,10 @@ export class Tensor implements Disposable {
   /** @internal */
   node: GraphNode | undefined = undefined;
   /**
-   * @internal Set on what all samples of a batch share, where its gradient is to be summed over the samples in segments
-   * (see `Segments` in backend.ts); by `valueAndGrad` alone.
+   * @internal Set on what all samples of a batch share, where its gradient is to be summed over the samples per microbatch
+   * (see `Microbatches` in backend.ts); by `valueAndGrad` alone.
    */
-  segments: number | undefined = undefined;
+  microbatches: number | undefined = undefined;
   /** @internal Set while a gradient is computed for which this tensor's values were needed but have changed since. */
   stale: string | undefined = undefined;
   /** @internal */

@@ -59,7 +59,7 @@ const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
       weight: 6,
       arbitrary: fc
         .tuple(fc.constantFrom(...names), tie('formula'), tie('formula'), tie('formula'))
-        .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name].operands))),
+        .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name]))),
     },
     {
       // Sums and differences with a product, which a backend may compute in one pass.

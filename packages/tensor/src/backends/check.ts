@@ -72,9 +72,9 @@ function checkSegments(kind: string, segments: number | undefined, terms: number
 }
 
 function checkReduce(call: ReduceCall): void {
-  const { reduction, outer, length, inner, segments } = call;
+  const { reduction, outer, length, inner, microbatches } = call;
   if (reduction !== 'sum' && length === 0) throw new RangeError(`${reduction}: needs at least one value`);
-  checkSegments(reduction, segments, length, reduction === 'sum' && outer === 1);
+  checkSegments(reduction, microbatches, length, reduction === 'sum' && outer === 1);
   checkLength(reduction, 'the input', call.input, outer * length * inner);
   checkLength(reduction, 'the output', call.output, outer * inner);
 }
@@ -86,7 +86,7 @@ function checkMatmul(call: MatmulCall): void {
     throw new RangeError(`matmul: a batch ${formatShape(batch.shape)} needs one stride per axis and operand`);
   }
   const plain = call.batch === undefined && call.epilogue === undefined;
-  checkSegments('matmul', call.segments, k, plain && call.transposeLeft && !call.transposeRight);
+  checkSegments('matmul', call.microbatches, k, plain && call.transposeLeft && !call.transposeRight);
   checkEpilogue('matmul', call.epilogue, n);
   checkLength('matmul', 'the output', call.output, count * m * n);
   if (count === 0) return;
@@ -116,7 +116,7 @@ function checkConvolution({ result, windows, filters, ...call }: ConvolutionCall
   if (call.epilogue !== undefined && result !== 'output') {
     throw new RangeError(`convolution: only the output takes an epilogue, not the ${result}`);
   }
-  checkSegments('convolution', call.segments, windows.images, result === 'kernelGradient');
+  checkSegments('convolution', call.microbatches, windows.images, result === 'kernelGradient');
   checkEpilogue('convolution', call.epilogue, filters);
   checkLength('convolution', 'the left operand', call.left, lengths.left);
   checkLength('convolution', 'the right operand', call.right, lengths.right);
@@ -133,7 +133,7 @@ function checkPooling(call: PoolCall | UnpoolCall): void {
   const outputs = windowCount(windows) * windows.channels;
   checkLength(kind, 'the input', input, kind === 'pool' ? images : outputs);
   checkLength(kind, 'the output', output, kind === 'pool' ? outputs : images);
-  if ('winners' in call) checkLength(kind, 'the storage of winners', call.winners, outputs);
+  if ('argmaxIndices' in call) checkLength(kind, 'the storage of argmax indices', call.argmaxIndices, outputs);
 }
 
 /** Throws a RangeError that names the storage, the length it needs and the length it has. */

@@ -41,8 +41,8 @@ interface Cut {
 }
 
 function cutOf(call: KernelCall, { slice }: SegmentMemory): Cut | undefined {
-  if (!('segments' in call) || call.segments === undefined || call.segments === 1) return undefined;
-  const { segments: count, ...rest } = call;
+  if (!('microbatches' in call) || call.microbatches === undefined || call.microbatches === 1) return undefined;
+  const { microbatches: count, ...rest } = call;
   const part = (storage: Storage, length: number, index: number): Storage => slice(storage, index * length, length);
   switch (rest.kind) {
     case 'reduce': {

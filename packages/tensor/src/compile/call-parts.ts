@@ -15,7 +15,7 @@ export function readsOf(call: KernelCall): readonly Storage[] {
     case 'pool':
       return [call.input];
     case 'unpool':
-      return call.winners === undefined ? [call.input] : [call.input, call.winners];
+      return call.argmaxIndices === undefined ? [call.input] : [call.input, call.argmaxIndices];
     case 'crossEntropy':
       return [call.logits, call.labels];
     case 'gather':
@@ -40,7 +40,7 @@ export function writesOf(call: KernelCall): readonly Storage[] {
     case 'random':
       return [call.output];
     case 'pool':
-      return call.reduction === 'max' ? [call.output, call.winners] : [call.output];
+      return call.reduction === 'max' ? [call.output, call.argmaxIndices] : [call.output];
     case 'crossEntropy':
       return call.gradient === undefined ? [call.losses] : [call.losses, call.gradient];
     default:
@@ -64,12 +64,14 @@ export function withStorages(call: KernelCall, replace: (storage: Storage) => St
     }
     case 'pool': {
       const own = { input: replace(call.input), output: replace(call.output) };
-      return call.reduction === 'max' ? { ...call, ...own, winners: replace(call.winners) } : { ...call, ...own };
+      return call.reduction === 'max'
+        ? { ...call, ...own, argmaxIndices: replace(call.argmaxIndices) }
+        : { ...call, ...own };
     }
     case 'unpool': {
-      const { winners, ...rest } = call;
+      const { argmaxIndices, ...rest } = call;
       const own = { input: replace(call.input), output: replace(call.output) };
-      return { ...rest, ...own, ...(winners === undefined ? {} : { winners: replace(winners) }) };
+      return { ...rest, ...own, ...(argmaxIndices === undefined ? {} : { argmaxIndices: replace(argmaxIndices) }) };
     }
     case 'crossEntropy': {
       const { gradient, ...rest } = call;

@@ -32,7 +32,7 @@ export function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<
 
 function takesEpilogue(call: KernelCall): call is Product {
   if (call.kind === 'convolution') return call.result === 'output';
-  return call.kind === 'matmul' && call.batch === undefined && call.segments === undefined;
+  return call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
 }
 
 function columnsOf(product: Product): number {

@@ -54,7 +54,7 @@ function readThroughTranspositions(calls: readonly KernelCall[]): KernelCall[] {
   const transpositions = new Map<Storage, MapCall>();
   return calls.map((call) => {
     if (isTransposition(call)) transpositions.set(call.output, call);
-    const turnable = call.kind === 'matmul' && call.batch === undefined && call.segments === undefined;
+    const turnable = call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
     return turnable ? untransposed(call, transpositions) : call;
   });
 }

@@ -79,7 +79,9 @@ export function createLocalCompute(backend: Backend, clock: Pick<Clock, 'nowMs'>
       const size = parameterCount(model);
       const parameters = backend.allocate(size);
       const total = backend.allocate(size + 2);
-      const microbatchesAtOnce = backend.segments ? Math.max(1, Math.floor(samplesAtOnce(model) / microbatchSize)) : 1;
+      const microbatchesAtOnce = backend.microbatchSums
+        ? Math.max(1, Math.floor(samplesAtOnce(model) / microbatchSize))
+        : 1;
       opened = {
         model,
         microbatchSize,

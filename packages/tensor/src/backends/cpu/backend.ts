@@ -66,7 +66,7 @@ class CpuBackend implements HostBackend {
   readonly name: string;
   readonly numericMode: string;
   readonly epilogues = true;
-  readonly segments = true;
+  readonly microbatchSums = true;
   readonly #kernels: Kernels;
   readonly #memory: WasmMemory;
   readonly #allocator: Allocator;
@@ -217,8 +217,8 @@ class CpuBackend implements HostBackend {
         return this.#described('convolution', convolutionDescriptor(call, this.#productAddresses(call)));
       case 'pool':
       case 'unpool': {
-        const won = 'winners' in call ? this.#address(call.winners) : 0;
-        const addresses = { input: this.#address(call.input), output: this.#address(call.output), winners: won };
+        const won = 'argmaxIndices' in call ? this.#address(call.argmaxIndices) : 0;
+        const addresses = { input: this.#address(call.input), output: this.#address(call.output), argmaxIndices: won };
         return this.#described(call.kind, poolDescriptor(call, addresses));
       }
       default:

@@ -25,8 +25,8 @@ export function matmulRun(
   call: MatmulCall,
   { left, right, output, bias }: ProductAddresses,
 ): () => void {
-  const { m, k, n, segments = 1 } = call;
-  if (segments > 1) return () => kernels.matmulInSegments(m, k, n, left, right, segments, output);
+  const { m, k, n, microbatches = 1 } = call;
+  if (microbatches > 1) return () => kernels.matmulInSegments(m, k, n, left, right, microbatches, output);
   const [turnLeft, turnRight] = [Number(call.transposeLeft), Number(call.transposeRight)];
   const relu = Number(call.epilogue?.relu ?? false);
   if (call.batch === undefined) {

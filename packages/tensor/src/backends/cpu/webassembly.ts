@@ -116,7 +116,7 @@ function moduleOf(engine: WasmEngine, variant: KernelVariant): Promise<object> {
 /** The second module is loaded only where it is asked for. */
 async function codeOf(variant: KernelVariant): Promise<string> {
   if (variant === 'simd') return kernelsBase64;
-  return (await import('./generated/relaxedKernels.ts')).relaxedKernelsBase64;
+  return (await import('./generated/relaxed-kernels.ts')).relaxedKernelsBase64;
 }
 
 function decodeBase64(text: string): Uint8Array {

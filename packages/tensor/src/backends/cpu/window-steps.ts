@@ -52,10 +52,10 @@ export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductA
 
 export function poolDescriptor(
   { windows }: PoolCall | UnpoolCall,
-  addresses: { readonly input: number; readonly output: number; readonly winners: number },
+  addresses: { readonly input: number; readonly output: number; readonly argmaxIndices: number },
 ): WindowDescriptor {
-  const { input, output, winners } = addresses;
-  const words = [...wordsOf(windows), input, output, winners];
+  const { input, output, argmaxIndices } = addresses;
+  const words = [...wordsOf(windows), input, output, argmaxIndices];
   return {
     bytes: words.length * bytesPerValue,
     write: (buffer, address) => new Uint32Array(buffer, address, words.length).set(words),

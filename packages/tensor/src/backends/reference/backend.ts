@@ -54,7 +54,7 @@ class ReferenceBackend implements HostBackend {
   readonly name = 'reference';
   readonly numericMode = separateNumericMode;
   readonly epilogues = true;
-  readonly segments = true;
+  readonly microbatchSums = true;
 
   allocate(length: number): Storage {
     checkAllocation(length);

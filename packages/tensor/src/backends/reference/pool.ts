@@ -41,25 +41,26 @@ export function preparePool(call: PoolCall): () => void {
       });
     };
   }
-  const winners = valuesOf(call.winners);
+  const argmaxIndices = valuesOf(call.argmaxIndices);
   return () => {
-    winners.fill(-1, 0, size);
+    argmaxIndices.fill(-1, 0, size);
     forEachPlace(windows, (at, place, pixel) => {
       const [best, value] = [output[at]!, input[pixel]!];
-      const wins = winners[at] === -1 || (!Number.isNaN(best) && (value > best || Number.isNaN(value)));
-      if (wins) [output[at], winners[at]] = [value, place];
+      const wins = argmaxIndices[at] === -1 || (!Number.isNaN(best) && (value > best || Number.isNaN(value)));
+      if (wins) [output[at], argmaxIndices[at]] = [value, place];
     });
   };
 }
 
 export function prepareUnpool({ windows, ...storages }: UnpoolCall): () => void {
   const input = valuesOf(storages.input);
-  const winners = storages.winners && valuesOf(storages.winners);
+  const argmaxIndices = storages.argmaxIndices && valuesOf(storages.argmaxIndices);
   const output = valuesOf(storages.output);
   return () => {
     output.fill(0, 0, imageSize(windows));
     forEachPlace(windows, (at, place, pixel) => {
-      if (winners === undefined || winners[at] === place) output[pixel] = fround(output[pixel]! + input[at]!);
+      if (argmaxIndices === undefined || argmaxIndices[at] === place)
+        output[pixel] = fround(output[pixel]! + input[at]!);
     });
   };
 }

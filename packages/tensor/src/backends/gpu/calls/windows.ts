@@ -84,19 +84,19 @@ export function preparePool(runner: Runner, call: PoolCall, own: Own): Step {
   if (size === 0) return () => {};
   const input = firstOf(own(call.input), imageSize(windows));
   const output = firstOf(own(call.output), size);
-  const winners = call.reduction === 'max' ? firstOf(own(call.winners), size) : undefined;
+  const argmaxIndices = call.reduction === 'max' ? firstOf(own(call.argmaxIndices), size) : undefined;
   const kernels = runner.kernels();
   return () => {
     const { arrays, sources, key } = runner.operands([input]);
-    const result = (what: 'sum' | 'max' | 'winners') =>
+    const result = (what: 'sum' | 'max' | 'argmaxIndices') =>
       device.run(
         kernels(`${what} ${key}`, () => poolKernel(windows, what, sources[0]!, device.dialect, device)),
         arrays,
       );
     const values = result(call.reduction);
-    const places = winners && result('winners');
+    const places = argmaxIndices && result('argmaxIndices');
     runner.write(output, values);
-    if (winners && places) runner.write(winners, places);
+    if (argmaxIndices && places) runner.write(argmaxIndices, places);
   };
 }
 
@@ -107,7 +107,9 @@ export function prepareUnpool(runner: Runner, call: UnpoolCall, own: Own): Step 
   if (output.length === 0) return () => {};
   const size = windowCount(windows) * windows.channels;
   if (size === 0) return filled(runner, output, 0);
-  const operands = [call.input, ...(call.winners ? [call.winners] : [])].map((storage) => firstOf(own(storage), size));
+  const operands = [call.input, ...(call.argmaxIndices ? [call.argmaxIndices] : [])].map((storage) =>
+    firstOf(own(storage), size),
+  );
   const kernels = runner.kernels();
   return () => {
     const { arrays, sources, key } = runner.operands(operands);

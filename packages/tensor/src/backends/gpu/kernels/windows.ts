@@ -161,7 +161,7 @@ export function foldKernel(windows: Windows, source: Source, dialect: Dialect, l
 /** The sum or the largest value under each window, or the place of the first largest; a NaN counts as largest. */
 export function poolKernel(
   windows: Windows,
-  result: 'sum' | 'max' | 'winners',
+  result: 'sum' | 'max' | 'argmaxIndices',
   source: Source,
   dialect: Dialect,
   limits: Limits,
@@ -190,19 +190,19 @@ export function poolKernel(
 export function unpoolKernel(
   windows: Windows,
   source: Source,
-  winners: Source | undefined,
+  argmaxIndices: Source | undefined,
   inputs: number,
   dialect: Dialect,
   limits: Limits,
 ): KernelSource {
   const { images, height, width, channels, windowWidth } = windows;
   const rows = images * height * width;
-  const sources = winners === undefined ? [source] : [source, winners];
+  const sources = argmaxIndices === undefined ? [source] : [source, argmaxIndices];
   const { threads, groups } = groupsOf(rows, channels, sources, limits);
   const statements = groups.flatMap((group) => {
     const { window, exists } = windowOver(windows, group.row, 'ky', 'kx');
     const { declaration, value } = readRow(dialect, group, source, channels, window);
-    const won = winners && readRow(dialect, group, winners, channels, window, 'w');
+    const won = argmaxIndices && readRow(dialect, group, argmaxIndices, channels, window, 'w');
     const add = group.lanes.map((lane) => {
       const plain = `s${lane} += ${value(lane)};`;
       return won ? `if (${won.value(lane)} === ${plus(times(windowWidth, 'ky'), 'kx')}) { ${plain} }` : plain;
