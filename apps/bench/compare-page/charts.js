@@ -90,7 +90,10 @@ function showRows(element, names, { scale, axis, series, labels }) {
   const indices = names.map((_, index) => index);
   const isNarrow = () => element.clientWidth < narrowWidth;
   const nameAxis = {
-    ...{ ...axisStyle, stroke: () => color('ink'), side: 3, grid: { show: false } },
+    ...axisStyle,
+    stroke: () => color('ink'),
+    side: 3,
+    grid: { show: false },
     size: () => (isNarrow() ? 20 : 176),
     splits: () => indices,
     values: () => (isNarrow() ? [] : [...names]),
@@ -120,12 +123,15 @@ const rowRange = (plot) => [-0.6, (plot.data[0]?.length ?? 0) - 0.4];
 
 /** @param {string} kind a color @param {number} width of the line between bars */
 const barStyle = (kind, width) => ({
-  ...{ width, points: { show: false }, fill: () => color(kind), stroke: () => color('card') },
+  width,
+  points: { show: false },
+  fill: () => color(kind),
+  stroke: () => color('card'),
   paths: uPlot.paths.bars?.({ size: [0.75, 18] }) ?? (() => null),
 });
 
 /**
- * Bars of images a second; a line spans the rounds, and behind it stands the ratio to one process.
+ * Bars of images a second; a line spans the rounds, and to its right stands the ratio to one process.
  * @param {HTMLElement} element
  * @param {TrainingResult} result
  */
@@ -213,8 +219,10 @@ function showStep(element, result) {
     series: parts.map((part, index) => ({ ...barStyle(part, 1), column: sums[index] ?? [] })).reverse(),
     labels: (plot) =>
       totals.map((total, index) => ({
-        ...{ x: plot.valToPos(total, 'y', true) + 6 * devicePixelRatio, y: plot.valToPos(index, 'x', true) },
-        ...{ text: `${total.toPrecision(3)} ms`, align: 'left' },
+        x: plot.valToPos(total, 'y', true) + 6 * devicePixelRatio,
+        y: plot.valToPos(index, 'x', true),
+        text: `${total.toPrecision(3)} ms`,
+        align: 'left',
       })),
   });
 }
@@ -242,7 +250,8 @@ function showCurves(element, result) {
     scales: { x: { time: false, range: fromZero }, y: { range: fromZero } },
     axes: [
       {
-        ...{ ...axisStyle, size: 28 },
+        ...axisStyle,
+        size: 28,
         /** @param {Plot} _ @param {number[]} splits */
         values: (_, splits) => splits.map((split) => `${split} s`),
       },
@@ -251,8 +260,11 @@ function showCurves(element, result) {
     series: [
       {},
       ...rows.map((row) => ({
-        ...{ stroke: () => color(colorOf(row)), width: 2, dash: dashOf(row) },
-        ...{ spanGaps: true, points: { show: false } },
+        stroke: () => color(colorOf(row)),
+        width: 2,
+        dash: dashOf(row),
+        spanGaps: true,
+        points: { show: false },
       })),
     ],
   };

@@ -1,12 +1,11 @@
 /** How long one step of the small convolutional net takes, beside the peers. */
-import { initialize, resolveModel } from '@lockstep/nn';
 import type { Benchmark } from '../benchmark.ts';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import { openLockstepStep } from '../peers/lockstep/mnist-step.ts';
 import { openPytorchStep } from '../peers/pytorch.ts';
 import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
-import { loadTrainingSet } from '../work/mnist-data.ts';
-import { cutBatches, type MnistStep, trainingCase } from '../work/mnist-step.ts';
+import { mnistWork } from '../work/mnist-data.ts';
+import { trainingCase } from '../work/mnist-step.ts';
 import { cnnNet } from '../work/net.ts';
 
 const batchSize = 64;
@@ -24,13 +23,7 @@ export const cnnStep: Benchmark = {
     'of the weights from the reference, "loss" that of its weights on the first batch. Every timed burst starts from the same weights.',
   ],
   async cases() {
-    const work: MnistStep = {
-      net: cnnNet,
-      batchSize,
-      learningRate: 0.1,
-      batches: cutBatches(await loadTrainingSet(), batchSize, batchCount),
-      initial: initialize(resolveModel('cnn'), 1),
-    };
+    const work = await mnistWork(cnnNet, batchSize, batchCount);
     return [
       trainingCase(`batch ${batchSize}`, work, 1, [
         { name: 'lockstep cpu', open: () => openLockstepStep(work, 'cpu') },

@@ -63,7 +63,10 @@ export function bytesFact(workers: number, stepCount: number, burst: Burst): Fac
       `${megabytes(sent)} out and ${megabytes(received)} in a step of ${msPerStep.toFixed(2)} ms, ` +
       `${Math.round(coreShare * 100)} % of a core, ${Math.round(residentBytes / 1e6)} MB resident`,
     figures: {
-      ...{ workers, msPerStep, coreShare, residentBytes },
+      workers,
+      msPerStep,
+      coreShare,
+      residentBytes,
       sentBytesPerStep: sent,
       receivedBytesPerStep: received,
     },

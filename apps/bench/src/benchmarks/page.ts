@@ -1,9 +1,8 @@
 /** How long a gradient takes on the GPU of a browser's page, beside TensorFlow.js there. */
-import { initialize, resolveModel } from '@lockstep/nn';
 import type { Case, Comparison } from '../benchmark.ts';
 import { SharedPage } from '../peers/page.ts';
-import { loadTrainingSet } from '../work/mnist-data.ts';
-import { cutBatches, gradientCheck, type MnistStep } from '../work/mnist-step.ts';
+import { mnistWork } from '../work/mnist-data.ts';
+import { gradientCheck, type MnistStep } from '../work/mnist-step.ts';
 import { mlpNet } from '../work/net.ts';
 
 const batchSize = 64;
@@ -22,13 +21,7 @@ export const page: Comparison = {
     `"Off by" is the relative distance of the gradient of batch ${checkedSteps} from that in double precision, "norm" its Euclidean norm.`,
   ],
   async cases() {
-    const work: MnistStep = {
-      net: mlpNet,
-      batchSize,
-      learningRate: 0,
-      batches: cutBatches(await loadTrainingSet(), batchSize, batchCount),
-      initial: initialize(resolveModel('mlp'), 1),
-    };
+    const work = await mnistWork(mlpNet, batchSize, batchCount);
     return [caseOf(work, 'webgl'), caseOf(work, 'webgpu')];
   },
   close: () => shared.close(),

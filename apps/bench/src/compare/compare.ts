@@ -46,9 +46,15 @@ export async function compare(context: CompareContext): Promise<CompareReport> {
   const conclusion = conclusionOf(results);
   output.print('', ...conclusion, '');
   return {
-    ...{ compare: 1, lockstep: version, startedAt: startedAt.toISOString() },
+    compare: 1,
+    lockstep: version,
+    startedAt: startedAt.toISOString(),
     wallSeconds: (Date.now() - startedAt.getTime()) / 1000,
-    ...{ machine, rounds, accuracy: options.accuracy / 100, results, conclusion },
+    machine,
+    rounds,
+    accuracy: options.accuracy / 100,
+    results,
+    conclusion,
   };
 }
 

@@ -3,7 +3,7 @@ import { CommandFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import type { Case } from '../benchmark.ts';
 import { type Effort, type MissingRow, OpenCandidates } from '../harness/open-candidates.ts';
-import { type Runner, runRounds } from '../harness/rounds.ts';
+import { createRunner, type Runner, runRounds } from '../harness/rounds.ts';
 import { steadyMsPerStep } from './figures.ts';
 import type { Training } from './grid.ts';
 import { commandOf, type RunSettings, runLockstep, type Workers, workersName } from './lockstep-run.ts';
@@ -105,15 +105,12 @@ function peerRow(name: string, opened: OpenCandidates): Measured {
 
 function lockstepRunner(workers: Workers, { training, settings, tabs }: MeasureOptions): LockstepRunner {
   const reports: Report[] = [];
-  return {
-    ...{ name: workersName(workers), workers, reports },
-    ...{ budgetMs: Number.POSITIVE_INFINITY, spentMs: 0, msPerStep: [] },
-    async burst() {
-      const report = await (workers.kind === 'tabs'
-        ? tabs!.run(training, workers.count, settings)
-        : runLockstep(training, workers, settings));
-      reports.push(report);
-      return { ms: report.wallSeconds * 1000, msPerStep: steadyMsPerStep(report) };
-    },
+  const burst: Runner['burst'] = async () => {
+    const report = await (workers.kind === 'tabs'
+      ? tabs!.run(training, workers.count, settings)
+      : runLockstep(training, workers, settings));
+    reports.push(report);
+    return { ms: report.wallSeconds * 1000, msPerStep: steadyMsPerStep(report) };
   };
+  return { ...createRunner(workersName(workers), burst), workers, reports };
 }

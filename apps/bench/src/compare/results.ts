@@ -136,13 +136,16 @@ function lockstepFigures(
   const byRate = [...reports.keys()].sort((a, b) => msPerStep[a]! - msPerStep[b]!);
   const { weightsSha256, exactness } = reports[0]!;
   return {
-    ...{ kind, workers, command },
+    kind,
+    workers,
+    command,
     efficiency: workers.kind === 'single' ? null : timesSingle / workers.count,
     stepsToAccuracy: reached[0]?.steps ?? null,
     secondsToAccuracy: reached.length < reports.length ? null : spread(reached.map(({ seconds }) => seconds)),
     bytesPerStep: spread(reports.map(({ wire, steps }) => (wire.bytesSent + wire.bytesReceived) / steps)).median,
     parts: times.length === 0 ? null : partsOf(times),
-    ...{ weightsSha256, exactness },
+    weightsSha256,
+    exactness,
     curve: reports[byRate[byRate.length >> 1]!]!.curve,
   };
 }

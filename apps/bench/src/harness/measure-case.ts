@@ -79,7 +79,13 @@ function measuredRow(runner: CandidateRunner, baseline: CandidateRunner): Measur
   const { version, notes } = implementation;
   const rounds = msPerStep.length;
   return {
-    ...{ status: 'measured', name, version, notes, check, stepsPerRound, rounds },
+    status: 'measured',
+    name,
+    version,
+    notes,
+    check,
+    stepsPerRound,
+    rounds,
     msPerStep: spread(msPerStep),
     timesBaseline: spread(pairedRatios(msPerStep, baseline.msPerStep.slice(0, rounds))),
   };

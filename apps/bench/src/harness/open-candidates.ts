@@ -2,7 +2,7 @@
 import { errorMessage } from '@lockstep/command';
 import type { Case, Check } from '../benchmark.ts';
 import type { Candidate, Implementation } from './candidate.ts';
-import type { RoundOptions, Runner } from './rounds.ts';
+import { createRunner, type RoundOptions, type Runner } from './rounds.ts';
 
 /** How long to measure. */
 export interface Effort {
@@ -97,8 +97,8 @@ async function openCandidate(
       return { ms, msPerStep: ms / stepsPerRound };
     };
     isReady = true;
-    const timing = { budgetMs: effort.budgetMs, spentMs: 0, msPerStep: [], burst };
-    return { name, implementation, check, checkedMsPerStep, stepsPerRound, ...timing };
+    const runner = createRunner(name, burst, effort.budgetMs);
+    return { ...runner, implementation, check, checkedMsPerStep, stepsPerRound };
   } catch (error) {
     return { status: 'failed', name, reason: errorMessage(error) };
   } finally {

@@ -15,6 +15,11 @@ export interface Runner {
   burst(): Promise<{ readonly msPerStep: number; readonly ms: number }>;
 }
 
+/** A runner that has not run yet; without a budget it takes part in every round. */
+export function createRunner(name: string, burst: Runner['burst'], budgetMs = Number.POSITIVE_INFINITY): Runner {
+  return { name, burst, budgetMs, spentMs: 0, msPerStep: [] };
+}
+
 export interface RoundOptions {
   /** Stands before each line of progress. */
   readonly name: string;

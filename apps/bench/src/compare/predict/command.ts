@@ -1,7 +1,7 @@
 /** `--predict`: estimates the throughput of N workers from a few steps, beside the error of such estimates for 1, 2 and 4. */
 import { CommandFailure, usageFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
-import { type Runner, runRounds } from '../../harness/rounds.ts';
+import { createRunner, type Runner, runRounds } from '../../harness/rounds.ts';
 import { describeMachine, type Machine, machineLines } from '../../machine.ts';
 import type { CompareContext } from '../compare.ts';
 import { defaultPoints, type Training } from '../grid.ts';
@@ -78,14 +78,12 @@ async function measure(training: Training, { options, folder, output, signal }: 
   const settings = { ...options, folder };
   const small = { ...training, batch: Math.max(1, Math.round(training.batch / 4)) };
   const runs: Runs = { single: [], one: [], check1: [], oneSmall: [], two: [], check2: [], check4: [] };
-  const runnerOf = (name: keyof Runs, trained: Training, workers: Workers): Runner => ({
-    ...{ name, budgetMs: Number.POSITIVE_INFINITY, spentMs: 0, msPerStep: [] },
-    async burst() {
+  const runnerOf = (name: keyof Runs, trained: Training, workers: Workers): Runner =>
+    createRunner(name, async () => {
       const report = await runLockstep(trained, workers, settings);
       runs[name].push(report);
       return { ms: report.wallSeconds * 1000, msPerStep: report.stepTimes?.stepMs ?? Number.NaN };
-    },
-  });
+    });
   const workers = (count: number): Workers => ({ kind: 'workers', count });
   const runners = [
     runnerOf('single', training, { kind: 'single' }),

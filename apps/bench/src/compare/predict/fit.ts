@@ -47,9 +47,14 @@ export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number)
   const togetherMs = medianOf(two, (times) => times.computeMs + times.waitMs);
   const firstWorkerMs = Math.max(0, medianStepMs(one) - largeMs);
   return {
-    ...{ batch, microbatchSize, cores, computeFixedMs, computeMsPerSample, firstWorkerMs },
+    batch,
+    microbatchSize,
+    cores,
     singleStepMs: medianStepMs(single),
+    computeFixedMs,
+    computeMsPerSample,
     contention: Math.max(1, togetherMs / aloneMs),
+    firstWorkerMs,
     nextWorkerMs: Math.max(0, medianStepMs(two) - Math.max(togetherMs, aloneMs) - firstWorkerMs),
     // Both ends pack, and both ends of a socket are written and read: half of that is the worker's.
     handlingMs: medianOf(one, (times) => (times.packMs + times.sendMs) / 2),
