@@ -1,85 +1,50 @@
-/** The page: opens contenders, runs them and answers Node, which takes the rounds. */
-
-import type { PageBench, PageContender, PageContenderName, PageWork } from '../src/peers/page-contract.ts';
-import type { MnistStep } from '../src/work/mnist-step.ts';
-import { joinParameters, mlpNet } from '../src/work/net.ts';
+/** The page of the benchmark `page`: runs candidates as Node asks it to. */
+import type { PageBench, PageCandidate, PageGradient, PageWork } from '../src/peers/page-contract.ts';
+import { joinParameters } from '../src/work/net.ts';
 import { openLockstep } from './lockstep.ts';
 import { openTensorflow } from './tensorflow.ts';
 
-interface Entered {
-  readonly contender: PageContender;
-  readonly work: MnistStep;
+interface Opened {
+  readonly gradient: PageGradient;
+  readonly batchCount: number;
   next: number;
   last: readonly Float32Array[];
 }
 
-const entered = new Map<PageContenderName, Entered>();
+const opened = new Map<PageCandidate, Opened>();
 
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-}
-
-function base64Of(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
-}
-
-function workOf({ batchSize, batches, initial }: PageWork): MnistStep {
-  return {
-    net: mlpNet,
-    batchSize,
-    learningRate: 0,
-    batches: batches.map(({ pixels, labels }) => ({ pixels: bytesOf(pixels), labels: bytesOf(labels) })),
-    initial: new Float32Array(bytesOf(initial).buffer),
-  };
-}
-
-function openContender(name: PageContenderName, work: MnistStep): Promise<PageContender> {
-  switch (name) {
-    case 'lockstep webgl':
-      return openLockstep(work, 'webgl');
-    case 'lockstep webgpu':
-      return openLockstep(work, 'webgpu');
-    case 'TensorFlow.js webgl':
-      return openTensorflow(work, 'webgl');
-    case 'TensorFlow.js webgpu':
-      return openTensorflow(work, 'webgpu');
-    default:
-      return name satisfies never;
-  }
+function openGradient(name: PageCandidate, work: PageWork): Promise<PageGradient> {
+  const [library, api] = name.split(' ') as ['lockstep' | 'TensorFlow.js', 'webgl' | 'webgpu'];
+  return library === 'lockstep' ? openLockstep(work, api) : openTensorflow(work, api);
 }
 
 const pageBench: PageBench = {
-  async open(name, pageWork) {
-    const work = workOf(pageWork);
+  async open(name, work) {
     try {
-      const contender = await openContender(name, work);
-      entered.set(name, { contender, work, next: 0, last: [] });
-      return { version: contender.version, notes: contender.notes };
+      const gradient = await openGradient(name, work);
+      opened.set(name, { gradient, batchCount: work.batches.length, next: 0, last: [] });
+      return { version: gradient.version, notes: gradient.notes };
     } catch (error) {
       return { absent: error instanceof Error ? error.message : String(error) };
     }
   },
   async reset(name) {
-    const place = entered.get(name)!;
-    place.next = 0;
-    await place.contender.reset();
+    const candidate = opened.get(name)!;
+    candidate.next = 0;
+    await candidate.gradient.activate?.();
   },
   async run(name, steps) {
-    const place = entered.get(name)!;
+    const candidate = opened.get(name)!;
     const startedMs = performance.now();
     for (let step = 0; step < steps; step++) {
-      place.last = await place.contender.step(place.next++ % place.work.batches.length);
+      candidate.last = await candidate.gradient.step(candidate.next++ % candidate.batchCount);
     }
     return performance.now() - startedMs;
   },
-  async result(name) {
-    return base64Of(new Uint8Array(joinParameters(entered.get(name)!.last).buffer));
-  },
+  result: (name) => joinParameters(opened.get(name)!.last),
   close(name) {
-    entered.get(name)?.contender.close();
-    entered.delete(name);
+    opened.get(name)?.gradient.close();
+    opened.delete(name);
   },
 };
 

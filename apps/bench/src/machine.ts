@@ -1,4 +1,4 @@
-/** The machine that a figure was measured on, as a reader needs it to compare with another. */
+/** The machine that a figure is measured on, in what matters for comparing it with another machine's. */
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 
 export interface Machine {
@@ -21,7 +21,7 @@ const relaxedMaddModule = Uint8Array.of(
   ...[0x0a, 0x0d, 0x01, 0x0b, 0x00, 0x20, 0x00, 0x20, 0x01, 0x20, 0x02, 0xfd, 0x85, 0x02, 0x0b],
 );
 
-/** The one function of WebAssembly that is needed here; its types come only with the DOM's. */
+/** The one function of WebAssembly that is used here; its types come only with the DOM's. */
 const { WebAssembly } = globalThis as unknown as { WebAssembly: { validate(module: Uint8Array): boolean } };
 
 export function describeMachine(): Machine {
@@ -34,4 +34,12 @@ export function describeMachine(): Machine {
     v8: process.versions.v8,
     relaxedSimd: WebAssembly.validate(relaxedMaddModule),
   };
+}
+
+/** Two lines that stand above all figures. */
+export function machineLines({ cpu, cores, memoryGiB, platform, node, v8, relaxedSimd }: Machine): string[] {
+  return [
+    `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}`,
+    `Node ${node}, V8 ${v8}, WebAssembly relaxed SIMD ${relaxedSimd ? 'on' : 'off'}`,
+  ];
 }

@@ -1,37 +1,23 @@
-/** The command line of the bench. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
-import { askQuestions, isSound } from './bench.ts';
-import { helpText, parseOptions, UsageError } from './options.ts';
-import { questions } from './questions/index.ts';
-import { checkReportPath, writeReport } from './report.ts';
+/** `npm run bench`. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
+import { helpText, parseOptions, runMain } from '@lockstep/command';
+import { benchmarks } from './benchmarks/index.ts';
+import { benchOptions, summary, usage } from './options.ts';
+import { requireWritable, writeJson } from './output-file.ts';
+import { isSound, runBenchmarks } from './run-benchmarks.ts';
 import { terminalOutput } from './terminal.ts';
 
-const burstMs = 100;
-const warmUpMs = 300;
-const budgetMs = 5000;
-
 async function main(): Promise<number> {
-  try {
-    const options = parseOptions(
-      process.argv.slice(2),
-      questions.map(({ name }) => name),
-    );
-    if (options.help) {
-      process.stdout.write(`${helpText(questions)}\n`);
-      return 0;
-    }
-    if (options.report !== undefined) checkReportPath(options.report);
-    const chosen = questions.filter(({ name }) => options.questions.includes(name));
-    const report = await askQuestions(
-      chosen,
-      { rounds: options.rounds, burstMs, warmUpMs, budgetMs },
-      terminalOutput(),
-    );
-    if (options.report !== undefined) writeReport(options.report, report);
-    return isSound(report) ? 0 : 1;
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    return error instanceof UsageError ? 2 : 1;
+  const { benchmark, rounds, report: file, help } = parseOptions(benchOptions, process.argv.slice(2));
+  if (help) {
+    process.stdout.write(helpText(usage, summary, benchOptions));
+    return 0;
   }
+  requireWritable('report', file);
+  const chosen = benchmarks.filter(({ name }) => benchmark.includes(name));
+  const effort = { rounds, burstMs: 100, warmUpMs: 300, budgetMs: 5_000 };
+  const report = await runBenchmarks(chosen, effort, terminalOutput());
+  if (file !== undefined) await writeJson(file, report);
+  return isSound(report) ? 0 : 1;
 }
 
-process.exitCode = await main();
+await runMain('lockstep', main);

@@ -1,4 +1,4 @@
-/** Medians and spreads of repeated measurements, and of ratios that were measured in pairs. */
+/** Medians and spreads of repeated measurements, ratios of measurements in pairs, and distances of vectors. */
 
 /** The middle of a set of measurements and its ends, in the unit of the measurements. */
 export interface Spread {
@@ -7,7 +7,7 @@ export interface Spread {
   readonly max: number;
 }
 
-/** The middle value, or the mean of the two middle values. Throws when there is none. */
+/** The middle value, or the mean of the two middle values. @throws RangeError where there is none */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new RangeError('median: at least one value expected, got none');
   const sorted = [...values].sort((left, right) => left - right);
@@ -15,14 +15,14 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : sorted[middle - 1]! / 2 + sorted[middle]! / 2;
 }
 
-/** Median, least and greatest of `values`. Throws when there is none. */
+/** Median, least and greatest of `values`. @throws RangeError where there is none */
 export function spread(values: readonly number[]): Spread {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
 /**
  * `values[i] / baseline[i]` for every round i. What slows a whole round (another process, a warmer chip) slows both halves
- * of its pair, so it drops out of the ratio, which a ratio of two medians would not grant.
+ * of its pair and drops out of the ratio; it does not drop out of a ratio of two medians.
  */
 export function pairedRatios(values: readonly number[], baseline: readonly number[]): number[] {
   if (values.length !== baseline.length) {
@@ -33,7 +33,7 @@ export function pairedRatios(values: readonly number[], baseline: readonly numbe
   return values.map((value, round) => value / baseline[round]!);
 }
 
-/** ||actual - expected|| / ||expected||, Euclidean, in double precision; infinite when the lengths differ or a value is not finite. */
+/** ||actual - expected|| / ||expected||, Euclidean; infinite when the lengths differ or a value is not finite. */
 export function relativeDistance(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   let difference = 0;
@@ -46,4 +46,9 @@ export function relativeDistance(actual: ArrayLike<number>, expected: ArrayLike<
   if (difference === 0) return 0;
   const distance = Math.sqrt(difference / norm);
   return Number.isNaN(distance) ? Number.POSITIVE_INFINITY : distance;
+}
+
+/** The Euclidean norm, in double precision. */
+export function norm(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 }

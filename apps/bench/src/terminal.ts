@@ -1,21 +1,21 @@
-/** Answers on stdout, and one line on a terminal that says what one waits for. */
+/** Results on stdout, and one line of progress on a terminal. */
 
 export interface Output {
-  print(line: string): void;
+  print(...lines: readonly string[]): void;
   progress(message: string): void;
 }
 
 /** Where stderr is no terminal, progress is left out. */
 export function terminalOutput(): Output {
-  const live = process.stderr.isTTY === true;
-  const clear = live ? '\r\u001b[K' : '';
+  const isLive = process.stderr.isTTY === true;
+  const clear = isLive ? '\r\u001b[K' : '';
   return {
-    print(line) {
+    print(...lines) {
       process.stderr.write(clear);
-      process.stdout.write(`${line}\n`);
+      for (const line of lines) process.stdout.write(`${line}\n`);
     },
     progress(message) {
-      if (live) process.stderr.write(`${clear}${message}`);
+      if (isLive) process.stderr.write(`${clear}${message}`);
     },
   };
 }

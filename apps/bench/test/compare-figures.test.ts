@@ -68,7 +68,7 @@ test('curves are compared at equal steps only', () => {
   expect(curveDistance(curve, [point(1, 1, 0, 2), point(3, 2, 0, 1)])).toBe(Number.POSITIVE_INFINITY);
 });
 
-test('speed-ups are taken round by round, over the rounds that a contender took part in', () => {
+test('speed-ups are taken round by round, over the rounds that a candidate took part in', () => {
   expect(speedUps([5, 10, 20], [10, 20, 40])).toEqual({ median: 2, min: 2, max: 2 });
   expect(speedUps([5, 40], [10, 20, 1])).toEqual({ median: 1.25, min: 0.5, max: 2 });
 });

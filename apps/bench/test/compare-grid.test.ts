@@ -1,15 +1,15 @@
 /** What is compared: the default grid, and what a person asks for instead. */
 import { describe, expect, test } from 'vitest';
 import { defaultPoints, gridOf, workerCounts } from '../src/compare/grid.ts';
-import { trainingArguments } from '../src/compare/lockstep-run.ts';
+import { commandOf } from '../src/compare/lockstep-run.ts';
 import { peerNet } from '../src/compare/peers.ts';
 
 const nothing = { model: undefined, batch: undefined, steps: undefined, lr: undefined };
-/** Images that the usual number of epochs goes through. */
+/** Images in the default number of epochs. */
 const fiveEpochs = 300_000;
 
 describe('the grid', () => {
-  test('by default holds what gains least and most, within the usual number of epochs each', () => {
+  test('by default holds what gains least and most, within the default number of epochs each', () => {
     const grid = gridOf(nothing);
     expect(grid.map(({ name }) => name)).toEqual([
       'mlp, batch 64',
@@ -83,10 +83,10 @@ test.each([
 test('the command of a row is the one that a person would type', () => {
   const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [512], steps: 30 });
   const settings = { seed: 3, backend: 'auto', threads: 2, data: undefined };
-  expect(trainingArguments(training!, { kind: 'single' }, settings).join(' ')).toBe(
-    '--single --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
+  expect(commandOf(training!, { kind: 'single' }, settings)).toBe(
+    'npm start -- --single --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
   );
-  expect(trainingArguments(training!, { kind: 'workers', count: 2 }, { ...settings, backend: 'cpu' }).join(' ')).toBe(
-    '--workers 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3 --backend cpu --threads 2',
+  expect(commandOf(training!, { kind: 'workers', count: 2 }, { ...settings, backend: 'cpu' })).toBe(
+    'npm start -- --workers 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3 --backend cpu --threads 2',
   );
 });

@@ -1,8 +1,8 @@
-/** The cost model: exact where it was measured, and never better for a worse link, a slower worker or a longer way. */
+/** The cost model: exact where it was measured, and never better for a worse link, a slower worker or more latency. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fitCosts } from '../src/compare/predict/fit.ts';
-import { breakEvenBandwidth, type Costs, outlook, predict, sharesOf } from '../src/compare/predict/model.ts';
+import { breakEvenBandwidth, type Costs, predict, scalingEstimate, sharesOf } from '../src/compare/predict/model.ts';
 import { reportOf } from './sample-report.ts';
 
 const costs: Costs = {
@@ -12,7 +12,7 @@ const costs: Costs = {
   singleStepMs: 3,
   computeFixedMs: 0.2,
   computeMsPerSample: 0.005,
-  crowding: 1.1,
+  contention: 1.1,
   firstWorkerMs: 1.5,
   nextWorkerMs: 0.5,
   handlingMs: 0.75,
@@ -28,7 +28,7 @@ const anyCosts = fc.record({
   singleStepMs: fc.double({ min: 0.1, max: 1e3, noNaN: true }),
   computeFixedMs: fc.double({ min: 0, max: 10, noNaN: true }),
   computeMsPerSample: fc.double({ min: 1e-4, max: 1, noNaN: true }),
-  crowding: fc.double({ min: 1, max: 2, noNaN: true }),
+  contention: fc.double({ min: 1, max: 2, noNaN: true }),
   firstWorkerMs: fc.double({ min: 0, max: 50, noNaN: true }),
   nextWorkerMs: fc.double({ min: 0, max: 50, noNaN: true }),
   handlingMs: fc.double({ min: 0, max: 50, noNaN: true }),
@@ -129,11 +129,11 @@ describe('a prediction', () => {
   });
 });
 
-describe('the outlook', () => {
+describe('the scaling estimate', () => {
   test('stops at the first number of workers from which more add next to nothing', () => {
     fc.assert(
       fc.property(anyCosts, fc.option(anyLink, { nil: undefined }), (given, link) => {
-        const { predictions, best, pays } = outlook(given, link);
+        const { predictions, best, pays } = scalingEstimate(given, link);
         expect(predictions.map(({ workers }) => workers)).toEqual(predictions.map((_, index) => index + 1));
         for (const { imagesPerSecond, workers } of predictions) {
           expect(imagesPerSecond).toBeLessThanOrEqual(best.imagesPerSecond * 1.02 * (1 + 1e-9));
@@ -145,7 +145,7 @@ describe('the outlook', () => {
   });
 
   test('has no more workers than there are microbatches', () => {
-    expect(outlook(costs, undefined).predictions).toHaveLength(8);
+    expect(scalingEstimate(costs, undefined).predictions).toHaveLength(8);
   });
 });
 
@@ -186,7 +186,7 @@ describe('a fit', () => {
       'singleStepMs',
       'computeFixedMs',
       'computeMsPerSample',
-      'crowding',
+      'contention',
       'firstWorkerMs',
       'nextWorkerMs',
       'handlingMs',
@@ -210,11 +210,11 @@ describe('a fit', () => {
           },
           2,
         );
-        const { computeFixedMs, computeMsPerSample, crowding, firstWorkerMs, nextWorkerMs } = fitted;
+        const { computeFixedMs, computeMsPerSample, contention, firstWorkerMs, nextWorkerMs } = fitted;
         for (const cost of [computeFixedMs, computeMsPerSample, firstWorkerMs, nextWorkerMs]) {
           expect(cost).toBeGreaterThanOrEqual(-1e-9);
         }
-        expect(crowding).toBeGreaterThanOrEqual(1);
+        expect(contention).toBeGreaterThanOrEqual(1);
         expect(predict(fitted, { speeds: [1], link: undefined }).stepMs).toBeCloseTo(one + rest, 6);
       }),
     );

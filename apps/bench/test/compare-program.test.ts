@@ -1,4 +1,4 @@
-/** The built command as a person meets it: mistakes that end at once, and one small comparison from end to end. */
+/** The built command: mistakes that end at once, and one small comparison from end to end. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,13 +9,13 @@ import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
 import type { PredictReport } from '../src/compare/predict/command.ts';
-import type { CompareReport, OwnRow } from '../src/compare/results.ts';
+import type { CompareReport, LockstepRow } from '../src/compare/results.ts';
 
 const compareProgram = fileURLToPath(new URL('../dist/compare/main.js', import.meta.url));
 const coordinatorProgram = fileURLToPath(new URL('../../coordinator/dist/main.js', import.meta.url));
 
-/** Many processes start one after another, on a machine that may do much else. */
-const patienceMs = 240_000;
+/** Many processes start one after another, on a machine that may be busy. */
+const timeoutMs = 240_000;
 
 let folder = '';
 let data = '';
@@ -29,11 +29,11 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function run(program: string, args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    // Ended before the test is given up, so that nothing is left behind.
+    // Ends before the test times out, so that no process is left behind.
     execFile(
       process.execPath,
       [program, ...args],
-      { cwd: folder, timeout: patienceMs - 20_000 },
+      { cwd: folder, timeout: timeoutMs - 20_000 },
       (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
       },
@@ -72,8 +72,8 @@ test.each([
   expect(await readdir(folder)).toEqual(before);
 });
 
-describe('a small comparison', { timeout: patienceMs }, () => {
-  test('measures every crew on equal work, and its weights are those of the program that a person starts', async () => {
+describe('a small comparison', { timeout: timeoutMs }, () => {
+  test('measures every row on equal work, and its weights are those of the command that it names', async () => {
     const args = ['--model', 'mlp', '--batch', '32', '--steps', '12', '--rounds', '2', '--workers', '2', '--no-peers'];
     const files = ['--data', data, '--report', 'compare.json', '--html', 'page.html'];
     const { code, stdout, stderr } = await run(compareProgram, [...args, ...files]);
@@ -83,17 +83,17 @@ describe('a small comparison', { timeout: patienceMs }, () => {
     expect(report.results).toHaveLength(1);
     const [result] = report.results;
     expect(result).toMatchObject({ sameWeights: true, curveDistance: 0 });
-    const rows = result!.rows as readonly OwnRow[];
+    const rows = result!.rows as readonly LockstepRow[];
     expect(rows.map(({ name }) => name)).toEqual(['one process', '1 worker', '2 workers']);
-    for (const { msPerStep, parts, curve, crew, bytesPerStep } of rows) {
+    for (const { msPerStep, parts, curve, workers, bytesPerStep } of rows) {
       expect(msPerStep.min).toBeGreaterThan(0);
       expect(parts).not.toBeNull();
       expect(curve.at(-1)?.steps).toBe(12);
-      if (crew.kind === 'single') expect(bytesPerStep).toBe(0);
+      if (workers.kind === 'single') expect(bytesPerStep).toBe(0);
       // Images, weights and gradients all travel.
       else expect(bytesPerStep).toBeGreaterThan(32 * 784 * 2);
     }
-    for (const line of report.verdict) expect(stdout).toContain(line);
+    for (const line of report.conclusion) expect(stdout).toContain(line);
     expect(await readFile(join(folder, 'page.html'), 'utf8')).toMatch(/^<!doctype html>/);
 
     const command = rows[0]!.command.replace('npm start -- ', '').split(' ');
@@ -110,7 +110,7 @@ describe('a small comparison', { timeout: patienceMs }, () => {
     const { code, stderr } = await run(compareProgram, ['--browser', ...args, ...files]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const report = JSON.parse(await readFile(join(folder, 'tabs.json'), 'utf8')) as CompareReport;
-    const rows = report.results[0]!.rows as readonly OwnRow[];
+    const rows = report.results[0]!.rows as readonly LockstepRow[];
     expect(rows.map(({ name }) => name)).toEqual(['one process', '1 worker', '1 tab']);
     expect(new Set(rows.map(({ weightsSha256 }) => weightsSha256)).size).toBe(1);
   });

@@ -58,7 +58,7 @@ test('a spread holds its median between its ends, and both ends were measured', 
 });
 
 describe('paired ratios', () => {
-  test('of a contender against itself are 1', () => {
+  test('of a candidate against itself are 1', () => {
     fc.assert(
       fc.property(measurements, (values) => {
         expect(new Set(pairedRatios(values, values))).toEqual(new Set([1]));

@@ -1,7 +1,9 @@
-/** What a person sees of a run: one live line where there is a terminal, plain lines where there is none. */
+/** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
 import type { EpochReport } from '@lockstep/train';
 import type { StepResult } from '@lockstep/training';
 import type { Colors } from './colors.ts';
+import { duration, percent, thousands } from './format.ts';
+import { movingAverage } from './moving-average.ts';
 
 export interface DisplayOptions {
   readonly stream: NodeJS.WriteStream;
@@ -13,120 +15,113 @@ export interface DisplayOptions {
   readonly epochs: number;
 }
 
-export interface Display {
-  /** A line that stays. */
-  line(text: string): void;
-  started(): void;
-  step(result: StepResult, workers: number): void;
-  epoch(report: EpochReport): void;
-  /** Takes the live line away. */
-  end(): void;
+/** A piece of the progress line; where the line is too narrow, the piece with the lowest priority is left out first. */
+interface Piece {
+  readonly text: string;
+  readonly priority: number;
 }
 
-const redrawEveryMs = 100;
-/** Without a terminal, a line so often tells that the run is alive. */
+const liveEveryMs = 100;
 const plainEveryMs = 10_000;
-/** Half-life of the loss, accuracy and rate that are shown, in steps. */
+/** Weight of the newest step in the loss and the accuracy that are shown. */
 const smoothing = 0.05;
 const barWidth = 12;
 
-export function createDisplay(options: DisplayOptions): Display {
-  const { stream, colors, nowMs, steps, stepsPerEpoch, epochs } = options;
-  const isLive = stream.isTTY === true;
-  let live = '';
-  let drawnAtMs = Number.NEGATIVE_INFINITY;
-  let startedAtMs = nowMs();
-  let firstStep: number | undefined;
-  let loss: number | undefined;
-  let accuracy: number | undefined;
-  let imagesSinceStart = 0;
+export class Display {
+  readonly #options: DisplayOptions;
+  readonly #isLive: boolean;
+  #live = '';
+  #drawnAtMs = Number.NEGATIVE_INFINITY;
+  #startedAtMs: number;
+  #firstStep: number | undefined;
+  #loss: number | undefined;
+  #accuracy: number | undefined;
+  #images = 0;
 
-  const clear = (): void => {
-    if (live !== '') stream.write('\r\x1b[2K');
-    live = '';
-  };
-  const line = (text: string): void => {
-    const before = live;
-    clear();
-    stream.write(`${text}\n`);
-    if (before !== '') draw(before);
-  };
-  const draw = (text: string): void => {
-    clear();
-    stream.write(text);
-    live = text;
-  };
+  constructor(options: DisplayOptions) {
+    this.#options = options;
+    this.#isLive = options.stream.isTTY === true;
+    this.#startedAtMs = options.nowMs();
+  }
 
-  return {
-    line,
-    started() {
-      startedAtMs = nowMs();
-      drawnAtMs = startedAtMs;
-    },
-    step(result, workers) {
-      const now = nowMs();
-      firstStep ??= result.step;
-      imagesSinceStart += result.count;
-      const batchAccuracy = result.correct / result.count;
-      loss = loss === undefined ? result.loss : loss + smoothing * (result.loss - loss);
-      accuracy = accuracy === undefined ? batchAccuracy : accuracy + smoothing * (batchAccuracy - accuracy);
-      if (now - drawnAtMs < (isLive ? redrawEveryMs : plainEveryMs)) return;
-      drawnAtMs = now;
+  /** A line that stays. */
+  line(text: string): void {
+    const live = this.#live;
+    this.end();
+    this.#options.stream.write(`${text}\n`);
+    if (live !== '') this.#draw(live);
+  }
 
-      const seconds = (now - startedAtMs) / 1000;
-      const done = result.step + 1;
-      const secondsLeft = ((steps - done) * seconds) / (done - firstStep);
-      const inEpoch = (result.step % stepsPerEpoch) + 1;
-      const full = Math.round((barWidth * inEpoch) / stepsPerEpoch);
-      // From left to right; the number says which goes first where the line is too narrow.
-      const parts: readonly (readonly [text: string, microbatches: number])[] = [
-        [`epoch ${result.epoch + 1}/${epochs}`, 6],
-        [`step ${done}/${steps}`, 2],
-        [`${thousands(imagesSinceStart / seconds)} images/s`, 5],
-        [`loss ${loss.toFixed(4)}`, 4],
-        [`accuracy ${percent(accuracy)}`, 3],
-        [`${duration(secondsLeft)} left`, 7],
-        [`${workers} ${workers === 1 ? 'worker' : 'workers'}`, 1],
-      ];
-      const join = (shown: typeof parts): string => shown.map(([text]) => text).join(' · ');
-      if (!isLive) {
-        line(`  ${join(parts)}`);
-        return;
-      }
-      // A line that wraps could not be taken back.
-      const width = Math.max(0, (stream.columns || 80) - 3);
-      let shown = parts;
-      while (shown.length > 1 && join(shown).length > width) {
-        const first = Math.min(...shown.map(([, microbatches]) => microbatches));
-        shown = shown.filter(([, microbatches]) => microbatches !== first);
-      }
-      const text = join(shown).slice(0, width);
-      const bar = `${'█'.repeat(full)}${'░'.repeat(barWidth - full)}`;
-      draw(text.length + barWidth + 1 <= width ? `  ${colors.cyan(bar)} ${text}` : `  ${text}`);
-    },
-    epoch(report) {
-      line(
-        `  epoch ${report.epoch}/${epochs}   train loss ${report.trainLoss.toFixed(4)}, ${percent(report.trainAccuracy)}` +
-          `   test loss ${report.testLoss.toFixed(4)}, ${colors.bold(percent(report.testAccuracy))}` +
-          `   ${report.seconds.toFixed(1)} s, ${thousands(report.imagesPerSecond)} images/s`,
-      );
-    },
-    end: clear,
-  };
+  started(): void {
+    this.#startedAtMs = this.#options.nowMs();
+    this.#drawnAtMs = this.#startedAtMs;
+  }
+
+  step(result: StepResult, workers: number): void {
+    const nowMs = this.#options.nowMs();
+    this.#firstStep ??= result.step;
+    this.#images += result.count;
+    this.#loss = movingAverage(this.#loss, result.loss, smoothing);
+    this.#accuracy = movingAverage(this.#accuracy, result.correct / result.count, smoothing);
+    if (nowMs - this.#drawnAtMs < (this.#isLive ? liveEveryMs : plainEveryMs)) return;
+    this.#drawnAtMs = nowMs;
+    const pieces = this.#pieces(result, workers, (nowMs - this.#startedAtMs) / 1000);
+    if (this.#isLive) this.#draw(this.#liveLine(pieces, result.step));
+    else this.line(`  ${joined(pieces)}`);
+  }
+
+  epoch(report: EpochReport): void {
+    const { colors, epochs } = this.#options;
+    this.line(
+      `  epoch ${report.epoch}/${epochs}   train loss ${report.trainLoss.toFixed(4)}, ${percent(report.trainAccuracy)}` +
+        `   test loss ${report.testLoss.toFixed(4)}, ${colors.bold(percent(report.testAccuracy))}` +
+        `   ${report.seconds.toFixed(1)} s, ${thousands(report.imagesPerSecond)} images/s`,
+    );
+  }
+
+  /** Erases the live line. */
+  end(): void {
+    if (this.#live !== '') this.#options.stream.write('\r\x1b[2K');
+    this.#live = '';
+  }
+
+  #draw(text: string): void {
+    this.end();
+    this.#options.stream.write(text);
+    this.#live = text;
+  }
+
+  #pieces({ step, epoch }: StepResult, workers: number, seconds: number): Piece[] {
+    const { steps, epochs } = this.#options;
+    const done = step + 1;
+    const secondsLeft = ((steps - done) * seconds) / (done - this.#firstStep!);
+    return [
+      { text: `epoch ${epoch + 1}/${epochs}`, priority: 6 },
+      { text: `step ${done}/${steps}`, priority: 2 },
+      { text: `${thousands(this.#images / seconds)} images/s`, priority: 5 },
+      { text: `loss ${this.#loss!.toFixed(4)}`, priority: 4 },
+      { text: `accuracy ${percent(this.#accuracy!)}`, priority: 3 },
+      { text: `${duration(secondsLeft)} left`, priority: 7 },
+      { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
+    ];
+  }
+
+  /** A bar of the epoch's steps and as many pieces as fit: a line that wraps could not be erased. */
+  #liveLine(pieces: readonly Piece[], step: number): string {
+    const { stream, stepsPerEpoch, colors } = this.#options;
+    const width = Math.max(0, (stream.columns || 80) - 3);
+    let shown = pieces;
+    while (shown.length > 1 && joined(shown).length > width) {
+      const lowest = Math.min(...shown.map(({ priority }) => priority));
+      shown = shown.filter(({ priority }) => priority !== lowest);
+    }
+    const text = joined(shown).slice(0, width);
+    if (text.length + barWidth + 1 > width) return `  ${text}`;
+    const full = Math.round((barWidth * ((step % stepsPerEpoch) + 1)) / stepsPerEpoch);
+    return `  ${colors.cyan('█'.repeat(full) + '░'.repeat(barWidth - full))} ${text}`;
+  }
 }
 
-export function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(2)} %`;
-}
-
-export function thousands(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
-/** Minutes and seconds, or hours and minutes. */
-export function duration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return `${minutes}:${String(whole % 60).padStart(2, '0')}`;
+function joined(pieces: readonly Piece[]): string {
+  return pieces.map(({ text }) => text).join(' · ');
 }

@@ -1,72 +1,80 @@
-/** What a person is told when somebody comes, goes, or does something wrong. */
+/** Events of a run as lines for people. */
 import type { FaultAction } from '@lockstep/protocol';
 import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/training';
 
-/** A worker that stays late is told of so often, with how many times it was. */
+/** A worker that stays late gets a line this often, with how many times it was late. */
 const lateEveryMs = 30_000;
 
-/** Turns notices into lines: one for each, but not one for each step of a worker that stays late. */
-export function createEventLines(nowMs: () => number): typeof eventLine {
-  const lateness = new Map<string, { readonly toldAtMs: number; readonly untold: number }>();
-  return (event, state) => {
+/** One line for each event, but not one for each step of a worker that stays late. */
+export class EventLines {
+  readonly #nowMs: () => number;
+  /** By worker: when its last line was printed, and how many have been left out since. */
+  readonly #lateLines = new Map<string, { readonly printedAtMs: number; leftOut: number }>();
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Undefined where there is nothing to print. */
+  lineOf(event: RunEvent, state: CoordinatorState): string | undefined {
     const line = eventLine(event, state);
     if (event.type !== 'late' || line === undefined) return line;
-    const now = nowMs();
-    const before = lateness.get(event.workerId);
-    if (before && now - before.toldAtMs < lateEveryMs) {
-      lateness.set(event.workerId, { ...before, untold: before.untold + 1 });
+    const nowMs = this.#nowMs();
+    const last = this.#lateLines.get(event.workerId);
+    if (last && nowMs - last.printedAtMs < lateEveryMs) {
+      last.leftOut += 1;
       return undefined;
     }
-    lateness.set(event.workerId, { toldAtMs: now, untold: 0 });
-    if (!before || before.untold === 0) return line;
-    const times = before.untold === 1 ? 'once' : `${before.untold} times`;
-    return `${line} (and ${times} more in the last ${Math.round((now - before.toldAtMs) / 1000)} s)`;
-  };
+    this.#lateLines.set(event.workerId, { printedAtMs: nowMs, leftOut: 0 });
+    if (!last || last.leftOut === 0) return line;
+    const times = last.leftOut === 1 ? 'once' : `${last.leftOut} times`;
+    return `${line} (and ${times} more in the last ${Math.round((nowMs - last.printedAtMs) / 1000)} s)`;
+  }
 }
 
-/** One line, or undefined where nothing needs to be said. */
-export function eventLine(event: RunEvent, { records }: CoordinatorState): string | undefined {
+function eventLine(event: RunEvent, { records }: CoordinatorState): string | undefined {
+  const nameOf = (workerId: string): string => workerName(records.get(workerId));
   switch (event.type) {
     case 'joined': {
       const worker = records.get(event.workerId);
       if (!worker) return undefined;
-      const { kind, backend, threads } = worker;
-      const with_ = threads === 1 ? '' : `, ${threads} threads`;
-      return `${nameOf(worker)} ${event.returned ? 'is back' : 'joined'} (${kind}, ${backend}${with_})`;
+      const threads = worker.threads === 1 ? '' : `, ${worker.threads} threads`;
+      const how = event.returned ? 'is back' : 'joined';
+      return `${workerName(worker)} ${how} (${worker.kind}, ${worker.backend}${threads})`;
     }
     case 'left':
-      return `${nameOf(records.get(event.workerId))} left: ${event.message}`;
+      return `${nameOf(event.workerId)} left: ${event.message}`;
     case 'rejected':
-      return `rejected from ${nameOf(records.get(event.workerId ?? ''))}: ${event.message}`;
+      return `rejected from ${nameOf(event.workerId ?? '')}: ${event.message}`;
     case 'late':
-      return `${nameOf(records.get(event.workerId))} is late with step ${event.step + 1}: its work goes to others too`;
+      return `${nameOf(event.workerId)} is late with step ${event.step + 1}: other workers get its work, too`;
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
       const spent = `${seconds(event.networkMs)} of a step, computing ${seconds(event.computeMs)}`;
-      return `the link of ${nameOf(records.get(event.workerId))} takes ${spent}: a larger --batch or --gradients int8 would help`;
+      return `the link of ${nameOf(event.workerId)} takes ${spent}: a larger --batch or --gradients int8 would help`;
     }
     case 'quarantined': {
       const before =
         event.shards === 0 ? 'none of its results was added' : `${event.shards} of its results had been added`;
-      return `${nameOf(records.get(event.workerId))} is quarantined: ${event.message}; ${before}`;
+      return `${nameOf(event.workerId)} is quarantined: ${event.message}; ${before}`;
     }
     case 'started':
       return undefined;
     case 'paused':
-      return 'paused: no worker is left; training goes on when one joins';
+      return 'paused: no worker is left; training resumes when one joins';
     case 'resumed':
-      return 'training goes on';
+      return 'training resumes';
     case 'pauseRequested':
       return 'paused from the dashboard, at the end of this step';
     case 'injectFault':
-      return `${nameOf(records.get(event.workerId))} is told to ${troubles[event.action]}`;
+      return `${nameOf(event.workerId)} is made to ${faults[event.action]}`;
     default:
       return event satisfies never;
   }
 }
 
-const troubles: Readonly<Record<FaultAction, string>> = { kill: 'die', freeze: 'freeze', slow: 'slow down' };
+const faults: Readonly<Record<FaultAction, string>> = { kill: 'die', freeze: 'freeze', slow: 'slow down' };
 
-function nameOf(worker: WorkerRecord | undefined): string {
-  return worker ? `${worker.id} ${worker.name}` : 'a stranger';
+function workerName(worker: WorkerRecord | undefined): string {
+  return worker ? `${worker.id} ${worker.name}` : 'an unknown client';
 }

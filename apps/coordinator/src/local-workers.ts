@@ -1,4 +1,4 @@
-/** The worker processes that a coordinator starts for itself, and takes with it when it ends. */
+/** The worker processes that a coordinator starts for itself; they end when it ends. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -7,81 +7,67 @@ export interface LocalWorkersOptions {
   readonly count: number;
   readonly url: string;
   readonly token: string | undefined;
-  /** Of a certificate that nobody else vouches for. */
+  /** SHA-256 of a certificate that no authority has signed. */
   readonly fingerprint: string | undefined;
   readonly backend: string;
   readonly threads: number;
-  /** Called when a worker has ended while it was still wanted. */
-  readonly onExit: (exit: LocalWorkerExit) => void;
-}
-
-export interface LocalWorkerExit {
-  readonly name: string;
-  /** Null where a signal ended it. */
-  readonly code: number | null;
-  /** What it said last: why it ended, if it could say so. */
-  readonly lastLine: string;
-  /** Local workers that are left. */
-  readonly running: number;
-}
-
-export interface LocalWorkers {
-  /** Asks all to end, and kills those that have not after a moment. */
-  stop(): Promise<void>;
+  /** Prints a line about a worker that ends before `stop`. */
+  readonly log: (line: string) => void;
+  /** Called when the last of them has ended by itself. */
+  readonly onAllFailed: () => void;
 }
 
 const workerProgram = fileURLToPath(new URL('../../worker/dist/main.js', import.meta.url));
-const patienceMs = 2_000;
+const stopTimeoutMs = 2_000;
 
-export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
-  const running = new Set<ChildProcess>();
-  let isStopping = false;
+export class LocalWorkers {
+  readonly #options: LocalWorkersOptions;
+  readonly #running = new Set<ChildProcess>();
+  #isStopping = false;
 
-  for (let index = 1; index <= options.count; index++) {
-    const name = `local-${index}`;
-    const args = [
-      '--url',
-      options.url,
-      '--name',
-      name,
-      '--backend',
-      options.backend,
-      '--threads',
-      `${options.threads}`,
-    ];
-    // A channel, so that a worker notices when this process is gone, however it went; the token stays out of `ps`.
+  constructor(options: LocalWorkersOptions) {
+    this.#options = options;
+    for (let index = 1; index <= options.count; index++) this.#start(`local-${index}`);
+  }
+
+  /** Asks all to end, and kills those that have not after two seconds. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const running = [...this.#running];
+    const ended = running.map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
+    for (const child of running) child.kill('SIGTERM');
+    const kill = setTimeout(() => {
+      for (const child of this.#running) child.kill('SIGKILL');
+    }, stopTimeoutMs);
+    await Promise.all(ended);
+    clearTimeout(kill);
+  }
+
+  #start(name: string): void {
+    const { url, backend, threads, token, fingerprint } = this.#options;
+    const args = ['--url', url, '--name', name, '--backend', backend, '--threads', `${threads}`];
+    // A worker notices by its channel when this process is gone, however it went; `ps` does not show the environment.
     const child = fork(workerProgram, args, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: {
         ...process.env,
-        ...(options.token === undefined ? {} : { LOCKSTEP_TOKEN: options.token }),
-        ...(options.fingerprint === undefined ? {} : { LOCKSTEP_FINGERPRINT: options.fingerprint }),
+        ...(token === undefined ? {} : { LOCKSTEP_TOKEN: token }),
+        ...(fingerprint === undefined ? {} : { LOCKSTEP_FINGERPRINT: fingerprint }),
       },
     });
-    running.add(child);
+    this.#running.add(child);
     let lastLine = '';
     createInterface({ input: child.stderr! }).on('line', (line) => {
       lastLine = line;
     });
-    const gone = (code: number | null): void => {
-      if (!running.delete(child) || isStopping) return;
-      options.onExit({ name, code, lastLine, running: running.size });
+    const onEnd = (code: number | null): void => {
+      if (!this.#running.delete(child) || this.#isStopping) return;
+      const how = code === null ? 'killed' : `exit code ${code}`;
+      this.#options.log(`worker ${name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
+      if (this.#running.size === 0 && code !== null) this.#options.onAllFailed();
     };
-    child.on('error', () => gone(null));
-    // Not `exit`: what it said last is to be read before.
-    child.on('close', gone);
+    child.on('error', () => onEnd(null));
+    // `close`, unlike `exit`, comes after the last line has been read.
+    child.on('close', onEnd);
   }
-
-  return {
-    async stop() {
-      isStopping = true;
-      const ended = [...running].map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
-      for (const child of running) child.kill('SIGTERM');
-      const kill = setTimeout(() => {
-        for (const child of running) child.kill('SIGKILL');
-      }, patienceMs);
-      await Promise.all(ended);
-      clearTimeout(kill);
-    },
-  };
 }

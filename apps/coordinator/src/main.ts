@@ -1,16 +1,15 @@
-/** The coordinator: reads its options, trains, and ends with a model, a report and a summary. */
-
+/** The coordinator's command line: trains a model by its options. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { helpText, parseOptions, runMain } from '@lockstep/command';
-import { summary, writeModelFile } from '@lockstep/nn';
+import { summary } from '@lockstep/nn';
 import { systemClock } from '@lockstep/train';
 import { colors } from './colors.ts';
-import { isOwnersStop } from './dashboard/actions.ts';
-import { createDisplay, type Display } from './display.ts';
+import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
+import { Display } from './display.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
 import { modelOf, type Prepared, prepare } from './prepare.ts';
-import { saveFile } from './save.ts';
+import { saveFile, saveModel } from './save-file.ts';
 import { summaryLines } from './summary.ts';
 import { type Trained, train } from './train.ts';
 
@@ -35,7 +34,7 @@ async function main(): Promise<number> {
 
   const prepared = await prepare(options);
   const { plan, config } = prepared;
-  const display = createDisplay({
+  const display = new Display({
     stream: process.stdout,
     colors,
     nowMs: systemClock.nowMs,
@@ -46,11 +45,11 @@ async function main(): Promise<number> {
   const trained = await train({ version, options, prepared, display, signal: interruption.signal });
   const wasInterrupted = interruption.signal.aborted;
   try {
-    if (isOwnersStop(trained.outcome)) {
+    if (isStoppedByAdmin(trained.outcome)) {
       display.line(`Stopped from the dashboard after step ${trained.report.steps} of ${plan.steps}.`);
     }
     for (const line of summaryLines(trained.report, colors)) display.line(line);
-    await keep(options, prepared, trained, display);
+    await saveResults(options, prepared, trained, display);
     if (options.stay && !interruption.signal.aborted) {
       display.line('The dashboard stays; Ctrl-C ends it.');
       await once(interruption.signal, 'abort');
@@ -60,24 +59,23 @@ async function main(): Promise<number> {
   }
 
   const { outcome } = trained;
-  if (outcome.type === 'finished' || isOwnersStop(outcome)) return 0;
+  if (outcome.type === 'finished' || isStoppedByAdmin(outcome)) return 0;
   process.stderr.write(`lockstep: ${outcome.message}\n`);
   return wasInterrupted ? 130 : 1;
 }
 
-/** Writes what was asked for, and says what is kept; of a run that did not end, the model so far. */
-async function keep(
+/** Writes the files that were asked for, and prints where; of a run that did not end, the model so far. */
+async function saveResults(
   { save, report: reportFile }: CoordinatorOptions,
   { model }: Prepared,
   { outcome, weights, report }: Trained,
   display: Display,
 ): Promise<void> {
+  const { steps } = report;
   if (save !== undefined) {
-    const metadata = { lockstep: version, steps: `${report.steps}`, weightsSha256: report.weightsSha256 };
-    await saveFile(save, writeModelFile(model, weights, metadata));
-    display.line(`model after step ${report.steps} saved to ${save}`);
+    display.line(await saveModel(save, { model, weights, steps, version }));
   } else if (outcome.type === 'failed') {
-    display.line(`the model after step ${report.steps} was not saved: give --save FILE.safetensors to keep it`);
+    display.line(`the model after step ${steps} was not saved: give --save FILE.safetensors to keep it`);
   }
   if (reportFile !== undefined) {
     await saveFile(reportFile, `${JSON.stringify(report, undefined, 2)}\n`);

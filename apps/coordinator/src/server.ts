@@ -1,109 +1,66 @@
-/** Listens on one port for workers, viewers and browsers, with or without TLS. */
+/** The server for workers, viewers and browsers on one port, with or without TLS. */
 import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import { usageFailure } from '@lockstep/command';
+import type { Socket } from 'node:net';
 import { type CoordinatorTransport, webSocketTransport } from '@lockstep/protocol';
 import type { WebSocket } from 'ws';
-import { createGate, defaultSocketLimits, type SocketLimits } from './http/gate.ts';
-import { createOriginCheck } from './http/origin.ts';
-import type { Answer } from './http/site.ts';
+import { ConnectionLimiter, type ConnectionLimits, defaultConnectionLimits } from './http/connection-limiter.ts';
+import { listenOnFreePort, type PortOptions } from './http/free-port.ts';
+import { createOriginCheck, type OriginCheck } from './http/origin.ts';
+import { type Answer, sendText } from './http/site.ts';
 import type { Tls } from './http/tls.ts';
+import { TrafficCounter } from './http/traffic-counter.ts';
 import { closeTimeoutMs, createUpgrades } from './http/upgrade.ts';
+import type { Traffic } from './worker-pool.ts';
 
-export interface ListenOptions {
-  readonly host: string;
-  /** A port that must be this one; otherwise the first free one from `defaultPort` on. */
-  readonly port: number | undefined;
-  readonly defaultPort: number;
+export interface ServerOptions extends PortOptions {
   readonly maxFrameBytes: number;
   readonly tls?: Tls | undefined;
-  /** Origins of pages that may open sockets, besides our own. */
+  /** Origins of pages that may open sockets, besides the coordinator's own. */
   readonly allowedOrigins?: readonly string[];
-  readonly socketLimits?: Partial<SocketLimits>;
+  readonly connectionLimits?: Partial<ConnectionLimits> | undefined;
   readonly onConnection: (transport: CoordinatorTransport) => void;
   readonly onViewer?: ((socket: WebSocket) => void) | undefined;
-  /** Answers plain HTTP; without it, everybody gets a sentence. */
+  /** Answers plain HTTP; without it, the answer is the command to join. */
   readonly answer?: Answer | undefined;
 }
 
-export interface Listening {
+export interface CoordinatorServer {
   readonly port: number;
-  /** Bytes over all sockets of workers so far, WebSocket frames and HTTP headers included. */
-  traffic(): { readonly bytesSent: number; readonly bytesReceived: number };
-  /** Viewers that are connected. */
-  viewers(): number;
+  /** Bytes over all sockets of workers so far. */
+  traffic(): Traffic;
   /** Closes every socket; those that do not answer are cut. */
   close(): Promise<void>;
 }
 
-/** How many ports after the default one are tried. */
-const portsTried = 100;
-/** Sockets that wait in the kernel, for a room that joins at one moment. */
-const backlog = 512;
-/** Connections of any kind, those that have not said yet what they want included. */
+/** Connections of any kind, those included that have not yet sent a request. */
 const maxConnections = 1_024;
-/** Whoever has not sent a whole request by then is cut. */
+/** A connection that has not sent a whole request by then is cut. */
 const requestTimeoutMs = 10_000;
 
-export async function listen(options: ListenOptions): Promise<Listening> {
-  const { host, tls, maxFrameBytes } = options;
-  const sockets = new Set<Socket>();
-  const workers = new Set<Socket>();
-  const past = { bytesSent: 0, bytesReceived: 0 };
-  const checkOrigin = createOriginCheck({
-    host,
-    secure: tls !== undefined,
-    allowed: options.allowedOrigins ?? [],
-  });
-  const answer = options.answer ?? sayWhatThisIs;
-  const http = openServer(tls, (request, response) => {
-    const refusal = checkOrigin(request);
-    if (refusal === undefined) {
-      answer(request, response);
-      return;
-    }
-    response.writeHead(refusal.status, { 'content-type': 'text/plain; charset=utf-8' });
-    response.end(`${refusal.message}\n`);
-  });
-  http.maxConnections = maxConnections;
-  http.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.setNoDelay(true);
-    socket.on('close', () => sockets.delete(socket));
-  });
-
-  const gate = createGate({ ...defaultSocketLimits, ...options.socketLimits });
+/** @throws CommandFailure with exit code 2 where it cannot listen */
+export async function listen(options: ServerOptions): Promise<CoordinatorServer> {
+  const { host, tls, maxFrameBytes, onViewer, answer = sendJoinCommand } = options;
+  const checkOrigin = createOriginCheck({ host, secure: tls !== undefined, allowed: options.allowedOrigins ?? [] });
+  const http = createHttpServer(tls, checkedAnswer(checkOrigin, answer));
+  const sockets = trackSockets(http);
+  const limiter = new ConnectionLimiter({ ...defaultConnectionLimits, ...options.connectionLimits });
+  const workerTraffic = new TrafficCounter();
   const upgrades = createUpgrades({
-    gate,
+    limiter,
     checkOrigin,
     maxFrameBytes,
-    onViewer: options.onViewer,
+    onViewer,
     onWorker(webSocket, { socket }) {
-      workers.add(socket);
-      socket.once('close', () => {
-        workers.delete(socket);
-        past.bytesSent += socket.bytesWritten;
-        past.bytesReceived += socket.bytesRead;
-      });
+      workerTraffic.add(socket);
       const remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
       options.onConnection(webSocketTransport(webSocket, { side: 'coordinator', remote, maxFrameBytes }));
     },
   });
-  http.on('upgrade', (request, socket, head) => upgrades.upgrade(request, socket, head));
-
-  const port = await listenOn(http, options);
+  http.on('upgrade', upgrades.upgrade);
   return {
-    port,
-    traffic() {
-      let { bytesSent, bytesReceived } = past;
-      for (const socket of workers) {
-        bytesSent += socket.bytesWritten;
-        bytesReceived += socket.bytesRead;
-      }
-      return { bytesSent, bytesReceived };
-    },
-    viewers: () => gate.counts.viewers,
+    port: await listenOnFreePort(http, options),
+    traffic: () => workerTraffic.total(),
     async close() {
       if (!http.listening) return;
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
@@ -118,55 +75,33 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   };
 }
 
-function openServer(tls: Tls | undefined, answer: Answer): Server {
-  const bounds = { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs };
-  if (tls === undefined) return createServer(bounds, answer);
-  return createSecureServer({ ...bounds, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' }, answer);
+function createHttpServer(tls: Tls | undefined, answer: Answer): Server {
+  const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs };
+  if (tls === undefined) return createServer(timeouts, answer);
+  return createSecureServer({ ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' }, answer);
 }
 
-const sayWhatThisIs: Answer = (_request, response) => {
-  response.writeHead(426, { 'content-type': 'text/plain; charset=utf-8', upgrade: 'websocket', connection: 'close' });
-  response.end('This is a Lockstep coordinator. Join it with: npm run worker -- --url ws://HOST:PORT\n');
-};
-
-async function listenOn(server: Server, { host, port, defaultPort }: ListenOptions): Promise<number> {
-  const candidates =
-    port === undefined ? Array.from({ length: portsTried }, (_, index) => defaultPort + index) : [port];
-  for (const candidate of candidates) {
-    const error = await tryPort(server, host, candidate);
-    if (error === undefined) return (server.address() as AddressInfo).port;
-    switch (error.code) {
-      case 'EADDRINUSE':
-        break;
-      case 'EACCES':
-        throw usageFailure(`--port ${candidate}: expected a port that this user may open, got one that is reserved`);
-      case 'EADDRNOTAVAIL':
-      case 'ENOTFOUND':
-      case 'EAI_AGAIN':
-        throw usageFailure(`--host ${host}: expected an address of this machine, got one that is not`);
-      default:
-        throw usageFailure(`--host ${host} --port ${candidate}: cannot listen there (${error.message})`);
-    }
-  }
-  throw usageFailure(
-    port === undefined
-      ? `expected a free port from ${defaultPort} to ${defaultPort + portsTried - 1}, all are in use; name one with --port`
-      : `--port ${port}: expected a free port, this one is in use; leave --port out to take the next free one`,
-  );
-}
-
-async function tryPort(server: Server, host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
-  return new Promise((resolve) => {
-    const onError = (error: NodeJS.ErrnoException): void => {
-      server.off('listening', onListening);
-      resolve(error);
-    };
-    const onListening = (): void => {
-      server.off('error', onError);
-      resolve(undefined);
-    };
-    server.once('error', onError);
-    server.once('listening', onListening);
-    server.listen({ host, port, backlog });
+/** Every socket that is open, of any kind. */
+function trackSockets(http: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  http.maxConnections = maxConnections;
+  http.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
   });
+  return sockets;
 }
+
+function checkedAnswer(checkOrigin: OriginCheck, answer: Answer): Answer {
+  return (request, response) => {
+    const refusal = checkOrigin(request);
+    if (refusal === undefined) answer(request, response);
+    else sendText(request, response, refusal.status, refusal.message);
+  };
+}
+
+const sendJoinCommand: Answer = (request, response) => {
+  response.setHeader('upgrade', 'websocket').setHeader('connection', 'close');
+  const message = 'This is a Lockstep coordinator. Join it with: npm run worker -- --url ws://HOST:PORT';
+  sendText(request, response, 426, message);
+};

@@ -1,124 +1,92 @@
-/** Where the time of each step goes, gathered from what passes between the coordinator and its workers. */
+/** Where the time of a step goes, in the median over the last steps. */
 import type { StepTimes } from '@lockstep/train';
-import type { Trace } from '@lockstep/training';
+import type { Exchange, SummedStep } from './step-exchanges.ts';
 
-export interface StepTimesGatherer {
-  trace(trace: Trace): void;
-  /** The optimizer has taken this step, `atMs`. */
-  stepped(step: number, atMs: number): void;
-  /** Medians over the last steps; undefined before the second step. */
-  times(): StepTimes | undefined;
-}
+type Sample = Omit<StepTimes, 'steps'>;
 
-/** What one worker's part of a step looked like from here; times in milliseconds. */
-interface Share {
-  readonly askedAtMs: number;
-  arrivedAtMs: number;
-  computeMs: number;
-  turnaroundMs: number;
-}
-
-const parts = ['step', 'pack', 'send', 'compute', 'wait', 'reduce', 'optimizer'] as const;
-type Sample = Readonly<Record<(typeof parts)[number], number>>;
-
-/** Steps that are remembered, so that a long run stays small. */
-const mostSteps = 4_096;
+/** Older steps are overwritten, so that memory stays bounded in a long run. */
+const maxSteps = 4_096;
 
 /**
- * A step runs from the end of the one before it to its own end. The mean worker is followed through it: asked, holding
- * the shard, answering; then the last answer is waited for, the sum made whole, and the optimizer's step taken. So the
+ * A step runs from the end of the step before it to its own end. Its parts follow the mean worker: asked, holding the
+ * shard, answering; then the last answer is waited for, the sum is completed and the optimizer's step is taken. So the
  * parts follow one another and add up to the step.
  */
-export function createStepTimes(): StepTimesGatherer {
-  const samples: Sample[] = [];
-  let added = 0;
-  let shares = new Map<string, Share>();
-  let current = 0;
-  let beganAtMs: number | undefined;
-  let wholeAtMs: number | undefined;
+export class StepTimesRecorder {
+  readonly #samples: Sample[] = [];
+  #added = 0;
+  #summed: SummedStep | undefined;
+  #beganAtMs: number | undefined;
 
-  const share = (workerId: string, askedAtMs: number): Share => {
-    const known = shares.get(workerId);
-    if (known) return known;
-    const fresh: Share = { askedAtMs, arrivedAtMs: Number.NaN, computeMs: 0, turnaroundMs: 0 };
-    shares.set(workerId, fresh);
-    return fresh;
-  };
+  /** The gradient of a step is complete. */
+  summed(step: SummedStep): void {
+    this.#summed = step;
+  }
 
+  /** The optimizer has taken that step. */
+  stepped(atMs: number): void {
+    if (this.#beganAtMs !== undefined && this.#summed !== undefined) {
+      const sample = sampleOf(this.#summed, this.#beganAtMs, atMs);
+      if (sample) this.#samples[this.#added++ % maxSteps] = sample;
+    }
+    this.#beganAtMs = atMs;
+    this.#summed = undefined;
+  }
+
+  /** Undefined before the second step. */
+  times(): StepTimes | undefined {
+    if (this.#samples.length === 0) return undefined;
+    const medianOf = (part: keyof Sample): number => median(this.#samples.map((sample) => sample[part]));
+    return {
+      steps: this.#samples.length,
+      stepMs: medianOf('stepMs'),
+      packMs: medianOf('packMs'),
+      sendMs: medianOf('sendMs'),
+      computeMs: medianOf('computeMs'),
+      waitMs: medianOf('waitMs'),
+      reduceMs: medianOf('reduceMs'),
+      optimizerMs: medianOf('optimizerMs'),
+    };
+  }
+}
+
+function sampleOf({ exchanges, summedAtMs }: SummedStep, beganAtMs: number, endedAtMs: number): Sample | undefined {
+  const workers = [...exchanges.values()].filter(({ answers }) => answers.length > 0).map(workerTimes);
+  if (workers.length === 0) return undefined;
+  const mean = (part: keyof WorkerTimes): number =>
+    workers.reduce((sum, worker) => sum + worker[part], 0) / workers.length;
+  const askedAtMs = mean('askedAtMs');
+  const arrivedAtMs = mean('arrivedAtMs');
+  const computeMs = mean('computeMs');
+  const turnaroundMs = mean('turnaroundMs');
+  const lastArrivedAtMs = Math.max(...workers.map((worker) => worker.arrivedAtMs));
   return {
-    trace(trace) {
-      if (trace.step < current) return;
-      switch (trace.type) {
-        case 'asked':
-          share(trace.workerId, trace.atMs);
-          return;
-        case 'answered': {
-          const { arrivedAtMs, computeMs, turnaroundMs } = trace;
-          const own = share(trace.workerId, beganAtMs ?? arrivedAtMs);
-          own.arrivedAtMs = arrivedAtMs;
-          own.computeMs += computeMs;
-          // A worker with several shards has held the last one since it had all of them.
-          own.turnaroundMs = Math.max(own.turnaroundMs, turnaroundMs ?? own.computeMs, own.computeMs);
-          return;
-        }
-        case 'whole':
-          wholeAtMs = trace.atMs;
-          return;
-        default:
-          trace satisfies never;
-      }
-    },
-    stepped(step, atMs) {
-      if (beganAtMs !== undefined && wholeAtMs !== undefined) {
-        const sample = sampleOf([...shares.values()], beganAtMs, wholeAtMs, atMs);
-        if (sample) samples[added++ % mostSteps] = sample;
-      }
-      beganAtMs = atMs;
-      wholeAtMs = undefined;
-      shares = new Map();
-      current = step + 1;
-    },
-    times() {
-      if (samples.length === 0) return undefined;
-      const medianMs = (part: keyof Sample): number => median(samples.map((sample) => sample[part]));
-      return {
-        steps: samples.length,
-        stepMs: medianMs('step'),
-        packMs: medianMs('pack'),
-        sendMs: medianMs('send'),
-        computeMs: medianMs('compute'),
-        waitMs: medianMs('wait'),
-        reduceMs: medianMs('reduce'),
-        optimizerMs: medianMs('optimizer'),
-      };
-    },
+    stepMs: endedAtMs - beganAtMs,
+    packMs: askedAtMs - beganAtMs + turnaroundMs - computeMs,
+    sendMs: arrivedAtMs - askedAtMs - turnaroundMs,
+    computeMs,
+    waitMs: lastArrivedAtMs - arrivedAtMs,
+    reduceMs: summedAtMs - lastArrivedAtMs,
+    optimizerMs: endedAtMs - summedAtMs,
   };
 }
 
-function sampleOf(shares: readonly Share[], beganAtMs: number, wholeAtMs: number, atMs: number): Sample | undefined {
-  const answered = shares.filter(({ arrivedAtMs }) => Number.isFinite(arrivedAtMs));
-  if (answered.length === 0) return undefined;
-  const mean = (value: (share: Share) => number): number =>
-    answered.reduce((sum, share) => sum + value(share), 0) / answered.length;
-  const arrivedAtMs = mean((share) => share.arrivedAtMs);
-  const lastArrivedAtMs = Math.max(...answered.map((share) => share.arrivedAtMs));
-  const compute = mean((share) => Math.min(share.computeMs, outMs(share)));
-  const held = mean((share) => Math.min(share.turnaroundMs, outMs(share)));
-  const asked = mean((share) => share.askedAtMs);
-  return {
-    step: atMs - beganAtMs,
-    pack: asked - beganAtMs + held - compute,
-    send: arrivedAtMs - asked - held,
-    compute,
-    wait: lastArrivedAtMs - arrivedAtMs,
-    reduce: wholeAtMs - lastArrivedAtMs,
-    optimizer: atMs - wholeAtMs,
-  };
-}
+type WorkerTimes = ReturnType<typeof workerTimes>;
 
-/** From asking to the answer's arrival: more than this no worker has held or computed, whatever it says. */
-function outMs({ askedAtMs, arrivedAtMs }: Share): number {
-  return arrivedAtMs - askedAtMs;
+/** From the first ask to the last answer; what the worker reports is bounded by that time. */
+function workerTimes({ askedAtMs: asked, answers }: Exchange) {
+  const askedAtMs = asked[0]!;
+  const { arrivedAtMs } = answers.at(-1)!;
+  const roundTripMs = arrivedAtMs - askedAtMs;
+  const computeMs = answers.reduce((sum, answer) => sum + answer.computeMs, 0);
+  // A worker with several shards has held the last one since it had all of them.
+  const turnaroundMs = Math.max(computeMs, ...answers.map((answer) => answer.turnaroundMs ?? 0));
+  return {
+    askedAtMs,
+    arrivedAtMs,
+    computeMs: Math.min(computeMs, roundTripMs),
+    turnaroundMs: Math.min(turnaroundMs, roundTripMs),
+  };
 }
 
 function median(values: readonly number[]): number {

@@ -1,7 +1,8 @@
-/** The last lines of a run: how good the model is, who made it, and what went wrong on the way. */
+/** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
+import { type Column, formatTable } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import type { Colors } from './colors.ts';
-import { percent, thousands } from './display.ts';
+import { percent, thousands } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);
@@ -26,6 +27,16 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   return lines;
 }
 
+const columns: readonly Column[] = [
+  { header: '' },
+  { header: 'worker' },
+  { header: 'on' },
+  { header: 'shards', align: 'right' },
+  { header: 'share', align: 'right' },
+  { header: 'compute', align: 'right' },
+  { header: 'wait', align: 'right' },
+];
+
 function workerTable({ workers, steps, wire }: Report): string[] {
   const total = workers.reduce((sum, worker) => sum + worker.samples, 0);
   const rows = workers.map(({ id, name, backend, shards, samples, computeMs, waitMs }) => [
@@ -37,12 +48,7 @@ function workerTable({ workers, steps, wire }: Report): string[] {
     `${(computeMs / 1000).toFixed(1)} s`,
     `${(waitMs / 1000).toFixed(1)} s`,
   ]);
-  const table = [['', 'worker', 'on', 'shards', 'share', 'compute', 'wait'], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  const lines = table.map((row) =>
-    row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  '),
-  );
   const megabytes = (wire.bytesSent + wire.bytesReceived) / 1e6;
   const perStep = steps > 0 ? `, ${(megabytes / steps).toFixed(2)} MB a step` : '';
-  return [...lines, `${thousands(megabytes)} MB over the wire${perStep}`];
+  return [...formatTable(columns, rows).split('\n'), `${thousands(megabytes)} MB over the wire${perStep}`];
 }

@@ -2,23 +2,22 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createEvaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
 import { createReport, type Report, systemClock } from '@lockstep/train';
-import type { CoordinatorState, RunEvent, RunOutcome } from '@lockstep/training';
-import { assemble, sha256 } from './assemble.ts';
-import type { Dashboard } from './dashboard/dashboard.ts';
-import { showRun } from './dashboard/show.ts';
-import { type Display, thousands } from './display.ts';
-import { createEpochs } from './epochs.ts';
-import { createEventLines } from './event-lines.ts';
-import type { Addresses } from './http/addresses.ts';
-import { createLossCurve } from './loss-curve.ts';
-import { hireOverNetwork } from './network.ts';
+import type { ParameterServer, Run, RunOutcome } from '@lockstep/training';
+import { createRun } from './create-run.ts';
+import { Dashboard } from './dashboard/dashboard.ts';
+import type { Display } from './display.ts';
+import { thousands } from './format.ts';
+import { startInlineWorker } from './inline-worker.ts';
+import { startNetwork } from './network.ts';
+import { openCompute } from './open-compute.ts';
 import { describeOptimizer } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
-import { createStepTimes } from './step-times.ts';
-import { openCompute, openHost } from './this-process.ts';
-import { hireThisProcess } from './worker-pool.ts';
+import { RunObserver } from './run-observer.ts';
+import { sha256 } from './sha256.ts';
+import type { WorkerPool } from './worker-pool.ts';
 
 export interface TrainOptions {
   readonly version: string;
@@ -31,122 +30,90 @@ export interface TrainOptions {
 
 export interface Trained {
   readonly outcome: RunOutcome;
-  readonly weights: Float32Array;
+  readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
   /** Ends what `--stay` keeps open. */
   readonly close: () => Promise<void>;
 }
 
-export async function train({ version, options, prepared, display, signal }: TrainOptions): Promise<Trained> {
-  const { model, plan, config, optimizer, test } = prepared;
-  const { backend, choice } = await openHost();
+export async function train(job: TrainOptions): Promise<Trained> {
+  const { version, options, prepared, display } = job;
+  const { model, config } = prepared;
+  const { run, parameterServer, observer, pool } = await start(job);
+  const outcome = await run.outcome;
+  // Counted before the goodbyes, which are no part of training.
+  const wire = pool.traffic();
+  await pool.stop();
+  const close = (): Promise<void> => pool.close();
+  const records = await observer.finish().finally(() => (options.stay ? undefined : close()));
+  display.end();
+  const weights = parameterServer.weights();
+  const weightsSha256 = sha256(bytesOf(weights));
+  const report = createReport({ version, config, model, state: run.state, weightsSha256, wire, ...records });
+  return { outcome, weights, report, close };
+}
+
+interface Started {
+  readonly run: Run;
+  readonly parameterServer: ParameterServer;
+  readonly observer: RunObserver;
+  readonly pool: WorkerPool;
+}
+
+async function start({ version, options, prepared, display, signal }: TrainOptions): Promise<Started> {
+  const { model, plan, test } = prepared;
+  // For the sums, the optimizer's steps and the evaluation, whatever the workers compute on.
+  const { backend, choice } = await openBackend('auto');
   // Opened before anything is started that a refusal would leave behind.
-  const single = options.single ? await openCompute(options.backend) : undefined;
-  const epochs = createEpochs({
+  const inline = options.single ? await openCompute(options.backend) : undefined;
+  const observer = new RunObserver(display, {
     plan,
     evaluator: createEvaluator(backend, model, test),
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
     pause: () => nextTurn(),
-    onEpoch(report, weights) {
-      display.epoch(report);
-      dashboard?.epoch(report, weights);
-    },
+    signal,
   });
-  const stepTimes = createStepTimes();
-  const curve = createLossCurve();
-  let dashboard: Dashboard | undefined;
-  const eventLine = createEventLines(systemClock.nowMs);
-  const onEvent = (event: RunEvent): void => {
-    if (event.type === 'started') {
-      epochs.start();
-      display.started();
-    }
-    const line = options.single ? undefined : eventLine(event, run.state);
-    if (line === undefined) return;
-    display.line(`  ${line}`);
-    dashboard?.say(line);
-  };
-  const { run, parameterServer, limits } = await assemble({
+  const { run, parameterServer, limits } = await createRun({
     prepared,
     backend,
     startWorkers: options.single ? 1 : Math.max(1, options.workers),
-    onEvent,
-    onStep(result) {
-      stepTimes.stepped(result.step, systemClock.nowMs());
-      epochs.add(result);
-      curve.add(result, epochs.seconds);
-      display.step(result, readyWorkers(run.state));
-      dashboard?.step(result);
-    },
-    onTrace(trace) {
-      stepTimes.trace(trace);
-      dashboard?.trace(trace);
-    },
     waitForStart: options['wait-for-start'],
     faultInjection: options.chaos,
+    onEvent: (event) => observer.event(event, run.state),
+    onStep: (result) => observer.step(result, run.state),
+    onTrace: (trace) => observer.trace(trace),
   });
-
-  const layers = `${model.name}, ${thousands(parameterCount(model))} parameters`;
-  display.line(
-    `Training ${layers}: ${config.epochs} epochs of ${thousands(plan.samples)} images, batch ${plan.batch}, ${describeOptimizer(optimizer)}`,
-  );
-
-  if (single) display.line(`In this process: ${single.choice}`);
-  // They open what this process has opened, by the same rule.
-  else if (options.workers > 0 && options.backend === 'auto') display.line(`Local workers: ${choice}`);
-
-  const say = (line: string): void => display.line(line);
-  const show = ({ open: joinAddresses }: Addresses): Dashboard => {
-    const { adminToken } = prepared;
-    const saveTo = options.save;
-    // What viewers see must not end a run.
-    const onError = (error: unknown): void => say(`  the dashboard failed: ${toMessageText(String(error))}`);
-    const about = { version, run, parameterServer, backend, prepared, joinAddresses, adminToken, saveTo, onError };
-    dashboard = showRun(about);
-    return dashboard;
+  const log = (line: string): void => display.line(line);
+  const startServer = (): Promise<WorkerPool> => {
+    // A failure to show the run does not end it.
+    const onError = (error: unknown): void => log(`  the dashboard failed: ${toMessageText(String(error))}`);
+    const shown = { version, run, parameterServer, backend, prepared, saveTo: options.save, onError };
+    observer.dashboard = new Dashboard(shown);
+    return startNetwork({ run, limits, options, prepared, dashboard: observer.dashboard, log });
   };
-  const hire = single
-    ? hireThisProcess(run, single.compute)
-    : hireOverNetwork({ run, limits, options, prepared, say, show });
-  const workforce = await hire.catch((error: unknown) => {
-    // Its clock would keep the process alive.
-    run.stop('nobody can take part');
+  log(trainingLine(prepared));
+  if (inline) log(`In this process: ${inline.choice}`);
+  // Local workers choose by the same rule as this process.
+  else if (options.workers > 0 && options.backend === 'auto') log(`Local workers: ${choice}`);
+  const starting = inline ? startInlineWorker(run, inline.compute) : startServer();
+  const pool = await starting.catch((error: unknown) => {
+    // The run's clock would keep the process alive.
+    run.stop('no worker can join');
     throw error;
   });
-  const interrupt = (): void => {
-    epochs.abandon();
-    run.stop('the coordinator was interrupted');
-  };
-  signal.addEventListener('abort', interrupt);
-  if (signal.aborted) interrupt();
-
-  const outcome = await run.outcome;
-  // Counted before the goodbyes, which are no part of training.
-  const wire = workforce.traffic();
-  await workforce.dismiss();
-  const close = (): Promise<void> => workforce.close();
-  const epochReports = await epochs.finish().finally(() => (options.stay ? undefined : close()));
-  display.end();
-  const weights = parameterServer.weights();
-  const report = createReport({
-    version,
-    config,
-    model,
-    state: run.state,
-    initialLoss: epochs.initialLoss,
-    epochs: epochReports,
-    images: epochs.images,
-    steps: epochs.steps,
-    wallSeconds: epochs.seconds,
-    weightsSha256: sha256(bytesOf(weights)),
-    wire,
-    stepTimes: stepTimes.times(),
-    curve: curve.points(),
-  });
-  return { outcome, weights, report, close };
+  stopOnAbort(run, signal);
+  return { run, parameterServer, observer, pool };
 }
 
-function readyWorkers(state: CoordinatorState): number {
-  return [...state.connections.values()].filter(({ phase }) => phase === 'ready').length;
+function stopOnAbort(run: Run, signal: AbortSignal): void {
+  const stop = (): void => run.stop('the coordinator was interrupted');
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+}
+
+function trainingLine({ model, plan, config, optimizer }: Prepared): string {
+  const what = `${model.name}, ${thousands(parameterCount(model))} parameters`;
+  const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
+  return `Training ${what}: ${config.epochs} epochs of ${thousands(plan.samples)} images, ${how}`;
 }

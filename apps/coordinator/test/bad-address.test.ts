@@ -1,19 +1,15 @@
 import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer } from 'node:net';
-import { decode, encode, type Message, protocolVersion, subprotocol } from '@lockstep/protocol';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { WebSocket, WebSocketServer } from 'ws';
+import { encode, protocolVersion, subprotocol } from '@lockstep/protocol';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { temporaryFolder } from './folder.ts';
+import { freePort } from './free-port.ts';
 import { canListProcesses, startCoordinator, startWorker } from './processes.ts';
-import { tinyFiles, writeFolder } from './tiny-data.ts';
+import { hello, openRawClient } from './raw-client.ts';
+import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
-let coordinatorArgs: string[] = [];
-
-beforeAll(async () => {
-  const tiny = await writeFolder(folder, 'tiny', tinyFiles());
-  coordinatorArgs = ['--data', tiny, '--batch', '32', '--port', '0'];
-});
+const coordinatorArgs = [...(await tinyArgs(folder)), '--port', '0'];
 
 const opened: { close(): unknown }[] = [];
 
@@ -37,14 +33,6 @@ async function webSocketServer(onConnection: (socket: WebSocket) => void, speaks
   return listening(server);
 }
 
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function coordinator(args: readonly string[] = []): Promise<string> {
   const program = startCoordinator('coordinator', [...coordinatorArgs, ...args]);
   const match = await program.printed(/--url ws:\/\/127\.0\.0\.1:(\d+)/);
@@ -60,7 +48,7 @@ async function expectFailure(args: readonly string[], message: RegExp, env?: Nod
   if (canListProcesses) expect(program.offspring()).toEqual([]);
 }
 
-describe('a worker that cannot be started as asked says why in one sentence, exit code 2:', () => {
+describe('a worker that cannot start says why in one line, exit code 2:', () => {
   it.each<[args: string[], message: RegExp]>([
     [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
     [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
@@ -85,12 +73,12 @@ describe('a worker that cannot be started as asked says why in one sentence, exi
   ])('%j', expectFailure);
 
   it('where nothing listens', async () => {
-    const url = `ws://127.0.0.1:${await closedPort()}`;
+    const url = `ws://127.0.0.1:${await freePort()}`;
     await expectFailure(['--url', url], /--url .*: nothing answers there \(connection refused\)/);
   });
 
   it('where nothing listens, also under a parent that keeps a channel to it', async () => {
-    const program = startWorker(['--url', `ws://127.0.0.1:${await closedPort()}`], {}, 'channel');
+    const program = startWorker(['--url', `ws://127.0.0.1:${await freePort()}`], {}, 'channel');
     expect(await program.ended).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing answers there') });
   });
 
@@ -147,24 +135,13 @@ describe('a worker that cannot be started as asked says why in one sentence, exi
 });
 
 describe('a coordinator', () => {
-  it.each([0, protocolVersion + 1])('refuses a worker of protocol version %i with a sentence', async (protocol) => {
-    const socket = new WebSocket(await coordinator(), subprotocol);
-    const messages: Message[] = [];
-    socket.on('message', (data: Buffer) => messages.push(decode(data, 'coordinator')));
-    socket.once('open', () => {
-      const identity = { kind: 'node', backend: 'cpu', numericMode: 'any', name: 'old', threads: 1 } as const;
-      socket.send(encode({ type: 'hello', protocol, ...identity }));
+  it.each([0, protocolVersion + 1])('refuses a worker of protocol version %i with a message', async (protocol) => {
+    const client = await openRawClient(await coordinator());
+    client.send({ ...hello, protocol });
+    expect(await client.next('refuse')).toMatchObject({
+      code: 'protocol',
+      message: expect.stringMatching(`version ${protocolVersion}, the worker speaks ${protocol}: run the same`),
     });
-    const [code] = await new Promise<[number, Buffer]>((resolve) =>
-      socket.once('close', (...closing) => resolve(closing)),
-    );
-    expect(code).toBe(1008);
-    expect(messages).toEqual([
-      {
-        type: 'refuse',
-        code: 'protocol',
-        message: expect.stringMatching(`version ${protocolVersion}, the worker speaks ${protocol}: run the same`),
-      },
-    ]);
+    expect((await client.closed).code).toBe(1008);
   });
 });

@@ -38,7 +38,7 @@ beforeAll(async () => {
   await writeFolder(folder, 'incomplete', files);
 });
 
-/** One line on standard error, no stack trace, nobody left behind. */
+/** One line on standard error, no stack trace, and no process left behind. */
 async function expectFailure(program: Program, code: number, message: RegExp): Promise<string> {
   const ended = await program.ended;
   expect(ended.stderr).toMatch(/^lockstep: [^\n]+\n$/);
@@ -49,7 +49,7 @@ async function expectFailure(program: Program, code: number, message: RegExp): P
   return ended.stdout;
 }
 
-describe('what cannot be done', () => {
+describe('an impossible request', () => {
   it.each<[args: string[], message: RegExp]>([
     [['--wrokers', '3'], /--wrokers: unknown option; did you mean --workers\?/],
     [['--token', 'x'.repeat(257)], /--token: expected one line of 1 to 256 printable characters, got x{40}/],
@@ -98,11 +98,11 @@ describe('what cannot be done', () => {
       /--report: expected a file in a folder that can be written to, got .*nowhere/,
     ],
     [['--report', folder], /--report: expected a file, got the folder/],
-  ])('%j is said in one sentence, exit code 2', async (args, message) => {
+  ])('%j ends with one line, exit code 2', async (args, message) => {
     expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');
   });
 
-  it('includes listening at an address of another machine', async () => {
+  it('to listen at an address of another machine ends with one line', async () => {
     const program = startCoordinator('start', [...small(), '--host', '203.0.113.1', '--port', '0']);
     await expectFailure(program, 2, /--host 203\.0\.113\.1: expected an address of this machine, got one that is not/);
   });
@@ -125,14 +125,14 @@ describe('a port in use', () => {
 
   afterAll(() => void taken.close());
 
-  it('that was asked for does not give way', async () => {
+  it('ends the program where it was asked for', async () => {
     const program = startCoordinator('start', [...small(), '--port', `${port}`]);
     await expectFailure(program, 2, new RegExp(`--port ${port}: expected a free port, this one is in use`));
   });
 
-  it('that nobody asked for gives way to the next free one, and this is said', async () => {
-    // Whoever holds it already serves as well.
-    const held = await occupy(7070).catch(() => undefined);
+  it('is replaced by the next free one where it is the default, with a line that says so', async () => {
+    // The port may be in use already.
+    const occupied = await occupy(7070).catch(() => undefined);
     try {
       const program = startCoordinator('start', [...small(), '--steps', '2']);
       const ended = await program.ended;
@@ -141,16 +141,16 @@ describe('a port in use', () => {
       expect(Number(next?.[1])).toBeGreaterThan(7070);
       expect(ended.stdout).toContain(`--url ws://127.0.0.1:${next?.[1]}`);
     } finally {
-      held?.close();
+      occupied?.close();
     }
   });
 });
 
-describe('a run that had begun', () => {
+describe('a run in progress', () => {
   it.each([
     ['in this process', ['--single']],
     ['over sockets', ['--workers', '2', '--port', '0']],
-  ])('and whose loss overflows names the samples, exit code 1, %s', async (_where, args) => {
+  ])('whose loss overflows names the samples, exit code 1, %s', async (_where, args) => {
     const divergent = ['--epochs', '20', '--optimizer', 'sgd', '--lr', '1e38'];
     const program = startCoordinator('start', [...small(), ...divergent, ...args]);
     const stdout = await expectFailure(

@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { createDisplay, duration, percent, thousands } from '../src/display.ts';
+import { Display } from '../src/display.ts';
+import { duration, percent, thousands } from '../src/format.ts';
 
 interface Setting {
   readonly isTTY: boolean;
@@ -15,7 +16,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
   let now = 1000;
   let written = '';
   const stream = { isTTY, columns, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
-  const display = createDisplay({
+  const display = new Display({
     stream,
     colors: pc.createColors(isColored),
     nowMs: () => now,
@@ -41,7 +42,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
 }
 
 const erase = '\r\x1b[2K';
-/** Escape sequences take no room. */
+/** Without escape sequences, which take no width. */
 const visible = (text: string): string => stripVTControlCharacters(text.replaceAll(erase, ''));
 
 const epochReport = {
@@ -55,7 +56,7 @@ const epochReport = {
 };
 
 describe('in a terminal', () => {
-  it('one line tells of the newest step, and is taken back before the next', () => {
+  it('one line shows the newest step, and is erased before the next', () => {
     const { display, step, wait, taken } = setUp({ isTTY: true, columns: 120 });
     display.started();
     wait(1000);
@@ -116,7 +117,7 @@ describe('in a terminal', () => {
     }
   });
 
-  it('keeps what matters most where there is little room', () => {
+  it('keeps the pieces of the highest priority on a narrow line', () => {
     const { display, step, wait, taken } = setUp({ isTTY: true, columns: 30 });
     display.started();
     wait(1000);
@@ -126,7 +127,7 @@ describe('in a terminal', () => {
     expect(line).not.toContain('worker');
   });
 
-  it('lines that stay go above it, and it goes at the end', () => {
+  it('other lines are printed above it, and it is erased at the end', () => {
     const { display, step, wait, taken } = setUp({ isTTY: true });
     display.started();
     wait(1000);

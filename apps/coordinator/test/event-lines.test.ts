@@ -1,7 +1,6 @@
-/** What a person is told of workers, and how often. */
 import type { CoordinatorState, RunEvent } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
-import { createEventLines } from '../src/event-lines.ts';
+import { EventLines } from '../src/event-lines.ts';
 
 const workers = ['w1', 'w2'].map(
   (id) => [id, { id, name: `name-${id}`, kind: 'node', backend: 'cpu', threads: 1 }] as const,
@@ -10,38 +9,38 @@ const state = { records: new Map(workers) } as unknown as CoordinatorState;
 
 function setUp() {
   let now = 0;
-  const lineOf = createEventLines(() => now);
+  const lines = new EventLines(() => now);
   return {
-    tell: (event: RunEvent) => lineOf(event, state),
-    late: (workerId: string, step: number) => lineOf({ type: 'late', workerId, step }, state),
+    lineOf: (event: RunEvent) => lines.lineOf(event, state),
+    late: (workerId: string, step: number) => lines.lineOf({ type: 'late', workerId, step }, state),
     wait: (ms: number) => (now += ms),
   };
 }
 
 describe('a worker that is late', () => {
-  it('is told of once, and then with how often it was', () => {
+  it('gets one line, and later one with how often it was late', () => {
     const { late, wait } = setUp();
-    expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: its work goes to others too');
+    expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: other workers get its work, too');
     for (let step = 10; step < 40; step++) {
       wait(500);
       expect(late('w1', step)).toBeUndefined();
     }
     wait(20_000);
     expect(late('w1', 50)).toBe(
-      'w1 name-w1 is late with step 51: its work goes to others too (and 30 times more in the last 35 s)',
+      'w1 name-w1 is late with step 51: other workers get its work, too (and 30 times more in the last 35 s)',
     );
     expect(late('w1', 51)).toBeUndefined();
     wait(30_000);
     expect(late('w1', 60)).toMatch(/ \(and once more in the last 30 s\)$/);
     wait(30_000);
-    expect(late('w1', 70)).toMatch(/goes to others too$/);
+    expect(late('w1', 70)).toMatch(/get its work, too$/);
   });
 
-  it('does not hide another one, nor anything else', () => {
-    const { late, tell } = setUp();
+  it('hides no line of other workers or events', () => {
+    const { late, lineOf } = setUp();
     late('w1', 1);
     expect(late('w2', 1)).toMatch(/^w2 name-w2 is late/);
     const left: RunEvent = { type: 'left', workerId: 'w1', message: 'the connection broke' };
-    expect([tell(left), tell(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
+    expect([lineOf(left), lineOf(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
   });
 });

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSite } from '../src/http/site.ts';
+import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
-import { tinyFiles, writeFolder } from './tiny-data.ts';
-import { openWatchedRoom, type WatchedRoom } from './watched-room.ts';
+import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const built = join(folder, 'dist');
@@ -22,7 +22,7 @@ interface Answered {
   readonly body: string;
 }
 
-/** Asks with the very path, where `fetch` would tidy it up first. */
+/** Requests exactly this path, where `fetch` would normalize it. */
 function ask(port: number, path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
@@ -55,7 +55,7 @@ describe('the site', () => {
     port = await serve(built);
   });
 
-  it('serves the page, which is asked for anew each time', async () => {
+  it('serves the page, which browsers ask for each time', async () => {
     const { status, headers, body } = await ask(port, '/');
     expect(status).toBe(200);
     expect(body).toContain('<title>page</title>');
@@ -63,14 +63,14 @@ describe('the site', () => {
     expect(headers['cache-control']).toBe('no-cache');
   });
 
-  it('serves what has a hash in its name for good', async () => {
+  it('lets browsers keep files with a hash in their name', async () => {
     const { status, headers } = await ask(port, '/assets/main-a1b2c3.js');
     expect(status).toBe(200);
     expect(headers['content-type']).toMatch(/javascript/);
     expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
   });
 
-  it('says with every answer what the browser must not do', async () => {
+  it('sends security headers with every answer', async () => {
     for (const path of ['/', '/assets/main-a1b2c3.js', '/nothing', '/healthz', '/metrics']) {
       const { headers } = await ask(port, path);
       const policy = String(headers['content-security-policy']);
@@ -122,7 +122,7 @@ describe('the site', () => {
     }
   });
 
-  it('that is not built says so in a sentence', async () => {
+  it('that is not built says so', async () => {
     const bare = await serve(join(folder, 'nowhere'));
     const { status, body } = await ask(bare, '/');
     expect(status).toBe(503);
@@ -132,28 +132,23 @@ describe('the site', () => {
   });
 });
 
-describe('the figures', () => {
-  let room: WatchedRoom;
-  beforeAll(async () => {
-    const data = await writeFolder(folder, 'tiny', tinyFiles());
-    room = await openWatchedRoom({ args: ['--data', data, '--batch', '32', '--steps', '12', '--epochs', '9'] });
-  });
-  afterAll(() => room.close());
-
-  const figures = async (): Promise<Map<string, number>> => {
-    const text = await (await fetch(`${room.http}/metrics`)).text();
+describe('/metrics', () => {
+  const figures = async (http: string): Promise<Map<string, number>> => {
+    const text = await (await fetch(`${http}/metrics`)).text();
     const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
     return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));
   };
 
-  it('follow the run', async () => {
-    expect(await (await fetch(`${room.http}/healthz`)).json()).toEqual({ status: 'ok', phase: 'waiting' });
-    const before = await figures();
+  it('follows the run', async () => {
+    const args = [...(await tinyArgs(folder)), '--steps', '12', '--epochs', '9'];
+    const server = await openDashboardServer({ args });
+    expect(await (await fetch(`${server.http}/healthz`)).json()).toEqual({ status: 'ok', phase: 'waiting' });
+    const before = await figures(server.http);
     expect(before.get('lockstep_step')).toBe(0);
     expect(before.get('lockstep_run_phase{phase="waiting"}')).toBe(1);
-    await room.work();
-    expect(await room.run.outcome).toEqual({ type: 'finished' });
-    const after = await figures();
+    await server.startWorker();
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
+    const after = await figures(server.http);
     expect(after.get('lockstep_step')).toBe(12);
     expect(after.get('lockstep_images_total')).toBe(12 * 32);
     expect(after.get('lockstep_run_phase{phase="finished"}')).toBe(1);
@@ -161,6 +156,6 @@ describe('the figures', () => {
     expect(after.get('lockstep_faults_total{kind="rejected"}')).toBe(0);
     expect(after.get('lockstep_train_loss')).toBeGreaterThan(0);
     // Counters are set, not added up, at each reading.
-    expect((await figures()).get('lockstep_images_total')).toBe(12 * 32);
+    expect((await figures(server.http)).get('lockstep_images_total')).toBe(12 * 32);
   });
 });

@@ -1,23 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Report } from '@lockstep/train';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startCoordinator } from './processes.ts';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { runToReport, startCoordinator } from './processes.ts';
 
-let folder = '';
+const folder = temporaryFolder();
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lockstep-'));
-  writeFileSync(join(folder, 'dropping.json'), JSON.stringify(dropping));
-});
-
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
-});
-
-/** What it drops at random depends on the seed, the step and the sample, and on nobody who computes. */
+/** What it drops at random depends on the seed, the step and the sample, not on the worker. */
 const dropping = {
   name: 'dropping',
   input: [784],
@@ -30,25 +20,24 @@ const dropping = {
   ],
 };
 
-const recipe = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', '--clip', '1', '--port', '0'];
+const droppingFile = join(folder, 'dropping.json');
+writeFileSync(droppingFile, JSON.stringify(dropping));
 
-async function train(name: string, args: readonly string[]): Promise<Report> {
-  const file = join(folder, `${name}.report.json`);
-  const { code, stderr } = await startCoordinator('start', [...recipe, '--report', file, ...args]).ended;
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return JSON.parse(readFileSync(file, 'utf8')) as Report;
+const recipe = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', '--clip', '1'];
+
+async function train(args: readonly string[]): Promise<Report> {
+  return (await runToReport(folder, [...recipe, ...args])).report;
 }
 
-describe('the weights do not depend on who helped', () => {
+describe('the weights do not depend on the workers', () => {
   test.each([
     ['cnn', 'cnn', '6'],
-    ['a model with dropout', 'dropping.json', '20'],
-  ])('for %s', async (_, name, steps) => {
-    const model = name.endsWith('.json') ? join(folder, name) : name;
+    ['a model with dropout', droppingFile, '20'],
+  ])('for %s', async (_name, model, steps) => {
     const args = ['--model', model, '--steps', steps];
-    const single = await train(`${name}-single`, [...args, '--single']);
-    const workers = await train(`${name}-workers`, [...args, '--workers', '2']);
-    const threads = await train(`${name}-threads`, [...args, '--workers', '1', '--threads', '2']);
+    const single = await train([...args, '--single']);
+    const workers = await train([...args, '--workers', '2']);
+    const threads = await train([...args, '--workers', '1', '--threads', '2']);
     expect(workers.weightsSha256).toBe(single.weightsSha256);
     expect(threads.weightsSha256).toBe(single.weightsSha256);
     expect(single.config.optimizer).toMatchObject({

@@ -8,7 +8,7 @@ const of = (args: string, { model = 'mlp', steps = 100 } = {}) =>
   optimizerOf(parseOptions(commands.start.options, args === '' ? [] : args.split(' ')), steps, recipeOf(model));
 
 describe('the optimizer that options describe', () => {
-  test('momentum is what nobody has to ask for', () => {
+  test('is momentum by default', () => {
     expect(of('')).toEqual({ type: 'momentum', learningRate: 0.05, momentum: 0.9 });
     expect(describeOptimizer(of(''))).toBe('momentum, learning rate 0.05');
   });
@@ -32,27 +32,27 @@ describe('the optimizer that options describe', () => {
   });
 
   test.each([
-    ['--optimizer adam --momentum 0.9', '--momentum: expected with --optimizer sgd or momentum, got adam'],
-    ['--optimizer adam --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
-    ['--optimizer sgd --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
-    ['--momentum 0 --nesterov', '--nesterov: expected with --optimizer momentum, or sgd and a --momentum, above 0'],
+    ['--optimizer adam --momentum 0.9', '--momentum: expected with --optimizer sgd, momentum or rmsprop, got adam'],
+    ['--optimizer adam --nesterov', '--nesterov: expected with --optimizer sgd or momentum and a momentum above 0'],
+    ['--optimizer sgd --nesterov', '--nesterov: expected with --optimizer sgd or momentum and a momentum above 0'],
+    ['--momentum 0 --nesterov', '--nesterov: expected with --optimizer sgd or momentum and a momentum above 0'],
     ['--warmup 100', '--warmup: expected fewer steps than the 100 of the run, got 100'],
     ['--momentum 1', '--momentum: expected a number from 0 to below 1, got 1'],
     ['--weight-decay -1', '--weight-decay: expected a number of at least 0, got -1'],
     ['--clip 0', '--clip: expected a number above 0, got 0'],
     ['--schedule linear', '--schedule: expected one of constant, step, cosine, got linear'],
-  ])('%s is refused in a sentence', (args, message) => {
+  ])('%s is refused', (args, message) => {
     expect(() => of(args)).toThrow(new CommandFailure(message, 2));
   });
 
   test('a model may have a recipe of its own, which options overrule', () => {
     expect(of('', { model: 'cnn' })).toMatchObject({ schedule: { type: 'cosine', steps: 100 } });
     expect(of('--schedule constant', { model: 'cnn' })).not.toHaveProperty('schedule');
-    expect(of('', { model: 'somebody-elses' })).not.toHaveProperty('schedule');
+    expect(of('', { model: 'unknown' })).not.toHaveProperty('schedule');
     expect(defaultsOf('batch')).toBe('128, or 64 for cnn');
   });
 
-  test('all that differs from the plain one is said', () => {
+  test('is described by what differs from the default', () => {
     expect(describeOptimizer(of('--optimizer adamw --schedule cosine --warmup 5 --clip 1'))).toBe(
       'adamw, learning rate 0.002, cosine schedule, 5 steps of warm-up, gradients clipped to 1',
     );

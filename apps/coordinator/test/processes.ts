@@ -2,8 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach } from 'vitest';
+import type { Report } from '@lockstep/train';
+import { afterEach, expect } from 'vitest';
 
 export interface Ended {
   readonly code: number | null;
@@ -36,7 +38,7 @@ afterEach(async () => {
     try {
       process.kill(-child.pid!, 'SIGKILL');
     } catch {
-      // Gone in this very moment.
+      // It has just ended.
     }
   }
   await Promise.all(ended);
@@ -51,7 +53,7 @@ function start(
   channel: Channel = 'no channel',
 ): Program {
   const file = fileURLToPath(new URL(`../../${app}/dist/main.js`, import.meta.url));
-  // Inherited by all that it starts: so they are found even when it has gone.
+  // All that it starts inherits the mark, and is found by it even after the program has ended.
   const mark = `LOCKSTEP_TEST_PROGRAM=${randomUUID()}`;
   const [markName, markValue] = mark.split('=') as [string, string];
   const child = spawn(process.execPath, [file, ...args], {
@@ -63,23 +65,23 @@ function start(
   let stdout = '';
   let stderr = '';
   const waiting = new Set<() => void>();
-  const onEvent = (): void => {
+  const checkAll = (): void => {
     for (const check of [...waiting]) check();
   };
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
-    onEvent();
+    checkAll();
   });
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
-    onEvent();
+    checkAll();
   });
   let isClosed = false;
   const ended = new Promise<Ended>((resolve) => {
     child.once('close', (code) => {
       running.delete(child);
       isClosed = true;
-      onEvent();
+      checkAll();
       resolve({ code, stdout, stderr });
     });
   });
@@ -105,6 +107,18 @@ function start(
   };
 }
 
+/** Runs `npm start` with these options to its end and returns the report that it writes into `folder`. */
+export async function runToReport(folder: string, args: readonly string[]): Promise<Ended & { report: Report }> {
+  const file = join(folder, `${randomUUID()}.json`);
+  const ended = await startCoordinator('start', ['--port', '0', '--report', file, ...args]).ended;
+  expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code: 0, stderr: '' });
+  return { ...ended, report: readReport(file) };
+}
+
+export function readReport(file: string): Report {
+  return JSON.parse(readFileSync(file, 'utf8')) as Report;
+}
+
 export function startCoordinator(command: 'start' | 'coordinator', args: readonly string[]): Program {
   return start('coordinator', [command, ...args]);
 }
@@ -114,7 +128,7 @@ export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, ch
   return start('worker', args, env, channel);
 }
 
-/** Dead processes that nobody has waited for have an empty environment, and do not count. */
+/** A process that has ended but not been waited for has an empty environment, and does not count. */
 function processesWith(environmentEntry: string): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   return pids.map(Number).filter((pid) => {

@@ -1,33 +1,25 @@
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { Report } from '@lockstep/train';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { sha256 } from '../src/assemble.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { sha256 } from '../src/sha256.ts';
 import { temporaryFolder } from './folder.ts';
-import { canListProcesses, type Program, startCoordinator, startWorker } from './processes.ts';
-import { openRoom } from './room.ts';
-import { tinyFiles, writeFolder } from './tiny-data.ts';
+import { freePort } from './free-port.ts';
+import { canListProcesses, type Program, readReport, startCoordinator, startWorker } from './processes.ts';
+import { openTestServer } from './test-server.ts';
+import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
-let tiny: string[] = [];
+const tiny = [...(await tinyArgs(folder)), '--epochs', '1000000'];
 /** A run that never ends by itself. */
-let endless: string[] = [];
-
-beforeAll(async () => {
-  tiny = ['--data', await writeFolder(folder, 'tiny', tinyFiles()), '--batch', '32', '--epochs', '1000000'];
-  endless = [...tiny, '--port', '0'];
-});
+const endless = [...tiny, '--port', '0'];
 
 /** Resolves when all local workers take part; training has begun then. */
 async function training(program: Program, workers: number): Promise<void> {
   for (let index = 1; index <= workers; index++) await program.printed(new RegExp(`w${index} local-\\d+ joined`));
   await program.printed(/^ {2}epoch 1\/1000000 /m);
 }
-
-const readReport = (file: string): Report => JSON.parse(readFileSync(file, 'utf8')) as Report;
 
 const interrupted = 'lockstep: the coordinator was interrupted\n';
 
@@ -61,7 +53,7 @@ describe('an interrupted coordinator', () => {
     expect(sha256(bytesOf(weights))).toBe(report.weightsSha256);
   });
 
-  it('says how the model would have been kept', async () => {
+  it('prints how to save the model next time', async () => {
     const program = startCoordinator('start', [...endless, '--single']);
     await program.printed(/^ {2}epoch 1\/1000000 /m);
     program.kill('SIGINT');
@@ -70,7 +62,7 @@ describe('an interrupted coordinator', () => {
     expect(stdout).toMatch(/^the model after step \d+ was not saved: give --save FILE\.safetensors to keep it$/m);
   });
 
-  it('ends while it waits for workers, too', async () => {
+  it('ends also while it waits for workers', async () => {
     const program = startCoordinator('coordinator', endless);
     await program.printed(/--url ws:/);
     program.kill('SIGINT');
@@ -89,7 +81,7 @@ describe('kill -9 of the coordinator', () => {
     await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 30_000 });
   });
 
-  it('and a new one on the same port: a worker comes back by itself', async () => {
+  it('and a new coordinator on the same port: a worker reconnects by itself', async () => {
     const port = await freePort();
     const fixed = [...tiny, '--port', `${port}`];
     const first = startCoordinator('coordinator', fixed);
@@ -117,58 +109,50 @@ describe('kill -9 of the coordinator', () => {
 });
 
 describe('an interrupted worker', () => {
-  it('says goodbye, exit code 130, and the run goes on to the same weights', async () => {
+  it('leaves with exit code 130, and the run ends with the same weights', async () => {
     const file = join(folder, 'single.json');
     const short = [...tiny, '--steps', '60'];
     await startCoordinator('start', [...short, '--single', '--report', file]).ended;
 
     const workers: Program[] = [];
-    const room = await openRoom({
+    const server = await openTestServer({
       args: short,
       startWorkers: 2,
       onStep: ({ step }) => {
         if (step !== 20) return;
         workers[0]!.kill('SIGINT');
         // The run does not end before the signal has arrived.
-        room.control('pause');
+        server.control('pause');
       },
     });
-    for (const name of ['leaver', 'stayer']) workers.push(startWorker(['--url', room.url, '--name', name]));
+    for (const name of ['leaver', 'stayer']) workers.push(startWorker(['--url', server.url, '--name', name]));
     await workers[0]!.ended;
-    room.control('resume');
-    expect(await room.outcome).toEqual({ type: 'finished' });
+    server.control('resume');
+    expect(await server.outcome).toEqual({ type: 'finished' });
     const [leaver, stayer] = await Promise.all(workers.map(({ ended }) => ended));
     expect(leaver).toMatchObject({ code: 130, stdout: '' });
     expect(leaver!.stderr).toMatch(/^worker leaver: joined as w\d, [^\n]*\n$/);
     expect(stayer?.code).toBe(0);
-    const report = room.report();
+    const report = server.report();
     expect(report.weightsSha256).toBe(readReport(file).weightsSha256);
     expect(report.faults).toMatchObject({ disconnects: 1, rejected: 0 });
-    await room.close();
+    await server.close();
   });
 
-  it('ends at once where it waits to come back', async () => {
-    const room = await openRoom({ args: tiny, startWorkers: 2 });
-    const worker = startWorker(['--url', room.url, '--name', 'waiting']);
-    // Fails where the worker ends before, and says what it said.
+  it('ends at once while it waits to reconnect', async () => {
+    const server = await openTestServer({ args: tiny, startWorkers: 2 });
+    const worker = startWorker(['--url', server.url, '--name', 'waiting']);
+    // Fails, with what the worker printed, where it ends before.
     await worker.printed(/joined as w1/);
-    await room.ready(1);
-    await room.drop();
+    await server.ready(1);
+    await server.drop();
     await worker.printed(/trying again/);
     worker.kill('SIGINT');
     expect(await worker.ended).toMatchObject({ code: 130 });
   });
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-it('a run whose output nobody reads any more goes on to its end', async () => {
+it('a run whose output is no longer read goes on to its end', async () => {
   const file = join(folder, 'unread.json');
   const program = startCoordinator('start', ['--single', '--epochs', '2', '--report', file]);
   await program.printed(/^Training /m);

@@ -2,22 +2,21 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { Report } from '@lockstep/train';
 import { expect, it } from 'vitest';
-import { sha256 } from '../src/assemble.ts';
+import { sha256 } from '../src/sha256.ts';
 import { temporaryFolder } from './folder.ts';
-import { canListProcesses, startCoordinator } from './processes.ts';
+import { canListProcesses, readReport, runToReport, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
 
-it('start, without a word more, trains MNIST to 97 % or better with two worker processes', async () => {
+it('start without options trains MNIST to 97 % or better with two worker processes', async () => {
   const [file, model] = [join(folder, 'report.json'), join(folder, 'model.safetensors')];
   const program = startCoordinator('start', ['--report', file, '--save', model]);
   const { code, stdout, stderr } = await program.ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   if (canListProcesses) expect(program.offspring()).toEqual([]);
 
-  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  const report = readReport(file);
   expect(report.model).toEqual({ name: 'mlp', parameters: 101_770 });
   expect(Math.abs(report.initialLoss! - 2.3)).toBeLessThan(0.05);
   expect(report.epochs).toHaveLength(report.config.epochs);
@@ -44,11 +43,6 @@ it('start, without a word more, trains MNIST to 97 % or better with two worker p
 }, 240_000);
 
 it('the small convolutional net reads 98.5 % of the test images after three epochs', async () => {
-  const file = join(folder, 'cnn.json');
-  const { code, stderr } = await startCoordinator('start', [
-    ...['--model', 'cnn', '--epochs', '3', '--port', '0', '--report', file],
-  ]).ended;
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  const { report } = await runToReport(folder, ['--model', 'cnn', '--epochs', '3']);
   expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.985);
 }, 480_000);

@@ -54,7 +54,7 @@ const report: Report = {
 };
 
 describe('summary', () => {
-  it('says how good the model is, who made it, and at what cost', () => {
+  it('shows the accuracy, the workers and the bytes', () => {
     expect(summaryLines(report, colors)).toEqual([
       '',
       '97.31 % of the test images are read right',
@@ -79,14 +79,14 @@ describe('summary', () => {
     ]);
   });
 
-  it('tells of faults, and that the weights are unharmed', () => {
+  it('counts the faults', () => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
     expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
       '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected: none changed the weights',
     );
   });
 
-  it('does not claim exact bits where arithmetics were mixed', () => {
+  it('does not claim exact bits where numeric modes are mixed', () => {
     const line = summaryLines({ ...report, exactness: 'sample-exact' }, colors).at(-1);
     expect(line).toContain('sample-exact');
     expect(line).not.toContain('bit-exact');

@@ -1,11 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { loadTensorFlow, prepareProcess } from '@lockstep/tfjs-node';
 import type { Report } from '@lockstep/train';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startCoordinator, startWorker } from './processes.ts';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { runToReport, startCoordinator, startWorker } from './processes.ts';
 import { tinyFiles, writeFolder } from './tiny-data.ts';
 
 prepareProcess();
@@ -14,45 +11,23 @@ const absence = await loadTensorFlow().then(
   (error: Error) => error.message,
 );
 
-let folder = '';
+const folder = temporaryFolder();
+const data = await writeFolder(folder, 'data', tinyFiles());
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lockstep-'));
-  await writeFolder(folder, 'data', tinyFiles());
-});
-
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
-});
-
-async function train(name: string, args: readonly string[]): Promise<Report> {
-  const file = join(folder, `${name}.json`);
-  const program = startCoordinator('start', [
-    '--port',
-    '0',
-    '--report',
-    file,
-    '--data',
-    join(folder, 'data'),
-    '--epochs',
-    '8',
-    ...args,
-  ]);
-  const { code, stderr } = await program.ended;
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return JSON.parse(readFileSync(file, 'utf8')) as Report;
+async function train(args: readonly string[]): Promise<Report> {
+  return (await runToReport(folder, ['--data', data, '--epochs', '8', ...args])).report;
 }
 
 const title = `--backend tfjs-node${absence === undefined ? '' : ` (${absence})`}`;
-/** Several programs, each of which loads a large library, beside whatever else the machine does. */
+/** Several programs, each of which loads a large library. */
 const timeout = 180_000;
 
 describe.skipIf(absence !== undefined)(title, { timeout }, () => {
-  it('gives the same weights, whoever computes with it', async () => {
+  it('gives the same weights in one process and with workers', async () => {
     const args = ['--backend', 'tfjs-node', '--model', 'cnn', '--batch', '64'];
-    const single = await train('single', [...args, '--single']);
+    const single = await train([...args, '--single']);
     expect(single.exactness).toBe('bit-exact');
-    const workers = await train('workers', [...args, '--workers', '2']);
+    const workers = await train([...args, '--workers', '2']);
     expect(workers.weightsSha256).toBe(single.weightsSha256);
     expect(workers.exactness).toBe('bit-exact');
     expect(workers.workers.map(({ backend }) => backend)).toEqual(['tfjs-node', 'tfjs-node']);
@@ -60,7 +35,7 @@ describe.skipIf(absence !== undefined)(title, { timeout }, () => {
 });
 
 describe.runIf(absence !== undefined)('--backend tfjs-node where the library is missing', () => {
-  it('ends with one sentence, for a worker and in one process', async () => {
+  it('ends with one line, for a worker and in one process', async () => {
     const worker = startWorker(['--url', 'ws://127.0.0.1:9', '--backend', 'tfjs-node']);
     expect(await worker.ended).toMatchObject({ code: 2, stderr: `worker: --backend tfjs-node: ${absence}\n` });
     const single = startCoordinator('start', ['--single', '--steps', '1', '--backend', 'tfjs-node']);

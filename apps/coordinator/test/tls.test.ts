@@ -3,30 +3,27 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { subprotocol } from '@lockstep/protocol';
-import type { Report } from '@lockstep/train';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { openTls } from '../src/http/tls.ts';
+import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
-import { startCoordinator, startWorker } from './processes.ts';
-import { tinyFiles, writeFolder } from './tiny-data.ts';
-import { openViewer, openWatchedRoom } from './watched-room.ts';
+import { readReport, startCoordinator, startWorker } from './processes.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
-let data: string[] = [];
+const data = [...(await tinyArgs(folder)), '--steps', '8', '--epochs', '9'];
 const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem'), other: join(folder, 'other.pem') };
 const none = { host: '127.0.0.1', tls: false, 'tls-cert': undefined, 'tls-key': undefined };
 
-beforeAll(async () => {
-  data = ['--data', await writeFolder(folder, 'tiny', tinyFiles()), '--batch', '32', '--steps', '8', '--epochs', '9'];
-  const [own, other] = [await openTls({ ...none, tls: true }), await openTls({ ...none, tls: true })];
-  writeFileSync(files.cert, own!.cert);
-  writeFileSync(files.key, own!.key);
-  writeFileSync(files.other, other!.key);
-});
+const [own, other] = [await openTls({ ...none, tls: true }), await openTls({ ...none, tls: true })];
+writeFileSync(files.cert, own!.cert);
+writeFileSync(files.key, own!.key);
+writeFileSync(files.other, other!.key);
 
 describe('a certificate', () => {
-  it('is made for the names of this machine, and its fingerprint told', async () => {
+  it('is made for the names of this machine, with its fingerprint', async () => {
     const tls = await openTls({ ...none, tls: true, host: 'lab.example' });
     const certificate = new X509Certificate(tls!.cert);
     expect(tls!.fingerprint).toMatch(/^[0-9a-f]{64}$/);
@@ -38,7 +35,7 @@ describe('a certificate', () => {
     expect(certificate.verify(certificate.publicKey)).toBe(true);
   });
 
-  it('comes from files, and needs no fingerprint then', async () => {
+  it('from files has no fingerprint to print', async () => {
     const tls = await openTls({ ...none, 'tls-cert': files.cert, 'tls-key': files.key });
     expect(tls).toEqual({ cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') });
   });
@@ -57,28 +54,24 @@ describe('a certificate', () => {
 
 describe('a run under TLS', () => {
   it('serves page and viewers, and knows its own origin', async () => {
-    const room = await openWatchedRoom({ args: [...data, '--tls'] });
-    try {
-      expect(room.http).toMatch(/^https:/);
-      const ca = room.prepared.tls!.cert;
-      const status = await new Promise((resolve, reject) => {
-        request(`${room.http}/healthz`, { ca }, (response) => resolve(response.resume().statusCode))
-          .on('error', reject)
-          .end();
-      });
-      expect(status).toBe(200);
-      const viewer = await openViewer(room.ws, { ca, origin: room.http });
-      expect((await viewer.next('run')).joinAddresses).toEqual([`${room.http}/`, room.ws]);
-      viewer.socket.terminate();
-      const plain = new WebSocket(room.ws, subprotocol, { ca, origin: room.http.replace('https', 'http') });
-      const refused = await new Promise((resolve) => {
-        plain.on('error', () => {});
-        plain.on('unexpected-response', (_request, response) => resolve(response.statusCode));
-      });
-      expect(refused).toBe(403);
-    } finally {
-      await room.close();
-    }
+    const server = await openDashboardServer({ args: [...data, '--tls'] });
+    expect(server.http).toMatch(/^https:/);
+    const ca = server.prepared.tls!.cert;
+    const status = await new Promise((resolve, reject) => {
+      request(`${server.http}/healthz`, { ca }, (response) => resolve(response.resume().statusCode))
+        .on('error', reject)
+        .end();
+    });
+    expect(status).toBe(200);
+    const viewer = await openViewer(server.ws, { ca, origin: server.http });
+    expect((await viewer.next('run')).joinAddresses).toEqual([`${server.http}/`, server.ws]);
+    viewer.socket.terminate();
+    const plain = new WebSocket(server.ws, subprotocol, { ca, origin: server.http.replace('https', 'http') });
+    const refused = await new Promise((resolve) => {
+      plain.on('error', () => {});
+      plain.on('unexpected-response', (_request, response) => resolve(response.statusCode));
+    });
+    expect(refused).toBe(403);
   });
 
   it('is joined by workers that know its fingerprint, local ones among them', async () => {
@@ -86,7 +79,7 @@ describe('a run under TLS', () => {
     const args = [...data, '--port', '0', '--tls', '--workers', '1', '--report', report, '--wait-for-start', '--stay'];
     const program = startCoordinator('start', args);
     const [, address = ''] = await program.printed(/^Join with: npm run worker -- --url (\S+)$/m);
-    const [, owner = ''] = await program.printed(/^Dashboard: (\S+)$/m);
+    const [, dashboard = ''] = await program.printed(/^Dashboard: (\S+)$/m);
     await program.printed(/SHA-256 is ([0-9A-F]{2}:){31}[0-9A-F]{2}$/m);
     const guest = startWorker(['--url', address, '--name', 'guest']);
     await program.printed(/local-1 joined/);
@@ -94,23 +87,26 @@ describe('a run under TLS', () => {
 
     const plain = address.replace(/fingerprint=\w+/, '');
     const naive = await startWorker(['--url', plain, '--name', 'naive']).ended;
-    expect([naive.code, naive.stderr]).toEqual([2, expect.stringMatching(/nobody vouches for its certificate/)]);
-    const deceived = address.replace(/fingerprint=\w+/, `fingerprint=${'0'.repeat(64)}`);
-    const careful = await startWorker(['--url', deceived, '--name', 'careful']).ended;
+    expect([naive.code, naive.stderr]).toEqual([
+      2,
+      expect.stringMatching(/its certificate is not from a trusted authority/),
+    ]);
+    const forged = address.replace(/fingerprint=\w+/, `fingerprint=${'0'.repeat(64)}`);
+    const careful = await startWorker(['--url', forged, '--name', 'careful']).ended;
     expect([careful.code, careful.stderr]).toEqual([2, expect.stringMatching(/is not the one of the join address/)]);
 
     const viewer = await openViewer(address.replace(/\/\?.*/, ''), { rejectUnauthorized: false });
-    const admin = new URLSearchParams(new URL(owner).hash.slice(1)).get('admin') ?? '';
-    viewer.say({ type: 'admin', action: 'start', token: admin });
+    const admin = new URLSearchParams(new URL(dashboard).hash.slice(1)).get('admin') ?? '';
+    viewer.send({ type: 'admin', action: 'start', token: admin });
     await viewer.next('progress', ({ phase }) => phase === 'finished');
     await program.printed(/^The dashboard stays; Ctrl-C ends it\.$/m);
     expect((await guest.ended).code).toBe(0);
-    // Late viewers still see the run.
+    // A late viewer still sees the run.
     const late = await openViewer(address.replace(/\/\?.*/, ''), { rejectUnauthorized: false });
     expect(await late.next('progress')).toMatchObject({ phase: 'finished', step: 8 });
     program.kill('SIGINT');
     expect((await program.ended).code).toBe(0);
-    const { workers, weightsSha256 } = JSON.parse(readFileSync(report, 'utf8')) as Report;
+    const { workers, weightsSha256 } = readReport(report);
     expect(workers.map(({ name }) => name).sort()).toEqual(['guest', 'local-1']);
     expect(weightsSha256).toMatch(/^[0-9a-f]{64}$/);
   });

@@ -1,46 +1,17 @@
-import { createHash } from 'node:crypto';
-import { initialize } from '@lockstep/nn';
-import { bytesOf, floatsFrom } from '@lockstep/protocol';
-import { isHostBackend, openBackend } from '@lockstep/tensor';
-import { createShardSource } from '@lockstep/training';
-import { oracleWeights } from '@lockstep/training/simulator';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { floatsFrom } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { sha256 } from '../src/sha256.ts';
+import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
-import { tinyFiles, writeFolder } from './tiny-data.ts';
-import { openViewer, openWatchedRoom, type WatchedRoom, type WatchedRoomOptions } from './watched-room.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyArgs } from './tiny-data.ts';
 
-const folder = temporaryFolder();
 const steps = 24;
-let data: string[] = [];
-beforeAll(async () => {
-  const tiny = await writeFolder(folder, 'tiny', tinyFiles());
-  data = ['--data', tiny, '--batch', '32', '--steps', `${steps}`, '--epochs', '50'];
-});
+const data = [...(await tinyArgs(temporaryFolder())), '--steps', `${steps}`, '--epochs', '50'];
 
-const rooms: WatchedRoom[] = [];
-afterEach(async () => {
-  await Promise.all(rooms.splice(0).map((room) => room.close()));
-});
+const open = () => openDashboardServer({ args: data });
 
-async function openRoom(args: readonly string[] = [], options: Partial<WatchedRoomOptions> = {}) {
-  const room = await openWatchedRoom({ args: [...data, ...args], ...options });
-  rooms.push(room);
-  return room;
-}
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const weightsHash = (room: WatchedRoom): string => sha256(bytesOf(room.parameterServer.weights()));
-
-async function expectedHash({ prepared }: WatchedRoom): Promise<string> {
-  const { backend } = await openBackend('auto');
-  if (!isHostBackend(backend)) throw new Error('expected a backend in JavaScript memory');
-  const { model, plan, train, config, optimizer } = prepared;
-  const samples = createShardSource(train, plan, config.seed);
-  const weights = initialize(model, config.seed);
-  return sha256(bytesOf(oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: config.seed })));
-}
-
-/** What may wait for one viewer: the bound, and one message that went over it. */
+/** Bytes that may wait for one viewer: the bound, and one message beyond it. */
 const mostQueuedBytes = 256 * 1024 + 420_000;
 
 const report = {
@@ -54,11 +25,11 @@ const report = {
 };
 
 describe('a viewer', () => {
-  it('learns what the run is before anything happens, and sees it to its end', async () => {
-    const room = await openRoom();
-    const viewer = await openViewer(room.ws);
+  it('gets a description of the run first, and follows it to its end', async () => {
+    const server = await open();
+    const viewer = await openViewer(server.ws);
     const first = await viewer.next('progress');
-    expect(viewer.heard.map(({ type }) => type)).toEqual(['run', 'history', 'workers', 'progress']);
+    expect(viewer.received.map(({ type }) => type)).toEqual(['run', 'history', 'workers', 'progress']);
     expect(first).toMatchObject({ phase: 'waiting', pauseRequested: false, step: 0, epoch: 1, exactness: 'bit-exact' });
     expect(await viewer.next('run')).toMatchObject({
       version: 'test',
@@ -72,21 +43,21 @@ describe('a viewer', () => {
       columns: 28,
       classes: 10,
       tokenNeeded: false,
-      joinAddresses: [`${room.http}/`, room.ws],
+      joinAddresses: [`${server.http}/`, server.ws],
     });
 
-    await room.work();
+    await server.startWorker();
     const last = await viewer.next('progress', ({ phase }) => phase === 'finished');
     expect(last).toMatchObject({ step: steps, epoch: 12 });
-    const seen = viewer.heard.flatMap((message) =>
+    const seen = viewer.received.flatMap((message) =>
       message.type === 'progress' ? [...floatsFrom(message.points.steps)] : [],
     );
     expect(seen).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
     // The hash of the last weights follows when it is due.
     const hashed = await viewer.next('progress', ({ weightsHashStep }) => weightsHashStep === steps);
-    expect(hashed.weightsHash).toBe(weightsHash(room).slice(0, 16));
+    expect(hashed.weightsHash).toBe(server.weightsSha256().slice(0, 16));
 
-    // It goes a moment after its last shard.
+    // The worker leaves a moment after its last shard.
     const { workers } = await viewer.next('workers', (message) => message.workers[0]?.health === 'gone');
     expect(workers).toMatchObject([{ id: 'w1', name: 'this process', kind: 'local', share: 1, samples: steps * 32 }]);
     const picture = await viewer.next('timeline');
@@ -94,13 +65,13 @@ describe('a viewer', () => {
     expect(picture.rows[0]!.spans.map(({ kind }) => kind)).toContain('compute');
   });
 
-  it('that comes late gets the history, the notices and the last evaluation', async () => {
-    const room = await openRoom();
-    await room.work();
-    await room.run.outcome;
-    room.epoch(report);
-    room.dashboard.say('something happened');
-    const viewer = await openViewer(room.ws);
+  it('that joins late gets the history, the events and the last evaluation', async () => {
+    const server = await open();
+    await server.startWorker();
+    await server.run.outcome;
+    server.epoch(report);
+    server.dashboard.event('something happened');
+    const viewer = await openViewer(server.ws);
     const history = await viewer.next('history');
     expect([...floatsFrom(history.points.steps)]).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
     expect(history.epochs).toEqual([report]);
@@ -109,8 +80,8 @@ describe('a viewer', () => {
     const evaluation = await viewer.next('evaluation');
     const counts = floatsFrom(evaluation.confusion);
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(16);
-    // A row for each true class: the images of each class, however they were read.
-    const { labels } = room.prepared.test;
+    // A row for each true class sums to the images of that class.
+    const { labels } = server.prepared.test;
     for (let label = 0; label < 10; label++) {
       const inRow = counts.subarray(label * 10, label * 10 + 10).reduce((sum, count) => sum + count, 0);
       expect(inRow).toBe(labels.filter((each) => each === label).length);
@@ -119,69 +90,69 @@ describe('a viewer', () => {
     expect(evaluation.topErrors).toHaveLength(Math.min(16, wrong));
     const sure = evaluation.topErrors.map(({ probability }) => probability);
     expect(sure).toEqual([...sure].sort((a, b) => b - a));
-    // One that comes later still finds it there.
-    expect(await (await openViewer(room.ws)).next('evaluation')).toEqual(evaluation);
+    // A later viewer gets it, too.
+    expect(await (await openViewer(server.ws)).next('evaluation')).toEqual(evaluation);
   });
 
   it('sees an epoch when it ends, and how its test images were read', async () => {
-    const room = await openRoom();
-    const viewer = await openViewer(room.ws);
-    room.epoch({ ...report, trainLoss: Number.NaN });
+    const server = await open();
+    const viewer = await openViewer(server.ws);
+    server.epoch({ ...report, trainLoss: Number.NaN });
     expect((await viewer.next('epoch')).report).toMatchObject({ epoch: 1, trainLoss: Number.MAX_VALUE });
     expect(await viewer.next('evaluation')).toMatchObject({ epoch: 1, rows: 28, columns: 28, classes: 10 });
   });
 
   it('gets the weights that it asks for', async () => {
-    const room = await openRoom();
-    const viewer = await openViewer(room.ws);
-    viewer.say({ type: 'wantWeights' });
+    const server = await open();
+    const viewer = await openViewer(server.ws);
+    viewer.send({ type: 'wantWeights' });
     const { step, bytes } = await viewer.next('weights');
-    expect([step, sha256(bytes)]).toEqual([0, weightsHash(room)]);
-    await room.work();
-    await room.run.outcome;
-    expect(viewer.heard.filter(({ type }) => type === 'weights')).toHaveLength(1);
-    viewer.say({ type: 'wantWeights' });
+    expect([step, sha256(bytes)]).toEqual([0, server.weightsSha256()]);
+    await server.startWorker();
+    await server.run.outcome;
+    expect(viewer.received.filter(({ type }) => type === 'weights')).toHaveLength(1);
+    viewer.send({ type: 'wantWeights' });
     const last = await viewer.next('weights');
-    expect([last.step, sha256(last.bytes)]).toEqual([steps, weightsHash(room)]);
+    expect([last.step, sha256(last.bytes)]).toEqual([steps, server.weightsSha256()]);
   });
 });
 
 describe('viewers that never read', () => {
-  it('200 of them cost a bounded amount of memory, and the model is the same', async () => {
-    const room = await openRoom();
-    const viewers = await Promise.all(Array.from({ length: 200 }, () => openViewer(room.ws)));
+  it('200 of them cost a bounded amount of memory and change no bit', async () => {
+    const server = await open();
+    const viewers = await Promise.all(Array.from({ length: 200 }, () => openViewer(server.ws)));
     for (const viewer of viewers) {
-      viewer.say({ type: 'wantWeights' });
+      viewer.send({ type: 'wantWeights' });
       viewer.socket.pause();
     }
-    expect(room.dashboard.viewers).toBe(200);
+    expect(server.dashboard.figures.viewers).toBe(200);
     const before = process.memoryUsage();
-    await room.work();
-    expect(await room.run.outcome).toEqual({ type: 'finished' });
-    for (let told = 0; told < 1_000; told++) room.dashboard.say(`notice ${told} ${'x'.repeat(900)}`);
+    await server.startWorker();
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
+    for (let index = 0; index < 1_000; index++) server.dashboard.event(`event ${index} ${'x'.repeat(900)}`);
     const after = process.memoryUsage();
     expect(after.external + after.heapUsed - before.external - before.heapUsed).toBeLessThan(200 * 2 ** 20);
-    expect(room.dashboard.queuedBytes).toBeLessThan(200 * mostQueuedBytes);
-    expect(weightsHash(room)).toBe(await expectedHash(room));
+    expect(server.dashboard.figures.queuedBytes).toBeLessThan(200 * mostQueuedBytes);
+    expect(server.weightsSha256()).toBe(await server.expectedSha256());
     for (const viewer of viewers) viewer.socket.terminate();
   });
 
-  it('are sent nothing beyond what the kernel holds and a bounded rest, and everything anew when they read', async () => {
-    const room = await openRoom();
-    const viewers = await Promise.all(Array.from({ length: 4 }, () => openViewer(room.ws)));
+  it('get a bounded number of bytes beyond what the kernel holds, and a snapshot when they read', async () => {
+    const server = await open();
+    const viewers = await Promise.all(Array.from({ length: 4 }, () => openViewer(server.ws)));
     for (const viewer of viewers) viewer.socket.pause();
     let most = 0;
-    // 36 MB for each, where the kernel takes a few.
-    for (let told = 0; told < 40_000; told++) {
-      room.dashboard.say(`notice ${told} ${'x'.repeat(900)}`);
-      most = Math.max(most, room.dashboard.queuedBytes);
+    // 36 MB for each viewer, of which the kernel takes a few.
+    for (let index = 0; index < 40_000; index++) {
+      server.dashboard.event(`event ${index} ${'x'.repeat(900)}`);
+      most = Math.max(most, server.dashboard.figures.queuedBytes);
     }
     expect(most).toBeGreaterThan(4 * 250_000);
     expect(most).toBeLessThan(4 * mostQueuedBytes);
     for (const viewer of viewers) viewer.socket.resume();
     for (const viewer of viewers) {
-      await viewer.next('history', ({ events }) => events.at(-1)?.startsWith('notice 39999 ') === true);
-      expect(viewer.heard.length).toBeLessThan(40_000);
+      await viewer.next('history', ({ events }) => events.at(-1)?.startsWith('event 39999 ') === true);
+      expect(viewer.received.length).toBeLessThan(40_000);
     }
   });
 });

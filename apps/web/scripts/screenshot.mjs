@@ -63,9 +63,9 @@ function dashboardAddress() {
 
 /** A seven, stroke by stroke. */
 async function draw(page) {
-  const paper = page.getByLabel(/^Paper to draw a digit on/);
-  await paper.scrollIntoViewIfNeeded();
-  const box = await paper.boundingBox();
+  const canvas = page.getByLabel(/^Canvas to draw a digit on/);
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
   const points = [
     [0.28, 0.22],
     [0.5, 0.2],

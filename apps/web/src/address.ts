@@ -1,24 +1,20 @@
-/** What the page's own address says: whether to join at once, and the secrets of the fragment. */
-import { watchPath } from '@lockstep/protocol';
+/** Reads the page's own address: whether to join at once, and the secrets in its fragment. */
 
 export interface Secrets {
-  /** What workers must know. */
+  /** The token that workers need. */
   readonly token: string | undefined;
-  /** What steering needs. */
+  /** The admin token, which controlling the run needs. */
   readonly admin: string | undefined;
 }
 
 const storageKey = 'lockstep.secrets';
 
-/** Reads `#join&token=…&admin=…`. Secrets move from the address bar to this tab's own storage, and stay over a reload. */
+/** Reads `#join&token=…&admin=…`. Secrets move from the address bar to the tab's session storage, to outlive a reload. */
 export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets: Secrets } {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? '{}') as Partial<Secrets>;
-  const secrets = {
-    token: fragment.get('token') ?? stored.token ?? undefined,
-    admin: fragment.get('admin') ?? stored.admin ?? undefined,
-  };
-  keepSecrets(secrets);
+  const secrets = { token: fragment.get('token') ?? stored.token, admin: fragment.get('admin') ?? stored.admin };
+  saveSecrets(secrets);
   const joinAtOnce = fragment.has('join');
   if (fragment.has('token') || fragment.has('admin')) {
     history.replaceState(null, '', `${location.pathname}${location.search}${joinAtOnce ? '#join' : ''}`);
@@ -26,21 +22,12 @@ export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets:
   return { joinAtOnce, secrets };
 }
 
-export function keepSecrets(secrets: Secrets): void {
+export function saveSecrets(secrets: Secrets): void {
   sessionStorage.setItem(storageKey, JSON.stringify(secrets));
 }
 
-/** Where workers connect: the server that this page came from. */
-export function workerAddress(): string {
-  return socketAddress('/');
-}
-
-/** Where viewers connect. */
-export function viewerAddress(): string {
-  return socketAddress(watchPath);
-}
-
-function socketAddress(path: string): string {
+/** WebSocket address of `path` on the server that this page came from. */
+export function socketAddress(path: string): string {
   const url = new URL(path, location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   url.hash = '';

@@ -1,16 +1,14 @@
-/** A tab in the background: whoever lends a device looks at something else. */
+/** Checks that a tab in the background goes on computing. */
 import { findChromium } from '@lockstep/chromium';
-import { afterEach, describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
-import { hasBrowser, inChromium, testPatienceMs } from './browser.ts';
+import { afterEach, expect, it } from 'vitest';
+import { describePage } from './browser.ts';
 import { endless, singleHash, startRun } from './run.ts';
 import { type BrowserWindow, openWindow } from './window.ts';
 
-/** The coordinator says ping every two seconds: half a minute. */
+/** The coordinator sends a ping every two seconds: half a minute. */
 const heartbeats = 15;
 
-describe.skipIf(!hasBrowser)(inChromium('a tab in the background'), { timeout: testPatienceMs }, () => {
-  const folder = temporaryFolder();
+describePage('a tab in the background', ({ folder }) => {
   const windows: BrowserWindow[] = [];
   afterEach(() => Promise.all(windows.splice(0).map((window) => window.close())));
 
@@ -31,7 +29,7 @@ describe.skipIf(!hasBrowser)(inChromium('a tab in the background'), { timeout: t
       let gradients = 0;
       WebSocket.prototype.send = function (data) {
         send.call(this, data);
-        // What is not a gradient answers a ping.
+        // Smaller messages are pongs.
         if (data.byteLength > 1000) gradients += 1;
         else {
           counts.push(gradients);

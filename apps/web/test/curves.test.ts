@@ -1,9 +1,9 @@
-/** The curves: nothing is lost or counted twice, however the points arrive. */
+/** Checks that curves neither lose nor repeat points, however these arrive. */
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { Curves, type EpochReport, type Points } from '../src/watch/curves.ts';
+import { Curves, type EpochReport } from '../src/watch/curves.ts';
 
-function points(from: number, to: number, loss: (step: number) => number): Points {
+function points(from: number, to: number, loss: (step: number) => number): Parameters<Curves['add']>[0] {
   const steps = Array.from({ length: to - from + 1 }, (_, index) => from + index);
   return {
     steps: bytesOf(Float32Array.from(steps)),
@@ -23,39 +23,39 @@ const report = (epoch: number): EpochReport => ({
 });
 
 describe('curves', () => {
-  it('take each step once, whether it comes in the history or after it', () => {
+  it('take each step once where history and progress overlap', () => {
     const curves = new Curves();
     curves.add(points(1, 20, () => 2));
     curves.add(points(15, 30, () => 2));
-    const { epochs, loss } = curves.table([], 10);
+    const { epochs, train } = curves.table('loss', [], 10);
     expect(epochs).toEqual(Array.from({ length: 30 }, (_, index) => (index + 1) / 10));
-    expect(loss.every((value) => value === 2)).toBe(true);
+    expect(train.every((value) => value === 2)).toBe(true);
   });
 
-  it('put the test set where its epoch ends, beside the training step or alone', () => {
+  it('place test values at the end of their epoch, with or without a training step there', () => {
     const curves = new Curves();
     curves.add(points(1, 15, () => 1));
-    const table = curves.table([report(1), report(2)], 10);
+    const table = curves.table('loss', [report(1), report(2)], 10);
     expect(table.epochs).toHaveLength(16);
-    expect(table.testLoss[9]).toBe(0.1);
-    expect(table.loss[9]).toBe(1);
-    expect([table.epochs[15], table.testLoss[15], table.loss[15]]).toEqual([2, 0.2, null]);
+    expect(table.test[9]).toBe(0.1);
+    expect(table.train[9]).toBe(1);
+    expect([table.epochs[15], table.test[15], table.train[15]]).toEqual([2, 0.2, null]);
   });
 
-  it('keep first and last step and the mean when they are thinned', () => {
+  it('keep the last step, the order and the mean when they are thinned', () => {
     const curves = new Curves();
     for (let from = 1; from < 50_000; from += 100) curves.add(points(from, from + 99, (step) => step % 2));
     expect(curves.length).toBeLessThanOrEqual(3_000);
-    const { epochs, loss } = curves.table([], 1);
+    const { epochs, train } = curves.table('loss', [], 1);
     expect(epochs.at(-1)).toBe(50_000);
     expect(epochs).toEqual([...epochs].sort((a, b) => a - b));
-    const mean = loss.slice(0, 1_000).reduce<number>((sum, value) => sum + value!, 0) / 1_000;
+    const mean = train.slice(0, 1_000).reduce<number>((sum, value) => sum + value!, 0) / 1_000;
     expect(mean).toBeCloseTo(0.5, 5);
   });
 
-  it('smooth a constant to itself from its first point on', () => {
+  it('smooth a constant to itself from the first point on', () => {
     const curves = new Curves();
     curves.add(points(1, 500, () => 0.25));
-    for (const value of curves.table([], 100).smoothLoss) expect(value).toBeCloseTo(0.25, 10);
+    for (const value of curves.table('loss', [], 100).smoothTrain) expect(value).toBeCloseTo(0.25, 10);
   });
 });

@@ -1,7 +1,8 @@
-/** The ten digits as strokes of a pen, as a person would draw them, on a paper of 100 by 100. */
-import type { Point, Stroke } from '../src/draw/digit.ts';
+/** The ten digits as strokes, on a canvas of 100 x 100. */
+import type { Point, Stroke } from '../src/draw/digit-image.ts';
 
-export const paper = 100;
+/** Side of the canvas. */
+export const canvas = 100;
 
 /** Points of an ellipse's arc around (x, y); angles in degrees, 0 to the right, 90 down. */
 function arc(x: number, y: number, radiusX: number, radiusY: number, from: number, to: number): Point[] {

@@ -1,29 +1,19 @@
-/** What a tab does about trouble of its own: a GPU that goes or lies, a connection that breaks. */
-import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
-import {
-  computed,
-  during,
-  hasBrowser,
-  inChromium,
-  joinRun,
-  says,
-  type Tab,
-  testPatienceMs,
-  useBrowser,
-} from './browser.ts';
+/** Injects faults into a tab: a GPU that is lost or computes wrong, a connection that breaks. */
+import { expect, it } from 'vitest';
+import { describePage } from './browser.ts';
 import { endless, startRun } from './run.ts';
+import type { Tab } from './tab.ts';
 
-/** What the tab says of why it computes on nothing faster. */
-async function givesReason(tab: Tab, reason: RegExp): Promise<void> {
-  await during(tab, 'a summary of reasons', tab.page.getByText(/^Why nothing faster/).click());
-  await says(tab, reason);
+/** Waits until the panel gives this reason for computing on nothing faster. */
+async function showsReason(tab: Tab, reason: RegExp): Promise<void> {
+  await tab.during('a list of reasons', tab.page.getByText(/^Why nothing faster/).click());
+  await tab.panelShows(reason);
 }
 
-/** Put before the script of the tab's worker: a sum of every kernel is one part in a thousand off. */
-const tampering = `{
+/** Runs before the script of the tab's worker: makes one sum in every GPU kernel 0.1 % too large. */
+const tamperingScript = `{
   const tampered = (source) => source.replaceAll('user_s0+=', 'user_s0+=1.001*');
-  // Where WebGL 2 is refused, WebGL 1 is tried.
+  // The backend falls back to WebGL 1.
   for (const { prototype } of [WebGL2RenderingContext, WebGLRenderingContext]) {
     const { shaderSource } = prototype;
     prototype.shaderSource = function (shader, source) {
@@ -37,54 +27,48 @@ const tampering = `{
 }
 `;
 
-describe.skipIf(!hasBrowser)(inChromium('trouble in a tab'), { timeout: testPatienceMs }, () => {
-  const folder = temporaryFolder();
-  const browser = useBrowser();
-
+describePage('faults in a tab', ({ browser, folder }) => {
   it.each(['webgl', 'webgpu'] as const)(
-    'a GPU that is lost under %s: it says so and goes on with the CPU',
+    'a tab whose GPU is lost under %s says so and goes on with the CPU',
     async (gpu) => {
       const run = await startRun(folder, endless);
       const tab = await browser.open(run);
-      await joinRun(tab, gpu, 'tab');
-      await computed(tab, 2);
+      await tab.join(gpu, 'tab');
+      await tab.computed(2);
       await browser.crashGpu();
-      await says(tab, /computes on the CPU \(WebAssembly SIMD\)/);
-      await givesReason(tab, /: this tab goes on with the CPU/);
-      await computed(tab, (await computed(tab, 0)) + 10);
+      await tab.panelShows(/computes on the CPU \(WebAssembly SIMD\)/);
+      await showsReason(tab, /: this tab goes on with the CPU/);
+      await tab.computed((await tab.computed(0)) + 10);
       const report = await run.stop();
-      // It stays the worker that it was.
+      // It stays the same worker.
       expect(report.workers).toMatchObject([{ id: 'w1', name: 'tab', backend: 'cpu' }]);
       expect(report.steps).toBeGreaterThan(10);
     },
   );
 
   it.each(['webgl', 'webgpu'] as const)(
-    'a kernel that was tampered with is refused before a shard is computed by %s',
+    'a tab whose kernels are tampered with under %s is refused before it computes a shard',
     async (gpu) => {
       const run = await startRun(folder, endless);
       const tab = await browser.open(run);
-      await tab.page.context().route(/tab-worker[^/]*\.js$/, async (route) => {
+      await tab.page.context().route(/worker-thread[^/]*\.js$/, async (route) => {
         const response = await route.fetch();
-        await route.fulfill({ response, body: tampering + (await response.text()) });
+        await route.fulfill({ response, body: tamperingScript + (await response.text()) });
       });
-      await joinRun(tab, gpu, 'tab');
-      await says(tab, /^This tab cannot compute: .*its arithmetic is wrong: in the .* of a known network/);
+      await tab.join(gpu, 'tab');
+      await tab.panelShows(/^This tab cannot compute: .*its arithmetic is wrong: in the .* of a known network/);
       const report = await run.stop();
       expect(report.workers).toEqual([]);
       expect(tab.errors).toEqual([]);
     },
   );
 
-  it('a hidden tab that comes back after its connection broke says again that it is hidden', async () => {
+  it('a hidden tab that reconnects reports again that it is hidden', async () => {
     const run = await startRun(folder, endless);
     const tab = await browser.open(run);
-    await joinRun(tab, 'cpu', 'tab');
-    await computed(tab, 3);
-    await tab.page.evaluate(() => {
-      Object.defineProperty(document, 'hidden', { get: () => true });
-      document.dispatchEvent(new Event('visibilitychange'));
-    });
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    await tab.hide();
     const before = await run.watch();
     await before.next('workers', ({ workers }) => workers[0]?.hidden === true);
     await tab.page.workers()[0]!.evaluate(() => {

@@ -1,28 +1,14 @@
-/** Tabs that compute on the GPU: other rounding, and still the same model up to it. */
+/** Checks that tabs on the GPU train the same model up to rounding. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
-import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
-import {
-  computed,
-  during,
-  hasBrowser,
-  inChromium,
-  joinRun,
-  press,
-  says,
-  testPatienceMs,
-  useBrowser,
-  workersReady,
-} from './browser.ts';
+import { expect, it } from 'vitest';
+import { describePage } from './browser.ts';
 import { endless, singleRun, startRun } from './run.ts';
 
 const steps = ['--steps', '50'];
 
-describe.skipIf(!hasBrowser)(inChromium('tabs on the GPU'), { timeout: testPatienceMs }, () => {
-  const folder = temporaryFolder();
-  const browser = useBrowser();
+describePage('tabs on the GPU', ({ browser, folder }) => {
   const weightsIn = (file: string): Float32Array =>
     readModelFile(resolveModel('mlp'), new Uint8Array(readFileSync(join(folder, file))));
 
@@ -30,15 +16,15 @@ describe.skipIf(!hasBrowser)(inChromium('tabs on the GPU'), { timeout: testPatie
     { backend: 'webgl', shown: 'WebGL' },
     { backend: 'webgpu', shown: 'WebGPU' },
   ] as const)(
-    'by $shown give the weights of one process within 1e-4 after 50 steps, and say what they are',
+    'with $shown give the weights of one process within 1e-4 after 50 steps, and show their backend',
     async ({ backend, shown }) => {
       const file = join(folder, `${backend}.safetensors`);
       const run = await startRun(folder, [...steps, '--wait-for-start', '--save', file]);
       const tab = await browser.open(run, 'owner');
-      await joinRun(tab, backend, 'tab');
-      await workersReady(tab, 1);
-      await says(tab, shown);
-      await press(tab, 'Start');
+      await tab.join(backend, 'tab');
+      await tab.workersReady(1);
+      await tab.panelShows(shown);
+      await tab.press('Start');
       const report = await run.report();
       expect(report.workers).toMatchObject([{ kind: 'browser', backend, samples: 50 * report.config.batch }]);
       await singleRun(folder, [...steps, '--save', join(folder, 'single.safetensors')]);
@@ -49,16 +35,16 @@ describe.skipIf(!hasBrowser)(inChromium('tabs on the GPU'), { timeout: testPatie
     },
   );
 
-  it('beside the CPU make a run sample-exact', async () => {
+  it('together with the CPU make a run sample-exact', async () => {
     const run = await startRun(folder, [...endless, '--wait-for-start']);
     const [gpu, cpu] = [await browser.open(run, 'owner'), await browser.open(run)];
-    await joinRun(gpu, 'webgl', 'gpu tab');
-    await joinRun(cpu, 'cpu', 'cpu tab');
-    await workersReady(gpu, 2);
-    await press(gpu, 'Start');
-    await computed(gpu, 2);
-    await computed(cpu, 2);
+    await gpu.join('webgl', 'gpu tab');
+    await cpu.join('cpu', 'cpu tab');
+    await gpu.workersReady(2);
+    await gpu.press('Start');
+    await gpu.computed(2);
+    await cpu.computed(2);
     const badge = gpu.page.getByRole('button', { name: /^sample-exact/ });
-    await during(gpu, 'the badge to say sample-exact', badge.waitFor());
+    await gpu.during('the badge to say sample-exact', badge.waitFor());
   });
 });

@@ -1,39 +1,22 @@
-/** Tabs as workers: the model does not depend on them, whatever happens to them. */
-import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
+/** Checks that tabs as workers change no bit of the model, whatever happens to them. */
+import { expect, it } from 'vitest';
 import { startWorker } from '../../coordinator/test/processes.ts';
-import {
-  computed,
-  hasBrowser,
-  holdGradients,
-  inChromium,
-  joinRun,
-  press,
-  says,
-  saysAtLast,
-  shows,
-  type Tab,
-  testPatienceMs,
-  useBrowser,
-  workersReady,
-} from './browser.ts';
+import { describePage } from './browser.ts';
 import { endless, singleHash, singleRun, startRun } from './run.ts';
+import type { Tab } from './tab.ts';
 
-describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout: testPatienceMs }, () => {
-  const folder = temporaryFolder();
-  const browser = useBrowser();
-
+describePage('tabs as workers', ({ browser, folder }) => {
   it('two tabs and a Node worker train the model that one process trains, to 95 % in an epoch', async () => {
     const run = await startRun(folder, ['--epochs', '1', '--wait-for-start']);
     const tabs = [await browser.open(run, 'owner'), await browser.open(run)] as const;
-    await joinRun(tabs[0], 'cpu', 'first tab');
-    await joinRun(tabs[1], 'cpu', 'second tab');
+    await tabs[0].join('cpu', 'first tab');
+    await tabs[1].join('cpu', 'second tab');
     startWorker(['--url', run.worker, '--name', 'terminal']);
-    await workersReady(tabs[0], 3);
-    await shows(tabs[0], '3 workers here');
-    await press(tabs[0], 'Start');
+    await tabs[0].workersReady(3);
+    await tabs[0].shows('3 workers connected');
+    await tabs[0].press('Start');
     const report = await run.report();
-    for (const tab of tabs) await saysAtLast(tab, /The run is over/);
+    for (const tab of tabs) await tab.panelShowsAtEnd(/The run is over/);
     expect(report.exactness).toBe('bit-exact');
     expect(report.weightsSha256).toBe((await singleRun(folder, ['--epochs', '1'])).weightsSha256);
     expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.95);
@@ -55,11 +38,11 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout: testPatie
       await crash;
     },
     frozen: async (tab) => {
-      // Its thread stands still for longer than any test lasts; nobody waits for the answer.
-      const stop = (): string => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_600_000);
+      // Blocks its thread for longer than any test lasts.
+      const block = (): string => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_600_000);
       void tab.page
         .workers()[0]!
-        .evaluate(stop)
+        .evaluate(block)
         .catch(() => {});
     },
   };
@@ -67,9 +50,9 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout: testPatie
   it.each(Object.entries(faults))('a tab that is %s in the middle of a step changes no bit', async (_, fail) => {
     const run = await startRun(folder, endless);
     const [tab, viewer] = [await browser.open(run), await run.watch()];
-    await joinRun(tab, 'cpu', 'tab');
-    await computed(tab, 3);
-    await holdGradients(tab);
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    await tab.withholdGradients();
     await fail(tab);
     startWorker(['--url', run.worker, '--name', 'terminal']);
     await viewer.next('workers', ({ workers }) =>
@@ -81,60 +64,57 @@ describe.skipIf(!hasBrowser)(inChromium('tabs as workers'), { timeout: testPatie
     expect(disconnects + duplicated).toBeGreaterThan(0);
   });
 
-  it('a tab that is reloaded in the middle of a step comes back by itself and changes no bit', async () => {
+  it('a tab that is reloaded in the middle of a step rejoins by itself and changes no bit', async () => {
     const run = await startRun(folder, endless);
     const tab = await browser.open(run);
-    await joinRun(tab, 'cpu', 'tab');
-    await computed(tab, 3);
-    await holdGradients(tab);
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    await tab.withholdGradients();
     await tab.page.reload();
-    await computed(tab, 3);
+    await tab.computed(3);
     const report = await run.stop();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
     expect(report.faults.disconnects).toBeGreaterThan(0);
   });
 
-  it('a tab that comes back after a reload is the same worker, and joins by itself', async () => {
+  it('a tab that is reloaded is the same worker', async () => {
     const run = await startRun(folder, ['--steps', '150', '--wait-for-start']);
     const tab = await browser.open(run, 'owner');
-    await joinRun(tab, 'cpu', 'tab');
-    await workersReady(tab, 1);
+    await tab.join('cpu', 'tab');
+    await tab.workersReady(1);
     await tab.page.reload();
-    await says(tab, 'computes on');
-    await workersReady(tab, 1);
-    await shows(tab, '1 worker here');
-    await press(tab, 'Start');
+    await tab.panelShows('computes on');
+    await tab.workersReady(1);
+    await tab.shows('1 worker connected');
+    await tab.press('Start');
     const report = await run.report();
     expect(report.workers.map(({ id, name }) => ({ id, name }))).toEqual([{ id: 'w1', name: 'tab' }]);
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
   });
 
-  it('a tab that nobody sees goes on, is shown as hidden, and looks for a coordinator that has gone', async () => {
+  it('a hidden tab goes on, is shown as hidden, and reconnects when its coordinator is gone', async () => {
     const run = await startRun(folder, endless);
     const owner = await browser.open(run, 'owner');
     const tab = await browser.open(run);
-    await joinRun(tab, 'cpu', 'tab');
-    await computed(tab, 3);
-    // What a browser tells a page when its tab goes to the back; background.test.ts has a tab that is really there.
-    await tab.page.evaluate(() => {
-      Object.defineProperty(document, 'hidden', { get: () => true });
-      document.dispatchEvent(new Event('visibilitychange'));
-    });
-    await shows(owner, 'good, hidden');
-    await computed(tab, (await computed(tab, 0)) + 50);
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    // Only reported as hidden; background.test.ts has a tab that is.
+    await tab.hide();
+    await owner.shows('good, hidden');
+    await tab.computed((await tab.computed(0)) + 50);
     run.program.kill('SIGKILL');
-    await saysAtLast(tab, /trying again/);
+    await tab.panelShowsAtEnd(/trying again/);
   });
 
-  it('without the token a tab is refused, with the sentence on the page', async () => {
+  it('a tab without the token is refused, and shows the reason', async () => {
     const run = await startRun(folder, [...endless, '--token', 'let me in']);
-    const stranger = await browser.open(run);
-    await joinRun(stranger, 'cpu', 'stranger');
-    await says(stranger, /refused this tab: the token is not the one in the join address/);
+    const unknown = await browser.open(run);
+    await unknown.join('cpu', 'unknown');
+    await unknown.panelShows(/refused this tab: the token is not the one in the join address/);
     const guest = await browser.open(run, 'join');
-    await computed(guest, 1);
+    await guest.computed(1);
     expect(guest.page.url()).toBe(`${run.page}#join`);
-    expect([...stranger.errors, ...guest.errors]).toEqual([]);
+    expect([...unknown.errors, ...guest.errors]).toEqual([]);
     const report = await run.stop();
     expect(report.workers.map(({ kind }) => kind)).toEqual(['browser']);
   });

@@ -1,11 +1,10 @@
-/** The page as a person meets it: still, quiet, readable, from one host, and of use without a mouse. */
+/** Checks that the page is stable, accessible, small, and loads from the coordinator alone. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
+import { beforeAll, expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
-import { during, hasBrowser, inChromium, press, shows, testPatienceMs, useBrowser } from './browser.ts';
+import { describePage } from './browser.ts';
 import { startRun } from './run.ts';
 
 interface AxeResults {
@@ -24,35 +23,33 @@ const widths = [
   { width: 1920, height: 1080 },
 ] as const;
 
-/** Three epochs that take no time; the dashboard stays. */
-async function quickRun(folder: string): Promise<string[]> {
+/** Options of a run of three epochs on tiny data, whose dashboard stays. */
+async function shortRun(folder: string): Promise<string[]> {
   const data = await writeFolder(folder, 'tiny', tinyFiles());
   return ['--workers', '1', '--data', data, '--batch', '32', '--epochs', '3', '--stay'];
 }
 
-describe.skipIf(!hasBrowser)(inChromium('the page'), { timeout: testPatienceMs }, () => {
-  const folder = temporaryFolder();
-  const browser = useBrowser();
+describePage('the page', ({ browser, folder }) => {
   let axeSource = '';
   beforeAll(() => {
     axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   });
 
   it.each((['light', 'dark'] as const).flatMap((colorScheme) => widths.map((viewport) => ({ colorScheme, viewport }))))(
-    'in $colorScheme, $viewport.width pixels wide: nothing moves, nothing fails, axe finds nothing serious',
+    '$colorScheme, $viewport.width pixels wide: no layout shift, no error, no serious violation in axe',
     async ({ colorScheme, viewport }) => {
-      const run = await startRun(folder, [...(await quickRun(folder)), '--wait-for-start']);
+      const run = await startRun(folder, [...(await shortRun(folder)), '--wait-for-start']);
       const tab = await browser.open(run, 'owner', { colorScheme, viewport });
       const { page } = tab;
-      await shows(tab, '1 worker here');
-      await press(tab, 'Start');
-      await shows(tab, 'test images, epoch 3');
-      await shows(tab, 'Finished');
+      await tab.shows('1 worker connected');
+      await tab.press('Start');
+      await tab.shows('test images, epoch 3');
+      await tab.shows('Finished');
       const shifts = await tab.layoutShifts();
-      const moved = shifts.reduce((sum, { score }) => sum + score, 0);
-      expect(moved, JSON.stringify(shifts)).toBeLessThan(0.001);
+      const shifted = shifts.reduce((sum, { score }) => sum + score, 0);
+      expect(shifted, JSON.stringify(shifts)).toBeLessThan(0.001);
       expect(tab.errors).toEqual([]);
-      expect(tab.strangers).toEqual([]);
+      expect(tab.foreignRequests).toEqual([]);
       const isWider = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       expect(isWider).toBe(false);
       await page.evaluate(axeSource);
@@ -64,7 +61,7 @@ describe.skipIf(!hasBrowser)(inChromium('the page'), { timeout: testPatienceMs }
     },
   );
 
-  it('asks for less than 150 KB of script before a tab joins or draws', async () => {
+  it('loads less than 150 KB of script before a tab joins or draws', async () => {
     const run = await startRun(folder, ['--wait-for-start']);
     const scripts: string[] = [];
     const tab = await browser.open(run);
@@ -78,13 +75,13 @@ describe.skipIf(!hasBrowser)(inChromium('the page'), { timeout: testPatienceMs }
     expect(bytes).toBeLessThan(150_000);
   });
 
-  it('whoever comes late sees the whole curve, and a page that lost the coordinator says so', async () => {
-    const run = await startRun(folder, await quickRun(folder));
+  it('a page that is opened late shows the whole curve, and says when the coordinator is gone', async () => {
+    const run = await startRun(folder, await shortRun(folder));
     await run.program.printed(/The dashboard stays/);
     const late = await browser.open(run);
-    await shows(late, 'test images, epoch 3');
+    await late.shows('test images, epoch 3');
     const curve = late.page.getByRole('img', { name: /^Loss over the epochs: training \d.*test \d/ });
-    await during(late, 'the loss of three epochs', curve.waitFor());
+    await late.during('the loss of three epochs', curve.waitFor());
     run.program.killGroup('SIGKILL');
     await late.page.getByText('The coordinator has ended; this is what it left.').waitFor();
   });

@@ -1,41 +1,41 @@
-/** A run with its dashboard, as the tests need it. */
+/** Starts a coordinator with its dashboard for a test. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Report } from '@lockstep/train';
 import { expect } from 'vitest';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
-import { openViewer, type TestViewer } from '../../coordinator/test/watched-room.ts';
+import { openViewer, type TestViewer } from '../../coordinator/test/test-viewer.ts';
 
-/** Where a run is seen. */
-export interface Place {
-  /** Where anybody watches and, if no token is needed, joins. */
+/** The addresses that a coordinator prints, and the end of its run. */
+export interface RunAddresses {
+  /** For watching and, if no token is needed, joining. */
   readonly page: string;
-  /** Where the owner steers. */
+  /** With the admin token. */
   readonly owner: string;
-  /** Where a guest joins at once. */
+  /** A tab that opens it joins at once. */
   readonly join: string;
-  /** Resolves with a sentence when the run has ended and nothing more will happen. */
+  /** Resolves with a message when the run has ended. */
   readonly ended: Promise<string>;
 }
 
-export interface TestRun extends Place {
+export interface TestRun extends RunAddresses {
   readonly program: Program;
-  /** For workers in terminals. */
+  /** For Node workers. */
   readonly worker: string;
-  /** Watches as a program. */
+  /** Connects a viewer that is a program. */
   watch(): Promise<TestViewer>;
-  /** Resolves when the run has ended well. */
+  /** Resolves when the run has ended with exit code 0. */
   report(): Promise<Report>;
-  /** Interrupts the run where it is. */
+  /** Interrupts the run. */
   stop(): Promise<Report>;
 }
 
-/** For a run that does not end by itself while a test looks at it. */
+/** Arguments of a run that does not end during a test. */
 export const endless = ['--epochs', '1000000'] as const;
 
 let reports = 0;
 
-/** @param folder for its report */
+/** @param folder for the report */
 export async function startRun(folder: string, args: readonly string[]): Promise<TestRun> {
   const file = join(folder, `report-${++reports}.json`);
   const program = startCoordinator('coordinator', ['--port', '0', '--report', file, ...args]);
@@ -64,7 +64,7 @@ export async function startRun(folder: string, args: readonly string[]): Promise
   };
 }
 
-/** What the same run gives in one process. */
+/** The same run in one process. */
 export async function singleRun(folder: string, args: readonly string[]): Promise<Report> {
   const file = join(folder, `report-${++reports}.json`);
   const { code, stderr } = await startCoordinator('start', ['--single', '--report', file, ...args]).ended;
@@ -72,7 +72,7 @@ export async function singleRun(folder: string, args: readonly string[]): Promis
   return JSON.parse(readFileSync(file, 'utf8')) as Report;
 }
 
-/** What one process gives after as many steps as this run took: where a run is stopped changes no step before it. */
+/** The hash that one process gives after as many steps as the reported run took. */
 export async function singleHash(folder: string, { steps }: Report): Promise<string> {
   return (await singleRun(folder, [...endless, '--steps', `${steps}`])).weightsSha256;
 }

@@ -1,6 +1,6 @@
 /**
- * A browser window with real tabs, of which one is in front: what drives browsers for tests keeps every tab visible and
- * its clocks at full speed, so this window is driven by the browser's own protocol.
+ * A browser window with real tabs, of which one is in front. Playwright keeps every tab visible and its timers at full
+ * speed, so this window is driven by the DevTools protocol.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { browserFlags } from '@lockstep/chromium';
 import { WebSocket } from 'ws';
 
 export interface WindowTab {
-  /** Value of an expression in the page; promises are waited for. */
+  /** Evaluates an expression in the page, and awaits its value. */
   evaluate<T>(expression: string): Promise<T>;
   /** The same, in the first Web Worker of the page. */
   evaluateInWorker<T>(expression: string): Promise<T>;
@@ -119,7 +119,7 @@ export async function openWindow(executablePath: string): Promise<BrowserWindow>
   };
 }
 
-/** Where the browser listens for us, as it prints it. */
+/** The DevTools address that the browser prints. */
 function addressOf({ stderr, exitCode }: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';

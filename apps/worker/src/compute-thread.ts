@@ -1,19 +1,12 @@
-/** A thread that computes: it holds one backend, and does its share of each shard that lies in the shared memory. */
+/** A compute thread: holds one backend, and computes its parts of each shard that is in the shared memory. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { gatherPixels } from '@lockstep/data';
 import { openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute } from '@lockstep/tfjs-node';
-import { type Compute, createLocalCompute } from '@lockstep/training';
-import { additionsOf, partsOf, treeOf } from './parts.ts';
-import {
-  control,
-  orders,
-  type SharedMemory,
-  type ThreadNews,
-  type ThreadRequest,
-  type ThreadResponse,
-  type ThreadSetup,
-} from './thread-messages.ts';
+import { systemClock } from '@lockstep/train';
+import { type Compute, type ComputeSetup, createLocalCompute, TreeReduction } from '@lockstep/training';
+import { partsOf, type ShardParts } from './shard-parts.ts';
+import { commands, control, type SharedMemory, type ThreadMessage, type ThreadSetup } from './thread-protocol.ts';
 
 const port = parentPort;
 if (!port) throw new Error('compute-thread: expected to be started as a worker thread');
@@ -21,100 +14,125 @@ if (!port) throw new Error('compute-thread: expected to be started as a worker t
 const { backend: choice, index, threads, control: shared } = workerData as ThreadSetup;
 const state = new Int32Array(shared);
 let compute: Compute | undefined;
-let microbatchSize = 1;
+let setup: ComputeSetup | undefined;
 let memory: SharedMemory | undefined;
-let weightsSeen = 0;
+let weightsVersion = 0;
 
-const answer = (response: ThreadResponse | ThreadNews): void => port.postMessage(response);
-const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const post = (message: ThreadMessage): void => port.postMessage(message);
 
-async function openCompute(): Promise<{ compute: Compute; refused: readonly string[]; choice: string }> {
-  const clock = { nowMs: () => performance.now() };
-  if (choice === 'tfjs-node') {
-    return { compute: await createTensorFlowCompute(clock), refused: [], choice: 'computing on tfjs-node' };
+/** The message that came with the command. */
+const payload = (): unknown => receiveMessageOnPort(port)?.message;
+
+async function execute(command: number | undefined): Promise<void> {
+  switch (command) {
+    case commands.start:
+      await start();
+      return;
+    case commands.open:
+      setup = payload() as ComputeSetup;
+      await compute?.open(setup);
+      return;
+    case commands.memory:
+      memory = payload() as SharedMemory;
+      weightsVersion = 0;
+      return;
+    case commands.shard:
+      await computeShard();
+      return;
+    default:
+      throw new Error(`compute-thread: expected a command, got ${command}`);
   }
-  const { backend, refused, choice: message } = await openBackend(choice);
-  return { compute: createLocalCompute(backend, clock), refused, choice: message };
 }
 
-async function handle(request: ThreadRequest): Promise<ThreadResponse> {
-  switch (request.type) {
-    case 'start': {
-      const opened = await openCompute();
-      compute = opened.compute;
-      const { backend, numericMode } = compute;
-      return { type: 'started', backend, numericMode, refused: opened.refused, choice: opened.choice };
-    }
-    case 'open':
-      await compute?.open(request.setup);
-      microbatchSize = request.setup.microbatchSize;
-      return { type: 'opened' };
-    case 'memory':
-      memory = request.memory;
-      weightsSeen = 0;
-      return { type: 'remembered' };
-    default:
-      return request satisfies never;
+async function start(): Promise<void> {
+  // Shards are computed without a pause: no other event waits for this thread.
+  const clock = { nowMs: systemClock.nowMs };
+  let refused: readonly string[] = [];
+  let description = 'computing on tfjs-node';
+  if (choice === 'tfjs-node') {
+    compute = await createTensorFlowCompute(clock);
+  } else {
+    const opened = await openBackend(choice);
+    ({ refused, choice: description } = opened);
+    compute = createLocalCompute(opened.backend, clock);
   }
+  const { backend, numericMode } = compute;
+  if (index === 0) post({ type: 'started', backend, numericMode, refused, choice: description });
 }
 
 async function computeShard(): Promise<void> {
-  if (!compute || !memory) throw new Error('compute-thread: expected a model and memory before shards');
-  const { weights, labels, parts: vectors } = memory;
-  const samples = state[control.samples]!;
-  const { used, root } = treeOf(samples, microbatchSize);
-  const parts = partsOf(used, root, threads);
-  const length = weights.byteLength / 4 + 2;
-  const vectorOf = (part: number): Float32Array => new Float32Array(vectors, part * length * 4, length);
-
+  if (!compute || !setup || !memory) throw new Error('compute-thread: expected a model and memory before shards');
+  const cut = partsOf(state[control.samples]!, setup.microbatchSize, threads);
   try {
-    const weightsNow = state[control.weights]!;
-    if (weightsNow !== weightsSeen) compute.setWeights(new Uint8Array(weights));
-    weightsSeen = weightsNow;
-    const firstSample = state[control.firstSampleHigh]! * 2 ** 31 + state[control.firstSampleLow]!;
-    for (const [place, { shard, thread }] of parts.entries()) {
-      if (thread !== index) continue;
-      const from = shard.lo * microbatchSize;
-      const to = Math.min(samples, (shard.lo + shard.n) * microbatchSize);
-      const vector = vectorOf(place);
-      const { gradient, lossSum, correct } = await compute.gradient(
-        pixelsOf(memory, from, to),
-        new Uint8Array(labels).slice(from, to),
-        { seed: state[control.seed]! >>> 0, step: state[control.step]!, firstSample: firstSample + from },
-        vector,
-      );
-      // Libraries beside the tensor engine leave theirs in memory of their own.
-      if (gradient.buffer !== vectors) new Uint8Array(vectors, vector.byteOffset, gradient.length).set(gradient);
-      vector[length - 2] = lossSum;
-      vector[length - 1] = correct;
-    }
-  } catch (error) {
-    Atomics.store(state, control.failed, 1);
-    answer({ type: 'failed', message: errorMessage(error) });
+    await computeParts(compute, cut, setup.microbatchSize, memory);
+  } finally {
+    waitAtBarrier();
   }
-  meet();
+  addParts(cut, memory);
+}
 
-  // Each thread adds one stretch of all vectors; no value depends on its neighbors, so the cut changes no bit.
+/** Leaves the sums of each part of this thread in the part's vector. */
+async function computeParts(
+  compute: Compute,
+  { parts }: ShardParts,
+  microbatchSize: number,
+  memory: SharedMemory,
+): Promise<void> {
+  const version = state[control.weightsVersion]!;
+  if (version !== weightsVersion) compute.setWeights(new Uint8Array(memory.weights));
+  weightsVersion = version;
+  const firstSample = state[control.firstSampleHigh]! * 2 ** 31 + state[control.firstSampleLow]!;
+  for (const [place, { shard, thread }] of parts.entries()) {
+    if (thread !== index) continue;
+    const from = shard.lo * microbatchSize;
+    const to = Math.min(state[control.samples]!, (shard.lo + shard.n) * microbatchSize);
+    const vector = vectorOf(memory, place);
+    const { gradient, lossSum, correct } = await compute.gradient(
+      pixelsOf(memory, from, to),
+      new Uint8Array(memory.labels).slice(from, to),
+      {
+        key: { seed: state[control.seed]! >>> 0, step: state[control.step]!, firstSample: firstSample + from },
+        into: vector,
+      },
+    );
+    // Libraries beside the tensor engine leave the gradient in memory of their own.
+    if (gradient.buffer !== memory.parts) {
+      new Uint8Array(memory.parts, vector.byteOffset, gradient.length).set(gradient);
+    }
+    vector.set([lossSum, correct], vector.length - 2);
+  }
+}
+
+/** The pixels of the shard's samples `[from, to)`, copied: libraries beside the tensor engine take no shared memory. */
+function pixelsOf({ pixels, cache, numbers, sampleBytes }: SharedMemory, from: number, to: number): Uint8Array {
+  return state[control.isCached] === 0
+    ? new Uint8Array(pixels).slice(from * sampleBytes, to * sampleBytes)
+    : gatherPixels(new Uint8Array(cache), sampleBytes, new Uint32Array(numbers).subarray(from, to));
+}
+
+/** Adds one stretch of all vectors by the tree; no value depends on its neighbors, so the cut changes no bit. */
+function addParts({ root, usedMicrobatches, parts }: ShardParts, memory: SharedMemory): void {
+  const { length } = vectorOf(memory, 0);
   const from = Math.floor((length * index) / threads);
   const to = Math.floor((length * (index + 1)) / threads);
-  for (const { left, right } of additionsOf(parts, root, used)) {
-    add(vectorOf(left).subarray(from, to), vectorOf(right).subarray(from, to));
-  }
-  if (Atomics.add(state, control.added, 1) === threads - 1) answer({ type: 'added' });
+  const reduction = new TreeReduction<Float32Array>({
+    root,
+    usedMicrobatches,
+    combine(left, right) {
+      for (let place = 0; place < left.length; place++) left[place]! += right[place]!;
+      return left;
+    },
+  });
+  for (const [place, { shard }] of parts.entries()) reduction.add(shard, vectorOf(memory, place).subarray(from, to));
 }
 
-/** The pixels of the shard's samples `[from, to)`; libraries beside the tensor engine take no shared memory, so a copy. */
-function pixelsOf({ pixels, kept, numbers, sampleBytes }: SharedMemory, from: number, to: number): Uint8Array {
-  if (state[control.named] === 0) return new Uint8Array(pixels).slice(from * sampleBytes, to * sampleBytes);
-  return gatherPixels(new Uint8Array(kept), sampleBytes, new Uint32Array(numbers).subarray(from, to));
-}
-
-function add(left: Float32Array, right: Float32Array): void {
-  for (let place = 0; place < left.length; place++) left[place]! += right[place]!;
+function vectorOf({ parts, weights }: SharedMemory, place: number): Float32Array {
+  const length = weights.byteLength / 4 + 2;
+  return new Float32Array(parts, place * length * 4, length);
 }
 
 /** Waits until every thread has computed its parts. */
-function meet(): void {
+function waitAtBarrier(): void {
   if (Atomics.add(state, control.computed, 1) === threads - 1) {
     Atomics.notify(state, control.computed);
     return;
@@ -125,24 +143,14 @@ function meet(): void {
   }
 }
 
-let ticket = 0;
-for (;;) {
-  Atomics.wait(state, control.ticket, ticket);
-  ticket = Atomics.load(state, control.ticket);
-  switch (state[control.order]) {
-    case orders.shard:
-      await computeShard();
-      break;
-    case orders.listen:
-      for (let taken = receiveMessageOnPort(port); taken; taken = receiveMessageOnPort(port)) {
-        answer(
-          await handle(taken.message as ThreadRequest).catch(
-            (error: unknown) => ({ type: 'error', message: errorMessage(error) }) as const,
-          ),
-        );
-      }
-      break;
-    default:
-      throw new Error(`compute-thread: expected an order, got ${state[control.order]}`);
+for (let sequence = 0; ; ) {
+  Atomics.wait(state, control.sequence, sequence);
+  sequence = Atomics.load(state, control.sequence);
+  try {
+    await execute(state[control.command]);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (Atomics.exchange(state, control.failed, 1) === 0) post({ type: 'failed', message });
   }
+  if (Atomics.add(state, control.finished, 1) === threads - 1) post({ type: 'finished' });
 }

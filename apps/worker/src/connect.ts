@@ -1,16 +1,16 @@
-/** Opens a WebSocket to a coordinator, or says in one sentence why that is not to be. */
+/** Opens a WebSocket to a coordinator. */
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
-import { reasonOf } from './connection-errors.ts';
+import { connectionFault } from './connection-errors.ts';
 import { pinnedCertificate } from './pinned-certificate.ts';
 
-/** Weights of a model, with room for the largest that a worker could hold. */
+/** More than the weights of any model that a worker can train. */
 const maxFrameBytes = 512 * 1024 * 1024;
 const handshakeTimeoutMs = 5_000;
 
 /**
- * @param fingerprint SHA-256 in hex of the one certificate to trust, where nobody else vouches for it
- * @throws Error with one sentence.
+ * @param fingerprint SHA-256 in hex of the only certificate to trust; otherwise certificate authorities are trusted
+ * @throws Error with one sentence that says why there is no connection
  */
 export async function connect(url: string, fingerprint?: string): Promise<WorkerTransport> {
   const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
@@ -19,7 +19,7 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
     perMessageDeflate: false,
     maxPayload: maxFrameBytes,
     handshakeTimeout: handshakeTimeoutMs,
-    // A mask of zeros keeps to RFC 6455, and ws then skips masking; masks protect caches between browser and server.
+    // A mask of zeros is valid (RFC 6455), and ws then skips masking, which only protects caches of browsers' proxies.
     generateMask: (mask) => mask.fill(0),
   });
   const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes });
@@ -30,7 +30,7 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
       const status = `${response.statusCode} ${response.statusMessage}`;
       reject(new Error(`a server answers there, but it is no Lockstep coordinator (HTTP ${status})`));
     });
-    socket.once('error', (error) => reject(new Error(reasonOf(error))));
+    socket.once('error', (error) => reject(new Error(connectionFault(error))));
   });
   return transport;
 }

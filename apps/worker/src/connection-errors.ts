@@ -1,5 +1,5 @@
-/** Why a coordinator cannot be reached, in a sentence. */
-export function reasonOf(error: Error & { readonly code?: string }): string {
+/** Why a coordinator cannot be reached, as a phrase for people. */
+export function connectionFault(error: Error & { readonly code?: string }): string {
   switch (error.code) {
     case 'ECONNREFUSED':
       return 'nothing answers there (connection refused)';
@@ -13,7 +13,7 @@ export function reasonOf(error: Error & { readonly code?: string }): string {
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-      return 'nobody vouches for its certificate: copy the whole address that the coordinator printed, with the fingerprint';
+      return 'its certificate is not from a trusted authority: copy the whole address that the coordinator printed, with the fingerprint';
     default:
       return /subprotocol/i.test(error.message)
         ? 'a WebSocket server answers there, but it does not speak lockstep.v1'

@@ -1,4 +1,4 @@
-/** A Node worker's place in a run, and what it tells the person who started it. */
+/** Joins a Node worker to a run, and logs what happens for the person who started it. */
 import type { Checksum, WorkerTransport } from '@lockstep/protocol';
 import { type Clock, type Compute, keepJoined, type MembershipEnd } from '@lockstep/training';
 
@@ -11,29 +11,29 @@ export interface JoinOptions {
   readonly token: string | undefined;
   readonly checksum: Checksum;
   readonly hash: (bytes: Uint8Array) => string;
-  /** @throws Error with one sentence. */
+  /** @throws Error with one sentence */
   readonly connect: () => Promise<WorkerTransport>;
-  /** Aborted when the worker is to leave. */
+  /** Aborted when the worker must leave. */
   readonly signal: AbortSignal;
-  readonly say: (message: string) => void;
+  readonly log: (message: string) => void;
 }
 
 export type JoinEnd = MembershipEnd;
 
-/** Resolves when the run is over, when this worker is refused for good, or when its first attempt reaches nobody. */
+/** Resolves when the run is over, when this worker is refused for good, or when it cannot connect at first. */
 export async function join(options: JoinOptions): Promise<JoinEnd> {
-  const { name, token, signal, say, choice, ...rest } = options;
-  let isBack = false;
+  const { name, token, signal, log, choice, ...rest } = options;
+  let hasJoined = false;
   const membership = keepJoined({
     ...rest,
     identity: { kind: 'node', name, token },
     random: Math.random,
     onEvent(event) {
       if (event.type === 'welcomed') {
-        say(isBack ? `back as ${event.id}` : `joined as ${event.id}, ${choice}`);
-        isBack = true;
+        log(hasJoined ? `back as ${event.id}` : `joined as ${event.id}, ${choice}`);
+        hasJoined = true;
       } else if (event.type === 'lost') {
-        say(`${event.message}; trying again`);
+        log(`${event.message}; trying again`);
       }
     },
   });

@@ -1,4 +1,4 @@
-/** The Node worker: reads its options, opens its compute threads, and joins. */
+/** The Node worker's program: reads its options, opens its compute, and joins a run. */
 import { createHash } from 'node:crypto';
 import { CommandFailure, helpText, parseOptions, runMain } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
@@ -20,27 +20,13 @@ async function main(): Promise<number> {
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw new CommandFailure(tooMany, 2);
   const { url, token, fingerprint } = addressOf(options.url, options.token);
-
-  const leaving = new AbortController();
-  let isInterrupted = false;
-  const leave = (): void => {
-    isInterrupted = true;
-    leaving.abort();
-  };
-  process.on('SIGINT', leave);
-  process.on('SIGTERM', leave);
-  // Started by a coordinator: when that is gone, this worker has nothing to wait for.
-  if (process.send) {
-    process.on('disconnect', () => process.exit(1));
-    // Listening to the channel must not keep a worker alive that has nothing else to do.
-    process.channel?.unref();
-  }
-
+  const interrupted = interruption();
+  exitWithParent();
   const { compute, refused, choice } = await openCompute(options.backend, options.threads).catch((error: Error) => {
     throw new CommandFailure(`--backend ${options.backend}: ${error.message}`, 2);
   });
-  const say = (message: string): void => void process.stderr.write(`worker ${options.name}: ${message}\n`);
-  for (const message of refused) say(message);
+  const log = (message: string): void => void process.stderr.write(`worker ${options.name}: ${message}\n`);
+  for (const message of refused) log(message);
   try {
     const end = await join({
       compute,
@@ -51,13 +37,29 @@ async function main(): Promise<number> {
       checksum: await openChecksum(),
       hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
       connect: () => connect(url, fingerprint),
-      signal: leaving.signal,
-      say,
+      signal: interrupted,
+      log,
     });
-    return isInterrupted ? 130 : exitCodeOf(end, url, say);
+    return interrupted.aborted ? 130 : exitCodeOf(end, url, log);
   } finally {
     await compute.close();
   }
+}
+
+/** Aborted when the process gets SIGINT or SIGTERM. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  process.on('SIGINT', () => controller.abort());
+  process.on('SIGTERM', () => controller.abort());
+  return controller.signal;
+}
+
+/** Ends this process with the coordinator that started it, where one did. */
+function exitWithParent(): void {
+  if (!process.send) return;
+  process.on('disconnect', () => process.exit(1));
+  // The channel must not keep alive a worker that has nothing else to do.
+  process.channel?.unref();
 }
 
 interface Address {
@@ -66,10 +68,7 @@ interface Address {
   readonly fingerprint: string | undefined;
 }
 
-/**
- * Token and fingerprint may stand in the address, as in the join address, or by themselves; neither stays in what is
- * asked for or printed.
- */
+/** Splits a join address, so that its secrets are never printed; the option and the environment come before the address. */
 function addressOf(address: string, given: string | undefined): Address {
   const url = new URL(address);
   const token = given ?? process.env['LOCKSTEP_TOKEN'] ?? url.searchParams.get('token') ?? undefined;
@@ -79,10 +78,10 @@ function addressOf(address: string, given: string | undefined): Address {
   return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
 }
 
-function exitCodeOf(end: JoinEnd, url: string, say: (message: string) => void): number {
+function exitCodeOf(end: JoinEnd, url: string, log: (message: string) => void): number {
   switch (end.type) {
     case 'finished':
-      say(end.message);
+      log(end.message);
       return 0;
     case 'unreachable':
       throw new CommandFailure(`--url ${url}: ${end.message}; start one with npm run coordinator`, 2);

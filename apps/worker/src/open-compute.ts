@@ -1,8 +1,7 @@
 /** Opens what a worker was asked to compute with, in this thread or on others. */
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
-import type { ComputeChoice } from '@lockstep/train';
+import { type ComputeChoice, systemClock } from '@lockstep/train';
 import { type Compute, createLocalCompute } from '@lockstep/training';
-import { createNearCompute } from './near-compute.ts';
 import { startThreadedCompute } from './threaded-compute.ts';
 
 export interface OpenedCompute {
@@ -13,14 +12,17 @@ export interface OpenedCompute {
   readonly choice: string;
 }
 
-/** @throws Error with one sentence where nothing of what was asked for can be opened. */
+/**
+ * One thread of a host backend is this very thread: a shard then needs no way to another thread and back, and long ones
+ * pause for the socket.
+ * @throws Error with one sentence where nothing of what was asked for can be opened
+ */
 export async function openCompute(choice: ComputeChoice, threads: number): Promise<OpenedCompute> {
   const host = choice === 'auto' ? choice : hostBackendNames.find((name) => name === choice);
   if (threads > 1 || host === undefined) {
     const compute = await startThreadedCompute(choice, threads);
     return { compute, refused: compute.refused, choice: compute.choice };
   }
-  const { backend, refused, choice: message } = await openBackend(host);
-  const near = createLocalCompute(backend, { nowMs: () => performance.now() });
-  return { compute: createNearCompute(near, () => startThreadedCompute(host, 1)), refused, choice: message };
+  const { backend, refused, choice: description } = await openBackend(host);
+  return { compute: createLocalCompute(backend, systemClock), refused, choice: description };
 }

@@ -1,4 +1,4 @@
-/** What `npm run worker` can be told. */
+/** The options of `npm run worker`. */
 import { hostname } from 'node:os';
 import { choice, lineOption, switchOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
 import { computeChoices } from '@lockstep/train';
@@ -9,9 +9,9 @@ export const summary =
 
 export const workerOptions = {
   url: webSocketUrl('address of the coordinator, as it prints it'),
-  name: withFallback(lineOption('NAME', 'what the coordinator calls this worker', 80), hostname().slice(0, 80)),
+  name: withFallback(lineOption('NAME', 'name of this worker in the run', 80), hostname().slice(0, 80)),
   backend: withFallback(choice(computeChoices, 'what computes'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),
-  token: lineOption('TOKEN', 'secret of the join address, if the address does not hold it', 256),
+  token: lineOption('TOKEN', 'secret of the join address, where the address lacks it', 256),
   help: switchOption('show this text'),
 };

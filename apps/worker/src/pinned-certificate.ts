@@ -1,9 +1,9 @@
-/** Trust in exactly one certificate, known by its fingerprint and not by an authority. */
+/** Certificate pinning: trust in one certificate, known by its fingerprint, instead of certificate authorities. */
 import type { X509Certificate } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
-import { reasonOf } from './connection-errors.ts';
+import { connectionFault } from './connection-errors.ts';
 
-/** Options for a TLS connection that succeeds only with that certificate. */
+/** Options of a TLS connection that succeeds only with that certificate. */
 export interface PinnedTrust {
   readonly ca: string;
   readonly checkServerIdentity: () => undefined;
@@ -12,20 +12,20 @@ export interface PinnedTrust {
 const timeoutMs = 5_000;
 
 /**
- * Asks the server for its certificate, compares, and returns what makes later connections insist on it. Nothing is said
- * to the server meanwhile.
+ * Compares the server's certificate with the fingerprint, and returns the options by which later connections require it.
+ * Nothing but the TLS handshake is sent to the server.
  * @param fingerprint SHA-256 in hex, with or without colons
- * @throws Error with one sentence.
+ * @throws Error with one sentence that says why it is not trusted
  */
 export async function pinnedCertificate(url: URL, fingerprint: string): Promise<PinnedTrust> {
   const certificate = await certificateOf(url);
   const plain = (text: string): string => text.replaceAll(':', '').toLowerCase();
   if (plain(certificate.fingerprint256) !== plain(fingerprint)) {
     throw new Error(
-      'its certificate is not the one of the join address: somebody else answers there, or the coordinator was started anew',
+      'its certificate is not the one of the join address: another server answers there, or the coordinator was restarted',
     );
   }
-  // Whoever holds its key is meant, under whatever name.
+  // The key identifies the server; the host name in the certificate does not matter.
   return { ca: certificate.toString(), checkServerIdentity: () => undefined };
 }
 
@@ -42,7 +42,7 @@ async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> 
     if (!certificate) throw new Error('it shows no certificate');
     return certificate;
   } catch (error) {
-    throw new Error(reasonOf(error as Error));
+    throw new Error(connectionFault(error as Error));
   } finally {
     socket.destroy();
   }

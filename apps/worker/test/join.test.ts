@@ -25,18 +25,18 @@ beforeAll(async () => {
   checksum = await openChecksum();
 });
 
-/** Nobody is there: what `connect` would say. */
-const nobody = 'nothing answers there (connection refused)';
+/** The error of `connect` where no coordinator listens. */
+const refusedConnection = 'nothing answers there (connection refused)';
 
 type Visit = (coordinator: CoordinatorTransport, hello: MessageOf<'hello'>) => void;
 
 /**
- * A worker that joins coordinators which do as each visit says, or are not there. Waits end at once; their lengths are
- * noted. Heartbeats are looked after elsewhere, so that other timers never ring.
+ * A worker that joins one coordinator after another, each of which plays a visit. Waits between two visits end at once,
+ * and their lengths are recorded; timers during a visit never fire.
  */
-function setUp(visits: readonly (Visit | 'nobody')[]) {
+function setUp(visits: readonly (Visit | 'no coordinator')[]) {
   const leaving = new AbortController();
-  const said: string[] = [];
+  const logged: string[] = [];
   const hellos: MessageOf<'hello'>[] = [];
   const waitsMs: number[] = [];
   let attempts = 0;
@@ -47,7 +47,7 @@ function setUp(visits: readonly (Visit | 'nobody')[]) {
     const visit = visits[attempts];
     attempts += 1;
     if (visit === undefined) throw new Error('expected no further attempt');
-    if (visit === 'nobody') throw new Error(nobody);
+    if (visit === 'no coordinator') throw new Error(refusedConnection);
     isBetween = false;
     const pair = memoryPair({ schedule: (deliver) => setImmediate(deliver) });
     pair.coordinator.listen({
@@ -81,16 +81,16 @@ function setUp(visits: readonly (Visit | 'nobody')[]) {
     hash: () => '0'.repeat(64),
     connect,
     signal: leaving.signal,
-    say: (message) => said.push(message),
+    log: (message) => logged.push(message),
   });
   return {
     ended,
-    said,
+    logged,
     hellos,
     waitsMs,
     attempts: () => attempts,
     leave: () => leaving.abort(),
-    /** Called when the worker begins to wait; says whether that wait ends by itself. */
+    /** Called when the worker begins to wait; the wait ends by itself where it returns true. */
     whenWaiting(callback: () => boolean) {
       onWait = callback;
     },
@@ -114,24 +114,30 @@ const finish: Visit = (coordinator) => {
 };
 
 describe('a worker', () => {
-  it('takes part until the run is over', async () => {
-    const { ended, said, attempts } = setUp([finish]);
+  it('stays until the run is over', async () => {
+    const { ended, logged, attempts } = setUp([finish]);
     expect(await ended).toEqual({ type: 'finished', message: 'the run is finished' });
-    expect(said).toEqual(['joined as w1, computing on cpu']);
+    expect(logged).toEqual(['joined as w1, computing on cpu']);
     expect(attempts()).toBe(1);
   });
 
-  it('that reaches nobody at first says so and does not try again', async () => {
-    const { ended, attempts } = setUp(['nobody']);
-    expect(await ended).toEqual({ type: 'unreachable', message: nobody });
+  it('ends unreachable, without a second attempt, where its first one fails', async () => {
+    const { ended, attempts } = setUp(['no coordinator']);
+    expect(await ended).toEqual({ type: 'unreachable', message: refusedConnection });
     expect(attempts()).toBe(1);
   });
 
-  it('that lost its coordinator comes back with its key, waiting longer each time it fails', async () => {
-    const { ended, said, hellos, waitsMs } = setUp([lose, 'nobody', 'nobody', 'nobody', finish]);
+  it('comes back with its resume key after a lost connection, and waits longer after each failure', async () => {
+    const { ended, logged, hellos, waitsMs } = setUp([
+      lose,
+      'no coordinator',
+      'no coordinator',
+      'no coordinator',
+      finish,
+    ]);
     expect(await ended).toMatchObject({ type: 'finished' });
     expect(hellos.map(({ resumeKey }) => resumeKey)).toEqual([undefined, 'the key']);
-    expect(said).toEqual(['joined as w1, computing on cpu', 'the machine sleeps; trying again', 'back as w1']);
+    expect(logged).toEqual(['joined as w1, computing on cpu', 'the machine sleeps; trying again', 'back as w1']);
     expect(waitsMs).toHaveLength(4);
     for (const [index, waitMs] of waitsMs.entries()) {
       expect(waitMs).toBeGreaterThanOrEqual(250 * 2 ** index);
@@ -139,39 +145,39 @@ describe('a worker', () => {
     }
   });
 
-  it('begins again with short waits once it was welcome', async () => {
-    const { ended, waitsMs } = setUp([lose, 'nobody', 'nobody', lose, finish]);
+  it('waits shortly again after it was welcomed', async () => {
+    const { ended, waitsMs } = setUp([lose, 'no coordinator', 'no coordinator', lose, finish]);
     await ended;
     expect(waitsMs).toHaveLength(4);
     expect(waitsMs[3]).toBeLessThanOrEqual(500);
   });
 
-  it('that is refused for good ends with the sentence', async () => {
-    const { ended, said, attempts } = setUp([
+  it('ends with the message of a final refusal', async () => {
+    const { ended, logged, attempts } = setUp([
       (coordinator) => {
         coordinator.send({ type: 'refuse', code: 'token', message: 'the token is wrong' });
         coordinator.close(1008, 'the token is wrong');
       },
     ]);
     expect(await ended).toEqual({ type: 'refused', code: 'token', message: 'the token is wrong' });
-    expect(said).toEqual([]);
+    expect(logged).toEqual([]);
     expect(attempts()).toBe(1);
   });
 
-  it('that is refused for now comes back after the time it was told', async () => {
-    const { ended, said, waitsMs } = setUp([
+  it('comes back after the time that a temporary refusal names', async () => {
+    const { ended, logged, waitsMs } = setUp([
       (coordinator) => {
-        coordinator.send({ type: 'refuse', code: 'full', message: 'the room is full', retryAfterMs: 30_000 });
-        coordinator.close(1008, 'the room is full');
+        coordinator.send({ type: 'refuse', code: 'full', message: 'the run is full', retryAfterMs: 30_000 });
+        coordinator.close(1008, 'the run is full');
       },
       finish,
     ]);
     expect(await ended).toMatchObject({ type: 'finished' });
-    expect(said).toEqual(['the room is full; trying again', 'joined as w1, computing on cpu']);
+    expect(logged).toEqual(['the run is full; trying again', 'joined as w1, computing on cpu']);
     expect(waitsMs[0]).toBe(30_000);
   });
 
-  it('that is told to leave says goodbye', async () => {
+  it('says goodbye where it is told to leave', async () => {
     const messages: string[] = [];
     const { ended, leave, attempts } = setUp([
       (coordinator) => {
@@ -185,7 +191,7 @@ describe('a worker', () => {
     expect(attempts()).toBe(1);
   });
 
-  it('that is told to leave while it waits does not wait any longer', async () => {
+  it('stops waiting where it is told to leave', async () => {
     const { ended, leave, whenWaiting, attempts } = setUp([lose, finish]);
     whenWaiting(() => {
       setImmediate(leave);

@@ -1,4 +1,4 @@
-/** The built compute threads give the bits of one thread, shard after shard, and say what went wrong. */
+/** The built compute threads: they give the bits of one thread, shard after shard, and report errors. */
 import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
@@ -31,7 +31,7 @@ const labelsOf = (count: number): Uint8Array => Uint8Array.from({ length: count 
 const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
 
 describe.each([1, 2, 3, 5])('%i threads', (threads) => {
-  it('give the bits of one, for shards of any size, and for new weights', async () => {
+  it('give the bits of one thread, for shards of any size, and for new weights', async () => {
     const threaded = await start('cpu', threads);
     try {
       expect(threaded.threads).toBe(threads);
@@ -44,28 +44,27 @@ describe.each([1, 2, 3, 5])('%i threads', (threads) => {
         // Growing and shrinking, with short last microbatches and with fewer microbatches than threads.
         for (const count of [20, 3, 64, 8, 129, 57]) {
           const key = { seed: 2 ** 32 - 5, step: seed, firstSample: 16 };
-          const expected = await local.gradient(pixelsOf(count, seed), labelsOf(count), key);
-          const got = await threaded.gradient(pixelsOf(count, seed), labelsOf(count), key);
+          const expected = await local.gradient(pixelsOf(count, seed), labelsOf(count), { key });
+          const got = await threaded.gradient(pixelsOf(count, seed), labelsOf(count), { key });
           expect(withoutTime(got)).toEqual(withoutTime(expected));
           const into = new Float32Array(expected.gradient.length / 4 + 2);
-          const left = await threaded.gradient(pixelsOf(count, seed), labelsOf(count), key, into);
+          const left = await threaded.gradient(pixelsOf(count, seed), labelsOf(count), { key, into });
           expect(left.gradient.buffer).toBe(into.buffer);
           expect(withoutTime(left)).toEqual(withoutTime(expected));
         }
-        // Kept anew for each, so that the threads hear of other memory; some shards before and between bring their own.
-        const [samples, table] = [pixelsOf(40, seed), threaded.keepPixels(40, 12)];
+        // A new cache for each seed, so that the threads get other memory; shards in between bring their own pixels.
+        const [samples, cache] = [pixelsOf(40, seed), threaded.createPixelCache(40, 12)];
         const pixelsAt = (number: number): Uint8Array => samples.subarray(number * 12, (number + 1) * 12);
-        for (let number = 0; number < 40; number++) table.write(number, pixelsAt(number));
-        expect(table.read(39)).toEqual(pixelsAt(39));
-        expect(() => table.write(0, new Uint8Array(11))).toThrow('samples: expected 12 pixels, got 11');
-        expect(() => threaded.keepPixels(2 ** 40, 11)).toThrow(
+        for (let number = 0; number < 40; number++) cache.write(number, pixelsAt(number));
+        expect(() => cache.write(0, new Uint8Array(11))).toThrow('samples: expected 12 pixels, got 11');
+        expect(() => threaded.createPixelCache(2 ** 40, 11)).toThrow(
           'compute: expected samples of 12 pixels, got some of 11',
         );
         for (const count of [33, 5, 40]) {
           const numbers = Uint32Array.from({ length: count }, (_, index) => (index * 23 + seed) % 40);
           const own = Uint8Array.from([...numbers].flatMap((number) => [...pixelsAt(number)]));
           const expected = await local.gradient(own, labelsOf(count));
-          expect(withoutTime(await threaded.gradient({ numbers }, labelsOf(count)))).toEqual(withoutTime(expected));
+          expect(withoutTime(await threaded.gradient(numbers, labelsOf(count)))).toEqual(withoutTime(expected));
           expect(withoutTime(await threaded.gradient(own, labelsOf(count)))).toEqual(withoutTime(expected));
         }
       }
@@ -76,7 +75,7 @@ describe.each([1, 2, 3, 5])('%i threads', (threads) => {
 });
 
 describe('two threads', () => {
-  it('go on after a failure, and take another model', async () => {
+  it('compute again after a failure, and with another model', async () => {
     const threaded = await start('reference', 2);
     try {
       await expect(threaded.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('expected open() before');
@@ -95,7 +94,7 @@ describe('two threads', () => {
     await expect(threaded.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('the compute thread ended');
   });
 
-  it('that cannot open their backend say why, and are gone', async () => {
+  it('are closed where they cannot open their backend, with the reason', async () => {
     await expect(start('nothing' as 'cpu', 2)).rejects.toThrow();
   });
 });

@@ -1,10 +1,10 @@
-/** Where a Chromium lies on this machine, and the flags that it is started with. */
+/** Where this machine has a Chromium. */
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { posix, win32 } from 'node:path';
 import { chromium } from 'playwright-core';
 
-/** What is asked about a machine; tests have machines of their own. */
+/** What the search reads of a machine; tests bring their own. */
 export interface Machine {
   readonly platform: NodeJS.Platform;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -24,7 +24,7 @@ export function thisMachine(): Machine {
   };
 }
 
-/** The value of CHROME_PATH that says that no browser is wanted. */
+/** The value of CHROME_PATH that skips the browser tests. */
 export const noBrowserWanted = 'none';
 
 /**
@@ -45,7 +45,7 @@ const commands = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrom
 function onPath({ platform, environment }: Machine): string[] {
   const { delimiter, join } = platform === 'win32' ? win32 : posix;
   const suffix = platform === 'win32' ? '.exe' : '';
-  // Windows writes it either way.
+  // Windows spells the variable either way.
   const folders = (environment['PATH'] ?? environment['Path'] ?? '').split(delimiter).filter((folder) => folder !== '');
   return commands.flatMap((command) => folders.map((folder) => join(folder, command + suffix)));
 }
@@ -72,19 +72,3 @@ function usualPlaces({ platform, environment, home }: Machine): string[] {
       return ['/opt/google/chrome/chrome', '/snap/bin/chromium'];
   }
 }
-
-/** No window, nothing fetched from elsewhere, and WebGL and WebGPU on SwiftShader, which every machine has. */
-export const browserFlags: readonly string[] = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--use-angle=swiftshader',
-  '--enable-unsafe-swiftshader',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  '--ignore-gpu-blocklist',
-];

@@ -1,7 +1,13 @@
-/** Prints the path of a browser for the tests, getting one where there is none; else says on stderr why they are skipped. */
-import { ensureBrowserHere } from './ensure.ts';
-import { noBrowserWanted } from './find.ts';
+/** Prints the path of a browser for the tests, installed where there is none; else the reason on standard error. */
+import { noBrowserWanted, thisMachine } from './find.ts';
+import { findOrInstall } from './install.ts';
+import { runQuietly } from './run-quietly.ts';
 
-const ensured = await ensureBrowserHere();
-if ('message' in ensured) process.stderr.write(`lockstep: ${ensured.message}\n`);
-process.stdout.write('path' in ensured ? ensured.path : noBrowserWanted);
+const result = await findOrInstall({
+  machine: thisMachine(),
+  isRoot: process.getuid?.() === 0,
+  run: runQuietly,
+  log: (message) => void process.stderr.write(`${message}\n`),
+});
+if ('reason' in result) process.stderr.write(`lockstep: ${result.reason}\n`);
+process.stdout.write('path' in result ? result.path : noBrowserWanted);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
-import { browserFlags } from './find.ts';
+import { browserFlags } from './flags.ts';
 
 export interface PageOptions {
   /** Folder of `index.html` and what it loads. */
@@ -17,14 +17,14 @@ export interface PageOptions {
 
 export interface OpenPage {
   readonly page: Page;
-  /** Sentences of errors that nothing in the page has caught, so far. */
+  /** Messages of the errors that the page has not caught, so far. */
   readonly errors: readonly string[];
-  /** Ends the browser and the server, and removes what was built. */
+  /** Stops the browser and the server, and removes the build. */
   close(): Promise<void>;
 }
 
-/** For a browser that starts on a machine that does much else. */
-const patienceMs = 150_000;
+/** Long enough for a browser on a busy machine. */
+const timeoutMs = 150_000;
 
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html',
@@ -33,7 +33,7 @@ const types: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 };
 
-/** The page is bundled and minified as a product's page is. Throws when it cannot be built or opened; nothing is left behind. */
+/** Bundles and minifies the page as for release. Where that or opening it fails, throws and leaves nothing behind. */
 export async function openBuiltPage({ root, executablePath }: PageOptions): Promise<OpenPage> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
   const server = createServer((request, response) => {
@@ -64,9 +64,9 @@ export async function openBuiltPage({ root, executablePath }: PageOptions): Prom
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
-    browser = await chromium.launch({ executablePath, args: [...browserFlags], timeout: patienceMs });
+    browser = await chromium.launch({ executablePath, args: [...browserFlags], timeout: timeoutMs });
     const page = await browser.newPage();
-    page.setDefaultTimeout(patienceMs);
+    page.setDefaultTimeout(timeoutMs);
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
     await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);

@@ -1,8 +1,8 @@
-/** Names of suites that need a browser, which say why they are skipped where there is none. */
+/** Titles of suites that need a browser. */
 import { findChromium, noBrowserWanted } from './find.ts';
-import { installCommand } from './plan.ts';
+import { installCommand } from './install.ts';
 
-/** `name, in Chromium`, or why the suite is skipped. */
+/** `name, in Chromium`, or the name with the reason why the suite is skipped. */
 export function inChromium(name: string, path: string | undefined = findChromium()): string {
   if (path !== undefined) return `${name}, in Chromium`;
   const reason =

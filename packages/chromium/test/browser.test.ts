@@ -1,12 +1,12 @@
-/** Which browser the tests run in, and what is done where there is none. */
+/** Which browser the tests run in, and how one is installed where there is none. */
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Command, commandsOf, ensureBrowser, runQuietly } from '../src/ensure.ts';
 import { findChromium, type Machine } from '../src/find.ts';
-import { installCommand, type Known, nextStep, type Step } from '../src/plan.ts';
+import { commandsOf, findOrInstall, installCommand } from '../src/install.ts';
+import { type Command, runQuietly } from '../src/run-quietly.ts';
 
 const downloaded = '/home/me/.cache/ms-playwright/chromium/chrome';
 
@@ -62,8 +62,8 @@ describe('a browser is found', () => {
     ['as Playwright downloaded it', [downloaded], {}, downloaded],
     ['before what Playwright downloaded', [downloaded, '/usr/bin/chrome'], {}, '/usr/bin/chrome'],
     ['on a Mac', [chrome], mac, chrome],
-    ['on a Mac, in the own folder', [`/Users/me${chrome}`], mac, `/Users/me${chrome}`],
-    ['on Windows, in the own folder, before Edge', [edge, ownChrome], windows, ownChrome],
+    ['on a Mac, in the folder of the user', [`/Users/me${chrome}`], mac, `/Users/me${chrome}`],
+    ['on Windows, in the folder of the user, before Edge', [edge, ownChrome], windows, ownChrome],
     ['on Windows, Edge', [edge], windows, edge],
     ['on Windows, on the PATH', [edge, 'D:\\tools\\chrome.exe'], windows, 'D:\\tools\\chrome.exe'],
   ])('%s', (_, files, changes, expected) => {
@@ -71,58 +71,23 @@ describe('a browser is found', () => {
   });
 });
 
-describe('what is done for a browser', () => {
-  const nothing: Known = { found: undefined, isUnwanted: false, failed: [], mayInstall: false };
-  const download = { way: 'download', reason: 'no network' } as const;
-  const apt = { way: 'apt', reason: 'no such package' } as const;
-  const skipped = (reasons: string): Step => ({
-    do: 'skip',
-    message: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
-  });
-
-  test.each<[name: string, known: Partial<Known>, step: Step]>([
-    ['one that is there is used', { found: '/chrome', mayInstall: true }, { do: 'use', path: '/chrome' }],
-    ['else it is downloaded', {}, { do: 'try', way: 'download' }],
-    ['also where packages can be installed', { mayInstall: true }, { do: 'try', way: 'download' }],
-    ['else the package is installed', { failed: [download], mayInstall: true }, { do: 'try', way: 'apt' }],
-    [
-      'what a way brought is used',
-      { found: '/chrome', failed: [download], mayInstall: true },
-      { do: 'use', path: '/chrome' },
-    ],
-    [
-      'where nobody may install, a sentence',
-      { failed: [download] },
-      skipped("Playwright's download failed (no network)"),
-    ],
-    [
-      'where all has failed, a sentence',
-      { failed: [download, apt], mayInstall: true },
-      skipped("Playwright's download failed (no network) and Debian's package failed (no such package)"),
-    ],
-    [
-      'where none is wanted, a sentence',
-      { found: '/chrome', isUnwanted: true },
-      { do: 'skip', message: 'the browser tests are skipped: CHROME_PATH is none' },
-    ],
-  ])('%s', (_, known, step) => {
-    expect(nextStep({ ...nothing, ...known })).toEqual(step);
-  });
-});
-
-describe('getting a browser', () => {
+describe('installing a browser', () => {
   const line = ({ program, args }: Command): string => [program, ...args].join(' ');
 
   /**
    * A machine with `files`, where a command whose line ends with a key of `outcomes` leaves that file behind, or fails
    * for that reason.
    */
-  async function get(files: string[], outcomes: Readonly<Record<string, { brings: string } | { fails: string }>>) {
+  async function install(
+    files: string[],
+    outcomes: Readonly<Record<string, { brings: string } | { fails: string }>>,
+    { isRoot = true, ...changes }: Partial<Machine> & { isRoot?: boolean } = {},
+  ) {
     const ran: string[] = [];
-    const said: string[] = [];
-    const ensured = await ensureBrowser({
-      machine: machineWith(files, { exists: (path) => files.includes(path) }),
-      isRoot: true,
+    const logged: string[] = [];
+    const result = await findOrInstall({
+      machine: machineWith(files, changes),
+      isRoot,
       async run(command) {
         ran.push(line(command));
         const outcome = Object.entries(outcomes).find(([end]) => line(command).endsWith(end))?.[1];
@@ -130,9 +95,9 @@ describe('getting a browser', () => {
         if (outcome) files.push(outcome.brings);
         return undefined;
       },
-      say: (message) => said.push(message),
+      log: (message) => logged.push(message),
     });
-    return { ensured, ran, said };
+    return { result, ran, logged };
   }
 
   const [download] = commandsOf('download').map(line);
@@ -140,27 +105,44 @@ describe('getting a browser', () => {
   const installed = '/usr/bin/chromium';
   const apt = '/usr/bin/apt-get';
 
-  test('runs nothing where there is one', async () => {
-    const { ensured, ran, said } = await get([installed], {});
-    expect(ensured).toEqual({ path: installed });
-    expect([ran, said]).toEqual([[], []]);
+  const noNetwork = { '--no-progress chromium': { fails: 'no network' } };
+  const skipped = (reasons: string) => ({
+    reason: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
   });
 
-  test('downloads it, and sees that it runs', async () => {
-    const { ensured, ran, said } = await get([apt], { '--no-progress chromium': { brings: downloaded } });
-    expect(ensured).toEqual({ path: downloaded });
+  test('runs nothing where there is one', async () => {
+    const { result, ran, logged } = await install([installed, apt], {});
+    expect(result).toEqual({ path: installed });
+    expect([ran, logged]).toEqual([[], []]);
+  });
+
+  test('runs nothing where CHROME_PATH is none', async () => {
+    const environment = { PATH: '/usr/bin', CHROME_PATH: 'none' };
+    const { result, ran, logged } = await install([installed, apt], {}, { environment });
+    expect(result).toEqual({ reason: 'the browser tests are skipped: CHROME_PATH is none' });
+    expect([ran, logged]).toEqual([[], []]);
+  });
+
+  test.each([[[apt]], [[]]])('downloads it, and sees that it runs, on a machine with %j', async (files) => {
+    const outcomes = { '--no-progress chromium': { brings: downloaded } };
+    const { result, ran, logged } = await install([...files], outcomes);
+    expect(result).toEqual({ path: downloaded });
     expect(ran).toEqual([download, `${downloaded} --version`]);
-    expect(said).toHaveLength(1);
+    expect(logged).toHaveLength(1);
+  });
+
+  test('does not ask for the version on Windows, where that would open a window', async () => {
+    const outcomes = { '--no-progress chromium': { brings: downloaded } };
+    const { result, ran } = await install([], outcomes, { platform: 'win32', isRoot: false });
+    expect(result).toEqual({ path: downloaded });
+    expect(ran).toEqual([download]);
   });
 
   test('installs the package where nothing can be downloaded', async () => {
-    const { ensured, ran, said } = await get([apt], {
-      '--no-progress chromium': { fails: 'no network' },
-      [installs[1]]: { brings: installed },
-    });
-    expect(ensured).toEqual({ path: installed });
+    const { result, ran, logged } = await install([apt], { ...noNetwork, [installs[1]]: { brings: installed } });
+    expect(result).toEqual({ path: installed });
     expect(ran).toEqual([download, ...installs, `${installed} --version`]);
-    expect(said).toHaveLength(2);
+    expect(logged).toHaveLength(2);
   });
 
   test('installs the package where the download does not run, now or an earlier time', async () => {
@@ -169,22 +151,31 @@ describe('getting a browser', () => {
       [`${downloaded} --version`]: { fails: 'libnss3.so: cannot open' },
       [installs[1]]: { brings: installed },
     };
-    const first = await get([apt], outcomes);
-    expect(first.ensured).toEqual({ path: installed });
+    const first = await install([apt], outcomes);
+    expect(first.result).toEqual({ path: installed });
     expect(first.ran).toEqual([download, `${downloaded} --version`, ...installs, `${installed} --version`]);
-    const later = await get([apt, downloaded], outcomes);
-    expect(later.ensured).toEqual({ path: installed });
+    const later = await install([apt, downloaded], outcomes);
+    expect(later.result).toEqual({ path: installed });
     expect(later.ran).toEqual([`${downloaded} --version`, ...installs, `${installed} --version`]);
   });
 
-  test('gives up with one sentence', async () => {
-    const { ensured } = await get([apt], {
-      '--no-progress chromium': { fails: 'no network' },
-      [installs[1]]: { fails: 'no such package' },
-    });
-    expect(ensured).toMatchObject({
-      message: expect.stringMatching(/failed \(no network\) and Debian's package failed \(no such package\); run npx /),
-    });
+  test('says in one sentence why all methods failed', async () => {
+    const { result } = await install([apt], { ...noNetwork, [installs[1]]: { fails: 'no such package' } });
+    const reasons = "Playwright's download failed (no network) and Debian's package failed (no such package)";
+    expect(result).toEqual(skipped(reasons));
+    const { result: empty } = await install([apt], noNetwork);
+    expect(empty).toEqual(
+      skipped("Playwright's download failed (no network) and Debian's package failed (it brought none)"),
+    );
+  });
+
+  test.each([
+    ['without root', [apt], false],
+    ['without apt-get', [], true],
+  ])('tries the download alone %s', async (_, files, isRoot) => {
+    const { result, ran } = await install([...files], noNetwork, { isRoot });
+    expect(result).toEqual(skipped("Playwright's download failed (no network)"));
+    expect(ran).toEqual([download]);
   });
 });
 
@@ -203,9 +194,9 @@ describe.skipIf(process.platform === 'win32')('a program', () => {
   };
 
   test.each([
-    ['does well', 'echo much; exit 0', undefined],
-    ['says why it fails', 'echo "E: no such package" >&2; echo "more" >&2; exit 100', 'E: no such package'],
-    ['fails and says nothing', 'exit 3', 'exit code 3'],
+    ['succeeds', 'echo much; exit 0', undefined],
+    ['prints why it fails', 'echo "E: no such package" >&2; echo "more" >&2; exit 100', 'E: no such package'],
+    ['fails and prints nothing', 'exit 3', 'exit code 3'],
   ])('that %s', async (name, text, reason) => {
     const program = await script(name.replaceAll(' ', '-'), text);
     expect(await runQuietly({ program, args: [], limitMs: 60_000 })).toBe(reason);

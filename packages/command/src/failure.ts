@@ -1,6 +1,6 @@
-/** Failures that a person caused or can mend: one sentence and an exit code, never a stack trace. */
+/** Failures that a person caused or can fix: one sentence and an exit code, never a stack trace. */
 
-/** 2: what was asked for cannot be done. 1: a run that had begun failed. 130: interrupted. */
+/** 1: a run that had begun failed. 2: what was asked for cannot be done. 130: interrupted. */
 export type ExitCode = 1 | 2 | 130;
 
 export class CommandFailure extends Error {
@@ -18,12 +18,17 @@ export function usageFailure(message: string): CommandFailure {
   return new CommandFailure(message, 2);
 }
 
+/** The message of whatever was thrown: `catch` does not promise an Error. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
- * Runs a program's main function and sets the exit code it ends with. A failure is one sentence on standard error;
- * anything else that is thrown is a defect of ours, and keeps its stack.
+ * Runs a program's main function and sets the exit code that it ends with. A failure is one sentence on standard error;
+ * anything else that is thrown is a defect of Lockstep, and keeps its stack.
  */
 export async function runMain(program: string, main: () => Promise<number>): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', forgiveGoneReader);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
   try {
     process.exitCode = await main();
   } catch (error) {
@@ -38,7 +43,7 @@ export async function runMain(program: string, main: () => Promise<number>): Pro
   }
 }
 
-/** Whoever reads along may go, as `head` does; the work goes on. */
-function forgiveGoneReader(error: NodeJS.ErrnoException): void {
+/** The process that reads the output may end first, as `head` does; that is no failure. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }

@@ -1,6 +1,6 @@
-/** The command line, the same for every app: options as a table, bad input as one sentence. */
-export { CommandFailure, type ExitCode, runMain, usageFailure } from './failure.ts';
-export { helpText } from './help.ts';
+/** The command line, the same for every app: options as a table, bad input as one sentence, results as columns. */
+export { CommandFailure, type ExitCode, errorMessage, runMain, usageFailure } from './failure.ts';
+export { helpText, markdownRows } from './help.ts';
 export {
   choice,
   Expected,
@@ -17,3 +17,4 @@ export {
   withFallback,
 } from './option.ts';
 export { parseOptions } from './parse.ts';
+export { type Column, formatTable } from './table.ts';

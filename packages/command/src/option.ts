@@ -1,6 +1,6 @@
 /** What one option is, and the kinds of values that options take. */
 
-/** What was wrong with a value: the phrase that follows "expected". */
+/** Thrown by `Option.parse`: what was wrong with a value, as the phrase that follows "expected". */
 export class Expected extends Error {}
 
 export interface Option<Value> {
@@ -9,6 +9,8 @@ export interface Option<Value> {
   readonly description: string;
   /** The value where the option is not given. */
   readonly fallback: Value;
+  /** How help shows the default, where that is not the fallback itself: one that depends on other options. */
+  readonly defaultText?: string;
   /** @throws Expected where the text is no such value. */
   readonly parse: (text: string) => Value;
 }
@@ -19,12 +21,14 @@ export type ValuesOf<Table extends Options> = {
   readonly [Name in keyof Table]: Table[Name] extends Option<infer Value> ? Value : never;
 };
 
-/** The same option with another value where it is not given. */
+/** The same option with another value where it is not given, which help shows as `defaultText`. */
 export function withFallback<Value, const Fallback>(
   option: Option<Value>,
   fallback: Fallback,
+  defaultText?: string,
 ): Option<Exclude<Value, undefined> | Fallback> {
-  return { ...option, fallback, parse: option.parse as Option<Exclude<Value, undefined>>['parse'] };
+  const parse = option.parse as Option<Exclude<Value, undefined>>['parse'];
+  return { ...option, fallback, parse, ...(defaultText === undefined ? {} : { defaultText }) };
 }
 
 export function switchOption(description: string): Option<boolean> {
@@ -32,43 +36,35 @@ export function switchOption(description: string): Option<boolean> {
 }
 
 export function textOption(placeholder: string, description: string): Option<string | undefined> {
-  const parse = (text: string): string => {
-    if (text.trim() === '') throw new Expected('a text that is not empty');
-    return text;
-  };
-  return { placeholder, description, fallback: undefined, parse };
+  return valueOption(placeholder, description, 'a text that is not empty', (text) =>
+    text.trim() === '' ? undefined : text,
+  );
 }
 
 /** A text that travels in one field of a message. */
 export function lineOption(placeholder: string, description: string, maxLength: number): Option<string | undefined> {
-  const parse = (text: string): string => {
-    const isLine = text.trim() !== '' && text.length <= maxLength && /^\P{C}*$/u.test(text);
-    if (!isLine) throw new Expected(`one line of 1 to ${maxLength} printable characters`);
-    return text;
-  };
-  return { placeholder, description, fallback: undefined, parse };
+  return valueOption(placeholder, description, `one line of 1 to ${maxLength} printable characters`, (text) =>
+    text.trim() !== '' && text.length <= maxLength && /^\P{C}*$/u.test(text) ? text : undefined,
+  );
 }
 
+/** A whole number, `from` and `to` included. */
 export function wholeNumber(
   description: string,
   { from = 0, to = Number.MAX_SAFE_INTEGER }: { readonly from?: number; readonly to?: number } = {},
 ): Option<number | undefined> {
   const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
-  const parse = (text: string): number => {
+  return valueOption('N', description, `a whole number ${range}`, (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (!Number.isSafeInteger(value) || value < from || value > to) throw new Expected(`a whole number ${range}`);
-    return value;
-  };
-  return { placeholder: 'N', description, fallback: undefined, parse };
+    return Number.isSafeInteger(value) && value >= from && value <= to ? value : undefined;
+  });
 }
 
 export function positiveNumber(description: string): Option<number | undefined> {
-  const parse = (text: string): number => {
-    const value = text.trim() === '' ? Number.NaN : Number(text);
-    if (!Number.isFinite(value) || value <= 0) throw new Expected('a number above 0');
-    return value;
-  };
-  return { placeholder: 'X', description, fallback: undefined, parse };
+  return valueOption('X', description, 'a number above 0', (text) => {
+    const value = finiteNumber(text);
+    return value > 0 ? value : undefined;
+  });
 }
 
 /** A number of at least `from` and, where `below` is given, less than that. */
@@ -77,33 +73,46 @@ export function numberFrom(
   { from, below }: { readonly from: number; readonly below?: number },
 ): Option<number | undefined> {
   const range = below === undefined ? `of at least ${from}` : `from ${from} to below ${below}`;
-  const parse = (text: string): number => {
-    const value = text.trim() === '' ? Number.NaN : Number(text);
-    const fits = Number.isFinite(value) && value >= from && (below === undefined || value < below);
-    if (!fits) throw new Expected(`a number ${range}`);
-    return value;
-  };
-  return { placeholder: 'X', description, fallback: undefined, parse };
+  return valueOption('X', description, `a number ${range}`, (text) => {
+    const value = finiteNumber(text);
+    return value >= from && (below === undefined || value < below) ? value : undefined;
+  });
 }
 
 export function choice<const Name extends string>(
   names: readonly Name[],
   description: string,
 ): Option<Name | undefined> {
-  const parse = (text: string): Name => {
-    const found = names.find((name) => name === text);
-    if (found === undefined) throw new Expected(`one of ${names.join(', ')}`);
-    return found;
-  };
-  return { placeholder: 'NAME', description: `${description}: ${names.join(', ')}`, fallback: undefined, parse };
+  const list = names.join(', ');
+  return valueOption('NAME', `${description}: ${list}`, `one of ${list}`, (text) =>
+    names.find((name) => name === text),
+  );
 }
 
 /** The address of a coordinator, as it prints it. */
 export function webSocketUrl(description: string): Option<string | undefined> {
-  const parse = (text: string): string => {
-    const isAddress = /^wss?:\/\/[^/]/.test(text) && URL.canParse(text);
-    if (!isAddress) throw new Expected('an address like ws://127.0.0.1:7070');
-    return text;
+  return valueOption('URL', description, 'an address like ws://127.0.0.1:7070', (text) =>
+    /^wss?:\/\/[^/]/.test(text) && URL.canParse(text) ? text : undefined,
+  );
+}
+
+/** An option without a default, whose `read` returns undefined where the text is not what was `expected`. */
+function valueOption<Value>(
+  placeholder: string,
+  description: string,
+  expected: string,
+  read: (text: string) => Value | undefined,
+): Option<Value | undefined> {
+  const parse = (text: string): Value => {
+    const value = read(text);
+    if (value === undefined) throw new Expected(expected);
+    return value;
   };
-  return { placeholder: 'URL', description, fallback: undefined, parse };
+  return { placeholder, description, fallback: undefined, parse };
+}
+
+/** The number that the text writes, or NaN, which no comparison accepts. */
+function finiteNumber(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  return Number.isFinite(value) ? value : Number.NaN;
 }

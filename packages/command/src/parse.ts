@@ -1,4 +1,4 @@
-/** Reads a command line by a table of options; whatever does not fit is one sentence. */
+/** Reads a command line by a table of options; what does not fit is one sentence. */
 import { parseArgs } from 'node:util';
 import leven from 'leven';
 import { usageFailure } from './failure.ts';
@@ -21,7 +21,7 @@ export function parseOptions<Table extends Options>(table: Table, args: readonly
     // parseArgs would take the next option for the missing value of this one.
     const value = token.inlineValue || !token.value?.startsWith('--') ? token.value : undefined;
     const option = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (!option || !rawName.startsWith('--')) throw usageFailure(unknown(rawName, Object.keys(table)));
+    if (!option || !rawName.startsWith('--')) throw usageFailure(unknownOption(rawName, Object.keys(table)));
     if (name in values) throw usageFailure(`${rawName}: given twice, expected once`);
     values[name] = readValue(option, rawName, value);
   }
@@ -44,9 +44,9 @@ function readValue(option: Options[string], rawName: string, value: string | und
   }
 }
 
-function unknown(rawName: string, names: readonly string[]): string {
-  const wanted = rawName.replace(/^-+/, '');
-  const nearest = [...names].sort((a, b) => leven(wanted, a) - leven(wanted, b))[0];
-  const isNear = nearest !== undefined && leven(wanted, nearest) <= Math.min(2, wanted.length - 1);
-  return `${rawName}: unknown option; ${isNear ? `did you mean --${nearest}? ` : ''}--help lists them all`;
+function unknownOption(rawName: string, names: readonly string[]): string {
+  const typed = rawName.replace(/^-+/, '');
+  const nearest = [...names].sort((a, b) => leven(typed, a) - leven(typed, b))[0];
+  const isTypo = nearest !== undefined && leven(typed, nearest) <= Math.min(2, typed.length - 1);
+  return `${rawName}: unknown option; ${isTypo ? `did you mean --${nearest}? ` : ''}--help lists them all`;
 }

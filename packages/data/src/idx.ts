@@ -1,5 +1,5 @@
 /**
- * Reads IDX files, the format MNIST comes in.
+ * Reads IDX files, the format of MNIST.
  *
  * Format: http://yann.lecun.com/exdb/mnist/ - big-endian: two zero bytes, element type (8 for u8), number of
  * dimensions, each dimension as u32, then the elements, last dimension fastest.
@@ -11,7 +11,7 @@ const magics = { images: 0x0000_0803, labels: 0x0000_0801 } as const;
 type Content = keyof typeof magics;
 
 export interface IdxImages {
-  /** The file's name, for sentences about it. */
+  /** The file's name, for error messages. */
   readonly name: string;
   readonly count: number;
   readonly rows: number;
@@ -21,7 +21,7 @@ export interface IdxImages {
 }
 
 export interface IdxLabels {
-  /** The file's name, for sentences about it. */
+  /** The file's name, for error messages. */
   readonly name: string;
   readonly count: number;
   /** `[count]`; a view into the file's bytes. */

@@ -1,4 +1,4 @@
-/** Datasets, the order of an epoch, and how batches are cut; runs anywhere (files: `@lockstep/data/node`). */
+/** Datasets, the order of an epoch, and batches cut into shards; runs anywhere (files: `@lockstep/data/node`). */
 export {
   type Batch,
   batchAt,
@@ -10,6 +10,7 @@ export {
   samplesOfShard,
   stepsPerEpoch,
 } from './batches.ts';
+export { checkWhole } from './check-whole.ts';
 export { DataError } from './data-error.ts';
 export { type Dataset, joinDataset } from './dataset.ts';
 export { type IdxImages, type IdxLabels, parseImages, parseLabels } from './idx.ts';

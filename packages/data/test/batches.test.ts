@@ -66,7 +66,7 @@ describe('an epoch', () => {
   });
 });
 
-describe('leafCount', () => {
+describe('microbatchCount', () => {
   it('is the smallest power of two that holds a batch', () => {
     fc.assert(
       fc.property(batchSizes, microbatchSizes, (batchSize, microbatchSize) => {
@@ -81,7 +81,7 @@ describe('leafCount', () => {
   });
 });
 
-describe('samplesOfBlock', () => {
+describe('samplesOfShard', () => {
   it('is empty for microbatches that are padding', () => {
     expect(samplesOfShard(6, 2, 16, 90)).toEqual({ from: 90, to: 90 });
     expect(samplesOfShard(4, 4, 16, 90)).toEqual({ from: 64, to: 90 });
@@ -112,14 +112,12 @@ describe('gather', () => {
     expect(dataset).toEqual(countingDataset(4));
   });
 
-  it('refuses positions and samples that are not there', () => {
+  it('refuses positions and samples beyond the end', () => {
     const dataset = countingDataset(4);
     const order = permutation(4, 0, 0);
-    expect(() => gather(dataset, order, 0, 5)).toThrow('gather: expected positions from 0 to at most 4, got to 5');
-    expect(() => gather(dataset, order, 3, 2)).toThrow('gather: expected positions from 3 to at most 4, got to 2');
-    expect(() => gather(dataset, order, -1, 2)).toThrow(
-      'expected the first position to be a whole number of at least 0, got -1',
-    );
+    expect(() => gather(dataset, order, 0, 5)).toThrow('to: expected a whole number from 0 to 4, got 5');
+    expect(() => gather(dataset, order, 3, 2)).toThrow('to: expected a whole number from 3 to 4, got 2');
+    expect(() => gather(dataset, order, -1, 2)).toThrow('from: expected a whole number of at least 0, got -1');
     expect(() => gather(dataset, Uint32Array.of(4), 0, 1)).toThrow(
       'gather: expected samples below 4, got 4 at position 0',
     );
@@ -130,15 +128,13 @@ describe('gather', () => {
 });
 
 describe('the geometry of a run', () => {
-  it('refuses sizes that are none', () => {
-    expect(() => stepsPerEpoch(0, 64)).toThrow(
-      'batches: expected sampleCount to be a whole number of at least 1, got 0',
-    );
-    expect(() => stepsPerEpoch(10, 0)).toThrow('batches: expected batchSize to be a whole number of at least 1, got 0');
-    expect(() => batchAt(-1, 10, 5)).toThrow('batches: expected step to be a whole number of at least 0, got -1');
+  it('has sizes that are whole numbers', () => {
+    expect(() => stepsPerEpoch(0, 64)).toThrow('sampleCount: expected a whole number of at least 1, got 0');
+    expect(() => stepsPerEpoch(10, 0)).toThrow('batchSize: expected a whole number of at least 1, got 0');
+    expect(() => batchAt(-1, 10, 5)).toThrow('step: expected a whole number of at least 0, got -1');
     expect(() => microbatchCount(64, Number.NaN)).toThrow(
-      'expected microbatchSize to be a whole number of at least 1, got NaN',
+      'microbatchSize: expected a whole number of at least 1, got NaN',
     );
-    expect(() => samplesOfShard(0, 0, 16, 64)).toThrow('expected n to be a whole number of at least 1, got 0');
+    expect(() => samplesOfShard(0, 0, 16, 64)).toThrow('n: expected a whole number of at least 1, got 0');
   });
 });

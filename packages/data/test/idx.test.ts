@@ -6,7 +6,7 @@ import { parseImages, parseLabels } from '../src/idx.ts';
 import { imagesFile, labelsFile } from './files.ts';
 
 describe('parseImages', () => {
-  it('gives back what an IDX file holds, wherever the file lies in memory', () => {
+  it('returns what an IDX file holds, wherever the file lies in memory', () => {
     const shape = fc.record({
       count: fc.integer({ min: 1, max: 6 }),
       rows: fc.integer({ min: 1, max: 5 }),
@@ -56,7 +56,7 @@ describe('parseImages', () => {
 });
 
 describe('parseLabels', () => {
-  it('gives back what an IDX file holds', () => {
+  it('returns what an IDX file holds', () => {
     expect(parseLabels(labelsFile([3, 1, 4]), 'y')).toEqual({ name: 'y', count: 3, labels: Uint8Array.of(3, 1, 4) });
   });
 

@@ -74,7 +74,7 @@ describe('loadMnist', () => {
     expect([...test.labels]).toEqual([5, 6]);
   });
 
-  it('says that a directory is missing, or is none', async () => {
+  it('says that a directory is missing, or is a file', async () => {
     await expect(loadMnist(join(directory, 'nowhere'))).rejects.toThrow(
       new DataError(`${directory}/nowhere: expected a directory with the four MNIST files, got nothing there`),
     );
@@ -147,7 +147,7 @@ describe('loadMnist', () => {
     await expect(loadMnist(directory)).rejects.toThrow(new DataError(message));
   });
 
-  it('wants test images of the size it trains on', async () => {
+  it('asks for test images of the size of the training images', async () => {
     await putPlain();
     await replace('t10k-images-idx3-ubyte', imagesFile(2, 2, 3));
     await expect(loadMnist(directory)).rejects.toThrow(

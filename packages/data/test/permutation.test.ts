@@ -48,9 +48,11 @@ describe('permutation', () => {
     expect(chiSquare).toBeLessThan(27.9);
   });
 
-  it('refuses what is no count, seed or epoch', () => {
-    expect(() => permutation(-1, 0, 0)).toThrow('permutation: expected count from 0 to 4294967295, got -1');
-    expect(() => permutation(3, 2 ** 32, 0)).toThrow('permutation: expected seed from 0 to 4294967295, got 4294967296');
-    expect(() => permutation(3, 0, 0.5)).toThrow('permutation: expected epoch from 0 to');
+  it('refuses a count, seed or epoch out of range', () => {
+    expect(() => permutation(-1, 0, 0)).toThrow('count: expected a whole number from 0 to 4294967295, got -1');
+    expect(() => permutation(3, 2 ** 32, 0)).toThrow(
+      'seed: expected a whole number from 0 to 4294967295, got 4294967296',
+    );
+    expect(() => permutation(3, 0, 0.5)).toThrow('epoch: expected a whole number of at least 0, got 0.5');
   });
 });

@@ -124,7 +124,7 @@ def training(make, shape, momentum, rate, image=None):
     return {"momentum": momentum, "losses": losses, "parameters": described(model.named_parameters(), image)}
 
 
-def initialisers():
+def initializers():
     """A convolution and a dense layer with torch.nn.init's functions, drawn one after the other."""
     torch.manual_seed(SEED)
     kernel = torch.nn.init.xavier_uniform_(torch.empty(4, 2, 3, 3))
@@ -197,7 +197,7 @@ def clip_run(norm, scale):
 
 
 def schedule_run(schedule, make, steps=100):
-    """The learning rate of each step, as a share of the full one."""
+    """The learning rate of each step, as a fraction of the full one."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     scheduler = make(optimizer)
     factors = []
@@ -247,7 +247,7 @@ write(
         "training": training(cnn, [1, 28, 28], 0.9, 0.05, IMAGE),
     },
 )
-write("layers.json", {**layers_run(), **initialisers()})
+write("layers.json", {**layers_run(), **initializers()})
 START, GRADIENTS = optimizer_start()
 RUNS = (
     [
@@ -283,6 +283,15 @@ RUNS = (
             ("adam", torch.optim.Adam, 0.01, {"clipNorm": 2.0}, {}),
             ("adamw", torch.optim.AdamW, 0.001, {}, {}),
             ("adamw", torch.optim.AdamW, 0.05, {"weightDecay": 0.2}, {"weight_decay": 0.2}),
+            ("rmsprop", torch.optim.RMSprop, 0.001, {}, {}),
+            (
+                "rmsprop",
+                torch.optim.RMSprop,
+                0.01,
+                {"alpha": 0.9, "epsilon": 1e-6, "weightDecay": 0.1, "momentum": 0.8},
+                {"alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1, "momentum": 0.8},
+            ),
+            ("rmsprop", torch.optim.RMSprop, 0.01, {"clipNorm": 2.0}, {}),
         ]
     ]
     + [

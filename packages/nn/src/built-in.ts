@@ -1,4 +1,4 @@
-/** Models that have a name of their own. */
+/** The models that have a name of their own. */
 import { type Model, parseModel } from './model.ts';
 
 /** 784-128-10, for MNIST: 101,770 parameters. */
@@ -32,9 +32,8 @@ export function resolveModel(nameOrJson: string): Model {
   if (builtIn) return builtIn;
   if (!nameOrJson.trimStart().startsWith('{')) {
     const names = builtInModels.map(({ name }) => name).join(', ');
-    throw new Error(
-      `model: expected a JSON object or one of the built-in models (${names}), got ${JSON.stringify(nameOrJson.slice(0, 64))}`,
-    );
+    const got = JSON.stringify(nameOrJson.slice(0, 64));
+    throw new Error(`model: expected a JSON object or one of the built-in models (${names}), got ${got}`);
   }
   let data: unknown;
   try {

@@ -1,4 +1,4 @@
-/** Turns what a schema finds wrong into one sentence. */
+/** Checks of plain data whose errors are one sentence. */
 import * as v from 'valibot';
 
 /** `value` as the schema's type, or an Error such as "model: layers[0].units: expected a whole number, got 1.5". */
@@ -10,7 +10,7 @@ export function check<Output>(what: string, schema: v.GenericSchema<unknown, Out
   throw new Error(`${what}: ${path === '' ? '' : `${path}: `}${issueText(issue)}`);
 }
 
-/** A whole number between bounds, both included. */
+/** A whole number from `minimum` to `maximum`, both included. */
 export function wholeNumber(minimum: number, maximum: number) {
   const message = `expected a whole number from ${minimum} to ${maximum}`;
   return v.pipe(v.number(message), v.integer(message), v.minValue(minimum, message), v.maxValue(maximum, message));
@@ -20,6 +20,11 @@ export function wholeNumber(minimum: number, maximum: number) {
 export function finiteNumber(message: string, test: (value: number) => boolean) {
   return v.pipe(v.number(message), v.finite(message), v.check(test, message));
 }
+
+export const positive = finiteNumber('expected a number above 0', (value) => value > 0);
+export const nonNegative = finiteNumber('expected a number of at least 0', (value) => value >= 0);
+export const fraction = finiteNumber('expected a number from 0 to 1', (value) => value >= 0 && value <= 1);
+export const fractionBelowOne = finiteNumber('expected a number from 0 to below 1', (value) => value >= 0 && value < 1);
 
 function pathText(path: readonly v.IssuePathItem[]): string {
   let text = '';
@@ -36,9 +41,9 @@ function issueText(issue: v.BaseIssue<unknown>): string {
     if (issue.expected?.startsWith('"')) return 'this entry is missing';
   }
   const message = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
-  // A check over several settings names them itself.
-  const isWhole = issue.type === 'check' && typeof issue.input === 'object';
-  return isWhole ? message : `${message}, got ${shown(issue.input)}`;
+  // The message of a check over several settings names them itself.
+  const coversSeveral = issue.type === 'check' && typeof issue.input === 'object';
+  return coversSeveral ? message : `${message}, got ${shown(issue.input)}`;
 }
 
 /** valibot writes a choice as `("dense" | "relu")`. */

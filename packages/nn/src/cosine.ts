@@ -1,4 +1,4 @@
-/** A cosine of our own: IEEE additions and multiplications alone, so that every engine gives the same bits. */
+/** A cosine of IEEE additions and multiplications alone, which every engine computes to the same bits. */
 
 /** Taylor's coefficients of cos in y^2, the last one first: 1/16!, -1/14!, … 1. */
 const cosineTerms = [1 / 20922789888000, -1 / 87178291200, 1 / 479001600, -1 / 3628800, 1 / 40320, -1 / 720, 1 / 24];

@@ -6,7 +6,7 @@ import { parameterLayout } from './parameters.ts';
 
 /**
  * `x` [n, ...input] -> class scores before the softmax [n, classes]; `parameters` holds one tensor per entry of
- * `parameterLayout(model)`. `random` is given while training, and fixes what is dropped.
+ * `parameterLayout(model)`. `random` is given in training only, and fixes what is dropped.
  */
 export function forward(
   model: Model,

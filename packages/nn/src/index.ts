@@ -6,32 +6,25 @@ export {
   createConfusionEvaluator,
   type TopError,
 } from './confusion-matrix.ts';
-export { createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
-export { forward } from './forward.ts';
-export {
-  createEvaluation,
-  createMicrobatchGradient,
-  createPrediction,
-  createShardGradient,
-  type LabeledPlan,
-  type PixelRows,
-  type PredictionPlan,
-} from './gradient-plan.ts';
+export { createEvaluation, createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
+export { createMicrobatchGradient, createShardGradient } from './gradient-plan.ts';
 export { initialize } from './initialize.ts';
-export { type Layer, layers } from './layers/index.ts';
-export type { LayerKind, LayerParameter } from './layers/layer.ts';
+export type { LabeledPlan, PixelRows } from './labeled-plan.ts';
+export { type Layer, type LayerType, layers } from './layers/index.ts';
 export { inputSize, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
 export { readModelFile, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';
 export {
+  defaultOptimizer,
+  hasSetting,
   learningRateAt,
   type OptimizerConfig,
   type OptimizerType,
   optimizers,
   parseOptimizer,
 } from './optimizers/index.ts';
-export type { OptimizerRule, RuleMoment, RuleValues } from './optimizers/rule.ts';
 export { type Parameter, parameterCount, parameterLayout } from './parameters.ts';
+export { createPrediction, type PredictionPlan } from './prediction-plan.ts';
 export { defaultKey, type RandomKey } from './random-key.ts';
 export { type NamedTensor, readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';

@@ -1,4 +1,4 @@
-/** First values of a model's parameters, the same on every engine and the same as PyTorch's. */
+/** Initial parameters of a model, the same on every engine and the same as PyTorch's. */
 import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { Model } from './model.ts';
@@ -9,7 +9,7 @@ import { fromTorch } from './torch-layout.ts';
  * Flat vector `[parameterCount]`: every parameter uniform in ±1/sqrt(fanIn), which is how `torch.nn.Linear` starts
  * (`kaiming_uniform_(weight, a=sqrt(5))`). The numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24
  * bits a value, weights in PyTorch's layout; so they equal those of a `torch.nn.Sequential` that is built
- * after `torch.manual_seed(seed)`. No function is used whose rounding an engine may choose.
+ * after `torch.manual_seed(seed)`. It calls no function whose rounding an engine may choose.
  */
 export function initialize(model: Model, seed: number): Float32Array {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff) {

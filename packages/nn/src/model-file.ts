@@ -1,6 +1,7 @@
 /** A model's parameters as a safetensors file that `torch.nn.Sequential.load_state_dict` takes. */
+import { formatShape } from '@lockstep/tensor';
 import type { Model } from './model.ts';
-import { parameterLayout, totalSize } from './parameters.ts';
+import { checkParameterCount, parameterLayout, totalSize } from './parameters.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
 import { fromTorch, toTorch } from './torch-layout.ts';
 
@@ -11,17 +12,10 @@ export function writeModelFile(
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
   const layout = parameterLayout(model);
-  const total = totalSize(layout);
-  if (parameters.length !== total) {
-    throw new Error(`model ${model.name}: expected ${total} parameters, got ${parameters.length}`);
-  }
+  checkParameterCount(model, layout, parameters.length);
   const tensors = layout.map((parameter) => {
     const values = parameters.subarray(parameter.offset, parameter.offset + parameter.size);
-    return {
-      name: parameter.name,
-      shape: parameter.torch.shape,
-      values: toTorch(values, parameter.torch),
-    };
+    return { name: parameter.name, shape: parameter.torch.shape, values: toTorch(values, parameter.torch) };
   });
   return writeSafetensors({ tensors, metadata: { format: 'pt', model: JSON.stringify(model), ...metadata } });
 }
@@ -31,17 +25,16 @@ export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
   const layout = parameterLayout(model);
   const { tensors } = readSafetensors(bytes);
   const names = new Set(layout.map(({ name }) => name));
-  const stranger = tensors.find(({ name }) => !names.has(name));
-  if (stranger) throw new Error(`model ${model.name}: the file holds ${stranger.name}, which the model does not have`);
+  const unknown = tensors.find(({ name }) => !names.has(name));
+  if (unknown) throw new Error(`model ${model.name}: the file holds ${unknown.name}, which the model does not have`);
   const parameters = new Float32Array(totalSize(layout));
   for (const parameter of layout) {
     const tensor = tensors.find(({ name }) => name === parameter.name);
     if (!tensor) throw new Error(`model ${model.name}: the file lacks ${parameter.name}`);
     const expected = parameter.torch.shape;
     if (tensor.shape.join() !== expected.join()) {
-      throw new Error(
-        `model ${model.name}: ${parameter.name}: expected [${expected.join(', ')}], got [${tensor.shape.join(', ')}]`,
-      );
+      const got = formatShape(tensor.shape);
+      throw new Error(`model ${model.name}: ${parameter.name}: expected ${formatShape(expected)}, got ${got}`);
     }
     parameters.set(fromTorch(tensor.values, parameter.torch), parameter.offset);
   }

@@ -1,5 +1,5 @@
 /** Models as data: a checked list of layers, never code. */
-import type { Shape } from '@lockstep/tensor';
+import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
 import { type Layer, layerKind, layerSchema } from './layers/index.ts';
@@ -12,7 +12,7 @@ export interface Model {
   readonly layers: readonly Layer[];
 }
 
-/** A model may come from a socket: what it asks for is bounded before anything is allocated. */
+/** A model may come from a socket: its sizes are bounded before anything is allocated. */
 const maximumParameters = 2 ** 28;
 const maximumLayers = 256;
 const maximumSize = 65_536;
@@ -37,19 +37,15 @@ const modelSchema = v.strictObject({
 });
 
 /**
- * Checks plain data and gives it back as a model whose layers fit one another and end in one row of class scores.
- * Throws one sentence that names the place.
+ * Plain data as a model whose layers fit one another and end in one row of class scores.
+ * Throws one sentence that names the place of the fault.
  */
 export function parseModel(data: unknown): Model {
   const model = check('model', modelSchema, data);
   outputClasses(model);
   const places = layerPlaces(model);
-  const counts = model.layers.flatMap((layer, index) =>
-    layerKind(layer)
-      .parameters(layer, places[index]!)
-      .map(({ shape }) => sizeOf(shape)),
-  );
-  const parameters = counts.reduce((sum, count) => sum + count, 0);
+  const tensors = model.layers.flatMap((layer, index) => layerKind(layer).parameters(layer, places[index]!));
+  const parameters = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   if (parameters > maximumParameters) {
     throw new Error(`model ${model.name}: expected at most ${maximumParameters} parameters, got ${parameters}`);
   }
@@ -69,7 +65,7 @@ export function layerShapes(model: Model): Shape[] {
   return shapes;
 }
 
-/** What each layer is told about its place. A flattened image stays one through layers that change no shape. */
+/** The place of each layer. A flattened image stays one through elementwise layers, which keep every value in place. */
 export function layerPlaces(model: Model): LayerPlace[] {
   const shapes = layerShapes(model);
   let image: Shape | undefined;
@@ -92,13 +88,8 @@ export function inputSize(model: Model): number {
 export function outputClasses(model: Model): number {
   const output = layerShapes(model).at(-1)!;
   if (output.length !== 1 || output[0]! < 2) {
-    throw new Error(
-      `model ${model.name}: expected the last layer to give 2 or more class scores, got [${output.join(', ')}]`,
-    );
+    const got = formatShape(output);
+    throw new Error(`model ${model.name}: expected the last layer to give 2 or more class scores, got ${got}`);
   }
   return output[0]!;
-}
-
-export function sizeOf(shape: Shape): number {
-  return shape.reduce((size, length) => size * length, 1);
 }

@@ -1,10 +1,11 @@
-/** An optimizer at work on one flat parameter vector, in place and without allocating at any step. */
+/** An optimizer at work on one flat parameter vector, in place. */
 import {
   apply,
   type Formula,
   type HostBackend,
   input,
   type MapCall,
+  type Program,
   type Storage,
   type StridedView,
   substituteInputs,
@@ -22,11 +23,11 @@ export interface OptimizerState {
 export interface Optimizer {
   /** Moves the parameters by the gradient's sum over `samples` samples, divided once by that count. */
   step(samples: number): void;
-  /** A copy, to be kept in a checkpoint. */
+  /** A copy, for a checkpoint. */
   state(): OptimizerState;
   /** Throws one sentence, and changes nothing, when the state is not of this optimizer and size. */
   restore(state: OptimizerState): void;
-  /** Gives back what it allocated; parameters and gradient belong to the caller. */
+  /** Frees what it allocated; parameters and gradient belong to the caller. */
   dispose(): void;
 }
 
@@ -44,47 +45,27 @@ export function createOptimizer(
   if (gradient.length !== size) {
     throw new Error(`optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`);
   }
-  const rule = optimizerRule(config);
-  const slotNames = rule.slots(config);
-  const { clipNorm } = config;
-  let stepsTaken = 0;
-
-  /** The rule's own numbers, then the count of samples, then what the gradient is clipped with. */
-  const numbersAt = (step: number, samples: number): number[] => {
-    const own = Object.values(rule.numbers(config, { step, learningRate: learningRateAt(config, step - 1) }));
-    const clip = clipNorm === undefined ? [] : [clipFactor(backend.view(gradient), samples, clipNorm)];
-    return [...own, samples, ...clip];
-  };
-  const numberNames = Object.keys(rule.numbers(config, { step: 1, learningRate: config.learningRate }));
-  const numberValues = new Float32Array(numberNames.length + (clipNorm === undefined ? 1 : 2));
-  const numbers = backend.allocate(numberValues.length);
-  const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));
+  const slots = new Map(
+    optimizerRule(config)
+      .slots(config)
+      .map((name) => [name, backend.allocate(size)]),
+  );
   for (const slot of slots.values()) backend.upload(slot, new Float32Array(size));
-
-  const inputs: StridedView[] = [];
-  const reads = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
-  const numberFormulas = Array.from(numberValues, (_, index) => reads(backend.slice(numbers, index, 1), 0));
-  const [samplesFormula, clipFormula] = numberFormulas.slice(numberNames.length);
-  const mean = apply('div', reads(gradient, 1), samplesFormula!);
-  const formulas = rule.update(config, {
-    parameters: reads(parameters, 1),
-    gradient: clipFormula === undefined ? mean : apply('mul', mean, clipFormula),
-    slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, reads(slot, 1)])),
-    numbers: Object.fromEntries(numberNames.map((name, index) => [name, numberFormulas[index]!])),
-  });
-  const program = backend.prepare([
-    ...Array.from(slots, ([name, slot]) => mapCall(formulas[name]!, inputs, slot)),
-    mapCall(formulas.parameters, inputs, parameters),
-  ]);
-
+  const scalarNames = Object.keys(ruleScalars(config, 1));
+  const scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
+  const scalars = backend.allocate(scalarValues.length);
+  const program = prepareStep(backend, config, { parameters, gradient, slots, scalarNames, scalars });
+  let stepsTaken = 0;
   return {
     step(samples) {
       if (!Number.isSafeInteger(samples) || samples < 1) {
         throw new Error(`optimizer: expected a count of 1 or more samples, got ${samples}`);
       }
       stepsTaken++;
-      numberValues.set(numbersAt(stepsTaken, samples));
-      backend.upload(numbers, numberValues);
+      const { clipNorm } = config;
+      const clip = clipNorm === undefined ? [] : [clipFactor(backend.view(gradient), samples, clipNorm)];
+      scalarValues.set([...Object.values(ruleScalars(config, stepsTaken)), samples, ...clip]);
+      backend.upload(scalars, scalarValues);
       program.run();
     },
     state: () => ({
@@ -92,16 +73,55 @@ export function createOptimizer(
       slots: Object.fromEntries([...slots].map(([name, slot]) => [name, backend.view(slot).slice()])),
     }),
     restore(state) {
-      checkState(state, slotNames, size);
+      checkState(state, [...slots.keys()], size);
       stepsTaken = state.step;
       for (const [name, slot] of slots) backend.upload(slot, state.slots[name]!);
     },
     dispose() {
       program.dispose();
       for (const slot of slots.values()) backend.free(slot);
-      backend.free(numbers);
+      backend.free(scalars);
     },
   };
+}
+
+/** The rule's own scalars at a step, counted from 1. */
+function ruleScalars(config: OptimizerConfig, step: number): Readonly<Record<string, number>> {
+  return optimizerRule(config).scalars(config, { step, learningRate: learningRateAt(config, step - 1) });
+}
+
+interface StepStorages {
+  readonly parameters: Storage;
+  readonly gradient: Storage;
+  readonly slots: ReadonlyMap<string, Storage>;
+  readonly scalarNames: readonly string[];
+  /** Those of `scalarNames`, then the count of samples, then the factor that clips, where the config asks for it. */
+  readonly scalars: Storage;
+}
+
+/** The rule's formulas as calls, slots first and parameters last, on the gradient's mean, clipped. */
+function prepareStep(
+  backend: HostBackend,
+  config: OptimizerConfig,
+  { parameters, gradient, slots, scalarNames, scalars }: StepStorages,
+): Program {
+  const inputs: StridedView[] = [];
+  const read = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
+  const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>
+    read(backend.slice(scalars, index, 1), 0),
+  );
+  const [samples, clip] = scalarFormulas.slice(scalarNames.length);
+  const mean = apply('div', read(gradient, 1), samples!);
+  const formulas = optimizerRule(config).update(config, {
+    parameters: read(parameters, 1),
+    gradient: clip === undefined ? mean : apply('mul', mean, clip),
+    slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, read(slot, 1)])),
+    scalars: Object.fromEntries(scalarNames.map((name, index) => [name, scalarFormulas[index]!])),
+  });
+  return backend.prepare([
+    ...Array.from(slots, ([name, slot]) => mapCall(formulas[name]!, inputs, slot)),
+    mapCall(formulas.parameters, inputs, parameters),
+  ]);
 }
 
 /** `output[e] = formula` for every element; the call gets only those of `inputs` that the formula reads. */

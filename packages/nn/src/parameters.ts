@@ -1,7 +1,8 @@
 /** Where each parameter of a model lies in its one flat float32 vector. */
+import { type Backend, fromStorage, type Storage, sizeOf, type Tensor } from '@lockstep/tensor';
 import { layerKind } from './layers/index.ts';
 import type { LayerParameter } from './layers/layer.ts';
-import { layerPlaces, type Model, sizeOf } from './model.ts';
+import { layerPlaces, type Model } from './model.ts';
 
 export interface Parameter extends LayerParameter {
   /** As `torch.nn.Sequential` names it: `0.weight`, `0.bias`, `2.weight`, … */
@@ -36,4 +37,16 @@ export function parameterCount(model: Model): number {
 /** Length of the flat vector that has this layout. */
 export function totalSize(layout: readonly Parameter[]): number {
   return layout.reduce((total, { size }) => total + size, 0);
+}
+
+/** One tensor for each parameter, over the flat `parameters` [P]. Throws when their length is not the model's. */
+export function parameterTensors(backend: Backend, model: Model, parameters: Storage): Tensor[] {
+  const layout = parameterLayout(model);
+  checkParameterCount(model, layout, parameters.length);
+  return layout.map(({ offset, size, shape }) => fromStorage(backend, backend.slice(parameters, offset, size), shape));
+}
+
+export function checkParameterCount(model: Model, layout: readonly Parameter[], count: number): void {
+  const total = totalSize(layout);
+  if (count !== total) throw new Error(`model ${model.name}: expected ${total} parameters, got ${count}`);
 }

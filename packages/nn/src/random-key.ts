@@ -1,11 +1,11 @@
-/** What fixes the random choices that a model makes while it trains: nothing that depends on who computes. */
+/** What fixes the random choices of a model in training; nothing in it depends on which worker computes. */
 export interface RandomKey {
-  /** The run's, a whole number below 2^32. */
+  /** The run's seed, a whole number below 2^32. */
   readonly seed: number;
   readonly step: number;
-  /** Position of a group's first sample in its epoch's order; the others follow. */
+  /** Position of the first sample in its epoch's order; the others follow. */
   readonly firstSample: number;
 }
 
-/** Where nobody says otherwise. */
+/** Where a caller gives none. */
 export const defaultKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };

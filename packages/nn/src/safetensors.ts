@@ -2,7 +2,7 @@
  * Reads and writes the safetensors format: 8 bytes of header length, a JSON header, raw little-endian numbers.
  * Format: https://github.com/huggingface/safetensors#format
  */
-import type { Shape } from '@lockstep/tensor';
+import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check } from './check.ts';
 
@@ -20,7 +20,7 @@ export interface SafetensorsFile {
 }
 
 const lengthBytes = 8;
-/** The format's own bound, so that a hostile length is refused before anything is read. */
+/** The limit of the format: a hostile length is refused before anything is read. */
 const maximumHeaderBytes = 100_000_000;
 const metadataKey = '__metadata__';
 
@@ -42,11 +42,10 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
   if (Object.keys(metadata).length > 0) header.set(metadataKey, metadata);
   let end = 0;
   for (const { name, shape, values } of tensors) {
-    const size = shape.reduce((product, length) => product * length, 1);
+    const size = sizeOf(shape);
     if (size !== values.length) {
-      throw new Error(
-        `safetensors: ${name} has shape [${shape.join(', ')}], expected ${size} values, got ${values.length}`,
-      );
+      const expected = `shape ${formatShape(shape)}, expected ${size} values`;
+      throw new Error(`safetensors: ${name} has ${expected}, got ${values.length}`);
     }
     if (header.has(name) || name === metadataKey) throw new Error(`safetensors: the name ${name} is already taken`);
     const begin = end;
@@ -70,7 +69,7 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
   return bytes;
 }
 
-/** The F32 tensors of a file; throws one sentence when the file is cut off, has gaps or overlaps, or is something else. */
+/** The F32 tensors of a file; throws one sentence when it is cut off, has gaps or overlaps, or is something else. */
 export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { header, dataStart } = readHeader(bytes, view);
@@ -84,11 +83,10 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
     const { dtype, shape, data_offsets } = check(`safetensors: ${name}`, entrySchema, value);
     if (dtype !== 'F32') throw new Error(`safetensors: ${name}: expected dtype F32, got ${dtype}`);
     const [begin, end] = data_offsets;
-    const size = shape.reduce((product, length) => product * length, 1);
-    if (end - begin !== size * 4) {
-      throw new Error(
-        `safetensors: ${name}: expected ${size * 4} bytes for shape [${shape.join(', ')}], got ${end - begin}`,
-      );
+    const size = 4 * sizeOf(shape);
+    if (end - begin !== size) {
+      const expected = `${size} bytes for shape ${formatShape(shape)}`;
+      throw new Error(`safetensors: ${name}: expected ${expected}, got ${end - begin}`);
     }
     entries.push({ name, shape, begin, end });
   }
@@ -96,8 +94,9 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   const dataBytes = bytes.byteLength - dataStart;
   let position = 0;
   for (const { name, begin, end } of entries) {
-    if (begin !== position)
+    if (begin !== position) {
       throw new Error(`safetensors: ${name}: expected its data at byte ${position}, got ${begin}`);
+    }
     position = end;
   }
   if (position !== dataBytes) throw new Error(`safetensors: expected ${position} bytes of data, got ${dataBytes}`);

@@ -1,31 +1,31 @@
 /** Learning rates that change from step to step: pure functions of the step, the same on every engine. */
 import * as v from 'valibot';
-import { finiteNumber, wholeNumber } from './check.ts';
+import { finiteNumber, fraction, wholeNumber } from './check.ts';
 import { cosineOfPi } from './cosine.ts';
 
-const longest = Number.MAX_SAFE_INTEGER;
+const mostSteps = Number.MAX_SAFE_INTEGER;
 
-/** Steps at the run's start in which the learning rate climbs evenly to its full height; 0 where left out. */
-const warmup = v.exactOptional(wholeNumber(0, longest));
+/** Steps at the start of a run in which the learning rate climbs evenly to its full height; 0 where left out. */
+const warmup = v.exactOptional(wholeNumber(0, mostSteps));
 
 interface ScheduleKind<Config> {
   readonly schema: v.GenericSchema<unknown, Config>;
-  /** What the learning rate is multiplied by at `step`, counted from 0 after the warm-up. */
+  /** The factor of the learning rate at `step`, counted from 0 after the warm-up. */
   factor(config: Config, step: number): number;
 }
 
 const constantSchema = v.strictObject({ type: v.literal('constant'), warmup });
 
-const constant: ScheduleKind<v.InferOutput<typeof constantSchema>> = {
+const constant = {
   schema: constantSchema,
   factor: () => 1,
-};
+} satisfies ScheduleKind<v.InferOutput<typeof constantSchema>>;
 
 const stepSchema = v.strictObject({
   type: v.literal('step'),
   warmup,
   /** Steps between two drops. */
-  every: wholeNumber(1, longest),
+  every: wholeNumber(1, mostSteps),
   /** What each drop multiplies the learning rate by. */
   factor: v.optional(
     finiteNumber('expected a number above 0 and at most 1', (value) => value > 0 && value <= 1),
@@ -34,41 +34,41 @@ const stepSchema = v.strictObject({
 });
 
 /** As `torch.optim.lr_scheduler.StepLR`. */
-const step: ScheduleKind<v.InferOutput<typeof stepSchema>> = {
+const step = {
   schema: stepSchema,
   factor: ({ every, factor }, at) => power(factor, Math.floor(at / every)),
-};
+} satisfies ScheduleKind<v.InferOutput<typeof stepSchema>>;
 
 const cosineSchema = v.strictObject({
   type: v.literal('cosine'),
   warmup,
   /** Steps from the top to the bottom, after the warm-up; it stays at the bottom from there on. */
-  steps: wholeNumber(1, longest),
-  /** The bottom, as a share of the full learning rate. */
-  minimum: v.optional(
-    finiteNumber('expected a number from 0 to 1', (value) => value >= 0 && value <= 1),
-    0,
-  ),
+  steps: wholeNumber(1, mostSteps),
+  /** The bottom, as a fraction of the full learning rate. */
+  minimum: v.optional(fraction, 0),
 });
 
 /** As `torch.optim.lr_scheduler.CosineAnnealingLR`: `minimum + (1 - minimum) (1 + cos(pi step / steps)) / 2`. */
-const cosine: ScheduleKind<v.InferOutput<typeof cosineSchema>> = {
+const cosine = {
   schema: cosineSchema,
   factor: ({ steps, minimum }, at) => minimum + ((1 - minimum) * (1 + cosineOfPi(Math.min(at / steps, 1)))) / 2,
-};
+} satisfies ScheduleKind<v.InferOutput<typeof cosineSchema>>;
 
 /** The table of schedules: a new one is one entry. */
 export const schedules = { constant, step, cosine };
 
-export const scheduleSchema = v.variant('type', [constantSchema, stepSchema, cosineSchema]);
+export const scheduleSchema = v.variant(
+  'type',
+  Object.values(schedules).map(({ schema }) => schema),
+);
 
 /** A schedule and its settings, as plain data. */
 export type Schedule = v.InferOutput<typeof scheduleSchema>;
 export type ScheduleType = Schedule['type'];
 
 /**
- * What a schedule multiplies the learning rate by at `step`, counted from 0 over the whole run. Through a warm-up of w
- * steps that is `(step + 1) / w`; then the schedule begins at its own step 0.
+ * The factor of the learning rate at `step`, counted from 0 over the whole run. Through a warm-up of w steps that is
+ * `(step + 1) / w`; then the schedule begins at its own step 0.
  */
 export function scheduleFactor(schedule: Schedule, step: number): number {
   const { warmup: warmupSteps = 0 } = schedule;

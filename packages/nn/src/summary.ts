@@ -1,4 +1,5 @@
-/** A model as a table for people, in the manner of Keras's `model.summary()`. */
+/** A model as a table of text, in the manner of Keras's `model.summary()`. */
+import { formatShape } from '@lockstep/tensor';
 import { layerShapes, type Model } from './model.ts';
 import { parameterCount, parameterLayout } from './parameters.ts';
 
@@ -9,9 +10,9 @@ export function summary(model: Model): string {
   const rows = model.layers.map(({ type }, index) => {
     const own = layout.filter(({ layer }) => layer === index);
     const count = own.reduce((sum, { size }) => sum + size, 0);
-    return [`${index} ${type}`, shapeText(shapes[index + 1]!), grouped(count)] as const;
+    return [`${index} ${type}`, formatShape(shapes[index + 1]!), grouped(count)] as const;
   });
-  const table = [['layer', 'output shape', 'parameters'], ['input', shapeText(model.input), ''], ...rows] as const;
+  const table = [['layer', 'output shape', 'parameters'], ['input', formatShape(model.input), ''], ...rows] as const;
   const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]!.length)));
   const line = (row: readonly string[]): string =>
     `${row[0]!.padEnd(widths[0]!)}   ${row[1]!.padEnd(widths[1]!)}   ${row[2]!.padStart(widths[2]!)}`.trimEnd();
@@ -28,11 +29,7 @@ export function summary(model: Model): string {
   ].join('\n');
 }
 
-function shapeText(shape: readonly number[]): string {
-  return `[${shape.join(', ')}]`;
-}
-
-/** `101,770`: the same everywhere, whatever the machine's language. */
+/** `101,770`, whatever the machine's language. */
 function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }

@@ -1,7 +1,7 @@
-/** How PyTorch stores the numbers of one of our tensors, and the way there and back. */
-import type { Shape } from '@lockstep/tensor';
+/** How PyTorch stores the values of a parameter, and conversions both ways. */
+import { type Shape, sizeOf } from '@lockstep/tensor';
 
-/** Our values, seen in shape `view`, with the axes in `order`, and that in `shape`. */
+/** Our values reshaped to `view`, permuted by `order`, reshaped to `shape` are PyTorch's. */
 export interface TorchLayout {
   /** Our shape, where an axis may be split into several. */
   readonly view: Shape;
@@ -30,9 +30,9 @@ export function fromTorch(values: Float32Array, layout: TorchLayout): Float32Arr
   return result;
 }
 
-/** For each element in PyTorch's order, where it lies in ours. */
+/** For each element in PyTorch's order, its index in ours. */
 function sources({ view, order }: TorchLayout): Uint32Array {
-  const strides = view.map((_, axis) => view.slice(axis + 1).reduce((product, length) => product * length, 1));
+  const strides = view.map((_, axis) => sizeOf(view.slice(axis + 1)));
   let offsets = Uint32Array.of(0);
   for (const axis of order) {
     const [length, stride] = [view[axis]!, strides[axis]!];

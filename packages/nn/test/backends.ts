@@ -1,4 +1,4 @@
-/** The backends that every suite here runs on: the oracle, and the engine that trains. */
+/** The backends that every suite here runs on: the oracle and the engine that trains, which give the same bits. */
 import { exactBackendNames, openBackend } from '@lockstep/tensor';
 
 export const backends = exactBackendNames.map((name) => ({

@@ -14,7 +14,7 @@ describe('clipping by norm', () => {
     },
   );
 
-  test('a sum over samples is clipped as their mean is', () => {
+  test('a sum over samples is clipped by the norm of their mean', () => {
     const sum = Float32Array.of(30, -40);
     expect(clipFactor(sum, 10, 1)).toBeCloseTo(1 / 5, 6);
     expect(clipFactor(sum, 100, 1)).toBe(1);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { createEvaluation, createMicrobatchGradient, initialize, parameterCount, parseModel } from '../src/index.ts';
+import { createEvaluation, createMicrobatchGradient, parameterCount, parseModel } from '../src/index.ts';
 import { backends } from './backends.ts';
+import { uploadInitial } from './training.ts';
 
 describe.each(backends)('training on $name', ({ open }) => {
   const layers = [{ type: 'dropout', rate: 0.25 }, { type: 'dense', units: 6 }, { type: 'relu' }];
@@ -21,8 +22,7 @@ describe.each(backends)('training on $name', ({ open }) => {
 
   async function setUp() {
     const backend = await open();
-    const parameters = backend.allocate(size);
-    backend.upload(parameters, initialize(model, 1));
+    const parameters = uploadInitial(backend, model, 1);
     const gradientOf = (from: number, to: number, sampleKey = key) => {
       const microbatch = createMicrobatchGradient(backend, model, to - from, parameters);
       microbatch.run(pixels.slice(from * 5, to * 5), labels.slice(from, to), sampleKey);
@@ -33,13 +33,13 @@ describe.each(backends)('training on $name', ({ open }) => {
     return { backend, parameters, gradientOf };
   }
 
-  test('the same key gives the same bits, another key others', async () => {
+  test('the same key gives the same bits, another key different ones', async () => {
     const { gradientOf } = await setUp();
     expect(gradientOf(0, 8)).toEqual(gradientOf(0, 8));
     expect(gradientOf(0, 8)).not.toEqual(gradientOf(0, 8, { ...key, step: 5 }));
   });
 
-  test('samples drop the same values in whichever group they are', async () => {
+  test('samples drop the same values, whatever microbatch they are in', async () => {
     const { gradientOf } = await setUp();
     const whole = gradientOf(0, 8);
     const sums = new Float64Array(size + 2);
@@ -52,7 +52,7 @@ describe.each(backends)('training on $name', ({ open }) => {
     for (const [index, value] of whole.entries()) expect(Math.abs(value - sums[index]!)).toBeLessThan(1e-5);
   });
 
-  test('evaluation drops nothing: it is that of the model without dropout', async () => {
+  test('evaluation drops nothing and equals that of the model without dropout', async () => {
     const { backend, parameters, gradientOf } = await setUp();
     const [own, other] = [model, plain].map((of) => {
       const evaluation = createEvaluation(backend, of, 8, parameters);
@@ -63,7 +63,7 @@ describe.each(backends)('training on $name', ({ open }) => {
     expect(gradientOf(0, 8)[size]).not.toBe(own![0]);
   });
 
-  test('the mean over many steps comes near the gradient without dropout of the inputs of a linear layer', async () => {
+  test('the mean gradient of many steps approaches the one without dropout, before a linear layer', async () => {
     const backend = await open();
     const linear = (rate: number) =>
       parseModel({

@@ -1,19 +1,21 @@
-import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
+import type { HostBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { createEvaluator } from '../src/evaluation.ts';
-import { createEvaluation, createPrediction, initialize, parameterCount, parseModel } from '../src/index.ts';
+import {
+  createConfusionEvaluator,
+  createEvaluation,
+  createEvaluator,
+  createPrediction,
+  initialize,
+  parameterCount,
+  parseModel,
+} from '../src/index.ts';
+import { backends } from './backends.ts';
 
 const model = parseModel({
   name: 'tiny',
   input: [4],
   layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dense', units: 3 }],
 });
-
-async function hostBackend(name: 'reference' | 'cpu'): Promise<HostBackend> {
-  const { backend } = await openBackend(name);
-  if (!isHostBackend(backend)) throw new Error(`${name}: expected a backend in JavaScript's own memory`);
-  return backend;
-}
 
 function tinyDataset(count: number): { images: Uint8Array; labels: Uint8Array } {
   return {
@@ -24,16 +26,16 @@ function tinyDataset(count: number): { images: Uint8Array; labels: Uint8Array } 
 
 const noPause = async (): Promise<void> => {};
 
-describe.each(['reference', 'cpu'] as const)('an evaluation on %s', (name) => {
+describe.each(backends)('an evaluation on $name', ({ open }) => {
   it('is the mean over all samples, whole slices and a short last one', async () => {
-    const backend = await hostBackend(name);
+    const backend = await open();
     for (const count of [1, 249, 250, 251, 777]) {
       const data = tinyDataset(count);
       const weights = initialize(model, 5);
       const evaluator = createEvaluator(backend, model, data);
       const { loss, accuracy } = await evaluator.evaluate(weights, noPause);
 
-      // The whole set in one piece, and its accuracy by the largest of each sample's scores.
+      // The whole set in one plan, and its accuracy by the largest of each sample's scores.
       const parameters = backend.allocate(parameterCount(model));
       backend.upload(parameters, weights);
       const whole = createEvaluation(backend, model, count, parameters);
@@ -42,17 +44,17 @@ describe.each(['reference', 'cpu'] as const)('an evaluation on %s', (name) => {
       const scores = createPrediction(backend, model, count, parameters);
       scores.run(data.images);
       const values = backend.view(scores.output);
-      const right = [...data.labels].filter((label, sample) => {
+      const correct = [...data.labels].filter((label, sample) => {
         const ofSample = [...values.subarray(sample * 3, sample * 3 + 3)];
         return ofSample.indexOf(Math.max(...ofSample)) === label;
       });
-      expect(accuracy).toBe(right.length / count);
+      expect(accuracy).toBe(correct.length / count);
       evaluator.dispose();
     }
   });
 
   it('pauses between slices and not after the last, and has its own copy of the weights by then', async () => {
-    const backend = await hostBackend(name);
+    const backend = await open();
     const evaluator = createEvaluator(backend, model, tinyDataset(600));
     const weights = initialize(model, 5);
     const expected = await evaluator.evaluate(weights.slice(), noPause);
@@ -66,11 +68,70 @@ describe.each(['reference', 'cpu'] as const)('an evaluation on %s', (name) => {
     evaluator.dispose();
   });
 
-  it('can be given up between slices', async () => {
-    const backend = await hostBackend(name);
+  it('ends between slices when the pause rejects', async () => {
+    const backend = await open();
     const evaluator = createEvaluator(backend, model, tinyDataset(600));
-    const giveUp = (): Promise<void> => Promise.reject(new Error('given up'));
-    await expect(evaluator.evaluate(initialize(model, 5), giveUp)).rejects.toThrow('given up');
+    const abort = (): Promise<void> => Promise.reject(new Error('aborted'));
+    await expect(evaluator.evaluate(initialize(model, 5), abort)).rejects.toThrow('aborted');
     evaluator.dispose();
+  });
+});
+
+describe.each(backends)('a confusion matrix on $name', ({ open }) => {
+  /** Scores [count, 3] of the whole set in one plan. */
+  function scoresOf(backend: HostBackend, weights: Float32Array, data: ReturnType<typeof tinyDataset>): Float32Array {
+    const parameters = backend.allocate(parameterCount(model));
+    backend.upload(parameters, weights);
+    const plan = createPrediction(backend, model, data.labels.length, parameters);
+    plan.run(data.images);
+    return backend.view(plan.output).slice();
+  }
+
+  it.each([1, 250, 251, 600])('counts each of %i samples once, by its class and its largest score', async (count) => {
+    const backend = await open();
+    const data = tinyDataset(count);
+    const weights = initialize(model, 5);
+    const evaluator = createConfusionEvaluator(backend, model, data, 4);
+    const { counts, topErrors } = await evaluator.evaluate(weights, noPause);
+    evaluator.dispose();
+
+    const scores = scoresOf(backend, weights, data);
+    const expected = new Float32Array(9);
+    const errors = [];
+    for (const [index, label] of data.labels.entries()) {
+      const own = [...scores.subarray(index * 3, index * 3 + 3)];
+      const predicted = own.indexOf(Math.max(...own));
+      expected[label * 3 + predicted]! += 1;
+      const sum = own.reduce((total, score) => total + Math.exp(score), 0);
+      if (predicted !== label) errors.push({ index, label, predicted, probability: Math.exp(own[predicted]!) / sum });
+    }
+    expect(counts).toEqual(expected);
+    errors.sort((left, right) => right.probability - left.probability);
+    expect(topErrors).toHaveLength(Math.min(4, errors.length));
+    for (const [place, { probability, ...error }] of topErrors.entries()) {
+      expect(probability).toBeCloseTo(errors[place]!.probability, 6);
+      expect(errors.find(({ index }) => index === error.index)).toMatchObject(error);
+    }
+  });
+
+  it('agrees with the accuracy of an evaluation', async () => {
+    const backend = await open();
+    const data = tinyDataset(600);
+    const weights = initialize(model, 8);
+    const { accuracy } = await createEvaluator(backend, model, data).evaluate(weights, noPause);
+    const { counts } = await createConfusionEvaluator(backend, model, data, 0).evaluate(weights, noPause);
+    expect((counts[0]! + counts[4]! + counts[8]!) / 600).toBeCloseTo(accuracy, 12);
+  });
+
+  it('counts scores that are no numbers as the first class, with a probability of 0', async () => {
+    const backend = await open();
+    const data = { images: new Uint8Array(8), labels: Uint8Array.of(0, 2) };
+    const evaluator = createConfusionEvaluator(backend, model, data, 4);
+    const { counts, topErrors } = await evaluator.evaluate(
+      new Float32Array(parameterCount(model)).fill(Number.NaN),
+      noPause,
+    );
+    expect([...counts]).toEqual([1, 0, 0, 0, 0, 0, 1, 0, 0]);
+    expect(topErrors).toEqual([{ index: 1, label: 2, predicted: 0, probability: 0 }]);
   });
 });

@@ -1,15 +1,26 @@
-/** Reads what PyTorch gave (`goldens/make_goldens.py`) and the MNIST samples that it was given. */
+/** Reads the results of PyTorch (`goldens/make_goldens.py`) and the MNIST samples of its runs. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import type { OptimizerConfig, Parameter } from '../src/index.ts';
 
-/** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or element i when all are there. */
-export interface Described {
+/** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or i where all are listed. */
+interface Described {
   readonly size: number;
   readonly norm: number;
   readonly entries: readonly number[];
+}
+
+export interface LabeledBatch {
+  readonly pixels: Uint8Array;
+  readonly labels: Uint8Array;
+}
+
+export interface GradientGolden {
+  readonly loss: number;
+  readonly correct: number;
+  readonly parameters: Readonly<Record<string, Described>>;
 }
 
 interface MlpGoldens {
@@ -20,7 +31,7 @@ interface MlpGoldens {
   readonly entryStride: number;
   readonly learningRate: number;
   readonly initial: readonly { seed: number; sha256: string; first: number }[];
-  readonly gradient: { loss: number; correct: number; parameters: Readonly<Record<string, Described>> };
+  readonly gradient: GradientGolden;
   readonly training: readonly {
     momentum: number;
     losses: readonly number[];
@@ -58,7 +69,7 @@ interface ClipGolden {
 
 interface ScheduleGolden {
   readonly schedule: unknown;
-  /** Share of the full learning rate at each step. */
+  /** The learning rate of each step, as a fraction of the full one. */
   readonly factors: readonly number[];
 }
 
@@ -75,7 +86,7 @@ const images = readFileSync(join(mnist, 'train-images-idx3-ubyte')).subarray(16)
 const labels = readFileSync(join(mnist, 'train-labels-idx1-ubyte')).subarray(8);
 
 /** The samples of step `step` of the golden run. */
-export function mnistBatch(step: number): { pixels: Uint8Array; labels: Uint8Array } {
+export function mnistBatch(step: number): LabeledBatch {
   const { batch, sampleStride } = mlpGoldens;
   const pixels = new Uint8Array(batch * 784);
   const batchLabels = new Uint8Array(batch);
@@ -88,8 +99,8 @@ export function mnistBatch(step: number): { pixels: Uint8Array; labels: Uint8Arr
 }
 
 /**
- * How far `values` [size] are from a golden, over the entries that it holds: in norm, relative to the norm; and the worst
- * single entry, relative to the largest (an entry near 0 carries the rounding of the large terms that canceled in it).
+ * How far `values` [size] are from a golden, over its entries: in norm, relative to the norm; and the worst entry,
+ * relative to the largest (an entry near 0 carries the rounding of the large terms that canceled in it).
  */
 function distance(golden: Described, values: Float32Array) {
   const picked = golden.entries.map((_, index) =>

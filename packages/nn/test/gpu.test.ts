@@ -1,4 +1,4 @@
-/** Models on a GPU: where this Node has one, or a driver that plays one, their gradients are those of the reference. */
+/** Gradients on a GPU, or on a software driver, against those of the reference; skipped where Node has neither. */
 import { type Backend, openBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
 import { createMicrobatchGradient, initialize, parameterLayout, parseModel, resolveModel } from '../src/index.ts';

@@ -7,15 +7,17 @@ import {
   createPrediction,
   initialize,
   type OptimizerConfig,
+  parameterCount,
   parameterLayout,
   resolveModel,
 } from '../src/index.ts';
 import { backends } from './backends.ts';
 import { expectNear, mlpGoldens, mnistBatch } from './goldens.ts';
+import { expectGoldenGradient, train, uploadInitial } from './training.ts';
 
 const model = resolveModel('mlp');
 const layout = parameterLayout(model);
-const total = layout.reduce((sum, { size }) => sum + size, 0);
+const total = parameterCount(model);
 const bits = (values: Float32Array) => Buffer.from(values.slice().buffer).toString('base64');
 
 describe.each(backends)('784-128-10 on $name', ({ open }) => {
@@ -24,48 +26,25 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
     backend = await open();
   });
 
-  function startFrom(seed: number) {
-    const parameters = backend.allocate(total);
-    backend.upload(parameters, initialize(model, seed));
-    return parameters;
-  }
+  const startFrom = (seed: number) => uploadInitial(backend, model, seed);
 
   test('the gradient of one batch is that of PyTorch within 1e-6', () => {
-    const { batch, gradient, seed } = mlpGoldens;
-    const microbatch = createMicrobatchGradient(backend, model, batch, startFrom(seed));
-    const { pixels, labels } = mnistBatch(0);
-    microbatch.run(pixels, labels);
-    const result = backend.view(microbatch.output).slice();
-    expect(result.length).toBe(total + 2);
-    expectNear(
-      layout,
-      gradient.parameters,
-      result.subarray(0, total).map((value) => value / batch),
-      1e-6,
-    );
-    expect(Math.abs(result[total]! / batch - gradient.loss)).toBeLessThan(1e-6 * gradient.loss);
-    expect(result[total + 1]).toBe(gradient.correct);
+    const { gradient, seed } = mlpGoldens;
+    expectGoldenGradient(backend, model, startFrom(seed), mnistBatch(0), gradient, 1e-6);
   });
 
   test.each(mlpGoldens.training)(
     '20 steps with momentum $momentum end in the weights of PyTorch within 1e-6',
-    (golden) => {
-      const { batch, learningRate, seed, steps } = mlpGoldens;
+    ({ momentum, losses, parameters: expected }) => {
+      const { learningRate, seed } = mlpGoldens;
       const parameters = startFrom(seed);
-      const microbatch = createMicrobatchGradient(backend, model, batch, parameters);
       const config: OptimizerConfig =
-        golden.momentum === 0
-          ? { type: 'sgd', learningRate }
-          : { type: 'momentum', learningRate, momentum: golden.momentum };
-      const optimizer = createOptimizer(backend, config, parameters, backend.slice(microbatch.output, 0, total));
-      for (let step = 0; step < steps; step++) {
-        const { pixels, labels } = mnistBatch(step);
-        microbatch.run(pixels, labels);
-        const loss = backend.view(microbatch.output)[total]! / batch;
-        expect(Math.abs(loss - golden.losses[step]!), `loss of step ${step}`).toBeLessThan(1e-6 * golden.losses[step]!);
-        optimizer.step(batch);
+        momentum === 0 ? { type: 'sgd', learningRate } : { type: 'momentum', learningRate, momentum };
+      const batches = losses.map((_, step) => mnistBatch(step));
+      for (const [step, loss] of train(backend, model, parameters, config, batches).entries()) {
+        expect(Math.abs(loss - losses[step]!), `loss of step ${step}`).toBeLessThan(1e-6 * losses[step]!);
       }
-      expectNear(layout, golden.parameters, backend.view(parameters).slice(), 1e-6);
+      expectNear(layout, expected, backend.view(parameters).slice(), 1e-6);
     },
   );
 
@@ -104,7 +83,7 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
     }
   });
 
-  test('runs read the parameters as they are now, and leave nothing of the run before', () => {
+  test('each run reads the current parameters, and leaves nothing to the next run', () => {
     const parameters = startFrom(7);
     const microbatch = createMicrobatchGradient(backend, model, 64, parameters);
     const [first, second] = [mnistBatch(0), mnistBatch(1)];
@@ -121,19 +100,19 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
     expect(run(first)).toEqual(before);
   });
 
-  test('gives back all that it took, and only that', () => {
+  test('frees everything that it allocated, and only that', () => {
     const parameters = startFrom(7);
     const gradient = backend.allocate(total);
     const allocate = vi.spyOn(backend, 'allocate');
     const free = vi.spyOn(backend, 'free');
     const config: OptimizerConfig = { type: 'momentum', learningRate: 0.1, momentum: 0.9 };
-    for (const made of [
+    for (const disposable of [
       createMicrobatchGradient(backend, model, 4, parameters),
       createEvaluation(backend, model, 4, parameters),
       createPrediction(backend, model, 4, parameters),
       createOptimizer(backend, config, parameters, gradient),
     ]) {
-      made.dispose();
+      disposable.dispose();
     }
     expect(free.mock.calls.map(([storage]) => storage)).toEqual(
       expect.arrayContaining(allocate.mock.results.map(({ value }) => value)),

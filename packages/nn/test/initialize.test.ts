@@ -5,14 +5,14 @@ import { mlpGoldens } from './goldens.ts';
 
 const model = resolveModel('mlp');
 
-describe('first parameters', () => {
+describe('initial parameters', () => {
   test.each(mlpGoldens.initial)('seed $seed gives the bits of torch.manual_seed($seed)', ({ seed, sha256, first }) => {
     const values = initialize(model, seed);
     expect(values[0]).toBe(Math.fround(first));
     expect(createHash('sha256').update(new Uint8Array(values.buffer)).digest('hex')).toBe(sha256);
   });
 
-  test('each parameter spreads evenly over ±1/sqrt(fanIn)', () => {
+  test('each parameter is uniform in ±1/sqrt(fanIn)', () => {
     const values = initialize(model, 3);
     for (const { name, bound, offset, size } of parameterLayout(model)) {
       if (size < 1000) continue;

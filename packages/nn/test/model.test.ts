@@ -3,12 +3,18 @@ import {
   builtInModels,
   inputSize,
   layerShapes,
+  layers,
   outputClasses,
   parameterCount,
   parameterLayout,
   parseModel,
   resolveModel,
 } from '../src/index.ts';
+
+/** All of the table, as an error lists them. */
+const layerNames = Object.keys(layers)
+  .map((type) => `"${type}"`)
+  .join(' or ');
 
 const tiny = {
   name: 'tiny',
@@ -31,23 +37,23 @@ describe('built-in models', () => {
     ]);
   });
 
-  test('every one passes its own check and survives JSON', () => {
+  test('each is a valid model and survives JSON', () => {
     for (const model of builtInModels) expect(resolveModel(JSON.stringify(model))).toEqual(model);
   });
 
-  test('an unknown name is answered with the names there are', () => {
+  test('an unknown name is refused with a list of the known ones', () => {
     expect(() => resolveModel('mpl')).toThrow(
       'model: expected a JSON object or one of the built-in models (mlp, cnn), got "mpl"',
     );
   });
 
-  test('a text that is no JSON is one sentence', () => {
+  test('text that is not JSON is refused in one sentence', () => {
     expect(() => resolveModel('{"name": ')).toThrow(/^model: expected JSON, got a text that cannot be read: .*$/);
   });
 });
 
-describe('models from outside', () => {
-  test('a good one is taken as it is', () => {
+describe('models as plain data', () => {
+  test('a valid one stays as it is', () => {
     expect(parseModel(structuredClone(tiny))).toEqual(tiny);
     expect(parameterCount(parseModel(tiny))).toBe(4 * 3 + 3 + 3 * 2 + 2);
   });
@@ -57,16 +63,16 @@ describe('models from outside', () => {
     ['null', null, 'model: expected Object, got null'],
     ['no layers entry', { name: 'a', input: [4] }, 'model: layers: this entry is missing'],
     ['no layers', { ...tiny, layers: [] }, 'model: layers: expected a list of 1 to 256 layers, got a list of 0'],
-    ['a strange entry', { ...tiny, code: 'x' }, 'model: code: there is no such entry'],
+    ['an unknown entry', { ...tiny, code: 'x' }, 'model: code: there is no such entry'],
     [
-      'a strange setting',
+      'an unknown setting',
       { ...tiny, layers: [{ type: 'relu', slope: 1 }] },
       'model: layers[0].slope: there is no such entry',
     ],
     [
       'an unknown layer',
       { ...tiny, layers: [{ type: 'conv' }] },
-      'model: layers[0].type: expected "dense" or "conv2d" or "maxPool2d" or "averagePool2d" or "flatten" or "dropout" or "relu" or "leakyRelu" or "gelu" or "sigmoid" or "tanh" or "softplus", got "conv"',
+      `model: layers[0].type: expected ${layerNames}, got "conv"`,
     ],
     ['no units', dense(undefined), 'model: layers[0].units: expected a whole number from 1 to 65536, got nothing'],
     ['half a unit', dense(1.5), 'model: layers[0].units: expected a whole number from 1 to 65536, got 1.5'],
@@ -91,7 +97,7 @@ describe('models from outside', () => {
       'model tiny: expected the last layer to give 2 or more class scores, got [28, 28]',
     ],
     [
-      'more than memory',
+      'more parameters than the limit',
       { ...tiny, input: [65_536], layers: [{ type: 'dense', units: 65_536 }] },
       'model tiny: expected at most 268435456 parameters, got 4295032832',
     ],

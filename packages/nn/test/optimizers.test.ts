@@ -1,15 +1,29 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createOptimizer, type OptimizerConfig, type OptimizerType, parseOptimizer } from '../src/index.ts';
+import {
+  createOptimizer,
+  defaultOptimizer,
+  hasSetting,
+  type OptimizerConfig,
+  type OptimizerType,
+  optimizers,
+  parseOptimizer,
+} from '../src/index.ts';
 import { backends } from './backends.ts';
 import { optimizerGoldens } from './goldens.ts';
 
-/** A setting under which every optimizer gets down a bowl; the compiler asks for one when the table grows. */
+/** All of the table, as an error lists them. */
+const optimizerNames = Object.keys(optimizers)
+  .map((type) => `"${type}"`)
+  .join(' or ');
+
+/** Settings with which each optimizer descends a bowl; the compiler asks for an entry when the table grows. */
 const configs: Record<OptimizerType, OptimizerConfig> = {
   sgd: { type: 'sgd', learningRate: 0.1 },
   momentum: { type: 'momentum', learningRate: 0.02, momentum: 0.9 },
   adam: parseOptimizer({ type: 'adam', learningRate: 0.1 }),
   adamw: parseOptimizer({ type: 'adamw', learningRate: 0.1, weightDecay: 0 }),
+  rmsprop: parseOptimizer({ type: 'rmsprop', learningRate: 0.1, momentum: 0.5 }),
 };
 
 describe.each(backends)('on $name', ({ open }) => {
@@ -63,12 +77,12 @@ describe.each(backends)('on $name', ({ open }) => {
       const start = Float32Array.from([1, 2, 3]);
       const sum = Float32Array.from([7, -14, 0.3]);
       const summed = await setUp(config, start);
-      const meant = await setUp(config, start);
+      const averaged = await setUp(config, start);
       const mean = sum.map((value) => value / 7);
-      for (let count = 0; count < 3; count++) expect(summed.step(sum, 7)).toEqual(meant.step(mean, 1));
+      for (let count = 0; count < 3; count++) expect(summed.step(sum, 7)).toEqual(averaged.step(mean, 1));
     });
 
-    test('goes on to the same bits from a state that was kept', async () => {
+    test('continues to the same bits from a saved state', async () => {
       const gradients = fc.array(fc.float32Array({ minLength: 4, maxLength: 4, noNaN: true, min: -10, max: 10 }), {
         minLength: 2,
         maxLength: 8,
@@ -82,10 +96,10 @@ describe.each(backends)('on $name', ({ open }) => {
           let at: Float32Array = start;
           for (const gradient of list.slice(0, cut)) at = first.step(gradient, 2);
           const second = await setUp(config, at);
-          const kept = first.optimizer.state();
-          second.optimizer.restore(structuredClone(kept));
-          expect(second.optimizer.state()).toEqual(kept);
-          expect(kept.step).toBe(cut);
+          const saved = first.optimizer.state();
+          second.optimizer.restore(structuredClone(saved));
+          expect(second.optimizer.state()).toEqual(saved);
+          expect(saved.step).toBe(cut);
           for (const gradient of list) whole.step(gradient, 2);
           for (const gradient of list.slice(cut)) second.step(gradient, 2);
           expect(second.backend.view(second.parameters)).toEqual(whole.backend.view(whole.parameters));
@@ -95,7 +109,7 @@ describe.each(backends)('on $name', ({ open }) => {
       );
     });
 
-    test('refuses a state of another size or kind, and keeps its own', async () => {
+    test('refuses a state of another size or kind, and keeps the one it has', async () => {
       const { optimizer, step } = await setUp(config, new Float32Array(2));
       step(Float32Array.from([1, 2]), 1);
       const before = optimizer.state();
@@ -113,7 +127,7 @@ describe.each(backends)('on $name', ({ open }) => {
       expect(optimizer.state()).toEqual(before);
     });
 
-    test('refuses counts that no batch has, and a gradient of another length', async () => {
+    test('refuses counts that are not whole and positive, and a gradient of another length', async () => {
       const { backend, optimizer, parameters } = await setUp(config, new Float32Array(2));
       for (const samples of [0, -1, 1.5, Number.NaN]) {
         expect(() => optimizer.step(samples)).toThrow(
@@ -127,8 +141,21 @@ describe.each(backends)('on $name', ({ open }) => {
   });
 });
 
+describe('defaults', () => {
+  test.each(Object.keys(optimizers) as OptimizerType[])('%s needs nothing but its name', (type) => {
+    const { defaultLearningRate } = optimizers[type];
+    expect(defaultOptimizer(type)).toMatchObject({ type, learningRate: defaultLearningRate });
+  });
+
+  test('an optimizer knows which settings it has', () => {
+    expect(hasSetting('momentum', 'nesterov')).toBe(true);
+    expect(hasSetting('adam', 'momentum')).toBe(false);
+    expect(hasSetting('adam', 'toString')).toBe(false);
+  });
+});
+
 describe('settings', () => {
-  test('a momentum that is left out is 0.9', () => {
+  test('momentum has a momentum of 0.9 where it is left out', () => {
     expect(parseOptimizer({ type: 'momentum', learningRate: 0.1 })).toEqual({
       type: 'momentum',
       learningRate: 0.1,
@@ -137,10 +164,7 @@ describe('settings', () => {
   });
 
   test.each<[unknown, string]>([
-    [
-      { type: 'sdg', learningRate: 0.1 },
-      'optimizer: type: expected "sgd" or "momentum" or "adam" or "adamw", got "sdg"',
-    ],
+    [{ type: 'sdg', learningRate: 0.1 }, `optimizer: type: expected ${optimizerNames}, got "sdg"`],
     [{ type: 'sgd' }, 'optimizer: learningRate: this entry is missing'],
     [{ type: 'sgd', learningRate: 0 }, 'optimizer: learningRate: expected a number above 0, got 0'],
     [{ type: 'sgd', learningRate: Number.NaN }, 'optimizer: learningRate: expected a number above 0, got NaN'],

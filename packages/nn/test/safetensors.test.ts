@@ -17,7 +17,7 @@ const model = resolveModel(
 );
 const floatBits = (values: Float32Array) => [...new Uint32Array(values.slice().buffer)];
 
-/** A file made by hand: any header, so many zero bytes of data. */
+/** A file with any header and `dataBytes` zero bytes of data. */
 function file(header: unknown, dataBytes: number): Uint8Array {
   const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
   const bytes = new Uint8Array(8 + text.length + dataBytes);
@@ -47,7 +47,7 @@ describe('safetensors', () => {
     expect(Buffer.from(bytes).equals(expected)).toBe(true);
   });
 
-  test('whatever is written is read back, bit for bit, at any alignment', () => {
+  test('tensors are read back as they were written, bit for bit, at any alignment', () => {
     const tensor = fc
       .tuple(fc.string({ minLength: 1, unit: 'grapheme' }), fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 3 }))
       .chain(([name, shape]) => {
@@ -91,7 +91,7 @@ describe('safetensors', () => {
     expect(() => readSafetensors(longer)).toThrow(/^safetensors: expected \d+ bytes of data, got \d+$/);
   });
 
-  test('random bytes never do worse than a sentence', () => {
+  test('random bytes are read or refused in a sentence', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), fc.boolean(), (bytes, asHeader) => {
         const input = asHeader ? file(new TextDecoder().decode(bytes), 4) : bytes;
@@ -152,13 +152,13 @@ describe('model files', () => {
     expect(floatBits(back)).toEqual(floatBits(parameters));
   });
 
-  test('written by PyTorch are read', () => {
+  test('of PyTorch are read', () => {
     const { seed } = mlpGoldens;
     const bytes = readFileSync(new URL('../goldens/tiny.safetensors', import.meta.url));
     expect(floatBits(readModelFile(model, bytes))).toEqual(floatBits(initialize(model, seed)));
   });
 
-  test('refuse what is not the model', () => {
+  test('refuse tensors that are not those of the model', () => {
     const bytes = writeModelFile(model, initialize(model, 5));
     const other = (units: number) => ({ ...model, layers: [{ type: 'dense', units }] }) as const;
     expect(() => readModelFile(other(2), bytes)).toThrow('the file holds 2.weight, which the model does not have');

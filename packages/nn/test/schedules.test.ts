@@ -31,7 +31,7 @@ describe('schedules', () => {
   });
 });
 
-describe('arithmetic without an engine function', () => {
+describe('functions that round the same on every engine', () => {
   test('cos(pi x) is within 4 units in the last place of 1', () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (x) => {
@@ -46,7 +46,7 @@ describe('arithmetic without an engine function', () => {
     expect(() => cosineOfPi(x)).toThrow(`cosine: expected a number from 0 to 1, got ${x}`);
   });
 
-  test('powers are those of repeated multiplication, but for rounding', () => {
+  test('power equals ** but for rounding', () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.nat(3000), (base, exponent) => {
         const exact = base ** exponent;

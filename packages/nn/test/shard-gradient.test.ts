@@ -1,16 +1,9 @@
 import type { Backend, HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import {
-  createMicrobatchGradient,
-  createShardGradient,
-  initialize,
-  inputSize,
-  type Model,
-  parameterCount,
-  parseModel,
-} from '../src/index.ts';
+import { createMicrobatchGradient, createShardGradient, inputSize, parseModel } from '../src/index.ts';
 import { backends } from './backends.ts';
+import { uploadInitial } from './training.ts';
 
 /** Numbers in [0, 1), the same for the same seed. */
 function randomStream(seed: number): () => number {
@@ -46,7 +39,7 @@ const denseModel = fc
     ],
   }));
 
-/** A convolution, pooling and what makes classes of it. */
+/** A convolution, pooling and a dense layer. */
 const imageModel = fc
   .record({
     size: fc.integer({ min: 4, max: 9 }),
@@ -84,17 +77,11 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
     backend = await open();
   });
 
-  function startFrom(model: Model, seed: number) {
-    const parameters = backend.allocate(parameterCount(model));
-    backend.upload(parameters, initialize(model, seed));
-    return parameters;
-  }
-
   test('has the bits of its microbatches, one by one, added by the tree', () => {
     fc.assert(
       fc.property(problems, ({ model, microbatches, microbatchSize, density, seed }) => {
         const random = randomStream(seed);
-        const parameters = startFrom(model, seed);
+        const parameters = uploadInitial(backend, model, seed);
         const [samples, size] = [microbatches * microbatchSize, inputSize(model)];
         const classes = (model.layers.at(-1) as { units: number }).units;
         const pixels = Uint8Array.from({ length: samples * size }, () => (random() < density ? random() * 256 : 0));
@@ -129,11 +116,11 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
     );
   });
 
-  test('needs a backend that sums in segments', () => {
+  test('needs a backend that sums per microbatch', () => {
     const model = parseModel({ name: 'one', input: [2], layers: [{ type: 'dense', units: 2 }] });
-    const plain: Backend = Object.create(backend, { segments: { value: false }, name: { value: 'plain' } });
+    const plain: Backend = Object.create(backend, { microbatchSums: { value: false }, name: { value: 'plain' } });
     expect(() =>
-      createShardGradient(plain, model, { microbatches: 2, microbatchSize: 2 }, startFrom(model, 1)),
-    ).toThrow('microbatch: the backend plain computes one microbatch at a time');
+      createShardGradient(plain, model, { microbatches: 2, microbatchSize: 2 }, uploadInitial(backend, model, 1)),
+    ).toThrow('shard: the backend plain computes one microbatch at a time');
   });
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseModel, resolveModel, summary } from '../src/index.ts';
 
-test('mlp, layer by layer', () => {
+test('a summary has one line for each layer', () => {
   expect(summary(resolveModel('mlp')).split('\n')).toEqual([
     'Model: mlp',
     '─'.repeat(35),
@@ -16,7 +16,7 @@ test('mlp, layer by layer', () => {
   ]);
 });
 
-test('the counts of the layers add up to the total, whatever the model', () => {
+test('the counts of the layers add up to the total', () => {
   const model = parseModel({
     name: 'wide',
     input: [2, 3, 2],

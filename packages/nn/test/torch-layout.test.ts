@@ -13,7 +13,7 @@ describe('layouts', () => {
     expect(toTorch(counted(6), sameLayout([2, 3]))).toEqual(counted(6));
   });
 
-  test('there and back gives the same values, for any axes in any order', () => {
+  test('fromTorch undoes toTorch, for any axes in any order', () => {
     const layouts = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 5 }).chain((view) =>
       fc.record({
         view: fc.constant(view),
@@ -24,9 +24,9 @@ describe('layouts', () => {
       fc.property(layouts, ({ view, order }) => {
         const values = counted(view.reduce((product, length) => product * length, 1));
         const layout = { view, order, shape: order.map((axis) => view[axis]!) };
-        const there = toTorch(values, layout);
-        expect(fromTorch(there, layout)).toEqual(values);
-        expect([...there].sort((a, b) => a - b)).toEqual([...values]);
+        const converted = toTorch(values, layout);
+        expect(fromTorch(converted, layout)).toEqual(values);
+        expect([...converted].sort((a, b) => a - b)).toEqual([...values]);
       }),
       { numRuns: 200, seed: 1 },
     );
@@ -52,12 +52,12 @@ describe('a dense layer after a flatten', () => {
     ]);
   });
 
-  test('so it does behind layers that keep every value in its place', () => {
+  test('takes it so behind elementwise layers as well', () => {
     expect(orders([{ type: 'relu' }, { type: 'dropout', rate: 0.5 }])[0]).toEqual([3, 2, 0, 1]);
     expect(orders([{ type: 'relu' }, { type: 'flatten' }])[0]).toEqual([3, 2, 0, 1]);
   });
 
-  test('but not behind another dense layer of as many units', () => {
+  test('takes the units in order behind another dense layer of as many units', () => {
     expect(orders([{ type: 'dense', units: 24 }])).toEqual([
       [3, 2, 0, 1],
       [1, 0],

@@ -1,8 +1,8 @@
-/** Moves float32 values between typed arrays and the raw little-endian bytes of messages. */
+/** Converts between typed arrays and the raw little-endian bytes of messages. */
 
 /**
- * The float32 values of little-endian `bytes`, copied into memory of their own, so that alignment and the frame's
- * lifetime no longer matter. Throws RangeError when the length is not a multiple of 4.
+ * The float32 values of little-endian `bytes` at any alignment, copied into memory of their own. Throws RangeError where
+ * the length is not a multiple of 4.
  */
 export function floatsFrom(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   requireLittleEndian();
@@ -19,7 +19,7 @@ export function wordsFrom(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
   return new Uint32Array(floatsFrom(bytes).buffer);
 }
 
-/** The bytes of `values`, little-endian, as a view: no copy, and it changes when they do. */
+/** The little-endian bytes of `values`, a view of the same memory. */
 export function bytesOf(values: Float32Array | Uint32Array): Uint8Array {
   requireLittleEndian();
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

@@ -1,18 +1,18 @@
-/** Turns messages into msgpack frames and checked frames back into messages. */
+/** Encodes messages as msgpack frames, and decodes checked frames back into messages. */
 import { type Message, type MessageFrom, messages, type Side } from './messages.ts';
 import { decodeBy, encodeObject } from './table-codec.ts';
 
 /**
- * The frame of a message, in memory of its own. One message object is packed once, however many peers it goes to, so
- * it and its bytes must not change after the first call. The frame is shared as well: never write to it.
+ * The frame of a message, in memory of its own. A message object is encoded once, however many peers it goes to, so it
+ * and its bytes must not change after the first call. The frame is shared as well: never write to it.
  */
 export function encode(message: Message): Uint8Array<ArrayBuffer> {
   return encodeObject(message);
 }
 
 /**
- * The message in `frame`, every field checked, given that `from` sent it. Fields of bytes are views into `frame`, at
- * any alignment: they live as long as its memory is not reused (see `floatsFrom`). The cost does not grow with them.
+ * The message in `frame`, which `from` sent, with every field checked. Fields of bytes are views into `frame`, at any
+ * alignment (see `floatsFrom`), valid until its memory is reused. The cost does not grow with their length.
  *
  * Throws ProtocolError, and nothing else, when the frame is not a message that `from` may send.
  */

@@ -1,11 +1,11 @@
-/** The field types that messages are made of; every check's message is the phrase that completes "expected …". */
+/** The field types that messages are made of. The message of a check completes the phrase "expected …". */
 import * as v from 'valibot';
 import { maxMessageLength, printable } from './text.ts';
 
 /** Deepest nesting a message may have: the model description is the only nested field. */
 export const maxDepth = 32;
 
-/** Largest microbatch index and shard size; far above what a run can use, far below where integers lose exactness. */
+/** Largest microbatch index and shard size: far above any run's, far below where integers lose exactness. */
 const maxMicrobatches = 2 ** 30;
 
 const u32Max = 2 ** 32 - 1;
@@ -16,17 +16,16 @@ export function whole(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER
     maximum === Number.MAX_SAFE_INTEGER
       ? `a whole number of at least ${minimum}`
       : `a whole number from ${minimum} to ${maximum}`;
-  return v.pipe(v.number(phrase), v.safeInteger(phrase), v.minValue(minimum, phrase), v.maxValue(maximum, phrase));
+  return number(phrase, (value) => Number.isSafeInteger(value) && value >= minimum && value <= maximum);
 }
 
-export const finite = v.pipe(v.number('a finite number'), v.finite('a finite number'));
+export const finite = number('a finite number', Number.isFinite);
 
 /** A time or a duration in milliseconds, fractions allowed. */
-export const milliseconds = v.pipe(
-  v.number('a finite number of at least 0'),
-  v.finite('a finite number of at least 0'),
-  v.minValue(0, 'a finite number of at least 0'),
-);
+export const milliseconds = number('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
+
+/** A share or a probability. */
+export const fraction = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
 
 /** One printable line of 1 to `maxLength` UTF-16 units. */
 export function text(maxLength: number) {
@@ -38,13 +37,12 @@ export const message = text(maxMessageLength);
 
 export const checksum = whole(0, u32Max);
 
-export const hexHash = v.pipe(
-  v.string('8 to 128 hexadecimal digits'),
-  v.maxLength(128, '8 to 128 hexadecimal digits'),
-  v.regex(/^[0-9a-f]{8,128}$/, '8 to 128 hexadecimal digits'),
-);
+const hexPhrase = '8 to 128 hexadecimal digits';
+export const hexHash = v.pipe(v.string(hexPhrase), v.regex(/^[0-9a-f]{8,128}$/, hexPhrase));
 
-/** Raw bytes; only the type is looked at, never the contents. */
+export const flag = v.boolean('true or false');
+
+/** Raw bytes, whose contents are not checked. */
 export const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes');
 
 /** Little-endian float32 values as raw bytes. */
@@ -61,57 +59,58 @@ export const plainJson = v.pipe(
 
 export const workerKinds = ['node', 'browser', 'local'] as const;
 
-/** `kill` ends a worker, `freeze` makes it answer nothing for a while, `slow` makes it compute slower for a while. */
+/** `kill` ends a worker; for a while, `freeze` makes it answer nothing and `slow` makes it compute more slowly. */
 export const faultActions = ['kill', 'freeze', 'slow'] as const;
 
 /** The optimizer step a message belongs to, from 0. */
 export const step = whole(0);
 
-/** An aligned shard of microbatches `[lo, lo + n)`: one node of the reduce tree. */
+/** An aligned shard of microbatches `[lo, lo + n)`: one node of the reduction tree. */
 export const shard = {
   step,
   lo: whole(0, maxMicrobatches),
   n: whole(1, maxMicrobatches),
 };
 
-interface Shard {
-  readonly lo: number;
-  readonly n: number;
+/** Checks that a shard is a node of the reduction tree: `n` is a power of two and divides `lo`. */
+export function treeNode<M extends { readonly lo: number; readonly n: number }>() {
+  return v.check<M, string>(
+    ({ lo, n }) => (n & (n - 1)) === 0 && lo % n === 0,
+    'a shard with n a power of two and lo a multiple of n',
+  );
 }
-
-/** A node of the reduce tree: `n` is a power of two and divides `lo`. */
-export const isTreeNode = (value: Shard): boolean => (value.n & (value.n - 1)) === 0 && value.lo % value.n === 0;
-
-export const treeNodePhrase = 'a shard with n a power of two and lo a multiple of n';
 
 interface Samples {
   readonly pixels: Uint8Array;
   readonly labels: Uint8Array;
 }
 
-/** Every sample has one label and the same number of pixels. */
-export const isSampleBatch = ({ pixels, labels }: Samples): boolean =>
-  labels.byteLength === 0 ? pixels.byteLength === 0 : pixels.byteLength % labels.byteLength === 0;
+/** Checks that every sample has one label, and the same number of pixels. */
+export function sampleBatch<M extends Samples>() {
+  return v.check<M, string>(isSampleBatch, 'a number of pixels that is a multiple of the number of labels');
+}
 
-export const sampleBatchPhrase = 'a number of pixels that is a multiple of the number of labels';
+function isSampleBatch({ pixels, labels }: Samples): boolean {
+  return labels.byteLength === 0 ? pixels.byteLength === 0 : pixels.byteLength % labels.byteLength === 0;
+}
 
-/** Set in a sample's number where the sample itself comes with the message. */
+/** The bit of a sample's number that says that the sample itself is in the message. */
 export const enclosed = 2 ** 31;
 
-interface NamedSamples extends Samples {
-  /** u32, little-endian, at any alignment. */
-  readonly samples: Uint8Array;
+/** Checks that `samples`, where there are some (u32, little-endian), mark as many as enclosed as there are labels. */
+export function numberedSamples<M extends { readonly samples?: Uint8Array; readonly labels: Uint8Array }>() {
+  return v.check<M, string>(({ samples, labels }) => {
+    if (samples === undefined) return true;
+    let marked = 0;
+    for (let top = 3; top < samples.byteLength; top += 4) marked += samples[top]! >> 7;
+    return samples.byteLength % 4 === 0 && marked === labels.byteLength;
+  }, 'four bytes for each sample, and as many labels as samples that are enclosed');
 }
 
-/** Every sample that is marked as enclosed has a label. */
-export function isNamedSampleBatch({ samples, pixels, labels }: NamedSamples): boolean {
-  if (samples.byteLength % 4 !== 0 || !isSampleBatch({ pixels, labels })) return false;
-  let marked = 0;
-  for (let top = 3; top < samples.byteLength; top += 4) marked += samples[top]! >> 7;
-  return marked === labels.byteLength;
+/** A number for which `isValid` holds; `phrase` says which those are. */
+function number(phrase: string, isValid: (value: number) => boolean) {
+  return v.pipe(v.number(phrase), v.check(isValid, phrase));
 }
-
-export const namedSamplesPhrase = 'four bytes for each sample, and as many labels as samples that are enclosed';
 
 function isPlainJson(value: unknown, depth: number): boolean {
   switch (typeof value) {

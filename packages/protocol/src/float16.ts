@@ -1,4 +1,4 @@
-/** IEEE 754 half precision, rounded to nearest, ties to even: `Float16Array` is younger than the engines that workers run on. */
+/** IEEE 754 half precision, rounded to nearest, ties to even; not every engine in use has `Float16Array`. */
 
 /** The value of each of the 65,536 halves. */
 export function float16Values(): Float32Array {
@@ -17,7 +17,7 @@ export function float16Values(): Float32Array {
 const scratch = new Float32Array(1);
 const scratchBits = new Int32Array(scratch.buffer);
 
-/** False, with `halves` half written, where a value is not finite or would round to infinity. */
+/** Rounds `values` into `halves`; false, with `halves` unspecified, where one is not finite or rounds to infinity. */
 export function toFloat16(values: Float32Array, halves: Uint16Array): boolean {
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let index = 0; index < bits.length; index++) {

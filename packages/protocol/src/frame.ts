@@ -1,14 +1,14 @@
 /**
- * Bounds what a msgpack frame may ask of its reader, by walking its headers before anything is built from it.
+ * Bounds the work that decoding a msgpack frame can take, by walking its headers before anything is decoded.
  *
- * Formats are those of the msgpack specification. Bulk bytes are skipped, so the walk costs a few dozen steps however
- * long the frame is. What passes is one complete map with string keys, without extension types, no deeper than
- * `maxDepth`, of at most `maxValues` values, its strings at most `maxStringBytes` each.
+ * Type bytes are those of the msgpack specification. Bulk bytes are skipped, so the walk takes a few dozen steps however
+ * long the frame is. A frame passes that is one complete map with string keys, without extension types, no deeper than
+ * `maxDepth`, with at most `maxValues` values and strings of at most `maxStringBytes`.
  */
 import { maxDepth } from './fields.ts';
 import { ProtocolError } from './protocol-error.ts';
 
-/** Values (keys included) in one frame; a model description is the only message that needs more than twenty. */
+/** Most values (keys included) in a frame; only a model description needs more than twenty. */
 export const maxValues = 16_384;
 
 /** Longest string or key, in bytes. */
@@ -16,16 +16,15 @@ export const maxStringBytes = 16_384;
 
 type Kind = 'scalar' | 'string' | 'binary' | 'array' | 'map';
 
-/** A header: what it opens, bytes of a length field that follows it, and the length or size when it has none. */
 interface Header {
   readonly kind: Kind;
-  readonly lengthBytes: 0 | 1 | 2 | 4;
+  /** Bytes of the length field that follows; 0 where there is none. */
+  readonly lengthBytes: number;
+  /** The length or size where there is no such field. */
   readonly size: number;
 }
 
-const headers: readonly (Header | undefined)[] = Array.from({ length: 256 }, (_, token) => headerOf(token));
-
-/** Throws ProtocolError unless `frame` keeps the bounds above. */
+/** Throws ProtocolError unless `frame` keeps within the bounds above. */
 export function checkFrame(frame: Uint8Array): void {
   const remaining: number[] = [1];
   const isMap: boolean[] = [false];
@@ -89,52 +88,43 @@ function lengthAt(frame: Uint8Array, position: number, byteCount: number): numbe
   return length;
 }
 
-/** The header of a type byte; undefined for the extension types and for 0xc1, which the format never uses. */
-function headerOf(token: number): Header | undefined {
-  if (token < 0x80 || token >= 0xe0) return { kind: 'scalar', lengthBytes: 0, size: 0 };
-  if (token < 0x90) return { kind: 'map', lengthBytes: 0, size: token - 0x80 };
-  if (token < 0xa0) return { kind: 'array', lengthBytes: 0, size: token - 0x90 };
-  if (token < 0xc0) return { kind: 'string', lengthBytes: 0, size: token - 0xa0 };
-  switch (token) {
-    case 0xc0: // nil
-    case 0xc2: // false
-    case 0xc3: // true
-      return { kind: 'scalar', lengthBytes: 0, size: 0 };
-    case 0xcc: // uint 8
-    case 0xd0: // int 8
-      return { kind: 'scalar', lengthBytes: 0, size: 1 };
-    case 0xcd: // uint 16
-    case 0xd1: // int 16
-      return { kind: 'scalar', lengthBytes: 0, size: 2 };
-    case 0xca: // float 32
-    case 0xce: // uint 32
-    case 0xd2: // int 32
-      return { kind: 'scalar', lengthBytes: 0, size: 4 };
-    case 0xcb: // float 64
-    case 0xcf: // uint 64
-    case 0xd3: // int 64
-      return { kind: 'scalar', lengthBytes: 0, size: 8 };
-    case 0xc4:
-      return { kind: 'binary', lengthBytes: 1, size: 0 };
-    case 0xc5:
-      return { kind: 'binary', lengthBytes: 2, size: 0 };
-    case 0xc6:
-      return { kind: 'binary', lengthBytes: 4, size: 0 };
-    case 0xd9:
-      return { kind: 'string', lengthBytes: 1, size: 0 };
-    case 0xda:
-      return { kind: 'string', lengthBytes: 2, size: 0 };
-    case 0xdb:
-      return { kind: 'string', lengthBytes: 4, size: 0 };
-    case 0xdc:
-      return { kind: 'array', lengthBytes: 2, size: 0 };
-    case 0xdd:
-      return { kind: 'array', lengthBytes: 4, size: 0 };
-    case 0xde:
-      return { kind: 'map', lengthBytes: 2, size: 0 };
-    case 0xdf:
-      return { kind: 'map', lengthBytes: 4, size: 0 };
-    default:
-      return undefined;
+/** Type bytes of scalars, by the bytes of the value that follows. */
+const scalars: Readonly<Record<number, readonly number[]>> = {
+  0: [0xc0, 0xc2, 0xc3], // nil, false, true
+  1: [0xcc, 0xd0], // uint 8, int 8
+  2: [0xcd, 0xd1], // uint 16, int 16
+  4: [0xca, 0xce, 0xd2], // float 32, uint 32, int 32
+  8: [0xcb, 0xcf, 0xd3], // float 64, uint 64, int 64
+};
+
+/** Type bytes that a length field follows, by kind and the bytes of that field. */
+const withLength = {
+  binary: { 1: 0xc4, 2: 0xc5, 4: 0xc6 },
+  string: { 1: 0xd9, 2: 0xda, 4: 0xdb },
+  array: { 2: 0xdc, 4: 0xdd },
+  map: { 2: 0xde, 4: 0xdf },
+} as const satisfies Readonly<Record<string, Readonly<Record<number, number>>>>;
+
+/** Headers by type byte; undefined for the extension types and for 0xc1, which the format never uses. */
+function createHeaders(): readonly (Header | undefined)[] {
+  const headers = new Array<Header | undefined>(256).fill(undefined);
+  const fill = (kind: Kind, from: number, to: number): void => {
+    for (let token = from; token < to; token++) headers[token] = { kind, lengthBytes: 0, size: token - from };
+  };
+  fill('map', 0x80, 0x90);
+  fill('array', 0x90, 0xa0);
+  fill('string', 0xa0, 0xc0);
+  const integers = [...Array(0x80).keys(), ...Array.from({ length: 0x20 }, (_, index) => 0xe0 + index)];
+  for (const token of integers) headers[token] = { kind: 'scalar', lengthBytes: 0, size: 0 };
+  for (const [size, tokens] of Object.entries(scalars)) {
+    for (const token of tokens) headers[token] = { kind: 'scalar', lengthBytes: 0, size: Number(size) };
   }
+  for (const kind of ['binary', 'string', 'array', 'map'] as const) {
+    for (const [bytes, token] of Object.entries(withLength[kind])) {
+      headers[token] = { kind, lengthBytes: Number(bytes), size: 0 };
+    }
+  }
+  return headers;
 }
+
+const headers = createHeaders();

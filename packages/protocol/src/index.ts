@@ -1,4 +1,4 @@
-/** The wire between workers and the coordinator: messages, codec, transports. */
+/** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
 export { bytesOf, floatsFrom, wordsFrom } from './bytes.ts';
 export { type Checksum, openChecksum } from './checksum.ts';
 export { decode, encode } from './codec.ts';
@@ -10,10 +10,7 @@ export {
   type WatchMessage,
   type WatchMessageFrom,
   type WatchMessageOf,
-  type WatchMessageType,
-  type WatchSide,
   type WorkerHealth,
-  watchMessages,
   watchPath,
   watchSubprotocol,
 } from './dashboard/messages.ts';
@@ -21,50 +18,26 @@ export { enclosed } from './fields.ts';
 export {
   type CoordinatorMessage,
   type Message,
-  type MessageFrom,
   type MessageOf,
   type MessageType,
-  maySend,
-  messages,
   protocolVersion,
-  type RefusalCode,
-  type Side,
   subprotocol,
   type TaskErrorCode,
   type WorkerKind,
   type WorkerMessage,
 } from './messages.ts';
-export { ProtocolError, type RefusalCloseCode } from './protocol-error.ts';
+export { ProtocolError } from './protocol-error.ts';
 export { sameSecret } from './secret.ts';
-export { maxMessageLength, toMessageText } from './text.ts';
-export type {
-  Closing,
-  CoordinatorTransport,
-  Transport,
-  TransportListener,
-  WorkerTransport,
-} from './transport.ts';
+export { toMessageText } from './text.ts';
+export type { Closing, CoordinatorTransport, WorkerTransport } from './transport.ts';
+export { type MemoryPair, memoryPair } from './transports/memory.ts';
+export { type WebSocketLike, webSocketTransport } from './transports/web-socket.ts';
 export {
-  type MemoryPair,
-  type MemoryPairOptions,
-  memoryPair,
-  type Parcel,
-  type Schedule,
-} from './transports/memory.ts';
-export {
-  type WebSocketLike,
-  type WebSocketTransport,
-  type WebSocketTransportOptions,
-  webSocketTransport,
-} from './transports/web-socket.ts';
-export {
-  applyChanges,
+  decodeVector,
+  encodeLossy,
+  encodeSparse,
   type LossyEncoding,
   lossyEncodings,
-  packChanges,
-  packLossy,
-  packSparse,
-  unpackVector,
   type VectorEncoding,
   vectorFault,
 } from './vector-codec.ts';

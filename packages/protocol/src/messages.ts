@@ -1,33 +1,32 @@
-/** Every message once: who sends it, its fields and their checks; the TypeScript types derive from this table. */
+/** The messages between workers and the coordinator: sender, fields and checks, from which the types derive. */
 import * as v from 'valibot';
 import {
   bytes,
   checksum,
   faultActions,
   finite,
+  flag,
   floatBytes,
   hexHash,
-  isNamedSampleBatch,
-  isSampleBatch,
-  isTreeNode,
   message,
   milliseconds,
-  namedSamplesPhrase,
+  numberedSamples,
   plainJson,
-  sampleBatchPhrase,
+  sampleBatch,
   shard,
   step,
   text,
-  treeNodePhrase,
+  treeNode,
   whole,
   workerKinds,
 } from './fields.ts';
+import type { MessageIn, SentBy } from './table-codec.ts';
 import { lossyEncodings, vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
 export const protocolVersion = 3;
 
-/** The WebSocket subprotocol both ends ask for. */
+/** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
 
 const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy'] as const;
@@ -44,31 +43,31 @@ export const messages = {
       resumeKey: v.exactOptional(text(128)),
       kind: v.picklist(workerKinds),
       backend: text(80),
-      /** Names the float arithmetic; equal names promise equal bits. */
+      /** Name of the float arithmetic; equal names promise equal bits. */
       numericMode: text(200),
       name: text(80),
       threads: whole(1, 65_536),
-      /** Bytes of samples that it is ready to keep, so that each travels to it once; none where left out. */
-      keepsBytes: v.exactOptional(whole(0)),
+      /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
+      sampleCacheBytes: v.exactOptional(whole(0)),
     }),
   },
 
-  /** The worker is in: who it is, what it computes, and the limits it must keep. */
+  /** The worker is admitted: its identity, its model, and the limits that it must keep. */
   welcome: {
     from: 'coordinator',
     schema: v.strictObject({
       type: v.literal('welcome'),
       id: text(64),
       resumeKey: text(128),
-      /** A layer list as plain JSON; its meaning is checked by who builds the model. */
+      /** A layer list as plain JSON; its meaning is checked where the model is built. */
       model: plainJson,
       /** Samples in a microbatch. */
       microbatchSize: whole(1),
-      /** Fixes what the model drops at random; 0 where left out. */
+      /** Seeds the random choices of dropout; 0 where left out. */
       seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
-      /** How workers are to round what they send; not at all where left out. */
+      /** How workers round the gradients that they send; not at all where left out. */
       gradients: v.exactOptional(v.picklist(lossyEncodings)),
-      /** Samples in the training set, where tasks may name those that came before; stands only if the worker keeps so many. */
+      /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
       samples: v.exactOptional(whole(1, 2 ** 31 - 1)),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
@@ -85,12 +84,12 @@ export const messages = {
     }),
   },
 
-  /** A fixed small problem whose gradient shows what arithmetic a worker really has. */
+  /** A fixed small problem whose gradient shows the numeric mode of a worker, and whether it computes correctly. */
   numericsCheck: {
     from: 'coordinator',
     schema: v.pipe(
       v.strictObject({ type: v.literal('numericsCheck'), weights: floatBytes, pixels: bytes, labels: bytes }),
-      v.check((message) => isSampleBatch(message), sampleBatchPhrase),
+      sampleBatch(),
     ),
   },
 
@@ -109,19 +108,7 @@ export const messages = {
   /** All parameters in model order, as they are before `step`. */
   weights: {
     from: 'coordinator',
-    schema: v.pipe(
-      v.strictObject({
-        type: v.literal('weights'),
-        step,
-        bytes: floatBytes,
-        /** Where it stands, the bytes are packed, and a chunk that was left out is as in this earlier step's weights. */
-        since: v.exactOptional(step),
-      }),
-      v.check(
-        (message) => message.since === undefined || message.since < message.step,
-        'changes since an earlier step',
-      ),
-    ),
+    schema: v.strictObject({ type: v.literal('weights'), step, bytes: floatBytes }),
   },
 
   /** Samples of the shard's microbatches, in microbatch order; may arrive before the weights of its step. */
@@ -131,23 +118,20 @@ export const messages = {
       v.strictObject({
         type: v.literal('task'),
         ...shard,
-        /** Position of the first sample in its epoch's order, which fixes what is dropped; 0 where left out. */
+        /** Position of the first sample in its epoch's order, which keys dropout; 0 where left out. */
         first: v.exactOptional(whole(0)),
         /**
-         * Numbers of the shard's samples in the training set, u32, little-endian; the highest bit is set for those whose
-         * pixels and labels are in this message, in this order. The others came with an earlier one. All are, in order,
-         * where this is left out.
+         * Numbers of the shard's samples in the training set, u32, little-endian. The highest bit is set for those whose
+         * pixels and labels are in this message, in this order; an earlier task brought the others. Where this is left
+         * out, the message has all samples of the shard.
          */
         samples: v.exactOptional(bytes),
         pixels: bytes,
         labels: bytes,
       }),
-      v.check((message) => isTreeNode(message), treeNodePhrase),
-      v.check((message) => isSampleBatch(message), sampleBatchPhrase),
-      v.check(
-        ({ samples, ...own }) => samples === undefined || isNamedSampleBatch({ samples, ...own }),
-        namedSamplesPhrase,
-      ),
+      treeNode(),
+      sampleBatch(),
+      numberedSamples(),
     ),
   },
 
@@ -158,19 +142,19 @@ export const messages = {
       v.strictObject({
         type: v.literal('gradient'),
         ...shard,
-        /** Little-endian float32, or what packing.ts makes of it. */
+        /** Little-endian float32, or a vector in the layout of vector-codec.ts where `encoding` is present. */
         bytes,
         encoding: v.exactOptional(v.picklist(vectorEncodings)),
-        /** Of the bytes as they travel. */
+        /** Of `bytes`, as they are sent. */
         checksum,
         lossSum: finite,
         correct: whole(0),
         count: whole(0),
         computeMs: milliseconds,
-        /** From when the worker had all it needs for the shard to when it sent this; the rest is the network's. */
+        /** From when the worker had weights and samples to when it sent this; the rest is time on the network. */
         turnaroundMs: v.exactOptional(milliseconds),
       }),
-      v.check((message) => isTreeNode(message), treeNodePhrase),
+      treeNode(),
       v.check(
         ({ bytes: values, encoding }) => encoding !== undefined || values.byteLength % 4 === 0,
         'float32 bytes, a multiple of 4',
@@ -179,46 +163,40 @@ export const messages = {
     ),
   },
 
-  /** The shard could not be computed; a loss or gradient that is not finite comes as this, never as a gradient. */
+  /** The shard could not be computed. A loss that is not finite is reported by this and never as a gradient. */
   taskError: {
     from: 'worker',
     schema: v.pipe(
       v.strictObject({ type: v.literal('taskError'), ...shard, code: v.picklist(taskErrorCodes), message }),
-      v.check((message) => isTreeNode(message), treeNodePhrase),
+      treeNode(),
     ),
   },
 
+  /** The shard is not needed any more; the worker sends nothing for it. */
   cancel: {
     from: 'coordinator',
-    schema: v.pipe(
-      v.strictObject({ type: v.literal('cancel'), ...shard }),
-      v.check((message) => isTreeNode(message), treeNodePhrase),
-    ),
+    schema: v.pipe(v.strictObject({ type: v.literal('cancel'), ...shard }), treeNode()),
   },
 
-  /** What a person should know of a worker that goes on computing all the same. */
+  /** Shown to people; `hidden` is true for a browser tab that is not visible. It computes all the same. */
   status: {
     from: 'worker',
-    schema: v.strictObject({
-      type: v.literal('status'),
-      /** Whether it is a browser tab that nobody sees. */
-      hidden: v.boolean('true or false'),
-    }),
+    schema: v.strictObject({ type: v.literal('status'), hidden: flag }),
   },
 
-  /** Trouble made on purpose, only in a run that was started for it: the worker fails as asked, for so long. */
+  /** The worker fails as asked, for `forMs`; only in a run that was started with fault injection. */
   injectFault: {
     from: 'coordinator',
     schema: v.strictObject({ type: v.literal('injectFault'), action: v.picklist(faultActions), forMs: milliseconds }),
   },
 
-  /** The run is over; the sentence says how it ended. */
+  /** The run is over; `message` says how it ended. */
   finish: {
     from: 'coordinator',
     schema: v.strictObject({ type: v.literal('finish'), message }),
   },
 
-  /** `sentAtMs` is the sender's own clock, and comes back unchanged in the pong. */
+  /** `sentAtMs` is read from the sender's clock and comes back unchanged in the pong. */
   ping: {
     from: 'either',
     schema: v.strictObject({ type: v.literal('ping'), sentAtMs: milliseconds }),
@@ -240,14 +218,10 @@ export type Side = 'worker' | 'coordinator';
 
 export type MessageType = keyof typeof messages;
 
-export type MessageOf<T extends MessageType> = T extends MessageType
-  ? v.InferOutput<(typeof messages)[T]['schema']>
-  : never;
+export type MessageOf<T extends MessageType> = MessageIn<typeof messages, T>;
 
-/** What may travel from `S`. */
-export type MessageFrom<S extends Side> = {
-  [T in MessageType]: (typeof messages)[T]['from'] extends S | 'either' ? MessageOf<T> : never;
-}[MessageType];
+/** The messages that `S` may send. */
+export type MessageFrom<S extends Side> = SentBy<typeof messages, S>;
 
 export type Message = MessageOf<MessageType>;
 export type WorkerMessage = MessageFrom<'worker'>;
@@ -256,9 +230,3 @@ export type CoordinatorMessage = MessageFrom<'coordinator'>;
 export type WorkerKind = (typeof workerKinds)[number];
 export type RefusalCode = (typeof refusalCodes)[number];
 export type TaskErrorCode = (typeof taskErrorCodes)[number];
-
-/** Whether the table lets `from` send a message of this type. */
-export function maySend(from: Side, type: MessageType): boolean {
-  const sender = messages[type].from;
-  return sender === from || sender === 'either';
-}

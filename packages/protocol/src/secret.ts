@@ -1,6 +1,6 @@
-/** Compares secrets. */
+/** Compares secrets in constant time. */
 
-/** Whether `got` is `expected`; takes the same time wherever they differ, so that timing tells nothing of a guess. */
+/** Whether `got` is `expected`. Its time depends on the length of `expected` alone, and so tells nothing of a guess. */
 export function sameSecret(expected: string, got: string): boolean {
   let difference = expected.length ^ got.length;
   for (let index = 0; index < expected.length; index++) {

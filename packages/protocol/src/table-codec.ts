@@ -1,21 +1,31 @@
-/** Turns messages of one table into msgpack frames and checked frames back into messages. */
+/** Encodes messages of one table as msgpack frames, and decodes checked frames back into messages. */
 import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
 import * as v from 'valibot';
 import { checkFrame } from './frame.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { toMessageText } from './text.ts';
 
-/** Messages by type: which side sends each, or either, and its checks. */
-export type Table = Readonly<Record<string, { readonly from: string; readonly schema: v.GenericSchema }>>;
+/** Messages by type: the side that sends it, or `either`, and its checks. */
+export type MessageTable = Readonly<Record<string, { readonly from: string; readonly schema: v.GenericSchema }>>;
+
+/** The message of type `K` of a table. */
+export type MessageIn<T extends MessageTable, K extends keyof T> = K extends keyof T
+  ? v.InferOutput<T[K]['schema']>
+  : never;
+
+/** The messages of a table that `S` may send. */
+export type SentBy<T extends MessageTable, S> = {
+  [K in keyof T]: T[K]['from'] extends S | 'either' ? MessageIn<T, K> : never;
+}[keyof T];
 
 // The pure JavaScript build: the same code on every engine, and no native reader in front of untrusted bytes.
 const settings = { useRecords: false, int64AsType: 'number' } as const;
 const packr = new Packr(settings);
-/** Packs straight into memory that the frame then keeps, where a copy from a scratch buffer would cost more. */
+/** Packs into memory that the frame keeps, where a copy from msgpackr's scratch buffer would cost more. */
 const bulkPackr = new Packr(settings);
-/** Bulk bytes from which on that pays. */
+/** The number of bulk bytes from which that is faster. */
 const bulkFrom = 4_096;
-/** More than everything but bytes and text can take in a message; a larger one is still packed right, only slower. */
+/** More than the fields other than bulk bytes usually take; a message with larger ones is packed more slowly. */
 const smallFieldsBytes = 1_024;
 
 const frames = new WeakMap<object, Uint8Array<ArrayBuffer>>();
@@ -30,7 +40,7 @@ export function encodeObject(message: object): Uint8Array<ArrayBuffer> {
 }
 
 /** See `decode` in codec.ts: the message in `frame`, one of `table` that `from` may send. */
-export function decodeBy(table: Table, frame: Uint8Array, from: string): object {
+export function decodeBy(table: MessageTable, frame: Uint8Array, from: string): object {
   checkFrame(frame);
   const value = unpack(frame);
   const type = typeOf(table, value);
@@ -46,7 +56,7 @@ export function decodeBy(table: Table, frame: Uint8Array, from: string): object 
 function pack(message: object): Uint8Array<ArrayBuffer> {
   let bulkBytes = 0;
   for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
-  // msgpackr's scratch buffer is up to four times the frame; a copy of the right size lets it be used again.
+  // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets it be used again.
   if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
   bulkPackr.useBuffer(allocate(bulkBytes + smallFieldsBytes));
   const frame = bulkPackr.pack(message);
@@ -69,7 +79,7 @@ function unpack(frame: Uint8Array): object {
   }
 }
 
-function typeOf(table: Table, value: object): string {
+function typeOf(table: MessageTable, value: object): string {
   const type: unknown = 'type' in value ? value.type : undefined;
   if (typeof type === 'string' && Object.hasOwn(table, type)) return type;
   const got = typeof type === 'string' ? quoted(type) : describe(type);
@@ -93,7 +103,7 @@ function errorMessage(type: string, issue: v.BaseIssue<unknown>): string {
     : `${subject}: expected ${issue.message}, got ${describe(issue.input)}`;
 }
 
-/** The numbers and lengths of a message, for checks that concern several fields: `lo 3, n 2, pixels of 784 bytes`. */
+/** The numbers and lengths of a message, for checks on several fields: `lo 3, n 2, pixels of 784 bytes`. */
 function describeMembers(value: unknown): string {
   const members = Object.entries(value as object).filter(([, member]) => typeof member !== 'string');
   return members
@@ -101,7 +111,7 @@ function describeMembers(value: unknown): string {
     .join(', ');
 }
 
-/** Never the text of a string: it may be a token. */
+/** A value for an error message; never the text of a string, which may be a token. */
 function describe(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (Array.isArray(value)) return `an array of ${value.length}`;

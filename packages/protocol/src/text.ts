@@ -1,24 +1,24 @@
-/** Makes any text fit to travel: one line, well-formed, no control characters, of bounded length. */
+/** Makes any text fit for a message: one well-formed line of bounded length, without control characters. */
 
 /** Longest `message` on the wire, in UTF-16 units. */
 export const maxMessageLength = 1000;
 
 /**
- * What a peer's text must look like before a terminal or a page shows it: not empty, no control characters (escape
- * sequences, line breaks), no bidirectional overrides, no byte-order mark, no lone surrogates.
+ * A peer's text that a terminal or a page may show: not empty, no control characters (escape sequences, line breaks), no
+ * bidirectional overrides, no byte-order mark, no lone surrogates.
  */
 export const printable = /^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+$/u;
 
 const unprintableRun = /[\s\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+/gu;
 
-/** `text` as one printable line of 1 to `maxLength` UTF-16 units; what does not fit is cut and ends in "…". */
+/** `text` as one printable line of 1 to `maxLength` UTF-16 units; a longer one is cut and ends in "…". */
 export function toMessageText(text: string, maxLength: number = maxMessageLength): string {
   const line = text.replace(unprintableRun, ' ').trim();
   if (line.length === 0) return 'no reason given';
   return line.length <= maxLength ? line : `${takeWhole(line, maxLength - 1)}…`;
 }
 
-/** The longest beginning of `text` that takes at most `maxBytes` bytes of UTF-8 and splits no character. */
+/** The longest prefix of `text` that takes at most `maxBytes` bytes of UTF-8 and splits no character. */
 export function clipUtf8(text: string, maxBytes: number): string {
   let bytes = 0;
   let end = 0;

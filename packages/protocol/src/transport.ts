@@ -1,32 +1,32 @@
-/** What a connection between one worker and the coordinator can do, whatever carries it. */
+/** The interface of a connection between one worker and the coordinator. */
 import type { CoordinatorMessage, Message, WorkerMessage } from './messages.ts';
 
 /** Why a connection ended. Codes are those of WebSocket (RFC 6455, section 7.4.1). */
 export interface Closing {
   /** 1000 normal, 1001 going away, 1002 bad frame, 1003 text frame, 1006 connection lost, 1009 frame too large. */
   readonly code: number;
-  /** One sentence, or empty when the peer gave none. */
+  /** One sentence, or empty where the peer gave none. */
   readonly reason: string;
   /** `local`: this end closed it, by `close` or because what arrived was refused. */
   readonly by: 'local' | 'remote';
 }
 
 export interface TransportListener<Receives extends Message> {
-  /** One checked message. Its bytes may be views into the frame: read them, copy them, never write to them. */
+  /** Takes one checked message. Its bytes may be views into the frame: never write to them. */
   onMessage(message: Receives): void;
   /** Called exactly once, after the last message. */
   onClose(closing: Closing): void;
 }
 
 /**
- * One connection, seen from one end. Rules that every implementation keeps:
- * - messages arrive in the order sent, and none before `listen`; what comes earlier is kept;
- * - nothing is ever delivered from inside `send`, `close` or `listen`;
+ * One end of a connection. Every implementation keeps these rules:
+ * - messages arrive in the order sent, and none before `listen`; those that come earlier wait for it;
+ * - nothing is delivered from inside `send`, `close` or `listen`;
  * - a frame that cannot be decoded closes the connection from this end, with the reason, and is not delivered;
  * - after `close` no message is delivered, and `onClose` follows without waiting for the peer.
  */
 export interface Transport<Receives extends Message = Message, Sends extends Message = Message> {
-  /** Who is at the other end, for people to read. */
+  /** Describes the other end to people. */
   readonly remote: string;
   /** Bytes accepted by `send` and not yet handed to the network. */
   readonly bufferedBytes: number;
@@ -34,9 +34,9 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   readonly receivedBytes?: number | undefined;
   /** Starts delivery; called once. Throws an Error when called again. */
   listen(listener: TransportListener<Receives>): void;
-  /** Queues a message, which must not change any more. On a connection that ended it does nothing. */
+  /** Queues a message, which must not change any more. Does nothing on a connection that has ended. */
   send(message: Sends): void;
-  /** Sends what is queued, then ends the connection. Only the first call counts. */
+  /** Sends the queued messages, then ends the connection. Only the first call counts. */
   close(code: number, reason: string): void;
 }
 

@@ -1,7 +1,7 @@
 /** Arbitrary valid messages, one generator per entry of the message table. */
 import fc from 'fast-check';
 import { enclosed } from '../src/fields.ts';
-import { type MessageOf, type MessageType, messages } from '../src/messages.ts';
+import { type MessageOf, type MessageType, messages, type Side } from '../src/messages.ts';
 import { printable } from '../src/text.ts';
 
 export const text = (maxLength: number): fc.Arbitrary<string> =>
@@ -34,8 +34,8 @@ const samples = fc
     }),
   );
 
-/** So many samples that are in the message, after as many others. */
-const namedSamples = (enclosedCount: number, others: readonly number[]): Uint8Array =>
+/** Numbers of samples: `others` first, then `enclosedCount` that are in the message. */
+const sampleNumbers = (enclosedCount: number, others: readonly number[]): Uint8Array =>
   new Uint8Array(Uint32Array.from([...others, ...new Array<number>(enclosedCount).fill(enclosed)]).buffer);
 
 const shard = fc
@@ -63,7 +63,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       numericMode: text(200),
       name: text(80),
       threads: fc.integer({ min: 1, max: 65_536 }),
-      keepsBytes: whole(0),
+      sampleCacheBytes: whole(0),
     },
     { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'numericMode', 'name', 'threads'], noNullPrototype: true },
   ),
@@ -115,25 +115,22 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     },
     { noNullPrototype: true },
   ),
-  weights: fc
-    .record({ steps: fc.tuple(whole(0), whole(0)), bytes: floatBytes, isWhole: fc.boolean() })
-    .map(({ steps: [one, other], bytes, isWhole }) => {
-      const step = Math.max(one, other);
-      const since = Math.min(one, other);
-      return { type: 'weights', step, bytes, ...(isWhole || since === step ? {} : { since }) };
-    }),
+  weights: fc.record(
+    { type: fc.constant('weights' as const), step: whole(0), bytes: floatBytes },
+    { noNullPrototype: true },
+  ),
   task: fc
     .record({
       shard,
       samples,
       first: fc.option(whole(0), { nil: undefined }),
-      named: fc.option(fc.array(fc.nat(2 ** 31 - 1)), { nil: undefined }),
+      cached: fc.option(fc.array(fc.nat(2 ** 31 - 1)), { nil: undefined }),
     })
-    .map(({ shard: node, samples: { pixels, labels }, first, named }) => ({
+    .map(({ shard: node, samples: { pixels, labels }, first, cached }) => ({
       type: 'task',
       ...node,
       ...(first === undefined ? {} : { first }),
-      ...(named === undefined ? {} : { samples: namedSamples(labels.length, named) }),
+      ...(cached === undefined ? {} : { samples: sampleNumbers(labels.length, cached) }),
       pixels,
       labels,
     })),
@@ -152,9 +149,9 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       correct: fc.nat(1000),
       wrong: fc.nat(1000),
       computeMs: milliseconds,
-      held: fc.option(milliseconds, { nil: undefined }),
+      turnaroundMs: fc.option(milliseconds, { nil: undefined }),
     })
-    .map(({ shard: node, values, checksum, lossSum, correct, wrong, computeMs, held }) => ({
+    .map(({ shard: node, values, checksum, lossSum, correct, wrong, computeMs, turnaroundMs }) => ({
       type: 'gradient',
       ...node,
       ...values,
@@ -163,7 +160,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       correct,
       count: correct + wrong,
       computeMs,
-      ...(held === undefined ? {} : { turnaroundMs: held }),
+      ...(turnaroundMs === undefined ? {} : { turnaroundMs }),
     })),
   taskError: fc
     .record({
@@ -189,6 +186,12 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
 };
 
 export const messageTypes = Object.keys(messages) as MessageType[];
+
+/** Whether the table lets a side send messages of a type. */
+export function maySend(side: Side, type: MessageType): boolean {
+  const { from } = messages[type];
+  return from === side || from === 'either';
+}
 
 export const anyMessage = fc.oneof(
   ...messageTypes.map((type) => arbitraries[type] as fc.Arbitrary<MessageOf<MessageType>>),

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { bytesOf, floatsFrom } from '../src/bytes.ts';
 
 describe('floatsFrom', () => {
-  it('gives back the bits, NaN payloads included, from any alignment', () => {
+  it('keeps all bits, NaN payloads included, at any alignment', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(7), (data, offset) => {
         const whole = data.subarray(0, data.length - (data.length % 4));
@@ -16,14 +16,14 @@ describe('floatsFrom', () => {
     );
   });
 
-  it('copies: a reused frame does not reach it', () => {
+  it('copies, so that the frame can be reused', () => {
     const frame = Uint8Array.of(0, 0, 128, 63);
     const floats = floatsFrom(frame);
     frame.fill(0);
     expect([...floats]).toEqual([1]);
   });
 
-  it('refuses torn floats', () => {
+  it('refuses a length that is no multiple of 4', () => {
     expect(() => floatsFrom(new Uint8Array(7))).toThrow('float32 bytes: expected a multiple of 4, got 7');
   });
 });

@@ -11,7 +11,7 @@ describe('openChecksum', () => {
     expect(checksum(new TextEncoder().encode('abc'))).toBe(0xad770999);
   });
 
-  it('notices one changed bit anywhere', async () => {
+  it('changes with any one bit', async () => {
     const checksum = await openChecksum();
     const good = checksum(bytes);
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
@@ -21,7 +21,7 @@ describe('openChecksum', () => {
     }
   });
 
-  it('does not depend on alignment or on what came before', async () => {
+  it('does not depend on alignment or on earlier calls', async () => {
     const checksum = await openChecksum();
     const expected = checksum(bytes);
     const shifted = new Uint8Array(bytes.length + 3);

@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { Packr } from 'msgpackr/pack';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { encode } from '../src/codec.ts';
 import { decodeWatch, encodeWatch } from '../src/dashboard/codec.ts';
@@ -13,39 +12,22 @@ import {
 import { ProtocolError } from '../src/protocol-error.ts';
 import { anyMessage } from './arbitraries.ts';
 import { anyWatchMessage, watchArbitraries, watchExampleOf, watchMessageTypes } from './dashboard-arbitraries.ts';
+import { expectNoOtherError, pack, refusalOf } from './refusals.ts';
 
-const packr = new Packr({ useRecords: false });
-const pack = (value: unknown): Uint8Array => new Uint8Array(packr.pack(value));
 const sides = ['viewer', 'coordinator'] as const;
 const senderOf = (type: WatchMessageType): WatchSide => watchMessages[type].from;
 
-function refusal(frame: Uint8Array, from: WatchSide): string {
-  try {
-    decodeWatch(frame, from);
-  } catch (error) {
-    expect(error).toBeInstanceOf(ProtocolError);
-    return (error as ProtocolError).message;
-  }
-  throw new Error('expected a ProtocolError, got a message');
-}
+const refusal = (frame: Uint8Array, from: WatchSide): string => refusalOf(() => decodeWatch(frame, from));
 
 function expectOnlyProtocolErrors(frame: Uint8Array): void {
-  for (const from of sides) {
-    try {
-      decodeWatch(frame, from);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      expect(error.message).not.toContain('\n');
-      expect(error.message.length).toBeLessThan(400);
-    }
-  }
+  for (const from of sides) expectNoOtherError(() => decodeWatch(frame, from));
 }
 
 describe.each(watchMessageTypes)('%s', (type) => {
   const from = senderOf(type);
   const frame = encodeWatch(watchExampleOf(type));
 
-  it('comes back from its frame as it was', () => {
+  it('round-trips through its frame', () => {
     fc.assert(
       fc.property(watchArbitraries[type] as fc.Arbitrary<WatchMessage>, (message) => {
         expect(message.type).toBe(type);
@@ -55,14 +37,14 @@ describe.each(watchMessageTypes)('%s', (type) => {
     );
   });
 
-  it('is refused at every truncation, and with anything behind it', () => {
+  it('is refused at every truncation, and with trailing bytes', () => {
     for (let length = 0; length < frame.length; length += 1) {
       expect(() => decodeWatch(frame.subarray(0, length), from)).toThrow(ProtocolError);
     }
     expect(refusal(Uint8Array.of(...frame, 0xc0), from)).toMatch(/^frame: expected one value of \d+ bytes, got \d+/);
   });
 
-  it('is refused with a field too many, and with a field of another type', () => {
+  it('is refused with an unknown field, and with a field of another type', () => {
     const example = watchExampleOf(type);
     expect(refusal(pack({ ...example, surprise: 1 }), from)).toBe(`${type}: expected no other field, got "surprise"`);
     for (const field of Object.keys(example).filter((name) => !['type', 'model'].includes(name))) {
@@ -79,7 +61,7 @@ describe.each(watchMessageTypes)('%s', (type) => {
 });
 
 describe('the table of the dashboard', () => {
-  it('lets viewers ask for weights, steer and make trouble, and nothing else', () => {
+  it('lets viewers ask for weights, control the run and inject faults, and nothing else', () => {
     expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<'wantWeights' | 'admin' | 'injectFault'>();
     expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
       'wantWeights',
@@ -88,7 +70,7 @@ describe('the table of the dashboard', () => {
     ]);
   });
 
-  it('keeps secrets out of its sentences', () => {
+  it('keeps secrets out of error messages', () => {
     for (const type of ['admin', 'injectFault'] as const) {
       expect(refusal(pack({ ...watchExampleOf(type), token: 's3cret'.repeat(50) }), 'viewer')).not.toContain('s3cret');
     }
@@ -108,7 +90,7 @@ describe('the table of the dashboard', () => {
     expect(refusal(pack({ ...watchExampleOf(type), ...fields }), senderOf(type))).toMatch(message);
   });
 
-  it('refuses a error that is none, or whose image has another size', () => {
+  it('refuses a top error that is no error, or whose image has another size', () => {
     const image = new Uint8Array(4);
     const evaluation = (error: object) =>
       pack({
@@ -130,7 +112,7 @@ describe('the table of the dashboard', () => {
 });
 
 describe('frames of the dashboard', () => {
-  it('of workers, and of random bytes, raise nothing but ProtocolError', () => {
+  it('of workers, and of random bytes, throw nothing but ProtocolError', () => {
     fc.assert(
       fc.property(anyMessage, (message) => expectOnlyProtocolErrors(encode(message))),
       { numRuns: 300 },
@@ -138,7 +120,7 @@ describe('frames of the dashboard', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), expectOnlyProtocolErrors), { numRuns: 1000 });
   });
 
-  it('with damaged bytes raise nothing but ProtocolError', () => {
+  it('with damaged bytes throw nothing but ProtocolError', () => {
     const damage = fc.array(fc.record({ at: fc.nat(), value: fc.integer({ min: 0, max: 255 }) }), {
       minLength: 1,
       maxLength: 4,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MessageOf } from '../src/messages.ts';
 import { memoryPair, type Parcel } from '../src/transports/memory.ts';
-import { describeTransport, Ear } from './transport-suite.ts';
+import { describeTransport, Recorder } from './transport-suite.ts';
 
 const nothing = async (): Promise<void> => {};
 
@@ -22,18 +22,18 @@ describeTransport({
 describe('memoryPair', () => {
   const weights: MessageOf<'weights'> = { type: 'weights', step: 1, bytes: new Uint8Array(4000) };
 
-  it('hands over the very object, and a checked copy when encoding', async () => {
+  it('hands over the object itself, and a checked copy where messages are encoded', async () => {
     for (const encode of [false, true]) {
       const { coordinator, worker } = memoryPair({ encode });
-      const ear = new Ear(worker);
+      const recorder = new Recorder(worker);
       coordinator.send(weights);
-      await ear.messageCount(1);
-      expect(ear.messages[0] === weights).toBe(!encode);
-      expect(ear.messages[0]).toEqual(weights);
+      await recorder.messageCount(1);
+      expect(recorder.messages[0] === weights).toBe(!encode);
+      expect(recorder.messages[0]).toEqual(weights);
     }
   });
 
-  it('delivers in virtual time and tells the scheduler what crosses', () => {
+  it('delivers in virtual time, and gives the scheduler each parcel', () => {
     const agenda: (() => void)[] = [];
     const parcels: Parcel[] = [];
     const { coordinator, worker } = memoryPair({
@@ -44,7 +44,7 @@ describe('memoryPair', () => {
       workerName: 'third worker',
     });
     expect([coordinator.remote, worker.remote]).toEqual(['third worker', 'local coordinator']);
-    const ear = new Ear(worker);
+    const recorder = new Recorder(worker);
     coordinator.send(weights);
     coordinator.close(1000, 'done');
     expect(parcels).toEqual([
@@ -52,19 +52,19 @@ describe('memoryPair', () => {
       { from: 'coordinator', kind: 'local', byteLength: 0 },
       { from: 'coordinator', kind: 'close', byteLength: 64 },
     ]);
-    expect(ear.messages).toEqual([]);
+    expect(recorder.messages).toEqual([]);
     while (agenda.length > 0) agenda.shift()!();
-    expect(ear.messages).toEqual([weights]);
-    expect(ear.closings).toEqual([{ code: 1000, reason: 'done', by: 'remote' }]);
+    expect(recorder.messages).toEqual([weights]);
+    expect(recorder.closings).toEqual([{ code: 1000, reason: 'done', by: 'remote' }]);
   });
 
-  it('keeps the order of each direction whatever the scheduler does', () => {
+  it('keeps the order of each direction, in whatever order the scheduler delivers', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(), { minLength: 1, maxLength: 40 }), (choices) => {
         const agenda: (() => void)[] = [];
         const { coordinator, worker } = memoryPair({ schedule: (deliver) => agenda.push(deliver) });
-        const up = new Ear(coordinator);
-        const down = new Ear(worker);
+        const up = new Recorder(coordinator);
+        const down = new Recorder(worker);
         for (let index = 0; index < 10; index += 1) {
           worker.send({ type: 'ping', sentAtMs: index });
           coordinator.send({ type: 'pong', sentAtMs: index });
@@ -80,10 +80,10 @@ describe('memoryPair', () => {
     );
   });
 
-  it('loses what is in flight when it is severed', async () => {
+  it('loses messages in flight when it is severed', async () => {
     const { coordinator, worker, sever } = memoryPair();
-    const up = new Ear(coordinator);
-    const down = new Ear(worker);
+    const up = new Recorder(coordinator);
+    const down = new Recorder(worker);
     worker.send({ type: 'ping', sentAtMs: 1 });
     sever('the cable was pulled');
     worker.send({ type: 'ping', sentAtMs: 2 });

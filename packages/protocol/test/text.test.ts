@@ -8,8 +8,8 @@ const anyText = fc.string({
   unit: fc.oneof(fc.constantFrom('\ud800', '\udc00', '\n', '\u202e', '😀', 'é'), utf16Unit),
 });
 
-describe('toSentence', () => {
-  it('makes one printable line of bounded length of anything', () => {
+describe('toMessageText', () => {
+  it('turns any text into one printable line of bounded length', () => {
     fc.assert(
       fc.property(anyText, fc.integer({ min: 20, max: 60 }), (text, maxLength) => {
         const message = toMessageText(text.repeat(5), maxLength);
@@ -23,7 +23,7 @@ describe('toSentence', () => {
     expect(toMessageText('Out of memory: 3 GiB wanted, 2 GiB free.')).toBe('Out of memory: 3 GiB wanted, 2 GiB free.');
   });
 
-  it('says so when there is nothing to say', () => {
+  it('replaces an empty text', () => {
     expect(toMessageText(' \n\u0000 ')).toBe('no reason given');
   });
 
@@ -34,7 +34,7 @@ describe('toSentence', () => {
 });
 
 describe('clipUtf8', () => {
-  it('takes the longest beginning that fits', () => {
+  it('returns the longest prefix that fits', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.nat(40), (text, maxBytes) => {
         const clipped = clipUtf8(text, maxBytes);

@@ -1,8 +1,8 @@
-/** The rules of `Transport`, run on every implementation. */
+/** One suite for the rules of `Transport`, run on every implementation. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { type CoordinatorMessage, type Message, maySend, type WorkerMessage } from '../src/messages.ts';
+import type { CoordinatorMessage, Message, WorkerMessage } from '../src/messages.ts';
 import type { Closing, CoordinatorTransport, Transport, WorkerTransport } from '../src/transport.ts';
-import { exampleOf, messageTypes } from './arbitraries.ts';
+import { exampleOf, maySend, messageTypes } from './arbitraries.ts';
 
 export interface Link {
   readonly coordinator: CoordinatorTransport;
@@ -11,16 +11,16 @@ export interface Link {
 
 export interface TransportUnderTest {
   readonly name: string;
-  /** A fresh pair of joined ends. */
+  /** A new pair of joined ends. */
   open(): Promise<Link>;
   /** Ends what `open` started. */
   dispose(): Promise<void>;
-  /** Why this one delivers messages unchecked, when it does. */
+  /** Why this one delivers messages unchecked, where it does. */
   readonly unchecked?: string;
 }
 
-/** Listens to one end and keeps what it hears. */
-export class Ear<Receives extends Message> {
+/** Records what one end receives. */
+export class Recorder<Receives extends Message> {
   readonly messages: Receives[] = [];
   readonly closings: Closing[] = [];
   readonly #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
@@ -64,8 +64,8 @@ export function describeTransport(subject: TransportUnderTest): void {
 
     it('carries every message of the table', async () => {
       const { coordinator, worker } = await subject.open();
-      const atCoordinator = new Ear(coordinator);
-      const atWorker = new Ear(worker);
+      const atCoordinator = new Recorder(coordinator);
+      const atWorker = new Recorder(worker);
       const up = messageTypes.filter((type) => maySend('worker', type)).map((type) => exampleOf(type));
       const down = messageTypes.filter((type) => maySend('coordinator', type)).map((type) => exampleOf(type));
       for (const message of up) worker.send(message as WorkerMessage);
@@ -78,7 +78,7 @@ export function describeTransport(subject: TransportUnderTest): void {
 
     it('carries a megabyte unchanged', async () => {
       const { coordinator, worker } = await subject.open();
-      const atWorker = new Ear(worker);
+      const atWorker = new Recorder(worker);
       const bytes = Uint8Array.from({ length: 2 ** 20 }, (_, index) => (index * 2_654_435_761) >>> 24);
       coordinator.send({ type: 'weights', step: 1, bytes });
       await atWorker.messageCount(1);
@@ -88,59 +88,59 @@ export function describeTransport(subject: TransportUnderTest): void {
 
     it('keeps the order', async () => {
       const { coordinator, worker } = await subject.open();
-      const ear = new Ear(coordinator);
+      const recorder = new Recorder(coordinator);
       for (let index = 0; index < 300; index += 1) worker.send(ping(index));
-      await ear.messageCount(300);
-      expect(ear.messages.map((message) => message.type === 'ping' && message.sentAtMs)).toEqual(
+      await recorder.messageCount(300);
+      expect(recorder.messages.map((message) => message.type === 'ping' && message.sentAtMs)).toEqual(
         Array.from({ length: 300 }, (_, index) => index),
       );
     });
 
-    it('keeps what arrives before anyone listens', async () => {
+    it('keeps messages that arrive before listen is called', async () => {
       const { coordinator, worker } = await subject.open();
-      const atWorker = new Ear(worker);
+      const atWorker = new Recorder(worker);
       worker.send(ping(1));
       coordinator.send(ping(2));
       await atWorker.messageCount(1);
       worker.send({ type: 'bye', message: 'done' });
       worker.close(1000, 'done');
-      const atCoordinator = new Ear(coordinator);
+      const atCoordinator = new Recorder(coordinator);
       await atCoordinator.closing();
       expect(atCoordinator.messages.map(({ type }) => type)).toEqual(['ping', 'bye']);
     });
 
     it('takes one listener', async () => {
       const { worker } = await subject.open();
-      new Ear(worker);
-      expect(() => new Ear(worker)).toThrow('transport: expected one listener, got a second one');
+      new Recorder(worker);
+      expect(() => new Recorder(worker)).toThrow('transport: expected one listener, got a second one');
     });
 
     it('delivers nothing from inside send, close or listen', async () => {
       const { coordinator, worker } = await subject.open();
       let isInside = true;
-      const heardInside: string[] = [];
+      const deliveredInside: string[] = [];
       const atCoordinator = new Promise<void>((resolve) => {
         coordinator.listen({
-          onMessage: ({ type }) => isInside && heardInside.push(type),
+          onMessage: ({ type }) => isInside && deliveredInside.push(type),
           onClose: () => {
-            if (isInside) heardInside.push('close');
+            if (isInside) deliveredInside.push('close');
             resolve();
           },
         });
       });
       worker.send(ping(1));
       coordinator.close(1000, 'enough');
-      const atWorker = new Ear(worker);
+      const atWorker = new Recorder(worker);
       isInside = false;
       await atCoordinator;
       await atWorker.closing();
-      expect(heardInside).toEqual([]);
+      expect(deliveredInside).toEqual([]);
     });
 
     it('delivers what was sent before a close, then the close, to the peer', async () => {
       const { coordinator, worker } = await subject.open();
-      const atWorker = new Ear(worker);
-      const atCoordinator = new Ear(coordinator);
+      const atWorker = new Recorder(worker);
+      const atCoordinator = new Recorder(coordinator);
       coordinator.send({ type: 'finish', message: 'all done' });
       coordinator.close(1001, 'the run is over');
       expect(await atWorker.closing()).toEqual({ code: 1001, reason: 'the run is over', by: 'remote' });
@@ -148,10 +148,10 @@ export function describeTransport(subject: TransportUnderTest): void {
       expect(atWorker.messages).toEqual([{ type: 'finish', message: 'all done' }]);
     });
 
-    it('hears nothing more after its own close, and ends once', async () => {
+    it('delivers nothing after its own close, and ends once', async () => {
       const { coordinator, worker } = await subject.open();
-      const atCoordinator = new Ear(coordinator);
-      const atWorker = new Ear(worker);
+      const atCoordinator = new Recorder(coordinator);
+      const atWorker = new Recorder(worker);
       worker.send(ping(1));
       coordinator.close(1000, 'first');
       coordinator.close(1001, 'second');
@@ -169,34 +169,34 @@ export function describeTransport(subject: TransportUnderTest): void {
 
     it('lets a listener close in the middle of a burst', async () => {
       const { coordinator, worker } = await subject.open();
-      const heard: number[] = [];
+      const received: number[] = [];
       const closing = new Promise<Closing>((resolve) => {
         coordinator.listen({
           onMessage: (message) => {
             if (message.type !== 'ping') return;
-            heard.push(message.sentAtMs);
-            if (message.sentAtMs === 2) coordinator.close(1000, 'heard enough');
+            received.push(message.sentAtMs);
+            if (message.sentAtMs === 2) coordinator.close(1000, 'received enough');
           },
           onClose: resolve,
         });
       });
       for (let index = 0; index < 10; index += 1) worker.send(ping(index));
       expect((await closing).by).toBe('local');
-      expect(heard).toEqual([0, 1, 2]);
+      expect(received).toEqual([0, 1, 2]);
     });
 
-    it('makes any reason fit', async () => {
+    it('cuts any reason to a length that fits', async () => {
       const { coordinator, worker } = await subject.open();
-      const atWorker = new Ear(worker);
+      const atWorker = new Recorder(worker);
       coordinator.close(1000, `first line\nsecond line ${'ä€😀'.repeat(100)}`);
       const { code, reason } = await atWorker.closing();
       expect(code).toBe(1000);
       expect(reason).toMatch(/^first line second line (ä€😀)*/);
     });
 
-    it('has nothing buffered once all has arrived', async () => {
+    it('has nothing buffered once everything has arrived', async () => {
       const { coordinator, worker } = await subject.open();
-      const atWorker = new Ear(worker);
+      const atWorker = new Recorder(worker);
       let sent = 0;
       while (coordinator.bufferedBytes === 0 && sent < 500) {
         coordinator.send({ type: 'weights', step: sent, bytes: new Uint8Array(100_000) });
@@ -205,7 +205,7 @@ export function describeTransport(subject: TransportUnderTest): void {
       expect(coordinator.bufferedBytes).toBeGreaterThan(0);
       await atWorker.messageCount(sent);
       worker.send(ping(1));
-      await new Ear(coordinator).messageCount(1);
+      await new Recorder(coordinator).messageCount(1);
       expect(coordinator.bufferedBytes).toBe(0);
     });
 
@@ -214,9 +214,9 @@ export function describeTransport(subject: TransportUnderTest): void {
       async () => {
         const bad = await subject.open();
         const good = await subject.open();
-        const atBad = new Ear(bad.coordinator);
-        const atBadWorker = new Ear(bad.worker);
-        const atGood = new Ear(good.coordinator);
+        const atBad = new Recorder(bad.coordinator);
+        const atBadWorker = new Recorder(bad.worker);
+        const atGood = new Recorder(good.coordinator);
         bad.worker.send({ type: 'taskError', step: 0, lo: 1, n: 2, code: 'failed', message: 'misaligned' });
         bad.worker.send(ping(1));
         const reason =
@@ -232,8 +232,8 @@ export function describeTransport(subject: TransportUnderTest): void {
 
     it.skipIf(subject.unchecked !== undefined)('ends on a message the peer may not send', async () => {
       const { coordinator, worker } = await subject.open();
-      const atCoordinator = new Ear(coordinator);
-      worker.send({ type: 'finish', message: 'I am the coordinator now' } as unknown as WorkerMessage);
+      const atCoordinator = new Recorder(coordinator);
+      worker.send({ type: 'finish', message: 'the run is finished' } as unknown as WorkerMessage);
       expect(await atCoordinator.closing()).toMatchObject({
         code: 1002,
         reason: 'finish: expected it from the coordinator, got it from the worker',

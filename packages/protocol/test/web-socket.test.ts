@@ -7,11 +7,11 @@ import { encode } from '../src/codec.ts';
 import { subprotocol } from '../src/messages.ts';
 import type { CoordinatorTransport, WorkerTransport } from '../src/transport.ts';
 import { webSocketTransport } from '../src/transports/web-socket.ts';
-import { describeTransport, Ear } from './transport-suite.ts';
+import { describeTransport, Recorder } from './transport-suite.ts';
 
 const maxPayload = 4 * 2 ** 20;
 
-/** Keeps to what a browser lets a page do: close codes 1000 and 3000 to 4999. */
+/** Takes only the close codes that a browser lets a page use: 1000 and 3000 to 4999. */
 class PageSocket extends WebSocket {
   override close(code?: number, reason?: string): void {
     if (code !== undefined && code !== 1000 && (code < 3000 || code > 4999)) {
@@ -57,7 +57,7 @@ describeTransport({ name: 'webSocketTransport', open: openWorker, dispose });
 describe('webSocketTransport', () => {
   afterEach(dispose);
 
-  /** A worker's bare socket, and the coordinator's ear on it. */
+  /** A worker's bare socket, and what the coordinator's end receives from it. */
   async function rawWorker(maxFrameBytes?: number) {
     const { server, port } = await listen();
     const accepted = accept(server, maxFrameBytes);
@@ -65,7 +65,7 @@ describe('webSocketTransport', () => {
     await once(socket, 'open');
     const coordinator = await accepted;
     const closed = once(socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }));
-    return { ear: new Ear(coordinator), socket, closed };
+    return { recorder: new Recorder(coordinator), socket, closed };
   }
 
   it.each([
@@ -74,20 +74,20 @@ describe('webSocketTransport', () => {
     ['no map', Uint8Array.of(1), 1002, 'frame: expected a map, got a value of kind scalar'],
     ['too much', new Uint8Array(1001), 1009, 'frame: expected at most 1000 bytes, got 1001'],
   ] as const)('ends on %s with its own code and a reason', async (_name, data, code, reason) => {
-    const { ear, socket, closed } = await rawWorker(1000);
+    const { recorder, socket, closed } = await rawWorker(1000);
     socket.send(data);
-    expect(await ear.closing()).toEqual({ code, reason, by: 'local' });
+    expect(await recorder.closing()).toEqual({ code, reason, by: 'local' });
     expect(await closed).toEqual({ code, reason });
-    expect(ear.messages).toEqual([]);
+    expect(recorder.messages).toEqual([]);
   });
 
-  it('refuses a claim of 1 GiB from its header', async () => {
+  it('refuses a frame of 1 GiB by its header', async () => {
     const { server, port } = await listen();
     const accepted = accept(server);
     const socket = await handshake(port);
-    const ear = new Ear(await accepted);
+    const recorder = new Recorder(await accepted);
     socket.write(Uint8Array.of(0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4));
-    expect(await ear.closing()).toEqual({
+    expect(await recorder.closing()).toEqual({
       code: 1009,
       reason: 'frame: Max payload size exceeded',
       by: 'local',
@@ -98,15 +98,15 @@ describe('webSocketTransport', () => {
     const { server, port } = await listen();
     const accepted = accept(server);
     const socket = await handshake(port);
-    const ear = new Ear(await accepted);
+    const recorder = new Recorder(await accepted);
     socket.write('GET / HTTP/1.1\r\n\r\n');
-    expect(await ear.closing()).toMatchObject({ code: 1002, by: 'local' });
+    expect(await recorder.closing()).toMatchObject({ code: 1002, by: 'local' });
   });
 
-  it('reports a peer that vanished', async () => {
-    const { ear, socket } = await rawWorker();
+  it('reports a peer that disappeared', async () => {
+    const { recorder, socket } = await rawWorker();
     socket.terminate();
-    expect(await ear.closing()).toEqual({ code: 1006, reason: '', by: 'remote' });
+    expect(await recorder.closing()).toEqual({ code: 1006, reason: '', by: 'remote' });
   });
 
   it('does not wait for the peer to answer its close', async () => {
@@ -115,12 +115,12 @@ describe('webSocketTransport', () => {
     const socket = await handshake(port);
     socket.pause();
     const coordinator = await accepted;
-    const ear = new Ear(coordinator);
+    const recorder = new Recorder(coordinator);
     coordinator.close(1002, 'enough');
-    expect(await ear.closing()).toEqual({ code: 1002, reason: 'enough', by: 'local' });
+    expect(await recorder.closing()).toEqual({ code: 1002, reason: 'enough', by: 'local' });
   });
 
-  it('sends what was said before the socket opened', async () => {
+  it('sends messages from before the socket opened', async () => {
     const { server, port } = await listen();
     const accepted = accept(server);
     const socket = new WebSocket(`ws://127.0.0.1:${port}`, subprotocol);
@@ -128,27 +128,27 @@ describe('webSocketTransport', () => {
     worker.send({ type: 'ping', sentAtMs: 1 });
     worker.send({ type: 'ping', sentAtMs: 2 });
     expect(worker.bufferedBytes).toBe(2 * encode({ type: 'ping', sentAtMs: 1 }).byteLength);
-    const ear = new Ear(await accepted);
-    await ear.messageCount(2);
-    expect(ear.messages).toEqual([
+    const recorder = new Recorder(await accepted);
+    await recorder.messageCount(2);
+    expect(recorder.messages).toEqual([
       { type: 'ping', sentAtMs: 1 },
       { type: 'ping', sentAtMs: 2 },
     ]);
     expect(worker.bufferedBytes).toBe(0);
   });
 
-  it('may be closed before it opened', async () => {
+  it('can be closed before it opened', async () => {
     const { port } = await listen();
     const socket = new WebSocket(`ws://127.0.0.1:${port}`, subprotocol);
     const worker = webSocketTransport(socket, { side: 'worker', remote: 'the coordinator' });
-    const ear = new Ear(worker);
+    const recorder = new Recorder(worker);
     worker.send({ type: 'ping', sentAtMs: 1 });
     worker.close(1000, 'changed my mind');
-    expect(await ear.closing()).toEqual({ code: 1000, reason: 'changed my mind', by: 'local' });
+    expect(await recorder.closing()).toEqual({ code: 1000, reason: 'changed my mind', by: 'local' });
     expect(worker.bufferedBytes).toBe(0);
   });
 
-  it('says why nobody was there', async () => {
+  it('reports why the connection was refused', async () => {
     const { server, port } = await listen();
     await new Promise((resolve) => server.close(resolve));
     disposals.pop();
@@ -156,36 +156,36 @@ describe('webSocketTransport', () => {
       side: 'worker',
       remote: 'the coordinator',
     });
-    expect(await new Ear(worker).closing()).toEqual({
+    expect(await new Recorder(worker).closing()).toEqual({
       code: 1006,
       reason: `connect ECONNREFUSED 127.0.0.1:${port}`,
       by: 'remote',
     });
   });
 
-  it('says that a plain HTTP server answered', async () => {
+  it('reports an answer from a plain HTTP server', async () => {
     const http = createServer((_request, response) => response.end('hello'));
     http.listen(0, '127.0.0.1');
     await once(http, 'listening');
     disposals.push(() => new Promise((resolve) => http.close(resolve)));
     const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}`;
     const worker = webSocketTransport(new WebSocket(url, subprotocol), { side: 'worker', remote: 'the coordinator' });
-    expect(await new Ear(worker).closing()).toEqual({
+    expect(await new Recorder(worker).closing()).toEqual({
       code: 1006,
       reason: 'Unexpected server response: 200',
       by: 'remote',
     });
   });
 
-  it('closes with a code of its own range where a browser forbids the standard one', async () => {
+  it('closes with a private code where a browser forbids the standard one', async () => {
     const { server, port } = await listen();
     const connected = once(server, 'connection') as Promise<[WebSocket]>;
     const page = new PageSocket(`ws://127.0.0.1:${port}`, subprotocol);
-    const ear = new Ear(webSocketTransport(page, { side: 'worker', remote: 'the coordinator' }));
+    const recorder = new Recorder(webSocketTransport(page, { side: 'worker', remote: 'the coordinator' }));
     const [socket] = await connected;
     const closed = once(socket, 'close');
     socket.send(Uint8Array.of(1));
-    expect((await ear.closing()).code).toBe(1002);
+    expect((await recorder.closing()).code).toBe(1002);
     const [code, reason] = await closed;
     expect(code).toBe(4002);
     expect(String(reason)).toBe('frame: expected a map, got a value of kind scalar');

@@ -1,6 +1,6 @@
-/** Passes over one storage: rows of bytes into it, bytes to floats, and the search for NaN and infinity. */
+/** Passes over one storage: byte rows into it, bytes to floats, the search for NaN and infinity. */
 
-/** `target[i] = bytes[i] / divisor`. The bytes may be the last quarter of the target: they are read ahead of the writing. */
+/** `target[i] = bytes[i] / divisor`. The bytes may be the target's last quarter: reads stay ahead of writes. */
 export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: f32): void {
   const divisors = f32x4.splat(divisor);
   if (divisor > 0) {
@@ -33,7 +33,7 @@ export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: 
   }
 }
 
-/** Copies the rows of a table [rows, columns] of bytes that `numbers` [count] names, one after another; 0 and nothing more where there is none of a number. */
+/** Copies rows `numbers` [count] of a byte table [rows, columns]; false at the first number without a row. */
 export function copyRows(table: usize, rows: u32, columns: u32, numbers: usize, count: i32, target: usize): bool {
   for (; count > 0; count--, numbers += 4, target += columns) {
     const row = load<u32>(numbers);

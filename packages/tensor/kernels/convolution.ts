@@ -1,45 +1,38 @@
-/** Convolution and its gradients: products of matrices whose left operand is read in place, window by window, never unfolded. */
+/** Convolution and its gradients: products whose left operand is read in place, window by window. */
 import { packRight } from './matmul';
 import { panelColumns } from './sizes';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
+import {
+  CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
+  WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
+} from './windows';
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/windowSteps.ts.
-const RESULT: usize = 0;
-const IMAGES: usize = 4;
-const HEIGHT: usize = 8;
-const WIDTH: usize = 12;
-const CHANNELS: usize = 16;
-const WINDOW_HEIGHT: usize = 20;
-const WINDOW_WIDTH: usize = 24;
-const STRIDE_HEIGHT: usize = 28;
-const STRIDE_WIDTH: usize = 32;
-const PADDING_HEIGHT: usize = 36;
-const PADDING_WIDTH: usize = 40;
-const OUTPUT_HEIGHT: usize = 44;
-const OUTPUT_WIDTH: usize = 48;
-const FILTERS: usize = 52;
-const LEFT: usize = 56;
-const RIGHT: usize = 60;
-const OUTPUT: usize = 64;
+// The descriptor: what is computed, the geometry, and behind it, in 32-bit words, what src/backends/cpu/window-descriptors.ts
+// writes. Functions below `convolution` are given the address of the geometry.
+const FILTERS: usize = geometryBytes;
+const LEFT: usize = geometryBytes + 4;
+const RIGHT: usize = geometryBytes + 8;
+const OUTPUT: usize = geometryBytes + 12;
 /** Room for the right operand in panels. */
-const PACKED: usize = 68;
-/** Room for one image with what surrounds it, full of zeros; 0 where images are read as they are. */
-const FRAME: usize = 72;
+const PACKED: usize = geometryBytes + 16;
+/** Room for one image inside its padding of zeros; 0 where images need none. */
+const FRAME: usize = geometryBytes + 20;
 /** Four pointers, then a finished tile of an edge: 16 + 128 bytes. */
-const SCRATCH: usize = 76;
+const SCRATCH: usize = geometryBytes + 24;
 /** [filters] to add to every pixel, or 0, and whether negative sums become 0. */
-const BIAS: usize = 80;
-const RELU: usize = 84;
+const BIAS: usize = geometryBytes + 28;
+const RELU: usize = geometryBytes + 32;
 
 /** Values of `result` in a descriptor. */
 const RESULT_OUTPUT: i32 = 0;
 const RESULT_INPUT_GRADIENT: i32 = 1;
 
 export function convolution(descriptor: usize): void {
-  const result = load<i32>(descriptor, RESULT);
-  if (result == RESULT_OUTPUT) forward(descriptor);
-  else if (result == RESULT_INPUT_GRADIENT) inputGradient(descriptor);
-  else kernelGradient(descriptor);
+  const result = load<i32>(descriptor);
+  const geometry = descriptor + 4;
+  if (result == RESULT_OUTPUT) forward(geometry);
+  else if (result == RESULT_INPUT_GRADIENT) inputGradient(geometry);
+  else kernelGradient(geometry);
 }
 
 /** A tile whose rows begin where the pointers of the table say. */
@@ -49,7 +42,8 @@ export function convolution(descriptor: usize): void {
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
   tile(
-    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12), outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
+    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12),
+    outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
   );
 }
 
@@ -62,7 +56,7 @@ function windowTileOf(
   else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
 }
 
-/** `table` holds `valid` pointers; the rows of the tile that do not exist read what the last one reads. */
+/** `table` holds `valid` pointers; rows of the tile beyond them read what the last one reads. */
 function windowTileAt(
   valid: i32, width: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
@@ -81,7 +75,7 @@ function windowTileAt(
   copyTile(c, rowBytes, edge, 32, valid, width);
 }
 
-/** The windows over one image, `image` x packed right operand [windowHeight * windowWidth * channels, filters]. */
+/** Windows over `image` x packed right operand [windowHeight * windowWidth * channels, filters]. */
 function windowProduct(
   image: usize, rowBytes: usize, channels: i32, windowHeight: i32, windowWidth: i32, stepHeight: usize, stepWidth: usize,
   outputHeight: i32, outputWidth: i32, packed: usize, filters: i32, output: usize, table: usize, bias: usize, relu: bool,
@@ -124,41 +118,41 @@ function frameImage(frame: usize, frameBytes: usize, offset: usize, image: usize
   for (let row = 0; row < height; row++, to += frameBytes, image += rowBytes) memory.copy(to, image, rowBytes);
 }
 
-function forward(descriptor: usize): void {
-  const images = load<i32>(descriptor, IMAGES);
-  const height = load<i32>(descriptor, HEIGHT);
-  const width = load<i32>(descriptor, WIDTH);
-  const channels = load<i32>(descriptor, CHANNELS);
-  const windowHeight = load<i32>(descriptor, WINDOW_HEIGHT);
-  const windowWidth = load<i32>(descriptor, WINDOW_WIDTH);
-  const outputHeight = load<i32>(descriptor, OUTPUT_HEIGHT);
-  const outputWidth = load<i32>(descriptor, OUTPUT_WIDTH);
-  const filters = load<i32>(descriptor, FILTERS);
-  const packed = <usize>load<u32>(descriptor, PACKED);
-  const frame = <usize>load<u32>(descriptor, FRAME);
+function forward(geometry: usize): void {
+  const images = load<i32>(geometry, IMAGES);
+  const height = load<i32>(geometry, HEIGHT);
+  const width = load<i32>(geometry, WIDTH);
+  const channels = load<i32>(geometry, CHANNELS);
+  const windowHeight = load<i32>(geometry, WINDOW_HEIGHT);
+  const windowWidth = load<i32>(geometry, WINDOW_WIDTH);
+  const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
+  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
+  const filters = load<i32>(geometry, FILTERS);
+  const packed = <usize>load<u32>(geometry, PACKED);
+  const frame = <usize>load<u32>(geometry, FRAME);
   const pixelBytes = <usize>channels << 2;
   const rowBytes = <usize>width * pixelBytes;
-  const paddingWidth = load<i32>(descriptor, PADDING_WIDTH);
+  const paddingWidth = load<i32>(geometry, PADDING_WIDTH);
   const frameBytes = <usize>(width + 2 * paddingWidth) * pixelBytes;
-  const frameOffset = <usize>load<i32>(descriptor, PADDING_HEIGHT) * frameBytes + <usize>paddingWidth * pixelBytes;
+  const frameOffset = <usize>load<i32>(geometry, PADDING_HEIGHT) * frameBytes + <usize>paddingWidth * pixelBytes;
   const outputBytes = <usize>(outputHeight * outputWidth * filters) << 2;
-  let image = <usize>load<u32>(descriptor, LEFT);
-  let output = <usize>load<u32>(descriptor, OUTPUT);
+  let image = <usize>load<u32>(geometry, LEFT);
+  let output = <usize>load<u32>(geometry, OUTPUT);
   const inner = windowHeight * windowWidth * channels;
-  packRight(packed, <usize>load<u32>(descriptor, RIGHT), filters, inner, 4, <usize>filters << 2);
+  packRight(packed, <usize>load<u32>(geometry, RIGHT), filters, inner, 4, <usize>filters << 2);
   for (let index = 0; index < images; index++, image += <usize>height * rowBytes, output += outputBytes) {
     if (frame != 0) frameImage(frame, frameBytes, frameOffset, image, height, rowBytes);
     windowProduct(
       frame != 0 ? frame : image, frameBytes, channels, windowHeight, windowWidth,
-      <usize>load<i32>(descriptor, STRIDE_HEIGHT) * frameBytes, <usize>load<i32>(descriptor, STRIDE_WIDTH) * pixelBytes,
-      outputHeight, outputWidth, packed, filters, output, <usize>load<u32>(descriptor, SCRATCH),
-      <usize>load<u32>(descriptor, BIAS), load<i32>(descriptor, RELU) != 0,
+      <usize>load<i32>(geometry, STRIDE_HEIGHT) * frameBytes, <usize>load<i32>(geometry, STRIDE_WIDTH) * pixelBytes,
+      outputHeight, outputWidth, packed, filters, output, <usize>load<u32>(geometry, SCRATCH),
+      <usize>load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0,
     );
   }
 }
 
-/** Panels of 8 channels of the kernel with both window axes reversed: rows are (windowRow, windowColumn, filter). */
-function packTurned(target: usize, kernel: usize, places: i32, channels: i32, filters: i32): void {
+/** Packs the flipped kernel in panels of 8 channels; rows are (windowRow, windowColumn, filter). */
+function packFlipped(target: usize, kernel: usize, places: i32, channels: i32, filters: i32): void {
   const filterBytes = <usize>filters << 2;
   for (let channel = 0; channel < channels; channel += panelColumns) {
     const width = min(panelColumns, channels - channel);
@@ -174,8 +168,8 @@ function packTurned(target: usize, kernel: usize, places: i32, channels: i32, fi
   }
 }
 
-/** Copies the gradients of one image into its frame, the strides apart. */
-function spreadGradient(
+/** Copies the gradients of one image into its frame, a stride apart. */
+function dilateGradient(
   frame: usize, frameHeight: i32, frameWidth: i32, top: i32, start: i32, strideHeight: i32, strideWidth: i32,
   gradient: usize, outputHeight: i32, outputWidth: i32, filters: i32,
 ): void {
@@ -199,91 +193,101 @@ function spreadGradient(
   }
 }
 
-function inputGradient(descriptor: usize): void {
-  const images = load<i32>(descriptor, IMAGES);
-  const height = load<i32>(descriptor, HEIGHT);
-  const width = load<i32>(descriptor, WIDTH);
-  const channels = load<i32>(descriptor, CHANNELS);
-  const windowHeight = load<i32>(descriptor, WINDOW_HEIGHT);
-  const windowWidth = load<i32>(descriptor, WINDOW_WIDTH);
-  const outputHeight = load<i32>(descriptor, OUTPUT_HEIGHT);
-  const outputWidth = load<i32>(descriptor, OUTPUT_WIDTH);
-  const filters = load<i32>(descriptor, FILTERS);
-  const packed = <usize>load<u32>(descriptor, PACKED);
-  const frame = <usize>load<u32>(descriptor, FRAME);
+function inputGradient(geometry: usize): void {
+  const images = load<i32>(geometry, IMAGES);
+  const height = load<i32>(geometry, HEIGHT);
+  const width = load<i32>(geometry, WIDTH);
+  const channels = load<i32>(geometry, CHANNELS);
+  const windowHeight = load<i32>(geometry, WINDOW_HEIGHT);
+  const windowWidth = load<i32>(geometry, WINDOW_WIDTH);
+  const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
+  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
+  const filters = load<i32>(geometry, FILTERS);
+  const packed = <usize>load<u32>(geometry, PACKED);
+  const frame = <usize>load<u32>(geometry, FRAME);
   const frameHeight = height + windowHeight - 1;
   const frameWidth = width + windowWidth - 1;
   const frameBytes = <usize>(frameWidth * filters) << 2;
-  const top = windowHeight - 1 - load<i32>(descriptor, PADDING_HEIGHT);
-  const start = windowWidth - 1 - load<i32>(descriptor, PADDING_WIDTH);
-  let gradient = <usize>load<u32>(descriptor, LEFT);
-  let output = <usize>load<u32>(descriptor, OUTPUT);
+  const top = windowHeight - 1 - load<i32>(geometry, PADDING_HEIGHT);
+  const start = windowWidth - 1 - load<i32>(geometry, PADDING_WIDTH);
+  let gradient = <usize>load<u32>(geometry, LEFT);
+  let output = <usize>load<u32>(geometry, OUTPUT);
   const gradientBytes = <usize>(outputHeight * outputWidth * filters) << 2;
   const outputBytes = <usize>(height * width * channels) << 2;
-  packTurned(packed, <usize>load<u32>(descriptor, RIGHT), windowHeight * windowWidth, channels, filters);
+  packFlipped(packed, <usize>load<u32>(geometry, RIGHT), windowHeight * windowWidth, channels, filters);
   for (let index = 0; index < images; index++, gradient += gradientBytes, output += outputBytes) {
-    spreadGradient(
-      frame, frameHeight, frameWidth, top, start, load<i32>(descriptor, STRIDE_HEIGHT), load<i32>(descriptor, STRIDE_WIDTH),
+    dilateGradient(
+      frame, frameHeight, frameWidth, top, start, load<i32>(geometry, STRIDE_HEIGHT), load<i32>(geometry, STRIDE_WIDTH),
       gradient, outputHeight, outputWidth, filters,
     );
     windowProduct(
       frame, frameBytes, filters, windowHeight, windowWidth, frameBytes, <usize>filters << 2,
-      height, width, packed, channels, output, <usize>load<u32>(descriptor, SCRATCH), 0, false,
+      height, width, packed, channels, output, <usize>load<u32>(geometry, SCRATCH), 0, false,
     );
   }
 }
 
-function kernelGradient(descriptor: usize): void {
-  const images = load<i32>(descriptor, IMAGES);
-  const height = load<i32>(descriptor, HEIGHT);
-  const width = load<i32>(descriptor, WIDTH);
-  const channels = load<i32>(descriptor, CHANNELS);
-  const windowHeight = load<i32>(descriptor, WINDOW_HEIGHT);
-  const outputHeight = load<i32>(descriptor, OUTPUT_HEIGHT);
-  const outputWidth = load<i32>(descriptor, OUTPUT_WIDTH);
-  const filters = load<i32>(descriptor, FILTERS);
-  const frame = <usize>load<u32>(descriptor, FRAME);
-  const table = <usize>load<u32>(descriptor, SCRATCH);
+function kernelGradient(geometry: usize): void {
+  const images = load<i32>(geometry, IMAGES);
+  const height = load<i32>(geometry, HEIGHT);
+  const channels = load<i32>(geometry, CHANNELS);
+  const filters = load<i32>(geometry, FILTERS);
+  const frame = <usize>load<u32>(geometry, FRAME);
+  const output = <usize>load<u32>(geometry, OUTPUT);
   const pixelBytes = <usize>channels << 2;
-  const rowBytes = <usize>width * pixelBytes;
-  const paddingWidth = load<i32>(descriptor, PADDING_WIDTH);
-  const frameBytes = <usize>(width + 2 * paddingWidth) * pixelBytes;
-  const frameOffset = <usize>load<i32>(descriptor, PADDING_HEIGHT) * frameBytes + <usize>paddingWidth * pixelBytes;
-  const step = <usize>load<i32>(descriptor, STRIDE_WIDTH) * pixelBytes;
-  const skip = <usize>load<i32>(descriptor, STRIDE_HEIGHT) * frameBytes - <usize>outputWidth * step;
-  const filterBytes = <usize>filters << 2;
-  const output = <usize>load<u32>(descriptor, OUTPUT);
-  const run = load<i32>(descriptor, WINDOW_WIDTH) * channels;
-  const inner = windowHeight * run;
-  let image = <usize>load<u32>(descriptor, LEFT);
-  let gradient = <usize>load<u32>(descriptor, RIGHT);
-  const gradientBytes = <usize>(outputHeight * outputWidth) * filterBytes;
-  if (images == 0) memory.fill(output, 0, <usize>inner * filterBytes);
+  const rowBytes = <usize>load<i32>(geometry, WIDTH) * pixelBytes;
+  const paddingWidth = load<i32>(geometry, PADDING_WIDTH);
+  const frameBytes = rowBytes + <usize>(2 * paddingWidth) * pixelBytes;
+  const frameOffset = <usize>load<i32>(geometry, PADDING_HEIGHT) * frameBytes + <usize>paddingWidth * pixelBytes;
+  const gradientBytes = <usize>(load<i32>(geometry, OUTPUT_HEIGHT) * load<i32>(geometry, OUTPUT_WIDTH) * filters) << 2;
+  let image = <usize>load<u32>(geometry, LEFT);
+  let gradient = <usize>load<u32>(geometry, RIGHT);
+  if (images == 0) {
+    const places = load<i32>(geometry, WINDOW_HEIGHT) * load<i32>(geometry, WINDOW_WIDTH) * channels;
+    memory.fill(output, 0, <usize>(places * filters) << 2);
+  }
   for (let index = 0; index < images; index++, image += <usize>height * rowBytes, gradient += gradientBytes) {
     if (frame != 0) frameImage(frame, frameBytes, frameOffset, image, height, rowBytes);
-    // The place of the window's value that the next row of the result belongs to.
-    let next = frame != 0 ? frame : image;
-    let left = run;
-    let c = output;
-    for (let place = 0; place < inner; ) {
-      const rows = min(tileRows, inner - place);
-      for (let row = 0; row < rows; row++) {
-        store<u32>(table + (<usize>row << 2), <u32>next);
-        next += 4;
-        if (--left == 0) {
-          left = run;
-          next += frameBytes - (<usize>run << 2);
-        }
+    addKernelGradient(geometry, frame != 0 ? frame : image, frameBytes, gradient, output, index > 0);
+  }
+}
+
+/** The gradient from one image, `frame` with rows of `frameBytes`; added to the output where `goOn`. */
+// @ts-ignore: decorator
+@inline function addKernelGradient(
+  geometry: usize, frame: usize, frameBytes: usize, gradient: usize, output: usize, goOn: bool,
+): void {
+  const channels = load<i32>(geometry, CHANNELS);
+  const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
+  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
+  const filters = load<i32>(geometry, FILTERS);
+  const table = <usize>load<u32>(geometry, SCRATCH);
+  const step = (<usize>load<i32>(geometry, STRIDE_WIDTH) * channels) << 2;
+  const skip = <usize>load<i32>(geometry, STRIDE_HEIGHT) * frameBytes - <usize>outputWidth * step;
+  const filterBytes = <usize>filters << 2;
+  const run = load<i32>(geometry, WINDOW_WIDTH) * channels;
+  const inner = load<i32>(geometry, WINDOW_HEIGHT) * run;
+  // The place of the window's value that the next row of the result belongs to.
+  let next = frame;
+  let left = run;
+  for (let place = 0; place < inner; ) {
+    const rows = min(tileRows, inner - place);
+    for (let row = 0; row < rows; row++) {
+      store<u32>(table + (<usize>row << 2), <u32>next);
+      next += 4;
+      if (--left == 0) {
+        left = run;
+        next += frameBytes - (<usize>run << 2);
       }
-      for (let column = 0; column < filters; column += panelColumns) {
-        const at = <usize>column << 2;
-        windowTileAt(
-          rows, min(panelColumns, filters - column), table, outputHeight, outputWidth, step, skip,
-          gradient + at, filterBytes, c + at, filterBytes, index > 0, 0, false,
-        );
-      }
-      c += <usize>rows * filterBytes;
-      place += rows;
     }
+    for (let column = 0; column < filters; column += panelColumns) {
+      const at = <usize>column << 2;
+      windowTileAt(
+        rows, min(panelColumns, filters - column), table, outputHeight, outputWidth, step, skip,
+        gradient + at, filterBytes, output + at, filterBytes, goOn, 0, false,
+      );
+    }
+    output += <usize>rows * filterBytes;
+    place += rows;
   }
 }

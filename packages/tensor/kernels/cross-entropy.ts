@@ -1,7 +1,10 @@
 /** Softmax cross-entropy of each row of logits, with its gradient. */
 import { exp4, log4 } from './transcendental';
 
-/** The formula and its order are in src/backend.ts. `gradient` also holds the exponentials on the way; a step of 0 between its rows keeps only room for one. */
+/**
+ * Formula and order are those of `CrossEntropyCall` in src/backend.ts. `gradient` first holds the exponentials; where
+ * only the losses are wanted, `gradientRowBytes` is 0 and all rows share room for one.
+ */
 export function crossEntropy(
   rows: i32,
   classes: i32,

@@ -1,4 +1,4 @@
-/** Functions worked out in float64 and rounded once, step for step the sequences of src/float64.ts. */
+/** Functions computed in float64 and rounded once, step for step as in src/float64.ts. */
 
 // @ts-ignore: decorator
 @inline function step(x: v128, value: v128, coefficient: f64): v128 {

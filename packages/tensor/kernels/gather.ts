@@ -1,4 +1,4 @@
-/** Values picked by index along an axis, and their adjoint. Indices are [count], or [outer, count, inner] of their own. */
+/** Values picked by index along an axis, and the adjoint; indices are [count], or [outer, count, inner]. */
 
 // @ts-ignore: decorator
 @inline function isIndex(value: f32, length: i32): bool {

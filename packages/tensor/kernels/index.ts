@@ -4,7 +4,6 @@ export { crossEntropy } from './cross-entropy';
 export { gather, scatterAdd } from './gather';
 export { map, mapExp, mapLog, mapTanh, mapSigmoid, mapSoftplus, mapNormalCdf, mapPow } from './map';
 export { matmul } from './matmul';
-export { matmulInSegments } from './segments';
 export { multiplyAddOnce } from './multiply-add';
 export { pool, unpool } from './pool';
 export { random } from './random';

@@ -1,64 +1,36 @@
-/** Elementwise programs: every instruction of a formula over one chunk of elements after another. */
+/** Map programs: all instructions of a formula on one chunk of elements, then on the next. */
+import * as opcodes from '../src/backends/cpu/opcodes';
 import { normalCdf4, pow4, sigmoid4, softplus4, tanh4 } from './float64';
 import { exp4, log4 } from './transcendental';
-
-/** Floats of a chunk: the operands of an instruction stay in the first cache. Known to src/backends/cpu/mapProgram.ts. */
-const chunk: i32 = 256;
-
-// Instruction codes, known to src/backends/cpu/mapProgram.ts.
-const COPY: i32 = 0;
-const NEG: i32 = 1;
-const EXP: i32 = 2;
-const LOG: i32 = 3;
-const ADD: i32 = 4;
-const SUB: i32 = 5;
-const MUL: i32 = 6;
-const DIV: i32 = 7;
-const MAXIMUM: i32 = 8;
-const GREATER_EQUAL: i32 = 9;
-const EQUAL: i32 = 10;
-const WHERE: i32 = 11;
-const ABS: i32 = 12;
-const SQRT: i32 = 13;
-const TANH: i32 = 14;
-const SIGMOID: i32 = 15;
-const SOFTPLUS: i32 = 16;
-const NORMAL_CDF: i32 = 17;
-const POW: i32 = 18;
-const MINIMUM: i32 = 19;
-const GREATER: i32 = 20;
-// Two operations in one pass, each with its own rounding: x + y * z and x - y * z.
-const ADD_PRODUCT: i32 = 21;
-const SUB_PRODUCT: i32 = 22;
 
 // @ts-ignore: decorator
 @inline function apply(code: i32, a: usize, b: usize, c: usize): v128 {
   const x = v128.load(a);
-  if (code == COPY) return x;
-  if (code == NEG) return f32x4.neg(x);
-  if (code == ABS) return f32x4.abs(x);
-  if (code == SQRT) return f32x4.sqrt(x);
+  if (code == opcodes.copy) return x;
+  if (code == opcodes.neg) return f32x4.neg(x);
+  if (code == opcodes.abs) return f32x4.abs(x);
+  if (code == opcodes.sqrt) return f32x4.sqrt(x);
   const y = v128.load(b);
-  if (code == ADD) return f32x4.add(x, y);
-  if (code == SUB) return f32x4.sub(x, y);
-  if (code == MUL) return f32x4.mul(x, y);
-  if (code == DIV) return f32x4.div(x, y);
-  if (code == MAXIMUM) return f32x4.max(x, y);
-  if (code == MINIMUM) return f32x4.min(x, y);
-  if (code == GREATER) return v128.and(f32x4.gt(x, y), f32x4.splat(1.0));
-  if (code == GREATER_EQUAL) return v128.and(f32x4.ge(x, y), f32x4.splat(1.0));
-  if (code == EQUAL) return v128.and(f32x4.eq(x, y), f32x4.splat(1.0));
-  if (code == ADD_PRODUCT) return f32x4.add(x, f32x4.mul(y, v128.load(c)));
-  if (code == SUB_PRODUCT) return f32x4.sub(x, f32x4.mul(y, v128.load(c)));
+  if (code == opcodes.add) return f32x4.add(x, y);
+  if (code == opcodes.sub) return f32x4.sub(x, y);
+  if (code == opcodes.mul) return f32x4.mul(x, y);
+  if (code == opcodes.div) return f32x4.div(x, y);
+  if (code == opcodes.maximum) return f32x4.max(x, y);
+  if (code == opcodes.minimum) return f32x4.min(x, y);
+  if (code == opcodes.greater) return v128.and(f32x4.gt(x, y), f32x4.splat(1.0));
+  if (code == opcodes.greaterEqual) return v128.and(f32x4.ge(x, y), f32x4.splat(1.0));
+  if (code == opcodes.equal) return v128.and(f32x4.eq(x, y), f32x4.splat(1.0));
+  if (code == opcodes.addProduct) return f32x4.add(x, f32x4.mul(y, v128.load(c)));
+  if (code == opcodes.subProduct) return f32x4.sub(x, f32x4.mul(y, v128.load(c)));
   return v128.bitselect(y, v128.load(c), f32x4.ne(x, f32x4.splat(0.0)));
 }
 
-/** Operands may be read up to 12 bytes beyond their end, which the allocator leaves room for; outputs are exact. */
+/** Reads operands up to 12 bytes beyond their end, for which the allocator leaves room; writes are exact. */
 // @ts-ignore: decorator
 @inline function loop(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
   const end = target + ((<usize>count & ~3) << 2);
   // Sixteen at a time, but for the long sequences of operations.
-  if (code < EXP || (code > LOG && code < TANH) || code > POW) {
+  if (code < opcodes.exp || (code > opcodes.log && code < opcodes.tanh) || code > opcodes.pow) {
     const most = target + ((<usize>count & ~15) << 2);
     while (target < most) {
       v128.store(target, apply(code, a, b, c), 0);
@@ -91,12 +63,12 @@ function storeFirst(target: usize, value: v128, count: i32): void {
 // @ts-ignore: decorator
 @inline function transcend(code: i32, a: usize, b: usize): v128 {
   const x = v128.load(a);
-  if (code == EXP) return exp4(x);
-  if (code == LOG) return log4(x);
-  if (code == TANH) return tanh4(x);
-  if (code == SIGMOID) return sigmoid4(x);
-  if (code == SOFTPLUS) return softplus4(x);
-  if (code == NORMAL_CDF) return normalCdf4(x);
+  if (code == opcodes.exp) return exp4(x);
+  if (code == opcodes.log) return log4(x);
+  if (code == opcodes.tanh) return tanh4(x);
+  if (code == opcodes.sigmoid) return sigmoid4(x);
+  if (code == opcodes.softplus) return softplus4(x);
+  if (code == opcodes.normalCdf) return normalCdf4(x);
   return pow4(x, v128.load(b));
 }
 
@@ -110,58 +82,58 @@ function storeFirst(target: usize, value: v128, count: i32): void {
 // instruction anew for every four elements.
 
 export function mapExp(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(EXP, target, a, b, count);
+  longLoop(opcodes.exp, target, a, b, count);
 }
 
 export function mapLog(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(LOG, target, a, b, count);
+  longLoop(opcodes.log, target, a, b, count);
 }
 
 export function mapTanh(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(TANH, target, a, b, count);
+  longLoop(opcodes.tanh, target, a, b, count);
 }
 
 export function mapSigmoid(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(SIGMOID, target, a, b, count);
+  longLoop(opcodes.sigmoid, target, a, b, count);
 }
 
 export function mapSoftplus(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(SOFTPLUS, target, a, b, count);
+  longLoop(opcodes.softplus, target, a, b, count);
 }
 
 export function mapNormalCdf(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(NORMAL_CDF, target, a, b, count);
+  longLoop(opcodes.normalCdf, target, a, b, count);
 }
 
 export function mapPow(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(POW, target, a, b, count);
+  longLoop(opcodes.pow, target, a, b, count);
 }
 
 function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
   switch (code) {
-    case COPY: loop(COPY, target, a, b, c, count); return;
-    case NEG: loop(NEG, target, a, b, c, count); return;
-    case EXP: mapExp(target, a, b, count); return;
-    case LOG: mapLog(target, a, b, count); return;
-    case ADD: loop(ADD, target, a, b, c, count); return;
-    case SUB: loop(SUB, target, a, b, c, count); return;
-    case MUL: loop(MUL, target, a, b, c, count); return;
-    case DIV: loop(DIV, target, a, b, c, count); return;
-    case MAXIMUM: loop(MAXIMUM, target, a, b, c, count); return;
-    case GREATER_EQUAL: loop(GREATER_EQUAL, target, a, b, c, count); return;
-    case EQUAL: loop(EQUAL, target, a, b, c, count); return;
-    case WHERE: loop(WHERE, target, a, b, c, count); return;
-    case ABS: loop(ABS, target, a, b, c, count); return;
-    case SQRT: loop(SQRT, target, a, b, c, count); return;
-    case TANH: mapTanh(target, a, b, count); return;
-    case SIGMOID: mapSigmoid(target, a, b, count); return;
-    case SOFTPLUS: mapSoftplus(target, a, b, count); return;
-    case NORMAL_CDF: mapNormalCdf(target, a, b, count); return;
-    case POW: mapPow(target, a, b, count); return;
-    case MINIMUM: loop(MINIMUM, target, a, b, c, count); return;
-    case GREATER: loop(GREATER, target, a, b, c, count); return;
-    case ADD_PRODUCT: loop(ADD_PRODUCT, target, a, b, c, count); return;
-    case SUB_PRODUCT: loop(SUB_PRODUCT, target, a, b, c, count); return;
+    case opcodes.copy: loop(opcodes.copy, target, a, b, c, count); return;
+    case opcodes.neg: loop(opcodes.neg, target, a, b, c, count); return;
+    case opcodes.exp: mapExp(target, a, b, count); return;
+    case opcodes.log: mapLog(target, a, b, count); return;
+    case opcodes.add: loop(opcodes.add, target, a, b, c, count); return;
+    case opcodes.sub: loop(opcodes.sub, target, a, b, c, count); return;
+    case opcodes.mul: loop(opcodes.mul, target, a, b, c, count); return;
+    case opcodes.div: loop(opcodes.div, target, a, b, c, count); return;
+    case opcodes.maximum: loop(opcodes.maximum, target, a, b, c, count); return;
+    case opcodes.greaterEqual: loop(opcodes.greaterEqual, target, a, b, c, count); return;
+    case opcodes.equal: loop(opcodes.equal, target, a, b, c, count); return;
+    case opcodes.where: loop(opcodes.where, target, a, b, c, count); return;
+    case opcodes.abs: loop(opcodes.abs, target, a, b, c, count); return;
+    case opcodes.sqrt: loop(opcodes.sqrt, target, a, b, c, count); return;
+    case opcodes.tanh: mapTanh(target, a, b, count); return;
+    case opcodes.sigmoid: mapSigmoid(target, a, b, count); return;
+    case opcodes.softplus: mapSoftplus(target, a, b, count); return;
+    case opcodes.normalCdf: mapNormalCdf(target, a, b, count); return;
+    case opcodes.pow: mapPow(target, a, b, count); return;
+    case opcodes.minimum: loop(opcodes.minimum, target, a, b, c, count); return;
+    case opcodes.greater: loop(opcodes.greater, target, a, b, c, count); return;
+    case opcodes.addProduct: loop(opcodes.addProduct, target, a, b, c, count); return;
+    case opcodes.subProduct: loop(opcodes.subProduct, target, a, b, c, count); return;
     default: unreachable();
   }
 }
@@ -192,7 +164,43 @@ function scatter(target: usize, source: usize, stride: usize, count: i32): void 
   return address;
 }
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/mapProgram.ts:
+/** Points each input's slot at its values from `start` on; strided ones are copied to its chunk. */
+// @ts-ignore: decorator
+@inline function bindInputs(
+  inputs: usize, inputCount: i32, viewBytes: usize, axes: usize, rank: i32, slots: usize, chunks: usize,
+  start: i32, count: i32, innerLength: i32,
+): void {
+  for (let which = 0; which < inputCount; which++) {
+    const entry = inputs + <usize>which * viewBytes;
+    const slot = slots + (<usize>which << 2);
+    const stride = <usize>load<u32>(entry, 4);
+    const source = addressOf(entry, axes, rank) + <usize>start * stride;
+    if (stride == 4) {
+      store<u32>(slot, <u32>source);
+      continue;
+    }
+    const copy = chunks + (<usize>which * (<usize>opcodes.chunkLength << 2));
+    if (stride != 0) gather(copy, source, stride, count);
+    else if (start == 0) fill(copy, load<f32>(source), min(opcodes.chunkLength, (innerLength + 3) & ~3));
+    store<u32>(slot, <u32>copy);
+  }
+}
+
+/** Counts the running indices of the outer axes one on, the last axis first. */
+// @ts-ignore: decorator
+@inline function advance(axes: usize, rank: i32): void {
+  for (let axis = rank - 1; axis >= 0; axis--) {
+    const at = axes + (<usize>axis << 3);
+    const next = load<i32>(at, 4) + 1;
+    if (next < load<i32>(at, 0)) {
+      store<i32>(at, next, 4);
+      break;
+    }
+    store<i32>(at, 0, 4);
+  }
+}
+
+// The descriptor, in 32-bit words, written by src/backends/cpu/map-descriptor.ts:
 //   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length
 //   5 slot pointers: pointer  6 chunks of the slots: pointer
 // then from word 7: per outer axis its size and running index;
@@ -215,27 +223,14 @@ export function map(descriptor: usize): void {
   const lastInstruction = instructions + <usize>(instructionCount - 1) * 20;
   const outputIndex = load<u32>(lastInstruction, 4);
   const outputSlot = slots + (<usize>outputIndex << 2);
-  const outputChunk = chunks + <usize>outputIndex * (<usize>chunk << 2);
+  const outputChunk = chunks + <usize>outputIndex * (<usize>opcodes.chunkLength << 2);
   const outputStride = <usize>load<u32>(output, 4);
 
   for (let axis = 0; axis < rank; axis++) store<i32>(axes + (<usize>axis << 3), 0, 4);
   for (let outer = 0; outer < outerCount; outer++) {
-    for (let start = 0; start < innerLength; start += chunk) {
-      const count = min(chunk, innerLength - start);
-      for (let which = 0; which < inputCount; which++) {
-        const entry = inputs + <usize>which * viewBytes;
-        const slot = slots + (<usize>which << 2);
-        const stride = <usize>load<u32>(entry, 4);
-        const source = addressOf(entry, axes, rank) + <usize>start * stride;
-        if (stride == 4) {
-          store<u32>(slot, <u32>source);
-          continue;
-        }
-        const copy = chunks + (<usize>which * (<usize>chunk << 2));
-        if (stride != 0) gather(copy, source, stride, count);
-        else if (start == 0) fill(copy, load<f32>(source), min(chunk, (innerLength + 3) & ~3));
-        store<u32>(slot, <u32>copy);
-      }
+    for (let start = 0; start < innerLength; start += opcodes.chunkLength) {
+      const count = min(opcodes.chunkLength, innerLength - start);
+      bindInputs(inputs, inputCount, viewBytes, axes, rank, slots, chunks, start, count, innerLength);
       const target = addressOf(output, axes, rank) + <usize>start * outputStride;
       store<u32>(outputSlot, <u32>(outputStride == 4 ? target : outputChunk));
       for (let at = instructions; at <= lastInstruction; at += 20) {
@@ -250,14 +245,6 @@ export function map(descriptor: usize): void {
       }
       if (outputStride != 4) scatter(target, outputChunk, outputStride, count);
     }
-    for (let axis = rank - 1; axis >= 0; axis--) {
-      const at = axes + (<usize>axis << 3);
-      const next = load<i32>(at, 4) + 1;
-      if (next < load<i32>(at, 0)) {
-        store<i32>(at, next, 4);
-        break;
-      }
-      store<i32>(at, 0, 4);
-    }
+    advance(axes, rank);
   }
 }

@@ -1,12 +1,13 @@
 /** Matrix products: packs both operands into panels and multiplies them tile by tile, or skips a sparse left operand's zeros. */
-import { compressedProduct, worthCompressing } from './compressed';
-import { columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock } from './sizes';
-import { copyTile, tile, tileHeight } from './tile';
+import { microbatchTile } from './microbatch-tile';
+import { columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes } from './sizes';
+import { sparseProduct, worthSkippingZeros } from './sparse-product';
+import { copyTile, tile, tileHeight, tileRows } from './tile';
 import { workspace } from './workspace';
 
-// Every output element is one chain over the inner dimension from +0: a later block of it goes on from the value
-// that the earlier one stored, and each row and column of a tile has its own accumulators. Therefore neither the blocks
-// nor the other rows change a bit.
+// Every output element is one chain over the inner dimension from +0: a later block continues from the value that the
+// earlier one stored, and each row and column of a tile has its own accumulators. So neither the blocks nor the other rows
+// change a bit.
 
 /** Packs rows into panels of the tile heights, the inner index outermost; rows that do not exist are 0. */
 export function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
@@ -61,42 +62,51 @@ export function packRight(target: usize, source: usize, columns: i32, inner: i32
 
 // @ts-ignore: decorator
 @inline function packedTile(
-  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
+  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
 ): void {
   const step = <usize>height << 2;
-  tile(height, true, left, 0, 0, 0, 1, inner, step, 0, right, 32, c, rowBytes, goOn, bias, relu);
+  tile(height, true, left, 0, 0, 0, 1, inner, step, 0, right, 32, c, rowBytes, accumulate, bias, relu);
 }
 
 function packedTileOf(
-  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
+  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
 ): void {
-  if (height == 4) packedTile(4, left, right, inner, c, rowBytes, goOn, bias, relu);
-  else if (height == 2) packedTile(2, left, right, inner, c, rowBytes, goOn, bias, relu);
-  else packedTile(1, left, right, inner, c, rowBytes, goOn, bias, relu);
+  if (height == 4) packedTile(4, left, right, inner, c, rowBytes, accumulate, bias, relu);
+  else if (height == 2) packedTile(2, left, right, inner, c, rowBytes, accumulate, bias, relu);
+  else packedTile(1, left, right, inner, c, rowBytes, accumulate, bias, relu);
 }
 
+/**
+ * With microbatches a block takes all of k, so that a tile's sums need no room but the registers and a small stack; that
+ * needs k to be at most 8192.
+ */
 function denseProduct(
-  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, output: usize,
-  bias: usize, relu: bool,
+  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
+  output: usize, bias: usize, relu: bool,
 ): void {
+  const whole = microbatches > 1;
+  const innerStep = whole ? k : innerBlock;
+  const rowStep = whole ? (<i32>(packedLeftBytes >> 2) / k) & ~(tileRows - 1) : rowBlock;
+  const columnStep = whole ? (<i32>(packedRightBytes >> 2) / k) & ~(panelColumns - 1) : columnBlock;
   const packedLeft = workspace();
   const packedRight = packedLeft + packedLeftBytes;
   const edge = packedRight + packedRightBytes;
+  const stack = edge + tileBytes;
   const leftRowBytes = transposeLeft ? 4 : <usize>k << 2;
   const leftInnerBytes = transposeLeft ? <usize>m << 2 : 4;
   const rightColumnBytes = transposeRight ? <usize>k << 2 : 4;
   const rightInnerBytes = transposeRight ? 4 : <usize>n << 2;
   const outputBytes = <usize>n << 2;
-  for (let column = 0; column < n; column += columnBlock) {
-    const columns = min(columnBlock, n - column);
-    for (let start = 0; start < k; start += innerBlock) {
-      const inner = min(innerBlock, k - start);
-      const goOn = start > 0;
+  for (let column = 0; column < n; column += columnStep) {
+    const columns = min(columnStep, n - column);
+    for (let start = 0; start < k; start += innerStep) {
+      const inner = min(innerStep, k - start);
+      const accumulate = start > 0;
       const last = start + inner == k;
       const rightBlock = right + <usize>column * rightColumnBytes + <usize>start * rightInnerBytes;
       packRight(packedRight, rightBlock, columns, inner, rightColumnBytes, rightInnerBytes);
-      for (let row = 0; row < m; row += rowBlock) {
-        const rows = min(rowBlock, m - row);
+      for (let row = 0; row < m; row += rowStep) {
+        const rows = min(rowStep, m - row);
         const leftBlock = left + <usize>row * leftRowBytes + <usize>start * leftInnerBytes;
         packLeft(packedLeft, leftBlock, rows, inner, leftRowBytes, leftInnerBytes);
         for (let panel = 0; panel < columns; panel += panelColumns) {
@@ -108,13 +118,13 @@ function denseProduct(
           for (let at = 0; at < rows; ) {
             const height = tileHeight(rows - at);
             const valid = min(height, rows - at);
-            if (width == panelColumns && valid == height) {
-              packedTileOf(height, leftPanel, rightPanel, inner, c, outputBytes, goOn, added, last && relu);
-            } else {
-              if (goOn) copyTile(edge, 32, c, outputBytes, valid, width);
-              packedTileOf(height, leftPanel, rightPanel, inner, edge, 32, goOn, added, last && relu);
-              copyTile(c, outputBytes, edge, 32, valid, width);
-            }
+            const fits = width == panelColumns && valid == height;
+            const target = fits ? c : edge;
+            const targetBytes: usize = fits ? outputBytes : 32;
+            if (accumulate && !fits) copyTile(edge, 32, c, outputBytes, valid, width);
+            if (whole) microbatchTile(height, leftPanel, rightPanel, microbatches, k / microbatches, target, targetBytes, stack);
+            else packedTileOf(height, leftPanel, rightPanel, inner, target, targetBytes, accumulate, added, last && relu);
+            if (!fits) copyTile(c, outputBytes, edge, 32, valid, width);
             leftPanel += (<usize>height * inner) << 2;
             c += <usize>height * outputBytes;
             at += height;
@@ -136,18 +146,19 @@ function emptyProduct(m: i32, n: i32, output: usize, bias: usize, relu: bool): v
 }
 
 /**
- * `output[m, n] = left x right`; a transposed operand is stored as [k, m] or [n, k]. Then `bias` [n], where it is not 0,
- * is added to each row, and what is negative becomes 0 where `relu`.
+ * `output[m, n] = left x right`; a transposed operand is stored as [k, m] or [n, k]. The sums over k are per microbatch,
+ * one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], where it is not 0, is added to each row, and
+ * what is negative becomes 0 where `relu`. More than one microbatch takes neither of these two, and a k of at most 8192.
  */
 export function matmul(
-  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, output: usize,
-  bias: usize, relu: bool,
+  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
+  output: usize, bias: usize, relu: bool,
 ): void {
   if (k == 0) {
     emptyProduct(m, n, output, bias, relu);
-  } else if (!transposeRight && worthCompressing(m, k, n, left, right)) {
-    compressedProduct(m, k, n, left, right, transposeLeft, 1, output, bias, relu);
+  } else if (!transposeRight && worthSkippingZeros(m, k, n, left, right)) {
+    sparseProduct(m, k, n, left, right, transposeLeft, microbatches, output, bias, relu);
   } else {
-    denseProduct(m, k, n, left, right, transposeLeft, transposeRight, output, bias, relu);
+    denseProduct(m, k, n, left, right, transposeLeft, transposeRight, microbatches, output, bias, relu);
   }
 }

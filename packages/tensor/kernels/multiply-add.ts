@@ -1,6 +1,6 @@
 /** The step of every chain of products. */
 
-/** `sum + a * b` of four floats: two roundings; one in the module that is built with relaxed SIMD, where the engine fuses. */
+/** `sum + a * b` of four floats: two roundings, or one with relaxed SIMD on an engine that fuses. */
 // @ts-ignore: decorator
 @inline
 export function multiplyAdd(sum: v128, a: v128, b: v128): v128 {

@@ -1,37 +1,30 @@
 /** Pooling: values under windows combined, and given back to the pixels. */
 import { storeLanes } from './lanes';
+import {
+  CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
+  WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
+} from './windows';
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/windowSteps.ts.
-const IMAGES: usize = 0;
-const HEIGHT: usize = 4;
-const WIDTH: usize = 8;
-const CHANNELS: usize = 12;
-const WINDOW_HEIGHT: usize = 16;
-const WINDOW_WIDTH: usize = 20;
-const STRIDE_HEIGHT: usize = 24;
-const STRIDE_WIDTH: usize = 28;
-const PADDING_HEIGHT: usize = 32;
-const PADDING_WIDTH: usize = 36;
-const OUTPUT_HEIGHT: usize = 40;
-const OUTPUT_WIDTH: usize = 44;
-const INPUT: usize = 48;
-const OUTPUT: usize = 52;
+// The descriptor goes on behind the geometry, in 32-bit words, written by src/backends/cpu/window-descriptors.ts.
+const INPUT: usize = geometryBytes;
+const OUTPUT: usize = geometryBytes + 4;
 /** 0 where sums are meant. */
-const WINNERS: usize = 56;
+const ARGMAX_INDICES: usize = geometryBytes + 8;
 
 /**
- * One window over all channels, four at a time; the last four may be read beyond their end. `corner` is the first place
+ * One window over all channels, four at a time; the last four may be read beyond their end.
+ * `corner` is the first place
  * inside the image, number `first` of the window of `windowWidth`; `rows` x `columns` places lie inside.
  */
 function poolWindow(
   corner: usize, rows: i32, columns: i32, first: i32, windowWidth: i32, rowBytes: usize, channels: i32,
-  output: usize, winners: usize,
+  output: usize, argmaxIndices: usize,
 ): void {
   const pixelBytes = <usize>channels << 2;
   for (let channel = 0; channel < channels; channel += 4) {
     const at = <usize>channel << 2;
     let row = corner + at;
-    if (winners == 0) {
+    if (argmaxIndices == 0) {
       let sum = f32x4.splat(0.0);
       for (let y = 0; y < rows; y++, row += rowBytes) {
         let pixel = row;
@@ -41,40 +34,40 @@ function poolWindow(
       continue;
     }
     let best = v128.load(row);
-    let winner = f32x4.splat(<f32>first);
+    let argmaxIndex = f32x4.splat(<f32>first);
     for (let y = 0; y < rows; y++, row += rowBytes) {
       let pixel = row;
       for (let x = 0; x < columns; x++, pixel += pixelBytes) {
         const value = v128.load(pixel);
         // Larger, or the first NaN: whatever is not at most `best`, unless that is NaN.
-        const wins = v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
-        best = v128.bitselect(value, best, wins);
-        winner = v128.bitselect(f32x4.splat(<f32>(first + y * windowWidth + x)), winner, wins);
+        const larger = v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
+        best = v128.bitselect(value, best, larger);
+        argmaxIndex = v128.bitselect(f32x4.splat(<f32>(first + y * windowWidth + x)), argmaxIndex, larger);
       }
     }
     storeLanes(output + at, best, channels - channel);
-    storeLanes(winners + at, winner, channels - channel);
+    storeLanes(argmaxIndices + at, argmaxIndex, channels - channel);
   }
 }
 
-/** Adds one window's values to the places inside the image, or each only to the place that won it. */
+/** Adds one window's values to its places inside the image, or each to its argmax place alone. */
 function unpoolWindow(
   corner: usize, rows: i32, columns: i32, first: i32, windowWidth: i32, rowBytes: usize, channels: i32,
-  input: usize, winners: usize,
+  input: usize, argmaxIndices: usize,
 ): void {
   const pixelBytes = <usize>channels << 2;
   for (let channel = 0; channel < channels; channel += 4) {
     const at = <usize>channel << 2;
     const value = v128.load(input + at);
-    const winner = winners == 0 ? value : v128.load(winners + at);
+    const argmaxIndex = argmaxIndices == 0 ? value : v128.load(argmaxIndices + at);
     let row = corner + at;
     for (let y = 0; y < rows; y++, row += rowBytes) {
       let pixel = row;
       for (let x = 0; x < columns; x++, pixel += pixelBytes) {
         let share = value;
-        if (winners != 0) {
+        if (argmaxIndices != 0) {
           const place = f32x4.splat(<f32>(first + y * windowWidth + x));
-          share = v128.and(value, f32x4.eq(winner, place));
+          share = v128.and(value, f32x4.eq(argmaxIndex, place));
         }
         storeLanes(pixel, f32x4.add(v128.load(pixel), share), channels - channel);
       }
@@ -101,22 +94,22 @@ function unpoolWindow(
   // Images are the input of pooling and the output of its reverse; values are what stands for a window.
   let image = <usize>load<u32>(descriptor + (forward ? INPUT : OUTPUT));
   let values = <usize>load<u32>(descriptor + (forward ? OUTPUT : INPUT));
-  let winners = <usize>load<u32>(descriptor, WINNERS);
-  const winnerBytes: usize = winners == 0 ? 0 : pixelBytes;
+  let argmaxIndices = <usize>load<u32>(descriptor, ARGMAX_INDICES);
+  const indexBytes: usize = argmaxIndices == 0 ? 0 : pixelBytes;
   for (let index = 0; index < images; index++, image += <usize>height * rowBytes) {
     if (!forward) memory.fill(image, 0, <usize>height * rowBytes);
     for (let y = 0; y < outputHeight; y++) {
       const top = y * strideHeight - paddingHeight;
       const firstRow = max(0, -top);
       const rows = min(windowHeight, height - top) - firstRow;
-      for (let x = 0; x < outputWidth; x++, values += pixelBytes, winners += winnerBytes) {
+      for (let x = 0; x < outputWidth; x++, values += pixelBytes, argmaxIndices += indexBytes) {
         const start = x * strideWidth - paddingWidth;
         const firstColumn = max(0, -start);
         const columns = min(windowWidth, width - start) - firstColumn;
         const corner = image + <usize>(top + firstRow) * rowBytes + <usize>(start + firstColumn) * pixelBytes;
         const first = firstRow * windowWidth + firstColumn;
-        if (forward) poolWindow(corner, rows, columns, first, windowWidth, rowBytes, channels, values, winners);
-        else unpoolWindow(corner, rows, columns, first, windowWidth, rowBytes, channels, values, winners);
+        if (forward) poolWindow(corner, rows, columns, first, windowWidth, rowBytes, channels, values, argmaxIndices);
+        else unpoolWindow(corner, rows, columns, first, windowWidth, rowBytes, channels, values, argmaxIndices);
       }
     }
   }

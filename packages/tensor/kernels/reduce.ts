@@ -24,7 +24,7 @@ function sumContiguous(source: usize, length: i32): f32 {
   return pairs0 + pairs1;
 }
 
-/** The first `count` of four floats, +0 in place of the others: a chain that began at +0 is not changed by adding +0. */
+/** The first `count` of four floats, else +0: adding +0 changes no chain that began at +0. */
 function loadMasked(source: usize, count: i32): v128 {
   if (count >= 4) return v128.load(source);
   let value = f32x4.replace_lane(f32x4.splat(0.0), 0, load<f32>(source));

@@ -2,22 +2,22 @@
 
 /** Columns of one packed panel of the right operand: two vectors. */
 export const panelColumns: i32 = 8;
-/** Largest block of the inner dimension, of rows and of columns: two panels fit the first cache, a block the second. */
+/** Largest blocks of k, rows and columns: two panels fit the first cache, a block the second. */
 export const innerBlock: i32 = 392;
 export const rowBlock: i32 = 96;
 export const columnBlock: i32 = 512;
 
 export const packedLeftBytes: usize = (<usize>innerBlock * rowBlock) << 2;
 export const packedRightBytes: usize = (<usize>innerBlock * columnBlock) << 2;
-/** One finished tile of an edge, before its valid part is copied out. */
+/** One finished tile at an edge, before its valid part is copied out. */
 export const tileBytes: usize = 256;
-/** Sums of tiles that wait for their right neighbour: one for each doubling of the number of segments. */
+/** Sums of tiles that wait for their right neighbor: one for each doubling of the number of microbatches. */
 export const tileStackBytes: usize = 16 * 128;
 export const packedBytes: usize = packedLeftBytes + packedRightBytes + tileBytes + tileStackBytes;
 
-/** Rows of a compressed product that are made together: what one line of the cache holds of a transposed left operand. */
-export const compressedLanes: i32 = 16;
-/** Columns of a compressed product that are made together. */
-export const compressedColumns: i32 = 512;
-/** Longest lists that are made at once. */
-export const compressedInner: i32 = 1024;
+/** Rows of a sparse product computed together: a cache line of a transposed left operand. */
+export const sparseLanes: i32 = 16;
+/** Columns of a sparse product computed together. */
+export const sparseColumns: i32 = 512;
+/** Longest list of nonzeros that is built at once. */
+export const sparseInner: i32 = 1024;

@@ -10,7 +10,7 @@ export const tileRows: i32 = 4;
 /**
  * One tile of `height` x 8 of a product: row i is the chain over `outer` runs of `inner` values on the left, `step` bytes
  * apart and with `skip` bytes more between the runs, from pi on, times rows of 8 values on the right, `rightStep` bytes apart.
- * It goes on from what lies at `c` where `goOn`. At the end the eight values at `bias`, unless that is 0, are added to each
+ * It continues from what lies at `c` where `accumulate`. At the end the eight values at `bias`, unless that is 0, are added to each
  * row, and what is negative becomes 0 where `relu`.
  *
  * `height` and `packed` are constants where this is inlined, and the unused accumulators vanish. `packed`: the rows lie side
@@ -21,14 +21,14 @@ export const tileRows: i32 = 4;
 export function tile(
   height: i32, packed: bool, p0: usize, p1: usize, p2: usize, p3: usize,
   outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
-  c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
+  c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
 ): void {
   let c00 = f32x4.splat(0.0), c01 = f32x4.splat(0.0);
   let c10 = f32x4.splat(0.0), c11 = f32x4.splat(0.0);
   let c20 = f32x4.splat(0.0), c21 = f32x4.splat(0.0);
   let c30 = f32x4.splat(0.0), c31 = f32x4.splat(0.0);
   let row = c;
-  if (goOn) {
+  if (accumulate) {
     c00 = v128.load(row, 0); c01 = v128.load(row, 16); row += rowBytes;
     if (height > 1) { c10 = v128.load(row, 0); c11 = v128.load(row, 16); row += rowBytes; }
     if (height > 2) { c20 = v128.load(row, 0); c21 = v128.load(row, 16); row += rowBytes; }

@@ -1,22 +1,22 @@
-/** What the page's worker is asked, and what it answers. */
+/** The messages between the page and its worker. */
 
-export interface Question {
+export interface CheckRequest {
   /** A backend, or one mode of gpu.js alone. */
   readonly backend: 'gpu' | 'webgpu' | 'webgl' | { readonly mode: 'webgl' | 'webgl2' };
   /**
-   * `agreement` walks the operations and whole steps; `step` measures a step; `loss` takes the device away; `closing` gives
-   * it back in every way that goes wrong easily.
+   * `agreement` compares all ops and whole steps with the reference; `step` measures a step; `loss` takes the device
+   * away; `closing` closes it twice, during a read, and after its loss.
    */
-  readonly what: 'agreement' | 'step' | 'loss' | 'closing';
+  readonly check: 'agreement' | 'step' | 'loss' | 'closing';
 }
 
-export type Answer =
+export type CheckReport =
   | {
-      readonly kind: 'answer';
+      readonly kind: 'report';
       readonly choice: string;
       readonly numericMode: string;
-      /** One sentence for each difference from the reference, or each thing that went otherwise than expected. */
-      readonly complaints: readonly string[];
+      /** One message for each difference from the reference or from what was expected. */
+      readonly failures: readonly string[];
       /** Milliseconds of steps, gradients read back, in order. */
       readonly stepMs: readonly number[];
     }

@@ -1,24 +1,24 @@
-/** The page: hands questions to a Web Worker, and its answers to whoever drives the browser. */
-import type { Answer, Question } from './messages.ts';
+/** The page: runs each check in a Web Worker, for the test that drives the browser. */
+import type { CheckReport, CheckRequest } from './messages.ts';
 
-declare const window: { ask?: (question: Question) => Promise<Answer> };
+declare const window: { runCheck?: (request: CheckRequest) => Promise<CheckReport> };
 declare class Worker {
   constructor(url: URL, options: { type: 'module' });
-  onmessage: ((event: { data: Answer }) => void) | null;
+  onmessage: ((event: { data: CheckReport }) => void) | null;
   onerror: ((event: { message: string }) => void) | null;
-  postMessage(question: Question): void;
+  postMessage(request: CheckRequest): void;
   terminate(): void;
 }
 
-/** A worker of its own for each question, so that none inherits a device. */
-window.ask = (question) =>
+/** A worker of its own for each check, so that none inherits a device. */
+window.runCheck = (request) =>
   new Promise((resolve) => {
     const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
-    const done = (answer: Answer): void => {
+    const done = (report: CheckReport): void => {
       worker.terminate();
-      resolve(answer);
+      resolve(report);
     };
     worker.onmessage = ({ data }) => done(data);
-    worker.onerror = ({ message }) => done({ kind: 'failed', message: message });
-    worker.postMessage(question);
+    worker.onerror = ({ message }) => done({ kind: 'failed', message });
+    worker.postMessage(request);
   });

@@ -1,15 +1,15 @@
-/** The worker: opens a backend of the built, minified bundle and answers one question about it. */
+/** The worker: opens a backend of the built, minified bundle and runs one check of it. */
 import type { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
 import { openGpuMode } from '../src/backends/gpu/open.ts';
-import { verifyBackend } from '../src/backends/verify.ts';
+import { checkNumerics } from '../src/backends/numerics-check.ts';
 import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
 import { allDisagreements, difference, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
-import type { Answer, Question } from './messages.ts';
+import type { CheckReport, CheckRequest } from './messages.ts';
 
 declare const self: {
-  onmessage: ((event: { data: Question }) => void) | null;
-  postMessage(answer: Answer): void;
+  onmessage: ((event: { data: CheckRequest }) => void) | null;
+  postMessage(report: CheckReport): void;
   addEventListener(type: 'error', listener: (event: { message: string }) => void): void;
   addEventListener(type: 'unhandledrejection', listener: (event: { reason: unknown }) => void): void;
 };
@@ -23,7 +23,7 @@ interface WebGlContext {
 
 const sizes = { batch: 64, features: 784, hidden: 128, classes: 10 };
 
-/** Steps of networks: dense layers with MNIST's sizes; over images with sizes that divide by four, and that do not. */
+/** Steps of networks: dense with MNIST's sizes; over images with sizes that four divides, and does not divide. */
 const steps: readonly ((backend: Backend) => Plan)[] = [
   (backend) => networkPlan(backend, sizes),
   (backend) => imageNetworkPlan(backend, { batch: 16, image: 28, channels: 1, filters: 8, hidden: 32, classes: 10 }),
@@ -39,18 +39,18 @@ async function resultOf(backend: Backend, planOf: (backend: Backend) => Plan): P
 }
 
 async function stepDisagreements(backend: Backend, reference: Backend): Promise<string[]> {
-  const complaints: string[] = [];
+  const failures: string[] = [];
   for (const [index, step] of steps.entries()) {
     const wrong = difference(await resultOf(reference, step), await resultOf(backend, step));
-    if (wrong !== undefined) complaints.push(`compiled step ${index}: ${wrong}`);
+    if (wrong !== undefined) failures.push(`compiled step ${index}: ${wrong}`);
   }
-  return complaints;
+  return failures;
 }
 
 async function agreement(backend: Backend): Promise<string[]> {
   const { backend: reference } = await openBackend('reference');
-  const complaints = await allDisagreements(backend, reference);
-  return [...complaints, ...(await stepDisagreements(backend, reference))];
+  const failures = await allDisagreements(backend, reference);
+  return [...failures, ...(await stepDisagreements(backend, reference))];
 }
 
 async function measure(backend: Backend): Promise<number[]> {
@@ -73,17 +73,17 @@ OffscreenCanvas.prototype.getContext = function (...parameters) {
   return context;
 };
 
-async function takeAway(): Promise<void> {
+async function loseDevice(): Promise<void> {
   for (const context of contexts) context.getExtension('WEBGL_lose_context')?.loseContext();
   await (await loadGpuJs()).WebGPUContext.destroy();
 }
 
-/** Takes the device away as a driver would, and reports how the backend says so. */
-async function lose(backend: Backend): Promise<string[]> {
+/** Takes the device away as a driver would, and expects a DeviceLostError. */
+async function lossFailures(backend: Backend): Promise<string[]> {
   const plan = networkPlan(backend, sizes);
   plan.run();
   await backend.download(plan.output);
-  await takeAway();
+  await loseDevice();
   try {
     plan.run();
     await backend.download(plan.output);
@@ -93,78 +93,78 @@ async function lose(backend: Backend): Promise<string[]> {
   return ['gave values although its device was lost'];
 }
 
-/** Sentences of what nobody caught. */
+/** Messages of uncaught errors. */
 const uncaught: string[] = [];
 self.addEventListener('error', ({ message }) => uncaught.push(`uncaught: ${message}`));
 self.addEventListener('unhandledrejection', ({ reason }) => uncaught.push(`uncaught: ${String(reason)}`));
 
-/** A sentence when something that is asked of a closed backend does not say so. */
-async function saysClosed(what: string, ask: () => Promise<unknown>): Promise<string[]> {
+/** A message when a use of a closed backend does not fail with the one about its closing. */
+async function closedFailures(use: string, body: () => Promise<unknown>): Promise<string[]> {
   try {
-    await ask();
+    await body();
   } catch (error) {
-    return /the device was closed$/.test((error as Error).message) ? [] : [`${what}: ${String(error)}`];
+    return /the device was closed$/.test((error as Error).message) ? [] : [`${use}: ${String(error)}`];
   }
-  return [`${what}: worked`];
+  return [`${use}: worked`];
 }
 
-/** Closes twice while a read is under way, asks for more, opens another, and closes that one after it was lost. */
-async function closing(name: Question['backend'], first: GpuBackend): Promise<string[]> {
+/** Closes twice during a read, uses what is closed, opens another device, and closes that one after its loss. */
+async function closingFailures(name: CheckRequest['backend'], first: GpuBackend): Promise<string[]> {
   const plan = networkPlan(first, sizes);
   plan.run();
   const reading = first.download(plan.output).then(
-    (values) => (values.every(Number.isFinite) ? [] : ['a read under way gave what is no number']),
-    (error) => saysClosed('a read under way', () => Promise.reject(error)),
+    (values) => (values.every(Number.isFinite) ? [] : ['a read under way gave values that are not finite']),
+    (error) => closedFailures('a read under way', () => Promise.reject(error)),
   );
   await Promise.all([first.close(), first.close()]);
   await first.close();
-  const complaints = await reading;
+  const failures = await reading;
   const givenBack = contexts.some((context) => context.isContextLost());
-  if (first.mode !== 'webgpu' && !givenBack) complaints.push('the context was not given back');
-  complaints.push(...(await saysClosed('a run', async () => plan.run())));
-  complaints.push(...(await saysClosed('a download', () => first.download(plan.output))));
+  if (first.mode !== 'webgpu' && !givenBack) failures.push('the context was not given back');
+  failures.push(...(await closedFailures('a run', async () => plan.run())));
+  failures.push(...(await closedFailures('a download', () => first.download(plan.output))));
   plan.dispose();
   const { backend: reference } = await openBackend('reference');
   const { backend: second } = await open(name);
-  complaints.push(...(await stepDisagreements(second, reference)));
-  await takeAway();
+  failures.push(...(await stepDisagreements(second, reference)));
+  await loseDevice();
   await (second as GpuBackend).close();
-  return complaints;
+  return failures;
 }
 
-async function open(name: Question['backend']): Promise<{ backend: Backend; choice: string }> {
+async function open(name: CheckRequest['backend']): Promise<{ backend: Backend; choice: string }> {
   if (typeof name === 'string') return openBackend(name);
   const backend = await openGpuMode('gpu', name.mode);
-  await verifyBackend(backend);
+  await checkNumerics(backend);
   return { backend, choice: name.mode };
 }
 
-async function answer({ backend: name, what }: Question): Promise<Answer> {
+async function report({ backend: name, check }: CheckRequest): Promise<CheckReport> {
   const { backend, choice } = await open(name);
   const { numericMode } = backend;
-  const complaints: string[] = [];
+  const failures: string[] = [];
   let stepMs: readonly number[] = [];
-  switch (what) {
+  switch (check) {
     case 'agreement':
-      complaints.push(...(await agreement(backend)));
+      failures.push(...(await agreement(backend)));
       break;
     case 'step':
       stepMs = await measure(backend);
       break;
     case 'loss':
-      complaints.push(...(await lose(backend)));
+      failures.push(...(await lossFailures(backend)));
       break;
     case 'closing':
-      complaints.push(...(await closing(name, backend as GpuBackend)));
+      failures.push(...(await closingFailures(name, backend as GpuBackend)));
       break;
     default:
-      what satisfies never;
+      check satisfies never;
   }
-  return { kind: 'answer', choice, numericMode, complaints: [...complaints, ...uncaught], stepMs };
+  return { kind: 'report', choice, numericMode, failures: [...failures, ...uncaught], stepMs };
 }
 
 self.onmessage = ({ data }) => {
-  answer(data).then(
+  report(data).then(
     (result) => self.postMessage(result),
     (error: unknown) => {
       self.postMessage({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });

@@ -1,4 +1,4 @@
-/** Compiles the AssemblyScript kernels, without and with relaxed SIMD, and embeds the modules in TypeScript files, so that they load anywhere. */
+/** Compiles the AssemblyScript kernels into TypeScript files that hold the modules, so that they load anywhere. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,17 +7,17 @@ import asc from 'assemblyscript/asc';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const generated = `${root}src/backends/cpu/generated/`;
 
-await build('kernels', []);
-await build('relaxedKernels', ['--enable', 'relaxed-simd']);
+await build('kernels', 'kernels', []);
+await build('relaxed-kernels', 'relaxedKernels', ['--enable', 'relaxed-simd']);
 
-async function build(name, features) {
+async function build(file, name, features) {
   const { error, stdout, stderr, binary } = await compile(features);
   if (error || !binary) {
     process.stderr.write(`${stdout}${stderr}${error?.message ?? 'no module was written'}\n`);
     process.exit(1);
   }
   await writeIfChanged(
-    `${generated}${name}.ts`,
+    `${generated}${file}.ts`,
     `/** The compiled kernels, in base64. Written by scripts/build-kernels.mjs. */\nexport const ${name}Base64 =\n  '${Buffer.from(binary).toString('base64')}';\n`,
   );
 }
@@ -33,7 +33,7 @@ async function compile(features) {
   return { ...result, binary };
 }
 
-/** Through a temporary name, so that whoever reads meanwhile finds a whole file. */
+/** Writes under a temporary name first, so that a concurrent reader finds a whole file. */
 async function writeIfChanged(path, text) {
   const before = await readFile(path, 'utf8').catch(() => undefined);
   if (before === text) return;

@@ -1,37 +1,31 @@
-/** Reverse-mode differentiation: records what operations did, and walks the record back. */
+/** Reverse-mode differentiation: records what ops did, and walks the record back. */
 import { changedSince, now } from './changes.ts';
 import { mapOperands, mapViews, type Operand, reshaped, sumToShape } from './evaluate.ts';
-import { apply, constant, input } from './formula.ts';
+import { apply, constant } from './formula.ts';
 import { leaveScopes, withScope } from './memory.ts';
 import { formatShape, type Shape, sameShape } from './shape.ts';
 import type { GraphNode, Tensor } from './tensor.ts';
 
-/** What a gradient rule may use of the forward computation. */
-export interface GradientContext<Attributes> {
-  readonly operands: readonly Operand[];
-  readonly output: Tensor;
-  /** What the forward computation laid aside for its gradient. */
-  readonly saved: readonly Tensor[];
-  readonly attributes: Attributes;
-}
-
 /**
- * The gradient of one operand, made of operations, from that of the output. Its shape may still be the broadcast one:
- * summing it back to the operand's shape is done here, once for all rules.
+ * The gradient of one operand, made of ops, from that of the output.
+ * It may have the broadcast shape: autograd sums it to the operand's shape, once for all rules.
  */
-export type GradientRule<Attributes> = (gradient: Tensor, context: GradientContext<Attributes>) => Tensor;
+export type GradientRule = (gradient: Tensor) => Tensor;
 
-export interface GradientRules<Attributes> {
-  /** One per operand. */
-  readonly ofOperand: readonly GradientRule<Attributes>[];
-  /** Whether they sum over samples in the operand's `segments` themselves. */
-  readonly inSegments: boolean;
+/** What an op computed, and how gradients come back through it. */
+export interface OpResult {
+  readonly output: Tensor;
+  readonly operands: readonly Operand[];
+  /** One rule per operand; left out where the op has no useful derivative. */
+  readonly gradient?: readonly GradientRule[];
+  /** Whether the rules sum per microbatch; if not, only the sum that undoes broadcasting does. */
+  readonly sumsMicrobatches?: boolean;
 }
 
 let recording = true;
 let nextOrder = 0;
 
-/** Runs `body` without recording: its results do not require gradients. `body` must not be asynchronous. */
+/** Runs `body`, which must be synchronous, without recording: its results do not require gradients. */
 export function noGrad<Result>(body: () => Result): Result {
   const before = recording;
   recording = false;
@@ -42,38 +36,39 @@ export function noGrad<Result>(body: () => Result): Result {
   }
 }
 
-class RecordedNode<Attributes> implements GraphNode {
-  /** Grows with every operation, so that descending order visits users before what they used. */
+class RecordedNode implements GraphNode {
+  /** Grows with every op, so that descending order visits users before what they used. */
   readonly order = nextOrder++;
   readonly #recordedAt = now();
-  readonly operation: string;
-  readonly rules: GradientRules<Attributes>;
-  #context: GradientContext<Attributes> | undefined;
+  readonly #opName: string;
+  #result: OpResult | undefined;
 
-  constructor(operation: string, rules: GradientRules<Attributes>, context: GradientContext<Attributes>) {
-    this.operation = operation;
-    this.rules = rules;
-    this.#context = context;
+  constructor(opName: string, result: OpResult) {
+    this.#opName = opName;
+    this.#result = result;
   }
 
-  get context(): GradientContext<Attributes> {
-    if (this.#context === undefined) {
+  get operands(): readonly Operand[] {
+    return this.#graph().operands;
+  }
+
+  #graph(): OpResult {
+    if (this.#result === undefined) {
       throw new Error(
-        `backward: the graph of this ${this.operation} was already used and freed by an earlier backward(); compute the forward pass again`,
+        `backward: the graph of this ${this.#opName} was already used and freed by an earlier backward(); compute the forward pass again`,
       );
     }
-    return this.#context;
+    return this.#result;
   }
 
   free(): void {
-    this.#context = undefined;
+    this.#result = undefined;
   }
 
-  /** The shares of the operands that require a gradient, in their order. */
-  shares(gradient: Tensor): (Tensor | undefined)[] {
-    const { context } = this;
-    const { operands, output, saved } = context;
-    const changed = [...operands, output, ...saved].filter(
+  /** The gradient of each operand that requires one, in the operand's shape. */
+  operandGradients(gradient: Tensor): (Tensor | undefined)[] {
+    const { operands, output } = this.#graph();
+    const changed = [...operands, output].filter(
       (tensor): tensor is Tensor =>
         tensor !== gradient &&
         typeof tensor !== 'number' &&
@@ -81,12 +76,12 @@ class RecordedNode<Attributes> implements GraphNode {
         changedSince(tensor.storage, this.#recordedAt),
     );
     for (const tensor of changed) {
-      tensor.stale = `backward: the gradient of ${this.operation} needs values of a ${formatShape(tensor.shape)} tensor that were changed in place after it was computed; run backward() before the change`;
+      tensor.stale = `backward: the gradient of ${this.#opName} needs values of a ${formatShape(tensor.shape)} tensor that were changed in place after it was computed; run backward() before the change`;
     }
     try {
       return operands.map((operand, position) =>
         typeof operand !== 'number' && operand.requiresGrad
-          ? this.#share(gradient, context, operand, position)
+          ? this.#operandGradient(gradient, operand, position)
           : undefined,
       );
     } finally {
@@ -94,15 +89,15 @@ class RecordedNode<Attributes> implements GraphNode {
     }
   }
 
-  #share(gradient: Tensor, context: GradientContext<Attributes>, operand: Tensor, position: number): Tensor {
-    const share = this.rules.ofOperand[position]!(gradient, context);
-    const { shape, segments } = operand;
-    if (segments !== undefined && !this.rules.inSegments && sameShape(share.shape, shape)) {
+  #operandGradient(gradient: Tensor, { shape, microbatches }: Tensor, position: number): Tensor {
+    const result = this.#graph();
+    const broadcast = result.gradient![position]!(gradient);
+    if (microbatches !== undefined && !result.sumsMicrobatches && sameShape(broadcast.shape, shape)) {
       throw new Error(
-        `valueAndGrad: ${this.operation} cannot sum the gradient of a ${formatShape(shape)} parameter in segments`,
+        `valueAndGrad: ${this.#opName} cannot sum the gradient of a ${formatShape(shape)} parameter per microbatch`,
       );
     }
-    return sumToShape(share, shape, segments);
+    return sumToShape(broadcast, shape, microbatches);
   }
 
   backward(output: Tensor): void {
@@ -116,26 +111,26 @@ class RecordedNode<Attributes> implements GraphNode {
   }
 }
 
-/** Marks `output` as computed by an operation, when any of its operands needs a gradient. */
-export function record<Attributes>(
-  operation: string,
-  rules: GradientRules<Attributes>,
-  context: GradientContext<Attributes>,
-): void {
-  if (!recording || !context.operands.some((operand) => typeof operand !== 'number' && operand.requiresGrad)) return;
-  context.output.requiresGrad = true;
-  context.output.node = new RecordedNode(operation, rules, context);
+/** The output, marked as computed by an op when any of its operands needs a gradient. */
+export function record(opName: string, result: OpResult): Tensor {
+  const { operands, output, gradient } = result;
+  const needed = operands.some((operand) => typeof operand !== 'number' && operand.requiresGrad);
+  if (recording && needed && gradient !== undefined) {
+    output.requiresGrad = true;
+    output.node = new RecordedNode(opName, result);
+  }
+  return output;
 }
 
 function sumOf(left: Tensor, right: Tensor): Tensor {
-  return mapOperands('backward', apply('add', input(0), input(1)), [left, right]);
+  return mapOperands('backward', (x, y) => apply('add', x, y), [left, right]);
 }
 
 function full(like: Tensor, shape: Shape, value: number): Tensor {
   return mapViews(like.backend, constant(value), shape, []);
 }
 
-/** The whole gradient of every leaf below `output`, each a handle of its own. Frees the graph on the way. */
+/** The gradient of every leaf below `output`, each with a handle of its own; frees the graph. */
 function gradientsOf(output: Tensor): Map<Tensor, Tensor> {
   if (output.size !== 1) {
     throw new Error(
@@ -158,19 +153,18 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
   };
   discover(output);
   for (const tensor of inDescendingOrder(pending)) {
-    const node = tensor.node as RecordedNode<unknown>;
-    const { operands } = node.context;
-    const shares = node.shares(gradients.get(tensor)!);
-    operands.forEach((operand, position) => {
-      const share = shares[position];
-      if (typeof operand === 'number' || share === undefined) return;
+    const node = tensor.node as RecordedNode;
+    const operandGradients = node.operandGradients(gradients.get(tensor)!);
+    node.operands.forEach((operand, position) => {
+      const gradient = operandGradients[position];
+      if (typeof operand === 'number' || gradient === undefined) return;
       const sofar = gradients.get(operand);
-      if (sofar !== undefined && operand.segments !== undefined) {
+      if (sofar !== undefined && operand.microbatches !== undefined) {
         throw new Error(
-          `valueAndGrad: a ${formatShape(operand.shape)} parameter is used twice, and its gradient cannot be summed in segments`,
+          `valueAndGrad: a ${formatShape(operand.shape)} parameter is used twice, and its gradient cannot be summed per microbatch`,
         );
       }
-      gradients.set(operand, sofar === undefined ? share : sumOf(sofar, share));
+      gradients.set(operand, sofar === undefined ? gradient : sumOf(sofar, gradient));
       discover(operand);
     });
     node.free();
@@ -178,7 +172,7 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
   return new Map([...leaves].map((leaf) => [leaf, reshaped(gradients.get(leaf)!, leaf.shape)]));
 }
 
-/** Removes and yields the entry with the largest key until none is left; entries may be added meanwhile. */
+/** Removes and yields the entry with the largest key until none is left; more may be added meanwhile. */
 function* inDescendingOrder(pending: Map<number, Tensor>): Generator<Tensor> {
   while (pending.size > 0) {
     const largest = Math.max(...pending.keys());
@@ -197,26 +191,26 @@ export interface ValueAndGradient {
 
 export interface GradientOptions {
   /**
-   * Number of equal runs of samples, along the first axis of what the parameters are combined with. The gradients are
-   * then summed over each run alone, and the runs' sums added in pairs (`Segments` in backend.ts), to the bit as if each
-   * run had been differentiated by itself. Needs a backend with `segments`, and parameters that meet the samples as
-   * the right operand of `matmul`, the kernel of `conv2d`, or broadcast. One where left out.
+   * Number of equal runs of samples, the first axis of what the parameters are combined with; 1 where left out.
+   * The gradients are summed over each run alone and these sums added in pairs (`Microbatches` in backend.ts): the bits
+   * of each run differentiated by itself. Needs a backend with `microbatchSums`, and parameters that are the
+   * right operand of `matmul`, the kernel of `conv2d`, or broadcast.
    */
-  readonly segments?: number;
+  readonly microbatches?: number;
 }
 
 /**
- * The value of a function of `parameters` and its gradient with respect to each. The parameters' own `requiresGrad`
- * and `grad` are neither read nor changed.
+ * The value of a function of `parameters` and its gradient with respect to each.
+ * The parameters' own `requiresGrad` and `grad` are neither read nor changed.
  * @throws when the function's value is not a tensor with exactly one value.
  */
 export function valueAndGrad(
   loss: (...parameters: Tensor[]) => Tensor,
   parameters: readonly Tensor[],
-  { segments }: GradientOptions = {},
+  { microbatches }: GradientOptions = {},
 ): ValueAndGradient {
   const leaves = parameters.map((parameter) => aliasOf(parameter, true));
-  for (const leaf of leaves) leaf.segments = segments;
+  for (const leaf of leaves) leaf.microbatches = microbatches;
   const result = loss(...leaves);
   const value = leaves.includes(result) ? aliasOf(result, false) : result;
   const gradients = gradientsOf(result);

@@ -1,15 +1,15 @@
-/** The interface between tensors and a device: float32 storages, and programs of calls that read and write them. */
+/** The interface between tensors and a device: float32 storages, and calls that read and write them. */
 import type { Formula } from './formula.ts';
 import type { Shape } from './shape.ts';
 import type { Windows } from './windows.ts';
 
-/** A run of float32 values on a device. What it holds after `allocate` is unspecified until written. */
+/** A run of float32 values on a device, unspecified until they are written. */
 export interface Storage {
   /** Number of float32 values. */
   readonly length: number;
 }
 
-/** Where elements lie: element (i, j, …) of a call's shape at `offset + i * strides[0] + j * strides[1] + …`. */
+/** Where element (i, j, …) of a call's shape lies: at `offset + i * strides[0] + j * strides[1] + …`. */
 export interface Layout {
   /** In elements; 0 where left out. */
   readonly offset?: number;
@@ -28,11 +28,11 @@ export interface MapCall {
   readonly formula: Formula;
   readonly shape: Shape;
   readonly inputs: readonly StridedView[];
-  /** May be the very storage of an input that is read contiguously, if it is written so too: the map works in place. */
+  /** May be the storage of an input if both are contiguous: the map then works in place. */
   readonly output: Storage;
   /**
-   * Where the results go in the output, the rest of which keeps its values; contiguous from its start where left out.
-   * No two elements may share a place.
+   * Where the results go in the output; contiguous from its start where left out.
+   * The rest of the output keeps its values. No two elements may share a place.
    */
   readonly outputLayout?: Layout;
 }
@@ -54,20 +54,21 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
-  /** Of a `sum` with outer = 1: see `Segments`. */
-  readonly segments?: Segments;
+  /** Of a `sum` with outer = 1: see `Microbatches`. */
+  readonly microbatches?: Microbatches;
 }
 
 /**
- * Of a sum: its terms are cut into so many equal runs, each run is summed alone as the call says, and the runs' sums are
- * added in pairs of neighbors, left + right, what comes of that in pairs again, and so on; one without a neighbor goes on
- * unchanged. So a batch gives the bits of its parts, each computed alone and then added by a fixed binary tree. Once
- * where left out. A backend that does not take segments adds in an order of its own.
+ * The number of equal runs that the terms of a sum are cut into, 1 where left out.
+ * Each run is summed alone, as the call says, and the sums are added in pairs of neighbors, left + right, these again
+ * in pairs, and so on; a sum without a neighbor goes on unchanged. So a batch has the bits of its microbatches, each
+ * computed alone, added by a fixed binary tree. A backend without `microbatchSums` adds in an order of its own.
  */
-export type Segments = number;
+export type Microbatches = number;
 
 /**
- * `output[m, n] = left[m, k] x right[k, n]`, all contiguous; a transposed operand is stored as [k, m] or [n, k].
+ * `output[m, n] = left[m, k] x right[k, n]`, all contiguous.
+ * A transposed operand is stored as [k, m] or [n, k].
  * With a batch, one such product for each of its elements, the outputs one after another.
  * Every output element is one chain over k in increasing order from +0, a product rounded and then added,
  * so that a row's bits do not depend on the other rows. The output must not overlap an operand.
@@ -84,17 +85,17 @@ export interface MatmulCall {
   readonly output: Storage;
   readonly batch?: MatmulBatch;
   readonly epilogue?: Epilogue;
-  /** Of the sums over k: see `Segments`. The left operand is then stored as [k, m], the right one as [k, n], without a batch or an epilogue. */
-  readonly segments?: Segments;
+  /** Of the sums over k; for a transposed left operand alone, without batch and epilogue. */
+  readonly microbatches?: Microbatches;
 }
 
-/** What follows a product: `bias` [columns] is added to each row, then each value becomes `maximum(value, 0)` where `relu`. */
+/** What follows a product: `bias` [columns] added to each row, then `max(value, 0)` where `relu`. */
 export interface Epilogue {
   readonly bias?: Storage;
   readonly relu: boolean;
 }
 
-/** The products of one call: matrix (i, j, …) of an operand begins `i * strides[0] + j * strides[1] + …` elements in. */
+/** The products of one call: matrix (i, j, …) begins at element `i * strides[0] + j * strides[1] + …`. */
 export interface MatmulBatch {
   readonly shape: Shape;
   /** 0 repeats the operand along that axis. */
@@ -115,13 +116,14 @@ export interface CrossEntropyCall {
   readonly logits: Storage;
   readonly labels: Storage;
   readonly losses: Storage;
-  /** [rows, classes]; left out where nobody needs it. */
+  /** [rows, classes]; left out where no call reads it. */
   readonly gradient?: Storage;
 }
 
 /**
- * Picks along the middle axis: `input` [outer, length, inner], `indices` [count], shared by all, or of their own
- * [outer, count, inner]; `output[o, c, i] = input[o, index, i]`. NaN where the index is not a whole number in [0, length).
+ * Picks along the middle axis of `input` [outer, length, inner]: `output[o, c, i] = input[o, index, i]`.
+ * `indices` are one list [count] for all, or [outer, count, inner]. NaN where the index is not a whole number in
+ * [0, length).
  */
 export interface GatherCall {
   readonly kind: 'gather';
@@ -137,17 +139,18 @@ export interface GatherCall {
 }
 
 /**
- * The adjoint of gather: `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at
- * their indices, each a chain over count in increasing order from +0. A value without a valid index is left out.
+ * The adjoint of gather: adds values at their indices.
+ * `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at their indices, each a
+ * chain over count in increasing order from +0. A value without a valid index is left out.
  */
 export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
   readonly kind: 'scatterAdd';
 }
 
 /**
- * Uniform values in [0, 1), multiples of 2^-24, of which each depends on nothing but its place and the keys: word
- * `column mod 4` of Philox 4x32-10 (philox.ts) for the counter `[floor(column / 4), sample of the row, step, 0]` and the
- * key `[seed, stream]`, shifted right by 8.
+ * Uniform values in [0, 1), multiples of 2^-24; each depends on its place and the keys alone.
+ * It is word `column mod 4` of Philox 4x32-10 (philox.ts), shifted right by 8, for the counter
+ * `[floor(column / 4), sample of the row, step, 0]` and the key `[seed, stream]`.
  */
 export interface RandomCall {
   readonly kind: 'random';
@@ -164,16 +167,18 @@ export interface RandomCall {
 }
 
 /**
- * Convolution of images with a kernel [windowHeight, windowWidth, channels, filters], or one of its two gradients, as a
- * product of matrices. Let row w of `unfolded` [images * outputHeight * outputWidth, windowHeight * windowWidth * channels]
- * hold the values under window w, 0 where it covers padding. Then
- * - `output` [images, outputHeight, outputWidth, filters] = unfolded(images) x kernel, from left = images, right = kernel;
+ * Convolution of images with a kernel, or one of its two gradients, as a product of matrices.
+ * The kernel is [windowHeight, windowWidth, channels, filters]. Let row w of `unfolded` [images * outputHeight *
+ * outputWidth, windowHeight * windowWidth * channels] hold the values under window w, 0 where it covers padding. Then
+ * - `output` [images, outputHeight, outputWidth, filters] = unfolded(images) x kernel, from left = images, right =
+ *   kernel;
  * - `kernelGradient` = transposed unfolded(images) x gradient, from left = images, right = gradient of the output;
- * - `inputGradient` [images, height, width, channels] = unfolded(spread) x turned, from left = gradient of the output,
- *   right = kernel. `spread` [images, height + windowHeight - 1, width + windowWidth - 1, filters] holds the gradient at
- *   (y, x) in row `y * strideHeight + windowHeight - 1 - paddingHeight` and the column likewise, where there is such a
- *   place, and 0 elsewhere; its windows have the same size, stride 1 and no padding. `turned` [windowHeight, windowWidth,
- *   filters, channels] is the kernel with both window axes reversed and the last two exchanged.
+ * - `inputGradient` [images, height, width, channels] = unfolded(dilated) x flipped, from left = gradient of the
+ *   output, right = kernel. `dilated` [images, height + windowHeight - 1, width + windowWidth - 1, filters] holds the
+ *   gradient at (y, x) in row `y * strideHeight + windowHeight - 1 - paddingHeight` and the column likewise, where
+ *   there is such a place, and 0 elsewhere; its windows have the same size, stride 1 and no padding. `flipped`
+ *   [windowHeight, windowWidth, filters, channels] is the kernel with both window axes reversed and the last two
+ *   exchanged.
  * Each value is one chain in increasing order from +0, a product rounded and then added, zeros included.
  */
 export interface ConvolutionCall {
@@ -186,38 +191,39 @@ export interface ConvolutionCall {
   readonly output: Storage;
   /** Of `output` alone. */
   readonly epilogue?: Epilogue;
-  /** Of a `kernelGradient`, whose images are cut into runs: see `Segments`. */
-  readonly segments?: Segments;
+  /** Of a `kernelGradient`, whose images are cut into runs: see `Microbatches`. */
+  readonly microbatches?: Microbatches;
 }
 
 /**
  * Combines the values under each window, channel by channel: `[images, height, width, channels] ->
  * [images, outputHeight, outputWidth, channels]`. Padding takes no part; a window needs a place outside it.
  * - `sum`: one chain in row-major order from +0.
- * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `winners` gets the place of the first such
- *   value in its window, `row * windowWidth + column`.
+ * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `argmaxIndices` gets the place of the
+ *   first such value in its window, `row * windowWidth + column`.
  */
 export type PoolCall = {
   readonly kind: 'pool';
   readonly windows: Windows;
   readonly input: Storage;
   readonly output: Storage;
-} & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly winners: Storage });
+} & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly argmaxIndices: Storage });
 
 /**
- * Gives values of windows back to the pixels: `[images, outputHeight, outputWidth, channels] -> [images, height, width,
- * channels]`. Each pixel is the sum over the windows that cover it, or of those that it won where there are `winners`:
- * a chain in row-major order of the windows from +0.
+ * The adjoint of pooling: gives the values of windows back to the pixels.
+ * `[images, outputHeight, outputWidth, channels] -> [images, height, width, channels]`. Each pixel is the sum over the
+ * windows that cover it, or, with `argmaxIndices`, over those whose largest value it is: a chain in row-major order of
+ * the windows from +0.
  */
 export interface UnpoolCall {
   readonly kind: 'unpool';
   readonly windows: Windows;
   readonly input: Storage;
-  readonly winners?: Storage;
+  readonly argmaxIndices?: Storage;
   readonly output: Storage;
 }
 
-/** One unit of work that a backend knows. Its storages must be long enough; a backend checks that when it prepares. */
+/** One unit of work of a backend, which checks the lengths of its storages when it prepares. */
 export type KernelCall =
   | MapCall
   | ReduceCall
@@ -247,7 +253,7 @@ export interface ByteTable {
   write(row: number, bytes: Uint8Array): void;
   /** A copy of a row. */
   read(row: number): Uint8Array;
-  /** As `uploadBytes` with the rows of these numbers one after another; `storage` [numbers.length * columns]. */
+  /** As `uploadBytes` with the numbered rows, one after another; `storage` [numbers.length * columns]. */
   upload(storage: Storage, numbers: Uint32Array, divisor: number): void;
   dispose(): void;
 }
@@ -256,12 +262,12 @@ export interface ByteTable {
 export interface Backend {
   /** What a person types after `--backend`. */
   readonly name: string;
-  /** Name of the arithmetic: two backends with equal names give equal bits for equal calls. */
+  /** Two backends with equal numeric modes give equal bits for equal calls. */
   readonly numericMode: string;
   /** Whether products may have an epilogue; not where left out. */
   readonly epilogues?: boolean;
-  /** Whether sums in segments are added in the order that `Segments` says; not where left out. */
-  readonly segments?: boolean;
+  /** Whether sums per microbatch are added in the order of `Microbatches`; not where left out. */
+  readonly microbatchSums?: boolean;
   /** New storage for `length` values. */
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */
@@ -274,7 +280,7 @@ export interface Backend {
   byteTable?(rows: number, columns: number): ByteTable;
   /** Copies values out. */
   download(storage: Storage): Promise<Float32Array>;
-  /** Gives back what `allocate` returned (not a slice); using it or its slices afterwards throws. */
+  /** Frees what `allocate` returned (not a slice); using it or its slices afterwards throws. */
   free(storage: Storage): void;
   /** Checks calls and makes them ready to run any number of times. */
   prepare(calls: readonly KernelCall[]): Program;

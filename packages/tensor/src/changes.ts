@@ -1,4 +1,4 @@
-/** When storages were last changed in place, so that a gradient is not computed from values that are gone. */
+/** When storages were last changed in place: no gradient is computed from values that changed since. */
 import type { Storage } from './backend.ts';
 
 /** A stretch of a storage, and when it was written. */

@@ -51,30 +51,6 @@ export function eye(backend: Backend, size: number, options: LeafOptions = {}): 
   return fromArray(backend, values, [size, size], options);
 }
 
-/** Random words by number: the same for equal seeds, whatever was drawn before. */
-function* words(operation: string, seed: number, distribution: number): Generator<number> {
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw new RangeError(`${operation}: the seed must be a whole number in [0, 2^32), got ${seed}`);
-  }
-  const block = new Uint32Array(4);
-  for (let index = 0; ; index++) {
-    philox(block, [index % 2 ** 32, Math.floor(index / 2 ** 32), 0, distribution], [seed, 0]);
-    yield* block;
-  }
-}
-
-function drawn(
-  backend: Backend,
-  shape: Shape,
-  options: LeafOptions,
-  stream: Generator<number>,
-  of: (word: number) => number,
-): Tensor {
-  const values = new Float32Array(sizeOf(shape));
-  for (let index = 0; index < values.length; index++) values[index] = of(stream.next().value as number);
-  return fromArray(backend, values, shape, options);
-}
-
 export interface UniformOptions extends LeafOptions {
   /** 0 where left out. */
   readonly low?: number;
@@ -82,11 +58,11 @@ export interface UniformOptions extends LeafOptions {
   readonly high?: number;
 }
 
-/** Seeded values evenly spread over [low, high); equal seeds give equal bits on every engine and backend. */
+/** Values evenly distributed over [low, high); equal seeds give equal bits on every engine and backend. */
 export function uniform(backend: Backend, shape: Shape, seed: number, options: UniformOptions = {}): Tensor {
   const { low = 0, high = 1 } = options;
-  checkShape('uniform', shape);
-  return drawn(backend, shape, options, words('uniform', seed, 1), (word) => low + (high - low) * unitFloat(word));
+  const values = drawn('uniform', 1, shape, seed, (word) => low + (high - low) * unitFloat(word));
+  return fromArray(backend, values, shape, options);
 }
 
 export interface NormalOptions extends LeafOptions {
@@ -96,15 +72,30 @@ export interface NormalOptions extends LeafOptions {
   readonly standardDeviation?: number;
 }
 
-/** Seeded values of the normal distribution; equal seeds give equal bits on every engine and backend. */
+/** Values of the normal distribution; equal seeds give equal bits on every engine and backend. */
 export function normal(backend: Backend, shape: Shape, seed: number, options: NormalOptions = {}): Tensor {
   const { mean = 0, standardDeviation = 1 } = options;
-  checkShape('normal', shape);
-  return drawn(
-    backend,
-    shape,
-    options,
-    words('normal', seed, 2),
-    (word) => mean + standardDeviation * normalQuantile((word + 0.5) * 2 ** -32),
-  );
+  const quantile = (word: number): number => normalQuantile((word + 0.5) * 2 ** -32);
+  const values = drawn('normal', 2, shape, seed, (word) => mean + standardDeviation * quantile(word));
+  return fromArray(backend, values, shape, options);
+}
+
+/** A value for each word of the distribution's own Philox stream, one word after another. */
+function drawn(
+  operation: string,
+  distribution: number,
+  shape: Shape,
+  seed: number,
+  toValue: (word: number) => number,
+): Float32Array {
+  checkShape(operation, shape);
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+    throw new RangeError(`${operation}: the seed must be a whole number in [0, 2^32), got ${seed}`);
+  }
+  const words = new Uint32Array(4);
+  return new Float32Array(sizeOf(shape)).map((_, index) => {
+    const block = Math.floor(index / 4);
+    if (index % 4 === 0) philox(words, [block % 2 ** 32, Math.floor(block / 2 ** 32), 0, distribution], [seed, 0]);
+    return toValue(words[index % 4]!);
+  });
 }

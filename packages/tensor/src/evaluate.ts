@@ -1,10 +1,10 @@
 /** Runs single calls on tensors, without recording them for gradients. */
-import type { Backend, KernelCall, Layout, Reduction, Segments, StridedView } from './backend.ts';
-import { constant, type Formula, input, substituteInputs } from './formula.ts';
+import type { Backend, KernelCall, Layout, Microbatches, Reduction, StridedView } from './backend.ts';
+import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
 
-/** What an operation may be given where a tensor is expected: a number stands for a constant scalar. */
+/** An operand of an op: a tensor, or a number that stands for a constant scalar. */
 export type Operand = Tensor | number;
 
 export function runCall(backend: Backend, call: KernelCall): void {
@@ -29,21 +29,22 @@ export function commonBackend(operation: string, operands: readonly Operand[]): 
   return backend;
 }
 
-/** `formula` over operands broadcast to their common shape. Input i of the formula is operand i. */
-export function mapOperands(operation: string, formula: Formula, operands: readonly Operand[]): Tensor {
+/** A formula over operands broadcast to a common shape; numbers become constants of the formula. */
+export function mapOperands(
+  operation: string,
+  formula: (...operands: Formula[]) => Formula,
+  operands: readonly Operand[],
+): Tensor {
+  const backend = commonBackend(operation, operands);
   const tensors = operands.filter((operand) => typeof operand !== 'number');
   const shape = broadcastShapes(
     operation,
     tensors.map((tensor) => tensor.shape),
   );
-  const views = tensors.map((tensor) => ({
-    storage: tensor.storage,
-    strides: broadcastStrides(tensor.shape, shape),
-  }));
+  const views = tensors.map(({ storage, shape: own }) => ({ storage, strides: broadcastStrides(own, shape) }));
   let position = 0;
-  const replacements = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : input(position++)));
-  const specialised = substituteInputs(formula, (index) => replacements[index]!);
-  return mapViews(commonBackend(operation, operands), specialised, shape, views);
+  const read = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : input(position++)));
+  return mapViews(backend, formula(...read), shape, views);
 }
 
 /** `formula` over views that already have the strides of `shape`. */
@@ -84,14 +85,14 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * Reduces over ascending `axes`; neighboring axes go in one call, the last ones first. The result drops the axes. A sum
- * over the first axis is in `segments`, where given.
+ * Reduces over ascending `axes`, which the result drops; a sum over the first axis is per microbatch.
+ * Neighboring axes go in one call, the last ones first.
  */
 export function reduceOverAxes(
   reduction: Exclude<Reduction, 'argmax'>,
   source: Tensor,
   axes: readonly number[],
-  segments?: Segments,
+  microbatches?: Microbatches,
 ): Tensor {
   const lengths = [...source.shape];
   let current = source;
@@ -99,7 +100,7 @@ export function reduceOverAxes(
     let first = last;
     while (first > 0 && axes[first - 1] === axes[first]! - 1) first--;
     const [from, to] = [axes[first]!, axes[last]! + 1];
-    const next = reduceMiddle(reduction, current, lengths, from, to, from === 0 ? segments : undefined);
+    const next = reduceMiddle(reduction, current, lengths, from, to, from === 0 ? microbatches : undefined);
     lengths.splice(from, to - from);
     current = next;
     last = first - 1;
@@ -114,7 +115,7 @@ export function reduceMiddle(
   shape: Shape,
   from: number,
   to: number,
-  segments?: Segments,
+  microbatches?: Microbatches,
 ): Tensor {
   const kept = [...shape.slice(0, from), ...shape.slice(to)];
   const output = emptyTensor(source.backend, kept);
@@ -126,21 +127,21 @@ export function reduceMiddle(
     inner: sizeOf(shape.slice(to)),
     input: source.storage,
     output: output.storage,
-    ...(segments === undefined ? {} : { segments }),
+    ...(microbatches === undefined ? {} : { microbatches }),
   });
   return output;
 }
 
 /**
- * Undoes broadcasting: sums `source` over the axes along which `shape` was repeated; over the first of them in `segments`,
- * where given.
+ * Undoes broadcasting: sums `source` over the axes along which `shape` was repeated,
+ * over the first axis per microbatch.
  */
-export function sumToShape(source: Tensor, shape: Shape, segments?: Segments): Tensor {
+export function sumToShape(source: Tensor, shape: Shape, microbatches?: Microbatches): Tensor {
   if (sameShape(source.shape, shape)) return source;
   const missing = source.shape.length - shape.length;
   const axes = source.shape.flatMap((length, axis) => {
     const repeated = axis < missing || (shape[axis - missing] === 1 && length !== 1);
     return repeated ? [axis] : [];
   });
-  return reshaped(reduceOverAxes('sum', source, axes, segments), shape);
+  return reshaped(reduceOverAxes('sum', source, axes, microbatches), shape);
 }

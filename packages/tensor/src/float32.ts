@@ -1,4 +1,4 @@
-/** Exponential and logarithm as exact sequences of float32 operations: the same bits on every engine. */
+/** exp and log as exact sequences of float32 operations: the same bits on every engine. */
 
 // Both follow the single-precision routines of Moshier's Cephes library (expf, logf): range reduction with a
 // two-part constant, then a polynomial. Every step is rounded, in the order that kernels/transcendental.ts has.
@@ -12,7 +12,7 @@ const log2High = fround(0.693359375);
 const log2Low = fround(-2.1219444e-4);
 /** Beyond these the result is 0 or infinity, and the exponent arithmetic below stays in range. */
 const [lowestExponent, highestExponent] = [fround(-104.5), fround(89.5)];
-/** Adding and subtracting 1.5 * 2^23 rounds a float32 below 2^22 to the nearest whole number, halves to even. */
+/** Adding and subtracting 1.5 * 2^23 rounds a float32 below 2^22 to a whole number, halves to even. */
 const roundingShift = 12582912;
 
 const expCoefficients = [
@@ -43,7 +43,7 @@ function powerOfTwo(exponent: number): number {
   return floatBits[0]!;
 }
 
-/** `e^x` of a float32: within 1 ulp, correct into the subnormals; 0 and infinity beyond; NaN of NaN. */
+/** `e^x` of a float32: within 1 ulp, subnormals included; 0 and infinity beyond; NaN of NaN. */
 export function exp32(x: number): number {
   const clamped = Math.min(Math.max(x, lowestExponent), highestExponent);
   const n = add(add(mul(clamped, log2OfE), roundingShift), -roundingShift);

@@ -1,7 +1,7 @@
-/** Functions of float32 values worked out in float64 and rounded once: IEEE operations only, the same bits everywhere. */
+/** Functions of float32 values computed in float64 by IEEE operations alone: the same bits everywhere. */
 
 // kernels/float64.ts has the same operations in the same order. exp is range reduction and Taylor's polynomial, log is
-// the series of 2 atanh((m - 1) / (m + 1)); both are good to 1e-14, so that one rounding to float32 is left to see.
+// the series of 2 atanh((m - 1) / (m + 1)); both are good to 1e-14, far below the one rounding to float32.
 
 const { fround } = Math;
 const floatBits = new Float64Array(1);
@@ -11,12 +11,12 @@ const low = 1 - high;
 
 /** Beyond these a float32 result is 0 or infinity. */
 const [lowestExponent, highestExponent] = [-150, 150];
-/** Adding and subtracting 1.5 * 2^52 rounds a small float64 to the nearest whole number, halves to even. */
+/** Adding and subtracting 1.5 * 2^52 rounds a small float64 to a whole number, halves to even. */
 const roundingShift = 6755399441055744;
 const log2OfE = Math.LOG2E;
 /** Together log(2); the first has zeros at its end, so that its small multiples are exact. */
 const [log2High, log2Low] = [0.6931471803691238, 1.9082149292705877e-10];
-/** Below this magnitude the first terms of tanh's series are exact enough, and `1 - exp` begins to cancel. */
+/** Below this magnitude tanh is the first terms of its series: `1 - exp` would cancel. */
 const smallArgument = 2 ** -9;
 
 /** 1/12!, …, 1/1!, 1. */
@@ -30,7 +30,7 @@ const atanhCoefficients = [
   0.043478260869565216, 0.047619047619047616, 0.05263157894736842, 0.058823529411764705, 0.06666666666666667,
   0.07692307692307693, 0.09090909090909091, 0.1111111111111111, 0.14285714285714285, 0.2, 0.3333333333333333, 1.0,
 ];
-/** Minimax in t = 1 / (1 + x / 5) of exp(x^2 / 2) times the normal distribution's upper tail, over t; relative error 1e-12. */
+/** Minimax in t = 1 / (1 + x / 5) of `exp(x^2 / 2) (1 - normalCdf(x)) / t`; relative error 1e-12. */
 const tailCoefficients = [
   -0.010921304873665497, 0.08383905298934113, -0.2687204815016027, 0.4728461035175983, -0.5427323935986625,
   0.46976546429777244, -0.25035685627124804, 0.16229160111190444, 0.007831160828161461, 0.07139938874867058,
@@ -105,8 +105,8 @@ export function normalCdf32(x: number): number {
 }
 
 /**
- * `x^y` with the limits of C's powf: `x^0` and `1^y` are 1 even of NaN; a negative x gives NaN unless y is a whole
- * number or x infinite.
+ * `x^y` with the limits of C's powf: `x^0` and `1^y` are 1 even of NaN.
+ * A negative x gives NaN unless y is a whole number or x infinite.
  */
 export function pow32(x: number, y: number): number {
   const magnitude = Math.abs(x);

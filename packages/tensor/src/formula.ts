@@ -1,36 +1,36 @@
-/** Elementwise formulas as plain data, so that one description serves every backend and can be fused. */
+/** Elementwise formulas as plain data, which every backend reads and `compile` fuses. */
 
 /**
- * The scalar functions that every backend implements. Each rounds to float32 once, except exp and log, whose exact
- * sequences of float32 operations are in float32.ts; what tanh, sigmoid, softplus, normalCdf and pow round is in
- * float64.ts. NaN operands give NaN in all but the comparisons and `where`, and in `pow(x, 0)` and `pow(1, y)`.
+ * The scalar functions that every backend implements, with their numbers of operands.
+ * Each rounds to float32 once, except exp and log, whose exact sequences of float32 operations are in float32.ts;
+ * float64.ts has the values that tanh, sigmoid, softplus, normalCdf and pow round. NaN operands give NaN in all but the comparisons and `where`, and in `pow(x, 0)` and `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
  * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 when either is NaN.
  * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
  * - `where(condition, a, b)`: a where the condition is not 0 (NaN counts as not 0), else b.
  */
 export const primitives = {
-  neg: { operands: 1 },
-  exp: { operands: 1 },
-  log: { operands: 1 },
-  abs: { operands: 1 },
-  sqrt: { operands: 1 },
-  tanh: { operands: 1 },
-  sigmoid: { operands: 1 },
-  softplus: { operands: 1 },
-  normalCdf: { operands: 1 },
-  add: { operands: 2 },
-  sub: { operands: 2 },
-  mul: { operands: 2 },
-  div: { operands: 2 },
-  pow: { operands: 2 },
-  maximum: { operands: 2 },
-  minimum: { operands: 2 },
-  greater: { operands: 2 },
-  greaterEqual: { operands: 2 },
-  equal: { operands: 2 },
-  where: { operands: 3 },
-} as const satisfies Record<string, { operands: 1 | 2 | 3 }>;
+  neg: 1,
+  exp: 1,
+  log: 1,
+  abs: 1,
+  sqrt: 1,
+  tanh: 1,
+  sigmoid: 1,
+  softplus: 1,
+  normalCdf: 1,
+  add: 2,
+  sub: 2,
+  mul: 2,
+  div: 2,
+  pow: 2,
+  maximum: 2,
+  minimum: 2,
+  greater: 2,
+  greaterEqual: 2,
+  equal: 2,
+  where: 3,
+} as const satisfies Record<string, 1 | 2 | 3>;
 
 export type Primitive = keyof typeof primitives;
 
@@ -50,37 +50,31 @@ export function constant(value: number): Formula {
   return { kind: 'constant', value: Math.fround(value) };
 }
 
-export function apply(primitive: Primitive, ...operands: readonly Formula[]): Formula {
-  const expected = primitives[primitive].operands;
+/** The primitive of its operands; a number stands for a constant. */
+export function apply(primitive: Primitive, ...operands: readonly (Formula | number)[]): Formula {
+  const expected = primitives[primitive];
   if (operands.length !== expected) {
     throw new Error(`formula: ${primitive} takes ${expected} operands, got ${operands.length}`);
   }
-  return { kind: 'apply', primitive, operands };
+  const formulas = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : operand));
+  return { kind: 'apply', primitive, operands: formulas };
 }
 
-/** Rebuilds a formula with every input replaced; shared nodes stay shared. */
-export function substituteInputs(formula: Formula, replace: (index: number) => Formula): Formula {
+/** Rebuilds a formula bottom-up; `change` gets each node with changed operands. Shared nodes stay shared. */
+export function rewrite(formula: Formula, change: (node: Formula) => Formula): Formula {
   const done = new Map<Formula, Formula>();
   const visit = (node: Formula): Formula => {
     const known = done.get(node);
     if (known !== undefined) return known;
-    const result = rebuild(node);
+    const result = change(node.kind === 'apply' ? { ...node, operands: node.operands.map(visit) } : node);
     done.set(node, result);
     return result;
   };
-  const rebuild = (node: Formula): Formula => {
-    switch (node.kind) {
-      case 'constant':
-        return node;
-      case 'input':
-        return replace(node.index);
-      case 'apply':
-        return { kind: 'apply', primitive: node.primitive, operands: node.operands.map(visit) };
-      default:
-        return node satisfies never;
-    }
-  };
   return visit(formula);
+}
+
+export function substituteInputs(formula: Formula, replace: (index: number) => Formula): Formula {
+  return rewrite(formula, (node) => (node.kind === 'input' ? replace(node.index) : node));
 }
 
 /** Every node once, operands before what uses them. */

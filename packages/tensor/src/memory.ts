@@ -1,7 +1,7 @@
-/** Who owns a storage: counted handles, and scopes that give back what nobody returned. */
+/** Ownership of storages: counted handles, and scopes that dispose of all they did not return. */
 import type { Backend, Storage } from './backend.ts';
 
-/** A storage shared by the tensors that view it whole; freed with the last of them, unless it was only borrowed. */
+/** A storage shared by tensors that view it whole; freed with the last of them, unless borrowed. */
 export class Memory {
   readonly backend: Backend;
   readonly storage: Storage;
@@ -42,8 +42,8 @@ export function leaveScopes(resource: Disposable): void {
 }
 
 /**
- * Runs `body` and then disposes of every resource made in it but those that `survivors` picks from its result;
- * these pass to the surrounding scope. After a throw, everything made in it is disposed of.
+ * Runs `body` and disposes of every resource made in it but the survivors picked from its result.
+ * Survivors pass to the surrounding scope. After a throw, everything made in it is disposed of.
  */
 export function withScope<Result>(body: () => Result, survivors: (result: Result) => Iterable<Disposable>): Result {
   const scope = new Set<Disposable>();

@@ -30,13 +30,13 @@ function ratio(numerator: readonly number[], denominator: readonly number[], x: 
   return above / below;
 }
 
-/** The value that a standard normal variable is below with `probability`, which lies in [2^-34, 1 - 2^-34]. */
+/** The value below which a standard normal variable is with `probability` in [2^-34, 1 - 2^-34]. */
 export function normalQuantile(probability: number): number {
-  const fromCentre = probability - 0.5;
-  if (Math.abs(fromCentre) <= 0.425) {
-    return fromCentre * ratio(centralNumerator, centralDenominator, 0.180625 - fromCentre * fromCentre);
+  const fromCenter = probability - 0.5;
+  if (Math.abs(fromCenter) <= 0.425) {
+    return fromCenter * ratio(centralNumerator, centralDenominator, 0.180625 - fromCenter * fromCenter);
   }
-  const tail = fromCentre < 0 ? probability : 1 - probability;
+  const tail = fromCenter < 0 ? probability : 1 - probability;
   const value = ratio(tailNumerator, tailDenominator, Math.sqrt(-log64(tail)) - 1.6);
-  return fromCentre < 0 ? -value : value;
+  return fromCenter < 0 ? -value : value;
 }

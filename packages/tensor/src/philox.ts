@@ -1,4 +1,6 @@
-/** Philox 4x32-10 (Salmon and others, "Parallel random numbers: as easy as 1, 2, 3"): random bits as a function of a counter. */
+/** Random bits as a function of a counter: Philox 4x32-10. */
+
+// Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
 
 const rounds = 10;
 const [multiplier0, multiplier1] = [0xd2511f53, 0xcd9e8d57];
@@ -14,8 +16,8 @@ function multiplyHigh(left: number, right: number): number {
 }
 
 /**
- * Writes the four 32-bit words of block `counter` under `key` into `result`. All are unsigned 32-bit integers; different
- * counters give independent bits.
+ * Writes the four 32-bit words of block `counter` under `key` into `result`.
+ * All are unsigned 32-bit integers; different counters give independent bits.
  */
 export function philox(
   result: Uint32Array,

@@ -1,9 +1,10 @@
 /** Shapes of dense row-major tensors: sizes, strides and PyTorch's broadcasting rules. */
+import { isWholeNumber } from './whole-number.ts';
 
-/** Sizes from the outermost axis to the innermost. `[]` is a scalar; a size of 0 makes an empty tensor. */
+/** Sizes from the outermost axis to the innermost; `[]` is a scalar, a size of 0 makes a tensor empty. */
 export type Shape = readonly number[];
 
-/** A failure to fit shapes together; the message names the operation, the shapes and the sizes that differ. */
+/** Shapes that do not fit; the message names the op, the shapes and the sizes that differ. */
 export class ShapeError extends Error {
   override name = 'ShapeError';
 }
@@ -25,7 +26,7 @@ export function sameShape(left: Shape, right: Shape): boolean {
 /** Throws unless every size is a whole number of at least 0. */
 export function checkShape(operation: string, shape: Shape): void {
   for (const length of shape) {
-    if (!Number.isSafeInteger(length) || length < 0) {
+    if (!isWholeNumber(length)) {
       throw new ShapeError(`${operation}: a size must be a whole number of at least 0, got ${formatShape(shape)}`);
     }
   }
@@ -65,7 +66,7 @@ export function broadcastShapes(operation: string, shapes: readonly Shape[]): Sh
   return result;
 }
 
-/** Strides that read a contiguous tensor of `shape` as if it had the larger shape `target`: 0 along repeated axes. */
+/** Strides that read a contiguous tensor of `shape` as `target`: 0 along repeated axes. */
 export function broadcastStrides(shape: Shape, target: Shape): number[] {
   const own = contiguousStrides(shape);
   const missing = target.length - shape.length;

@@ -9,23 +9,23 @@ export interface GraphNode {
   backward(output: Tensor): void;
 }
 
-/** Float32 values in row-major order. Tensors are never changed by operations; each gives a new one. */
+/** Float32 values in row-major order. Ops never change a tensor; each gives a new one. */
 export class Tensor implements Disposable {
   readonly backend: Backend;
   readonly shape: Shape;
   readonly size: number;
-  /** Set on a leaf, a tensor that was not computed, to have `backward()` leave its gradient in `grad`. */
+  /** Set on a leaf, a tensor that no op computed, to have `backward()` leave its gradient in `grad`. */
   requiresGrad: boolean;
-  /** The sum of the gradients of every `backward()` so far; belongs to this tensor and is disposed of with it. */
+  /** The sum of the gradients of every `backward()` so far; disposed of with this tensor. */
   grad: Tensor | undefined = undefined;
   /** @internal */
   node: GraphNode | undefined = undefined;
   /**
-   * @internal Set on what all samples of a batch share, where its gradient is to be summed over the samples in segments
-   * (see `Segments` in backend.ts); by `valueAndGrad` alone.
+   * @internal Set by `valueAndGrad` on parameters whose gradient is summed per microbatch.
+   * See `Microbatches` in backend.ts.
    */
-  segments: number | undefined = undefined;
-  /** @internal Set while a gradient is computed for which this tensor's values were needed but have changed since. */
+  microbatches: number | undefined = undefined;
+  /** @internal The error of reading values that changed since; set while a gradient is computed. */
   stale: string | undefined = undefined;
   /** @internal */
   readonly memory: Memory;
@@ -59,8 +59,8 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * Adds the gradient of this scalar with respect to every leaf that requires one to the leaf's `grad`. The graph is
-   * freed by it: a second call needs a new forward computation.
+   * Adds the gradient of this scalar by every leaf that requires one to the leaf's `grad`.
+   * It frees the graph: a second call needs a new forward computation.
    */
   backward(): void {
     if (this.node === undefined) {
@@ -84,7 +84,7 @@ export interface LeafOptions {
   readonly requiresGrad?: boolean;
 }
 
-/** A new tensor holding a copy of `values`. @throws ShapeError when their number is not the shape's size. */
+/** A new tensor with a copy of `values`. @throws ShapeError when their number is not the shape's size. */
 export function fromArray(
   backend: Backend,
   values: ArrayLike<number>,
@@ -118,7 +118,7 @@ export function emptyTensor(backend: Backend, shape: Shape, requiresGrad = false
   return new Tensor(new Memory(backend, backend.allocate(sizeOf(shape)), true), shape, requiresGrad);
 }
 
-/** What a scope may return: tensors, alone or inside arrays and plain objects, beside values without tensors. */
+/** The tensors of a scope's result, alone or inside arrays and plain objects. */
 function* tensorsIn(value: unknown): Generator<Tensor> {
   if (value instanceof Tensor) {
     yield value;
@@ -130,8 +130,8 @@ function* tensorsIn(value: unknown): Generator<Tensor> {
 }
 
 /**
- * Runs `body` and gives back the memory of every tensor made in it, but for those it returns (alone or inside arrays
- * and plain objects) and the gradients left in `grad`. `body` must not be asynchronous.
+ * Runs `body`, which must be synchronous, and disposes of every tensor made in it.
+ * The tensors that it returns, alone or inside arrays and plain objects, and the gradients left in `grad` stay.
  */
 export function tidy<Result>(body: () => Result): Result {
   return withScope(() => {

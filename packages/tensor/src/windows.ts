@@ -1,8 +1,10 @@
 /** Windows that slide over images: the geometry of convolution and pooling. */
 import { formatShape, type Shape, ShapeError } from './shape.ts';
+import { isWholeNumber } from './whole-number.ts';
 
 /**
- * Windows over images [images, height, width, channels]. Window (y, x) of an image covers the rows from
+ * Windows over images [images, height, width, channels].
+ * Window (y, x) of an image covers the rows from
  * `y * strideHeight - paddingHeight` on and the columns from `x * strideWidth - paddingWidth` on; what lies outside the
  * image is padding. There are `outputHeight` x `outputWidth` windows per image.
  */
@@ -31,7 +33,7 @@ export interface WindowOptions {
   readonly padding?: Pair;
 }
 
-/** The windows of size `window` over images of `shape`, as many as fit: `floor((size + 2 padding - window) / stride) + 1`. */
+/** All windows that fit: `floor((size + 2 padding - window) / stride) + 1` along each axis. */
 export function windowsOver(operation: string, shape: Shape, window: Pair, options: WindowOptions): Windows {
   if (shape.length !== 4) {
     throw new ShapeError(`${operation}: expected images [n, height, width, channels], got ${formatShape(shape)}`);
@@ -67,7 +69,7 @@ export function windowsOver(operation: string, shape: Shape, window: Pair, optio
 
 function pairOf(operation: string, name: string, pair: Pair, least: number): readonly [number, number] {
   const both = typeof pair === 'number' ? ([pair, pair] as const) : pair;
-  if (both.length !== 2 || both.some((value) => !Number.isSafeInteger(value) || value < least)) {
+  if (both.length !== 2 || both.some((value) => !isWholeNumber(value, least))) {
     throw new ShapeError(
       `${operation}: ${name} must be one whole number of at least ${least}, or two, got ${formatShape(both)}`,
     );

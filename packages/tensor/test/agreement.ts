@@ -1,4 +1,4 @@
-/** Whether a backend that rounds in its own way agrees with the reference: the operations' examples, and a whole step. */
+/** Whether a backend that rounds in its own way agrees with the reference, on ops and on whole steps. */
 import type { Backend, Plan, Tensor } from '../src/index.ts';
 import {
   add,
@@ -11,7 +11,6 @@ import {
   matmul,
   maxPool2d,
   mul,
-  operations,
   randomKey,
   relu,
   reshape,
@@ -20,36 +19,34 @@ import {
   tidy,
   valueAndGrad,
 } from '../src/index.ts';
-import type { TableEntry, TableExample } from '../src/ops/define.ts';
+import type { Example } from './examples.ts';
+import { type OpName, opExamples, opNames } from './op-examples.ts';
 import { randomValues, valuesIn } from './values.ts';
 
 /** Largest difference relative to the largest value beside it. */
 export const tolerance = 2e-5;
 
 /** Logits come before their labels, and give the number of classes. */
-export function operandsOf(example: TableExample): Float32Array[] {
+export function operandsOf(example: Example): Float32Array[] {
   const classes = example.shapes[0]!.at(-1) ?? 2;
   return example.shapes.map((shape, index) => valuesIn(example.domains[index] ?? 'any', shape, 17 + index, classes));
 }
 
 /** Positions of the operands that a derivative exists for. */
-export function differentiableOperands(example: TableExample): number[] {
+export function differentiableOperands(example: Example): number[] {
   return example.shapes.flatMap((_, index) => (example.domains[index] === 'class index' ? [] : [index]));
 }
 
 /** A scalar that depends on every value of the result, each with another weight. */
-export function weightedSum(result: Tensor): Tensor {
+function weightedSum(result: Tensor): Tensor {
   const weights = fromArray(result.backend, randomValues(result.size, 99), result.shape);
   return sum(mul(result, weights));
 }
 
 /** The result of an example, then the gradients of its operands. */
-async function resultsOf(backend: Backend, example: TableExample, differentiable: boolean): Promise<Float32Array[]> {
-  const operands = operandsOf(example);
-  const results = tidy(() => {
+export function resultsOf(backend: Backend, example: Example, operands = operandsOf(example)): Tensor[] {
+  return tidy(() => {
     const tensors = operands.map((values, index) => fromArray(backend, values, example.shapes[index]!));
-    const forward = example.apply(tensors);
-    if (!differentiable) return [forward];
     const positions = differentiableOperands(example);
     const { gradients } = valueAndGrad(
       (...leaves) => {
@@ -57,19 +54,21 @@ async function resultsOf(backend: Backend, example: TableExample, differentiable
         positions.forEach((position, index) => {
           all[position] = leaves[index]!;
         });
-        return weightedSum(example.apply(all));
+        return weightedSum(example.compute(all));
       },
       positions.map((position) => tensors[position]!),
     );
-    return [forward, ...gradients];
+    return [example.compute(tensors), ...gradients];
   });
-  const values: Float32Array[] = [];
-  for (const result of results) values.push(await result.values());
-  for (const result of results) result.dispose();
+}
+
+async function download(tensors: readonly Tensor[]): Promise<Float32Array[]> {
+  const values = await Promise.all(tensors.map((tensor) => tensor.values()));
+  for (const tensor of tensors) tensor.dispose();
   return values;
 }
 
-/** The first difference beyond rounding, as a sentence. */
+/** The first difference beyond rounding, as a message. */
 export function difference(expected: Float32Array, got: Float32Array): string | undefined {
   if (expected.length !== got.length) return `${got.length} values instead of ${expected.length}`;
   const scale = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-30);
@@ -81,18 +80,18 @@ export function difference(expected: Float32Array, got: Float32Array): string | 
   return wrong < 0 ? undefined : `value ${wrong} is ${got[wrong]} instead of ${expected[wrong]}`;
 }
 
-/** One sentence for each example of an operation on which the backend differs from the reference. */
-export async function disagreements(backend: Backend, reference: Backend, operation: TableEntry): Promise<string[]> {
+/** One message for each example of an op on which the backend differs from the reference. */
+export async function disagreements(backend: Backend, reference: Backend, name: OpName): Promise<string[]> {
   const found: string[] = [];
-  for (const example of operation.table) {
-    const label = `${operation.name} ${example.shapes.map((shape) => `[${shape}]`).join(' ')} ${JSON.stringify(example.attributes)}`;
+  for (const example of opExamples[name]) {
+    const label = `${name} ${example.label}`;
     try {
-      const expected = await resultsOf(reference, example, operation.differentiable);
-      const got = await resultsOf(backend, example, operation.differentiable);
+      const expected = await download(resultsOf(reference, example));
+      const got = await download(resultsOf(backend, example));
       expected.forEach((values, index) => {
         const wrong = difference(values, got[index]!);
-        if (wrong !== undefined)
-          found.push(`${label}: ${index === 0 ? 'the result' : `gradient ${index - 1}`}: ${wrong}`);
+        const what = index === 0 ? 'the result' : `gradient ${index - 1}`;
+        if (wrong !== undefined) found.push(`${label}: ${what}: ${wrong}`);
       });
     } catch (error) {
       found.push(`${label}: ${error instanceof Error ? error.message : String(error)}`);
@@ -103,7 +102,7 @@ export async function disagreements(backend: Backend, reference: Backend, operat
 
 export async function allDisagreements(backend: Backend, reference: Backend): Promise<string[]> {
   const found: string[] = [];
-  for (const operation of operations) found.push(...(await disagreements(backend, reference, operation)));
+  for (const name of opNames) found.push(...(await disagreements(backend, reference, name)));
   return found;
 }
 
@@ -114,7 +113,7 @@ export interface NetworkSizes {
   readonly classes: number;
 }
 
-/** The compiled gradient of a network of two layers: gradients, sum of losses, how many were correct. */
+/** The compiled step of a network of two layers: gradients, sum of losses, number correct. */
 export function networkPlan(backend: Backend, { batch, features, hidden, classes }: NetworkSizes): Plan {
   const shapes = [[features, hidden], [hidden], [hidden, classes], [classes]];
   const plan = compile(
@@ -155,8 +154,8 @@ export interface ImageNetworkSizes {
 }
 
 /**
- * The compiled gradient of a network over images: two convolutions with bias, relu and pooling (of the largest, then of the
- * mean), a dense layer, dropout, another dense layer. Gradients, then the sum of losses.
+ * The compiled step of a network over images: gradients, then the sum of losses.
+ * Two convolutions with bias, relu and max, then average pooling; a dense layer, dropout, another dense layer.
  */
 export function imageNetworkPlan(backend: Backend, sizes: ImageNetworkSizes): Plan {
   const { batch, image, channels, filters, hidden, classes } = sizes;

@@ -1,4 +1,4 @@
-/** Gradients as people use them: leaves, accumulation, graphs that end, and sentences for what cannot be. */
+/** Gradients as people use them: leaves, accumulation, freed graphs, errors. */
 import { describe, expect, it } from 'vitest';
 import {
   add,

@@ -1,6 +1,6 @@
-/** The contract that every backend keeps, and the check before one is trusted. */
+/** The contract that every backend keeps, and the numerics check before one is trusted. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { verifyBackend } from '../src/backends/verify.ts';
+import { checkNumerics } from '../src/backends/numerics-check.ts';
 import type { HostBackend, KernelCall } from '../src/index.ts';
 import { backendNames, input, isHostBackend, openBackend } from '../src/index.ts';
 import { bitsOf, openAll, randomStream, randomValues } from './support.ts';
@@ -149,7 +149,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     },
   );
 
-  it('picks NaN for an index that is none, and leaves it out when it adds back', () => {
+  it('picks NaN for an invalid index, and leaves it out when it adds back', () => {
     const [source, indices, target] = [backend.allocate(6), backend.allocate(5), backend.allocate(10)];
     backend.upload(source, Float32Array.of(1, 2, 3, 4, 5, 6));
     backend.upload(indices, Float32Array.of(2, -1, 0.5, Number.NaN, 3));
@@ -188,7 +188,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
   });
 });
 
-/** The reference with one call kind spoilt by `spoil`, which changes the call's first output. */
+/** The reference with one kind of call spoiled: `spoil` changes the first output. */
 function tampered(kind: KernelCall['kind'], spoil: (values: Float32Array) => void): HostBackend {
   const outputOf = (call: KernelCall) => (call.kind === 'crossEntropy' ? call.losses : call.output);
   return new Proxy(reference, {
@@ -215,7 +215,7 @@ function tampered(kind: KernelCall['kind'], spoil: (values: Float32Array) => voi
   });
 }
 
-describe('the check before a backend is trusted', () => {
+describe('the numerics check before a backend is trusted', () => {
   afterEach(() => {
     vi.unstubAllGlobals();
   });
@@ -228,16 +228,16 @@ describe('the check before a backend is trusted', () => {
       const sizes = values.map(Math.abs);
       values[sizes.indexOf(Math.max(...sizes))]! *= 1.001;
     });
-    await expect(verifyBackend(scale)).rejects.toThrow(/its arithmetic is wrong: .* should be .*, got /);
+    await expect(checkNumerics(scale)).rejects.toThrow(/its arithmetic is wrong: .* should be .*, got /);
     const poison = tampered(kind, (values) => values.fill(Number.NaN));
-    await expect(verifyBackend(poison)).rejects.toThrow('got NaN');
+    await expect(checkNumerics(poison)).rejects.toThrow('got NaN');
   });
 
   it('accepts float32 rounding', async () => {
     const rounding = tampered('matmul', (values) => {
       for (let index = 0; index < values.length; index += 3) values[index]! *= 1 + 2 ** -23;
     });
-    await expect(verifyBackend(rounding)).resolves.toEqual(expect.any(Number));
+    await expect(checkNumerics(rounding)).resolves.toEqual(expect.any(Number));
   });
 
   it('takes the next backend where the engine has no WebAssembly, and says why', async () => {

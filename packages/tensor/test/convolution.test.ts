@@ -1,4 +1,4 @@
-/** Convolution and pooling against PyTorch, forward and backward, and sentences for shapes that do not fit. */
+/** Convolution and pooling against PyTorch, forward and backward, and errors of shapes that do not fit. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Shape, Tensor } from '../src/index.ts';

@@ -1,4 +1,4 @@
-/** Elementwise formulas of every kind, on every backend: the bits that the scalar functions define. */
+/** Elementwise formulas on every backend: the bits that the scalar functions define. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { exp32, log32 } from '../src/float32.ts';
@@ -59,7 +59,7 @@ const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
       weight: 6,
       arbitrary: fc
         .tuple(fc.constantFrom(...names), tie('formula'), tie('formula'), tie('formula'))
-        .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name].operands))),
+        .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name]))),
     },
     {
       // Sums and differences with a product, which a backend may compute in one pass.
@@ -74,7 +74,7 @@ const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
   ),
 })).formula;
 
-/** Runs a map over inputs of which each is contiguous, repeated along the axes in its mask, or transposed. */
+/** Runs a map over inputs, each contiguous, repeated along the axes in its mask, or transposed. */
 function runMap(
   backend: HostBackend,
   call: Omit<MapCall, 'kind' | 'inputs' | 'output'>,

@@ -1,4 +1,4 @@
-/** What PyTorch gave for every operation, forward and backward (`goldens/make_goldens.py`), on every backend. */
+/** PyTorch's results of ops, forward and backward (`goldens/make_goldens.py`), on every backend. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Operand, Tensor } from '../src/index.ts';
@@ -22,7 +22,7 @@ const backends = await openAll();
 
 type AnyOperation = (...given: unknown[]) => Tensor;
 
-/** The operations whose options do not simply follow their operands. */
+/** The ops whose options do not simply follow their operands. */
 const adapted: Readonly<Record<string, (inputs: readonly Tensor[], options: never) => Tensor>> = {
   concat: (inputs, axis: number) => tensor.concat(inputs, axis),
   stack: (inputs, axis: number) => tensor.stack(inputs, axis),
@@ -45,7 +45,7 @@ function weights(backend: tensor.Backend, shape: readonly number[]): Operand {
   return tensor.fromArray(backend, values, shape);
 }
 
-/** Largest error relative to the value, and to the largest value beside it, that float32 rounding explains. */
+/** Largest error that float32 rounding explains, relative to the value and to the largest value beside it. */
 const [relative, besideLargest] = [5e-6, 1e-6];
 
 function expectClose(computed: Float32Array, golden: Numbers, what: string): void {

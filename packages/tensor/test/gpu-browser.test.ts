@@ -2,9 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Answer, Question } from '../page/messages.ts';
+import type { CheckReport, CheckRequest } from '../page/messages.ts';
 
-declare const window: { ask(question: Question): Promise<Answer> };
+declare const window: { runCheck(request: CheckRequest): Promise<CheckReport> };
 
 const executablePath = findChromium();
 const root = fileURLToPath(new URL('../page/', import.meta.url));
@@ -20,31 +20,32 @@ describe.skipIf(!executablePath)(inChromium('the gpu backends'), { timeout: 300_
     await open?.close();
   });
 
-  const ask = (question: Question): Promise<Answer> => open!.page.evaluate((asked) => window.ask(asked), question);
+  const runCheck = (request: CheckRequest): Promise<CheckReport> =>
+    open!.page.evaluate((given) => window.runCheck(given), request);
 
-  const choices: readonly Question['backend'][] = ['webgpu', 'webgl', { mode: 'webgl' }];
+  const choices: readonly CheckRequest['backend'][] = ['webgpu', 'webgl', { mode: 'webgl' }];
 
   describe.each(choices.map((backend) => [JSON.stringify(backend), backend] as const))('%s', (_, backend) => {
     it('computes every operation, its gradient and compiled steps as the reference does', async () => {
-      const answer = await ask({ backend, what: 'agreement' });
-      expect(answer).toMatchObject({ kind: 'answer', complaints: [] });
+      const report = await runCheck({ backend, check: 'agreement' });
+      expect(report).toMatchObject({ kind: 'report', failures: [] });
     });
 
     it('is given back once, whatever is under way, and says so afterwards', async () => {
-      const answer = await ask({ backend, what: 'closing' });
-      expect(answer).toMatchObject({ kind: 'answer', complaints: [] });
+      const report = await runCheck({ backend, check: 'closing' });
+      expect(report).toMatchObject({ kind: 'report', failures: [] });
     });
 
     it('says that the device was lost', async () => {
-      const answer = await ask({ backend, what: 'loss' });
-      expect(answer).toMatchObject({ kind: 'answer', complaints: [] });
+      const report = await runCheck({ backend, check: 'loss' });
+      expect(report).toMatchObject({ kind: 'report', failures: [] });
     });
   });
 
   it('gpu takes one of them and says which', async () => {
-    const answer = await ask({ backend: 'gpu', what: 'step' });
-    expect(answer).toMatchObject({
-      kind: 'answer',
+    const report = await runCheck({ backend: 'gpu', check: 'step' });
+    expect(report).toMatchObject({
+      kind: 'report',
       choice: expect.stringMatching(/^computing on gpu \(web(gpu|gl2), /),
     });
   });

@@ -1,33 +1,19 @@
 /** The gpu backend: on a device of plain JavaScript everywhere, and on every mode of gpu.js that works in this Node. */
-import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/backend.ts';
-import { type Device, type DeviceKernel, isSoftwareAdapter, type KernelSource } from '../src/backends/gpu/device.ts';
-import { type GpuMode, openDevice } from '../src/backends/gpu/open.ts';
-import { verifyBackend } from '../src/backends/verify.ts';
+import { checkNumerics } from '../src/backends/numerics-check.ts';
 import type { Backend, KernelCall } from '../src/index.ts';
-import { apply, input, openBackend, operations } from '../src/index.ts';
+import { apply, input } from '../src/index.ts';
 import { difference, disagreements, imageNetworkPlan, networkPlan } from './agreement.ts';
+import { type Opened, openModes } from './gpu-devices.ts';
 import { HostDevice } from './host-device.ts';
+import { opNames } from './op-examples.ts';
 import { openAll } from './support.ts';
 import { randomValues } from './values.ts';
 
 const reference = (await openAll()).find((backend) => backend.name === 'reference')!;
 
-interface Opened {
-  readonly title: string;
-  readonly device?: Device;
-}
-
-async function open(mode: GpuMode): Promise<Opened> {
-  try {
-    return { title: mode, device: await openDevice(mode) };
-  } catch (error) {
-    return { title: `${mode} (skipped: ${(error as Error).message})` };
-  }
-}
-
-const modes = await Promise.all((['webgpu', 'webgl2', 'webgl', 'headlessgl'] as const).map(open));
+const modes = await openModes();
 const cramped: Opened = { title: 'plain JavaScript, with few arrays and threads', device: new HostDevice(3, [5, 3]) };
 const devices: Opened[] = [{ title: 'plain JavaScript', device: new HostDevice() }, cramped, ...modes];
 
@@ -35,6 +21,7 @@ afterAll(() => {
   return Promise.all(modes.map(({ device }) => device?.close()));
 });
 
+/** What a program of the calls leaves in the output of one of them. */
 async function computed(
   backend: Backend,
   calls: readonly KernelCall[],
@@ -50,11 +37,11 @@ describe.each(devices)('$title', ({ device }) => {
   const run = device === undefined ? it.skip : it;
   const backend = device && new GpuBackend('gpu', device);
 
-  for (const operation of operations) {
+  for (const name of opNames) {
     run(
-      `${operation.name} agrees with the reference`,
+      `${name} agrees with the reference`,
       async () => {
-        expect(await disagreements(backend!, reference, operation)).toEqual([]);
+        expect(await disagreements(backend!, reference, name)).toEqual([]);
       },
       300_000,
     );
@@ -76,8 +63,8 @@ describe.each(devices)('$title', ({ device }) => {
     got.dispose();
   });
 
-  run('passes the check before a backend is trusted', async () => {
-    await expect(verifyBackend(backend!)).resolves.toEqual(expect.any(Number));
+  run('passes the numerics check', async () => {
+    await expect(checkNumerics(backend!)).resolves.toEqual(expect.any(Number));
   });
 
   run('copies values in and out to the bit, and bytes as float32 divides them', async () => {
@@ -274,107 +261,4 @@ describe.each(devices)('$title', ({ device }) => {
     expect(() => backend!.upload(slice, new Float32Array(3))).toThrow('already freed');
     expect(() => backend!.free(storage)).toThrow('already freed');
   });
-});
-
-describe('what a device holds', () => {
-  it('does not grow over many runs, and is given back in the end', async () => {
-    const device = new HostDevice();
-    const backend = new GpuBackend('gpu', device);
-    const plan = networkPlan(backend, { batch: 5, features: 6, hidden: 4, classes: 3 });
-    plan.run();
-    const [held, runs] = [device.held, device.runs];
-    for (let round = 0; round < 10; round++) plan.run();
-    expect(device.held).toBe(held);
-    expect(device.runs).toBe(11 * runs);
-    plan.dispose();
-    await backend.close();
-    expect(device.held).toBe(0);
-  });
-});
-
-/** A device whose kernels' texts are changed on their way in, as by a driver that compiles them wrongly. */
-class TamperedDevice extends HostDevice {
-  readonly #change: (body: string) => string;
-  /** Kernels that the change found something in. */
-  tampered = 0;
-
-  constructor(change: (body: string) => string) {
-    super();
-    this.#change = change;
-  }
-
-  override compile(source: KernelSource): DeviceKernel {
-    const body = this.#change(source.body);
-    if (body !== source.body) this.tampered++;
-    return super.compile({ ...source, body });
-  }
-}
-
-describe('a device that computes wrongly', () => {
-  it.each([
-    ['a product', (body: string) => body.replace('s1 += l', 's1 -= l')],
-    ['a product of four rows at a time', (body: string) => body.replace('part2(', 'part2(0.0 * ')],
-    ['the last multiplication of a long row', (body: string) => body.replace(/i < (\d+); i/, 'i < $1 - 1; i')],
-    ['a bias', (body: string) => body.replace(/ \+ bias\[3\];/, ';')],
-    ['an exponential', (body: string) => body.replaceAll('Math.exp(', '1.001 * Math.exp(')],
-    ['every fourth value', (body: string) => body.replace(/, ([^,]*)\];$/, ', 0.0];')],
-    ['the last column under a window', (body: string) => body.replace('kx < 3', 'kx < 2')],
-    ['padding, taken for a pixel', (body: string) => body.replaceAll(/ >= 0 && /g, ' >= -1 && ')],
-    ['the largest under a window', (body: string) => body.replaceAll(' > m', ' < m')],
-    ['where a window had its largest value', (body: string) => body.replace('=== 2 * (ky) + kx', '=== 0')],
-  ])('is refused: %s', async (_, change) => {
-    const device = new TamperedDevice(change);
-    await expect(verifyBackend(new GpuBackend('gpu', device))).rejects.toThrow('its arithmetic is wrong');
-    expect(device.tampered).toBeGreaterThan(0);
-  });
-
-  it('is trusted where nothing was changed', async () => {
-    const backend = new GpuBackend('gpu', new TamperedDevice((body) => body));
-    await expect(verifyBackend(backend)).resolves.toEqual(expect.any(Number));
-  });
-});
-
-describe('choosing', () => {
-  it('says in one line what computes, and of each other backend why it does not', async () => {
-    const { choice } = await openBackend('auto');
-    expect(choice).toBe(
-      'computing on cpu; reference gives the same bits, slower; cpu-relaxed, gpu, webgpu and webgl round in their own way, and compute only where they are asked for',
-    );
-  });
-
-  it('says of each mode of a GPU why it was refused or not tried', async () => {
-    const working = modes.find(({ device }) => device !== undefined);
-    if (working === undefined) {
-      await expect(openBackend('gpu')).rejects.toThrow(/^backend webgpu was refused: .*; backend webgl2 was refused: /);
-      return;
-    }
-    const { choice, backend } = await openBackend('gpu');
-    expect(choice).toMatch(/^computing on gpu \([^;\n]*\)/);
-    if (isSoftwareAdapter((backend as GpuBackend).adapter)) {
-      expect(choice).toMatch(/: a GPU in name only\); a small known gradient takes it [\d.]+ ms, cpu [\d.]+ ms; /);
-    }
-    for (const mode of ['webgpu', 'webgl2', 'webgl', 'headlessgl']) expect(choice).toContain(mode);
-    await (backend as GpuBackend).close();
-  });
-});
-
-it('finds the same pieces however a storage was written', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.tuple(fc.nat(15), fc.nat(15)), { maxLength: 12 }), async (writes) => {
-      const device = new HostDevice();
-      const backend = new GpuBackend('gpu', device);
-      const storage = backend.allocate(16);
-      const expected = new Float32Array(16);
-      writes.forEach(([offset, reach], index) => {
-        const length = Math.min(reach, 16 - offset);
-        const values = new Float32Array(length).fill(index + 1);
-        backend.upload(backend.slice(storage, offset, length), values);
-        expected.set(values, offset);
-      });
-      expect(await backend.download(storage)).toEqual(expected);
-      backend.free(storage);
-      expect(device.held).toBe(0);
-    }),
-    { numRuns: 60 },
-  );
 });

@@ -1,4 +1,4 @@
-/** A compiled training step leaves nothing behind: bytes of JavaScript's heap and of the backend's memory, over 10,000 steps. */
+/** A compiled step leaks nothing over 10,000 steps, in JavaScript's heap and the backend's memory. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';

@@ -9,7 +9,7 @@ import {
   type KernelSource,
 } from '../src/backends/gpu/device.ts';
 import { inputNames } from '../src/backends/gpu/kernel-text.ts';
-import { kernelFunctions } from '../src/backends/gpu/kernels/functions.ts';
+import { kernelFunctions } from '../src/backends/gpu/shaders/functions.ts';
 
 type Thread = { readonly thread: { x: number; y: number; z: number } };
 type Part = (...values: number[]) => void;

@@ -1,4 +1,4 @@
-/** Random values: Philox's published words, dropout that depends on its keys alone, seeded creation. */
+/** Random values: Philox's published words, dropout that depends on its keys alone, creation. */
 import { describe, expect, it } from 'vitest';
 import type { Tensor } from '../src/index.ts';
 import {
@@ -69,7 +69,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     }
   });
 
-  it('draws for a sample the same whoever is beside it, and other values for another seed, step, sample or stream', () => {
+  it('draws the same for a sample beside any others, and other values for another seed, step, sample or stream', () => {
     const together = drawn(1, 2, [30, 31, 32, 33], 50);
     expect(drawn(1, 2, [32], 50)).toEqual(together.subarray(100, 150));
     expect(drawn(1, 2, [33, 30], 50)).toEqual(

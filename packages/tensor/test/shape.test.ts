@@ -1,4 +1,4 @@
-/** Broadcasting by PyTorch's rules, and sentences for shapes that do not fit. */
+/** Broadcasting by PyTorch's rules, and errors of shapes that do not fit. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -55,7 +55,7 @@ describe('broadcasting', () => {
   });
 });
 
-describe('sentences', () => {
+describe('errors', () => {
   it.each([
     [
       () => add(zeros(4, 3), zeros(4)),

@@ -2,7 +2,8 @@
 import type { HostBackend, Shape, Tensor } from '../src/index.ts';
 import { exactBackendNames, fromArray, openBackend } from '../src/index.ts';
 
-export { randomStream, randomValues, valuesIn } from './values.ts';
+export { randomStream } from '../src/index.ts';
+export { randomValues, valuesIn } from './values.ts';
 
 export async function openAll(): Promise<HostBackend[]> {
   return Promise.all(exactBackendNames.map(async (name) => (await openBackend(name)).backend));

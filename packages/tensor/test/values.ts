@@ -1,18 +1,16 @@
 /** Seeded values, the same in Node and in a browser. */
-import type { Shape } from '../src/index.ts';
-import type { Domain } from '../src/ops/define.ts';
+import { randomStream, type Shape } from '../src/index.ts';
 import { sizeOf } from '../src/shape.ts';
 
-/** A seeded stream of numbers in [0, 1) (mulberry32). */
-export function randomStream(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+/** Where an operand of an example lies, so that finite differences make sense there. */
+export type Domain =
+  | 'any'
+  | 'positive'
+  | 'away from zero'
+  | 'class index'
+  | 'on tenths'
+  | 'between tenths'
+  | 'distinct';
 
 /** Values in [-1, 1), of which about `density` are not zero. */
 export function randomValues(count: number, seed: number, density = 1): Float32Array {
@@ -36,7 +34,7 @@ export function valuesIn(domain: Domain, shape: Shape, seed: number, classes: nu
   return Float32Array.from({ length: sizeOf(shape) }, draw);
 }
 
-/** Values around 0 in a seeded order, neighbors 1/16 apart: farther than a finite difference moves them. */
+/** Values around 0 in a seeded order, 1/16 apart: farther than a finite difference moves them. */
 function distinctValues(count: number, random: () => number): Float32Array {
   const order = Array.from({ length: count }, (_, index) => ({ index, key: random() }));
   order.sort((left, right) => left.key - right.key);

@@ -1,4 +1,4 @@
-/** Calls over windows: the bits of the reference for every geometry, images that do not depend on each other, winners. */
+/** Calls over windows: the bits of the reference for every geometry, independent images, argmax indices. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConvolutionCall, HostBackend, KernelCall, Storage } from '../src/backend.ts';
@@ -144,13 +144,13 @@ describe('pooling', () => {
   const coarse = (count: number, seed: number): Float32Array => randomValues(count, seed).map((x) => Math.round(3 * x));
   const max = (backend: HostBackend, windows: Windows, images: Float32Array): Float32Array[] => {
     const size = windowCount(windows) * windows.channels;
-    return run(backend, [images], [size, size], (input, output, winners) => ({
+    return run(backend, [images], [size, size], (input, output, argmaxIndices) => ({
       kind: 'pool',
       reduction: 'max',
       windows,
       input: input!,
       output: output!,
-      winners: winners!,
+      argmaxIndices: argmaxIndices!,
     }));
   };
 
@@ -160,8 +160,8 @@ describe('pooling', () => {
         const windows = windowsOver('test', shape, window, options);
         const [count, values] = [imageSize(windows), windowCount(windows) * windows.channels];
         const images = coarse(count, seed);
-        const [best, winners] = max(reference, windows, images) as [Float32Array, Float32Array];
-        expect(max(cpu, windows, images)).toEqual([best, winners]);
+        const [best, argmaxIndices] = max(reference, windows, images) as [Float32Array, Float32Array];
+        expect(max(cpu, windows, images)).toEqual([best, argmaxIndices]);
         const gradient = randomValues(values, seed + 1);
         const sum = (backend: HostBackend): Float32Array[] =>
           run(backend, [images], [values], (input, output) => ({
@@ -179,11 +179,11 @@ describe('pooling', () => {
             output: output!,
           }));
         const won = (backend: HostBackend): Float32Array[] =>
-          run(backend, [gradient, winners], [count], (input, places, output) => ({
+          run(backend, [gradient, argmaxIndices], [count], (input, places, output) => ({
             kind: 'unpool',
             windows,
             input: input!,
-            winners: places!,
+            argmaxIndices: places!,
             output: output!,
           }));
         for (const compute of [sum, shared, won]) {

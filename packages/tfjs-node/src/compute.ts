@@ -1,100 +1,133 @@
 /** Shards computed by TensorFlow, microbatch by microbatch, and added in the order of the fixed tree. */
-import { defaultKey, inputSize, type Model, parameterCount, parseModel } from '@lockstep/nn';
+import { defaultKey, inputSize, parameterCount, parseModel, type RandomKey } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
-import { openBackend, type Storage } from '@lockstep/tensor';
-import { type Clock, type Compute, nextPowerOfTwo, type ShardGradient, TreeSum } from '@lockstep/training';
-import { loadTensorFlow } from './load.ts';
+import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
+import {
+  type Clock,
+  type Compute,
+  type ComputeSetup,
+  type GradientOptions,
+  nextPowerOfTwo,
+  type ShardGradient,
+  type ShardPixels,
+  TreeSum,
+} from '@lockstep/training';
+import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
 
+type ComputeClock = Pick<Clock, 'nowMs'>;
+
+/**
+ * TensorFlow in the calling thread. Each microbatch is a computation of its own: a shard has the same bits however a
+ * step was cut.
+ * @param clock measures how long a shard takes
+ * @throws Error with one sentence where this machine lacks the library
+ */
+export async function createTensorFlowCompute(clock: ComputeClock): Promise<Compute> {
+  const tensorFlow = await loadTensorFlow();
+  const { backend } = await openBackend('auto');
+  return new TensorFlowCompute(tensorFlow, backend, clock);
+}
+
+/** What belongs to one open model. */
 interface Opened {
-  readonly model: Model;
   readonly microbatchSize: number;
+  readonly inputSize: number;
   readonly microbatch: MicrobatchGradient;
   /** Gradient of all parameters, then the sum of losses, then how many were correct. */
   readonly total: Storage;
   readonly sum: TreeSum;
 }
 
-/**
- * TensorFlow in this very thread. Each microbatch is a computation of its own, so that a shard has the same bits however a
- * step was cut.
- * @param clock only tells how long a shard took
- * @throws Error with one sentence where this machine lacks the library
- */
-export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Promise<Compute> {
-  const { tf, version } = await loadTensorFlow();
-  const { backend: host } = await openBackend('auto');
-  let opened: Opened | undefined;
+class TensorFlowCompute implements Compute {
+  readonly backend = 'tfjs-node';
+  readonly threads = 1;
+  /** Another build of the library or another processor may round in another way; the numerics check shows that. */
+  readonly numericMode: string;
+  readonly #tf: TensorFlow;
+  readonly #host: HostBackend;
+  readonly #clock: ComputeClock;
+  #opened: Opened | undefined;
 
-  const close = (): void => {
-    if (!opened) return;
-    opened.microbatch.dispose();
-    opened.sum.dispose();
-    host.free(opened.total);
-    opened = undefined;
-  };
+  constructor({ tf, version }: LoadedTensorFlow, host: HostBackend, clock: ComputeClock) {
+    this.numericMode = `tfjs-node-${tf.version['tfjs-node']}/tensorflow-${version}`;
+    this.#tf = tf;
+    this.#host = host;
+    this.#clock = clock;
+  }
 
-  const ready = (): Opened => {
-    if (!opened) throw new Error('compute: expected open() before weights and shards');
-    return opened;
-  };
+  async open({ model: data, microbatchSize }: ComputeSetup): Promise<void> {
+    await this.close();
+    const model = parseModel(data);
+    const total = this.#host.allocate(parameterCount(model) + 2);
+    this.#opened = {
+      microbatchSize,
+      inputSize: inputSize(model),
+      microbatch: createMicrobatchGradient(this.#tf, this.#host, model),
+      total,
+      sum: new TreeSum(this.#host, total),
+    };
+  }
 
-  return {
-    backend: 'tfjs-node',
-    // Another build of the library may round in another way, and so may another processor; that the numerics check shows.
-    numericMode: `tfjs-node-${tf.version['tfjs-node']}/tensorflow-${version}`,
-    threads: 1,
-    async open({ model: data, microbatchSize }) {
-      close();
-      const model = parseModel(data);
-      const total = host.allocate(parameterCount(model) + 2);
-      opened = {
-        model,
-        microbatchSize,
-        microbatch: createMicrobatchGradient(tf, host, model),
-        total,
-        sum: new TreeSum(host, total),
-      };
-    },
-    setWeights(bytes) {
-      const { total, microbatch } = ready();
-      const weights = floatsFrom(bytes);
-      const expected = total.length - 2;
-      if (weights.length !== expected) {
-        throw new Error(`weights: expected ${expected} values, got ${weights.length}`);
-      }
-      microbatch.setWeights(weights);
-    },
-    async gradient(pixels, labels, key = defaultKey): Promise<ShardGradient> {
-      const { model, microbatchSize, microbatch, total, sum } = ready();
-      if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got the numbers of kept ones');
-      const startedAtMs = clock.nowMs();
-      const count = labels.length;
-      const size = inputSize(model);
-      if (pixels.length !== count * size) {
-        throw new Error(`shard: expected ${count * size} pixels, got ${pixels.length}`);
-      }
-      const used = Math.ceil(count / microbatchSize);
-      sum.begin({ lo: 0, n: nextPowerOfTwo(used) }, used);
-      for (let index = 0; index < used; index++) {
-        const from = index * microbatchSize;
-        const to = Math.min(count, from + microbatchSize);
-        const slot = sum.free;
-        const microbatchKey = { ...key, firstSample: key.firstSample + from };
-        const microbatchPixels = pixels.subarray(from * size, to * size);
-        microbatch.run(microbatchPixels, labels.subarray(from, to), microbatchKey, slot);
-        sum.add({ lo: index, n: 1 }, slot);
-      }
-      const values = await host.download(total);
-      const parameters = values.length - 2;
-      return {
-        gradient: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, parameters * 4),
-        lossSum: values[parameters]!,
-        correct: values[parameters + 1]!,
-        count,
-        computeMs: clock.nowMs() - startedAtMs,
-      };
-    },
-    close: async () => close(),
-  };
+  setWeights(bytes: Uint8Array): void {
+    const { total, microbatch } = this.#expectOpen();
+    const weights = floatsFrom(bytes);
+    const expected = total.length - 2;
+    if (weights.length !== expected) throw new Error(`weights: expected ${expected} values, got ${weights.length}`);
+    microbatch.setWeights(weights);
+  }
+
+  async gradient(
+    pixels: ShardPixels,
+    labels: Uint8Array,
+    { key = defaultKey }: GradientOptions = {},
+  ): Promise<ShardGradient> {
+    const opened = this.#expectOpen();
+    if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
+    const startedAtMs = this.#clock.nowMs();
+    sumMicrobatches(opened, pixels, labels, key);
+    const values = await this.#host.download(opened.total);
+    const parameters = values.length - 2;
+    return {
+      gradient: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, parameters * 4),
+      lossSum: values[parameters]!,
+      correct: values[parameters + 1]!,
+      count: labels.length,
+      computeMs: this.#clock.nowMs() - startedAtMs,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (!this.#opened) return;
+    this.#opened.microbatch.dispose();
+    this.#opened.sum.dispose();
+    this.#host.free(this.#opened.total);
+    this.#opened = undefined;
+  }
+
+  #expectOpen(): Opened {
+    if (!this.#opened) throw new Error('compute: expected open() before weights and shards');
+    return this.#opened;
+  }
+}
+
+/** Leaves the sum over the shard's samples in `total`. */
+function sumMicrobatches(
+  { microbatchSize, inputSize: size, microbatch, sum }: Opened,
+  pixels: Uint8Array,
+  labels: Uint8Array,
+  key: RandomKey,
+): void {
+  const count = labels.length;
+  if (pixels.length !== count * size) throw new Error(`shard: expected ${count * size} pixels, got ${pixels.length}`);
+  const microbatches = Math.ceil(count / microbatchSize);
+  sum.begin({ lo: 0, n: nextPowerOfTwo(microbatches) }, microbatches);
+  for (let index = 0; index < microbatches; index++) {
+    const from = index * microbatchSize;
+    const to = Math.min(count, from + microbatchSize);
+    const buffer = sum.free;
+    const microbatchKey = { ...key, firstSample: key.firstSample + from };
+    microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), microbatchKey, buffer);
+    sum.add({ lo: index, n: 1 }, buffer);
+  }
 }

@@ -1,11 +1,11 @@
-/** Each kind of layer as TensorFlow's operations: what `@lockstep/nn` computes, in another library's arithmetic. */
+/** Each kind of layer as TensorFlow's operations: the formulas of `@lockstep/nn`, rounded by another library. */
 import type { Layer } from '@lockstep/nn';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-node';
 import type { TensorFlow } from './load.ts';
 
 type LayerOf<Type extends Layer['type']> = Extract<Layer, { readonly type: Type }>;
 
-/** What a layer's dropout multiplies each value of `input` with: 0, or what the kept ones grow by. */
+/** Factors for the values of `input`: 0 where one is dropped, `1 / (1 - rate)` elsewhere. */
 export type DropoutScale = (input: Tensor, rate: number) => Tensor;
 
 type Forward<Type extends Layer['type']> = (
@@ -16,7 +16,10 @@ type Forward<Type extends Layer['type']> = (
   dropoutScale: DropoutScale,
 ) => Tensor;
 
-/** `[n, ...input] -> [n, ...output]`, images as [n, height, width, channels]; parameters as `@lockstep/nn` shapes them. */
+/**
+ * `[n, ...input] -> [n, ...output]`, images as [n, height, width, channels]; parameters in the shapes of
+ * `@lockstep/nn`. The type asks for every layer of that package.
+ */
 const layers: { readonly [Type in Layer['type']]: Forward<Type> } = {
   dense: (tf, _, input, [weight, bias]) => tf.add(tf.matMul(input, weight!), bias!),
   conv2d(tf, { kernel, stride = 1, padding = 0 }, input, [weight, bias]) {
@@ -50,7 +53,7 @@ export function applyLayer(
   return (layers[layer.type] as Forward<Layer['type']>)(tf, layer, input, parameters, dropoutScale);
 }
 
-/** Its gradients know no padding of a given size. */
+/** Pads by itself: the gradients of TensorFlow.js support no padding of a given size. */
 function padded(tf: TensorFlow, images: Tensor, padding: number, value: number): Tensor4D {
   if (padding === 0) return images as Tensor4D;
   const around: [number, number] = [padding, padding];

@@ -9,13 +9,13 @@ export interface LoadedTensorFlow {
   readonly version: string;
 }
 
-/** What the package calls its backend. */
-const registeredName = 'tensorflow';
+/** The package registers its backend under this name. */
+const backendName = 'tensorflow';
 
 /**
- * Gives TensorFlow one thread and no log lines, where the environment says nothing else: whoever wants more threads has
- * several computes. To be called in the process's main thread, before any thread loads the library, which reads the
- * environment of the process once; other threads only have a copy of it.
+ * Gives TensorFlow one thread and no log lines, unless the environment sets them: a worker of several threads opens
+ * several computes. Call it in the main thread before any thread loads the library, which reads the environment of the
+ * process once; other threads only have a copy of it.
  */
 export function prepareProcess(): void {
   process.env['TF_NUM_INTRAOP_THREADS'] ??= '1';
@@ -24,11 +24,11 @@ export function prepareProcess(): void {
 }
 
 /**
- * The library, taken as the backend of TensorFlow.js in this thread.
+ * The library, set as the backend of TensorFlow.js in this thread.
  * @throws Error with one sentence where the package or its native part is missing
  */
 export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
-  // The package calls what Node 23 has taken away.
+  // The package calls a function that Node 23 has removed.
   const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean };
   legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
   let tf: TensorFlow;
@@ -39,15 +39,16 @@ export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
     throw new Error(absenceOf(error as Error & { code?: string }));
   }
   tf.enableProdMode();
-  // The engine of TensorFlow.js is one for the whole process, and may have been given another backend since.
-  await tf.setBackend(registeredName);
+  // TensorFlow.js has one engine for the whole process, on which another library may have set another backend.
+  await tf.setBackend(backendName);
   const { binding } = tf.backend() as unknown as { binding: { TF_Version: string } };
   return { tf, version: binding.TF_Version };
 }
 
 function absenceOf({ code, message }: Error & { code?: string }): string {
-  if (code === 'ERR_MODULE_NOT_FOUND')
+  if (code === 'ERR_MODULE_NOT_FOUND') {
     return 'expected the package @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it';
+  }
   if (message.includes('tfjs_binding.node')) {
     return 'expected the native part of @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it';
   }

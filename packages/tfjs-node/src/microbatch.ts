@@ -1,4 +1,4 @@
-/** The gradient of one microbatch: TensorFlow's operations on its samples, eagerly, and what they leave as float32 values. */
+/** The gradient of one microbatch, by TensorFlow's operations, eagerly. */
 import { type Model, outputClasses, type Parameter, parameterLayout, type RandomKey } from '@lockstep/nn';
 import { fromArray, type HostBackend, randomKey, randomUniform, type Storage, tidy } from '@lockstep/tensor';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-node';
@@ -6,21 +6,21 @@ import { applyLayer } from './layers.ts';
 import type { TensorFlow } from './load.ts';
 
 export interface MicrobatchGradient {
-  /** All parameters in model order, float32. They are copied. */
+  /** Copies all parameters, in model order. */
   setWeights(weights: Float32Array): void;
   /**
-   * Microbatches in `output` [P + 2], a storage of the host's, the SUM over the samples of the loss's gradient, then the sum of
+   * Leaves in `output` [P + 2], a storage of the host, the SUM over the samples of the loss's gradient, then the sum of
    * the losses, then how many were classified correctly. `pixels` [samples * inputSize] are read as byte / 255. A label
    * that is no class makes the loss NaN.
    */
   run(pixels: Uint8Array, labels: Uint8Array, key: RandomKey, output: Storage): void;
-  /** Gives back TensorFlow's memory. */
+  /** Frees TensorFlow's memory. */
   dispose(): void;
 }
 
 const scaledBytes = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
-/** @param host computes the random values of a microbatch, which are the same on every backend */
+/** @param host computes the random values of dropout, which are the same on every backend */
 export function createMicrobatchGradient(tf: TensorFlow, host: HostBackend, model: Model): MicrobatchGradient {
   const layout = parameterLayout(model);
   const layersParameters = model.layers.map((_, index) => positionsOf(layout, index));
@@ -40,7 +40,7 @@ export function createMicrobatchGradient(tf: TensorFlow, host: HostBackend, mode
   return {
     setWeights(values) {
       tf.dispose(weights);
-      // TensorFlow may read such memory where it lies, for as long as the tensor lives.
+      // TensorFlow may read an array in place for as long as its tensor lives, so each tensor gets a copy.
       weights = layout.map(({ offset, size, shape }) => tf.tensor(values.slice(offset, offset + size), [...shape]));
     },
     run(pixels, labels, key, outputStorage) {
@@ -56,7 +56,7 @@ export function createMicrobatchGradient(tf: TensorFlow, host: HostBackend, mode
           correct = countCorrect(logits.dataSync(), labels, classes);
           return tf.neg(tf.sum(tf.mul(expected, tf.logSoftmax(logits))));
         })(weights);
-        // Taken only now: making what is dropped may have moved the host's memory.
+        // Only now: computing what dropout drops may have moved the host's memory.
         const output = host.view(outputStorage);
         for (const [position, { offset }] of layout.entries()) output.set(grads[position]!.dataSync(), offset);
         output[output.length - 2] = labels.every((label) => label < classes) ? value.dataSync()[0]! : Number.NaN;
@@ -87,7 +87,7 @@ function countCorrect(scores: ArrayLike<number>, labels: Uint8Array, classes: nu
   return correct;
 }
 
-/** The very values that `@lockstep/tensor` drops, as factors. */
+/** Factors that drop the same values as `@lockstep/tensor` does. */
 function dropoutScale(host: HostBackend, key: RandomKey, stream: number, like: Tensor, rate: number): Float32Array {
   const samples = like.shape[0]!;
   return tidy(() => {

@@ -19,41 +19,44 @@ async function opened(microbatchSize: number, model = small): Promise<Compute> {
 
 const pair = ({ pixels, labels }: Samples): [Uint8Array, Uint8Array] => [pixels, labels];
 
-it('the models of these tests meet every kind of layer', () => {
-  const met = new Set(models.flatMap((model) => model.layers.map(({ type }) => type)));
-  expect([...met].sort()).toEqual(Object.keys(layers).sort());
+it('the models of these tests have every kind of layer', () => {
+  const present = new Set(models.flatMap((model) => model.layers.map(({ type }) => type)));
+  expect([...present].sort()).toEqual(Object.keys(layers).sort());
 });
 
 describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () => {
-  it.each(models.map((model) => [model.name, model] as const))('is ours but for rounding: %s', async (_, model) => {
-    const { backend } = await openBackend('reference');
-    const key = { seed: 7, step: 70_000, firstSample: 123 };
-    const samples = samplesFor(model, 21, 5);
-    const results = [];
-    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
-      await compute.open({ model, microbatchSize: 8 });
-      compute.setWeights(bytesOf(initialize(model, 3)));
-      results.push(await compute.gradient(...pair(samples), key));
-      await compute.close();
-    }
-    const [theirs, ours] = results;
-    const expected = floatsOf(ours!.gradient);
-    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    expect(largest).toBeGreaterThan(0.01);
-    const got = floatsOf(theirs!.gradient);
-    const worst = got.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index]!)), 0);
-    expect(worst / largest).toBeLessThan(3e-6);
-    expect(theirs!.lossSum / ours!.lossSum).toBeCloseTo(1, 5);
-    expect(theirs!.correct).toBe(ours!.correct);
-    expect(theirs!.count).toBe(21);
-  });
+  it.each(models.map((model) => [model.name, model] as const))(
+    'equals that of the engine but for rounding: %s',
+    async (_, model) => {
+      const { backend } = await openBackend('reference');
+      const key = { seed: 7, step: 70_000, firstSample: 123 };
+      const samples = samplesFor(model, 21, 5);
+      const results = [];
+      for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
+        await compute.open({ model, microbatchSize: 8 });
+        compute.setWeights(bytesOf(initialize(model, 3)));
+        results.push(await compute.gradient(...pair(samples), { key }));
+        await compute.close();
+      }
+      const [theirs, ours] = results;
+      const expected = floatsOf(ours!.gradient);
+      const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      expect(largest).toBeGreaterThan(0.01);
+      const got = floatsOf(theirs!.gradient);
+      const worst = got.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index]!)), 0);
+      expect(worst / largest).toBeLessThan(3e-6);
+      expect(theirs!.lossSum / ours!.lossSum).toBeCloseTo(1, 5);
+      expect(theirs!.correct).toBe(ours!.correct);
+      expect(theirs!.count).toBe(21);
+    },
+  );
 
   it('drops other values for other keys', async () => {
     const model = models.find(({ name }) => name.startsWith('dropout'))!;
     const compute = await opened(8, model);
     const samples = samplesFor(model, 16, 5);
     const gradientOf = async (step: number, firstSample: number) =>
-      (await compute.gradient(...pair(samples), { seed: 1, step, firstSample })).gradient;
+      (await compute.gradient(...pair(samples), { key: { seed: 1, step, firstSample } })).gradient;
     const once = await gradientOf(1, 0);
     expect(await gradientOf(1, 0)).toEqual(once);
     expect(await gradientOf(2, 0)).not.toEqual(once);
@@ -89,7 +92,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     );
   });
 
-  it('tells how many samples and how long it took, in memory that the next shard does not change', async () => {
+  it('reports how many samples and how long it took, in memory that the next shard does not change', async () => {
     let now = 0;
     const compute = await createTensorFlowCompute({ nowMs: () => (now += 5) });
     await compute.open({ model: small, microbatchSize: 4 });
@@ -103,7 +106,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     await compute.close();
   });
 
-  it('reads weights at any alignment, and does not keep the bytes', async () => {
+  it('reads weights at any alignment, and copies them', async () => {
     const compute = await opened(4);
     const samples = samplesFor(small, 6, 5);
     const expected = (await compute.gradient(...pair(samples))).gradient;
@@ -116,7 +119,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     await compute.close();
   });
 
-  it('shows in its loss what is not finite, and a label that is no class', async () => {
+  it('has a loss of NaN for weights that are not finite, and for a label that is no class', async () => {
     const compute = await opened(4);
     const { pixels } = samplesFor(small, 6, 5);
     expect((await compute.gradient(pixels, Uint8Array.of(0, 1, 2, 3, 0, 1))).lossSum).toBeNaN();
@@ -138,14 +141,14 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  it('takes the library again where TensorFlow.js was given another backend', async () => {
+  it('sets the library as the backend again after another backend was set', async () => {
     const { tf, version } = await loadTensorFlow();
     expect(await tf.setBackend('cpu')).toBe(true);
     expect((await loadTensorFlow()).version).toBe(version);
     expect(tf.getBackend()).toBe('tensorflow');
   });
 
-  it('opens anew for another run', async () => {
+  it('opens another model for another run', async () => {
     const compute = await opened(4);
     const larger = resolveModel('mlp');
     await compute.open({ model: larger, microbatchSize: 2 });
@@ -155,7 +158,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     await compute.close();
   });
 
-  it('refuses a model that is none, shards before open, and wrong lengths, each in a sentence', async () => {
+  it('refuses an invalid model, shards before open, and wrong lengths, each in a sentence', async () => {
     const compute = await createTensorFlowCompute(stopped);
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');

@@ -8,7 +8,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** A mock that threw by itself would be wrapped by the test runner in a message of its own. */
+/** The mock fails when it is read: the test runner would wrap an error of the mock itself in its own message. */
 function failing(message: string, code?: string): void {
   vi.doMock(library, () => ({
     get default(): never {
@@ -43,7 +43,7 @@ describe('where the library cannot be loaded', () => {
   });
 });
 
-it('gives TensorFlow one thread, where the environment says nothing else', () => {
+it('gives TensorFlow one thread, unless the environment sets the number', () => {
   vi.stubEnv('TF_NUM_INTRAOP_THREADS', undefined);
   vi.stubEnv('TF_NUM_INTEROP_THREADS', '3');
   vi.stubEnv('TF_CPP_MIN_LOG_LEVEL', undefined);

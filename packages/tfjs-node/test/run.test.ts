@@ -31,10 +31,10 @@ const clock = {
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 it.skipIf(absence !== undefined)(
-  titled('a run that TensorFlow begins and we finish is sample-exact, and ends at our weights but for rounding'),
+  titled('a run that TensorFlow begins and the engine finishes is sample-exact, with its weights but for rounding'),
   async () => {
     const { backend } = await openBackend('cpu');
-    const ours = (): Compute => createLocalCompute(backend, clock);
+    const engine = (): Compute => createLocalCompute(backend, clock);
     const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 100 });
     const { pixels: images, labels } = samplesFor(small, plan.samples, 3);
     const dataset = { images, labels, count: plan.samples, rows: 2, columns: 2, classes: 3 };
@@ -42,7 +42,7 @@ it.skipIf(absence !== undefined)(
     const weights = initialize(small, 1);
     const optimizer = parseOptimizer({ type: 'sgd', learningRate: 0.05 });
     const numericsCheck = createNumericsCheck(small, plan.microbatchSize);
-    const first = ours();
+    const first = engine();
     await first.open({ model: small, microbatchSize: plan.microbatchSize });
     first.setWeights(numericsCheck.weights);
     const referenceGradient = floatsOf((await first.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient);
@@ -62,10 +62,10 @@ it.skipIf(absence !== undefined)(
       hash,
       newResumeKey: () => `key ${++keys}`,
       onStep({ step }) {
-        if (step === 2) join('ours', ours());
+        if (step === 2) join('engine', engine());
       },
       onEvent(event) {
-        if (event.type === 'joined' && event.workerId === 'w2') tensorFlow.leave('it has done its part');
+        if (event.type === 'joined' && event.workerId === 'w2') tensorFlow.leave('it has computed its shards');
       },
     });
     const join = (name: string, compute: Compute): Session => {

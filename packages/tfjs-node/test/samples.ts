@@ -1,4 +1,4 @@
-/** Problems for the tests: models that meet every kind of layer, and samples that depend on a seed alone. */
+/** Models that have every kind of layer, and samples that depend on a seed alone. */
 import { inputSize, type Model, outputClasses, parseModel, resolveModel } from '@lockstep/nn';
 import { philox } from '@lockstep/tensor';
 import { loadTensorFlow, prepareProcess } from '../src/load.ts';
@@ -11,7 +11,7 @@ export const absence: string | undefined = await loadTensorFlow().then(
   (error: Error) => error.message,
 );
 
-/** A test's name, with the reason where it is skipped. */
+/** The title of a test, with the reason where it is skipped. */
 export const titled = (title: string): string => (absence === undefined ? title : `${title} (${absence})`);
 
 export const small = parseModel({

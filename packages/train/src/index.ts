@@ -13,6 +13,7 @@ export {
   createReport,
   type EpochReport,
   type Report,
+  type ReportOptions,
   type RunConfig,
   type StepTimes,
   type WorkerReport,

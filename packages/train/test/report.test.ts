@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createCoordinator, type ScriptedCoordinator } from '../../training/test/scripted-coordinator.ts';
+import { ScriptedCoordinator } from '../../training/test/coordinator/scripted-coordinator.ts';
 import { model, optimizer } from '../../training/test/support.ts';
 import { createReport, type ReportOptions } from '../src/report.ts';
 
@@ -20,15 +20,15 @@ function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
 }
 
 describe('the report of a run', () => {
-  it('says who did what, how long each waited, and what went wrong, as JSON', () => {
-    const coordinator = createCoordinator({ steps: 1, startWorkers: 3 });
+  it('gives each worker’s work and waiting time, and counts faults, as JSON', () => {
+    const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: 3 });
     const [first, second, third] = [
       coordinator.join({ name: 'one' }),
       coordinator.join({ name: 'two' }),
       coordinator.join({ name: 'three' }),
     ];
     coordinator.nowMs += 100;
-    coordinator.send({ type: 'closed', connection: third });
+    coordinator.close(third);
     coordinator.nowMs += 100;
     coordinator.answerAll(first, 50);
     coordinator.answerAll(second, 60);
@@ -57,13 +57,13 @@ describe('the report of a run', () => {
     }
   });
 
-  it('has null where no first loss was measured, and no rate where no time passed', () => {
-    const report = createReport({ ...optionsFor(createCoordinator()), initialLoss: undefined, wallSeconds: 0 });
+  it('has null for an initial loss that was not measured, and a rate of 0 where no time passed', () => {
+    const report = createReport({ ...optionsFor(new ScriptedCoordinator()), initialLoss: undefined, wallSeconds: 0 });
     expect(report).toMatchObject({ initialLoss: null, imagesPerSecond: 0 });
   });
 
-  it('holds no secret', () => {
-    const coordinator = createCoordinator({ token: 'the token' });
+  it('contains neither the token nor a resume key', () => {
+    const coordinator = new ScriptedCoordinator({ token: 'the token' });
     const connection = coordinator.open();
     coordinator.hello(connection, { token: 'the token' });
     expect(JSON.stringify(createReport(optionsFor(coordinator)))).not.toMatch(/the token|key-1/);

@@ -1,5 +1,5 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
-import { type MessageOf, unpackVector } from '@lockstep/protocol';
+import { decodeVector, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { type RunPlan, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
@@ -63,7 +63,7 @@ export class Aggregator {
   #decode({ bytes, encoding, lossSum, correct }: ShardSum, target: Float32Array): void {
     const size = this.#parameterCount;
     if (encoding === undefined) new Uint8Array(target.buffer, target.byteOffset, size * 4).set(bytes);
-    else unpackVector(bytes, encoding, target.subarray(0, size));
+    else decodeVector(bytes, encoding, target.subarray(0, size));
     target[size] = lossSum;
     target[size + 1] = correct;
   }

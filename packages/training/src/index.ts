@@ -28,10 +28,10 @@ export {
   type Compute,
   ComputeError,
   type ComputeSetup,
-  type KeepingCompute,
-  type KeptPixels,
-  type PixelTable,
+  type GradientOptions,
+  type PixelCache,
   type ShardGradient,
+  type ShardPixels,
 } from './worker/compute.ts';
 export {
   type KeepJoinedOptions,

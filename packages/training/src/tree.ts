@@ -44,11 +44,6 @@ export function halvesOf(shard: Shard): readonly [Shard, Shard] {
   ];
 }
 
-/** True where `inner` lies within `outer` (a shard contains itself). */
-export function contains(outer: Shard, inner: Shard): boolean {
-  return inner.lo >= outer.lo && inner.lo + inner.n <= outer.lo + outer.n;
-}
-
 /** The fewest aligned shards that cover the microbatches `from .. to - 1`, from left to right. */
 export function shardsOfRange(from: number, to: number): Shard[] {
   const shards: Shard[] = [];

@@ -16,7 +16,7 @@ function samplesOf(seed: number, count: number, size: number): { pixels: Uint8Ar
   };
 }
 
-describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', (name) => {
+describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => {
   let backend: HostBackend;
   beforeAll(async () => {
     backend = await hostBackend(name);
@@ -30,7 +30,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     return compute;
   };
 
-  it('sums its microbatches in the order of the tree: a shard has the bits of the sum of its halves', async () => {
+  it('adds microbatches in the order of the tree: a shard has the bits of the sum of its halves', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 40 }),
@@ -61,7 +61,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     );
   });
 
-  it('tells how many samples, how many right, and how long it took', async () => {
+  it('returns the numbers of samples and correct answers, and its time', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(1, 10, 4);
     const { count, correct, computeMs, lossSum, gradient } = await compute.gradient(pixels, labels);
@@ -72,7 +72,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
-  it('returns memory that the next shard does not change', async () => {
+  it('returns a gradient that the next shard does not change', async () => {
     const compute = await opened(4);
     const first = await compute.gradient(...pair(samplesOf(1, 9, 4)));
     const before = first.gradient.slice();
@@ -81,7 +81,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
-  it('leaves the gradient in memory that it is given', async () => {
+  it('leaves the gradient in given memory', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(3, 9, 4);
     const own = await compute.gradient(pixels, labels);
@@ -90,35 +90,36 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
       4,
       parameterCount(model) + 2,
     );
-    const left = await compute.gradient(pixels, labels, undefined, shared);
+    const left = await compute.gradient(pixels, labels, { into: shared });
     expect(left.gradient.buffer).toBe(shared.buffer);
     expect(left.gradient.byteOffset).toBe(4);
     expect(left).toEqual(own);
     await compute.close();
   });
 
-  it('computes kept samples as if they had come with the shard, in any order and until the next opening', async () => {
+  it('computes cached samples as if they were in the shard, in any order, until it is opened again', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(7, 12, 4);
-    const table = compute.keepPixels(12, 4);
-    for (let number = 0; number < 12; number++) table.write(number, pixels.subarray(number * 4, (number + 1) * 4));
-    expect(() => compute.keepPixels(2 ** 40, 1)).toThrow('compute: expected samples of 4 pixels, got some of 1');
+    const pixelsAt = (number: number): Uint8Array => pixels.subarray(number * 4, (number + 1) * 4);
+    const cache = compute.createPixelCache!(12, 4);
+    for (let number = 0; number < 12; number++) cache.write(number, pixelsAt(number));
+    expect(() => compute.createPixelCache!(2 ** 40, 1)).toThrow('compute: expected samples of 4 pixels, got some of 1');
     const numbers = Uint32Array.of(11, 3, 3, 0, 7, 8, 2, 10, 1);
-    const own = Uint8Array.from([...numbers].flatMap((number) => [...table.read(number)]));
+    const own = Uint8Array.from([...numbers].flatMap((number) => [...pixelsAt(number)]));
     const named = labels.slice(0, 9);
-    expect(await compute.gradient({ numbers }, named)).toEqual(await compute.gradient(own, named));
-    await expect(compute.gradient({ numbers: Uint32Array.of(12) }, Uint8Array.of(0))).rejects.toThrow(
+    expect(await compute.gradient(numbers, named)).toEqual(await compute.gradient(own, named));
+    await expect(compute.gradient(Uint32Array.of(12), Uint8Array.of(0))).rejects.toThrow(
       'table: expected a row below 12, got 12',
     );
-    await expect(compute.gradient({ numbers }, named.subarray(1))).rejects.toThrow(
+    await expect(compute.gradient(numbers, named.subarray(1))).rejects.toThrow(
       'compute: expected the numbers of 8 samples, got 9',
     );
     await compute.open({ model, microbatchSize: 4 });
-    await expect(compute.gradient({ numbers }, named)).rejects.toThrow('expected keepPixels() before');
+    await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createPixelCache() before');
     await compute.close();
   });
 
-  it('reads weights at any alignment, and does not keep the bytes', async () => {
+  it('copies weights at any alignment', async () => {
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(5, 6, 4);
     const expected = (await compute.gradient(pixels, labels)).gradient;
@@ -131,14 +132,14 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
-  it('shows what is not finite in its loss', async () => {
+  it('has a loss that is not finite where the computation is not', async () => {
     const compute = await opened(4);
     compute.setWeights(bytesOf(new Float32Array(parameterCount(model)).fill(Number.NaN)));
     expect((await compute.gradient(...pair(samplesOf(5, 6, 4)))).lossSum).toBeNaN();
     await compute.close();
   });
 
-  it('opens anew for another run', async () => {
+  it('opens again for another run', async () => {
     const compute = await opened(4);
     const larger = resolveModel('mlp');
     await compute.open({ model: larger, microbatchSize: 2 });
@@ -148,7 +149,7 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     await compute.close();
   });
 
-  it('refuses a model that is none, shards before open, and wrong lengths, each in a sentence', async () => {
+  it('refuses an invalid model, shards before open, and wrong lengths, each with its message', async () => {
     const compute = createLocalCompute(backend, { nowMs: () => 0 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
@@ -157,6 +158,60 @@ describe.each(['reference', 'cpu'] as const)('a compute in this thread, on %s', 
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
     await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(/expected 4 pixels, got 5/);
     await compute.close();
+  });
+});
+
+describe('slices of a long shard', () => {
+  /** A compute to which every slice seems to take `lookMs`; a pause is a turn of the event loop. */
+  const openedSlow = async (lookMs: number, microbatchSize = 2) => {
+    let nowMs = 0;
+    let pauses = 0;
+    const clock = {
+      nowMs: () => (nowMs += lookMs),
+      after(_delayMs: number, callback: () => void) {
+        pauses += 1;
+        setImmediate(callback);
+        return () => {};
+      },
+    };
+    const compute = createLocalCompute(await hostBackend(), clock);
+    await compute.open({ model, microbatchSize });
+    compute.setWeights(bytesOf(initialize(model, 3)));
+    return { compute, pauses: () => pauses };
+  };
+
+  it('give the bits of the whole, however long they take, with pauses between them', async () => {
+    const whole = createLocalCompute(await hostBackend(), { nowMs: () => 0 });
+    await whole.open({ model, microbatchSize: 2 });
+    whole.setWeights(bytesOf(initialize(model, 3)));
+    const pauses: number[] = [];
+    for (const count of [1, 2, 3, 16, 37, 64]) {
+      const { pixels, labels } = samplesOf(count, count, 4);
+      const { computeMs: _, ...expected } = await whole.gradient(pixels, labels);
+      for (const lookMs of [0, 1, 7, 30, 60, 1000]) {
+        const slow = await openedSlow(lookMs);
+        const { computeMs: __, ...got } = await slow.compute.gradient(pixels, labels);
+        expect(got).toEqual(expected);
+        pauses.push(slow.pauses());
+      }
+    }
+    // 64 samples are 32 microbatches: where one takes 30 ms, every second is followed by a pause, from 50 ms on each.
+    expect(pauses.slice(-6)).toEqual([0, 0, 0, 15, 31, 31]);
+    expect(pauses.slice(0, 6)).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  it('stop between two of them where the shard was canceled, or the compute was opened again', async () => {
+    const { pixels, labels } = samplesOf(9, 64, 4);
+    const { compute, pauses } = await openedSlow(60);
+    let asked = 0;
+    const isCanceled = (): boolean => ++asked === 3;
+    await expect(compute.gradient(pixels, labels, { isCanceled })).rejects.toThrow('the shard was canceled');
+    expect([asked, pauses()]).toEqual([3, 3]);
+    const overtaken = compute.gradient(pixels, labels);
+    await compute.open({ model, microbatchSize: 2 });
+    await expect(overtaken).rejects.toThrow('the shard was canceled');
+    compute.setWeights(bytesOf(initialize(model, 3)));
+    expect(await compute.gradient(pixels, labels)).toMatchObject({ count: 64 });
   });
 });
 

@@ -5,11 +5,11 @@ import { createNumericsCheck, numericsFault } from '../src/numerics-check.ts';
 import { model } from './support.ts';
 
 describe('the numerics check', () => {
-  it('is the same for the same model and microbatch, always', () => {
+  it('is the same for the same model and microbatch size', () => {
     expect(createNumericsCheck(model, 16)).toEqual(createNumericsCheck(model, 16));
   });
 
-  it('is a full microbatch and half a microbatch, of classes that the model has', () => {
+  it('is one and a half microbatches, with labels that the model has', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 64 }), (microbatchSize) => {
         const { weights, pixels, labels } = createNumericsCheck(model, microbatchSize);
@@ -21,7 +21,7 @@ describe('the numerics check', () => {
     );
   });
 
-  it('is mostly empty like handwriting, but for every fourth sample', () => {
+  it('is mostly zeros, like handwriting, except for every fourth sample', () => {
     const { pixels, labels } = createNumericsCheck(resolveModel('mlp'), 64);
     const size = pixels.length / labels.length;
     for (let sample = 0; sample < labels.length; sample++) {
@@ -32,7 +32,7 @@ describe('the numerics check', () => {
   });
 });
 
-describe('a worker’s probe gradient', () => {
+describe('a worker’s gradient of the numerics check', () => {
   const expected = Float32Array.of(1, -2, 0, 1e-6);
 
   it('may differ by rounding, relative to the largest value', () => {
@@ -51,11 +51,11 @@ describe('a worker’s probe gradient', () => {
     ['infinity', Float32Array.of(1, Number.NEGATIVE_INFINITY, 0, 1e-6)],
     ['too few values', Float32Array.of(1, -2, 0)],
     ['too many values', Float32Array.of(1, -2, 0, 1e-6, 0)],
-  ])('is refused in one sentence for %s', (_, got) => {
+  ])('is refused with a message for %s', (_, got) => {
     expect(numericsFault(expected, got)).toMatch(/^numerics check: .+/);
   });
 
-  it('is refused wherever its one wrong value stands', () => {
+  it('is refused wherever its one wrong value lies', () => {
     fc.assert(
       fc.property(fc.nat({ max: 99 }), fc.constantFrom(Number.NaN, 1e3, Number.POSITIVE_INFINITY), (at, wrong) => {
         const right = Float32Array.from({ length: 100 }, (_, index) => Math.sin(index));

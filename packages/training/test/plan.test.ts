@@ -11,7 +11,7 @@ const options = fc.record({
 });
 
 describe('the plan of a run', () => {
-  it('visits every sample once in each epoch, the short batch at its end included', () => {
+  it('visits every sample once in each epoch, with a short batch at its end', () => {
     fc.assert(
       fc.property(options, (given) => {
         const plan = planRun(given);
@@ -42,7 +42,7 @@ describe('the plan of a run', () => {
     );
   });
 
-  it('puts samples into the first microbatches of a step, and none behind them', () => {
+  it('fills the microbatches of a step from the first on; those past its samples are empty', () => {
     fc.assert(
       fc.property(options, fc.nat(), (given, at) => {
         const plan = planRun(given);
@@ -61,7 +61,7 @@ describe('the plan of a run', () => {
     );
   });
 
-  it('ends inside an epoch where it is told how many steps to take, and never after its last epoch', () => {
+  it('ends after the number of steps that is asked for, and at the latest after its last epoch', () => {
     expect(planRun({ samples: 100, batch: 10, epochs: 3, steps: 17 }).steps).toBe(17);
     expect(planRun({ samples: 100, batch: 10, epochs: 3, steps: 31 }).steps).toBe(30);
   });
@@ -73,7 +73,7 @@ describe('the plan of a run', () => {
     ['epochs', { samples: 1, batch: 1, epochs: -1 }],
     ['steps', { samples: 1, batch: 1, epochs: 1, steps: 0 }],
     ['microbatchSize', { samples: 1, batch: 1, epochs: 1, microbatchSize: Number.POSITIVE_INFINITY }],
-  ])('refuses an impossible number of %s in a sentence', (name, given) => {
+  ])('throws a RangeError that names %s where it is not a positive integer', (name, given) => {
     expect(() => planRun(given)).toThrow(new RegExp(`^${name}: expected a whole number of at least 1, got `));
   });
 });
@@ -87,7 +87,7 @@ describe('the default microbatch', () => {
     );
   });
 
-  it('makes two workers have twice as many microbatches as they are, from a batch of 64 on', () => {
+  it('cuts a batch of 64 or more into at least four, twice as many as two workers', () => {
     for (let batch = 64; batch <= 4_096; batch += 64) {
       const plan = planRun({ samples: 60_000, batch, epochs: 1 });
       expect(usedMicrobatches(plan, 0)).toBeGreaterThanOrEqual(4);

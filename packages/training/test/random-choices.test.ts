@@ -40,8 +40,8 @@ async function setUp(seed: number) {
   compute.setWeights(numericsCheck.weights);
   const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
-  const expected = (dropSeed = seed) =>
-    oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: dropSeed });
+  const expected = (dropoutSeed = seed) =>
+    oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: dropoutSeed });
   return {
     backend,
     parameterServer,
@@ -57,11 +57,11 @@ async function setUp(seed: number) {
   };
 }
 
-it('what is dropped does not depend on who computes, and a run with dropout keeps its weights to the bit', async () => {
+it('dropout does not depend on which worker computes, and a run with dropout has the weights of the oracle', async () => {
   for (const seed of [1, 2, 3]) {
     const { backend, parameterServer, expected, options } = await setUp(seed);
-    const coordinator = { seed, workers: 3, faultEveryMs: 300, corruptResults: 0 };
-    const { outcome } = await simulate({ run: options, backend, drain, limitMs: 3_600_000, ...coordinator });
+    const scenario = { seed, workers: 3, faultEveryMs: 300, corruptResults: 0 };
+    const { outcome } = await simulate({ run: options, backend, drain, limitMs: 3_600_000, ...scenario });
     expect(outcome).toEqual({ type: 'finished' });
     expect(parameterServer.weights()).toEqual(expected());
     expect(parameterServer.weights()).not.toEqual(expected(seed + 1));

@@ -1,4 +1,4 @@
-/** One real worker session, played with by a test that is its coordinator, its device and its clock. */
+/** A real worker session, for which a test plays the coordinator, the compute and the clock. */
 import {
   type Closing,
   type CoordinatorMessage,
@@ -16,16 +16,18 @@ interface Job {
   readonly labels: number[];
   /** First byte of the weights that the shard was computed with. */
   readonly weights: number;
+  readonly isCanceled: () => boolean;
   finish(changes?: Partial<ShardGradient>): Promise<void>;
   fail(error: Error): Promise<void>;
 }
 
 export class Script {
   readonly clock = new VirtualClock();
-  readonly heard: WorkerMessage[] = [];
+  /** Messages from the session. */
+  readonly received: WorkerMessage[] = [];
   readonly events: SessionEvent[] = [];
   readonly opened: unknown[] = [];
-  /** Shards that the device was asked for; `finish` or `fail` answers. */
+  /** Shards that the compute was asked for; `finish` or `fail` answers. */
   readonly jobs: Job[] = [];
   openError: Error | undefined;
   end: SessionEnd | undefined;
@@ -34,9 +36,9 @@ export class Script {
   readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
   readonly session;
 
-  constructor(identity: Partial<WorkerIdentity> = {}, keepBytes = 0) {
+  constructor(identity: Partial<WorkerIdentity> = {}, sampleCacheBytes = 0) {
     this.#pair.coordinator.listen({
-      onMessage: (message) => this.heard.push(message),
+      onMessage: (message) => this.received.push(message),
       onClose: (closing) => {
         this.closing = closing;
       },
@@ -48,7 +50,7 @@ export class Script {
       clock: this.clock,
       checksum,
       hash,
-      keepBytes,
+      sampleCacheBytes,
       onEvent: (event) => this.events.push(event),
     });
     void this.session.ended.then((end) => {
@@ -68,7 +70,7 @@ export class Script {
       setWeights: (bytes) => {
         this.#weights = bytes[0]!;
       },
-      gradient: (_pixels, labels) =>
+      gradient: (_pixels, labels, { isCanceled = () => false } = {}) =>
         new Promise((resolve, reject) => {
           const result = {
             gradient: new Uint8Array(8).fill(1),
@@ -80,6 +82,7 @@ export class Script {
           this.jobs.push({
             labels: [...labels],
             weights: this.#weights,
+            isCanceled,
             finish: (changes = {}) => {
               resolve({ ...result, ...changes });
               return this.settle();
@@ -94,7 +97,7 @@ export class Script {
     };
   }
 
-  /** Delivers what is under way and lets promises run, without letting time pass. */
+  /** Delivers messages in flight and runs promises, while time stands still. */
   async settle(): Promise<void> {
     for (let round = 0; round < 20; round++) {
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -102,7 +105,7 @@ export class Script {
     }
   }
 
-  /** Everything that is due now; timers of the session are later than that. */
+  /** Runs everything that is due now; the session's timers are due later. */
   #deliver(): void {
     const marker = { reached: false };
     this.clock.after(0, () => {
@@ -111,12 +114,12 @@ export class Script {
     while (!marker.reached) this.clock.step();
   }
 
-  async say(...messages: CoordinatorMessage[]): Promise<void> {
+  async send(...messages: CoordinatorMessage[]): Promise<void> {
     for (const message of messages) this.#pair.coordinator.send(message);
     await this.settle();
   }
 
-  async hangUp(code: number, reason: string): Promise<void> {
+  async close(code: number, reason: string): Promise<void> {
     this.#pair.coordinator.close(code, reason);
     await this.settle();
   }
@@ -126,7 +129,7 @@ export class Script {
     await this.settle();
   }
 
-  /** Lets time pass, timers and all. */
+  /** Lets time pass, and timers fire. */
   async pass(ms: number): Promise<void> {
     let reached = false;
     this.clock.after(ms, () => {
@@ -140,12 +143,12 @@ export class Script {
   }
 
   of<Type extends WorkerMessage['type'] & MessageType>(type: Type): MessageOf<Type>[] {
-    return this.heard.filter((message) => message.type === type) as MessageOf<Type>[];
+    return this.received.filter((message) => message.type === type) as MessageOf<Type>[];
   }
 
-  /** Brings the session to where it waits for shards. */
+  /** Brings the session past the numerics check, to where it waits for tasks. */
   async activate(changes: Partial<MessageOf<'welcome'>> = {}): Promise<void> {
-    await this.say({ ...welcome, ...changes }, numericsCheck);
+    await this.send({ ...welcome, ...changes }, numericsCheck);
     await this.jobs[0]!.finish();
     await this.jobs[1]!.finish();
     this.jobs.length = 0;
@@ -175,7 +178,7 @@ export const weights = (step: number): MessageOf<'weights'> => ({
   bytes: new Uint8Array(8).fill(step),
 });
 
-/** A shard whose samples bear its number as label, so that jobs tell which they are. */
+/** A task whose labels are its `lo`, so that jobs can be told apart. */
 export const task = (step: number, lo: number): MessageOf<'task'> => ({
   type: 'task',
   step,
@@ -185,4 +188,5 @@ export const task = (step: number, lo: number): MessageOf<'task'> => ({
   labels: Uint8Array.of(lo, lo),
 });
 
-export const running = (script: Script): [number, number][] => script.jobs.map((job) => [job.weights, job.labels[0]!]);
+/** Weights and `lo` of the shards that were begun. */
+export const begun = (script: Script): [number, number][] => script.jobs.map((job) => [job.weights, job.labels[0]!]);

@@ -1,14 +1,14 @@
 import { bytesOf, enclosed, protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { ComputeError } from '../src/worker/compute.ts';
-import { numericsCheck, running, Script, task, weights, welcome } from './script.ts';
+import { begun, numericsCheck, Script, task, weights, welcome } from './script.ts';
 import { checksum, hash } from './support.ts';
 
-describe('a worker session joins', () => {
-  it('says hello first, with what it is and what it knows', async () => {
+describe('a worker session that joins', () => {
+  it('sends hello first, with its identity and its compute', async () => {
     const script = new Script({ token: 'secret', resumeKey: 'key-0', kind: 'browser' });
     await script.settle();
-    expect(script.heard).toEqual([
+    expect(script.received).toEqual([
       {
         type: 'hello',
         protocol: protocolVersion,
@@ -23,9 +23,9 @@ describe('a worker session joins', () => {
     ]);
   });
 
-  it('opens the device for the run’s model, and warms it up before the numerics check that is timed', async () => {
+  it('opens the compute for the model, and warms it up before the numerics check that is timed', async () => {
     const script = new Script();
-    await script.say(welcome, numericsCheck);
+    await script.send(welcome, numericsCheck);
     expect(script.opened).toEqual([{ model: { name: 'any' }, microbatchSize: 4 }]);
     expect(script.jobs).toHaveLength(1);
     await script.jobs[0]!.finish({ computeMs: 900 });
@@ -38,42 +38,42 @@ describe('a worker session joins', () => {
     expect(script.events).toEqual([{ type: 'welcomed', id: 'w1', resumeKey: 'key-1' }, { type: 'ready' }]);
   });
 
-  it('fails with a sentence, and leaves, where the model is not one that it can compute', async () => {
+  it('fails with one line, and leaves, where it cannot compute the model', async () => {
     const script = new Script();
     script.openError = new Error('model: expected\nlayers,\tgot none');
-    await script.say(welcome, numericsCheck);
+    await script.send(welcome, numericsCheck);
     expect(script.end).toEqual({ type: 'failed', message: 'model: expected layers, got none' });
     expect(script.closing).toMatchObject({ code: 1011, reason: 'model: expected layers, got none', by: 'remote' });
   });
 
   it('fails where the numerics check cannot be computed', async () => {
     const script = new Script();
-    await script.say(welcome, numericsCheck);
+    await script.send(welcome, numericsCheck);
     await script.jobs[0]!.fail(new ComputeError('device-lost', 'the device is gone'));
     expect(script.end).toEqual({ type: 'failed', message: 'the device is gone' });
   });
 });
 
-describe('a worker session computes', () => {
-  it('a task that came ahead of its weights when they are there, and not before', async () => {
+describe('a worker session that computes', () => {
+  it('begins a task when the weights of its step have arrived', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(task(3, 0), task(3, 1));
+    await script.send(task(3, 0), task(3, 1));
     expect(script.jobs).toEqual([]);
-    await script.say(weights(3));
-    expect(running(script)).toEqual([[3, 0]]);
+    await script.send(weights(3));
+    expect(begun(script)).toEqual([[3, 0]]);
     await script.jobs[0]!.finish();
-    expect(running(script)).toEqual([
+    expect(begun(script)).toEqual([
       [3, 0],
       [3, 1],
     ]);
   });
 
-  it('one shard at a time, in the order of their arrival, each answered with its checksum', async () => {
+  it('computes one shard at a time, in order of arrival, and answers each with its checksum', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(0), task(0, 2), task(0, 0));
-    expect(running(script)).toEqual([[0, 2]]);
+    await script.send(weights(0), task(0, 2), task(0, 0));
+    expect(begun(script)).toEqual([[0, 2]]);
     await script.jobs[0]!.finish({ gradient: Uint8Array.of(1, 2, 3, 4), correct: 1 });
     await script.jobs[1]!.finish();
     const bytes = Uint8Array.of(1, 2, 3, 4);
@@ -83,14 +83,14 @@ describe('a worker session computes', () => {
     expect(script.events.at(-1)).toEqual({ type: 'computed', step: 0, count: 2, computeMs: 7 });
   });
 
-  it('a shard with its own step’s weights, even where newer ones arrive while it runs', async () => {
+  it('computes a shard with the weights of its step, even where newer ones arrive meanwhile', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(1), task(1, 0), task(2, 5));
-    await script.say(weights(2));
-    expect(running(script)).toEqual([[1, 0]]);
+    await script.send(weights(1), task(1, 0), task(2, 5));
+    await script.send(weights(2));
+    expect(begun(script)).toEqual([[1, 0]]);
     await script.jobs[0]!.finish();
-    expect(running(script)).toEqual([
+    expect(begun(script)).toEqual([
       [1, 0],
       [2, 5],
     ]);
@@ -98,75 +98,101 @@ describe('a worker session computes', () => {
     expect(script.of('gradient').map(({ step }) => step)).toEqual([1, 2]);
   });
 
-  it('nothing that newer weights have overtaken, in the queue or arriving after', async () => {
+  it('drops tasks of steps before the newest weights, waiting or arriving', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(1), task(1, 0), task(1, 1), task(2, 2));
-    await script.say(weights(2), task(1, 3));
+    await script.send(weights(1), task(1, 0), task(1, 1), task(2, 2));
+    await script.send(weights(2), task(1, 3));
     await script.jobs[0]!.finish();
     await script.jobs[1]!.finish();
-    expect(running(script)).toEqual([
+    expect(begun(script)).toEqual([
       [1, 0],
       [2, 2],
     ]);
   });
 
-  it('samples that it keeps, even those of a task that it does not want any more', async () => {
+  it('caches samples, even those of a task that it drops', async () => {
     const script = new Script({}, 6);
     await script.activate({ samples: 6 });
-    expect(script.of('hello')[0]!.keepsBytes).toBe(6);
+    expect(script.of('hello')[0]!.sampleCacheBytes).toBe(6);
     const named = (...numbers: number[]) => ({ samples: bytesOf(Uint32Array.from(numbers)) });
     const stale = { ...task(1, 5), ...named(enclosed, 2 + enclosed), labels: Uint8Array.of(5, 6) };
     const none = { pixels: new Uint8Array(0), labels: new Uint8Array(0) };
-    await script.say(weights(2), stale, { ...task(2, 0), ...named(2, 0), ...none });
+    await script.send(weights(2), stale, { ...task(2, 0), ...named(2, 0), ...none });
     expect(script.jobs.map(({ labels }) => labels)).toEqual([[6, 5]]);
   });
 
-  it('the newest of weights that arrive while it is busy', async () => {
+  it('uses the newest of the weights that arrive while it is busy', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(1), task(1, 0));
-    await script.say(task(2, 1), weights(2), task(3, 2), weights(3));
+    await script.send(weights(1), task(1, 0));
+    await script.send(task(2, 1), weights(2), task(3, 2), weights(3));
     await script.jobs[0]!.finish();
-    expect(running(script).at(-1)).toEqual([3, 2]);
+    expect(begun(script).at(-1)).toEqual([3, 2]);
     expect(script.jobs).toHaveLength(2);
   });
 
-  it('not a shard that was canceled before it began; one that runs is answered all the same', async () => {
+  it('does not begin a task that was canceled, and goes on with the next', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(0), task(0, 0), task(0, 1), task(0, 2));
-    await script.say({ type: 'cancel', step: 0, lo: 1, n: 1 }, { type: 'cancel', step: 0, lo: 0, n: 1 });
+    await script.send(weights(0), task(0, 0), task(0, 1), task(0, 2));
+    await script.send({ type: 'cancel', step: 0, lo: 1, n: 1 });
     await script.jobs[0]!.finish();
     await script.jobs[1]!.finish();
     expect(script.of('gradient').map(({ lo }) => lo)).toEqual([0, 2]);
   });
 
-  it('a new probe before anything else, and drops what it was given before', async () => {
+  it.each(['finish', 'fail'] as const)(
+    'sends nothing for a task that was canceled while it ran (%s)',
+    async (ending) => {
+      const script = new Script();
+      await script.activate();
+      await script.send(weights(0), task(0, 0), task(0, 1));
+      expect(script.jobs[0]!.isCanceled()).toBe(false);
+      await script.send({ type: 'cancel', step: 0, lo: 0, n: 1 });
+      expect(script.jobs[0]!.isCanceled()).toBe(true);
+      if (ending === 'finish') await script.jobs[0]!.finish();
+      else await script.jobs[0]!.fail(new Error('the shard was canceled'));
+      await script.jobs[1]!.finish();
+      expect(script.of('gradient').map(({ lo }) => lo)).toEqual([1]);
+      expect(script.of('taskError')).toEqual([]);
+      expect(script.end).toBeUndefined();
+    },
+  );
+
+  it('cancels the shard that it computes when the session ends', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(0), task(0, 0), task(0, 1));
-    await script.say(numericsCheck);
+    await script.send(weights(0), task(0, 0));
+    await script.send({ type: 'finish', message: 'the run is finished' });
+    expect(script.jobs[0]!.isCanceled()).toBe(true);
+  });
+
+  it('answers another numerics check before anything else, and drops the tasks that wait', async () => {
+    const script = new Script();
+    await script.activate();
+    await script.send(weights(0), task(0, 0), task(0, 1));
+    await script.send(numericsCheck);
     await script.jobs[0]!.finish();
     await script.jobs[1]!.finish();
     await script.jobs[2]!.finish();
     expect(script.of('numericsResult')).toHaveLength(2);
     expect(script.jobs).toHaveLength(3);
-    await script.say(task(0, 1), weights(0));
-    expect(running(script).at(-1)).toEqual([0, 1]);
+    await script.send(task(0, 1), weights(0));
+    expect(begun(script).at(-1)).toEqual([0, 1]);
   });
 });
 
-describe('a worker session that is told much at once', () => {
-  it('begins nothing that is stale by the time it could begin', async () => {
+describe('a worker session that gets many messages at once', () => {
+  it('begins no task that is stale by the time it could begin', async () => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(1), task(1, 0), task(2, 5), weights(2));
-    expect(running(script)).toEqual([[2, 5]]);
+    await script.send(weights(1), task(1, 0), task(2, 5), weights(2));
+    expect(begun(script)).toEqual([[2, 5]]);
   });
 });
 
-describe('a worker session tells of trouble and goes on', () => {
+describe('a worker session that fails at a task reports it and goes on', () => {
   it.each([
     [new ComputeError('device-lost', 'the device is gone'), 'device-lost', 'the device is gone'],
     [new ComputeError('out-of-memory', 'too large'), 'out-of-memory', 'too large'],
@@ -174,7 +200,7 @@ describe('a worker session tells of trouble and goes on', () => {
   ])('%s', async (error, code, message) => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(0), task(0, 0), task(0, 1));
+    await script.send(weights(0), task(0, 0), task(0, 1));
     await script.jobs[0]!.fail(error);
     expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code, message }]);
     await script.jobs[1]!.finish();
@@ -182,125 +208,13 @@ describe('a worker session tells of trouble and goes on', () => {
     expect(script.end).toBeUndefined();
   });
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY])('a loss of %d is an error and never a gradient', async (lossSum) => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])('a loss of %d is reported as an error', async (lossSum) => {
     const script = new Script();
     await script.activate();
-    await script.say(weights(0), task(0, 0));
+    await script.send(weights(0), task(0, 0));
     await script.jobs[0]!.finish({ lossSum });
     const message = `the loss of this shard is ${lossSum}`;
     expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code: 'non-finite', message }]);
     expect(script.of('gradient')).toEqual([]);
-  });
-});
-
-describe('a worker session and its coordinator', () => {
-  it('answers a ping while it computes', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.say(weights(0), task(0, 0), { type: 'ping', sentAtMs: 12.5 });
-    expect(script.of('pong')).toEqual([{ type: 'pong', sentAtMs: 12.5 }]);
-  });
-
-  it('takes a coordinator that has not said a word for lost', async () => {
-    const script = new Script();
-    await script.pass(14_000);
-    expect(script.end).toBeUndefined();
-    await script.pass(4_000);
-    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 15 s' });
-    expect(script.closing).toMatchObject({ code: 1001 });
-  });
-
-  it('takes one that has fallen silent for lost after eight heartbeats, and any word counts', async () => {
-    const script = new Script();
-    await script.activate();
-    for (let beat = 0; beat < 20; beat++) {
-      await script.say({ type: 'ping', sentAtMs: 0 });
-      await script.pass(15_000);
-    }
-    expect(script.end).toBeUndefined();
-    await script.pass(3_001);
-    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 16 s' });
-  });
-
-  it('ends refused, with the sentence, even where the coordinator never closes', async () => {
-    const script = new Script();
-    await script.say({ type: 'refuse', code: 'full', message: 'the coordinator is full', retryAfterMs: 30_000 });
-    expect(script.end).toEqual({
-      type: 'refused',
-      code: 'full',
-      message: 'the coordinator is full',
-      retryAfterMs: 30_000,
-    });
-    const other = new Script();
-    await other.say({ type: 'refuse', code: 'token', message: 'the token is not the one' });
-    expect(other.end).toEqual({ type: 'refused', code: 'token', message: 'the token is not the one' });
-  });
-
-  it('ends finished even where the coordinator never closes, and computes nothing more', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.say(weights(0), task(0, 0), task(0, 1));
-    await script.say({ type: 'finish', message: 'the run is finished' });
-    expect(script.end).toEqual({ type: 'finished', message: 'the run is finished' });
-    await script.jobs[0]!.finish();
-    expect(script.jobs).toHaveLength(1);
-    expect(script.of('gradient')).toEqual([]);
-  });
-
-  it('keeps the first reason: a close after a refusal is no loss', async () => {
-    const script = new Script();
-    await script.say({ type: 'refuse', code: 'protocol', message: 'another version' });
-    await script.hangUp(1008, 'policy');
-    expect(script.end).toMatchObject({ type: 'refused', code: 'protocol' });
-  });
-
-  it.each([
-    [1008, 'silent for 15 s', 'silent for 15 s'],
-    [1001, '', 'no reason given'],
-  ])('is lost where the coordinator closes with %i and "%s"', async (code, reason, message) => {
-    const script = new Script();
-    await script.activate();
-    await script.hangUp(code, reason);
-    expect(script.end).toEqual({ type: 'lost', message });
-  });
-
-  it('is lost where the connection breaks, and what it was computing leads nowhere', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.say(weights(0), task(0, 0), task(0, 1));
-    await script.sever();
-    expect(script.end).toEqual({ type: 'lost', message: 'the connection to the coordinator broke' });
-    await script.jobs[0]!.finish();
-    expect(script.jobs).toHaveLength(1);
-    expect(script.clock.step()).toBe(false);
-  });
-
-  it('says goodbye when it leaves, once', async () => {
-    const script = new Script();
-    await script.activate();
-    script.session.leave('tester leaves');
-    script.session.leave('tester leaves');
-    await script.settle();
-    expect(script.of('bye')).toEqual([{ type: 'bye', message: 'tester leaves' }]);
-    expect(script.end).toEqual({ type: 'finished', message: 'tester leaves' });
-    expect(script.closing).toMatchObject({ code: 1000, by: 'remote' });
-  });
-
-  it('closes a connection that brings what is no message of a coordinator', async () => {
-    const script = new Script();
-    await script.say({ type: 'bye', message: 'going' });
-    expect(script.end).toBeUndefined();
-    await script.say({ type: 'task', step: -1, lo: 0, n: 1, pixels: new Uint8Array(1), labels: new Uint8Array(1) });
-    expect(script.end).toMatchObject({ type: 'lost', message: expect.stringContaining('task.step') });
-  });
-
-  it('closes a connection that names a sample which never came', async () => {
-    const script = new Script({}, 6);
-    await script.activate({ samples: 6 });
-    const samples = bytesOf(Uint32Array.of(3));
-    await script.say({ ...task(0, 0), samples, pixels: new Uint8Array(0), labels: new Uint8Array(0) });
-    const message = 'task: expected samples that have come, got sample 3';
-    expect(script.end).toEqual({ type: 'lost', message });
-    expect(script.closing).toMatchObject({ code: 1002, reason: message });
   });
 });

@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { planRun, usedMicrobatches } from '../src/plan.ts';
 import { xorshift32 } from '../src/random.ts';
 import { createShardSource } from '../src/shard-source.ts';
-import { halvesOf, type Shard } from '../src/tree.ts';
+import { halvesOf } from '../src/tree.ts';
+import { randomShards } from './random-shards.ts';
 
-/** Samples that can be told apart: the pixels of sample i spell i. */
+/** Samples that differ: the two pixels of sample i are the bytes of i. */
 function numbered(count: number): Dataset {
   const images = Uint8Array.from({ length: count * 2 }, (_, at) => (at % 2 === 0 ? at >> 1 : at >> 9));
   const labels = Uint8Array.from({ length: count }, (_, sample) => sample % 10);
@@ -16,13 +17,7 @@ function numbered(count: number): Dataset {
 const numbersIn = (pixels: Uint8Array): number[] =>
   Array.from({ length: pixels.length / 2 }, (_, at) => pixels[2 * at]! + 256 * pixels[2 * at + 1]!);
 
-function cut(random: () => number, shard: Shard, used: number): Shard[] {
-  if (shard.lo >= used) return [];
-  if (shard.n === 1 || random() % 3 === 0) return [shard];
-  return halvesOf(shard).flatMap((half) => cut(random, half, used));
-}
-
-const coordinator = fc.record({
+const geometry = fc.record({
   samples: fc.integer({ min: 1, max: 400 }),
   batch: fc.integer({ min: 1, max: 120 }),
   microbatchSize: fc.integer({ min: 1, max: 20 }),
@@ -30,15 +25,16 @@ const coordinator = fc.record({
 });
 
 describe('the samples of shards', () => {
-  it('are each sample of the set exactly once an epoch, whatever the cutting, with its own label', () => {
+  it('are each sample of the training set once an epoch, with its own label, whatever the shards', () => {
     fc.assert(
-      fc.property(coordinator, ({ samples, batch, microbatchSize, seed }) => {
+      fc.property(geometry, ({ samples, batch, microbatchSize, seed }) => {
         const plan = planRun({ samples, batch, microbatchSize, epochs: 2 });
         const source = createShardSource(numbered(samples), plan, seed);
         const random = xorshift32(seed);
         const epochs: number[][] = [[], []];
         for (let step = 0; step < plan.steps; step++) {
-          for (const { lo, n } of cut(random, { lo: 0, n: plan.microbatches }, usedMicrobatches(plan, step))) {
+          const root = { lo: 0, n: plan.microbatches };
+          for (const { lo, n } of randomShards(random, root, usedMicrobatches(plan, step))) {
             const { pixels, labels } = source.shard(step, lo, n);
             const numbers = numbersIn(pixels);
             expect([...labels]).toEqual(numbers.map((number) => number % 10));
@@ -53,13 +49,13 @@ describe('the samples of shards', () => {
     );
   });
 
-  it('are the same for a shard and for its halves, and at every asking, in any order of steps', () => {
+  it('are the same at every call, in any order of steps, and for a shard as for its halves', () => {
     fc.assert(
-      fc.property(coordinator, fc.array(fc.nat(), { minLength: 1, maxLength: 12 }), (given, asks) => {
+      fc.property(geometry, fc.array(fc.nat(), { minLength: 1, maxLength: 12 }), (given, calls) => {
         const plan = planRun({ ...given, epochs: 5 });
         const source = createShardSource(numbered(given.samples), plan, given.seed);
-        for (const ask of asks) {
-          const step = ask % plan.steps;
+        for (const call of calls) {
+          const step = call % plan.steps;
           const whole = source.shard(step, 0, plan.microbatches);
           const fresh = createShardSource(numbered(given.samples), plan, given.seed).shard(step, 0, plan.microbatches);
           expect(whole).toEqual(fresh);
@@ -73,7 +69,7 @@ describe('the samples of shards', () => {
     );
   });
 
-  it('come in another order in another epoch, and for another seed', () => {
+  it('have another order in another epoch, and with another seed', () => {
     const plan = planRun({ samples: 100, batch: 100, microbatchSize: 100, epochs: 2 });
     const orderOf = (seed: number, step: number) =>
       numbersIn(createShardSource(numbered(100), plan, seed).shard(step, 0, 1).pixels);

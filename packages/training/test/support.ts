@@ -11,7 +11,14 @@ export function hash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+export function weightsHash(weights: Float32Array): string {
+  return hash(new Uint8Array(weights.slice().buffer));
+}
+
 export const checksum: Checksum = await openChecksum();
+
+/** Lets promises that are ready run on. */
+export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export async function hostBackend(name: 'reference' | 'cpu' = 'reference'): Promise<HostBackend> {
   const { backend } = await openBackend(name);

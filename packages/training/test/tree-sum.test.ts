@@ -4,11 +4,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { xorshift32 } from '../src/random.ts';
 import { halvesOf, type Shard } from '../src/tree.ts';
 import { TreeSum } from '../src/tree-sum.ts';
+import { arrivals, treeCase } from './random-shards.ts';
 import { hostBackend } from './support.ts';
 
 const width = 5;
 
-/** One microbatch's vector: values of very different size and sign, and zeros of both signs, so that order shows in the bits. */
+/** A vector for each microbatch: magnitudes from 1e-4 to 1e4 and zeros of both signs, so that bits show the order. */
 function microbatchVectors(seed: number, count: number): Float32Array[] {
   const random = xorshift32(seed);
   return Array.from({ length: count }, () =>
@@ -30,32 +31,6 @@ function definition(microbatches: readonly Float32Array[], { lo, n }: Shard): Fl
   return leftSum.map((value, index) => value + rightSum[index]!);
 }
 
-/** Cuts `root` at random into shards that hold a sample, in a random order. */
-function cutting(seed: number, root: Shard, used: number): Shard[] {
-  const random = xorshift32(seed);
-  const cut = (shard: Shard): Shard[] => {
-    if (shard.lo >= used) return [];
-    if (shard.n === 1 || random() % 3 === 0) return [shard];
-    return halvesOf(shard).flatMap(cut);
-  };
-  const shards = cut(root);
-  for (let last = shards.length - 1; last > 0; last--) {
-    const other = random() % (last + 1);
-    [shards[last], shards[other]] = [shards[other]!, shards[last]!];
-  }
-  return shards;
-}
-
-const sumCase = fc.record({
-  depth: fc.integer({ min: 0, max: 6 }),
-  emptiness: fc.double({ min: 0, max: 1, noNaN: true }),
-  seed: fc.nat(),
-  external: fc.boolean(),
-});
-
-/** `used` microbatches of `2^depth`, at least one. */
-const usedOf = (depth: number, emptiness: number): number => 2 ** depth - Math.floor(emptiness * (2 ** depth - 1));
-
 const bits = (values: Float32Array): number[] => [...new Uint32Array(values.slice().buffer)];
 
 describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
@@ -64,23 +39,21 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
     backend = await hostBackend(name);
   });
 
-  it('has the bits of the recursive definition, whatever the cutting, the order, and who owns the vectors', () => {
+  it('has the bits of the recursive definition, whatever the shards, their order, and the owners of the vectors', () => {
     fc.assert(
-      fc.property(sumCase, ({ depth, emptiness, seed, external }) => {
-        const root = { lo: 0, n: 2 ** depth };
-        const used = usedOf(depth, emptiness);
-        const microbatches = microbatchVectors(seed, used);
+      fc.property(treeCase, fc.boolean(), (tree, external) => {
+        const { root, usedMicrobatches, seed } = tree;
+        const microbatches = microbatchVectors(seed + 1, usedMicrobatches);
         const total = backend.allocate(width);
         const own = backend.allocate(width);
         const sum = new TreeSum(backend, total);
-        sum.begin(root, used);
-        const shards = cutting(seed + 1, root, used);
-        for (const [index, shard] of shards.entries()) {
+        sum.begin(root, usedMicrobatches);
+        for (const [index, shard] of arrivals(tree).entries()) {
           expect(sum.complete).toBe(false);
           const vector = external && index % 2 === 0 ? own : sum.free;
           backend.upload(vector, definition(microbatches, shard));
           sum.add(shard, vector);
-          // A vector of the caller's own is not kept: what it holds afterwards changes nothing.
+          // A vector of the caller's own is read before `add` returns, and may be overwritten.
           backend.upload(own, new Float32Array(width).fill(Number.NaN));
         }
         expect(sum.complete).toBe(true);
@@ -108,7 +81,7 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
     backend.free(total);
   });
 
-  it('leaves no mark of an empty microbatch: a lone -0 stays -0', () => {
+  it('adds no zero for an empty microbatch: a lone -0 stays -0', () => {
     const total = backend.allocate(1);
     const sum = new TreeSum(backend, total);
     sum.begin({ lo: 0, n: 8 }, 1);
@@ -120,23 +93,22 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
     backend.free(total);
   });
 
-  it('drops an unfinished sum at begin, wherever it was', () => {
+  it('drops an unfinished sum at `begin`, wherever it was', () => {
     const total = backend.allocate(width);
     const sum = new TreeSum(backend, total);
     fc.assert(
-      fc.property(sumCase, fc.nat(), ({ depth, emptiness, seed }, stop) => {
-        const root = { lo: 0, n: 2 ** depth };
-        const used = usedOf(depth, emptiness);
-        const abandoned = cutting(seed + 2, root, used);
-        sum.begin(root, used);
+      fc.property(treeCase, fc.nat(), (tree, stop) => {
+        const { root, usedMicrobatches, seed } = tree;
+        const abandoned = arrivals({ ...tree, seed: seed + 2 });
+        sum.begin(root, usedMicrobatches);
         for (const shard of abandoned.slice(0, stop % abandoned.length)) {
           backend.upload(sum.free, new Float32Array(width).fill(1e9));
           sum.add(shard, sum.free);
         }
-        const microbatches = microbatchVectors(seed, used);
-        sum.begin(root, used);
+        const microbatches = microbatchVectors(seed + 1, usedMicrobatches);
+        sum.begin(root, usedMicrobatches);
         expect(sum.complete).toBe(false);
-        for (const shard of cutting(seed + 1, root, used)) {
+        for (const shard of arrivals(tree)) {
           backend.upload(sum.free, definition(microbatches, shard));
           sum.add(shard, sum.free);
         }
@@ -150,7 +122,7 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
   });
 });
 
-/** A backend that knows what it has given out and not got back. */
+/** A backend that counts the storages and programs that it has created and not freed. */
 function counted(backend: Backend): { backend: Backend; storages: () => number; programs: () => number } {
   let storages = 0;
   let programs = 0;
@@ -188,30 +160,30 @@ function counted(backend: Backend): { backend: Backend; storages: () => number; 
 }
 
 describe('the memory of a tree sum', () => {
-  it('stays within half the microbatches and a vector more, over thousands of sums in any order', async () => {
+  it('stays within one vector more than half the microbatches, over thousands of sums in any order', async () => {
     const counts = counted(await hostBackend());
     const { backend, storages, programs } = counts;
     const total = backend.allocate(width);
     const sum = new TreeSum(backend, total);
-    const root = { lo: 0, n: 16 };
+    const tree = { root: { lo: 0, n: 16 }, usedMicrobatches: 16 };
     const vector = new Float32Array(width);
     for (let seed = 0; seed < 4_000; seed++) {
-      sum.begin(root, 16);
-      for (const shard of cutting(seed, root, 16)) {
+      sum.begin(tree.root, tree.usedMicrobatches);
+      for (const shard of arrivals({ ...tree, seed })) {
         backend.upload(sum.free, vector);
         sum.add(shard, sum.free);
       }
     }
-    const slots = storages() - 1;
-    expect(slots).toBeLessThanOrEqual(9);
-    // Each two slots, either way round, added into one of them or the total; and each slot moved to the total.
-    expect(programs()).toBeLessThanOrEqual(slots * (slots - 1) * 3 + slots);
+    const buffers = storages() - 1;
+    expect(buffers).toBeLessThanOrEqual(9);
+    // Every ordered pair of buffers, added into one of the two or the total, and a copy of each buffer to the total.
+    expect(programs()).toBeLessThanOrEqual(buffers * (buffers - 1) * 3 + buffers);
     sum.dispose();
     backend.free(total);
     expect([storages(), programs()]).toEqual([0, 0]);
   });
 
-  it('is two vectors where microbatches come from left to right, as in a worker', async () => {
+  it('is two vectors where microbatches arrive from left to right, as in a worker', async () => {
     const { backend, storages } = counted(await hostBackend());
     const total = backend.allocate(width);
     const own = backend.allocate(width);
@@ -225,7 +197,7 @@ describe('the memory of a tree sum', () => {
     sum.dispose();
   });
 
-  it('hands out the same free vector until one is added', async () => {
+  it('holds the same free vector until it is added', async () => {
     const backend = await hostBackend();
     const total = backend.allocate(width);
     const sum = new TreeSum(backend, total);

@@ -1,93 +1,103 @@
 /** Measures the whole grid, prints each part as it is known, and gathers the report. */
 import type { Dataset } from '@lockstep/data';
-import { describeMachine } from '../machine.ts';
-import { pytorchGroup } from '../peers/pytorch-ddp.ts';
-import { machineLines } from '../table.ts';
+import { describeMachine, machineLines } from '../machine.ts';
+import { PytorchGroup } from '../peers/pytorch.ts';
 import type { Output } from '../terminal.ts';
+import { conclusionOf } from './conclusion.ts';
 import { type Training, workerCounts } from './grid.ts';
-import type { Crew } from './lockstep-run.ts';
+import type { Workers } from './lockstep-run.ts';
 import { measureTraining } from './measure.ts';
 import type { CompareOptions } from './options.ts';
 import { ddpRanks } from './peer-names.ts';
 import { peerCase, peerNet, peerWork } from './peers.ts';
+import { resultLines } from './result-text.ts';
 import { type CompareReport, resultOf, type TrainingResult } from './results.ts';
-import { resultLines } from './table.ts';
-import { verdictOf } from './verdict.ts';
+import type { Tabs } from './tabs.ts';
 
-export interface Asked {
+export interface CompareContext {
   readonly options: CompareOptions;
   readonly grid: readonly Training[];
   readonly train: Dataset;
-  /** For reports on their way. */
+  /** For the reports of single runs. */
   readonly folder: string;
   readonly output: Output;
   readonly version: string;
   readonly signal: AbortSignal;
 }
 
-const usualWorkers = 2;
+const defaultWorkers = 2;
 
-export async function compare(asked: Asked): Promise<CompareReport> {
-  const { options, grid, train, folder, output, version, signal } = asked;
-  const { rounds, seed, backend, threads, data } = options;
+export async function compare(context: CompareContext): Promise<CompareReport> {
+  const { options, grid, output, version } = context;
+  const { rounds } = options;
   const startedAt = new Date();
   const machine = describeMachine();
-  const accuracy = options.accuracy / 100;
-  for (const line of [...machineLines(machine), ...methodLines(rounds)]) output.print(line);
-  const counts = workerCounts(options.workers ?? usualWorkers);
+  output.print(...machineLines(machine), ...methodLines(rounds));
   // Loaded on demand: it brings a browser's driver and a bundler.
   const tabs = options.browser ? await (await import('./tabs.ts')).openTabs() : undefined;
-  const crews: Crew[] = [
-    { kind: 'single' },
-    ...counts.map((count): Crew => ({ kind: 'workers', count })),
-    ...(tabs === undefined ? [] : counts.map((count): Crew => ({ kind: 'tabs', count }))),
-  ];
-  const group = pytorchGroup(ddpRanks);
+  const group = new PytorchGroup(ddpRanks);
   const results: TrainingResult[] = [];
   try {
-    for (const training of grid) {
-      const net = options['no-peers'] ? undefined : peerNet(training);
-      const peers = net === undefined ? undefined : peerCase(training, peerWork(training, net, train, seed), group);
-      const measured = await measureTraining({
-        training,
-        crews,
-        peers,
-        tabs,
-        rounds,
-        settings: { seed, backend, threads, data, folder },
-        progress: output.progress,
-        signal,
-      });
-      const result = resultOf(training, measured, accuracy);
-      results.push(result);
-      for (const line of ['', ...resultLines(result, accuracy)]) output.print(line);
-      if (net === undefined && !options['no-peers']) {
-        output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn only');
-      }
-    }
+    for (const training of grid) results.push(await compareTraining(context, training, tabs, group));
   } finally {
     await group.close();
     await tabs?.close();
   }
-  const verdict = verdictOf(results);
-  for (const line of ['', ...verdict, '']) output.print(line);
-  const wallSeconds = (Date.now() - startedAt.getTime()) / 1000;
+  const conclusion = conclusionOf(results);
+  output.print('', ...conclusion, '');
   return {
     compare: 1,
     lockstep: version,
     startedAt: startedAt.toISOString(),
-    wallSeconds,
+    wallSeconds: (Date.now() - startedAt.getTime()) / 1000,
     machine,
     rounds,
-    accuracy,
+    accuracy: options.accuracy / 100,
     results,
-    verdict,
+    conclusion,
   };
+}
+
+async function compareTraining(
+  { options, train, folder, output, signal }: CompareContext,
+  training: Training,
+  tabs: Tabs | undefined,
+  group: PytorchGroup,
+): Promise<TrainingResult> {
+  const { rounds, seed, 'no-peers': noPeers } = options;
+  const accuracy = options.accuracy / 100;
+  const net = noPeers ? undefined : peerNet(training);
+  const measured = await measureTraining({
+    training,
+    workers: workersOf(options, tabs !== undefined),
+    peers: net && peerCase(training, peerWork(training, net, train, seed), group),
+    tabs,
+    rounds,
+    settings: { ...options, folder },
+    progress: output.progress,
+    signal,
+  });
+  const result = resultOf(training, measured, accuracy);
+  output.print('', ...resultLines(result, accuracy));
+  if (net === undefined && !noPeers) {
+    output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn only');
+  }
+  return result;
+}
+
+/** The single process first, as the baseline. */
+function workersOf({ workers = defaultWorkers }: CompareOptions, hasTabs: boolean): Workers[] {
+  const counts = workerCounts(workers);
+  return [
+    { kind: 'single' },
+    ...counts.map((count): Workers => ({ kind: 'workers', count })),
+    ...(hasTabs ? counts.map((count): Workers => ({ kind: 'tabs', count })) : []),
+  ];
 }
 
 function methodLines(rounds: number): string[] {
   return [
-    `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of ours is the program itself, without its`,
+    `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
     'start-up and first half. Peers take the same batches from the same weights, ready as float32, in their fastest form.',
   ];
 }

@@ -1,13 +1,13 @@
-/** What follows from reports: rates without the start-up, time to an accuracy, speed-up and efficiency. */
+/** Figures from the reports of runs: steady rates, time to an accuracy, distances of curves, parts of a step. */
 import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
 import { median, pairedRatios, type Spread, spread } from '../statistics.ts';
 
-/** Part of a run's steps that count as start-up: engines compile what they run again and again for long. */
+/** Part of a run's steps that count as start-up: engines go on to compile hot code for long. */
 const startUpPart = 0.5;
-/** The rest is cut into so many pieces, of which the middle one counts: an evaluation at an epoch's end spoils one or two. */
-const pieces = 8;
+/** The rest is cut into so many intervals: an evaluation at an epoch's end spoils one or two, and not their median. */
+const intervals = 8;
 
-/** Milliseconds a step once the run is warm: the median piece of its second half. */
+/** Milliseconds a step once the run is warm: the median interval of its second half. */
 export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
   const last = curve.at(-1);
   if (last === undefined || curve.length < 2) {
@@ -15,7 +15,7 @@ export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
   }
   const start = curve.findIndex(({ steps }) => steps >= last.steps * startUpPart);
   const warm = start < 0 || start === curve.length - 1 ? curve : curve.slice(start);
-  const count = Math.min(pieces, warm.length - 1);
+  const count = Math.min(intervals, warm.length - 1);
   const edges = Array.from({ length: count + 1 }, (_, at) => warm[Math.round((at * (warm.length - 1)) / count)]!);
   return median(
     edges.slice(1).map((to, at) => {
@@ -25,7 +25,7 @@ export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
   );
 }
 
-/** Samples whose mean accuracy stands for what the model can do: enough for 1 % or so of noise. */
+/** Samples over which accuracy is averaged: the noise of the mean is about 1 %. */
 const samplesAveraged = 1_000;
 
 /** Where the accuracy is first reached, in steps and in seconds of training; undefined where it is not. */
@@ -61,18 +61,11 @@ export function speedUps(msPerStep: readonly number[], baselineMsPerStep: readon
   return spread(pairedRatios(baselineMsPerStep.slice(0, msPerStep.length), msPerStep));
 }
 
-export type StepPart = 'pack' | 'send' | 'compute' | 'wait' | 'reduce' | 'optimizer';
-export const stepParts: readonly StepPart[] = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimizer'];
+export const stepParts = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimizer'] as const;
+export type StepPart = (typeof stepParts)[number];
 
 /** Milliseconds of each part of a step: over rounds, the median of each run's median. */
 export function partsOf(times: readonly StepTimes[]): Readonly<Record<StepPart, number>> {
-  const middle = (part: StepPart): number => spread(times.map((each) => each[`${part}Ms`])).median;
-  return {
-    compute: middle('compute'),
-    pack: middle('pack'),
-    send: middle('send'),
-    wait: middle('wait'),
-    reduce: middle('reduce'),
-    optimizer: middle('optimizer'),
-  };
+  const entries = stepParts.map((part) => [part, median(times.map((each) => each[`${part}Ms`]))]);
+  return Object.fromEntries(entries) as Record<StepPart, number>;
 }

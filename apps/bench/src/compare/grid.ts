@@ -1,11 +1,11 @@
-/** What is compared: models at batch sizes, each trained by a single process and by numbers of workers. */
+/** The grid of a comparison: models at batch sizes. */
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { usageFailure } from '@lockstep/command';
 import { type Model, parameterCount, resolveModel } from '@lockstep/nn';
 
-/** One training: what is computed, whoever computes it. */
+/** One training, the same for one process, workers and peers. */
 export interface Training {
   /** `mlp, batch 512`. */
   readonly name: string;
@@ -25,10 +25,7 @@ export interface GridRequest {
   readonly lr: number | undefined;
 }
 
-export const wideModelFile = relative(
-  process.cwd(),
-  fileURLToPath(new URL('../../models/mlp-1024.json', import.meta.url)),
-);
+const wideModelFile = relative(process.cwd(), fileURLToPath(new URL('../../models/mlp-1024.json', import.meta.url)));
 
 interface Point {
   readonly model: string;
@@ -38,8 +35,8 @@ interface Point {
 }
 
 /**
- * From the size that must lose to one process to those that gain most. Each reaches 80 % within its steps, and half of
- * them is enough to be warm for the most part; more, with --steps, come closer.
+ * From the size that must lose to one process to those that gain most. Each reaches 80 % within its steps, and is mostly
+ * warm after half of them; more, with --steps, come closer to the steady rate.
  */
 export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 64, learningRate: 0.1, steps: 1_000 },

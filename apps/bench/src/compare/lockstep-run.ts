@@ -1,4 +1,4 @@
-/** One training by the built coordinator, as a person starts it: a process of its own that leaves a report. */
+/** One training by the built coordinator, as a person starts it: a process of its own that writes a report. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,10 +7,14 @@ import { CommandFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import type { Training } from './grid.ts';
 
-export type { Report };
+/** What computes: one process without sockets, worker processes, or browser tabs. */
+export type Workers = { readonly kind: 'single' } | { readonly kind: 'workers' | 'tabs'; readonly count: number };
 
-/** Who computes: one process without sockets, or so many worker processes. */
-export type Crew = { readonly kind: 'single' } | { readonly kind: 'workers' | 'tabs'; readonly count: number };
+export function workersName(workers: Workers): string {
+  if (workers.kind === 'single') return 'one process';
+  const noun = workers.kind === 'tabs' ? 'tab' : 'worker';
+  return `${workers.count} ${noun}${workers.count === 1 ? '' : 's'}`;
+}
 
 export interface RunSettings {
   readonly seed: number;
@@ -21,38 +25,59 @@ export interface RunSettings {
   readonly folder: string;
 }
 
-export const coordinatorProgram = fileURLToPath(new URL('../../../coordinator/dist/main.js', import.meta.url));
+/** Five epochs of MNIST, the coordinator's default. */
+const imagesInDefaultRun = 300_000;
 
-/** Five epochs of MNIST. */
-const imagesInUsualRun = 300_000;
-
-/** The command line after `npm start --` that trains the same. */
-export function trainingArguments(training: Training, crew: Crew, settings: Omit<RunSettings, 'folder'>): string[] {
+/** The coordinator's options that train this. */
+function trainingArguments(training: Training, workers: Workers, settings: Omit<RunSettings, 'folder'>): string[] {
   const { modelOption, batch, learningRate, steps } = training;
   const { seed, backend, threads, data } = settings;
-  const who = crew.kind === 'single' ? ['--single'] : ['--workers', crew.kind === 'tabs' ? '0' : `${crew.count}`];
   return [
-    ...who,
+    ...(workers.kind === 'single' ? ['--single'] : ['--workers', workers.kind === 'tabs' ? '0' : `${workers.count}`]),
     ...['--model', modelOption, '--batch', `${batch}`, '--steps', `${steps}`],
-    // An epoch has at least one step; the usual number of epochs is enough for most runs.
-    ...(data === undefined && steps * batch <= imagesInUsualRun ? [] : ['--epochs', `${steps}`]),
+    // An epoch has at least one step; the default number of epochs is enough for most runs.
+    ...(data === undefined && steps * batch <= imagesInDefaultRun ? [] : ['--epochs', `${steps}`]),
     ...['--optimizer', 'sgd', '--lr', `${learningRate}`, '--seed', `${seed}`],
     ...(backend === 'auto' ? [] : ['--backend', backend]),
-    ...(threads === 1 || crew.kind !== 'workers' ? [] : ['--threads', `${threads}`]),
+    ...(threads === 1 || workers.kind !== 'workers' ? [] : ['--threads', `${threads}`]),
     ...(data === undefined ? [] : ['--data', data]),
   ];
 }
 
-/** A coordinator that was started. */
-export interface Started {
-  /** Resolves with the first group of what it prints and the pattern finds. @throws CommandFailure when it ends before. */
-  printed(pattern: RegExp): Promise<string>;
-  /** Resolves when it has ended well. @throws CommandFailure with its last sentence. */
-  readonly ended: Promise<void>;
-  /** Asks it to end, where it has not. */
-  end(): void;
+/** What a person types to train the same. */
+export function commandOf(training: Training, workers: Workers, settings: Omit<RunSettings, 'folder'>): string {
+  const npm = workers.kind === 'tabs' ? 'npm run coordinator --' : 'npm start --';
+  return [npm, ...trainingArguments(training, workers, settings)].join(' ');
 }
 
+/** Trains once. @throws CommandFailure */
+export async function runLockstep(training: Training, workers: Workers, settings: RunSettings): Promise<Report> {
+  const network = workers.kind === 'single' ? [] : ['--port', '0'];
+  const run = startTraining('start', training, workers, settings, network);
+  await run.coordinator.ended;
+  return run.report();
+}
+
+let reports = 0;
+
+/** Starts the coordinator's command on a training; `report` reads its results once it has ended. */
+export function startTraining(
+  command: 'start' | 'coordinator',
+  training: Training,
+  workers: Workers,
+  settings: RunSettings,
+  options: readonly string[],
+) {
+  reports += 1;
+  const file = join(settings.folder, `run-${reports}.json`);
+  const args = [command, ...trainingArguments(training, workers, settings), ...options, '--report', file];
+  return {
+    coordinator: new CoordinatorProcess(args),
+    report: async () => JSON.parse(await readFile(file, 'utf8')) as Report,
+  };
+}
+
+const program = fileURLToPath(new URL('../../../coordinator/dist/main.js', import.meta.url));
 const running = new Set<ChildProcess>();
 
 /** Ends every coordinator that is still at work; each takes its workers with it. */
@@ -60,66 +85,63 @@ export function stopAll(): void {
   for (const child of running) child.kill('SIGTERM');
 }
 
-export function startCoordinator(args: readonly string[]): Started {
-  const child = spawn(process.execPath, [...process.execArgv, coordinatorProgram, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1' },
-  });
-  running.add(child);
-  let stdout = '';
-  let stderr = '';
-  let check = (): void => {};
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-    check();
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-2_000);
-  });
-  const ended = new Promise<void>((resolve, reject) => {
-    const fail = (message: string): void => reject(new CommandFailure(message, 1));
-    child.once('error', (error) => fail(`the coordinator cannot be started: ${error.message}`));
-    child.once('close', (code, signal) => {
-      running.delete(child);
-      const lines = stderr.trim().split('\n');
-      // A crash ends with the engine's version; what happened stands above.
-      const last = lines.findLast((line) => /^lockstep: |Error\b.*: /.test(line)) ?? lines.at(-1);
-      if (code === 0) resolve();
-      else fail(`the coordinator ended with ${signal ?? `exit code ${code}`}${last ? `: ${last}` : ''}`);
+class CoordinatorProcess {
+  /** Resolves when it ends well. @throws CommandFailure with its last sentence */
+  readonly ended: Promise<void>;
+  readonly #child: ChildProcess;
+  #stdout = '';
+  #onOutput = (): void => {};
+
+  constructor(args: readonly string[]) {
+    const child = spawn(process.execPath, [...process.execArgv, program, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1' },
     });
-  });
-  // Who awaits nothing but what is printed hears of the end there.
-  ended.catch(() => undefined);
-  return {
-    ended,
-    end: () => void child.kill('SIGTERM'),
-    printed: (pattern) =>
-      new Promise((resolve, reject) => {
-        check = () => {
-          const found = pattern.exec(stdout)?.[1];
-          if (found !== undefined) resolve(found);
-        };
-        check();
-        ended.then(() => reject(new CommandFailure(`the coordinator ended before it printed ${pattern}`, 1)), reject);
-      }),
-  };
+    this.#child = child;
+    running.add(child);
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout += text;
+      this.#onOutput();
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr = (stderr + text).slice(-2_000);
+    });
+    this.ended = new Promise((resolve, reject) => {
+      const fail = (message: string): void => reject(new CommandFailure(message, 1));
+      child.once('error', (error) => fail(`the coordinator cannot be started: ${error.message}`));
+      child.once('close', (code, signal) => {
+        running.delete(child);
+        if (code === 0) resolve();
+        else fail(`the coordinator ended with ${signal ?? `exit code ${code}`}${reasonIn(stderr)}`);
+      });
+    });
+    // A caller that awaits only `printed` gets the failure there.
+    this.ended.catch(() => undefined);
+  }
+
+  /** The first group of the pattern, once the output matches it. @throws CommandFailure when the process ends before */
+  printed(pattern: RegExp): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#onOutput = () => {
+        const found = pattern.exec(this.#stdout)?.[1];
+        if (found !== undefined) resolve(found);
+      };
+      this.#onOutput();
+      const missing = new CommandFailure(`the coordinator ended before it printed ${pattern}`, 1);
+      this.ended.then(() => reject(missing), reject);
+    });
+  }
+
+  /** Asks it to end, where it has not. */
+  stop(): void {
+    this.#child.kill('SIGTERM');
+  }
 }
 
-let reports = 0;
-
-export function nextReportFile(folder: string): string {
-  reports += 1;
-  return join(folder, `run-${reports}.json`);
-}
-
-export async function readReport(file: string): Promise<Report> {
-  return JSON.parse(await readFile(file, 'utf8')) as Report;
-}
-
-/** Trains once and reads what came of it. @throws CommandFailure. */
-export async function runLockstep(training: Training, crew: Crew, settings: RunSettings): Promise<Report> {
-  const file = nextReportFile(settings.folder);
-  const network = crew.kind === 'single' ? [] : ['--port', '0'];
-  await startCoordinator(['start', ...trainingArguments(training, crew, settings), ...network, '--report', file]).ended;
-  return readReport(file);
+/** The sentence that says why a program failed. A crash ends with the engine's version; its error stands above. */
+function reasonIn(stderr: string): string {
+  const lines = stderr.trim().split('\n');
+  const last = lines.findLast((line) => /^lockstep: |Error\b.*: /.test(line)) ?? lines.at(-1);
+  return last ? `: ${last}` : '';
 }

@@ -1,19 +1,20 @@
-/** Measures one training by everybody in interleaved rounds: our runs as programs, peers as contenders. */
+/** Measures one training in interleaved rounds: Lockstep's runs as programs, the peers as candidates of a case. */
 import { CommandFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
-import { type Effort, enter, type Row, type Runner, runBurst } from '../harness.ts';
-import type { Case } from '../question.ts';
+import type { Case } from '../benchmark.ts';
+import { type Effort, type MissingRow, OpenCandidates } from '../harness/open-candidates.ts';
+import { createRunner, type Runner, runRounds } from '../harness/rounds.ts';
 import { steadyMsPerStep } from './figures.ts';
 import type { Training } from './grid.ts';
-import { type Crew, type RunSettings, runLockstep, trainingArguments } from './lockstep-run.ts';
+import { commandOf, type RunSettings, runLockstep, type Workers, workersName } from './lockstep-run.ts';
 import type { Tabs } from './tabs.ts';
 
-/** What came of one row; everything that was measured, round by round. */
+/** One row's measurements, round by round. */
 export type Measured =
   | {
       readonly kind: 'lockstep';
       readonly name: string;
-      readonly crew: Crew;
+      readonly workers: Workers;
       /** What a person types to train the same. */
       readonly command: string;
       readonly msPerStep: readonly number[];
@@ -24,7 +25,7 @@ export type Measured =
       readonly name: string;
       readonly version: string;
       readonly notes: readonly string[];
-      /** Relative distance of its change of the weights from the true one, after the judged steps. */
+      /** Relative distance of its change of the weights from the reference. */
       readonly distance: number;
       readonly msPerStep: readonly number[];
     }
@@ -32,14 +33,14 @@ export type Measured =
       readonly kind: 'missing';
       readonly name: string;
       /** `absent` is no fault of this code; the others are. */
-      readonly why: 'absent' | 'refused' | 'failed';
+      readonly status: MissingRow['status'];
       readonly reason: string;
     };
 
 export interface MeasureOptions {
   readonly training: Training;
   /** The first is the baseline. */
-  readonly crews: readonly Crew[];
+  readonly workers: readonly Workers[];
   /** Undefined where peers are left out, or have no program for the model. */
   readonly peers: Case | undefined;
   readonly tabs: Tabs | undefined;
@@ -51,106 +52,65 @@ export interface MeasureOptions {
 
 const effort: Omit<Effort, 'rounds'> = { burstMs: 200, warmUpMs: 200, budgetMs: 2_000 };
 
-interface Own {
-  readonly name: string;
-  readonly crew: Crew;
-  readonly msPerStep: number[];
+interface LockstepRunner extends Runner {
+  readonly workers: Workers;
   readonly reports: Report[];
-  failure?: string;
 }
 
-export function crewName(crew: Crew): string {
-  if (crew.kind === 'single') return 'one process';
-  const noun = crew.kind === 'tabs' ? 'tab' : 'worker';
-  return `${crew.count} ${noun}${crew.count === 1 ? '' : 's'}`;
-}
-
-/** @throws CommandFailure where the baseline could not be run: nothing can be compared then. */
+/** @throws CommandFailure where the baseline could not be run: nothing can be compared then */
 export async function measureTraining(options: MeasureOptions): Promise<readonly Measured[]> {
-  const { training, crews, peers, tabs, rounds, settings, progress, signal } = options;
-  const own: Own[] = crews.map((crew) => ({ name: crewName(crew), crew, msPerStep: [], reports: [] }));
-  const rows = new Map<string, Row>();
-  const runners: Runner[] = [];
+  const { training, workers, peers, rounds, settings, progress, signal } = options;
+  const own = workers.map((each) => lockstepRunner(each, options));
+  const opened = peers && new OpenCandidates(peers, { ...effort, rounds });
   try {
-    for (const entrant of peers?.entrants ?? []) {
-      signal.throwIfAborted();
-      progress(`${training.name}: ${entrant.name}: checking and warming up`);
-      const entered = await enter(peers!, entrant, { ...effort, rounds });
-      if ('contender' in entered) {
-        runners.push(entered);
-        // So slow that its first step has used up its time: that step is its measurement.
-        if (entered.judgedMsPerStep > effort.budgetMs) {
-          entered.msPerStep.push(entered.judgedMsPerStep);
-          entered.spentMs = entered.judgedMsPerStep;
-        }
-      } else rows.set(entrant.name, entered);
+    await opened?.open(peers?.candidates ?? [], { progress, signal });
+    const runners = opened?.runners ?? [];
+    for (const runner of runners) {
+      // The first step of a very slow peer uses up its budget: it is the measurement.
+      if (runner.checkedMsPerStep <= effort.budgetMs) continue;
+      runner.msPerStep.push(runner.checkedMsPerStep);
+      runner.spentMs = runner.checkedMsPerStep;
     }
-    for (let round = 0; round < rounds; round++) {
-      const turns = [...own, ...runners.filter(({ name, spentMs }) => !rows.has(name) && spentMs < effort.budgetMs)];
-      for (let turn = 0; turn < turns.length; turn++) {
-        signal.throwIfAborted();
-        const who = turns[(round + turn) % turns.length]!;
-        progress(`${training.name}: round ${round + 1} of ${rounds}: ${who.name}`);
-        if ('crew' in who) await runOwn(who, training, settings, tabs, signal);
-        else await runPeer(who, rows);
-      }
-    }
+    await runRounds([...own, ...runners], { name: training.name, rounds, progress, signal });
   } finally {
-    await Promise.allSettled(runners.map(({ contender }) => contender.close()));
+    await opened?.close();
   }
-  if (own[0]?.failure !== undefined) throw new CommandFailure(`${training.name}: ${own[0].name}: ${own[0].failure}`, 1);
-  const arguments_ = (crew: Crew): string => trainingArguments(training, crew, settings).join(' ');
+  const [baseline] = own;
+  if (baseline?.failure !== undefined) {
+    throw new CommandFailure(`${training.name}: ${baseline.name}: ${baseline.failure}`, 1);
+  }
   return [
-    ...own.map((row): Measured => {
-      const { name, crew, msPerStep, reports, failure } = row;
-      if (failure !== undefined) return { kind: 'missing', name, why: 'failed', reason: failure };
-      const program = crew.kind === 'tabs' ? 'coordinator' : 'start';
-      const npm = program === 'start' ? 'npm start --' : 'npm run coordinator --';
-      return { kind: 'lockstep', name, crew, command: `${npm} ${arguments_(crew)}`, msPerStep, reports };
+    ...own.map(({ name, workers: each, msPerStep, reports, failure }): Measured => {
+      if (failure !== undefined) return { kind: 'missing', name, status: 'failed', reason: failure };
+      return {
+        kind: 'lockstep',
+        name,
+        workers: each,
+        command: commandOf(training, each, settings),
+        msPerStep,
+        reports,
+      };
     }),
-    ...(peers?.entrants ?? []).map(({ name }): Measured => {
-      const row = rows.get(name);
-      const runner = runners.find((each) => each.name === name);
-      if (row !== undefined && row.status !== 'measured') {
-        return { kind: 'missing', name, why: row.status, reason: row.reason };
-      }
-      const { contender, verdict, msPerStep } = runner!;
-      const { version, notes } = contender;
-      return { kind: 'peer', name, version, notes, distance: verdict.distance, msPerStep };
-    }),
+    ...(peers?.candidates ?? []).map(({ name }) => peerRow(name, opened!)),
   ];
 }
 
-async function runOwn(
-  own: Own,
-  training: Training,
-  settings: RunSettings,
-  tabs: Tabs | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  if (own.failure !== undefined) return;
-  try {
-    const { crew } = own;
-    const report =
-      crew.kind === 'tabs'
-        ? await tabs!.run(training, crew.count, settings)
-        : await runLockstep(training, crew, settings);
-    own.msPerStep.push(steadyMsPerStep(report));
-    own.reports.push(report);
-  } catch (error) {
-    signal.throwIfAborted();
-    own.failure = errorMessage(error);
-  }
+function peerRow(name: string, opened: OpenCandidates): Measured {
+  const missing = opened.missing(name);
+  if (missing) return { kind: 'missing', name, status: missing.status, reason: missing.reason };
+  const { implementation, check, msPerStep } = opened.runners.find((runner) => runner.name === name)!;
+  const { version, notes } = implementation;
+  return { kind: 'peer', name, version, notes, distance: check.distance, msPerStep };
 }
 
-async function runPeer(runner: Runner, rows: Map<string, Row>): Promise<void> {
-  try {
-    await runBurst(runner);
-  } catch (error) {
-    rows.set(runner.name, { status: 'failed', name: runner.name, reason: errorMessage(error) });
-  }
-}
-
-function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function lockstepRunner(workers: Workers, { training, settings, tabs }: MeasureOptions): LockstepRunner {
+  const reports: Report[] = [];
+  const burst: Runner['burst'] = async () => {
+    const report = await (workers.kind === 'tabs'
+      ? tabs!.run(training, workers.count, settings)
+      : runLockstep(training, workers, settings));
+    reports.push(report);
+    return { ms: report.wallSeconds * 1000, msPerStep: steadyMsPerStep(report) };
+  };
+  return { ...createRunner(workersName(workers), burst), workers, reports };
 }

@@ -1,4 +1,4 @@
-/** What `npm run compare` can be told. */
+/** The options of `npm run compare`. */
 import {
   choice,
   Expected,
@@ -12,6 +12,7 @@ import {
   withFallback,
 } from '@lockstep/command';
 import { computeChoices } from '@lockstep/train';
+import { listOption } from '../list-option.ts';
 
 export const usage = 'npm run compare -- [options]';
 export const summary =
@@ -34,7 +35,7 @@ export const compareOptions = {
   threads: withFallback(wholeNumber('threads that compute in each worker', { from: 1, to: 256 }), 1),
   browser: switchOption('also with headless browser tabs as workers'),
   'no-peers': switchOption('leave TensorFlow.js, jax-js and PyTorch out'),
-  predict: switchOption('fit a cost model to a few steps and say what N workers would give, before anyone starts'),
+  predict: switchOption('fit a cost model to a few steps and estimate the throughput of N workers'),
   link: quantity('RATE', 'for --predict: each worker on a machine of its own, behind this link: 100Mbit/s, 12MB/s', {
     units: { 'kbit/s': 125, 'Mbit/s': 125e3, 'Gbit/s': 125e6, 'kB/s': 1e3, 'MB/s': 1e6, 'GB/s': 1e9 },
     example: 'a rate like 100Mbit/s or 12MB/s',
@@ -43,27 +44,15 @@ export const compareOptions = {
     units: { us: 1e-3, ms: 1, s: 1e3 },
     example: 'a time like 5ms or 200us',
   }),
-  speeds: listOption('X,…', 'for --predict: speed of each worker, this machine being 1', readSpeed),
+  speeds: listOption('X,…', 'for --predict: speed of each worker, this machine being 1', readSpeed, {
+    mayRepeat: true,
+  }),
   report: textOption('FILE.json', 'where to write every figure'),
   html: withFallback(textOption('FILE.html', 'where to write the page with the plots'), 'compare.html'),
   help: switchOption('show this text'),
 };
 
 export type CompareOptions = ValuesOf<typeof compareOptions>;
-
-function listOption<Item>(
-  placeholder: string,
-  description: string,
-  readItem: (text: string) => Item,
-): Option<readonly Item[] | undefined> {
-  const parse = (text: string): readonly Item[] => {
-    const items = text.split(',').map((item) => readItem(item.trim()));
-    if (new Set(items).size < items.length && placeholder !== 'X,…')
-      throw new Expected('a list that names nothing twice');
-    return items;
-  };
-  return { placeholder, description, fallback: undefined, parse };
-}
 
 function readName(text: string): string {
   if (text === '') throw new Expected('models with commas between them, like mlp,cnn');

@@ -1,4 +1,4 @@
-/** Peers that others are compared with by name. */
+/** Peers that a result looks up by name. */
 
 export const pytorchName = 'PyTorch, 1 process';
 /** Processes that DDP trains with. */

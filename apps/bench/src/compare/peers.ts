@@ -1,20 +1,20 @@
-/** The field's tools at the same work: the same initial weights, batches and learning rate as our own runs. */
+/** The field's tools at the same work: the same initial weights, batches and learning rate as Lockstep's runs. */
 import type { Dataset } from '@lockstep/data';
-import { initialize } from '@lockstep/nn';
+import { initialize, resolveModel } from '@lockstep/nn';
 import { createShardSource, planRun } from '@lockstep/training';
-import type { Entrant } from '../contender.ts';
+import type { Case } from '../benchmark.ts';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
-import type { PytorchGroup } from '../peers/pytorch-ddp.ts';
+import type { PytorchGroup } from '../peers/pytorch.ts';
 import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
-import type { Case } from '../question.ts';
-import { type MnistStep, weightsJudge } from '../work/mnist-step.ts';
+import { type MnistStep, trainingCase } from '../work/mnist-step.ts';
 import { cnnNet, type Net, perceptron } from '../work/net.ts';
 import type { Training } from './grid.ts';
 import { ddpName, pytorchName } from './peer-names.ts';
 
-/** Images that a peer cycles through; they lie ready as float32, so more of them would only fill its caches worse. */
+/** Images that a peer cycles through; they lie ready as float32, and more of them would fit its caches worse. */
 const images = 4_096;
-const judgedSteps = 1;
+
+const cnnLayers = JSON.stringify(resolveModel('cnn').layers);
 
 /** The net that peers have a program for, or undefined where a model is of neither form. */
 export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
@@ -30,18 +30,7 @@ export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
   return isPerceptron ? perceptron(first.units) : undefined;
 }
 
-const cnnLayers = JSON.stringify([
-  { type: 'conv2d', filters: 8, kernel: 5, padding: 2 },
-  { type: 'relu' },
-  { type: 'maxPool2d', window: 2 },
-  { type: 'conv2d', filters: 16, kernel: 5, padding: 2 },
-  { type: 'relu' },
-  { type: 'maxPool2d', window: 2 },
-  { type: 'flatten' },
-  { type: 'dense', units: 10 },
-]);
-
-/** The first batches of the very run that our rows train. */
+/** The first batches of the run that Lockstep's rows train. */
 export function peerWork(training: Training, net: Net, train: Dataset, seed: number): MnistStep {
   const { batch, model, learningRate } = training;
   const steps = Math.max(2, Math.ceil(images / batch));
@@ -53,31 +42,23 @@ export function peerWork(training: Training, net: Net, train: Dataset, seed: num
   return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 
-/** Its convolutions take tens of milliseconds an image, so that one step would take longer than all that is measured here. */
-function isTooLongForJax({ net, batchSize }: MnistStep): boolean {
+/** Its convolutions take tens of milliseconds an image: one step would take longer than all other measurements. */
+function isTooSlowForJax({ net, batchSize }: MnistStep): boolean {
   return net.name === 'cnn' && batchSize > 64;
 }
 
 const jaxElsewhere = {
-  absent: 'one step of this net at this batch takes it seconds; npm run bench -- --question cnn-step measures it at 64',
+  absent:
+    'one step of this net at this batch takes it seconds; npm run bench -- --benchmark cnn-step measures it at 64',
 } as const;
 
-/** Every peer as an entrant of one case, judged against the truth in double precision before it is timed. */
+/** Every peer as a candidate of one case. */
 export function peerCase(training: Training, work: MnistStep, group: PytorchGroup): Case {
-  const entrants: Entrant[] = [
+  return trainingCase(training.name, work, 1, [
     { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
     { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
-    { name: 'jax-js wasm', open: async () => (isTooLongForJax(work) ? jaxElsewhere : openJaxStep(work)) },
-    { name: pytorchName, open: () => group.open(work, 'alone') },
-    { name: ddpName, open: () => group.open(work, 'together') },
-  ];
-  return {
-    name: training.name,
-    workPerStep: { amount: training.batch, unit: 'images' },
-    judgedSteps,
-    tolerance: 1e-4,
-    figureName: 'loss',
-    judge: weightsJudge(work, judgedSteps),
-    entrants,
-  };
+    { name: 'jax-js wasm', open: async () => (isTooSlowForJax(work) ? jaxElsewhere : openJaxStep(work)) },
+    { name: pytorchName, open: () => group.open(work, 'single') },
+    { name: ddpName, open: () => group.open(work, 'ddp') },
+  ]);
 }

@@ -4,7 +4,7 @@ import type { Machine } from '../machine.ts';
 import { pairedRatios, type Spread, spread } from '../statistics.ts';
 import { curveDistance, partsOf, type StepPart, speedUps, timeTo } from './figures.ts';
 import type { Training } from './grid.ts';
-import type { Crew } from './lockstep-run.ts';
+import type { Workers } from './lockstep-run.ts';
 import type { Measured } from './measure.ts';
 import { ddpName, ddpRanks, pytorchName } from './peer-names.ts';
 
@@ -12,15 +12,15 @@ interface Timed {
   readonly name: string;
   readonly msPerStep: Spread;
   readonly imagesPerSecond: Spread;
-  /** Times as fast as our own single process, round by round. */
+  /** Times as fast as Lockstep's single process, round by round. */
   readonly timesSingle: Spread;
 }
 
-export interface OwnRow extends Timed {
+export interface LockstepRow extends Timed {
   readonly kind: 'lockstep';
-  readonly crew: Crew;
+  readonly workers: Workers;
   readonly command: string;
-  /** Speed-up for each worker: 1 is perfect. Absent for the single process. */
+  /** Speed-up for each worker: 1 is perfect. Null for the single process. */
   readonly efficiency: number | null;
   /** Steps after which the accuracy asked for is reached; null where it is not. */
   readonly stepsToAccuracy: number | null;
@@ -41,20 +41,20 @@ export interface PeerRow extends Timed {
   readonly version: string;
   readonly notes: readonly string[];
   readonly distance: number;
-  /** DDP against PyTorch's own single process; null for the others. */
+  /** DDP against PyTorch's single process; null for the others. */
   readonly speedUp: Spread | null;
-  /** Throughput of as many workers of ours over that of DDP, round by round; null for the others. */
+  /** Throughput of as many workers of Lockstep over that of DDP, round by round; null for the others. */
   readonly lockstepAgainstIt: Spread | null;
 }
 
-export type ResultRow = OwnRow | PeerRow | Extract<Measured, { kind: 'missing' }>;
+export type ResultRow = LockstepRow | PeerRow | Extract<Measured, { kind: 'missing' }>;
 
 export interface TrainingResult {
   readonly training: Omit<Training, 'model'>;
   readonly rows: readonly ResultRow[];
-  /** Whether all runs of ours ended with the same weights, to the bit. */
+  /** Whether all runs of Lockstep ended with the same weights, to the bit. */
   readonly sameWeights: boolean;
-  /** Greatest difference of loss at the same step between any two runs of ours. */
+  /** Greatest difference of loss at the same step between any two runs of Lockstep. */
   readonly curveDistance: number;
 }
 
@@ -69,79 +69,92 @@ export interface CompareReport {
   /** 0 to 1. */
   readonly accuracy: number;
   readonly results: readonly TrainingResult[];
-  readonly verdict: readonly string[];
+  readonly conclusion: readonly string[];
 }
+
+export function isTimed(row: ResultRow): row is LockstepRow | PeerRow {
+  return row.kind !== 'missing';
+}
+
+export function isLockstep(row: ResultRow): row is LockstepRow {
+  return row.kind === 'lockstep';
+}
+
+type MeasuredLockstep = Extract<Measured, { kind: 'lockstep' }>;
+type MeasuredPeer = Extract<Measured, { kind: 'peer' }>;
 
 export function resultOf(training: Training, measured: readonly Measured[], accuracy: number): TrainingResult {
   const [baseline] = measured;
   if (baseline?.kind !== 'lockstep') throw new Error(`${training.name}: expected the single process first`);
-  const workers = measured.find(
-    (row) => row.kind === 'lockstep' && row.crew.kind === 'workers' && row.crew.count === ddpRanks,
-  );
-  const pytorch = measured.find(({ name, kind }) => name === pytorchName && kind === 'peer');
   const reports = measured.flatMap((row) => (row.kind === 'lockstep' ? row.reports : []));
   const [first] = reports;
   const { model: _, ...shown } = training;
+  const timedOf = ({ name, msPerStep }: MeasuredLockstep | MeasuredPeer): Timed => ({
+    name,
+    msPerStep: spread(msPerStep),
+    imagesPerSecond: spread(msPerStep.map((ms) => (training.batch / ms) * 1000)),
+    timesSingle: speedUps(msPerStep, baseline.msPerStep),
+  });
   return {
     training: shown,
     sameWeights: reports.every(({ weightsSha256 }) => weightsSha256 === first?.weightsSha256),
     curveDistance: Math.max(...reports.map(({ curve }) => curveDistance(curve, first?.curve ?? []))),
     rows: measured.map((row): ResultRow => {
       if (row.kind === 'missing') return row;
-      const timed: Timed = {
-        name: row.name,
-        msPerStep: spread(row.msPerStep),
-        imagesPerSecond: spread(row.msPerStep.map((ms) => (training.batch / ms) * 1000)),
-        timesSingle: speedUps(row.msPerStep, baseline.msPerStep),
-      };
-      if (row.kind === 'peer') {
-        const { kind, version, notes, distance } = row;
-        const isDdp = row.name === ddpName && pytorch?.kind === 'peer';
-        const rounds = Math.min(row.msPerStep.length, isDdp ? pytorch.msPerStep.length : 0);
-        const speedUp = isDdp ? speedUps(row.msPerStep.slice(0, rounds), pytorch.msPerStep) : null;
-        const isRival = row.name === ddpName && workers?.kind === 'lockstep';
-        const lockstepAgainstIt = isRival
-          ? spread(pairedRatios(row.msPerStep, workers.msPerStep.slice(0, row.msPerStep.length)))
-          : null;
-        return { ...timed, kind, version, notes, distance, speedUp, lockstepAgainstIt };
-      }
-      return ownRow(row, timed, training, accuracy);
+      const timed = timedOf(row);
+      return row.kind === 'peer'
+        ? { ...timed, ...peerFigures(row, measured) }
+        : { ...timed, ...lockstepFigures(row, timed.timesSingle.median, training.batch, accuracy) };
     }),
   };
 }
 
-function ownRow(
-  row: Extract<Measured, { kind: 'lockstep' }>,
-  timed: Timed,
-  { batch }: Training,
+function peerFigures(row: MeasuredPeer, measured: readonly Measured[]): Omit<PeerRow, keyof Timed> {
+  const { kind, version, notes, distance, msPerStep } = row;
+  const figures = { kind, version, notes, distance };
+  if (row.name !== ddpName) return { ...figures, speedUp: null, lockstepAgainstIt: null };
+  const single = measured.find((other): other is MeasuredPeer => other.kind === 'peer' && other.name === pytorchName);
+  const workers = measured.find(
+    (other): other is MeasuredLockstep =>
+      other.kind === 'lockstep' && other.workers.kind === 'workers' && other.workers.count === ddpRanks,
+  );
+  return {
+    ...figures,
+    speedUp: single ? speedUps(msPerStep.slice(0, single.msPerStep.length), single.msPerStep) : null,
+    lockstepAgainstIt: workers ? spread(pairedRatios(msPerStep, workers.msPerStep.slice(0, msPerStep.length))) : null,
+  };
+}
+
+function lockstepFigures(
+  { kind, workers, command, reports, msPerStep }: MeasuredLockstep,
+  timesSingle: number,
+  batch: number,
   accuracy: number,
-): OwnRow {
-  const { crew, command, reports, msPerStep } = row;
+): Omit<LockstepRow, keyof Timed> {
   const times = reports.flatMap(({ stepTimes }) => (stepTimes === null ? [] : [stepTimes]));
   const reached = reports.flatMap(({ curve }) => timeTo(accuracy, curve, batch) ?? []);
-  const [report] = reports;
-  const middle = [...msPerStep.keys()].sort((a, b) => msPerStep[a]! - msPerStep[b]!)[msPerStep.length >> 1]!;
+  const byRate = [...reports.keys()].sort((a, b) => msPerStep[a]! - msPerStep[b]!);
+  const { weightsSha256, exactness } = reports[0]!;
   return {
-    ...timed,
-    kind: 'lockstep',
-    crew,
+    kind,
+    workers,
     command,
-    efficiency: crew.kind === 'single' ? null : timed.timesSingle.median / crew.count,
+    efficiency: workers.kind === 'single' ? null : timesSingle / workers.count,
     stepsToAccuracy: reached[0]?.steps ?? null,
     secondsToAccuracy: reached.length < reports.length ? null : spread(reached.map(({ seconds }) => seconds)),
     bytesPerStep: spread(reports.map(({ wire, steps }) => (wire.bytesSent + wire.bytesReceived) / steps)).median,
     parts: times.length === 0 ? null : partsOf(times),
-    weightsSha256: report!.weightsSha256,
-    exactness: report!.exactness,
-    curve: reports[middle]!.curve,
+    weightsSha256,
+    exactness,
+    curve: reports[byRate[byRate.length >> 1]!]!.curve,
   };
 }
 
-/** Whether nothing failed, everybody computed the same, and our runs of equal arithmetic ended with equal weights. */
+/** Whether nothing failed, all agree with the reference, and runs of equal numeric mode ended with equal weights. */
 export function isSound(results: readonly TrainingResult[]): boolean {
   return results.every(
     ({ rows, sameWeights }) =>
-      rows.every((row) => row.kind !== 'missing' || row.why === 'absent') &&
-      (sameWeights || rows.some((row) => row.kind === 'lockstep' && row.exactness !== 'bit-exact')),
+      rows.every((row) => row.kind !== 'missing' || row.status === 'absent') &&
+      (sameWeights || rows.some((row) => isLockstep(row) && row.exactness !== 'bit-exact')),
   );
 }

@@ -1,28 +1,28 @@
-/** A peer in another language as a child process: requests go to its stdin and answers come from its stdout, a JSON line each. */
+/** A peer as a child process: requests go to its stdin and answers come from its stdout, a JSON line each. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 /** A running child. Requests are answered in order, one at a time. */
 export interface Child {
-  /** Writes to stdin and awaits one line of stdout. Throws a sentence when the child ends instead. */
+  /** Writes to stdin and awaits one line of stdout. @throws Error with one sentence when the child ends instead */
   ask(...chunks: readonly (string | Uint8Array)[]): Promise<unknown>;
   /** Closes stdin and awaits the end of the child. */
   close(): Promise<void>;
 }
 
-/** Starts `command`. A command that does not exist shows as the failure of the first `ask`. */
+/** Starts `command`. Where there is no such command, the first `ask` throws. */
 export function startChild(command: string, args: readonly string[], environment: Record<string, string>): Child {
   const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] });
-  let complaint = '';
+  let errorText = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    complaint = (complaint + text).slice(-2000);
+    errorText = (errorText + text).slice(-2000);
   });
-  // A child that is gone is reported by its exit; the broken pipe would say the same with fewer words.
+  // The exit of the child is reported; its broken pipe would say less.
   child.stdin.on('error', () => undefined);
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`${command} cannot be started: ${error.message}`));
     child.once('close', (code, signal) => {
-      const lastLine = complaint.trim().split('\n').at(-1);
+      const lastLine = errorText.trim().split('\n').at(-1);
       resolve(`${command} ended with ${signal ?? `exit code ${code}`}${lastLine ? `: ${lastLine}` : ''}`);
     });
   });

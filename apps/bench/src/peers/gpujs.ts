@@ -1,9 +1,9 @@
 /** A matrix product on gpu.js's own CPU mode, WebAssembly with SIMD, on one thread. */
-import { type Absent, type Contender, timeSteps } from '../contender.ts';
+import { type Absent, type Implementation, timeSteps } from '../harness/candidate.ts';
 import type { Product } from '../work/product.ts';
 import { packageVersion } from './version.ts';
 
-/** What is used of gpu.js, whose own types do not know this mode. */
+/** The part of gpu.js that is used here; its own types lack this mode. */
 interface GpuJs {
   readonly GPU: {
     new (settings: {
@@ -29,7 +29,7 @@ const source = `function product(left, right) {
   return sum;
 }`;
 
-export async function openGpuJsMatmul(work: Product): Promise<Contender | Absent> {
+export async function openGpuJsMatmul(work: Product): Promise<Implementation | Absent> {
   const { GPU, input } = ((await import('gpu.js')) as unknown as { readonly default: GpuJs }).default;
   if (!GPU.isWebAssemblySupported) return { absent: 'gpu.js finds no WebAssembly with SIMD here' };
   const { m, k, n } = work;
@@ -52,8 +52,7 @@ export async function openGpuJsMatmul(work: Product): Promise<Contender | Absent
       'mode webasm, called synchronously: 1 thread',
       'one thread of the kernel per element, as its README writes it',
     ],
-    reset: async () => undefined,
-    run: (steps) => timeSteps(steps, step, () => undefined),
+    run: (steps) => timeSteps(steps, step),
     async result() {
       const values = new Float32Array(m * n);
       for (const [row, rowValues] of output.entries()) values.set(rowValues, row * n);

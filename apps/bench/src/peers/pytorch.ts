@@ -1,79 +1,129 @@
-/** PyTorch on the CPU, one thread, in a Python process of its own that takes its own time. */
+/** PyTorch on the CPU, alone or under DistributedDataParallel: Python processes of one thread each, which take their own time. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Absent, Contender } from '../contender.ts';
+import { errorMessage } from '@lockstep/command';
+import type { Absent, Implementation } from '../harness/candidate.ts';
 import type { MnistStep } from '../work/mnist-step.ts';
-import { startChild } from './child.ts';
+import { type Child, startChild } from './child.ts';
 
-const script = fileURLToPath(new URL('../../peers/pytorch_step.py', import.meta.url));
-export const howToGetPytorch =
+const script = fileURLToPath(new URL('../../peers/pytorch_group.py', import.meta.url));
+const installation =
   'PyTorch comes with: python3 -m pip install torch --index-url https://download.pytorch.org/whl/cpu';
 
-/** What the script may answer, as its own head says; which of these depends on the request. */
+/** What the script may answer, as its docstring says; which of these depends on the request. */
 interface Answer {
   readonly absent?: string;
   readonly version?: string;
-  readonly notes?: readonly string[];
   readonly ms?: number;
   readonly base64?: string;
 }
 
-/** One thread; and no compiled scripts beside their sources. */
-export const pythonEnvironment = { OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1' } as const;
+/** One process of the group computes, or all of them on their shares of each batch. */
+export type PytorchMode = 'single' | 'ddp';
 
-/** The work as `pytorch_work.py` reads it: a header with these fields besides its own, then raw bytes. */
-export function workChunks(work: MnistStep, fields: Readonly<Record<string, string>>): (string | Uint8Array)[] {
-  const { net, batchSize, batches, initial, learningRate } = work;
-  const header = {
-    ...fields,
-    batch: batchSize,
-    batches: batches.length,
-    learningRate,
-    net: net.name,
-    shapes: net.shapes,
+interface Started {
+  readonly ranks: readonly Child[];
+  readonly version: string;
+  /** Over a file in it the ranks find each other. */
+  readonly folder: string;
+}
+
+/** Processes that stay for one work after another, since Python takes seconds to start. They start with the first. */
+export class PytorchGroup {
+  readonly #size: number;
+  #starting: Promise<Started | Absent> | undefined;
+  /** What the processes have read. */
+  #loaded: MnistStep | undefined;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  async open(work: MnistStep, mode: PytorchMode): Promise<Implementation | Absent> {
+    const size = mode === 'ddp' ? this.#size : 1;
+    if (work.batchSize % size !== 0) {
+      return { absent: `a batch of ${work.batchSize} does not divide among ${size} processes` };
+    }
+    this.#starting ??= start(this.#size);
+    const started = await this.#starting;
+    if ('absent' in started) return started;
+    if (this.#loaded !== work) {
+      this.#loaded = work;
+      await askAll(started.ranks, ...workChunks(work));
+    }
+    const ranks = started.ranks.slice(0, size);
+    const request = (message: { readonly do: 'reset' | 'run' | 'result'; readonly steps?: number }) =>
+      askAll(ranks, `${JSON.stringify({ ...message, mode })}\n`);
+    const processes = mode === 'ddp' ? `DistributedDataParallel, gloo, ${size} processes` : 'one process';
+    return {
+      version: started.version,
+      notes: [`${processes} of 1 thread`, 'eager, torch.optim.SGD, from float32'],
+      async reset() {
+        await request({ do: 'reset' });
+      },
+      run: async (steps) => (await request({ do: 'run', steps })).ms ?? Number.NaN,
+      async result() {
+        const { base64 = '' } = await request({ do: 'result' });
+        return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    const started = await this.#starting;
+    this.#starting = undefined;
+    this.#loaded = undefined;
+    if (started !== undefined && !('absent' in started)) await end(started);
+  }
+}
+
+/** A process for this work alone. */
+export async function openPytorchStep(work: MnistStep): Promise<Implementation | Absent> {
+  const group = new PytorchGroup(1);
+  const opened = await group.open(work, 'single');
+  return 'absent' in opened ? opened : { ...opened, close: () => group.close() };
+}
+
+async function start(size: number): Promise<Started | Absent> {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-gloo-'));
+  const environment = {
+    OMP_NUM_THREADS: '1',
+    MKL_NUM_THREADS: '1',
+    // No compiled scripts beside their sources.
+    PYTHONDONTWRITEBYTECODE: '1',
+    // Without it, gloo resolves the host name of this machine, which not every machine can.
+    GLOO_SOCKET_IFNAME: process.platform === 'darwin' ? 'lo0' : 'lo',
   };
+  const ranks = Array.from({ length: size }, (_, rank) =>
+    startChild('python3', [script, `${rank}`, `${size}`, join(folder, 'rendezvous')], environment),
+  );
+  const answer = await askAll(ranks).catch((error: unknown): Answer => ({ absent: errorMessage(error) }));
+  const { absent, version = 'unknown' } = answer;
+  if (absent === undefined) return { ranks, version, folder };
+  await end({ ranks, folder });
+  return { absent: `${absent}; ${installation}` };
+}
+
+async function end({ ranks, folder }: Pick<Started, 'ranks' | 'folder'>): Promise<void> {
+  await Promise.all(ranks.map((rank) => rank.close()));
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** Asks every rank at once. Returns the answer of the first. */
+async function askAll(ranks: readonly Child[], ...chunks: readonly (string | Uint8Array)[]): Promise<Answer> {
+  const answers = await Promise.all(ranks.map((rank) => rank.ask(...chunks)));
+  return answers[0] as Answer;
+}
+
+/** The work as `pytorch_work.py` reads it: a header, then raw bytes. */
+function workChunks({ net, batchSize, batches, initial, learningRate }: MnistStep): (string | Uint8Array)[] {
+  const header = { do: 'open', batch: batchSize, batches: batches.length, learningRate };
   return [
-    `${JSON.stringify(header)}\n`,
+    `${JSON.stringify({ ...header, net: net.name, shapes: net.shapes })}\n`,
     new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength),
     ...batches.map((batch) => batch.pixels),
     ...batches.map((batch) => batch.labels),
   ];
-}
-
-export function floatsOf(base64: string): Float32Array {
-  return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
-}
-
-/** Eager autograd and torch.optim.SGD; batches lie ready as float32 tensors. */
-export async function openPytorchStep(work: MnistStep): Promise<Contender | Absent> {
-  const child = startChild('python3', [script], pythonEnvironment);
-  const ask = async (...chunks: readonly (string | Uint8Array)[]) => (await child.ask(...chunks)) as Answer;
-  const request = (message: { readonly do: 'reset' | 'run' | 'result'; readonly steps?: number }) =>
-    ask(`${JSON.stringify(message)}\n`);
-  let greeting: Answer;
-  try {
-    greeting = await ask(...workChunks(work, {}));
-  } catch (error) {
-    greeting = { absent: error instanceof Error ? error.message : String(error) };
-  }
-  const { absent, version = 'unknown', notes = [] } = greeting;
-  if (absent !== undefined) {
-    await child.close();
-    return { absent: `${absent}; ${howToGetPytorch}` };
-  }
-  return {
-    version,
-    notes,
-    async reset() {
-      await request({ do: 'reset' });
-    },
-    async run(steps) {
-      const { ms = Number.NaN } = await request({ do: 'run', steps });
-      return ms;
-    },
-    async result() {
-      const { base64 = '' } = await request({ do: 'result' });
-      return floatsOf(base64);
-    },
-    close: () => child.close(),
-  };
 }

@@ -1,4 +1,4 @@
-/** The version of an installed package, as its own manifest states it. */
+/** The version of an installed package, from its manifest. */
 import { readFile } from 'node:fs/promises';
 
 /** `specifier` names a package whose entry lies one folder below its package.json. */

@@ -1,45 +1,43 @@
-/** The nets that the bench trains: their parameters, and the truth that contenders are held against. */
-import { cnnShapes, meanCnnLoss, trainCnn } from './cnn-oracle.ts';
-import type { Batch } from './mlp-oracle.ts';
-import { meanLoss, mlp, trainMlp } from './mlp-oracle.ts';
+/** The nets that the benchmarks train, and their parameters as one vector. */
+import { convolution, dense, maxPool, type OracleLayer, relu } from './oracle-layers.ts';
+
+/** Sizes of MNIST: pixels of an image, classes of digits. */
+export const mnist = { pixels: 784, classes: 10 } as const;
 
 export interface Net {
-  /** Its form: dense layers with a ReLU between them, or the convolutional net. `@lockstep/nn` has a model of that name. */
+  /** `@lockstep/nn` has a built-in model of that name; a perceptron may differ from it in its hidden width. */
   readonly name: 'mlp' | 'cnn';
-  /** Shapes of the parameters, which follow one another in one vector: dense weights [in, out], kernels [height, width, in, out]. */
+  readonly layers: readonly OracleLayer[];
+  /** Of the parameters, in order: weights [in, out], kernels [height, width, in, out], an image flattened as [height, width, channels]. */
   readonly shapes: readonly (readonly number[])[];
-  /** The parameters after `steps` steps of plain SGD in double precision, batch after batch, the first again after the last. */
-  train(initial: Float32Array, batches: readonly Batch[], learningRate: number, steps: number): Float64Array;
-  /** Mean cross-entropy of `batch`, in nats. */
-  meanLoss(parameters: ArrayLike<number>, batch: Batch): number;
+}
+
+function netOf(name: Net['name'], ...layers: readonly OracleLayer[]): Net {
+  return { name, layers, shapes: layers.flatMap(({ shapes }) => shapes) };
 }
 
 /** 784-hidden-10. */
 export function perceptron(hidden: number): Net {
-  return {
-    name: 'mlp',
-    shapes: [[mlp.inputs, hidden], [hidden], [hidden, mlp.classes], [mlp.classes]],
-    train: (initial, batches, learningRate, steps) => trainMlp(initial, batches, learningRate, steps, hidden),
-    meanLoss: (parameters, batch) => meanLoss(parameters, batch, hidden),
-  };
+  return netOf('mlp', dense(mnist.pixels, hidden), relu, dense(hidden, mnist.classes));
 }
 
-export const mlpNet: Net = perceptron(mlp.hidden);
+export const mlpNet = perceptron(128);
 
-export const cnnNet: Net = { name: 'cnn', shapes: cnnShapes, train: trainCnn, meanLoss: meanCnnLoss };
+/** Two 5 x 5 convolutions of 8 and 16 channels, each with ReLU and 2 x 2 max-pooling, then 10 dense units. */
+export const cnnNet = netOf(
+  'cnn',
+  ...[convolution({ size: 28, channels: 1 }, 8, 5), relu, maxPool({ size: 28, channels: 8 })],
+  ...[convolution({ size: 14, channels: 8 }, 16, 5), relu, maxPool({ size: 14, channels: 16 })],
+  dense(7 * 7 * 16, mnist.classes),
+);
 
-/** Number of values in a tensor of this shape. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((size, length) => size * length, 1);
-}
-
-/** The parameters of a net as views of one vector. */
-export function splitParameters(net: Net, parameters: Float32Array): readonly Float32Array[] {
+/** Views of one vector, a part for each parameter. */
+export function splitParameters<Vector extends Float32Array | Float64Array>(net: Net, vector: Vector): Vector[] {
   let offset = 0;
   return net.shapes.map((shape) => {
     const start = offset;
-    offset += sizeOf(shape);
-    return parameters.subarray(start, offset);
+    offset += shape.reduce((size, length) => size * length, 1);
+    return vector.subarray(start, offset) as Vector;
   });
 }
 

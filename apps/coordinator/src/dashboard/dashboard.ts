@@ -1,262 +1,217 @@
-/** Shows a run to whoever watches: gathers what happens, and tells it no more often than a person can see. */
-import { toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import type { EpochReport } from '@lockstep/train';
-import { exactnessOf, type Run, type StepResult, type Trace } from '@lockstep/training';
+/** Shows a run to its viewers, no more often than a person can see and at a small part of the process's time. */
+import { toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+import { type EpochReport, systemClock } from '@lockstep/train';
+import type { StepResult } from '@lockstep/training';
 import type { WebSocket } from 'ws';
-import type { Actions } from './actions.ts';
-import { createCurves } from './curves.ts';
-import { createPace } from './pace.ts';
-import { workerRows } from './rows.ts';
-import { createSpeed } from './speed.ts';
-import { createTimeline } from './timeline.ts';
-import { createViewers, type Viewer, type ViewerMessage } from './viewers.ts';
-import { createWeightsView } from './weights-view.ts';
+import { movingAverage } from '../moving-average.ts';
+import type { SummedStep } from '../step-exchanges.ts';
+import { TrainingCurve } from '../training-curve.ts';
+import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
+import { EvaluationFeed, type EvaluationFeedOptions } from './evaluation-feed.ts';
+import { finiteReport, pointBytes, progressMessage, type RunMessage, runMessage } from './messages.ts';
+import { StepTimeline } from './step-timeline.ts';
+import { Throughput } from './throughput.ts';
+import { TimeBudget } from './time-budget.ts';
+import type { Viewer } from './viewer.ts';
+import { Viewers } from './viewers.ts';
+import { WeightsFeed } from './weights-feed.ts';
+import { workerTable } from './worker-table.ts';
 
-export interface DashboardOptions {
-  readonly run: Run;
-  /** What does not change while the run lasts. */
-  readonly about: WatchMessageOf<'run'>;
-  readonly actions: (say: (message: string) => void) => Actions;
-  /** A copy of the parameters as they are now. */
-  readonly weights: () => Float32Array<ArrayBuffer>;
-  readonly hash: (bytes: Uint8Array) => string;
-  /** Looks at how a model reads the test set; called only where somebody watches. */
-  readonly evaluate: (epoch: number, weights: Float32Array) => Promise<WatchMessageOf<'evaluation'>>;
-  readonly nowMs: () => number;
-  readonly onError: (error: unknown) => void;
-}
+export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions;
 
-export interface Dashboard {
+export interface DashboardFigures {
   readonly viewers: number;
   /** Bytes that wait in this process for viewers to take them. */
   readonly queuedBytes: number;
+  /** Smoothed over recent steps; undefined before the first. */
   readonly loss: number | undefined;
   /** Images trained on so far. */
   readonly images: number;
-  admit(socket: WebSocket): void;
-  step(result: StepResult): void;
-  trace(trace: Trace): void;
-  /** @param weights what the epoch was evaluated with; kept */
-  epoch(report: EpochReport, weights: Float32Array): void;
-  say(message: string): void;
-  /** Tells nothing any more. */
-  close(): void;
 }
 
 const tickMs = 100;
 const workersEveryMs = 250;
 const timelineEveryMs = 500;
-/** Where nothing happens, progress is told so often. */
+/** Progress is sent this often where nothing happens. */
 const idleEveryMs = 1_000;
-/** What telling viewers may take of this process's time, which is also what adds gradients. */
+/** The part of this process's time that viewers may take; the same process adds gradients. */
 const viewersPart = 0.02;
-/** However many they are, they hear something so often. */
-const tellWithinMs = 2_000;
-const mostEpochs = 400;
-const mostEvents = 30;
-/** Someone who guesses at the admin token is sent away. */
-const mostBadTokens = 5;
+/** Viewers get an update at least this often, however many they are. */
+const maxPauseMs = 2_000;
+const maxCurvePoints = 2_000;
+/** Weight of the newest step in the loss and the accuracy that are shown. */
+const smoothing = 0.05;
+const maxEpochs = 400;
+const maxEvents = 30;
+/** A viewer that guesses at the admin token is closed. */
+const maxBadTokens = 5;
 
-export function createDashboard(options: DashboardOptions): Dashboard {
-  const { run, about, nowMs } = options;
-  const curves = createCurves();
-  const speed = createSpeed(nowMs);
-  const timeline = createTimeline();
-  const weights = createWeightsView(options);
-  const pace = createPace({ nowMs, part: viewersPart, mostMs: tellWithinMs });
-  const events: string[] = [];
-  let epochs: EpochReport[] = [];
-  let stepsSinceProgress = 0;
-  let toldPhase = '';
-  const lastAtMs = { progress: 0, workers: 0, timeline: 0 };
-  let toldStep = -1;
-  /** The newest evaluated weights, and what was seen in them once somebody watched. */
-  let evaluated: { readonly epoch: number; readonly weights: Float32Array } | undefined;
-  let evaluation: WatchMessageOf<'evaluation'> | undefined;
-  let isEvaluating = false;
+export class Dashboard {
+  /** Where to join, without secrets; set once the server listens. */
+  joinAddresses: readonly string[] = [];
+  readonly #options: DashboardOptions;
+  readonly #about: RunMessage;
+  readonly #viewers: Viewers;
+  readonly #actions: AdminActions;
+  readonly #evaluation: EvaluationFeed;
+  readonly #weights: WeightsFeed;
+  readonly #curve = new TrainingCurve(maxCurvePoints);
+  readonly #throughput = new Throughput(systemClock.nowMs);
+  readonly #timeline = new StepTimeline();
+  readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
+  readonly #timer: NodeJS.Timeout;
+  readonly #events: string[] = [];
+  #epochs: EpochReport[] = [];
+  #loss: number | undefined;
+  #accuracy: number | undefined;
+  /** What the last progress message showed: phase and step. */
+  #shown = '';
+  #shownTimelineStep = -1;
+  #progressAtMs = 0;
+  #workersAtMs = 0;
+  #timelineAtMs = 0;
 
-  const progress = (points: WatchMessageOf<'progress'>['points']): WatchMessageOf<'progress'> => {
-    const { phase, pauseRequested, current } = run.state;
-    const { loss, accuracy } = curves;
-    const imagesPerSecond = speed.perSecond();
-    const left = (about.steps - current.step) * about.config.batch;
-    const { hash, hashStep } = weights;
-    return {
-      type: 'progress',
-      phase,
-      pauseRequested,
-      step: current.step,
-      epoch: Math.min(about.config.epochs, 1 + Math.floor(current.step / about.stepsPerEpoch)),
-      ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
-      ...(accuracy === undefined ? {} : { accuracy }),
-      imagesPerSecond,
-      ...(imagesPerSecond > 0 ? { secondsLeft: left / imagesPerSecond } : {}),
-      exactness: exactnessOf(run.state),
-      ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
-      points,
-    };
-  };
-  const history = (): WatchMessageOf<'history'> => ({
-    type: 'history',
-    points: curves.all(),
-    epochs: thinned(epochs, mostEpochs),
-    events,
-  });
-  const workers = (): WatchMessageOf<'workers'> => ({
-    type: 'workers',
-    workers: workerRows(run.state, timeline.means),
-  });
-  const picture = (): WatchMessageOf<'timeline'>[] => {
-    const last = timeline.last();
-    return last ? [{ type: 'timeline', ...last }] : [];
-  };
+  constructor(options: DashboardOptions) {
+    this.#options = options;
+    this.#about = runMessage(options.version, options.prepared, options.run.state.setup.faultInjection === true);
+    this.#viewers = new Viewers({
+      nowMs: systemClock.nowMs,
+      snapshot: () => this.#snapshot(),
+      onMessage: (message, viewer) => void this.#handleMessage(message, viewer).catch(options.onError),
+    });
+    this.#actions = new AdminActions(options);
+    this.#evaluation = new EvaluationFeed(options, this.#viewers);
+    this.#weights = new WeightsFeed(options.parameterServer, systemClock.nowMs);
+    this.#timer = setInterval(() => {
+      if (this.#viewers.size > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
+    }, tickMs);
+    this.#timer.unref();
+  }
 
-  const viewers = createViewers({
-    nowMs,
-    snapshot: () => [
-      about,
-      history(),
-      workers(),
-      ...picture(),
-      ...(evaluation ? [evaluation] : []),
-      progress(noPoints),
-    ],
-    onMessage: (message, viewer) => void hear(message, viewer).catch(options.onError),
-  });
+  get figures(): DashboardFigures {
+    const { size, queuedBytes } = this.#viewers;
+    return { viewers: size, queuedBytes, loss: this.#loss, images: this.#throughput.images };
+  }
 
-  const say = (line: string): void => {
+  addViewer(socket: WebSocket): void {
+    // The snapshot has every point so far; a page ignores points that it knows already.
+    if (this.#viewers.size === 0) this.#curve.takeNew();
+    this.#weights.refreshHash(this.#options.run.state.current.step);
+    this.#budget.spend(() => this.#viewers.add(socket));
+    this.#evaluation.refresh();
+  }
+
+  /** @param seconds since the run began to train */
+  step(result: StepResult, seconds: number): void {
+    this.#curve.add(result, seconds);
+    this.#loss = movingAverage(this.#loss, result.loss, smoothing);
+    this.#accuracy = movingAverage(this.#accuracy, result.correct / result.count, smoothing);
+    this.#throughput.add(result.count);
+  }
+
+  /** The gradient of a step is complete. */
+  summed(step: SummedStep): void {
+    this.#timeline.add(step);
+  }
+
+  /** @param weights what the epoch was evaluated with; kept */
+  epoch(report: EpochReport, weights: Float32Array): void {
+    const finite = finiteReport(report);
+    if (this.#epochs.length === maxEpochs) this.#epochs = this.#epochs.filter((_, index) => index % 2 === 1);
+    this.#epochs.push(finite);
+    this.#viewers.broadcast({ type: 'epoch', report: finite });
+    this.#evaluation.add(report.epoch, weights);
+  }
+
+  /** Shows a line in the list of events. */
+  event(line: string): void {
     const message = toMessageText(line);
-    events.push(message);
-    if (events.length > mostEvents) events.shift();
-    pace.spend(() => viewers.broadcast({ type: 'event', message }));
-  };
-  const actions = options.actions(say);
+    this.#events.push(message);
+    if (this.#events.length > maxEvents) this.#events.shift();
+    this.#budget.spend(() => this.#viewers.broadcast({ type: 'event', message }));
+  }
 
-  const hear = async (message: ViewerMessage, viewer: Viewer): Promise<void> => {
+  /** Sends the last state of the run, and nothing after it. */
+  close(): void {
+    clearInterval(this.#timer);
+    if (this.#viewers.size === 0) return;
+    this.#broadcastProgress();
+    this.#viewers.broadcast(this.#workers());
+  }
+
+  #snapshot(): WatchMessageFrom<'coordinator'>[] {
+    const points = pointBytes(this.#curve.points());
+    const optional = [this.#timeline.last, this.#evaluation.message].filter((message) => message !== undefined);
+    return [
+      { ...this.#about, joinAddresses: [...this.joinAddresses] },
+      { type: 'history', points, epochs: this.#epochs, events: this.#events },
+      this.#workers(),
+      ...optional,
+      this.#progress(pointBytes([])),
+    ];
+  }
+
+  async #handleMessage(message: WatchMessageFrom<'viewer'>, viewer: Viewer): Promise<void> {
     if (message.type === 'wantWeights') {
       viewer.wantsWeights = true;
       return;
     }
-    const refusal =
+    const result =
       message.type === 'admin'
-        ? await actions.admin(message.action, message.token)
-        : actions.injectFault(message.action, message.workerId, message.token);
-    if (!refusal) return;
-    viewer.send({ type: 'refused', message: toMessageText(refusal.message) });
-    if (!refusal.badToken) return;
+        ? await this.#actions.control(message.action, message.token)
+        : this.#actions.injectFault(message.action, message.workerId, message.token);
+    if (result.type === 'done') {
+      if (result.event !== undefined) this.event(result.event);
+      return;
+    }
+    viewer.send({ type: 'refused', message: toMessageText(result.message) });
+    if (!result.badToken) return;
     viewer.badTokens += 1;
-    if (viewer.badTokens >= mostBadTokens) viewer.close(1008, 'the admin token was wrong too often');
-  };
+    if (viewer.badTokens >= maxBadTokens) viewer.close(1008, 'the admin token was wrong too often');
+  }
 
-  /** The newest evaluated weights are looked at when somebody is there to see it, one after another. */
-  const evaluateIfWatched = (): void => {
-    const newest = evaluated;
-    if (!newest || isEvaluating || viewers.size === 0 || evaluation?.epoch === newest.epoch) return;
-    isEvaluating = true;
-    options
-      .evaluate(newest.epoch, newest.weights)
-      .then((message) => {
-        evaluation = message;
-        viewers.broadcast(message);
-      })
-      .catch(options.onError)
-      .finally(() => {
-        isEvaluating = false;
-        evaluateIfWatched();
-      });
-  };
-
-  const tellProgress = (now: number): void => {
-    const { phase, pauseRequested } = run.state;
-    const isNews = stepsSinceProgress > 0 || toldPhase !== `${phase} ${pauseRequested}`;
-    if (!isNews && now - lastAtMs.progress < idleEveryMs) return;
-    weights.refreshHash(run.state.current.step);
-    viewers.broadcast(progress(curves.takeNew()));
-    lastAtMs.progress = now;
-    stepsSinceProgress = 0;
-    toldPhase = `${phase} ${pauseRequested}`;
-  };
-
-  const tick = (): void => {
-    if (viewers.size > 0 && pace.isDue()) pace.spend(tell);
-  };
-  const tell = (): void => {
-    const now = nowMs();
-    viewers.tend();
-    // Who has fallen behind gets everything anew later.
-    if (!viewers.listening) return;
-    tellProgress(now);
-    if (now - lastAtMs.workers >= workersEveryMs) {
-      lastAtMs.workers = now;
-      viewers.broadcast(workers());
+  #update(): void {
+    this.#viewers.refresh();
+    // A viewer that has fallen behind gets a snapshot later.
+    if (!this.#viewers.anyKeepsUp) return;
+    const nowMs = systemClock.nowMs();
+    this.#broadcastProgress();
+    if (nowMs - this.#workersAtMs >= workersEveryMs) {
+      this.#workersAtMs = nowMs;
+      this.#viewers.broadcast(this.#workers());
     }
-    if (now - lastAtMs.timeline >= timelineEveryMs) {
-      lastAtMs.timeline = now;
-      for (const message of picture()) {
-        if (message.step !== toldStep) viewers.broadcast(message);
-        toldStep = message.step;
-      }
+    const timeline = this.#timeline.last;
+    if (timeline && timeline.step !== this.#shownTimelineStep && nowMs - this.#timelineAtMs >= timelineEveryMs) {
+      this.#timelineAtMs = nowMs;
+      this.#shownTimelineStep = timeline.step;
+      this.#viewers.broadcast(timeline);
     }
-    weights.serve(viewers.all(), run.state.current.step);
-  };
-  const timer = setInterval(tick, tickMs);
-  timer.unref();
+    this.#weights.serve(this.#viewers, this.#options.run.state.current.step);
+  }
 
-  return {
-    get viewers() {
-      return viewers.size;
-    },
-    get queuedBytes() {
-      return viewers.queuedBytes;
-    },
-    get loss() {
-      return curves.loss;
-    },
-    get images() {
-      return speed.images;
-    },
-    admit(socket) {
-      // Whoever comes gets every point so far, and passes over those that are told to the others later.
-      if (viewers.size === 0) curves.takeNew();
-      weights.refreshHash(run.state.current.step);
-      pace.spend(() => viewers.add(socket));
-      evaluateIfWatched();
-    },
-    step(result) {
-      curves.add(result);
-      speed.add(result.count);
-      stepsSinceProgress += 1;
-    },
-    trace: (trace) => timeline.trace(trace),
-    epoch(report, evaluatedWeights) {
-      epochs.push(report);
-      // Twice the bound, so that thinning is rare.
-      if (epochs.length > 2 * mostEpochs) epochs = thinned(epochs, mostEpochs);
-      viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
-      evaluated = { epoch: report.epoch, weights: evaluatedWeights };
-      evaluateIfWatched();
-    },
-    say,
-    close() {
-      clearInterval(timer);
-      if (viewers.size === 0) return;
-      tellProgress(nowMs());
-      viewers.broadcast(workers());
-    },
-  };
-}
+  #broadcastProgress(): void {
+    const nowMs = systemClock.nowMs();
+    const { phase, pauseRequested, current } = this.#options.run.state;
+    const shown = `${phase} ${pauseRequested} ${current.step}`;
+    if (shown === this.#shown && nowMs - this.#progressAtMs < idleEveryMs) return;
+    this.#weights.refreshHash(current.step);
+    this.#viewers.broadcast(this.#progress(pointBytes(this.#curve.takeNew())));
+    this.#progressAtMs = nowMs;
+    this.#shown = shown;
+  }
 
-const noBytes = new Uint8Array(0);
-const noPoints = { steps: noBytes, losses: noBytes, accuracies: noBytes };
+  #progress(points: WatchMessageOf<'progress'>['points']): WatchMessageOf<'progress'> {
+    return progressMessage(this.#options.run.state, this.#about, {
+      loss: this.#loss,
+      accuracy: this.#accuracy,
+      imagesPerSecond: this.#throughput.perSecond(),
+      weights: this.#weights,
+      points,
+    });
+  }
 
-/** Evenly spaced items, the last one among them. */
-function thinned(epochs: readonly EpochReport[], most: number): EpochReport[] {
-  const every = Math.ceil(epochs.length / most);
-  return epochs.filter((_, index) => (epochs.length - 1 - index) % every === 0).map(finiteReport);
-}
-
-/** A model that has diverged has losses that no message carries. */
-function finiteReport(report: EpochReport): EpochReport {
-  const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
-  return { ...report, trainLoss: finite(report.trainLoss), testLoss: finite(report.testLoss) };
+  #workers(): WatchMessageOf<'workers'> {
+    const { state } = this.#options.run;
+    return { type: 'workers', workers: workerTable(state, (workerId) => this.#timeline.averagesOf(workerId)) };
+  }
 }

@@ -1,4 +1,4 @@
-/** Under which addresses a coordinator is reached, and how they are told without giving secrets to the wire. */
+/** The addresses of a coordinator, in forms that keep secrets off the wire. */
 import { hostname, networkInterfaces } from 'node:os';
 
 export interface AddressOptions {
@@ -15,7 +15,7 @@ export interface Addresses {
   readonly worker: string;
   /** For tabs; secrets stand in the fragment, which browsers keep to themselves. */
   readonly page: string;
-  /** As `page`, for whoever may steer. */
+  /** As `page`, with the admin token: for the person who controls the run. */
   readonly owner: string;
   /** Where this machine's own workers connect; no secrets. */
   readonly local: string;

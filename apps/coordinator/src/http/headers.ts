@@ -1,8 +1,8 @@
-/** What every answer says to the browser about itself. */
+/** The security headers of every answer. */
 
 /**
- * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and nobody may frame the page.
- * The same policy holds in its Web Workers: none of what they run makes code out of text.
+ * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this one.
+ * The same policy holds in its Web Workers: nothing that they run makes code out of text.
  */
 const contentSecurityPolicy = [
   "default-src 'self'",

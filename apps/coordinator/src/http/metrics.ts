@@ -1,23 +1,20 @@
-/** The figures of a run for Prometheus, read when somebody asks. */
+/** The figures of a run for Prometheus. */
 import type { CoordinatorState } from '@lockstep/training';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { DashboardFigures } from '../dashboard/dashboard.ts';
+import type { Traffic } from '../worker-pool.ts';
 
 export interface MetricsSource {
   readonly state: () => CoordinatorState;
-  readonly traffic: () => { readonly bytesSent: number; readonly bytesReceived: number };
-  readonly viewers: () => number;
-  readonly queuedBytes: () => number;
-  readonly loss: () => number | undefined;
-  readonly images: () => number;
+  readonly traffic: () => Traffic;
+  readonly dashboard: () => DashboardFigures;
 }
 
 export interface Metrics {
   read(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-const phases: readonly CoordinatorState['phase'][] = ['waiting', 'training', 'paused', 'finished', 'failed'];
-
-/** Nothing is counted before the first reading, so a run that nobody measures pays nothing. */
+/** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
 export function createMetrics(source: MetricsSource): Metrics {
   let registry: Registry | undefined;
   return {
@@ -28,56 +25,65 @@ export function createMetrics(source: MetricsSource): Metrics {
   };
 }
 
-function openRegistry({ state, traffic, viewers, queuedBytes, loss, images }: MetricsSource): Registry {
-  const register = new Registry();
-  collectDefaultMetrics({ register });
-  const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [register],
-      collect() {
-        this.reset();
-        collect(this);
-      },
-    });
-  };
-  const counter = (name: string, help: string, labelNames: string[], collect: (counter: Counter) => void): void => {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers: [register],
-      collect() {
-        this.reset();
-        collect(this);
-      },
-    });
-  };
+type Phase = CoordinatorState['phase'];
+const runPhases: readonly Phase[] = ['waiting', 'training', 'paused', 'finished', 'failed'];
+const workerPhases = ['handshake', 'checking', 'ready'] as const;
 
-  gauge('lockstep_run_phase', '1 for the phase that the run is in', ['phase'], (own) => {
-    for (const phase of phases) own.set({ phase }, state().phase === phase ? 1 : 0);
-  });
-  gauge('lockstep_step', 'Steps taken', [], (own) => own.set(state().current.step));
-  gauge('lockstep_steps', 'Steps of the whole run', [], (own) => own.set(state().setup.plan.steps));
-  gauge('lockstep_train_loss', 'Smoothed training loss', [], (own) => own.set(loss() ?? Number.NaN));
-  gauge('lockstep_workers', 'Connected workers', ['phase'], (own) => {
+function openRegistry({ state, traffic, dashboard }: MetricsSource): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const number = (Kind: MetricKind, name: string, help: string, value: () => number): void =>
+    define(registry, Kind, name, help, [], (metric) => metric.inc(value()));
+  const numbers = (Kind: MetricKind, name: string, help: string, label: string, values: () => [string, number][]) =>
+    define(registry, Kind, name, help, [label], (metric) => {
+      for (const [labelValue, value] of values()) metric.inc({ [label]: labelValue }, value);
+    });
+
+  numbers(Gauge, 'lockstep_run_phase', '1 for the phase that the run is in', 'phase', () =>
+    runPhases.map((phase) => [phase, state().phase === phase ? 1 : 0]),
+  );
+  number(Gauge, 'lockstep_step', 'Steps taken', () => state().current.step);
+  number(Gauge, 'lockstep_steps', 'Steps of the whole run', () => state().setup.plan.steps);
+  number(Gauge, 'lockstep_train_loss', 'Smoothed training loss', () => dashboard().loss ?? Number.NaN);
+  numbers(Gauge, 'lockstep_workers', 'Connected workers', 'phase', () => {
     const connections = [...state().connections.values()];
-    for (const phase of ['handshake', 'checking', 'ready'] as const) {
-      own.set({ phase }, connections.filter((connection) => connection.phase === phase).length);
-    }
+    return workerPhases.map((phase) => [phase, connections.filter((each) => each.phase === phase).length]);
   });
-  gauge('lockstep_viewers', 'Connected viewers', [], (own) => own.set(viewers()));
-  gauge('lockstep_viewers_queued_bytes', 'Bytes that wait for viewers', [], (own) => own.set(queuedBytes()));
-  counter('lockstep_images_total', 'Images trained on', [], (own) => own.inc(images()));
-  counter('lockstep_faults_total', 'What went wrong and was made good', ['kind'], (own) => {
-    for (const [kind, count] of Object.entries(state().faults)) own.inc({ kind }, count);
-  });
-  counter('lockstep_wire_bytes_total', 'Bytes over the sockets of workers', ['direction'], (own) => {
+  number(Gauge, 'lockstep_viewers', 'Connected viewers', () => dashboard().viewers);
+  number(Gauge, 'lockstep_viewers_queued_bytes', 'Bytes that wait for viewers', () => dashboard().queuedBytes);
+  number(Counter, 'lockstep_images_total', 'Images trained on', () => dashboard().images);
+  numbers(Counter, 'lockstep_faults_total', 'Faults that the run recovered from', 'kind', () =>
+    Object.entries(state().faults),
+  );
+  numbers(Counter, 'lockstep_wire_bytes_total', 'Bytes over the sockets of workers', 'direction', () => {
     const { bytesSent, bytesReceived } = traffic();
-    own.inc({ direction: 'sent' }, bytesSent);
-    own.inc({ direction: 'received' }, bytesReceived);
+    return [
+      ['sent', bytesSent],
+      ['received', bytesReceived],
+    ];
   });
-  return register;
+  return registry;
+}
+
+type MetricKind = typeof Gauge | typeof Counter;
+
+/** Both kinds are read from the run at each collection: reset to 0, then raised to the value. */
+function define(
+  registry: Registry,
+  Kind: MetricKind,
+  name: string,
+  help: string,
+  labelNames: string[],
+  raise: (metric: Gauge | Counter) => void,
+): void {
+  new Kind({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    collect(this: Gauge | Counter) {
+      this.reset();
+      raise(this);
+    },
+  });
 }

@@ -1,9 +1,9 @@
 /**
  * Which pages may open sockets here, and under which names this machine may be called.
  *
- * A browser lets any page open a WebSocket to any address, and tells only in `Origin` whose page it is. A page that was
- * loaded under a name of its own and then has that name point to this machine would pass a comparison of `Origin` with
- * `Host`; so `Host` must be an address, or a name that this machine is known by.
+ * A browser lets any page open a WebSocket to any address; only the `Origin` header names the page. Comparing `Origin`
+ * with `Host` is not enough: a page can make its own name point to this machine (DNS rebinding). So `Host` must be an
+ * address, or a name that this machine is known by.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';

@@ -1,4 +1,4 @@
-/** Answers plain HTTP, which only reads: the page, whether the process lives, and its figures. */
+/** Answers plain HTTP, which only reads: the page, the health of the process, and its metrics. */
 import { existsSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ export interface SiteOptions {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-/** Vite puts a hash of the content into the name of everything in this folder. */
+/** Vite puts a hash of the content into the name of every file in this folder. */
 const isHashed = (path: string): boolean => path.startsWith('/assets/');
 const yearSeconds = 365 * 24 * 3600;
 
@@ -22,20 +22,20 @@ export function createSite({ folder, health, metrics }: SiteOptions): Answer {
   const files = openFolder(folder);
   return (request, response) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
-    // Nothing reads a body: whoever sends one would keep the connection busy.
+    // A request with a body would keep the connection busy, since nothing reads the body.
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
-      say(request, response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
+      sendText(request, response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
       return;
     }
-    switch ((request.url ?? '/').split('?')[0]) {
+    switch (pathOf(request)) {
       case '/healthz':
         send(request, response, 200, 'application/json', `${JSON.stringify(health())}\n`);
         return;
       case '/metrics':
         metrics().then(
           ({ contentType, text }) => send(request, response, 200, contentType, text),
-          () => say(request, response, 500, 'the figures could not be gathered'),
+          () => sendText(request, response, 500, 'the metrics could not be read'),
         );
         return;
       default:
@@ -45,14 +45,15 @@ export function createSite({ folder, health, metrics }: SiteOptions): Answer {
 }
 
 function openFolder(folder: string): Answer {
-  const notFound: Answer = (request, response) => say(request, response, 404, 'there is nothing at this address');
+  const notFound: Answer = (request, response) => sendText(request, response, 404, 'there is nothing at this address');
   if (!existsSync(join(folder, 'index.html'))) {
+    const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
     return (request, response) => {
-      if ((request.url ?? '/').split('?')[0] !== '/') notFound(request, response);
-      else say(request, response, 503, 'This is a Lockstep coordinator; its page is not built: npm start builds it.');
+      if (pathOf(request) === '/') sendText(request, response, 503, message);
+      else notFound(request, response);
     };
   }
-  // Reads the names once, so that only files that are there now can ever be served, whatever an address says.
+  // sirv reads the names once: whatever an address says, only files that are there now can be served.
   return sirv(folder, {
     etag: true,
     onNoMatch: notFound,
@@ -62,7 +63,12 @@ function openFolder(folder: string): Answer {
   });
 }
 
-function say(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
+function pathOf(request: IncomingMessage): string | undefined {
+  return (request.url ?? '/').split('?')[0];
+}
+
+/** Answers with one line of plain text. */
+export function sendText(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
   send(request, response, status, 'text/plain; charset=utf-8', `${message}\n`);
 }
 

@@ -1,17 +1,17 @@
-/** The certificate that the coordinator shows: one from files, or one made on the spot. */
+/** The certificate of the coordinator: one from files, or one made for this run. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { usageFailure } from '@lockstep/command';
 import { generate } from 'selfsigned';
+import { readOptionFile } from '../option-files.ts';
 import { networkAddresses } from './addresses.ts';
 
 export interface Tls {
   readonly key: string;
   readonly cert: string;
-  /** SHA-256 of a certificate that was made on the spot, hex without colons: nothing else vouches for it. */
+  /** SHA-256 of a certificate that was made for this run, hex without colons; no authority has signed it. */
   readonly fingerprint?: string;
 }
 
@@ -29,8 +29,8 @@ export async function openTls(options: TlsOptions): Promise<Tls | undefined> {
   if (options.tls) throw usageFailure('--tls: expected without --tls-cert and --tls-key, which bring a certificate');
   if (certFile === undefined) throw usageFailure('--tls-key: expected with --tls-cert, got it alone');
   if (keyFile === undefined) throw usageFailure('--tls-cert: expected with --tls-key, got it alone');
-  const cert = read('tls-cert', certFile);
-  const key = read('tls-key', keyFile);
+  const cert = readOptionFile('tls-cert', certFile);
+  const key = readOptionFile('tls-key', keyFile);
   try {
     createSecureContext({ cert, key });
   } catch {
@@ -38,14 +38,6 @@ export async function openTls(options: TlsOptions): Promise<Tls | undefined> {
     throw usageFailure(`--tls-cert ${certFile}: expected a PEM certificate that --tls-key ${keyFile} belongs to`);
   }
   return { cert, key };
-}
-
-function read(option: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    throw usageFailure(`--${option}: expected a file that can be read, got ${file}`);
-  }
 }
 
 const dayMs = 24 * 3600 * 1000;

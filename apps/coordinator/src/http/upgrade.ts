@@ -1,17 +1,17 @@
-/** Turns upgrade requests into sockets of workers and of viewers, or into a sentence that says why not. */
+/** Turns upgrade requests into sockets of workers and of viewers, or refuses them with a message. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { encode, encodeWatch, subprotocol, watchPath, watchSubprotocol } from '@lockstep/protocol';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Gate, SocketKind } from './gate.ts';
+import type { ConnectionKind, ConnectionLimiter } from './connection-limiter.ts';
 import type { OriginCheck } from './origin.ts';
 
 export interface UpgradeOptions {
-  readonly gate: Gate;
+  readonly limiter: ConnectionLimiter;
   readonly checkOrigin: OriginCheck;
   readonly maxFrameBytes: number;
   readonly onWorker: (socket: WebSocket, request: IncomingMessage) => void;
-  /** Without it, viewers are not let in. */
+  /** Without it, viewers are refused. */
   readonly onViewer?: ((socket: WebSocket) => void) | undefined;
 }
 
@@ -21,36 +21,35 @@ export interface Upgrades {
   close(): void;
 }
 
-/** Viewers say little: an action and its token. */
+/** A viewer sends actions and their token, no more. */
 const maxViewerFrameBytes = 4 * 1024;
-/** What a socket that is closed gets to answer before it is cut. */
+/** A socket that has not answered a close by then is cut; a frozen worker never answers. */
 export const closeTimeoutMs = 1_000;
-/** When to try again where the room is full. */
+/** When a client that found the coordinator full may try again. */
 const fullRetryMs = 30_000;
-/** Who sends much and reads nothing piles up answers: more than so many frames' worth and the socket is cut. */
+/** A client that sends and never reads lets answers pile up: beyond so many frames and bytes its socket is cut. */
 const maxQueuedFrames = 4;
-const queueRoomBytes = 1024 * 1024;
+const extraQueueBytes = 1024 * 1024;
 
 export function createUpgrades(options: UpgradeOptions): Upgrades {
-  const { gate, checkOrigin, maxFrameBytes } = options;
-  const servers: Readonly<Record<SocketKind, WebSocketServer>> = {
+  const { limiter, checkOrigin, maxFrameBytes } = options;
+  const servers: Readonly<Record<ConnectionKind, WebSocketServer>> = {
     workers: serverOf(subprotocol, maxFrameBytes),
     viewers: serverOf(watchSubprotocol, maxViewerFrameBytes),
   };
 
-  const admit = (kind: SocketKind, socket: WebSocket, request: IncomingMessage): void => {
-    cutUnanswered(socket);
-    const leave = gate.enter(kind, request.socket.remoteAddress ?? 'unknown');
-    if (typeof leave === 'string') {
-      turnAway(kind, socket, leave);
+  const accept = (kind: ConnectionKind, socket: WebSocket, request: IncomingMessage): void => {
+    const release = limiter.acquire(kind, request.socket.remoteAddress ?? 'unknown');
+    if (typeof release === 'string') {
+      refuse(kind, socket, release);
       return;
     }
-    socket.once('close', leave);
+    socket.once('close', release);
     if (kind === 'viewers') {
       options.onViewer?.(socket);
       return;
     }
-    const maxQueuedBytes = maxQueuedFrames * maxFrameBytes + queueRoomBytes;
+    const maxQueuedBytes = maxQueuedFrames * maxFrameBytes + extraQueueBytes;
     socket.on('message', () => {
       if (socket.bufferedAmount > maxQueuedBytes) socket.terminate();
     });
@@ -67,10 +66,10 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
       }
       const kind = (request.url ?? '/').split('?')[0] === watchPath ? 'viewers' : 'workers';
       if (kind === 'viewers' && !options.onViewer) {
-        rejectUpgrade(socket, 404, 'nothing is shown here');
+        rejectUpgrade(socket, 404, 'there is no dashboard here');
         return;
       }
-      servers[kind].handleUpgrade(request, socket, head, (webSocket) => admit(kind, webSocket, request));
+      servers[kind].handleUpgrade(request, socket, head, (webSocket) => accept(kind, webSocket, request));
     },
     close() {
       for (const server of Object.values(servers)) {
@@ -82,16 +81,20 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
 }
 
 function serverOf(protocol: string, maxPayload: number): WebSocketServer {
-  return new WebSocketServer({
+  const handleProtocols = (offered: Set<string>) => (offered.has(protocol) ? protocol : false);
+  // A variable, since the types of ws do not know `closeTimeout` yet.
+  const options = {
     noServer: true,
     perMessageDeflate: false,
     maxPayload,
-    handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
-  });
+    closeTimeout: closeTimeoutMs,
+    handleProtocols,
+  };
+  return new WebSocketServer(options);
 }
 
-/** As a message of the protocol, since a browser shows a page nothing of an upgrade that was refused. */
-function turnAway(kind: SocketKind, socket: WebSocket, message: string): void {
+/** Refuses in a message of the protocol: a browser hides from a page why an upgrade was rejected. */
+function refuse(kind: ConnectionKind, socket: WebSocket, message: string): void {
   socket.on('error', () => {});
   if (kind === 'workers') {
     socket.send(encode({ type: 'refuse', code: 'full', message, retryAfterMs: fullRetryMs }));
@@ -115,13 +118,4 @@ function rejectUpgrade(socket: Duplex, status: keyof typeof statusTexts, message
       body,
     ].join('\r\n'),
   );
-}
-
-/** ws waits 30 s for the answer to a close; a worker that is frozen would hold its socket for so long. */
-function cutUnanswered(socket: WebSocket): void {
-  const close = socket.close.bind(socket);
-  socket.close = (code, reason) => {
-    close(code, reason);
-    setTimeout(() => socket.terminate(), closeTimeoutMs).unref();
-  };
 }

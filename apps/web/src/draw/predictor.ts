@@ -1,30 +1,119 @@
-/** The engine in the page: what the current model says about one image. Loaded when somebody draws. */
-import { createPrediction, inputSize, parameterCount, parseModel } from '@lockstep/nn';
-import { floatsFrom } from '@lockstep/protocol';
-import { openBackend } from '@lockstep/tensor';
+/** Classifies drawings with the current model, whose weights it requests while a person draws. */
+import type { WatchMessageOf } from '@lockstep/protocol';
+import { effect, signal, untracked } from '@preact/signals';
+import type { RunStore } from '../watch/run-store.ts';
+import { digitImage, digitSize, type Stroke } from './digit-image.ts';
+import type { Inference } from './inference.ts';
 
-export interface Predictor {
-  /** Values in one sample. */
-  readonly inputSize: number;
-  /** All parameters in model order, little-endian float32. */
-  setWeights(bytes: Uint8Array): void;
-  /** Class scores before the softmax, with the weights set last. */
-  scores(pixels: Uint8Array): Promise<Float32Array>;
+export interface Prediction {
+  /** The drawing as the network's input: u8, `digitSize` x `digitSize`. */
+  readonly image: Uint8Array;
+  /** Absent until the model has seen a drawing. */
+  readonly output?: {
+    /** Class scores before the softmax. */
+    readonly logits: Float32Array;
+    /** Steps that the model's weights had taken. */
+    readonly step: number;
+  };
 }
 
-/** @throws Error with one sentence where the model cannot be read or nothing can compute it. */
-export async function openPredictor(modelData: unknown): Promise<Predictor> {
-  const model = parseModel(modelData);
-  // One image on the GPU would be slower, and the page's own thread must stay free.
-  const { backend } = await openBackend('cpu').catch(() => openBackend('reference'));
-  const parameters = backend.allocate(parameterCount(model));
-  const plan = createPrediction(backend, model, 1, parameters);
-  return {
-    inputSize: inputSize(model),
-    setWeights: (bytes) => backend.upload(parameters, floatsFrom(bytes)),
-    scores(pixels) {
-      plan.run(pixels);
-      return backend.download(plan.output);
-    },
-  };
+const imageSize = digitSize * digitSize;
+
+export class Predictor {
+  readonly prediction = signal<Prediction>({ image: new Uint8Array(imageSize) });
+  /** Why this page cannot classify drawings. */
+  readonly error = signal<string>();
+  readonly #store: RunStore;
+  readonly #requestWeights: () => void;
+  #inference: Inference | undefined;
+  #modelJson: string | undefined;
+  #weightsStep: number | undefined;
+  #isActive = false;
+  #isBlank = true;
+  #isRequestPending = false;
+  /** Counts inferences: the result of all but the last is dropped. */
+  #newest = 0;
+
+  /** @param requestWeights asks the coordinator for the current weights, which then arrive in `store` */
+  constructor(store: RunStore, requestWeights: () => void) {
+    this.#store = store;
+    this.#requestWeights = requestWeights;
+    effect(() => {
+      const isLive = store.connection.value.phase === 'live';
+      const run = store.run.value;
+      const progress = store.progress.value;
+      untracked(() => {
+        if (!isLive) this.#isRequestPending = false;
+        if (run) void this.#openModel(run.model);
+        if (progress) this.#refreshWeights();
+      });
+    });
+    effect(() => {
+      const { value: weights } = store.weights;
+      if (weights) untracked(() => this.#setWeights(weights));
+    });
+  }
+
+  /** Loads the engine and the model; called when a person is about to draw. */
+  activate(): void {
+    if (this.#isActive) return;
+    this.#isActive = true;
+    const { value: run } = this.#store.run;
+    if (run) void this.#openModel(run.model);
+  }
+
+  /** @param unit side of the canvas, in the strokes' unit */
+  show(strokes: readonly Stroke[], unit: number): void {
+    this.#isBlank = strokes.length === 0;
+    const { output } = this.prediction.value;
+    // The last output stays until the next is there, so that the bars move and do not flicker.
+    this.prediction.value = { image: digitImage(strokes, unit), ...(output && !this.#isBlank ? { output } : {}) };
+    void this.#predict();
+    this.#refreshWeights();
+  }
+
+  async #openModel(model: unknown): Promise<void> {
+    const json = JSON.stringify(model);
+    if (!this.#isActive || json === this.#modelJson) return;
+    this.#modelJson = json;
+    this.#inference = undefined;
+    this.#weightsStep = undefined;
+    this.error.value = undefined;
+    try {
+      const { openInference } = await import('./inference.ts');
+      const inference = await openInference(model);
+      if (json !== this.#modelJson) return;
+      if (inference.inputSize === imageSize) this.#inference = inference;
+      else this.error.value = `This model takes ${inference.inputSize} values, a drawing has ${imageSize}.`;
+      this.#refreshWeights();
+    } catch (error) {
+      this.error.value = `Drawings cannot be read here: ${error instanceof Error ? error.message : String(error)}.`;
+    }
+  }
+
+  /** Requests weights where there are none yet, or where there is a drawing and the model has moved on. */
+  #refreshWeights(): void {
+    const { connection, progress } = this.#store;
+    if (!this.#inference || this.#isRequestPending || connection.value.phase !== 'live') return;
+    if (this.#weightsStep !== undefined && (this.#isBlank || this.#weightsStep === progress.value?.step)) return;
+    this.#isRequestPending = true;
+    this.#requestWeights();
+  }
+
+  #setWeights({ bytes, step }: WatchMessageOf<'weights'>): void {
+    this.#isRequestPending = false;
+    if (!this.#inference) return;
+    this.#inference.setWeights(bytes);
+    this.#weightsStep = step;
+    void this.#predict();
+  }
+
+  async #predict(): Promise<void> {
+    const own = ++this.#newest;
+    const step = this.#weightsStep;
+    const { image } = this.prediction.value;
+    if (!this.#inference || step === undefined || this.#isBlank) return;
+    const logits = await this.#inference.logits(image);
+    if (own === this.#newest) this.prediction.value = { image, output: { logits, step } };
+  }
 }

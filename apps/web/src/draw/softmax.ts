@@ -1,13 +1,13 @@
-/** Class scores as probabilities. */
+/** Turns logits into probabilities. */
 
 /**
- * Softmax of `scores / temperature`: a low temperature sharpens, a high one flattens.
+ * Softmax of `logits / temperature`: a low temperature sharpens, a high one flattens.
  * @param temperature above 0
  */
-export function probabilities(scores: ArrayLike<number>, temperature: number): number[] {
-  const scaled = Array.from(scores, (score) => score / temperature);
+export function softmax(logits: ArrayLike<number>, temperature: number): number[] {
+  const scaled = Array.from(logits, (logit) => logit / temperature);
   const highest = Math.max(...scaled);
-  const weights = scaled.map((score) => Math.exp(score - highest));
-  const sum = weights.reduce((total, weight) => total + weight, 0);
-  return weights.map((weight) => weight / sum);
+  const exponentials = scaled.map((value) => Math.exp(value - highest));
+  const sum = exponentials.reduce((total, value) => total + value, 0);
+  return exponentials.map((value) => value / sum);
 }

@@ -1,10 +1,10 @@
-/** Opens the browser's WebSocket to a coordinator, or says in one sentence why that is not to be. */
+/** Opens the browser's WebSocket to a coordinator as a worker's transport. */
 import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 
-/** Weights of a model, with room for the largest that a tab could hold. */
+/** Room for the weights of the largest model that a tab can hold. */
 const maxFrameBytes = 512 * 1024 * 1024;
 
-/** @throws Error with one sentence; a browser does not tell a script why a connection failed. */
+/** @throws Error without a cause: a browser does not tell a script why a connection failed. */
 export async function connect(url: string): Promise<WorkerTransport> {
   const socket = new WebSocket(url, subprotocol);
   const transport = webSocketTransport(socket as WebSocketLike, { side: 'worker', remote: url, maxFrameBytes });

@@ -1,141 +1,88 @@
-/** The tab's worker: socket, heartbeat and arithmetic, on a thread that goes on when the page is busy or hidden. */
+/** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
+import { type ReadonlySignal, signal } from '@preact/signals';
+import { type Secrets, socketAddress } from '../address.ts';
+import type { RunStore } from '../watch/run-store.ts';
+import { type JoinRequest, openingState, type PageMessage, type TabState, type Workload } from './tab-state.ts';
 
-import { openChecksum } from '@lockstep/protocol';
-import { DeviceLostError } from '@lockstep/tensor';
-import { systemClock } from '@lockstep/train';
-import {
-  type Compute,
-  ComputeError,
-  createLocalCompute,
-  keepJoined,
-  type Membership,
-  type MembershipEnd,
-} from '@lockstep/training';
-import { sha256 } from '@noble/hashes/sha2.js';
-import { connect } from './connect.ts';
-import type { EndReason, JoinRequest, PageMessage, TabMessage } from './messages.ts';
-import { openForTab } from './open.ts';
+type Membership = Pick<JoinRequest, 'name' | 'backend' | 'resumeKey'>;
 
-/** The least time between two reports of what was computed. */
-const reportEveryMs = 250;
+const storageKey = 'lockstep.tab';
 
-const tell = (message: TabMessage): void => postMessage(message);
+export class TabWorker {
+  readonly state = signal<TabState>({ phase: 'watching' });
+  readonly #store: RunStore;
+  readonly #secrets: ReadonlySignal<Secrets>;
+  #thread: Worker | undefined;
+  #membership: Membership | undefined;
+  #releaseLock = (): void => {};
 
-let membership: Membership | undefined;
-let hidden = false;
-let hasLeft = false;
-
-const done = { shards: 0, samples: 0, computeMs: 0 };
-let reportedAtMs = 0;
-
-addEventListener('message', ({ data }: MessageEvent<PageMessage>) => {
-  switch (data.type) {
-    case 'join':
-      void takePart(data);
-      return;
-    case 'hidden':
-      hidden = data.hidden;
-      membership?.setHidden(hidden);
-      return;
-    case 'leave':
-      hasLeft = true;
-      membership?.leave('the tab leaves');
-      return;
-    default:
-      data satisfies never;
+  constructor(store: RunStore, secrets: ReadonlySignal<Secrets>) {
+    this.#store = store;
+    this.#secrets = secrets;
+    document.addEventListener('visibilitychange', () => this.#post({ type: 'hidden', hidden: document.hidden }));
+    // Stored only while the page goes away, so that a duplicate of this tab does not take over its identity.
+    addEventListener('pagehide', () => {
+      const { value: state } = this.state;
+      if (!('resumeKey' in state)) return;
+      sessionStorage.setItem(storageKey, JSON.stringify({ ...this.#membership, resumeKey: state.resumeKey }));
+    });
+    const stored = sessionStorage.getItem(storageKey);
+    sessionStorage.removeItem(storageKey);
+    if (stored !== null) this.join(JSON.parse(stored) as Membership);
   }
-});
 
-async function takePart(request: JoinRequest): Promise<void> {
-  let { backend: choice, resumeKey } = request;
-  const refused: string[] = [];
-  try {
-    const checksum = await openChecksum();
-    for (;;) {
-      const { backend, device, refused: others } = await openForTab(choice, request.workload, systemClock);
-      refused.push(...others);
-      tell({ type: 'opened', backend: backend.name, device, refused });
-      let deviceLost: string | undefined;
-      const compute = watched(createLocalCompute(backend, systemClock), (message) => {
-        deviceLost = message;
-        membership?.leave('its GPU was lost');
-      });
-      membership = keepJoined({
-        compute,
-        clock: systemClock,
-        random: Math.random,
-        checksum,
-        hash: (bytes) => toHex(sha256(bytes)),
-        identity: { kind: 'browser', name: request.name, token: request.token, resumeKey },
-        connect: () => connect(request.url),
-        onEvent(event) {
-          switch (event.type) {
-            case 'welcomed':
-              resumeKey = event.resumeKey;
-              tell(event);
-              return;
-            case 'computed':
-              count(event);
-              return;
-            case 'lost':
-            case 'unreached':
-              tell({ type: 'retrying', message: event.message });
-              return;
-            case 'ready':
-              tell(event);
-              return;
-            default:
-              event satisfies never;
-          }
-        },
-      });
-      membership.setHidden(hidden);
-      if (hasLeft) membership.leave('the tab leaves');
-      const end = await membership.ended;
-      membership = undefined;
-      if (deviceLost === undefined || hasLeft) {
-        tell({ type: 'ended', reason: reasonOf(end), message: end.message });
-        return;
-      }
-      refused.push(`${deviceLost}: this tab goes on with the CPU`);
-      choice = 'cpu';
-    }
-  } catch (error) {
-    tell({ type: 'ended', reason: 'failed', message: error instanceof Error ? error.message : String(error) });
+  /** Id that the coordinator gave to this worker, while it takes part. */
+  get id(): string | undefined {
+    const { value: state } = this.state;
+    return 'id' in state ? state.id : undefined;
+  }
+
+  join(membership: Membership): void {
+    this.#membership = membership;
+    this.state.value = openingState(membership.resumeKey);
+    this.#thread = new Worker(new URL('./worker-thread.ts', import.meta.url), { type: 'module', name: 'lockstep' });
+    this.#thread.addEventListener('message', ({ data }: MessageEvent<TabState>) => this.#setState(data));
+    this.#thread.addEventListener('error', ({ message: error }) => {
+      const message = error ? `the worker of this tab failed: ${error}` : 'its script did not load';
+      this.#setState({ phase: 'ended', end: 'failed', message });
+    });
+    this.#releaseLock = holdLock();
+    const { token } = this.#secrets.value;
+    this.#post({ type: 'hidden', hidden: document.hidden });
+    this.#post({ type: 'join', url: socketAddress('/'), token, workload: this.#workload(), ...membership });
+  }
+
+  leave(): void {
+    this.#post({ type: 'leave' });
+  }
+
+  #setState(state: TabState): void {
+    this.state.value = state;
+    if (state.phase !== 'ended') return;
+    this.#thread?.terminate();
+    this.#thread = undefined;
+    this.#releaseLock();
+  }
+
+  #post(message: PageMessage): void {
+    this.#thread?.postMessage(message);
+  }
+
+  #workload(): Workload | undefined {
+    const { value: run } = this.#store.run;
+    if (!run) return undefined;
+    const { microbatchSize } = run.config;
+    return { model: run.model, microbatchSize, samples: microbatchSize * Math.ceil(run.microbatches / 2) };
   }
 }
 
-function reasonOf(end: MembershipEnd): EndReason {
-  return hasLeft && end.type === 'finished' ? 'left' : end.type;
-}
-
-/** Tells when the device is lost: then no shard can be computed any more, however often it is asked for. */
-function watched(compute: Compute, onLost: (message: string) => void): Compute {
-  return {
-    ...compute,
-    async gradient(...shard) {
-      try {
-        return await compute.gradient(...shard);
-      } catch (error) {
-        const isLost =
-          error instanceof DeviceLostError || (error instanceof ComputeError && error.code === 'device-lost');
-        if (isLost) onLost(error.message);
-        throw isLost ? new ComputeError('device-lost', error.message) : error;
-      }
-    },
-  };
-}
-
-function count({ count: samples, computeMs }: { readonly count: number; readonly computeMs: number }): void {
-  done.shards += 1;
-  done.samples += samples;
-  done.computeMs += computeMs;
-  const nowMs = systemClock.nowMs();
-  if (nowMs - reportedAtMs < reportEveryMs) return;
-  reportedAtMs = nowMs;
-  tell({ type: 'computed', ...done });
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** Holds a lock, which keeps browsers from freezing a hidden tab; does nothing outside of secure contexts. */
+function holdLock(): () => void {
+  const locks = (navigator as { readonly locks?: LockManager }).locks;
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  void locks?.request('lockstep-worker', { mode: 'shared' }, () => released);
+  return release;
 }

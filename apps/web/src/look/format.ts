@@ -1,11 +1,11 @@
-/** Numbers and times as people read them. */
+/** Formats numbers and times for people. */
 
-/** 12345.6 -> "12,346"; the page is in English, whatever the browser's language. */
+/** 12345.6 -> "12,346": the page is in English, whatever the browser's language. */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en');
 }
 
-/** A share as percent: 0.9876 -> "98.76 %". */
+/** A fraction as percent: 0.9876 -> "98.76 %". */
 export function percent(fraction: number, digits = 2): string {
   return `${(fraction * 100).toFixed(digits)} %`;
 }
@@ -14,13 +14,13 @@ export function lossText(loss: number): string {
   return loss.toFixed(loss < 10 ? 4 : 2);
 }
 
-/** 0.42 -> "0.42", 12.3 -> "12.3", 250 -> "250": three digits are enough to compare. */
+/** Three digits: 0.42 -> "0.42", 12.3 -> "12.3", 250 -> "250". */
 export function millisecondsText(ms: number): string {
   if (ms < 10) return ms.toFixed(2);
-  return ms < 100 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en');
+  return ms < 100 ? ms.toFixed(1) : whole(ms);
 }
 
-/** Half a minute and more is told in whole units: "12 s", "3 min 05 s", "2 h 10 min". */
+/** "12 s", "3 min 05 s", "2 h 10 min". */
 export function durationText(seconds: number): string {
   const rounded = Math.max(0, Math.round(seconds));
   if (rounded < 60) return `${rounded} s`;
@@ -33,7 +33,7 @@ export function clockText(at: Date): string {
   return at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 }
 
-/** "1 shard", "2 shards". */
+/** "1 worker", "2 workers". */
 export function counted(count: number, noun: string): string {
   return `${whole(count)} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,49 +1,39 @@
-/** Light or dark: as the system says, until somebody chooses. */
-import { effect, signal } from '@preact/signals';
+/** The color theme: the system's, until a person chooses light or dark. */
+import { computed, effect, signal } from '@preact/signals';
 
 export type Theme = 'system' | 'light' | 'dark';
 
 const storageKey = 'lockstep.theme';
-const order: readonly Theme[] = ['system', 'light', 'dark'];
+const themes: readonly Theme[] = ['system', 'light', 'dark'];
 
-export const theme = signal<Theme>(readTheme());
-
-/** Changes whenever colors on the page do, for what is painted and not styled. */
-export const palette = signal(0);
-
+export const theme = signal(themes.find((known) => known === localStorage.getItem(storageKey)) ?? 'system');
 effect(() => {
   document.documentElement.dataset['theme'] = theme.value;
   localStorage.setItem(storageKey, theme.value);
-  palette.value = palette.peek() + 1;
 });
 
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-  palette.value++;
+const darkPreference = matchMedia('(prefers-color-scheme: dark)');
+const prefersDark = signal(darkPreference.matches);
+darkPreference.addEventListener('change', ({ matches }) => {
+  prefersDark.value = matches;
+});
+
+export const colorScheme = computed(() => {
+  if (theme.value !== 'system') return theme.value;
+  return prefersDark.value ? 'dark' : 'light';
 });
 
 export function nextTheme(): void {
-  theme.value = order[(order.indexOf(theme.value) + 1) % order.length]!;
+  theme.value = themes[(themes.indexOf(theme.value) + 1) % themes.length]!;
 }
 
-/** A color of the stylesheet, for canvases: resolved, since `light-dark()` means nothing to them. */
-export function cssColor(name: string): string {
-  const numericsCheck = colorProbe();
-  numericsCheck.style.color = `var(${name})`;
-  return getComputedStyle(numericsCheck).color;
-}
+const swatch = document.createElement('span');
+swatch.hidden = true;
+document.body.append(swatch);
 
-let probeElement: HTMLElement | undefined;
-
-function colorProbe(): HTMLElement {
-  if (!probeElement) {
-    probeElement = document.createElement('span');
-    probeElement.hidden = true;
-    document.body.append(probeElement);
-  }
-  return probeElement;
-}
-
-function readTheme(): Theme {
-  const stored = localStorage.getItem(storageKey);
-  return order.find((known) => known === stored) ?? 'system';
+/** The value of a color token such as `--text`, for canvases; effects that call it run again when the scheme changes. */
+export function cssColor(token: string): string {
+  swatch.style.colorScheme = colorScheme.value;
+  swatch.style.color = `var(${token})`;
+  return getComputedStyle(swatch).color;
 }

@@ -1,73 +1,64 @@
-/** Steering, for whoever knows the admin token: start, pause, resume, stop, save. */
+/** Controls the run with the admin token: start, pause, resume, stop, save. */
 import type { AdminAction } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
-import type { Progress, Room } from '../watch/room.ts';
+import type { Progress, RunStore } from '../watch/run-store.ts';
 
 export interface ControlProps {
-  readonly room: Room;
+  readonly store: RunStore;
   readonly onAction: (action: AdminAction) => void;
 }
 
-export function Control({ room, onAction }: ControlProps) {
+export function Control({ store, onAction }: ControlProps) {
   return (
-    <section class="control" aria-labelledby="steer-title">
-      <h2 id="steer-title" class="sr-only">
+    <section class="control" aria-labelledby="control-title">
+      <h2 id="control-title" class="sr-only">
         Control
       </h2>
-      <Buttons room={room} onAction={onAction} />
-      <p class="refused" role="alert">
-        {room.refused.value ?? ''}
+      <Buttons store={store} onAction={onAction} />
+      <p class="rejection" role="alert">
+        {store.rejection.value ?? ''}
       </p>
     </section>
   );
 }
 
-function Buttons({ room, onAction }: ControlProps) {
-  const isSure = useSignal(false);
-  const progress = room.progress.value;
-  const phase = progress?.phase;
-  const isOver = phase === undefined || phase === 'finished' || phase === 'failed';
-  const turn = turnOf(progress);
+function Buttons({ store, onAction }: ControlProps) {
+  const isConfirming = useSignal(false);
+  const { value: progress } = store.progress;
+  const cannotRun = !progress || store.isOver.value;
+  const next = nextAction(progress);
+  const confirm = (isNeeded: boolean): void => {
+    isConfirming.value = isNeeded;
+  };
   const act = (action: AdminAction): void => {
-    isSure.value = false;
-    room.refused.value = undefined;
+    confirm(false);
+    store.rejection.value = undefined;
     onAction(action);
   };
   return (
-    <div class="steer-buttons" role="toolbar" aria-label="Steer the run">
+    <div class="control-buttons" role="toolbar" aria-label="Control the run">
       <button
         type="button"
-        class={`turn ${turn === 'pause' ? '' : 'primary'}`}
-        disabled={isOver}
-        onClick={() => act(turn)}
+        class={`next-action ${next === 'pause' ? '' : 'primary'}`}
+        disabled={cannotRun}
+        onClick={() => act(next)}
       >
-        {turnTitles[turn]}
+        {actionTitles[next]}
       </button>
-      <button type="button" disabled={phase === undefined} onClick={() => act('save')}>
+      <button type="button" disabled={!progress} onClick={() => act('save')}>
         Save
       </button>
-      {isSure.value ? (
+      {isConfirming.value ? (
         <>
           <button type="button" class="danger" onClick={() => act('stop')}>
             Stop for good
           </button>
-          <button
-            type="button"
-            onClick={() => {
-              isSure.value = false;
-            }}
-          >
+          <button type="button" onClick={() => confirm(false)}>
             Go on
           </button>
         </>
       ) : (
-        <button
-          type="button"
-          disabled={isOver}
-          onClick={() => {
-            isSure.value = true;
-          }}
-        >
+        <button type="button" disabled={cannotRun} onClick={() => confirm(true)}>
           Stop
         </button>
       )}
@@ -75,50 +66,9 @@ function Buttons({ room, onAction }: ControlProps) {
   );
 }
 
-/** What the one button for going on and holding does now. */
-function turnOf(progress: Progress | undefined): keyof typeof turnTitles {
+const actionTitles = { start: 'Start', pause: 'Pause', resume: 'Resume' } as const;
+
+function nextAction(progress: Progress | undefined): keyof typeof actionTitles {
   if (progress?.phase === 'waiting') return 'start';
   return progress?.phase === 'paused' && progress.pauseRequested ? 'resume' : 'pause';
-}
-
-const turnTitles = { start: 'Start', pause: 'Pause', resume: 'Resume' } as const satisfies Partial<
-  Record<AdminAction, string>
->;
-
-/** Asks for the admin token; who came by the owner's address has it already. */
-export function Unlock({ onToken }: { readonly onToken: (token: string) => void }) {
-  const token = useSignal('');
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    if (token.value.trim() !== '') onToken(token.value.trim());
-  };
-  return (
-    <>
-      <button type="button" popovertarget="unlock">
-        Control
-      </button>
-      <div id="unlock" popover="auto" class="bubble" role="dialog" aria-label="Steer this run">
-        <form class="unlock" onSubmit={submit}>
-          <p>
-            Start, pause, stop and save need the admin token. It is in the address that the coordinator printed for its
-            owner.
-          </p>
-          <label>
-            Admin token
-            <input
-              type="password"
-              autocomplete="off"
-              value={token.value}
-              onInput={(event) => {
-                token.value = event.currentTarget.value;
-              }}
-            />
-          </label>
-          <button type="submit" class="primary">
-            Unlock
-          </button>
-        </form>
-      </div>
-    </>
-  );
 }

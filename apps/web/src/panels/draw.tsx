@@ -1,87 +1,95 @@
-/** Draw a digit, and see what the model of this very moment makes of it. */
-import { useComputed, useSignal } from '@preact/signals';
-import { digitSize, type Stroke } from '../draw/digit.ts';
-import type { Reader } from '../draw/reader.ts';
-import { probabilities } from '../draw/softmax.ts';
+/** Draws a digit and shows how the current model classifies it. */
+import { type Signal, useSignal } from '@preact/signals';
+import { digitSize, type Stroke } from '../draw/digit-image.ts';
+import { canvasSide } from '../draw/keyboard-pen.ts';
+import type { Predictor } from '../draw/predictor.ts';
+import { softmax } from '../draw/softmax.ts';
 import { percent, whole } from '../look/format.ts';
-import { GreyImage } from './gray-image.tsx';
-import { Paper, paperSide } from './paper.tsx';
+import { bindInput } from './bind-input.ts';
+import { Card } from './card.tsx';
+import { DrawingCanvas } from './drawing-canvas.tsx';
+import { GrayImage } from './gray-image.tsx';
 
-/** The slider moves the temperature's logarithm. */
-const temperatureRange = { from: -2, to: 3, step: 0.05 };
-
-export function Draw({ reader, classes }: { readonly reader: Reader; readonly classes: number }) {
+export function Draw({ predictor, classes }: { readonly predictor: Predictor; readonly classes: number }) {
   const strokes = useSignal<readonly Stroke[]>([]);
-  const heat = useSignal(0);
-  const chances = useComputed(() => {
-    const { scores } = reader.reading.value;
-    return scores ? probabilities(scores, 2 ** heat.value) : undefined;
-  });
+  const logTemperature = useSignal('0');
   const change = (next: readonly Stroke[]): void => {
     strokes.value = next;
-    reader.show(next, paperSide);
+    predictor.show(next, canvasSide);
   };
-  const { image, step } = reader.reading.value;
-  const values = chances.value;
-  const best = values ? values.indexOf(Math.max(...values)) : undefined;
+  const { image, output } = predictor.prediction.value;
+  const probabilities = output && softmax(output.logits, 2 ** Number(logTemperature.value));
   const isBlank = strokes.value.length === 0;
   return (
-    <section class="card draw-card" aria-labelledby="draw-title">
-      <header class="card-head">
-        <h2 id="draw-title">Try it</h2>
-        <p class="aside">{step === undefined ? '' : `model after step ${whole(step)}`}</p>
-      </header>
+    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
       <div class="draw-grid">
-        <div class={`paper-frame ${isBlank ? 'blank' : ''}`}>
-          <Paper strokes={strokes.value} onWake={() => reader.wake()} onChange={change} />
-          <p class="paper-hint" aria-hidden="true">
+        <div class={`canvas-frame ${isBlank ? 'blank' : ''}`}>
+          <DrawingCanvas strokes={strokes} onActivate={() => predictor.activate()} onChange={change} />
+          <p class="canvas-hint" aria-hidden="true">
             Draw a digit
           </p>
         </div>
-        <ol class="chances" aria-label="Probability of each digit">
-          {Array.from({ length: classes }, (_, digit) => digit).map((digit) => {
-            const chance = values?.[digit] ?? 0;
-            return (
-              <li key={digit} class={digit === best ? 'best' : ''}>
-                <span class="digit">{digit}</span>
-                <svg class="chance" aria-hidden="true" focusable="false">
-                  <rect class="chance-bar" width="100%" height="100%" style={{ '--chance': chance.toFixed(4) }} />
-                </svg>
-                <span class="chance-text">{values ? percent(chance, 0) : '–'}</span>
-              </li>
-            );
-          })}
-        </ol>
-        <div class="seen">
-          <GreyImage pixels={image} rows={digitSize} columns={digitSize} label="The drawing as the network sees it" />
+        <Probabilities probabilities={probabilities} classes={classes} />
+        <div class="network-input">
+          <GrayImage pixels={image} rows={digitSize} columns={digitSize} label="The drawing as the network sees it" />
           <p>As the network sees it</p>
         </div>
         <div class="draw-controls">
-          <p class="field">
-            <label for="temperature">Temperature</label>
-            <output for="temperature">{(2 ** heat.value).toFixed(2)}</output>
-            <input
-              id="temperature"
-              type="range"
-              min={temperatureRange.from}
-              max={temperatureRange.to}
-              step={temperatureRange.step}
-              value={heat.value}
-              aria-valuetext={(2 ** heat.value).toFixed(2)}
-              onInput={(event) => {
-                heat.value = Number(event.currentTarget.value);
-              }}
-            />
-          </p>
+          <Temperature logarithm={logTemperature} />
           <button type="button" disabled={isBlank} onClick={() => change([])}>
             Clear
           </button>
         </div>
       </div>
+      {predictor.error.value && <p class="error">{predictor.error.value}</p>}
+    </Card>
+  );
+}
+
+function Probabilities({ probabilities, classes }: { probabilities: number[] | undefined; classes: number }) {
+  const highest = probabilities && Math.max(...probabilities);
+  const best = highest === undefined ? undefined : probabilities?.indexOf(highest);
+  return (
+    <>
+      <ol class="probabilities" aria-label="Probability of each digit">
+        {Array.from({ length: classes }, (_, digit) => (
+          <li key={digit} class={digit === best ? 'best' : ''}>
+            <span class="digit">{digit}</span>
+            <svg class="bar" aria-hidden="true" focusable="false">
+              <rect
+                class="bar-fill"
+                width="100%"
+                height="100%"
+                style={{ '--fraction': (probabilities?.[digit] ?? 0).toFixed(4) }}
+              />
+            </svg>
+            <span class="probability">{probabilities ? percent(probabilities[digit] ?? 0, 0) : '–'}</span>
+          </li>
+        ))}
+      </ol>
       <p class="sr-only" role="status">
-        {isBlank || best === undefined || !values ? '' : `Looks like ${best}, ${percent(values[best]!, 0)}`}
+        {highest === undefined ? '' : `Looks like ${best}, ${percent(highest, 0)}`}
       </p>
-      {reader.fault.value && <p class="fault">{reader.fault.value}</p>}
-    </section>
+    </>
+  );
+}
+
+/** @param logarithm of the temperature, to base 2 */
+function Temperature({ logarithm }: { readonly logarithm: Signal<string> }) {
+  const text = (2 ** Number(logarithm.value)).toFixed(2);
+  return (
+    <p class="field">
+      <label for="temperature">Temperature</label>
+      <output for="temperature">{text}</output>
+      <input
+        id="temperature"
+        type="range"
+        min={-2}
+        max={3}
+        step={0.05}
+        aria-valuetext={text}
+        {...bindInput(logarithm)}
+      />
+    </p>
   );
 }

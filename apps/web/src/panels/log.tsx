@@ -1,43 +1,41 @@
-/** What happened, as it happens. */
+/** The run's events, as they happen. */
 import { useEffect, useRef } from 'preact/hooks';
 import { clockText } from '../look/format.ts';
-import type { Room } from '../watch/room.ts';
+import type { LogLine } from '../watch/run-store.ts';
+import { Card } from './card.tsx';
 
-export function Log({ room }: { readonly room: Room }) {
-  const lines = room.log.value;
+/** A person who has scrolled up by more than this is reading: the log stays where it is. */
+const slackPixels = 24;
+
+export function Log({ lines }: { readonly lines: readonly LogLine[] }) {
   const list = useRef<HTMLDivElement>(null);
-  const atEnd = useRef(true);
+  const isAtEnd = useRef(true);
   useEffect(() => {
-    const element = list.current;
-    if (element && atEnd.current) element.scrollTop = element.scrollHeight;
+    if (list.current && isAtEnd.current) list.current.scrollTop = list.current.scrollHeight;
   }, [lines]);
   return (
-    <section class="card log-card" aria-labelledby="log-title">
-      <header class="card-head">
-        <h2 id="log-title">Log</h2>
-      </header>
+    <Card name="log" title="Log">
       <div
         ref={list}
         class="scroll log"
         role="log"
-        aria-label="What happened"
+        aria-label="Events of the run"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
         tabIndex={0}
-        onScroll={(event) => {
-          const { scrollTop, clientHeight, scrollHeight } = event.currentTarget;
-          atEnd.current = scrollTop + clientHeight > scrollHeight - 24;
+        onScroll={({ currentTarget: { scrollTop, clientHeight, scrollHeight } }) => {
+          isAtEnd.current = scrollTop + clientHeight > scrollHeight - slackPixels;
         }}
       >
         {lines.length === 0 && <p class="empty">Nothing yet.</p>}
         <ol>
-          {lines.map(({ key, at, message }) => (
+          {lines.map(({ key, at, text }) => (
             <li key={key}>
               <time dateTime={at?.toISOString() ?? ''}>{at ? clockText(at) : 'earlier'}</time>
-              <span>{message}</span>
+              <span>{text}</span>
             </li>
           ))}
         </ol>
       </div>
-    </section>
+    </Card>
   );
 }

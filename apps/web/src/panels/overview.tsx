@@ -1,14 +1,12 @@
-/** How far the run is, in one strip: phase, progress, the headline numbers, and whether the result is exact. */
-import type { ComponentChildren } from 'preact';
+/** The run at a glance: phase, progress, headline numbers, exactness. */
 import { durationText, lossText, percent, whole } from '../look/format.ts';
-import type { Progress, Room, Run } from '../watch/room.ts';
+import type { Progress, Run, RunStore } from '../watch/run-store.ts';
+import { Exactness } from './exactness.tsx';
+import { Figure } from './figure.tsx';
 
-export function Overview({ room }: { readonly room: Room }) {
-  const run = room.run.value;
-  const progress = room.progress.value;
-  const newest = room.epochs.value.at(-1);
-  const steps = progress?.step ?? 0;
-  const done = run ? steps / run.steps : 0;
+export function Overview({ store }: { readonly store: RunStore }) {
+  const run = store.run.value;
+  const progress = store.progress.value;
   return (
     <section class="overview" aria-labelledby="overview-title">
       <h2 id="overview-title" class="sr-only">
@@ -19,57 +17,12 @@ export function Overview({ room }: { readonly room: Room }) {
           <span class={`phase-dot phase-${progress?.phase ?? 'none'}`} aria-hidden="true" />
           {phaseTitle(progress)}
         </p>
-        <p class="phase-detail">{run && progress ? detail(run, progress) : '\u00a0'}</p>
+        <p class="phase-detail">{run && progress ? positionText(run, progress) : '\u00a0'}</p>
         <Exactness progress={progress} />
       </div>
-      <svg
-        class="progress"
-        role="progressbar"
-        aria-label="Progress of the run"
-        aria-valuemin={0}
-        aria-valuemax={100}
-        aria-valuenow={Math.round(done * 100)}
-      >
-        <rect class="progress-all" width="100%" height="100%" />
-        <rect class="progress-done" width={`${done * 100}%`} height="100%" />
-        {run && epochMarks(run).map((at) => <rect key={at} class="progress-mark" x={`${at * 100}%`} height="100%" />)}
-      </svg>
-      <dl class="numbers">
-        <Figure label="Training loss">{progress?.loss === undefined ? '–' : lossText(progress.loss)}</Figure>
-        <Figure label="Training accuracy">
-          {progress?.accuracy === undefined ? '–' : percent(progress.accuracy, 1)}
-        </Figure>
-        <Figure label="Test accuracy" note={newest ? `epoch ${newest.epoch}` : undefined}>
-          {newest ? percent(newest.testAccuracy) : '–'}
-        </Figure>
-        <Figure label="Images a second">
-          {progress?.phase === 'training' ? whole(progress.imagesPerSecond) : '–'}
-        </Figure>
-        <Figure label="Time left">
-          {progress?.secondsLeft === undefined || progress.phase === 'finished'
-            ? '–'
-            : durationText(progress.secondsLeft)}
-        </Figure>
-      </dl>
+      <ProgressBar run={run} steps={progress?.step ?? 0} />
+      <Figures store={store} />
     </section>
-  );
-}
-
-interface FigureProps {
-  readonly label: string;
-  readonly note?: string | undefined;
-  readonly children: ComponentChildren;
-}
-
-function Figure({ label, note, children }: FigureProps) {
-  return (
-    <div class="figure">
-      <dt>
-        {label}
-        {note && <small> {note}</small>}
-      </dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 
@@ -81,7 +34,7 @@ function phaseTitle(progress: Progress | undefined): string {
     case 'training':
       return 'Training';
     case 'paused':
-      return progress.pauseRequested ? 'Paused' : 'Paused: nobody is here';
+      return progress.pauseRequested ? 'Paused' : 'Paused: no workers';
     case 'finished':
       return 'Finished';
     case 'failed':
@@ -91,47 +44,51 @@ function phaseTitle(progress: Progress | undefined): string {
   }
 }
 
-function detail(run: Run, { step, epoch }: Progress): string {
-  return `Epoch ${Math.min(epoch, run.config.epochs)} of ${run.config.epochs}, step ${whole(step)} of ${whole(run.steps)}`;
+function positionText({ config, steps }: Run, { step, epoch }: Progress): string {
+  return `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}`;
 }
 
-/** Where epochs end, as parts of the run; none where they would lie too close to be seen. */
+function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {
+  const done = run ? steps / run.steps : 0;
+  return (
+    <svg
+      class="progress"
+      role="progressbar"
+      aria-label="Progress of the run"
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.round(done * 100)}
+    >
+      <rect class="progress-all" width="100%" height="100%" />
+      <rect class="progress-done" width={`${done * 100}%`} height="100%" />
+      {run && epochMarks(run).map((at) => <rect key={at} class="progress-mark" x={`${at * 100}%`} height="100%" />)}
+    </svg>
+  );
+}
+
+/** Ends of epochs as fractions of the run; none where there are too many to be told apart. */
 function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
   const count = Math.ceil(steps / stepsPerEpoch) - 1;
   return count > 40 ? [] : Array.from({ length: count }, (_, index) => ((index + 1) * stepsPerEpoch) / steps);
 }
 
-function Exactness({ progress }: { readonly progress: Progress | undefined }) {
-  const isExact = progress?.exactness !== 'sample-exact';
+function Figures({ store }: { readonly store: RunStore }) {
+  const { phase, loss, accuracy, imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
+  const lastEpoch = store.epochs.value.at(-1);
   return (
-    <div class="exactness">
-      <button type="button" class={`badge ${isExact ? 'badge-exact' : 'badge-near'}`} popovertarget="exactness-text">
-        <span>{progress?.exactness ?? '–'}</span>
-        <code>{hashText(progress?.weightsHash)}</code>
-      </button>
-      <div id="exactness-text" popover="auto" class="bubble">
-        {isExact ? (
-          <p>
-            Everybody who contributed computes the same numericMode, so the weights are the same to the bit as in any
-            other run with this seed, whoever helps.
-          </p>
-        ) : (
-          <p>
-            Somebody contributed who rounds differently, like a GPU. Every sample still counts exactly once; the weights
-            agree with other runs up to float rounding.
-          </p>
-        )}
-        <p>
-          {progress?.weightsHash === undefined
-            ? 'The hash of the weights appears here with the first step.'
-            : `SHA-256 of the weights after step ${whole(progress.weightsHashStep ?? 0)} begins with ${progress.weightsHash}.`}
-        </p>
-      </div>
-    </div>
+    <dl class="figures">
+      <Figure label="Training loss" value={loss === undefined ? undefined : lossText(loss)} />
+      <Figure label="Training accuracy" value={accuracy === undefined ? undefined : percent(accuracy, 1)} />
+      <Figure
+        label="Test accuracy"
+        note={lastEpoch && `epoch ${lastEpoch.epoch}`}
+        value={lastEpoch && percent(lastEpoch.testAccuracy)}
+      />
+      <Figure label="Images a second" value={phase === 'training' ? whole(imagesPerSecond) : undefined} />
+      <Figure
+        label="Time left"
+        value={secondsLeft === undefined || phase === 'finished' ? undefined : durationText(secondsLeft)}
+      />
+    </dl>
   );
-}
-
-/** In groups of four, to be read aloud. */
-function hashText(hash: string | undefined): string {
-  return hash === undefined ? '–––– ––––' : (hash.slice(0, 8).match(/.{1,4}/g) ?? []).join(' ');
 }

@@ -1,32 +1,36 @@
-/** Who takes part: what each computes on, how much of the work it did, and where its time goes. */
+/** The workers: what each computes on, its share of the work, and where its time goes. */
 import type { FaultAction } from '@lockstep/protocol';
-import { backendName } from '../join/backends.ts';
+import { backendLabel } from '../join/backends.ts';
 import { counted, millisecondsText, percent, whole } from '../look/format.ts';
-import type { Room, WorkerRow } from '../watch/room.ts';
+import type { RunStore, WorkerRow } from '../watch/run-store.ts';
+import { Card } from './card.tsx';
 
 export interface WorkersProps {
-  readonly room: Room;
-  /** This tab's worker, if it has one. */
+  readonly store: RunStore;
+  /** Id of this tab's worker, if it has one. */
   readonly ownId: string | undefined;
-  /** Present where this page may make trouble. */
+  /** Present where this page may inject faults. */
   readonly onInjectFault: ((action: FaultAction, workerId: string) => void) | undefined;
 }
 
-const faultButtons: readonly { readonly action: FaultAction; readonly label: string }[] = [
-  { action: 'kill', label: 'Kill' },
-  { action: 'freeze', label: 'Freeze' },
-  { action: 'slow', label: 'Slow' },
+interface NumberColumn {
+  readonly title: string;
+  readonly unit?: string;
+  readonly text: (worker: WorkerRow) => string;
+}
+
+const numberColumns: readonly NumberColumn[] = [
+  { title: 'Images/s', text: ({ samplesPerSecond }) => whole(samplesPerSecond) },
+  { title: 'Compute', unit: 'ms', text: ({ computeMs }) => millisecondsText(computeMs) },
+  { title: 'Send', unit: 'ms', text: ({ sendMs }) => millisecondsText(sendMs) },
+  { title: 'Wait', unit: 'ms', text: ({ waitMs }) => millisecondsText(waitMs) },
 ];
 
-export function Workers({ room, ownId, onInjectFault }: WorkersProps) {
-  const workers = room.workers.value;
-  const present = workers.filter(({ health }) => health !== 'gone').length;
+export function Workers({ store, ownId, onInjectFault }: WorkersProps) {
+  const workers = store.workers.value;
+  const connected = workers.filter(({ health }) => health !== 'gone').length;
   return (
-    <section class="card workers-card" aria-labelledby="workers-title">
-      <header class="card-head">
-        <h2 id="workers-title">Workers</h2>
-        <p class="aside">{counted(present, 'worker')} here</p>
-      </header>
+    <Card name="workers" title="Workers" aside={`${counted(connected, 'worker')} connected`}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <section class="scroll" tabIndex={0} aria-label="Table of workers">
         <table class="workers">
@@ -38,21 +42,14 @@ export function Workers({ room, ownId, onInjectFault }: WorkersProps) {
               <th scope="col" class="number">
                 Share
               </th>
-              <th scope="col" class="number">
-                Images/s
-              </th>
-              <th scope="col" class="number">
-                Compute <small>ms</small>
-              </th>
-              <th scope="col" class="number">
-                Send <small>ms</small>
-              </th>
-              <th scope="col" class="number">
-                Wait <small>ms</small>
-              </th>
+              {numberColumns.map(({ title, unit }) => (
+                <th key={title} scope="col" class="number">
+                  {title} {unit && <small>{unit}</small>}
+                </th>
+              ))}
               {onInjectFault && (
-                <th scope="col" class="trouble">
-                  Trouble
+                <th scope="col" class="faults">
+                  Inject fault
                 </th>
               )}
             </tr>
@@ -63,9 +60,9 @@ export function Workers({ room, ownId, onInjectFault }: WorkersProps) {
             ))}
           </tbody>
         </table>
-        {workers.length === 0 && <p class="empty">Nobody is here yet. Training begins when a worker joins.</p>}
+        {workers.length === 0 && <p class="empty">No workers yet. Training begins when one joins.</p>}
       </section>
-    </section>
+    </Card>
   );
 }
 
@@ -75,16 +72,15 @@ interface RowProps extends Pick<WorkersProps, 'onInjectFault'> {
 }
 
 function Row({ worker, isOwn, onInjectFault }: RowProps) {
-  const { id, name, kind, backend, threads, share, computeMs, sendMs, waitMs, health, samplesPerSecond } = worker;
-  const isHere = health !== 'gone';
-  const number = (text: string) => <td class="number">{isHere ? text : '–'}</td>;
+  const { id, name, kind, backend, threads, share, health } = worker;
+  const isConnected = health !== 'gone';
   return (
     <tr class={`worker worker-${health}`}>
       <th scope="row">
         <span class="worker-id">{id}</span> {name} {isOwn && <span class="tag">this tab</span>}
       </th>
       <td>
-        <span class="kind">{kindTitle(kind)}</span> {backendName(backend)}
+        <span class="kind">{kindTitles[kind]}</span> {backendLabel(backend)}
         {threads > 1 ? `, ${threads} threads` : ''}
       </td>
       <td>
@@ -96,46 +92,40 @@ function Row({ worker, isOwn, onInjectFault }: RowProps) {
           <rect width={`${share * 100}%`} height="100%" />
         </svg>
       </td>
-      {number(whole(samplesPerSecond))}
-      {number(millisecondsText(computeMs))}
-      {number(millisecondsText(sendMs))}
-      {number(millisecondsText(waitMs))}
+      {numberColumns.map(({ title, text }) => (
+        <td key={title} class="number">
+          {isConnected ? text(worker) : '–'}
+        </td>
+      ))}
       {onInjectFault && (
-        <td class="trouble">
-          {isHere &&
-            faultButtons.map(({ action, label }) => (
-              <button
-                key={action}
-                type="button"
-                class="small"
-                aria-label={`${label} ${id} ${name}`}
-                onClick={() => onInjectFault(action, id)}
-              >
-                {label}
-              </button>
-            ))}
+        <td class="faults">
+          {isConnected && <FaultButtons label={`${id} ${name}`} onInject={(action) => onInjectFault(action, id)} />}
         </td>
       )}
     </tr>
   );
 }
 
-function kindTitle(kind: WorkerRow['kind']): string {
-  switch (kind) {
-    case 'browser':
-      return 'Tab';
-    case 'node':
-      return 'Node';
-    case 'local':
-      return 'Local';
-    default:
-      return kind satisfies never;
-  }
+const faultTitles = { kill: 'Kill', freeze: 'Freeze', slow: 'Slow' } as const satisfies Record<FaultAction, string>;
+
+function FaultButtons({ label, onInject }: { label: string; onInject: (action: FaultAction) => void }) {
+  return (Object.keys(faultTitles) as FaultAction[]).map((action) => (
+    <button
+      key={action}
+      type="button"
+      class="small"
+      aria-label={`${faultTitles[action]} ${label}`}
+      onClick={() => onInject(action)}
+    >
+      {faultTitles[action]}
+    </button>
+  ));
 }
 
+const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = { browser: 'Tab', node: 'Node', local: 'Local' };
+
 function healthTitle({ health, phase, hidden }: WorkerRow): string {
-  if (health === 'gone') return 'gone';
-  if (health === 'late') return 'late';
+  if (health !== 'good') return health;
   if (phase !== 'ready') return 'joining';
   return hidden ? 'good, hidden' : 'good';
 }

@@ -1,31 +1,28 @@
-/** The training curves: points as they arrive, thinned where they are many, and as columns to draw. */
+/** The training curves: collects points as they arrive and returns them as columns to draw. */
 import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
 
-export type Points = WatchMessageOf<'progress'>['points'];
 export type EpochReport = WatchMessageOf<'epoch'>['report'];
+export type CurveKind = 'loss' | 'accuracy';
 
-/** Columns over one axis of epochs; `null` where a series has no point. */
+export type Column = (number | null)[];
+
+/** Columns over one axis of epochs; `null` where a series has no point. Accuracies are in percent. */
 export interface CurveTable {
   readonly epochs: number[];
-  readonly loss: (number | null)[];
-  readonly smoothLoss: (number | null)[];
-  readonly testLoss: (number | null)[];
-  /** In percent. */
-  readonly accuracy: (number | null)[];
-  readonly smoothAccuracy: (number | null)[];
-  readonly testAccuracy: (number | null)[];
+  readonly train: Column;
+  readonly smoothTrain: Column;
+  readonly test: Column;
 }
 
-/** More points than a wide screen has pixels are merged in pairs. */
+/** About the width of a large screen in pixels; more points than this are merged in pairs. */
 const maxPoints = 3_000;
-/** The smooth line remembers so many points, and fewer where the curve begins, so that its first fall keeps its shape. */
-const longestMemory = 40;
+/** Memory of the moving mean, in points. It grows from 1 at the start, so that the first fall keeps its shape. */
+const maxMemory = 40;
 const memoryGrowth = 0.1;
 
 export class Curves {
   #steps: number[] = [];
-  #losses: number[] = [];
-  #accuracies: number[] = [];
+  #values: Record<CurveKind, number[]> = { loss: [], accuracy: [] };
 
   get length(): number {
     return this.#steps.length;
@@ -33,83 +30,65 @@ export class Curves {
 
   clear(): void {
     this.#steps = [];
-    this.#losses = [];
-    this.#accuracies = [];
+    this.#values = { loss: [], accuracy: [] };
   }
 
-  /** Appends points; those that are not newer than the last one are known already. */
-  add(points: Points): void {
-    const [steps, losses, accuracies] = [
-      floatsFrom(points.steps),
-      floatsFrom(points.losses),
-      floatsFrom(points.accuracies),
-    ];
-    for (let index = 0; index < steps.length; index++) {
-      if (steps[index]! <= (this.#steps.at(-1) ?? 0)) continue;
-      this.#steps.push(steps[index]!);
-      this.#losses.push(losses[index]!);
-      this.#accuracies.push(accuracies[index]!);
-    }
+  /** Appends the points that are newer than the last one. */
+  add(points: WatchMessageOf<'progress'>['points']): void {
+    const losses = floatsFrom(points.losses);
+    const accuracies = floatsFrom(points.accuracies);
+    floatsFrom(points.steps).forEach((step, index) => {
+      if (step <= (this.#steps.at(-1) ?? 0)) return;
+      this.#steps.push(step);
+      this.#values.loss.push(losses[index]!);
+      this.#values.accuracy.push(accuracies[index]! * 100);
+    });
     while (this.#steps.length > maxPoints) this.#thin();
   }
 
-  table(reports: readonly EpochReport[], stepsPerEpoch: number): CurveTable {
-    const smoothLoss = smoothed(this.#losses);
-    const smoothAccuracy = smoothed(this.#accuracies);
-    const table: CurveTable = {
-      epochs: [],
-      loss: [],
-      smoothLoss: [],
-      testLoss: [],
-      accuracy: [],
-      smoothAccuracy: [],
-      testAccuracy: [],
+  table(kind: CurveKind, reports: readonly EpochReport[], stepsPerEpoch: number): CurveTable {
+    const train = this.#values[kind];
+    const smoothTrain = movingMean(train);
+    const test = new Map(
+      reports.map(({ epoch, testLoss, testAccuracy }) => [
+        epoch * stepsPerEpoch,
+        kind === 'loss' ? testLoss : testAccuracy * 100,
+      ]),
+    );
+    const indices = new Map(this.#steps.map((step, index) => [step, index]));
+    const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
+    return {
+      epochs: steps.map((step) => step / stepsPerEpoch),
+      train: steps.map((step) => train[indices.get(step) ?? -1] ?? null),
+      smoothTrain: steps.map((step) => smoothTrain[indices.get(step) ?? -1] ?? null),
+      test: steps.map((step) => test.get(step) ?? null),
     };
-    const tests = reports.map((report) => ({ step: report.epoch * stepsPerEpoch, report }));
-    let point = 0;
-    let test = 0;
-    while (point < this.#steps.length || test < tests.length) {
-      const trainStep = this.#steps[point] ?? Number.POSITIVE_INFINITY;
-      const testStep = tests[test]?.step ?? Number.POSITIVE_INFINITY;
-      const step = Math.min(trainStep, testStep);
-      const hasTrain = trainStep === step;
-      const report = testStep === step ? tests[test]!.report : undefined;
-      table.epochs.push(step / stepsPerEpoch);
-      table.loss.push(hasTrain ? this.#losses[point]! : null);
-      table.smoothLoss.push(hasTrain ? smoothLoss[point]! : null);
-      table.accuracy.push(hasTrain ? this.#accuracies[point]! * 100 : null);
-      table.smoothAccuracy.push(hasTrain ? smoothAccuracy[point]! * 100 : null);
-      table.testLoss.push(report?.testLoss ?? null);
-      table.testAccuracy.push(report ? report.testAccuracy * 100 : null);
-      if (hasTrain) point += 1;
-      if (report) test += 1;
-    }
-    return table;
   }
 
   #thin(): void {
-    const half = Math.floor(this.#steps.length / 2);
-    const merge = (values: readonly number[]): number[] =>
-      Array.from({ length: half }, (_, pair) => (values[2 * pair]! + values[2 * pair + 1]!) / 2);
-    const rest = 2 * half;
-    this.#losses = [...merge(this.#losses), ...this.#losses.slice(rest)];
-    this.#accuracies = [...merge(this.#accuracies), ...this.#accuracies.slice(rest)];
+    const mean = (first: number, second: number): number => (first + second) / 2;
+    this.#values = { loss: mergePairs(this.#values.loss, mean), accuracy: mergePairs(this.#values.accuracy, mean) };
     // A pair stands where its second point stood, so that the newest step stays the newest.
-    this.#steps = [
-      ...Array.from({ length: half }, (_, pair) => this.#steps[2 * pair + 1]!),
-      ...this.#steps.slice(rest),
-    ];
+    this.#steps = mergePairs(this.#steps, (_first, second) => second);
   }
 }
 
-/** Exponential moving mean with a memory that grows, corrected for its start. */
-function smoothed(values: readonly number[]): number[] {
+/** Half as many values: one for each pair, and the last as it is where the count is odd. */
+function mergePairs(values: readonly number[], merge: (first: number, second: number) => number): number[] {
+  return Array.from({ length: Math.ceil(values.length / 2) }, (_, pair) => {
+    const [first, second] = [values[2 * pair]!, values[2 * pair + 1]];
+    return second === undefined ? first : merge(first, second);
+  });
+}
+
+/** Exponential moving mean with a growing memory, corrected for its start as Adam's moments are. */
+function movingMean(values: readonly number[]): number[] {
   let mean = 0;
   let weight = 0;
   return values.map((value, index) => {
-    const keep = 1 - 1 / Math.min(longestMemory, 1 + index * memoryGrowth);
-    mean = keep * mean + (1 - keep) * value;
-    weight = keep * weight + (1 - keep);
+    const decay = 1 - 1 / Math.min(maxMemory, 1 + index * memoryGrowth);
+    mean = decay * mean + (1 - decay) * value;
+    weight = decay * weight + (1 - decay);
     return mean / weight;
   });
 }

@@ -1,48 +1,49 @@
-/** The dashboard's own socket: applies what arrives, sends what a person asks for, and comes back by itself. */
+/** The dashboard socket: feeds the run store, sends requests, and reconnects by itself. */
 import { decodeWatch, encodeWatch, ProtocolError, type WatchMessageFrom, watchSubprotocol } from '@lockstep/protocol';
 import { reconnectDelayMs } from '@lockstep/training';
-import type { Room } from './room.ts';
+import type { RunStore } from './run-store.ts';
 
 export interface Viewer {
   /** Does nothing while the connection is down. */
   send(message: WatchMessageFrom<'viewer'>): void;
 }
 
-export function startViewer(url: string, room: Room): Viewer {
-  let socket: WebSocket | undefined;
+export function startViewer(url: string, store: RunStore): Viewer {
+  let socket: WebSocket;
   let failures = 0;
   let retry: ReturnType<typeof setTimeout> | undefined;
 
   const connect = (): void => {
-    const opened = new WebSocket(url, watchSubprotocol);
-    socket = opened;
-    opened.binaryType = 'arraybuffer';
-    let fault: string | undefined;
-    opened.addEventListener('open', () => {
+    let protocolFault: string | undefined;
+    socket = new WebSocket(url, watchSubprotocol);
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('open', () => {
       failures = 0;
-      room.link.value = { phase: 'live' };
+      store.connection.value = { phase: 'live' };
     });
-    opened.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
+    socket.addEventListener('message', ({ data, target }: MessageEvent<ArrayBuffer>) => {
       try {
-        room.apply(decodeWatch(new Uint8Array(data), 'coordinator'));
+        store.apply(decodeWatch(new Uint8Array(data), 'coordinator'));
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        fault = 'this page and the coordinator are of different releases: reload the page';
-        opened.close();
+        protocolFault = 'this page and the coordinator are of different releases: reload the page';
+        (target as WebSocket).close();
       }
     });
-    opened.addEventListener('close', ({ reason }) => {
-      const message = fault ?? (reason || 'the coordinator does not answer');
-      room.link.value = { phase: 'lost', message };
+    socket.addEventListener('close', ({ reason }) => {
+      store.connection.value = {
+        phase: 'lost',
+        reason: protocolFault ?? (reason || 'the coordinator does not answer'),
+      };
       retry = setTimeout(connect, reconnectDelayMs(failures++, Math.random()));
     });
   };
   connect();
-  // Whoever comes back to the page, or to the network, wants to see it now.
+  // A page that is shown again, or whose network is back, does not wait for the next attempt.
   const connectNow = (): void => {
-    if (document.hidden || room.link.value.phase !== 'lost') return;
+    if (document.hidden || store.connection.value.phase !== 'lost') return;
     clearTimeout(retry);
-    room.link.value = { phase: 'connecting' };
+    store.connection.value = { phase: 'connecting' };
     connect();
   };
   addEventListener('online', connectNow);
@@ -50,7 +51,7 @@ export function startViewer(url: string, room: Room): Viewer {
 
   return {
     send(message) {
-      if (socket?.readyState === WebSocket.OPEN) socket.send(encodeWatch(message));
+      if (socket.readyState === WebSocket.OPEN) socket.send(encodeWatch(message));
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Activations: layers without parameters that bend each value by itself. */
+/** Activations: elementwise functions without parameters. */
 import {
   gelu as geluOp,
   leakyRelu as leakyReluOp,
@@ -9,23 +9,27 @@ import {
   tanh as tanhOp,
 } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { finiteNumber } from '../check.ts';
+import { fraction } from '../check.ts';
 import type { LayerKind } from './layer.ts';
 
-function activation<const Type extends string>(type: Type, bend: (x: Tensor) => Tensor) {
+const elementwise = {
+  outputShape: (_, input) => input,
+  parameters: () => [],
+} satisfies Pick<LayerKind<unknown>, 'outputShape' | 'parameters'>;
+
+function activation<const Type extends string>(type: Type, fn: (x: Tensor) => Tensor) {
   const schema = v.strictObject({ type: v.literal(type) });
   return {
+    ...elementwise,
     schema,
-    outputShape: (_, input) => input,
-    parameters: () => [],
-    forward: (_, input) => bend(input),
+    forward: (_, input) => fn(input),
   } satisfies LayerKind<v.InferOutput<typeof schema>>;
 }
 
 /** `max(x, 0)`. */
 export const relu = activation('relu', reluOp);
 
-/** `x Phi(x)` with the normal distribution's Phi, exact as `torch.nn.GELU`. */
+/** `x Phi(x)` with the normal distribution's Phi, not its tanh approximation; as `torch.nn.GELU`. */
 export const gelu = activation('gelu', (x) => geluOp(x));
 
 /** `1 / (1 + e^-x)`. */
@@ -39,13 +43,12 @@ export const softplus = activation('softplus', softplusOp);
 const leakySchema = v.strictObject({
   type: v.literal('leakyRelu'),
   /** 0.01 where left out. */
-  slope: v.exactOptional(finiteNumber('expected a number from 0 to 1', (value) => value >= 0 && value <= 1)),
+  slope: v.exactOptional(fraction),
 });
 
 /** x above 0, `slope * x` below. */
 export const leakyRelu = {
+  ...elementwise,
   schema: leakySchema,
-  outputShape: (_, input) => input,
-  parameters: () => [],
   forward: ({ slope = 0.01 }, input) => leakyReluOp(input, slope),
 } satisfies LayerKind<v.InferOutput<typeof leakySchema>>;

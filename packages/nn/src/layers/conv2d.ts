@@ -1,13 +1,13 @@
 /**
- * A convolution over images: `x[n, h, w, channels] -> [n, h', w', filters]`, each filter a window of `kernel` x `kernel`
- * pixels over all channels, plus a bias. As `torch.nn.Conv2d` computes it (a cross-correlation).
+ * A convolution over images: `x[n, h, w, channels] -> [n, h', w', filters]`, each filter a window of `kernel` x
+ * `kernel` pixels over all channels, plus a bias. As `torch.nn.Conv2d` computes it (a cross-correlation).
  */
 import { add, conv2d as conv2dOp } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { wholeNumber } from '../check.ts';
 import { sameLayout } from '../torch-layout.ts';
-import { imageShape, paddingSize, slid, strideSize, type Window, windowSize } from './image.ts';
-import { initial, initialBounds } from './initial.ts';
+import { imageShape, outputSize, paddingSize, strideSize, type Window, windowSize } from './image.ts';
+import { initialBounds, initializer } from './initializer.ts';
 import type { LayerKind } from './layer.ts';
 
 const schema = v.strictObject({
@@ -19,14 +19,14 @@ const schema = v.strictObject({
   stride: v.exactOptional(strideSize),
   /** Zeros around the image; 0 where left out. */
   padding: v.exactOptional(paddingSize),
-  init: initial,
+  init: initializer,
 });
 
 type Config = v.InferOutput<typeof schema>;
 
 export const conv2d = {
   schema,
-  outputShape: (config, input) => [...slid(imageShape(input), windowOf(config)), config.filters],
+  outputShape: (config, input) => [...outputSize(imageShape(input), windowOf(config)), config.filters],
   parameters(config, { input }) {
     const { filters, kernel } = config;
     const channels = imageShape(input)[2];

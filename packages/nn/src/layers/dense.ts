@@ -1,24 +1,24 @@
 /** A fully connected layer: `x[n, in] @ weight[in, units] + bias[units]`. */
-import { add, matmul } from '@lockstep/tensor';
+import { add, formatShape, matmul, type Shape } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { wholeNumber } from '../check.ts';
 import { sameLayout } from '../torch-layout.ts';
-import { initial, initialBounds } from './initial.ts';
+import { initialBounds, initializer } from './initializer.ts';
 import type { LayerKind } from './layer.ts';
 
-const schema = v.strictObject({ type: v.literal('dense'), units: wholeNumber(1, 65_536), init: initial });
+const schema = v.strictObject({ type: v.literal('dense'), units: wholeNumber(1, 65_536), init: initializer });
 
 export const dense = {
   schema,
   outputShape({ units }, input) {
-    inputs(input);
+    inputUnits(input);
     return [units];
   },
   parameters(config, { input, image }) {
     const { units } = config;
-    const fanIn = inputs(input);
+    const fanIn = inputUnits(input);
     const { weight, bias } = initialBounds(config, fanIn, units);
-    // PyTorch keeps [out, in], and flattens an image channel by channel where we flatten it pixel by pixel.
+    // PyTorch stores [out, in], and flattens an image channel by channel where this project flattens it pixel by pixel.
     const torch =
       image?.length === 3
         ? { view: [...image, units], order: [3, 2, 0, 1], shape: [units, fanIn] }
@@ -33,7 +33,7 @@ export const dense = {
   },
 } satisfies LayerKind<v.InferOutput<typeof schema>>;
 
-function inputs(shape: readonly number[]): number {
+function inputUnits(shape: Shape): number {
   if (shape.length === 1) return shape[0]!;
-  throw new Error(`expected a sample of one axis, got [${shape.join(', ')}]`);
+  throw new Error(`expected a sample of one axis, got ${formatShape(shape)}`);
 }

@@ -1,16 +1,13 @@
 /**
- * Dropout: while training, each value becomes 0 with probability `rate`, and the others grow by 1 / (1 - rate) so that the
- * mean stays; in evaluation, the values as they are. Srivastava et al., 2014; as `torch.nn.Dropout`.
+ * Dropout, as `torch.nn.Dropout`: in training, each value becomes 0 with probability `rate`, and the others grow by
+ * 1 / (1 - rate), which preserves the mean; in evaluation, values stay as they are. Srivastava et al., 2014.
  */
 import { dropout as dropoutOp } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { finiteNumber } from '../check.ts';
+import { fractionBelowOne } from '../check.ts';
 import type { LayerKind } from './layer.ts';
 
-const schema = v.strictObject({
-  type: v.literal('dropout'),
-  rate: finiteNumber('expected a number from 0 to below 1', (value) => value >= 0 && value < 1),
-});
+const schema = v.strictObject({ type: v.literal('dropout'), rate: fractionBelowOne });
 
 export const dropout = {
   schema,

@@ -1,5 +1,5 @@
-/** One row of values from a sample of any shape, in row-major order: `[n, h, w, c] -> [n, h * w * c]`. */
-import { reshape } from '@lockstep/tensor';
+/** Flattens each sample, of any shape, in row-major order: `[n, h, w, c] -> [n, h * w * c]`. */
+import { reshape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import type { LayerKind } from './layer.ts';
 
@@ -7,7 +7,7 @@ const schema = v.strictObject({ type: v.literal('flatten') });
 
 export const flatten = {
   schema,
-  outputShape: (_, input) => [input.reduce((size, length) => size * length, 1)],
+  outputShape: (_, input) => [sizeOf(input)],
   parameters: () => [],
   forward: (_, input) => reshape(input, [input.shape[0]!, -1]),
 } satisfies LayerKind<v.InferOutput<typeof schema>>;

@@ -1,5 +1,5 @@
-/** What layers over images share: their samples are [height, width, channels], and a window slides over them. */
-import type { Shape } from '@lockstep/tensor';
+/** What layers over images share: samples of [height, width, channels] that a window slides over. */
+import { formatShape, type Shape } from '@lockstep/tensor';
 import { wholeNumber } from '../check.ts';
 
 export const windowSize = wholeNumber(1, 1024);
@@ -14,14 +14,14 @@ export interface Window {
   readonly padding: number;
 }
 
-/** `[height, width, channels]`, or a sentence where a sample is no image. */
+/** `[height, width, channels]`; throws a sentence where a sample is no image. */
 export function imageShape(shape: Shape): readonly [height: number, width: number, channels: number] {
   if (shape.length === 3) return shape as readonly [number, number, number];
-  throw new Error(`expected a sample of [height, width, channels], got [${shape.join(', ')}]`);
+  throw new Error(`expected a sample of [height, width, channels], got ${formatShape(shape)}`);
 }
 
-/** Height and width of what a window gives: `floor((length + 2 padding - size) / stride) + 1`. */
-export function slid([height, width]: Shape, { size, stride, padding }: Window): readonly [number, number] {
+/** Height and width of the output of a window: `floor((length + 2 padding - size) / stride) + 1`. */
+export function outputSize([height, width]: Shape, { size, stride, padding }: Window): readonly [number, number] {
   const along = (length: number): number => Math.floor((length + 2 * padding - size) / stride) + 1;
   const [rows, columns] = [along(height!), along(width!)];
   if (rows < 1 || columns < 1) {

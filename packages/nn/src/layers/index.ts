@@ -1,4 +1,4 @@
-/** The table of layer kinds: a new kind is one file beside this one, and one line here. */
+/** The table of layer kinds: a new kind is one file beside this one and one entry here. */
 import * as v from 'valibot';
 import { gelu, leakyRelu, relu, sigmoid, softplus, tanh } from './activations.ts';
 import { conv2d } from './conv2d.ts';
@@ -30,8 +30,9 @@ export const layerSchema = v.variant(
 
 /** One layer of a model, as plain data. */
 export type Layer = v.InferOutput<typeof layerSchema>;
+export type LayerType = Layer['type'];
 
-/** The kind of `layer`; it is to be called with that same layer as its config. */
+/** The kind of `layer`; call it with that same layer as its config only. */
 export function layerKind(layer: Layer): LayerKind<Layer> {
   return layers[layer.type] as LayerKind<Layer>;
 }

@@ -8,31 +8,31 @@ export interface LayerParameter {
   /** Last part of its name, as PyTorch's modules call it: `weight`, `bias`. */
   readonly suffix: string;
   readonly shape: Shape;
-  /** First values are drawn evenly from ±bound; a bound of 0 draws nothing. */
+  /** First values are uniform in ±bound; zeros, and no draw, where the bound is 0. */
   readonly bound: number;
   readonly torch: TorchLayout;
 }
 
-/** What a layer is told about its place in the model. */
+/** What a layer knows of its place in the model. */
 export interface LayerPlace {
   /** Shape of one sample before the layer. */
   readonly input: Shape;
-  /** Where the sample is a flattened image: its shape before, [height, width, channels]. */
+  /** Where the sample is a flattened image: the image's shape, [height, width, channels]. */
   readonly image?: Shape;
 }
 
 export interface LayerKind<Config> {
-  /** Checks a layer read from a file; every message is a sentence. */
+  /** Checks a layer that a file or a socket gave; every message is a sentence. */
   readonly schema: GenericSchema<unknown, Config>;
   /** Shape of one sample after the layer, given its shape before; throws a sentence when they do not fit. */
   outputShape(config: Config, input: Shape): Shape;
   /** Trainable tensors in PyTorch's order. */
   parameters(config: Config, place: LayerPlace): readonly LayerParameter[];
-  /** Whether training makes random choices in it; never where left out. */
+  /** Whether training makes random choices in the layer; never where left out. */
   isRandom?(config: Config): boolean;
   /**
-   * `[n, ...input]` -> `[n, ...output]`; `parameters` come in the order of the method above. `random` fixes the random
-   * choices, apart from those of other layers; undefined outside of training.
+   * `[n, ...input]` -> `[n, ...output]`; `parameters` in the order of the method above. `random` fixes the random
+   * choices of this layer in training; undefined outside of training.
    */
   forward(config: Config, input: Tensor, parameters: readonly Tensor[], random?: RandomKeys): Tensor;
 }

@@ -1,14 +1,15 @@
-/** The table of optimizers: a new one is one file beside this one, and one line here. */
+/** The table of optimizers: a new one is one file beside this one and one entry here. */
 import * as v from 'valibot';
 import { check } from '../check.ts';
 import { scheduleFactor } from '../schedules.ts';
 import { adam } from './adam.ts';
 import { adamw } from './adamw.ts';
 import { momentum } from './momentum.ts';
+import { rmsprop } from './rmsprop.ts';
 import type { OptimizerRule } from './rule.ts';
 import { sgd } from './sgd.ts';
 
-export const optimizers = { sgd, momentum, adam, adamw };
+export const optimizers = { sgd, momentum, adam, adamw, rmsprop };
 
 const optimizerSchema = v.variant(
   'type',
@@ -24,12 +25,22 @@ export function parseOptimizer(data: unknown): OptimizerConfig {
   return check('optimizer', optimizerSchema, data);
 }
 
+/** The optimizer of that name where nothing else is given. */
+export function defaultOptimizer(type: OptimizerType): OptimizerConfig {
+  return parseOptimizer({ type, learningRate: optimizers[type].defaultLearningRate });
+}
+
+/** Whether the optimizer of that name knows a setting, such as `momentum`. */
+export function hasSetting(type: OptimizerType, setting: string): boolean {
+  return Object.hasOwn(optimizers[type].schema.entries, setting);
+}
+
 /** The learning rate of `step`, counted from 0 over the whole run. */
 export function learningRateAt({ learningRate, schedule }: OptimizerConfig, step: number): number {
   return schedule === undefined ? learningRate : learningRate * scheduleFactor(schedule, step);
 }
 
-/** The rule of `config`; it is to be called with that same config. */
+/** The rule of `config`; call it with that same config only. */
 export function optimizerRule(config: OptimizerConfig): OptimizerRule<OptimizerConfig> {
   return optimizers[config.type] as OptimizerRule<OptimizerConfig>;
 }

@@ -1,15 +1,16 @@
-/** The same descent under the name that people know it by, with a momentum of 0.9 where none is given. */
+/** SGD with a momentum of 0.9 where left out, as an optimizer of its own name. */
 import * as v from 'valibot';
-import { type DescentNumber, descent, descentMessage, descentSettings, isDescent } from './descent.ts';
+import { fractionBelowOne } from '../check.ts';
 import type { OptimizerRule } from './rule.ts';
-import { share } from './settings.ts';
+import { nesterovCheck, type SgdScalar, sgdRule, sgdSettings } from './sgd.ts';
 
 const schema = v.pipe(
-  v.strictObject({ type: v.literal('momentum'), ...descentSettings, momentum: v.optional(share, 0.9) }),
-  v.check((config) => isDescent(config), descentMessage),
+  v.strictObject({ type: v.literal('momentum'), ...sgdSettings, momentum: v.optional(fractionBelowOne, 0.9) }),
+  nesterovCheck(),
 );
 
 export const momentum = {
+  ...sgdRule,
   schema,
-  ...descent,
-} satisfies OptimizerRule<v.InferOutput<typeof schema>, 'buffer', DescentNumber>;
+  defaultLearningRate: 0.05,
+} satisfies OptimizerRule<v.InferOutput<typeof schema>, 'buffer', SgdScalar>;

@@ -1,12 +1,13 @@
 /** "ReLU's gradient is either 0 or 1. The downside: dead neurons"; "sigmoid: its gradient vanishes for large inputs". */
 import { fromArray, leakyRelu, mul, relu, sigmoid, sum, type Tensor, tanh, valueAndGrad } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
-import { createMicrobatchGradient, createOptimizer, parameterLayout, parseModel } from '../../src/index.ts';
+import { parameterLayout, parseModel } from '../../src/index.ts';
+import { train } from '../training.ts';
 import { openHost } from './fit.ts';
 
-async function slopeOf(bend: (x: Tensor) => Tensor, at: readonly number[]): Promise<number[]> {
+async function slopeOf(fn: (x: Tensor) => Tensor, at: readonly number[]): Promise<number[]> {
   const backend = await openHost();
-  const { gradients } = valueAndGrad((x) => sum(bend(x)), [fromArray(backend, at)]);
+  const { gradients } = valueAndGrad((x) => sum(fn(x)), [fromArray(backend, at)]);
   return [...(await gradients[0]!.values())];
 }
 
@@ -15,7 +16,7 @@ describe('gradients', () => {
     expect(await slopeOf(relu, [-100, -1, -1e-6, 1e-6, 1, 100])).toEqual([0, 0, 0, 1, 1, 1]);
   });
 
-  test('of leakyRelu are not 0 below', async () => {
+  test('of leakyRelu are not 0 below 0', async () => {
     const slopes = await slopeOf((x) => leakyRelu(x, 0.01), [-100, -1, 1]);
     expect(slopes).toEqual([Math.fround(0.01), Math.fround(0.01), 1]);
   });
@@ -37,22 +38,22 @@ describe('gradients', () => {
   });
 
   test('of ten sigmoids in a row shrink below 0.25^10, where those of ten relus stay 1', async () => {
-    const repeated = (bend: (x: Tensor) => Tensor) => (x: Tensor) =>
-      Array.from({ length: 10 }).reduce<Tensor>((value) => bend(value), x);
+    const repeated = (fn: (x: Tensor) => Tensor) => (x: Tensor) =>
+      Array.from({ length: 10 }).reduce<Tensor>((value) => fn(value), x);
     const [vanished] = await slopeOf(repeated(sigmoid), [0.5]);
     expect(vanished).toBeGreaterThan(0);
     expect(vanished).toBeLessThan(0.25 ** 10);
     expect(await slopeOf(repeated(relu), [0.5])).toEqual([1]);
   });
 
-  test('products of gradients below 1 are what compounds to zero', async () => {
+  test('products of gradients below 1 shrink towards 0', async () => {
     const chain = (x: Tensor) => Array.from({ length: 20 }).reduce<Tensor>((value) => mul(value, 0.25), x);
     expect((await slopeOf(chain, [1]))[0]).toBe(0.25 ** 20);
   });
 });
 
 describe('a neuron whose output is always negative', () => {
-  async function train(type: 'relu' | 'leakyRelu') {
+  async function trainBehind(type: 'relu' | 'leakyRelu') {
     const backend = await openHost();
     const model = parseModel({
       name: type,
@@ -67,17 +68,11 @@ describe('a neuron whose output is always negative', () => {
     start.set([0.3, -0.2, 0.1, 0.4, -0.5, 0.2, 0.3, -0.1], second!.offset);
     const parameters = backend.allocate(26);
     backend.upload(parameters, start);
-    const microbatch = createMicrobatchGradient(backend, model, 4, parameters);
-    const optimizer = createOptimizer(
-      backend,
-      { type: 'sgd', learningRate: 0.5 },
-      parameters,
-      backend.slice(microbatch.output, 0, 26),
-    );
-    for (let step = 0; step < 50; step++) {
-      microbatch.run(Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255), Uint8Array.of(0, 1, 0, 1));
-      optimizer.step(4);
-    }
+    const batch = {
+      pixels: Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255),
+      labels: Uint8Array.of(0, 1, 0, 1),
+    };
+    train(backend, model, parameters, { type: 'sgd', learningRate: 0.5 }, new Array(50).fill(batch));
     const after = backend.view(parameters).slice();
     // Column 0 of weight [3, 4] and bias 0 are the first neuron's; column 1 and bias 1 the second's.
     const own = (values: Float32Array, neuron: number) => [
@@ -88,13 +83,13 @@ describe('a neuron whose output is always negative', () => {
   }
 
   test('is dead behind a relu: its weights never change, while its neighbor learns', async () => {
-    const { start, dead, alive, aliveStart } = await train('relu');
+    const { start, dead, alive, aliveStart } = await trainBehind('relu');
     expect(dead).toEqual(start);
     for (const [index, value] of alive.entries()) expect(value).not.toBe(aliveStart[index]);
   });
 
-  test('goes on learning behind a leakyRelu', async () => {
-    const { start, dead } = await train('leakyRelu');
+  test('keeps learning behind a leakyRelu', async () => {
+    const { start, dead } = await trainBehind('leakyRelu');
     for (const [index, value] of dead.entries()) expect(value).not.toBe(start[index]);
   });
 });

@@ -1,37 +1,17 @@
 /** "The learning rate is the most consequential hyperparameter in training." */
 import { expect, test } from 'vitest';
-import {
-  createMicrobatchGradient,
-  createOptimizer,
-  initialize,
-  parameterCount,
-  resolveModel,
-} from '../../src/index.ts';
+import { resolveModel } from '../../src/index.ts';
 import { mnistBatch } from '../goldens.ts';
+import { train, uploadInitial } from '../training.ts';
 import { openHost } from './fit.ts';
 
 const model = resolveModel('mlp');
-const size = parameterCount(model);
 
 /** The loss of each of the first 100 batches of MNIST, before the step on it. */
 async function lossesAt(learningRate: number): Promise<number[]> {
   const backend = await openHost();
-  const parameters = backend.allocate(size);
-  backend.upload(parameters, initialize(model, 1));
-  const microbatch = createMicrobatchGradient(backend, model, 64, parameters);
-  const optimizer = createOptimizer(
-    backend,
-    { type: 'sgd', learningRate },
-    parameters,
-    backend.slice(microbatch.output, 0, size),
-  );
-  return Array.from({ length: 100 }, (_, step) => {
-    const { pixels, labels } = mnistBatch(step);
-    microbatch.run(pixels, labels);
-    const loss = backend.view(microbatch.output)[size]! / 64;
-    optimizer.step(64);
-    return loss;
-  });
+  const batches = Array.from({ length: 100 }, (_, step) => mnistBatch(step));
+  return train(backend, model, uploadInitial(backend, model, 1), { type: 'sgd', learningRate }, batches);
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

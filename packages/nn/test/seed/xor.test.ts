@@ -27,7 +27,7 @@ const oneNeuron = async (seed: number) => {
   return losses;
 };
 
-const threeNeurons = async (seed: number, bend: (x: Tensor) => Tensor) => {
+const threeNeurons = async (seed: number, fn: (x: Tensor) => Tensor) => {
   const { losses } = fit({
     backend: await openHost(),
     config,
@@ -35,7 +35,7 @@ const threeNeurons = async (seed: number, bend: (x: Tensor) => Tensor) => {
     start: evenly(seed, 1, 9),
     given,
     loss: ([w1, b1, w2, b2], [x, target]) => {
-      const hidden = bend(add(matmul(x!, w1!), b1!));
+      const hidden = fn(add(matmul(x!, w1!), b1!));
       return crossEntropy(add(matmul(hidden, w2!), b2!), target!);
     },
     steps: 2000,

@@ -1,15 +1,18 @@
 /**
- * Every message between the coordinator and a viewer of the dashboard, once: who sends it, its fields and their checks.
+ * The messages between the coordinator and a viewer of the dashboard: sender, fields and checks.
  *
- * Viewers have a socket of their own, on the path `/watch`, read-only but for steering. What the coordinator sends may
- * be dropped: a viewer that falls behind gets nothing until it has drained, then `run`, `history` and `workers` anew.
+ * Viewers have a socket of their own, on the path `/watch`, read-only but for `admin` and `injectFault`. The
+ * coordinator's messages may be dropped: a viewer that falls behind gets none until its socket has drained, and then
+ * `run`, `history` and `workers` again.
  */
 import * as v from 'valibot';
 import {
   bytes,
   faultActions,
   finite,
+  flag,
   floatBytes,
+  fraction,
   hexHash,
   message,
   milliseconds,
@@ -19,12 +22,12 @@ import {
   whole,
   workerKinds,
 } from '../fields.ts';
-import { areNamed, isGrid, isPointList, pointListPhrase } from './checks.ts';
+import type { MessageIn, SentBy } from '../table-codec.ts';
 
 /** The WebSocket subprotocol of viewers. */
 export const watchSubprotocol = 'lockstep.watch.v1';
 
-/** The path of viewers; every other path is a worker's. */
+/** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
 
 const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
@@ -34,13 +37,6 @@ const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
 const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;
 const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
 
-/** A share or a probability. */
-const fraction = v.pipe(
-  v.number('a number from 0 to 1'),
-  v.minValue(0, 'a number from 0 to 1'),
-  v.maxValue(1, 'a number from 0 to 1'),
-);
-
 const rate = milliseconds;
 
 /** Points of the training curves: float32 lists of equal length, oldest first. A point may stand for several steps. */
@@ -48,12 +44,16 @@ const points = v.pipe(
   v.strictObject({
     /** Steps taken when the point was measured, from 1; exact up to 2^24. */
     steps: floatBytes,
-    /** Mean loss over the samples of the point's steps, each measured with the weights before its step. */
+    /** Mean loss over the samples of the point's steps, measured with the weights before each step. */
     losses: floatBytes,
     /** Share of those samples whose class was right, 0 to 1. */
     accuracies: floatBytes,
   }),
-  v.check((value) => isPointList(value), pointListPhrase),
+  v.check(
+    ({ steps, losses, accuracies }) =>
+      losses.byteLength === steps.byteLength && accuracies.byteLength === steps.byteLength,
+    'as many losses and accuracies as steps',
+  ),
 );
 
 /** An epoch as in the report. */
@@ -75,15 +75,15 @@ const workerRow = v.strictObject({
   backend: text(80),
   threads: whole(1),
   phase: v.picklist(workerPhases),
-  /** A browser tab that nobody sees at the moment. */
-  hidden: v.boolean('true or false'),
-  /** Part of all accepted samples that this worker computed. */
+  /** True for a browser tab that is not visible. */
+  hidden: flag,
+  /** The part of all accepted samples that this worker computed. */
   share: fraction,
   shards: whole(0),
   samples: whole(0),
   /** Recent means, per step that it took part in. */
   computeMs: milliseconds,
-  /** Both ways: weights and samples to the worker, the gradient back. */
+  /** Weights and samples to the worker, and the gradient back. */
   sendMs: milliseconds,
   waitMs: milliseconds,
   health: v.picklist(healths),
@@ -95,21 +95,21 @@ const span = v.strictObject({ kind: v.picklist(spanKinds), fromMs: milliseconds,
 
 const timelineRow = v.strictObject({
   workerId: text(64),
-  /** In order of `fromMs`; what lies between two spans is not known. */
+  /** In order of `fromMs`; the time between two spans is not accounted for. */
   spans: v.array(span, 'a list of spans'),
 });
 
-const error = v.strictObject({
+const topError = v.strictObject({
   /** u8, `rows` x `columns`. */
   image: bytes,
   label: whole(0, 255),
   predicted: whole(0, 255),
-  /** How sure the model was of `predicted`. */
+  /** The model's probability of `predicted`. */
   probability: fraction,
 });
 
 export const watchMessages = {
-  /** First message, and the first after a drop: what does not change while the run lasts. */
+  /** First message, and the first after messages were dropped: all that is fixed for the run. */
   run: {
     from: 'coordinator',
     schema: v.strictObject({
@@ -131,30 +131,30 @@ export const watchMessages = {
       steps: whole(1),
       stepsPerEpoch: whole(1),
       microbatches: whole(1),
-      /** Samples in the training set and in the test set. */
+      /** Samples in the training set. */
       samples: whole(1),
       testSamples: whole(0),
-      /** Of one image, as the files have it. */
+      /** Size of an image in the data files. */
       rows: whole(1),
       columns: whole(1),
       classes: whole(1, 256),
-      /** Where to join: `https://` or `http://` for tabs, `wss://` or `ws://` for terminals; never with the token. */
+      /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
       joinAddresses: v.array(text(300), 'a list of addresses'),
       /** Whether workers need the token of the join address. */
-      tokenNeeded: v.boolean('true or false'),
-      faultInjection: v.boolean('true or false'),
+      tokenNeeded: flag,
+      faultInjection: flag,
     }),
   },
 
-  /** Everything of the curves so far, thinned to at most about 2000 points and 400 epochs. */
+  /** The curves so far, thinned to at most about 2000 points and 400 epochs. */
   history: {
     from: 'coordinator',
     schema: v.strictObject({
       type: v.literal('history'),
       points,
       epochs: v.array(epochReport, 'a list of epochs'),
-      /** The last few, oldest first. */
-      events: v.array(message, 'a list of sentences'),
+      /** The latest event messages, oldest first. */
+      events: v.array(message, 'a list of messages'),
     }),
   },
 
@@ -164,8 +164,8 @@ export const watchMessages = {
     schema: v.strictObject({
       type: v.literal('progress'),
       phase: v.picklist(phases),
-      /** Whether an admin holds the run: it waits for `start` or `resume`. */
-      pauseRequested: v.boolean('true or false'),
+      /** Whether an admin has paused the run: it waits for `start` or `resume`. */
+      pauseRequested: flag,
       /** Steps taken. */
       step,
       /** From 1. */
@@ -176,21 +176,21 @@ export const watchMessages = {
       imagesPerSecond: rate,
       secondsLeft: v.exactOptional(rate),
       exactness: v.picklist(exactnesses),
-      /** First digits of SHA-256 of the weights after `weightsHashStep` steps. */
+      /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
       weightsHash: v.exactOptional(hexHash),
       weightsHashStep: v.exactOptional(step),
-      /** Since the last progress that this viewer was sent. */
+      /** New since the last progress message to this viewer. */
       points,
     }),
   },
 
-  /** At most four a second. Who is here and, last, who has gone; not every one of a very large room. */
+  /** At most four a second: connected workers, then those that left; cut off in very large runs. */
   workers: {
     from: 'coordinator',
     schema: v.strictObject({ type: v.literal('workers'), workers: v.array(workerRow, 'a list of workers') }),
   },
 
-  /** At most two a second: who did what in one step, in milliseconds since the step began. */
+  /** At most two a second: what each worker did in one step, in milliseconds since the step began. */
   timeline: {
     from: 'coordinator',
     schema: v.strictObject({
@@ -206,7 +206,7 @@ export const watchMessages = {
     schema: v.strictObject({ type: v.literal('epoch'), report: epochReport }),
   },
 
-  /** After each epoch's `epoch`: how the test images were read. */
+  /** After each `epoch`: confusion matrix and top errors on the test set. */
   evaluation: {
     from: 'coordinator',
     schema: v.pipe(
@@ -217,41 +217,48 @@ export const watchMessages = {
         rows: whole(1),
         columns: whole(1),
         classes: whole(1, 256),
-        /** Counts as float32, `classes` x `classes`: one row for each true class, one column for each predicted one. */
+        /** Counts as float32, [classes, classes]: a row for each true class, a column for each predicted one. */
         confusion: floatBytes,
-        /** Where the model was most sure and wrong; at most 16. */
-        topErrors: v.array(error, 'a list of topErrors'),
+        /** The wrong predictions of the highest probability; at most 16. */
+        topErrors: v.array(topError, 'a list of errors'),
       }),
-      v.check(({ confusion, classes }) => isGrid(confusion, classes), 'classes x classes counts'),
-      v.check((value) => areNamed(value), 'images of rows x columns pixels, and classes below classes'),
+      v.check(({ confusion, classes }) => confusion.byteLength === 4 * classes * classes, 'classes x classes counts'),
+      v.check(
+        ({ rows, columns, classes, topErrors }) =>
+          topErrors.every(
+            ({ image, label, predicted }) =>
+              image.byteLength === rows * columns && label < classes && predicted < classes && label !== predicted,
+          ),
+        'images of rows x columns pixels, and two different classes',
+      ),
     ),
   },
 
-  /** On request, about one a second: all parameters in model order, after `step` steps. */
+  /** On request, at most about one a second: all parameters in model order, after `step` steps. */
   weights: {
     from: 'coordinator',
     schema: v.strictObject({ type: v.literal('weights'), step, bytes: floatBytes }),
   },
 
-  /** Something worth telling a person. */
+  /** A line for people. */
   event: {
     from: 'coordinator',
     schema: v.strictObject({ type: v.literal('event'), message }),
   },
 
-  /** This viewer asked for something that it may not do, or that cannot be done. */
+  /** Answers a request that this viewer may not make, or that cannot be met. */
   refused: {
     from: 'coordinator',
     schema: v.strictObject({ type: v.literal('refused'), message }),
   },
 
-  /** Asks for `weights` once: the next ones when they are sent. Said again for more. */
+  /** Asks for one `weights` message; sent again for the next. */
   wantWeights: {
     from: 'viewer',
     schema: v.strictObject({ type: v.literal('wantWeights') }),
   },
 
-  /** Steers the run. `token` is a secret and never reaches a log. */
+  /** Controls the run. `token` is a secret and never reaches a log. */
   admin: {
     from: 'viewer',
     schema: v.strictObject({
@@ -261,7 +268,7 @@ export const watchMessages = {
     }),
   },
 
-  /** Makes trouble for one worker; only where the run was started for it. */
+  /** Makes one worker fail; only in a run that was started with fault injection. */
   injectFault: {
     from: 'viewer',
     schema: v.strictObject({
@@ -277,14 +284,10 @@ export type WatchSide = 'viewer' | 'coordinator';
 
 export type WatchMessageType = keyof typeof watchMessages;
 
-export type WatchMessageOf<T extends WatchMessageType> = T extends WatchMessageType
-  ? v.InferOutput<(typeof watchMessages)[T]['schema']>
-  : never;
+export type WatchMessageOf<T extends WatchMessageType> = MessageIn<typeof watchMessages, T>;
 
-/** What may travel from `S`. */
-export type WatchMessageFrom<S extends WatchSide> = {
-  [T in WatchMessageType]: (typeof watchMessages)[T]['from'] extends S ? WatchMessageOf<T> : never;
-}[WatchMessageType];
+/** The messages that `S` may send. */
+export type WatchMessageFrom<S extends WatchSide> = SentBy<typeof watchMessages, S>;
 
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 

@@ -1,14 +1,16 @@
-/** What every transport promises about delivery: order, nothing lost before `listen`, one closing at the end. */
-import type { Message } from '../messages.ts';
+/** Delivers what one end of a transport receives: in order, none lost before `listen`, one closing at the end. */
+import { decode } from '../codec.ts';
+import type { Message, Side } from '../messages.ts';
+import { ProtocolError } from '../protocol-error.ts';
 import type { Closing, TransportListener } from '../transport.ts';
 
 export class Inbox<Receives extends Message> {
   readonly #defer: (run: () => void) => void;
-  #held: Receives[] = [];
+  #undelivered: Receives[] = [];
   #listener: TransportListener<Receives> | undefined;
   #closing: Closing | undefined;
   #isDraining = false;
-  #isClosingTold = false;
+  #isClosingDelivered = false;
 
   /** `defer` runs a function soon, never before it returns. */
   constructor(defer: (run: () => void) => void) {
@@ -22,21 +24,35 @@ export class Inbox<Receives extends Message> {
   listen(listener: TransportListener<Receives>): void {
     if (this.#listener !== undefined) throw new Error('transport: expected one listener, got a second one');
     this.#listener = listener;
-    if (this.#held.length > 0 || this.#closing !== undefined) this.#defer(() => this.#drain());
+    if (this.#undelivered.length > 0 || this.#closing !== undefined) this.#defer(() => this.#drain());
   }
 
   /** Takes a message that has just arrived; after the end it is dropped. */
   deliver(message: Receives): void {
     if (this.#closing !== undefined) return;
-    this.#held.push(message);
+    this.#undelivered.push(message);
     this.#drain();
   }
 
-  /** Ends the connection unless it ended before; says whether it did. A local end drops what was not yet delivered. */
+  /** As `deliver` for a frame that `from` has sent; calls `close` where it is no message that `from` may send. */
+  deliverFrame(frame: Uint8Array, from: Side, close: (code: number, reason: string) => void): void {
+    if (this.#closing !== undefined) return;
+    let message: Message;
+    try {
+      message = decode(frame, from);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      close(error.closeCode, error.message);
+      return;
+    }
+    this.deliver(message as Receives);
+  }
+
+  /** Ends the connection; false where it had ended before. A local end drops what is not delivered yet. */
   end(closing: Closing): boolean {
     if (this.#closing !== undefined) return false;
     this.#closing = closing;
-    if (closing.by === 'local') this.#held = [];
+    if (closing.by === 'local') this.#undelivered = [];
     this.#defer(() => this.#drain());
     return true;
   }
@@ -46,11 +62,11 @@ export class Inbox<Receives extends Message> {
     if (listener === undefined || this.#isDraining) return;
     this.#isDraining = true;
     try {
-      for (let message = this.#held.shift(); message !== undefined; message = this.#held.shift()) {
+      for (let message = this.#undelivered.shift(); message !== undefined; message = this.#undelivered.shift()) {
         listener.onMessage(message);
       }
-      if (this.#closing !== undefined && !this.#isClosingTold) {
-        this.#isClosingTold = true;
+      if (this.#closing !== undefined && !this.#isClosingDelivered) {
+        this.#isClosingDelivered = true;
         listener.onClose(this.#closing);
       }
     } finally {

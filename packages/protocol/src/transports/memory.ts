@@ -1,25 +1,24 @@
-/** Two joined transports in one process, delivering whenever a scheduler says so. */
-import { decode, encode } from '../codec.ts';
-import type { CoordinatorMessage, Message, MessageFrom, Side, WorkerMessage } from '../messages.ts';
-import { ProtocolError } from '../protocol-error.ts';
+/** Two joined transports in one process, which deliver when a scheduler decides. */
+import { encode } from '../codec.ts';
+import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
 import { toMessageText } from '../text.ts';
 import type { Closing, CoordinatorTransport, Transport, TransportListener, WorkerTransport } from '../transport.ts';
 import { Inbox } from './inbox.ts';
 
 declare const queueMicrotask: (run: () => void) => void;
 
-/** What a scheduler may look at to choose a delay. */
+/** What a scheduler may base a delay on. */
 export interface Parcel {
   readonly from: Side;
-  /** `message` and `close` cross the connection; `local` is news for the sender itself and crosses nothing. */
+  /** `message` and `close` cross the connection; `local` is a callback at the sender's own end. */
   readonly kind: 'message' | 'close' | 'local';
-  /** Bytes on the wire: exact when encoding, otherwise the bulk bytes and a little for the rest. */
+  /** Bytes on the wire: exact where messages are encoded, otherwise the bulk bytes and an estimate for the rest. */
   readonly byteLength: number;
 }
 
 /**
- * Runs `deliver` later, never before it returns, or never at all. It decides when, not in which order: each run
- * delivers the oldest parcel of its direction, as a stream would.
+ * Calls `deliver` later, never before it returns, or never at all. It decides when, not in which order: each call
+ * delivers the oldest parcel of its direction, as a stream does.
  */
 export type Schedule = (deliver: () => void, parcel: Parcel) => void;
 
@@ -27,18 +26,18 @@ export interface MemoryPairOptions {
   /** Default: the microtask queue. A simulator passes its virtual clock. */
   readonly schedule?: Schedule;
   /**
-   * Whether every message is really encoded, and decoded and checked on arrival. Otherwise (the default) the very
-   * object that was sent arrives, unchecked: messages are immutable, so this cannot be told from a copy.
+   * Whether messages are encoded, and decoded and checked on arrival. Otherwise (the default) the object that was sent
+   * arrives, unchecked: messages are immutable, so it is as good as a copy.
    */
   readonly encode?: boolean;
-  /** What the coordinator sees as `remote`. Default `local worker`. */
+  /** The `remote` of the coordinator's end. Default `local worker`. */
   readonly workerName?: string;
 }
 
 export interface MemoryPair {
   readonly coordinator: CoordinatorTransport;
   readonly worker: WorkerTransport;
-  /** Cuts the connection as a dead network would: what is in flight is lost and both ends see code 1006. */
+  /** Cuts the connection as a dead network does: messages in flight are lost, and both ends close with code 1006. */
   sever(reason: string): void;
 }
 
@@ -130,33 +129,14 @@ class MemoryEnd<Receives extends Message, Sends extends Message> implements Tran
   }
 
   accept(item: InFlight): void {
-    switch (item.kind) {
-      case 'message':
-        this.#acceptPayload(item.payload);
-        break;
-      case 'close':
-        this.#inbox.end(item.closing);
-        break;
-      default:
-        item satisfies never;
+    if (item.kind === 'close') {
+      this.#inbox.end(item.closing);
+    } else if (item.payload instanceof Uint8Array) {
+      const peerSide = this.#side === 'worker' ? 'coordinator' : 'worker';
+      this.#inbox.deliverFrame(item.payload, peerSide, (code, reason) => this.close(code, reason));
+    } else {
+      this.#inbox.deliver(item.payload as Receives);
     }
-  }
-
-  #acceptPayload(payload: Message | Uint8Array): void {
-    if (this.#inbox.hasEnded) return;
-    if (!(payload instanceof Uint8Array)) {
-      this.#inbox.deliver(payload as Receives);
-      return;
-    }
-    let message: MessageFrom<Side>;
-    try {
-      message = decode(payload, this.#side === 'worker' ? 'coordinator' : 'worker');
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.close(error.closeCode, error.message);
-      return;
-    }
-    this.#inbox.deliver(message as Receives);
   }
 }
 

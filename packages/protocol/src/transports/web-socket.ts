@@ -1,14 +1,13 @@
-/** A transport over any WebSocket: the browser's own, or `ws` on either end in Node. */
-import { decode, encode } from '../codec.ts';
+/** A transport over a WebSocket: the browser's own, or `ws` at either end in Node. */
+import { encode } from '../codec.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
-import { ProtocolError } from '../protocol-error.ts';
 import { clipUtf8, toMessageText } from '../text.ts';
 import type { Transport, TransportListener } from '../transport.ts';
 import { Inbox } from './inbox.ts';
 
 declare const queueMicrotask: (run: () => void) => void;
 
-/** The part of the WHATWG WebSocket interface that is used; `ws` has it too. */
+/** The part of the WHATWG WebSocket interface that is used; `ws` has it as well. */
 export interface WebSocketLike {
   readonly readyState: number;
   readonly bufferedAmount: number;
@@ -22,13 +21,13 @@ export interface WebSocketLike {
 }
 
 export interface WebSocketTransportOptions<S extends Side> {
-  /** Which end this is; the other one's messages are expected. */
+  /** The end that this is; messages of the other side are expected. */
   readonly side: S;
-  /** Who is at the other end, for people to read. */
+  /** Describes the other end to people. */
   readonly remote: string;
   /**
-   * Frames above this close the connection with 1009. The whole frame is in memory by then, so in Node `ws` needs the
-   * same number as its `maxPayload`, which refuses from the header alone. Default: no limit.
+   * A longer frame closes the connection with 1009. The whole frame is in memory by then, so in Node `ws` needs the same
+   * number as its `maxPayload`, which refuses by the header alone. Default: no limit.
    */
   readonly maxFrameBytes?: number;
   /** Tells how many bytes have arrived so far, unfinished frames included. */
@@ -41,9 +40,10 @@ export type WebSocketTransport<S extends Side> = S extends 'worker'
   : Transport<WorkerMessage, CoordinatorMessage>;
 
 /**
- * Wraps a socket that is connecting or open; what is sent before it opens goes out when it does, and is lost when it
- * never does. The socket belongs to the transport from then on. A peer that does not answer a close keeps the socket
- * (not the transport) open until the socket's own close timeout.
+ * Wraps a socket that is connecting or open, and owns it from then on.
+ *
+ * Messages sent before it opens go out when it does, and are lost when it never does. A peer that does not answer a close
+ * keeps the socket (not the transport) open until the socket's own close timeout.
  */
 export function webSocketTransport<S extends Side>(
   socket: WebSocketLike,
@@ -125,30 +125,16 @@ class SocketEnd implements Transport<Message, Message> {
   }
 
   #receive(data: unknown): void {
-    if (this.#inbox.hasEnded) return;
-    let message: Message;
-    try {
-      message = decode(this.#frameOf(data), this.#from);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.close(error.closeCode, error.message);
-      return;
-    }
-    this.#inbox.deliver(message);
-  }
-
-  #frameOf(data: unknown): Uint8Array {
     if (!(data instanceof ArrayBuffer)) {
-      throw new ProtocolError(`frame: expected binary, got ${typeof data === 'string' ? 'text' : typeof data}`, 1003);
+      this.close(1003, `frame: expected binary, got ${typeof data === 'string' ? 'text' : typeof data}`);
+    } else if (data.byteLength > this.#maxFrameBytes) {
+      this.close(1009, `frame: expected at most ${this.#maxFrameBytes} bytes, got ${data.byteLength}`);
+    } else {
+      this.#inbox.deliverFrame(new Uint8Array(data), this.#from, (code, reason) => this.close(code, reason));
     }
-    if (data.byteLength > this.#maxFrameBytes) {
-      const limit = `frame: expected at most ${this.#maxFrameBytes} bytes, got ${data.byteLength}`;
-      throw new ProtocolError(limit, 1009);
-    }
-    return new Uint8Array(data);
   }
 
-  /** An error event: in browsers it says nothing; `ws` tells why, and has by itself begun to close the socket. */
+  /** An error event: it has no details in browsers; that of `ws` has, and `ws` closes the socket by itself. */
   #fail(event: object): void {
     const error: unknown = 'error' in event ? event.error : undefined;
     const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -163,7 +149,7 @@ class SocketEnd implements Transport<Message, Message> {
   }
 }
 
-/** Browsers let a page close with 1000 and 3000 to 4999 only, so there 1002 becomes 4002, 1009 becomes 4009. */
+/** Browsers let a page close with 1000 and 3000 to 4999 only: there 1002 becomes 4002, and 1009 becomes 4009. */
 function closeSocket(socket: WebSocketLike, code: number, reason: string): void {
   try {
     socket.close(code, reason);

@@ -1,5 +1,5 @@
-/** Where the matrices of a batched product begin. */
-import type { MatmulCall } from '../backend.ts';
+/** Where the matrices of a batched product lie. */
+import type { MatmulBatch, MatmulCall } from '../backend.ts';
 import { sizeOf } from '../shape.ts';
 
 /** In elements from the start of each storage. */
@@ -22,4 +22,10 @@ export function batchOffsets({ m, n, batch }: MatmulCall): BatchOffsets[] {
     }
     return { left, right, output: matrix * m * n };
   });
+}
+
+/** Values that an operand needs: up to the end of its last matrix, of `size` values. A batch must not be empty. */
+export function operandLength(batch: MatmulBatch | undefined, side: 'left' | 'right', size: number): number {
+  const strides = batch?.[`${side}Strides`] ?? [];
+  return strides.reduce((sum, stride, axis) => sum + stride * (batch!.shape[axis]! - 1), size);
 }

@@ -1,18 +1,17 @@
-/** Tables of bytes: what they all check, and one beside any backend that has none of its own. */
+/** Tables of bytes: the checks that all share, and a table in JavaScript's memory for backends without one. */
 import type { Backend, ByteTable, Storage } from '../backend.ts';
+import { isWholeNumber } from '../whole-number.ts';
 
 /** A table of `rows` rows of `columns` bytes each. @throws RangeError where its size is no whole number of bytes. */
 export function createByteTable(backend: Backend, rows: number, columns: number): ByteTable {
-  if (!isCount(rows) || !isCount(columns)) {
+  if (!isWholeNumber(rows) || !isWholeNumber(columns)) {
     throw new RangeError(`table: expected whole numbers of rows and columns, got ${rows} and ${columns}`);
   }
-  return backend.byteTable?.(rows, columns) ?? new TableBeside(backend, rows, columns);
+  return backend.byteTable?.(rows, columns) ?? new DetachedTable(backend, rows, columns);
 }
 
-const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
-
 /** A table whose bytes JavaScript can see. */
-export abstract class VisibleTable implements ByteTable {
+export abstract class HostTable implements ByteTable {
   readonly rows: number;
   readonly columns: number;
 
@@ -21,7 +20,7 @@ export abstract class VisibleTable implements ByteTable {
     this.columns = columns;
   }
 
-  /** All of them, row after row; valid until memory is taken. */
+  /** All bytes, row after row; valid until the next allocation. */
   protected abstract get bytes(): Uint8Array;
   abstract upload(storage: Storage, numbers: Uint32Array, divisor: number): void;
   abstract dispose(): void;
@@ -40,13 +39,13 @@ export abstract class VisibleTable implements ByteTable {
   /** A view of a row. @throws RangeError where there is none. */
   protected row(row: number): Uint8Array {
     const { rows, columns } = this;
-    if (!isCount(row) || row >= rows) throw new RangeError(`table: expected a row below ${rows}, got ${row}`);
+    if (!isWholeNumber(row) || row >= rows) throw new RangeError(`table: expected a row below ${rows}, got ${row}`);
     return this.bytes.subarray(row * columns, (row + 1) * columns);
   }
 }
 
 /** Keeps its bytes in JavaScript's memory and uploads a copy of the rows that are asked for. */
-class TableBeside extends VisibleTable {
+class DetachedTable extends HostTable {
   protected readonly bytes: Uint8Array;
   readonly #backend: Backend;
 

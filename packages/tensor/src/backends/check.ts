@@ -1,6 +1,7 @@
 /** Checks that a call's storages are long enough and apart, so that a kernel never leaves its memory. */
 import type {
   ConvolutionCall,
+  CrossEntropyCall,
   Epilogue,
   GatherCall,
   KernelCall,
@@ -8,6 +9,7 @@ import type {
   MapCall,
   MatmulCall,
   PoolCall,
+  RandomCall,
   ReduceCall,
   ScatterAddCall,
   Storage,
@@ -15,7 +17,10 @@ import type {
 } from '../backend.ts';
 import { topological } from '../formula.ts';
 import { contiguousStrides, formatShape, sizeOf } from '../shape.ts';
+import { isWholeNumber } from '../whole-number.ts';
 import { imageSize, windowCount } from '../windows.ts';
+import { operandLength } from './batches.ts';
+import { type ByKind, dispatch } from './by-kind.ts';
 
 function checkLength(kind: string, role: string, storage: Storage, needed: number): void {
   if (storage.length < needed) {
@@ -63,18 +68,18 @@ function checkEpilogue(kind: string, epilogue: Epilogue | undefined, columns: nu
   if (epilogue?.bias !== undefined) checkLength(kind, 'the bias', epilogue.bias, columns);
 }
 
-function checkSegments(kind: string, segments: number | undefined, terms: number, fits: boolean): void {
-  if (segments === undefined) return;
-  if (!Number.isSafeInteger(segments) || segments < 1 || terms % segments !== 0) {
-    throw new RangeError(`${kind}: ${terms} terms cannot be cut into ${segments} equal segments`);
+function checkMicrobatches(kind: string, microbatches: number | undefined, terms: number, fits: boolean): void {
+  if (microbatches === undefined) return;
+  if (!isWholeNumber(microbatches, 1) || terms % microbatches !== 0) {
+    throw new RangeError(`${kind}: ${terms} terms cannot be cut into ${microbatches} equal microbatches`);
   }
-  if (!fits) throw new RangeError(`${kind}: a call of this form takes no segments`);
+  if (!fits) throw new RangeError(`${kind}: a call of this form takes no microbatches`);
 }
 
 function checkReduce(call: ReduceCall): void {
-  const { reduction, outer, length, inner, segments } = call;
+  const { reduction, outer, length, inner, microbatches } = call;
   if (reduction !== 'sum' && length === 0) throw new RangeError(`${reduction}: needs at least one value`);
-  checkSegments(reduction, segments, length, reduction === 'sum' && outer === 1);
+  checkMicrobatches(reduction, microbatches, length, reduction === 'sum' && outer === 1);
   checkLength(reduction, 'the input', call.input, outer * length * inner);
   checkLength(reduction, 'the output', call.output, outer * inner);
 }
@@ -86,14 +91,12 @@ function checkMatmul(call: MatmulCall): void {
     throw new RangeError(`matmul: a batch ${formatShape(batch.shape)} needs one stride per axis and operand`);
   }
   const plain = call.batch === undefined && call.epilogue === undefined;
-  checkSegments('matmul', call.segments, k, plain && call.transposeLeft && !call.transposeRight);
+  checkMicrobatches('matmul', call.microbatches, k, plain && call.transposeLeft && !call.transposeRight);
   checkEpilogue('matmul', call.epilogue, n);
   checkLength('matmul', 'the output', call.output, count * m * n);
   if (count === 0) return;
-  const reach = (strides: readonly number[]): number =>
-    strides.reduce((sum, stride, axis) => sum + stride * (batch.shape[axis]! - 1), 0);
-  checkLength('matmul', 'the left operand', call.left, reach(batch.leftStrides) + m * k);
-  checkLength('matmul', 'the right operand', call.right, reach(batch.rightStrides) + k * n);
+  checkLength('matmul', 'the left operand', call.left, operandLength(batch, 'left', m * k));
+  checkLength('matmul', 'the right operand', call.right, operandLength(batch, 'right', k * n));
 }
 
 function checkGather(call: GatherCall | ScatterAddCall): void {
@@ -116,7 +119,7 @@ function checkConvolution({ result, windows, filters, ...call }: ConvolutionCall
   if (call.epilogue !== undefined && result !== 'output') {
     throw new RangeError(`convolution: only the output takes an epilogue, not the ${result}`);
   }
-  checkSegments('convolution', call.segments, windows.images, result === 'kernelGradient');
+  checkMicrobatches('convolution', call.microbatches, windows.images, result === 'kernelGradient');
   checkEpilogue('convolution', call.epilogue, filters);
   checkLength('convolution', 'the left operand', call.left, lengths.left);
   checkLength('convolution', 'the right operand', call.right, lengths.right);
@@ -133,52 +136,44 @@ function checkPooling(call: PoolCall | UnpoolCall): void {
   const outputs = windowCount(windows) * windows.channels;
   checkLength(kind, 'the input', input, kind === 'pool' ? images : outputs);
   checkLength(kind, 'the output', output, kind === 'pool' ? outputs : images);
-  if ('winners' in call) checkLength(kind, 'the storage of winners', call.winners, outputs);
+  if ('argmaxIndices' in call) checkLength(kind, 'the storage of argmax indices', call.argmaxIndices, outputs);
 }
+
+function checkCrossEntropy(call: CrossEntropyCall): void {
+  const { kind, rows, classes } = call;
+  checkLength(kind, 'the logits', call.logits, rows * classes);
+  checkLength(kind, 'the labels', call.labels, rows);
+  checkLength(kind, 'the losses', call.losses, rows);
+  if (call.gradient) checkLength(kind, 'the gradient', call.gradient, rows * classes);
+}
+
+function checkRandom({ rows, columns, ...call }: RandomCall): void {
+  checkLength('random', 'the key', call.key, 4);
+  checkLength('random', 'the samples', call.samples, rows);
+  checkLength('random', 'the output', call.output, rows * columns);
+}
+
+const checks: ByKind<[], void> = {
+  map: checkMap,
+  reduce: checkReduce,
+  matmul: checkMatmul,
+  convolution: checkConvolution,
+  pool: checkPooling,
+  unpool: checkPooling,
+  crossEntropy: checkCrossEntropy,
+  gather: checkGather,
+  scatterAdd: checkGather,
+  random: checkRandom,
+};
 
 /** Throws a RangeError that names the storage, the length it needs and the length it has. */
 export function checkCall(call: KernelCall): void {
-  switch (call.kind) {
-    case 'map':
-      checkMap(call);
-      return;
-    case 'reduce':
-      checkReduce(call);
-      return;
-    case 'matmul':
-      checkMatmul(call);
-      return;
-    case 'convolution':
-      checkConvolution(call);
-      return;
-    case 'pool':
-    case 'unpool':
-      checkPooling(call);
-      return;
-    case 'crossEntropy':
-      checkLength('crossEntropy', 'the logits', call.logits, call.rows * call.classes);
-      checkLength('crossEntropy', 'the labels', call.labels, call.rows);
-      checkLength('crossEntropy', 'the losses', call.losses, call.rows);
-      if (call.gradient) checkLength('crossEntropy', 'the gradient', call.gradient, call.rows * call.classes);
-      return;
-    case 'gather':
-    case 'scatterAdd':
-      checkGather(call);
-      return;
-    case 'random':
-      checkLength('random', 'the key', call.key, 4);
-      checkLength('random', 'the samples', call.samples, call.rows);
-      checkLength('random', 'the output', call.output, call.rows * call.columns);
-      return;
-    default:
-      call satisfies never;
-  }
+  dispatch(checks, call);
 }
 
 /** Throws unless `offset` and `length` lie inside the storage. */
 export function checkSlice(storage: Storage, offset: number, length: number): void {
-  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
-  if (!whole || offset < 0 || length < 0 || offset + length > storage.length) {
+  if (!isWholeNumber(offset) || !isWholeNumber(length) || offset + length > storage.length) {
     throw new RangeError(`slice: ${length} values from ${offset} on do not lie inside a storage of ${storage.length}`);
   }
 }
@@ -192,7 +187,7 @@ export function checkCopy(storage: Storage, given: number): void {
 
 /** Throws unless `length` is a whole number of at least 0. */
 export function checkAllocation(length: number): void {
-  if (!Number.isSafeInteger(length) || length < 0) {
+  if (!isWholeNumber(length)) {
     throw new RangeError(`allocate: the length must be a whole number of at least 0, got ${length}`);
   }
 }

@@ -1,10 +1,10 @@
-/** The backends that exist, and how one is opened: checked against the reference before it is trusted. */
+/** The backends that exist, and how one is opened: its numerics are checked before it is trusted. */
 import type { Backend, HostBackend } from '../backend.ts';
 import { createCpuBackend, createRelaxedCpuBackend } from './cpu/backend.ts';
 import { isSoftwareAdapter } from './gpu/device.ts';
 import { type GpuMode, openGpuMode } from './gpu/open.ts';
+import { checkNumerics } from './numerics-check.ts';
 import { createReferenceBackend } from './reference/backend.ts';
-import { verifyBackend } from './verify.ts';
 
 /** Backends whose storages JavaScript sees. */
 const hostOpeners = {
@@ -41,7 +41,7 @@ export interface OpenedBackend<Kind extends Backend = Backend> {
   readonly backend: Kind;
   /** One sentence per backend, or mode of one, that was tried before and could not be used, in order. */
   readonly refused: readonly string[];
-  /** One line: what computes, and why nothing else does. */
+  /** One line: what computes, and why the other backends do not. */
   readonly choice: string;
 }
 
@@ -50,26 +50,17 @@ interface Candidate {
   open(): Backend | Promise<Backend>;
 }
 
+const isHost = (choice: BackendName): choice is HostBackendName => choice in hostOpeners;
+
 function candidatesOf(choice: BackendChoice): Candidate[] {
-  switch (choice) {
-    case 'auto':
-      return exactBackendNames.map((name) => ({ label: name, open: hostOpeners[name] }));
-    case 'cpu':
-    case 'cpu-relaxed':
-    case 'reference':
-      return [{ label: choice, open: hostOpeners[choice] }];
-    case 'gpu':
-    case 'webgpu':
-    case 'webgl':
-      return gpuModes[choice].map((mode) => ({ label: mode, open: () => openGpuMode(choice, mode) }));
-    default:
-      return choice satisfies never;
-  }
+  if (choice === 'auto') return exactBackendNames.flatMap(candidatesOf);
+  if (isHost(choice)) return [{ label: choice, open: hostOpeners[choice] }];
+  return gpuModes[choice].map((mode) => ({ label: mode, open: () => openGpuMode(choice, mode) }));
 }
 
 /**
- * Opens a backend and checks it on a known gradient. `auto` takes the first of `exactBackendNames` that opens
- * and passes: what rounds in its own way is used where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
+ * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens and passes: a backend
+ * that rounds in its own way computes only where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
  * @throws an Error with one sentence when everything that the choice allows is refused.
  */
 export function openBackend(choice: HostBackendName | 'auto'): Promise<OpenedBackend<HostBackend>>;
@@ -81,7 +72,7 @@ export async function openBackend(choice: BackendChoice): Promise<OpenedBackend>
     let backend: (Backend & { close?: () => Promise<void> }) | undefined;
     try {
       backend = await open();
-      const ms = await verifyBackend(backend);
+      const ms = await checkNumerics(backend);
       const untried = candidates.slice(index + 1).map((candidate) => candidate.label);
       const remarks = [...(await comparedWithCpu(backend, ms)), ...refused, ...reasons(choice, label, untried)];
       return { backend, refused, choice: [describe(backend), ...remarks].join('; ') };
@@ -93,14 +84,14 @@ export async function openBackend(choice: BackendChoice): Promise<OpenedBackend>
   throw new Error(refused.join('; '));
 }
 
-/** A backend on a GPU says which, and in which mode. */
+/** A backend on a GPU names it, and its mode. */
 type Described = Backend & { readonly mode?: string; readonly adapter?: string };
 
 /** What a software adapter costs, measured. */
 async function comparedWithCpu({ adapter }: Described, ms: number): Promise<string[]> {
   if (adapter === undefined || !isSoftwareAdapter(adapter)) return [];
   try {
-    const cpuMs = await verifyBackend(await hostOpeners.cpu());
+    const cpuMs = await checkNumerics(await hostOpeners.cpu());
     return [`a small known gradient takes it ${ms.toFixed(1)} ms, cpu ${cpuMs.toFixed(1)} ms`];
   } catch {
     // No cpu to compare with here.
@@ -115,7 +106,7 @@ function describe({ name, mode, adapter }: Described): string {
   return `computing on ${name} (${device}${isSoftwareAdapter(adapter) ? ': a GPU in name only' : ''})`;
 }
 
-/** Why none of those that come after `chosen`, or that nobody asked for, computes. */
+/** Why the backends that come after `chosen`, and those that `auto` does not try, do not compute. */
 function reasons(choice: BackendChoice, chosen: string, untried: readonly string[]): string[] {
   const last = untried.length === 0 ? [] : [`${listed(untried)} not tried, since ${chosen} comes first`];
   if (choice !== 'auto') return last;

@@ -1,93 +1,56 @@
-/** What a call reads and writes, said once for every pass over recorded calls. */
-import type { Epilogue, KernelCall, Storage, StridedView } from '../backend.ts';
+/** The storages that a call reads and writes, said once for every pass over recorded calls. */
+import type { KernelCall, Storage } from '../backend.ts';
+
+type Fields<Call> = Call extends KernelCall ? keyof Call : never;
+
+/** The fields that hold storages; a map also reads its inputs, a product the bias of its epilogue. */
+const fields: {
+  readonly [Kind in KernelCall['kind']]: Record<
+    'reads' | 'writes',
+    readonly Fields<Extract<KernelCall, { kind: Kind }>>[]
+  >;
+} = {
+  map: { reads: [], writes: ['output'] },
+  reduce: { reads: ['input'], writes: ['output'] },
+  matmul: { reads: ['left', 'right'], writes: ['output'] },
+  convolution: { reads: ['left', 'right'], writes: ['output'] },
+  pool: { reads: ['input'], writes: ['output', 'argmaxIndices'] },
+  unpool: { reads: ['input', 'argmaxIndices'], writes: ['output'] },
+  crossEntropy: { reads: ['logits', 'labels'], writes: ['losses', 'gradient'] },
+  gather: { reads: ['input', 'indices'], writes: ['output'] },
+  scatterAdd: { reads: ['input', 'indices'], writes: ['output'] },
+  random: { reads: ['key', 'samples'], writes: ['output'] },
+};
+
+/** The fields among `names` that the call has, with their storages. */
+function storagesOf(call: KernelCall, names: readonly string[]): [string, Storage][] {
+  const byName = call as unknown as Readonly<Record<string, Storage | undefined>>;
+  return names.flatMap((name): [string, Storage][] => {
+    const storage = byName[name];
+    return storage === undefined ? [] : [[name, storage]];
+  });
+}
 
 export function readsOf(call: KernelCall): readonly Storage[] {
-  switch (call.kind) {
-    case 'map':
-      return call.inputs.map((view) => view.storage);
-    case 'reduce':
-      return [call.input];
-    case 'matmul':
-    case 'convolution': {
-      const { left, right, epilogue } = call;
-      return epilogue?.bias === undefined ? [left, right] : [left, right, epilogue.bias];
-    }
-    case 'pool':
-      return [call.input];
-    case 'unpool':
-      return call.winners === undefined ? [call.input] : [call.input, call.winners];
-    case 'crossEntropy':
-      return [call.logits, call.labels];
-    case 'gather':
-    case 'scatterAdd':
-      return [call.input, call.indices];
-    case 'random':
-      return [call.key, call.samples];
-    default:
-      return call satisfies never;
-  }
+  if (call.kind === 'map') return call.inputs.map((view) => view.storage);
+  const own = storagesOf(call, fields[call.kind].reads).map(([, storage]) => storage);
+  const bias = 'epilogue' in call ? call.epilogue?.bias : undefined;
+  return bias === undefined ? own : [...own, bias];
 }
 
 export function writesOf(call: KernelCall): readonly Storage[] {
-  switch (call.kind) {
-    case 'map':
-    case 'reduce':
-    case 'matmul':
-    case 'convolution':
-    case 'unpool':
-    case 'gather':
-    case 'scatterAdd':
-    case 'random':
-      return [call.output];
-    case 'pool':
-      return call.reduction === 'max' ? [call.output, call.winners] : [call.output];
-    case 'crossEntropy':
-      return call.gradient === undefined ? [call.losses] : [call.losses, call.gradient];
-    default:
-      return call satisfies never;
-  }
+  return storagesOf(call, fields[call.kind].writes).map(([, storage]) => storage);
 }
 
 /** The same call on other storages. */
 export function withStorages(call: KernelCall, replace: (storage: Storage) => Storage): KernelCall {
-  switch (call.kind) {
-    case 'map': {
-      const view = (of: StridedView): StridedView => ({ ...of, storage: replace(of.storage) });
-      return { ...call, inputs: call.inputs.map(view), output: replace(call.output) };
-    }
-    case 'reduce':
-      return { ...call, input: replace(call.input), output: replace(call.output) };
-    case 'matmul':
-    case 'convolution': {
-      const own = { left: replace(call.left), right: replace(call.right), output: replace(call.output) };
-      return { ...call, ...own, ...(call.epilogue && { epilogue: epilogueOn(call.epilogue, replace) }) };
-    }
-    case 'pool': {
-      const own = { input: replace(call.input), output: replace(call.output) };
-      return call.reduction === 'max' ? { ...call, ...own, winners: replace(call.winners) } : { ...call, ...own };
-    }
-    case 'unpool': {
-      const { winners, ...rest } = call;
-      const own = { input: replace(call.input), output: replace(call.output) };
-      return { ...rest, ...own, ...(winners === undefined ? {} : { winners: replace(winners) }) };
-    }
-    case 'crossEntropy': {
-      const { gradient, ...rest } = call;
-      const own = { logits: replace(call.logits), labels: replace(call.labels), losses: replace(call.losses) };
-      return { ...rest, ...own, ...(gradient === undefined ? {} : { gradient: replace(gradient) }) };
-    }
-    case 'gather':
-    case 'scatterAdd': {
-      const { input, indices, output } = call;
-      return { ...call, input: replace(input), indices: replace(indices), output: replace(output) };
-    }
-    case 'random':
-      return { ...call, key: replace(call.key), samples: replace(call.samples), output: replace(call.output) };
-    default:
-      return call satisfies never;
+  const { reads, writes } = fields[call.kind];
+  const own = storagesOf(call, [...reads, ...writes]).map(([name, storage]) => [name, replace(storage)]);
+  const replaced: KernelCall = { ...call, ...Object.fromEntries(own) };
+  if (replaced.kind === 'map') {
+    return { ...replaced, inputs: replaced.inputs.map((view) => ({ ...view, storage: replace(view.storage) })) };
   }
-}
-
-function epilogueOn({ bias, relu }: Epilogue, replace: (storage: Storage) => Storage): Epilogue {
-  return bias === undefined ? { relu } : { bias: replace(bias), relu };
+  const epilogue = 'epilogue' in replaced ? replaced.epilogue : undefined;
+  if (epilogue?.bias === undefined) return replaced;
+  return { ...replaced, epilogue: { ...epilogue, bias: replace(epilogue.bias) } } as KernelCall;
 }

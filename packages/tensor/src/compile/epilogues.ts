@@ -1,4 +1,4 @@
-/** Lets products add a bias and apply relu as they store their results, instead of a pass over them afterwards. */
+/** Lets products add a bias and apply relu as they store their results, which saves a pass over them. */
 import type { ConvolutionCall, Epilogue, KernelCall, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import type { Formula } from '../formula.ts';
@@ -7,7 +7,7 @@ import { readsOf } from './call-parts.ts';
 
 type Product = MatmulCall | ConvolutionCall;
 
-/** Joins each product with the map that alone reads it, where that adds a row to all its rows, or applies relu, or both. */
+/** Joins each product with the only map that reads it, where that adds a bias, or applies relu, or both. */
 export function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
   const readers = new Map<Storage, number>();
   for (const call of calls) for (const storage of readsOf(call)) readers.set(storage, (readers.get(storage) ?? 0) + 1);
@@ -32,7 +32,7 @@ export function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<
 
 function takesEpilogue(call: KernelCall): call is Product {
   if (call.kind === 'convolution') return call.result === 'output';
-  return call.kind === 'matmul' && call.batch === undefined && call.segments === undefined;
+  return call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
 }
 
 function columnsOf(product: Product): number {

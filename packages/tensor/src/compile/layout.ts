@@ -1,4 +1,4 @@
-/** Places for intermediate values in one arena: values that are never alive together share memory. */
+/** Places for intermediate values in one arena: values whose lifetimes do not overlap share memory. */
 import type { KernelCall, Storage } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import { readsOf, writesOf } from './call-parts.ts';
@@ -67,7 +67,7 @@ export function lastReads(calls: readonly KernelCall[]): Map<Storage, number> {
   return last;
 }
 
-/** An input of a map that the call may overwrite with its output: same length, read in order, and not read elsewhere. */
+/** An input that a map may overwrite with its output: same length, read in order, not read later. */
 function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): Storage | undefined {
   if (call.kind !== 'map' || call.outputLayout !== undefined) return undefined;
   return call.inputs.find(({ storage }) => {
@@ -77,7 +77,7 @@ function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): S
   })?.storage;
 }
 
-/** Places every storage that a call writes and that is not `placed` already; several calls may write parts of one. */
+/** Places every storage that calls write and that is not `placed`; several calls may write parts of one. */
 export function layOut(calls: readonly KernelCall[], placed: ReadonlySet<Storage>): ArenaLayout {
   const arena = new Arena();
   const offsets = new Map<Storage, number>();

@@ -1,8 +1,44 @@
-/** A backend that computes nothing: it writes down the calls that a function makes. */
+/** Records the calls that a function of tensors makes, on a backend that computes nothing. */
 import type { Backend, KernelCall, Program, Storage } from '../backend.ts';
 import { checkAllocation, checkCall, checkCopy } from '../backends/check.ts';
+import { Memory, withScope } from '../memory.ts';
+import type { Shape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
 
-/** Stands for a value that will exist when the plan runs. What calls write it is said in simplify.ts. */
+/** What a function did: storages stand for values that do not exist yet. */
+export interface Recording {
+  readonly calls: readonly KernelCall[];
+  readonly inputs: readonly Storage[];
+  readonly outputs: readonly { readonly storage: Storage; readonly shape: Shape }[];
+  /** Values that the function brought along. */
+  readonly constants: ReadonlyMap<Storage, Float32Array>;
+}
+
+export function record(
+  numericMode: string,
+  body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
+  inputs: readonly Tensor[],
+): Recording {
+  const recorder = new Recorder(numericMode);
+  const run = (): Recording => {
+    const symbols = inputs.map(({ size, shape, requiresGrad }) => {
+      return new Tensor(new Memory(recorder, recorder.allocate(size), false), shape, requiresGrad);
+    });
+    const result = body(...symbols);
+    const outputs = (result instanceof Tensor ? [result] : [...result]).map((tensor) => {
+      if (!(tensor instanceof Tensor)) throw new Error('compile: the function must return tensors');
+      if (tensor.backend !== recorder) {
+        throw new Error('compile: the function returned a tensor that it did not compute from its inputs');
+      }
+      return { storage: tensor.storage, shape: tensor.shape };
+    });
+    const { calls, constants } = recorder;
+    return { calls, constants, outputs, inputs: symbols.map((symbol) => symbol.storage) };
+  };
+  return withScope(run, () => []);
+}
+
+/** Stands for values that exist when the plan runs; simplify.ts says which calls may write them. */
 class SymbolicStorage implements Storage {
   readonly length: number;
 
@@ -11,11 +47,10 @@ class SymbolicStorage implements Storage {
   }
 }
 
-export class Recorder implements Backend {
+class Recorder implements Backend {
   readonly name = 'recorder';
   readonly numericMode: string;
   readonly calls: KernelCall[] = [];
-  /** Values that the function brought along. */
   readonly constants = new Map<Storage, Float32Array>();
 
   constructor(numericMode: string) {

@@ -1,7 +1,7 @@
 /** Rewrites recorded calls into fewer ones that give the same bits. */
 import type { KernelCall, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
-import { type Formula, input, substituteInputs, topological } from '../formula.ts';
+import { type Formula, input, rewrite, substituteInputs, topological } from '../formula.ts';
 import { contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { readsOf, withStorages, writesOf } from './call-parts.ts';
 import { withEpilogues } from './epilogues.ts';
@@ -10,9 +10,10 @@ import { withEpilogues } from './epilogues.ts';
 const largestFormula = 24;
 
 /**
- * Removes what no output needs, reads through transpositions and copies, and joins elementwise calls.
- * Products get epilogues where the backend takes them. `outputs` are the storages whose values are wanted. A storage is written by one call, or part by part by calls with an
- * output layout, of which the first may be preceded by one call that writes it whole; no reads come before the last.
+ * Removes calls that no output needs, reads through transpositions and copies, and joins maps.
+ * Products get epilogues where the backend takes them. `outputs` are the storages whose values are wanted. A storage is
+ * written by one call, or part by part by calls with an output layout, of which the first may follow one call that
+ * writes it whole; no call reads it before the last of them.
  */
 export function simplify(
   recorded: readonly KernelCall[],
@@ -54,8 +55,8 @@ function readThroughTranspositions(calls: readonly KernelCall[]): KernelCall[] {
   const transpositions = new Map<Storage, MapCall>();
   return calls.map((call) => {
     if (isTransposition(call)) transpositions.set(call.output, call);
-    const turnable = call.kind === 'matmul' && call.batch === undefined && call.segments === undefined;
-    return turnable ? untransposed(call, transpositions) : call;
+    const transposable = call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
+    return transposable ? untransposed(call, transpositions) : call;
   });
 }
 
@@ -77,7 +78,7 @@ function untransposed(call: MatmulCall, transpositions: ReadonlyMap<Storage, Map
   };
 }
 
-/** How often each storage is read, a call counting once. */
+/** How many calls read each storage. */
 function countReaders(calls: Iterable<KernelCall>): Map<Storage, number> {
   const readers = new Map<Storage, number>();
   for (const call of calls) {
@@ -104,7 +105,7 @@ function fuseMaps(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): K
   return current;
 }
 
-/** `consumer` with the formulas of the calls that `producerOf` names in place of its reads of their outputs. */
+/** `consumer` with the formulas of its producers in place of reads of their outputs. */
 function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | undefined): MapCall {
   const inputs: StridedView[] = [];
   const indexOf = (view: StridedView): number => {
@@ -133,7 +134,7 @@ function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | 
   return withUsedInputs({ ...consumer, formula, inputs });
 }
 
-/** The producer's inputs as the consumer would read them; undefined where it would read them in another pattern. */
+/** The producer's inputs as the consumer would read them; undefined where the pattern differs. */
 function viewsFrom(producer: MapCall, consumer: MapCall, view: StridedView): readonly StridedView[] | undefined {
   if (producer.inputs.length === 0) return [];
   if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !readsContiguously(consumer, view)) return undefined;
@@ -150,26 +151,16 @@ function sameView(left: StridedView, right: StridedView): boolean {
 
 /** Multiplication and division by 1 change no bit. */
 function withoutUnitFactors(formula: Formula): Formula {
-  const done = new Map<Formula, Formula>();
-  const visit = (node: Formula): Formula => {
-    const known = done.get(node);
-    if (known !== undefined) return known;
-    let result = node;
-    if (node.kind === 'apply') {
-      const operands = node.operands.map(visit);
-      const [left, right] = operands;
-      if (node.primitive === 'mul' && isOne(left)) result = right!;
-      else if ((node.primitive === 'mul' || node.primitive === 'div') && isOne(right)) result = left!;
-      else result = { ...node, operands };
-    }
-    done.set(node, result);
-    return result;
-  };
-  return visit(formula);
+  return rewrite(formula, (node) => {
+    if (node.kind !== 'apply' || (node.primitive !== 'mul' && node.primitive !== 'div')) return node;
+    const [left, right] = node.operands as [Formula, Formula];
+    if (isOne(right)) return left;
+    return node.primitive === 'mul' && isOne(left) ? right : node;
+  });
 }
 
-function isOne(formula: Formula | undefined): boolean {
-  return formula?.kind === 'constant' && formula.value === 1;
+function isOne(formula: Formula): boolean {
+  return formula.kind === 'constant' && formula.value === 1;
 }
 
 /** Each input once, and none that the formula does not read. */

@@ -1,159 +1,113 @@
 /** The nonlinear functions between layers, each element by itself. */
-import { apply, constant, input } from '../formula.ts';
+import type { OpResult } from '../autograd.ts';
+import { mapOperands } from '../evaluate.ts';
+import { apply, type Formula } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import { greater, where } from './compare.ts';
-import { add, exp, mul, sub } from './elementwise.ts';
-import { binaryShapes, elementwise, elementwiseWith, none, unaryShapes } from './elementwise-operation.ts';
+import { binary, defineOp, unary } from './define.ts';
+import { abs, add, div, exp, mul, sub } from './elementwise.ts';
 
-const [x, y] = [input(0), input(1)];
-
-export const reluOperation = elementwise({
+/** `max(x, 0)`; its derivative at 0 is 0. */
+export const relu = unary({
   name: 'relu',
-  formula: apply('maximum', x, constant(0)),
-  gradient: [(gradient, { output }) => gateOperation.apply([gradient, output], none)],
-  shapes: unaryShapes,
-  domains: ['away from zero'],
+  formula: (x) => apply('maximum', x, 0),
+  gradient: (g, _, y) => reluGrad(g, y),
 });
 
-/** `gate(x, y)`: x where y > 0 or is NaN, else 0; the gradient of relu. */
-const gateOperation = elementwise({
-  name: 'gate',
-  formula: apply('where', apply('greaterEqual', constant(0), y), constant(0), x),
-  gradient: [
-    (gradient, { operands }) => gateOperation.apply([gradient, operands[1]!], none),
-    (gradient) => mul(gradient, 0),
-  ],
-  shapes: binaryShapes,
-  domains: ['any', 'away from zero'],
+/** `reluGrad(x, y)`: x where y > 0 or is NaN, else 0; the gradient of relu, whose output is y. */
+export const reluGrad = binary({
+  name: 'reluGrad',
+  formula: (x, y) => apply('where', apply('greaterEqual', 0, y), 0, x),
+  gradient: [(g, _, y) => reluGrad(g, y), (g) => mul(g, 0)],
 });
 
-export const leakyReluOperation = elementwiseWith<{ readonly slope: number }>({
-  name: 'leakyRelu',
-  formula: ({ slope }) => apply('where', apply('greater', x, constant(0)), x, apply('mul', x, constant(slope))),
-  gradient: [
-    (gradient, { operands, attributes: { slope } }) => where(greater(operands[0]!, 0), gradient, mul(gradient, slope)),
-  ],
-  shapes: unaryShapes,
-  domains: ['away from zero'],
-  attributes: [{ slope: 0.01 }, { slope: 0 }],
+/** x where x > 0, else `slope x`; the slope, 0.01 where left out, is also the derivative at 0. */
+export const leakyRelu = defineOp('leakyRelu', (x: Tensor, slope: number = 0.01): OpResult => {
+  const formula = (value: Formula): Formula =>
+    apply('where', apply('greater', value, 0), value, apply('mul', value, slope));
+  return {
+    output: mapOperands('leakyRelu', formula, [x]),
+    operands: [x],
+    gradient: [(g) => where(greater(x, 0), g, mul(g, slope))],
+  };
 });
 
-export const tanhOperation = elementwise({
+/** `x / (1 + |x|)`, whose derivative is `1 / (1 + |x|)^2`; NaN at infinity, as in PyTorch. */
+export const softsign = unary({
+  name: 'softsign',
+  formula: (x) => apply('div', x, apply('add', 1, apply('abs', x))),
+  gradient: (g, x) => {
+    const denominator = add(1, abs(x));
+    return div(g, mul(denominator, denominator));
+  },
+});
+
+/** Hyperbolic tangent, within 1 ulp. */
+export const tanh = unary({
   name: 'tanh',
-  formula: apply('tanh', x),
-  gradient: [(gradient, { output }) => mul(gradient, sub(1, mul(output, output)))],
-  shapes: unaryShapes,
+  formula: (x) => apply('tanh', x),
+  gradient: (g, _, y) => mul(g, sub(1, mul(y, y))),
 });
 
-export const sigmoidOperation = elementwise({
+/** `1 / (1 + e^-x)`, within 1 ulp; safe for any x. */
+export const sigmoid = unary({
   name: 'sigmoid',
-  formula: apply('sigmoid', x),
-  gradient: [(gradient, { output }) => mul(gradient, mul(output, sub(1, output)))],
-  shapes: unaryShapes,
+  formula: (x) => apply('sigmoid', x),
+  gradient: (g, _, y) => mul(g, mul(y, sub(1, y))),
 });
 
-export const softplusOperation = elementwise({
+/** `log(1 + e^x)`, within 1 ulp; safe for any x. */
+export const softplus = unary({
   name: 'softplus',
-  formula: apply('softplus', x),
-  gradient: [(gradient, { operands }) => mul(gradient, sigmoid(operands[0] as Tensor))],
-  shapes: unaryShapes,
+  formula: (x) => apply('softplus', x),
+  gradient: (g, x) => mul(g, sigmoid(x)),
 });
 
-export const normalCdfOperation = elementwise({
+/** The standard normal distribution function `(1 + erf(x / sqrt(2))) / 2`, within 1 ulp. */
+export const normalCdf = unary({
   name: 'normalCdf',
-  formula: apply('normalCdf', x),
-  gradient: [(gradient, { operands }) => mul(gradient, normalPdf(operands[0] as Tensor))],
-  shapes: unaryShapes,
+  formula: (x) => apply('normalCdf', x),
+  gradient: (g, x) => mul(g, normalPdf(x)),
 });
 
 /** `exp(-x^2 / 2) / sqrt(2 pi)`. */
-function normalPdf(operand: Tensor): Tensor {
-  return mul(exp(mul(mul(operand, operand), -0.5)), 0.3989422804014327);
+function normalPdf(x: Tensor): Tensor {
+  return mul(exp(mul(mul(x, x), -0.5)), 0.3989422804014327);
 }
-
-export const geluOperation = elementwise({
-  name: 'gelu',
-  formula: apply('mul', x, apply('normalCdf', x)),
-  gradient: [
-    (gradient, { operands }) => {
-      const at = operands[0] as Tensor;
-      return mul(gradient, add(normalCdf(at), mul(at, normalPdf(at))));
-    },
-  ],
-  shapes: unaryShapes,
-});
 
 const [geluScale, geluCube] = [2 * 0.7978845608028654, 0.044715];
 
-/** `2 sqrt(2 / pi) (x + 0.044715 x^3)`: `(1 + tanh(u / 2)) / 2` is `sigmoid(u)`, which loses nothing where tanh nears -1. */
-const geluArgument = apply(
-  'mul',
-  apply('mul', x, constant(geluScale)),
-  apply('add', constant(1), apply('mul', apply('mul', x, x), constant(geluCube))),
-);
-
-export const geluTanhOperation = elementwise({
-  name: 'geluTanh',
-  formula: apply('mul', x, apply('sigmoid', geluArgument)),
-  gradient: [
-    (gradient, { operands }) => {
-      const at = operands[0] as Tensor;
-      const squared = mul(at, at);
-      const gate = sigmoid(mul(mul(at, geluScale), add(1, mul(squared, geluCube))));
-      const slope = mul(geluScale, add(1, mul(squared, 3 * geluCube)));
-      return mul(gradient, add(gate, mul(mul(at, slope), mul(gate, sub(1, gate)))));
-    },
-  ],
-  shapes: unaryShapes,
-});
-
-export const activationOperations = [
-  reluOperation,
-  gateOperation,
-  leakyReluOperation,
-  tanhOperation,
-  sigmoidOperation,
-  softplusOperation,
-  normalCdfOperation,
-  geluOperation,
-  geluTanhOperation,
-] as const;
-
-/** `max(x, 0)`; its derivative at 0 is 0. */
-export function relu(operand: Tensor): Tensor {
-  return reluOperation.apply([operand], none);
-}
-
-/** x where x > 0, else `slope x`; the slope, 0.01 where left out, is also the derivative at 0. */
-export function leakyRelu(operand: Tensor, slope = 0.01): Tensor {
-  return leakyReluOperation.apply([operand], { slope });
-}
-
-/** Hyperbolic tangent, within 1 ulp. */
-export function tanh(operand: Tensor): Tensor {
-  return tanhOperation.apply([operand], none);
-}
-
-/** `1 / (1 + e^-x)`, within 1 ulp; safe for any x. */
-export function sigmoid(operand: Tensor): Tensor {
-  return sigmoidOperation.apply([operand], none);
-}
-
-/** `log(1 + e^x)`, within 1 ulp; safe for any x. */
-export function softplus(operand: Tensor): Tensor {
-  return softplusOperation.apply([operand], none);
-}
-
-/** The standard normal distribution function `(1 + erf(x / sqrt(2))) / 2`, within 1 ulp. */
-export function normalCdf(operand: Tensor): Tensor {
-  return normalCdfOperation.apply([operand], none);
+interface GeluOptions {
+  readonly approximate?: 'none' | 'tanh';
 }
 
 /**
  * `x normalCdf(x)`; with `approximate: 'tanh'`, `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`
  * (Hendrycks and Gimpel, "Gaussian error linear units").
  */
-export function gelu(operand: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
-  const operation = options.approximate === 'tanh' ? geluTanhOperation : geluOperation;
-  return operation.apply([operand], none);
+export const gelu = defineOp('gelu', (x: Tensor, { approximate = 'none' }: GeluOptions = {}): OpResult => {
+  const [formula, derivative] = approximate === 'tanh' ? [geluTanh, geluTanhDerivative] : [geluErf, geluErfDerivative];
+  return { output: mapOperands('gelu', formula, [x]), operands: [x], gradient: [(g) => mul(g, derivative(x))] };
+});
+
+function geluErf(x: Formula): Formula {
+  return apply('mul', x, apply('normalCdf', x));
+}
+
+function geluErfDerivative(x: Tensor): Tensor {
+  return add(normalCdf(x), mul(x, normalPdf(x)));
+}
+
+/** `x sigmoid(u)`, `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: unlike `(1 + tanh(u / 2)) / 2` it never cancels. */
+function geluTanh(x: Formula): Formula {
+  const u = apply('mul', apply('mul', x, geluScale), apply('add', 1, apply('mul', apply('mul', x, x), geluCube)));
+  return apply('mul', x, apply('sigmoid', u));
+}
+
+/** `s + x u' s (1 - s)` with `s = sigmoid(u)`. */
+function geluTanhDerivative(x: Tensor): Tensor {
+  const squared = mul(x, x);
+  const s = sigmoid(mul(mul(x, geluScale), add(1, mul(squared, geluCube))));
+  const slope = mul(geluScale, add(1, mul(squared, 3 * geluCube)));
+  return add(s, mul(mul(x, slope), mul(s, sub(1, s))));
 }

@@ -1,83 +1,52 @@
-/** What an operation is: its forward computation, its gradient and the examples it is tested on, in one value. */
-import { type GradientRule, record } from '../autograd.ts';
-import type { Operand } from '../evaluate.ts';
-import type { Shape } from '../shape.ts';
+/** What an op is: a function of tensors that records its own gradient. */
+import { type OpResult, record } from '../autograd.ts';
+import { mapOperands, type Operand } from '../evaluate.ts';
+import type { Formula } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Where an operand of an example may lie, so that finite differences make sense there. */
-export type Domain =
-  | 'any'
-  | 'positive'
-  | 'away from zero'
-  | 'class index'
-  | 'on tenths'
-  | 'between tenths'
-  | 'distinct';
-
-/** One call that the suites make: every backend must agree on it, and its gradient must match finite differences. */
-export interface Example<Attributes> {
-  readonly shapes: readonly Shape[];
-  readonly attributes: Attributes;
-  /** One per operand; `any` where left out. */
-  readonly domains?: readonly Domain[];
+export interface Op<Parameters extends unknown[]> {
+  (...parameters: Parameters): Tensor;
+  readonly opName: string;
 }
 
-export interface ForwardResult {
-  readonly output: Tensor;
-  readonly saved?: readonly Tensor[];
+/** An op of any form. `compute` checks shapes, computes the output and says how gradients come back. */
+export function defineOp<Parameters extends unknown[]>(
+  opName: string,
+  compute: (...parameters: Parameters) => OpResult,
+): Op<Parameters> {
+  return Object.assign((...parameters: Parameters) => record(opName, compute(...parameters)), { opName });
 }
 
-export interface OperationDefinition<Attributes> {
+interface UnaryDefinition {
   readonly name: string;
-  /** Checks shapes and computes. */
-  forward(operands: readonly Operand[], attributes: Attributes): ForwardResult;
-  /** One rule per operand, or one for any operand of many, or `none` where the operation has no useful derivative. */
-  readonly gradient: readonly GradientRule<Attributes>[] | ((position: number) => GradientRule<Attributes>) | 'none';
-  /** Whether the rules sum over samples in the operand's `segments` by themselves; without it, only un-broadcasting does. */
-  readonly gradientInSegments?: boolean;
-  readonly examples: readonly Example<Attributes>[];
+  readonly formula: (x: Formula) => Formula;
+  /** The operand's gradient, given that of the output `y`. */
+  readonly gradient: (gradient: Tensor, x: Tensor, y: Tensor) => Tensor;
 }
 
-/** An example bound to its operation and attributes. */
-export interface TableExample {
-  readonly shapes: readonly Shape[];
-  readonly attributes: unknown;
-  readonly domains: readonly Domain[];
-  apply(operands: readonly Operand[]): Tensor;
+/** An op that is one formula of each element of one tensor. */
+export function unary({ name, formula, gradient }: UnaryDefinition): Op<[x: Tensor]> {
+  return defineOp(name, (x: Tensor): OpResult => {
+    const output = mapOperands(name, formula, [x]);
+    return { output, operands: [x], gradient: [(outputGradient) => gradient(outputGradient, x, output)] };
+  });
 }
 
-/** What the suites see of an operation. */
-export interface TableEntry {
+type BinaryGradient = (gradient: Tensor, x: Operand, y: Operand, output: Tensor) => Tensor;
+
+interface BinaryDefinition {
   readonly name: string;
-  readonly differentiable: boolean;
-  readonly table: readonly TableExample[];
+  readonly formula: (x: Formula, y: Formula) => Formula;
+  /** The gradients of x and y, given that of the output; left out without a useful derivative. */
+  readonly gradient?: readonly [BinaryGradient, BinaryGradient];
 }
 
-/** An operation that can be applied: computes, and records itself for the gradient. */
-export interface Operation<Attributes> extends TableEntry {
-  apply(operands: readonly Operand[], attributes: Attributes): Tensor;
-}
-
-export function defineOperation<Attributes>(definition: OperationDefinition<Attributes>): Operation<Attributes> {
-  const { name, gradient } = definition;
-  const applyOperation = (operands: readonly Operand[], attributes: Attributes): Tensor => {
-    const { output, saved = [] } = definition.forward(operands, attributes);
-    if (gradient !== 'none') {
-      const ofOperand = typeof gradient === 'function' ? operands.map((_, position) => gradient(position)) : gradient;
-      const rules = { ofOperand, inSegments: definition.gradientInSegments ?? false };
-      record(name, rules, { operands, output, saved, attributes });
-    }
-    return output;
-  };
-  return {
-    name,
-    differentiable: gradient !== 'none',
-    table: definition.examples.map(({ shapes, attributes, domains = [] }) => ({
-      shapes,
-      attributes,
-      domains,
-      apply: (operands) => applyOperation(operands, attributes),
-    })),
-    apply: applyOperation,
-  };
+/** An op that is one formula of two operands, broadcast to a common shape; numbers are constants. */
+export function binary({ name, formula, gradient }: BinaryDefinition): Op<[x: Operand, y: Operand]> {
+  return defineOp(name, (x: Operand, y: Operand): OpResult => {
+    const operands = [x, y];
+    const output = mapOperands(name, formula, operands);
+    if (gradient === undefined) return { output, operands };
+    return { output, operands, gradient: gradient.map((rule) => (of: Tensor) => rule(of, x, y, output)) };
+  });
 }

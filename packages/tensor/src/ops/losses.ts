@@ -7,7 +7,7 @@ import { mul, neg, sub } from './elementwise.ts';
 import { mean, sum } from './reduce.ts';
 import { logSoftmax } from './softmax.ts';
 
-/** What becomes of the losses of the samples: their mean, which is the default, their sum, or nothing. */
+/** The mean of the samples' losses, which is the default, their sum, or each loss. */
 export interface LossOptions {
   readonly reduction?: 'mean' | 'sum' | 'none';
 }
@@ -26,7 +26,7 @@ function reduced(losses: Tensor, { reduction = 'mean' }: LossOptions): Tensor {
 }
 
 /**
- * Cross-entropy of softmax(logits), along the last axis: `-log(softmax(logits)[target])` for class indices
+ * Cross-entropy of softmax(logits) along the last axis: `-log(softmax(logits)[target])` for class indices
  * `[..., classes], [...] -> [...]`, `-sum(target * log(softmax(logits)))` for probabilities of the logits' shape; then
  * reduced to one value, unless `reduction` is `none`.
  */
@@ -45,7 +45,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptio
   return reduced(reshape(losses, targets.shape), options);
 }
 
-/** Squared difference of each value and its target, of one shape; the mean over all values unless said otherwise. */
+/** Squared difference of predictions and targets, which have one shape; reduced to the mean by default. */
 export function mse(predictions: Tensor, targets: Tensor, options: LossOptions = {}): Tensor {
   if (!sameShape(predictions.shape, targets.shape)) {
     throw new ShapeError(

@@ -1,10 +1,11 @@
 /** Matrix products. */
+import type { OpResult } from '../autograd.ts';
 import type { MatmulBatch } from '../backend.ts';
 import { commonBackend, runCall } from '../evaluate.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
-import { defineOperation, type Example, type Operation } from './define.ts';
+import { defineOp } from './define.ts';
 
 export interface MatmulOptions {
   /** Reads the left operand, stored as [k, m], as [m, k]. */
@@ -12,181 +13,84 @@ export interface MatmulOptions {
   /** Reads the right operand, stored as [n, k], as [k, n]. */
   readonly transposeRight?: boolean;
   /**
-   * Cuts k into so many equal runs, sums each alone and adds the runs' sums in pairs (`Segments` in backend.ts). For two
-   * matrices of which the left one alone is transposed. One where left out.
+   * Sums over k in so many equal runs, added in pairs (`Microbatches` in backend.ts); 1 where left out.
+   * For two matrices of which the left one alone is transposed.
    */
-  readonly segments?: number;
+  readonly microbatches?: number;
 }
 
-const sizes: readonly [number, number, number][] = [
-  [3, 4, 5],
-  [1, 1, 1],
-  [7, 1, 9],
-  [1, 13, 1],
-  [0, 3, 2],
-  [3, 0, 2],
-  [2, 3, 0],
-];
-const batchedExamples: readonly Example<MatmulOptions>[] = [
-  {
-    shapes: [
-      [2, 3, 4],
-      [2, 4, 5],
+/**
+ * `[m, k] x [k, n] -> [m, n]`, for each matrix of a batch, whose axes come first and broadcast:
+ * `[a, 1, m, k] x [b, k, n] -> [a, b, m, n]`. As in PyTorch, an operand with one axis is a row on the left, a column on
+ * the right, and that axis is left out of the result: `[k] x [k] -> []`.
+ * A row of the result has the same bits whatever the other rows are.
+ */
+export const matmul = defineOp('matmul', (left: Tensor, right: Tensor, options: MatmulOptions = {}): OpResult => {
+  const [isRow, isColumn] = [left.shape.length === 1, right.shape.length === 1];
+  const transposeLeft = !isRow && options.transposeLeft === true;
+  const transposeRight = !isColumn && options.transposeRight === true;
+  const k = left.shape.at(transposeLeft ? -2 : -1);
+  const inner = right.shape.at(isColumn || transposeRight ? -1 : -2);
+  const shapes = `${describe(left, transposeLeft)} x ${describe(right, transposeRight)}`;
+  if (k === undefined || k !== inner) {
+    const sizes = `inner sizes ${k ?? 'of a scalar'} and ${inner ?? 'of a scalar'} differ`;
+    throw new ShapeError(`matmul: ${shapes}: ${sizes}`);
+  }
+  const rows = isRow ? reshape(left, [1, k]) : left;
+  const columns = isColumn ? reshape(right, [k, 1]) : right;
+  const m = rows.shape.at(transposeLeft ? -1 : -2)!;
+  const n = columns.shape.at(transposeRight ? -2 : -1)!;
+  const batch = broadcastShapes('matmul, batch axes', [rows.shape.slice(0, -2), columns.shape.slice(0, -2)]);
+  const { microbatches } = options;
+  const divisible = batch.length === 0 && transposeLeft && !transposeRight && k % (microbatches ?? 1) === 0;
+  if (microbatches !== undefined && !divisible) {
+    throw new ShapeError(
+      `matmul: expected [k, m]ᵀ x [k, n] with k in ${microbatches} equal microbatches, got ${shapes}`,
+    );
+  }
+  const read = { transposeLeft, transposeRight };
+  const shape = [...batch, ...(isRow ? [] : [m]), ...(isColumn ? [] : [n])];
+  const matrices = (g: Tensor): Tensor => (isRow || isColumn ? reshape(g, [...batch, m, n]) : g);
+  return {
+    output: product(rows, columns, { m, k, n, batch, ...options, ...read }, shape),
+    operands: [rows, columns],
+    gradient: [
+      (g) => leftGradient(matrices(g), rows, columns, read),
+      (g) => rightGradient(matrices(g), rows, columns, read),
     ],
-    attributes: {},
-  },
-  {
-    shapes: [
-      [2, 3, 4],
-      [4, 2],
-    ],
-    attributes: {},
-  },
-  {
-    shapes: [
-      [2, 3, 4],
-      [2, 4],
-    ],
-    attributes: { transposeRight: true },
-  },
-  {
-    shapes: [
-      [3, 4],
-      [2, 4, 5],
-    ],
-    attributes: {},
-  },
-  {
-    shapes: [
-      [2, 1, 4, 3],
-      [3, 5, 4],
-    ],
-    attributes: { transposeLeft: true, transposeRight: true },
-  },
-  {
-    shapes: [
-      [2, 4, 3],
-      [4, 5],
-    ],
-    attributes: { transposeLeft: true },
-  },
-  {
-    shapes: [
-      [1, 3, 2],
-      [2, 2, 3],
-    ],
-    attributes: {},
-  },
-  {
-    shapes: [
-      [0, 3, 4],
-      [4, 5],
-    ],
-    attributes: {},
-  },
-  {
-    shapes: [
-      [0, 3, 4],
-      [1, 4, 5],
-    ],
-    attributes: {},
-  },
-];
-
-const matrixExamples: readonly Example<MatmulOptions>[] = [false, true].flatMap((transposeLeft) =>
-  [false, true].flatMap((transposeRight) =>
-    sizes.map(([m, k, n]) => ({
-      shapes: [transposeLeft ? [k, m] : [m, k], transposeRight ? [n, k] : [k, n]],
-      attributes: { transposeLeft, transposeRight },
-    })),
-  ),
-);
-
-const segmentExamples: readonly Example<MatmulOptions>[] = [
-  [6, 3, 5, 2],
-  [7, 9, 8, 7],
-  [12, 5, 4, 3],
-  [0, 3, 2, 3],
-].map(([k, m, n, segments]) => ({
-  shapes: [
-    [k!, m!],
-    [k!, n!],
-  ],
-  attributes: { transposeLeft: true, segments: segments! },
-}));
-
-export const matmulOperation: Operation<MatmulOptions> = defineOperation<MatmulOptions>({
-  name: 'matmul',
-  forward(operands, { transposeLeft = false, transposeRight = false, segments }) {
-    const [left, right] = operands as [Tensor, Tensor];
-    const [rows, k] = matrixSizes(left, transposeLeft);
-    const [inner, n] = matrixSizes(right, transposeRight);
-    if (k !== inner) {
-      const shapes = `${describe(left, transposeLeft)} x ${describe(right, transposeRight)}`;
-      throw new ShapeError(`matmul: ${shapes}: inner sizes ${k} and ${inner} differ`);
-    }
-    const backend = commonBackend('matmul', operands);
-    const batchShape = broadcastShapes('matmul, batch axes', [left.shape.slice(0, -2), right.shape.slice(0, -2)]);
-    const output = emptyTensor(backend, [...batchShape, rows, n]);
-    // Rows of many matrices with one right operand are the rows of one matrix.
-    const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !transposeLeft;
-    const cuttable = batchShape.length === 0 && transposeLeft && !transposeRight && k % (segments ?? 1) === 0;
-    if (segments !== undefined && !cuttable) {
-      const shapes = `${describe(left, transposeLeft)} x ${describe(right, transposeRight)}`;
-      throw new ShapeError(`matmul: expected [k, m]ᵀ x [k, n] with k in ${segments} equal segments, got ${shapes}`);
-    }
-    const m = joined ? rows * sizeOf(batchShape) : rows;
-    runCall(backend, {
-      kind: 'matmul',
-      m,
-      k,
-      n,
-      left: left.storage,
-      right: right.storage,
-      transposeLeft,
-      transposeRight,
-      output: output.storage,
-      ...(joined || batchShape.length === 0 ? {} : { batch: batchOf(left, right, batchShape) }),
-      ...(segments === undefined ? {} : { segments }),
-    });
-    return { output };
-  },
-  gradientInSegments: true,
-  gradient: [
-    (gradient, { operands, attributes: { transposeLeft = false, transposeRight = false } }) => {
-      const [left, right] = operands as [Tensor, Tensor];
-      if (left.segments !== undefined && gradient.shape.length === 2) {
-        throw new Error('matmul: a gradient is summed in segments for the right operand, not for the left one');
-      }
-      return transposeLeft
-        ? matmul(right, gradient, { transposeLeft: transposeRight, transposeRight: true })
-        : matmul(gradient, right, { transposeRight: !transposeRight });
-    },
-    (gradient, { operands, attributes: { transposeLeft = false, transposeRight = false } }) => {
-      const [left, right] = operands as [Tensor, Tensor];
-      const shared = right.shape.length === 2 && !transposeLeft;
-      const [rows, slopes] = shared ? [asMatrix(left), asMatrix(gradient)] : [left, gradient];
-      const inSegments = right.segments === undefined ? {} : { segments: right.segments };
-      return transposeRight
-        ? matmul(slopes, rows, { transposeLeft: true, transposeRight: transposeLeft, ...inSegments })
-        : matmul(rows, slopes, { transposeLeft: !transposeLeft, ...inSegments });
-    },
-  ],
-  examples: [...matrixExamples, ...batchedExamples, ...segmentExamples],
+    sumsMicrobatches: true,
+  };
 });
 
-function matrixSizes(operand: Tensor, transposed: boolean): [number, number] {
-  if (operand.shape.length < 2) {
-    throw new ShapeError(`matmul: expected matrices with at least two axes, got ${formatShape(operand.shape)}`);
-  }
-  const [rows, columns] = operand.shape.slice(-2) as [number, number];
-  return transposed ? [columns, rows] : [rows, columns];
+function describe(operand: Tensor, transposed: boolean): string {
+  return formatShape(operand.shape) + (transposed ? 'ᵀ' : '');
 }
 
-/** All rows of a batch of matrices as those of one. */
-function asMatrix(operand: Tensor): Tensor {
-  if (operand.shape.length === 2) return operand;
-  return reshape(operand, [sizeOf(operand.shape.slice(0, -1)), operand.shape.at(-1)!]);
+type Transposes = Required<Pick<MatmulOptions, 'transposeLeft' | 'transposeRight'>>;
+
+interface Product extends Transposes {
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  /** The batch axes of the result. */
+  readonly batch: Shape;
+  readonly microbatches?: number;
+}
+
+function product(left: Tensor, right: Tensor, { batch, ...sizes }: Product, shape: Shape): Tensor {
+  const output = emptyTensor(commonBackend('matmul', [left, right]), shape);
+  // Rows of many matrices with one right operand are the rows of one matrix.
+  const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !sizes.transposeLeft;
+  runCall(output.backend, {
+    kind: 'matmul',
+    ...sizes,
+    m: joined ? sizes.m * sizeOf(batch) : sizes.m,
+    left: left.storage,
+    right: right.storage,
+    output: output.storage,
+    ...(joined || batch.length === 0 ? {} : { batch: batchOf(left, right, batch) }),
+  });
+  return output;
 }
 
 function batchOf(left: Tensor, right: Tensor, shape: Shape): MatmulBatch {
@@ -197,34 +101,38 @@ function batchOf(left: Tensor, right: Tensor, shape: Shape): MatmulBatch {
   return { shape, leftStrides: stridesOf(left), rightStrides: stridesOf(right) };
 }
 
-function describe(operand: Tensor, transposed: boolean): string {
-  return formatShape(operand.shape) + (transposed ? 'ᵀ' : '');
-}
-
-/**
- * `[m, k] x [k, n] -> [m, n]`, and so for each matrix of a batch, whose axes come first and broadcast:
- * `[a, 1, m, k] x [b, k, n] -> [a, b, m, n]`. As in PyTorch, an operand with one axis is a row on the left, a column on
- * the right, and that axis is left out of the result: `[k] x [k] -> []`.
- * A row of the result has the same bits whatever the other rows are.
- */
-export function matmul(left: Tensor, right: Tensor, options: MatmulOptions = {}): Tensor {
-  const [isRow, isColumn] = [left.shape.length === 1, right.shape.length === 1];
-  if (!isRow && !isColumn) return matmulOperation.apply([left, right], options);
-  const k = left.shape.at(isRow || !options.transposeLeft ? -1 : -2);
-  const inner = right.shape.at(isColumn || options.transposeRight ? -1 : -2);
-  if (k === undefined || k !== inner) {
-    const sizes = `inner sizes ${k ?? 'of a scalar'} and ${inner ?? 'of a scalar'} differ`;
-    throw new ShapeError(`matmul: ${formatShape(left.shape)} x ${formatShape(right.shape)}: ${sizes}`);
+/** `gradient x rightᵀ`, transposed where the left operand is. */
+function leftGradient(
+  gradient: Tensor,
+  left: Tensor,
+  right: Tensor,
+  { transposeLeft, transposeRight }: Transposes,
+): Tensor {
+  if (left.microbatches !== undefined && gradient.shape.length === 2) {
+    throw new Error('matmul: a gradient is summed per microbatch for the right operand, not for the left one');
   }
-  const rows = isRow ? reshape(left, [1, left.size]) : left;
-  const columns = isColumn ? reshape(right, [right.size, 1]) : right;
-  const product = matmulOperation.apply([rows, columns], {
-    transposeLeft: !isRow && options.transposeLeft === true,
-    transposeRight: !isColumn && options.transposeRight === true,
-  });
-  const batch = product.shape.slice(0, -2);
-  const [m, n] = product.shape.slice(-2) as [number, number];
-  return reshape(product, [...batch, ...(isRow ? [] : [m]), ...(isColumn ? [] : [n])]);
+  return transposeLeft
+    ? matmul(right, gradient, { transposeLeft: transposeRight, transposeRight: true })
+    : matmul(gradient, right, { transposeRight: !transposeRight });
 }
 
-export const matmulOperations = [matmulOperation] as const;
+/** `leftᵀ x gradient`, transposed where the right operand is. */
+function rightGradient(
+  gradient: Tensor,
+  left: Tensor,
+  right: Tensor,
+  { transposeLeft, transposeRight }: Transposes,
+): Tensor {
+  const shared = right.shape.length === 2 && !transposeLeft;
+  const [rows, slopes] = shared ? [asMatrix(left), asMatrix(gradient)] : [left, gradient];
+  const perMicrobatch = right.microbatches === undefined ? {} : { microbatches: right.microbatches };
+  return transposeRight
+    ? matmul(slopes, rows, { transposeLeft: true, transposeRight: transposeLeft, ...perMicrobatch })
+    : matmul(rows, slopes, { transposeLeft: !transposeLeft, ...perMicrobatch });
+}
+
+/** All rows of a batch of matrices as those of one. */
+function asMatrix(operand: Tensor): Tensor {
+  const { shape } = operand;
+  return shape.length === 2 ? operand : reshape(operand, [sizeOf(shape.slice(0, -1)), shape.at(-1)!]);
+}

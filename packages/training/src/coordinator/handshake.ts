@@ -21,7 +21,7 @@ export function handshake(draft: Draft, connection: Connection, hello: Hello): v
   }
   const record = returningRecord(draft, hello) ?? newRecord(draft, connection, hello);
   const { plan, sampleBytes } = draft.setup;
-  const cachesSamples = sampleBytes !== undefined && (hello.keepsBytes ?? 0) >= plan.samples * sampleBytes;
+  const cachesSamples = sampleBytes !== undefined && (hello.sampleCacheBytes ?? 0) >= plan.samples * sampleBytes;
   updateConnection(draft, id, {
     phase: 'checking',
     phaseAtMs: draft.nowMs,
@@ -69,7 +69,7 @@ function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageO
     ({ phase, workerId }) => phase !== 'handshake' && workerId !== returningId,
   );
   if (members.length >= limits.maxWorkers) {
-    const message = `the run is full: ${limits.maxWorkers} workers have joined`;
+    const message = `the coordinator is full: ${limits.maxWorkers} workers have joined`;
     return { type: 'refuse', code: 'full', message, retryAfterMs: limits.resumeMs };
   }
   return undefined;

@@ -32,7 +32,7 @@ export function createReferee(options: RefereeOptions): (step: number, shard: Sh
     }
     compute.setWeights(parameterServer.weightBytes());
     const { pixels, labels } = samples.shard(step, lo, n);
-    return compute.gradient(pixels, labels, { seed, step, firstSample: firstSample(plan, step, lo) });
+    return compute.gradient(pixels, labels, { key: { seed, step, firstSample: firstSample(plan, step, lo) } });
   };
 
   return (step, shard) => {

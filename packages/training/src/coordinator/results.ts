@@ -49,11 +49,11 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
   if (disposition === 'add') {
     updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId });
     cancelOtherOwners(draft, id, shard);
+    recordResult(draft, workerId, shard.samples, computeMs);
   } else {
-    takeVote(draft, connection, shard, message.agreesWith ?? []);
+    takeVote(draft, connection, shard, message.agreesWith ?? [], computeMs);
   }
   restartClocks(draft, id);
-  recordResult(draft, workerId, shard.samples, computeMs);
   const samplesPerMs = rateAfter(connection.samplesPerMs, shard.samples, computeMs);
   updateConnection(draft, id, { samplesPerMs, taskErrors: 0, arrivalCreditMs: 0 });
   if (!connection.trial) recordSuccess(draft, connection);
@@ -75,6 +75,7 @@ function takeVote(
   { connection: id, workerId = '' }: Connection,
   shard: ShardState,
   agreesWith: readonly ConnectionId[],
+  computeMs: number,
 ): void {
   const votes = [...shard.votes, { connection: id, workerId }];
   const owners = shard.owners.filter(({ connection }) => connection !== id);
@@ -82,6 +83,7 @@ function takeVote(
   if (shard.votes.some(({ connection, workerId: other }) => other !== workerId && agreesWith.includes(connection))) {
     cancelOtherOwners(draft, id, shard);
     completeHeld(draft, shard, id, workerId);
+    recordResult(draft, workerId, shard.samples, computeMs);
   } else if (votes.length >= 2) {
     referee(draft, draft.current.shards.get(shardKey(shard))!);
   }

@@ -40,7 +40,7 @@ export function planStep(draft: Draft, step: number): StepDraft {
     return planned;
   }
   const trials = trialWorkers(draft, workers, used);
-  const firstTrial = used - trials.length;
+  const firstTrial = trials.length > 0 ? used - trials.length : microbatches;
   const rates = workers.map((worker) => worker.samplesPerMs);
   const cut = coarseShares(used, rates);
   let from = 0;
@@ -82,7 +82,7 @@ function trialWorkers(draft: Draft, workers: readonly Connection[], used: number
 function shardsOfShare(from: number, to: number, firstTrial: number): Shard[] {
   const middle = Math.max(from, Math.min(to, firstTrial));
   const trials = Array.from({ length: to - middle }, (_, index) => ({ lo: middle + index, n: 1 }));
-  return firstTrial >= to ? shardsOfRange(from, to) : [...shardsOfRange(from, middle), ...trials];
+  return [...shardsOfRange(from, middle), ...trials];
 }
 
 function assignTrial(draft: Draft, planned: StepDraft, { connection }: Connection, microbatch: number): void {

@@ -93,7 +93,7 @@ class Simulator {
       computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.#chance()),
       link: { latencyMs, bytesPerMs },
       // Most real workers cache samples; some have no memory for it.
-      keepBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
+      sampleCacheBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
       lie,
       address: `10.0.0.${this.#workers.length + 1}`,
       resultFault: () => (this.#chance() < corruptResults ? this.#pick(resultFaults) : undefined),

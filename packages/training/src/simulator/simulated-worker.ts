@@ -41,7 +41,7 @@ export interface SimulatedWorkerOptions {
   /** Where it says it comes from. */
   readonly address?: string;
   /** Bytes of its sample cache. */
-  readonly keepBytes: number;
+  readonly sampleCacheBytes: number;
 }
 
 /** A link in each direction: parcels follow one another, and each is under way for the latency as well. */
@@ -105,7 +105,7 @@ export class SimulatedWorker {
     await new Promise<void>((resolve) => this.#after(computeMs, resolve));
     const result = { ...(await compute.gradient(...task)), computeMs };
     // The numerics check, which has no key, is answered rightly: it cannot find a liar.
-    return task[2] === undefined ? result : corrupt(resultFault(), await this.#distort(result));
+    return task[2]?.key === undefined ? result : corrupt(resultFault(), await this.#distort(result));
   }
 
   async #distort(result: ShardGradient): Promise<ShardGradient> {
@@ -142,7 +142,7 @@ export class SimulatedWorker {
   }
 
   #connect(): void {
-    const { name, run, clock, checksum, hash, keepBytes, link } = this.#options;
+    const { name, run, clock, checksum, hash, sampleCacheBytes, link } = this.#options;
     const freeAtMs = { coordinator: 0, worker: 0 };
     const pair = memoryPair({
       workerName: name,
@@ -168,7 +168,7 @@ export class SimulatedWorker {
       clock: this.#clock,
       checksum,
       hash,
-      keepBytes,
+      sampleCacheBytes,
       onEvent: (event) => {
         if (event.type === 'welcomed') this.#resumeKey = event.resumeKey;
       },

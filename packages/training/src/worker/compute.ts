@@ -1,4 +1,4 @@
-/** What a worker session needs from whatever computes: this thread, other threads, or a GPU. */
+/** The interface of whatever computes for a worker session: this thread, other threads, or a GPU. */
 import type { RandomKey } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
 
@@ -13,7 +13,6 @@ export interface ShardGradient {
   readonly computeMs: number;
 }
 
-/** What a compute is asked to do before its first shard. */
 export interface ComputeSetup {
   /** The model as plain data; an invalid one is an error. */
   readonly model: unknown;
@@ -21,59 +20,54 @@ export interface ComputeSetup {
   readonly microbatchSize: number;
 }
 
-/** The pixels of samples that lie in the table that `keepPixels` made, by their numbers there. */
-export interface KeptPixels {
-  readonly numbers: Uint32Array;
+/** The pixels of a shard: u8, sample after sample; or the numbers of samples in the pixel cache, in that order. */
+export type ShardPixels = Uint8Array | Uint32Array;
+
+export interface GradientOptions {
+  /** Keys dropout; the same at each call where left out. */
+  readonly key?: RandomKey;
+  /** Memory in which the gradient may be left, [parameters + 2]; memory of its own where left out. */
+  readonly into?: Float32Array | undefined;
+  /** Asked between the slices of a shard; once it is true, the call rejects. A compute without slices never asks. */
+  readonly isCanceled?: () => boolean;
 }
 
-/** Pixels of samples by number, kept where they are computed with. */
-export interface PixelTable {
-  /** Copies a sample's pixels in. @throws RangeError where there is no such number, or where there are more or fewer. */
+/** Pixels of samples by number, in the memory where they are computed with. */
+export interface PixelCache {
+  /** Copies the pixels of a sample in. @throws RangeError for a number or a length that does not fit */
   write(number: number, pixels: Uint8Array): void;
-  /** A copy of what was written. */
-  read(number: number): Uint8Array;
 }
 
 export interface Compute {
   readonly backend: string;
-  /** Equal names promise equal bits; the numerics check checks it. */
+  /** Equal names promise equal bits; the numerics check verifies it. */
   readonly numericMode: string;
   readonly threads: number;
-  /** Makes ready for a model; called again where a worker joins another run. */
+  /** Prepares for a model; called again where a worker joins another run. */
   open(setup: ComputeSetup): Promise<void>;
-  /** All parameters in model order, little-endian float32. The bytes may be a view that dies after the call. */
+  /** All parameters in model order, little-endian float32, at any alignment; copied before it returns. */
   setWeights(bytes: Uint8Array): void;
   /**
-   * Makes room for `count` samples of `size` pixels, in place of what was kept before; they are gone with the next `open`.
-   * Left out where nothing is won by keeping them here.
-   * @throws Error where the model's samples have another size: no memory is taken then
+   * Allocates a cache for `count` samples of `size` pixels in place of the one before; the next `open` frees it. Left out
+   * where the compute gains nothing by owning the pixels.
+   * @throws Error, before it allocates, where the model's samples have another size
    */
-  keepPixels?(count: number, size: number): PixelTable;
+  createPixelCache?(count: number, size: number): PixelCache;
   /**
-   * @param pixels u8, samples in order, as many microbatches as they fill; or the numbers of kept ones, in that order
-   * @param key what fixes the random choices of a model that makes some; the same at each call where left out
-   * @param into memory that the gradient may be left in, [parameters + 2]; memory of its own where left out
+   * The gradient of a shard, whose microbatches are consecutive samples; the last one may be shorter.
    * @throws ComputeError where the device fails
    */
-  gradient(
-    pixels: Uint8Array | KeptPixels,
-    labels: Uint8Array,
-    key?: RandomKey,
-    into?: Float32Array,
-  ): Promise<ShardGradient>;
+  gradient(pixels: ShardPixels, labels: Uint8Array, options?: GradientOptions): Promise<ShardGradient>;
   close(): Promise<void>;
 }
 
-/** A compute that keeps pixels. */
-export type KeepingCompute = Compute & Required<Pick<Compute, 'keepPixels'>>;
-
-/** A failure that the coordinator is told of; the worker itself goes on. */
+/** A failure that is reported to the coordinator; the worker goes on. */
 export class ComputeError extends Error {
+  override readonly name = 'ComputeError';
   readonly code: TaskErrorCode;
 
   constructor(code: TaskErrorCode, message: string) {
     super(message);
-    this.name = 'ComputeError';
     this.code = code;
   }
 }

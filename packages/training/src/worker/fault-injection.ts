@@ -1,67 +1,68 @@
-/** Trouble that a worker makes for itself because it was told to: it freezes, or computes slower, for a while. */
+/** Faults that a worker injects into itself on request: for a while it freezes, or computes more slowly. */
+import type { CoordinatorMessage } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { ShardGradient } from './compute.ts';
 
-export interface Trouble<Message> {
-  begin(action: 'freeze' | 'slow', forMs: number): void;
-  /** While frozen it keeps what arrives, which is delivered in order afterwards; says whether it did. */
-  kept(message: Message): boolean;
-  /** Resolves when nothing is frozen. */
-  thawed(): Promise<void>;
-  /** Computes, and while it is to be slow takes a multiple of the time that this takes. */
-  slowed(compute: () => Promise<ShardGradient>): Promise<ShardGradient>;
-}
-
 /** How many times as long a slow worker takes. */
 const slowFactor = 8;
-/** A shard that takes no measurable time is slowed as if it took so long. */
+/** The time from which a shard is slowed that takes no measurable time. */
 const leastComputeMs = 1;
 
-export function createTrouble<Message>(clock: Clock, deliver: (message: Message) => void): Trouble<Message> {
-  let frozenUntilMs = Number.NEGATIVE_INFINITY;
-  let slowUntilMs = Number.NEGATIVE_INFINITY;
-  let kept: Message[] = [];
+export class FaultInjector {
+  readonly #clock: Clock;
+  readonly #deliver: (message: CoordinatorMessage) => void;
+  #frozenUntilMs = Number.NEGATIVE_INFINITY;
+  #slowUntilMs = Number.NEGATIVE_INFINITY;
+  #deferred: CoordinatorMessage[] = [];
 
-  const isFrozen = (): boolean => clock.nowMs() < frozenUntilMs;
-  const wait = (delayMs: number): Promise<void> =>
-    new Promise((resolve) => {
-      clock.after(delayMs, resolve);
-    });
+  /** @param deliver takes the messages that arrived during a freeze, in order, when it is over */
+  constructor(clock: Clock, deliver: (message: CoordinatorMessage) => void) {
+    this.#clock = clock;
+    this.#deliver = deliver;
+  }
 
-  const thawed = async (): Promise<void> => {
-    while (isFrozen()) await wait(frozenUntilMs - clock.nowMs());
-  };
+  inject(action: 'freeze' | 'slow', forMs: number): void {
+    const untilMs = this.#clock.nowMs() + forMs;
+    if (action === 'slow') {
+      this.#slowUntilMs = untilMs;
+      return;
+    }
+    const wasFrozen = this.#isFrozen();
+    this.#frozenUntilMs = untilMs;
+    if (!wasFrozen) void this.#deliverDeferred();
+  }
 
-  const deliverKept = async (): Promise<void> => {
-    await thawed();
-    const messages = kept;
-    kept = [];
-    for (const message of messages) deliver(message);
-  };
+  /** Whether the message is deferred: the worker is frozen, or earlier messages have not been delivered yet. */
+  defers(message: CoordinatorMessage): boolean {
+    if (!this.#isFrozen() && this.#deferred.length === 0) return false;
+    this.#deferred.push(message);
+    return true;
+  }
 
-  return {
-    begin(action, forMs) {
-      if (action === 'slow') {
-        slowUntilMs = clock.nowMs() + forMs;
-        return;
-      }
-      const wasFrozen = isFrozen();
-      frozenUntilMs = clock.nowMs() + forMs;
-      if (!wasFrozen) void deliverKept();
-    },
-    kept(message) {
-      // What was kept before goes first.
-      if (!isFrozen() && kept.length === 0) return false;
-      kept.push(message);
-      return true;
-    },
-    thawed,
-    async slowed(compute) {
-      const result = await compute();
-      if (clock.nowMs() >= slowUntilMs) return result;
-      const computeMs = slowFactor * Math.max(leastComputeMs, result.computeMs);
-      await wait(computeMs - result.computeMs);
-      return { ...result, computeMs };
-    },
-  };
+  /** Resolves when the worker is not frozen. */
+  async thawed(): Promise<void> {
+    while (this.#isFrozen()) await this.#wait(this.#frozenUntilMs - this.#clock.nowMs());
+  }
+
+  /** Computes; while the worker is slow, this takes a multiple of the time. */
+  async slowed(compute: () => Promise<ShardGradient>): Promise<ShardGradient> {
+    const result = await compute();
+    if (this.#clock.nowMs() >= this.#slowUntilMs) return result;
+    const computeMs = slowFactor * Math.max(leastComputeMs, result.computeMs);
+    await this.#wait(computeMs - result.computeMs);
+    return { ...result, computeMs };
+  }
+
+  async #deliverDeferred(): Promise<void> {
+    await this.thawed();
+    for (const message of this.#deferred.splice(0)) this.#deliver(message);
+  }
+
+  #isFrozen(): boolean {
+    return this.#clock.nowMs() < this.#frozenUntilMs;
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => void this.#clock.after(delayMs, resolve));
+  }
 }

@@ -4,113 +4,127 @@ import type { Clock } from '../clock.ts';
 import { reconnectDelayMs } from './reconnect.ts';
 import { type Session, type SessionEnd, type SessionEvent, type SessionOptions, startSession } from './session.ts';
 
-export interface KeepJoinedOptions extends Omit<SessionOptions, 'transport' | 'notify'> {
+export interface KeepJoinedOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
   readonly clock: Clock;
-  /** From 0 to 1; spreads the moments at which a room of workers comes back. */
+  /** From 0 to 1; spreads the moments at which many workers come back. */
   readonly random: () => number;
   /** @throws Error with one sentence. */
   readonly connect: () => Promise<WorkerTransport>;
   readonly onEvent?: (event: MembershipEvent) => void;
 }
 
-/** Five times MNIST; less than what a tab of a phone is killed for. */
-const usualKeepBytes = 256 * 1024 * 1024;
+/** Five times MNIST; less than a tab of a phone may use. */
+const defaultSampleCacheBytes = 256 * 1024 * 1024;
 
 export type MembershipEvent =
   | SessionEvent
-  /** The connection broke, or there was no room; the next attempt follows by itself. */
+  /** The connection broke, or the coordinator was full; another attempt follows. */
   | { readonly type: 'lost'; readonly message: string }
-  /** That attempt reached nobody; another follows. */
+  /** An attempt to come back did not reach the coordinator; another follows. */
   | { readonly type: 'unreached'; readonly message: string };
 
 export type MembershipEnd =
   | Exclude<SessionEnd, { type: 'lost' }>
-  /** The first attempt reached nobody. */
+  /** The first attempt did not reach a coordinator. */
   | { readonly type: 'unreachable'; readonly message: string };
 
 export interface Membership {
-  /** Resolves when the run is over, when this worker is refused for good, leaves, or reaches nobody at first. */
+  /** Resolves when the run is over, or this worker is refused for good, leaves, or cannot connect at first. */
   readonly ended: Promise<MembershipEnd>;
   leave(message: string): void;
-  /** Tells the coordinator, now and after every return, whether somebody sees this worker. */
+  /** Reports, now and after every return, whether this worker is hidden, as a browser tab can be. */
   setHidden(hidden: boolean): void;
 }
 
 export function keepJoined(options: KeepJoinedOptions): Membership {
-  const { clock, connect, identity, onEvent, random, ...rest } = options;
-  let resumeKey = identity.resumeKey;
-  let hasJoined = resumeKey !== undefined;
-  let failures = 0;
-  let hidden = false;
-  let session: Session | undefined;
-  let left: string | undefined;
-  let wake = (): void => {};
+  return new ReconnectingWorker(options);
+}
 
-  const pause = (delayMs: number): Promise<void> =>
-    new Promise((resolve) => {
-      const cancel = clock.after(delayMs, resolve);
-      wake = () => {
-        cancel();
-        resolve();
-      };
-      if (left !== undefined) wake();
-    });
+class ReconnectingWorker implements Membership {
+  readonly ended: Promise<MembershipEnd>;
+  readonly #options: KeepJoinedOptions;
+  #resumeKey: string | undefined;
+  #failures = 0;
+  #isHidden = false;
+  #session: Session | undefined;
+  /** Why this worker leaves; undefined while it stays. */
+  #goodbye: string | undefined;
+  #wake = (): void => {};
 
-  const takePart = async (transport: WorkerTransport): Promise<SessionEnd> => {
-    session = startSession({
-      keepBytes: usualKeepBytes,
-      ...rest,
-      transport,
-      clock,
-      identity: { ...identity, resumeKey },
-      onEvent(event) {
-        if (event.type === 'welcomed') {
-          resumeKey = event.resumeKey;
-          hasJoined = true;
-          failures = 0;
-          if (hidden) session?.setHidden(true);
-        }
-        onEvent?.(event);
-      },
-    });
-    if (left !== undefined) session.leave(left);
-    const end = await session.ended;
-    session = undefined;
-    return end;
-  };
+  constructor(options: KeepJoinedOptions) {
+    this.#options = options;
+    this.#resumeKey = options.identity.resumeKey;
+    this.ended = this.#stayJoined();
+  }
 
-  const stay = async (): Promise<MembershipEnd> => {
-    while (left === undefined) {
+  leave(message: string): void {
+    this.#goodbye ??= message;
+    this.#session?.leave(message);
+    this.#wake();
+  }
+
+  setHidden(hidden: boolean): void {
+    this.#isHidden = hidden;
+    this.#session?.setHidden(hidden);
+  }
+
+  async #stayJoined(): Promise<MembershipEnd> {
+    const { connect, random, onEvent } = this.#options;
+    while (this.#goodbye === undefined) {
       let transport: WorkerTransport | undefined;
       try {
         transport = await connect();
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        if (!hasJoined) return { type: 'unreachable', message };
+        // A worker that has a resume key has been in the run.
+        if (this.#resumeKey === undefined) return { type: 'unreachable', message };
         onEvent?.({ type: 'unreached', message });
       }
       if (transport) {
-        const end = await takePart(transport);
+        const end = await this.#takePart(transport);
         const retryAfterMs = end.type === 'refused' ? end.retryAfterMs : 0;
         if (end.type !== 'lost' && (end.type !== 'refused' || retryAfterMs === undefined)) return end;
         onEvent?.({ type: 'lost', message: end.message });
-        if (retryAfterMs) await pause(retryAfterMs);
+        if (retryAfterMs) await this.#pause(retryAfterMs);
       }
-      await pause(reconnectDelayMs(failures++, random()));
+      await this.#pause(reconnectDelayMs(this.#failures++, random()));
     }
     return { type: 'finished', message: 'left' };
-  };
+  }
 
-  return {
-    ended: stay(),
-    leave(message) {
-      left ??= message;
-      session?.leave(message);
-      wake();
-    },
-    setHidden(value) {
-      hidden = value;
-      session?.setHidden(value);
-    },
-  };
+  async #takePart(transport: WorkerTransport): Promise<SessionEnd> {
+    const { identity } = this.#options;
+    this.#session = startSession({
+      sampleCacheBytes: defaultSampleCacheBytes,
+      ...this.#options,
+      transport,
+      identity: { ...identity, resumeKey: this.#resumeKey },
+      onEvent: (event) => this.#noteEvent(event),
+    });
+    if (this.#goodbye !== undefined) this.#session.leave(this.#goodbye);
+    const end = await this.#session.ended;
+    this.#session = undefined;
+    return end;
+  }
+
+  #noteEvent(event: SessionEvent): void {
+    if (event.type === 'welcomed') {
+      this.#resumeKey = event.resumeKey;
+      this.#failures = 0;
+      if (this.#isHidden) this.#session?.setHidden(true);
+    }
+    this.#options.onEvent?.(event);
+  }
+
+  /** Ends early where the worker leaves. */
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(delayMs, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+      if (this.#goodbye !== undefined) this.#wake();
+    });
+  }
 }

@@ -1,11 +1,11 @@
-/** When a worker that lost its coordinator tries again. */
+/** When a client that lost its coordinator tries again. */
 
 const firstDelayMs = 500;
 const longestDelayMs = 15_000;
 
 /**
- * Half a second, doubled with each failure up to 15 s, and then between half and all of that, so that a room of workers
- * does not come back at one moment.
+ * From half a second, doubled with each failure up to 15 s. Half of it is random, so that many clients do not come back at
+ * the same moment.
  * @param failures attempts that have failed so far
  * @param random from 0 to 1
  */

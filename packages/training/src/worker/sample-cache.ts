@@ -1,91 +1,104 @@
-/** The samples that a worker keeps, so that a later task can name them instead of bringing them again. */
+/** Samples that a worker caches, so that later tasks can name them instead of bringing them again. */
 import { gatherPixels } from '@lockstep/data';
 import { enclosed, type MessageOf, wordsFrom } from '@lockstep/protocol';
-import type { KeptPixels, PixelTable } from './compute.ts';
-
-type Task = Pick<MessageOf<'task'>, 'samples' | 'pixels' | 'labels'>;
+import type { PixelCache, ShardPixels } from './compute.ts';
 
 /** The samples of a shard, in its order. */
 export interface ShardSamples {
-  readonly pixels: Uint8Array | KeptPixels;
+  readonly pixels: ShardPixels;
   readonly labels: Uint8Array;
 }
 
-interface Held {
+export interface SampleCacheOptions {
+  /** Samples in the training set. Memory for all is allocated with the first, and touched as they arrive. */
+  readonly count: number;
+  /** Most bytes of pixels. */
+  readonly maxBytes: number;
+  /** Allocates the pixels where they are computed with; left out where the compute cannot. */
+  readonly createPixelCache?: ((count: number, size: number) => PixelCache) | undefined;
+}
+
+type SampleTask = Pick<MessageOf<'task'>, 'samples' | 'pixels' | 'labels'>;
+
+interface Memory {
   /** Pixels of a sample. */
   readonly size: number;
   readonly labels: Uint8Array;
-  /** 1 for each that has come. */
-  readonly has: Uint8Array;
-  readonly put: (number: number, pixels: Uint8Array) => void;
-  readonly pixelsOf: (numbers: Uint32Array) => Uint8Array | KeptPixels;
+  /** 1 for each sample that has arrived. */
+  readonly isPresent: Uint8Array;
+  readonly pixels: PixelCache;
+  readonly pixelsOf: (numbers: Uint32Array) => ShardPixels;
 }
 
-export interface HeldSamplesOptions {
-  /** Samples in the training set; memory for all of them is taken with the first, and touched as they come. */
-  readonly count: number;
-  /** For their pixels, at most. */
-  readonly keepBytes: number;
-  /** Makes room for pixels where they are computed with; they are kept here where left out. */
-  readonly keepPixels?: ((count: number, size: number) => PixelTable) | undefined;
-}
+/** Labels belong to this cache; pixels belong to the compute where it has a pixel cache, and otherwise to this one. */
+export class SampleCache {
+  readonly #options: SampleCacheOptions;
+  #memory: Memory | undefined;
 
-/**
- * @returns takes every task that arrives, in that order, and gives its samples in the order of the shard. Throws an Error
- * where a task names a sample that never came, or would have more kept than there is room for.
- */
-export function createHeldSamples({ count, keepBytes, keepPixels }: HeldSamplesOptions): (task: Task) => ShardSamples {
-  let held: Held | undefined;
+  constructor(options: SampleCacheOptions) {
+    this.#options = options;
+  }
 
-  const makeRoom = (size: number): Held => {
-    if (size < 1 || count * size > keepBytes) {
-      const expected = `${count} samples of at least one byte that fit into ${keepBytes} bytes`;
-      throw new Error(`task: expected ${expected}, got some of ${size}`);
-    }
-    const table = keepPixels?.(count, size);
-    const [labels, has] = [new Uint8Array(count), new Uint8Array(count)];
-    if (table) {
-      return { size, labels, has, put: table.write.bind(table), pixelsOf: (numbers) => ({ numbers }) };
-    }
-    const images = new Uint8Array(count * size);
-    return {
-      size,
-      labels,
-      has,
-      put: (number, pixels) => images.set(pixels, number * size),
-      pixelsOf: (numbers) => gatherPixels(images, size, numbers),
-    };
-  };
+  /**
+   * Takes every task, in the order of arrival, and returns the samples of its shard.
+   * @throws Error where a task names a sample that has not arrived, or brings more than fit
+   */
+  samplesOf({ samples, pixels, labels }: SampleTask): ShardSamples {
+    if (samples === undefined) return { pixels, labels };
+    const { count } = this.#options;
+    const numbers = wordsFrom(samples);
+    if (numbers.length > count) throw new Error(`task: expected at most ${count} samples, got ${numbers.length}`);
+    if (labels.length > 0) this.#insert(numbers, pixels, labels);
+    return labels.length === numbers.length ? { pixels, labels } : this.#lookUp(numbers);
+  }
 
-  const keep = (numbers: Uint32Array, pixels: Uint8Array, labels: Uint8Array): void => {
+  #insert(numbers: Uint32Array, pixels: Uint8Array, labels: Uint8Array): void {
+    const { count } = this.#options;
     const size = pixels.length / labels.length;
-    held ??= makeRoom(size);
-    if (size !== held.size) throw new Error(`task: expected ${held.size} pixels a sample, got ${size}`);
+    this.#memory ??= this.#allocate(size);
+    const memory = this.#memory;
+    if (size !== memory.size) throw new Error(`task: expected ${memory.size} pixels a sample, got ${size}`);
     let next = 0;
     for (const marked of numbers) {
       if (marked < enclosed) continue;
       const number = marked - enclosed;
       if (number >= count) throw new Error(`task: expected samples below ${count}, got ${number}`);
-      held.put(number, pixels.subarray(next * size, (next + 1) * size));
-      held.labels[number] = labels[next]!;
-      held.has[number] = 1;
+      memory.pixels.write(number, pixels.subarray(next * size, (next + 1) * size));
+      memory.labels[number] = labels[next]!;
+      memory.isPresent[number] = 1;
       next += 1;
     }
-  };
+  }
 
-  return ({ samples, pixels, labels }) => {
-    if (samples === undefined) return { pixels, labels };
-    const numbers = wordsFrom(samples);
-    if (numbers.length > count) throw new Error(`task: expected at most ${count} samples, got ${numbers.length}`);
-    if (labels.length > 0) keep(numbers, pixels, labels);
-    if (labels.length === numbers.length) return { pixels, labels };
-    const named = new Uint8Array(numbers.length);
+  /** Clears the mark of enclosed samples in `numbers`, which the result may refer to. */
+  #lookUp(numbers: Uint32Array): ShardSamples {
+    const memory = this.#memory;
+    const labels = new Uint8Array(numbers.length);
     for (let at = 0; at < numbers.length; at += 1) {
       const number = numbers[at]! % enclosed;
-      if (held?.has[number] !== 1) throw new Error(`task: expected samples that have come, got sample ${number}`);
+      if (memory?.isPresent[number] !== 1) {
+        throw new Error(`task: expected samples that have arrived, got sample ${number}`);
+      }
       numbers[at] = number;
-      named[at] = held.labels[number]!;
+      labels[at] = memory.labels[number]!;
     }
-    return { pixels: held!.pixelsOf(numbers), labels: named };
-  };
+    return { pixels: memory!.pixelsOf(numbers), labels };
+  }
+
+  #allocate(size: number): Memory {
+    const { count, maxBytes, createPixelCache } = this.#options;
+    if (size < 1 || count * size > maxBytes) {
+      const expected = `${count} samples of at least one byte that fit into ${maxBytes} bytes`;
+      throw new Error(`task: expected ${expected}, got some of ${size}`);
+    }
+    const pixels = createPixelCache?.(count, size);
+    const own = { size, labels: new Uint8Array(count), isPresent: new Uint8Array(count) };
+    if (pixels) return { ...own, pixels, pixelsOf: (numbers) => numbers };
+    const images = new Uint8Array(count * size);
+    return {
+      ...own,
+      pixels: { write: (number, sample) => images.set(sample, number * size) },
+      pixelsOf: (numbers) => gatherPixels(images, size, numbers),
+    };
+  }
 }

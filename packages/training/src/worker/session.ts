@@ -1,19 +1,20 @@
-/** One worker's side of one connection: it greets, shows its arithmetic, and computes the shards that it is given. */
+/** One worker's side of one connection: it says hello, proves how it computes, and answers the tasks that it is given. */
 import {
   type Closing,
   type CoordinatorMessage,
   type MessageOf,
   protocolVersion,
-  toMessageText,
   type WorkerKind,
   type WorkerTransport,
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import { type Compute, ComputeError, type ShardGradient } from './compute.ts';
-import { createTrouble } from './fault-injection.ts';
-import { createPacker } from './gradient-codec.ts';
-import { createHeldSamples, type ShardSamples } from './sample-cache.ts';
-import { createHeldWeights } from './weight-cache.ts';
+import type { Compute } from './compute.ts';
+import { FaultInjector } from './fault-injection.ts';
+import { LivenessTimer } from './liveness-timer.ts';
+import { answerNumericsCheck } from './numerics-answer.ts';
+import { SampleCache, type ShardSamples } from './sample-cache.ts';
+import { errorText, type TaskAnswer, TaskAnswerer } from './task-answer.ts';
+import { TaskQueue } from './task-queue.ts';
 
 export interface WorkerIdentity {
   readonly kind: WorkerKind;
@@ -26,12 +27,7 @@ export interface WorkerIdentity {
 /** How a connection ended. */
 export type SessionEnd =
   | { readonly type: 'finished'; readonly message: string }
-  | {
-      readonly type: 'refused';
-      readonly code: MessageOf<'refuse'>['code'];
-      readonly message: string;
-      readonly retryAfterMs?: number;
-    }
+  | ({ readonly type: 'refused' } & Readonly<Omit<MessageOf<'refuse'>, 'type'>>)
   /** This worker cannot compute what the run needs. */
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'lost'; readonly message: string };
@@ -46,12 +42,12 @@ export interface SessionOptions {
   readonly compute: Compute;
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
-  /** The checksum that a gradient carries. */
+  /** The checksum of a gradient's bytes. */
   readonly checksum: (bytes: Uint8Array) => number;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
-  /** Bytes of samples that it may keep, so that each travels to it once; none where left out. */
-  readonly keepBytes?: number;
+  /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
+  readonly sampleCacheBytes?: number;
   readonly onEvent?: (event: SessionEvent) => void;
 }
 
@@ -59,206 +55,100 @@ export interface Session {
   readonly ended: Promise<SessionEnd>;
   /** Says goodbye and ends the connection. */
   leave(message: string): void;
-  /** Tells the coordinator whether somebody sees this worker. */
+  /** Reports whether this worker is hidden, as a browser tab can be. */
   setHidden(hidden: boolean): void;
 }
 
-/** A task, and when it came. */
-interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, ShardSamples {
-  /** Number of its first sample in the epoch's order. */
-  readonly first: number;
-  readonly atMs: number;
+export function startSession(options: SessionOptions): Session {
+  return new WorkerSession(options);
 }
 
-/** A coordinator that was silent for so many heartbeats is taken for dead. */
+/** A coordinator that is silent for so many heartbeats is taken for dead. */
 const silentHeartbeats = 8;
-/** Before `welcome` says how long a heartbeat is. */
+/** The longest silence before `welcome` says how long a heartbeat is. */
 const handshakeMs = 15_000;
 
-export function startSession(options: SessionOptions): Session {
-  const { transport, compute, identity, clock, keepBytes = 0, onEvent } = options;
-  /** Tasks in the order of their arrival: those of the current step, and those sent ahead. */
-  let tasks: Task[] = [];
-  let weightsStep = -1;
-  let seed = 0;
-  // In one process nothing travels.
-  const sparse = identity.kind !== 'local';
-  let pack = createPacker({ sparse });
-  const heldWeights = createHeldWeights();
-  let heldSamples = createHeldSamples({ count: 0, keepBytes });
-  /** Memory for every gradient of a model. */
-  let room: Float32Array | undefined;
-  let weightsAtMs = 0;
-  let computing = false;
-  let end: SessionEnd | undefined;
-  let lastMessageAtMs = clock.nowMs();
-  let patienceMs = handshakeMs;
-  let cancelTimer = (): void => {};
-  const trouble = createTrouble<CoordinatorMessage>(clock, (message) => {
-    if (!end) onMessage(message);
-  });
-  /** Serializes what is computed: opening, numerics checks and shards. */
-  let work: Promise<void> = Promise.resolve();
+class WorkerSession implements Session {
+  readonly ended: Promise<SessionEnd>;
+  readonly #options: SessionOptions;
+  readonly #liveness: LivenessTimer;
+  readonly #faults: FaultInjector;
+  readonly #tasks = new TaskQueue();
+  #answerer: TaskAnswerer;
+  #samples = new SampleCache({ count: 0, maxBytes: 0 });
+  #weightsStep = -1;
+  #weightsAtMs = 0;
+  #isComputing = false;
+  /** The last job on the compute: opening, numerics checks, weights and shards run one after another. */
+  #lastJob: Promise<void> = Promise.resolve();
+  #end: SessionEnd | undefined;
+  #resolveEnded: (end: SessionEnd) => void = () => {};
 
-  let resolveEnded: (end: SessionEnd) => void;
-  const ended = new Promise<SessionEnd>((resolve) => {
-    resolveEnded = resolve;
-  });
-
-  const stop = (reason: SessionEnd, code: number): void => {
-    end ??= reason;
-    tasks = [];
-    transport.close(code, reason.message);
-  };
-
-  const enqueue = (job: () => Promise<void>): void => {
-    work = work.then(async () => {
-      if (end) return;
-      try {
-        await job();
-      } catch (error) {
-        stop({ type: 'failed', message: messageOf(error) }, 1011);
-      }
+  constructor(options: SessionOptions) {
+    const { transport, clock } = options;
+    this.#options = options;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
     });
-  };
-
-  const watch = (): void => {
-    cancelTimer = clock.after(patienceMs / silentHeartbeats, () => {
-      if (end) return;
-      if (clock.nowMs() - lastMessageAtMs > patienceMs) {
-        stop({ type: 'lost', message: `the coordinator was silent for ${Math.round(patienceMs / 1000)} s` }, 1001);
-        return;
-      }
-      watch();
+    this.#faults = new FaultInjector(clock, (message) => {
+      if (!this.#end) this.#receive(message);
     });
-  };
-
-  const numericsCheck = async (message: MessageOf<'numericsCheck'>): Promise<void> => {
-    compute.setWeights(message.weights);
-    // The first run warms up what compiles on first use; the second is the one that is timed.
-    await compute.gradient(message.pixels, message.labels);
-    const result = await compute.gradient(message.pixels, message.labels);
-    const { gradient, lossSum, correct, computeMs } = result;
-    transport.send({ type: 'numericsResult', gradient, hash: options.hash(gradient), lossSum, correct, computeMs });
-    onEvent?.({ type: 'ready' });
-  };
-
-  const pump = (): void => {
-    if (computing) return;
-    const index = tasks.findIndex((task) => task.step === weightsStep);
-    const task = tasks[index];
-    if (!task) return;
-    tasks.splice(index, 1);
-    computing = true;
-    enqueue(async () => {
-      try {
-        await answer(task);
-      } finally {
-        computing = false;
-        pump();
-      }
+    this.#answerer = this.#createAnswerer();
+    transport.listen({
+      onMessage: (message) => this.#receive(message),
+      onClose: (closing) => this.#closed(closing),
     });
-  };
+    transport.send(helloOf(options));
+    this.#liveness = new LivenessTimer(clock, handshakeMs, (patienceMs) => {
+      const message = `the coordinator was silent for ${Math.round(patienceMs / 1000)} s`;
+      this.#stop({ type: 'lost', message }, 1001);
+    });
+  }
 
-  const answer = async ({ step, lo, n, first, pixels, labels, atMs }: Task): Promise<void> => {
-    if (step !== weightsStep) return;
-    let result: ShardGradient;
-    try {
-      const key = { seed, step, firstSample: first };
-      result = await trouble.slowed(() => compute.gradient(pixels, labels, key, room));
-    } catch (error) {
-      const code = error instanceof ComputeError ? error.code : 'failed';
-      await trouble.thawed();
-      transport.send({ type: 'taskError', step, lo, n, code, message: messageOf(error) });
-      return;
-    }
-    await trouble.thawed();
-    const { gradient, lossSum, correct, count, computeMs } = result;
-    // Where it travels it is copied into a frame, before the next is computed.
-    if (sparse) room ??= new Float32Array(gradient.length / 4 + 2);
-    if (Number.isFinite(lossSum)) {
-      const packed = pack(gradient);
-      const checksum = options.checksum(packed.bytes);
-      const turnaroundMs = clock.nowMs() - Math.max(atMs, weightsAtMs);
-      const figures = { lossSum, correct, count, computeMs, turnaroundMs };
-      transport.send({ type: 'gradient', step, lo, n, ...packed, checksum, ...figures });
-      onEvent?.({ type: 'computed', step, count, computeMs });
-    } else {
-      const message = `the loss of this shard is ${lossSum}`;
-      transport.send({ type: 'taskError', step, lo, n, code: 'non-finite', message });
-    }
-  };
+  leave(message: string): void {
+    if (this.#end) return;
+    this.#options.transport.send({ type: 'bye', message });
+    this.#stop({ type: 'finished', message }, 1000);
+  }
 
-  /** Even of a task that is not wanted any more, the samples may be named by others. */
-  const takeTask = (message: MessageOf<'task'>): void => {
-    const atMs = clock.nowMs();
-    let samples: ReturnType<typeof heldSamples>;
-    try {
-      samples = heldSamples(message);
-    } catch (error) {
-      stop({ type: 'lost', message: messageOf(error) }, 1002);
-      return;
-    }
-    if (message.step < weightsStep) return;
-    const { step, lo, n, first = 0 } = message;
-    tasks.push({ step, lo, n, first, ...samples, atMs });
-    pump();
-  };
+  setHidden(hidden: boolean): void {
+    if (!this.#end) this.#options.transport.send({ type: 'status', hidden });
+  }
 
-  const onMessage = (message: CoordinatorMessage): void => {
-    lastMessageAtMs = clock.nowMs();
-    if (trouble.kept(message)) return;
+  #receive(message: CoordinatorMessage): void {
+    this.#liveness.restart();
+    if (!this.#faults.defers(message)) this.#handleMessage(message);
+  }
+
+  #handleMessage(message: CoordinatorMessage): void {
     switch (message.type) {
       case 'welcome':
-        patienceMs = message.heartbeatMs * silentHeartbeats;
-        seed = message.seed ?? 0;
-        pack = createPacker({ sparse, lossy: message.gradients });
-        heldSamples = createHeldSamples({
-          count: message.samples ?? 0,
-          keepBytes,
-          keepPixels: compute.keepPixels?.bind(compute),
-        });
-        onEvent?.({ type: 'welcomed', id: message.id, resumeKey: message.resumeKey });
-        room = undefined;
-        enqueue(() => compute.open({ model: message.model, microbatchSize: message.microbatchSize }));
+        this.#welcomed(message);
         return;
-      case 'refuse': {
-        const { code, retryAfterMs } = message;
-        stop(
-          { type: 'refused', code, message: message.message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
-          1000,
-        );
+      case 'refuse':
+        this.#stop({ ...message, type: 'refused' }, 1000);
         return;
-      }
       case 'numericsCheck':
-        tasks = [];
-        weightsStep = -1;
-        enqueue(() => numericsCheck(message));
+        this.#checkNumerics(message);
         return;
-      case 'weights': {
-        weightsStep = message.step;
-        weightsAtMs = clock.nowMs();
-        tasks = tasks.filter((task) => task.step >= message.step);
-        // In turn with the shards, so that no shard is computed half with old and half with new weights.
-        enqueue(async () => compute.setWeights(heldWeights(message)));
-        pump();
+      case 'weights':
+        this.#takeWeights(message);
         return;
-      }
       case 'task':
-        takeTask(message);
+        this.#takeTask(message);
         return;
       case 'cancel':
-        tasks = tasks.filter(({ step, lo, n }) => step !== message.step || lo !== message.lo || n !== message.n);
+        this.#tasks.cancel(message);
         return;
       case 'injectFault':
-        if (message.action === 'kill') stop({ type: 'failed', message: 'killed from the dashboard' }, 1001);
-        else trouble.begin(message.action, message.forMs);
+        if (message.action === 'kill') this.#stop({ type: 'failed', message: 'killed from the dashboard' }, 1001);
+        else this.#faults.inject(message.action, message.forMs);
         return;
       case 'finish':
-        stop({ type: 'finished', message: message.message }, 1000);
+        this.#stop({ type: 'finished', message: message.message }, 1000);
         return;
       case 'ping':
-        transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
+        this.#options.transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
         return;
       case 'pong':
       case 'bye':
@@ -266,40 +156,125 @@ export function startSession(options: SessionOptions): Session {
       default:
         message satisfies never;
     }
-  };
+  }
 
-  const onClose = (closing: Closing): void => {
-    cancelTimer();
-    end ??= { type: 'lost', message: lostMessage(closing) };
-    tasks = [];
-    resolveEnded(end);
-  };
+  #welcomed(welcome: MessageOf<'welcome'>): void {
+    const { compute, sampleCacheBytes = 0, onEvent } = this.#options;
+    const { id, resumeKey, model, microbatchSize, heartbeatMs, samples: count = 0 } = welcome;
+    this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
+    this.#answerer = this.#createAnswerer(welcome);
+    const createPixelCache = compute.createPixelCache?.bind(compute);
+    this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createPixelCache });
+    onEvent?.({ type: 'welcomed', id, resumeKey });
+    this.#enqueue(() => compute.open({ model, microbatchSize }));
+  }
 
-  transport.listen({ onMessage, onClose });
-  transport.send({
+  #createAnswerer(run: Pick<MessageOf<'welcome'>, 'seed' | 'gradients'> = {}): TaskAnswerer {
+    const { compute, clock, checksum, identity } = this.#options;
+    const { seed, gradients } = run;
+    const isLocal = identity.kind === 'local';
+    return new TaskAnswerer({ compute, clock, checksum, faults: this.#faults, isLocal, seed, gradients });
+  }
+
+  #checkNumerics(check: MessageOf<'numericsCheck'>): void {
+    const { compute, hash, transport, onEvent } = this.#options;
+    this.#tasks.dropBefore(Number.POSITIVE_INFINITY);
+    this.#weightsStep = -1;
+    this.#enqueue(async () => {
+      transport.send(await answerNumericsCheck(compute, check, hash, () => this.#end !== undefined));
+      onEvent?.({ type: 'ready' });
+    });
+  }
+
+  #takeWeights({ step, bytes }: MessageOf<'weights'>): void {
+    this.#weightsStep = step;
+    this.#weightsAtMs = this.#options.clock.nowMs();
+    this.#tasks.dropBefore(step);
+    // A job like the shards, so that no shard is computed half with old and half with new weights.
+    this.#enqueue(async () => this.#options.compute.setWeights(bytes));
+    this.#computeNext();
+  }
+
+  #takeTask(task: MessageOf<'task'>): void {
+    const receivedAtMs = this.#options.clock.nowMs();
+    let samples: ShardSamples;
+    try {
+      // Those of a task that is too late are cached as well: later tasks may name them.
+      samples = this.#samples.samplesOf(task);
+    } catch (error) {
+      this.#stop({ type: 'lost', message: errorText(error) }, 1002);
+      return;
+    }
+    const { step, lo, n, first: firstSample = 0 } = task;
+    if (step < this.#weightsStep) return;
+    this.#tasks.add({ step, lo, n, firstSample, ...samples, receivedAtMs, isCanceled: false });
+    this.#computeNext();
+  }
+
+  #computeNext(): void {
+    if (this.#isComputing) return;
+    const task = this.#tasks.start(this.#weightsStep);
+    if (!task) return;
+    this.#isComputing = true;
+    this.#enqueue(async () => {
+      try {
+        // Newer weights, or a cancel, may have come before this job began.
+        if (task.step !== this.#weightsStep || task.isCanceled) return;
+        const answer = await this.#answerer.answer(task, this.#weightsAtMs);
+        if (answer) this.#send(answer);
+      } finally {
+        this.#isComputing = false;
+        this.#computeNext();
+      }
+    });
+  }
+
+  #send(answer: TaskAnswer): void {
+    this.#options.transport.send(answer);
+    if (answer.type !== 'gradient') return;
+    const { step, count, computeMs } = answer;
+    this.#options.onEvent?.({ type: 'computed', step, count, computeMs });
+  }
+
+  #enqueue(job: () => Promise<void>): void {
+    this.#lastJob = this.#lastJob.then(async () => {
+      if (this.#end) return;
+      try {
+        await job();
+      } catch (error) {
+        this.#stop({ type: 'failed', message: errorText(error) }, 1011);
+      }
+    });
+  }
+
+  #stop(end: SessionEnd, code: number): void {
+    this.#end ??= end;
+    this.#tasks.cancelAll();
+    this.#options.transport.close(code, end.message);
+  }
+
+  #closed(closing: Closing): void {
+    this.#liveness.stop();
+    this.#end ??= { type: 'lost', message: lostMessage(closing) };
+    this.#tasks.cancelAll();
+    this.#resolveEnded(this.#end);
+  }
+}
+
+function helloOf({ compute, identity, sampleCacheBytes = 0 }: SessionOptions): MessageOf<'hello'> {
+  const { kind, name, token, resumeKey } = identity;
+  const { backend, numericMode, threads } = compute;
+  return {
     type: 'hello',
     protocol: protocolVersion,
-    kind: identity.kind,
-    backend: compute.backend,
-    numericMode: compute.numericMode,
-    name: identity.name,
-    threads: compute.threads,
-    ...(identity.token === undefined ? {} : { token: identity.token }),
-    ...(identity.resumeKey === undefined ? {} : { resumeKey: identity.resumeKey }),
-    ...(keepBytes > 0 ? { keepsBytes: keepBytes } : {}),
-  });
-  watch();
-
-  return {
-    ended,
-    leave(message) {
-      if (end) return;
-      transport.send({ type: 'bye', message });
-      stop({ type: 'finished', message }, 1000);
-    },
-    setHidden(hidden) {
-      if (!end) transport.send({ type: 'status', hidden });
-    },
+    kind,
+    backend,
+    numericMode,
+    name,
+    threads,
+    ...(token === undefined ? {} : { token }),
+    ...(resumeKey === undefined ? {} : { resumeKey }),
+    ...(sampleCacheBytes > 0 ? { sampleCacheBytes } : {}),
   };
 }
 
@@ -308,8 +283,4 @@ function lostMessage({ code, reason, by }: Closing): string {
   return code === 1006 || by === 'remote'
     ? 'the connection to the coordinator broke'
     : `connection closed with code ${code}`;
-}
-
-function messageOf(error: unknown): string {
-  return toMessageText(error instanceof Error ? error.message : String(error));
 }

@@ -1,17 +1,17 @@
-/** `--predict`: measures a few steps, says what N workers would give, and shows beside it how wrong that is for 1, 2 and 4. */
-import { usageFailure } from '@lockstep/command';
+/** `--predict`: estimates the throughput of N workers from a few steps, beside the error of such estimates for 1, 2 and 4. */
+import { CommandFailure, usageFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
-import { describeMachine, type Machine } from '../../machine.ts';
-import { machineLines } from '../../table.ts';
-import type { Asked } from '../compare.ts';
+import { createRunner, type Runner, runRounds } from '../../harness/rounds.ts';
+import { describeMachine, type Machine, machineLines } from '../../machine.ts';
+import type { CompareContext } from '../compare.ts';
 import { defaultPoints, type Training } from '../grid.ts';
-import { type Crew, runLockstep } from '../lockstep-run.ts';
-import { align, thousands } from '../table.ts';
-import { milliseconds, times } from '../verdict.ts';
+import { runLockstep, type Workers } from '../lockstep-run.ts';
 import { type FitRuns, fitCosts, medianStepMs } from './fit.ts';
-import { breakEvenBandwidth, type Costs, type Link, outlook, type Prediction, predict } from './model.ts';
+import { type Costs, type Link, type Prediction, predict, scalingEstimate } from './model.ts';
+import { answerFor, errorLines, estimateLines } from './text.ts';
 
-export interface Check {
+/** A prediction beside the measurement. */
+export interface PredictionError {
   readonly workers: number;
   readonly predictedImagesPerSecond: number;
   readonly measuredImagesPerSecond: number;
@@ -19,87 +19,88 @@ export interface Check {
   readonly error: number;
 }
 
+interface TrainingPrediction {
+  readonly name: string;
+  readonly costs: Costs;
+  /** For the workers and the link that the options describe. */
+  readonly asked: Prediction;
+  readonly predictions: readonly Prediction[];
+  readonly message: string;
+  readonly checks: readonly PredictionError[];
+}
+
 export interface PredictReport {
   readonly predict: 1;
   readonly lockstep: string;
   readonly machine: Machine;
-  readonly trainings: readonly {
-    readonly name: string;
-    readonly costs: Costs;
-    readonly asked: Prediction;
-    readonly predictions: readonly Prediction[];
-    readonly message: string;
-    readonly checks: readonly Check[];
-  }[];
+  readonly trainings: readonly TrainingPrediction[];
 }
 
-const usualWorkers = 8;
+const defaultWorkers = 8;
 const checkedWorkers = [1, 2, 4] as const;
-const shownWorkers = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 /** Measured where neither model nor batch is given: one that moves much for its arithmetic, and one that computes much. */
-const usual = [defaultPoints[2]!, defaultPoints[5]!].map(({ model, batch }) => `${model} ${batch}`);
+const defaults = [defaultPoints[2]!, defaultPoints[5]!].map(({ model, batch }) => `${model} ${batch}`);
 
-export async function predictAndCheck(asked: Asked): Promise<PredictReport> {
-  const { options, output, version } = asked;
+export async function predictAndCheck(context: CompareContext): Promise<PredictReport> {
+  const { options, output, version } = context;
+  const { model, batch, speeds = new Array<number>(options.workers ?? defaultWorkers).fill(1) } = options;
+  const isDefault = model === undefined && batch === undefined;
+  const grid = context.grid.filter((each) => !isDefault || defaults.includes(`${each.modelOption} ${each.batch}`));
+  const tooSmall = grid.find((training) => training.batch < 8);
+  if (tooSmall) throw usageFailure(`--batch: expected at least 8 with --predict, got ${tooSmall.batch}`);
+  const link = options.link === undefined ? undefined : linkOf(options.link, options.latency);
   const machine = describeMachine();
-  const isUsual = options.model === undefined && options.batch === undefined;
-  const grid = isUsual
-    ? asked.grid.filter(({ modelOption, batch }) => usual.includes(`${modelOption} ${batch}`))
-    : asked.grid;
-  for (const { batch } of grid) {
-    if (batch < 8) throw usageFailure(`--batch: expected at least 8 with --predict, got ${batch}`);
-  }
-  const { speeds = new Array<number>(options.workers ?? usualWorkers).fill(1) } = options;
-  const link: Link | undefined =
-    options.link === undefined ? undefined : { bytesPerSecond: options.link, latencyMs: options.latency ?? 0 };
-  for (const line of machineLines(machine)) output.print(line);
-  const trainings = [];
+  output.print(...machineLines(machine));
+  const trainings: TrainingPrediction[] = [];
   for (const training of grid) {
-    const runs = await measure(training, asked);
+    const runs = await measure(training, context);
     const costs = fitCosts(runs, machine.cores);
-    const prediction = predict(costs, { speeds, link });
-    const { predictions } = outlook(costs, link);
-    const message = errorMessage(costs, prediction, speeds, link);
+    const asked = predict(costs, { speeds, link });
+    const estimate = scalingEstimate(costs, link);
+    const message = answerFor(costs, asked, estimate, speeds, link);
     const checks = checksOf(costs, runs);
-    for (const line of ['', ...predictionLines(training, costs, predictions), ...checkLines(checks), `  ${message}`]) {
-      output.print(line);
-    }
-    trainings.push({ name: training.name, costs, asked: prediction, predictions, message, checks });
+    const { name } = training;
+    output.print('', ...estimateLines(name, costs, estimate), ...errorLines(checks), `  ${message}`);
+    trainings.push({ name, costs, asked, predictions: estimate.predictions, message, checks });
   }
   output.print('');
   return { predict: 1, lockstep: version, machine, trainings };
 }
 
+function linkOf(bytesPerSecond: number, latencyMs = 0): Link {
+  return { bytesPerSecond, latencyMs };
+}
+
 type Runs = Readonly<Record<keyof FitRuns | `check${(typeof checkedWorkers)[number]}`, Report[]>>;
 
-/** The runs that the costs are read from, and others that check them; in turns, so that a busy moment hits both. */
-async function measure(training: Training, { options, folder, output, signal }: Asked): Promise<Runs> {
-  const { rounds, seed, backend, threads, data } = options;
+/** The runs that the costs are read from, interleaved with others that check the predictions. */
+async function measure(training: Training, { options, folder, output, signal }: CompareContext): Promise<Runs> {
+  const settings = { ...options, folder };
   const small = { ...training, batch: Math.max(1, Math.round(training.batch / 4)) };
-  const workers = (count: number): Crew => ({ kind: 'workers', count });
-  const plan: Readonly<Record<keyof Runs, readonly [Training, Crew]>> = {
-    single: [training, { kind: 'single' }],
-    one: [training, workers(1)],
-    check1: [training, workers(1)],
-    oneSmall: [small, workers(1)],
-    two: [training, workers(2)],
-    check2: [training, workers(2)],
-    check4: [training, workers(4)],
-  };
-  const names = Object.keys(plan) as (keyof Runs)[];
-  const runs: Runs = { single: [], one: [], oneSmall: [], two: [], check1: [], check2: [], check4: [] };
-  for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < names.length; turn++) {
-      signal.throwIfAborted();
-      const name = names[(round + turn) % names.length]!;
-      output.progress(`${training.name}: round ${round + 1} of ${rounds}, run ${turn + 1} of ${names.length}`);
-      runs[name].push(await runLockstep(...plan[name], { seed, backend, threads, data, folder }));
-    }
-  }
+  const runs: Runs = { single: [], one: [], check1: [], oneSmall: [], two: [], check2: [], check4: [] };
+  const runnerOf = (name: keyof Runs, trained: Training, workers: Workers): Runner =>
+    createRunner(name, async () => {
+      const report = await runLockstep(trained, workers, settings);
+      runs[name].push(report);
+      return { ms: report.wallSeconds * 1000, msPerStep: report.stepTimes?.stepMs ?? Number.NaN };
+    });
+  const workers = (count: number): Workers => ({ kind: 'workers', count });
+  const runners = [
+    runnerOf('single', training, { kind: 'single' }),
+    runnerOf('one', training, workers(1)),
+    runnerOf('check1', training, workers(1)),
+    runnerOf('oneSmall', small, workers(1)),
+    runnerOf('two', training, workers(2)),
+    runnerOf('check2', training, workers(2)),
+    runnerOf('check4', training, workers(4)),
+  ];
+  await runRounds(runners, { name: training.name, rounds: options.rounds, progress: output.progress, signal });
+  const failure = runners.find((runner) => runner.failure !== undefined)?.failure;
+  if (failure !== undefined) throw new CommandFailure(failure, 1);
   return runs;
 }
 
-function checksOf(costs: Costs, runs: Runs): Check[] {
+function checksOf(costs: Costs, runs: Runs): PredictionError[] {
   return checkedWorkers.map((workers) => {
     const { imagesPerSecond: predicted } = predict(costs, { speeds: new Array(workers).fill(1), link: undefined });
     const measured = (costs.batch / medianStepMs(runs[`check${workers}`])) * 1000;
@@ -110,57 +111,4 @@ function checksOf(costs: Costs, runs: Runs): Check[] {
       error: predicted / measured - 1,
     };
   });
-}
-
-function predictionLines(training: Training, costs: Costs, predictions: readonly Prediction[]): string[] {
-  const shown = predictions.filter(({ workers }) => shownWorkers.includes(workers));
-  const { computeFixedMs, computeMsPerSample, firstWorkerMs, nextWorkerMs, singleStepMs } = costs;
-  return [
-    `${training.name}: one process needs ${milliseconds(singleStepMs)} ms a step; a worker computes ${milliseconds(computeFixedMs)} ms and ${(computeMsPerSample * 1000).toFixed(2)} us a sample;`,
-    `  everything else is ${milliseconds(firstWorkerMs)} ms with one worker and ${milliseconds(nextWorkerMs)} ms for each further one`,
-    ...align([
-      ['workers', 'images/s', 'against one process', 'compute ms', 'link ms', 'other ms'],
-      ...shown.map(({ workers, imagesPerSecond, speedUp, computeMs, linkMs, otherMs }) => [
-        `${workers}`,
-        thousands(imagesPerSecond),
-        times(speedUp),
-        ...[computeMs, linkMs, otherMs].map(milliseconds),
-      ]),
-    ]),
-  ];
-}
-
-function errorMessage(costs: Costs, asked: Prediction, speeds: readonly number[], link: Link | undefined): string {
-  const { best, pays } = outlook(costs, link);
-  const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;
-  const where = link === undefined ? 'on this machine' : 'behind that link';
-  const answer = `${count(asked.workers)} ${where}: ${thousands(asked.imagesPerSecond)} images/s, ${times(asked.speedUp)} one process.`;
-  if (pays)
-    return `${answer} It stops paying at ${count(best.workers)} (${times(best.speedUp)}): more add next to nothing.`;
-  if (link === undefined) return `${answer} No number of workers is faster than one process: take a larger batch.`;
-  const bandwidth = breakEvenBandwidth(costs, speeds, link.latencyMs);
-  const need =
-    bandwidth === undefined
-      ? 'no bandwidth would make up for it'
-      : `these would be even with it from ${megabits(bandwidth)} Mbit/s on`;
-  return `${answer} No number of workers is faster than one process here; ${need}.`;
-}
-
-function megabits(bytesPerSecond: number): string {
-  return thousands(Math.ceil(bytesPerSecond / 125e3));
-}
-
-function checkLines(checks: readonly Check[]): string[] {
-  return [
-    '  checked on this machine against other runs, in the same rounds:',
-    ...align([
-      ['workers', 'predicted', 'measured', 'error'],
-      ...checks.map(({ workers, predictedImagesPerSecond, measuredImagesPerSecond, error }) => [
-        `${workers}`,
-        thousands(predictedImagesPerSecond),
-        thousands(measuredImagesPerSecond),
-        `${error >= 0 ? '+' : ''}${(error * 100).toFixed(0)} %`,
-      ]),
-    ]),
-  ];
 }

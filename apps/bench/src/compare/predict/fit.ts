@@ -8,19 +8,23 @@ export interface FitRuns {
   readonly single: readonly Report[];
   /** One worker with the batch in question … */
   readonly one: readonly Report[];
-  /** … and with a smaller one, which tells what a step costs from what a sample costs. */
+  /** … and with a smaller one, which separates the cost of a step from that of a sample. */
   readonly oneSmall: readonly Report[];
   readonly two: readonly Report[];
 }
 
-/** Milliseconds of the median step of runs: what a pause of the machine does not move. */
+/** Median milliseconds of a step of these runs: a pause of the machine does not move it. */
 export function medianStepMs(reports: readonly Report[]): number {
-  return median(reports.flatMap(({ stepTimes }) => stepTimes?.stepMs ?? []));
+  return medianOf(reports, ({ stepMs }) => stepMs);
+}
+
+function medianOf(reports: readonly Report[], value: (times: StepTimes) => number): number {
+  return median(reports.flatMap(({ stepTimes }) => (stepTimes === null ? [] : [value(stepTimes)])));
 }
 
 /** Pixels and label. */
 const imageBytes = 28 * 28 + 1;
-/** The number by which a worker keeps it. */
+/** The number by which a worker caches a sample. */
 const numberBytes = 4;
 
 /** What a lone worker is sent in a step besides samples, each of which travels to it once. */
@@ -33,18 +37,15 @@ function weightBytesOf({ wire, steps, config }: Report): number {
 export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number): Costs {
   const { batch, microbatchSize } = one[0]!.config;
   const small = oneSmall[0]!.config.batch;
-  const medianOf = (reports: readonly Report[], value: (times: StepTimes) => number): number =>
-    median(reports.flatMap(({ stepTimes }) => (stepTimes === null ? [] : [value(stepTimes)])));
-  const computeMs = (reports: readonly Report[]): number => medianOf(reports, (times) => times.computeMs);
-  const [large, little] = [computeMs(one), computeMs(oneSmall)];
-  // A slope that noise has made steeper than the whole microbatches nothing that is fixed.
-  const computeMsPerSample = Math.min(large / batch, Math.max(0, (large - little) / (batch - small)));
-  const computeFixedMs = large - computeMsPerSample * batch;
-  const alone = computeFixedMs + (computeMsPerSample * batch) / 2;
-  // The slower of two is waited for as long as its arithmetic takes longer: a part of it, not a cost of its own.
-  const together = medianOf(two, (times) => times.computeMs + times.waitMs);
-  const firstWorkerMs = Math.max(0, medianStepMs(one) - large);
-  const crowding = Math.max(1, together / alone);
+  const computeOf = (times: StepTimes): number => times.computeMs;
+  const [largeMs, smallMs] = [medianOf(one, computeOf), medianOf(oneSmall, computeOf)];
+  // Noise may make the slope steeper than the whole; then nothing is left for the fixed cost.
+  const computeMsPerSample = Math.min(largeMs / batch, Math.max(0, (largeMs - smallMs) / (batch - small)));
+  const computeFixedMs = largeMs - computeMsPerSample * batch;
+  const aloneMs = computeFixedMs + (computeMsPerSample * batch) / 2;
+  // The wait for the slower of two is a part of its arithmetic, not a cost of its own.
+  const togetherMs = medianOf(two, (times) => times.computeMs + times.waitMs);
+  const firstWorkerMs = Math.max(0, medianStepMs(one) - largeMs);
   return {
     batch,
     microbatchSize,
@@ -52,9 +53,9 @@ export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number)
     singleStepMs: medianStepMs(single),
     computeFixedMs,
     computeMsPerSample,
-    crowding,
+    contention: Math.max(1, togetherMs / aloneMs),
     firstWorkerMs,
-    nextWorkerMs: Math.max(0, medianStepMs(two) - Math.max(together, alone) - firstWorkerMs),
+    nextWorkerMs: Math.max(0, medianStepMs(two) - Math.max(togetherMs, aloneMs) - firstWorkerMs),
     // Both ends pack, and both ends of a socket are written and read: half of that is the worker's.
     handlingMs: medianOf(one, (times) => (times.packMs + times.sendMs) / 2),
     weightBytes: median(one.map(weightBytesOf)),

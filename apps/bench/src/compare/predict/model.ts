@@ -1,4 +1,4 @@
-/** What N workers would give: a cost model of a synchronous step, from a few measured costs. */
+/** A cost model of a synchronous step: the throughput of N workers from a few measured costs. */
 import { coarseShares, type Shard, shardsOfRange } from '@lockstep/training';
 
 /** The costs of one training on the machine that they were measured on; times in milliseconds of one step. */
@@ -10,33 +10,33 @@ export interface Costs {
   readonly cores: number;
   /** A whole step in one process. */
   readonly singleStepMs: number;
-  /** Arithmetic of a worker: so much, and so much for each of its samples. */
+  /** Arithmetic of a worker: a fixed cost, and one for each of its samples. */
   readonly computeFixedMs: number;
   readonly computeMsPerSample: number;
-  /** How much longer that takes, the wait for the last included, when several compute at once; at least 1. */
-  readonly crowding: number;
+  /** Times as long as that, the wait for the last included, when several compute at once on this machine; at least 1. */
+  readonly contention: number;
   /** Everything but arithmetic with one worker: framing, moving, adding, the optimizer. */
   readonly firstWorkerMs: number;
   /** What each further worker adds to that, while there are cores for all. */
   readonly nextWorkerMs: number;
-  /** The worker's own part of `firstWorkerMs`: what it does beside arithmetic, and takes turns with where cores are few. */
+  /** The worker's own part of `firstWorkerMs`: its work beside arithmetic, for which workers take turns where cores are few. */
   readonly handlingMs: number;
   /** Bytes to a worker, besides its pixels, and back, as they were on the wire. */
   readonly weightBytes: number;
   readonly gradientBytes: number;
-  /** Bytes of a sample on its first way to a worker; until all have traveled, which makes a prediction a careful one. */
+  /** Bytes of a sample sent to a worker for the first time. Counted in every step, so a prediction errs on the slow side. */
   readonly sampleBytes: number;
 }
 
 export interface Link {
-  /** Of the coordinator's own link, which all workers share, in each direction. */
+  /** Of the coordinator's link, which all workers share, in each direction. */
   readonly bytesPerSecond: number;
   /** One way. */
   readonly latencyMs: number;
 }
 
-export interface Situation {
-  /** One for each worker; 1 computes as fast as the machine of the measurement. */
+export interface Scenario {
+  /** One for each worker; 1 computes as fast as the measured machine. */
   readonly speeds: readonly number[];
   /** Each worker on a machine of its own behind this link; undefined where all share the measured machine. */
   readonly link: Link | undefined;
@@ -48,7 +48,7 @@ export interface Prediction {
   readonly imagesPerSecond: number;
   /** Against one process. */
   readonly speedUp: number;
-  /** What the step consists of; they add up to it. */
+  /** The parts of the step; they add up to it. */
   readonly computeMs: number;
   readonly linkMs: number;
   readonly otherMs: number;
@@ -70,11 +70,11 @@ export function sharesOf(
 }
 
 /**
- * A step = the slowest worker's arithmetic + the link + everything else. Local workers beyond the cores take turns, with
- * their arithmetic as with what else they do. Over a link, every worker's weights and gradients pass the coordinator's
- * end of it one after another, each direction for itself.
+ * A step = the slowest worker's arithmetic + the link + everything else. Local workers beyond the cores take turns, in
+ * their arithmetic and in all else. Over a link, every worker's weights and gradients pass the coordinator's end of it one
+ * after another, each direction by itself.
  */
-export function predict(costs: Costs, { speeds, link }: Situation): Prediction {
+export function predict(costs: Costs, { speeds, link }: Scenario): Prediction {
   const { batch, microbatchSize, cores, singleStepMs } = costs;
   if (speeds.length === 0 || speeds.some((speed) => !(speed > 0))) {
     throw new RangeError(`speeds: expected one above 0 for each worker, got [${speeds.join(', ')}]`);
@@ -89,12 +89,12 @@ export function predict(costs: Costs, { speeds, link }: Situation): Prediction {
   };
   const times = shares.map((shards, worker) => shareMs(shards, speeds[worker]!));
   const slowestMs = Math.max(...times);
-  const isCrowded = link === undefined && active > 1;
+  const isShared = link === undefined && active > 1;
   // All arithmetic divided among the cores, where that is more than the slowest share.
   const turnsMs = times.reduce((sum, ms) => sum + ms, 0) / cores;
-  const computeMs = isCrowded ? Math.max(slowestMs, turnsMs) * costs.crowding : slowestMs;
+  const computeMs = isShared ? Math.max(slowestMs, turnsMs) * costs.contention : slowestMs;
   // A worker with several shards sends a gradient for each: half of what a worker adds is its gradient.
-  const turns = isCrowded ? Math.max(1, active / cores) : 1;
+  const turns = isShared ? Math.max(1, active / cores) : 1;
   const otherMs =
     costs.firstWorkerMs +
     (turns - 1) * costs.handlingMs +
@@ -129,8 +129,8 @@ function bytesOf(costs: Costs, active: number, gradients: number): StepBytes {
 }
 
 /**
- * Weights and gradients are waited for. Pixels of the next step follow the weights while workers compute and answer: the
- * next weights wait behind them only where that is not time enough.
+ * A step waits for weights and gradients. Pixels of the next step follow the weights while workers compute and answer: the
+ * next weights wait behind them only where that time is too short.
  */
 function linkTimeMs({ weights, pixels, gradients }: StepBytes, link: Link, computeMs: number): number {
   const [weightsMs, pixelsMs, gradientsMs] = [weights, pixels, gradients].map(
@@ -140,21 +140,21 @@ function linkTimeMs({ weights, pixels, gradients }: StepBytes, link: Link, compu
   return weightsMs + gradientsMs + behindPixelsMs + 2 * link.latencyMs;
 }
 
-/** More workers than this nobody asks about. */
+/** An estimate ends at this number of workers. */
 const mostWorkers = 64;
 /** A worker that adds less than this to the whole is one too many. */
 const worthwhile = 1.02;
 
-export interface Outlook {
+export interface ScalingEstimate {
   /** For 1, 2, 3, … workers of the same speed, as far as there are microbatches for them. */
   readonly predictions: readonly Prediction[];
-  /** The least number of workers from which more add next to nothing. */
+  /** The least number of workers beyond which more add next to nothing. */
   readonly best: Prediction;
   /** Whether those are faster than one process. */
   readonly pays: boolean;
 }
 
-export function outlook(costs: Costs, link: Link | undefined): Outlook {
+export function scalingEstimate(costs: Costs, link: Link | undefined): ScalingEstimate {
   const most = Math.min(mostWorkers, Math.ceil(costs.batch / costs.microbatchSize));
   const predictions = Array.from({ length: most }, (_, index) =>
     predict(costs, { speeds: new Array<number>(index + 1).fill(1), link }),
@@ -172,6 +172,6 @@ export function breakEvenBandwidth(costs: Costs, speeds: readonly number[], late
   if (!(spareMs > 0)) return undefined;
   const shares = sharesOf(costs, speeds).filter((shards) => shards.length > 0);
   const { weights, pixels, gradients } = bytesOf(costs, shares.length, shares.flat().length);
-  // Either the gradients are the last to be waited for, or the pixels that were sent while workers computed.
+  // The step waits last either for gradients, or for the pixels that travel while workers compute.
   return 1000 * Math.max((weights + gradients) / spareMs, (weights + pixels) / (spareMs + computeMs));
 }

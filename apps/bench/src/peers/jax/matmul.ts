@@ -1,10 +1,10 @@
 /** A matrix product on jax-js. */
-import type { Absent, Contender } from '../../contender.ts';
+import type { Absent, Implementation } from '../../harness/candidate.ts';
 import type { Product } from '../../work/product.ts';
 import { packageVersion } from '../version.ts';
 import { loadJax } from './load.ts';
 
-export async function openJaxMatmul(work: Product): Promise<Contender | Absent> {
+export async function openJaxMatmul(work: Product): Promise<Implementation | Absent> {
   const jax = await loadJax();
   if ('absent' in jax) return jax;
   const { blockUntilReady, jit, numpy } = jax;
@@ -15,13 +15,12 @@ export async function openJaxMatmul(work: Product): Promise<Contender | Absent> 
   return {
     version: await packageVersion('@jax-js/jax'),
     notes: ['wasm, 1 thread', 'numpy.matmul in a jit, of arrays that lie ready'],
-    reset: async () => undefined,
     async run(steps) {
       const startedMs = performance.now();
       for (let step = 0; step < steps; step++) {
         output.dispose();
         output = product(left.ref, right.ref);
-        // jax-js computes when somebody waits: an output that is disposed of before never comes to be.
+        // jax-js is lazy: an output that is disposed of before it is awaited is never computed.
         await blockUntilReady(output);
       }
       return performance.now() - startedMs;

@@ -1,39 +1,20 @@
 /** The training step on jax-js: gradient and update in one `jit`, the fastest form found. */
-import { type Absent, type Contender, timeSteps } from '../../contender.ts';
-import { mlp } from '../../work/mlp-oracle.ts';
+import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import { type MnistStep, oneHotLabels, scaledPixels } from '../../work/mnist-step.ts';
-import { joinParameters, splitParameters } from '../../work/net.ts';
+import { joinParameters, mnist } from '../../work/net.ts';
 import { packageVersion } from '../version.ts';
-import { type JaxArray, loadJax } from './load.ts';
-import { fromJax, logitsOf, toJax } from './nets.ts';
+import { type Jax, type JaxArray, loadJax } from './load.ts';
+import { logitsOf, parametersFromJax, parametersToJax } from './nets.ts';
 
 /** Batches lie ready as float32 arrays. */
-export async function openJaxStep(work: MnistStep): Promise<Contender | Absent> {
+export async function openJaxStep(work: MnistStep): Promise<Implementation | Absent> {
   const jax = await loadJax();
   if ('absent' in jax) return jax;
-  const { blockUntilReady, jit, nn, numpy, tree, valueAndGrad } = jax;
-  const { net, batchSize } = work;
-  const imageShape = net.name === 'cnn' ? [batchSize, 1, 28, 28] : [batchSize, mlp.inputs];
-  const batches = work.batches.map((batch) => ({
-    images: numpy.array(scaledPixels(batch) as Float32Array<ArrayBuffer>).reshape(imageShape),
-    labels: numpy.array(oneHotLabels(batch) as Float32Array<ArrayBuffer>).reshape([batchSize, mlp.classes]),
-  }));
-  const start = (): JaxArray[] =>
-    splitParameters(net, work.initial).map((part, index) => toJax(jax, net, index, part.slice()));
-
-  const meanLoss = (parameters: JaxArray[], images: JaxArray, labels: JaxArray): JaxArray =>
-    nn
-      .logSoftmax(logitsOf(jax, net, parameters, images))
-      .mul(labels)
-      .sum()
-      .mul(-1 / batchSize);
-  const lossAndGradient = valueAndGrad(meanLoss);
-  const trainStep = jit((parameters: JaxArray[], images: JaxArray, labels: JaxArray): [JaxArray[], JaxArray] => {
-    const [loss, gradients] = lossAndGradient(tree.ref(parameters), images, labels);
-    return [parameters.map((parameter, index) => parameter.sub(gradients[index]!.mul(work.learningRate))), loss];
-  });
-
-  let parameters = start();
+  const { blockUntilReady, tree } = jax;
+  const { net, initial } = work;
+  const batches = batchesOf(jax, work);
+  const trainStep = trainStepOf(jax, work);
+  let parameters = parametersToJax(jax, net, initial);
   let next = 0;
   const step = (): void => {
     const { images, labels } = batches[next++ % batches.length]!;
@@ -41,29 +22,46 @@ export async function openJaxStep(work: MnistStep): Promise<Contender | Absent> 
     parameters = updated;
     loss.dispose();
   };
-
   return {
     version: await packageVersion('@jax-js/jax'),
     notes: ['wasm, 1 thread', 'gradient and SGD in one jit, from float32'],
     async reset() {
       next = 0;
       tree.dispose(parameters);
-      parameters = start();
+      parameters = parametersToJax(jax, net, initial);
       await blockUntilReady(parameters);
     },
-    run: (steps) =>
-      timeSteps(steps, step, async () => {
-        await blockUntilReady(parameters);
-      }),
-    async result() {
-      return joinParameters(
-        await Promise.all(parameters.map((parameter, index) => fromJax(jax, net, index, parameter.ref))),
-      );
-    },
+    run: (steps) => timeSteps(steps, step, () => blockUntilReady(parameters)),
+    result: async () => joinParameters(await parametersFromJax(jax, net, tree.ref(parameters))),
     async close() {
       tree.dispose(parameters);
       tree.dispose(batches);
       trainStep.dispose();
     },
   };
+}
+
+function batchesOf({ numpy }: Jax, { net, batchSize, batches }: MnistStep) {
+  const imageShape = net.name === 'cnn' ? [batchSize, 1, 28, 28] : [batchSize, mnist.pixels];
+  return batches.map((batch) => ({
+    images: numpy.array(scaledPixels(batch)).reshape(imageShape),
+    labels: numpy.array(oneHotLabels(batch)).reshape([batchSize, mnist.classes]),
+  }));
+}
+
+/** (parameters, images, labels) -> [updated parameters, mean cross-entropy], compiled. */
+function trainStepOf(jax: Jax, { net, batchSize, learningRate }: MnistStep) {
+  const { jit, nn, tree, valueAndGrad } = jax;
+  const meanLoss = (parameters: JaxArray[], images: JaxArray, labels: JaxArray): JaxArray => {
+    const logProbabilities = nn.logSoftmax(logitsOf(jax, net, parameters, images));
+    return logProbabilities
+      .mul(labels)
+      .sum()
+      .mul(-1 / batchSize);
+  };
+  const lossAndGradient = valueAndGrad(meanLoss);
+  return jit((parameters: JaxArray[], images: JaxArray, labels: JaxArray): [JaxArray[], JaxArray] => {
+    const [loss, gradients] = lossAndGradient(tree.ref(parameters), images, labels);
+    return [parameters.map((parameter, index) => parameter.sub(gradients[index]!.mul(learningRate))), loss];
+  });
 }

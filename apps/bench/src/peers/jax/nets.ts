@@ -1,16 +1,15 @@
-/** The nets as functions of jax-js, and their parameters in the order of axes that it takes: images [n, c, h, w], kernels [out, in, h, w]. */
-import type { Net } from '../../work/net.ts';
+/** The nets as functions of jax-js, which takes images [n, c, h, w] and kernels [out, in, h, w]. */
+import { type Net, splitParameters } from '../../work/net.ts';
 import type { Jax, JaxArray } from './load.ts';
 
-/** How one parameter is kept: as `view` of our values, its axes in `order`, in `shape`. */
-interface Kept {
+/** How jax-js has one parameter: ours in the shape `view`, its axes in `order`, reshaped to `shape`. */
+interface Layout {
   readonly view: readonly number[];
   readonly order: readonly number[];
   readonly shape: readonly number[];
 }
 
-function keptAs(net: Net, index: number): Kept {
-  const shape = net.shapes[index]!;
+function layoutOf(net: Net, shape: readonly number[]): Layout {
   if (shape.length === 4) {
     const [height, width, inputs, outputs] = shape as readonly [number, number, number, number];
     return { view: shape, order: [3, 2, 0, 1], shape: [outputs, inputs, height, width] };
@@ -20,21 +19,26 @@ function keptAs(net: Net, index: number): Kept {
   return { view: shape, order: shape.map((_, axis) => axis), shape };
 }
 
-/** Our values of parameter `index` as an array of jax-js. */
-export function toJax({ numpy }: Jax, net: Net, index: number, values: Float32Array<ArrayBuffer>): JaxArray {
-  const { view, order, shape } = keptAs(net, index);
-  return numpy.transpose(numpy.array(values).reshape([...view]), [...order]).reshape([...shape]);
+/** Our parameters as arrays of jax-js. */
+export function parametersToJax({ numpy }: Jax, net: Net, parameters: Float32Array): JaxArray[] {
+  return splitParameters(net, parameters).map((values, index) => {
+    const { view, order, shape } = layoutOf(net, net.shapes[index]!);
+    return numpy.transpose(numpy.array(values.slice()).reshape([...view]), [...order]).reshape([...shape]);
+  });
 }
 
-/** The values of parameter `index` in our order; takes `array`. */
-export async function fromJax({ numpy }: Jax, net: Net, index: number, array: JaxArray): Promise<Float32Array> {
-  const { view, order } = keptAs(net, index);
-  const turned = array.reshape(order.map((axis) => view[axis]!));
-  const back = order.map((_, axis) => order.indexOf(axis));
-  return Float32Array.from(await numpy.transpose(turned, back).data());
+/** Arrays of jax-js, which this consumes, as our parameters. */
+export function parametersFromJax({ numpy }: Jax, net: Net, arrays: readonly JaxArray[]): Promise<Float32Array[]> {
+  const values = arrays.map(async (array, index) => {
+    const { view, order } = layoutOf(net, net.shapes[index]!);
+    const inverse = order.map((_, axis) => order.indexOf(axis));
+    const ordered = numpy.transpose(array.reshape(order.map((axis) => view[axis]!)), inverse);
+    return Float32Array.from(await ordered.data());
+  });
+  return Promise.all(values);
 }
 
-/** Class scores of a batch. Every use but the last of an array is a `.ref`: jax-js functions own what they are given. */
+/** Class scores of a batch. Every use but the last of an array is a `.ref`: jax-js functions consume their arguments. */
 export function logitsOf(jax: Jax, net: Net, parameters: readonly JaxArray[], images: JaxArray): JaxArray {
   const { nn, numpy } = jax;
   if (net.name === 'mlp') {

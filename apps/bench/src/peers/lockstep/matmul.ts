@@ -1,11 +1,11 @@
 /** A matrix product on one of Lockstep's backends that JavaScript can read. */
 import type { HostBackendName } from '@lockstep/tensor';
-import { type Absent, type Contender, timeSteps } from '../../contender.ts';
+import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import type { Product } from '../../work/product.ts';
 import { packageVersion } from '../version.ts';
 import { openHost } from './open.ts';
 
-export async function openLockstepMatmul(work: Product, name: HostBackendName): Promise<Contender | Absent> {
+export async function openLockstepMatmul(work: Product, name: HostBackendName): Promise<Implementation | Absent> {
   const backend = await openHost(name);
   if ('absent' in backend) return backend;
   const { m, k, n } = work;
@@ -17,10 +17,9 @@ export async function openLockstepMatmul(work: Product, name: HostBackendName): 
   ]);
   return {
     version: await packageVersion('@lockstep/tensor'),
-    notes: [`arithmetic ${backend.numericMode}, 1 thread`, 'a prepared program of one call'],
-    reset: async () => undefined,
-    // Every call of a host backend has ended when it returns.
-    run: (steps) => timeSteps(steps, program.run, () => undefined),
+    notes: [`numeric mode ${backend.numericMode}, 1 thread`, 'a prepared program of one kernel call'],
+    // A call of a host backend is complete when it returns.
+    run: (steps) => timeSteps(steps, program.run),
     result: () => backend.download(output),
     async close() {
       program.dispose();

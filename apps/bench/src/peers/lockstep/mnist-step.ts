@@ -1,13 +1,13 @@
 /** The training step on one of Lockstep's backends that JavaScript can read. */
 import { createMicrobatchGradient, createOptimizer, resolveModel } from '@lockstep/nn';
 import type { HostBackendName } from '@lockstep/tensor';
-import { type Absent, type Contender, timeSteps } from '../../contender.ts';
+import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import type { MnistStep } from '../../work/mnist-step.ts';
 import { packageVersion } from '../version.ts';
 import { openHost } from './open.ts';
 
 /** The compiled gradient of a batch as one microbatch and the optimizer of a run; a step starts from pixels as bytes. */
-export async function openLockstepStep(work: MnistStep, name: HostBackendName): Promise<Contender | Absent> {
+export async function openLockstepStep(work: MnistStep, name: HostBackendName): Promise<Implementation | Absent> {
   const backend = await openHost(name);
   if ('absent' in backend) return backend;
   const parameters = backend.allocate(work.initial.length);
@@ -26,13 +26,13 @@ export async function openLockstepStep(work: MnistStep, name: HostBackendName): 
   };
   return {
     version: await packageVersion('@lockstep/tensor'),
-    notes: [`arithmetic ${backend.numericMode}, 1 thread`, 'compiled gradient and optimizer, from bytes'],
+    notes: [`numeric mode ${backend.numericMode}, 1 thread`, 'compiled gradient and optimizer, from bytes'],
     async reset() {
       next = 0;
       backend.upload(parameters, work.initial);
     },
-    // Every call of a host backend has ended when it returns.
-    run: (steps) => timeSteps(steps, step, () => undefined),
+    // A call of a host backend is complete when it returns.
+    run: (steps) => timeSteps(steps, step),
     result: () => backend.download(parameters),
     async close() {
       optimizer.dispose();

@@ -1,7 +1,7 @@
 /** TensorFlow.js in Node, on one thread of one of its backends there. */
 import { fileURLToPath } from 'node:url';
 import { loadTensorFlow as loadNativePart, prepareProcess } from '@lockstep/tfjs-node';
-import type { Absent } from '../../contender.ts';
+import type { Absent } from '../../harness/candidate.ts';
 import type { TensorFlow } from './nets.ts';
 
 /** `node` is TensorFlow's C library, through @tensorflow/tfjs-node. */
@@ -12,18 +12,18 @@ export interface Loaded {
   /** What TensorFlow.js calls the backend. */
   readonly registered: string;
   readonly version: string;
-  /** What a reader must know of the backend. */
+  /** Its engine and threads, for the notes of a candidate. */
   readonly description: string;
 }
 
-/** Loads the backend and takes it; each contender takes its own again before it computes, since there is one at a time. */
+/** Loads and activates a backend. One is active at a time, so each candidate activates its own again in its `reset`. */
 export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded | Absent> {
   const tf = await import('@tensorflow/tfjs-core');
   // The core's Node build registers no gradients; the layers' build registers those of the core.
   await import('@tensorflow/tfjs-layers');
   // Without its checks, and without its advice to install another package.
   tf.enableProdMode();
-  const taken = async (registered: string, version: string, describe: () => Promise<string>): Promise<Loaded> => {
+  const activate = async (registered: string, version: string, describe: () => Promise<string>): Promise<Loaded> => {
     await tf.setBackend(registered);
     await tf.ready();
     return { tf, registered, version, description: await describe() };
@@ -35,11 +35,11 @@ export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded
         setWasmPaths(fileURLToPath(new URL('.', import.meta.resolve('@tensorflow/tfjs-backend-wasm'))));
         setThreadsCount(1);
       }
-      return taken('wasm', tf.version_core, () => describeWasm(tf));
+      return activate('wasm', tf.version_core, () => describeWasm(tf));
     }
     case 'cpu':
       await import('@tensorflow/tfjs-backend-cpu');
-      return taken('cpu', tf.version_core, async () => 'tfjs-backend-cpu, plain JavaScript, 1 thread');
+      return activate('cpu', tf.version_core, async () => 'tfjs-backend-cpu, plain JavaScript, 1 thread');
     case 'node': {
       // Both copies of TensorFlow.js share one engine: what this one registers, the core above finds.
       prepareProcess();
@@ -48,7 +48,7 @@ export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded
       const { tf: node, version } = loaded;
       const threads = process.env['TF_NUM_INTRAOP_THREADS'];
       const description = `the C library of TensorFlow ${version}, ${threads} thread${threads === '1' ? '' : 's'}`;
-      return taken('tensorflow', node.version['tfjs-node'], async () => description);
+      return activate('tensorflow', node.version['tfjs-node'], async () => description);
     }
     default:
       return backend satisfies never;

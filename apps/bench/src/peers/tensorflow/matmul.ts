@@ -1,9 +1,12 @@
 /** A matrix product on TensorFlow.js. */
-import { type Absent, type Contender, timeSteps } from '../../contender.ts';
+import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import type { Product } from '../../work/product.ts';
 import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
 
-export async function openTensorflowMatmul(work: Product, backend: TensorFlowBackend): Promise<Contender | Absent> {
+export async function openTensorflowMatmul(
+  work: Product,
+  backend: TensorFlowBackend,
+): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(backend);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
@@ -20,8 +23,8 @@ export async function openTensorflowMatmul(work: Product, backend: TensorFlowBac
     async reset() {
       await tf.setBackend(registered);
     },
-    // A call of this backend has ended when it returns; data() would add a copy of the output.
-    run: (steps) => timeSteps(steps, step, () => undefined),
+    // A call of this backend is complete when it returns; data() would add a copy of the output.
+    run: (steps) => timeSteps(steps, step),
     result: async () => Float32Array.from(await output.data()),
     async close() {
       await tf.setBackend(registered);

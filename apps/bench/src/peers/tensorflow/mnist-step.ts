@@ -1,18 +1,21 @@
 /** The training step on TensorFlow.js: autograd and its SGD optimizer, eagerly, as it is used. */
-import { type Absent, type Contender, timeSteps } from '../../contender.ts';
+import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import type { MnistStep } from '../../work/mnist-step.ts';
-import { joinParameters, type Net, splitParameters } from '../../work/net.ts';
+import { joinParameters, type Net } from '../../work/net.ts';
 import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
-import { meanLossOf, tensorBatch } from './nets.ts';
+import { meanLossOf, parameterTensors, tensorBatch } from './nets.ts';
 
-/** Kernels that the gradient of a net asks for and not every backend has. */
-const neededForTraining = { mlp: [], cnn: ['Conv2DBackpropFilter', 'MaxPoolGrad'] } as const satisfies Record<
-  Net['name'],
-  readonly string[]
->;
+/** Kernels of the gradient of a net that not every backend has. */
+const neededForTraining: Readonly<Record<Net['name'], readonly string[]>> = {
+  mlp: [],
+  cnn: ['Conv2DBackpropFilter', 'MaxPoolGrad'],
+};
 
 /** Batches lie ready as float32 tensors. */
-export async function openTensorflowStep(work: MnistStep, backend: TensorFlowBackend): Promise<Contender | Absent> {
+export async function openTensorflowStep(
+  work: MnistStep,
+  backend: TensorFlowBackend,
+): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(backend);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
@@ -24,9 +27,7 @@ export async function openTensorflowStep(work: MnistStep, backend: TensorFlowBac
     };
   }
   const batches = work.batches.map((batch) => tensorBatch(tf, net, batch));
-  const starts = splitParameters(net, work.initial).map((part, index) =>
-    tf.tensor(part.slice(), [...net.shapes[index]!]),
-  );
+  const starts = parameterTensors(tf, net, work.initial);
   const variables = starts.map((start) => tf.variable(start.clone()));
   const optimizer = tf.train.sgd(work.learningRate);
   let next = 0;
@@ -40,17 +41,10 @@ export async function openTensorflowStep(work: MnistStep, backend: TensorFlowBac
     async reset() {
       await tf.setBackend(registered);
       next = 0;
-      variables.forEach((variable, index) => {
-        variable.assign(starts[index]!.clone());
-      });
+      for (const [index, variable] of variables.entries()) variable.assign(starts[index]!.clone());
     },
-    run: (steps) =>
-      timeSteps(steps, step, async () => {
-        await variables.at(-1)!.data();
-      }),
-    async result() {
-      return joinParameters(await Promise.all(variables.map((variable) => variable.data())));
-    },
+    run: (steps) => timeSteps(steps, step, () => variables.at(-1)!.data()),
+    result: async () => joinParameters(await Promise.all(variables.map((variable) => variable.data()))),
     async close() {
       await tf.setBackend(registered);
       optimizer.dispose();

@@ -1,8 +1,8 @@
 /** The nets as functions of TensorFlow.js, in Node and in a page. */
 import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import { type Batch, mlp } from '../../work/mlp-oracle.ts';
 import { oneHotLabels, scaledPixels } from '../../work/mnist-step.ts';
-import type { Net } from '../../work/net.ts';
+import { mnist, type Net, splitParameters } from '../../work/net.ts';
+import type { Batch } from '../../work/oracle.ts';
 
 export type TensorFlow = typeof import('@tensorflow/tfjs-core');
 
@@ -15,9 +15,14 @@ export interface TensorBatch {
 export function tensorBatch(tf: TensorFlow, net: Net, batch: Batch): TensorBatch {
   const samples = batch.labels.length;
   return {
-    images: tf.tensor(scaledPixels(batch), net.name === 'cnn' ? [samples, 28, 28, 1] : [samples, mlp.inputs]),
-    labels: tf.tensor2d(oneHotLabels(batch), [samples, mlp.classes]),
+    images: tf.tensor(scaledPixels(batch), net.name === 'cnn' ? [samples, 28, 28, 1] : [samples, mnist.pixels]),
+    labels: tf.tensor2d(oneHotLabels(batch), [samples, mnist.classes]),
   };
+}
+
+/** The parameters as tensors, in model order. */
+export function parameterTensors(tf: TensorFlow, net: Net, parameters: Float32Array): Tensor[] {
+  return splitParameters(net, parameters).map((part, index) => tf.tensor(part.slice(), [...net.shapes[index]!]));
 }
 
 /** Mean cross-entropy of a batch. */
@@ -34,13 +39,10 @@ function perceptron(tf: TensorFlow, parameters: readonly Tensor[], images: Tenso
 
 function cnn(tf: TensorFlow, parameters: readonly Tensor[], images: Tensor): Tensor {
   const [kernel1, bias1, kernel2, bias2, weight, bias] = parameters;
-  const stage = (input: Tensor, kernel: Tensor, offset: Tensor): Tensor4D =>
-    tf.maxPool(
-      tf.relu(tf.add(tf.conv2d(input as Tensor4D, kernel as Tensor4D, 1, 'same'), offset)) as Tensor4D,
-      2,
-      2,
-      'valid',
-    );
+  const stage = (input: Tensor, kernel: Tensor, offset: Tensor): Tensor4D => {
+    const sums = tf.add(tf.conv2d(input as Tensor4D, kernel as Tensor4D, 1, 'same'), offset);
+    return tf.maxPool(tf.relu(sums) as Tensor4D, 2, 2, 'valid');
+  };
   const features = stage(stage(images, kernel1!, bias1!), kernel2!, bias2!);
   return tf.add(tf.matMul(tf.reshape(features, [images.shape[0]!, -1]), weight!), bias!);
 }

@@ -1,4 +1,4 @@
-/** The WebAssembly module of kernels: its types, and how it is loaded where there is neither a file system nor fetch. */
+/** The WebAssembly module of kernels: its types, and its loading without a file system or fetch. */
 import { kernelsBase64 } from './generated/kernels.ts';
 
 /** The part of the engine's WebAssembly interface that is used here, so that no platform's type library is needed. */
@@ -14,14 +14,27 @@ interface WasmEngine {
   readonly Memory: new (descriptor: { initial: number; maximum: number }) => WasmMemory;
 }
 
+type ReduceKernel = (outer: number, length: number, inner: number, input: number, output: number) => void;
+
+type GatherKernel = (
+  outer: number,
+  length: number,
+  inner: number,
+  count: number,
+  ownIndices: number,
+  input: number,
+  indices: number,
+  output: number,
+) => void;
+
 /** Pointers are byte addresses in the memory; their order is that of the functions in kernels/. */
 export interface Kernels {
   workspaceEnd(): number;
   map(descriptor: number): void;
-  sum(outer: number, length: number, inner: number, source: number, target: number): void;
-  argmax(outer: number, length: number, inner: number, source: number, target: number): void;
-  max(outer: number, length: number, inner: number, source: number, target: number): void;
-  min(outer: number, length: number, inner: number, source: number, target: number): void;
+  readonly sum: ReduceKernel;
+  readonly argmax: ReduceKernel;
+  readonly max: ReduceKernel;
+  readonly min: ReduceKernel;
   matmul(
     m: number,
     k: number,
@@ -30,18 +43,10 @@ export interface Kernels {
     right: number,
     transposeLeft: number,
     transposeRight: number,
+    microbatches: number,
     output: number,
     bias: number,
     relu: number,
-  ): void;
-  matmulInSegments(
-    m: number,
-    k: number,
-    n: number,
-    left: number,
-    right: number,
-    segments: number,
-    output: number,
   ): void;
   crossEntropy(
     rows: number,
@@ -55,30 +60,12 @@ export interface Kernels {
   convolution(descriptor: number): void;
   pool(descriptor: number): void;
   unpool(descriptor: number): void;
-  gather(
-    outer: number,
-    length: number,
-    inner: number,
-    count: number,
-    ownIndices: number,
-    source: number,
-    indices: number,
-    target: number,
-  ): void;
-  scatterAdd(
-    outer: number,
-    length: number,
-    inner: number,
-    count: number,
-    ownIndices: number,
-    source: number,
-    indices: number,
-    target: number,
-  ): void;
-  random(rows: number, columns: number, stream: number, key: number, samples: number, target: number): void;
+  readonly gather: GatherKernel;
+  readonly scatterAdd: GatherKernel;
+  random(rows: number, columns: number, stream: number, key: number, samples: number, output: number): void;
   multiplyAddOnce(sum: number, a: number, b: number): number;
-  bytesToFloats(bytes: number, target: number, count: number, divisor: number): void;
-  copyRows(table: number, rows: number, columns: number, numbers: number, count: number, target: number): number;
+  bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
+  copyRows(table: number, rows: number, columns: number, numbers: number, count: number, output: number): number;
   allFinite(source: number, count: number): number;
 }
 
@@ -92,7 +79,7 @@ export type KernelVariant = 'simd' | 'relaxed-simd';
 const compiled = new Map<KernelVariant, Promise<object>>();
 
 /**
- * A new instance of the kernels with a memory of its own.
+ * A new instance of the kernels, with a new memory.
  * @throws when the engine has no WebAssembly, or none with the variant's instructions.
  */
 export async function instantiateKernels(variant: KernelVariant): Promise<{ kernels: Kernels; memory: WasmMemory }> {
@@ -116,7 +103,7 @@ function moduleOf(engine: WasmEngine, variant: KernelVariant): Promise<object> {
 /** The second module is loaded only where it is asked for. */
 async function codeOf(variant: KernelVariant): Promise<string> {
   if (variant === 'simd') return kernelsBase64;
-  return (await import('./generated/relaxedKernels.ts')).relaxedKernelsBase64;
+  return (await import('./generated/relaxed-kernels.ts')).relaxedKernelsBase64;
 }
 
 function decodeBase64(text: string): Uint8Array {

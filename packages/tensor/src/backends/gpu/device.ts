@@ -47,7 +47,7 @@ export interface DeviceStretch {
 export interface Device {
   /** gpu.js's name of the mode. */
   readonly mode: string;
-  /** Who computes, as the driver says. */
+  /** The GPU or program that computes, as the driver names it. */
   readonly adapter: string;
   readonly dialect: Dialect;
   /** Most arrays that one kernel may read. */
@@ -56,7 +56,7 @@ export interface Device {
   readonly maxThreads: readonly [number, number];
   /** Most values in one array. */
   readonly maxLength: number;
-  /** Whether kernels with a result of so many values may be quartered. */
+  /** Whether a kernel whose result has `length` values may be quartered. */
   quarters(length: number): boolean;
   /** Copies values to the device. They must not change until the next `read` has ended. */
   upload(values: Float32Array): DeviceArray;

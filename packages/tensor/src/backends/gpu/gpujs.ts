@@ -2,7 +2,6 @@
 
 /** A kernel's inside, of which gpu.js's own pipelines use the same parts. Version 2.24.1, pinned. */
 export interface GpuJsKernel {
-  built: boolean;
   build(...inputs: unknown[]): unknown;
   destroy(removeCanvasReferences?: boolean): void;
   validateSettings(inputs: unknown): void;
@@ -15,15 +14,10 @@ export interface GpuJsKernel {
   drawBuffersMap: unknown;
   _replaceOutputTexture(): void;
   // webgpu
-  _device: GpuDeviceLike;
   computePipeline: unknown;
   bindGroupLayout: unknown;
-  threadDim: number[];
-  outputBuffer: { _refs: number; destroy(): void } | null;
-  paramsLayout: {
-    readonly byteLength: number;
-    readonly arrayArgs: readonly { readonly dimsOffset: number }[];
-  };
+  outputBuffer: { destroy(): void } | null;
+  readonly paramsLayout: { readonly byteLength: number };
   _computeDispatch(threads: number[]): { readonly groups: [number, number, number]; readonly dispatchWidth: number };
 }
 
@@ -69,7 +63,7 @@ export interface GpuContextLike {
   readonly isLost: boolean;
 }
 
-/** A kernel as gpu.js hands it out: a function that runs it. */
+/** What gpu.js returns for a kernel: a function that runs it. */
 export interface GpuJsShortcut {
   (...inputs: unknown[]): unknown;
   readonly kernel: GpuJsKernel;
@@ -77,7 +71,7 @@ export interface GpuJsShortcut {
 
 export interface GpuJsInstance {
   createKernel(source: string, settings: Readonly<Record<string, unknown>>): GpuJsShortcut;
-  /** A kernel with further results: what it hands to each of these functions. */
+  /** A kernel with further results: what it passes to each of these functions. */
   createKernelMap(
     functions: readonly string[],
     source: string,

@@ -1,12 +1,13 @@
-/** Runs kernels over stretches of storages: finds where values lie, joins what lies apart, keeps compiled kernels. */
+/** Runs kernels over stretches of tensors: finds where values lie, joins what lies apart, keeps compiled kernels. */
+import { getOrCreate } from '../get-or-create.ts';
+import { type CopyOnWriteTensor, type Extent, SharedValues } from './copy-on-write.ts';
 import type { Device, DeviceArray, DeviceKernel, KernelSource } from './device.ts';
-import type { Source } from './kernels/cells.ts';
-import { joinKernel } from './kernels/join.ts';
-import { type Piece, type Pieces, Value } from './pieces.ts';
+import type { Source } from './shaders/code.ts';
+import { concatenateShader } from './shaders/concatenate.ts';
 
-/** A storage, or a slice of one, as this backend has it. */
+/** Values `offset` to `offset + length` of a tensor. */
 export interface Stretch {
-  readonly pieces: Pieces;
+  readonly tensor: CopyOnWriteTensor;
   readonly offset: number;
   readonly length: number;
 }
@@ -19,13 +20,16 @@ export interface Operands {
   readonly key: string;
 }
 
-/** Where values without a literal lie in the array of specials. */
+/** Values without a literal, in the order that shaders count on; the last one fills the cell. */
 const specialValues = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+
+/** Gives kernels by key, compiled at their first use. */
+export type KernelCache = (key: string, source: () => KernelSource) => DeviceKernel;
 
 export class Runner {
   readonly device: Device;
   #specials: DeviceArray | undefined;
-  readonly #joins = new Map<string, DeviceKernel>();
+  readonly #concatenations = this.kernels();
 
   constructor(device: Device) {
     this.device = device;
@@ -39,97 +43,107 @@ export class Runner {
 
   /** Where the values of each stretch lie now. A stretch that was written in parts is joined first. */
   operands(stretches: readonly Stretch[], more: readonly DeviceArray[] = []): Operands {
-    const arrays: DeviceArray[] = [];
-    const sources = stretches.map((stretch) => {
-      const { value, start } = this.#whole(stretch);
-      const { array } = value;
-      const known = arrays.indexOf(array);
-      return { input: known >= 0 ? known : arrays.push(array) - 1, offset: start };
-    });
-    arrays.push(...more);
-    if (arrays.length > this.device.maxInputs) return this.#together(stretches, more);
-    return { arrays, sources, key: sources.map(({ input, offset }) => `${input}:${offset}`).join(' ') };
+    const extents = stretches.map((stretch) => this.#whole(stretch));
+    const { arrays, sources } = sourcesOf(extents);
+    if (arrays.length + more.length > this.device.maxInputs) return this.#joined(extents, more);
+    const key = sources.map(({ input, offset }) => `${input}:${offset}`).join(' ');
+    return { arrays: [...arrays, ...more], sources, key };
   }
 
   /** Too many arrays for one kernel: the stretches are joined into one. */
-  #together(stretches: readonly Stretch[], more: readonly DeviceArray[]): Operands {
-    const parts = stretches.map((stretch) => this.#whole(stretch));
-    const value = this.#join(parts).retain();
+  #joined(extents: readonly Extent[], more: readonly DeviceArray[]): Operands {
+    const values = this.#concatenate(extents).retain();
     let offset = 0;
-    const sources = parts.map(({ length }) => {
+    const sources = extents.map(({ length }) => {
       offset += length;
       return { input: 0, offset: offset - length };
     });
-    const { array } = value;
+    const { array } = values;
     // Work comes in order, so the array may be given back before the kernel that reads it has run.
-    value.release();
+    values.release();
     return { arrays: [array, ...more], sources, key: sources.map((source) => source.offset).join(' ') };
   }
 
-  #whole({ pieces, offset, length }: Stretch): Piece {
-    const found = pieces.read(offset, length);
-    if (found.length === 1) return found[0]!;
-    if (found.length === 0)
-      return { offset, length: 0, value: Value.onHost(this.device, new Float32Array(0)), start: 0 };
-    const value = this.#join(found);
-    pieces.write(offset, length, value);
-    return { offset, length, value, start: 0 };
+  #whole({ tensor, offset, length }: Stretch): Extent {
+    const extents = tensor.read(offset, length);
+    if (extents.length === 1) return extents[0]!;
+    const values = this.#concatenate(extents);
+    if (length > 0) tensor.write(offset, length, values);
+    return { offset, length, values, start: 0 };
   }
 
-  /** The pieces one after another. */
-  #join(pieces: readonly Piece[]): Value {
-    if (pieces.every(({ value }) => value.host !== undefined)) {
-      const values = new Float32Array(pieces.reduce((total, { length }) => total + length, 0));
+  #concatenate(extents: readonly Extent[]): SharedValues {
+    if (extents.every(({ values }) => values.host !== undefined)) {
+      const joined = new Float32Array(extents.reduce((total, { length }) => total + length, 0));
       let at = 0;
-      for (const { value, start, length } of pieces) {
-        values.set(value.host!.subarray(start, start + length), at);
+      for (const { values, start, length } of extents) {
+        joined.set(values.host!.subarray(start, start + length), at);
         at += length;
       }
-      return Value.onHost(this.device, values);
+      return SharedValues.onHost(this.device, joined);
     }
-    const arrays: DeviceArray[] = [];
-    const parts = pieces.map(({ value, start, length }) => {
-      const { array } = value;
-      const known = arrays.indexOf(array);
-      return { input: known >= 0 ? known : arrays.push(array) - 1, start, length };
-    });
+    const { arrays, sources } = sourcesOf(extents);
     const most = this.device.maxInputs;
     if (arrays.length > most) {
-      const first = this.#join(pieces.slice(0, most)).retain();
-      const { length } = first;
-      const joined = this.#join([{ offset: 0, length, value: first, start: 0 }, ...pieces.slice(most)]);
-      first.release();
+      const values = this.#concatenate(extents.slice(0, most)).retain();
+      const first = { offset: 0, length: values.length, values, start: 0 };
+      const joined = this.#concatenate([first, ...extents.slice(most)]);
+      values.release();
       return joined;
     }
-    const key = parts.map(({ input, start, length }) => `${input}:${start}+${length}`).join(' ');
-    let kernel = this.#joins.get(key);
-    if (kernel === undefined) {
-      kernel = this.device.compile(joinKernel(parts, arrays.length, this.device.dialect));
-      this.#joins.set(key, kernel);
-    }
-    return Value.onDevice(this.device, this.device.run(kernel, arrays));
+    const parts = sources.map((source, index) => ({ ...source, length: extents[index]!.length }));
+    const key = parts.map(({ input, offset, length }) => `${input}:${offset}+${length}`).join(' ');
+    const kernel = this.#concatenations(key, () => concatenateShader(parts, arrays.length, this.device));
+    return SharedValues.onDevice(this.device, this.device.run(kernel, arrays));
   }
 
-  /** A function that compiles a kernel at its first use for a key. */
-  kernels(): (key: string, source: () => KernelSource) => DeviceKernel {
+  /** A new cache, for the kernels of one call. */
+  kernels(): KernelCache {
     const compiled = new Map<string, DeviceKernel>();
-    return (key, source) => {
-      let kernel = compiled.get(key);
-      if (kernel === undefined) {
-        kernel = this.device.compile(source());
-        compiled.set(key, kernel);
-      }
-      return kernel;
+    return (key, source) => getOrCreate(compiled, key, () => this.device.compile(source()));
+  }
+
+  /**
+   * A function that runs a kernel over what the stretches hold when it is called. `write` gets where they lie and how many
+   * arrays there are; the last one holds the specials where `withSpecials`.
+   */
+  over(
+    stretches: readonly Stretch[],
+    write: (sources: readonly Source[], inputs: number) => KernelSource,
+    withSpecials = false,
+  ): () => DeviceArray {
+    const kernels = this.kernels();
+    return () => {
+      const { arrays, sources, key } = this.operands(stretches, withSpecials ? [this.specials] : []);
+      const kernel = kernels(key, () => write(sources, arrays.length));
+      return this.device.run(kernel, arrays);
     };
   }
 
+  /** Runs a kernel over an array that is not needed afterwards. */
+  consume(kernel: DeviceKernel, array: DeviceArray): DeviceArray {
+    const result = this.device.run(kernel, [array]);
+    this.device.release(array);
+    return result;
+  }
+
   /** Puts an array in place of what a stretch held. */
-  write({ pieces, offset, length }: Stretch, array: DeviceArray): void {
-    pieces.write(offset, length, Value.onDevice(this.device, array));
+  write({ tensor, offset, length }: Stretch, array: DeviceArray): void {
+    tensor.write(offset, length, SharedValues.onDevice(this.device, array));
   }
 
   dispose(): void {
     if (this.#specials !== undefined) this.device.release(this.#specials);
     this.#specials = undefined;
   }
+}
+
+/** The arrays of extents, each once, and where in them each extent begins. */
+function sourcesOf(extents: readonly Extent[]): { readonly arrays: DeviceArray[]; readonly sources: Source[] } {
+  const arrays: DeviceArray[] = [];
+  const sources = extents.map(({ values: { array }, start }) => {
+    const known = arrays.indexOf(array);
+    return { input: known >= 0 ? known : arrays.push(array) - 1, offset: start };
+  });
+  return { arrays, sources };
 }

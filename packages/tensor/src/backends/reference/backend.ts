@@ -1,112 +1,66 @@
-/** The reference backend: plain loops, one file per kind of call, that define what every call means, to the bit. */
-import type { HostBackend, KernelCall, Program, Storage } from '../../backend.ts';
-import { noteChange, noteSlice } from '../../changes.ts';
-import { checkAllocation, checkCall, checkCopy, checkSlice } from '../check.ts';
-import { inSegments } from '../segments.ts';
+/** The reference backend: plain loops, one file per family of calls, that define what every call means, to the bit. */
+import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
+import { noteChange } from '../../changes.ts';
+import { type ByKind, dispatch } from '../by-kind.ts';
+import { checkCopy } from '../check.ts';
+import { fillRandom } from '../random.ts';
+import { HostStorageBackend } from '../storage-backend.ts';
 import { prepareConvolution } from './convolution.ts';
 import { prepareCrossEntropy } from './cross-entropy.ts';
 import { prepareGather, prepareScatterAdd } from './gather.ts';
 import { prepareMap } from './map.ts';
 import { prepareMatmul } from './matmul.ts';
 import { preparePool, prepareUnpool } from './pool.ts';
-import { prepareRandom } from './random.ts';
 import { prepareReduce } from './reduce.ts';
-import { own, ReferenceStorage, valuesOf } from './storage.ts';
 
-/** Arithmetic of separate multiplications and additions, each rounded to float32, in the orders of backend.ts. */
+/** Separate multiplications and additions, each rounded to float32, in the orders of backend.ts. */
 export const separateNumericMode = 'f32-mul-add.v1';
 
-const { fround } = Math;
-
-const segmentMemory = {
-  slice: (storage: Storage, offset: number, length: number) => own(storage).slice(offset, length),
-  scratch: (length: number) => new ReferenceStorage(new Float32Array(length)),
+const prepare: ByKind<[valuesOf: HostBackend['view']], () => void> = {
+  map: prepareMap,
+  reduce: prepareReduce,
+  matmul: prepareMatmul,
+  crossEntropy: prepareCrossEntropy,
+  convolution: prepareConvolution,
+  pool: preparePool,
+  unpool: prepareUnpool,
+  gather: prepareGather,
+  scatterAdd: prepareScatterAdd,
+  random: (call, valuesOf) => {
+    const [key, samples, output] = [valuesOf(call.key), valuesOf(call.samples), valuesOf(call.output)];
+    return () => fillRandom(call, key, samples, output);
+  },
 };
 
-function prepareCall(call: KernelCall): () => void {
-  switch (call.kind) {
-    case 'map':
-      return prepareMap(call);
-    case 'reduce':
-      return prepareReduce(call);
-    case 'matmul':
-      return prepareMatmul(call);
-    case 'crossEntropy':
-      return prepareCrossEntropy(call);
-    case 'convolution':
-      return prepareConvolution(call);
-    case 'pool':
-      return preparePool(call);
-    case 'unpool':
-      return prepareUnpool(call);
-    case 'gather':
-      return prepareGather(call);
-    case 'scatterAdd':
-      return prepareScatterAdd(call);
-    case 'random':
-      return prepareRandom(call);
-    default:
-      return call satisfies never;
-  }
-}
-
-class ReferenceBackend implements HostBackend {
+class ReferenceBackend extends HostStorageBackend<Float32Array> {
   readonly name = 'reference';
   readonly numericMode = separateNumericMode;
-  readonly epilogues = true;
-  readonly segments = true;
-
-  allocate(length: number): Storage {
-    checkAllocation(length);
-    return new ReferenceStorage(new Float32Array(length));
-  }
-
-  slice(storage: Storage, offset: number, length: number): Storage {
-    checkSlice(storage, offset, length);
-    const slice = own(storage).slice(offset, length);
-    noteSlice(slice, storage, offset);
-    return slice;
-  }
-
-  upload(storage: Storage, values: Float32Array): void {
-    checkCopy(storage, values.length);
-    valuesOf(storage).set(values);
-    noteChange(storage);
-  }
 
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void {
     checkCopy(storage, bytes.length);
-    const values = valuesOf(storage);
-    const rounded = fround(divisor);
+    const values = this.view(storage);
+    const rounded = Math.fround(divisor);
     for (let index = 0; index < bytes.length; index++) values[index] = bytes[index]! / rounded;
     noteChange(storage);
   }
 
-  async download(storage: Storage): Promise<Float32Array> {
-    return valuesOf(storage).slice();
-  }
-
-  free(storage: Storage): void {
-    own(storage).free();
-  }
-
-  prepare(calls: readonly KernelCall[]): Program {
-    calls.forEach(checkCall);
-    const steps = calls.flatMap((call) => inSegments(call, segmentMemory)).map(prepareCall);
-    return {
-      run: () => {
-        for (const step of steps) step();
-      },
-      dispose: () => {},
-    };
-  }
-
   view(storage: Storage): Float32Array {
-    return valuesOf(storage);
+    const { memory, offset, length } = this.own(storage);
+    return memory.subarray(offset, offset + length);
   }
 
   allFinite(storage: Storage): boolean {
-    return valuesOf(storage).every(Number.isFinite);
+    return this.view(storage).every(Number.isFinite);
+  }
+
+  protected createMemory(length: number): Float32Array {
+    return new Float32Array(length);
+  }
+
+  protected releaseMemory(): void {}
+
+  protected prepareCall(call: KernelCall): () => void {
+    return dispatch(prepare, call, (storage) => this.view(storage));
   }
 }
 

@@ -1,12 +1,10 @@
 /** Convolution and its gradients: windows unfolded to rows, and the product of matrices. */
-import type { ConvolutionCall } from '../../backend.ts';
+import type { ConvolutionCall, HostBackend } from '../../backend.ts';
 import { imageSize, type Windows, windowCount } from '../../windows.ts';
-import { prepareEpilogue } from './epilogue.ts';
-import { valuesOf } from './storage.ts';
+import { matrix, multiply, prepareEpilogue } from './product.ts';
+import { forEachPlace } from './windows.ts';
 
-const { fround } = Math;
-
-export function prepareConvolution(call: ConvolutionCall): () => void {
+export function prepareConvolution(call: ConvolutionCall, valuesOf: HostBackend['view']): () => void {
   const { windows, filters } = call;
   const left = valuesOf(call.left);
   const right = valuesOf(call.right);
@@ -15,74 +13,38 @@ export function prepareConvolution(call: ConvolutionCall): () => void {
   const columns = windows.windowHeight * windows.windowWidth * windows.channels;
   switch (call.result) {
     case 'output': {
-      const finish = prepareEpilogue(call.epilogue, output, rows, filters);
+      const finish = prepareEpilogue(call.epilogue, output, [rows, filters], valuesOf);
       return () => {
-        multiply(rows, columns, filters, unfold(left, windows), columns, 1, right, output);
+        const unfolded = matrix(unfold(left, windows), rows, columns);
+        multiply([rows, columns, filters], unfolded, matrix(right, columns, filters), output);
         finish();
       };
     }
     case 'kernelGradient':
-      return () => multiply(columns, rows, filters, unfold(left, windows), 1, columns, right, output);
-    case 'inputGradient': {
-      const spread = spreadWindows(windows, filters);
-      const inner = windows.windowHeight * windows.windowWidth * filters;
-      const pixels = windows.images * windows.height * windows.width;
       return () => {
-        const unfolded = unfold(spreadGradient(left, windows, filters), spread);
-        multiply(pixels, inner, windows.channels, unfolded, inner, 1, turn(right, windows, filters), output);
+        const unfolded = matrix(unfold(left, windows), columns, rows, true);
+        multiply([columns, rows, filters], unfolded, matrix(right, rows, filters), output);
       };
-    }
+    case 'inputGradient':
+      return () => inputGradient(left, right, windows, filters, output);
     default:
       return call.result satisfies never;
   }
 }
 
-/** `output[m, n] = left[m, k] x right[k, n]`; the left operand has the strides given. */
-function multiply(
-  m: number,
-  k: number,
-  n: number,
-  left: Float32Array,
-  rowStride: number,
-  innerStride: number,
-  right: Float32Array,
-  output: Float32Array,
-): void {
-  output.fill(0, 0, m * n);
-  for (let row = 0; row < m; row++) {
-    for (let inner = 0; inner < k; inner++) {
-      const factor = left[row * rowStride + inner * innerStride]!;
-      for (let column = 0; column < n; column++) {
-        output[row * n + column]! += fround(factor * right[inner * n + column]!);
-      }
-    }
-  }
-}
-
 /** [images, height, width, channels] -> [images * outputHeight * outputWidth, windowHeight * windowWidth * channels]. */
 function unfold(images: Float32Array, windows: Windows): Float32Array {
-  const { height, width, channels, windowHeight, windowWidth } = windows;
-  const rows = new Float32Array(windowCount(windows) * windowHeight * windowWidth * channels);
-  let to = 0;
-  for (let image = 0; image < windows.images; image++) {
-    for (let outputRow = 0; outputRow < windows.outputHeight; outputRow++) {
-      for (let outputColumn = 0; outputColumn < windows.outputWidth; outputColumn++) {
-        const top = outputRow * windows.strideHeight - windows.paddingHeight;
-        const start = outputColumn * windows.strideWidth - windows.paddingWidth;
-        for (let row = top; row < top + windowHeight; row++) {
-          for (let column = start; column < start + windowWidth; column++, to += channels) {
-            if (row < 0 || row >= height || column < 0 || column >= width) continue;
-            const from = ((image * height + row) * width + column) * channels;
-            rows.set(images.subarray(from, from + channels), to);
-          }
-        }
-      }
-    }
-  }
+  const { channels, windowHeight, windowWidth } = windows;
+  const places = windowHeight * windowWidth;
+  const rows = new Float32Array(windowCount(windows) * places * channels);
+  forEachPlace(windows, (window, place, pixel) => {
+    rows.set(images.subarray(pixel * channels, (pixel + 1) * channels), (window * places + place) * channels);
+  });
   return rows;
 }
 
-function spreadWindows(windows: Windows, filters: number): Windows {
+/** The windows, one for each pixel of the images, over the dilated gradient. */
+function windowsOverDilated(windows: Windows, filters: number): Windows {
   return {
     ...windows,
     height: windows.height + windows.windowHeight - 1,
@@ -97,34 +59,51 @@ function spreadWindows(windows: Windows, filters: number): Windows {
   };
 }
 
-function spreadGradient(gradient: Float32Array, windows: Windows, filters: number): Float32Array {
-  const { height, width } = spreadWindows(windows, filters);
-  const spread = new Float32Array(imageSize(spreadWindows(windows, filters)));
-  let from = 0;
-  for (let image = 0; image < windows.images; image++) {
-    for (let y = 0; y < windows.outputHeight; y++) {
-      for (let x = 0; x < windows.outputWidth; x++, from += filters) {
-        const row = y * windows.strideHeight + windows.windowHeight - 1 - windows.paddingHeight;
-        const column = x * windows.strideWidth + windows.windowWidth - 1 - windows.paddingWidth;
-        if (row < 0 || row >= height || column < 0 || column >= width) continue;
-        spread.set(gradient.subarray(from, from + filters), ((image * height + row) * width + column) * filters);
-      }
-    }
-  }
-  return spread;
+/** The gradient with as many zeros between its pixels and around them as `ConvolutionCall` says. */
+function dilate(gradient: Float32Array, windows: Windows, filters: number): Float32Array {
+  const over = windowsOverDilated(windows, filters);
+  const dilated = new Float32Array(imageSize(over));
+  // Each pixel of the gradient is the single place of a window over the dilated images.
+  const places = {
+    ...windows,
+    height: over.height,
+    width: over.width,
+    windowHeight: 1,
+    windowWidth: 1,
+    paddingHeight: windows.paddingHeight - windows.windowHeight + 1,
+    paddingWidth: windows.paddingWidth - windows.windowWidth + 1,
+  };
+  forEachPlace(places, (from, _, to) => {
+    dilated.set(gradient.subarray(from * filters, (from + 1) * filters), to * filters);
+  });
+  return dilated;
 }
 
 /** [windowHeight, windowWidth, channels, filters] -> both window axes reversed, [.., .., filters, channels]. */
-function turn(kernel: Float32Array, { windowHeight, windowWidth, channels }: Windows, filters: number): Float32Array {
+function flip(kernel: Float32Array, { windowHeight, windowWidth, channels }: Windows, filters: number): Float32Array {
   const places = windowHeight * windowWidth;
-  const turned = new Float32Array(places * channels * filters);
+  const flipped = new Float32Array(places * channels * filters);
   for (let place = 0; place < places; place++) {
     for (let channel = 0; channel < channels; channel++) {
       for (let filter = 0; filter < filters; filter++) {
         const value = kernel[((places - 1 - place) * channels + channel) * filters + filter]!;
-        turned[(place * filters + filter) * channels + channel] = value;
+        flipped[(place * filters + filter) * channels + channel] = value;
       }
     }
   }
-  return turned;
+  return flipped;
+}
+
+function inputGradient(
+  gradient: Float32Array,
+  kernel: Float32Array,
+  windows: Windows,
+  filters: number,
+  output: Float32Array,
+): void {
+  const { images, height, width, channels, windowHeight, windowWidth } = windows;
+  const [pixels, inner] = [images * height * width, windowHeight * windowWidth * filters];
+  const unfolded = unfold(dilate(gradient, windows, filters), windowsOverDilated(windows, filters));
+  const flipped = matrix(flip(kernel, windows, filters), inner, channels);
+  multiply([pixels, inner, channels], matrix(unfolded, pixels, inner), flipped, output);
 }

@@ -1,11 +1,13 @@
 /** Softmax cross-entropy of each row, with its gradient. */
-import type { CrossEntropyCall } from '../../backend.ts';
+import type { CrossEntropyCall, HostBackend } from '../../backend.ts';
 import { exp32, log32 } from '../../float32.ts';
-import { valuesOf } from './storage.ts';
 
 const { fround } = Math;
 
-export function prepareCrossEntropy({ rows, classes, ...storages }: CrossEntropyCall): () => void {
+export function prepareCrossEntropy(
+  { rows, classes, ...storages }: CrossEntropyCall,
+  valuesOf: HostBackend['view'],
+): () => void {
   const logits = valuesOf(storages.logits);
   const labels = valuesOf(storages.labels);
   const losses = valuesOf(storages.losses);

@@ -1,10 +1,9 @@
 /** Elementwise formulas, evaluated element by element. */
-import type { MapCall } from '../../backend.ts';
+import type { HostBackend, MapCall } from '../../backend.ts';
 import { exp32, log32 } from '../../float32.ts';
 import { normalCdf32, pow32, sigmoid32, softplus32, tanh32 } from '../../float64.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
 import { contiguousStrides, sizeOf } from '../../shape.ts';
-import { valuesOf } from './storage.ts';
 
 const { fround } = Math;
 
@@ -57,7 +56,7 @@ function evaluator(formula: Formula, inputs: readonly number[]): () => number {
   };
 }
 
-export function prepareMap(call: MapCall): () => void {
+export function prepareMap(call: MapCall, valuesOf: HostBackend['view']): () => void {
   const arrays = call.inputs.map(({ storage }) => valuesOf(storage));
   const current = arrays.map(() => 0);
   const evaluate = evaluator(call.formula, current);

@@ -1,6 +1,5 @@
 /** Reductions of the middle axis, in the orders of backend.ts. */
-import type { ReduceCall } from '../../backend.ts';
-import { valuesOf } from './storage.ts';
+import type { HostBackend, ReduceCall } from '../../backend.ts';
 
 const { fround } = Math;
 
@@ -32,16 +31,12 @@ function indexOfLargest(values: Float32Array, start: number, length: number, str
   return best;
 }
 
-function extreme(
-  choose: (left: number, right: number) => number,
-  values: Float32Array,
-  start: number,
-  length: number,
-  stride: number,
-): number {
-  let value = values[start]!;
-  for (let index = 1; index < length; index++) value = choose(value, values[start + index * stride]!);
-  return value;
+function extreme(choose: (left: number, right: number) => number): Reducer {
+  return (values, start, length, stride) => {
+    let value = values[start]!;
+    for (let index = 1; index < length; index++) value = choose(value, values[start + index * stride]!);
+    return value;
+  };
 }
 
 type Reducer = (values: Float32Array, start: number, length: number, stride: number) => number;
@@ -53,15 +48,15 @@ function reducerOf({ reduction, inner }: ReduceCall): Reducer {
     case 'argmax':
       return indexOfLargest;
     case 'max':
-      return (...from) => extreme(Math.max, ...from);
+      return extreme(Math.max);
     case 'min':
-      return (...from) => extreme(Math.min, ...from);
+      return extreme(Math.min);
     default:
       return reduction satisfies never;
   }
 }
 
-export function prepareReduce(call: ReduceCall): () => void {
+export function prepareReduce(call: ReduceCall, valuesOf: HostBackend['view']): () => void {
   const { outer, length, inner } = call;
   const source = valuesOf(call.input);
   const target = valuesOf(call.output);

@@ -7,7 +7,6 @@ export interface WebGlContext {
   getExtension(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
   getParameter(name: unknown): unknown;
   isContextLost(): boolean;
-  getError(): number;
   createTexture(): object | null;
   deleteTexture(texture: object): void;
   activeTexture(unit: unknown): void;

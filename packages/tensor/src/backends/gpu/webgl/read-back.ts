@@ -15,9 +15,8 @@ interface Box {
 }
 
 function boxOf({ array, offset, length }: DeviceStretch): Box {
-  const { texture, size } = array as GlArray;
+  const { texture, width: rowLength } = (array as GlArray).memory;
   if (length === 0) return { texture, column: 0, row: 0, width: 0, rows: 0, skip: 0 };
-  const rowLength = size[0]!;
   const first = Math.floor(offset / cellLength);
   const last = Math.floor((offset + length - 1) / cellLength);
   const row = Math.floor(first / rowLength);
@@ -27,7 +26,7 @@ function boxOf({ array, offset, length }: DeviceStretch): Box {
   return { texture, column, row, width, rows, skip: offset - (row * rowLength + column) * cellLength };
 }
 
-/** Reads at once: whoever asks waits until the device is done, which on a page is a worker's thread. */
+/** Reads synchronously: the calling thread waits until the device is done. On a page that is a worker's thread. */
 export class ReadBack {
   readonly #gl: WebGlContext;
   readonly #framebuffer: object;
@@ -45,50 +44,45 @@ export class ReadBack {
   /** The values of each stretch, once all work asked for before is done. */
   read(stretches: readonly DeviceStretch[]): Float32Array[] {
     const boxes = stretches.map(boxOf);
-    const lengths = boxes.map(({ width, rows }) => width * rows * cellLength);
-    const total = lengths.reduce((sum, length) => sum + length, 0);
+    const starts: number[] = [];
+    let total = 0;
+    for (const { width, rows } of boxes) {
+      starts.push(total);
+      total += width * rows * cellLength;
+    }
     if (total === 0) return stretches.map(() => new Float32Array(0));
-    const texels = this.#buffer === undefined ? this.#readEach(boxes, total) : this.#readTogether(boxes, total);
-    let at = 0;
+    const texels = new Float32Array(total);
+    if (this.#buffer === undefined) this.#readEach(boxes, starts, texels);
+    else this.#readTogether(boxes, starts, texels, this.#buffer);
     return stretches.map(({ length }, index) => {
-      const start = at + boxes[index]!.skip;
-      at += lengths[index]!;
+      const start = starts[index]! + boxes[index]!.skip;
       return texels.slice(start, start + length);
     });
   }
 
   /**
-   * All boxes one after another, through a buffer on the device: the driver is waited for once. Waiting rather than asking
-   * a fence again and again, which takes the processor from an adapter that is itself a program on it.
+   * Through a buffer on the device, so that the driver is waited for once. Waiting blocks rather than polls a fence, which
+   * would take the processor from an adapter that is itself a program on it.
    */
-  #readTogether(boxes: readonly Box[], total: number): Float32Array {
+  #readTogether(boxes: readonly Box[], starts: readonly number[], texels: Float32Array, buffer: object): void {
     const gl = this.#gl;
     const target = gl['PIXEL_PACK_BUFFER'];
-    gl.bindBuffer(target, this.#buffer!);
-    if (total > this.#bufferLength) {
-      gl.bufferData(target, total * 4, gl['STREAM_READ']);
-      this.#bufferLength = total;
+    gl.bindBuffer(target, buffer);
+    if (texels.length > this.#bufferLength) {
+      gl.bufferData(target, texels.byteLength, gl['STREAM_READ']);
+      this.#bufferLength = texels.length;
     }
-    let at = 0;
-    for (const box of boxes) {
-      if (box.rows > 0) this.#readBox(box, at * 4);
-      at += box.width * box.rows * cellLength;
-    }
-    const texels = new Float32Array(total);
+    boxes.forEach((box, index) => {
+      if (box.rows > 0) this.#readBox(box, starts[index]! * Float32Array.BYTES_PER_ELEMENT);
+    });
     gl.getBufferSubData(target, 0, texels);
     gl.bindBuffer(target, null);
-    return texels;
   }
 
-  #readEach(boxes: readonly Box[], total: number): Float32Array {
-    const texels = new Float32Array(total);
-    let at = 0;
-    for (const box of boxes) {
-      const length = box.width * box.rows * cellLength;
-      if (length > 0) this.#readBox(box, texels.subarray(at, at + length));
-      at += length;
-    }
-    return texels;
+  #readEach(boxes: readonly Box[], starts: readonly number[], texels: Float32Array): void {
+    boxes.forEach((box, index) => {
+      if (box.rows > 0) this.#readBox(box, texels.subarray(starts[index], starts[index + 1]));
+    });
   }
 
   #readBox({ texture, column, row, width, rows }: Box, into: Float32Array | number): void {

@@ -1,0 +1,307 @@
+/** The charts of a comparison's page, drawn by uPlot from the report that the page holds. */
+
+/**
+ * @typedef {import('../src/compare/results.ts').TrainingResult} TrainingResult
+ * @typedef {import('../src/compare/results.ts').LockstepRow} LockstepRow
+ * @typedef {import('../src/compare/results.ts').PeerRow} PeerRow
+ * @typedef {import('uplot')} Plot
+ * @typedef {{ x: number, y: number, text: string, dot?: string, align?: CanvasTextAlign }} Label in canvas pixels; `dot`
+ *   is the color of a dot behind the text, or `ring`
+ */
+
+const uPlot = /** @type {typeof import('uplot')} */ (Reflect.get(globalThis, 'uPlot'));
+/** @type {import('../src/compare/results.ts').CompareReport} */
+const { results } = JSON.parse(document.getElementById('report')?.textContent ?? '');
+
+const narrowWidth = 420;
+/** @type {(keyof NonNullable<LockstepRow['parts']>)[]} */
+const parts = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimizer'];
+
+/** @param {string} name of a custom property of the style sheet, which differs in light and dark */
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+
+/** @param {LockstepRow | PeerRow} row */
+const colorOf = (row) => (row.kind === 'peer' ? 'peer' : row.workers.kind);
+
+/** @param {TrainingResult} result @returns {LockstepRow[]} */
+const lockstepRows = ({ rows }) => rows.filter((row) => row.kind === 'lockstep');
+
+/** The number of workers, with a t for tabs; empty for one process. @param {LockstepRow} row */
+const dotText = ({ workers: { kind, ...rest } }) =>
+  'count' in rest ? `${rest.count}${kind === 'tabs' ? 't' : ''}` : '';
+
+/** @param {Plot} plot @param {readonly Label[]} labels */
+function drawLabels({ ctx }, labels) {
+  ctx.save();
+  ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textBaseline = 'middle';
+  ctx.lineWidth = 1.5 * devicePixelRatio;
+  for (const { x, y, text, dot, align = 'center' } of labels) {
+    if (dot !== undefined) {
+      ctx.beginPath();
+      ctx.arc(x, y, 9 * devicePixelRatio, 0, 2 * Math.PI);
+      ctx.fillStyle = dot === 'ring' ? 'transparent' : color(dot);
+      ctx.fill();
+      ctx.strokeStyle = color(dot === 'ring' ? 'ink' : 'card');
+      ctx.stroke();
+    }
+    ctx.fillStyle = color(dot === undefined ? 'ink' : 'card');
+    ctx.textAlign = align;
+    ctx.fillText(text, x, y);
+  }
+  ctx.restore();
+}
+
+const axisStyle = {
+  font: '12px system-ui, sans-serif',
+  stroke: () => color('quiet'),
+  grid: { stroke: () => color('line'), width: 1 },
+  ticks: { show: false },
+};
+
+const padding = /** @type {[number, number, number, number]} */ ([6, 18, 0, 0]);
+const base = { legend: { show: false }, cursor: { show: false }, padding };
+
+/**
+ * Draws a chart, and draws it again where its width or the color scheme changes.
+ * @param {HTMLElement} element
+ * @param {(width: number) => number} heightAt
+ * @param {Omit<import('uplot').Options, 'width' | 'height' | 'hooks'>} options
+ * @param {import('uplot').AlignedData} data
+ * @param {(plot: Plot) => readonly Label[]} labels
+ */
+function show(element, heightAt, options, data, labels) {
+  const size = () => ({ width: element.clientWidth, height: heightAt(element.clientWidth) });
+  /** @param {Plot} plot */
+  const draw = (plot) => drawLabels(plot, labels(plot));
+  const plot = new uPlot({ ...options, ...size(), hooks: { draw: [draw] } }, data, element);
+  new ResizeObserver(() => plot.setSize(size())).observe(element);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => plot.redraw());
+}
+
+/**
+ * Draws a chart with one row for each name, from top to bottom, and values to the right.
+ * @param {HTMLElement} element
+ * @param {readonly string[]} names
+ * @param {{ scale: import('uplot').Scale, axis: import('uplot').Axis, labels: (plot: Plot) => readonly Label[],
+ *   series: readonly (import('uplot').Series & { column: readonly (number | null)[] })[] }} content
+ */
+function showRows(element, names, { scale, axis, series, labels }) {
+  const indices = names.map((_, index) => index);
+  const isNarrow = () => element.clientWidth < narrowWidth;
+  const nameAxis = {
+    ...axisStyle,
+    stroke: () => color('ink'),
+    side: 3,
+    grid: { show: false },
+    size: () => (isNarrow() ? 20 : 176),
+    splits: () => indices,
+    values: () => (isNarrow() ? [] : [...names]),
+  };
+  /** Where the names have no room beside the rows, they stand above them. @param {Plot} plot @returns {Label[]} */
+  const nameLabels = (plot) =>
+    names.map((text, index) => {
+      const y = plot.valToPos(index, 'x', true) - 18 * devicePixelRatio;
+      return { x: plot.bbox.left, y, text, align: 'left' };
+    });
+  const options = {
+    ...base,
+    scales: {
+      x: { time: false, ori: /** @type {const} */ (1), dir: /** @type {const} */ (-1), range: rowRange },
+      y: { ori: /** @type {const} */ (0), dir: /** @type {const} */ (1), ...scale },
+    },
+    axes: [nameAxis, { ...axisStyle, side: 2, size: 28, ...axis }],
+    series: [{}, ...series.map(({ column: _, ...style }) => style)],
+  };
+  const heightAt = (/** @type {number} */ width) => names.length * (width < narrowWidth ? 44 : 26) + 40;
+  const data = /** @type {import('uplot').AlignedData} */ ([indices, ...series.map(({ column }) => [...column])]);
+  show(element, heightAt, options, data, (plot) => [...(isNarrow() ? nameLabels(plot) : []), ...labels(plot)]);
+}
+
+/** Half a row more on both sides. @param {Plot} plot @returns {[number, number]} */
+const rowRange = (plot) => [-0.6, (plot.data[0]?.length ?? 0) - 0.4];
+
+/** @param {string} kind a color @param {number} width of the line between bars */
+const barStyle = (kind, width) => ({
+  width,
+  points: { show: false },
+  fill: () => color(kind),
+  stroke: () => color('card'),
+  paths: uPlot.paths.bars?.({ size: [0.75, 18] }) ?? (() => null),
+});
+
+/**
+ * Bars of images a second; a line spans the rounds, and to its right stands the ratio to one process.
+ * @param {HTMLElement} element
+ * @param {TrainingResult} result
+ */
+function showThroughput(element, { rows }) {
+  const timed = rows.filter((row) => row.kind !== 'missing');
+  const most = Math.max(...timed.map(({ imagesPerSecond }) => imagesPerSecond.max));
+  const names = timed.map(({ name }) => name);
+  showRows(element, names, {
+    scale: { range: () => [0, most * 1.5] },
+    axis: {
+      space: 60,
+      values: (_, splits) => splits.map((split) => (split > most ? '' : split.toLocaleString('en-US'))),
+    },
+    series: ['single', 'workers', 'tabs', 'peer'].map((kind) => ({
+      ...barStyle(kind, 0),
+      column: timed.map((row) => (colorOf(row) === kind ? row.imagesPerSecond.median : null)),
+    })),
+    labels: (plot) =>
+      timed.map(({ imagesPerSecond: { min, median, max }, timesSingle }, index) => {
+        const [left, right] = [plot.valToPos(min, 'y', true), plot.valToPos(max, 'y', true)];
+        const y = plot.valToPos(index, 'x', true);
+        plot.ctx.fillStyle = color('ink');
+        plot.ctx.fillRect(left, y - devicePixelRatio, right - left, 2 * devicePixelRatio);
+        const text = `${Math.round(median).toLocaleString('en-US')}  ${timesSingle.median.toFixed(2)}x`;
+        return { x: right + 6 * devicePixelRatio, y, text, align: 'left' };
+      }),
+  });
+}
+
+/**
+ * Speed-up against one process on a logarithmic scale: a dot with the number of workers, a ring for DDP.
+ * @param {HTMLElement} element
+ */
+function showSpeedUps(element) {
+  /** A column for each kind of dot, a cell for each training. @type {Map<string, { dot: string, text: string, column: (number | null)[] }>} */
+  const dots = new Map();
+  for (const [lane, { rows }] of results.entries()) {
+    for (const row of rows) {
+      const ratio = row.kind === 'peer' ? row.speedUp : row.kind === 'lockstep' ? row.timesSingle : null;
+      if (ratio === null || (row.kind === 'lockstep' && row.workers.kind === 'single')) continue;
+      const style = row.kind === 'lockstep' ? { dot: colorOf(row), text: dotText(row) } : { dot: 'ring', text: '' };
+      const entry = dots.get(row.name) ?? { ...style, column: results.map(() => null) };
+      entry.column[lane] = ratio.median;
+      dots.set(row.name, entry);
+    }
+  }
+  const ratios = [...dots.values()].flatMap(({ column }) => column.filter((ratio) => ratio !== null));
+  const from = Math.min(-1, Math.floor(Math.log2(Math.min(...ratios)) - 0.05));
+  const to = Math.max(1, Math.ceil(Math.log2(Math.max(...ratios)) + 0.05));
+  const ticks = Array.from({ length: to - from + 1 }, (_, index) => 2 ** (from + index));
+  const names = results.map(({ training }) => training.name);
+  showRows(element, names, {
+    scale: { distr: 3, log: 2, range: () => [2 ** from, 2 ** to] },
+    axis: { splits: () => ticks, filter: () => ticks, values: () => ticks.map((tick) => `${tick}x`) },
+    series: [...dots.values()].map(({ column }) => ({ column, paths: () => null, points: { show: false } })),
+    labels: (plot) => {
+      plot.ctx.fillStyle = color('ink');
+      plot.ctx.fillRect(plot.valToPos(1, 'y', true), plot.bbox.top, devicePixelRatio, plot.bbox.height);
+      return [...dots.values()].flatMap(({ column, ...style }) =>
+        column.flatMap((ratio, lane) =>
+          ratio === null ? [] : [{ x: plot.valToPos(ratio, 'y', true), y: plot.valToPos(lane, 'x', true), ...style }],
+        ),
+      );
+    },
+  });
+}
+
+/**
+ * Each row's median step, cut into its parts from left to right.
+ * @param {HTMLElement} element
+ * @param {TrainingResult} result
+ */
+function showStep(element, result) {
+  const rows = lockstepRows(result).flatMap(({ name, parts: ms }) => (ms ? [{ name, ms }] : []));
+  // Bars of running sums, the longest first: each next one covers its beginning.
+  const sums = parts.map((_, last) =>
+    rows.map(({ ms }) => parts.slice(0, last + 1).reduce((sum, part) => sum + ms[part], 0)),
+  );
+  const totals = sums.at(-1) ?? [];
+  const most = Math.max(...totals);
+  const names = rows.map(({ name }) => name);
+  showRows(element, names, {
+    scale: { range: () => [0, most * 1.25] },
+    axis: { space: 60, values: (_, splits) => splits.map((split) => (split > most ? '' : `${split} ms`)) },
+    series: parts.map((part, index) => ({ ...barStyle(part, 1), column: sums[index] ?? [] })).reverse(),
+    labels: (plot) =>
+      totals.map((total, index) => ({
+        x: plot.valToPos(total, 'y', true) + 6 * devicePixelRatio,
+        y: plot.valToPos(index, 'x', true),
+        text: `${total.toPrecision(3)} ms`,
+        align: 'left',
+      })),
+  });
+}
+
+const dashes = [
+  [6, 3],
+  [12, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+];
+
+/**
+ * Loss against seconds, a line for each row of Lockstep with a dot at its end; losses are running means.
+ * @param {HTMLElement} element
+ * @param {TrainingResult} result
+ */
+function showCurves(element, result) {
+  const rows = lockstepRows(result);
+  const curves = rows.map(({ curve }) => smoothed(curve));
+  /** @param {LockstepRow} row */
+  const dashOf = ({ workers }) =>
+    workers.kind === 'single' ? [] : (dashes[(workers.count - 1) % dashes.length] ?? []);
+  const options = {
+    ...base,
+    scales: { x: { time: false, range: fromZero }, y: { range: fromZero } },
+    axes: [
+      {
+        ...axisStyle,
+        size: 28,
+        /** @param {Plot} _ @param {number[]} splits */
+        values: (_, splits) => splits.map((split) => `${split} s`),
+      },
+      { ...axisStyle, size: 40 },
+    ],
+    series: [
+      {},
+      ...rows.map((row) => ({
+        stroke: () => color(colorOf(row)),
+        width: 2,
+        dash: dashOf(row),
+        spanGaps: true,
+        points: { show: false },
+      })),
+    ],
+  };
+  show(
+    element,
+    () => 240,
+    options,
+    uPlot.join(curves),
+    (plot) =>
+      curves.map(([seconds, losses], index) => {
+        const row = /** @type {LockstepRow} */ (rows[index]);
+        const [x, y] = [plot.valToPos(seconds.at(-1) ?? 0, 'x', true), plot.valToPos(losses.at(-1) ?? 0, 'y', true)];
+        return { x, y, text: dotText(row), dot: colorOf(row) };
+      }),
+  );
+}
+
+/** A little more than the data. @param {Plot} _ @param {number} _low @param {number} high @returns {[number, number]} */
+const fromZero = (_, _low, high) => [0, high * 1.05];
+
+/**
+ * Seconds, and running means of the loss over a thirtieth of the run, so that lines can be told apart.
+ * @param {LockstepRow['curve']} curve
+ * @returns {[number[], number[]]}
+ */
+function smoothed(curve) {
+  const reach = Math.floor(curve.length / 60);
+  const losses = curve.map((_, index) => {
+    const near = curve.slice(Math.max(0, index - reach), index + reach + 1);
+    return near.reduce((sum, { loss }) => sum + loss, 0) / near.length;
+  });
+  return [curve.map(({ seconds }) => seconds), losses];
+}
+
+/** @type {Record<string, (element: HTMLElement, result: TrainingResult) => void>} */
+const charts = { throughput: showThroughput, speedUps: showSpeedUps, step: showStep, curves: showCurves };
+for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('.plot'))) {
+  const { chart = '', training = '0' } = element.dataset;
+  charts[chart]?.(element, /** @type {TrainingResult} */ (results[Number(training)]));
+}

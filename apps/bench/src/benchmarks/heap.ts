@@ -1,0 +1,112 @@
+/** Whether a compiled training step leaves memory behind, in V8's heap or in WebAssembly's memory. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { createMicrobatchGradient, createOptimizer, initialize, resolveModel } from '@lockstep/nn';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import type { Benchmark, Fact } from '../benchmark.ts';
+import { loadTrainingSet } from '../work/mnist-data.ts';
+import { cutBatches } from '../work/mnist-step.ts';
+
+const steps = 10_000;
+const batchSize = 16;
+/** Smaller than the smallest object of V8, so that one object left behind at every step is seen. */
+const allowedBytesPerStep = 8;
+
+export const heap: Benchmark = {
+  kind: 'inspection',
+  name: 'heap',
+  title: `What ${steps.toLocaleString('en-US')} training steps leave behind`,
+  method: [
+    `784-128-10 on MNIST, batch ${batchSize}, compiled gradient and SGD on cpu, after a warm-up of a tenth as many steps.`,
+    'Memory is read before and after, each time after a garbage collection. Flat means: WebAssembly has not grown at all, and',
+    `V8 by less than ${allowedBytesPerStep} bytes a step, less than one object.`,
+  ],
+  async facts(progress) {
+    const { backend } = await openBackend('cpu');
+    return [await inspectSteps(backend, progress)];
+  },
+};
+
+async function inspectSteps(backend: HostBackend, progress: (message: string) => void): Promise<Fact> {
+  const batches = cutBatches(await loadTrainingSet(), batchSize, 64);
+  const model = resolveModel('mlp');
+  const initial = initialize(model, 1);
+  const parameters = backend.allocate(initial.length);
+  backend.upload(parameters, initial);
+  const gradient = createMicrobatchGradient(backend, model, batchSize, parameters);
+  const optimizer = createOptimizer(
+    backend,
+    { type: 'sgd', learningRate: 0.01 },
+    parameters,
+    backend.slice(gradient.output, 0, initial.length),
+  );
+  const run = (count: number): void => {
+    for (let step = 0; step < count; step++) {
+      const { pixels, labels } = batches[step % batches.length]!;
+      gradient.run(pixels, labels);
+      optimizer.step(labels.length);
+    }
+  };
+  const collectGarbage = garbageCollector();
+  const read = (): Reading => {
+    collectGarbage();
+    const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+    return { heap: heapUsed, outside: external + arrayBuffers, wasm: backend.view(parameters).buffer.byteLength };
+  };
+  progress('heap: warming up');
+  run(steps / 10);
+  // The first reading makes the objects that later readings reuse.
+  read();
+  const before = read();
+  progress(`heap: ${steps} steps`);
+  run(steps);
+  const after = read();
+  optimizer.dispose();
+  gradient.dispose();
+  backend.free(parameters);
+  return growthFact(before, after, steps);
+}
+
+/** Bytes in use. */
+export interface Reading {
+  /** V8's own objects. */
+  readonly heap: number;
+  /** Outside V8's heap, owned by its objects: array buffers, WebAssembly's memory among them. */
+  readonly outside: number;
+  /** WebAssembly's memory. */
+  readonly wasm: number;
+}
+
+/** Whether memory is flat from one reading to another, `stepCount` steps later. */
+export function growthFact(before: Reading, after: Reading, stepCount: number): Fact {
+  const heapGrowthBytes = after.heap - before.heap;
+  const outsideGrowthBytes = after.outside - before.outside;
+  const wasmGrowthBytes = after.wasm - before.wasm;
+  const allowed = allowedBytesPerStep * stepCount;
+  const [heapBytes, wasmBytes] = [before.heap, before.wasm].map((bytes) => bytes.toLocaleString('en-US'));
+  return {
+    name: 'memory stays flat',
+    holds: heapGrowthBytes < allowed && outsideGrowthBytes < allowed && wasmGrowthBytes === 0,
+    message:
+      `V8's heap ${heapBytes} bytes and ${signed(heapGrowthBytes)} after, ` +
+      `buffers outside it ${signed(outsideGrowthBytes)}, WebAssembly ${wasmBytes} and ${signed(wasmGrowthBytes)}`,
+    figures: {
+      steps: stepCount,
+      heapBytes: before.heap,
+      heapGrowthBytes,
+      outsideGrowthBytes,
+      wasmBytes: before.wasm,
+      wasmGrowthBytes,
+    },
+  };
+}
+
+function signed(bytes: number): string {
+  return `${bytes < 0 ? '-' : '+'}${Math.abs(bytes).toLocaleString('en-US')}`;
+}
+
+/** A full collection; V8 exposes it only to contexts that are made after the flag. */
+function garbageCollector(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}

@@ -1,0 +1,19 @@
+/** The table of benchmarks: to add one, write its file and add it here. */
+import type { Benchmark } from '../benchmark.ts';
+import { cnnStep } from './cnn-step.ts';
+import { coordinatorThroughput } from './coordinator-throughput.ts';
+import { gradientStep } from './gradient-step.ts';
+import { heap } from './heap.ts';
+import { manyWorkers } from './many-workers.ts';
+import { matmul } from './matmul.ts';
+import { page } from './page.ts';
+
+export const benchmarks: readonly Benchmark[] = [
+  gradientStep,
+  matmul,
+  cnnStep,
+  page,
+  coordinatorThroughput,
+  manyWorkers,
+  heap,
+];

@@ -1,0 +1,23 @@
+/** A template for HTML that escapes every text put into it. */
+
+export interface Markup {
+  readonly markup: string;
+}
+
+type Part = Markup | string | number | readonly Part[];
+
+/** `<p>${text}</p>`: strings and numbers are escaped, markup and lists of it are put in as they are. */
+export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Markup {
+  return { markup: strings.reduce((text, next, index) => text + textOf(parts[index - 1]!) + next) };
+}
+
+function textOf(part: Part): string {
+  if (typeof part === 'string' || typeof part === 'number') return escaped(`${part}`);
+  return 'markup' in part ? part.markup : part.map(textOf).join('');
+}
+
+const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"]/g, (character) => escapes[character]!);
+}

@@ -1,0 +1,92 @@
+/** Measures the candidates of a case against the first of them. */
+import { CommandFailure } from '@lockstep/command';
+import type { Case, Check } from '../benchmark.ts';
+import { pairedRatios, type Spread, spread } from '../statistics.ts';
+import { type CandidateRunner, type Effort, type MissingRow, OpenCandidates } from './open-candidates.ts';
+import { runRounds } from './rounds.ts';
+
+/** A candidate's figures. */
+export interface MeasuredRow {
+  readonly status: 'measured';
+  readonly name: string;
+  readonly version: string;
+  readonly notes: readonly string[];
+  readonly check: Check;
+  readonly stepsPerRound: number;
+  /** Rounds it took part in, from the first on. */
+  readonly rounds: number;
+  readonly msPerStep: Spread;
+  /** Its milliseconds over the baseline's, round by round: 2 means that the baseline is twice as fast. */
+  readonly timesBaseline: Spread;
+}
+
+export type Row = MeasuredRow | MissingRow;
+
+/** All rows of a case, in the order of its candidates. */
+export interface CaseResult {
+  readonly name: string;
+  readonly baseline: string;
+  readonly workPerStep: Case['workPerStep'];
+  readonly figureName: string;
+  readonly tolerance: number;
+  readonly rounds: number;
+  readonly rows: readonly Row[];
+}
+
+/**
+ * Runs a case. A candidate that cannot open, fails or computes something else gets a row that says so. Nothing can be
+ * compared without the baseline: where this machine lacks it, the whole case is absent.
+ *
+ * @throws CommandFailure where the baseline fails or computes something else
+ */
+export async function measureCase(
+  subject: Case,
+  effort: Effort,
+  progress: (message: string) => void,
+): Promise<CaseResult> {
+  const { name, candidates, workPerStep, figureName, tolerance } = subject;
+  const [baseline, ...others] = candidates;
+  if (baseline === undefined) throw new RangeError(`${name}: at least one candidate expected, got none`);
+  const result = { name, baseline: baseline.name, workPerStep, figureName, tolerance };
+  const opened = new OpenCandidates(subject, effort);
+  try {
+    await opened.open([baseline], { progress });
+    const missing = opened.missing(baseline.name);
+    if (missing?.status === 'absent') return { ...result, rounds: 0, rows: absentRows(subject, missing.reason) };
+    await opened.open(others, { progress });
+    const { runners } = opened;
+    const [baselineRunner] = runners;
+    // Every ratio needs the baseline's rounds, however slow it is.
+    if (missing === undefined) baselineRunner!.budgetMs = Number.POSITIVE_INFINITY;
+    await runRounds(runners, { name, rounds: effort.rounds, progress });
+    const lost = opened.missing(baseline.name);
+    if (lost) throw new CommandFailure(`${name}: the baseline ${lost.name} cannot be measured: ${lost.reason}`, 1);
+    const rowOf = (candidate: string): Row =>
+      opened.missing(candidate) ?? measuredRow(runners.find((runner) => runner.name === candidate)!, baselineRunner!);
+    return { ...result, rounds: effort.rounds, rows: candidates.map((candidate) => rowOf(candidate.name)) };
+  } finally {
+    await opened.close();
+  }
+}
+
+function absentRows({ candidates }: Case, reason: string): Row[] {
+  const because = `not measured, since ${candidates[0]!.name} is absent`;
+  return candidates.map(({ name }, index) => ({ status: 'absent', name, reason: index === 0 ? reason : because }));
+}
+
+function measuredRow(runner: CandidateRunner, baseline: CandidateRunner): MeasuredRow {
+  const { name, implementation, check, stepsPerRound, msPerStep } = runner;
+  const { version, notes } = implementation;
+  const rounds = msPerStep.length;
+  return {
+    status: 'measured',
+    name,
+    version,
+    notes,
+    check,
+    stepsPerRound,
+    rounds,
+    msPerStep: spread(msPerStep),
+    timesBaseline: spread(pairedRatios(msPerStep, baseline.msPerStep.slice(0, rounds))),
+  };
+}

@@ -1,0 +1,127 @@
+/** Opens the candidates of a case: each is checked against the reference, then warmed up. */
+import { errorMessage } from '@lockstep/command';
+import type { Case, Check } from '../benchmark.ts';
+import type { Candidate, Implementation } from './candidate.ts';
+import { createRunner, type RoundOptions, type Runner } from './rounds.ts';
+
+/** How long to measure. */
+export interface Effort {
+  /** Timed bursts of each candidate. */
+  readonly rounds: number;
+  /** Aimed length of one burst, in milliseconds; a burst has at least one step. */
+  readonly burstMs: number;
+  /** Least time that a candidate runs before it is timed, in milliseconds. */
+  readonly warmUpMs: number;
+  /** A slow candidate is left out of the rounds after it has been timed this long, in milliseconds. */
+  readonly budgetMs: number;
+}
+
+/** A candidate without a figure. */
+export type MissingRow =
+  | {
+      /** It computed something else, so its time means nothing. */
+      readonly status: 'refused';
+      readonly name: string;
+      readonly version: string;
+      readonly check: Check;
+      readonly reason: string;
+    }
+  | { readonly status: 'absent' | 'failed'; readonly name: string; readonly reason: string };
+
+/** A candidate that computes what it should, warm and ready to be timed. */
+export interface CandidateRunner extends Runner {
+  readonly implementation: Implementation;
+  readonly check: Check;
+  /** Of the checked steps, which were its first. */
+  readonly checkedMsPerStep: number;
+  readonly stepsPerRound: number;
+}
+
+/** The candidates of one case that are open, and why the others are not. */
+export class OpenCandidates {
+  readonly runners: CandidateRunner[] = [];
+  readonly #missing = new Map<string, MissingRow>();
+  readonly #subject: Case;
+  readonly #effort: Effort;
+
+  constructor(subject: Case, effort: Effort) {
+    this.#subject = subject;
+    this.#effort = effort;
+  }
+
+  async open(candidates: readonly Candidate[], { progress, signal }: Omit<RoundOptions, 'rounds' | 'name'>) {
+    for (const candidate of candidates) {
+      signal?.throwIfAborted();
+      progress(`${this.#subject.name}: ${candidate.name}: checking and warming up`);
+      const opened = await openCandidate(this.#subject, candidate, this.#effort);
+      if ('implementation' in opened) this.runners.push(opened);
+      else this.#missing.set(candidate.name, opened);
+    }
+  }
+
+  /** Why a candidate has no figure; undefined where it has one. */
+  missing(name: string): MissingRow | undefined {
+    const failure = this.runners.find((runner) => runner.name === name)?.failure;
+    return failure === undefined ? this.#missing.get(name) : { status: 'failed', name, reason: failure };
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.runners.map(({ implementation }) => implementation.close?.()));
+  }
+}
+
+async function openCandidate(
+  subject: Case,
+  candidate: Candidate,
+  effort: Effort,
+): Promise<CandidateRunner | MissingRow> {
+  const { name } = candidate;
+  const { checkedSteps, tolerance } = subject;
+  let implementation: Implementation | undefined;
+  let isReady = false;
+  try {
+    const opened = await candidate.open();
+    if ('absent' in opened) return { status: 'absent', name, reason: opened.absent };
+    implementation = opened;
+    const checkedMsPerStep = (await runBurst(opened, checkedSteps)) / checkedSteps;
+    const check = subject.check(await opened.result());
+    if (!(check.distance <= tolerance)) {
+      const reason = `computes something else: relative distance at most ${tolerance} expected after ${checkedSteps} steps, got ${check.distance}`;
+      return { status: 'refused', name, version: opened.version, check, reason };
+    }
+    // One step that takes more than the whole budget is warm enough.
+    const isSlow = checkedMsPerStep > effort.budgetMs;
+    const stepsPerRound = isSlow ? 1 : await warmUp(opened, checkedSteps, effort);
+    const burst = async () => {
+      const ms = await runBurst(opened, stepsPerRound);
+      return { ms, msPerStep: ms / stepsPerRound };
+    };
+    isReady = true;
+    const runner = createRunner(name, burst, effort.budgetMs);
+    return { ...runner, implementation, check, checkedMsPerStep, stepsPerRound };
+  } catch (error) {
+    return { status: 'failed', name, reason: errorMessage(error) };
+  } finally {
+    if (!isReady) await implementation?.close?.().catch(() => undefined);
+  }
+}
+
+/** Milliseconds of `steps` steps from the initial state. */
+async function runBurst(implementation: Implementation, steps: number): Promise<number> {
+  await implementation.reset?.();
+  return implementation.run(steps);
+}
+
+/** Runs longer and longer bursts until one has the aimed length and the warm-up is over. Returns the steps of a burst. */
+async function warmUp(implementation: Implementation, firstSteps: number, effort: Effort): Promise<number> {
+  let steps = firstSteps;
+  let spentMs = 0;
+  for (;;) {
+    const ms = await runBurst(implementation, steps);
+    spentMs += ms;
+    if (!(ms > 0)) throw new Error(`its clock must move: more than 0 ms expected for ${steps} steps, got ${ms}`);
+    const aimed = Math.max(1, Math.round((steps * effort.burstMs) / ms));
+    if (spentMs >= effort.warmUpMs) return aimed;
+    steps = Math.min(aimed, steps * 4);
+  }
+}

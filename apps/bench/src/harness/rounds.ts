@@ -1,0 +1,53 @@
+/** Interleaved rounds: what slows the machine for a while slows every runner, and drops out of their ratios. */
+import { errorMessage } from '@lockstep/command';
+
+/** Something that is timed once in every round. */
+export interface Runner {
+  readonly name: string;
+  /** A runner that has been timed this long, in milliseconds, is left out of later rounds. */
+  budgetMs: number;
+  spentMs: number;
+  /** One entry for each round that it took part in. */
+  readonly msPerStep: number[];
+  /** Why it failed, which ends its part. */
+  failure?: string;
+  /** Runs once. Returns the milliseconds of a step and of the whole burst. */
+  burst(): Promise<{ readonly msPerStep: number; readonly ms: number }>;
+}
+
+/** A runner that has not run yet; without a budget it takes part in every round. */
+export function createRunner(name: string, burst: Runner['burst'], budgetMs = Number.POSITIVE_INFINITY): Runner {
+  return { name, burst, budgetMs, spentMs: 0, msPerStep: [] };
+}
+
+export interface RoundOptions {
+  /** Stands before each line of progress. */
+  readonly name: string;
+  readonly rounds: number;
+  readonly progress: (message: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Times one burst of every runner in each round. Each round starts one runner further, so that none always follows the
+ * same neighbor. A runner that throws keeps the reason as its failure, and the rounds go on; an abort ends them.
+ */
+export async function runRounds(runners: readonly Runner[], options: RoundOptions): Promise<void> {
+  const { name, rounds, progress, signal } = options;
+  for (let round = 0; round < rounds; round++) {
+    const active = runners.filter(({ failure, spentMs, budgetMs }) => failure === undefined && !(spentMs >= budgetMs));
+    for (let turn = 0; turn < active.length; turn++) {
+      signal?.throwIfAborted();
+      const runner = active[(round + turn) % active.length]!;
+      progress(`${name}: round ${round + 1} of ${rounds}: ${runner.name}`);
+      try {
+        const { msPerStep, ms } = await runner.burst();
+        runner.msPerStep.push(msPerStep);
+        runner.spentMs += ms;
+      } catch (error) {
+        signal?.throwIfAborted();
+        runner.failure = errorMessage(error);
+      }
+    }
+  }
+}

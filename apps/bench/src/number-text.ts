@@ -1,0 +1,28 @@
+/** Numbers as both commands print them. */
+import type { Spread } from './statistics.ts';
+
+/** Whole, with commas: 101,770. */
+export function thousands(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** Three significant digits, never in exponents. */
+export function digits(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+/** Three significant digits, at most two of them decimals. */
+export function milliseconds(ms: number): string {
+  if (ms >= 100) return ms.toFixed(0);
+  return ms >= 10 ? ms.toFixed(1) : ms.toFixed(2);
+}
+
+/** A ratio: 1.04x. */
+export function times(ratio: number): string {
+  return `${ratio.toFixed(2)}x`;
+}
+
+/** The ends of a spread: (0.52 .. 0.61). */
+export function ends({ min, max }: Spread, text: (value: number) => string): string {
+  return `(${text(min)} .. ${text(max)})`;
+}

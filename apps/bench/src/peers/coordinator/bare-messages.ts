@@ -1,0 +1,15 @@
+/** The messages of a bare star: msgpack of plain objects, unchecked. */
+import { Packr } from 'msgpackr';
+
+export const packr = new Packr({ useRecords: false });
+
+export type BareMessage =
+  | { readonly type: 'weights'; readonly step: number; readonly bytes: Uint8Array }
+  | { readonly type: 'task'; readonly step: number; readonly pixels: Uint8Array; readonly labels: Uint8Array }
+  | BareGradient;
+
+export interface BareGradient {
+  readonly type: 'gradient';
+  readonly step: number;
+  readonly bytes: Uint8Array;
+}

@@ -1,0 +1,108 @@
+/** The coordinator of a run, as a program: its rules, sums and optimizer behind WebSockets, without files and dashboard. */
+import { createHash, randomBytes } from 'node:crypto';
+import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/train';
+import {
+  createLocalCompute,
+  createNumericsCheck,
+  createReferee,
+  createShardSource,
+  defaultLimits,
+  ParameterServer,
+  planRun,
+  startRun,
+} from '@lockstep/training';
+import {
+  batchOf,
+  initialWeights,
+  learningRate,
+  microbatchSize,
+  model,
+  pixelsPerSample,
+  vectorBytes,
+} from '../../work/coordinator-load.ts';
+import { type BurstRun, serveCoordinator } from './serve-coordinator.ts';
+
+const samples = 4096;
+const maxFrameBytes = vectorBytes + 64 * 1024;
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+const { backend } = (await openBackend('auto')) as { readonly backend: HostBackend };
+const checksum = await openChecksum();
+const numericsCheck = createNumericsCheck(model, microbatchSize);
+const compute = createLocalCompute(backend, systemClock);
+await compute.open({ model, microbatchSize });
+compute.setWeights(numericsCheck.weights);
+const referenceGradient = new Float32Array(
+  (await compute.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient.slice().buffer,
+);
+await compute.close();
+
+const dataset = {
+  images: Uint8Array.from({ length: samples * pixelsPerSample }, (_, index) => (index * 37) & 255),
+  labels: Uint8Array.from({ length: samples }, (_, index) => index % 10),
+  count: samples,
+  rows: 28,
+  columns: 28,
+  classes: 10,
+};
+let parameterServer: ParameterServer | undefined;
+
+function begin(workers: number, steps: number, onStep: () => void): BurstRun {
+  parameterServer?.dispose();
+  const batch = batchOf(workers);
+  const epochs = Math.ceil((steps * batch) / samples);
+  const plan = planRun({ samples, batch, epochs, steps, microbatchSize });
+  const optimizer = { type: 'sgd', learningRate } as const;
+  const server = new ParameterServer({ backend, plan, weights: initialWeights(), optimizer });
+  parameterServer = server;
+  const source = createShardSource(dataset, plan, 1);
+  const run = startRun({
+    setup: {
+      plan,
+      model,
+      // On a busy machine a worker may be late; duplicated work is not what is measured.
+      limits: { ...defaultLimits, softDeadlineMs: 60_000, hardDeadlineMs: 60_000, maxFrameBytes },
+      startWorkers: workers,
+      startWithinMs: 60_000,
+    },
+    samples: source,
+    parameterServer: server,
+    numericsCheck,
+    referenceGradient,
+    referee: createReferee({
+      backend,
+      model,
+      plan,
+      samples: source,
+      seed: 0,
+      parameterServer: server,
+      nowMs: systemClock.nowMs,
+    }),
+    clock: systemClock,
+    checksum,
+    hash: sha256,
+    newResumeKey: () => randomBytes(16).toString('base64url'),
+    onStep: () => onStep(),
+  });
+  return {
+    connect: (socket) =>
+      run.connect(webSocketTransport(socket, { side: 'coordinator', remote: 'a worker', maxFrameBytes })),
+    ended: run.outcome.then((outcome) => {
+      if (outcome.type === 'failed') throw new Error(outcome.message);
+    }),
+    weights: () => server.weights(),
+  };
+}
+
+await serveCoordinator({
+  version: '',
+  notes: [
+    `every message checked, sums in a fixed tree and SGD on ${backend.name}; workers say hello, are checked, and get their pixels one step ahead`,
+  ],
+  subprotocol,
+  maxFrameBytes,
+  begin,
+});

@@ -1,0 +1,86 @@
+/** Workers of a run, as a program: they compute the numerics check and answer every task with one ready gradient. */
+import { createHash } from 'node:crypto';
+import {
+  bytesOf,
+  type CoordinatorMessage,
+  type MessageOf,
+  openChecksum,
+  protocolVersion,
+  subprotocol,
+  type WorkerTransport,
+  webSocketTransport,
+} from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/train';
+import { createLocalCompute } from '@lockstep/training';
+import { microbatchSize, model, readyGradient } from '../../work/coordinator-load.ts';
+import { maxFrameBytes, serveWorkers } from './serve-workers.ts';
+
+const { backend } = await openBackend('auto');
+const compute = createLocalCompute(backend, systemClock);
+await compute.open({ model, microbatchSize });
+const checksumOf = await openChecksum();
+const bytes = bytesOf(readyGradient());
+const checksum = checksumOf(bytes);
+let checked: MessageOf<'numericsResult'> | undefined;
+
+async function numericsResult(check: MessageOf<'numericsCheck'>): Promise<MessageOf<'numericsResult'>> {
+  compute.setWeights(check.weights);
+  const { gradient, lossSum, correct, computeMs } = await compute.gradient(check.pixels, check.labels);
+  const hash = createHash('sha256').update(gradient).digest('hex');
+  return { type: 'numericsResult', gradient, hash, lossSum, correct, computeMs };
+}
+
+class ReadyWorker {
+  readonly #transport: WorkerTransport;
+  #weightsStep = -1;
+  #tasks: MessageOf<'task'>[] = [];
+
+  constructor(transport: WorkerTransport) {
+    this.#transport = transport;
+  }
+
+  async onMessage(message: CoordinatorMessage): Promise<void> {
+    switch (message.type) {
+      case 'numericsCheck':
+        checked ??= await numericsResult(message);
+        this.#transport.send(checked);
+        return;
+      case 'weights':
+        this.#weightsStep = message.step;
+        this.#answerTasks();
+        return;
+      case 'task':
+        this.#tasks.push(message);
+        this.#answerTasks();
+        return;
+      case 'ping':
+        this.#transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** A task may arrive before its weights. */
+  #answerTasks(): void {
+    for (const { step, lo, n, labels } of this.#tasks.filter((task) => task.step === this.#weightsStep)) {
+      const sums = { lossSum: 1, correct: 0, count: labels.length, computeMs: 0.1 };
+      this.#transport.send({ type: 'gradient', step, lo, n, bytes, checksum, ...sums });
+    }
+    this.#tasks = this.#tasks.filter((task) => task.step > this.#weightsStep);
+  }
+}
+
+await serveWorkers(
+  (socket, name) =>
+    new Promise<void>((resolve) => {
+      const transport = webSocketTransport(socket, { side: 'worker', remote: 'the coordinator', maxFrameBytes });
+      const worker = new ReadyWorker(transport);
+      transport.listen({ onMessage: (message) => worker.onMessage(message), onClose: () => resolve() });
+      const { name: backendName, numericMode } = backend;
+      const identity = { kind: 'node', backend: backendName, numericMode, name, threads: 1 } as const;
+      transport.send({ type: 'hello', protocol: protocolVersion, ...identity });
+    }),
+  [subprotocol],
+);

@@ -1,0 +1,141 @@
+/** The page of a comparison: one file that shows what was measured, loads nothing, and draws in a real browser. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { browserFlags, findChromium } from '@lockstep/chromium';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { conclusionOf } from '../src/compare/conclusion.ts';
+import { pageOf } from '../src/compare/page.ts';
+import { type CompareReport, resultOf } from '../src/compare/results.ts';
+import { measured, own, sampleTraining } from './sample-results.ts';
+
+/** Checks that each tag is closed by its own. Returns how often each was opened. */
+function tagsOf(page: string): Map<string, number> {
+  const empty = new Set(['meta', 'br']);
+  const open: string[] = [];
+  const counts = new Map<string, number>();
+  const body = page.replace(/^<!doctype html>/, '').replace(/<(style|script)[^>]*>[\s\S]*?<\/\1>/g, '');
+  for (const [tag, slash, name] of body.matchAll(/<(\/?)([a-z][a-z0-9]*)\b[^<>]*>/g)) {
+    if (slash === '/') expect(open.pop(), tag).toBe(name);
+    else {
+      counts.set(name!, (counts.get(name!) ?? 0) + 1);
+      if (!empty.has(name!)) open.push(name!);
+    }
+  }
+  expect(open).toEqual([]);
+  // A bracket that is left over would be text that was not escaped.
+  expect(body.replace(/<\/?[a-z][^<>]*>/g, '')).not.toMatch(/[<>]/);
+  return counts;
+}
+
+const results = [measured(4, 8, 2), measured(1, 4, 5)];
+const report: CompareReport = {
+  compare: 1,
+  lockstep: '0.1.0',
+  startedAt: '2026-01-02T03:04:05.678Z',
+  wallSeconds: 61,
+  machine: {
+    cpu: 'A <fast> "chip" & more',
+    cores: 2,
+    memoryGiB: 8,
+    platform: 'linux x64',
+    node: 'v20.0.0',
+    v8: '11',
+    relaxedSimd: false,
+  },
+  rounds: 2,
+  accuracy: 0.5,
+  results,
+  conclusion: conclusionOf(results),
+};
+const page = pageOf(report);
+/** One training by one process alone. */
+const smallest = pageOf({
+  ...report,
+  results: [resultOf(sampleTraining!, [own('single', [4])], 0.99)],
+  conclusion: [],
+});
+
+/** What a person can read, scripts and styles left out. */
+const textOf = (html: string): string => html.replace(/<(style|script)[^>]*>[\s\S]*?<\/\1>/g, '');
+
+describe('the page', () => {
+  test('is well formed, with a chart of each kind for every training and all figures as a table', () => {
+    const tags = tagsOf(page);
+    for (const chart of ['throughput', 'step', 'curves']) {
+      expect(page.match(new RegExp(`data-chart="${chart}" data-training="[01]"`, 'g'))).toHaveLength(2);
+    }
+    expect(page.match(/data-chart="speedUps"/g)).toHaveLength(1);
+    expect(tags.get('table')).toBe(1);
+    // A head, a line for each training, and five timed rows of each.
+    expect(tags.get('tr')).toBe(1 + 2 * (1 + 5));
+    expect(textOf(page)).not.toMatch(/NaN|Infinity|undefined/);
+    for (const message of report.conclusion) expect(page).toContain(message);
+  });
+
+  test('loads nothing, and runs only its own scripts', () => {
+    expect(/<link|<img|<iframe|@import|url\(|\ssrc=|\son[a-z]+="/i.test(textOf(page))).toBe(false);
+    expect(page).toMatch(/default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-\S+' 'sha256-\S+'"/);
+  });
+
+  test('holds the whole report as data', () => {
+    const [, json] = /<script type="application\/json" id="report">([\s\S]*?)<\/script>/.exec(page)!;
+    expect(json).not.toContain('<');
+    expect(JSON.parse(json!)).toEqual(JSON.parse(JSON.stringify(report)));
+  });
+
+  test('shows text as text', () => {
+    expect(page).toContain('A &lt;fast&gt; &quot;chip&quot; &amp; more');
+    expect(page).toContain('no &lt;WebAssembly&gt; here');
+  });
+
+  test('can be made of one training by one process alone', () => {
+    tagsOf(smallest);
+    expect(textOf(smallest)).toContain('not reached');
+    expect(textOf(smallest)).not.toMatch(/NaN|Infinity|undefined/);
+  });
+});
+
+const executablePath = findChromium();
+
+describe.skipIf(executablePath === undefined)('in a browser, from disk and without a network', () => {
+  let browser: Browser;
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lockstep-page-test-'));
+    browser = await chromium.launch({ executablePath: executablePath!, args: [...browserFlags], timeout: 150_000 });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test.each([
+    ['light', 390, page],
+    ['dark', 1280, page],
+    ['light', 1280, smallest],
+  ] as const)(
+    'in %s colors, %d pixels wide, every chart is drawn and nothing overflows',
+    async (scheme, width, html) => {
+      const file = join(folder, 'page.html');
+      await writeFile(file, html);
+      const context = await browser.newContext({
+        colorScheme: scheme,
+        viewport: { width, height: 900 },
+        offline: true,
+      });
+      const tab = await context.newPage();
+      const errors: string[] = [];
+      tab.on('pageerror', (error) => errors.push(error.message));
+      tab.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+      await tab.goto(pathToFileURL(file).href);
+      const charts = await tab.locator('.plot').count();
+      await expect.poll(() => tab.locator('.plot canvas').count()).toBe(charts);
+      expect(errors).toEqual([]);
+      expect(await tab.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+      await context.close();
+    },
+  );
+});

@@ -1,0 +1,63 @@
+/** The coordinator's benchmarks: their check, and both coordinators as built programs, which must compute what they claim. */
+import { describe, expect, test } from 'vitest';
+import { bytesFact } from '../src/benchmarks/many-workers.ts';
+import type { OpenCoordinator, openCoordinator } from '../src/peers/coordinator/open.ts';
+import {
+  batchOf,
+  coordinatorCheck,
+  initialWeights,
+  pixelsPerSample,
+  readyGradient,
+  vectorBytes,
+  warmUpSteps,
+} from '../src/work/coordinator-load.ts';
+
+/** The built one, which starts built programs. */
+async function openBuilt(...options: Parameters<typeof openCoordinator>): Promise<OpenCoordinator> {
+  const program = new URL('../dist/peers/coordinator/open.js', import.meta.url).href;
+  return (await import(/* @vite-ignore */ program)).openCoordinator(...options);
+}
+
+describe.each(['lockstep', 'bare'] as const)('the %s coordinator', (kind) => {
+  test.each([1, 4])('with %i workers ends with the reference weights, burst after burst', async (workers) => {
+    const coordinator = await openBuilt(kind, workers);
+    try {
+      for (const steps of [2, 5]) {
+        const { ms, bytesReceived } = await coordinator.burst(steps);
+        expect(ms).toBeGreaterThan(0);
+        expect(coordinatorCheck(workers, steps)(await coordinator.result()).distance).toBeLessThan(1e-4);
+        expect(bytesReceived / (warmUpSteps + steps)).toBeGreaterThan(workers * vectorBytes);
+      }
+    } finally {
+      await coordinator.close();
+    }
+  });
+});
+
+test('the check sees a worker that was counted twice, and one that was left out', () => {
+  const gradient = readyGradient();
+  const initial = initialWeights();
+  const after = (count: number): Float32Array =>
+    initial.map((weight, index) => weight - ((warmUpSteps + 1) * 0.1 * count * gradient[index]!) / batchOf(2));
+  const check = coordinatorCheck(2, 1);
+  expect(check(after(2)).distance).toBeLessThan(1e-5);
+  expect(check(after(3)).distance).toBeCloseTo(0.5, 3);
+  expect(check(after(1)).distance).toBeCloseTo(0.5, 3);
+});
+
+test('a burst holds with the bytes of its vectors and pixels, and not with a vector too many', () => {
+  const steps = warmUpSteps + 10;
+  const vectors = 8 * vectorBytes * steps;
+  const burst = {
+    ms: 50,
+    cpuMs: 25,
+    residentBytes: 1e8,
+    bytesSent: vectors + steps * batchOf(8) * pixelsPerSample,
+    bytesReceived: vectors,
+  };
+  const fact = bytesFact(8, 10, burst);
+  expect(fact.holds).toBe(true);
+  expect(fact.figures).toMatchObject({ workers: 8, msPerStep: 5, coreShare: 0.5 });
+  expect(bytesFact(8, 10, { ...burst, bytesReceived: vectors + steps * vectorBytes }).holds).toBe(false);
+  expect(bytesFact(8, 10, { ...burst, bytesSent: vectors }).holds).toBe(false);
+});

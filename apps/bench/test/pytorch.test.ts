@@ -1,0 +1,51 @@
+/** PyTorch alone and under DistributedDataParallel: where it is installed, it computes the same step as all candidates. */
+import { randomStream } from '@lockstep/tensor';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Implementation } from '../src/harness/candidate.ts';
+import { openPytorchStep, PytorchGroup } from '../src/peers/pytorch.ts';
+import { type MnistStep, weightsCheck } from '../src/work/mnist-step.ts';
+import { perceptron } from '../src/work/net.ts';
+import { randomBatch } from './random-batch.ts';
+
+const net = perceptron(16);
+
+function workOf(batchSize: number, seed: number): MnistStep {
+  const random = randomStream(seed);
+  const batches = [0, 1].map(() => randomBatch(random, batchSize));
+  const initial = Float32Array.from({ length: 784 * 16 + 16 + 160 + 10 }, () => (random() - 0.5) / 10);
+  return { net, batchSize, learningRate: 0.1, batches, initial };
+}
+
+async function expectReference(work: MnistStep, opened: Implementation | { readonly absent: string }) {
+  if ('absent' in opened) throw new Error(opened.absent);
+  // A reset forgets the steps before it.
+  await opened.reset?.();
+  expect(await opened.run(1)).toBeGreaterThan(0);
+  await opened.reset?.();
+  await opened.run(3);
+  expect(weightsCheck(work, 3)(await opened.result()).distance).toBeLessThan(1e-5);
+  await opened.close?.();
+}
+
+const group = new PytorchGroup(2);
+afterAll(() => group.close());
+
+const first = await group.open(workOf(2, 1), 'single');
+const reason = 'absent' in first ? first.absent : undefined;
+
+describe.skipIf(reason !== undefined)(`PyTorch and gloo${reason === undefined ? '' : ` (${reason})`}`, () => {
+  test.each(['single', 'ddp'] as const)('%s, the weights are those of double precision', async (mode) => {
+    for (const work of [workOf(6, 3), workOf(4, 5)]) await expectReference(work, await group.open(work, mode));
+  });
+
+  test('in a process of its own, the weights are those of double precision', async () => {
+    const work = workOf(5, 7);
+    await expectReference(work, await openPytorchStep(work));
+  });
+
+  test('a batch that does not divide among the processes is one sentence', async () => {
+    expect(await group.open(workOf(3, 1), 'ddp')).toEqual({
+      absent: 'a batch of 3 does not divide among 2 processes',
+    });
+  });
+});

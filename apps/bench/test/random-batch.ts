@@ -1,0 +1,10 @@
+/** Batches like those of MNIST, from a stream of random numbers. */
+import type { Batch } from '../src/work/oracle.ts';
+
+/** Most pixels are 0, for which the reference and the kernels take a shortcut. */
+export function randomBatch(random: () => number, samples: number): Batch {
+  return {
+    pixels: Uint8Array.from({ length: samples * 784 }, () => Math.max(0, Math.floor(random() * 256) - 180)),
+    labels: Uint8Array.from({ length: samples }, () => Math.floor(random() * 10)),
+  };
+}

@@ -1,0 +1,109 @@
+/** Creates a run from what the options of a command came to. */
+import { randomBytes } from 'node:crypto';
+import { initialize, parameterCount } from '@lockstep/nn';
+import { bytesOf, openChecksum } from '@lockstep/protocol';
+import type { HostBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/train';
+import {
+  type ComputeSetup,
+  createLocalCompute,
+  createNumericsCheck,
+  createReferee,
+  createShardSource,
+  defaultLimits,
+  type Limits,
+  type NumericsCheck,
+  ParameterServer,
+  type Run,
+  type RunOptions,
+  startRun,
+} from '@lockstep/training';
+import type { Prepared } from './prepare.ts';
+import { sha256 } from './sha256.ts';
+
+export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace'> {
+  readonly prepared: Prepared;
+  readonly backend: HostBackend;
+  readonly startWorkers: number;
+  /** Bounds other than the defaults. */
+  readonly limits?: Partial<Limits>;
+  readonly waitForStart?: boolean;
+  readonly faultInjection?: boolean;
+  /** Fraction of shards that two workers compute, so that wrong results are found. */
+  readonly verifyRate?: number;
+}
+
+export interface CreatedRun {
+  readonly run: Run;
+  readonly parameterServer: ParameterServer;
+  readonly limits: Limits;
+}
+
+/** Bytes of a message beside the numbers of a gradient. */
+const messageOverheadBytes = 64 * 1024;
+/** A run waits this long for all of its workers, then begins with those that have joined. */
+const startWithinMs = 10_000;
+
+export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
+  const {
+    backend,
+    prepared,
+    startWorkers,
+    waitForStart = false,
+    faultInjection = false,
+    verifyRate = 0,
+    limits: bounds,
+    ...callbacks
+  } = options;
+  const { model, plan, config, optimizer, train, token } = prepared;
+  const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
+  const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
+  const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
+  const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
+  const samples = createShardSource(train, plan, config.seed);
+  const { nowMs } = systemClock;
+  const run = startRun({
+    setup: {
+      plan,
+      model,
+      seed: config.seed,
+      sampleBytes: train.rows * train.columns,
+      gradients: config.gradients,
+      limits,
+      token,
+      startWorkers,
+      startWithinMs,
+      waitForStart,
+      faultInjection,
+      verifyRate,
+      verifySalt: randomBytes(4).readUInt32LE(),
+      refereeHash: sha256(bytesOf(reference)),
+    },
+    samples,
+    referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
+    parameterServer,
+    numericsCheck,
+    referenceGradient: reference,
+    clock: systemClock,
+    checksum: await openChecksum(),
+    hash: sha256,
+    newResumeKey: () => randomBytes(16).toString('base64url'),
+    ...callbacks,
+  });
+  return { run, parameterServer, limits };
+}
+
+/** What this process computes for the numerics check, which the workers' answers are compared with. */
+async function referenceGradient(
+  backend: HostBackend,
+  setup: ComputeSetup,
+  { weights, pixels, labels }: NumericsCheck,
+): Promise<Float32Array> {
+  const compute = createLocalCompute(backend, systemClock);
+  await compute.open(setup);
+  compute.setWeights(weights);
+  const { gradient } = await compute.gradient(pixels, labels);
+  await compute.close();
+  return new Float32Array(gradient.slice().buffer);
+}

@@ -1,0 +1,101 @@
+/** What a viewer who has the admin token may do to a run. */
+import { errorMessage } from '@lockstep/command';
+import { type AdminAction, type FaultAction, sameSecret } from '@lockstep/protocol';
+import type { CoordinatorState, ParameterServer, Run, RunOutcome } from '@lockstep/training';
+import type { Prepared } from '../prepare.ts';
+import { saveModel } from '../save-file.ts';
+
+export interface AdminActionsOptions {
+  readonly version: string;
+  readonly run: Run;
+  readonly parameterServer: ParameterServer;
+  readonly prepared: Prepared;
+  /** Where `save` writes; by default a file in the working directory, named after the model and the step. */
+  readonly saveTo: string | undefined;
+}
+
+export type ActionResult =
+  /** @param event a line for all viewers */
+  | { readonly type: 'done'; readonly event?: string }
+  | { readonly type: 'refused'; readonly message: string; readonly badToken: boolean };
+
+const stoppedMessage = 'stopped from the dashboard';
+
+/** Whether a viewer stopped the run before its last step, which is no failure. */
+export function isStoppedByAdmin(outcome: RunOutcome): boolean {
+  return outcome.type === 'failed' && outcome.message === stoppedMessage;
+}
+
+/** Short enough that the heartbeat does not take a frozen worker for dead. */
+const faultDurationMs: Readonly<Record<FaultAction, number>> = { kill: 0, freeze: 8_000, slow: 10_000 };
+
+const done: ActionResult = { type: 'done' };
+
+export class AdminActions {
+  readonly #options: AdminActionsOptions;
+  #isSaving = false;
+
+  constructor(options: AdminActionsOptions) {
+    this.#options = options;
+  }
+
+  async control(action: AdminAction, token: string | undefined): Promise<ActionResult> {
+    const { run } = this.#options;
+    const refusal = this.#checkToken(token);
+    if (refusal) return refusal;
+    if (action === 'save') return this.#save();
+    if (hasEnded(run.state)) return refused('the run has ended');
+    if (action === 'stop') run.stop(stoppedMessage);
+    else run.control(action);
+    return done;
+  }
+
+  injectFault(action: FaultAction, workerId: string, token: string | undefined): ActionResult {
+    const { run } = this.#options;
+    const refusal = this.#checkToken(token);
+    if (refusal) return refusal;
+    if (run.state.setup.faultInjection !== true) return refused('this run was not started with --chaos');
+    if (hasEnded(run.state)) return refused('the run has ended');
+    const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
+    if (!isConnected) return refused(`there is no worker ${workerId} here`);
+    run.injectFault(workerId, action, faultDurationMs[action]);
+    return done;
+  }
+
+  async #save(): Promise<ActionResult> {
+    if (this.#isSaving) return refused('the model is being saved already');
+    this.#isSaving = true;
+    try {
+      return { type: 'done', event: await saveNow(this.#options) };
+    } catch (error) {
+      return refused(errorMessage(error));
+    } finally {
+      this.#isSaving = false;
+    }
+  }
+
+  #checkToken(token: string | undefined): ActionResult | undefined {
+    if (token === undefined) return refused(`controlling a run needs the admin token: ${howToGetToken}`, true);
+    if (sameSecret(this.#options.prepared.adminToken, token)) return undefined;
+    return refused(`this is not the admin token of this run: ${howToGetToken}`, true);
+  }
+}
+
+/** Writes the model as it is now and returns the line that says where. */
+async function saveNow({ version, run, parameterServer, prepared, saveTo }: AdminActionsOptions): Promise<string> {
+  const { model } = prepared;
+  const steps = run.state.current.step;
+  const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
+  const line = await saveModel(file, { model, weights: parameterServer.weights(), steps, version });
+  return saveTo === undefined ? `${line}, in the folder ${process.cwd()}` : line;
+}
+
+const howToGetToken = 'open the dashboard address that the coordinator printed';
+
+function refused(message: string, badToken = false): ActionResult {
+  return { type: 'refused', message, badToken };
+}
+
+function hasEnded({ phase }: CoordinatorState): boolean {
+  return phase === 'finished' || phase === 'failed';
+}

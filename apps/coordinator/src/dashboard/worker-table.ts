@@ -1,0 +1,50 @@
+/** The table of workers as viewers see it. */
+import type { WatchMessageOf, WorkerHealth } from '@lockstep/protocol';
+import type { Connection, CoordinatorState, WorkerRecord } from '@lockstep/training';
+import type { MeanTimes } from './step-timeline.ts';
+
+type Row = WatchMessageOf<'workers'>['workers'][number];
+
+/** Bounds of the table, so that it fits into a message. */
+const maxPresent = 256;
+const maxGone = 20;
+
+/** Workers that are connected, then those that computed something and left, the last to leave first. */
+export function workerTable(state: CoordinatorState, averagesOf: (workerId: string) => MeanTimes): Row[] {
+  const connections = new Map<string, Connection>();
+  for (const connection of state.connections.values()) {
+    if (connection.workerId !== undefined) connections.set(connection.workerId, connection);
+  }
+  const records = [...state.records.values()];
+  const total = records.reduce((sum, { samples }) => sum + samples, 0);
+  const present = records.filter(({ id }) => connections.has(id)).slice(0, maxPresent);
+  const gone = records
+    .filter(({ id, shards }) => shards > 0 && !connections.has(id))
+    .sort((a, b) => (b.leftAtMs ?? 0) - (a.leftAtMs ?? 0))
+    .slice(0, maxGone);
+  return [...present, ...gone].map((record) => rowOf(record, connections.get(record.id), total, averagesOf(record.id)));
+}
+
+function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, times: MeanTimes): Row {
+  const { id, name, kind, backend, threads, shards, samples } = record;
+  return {
+    id,
+    name,
+    kind,
+    backend,
+    threads,
+    phase: connection?.phase ?? 'gone',
+    hidden: connection?.hidden ?? false,
+    share: total > 0 ? samples / total : 0,
+    shards,
+    samples,
+    ...times,
+    health: healthOf(connection),
+    samplesPerSecond: (connection?.samplesPerMs ?? 0) * 1000,
+  };
+}
+
+function healthOf(connection: Connection | undefined): WorkerHealth {
+  if (!connection) return 'gone';
+  return connection.answerByMs === undefined ? 'good' : 'late';
+}

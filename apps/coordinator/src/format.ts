@@ -1,0 +1,18 @@
+/** Numbers as they are printed in the terminal. */
+
+export function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(2)} %`;
+}
+
+/** Rounded, with commas between thousands. */
+export function thousands(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** Minutes and seconds, or hours and minutes. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return `${minutes}:${String(whole % 60).padStart(2, '0')}`;
+}

@@ -1,0 +1,27 @@
+/** Opens what computes shards in this process, where a run has no workers. */
+import { errorMessage, usageFailure } from '@lockstep/command';
+import { isHostBackend, openBackend } from '@lockstep/tensor';
+import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
+import { type ComputeChoice, systemClock } from '@lockstep/train';
+import { type Compute, createLocalCompute } from '@lockstep/training';
+
+export interface OpenedCompute {
+  readonly compute: Compute;
+  /** One line: what computes, and why nothing else does. */
+  readonly choice: string;
+}
+
+/** @throws CommandFailure with exit code 2 */
+export async function openCompute(name: ComputeChoice): Promise<OpenedCompute> {
+  try {
+    if (name === 'tfjs-node') {
+      prepareProcess();
+      return { compute: await createTensorFlowCompute(systemClock), choice: 'computing on tfjs-node' };
+    }
+    const { backend, choice } = await openBackend(name);
+    if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
+  } catch (error) {
+    throw usageFailure(`--backend ${name}: ${errorMessage(error)}`);
+  }
+  throw usageFailure(`--backend ${name}: expected one that computes in this process`);
+}

@@ -1,0 +1,75 @@
+/** Loss and accuracy over the steps of a run, in a bounded number of points however long it is. */
+import type { CurvePoint } from '@lockstep/train';
+import type { StepResult } from '@lockstep/training';
+
+/** One or more neighboring steps. */
+interface Sums {
+  /** Steps from the beginning of the run to the last of these, which ended after so many seconds. */
+  readonly steps: number;
+  readonly seconds: number;
+  readonly lossSum: number;
+  readonly correct: number;
+  readonly count: number;
+}
+
+export class TrainingCurve {
+  readonly #maxPoints: number;
+  #points: Sums[] = [];
+  /** Steps that one point stands for. */
+  #stride = 1;
+  /** The point that has some of its steps, and how many. */
+  #partial: Sums | undefined;
+  #partialSteps = 0;
+  /** Steps that `takeNew` has returned. */
+  #takenSteps = 0;
+
+  /** @param maxPoints even; when there are so many points, each two neighbors become one */
+  constructor(maxPoints: number) {
+    this.#maxPoints = maxPoints;
+  }
+
+  /** @param seconds since the run began to train */
+  add({ step, loss, correct, count }: StepResult, seconds: number): void {
+    const sums: Sums = { steps: step + 1, seconds, lossSum: loss * count, correct, count };
+    this.#partial = this.#partial === undefined ? sums : merged(this.#partial, sums);
+    this.#partialSteps += 1;
+    if (this.#partialSteps < this.#stride) return;
+    this.#points.push(this.#partial);
+    this.#partial = undefined;
+    this.#partialSteps = 0;
+    if (this.#points.length === this.#maxPoints) this.#halve();
+  }
+
+  /** Every step so far; the last point may have fewer steps than the others. */
+  points(): CurvePoint[] {
+    const points = this.#partial === undefined ? this.#points : [...this.#points, this.#partial];
+    return points.map(pointOf);
+  }
+
+  /** The points since the last call that have all of their steps. */
+  takeNew(): CurvePoint[] {
+    const known = this.#points.findLastIndex(({ steps }) => steps <= this.#takenSteps) + 1;
+    this.#takenSteps = this.#points.at(-1)?.steps ?? 0;
+    return this.#points.slice(known).map(pointOf);
+  }
+
+  #halve(): void {
+    const points = this.#points;
+    this.#points = Array.from({ length: points.length / 2 }, (_, i) => merged(points[2 * i]!, points[2 * i + 1]!));
+    this.#stride *= 2;
+  }
+}
+
+function merged(first: Sums, second: Sums): Sums {
+  return {
+    steps: second.steps,
+    seconds: second.seconds,
+    lossSum: first.lossSum + second.lossSum,
+    correct: first.correct + second.correct,
+    count: first.count + second.count,
+  };
+}
+
+function pointOf({ steps, seconds, lossSum, correct, count }: Sums): CurvePoint {
+  return { steps, seconds, loss: lossSum / count, accuracy: correct / count };
+}

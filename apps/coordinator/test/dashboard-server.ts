@@ -1,0 +1,128 @@
+/** A whole run inside the test: coordinator, dashboard and HTTP over real sockets, and workers in this process. */
+import { parseOptions } from '@lockstep/command';
+import { initialize } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { type EpochReport, systemClock } from '@lockstep/train';
+import { createLocalCompute, createShardSource, type Run, type StepResult } from '@lockstep/training';
+import { oracleWeights } from '@lockstep/training/simulator';
+import { afterEach } from 'vitest';
+import { createRun } from '../src/create-run.ts';
+import { Dashboard } from '../src/dashboard/dashboard.ts';
+import { EventLines } from '../src/event-lines.ts';
+import type { Addresses } from '../src/http/addresses.ts';
+import type { ConnectionLimits } from '../src/http/connection-limiter.ts';
+import { startInlineWorker } from '../src/inline-worker.ts';
+import { startNetwork } from '../src/network.ts';
+import { commands } from '../src/options.ts';
+import { type Prepared, prepare } from '../src/prepare.ts';
+import { sha256 } from '../src/sha256.ts';
+import type { WorkerPool } from '../src/worker-pool.ts';
+import { traceInto } from './traces.ts';
+
+export interface DashboardServer {
+  readonly run: Run;
+  readonly dashboard: Dashboard;
+  readonly prepared: Prepared;
+  readonly addresses: Addresses;
+  /** `http://HOST:PORT` and `ws://HOST:PORT`, no path. */
+  readonly http: string;
+  readonly ws: string;
+  /** SHA-256 of the weights as they are now. */
+  weightsSha256(): string;
+  /** SHA-256 of the weights at the end of the run, as the oracle computes them. */
+  expectedSha256(): Promise<string>;
+  /** Lets a worker in this process join. */
+  startWorker(): Promise<WorkerPool>;
+  epoch(report: EpochReport): void;
+  /** Called after each test, too. */
+  close(): Promise<void>;
+}
+
+export interface DashboardServerOptions {
+  readonly args: readonly string[];
+  readonly startWorkers?: number;
+  readonly onStep?: (result: StepResult) => void;
+  readonly connectionLimits?: Partial<ConnectionLimits>;
+}
+
+const opened = new Set<DashboardServer>();
+
+afterEach(async () => {
+  await Promise.all([...opened].map((server) => server.close()));
+});
+
+export async function openDashboardServer(opening: DashboardServerOptions): Promise<DashboardServer> {
+  const { args, startWorkers = 1, onStep, connectionLimits } = opening;
+  const options = parseOptions(commands.coordinator.options, ['--port', '0', ...args]);
+  const prepared = await prepare(options);
+  const { backend } = await openBackend('auto');
+  const eventLines = new EventLines(systemClock.nowMs);
+  const { run, parameterServer, limits } = await createRun({
+    prepared,
+    backend,
+    startWorkers,
+    waitForStart: options['wait-for-start'],
+    faultInjection: options.chaos,
+    onEvent(event) {
+      const line = eventLines.lineOf(event, run.state);
+      if (line !== undefined) dashboard.event(line);
+    },
+    onStep(result) {
+      dashboard.step(result, 0);
+      onStep?.(result);
+    },
+    onTrace: traceInto((step) => dashboard.summed(step)),
+  });
+  const onError = (error: unknown): void => console.error(error);
+  const dashboard = new Dashboard({
+    version: 'test',
+    run,
+    parameterServer,
+    backend,
+    prepared,
+    saveTo: options.save,
+    onError,
+  });
+  const network = await startNetwork({
+    run,
+    limits,
+    options,
+    prepared,
+    dashboard,
+    log: () => {},
+    connectionLimits,
+  });
+  const workers: WorkerPool[] = [];
+  const [http = '', ws = ''] = network.addresses.open.map((address) => address.replace(/\/$/, ''));
+  const server: DashboardServer = {
+    run,
+    dashboard,
+    prepared,
+    addresses: network.addresses,
+    http,
+    ws,
+    weightsSha256: () => sha256(bytesOf(parameterServer.weights())),
+    expectedSha256: async () => sha256(bytesOf(expectedWeights(backend, prepared))),
+    async startWorker() {
+      const worker = await startInlineWorker(run, createLocalCompute(backend, systemClock));
+      workers.push(worker);
+      return worker;
+    },
+    epoch: (report) => dashboard.epoch(report, parameterServer.weights()),
+    async close() {
+      if (!opened.delete(server)) return;
+      run.stop('the test is over');
+      await Promise.all([...workers, network].map((pool) => pool.stop()));
+      await network.close();
+    },
+  };
+  opened.add(server);
+  return server;
+}
+
+function expectedWeights(backend: HostBackend, { model, plan, train, config, optimizer }: Prepared): Float32Array {
+  const samples = createShardSource(train, plan, config.seed);
+  const weights = initialize(model, config.seed);
+  return oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: config.seed });
+}

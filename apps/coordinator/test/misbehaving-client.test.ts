@@ -1,0 +1,239 @@
+import { encode, type MessageOf, openChecksum } from '@lockstep/protocol';
+import type { Report } from '@lockstep/train';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import type { Closed } from './inbox.ts';
+import { runToReport, startWorker } from './processes.ts';
+import { handshake, hello, joinAsWorker, openRawClient, openTcpClient, type RawClient } from './raw-client.ts';
+import { openTestServer, type TestServerOptions } from './test-server.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const parameters = 101_770;
+const steps = 40;
+const gibibyte = 2 ** 30;
+const folder = temporaryFolder();
+const args = [...(await tinyArgs(folder)), '--epochs', '100', '--steps', `${steps}`];
+const { report: expected } = await runToReport(folder, [...args, '--single']);
+const checksum = await openChecksum();
+
+/** A gradient of one microbatch of step 0, valid but for the changes. */
+function gradient(changes: Partial<MessageOf<'gradient'>> = {}): MessageOf<'gradient'> {
+  const bytes = changes.bytes ?? new Uint8Array(4 * parameters);
+  const numbers = { lossSum: 1, correct: 0, count: 16, computeMs: 1 };
+  const shard = { step: 0, lo: 0, n: 1 };
+  return { type: 'gradient', ...shard, bytes, checksum: checksum(bytes), ...numbers, ...changes };
+}
+
+/**
+ * Stops the only worker in the middle of a step, lets a client misbehave, and continues. The run must end with the
+ * weights of a single process; `rejected` and `disconnects` count the client alone.
+ */
+async function duringRun(
+  misbehave: (url: string) => Promise<Closed>,
+  { rejected, disconnects }: Partial<Report['faults']>,
+  limits: TestServerOptions['limits'] = {},
+): Promise<Closed> {
+  let reached: () => void;
+  const middle = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
+  const server = await openTestServer({
+    args,
+    limits,
+    startWorkers: 1,
+    onStep({ step }) {
+      if (step !== steps / 2) return;
+      worker.kill('SIGSTOP');
+      reached();
+    },
+  });
+  const worker = startWorker(['--url', server.url, '--name', 'honest']);
+  try {
+    const early = worker.ended.then(({ stderr }) => {
+      throw new Error(`expected a worker that computes, but it ended: ${stderr}`);
+    });
+    await Promise.race([middle, early]);
+    const closed = await misbehave(server.url);
+    worker.kill('SIGCONT');
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    const report = server.report();
+    expect(report.weightsSha256).toBe(expected.weightsSha256);
+    expect(report.faults).toMatchObject({ rejected, disconnects });
+    expect(report.workers[0]).toMatchObject({ name: 'honest', shards: expect.any(Number) });
+    expect(report.workers.slice(1).map(({ shards }) => shards)).toEqual(report.workers.slice(1).map(() => 0));
+    expect((await worker.ended).stderr).toMatch(
+      /^worker honest: joined as w1, .*\nworker honest: the run is finished\n$/,
+    );
+    return closed;
+  } finally {
+    worker.kill('SIGKILL');
+    await server.close();
+  }
+}
+
+const random = (count: number): Uint8Array => {
+  let state = 1;
+  return Uint8Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return state >>> 24;
+  });
+};
+
+/** A msgpack map of two entries, whose second value claims to be a GiB of bytes and has none. */
+const hugeClaim = (): Uint8Array => {
+  const key = (text: string) => [0xa0 + text.length, ...Buffer.from(text)];
+  return Uint8Array.from([0x82, ...key('type'), ...key('gradient'), ...key('bytes'), 0xc6, 0x40, 0, 0, 0]);
+};
+
+describe('a client', () => {
+  it.each<[name: string, misbehave: (client: RawClient) => void, code: number, reason: RegExp]>([
+    ['a text frame', (client) => client.sendFrame('hello'), 1003, /^frame: expected binary, got text$/],
+    ['an empty frame', (client) => client.sendFrame(new Uint8Array(0)), 1002, /^frame: expected a complete value/],
+    ['random bytes', (client) => client.sendFrame(random(4096)), 1002, /^frame: expected /],
+    [
+      'bytes that claim to be a GiB',
+      (client) => client.sendFrame(hugeClaim()),
+      1002,
+      /^frame: expected 1073741850 bytes from its headers, got 26 bytes$/,
+    ],
+    ['half a message', (client) => client.sendFrame(encode(hello).subarray(0, 40)), 1002, /^frame: expected /],
+    ['a frame above the limit', (client) => client.sendFrame(new Uint8Array(4 * parameters + 2 ** 17)), 1009, /^$/],
+    [
+      "a coordinator's message",
+      (client) => client.sendFrame(encode({ type: 'finish', message: 'go home' })),
+      1002,
+      /^finish: expected it from the coordinator, got it from the worker$/,
+    ],
+    [
+      'a gradient before hello',
+      (client) => client.send(gradient()),
+      1002,
+      /^protocol: a gradient before the numerics check$/,
+    ],
+    [
+      'a numerics check result before hello',
+      (client) =>
+        client.send({
+          type: 'numericsResult',
+          gradient: new Uint8Array(4 * parameters),
+          hash: '0'.repeat(64),
+          lossSum: 1,
+          correct: 0,
+          computeMs: 1,
+        }),
+      1008,
+      /^numerics check: |probe/,
+    ],
+  ])('that sends %s is closed, and the run goes on', async (_name, misbehave, code, reason) => {
+    const closed = await duringRun(
+      async (url) => {
+        const client = await openRawClient(url);
+        misbehave(client);
+        return client.closed;
+      },
+      { rejected: 1, disconnects: 0 },
+    );
+    expect(closed.code).toBe(code);
+    expect(closed.reason).toMatch(reason);
+  });
+
+  it.each<[name: string, misbehave: (client: RawClient) => void, reason: RegExp]>([
+    ['a second hello', (client) => client.send(hello), /^protocol: a second hello$/],
+    [
+      'a gradient before the numerics check',
+      (client) => client.send(gradient()),
+      /^protocol: a gradient before the numerics check$/,
+    ],
+  ])('that has sent hello and sends %s is closed, and the run goes on', async (_name, misbehave, reason) => {
+    const closed = await duringRun(
+      async (url) => {
+        const client = await openRawClient(url);
+        await handshake(client);
+        misbehave(client);
+        return client.closed;
+      },
+      { rejected: 1, disconnects: 0 },
+    );
+    expect(closed.code).toBe(1002);
+    expect(closed.reason).toMatch(reason);
+  });
+
+  it.each<[name: string, message: () => MessageOf<'gradient'>, reason: RegExp]>([
+    [
+      'a gradient of one number too few',
+      () => gradient({ bytes: new Uint8Array(4 * (parameters - 1)) }),
+      /^gradient: expected 407080 bytes, got 407076$/,
+    ],
+    ['a wrong checksum', () => gradient({ checksum: 1 }), /^gradient: expected checksum \d+, got 1$/],
+    ['a wrong count', () => gradient({ count: 15 }), /^gradient: expected 16 samples, got 15$/],
+    [
+      'a shard outside the tree',
+      () => gradient({ lo: 64, n: 64 }),
+      /^gradient: expected microbatches below 2, got 64 to 127$/,
+    ],
+    ['a step past the last', () => gradient({ step: steps }), /^gradient: expected a step below 40, got 40$/],
+    [
+      'a step to come',
+      () => gradient({ step: steps - 1 }),
+      /^protocol: a gradient of step 39, whose weights it was not sent$/,
+    ],
+  ])('that has joined and sends %s is closed, and the run goes on', async (_name, message, reason) => {
+    const closed = await duringRun(
+      async (url) => {
+        const client = await openRawClient(url);
+        await joinAsWorker(client);
+        client.send(message());
+        return client.closed;
+      },
+      { rejected: 1, disconnects: 1 },
+    );
+    expect(closed.code).toBe(1002);
+    expect(closed.reason).toMatch(reason);
+  });
+
+  it('that announces a frame of a GiB is closed before memory is allocated for it', async () => {
+    let grownBytes = Number.NaN;
+    const closed = await duringRun(
+      async (url) => {
+        const client = await openTcpClient(url);
+        const before = process.memoryUsage().rss;
+        const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
+        header.writeBigUInt64BE(BigInt(gibibyte), 2);
+        client.write(header);
+        const closing = await client.closed;
+        grownBytes = process.memoryUsage().rss - before;
+        return closing;
+      },
+      { rejected: 1, disconnects: 0 },
+    );
+    expect(closed.code).toBe(1009);
+    expect(grownBytes).toBeLessThan(64 * 2 ** 20);
+  });
+
+  it('that begins a frame and falls silent is closed at the deadline of the handshake', async () => {
+    const closed = await duringRun(
+      async (url) => {
+        const client = await openTcpClient(url);
+        client.write(Uint8Array.from([0x82, 0x80 + 100, 1, 2, 3, 4, 5, 6, 7, 8]));
+        return client.closed;
+      },
+      { rejected: 0, disconnects: 0 },
+      { handshakeMs: 300 },
+    );
+    expect(closed).toEqual({ code: 1008, reason: 'no hello within 0.3 s' });
+  });
+
+  it('that asks for a page is told how to join', async () => {
+    await duringRun(
+      async (url) => {
+        const response = await fetch(url.replace('ws:', 'http:'));
+        expect(response.status).toBe(426);
+        expect(await response.text()).toMatch(
+          /^This is a Lockstep coordinator\. Join it with: npm run worker -- --url /,
+        );
+        return { code: 1000, reason: '' };
+      },
+      { rejected: 0, disconnects: 0 },
+    );
+  });
+});

@@ -1,0 +1,96 @@
+/** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
+import { parseOptions } from '@lockstep/command';
+import { bytesOf } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { createReport, type Report } from '@lockstep/train';
+import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
+import { createRun } from '../src/create-run.ts';
+import { commands } from '../src/options.ts';
+import { prepare } from '../src/prepare.ts';
+import { listen } from '../src/server.ts';
+import { sha256 } from '../src/sha256.ts';
+
+export interface TestServer {
+  readonly url: string;
+  readonly outcome: Promise<RunOutcome>;
+  readonly report: () => Report;
+  readonly control: Run['control'];
+  /** Resolves when so many workers are ready. */
+  readonly ready: (workers: number) => Promise<void>;
+  /** Cuts every socket and listens no more; the run sees only that its connections closed. */
+  readonly drop: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+export interface TestServerOptions {
+  readonly args: readonly string[];
+  /** The run begins when so many workers are ready. */
+  readonly startWorkers: number;
+  readonly onStep?: (result: StepResult) => void;
+  readonly limits?: Partial<Limits>;
+}
+
+export async function openTestServer({ args, onStep, ...options }: TestServerOptions): Promise<TestServer> {
+  const prepared = await prepare(parseOptions(commands.coordinator.options, args));
+  const { backend } = await openBackend('auto');
+  const waiting = new Set<() => void>();
+  let steps = 0;
+  let images = 0;
+  let initialLoss: number | undefined;
+  const { run, parameterServer, limits } = await createRun({
+    ...options,
+    prepared,
+    backend,
+    onEvent: () => {
+      for (const check of [...waiting]) check();
+    },
+    onStep(result) {
+      steps += 1;
+      images += result.count;
+      initialLoss ??= result.loss;
+      onStep?.(result);
+    },
+  });
+  const server = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    defaultPort: 0,
+    maxFrameBytes: limits.maxFrameBytes,
+    onConnection: (transport) => run.connect(transport),
+  });
+  return {
+    url: `ws://127.0.0.1:${server.port}`,
+    outcome: run.outcome,
+    control: (action) => run.control(action),
+    ready: (workers) =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          const ready = [...run.state.connections.values()].filter(({ phase }) => phase === 'ready');
+          if (ready.length < workers) return;
+          waiting.delete(check);
+          resolve();
+        };
+        waiting.add(check);
+        check();
+      }),
+    report: () =>
+      createReport({
+        version: 'test',
+        config: prepared.config,
+        model: prepared.model,
+        state: run.state,
+        initialLoss,
+        epochs: [],
+        images,
+        steps,
+        wallSeconds: 1,
+        weightsSha256: sha256(bytesOf(parameterServer.weights())),
+        wire: server.traffic(),
+      }),
+    drop: () => server.close(),
+    async close() {
+      run.stop('the test is over');
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,44 @@
+/** A viewer of the dashboard, as a page is one. */
+import { once } from 'node:events';
+import { decodeWatch, encodeWatch, type WatchMessageFrom, watchPath, watchSubprotocol } from '@lockstep/protocol';
+import { WebSocket } from 'ws';
+import { type Closed, Inbox } from './inbox.ts';
+
+type Shown = WatchMessageFrom<'coordinator'>;
+type ShownOf<T extends Shown['type']> = Extract<Shown, { type: T }>;
+
+export interface TestViewer {
+  readonly socket: WebSocket;
+  readonly received: readonly Shown[];
+  readonly closed: Promise<Closed>;
+  send(message: WatchMessageFrom<'viewer'>): void;
+  /** As `Inbox.next`; fails, too, where the run has ended and nothing like it has come with the news of it. */
+  next<T extends Shown['type']>(type: T, test?: (message: ShownOf<T>) => boolean): Promise<ShownOf<T>>;
+}
+
+/** Whatever else there is to show of a run that has ended comes before so many reports of its progress. */
+const reportsAfterEnd = 15;
+
+export async function openViewer(
+  ws: string,
+  options: ConstructorParameters<typeof WebSocket>[2] = {},
+): Promise<TestViewer> {
+  const socket = new WebSocket(`${ws}${watchPath}`, watchSubprotocol, options);
+  let reportsOfEnd = 0;
+  const inbox = new Inbox<Shown>(socket, (frame) => {
+    const message = decodeWatch(frame, 'coordinator');
+    if (message.type === 'progress' && (message.phase === 'finished' || message.phase === 'failed')) reportsOfEnd++;
+    return message;
+  });
+  await once(socket, 'open');
+  return {
+    socket,
+    received: inbox.received,
+    closed: inbox.closed,
+    send: (message) => socket.send(encodeWatch(message)),
+    next(type, test) {
+      const lastReport = reportsOfEnd + reportsAfterEnd;
+      return inbox.next(type, test, () => reportsOfEnd >= lastReport);
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import { defaultLimits, planRun } from '@lockstep/training';
+import { describe, expect, it } from 'vitest';
+import { workerTable } from '../src/dashboard/worker-table.ts';
+
+describe('the table of workers', () => {
+  it('has connected workers, then those that left, no more than a message holds', () => {
+    const plan = planRun({ samples: 64, batch: 16, epochs: 1 });
+    const ids = Array.from({ length: 400 }, (_, index) => `w${index + 1}`);
+    const record = (id: string, index: number) => ({
+      id,
+      resumeKey: `secret-${id}`,
+      name: `name ${id}`,
+      kind: 'node' as const,
+      backend: 'cpu',
+      numericMode: 'a',
+      threads: 1,
+      shards: 1,
+      samples: 10,
+      computeMs: 1,
+      readyMs: 1,
+      leftAtMs: index % 10 === 0 ? index : undefined,
+    });
+    const present = ids.filter((_, index) => index % 10 !== 0);
+    const rows = workerTable(
+      {
+        setup: { plan, model: {}, seed: 1, limits: defaultLimits, startWorkers: 1, startWithinMs: 1 },
+        phase: 'training',
+        pauseRequested: false,
+        startRequested: false,
+        patience: 1,
+        addresses: new Map(),
+        connections: new Map(
+          present.map((workerId, connection) => [
+            connection,
+            {
+              connection,
+              phase: 'ready',
+              resumeKey: '',
+              workerId,
+              address: '',
+              results: 1,
+              phaseAtMs: 0,
+              lastReceivedAtMs: 0,
+              receivedBytes: 0,
+              arrivalCreditMs: 0,
+              link: { networkMs: 0, results: 0, slownessReported: false },
+              pingedAtMs: 0,
+              readyAtMs: 0,
+              samplesPerMs: 2,
+              weightsStep: 0,
+              cachesSamples: false,
+              answerByMs: connection === 0 ? 5 : undefined,
+              hidden: connection === 1,
+              taskErrors: 0,
+            },
+          ]),
+        ),
+        records: new Map(ids.map((id, index) => [id, record(id, index)])),
+        joined: 400,
+        current: { step: 0, shards: new Map() },
+        faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
+        contributed: new Set(),
+      },
+      () => ({ computeMs: 1, sendMs: 2, waitMs: 3 }),
+    );
+    expect(rows).toHaveLength(256 + 20);
+    expect(rows[0]).toMatchObject({ id: 'w2', health: 'late', share: 10 / 4000, samplesPerSecond: 2000, sendMs: 2 });
+    expect(rows[1]).toMatchObject({ id: 'w3', health: 'good', hidden: true });
+    // The last to leave is the first.
+    expect(rows[256]).toMatchObject({ id: 'w391', health: 'gone', phase: 'gone', samplesPerSecond: 0 });
+    expect(JSON.stringify(rows)).not.toContain('secret');
+  });
+});

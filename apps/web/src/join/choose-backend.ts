@@ -1,0 +1,90 @@
+/** Chooses the backend of this tab: for `auto`, the one that computes a shard of this run fastest. */
+import { parseModel } from '@lockstep/nn';
+import { type Backend, type OpenedBackend, openBackend } from '@lockstep/tensor';
+import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/training';
+import type { TabBackend } from './backends.ts';
+import type { Workload } from './tab-state.ts';
+
+export interface ChosenBackend {
+  readonly backend: Backend;
+  /** The adapter's name, where a backend knows it. */
+  readonly device: string | undefined;
+  /** Why each backend that was tried before was not chosen. */
+  readonly reasons: readonly string[];
+}
+
+/** Trying the GPU delays joining by no more than this. */
+const gpuTrialMs = 1_500;
+/** Shards before those that are timed: the first ones compile kernels. */
+const warmUpShards = 2;
+const timedShards = 3;
+
+/** @throws Error where no backend that `choice` allows can compute. */
+export async function chooseBackend(
+  choice: TabBackend,
+  workload: Workload | undefined,
+  clock: Clock,
+): Promise<ChosenBackend> {
+  if (choice !== 'auto') return describe(await openBackend(choice));
+  const cpu = describe(await openBackend('auto'));
+  if (!workload) return cpu;
+  const trial = tryGpu(cpu.backend, workload, clock);
+  const timeout = new Promise<string>((resolve) => {
+    clock.after(gpuTrialMs, () => resolve(`the GPU was not ready within ${gpuTrialMs / 1000} s`));
+  });
+  const result = await Promise.race([trial, timeout]);
+  if (typeof result !== 'string') return result;
+  // The GPU may still become ready after the timeout.
+  void trial.then((gpu) => {
+    if (typeof gpu !== 'string') close(gpu.backend);
+  });
+  return { ...cpu, reasons: [...cpu.reasons, result] };
+}
+
+/** The GPU if it computes a shard in less time than the CPU, else the reason why it is not chosen. */
+async function tryGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<ChosenBackend | string> {
+  try {
+    const gpu = describe(await openBackend('gpu'));
+    const cpuMs = await shardMs(cpu, workload, clock);
+    const gpuMs = await shardMs(gpu.backend, workload, clock);
+    if (gpuMs < cpuMs) return gpu;
+    close(gpu.backend);
+    const gpuTime = `${gpu.device ?? 'the GPU'} takes ${gpuMs.toFixed(1)} ms`;
+    const reason = `${gpuTime} for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
+    return [...gpu.reasons, reason].join('; ');
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function describe({ backend, refused }: OpenedBackend): ChosenBackend {
+  const { adapter, mode }: { adapter?: string; mode?: string } = backend as object;
+  const parts = [mode === backend.name ? undefined : mode, adapter].filter((part) => part !== undefined);
+  return { backend, reasons: refused, device: parts.length === 0 ? undefined : parts.join(', ') };
+}
+
+/**
+ * The shortest time of a few shards, in milliseconds.
+ * @throws Error where the backend cannot compute this model
+ */
+async function shardMs(backend: Backend, workload: Workload, clock: Pick<Clock, 'nowMs'>): Promise<number> {
+  const compute = createLocalCompute(backend, clock);
+  try {
+    const model = parseModel(workload.model);
+    await compute.open({ model, microbatchSize: workload.microbatchSize });
+    const { weights, pixels, labels } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
+    compute.setWeights(weights);
+    let shortestMs = Number.POSITIVE_INFINITY;
+    for (let shard = 0; shard < warmUpShards + timedShards; shard++) {
+      const { computeMs } = await compute.gradient(pixels, labels);
+      if (shard >= warmUpShards) shortestMs = Math.min(shortestMs, computeMs);
+    }
+    return shortestMs;
+  } finally {
+    await compute.close();
+  }
+}
+
+function close(backend: Backend & { close?: () => void }): void {
+  backend.close?.();
+}

@@ -1,0 +1,48 @@
+/** What this tab's worker computes on and why, and what it has computed. */
+import { backendPhrase, insecureContextReason } from '../join/backends.ts';
+import type { ActiveState } from '../join/tab-state.ts';
+import { counted, millisecondsText, whole } from '../look/format.ts';
+import { Figure } from './figure.tsx';
+
+export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; readonly onLeave: () => void }) {
+  const { phase, id, backend, device, shards, samples, computeMs, retryReason } = state;
+  const insecure = backend === 'webgpu' ? undefined : insecureContextReason();
+  return (
+    <div class="active-worker">
+      <p class="join-text">
+        {backend === undefined ? (
+          'Looking at what this device can compute on …'
+        ) : (
+          <>
+            <b>{id ?? 'This tab'}</b> computes on <b>{backendPhrase(backend)}</b>
+            {device && `, ${device}`}.
+          </>
+        )}
+        {phase === 'reconnecting' && <span class="retry-reason"> {retryReason}; trying again.</span>}
+      </p>
+      <dl class="figures">
+        <Figure label="Shards" value={whole(shards)} />
+        <Figure label="Images" value={whole(samples)} />
+        <Figure label="ms a shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
+      </dl>
+      <Reasons reasons={insecure === undefined ? state.reasons : [...state.reasons, insecure]} />
+      <button type="button" onClick={onLeave}>
+        Leave
+      </button>
+    </div>
+  );
+}
+
+function Reasons({ reasons }: Pick<ActiveState, 'reasons'>) {
+  if (reasons.length === 0) return null;
+  return (
+    <details class="reasons">
+      <summary>Why nothing faster ({counted(reasons.length, 'reason')})</summary>
+      <ul>
+        {reasons.map((reason) => (
+          <li key={reason}>{reason}</li>
+        ))}
+      </ul>
+    </details>
+  );
+}

@@ -1,0 +1,20 @@
+/** A number with its label, in a `<dl>`. */
+
+export interface FigureProps {
+  readonly label: string;
+  readonly note?: string | undefined;
+  /** Absent where there is no number yet. */
+  readonly value: string | undefined;
+}
+
+export function Figure({ label, note, value = '–' }: FigureProps) {
+  return (
+    <div class="figure">
+      <dt>
+        {label}
+        {note && <small> {note}</small>}
+      </dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,70 @@
+/** The top of the page: what is trained, and buttons for joining, control and the theme. */
+
+import { whole } from '../look/format.ts';
+import { nextTheme, type Theme, theme } from '../look/theme.ts';
+import type { Run } from '../watch/run-store.ts';
+import { JoinAddress } from './join-address.tsx';
+import { Unlock } from './unlock.tsx';
+
+export interface HeaderProps {
+  readonly run: Run | undefined;
+  readonly token: string | undefined;
+  /** Absent where the admin token is known. */
+  readonly onUnlock: ((adminToken: string) => void) | undefined;
+}
+
+export function Header({ run, token, onUnlock }: HeaderProps) {
+  return (
+    <header class="top">
+      <h1>
+        <Mark />
+        Lockstep
+      </h1>
+      <p class="subtitle">{run ? description(run) : ' '}</p>
+      <div class="top-buttons">
+        <JoinAddress run={run} token={token} />
+        {onUnlock && <Unlock onToken={onUnlock} />}
+        <ThemeButton />
+      </div>
+    </header>
+  );
+}
+
+function description({ model, parameters, config, microbatches }: Run): string {
+  const { name = 'model' } = (model ?? {}) as { readonly name?: string };
+  const { type = 'optimizer unknown', learningRate } = (config.optimizer ?? {}) as Partial<Record<string, unknown>>;
+  const optimizer = learningRate === undefined ? type : `${type}, lr ${learningRate}`;
+  const batch = `batch ${config.batch} in ${microbatches} microbatches`;
+  return `${name}, ${whole(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
+}
+
+function Mark() {
+  return (
+    <svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+      <rect x="2" y="4" width="13" height="4" rx="1" class="mark-a" />
+      <rect x="2" y="10" width="13" height="4" rx="1" class="mark-b" />
+      <rect x="2" y="16" width="13" height="4" rx="1" class="mark-a" />
+      <rect x="18.5" y="2" width="2" height="20" rx="1" class="mark-line" />
+    </svg>
+  );
+}
+
+/** Title and icon: half of the disk is filled, none, or all of it. */
+const themes: Readonly<Record<Theme, { readonly title: string; readonly fill: string }>> = {
+  system: { title: 'Auto', fill: 'M8 1.75a6.25 6.25 0 0 1 0 12.5z' },
+  light: { title: 'Light', fill: '' },
+  dark: { title: 'Dark', fill: 'M8 1.75a6.25 6.25 0 1 0 0 12.5a6.25 6.25 0 1 0 0-12.5z' },
+};
+
+function ThemeButton() {
+  const { title, fill } = themes[theme.value];
+  return (
+    <button type="button" class="theme" onClick={nextTheme} aria-label={`${title}: the page's colors`}>
+      <svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+        <circle cx="8" cy="8" r="6.25" class="icon-line" />
+        <path d={fill} class="icon-fill" />
+      </svg>
+      <span>{title}</span>
+    </button>
+  );
+}

@@ -1,0 +1,78 @@
+/** The timeline of one step: a row for each worker, time from left to right. */
+import type { SpanKind } from '@lockstep/protocol';
+import { millisecondsText } from '../look/format.ts';
+import type { RunStore, Timeline } from '../watch/run-store.ts';
+import { Card } from './card.tsx';
+
+const spanKinds: readonly SpanKind[] = ['receive', 'compute', 'send', 'wait'];
+
+export function StepTimeline({ store }: { readonly store: RunStore }) {
+  const timeline = store.timeline.value;
+  const names = new Map(store.workers.value.map(({ id, name }) => [id, name]));
+  return (
+    <Card name="step" title="Step timeline" aside={<Legend />}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section class="scroll step-rows" tabIndex={0} aria-label="What each worker did in one step">
+        {timeline?.rows.map((row) => (
+          <StepRow key={row.workerId} row={row} name={names.get(row.workerId) ?? ''} durationMs={timeline.durationMs} />
+        )) ?? <p class="empty">Nothing has been computed yet.</p>}
+      </section>
+      <footer class="step-axis">
+        <span>0</span>
+        <span>{timeline ? `step ${timeline.step + 1}` : ''}</span>
+        <span>{timeline ? `${millisecondsText(timeline.durationMs)} ms` : ''}</span>
+      </footer>
+    </Card>
+  );
+}
+
+function Legend() {
+  return (
+    <p class="legend">
+      {spanKinds.map((kind) => (
+        <span key={kind} class={`key key-${kind}`} style={{ '--key': `var(--${kind})` }}>
+          {kind}
+        </span>
+      ))}
+    </p>
+  );
+}
+
+interface StepRowProps {
+  readonly row: Timeline['rows'][number];
+  readonly name: string;
+  readonly durationMs: number;
+}
+
+function StepRow({ row: { workerId, spans }, name, durationMs }: StepRowProps) {
+  const position = (ms: number): string => `${(100 * ms) / Math.max(durationMs, 1e-6)}%`;
+  return (
+    <div class="step-row">
+      <span class="step-name">
+        <b>{workerId}</b> {name}
+      </span>
+      <svg class="step-track" role="img" aria-label={`${workerId} ${name}: ${spansText(spans)}`}>
+        {spans.map(({ kind, fromMs, toMs }, index) => (
+          <rect
+            key={index}
+            style={{ fill: `var(--${kind})` }}
+            x={position(fromMs)}
+            width={position(Math.max(0, toMs - fromMs))}
+            y={kind === 'wait' ? '42%' : '0'}
+            height={kind === 'wait' ? '16%' : '100%'}
+          />
+        ))}
+      </svg>
+    </div>
+  );
+}
+
+/** "receive 0.42 ms, compute 12.3 ms": the sum of each kind. */
+function spansText(spans: StepRowProps['row']['spans']): string {
+  const sums = spanKinds.map((kind) => ({
+    kind,
+    ms: spans.filter((span) => span.kind === kind).reduce((sum, { fromMs, toMs }) => sum + (toMs - fromMs), 0),
+  }));
+  const texts = sums.filter(({ ms }) => ms > 0).map(({ kind, ms }) => `${kind} ${millisecondsText(ms)} ms`);
+  return texts.join(', ') || 'nothing';
+}

@@ -1,0 +1,158 @@
+/** A tab on the page: what a person sees and does there, and what must not happen meanwhile. */
+import type { BrowserContext, Page } from 'playwright-core';
+import type { RunAddresses } from './run.ts';
+
+/** Limit of one wait, on a machine that is busy with the other tests. */
+const waitMs = 150_000;
+
+/** Messages of this many bytes and more carry gradients. */
+const gradientBytes = 100_000;
+
+export interface LayoutShift {
+  readonly score: number;
+  readonly nodes: readonly string[];
+}
+
+declare const window: { layoutShifts: LayoutShift[] };
+
+export async function openTab(context: BrowserContext, run: RunAddresses, url: string): Promise<Tab> {
+  const page = await context.newPage();
+  page.setDefaultTimeout(waitMs);
+  const tab = new Tab(page, run);
+  page.on('pageerror', (error) => tab.errors.push(error.message));
+  page.on('console', (message) => {
+    // The browser reports each attempt to reconnect.
+    const isReconnect = /^WebSocket connection to .* failed/.test(message.text());
+    if (message.type() === 'error' && !isReconnect) tab.errors.push(message.text());
+  });
+  context.on('request', (request) => {
+    const { host, protocol } = new URL(request.url());
+    const isOwn = host === new URL(url).host || protocol === 'blob:' || protocol === 'data:';
+    if (!isOwn) tab.foreignRequests.push(request.url());
+  });
+  await page.addInitScript(observeLayout);
+  await page.goto(url);
+  return tab;
+}
+
+/** Runs in the page. */
+function observeLayout(): void {
+  interface Entry extends PerformanceEntry {
+    readonly value: number;
+    readonly hadRecentInput: boolean;
+    readonly sources: readonly { readonly node: Node | null }[];
+  }
+  window.layoutShifts = [];
+  new PerformanceObserver((list) => {
+    for (const { value, hadRecentInput, sources } of list.getEntries() as Entry[]) {
+      const nodes = sources.map(({ node }) => `${node?.nodeName}: ${node?.textContent?.slice(0, 60)}`);
+      if (!hadRecentInput) window.layoutShifts.push({ score: value, nodes });
+    }
+  }).observe({ type: 'layout-shift', buffered: true });
+}
+
+/** Methods that wait fail as soon as the run has ended, with what they waited for. */
+export class Tab {
+  readonly page: Page;
+  /** Errors that the console showed or that were not caught. */
+  readonly errors: string[] = [];
+  /** Requested URLs outside of the coordinator. */
+  readonly foreignRequests: string[] = [];
+  readonly #run: RunAddresses;
+
+  constructor(page: Page, run: RunAddresses) {
+    this.page = page;
+    this.#run = run;
+  }
+
+  /** Resolves as `wait` does, or rejects when the run ends. */
+  async during<T>(what: string, wait: Promise<T>): Promise<T> {
+    const ended = this.#run.ended.then((message) => {
+      throw new Error(`expected ${what}, but the run is over: ${message}`);
+    });
+    return Promise.race([wait, ended]);
+  }
+
+  /** Layout shifts that no input caused. */
+  layoutShifts(): Promise<readonly LayoutShift[]> {
+    return this.page.evaluate(() => window.layoutShifts);
+  }
+
+  async shows(text: string | RegExp, options: { exact?: boolean } = {}): Promise<void> {
+    await this.during(`the page to show ${text}`, this.page.getByText(text, options).first().waitFor());
+  }
+
+  /** Waits for text in the panel "This tab". */
+  async panelShows(text: string | RegExp): Promise<void> {
+    await this.during(`the panel to show ${text}`, this.panelShowsAtEnd(text));
+  }
+
+  /** As `panelShows`, for a run that may have ended. */
+  async panelShowsAtEnd(text: string | RegExp): Promise<void> {
+    await this.page.getByRole('region', { name: 'This tab' }).getByText(text).first().waitFor();
+  }
+
+  async press(name: string | RegExp): Promise<void> {
+    const button = this.page.getByRole('button', { name, exact: true });
+    await this.during(`a button ${name} to be pressed`, button.click());
+  }
+
+  async join(backend: 'auto' | 'cpu' | 'webgpu' | 'webgl', name: string): Promise<void> {
+    await this.page.getByLabel('Name').fill(name);
+    await this.page.getByLabel('Compute on').selectOption(backend);
+    await this.press('Join');
+  }
+
+  /** Waits until the table shows this many workers that compute. */
+  async workersReady(count: number): Promise<void> {
+    const ready = this.page.locator('tr.worker').filter({ hasText: /good/ });
+    await this.during(`${count} workers that compute`, ready.nth(count - 1).waitFor());
+  }
+
+  /** Waits until this tab has computed at least this many shards since it joined; resolves with their number. */
+  async computed(shards: number): Promise<number> {
+    const what = `the tab to compute ${shards} shards`;
+    const counted = this.page.waitForFunction((least) => {
+      if (document.querySelector('.join-card .pill-ended')) {
+        return { ended: document.querySelector('.join-card .join-text')?.textContent ?? 'it has ended', count: 0 };
+      }
+      const text = document.querySelector('.join-card .figure dd')?.textContent ?? '0';
+      const count = Number(text.replaceAll(',', ''));
+      return count >= least ? { ended: undefined, count } : false;
+    }, shards);
+    const result = await (await this.during(what, counted)).jsonValue();
+    if (result === false || result.ended !== undefined) {
+      throw new Error(`expected ${what}, got: ${result === false ? 'nothing' : result.ended}`);
+    }
+    return result.count;
+  }
+
+  /**
+   * From the next gradient on, this tab's worker computes and does not send: its step stays half done.
+   * Resolves when the worker withholds a gradient.
+   */
+  async withholdGradients(): Promise<void> {
+    const [worker] = this.page.workers();
+    if (!worker) throw new Error('expected a tab whose worker runs');
+    const withheld = worker.evaluate(
+      (least) =>
+        new Promise<void>((resolve) => {
+          const { send } = WebSocket.prototype;
+          WebSocket.prototype.send = function (data) {
+            if (ArrayBuffer.isView(data) && data.byteLength >= least) resolve();
+            else send.call(this, data);
+          };
+        }),
+      gradientBytes,
+    );
+    await this.during('the tab to withhold a gradient', withheld);
+  }
+
+  /** Reports the page as hidden, as a browser does with a tab in the background. */
+  async hide(): Promise<void> {
+    await this.page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { get: () => true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+  }
+}

@@ -1,0 +1,87 @@
+/** A real worker process with one thread answers, and obeys, while it computes a long shard. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { initialize, inputSize, resolveModel } from '@lockstep/nn';
+import {
+  bytesOf,
+  type CoordinatorTransport,
+  type MessageOf,
+  type WorkerMessage,
+  webSocketTransport,
+} from '@lockstep/protocol';
+import { createNumericsCheck } from '@lockstep/training';
+import { afterEach, expect, it } from 'vitest';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+const model = resolveModel('mlp');
+const microbatchSize = 16;
+const step = 0;
+
+let server: WebSocketServer | undefined;
+let worker: ChildProcess | undefined;
+
+afterEach(async () => {
+  if (worker?.exitCode === null) {
+    worker.kill('SIGKILL');
+    await once(worker, 'close');
+  }
+  for (const client of server?.clients ?? []) client.terminate();
+  server?.close();
+});
+
+/** Starts a worker on the slowest backend; `onMessage` gets its messages. */
+async function startWorker(onMessage: (message: WorkerMessage) => void): Promise<CoordinatorTransport> {
+  server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  await once(server, 'listening');
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const program = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+  worker = spawn(process.execPath, [program, '--url', url, '--backend', 'reference'], { stdio: 'ignore' });
+  const [socket] = (await once(server, 'connection')) as [WebSocket];
+  const coordinator = webSocketTransport(socket, { side: 'coordinator', remote: 'the worker' });
+  coordinator.listen({ onMessage, onClose: () => {} });
+  return coordinator;
+}
+
+function task(lo: number, n: number): MessageOf<'task'> {
+  const count = n * microbatchSize;
+  const pixels = new Uint8Array(count * inputSize(model)).fill(100);
+  return { type: 'task', step, lo, n, pixels, labels: new Uint8Array(count) };
+}
+
+it('answers pings between the slices of a shard, and leaves a shard that is canceled for the next', async () => {
+  const received: WorkerMessage['type'][] = [];
+  let coordinator: CoordinatorTransport | undefined;
+  const next = new Map<WorkerMessage['type'], (message: WorkerMessage) => void>();
+  const nextOf = <Type extends WorkerMessage['type']>(type: Type) =>
+    new Promise<MessageOf<Type>>((resolve) => next.set(type, resolve as (message: WorkerMessage) => void));
+  const greeted = nextOf('hello');
+  coordinator = await startWorker((message) => {
+    received.push(message.type);
+    next.get(message.type)?.(message);
+    // Each pong is answered by another ping, which arrives while the worker computes.
+    if (message.type === 'pong') coordinator?.send({ type: 'ping', sentAtMs: 0 });
+  });
+  await greeted;
+  const run = { id: 'w1', resumeKey: 'key', model, microbatchSize, heartbeatMs: 60_000, maxFrameBytes: 1e9 };
+  coordinator.send({ type: 'welcome', ...run });
+  const checked = nextOf('numericsResult');
+  coordinator.send({ type: 'numericsCheck', ...createNumericsCheck(model, microbatchSize) });
+  await checked;
+
+  coordinator.send({ type: 'weights', step, bytes: bytesOf(initialize(model, 1)) });
+  received.length = 0;
+  const first = nextOf('gradient');
+  coordinator.send(task(0, 32));
+  coordinator.send({ type: 'ping', sentAtMs: 0 });
+  expect(await first).toMatchObject({ lo: 0, n: 32 });
+  expect(received.filter((type) => type === 'pong').length).toBeGreaterThanOrEqual(4);
+
+  const second = nextOf('gradient');
+  coordinator.send(task(32, 32));
+  coordinator.send(task(64, 1));
+  for (let pong = 0; pong < 3; pong++) await nextOf('pong');
+  coordinator.send({ type: 'cancel', step, lo: 32, n: 32 });
+  expect(await second).toMatchObject({ lo: 64, n: 1 });
+}, 60_000);

@@ -1,0 +1,92 @@
+/** Installs a browser for the tests where there is none, quietly and within time limits. */
+import { createRequire } from 'node:module';
+import { dirname, join, posix } from 'node:path';
+import { findChromium, type Machine, noBrowserWanted } from './find.ts';
+import type { Command } from './run-quietly.ts';
+
+export interface InstallOptions {
+  readonly machine: Machine;
+  /** Whether this process may install packages. */
+  readonly isRoot: boolean;
+  /** Runs a program and resolves with why it failed, in one line; undefined where it did not. */
+  readonly run: (command: Command) => Promise<string | undefined>;
+  /** Shows what takes long. */
+  readonly log: (message: string) => void;
+}
+
+/** The path of a browser that runs, or why there is none. */
+export type InstallResult = { readonly path: string } | { readonly reason: string };
+
+export type InstallMethod = 'download' | 'apt';
+
+const installLimitMs = 10 * 60_000;
+const versionLimitMs = 60_000;
+
+const methodTitles: Readonly<Record<InstallMethod, string>> = {
+  download: "Playwright's download",
+  apt: "Debian's package",
+};
+
+/** To type in the project's folder. */
+export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
+
+/** The commands of each method, in order. */
+export function commandsOf(method: InstallMethod): readonly Command[] {
+  switch (method) {
+    case 'download': {
+      const program = join(dirname(createRequire(import.meta.url).resolve('playwright-core/package.json')), 'cli.js');
+      const args = [program, 'install', '--no-shell', '--no-progress', 'chromium'];
+      return [{ program: process.execPath, args, limitMs: installLimitMs }];
+    }
+    case 'apt': {
+      const environment = { DEBIAN_FRONTEND: 'noninteractive' };
+      const apt = (...args: string[]): Command => ({ program: 'apt-get', args, environment, limitMs: installLimitMs });
+      return [apt('update', '-qq'), apt('install', '-y', '-qq', '--no-install-recommends', 'chromium')];
+    }
+    default:
+      return method satisfies never;
+  }
+}
+
+/** A browser of this machine, else Playwright's download, else Debian's package, else a sentence with what to do. */
+export async function findOrInstall(options: InstallOptions): Promise<InstallResult> {
+  const { machine, isRoot, log } = options;
+  if (machine.environment['CHROME_PATH'] === noBrowserWanted) {
+    return { reason: 'the browser tests are skipped: CHROME_PATH is none' };
+  }
+  const found = findChromium(machine);
+  if (found !== undefined && found !== machine.downloaded) return { path: found };
+  const methods: InstallMethod[] = isRoot && hasApt(machine) ? ['download', 'apt'] : ['download'];
+  const failures: string[] = [];
+  for (const method of methods) {
+    const isInstalled = method === 'download' && found !== undefined;
+    if (!isInstalled) log(`No Chrome or Chromium is here; getting one (once): ${methodTitles[method]} …`);
+    const result = await tryMethod(method, isInstalled, options);
+    if ('path' in result) return result;
+    failures.push(`${methodTitles[method]} failed (${result.reason})`);
+  }
+  const reasons = `no Chrome or Chromium was found, and ${failures.join(' and ')}`;
+  return { reason: `the browser tests are skipped: ${reasons}; run ${installCommand}, or set CHROME_PATH` };
+}
+
+/** The browser that a method brings, if it runs: a download may lack libraries of the system. */
+async function tryMethod(
+  method: InstallMethod,
+  isInstalled: boolean,
+  { machine, run }: InstallOptions,
+): Promise<InstallResult> {
+  for (const command of isInstalled ? [] : commandsOf(method)) {
+    const reason = await run(command);
+    if (reason !== undefined) return { reason };
+  }
+  const path = findChromium(machine);
+  if (path === undefined) return { reason: 'it brought none' };
+  // On Windows, asking for the version would open a window.
+  if (machine.platform === 'win32') return { path };
+  const reason = await run({ program: path, args: ['--version'], limitMs: versionLimitMs });
+  return reason === undefined ? { path } : { reason };
+}
+
+function hasApt({ environment, exists }: Machine): boolean {
+  return (environment['PATH'] ?? '').split(posix.delimiter).some((folder) => exists(posix.join(folder, 'apt-get')));
+}

@@ -1,0 +1,167 @@
+/** Every layer of the table: its shapes, its parameters as PyTorch stores them, and its gradient. */
+import type { HostBackend, Shape } from '@lockstep/tensor';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  createMicrobatchGradient,
+  initialize,
+  inputSize,
+  type Layer,
+  type LayerType,
+  layerShapes,
+  type Model,
+  parameterLayout,
+  parseModel,
+} from '../src/index.ts';
+import { backends } from './backends.ts';
+
+interface LayerCase {
+  readonly layer: Layer;
+  /** Shapes of one sample before and after the layer. */
+  readonly input: Shape;
+  readonly output: Shape;
+  /** Our shape and PyTorch's, by name. */
+  readonly parameters: Readonly<Record<string, { readonly shape: Shape; readonly torch: Shape }>>;
+  /** A layer that does not fit its input, or is not well formed, and what the error says. */
+  readonly refused: { readonly layer: object; readonly input?: Shape; readonly message: string };
+}
+
+/** An elementwise layer, and the sentence for a setting that it does not have. */
+function elementwise(layer: Layer): LayerCase {
+  const refused = { layer: { ...layer, size: 1 }, message: 'model: layers[0].size: there is no such entry' };
+  return { layer, input: [6], output: [6], parameters: {}, refused };
+}
+
+/** The compiler asks for an entry when the table of layers grows. */
+const cases = {
+  dense: {
+    layer: { type: 'dense', units: 4 },
+    input: [6],
+    output: [4],
+    parameters: { '0.weight': { shape: [6, 4], torch: [4, 6] }, '0.bias': { shape: [4], torch: [4] } },
+    refused: {
+      layer: { type: 'dense', units: 2 },
+      input: [4, 4, 1],
+      message: 'model case: layers[0] (dense): expected a sample of one axis, got [4, 4, 1]',
+    },
+  },
+  conv2d: {
+    layer: { type: 'conv2d', filters: 3, kernel: 2, stride: 2, padding: 1 },
+    input: [5, 4, 2],
+    output: [3, 3, 3],
+    parameters: { '0.weight': { shape: [2, 2, 2, 3], torch: [3, 2, 2, 2] }, '0.bias': { shape: [3], torch: [3] } },
+    refused: {
+      layer: { type: 'conv2d', filters: 2, kernel: 5 },
+      input: [4, 4, 1],
+      message:
+        'model case: layers[0] (conv2d): expected an image at least as large as the 5 x 5 window with padding 0, got 4 x 4',
+    },
+  },
+  maxPool2d: {
+    layer: { type: 'maxPool2d', window: 2 },
+    input: [5, 4, 2],
+    output: [2, 2, 2],
+    parameters: {},
+    refused: {
+      layer: { type: 'maxPool2d', window: 2, padding: 2 },
+      input: [4, 4, 1],
+      message: 'model case: layers[0] (maxPool2d): expected a padding of at most half the window of 2, got 2',
+    },
+  },
+  averagePool2d: {
+    layer: { type: 'averagePool2d', window: 3, stride: 1, padding: 1 },
+    input: [5, 4, 2],
+    output: [5, 4, 2],
+    parameters: {},
+    refused: {
+      layer: { type: 'averagePool2d', window: 3 },
+      input: [16],
+      message: 'model case: layers[0] (averagePool2d): expected a sample of [height, width, channels], got [16]',
+    },
+  },
+  flatten: { ...elementwise({ type: 'flatten' }), input: [5, 4, 2], output: [40] },
+  dropout: {
+    ...elementwise({ type: 'dropout', rate: 0.5 }),
+    refused: {
+      layer: { type: 'dropout', rate: 1 },
+      message: 'model: layers[0].rate: expected a number from 0 to below 1, got 1',
+    },
+  },
+  relu: elementwise({ type: 'relu' }),
+  leakyRelu: elementwise({ type: 'leakyRelu', slope: 0.2 }),
+  gelu: elementwise({ type: 'gelu' }),
+  sigmoid: elementwise({ type: 'sigmoid' }),
+  tanh: elementwise({ type: 'tanh' }),
+  softplus: elementwise({ type: 'softplus' }),
+} satisfies Record<LayerType, LayerCase>;
+
+const table: [LayerType, LayerCase][] = Object.entries(cases).map(([type, entry]) => [type as LayerType, entry]);
+
+describe.each(table)('%s', (type, { layer, input, output, parameters, refused }) => {
+  const alone: Model = { name: 'case', input, layers: [layer] };
+
+  test('its case is of its own type', () => expect(layer.type).toBe(type));
+
+  test('gives the shape that follows from its input', () => {
+    expect(layerShapes(alone)).toEqual([input, output]);
+  });
+
+  test('has the parameters of PyTorch, in its layout', () => {
+    const layout = parameterLayout(alone).map(({ name, shape, torch }) => [name, { shape, torch: torch.shape }]);
+    expect(Object.fromEntries(layout)).toEqual(parameters);
+  });
+
+  test('says what does not fit', () => {
+    const model = { name: 'case', input: refused.input ?? input, layers: [refused.layer] };
+    expect(() => parseModel(model)).toThrow(new Error(refused.message));
+  });
+});
+
+/** The layer between two others that learn: its gradient is right where theirs and its own are. */
+function modelAround({ layer, input }: LayerCase): Model {
+  const [height, width, channels] = input;
+  const isImage = width !== undefined;
+  return parseModel({
+    name: 'around',
+    input: isImage ? [height! + 1, width + 1, 1] : [3],
+    layers: [
+      isImage ? { type: 'conv2d', filters: channels, kernel: 2 } : { type: 'dense', units: height },
+      layer,
+      { type: 'flatten' },
+      { type: 'dense', units: 3 },
+    ],
+  });
+}
+
+describe.each(backends)('gradients on $name', ({ open }) => {
+  let backend: HostBackend;
+  beforeAll(async () => {
+    backend = await open();
+  });
+
+  test.each(table)('of %s are those of finite differences within 1e-3', (_, entry) => {
+    const model = modelAround(entry);
+    // With this seed no value lies within `delta` of the kink of a relu or of another value of its pooling window.
+    const weights = initialize(model, 2);
+    const parameters = backend.allocate(weights.length);
+    const samples = 4;
+    const pixels = Uint8Array.from({ length: samples * inputSize(model) }, (_, index) => (index * 89 + 31) % 256);
+    const plan = createMicrobatchGradient(backend, model, samples, parameters);
+    const outputAt = (values: Float32Array): Float32Array => {
+      backend.upload(parameters, values);
+      plan.run(pixels, Uint8Array.of(0, 1, 2, 1), { seed: 3, step: 5, firstSample: 7 });
+      return backend.view(plan.output);
+    };
+    const gradient = outputAt(weights).slice(0, weights.length);
+    const delta = 2 ** -7;
+    const lossAt = (index: number, change: number): number =>
+      outputAt(weights.with(index, weights[index]! + change))[weights.length]!;
+    for (const { name, offset, size } of parameterLayout(model)) {
+      for (let index = offset; index < offset + size; index++) {
+        const difference = (lossAt(index, delta) - lossAt(index, -delta)) / (2 * delta);
+        expect(Math.abs(gradient[index]! - difference), `${name}[${index - offset}]`).toBeLessThan(1e-3);
+      }
+    }
+    plan.dispose();
+    backend.free(parameters);
+  });
+});

@@ -1,0 +1,63 @@
+/** Training in a few lines, for tests that compare or watch its losses. */
+import type { HostBackend, Storage } from '@lockstep/tensor';
+import { expect } from 'vitest';
+import {
+  createMicrobatchGradient,
+  createOptimizer,
+  initialize,
+  type Model,
+  type OptimizerConfig,
+  parameterLayout,
+} from '../src/index.ts';
+import { expectNear, type GradientGolden, type LabeledBatch } from './goldens.ts';
+
+/** The initial parameters of a model, in the backend's memory. */
+export function uploadInitial(backend: HostBackend, model: Model, seed: number): Storage {
+  const values = initialize(model, seed);
+  const parameters = backend.allocate(values.length);
+  backend.upload(parameters, values);
+  return parameters;
+}
+
+/** One step on each batch: the mean loss of each, before its step. */
+export function train(
+  backend: HostBackend,
+  model: Model,
+  parameters: Storage,
+  config: OptimizerConfig,
+  batches: readonly LabeledBatch[],
+): number[] {
+  const size = parameters.length;
+  const samples = batches[0]!.labels.length;
+  const microbatch = createMicrobatchGradient(backend, model, samples, parameters);
+  const optimizer = createOptimizer(backend, config, parameters, backend.slice(microbatch.output, 0, size));
+  const losses = batches.map(({ pixels, labels }) => {
+    microbatch.run(pixels, labels);
+    const loss = backend.view(microbatch.output)[size]! / samples;
+    optimizer.step(samples);
+    return loss;
+  });
+  optimizer.dispose();
+  microbatch.dispose();
+  return losses;
+}
+
+/** Holds the gradient of one batch against PyTorch's: each parameter's, the loss and the count of correct samples. */
+export function expectGoldenGradient(
+  backend: HostBackend,
+  model: Model,
+  parameters: Storage,
+  { pixels, labels }: LabeledBatch,
+  golden: GradientGolden,
+  tolerance: number,
+): void {
+  const [size, samples] = [parameters.length, labels.length];
+  const microbatch = createMicrobatchGradient(backend, model, samples, parameters);
+  microbatch.run(pixels, labels);
+  const result = backend.view(microbatch.output).slice();
+  expect(result.length).toBe(size + 2);
+  const mean = result.subarray(0, size).map((value) => value / samples);
+  expectNear(parameterLayout(model), golden.parameters, mean, tolerance);
+  expect(Math.abs(result[size]! / samples - golden.loss)).toBeLessThan(1e-6 * golden.loss);
+  expect(result[size + 1]).toBe(golden.correct);
+}

@@ -1,0 +1,71 @@
+/** Float32 values rounded to fewer bytes: to half precision, or to 8 bits with a scale for each chunk. */
+import { float16Values, toFloat16 } from './float16.ts';
+import { chunkLength } from './vector-chunks.ts';
+
+export type LossyEncoding = 'fp16' | 'int8';
+
+export interface LossyFormat {
+  /** Bytes that `valueCount` values take. */
+  byteLength(valueCount: number): number;
+  /** Rounds `values` into `bytes`; false where one is not finite or too large, and `bytes` are then unspecified. */
+  write(values: Float32Array, bytes: Uint8Array): boolean;
+  /** Reads as many values as `values` holds; `bytes` may lie at any address. */
+  read(bytes: Uint8Array, values: Float32Array): void;
+}
+
+let halfValues: Float32Array | undefined;
+
+const fp16: LossyFormat = {
+  byteLength: (valueCount) => 2 * valueCount,
+  write: (values, bytes) => toFloat16(values, new Uint16Array(bytes.buffer, bytes.byteOffset, values.length)),
+  read(bytes, values) {
+    halfValues ??= float16Values();
+    const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+    const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, values.length);
+    for (let index = 0; index < values.length; index++) values[index] = halfValues[halves[index]!]!;
+  },
+};
+
+const int8Levels = 127;
+/** The smallest normal float32. Smaller scales have too few bits; their values wait in the residual until they grow. */
+const leastScale = 2 ** -126;
+
+const chunkCount = (valueCount: number): number => Math.ceil(valueCount / chunkLength);
+
+/** A float32 scale for each chunk, then the levels: `value = level * scale`, with the largest value at level 127. */
+const int8: LossyFormat = {
+  byteLength: (valueCount) => valueCount + 4 * chunkCount(valueCount),
+  write(values, bytes) {
+    const chunks = chunkCount(values.length);
+    const scales = new DataView(bytes.buffer, bytes.byteOffset, 4 * chunks);
+    const levels = new Int8Array(bytes.buffer, bytes.byteOffset + 4 * chunks, values.length);
+    for (let chunk = 0, from = 0; chunk < chunks; chunk++, from += chunkLength) {
+      const to = Math.min(values.length, from + chunkLength);
+      let largest = 0;
+      // Math.max keeps a NaN, whatever comes after it.
+      for (let index = from; index < to; index++) largest = Math.max(largest, Math.abs(values[index]!));
+      if (!Number.isFinite(largest)) return false;
+      const exact = Math.fround(largest / int8Levels);
+      const scale = exact < leastScale ? 0 : exact;
+      scales.setFloat32(4 * chunk, scale, true);
+      const factor = scale === 0 ? 0 : 1 / scale;
+      // Shifted above 0, where cutting off the fraction of a value half a level higher rounds it to the nearest.
+      for (let index = from; index < to; index++) {
+        levels[index] = ((values[index]! * factor + (int8Levels + 0.5)) | 0) - int8Levels;
+      }
+    }
+    return true;
+  },
+  read(bytes, values) {
+    const chunks = chunkCount(values.length);
+    const scales = new DataView(bytes.buffer, bytes.byteOffset, 4 * chunks);
+    const levels = new Int8Array(bytes.buffer, bytes.byteOffset + 4 * chunks, values.length);
+    for (let chunk = 0, from = 0; chunk < chunks; chunk++, from += chunkLength) {
+      const scale = scales.getFloat32(4 * chunk, true);
+      const to = Math.min(values.length, from + chunkLength);
+      for (let index = from; index < to; index++) values[index] = levels[index]! * scale;
+    }
+  },
+};
+
+export const lossyFormats: Readonly<Record<LossyEncoding, LossyFormat>> = { fp16, int8 };

@@ -1,0 +1,80 @@
+/**
+ * Which chunks of 64 values of a float32 vector hold anything but +0.
+ *
+ * A bitmap has one bit for each chunk, the lowest first, in whole little-endian 4-byte words. The last chunk of a
+ * vector may be shorter.
+ */
+export const chunkLength = 64;
+
+/** Consecutive values `[from, to)` of a vector, in whole chunks. */
+export interface Run {
+  from: number;
+  to: number;
+}
+
+export interface NonZeroChunks {
+  readonly bitmap: Uint8Array;
+  readonly runs: readonly Readonly<Run>[];
+  /** Values in all runs. */
+  readonly valueCount: number;
+}
+
+/** Bytes of the bitmap of a vector of `length` values. */
+export const bitmapBytes = (length: number): number => 4 * Math.ceil(Math.ceil(length / chunkLength) / 32);
+
+/** Finds the chunks to send. Values are compared by their bits: -0 is not +0, and a NaN counts. */
+export function findNonZeroChunks(values: Float32Array): NonZeroChunks {
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const bitmap = new Uint8Array(bitmapBytes(values.length));
+  const runs: Run[] = [];
+  let valueCount = 0;
+  for (let from = 0, chunk = 0; from < words.length; from += chunkLength, chunk++) {
+    const to = Math.min(words.length, from + chunkLength);
+    if (isZero(words, from, to)) continue;
+    bitmap[chunk >> 3]! |= 1 << (chunk & 7);
+    valueCount += to - from;
+    const last = runs.at(-1);
+    if (last?.to === from) last.to = to;
+    else runs.push({ from, to });
+  }
+  return { bitmap, runs, valueCount };
+}
+
+/** The runs of a vector of `length` values, in order, and whether the bitmap has their chunks. */
+export function forEachRun(
+  bitmap: Uint8Array,
+  length: number,
+  visit: (from: number, to: number, isPresent: boolean) => void,
+): void {
+  const chunkCount = Math.ceil(length / chunkLength);
+  let first = 0;
+  for (let chunk = 1; chunk <= chunkCount; chunk++) {
+    if (chunk < chunkCount && isPresent(bitmap, chunk) === isPresent(bitmap, first)) continue;
+    visit(first * chunkLength, Math.min(length, chunk * chunkLength), isPresent(bitmap, first));
+    first = chunk;
+  }
+}
+
+/** Values in the chunks that the bitmap of a vector of `length` values has. */
+export function presentValues(bitmap: Uint8Array, length: number): number {
+  let count = 0;
+  forEachRun(bitmap, length, (from, to, isThere) => {
+    if (isThere) count += to - from;
+  });
+  return count;
+}
+
+export const isPresent = (bitmap: Uint8Array, chunk: number): boolean =>
+  (bitmap[chunk >> 3]! & (1 << (chunk & 7))) !== 0;
+
+/** In most chunks either the first value decides, or all are 0: eight at a time, without a branch for each. */
+function isZero(words: Int32Array, from: number, to: number): boolean {
+  if (words[from] !== 0) return false;
+  let index = from;
+  for (; index + 8 <= to; index += 8) {
+    const some = words[index]! | words[index + 1]! | words[index + 2]! | words[index + 3]!;
+    if ((some | words[index + 4]! | words[index + 5]! | words[index + 6]! | words[index + 7]!) !== 0) return false;
+  }
+  for (; index < to; index++) if (words[index] !== 0) return false;
+  return true;
+}

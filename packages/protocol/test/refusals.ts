@@ -1,0 +1,31 @@
+/** What a decoder does with frames that it must refuse. */
+import { Packr } from 'msgpackr/pack';
+import { expect } from 'vitest';
+import { ProtocolError } from '../src/protocol-error.ts';
+
+const packr = new Packr({ useRecords: false });
+
+/** A frame of any value, unchecked. */
+export const pack = (value: unknown): Uint8Array => new Uint8Array(packr.pack(value));
+
+/** The message of the ProtocolError that `decode` throws. */
+export function refusalOf(decode: () => unknown): string {
+  try {
+    decode();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ProtocolError);
+    return (error as ProtocolError).message;
+  }
+  throw new Error('expected a ProtocolError, got a message');
+}
+
+/** Fails where `decode` throws anything but a ProtocolError with one short line. */
+export function expectNoOtherError(decode: () => unknown): void {
+  try {
+    decode();
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    expect(error.message).not.toContain('\n');
+    expect(error.message.length).toBeLessThan(400);
+  }
+}

@@ -1,0 +1,86 @@
+/** Lists of the nonzero values of a row, each with the byte offset of the row of the right operand that it multiplies. */
+import { multiplyAdd } from './multiply-add';
+
+/** Appends `value` where it is not zero: the entry is always written, and the end moves only past one that stays. */
+// @ts-ignore: decorator
+@inline export function appendNonzero(end: usize, offset: u32, value: f32): usize {
+  store<u32>(end, offset, 0);
+  store<f32>(end, value, 4);
+  return value != 0 ? end + 8 : end;
+}
+
+/** Whether a bit of the sixteen floats at `at` is set; where none is, all are 0. */
+// @ts-ignore: decorator
+@inline export function anyOfSixteen(at: usize): bool {
+  const front = v128.or(v128.load(at, 0), v128.load(at, 16));
+  return v128.any_true(v128.or(front, v128.or(v128.load(at, 32), v128.load(at, 48))));
+}
+
+// Four entries at a time pass over all sums of a row, which stay in the first cache. A few sums in registers at a time would
+// need the whole list again for each few columns, and each pass is a loop whose length the processor cannot predict.
+
+/**
+ * `sum[column]`, the chain over the entries of value * right[offset + column]: from +0, or from what lies there where
+ * `accumulate`. At least one entry; `bytes` of sums, whole vectors.
+ */
+export function extendChains(accumulate: bool, entry: usize, end: usize, right: usize, sum: usize, bytes: usize): void {
+  let count = <i32>((end - entry) >> 3);
+  if (!accumulate) {
+    const begun = min(count, 4);
+    if (begun == 4) addEntries(4, true, entry, right, sum, bytes);
+    else if (begun == 3) addEntries(3, true, entry, right, sum, bytes);
+    else if (begun == 2) addEntries(2, true, entry, right, sum, bytes);
+    else addEntries(1, true, entry, right, sum, bytes);
+    count -= begun;
+    entry += <usize>begun << 3;
+  }
+  for (; count >= 4; count -= 4, entry += 32) addEntries(4, false, entry, right, sum, bytes);
+  if (count == 1) addEntries(1, false, entry, right, sum, bytes);
+  else if (count == 2) addEntries(2, false, entry, right, sum, bytes);
+  else if (count == 3) addEntries(3, false, entry, right, sum, bytes);
+}
+
+/** Extends the chains at `sum`, or begins them where `first`, by `count` entries, a constant where this is inlined. */
+// @ts-ignore: decorator
+@inline function addEntries(count: i32, first: bool, entry: usize, right: usize, sum: usize, bytes: usize): void {
+  let row0 = right + <usize>load<u32>(entry);
+  const value0 = v128.load32_splat(entry, 4);
+  let row1 = count > 1 ? right + <usize>load<u32>(entry, 8) : 0;
+  const value1 = count > 1 ? v128.load32_splat(entry, 12) : value0;
+  let row2 = count > 2 ? right + <usize>load<u32>(entry, 16) : 0;
+  const value2 = count > 2 ? v128.load32_splat(entry, 20) : value0;
+  let row3 = count > 3 ? right + <usize>load<u32>(entry, 24) : 0;
+  const value3 = count > 3 ? v128.load32_splat(entry, 28) : value0;
+  const end = sum + bytes;
+  for (const stop = sum + (bytes & ~63); sum < stop; sum += 64) {
+    addToVector(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);
+    addToVector(count, first, sum + 16, value0, row0 + 16, value1, row1 + 16, value2, row2 + 16, value3, row3 + 16);
+    addToVector(count, first, sum + 32, value0, row0 + 32, value1, row1 + 32, value2, row2 + 32, value3, row3 + 32);
+    addToVector(count, first, sum + 48, value0, row0 + 48, value1, row1 + 48, value2, row2 + 48, value3, row3 + 48);
+    row0 += 64;
+    if (count > 1) row1 += 64;
+    if (count > 2) row2 += 64;
+    if (count > 3) row3 += 64;
+  }
+  for (; sum < end; sum += 16) {
+    addToVector(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);
+    row0 += 16;
+    if (count > 1) row1 += 16;
+    if (count > 2) row2 += 16;
+    if (count > 3) row3 += 16;
+  }
+}
+
+/** The same for four sums. */
+// @ts-ignore: decorator
+@inline function addToVector(
+  count: i32, first: bool, sum: usize,
+  value0: v128, row0: usize, value1: v128, row1: usize, value2: v128, row2: usize, value3: v128, row3: usize,
+): void {
+  let chain = first ? f32x4.splat(0.0) : v128.load(sum);
+  chain = multiplyAdd(chain, value0, v128.load(row0));
+  if (count > 1) chain = multiplyAdd(chain, value1, v128.load(row1));
+  if (count > 2) chain = multiplyAdd(chain, value2, v128.load(row2));
+  if (count > 3) chain = multiplyAdd(chain, value3, v128.load(row3));
+  v128.store(sum, chain);
+}

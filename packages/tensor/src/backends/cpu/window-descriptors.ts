@@ -1,0 +1,89 @@
+/** Writes the descriptors that the kernels of convolution and pooling read. */
+import type { ConvolutionCall, PoolCall, Storage, UnpoolCall } from '../../backend.ts';
+import type { Windows } from '../../windows.ts';
+import type { Descriptor, ProductAddresses } from './prepare.ts';
+
+const bytesPerValue = 4;
+/** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */
+const panelColumns = 8;
+/** Four pointers and a finished tile of an edge, as in kernels/convolution.ts. */
+const scratchBytes = 16 + 4 * panelColumns * bytesPerValue;
+/** Kernels read whole panels of right operands and biases. */
+const readBeyondBytes = panelColumns * bytesPerValue;
+
+/** Values of `result`, as in kernels/convolution.ts. */
+const resultCodes = { output: 0, inputGradient: 1, kernelGradient: 2 } as const;
+
+export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductAddresses): Descriptor {
+  const { result, windows, filters } = call;
+  const words = 22;
+  const packed = aligned(words * bytesPerValue);
+  const frame = aligned(packed + packedValues(call) * bytesPerValue);
+  const frameLength = frameValues(call) * bytesPerValue;
+  const scratch = aligned(frame + frameLength);
+  return {
+    bytes: scratch + scratchBytes + readBeyondBytes,
+    write(buffer, address) {
+      const { left, right, output, bias } = addresses;
+      new Uint32Array(buffer, address, words).set([
+        resultCodes[result],
+        ...wordsOf(windows),
+        filters,
+        left,
+        right,
+        output,
+        address + packed,
+        frameLength === 0 ? 0 : address + frame,
+        address + scratch,
+        bias,
+        Number(call.epilogue?.relu ?? false),
+      ]);
+      new Uint8Array(buffer, address + frame, frameLength).fill(0);
+    },
+  };
+}
+
+export function poolDescriptor(call: PoolCall | UnpoolCall, addressOf: (storage: Storage) => number): Descriptor {
+  const indices = 'argmaxIndices' in call && call.argmaxIndices ? addressOf(call.argmaxIndices) : 0;
+  const words = [...wordsOf(call.windows), addressOf(call.input), addressOf(call.output), indices];
+  return {
+    bytes: words.length * bytesPerValue,
+    write: (buffer, address) => new Uint32Array(buffer, address, words.length).set(words),
+  };
+}
+
+/** In the order of the kernels' descriptors. */
+function wordsOf(windows: Windows): number[] {
+  const { images, height, width, channels, windowHeight, windowWidth, outputHeight, outputWidth } = windows;
+  const { strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
+  const steps = [strideHeight, strideWidth, paddingHeight, paddingWidth];
+  return [images, height, width, channels, windowHeight, windowWidth, ...steps, outputHeight, outputWidth];
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
+/** The right operand in panels. */
+function packedValues({ result, windows, filters }: ConvolutionCall): number {
+  const { windowHeight, windowWidth, channels } = windows;
+  const panels = (columns: number): number => Math.ceil(columns / panelColumns) * panelColumns;
+  switch (result) {
+    case 'output':
+      return windowHeight * windowWidth * channels * panels(filters);
+    case 'inputGradient':
+      return windowHeight * windowWidth * filters * panels(channels);
+    case 'kernelGradient':
+      return 0;
+    default:
+      return result satisfies never;
+  }
+}
+
+/** One image with its border; none where images can be read as they are. */
+function frameValues({ result, windows, filters }: ConvolutionCall): number {
+  const { height, width, channels, windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
+  if (result === 'inputGradient') return (height + windowHeight - 1) * (width + windowWidth - 1) * filters;
+  if (paddingHeight === 0 && paddingWidth === 0) return 0;
+  return (height + 2 * paddingHeight) * (width + 2 * paddingWidth) * channels;
+}

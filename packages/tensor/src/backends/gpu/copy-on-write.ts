@@ -1,0 +1,104 @@
+/** Tensors that share values and replace them rather than change them: what a kernel reads is never written. */
+import type { Device, DeviceArray } from './device.ts';
+
+/** Immutable values on the device, on the host, or both; freed with the last extent that shows a part of them. */
+export class SharedValues {
+  readonly length: number;
+  readonly #device: Device;
+  #host: Float32Array | undefined;
+  #array: DeviceArray | undefined;
+  #owners = 0;
+
+  private constructor(device: Device, length: number, host: Float32Array | undefined, array: DeviceArray | undefined) {
+    this.#device = device;
+    this.length = length;
+    this.#host = host;
+    this.#array = array;
+  }
+
+  /** Values that nothing changes from now on; they go to the device when a kernel reads them. */
+  static onHost(device: Device, values: Float32Array): SharedValues {
+    return new SharedValues(device, values.length, values, undefined);
+  }
+
+  static onDevice(device: Device, array: DeviceArray): SharedValues {
+    return new SharedValues(device, array.length, undefined, array);
+  }
+
+  get host(): Float32Array | undefined {
+    return this.#host;
+  }
+
+  get array(): DeviceArray {
+    this.#array ??= this.#device.upload(this.#host!);
+    return this.#array;
+  }
+
+  retain(): this {
+    this.#owners++;
+    return this;
+  }
+
+  release(): void {
+    this.#owners--;
+    if (this.#owners > 0) return;
+    if (this.#array !== undefined) this.#device.release(this.#array);
+    this.#array = undefined;
+    this.#host = undefined;
+  }
+}
+
+/** Positions `offset` to `offset + length` of a tensor hold the values from `start` on. */
+export interface Extent {
+  readonly offset: number;
+  readonly length: number;
+  readonly values: SharedValues;
+  readonly start: number;
+}
+
+/** A flat tensor as neighboring extents, in order and without gaps. */
+export class CopyOnWriteTensor {
+  readonly length: number;
+  #extents: readonly Extent[];
+
+  /** Holds zeros. */
+  constructor(device: Device, length: number) {
+    this.length = length;
+    const values = SharedValues.onHost(device, new Float32Array(length)).retain();
+    this.#extents = [{ offset: 0, length, values, start: 0 }];
+  }
+
+  /** The extents of a stretch, cut to it. */
+  read(offset: number, length: number): Extent[] {
+    const found: Extent[] = [];
+    for (const extent of this.#extents) {
+      const from = Math.max(extent.offset, offset);
+      const to = Math.min(extent.offset + extent.length, offset + length);
+      if (from >= to) continue;
+      const { values, start } = extent;
+      found.push({ offset: from, length: to - from, values, start: start + from - extent.offset });
+    }
+    return found;
+  }
+
+  /** Replaces a stretch by the values from their start on. */
+  write(offset: number, length: number, values: SharedValues): void {
+    values.retain();
+    if (length > 0) {
+      const end = offset + length;
+      const rest = this.read(end, this.length - end);
+      this.#replace([...this.read(0, offset), { offset, length, values, start: 0 }, ...rest]);
+    }
+    values.release();
+  }
+
+  free(): void {
+    this.#replace([]);
+  }
+
+  #replace(extents: readonly Extent[]): void {
+    for (const { values } of extents) values.retain();
+    for (const { values } of this.#extents) values.release();
+    this.#extents = extents;
+  }
+}

@@ -1,0 +1,122 @@
+/** Matrix products: an operand transposed first, or k cut, where that pays. */
+import type { Epilogue, MatmulBatch, MatmulCall } from '../../../backend.ts';
+import { contiguousStrides, sizeOf } from '../../../shape.ts';
+import { operandLength } from '../../batches.ts';
+import type { DeviceArray } from '../device.ts';
+import type { Operands, Runner } from '../runner.ts';
+import { copyShader } from '../shaders/map.ts';
+import { type MatmulSizes, matmulShader } from '../shaders/matmul.ts';
+import { sumShader } from '../shaders/reduce.ts';
+import { fill, type LoweringContext, type Step } from './context.ts';
+
+/** A product pays for transposing an operand from this many multiplications on. */
+const transposedFrom = 2 ** 16;
+/** A product with few results and a long k leaves most of a device idle, unless k is cut. */
+const longProduct = 512;
+const fewResults = 4096;
+
+export interface Product extends MatmulSizes {
+  readonly batch?: MatmulBatch | undefined;
+  readonly epilogue?: Epilogue | undefined;
+}
+
+/** From the operands of a product, left, right and the bias if it has one, to its result. */
+export type Multiply = (operands: Operands) => DeviceArray;
+
+/** The divisor of a length that is nearest above its square root, if it is not much longer. */
+function partsOf(length: number): number | undefined {
+  const root = Math.ceil(Math.sqrt(length));
+  for (let parts = root; parts <= 4 * root; parts++) if (length % parts === 0) return parts;
+  return undefined;
+}
+
+export function createProduct(runner: Runner, product: Product): Multiply {
+  const { m, k, n, transposeLeft, transposeRight, batch, epilogue } = product;
+  const few = batch === undefined && epilogue === undefined && m * n <= fewResults && k >= longProduct;
+  // Runs of k are matrices of their own where both operands have k outermost.
+  const parts = few && transposeLeft && !transposeRight ? partsOf(k) : undefined;
+  if (parts !== undefined) return cutProduct(runner, product, parts);
+  if (isLarge(product) && gainsFromRight(product)) return transposedProduct(runner, product, 'right');
+  if (isLarge(product) && transposeLeft && k % 4 === 0) return transposedProduct(runner, product, 'left');
+  const { device } = runner;
+  const kernels = runner.kernels();
+  const relu = epilogue?.relu ?? false;
+  return ({ arrays, sources: [left, right, bias], key }) => {
+    const kernel = kernels(key, () =>
+      matmulShader({ ...product, left: left!, right: right!, bias, relu, inputs: arrays.length }, device),
+    );
+    return device.run(kernel, arrays);
+  };
+}
+
+/** Whether there is enough work to pay for transposing an operand. */
+function isLarge({ m, k, n, batch }: Product): boolean {
+  return sizeOf(batch?.shape ?? []) * m * k * n >= transposedFrom;
+}
+
+/** Whether cells of the right operand would cross the ends of its rows, and those of the transposed one not. */
+function gainsFromRight({ k, n, transposeRight }: Product): boolean {
+  const [along, across] = transposeRight ? [k, n] : [n, k];
+  return along % 4 !== 0 && across % 4 === 0;
+}
+
+function cutProduct(runner: Runner, { m, k, n }: Product, parts: number): Multiply {
+  const { device } = runner;
+  const length = k / parts;
+  const batch = { shape: [parts], leftStrides: [length * m], rightStrides: [length * n] };
+  const partial = createProduct(runner, { m, k: length, n, transposeLeft: true, transposeRight: false, batch });
+  const start = { input: 0, offset: 0 };
+  const sum = device.compile(sumShader({ outer: 1, length: parts, inner: m * n, source: start }, device));
+  return (operands) => runner.consume(sum, partial(operands));
+}
+
+/** The operands with one of them in `array`, which takes the place of its old array where no other operand reads that. */
+export function withOperand({ arrays, sources, key }: Operands, which: number, array: DeviceArray): Operands {
+  const { input } = sources[which]!;
+  const isShared = sources.some((source, index) => index !== which && source.input === input);
+  const place = isShared ? arrays.length : input;
+  const replaced = isShared ? [...arrays, array] : arrays.with(input, array);
+  return { arrays: replaced, sources: sources.with(which, { input: place, offset: 0 }), key };
+}
+
+/** Transposes one operand first. */
+function transposedProduct(runner: Runner, product: Product, side: 'left' | 'right'): Multiply {
+  const { device } = runner;
+  const { m, k, n, transposeRight, batch } = product;
+  const isLeft = side === 'left';
+  const rows = isLeft ? m : transposeRight ? k : n;
+  const columns = isLeft || !transposeRight ? k : n;
+  const shape = [...(batch?.shape ?? []), rows, columns];
+  const straight = createProduct(runner, {
+    ...product,
+    ...(isLeft ? { transposeLeft: false } : { transposeRight: !transposeRight }),
+    batch: batch && { ...batch, [`${side}Strides`]: contiguousStrides(shape).slice(0, -2) },
+  });
+  const strides = [...(batch?.[`${side}Strides`] ?? []), 1, rows];
+  const which = isLeft ? 0 : 1;
+  const kernels = runner.kernels();
+  return (operands) => {
+    const { input, offset } = operands.sources[which]!;
+    const transpose = kernels(String(offset), () => copyShader(shape, { offset, strides }, device));
+    const transposed = device.run(transpose, [operands.arrays[input]!]);
+    const result = straight(withOperand(operands, which, transposed));
+    device.release(transposed);
+    return result;
+  };
+}
+
+export function lowerMatmul(call: MatmulCall, context: LoweringContext): Step {
+  const { runner, stretchOf } = context;
+  const { m, k, n, batch, epilogue } = call;
+  const size = sizeOf(batch?.shape ?? []) * m * n;
+  if (size === 0) return () => {};
+  const output = stretchOf(call.output, size);
+  if (k === 0 && epilogue === undefined) return fill(context, output, 0);
+  const operands = [
+    stretchOf(call.left, operandLength(batch, 'left', m * k)),
+    stretchOf(call.right, operandLength(batch, 'right', k * n)),
+    ...(epilogue?.bias ? [stretchOf(epilogue.bias, n)] : []),
+  ];
+  const product = createProduct(runner, call);
+  return () => runner.write(output, product(runner.operands(operands)));
+}

@@ -1,0 +1,201 @@
+/** Elementwise formulas. */
+import { type Formula, type Primitive, topological } from '../../../formula.ts';
+import { type Shape, sizeOf } from '../../../shape.ts';
+import { type Axis, joinAxes } from '../../axes.ts';
+import { cellLength, cellsOf, type KernelSource } from '../device.ts';
+import {
+  coordinatesOf,
+  dotStrides,
+  elementAt,
+  fits,
+  isWhole,
+  lanes,
+  literal,
+  plus,
+  returnCell,
+  type Source,
+  type Target,
+  type Threads,
+  times,
+} from './code.ts';
+
+export interface MapView extends Source {
+  readonly strides: readonly number[];
+}
+
+export interface MapShader {
+  readonly formula: Formula;
+  readonly shape: Shape;
+  readonly views: readonly MapView[];
+  /** Number of arrays, and which of them holds the values without a literal: NaN, infinity, -infinity. */
+  readonly inputs: number;
+  readonly specials: number;
+}
+
+type Expression = (operands: readonly [string, string, string], special: (value: number) => string) => string;
+
+const unary =
+  (name: string): Expression =>
+  ([a]) =>
+    `${name}(${a})`;
+
+const binary =
+  (operator: string): Expression =>
+  ([a, b]) =>
+    `${a} ${operator} ${b}`;
+
+const comparison =
+  (operator: string): Expression =>
+  ([a, b]) =>
+    `(${a} ${operator} ${b} ? 1.0 : 0.0)`;
+
+/** A NaN fails both comparisons and comes through the sum. */
+const extreme =
+  (better: string): Expression =>
+  ([a, b]) =>
+    `(${a} ${better} ${b} ? ${a} : (${b} ${better}= ${a} ? ${b} : ${a} + ${b}))`;
+
+/** How each primitive is written. Operands are names, cells' values or literals. */
+const expressions: Record<Primitive, Expression> = {
+  neg: ([a]) => `-${a}`,
+  exp: unary('Math.exp'),
+  log: unary('Math.log'),
+  abs: unary('Math.abs'),
+  sqrt: unary('Math.sqrt'),
+  tanh: unary('tanhOf'),
+  sigmoid: unary('sigmoidOf'),
+  softplus: unary('softplusOf'),
+  normalCdf: unary('normalCdfOf'),
+  add: binary('+'),
+  sub: binary('-'),
+  mul: binary('*'),
+  div: binary('/'),
+  pow: ([a, b], special) => `powerOf(${a}, ${b}, ${special(Number.NaN)}, ${special(Number.POSITIVE_INFINITY)})`,
+  maximum: extreme('>'),
+  minimum: extreme('<'),
+  greater: comparison('>'),
+  greaterEqual: comparison('>='),
+  equal: comparison('==='),
+  where: ([a, b, c]) => `(${a} !== 0.0 ? ${b} : ${c})`,
+};
+
+/** Position of a value that has no literal among the specials. */
+function positionOf(value: number): number {
+  if (Number.isNaN(value)) return 0;
+  return value > 0 ? 1 : 2;
+}
+
+/** Where a thread's cell begins, as one whole-number expression for each axis; the innermost counts cells. */
+function cellCoordinates(axes: readonly Axis[], target: Target): { threads: Threads; coordinates: string[] } {
+  const lengths = axes.map((axis, position) => (position === axes.length - 1 ? axis.length / cellLength : axis.length));
+  const [inner = 1, second = 1, third = 1] = lengths.toReversed();
+  const grid: Threads = [inner, second, third];
+  if (axes.length <= 3 && fits(target, grid)) {
+    return { threads: grid, coordinates: ['this.thread.z', 'this.thread.y', 'this.thread.x'].slice(3 - axes.length) };
+  }
+  const cells = lengths.reduce((product, length) => product * length, 1);
+  return { threads: [cells, 1, 1], coordinates: coordinatesOf('this.thread.x', lengths) };
+}
+
+interface Inputs {
+  readonly threads: Threads;
+  /** Declarations. */
+  readonly lines: string[];
+  /** The name of a lane's value of each view. */
+  readonly names: readonly (readonly string[])[];
+}
+
+/** Declares `i<view>` (a cell), or `i<view>_<lane>` (single values), for every view. */
+function readInputs({ shape, views }: MapShader, target: Target): Inputs {
+  const axes = joinAxes(shape, views);
+  const inner = axes.at(-1);
+  return inner === undefined || !isWhole(inner.length)
+    ? readValues(sizeOf(shape), views, axes, target)
+    : readCells(views, axes, inner, target);
+}
+
+/** A cell may reach over the end of a row: each value finds its own place. */
+function readValues(size: number, views: readonly MapView[], axes: readonly Axis[], { dialect }: Target): Inputs {
+  const lengths = axes.map(({ length }) => length);
+  const lines: string[] = [];
+  const names = views.map(({ input, offset }, which) =>
+    lanes.map((lane) => {
+      const strides = axes.map((axis) => axis.strides[which]!);
+      const index = plus(dotStrides(strides, coordinatesOf(elementAt(lane), lengths)), offset);
+      lines.push(`const i${which}_${lane} = ${dialect.value(input, index)};`);
+      return `i${which}_${lane}`;
+    }),
+  );
+  return { threads: [cellsOf(size), 1, 1], lines, names };
+}
+
+/** The innermost axis is whole cells, which each view has contiguous, repeated or apart. */
+function readCells(views: readonly MapView[], axes: readonly Axis[], inner: Axis, target: Target): Inputs {
+  const { dialect } = target;
+  const { threads, coordinates } = cellCoordinates(axes, target);
+  const lines: string[] = [];
+  const at = coordinates.at(-1)!;
+  const names = views.map(({ input, offset }, which) => {
+    const stride = inner.strides[which]!;
+    const outer = axes.slice(0, -1).map((axis) => axis.strides[which]!);
+    if (stride === 1 && isWhole(offset) && outer.every(isWhole)) {
+      const start = dotStrides(
+        outer.map((step) => step / cellLength),
+        coordinates,
+      );
+      lines.push(`const i${which} = ${dialect.cell(input, plus(start, at, offset / cellLength))};`);
+      return lanes.map((lane) => `i${which}[${lane}]`);
+    }
+    const start = dotStrides(outer, coordinates);
+    for (const lane of stride === 0 ? lanes.slice(0, 1) : lanes) {
+      const index = plus(start, times(stride * cellLength, at), stride * lane, offset);
+      lines.push(`const i${which}_${lane} = ${dialect.value(input, index)};`);
+    }
+    return lanes.map((lane) => `i${which}_${stride === 0 ? 0 : lane}`);
+  });
+  return { threads, lines, names };
+}
+
+export function mapShader(call: MapShader, target: Target): KernelSource {
+  const { threads, lines, names: inputs } = readInputs(call, target);
+  const nodes = topological(call.formula);
+  const special = (value: number): string => target.dialect.value(call.specials, String(positionOf(value)));
+  const results = lanes.map((lane) => {
+    const names = new Map<Formula, string>();
+    nodes.forEach((node, position) => {
+      switch (node.kind) {
+        case 'input':
+          names.set(node, inputs[node.index]![lane]!);
+          return;
+        case 'constant':
+          names.set(node, Number.isFinite(node.value) ? literal(node.value) : special(node.value));
+          return;
+        case 'apply': {
+          const [a = '', b = '', c = ''] = node.operands.map((other) => names.get(other)!);
+          const name = `v${position}_${lane}`;
+          lines.push(`const ${name} = ${expressions[node.primitive]([a, b, c], special)};`);
+          names.set(node, name);
+          return;
+        }
+        default:
+          node satisfies never;
+      }
+    });
+    return names.get(call.formula)!;
+  });
+  lines.push(returnCell(results));
+  return { inputs: call.inputs, length: sizeOf(call.shape), threads, body: lines.join('\n') };
+}
+
+/** A copy of a strided view of array 0, contiguous. */
+export function copyShader(shape: Shape, view: Pick<MapView, 'offset' | 'strides'>, target: Target): KernelSource {
+  const formula = { kind: 'input', index: 0 } as const;
+  return mapShader({ formula, shape, views: [{ input: 0, ...view }], inputs: 1, specials: 0 }, target);
+}
+
+/** Whether a formula needs the specials. */
+export function usesSpecials(formula: Formula): boolean {
+  return topological(formula).some((node) =>
+    node.kind === 'apply' ? node.primitive === 'pow' : node.kind === 'constant' && !Number.isFinite(node.value),
+  );
+}

@@ -1,0 +1,213 @@
+/** Windows that slide over images: unfolding, folding back, pooling and its gradient. */
+import { imageSize, type Windows, windowCount } from '../../../windows.ts';
+import { cellLength, type KernelSource } from '../device.ts';
+import {
+  elementAt,
+  fits,
+  flatKernel,
+  isWhole,
+  lanes,
+  plus,
+  quotient,
+  remainder,
+  returnSums,
+  type Source,
+  type Target,
+  type Threads,
+  times,
+  zeroSums,
+} from './code.ts';
+
+/** Results in one row of channels: four in one cell where the channels are whole cells, else one. */
+interface Group {
+  readonly lanes: readonly number[];
+  /** Which row of channels, counted over the whole result. */
+  readonly row: string;
+  /** The cell within the row, or the channel. */
+  readonly channel: string;
+  readonly whole: boolean;
+}
+
+/** How a result of `rows` rows of channels is cut into threads and groups. */
+interface Grouping {
+  /** Set where a thread has one group of four. */
+  readonly threads?: Threads;
+  readonly groups: readonly Group[];
+}
+
+function groupsOf(rows: number, channels: number, sources: readonly Source[], target: Target): Grouping {
+  const threads: Threads = [channels / cellLength, rows, 1];
+  if (isWhole(channels) && sources.every(({ offset }) => isWhole(offset)) && fits(target, threads)) {
+    return { threads, groups: [{ lanes, row: 'this.thread.y', channel: 'this.thread.x', whole: true }] };
+  }
+  const groups = lanes.map((lane) => {
+    const element = elementAt(lane);
+    return { lanes: [lane], row: quotient(element, channels), channel: remainder(element, channels), whole: false };
+  });
+  return { groups };
+}
+
+function shader(inputs: number, length: number, { threads }: Grouping, lines: readonly string[]): KernelSource {
+  const flat = flatKernel(inputs, length, lines);
+  return threads === undefined ? flat : { ...flat, threads };
+}
+
+interface Row {
+  readonly declaration: string;
+  /** The name of a lane's value. */
+  readonly value: (lane: number) => string;
+}
+
+/** Reads a group's channels of a row. */
+function readRow(
+  { dialect }: Target,
+  { lanes: [first], channel, whole }: Group,
+  source: Source,
+  channels: number,
+  row: string,
+  prefix = 'c',
+): Row {
+  const name = `${prefix}${first}`;
+  const unit = whole ? cellLength : 1;
+  const index = plus(times(channels / unit, row), channel, source.offset / unit);
+  const read = whole ? dialect.cell(source.input, index) : dialect.value(source.input, index);
+  return { declaration: `const ${name} = ${read};`, value: (lane) => (whole ? `${name}[${lane}]` : name) };
+}
+
+/** Expressions for the place of pixel `row` of images. */
+function pixelOf(row: string, height: number, width: number): { image: string; y: string; x: string } {
+  return {
+    image: quotient(row, height * width),
+    y: remainder(quotient(row, width), height),
+    x: remainder(row, width),
+  };
+}
+
+function both(...conditions: readonly string[]): string {
+  return conditions.filter((condition) => condition !== '').join(' && ') || '0 === 0';
+}
+
+/** Row of the pixel at (ky, kx) under window `row`, and whether it lies inside the image. */
+function pixelUnder(windows: Windows, row: string, ky: string, kx: string): { pixel: string; inside: string } {
+  const { height, width, outputHeight, outputWidth, strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
+  const window = pixelOf(row, outputHeight, outputWidth);
+  const y = `${plus(times(strideHeight, window.y), ky)} - ${paddingHeight}`;
+  const x = `${plus(times(strideWidth, window.x), kx)} - ${paddingWidth}`;
+  return {
+    pixel: plus(times(height * width, window.image), times(width, y), x),
+    inside: both(`${y} >= 0`, `${y} < ${height}`, `${x} >= 0`, `${x} < ${width}`),
+  };
+}
+
+/** Row of the window that has pixel `row` at its place (ky, kx), and whether there is one. */
+function windowOver(windows: Windows, row: string, ky: string, kx: string): { window: string; exists: string } {
+  const { height, width, outputHeight, outputWidth, strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
+  const pixel = pixelOf(row, height, width);
+  const y = `${plus(pixel.y, paddingHeight)} - ${ky}`;
+  const x = `${plus(pixel.x, paddingWidth)} - ${kx}`;
+  const on = (place: string, stride: number): string => (stride === 1 ? '' : `${remainder(place, stride)} === 0`);
+  const [windowY, windowX] = [quotient(y, strideHeight), quotient(x, strideWidth)];
+  return {
+    window: plus(times(outputHeight * outputWidth, pixel.image), times(outputWidth, windowY), windowX),
+    exists: both(
+      `${y} >= 0`,
+      on(y, strideHeight),
+      `${windowY} < ${outputHeight}`,
+      `${x} >= 0`,
+      on(x, strideWidth),
+      `${windowX} < ${outputWidth}`,
+    ),
+  };
+}
+
+function overWindow({ windowHeight, windowWidth }: Windows, statements: readonly string[]): string[] {
+  return [
+    `for (let ky = 0; ky < ${windowHeight}; ky++) {`,
+    `for (let kx = 0; kx < ${windowWidth}; kx++) {`,
+    ...statements,
+    '}',
+    '}',
+  ];
+}
+
+/** Images -> [windows, windowHeight * windowWidth * channels], 0 where a window covers padding. */
+export function unfoldShader(windows: Windows, source: Source, target: Target): KernelSource {
+  const { windowHeight, windowWidth, channels } = windows;
+  const places = windowHeight * windowWidth;
+  const rows = windowCount(windows) * places;
+  const grouping = groupsOf(rows, channels, [source], target);
+  const lines = grouping.groups.flatMap((group) => {
+    const place = remainder(group.row, places);
+    const [ky, kx] = [quotient(place, windowWidth), remainder(place, windowWidth)];
+    const { pixel, inside } = pixelUnder(windows, quotient(group.row, places), ky, kx);
+    const { declaration, value } = readRow(target, group, source, channels, pixel);
+    return [`if (${inside}) {`, declaration, ...group.lanes.map((lane) => `s${lane} = ${value(lane)};`), '}'];
+  });
+  return shader(1, rows * channels, grouping, [...zeroSums, ...lines, returnSums]);
+}
+
+/** [windows, windowHeight * windowWidth * channels] -> images: each pixel adds up its places under windows. */
+export function foldShader(windows: Windows, source: Source, target: Target): KernelSource {
+  const { channels, windowHeight, windowWidth } = windows;
+  const grouping = groupsOf(imageSize(windows) / channels, channels, [source], target);
+  const statements = grouping.groups.flatMap((group) => {
+    const { window, exists } = windowOver(windows, group.row, 'ky', 'kx');
+    const row = plus(times(windowHeight * windowWidth, window), times(windowWidth, 'ky'), 'kx');
+    const { declaration, value } = readRow(target, group, source, channels, row);
+    return [`if (${exists}) {`, declaration, ...group.lanes.map((lane) => `s${lane} += ${value(lane)};`), '}'];
+  });
+  const lines = [...zeroSums, ...overWindow(windows, statements), returnSums];
+  return shader(1, imageSize(windows), grouping, lines);
+}
+
+/** The sum or the largest value under each window, or the place of the first largest; a NaN counts as largest. */
+export function poolShader(
+  windows: Windows,
+  result: 'sum' | 'max' | 'argmaxIndices',
+  source: Source,
+  target: Target,
+): KernelSource {
+  const { channels, windowWidth } = windows;
+  const rows = windowCount(windows);
+  const grouping = groupsOf(rows, channels, [source], target);
+  const statements = grouping.groups.flatMap((group) => {
+    const { pixel, inside } = pixelUnder(windows, group.row, 'ky', 'kx');
+    const { declaration, value } = readRow(target, group, source, channels, pixel);
+    const take = group.lanes.map((lane) => {
+      const candidate = value(lane);
+      if (result === 'sum') return `s${lane} += ${candidate};`;
+      const better = `${candidate} > m${lane} || ${candidate} !== ${candidate}`;
+      const place = plus(times(windowWidth, 'ky'), 'kx');
+      return `if (f${lane} === 0.0 || (m${lane} === m${lane} && (${better}))) { m${lane} = ${candidate}; f${lane} = 1.0; s${lane} = ${place}; }`;
+    });
+    return [`if (${inside}) {`, declaration, ...take, '}'];
+  });
+  const best = result === 'sum' ? [] : lanes.flatMap((lane) => [`let m${lane} = 0.0;`, `let f${lane} = 0.0;`]);
+  const end = result === 'max' ? 'return [m0, m1, m2, m3];' : returnSums;
+  return shader(1, rows * channels, grouping, [...zeroSums, ...best, ...overWindow(windows, statements), end]);
+}
+
+/** Windows' values -> images: each pixel adds up the windows that cover it, or those whose argmax it is. */
+export function unpoolShader(
+  windows: Windows,
+  source: Source,
+  argmaxIndices: Source | undefined,
+  inputs: number,
+  target: Target,
+): KernelSource {
+  const { channels, windowWidth } = windows;
+  const sources = argmaxIndices === undefined ? [source] : [source, argmaxIndices];
+  const grouping = groupsOf(imageSize(windows) / channels, channels, sources, target);
+  const statements = grouping.groups.flatMap((group) => {
+    const { window, exists } = windowOver(windows, group.row, 'ky', 'kx');
+    const { declaration, value } = readRow(target, group, source, channels, window);
+    const indices = argmaxIndices && readRow(target, group, argmaxIndices, channels, window, 'w');
+    const add = group.lanes.map((lane) => {
+      const plain = `s${lane} += ${value(lane)};`;
+      return indices ? `if (${indices.value(lane)} === ${plus(times(windowWidth, 'ky'), 'kx')}) { ${plain} }` : plain;
+    });
+    return [`if (${exists}) {`, declaration, ...(indices ? [indices.declaration] : []), ...add, '}'];
+  });
+  const lines = [...zeroSums, ...overWindow(windows, statements), returnSums];
+  return shader(inputs, imageSize(windows), grouping, lines);
+}

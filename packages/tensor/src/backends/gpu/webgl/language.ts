@@ -1,0 +1,87 @@
+/** How shaders of the WebGL modes are written: what their bodies say, and the functions that they call. */
+import type { Dialect } from '../device.ts';
+import type { TextureSize } from './arrays.ts';
+import type { WebGlMode } from './context.ts';
+
+export const dialect: Dialect = {
+  cell: (input, index) => `cell${input}(${index})`,
+  value: (input, index) => `value${input}(${index})`,
+};
+
+/** What all kernels are created with. */
+export const settings = {
+  // Unset, gpu.js may fall back to 8 bits in silence.
+  precision: 'single',
+  // Full precision for positions too, whatever the texture's size.
+  tactic: 'precision',
+  pipeline: true,
+  immutable: false,
+  returnType: 'Array(4)',
+};
+
+/** The functions that a quartered kernel gives its other three cells to. */
+export const partFunctions = [1, 2, 3].map(
+  (part) => `function part${part}(v0, v1, v2, v3) { return [v0, v1, v2, v3]; }`,
+);
+
+/** A function in the language of the shaders. */
+interface NativeFunction {
+  readonly name: string;
+  readonly source: string;
+  readonly argumentTypes: Readonly<Record<string, string>>;
+  readonly returnType: string;
+}
+
+export const wholeNumbers: readonly NativeFunction[] = [
+  {
+    name: 'quotient',
+    source: 'int quotient(int value, int divisor) { return value / divisor; }',
+    argumentTypes: { value: 'Integer', divisor: 'Integer' },
+    returnType: 'Integer',
+  },
+  {
+    name: 'remainder',
+    source: 'int remainder(int value, int divisor) { return value - divisor * (value / divisor); }',
+    argumentTypes: { value: 'Integer', divisor: 'Integer' },
+    returnType: 'Integer',
+  },
+  {
+    name: 'whole',
+    source: 'int whole(float value) { return int(floor(value)); }',
+    argumentTypes: { value: 'Number' },
+    returnType: 'Integer',
+  },
+];
+
+/**
+ * How an input's cells and values are read. gpu.js's own way divides by the texture's size for every read; here the width
+ * is a power of two, known when the kernel is built.
+ */
+export function readersOf(mode: WebGlMode, input: number, [width, height]: TextureSize): NativeFunction[] {
+  const [texture, shift] = [`user_a${input}`, Math.log2(width)];
+  const cell =
+    mode === 'webgl2'
+      ? `return texture(${texture}, (vec2(ivec2(index & ${width - 1}, index >> ${shift})) + 0.5) * vec2(${1 / width}, ${1 / height}));`
+      : `int row = index / ${width};
+  vec2 place = vec2(float(index - ${width} * row), float(row)) + 0.5;
+  return texture2D(${texture}, place / vec2(${width}.0, ${height}.0));`;
+  const value =
+    mode === 'webgl2'
+      ? `return texture(${texture}, (vec2(ivec2((index >> 2) & ${width - 1}, index >> ${shift + 2})) + 0.5) * vec2(${1 / width}, ${1 / height}))[index & 3];`
+      : `int at = index / 4;
+  int row = at / ${width};
+  vec2 place = vec2(float(at - ${width} * row), float(row)) + 0.5;
+  vec4 cell = texture2D(${texture}, place / vec2(${width}.0, ${height}.0));
+  int lane = index - 4 * at;
+  return lane == 0 ? cell.x : lane == 1 ? cell.y : lane == 2 ? cell.z : cell.w;`;
+  const argumentTypes = { index: 'Integer' };
+  return [
+    { name: `cell${input}`, source: `vec4 cell${input}(int index) { ${cell} }`, argumentTypes, returnType: 'Array(4)' },
+    {
+      name: `value${input}`,
+      source: `float value${input}(int index) { ${value} }`,
+      argumentTypes,
+      returnType: 'Float',
+    },
+  ];
+}

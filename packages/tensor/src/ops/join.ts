@@ -1,0 +1,62 @@
+/** Several tensors as one. */
+import type { OpResult } from '../autograd.ts';
+import { commonBackend, mapInto } from '../evaluate.ts';
+import { input } from '../formula.ts';
+import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape } from '../shape.ts';
+import { emptyTensor, type Tensor } from '../tensor.ts';
+import { reshape } from './arrange.ts';
+import { defineOp } from './define.ts';
+import { slice } from './slice.ts';
+
+/** The tensors one after another along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
+export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: number = 0): OpResult => {
+  const [first] = tensors;
+  if (first === undefined) throw new ShapeError('concat: expected at least one tensor, got none');
+  const [at] = normalizeAxes('concat', first.shape, [axis]) as [number];
+  for (const { shape } of tensors) {
+    if (shape.length !== first.shape.length || !sameShape(shape.with(at, 0), first.shape.with(at, 0))) {
+      throw new ShapeError(
+        `concat: ${formatShape(first.shape)} and ${formatShape(shape)} differ at an axis other than ${axis}`,
+      );
+    }
+  }
+  const backend = commonBackend('concat', tensors);
+  let end = 0;
+  const ranges = tensors.map(({ shape }) => {
+    const start = end;
+    end += shape[at]!;
+    return { start, end };
+  });
+  const output = emptyTensor(backend, first.shape.with(at, end));
+  const strides = contiguousStrides(output.shape);
+  tensors.forEach(({ storage, shape }, position) => {
+    const layout = { offset: ranges[position]!.start * strides[at]!, strides };
+    mapInto(output, layout, input(0), shape, [{ storage, strides: contiguousStrides(shape) }]);
+  });
+  const gradient = ranges.map(
+    (range) => (g: Tensor) =>
+      slice(
+        g,
+        g.shape.map((_, along) => (along === at ? range : {})),
+      ),
+  );
+  return { output, operands: tensors, gradient };
+});
+
+/** Tensors of one shape as the elements of a new axis: three of `[2, 4]` along 1 -> `[2, 3, 4]`. */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  const [first] = tensors;
+  if (first === undefined) throw new ShapeError('stack: expected at least one tensor, got none');
+  const different = tensors.find(({ shape }) => !sameShape(shape, first.shape));
+  if (different !== undefined) {
+    throw new ShapeError(
+      `stack: all tensors need one shape, got ${formatShape(first.shape)} and ${formatShape(different.shape)}`,
+    );
+  }
+  const [at] = normalizeAxes('stack', [...first.shape, 1], [axis]) as [number];
+  const single = first.shape.toSpliced(at, 0, 1);
+  return concat(
+    tensors.map((tensor) => reshape(tensor, single)),
+    at,
+  );
+}

@@ -1,0 +1,93 @@
+/** Parts of a tensor, and their adjoint: a tensor around a part. */
+import type { OpResult } from '../autograd.ts';
+import type { Layout } from '../backend.ts';
+import { mapInto, mapViews } from '../evaluate.ts';
+import { constant, input } from '../formula.ts';
+import { contiguousStrides, formatShape, type Shape, ShapeError } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { defineOp } from './define.ts';
+
+/** A stretch of one axis. Positions count from the end where negative, and stop at the ends. */
+export interface Range {
+  /** The first position, 0 where left out. */
+  readonly start?: number;
+  /** The position behind the last, the axis's size where left out. */
+  readonly end?: number;
+  /** Distance between positions taken, at least 1, which is the default. */
+  readonly step?: number;
+}
+
+/** Points of a tensor, `count` along each axis; one value per axis. */
+interface Lattice {
+  readonly starts: readonly number[];
+  readonly steps: readonly number[];
+  readonly counts: readonly number[];
+}
+
+function latticeOf(shape: Shape, ranges: readonly Range[]): Lattice {
+  if (ranges.length > shape.length) {
+    throw new ShapeError(`slice: ${ranges.length} ranges were given for ${formatShape(shape)}`);
+  }
+  const resolved = shape.map((length, axis) => {
+    const { start = 0, end = length, step = 1 } = ranges[axis] ?? {};
+    if (![start, end, step].every(Number.isInteger) || step < 1) {
+      throw new ShapeError(
+        `slice: a range needs whole numbers and a step of at least 1, got start ${start}, end ${end}, step ${step}`,
+      );
+    }
+    const inside = (position: number): number =>
+      Math.min(Math.max(position < 0 ? position + length : position, 0), length);
+    const count = Math.max(0, Math.ceil((inside(end) - inside(start)) / step));
+    return { start: count === 0 ? 0 : inside(start), step, count };
+  });
+  return {
+    starts: resolved.map(({ start }) => start),
+    steps: resolved.map(({ step }) => step),
+    counts: resolved.map(({ count }) => count),
+  };
+}
+
+/** Where the points of a lattice lie in a contiguous tensor of `shape`. */
+function layoutOf(shape: Shape, { starts, steps }: Lattice): Layout {
+  const strides = contiguousStrides(shape);
+  return {
+    offset: starts.reduce((sum, start, axis) => sum + start * strides[axis]!, 0),
+    strides: strides.map((stride, axis) => stride * steps[axis]!),
+  };
+}
+
+/** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
+export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
+  const lattice = latticeOf(x.shape, ranges);
+  const view = { storage: x.storage, ...layoutOf(x.shape, lattice) };
+  return {
+    output: mapViews(x.backend, input(0), lattice.counts, [view]),
+    operands: [x],
+    gradient: [(g) => place(g, x.shape, ranges)],
+  };
+});
+
+/** A tensor of `shape` that holds x at the ranges, and `value` elsewhere; the adjoint of slice. */
+export const place = defineOp(
+  'place',
+  (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
+    const output = mapViews(x.backend, constant(value), shape, []);
+    const view = { storage: x.storage, strides: contiguousStrides(x.shape) };
+    mapInto(output, layoutOf(shape, latticeOf(shape, ranges)), input(0), x.shape, [view]);
+    return { output, operands: [x], gradient: [(g) => slice(g, ranges)] };
+  },
+);
+
+/** x with `[before, after]` elements of `value` around each axis: `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`. */
+export function pad(x: Tensor, amounts: readonly (readonly [number, number])[], value = 0): Tensor {
+  const { shape } = x;
+  if (amounts.length !== shape.length || !amounts.flat().every((amount) => Number.isInteger(amount) && amount >= 0)) {
+    const given = amounts.map(formatShape).join(', ');
+    throw new ShapeError(
+      `pad: expected [before, after] of whole numbers of at least 0 for each axis of ${formatShape(shape)}, got ${given}`,
+    );
+  }
+  const padded = amounts.map(([before, after], axis) => before + shape[axis]! + after);
+  const ranges = amounts.map(([before], axis) => ({ start: before, end: before + shape[axis]! }));
+  return place(x, padded, ranges, value);
+}

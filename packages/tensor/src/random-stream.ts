@@ -1,0 +1,12 @@
+/** Seeded random numbers for whatever needs speed and repetition, not quality: philox.ts makes the model's. */
+
+/** Numbers in [0, 1), the same for equal seeds on every engine (mulberry32, by Tommy Ettinger). */
+export function randomStream(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,47 @@
+/** Plans give back the memory that they took, after failures too. */
+import { describe, expect, it } from 'vitest';
+import { compile, fromArray, matmul, mul, openBackend, relu, sum, tidy, valueAndGrad } from '../src/index.ts';
+import { randomValues } from './support.ts';
+
+const { backend: cpu } = await openBackend('cpu');
+
+describe('memory of cpu', () => {
+  it('neither moves nor grows over many runs and over many plans', () => {
+    const probe = cpu.allocate(1);
+    const make = (): void => {
+      const plan = compile(cpu, (x, w) => valueAndGrad((v) => sum(relu(matmul(x!, v!))), [w!]).gradients[0]!, [
+        [64, 300],
+        [300, 50],
+      ]);
+      for (let run = 0; run < 20; run++) plan.run();
+      plan.dispose();
+    };
+    make();
+    const { buffer } = cpu.view(probe);
+    const before = buffer.byteLength;
+    for (let round = 0; round < 50; round++) {
+      make();
+      tidy(() => {
+        const x = fromArray(cpu, randomValues(64 * 300, round), [64, 300], { requiresGrad: true });
+        sum(mul(x, x)).backward();
+      });
+    }
+    expect(cpu.view(probe).buffer).toBe(buffer);
+    expect(cpu.view(probe).buffer.byteLength).toBe(before);
+    cpu.free(probe);
+  });
+});
+
+it('a function that throws leaves no memory taken', async () => {
+  const { backend } = await openBackend('cpu');
+  const fail = (): never => {
+    throw new Error('stop');
+  };
+  const first = backend.allocate(1);
+  const { buffer } = backend.view(first);
+  // Together far more than the memory could hold without growing.
+  for (let round = 0; round < 50; round++) {
+    expect(() => compile(backend, fail, [[100_000]])).toThrow('stop');
+  }
+  expect(backend.view(first).buffer).toBe(buffer);
+});

@@ -1,0 +1,44 @@
+/** Encodes a worker's gradients: without zero chunks where that saves bytes, and rounded where the run asks for it. */
+import { encodeLossy, encodeSparse, floatsFrom, type LossyEncoding, type VectorEncoding } from '@lockstep/protocol';
+
+export interface EncodedGradient {
+  readonly bytes: Uint8Array;
+  readonly encoding?: VectorEncoding;
+}
+
+/**
+ * With a lossy encoding it keeps the rounding error and adds it to this worker's next gradient, whichever shard that is
+ * of (error feedback): over many steps, the sum of what is sent is the sum of all gradients. A worker that leaves loses
+ * at most one rounding.
+ */
+export class GradientEncoder {
+  readonly #sparse: boolean;
+  readonly #lossy: LossyEncoding | undefined;
+  #residual = new Float32Array(0);
+
+  /** @param sparse false where the gradient stays in this process, and encoding only costs time */
+  constructor(sparse: boolean, lossy?: LossyEncoding) {
+    this.#sparse = sparse;
+    this.#lossy = lossy;
+  }
+
+  /** @param gradient little-endian float32, whose memory the result may overwrite */
+  encode(gradient: Uint8Array): EncodedGradient {
+    if (!this.#sparse && this.#lossy === undefined) return { bytes: gradient };
+    const values = floatsOf(gradient);
+    if (this.#lossy !== undefined) {
+      if (this.#residual.length !== values.length) this.#residual = new Float32Array(values.length);
+      const bytes = encodeLossy(values, this.#lossy, this.#residual);
+      // Values that the encoding cannot hold are sent as they are, so that the coordinator sees them.
+      if (bytes) return { bytes, encoding: this.#lossy };
+    }
+    const bytes = this.#sparse ? encodeSparse(values) : undefined;
+    return bytes ? { bytes, encoding: 'sparse' } : { bytes: gradient };
+  }
+}
+
+function floatsOf(bytes: Uint8Array): Float32Array {
+  return bytes.byteOffset % 4 === 0
+    ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+    : floatsFrom(bytes);
+}

@@ -1,0 +1,78 @@
+/** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
+import { type LossyEncoding, type MessageOf, toMessageText } from '@lockstep/protocol';
+import type { Clock } from '../clock.ts';
+import { type Compute, ComputeError, type ShardGradient } from './compute.ts';
+import type { FaultInjector } from './fault-injection.ts';
+import { GradientEncoder } from './gradient-encoder.ts';
+import type { Task } from './task-queue.ts';
+
+export type TaskAnswer = MessageOf<'gradient'> | MessageOf<'taskError'>;
+
+export interface TaskAnswererOptions {
+  readonly compute: Compute;
+  readonly clock: Clock;
+  readonly checksum: (bytes: Uint8Array) => number;
+  readonly faults: FaultInjector;
+  /** Whether the coordinator is in this process: gradients are then neither encoded nor copied. */
+  readonly isLocal: boolean;
+  /** Seeds dropout. */
+  readonly seed?: number | undefined;
+  /** How the run rounds gradients. */
+  readonly gradients?: LossyEncoding | undefined;
+}
+
+/** Answers the tasks of one run, one after another. */
+export class TaskAnswerer {
+  readonly #options: TaskAnswererOptions;
+  readonly #encoder: GradientEncoder;
+  /** Memory for every gradient of the run; the answer is copied into a frame before the next shard is computed. */
+  #buffer: Float32Array | undefined;
+
+  constructor(options: TaskAnswererOptions) {
+    this.#options = options;
+    this.#encoder = new GradientEncoder(!options.isLocal, options.gradients);
+  }
+
+  /**
+   * @param weightsAtMs when the weights of its step arrived
+   * @returns undefined where the task was canceled meanwhile
+   */
+  async answer(task: Task, weightsAtMs: number): Promise<TaskAnswer | undefined> {
+    const { compute, faults, seed = 0 } = this.#options;
+    const { step, lo, n, pixels, labels, firstSample } = task;
+    let result: ShardGradient;
+    try {
+      const key = { seed, step, firstSample };
+      const options = { key, into: this.#buffer, isCanceled: () => task.isCanceled };
+      result = await faults.slowed(() => compute.gradient(pixels, labels, options));
+    } catch (error) {
+      await faults.thawed();
+      if (task.isCanceled) return undefined;
+      const code = error instanceof ComputeError ? error.code : 'failed';
+      return { type: 'taskError', step, lo, n, code, message: errorText(error) };
+    }
+    await faults.thawed();
+    if (task.isCanceled) return undefined;
+    if (!Number.isFinite(result.lossSum)) {
+      const message = `the loss of this shard is ${result.lossSum}`;
+      return { type: 'taskError', step, lo, n, code: 'non-finite', message };
+    }
+    return this.#gradientMessage(task, result, weightsAtMs);
+  }
+
+  #gradientMessage(task: Task, result: ShardGradient, weightsAtMs: number): MessageOf<'gradient'> {
+    const { clock, isLocal } = this.#options;
+    const { step, lo, n } = task;
+    const { gradient, lossSum, correct, count, computeMs } = result;
+    if (!isLocal) this.#buffer ??= new Float32Array(gradient.length / 4 + 2);
+    const encoded = this.#encoder.encode(gradient);
+    const checksum = this.#options.checksum(encoded.bytes);
+    const turnaroundMs = clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs);
+    return { type: 'gradient', step, lo, n, ...encoded, checksum, lossSum, correct, count, computeMs, turnaroundMs };
+  }
+}
+
+/** What went wrong, as the text of a message. */
+export function errorText(error: unknown): string {
+  return toMessageText(error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+
+/** Two workers that share a step equally; `quick` has answered in it, `slow` has not. */
+function withSlowWorker(options?: CoordinatorOptions) {
+  const coordinator = new ScriptedCoordinator(options);
+  const [slow, quick] = [coordinator.join(), coordinator.join()];
+  coordinator.completePlannedSteps();
+  const lateTasks = coordinator.tasksOf(slow);
+  coordinator.answerAll(quick);
+  return { coordinator, slow, quick, lateTasks };
+}
+
+describe('a worker past its soft deadline', () => {
+  it('has its shards duplicated on idle workers, and the first result completes them', () => {
+    const { coordinator, slow, quick, lateTasks } = withSlowWorker();
+    coordinator.wait(250);
+    expect(coordinator.state.faults.duplicated).toBe(0);
+    const { step } = coordinator.state.current;
+    expect(eventsOf(coordinator.wait(1))).toEqual([{ type: 'late', workerId: 'w1', step }]);
+    expect(coordinator.tasksOf(quick)).toEqual(lateTasks);
+    expect(coordinator.state.faults.duplicated).toBe(lateTasks.length);
+    for (const task of lateTasks) coordinator.gradient(quick, task);
+    expect(coordinator.state.current.step).toBe(step + 1);
+    // No shard of the new step is assigned to the late worker.
+    expect(coordinator.tasksOf(slow)).toEqual([]);
+  });
+
+  it('is assigned shards again after its first answer, at the rate that its lateness shows', () => {
+    const { coordinator, slow, quick, lateTasks } = withSlowWorker({ epochs: 8 });
+    const rateOf = (): number => coordinator.state.connections.get(slow)!.samplesPerMs;
+    const before = rateOf();
+    const owed = lateTasks.reduce((sum, { n }) => sum + 2 * n, 0);
+    coordinator.wait(1_000);
+    coordinator.answerAll(quick);
+    expect(coordinator.tasksOf(slow)).toEqual([]);
+    expect(rateOf()).toBeLessThan(before);
+    expect(rateOf()).toBeCloseTo(owed / 1_000);
+    const added = coordinator.added.length;
+    coordinator.gradient(slow, lateTasks[0]!);
+    expect(coordinator.added).toHaveLength(added);
+    expect(coordinator.state.connections.get(slow)!.answerByMs).toBeUndefined();
+  });
+
+  it('gets no cancel for a shard that another worker has completed: its answer shows that it is back', () => {
+    const { coordinator, slow, quick } = withSlowWorker();
+    coordinator.wait(300);
+    const from = coordinator.effects.length;
+    coordinator.answerAll(quick);
+    expect(sentTo(slow, coordinator.effects.slice(from))).not.toContain('cancel');
+  });
+
+  it('returns a shard after all: its second owner gets a cancel', () => {
+    const { coordinator, slow, quick, lateTasks } = withSlowWorker();
+    coordinator.wait(300);
+    expect(sentTo(quick, coordinator.gradient(slow, lateTasks[0]!))).toContain('cancel');
+  });
+
+  it('hands its shard on to a third worker when the second is late too', () => {
+    const coordinator = new ScriptedCoordinator({ batch: 6, samples: 60, epochs: 4 });
+    const [first, second, third] = [coordinator.join(), coordinator.join(), coordinator.join()];
+    coordinator.completePlannedSteps();
+    const lateTasks = coordinator.tasksOf(first);
+    expect(lateTasks).toHaveLength(1);
+    coordinator.answerAll(second);
+    coordinator.wait(300);
+    expect(coordinator.tasksOf(second)).toEqual(lateTasks);
+    coordinator.answerAll(third);
+    coordinator.wait(300);
+    expect(coordinator.tasksOf(third)).toEqual(lateTasks);
+  });
+});
+
+describe('the soft deadline', () => {
+  it('counts from the last result: a worker with many shards in a row is not late', () => {
+    const coordinator = new ScriptedCoordinator({ batch: 62, samples: 62, steps: 1, startWorkers: 3 });
+    const joinSlow = (): number => coordinator.join({ samplesPerMs: 0.01 });
+    const [left, middle, right] = [joinSlow(), joinSlow(), joinSlow()];
+    const shards = coordinator.tasksOf(middle);
+    expect(shards.map(({ n }) => n)).toEqual([4, 4]);
+    for (const [index, task] of shards.entries()) {
+      // Two samples a microbatch at a hundredth of a sample per millisecond: exactly the rate that it reported.
+      const computeMs = 200 * task.n;
+      coordinator.nowMs += computeMs;
+      coordinator.pong(left, middle, right);
+      if (index === 0) coordinator.gradient(middle, task, computeMs);
+      coordinator.answerAll(left, 2_000);
+      coordinator.answerAll(right, 2_000);
+      expect(eventsOf(coordinator.wait(0)).filter(({ type }) => type === 'late')).toEqual([]);
+    }
+    // Three times the 800 ms that its last shard should take, and not before.
+    expect(eventsOf(coordinator.wait(1_600))).toEqual([]);
+    expect(eventsOf(coordinator.wait(1))).toEqual([{ type: 'late', workerId: 'w2', step: 0 }]);
+  });
+
+  it('takes the rate of an idle worker into account where a worker reports a thousandth of it', () => {
+    const coordinator = new ScriptedCoordinator({ batch: 4, samples: 4, startWorkers: 2 });
+    const [slow, quick] = [coordinator.join({ samplesPerMs: 0.001 }), coordinator.join({ samplesPerMs: 1 })];
+    expect(coordinator.tasksOf(quick)).toHaveLength(1);
+    coordinator.close(quick);
+    expect(coordinator.tasksOf(slow)).toHaveLength(1);
+    coordinator.join({ samplesPerMs: 1 });
+    // At the reported rate two samples take 4 s, and the deadline would be 12 s.
+    expect(eventsOf(coordinator.wait(251))).toEqual([{ type: 'late', workerId: 'w1', step: 0 }]);
+  });
+});
+
+describe('a worker past its hard deadline', () => {
+  it('is disconnected, even when other workers have long computed its shard', () => {
+    const coordinator = new ScriptedCoordinator({ epochs: 100 });
+    const [slow, quick] = [coordinator.join(), coordinator.join()];
+    coordinator.completePlannedSteps();
+    for (let waited = 0; waited <= 5_000; waited += 100) {
+      coordinator.answerAll(quick);
+      coordinator.wait(100);
+      coordinator.pong(slow, quick);
+    }
+    expect(coordinator.connections).toEqual([quick]);
+  });
+
+  it('is disconnected when it is the only one, and the run pauses', () => {
+    const coordinator = new ScriptedCoordinator();
+    const only = coordinator.join();
+    for (let waited = 0; waited < 5_000; waited += 1_000) {
+      coordinator.wait(1_000);
+      coordinator.pong(only);
+    }
+    expect(coordinator.state.phase).toBe('training');
+    expect(sentTo(only, coordinator.wait(1))).toContain('close');
+    expect(coordinator.state.phase).toBe('paused');
+  });
+});
+
+describe('a silent connection', () => {
+  it('is closed after 15 s, and not before', () => {
+    const coordinator = new ScriptedCoordinator({ limits: { hardDeadlineMs: 60_000 } });
+    const only = coordinator.join();
+    coordinator.wait(15_000);
+    expect(coordinator.state.connections.has(only)).toBe(true);
+    expect(eventsOf(coordinator.wait(1))).toContainEqual({ type: 'left', workerId: 'w1', message: 'silent for 15 s' });
+  });
+
+  it('is closed after 5 s without a hello, and after 30 s without a numerics result', () => {
+    const coordinator = new ScriptedCoordinator();
+    const [silent, checked] = [coordinator.open(), coordinator.open()];
+    coordinator.hello(checked);
+    coordinator.wait(5_000);
+    expect(coordinator.state.connections.size).toBe(2);
+    expect(sentTo(silent, coordinator.wait(1))).toContain('close');
+    for (let waited = 5_001; waited <= 30_000; waited += 4_999) {
+      coordinator.wait(4_999);
+      coordinator.pong(checked);
+    }
+    expect(coordinator.state.connections.size).toBe(0);
+  });
+});

@@ -1,0 +1,143 @@
+import { describe, expect, it } from 'vitest';
+import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+
+describe('a worker that joins', () => {
+  it('gets a welcome and a numerics check first; it counts, and gets tasks, only after its result', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 4 });
+    const first = coordinator.join();
+    expect(first).toBe(1);
+    expect(coordinator.state.phase).toBe('waiting');
+    const second = coordinator.open();
+    expect(sentTo(second, coordinator.hello(second))).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(coordinator.state.phase).toBe('waiting');
+    coordinator.numericsResult(second);
+    expect(coordinator.state.phase).toBe('training');
+  });
+
+  it('in the middle of a run is assigned shards from the next step that is planned', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 4 });
+    coordinator.join();
+    coordinator.join();
+    const newest = coordinator.open();
+    coordinator.hello(newest);
+    coordinator.completePlannedSteps();
+    expect(sentTo(newest, coordinator.effects)).toEqual(['welcome', 'sendNumericsCheck']);
+    coordinator.numericsResult(newest);
+    coordinator.completePlannedSteps();
+    expect(coordinator.tasksOf(newest).length).toBeGreaterThan(0);
+  });
+});
+
+describe('a hello', () => {
+  it.each([
+    ['without a token', {}, 'token'],
+    ['with a wrong token', { token: 'guess' }, 'token'],
+    ['with the beginning of the token', { token: 'secre' }, 'token'],
+    ['with a token that goes on after the right one', { token: 'secretsecret' }, 'token'],
+    ['of another protocol version', { token: 'secret', protocol: 99 }, 'protocol'],
+  ])('%s is refused with a message that does not contain the token', (_, changes, code) => {
+    const coordinator = new ScriptedCoordinator({ token: 'secret' });
+    const connection = coordinator.open();
+    const effects = coordinator.hello(connection, changes);
+    expect(effects[0]).toMatchObject({ type: 'send', message: { type: 'refuse', code } });
+    expect(sentTo(connection, effects)).toEqual(['refuse', 'close']);
+    expect(coordinator.state.connections.size + coordinator.state.records.size).toBe(0);
+    expect(JSON.stringify(effects)).not.toContain('secret');
+  });
+
+  it('with the right token is welcome', () => {
+    const coordinator = new ScriptedCoordinator({ token: 'secret' });
+    const connection = coordinator.open();
+    const sent = sentTo(connection, coordinator.hello(connection, { token: 'secret' }));
+    expect(sent).toEqual(['welcome', 'sendNumericsCheck']);
+  });
+
+  it('to a full run is refused with the time to wait, unless it takes the place of its own half-open connection', () => {
+    const coordinator = new ScriptedCoordinator({ limits: { maxWorkers: 2 } });
+    coordinator.join();
+    coordinator.join();
+    const third = coordinator.open();
+    const refusal = { type: 'refuse', code: 'full', retryAfterMs: 30_000 };
+    expect(coordinator.hello(third)[0]).toMatchObject({ type: 'send', message: refusal });
+    const returned = coordinator.open();
+    const sent = sentTo(returned, coordinator.hello(returned, { resumeKey: 'key-1' }));
+    expect(sent).toEqual(['welcome', 'sendNumericsCheck']);
+  });
+});
+
+describe('a worker whose gradient of the numerics check is wrong', () => {
+  it('is refused, and never gets a shard', () => {
+    const coordinator = new ScriptedCoordinator();
+    const connection = coordinator.open();
+    coordinator.hello(connection);
+    const message = 'numerics check: it computes wrongly';
+    const effects = coordinator.dispatch({ type: 'numericsMismatch', connection, message });
+    expect(effects[0]).toMatchObject({ type: 'send', message: { type: 'refuse', code: 'numerics' } });
+    expect(sentTo(connection, coordinator.effects)).not.toContain('sendTask');
+  });
+});
+
+describe('a worker that returns', () => {
+  it('within the resume window keeps its identity, and its work is counted on', () => {
+    const coordinator = new ScriptedCoordinator({ epochs: 10 });
+    const first = coordinator.join();
+    coordinator.nowMs += 10;
+    coordinator.answerAll(first);
+    coordinator.close(first);
+    coordinator.nowMs += 30_000;
+    const returned = coordinator.join({ resumeKey: 'key-1', name: 'renamed' });
+    expect(coordinator.workerId(returned)).toBe('w1');
+    expect(eventsOf(coordinator.effects)).toContainEqual({ type: 'joined', workerId: 'w1', returned: true });
+    coordinator.answerAll(returned);
+    expect(coordinator.state.records.get('w1')).toMatchObject({ name: 'renamed', shards: 2, leftAtMs: undefined });
+  });
+
+  it('after the window gets a new identity, and its earlier work stays in the records', () => {
+    const coordinator = new ScriptedCoordinator({ epochs: 10 });
+    const first = coordinator.join();
+    coordinator.answerAll(first);
+    coordinator.close(first);
+    coordinator.wait(30_001);
+    const returned = coordinator.join({ resumeKey: 'key-1' });
+    expect(coordinator.workerId(returned)).toBe('w2');
+    expect([...coordinator.state.records.keys()]).toEqual(['w1', 'w2']);
+  });
+
+  it('replaces the half-open connection that it left behind, and gets its shards', () => {
+    const coordinator = new ScriptedCoordinator();
+    const halfOpen = coordinator.join();
+    const returned = coordinator.open();
+    const effects = coordinator.hello(returned, { resumeKey: 'key-1' });
+    expect(sentTo(halfOpen, effects)).toEqual(['close']);
+    expect(coordinator.state.phase).toBe('paused');
+    coordinator.numericsResult(returned);
+    expect(coordinator.tasksOf(returned).length).toBeGreaterThan(0);
+    coordinator.close(halfOpen);
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+    expect(coordinator.state.records.size).toBe(1);
+  });
+
+  it('with an unknown key gets a new identity, whatever its name is', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.join({ name: 'twin' });
+    const guess = coordinator.join({ resumeKey: 'key-99', name: 'twin' });
+    expect(coordinator.workerId(guess)).toBe('w2');
+    expect(coordinator.state.connections.size).toBe(2);
+  });
+
+  it('keeps its record while it is checked, even when the resume window ends meanwhile', () => {
+    const coordinator = new ScriptedCoordinator();
+    const other = coordinator.join();
+    const first = coordinator.join();
+    coordinator.close(first);
+    coordinator.nowMs += 29_000;
+    coordinator.pong(other);
+    const returned = coordinator.open();
+    coordinator.hello(returned, { resumeKey: `key-${first}` });
+    coordinator.wait(2_000);
+    coordinator.numericsResult(returned);
+    expect(coordinator.workerId(returned)).toBe('w2');
+    expect(coordinator.state.records.has('w2')).toBe(true);
+  });
+});

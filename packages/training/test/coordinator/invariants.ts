@@ -1,0 +1,183 @@
+/** The invariants of the rules, checked after every event whatever came before it. */
+import { expect } from 'vitest';
+import type { CoordinatorEvent, Effect } from '../../src/coordinator/events.ts';
+import { dispositionOf } from '../../src/coordinator/results.ts';
+import type { Connection, ConnectionId, CoordinatorState, StepState } from '../../src/coordinator/state.ts';
+import { type RunPlan, samplesInShard, usedMicrobatches } from '../../src/plan.ts';
+import { type Shard, shardKey } from '../../src/tree.ts';
+
+/** The shard whose gradient a run adds before it reports the event; undefined where it adds none. */
+export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard | undefined {
+  if (event.type !== 'message' || event.message.type !== 'gradient') return undefined;
+  return dispositionOf(state, event.connection, event.message) === 'add' ? event.message : undefined;
+}
+
+export class Invariants {
+  readonly #plan: RunPlan;
+  #nextStep: number;
+  /** Shards that were added to the sum of the current step. */
+  #added: Shard[] = [];
+  #addedInAll = 0;
+  #ends = 0;
+  /** The newest step whose weights each connection was sent since its numerics check. */
+  readonly #weightsOf = new Map<ConnectionId, number>();
+  readonly #tasksOf = new Map<ConnectionId, Set<string>>();
+
+  constructor({ setup, current }: CoordinatorState) {
+    this.#plan = setup.plan;
+    this.#nextStep = current.step;
+  }
+
+  check(before: CoordinatorState, event: CoordinatorEvent, after: CoordinatorState, effects: readonly Effect[]): void {
+    const shard = addedBy(before, event);
+    if (shard) {
+      this.#added.push(shard);
+      this.#addedInAll += 1;
+    }
+    this.#checkEffects(before, event, after, effects);
+    expect(this.#ends).toBe(after.phase === 'finished' || after.phase === 'failed' ? 1 : 0);
+    if (this.#ends > 0) {
+      expect(after.connections.size).toBe(0);
+      return;
+    }
+    expect(after.current.step).toBe(this.#nextStep);
+    if (after.phase !== 'waiting') {
+      this.#checkSteps(after, event.atMs);
+      expectNoIdleWorker(after);
+      const canTrain = isAnyReady(after) && !after.pauseRequested;
+      expect(after.phase).toBe(canTrain ? 'training' : 'paused');
+    }
+    this.#checkRecords(after);
+    expectFaultsOnlyGrow(before, after);
+  }
+
+  #checkEffects(
+    before: CoordinatorState,
+    event: CoordinatorEvent,
+    after: CoordinatorState,
+    effects: readonly Effect[],
+  ): void {
+    const alive = new Set(before.connections.keys());
+    if (event.type === 'opened') alive.add(event.connection);
+    for (const effect of effects) {
+      // No effect names a connection that is gone, or that an earlier effect closed.
+      if ('connection' in effect) expect(alive).toContain(effect.connection);
+      if (effect.type === 'close') alive.delete(effect.connection);
+      else this.#checkEffect(effect, after);
+    }
+  }
+
+  #checkEffect(effect: Effect, after: CoordinatorState): void {
+    switch (effect.type) {
+      case 'sendNumericsCheck':
+        this.#weightsOf.set(effect.connection, -1);
+        this.#tasksOf.set(effect.connection, new Set());
+        return;
+      case 'sendWeights':
+        // The current step's weights, to a worker that has not had them.
+        expect(effect.step).toBe(this.#nextStep);
+        expect(effect.step).toBeGreaterThan(this.#weightsOf.get(effect.connection)!);
+        this.#weightsOf.set(effect.connection, effect.step);
+        return;
+      case 'sendTask':
+        expect([this.#nextStep, this.#nextStep + 1]).toContain(effect.step);
+        expect(['ready', undefined]).toContain(after.connections.get(effect.connection)?.phase);
+        this.#tasksOf.get(effect.connection)!.add(taskKey(effect.step, effect));
+        return;
+      case 'addHeld':
+        this.#added.push(effect);
+        if (effect.from !== 0) this.#addedInAll += 1;
+        return;
+      case 'restartStep':
+        this.#added = [];
+        return;
+      case 'referee':
+        expect(effect.step).toBe(this.#nextStep);
+        return;
+      case 'applyStep':
+        // Each step once, in order, from shards that hold each of its samples exactly once.
+        expect(effect.step).toBe(this.#nextStep);
+        this.#expectTiling(effect.step, this.#added);
+        this.#added = [];
+        this.#nextStep += 1;
+        return;
+      case 'finished':
+        expect(this.#nextStep).toBe(this.#plan.steps);
+        this.#ends += 1;
+        return;
+      case 'failed':
+        this.#ends += 1;
+        return;
+      case 'send':
+      case 'event':
+      case 'close':
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #checkSteps({ current, next, connections }: CoordinatorState, nowMs: number): void {
+    const done = [...current.shards.values()].filter((shard) => shard.done);
+    expect(done.map(shardKey).sort()).toEqual(this.#added.map(shardKey).sort());
+    if (next) expect(next.step).toBe(current.step + 1);
+    for (const step of next ? [current, next] : [current]) {
+      this.#expectTiling(step.step, [...step.shards.values()]);
+      this.#checkOwners(step, connections, nowMs);
+    }
+  }
+
+  #checkOwners({ step, shards }: StepState, connections: CoordinatorState['connections'], nowMs: number): void {
+    for (const shard of shards.values()) {
+      if (shard.done) expect(shard.owners).toEqual([]);
+      for (const { connection, startedAtMs } of shard.owners) {
+        expect(connections.get(connection)?.phase).toBe('ready');
+        expect(this.#tasksOf.get(connection)).toContain(taskKey(step, shard));
+        expect(startedAtMs).toBeLessThanOrEqual(nowMs);
+        // A worker owes a shard of the current step only if it was sent the step's weights.
+        if (step === this.#nextStep) expect(this.#weightsOf.get(connection)).toBe(step);
+      }
+    }
+  }
+
+  #checkRecords({ connections, records }: CoordinatorState): void {
+    const shards = [...records.values()].reduce((sum, record) => sum + record.shards, 0);
+    expect(shards).toBe(this.#addedInAll);
+    for (const { workerId, phase, samplesPerMs } of connections.values()) {
+      expect(Number.isFinite(samplesPerMs) && samplesPerMs >= 0).toBe(true);
+      if (phase !== 'handshake') expect(records.has(workerId ?? '')).toBe(true);
+    }
+  }
+
+  /** The shards hold every used microbatch of the step once, and none of them is empty. */
+  #expectTiling(step: number, shards: readonly Shard[]): void {
+    let next = 0;
+    for (const { lo, n } of [...shards].sort((a, b) => a.lo - b.lo)) {
+      expect(lo).toBe(next);
+      expect(samplesInShard(this.#plan, step, lo, n)).toBeGreaterThan(0);
+      next = lo + n;
+    }
+    expect(next).toBeGreaterThanOrEqual(usedMicrobatches(this.#plan, step));
+  }
+}
+
+const taskKey = (step: number, shard: Shard): string => `${step} ${shardKey(shard)}`;
+
+function isAnyReady({ connections }: CoordinatorState): boolean {
+  return [...connections.values()].some(({ phase }) => phase === 'ready');
+}
+
+/** While the run trains and a worker that is not late is ready, every shard of the step is done or assigned. */
+function expectNoIdleWorker({ phase, connections, current }: CoordinatorState): void {
+  const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
+  if (phase !== 'training' || ![...connections.values()].some(isAvailable)) return;
+  for (const shard of current.shards.values()) {
+    expect(shard.done || shard.refereed || shard.owners.length > 0).toBe(true);
+  }
+}
+
+function expectFaultsOnlyGrow({ faults: before }: CoordinatorState, { faults: after }: CoordinatorState): void {
+  for (const fault of Object.keys(after) as (keyof typeof after)[]) {
+    expect(after[fault]).toBeGreaterThanOrEqual(before[fault]);
+  }
+}

@@ -1,0 +1,160 @@
+/** A run in virtual time, over in-memory connections: to real workers, and to clients that send what a test wants. */
+import {
+  type Closing,
+  type CoordinatorMessage,
+  type MessageOf,
+  memoryPair,
+  protocolVersion,
+  type WorkerMessage,
+} from '@lockstep/protocol';
+import { expect } from 'vitest';
+import type { RunEvent } from '../../src/coordinator/events.ts';
+import { Run, type RunOutcome } from '../../src/coordinator/run.ts';
+import type { RunSetup } from '../../src/coordinator/state.ts';
+import type { Trace } from '../../src/coordinator/trace.ts';
+import { SimulatedWorker, type SimulatedWorkerOptions } from '../../src/simulator/simulated-worker.ts';
+import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
+import { createLocalCompute } from '../../src/worker/local-compute.ts';
+import { checksum, createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
+
+/** Virtual time after which a run counts as hung. */
+const limitMs = 3_600_000;
+
+export class RunFixture {
+  readonly clock = new VirtualClock();
+  readonly events: RunEvent[] = [];
+  readonly traces: Trace[] = [];
+  readonly run: Run;
+  readonly problem: Problem;
+  outcome: RunOutcome | undefined;
+  #resumeKeys = 0;
+
+  constructor(problem: Problem, setup: Partial<RunSetup> = {}, firstStep = 0) {
+    this.problem = problem;
+    this.run = new Run({
+      ...problem.run,
+      setup: { ...problem.setup, ...setup },
+      clock: this.clock,
+      firstStep,
+      newResumeKey: () => `key-${++this.#resumeKeys}`,
+      onEvent: (event) => this.events.push(event),
+      onTrace: (trace) => this.traces.push(trace),
+    });
+    void this.run.outcome.then((outcome) => {
+      this.outcome = outcome;
+    });
+  }
+
+  /** Lets virtual time pass until the condition holds. */
+  async until(condition: () => boolean): Promise<void> {
+    await drain();
+    while (!condition()) {
+      expect(this.clock.nowMs()).toBeLessThan(limitMs);
+      expect(this.clock.step()).toBe(true);
+      await drain();
+    }
+  }
+
+  /** Plays the run to its end, with the weights of the oracle. */
+  async finish(): Promise<void> {
+    await this.until(() => this.outcome !== undefined);
+    expect(this.outcome).toEqual({ type: 'finished' });
+    expect(this.problem.run.parameterServer.weights()).toEqual(this.problem.expected());
+  }
+
+  /** A real worker that computes a sample per millisecond. */
+  join(options: Partial<SimulatedWorkerOptions> = {}): SimulatedWorker {
+    return new SimulatedWorker({
+      name: 'worker',
+      run: this.run,
+      clock: this.clock,
+      compute: createLocalCompute(this.problem.backend, this.clock),
+      checksum,
+      hash,
+      computeMs: (samples) => samples,
+      link: { latencyMs: 1, bytesPerMs: 1e9 },
+      resultFault: () => undefined,
+      sampleCacheBytes: 0,
+      ...options,
+    });
+  }
+
+  /** A client that has passed the numerics check and has its first task. */
+  async joinClient(): Promise<Client> {
+    const client = new Client(this);
+    client.send(hello);
+    await this.until(() => client.received('numericsCheck').length > 0);
+    client.send(this.numericsResult());
+    await this.until(() => client.received('task').length > 0);
+    return client;
+  }
+
+  /** The right result of the numerics check. */
+  numericsResult(): MessageOf<'numericsResult'> {
+    const gradient = new Uint8Array(this.problem.run.referenceGradient.slice().buffer);
+    return { type: 'numericsResult', gradient, hash: hash(gradient), lossSum: 1, correct: 0, computeMs: 1 };
+  }
+}
+
+export async function createRunFixture(options: ProblemOptions = {}, firstStep = 0): Promise<RunFixture> {
+  const fixture = new RunFixture(await createProblem(await hostBackend(), options), {}, firstStep);
+  await drain();
+  return fixture;
+}
+
+export const hello: MessageOf<'hello'> = {
+  type: 'hello',
+  protocol: protocolVersion,
+  kind: 'node',
+  backend: 'any',
+  numericMode: 'any',
+  name: 'client',
+  threads: 1,
+};
+
+/** A client that sends what a test wants, in frames that are really encoded. */
+export class Client {
+  readonly messages: CoordinatorMessage[] = [];
+  closing: Closing | undefined;
+  readonly #pair;
+  readonly #problem: Problem;
+
+  constructor({ run, clock, problem }: RunFixture) {
+    this.#problem = problem;
+    this.#pair = memoryPair({ encode: true, schedule: (deliver) => void clock.after(1, deliver) });
+    this.#pair.worker.listen({
+      onMessage: (message) => this.messages.push(message),
+      onClose: (closing) => {
+        this.closing = closing;
+      },
+    });
+    run.connect(this.#pair.coordinator);
+  }
+
+  send(message: WorkerMessage): void {
+    this.#pair.worker.send(message);
+  }
+
+  received<Type extends CoordinatorMessage['type']>(type: Type): MessageOf<Type>[] {
+    return this.messages.filter((message) => message.type === type) as MessageOf<Type>[];
+  }
+
+  /** An answer to a task that passes every check; its gradient has this value everywhere. */
+  answerTo({ step, lo, n, labels }: MessageOf<'task'>, value: number): MessageOf<'gradient'> {
+    const bytes = new Uint8Array(new Float32Array(this.#problem.run.parameterServer.parameterCount).fill(value).buffer);
+    const sum = { bytes, checksum: checksum(bytes), lossSum: 1, correct: 0, count: labels.length };
+    return { type: 'gradient', step, lo, n, ...sum, computeMs: 1 };
+  }
+
+  /** The right answer to a task. */
+  async rightAnswerTo(task: MessageOf<'task'>): Promise<MessageOf<'gradient'>> {
+    const { backend, setup } = this.#problem;
+    const compute = createLocalCompute(backend, { nowMs: () => 0 });
+    await compute.open({ model: setup.model, microbatchSize: setup.plan.microbatchSize });
+    compute.setWeights(this.received('weights').find(({ step }) => step === task.step)!.bytes);
+    const { gradient, lossSum, correct } = await compute.gradient(task.pixels, task.labels);
+    const bytes = gradient.slice();
+    await compute.close();
+    return { ...this.answerTo(task, 0), bytes, checksum: checksum(bytes), lossSum, correct };
+  }
+}

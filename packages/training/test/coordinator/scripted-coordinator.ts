@@ -1,0 +1,215 @@
+/** The rules of a run without a shell: a test sends events and reads effects; the invariants are checked at each event. */
+import { type MessageOf, protocolVersion } from '@lockstep/protocol';
+import { expect } from 'vitest';
+import type { CheckedMessage, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from '../../src/coordinator/events.ts';
+import {
+  type ConnectionId,
+  type CoordinatorState,
+  defaultLimits,
+  initialState,
+  type Limits,
+  type RunSetup,
+} from '../../src/coordinator/state.ts';
+import { transition } from '../../src/coordinator/transition.ts';
+import { planRun } from '../../src/plan.ts';
+import type { Shard } from '../../src/tree.ts';
+import { deepFreeze } from './deep-freeze.ts';
+import { addedBy, Invariants } from './invariants.ts';
+
+export interface CoordinatorOptions {
+  readonly samples?: number;
+  readonly batch?: number;
+  readonly microbatchSize?: number;
+  readonly epochs?: number;
+  readonly steps?: number;
+  readonly firstStep?: number;
+  readonly startWorkers?: number;
+  readonly token?: string;
+  readonly waitForStart?: boolean;
+  readonly faultInjection?: boolean;
+  readonly limits?: Partial<Limits>;
+}
+
+export interface Task extends Shard {
+  readonly step: number;
+}
+
+/** Eight microbatches of two samples a step, four steps an epoch, two epochs where a test does not say otherwise. */
+function setupOf(options: CoordinatorOptions): RunSetup {
+  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps } = options;
+  return {
+    plan: planRun({ samples, batch, microbatchSize, epochs, steps }),
+    model: { layers: [] },
+    limits: { ...defaultLimits, ...options.limits },
+    token: options.token,
+    startWorkers: options.startWorkers ?? 1,
+    startWithinMs: 5_000,
+    waitForStart: options.waitForStart ?? false,
+    faultInjection: options.faultInjection ?? false,
+  };
+}
+
+export class ScriptedCoordinator {
+  /** Whether the coordinator's own computation of a shard comes out finite. */
+  refereeFindsFinite = true;
+  readonly setup: RunSetup;
+  nowMs = 0;
+  /** Every effect so far. */
+  readonly effects: Effect[] = [];
+  /** The shard of every gradient so far that a run adds. */
+  readonly added: Shard[] = [];
+  readonly #invariants: Invariants;
+  #state: CoordinatorState;
+  #opened = 0;
+
+  constructor(options: CoordinatorOptions = {}) {
+    this.setup = setupOf(options);
+    this.#state = deepFreeze(initialState(this.setup, options.firstStep));
+    this.#invariants = new Invariants(this.#state);
+  }
+
+  get state(): CoordinatorState {
+    return this.#state;
+  }
+
+  get connections(): ConnectionId[] {
+    return [...this.#state.connections.keys()];
+  }
+
+  dispatch(untimed: UntimedEvent): readonly Effect[] {
+    const event = { ...untimed, atMs: this.nowMs } as CoordinatorEvent;
+    const before = this.#state;
+    const { state, effects } = transition(before, event);
+    // A pure function gives the same once more: it keeps nothing elsewhere, and wrote to nothing that is frozen.
+    expect(transition(before, event)).toEqual({ state, effects });
+    this.#state = deepFreeze(state);
+    this.effects.push(...effects);
+    const shard = addedBy(before, event);
+    if (shard) this.added.push(shard);
+    this.#invariants.check(before, event, state, effects);
+    return [...effects, ...effects.flatMap((effect) => (effect.type === 'referee' ? this.#referee(effect) : []))];
+  }
+
+  /** The coordinator's own computation, at once. */
+  #referee({ step, lo, n }: Extract<Effect, { type: 'referee' }>): readonly Effect[] {
+    return this.dispatch({ type: 'refereed', step, lo, n, isFinite: this.refereeFindsFinite, agreesWith: [] });
+  }
+
+  receive(connection: ConnectionId, message: CheckedMessage): readonly Effect[] {
+    return this.dispatch({ type: 'message', connection, message });
+  }
+
+  control(action: 'start' | 'pause' | 'resume'): readonly Effect[] {
+    return this.dispatch({ type: 'control', action });
+  }
+
+  stop(message: string): readonly Effect[] {
+    return this.dispatch({ type: 'stop', message });
+  }
+
+  /** Lets time pass, with one tick at its end. */
+  wait(ms: number): readonly Effect[] {
+    this.nowMs += ms;
+    return this.dispatch({ type: 'tick' });
+  }
+
+  open(): ConnectionId {
+    const connection = ++this.#opened;
+    this.dispatch({ type: 'opened', connection, resumeKey: `key-${connection}` });
+    return connection;
+  }
+
+  close(connection: ConnectionId): readonly Effect[] {
+    return this.dispatch({ type: 'closed', connection });
+  }
+
+  hello(connection: ConnectionId, changes: Partial<MessageOf<'hello'>> = {}): readonly Effect[] {
+    return this.receive(connection, {
+      type: 'hello',
+      protocol: protocolVersion,
+      kind: 'node',
+      backend: 'cpu',
+      numericMode: 'test',
+      name: `worker ${connection}`,
+      threads: 1,
+      ...changes,
+    });
+  }
+
+  numericsResult(connection: ConnectionId, hash = 'aaaaaaaa', samplesPerMs = 1): readonly Effect[] {
+    return this.receive(connection, { type: 'numericsResult', hash, samplesPerMs });
+  }
+
+  /** A worker that has passed the handshake and the numerics check. */
+  join(options: { samplesPerMs?: number; hash?: string; resumeKey?: string; name?: string } = {}): ConnectionId {
+    const { samplesPerMs, hash, ...identity } = options;
+    const connection = this.open();
+    this.hello(connection, identity);
+    this.numericsResult(connection, hash, samplesPerMs);
+    return connection;
+  }
+
+  pong(...connections: ConnectionId[]): void {
+    for (const connection of connections) this.receive(connection, { type: 'pong', sentAtMs: 0 });
+  }
+
+  gradient(connection: ConnectionId, { step, lo, n }: Task, computeMs = 1): readonly Effect[] {
+    return this.receive(connection, { type: 'gradient', step, lo, n, computeMs });
+  }
+
+  nonFinite(connection: ConnectionId, task: Task, message = 'NaN'): readonly Effect[] {
+    return this.receive(connection, { type: 'taskError', ...task, code: 'non-finite', message });
+  }
+
+  /** Shards of the current step that a connection owes. */
+  tasksOf(connection: ConnectionId): Task[] {
+    const { step, shards } = this.#state.current;
+    return [...shards.values()]
+      .filter(({ owners }) => owners.some((owner) => owner.connection === connection))
+      .map(({ lo, n }) => ({ step, lo, n }));
+  }
+
+  /** Answers every task that a connection owes for the current step. */
+  answerAll(connection: ConnectionId, computeMs = 1): void {
+    for (const task of this.tasksOf(connection)) this.gradient(connection, task, computeMs);
+  }
+
+  /** Answers for all connections until the run takes no further step. */
+  completeRun(): void {
+    this.completeSteps(this.setup.plan.steps);
+  }
+
+  /** Answers for all connections until this number of steps is taken; the step after them has no answer yet. */
+  completeSteps(steps: number): void {
+    const end = this.#state.current.step + steps;
+    for (let round = 0; round < 1_000 && this.#state.phase === 'training'; round++) {
+      this.nowMs += 10;
+      for (const connection of this.connections) {
+        if (this.#state.current.step >= end) return;
+        this.answerAll(connection, 2);
+      }
+    }
+  }
+
+  /** Completes the two steps that are planned already: the step after them is shared among all workers of this moment. */
+  completePlannedSteps(): void {
+    // One step more than were planned when a worker joined, which is on trial first.
+    this.completeSteps(4);
+  }
+
+  workerId(connection: ConnectionId): string {
+    return this.#state.connections.get(connection)?.workerId ?? '';
+  }
+}
+
+export function eventsOf(effects: readonly Effect[]): RunEvent[] {
+  return effects.flatMap((effect) => (effect.type === 'event' ? [effect.event] : []));
+}
+
+/** Types of the effects on a connection, or of the messages sent to it. */
+export function sentTo(connection: ConnectionId, effects: readonly Effect[]): string[] {
+  return effects.flatMap((effect) => {
+    if (!('connection' in effect) || effect.connection !== connection) return [];
+    return effect.type === 'send' ? [effect.message.type] : [effect.type];
+  });
+}

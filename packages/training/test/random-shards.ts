@@ -1,0 +1,42 @@
+/** Random ways to cut a node of the tree into shards, and random orders in which they arrive. */
+import fc from 'fast-check';
+import { xorshift32 } from '../src/random.ts';
+import { halvesOf, type Shard } from '../src/tree.ts';
+
+/** Cuts `root` into shards that hold a used microbatch, from left to right. */
+export function randomShards(random: () => number, root: Shard, usedMicrobatches: number): Shard[] {
+  if (root.lo >= usedMicrobatches) return [];
+  if (root.n === 1 || random() % 3 === 0) return [root];
+  return halvesOf(root).flatMap((half) => randomShards(random, half, usedMicrobatches));
+}
+
+/** A copy in random order, by the Fisher-Yates shuffle. */
+export function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
+  const copy = [...items];
+  for (let last = copy.length - 1; last > 0; last--) {
+    const other = random() % (last + 1);
+    [copy[last], copy[other]] = [copy[other]!, copy[last]!];
+  }
+  return copy;
+}
+
+export interface TreeCase {
+  readonly root: Shard;
+  readonly usedMicrobatches: number;
+  readonly seed: number;
+}
+
+/** Trees of 1 to 64 microbatches, of which at least one is used. */
+export const treeCase: fc.Arbitrary<TreeCase> = fc.integer({ min: 0, max: 6 }).chain((depth) =>
+  fc.record({
+    root: fc.constant({ lo: 0, n: 2 ** depth }),
+    usedMicrobatches: fc.integer({ min: 1, max: 2 ** depth }),
+    seed: fc.nat(),
+  }),
+);
+
+/** Shards that cover the used microbatches of the tree, in an order of arrival; both follow from the seed. */
+export function arrivals({ root, usedMicrobatches, seed }: TreeCase): Shard[] {
+  const random = xorshift32(seed);
+  return shuffled(random, randomShards(random, root, usedMicrobatches));
+}

@@ -1,0 +1,115 @@
+import { bytesOf } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { Script, task, weights } from './script.ts';
+
+describe('a worker session', () => {
+  it('answers a ping while it computes', async () => {
+    const script = new Script();
+    await script.activate();
+    await script.send(weights(0), task(0, 0), { type: 'ping', sentAtMs: 12.5 });
+    expect(script.of('pong')).toEqual([{ type: 'pong', sentAtMs: 12.5 }]);
+  });
+
+  it('is lost where the coordinator never sends a message', async () => {
+    const script = new Script();
+    await script.pass(14_000);
+    expect(script.end).toBeUndefined();
+    await script.pass(4_000);
+    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 15 s' });
+    expect(script.closing).toMatchObject({ code: 1001 });
+  });
+
+  it('is lost after eight heartbeats of silence, where any message is a sign of life', async () => {
+    const script = new Script();
+    await script.activate();
+    for (let beat = 0; beat < 20; beat++) {
+      await script.send({ type: 'ping', sentAtMs: 0 });
+      await script.pass(15_000);
+    }
+    expect(script.end).toBeUndefined();
+    await script.pass(3_001);
+    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 16 s' });
+  });
+
+  it('ends refused, with the message, even where the coordinator never closes', async () => {
+    const script = new Script();
+    await script.send({ type: 'refuse', code: 'full', message: 'the coordinator is full', retryAfterMs: 30_000 });
+    expect(script.end).toEqual({
+      type: 'refused',
+      code: 'full',
+      message: 'the coordinator is full',
+      retryAfterMs: 30_000,
+    });
+    const other = new Script();
+    await other.send({ type: 'refuse', code: 'token', message: 'the token is not the one' });
+    expect(other.end).toEqual({ type: 'refused', code: 'token', message: 'the token is not the one' });
+  });
+
+  it('ends finished even where the coordinator never closes, and computes nothing more', async () => {
+    const script = new Script();
+    await script.activate();
+    await script.send(weights(0), task(0, 0), task(0, 1));
+    await script.send({ type: 'finish', message: 'the run is finished' });
+    expect(script.end).toEqual({ type: 'finished', message: 'the run is finished' });
+    await script.jobs[0]!.finish();
+    expect(script.jobs).toHaveLength(1);
+    expect(script.of('gradient')).toEqual([]);
+  });
+
+  it('keeps the first end: a close after a refusal is no loss', async () => {
+    const script = new Script();
+    await script.send({ type: 'refuse', code: 'protocol', message: 'another version' });
+    await script.close(1008, 'policy');
+    expect(script.end).toMatchObject({ type: 'refused', code: 'protocol' });
+  });
+
+  it.each([
+    [1008, 'silent for 15 s', 'silent for 15 s'],
+    [1001, '', 'no reason given'],
+  ])('is lost where the coordinator closes with %i and "%s"', async (code, reason, message) => {
+    const script = new Script();
+    await script.activate();
+    await script.close(code, reason);
+    expect(script.end).toEqual({ type: 'lost', message });
+  });
+
+  it('is lost where the connection breaks, and sends nothing of the shard that it computes', async () => {
+    const script = new Script();
+    await script.activate();
+    await script.send(weights(0), task(0, 0), task(0, 1));
+    await script.sever();
+    expect(script.end).toEqual({ type: 'lost', message: 'the connection to the coordinator broke' });
+    await script.jobs[0]!.finish();
+    expect(script.jobs).toHaveLength(1);
+    expect(script.clock.step()).toBe(false);
+  });
+
+  it('says goodbye when it leaves, once', async () => {
+    const script = new Script();
+    await script.activate();
+    script.session.leave('tester leaves');
+    script.session.leave('tester leaves');
+    await script.settle();
+    expect(script.of('bye')).toEqual([{ type: 'bye', message: 'tester leaves' }]);
+    expect(script.end).toEqual({ type: 'finished', message: 'tester leaves' });
+    expect(script.closing).toMatchObject({ code: 1000, by: 'remote' });
+  });
+
+  it('closes a connection on a frame that is no message of a coordinator', async () => {
+    const script = new Script();
+    await script.send({ type: 'bye', message: 'going' });
+    expect(script.end).toBeUndefined();
+    await script.send({ type: 'task', step: -1, lo: 0, n: 1, pixels: new Uint8Array(1), labels: new Uint8Array(1) });
+    expect(script.end).toMatchObject({ type: 'lost', message: expect.stringContaining('task.step') });
+  });
+
+  it('closes a connection on a task that names a sample which has not arrived', async () => {
+    const script = new Script({}, 6);
+    await script.activate({ samples: 6 });
+    const samples = bytesOf(Uint32Array.of(3));
+    await script.send({ ...task(0, 0), samples, pixels: new Uint8Array(0), labels: new Uint8Array(0) });
+    const message = 'task: expected samples that have arrived, got sample 3';
+    expect(script.end).toEqual({ type: 'lost', message });
+    expect(script.closing).toMatchObject({ code: 1002, reason: message });
+  });
+});

@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Simulation, simulate } from '../../src/simulator/simulate.ts';
+import { createProblem, drain, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
+
+interface Scenario {
+  readonly seed: number;
+  readonly workers: number;
+  readonly faultEveryMs: number;
+  readonly corruptResults: number;
+  readonly bytesPerMs?: number;
+}
+
+async function simulateScenario(
+  scenario: Scenario,
+  options: ProblemOptions,
+): Promise<{ problem: Problem; simulation: Simulation }> {
+  const backend = await hostBackend();
+  const problem = await createProblem(backend, { seed: scenario.seed, ...options });
+  const simulation = await simulate({ run: problem.run, backend, drain, limitMs: 3_600_000, ...scenario });
+  return { problem, simulation };
+}
+
+const geometry = fc.record({
+  samples: fc.integer({ min: 1, max: 90 }),
+  batch: fc.integer({ min: 1, max: 40 }),
+  microbatchSize: fc.integer({ min: 1, max: 9 }),
+  epochs: fc.integer({ min: 1, max: 3 }),
+});
+
+describe('a run in virtual time', () => {
+  it('gives the weights of the oracle to the bit, with any geometry and number of workers', async () => {
+    await fc.assert(
+      fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 9 }), async (options, seed, workers) => {
+        const scenario = { seed, workers, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
+        const { problem, simulation } = await simulateScenario(scenario, options);
+        expect(simulation.outcome).toEqual({ type: 'finished' });
+        expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+        expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('gives the same weights while workers join, die and freeze at any moment', async () => {
+    let disconnects = 0;
+    let duplicated = 0;
+    let reassigned = 0;
+    await fc.assert(
+      fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 5 }), async (options, seed, workers) => {
+        const scenario = { seed, workers, faultEveryMs: 300, corruptResults: 0 };
+        const { problem, simulation } = await simulateScenario(scenario, { ...options, epochs: 8 });
+        expect(simulation.outcome).toEqual({ type: 'finished' });
+        expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+        disconnects += simulation.state.faults.disconnects;
+        duplicated += simulation.state.faults.duplicated;
+        reassigned += simulation.state.faults.reassigned;
+      }),
+      { numRuns: 200 },
+    );
+    // The property means nothing where no fault met a shard.
+    expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
+  });
+
+  it('never adds a corrupt result, and never hangs on one', async () => {
+    let rejected = 0;
+    await fc.assert(
+      fc.asyncProperty(geometry, fc.nat(), async (options, seed) => {
+        const scenario = { seed, workers: 3, faultEveryMs: 1_000, corruptResults: 0.05 };
+        const { problem, simulation } = await simulateScenario(scenario, options);
+        rejected += simulation.state.faults.rejected;
+        if (simulation.outcome.type === 'finished') {
+          expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+        } else {
+          // Two corrupt results of one shard look like divergence, and stop the run with a message.
+          expect(simulation.outcome).toMatchObject({ type: 'failed', message: expect.stringContaining('not finite') });
+        }
+      }),
+      { numRuns: 60 },
+    );
+    expect(rejected).toBeGreaterThan(20);
+  });
+
+  it('goes on over links that need seconds for a step, and gives the same weights', async () => {
+    for (const workers of [1, 2, 3]) {
+      const scenario = { seed: workers, workers, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
+      // About 300 bytes each way, a second: several times what a result may take where nothing is known of the link.
+      const limits = { softDeadlineMs: 20, hardDeadlineMs: 400, numericsCheckMs: 800 };
+      const { problem, simulation } = await simulateScenario({ ...scenario, bytesPerMs: 0.3 }, { epochs: 5, limits });
+      expect(simulation.outcome).toEqual({ type: 'finished' });
+      expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+      expect(simulation.state.faults.disconnects).toBe(0);
+      expect(simulation.events.map(({ type }) => type)).toContain('slowLink');
+    }
+  });
+
+  it('replays a seed exactly', async () => {
+    const scenario = { seed: 7, workers: 4, faultEveryMs: 200, corruptResults: 0.02 };
+    const first = await simulateScenario(scenario, { epochs: 5 });
+    const second = await simulateScenario(scenario, { epochs: 5 });
+    expect(second.simulation.events).toEqual(first.simulation.events);
+    expect(second.simulation.virtualMs).toBe(first.simulation.virtualMs);
+  });
+});

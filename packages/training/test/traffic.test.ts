@@ -1,0 +1,194 @@
+/** What a run sends: gradients without zeros, or rounded where it asks for that, and each sample once. */
+import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
+import { decodeVector, type LossyEncoding, type MessageOf, memoryPair } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { exactnessOf } from '../src/coordinator/exactness.ts';
+import { createReferee } from '../src/coordinator/referee.ts';
+import { startRun } from '../src/coordinator/run.ts';
+import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
+import { createNumericsCheck } from '../src/numerics-check.ts';
+import { ParameterServer } from '../src/parameter-server.ts';
+import { planRun } from '../src/plan.ts';
+import { createShardSource } from '../src/shard-source.ts';
+import { oracleWeights } from '../src/simulator/oracle.ts';
+import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import { GradientEncoder } from '../src/worker/gradient-encoder.ts';
+import { createLocalCompute } from '../src/worker/local-compute.ts';
+import { startSession } from '../src/worker/session.ts';
+import { checksum, hash, hostBackend } from './support.ts';
+
+const model = parseModel({
+  name: 'margins',
+  input: [64],
+  layers: [{ type: 'dense', units: 64 }, { type: 'relu' }, { type: 'dense', units: 3 }],
+});
+
+/** Images of 8 x 8 with an empty upper half, so that half of the first layer's gradient is 0. */
+const dataset = {
+  images: Uint8Array.from({ length: 40 * 64 }, (_, index) => (index % 64 < 32 ? 0 : (index * 97) & 255)),
+  labels: Uint8Array.from({ length: 40 }, (_, index) => index % 3),
+  count: 40,
+  rows: 8,
+  columns: 8,
+  classes: 3,
+};
+
+async function train(gradients: LossyEncoding | undefined, workers: number, sampleCacheBytes = 0) {
+  const backend = await hostBackend();
+  const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 3 });
+  const samples = createShardSource(dataset, plan, 1);
+  const weights = initialize(model, 1);
+  const optimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
+  const numericsCheck = createNumericsCheck(model, 4);
+  const clock = new VirtualClock();
+  const compute = createLocalCompute(backend, clock);
+  await compute.open({ model, microbatchSize: 4 });
+  compute.setWeights(numericsCheck.weights);
+  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const setup: RunSetup = {
+    plan,
+    model,
+    sampleBytes: 64,
+    limits: defaultLimits,
+    startWorkers: workers,
+    startWithinMs: 5_000,
+    ...(gradients === undefined ? {} : { gradients }),
+  };
+  let keys = 0;
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
+  const run = startRun({
+    setup,
+    samples,
+    parameterServer,
+    numericsCheck,
+    referee: createReferee({ backend, model, plan, samples, seed: 0, parameterServer, nowMs: clock.nowMs.bind(clock) }),
+    referenceGradient: new Float32Array(gradient.slice().buffer),
+    clock,
+    checksum,
+    hash,
+    newResumeKey: () => `key-${++keys}`,
+  });
+  const sent: MessageOf<'gradient'>[] = [];
+  const tasksSent: MessageOf<'task'>[][] = [];
+  const sessions = Array.from({ length: workers }, (_, index) => {
+    const pair = memoryPair({ encode: true });
+    const tasks: MessageOf<'task'>[] = [];
+    tasksSent.push(tasks);
+    run.connect(pair.coordinator);
+    const transport = {
+      remote: pair.worker.remote,
+      bufferedBytes: 0,
+      listen: ({ onMessage, onClose }: Parameters<typeof pair.worker.listen>[0]) =>
+        pair.worker.listen({
+          onMessage(message) {
+            if (message.type === 'task') tasks.push(message);
+            onMessage(message);
+          },
+          onClose,
+        }),
+      close: pair.worker.close.bind(pair.worker),
+      send(message: Parameters<typeof pair.worker.send>[0]) {
+        if (message.type === 'gradient') sent.push(message);
+        pair.worker.send(message);
+      },
+    };
+    const identity = { kind: 'node', name: `worker-${index}` } as const;
+    const compute = createLocalCompute(backend, clock);
+    return startSession({ transport, compute, identity, clock, checksum, hash, sampleCacheBytes });
+  });
+  expect(await run.outcome).toEqual({ type: 'finished' });
+  await Promise.all(sessions.map((session) => session.ended));
+  const expected = oracleWeights({ backend, model, plan, samples, weights, optimizer });
+  return {
+    weights: parameterServer.weights(),
+    initial: weights,
+    expected,
+    sent,
+    tasksSent,
+    state: run.state,
+  };
+}
+
+const distance = (left: Float32Array, right: Float32Array): number =>
+  Math.sqrt(left.reduce((sum, value, index) => sum + (value - right[index]!) ** 2, 0));
+
+describe('gradients', () => {
+  it.each([1, 2])(
+    'of %i workers are sent without their zeros, and give the same weights to the bit',
+    async (workers) => {
+      const { weights, expected, sent, state } = await train(undefined, workers);
+      expect(weights).toEqual(expected);
+      expect(exactnessOf(state)).toBe('bit-exact');
+      expect(sent.length).toBeGreaterThanOrEqual(9);
+      for (const { bytes, encoding } of sent) {
+        expect(encoding).toBe('sparse');
+        expect(bytes.length).toBeLessThan(0.6 * weights.byteLength);
+        const values = new Float32Array(weights.length);
+        decodeVector(bytes, 'sparse', values);
+        expect(values.subarray(0, 32 * 64).every((value) => Object.is(value, 0))).toBe(true);
+      }
+    },
+  );
+
+  it.each(['fp16', 'int8'] as const)(
+    'rounded to %s give nearly the same weights, and a run that is sample-exact',
+    async (gradients) => {
+      const { weights, initial, expected, sent, state } = await train(gradients, 2);
+      expect(weights).not.toEqual(expected);
+      expect(distance(weights, expected) / distance(initial, expected)).toBeLessThan(
+        gradients === 'fp16' ? 1e-3 : 0.02,
+      );
+      expect(exactnessOf(state)).toBe('sample-exact');
+      for (const { encoding } of sent) expect(encoding).toBe(gradients);
+    },
+  );
+});
+
+describe('GradientEncoder', () => {
+  const bytes = (values: Float32Array): Uint8Array => new Uint8Array(values.slice().buffer);
+  const mostlyZero = Float32Array.from({ length: 640 }, (_, index) => (index < 64 ? index : 0));
+
+  it('leaves gradients as they are where sparse is false', () => {
+    const gradient = bytes(mostlyZero);
+    expect(new GradientEncoder(false).encode(gradient)).toEqual({ bytes: gradient });
+  });
+
+  it('reads bytes at any alignment', () => {
+    const memory = new Uint8Array(mostlyZero.byteLength + 1);
+    memory.set(bytes(mostlyZero), 1);
+    const encoder = new GradientEncoder(true);
+    expect(encoder.encode(memory.subarray(1))).toEqual(encoder.encode(bytes(mostlyZero)));
+  });
+
+  it('leaves values that cannot be rounded as they are, so that the coordinator sees those that are not finite', () => {
+    const gradient = bytes(new Float32Array(640).fill(Number.NaN));
+    for (const lossy of ['fp16', 'int8'] as const) {
+      expect(new GradientEncoder(true, lossy).encode(gradient)).toEqual({ bytes: gradient });
+    }
+  });
+});
+
+describe('samples', () => {
+  const allBytes = 40 * 64;
+
+  it.each([1, 2])(
+    'are sent once to each of %i workers with a sample cache, and give the same weights',
+    async (workers) => {
+      const { weights, expected, tasksSent } = await train(undefined, workers, allBytes);
+      expect(weights).toEqual(expected);
+      for (const tasks of tasksSent) {
+        expect(tasks.reduce((sum, { labels }) => sum + labels.length, 0)).toBeLessThanOrEqual(40);
+        expect(tasks.every(({ samples }) => samples !== undefined)).toBe(true);
+      }
+      // Three epochs of 40 samples were computed.
+      expect(tasksSent.flat().reduce((sum, { samples }) => sum + samples!.length / 4, 0)).toBe(120);
+    },
+  );
+
+  it('are in every task to a worker whose sample cache is too small', async () => {
+    const { weights, expected, tasksSent } = await train(undefined, 1, allBytes - 1);
+    expect(weights).toEqual(expected);
+    expect(tasksSent[0]!.every(({ samples }) => samples === undefined)).toBe(true);
+    expect(tasksSent[0]!.reduce((sum, { labels }) => sum + labels.length, 0)).toBe(120);
+  });
+});
