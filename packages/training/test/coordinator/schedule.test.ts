@@ -22,10 +22,11 @@ describe('a worker that is too slow for one microbatch', () => {
     const rateOf = () => coordinator.state.connections.get(slow)!.samplesPerMs;
     // Measured once while it was busy with something else, and without a share from then on.
     const whileBusy = new Map([
-      [quick, 1],
       [slow, 200],
+      [quick, 1],
     ]);
-    while (rateOf() > 0.05 || coordinator.tasksOf(slow).length > 0) playStep(coordinator, whileBusy);
+    const resultsOf = () => coordinator.state.connections.get(slow)!.results;
+    while (resultsOf() === 0 || coordinator.tasksOf(slow).length > 0) playStep(coordinator, whileBusy);
     const shardsBefore = coordinator.state.records.get('w2')!.shards;
     const { step } = coordinator.state.current;
     const before = rateOf();
