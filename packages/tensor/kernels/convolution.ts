@@ -174,21 +174,18 @@ function dilateGradient(
   gradient: usize, outputHeight: i32, outputWidth: i32, filters: i32,
 ): void {
   const pixelBytes = <usize>filters << 2;
-  for (let y = 0; y < outputHeight; y++) {
+  const rowBytes = <usize>outputWidth * pixelBytes;
+  for (let y = 0; y < outputHeight; y++, gradient += rowBytes) {
     const row = top + y * strideHeight;
-    if (row < 0 || row >= frameHeight) {
-      gradient += <usize>outputWidth * pixelBytes;
-      continue;
-    }
+    if (row < 0 || row >= frameHeight) continue;
     if (strideWidth == 1 && start >= 0 && start + outputWidth <= frameWidth) {
-      memory.copy(frame + <usize>(row * frameWidth + start) * pixelBytes, gradient, <usize>outputWidth * pixelBytes);
-      gradient += <usize>outputWidth * pixelBytes;
+      memory.copy(frame + <usize>(row * frameWidth + start) * pixelBytes, gradient, rowBytes);
       continue;
     }
-    for (let x = 0; x < outputWidth; x++, gradient += pixelBytes) {
+    for (let x = 0, pixel = gradient; x < outputWidth; x++, pixel += pixelBytes) {
       const column = start + x * strideWidth;
       if (column < 0 || column >= frameWidth) continue;
-      memory.copy(frame + <usize>(row * frameWidth + column) * pixelBytes, gradient, pixelBytes);
+      memory.copy(frame + <usize>(row * frameWidth + column) * pixelBytes, pixel, pixelBytes);
     }
   }
 }
@@ -253,8 +250,7 @@ function kernelGradient(geometry: usize): void {
 }
 
 /** The gradient from one image, `frame` with rows of `frameBytes`; added to the output where `goOn`. */
-// @ts-ignore: decorator
-@inline function addKernelGradient(
+function addKernelGradient(
   geometry: usize, frame: usize, frameBytes: usize, gradient: usize, output: usize, goOn: bool,
 ): void {
   const channels = load<i32>(geometry, CHANNELS);
