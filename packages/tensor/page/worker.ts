@@ -139,28 +139,19 @@ async function open(name: CheckRequest['backend']): Promise<{ backend: Backend; 
   return { backend, choice: name.mode };
 }
 
+/** The failures that each check finds; `step` times steps and finds none. */
+const checks = {
+  agreement: (backend) => agreement(backend),
+  step: async () => [],
+  loss: (backend) => lossFailures(backend),
+  closing: (backend, name) => closingFailures(name, backend),
+} satisfies Record<string, (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;
+
 async function report({ backend: name, check }: CheckRequest): Promise<CheckReport> {
   const { backend, choice } = await open(name);
-  const { numericMode } = backend;
-  const failures: string[] = [];
-  let stepMs: readonly number[] = [];
-  switch (check) {
-    case 'agreement':
-      failures.push(...(await agreement(backend)));
-      break;
-    case 'step':
-      stepMs = await measure(backend);
-      break;
-    case 'loss':
-      failures.push(...(await lossFailures(backend)));
-      break;
-    case 'closing':
-      failures.push(...(await closingFailures(name, backend as GpuBackend)));
-      break;
-    default:
-      check satisfies never;
-  }
-  return { kind: 'report', choice, numericMode, failures: [...failures, ...uncaught], stepMs };
+  const stepMs = check === 'step' ? await measure(backend) : [];
+  const failures = await checks[check](backend as GpuBackend, name);
+  return { kind: 'report', choice, numericMode: backend.numericMode, failures: [...failures, ...uncaught], stepMs };
 }
 
 self.onmessage = ({ data }) => {

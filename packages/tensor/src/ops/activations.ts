@@ -43,32 +43,16 @@ export const softsign = unary({
 });
 
 /** Hyperbolic tangent, within 1 ulp. */
-export const tanh = unary({
-  name: 'tanh',
-  formula: (x) => apply('tanh', x),
-  gradient: (g, _, y) => mul(g, sub(1, mul(y, y))),
-});
+export const tanh = unary({ name: 'tanh', gradient: (g, _, y) => mul(g, sub(1, mul(y, y))) });
 
 /** `1 / (1 + e^-x)`, within 1 ulp; safe for any x. */
-export const sigmoid = unary({
-  name: 'sigmoid',
-  formula: (x) => apply('sigmoid', x),
-  gradient: (g, _, y) => mul(g, mul(y, sub(1, y))),
-});
+export const sigmoid = unary({ name: 'sigmoid', gradient: (g, _, y) => mul(g, mul(y, sub(1, y))) });
 
 /** `log(1 + e^x)`, within 1 ulp; safe for any x. */
-export const softplus = unary({
-  name: 'softplus',
-  formula: (x) => apply('softplus', x),
-  gradient: (g, x) => mul(g, sigmoid(x)),
-});
+export const softplus = unary({ name: 'softplus', gradient: (g, x) => mul(g, sigmoid(x)) });
 
 /** The standard normal distribution function `(1 + erf(x / sqrt(2))) / 2`, within 1 ulp. */
-export const normalCdf = unary({
-  name: 'normalCdf',
-  formula: (x) => apply('normalCdf', x),
-  gradient: (g, x) => mul(g, normalPdf(x)),
-});
+export const normalCdf = unary({ name: 'normalCdf', gradient: (g, x) => mul(g, normalPdf(x)) });
 
 /** `exp(-x^2 / 2) / sqrt(2 pi)`. */
 function normalPdf(x: Tensor): Tensor {

@@ -1,9 +1,9 @@
 /** Convolution of images. */
 import type { OpResult } from '../autograd.ts';
 import type { ConvolutionCall } from '../backend.ts';
-import { commonBackend, runCall } from '../evaluate.ts';
+import { commonBackend, computed } from '../evaluate.ts';
 import { formatShape, type Shape, ShapeError } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { type WindowOptions, type Windows, windowsOver } from '../windows.ts';
 import { defineOp } from './define.ts';
 
@@ -36,10 +36,8 @@ type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters' | 'mic
 
 function convolve(call: Convolution, left: Tensor, right: Tensor, shape: Shape): Tensor {
   const backend = commonBackend('conv2d', [left, right]);
-  const output = emptyTensor(backend, shape);
-  const storages = { left: left.storage, right: right.storage, output: output.storage };
-  runCall(backend, { kind: 'convolution', ...call, ...storages });
-  return output;
+  const operands = { left: left.storage, right: right.storage };
+  return computed(backend, shape, (output) => ({ kind: 'convolution', ...call, ...operands, output }));
 }
 
 function geometryOf(images: Tensor, kernel: Tensor, options: WindowOptions): { windows: Windows; filters: number } {

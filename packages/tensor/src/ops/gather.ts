@@ -1,8 +1,9 @@
 /** Ops that pick values by index. An index that is not a whole number inside the axis picks NaN. */
 import type { OpResult } from '../autograd.ts';
-import { commonBackend, runCall } from '../evaluate.ts';
+import { arange } from '../creation.ts';
+import { commonBackend, computed } from '../evaluate.ts';
 import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
-import { emptyTensor, fromArray, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
 import { defineOp } from './define.ts';
@@ -20,8 +21,7 @@ interface Indexing {
 
 function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputShape: Shape): Tensor {
   const { kind, shape, axis, ownIndices, count } = indexing;
-  const output = emptyTensor(commonBackend(kind, [input, indices]), outputShape);
-  runCall(output.backend, {
+  return computed(commonBackend(kind, [input, indices]), outputShape, (output) => ({
     kind,
     outer: sizeOf(shape.slice(0, axis)),
     length: shape[axis]!,
@@ -30,9 +30,8 @@ function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputS
     ownIndices,
     input: input.storage,
     indices: indices.storage,
-    output: output.storage,
-  });
-  return output;
+    output,
+  }));
 }
 
 function noIndexGradient(): never {
@@ -106,9 +105,5 @@ export function oneHot(indices: Tensor, classes: number): Tensor {
   if (!Number.isInteger(classes) || classes < 1) {
     throw new ShapeError(`oneHot: the number of classes must be a whole number of at least 1, got ${classes}`);
   }
-  const numbers = fromArray(
-    indices.backend,
-    Array.from({ length: classes }, (_, index) => index),
-  );
-  return equal(reshape(indices, [...indices.shape, 1]), numbers);
+  return equal(reshape(indices, [...indices.shape, 1]), arange(indices.backend, classes));
 }

@@ -1,9 +1,9 @@
 /** Matrix products. */
 import type { OpResult } from '../autograd.ts';
 import type { MatmulBatch } from '../backend.ts';
-import { commonBackend, runCall } from '../evaluate.ts';
+import { commonBackend, computed } from '../evaluate.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 
@@ -78,19 +78,17 @@ interface Product extends Transposes {
 }
 
 function product(left: Tensor, right: Tensor, { batch, ...sizes }: Product, shape: Shape): Tensor {
-  const output = emptyTensor(commonBackend('matmul', [left, right]), shape);
   // Rows of many matrices with one right operand are the rows of one matrix.
   const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !sizes.transposeLeft;
-  runCall(output.backend, {
+  return computed(commonBackend('matmul', [left, right]), shape, (output) => ({
     kind: 'matmul',
     ...sizes,
     m: joined ? sizes.m * sizeOf(batch) : sizes.m,
     left: left.storage,
     right: right.storage,
-    output: output.storage,
+    output,
     ...(joined || batch.length === 0 ? {} : { batch: batchOf(left, right, batch) }),
-  });
-  return output;
+  }));
 }
 
 function batchOf(left: Tensor, right: Tensor, shape: Shape): MatmulBatch {
