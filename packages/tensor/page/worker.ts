@@ -145,7 +145,7 @@ const checks = {
   step: async () => [],
   loss: (backend) => lossFailures(backend),
   closing: (backend, name) => closingFailures(name, backend),
-} satisfies Record<string, (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;
+} satisfies Record<CheckRequest['check'], (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;
 
 async function report({ backend: name, check }: CheckRequest): Promise<CheckReport> {
   const { backend, choice } = await open(name);

@@ -61,16 +61,13 @@ function normalPdf(x: Tensor): Tensor {
 
 const [geluScale, geluCube] = [2 * 0.7978845608028654, 0.044715];
 
-interface GeluOptions {
-  readonly approximate?: 'none' | 'tanh';
-}
-
 /**
  * `x normalCdf(x)`; with `approximate: 'tanh'`, `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`
  * (Hendrycks and Gimpel, "Gaussian error linear units").
  */
-export const gelu = defineOp('gelu', (x: Tensor, { approximate = 'none' }: GeluOptions = {}): OpResult => {
-  const [formula, derivative] = approximate === 'tanh' ? [geluTanh, geluTanhDerivative] : [geluErf, geluErfDerivative];
+export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none' | 'tanh' } = {}): OpResult => {
+  const useTanh = options.approximate === 'tanh';
+  const [formula, derivative] = useTanh ? [geluTanh, geluTanhDerivative] : [geluErf, geluErfDerivative];
   return { output: mapOperands('gelu', formula, [x]), operands: [x], gradient: [(g) => mul(g, derivative(x))] };
 });
 

@@ -2,7 +2,7 @@
 import type { OpResult } from '../autograd.ts';
 import type { ConvolutionCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
-import { formatShape, type Shape, ShapeError } from '../shape.ts';
+import { formatShape, type Shape, ShapeError, unexpectedShapes } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { type WindowOptions, type Windows, windowsOver } from '../windows.ts';
 import { defineOp } from './define.ts';
@@ -42,9 +42,7 @@ function convolve(call: Convolution, left: Tensor, right: Tensor, shape: Shape):
 
 function geometryOf(images: Tensor, kernel: Tensor, options: WindowOptions): { windows: Windows; filters: number } {
   if (kernel.shape.length !== 4) {
-    throw new ShapeError(
-      `conv2d: expected a kernel [height, width, channels, filters], got ${formatShape(kernel.shape)}`,
-    );
+    throw unexpectedShapes('conv2d: expected a kernel [height, width, channels, filters]', kernel.shape);
   }
   const [height, width, channels, filters] = kernel.shape as readonly [number, number, number, number];
   const windows = windowsOver('conv2d', images.shape, [height, width], options);

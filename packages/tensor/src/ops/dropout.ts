@@ -2,7 +2,7 @@
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, computed, mapOperands } from '../evaluate.ts';
 import { apply } from '../formula.ts';
-import { formatShape, ShapeError } from '../shape.ts';
+import { formatShape, unexpectedShapes } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkWord } from '../whole-number.ts';
 import { reshape } from './arrange.ts';
@@ -30,9 +30,7 @@ export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, column
   const { key, samples, stream = 0 } = keys;
   checkWord('randomUniform', 'stream', stream);
   if (samples.shape.length !== 1 || key.size !== 4) {
-    throw new ShapeError(
-      `randomUniform: expected samples [rows] and a key of 4 values, got ${formatShape(samples.shape)} and ${formatShape(key.shape)}`,
-    );
+    throw unexpectedShapes('randomUniform: expected samples [rows] and a key of 4 values', samples.shape, key.shape);
   }
   const call = { kind: 'random', rows: samples.size, columns, stream } as const;
   const operands = [samples, key];
@@ -50,9 +48,8 @@ export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: Rando
   const { shape } = x;
   if (!(rate >= 0 && rate <= 1)) throw new RangeError(`dropout: the rate must be in [0, 1], got ${rate}`);
   if (shape.length === 0 || keys.samples.size !== shape[0]) {
-    throw new ShapeError(
-      `dropout: expected one sample for each element of the first axis of ${formatShape(shape)}, got ${formatShape(keys.samples.shape)}`,
-    );
+    const expected = `one sample for each element of the first axis of ${formatShape(shape)}`;
+    throw unexpectedShapes(`dropout: expected ${expected}`, keys.samples.shape);
   }
   const random = reshape(randomUniform(keys, x.size / Math.max(1, shape[0])), shape);
   return { output: masked(x, random, rate), operands: [x], gradient: [(g) => masked(g, random, rate)] };

@@ -72,13 +72,8 @@ export const minimum = binary({
   gradient: [(g, x, y) => ofChosen(g, x, y, less), (g, x, y) => ofChosen(g, y, x, less)],
 });
 
-interface Bounds {
-  readonly low?: number;
-  readonly high?: number;
-}
-
 /** `min(max(x, low), high)`, each bound optional; its derivative is 1 at the bounds and between, else 0. */
-export const clamp = defineOp('clamp', (x: Tensor, { low, high }: Bounds): OpResult => {
+export const clamp = defineOp('clamp', (x: Tensor, { low, high }: { low?: number; high?: number }): OpResult => {
   const output = mapOperands(
     'clamp',
     (value) => {

@@ -1,5 +1,6 @@
 /** Ops that pick values by index. An index that is not a whole number inside the axis picks NaN. */
 import type { OpResult } from '../autograd.ts';
+import type { GatherCall, ScatterAddCall } from '../backend.ts';
 import { arange } from '../creation.ts';
 import { commonBackend, computed } from '../evaluate.ts';
 import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
@@ -9,15 +10,11 @@ import { equal } from './compare.ts';
 import { defineOp } from './define.ts';
 import { slice } from './slice.ts';
 
-interface Indexing {
-  readonly kind: 'gather' | 'scatterAdd';
+type Indexing = Pick<GatherCall | ScatterAddCall, 'kind' | 'ownIndices' | 'count'> & {
   /** Of the tensor that is indexed, along `axis`. */
   readonly shape: Shape;
   readonly axis: number;
-  /** Whether there is an index for every element, or one list [count] for all. */
-  readonly ownIndices: boolean;
-  readonly count: number;
-}
+};
 
 function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputShape: Shape): Tensor {
   const { kind, shape, axis, ownIndices, count } = indexing;

@@ -2,7 +2,7 @@
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, mapInto } from '../evaluate.ts';
 import { input } from '../formula.ts';
-import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape } from '../shape.ts';
+import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape, unexpectedShapes } from '../shape.ts';
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
@@ -49,9 +49,7 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   if (first === undefined) throw new ShapeError('stack: expected at least one tensor, got none');
   const different = tensors.find(({ shape }) => !sameShape(shape, first.shape));
   if (different !== undefined) {
-    throw new ShapeError(
-      `stack: all tensors need one shape, got ${formatShape(first.shape)} and ${formatShape(different.shape)}`,
-    );
+    throw unexpectedShapes('stack: all tensors need one shape', first.shape, different.shape);
   }
   const [at] = normalizeAxes('stack', [...first.shape, 1], [axis]) as [number];
   const single = first.shape.toSpliced(at, 0, 1);

@@ -17,18 +17,18 @@ export interface Range {
   readonly step?: number;
 }
 
-/** Points of a tensor, `count` along each axis; one value per axis. */
-interface Lattice {
-  readonly starts: readonly number[];
-  readonly steps: readonly number[];
-  readonly counts: readonly number[];
+/** The points that a range takes of one axis. */
+interface Points {
+  readonly start: number;
+  readonly step: number;
+  readonly count: number;
 }
 
-function latticeOf(shape: Shape, ranges: readonly Range[]): Lattice {
+function pointsOf(shape: Shape, ranges: readonly Range[]): Points[] {
   if (ranges.length > shape.length) {
     throw new ShapeError(`slice: ${ranges.length} ranges were given for ${formatShape(shape)}`);
   }
-  const resolved = shape.map((length, axis) => {
+  return shape.map((length, axis) => {
     const { start = 0, end = length, step = 1 } = ranges[axis] ?? {};
     if (![start, end, step].every(Number.isInteger) || step < 1) {
       throw new ShapeError(
@@ -40,31 +40,24 @@ function latticeOf(shape: Shape, ranges: readonly Range[]): Lattice {
     const count = Math.max(0, Math.ceil((inside(end) - inside(start)) / step));
     return { start: count === 0 ? 0 : inside(start), step, count };
   });
-  return {
-    starts: resolved.map(({ start }) => start),
-    steps: resolved.map(({ step }) => step),
-    counts: resolved.map(({ count }) => count),
-  };
 }
 
-/** Where the points of a lattice lie in a contiguous tensor of `shape`. */
-function layoutOf(shape: Shape, { starts, steps }: Lattice): Layout {
+/** Where the points of every axis lie in a contiguous tensor of `shape`. */
+function layoutOf(shape: Shape, points: readonly Points[]): Layout {
   const strides = contiguousStrides(shape);
   return {
-    offset: starts.reduce((sum, start, axis) => sum + start * strides[axis]!, 0),
-    strides: strides.map((stride, axis) => stride * steps[axis]!),
+    offset: points.reduce((sum, { start }, axis) => sum + start * strides[axis]!, 0),
+    strides: points.map(({ step }, axis) => strides[axis]! * step),
   };
 }
 
 /** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
-  const lattice = latticeOf(x.shape, ranges);
-  const view = { storage: x.storage, ...layoutOf(x.shape, lattice) };
-  return {
-    output: mapViews(x.backend, input(0), lattice.counts, [view]),
-    operands: [x],
-    gradient: [(g) => place(g, x.shape, ranges)],
-  };
+  const points = pointsOf(x.shape, ranges);
+  const view = { storage: x.storage, ...layoutOf(x.shape, points) };
+  const counts = points.map(({ count }) => count);
+  const output = mapViews(x.backend, input(0), counts, [view]);
+  return { output, operands: [x], gradient: [(g) => place(g, x.shape, ranges)] };
 });
 
 /** A tensor of `shape` that holds x at the ranges, and `value` elsewhere; the adjoint of slice. */
@@ -73,7 +66,7 @@ export const place = defineOp(
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
     const output = mapViews(x.backend, constant(value), shape, []);
     const view = { storage: x.storage, strides: contiguousStrides(x.shape) };
-    mapInto(output, layoutOf(shape, latticeOf(shape, ranges)), input(0), x.shape, [view]);
+    mapInto(output, layoutOf(shape, pointsOf(shape, ranges)), input(0), x.shape, [view]);
     return { output, operands: [x], gradient: [(g) => slice(g, ranges)] };
   },
 );
