@@ -47,12 +47,6 @@ async function stepDisagreements(backend: Backend, reference: Backend): Promise<
   return failures;
 }
 
-async function agreement(backend: Backend): Promise<string[]> {
-  const { backend: reference } = await openBackend('reference');
-  const failures = await allDisagreements(backend, reference);
-  return [...failures, ...(await stepDisagreements(backend, reference))];
-}
-
 async function measure(backend: Backend): Promise<number[]> {
   const plan = networkPlan(backend, sizes);
   const times: number[] = [];
@@ -109,7 +103,7 @@ async function closedFailures(use: string, body: () => Promise<unknown>): Promis
 }
 
 /** Closes twice during a read, uses what is closed, opens another device, and closes that one after its loss. */
-async function closingFailures(name: CheckRequest['backend'], first: GpuBackend): Promise<string[]> {
+async function closingFailures(first: GpuBackend, name: CheckRequest['backend']): Promise<string[]> {
   const plan = networkPlan(first, sizes);
   plan.run();
   const reading = first.download(plan.output).then(
@@ -141,10 +135,13 @@ async function open(name: CheckRequest['backend']): Promise<{ backend: Backend; 
 
 /** The failures that each check finds; `step` times steps and finds none. */
 const checks = {
-  agreement: (backend) => agreement(backend),
+  agreement: async (backend) => {
+    const { backend: reference } = await openBackend('reference');
+    return [...(await allDisagreements(backend, reference)), ...(await stepDisagreements(backend, reference))];
+  },
   step: async () => [],
-  loss: (backend) => lossFailures(backend),
-  closing: (backend, name) => closingFailures(name, backend),
+  loss: lossFailures,
+  closing: closingFailures,
 } satisfies Record<CheckRequest['check'], (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;
 
 async function report({ backend: name, check }: CheckRequest): Promise<CheckReport> {

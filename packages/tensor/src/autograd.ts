@@ -49,26 +49,18 @@ class RecordedNode implements GraphNode {
     this.#result = result;
   }
 
-  get operands(): readonly Operand[] {
-    return this.#graph().operands;
+  free(): void {
+    this.#result = undefined;
   }
 
-  #graph(): OpResult {
+  /** Each operand that requires a gradient, with its gradient in the operand's shape. */
+  operandGradients(gradient: Tensor): [operand: Tensor, gradient: Tensor][] {
     if (this.#result === undefined) {
       throw new Error(
         `backward: the graph of this ${this.#opName} was already used and freed by an earlier backward(); compute the forward pass again`,
       );
     }
-    return this.#result;
-  }
-
-  free(): void {
-    this.#result = undefined;
-  }
-
-  /** The gradient of each operand that requires one, in the operand's shape. */
-  operandGradients(gradient: Tensor): (Tensor | undefined)[] {
-    const { operands, output } = this.#graph();
+    const { operands, output } = this.#result;
     const changed = [...operands, output].filter(
       (tensor): tensor is Tensor =>
         tensor !== gradient &&
@@ -80,10 +72,10 @@ class RecordedNode implements GraphNode {
       tensor.stale = `backward: the gradient of ${this.#opName} needs values of a ${formatShape(tensor.shape)} tensor that were changed in place after it was computed; run backward() before the change`;
     }
     try {
-      return operands.map((operand, position) =>
+      return operands.flatMap((operand, position) =>
         typeof operand !== 'number' && operand.requiresGrad
-          ? this.#operandGradient(gradient, operand, position)
-          : undefined,
+          ? [[operand, this.#operandGradient(gradient, operand, position)]]
+          : [],
       );
     } finally {
       for (const tensor of changed) tensor.stale = undefined;
@@ -91,7 +83,7 @@ class RecordedNode implements GraphNode {
   }
 
   #operandGradient(gradient: Tensor, { shape, microbatches }: Tensor, position: number): Tensor {
-    const result = this.#graph();
+    const result = this.#result!;
     const broadcast = result.gradient![position]!(gradient);
     if (microbatches !== undefined && !result.sumsMicrobatches && sameShape(broadcast.shape, shape)) {
       throw new Error(
@@ -154,10 +146,7 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
     const tensor = pending.get(latest)!;
     pending.delete(latest);
     const node = tensor.node as RecordedNode;
-    const operandGradients = node.operandGradients(gradients.get(tensor)!);
-    node.operands.forEach((operand, position) => {
-      const gradient = operandGradients[position];
-      if (typeof operand === 'number' || gradient === undefined) return;
+    for (const [operand, gradient] of node.operandGradients(gradients.get(tensor)!)) {
       const sofar = gradients.get(operand);
       if (sofar !== undefined && operand.microbatches !== undefined) {
         throw new Error(
@@ -166,7 +155,7 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
       }
       gradients.set(operand, sofar === undefined ? gradient : sumOf(sofar, gradient));
       discover(operand);
-    });
+    }
     node.free();
   }
   return new Map([...leaves].map((leaf) => [leaf, reshaped(gradients.get(leaf)!, leaf.shape)]));

@@ -3,17 +3,15 @@ import type { Formula } from './formula.ts';
 import type { Shape } from './shape.ts';
 import type { Windows } from './windows.ts';
 
-/** A run of float32 values on a device, unspecified until they are written. */
+/** A run of `length` float32 values on a device, unspecified until they are written. */
 export interface Storage {
-  /** Number of float32 values. */
   readonly length: number;
 }
 
-/** Where element (i, j, …) of a call's shape lies: at `offset + i * strides[0] + j * strides[1] + …`. */
+/** Where element (i, j, …) of a call's shape lies: `offset + i * strides[0] + j * strides[1] + …`, in elements. */
 export interface Layout {
-  /** In elements; 0 where left out. */
+  /** 0 where left out. */
   readonly offset?: number;
-  /** In elements, one per axis of the call's shape. */
   readonly strides: readonly number[];
 }
 
@@ -30,10 +28,7 @@ export interface MapCall {
   readonly inputs: readonly StridedView[];
   /** May be the storage of an input if both are contiguous: the map then works in place. */
   readonly output: Storage;
-  /**
-   * Where the results go in the output; contiguous from its start where left out.
-   * The rest of the output keeps its values. No two elements may share a place.
-   */
+  /** Where the results go, no two to one place; contiguous where left out. The rest of the output keeps its values. */
   readonly outputLayout?: Layout;
 }
 
@@ -139,8 +134,7 @@ export interface GatherCall {
 }
 
 /**
- * The adjoint of gather: adds values at their indices.
- * `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at their indices, each a
+ * The adjoint of gather: `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at their indices, each a
  * chain over count in increasing order from +0. A value without a valid index is left out.
  */
 export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {

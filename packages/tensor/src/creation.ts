@@ -38,10 +38,8 @@ export function arange(
       `arange: start, end and step must be finite and the step not 0, got ${start}, ${end}, ${step}`,
     );
   }
-  return fromArray(
-    backend,
-    Array.from({ length }, (_, index) => start + index * step),
-  );
+  const values = Array.from({ length }, (_, index) => start + index * step);
+  return fromArray(backend, values);
 }
 
 /** `[size, size]` with ones on the diagonal and zeros elsewhere. */

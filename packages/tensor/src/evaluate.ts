@@ -44,10 +44,8 @@ export function mapOperands(
 ): Tensor {
   const backend = commonBackend(operation, operands);
   const tensors = operands.filter((operand) => typeof operand !== 'number');
-  const shape = broadcastShapes(
-    operation,
-    tensors.map((tensor) => tensor.shape),
-  );
+  const shapes = tensors.map((tensor) => tensor.shape);
+  const shape = broadcastShapes(operation, shapes);
   const views = tensors.map(({ storage, shape: own }) => ({ storage, strides: broadcastStrides(own, shape) }));
   let position = 0;
   const read = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : input(position++)));

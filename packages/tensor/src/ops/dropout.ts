@@ -1,7 +1,7 @@
 /** Dropout whose mask depends on seed, step, sample and place alone. */
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, computed, mapOperands } from '../evaluate.ts';
-import { apply } from '../formula.ts';
+import { apply, type Formula } from '../formula.ts';
 import { formatShape, unexpectedShapes } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkWord } from '../whole-number.ts';
@@ -58,9 +58,7 @@ export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: Rando
 /** x over 1 - rate where the random value is not below the rate, else 0. */
 function masked(x: Tensor, random: Tensor, rate: number): Tensor {
   const scale = rate === 1 ? 0 : 1 / (1 - rate);
-  return mapOperands(
-    'dropout',
-    (value, drawn) => apply('where', apply('greaterEqual', drawn, rate), apply('mul', value, scale), 0),
-    [x, random],
-  );
+  const formula = (value: Formula, drawn: Formula): Formula =>
+    apply('where', apply('greaterEqual', drawn, rate), apply('mul', value, scale), 0);
+  return mapOperands('dropout', formula, [x, random]);
 }

@@ -2,10 +2,10 @@
 import type { OpResult } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
 import { log32 } from '../float32.ts';
-import { apply } from '../formula.ts';
+import { apply, type Formula } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import { equal, greater, greaterEqual, less, lessEqual, where } from './compare.ts';
-import { binary, defineOp, unary } from './define.ts';
+import { binary, defineOp, type Op, unary } from './define.ts';
 
 /** `x + y`. A number stands for a constant, here and below. */
 export const add = binary({ name: 'add', gradient: [(g) => g, (g) => g] });
@@ -55,36 +55,28 @@ export const pow = binary({
   ],
 });
 
-/** The gradient of the operand that was chosen; of two equal operands each gets half, as in PyTorch. */
-function ofChosen(gradient: Tensor, own: Operand, other: Operand, isChosen: typeof greater): Tensor {
-  return where(equal(own, other), mul(gradient, 0.5), where(isChosen(own, other), gradient, 0));
+/** The operand that compares so with the other; of two equal ones each gets half of the gradient, as in PyTorch. */
+function chosen(name: 'maximum' | 'minimum', compare: typeof greater): Op<[x: Operand, y: Operand]> {
+  const share = (g: Tensor, own: Operand, other: Operand): Tensor =>
+    where(equal(own, other), mul(g, 0.5), where(compare(own, other), g, 0));
+  return binary({ name, gradient: [share, (g, x, y) => share(g, y, x)] });
 }
 
 /** The larger; NaN where either is. Where both are equal each gets half of the gradient. */
-export const maximum = binary({
-  name: 'maximum',
-  gradient: [(g, x, y) => ofChosen(g, x, y, greater), (g, x, y) => ofChosen(g, y, x, greater)],
-});
+export const maximum = chosen('maximum', greater);
 
 /** The smaller; NaN where either is. Where both are equal each gets half of the gradient. */
-export const minimum = binary({
-  name: 'minimum',
-  gradient: [(g, x, y) => ofChosen(g, x, y, less), (g, x, y) => ofChosen(g, y, x, less)],
-});
+export const minimum = chosen('minimum', less);
 
 /** `min(max(x, low), high)`, each bound optional; its derivative is 1 at the bounds and between, else 0. */
 export const clamp = defineOp('clamp', (x: Tensor, { low, high }: { low?: number; high?: number }): OpResult => {
-  const output = mapOperands(
-    'clamp',
-    (value) => {
-      const above = low === undefined ? value : apply('maximum', value, low);
-      return high === undefined ? above : apply('minimum', above, high);
-    },
-    [x],
-  );
+  const formula = (value: Formula): Formula => {
+    const above = low === undefined ? value : apply('maximum', value, low);
+    return high === undefined ? above : apply('minimum', above, high);
+  };
   const gradient = (g: Tensor): Tensor => {
     const above = low === undefined ? g : where(greaterEqual(x, low), g, 0);
     return high === undefined ? above : where(lessEqual(x, high), above, 0);
   };
-  return { output, operands: [x], gradient: [gradient] };
+  return { output: mapOperands('clamp', formula, [x]), operands: [x], gradient: [gradient] };
 });

@@ -6,7 +6,7 @@ import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape, u
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
-import { slice } from './slice.ts';
+import { type Range, slice } from './slice.ts';
 
 /** The tensors one after another along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
 export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: number = 0): OpResult => {
@@ -33,13 +33,8 @@ export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: numb
     const layout = { offset: ranges[position]!.start * strides[at]!, strides };
     mapInto(output, layout, input(0), shape, [{ storage, strides: contiguousStrides(shape) }]);
   });
-  const gradient = ranges.map(
-    (range) => (g: Tensor) =>
-      slice(
-        g,
-        g.shape.map((_, along) => (along === at ? range : {})),
-      ),
-  );
+  const whole: Range[] = first.shape.map(() => ({}));
+  const gradient = ranges.map((range) => (g: Tensor) => slice(g, whole.with(at, range)));
   return { output, operands: tensors, gradient };
 });
 
@@ -53,8 +48,6 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   }
   const [at] = normalizeAxes('stack', [...first.shape, 1], [axis]) as [number];
   const single = first.shape.toSpliced(at, 0, 1);
-  return concat(
-    tensors.map((tensor) => reshape(tensor, single)),
-    at,
-  );
+  const elements = tensors.map((tensor) => reshape(tensor, single));
+  return concat(elements, at);
 }
