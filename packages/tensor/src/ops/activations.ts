@@ -66,18 +66,17 @@ const [geluScale, geluCube] = [2 * 0.7978845608028654, 0.044715];
  * (Hendrycks and Gimpel, "Gaussian error linear units").
  */
 export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none' | 'tanh' } = {}): OpResult => {
-  const useTanh = options.approximate === 'tanh';
-  const [formula, derivative] = useTanh ? [geluTanh, geluTanhDerivative] : [geluErf, geluErfDerivative];
+  const [formula, derivative] = geluForms[options.approximate ?? 'none'];
   return { output: mapOperands('gelu', formula, [x]), operands: [x], gradient: [(g) => mul(g, derivative(x))] };
 });
 
-function geluErf(x: Formula): Formula {
-  return apply('mul', x, apply('normalCdf', x));
-}
-
-function geluErfDerivative(x: Tensor): Tensor {
-  return add(normalCdf(x), mul(x, normalPdf(x)));
-}
+const geluForms = {
+  none: [
+    (x: Formula) => apply('mul', x, apply('normalCdf', x)),
+    (x: Tensor) => add(normalCdf(x), mul(x, normalPdf(x))),
+  ],
+  tanh: [geluTanh, geluTanhDerivative],
+} as const;
 
 /** `x sigmoid(u)`, `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: unlike `(1 + tanh(u / 2)) / 2` it never cancels. */
 function geluTanh(x: Formula): Formula {

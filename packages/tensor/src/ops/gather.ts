@@ -61,10 +61,7 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
   };
 });
 
-/**
- * Whole slices of x at indices of any shape along an axis: rows of an embedding table
- * `[words, width], [n, t] -> [n, t, width]`.
- */
+/** Slices of x at indices of any shape along an axis: `[words, width], [n, t] -> [n, t, width]`, an embedding. */
 export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, axis: number = 0): OpResult => {
   const { shape } = x;
   const [at] = normalizeAxes('indexSelect', shape, [axis]) as [number];
