@@ -61,13 +61,9 @@ class RecordedNode implements GraphNode {
       );
     }
     const { operands, output } = this.#result;
-    const changed = [...operands, output].filter(
-      (tensor): tensor is Tensor =>
-        tensor !== gradient &&
-        typeof tensor !== 'number' &&
-        !tensor.disposed &&
-        changedSince(tensor.storage, this.#recordedAt),
-    );
+    const tensors = [...operands, output].filter((operand) => typeof operand !== 'number');
+    const living = tensors.filter((tensor) => tensor !== gradient && !tensor.disposed);
+    const changed = living.filter(({ storage }) => changedSince(storage, this.#recordedAt));
     for (const tensor of changed) {
       tensor.stale = `backward: the gradient of ${this.#opName} needs values of a ${formatShape(tensor.shape)} tensor that were changed in place after it was computed; run backward() before the change`;
     }

@@ -49,7 +49,7 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
-  /** Of a `sum` with outer = 1: see `Microbatches`. */
+  /** Of a `sum` with outer = 1. */
   readonly microbatches?: Microbatches;
 }
 
@@ -143,7 +143,7 @@ export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
 
 /**
  * Uniform values in [0, 1), multiples of 2^-24; each depends on its place and the keys alone.
- * It is word `column mod 4` of Philox 4x32-10 (philox.ts), shifted right by 8, for the counter
+ * `output` [rows, columns] holds word `column mod 4` of Philox 4x32-10 (philox.ts), shifted right by 8, for the counter
  * `[floor(column / 4), sample of the row, step, 0]` and the key `[seed, stream]`.
  */
 export interface RandomCall {
@@ -156,7 +156,6 @@ export interface RandomCall {
   readonly key: Storage;
   /** [rows]: whole numbers below 2^24. */
   readonly samples: Storage;
-  /** [rows, columns]. */
   readonly output: Storage;
 }
 
@@ -185,7 +184,7 @@ export interface ConvolutionCall {
   readonly output: Storage;
   /** Of `output` alone. */
   readonly epilogue?: Epilogue;
-  /** Of a `kernelGradient`, whose images are cut into runs: see `Microbatches`. */
+  /** Of a `kernelGradient`, whose images are cut into runs. */
   readonly microbatches?: Microbatches;
 }
 
@@ -254,7 +253,7 @@ export interface ByteTable {
 
 /** A device that computes in float32. Only `download` is asynchronous. */
 export interface Backend {
-  /** What a person types after `--backend`. */
+  /** As given to `--backend`. */
   readonly name: string;
   /** Two backends with equal numeric modes give equal bits for equal calls. */
   readonly numericMode: string;
@@ -262,7 +261,6 @@ export interface Backend {
   readonly epilogues?: boolean;
   /** Whether sums per microbatch are added in the order of `Microbatches`; not where left out. */
   readonly microbatchSums?: boolean;
-  /** New storage for `length` values. */
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */
   slice(storage: Storage, offset: number, length: number): Storage;
@@ -272,7 +270,6 @@ export interface Backend {
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
   /** A table in the backend's own memory; where left out, `createByteTable` keeps it beside. */
   byteTable?(rows: number, columns: number): ByteTable;
-  /** Copies values out. */
   download(storage: Storage): Promise<Float32Array>;
   /** Frees what `allocate` returned (not a slice); using it or its slices afterwards throws. */
   free(storage: Storage): void;

@@ -14,11 +14,10 @@ import { fromStorage, Tensor } from './tensor.ts';
 export interface Plan {
   /** In the order given; write into the storage of those that were given as a shape. */
   readonly inputs: readonly Tensor[];
-  /** In the order returned. */
   readonly outputs: readonly Tensor[];
   /** The outputs one after another (without those that went elsewhere), in one storage. */
   readonly output: Storage;
-  /** The calls of one run, by kind, in order. */
+  /** The kinds of the calls of one run. */
   readonly calls: readonly KernelCall['kind'][];
   /** Number of values in the arena that the intermediate results share. */
   readonly arenaLength: number;

@@ -1,5 +1,5 @@
 /** Runs single calls on tensors, without recording them for gradients. */
-import type { Backend, KernelCall, Layout, Microbatches, Reduction, Storage, StridedView } from './backend.ts';
+import type { Backend, KernelCall, Microbatches, Reduction, Storage, StridedView } from './backend.ts';
 import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
@@ -55,18 +55,6 @@ export function mapOperands(
 /** `formula` over views that already have the strides of `shape`. */
 export function mapViews(backend: Backend, formula: Formula, shape: Shape, inputs: readonly StridedView[]): Tensor {
   return computed(backend, shape, (output) => ({ kind: 'map', formula, shape, inputs, output }));
-}
-
-/** Writes `formula` over views into a part of `output`. */
-export function mapInto(
-  output: Tensor,
-  outputLayout: Layout,
-  formula: Formula,
-  shape: Shape,
-  inputs: readonly StridedView[],
-): void {
-  if (sizeOf(shape) === 0) return;
-  runCall(output.backend, { kind: 'map', formula, shape, inputs, output: output.storage, outputLayout });
 }
 
 /** A tensor of `shape` that repeats `source`, whose shape must broadcast to it. */
@@ -135,9 +123,8 @@ export function reduceMiddle(
 export function sumToShape(source: Tensor, shape: Shape, microbatches?: Microbatches): Tensor {
   if (sameShape(source.shape, shape)) return source;
   const missing = source.shape.length - shape.length;
-  const axes = source.shape.flatMap((length, axis) => {
-    const repeated = axis < missing || (shape[axis - missing] === 1 && length !== 1);
-    return repeated ? [axis] : [];
-  });
+  const isRepeated = (axis: number): boolean =>
+    axis < missing || (shape[axis - missing] === 1 && source.shape[axis] !== 1);
+  const axes = [...source.shape.keys()].filter(isRepeated);
   return reshaped(reduceOverAxes('sum', source, axes, microbatches), shape);
 }

@@ -18,11 +18,9 @@ class Arena {
 
   /** The smallest gap that is large enough, else the end. */
   take(size: number): number {
-    let best: Gap | undefined;
-    for (const gap of this.#gaps) {
-      const room = gap.end - gap.start;
-      if (room >= size && (best === undefined || room < best.end - best.start)) best = gap;
-    }
+    const roomIn = ({ start, end }: Gap): number => end - start;
+    const largeEnough = this.#gaps.filter((gap) => roomIn(gap) >= size);
+    const [best] = largeEnough.sort((left, right) => roomIn(left) - roomIn(right));
     if (best !== undefined) {
       const { start } = best;
       best.start += size;

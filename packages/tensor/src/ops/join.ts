@@ -1,12 +1,11 @@
 /** Several tensors as one. */
 import type { OpResult } from '../autograd.ts';
-import { commonBackend, mapInto } from '../evaluate.ts';
-import { input } from '../formula.ts';
+import { commonBackend } from '../evaluate.ts';
 import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape, unexpectedShapes } from '../shape.ts';
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
-import { type Range, slice } from './slice.ts';
+import { copyInto, type Range, slice } from './slice.ts';
 
 /** The tensors one after another along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
 export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: number = 0): OpResult => {
@@ -29,9 +28,9 @@ export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: numb
   });
   const output = emptyTensor(backend, first.shape.with(at, end));
   const strides = contiguousStrides(output.shape);
-  tensors.forEach(({ storage, shape }, position) => {
+  tensors.forEach((tensor, position) => {
     const layout = { offset: ranges[position]!.start * strides[at]!, strides };
-    mapInto(output, layout, input(0), shape, [{ storage, strides: contiguousStrides(shape) }]);
+    copyInto(output, layout, tensor);
   });
   const whole: Range[] = first.shape.map(() => ({}));
   const gradient = ranges.map((range) => (g: Tensor) => slice(g, whole.with(at, range)));

@@ -1,7 +1,7 @@
 /** Parts of a tensor, and their adjoint: a tensor around a part. */
 import type { OpResult } from '../autograd.ts';
 import type { Layout } from '../backend.ts';
-import { mapInto, mapViews } from '../evaluate.ts';
+import { mapViews, runCall } from '../evaluate.ts';
 import { constant, input } from '../formula.ts';
 import { contiguousStrides, formatShape, type Shape, ShapeError } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -51,6 +51,13 @@ function layoutOf(shape: Shape, points: readonly Points[]): Layout {
   };
 }
 
+/** Copies the values of a tensor to their places in `output`. */
+export function copyInto(output: Tensor, outputLayout: Layout, { storage, shape, size }: Tensor): void {
+  if (size === 0) return;
+  const inputs = [{ storage, strides: contiguousStrides(shape) }];
+  runCall(output.backend, { kind: 'map', formula: input(0), shape, inputs, output: output.storage, outputLayout });
+}
+
 /** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
   const points = pointsOf(x.shape, ranges);
@@ -65,8 +72,7 @@ export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
     const output = mapViews(x.backend, constant(value), shape, []);
-    const view = { storage: x.storage, strides: contiguousStrides(x.shape) };
-    mapInto(output, layoutOf(shape, pointsOf(shape, ranges)), input(0), x.shape, [view]);
+    copyInto(output, layoutOf(shape, pointsOf(shape, ranges)), x);
     return { output, operands: [x], gradient: [(g) => slice(g, ranges)] };
   },
 );
