@@ -36,7 +36,7 @@ const nodeInterface = 8;
 
 class Failure extends Error {}
 
-/** When to give up; never where nobody says. */
+/** When to give up; never where left out. */
 const giveUpAtMs = performance.now() + secondsAsked(process.argv.slice(2)) * 1000;
 
 function secondsAsked(args) {
