@@ -6,7 +6,6 @@ export interface ThreadSetup {
   /** Which of the threads this is, from 0. */
   readonly index: number;
   readonly threads: number;
-  /** See `control`. */
   readonly control: SharedArrayBuffer;
 }
 

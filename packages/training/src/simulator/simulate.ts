@@ -13,7 +13,6 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Computes for all workers, one after another. */
   readonly backend: Backend;
-  /** Workers at the start. */
   readonly workers: number;
   /** Mean virtual time between two joins, deaths or freezes; infinite for none. */
   readonly faultEveryMs: number;
