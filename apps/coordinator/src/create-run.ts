@@ -13,9 +13,8 @@ import {
   type Limits,
   type NumericsCheck,
   ParameterServer,
-  type Run,
+  Run,
   type RunOptions,
-  startRun,
 } from '@lockstep/training';
 import type { Prepared } from './prepare.ts';
 import { sha256 } from './sha256.ts';
@@ -56,7 +55,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
-  const run = startRun({
+  const run = new Run({
     setup: {
       plan,
       model,

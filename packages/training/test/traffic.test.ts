@@ -3,7 +3,7 @@ import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { decodeVector, type LossyEncoding, type MessageOf, memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { exactnessOf } from '../src/coordinator/exactness.ts';
-import { startRun } from '../src/coordinator/run.ts';
+import { Run } from '../src/coordinator/run.ts';
 import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
@@ -13,7 +13,7 @@ import { oracleWeights } from '../src/simulator/oracle.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { GradientEncoder } from '../src/worker/gradient-encoder.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
-import { startSession } from '../src/worker/session.ts';
+import { Session } from '../src/worker/session.ts';
 import { checksum, hash, hostBackend } from './support.ts';
 
 const model = parseModel({
@@ -55,7 +55,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
   };
   let keys = 0;
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
-  const run = startRun({
+  const run = new Run({
     setup,
     samples,
     parameterServer,
@@ -92,7 +92,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     };
     const identity = { kind: 'node', name: `worker-${index}` } as const;
     const compute = createLocalCompute(backend, clock);
-    return startSession({ transport, compute, identity, clock, checksum, hash, sampleCacheBytes });
+    return new Session({ transport, compute, identity, clock, checksum, hash, sampleCacheBytes });
   });
   expect(await run.outcome).toEqual({ type: 'finished' });
   await Promise.all(sessions.map((session) => session.ended));

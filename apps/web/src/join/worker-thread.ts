@@ -2,14 +2,7 @@
 import { openChecksum } from '@lockstep/protocol';
 import { DeviceLostError } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
-import {
-  type Compute,
-  ComputeError,
-  createLocalCompute,
-  keepJoined,
-  type Membership,
-  type MembershipEvent,
-} from '@lockstep/training';
+import { type Compute, ComputeError, createLocalCompute, Membership, type MembershipEvent } from '@lockstep/training';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { chooseBackend } from './choose-backend.ts';
@@ -67,7 +60,7 @@ async function takePart({ url, name, token, workload, resumeKey, backend: choice
       deviceLost = message;
       membership?.leave('its GPU was lost');
     });
-    membership = keepJoined({
+    membership = new Membership({
       compute,
       clock: systemClock,
       random: Math.random,

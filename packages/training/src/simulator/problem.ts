@@ -2,13 +2,12 @@
 import type { Dataset } from '@lockstep/data';
 import { initialize, type OptimizerConfig, parseModel, parseOptimizer } from '@lockstep/nn';
 import { type Checksum, floatsFrom } from '@lockstep/protocol';
-import type { HostBackend } from '@lockstep/tensor';
+import { type HostBackend, randomStream } from '@lockstep/tensor';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
 import { createNumericsCheck, type NumericsCheck } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
-import { planRun, type RunPlan } from '../plan.ts';
-import { xorshift32 } from '../random.ts';
+import { planRun } from '../plan.ts';
 import { createShardSource } from '../shard-source.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 import { oracleWeights } from './oracle.ts';
@@ -23,10 +22,10 @@ export const tinyOptimizer: OptimizerConfig = parseOptimizer({ type: 'momentum',
 
 /** Images of 2 x 2 random bytes, with random labels. */
 export function tinyDataset(count: number): Dataset {
-  const random = xorshift32(count);
+  const random = randomStream(count);
   return {
-    images: Uint8Array.from({ length: count * 4 }, () => random() >>> 24),
-    labels: Uint8Array.from({ length: count }, () => (random() >>> 8) % 3),
+    images: Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random())),
+    labels: Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
     count,
     rows: 2,
     columns: 2,
@@ -35,7 +34,6 @@ export function tinyDataset(count: number): Dataset {
 }
 
 export interface ProblemOptions {
-  /** Samples in the training set. */
   readonly samples?: number;
   readonly batch?: number;
   readonly microbatchSize?: number;
@@ -48,10 +46,7 @@ export interface ProblemOptions {
 
 export interface Problem {
   readonly backend: HostBackend;
-  readonly plan: RunPlan;
   readonly setup: RunSetup;
-  /** Before the first step. */
-  readonly weights: Float32Array;
   /** Everything that a run needs but time and randomness. */
   readonly run: Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent'>;
   /** The oracle's weights after the last step. */
@@ -82,9 +77,7 @@ export async function createProblem(
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer: tinyOptimizer });
   return {
     backend,
-    plan,
     setup,
-    weights,
     run: { setup, samples, parameterServer, numericsCheck, referenceGradient, ...host },
     expected: () => oracleWeights({ backend, model: tinyModel, plan, samples, weights, optimizer: tinyOptimizer }),
   };

@@ -3,12 +3,22 @@ import { type Checksum, type MemoryPair, memoryPair } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { Run } from '../coordinator/run.ts';
 import { type Compute, ComputeError, type ShardGradient } from '../worker/compute.ts';
-import { type SessionEnd, startSession } from '../worker/session.ts';
+import { Session, type SessionEnd } from '../worker/session.ts';
 
 /** What goes wrong with a single result. */
-export type ResultFault = 'wrong-bytes' | 'not-finite' | 'device-lost';
+type ResultFault = (result: ShardGradient) => ShardGradient;
 
-export const resultFaults: readonly ResultFault[] = ['wrong-bytes', 'not-finite', 'device-lost'];
+export const resultFaults: readonly ResultFault[] = [
+  (result) => ({ ...result, gradient: result.gradient.subarray(4) }),
+  (result) => {
+    const gradient = result.gradient.slice();
+    new Float32Array(gradient.buffer, 0, 1)[0] = Number.NaN;
+    return { ...result, gradient };
+  },
+  () => {
+    throw new ComputeError('device-lost', 'the simulated device was lost');
+  },
+];
 
 export interface SimulatedWorkerOptions {
   readonly name: string;
@@ -21,9 +31,7 @@ export interface SimulatedWorkerOptions {
   readonly computeMs: (samples: number) => number;
   /** Virtual time that a parcel of so many bytes is under way. */
   readonly transitMs: (bytes: number) => number;
-  /** Asked before each result. */
   readonly resultFault: () => ResultFault | undefined;
-  /** Bytes of its sample cache. */
   readonly sampleCacheBytes: number;
 }
 
@@ -80,7 +88,8 @@ export class SimulatedWorker {
     const { compute, resultFault } = this.#options;
     const computeMs = this.#options.computeMs(task[1].length);
     await new Promise<void>((resolve) => this.#after(computeMs, resolve));
-    return corrupt(resultFault(), { ...(await compute.gradient(...task)), computeMs });
+    const fault = resultFault() ?? ((result) => result);
+    return fault({ ...(await compute.gradient(...task)), computeMs });
   }
 
   #connect(): void {
@@ -96,7 +105,7 @@ export class SimulatedWorker {
     });
     this.#pair = pair;
     run.connect(pair.coordinator);
-    const session = startSession({
+    const session = new Session({
       transport: pair.worker,
       compute: this.#compute,
       identity: { kind: 'local', name, resumeKey: this.#resumeKey },
@@ -115,23 +124,5 @@ export class SimulatedWorker {
     if (this.#isDead) return;
     if (type === 'finished' || type === 'failed') this.#hasFinished = true;
     else this.#after(reconnectMs, () => this.#connect());
-  }
-}
-
-function corrupt(fault: ResultFault | undefined, result: ShardGradient): ShardGradient {
-  switch (fault) {
-    case undefined:
-      return result;
-    case 'wrong-bytes':
-      return { ...result, gradient: result.gradient.subarray(4) };
-    case 'not-finite': {
-      const gradient = result.gradient.slice();
-      new Float32Array(gradient.buffer, 0, 1)[0] = Number.NaN;
-      return { ...result, gradient };
-    }
-    case 'device-lost':
-      throw new ComputeError('device-lost', 'the simulated device was lost');
-    default:
-      return fault satisfies never;
   }
 }

@@ -10,7 +10,7 @@ import {
   defaultLimits,
   ParameterServer,
   planRun,
-  startRun,
+  Run,
 } from '@lockstep/training';
 import {
   batchOf,
@@ -57,7 +57,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   const optimizer = { type: 'sgd', learningRate } as const;
   const server = new ParameterServer({ backend, plan, weights: initialWeights(), optimizer });
   parameterServer = server;
-  const run = startRun({
+  const run = new Run({
     setup: {
       plan,
       model,
