@@ -62,19 +62,13 @@ function works() {
     if (tf.matMul([[1, 2]], [[3], [4]]).dataSync()[0] !== 11) throw new Error('a product was wrong');
     process.stdout.write(tf.backend().binding.TF_Version);
   `;
-  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' };
-  return run('loading @tensorflow/tfjs-node', process.execPath, ['-e', program, '@tensorflow/tfjs-node'], {
-    cwd: join(root, 'packages', 'tfjs-node'),
-    env,
-  });
+  const options = { cwd: join(root, 'packages', 'tfjs-node'), env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' } };
+  return run('loading @tensorflow/tfjs-node', process.execPath, ['-e', program, '@tensorflow/tfjs-node'], options);
 }
 
 function installAsThePackageDoes(folder) {
-  const path = `${join(folder, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`;
-  run("the package's own installation", process.execPath, [join('scripts', 'install.js')], {
-    cwd: folder,
-    env: { ...process.env, PATH: path },
-  });
+  const env = { ...process.env, PATH: `${join(folder, 'node_modules', '.bin')}${delimiter}${process.env.PATH}` };
+  run("the package's own installation", process.execPath, [join('scripts', 'install.js')], { cwd: folder, env });
 }
 
 function buildFromWheel(folder) {
