@@ -27,7 +27,7 @@ const nodeInterface = 8;
 
 class Failure extends Error {}
 
-/** Never, without `--within SECONDS`. */
+/** When to give up; never where left out. */
 const giveUpAtMs = performance.now() + secondsAsked(process.argv.slice(2)) * 1000;
 
 function secondsAsked(args) {
