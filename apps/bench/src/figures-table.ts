@@ -7,5 +7,5 @@ export function figuresTable(headers: readonly string[], rows: readonly (readonl
     header,
     align: index === 0 ? ('left' as const) : ('right' as const),
   }));
-  return formatTable(columns, rows, { indent: '  ' });
+  return formatTable(columns, rows, '  ');
 }

@@ -23,16 +23,9 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly prepared: Prepared;
   readonly backend: HostBackend;
   readonly startWorkers: number;
-  /** Bounds other than the defaults. */
   readonly limits?: Partial<Limits>;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
-}
-
-export interface CreatedRun {
-  readonly run: Run;
-  readonly parameterServer: ParameterServer;
-  readonly limits: Limits;
 }
 
 /** Bytes of a message beside the numbers of a gradient. */
@@ -40,7 +33,7 @@ const messageOverheadBytes = 64 * 1024;
 /** A run waits this long for all of its workers, then begins with those that have joined. */
 const startWithinMs = 10_000;
 
-export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
+export async function createRun(options: CreateRunOptions) {
   const {
     backend,
     prepared,
