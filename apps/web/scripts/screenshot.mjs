@@ -48,17 +48,18 @@ try {
   coordinator.kill('SIGINT');
 }
 
-/** Resolves with the address that the coordinator prints for its owner. */
-function dashboardAddress() {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    coordinator.stdout.setEncoding('utf8').on('data', (part) => {
-      text += part;
-      const address = /Dashboard: (\S+)/.exec(text)?.[1];
-      if (address) resolve(address);
-    });
-    coordinator.once('exit', (code) => reject(new Error(`the coordinator ended with exit code ${code}`)));
-  });
+/** The address that the coordinator prints for its owner. */
+async function dashboardAddress() {
+  let text = '';
+  for await (const part of coordinator.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    text += part;
+    const address = /Dashboard: (\S+)/.exec(text)?.[1];
+    if (address) {
+      coordinator.stdout.resume();
+      return address;
+    }
+  }
+  throw new Error('the coordinator ended before it printed the address of its dashboard');
 }
 
 /** A seven, stroke by stroke. */
@@ -66,15 +67,12 @@ async function draw(page) {
   const canvas = page.getByLabel(/^Canvas to draw a digit on/);
   await canvas.scrollIntoViewIfNeeded();
   const box = await canvas.boundingBox();
-  const points = [
-    [0.28, 0.22],
-    [0.5, 0.2],
-    [0.72, 0.2],
-    [0.6, 0.46],
-    [0.48, 0.84],
+  const [xs, ys] = [
+    [0.28, 0.5, 0.72, 0.6, 0.48],
+    [0.22, 0.2, 0.2, 0.46, 0.84],
   ];
-  for (const [index, [x, y]] of points.entries()) {
-    await page.mouse.move(box.x + x * box.width, box.y + y * box.height, { steps: 4 });
+  for (const [index, x] of xs.entries()) {
+    await page.mouse.move(box.x + x * box.width, box.y + ys[index] * box.height, { steps: 4 });
     if (index === 0) await page.mouse.down();
   }
   await page.mouse.up();

@@ -16,10 +16,7 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
   const counts = floatsFrom(confusion);
   const names = Array.from({ length: classes }, (_, index) => index);
   const rows = names.map((label) => counts.subarray(label * classes, (label + 1) * classes));
-  const mostErrors = Math.max(
-    1,
-    ...rows.flatMap((row, label) => [...row].filter((_, predicted) => predicted !== label)),
-  );
+  const errors = rows.flatMap((row, label) => [...row].filter((_, predicted) => predicted !== label));
   return (
     <table class="matrix">
       <caption>Rows: the label. Columns: the prediction.</caption>
@@ -35,22 +32,18 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
       </thead>
       <tbody>
         {rows.map((row, label) => (
-          <Row key={label} label={label} counts={row} mostErrors={mostErrors} />
+          <Row key={label} label={label} counts={row} mostErrors={Math.max(1, ...errors)} />
         ))}
       </tbody>
     </table>
   );
 }
 
-interface RowProps {
-  readonly label: number;
-  /** How often each class was predicted. */
-  readonly counts: Float32Array;
-  /** The highest count of a wrong prediction in the matrix. */
-  readonly mostErrors: number;
-}
-
-function Row({ label, counts, mostErrors }: RowProps) {
+/**
+ * @param counts how often each class was predicted
+ * @param mostErrors the highest count of a wrong prediction in the matrix
+ */
+function Row({ label, counts, mostErrors }: { label: number; counts: Float32Array; mostErrors: number }) {
   const total = counts.reduce((sum, count) => sum + count, 0);
   return (
     <tr>
