@@ -222,7 +222,12 @@ const showStep = (element, result) => {
 
 const lineStyle = { width: 2, spanGaps: true, points: { show: false } };
 /** By the number of workers. */
-const dashes = ['6 3', '12 4', '2 3', '10 3 2 3'].map((dash) => dash.split(' ').map(Number));
+const dashes = [
+  [6, 3],
+  [12, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+];
 
 /** Loss against seconds, a line for each row of Lockstep with a dot at its end; losses are running means. @type {Chart} */
 const showCurves = (element, result) => {

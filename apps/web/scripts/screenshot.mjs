@@ -67,12 +67,15 @@ async function draw(page) {
   const canvas = page.getByLabel(/^Canvas to draw a digit on/);
   await canvas.scrollIntoViewIfNeeded();
   const box = await canvas.boundingBox();
-  const [xs, ys] = [
-    [0.28, 0.5, 0.72, 0.6, 0.48],
-    [0.22, 0.2, 0.2, 0.46, 0.84],
+  const points = [
+    [0.28, 0.22],
+    [0.5, 0.2],
+    [0.72, 0.2],
+    [0.6, 0.46],
+    [0.48, 0.84],
   ];
-  for (const [index, x] of xs.entries()) {
-    await page.mouse.move(box.x + x * box.width, box.y + ys[index] * box.height, { steps: 4 });
+  for (const [index, [x, y]] of points.entries()) {
+    await page.mouse.move(box.x + x * box.width, box.y + y * box.height, { steps: 4 });
     if (index === 0) await page.mouse.down();
   }
   await page.mouse.up();

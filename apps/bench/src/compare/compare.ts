@@ -63,12 +63,11 @@ export async function compare(context: CompareContext) {
 }
 
 async function compareTraining(
-  context: CompareContext,
+  { options, train, folder, output, signal }: CompareContext,
   training: Training,
   tabs: Tabs | undefined,
   group: PytorchGroup,
 ) {
-  const { options, train, folder, output, signal } = context;
   const { rounds, seed, 'no-peers': noPeers } = options;
   const accuracy = options.accuracy / 100;
   const net = noPeers ? undefined : peerNet(training);

@@ -22,14 +22,7 @@ export type LockstepRow = Timed & ReturnType<typeof lockstepFigures>;
 export type PeerRow = Timed & ReturnType<typeof peerFigures>;
 export type ResultRow = LockstepRow | PeerRow | Extract<Measured, { kind: 'missing' }>;
 
-export interface TrainingResult {
-  readonly training: Omit<Training, 'model'>;
-  readonly rows: readonly ResultRow[];
-  /** Whether all runs of Lockstep ended with the same weights, to the bit. */
-  readonly sameWeights: boolean;
-  /** Greatest difference of loss at the same step between any two runs of Lockstep. */
-  readonly curveDistance: number;
-}
+export type TrainingResult = ReturnType<typeof resultOf>;
 
 export function isTimed(row: ResultRow): row is LockstepRow | PeerRow {
   return row.kind !== 'missing';
@@ -42,7 +35,7 @@ export function isLockstep(row: ResultRow): row is LockstepRow {
 type MeasuredLockstep = Extract<Measured, { kind: 'lockstep' }>;
 type MeasuredPeer = Extract<Measured, { kind: 'peer' }>;
 
-export function resultOf(training: Training, measured: readonly Measured[], accuracy: number): TrainingResult {
+export function resultOf(training: Training, measured: readonly Measured[], accuracy: number) {
   const [baseline] = measured;
   if (baseline?.kind !== 'lockstep') throw new Error(`${training.name}: expected the single process first`);
   const reports = measured.flatMap((row) => (row.kind === 'lockstep' ? row.reports : []));
@@ -56,7 +49,9 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
   });
   return {
     training: shown,
+    /** Whether all runs of Lockstep ended with the same weights, to the bit. */
     sameWeights: reports.every(({ weightsSha256 }) => weightsSha256 === first?.weightsSha256),
+    /** Greatest difference of loss at the same step between any two runs of Lockstep. */
     curveDistance: Math.max(...reports.map(({ curve }) => curveDistance(curve, first?.curve ?? []))),
     rows: measured.map((row): ResultRow => {
       if (row.kind === 'missing') return row;

@@ -20,7 +20,6 @@ export function createRunner(name: string, burst: Runner['burst'], budgetMs = Nu
 }
 
 export interface RoundOptions {
-  /** Stands before each line of progress. */
   readonly name: string;
   readonly rounds: number;
   readonly progress: (message: string) => void;

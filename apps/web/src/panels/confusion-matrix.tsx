@@ -17,6 +17,7 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
   const names = Array.from({ length: classes }, (_, index) => index);
   const rows = names.map((label) => counts.subarray(label * classes, (label + 1) * classes));
   const errors = rows.flatMap((row, label) => [...row].filter((_, predicted) => predicted !== label));
+  const mostErrors = Math.max(1, ...errors);
   return (
     <table class="matrix">
       <caption>Rows: the label. Columns: the prediction.</caption>
@@ -32,7 +33,7 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
       </thead>
       <tbody>
         {rows.map((row, label) => (
-          <Row key={label} label={label} counts={row} mostErrors={Math.max(1, ...errors)} />
+          <Row key={label} label={label} counts={row} mostErrors={mostErrors} />
         ))}
       </tbody>
     </table>

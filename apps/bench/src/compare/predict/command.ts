@@ -7,18 +7,8 @@ import type { CompareContext } from '../compare.ts';
 import { defaultPoints, type Training } from '../grid.ts';
 import { runLockstep, type Workers } from '../lockstep-run.ts';
 import { type FitRuns, fitCosts, medianStepMs } from './fit.ts';
-import { type Costs, type Prediction, predict, scalingEstimate } from './model.ts';
+import { type Costs, predict, scalingEstimate } from './model.ts';
 import { answerFor, errorLines, estimateLines } from './text.ts';
-
-interface TrainingPrediction {
-  readonly name: string;
-  readonly costs: Costs;
-  /** For the workers and the link that the options describe. */
-  readonly asked: Prediction;
-  readonly predictions: readonly Prediction[];
-  readonly message: string;
-  readonly checks: PredictionErrors;
-}
 
 const defaultWorkers = 8;
 const checkedWorkers = [1, 2, 4] as const;
@@ -36,10 +26,11 @@ export async function predictAndCheck(context: CompareContext) {
   const link = bytesPerSecond === undefined ? undefined : { bytesPerSecond, latencyMs };
   const machine = describeMachine();
   output.print(...machineLines(machine));
-  const trainings: TrainingPrediction[] = [];
+  const trainings = [];
   for (const training of grid) {
     const runs = await measure(training, context);
     const costs = fitCosts(runs, machine.cores);
+    // For the workers and the link that the options describe.
     const asked = predict(costs, { speeds, link });
     const estimate = scalingEstimate(costs, link);
     const message = answerFor(costs, asked, estimate, { speeds, link });
