@@ -9,7 +9,6 @@ import { chooseBackend } from './choose-backend.ts';
 import { connect } from './connect.ts';
 import { type ActiveState, type EndedState, type JoinRequest, openingState, type PageMessage } from './tab-state.ts';
 
-/** The least time between two posts of what was computed. */
 const postEveryMs = 250;
 
 let state: ActiveState = openingState(undefined);

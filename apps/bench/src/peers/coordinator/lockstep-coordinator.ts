@@ -26,8 +26,6 @@ import { type BurstRun, serveCoordinator } from './serve-coordinator.ts';
 const samples = 4096;
 const maxFrameBytes = vectorBytes + 64 * 1024;
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
 const { backend } = (await openBackend('auto')) as { readonly backend: HostBackend };
 const checksum = await openChecksum();
 const numericsCheck = createNumericsCheck(model, microbatchSize);
@@ -52,8 +50,7 @@ let parameterServer: ParameterServer | undefined;
 function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   parameterServer?.dispose();
   const batch = batchOf(workers);
-  const epochs = Math.ceil((steps * batch) / samples);
-  const plan = planRun({ samples, batch, epochs, steps, microbatchSize });
+  const plan = planRun({ samples, batch, epochs: Math.ceil((steps * batch) / samples), steps, microbatchSize });
   const optimizer = { type: 'sgd', learningRate } as const;
   const server = new ParameterServer({ backend, plan, weights: initialWeights(), optimizer });
   parameterServer = server;
@@ -72,7 +69,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
     referenceGradient,
     clock: systemClock,
     checksum,
-    hash: sha256,
+    hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
     newResumeKey: () => randomBytes(16).toString('base64url'),
     onStep: () => onStep(),
   });
