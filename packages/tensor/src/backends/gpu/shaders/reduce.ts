@@ -36,8 +36,7 @@ export function sumShader(call: ReduceShader, target: Target): KernelSource {
   const { dialect } = target;
   const threads: Threads = [inner / cellLength, outer, 1];
   if (!isWhole(inner) || !isWhole(source.offset) || !fits(target, threads)) {
-    const add = lanes.map((lane) => `s${lane} += ${valueAt(call, lane, 'i', target)};`);
-    return flatKernel(1, outer * inner, sumLoop(length, add));
+    return partialSumShader(call, 1, length, target);
   }
   const cells = inner / cellLength;
   const row = times(length * cells, 'this.thread.y');
@@ -60,11 +59,11 @@ export function partialSumShader(call: ReduceShader, parts: number, step: number
   const { outer, length, inner, source } = call;
   const add = lanes.map((lane) => {
     const element = elementAt(lane);
-    const part = remainder(quotient(element, inner), parts);
-    const at = plus(times(step, part), 'i');
+    const at = parts === 1 ? 'i' : plus(times(step, remainder(quotient(element, inner), parts)), 'i');
     const row = times(length * inner, quotient(element, inner * parts));
     const index = plus(row, times(inner, at), remainder(element, inner), source.offset);
-    return `if (${at} < ${length}) { s${lane} += ${dialect.value(source.input, index)}; }`;
+    const addValue = `s${lane} += ${dialect.value(source.input, index)};`;
+    return parts * step === length ? addValue : `if (${at} < ${length}) { ${addValue} }`;
   });
   return flatKernel(1, outer * parts * inner, sumLoop(step, add));
 }

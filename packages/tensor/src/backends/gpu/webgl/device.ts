@@ -4,7 +4,7 @@ import type { Device, DeviceArray, DeviceKernel, DeviceStretch, KernelSource } f
 import type { GpuJs, GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
 import { GpuJsDevice } from '../gpujs-device.ts';
 import { kernelFunctions } from '../shaders/functions.ts';
-import { GlArray, quarteredSize, quarterOf, type TextureMemory, textureSize } from './arrays.ts';
+import { createGlArray, type GlArray, quarteredSize, quarterOf, type TextureMemory, textureSize } from './arrays.ts';
 import type { WebGlContext, WebGlMode } from './context.ts';
 import { dialect, settings } from './language.ts';
 import { createProgram, draw } from './programs.ts';
@@ -121,7 +121,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   #take(length: number, size = textureSize(length)): GlArray {
     this.check();
     const memory = this.takeIdle(size.join('x')) ?? this.#textures.create(size);
-    return new GlArray(length, memory, this.#gl);
+    return createGlArray(length, memory, this.#gl);
   }
 
   #made(object: object | null): object {

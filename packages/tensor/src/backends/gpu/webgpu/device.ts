@@ -112,7 +112,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     for (const { array, offset, length } of stretches) {
       if (length === 0) continue;
       const { buffer } = (array as PooledArray<Memory>).memory;
-      this.#commands.copy(buffer, offset * 4, staging, at * 4, length * 4);
+      this.#commands.encoder.copyBufferToBuffer(buffer, offset * 4, staging, at * 4, length * 4);
       at += length;
     }
     this.#commands.submit();
@@ -138,15 +138,13 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   }
 
   protected destroyMemory(unused: readonly Memory[]): void {
-    this.#queue.add({
-      do: () => {
-        this.#commands.submit();
-        for (const { buffer } of unused) {
-          buffer.destroy();
-          this.#buffers.delete(buffer);
-        }
-        for (const kernel of this.kernels.values()) kernel.forgetBuffers();
-      },
+    this.#queue.add(() => {
+      this.#commands.submit();
+      for (const { buffer } of unused) {
+        buffer.destroy();
+        this.#buffers.delete(buffer);
+      }
+      for (const kernel of this.kernels.values()) kernel.forgetBuffers();
     });
   }
 
@@ -182,7 +180,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
 
   #enqueue(work: () => void, ready?: Promise<void>): void {
     this.check();
-    this.#queue.add({ ready, do: work });
+    this.#queue.add(work, ready);
   }
 }
 
