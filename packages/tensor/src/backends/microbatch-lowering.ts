@@ -4,15 +4,15 @@ import { apply, input } from '../formula.ts';
 import { lengthsOf, placed } from './operands.ts';
 import { additionsAfter } from './pairwise-sum.ts';
 
-/** What lowering takes from a backend. */
-export interface LoweringMemory {
-  slice(storage: Storage, offset: number, length: number): Storage;
-  /** `length` values that live as long as the calls may run. */
-  scratch(length: number): Storage;
-}
-
-/** The call itself where it has at most one microbatch; else one call per microbatch, and additions of their sums. */
-export function lowerMicrobatches(call: KernelCall, { slice, scratch }: LoweringMemory): readonly KernelCall[] {
+/**
+ * The call itself where it has at most one microbatch; else one call per microbatch, and additions of their sums.
+ * `scratch` gives `length` values that live as long as the calls may run.
+ */
+export function lowerMicrobatches(
+  call: KernelCall,
+  slice: (storage: Storage, offset: number, length: number) => Storage,
+  scratch: (length: number) => Storage,
+): readonly KernelCall[] {
   if (!('microbatches' in call) || call.microbatches === undefined || call.microbatches === 1) return [call];
   const { microbatches: count, ...whole } = call;
   const part = partOf(whole, count);

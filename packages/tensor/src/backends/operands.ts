@@ -8,8 +8,6 @@ export type Role =
   | ('input' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices')
   | ('logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples');
 
-type Lengths = Partial<Record<Role, number>>;
-
 /** A call with a place, such as an address, in place of each storage. */
 export type Placed<Call extends KernelCall, Place> = Call extends MapCall
   ? PlacedMap<Place>
@@ -54,7 +52,7 @@ export function reachOf(shape: Shape, strides: readonly number[]): number {
 }
 
 /** Values that a call reads or writes of each storage, from its start. */
-export function lengthsOf(call: Exclude<KernelCall, MapCall>): Lengths {
+export function lengthsOf(call: Exclude<KernelCall, MapCall>): { readonly [Key in Role]?: number } {
   switch (call.kind) {
     case 'reduce': {
       const size = call.outer * call.inner;

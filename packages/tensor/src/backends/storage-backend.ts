@@ -85,7 +85,7 @@ export abstract class StorageBackend<Memory> implements Backend {
       this.own(storage).slice(offset, length);
     const steps = calls
       .filter((call) => !isEmpty(call))
-      .flatMap((call) => (this.sumsMicrobatches(call) ? [call] : lowerMicrobatches(call, { slice, scratch })))
+      .flatMap((call) => (this.sumsMicrobatches(call) ? [call] : lowerMicrobatches(call, slice, scratch)))
       .map((call) => this.prepareCall(call, scratch));
     return {
       run: () => {

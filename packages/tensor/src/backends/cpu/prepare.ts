@@ -52,14 +52,12 @@ export const preparers: ByKind<number, [context: CallContext], () => void> = {
   },
 };
 
-function described(
-  name: 'map' | 'convolution' | 'pool' | 'unpool',
-  { bytes, write }: Descriptor,
-  { kernels, memory, reserve }: CallContext,
-): () => void {
-  const address = reserve(bytes);
-  write(memory.buffer, address);
-  const run = kernels[name];
+type DescribedKernel = 'map' | 'convolution' | 'pool' | 'unpool';
+
+function described(name: DescribedKernel, { bytes, write }: Descriptor, context: CallContext): () => void {
+  const address = context.reserve(bytes);
+  write(context.memory.buffer, address);
+  const run = context.kernels[name];
   return () => run(address);
 }
 

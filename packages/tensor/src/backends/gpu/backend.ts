@@ -12,9 +12,7 @@ import { Runner } from './runner.ts';
 export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
   readonly name: string;
   readonly numericMode: string;
-  /** gpu.js's name of the mode. */
   readonly mode: string;
-  /** The GPU or program that computes, as the driver names it. */
   readonly adapter: string;
   readonly #device: Device;
   readonly #runner: Runner;

@@ -51,8 +51,8 @@ export interface GpuDeviceLike {
   createBuffer(description: { size: number; usage: number }): GpuBufferLike;
   createBindGroup(description: unknown): unknown;
   createCommandEncoder(): GpuEncoderLike;
-  addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
-  removeEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
+  addEventListener(type: 'uncapturederror', listener: (event: { error: Error }) => void): void;
+  removeEventListener(type: 'uncapturederror', listener: (event: { error: Error }) => void): void;
 }
 
 export interface GpuContextLike {

@@ -20,7 +20,7 @@ export interface Product extends MatmulSizes {
 }
 
 /** From the operands of a product, left, right and the bias if it has one, to its result. */
-export type Multiply = (operands: Operands) => DeviceArray;
+type Multiply = (operands: Operands) => DeviceArray;
 
 /** The divisor of a length that is nearest above its square root, if it is not much longer. */
 function partsOf(length: number): number | undefined {

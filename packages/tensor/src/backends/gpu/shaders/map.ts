@@ -19,9 +19,7 @@ import {
   times,
 } from './code.ts';
 
-export interface MapView extends Source {
-  readonly strides: readonly number[];
-}
+type MapView = Source & { readonly strides: readonly number[] };
 
 export interface MapShader {
   readonly formula: Formula;

@@ -1,5 +1,4 @@
 /** Reductions over a middle axis: `[outer, length, inner] -> [outer, inner]`. */
-import type { Reduction } from '../../../backend.ts';
 import { cellLength, type KernelSource } from '../device.ts';
 import {
   elementAt,
@@ -25,10 +24,6 @@ export interface ReduceShader {
   readonly length: number;
   readonly inner: number;
   readonly source: Source;
-}
-
-export function reduceShader(call: ReduceShader, reduction: Reduction, target: Target): KernelSource {
-  return reduction === 'sum' ? sumShader(call, target) : selectShader(call, reduction, target);
 }
 
 export function sumShader(call: ReduceShader, target: Target): KernelSource {
@@ -69,7 +64,7 @@ export function partialSumShader(call: ReduceShader, parts: number, step: number
 }
 
 /** The largest or smallest value, or the index of the first largest. A NaN, which differs from itself, comes through. */
-function selectShader(call: ReduceShader, reduction: 'argmax' | 'max' | 'min', target: Target): KernelSource {
+export function selectShader(call: ReduceShader, reduction: 'argmax' | 'max' | 'min', target: Target): KernelSource {
   const { outer, length, inner } = call;
   const [better, orEqual] = reduction === 'min' ? ['<', '<='] : ['>', '>='];
   const best = reduction === 'argmax' ? 'm' : 's';

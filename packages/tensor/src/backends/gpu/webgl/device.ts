@@ -145,14 +145,9 @@ function contextOf(gpu: GpuJsInstance): WebGlContext {
 /** @throws Error with one sentence where there is no such context, or it has no float textures. */
 export function openWebGlDevice(gpuJs: GpuJs, mode: WebGlMode): Device {
   const { GPU } = gpuJs;
-  const supported = {
-    webgl2: GPU.isWebGL2Supported,
-    webgl: GPU.isWebGLSupported,
-    headlessgl: GPU.isHeadlessGLSupported,
-  }[mode];
-  if (!supported) {
-    const reason = mode === 'headlessgl' ? 'the optional package gl is not built here' : `there is no ${mode} here`;
-    throw new Error(reason);
+  const { isWebGL2Supported: webgl2, isWebGLSupported: webgl, isHeadlessGLSupported: headlessgl } = GPU;
+  if (!{ webgl2, webgl, headlessgl }[mode]) {
+    throw new Error(mode === 'headlessgl' ? 'the optional package gl is not built here' : `there is no ${mode} here`);
   }
   const gpu = new GPU({ mode });
   try {
