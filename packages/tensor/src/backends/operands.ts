@@ -1,12 +1,11 @@
-/** The storages of calls: how many values a call reads or writes of each, and places put in their stead. */
+/** What calls read and write of their storages, as lengths by role or as places that a backend works on. */
 import type { KernelCall, MapCall, MatmulBatch, Storage, StridedView } from '../backend.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../shape.ts';
 import { imageSize, windowCount } from '../windows.ts';
 
 /** What a storage is to its call: the property that holds it, or the bias of its epilogue. */
-export type Role =
-  | ('input' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices')
-  | ('logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples');
+export type Role = TensorRole | 'logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples';
+type TensorRole = 'input' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices';
 
 /** A call with a place, such as an address, in place of each storage. */
 export type Placed<Call extends KernelCall, Place> = Call extends MapCall
@@ -51,7 +50,7 @@ export function reachOf(shape: Shape, strides: readonly number[]): number {
   return sizeOf(shape) === 0 ? 0 : strides.reduce((sum, stride, axis) => sum + stride * (shape[axis]! - 1), 1);
 }
 
-/** Values that a call reads or writes of each storage, from its start. */
+/** Number of values that a call reads or writes of each storage, from its start on. */
 export function lengthsOf(call: Exclude<KernelCall, MapCall>): { readonly [Key in Role]?: number } {
   switch (call.kind) {
     case 'reduce': {
@@ -113,7 +112,7 @@ export function isEmpty(call: KernelCall): boolean {
   return (output ?? losses) === 0;
 }
 
-/** Visits the storages of a call that it has. */
+/** Visits each storage that a call has, with the number of values that it reads or writes there. */
 export function forEachStorage(
   call: Exclude<KernelCall, MapCall>,
   visit: (role: Role, storage: Storage, length: number) => void,
