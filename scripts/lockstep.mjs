@@ -34,27 +34,18 @@ const allocatorSettings = {
 
 /** What each command builds with turborepo, and what it runs then. */
 const commands = {
-  start: {
-    build: ['@lockstep/coordinator...', '@lockstep/worker...', '@lockstep/web...'],
-    run: node('coordinator', 'start'),
-  },
-  coordinator: {
-    build: ['@lockstep/coordinator...', '@lockstep/worker...', '@lockstep/web...'],
-    run: node('coordinator', 'coordinator'),
-  },
-  worker: { build: ['@lockstep/worker...'], run: node('worker') },
-  compare: {
-    build: ['@lockstep/bench...', '@lockstep/coordinator...', '@lockstep/worker...', '@lockstep/web...'],
-    run: [process.execPath, [...engineFlags, join(root, 'apps', 'bench', 'dist', 'compare', 'main.js')]],
-  },
-  bench: { build: ['@lockstep/bench...'], run: node('bench') },
-  simulate: { build: ['@lockstep/simulate...'], run: node('simulate') },
-  test: { build: [], run: [process.execPath, [join(root, 'scripts/test.mjs')]] },
-  'tfjs-node': { build: [], run: [process.execPath, [join(root, 'scripts/tfjs-node.mjs')]] },
+  start: { build: ['coordinator', 'worker', 'web'], run: [...app('coordinator/dist/main.js'), 'start'] },
+  coordinator: { build: ['coordinator', 'worker', 'web'], run: [...app('coordinator/dist/main.js'), 'coordinator'] },
+  worker: { build: ['worker'], run: app('worker/dist/main.js') },
+  compare: { build: ['bench', 'coordinator', 'worker', 'web'], run: app('bench/dist/compare/main.js') },
+  bench: { build: ['bench'], run: app('bench/dist/main.js') },
+  simulate: { build: ['simulate'], run: app('simulate/dist/main.js') },
+  test: { build: [], run: [join(root, 'scripts/test.mjs')] },
+  'tfjs-node': { build: [], run: [join(root, 'scripts/tfjs-node.mjs')] },
 };
 
-function node(app, ...first) {
-  return [process.execPath, [...engineFlags, join(root, 'apps', app, 'dist', 'main.js'), ...first]];
+function app(program) {
+  return [...engineFlags, join(root, 'apps', program)];
 }
 
 function fail(message, code = 1) {
@@ -90,26 +81,18 @@ function lockHash() {
   return `${hash.digest('hex')} node-${process.versions.modules}`;
 }
 
-function isInstalled() {
-  return existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash();
-}
-
 function install() {
-  if (isInstalled()) return;
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash()) return;
   process.stderr.write('Installing packages (once) …\n');
   const args = ['--yes', `pnpm@${pnpmVersion}`, 'install', '--frozen-lockfile', '--config.confirm-modules-purge=false'];
   quietly('installing the packages', 'npx', args);
   writeFileSync(stampFile, lockHash());
 }
 
-function build(filters) {
+function build(apps) {
   const turbo = join(root, 'node_modules', '.bin', 'turbo');
-  quietly('the build', turbo, [
-    'run',
-    'build',
-    '--output-logs=errors-only',
-    ...filters.map((filter) => `--filter=${filter}`),
-  ]);
+  const filters = apps.map((name) => `--filter=@lockstep/${name}...`);
+  quietly('the build', turbo, ['run', 'build', '--output-logs=errors-only', ...filters]);
 }
 
 const [name, ...args] = process.argv.slice(2);
@@ -121,13 +104,12 @@ if (major < 20) fail(`expected Node 20 or newer, got ${process.versions.node}`, 
 install();
 build(command.build);
 
-const [program, first] = command.run;
-const child = spawn(program, [...first, ...args], {
+const child = spawn(process.execPath, [...command.run, ...args], {
   cwd: root,
   stdio: 'inherit',
   env: { ...allocatorSettings, ...process.env },
 });
 // The child decides how it ends; this process waits for it, so that nothing is left behind.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-child.on('error', (error) => fail(`could not start ${program}: ${error.message}`));
+child.on('error', (error) => fail(`could not start ${process.execPath}: ${error.message}`));
 child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));

@@ -5,14 +5,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (name) => join(root, 'node_modules', '.bin', name);
-const chosen = process.argv.slice(2);
 
 const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', TURBO_NO_UPDATE_NOTIFIER: '1' };
 
 const checks = [
   ['lint and format', bin('biome'), ['ci', '.']],
   ['types', bin('turbo'), ['run', 'typecheck', '--output-logs=errors-only']],
-  ['tests', bin('vitest'), ['run', ...chosen]],
+  ['tests', bin('vitest'), ['run', ...process.argv.slice(2)]],
 ];
 
 function stop(what, status) {

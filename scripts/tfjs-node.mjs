@@ -3,16 +3,7 @@
  * Google, or else, on Linux with x64, from the C library inside PyPI's wheel of TensorFlow and the addon's source.
  */
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,19 +62,13 @@ function works() {
     if (tf.matMul([[1, 2]], [[3], [4]]).dataSync()[0] !== 11) throw new Error('a product was wrong');
     process.stdout.write(tf.backend().binding.TF_Version);
   `;
-  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' };
-  return run('loading @tensorflow/tfjs-node', process.execPath, ['-e', program, '@tensorflow/tfjs-node'], {
-    cwd: join(root, 'packages', 'tfjs-node'),
-    env,
-  });
+  const options = { cwd: join(root, 'packages', 'tfjs-node'), env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' } };
+  return run('loading @tensorflow/tfjs-node', process.execPath, ['-e', program, '@tensorflow/tfjs-node'], options);
 }
 
 function installAsThePackageDoes(folder) {
-  const path = `${join(folder, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`;
-  run("the package's own installation", process.execPath, [join('scripts', 'install.js')], {
-    cwd: folder,
-    env: { ...process.env, PATH: path },
-  });
+  const env = { ...process.env, PATH: `${join(folder, 'node_modules', '.bin')}${delimiter}${process.env.PATH}` };
+  run("the package's own installation", process.execPath, [join('scripts', 'install.js')], { cwd: folder, env });
 }
 
 function buildFromWheel(folder) {
@@ -96,28 +81,28 @@ function buildFromWheel(folder) {
   if (compiler === undefined) throw new Failure('building it here needs a C++ compiler such as g++');
 
   // An attempt that was killed leaves its folder.
-  for (const name of readdirSync(folder).filter((name) => name.startsWith(workPrefix))) {
-    rmSync(join(folder, name), { recursive: true, force: true });
+  for (const name of fs.readdirSync(folder).filter((name) => name.startsWith(workPrefix))) {
+    fs.rmSync(join(folder, name), { recursive: true, force: true });
   }
-  const work = mkdtempSync(join(folder, workPrefix));
+  const work = fs.mkdtempSync(join(folder, workPrefix));
   try {
     process.stderr.write(`Fetching TensorFlow ${wheel.version} from PyPI (207 MB) …\n`);
     fetchLibrary(python, work);
     process.stderr.write('Compiling the addon …\n');
     compileAddon(compiler, folder, work);
     for (const part of ['deps', 'lib']) {
-      rmSync(join(folder, part), { recursive: true, force: true });
-      renameSync(join(work, part), join(folder, part));
+      fs.rmSync(join(folder, part), { recursive: true, force: true });
+      fs.renameSync(join(work, part), join(folder, part));
     }
   } finally {
-    rmSync(work, { recursive: true, force: true });
+    fs.rmSync(work, { recursive: true, force: true });
   }
 }
 
 /** Leaves `deps/lib` and `deps/include` in `work`, as the addon's own build lays them out. */
 function fetchLibrary(python, work) {
   const requirements = join(work, 'requirements.txt');
-  writeFileSync(requirements, wheel.requirement);
+  fs.writeFileSync(requirements, wheel.requirement);
   const target = ['--platform', wheel.platform, '--python-version', wheel.python, '--only-binary', ':all:'];
   const quiet = ['--disable-pip-version-check', '--quiet', '--no-cache-dir', '--retries', '2'];
   const args = ['-m', 'pip', 'download', ...quiet, '--no-deps', '--require-hashes', ...target, '--dest', work];
@@ -133,18 +118,18 @@ function fetchLibrary(python, work) {
   ].join('\n');
   run('unpacking the wheel', python, ['-c', extract, work]);
   const lib = join(work, 'deps', 'lib');
-  mkdirSync(lib, { recursive: true });
+  fs.mkdirSync(lib, { recursive: true });
   for (const [name, file] of Object.entries(libraries)) {
-    renameSync(join(work, 'tensorflow', file), join(lib, file));
-    symlinkSync(file, join(lib, `lib${name}.so`));
+    fs.renameSync(join(work, 'tensorflow', file), join(lib, file));
+    fs.symlinkSync(file, join(lib, `lib${name}.so`));
   }
-  renameSync(join(work, 'tensorflow', 'include'), join(work, 'deps', 'include'));
+  fs.renameSync(join(work, 'tensorflow', 'include'), join(work, 'deps', 'include'));
 }
 
 /** Two files and two libraries: what binding.gyp says, without node-gyp, which would download Node's headers. */
 function compileAddon(compiler, folder, work) {
   const output = join(work, 'lib', `napi-v${nodeInterface}`);
-  mkdirSync(output, { recursive: true });
+  fs.mkdirSync(output, { recursive: true });
   const nodeHeaders = require('node-api-headers').include_dir;
   run('compiling the addon', compiler, [
     '-std=c++17',
@@ -166,7 +151,7 @@ function provide() {
   const folder = dirname(require.resolve('@tensorflow/tfjs-node/package.json'));
   const addon = join(folder, 'lib', `napi-v${nodeInterface}`, 'tfjs_binding.node');
   const isThere = () => {
-    if (!existsSync(addon)) throw new Failure('its addon is not there');
+    if (!fs.existsSync(addon)) throw new Failure('its addon is not there');
   };
   const reasons = [];
   for (const way of [isThere, installAsThePackageDoes, buildFromWheel]) {
@@ -177,7 +162,7 @@ function provide() {
       if (!(error instanceof Failure)) throw error;
       reasons.push(error.message);
       // Half of it would be worse than none.
-      for (const part of ['deps', 'lib']) rmSync(join(folder, part), { recursive: true, force: true });
+      for (const part of ['deps', 'lib']) fs.rmSync(join(folder, part), { recursive: true, force: true });
     }
   }
   throw new Failure(reasons.join('; '));

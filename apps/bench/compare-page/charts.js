@@ -5,12 +5,13 @@
  * @typedef {import('../src/compare/results.ts').LockstepRow} LockstepRow
  * @typedef {import('../src/compare/results.ts').PeerRow} PeerRow
  * @typedef {import('uplot')} Plot
+ * @typedef {(element: HTMLElement, result: TrainingResult) => void} Chart
  * @typedef {{ x: number, y: number, text: string, dot?: string, align?: CanvasTextAlign }} Label in canvas pixels; `dot`
  *   is the color of a dot behind the text, or `ring`
  */
 
 const uPlot = /** @type {typeof import('uplot')} */ (Reflect.get(globalThis, 'uPlot'));
-/** @type {import('../src/compare/results.ts').CompareReport} */
+/** @type {import('../src/compare/compare.ts').CompareReport} */
 const { results } = JSON.parse(document.getElementById('report')?.textContent ?? '');
 
 const narrowWidth = 420;
@@ -130,21 +131,26 @@ const barStyle = (kind, width) => ({
   paths: uPlot.paths.bars?.({ size: [0.75, 18] }) ?? (() => null),
 });
 
-/**
- * Bars of images a second; a line spans the rounds, and to its right stands the ratio to one process.
- * @param {HTMLElement} element
- * @param {TrainingResult} result
- */
-function showThroughput(element, { rows }) {
+/** @param {number} most the greatest value with a label @param {string} unit @returns {import('uplot').Axis} */
+const axisTo = (most, unit) => ({
+  space: 60,
+  values: (_, splits) => splits.map((split) => (split > most ? '' : `${split.toLocaleString('en-US')}${unit}`)),
+});
+
+/** To the right of a bar. @param {Plot} plot @param {number} value @param {number} row @param {string} text @returns {Label} */
+const labelBeside = (plot, value, row, text) => {
+  const x = plot.valToPos(value, 'y', true) + 6 * devicePixelRatio;
+  return { x, y: plot.valToPos(row, 'x', true), text, align: 'left' };
+};
+
+/** Bars of images a second; a line spans the rounds, and to its right stands the ratio to one process. @type {Chart} */
+const showThroughput = (element, { rows }) => {
   const timed = rows.filter((row) => row.kind !== 'missing');
   const most = Math.max(...timed.map(({ imagesPerSecond }) => imagesPerSecond.max));
   const names = timed.map(({ name }) => name);
   showRows(element, names, {
     scale: { range: () => [0, most * 1.5] },
-    axis: {
-      space: 60,
-      values: (_, splits) => splits.map((split) => (split > most ? '' : split.toLocaleString('en-US'))),
-    },
+    axis: axisTo(most, ''),
     series: ['single', 'workers', 'tabs', 'peer'].map((kind) => ({
       ...barStyle(kind, 0),
       column: timed.map((row) => (colorOf(row) === kind ? row.imagesPerSecond.median : null)),
@@ -156,16 +162,13 @@ function showThroughput(element, { rows }) {
         plot.ctx.fillStyle = color('ink');
         plot.ctx.fillRect(left, y - devicePixelRatio, right - left, 2 * devicePixelRatio);
         const text = `${Math.round(median).toLocaleString('en-US')}  ${timesSingle.median.toFixed(2)}x`;
-        return { x: right + 6 * devicePixelRatio, y, text, align: 'left' };
+        return labelBeside(plot, max, index, text);
       }),
   });
-}
+};
 
-/**
- * Speed-up against one process on a logarithmic scale: a dot with the number of workers, a ring for DDP.
- * @param {HTMLElement} element
- */
-function showSpeedUps(element) {
+/** Speed-ups against one process on a logarithmic scale: a dot with the number of workers, a ring for DDP. @type {Chart} */
+const showSpeedUps = (element) => {
   /** A column for each kind of dot, a cell for each training. @type {Map<string, { dot: string, text: string, column: (number | null)[] }>} */
   const dots = new Map();
   for (const [lane, { rows }] of results.entries()) {
@@ -197,14 +200,10 @@ function showSpeedUps(element) {
       );
     },
   });
-}
+};
 
-/**
- * Each row's median step, cut into its parts from left to right.
- * @param {HTMLElement} element
- * @param {TrainingResult} result
- */
-function showStep(element, result) {
+/** Each row's median step, cut into its parts from left to right. @type {Chart} */
+const showStep = (element, result) => {
   const rows = lockstepRows(result).flatMap(({ name, parts: ms }) => (ms ? [{ name, ms }] : []));
   // Bars of running sums, the longest first: each next one covers its beginning.
   const sums = parts.map((_, last) =>
@@ -215,18 +214,14 @@ function showStep(element, result) {
   const names = rows.map(({ name }) => name);
   showRows(element, names, {
     scale: { range: () => [0, most * 1.25] },
-    axis: { space: 60, values: (_, splits) => splits.map((split) => (split > most ? '' : `${split} ms`)) },
+    axis: axisTo(most, ' ms'),
     series: parts.map((part, index) => ({ ...barStyle(part, 1), column: sums[index] ?? [] })).reverse(),
-    labels: (plot) =>
-      totals.map((total, index) => ({
-        x: plot.valToPos(total, 'y', true) + 6 * devicePixelRatio,
-        y: plot.valToPos(index, 'x', true),
-        text: `${total.toPrecision(3)} ms`,
-        align: 'left',
-      })),
+    labels: (plot) => totals.map((total, index) => labelBeside(plot, total, index, `${total.toPrecision(3)} ms`)),
   });
-}
+};
 
+const lineStyle = { width: 2, spanGaps: true, points: { show: false } };
+/** By the number of workers. */
 const dashes = [
   [6, 3],
   [12, 4],
@@ -234,39 +229,20 @@ const dashes = [
   [10, 3, 2, 3],
 ];
 
-/**
- * Loss against seconds, a line for each row of Lockstep with a dot at its end; losses are running means.
- * @param {HTMLElement} element
- * @param {TrainingResult} result
- */
-function showCurves(element, result) {
+/** Loss against seconds, a line for each row of Lockstep with a dot at its end; losses are running means. @type {Chart} */
+const showCurves = (element, result) => {
   const rows = lockstepRows(result);
   const curves = rows.map(({ curve }) => smoothed(curve));
   /** @param {LockstepRow} row */
-  const dashOf = ({ workers }) =>
-    workers.kind === 'single' ? [] : (dashes[(workers.count - 1) % dashes.length] ?? []);
+  const dashOf = ({ workers }) => ('count' in workers ? dashes[(workers.count - 1) % dashes.length] : []);
   const options = {
     ...base,
     scales: { x: { time: false, range: fromZero }, y: { range: fromZero } },
     axes: [
-      {
-        ...axisStyle,
-        size: 28,
-        /** @param {Plot} _ @param {number[]} splits */
-        values: (_, splits) => splits.map((split) => `${split} s`),
-      },
+      { ...axisStyle, size: 28, values: inSeconds },
       { ...axisStyle, size: 40 },
     ],
-    series: [
-      {},
-      ...rows.map((row) => ({
-        stroke: () => color(colorOf(row)),
-        width: 2,
-        dash: dashOf(row),
-        spanGaps: true,
-        points: { show: false },
-      })),
-    ],
+    series: [{}, ...rows.map((row) => ({ ...lineStyle, stroke: () => color(colorOf(row)), dash: dashOf(row) }))],
   };
   show(
     element,
@@ -280,7 +256,10 @@ function showCurves(element, result) {
         return { x, y, text: dotText(row), dot: colorOf(row) };
       }),
   );
-}
+};
+
+/** @param {Plot} _ @param {number[]} splits */
+const inSeconds = (_, splits) => splits.map((split) => `${split} s`);
 
 /** A little more than the data. @param {Plot} _ @param {number} _low @param {number} high @returns {[number, number]} */
 const fromZero = (_, _low, high) => [0, high * 1.05];
@@ -299,7 +278,7 @@ function smoothed(curve) {
   return [curve.map(({ seconds }) => seconds), losses];
 }
 
-/** @type {Record<string, (element: HTMLElement, result: TrainingResult) => void>} */
+/** @type {Record<string, Chart>} */
 const charts = { throughput: showThroughput, speedUps: showSpeedUps, step: showStep, curves: showCurves };
 for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('.plot'))) {
   const { chart = '', training = '0' } = element.dataset;

@@ -1,5 +1,5 @@
 /** The page of the benchmark `page`: runs candidates as Node asks it to. */
-import type { PageBench, PageCandidate, PageGradient, PageWork } from '../src/peers/page-contract.ts';
+import type { PageBench, PageCandidate, PageGradient } from '../src/peers/page-contract.ts';
 import { joinParameters } from '../src/work/net.ts';
 import { openLockstep } from './lockstep.ts';
 import { openTensorflow } from './tensorflow.ts';
@@ -13,15 +13,11 @@ interface Opened {
 
 const opened = new Map<PageCandidate, Opened>();
 
-function openGradient(name: PageCandidate, work: PageWork): Promise<PageGradient> {
-  const [library, api] = name.split(' ') as ['lockstep' | 'TensorFlow.js', 'webgl' | 'webgpu'];
-  return library === 'lockstep' ? openLockstep(work, api) : openTensorflow(work, api);
-}
-
 const pageBench: PageBench = {
   async open(name, work) {
     try {
-      const gradient = await openGradient(name, work);
+      const [library, api] = name.split(' ') as ['lockstep' | 'TensorFlow.js', 'webgl' | 'webgpu'];
+      const gradient = await (library === 'lockstep' ? openLockstep(work, api) : openTensorflow(work, api));
       opened.set(name, { gradient, batchCount: work.batches.length, next: 0, last: [] });
       return { version: gradient.version, notes: gradient.notes };
     } catch (error) {

@@ -23,11 +23,9 @@ export interface Case {
   readonly candidates: readonly Candidate[];
 }
 
-/** Something that holds or does not, with the figures that show it. */
 export interface Fact {
   readonly name: string;
   readonly holds: boolean;
-  /** What was seen, in one sentence. */
   readonly message: string;
   /** By name, with the unit in the name. */
   readonly figures: Readonly<Record<string, number>>;
@@ -43,7 +41,6 @@ interface Described {
 /** Which candidate is faster: "how long is a gradient step?". */
 export interface Comparison extends Described {
   readonly kind: 'comparison';
-  /** Loads or makes the data of all cases. */
   cases(): Promise<readonly Case[]>;
   /** Frees what the cases share, after the last one or a failure. */
   close?(): Promise<void>;

@@ -1,8 +1,7 @@
 /** The results of a benchmark as plain text: one table a case, every figure with its spread. */
 import type { Fact } from './benchmark.ts';
-import { figuresTable } from './figures-table.ts';
+import { digits, ends, figuresTable, thousands } from './figure-text.ts';
 import type { CaseResult, MeasuredRow, Row } from './harness/measure-case.ts';
-import { digits, ends, thousands } from './number-text.ts';
 
 /** Lines of one case: a heading, a table of what was measured, and a sentence for every row without a figure. */
 export function caseLines(result: CaseResult): string[] {
@@ -20,14 +19,10 @@ export function caseLines(result: CaseResult): string[] {
 
 /** The notes of each candidate, once for all cases it was measured in. */
 export function noteLines(results: readonly CaseResult[]): string[] {
-  const notes = new Set<string>();
-  for (const row of results.flatMap(({ rows }) => rows)) {
-    if (row.status === 'measured') notes.add(`  ${row.name}: ${row.notes.join('; ')}`);
-  }
-  return [...notes];
+  const rows = results.flatMap((result) => result.rows).filter((row) => row.status === 'measured');
+  return [...new Set(rows.map(({ name, notes }) => `  ${name}: ${notes.join('; ')}`))];
 }
 
-/** A fact with its name and whether it holds. */
 export function factLine({ name, holds, message }: Fact): string {
   return `  ${holds ? 'holds' : 'DOES NOT HOLD'}  ${name}: ${message}`;
 }

@@ -1,17 +1,7 @@
 /** The machine that a figure is measured on, in what matters for comparing it with another machine's. */
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 
-export interface Machine {
-  readonly cpu: string;
-  /** Cores that this process may use. */
-  readonly cores: number;
-  readonly memoryGiB: number;
-  readonly platform: string;
-  readonly node: string;
-  readonly v8: string;
-  /** Whether this engine has WebAssembly's relaxed SIMD, which lets a peer fuse multiply and add. */
-  readonly relaxedSimd: boolean;
-}
+export type Machine = ReturnType<typeof describeMachine>;
 
 /** One function of type (v128, v128, v128) -> v128 whose body is f32x4.relaxed_madd of its arguments. */
 const relaxedMaddModule = Uint8Array.of(
@@ -24,14 +14,16 @@ const relaxedMaddModule = Uint8Array.of(
 /** The one function of WebAssembly that is used here; its types come only with the DOM's. */
 const { WebAssembly } = globalThis as unknown as { WebAssembly: { validate(module: Uint8Array): boolean } };
 
-export function describeMachine(): Machine {
+export function describeMachine() {
   return {
     cpu: cpus()[0]?.model.trim() || process.arch,
+    /** Cores that this process may use. */
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     platform: `${process.platform} ${release()} ${process.arch}`,
     node: process.version,
     v8: process.versions.v8,
+    /** Whether this engine has WebAssembly's relaxed SIMD, which lets a peer fuse multiply and add. */
     relaxedSimd: WebAssembly.validate(relaxedMaddModule),
   };
 }

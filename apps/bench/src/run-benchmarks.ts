@@ -1,27 +1,15 @@
 /** Runs the chosen benchmarks, prints their results as they come, and gathers the report. */
-import type { Benchmark, Comparison, Fact, Inspection } from './benchmark.ts';
+import type { Benchmark, Comparison, Inspection } from './benchmark.ts';
 import { caseLines, factLine, noteLines } from './case-text.ts';
 import { type CaseResult, measureCase } from './harness/measure-case.ts';
 import type { Effort } from './harness/open-candidates.ts';
-import { describeMachine, type Machine, machineLines } from './machine.ts';
+import { describeMachine, machineLines } from './machine.ts';
 import type { Output } from './terminal.ts';
 
-interface Results {
-  readonly cases: readonly CaseResult[];
-  readonly facts: readonly Fact[];
-}
-
 /** What `--report` writes; times in milliseconds. A benchmark has cases or facts. */
-export interface Report {
-  readonly bench: 1;
-  readonly startedAt: string;
-  readonly wallSeconds: number;
-  readonly machine: Machine;
-  readonly rounds: number;
-  readonly benchmarks: readonly (Pick<Benchmark, 'name' | 'title' | 'method'> & Results)[];
-}
+export type Report = Awaited<ReturnType<typeof runBenchmarks>>;
 
-export async function runBenchmarks(benchmarks: readonly Benchmark[], effort: Effort, output: Output): Promise<Report> {
+export async function runBenchmarks(benchmarks: readonly Benchmark[], effort: Effort, output: Output) {
   const startedAt = new Date();
   const machine = describeMachine();
   output.print(...machineLines(machine));
@@ -33,7 +21,7 @@ export async function runBenchmarks(benchmarks: readonly Benchmark[], effort: Ef
     measured.push({ name, title, method, ...(await results) });
   }
   return {
-    bench: 1,
+    bench: 1 as const,
     startedAt: startedAt.toISOString(),
     wallSeconds: (Date.now() - startedAt.getTime()) / 1000,
     machine,
@@ -42,7 +30,7 @@ export async function runBenchmarks(benchmarks: readonly Benchmark[], effort: Ef
   };
 }
 
-async function compare(comparison: Comparison, effort: Effort, output: Output): Promise<Results> {
+async function compare(comparison: Comparison, effort: Effort, output: Output) {
   const cases: CaseResult[] = [];
   try {
     for (const subject of await comparison.cases()) {
@@ -57,7 +45,7 @@ async function compare(comparison: Comparison, effort: Effort, output: Output): 
   return { cases, facts: [] };
 }
 
-async function inspect(inspection: Inspection, output: Output): Promise<Results> {
+async function inspect(inspection: Inspection, output: Output) {
   const facts = await inspection.facts(output.progress);
   output.print('', ...facts.map(factLine));
   return { cases: [], facts };

@@ -1,20 +1,17 @@
 /** Results on stdout, and one line of progress on a terminal. */
 
-export interface Output {
-  print(...lines: readonly string[]): void;
-  progress(message: string): void;
-}
+export type Output = ReturnType<typeof terminalOutput>;
 
 /** Where stderr is no terminal, progress is left out. */
-export function terminalOutput(): Output {
+export function terminalOutput() {
   const isLive = process.stderr.isTTY === true;
   const clear = isLive ? '\r\u001b[K' : '';
   return {
-    print(...lines) {
+    print(...lines: readonly string[]): void {
       process.stderr.write(clear);
       for (const line of lines) process.stdout.write(`${line}\n`);
     },
-    progress(message) {
+    progress(message: string): void {
       if (isLive) process.stderr.write(`${clear}${message}`);
     },
   };

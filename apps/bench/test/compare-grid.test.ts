@@ -82,7 +82,7 @@ test.each([
 
 test('the command of a row is the one that a person would type', () => {
   const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [512], steps: 30 });
-  const settings = { seed: 3, backend: 'auto', threads: 2, data: undefined };
+  const settings = { seed: 3, backend: 'auto' as const, threads: 2, data: undefined };
   expect(commandOf(training!, { kind: 'single' }, settings)).toBe(
     'npm start -- --single --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
   );

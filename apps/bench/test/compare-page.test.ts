@@ -6,9 +6,10 @@ import { pathToFileURL } from 'node:url';
 import { browserFlags, findChromium } from '@lockstep/chromium';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CompareReport } from '../src/compare/compare.ts';
 import { conclusionOf } from '../src/compare/conclusion.ts';
 import { pageOf } from '../src/compare/page.ts';
-import { type CompareReport, resultOf } from '../src/compare/results.ts';
+import { resultOf } from '../src/compare/results.ts';
 import { measured, own, sampleTraining } from './sample-results.ts';
 
 /** Checks that each tag is closed by its own. Returns how often each was opened. */

@@ -8,8 +8,9 @@ import { findChromium } from '@lockstep/chromium';
 import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
-import type { PredictReport } from '../src/compare/predict/command.ts';
-import type { CompareReport, LockstepRow } from '../src/compare/results.ts';
+import type { CompareReport } from '../src/compare/compare.ts';
+import type { predictAndCheck } from '../src/compare/predict/command.ts';
+import type { LockstepRow } from '../src/compare/results.ts';
 
 const compareProgram = fileURLToPath(new URL('../dist/compare/main.js', import.meta.url));
 const coordinatorProgram = fileURLToPath(new URL('../../coordinator/dist/main.js', import.meta.url));
@@ -120,7 +121,8 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
     const files = ['--data', data, '--report', 'predict.json', '--link', '100Mbit/s', '--latency', '2ms'];
     const { code, stdout, stderr } = await run(compareProgram, [...args, ...files]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const report = JSON.parse(await readFile(join(folder, 'predict.json'), 'utf8')) as PredictReport;
+    const text = await readFile(join(folder, 'predict.json'), 'utf8');
+    const report = JSON.parse(text) as Awaited<ReturnType<typeof predictAndCheck>>;
     const [training] = report.trainings;
     expect(training!.checks.map(({ workers }) => workers)).toEqual([1, 2, 4]);
     expect(training!.asked.workers).toBe(3);

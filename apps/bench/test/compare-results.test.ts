@@ -2,9 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { conclusionOf } from '../src/compare/conclusion.ts';
 import type { Measured } from '../src/compare/measure.ts';
-import { ddpName, pytorchName } from '../src/compare/peer-names.ts';
 import { resultLines } from '../src/compare/result-text.ts';
-import { isSound, resultOf, type TrainingResult } from '../src/compare/results.ts';
+import { ddpName, isSound, pytorchName, resultOf, type TrainingResult } from '../src/compare/results.ts';
 import { absent, measured, own, sampleTraining } from './sample-results.ts';
 
 describe('a result', () => {

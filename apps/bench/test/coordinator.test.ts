@@ -1,7 +1,7 @@
 /** The coordinator's benchmarks: their check, and both coordinators as built programs, which must compute what they claim. */
 import { describe, expect, test } from 'vitest';
 import { bytesFact } from '../src/benchmarks/many-workers.ts';
-import type { OpenCoordinator, openCoordinator } from '../src/peers/coordinator/open.ts';
+import type { openCoordinator } from '../src/peers/coordinator/open.ts';
 import {
   batchOf,
   coordinatorCheck,
@@ -13,7 +13,7 @@ import {
 } from '../src/work/coordinator-load.ts';
 
 /** The built one, which starts built programs. */
-async function openBuilt(...options: Parameters<typeof openCoordinator>): Promise<OpenCoordinator> {
+async function openBuilt(...options: Parameters<typeof openCoordinator>): ReturnType<typeof openCoordinator> {
   const program = new URL('../dist/peers/coordinator/open.js', import.meta.url).href;
   return (await import(/* @vite-ignore */ program)).openCoordinator(...options);
 }

@@ -1,8 +1,8 @@
 /** What counts as flat memory. */
 import { expect, test } from 'vitest';
-import { growthFact, type Reading } from '../src/benchmarks/heap.ts';
+import { growthFact } from '../src/benchmarks/heap.ts';
 
-const before: Reading = { heap: 8_000_000, outside: 1_000_000, wasm: 2 ** 22 };
+const before = { heap: 8_000_000, outside: 1_000_000, wasm: 2 ** 22 };
 
 test('an object left behind at every step is seen, the noise of a collection is not', () => {
   expect(growthFact(before, { ...before, heap: before.heap + 20_000 }, 10_000).holds).toBe(true);

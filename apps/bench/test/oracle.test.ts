@@ -6,7 +6,7 @@ import {
   gradientCheck,
   type MnistStep,
   oneHotLabels,
-  weightsCheck,
+  trainingCase,
   withoutZeros,
 } from '../src/work/mnist-step.ts';
 import { cnnNet, joinParameters, mlpNet, mnist, type Net, splitParameters } from '../src/work/net.ts';
@@ -103,7 +103,7 @@ describe('checks', () => {
   const work: MnistStep = { net: mlpNet, batchSize: 4, learningRate: 0.1, batches: [batchOf(4), batchOf(4)], initial };
 
   test('of weights accept the reference, and neither untrained nor slightly wrong nor cut weights', () => {
-    const check = weightsCheck(work, 3);
+    const check = trainingCase('training', work, 3, []).check;
     const trained = (rate: number) => Float32Array.from(trainOracle(mlpNet, initial, work.batches, rate, 3));
     const right = trained(work.learningRate);
     expect(check(right).distance).toBeLessThan(1e-5);

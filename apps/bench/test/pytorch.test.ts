@@ -3,7 +3,7 @@ import { randomStream } from '@lockstep/tensor';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Implementation } from '../src/harness/candidate.ts';
 import { openPytorchStep, PytorchGroup } from '../src/peers/pytorch.ts';
-import { type MnistStep, weightsCheck } from '../src/work/mnist-step.ts';
+import { type MnistStep, trainingCase } from '../src/work/mnist-step.ts';
 import { perceptron } from '../src/work/net.ts';
 import { randomBatch } from './random-batch.ts';
 
@@ -23,7 +23,7 @@ async function expectReference(work: MnistStep, opened: Implementation | { reado
   expect(await opened.run(1)).toBeGreaterThan(0);
   await opened.reset?.();
   await opened.run(3);
-  expect(weightsCheck(work, 3)(await opened.result()).distance).toBeLessThan(1e-5);
+  expect(trainingCase('training', work, 3, []).check(await opened.result()).distance).toBeLessThan(1e-5);
   await opened.close?.();
 }
 

@@ -1,8 +1,7 @@
 /** Results of comparisons that were never run, for tests of what is shown of them. */
 import { gridOf } from '../src/compare/grid.ts';
 import type { Measured } from '../src/compare/measure.ts';
-import { ddpName, pytorchName } from '../src/compare/peer-names.ts';
-import { resultOf, type TrainingResult } from '../src/compare/results.ts';
+import { ddpName, pytorchName, resultOf, type TrainingResult } from '../src/compare/results.ts';
 import { reportOf, type SampleOptions } from './sample-report.ts';
 
 export const [sampleTraining] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined });

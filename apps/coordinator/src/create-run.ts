@@ -14,9 +14,8 @@ import {
   type Limits,
   type NumericsCheck,
   ParameterServer,
-  type Run,
+  Run,
   type RunOptions,
-  startRun,
 } from '@lockstep/training';
 import type { Prepared } from './prepare.ts';
 import { sha256 } from './sha256.ts';
@@ -25,7 +24,6 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly prepared: Prepared;
   readonly backend: HostBackend;
   readonly startWorkers: number;
-  /** Bounds other than the defaults. */
   readonly limits?: Partial<Limits>;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
@@ -33,18 +31,12 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly verifyRate?: number;
 }
 
-export interface CreatedRun {
-  readonly run: Run;
-  readonly parameterServer: ParameterServer;
-  readonly limits: Limits;
-}
-
 /** Bytes of a message beside the numbers of a gradient. */
 const messageOverheadBytes = 64 * 1024;
 /** A run waits this long for all of its workers, then begins with those that have joined. */
 const startWithinMs = 10_000;
 
-export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
+export async function createRun(options: CreateRunOptions) {
   const {
     backend,
     prepared,
@@ -63,7 +55,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
   const samples = createShardSource(train, plan, config.seed);
   const { nowMs } = systemClock;
-  const run = startRun({
+  const run = new Run({
     setup: {
       plan,
       model,

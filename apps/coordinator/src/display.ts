@@ -1,17 +1,13 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
 import type { EpochReport } from '@lockstep/train';
-import type { StepResult } from '@lockstep/training';
-import type { Colors } from './colors.ts';
-import { duration, percent, thousands } from './format.ts';
+import type { RunPlan, StepResult } from '@lockstep/training';
+import { type Colors, duration, percent, thousands } from './format.ts';
 import { movingAverage } from './moving-average.ts';
 
-export interface DisplayOptions {
+export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;
   readonly colors: Colors;
   readonly nowMs: () => number;
-  /** Steps in the run and in an epoch, and epochs. */
-  readonly steps: number;
-  readonly stepsPerEpoch: number;
   readonly epochs: number;
 }
 
@@ -23,7 +19,6 @@ interface Piece {
 
 const liveEveryMs = 100;
 const plainEveryMs = 10_000;
-/** Weight of the newest step in the loss and the accuracy that are shown. */
 const smoothing = 0.05;
 const barWidth = 12;
 

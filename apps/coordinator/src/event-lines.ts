@@ -15,7 +15,6 @@ export class EventLines {
     this.#nowMs = nowMs;
   }
 
-  /** Undefined where there is nothing to print. */
   lineOf(event: RunEvent, state: CoordinatorState): string | undefined {
     const line = eventLine(event, state);
     if (event.type !== 'late' || line === undefined) return line;

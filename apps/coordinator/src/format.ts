@@ -1,4 +1,8 @@
-/** Numbers as they are printed in the terminal. */
+/** Numbers and colors as they are printed in the terminal. */
+import type pc from 'picocolors';
+
+/** As a value, so that tests and pipes can go without. */
+export type Colors = Pick<typeof pc, 'bold' | 'cyan'>;
 
 export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;

@@ -1,7 +1,7 @@
 /** A worker in the coordinator's own thread: the same rules and the same sums, without sockets. */
 import { memoryPair, openChecksum } from '@lockstep/protocol';
 import { systemClock } from '@lockstep/train';
-import { type Compute, type Run, startSession } from '@lockstep/training';
+import { type Compute, type Run, Session } from '@lockstep/training';
 import { sha256 } from './sha256.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -10,7 +10,7 @@ export async function startInlineWorker(run: Run, compute: Compute): Promise<Wor
   const { coordinator, worker } = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
   const checksum = await openChecksum();
   run.connect(coordinator);
-  const session = startSession({
+  const session = new Session({
     transport: worker,
     compute,
     identity: { kind: 'local', name: 'this process' },

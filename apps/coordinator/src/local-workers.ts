@@ -7,7 +7,6 @@ export interface LocalWorkersOptions {
   readonly count: number;
   readonly url: string;
   readonly token: string | undefined;
-  /** SHA-256 of a certificate that no authority has signed. */
   readonly fingerprint: string | undefined;
   readonly backend: string;
   readonly threads: number;

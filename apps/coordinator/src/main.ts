@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { helpText, parseOptions, runMain } from '@lockstep/command';
 import { summary } from '@lockstep/nn';
 import { systemClock } from '@lockstep/train';
-import { colors } from './colors.ts';
+import colors from 'picocolors';
 import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
 import { Display } from './display.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
@@ -34,14 +34,8 @@ async function main(): Promise<number> {
 
   const prepared = await prepare(options);
   const { plan, config } = prepared;
-  const display = new Display({
-    stream: process.stdout,
-    colors,
-    nowMs: systemClock.nowMs,
-    steps: plan.steps,
-    stepsPerEpoch: plan.stepsPerEpoch,
-    epochs: config.epochs,
-  });
+  const { nowMs } = systemClock;
+  const display = new Display({ stream: process.stdout, colors, nowMs, ...plan, epochs: config.epochs });
   const trained = await train({ version, options, prepared, display, signal: interruption.signal });
   const wasInterrupted = interruption.signal.aborted;
   try {

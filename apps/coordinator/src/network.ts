@@ -19,27 +19,20 @@ export interface NetworkOptions {
   readonly options: CoordinatorOptions;
   readonly prepared: Prepared;
   readonly dashboard: Dashboard;
-  /** Prints a line. */
   readonly log: (line: string) => void;
-  /** Bounds other than the defaults. */
   readonly connectionLimits?: Partial<ConnectionLimits> | undefined;
-}
-
-export interface NetworkPool extends WorkerPool {
-  readonly addresses: Addresses;
 }
 
 const siteFolder = fileURLToPath(new URL('../../web/dist', import.meta.url));
 
 /** @throws CommandFailure with exit code 2 where it cannot listen */
-export async function startNetwork(network: NetworkOptions): Promise<NetworkPool> {
+export async function startNetwork(network: NetworkOptions): Promise<WorkerPool & { readonly addresses: Addresses }> {
   const { run, options, prepared, dashboard, log } = network;
   const { host, backend, threads } = options;
-  const { token, adminToken, tls } = prepared;
-  const fingerprint = tls?.fingerprint;
+  const { token, tls } = prepared;
   const server = await startServer(network);
   const { port } = server;
-  const addresses = addressesOf({ host, port, secure: tls !== undefined, token, adminToken, fingerprint });
+  const addresses = addressesOf(prepared, host, port);
   dashboard.joinAddresses = addresses.open;
   if (options.port === undefined && port !== defaultPort) log(`Port ${defaultPort} is in use, listening on ${port}.`);
   for (const line of addressLines(addresses, prepared, host)) log(line);
@@ -48,7 +41,7 @@ export async function startNetwork(network: NetworkOptions): Promise<NetworkPool
     count: options.workers,
     url: addresses.local,
     token,
-    fingerprint,
+    fingerprint: tls?.fingerprint,
     backend,
     threads,
     log,
@@ -70,12 +63,7 @@ export async function startNetwork(network: NetworkOptions): Promise<NetworkPool
 
 async function startServer(network: NetworkOptions): Promise<CoordinatorServer> {
   const { run, limits, options, prepared, dashboard, connectionLimits } = network;
-  const metrics = createMetrics({
-    state: () => run.state,
-    traffic: () => server.traffic(),
-    dashboard: () => dashboard.figures,
-  });
-  const server = await listen({
+  const server: CoordinatorServer = await listen({
     host: options.host,
     port: options.port,
     defaultPort,
@@ -88,7 +76,7 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
     answer: createSite({
       folder: siteFolder,
       health: () => ({ status: 'ok', phase: run.state.phase }),
-      metrics: () => metrics.read(),
+      metrics: createMetrics(run, dashboard, () => server.traffic()),
     }),
   });
   return server;

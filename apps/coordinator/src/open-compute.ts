@@ -5,14 +5,11 @@ import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
 import { type ComputeChoice, systemClock } from '@lockstep/train';
 import { type Compute, createLocalCompute } from '@lockstep/training';
 
-export interface OpenedCompute {
-  readonly compute: Compute;
-  /** One line: what computes, and why nothing else does. */
-  readonly choice: string;
-}
-
-/** @throws CommandFailure with exit code 2 */
-export async function openCompute(name: ComputeChoice): Promise<OpenedCompute> {
+/**
+ * What computes, and a line that says why nothing else does.
+ * @throws CommandFailure with exit code 2
+ */
+export async function openCompute(name: ComputeChoice): Promise<{ compute: Compute; choice: string }> {
   try {
     if (name === 'tfjs-node') {
       prepareProcess();

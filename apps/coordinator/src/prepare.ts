@@ -19,9 +19,7 @@ export interface Prepared {
   readonly test: Dataset;
   readonly plan: RunPlan;
   readonly config: RunConfig;
-  /** What workers need to join. */
   readonly token: string | undefined;
-  /** What controlling the run needs. */
   readonly adminToken: string;
   readonly tls: Tls | undefined;
 }
@@ -99,11 +97,9 @@ async function dataOf(directory: string | undefined): Promise<{ train: Dataset; 
 }
 
 function requireFit(name: string, model: Model, { rows, columns, classes }: Dataset): void {
-  const pixels = rows * columns;
-  if (inputSize(model) !== pixels) {
-    throw usageFailure(
-      `--model ${name}: expected an input of ${pixels} pixels, as the images have, got ${inputSize(model)}`,
-    );
+  const [pixels, inputs] = [rows * columns, inputSize(model)];
+  if (inputs !== pixels) {
+    throw usageFailure(`--model ${name}: expected an input of ${pixels} pixels, as the images have, got ${inputs}`);
   }
   if (outputClasses(model) !== classes) {
     throw usageFailure(`--model ${name}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`);

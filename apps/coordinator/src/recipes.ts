@@ -2,7 +2,6 @@
 import type { ScheduleType } from '@lockstep/nn';
 
 export interface Recipe {
-  /** Samples in a step. */
   readonly batch: number;
   readonly schedule: ScheduleType;
 }
@@ -10,7 +9,6 @@ export interface Recipe {
 /** For models without an entry of their own. */
 export const commonRecipe: Recipe = { batch: 128, schedule: 'constant' };
 
-/** By a model's name. */
 export const recipes: Readonly<Record<string, Recipe>> = {
   // Three epochs of it reach 98.5 % from every seed that was tried; at a constant rate one seed in three falls short.
   cnn: { batch: 64, schedule: 'cosine' },

@@ -51,7 +51,8 @@ export class RunObserver {
     this.#epochs.step(result);
     const { seconds } = this.#epochs;
     this.#curve.add(result, seconds);
-    this.#display.step(result, readyWorkers(state));
+    const workers = [...state.connections.values()].filter(({ phase }) => phase === 'ready');
+    this.#display.step(result, workers.length);
     this.dashboard?.step(result, seconds);
   }
 
@@ -67,8 +68,4 @@ export class RunObserver {
     const records = await this.#epochs.finish();
     return { ...records, stepTimes: this.#stepTimes.times(), curve: this.#curve.points() };
   }
-}
-
-function readyWorkers(state: CoordinatorState): number {
-  return [...state.connections.values()].filter(({ phase }) => phase === 'ready').length;
 }

@@ -23,7 +23,6 @@ export interface ModelSnapshot {
   readonly weights: Float32Array<ArrayBuffer>;
   /** Steps that the weights have taken. */
   readonly steps: number;
-  /** Version that writes the file. */
   readonly version: string;
 }
 

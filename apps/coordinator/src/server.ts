@@ -6,7 +6,7 @@ import { type CoordinatorTransport, webSocketTransport } from '@lockstep/protoco
 import type { WebSocket } from 'ws';
 import { ConnectionLimiter, type ConnectionLimits, defaultConnectionLimits } from './http/connection-limiter.ts';
 import { listenOnFreePort, type PortOptions } from './http/free-port.ts';
-import { createOriginCheck, type OriginCheck } from './http/origin.ts';
+import { createOriginCheck } from './http/origin.ts';
 import { type Answer, sendText } from './http/site.ts';
 import type { Tls } from './http/tls.ts';
 import { TrafficCounter } from './http/traffic-counter.ts';
@@ -20,9 +20,8 @@ export interface ServerOptions extends PortOptions {
   readonly allowedOrigins?: readonly string[];
   readonly connectionLimits?: Partial<ConnectionLimits> | undefined;
   readonly onConnection: (transport: CoordinatorTransport) => void;
-  readonly onViewer?: ((socket: WebSocket) => void) | undefined;
-  /** Answers plain HTTP; without it, the answer is the command to join. */
-  readonly answer?: Answer | undefined;
+  readonly onViewer: (socket: WebSocket) => void;
+  readonly answer: Answer;
 }
 
 export interface CoordinatorServer {
@@ -40,9 +39,16 @@ const requestTimeoutMs = 10_000;
 
 /** @throws CommandFailure with exit code 2 where it cannot listen */
 export async function listen(options: ServerOptions): Promise<CoordinatorServer> {
-  const { host, tls, maxFrameBytes, onViewer, answer = sendJoinCommand } = options;
+  const { host, tls, maxFrameBytes, onViewer, answer } = options;
   const checkOrigin = createOriginCheck({ host, secure: tls !== undefined, allowed: options.allowedOrigins ?? [] });
-  const http = createHttpServer(tls, checkedAnswer(checkOrigin, answer));
+  const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs };
+  const secure = tls && { ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const };
+  const checked: Answer = (request, response) => {
+    const refusal = checkOrigin(request);
+    if (refusal === undefined) answer(request, response);
+    else sendText(response, refusal.status, refusal.message);
+  };
+  const http = secure === undefined ? createServer(timeouts, checked) : createSecureServer(secure, checked);
   const sockets = trackSockets(http);
   const limiter = new ConnectionLimiter({ ...defaultConnectionLimits, ...options.connectionLimits });
   const workerTraffic = new TrafficCounter();
@@ -75,12 +81,6 @@ export async function listen(options: ServerOptions): Promise<CoordinatorServer>
   };
 }
 
-function createHttpServer(tls: Tls | undefined, answer: Answer): Server {
-  const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs };
-  if (tls === undefined) return createServer(timeouts, answer);
-  return createSecureServer({ ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' }, answer);
-}
-
 /** Every socket that is open, of any kind. */
 function trackSockets(http: Server): ReadonlySet<Socket> {
   const sockets = new Set<Socket>();
@@ -91,17 +91,3 @@ function trackSockets(http: Server): ReadonlySet<Socket> {
   });
   return sockets;
 }
-
-function checkedAnswer(checkOrigin: OriginCheck, answer: Answer): Answer {
-  return (request, response) => {
-    const refusal = checkOrigin(request);
-    if (refusal === undefined) answer(request, response);
-    else sendText(request, response, refusal.status, refusal.message);
-  };
-}
-
-const sendJoinCommand: Answer = (request, response) => {
-  response.setHeader('upgrade', 'websocket').setHeader('connection', 'close');
-  const message = 'This is a Lockstep coordinator. Join it with: npm run worker -- --url ws://HOST:PORT';
-  sendText(request, response, 426, message);
-};

@@ -53,7 +53,7 @@ export class StepTimesRecorder {
 function sampleOf({ exchanges, summedAtMs }: SummedStep, beganAtMs: number, endedAtMs: number): Sample | undefined {
   const workers = [...exchanges.values()].filter(({ answers }) => answers.length > 0).map(workerTimes);
   if (workers.length === 0) return undefined;
-  const mean = (part: keyof WorkerTimes): number =>
+  const mean = (part: keyof ReturnType<typeof workerTimes>): number =>
     workers.reduce((sum, worker) => sum + worker[part], 0) / workers.length;
   const askedAtMs = mean('askedAtMs');
   const arrivedAtMs = mean('arrivedAtMs');
@@ -70,8 +70,6 @@ function sampleOf({ exchanges, summedAtMs }: SummedStep, beganAtMs: number, ende
     optimizerMs: endedAtMs - summedAtMs,
   };
 }
-
-type WorkerTimes = ReturnType<typeof workerTimes>;
 
 /** From the first ask to the last answer; what the worker reports is bounded by that time. */
 function workerTimes({ askedAtMs: asked, answers }: Exchange) {

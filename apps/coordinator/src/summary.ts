@@ -1,8 +1,7 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import { type Column, formatTable } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
-import type { Colors } from './colors.ts';
-import { percent, thousands } from './format.ts';
+import { type Colors, percent, thousands } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);
@@ -28,13 +27,8 @@ export function summaryLines(report: Report, colors: Colors): string[] {
 }
 
 const columns: readonly Column[] = [
-  { header: '' },
-  { header: 'worker' },
-  { header: 'on' },
-  { header: 'shards', align: 'right' },
-  { header: 'share', align: 'right' },
-  { header: 'compute', align: 'right' },
-  { header: 'wait', align: 'right' },
+  ...['', 'worker', 'on'].map((header) => ({ header })),
+  ...['shards', 'share', 'compute', 'wait'].map((header) => ({ header, align: 'right' as const })),
 ];
 
 function workerTable({ workers, steps, wire }: Report): string[] {

@@ -4,7 +4,7 @@ import { createEvaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { createReport, type Report, systemClock } from '@lockstep/train';
-import type { ParameterServer, Run, RunOutcome } from '@lockstep/training';
+import type { RunOutcome } from '@lockstep/training';
 import { createRun } from './create-run.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import type { Display } from './display.ts';
@@ -53,14 +53,7 @@ export async function train(job: TrainOptions): Promise<Trained> {
   return { outcome, weights, report, close };
 }
 
-interface Started {
-  readonly run: Run;
-  readonly parameterServer: ParameterServer;
-  readonly observer: RunObserver;
-  readonly pool: WorkerPool;
-}
-
-async function start({ version, options, prepared, display, signal }: TrainOptions): Promise<Started> {
+async function start({ version, options, prepared, display, signal }: TrainOptions) {
   const { model, plan, test } = prepared;
   // For the sums, the optimizer's steps and the evaluation, whatever the workers compute on.
   const { backend, choice } = await openBackend('auto');
@@ -102,14 +95,10 @@ async function start({ version, options, prepared, display, signal }: TrainOptio
     run.stop('no worker can join');
     throw error;
   });
-  stopOnAbort(run, signal);
-  return { run, parameterServer, observer, pool };
-}
-
-function stopOnAbort(run: Run, signal: AbortSignal): void {
   const stop = (): void => run.stop('the coordinator was interrupted');
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
+  return { run, parameterServer, observer, pool };
 }
 
 function trainingLine({ model, plan, config, optimizer }: Prepared): string {

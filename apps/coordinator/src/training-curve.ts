@@ -62,8 +62,7 @@ export class TrainingCurve {
 
 function merged(first: Sums, second: Sums): Sums {
   return {
-    steps: second.steps,
-    seconds: second.seconds,
+    ...second,
     lossSum: first.lossSum + second.lossSum,
     correct: first.correct + second.correct,
     count: first.count + second.count,

@@ -1,4 +1,6 @@
 /** The workers of a run, as the run sees them. */
+import type { Report } from '@lockstep/train';
+
 export interface WorkerPool {
   /** Bytes between the coordinator and all workers so far. */
   traffic(): Traffic;
@@ -8,7 +10,4 @@ export interface WorkerPool {
   close(): Promise<void>;
 }
 
-export interface Traffic {
-  readonly bytesSent: number;
-  readonly bytesReceived: number;
-}
+export type Traffic = Report['wire'];

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
-import { createLocalCompute, startSession } from '@lockstep/training';
+import { createLocalCompute, Session } from '@lockstep/training';
 import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { sha256 } from '../src/sha256.ts';
@@ -57,7 +57,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
   const checksum = await openChecksum();
   const sessions = Array.from({ length: workers }, (_, index) => {
     const socket = new WebSocket(server.url, subprotocol, { perMessageDeflate: false });
-    return startSession({
+    return new Session({
       transport: webSocketTransport(socket, { side: 'worker', remote: server.url }),
       compute: createLocalCompute(backend, systemClock),
       identity: { kind: 'node', name: `worker-${index}` },

@@ -222,18 +222,4 @@ describe('a client', () => {
     );
     expect(closed).toEqual({ code: 1008, reason: 'no hello within 0.3 s' });
   });
-
-  it('that asks for a page is told how to join', async () => {
-    await duringRun(
-      async (url) => {
-        const response = await fetch(url.replace('ws:', 'http:'));
-        expect(response.status).toBe(426);
-        expect(await response.text()).toMatch(
-          /^This is a Lockstep coordinator\. Join it with: npm run worker -- --url /,
-        );
-        return { code: 1000, reason: '' };
-      },
-      { rejected: 0, disconnects: 0 },
-    );
-  });
 });

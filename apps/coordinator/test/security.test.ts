@@ -122,6 +122,7 @@ describe('joining', () => {
       connectionLimits: { workers: 2, viewers: 1 },
       onConnection: () => {},
       onViewer: () => {},
+      answer: (_, response) => void response.end(),
     });
     const ws = `ws://127.0.0.1:${server.port}`;
     await openRawClient(ws);

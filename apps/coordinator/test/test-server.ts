@@ -57,6 +57,8 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     defaultPort: 0,
     maxFrameBytes: limits.maxFrameBytes,
     onConnection: (transport) => run.connect(transport),
+    onViewer: (socket) => socket.close(),
+    answer: (_, response) => void response.end(),
   });
   return {
     url: `ws://127.0.0.1:${server.port}`,

@@ -1,13 +1,21 @@
 /** Simulates runs one after another, and replays the first that fails in words. */
-import { helpText, parseOptions, runMain } from '@lockstep/command';
+import { helpText, parseOptions, runMain, switchOption, wholeNumber, withFallback } from '@lockstep/command';
 import type { Simulation } from '@lockstep/training/simulator';
-import { simulateOptions, summary, usage } from './options.ts';
 import { openReference, runScenario } from './scenario.ts';
+
+const summary =
+  'Runs the rules of a run in virtual time, with seeded joins, deaths, freezes and corrupt results, against the oracle.';
+
+const simulateOptions = {
+  runs: withFallback(wholeNumber('simulated runs', { from: 1, to: 1_000_000_000 }), 1_000),
+  seed: withFallback(wholeNumber('seed of the first run; each further run has the next one', { from: 0 }), 1),
+  help: switchOption('show this text'),
+};
 
 async function main(): Promise<number> {
   const options = parseOptions(simulateOptions, process.argv.slice(2));
   if (options.help) {
-    process.stdout.write(helpText(usage, summary, simulateOptions));
+    process.stdout.write(helpText('npm run simulate -- [options]', summary, simulateOptions));
     return 0;
   }
   const backend = await openReference();

@@ -2,31 +2,10 @@
 import { createHash } from 'node:crypto';
 import { openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
-import {
-  createProblem,
-  type Problem,
-  type ProblemOptions,
-  type Simulation,
-  simulate,
-} from '@lockstep/training/simulator';
+import { createProblem, type Problem, type Simulation, simulate } from '@lockstep/training/simulator';
 
 /** Virtual time after which a run counts as hung. */
 const limitMs = 3_600_000;
-
-interface Scenario {
-  readonly problem: Required<Pick<ProblemOptions, 'samples' | 'batch' | 'microbatchSize' | 'epochs'>>;
-  readonly workers: number;
-  readonly faultEveryMs: number;
-  readonly corruptResults: number;
-}
-
-export interface ScenarioResult {
-  readonly simulation: Simulation;
-  /** What is wrong with the run, or undefined where every invariant holds. */
-  readonly fault: string | undefined;
-  /** The run in words. */
-  readonly description: string;
-}
 
 const checksum = await openChecksum();
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -38,7 +17,8 @@ export async function openReference(): Promise<HostBackend> {
   return backend;
 }
 
-export async function runScenario(backend: HostBackend, seed: number): Promise<ScenarioResult> {
+/** The run with its description in words; `fault` says what is wrong, or is undefined where every invariant holds. */
+export async function runScenario(backend: HostBackend, seed: number) {
   const scenario = scenarioOf(seed);
   const problem = await createProblem(backend, { checksum, hash }, { seed, ...scenario.problem });
   const { workers, faultEveryMs, corruptResults } = scenario;
@@ -51,16 +31,11 @@ export async function runScenario(backend: HostBackend, seed: number): Promise<S
 }
 
 /** Takes the parts of a scenario from the bits of a hash of the seed. */
-function scenarioOf(seed: number): Scenario {
+function scenarioOf(seed: number) {
   const bytes = createHash('sha256').update(`${seed}`).digest();
   const from = (index: number, least: number, most: number): number => least + (bytes[index]! % (most - least + 1));
   return {
-    problem: {
-      samples: from(0, 1, 90),
-      batch: from(1, 1, 40),
-      microbatchSize: from(2, 1, 9),
-      epochs: from(3, 1, 4),
-    },
+    problem: { samples: from(0, 1, 90), batch: from(1, 1, 40), microbatchSize: from(2, 1, 9), epochs: from(3, 1, 4) },
     workers: from(4, 1, 6),
     faultEveryMs: from(5, 2, 12) * 100,
     corruptResults: from(6, 0, 2) === 0 ? 0.03 : 0,
@@ -80,7 +55,10 @@ function faultOf(problem: Problem, { outcome, state }: Simulation, mayDiverge: b
   return `weight ${differing}: expected ${expected[differing]}, got ${weights[differing]}`;
 }
 
-function describe(seed: number, { problem, workers, faultEveryMs, corruptResults }: Scenario): string {
+function describe(
+  seed: number,
+  { problem, workers, faultEveryMs, corruptResults }: ReturnType<typeof scenarioOf>,
+): string {
   const { samples, batch, microbatchSize, epochs } = problem;
   return (
     `seed ${seed}: ${epochs} epochs of ${samples} samples, batch ${batch}, microbatches of ${microbatchSize}, ` +

@@ -48,17 +48,18 @@ try {
   coordinator.kill('SIGINT');
 }
 
-/** Resolves with the address that the coordinator prints for its owner. */
-function dashboardAddress() {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    coordinator.stdout.setEncoding('utf8').on('data', (part) => {
-      text += part;
-      const address = /Dashboard: (\S+)/.exec(text)?.[1];
-      if (address) resolve(address);
-    });
-    coordinator.once('exit', (code) => reject(new Error(`the coordinator ended with exit code ${code}`)));
-  });
+/** The address that the coordinator prints for its owner. */
+async function dashboardAddress() {
+  let text = '';
+  for await (const part of coordinator.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    text += part;
+    const address = /Dashboard: (\S+)/.exec(text)?.[1];
+    if (address) {
+      coordinator.stdout.resume();
+      return address;
+    }
+  }
+  throw new Error('the coordinator ended before it printed the address of its dashboard');
 }
 
 /** A seven, stroke by stroke. */

@@ -1,11 +1,7 @@
 /** Reads the page's own address: whether to join at once, and the secrets in its fragment. */
 
-export interface Secrets {
-  /** The token that workers need. */
-  readonly token: string | undefined;
-  /** The admin token, which controlling the run needs. */
-  readonly admin: string | undefined;
-}
+/** The token that workers need, and the admin token, which controlling the run needs. */
+export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
 
 const storageKey = 'lockstep.secrets';
 
@@ -30,6 +26,5 @@ export function saveSecrets(secrets: Secrets): void {
 export function socketAddress(path: string): string {
   const url = new URL(path, location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  url.hash = '';
   return url.href;
 }

@@ -18,7 +18,7 @@ import { Workers } from './panels/workers.tsx';
 import type { RunStore } from './watch/run-store.ts';
 import type { Viewer } from './watch/viewer.ts';
 
-export interface PageProps {
+interface PageProps {
   readonly store: RunStore;
   readonly viewer: Viewer;
   readonly tab: TabWorker;

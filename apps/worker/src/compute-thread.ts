@@ -26,19 +26,16 @@ const payload = (): unknown => receiveMessageOnPort(port)?.message;
 async function execute(command: number | undefined): Promise<void> {
   switch (command) {
     case commands.start:
-      await start();
-      return;
+      return start();
     case commands.open:
       setup = payload() as ComputeSetup;
-      await compute?.open(setup);
-      return;
+      return compute?.open(setup);
     case commands.memory:
       memory = payload() as SharedMemory;
       weightsVersion = 0;
       return;
     case commands.shard:
-      await computeShard();
-      return;
+      return computeShard();
     default:
       throw new Error(`compute-thread: expected a command, got ${command}`);
   }
@@ -47,16 +44,10 @@ async function execute(command: number | undefined): Promise<void> {
 async function start(): Promise<void> {
   // Shards are computed without a pause: no other event waits for this thread.
   const clock = { nowMs: systemClock.nowMs };
-  let refused: readonly string[] = [];
-  let description = 'computing on tfjs-node';
-  if (choice === 'tfjs-node') {
-    compute = await createTensorFlowCompute(clock);
-  } else {
-    const opened = await openBackend(choice);
-    ({ refused, choice: description } = opened);
-    compute = createLocalCompute(opened.backend, clock);
-  }
+  const opened = choice === 'tfjs-node' ? undefined : await openBackend(choice);
+  compute = opened ? createLocalCompute(opened.backend, clock) : await createTensorFlowCompute(clock);
   const { backend, numericMode } = compute;
+  const { refused, choice: description } = opened ?? { refused: [], choice: 'computing on tfjs-node' };
   if (index === 0) post({ type: 'started', backend, numericMode, refused, choice: description });
 }
 

@@ -1,30 +1,21 @@
 /** Joins a Node worker to a run, and logs what happens for the person who started it. */
-import type { Checksum, WorkerTransport } from '@lockstep/protocol';
-import { type Clock, type Compute, keepJoined, type MembershipEnd } from '@lockstep/training';
+import { Membership, type MembershipEnd, type MembershipOptions } from '@lockstep/training';
 
-export interface JoinOptions {
-  readonly compute: Compute;
+export interface JoinOptions extends Omit<MembershipOptions, 'identity' | 'random' | 'onEvent'> {
   /** What computes and why, such as `computing on cpu`. */
   readonly choice: string;
-  readonly clock: Clock;
   readonly name: string;
   readonly token: string | undefined;
-  readonly checksum: Checksum;
-  readonly hash: (bytes: Uint8Array) => string;
-  /** @throws Error with one sentence */
-  readonly connect: () => Promise<WorkerTransport>;
   /** Aborted when the worker must leave. */
   readonly signal: AbortSignal;
   readonly log: (message: string) => void;
 }
 
-export type JoinEnd = MembershipEnd;
-
 /** Resolves when the run is over, when this worker is refused for good, or when it cannot connect at first. */
-export async function join(options: JoinOptions): Promise<JoinEnd> {
+export async function join(options: JoinOptions): Promise<MembershipEnd> {
   const { name, token, signal, log, choice, ...rest } = options;
   let hasJoined = false;
-  const membership = keepJoined({
+  const membership = new Membership({
     ...rest,
     identity: { kind: 'node', name, token },
     random: Math.random,

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { CommandFailure, helpText, parseOptions, runMain } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
 import { systemClock, threadsFault } from '@lockstep/train';
+import type { MembershipEnd } from '@lockstep/training';
 import { connect } from './connect.ts';
-import { type JoinEnd, join } from './join.ts';
+import { join } from './join.ts';
 import { openCompute } from './open-compute.ts';
 import { summary, usage, workerOptions } from './options.ts';
 
@@ -62,14 +63,8 @@ function exitWithParent(): void {
   process.channel?.unref();
 }
 
-interface Address {
-  readonly url: string;
-  readonly token: string | undefined;
-  readonly fingerprint: string | undefined;
-}
-
 /** Splits a join address, so that its secrets are never printed; the option and the environment come before the address. */
-function addressOf(address: string, given: string | undefined): Address {
+function addressOf(address: string, given: string | undefined) {
   const url = new URL(address);
   const token = given ?? process.env['LOCKSTEP_TOKEN'] ?? url.searchParams.get('token') ?? undefined;
   const fingerprint = process.env['LOCKSTEP_FINGERPRINT'] ?? url.searchParams.get('fingerprint') ?? undefined;
@@ -78,7 +73,7 @@ function addressOf(address: string, given: string | undefined): Address {
   return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
 }
 
-function exitCodeOf(end: JoinEnd, url: string, log: (message: string) => void): number {
+function exitCodeOf(end: MembershipEnd, url: string, log: (message: string) => void): number {
   switch (end.type) {
     case 'finished':
       log(end.message);

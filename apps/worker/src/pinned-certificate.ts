@@ -3,12 +3,6 @@ import type { X509Certificate } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
 import { connectionFault } from './connection-errors.ts';
 
-/** Options of a TLS connection that succeeds only with that certificate. */
-export interface PinnedTrust {
-  readonly ca: string;
-  readonly checkServerIdentity: () => undefined;
-}
-
 const timeoutMs = 5_000;
 
 /**
@@ -17,7 +11,7 @@ const timeoutMs = 5_000;
  * @param fingerprint SHA-256 in hex, with or without colons
  * @throws Error with one sentence that says why it is not trusted
  */
-export async function pinnedCertificate(url: URL, fingerprint: string): Promise<PinnedTrust> {
+export async function pinnedCertificate(url: URL, fingerprint: string) {
   const certificate = await certificateOf(url);
   const plain = (text: string): string => text.replaceAll(':', '').toLowerCase();
   if (plain(certificate.fingerprint256) !== plain(fingerprint)) {

@@ -1,18 +1,13 @@
 /** Cuts a shard among threads, into nodes of the reduction tree. */
 import { nextPowerOfTwo, type Shard, shardsOfRange } from '@lockstep/training';
 
-export interface Part {
-  readonly shard: Shard;
-  readonly thread: number;
-}
-
 export interface ShardParts {
   /** The node of the whole shard. */
   readonly root: Shard;
   /** Microbatches that hold a sample. */
   readonly usedMicrobatches: number;
   /** From left to right. */
-  readonly parts: readonly Part[];
+  readonly parts: readonly { readonly shard: Shard; readonly thread: number }[];
 }
 
 /**

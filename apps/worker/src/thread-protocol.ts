@@ -6,7 +6,6 @@ export interface ThreadSetup {
   /** Which of the threads this is, from 0. */
   readonly index: number;
   readonly threads: number;
-  /** See `control`. */
   readonly control: SharedArrayBuffer;
 }
 
@@ -18,13 +17,11 @@ export const control = {
   command: 1,
   /** Threads that have come to the barrier: their parts of the shard are computed. */
   computed: 2,
-  /** Threads that have finished the command. */
   finished: 3,
   /** 1 where a thread has failed at the command. */
   failed: 4,
   /** Raised with each new set of weights. */
   weightsVersion: 5,
-  /** Samples of the shard. */
   samples: 6,
   /** The key of the shard's random choices; the first sample in two halves, as it may be above 2^31. */
   seed: 7,
@@ -37,13 +34,11 @@ export const control = {
 } as const;
 
 export const commands = {
-  /** Open the backend. */
   start: 1,
   /** Prepare for a model; each thread gets a message with the `ComputeSetup`. */
   open: 2,
   /** Use other memory; each thread gets a message with the `SharedMemory`. */
   memory: 3,
-  /** Compute the shard that is in the shared memory. */
   shard: 4,
 } as const;
 
@@ -57,7 +52,6 @@ export interface SharedMemory {
   readonly labels: SharedArrayBuffer;
   /** Pixels of the cached samples, by number. */
   readonly cache: SharedArrayBuffer;
-  /** Bytes of a sample's pixels. */
   readonly sampleBytes: number;
   /** Numbers of the shard's samples in the cache, uint32. */
   readonly numbers: SharedArrayBuffer;

@@ -15,11 +15,12 @@ import { ThreadPool } from './thread-pool.ts';
 import { control, type SharedMemory, type Started } from './thread-protocol.ts';
 
 /** @throws Error with one sentence where the backend cannot be opened */
-export async function startThreadedCompute(choice: ComputeChoice, threads: number): Promise<ThreadedCompute> {
+export async function startThreadedCompute(choice: ComputeChoice, threads: number) {
   if (choice === 'tfjs-node') prepareProcess();
   const pool = new ThreadPool(choice, threads);
   try {
-    return new ThreadedCompute(pool, await pool.start());
+    const started = await pool.start();
+    return { ...started, compute: new ThreadedCompute(pool, started) };
   } catch (error) {
     await pool.close();
     throw error;
@@ -39,17 +40,13 @@ export class ThreadedCompute implements Compute {
   readonly backend: string;
   readonly numericMode: string;
   readonly threads: number;
-  readonly refused: readonly string[];
-  readonly choice: string;
   readonly #pool: ThreadPool;
   #opened: Opened | undefined;
 
-  constructor(pool: ThreadPool, { backend, numericMode, refused, choice }: Started) {
+  constructor(pool: ThreadPool, { backend, numericMode }: Started) {
     this.backend = backend;
     this.numericMode = numericMode;
     this.threads = pool.size;
-    this.refused = refused;
-    this.choice = choice;
     this.#pool = pool;
   }
 

@@ -5,9 +5,9 @@ import {
   openChecksum,
   type WorkerTransport,
 } from '@lockstep/protocol';
-import type { Compute } from '@lockstep/training';
+import type { Compute, MembershipEnd } from '@lockstep/training';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type JoinEnd, join } from '../src/join.ts';
+import { join } from '../src/join.ts';
 
 const compute: Compute = {
   backend: 'cpu',
@@ -63,7 +63,7 @@ function setUp(visits: readonly (Visit | 'no coordinator')[]) {
     return pair.worker;
   };
 
-  const ended: Promise<JoinEnd> = join({
+  const ended: Promise<MembershipEnd> = join({
     compute,
     choice: 'computing on cpu',
     clock: {

@@ -18,7 +18,8 @@ let local: Compute;
 
 beforeAll(async () => {
   const program = new URL('../dist/threaded-compute.js', import.meta.url).href;
-  start = (await import(/* @vite-ignore */ program)).startThreadedCompute;
+  const { startThreadedCompute } = await import(/* @vite-ignore */ program);
+  start = async (choice, threads) => (await startThreadedCompute(choice, threads)).compute;
   local = createLocalCompute((await openBackend('cpu')).backend, { nowMs: () => 0 });
   await local.open(setup);
 });

@@ -10,43 +10,37 @@ export interface InstallOptions {
   readonly isRoot: boolean;
   /** Runs a program and resolves with why it failed, in one line; undefined where it did not. */
   readonly run: (command: Command) => Promise<string | undefined>;
-  /** Shows what takes long. */
   readonly log: (message: string) => void;
 }
 
 /** The path of a browser that runs, or why there is none. */
 export type InstallResult = { readonly path: string } | { readonly reason: string };
 
-export type InstallMethod = 'download' | 'apt';
-
 const installLimitMs = 10 * 60_000;
 const versionLimitMs = 60_000;
-
-const methodTitles: Readonly<Record<InstallMethod, string>> = {
-  download: "Playwright's download",
-  apt: "Debian's package",
-};
 
 /** To type in the project's folder. */
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
-/** The commands of each method, in order. */
-export function commandsOf(method: InstallMethod): readonly Command[] {
-  switch (method) {
-    case 'download': {
+/** How a browser is got: the commands run in order. */
+export const methods = {
+  download: {
+    title: "Playwright's download",
+    commands(): readonly Command[] {
       const program = join(dirname(createRequire(import.meta.url).resolve('playwright-core/package.json')), 'cli.js');
       const args = [program, 'install', '--no-shell', '--no-progress', 'chromium'];
       return [{ program: process.execPath, args, limitMs: installLimitMs }];
-    }
-    case 'apt': {
+    },
+  },
+  apt: {
+    title: "Debian's package",
+    commands(): readonly Command[] {
       const environment = { DEBIAN_FRONTEND: 'noninteractive' };
       const apt = (...args: string[]): Command => ({ program: 'apt-get', args, environment, limitMs: installLimitMs });
       return [apt('update', '-qq'), apt('install', '-y', '-qq', '--no-install-recommends', 'chromium')];
-    }
-    default:
-      return method satisfies never;
-  }
-}
+    },
+  },
+};
 
 /** A browser of this machine, else Playwright's download, else Debian's package, else a sentence with what to do. */
 export async function findOrInstall(options: InstallOptions): Promise<InstallResult> {
@@ -56,14 +50,14 @@ export async function findOrInstall(options: InstallOptions): Promise<InstallRes
   }
   const found = findChromium(machine);
   if (found !== undefined && found !== machine.downloaded) return { path: found };
-  const methods: InstallMethod[] = isRoot && hasApt(machine) ? ['download', 'apt'] : ['download'];
+  const tried: (keyof typeof methods)[] = isRoot && hasApt(machine) ? ['download', 'apt'] : ['download'];
   const failures: string[] = [];
-  for (const method of methods) {
+  for (const method of tried) {
     const isInstalled = method === 'download' && found !== undefined;
-    if (!isInstalled) log(`No Chrome or Chromium is here; getting one (once): ${methodTitles[method]} …`);
+    if (!isInstalled) log(`No Chrome or Chromium is here; getting one (once): ${methods[method].title} …`);
     const result = await tryMethod(method, isInstalled, options);
     if ('path' in result) return result;
-    failures.push(`${methodTitles[method]} failed (${result.reason})`);
+    failures.push(`${methods[method].title} failed (${result.reason})`);
   }
   const reasons = `no Chrome or Chromium was found, and ${failures.join(' and ')}`;
   return { reason: `the browser tests are skipped: ${reasons}; run ${installCommand}, or set CHROME_PATH` };
@@ -71,11 +65,11 @@ export async function findOrInstall(options: InstallOptions): Promise<InstallRes
 
 /** The browser that a method brings, if it runs: a download may lack libraries of the system. */
 async function tryMethod(
-  method: InstallMethod,
+  method: keyof typeof methods,
   isInstalled: boolean,
   { machine, run }: InstallOptions,
 ): Promise<InstallResult> {
-  for (const command of isInstalled ? [] : commandsOf(method)) {
+  for (const command of isInstalled ? [] : methods[method].commands()) {
     const reason = await run(command);
     if (reason !== undefined) return { reason };
   }

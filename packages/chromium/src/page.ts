@@ -6,12 +6,26 @@ import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
-import { browserFlags } from './flags.ts';
+
+/** Chromium in tests and measurements: without a window or background requests; WebGL and WebGPU on SwiftShader, which every machine has. */
+export const browserFlags: readonly string[] = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-angle=swiftshader',
+  '--enable-unsafe-swiftshader',
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--ignore-gpu-blocklist',
+];
 
 export interface PageOptions {
   /** Folder of `index.html` and what it loads. */
   readonly root: string;
-  /** The browser, as `findChromium` gives it. */
   readonly executablePath: string;
 }
 

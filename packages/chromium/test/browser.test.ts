@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findChromium, type Machine } from '../src/find.ts';
-import { commandsOf, findOrInstall, installCommand } from '../src/install.ts';
+import { findOrInstall, installCommand, methods } from '../src/install.ts';
 import { type Command, runQuietly } from '../src/run-quietly.ts';
 
 const downloaded = '/home/me/.cache/ms-playwright/chromium/chrome';
@@ -100,7 +100,7 @@ describe('installing a browser', () => {
     return { result, ran, logged };
   }
 
-  const [download] = commandsOf('download').map(line);
+  const [download] = methods.download.commands().map(line);
   const installs = ['apt-get update -qq', 'apt-get install -y -qq --no-install-recommends chromium'] as const;
   const installed = '/usr/bin/chromium';
   const apt = '/usr/bin/apt-get';
@@ -212,7 +212,7 @@ describe.skipIf(process.platform === 'win32')('a program', () => {
   });
 
   test("Playwright's installer takes the options that it is given", async () => {
-    const [{ program, args }] = commandsOf('download') as [Command];
+    const [{ program, args }] = methods.download.commands() as [Command];
     const dryRun = await new Promise<string>((resolve, reject) => {
       execFile(program, [...args, '--dry-run'], (error, stdout) => (error ? reject(error) : resolve(stdout)));
     });

@@ -1,12 +1,10 @@
 /** Failures that a person caused or can fix: one sentence and an exit code, never a stack trace. */
 
-/** 1: a run that had begun failed. 2: what was asked for cannot be done. 130: interrupted. */
-export type ExitCode = 1 | 2 | 130;
-
 export class CommandFailure extends Error {
-  readonly exitCode: ExitCode;
+  /** 1: a run that had begun failed. 2: what was asked for cannot be done. */
+  readonly exitCode: 1 | 2;
 
-  constructor(message: string, exitCode: ExitCode) {
+  constructor(message: string, exitCode: 1 | 2) {
     super(message);
     this.name = 'CommandFailure';
     this.exitCode = exitCode;

@@ -1,6 +1,6 @@
 /** The command line, the same for every app: options as a table, bad input as one sentence, results as columns. */
-export { CommandFailure, type ExitCode, errorMessage, runMain, usageFailure } from './failure.ts';
-export { helpText, markdownRows } from './help.ts';
+export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
+export { helpText } from './help.ts';
 export {
   choice,
   Expected,
@@ -14,6 +14,7 @@ export {
   type ValuesOf,
   webSocketUrl,
   wholeNumber,
+  withDefaultText,
   withFallback,
 } from './option.ts';
 export { parseOptions } from './parse.ts';

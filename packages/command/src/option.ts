@@ -31,6 +31,11 @@ export function withFallback<Value, const Fallback>(
   return { ...option, fallback, parse, ...(defaultText === undefined ? {} : { defaultText }) };
 }
 
+/** The same option, whose default depends on other options: help shows it as `defaultText`. */
+export function withDefaultText<Value>(option: Option<Value>, defaultText: string): Option<Value> {
+  return { ...option, defaultText };
+}
+
 export function switchOption(description: string): Option<boolean> {
   return { description, fallback: false, parse: () => true };
 }
@@ -61,10 +66,7 @@ export function wholeNumber(
 }
 
 export function positiveNumber(description: string): Option<number | undefined> {
-  return valueOption('X', description, 'a number above 0', (text) => {
-    const value = finiteNumber(text);
-    return value > 0 ? value : undefined;
-  });
+  return numberOption(description, 'a number above 0', (value) => value > 0);
 }
 
 /** A number of at least `from` and, where `below` is given, less than that. */
@@ -73,10 +75,11 @@ export function numberFrom(
   { from, below }: { readonly from: number; readonly below?: number },
 ): Option<number | undefined> {
   const range = below === undefined ? `of at least ${from}` : `from ${from} to below ${below}`;
-  return valueOption('X', description, `a number ${range}`, (text) => {
-    const value = finiteNumber(text);
-    return value >= from && (below === undefined || value < below) ? value : undefined;
-  });
+  return numberOption(
+    description,
+    `a number ${range}`,
+    (value) => value >= from && (below === undefined || value < below),
+  );
 }
 
 export function choice<const Name extends string>(
@@ -111,8 +114,9 @@ function valueOption<Value>(
   return { placeholder, description, fallback: undefined, parse };
 }
 
-/** The number that the text writes, or NaN, which no comparison accepts. */
-function finiteNumber(text: string): number {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  return Number.isFinite(value) ? value : Number.NaN;
+function numberOption(description: string, expected: string, accepts: (value: number) => boolean) {
+  return valueOption('X', description, expected, (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    return Number.isFinite(value) && accepts(value) ? value : undefined;
+  });
 }

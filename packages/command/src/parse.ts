@@ -1,17 +1,15 @@
 /** Reads a command line by a table of options; what does not fit is one sentence. */
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import leven from 'leven';
 import { usageFailure } from './failure.ts';
 import { Expected, type Options, type ValuesOf } from './option.ts';
 
 /** @throws CommandFailure with exit code 2, naming the option, what was expected and what came. */
 export function parseOptions<Table extends Options>(table: Table, args: readonly string[]): ValuesOf<Table> {
-  const options = Object.fromEntries(
-    Object.entries(table).map(([name, { placeholder }]) => [
-      name,
-      { type: placeholder === undefined ? ('boolean' as const) : ('string' as const) },
-    ]),
-  );
+  const options: NonNullable<ParseArgsConfig['options']> = {};
+  for (const [name, { placeholder }] of Object.entries(table)) {
+    options[name] = { type: placeholder === undefined ? 'boolean' : 'string' };
+  }
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const values: Record<string, unknown> = {};
   for (const token of tokens) {

@@ -13,11 +13,7 @@ export interface Column {
  * @param rows one cell for each column; a cell may hold ANSI colors, which take no width
  * @param indent goes before each line
  */
-export function formatTable(
-  columns: readonly Column[],
-  rows: readonly (readonly string[])[],
-  { indent = '' }: { readonly indent?: string } = {},
-): string {
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ''): string {
   const hasHeader = columns.some(({ header }) => header !== undefined);
   const lines = hasHeader ? [columns.map(({ header = '' }) => header), ...rows] : rows;
   for (const { length } of rows) {

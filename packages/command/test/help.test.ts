@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { helpText, markdownRows } from '../src/help.ts';
+import { helpText } from '../src/help.ts';
 import { choice, switchOption, textOption, wholeNumber, withFallback } from '../src/option.ts';
 
 const table = {
@@ -30,20 +30,5 @@ describe('helpText', () => {
 
   it('stays within 102 columns', () => {
     for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(102);
-  });
-});
-
-describe('markdownRows', () => {
-  it('gives one row for each option, with pipes escaped', () => {
-    expect(markdownRows(table).slice(0, 4)).toEqual([
-      '| `--batch N` | samples in a batch | 128 |',
-      '| `--optimizer NAME` | how a step is taken: sgd, momentum | sgd |',
-      '| `--port N` | port to listen on | 7070, or the next free one |',
-      '| `--model NAME\\|FILE.json` | a built-in model or a layer list | |',
-    ]);
-  });
-
-  it('shows a switch without a value', () => {
-    expect(markdownRows(table).at(-1)).toBe('| `--single` | one process | |');
   });
 });

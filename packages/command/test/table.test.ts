@@ -48,7 +48,7 @@ describe('formatTable', () => {
           ['a', ''],
           ['', 'b'],
         ],
-        { indent: '  ' },
+        '  ',
       ),
     ).toBe('  a\n     b');
   });

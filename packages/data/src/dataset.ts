@@ -1,6 +1,6 @@
 /** Labeled images in memory. */
 import { DataError } from './data-error.ts';
-import type { IdxImages, IdxLabels } from './idx.ts';
+import type { parseImages, parseLabels } from './idx.ts';
 
 export interface Dataset {
   /** `[count, rows, columns]`, 0 to 255. */
@@ -14,7 +14,11 @@ export interface Dataset {
 }
 
 /** Joins images with their labels. Throws DataError when the counts differ or a label is not below `classes`. */
-export function joinDataset(images: IdxImages, labels: IdxLabels, classes = 10): Dataset {
+export function joinDataset(
+  images: ReturnType<typeof parseImages>,
+  labels: ReturnType<typeof parseLabels>,
+  classes = 10,
+): Dataset {
   if (labels.count !== images.count) {
     throw new DataError(
       `${labels.name}: expected ${images.count} labels, one for each image of ${images.name}, got ${labels.count}`,
@@ -26,12 +30,6 @@ export function joinDataset(images: IdxImages, labels: IdxLabels, classes = 10):
       `${labels.name}: expected labels from 0 to ${classes - 1}, got ${labels.labels[sample]} at sample ${sample}`,
     );
   }
-  return {
-    images: images.pixels,
-    labels: labels.labels,
-    count: images.count,
-    rows: images.rows,
-    columns: images.columns,
-    classes,
-  };
+  const { count, rows, columns, pixels } = images;
+  return { images: pixels, labels: labels.labels, count, rows, columns, classes };
 }

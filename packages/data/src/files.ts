@@ -88,16 +88,9 @@ async function readUnpacked(path: string): Promise<Uint8Array> {
   }
 }
 
+const reasons: Readonly<Record<string, string>> = { ENOENT: 'nothing there', ENOTDIR: 'a file', EISDIR: 'a directory' };
+
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  switch (code) {
-    case 'ENOENT':
-      return 'nothing there';
-    case 'ENOTDIR':
-      return 'a file';
-    case 'EISDIR':
-      return 'a directory';
-    default:
-      return error instanceof Error ? error.message : String(error);
-  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
 }

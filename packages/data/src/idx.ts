@@ -10,33 +10,15 @@ const magics = { images: 0x0000_0803, labels: 0x0000_0801 } as const;
 
 type Content = keyof typeof magics;
 
-export interface IdxImages {
-  /** The file's name, for error messages. */
-  readonly name: string;
-  readonly count: number;
-  readonly rows: number;
-  readonly columns: number;
-  /** `[count, rows, columns]`, 0 to 255; a view into the file's bytes. */
-  readonly pixels: Uint8Array;
-}
-
-export interface IdxLabels {
-  /** The file's name, for error messages. */
-  readonly name: string;
-  readonly count: number;
-  /** `[count]`; a view into the file's bytes. */
-  readonly labels: Uint8Array;
-}
-
-/** Reads a file of `[count, rows, columns]` u8 pixels. Throws DataError. */
-export function parseImages(file: Uint8Array, name: string): IdxImages {
+/** Reads a file of `[count, rows, columns]` u8 pixels, of which `pixels` is a view. Throws DataError with its `name`. */
+export function parseImages(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'images');
   const [count, rows, columns] = dimensions;
   return { name, count: count!, rows: rows!, columns: columns!, pixels: elements };
 }
 
-/** Reads a file of `[count]` u8 labels. Throws DataError. */
-export function parseLabels(file: Uint8Array, name: string): IdxLabels {
+/** Reads a file of `[count]` u8 labels, of which `labels` is a view. Throws DataError with its `name`. */
+export function parseLabels(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'labels');
   return { name, count: dimensions[0]!, labels: elements };
 }

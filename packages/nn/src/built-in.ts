@@ -1,30 +1,29 @@
 /** The models that have a name of their own. */
 import { type Model, parseModel } from './model.ts';
 
-/** 784-128-10, for MNIST: 101,770 parameters. */
-const mlp: Model = {
-  name: 'mlp',
-  input: [784],
-  layers: [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units: 10 }],
-};
-
-/** Two convolutions, each with pooling, for MNIST: 11,274 parameters. */
-const cnn: Model = {
-  name: 'cnn',
-  input: [28, 28, 1],
-  layers: [
-    { type: 'conv2d', filters: 8, kernel: 5, padding: 2 },
-    { type: 'relu' },
-    { type: 'maxPool2d', window: 2 },
-    { type: 'conv2d', filters: 16, kernel: 5, padding: 2 },
-    { type: 'relu' },
-    { type: 'maxPool2d', window: 2 },
-    { type: 'flatten' },
-    { type: 'dense', units: 10 },
-  ],
-};
-
-export const builtInModels: readonly Model[] = [mlp, cnn];
+export const builtInModels: readonly Model[] = [
+  /** 784-128-10, for MNIST: 101,770 parameters. */
+  {
+    name: 'mlp',
+    input: [784],
+    layers: [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units: 10 }],
+  },
+  /** Two convolutions, each with pooling, for MNIST: 11,274 parameters. */
+  {
+    name: 'cnn',
+    input: [28, 28, 1],
+    layers: [
+      { type: 'conv2d', filters: 8, kernel: 5, padding: 2 },
+      { type: 'relu' },
+      { type: 'maxPool2d', window: 2 },
+      { type: 'conv2d', filters: 16, kernel: 5, padding: 2 },
+      { type: 'relu' },
+      { type: 'maxPool2d', window: 2 },
+      { type: 'flatten' },
+      { type: 'dense', units: 10 },
+    ],
+  },
+];
 
 /** The built-in model of that name, or the model that a JSON text describes; throws one sentence otherwise. */
 export function resolveModel(nameOrJson: string): Model {

@@ -4,7 +4,7 @@ import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } fr
 import { type Model, outputClasses } from './model.ts';
 import { createPrediction } from './prediction-plan.ts';
 
-export interface TopError {
+interface TopError {
   /** Which sample of the data set. */
   readonly index: number;
   readonly label: number;
@@ -20,15 +20,13 @@ export interface ConfusionMatrix {
   readonly topErrors: readonly TopError[];
 }
 
-export type ConfusionEvaluator = DatasetEvaluator<ConfusionMatrix>;
-
 /** @param topErrorCount how many top errors a matrix comes with */
 export function createConfusionEvaluator(
   backend: Backend,
   model: Model,
   data: LabeledSamples,
   topErrorCount: number,
-): ConfusionEvaluator {
+): DatasetEvaluator<ConfusionMatrix> {
   const classes = outputClasses(model);
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
     const counts = new Float32Array(classes * classes);

@@ -1,7 +1,9 @@
 /** Evaluates a model on a labeled data set in slices, so that a thread which serves others too stays responsive. */
 import type { Backend, Storage } from '@lockstep/tensor';
+import type { LabeledPlan } from './labeled-plan.ts';
 import type { Model } from './model.ts';
 import { parameterCount } from './parameters.ts';
+import type { PredictionPlan } from './prediction-plan.ts';
 
 export interface LabeledSamples {
   /** u8, one sample after another. */
@@ -16,13 +18,6 @@ export interface DatasetEvaluator<Result> {
    * @param pause awaited between slices
    */
   evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Result>;
-  dispose(): void;
-}
-
-/** What a labeled plan and a prediction plan have in common. */
-interface SlicePlan {
-  readonly output: Storage;
-  run(pixels: Uint8Array, labels: Uint8Array): void;
   dispose(): void;
 }
 
@@ -43,13 +38,13 @@ export function createDatasetEvaluator<Result>(
   backend: Backend,
   model: Model,
   { images, labels }: LabeledSamples,
-  createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => SlicePlan,
+  createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => LabeledPlan | PredictionPlan,
   accumulate: () => Accumulator<Result>,
 ): DatasetEvaluator<Result> {
   const parameters = backend.allocate(parameterCount(model));
   /** By the number of samples: that of a whole slice, and that of a shorter last one. */
-  const plans = new Map<number, SlicePlan>();
-  const planFor = (samples: number): SlicePlan => {
+  const plans = new Map<number, LabeledPlan | PredictionPlan>();
+  const planFor = (samples: number): LabeledPlan | PredictionPlan => {
     const plan = plans.get(samples) ?? createPlan(backend, model, samples, parameters);
     plans.set(samples, plan);
     return plan;

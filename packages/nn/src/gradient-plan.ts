@@ -17,14 +17,26 @@ import type { Model } from './model.ts';
  * For one microbatch: `output` [P + 2] holds the SUM over its `samples` samples of the loss's gradient, in the order of
  * the flat `parameters` [P], then the sum of the losses, then how many were classified correctly. `parameters` stay the
  * caller's and are read anew at each run.
+ * @param sumOptions how sums over the samples are taken: over all of them at once, or per microbatch
  */
 export function createMicrobatchGradient(
   backend: Backend,
   model: Model,
   samples: number,
   parameters: Storage,
+  sumOptions: { readonly microbatches?: number } = {},
 ): LabeledPlan {
-  return createGradient(backend, model, samples, parameters, {});
+  const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
+  return createLabeledPlan(backend, model, samples, parameters, isRandom, (x, labels, tensors, random) => {
+    let correctSum: Tensor | undefined;
+    const loss = (...weights: Tensor[]): Tensor => {
+      const logits = forward(model, x, weights, random);
+      correctSum = sum(correct(logits, labels), sumOptions);
+      return sum(softmaxCrossEntropy(logits, labels), sumOptions);
+    };
+    const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
+    return [...gradients, value, correctSum!];
+  });
 }
 
 /**
@@ -38,26 +50,5 @@ export function createShardGradient(
   parameters: Storage,
 ): LabeledPlan {
   if (!backend.microbatchSums) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
-  return createGradient(backend, model, microbatches * microbatchSize, parameters, { microbatches });
-}
-
-/** @param sumOptions how sums over the samples are taken: over all of them at once, or per microbatch */
-function createGradient(
-  backend: Backend,
-  model: Model,
-  samples: number,
-  parameters: Storage,
-  sumOptions: { readonly microbatches?: number },
-): LabeledPlan {
-  const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
-  return createLabeledPlan(backend, model, samples, parameters, isRandom, (x, labels, tensors, random) => {
-    let correctSum: Tensor | undefined;
-    const loss = (...weights: Tensor[]): Tensor => {
-      const logits = forward(model, x, weights, random);
-      correctSum = sum(correct(logits, labels), sumOptions);
-      return sum(softmaxCrossEntropy(logits, labels), sumOptions);
-    };
-    const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
-    return [...gradients, value, correctSum!];
-  });
+  return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, { microbatches });
 }

@@ -1,15 +1,10 @@
 /** Models as data, their parameters, gradients and optimizers, on top of the tensor engine. */
 export { builtInModels, resolveModel } from './built-in.ts';
-export {
-  type ConfusionEvaluator,
-  type ConfusionMatrix,
-  createConfusionEvaluator,
-  type TopError,
-} from './confusion-matrix.ts';
+export { type ConfusionMatrix, createConfusionEvaluator } from './confusion-matrix.ts';
 export { createEvaluation, createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
 export { createMicrobatchGradient, createShardGradient } from './gradient-plan.ts';
 export { initialize } from './initialize.ts';
-export type { LabeledPlan, PixelRows } from './labeled-plan.ts';
+export { defaultKey, type LabeledPlan, type PixelRows, type RandomKey } from './labeled-plan.ts';
 export { type Layer, type LayerType, layers } from './layers/index.ts';
 export { inputSize, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
 export { readModelFile, writeModelFile } from './model-file.ts';
@@ -24,8 +19,7 @@ export {
   parseOptimizer,
 } from './optimizers/index.ts';
 export { type Parameter, parameterCount, parameterLayout } from './parameters.ts';
-export { createPrediction, type PredictionPlan } from './prediction-plan.ts';
-export { defaultKey, type RandomKey } from './random-key.ts';
-export { type NamedTensor, readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
+export { createPrediction } from './prediction-plan.ts';
+export { readSafetensors, writeSafetensors } from './safetensors.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
 export { summary } from './summary.ts';

@@ -8,12 +8,23 @@ import {
   type Storage,
   type Tensor,
 } from '@lockstep/tensor';
-import { inputSize, type Model } from './model.ts';
+import type { Model } from './model.ts';
 import { parameterTensors } from './parameters.ts';
-import { defaultKey, type RandomKey } from './random-key.ts';
 
 /** A pixel byte stands for byte / 255. */
 export const pixelDivisor = 255;
+
+/** What fixes the random choices of a model in training; nothing in it depends on which worker computes. */
+export interface RandomKey {
+  /** The run's seed, a whole number below 2^32. */
+  readonly seed: number;
+  readonly step: number;
+  /** Position of the first sample in its epoch's order; the others follow. */
+  readonly firstSample: number;
+}
+
+/** Where a caller gives none. */
+export const defaultKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };
 
 /** Pixels of samples in a table of the plan's backend: row `numbers[i]` [inputSize] is that of sample i. */
 export interface PixelRows {
@@ -22,7 +33,6 @@ export interface PixelRows {
 }
 
 export interface LabeledPlan {
-  readonly samples: number;
   /** What `run` leaves; see the function that made the plan. */
   readonly output: Storage;
   /**
@@ -66,14 +76,12 @@ export function createLabeledPlan(
     ],
   );
   const [x, labelValues, randomKeys, numbers] = plan.inputs;
-  const size = inputSize(model);
   const sampleNumbers = new Float32Array(samples);
   return {
-    samples,
     output: plan.output,
     run(pixels, labels, key = defaultKey) {
       checkLength('labels', labels, samples);
-      uploadPixels(backend, x!.storage, pixels, samples, size);
+      uploadPixels(backend, x!.storage, pixels, samples);
       backend.uploadBytes(labelValues!.storage, labels, 1);
       if (isRandom) {
         for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
@@ -86,19 +94,14 @@ export function createLabeledPlan(
   };
 }
 
-function uploadPixels(
-  backend: Backend,
-  x: Storage,
-  pixels: Uint8Array | PixelRows,
-  samples: number,
-  size: number,
-): void {
+function uploadPixels(backend: Backend, x: Storage, pixels: Uint8Array | PixelRows, samples: number): void {
   if (pixels instanceof Uint8Array) {
-    checkLength('pixels', pixels, samples * size);
+    checkLength('pixels', pixels, x.length);
     backend.uploadBytes(x, pixels, pixelDivisor);
     return;
   }
   const { table, numbers } = pixels;
+  const size = x.length / samples;
   if (numbers.length !== samples || table.columns !== size) {
     const got = `${numbers.length} rows of ${table.columns}`;
     throw new Error(`microbatch: expected ${samples} rows of ${size} pixels, got ${got}`);

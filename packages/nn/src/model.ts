@@ -3,7 +3,7 @@ import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
 import { type Layer, layerKind, layerSchema } from './layers/index.ts';
-import type { LayerPlace } from './layers/layer.ts';
+import type { LayerParameter } from './layers/layer.ts';
 
 export interface Model {
   readonly name: string;
@@ -43,8 +43,7 @@ const modelSchema = v.strictObject({
 export function parseModel(data: unknown): Model {
   const model = check('model', modelSchema, data);
   outputClasses(model);
-  const places = layerPlaces(model);
-  const tensors = model.layers.flatMap((layer, index) => layerKind(layer).parameters(layer, places[index]!));
+  const tensors = layerParameters(model).flat();
   const parameters = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   if (parameters > maximumParameters) {
     throw new Error(`model ${model.name}: expected at most ${maximumParameters} parameters, got ${parameters}`);
@@ -56,8 +55,9 @@ export function parseModel(data: unknown): Model {
 export function layerShapes(model: Model): Shape[] {
   const shapes: Shape[] = [model.input];
   for (const [index, layer] of model.layers.entries()) {
+    const input = shapes[index]!;
     try {
-      shapes.push(layerKind(layer).outputShape(layer, shapes[index]!));
+      shapes.push(layerKind(layer).outputShape?.(layer, input) ?? input);
     } catch (error) {
       throw new Error(`model ${model.name}: layers[${index}] (${layer.type}): ${(error as Error).message}`);
     }
@@ -65,17 +65,17 @@ export function layerShapes(model: Model): Shape[] {
   return shapes;
 }
 
-/** The place of each layer. A flattened image stays one through elementwise layers, which keep every value in place. */
-export function layerPlaces(model: Model): LayerPlace[] {
+/** Tensors of each layer. A flattened image stays one through elementwise layers, which keep every value in place. */
+export function layerParameters(model: Model): (readonly LayerParameter[])[] {
   const shapes = layerShapes(model);
   let image: Shape | undefined;
   return model.layers.map((layer, index) => {
     const [input, output] = [shapes[index]!, shapes[index + 1]!];
-    const place: LayerPlace = { input, ...(image === undefined ? {} : { image }) };
-    const isElementwise = layerKind(layer).parameters(layer, place).length === 0 && input.join() === output.join();
+    const parameters = layerKind(layer).parameters?.(layer, input, image) ?? [];
+    const isElementwise = parameters.length === 0 && input.join() === output.join();
     if (layer.type === 'flatten') image = input.length === 3 ? input : image;
     else if (!isElementwise) image = undefined;
-    return place;
+    return parameters;
   });
 }
 

@@ -45,11 +45,8 @@ export function createOptimizer(
   if (gradient.length !== size) {
     throw new Error(`optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`);
   }
-  const slots = new Map(
-    optimizerRule(config)
-      .slots(config)
-      .map((name) => [name, backend.allocate(size)]),
-  );
+  const slotNames = optimizerRule(config).slots(config);
+  const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));
   for (const slot of slots.values()) backend.upload(slot, new Float32Array(size));
   const scalarNames = Object.keys(ruleScalars(config, 1));
   const scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
@@ -73,7 +70,7 @@ export function createOptimizer(
       slots: Object.fromEntries([...slots].map(([name, slot]) => [name, backend.view(slot).slice()])),
     }),
     restore(state) {
-      checkState(state, [...slots.keys()], size);
+      checkState(state, slotNames, size);
       stepsTaken = state.step;
       for (const [name, slot] of slots) backend.upload(slot, state.slots[name]!);
     },

@@ -1,8 +1,7 @@
 /** Where each parameter of a model lies in its one flat float32 vector. */
 import { type Backend, fromStorage, type Storage, sizeOf, type Tensor } from '@lockstep/tensor';
-import { layerKind } from './layers/index.ts';
 import type { LayerParameter } from './layers/layer.ts';
-import { layerPlaces, type Model } from './model.ts';
+import { layerParameters, type Model } from './model.ts';
 
 export interface Parameter extends LayerParameter {
   /** As `torch.nn.Sequential` names it: `0.weight`, `0.bias`, `2.weight`, … */
@@ -16,17 +15,14 @@ export interface Parameter extends LayerParameter {
 
 /** All parameters in model order, one after another without gaps. */
 export function parameterLayout(model: Model): Parameter[] {
-  const places = layerPlaces(model);
-  const layout: Parameter[] = [];
   let offset = 0;
-  for (const [index, layer] of model.layers.entries()) {
-    for (const parameter of layerKind(layer).parameters(layer, places[index]!)) {
+  return layerParameters(model).flatMap((parameters, layer) =>
+    parameters.map((parameter) => {
       const size = sizeOf(parameter.shape);
-      layout.push({ ...parameter, name: `${index}.${parameter.suffix}`, layer: index, offset, size });
       offset += size;
-    }
-  }
-  return layout;
+      return { ...parameter, name: `${layer}.${parameter.suffix}`, layer, offset: offset - size, size };
+    }),
+  );
 }
 
 /** Length of the flat vector. */

@@ -6,7 +6,6 @@ import { inputSize, type Model } from './model.ts';
 import { parameterTensors } from './parameters.ts';
 
 export interface PredictionPlan {
-  readonly samples: number;
   /** Class scores before the softmax, [samples, classes]. */
   readonly output: Storage;
   /** `pixels` [samples * inputSize], read as byte / 255. */
@@ -23,7 +22,6 @@ export function createPrediction(backend: Backend, model: Model, samples: number
   ]);
   const pixelCount = samples * inputSize(model);
   return {
-    samples,
     output: plan.output,
     run(pixels) {
       checkLength('pixels', pixels, pixelCount);

@@ -104,7 +104,9 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
     tensors: entries.map(({ name, shape, begin, end }) => ({
       name,
       shape,
-      values: floats(view, dataStart + begin, dataStart + end),
+      values: Float32Array.from({ length: (end - begin) / 4 }, (_, i) =>
+        view.getFloat32(dataStart + begin + 4 * i, true),
+      ),
     })),
     metadata,
   };
@@ -115,11 +117,9 @@ function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataSt
     throw new Error(`safetensors: expected a file of at least ${lengthBytes} bytes, got ${bytes.byteLength}`);
   }
   const headerBytes = view.getBigUint64(0, true);
-  const available = bytes.byteLength - lengthBytes;
-  if (headerBytes > BigInt(Math.min(available, maximumHeaderBytes))) {
-    throw new Error(
-      `safetensors: the header claims ${headerBytes} bytes, expected at most ${Math.min(available, maximumHeaderBytes)}`,
-    );
+  const most = Math.min(bytes.byteLength - lengthBytes, maximumHeaderBytes);
+  if (headerBytes > BigInt(most)) {
+    throw new Error(`safetensors: the header claims ${headerBytes} bytes, expected at most ${most}`);
   }
   const dataStart = lengthBytes + Number(headerBytes);
   let header: unknown;
@@ -132,10 +132,4 @@ function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataSt
     throw new Error('safetensors: expected the header to be a JSON object');
   }
   return { header, dataStart };
-}
-
-function floats(view: DataView, begin: number, end: number): Float32Array {
-  const values = new Float32Array((end - begin) / 4);
-  for (let index = 0; index < values.length; index++) values[index] = view.getFloat32(begin + index * 4, true);
-  return values;
 }

@@ -8,51 +8,44 @@ const mostSteps = Number.MAX_SAFE_INTEGER;
 /** Steps at the start of a run in which the learning rate climbs evenly to its full height; 0 where left out. */
 const warmup = v.exactOptional(wholeNumber(0, mostSteps));
 
-interface ScheduleKind<Config> {
-  readonly schema: v.GenericSchema<unknown, Config>;
-  /** The factor of the learning rate at `step`, counted from 0 after the warm-up. */
-  factor(config: Config, step: number): number;
+/** @param factor of the learning rate at `step`, counted from 0 after the warm-up */
+function scheduleKind<Schema extends v.GenericSchema>(
+  schema: Schema,
+  factor: (config: v.InferOutput<Schema>, step: number) => number,
+) {
+  return { schema, factor };
 }
 
-const constantSchema = v.strictObject({ type: v.literal('constant'), warmup });
-
-const constant = {
-  schema: constantSchema,
-  factor: () => 1,
-} satisfies ScheduleKind<v.InferOutput<typeof constantSchema>>;
-
-const stepSchema = v.strictObject({
-  type: v.literal('step'),
-  warmup,
-  /** Steps between two drops. */
-  every: wholeNumber(1, mostSteps),
-  /** What each drop multiplies the learning rate by. */
-  factor: v.optional(
-    finiteNumber('expected a number above 0 and at most 1', (value) => value > 0 && value <= 1),
-    0.1,
-  ),
-});
+const constant = scheduleKind(v.strictObject({ type: v.literal('constant'), warmup }), () => 1);
 
 /** As `torch.optim.lr_scheduler.StepLR`. */
-const step = {
-  schema: stepSchema,
-  factor: ({ every, factor }, at) => power(factor, Math.floor(at / every)),
-} satisfies ScheduleKind<v.InferOutput<typeof stepSchema>>;
-
-const cosineSchema = v.strictObject({
-  type: v.literal('cosine'),
-  warmup,
-  /** Steps from the top to the bottom, after the warm-up; it stays at the bottom from there on. */
-  steps: wholeNumber(1, mostSteps),
-  /** The bottom, as a fraction of the full learning rate. */
-  minimum: v.optional(fraction, 0),
-});
+const step = scheduleKind(
+  v.strictObject({
+    type: v.literal('step'),
+    warmup,
+    /** Steps between two drops. */
+    every: wholeNumber(1, mostSteps),
+    /** What each drop multiplies the learning rate by. */
+    factor: v.optional(
+      finiteNumber('expected a number above 0 and at most 1', (value) => value > 0 && value <= 1),
+      0.1,
+    ),
+  }),
+  ({ every, factor }, at) => power(factor, Math.floor(at / every)),
+);
 
 /** As `torch.optim.lr_scheduler.CosineAnnealingLR`: `minimum + (1 - minimum) (1 + cos(pi step / steps)) / 2`. */
-const cosine = {
-  schema: cosineSchema,
-  factor: ({ steps, minimum }, at) => minimum + ((1 - minimum) * (1 + cosineOfPi(Math.min(at / steps, 1)))) / 2,
-} satisfies ScheduleKind<v.InferOutput<typeof cosineSchema>>;
+const cosine = scheduleKind(
+  v.strictObject({
+    type: v.literal('cosine'),
+    warmup,
+    /** Steps from the top to the bottom, after the warm-up; it stays at the bottom from there on. */
+    steps: wholeNumber(1, mostSteps),
+    /** The bottom, as a fraction of the full learning rate. */
+    minimum: v.optional(fraction, 0),
+  }),
+  ({ steps, minimum }, at) => minimum + ((1 - minimum) * (1 + cosineOfPi(Math.min(at / steps, 1)))) / 2,
+);
 
 /** The table of schedules: a new one is one entry. */
 export const schedules = { constant, step, cosine };
@@ -73,8 +66,8 @@ export type ScheduleType = Schedule['type'];
 export function scheduleFactor(schedule: Schedule, step: number): number {
   const { warmup: warmupSteps = 0 } = schedule;
   if (step < warmupSteps) return (step + 1) / warmupSteps;
-  const kind = schedules[schedule.type] as ScheduleKind<Schedule>;
-  return kind.factor(schedule, step - warmupSteps);
+  const { factor } = schedules[schedule.type] as { factor: (config: Schedule, step: number) => number };
+  return factor(schedule, step - warmupSteps);
 }
 
 /** `base ^ exponent` for a whole exponent of at least 0, by multiplications alone. */

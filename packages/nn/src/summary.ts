@@ -1,15 +1,14 @@
 /** A model as a table of text, in the manner of Keras's `model.summary()`. */
 import { formatShape } from '@lockstep/tensor';
 import { layerShapes, type Model } from './model.ts';
-import { parameterCount, parameterLayout } from './parameters.ts';
+import { parameterLayout, totalSize } from './parameters.ts';
 
 /** Lines of layer, output shape of one sample, and parameters; without a line break at the end. */
 export function summary(model: Model): string {
   const shapes = layerShapes(model);
   const layout = parameterLayout(model);
   const rows = model.layers.map(({ type }, index) => {
-    const own = layout.filter(({ layer }) => layer === index);
-    const count = own.reduce((sum, { size }) => sum + size, 0);
+    const count = totalSize(layout.filter(({ layer }) => layer === index));
     return [`${index} ${type}`, formatShape(shapes[index + 1]!), grouped(count)] as const;
   });
   const table = [['layer', 'output shape', 'parameters'], ['input', formatShape(model.input), ''], ...rows] as const;
@@ -17,7 +16,7 @@ export function summary(model: Model): string {
   const line = (row: readonly string[]): string =>
     `${row[0]!.padEnd(widths[0]!)}   ${row[1]!.padEnd(widths[1]!)}   ${row[2]!.padStart(widths[2]!)}`.trimEnd();
   const rule = (mark: string): string => mark.repeat(widths[0]! + widths[1]! + widths[2]! + 6);
-  const total = parameterCount(model);
+  const total = totalSize(layout);
   return [
     `Model: ${model.name}`,
     rule('─'),

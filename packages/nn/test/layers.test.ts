@@ -92,6 +92,7 @@ const cases = {
   sigmoid: elementwise({ type: 'sigmoid' }),
   tanh: elementwise({ type: 'tanh' }),
   softplus: elementwise({ type: 'softplus' }),
+  softsign: elementwise({ type: 'softsign' }),
 } satisfies Record<LayerType, LayerCase>;
 
 const table: [LayerType, LayerCase][] = Object.entries(cases).map(([type, entry]) => [type as LayerType, entry]);

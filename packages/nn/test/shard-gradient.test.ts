@@ -16,7 +16,7 @@ function randomStream(seed: number): () => number {
   };
 }
 
-const activation = fc.constantFrom('relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh', 'softplus');
+const activation = fc.constantFrom('relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh', 'softplus', 'softsign');
 const rate = fc.constantFrom(0, 0.25, 0.5);
 
 /** Dense layers with every activation, some of them with dropout before. */
@@ -104,7 +104,6 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
         };
 
         const shard = createShardGradient(backend, model, { microbatches, microbatchSize }, parameters);
-        expect(shard.samples).toBe(samples);
         shard.run(pixels, labels, key);
         const bits = (values: Float32Array) => new Uint32Array(values.slice().buffer);
         expect(bits(backend.view(shard.output))).toEqual(bits(nodeSum(0, 16)));

@@ -14,6 +14,12 @@ export function floatsFrom(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   return new Float32Array(copy.buffer);
 }
 
+/** The float32 values of little-endian `bytes`: a view where the alignment allows it, otherwise as in `floatsFrom`. */
+export function floatsOf(bytes: Uint8Array): Float32Array {
+  const isAligned = bytes.byteOffset % 4 === 0 && bytes.byteLength % 4 === 0;
+  return isAligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : floatsFrom(bytes);
+}
+
 /** The u32 values of little-endian `bytes`, copied as in `floatsFrom`. */
 export function wordsFrom(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
   return new Uint32Array(floatsFrom(bytes).buffer);

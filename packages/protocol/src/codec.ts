@@ -1,4 +1,5 @@
 /** Encodes messages as msgpack frames, and decodes checked frames back into messages. */
+import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from './dashboard/messages.ts';
 import { type Message, type MessageFrom, messages, type Side } from './messages.ts';
 import { decodeBy, encodeObject } from './table-codec.ts';
 
@@ -18,4 +19,14 @@ export function encode(message: Message): Uint8Array<ArrayBuffer> {
  */
 export function decode<S extends Side>(frame: Uint8Array, from: S): MessageFrom<S> {
   return decodeBy(messages, frame, from) as MessageFrom<S>;
+}
+
+/** As `encode`, for a message of the dashboard. */
+export function encodeWatch(message: WatchMessage): Uint8Array<ArrayBuffer> {
+  return encodeObject(message);
+}
+
+/** As `decode`, for a message of the dashboard. */
+export function decodeWatch<S extends WatchSide>(frame: Uint8Array, from: S): WatchMessageFrom<S> {
+  return decodeBy(watchMessages, frame, from) as WatchMessageFrom<S>;
 }

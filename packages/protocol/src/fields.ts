@@ -1,5 +1,6 @@
 /** The field types that messages are made of. The message of a check completes the phrase "expected …". */
 import * as v from 'valibot';
+import type { Condition } from './message-table.ts';
 import { maxMessageLength, printable } from './text.ts';
 
 /** Deepest nesting a message may have: the model description is the only nested field. */
@@ -72,40 +73,32 @@ export const shard = {
   n: whole(1, maxMicrobatches),
 };
 
-/** Checks that a shard is a node of the reduction tree: `n` is a power of two and divides `lo`. */
-export function treeNode<M extends { readonly lo: number; readonly n: number }>() {
-  return v.check<M, string>(
-    ({ lo, n }) => (n & (n - 1)) === 0 && lo % n === 0,
-    'a shard with n a power of two and lo a multiple of n',
-  );
-}
+/** A shard is a node of the reduction tree. */
+export const treeNode: Condition<{ readonly lo: number; readonly n: number }> = [
+  ({ lo, n }) => (n & (n - 1)) === 0 && lo % n === 0,
+  'a shard with n a power of two and lo a multiple of n',
+];
 
-interface Samples {
-  readonly pixels: Uint8Array;
-  readonly labels: Uint8Array;
-}
-
-/** Checks that every sample has one label, and the same number of pixels. */
-export function sampleBatch<M extends Samples>() {
-  return v.check<M, string>(isSampleBatch, 'a number of pixels that is a multiple of the number of labels');
-}
-
-function isSampleBatch({ pixels, labels }: Samples): boolean {
-  return labels.byteLength === 0 ? pixels.byteLength === 0 : pixels.byteLength % labels.byteLength === 0;
-}
+/** Every sample has one label, and the same number of pixels. */
+export const sampleBatch: Condition<{ readonly pixels: Uint8Array; readonly labels: Uint8Array }> = [
+  ({ pixels, labels }) =>
+    labels.byteLength === 0 ? pixels.byteLength === 0 : pixels.byteLength % labels.byteLength === 0,
+  'a number of pixels that is a multiple of the number of labels',
+];
 
 /** The bit of a sample's number that says that the sample itself is in the message. */
 export const enclosed = 2 ** 31;
 
-/** Checks that `samples`, where there are some (u32, little-endian), mark as many as enclosed as there are labels. */
-export function numberedSamples<M extends { readonly samples?: Uint8Array; readonly labels: Uint8Array }>() {
-  return v.check<M, string>(({ samples, labels }) => {
+/** `samples`, where there are some (u32, little-endian), mark as many as enclosed as there are labels. */
+export const numberedSamples: Condition<{ readonly samples?: Uint8Array; readonly labels: Uint8Array }> = [
+  ({ samples, labels }) => {
     if (samples === undefined) return true;
     let marked = 0;
     for (let top = 3; top < samples.byteLength; top += 4) marked += samples[top]! >> 7;
     return samples.byteLength % 4 === 0 && marked === labels.byteLength;
-  }, 'four bytes for each sample, and as many labels as samples that are enclosed');
-}
+  },
+  'four bytes for each sample, and as many labels as samples that are enclosed',
+];
 
 /** A number for which `isValid` holds; `phrase` says which those are. */
 function number(phrase: string, isValid: (value: number) => boolean) {

@@ -1,13 +1,11 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
-export { bytesOf, floatsFrom, wordsFrom } from './bytes.ts';
+export { bytesOf, floatsFrom, floatsOf, wordsFrom } from './bytes.ts';
 export { type Checksum, openChecksum } from './checksum.ts';
-export { decode, encode } from './codec.ts';
-export { decodeWatch, encodeWatch } from './dashboard/codec.ts';
+export { decode, decodeWatch, encode, encodeWatch } from './codec.ts';
 export {
   type AdminAction,
   type FaultAction,
   type SpanKind,
-  type WatchMessage,
   type WatchMessageFrom,
   type WatchMessageOf,
   type WorkerHealth,
@@ -15,6 +13,7 @@ export {
   watchSubprotocol,
 } from './dashboard/messages.ts';
 export { enclosed } from './fields.ts';
+export { type LossyEncoding, lossyEncodings } from './lossy-format.ts';
 export {
   type CoordinatorMessage,
   type Message,
@@ -32,12 +31,4 @@ export { toMessageText } from './text.ts';
 export type { Closing, CoordinatorTransport, WorkerTransport } from './transport.ts';
 export { type MemoryPair, memoryPair } from './transports/memory.ts';
 export { type WebSocketLike, webSocketTransport } from './transports/web-socket.ts';
-export {
-  decodeVector,
-  encodeLossy,
-  encodeSparse,
-  type LossyEncoding,
-  lossyEncodings,
-  type VectorEncoding,
-  vectorFault,
-} from './vector-codec.ts';
+export { decodeVector, encodeLossy, encodeSparse, vectorFault } from './vector-codec.ts';

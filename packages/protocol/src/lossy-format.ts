@@ -2,7 +2,8 @@
 import { float16Values, toFloat16 } from './float16.ts';
 import { chunkLength } from './vector-chunks.ts';
 
-export type LossyEncoding = 'fp16' | 'int8';
+export const lossyEncodings = ['fp16', 'int8'] as const;
+export type LossyEncoding = (typeof lossyEncodings)[number];
 
 export interface LossyFormat {
   /** Bytes that `valueCount` values take. */

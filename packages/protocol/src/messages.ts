@@ -20,8 +20,9 @@ import {
   whole,
   workerKinds,
 } from './fields.ts';
-import type { MessageIn, SentBy } from './table-codec.ts';
-import { lossyEncodings, vectorEncodings } from './vector-codec.ts';
+import { lossyEncodings } from './lossy-format.ts';
+import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
+import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
 export const protocolVersion = 3;
@@ -32,187 +33,132 @@ export const subprotocol = 'lockstep.v1';
 const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy'] as const;
 const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
 
+const fromWorker = messageFrom('worker');
+const fromCoordinator = messageFrom('coordinator');
+const fromEither = messageFrom('either');
+
 export const messages = {
   /** First message of a worker; `token` and `resumeKey` are secrets and never reach a log. */
-  hello: {
-    from: 'worker',
-    schema: v.strictObject({
-      type: v.literal('hello'),
-      protocol: whole(0),
-      token: v.exactOptional(text(256)),
-      resumeKey: v.exactOptional(text(128)),
-      kind: v.picklist(workerKinds),
-      backend: text(80),
-      /** Name of the float arithmetic; equal names promise equal bits. */
-      numericMode: text(200),
-      name: text(80),
-      threads: whole(1, 65_536),
-      /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
-      sampleCacheBytes: v.exactOptional(whole(0)),
-    }),
-  },
+  hello: fromWorker('hello', {
+    protocol: whole(0),
+    token: v.exactOptional(text(256)),
+    resumeKey: v.exactOptional(text(128)),
+    kind: v.picklist(workerKinds),
+    backend: text(80),
+    /** Name of the float arithmetic; equal names promise equal bits. */
+    numericMode: text(200),
+    name: text(80),
+    threads: whole(1, 65_536),
+    /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
+    sampleCacheBytes: v.exactOptional(whole(0)),
+  }),
 
   /** The worker is admitted: its identity, its model, and the limits that it must keep. */
-  welcome: {
-    from: 'coordinator',
-    schema: v.strictObject({
-      type: v.literal('welcome'),
-      id: text(64),
-      resumeKey: text(128),
-      /** A layer list as plain JSON; its meaning is checked where the model is built. */
-      model: plainJson,
-      /** Samples in a microbatch. */
-      microbatchSize: whole(1),
-      /** Seeds the random choices of dropout; 0 where left out. */
-      seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
-      /** How workers round the gradients that they send; not at all where left out. */
-      gradients: v.exactOptional(v.picklist(lossyEncodings)),
-      /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
-      samples: v.exactOptional(whole(1, 2 ** 31 - 1)),
-      heartbeatMs: whole(1),
-      maxFrameBytes: whole(1),
-    }),
-  },
+  welcome: fromCoordinator('welcome', {
+    id: text(64),
+    resumeKey: text(128),
+    /** A layer list as plain JSON; its meaning is checked where the model is built. */
+    model: plainJson,
+    microbatchSize: whole(1),
+    /** Seeds the random choices of dropout; 0 where left out. */
+    seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
+    /** How workers round the gradients that they send; not at all where left out. */
+    gradients: v.exactOptional(v.picklist(lossyEncodings)),
+    /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
+    samples: v.exactOptional(whole(1, 2 ** 31 - 1)),
+    heartbeatMs: whole(1),
+    maxFrameBytes: whole(1),
+  }),
 
-  refuse: {
-    from: 'coordinator',
-    schema: v.strictObject({
-      type: v.literal('refuse'),
-      code: v.picklist(refusalCodes),
-      message,
-      retryAfterMs: v.exactOptional(whole(0)),
-    }),
-  },
+  refuse: fromCoordinator('refuse', {
+    code: v.picklist(refusalCodes),
+    message,
+    retryAfterMs: v.exactOptional(whole(0)),
+  }),
 
   /** A fixed small problem whose gradient shows the numeric mode of a worker, and whether it computes correctly. */
-  numericsCheck: {
-    from: 'coordinator',
-    schema: v.pipe(
-      v.strictObject({ type: v.literal('numericsCheck'), weights: floatBytes, pixels: bytes, labels: bytes }),
-      sampleBatch(),
-    ),
-  },
+  numericsCheck: fromCoordinator('numericsCheck', { weights: floatBytes, pixels: bytes, labels: bytes }, sampleBatch),
 
-  numericsResult: {
-    from: 'worker',
-    schema: v.strictObject({
-      type: v.literal('numericsResult'),
-      gradient: floatBytes,
-      hash: hexHash,
-      lossSum: finite,
-      correct: whole(0),
-      computeMs: milliseconds,
-    }),
-  },
+  numericsResult: fromWorker('numericsResult', {
+    gradient: floatBytes,
+    hash: hexHash,
+    lossSum: finite,
+    correct: whole(0),
+    computeMs: milliseconds,
+  }),
 
   /** All parameters in model order, as they are before `step`. */
-  weights: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('weights'), step, bytes: floatBytes }),
-  },
+  weights: fromCoordinator('weights', { step, bytes: floatBytes }),
 
   /** Samples of the shard's microbatches, in microbatch order; may arrive before the weights of its step. */
-  task: {
-    from: 'coordinator',
-    schema: v.pipe(
-      v.strictObject({
-        type: v.literal('task'),
-        ...shard,
-        /** Position of the first sample in its epoch's order, which keys dropout; 0 where left out. */
-        first: v.exactOptional(whole(0)),
-        /**
-         * Numbers of the shard's samples in the training set, u32, little-endian. The highest bit is set for those whose
-         * pixels and labels are in this message, in this order; an earlier task brought the others. Where this is left
-         * out, the message has all samples of the shard.
-         */
-        samples: v.exactOptional(bytes),
-        pixels: bytes,
-        labels: bytes,
-      }),
-      treeNode(),
-      sampleBatch(),
-      numberedSamples(),
-    ),
-  },
+  task: fromCoordinator(
+    'task',
+    {
+      ...shard,
+      /** Position of the first sample in its epoch's order, which keys dropout; 0 where left out. */
+      first: v.exactOptional(whole(0)),
+      /**
+       * Numbers of the shard's samples in the training set, u32, little-endian. The highest bit is set for those whose
+       * pixels and labels are in this message, in this order; an earlier task brought the others. Where this is left
+       * out, the message has all samples of the shard.
+       */
+      samples: v.exactOptional(bytes),
+      pixels: bytes,
+      labels: bytes,
+    },
+    treeNode,
+    sampleBatch,
+    numberedSamples,
+  ),
 
   /** Sum, not mean, of the gradients of the shard's `count` samples, in model order. */
-  gradient: {
-    from: 'worker',
-    schema: v.pipe(
-      v.strictObject({
-        type: v.literal('gradient'),
-        ...shard,
-        /** Little-endian float32, or a vector in the layout of vector-codec.ts where `encoding` is present. */
-        bytes,
-        encoding: v.exactOptional(v.picklist(vectorEncodings)),
-        /** Of `bytes`, as they are sent. */
-        checksum,
-        lossSum: finite,
-        correct: whole(0),
-        count: whole(0),
-        computeMs: milliseconds,
-        /** From when the worker had weights and samples to when it sent this; the rest is time on the network. */
-        turnaroundMs: v.exactOptional(milliseconds),
-      }),
-      treeNode(),
-      v.check(
-        ({ bytes: values, encoding }) => encoding !== undefined || values.byteLength % 4 === 0,
-        'float32 bytes, a multiple of 4',
-      ),
-      v.check(({ correct, count }) => correct <= count, 'at most as many correct samples as samples'),
-    ),
-  },
+  gradient: fromWorker(
+    'gradient',
+    {
+      ...shard,
+      /** Little-endian float32, or a vector in the layout of vector-codec.ts where `encoding` is present. */
+      bytes,
+      encoding: v.exactOptional(v.picklist(vectorEncodings)),
+      /** Of `bytes`, as they are sent. */
+      checksum,
+      lossSum: finite,
+      correct: whole(0),
+      count: whole(0),
+      computeMs: milliseconds,
+      /** From when the worker had weights and samples to when it sent this; the rest is time on the network. */
+      turnaroundMs: v.exactOptional(milliseconds),
+    },
+    treeNode,
+    [
+      ({ bytes: values, encoding }) => encoding !== undefined || values.byteLength % 4 === 0,
+      'float32 bytes, a multiple of 4',
+    ],
+    [({ correct, count }) => correct <= count, 'at most as many correct samples as samples'],
+  ),
 
   /** The shard could not be computed. A loss that is not finite is reported by this and never as a gradient. */
-  taskError: {
-    from: 'worker',
-    schema: v.pipe(
-      v.strictObject({ type: v.literal('taskError'), ...shard, code: v.picklist(taskErrorCodes), message }),
-      treeNode(),
-    ),
-  },
+  taskError: fromWorker('taskError', { ...shard, code: v.picklist(taskErrorCodes), message }, treeNode),
 
   /** The shard is not needed any more; the worker sends nothing for it. */
-  cancel: {
-    from: 'coordinator',
-    schema: v.pipe(v.strictObject({ type: v.literal('cancel'), ...shard }), treeNode()),
-  },
+  cancel: fromCoordinator('cancel', shard, treeNode),
 
   /** Shown to people; `hidden` is true for a browser tab that is not visible. It computes all the same. */
-  status: {
-    from: 'worker',
-    schema: v.strictObject({ type: v.literal('status'), hidden: flag }),
-  },
+  status: fromWorker('status', { hidden: flag }),
 
   /** The worker fails as asked, for `forMs`; only in a run that was started with fault injection. */
-  injectFault: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('injectFault'), action: v.picklist(faultActions), forMs: milliseconds }),
-  },
+  injectFault: fromCoordinator('injectFault', { action: v.picklist(faultActions), forMs: milliseconds }),
 
   /** The run is over; `message` says how it ended. */
-  finish: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('finish'), message }),
-  },
+  finish: fromCoordinator('finish', { message }),
 
   /** `sentAtMs` is read from the sender's clock and comes back unchanged in the pong. */
-  ping: {
-    from: 'either',
-    schema: v.strictObject({ type: v.literal('ping'), sentAtMs: milliseconds }),
-  },
+  ping: fromEither('ping', { sentAtMs: milliseconds }),
 
-  pong: {
-    from: 'either',
-    schema: v.strictObject({ type: v.literal('pong'), sentAtMs: milliseconds }),
-  },
+  pong: fromEither('pong', { sentAtMs: milliseconds }),
 
   /** The sender leaves on purpose. */
-  bye: {
-    from: 'either',
-    schema: v.strictObject({ type: v.literal('bye'), message }),
-  },
-} as const;
+  bye: fromEither('bye', { message }),
+};
 
 export type Side = 'worker' | 'coordinator';
 
@@ -228,5 +174,4 @@ export type WorkerMessage = MessageFrom<'worker'>;
 export type CoordinatorMessage = MessageFrom<'coordinator'>;
 
 export type WorkerKind = (typeof workerKinds)[number];
-export type RefusalCode = (typeof refusalCodes)[number];
 export type TaskErrorCode = (typeof taskErrorCodes)[number];

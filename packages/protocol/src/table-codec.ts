@@ -2,21 +2,9 @@
 import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
 import * as v from 'valibot';
 import { checkFrame } from './frame.ts';
+import type { MessageTable } from './message-table.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { toMessageText } from './text.ts';
-
-/** Messages by type: the side that sends it, or `either`, and its checks. */
-export type MessageTable = Readonly<Record<string, { readonly from: string; readonly schema: v.GenericSchema }>>;
-
-/** The message of type `K` of a table. */
-export type MessageIn<T extends MessageTable, K extends keyof T> = K extends keyof T
-  ? v.InferOutput<T[K]['schema']>
-  : never;
-
-/** The messages of a table that `S` may send. */
-export type SentBy<T extends MessageTable, S> = {
-  [K in keyof T]: T[K]['from'] extends S | 'either' ? MessageIn<T, K> : never;
-}[keyof T];
 
 // The pure JavaScript build: the same code on every engine, and no native reader in front of untrusted bytes.
 const settings = { useRecords: false, int64AsType: 'number' } as const;

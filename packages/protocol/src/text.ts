@@ -15,7 +15,10 @@ const unprintableRun = /[\s\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\uf
 export function toMessageText(text: string, maxLength: number = maxMessageLength): string {
   const line = text.replace(unprintableRun, ' ').trim();
   if (line.length === 0) return 'no reason given';
-  return line.length <= maxLength ? line : `${takeWhole(line, maxLength - 1)}…`;
+  if (line.length <= maxLength) return line;
+  const last = line.charCodeAt(maxLength - 2);
+  const splitsPair = last >= 0xd800 && last <= 0xdbff;
+  return `${line.slice(0, splitsPair ? maxLength - 2 : maxLength - 1)}…`;
 }
 
 /** The longest prefix of `text` that takes at most `maxBytes` bytes of UTF-8 and splits no character. */
@@ -29,10 +32,4 @@ export function clipUtf8(text: string, maxBytes: number): string {
     end += character.length;
   }
   return text.slice(0, end);
-}
-
-function takeWhole(text: string, length: number): string {
-  const last = text.charCodeAt(length - 1);
-  const splitsPair = last >= 0xd800 && last <= 0xdbff;
-  return text.slice(0, splitsPair ? length - 1 : length);
 }

@@ -40,8 +40,5 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   close(code: number, reason: string): void;
 }
 
-/** The coordinator's end of a connection. */
 export type CoordinatorTransport = Transport<WorkerMessage, CoordinatorMessage>;
-
-/** A worker's end of a connection. */
 export type WorkerTransport = Transport<CoordinatorMessage, WorkerMessage>;

@@ -4,16 +4,12 @@
  * Layout: the values of the chunks that are present, in order, in their format; then the bitmap of chunks. The bitmap
  * comes last so that values can be moved together in their own memory.
  */
-import { type LossyEncoding, lossyFormats } from './lossy-format.ts';
+import { type LossyEncoding, lossyEncodings, lossyFormats } from './lossy-format.ts';
 import { bitmapBytes, chunkLength, findNonZeroChunks, forEachRun, isPresent, presentValues } from './vector-chunks.ts';
 
-export type { LossyEncoding } from './lossy-format.ts';
-
 /** `sparse` is lossless; the others round, and are used only where a run asks for them. */
-export type VectorEncoding = 'sparse' | LossyEncoding;
-
-export const lossyEncodings = ['fp16', 'int8'] as const satisfies readonly LossyEncoding[];
-export const vectorEncodings = ['sparse', ...lossyEncodings] as const satisfies readonly VectorEncoding[];
+export const vectorEncodings = ['sparse', ...lossyEncodings] as const;
+export type VectorEncoding = (typeof vectorEncodings)[number];
 
 /** The least part of the bytes that leaving out zeros must save to be worth a second copy. */
 const leastSaving = 0.1;

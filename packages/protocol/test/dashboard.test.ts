@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { encode } from '../src/codec.ts';
-import { decodeWatch, encodeWatch } from '../src/dashboard/codec.ts';
+import { decodeWatch, encode, encodeWatch } from '../src/codec.ts';
 import {
   type WatchMessage,
   type WatchMessageFrom,

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { float16Values, toFloat16 } from '../src/float16.ts';
-import { decodeVector, encodeLossy, encodeSparse, lossyEncodings, vectorFault } from '../src/vector-codec.ts';
+import { lossyEncodings } from '../src/lossy-format.ts';
+import { decodeVector, encodeLossy, encodeSparse, vectorFault } from '../src/vector-codec.ts';
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 

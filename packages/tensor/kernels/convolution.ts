@@ -75,12 +75,17 @@ function windowTileAt(
   copyTile(c, rowBytes, edge, 32, valid, width);
 }
 
-/** Windows over `image` x packed right operand [windowHeight * windowWidth * channels, filters]. */
+/**
+ * Windows over `image`, whose rows are `rowBytes` apart, x packed right operand
+ * [windowHeight * windowWidth * channels, filters].
+ */
 function windowProduct(
-  image: usize, rowBytes: usize, channels: i32, windowHeight: i32, windowWidth: i32, stepHeight: usize, stepWidth: usize,
-  outputHeight: i32, outputWidth: i32, packed: usize, filters: i32, output: usize, table: usize, bias: usize, relu: bool,
+  geometry: usize, image: usize, rowBytes: usize, channels: i32, stepHeight: usize, stepWidth: usize,
+  outputHeight: i32, outputWidth: i32, filters: i32, output: usize, bias: usize, relu: bool,
 ): void {
-  const run = windowWidth * channels;
+  const table = <usize>load<u32>(geometry, SCRATCH);
+  const windowHeight = load<i32>(geometry, WINDOW_HEIGHT);
+  const run = load<i32>(geometry, WINDOW_WIDTH) * channels;
   const skip = rowBytes - (<usize>run << 2);
   const panelBytes = <usize>(windowHeight * run) << 5;
   const pixels = outputHeight * outputWidth;
@@ -98,7 +103,7 @@ function windowProduct(
         next += rowSkip;
       }
     }
-    let right = packed;
+    let right = <usize>load<u32>(geometry, PACKED);
     for (let column = 0; column < filters; column += panelColumns, right += panelBytes) {
       const at = <usize>column << 2;
       const width = min(panelColumns, filters - column);
@@ -112,41 +117,43 @@ function windowProduct(
   }
 }
 
-/** Copies an image into the middle of its frame, whose border stays 0. */
-function frameImage(frame: usize, frameBytes: usize, offset: usize, image: usize, height: i32, rowBytes: usize): void {
-  let to = frame + offset;
-  for (let row = 0; row < height; row++, to += frameBytes, image += rowBytes) memory.copy(to, image, rowBytes);
+/** Bytes of a row of an image inside its padding. */
+function paddedRowBytes(geometry: usize): usize {
+  return <usize>((load<i32>(geometry, WIDTH) + 2 * load<i32>(geometry, PADDING_WIDTH)) * load<i32>(geometry, CHANNELS)) << 2;
+}
+
+/** The image inside its padding: itself where it needs none, else copied into the frame, whose border stays 0. */
+function padded(geometry: usize, image: usize): usize {
+  const frame = <usize>load<u32>(geometry, FRAME);
+  if (frame == 0) return image;
+  const frameBytes = paddedRowBytes(geometry);
+  const pixelBytes = <usize>load<i32>(geometry, CHANNELS) << 2;
+  const rowBytes = <usize>load<i32>(geometry, WIDTH) * pixelBytes;
+  let to = frame + load<i32>(geometry, PADDING_HEIGHT) * frameBytes + load<i32>(geometry, PADDING_WIDTH) * pixelBytes;
+  for (let row = load<i32>(geometry, HEIGHT); row > 0; row--, to += frameBytes, image += rowBytes) {
+    memory.copy(to, image, rowBytes);
+  }
+  return frame;
 }
 
 function forward(geometry: usize): void {
-  const images = load<i32>(geometry, IMAGES);
-  const height = load<i32>(geometry, HEIGHT);
-  const width = load<i32>(geometry, WIDTH);
   const channels = load<i32>(geometry, CHANNELS);
-  const windowHeight = load<i32>(geometry, WINDOW_HEIGHT);
-  const windowWidth = load<i32>(geometry, WINDOW_WIDTH);
   const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
   const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
   const filters = load<i32>(geometry, FILTERS);
-  const packed = <usize>load<u32>(geometry, PACKED);
-  const frame = <usize>load<u32>(geometry, FRAME);
   const pixelBytes = <usize>channels << 2;
-  const rowBytes = <usize>width * pixelBytes;
-  const paddingWidth = load<i32>(geometry, PADDING_WIDTH);
-  const frameBytes = <usize>(width + 2 * paddingWidth) * pixelBytes;
-  const frameOffset = <usize>load<i32>(geometry, PADDING_HEIGHT) * frameBytes + <usize>paddingWidth * pixelBytes;
+  const imageBytes = <usize>(load<i32>(geometry, HEIGHT) * load<i32>(geometry, WIDTH)) * pixelBytes;
+  const rowBytes = paddedRowBytes(geometry);
   const outputBytes = <usize>(outputHeight * outputWidth * filters) << 2;
+  const inner = load<i32>(geometry, WINDOW_HEIGHT) * load<i32>(geometry, WINDOW_WIDTH) * channels;
   let image = <usize>load<u32>(geometry, LEFT);
   let output = <usize>load<u32>(geometry, OUTPUT);
-  const inner = windowHeight * windowWidth * channels;
-  packRight(packed, <usize>load<u32>(geometry, RIGHT), filters, inner, 4, <usize>filters << 2);
-  for (let index = 0; index < images; index++, image += <usize>height * rowBytes, output += outputBytes) {
-    if (frame != 0) frameImage(frame, frameBytes, frameOffset, image, height, rowBytes);
+  packRight(load<u32>(geometry, PACKED), load<u32>(geometry, RIGHT), filters, inner, 4, <usize>filters << 2);
+  for (let rest = load<i32>(geometry, IMAGES); rest > 0; rest--, image += imageBytes, output += outputBytes) {
     windowProduct(
-      frame != 0 ? frame : image, frameBytes, channels, windowHeight, windowWidth,
-      <usize>load<i32>(geometry, STRIDE_HEIGHT) * frameBytes, <usize>load<i32>(geometry, STRIDE_WIDTH) * pixelBytes,
-      outputHeight, outputWidth, packed, filters, output, <usize>load<u32>(geometry, SCRATCH),
-      <usize>load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0,
+      geometry, padded(geometry, image), rowBytes, channels,
+      <usize>load<i32>(geometry, STRIDE_HEIGHT) * rowBytes, <usize>load<i32>(geometry, STRIDE_WIDTH) * pixelBytes,
+      outputHeight, outputWidth, filters, output, <usize>load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0,
     );
   }
 }
@@ -169,76 +176,57 @@ function packFlipped(target: usize, kernel: usize, places: i32, channels: i32, f
 }
 
 /** Copies the gradients of one image into its frame, a stride apart. */
-function dilateGradient(
-  frame: usize, frameHeight: i32, frameWidth: i32, top: i32, start: i32, strideHeight: i32, strideWidth: i32,
-  gradient: usize, outputHeight: i32, outputWidth: i32, filters: i32,
-): void {
-  const pixelBytes = <usize>filters << 2;
-  for (let y = 0; y < outputHeight; y++) {
-    const row = top + y * strideHeight;
-    if (row < 0 || row >= frameHeight) {
-      gradient += <usize>outputWidth * pixelBytes;
-      continue;
-    }
+function dilateGradient(geometry: usize, frame: usize, frameHeight: i32, frameWidth: i32, gradient: usize): void {
+  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
+  const strideWidth = load<i32>(geometry, STRIDE_WIDTH);
+  const start = load<i32>(geometry, WINDOW_WIDTH) - 1 - load<i32>(geometry, PADDING_WIDTH);
+  const pixelBytes = <usize>load<i32>(geometry, FILTERS) << 2;
+  const rowBytes = <usize>outputWidth * pixelBytes;
+  let row = load<i32>(geometry, WINDOW_HEIGHT) - 1 - load<i32>(geometry, PADDING_HEIGHT);
+  for (let y = load<i32>(geometry, OUTPUT_HEIGHT); y > 0; y--, row += load<i32>(geometry, STRIDE_HEIGHT), gradient += rowBytes) {
+    if (row < 0 || row >= frameHeight) continue;
     if (strideWidth == 1 && start >= 0 && start + outputWidth <= frameWidth) {
-      memory.copy(frame + <usize>(row * frameWidth + start) * pixelBytes, gradient, <usize>outputWidth * pixelBytes);
-      gradient += <usize>outputWidth * pixelBytes;
+      memory.copy(frame + <usize>(row * frameWidth + start) * pixelBytes, gradient, rowBytes);
       continue;
     }
-    for (let x = 0; x < outputWidth; x++, gradient += pixelBytes) {
+    for (let x = 0, pixel = gradient; x < outputWidth; x++, pixel += pixelBytes) {
       const column = start + x * strideWidth;
       if (column < 0 || column >= frameWidth) continue;
-      memory.copy(frame + <usize>(row * frameWidth + column) * pixelBytes, gradient, pixelBytes);
+      memory.copy(frame + <usize>(row * frameWidth + column) * pixelBytes, pixel, pixelBytes);
     }
   }
 }
 
 function inputGradient(geometry: usize): void {
-  const images = load<i32>(geometry, IMAGES);
   const height = load<i32>(geometry, HEIGHT);
   const width = load<i32>(geometry, WIDTH);
   const channels = load<i32>(geometry, CHANNELS);
   const windowHeight = load<i32>(geometry, WINDOW_HEIGHT);
   const windowWidth = load<i32>(geometry, WINDOW_WIDTH);
-  const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
-  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
   const filters = load<i32>(geometry, FILTERS);
-  const packed = <usize>load<u32>(geometry, PACKED);
   const frame = <usize>load<u32>(geometry, FRAME);
-  const frameHeight = height + windowHeight - 1;
   const frameWidth = width + windowWidth - 1;
-  const frameBytes = <usize>(frameWidth * filters) << 2;
-  const top = windowHeight - 1 - load<i32>(geometry, PADDING_HEIGHT);
-  const start = windowWidth - 1 - load<i32>(geometry, PADDING_WIDTH);
+  const pixelBytes = <usize>filters << 2;
+  const frameBytes = <usize>frameWidth * pixelBytes;
+  const gradientBytes = <usize>(load<i32>(geometry, OUTPUT_HEIGHT) * load<i32>(geometry, OUTPUT_WIDTH)) * pixelBytes;
+  const outputBytes = <usize>(height * width * channels) << 2;
   let gradient = <usize>load<u32>(geometry, LEFT);
   let output = <usize>load<u32>(geometry, OUTPUT);
-  const gradientBytes = <usize>(outputHeight * outputWidth * filters) << 2;
-  const outputBytes = <usize>(height * width * channels) << 2;
-  packFlipped(packed, <usize>load<u32>(geometry, RIGHT), windowHeight * windowWidth, channels, filters);
-  for (let index = 0; index < images; index++, gradient += gradientBytes, output += outputBytes) {
-    dilateGradient(
-      frame, frameHeight, frameWidth, top, start, load<i32>(geometry, STRIDE_HEIGHT), load<i32>(geometry, STRIDE_WIDTH),
-      gradient, outputHeight, outputWidth, filters,
-    );
+  packFlipped(load<u32>(geometry, PACKED), load<u32>(geometry, RIGHT), windowHeight * windowWidth, channels, filters);
+  for (let rest = load<i32>(geometry, IMAGES); rest > 0; rest--, gradient += gradientBytes, output += outputBytes) {
+    dilateGradient(geometry, frame, height + windowHeight - 1, frameWidth, gradient);
     windowProduct(
-      frame, frameBytes, filters, windowHeight, windowWidth, frameBytes, <usize>filters << 2,
-      height, width, packed, channels, output, <usize>load<u32>(geometry, SCRATCH), 0, false,
+      geometry, frame, frameBytes, filters, frameBytes, pixelBytes, height, width, channels, output, 0, false,
     );
   }
 }
 
 function kernelGradient(geometry: usize): void {
   const images = load<i32>(geometry, IMAGES);
-  const height = load<i32>(geometry, HEIGHT);
   const channels = load<i32>(geometry, CHANNELS);
   const filters = load<i32>(geometry, FILTERS);
-  const frame = <usize>load<u32>(geometry, FRAME);
   const output = <usize>load<u32>(geometry, OUTPUT);
-  const pixelBytes = <usize>channels << 2;
-  const rowBytes = <usize>load<i32>(geometry, WIDTH) * pixelBytes;
-  const paddingWidth = load<i32>(geometry, PADDING_WIDTH);
-  const frameBytes = rowBytes + <usize>(2 * paddingWidth) * pixelBytes;
-  const frameOffset = <usize>load<i32>(geometry, PADDING_HEIGHT) * frameBytes + <usize>paddingWidth * pixelBytes;
+  const imageBytes = <usize>(load<i32>(geometry, HEIGHT) * load<i32>(geometry, WIDTH) * channels) << 2;
   const gradientBytes = <usize>(load<i32>(geometry, OUTPUT_HEIGHT) * load<i32>(geometry, OUTPUT_WIDTH) * filters) << 2;
   let image = <usize>load<u32>(geometry, LEFT);
   let gradient = <usize>load<u32>(geometry, RIGHT);
@@ -246,15 +234,13 @@ function kernelGradient(geometry: usize): void {
     const places = load<i32>(geometry, WINDOW_HEIGHT) * load<i32>(geometry, WINDOW_WIDTH) * channels;
     memory.fill(output, 0, <usize>(places * filters) << 2);
   }
-  for (let index = 0; index < images; index++, image += <usize>height * rowBytes, gradient += gradientBytes) {
-    if (frame != 0) frameImage(frame, frameBytes, frameOffset, image, height, rowBytes);
-    addKernelGradient(geometry, frame != 0 ? frame : image, frameBytes, gradient, output, index > 0);
+  for (let index = 0; index < images; index++, image += imageBytes, gradient += gradientBytes) {
+    addKernelGradient(geometry, padded(geometry, image), paddedRowBytes(geometry), gradient, output, index > 0);
   }
 }
 
 /** The gradient from one image, `frame` with rows of `frameBytes`; added to the output where `goOn`. */
-// @ts-ignore: decorator
-@inline function addKernelGradient(
+function addKernelGradient(
   geometry: usize, frame: usize, frameBytes: usize, gradient: usize, output: usize, goOn: bool,
 ): void {
   const channels = load<i32>(geometry, CHANNELS);

@@ -6,13 +6,7 @@ import { exp4, log4 } from './transcendental';
  * only the losses are wanted, `gradientRowBytes` is 0 and all rows share room for one.
  */
 export function crossEntropy(
-  rows: i32,
-  classes: i32,
-  logits: usize,
-  labels: usize,
-  losses: usize,
-  gradient: usize,
-  gradientRowBytes: usize,
+  rows: i32, classes: i32, logits: usize, labels: usize, losses: usize, gradient: usize, gradientRowBytes: usize,
 ): void {
   const bytes = <usize>classes << 2;
   for (let row = 0; row < rows; row++, logits += bytes, gradient += gradientRowBytes, labels += 4, losses += 4) {

@@ -1,22 +1,18 @@
 /** Functions computed in float64 and rounded once, step for step as in src/float64.ts. */
 
-// @ts-ignore: decorator
-@inline function step(x: v128, value: v128, coefficient: f64): v128 {
+function step(x: v128, value: v128, coefficient: f64): v128 {
   return f64x2.add(f64x2.mul(value, x), f64x2.splat(coefficient));
 }
 
-// @ts-ignore: decorator
-@inline function lower(x: v128): v128 {
+function lower(x: v128): v128 {
   return f64x2.promote_low_f32x4(x);
 }
 
-// @ts-ignore: decorator
-@inline function upper(x: v128): v128 {
+function upper(x: v128): v128 {
   return f64x2.promote_low_f32x4(v128.shuffle<f32>(x, x, 2, 3, 2, 3));
 }
 
-// @ts-ignore: decorator
-@inline function joined(low: v128, high: v128): v128 {
+function joined(low: v128, high: v128): v128 {
   return v128.shuffle<f64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
 }
 

@@ -1,7 +1,6 @@
 /** Values picked by index along an axis, and the adjoint; indices are [count], or [outer, count, inner]. */
 
-// @ts-ignore: decorator
-@inline function isIndex(value: f32, length: i32): bool {
+function isIndex(value: f32, length: i32): bool {
   return value >= 0 && value < <f32>length && floor(value) == value;
 }
 

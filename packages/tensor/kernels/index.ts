@@ -9,4 +9,4 @@ export { pool, unpool } from './pool';
 export { random } from './random';
 export { argmax, largest as max, smallest as min, sum } from './reduce';
 export { allFinite, bytesToFloats, copyRows } from './convert';
-export { workspace, workspaceEnd } from './workspace';
+export { workspace, workspaceEnd } from './sizes';

@@ -1,8 +1,6 @@
 /** Storing part of a vector. */
 
 /** Stores the first `lanes` of four floats; all of them where `lanes` is larger. */
-// @ts-ignore: decorator
-@inline
 export function storeLanes(target: usize, value: v128, lanes: i32): void {
   if (lanes >= 4) {
     v128.store(target, value);

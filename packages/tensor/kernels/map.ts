@@ -1,6 +1,7 @@
 /** Map programs: all instructions of a formula on one chunk of elements, then on the next. */
 import * as opcodes from '../src/backends/cpu/opcodes';
 import { normalCdf4, pow4, sigmoid4, softplus4, tanh4 } from './float64';
+import { storeLanes } from './lanes';
 import { exp4, log4 } from './transcendental';
 
 // @ts-ignore: decorator
@@ -51,13 +52,7 @@ import { exp4, log4 } from './transcendental';
     c += 16;
   }
   const rest = count & 3;
-  if (rest != 0) storeFirst(target, apply(code, a, b, c), rest);
-}
-
-function storeFirst(target: usize, value: v128, count: i32): void {
-  store<f32>(target, f32x4.extract_lane(value, 0));
-  if (count > 1) store<f32>(target, f32x4.extract_lane(value, 1), 4);
-  if (count > 2) store<f32>(target, f32x4.extract_lane(value, 2), 8);
+  if (rest != 0) storeLanes(target, apply(code, a, b, c), rest);
 }
 
 // @ts-ignore: decorator
@@ -75,7 +70,7 @@ function storeFirst(target: usize, value: v128, count: i32): void {
 // @ts-ignore: decorator
 @inline function longLoop(code: i32, target: usize, a: usize, b: usize, count: i32): void {
   for (; count >= 4; count -= 4, target += 16, a += 16, b += 16) v128.store(target, transcend(code, a, b));
-  if (count != 0) storeFirst(target, transcend(code, a, b), count);
+  if (count != 0) storeLanes(target, transcend(code, a, b), count);
 }
 
 // Exported so that the optimizer leaves them apart: in one function it folds the loops into one that decides the
@@ -154,8 +149,7 @@ function scatter(target: usize, source: usize, stride: usize, count: i32): void 
 }
 
 /** Where the inner row of a view begins at the running indices of the outer axes. */
-// @ts-ignore: decorator
-@inline function addressOf(view: usize, axes: usize, rank: i32): usize {
+function addressOf(view: usize, axes: usize, rank: i32): usize {
   let address = <usize>load<u32>(view);
   for (let axis = 0; axis < rank; axis++) {
     const index = load<u32>(axes + (<usize>axis << 3), 4);
@@ -165,8 +159,7 @@ function scatter(target: usize, source: usize, stride: usize, count: i32): void 
 }
 
 /** Points each input's slot at its values from `start` on; strided ones are copied to its chunk. */
-// @ts-ignore: decorator
-@inline function bindInputs(
+function bindInputs(
   inputs: usize, inputCount: i32, viewBytes: usize, axes: usize, rank: i32, slots: usize, chunks: usize,
   start: i32, count: i32, innerLength: i32,
 ): void {

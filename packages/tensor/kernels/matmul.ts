@@ -1,9 +1,10 @@
 /** Matrix products: packs both operands into panels and multiplies them tile by tile, or skips a sparse left operand's zeros. */
 import { microbatchTile } from './microbatch-tile';
-import { columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes } from './sizes';
+import {
+  columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes, workspace,
+} from './sizes';
 import { sparseProduct, worthSkippingZeros } from './sparse-product';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
-import { workspace } from './workspace';
 
 // Every output element is one chain over the inner dimension from +0: a later block continues from the value that the
 // earlier one stored, and each row and column of a tile has its own accumulators. So neither the blocks nor the other rows

@@ -1,8 +1,6 @@
 /** The step of every chain of products. */
 
 /** `sum + a * b` of four floats: two roundings, or one with relaxed SIMD on an engine that fuses. */
-// @ts-ignore: decorator
-@inline
 export function multiplyAdd(sum: v128, a: v128, b: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, sum);
   return f32x4.add(sum, f32x4.mul(a, b));

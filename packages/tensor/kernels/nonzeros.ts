@@ -2,16 +2,14 @@
 import { multiplyAdd } from './multiply-add';
 
 /** Appends `value` where it is not zero: the entry is always written, and the end moves only past one that stays. */
-// @ts-ignore: decorator
-@inline export function appendNonzero(end: usize, offset: u32, value: f32): usize {
+export function appendNonzero(end: usize, offset: u32, value: f32): usize {
   store<u32>(end, offset, 0);
   store<f32>(end, value, 4);
   return value != 0 ? end + 8 : end;
 }
 
 /** Whether a bit of the sixteen floats at `at` is set; where none is, all are 0. */
-// @ts-ignore: decorator
-@inline export function anyOfSixteen(at: usize): bool {
+export function anyOfSixteen(at: usize): bool {
   const front = v128.or(v128.load(at, 0), v128.load(at, 16));
   return v128.any_true(v128.or(front, v128.or(v128.load(at, 32), v128.load(at, 48))));
 }

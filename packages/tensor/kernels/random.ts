@@ -1,12 +1,10 @@
 /** Philox 4x32-10, word for word as in src/philox.ts. */
 
-// @ts-ignore: decorator
-@inline function whole(value: f32): u32 {
+function whole(value: f32): u32 {
   return i32x4.extract_lane(i32x4.trunc_sat_f32x4_u(f32x4.splat(value)), 0);
 }
 
-// @ts-ignore: decorator
-@inline function storeUnit(target: usize, word: u32): void {
+function storeUnit(target: usize, word: u32): void {
   store<f32>(target, <f32>(word >> 8) * 5.9604644775390625e-8);
 }
 

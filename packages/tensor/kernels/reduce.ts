@@ -83,13 +83,11 @@ export function sum(outer: i32, length: i32, inner: i32, source: usize, target: 
   }
 }
 
-// @ts-ignore: decorator
-@inline function choose4(largest: bool, a: v128, b: v128): v128 {
+function choose4(largest: bool, a: v128, b: v128): v128 {
   return largest ? f32x4.max(a, b) : f32x4.min(a, b);
 }
 
-// @ts-ignore: decorator
-@inline function choose(largest: bool, a: f32, b: f32): f32 {
+function choose(largest: bool, a: f32, b: f32): f32 {
   return largest ? max(a, b) : min(a, b);
 }
 

@@ -1,4 +1,4 @@
-/** Block sizes of the matrix products. */
+/** Block sizes of the matrix products, from which follows how much memory they need during a call. */
 
 /** Columns of one packed panel of the right operand: two vectors. */
 export const panelColumns: i32 = 8;
@@ -13,7 +13,16 @@ export const packedRightBytes: usize = (<usize>innerBlock * columnBlock) << 2;
 export const tileBytes: usize = 256;
 /** Sums of tiles that wait for their right neighbor: one for each doubling of the number of microbatches. */
 export const tileStackBytes: usize = 16 * 128;
-export const packedBytes: usize = packedLeftBytes + packedRightBytes + tileBytes + tileStackBytes;
+
+/** First byte of the packed operands of a dense product, or of a sparse one's lists, which take less. */
+export function workspace(): usize {
+  return (__heap_base + 63) & ~63;
+}
+
+/** Where the allocator's heap begins. */
+export function workspaceEnd(): usize {
+  return workspace() + packedLeftBytes + packedRightBytes + tileBytes + tileStackBytes;
+}
 
 /** Rows of a sparse product computed together: a cache line of a transposed left operand. */
 export const sparseLanes: i32 = 16;

@@ -2,8 +2,7 @@
 import { allFinite } from './convert';
 import { storeLanes } from './lanes';
 import { anyOfSixteen, appendNonzero, extendChains } from './nonzeros';
-import { sparseColumns, sparseInner, sparseLanes } from './sizes';
-import { workspace } from './workspace';
+import { sparseColumns, sparseInner, sparseLanes, workspace } from './sizes';
 
 // Why skipping is exact: 0 times a finite number is +0 or -0, and adding either to an accumulator that began at +0
 // changes no bit, because such an accumulator is never -0. With an infinity or NaN on the right the product would be

@@ -17,8 +17,7 @@ export const tileRows: i32 = 4;
  * by side from p0 on, and the other pointers are not read.
  */
 // @ts-ignore: decorator
-@inline
-export function tile(
+@inline export function tile(
   height: i32, packed: bool, p0: usize, p1: usize, p2: usize, p3: usize,
   outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,

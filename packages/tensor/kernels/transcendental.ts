@@ -1,18 +1,15 @@
 /** exp and log of four floats, step for step the sequences of src/float32.ts. */
 
-// @ts-ignore: decorator
-@inline function step(x: v128, value: v128, coefficient: f32): v128 {
+function step(x: v128, value: v128, coefficient: f32): v128 {
   return f32x4.add(f32x4.mul(value, x), f32x4.splat(coefficient));
 }
 
-// @ts-ignore: decorator
-@inline function powerOfTwo(exponent: v128): v128 {
+function powerOfTwo(exponent: v128): v128 {
   return i32x4.shl(i32x4.add(exponent, i32x4.splat(127)), 23);
 }
 
 // @ts-ignore: decorator
-@inline
-export function exp4(x: v128): v128 {
+@inline export function exp4(x: v128): v128 {
   const clamped = f32x4.min(f32x4.max(x, f32x4.splat(-104.5)), f32x4.splat(89.5));
   const shift = f32x4.splat(12582912.0);
   const n = f32x4.sub(f32x4.add(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)), shift), shift);
@@ -31,8 +28,7 @@ export function exp4(x: v128): v128 {
 }
 
 // @ts-ignore: decorator
-@inline
-export function log4(x: v128): v128 {
+@inline export function log4(x: v128): v128 {
   const subnormal = f32x4.lt(x, f32x4.splat(1.1754943508222875e-38));
   const bits = v128.bitselect(f32x4.mul(x, f32x4.splat(33554432.0)), x, subnormal);
   let exponent = i32x4.sub(i32x4.shr_s(bits, 23), i32x4.splat(126));

@@ -47,12 +47,6 @@ async function stepDisagreements(backend: Backend, reference: Backend): Promise<
   return failures;
 }
 
-async function agreement(backend: Backend): Promise<string[]> {
-  const { backend: reference } = await openBackend('reference');
-  const failures = await allDisagreements(backend, reference);
-  return [...failures, ...(await stepDisagreements(backend, reference))];
-}
-
 async function measure(backend: Backend): Promise<number[]> {
   const plan = networkPlan(backend, sizes);
   const times: number[] = [];
@@ -109,7 +103,7 @@ async function closedFailures(use: string, body: () => Promise<unknown>): Promis
 }
 
 /** Closes twice during a read, uses what is closed, opens another device, and closes that one after its loss. */
-async function closingFailures(name: CheckRequest['backend'], first: GpuBackend): Promise<string[]> {
+async function closingFailures(first: GpuBackend, name: CheckRequest['backend']): Promise<string[]> {
   const plan = networkPlan(first, sizes);
   plan.run();
   const reading = first.download(plan.output).then(
@@ -139,28 +133,22 @@ async function open(name: CheckRequest['backend']): Promise<{ backend: Backend; 
   return { backend, choice: name.mode };
 }
 
+/** The failures that each check finds; `step` times steps and finds none. */
+const checks = {
+  agreement: async (backend) => {
+    const { backend: reference } = await openBackend('reference');
+    return [...(await allDisagreements(backend, reference)), ...(await stepDisagreements(backend, reference))];
+  },
+  step: async () => [],
+  loss: lossFailures,
+  closing: closingFailures,
+} satisfies Record<CheckRequest['check'], (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;
+
 async function report({ backend: name, check }: CheckRequest): Promise<CheckReport> {
   const { backend, choice } = await open(name);
-  const { numericMode } = backend;
-  const failures: string[] = [];
-  let stepMs: readonly number[] = [];
-  switch (check) {
-    case 'agreement':
-      failures.push(...(await agreement(backend)));
-      break;
-    case 'step':
-      stepMs = await measure(backend);
-      break;
-    case 'loss':
-      failures.push(...(await lossFailures(backend)));
-      break;
-    case 'closing':
-      failures.push(...(await closingFailures(name, backend as GpuBackend)));
-      break;
-    default:
-      check satisfies never;
-  }
-  return { kind: 'report', choice, numericMode, failures: [...failures, ...uncaught], stepMs };
+  const stepMs = check === 'step' ? await measure(backend) : [];
+  const failures = await checks[check](backend as GpuBackend, name);
+  return { kind: 'report', choice, numericMode: backend.numericMode, failures: [...failures, ...uncaught], stepMs };
 }
 
 self.onmessage = ({ data }) => {

@@ -11,7 +11,14 @@ await build('kernels', 'kernels', []);
 await build('relaxed-kernels', 'relaxedKernels', ['--enable', 'relaxed-simd']);
 
 async function build(file, name, features) {
-  const { error, stdout, stderr, binary } = await compile(features);
+  let binary;
+  const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--importMemory', '--baseDir', root];
+  const compilation = ['kernels/index.ts', ...options, ...features, '--outFile', 'kernels.wasm'];
+  const { error, stdout, stderr } = await asc.main(compilation, {
+    writeFile: (path, contents) => {
+      if (path.endsWith('.wasm')) binary = contents;
+    },
+  });
   if (error || !binary) {
     process.stderr.write(`${stdout}${stderr}${error?.message ?? 'no module was written'}\n`);
     process.exit(1);
@@ -20,17 +27,6 @@ async function build(file, name, features) {
     `${generated}${file}.ts`,
     `/** The compiled kernels, in base64. Written by scripts/build-kernels.mjs. */\nexport const ${name}Base64 =\n  '${Buffer.from(binary).toString('base64')}';\n`,
   );
-}
-
-async function compile(features) {
-  let binary;
-  const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--importMemory', '--baseDir', root];
-  const result = await asc.main(['kernels/index.ts', ...options, ...features, '--outFile', 'kernels.wasm'], {
-    writeFile: (name, contents) => {
-      if (name.endsWith('.wasm')) binary = contents;
-    },
-  });
-  return { ...result, binary };
 }
 
 /** Writes under a temporary name first, so that a concurrent reader finds a whole file. */

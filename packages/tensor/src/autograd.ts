@@ -1,9 +1,10 @@
 /** Reverse-mode differentiation: records what ops did, and walks the record back. */
 import { changedSince, now } from './changes.ts';
-import { mapOperands, mapViews, type Operand, reshaped, sumToShape } from './evaluate.ts';
-import { apply, constant } from './formula.ts';
+import { ones, zeros } from './creation.ts';
+import { mapOperands, type Operand, reshaped, sumToShape } from './evaluate.ts';
+import { apply } from './formula.ts';
 import { leaveScopes, withScope } from './memory.ts';
-import { formatShape, type Shape, sameShape } from './shape.ts';
+import { formatShape, sameShape } from './shape.ts';
 import type { GraphNode, Tensor } from './tensor.ts';
 
 /**
@@ -48,41 +49,29 @@ class RecordedNode implements GraphNode {
     this.#result = result;
   }
 
-  get operands(): readonly Operand[] {
-    return this.#graph().operands;
+  free(): void {
+    this.#result = undefined;
   }
 
-  #graph(): OpResult {
+  /** Each operand that requires a gradient, with its gradient in the operand's shape. */
+  operandGradients(gradient: Tensor): [operand: Tensor, gradient: Tensor][] {
     if (this.#result === undefined) {
       throw new Error(
         `backward: the graph of this ${this.#opName} was already used and freed by an earlier backward(); compute the forward pass again`,
       );
     }
-    return this.#result;
-  }
-
-  free(): void {
-    this.#result = undefined;
-  }
-
-  /** The gradient of each operand that requires one, in the operand's shape. */
-  operandGradients(gradient: Tensor): (Tensor | undefined)[] {
-    const { operands, output } = this.#graph();
-    const changed = [...operands, output].filter(
-      (tensor): tensor is Tensor =>
-        tensor !== gradient &&
-        typeof tensor !== 'number' &&
-        !tensor.disposed &&
-        changedSince(tensor.storage, this.#recordedAt),
-    );
+    const { operands, output } = this.#result;
+    const tensors = [...operands, output].filter((operand) => typeof operand !== 'number');
+    const living = tensors.filter((tensor) => tensor !== gradient && !tensor.disposed);
+    const changed = living.filter(({ storage }) => changedSince(storage, this.#recordedAt));
     for (const tensor of changed) {
       tensor.stale = `backward: the gradient of ${this.#opName} needs values of a ${formatShape(tensor.shape)} tensor that were changed in place after it was computed; run backward() before the change`;
     }
     try {
-      return operands.map((operand, position) =>
+      return operands.flatMap((operand, position) =>
         typeof operand !== 'number' && operand.requiresGrad
-          ? this.#operandGradient(gradient, operand, position)
-          : undefined,
+          ? [[operand, this.#operandGradient(gradient, operand, position)]]
+          : [],
       );
     } finally {
       for (const tensor of changed) tensor.stale = undefined;
@@ -90,7 +79,7 @@ class RecordedNode implements GraphNode {
   }
 
   #operandGradient(gradient: Tensor, { shape, microbatches }: Tensor, position: number): Tensor {
-    const result = this.#graph();
+    const result = this.#result!;
     const broadcast = result.gradient![position]!(gradient);
     if (microbatches !== undefined && !result.sumsMicrobatches && sameShape(broadcast.shape, shape)) {
       throw new Error(
@@ -126,10 +115,6 @@ function sumOf(left: Tensor, right: Tensor): Tensor {
   return mapOperands('backward', (x, y) => apply('add', x, y), [left, right]);
 }
 
-function full(like: Tensor, shape: Shape, value: number): Tensor {
-  return mapViews(like.backend, constant(value), shape, []);
-}
-
 /** The gradient of every leaf below `output`, each with a handle of its own; frees the graph. */
 function gradientsOf(output: Tensor): Map<Tensor, Tensor> {
   if (output.size !== 1) {
@@ -144,7 +129,7 @@ function gradientsOf(output: Tensor): Map<Tensor, Tensor> {
 }
 
 function walkBack(output: Tensor): Map<Tensor, Tensor> {
-  const gradients = new Map<Tensor, Tensor>([[output, full(output, output.shape, 1)]]);
+  const gradients = new Map<Tensor, Tensor>([[output, ones(output.backend, output.shape)]]);
   const pending = new Map<number, Tensor>();
   const leaves = new Set<Tensor>();
   const discover = (tensor: Tensor): void => {
@@ -152,12 +137,12 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
     else leaves.add(tensor);
   };
   discover(output);
-  for (const tensor of inDescendingOrder(pending)) {
+  while (pending.size > 0) {
+    const latest = Math.max(...pending.keys());
+    const tensor = pending.get(latest)!;
+    pending.delete(latest);
     const node = tensor.node as RecordedNode;
-    const operandGradients = node.operandGradients(gradients.get(tensor)!);
-    node.operands.forEach((operand, position) => {
-      const gradient = operandGradients[position];
-      if (typeof operand === 'number' || gradient === undefined) return;
+    for (const [operand, gradient] of node.operandGradients(gradients.get(tensor)!)) {
       const sofar = gradients.get(operand);
       if (sofar !== undefined && operand.microbatches !== undefined) {
         throw new Error(
@@ -166,30 +151,13 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
       }
       gradients.set(operand, sofar === undefined ? gradient : sumOf(sofar, gradient));
       discover(operand);
-    });
+    }
     node.free();
   }
   return new Map([...leaves].map((leaf) => [leaf, reshaped(gradients.get(leaf)!, leaf.shape)]));
 }
 
-/** Removes and yields the entry with the largest key until none is left; more may be added meanwhile. */
-function* inDescendingOrder(pending: Map<number, Tensor>): Generator<Tensor> {
-  while (pending.size > 0) {
-    const largest = Math.max(...pending.keys());
-    const tensor = pending.get(largest)!;
-    pending.delete(largest);
-    yield tensor;
-  }
-}
-
-export interface ValueAndGradient {
-  /** What the function returned, no longer part of a graph. */
-  readonly value: Tensor;
-  /** One per parameter, in its shape; zeros where the function does not depend on it. */
-  readonly gradients: readonly Tensor[];
-}
-
-export interface GradientOptions {
+interface GradientOptions {
   /**
    * Number of equal runs of samples, the first axis of what the parameters are combined with; 1 where left out.
    * The gradients are summed over each run alone and these sums added in pairs (`Microbatches` in backend.ts): the bits
@@ -200,7 +168,8 @@ export interface GradientOptions {
 }
 
 /**
- * The value of a function of `parameters` and its gradient with respect to each.
+ * The value of a function of `parameters`, no longer part of a graph, and its gradient with respect to each.
+ * A gradient has its parameter's shape; it is zeros where the function does not depend on the parameter.
  * The parameters' own `requiresGrad` and `grad` are neither read nor changed.
  * @throws when the function's value is not a tensor with exactly one value.
  */
@@ -208,7 +177,7 @@ export function valueAndGrad(
   loss: (...parameters: Tensor[]) => Tensor,
   parameters: readonly Tensor[],
   { microbatches }: GradientOptions = {},
-): ValueAndGradient {
+): { value: Tensor; gradients: Tensor[] } {
   const leaves = parameters.map((parameter) => aliasOf(parameter, true));
   for (const leaf of leaves) leaf.microbatches = microbatches;
   const result = loss(...leaves);
@@ -216,7 +185,7 @@ export function valueAndGrad(
   const gradients = gradientsOf(result);
   value.node = undefined;
   value.requiresGrad = false;
-  const inOrder = leaves.map((leaf) => gradients.get(leaf) ?? full(leaf, leaf.shape, 0));
+  const inOrder = leaves.map((leaf) => gradients.get(leaf) ?? zeros(leaf.backend, leaf.shape));
   for (const [leaf, gradient] of gradients) if (!leaves.includes(leaf)) gradient.dispose();
   for (const leaf of leaves) leaf.dispose();
   return { value, gradients: inOrder };

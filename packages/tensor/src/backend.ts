@@ -3,17 +3,15 @@ import type { Formula } from './formula.ts';
 import type { Shape } from './shape.ts';
 import type { Windows } from './windows.ts';
 
-/** A run of float32 values on a device, unspecified until they are written. */
+/** A run of `length` float32 values on a device, unspecified until they are written. */
 export interface Storage {
-  /** Number of float32 values. */
   readonly length: number;
 }
 
-/** Where element (i, j, …) of a call's shape lies: at `offset + i * strides[0] + j * strides[1] + …`. */
+/** Where element (i, j, …) of a call's shape lies: `offset + i * strides[0] + j * strides[1] + …`, in elements. */
 export interface Layout {
-  /** In elements; 0 where left out. */
+  /** 0 where left out. */
   readonly offset?: number;
-  /** In elements, one per axis of the call's shape. */
   readonly strides: readonly number[];
 }
 
@@ -30,10 +28,7 @@ export interface MapCall {
   readonly inputs: readonly StridedView[];
   /** May be the storage of an input if both are contiguous: the map then works in place. */
   readonly output: Storage;
-  /**
-   * Where the results go in the output; contiguous from its start where left out.
-   * The rest of the output keeps its values. No two elements may share a place.
-   */
+  /** Where the results go, no two to one place; contiguous where left out. The rest of the output keeps its values. */
   readonly outputLayout?: Layout;
 }
 
@@ -54,7 +49,7 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
-  /** Of a `sum` with outer = 1: see `Microbatches`. */
+  /** Of a `sum` with outer = 1. */
   readonly microbatches?: Microbatches;
 }
 
@@ -139,8 +134,7 @@ export interface GatherCall {
 }
 
 /**
- * The adjoint of gather: adds values at their indices.
- * `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at their indices, each a
+ * The adjoint of gather: `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at their indices, each a
  * chain over count in increasing order from +0. A value without a valid index is left out.
  */
 export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
@@ -149,7 +143,7 @@ export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
 
 /**
  * Uniform values in [0, 1), multiples of 2^-24; each depends on its place and the keys alone.
- * It is word `column mod 4` of Philox 4x32-10 (philox.ts), shifted right by 8, for the counter
+ * `output` [rows, columns] holds word `column mod 4` of Philox 4x32-10 (philox.ts), shifted right by 8, for the counter
  * `[floor(column / 4), sample of the row, step, 0]` and the key `[seed, stream]`.
  */
 export interface RandomCall {
@@ -162,7 +156,6 @@ export interface RandomCall {
   readonly key: Storage;
   /** [rows]: whole numbers below 2^24. */
   readonly samples: Storage;
-  /** [rows, columns]. */
   readonly output: Storage;
 }
 
@@ -191,7 +184,7 @@ export interface ConvolutionCall {
   readonly output: Storage;
   /** Of `output` alone. */
   readonly epilogue?: Epilogue;
-  /** Of a `kernelGradient`, whose images are cut into runs: see `Microbatches`. */
+  /** Of a `kernelGradient`, whose images are cut into runs. */
   readonly microbatches?: Microbatches;
 }
 
@@ -260,7 +253,7 @@ export interface ByteTable {
 
 /** A device that computes in float32. Only `download` is asynchronous. */
 export interface Backend {
-  /** What a person types after `--backend`. */
+  /** As given to `--backend`. */
   readonly name: string;
   /** Two backends with equal numeric modes give equal bits for equal calls. */
   readonly numericMode: string;
@@ -268,7 +261,6 @@ export interface Backend {
   readonly epilogues?: boolean;
   /** Whether sums per microbatch are added in the order of `Microbatches`; not where left out. */
   readonly microbatchSums?: boolean;
-  /** New storage for `length` values. */
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */
   slice(storage: Storage, offset: number, length: number): Storage;
@@ -278,7 +270,6 @@ export interface Backend {
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
   /** A table in the backend's own memory; where left out, `createByteTable` keeps it beside. */
   byteTable?(rows: number, columns: number): ByteTable;
-  /** Copies values out. */
   download(storage: Storage): Promise<Float32Array>;
   /** Frees what `allocate` returned (not a slice); using it or its slices afterwards throws. */
   free(storage: Storage): void;

@@ -8,16 +8,11 @@ interface Stretch {
   writtenAt: number;
 }
 
-interface Place {
-  readonly whole: Storage;
-  readonly start: number;
-}
-
-const slices = new WeakMap<Storage, Place>();
+const slices = new WeakMap<Storage, { whole: Storage; start: number }>();
 const writes = new WeakMap<Storage, Map<string, Stretch>>();
 let clock = 0;
 
-function placeOf(storage: Storage): Place {
+function placeOf(storage: Storage): { whole: Storage; start: number } {
   return slices.get(storage) ?? { whole: storage, start: 0 };
 }
 

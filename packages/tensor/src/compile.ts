@@ -10,27 +10,14 @@ import { leaveScopes } from './memory.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { fromStorage, Tensor } from './tensor.ts';
 
-/** A tensor whose storage is read at each run, or the shape of an input that the plan allocates. */
-export type CompileInput = Tensor | Shape;
-
-export interface CompileOptions {
-  /**
-   * Where output number i goes instead of `plan.output`.
-   * It may be the storage of an input, which is then updated in place, after every read of its old values; otherwise it
-   * must not overlap an input.
-   */
-  readonly into?: readonly (Storage | undefined)[];
-}
-
 /** A compiled function. */
 export interface Plan {
   /** In the order given; write into the storage of those that were given as a shape. */
   readonly inputs: readonly Tensor[];
-  /** In the order returned. */
   readonly outputs: readonly Tensor[];
   /** The outputs one after another (without those that went elsewhere), in one storage. */
   readonly output: Storage;
-  /** The calls of one run, by kind, in order. */
+  /** The kinds of the calls of one run. */
   readonly calls: readonly KernelCall['kind'][];
   /** Number of values in the arena that the intermediate results share. */
   readonly arenaLength: number;
@@ -43,13 +30,16 @@ export interface Plan {
 /**
  * Runs `body` once on tensors without values and compiles the calls that it made.
  * In it, `backward()`, `valueAndGrad` and all ops work as always, but values cannot be read, and tensors can come in only
- * as inputs.
+ * as inputs. An input is a tensor whose storage is read at each run, or a shape for which the plan allocates.
+ *
+ * Output number i goes to `into[i]`, where that is given, instead of `plan.output`. It may be the storage of an input,
+ * which is then updated in place, after every read of its old values; otherwise it must not overlap an input.
  */
 export function compile(
   backend: Backend,
   body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
-  inputs: readonly CompileInput[],
-  options: CompileOptions = {},
+  given: readonly (Tensor | Shape)[],
+  { into = [] }: { readonly into?: readonly (Storage | undefined)[] } = {},
 ): Plan {
   const owned: Storage[] = [];
   const allocate = (length: number): Storage => {
@@ -61,45 +51,34 @@ export function compile(
     for (const storage of owned.splice(0)) backend.free(storage);
   };
   try {
-    return build(backend, body, inputs, options, allocate, free);
+    const inputs = given.map((input) => bindInput(backend, input, allocate));
+    const recording = record(backend.numericMode, body, inputs);
+    const { output, targets } = outputTargets(backend, recording.outputs, into, allocate);
+    const { calls, arenaLength } = placeCalls(backend, recording, inputs, targets, allocate);
+    const program = backend.prepare(calls);
+    const outputs = recording.outputs.map(({ shape }, index) => fromStorage(backend, targets[index]!, shape));
+    const changes = targets.map(changeNoter);
+    for (const tensor of [...inputs, ...outputs]) leaveScopes(tensor);
+    return {
+      inputs,
+      outputs,
+      output,
+      calls: calls.map((call) => call.kind),
+      arenaLength,
+      run() {
+        program.run();
+        for (let index = 0; index < changes.length; index++) changes[index]!();
+      },
+      dispose() {
+        program.dispose();
+        for (const tensor of [...inputs, ...outputs]) tensor.dispose();
+        free();
+      },
+    };
   } catch (error) {
     free();
     throw error;
   }
-}
-
-function build(
-  backend: Backend,
-  body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
-  given: readonly CompileInput[],
-  { into = [] }: CompileOptions,
-  allocate: (length: number) => Storage,
-  free: () => void,
-): Plan {
-  const inputs = given.map((input) => bindInput(backend, input, allocate));
-  const recording = record(backend.numericMode, body, inputs);
-  const { output, targets } = outputTargets(backend, recording.outputs, into, allocate);
-  const { calls, arenaLength } = placeCalls(backend, recording, inputs, targets, allocate);
-  const program = backend.prepare(calls);
-  const outputs = recording.outputs.map(({ shape }, index) => fromStorage(backend, targets[index]!, shape));
-  const changes = targets.map(changeNoter);
-  for (const tensor of [...inputs, ...outputs]) leaveScopes(tensor);
-  return {
-    inputs,
-    outputs,
-    output,
-    calls: calls.map((call) => call.kind),
-    arenaLength,
-    run() {
-      program.run();
-      for (let index = 0; index < changes.length; index++) changes[index]!();
-    },
-    dispose() {
-      program.dispose();
-      for (const tensor of [...inputs, ...outputs]) tensor.dispose();
-      free();
-    },
-  };
 }
 
 /** The simplified calls on inputs, constants, targets of outputs, and one arena for everything between. */
@@ -128,7 +107,7 @@ function placeCalls(
   };
 }
 
-function bindInput(backend: Backend, given: CompileInput, allocate: (length: number) => Storage): Tensor {
+function bindInput(backend: Backend, given: Tensor | Shape, allocate: (length: number) => Storage): Tensor {
   if (!(given instanceof Tensor)) {
     checkShape('compile', given);
     return fromStorage(backend, allocate(sizeOf(given)), given);

@@ -6,6 +6,7 @@ import { normalQuantile } from './normal.ts';
 import { philox, unitFloat } from './philox.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { fromArray, type LeafOptions, type Tensor } from './tensor.ts';
+import { checkWord } from './whole-number.ts';
 
 /** A tensor whose values are all `value`. */
 export function full(backend: Backend, shape: Shape, value: number, options: LeafOptions = {}): Tensor {
@@ -37,10 +38,8 @@ export function arange(
       `arange: start, end and step must be finite and the step not 0, got ${start}, ${end}, ${step}`,
     );
   }
-  return fromArray(
-    backend,
-    Array.from({ length }, (_, index) => start + index * step),
-  );
+  const values = Array.from({ length }, (_, index) => start + index * step);
+  return fromArray(backend, values);
 }
 
 /** `[size, size]` with ones on the diagonal and zeros elsewhere. */
@@ -51,28 +50,24 @@ export function eye(backend: Backend, size: number, options: LeafOptions = {}): 
   return fromArray(backend, values, [size, size], options);
 }
 
-export interface UniformOptions extends LeafOptions {
-  /** 0 where left out. */
+interface UniformOptions extends LeafOptions {
   readonly low?: number;
-  /** 1 where left out. */
   readonly high?: number;
 }
 
-/** Values evenly distributed over [low, high); equal seeds give equal bits on every engine and backend. */
+/** Values evenly distributed over [low, high), [0, 1) where left out; equal seeds give equal bits everywhere. */
 export function uniform(backend: Backend, shape: Shape, seed: number, options: UniformOptions = {}): Tensor {
   const { low = 0, high = 1 } = options;
   const values = drawn('uniform', 1, shape, seed, (word) => low + (high - low) * unitFloat(word));
   return fromArray(backend, values, shape, options);
 }
 
-export interface NormalOptions extends LeafOptions {
-  /** 0 where left out. */
+interface NormalOptions extends LeafOptions {
   readonly mean?: number;
-  /** 1 where left out. */
   readonly standardDeviation?: number;
 }
 
-/** Values of the normal distribution; equal seeds give equal bits on every engine and backend. */
+/** Values of the normal distribution, standard where left out; equal seeds give equal bits everywhere. */
 export function normal(backend: Backend, shape: Shape, seed: number, options: NormalOptions = {}): Tensor {
   const { mean = 0, standardDeviation = 1 } = options;
   const quantile = (word: number): number => normalQuantile((word + 0.5) * 2 ** -32);
@@ -89,9 +84,7 @@ function drawn(
   toValue: (word: number) => number,
 ): Float32Array {
   checkShape(operation, shape);
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw new RangeError(`${operation}: the seed must be a whole number in [0, 2^32), got ${seed}`);
-  }
+  checkWord(operation, 'seed', seed);
   const words = new Uint32Array(4);
   return new Float32Array(sizeOf(shape)).map((_, index) => {
     const block = Math.floor(index / 4);

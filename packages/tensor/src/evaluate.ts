@@ -1,5 +1,5 @@
 /** Runs single calls on tensors, without recording them for gradients. */
-import type { Backend, KernelCall, Layout, Microbatches, Reduction, StridedView } from './backend.ts';
+import type { Backend, KernelCall, Microbatches, Reduction, Storage, StridedView } from './backend.ts';
 import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import { emptyTensor, Tensor } from './tensor.ts';
@@ -11,6 +11,13 @@ export function runCall(backend: Backend, call: KernelCall): void {
   const program = backend.prepare([call]);
   program.run();
   program.dispose();
+}
+
+/** A new tensor of `shape`, written by the call made for its storage. */
+export function computed(backend: Backend, shape: Shape, callFor: (output: Storage) => KernelCall): Tensor {
+  const output = emptyTensor(backend, shape);
+  runCall(backend, callFor(output.storage));
+  return output;
 }
 
 /** The one backend of all tensors among the operands. */
@@ -37,10 +44,8 @@ export function mapOperands(
 ): Tensor {
   const backend = commonBackend(operation, operands);
   const tensors = operands.filter((operand) => typeof operand !== 'number');
-  const shape = broadcastShapes(
-    operation,
-    tensors.map((tensor) => tensor.shape),
-  );
+  const shapes = tensors.map((tensor) => tensor.shape);
+  const shape = broadcastShapes(operation, shapes);
   const views = tensors.map(({ storage, shape: own }) => ({ storage, strides: broadcastStrides(own, shape) }));
   let position = 0;
   const read = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : input(position++)));
@@ -49,22 +54,7 @@ export function mapOperands(
 
 /** `formula` over views that already have the strides of `shape`. */
 export function mapViews(backend: Backend, formula: Formula, shape: Shape, inputs: readonly StridedView[]): Tensor {
-  const output = emptyTensor(backend, shape);
-  runCall(backend, { kind: 'map', formula, shape, inputs, output: output.storage });
-  return output;
-}
-
-/** Writes `formula` over views into a part of `output`. */
-export function mapInto(
-  output: Tensor,
-  layout: Layout,
-  formula: Formula,
-  shape: Shape,
-  inputs: readonly StridedView[],
-): void {
-  if (sizeOf(shape) === 0) return;
-  const call = { kind: 'map', formula, shape, inputs, output: output.storage, outputLayout: layout } as const;
-  runCall(output.backend, call);
+  return computed(backend, shape, (output) => ({ kind: 'map', formula, shape, inputs, output }));
 }
 
 /** A tensor of `shape` that repeats `source`, whose shape must broadcast to it. */
@@ -100,9 +90,8 @@ export function reduceOverAxes(
     let first = last;
     while (first > 0 && axes[first - 1] === axes[first]! - 1) first--;
     const [from, to] = [axes[first]!, axes[last]! + 1];
-    const next = reduceMiddle(reduction, current, lengths, from, to, from === 0 ? microbatches : undefined);
+    current = reduceMiddle(reduction, current, lengths, from, to, from === 0 ? microbatches : undefined);
     lengths.splice(from, to - from);
-    current = next;
     last = first - 1;
   }
   return current;
@@ -118,30 +107,24 @@ export function reduceMiddle(
   microbatches?: Microbatches,
 ): Tensor {
   const kept = [...shape.slice(0, from), ...shape.slice(to)];
-  const output = emptyTensor(source.backend, kept);
-  runCall(source.backend, {
+  return computed(source.backend, kept, (output) => ({
     kind: 'reduce',
     reduction,
     outer: sizeOf(shape.slice(0, from)),
     length: sizeOf(shape.slice(from, to)),
     inner: sizeOf(shape.slice(to)),
     input: source.storage,
-    output: output.storage,
+    output,
     ...(microbatches === undefined ? {} : { microbatches }),
-  });
-  return output;
+  }));
 }
 
-/**
- * Undoes broadcasting: sums `source` over the axes along which `shape` was repeated,
- * over the first axis per microbatch.
- */
+/** Undoes broadcasting: sums over the axes along which `shape` was repeated, over the first axis per microbatch. */
 export function sumToShape(source: Tensor, shape: Shape, microbatches?: Microbatches): Tensor {
   if (sameShape(source.shape, shape)) return source;
   const missing = source.shape.length - shape.length;
-  const axes = source.shape.flatMap((length, axis) => {
-    const repeated = axis < missing || (shape[axis - missing] === 1 && length !== 1);
-    return repeated ? [axis] : [];
-  });
+  const isRepeated = (axis: number): boolean =>
+    axis < missing || (shape[axis - missing] === 1 && source.shape[axis] !== 1);
+  const axes = [...source.shape.keys()].filter(isRepeated);
   return reshaped(reduceOverAxes('sum', source, axes, microbatches), shape);
 }

@@ -13,7 +13,6 @@ const low = 1 - high;
 const [lowestExponent, highestExponent] = [-150, 150];
 /** Adding and subtracting 1.5 * 2^52 rounds a small float64 to a whole number, halves to even. */
 const roundingShift = 6755399441055744;
-const log2OfE = Math.LOG2E;
 /** Together log(2); the first has zeros at its end, so that its small multiples are exact. */
 const [log2High, log2Low] = [0.6931471803691238, 1.9082149292705877e-10];
 /** Below this magnitude tanh is the first terms of its series: `1 - exp` would cancel. */
@@ -46,7 +45,7 @@ function horner(coefficients: readonly number[], x: number): number {
 /** `e^x`; arguments are cut to [-150, 150]. */
 function exp64(x: number): number {
   const clamped = Math.min(Math.max(x, lowestExponent), highestExponent);
-  const n = clamped * log2OfE + roundingShift - roundingShift;
+  const n = clamped * Math.LOG2E + roundingShift - roundingShift;
   const r = clamped - n * log2High - n * log2Low;
   wordBits[low] = 0;
   wordBits[high] = (n + 1023) << 20;

@@ -24,7 +24,6 @@ export class Memory {
   }
 }
 
-/** What a scope gives back at its end. */
 export interface Disposable {
   dispose(): void;
 }

@@ -9,6 +9,11 @@ export class ShapeError extends Error {
   override name = 'ShapeError';
 }
 
+/** A ShapeError that says what was expected and what came instead. */
+export function unexpectedShapes(expected: string, ...got: readonly Shape[]): ShapeError {
+  return new ShapeError(`${expected}, got ${got.map(formatShape).join(' and ')}`);
+}
+
 export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
@@ -25,10 +30,8 @@ export function sameShape(left: Shape, right: Shape): boolean {
 
 /** Throws unless every size is a whole number of at least 0. */
 export function checkShape(operation: string, shape: Shape): void {
-  for (const length of shape) {
-    if (!isWholeNumber(length)) {
-      throw new ShapeError(`${operation}: a size must be a whole number of at least 0, got ${formatShape(shape)}`);
-    }
+  if (!shape.every((length) => isWholeNumber(length))) {
+    throw unexpectedShapes(`${operation}: a size must be a whole number of at least 0`, shape);
   }
 }
 

@@ -20,10 +20,7 @@ export class Tensor implements Disposable {
   grad: Tensor | undefined = undefined;
   /** @internal */
   node: GraphNode | undefined = undefined;
-  /**
-   * @internal Set by `valueAndGrad` on parameters whose gradient is summed per microbatch.
-   * See `Microbatches` in backend.ts.
-   */
+  /** @internal Set by `valueAndGrad` on parameters whose gradient is summed per microbatch (backend.ts). */
   microbatches: number | undefined = undefined;
   /** @internal The error of reading values that changed since; set while a gradient is computed. */
   stale: string | undefined = undefined;
@@ -120,13 +117,9 @@ export function emptyTensor(backend: Backend, shape: Shape, requiresGrad = false
 
 /** The tensors of a scope's result, alone or inside arrays and plain objects. */
 function* tensorsIn(value: unknown): Generator<Tensor> {
-  if (value instanceof Tensor) {
-    yield value;
-  } else if (Array.isArray(value)) {
-    for (const item of value) yield* tensorsIn(item);
-  } else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    for (const item of Object.values(value)) yield* tensorsIn(item);
-  }
+  if (value instanceof Tensor) yield value;
+  const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  if (isPlain || Array.isArray(value)) for (const item of Object.values(value)) yield* tensorsIn(item);
 }
 
 /**

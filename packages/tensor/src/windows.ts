@@ -1,5 +1,5 @@
 /** Windows that slide over images: the geometry of convolution and pooling. */
-import { formatShape, type Shape, ShapeError } from './shape.ts';
+import { type Shape, ShapeError, unexpectedShapes } from './shape.ts';
 import { isWholeNumber } from './whole-number.ts';
 
 /**
@@ -36,7 +36,7 @@ export interface WindowOptions {
 /** All windows that fit: `floor((size + 2 padding - window) / stride) + 1` along each axis. */
 export function windowsOver(operation: string, shape: Shape, window: Pair, options: WindowOptions): Windows {
   if (shape.length !== 4) {
-    throw new ShapeError(`${operation}: expected images [n, height, width, channels], got ${formatShape(shape)}`);
+    throw unexpectedShapes(`${operation}: expected images [n, height, width, channels]`, shape);
   }
   const [images, height, width, channels] = shape as readonly [number, number, number, number];
   const [windowHeight, windowWidth] = pairOf(operation, 'window', window, 1);
@@ -70,9 +70,7 @@ export function windowsOver(operation: string, shape: Shape, window: Pair, optio
 function pairOf(operation: string, name: string, pair: Pair, least: number): readonly [number, number] {
   const both = typeof pair === 'number' ? ([pair, pair] as const) : pair;
   if (both.length !== 2 || both.some((value) => !isWholeNumber(value, least))) {
-    throw new ShapeError(
-      `${operation}: ${name} must be one whole number of at least ${least}, or two, got ${formatShape(both)}`,
-    );
+    throw unexpectedShapes(`${operation}: ${name} must be one whole number of at least ${least}, or two`, both);
   }
   return both;
 }

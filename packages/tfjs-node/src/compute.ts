@@ -1,5 +1,5 @@
 /** Shards computed by TensorFlow, microbatch by microbatch, and added in the order of the fixed tree. */
-import { defaultKey, inputSize, parameterCount, parseModel, type RandomKey } from '@lockstep/nn';
+import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
 import {
@@ -15,15 +15,13 @@ import {
 import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
 
-type ComputeClock = Pick<Clock, 'nowMs'>;
-
 /**
  * TensorFlow in the calling thread. Each microbatch is a computation of its own: a shard has the same bits however a
  * step was cut.
  * @param clock measures how long a shard takes
  * @throws Error with one sentence where this machine lacks the library
  */
-export async function createTensorFlowCompute(clock: ComputeClock): Promise<Compute> {
+export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Promise<Compute> {
   const tensorFlow = await loadTensorFlow();
   const { backend } = await openBackend('auto');
   return new TensorFlowCompute(tensorFlow, backend, clock);
@@ -46,10 +44,10 @@ class TensorFlowCompute implements Compute {
   readonly numericMode: string;
   readonly #tf: TensorFlow;
   readonly #host: HostBackend;
-  readonly #clock: ComputeClock;
+  readonly #clock: Pick<Clock, 'nowMs'>;
   #opened: Opened | undefined;
 
-  constructor({ tf, version }: LoadedTensorFlow, host: HostBackend, clock: ComputeClock) {
+  constructor({ tf, version }: LoadedTensorFlow, host: HostBackend, clock: Pick<Clock, 'nowMs'>) {
     this.numericMode = `tfjs-node-${tf.version['tfjs-node']}/tensorflow-${version}`;
     this.#tf = tf;
     this.#host = host;
@@ -82,17 +80,28 @@ class TensorFlowCompute implements Compute {
     labels: Uint8Array,
     { key = defaultKey }: GradientOptions = {},
   ): Promise<ShardGradient> {
-    const opened = this.#expectOpen();
+    const { microbatchSize, inputSize: size, microbatch, sum, total } = this.#expectOpen();
     if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
     const startedAtMs = this.#clock.nowMs();
-    sumMicrobatches(opened, pixels, labels, key);
-    const values = await this.#host.download(opened.total);
+    const count = labels.length;
+    if (pixels.length !== count * size) throw new Error(`shard: expected ${count * size} pixels, got ${pixels.length}`);
+    const microbatches = Math.ceil(count / microbatchSize);
+    sum.begin({ lo: 0, n: nextPowerOfTwo(microbatches) }, microbatches);
+    for (let index = 0; index < microbatches; index++) {
+      const from = index * microbatchSize;
+      const to = Math.min(count, from + microbatchSize);
+      const buffer = sum.free;
+      const microbatchKey = { ...key, firstSample: key.firstSample + from };
+      microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), microbatchKey, buffer);
+      sum.add({ lo: index, n: 1 }, buffer);
+    }
+    const values = await this.#host.download(total);
     const parameters = values.length - 2;
     return {
       gradient: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, parameters * 4),
       lossSum: values[parameters]!,
       correct: values[parameters + 1]!,
-      count: labels.length,
+      count,
       computeMs: this.#clock.nowMs() - startedAtMs,
     };
   }
@@ -108,26 +117,5 @@ class TensorFlowCompute implements Compute {
   #expectOpen(): Opened {
     if (!this.#opened) throw new Error('compute: expected open() before weights and shards');
     return this.#opened;
-  }
-}
-
-/** Leaves the sum over the shard's samples in `total`. */
-function sumMicrobatches(
-  { microbatchSize, inputSize: size, microbatch, sum }: Opened,
-  pixels: Uint8Array,
-  labels: Uint8Array,
-  key: RandomKey,
-): void {
-  const count = labels.length;
-  if (pixels.length !== count * size) throw new Error(`shard: expected ${count * size} pixels, got ${pixels.length}`);
-  const microbatches = Math.ceil(count / microbatchSize);
-  sum.begin({ lo: 0, n: nextPowerOfTwo(microbatches) }, microbatches);
-  for (let index = 0; index < microbatches; index++) {
-    const from = index * microbatchSize;
-    const to = Math.min(count, from + microbatchSize);
-    const buffer = sum.free;
-    const microbatchKey = { ...key, firstSample: key.firstSample + from };
-    microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), microbatchKey, buffer);
-    sum.add({ lo: index, n: 1 }, buffer);
   }
 }

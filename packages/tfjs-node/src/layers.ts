@@ -41,17 +41,11 @@ const layers: { readonly [Type in Layer['type']]: Forward<Type> } = {
   sigmoid: (tf, _, input) => tf.sigmoid(input),
   tanh: (tf, _, input) => tf.tanh(input),
   softplus: (tf, _, input) => tf.softplus(input),
+  softsign: (tf, _, input) => tf.div(input, tf.add(tf.abs(input), 1)),
 };
 
-export function applyLayer(
-  tf: TensorFlow,
-  layer: Layer,
-  input: Tensor,
-  parameters: readonly Tensor[],
-  dropoutScale: DropoutScale,
-): Tensor {
-  return (layers[layer.type] as Forward<Layer['type']>)(tf, layer, input, parameters, dropoutScale);
-}
+export const applyLayer: Forward<Layer['type']> = (tf, layer, ...rest) =>
+  (layers[layer.type] as Forward<Layer['type']>)(tf, layer, ...rest);
 
 /** Pads by itself: the gradients of TensorFlow.js support no padding of a given size. */
 function padded(tf: TensorFlow, images: Tensor, padding: number, value: number): Tensor4D {

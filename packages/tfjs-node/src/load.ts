@@ -9,9 +9,6 @@ export interface LoadedTensorFlow {
   readonly version: string;
 }
 
-/** The package registers its backend under this name. */
-const backendName = 'tensorflow';
-
 /**
  * Gives TensorFlow one thread and no log lines, unless the environment sets them: a worker of several threads opens
  * several computes. Call it in the main thread before any thread loads the library, which reads the environment of the
@@ -40,7 +37,7 @@ export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
   }
   tf.enableProdMode();
   // TensorFlow.js has one engine for the whole process, on which another library may have set another backend.
-  await tf.setBackend(backendName);
+  await tf.setBackend('tensorflow');
   const { binding } = tf.backend() as unknown as { binding: { TF_Version: string } };
   return { tf, version: binding.TF_Version };
 }

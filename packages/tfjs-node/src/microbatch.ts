@@ -1,5 +1,5 @@
 /** The gradient of one microbatch, by TensorFlow's operations, eagerly. */
-import { type Model, outputClasses, type Parameter, parameterLayout, type RandomKey } from '@lockstep/nn';
+import { type Model, outputClasses, parameterLayout, type RandomKey } from '@lockstep/nn';
 import { fromArray, type HostBackend, randomKey, randomUniform, type Storage, tidy } from '@lockstep/tensor';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-node';
 import { applyLayer } from './layers.ts';
@@ -23,13 +23,12 @@ const scaledBytes = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 /** @param host computes the random values of dropout, which are the same on every backend */
 export function createMicrobatchGradient(tf: TensorFlow, host: HostBackend, model: Model): MicrobatchGradient {
   const layout = parameterLayout(model);
-  const layersParameters = model.layers.map((_, index) => positionsOf(layout, index));
   const classes = outputClasses(model);
   let weights: Tensor[] = [];
 
   const forward = (images: Tensor, parameters: readonly Tensor[], key: RandomKey): Tensor2D => {
     const logits = model.layers.reduce((input, layer, index) => {
-      const own = layersParameters[index]!.map((position) => parameters[position]!);
+      const own = parameters.filter((_, position) => layout[position]!.layer === index);
       return applyLayer(tf, layer, input, own, (like, rate) => {
         return tf.tensor(dropoutScale(host, key, index, like, rate), like.shape);
       });
@@ -68,10 +67,6 @@ export function createMicrobatchGradient(tf: TensorFlow, host: HostBackend, mode
       weights = [];
     },
   };
-}
-
-function positionsOf(layout: readonly Parameter[], layer: number): number[] {
-  return layout.flatMap((parameter, position) => (parameter.layer === layer ? [position] : []));
 }
 
 /** Rows whose largest score, the first of equals, is at their label. */

@@ -12,9 +12,8 @@ import {
   exactnessOf,
   ParameterServer,
   planRun,
-  type Session,
-  startRun,
-  startSession,
+  Run,
+  Session,
 } from '@lockstep/training';
 import { oracleWeights } from '@lockstep/training/simulator';
 import { expect, it } from 'vitest';
@@ -50,7 +49,7 @@ it.skipIf(absence !== undefined)(
     const checksum = await openChecksum();
 
     let keys = 0;
-    const run = startRun({
+    const run = new Run({
       setup: { plan, model: small, limits: defaultLimits, token: undefined, startWorkers: 1, startWithinMs: 60_000 },
       samples,
       parameterServer,
@@ -72,7 +71,7 @@ it.skipIf(absence !== undefined)(
       const pair = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
       run.connect(pair.coordinator);
       const identity = { kind: 'local', name } as const;
-      return startSession({ transport: pair.worker, compute, identity, clock, checksum, hash });
+      return new Session({ transport: pair.worker, compute, identity, clock, checksum, hash });
     };
     const tensorFlow = join('TensorFlow', await createTensorFlowCompute(clock));
 

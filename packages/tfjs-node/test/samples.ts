@@ -50,6 +50,7 @@ export const models: readonly Model[] = [
       { type: 'dense', units: 8 },
       { type: 'tanh' },
       { type: 'dropout', rate: 0 },
+      { type: 'softsign' },
       { type: 'dense', units: 8 },
       { type: 'sigmoid' },
       { type: 'dense', units: 4 },

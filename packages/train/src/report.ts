@@ -1,6 +1,5 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
-import type { Model, OptimizerConfig } from '@lockstep/nn';
-import { parameterCount } from '@lockstep/nn';
+import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
 import { type CoordinatorState, type Exactness, exactnessOf, type Faults, type WorkerRecord } from '@lockstep/training';
 
@@ -16,14 +15,8 @@ export interface EpochReport {
   readonly imagesPerSecond: number;
 }
 
-export interface WorkerReport {
-  readonly id: string;
-  readonly name: string;
-  readonly kind: WorkerRecord['kind'];
-  readonly backend: string;
-  readonly shards: number;
-  readonly samples: number;
-  readonly computeMs: number;
+export interface WorkerReport
+  extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
   /** Time that it took part and did not compute: receiving, sending, and waiting for others. */
   readonly waitMs: number;
 }
@@ -98,18 +91,13 @@ export interface Report {
   readonly curve: readonly CurvePoint[];
 }
 
-export interface ReportOptions {
+export interface ReportOptions
+  extends Pick<Report, 'config' | 'epochs' | 'steps' | 'wallSeconds' | 'weightsSha256' | 'wire'> {
   readonly version: string;
-  readonly config: RunConfig;
   readonly model: Model;
   readonly state: CoordinatorState;
   readonly initialLoss: number | undefined;
-  readonly epochs: readonly EpochReport[];
   readonly images: number;
-  readonly steps: number;
-  readonly wallSeconds: number;
-  readonly weightsSha256: string;
-  readonly wire: Report['wire'];
   readonly stepTimes?: StepTimes | undefined;
   readonly curve?: readonly CurvePoint[];
 }

@@ -6,7 +6,7 @@ import type { Shard } from './tree.ts';
 import { TreeSum } from './tree-sum.ts';
 
 /** The sum over a shard's samples as it arrived: encoded gradient, loss, number of correct answers. */
-export type ShardSum = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding' | 'lossSum' | 'correct'>;
+type ShardSum = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding' | 'lossSum' | 'correct'>;
 
 export class Aggregator {
   readonly #backend: HostBackend;

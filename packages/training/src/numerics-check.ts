@@ -1,7 +1,7 @@
 /** A fixed small gradient that every worker computes when it joins: it shows the numeric mode, and wrong results. */
 import { initialize, inputSize, type Model, outputClasses } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import { xorshift32 } from './random.ts';
+import { randomStream } from '@lockstep/tensor';
 
 export interface NumericsCheck {
   /** All parameters in model order, little-endian float32. */
@@ -17,17 +17,16 @@ const numericsSeed = 0x70726f62;
  * in handwriting; every fourth sample has no zeros, so that dense and sparse products both run.
  */
 export function createNumericsCheck(model: Model, microbatchSize: number): NumericsCheck {
-  const random = xorshift32(numericsSeed);
+  const random = randomStream(numericsSeed);
   const size = inputSize(model);
   const count = microbatchSize + Math.ceil(microbatchSize / 2);
   const pixels = new Uint8Array(count * size);
   for (let index = 0; index < pixels.length; index++) {
-    const value = random();
     const isDense = Math.floor(index / size) % 4 === 3;
-    if (isDense || value >>> 24 < 51) pixels[index] = value & 255;
+    if (isDense || random() < 0.2) pixels[index] = Math.floor(256 * random());
   }
   const classes = outputClasses(model);
-  const labels = Uint8Array.from({ length: count }, () => (random() >>> 8) % classes);
+  const labels = Uint8Array.from({ length: count }, () => Math.floor(classes * random()));
   return { weights: bytesOf(initialize(model, numericsSeed)), pixels, labels };
 }
 

@@ -1,5 +1,6 @@
 /** The geometry of a run: its steps, the samples of a step, and the microbatches that they are cut into. */
-import { type Batch, batchAt, microbatchCount, samplesOfShard, stepsPerEpoch } from '@lockstep/data';
+import { checkWhole } from '@lockstep/data';
+import { nextPowerOfTwo } from './tree.ts';
 
 /** Fixes the order of a run's additions. Nothing in it depends on which workers are connected. */
 export interface RunPlan {
@@ -12,7 +13,6 @@ export interface RunPlan {
   /** Microbatches of the reduction tree, a power of two; those past the batch's end are empty. */
   readonly microbatches: number;
   readonly stepsPerEpoch: number;
-  /** Steps in the whole run. */
   readonly steps: number;
 }
 
@@ -29,7 +29,7 @@ export interface RunPlanOptions {
  * Samples in a microbatch: 64 or 32 where that cuts the batch into at least four microbatches, twice as many as two
  * workers, else 16. Below 16 a gradient costs more to write than to compute; above 64 shares get coarse.
  */
-export function defaultMicrobatchSize(batch: number): number {
+function defaultMicrobatchSize(batch: number): number {
   return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
 }
 
@@ -38,24 +38,23 @@ export function planRun(options: RunPlanOptions): RunPlan {
   const { samples, batch, epochs } = options;
   const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch);
   for (const [name, value] of Object.entries({ samples, batch, epochs, microbatchSize, steps: options.steps ?? 1 })) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new RangeError(`${name}: expected a whole number of at least 1, got ${value}`);
-    }
+    checkWhole(name, value, 1);
   }
-  const epochSteps = stepsPerEpoch(samples, batch);
+  const stepsPerEpoch = Math.ceil(samples / batch);
   return {
     samples,
     batch,
     microbatchSize,
-    microbatches: microbatchCount(Math.min(batch, samples), microbatchSize),
-    stepsPerEpoch: epochSteps,
-    steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * epochSteps),
+    microbatches: nextPowerOfTwo(Math.ceil(Math.min(batch, samples) / microbatchSize)),
+    stepsPerEpoch,
+    steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * stepsPerEpoch),
   };
 }
 
-/** Which samples a step holds: its epoch, its first position in that epoch's order, and how many. */
-export function stepBatch(plan: RunPlan, step: number): Batch {
-  return batchAt(step, plan.samples, plan.batch);
+/** Which samples a step holds: the positions `[first, first + count)` of its epoch's order. */
+export function stepBatch({ samples, batch, stepsPerEpoch }: RunPlan, step: number) {
+  const first = (step % stepsPerEpoch) * batch;
+  return { epoch: Math.floor(step / stepsPerEpoch), first, count: Math.min(batch, samples - first) };
 }
 
 /** Microbatches of a step that hold at least one sample. */
@@ -68,8 +67,15 @@ export function firstSample(plan: RunPlan, step: number, microbatch: number): nu
   return stepBatch(plan, step).first + microbatch * plan.microbatchSize;
 }
 
+/** Samples of a shard, as positions `[from, to)` of its epoch's order; none where its microbatches are empty. */
+export function shardRange(plan: RunPlan, step: number, lo: number, n: number) {
+  const { epoch, first, count } = stepBatch(plan, step);
+  const positionOf = (microbatch: number): number => first + Math.min(microbatch * plan.microbatchSize, count);
+  return { epoch, from: positionOf(lo), to: positionOf(lo + n) };
+}
+
 /** Samples in the microbatches `lo .. lo + n - 1` of a step. */
 export function samplesInShard(plan: RunPlan, step: number, lo: number, n: number): number {
-  const { from, to } = samplesOfShard(lo, n, plan.microbatchSize, stepBatch(plan, step).count);
+  const { from, to } = shardRange(plan, step, lo, n);
   return to - from;
 }

@@ -1,6 +1,6 @@
 /** The samples of a shard, in the order that the seed fixes for its epoch. */
-import { type Dataset, gather, permutation, type Samples, samplesOfShard } from '@lockstep/data';
-import { type RunPlan, stepBatch } from './plan.ts';
+import { type Dataset, gather, permutation, type Samples } from '@lockstep/data';
+import { type RunPlan, shardRange } from './plan.ts';
 
 export interface ShardSource {
   /** The samples of the microbatches `lo .. lo + n - 1` of a step; always the same for the same shard. */
@@ -20,19 +20,14 @@ export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number)
     for (const other of orders.keys()) if (other < epoch - 1) orders.delete(other);
     return order;
   };
-  const rangeOf = (step: number, lo: number, n: number) => {
-    const { epoch, first, count } = stepBatch(plan, step);
-    const { from, to } = samplesOfShard(lo, n, plan.microbatchSize, count);
-    return { order: orderOf(epoch), from: first + from, to: first + to };
-  };
   return {
     shard(step, lo, n) {
-      const { order, from, to } = rangeOf(step, lo, n);
-      return gather(dataset, order, from, to);
+      const { epoch, from, to } = shardRange(plan, step, lo, n);
+      return gather(dataset, orderOf(epoch), from, to);
     },
     numbers(step, lo, n) {
-      const { order, from, to } = rangeOf(step, lo, n);
-      return order.subarray(from, to);
+      const { epoch, from, to } = shardRange(plan, step, lo, n);
+      return orderOf(epoch).subarray(from, to);
     },
     take: (numbers) => gather(dataset, numbers, 0, numbers.length),
   };

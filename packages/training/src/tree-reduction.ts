@@ -2,11 +2,9 @@
 import { parentOf, type Shard, shardKey, siblingOf } from './tree.ts';
 
 export interface TreeReductionOptions<Value> {
-  /** The node that is reduced. */
   readonly root: Shard;
   /** Microbatches from this number on hold no sample. */
   readonly usedMicrobatches: number;
-  /** The value of a parent from those of its two halves. */
   readonly combine: (left: Value, right: Value, parent: Shard) => Value;
   /** Called for a value that must wait for its sibling; what it returns waits in its place. The value itself where left out. */
   readonly retain?: (value: Value) => Value;

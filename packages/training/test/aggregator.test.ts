@@ -1,7 +1,7 @@
 import { encodeLossy, encodeSparse } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Aggregator, type ShardSum } from '../src/aggregator.ts';
+import { Aggregator } from '../src/aggregator.ts';
 import { planRun } from '../src/plan.ts';
 import type { Shard } from '../src/tree.ts';
 import { arrivals } from './random-shards.ts';
@@ -21,6 +21,8 @@ const valuesOf = (microbatch: number): Float32Array =>
     { length: parameterCount },
     (_, index) => Math.sin(7 * microbatch + index) * 10 ** ((index % 7) - 3),
   );
+
+type ShardSum = Parameters<Aggregator['add']>[1];
 
 const shardSum = (values: Float32Array, changes: Partial<ShardSum> = {}): ShardSum => ({
   bytes: new Uint8Array(values.slice().buffer),

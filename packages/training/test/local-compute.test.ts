@@ -1,18 +1,17 @@
 import { initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { HostBackend } from '@lockstep/tensor';
+import { type HostBackend, randomStream } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { xorshift32 } from '../src/random.ts';
 import { halvesOf, nextPowerOfTwo, type Shard } from '../src/tree.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { hostBackend, model } from './support.ts';
 
 function samplesOf(seed: number, count: number, size: number): { pixels: Uint8Array; labels: Uint8Array } {
-  const random = xorshift32(seed);
+  const random = randomStream(seed);
   return {
-    pixels: Uint8Array.from({ length: count * size }, () => random() >>> 24),
-    labels: Uint8Array.from({ length: count }, () => (random() >>> 8) % 3),
+    pixels: Uint8Array.from({ length: count * size }, () => Math.floor(256 * random())),
+    labels: Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
   };
 }
 

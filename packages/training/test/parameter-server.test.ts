@@ -1,8 +1,8 @@
 import { type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
+import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
 import { ParameterServer, type ParameterServerOptions } from '../src/parameter-server.ts';
 import { planRun, usedMicrobatches } from '../src/plan.ts';
-import { xorshift32 } from '../src/random.ts';
 import { shuffled } from './random-shards.ts';
 import { hostBackend, optimizer as momentum } from './support.ts';
 
@@ -24,7 +24,7 @@ function addMicrobatch({ aggregator }: ParameterServer, step: number, lo: number
 
 /** Takes steps `from .. to - 1`, with the microbatches of each in an order that the seed fixes. */
 function takeSteps(server: ParameterServer, from: number, to: number, seed = 0): void {
-  const random = xorshift32(seed);
+  const random = randomStream(seed);
   for (let step = from; step < to; step++) {
     const microbatches = Array.from({ length: usedMicrobatches(plan, step) }, (_, microbatch) => microbatch);
     for (const lo of shuffled(random, microbatches)) addMicrobatch(server, step, lo);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultMicrobatchSize, planRun, samplesInShard, stepBatch, usedMicrobatches } from '../src/plan.ts';
+import { planRun, samplesInShard, shardRange, stepBatch, usedMicrobatches } from '../src/plan.ts';
 import { nextPowerOfTwo } from '../src/tree.ts';
 
 const options = fc.record({
@@ -40,6 +40,23 @@ describe('the plan of a run', () => {
         if (microbatches > 1) expect((microbatches / 2) * microbatchSize).toBeLessThan(largest);
       }),
     );
+  });
+
+  it('keeps the last, short batch of an epoch', () => {
+    const plan = planRun({ samples: 60_000, batch: 512, epochs: 2 });
+    expect(plan.stepsPerEpoch).toBe(118);
+    expect(stepBatch(plan, 0)).toEqual({ epoch: 0, first: 0, count: 512 });
+    expect(stepBatch(plan, 117)).toEqual({ epoch: 0, first: 59_904, count: 96 });
+    expect(stepBatch(plan, 118)).toEqual({ epoch: 1, first: 0, count: 512 });
+    expect(stepBatch(planRun({ samples: 3, batch: 100, epochs: 8 }), 7)).toEqual({ epoch: 7, first: 0, count: 3 });
+  });
+
+  it('gives no samples to microbatches that are padding', () => {
+    const plan = planRun({ samples: 90, batch: 128, epochs: 2, microbatchSize: 16 });
+    expect(plan.microbatches).toBe(8);
+    expect(shardRange(plan, 1, 6, 2)).toEqual({ epoch: 1, from: 90, to: 90 });
+    expect(shardRange(plan, 0, 4, 4)).toEqual({ epoch: 0, from: 64, to: 90 });
+    expect(shardRange(plan, 0, 0, 8)).toEqual({ epoch: 0, from: 0, to: 90 });
   });
 
   it('fills the microbatches of a step from the first on; those past its samples are empty', () => {
@@ -82,7 +99,7 @@ describe('the default microbatch', () => {
   it('holds 16 to 64 samples, a power of two', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 100_000 }), (batch) => {
-        expect([16, 32, 64]).toContain(defaultMicrobatchSize(batch));
+        expect([16, 32, 64]).toContain(planRun({ samples: 60_000, batch, epochs: 1 }).microbatchSize);
       }),
     );
   });

@@ -31,7 +31,8 @@ const optimizer = parseOptimizer({
 
 async function setUp(seed: number) {
   const backend = await hostBackend();
-  const { plan, setup, run } = await createProblem(backend, { samples: 50, batch: 16, microbatchSize: 3, epochs: 3 });
+  const { setup, run } = await createProblem(backend, { samples: 50, batch: 16, microbatchSize: 3, epochs: 3 });
+  const { plan } = setup;
   const samples = createShardSource(tinyDataset(50), plan, seed);
   const weights = initialize(model, seed);
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);

@@ -1,12 +1,12 @@
 /** Random ways to cut a node of the tree into shards, and random orders in which they arrive. */
+import { randomStream } from '@lockstep/tensor';
 import fc from 'fast-check';
-import { xorshift32 } from '../src/random.ts';
 import { halvesOf, type Shard } from '../src/tree.ts';
 
 /** Cuts `root` into shards that hold a used microbatch, from left to right. */
 export function randomShards(random: () => number, root: Shard, usedMicrobatches: number): Shard[] {
   if (root.lo >= usedMicrobatches) return [];
-  if (root.n === 1 || random() % 3 === 0) return [root];
+  if (root.n === 1 || random() < 1 / 3) return [root];
   return halvesOf(root).flatMap((half) => randomShards(random, half, usedMicrobatches));
 }
 
@@ -14,7 +14,7 @@ export function randomShards(random: () => number, root: Shard, usedMicrobatches
 export function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
   const copy = [...items];
   for (let last = copy.length - 1; last > 0; last--) {
-    const other = random() % (last + 1);
+    const other = Math.floor((last + 1) * random());
     [copy[last], copy[other]] = [copy[other]!, copy[last]!];
   }
   return copy;
@@ -37,6 +37,6 @@ export const treeCase: fc.Arbitrary<TreeCase> = fc.integer({ min: 0, max: 6 }).c
 
 /** Shards that cover the used microbatches of the tree, in an order of arrival; both follow from the seed. */
 export function arrivals({ root, usedMicrobatches, seed }: TreeCase): Shard[] {
-  const random = xorshift32(seed);
+  const random = randomStream(seed);
   return shuffled(random, randomShards(random, root, usedMicrobatches));
 }

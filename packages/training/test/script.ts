@@ -9,7 +9,7 @@ import {
 } from '@lockstep/protocol';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import type { Compute, ShardGradient } from '../src/worker/compute.ts';
-import { type SessionEnd, type SessionEvent, startSession, type WorkerIdentity } from '../src/worker/session.ts';
+import { Session, type SessionEnd, type SessionEvent, type SessionOptions } from '../src/worker/session.ts';
 import { checksum, hash } from './support.ts';
 
 interface Job {
@@ -36,14 +36,14 @@ export class Script {
   readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
   readonly session;
 
-  constructor(identity: Partial<WorkerIdentity> = {}, sampleCacheBytes = 0) {
+  constructor(identity: Partial<SessionOptions['identity']> = {}, sampleCacheBytes = 0) {
     this.#pair.coordinator.listen({
       onMessage: (message) => this.received.push(message),
       onClose: (closing) => {
         this.closing = closing;
       },
     });
-    this.session = startSession({
+    this.session = new Session({
       transport: this.#pair.worker,
       compute: this.#compute(),
       identity: { kind: 'node', name: 'tester', ...identity },

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
-import { startSession } from '../src/worker/session.ts';
+import { Session } from '../src/worker/session.ts';
 import { checksum, hash, hostBackend, model } from './support.ts';
 
 const microbatchSize = 2;
@@ -29,7 +29,7 @@ async function startSlowSession() {
   const pair = memoryPair({ encode: true });
   const received: WorkerMessage[] = [];
   pair.coordinator.listen({ onMessage: (message) => received.push(message), onClose: () => {} });
-  startSession({
+  new Session({
     transport: pair.worker,
     compute: createLocalCompute(await hostBackend(), slowClock),
     identity: { kind: 'node', name: 'slow' },

@@ -1,8 +1,8 @@
 import type { Dataset } from '@lockstep/data';
+import { randomStream } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planRun, usedMicrobatches } from '../src/plan.ts';
-import { xorshift32 } from '../src/random.ts';
 import { createShardSource } from '../src/shard-source.ts';
 import { halvesOf } from '../src/tree.ts';
 import { randomShards } from './random-shards.ts';
@@ -30,7 +30,7 @@ describe('the samples of shards', () => {
       fc.property(geometry, ({ samples, batch, microbatchSize, seed }) => {
         const plan = planRun({ samples, batch, microbatchSize, epochs: 2 });
         const source = createShardSource(numbered(samples), plan, seed);
-        const random = xorshift32(seed);
+        const random = randomStream(seed);
         const epochs: number[][] = [[], []];
         for (let step = 0; step < plan.steps; step++) {
           const root = { lo: 0, n: plan.microbatches };

@@ -4,7 +4,7 @@ import { decodeVector, type LossyEncoding, type MessageOf, memoryPair } from '@l
 import { describe, expect, it } from 'vitest';
 import { exactnessOf } from '../src/coordinator/exactness.ts';
 import { createReferee } from '../src/coordinator/referee.ts';
-import { startRun } from '../src/coordinator/run.ts';
+import { Run } from '../src/coordinator/run.ts';
 import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
@@ -14,7 +14,7 @@ import { oracleWeights } from '../src/simulator/oracle.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { GradientEncoder } from '../src/worker/gradient-encoder.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
-import { startSession } from '../src/worker/session.ts';
+import { Session } from '../src/worker/session.ts';
 import { checksum, hash, hostBackend } from './support.ts';
 
 const model = parseModel({
@@ -56,7 +56,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
   };
   let keys = 0;
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
-  const run = startRun({
+  const run = new Run({
     setup,
     samples,
     parameterServer,
@@ -94,7 +94,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     };
     const identity = { kind: 'node', name: `worker-${index}` } as const;
     const compute = createLocalCompute(backend, clock);
-    return startSession({ transport, compute, identity, clock, checksum, hash, sampleCacheBytes });
+    return new Session({ transport, compute, identity, clock, checksum, hash, sampleCacheBytes });
   });
   expect(await run.outcome).toEqual({ type: 'finished' });
   await Promise.all(sessions.map((session) => session.ended));

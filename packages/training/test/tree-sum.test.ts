@@ -1,7 +1,6 @@
-import type { Backend, HostBackend } from '@lockstep/tensor';
+import { type Backend, type HostBackend, randomStream } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { xorshift32 } from '../src/random.ts';
 import { halvesOf, type Shard } from '../src/tree.ts';
 import { TreeSum } from '../src/tree-sum.ts';
 import { arrivals, treeCase } from './random-shards.ts';
@@ -11,12 +10,11 @@ const width = 5;
 
 /** A vector for each microbatch: magnitudes from 1e-4 to 1e4 and zeros of both signs, so that bits show the order. */
 function microbatchVectors(seed: number, count: number): Float32Array[] {
-  const random = xorshift32(seed);
+  const random = randomStream(seed);
   return Array.from({ length: count }, () =>
     Float32Array.from({ length: width }, () => {
-      const value = random();
-      if (value % 5 === 0) return value % 2 === 0 ? 0 : -0;
-      return (value % 2 === 0 ? 1 : -1) * (value / 2 ** 32) * 10 ** ((random() % 9) - 4);
+      if (random() < 0.2) return random() < 0.5 ? 0 : -0;
+      return (2 * random() - 1) * 10 ** (Math.floor(9 * random()) - 4);
     }),
   );
 }

@@ -1,11 +1,11 @@
 /** Whether a compiled training step leaves memory behind, in V8's heap or in WebAssembly's memory. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { createMicrobatchGradient, createOptimizer, initialize, resolveModel } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { Benchmark, Fact } from '../benchmark.ts';
-import { loadTrainingSet } from '../work/mnist-data.ts';
-import { cutBatches } from '../work/mnist-step.ts';
+import { createTraining } from '../peers/lockstep/mnist-step.ts';
+import { mnistWork } from '../work/mnist-data.ts';
+import { mlpNet } from '../work/net.ts';
 
 const steps = 10_000;
 const batchSize = 16;
@@ -28,24 +28,11 @@ export const heap: Benchmark = {
 };
 
 async function inspectSteps(backend: HostBackend, progress: (message: string) => void): Promise<Fact> {
-  const batches = cutBatches(await loadTrainingSet(), batchSize, 64);
-  const model = resolveModel('mlp');
-  const initial = initialize(model, 1);
-  const parameters = backend.allocate(initial.length);
-  backend.upload(parameters, initial);
-  const gradient = createMicrobatchGradient(backend, model, batchSize, parameters);
-  const optimizer = createOptimizer(
-    backend,
-    { type: 'sgd', learningRate: 0.01 },
-    parameters,
-    backend.slice(gradient.output, 0, initial.length),
-  );
+  const training = createTraining(backend, { ...(await mnistWork(mlpNet, batchSize, 64)), learningRate: 0.01 });
+  const { parameters } = training;
+  training.reset();
   const run = (count: number): void => {
-    for (let step = 0; step < count; step++) {
-      const { pixels, labels } = batches[step % batches.length]!;
-      gradient.run(pixels, labels);
-      optimizer.step(labels.length);
-    }
+    for (let step = 0; step < count; step++) training.step();
   };
   const collectGarbage = garbageCollector();
   const read = (): Reading => {
@@ -61,19 +48,15 @@ async function inspectSteps(backend: HostBackend, progress: (message: string) =>
   progress(`heap: ${steps} steps`);
   run(steps);
   const after = read();
-  optimizer.dispose();
-  gradient.dispose();
-  backend.free(parameters);
+  training.dispose();
   return growthFact(before, after, steps);
 }
 
 /** Bytes in use. */
-export interface Reading {
-  /** V8's own objects. */
+interface Reading {
   readonly heap: number;
   /** Outside V8's heap, owned by its objects: array buffers, WebAssembly's memory among them. */
   readonly outside: number;
-  /** WebAssembly's memory. */
   readonly wasm: number;
 }
 

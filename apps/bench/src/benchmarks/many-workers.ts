@@ -62,14 +62,7 @@ export function bytesFact(workers: number, stepCount: number, burst: Burst): Fac
     message:
       `${megabytes(sent)} out and ${megabytes(received)} in a step of ${msPerStep.toFixed(2)} ms, ` +
       `${Math.round(coreShare * 100)} % of a core, ${Math.round(residentBytes / 1e6)} MB resident`,
-    figures: {
-      workers,
-      msPerStep,
-      coreShare,
-      residentBytes,
-      sentBytesPerStep: sent,
-      receivedBytesPerStep: received,
-    },
+    figures: { workers, msPerStep, coreShare, residentBytes, sentBytesPerStep: sent, receivedBytesPerStep: received },
   };
 }
 

@@ -8,31 +8,34 @@ import { type Training, workerCounts } from './grid.ts';
 import type { Workers } from './lockstep-run.ts';
 import { measureTraining } from './measure.ts';
 import type { CompareOptions } from './options.ts';
-import { ddpRanks } from './peer-names.ts';
 import { peerCase, peerNet, peerWork } from './peers.ts';
 import { resultLines } from './result-text.ts';
-import { type CompareReport, resultOf, type TrainingResult } from './results.ts';
+import { ddpRanks, resultOf, type TrainingResult } from './results.ts';
 import type { Tabs } from './tabs.ts';
 
 export interface CompareContext {
   readonly options: CompareOptions;
   readonly grid: readonly Training[];
   readonly train: Dataset;
-  /** For the reports of single runs. */
   readonly folder: string;
   readonly output: Output;
   readonly version: string;
   readonly signal: AbortSignal;
 }
 
-const defaultWorkers = 2;
+/** Everything that a comparison has measured; times in milliseconds where not said otherwise. */
+export type CompareReport = Awaited<ReturnType<typeof compare>>;
 
-export async function compare(context: CompareContext): Promise<CompareReport> {
+export async function compare(context: CompareContext) {
   const { options, grid, output, version } = context;
   const { rounds } = options;
   const startedAt = new Date();
   const machine = describeMachine();
-  output.print(...machineLines(machine), ...methodLines(rounds));
+  output.print(
+    ...machineLines(machine),
+    `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
+    'start-up and first half. Peers take the same batches from the same weights, ready as float32, in their fastest form.',
+  );
   // Loaded on demand: it brings a browser's driver and a bundler.
   const tabs = options.browser ? await (await import('./tabs.ts')).openTabs() : undefined;
   const group = new PytorchGroup(ddpRanks);
@@ -46,12 +49,13 @@ export async function compare(context: CompareContext): Promise<CompareReport> {
   const conclusion = conclusionOf(results);
   output.print('', ...conclusion, '');
   return {
-    compare: 1,
+    compare: 1 as const,
     lockstep: version,
     startedAt: startedAt.toISOString(),
     wallSeconds: (Date.now() - startedAt.getTime()) / 1000,
     machine,
     rounds,
+    /** 0 to 1. */
     accuracy: options.accuracy / 100,
     results,
     conclusion,
@@ -63,7 +67,7 @@ async function compareTraining(
   training: Training,
   tabs: Tabs | undefined,
   group: PytorchGroup,
-): Promise<TrainingResult> {
+) {
   const { rounds, seed, 'no-peers': noPeers } = options;
   const accuracy = options.accuracy / 100;
   const net = noPeers ? undefined : peerNet(training);
@@ -86,18 +90,11 @@ async function compareTraining(
 }
 
 /** The single process first, as the baseline. */
-function workersOf({ workers = defaultWorkers }: CompareOptions, hasTabs: boolean): Workers[] {
+function workersOf({ workers = 2 }: CompareOptions, hasTabs: boolean): Workers[] {
   const counts = workerCounts(workers);
   return [
     { kind: 'single' },
     ...counts.map((count): Workers => ({ kind: 'workers', count })),
     ...(hasTabs ? counts.map((count): Workers => ({ kind: 'tabs', count })) : []),
-  ];
-}
-
-function methodLines(rounds: number): string[] {
-  return [
-    `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
-    'start-up and first half. Peers take the same batches from the same weights, ready as float32, in their fastest form.',
   ];
 }

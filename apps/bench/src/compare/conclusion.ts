@@ -1,8 +1,7 @@
 /** The closing sentences: which models to distribute and which not, from the figures alone. */
-import { milliseconds, times } from '../number-text.ts';
+import { milliseconds, times } from '../figure-text.ts';
 import { stepParts } from './figures.ts';
-import { ddpRanks } from './peer-names.ts';
-import { isLockstep, type LockstepRow, type TrainingResult } from './results.ts';
+import { ddpRanks, isLockstep, type LockstepRow, type TrainingResult } from './results.ts';
 
 /** A gain or a loss smaller than this is neither. */
 const worthwhile = 1.05;

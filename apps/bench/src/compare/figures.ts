@@ -29,11 +29,7 @@ export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
 const samplesAveraged = 1_000;
 
 /** Where the accuracy is first reached, in steps and in seconds of training; undefined where it is not. */
-export function timeTo(
-  accuracy: number,
-  curve: readonly CurvePoint[],
-  batch: number,
-): { readonly steps: number; readonly seconds: number } | undefined {
+export function timeTo(accuracy: number, curve: readonly CurvePoint[], batch: number) {
   for (const [index, { steps, seconds }] of curve.entries()) {
     let samples = 0;
     let correct = 0;

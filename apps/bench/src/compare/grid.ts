@@ -4,6 +4,7 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { usageFailure } from '@lockstep/command';
 import { type Model, parameterCount, resolveModel } from '@lockstep/nn';
+import type { CompareOptions } from './options.ts';
 
 /** One training, the same for one process, workers and peers. */
 export interface Training {
@@ -18,21 +19,9 @@ export interface Training {
   readonly steps: number;
 }
 
-export interface GridRequest {
-  readonly model: readonly string[] | undefined;
-  readonly batch: readonly number[] | undefined;
-  readonly steps: number | undefined;
-  readonly lr: number | undefined;
-}
-
 const wideModelFile = relative(process.cwd(), fileURLToPath(new URL('../../models/mlp-1024.json', import.meta.url)));
 
-interface Point {
-  readonly model: string;
-  readonly batch: number;
-  readonly learningRate: number;
-  readonly steps: number;
-}
+type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly model: string };
 
 /**
  * From the size that must lose to one process to those that gain most. Each reaches 80 % within its steps, and is mostly
@@ -48,8 +37,8 @@ export const defaultPoints: readonly Point[] = [
 ];
 
 /** @throws CommandFailure with exit code 2 */
-export function gridOf(request: GridRequest): readonly Training[] {
-  const { model: models, batch: batches, steps, lr } = request;
+export function gridOf(options: Pick<CompareOptions, 'model' | 'batch' | 'steps' | 'lr'>): readonly Training[] {
+  const { model: models, batch: batches, steps, lr } = options;
   const chosen =
     models === undefined && batches === undefined
       ? defaultPoints

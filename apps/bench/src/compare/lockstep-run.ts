@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CommandFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import type { Training } from './grid.ts';
+import type { CompareOptions } from './options.ts';
 
 /** What computes: one process without sockets, worker processes, or browser tabs. */
 export type Workers = { readonly kind: 'single' } | { readonly kind: 'workers' | 'tabs'; readonly count: number };
@@ -16,14 +17,9 @@ export function workersName(workers: Workers): string {
   return `${workers.count} ${noun}${workers.count === 1 ? '' : 's'}`;
 }
 
-export interface RunSettings {
-  readonly seed: number;
-  readonly backend: string;
-  readonly threads: number;
-  readonly data: string | undefined;
-  /** Where reports go. */
+export type RunSettings = Pick<CompareOptions, 'seed' | 'backend' | 'threads' | 'data'> & {
   readonly folder: string;
-}
+};
 
 /** Five epochs of MNIST, the coordinator's default. */
 const imagesInDefaultRun = 300_000;
@@ -50,49 +46,41 @@ export function commandOf(training: Training, workers: Workers, settings: Omit<R
   return [npm, ...trainingArguments(training, workers, settings)].join(' ');
 }
 
-/** Trains once. @throws CommandFailure */
+/** @throws CommandFailure */
 export async function runLockstep(training: Training, workers: Workers, settings: RunSettings): Promise<Report> {
-  const network = workers.kind === 'single' ? [] : ['--port', '0'];
-  const run = startTraining('start', training, workers, settings, network);
-  await run.coordinator.ended;
+  const run = new TrainingRun(training, workers, settings);
+  await run.ended;
   return run.report();
-}
-
-let reports = 0;
-
-/** Starts the coordinator's command on a training; `report` reads its results once it has ended. */
-export function startTraining(
-  command: 'start' | 'coordinator',
-  training: Training,
-  workers: Workers,
-  settings: RunSettings,
-  options: readonly string[],
-) {
-  reports += 1;
-  const file = join(settings.folder, `run-${reports}.json`);
-  const args = [command, ...trainingArguments(training, workers, settings), ...options, '--report', file];
-  return {
-    coordinator: new CoordinatorProcess(args),
-    report: async () => JSON.parse(await readFile(file, 'utf8')) as Report,
-  };
 }
 
 const program = fileURLToPath(new URL('../../../coordinator/dist/main.js', import.meta.url));
 const running = new Set<ChildProcess>();
+let reports = 0;
 
 /** Ends every coordinator that is still at work; each takes its workers with it. */
 export function stopAll(): void {
   for (const child of running) child.kill('SIGTERM');
 }
 
-class CoordinatorProcess {
+/** A training by a coordinator in a process of its own, which waits for a start where its workers are tabs. */
+export class TrainingRun {
   /** Resolves when it ends well. @throws CommandFailure with its last sentence */
   readonly ended: Promise<void>;
+  readonly #file: string;
   readonly #child: ChildProcess;
   #stdout = '';
   #onOutput = (): void => {};
 
-  constructor(args: readonly string[]) {
+  constructor(training: Training, workers: Workers, settings: RunSettings) {
+    reports += 1;
+    this.#file = join(settings.folder, `run-${reports}.json`);
+    const args = [
+      workers.kind === 'tabs' ? 'coordinator' : 'start',
+      ...trainingArguments(training, workers, settings),
+      ...(workers.kind === 'single' ? [] : ['--port', '0']),
+      ...(workers.kind === 'tabs' ? ['--wait-for-start'] : []),
+      ...['--report', this.#file],
+    ];
     const child = spawn(process.execPath, [...process.execArgv, program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1' },
@@ -133,7 +121,11 @@ class CoordinatorProcess {
     });
   }
 
-  /** Asks it to end, where it has not. */
+  /** The results, once it has ended well. */
+  async report(): Promise<Report> {
+    return JSON.parse(await readFile(this.#file, 'utf8'));
+  }
+
   stop(): void {
     this.#child.kill('SIGTERM');
   }

@@ -12,12 +12,10 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
 }
 
 function textOf(part: Part): string {
-  if (typeof part === 'string' || typeof part === 'number') return escaped(`${part}`);
+  if (typeof part === 'string' || typeof part === 'number') {
+    return `${part}`.replace(/[&<>"]/g, (character) => escapes[character]!);
+  }
   return 'markup' in part ? part.markup : part.map(textOf).join('');
 }
 
 const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => escapes[character]!);
-}

@@ -15,7 +15,6 @@ export type Measured =
       readonly kind: 'lockstep';
       readonly name: string;
       readonly workers: Workers;
-      /** What a person types to train the same. */
       readonly command: string;
       readonly msPerStep: readonly number[];
       readonly reports: readonly Report[];
@@ -29,13 +28,7 @@ export type Measured =
       readonly distance: number;
       readonly msPerStep: readonly number[];
     }
-  | {
-      readonly kind: 'missing';
-      readonly name: string;
-      /** `absent` is no fault of this code; the others are. */
-      readonly status: MissingRow['status'];
-      readonly reason: string;
-    };
+  | ({ readonly kind: 'missing' } & Pick<MissingRow, 'status' | 'name' | 'reason'>);
 
 export interface MeasureOptions {
   readonly training: Training;
@@ -51,11 +44,6 @@ export interface MeasureOptions {
 }
 
 const effort: Omit<Effort, 'rounds'> = { burstMs: 200, warmUpMs: 200, budgetMs: 2_000 };
-
-interface LockstepRunner extends Runner {
-  readonly workers: Workers;
-  readonly reports: Report[];
-}
 
 /** @throws CommandFailure where the baseline could not be run: nothing can be compared then */
 export async function measureTraining(options: MeasureOptions): Promise<readonly Measured[]> {
@@ -82,14 +70,8 @@ export async function measureTraining(options: MeasureOptions): Promise<readonly
   return [
     ...own.map(({ name, workers: each, msPerStep, reports, failure }): Measured => {
       if (failure !== undefined) return { kind: 'missing', name, status: 'failed', reason: failure };
-      return {
-        kind: 'lockstep',
-        name,
-        workers: each,
-        command: commandOf(training, each, settings),
-        msPerStep,
-        reports,
-      };
+      const command = commandOf(training, each, settings);
+      return { kind: 'lockstep', name, workers: each, command, msPerStep, reports };
     }),
     ...(peers?.candidates ?? []).map(({ name }) => peerRow(name, opened!)),
   ];
@@ -98,12 +80,12 @@ export async function measureTraining(options: MeasureOptions): Promise<readonly
 function peerRow(name: string, opened: OpenCandidates): Measured {
   const missing = opened.missing(name);
   if (missing) return { kind: 'missing', name, status: missing.status, reason: missing.reason };
-  const { implementation, check, msPerStep } = opened.runners.find((runner) => runner.name === name)!;
+  const { implementation, check, msPerStep } = opened.runner(name)!;
   const { version, notes } = implementation;
   return { kind: 'peer', name, version, notes, distance: check.distance, msPerStep };
 }
 
-function lockstepRunner(workers: Workers, { training, settings, tabs }: MeasureOptions): LockstepRunner {
+function lockstepRunner(workers: Workers, { training, settings, tabs }: MeasureOptions) {
   const reports: Report[] = [];
   const burst: Runner['burst'] = async () => {
     const report = await (workers.kind === 'tabs'

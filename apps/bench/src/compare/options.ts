@@ -60,14 +60,14 @@ function readName(text: string): string {
 }
 
 function readBatch(text: string): number {
-  const batch = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  const batch = /^\d+$/.test(text) ? Number(text) : 0;
   if (batch >= 1 && batch <= 1_000_000) return batch;
   throw new Expected('whole numbers from 1 to 1000000 with commas between them, like 64,512');
 }
 
 function readSpeed(text: string): number {
-  const speed = text === '' ? Number.NaN : Number(text);
-  if (speed > 0 && Number.isFinite(speed)) return speed;
+  const speed = Number(text);
+  if (speed > 0 && speed < Number.POSITIVE_INFINITY) return speed;
   throw new Expected('numbers above 0 with commas between them, like 1,1,0.5');
 }
 

@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { milliseconds, thousands } from '../number-text.ts';
+import { milliseconds, thousands } from '../figure-text.ts';
+import type { CompareReport } from './compare.ts';
 import { stepParts } from './figures.ts';
 import { html, type Markup } from './markup.ts';
 import { ratioCells, ratioHeaders, rowName } from './result-text.ts';
-import { type CompareReport, isLockstep, isTimed, type TrainingResult } from './results.ts';
+import { isLockstep, isTimed, type TrainingResult } from './results.ts';
 
 const { resolve } = createRequire(import.meta.url);
 const pageFile = (name: string): string => readFileSync(new URL(`../../compare-page/${name}`, import.meta.url), 'utf8');
@@ -52,7 +53,6 @@ ${listOf(results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'peer
   return page.markup;
 }
 
-/** What the colors of a chart stand for. */
 function keys(colors: readonly (readonly [color: string, title: string])[]): Markup {
   return html`<p class="keys">${colors.map(([color, title]) => html`<span class="key"><i style="background:var(--${color})"></i>${title}</span>`)}</p>`;
 }
@@ -96,7 +96,6 @@ function speedUpSection(): Markup {
 <section class="card"><div class="plot" data-chart="speedUps" role="img" aria-label="Speed-up by training"></div></section>`;
 }
 
-/** A chart for each training. */
 function cards(results: readonly TrainingResult[], chart: string, title: string): Markup {
   return html`<div class="cards">${results.map(
     ({ training: { name } }, index) =>

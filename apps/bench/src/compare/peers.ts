@@ -9,7 +9,7 @@ import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
 import { type MnistStep, trainingCase } from '../work/mnist-step.ts';
 import { cnnNet, type Net, perceptron } from '../work/net.ts';
 import type { Training } from './grid.ts';
-import { ddpName, pytorchName } from './peer-names.ts';
+import { ddpName, pytorchName } from './results.ts';
 
 /** Images that a peer cycles through; they lie ready as float32, and more of them would fit its caches worse. */
 const images = 4_096;
@@ -42,11 +42,7 @@ export function peerWork(training: Training, net: Net, train: Dataset, seed: num
   return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 
-/** Its convolutions take tens of milliseconds an image: one step would take longer than all other measurements. */
-function isTooSlowForJax({ net, batchSize }: MnistStep): boolean {
-  return net.name === 'cnn' && batchSize > 64;
-}
-
+/** jax-js needs tens of milliseconds an image for convolutions: a step would take longer than all other measurements. */
 const jaxElsewhere = {
   absent:
     'one step of this net at this batch takes it seconds; npm run bench -- --benchmark cnn-step measures it at 64',
@@ -54,10 +50,11 @@ const jaxElsewhere = {
 
 /** Every peer as a candidate of one case. */
 export function peerCase(training: Training, work: MnistStep, group: PytorchGroup): Case {
+  const isTooSlowForJax = work.net.name === 'cnn' && work.batchSize > 64;
   return trainingCase(training.name, work, 1, [
     { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
     { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
-    { name: 'jax-js wasm', open: async () => (isTooSlowForJax(work) ? jaxElsewhere : openJaxStep(work)) },
+    { name: 'jax-js wasm', open: async () => (isTooSlowForJax ? jaxElsewhere : openJaxStep(work)) },
     { name: pytorchName, open: () => group.open(work, 'single') },
     { name: ddpName, open: () => group.open(work, 'ddp') },
   ]);

@@ -1,6 +1,5 @@
 /** The result of a training as plain text. */
-import { figuresTable } from '../figures-table.ts';
-import { ends, milliseconds, thousands, times } from '../number-text.ts';
+import { ends, figuresTable, milliseconds, thousands, times } from '../figure-text.ts';
 import { stepParts } from './figures.ts';
 import { isLockstep, isTimed, type LockstepRow, type PeerRow, type TrainingResult } from './results.ts';
 

@@ -1,12 +1,14 @@
 /** From what was measured to what is shown: the report of a comparison. */
-import type { CurvePoint } from '@lockstep/train';
-import type { Machine } from '../machine.ts';
 import { pairedRatios, type Spread, spread } from '../statistics.ts';
-import { curveDistance, partsOf, type StepPart, speedUps, timeTo } from './figures.ts';
+import { curveDistance, partsOf, speedUps, timeTo } from './figures.ts';
 import type { Training } from './grid.ts';
-import type { Workers } from './lockstep-run.ts';
 import type { Measured } from './measure.ts';
-import { ddpName, ddpRanks, pytorchName } from './peer-names.ts';
+
+/** Peers that a result looks up by name. */
+export const pytorchName = 'PyTorch, 1 process';
+/** Processes that DDP trains with. */
+export const ddpRanks = 2;
+export const ddpName = `PyTorch DDP, ${ddpRanks} processes`;
 
 interface Timed {
   readonly name: string;
@@ -16,61 +18,11 @@ interface Timed {
   readonly timesSingle: Spread;
 }
 
-export interface LockstepRow extends Timed {
-  readonly kind: 'lockstep';
-  readonly workers: Workers;
-  readonly command: string;
-  /** Speed-up for each worker: 1 is perfect. Null for the single process. */
-  readonly efficiency: number | null;
-  /** Steps after which the accuracy asked for is reached; null where it is not. */
-  readonly stepsToAccuracy: number | null;
-  /** Seconds of training until then. */
-  readonly secondsToAccuracy: Spread | null;
-  /** Over the sockets of all workers, both ways, joining included. */
-  readonly bytesPerStep: number;
-  /** Milliseconds of a median step. */
-  readonly parts: Readonly<Record<StepPart, number>> | null;
-  readonly weightsSha256: string;
-  readonly exactness: string;
-  /** Of the round with the median rate. */
-  readonly curve: readonly CurvePoint[];
-}
-
-export interface PeerRow extends Timed {
-  readonly kind: 'peer';
-  readonly version: string;
-  readonly notes: readonly string[];
-  readonly distance: number;
-  /** DDP against PyTorch's single process; null for the others. */
-  readonly speedUp: Spread | null;
-  /** Throughput of as many workers of Lockstep over that of DDP, round by round; null for the others. */
-  readonly lockstepAgainstIt: Spread | null;
-}
-
+export type LockstepRow = Timed & ReturnType<typeof lockstepFigures>;
+export type PeerRow = Timed & ReturnType<typeof peerFigures>;
 export type ResultRow = LockstepRow | PeerRow | Extract<Measured, { kind: 'missing' }>;
 
-export interface TrainingResult {
-  readonly training: Omit<Training, 'model'>;
-  readonly rows: readonly ResultRow[];
-  /** Whether all runs of Lockstep ended with the same weights, to the bit. */
-  readonly sameWeights: boolean;
-  /** Greatest difference of loss at the same step between any two runs of Lockstep. */
-  readonly curveDistance: number;
-}
-
-/** Everything that a comparison has measured; times in milliseconds where not said otherwise. */
-export interface CompareReport {
-  readonly compare: 1;
-  readonly lockstep: string;
-  readonly startedAt: string;
-  readonly wallSeconds: number;
-  readonly machine: Machine;
-  readonly rounds: number;
-  /** 0 to 1. */
-  readonly accuracy: number;
-  readonly results: readonly TrainingResult[];
-  readonly conclusion: readonly string[];
-}
+export type TrainingResult = ReturnType<typeof resultOf>;
 
 export function isTimed(row: ResultRow): row is LockstepRow | PeerRow {
   return row.kind !== 'missing';
@@ -83,7 +35,7 @@ export function isLockstep(row: ResultRow): row is LockstepRow {
 type MeasuredLockstep = Extract<Measured, { kind: 'lockstep' }>;
 type MeasuredPeer = Extract<Measured, { kind: 'peer' }>;
 
-export function resultOf(training: Training, measured: readonly Measured[], accuracy: number): TrainingResult {
+export function resultOf(training: Training, measured: readonly Measured[], accuracy: number) {
   const [baseline] = measured;
   if (baseline?.kind !== 'lockstep') throw new Error(`${training.name}: expected the single process first`);
   const reports = measured.flatMap((row) => (row.kind === 'lockstep' ? row.reports : []));
@@ -97,7 +49,9 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
   });
   return {
     training: shown,
+    /** Whether all runs of Lockstep ended with the same weights, to the bit. */
     sameWeights: reports.every(({ weightsSha256 }) => weightsSha256 === first?.weightsSha256),
+    /** Greatest difference of loss at the same step between any two runs of Lockstep. */
     curveDistance: Math.max(...reports.map(({ curve }) => curveDistance(curve, first?.curve ?? []))),
     rows: measured.map((row): ResultRow => {
       if (row.kind === 'missing') return row;
@@ -109,7 +63,7 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
   };
 }
 
-function peerFigures(row: MeasuredPeer, measured: readonly Measured[]): Omit<PeerRow, keyof Timed> {
+function peerFigures(row: MeasuredPeer, measured: readonly Measured[]) {
   const { kind, version, notes, distance, msPerStep } = row;
   const figures = { kind, version, notes, distance };
   if (row.name !== ddpName) return { ...figures, speedUp: null, lockstepAgainstIt: null };
@@ -120,17 +74,15 @@ function peerFigures(row: MeasuredPeer, measured: readonly Measured[]): Omit<Pee
   );
   return {
     ...figures,
+    /** DDP against PyTorch's single process; null for the others. */
     speedUp: single ? speedUps(msPerStep.slice(0, single.msPerStep.length), single.msPerStep) : null,
+    /** Throughput of as many workers of Lockstep over that of DDP, round by round; null for the others. */
     lockstepAgainstIt: workers ? spread(pairedRatios(msPerStep, workers.msPerStep.slice(0, msPerStep.length))) : null,
   };
 }
 
-function lockstepFigures(
-  { kind, workers, command, reports, msPerStep }: MeasuredLockstep,
-  timesSingle: number,
-  batch: number,
-  accuracy: number,
-): Omit<LockstepRow, keyof Timed> {
+function lockstepFigures(row: MeasuredLockstep, timesSingle: number, batch: number, accuracy: number) {
+  const { kind, workers, command, reports, msPerStep } = row;
   const times = reports.flatMap(({ stepTimes }) => (stepTimes === null ? [] : [stepTimes]));
   const reached = reports.flatMap(({ curve }) => timeTo(accuracy, curve, batch) ?? []);
   const byRate = [...reports.keys()].sort((a, b) => msPerStep[a]! - msPerStep[b]!);
@@ -139,13 +91,17 @@ function lockstepFigures(
     kind,
     workers,
     command,
+    /** Speed-up for each worker: 1 is perfect. Null for the single process. */
     efficiency: workers.kind === 'single' ? null : timesSingle / workers.count,
+    /** Steps, and seconds of training, after which the accuracy asked for is reached; null where it is not. */
     stepsToAccuracy: reached[0]?.steps ?? null,
     secondsToAccuracy: reached.length < reports.length ? null : spread(reached.map(({ seconds }) => seconds)),
+    /** Over the sockets of all workers, both ways, joining included. */
     bytesPerStep: spread(reports.map(({ wire, steps }) => (wire.bytesSent + wire.bytesReceived) / steps)).median,
     parts: times.length === 0 ? null : partsOf(times),
     weightsSha256,
     exactness,
+    /** Of the round with the median rate. */
     curve: reports[byRate[byRate.length >> 1]!]!.curve,
   };
 }

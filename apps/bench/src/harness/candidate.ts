@@ -2,7 +2,6 @@
 
 /** One way to do a case's work, ready to run on one thread. All arrays are float32. */
 export interface Implementation {
-  /** Version of the library that does the work. */
   readonly version: string;
   /** What explains the figure: engine, threads, the form of the program. */
   readonly notes: readonly string[];

@@ -1,37 +1,16 @@
 /** Measures the candidates of a case against the first of them. */
 import { CommandFailure } from '@lockstep/command';
-import type { Case, Check } from '../benchmark.ts';
-import { pairedRatios, type Spread, spread } from '../statistics.ts';
+import type { Case } from '../benchmark.ts';
+import { pairedRatios, spread } from '../statistics.ts';
 import { type CandidateRunner, type Effort, type MissingRow, OpenCandidates } from './open-candidates.ts';
 import { runRounds } from './rounds.ts';
 
 /** A candidate's figures. */
-export interface MeasuredRow {
-  readonly status: 'measured';
-  readonly name: string;
-  readonly version: string;
-  readonly notes: readonly string[];
-  readonly check: Check;
-  readonly stepsPerRound: number;
-  /** Rounds it took part in, from the first on. */
-  readonly rounds: number;
-  readonly msPerStep: Spread;
-  /** Its milliseconds over the baseline's, round by round: 2 means that the baseline is twice as fast. */
-  readonly timesBaseline: Spread;
-}
-
+export type MeasuredRow = ReturnType<typeof measuredRow>;
 export type Row = MeasuredRow | MissingRow;
 
 /** All rows of a case, in the order of its candidates. */
-export interface CaseResult {
-  readonly name: string;
-  readonly baseline: string;
-  readonly workPerStep: Case['workPerStep'];
-  readonly figureName: string;
-  readonly tolerance: number;
-  readonly rounds: number;
-  readonly rows: readonly Row[];
-}
+export type CaseResult = Awaited<ReturnType<typeof measureCase>>;
 
 /**
  * Runs a case. A candidate that cannot open, fails or computes something else gets a row that says so. Nothing can be
@@ -39,11 +18,7 @@ export interface CaseResult {
  *
  * @throws CommandFailure where the baseline fails or computes something else
  */
-export async function measureCase(
-  subject: Case,
-  effort: Effort,
-  progress: (message: string) => void,
-): Promise<CaseResult> {
+export async function measureCase(subject: Case, effort: Effort, progress: (message: string) => void) {
   const { name, candidates, workPerStep, figureName, tolerance } = subject;
   const [baseline, ...others] = candidates;
   if (baseline === undefined) throw new RangeError(`${name}: at least one candidate expected, got none`);
@@ -61,9 +36,10 @@ export async function measureCase(
     await runRounds(runners, { name, rounds: effort.rounds, progress });
     const lost = opened.missing(baseline.name);
     if (lost) throw new CommandFailure(`${name}: the baseline ${lost.name} cannot be measured: ${lost.reason}`, 1);
-    const rowOf = (candidate: string): Row =>
-      opened.missing(candidate) ?? measuredRow(runners.find((runner) => runner.name === candidate)!, baselineRunner!);
-    return { ...result, rounds: effort.rounds, rows: candidates.map((candidate) => rowOf(candidate.name)) };
+    const rows = candidates.map(
+      (each): Row => opened.missing(each.name) ?? measuredRow(opened.runner(each.name)!, baselineRunner!),
+    );
+    return { ...result, rounds: effort.rounds, rows };
   } finally {
     await opened.close();
   }
@@ -74,19 +50,17 @@ function absentRows({ candidates }: Case, reason: string): Row[] {
   return candidates.map(({ name }, index) => ({ status: 'absent', name, reason: index === 0 ? reason : because }));
 }
 
-function measuredRow(runner: CandidateRunner, baseline: CandidateRunner): MeasuredRow {
+function measuredRow(runner: CandidateRunner, baseline: CandidateRunner) {
   const { name, implementation, check, stepsPerRound, msPerStep } = runner;
   const { version, notes } = implementation;
   const rounds = msPerStep.length;
+  const figures = { status: 'measured' as const, name, version, notes, check, stepsPerRound };
   return {
-    status: 'measured',
-    name,
-    version,
-    notes,
-    check,
-    stepsPerRound,
+    ...figures,
+    /** Rounds it took part in, from the first on. */
     rounds,
     msPerStep: spread(msPerStep),
+    /** Its milliseconds over the baseline's, round by round: 2 means that the baseline is twice as fast. */
     timesBaseline: spread(pairedRatios(msPerStep, baseline.msPerStep.slice(0, rounds))),
   };
 }

@@ -6,7 +6,6 @@ import { createRunner, type RoundOptions, type Runner } from './rounds.ts';
 
 /** How long to measure. */
 export interface Effort {
-  /** Timed bursts of each candidate. */
   readonly rounds: number;
   /** Aimed length of one burst, in milliseconds; a burst has at least one step. */
   readonly burstMs: number;
@@ -17,16 +16,14 @@ export interface Effort {
 }
 
 /** A candidate without a figure. */
-export type MissingRow =
-  | {
-      /** It computed something else, so its time means nothing. */
-      readonly status: 'refused';
-      readonly name: string;
-      readonly version: string;
-      readonly check: Check;
-      readonly reason: string;
-    }
-  | { readonly status: 'absent' | 'failed'; readonly name: string; readonly reason: string };
+export interface MissingRow {
+  /** A refused one computed something else, so its time means nothing; `absent` is no fault of this code. */
+  readonly status: 'refused' | 'absent' | 'failed';
+  readonly name: string;
+  readonly reason: string;
+  readonly version?: string;
+  readonly check?: Check;
+}
 
 /** A candidate that computes what it should, warm and ready to be timed. */
 export interface CandidateRunner extends Runner {
@@ -53,56 +50,56 @@ export class OpenCandidates {
     for (const candidate of candidates) {
       signal?.throwIfAborted();
       progress(`${this.#subject.name}: ${candidate.name}: checking and warming up`);
-      const opened = await openCandidate(this.#subject, candidate, this.#effort);
+      const opened = await this.#open(candidate);
       if ('implementation' in opened) this.runners.push(opened);
       else this.#missing.set(candidate.name, opened);
     }
   }
 
+  runner(name: string): CandidateRunner | undefined {
+    return this.runners.find((runner) => runner.name === name);
+  }
+
   /** Why a candidate has no figure; undefined where it has one. */
   missing(name: string): MissingRow | undefined {
-    const failure = this.runners.find((runner) => runner.name === name)?.failure;
+    const failure = this.runner(name)?.failure;
     return failure === undefined ? this.#missing.get(name) : { status: 'failed', name, reason: failure };
   }
 
   async close(): Promise<void> {
     await Promise.allSettled(this.runners.map(({ implementation }) => implementation.close?.()));
   }
-}
 
-async function openCandidate(
-  subject: Case,
-  candidate: Candidate,
-  effort: Effort,
-): Promise<CandidateRunner | MissingRow> {
-  const { name } = candidate;
-  const { checkedSteps, tolerance } = subject;
-  let implementation: Implementation | undefined;
-  let isReady = false;
-  try {
-    const opened = await candidate.open();
-    if ('absent' in opened) return { status: 'absent', name, reason: opened.absent };
-    implementation = opened;
-    const checkedMsPerStep = (await runBurst(opened, checkedSteps)) / checkedSteps;
-    const check = subject.check(await opened.result());
-    if (!(check.distance <= tolerance)) {
-      const reason = `computes something else: relative distance at most ${tolerance} expected after ${checkedSteps} steps, got ${check.distance}`;
-      return { status: 'refused', name, version: opened.version, check, reason };
+  async #open(candidate: Candidate): Promise<CandidateRunner | MissingRow> {
+    const { name } = candidate;
+    const { checkedSteps, tolerance } = this.#subject;
+    let implementation: Implementation | undefined;
+    let isReady = false;
+    try {
+      const opened = await candidate.open();
+      if ('absent' in opened) return { status: 'absent', name, reason: opened.absent };
+      implementation = opened;
+      const checkedMsPerStep = (await runBurst(opened, checkedSteps)) / checkedSteps;
+      const check = this.#subject.check(await opened.result());
+      if (!(check.distance <= tolerance)) {
+        const reason = `computes something else: relative distance at most ${tolerance} expected after ${checkedSteps} steps, got ${check.distance}`;
+        return { status: 'refused', name, version: opened.version, check, reason };
+      }
+      // One step that takes more than the whole budget is warm enough.
+      const isSlow = checkedMsPerStep > this.#effort.budgetMs;
+      const stepsPerRound = isSlow ? 1 : await warmUp(opened, checkedSteps, this.#effort);
+      const burst = async () => {
+        const ms = await runBurst(opened, stepsPerRound);
+        return { ms, msPerStep: ms / stepsPerRound };
+      };
+      isReady = true;
+      const runner = createRunner(name, burst, this.#effort.budgetMs);
+      return { ...runner, implementation, check, checkedMsPerStep, stepsPerRound };
+    } catch (error) {
+      return { status: 'failed', name, reason: errorMessage(error) };
+    } finally {
+      if (!isReady) await implementation?.close?.().catch(() => undefined);
     }
-    // One step that takes more than the whole budget is warm enough.
-    const isSlow = checkedMsPerStep > effort.budgetMs;
-    const stepsPerRound = isSlow ? 1 : await warmUp(opened, checkedSteps, effort);
-    const burst = async () => {
-      const ms = await runBurst(opened, stepsPerRound);
-      return { ms, msPerStep: ms / stepsPerRound };
-    };
-    isReady = true;
-    const runner = createRunner(name, burst, effort.budgetMs);
-    return { ...runner, implementation, check, checkedMsPerStep, stepsPerRound };
-  } catch (error) {
-    return { status: 'failed', name, reason: errorMessage(error) };
-  } finally {
-    if (!isReady) await implementation?.close?.().catch(() => undefined);
   }
 }
 

@@ -9,7 +9,6 @@ export interface Runner {
   spentMs: number;
   /** One entry for each round that it took part in. */
   readonly msPerStep: number[];
-  /** Why it failed, which ends its part. */
   failure?: string;
   /** Runs once. Returns the milliseconds of a step and of the whole burst. */
   burst(): Promise<{ readonly msPerStep: number; readonly ms: number }>;
@@ -21,7 +20,6 @@ export function createRunner(name: string, burst: Runner['burst'], budgetMs = Nu
 }
 
 export interface RoundOptions {
-  /** Stands before each line of progress. */
   readonly name: string;
   readonly rounds: number;
   readonly progress: (message: string) => void;

@@ -2,16 +2,10 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-/** A running child. Requests are answered in order, one at a time. */
-export interface Child {
-  /** Writes to stdin and awaits one line of stdout. @throws Error with one sentence when the child ends instead */
-  ask(...chunks: readonly (string | Uint8Array)[]): Promise<unknown>;
-  /** Closes stdin and awaits the end of the child. */
-  close(): Promise<void>;
-}
+export type Child = ReturnType<typeof startChild>;
 
-/** Starts `command`. Where there is no such command, the first `ask` throws. */
-export function startChild(command: string, args: readonly string[], environment: Record<string, string>): Child {
+/** Starts `command`; where there is none, the first `ask` throws. Requests are answered in order, one at a time. */
+export function startChild(command: string, args: readonly string[], environment: Record<string, string>) {
   const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] });
   let errorText = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -28,13 +22,15 @@ export function startChild(command: string, args: readonly string[], environment
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
-    async ask(...chunks) {
+    /** Writes to stdin and awaits one line of stdout. @throws Error with one sentence when the child ends instead */
+    async ask(...chunks: readonly (string | Uint8Array)[]): Promise<unknown> {
       for (const chunk of chunks) child.stdin.write(chunk);
       const { done, value } = await lines.next();
       if (done) throw new Error(await ended);
       return JSON.parse(value);
     },
-    async close() {
+    /** Closes stdin and awaits the end of the child. */
+    async close(): Promise<void> {
       child.stdin.end();
       await ended;
     },

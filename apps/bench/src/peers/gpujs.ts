@@ -8,10 +8,7 @@ interface GpuJs {
   readonly GPU: {
     new (settings: {
       mode: 'webasm';
-    }): {
-      createKernel(source: string, settings: object): Kernel;
-      destroy(): Promise<unknown>;
-    };
+    }): { createKernel(source: string, settings: object): Kernel; destroy(): Promise<unknown> };
     readonly isWebAssemblySupported: boolean;
   };
   readonly input: (values: Float32Array, size: readonly number[]) => unknown;

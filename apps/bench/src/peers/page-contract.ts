@@ -25,7 +25,6 @@ export interface PageGradient extends Described {
 export interface PageBench {
   open(name: PageCandidate, work: PageWork): Promise<Described | Absent>;
   reset(name: PageCandidate): Promise<void>;
-  /** Milliseconds of `steps` steps. */
   run(name: PageCandidate, steps: number): Promise<number>;
   /** The last step's gradient in one vector. */
   result(name: PageCandidate): Float32Array;

@@ -13,15 +13,7 @@ const installation =
   'PyTorch comes with: python3 -m pip install torch --index-url https://download.pytorch.org/whl/cpu';
 
 /** What the script may answer, as its docstring says; which of these depends on the request. */
-interface Answer {
-  readonly absent?: string;
-  readonly version?: string;
-  readonly ms?: number;
-  readonly base64?: string;
-}
-
-/** One process of the group computes, or all of them on their shares of each batch. */
-export type PytorchMode = 'single' | 'ddp';
+type Answer = Readonly<Partial<{ absent: string; version: string; ms: number; base64: string }>>;
 
 interface Started {
   readonly ranks: readonly Child[];
@@ -41,7 +33,8 @@ export class PytorchGroup {
     this.#size = size;
   }
 
-  async open(work: MnistStep, mode: PytorchMode): Promise<Implementation | Absent> {
+  /** @param mode one process of the group computes, or all of them on their shares of each batch */
+  async open(work: MnistStep, mode: 'single' | 'ddp'): Promise<Implementation | Absent> {
     const size = mode === 'ddp' ? this.#size : 1;
     if (work.batchSize % size !== 0) {
       return { absent: `a batch of ${work.batchSize} does not divide among ${size} processes` };
@@ -79,7 +72,6 @@ export class PytorchGroup {
   }
 }
 
-/** A process for this work alone. */
 export async function openPytorchStep(work: MnistStep): Promise<Implementation | Absent> {
   const group = new PytorchGroup(1);
   const opened = await group.open(work, 'single');

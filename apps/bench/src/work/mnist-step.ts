@@ -1,6 +1,6 @@
 /** The work of a training step: MNIST batches, initial weights, and the check of a result against the reference. */
+import type { Dataset } from '@lockstep/data';
 import type { Case, Check } from '../benchmark.ts';
-import type { Candidate } from '../harness/candidate.ts';
 import { norm, relativeDistance } from '../statistics.ts';
 import { mnist, type Net } from './net.ts';
 import { type Batch, meanGradient, meanLoss, trainOracle } from './oracle.ts';
@@ -15,16 +15,12 @@ export interface MnistStep {
   readonly initial: Float32Array;
 }
 
-/** Cuts the first `batchSize * batchCount` images of a data set into batches. */
-export function cutBatches(
-  { images, labels }: { readonly images: Uint8Array; readonly labels: Uint8Array },
-  batchSize: number,
-  batchCount: number,
-): readonly Batch[] {
-  if (labels.length < batchSize * batchCount) {
-    throw new RangeError(`the benchmark needs ${batchSize * batchCount} images, got ${labels.length}`);
+/** Cuts the first `batchSize * count` images of a data set into batches. */
+export function cutBatches({ images, labels }: Pick<Dataset, 'images' | 'labels'>, batchSize: number, count: number) {
+  if (labels.length < batchSize * count) {
+    throw new RangeError(`the benchmark needs ${batchSize * count} images, got ${labels.length}`);
   }
-  return Array.from({ length: batchCount }, (_, index) => {
+  return Array.from({ length: count }, (_, index): Batch => {
     const [from, to] = [index * batchSize, (index + 1) * batchSize];
     return { pixels: images.slice(from * mnist.pixels, to * mnist.pixels), labels: labels.slice(from, to) };
   });
@@ -51,7 +47,7 @@ export function oneHotLabels(batch: Batch): Float32Array<ArrayBuffer> {
  * Checks weights after `steps` steps. The distance is that of the two *changes* of the weights: the weights themselves are
  * mostly what training leaves unchanged, and would hide a candidate that trains wrongly or not at all.
  */
-export function weightsCheck(work: MnistStep, steps: number): (weights: Float32Array) => Check {
+function weightsCheck(work: MnistStep, steps: number): (weights: Float32Array) => Check {
   const { net, initial, batches, learningRate } = work;
   const change = (weights: Float32Array | Float64Array): Float64Array =>
     Float64Array.from(weights, (weight, index) => weight - initial[index]!);
@@ -73,7 +69,7 @@ export function trainingCase(
   name: string,
   work: MnistStep,
   checkedSteps: number,
-  candidates: readonly Candidate[],
+  candidates: Case['candidates'],
 ): Case {
   return {
     name,

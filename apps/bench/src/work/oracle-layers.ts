@@ -1,7 +1,6 @@
 /** The layers of the reference nets, each with its gradient, for one sample in double precision. */
 
 export interface BackwardPass {
-  /** What `forward` was given. */
   readonly input: Float64Array;
   /** Gradient of the loss at the output. */
   readonly upstream: Float64Array;

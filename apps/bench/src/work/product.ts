@@ -3,17 +3,10 @@ import { randomStream } from '@lockstep/tensor';
 import type { Check } from '../benchmark.ts';
 import { norm, relativeDistance } from '../statistics.ts';
 
-/** `left` [m, k] x `right` [k, n], in row-major order. */
-export interface Product {
-  readonly m: number;
-  readonly k: number;
-  readonly n: number;
-  readonly left: Float32Array<ArrayBuffer>;
-  readonly right: Float32Array<ArrayBuffer>;
-}
+export type Product = ReturnType<typeof denseProduct>;
 
-/** Matrices of values in (-1, 1) without a zero, the same on every machine. */
-export function denseProduct(m: number, k: number, n: number): Product {
+/** `left` [m, k] x `right` [k, n], row-major: values in (-1, 1) without a zero, the same on every machine. */
+export function denseProduct(m: number, k: number, n: number) {
   const random = randomStream(1);
   // Odd multiples of 2^-23, which float32 holds exactly.
   const value = (): number => (Math.floor(random() * 2 ** 23) + 0.5) / 2 ** 22 - 1;
@@ -21,7 +14,6 @@ export function denseProduct(m: number, k: number, n: number): Product {
   return { m, k, n, left: matrix(m * k), right: matrix(k * n) };
 }
 
-/** Multiplications and additions, each counted. */
 export function floatingPointOperations({ m, k, n }: Product): number {
   return 2 * m * k * n;
 }

@@ -62,11 +62,17 @@ export class AdminActions {
     return done;
   }
 
+  /** Writes the model as it is now; the event says where. */
   async #save(): Promise<ActionResult> {
     if (this.#isSaving) return refused('the model is being saved already');
     this.#isSaving = true;
     try {
-      return { type: 'done', event: await saveNow(this.#options) };
+      const { version, run, parameterServer, prepared, saveTo } = this.#options;
+      const { model } = prepared;
+      const steps = run.state.current.step;
+      const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
+      const line = await saveModel(file, { model, weights: parameterServer.weights(), steps, version });
+      return { type: 'done', event: saveTo === undefined ? `${line}, in the folder ${process.cwd()}` : line };
     } catch (error) {
       return refused(errorMessage(error));
     } finally {
@@ -79,15 +85,6 @@ export class AdminActions {
     if (sameSecret(this.#options.prepared.adminToken, token)) return undefined;
     return refused(`this is not the admin token of this run: ${howToGetToken}`, true);
   }
-}
-
-/** Writes the model as it is now and returns the line that says where. */
-async function saveNow({ version, run, parameterServer, prepared, saveTo }: AdminActionsOptions): Promise<string> {
-  const { model } = prepared;
-  const steps = run.state.current.step;
-  const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
-  const line = await saveModel(file, { model, weights: parameterServer.weights(), steps, version });
-  return saveTo === undefined ? `${line}, in the folder ${process.cwd()}` : line;
 }
 
 const howToGetToken = 'open the dashboard address that the coordinator printed';

@@ -19,16 +19,6 @@ import { workerTable } from './worker-table.ts';
 
 export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions;
 
-export interface DashboardFigures {
-  readonly viewers: number;
-  /** Bytes that wait in this process for viewers to take them. */
-  readonly queuedBytes: number;
-  /** Smoothed over recent steps; undefined before the first. */
-  readonly loss: number | undefined;
-  /** Images trained on so far. */
-  readonly images: number;
-}
-
 const tickMs = 100;
 const workersEveryMs = 250;
 const timelineEveryMs = 500;
@@ -39,11 +29,9 @@ const viewersPart = 0.02;
 /** Viewers get an update at least this often, however many they are. */
 const maxPauseMs = 2_000;
 const maxCurvePoints = 2_000;
-/** Weight of the newest step in the loss and the accuracy that are shown. */
 const smoothing = 0.05;
 const maxEpochs = 400;
 const maxEvents = 30;
-/** A viewer that guesses at the admin token is closed. */
 const maxBadTokens = 5;
 
 export class Dashboard {
@@ -64,7 +52,6 @@ export class Dashboard {
   #epochs: EpochReport[] = [];
   #loss: number | undefined;
   #accuracy: number | undefined;
-  /** What the last progress message showed: phase and step. */
   #shown = '';
   #shownTimelineStep = -1;
   #progressAtMs = 0;
@@ -88,7 +75,8 @@ export class Dashboard {
     this.#timer.unref();
   }
 
-  get figures(): DashboardFigures {
+  /** For metrics; the loss is smoothed over recent steps, and undefined before the first. */
+  get figures() {
     const { size, queuedBytes } = this.#viewers;
     return { viewers: size, queuedBytes, loss: this.#loss, images: this.#throughput.images };
   }
@@ -123,7 +111,6 @@ export class Dashboard {
     this.#evaluation.add(report.epoch, weights);
   }
 
-  /** Shows a line in the list of events. */
   event(line: string): void {
     const message = toMessageText(line);
     this.#events.push(message);

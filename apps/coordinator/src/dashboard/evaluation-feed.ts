@@ -6,8 +6,6 @@ import type { HostBackend } from '@lockstep/tensor';
 import type { Prepared } from '../prepare.ts';
 import type { Viewers } from './viewers.ts';
 
-type EvaluationMessage = WatchMessageOf<'evaluation'>;
-
 export interface EvaluationFeedOptions {
   readonly backend: HostBackend;
   readonly prepared: Pick<Prepared, 'model' | 'test'>;
@@ -17,22 +15,18 @@ export interface EvaluationFeedOptions {
 const topErrorCount = 16;
 
 export class EvaluationFeed {
+  /** The last evaluation; undefined before the first. */
+  message: WatchMessageOf<'evaluation'> | undefined;
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Viewers;
   /** Created at the first evaluation, so that a run without viewers pays nothing. */
   #evaluator: ReturnType<typeof createConfusionEvaluator> | undefined;
   #newest: { readonly epoch: number; readonly weights: Float32Array } | undefined;
-  #message: EvaluationMessage | undefined;
   #isEvaluating = false;
 
   constructor(options: EvaluationFeedOptions, viewers: Viewers) {
     this.#options = options;
     this.#viewers = viewers;
-  }
-
-  /** The last evaluation; undefined before the first. */
-  get message(): EvaluationMessage | undefined {
-    return this.#message;
   }
 
   /** @param weights at the end of the epoch; kept */
@@ -44,7 +38,7 @@ export class EvaluationFeed {
   /** Evaluates the newest weights, if that has not been done and there are viewers; one evaluation at a time. */
   refresh(): void {
     const newest = this.#newest;
-    const isDone = !newest || this.#message?.epoch === newest.epoch;
+    const isDone = !newest || this.message?.epoch === newest.epoch;
     if (isDone || this.#isEvaluating || this.#viewers.size === 0) return;
     this.#isEvaluating = true;
     this.#evaluate(newest.epoch, newest.weights)
@@ -61,7 +55,7 @@ export class EvaluationFeed {
     this.#evaluator ??= createConfusionEvaluator(this.#options.backend, model, test, topErrorCount);
     const { counts, topErrors } = await this.#evaluator.evaluate(weights, () => nextTurn());
     const imageOf = (index: number) => images.subarray(index * rows * columns, (index + 1) * rows * columns);
-    this.#message = {
+    this.message = {
       type: 'evaluation',
       epoch,
       rows,
@@ -70,6 +64,6 @@ export class EvaluationFeed {
       confusion: bytesOf(counts),
       topErrors: topErrors.map(({ index, ...error }) => ({ ...error, image: imageOf(index) })),
     };
-    this.#viewers.broadcast(this.#message);
+    this.#viewers.broadcast(this.message);
   }
 }

@@ -34,13 +34,11 @@ export function runMessage(version: string, prepared: Prepared, faultInjection: 
   };
 }
 
-export interface ProgressFigures {
+export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond' | 'points'> {
   /** Smoothed over recent steps; undefined before the first. */
   readonly loss: number | undefined;
   readonly accuracy: number | undefined;
-  readonly imagesPerSecond: number;
   readonly weights: WeightsFeed;
-  readonly points: ProgressMessage['points'];
 }
 
 export function progressMessage(state: CoordinatorState, run: RunMessage, figures: ProgressFigures): ProgressMessage {

@@ -7,30 +7,25 @@ type TimelineMessage = WatchMessageOf<'timeline'>;
 type Span = TimelineMessage['rows'][number]['spans'][number];
 
 /** Moving averages per step. */
-export interface MeanTimes {
-  readonly computeMs: number;
-  readonly sendMs: number;
-  readonly waitMs: number;
-}
+export type MeanTimes = Pick<WatchMessageOf<'workers'>['workers'][number], 'computeMs' | 'sendMs' | 'waitMs'>;
 
 /** Bounds of a message: workers, and answers of each. */
 const maxWorkers = 64;
 const maxAnswers = 8;
-/** Weight of the newest step in the averages. */
 const smoothing = 0.1;
 /** The averages of a worker are dropped after it took part in none of so many steps. */
 const dropAfterSteps = 10_000;
 
 export class StepTimeline {
-  /** The last step whose gradient is complete. */
-  #last: TimelineMessage | undefined;
+  /** The last step whose gradient is complete; undefined before the first. */
+  last: TimelineMessage | undefined;
   readonly #averages = new Map<string, MeanTimes & { readonly lastStep: number }>();
 
   add({ step, exchanges, summedAtMs }: SummedStep): void {
     const workers = [...exchanges].slice(0, maxWorkers);
     const fromMs = Math.min(summedAtMs, ...workers.map(([, { askedAtMs }]) => askedAtMs[0]!));
     const rows = workers.map(([workerId, exchange]) => ({ workerId, spans: spansOf(exchange, fromMs, summedAtMs) }));
-    this.#last = { type: 'timeline', step, durationMs: summedAtMs - fromMs, rows };
+    this.last = { type: 'timeline', step, durationMs: summedAtMs - fromMs, rows };
     for (const { workerId, spans } of rows) {
       const times = timesOf(spans);
       const before = this.#averages.get(workerId);
@@ -42,11 +37,6 @@ export class StepTimeline {
     for (const [workerId, { lastStep }] of this.#averages) {
       if (step - lastStep > dropAfterSteps) this.#averages.delete(workerId);
     }
-  }
-
-  /** Undefined before the first step. */
-  get last(): TimelineMessage | undefined {
-    return this.#last;
   }
 
   averagesOf(workerId: string): MeanTimes {

@@ -4,8 +4,8 @@ const markEveryMs = 200;
 const marksInWindow = 1 + windowMs / markEveryMs;
 
 export class Throughput {
+  images = 0;
   readonly #nowMs: () => number;
-  #images = 0;
   #addedAtMs: number;
   #marks: { readonly atMs: number; readonly images: number }[];
 
@@ -15,16 +15,11 @@ export class Throughput {
     this.#marks = [{ atMs: this.#addedAtMs, images: 0 }];
   }
 
-  /** Images so far. */
-  get images(): number {
-    return this.#images;
-  }
-
   add(count: number): void {
     const atMs = this.#nowMs();
-    this.#images += count;
+    this.images += count;
     this.#addedAtMs = atMs;
-    if (atMs - this.#marks.at(-1)!.atMs >= markEveryMs) this.#marks.push({ atMs, images: this.#images });
+    if (atMs - this.#marks.at(-1)!.atMs >= markEveryMs) this.#marks.push({ atMs, images: this.images });
     // Bounded even if `perSecond` is never called.
     if (this.#marks.length > 2 * marksInWindow) this.#marks = this.#marks.slice(-marksInWindow);
   }
@@ -35,6 +30,6 @@ export class Throughput {
     const first = this.#marks.findLastIndex((mark) => mark.atMs <= atMs - windowMs);
     if (first > 0) this.#marks = this.#marks.slice(first);
     const { atMs: fromMs, images } = this.#marks[0]!;
-    return atMs > fromMs ? ((this.#images - images) * 1000) / (atMs - fromMs) : 0;
+    return atMs > fromMs ? ((this.images - images) * 1000) / (atMs - fromMs) : 0;
   }
 }

@@ -3,7 +3,6 @@ export interface TimeBudgetOptions {
   readonly nowMs: () => number;
   /** The part of the time that the work may take, 0 to 1. */
   readonly part: number;
-  /** The longest pause after any work. */
   readonly maxPauseMs: number;
 }
 
@@ -20,7 +19,6 @@ export class TimeBudget {
     return this.#options.nowMs() >= this.#dueAtMs;
   }
 
-  /** Does the work and measures its cost. */
   spend(work: () => void): void {
     const { nowMs, part, maxPauseMs } = this.#options;
     const startedAtMs = nowMs();

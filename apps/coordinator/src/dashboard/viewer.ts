@@ -2,7 +2,6 @@
 import { decodeWatch, encodeWatch, ProtocolError, type WatchMessageFrom } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
 
-/** A viewer with more bytes queued than this is too slow. */
 const maxQueuedBytes = 256 * 1024;
 /** A viewer that reads nothing for so long is closed; a page that is only slow connects again by itself. */
 const maxBehindMs = 30_000;
@@ -11,7 +10,6 @@ const maxMessagesPerSecond = 50;
 export class Viewer {
   /** Whether the viewer has asked for weights that it has not got. */
   wantsWeights = false;
-  /** Actions that were refused because of the token. */
   badTokens = 0;
   readonly #socket: WebSocket;
   readonly #nowMs: () => number;

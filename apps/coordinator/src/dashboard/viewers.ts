@@ -25,17 +25,13 @@ export class Viewers {
     return this.#viewers.size;
   }
 
-  /** Whether at least one viewer takes messages at the moment. */
   get anyKeepsUp(): boolean {
-    for (const viewer of this.#viewers) if (viewer.keepsUp) return true;
-    return false;
+    return [...this.#viewers].some(({ keepsUp }) => keepsUp);
   }
 
   /** Bytes that wait in this process for viewers to take them. */
   get queuedBytes(): number {
-    let bytes = 0;
-    for (const viewer of this.#viewers) bytes += viewer.queuedBytes;
-    return bytes;
+    return [...this.#viewers].reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
   }
 
   [Symbol.iterator](): Iterator<Viewer> {

@@ -11,10 +11,12 @@ const hashPart = 0.01;
 const weightsEveryMs = 1_000;
 
 export class WeightsFeed {
+  /** First digits of the last hash; undefined before the first. */
+  hash: string | undefined;
+  /** Steps that the hashed weights had taken. */
+  hashStep = -1;
   readonly #parameterServer: ParameterServer;
   readonly #nowMs: () => number;
-  #hash: string | undefined;
-  #hashStep = -1;
   #hashDueAtMs = Number.NEGATIVE_INFINITY;
   #sentAtMs = Number.NEGATIVE_INFINITY;
 
@@ -23,22 +25,12 @@ export class WeightsFeed {
     this.#nowMs = nowMs;
   }
 
-  /** First digits of the last hash; undefined before the first. */
-  get hash(): string | undefined {
-    return this.#hash;
-  }
-
-  /** Steps that the hashed weights had taken. */
-  get hashStep(): number {
-    return this.#hashStep;
-  }
-
   /** Hashes the weights after `step` steps, where a new hash is due. */
   refreshHash(step: number): void {
     const startedAtMs = this.#nowMs();
-    if (step === this.#hashStep || startedAtMs < this.#hashDueAtMs) return;
-    this.#hash = sha256(bytesOf(this.#parameterServer.weights())).slice(0, hashDigits);
-    this.#hashStep = step;
+    if (step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;
+    this.hash = sha256(bytesOf(this.#parameterServer.weights())).slice(0, hashDigits);
+    this.hashStep = step;
     const endedAtMs = this.#nowMs();
     this.#hashDueAtMs = endedAtMs + Math.max(hashEveryMs, (endedAtMs - startedAtMs) / hashPart);
   }

@@ -1,5 +1,5 @@
 /** The table of workers as viewers see it. */
-import type { WatchMessageOf, WorkerHealth } from '@lockstep/protocol';
+import type { WatchMessageOf } from '@lockstep/protocol';
 import type { Connection, CoordinatorState, WorkerRecord } from '@lockstep/training';
 import type { MeanTimes } from './step-timeline.ts';
 
@@ -27,6 +27,7 @@ export function workerTable(state: CoordinatorState, averagesOf: (workerId: stri
 
 function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, times: MeanTimes): Row {
   const { id, name, kind, backend, threads, shards, samples } = record;
+  const health = connection && (connection.answerByMs === undefined ? 'good' : 'late');
   return {
     id,
     name,
@@ -39,12 +40,7 @@ function rowOf(record: WorkerRecord, connection: Connection | undefined, total: 
     shards,
     samples,
     ...times,
-    health: healthOf(connection),
+    health: health ?? 'gone',
     samplesPerSecond: (connection?.samplesPerMs ?? 0) * 1000,
   };
-}
-
-function healthOf(connection: Connection | undefined): WorkerHealth {
-  if (!connection) return 'gone';
-  return connection.answerByMs === undefined ? 'good' : 'late';
 }

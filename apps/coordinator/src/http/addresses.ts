@@ -1,14 +1,6 @@
 /** The addresses of a coordinator, in forms that keep secrets off the wire. */
 import { hostname, networkInterfaces } from 'node:os';
-
-export interface AddressOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly secure: boolean;
-  readonly token: string | undefined;
-  readonly adminToken: string;
-  readonly fingerprint: string | undefined;
-}
+import type { Prepared } from '../prepare.ts';
 
 export interface Addresses {
   /** For terminals; a worker takes the secrets out of the address before it connects. */
@@ -23,14 +15,13 @@ export interface Addresses {
   readonly open: readonly string[];
 }
 
-export function addressesOf(options: AddressOptions): Addresses {
-  const { host, port, secure, token, adminToken, fingerprint } = options;
-  const s = secure ? 's' : '';
+export function addressesOf({ token, adminToken, tls }: Prepared, host: string, port: number): Addresses {
+  const s = tls === undefined ? '' : 's';
   const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
   const others = isAnyAddress(host) ? (networkAddresses()[0] ?? hostname()) : host;
   const query = new URLSearchParams({
     ...(token === undefined ? {} : { token }),
-    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(tls?.fingerprint === undefined ? {} : { fingerprint: tls.fingerprint }),
   });
   const secret = token === undefined ? '' : `&token=${encodeURIComponent(token)}`;
   const site = `http${s}://${at(others)}/`;

@@ -1,15 +1,13 @@
 /** Limits the sockets of workers and of viewers, in all and from one address. */
 
-export interface ConnectionLimits {
-  readonly workers: number;
-  readonly viewers: number;
+export type ConnectionKind = 'workers' | 'viewers';
+
+export interface ConnectionLimits extends Readonly<Record<ConnectionKind, number>> {
   /** Of either kind, from one address; behind one router many people share one. */
   readonly perAddress: number;
 }
 
 export const defaultConnectionLimits: ConnectionLimits = { workers: 320, viewers: 256, perAddress: 512 };
-
-export type ConnectionKind = 'workers' | 'viewers';
 
 export class ConnectionLimiter {
   readonly #limits: ConnectionLimits;

@@ -11,7 +11,6 @@ export interface PortOptions {
   readonly defaultPort: number;
 }
 
-/** How many ports from the default one on are tried. */
 const portsTried = 100;
 /** Sockets that may wait in the kernel: hundreds of workers may connect at one moment. */
 const backlog = 512;

@@ -17,13 +17,10 @@ export interface OriginOptions {
   readonly allowed: readonly string[];
 }
 
-export interface Refusal {
-  readonly status: 403 | 421;
-  readonly message: string;
-}
-
 /** Undefined where the request may go on. */
-export type OriginCheck = (request: Pick<IncomingMessage, 'headers'>) => Refusal | undefined;
+export type OriginCheck = (
+  request: Pick<IncomingMessage, 'headers'>,
+) => { readonly status: 403 | 421; readonly message: string } | undefined;
 
 export function createOriginCheck({ host, secure, allowed }: OriginOptions): OriginCheck {
   const machine = hostname().toLowerCase();

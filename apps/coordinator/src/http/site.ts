@@ -3,20 +3,43 @@ import { existsSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import sirv from 'sirv';
-import { securityHeaders } from './headers.ts';
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 export interface SiteOptions {
-  /** The built page. */
   readonly folder: string;
   readonly health: () => object;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-/** Vite puts a hash of the content into the name of every file in this folder. */
-const isHashed = (path: string): boolean => path.startsWith('/assets/');
 const yearSeconds = 365 * 24 * 3600;
+
+/**
+ * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this one.
+ * The same policy holds in its Web Workers: nothing that they run makes code out of text.
+ */
+const contentSecurityPolicy = [
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const securityHeaders: Readonly<Record<string, string>> = {
+  'content-security-policy': contentSecurityPolicy,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  // Shared memory between the page's threads exists only where no other site shares the process.
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+};
 
 export function createSite({ folder, health, metrics }: SiteOptions): Answer {
   const files = openFolder(folder);
@@ -25,17 +48,17 @@ export function createSite({ folder, health, metrics }: SiteOptions): Answer {
     // A request with a body would keep the connection busy, since nothing reads the body.
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
-      sendText(request, response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
+      sendText(response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
       return;
     }
     switch (pathOf(request)) {
       case '/healthz':
-        send(request, response, 200, 'application/json', `${JSON.stringify(health())}\n`);
+        send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
         return;
       case '/metrics':
         metrics().then(
-          ({ contentType, text }) => send(request, response, 200, contentType, text),
-          () => sendText(request, response, 500, 'the metrics could not be read'),
+          ({ contentType, text }) => send(response, 200, contentType, text),
+          () => sendText(response, 500, 'the metrics could not be read'),
         );
         return;
       default:
@@ -45,11 +68,11 @@ export function createSite({ folder, health, metrics }: SiteOptions): Answer {
 }
 
 function openFolder(folder: string): Answer {
-  const notFound: Answer = (request, response) => sendText(request, response, 404, 'there is nothing at this address');
+  const notFound: Answer = (_, response) => sendText(response, 404, 'there is nothing at this address');
   if (!existsSync(join(folder, 'index.html'))) {
     const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
     return (request, response) => {
-      if (pathOf(request) === '/') sendText(request, response, 503, message);
+      if (pathOf(request) === '/') sendText(response, 503, message);
       else notFound(request, response);
     };
   }
@@ -58,7 +81,9 @@ function openFolder(folder: string): Answer {
     etag: true,
     onNoMatch: notFound,
     setHeaders(response, path) {
-      response.setHeader('cache-control', isHashed(path) ? `public, max-age=${yearSeconds}, immutable` : 'no-cache');
+      // Vite puts a hash of the content into the name of every file in this folder.
+      const isHashed = path.startsWith('/assets/');
+      response.setHeader('cache-control', isHashed ? `public, max-age=${yearSeconds}, immutable` : 'no-cache');
     },
   });
 }
@@ -68,21 +93,13 @@ function pathOf(request: IncomingMessage): string | undefined {
 }
 
 /** Answers with one line of plain text. */
-export function sendText(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
-  send(request, response, status, 'text/plain; charset=utf-8', `${message}\n`);
+export function sendText(response: ServerResponse, status: number, message: string): void {
+  send(response, status, 'text/plain; charset=utf-8', `${message}\n`);
 }
 
-function send(
-  request: IncomingMessage,
-  response: ServerResponse,
-  status: number,
-  contentType: string,
-  text: string,
-): void {
-  response.writeHead(status, {
-    'content-type': contentType,
-    'content-length': Buffer.byteLength(text),
-    'cache-control': 'no-store',
-  });
-  response.end(request.method === 'HEAD' ? undefined : text);
+/** Node leaves the body out where the request is a HEAD. */
+function send(response: ServerResponse, status: number, contentType: string, text: string): void {
+  const length = Buffer.byteLength(text);
+  response.writeHead(status, { 'content-type': contentType, 'content-length': length, 'cache-control': 'no-store' });
+  response.end(text);
 }

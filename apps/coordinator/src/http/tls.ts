@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls';
 import { usageFailure } from '@lockstep/command';
 import { generate } from 'selfsigned';
 import { readOptionFile } from '../option-files.ts';
+import type { CoordinatorOptions } from '../options.ts';
 import { networkAddresses } from './addresses.ts';
 
 export interface Tls {
@@ -15,12 +16,7 @@ export interface Tls {
   readonly fingerprint?: string;
 }
 
-export interface TlsOptions {
-  readonly host: string;
-  readonly tls: boolean;
-  readonly 'tls-cert': string | undefined;
-  readonly 'tls-key': string | undefined;
-}
+type TlsOptions = Pick<CoordinatorOptions, 'host' | 'tls' | 'tls-cert' | 'tls-key'>;
 
 /** @throws CommandFailure with exit code 2 */
 export async function openTls(options: TlsOptions): Promise<Tls | undefined> {

@@ -1,5 +1,5 @@
 /** Turns upgrade requests into sockets of workers and of viewers, or refuses them with a message. */
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { encode, encodeWatch, subprotocol, watchPath, watchSubprotocol } from '@lockstep/protocol';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -11,14 +11,7 @@ export interface UpgradeOptions {
   readonly checkOrigin: OriginCheck;
   readonly maxFrameBytes: number;
   readonly onWorker: (socket: WebSocket, request: IncomingMessage) => void;
-  /** Without it, viewers are refused. */
-  readonly onViewer?: ((socket: WebSocket) => void) | undefined;
-}
-
-export interface Upgrades {
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Asks every socket to close. */
-  close(): void;
+  readonly onViewer: (socket: WebSocket) => void;
 }
 
 /** A viewer sends actions and their token, no more. */
@@ -31,7 +24,7 @@ const fullRetryMs = 30_000;
 const maxQueuedFrames = 4;
 const extraQueueBytes = 1024 * 1024;
 
-export function createUpgrades(options: UpgradeOptions): Upgrades {
+export function createUpgrades(options: UpgradeOptions) {
   const { limiter, checkOrigin, maxFrameBytes } = options;
   const servers: Readonly<Record<ConnectionKind, WebSocketServer>> = {
     workers: serverOf(subprotocol, maxFrameBytes),
@@ -46,7 +39,7 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
     }
     socket.once('close', release);
     if (kind === 'viewers') {
-      options.onViewer?.(socket);
+      options.onViewer(socket);
       return;
     }
     const maxQueuedBytes = maxQueuedFrames * maxFrameBytes + extraQueueBytes;
@@ -57,7 +50,7 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
   };
 
   return {
-    upgrade(request, socket, head) {
+    upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
       socket.on('error', () => socket.destroy());
       const refusal = checkOrigin(request);
       if (refusal) {
@@ -65,13 +58,10 @@ export function createUpgrades(options: UpgradeOptions): Upgrades {
         return;
       }
       const kind = (request.url ?? '/').split('?')[0] === watchPath ? 'viewers' : 'workers';
-      if (kind === 'viewers' && !options.onViewer) {
-        rejectUpgrade(socket, 404, 'there is no dashboard here');
-        return;
-      }
       servers[kind].handleUpgrade(request, socket, head, (webSocket) => accept(kind, webSocket, request));
     },
-    close() {
+    /** Asks every socket to close. */
+    close(): void {
       for (const server of Object.values(servers)) {
         for (const client of server.clients) client.close(1001, 'the coordinator ends');
         server.close();
@@ -104,13 +94,11 @@ function refuse(kind: ConnectionKind, socket: WebSocket, message: string): void 
   socket.close(1013, message);
 }
 
-const statusTexts = { 403: 'Forbidden', 404: 'Not Found', 421: 'Misdirected Request' } as const;
-
-function rejectUpgrade(socket: Duplex, status: keyof typeof statusTexts, message: string): void {
+function rejectUpgrade(socket: Duplex, status: number, message: string): void {
   const body = `${message}\n`;
   socket.end(
     [
-      `HTTP/1.1 ${status} ${statusTexts[status]}`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
       'content-type: text/plain; charset=utf-8',
       `content-length: ${Buffer.byteLength(body)}`,
       'connection: close',

@@ -1,6 +1,5 @@
 /** Turns pen strokes into an image like MNIST's. */
 
-/** Width and height of the image. */
 export const digitSize = 28;
 
 export interface Point {
@@ -50,10 +49,8 @@ function rasterize(strokes: readonly Stroke[]): Uint8Array {
   for (const stroke of strokes) {
     stroke.forEach((to, index) => {
       const from = stroke[Math.max(0, index - 1)]!;
-      const firstColumn = clampPixel(Math.min(from.x, to.x) - reach);
-      const lastColumn = clampPixel(Math.max(from.x, to.x) + reach);
-      const firstRow = clampPixel(Math.min(from.y, to.y) - reach);
-      const lastRow = clampPixel(Math.max(from.y, to.y) + reach);
+      const [firstColumn, lastColumn] = pixelsAround(from.x, to.x, reach);
+      const [firstRow, lastRow] = pixelsAround(from.y, to.y, reach);
       for (let row = firstRow; row <= lastRow; row++) {
         for (let column = firstColumn; column <= lastColumn; column++) {
           const distance = distanceToSegment({ x: column + 0.5, y: row + 0.5 }, from, to);
@@ -67,8 +64,10 @@ function rasterize(strokes: readonly Stroke[]): Uint8Array {
   return image;
 }
 
-function clampPixel(value: number): number {
-  return Math.min(digitSize - 1, Math.max(0, Math.floor(value)));
+/** First and last pixel within `reach` of two coordinates. */
+function pixelsAround(a: number, b: number, reach: number): [number, number] {
+  const pixel = (value: number): number => Math.min(digitSize - 1, Math.max(0, Math.floor(value)));
+  return [pixel(Math.min(a, b) - reach), pixel(Math.max(a, b) + reach)];
 }
 
 function distanceToSegment(point: Point, from: Point, to: Point): number {
@@ -81,9 +80,7 @@ function distanceToSegment(point: Point, from: Point, to: Point): number {
 
 /** In pixels from the image's upper left corner. */
 function centerOfMass(image: Uint8Array): Point {
-  let mass = 0;
-  let x = 0;
-  let y = 0;
+  let [mass, x, y] = [0, 0, 0];
   image.forEach((ink, at) => {
     mass += ink;
     x += ink * ((at % digitSize) + 0.5);

@@ -3,26 +3,22 @@ import { createPrediction, inputSize, parameterCount, parseModel } from '@lockst
 import { floatsFrom } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 
-export interface Inference {
-  /** Values in one sample. */
-  readonly inputSize: number;
-  /** All parameters in model order, little-endian float32. */
-  setWeights(bytes: Uint8Array): void;
-  /** Class scores before the softmax, with the weights set last. */
-  logits(pixels: Uint8Array): Promise<Float32Array>;
-}
+export type Inference = Awaited<ReturnType<typeof openInference>>;
 
 /** @throws Error where the model is invalid or no backend can compute it. */
-export async function openInference(modelData: unknown): Promise<Inference> {
+export async function openInference(modelData: unknown) {
   const model = parseModel(modelData);
   // Not on the GPU: one image is computed faster than it is uploaded.
   const { backend } = await openBackend('cpu').catch(() => openBackend('reference'));
   const parameters = backend.allocate(parameterCount(model));
   const plan = createPrediction(backend, model, 1, parameters);
   return {
+    /** Values in one sample. */
     inputSize: inputSize(model),
-    setWeights: (bytes) => backend.upload(parameters, floatsFrom(bytes)),
-    logits(pixels) {
+    /** @param bytes all parameters in model order, little-endian float32 */
+    setWeights: (bytes: Uint8Array): void => backend.upload(parameters, floatsFrom(bytes)),
+    /** Class scores before the softmax, with the weights set last. */
+    logits(pixels: Uint8Array): Promise<Float32Array> {
       plan.run(pixels);
       return backend.download(plan.output);
     },

@@ -3,7 +3,6 @@ import type { Point, Stroke } from './digit-image.ts';
 
 /** Side of the canvas, in the unit of strokes. */
 export const canvasSide = 280;
-/** How far an arrow key moves the pen. */
 const keyStep = 14;
 
 export interface KeyboardPen {
@@ -37,7 +36,6 @@ export function pressKey(key: string, pen: KeyboardPen, strokes: readonly Stroke
   return [];
 }
 
-/** Adds points to the last stroke. */
 export function extendStroke(strokes: readonly Stroke[], points: readonly Point[]): readonly Stroke[] {
   return [...strokes.slice(0, -1), [...(strokes.at(-1) ?? []), ...points]];
 }

@@ -10,7 +10,6 @@ export interface Prediction {
   readonly image: Uint8Array;
   /** Absent until the model has seen a drawing. */
   readonly output?: {
-    /** Class scores before the softmax. */
     readonly logits: Float32Array;
     /** Steps that the model's weights had taken. */
     readonly step: number;
@@ -40,11 +39,10 @@ export class Predictor {
     this.#requestWeights = requestWeights;
     effect(() => {
       const isLive = store.connection.value.phase === 'live';
-      const run = store.run.value;
-      const progress = store.progress.value;
+      const [run, progress] = [store.run.value, store.progress.value];
       untracked(() => {
         if (!isLive) this.#isRequestPending = false;
-        if (run) void this.#openModel(run.model);
+        if (run) void this.#openModel();
         if (progress) this.#refreshWeights();
       });
     });
@@ -58,8 +56,7 @@ export class Predictor {
   activate(): void {
     if (this.#isActive) return;
     this.#isActive = true;
-    const { value: run } = this.#store.run;
-    if (run) void this.#openModel(run.model);
+    void this.#openModel();
   }
 
   /** @param unit side of the canvas, in the strokes' unit */
@@ -72,16 +69,17 @@ export class Predictor {
     this.#refreshWeights();
   }
 
-  async #openModel(model: unknown): Promise<void> {
-    const json = JSON.stringify(model);
-    if (!this.#isActive || json === this.#modelJson) return;
+  async #openModel(): Promise<void> {
+    const { value: run } = this.#store.run;
+    const json = JSON.stringify(run?.model);
+    if (!this.#isActive || !run || json === this.#modelJson) return;
     this.#modelJson = json;
     this.#inference = undefined;
     this.#weightsStep = undefined;
     this.error.value = undefined;
     try {
       const { openInference } = await import('./inference.ts');
-      const inference = await openInference(model);
+      const inference = await openInference(run.model);
       if (json !== this.#modelJson) return;
       if (inference.inputSize === imageSize) this.#inference = inference;
       else this.error.value = `This model takes ${inference.inputSize} values, a drawing has ${imageSize}.`;

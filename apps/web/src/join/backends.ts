@@ -1,14 +1,14 @@
 /** The backends of a tab, and their names for people. */
 
-export type TabBackend = 'auto' | 'webgpu' | 'webgl' | 'cpu';
-
 /** What a person can choose. */
 export const tabBackendLabels = {
   auto: 'Whatever is fastest here',
   webgpu: 'GPU, by WebGPU',
   webgl: 'GPU, by WebGL',
   cpu: 'CPU',
-} as const satisfies Record<TabBackend, string>;
+} as const;
+
+export type TabBackend = keyof typeof tabBackendLabels;
 
 const backendLabels: Readonly<Record<string, string>> = {
   cpu: 'CPU',

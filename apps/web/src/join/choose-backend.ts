@@ -5,13 +5,7 @@ import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/t
 import type { TabBackend } from './backends.ts';
 import type { Workload } from './tab-state.ts';
 
-export interface ChosenBackend {
-  readonly backend: Backend;
-  /** The adapter's name, where a backend knows it. */
-  readonly device: string | undefined;
-  /** Why each backend that was tried before was not chosen. */
-  readonly reasons: readonly string[];
-}
+type ChosenBackend = ReturnType<typeof describe>;
 
 /** Trying the GPU delays joining by no more than this. */
 const gpuTrialMs = 1_500;
@@ -20,11 +14,7 @@ const warmUpShards = 2;
 const timedShards = 3;
 
 /** @throws Error where no backend that `choice` allows can compute. */
-export async function chooseBackend(
-  choice: TabBackend,
-  workload: Workload | undefined,
-  clock: Clock,
-): Promise<ChosenBackend> {
+export async function chooseBackend(choice: TabBackend, workload: Workload | undefined, clock: Clock) {
   if (choice !== 'auto') return describe(await openBackend(choice));
   const cpu = describe(await openBackend('auto'));
   if (!workload) return cpu;
@@ -57,29 +47,23 @@ async function tryGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<C
   }
 }
 
-function describe({ backend, refused }: OpenedBackend): ChosenBackend {
+function describe({ backend, refused }: OpenedBackend) {
   const { adapter, mode }: { adapter?: string; mode?: string } = backend as object;
   const parts = [mode === backend.name ? undefined : mode, adapter].filter((part) => part !== undefined);
   return { backend, reasons: refused, device: parts.length === 0 ? undefined : parts.join(', ') };
 }
 
-/**
- * The shortest time of a few shards, in milliseconds.
- * @throws Error where the backend cannot compute this model
- */
-async function shardMs(backend: Backend, workload: Workload, clock: Pick<Clock, 'nowMs'>): Promise<number> {
+/** The shortest time of a few shards, in milliseconds. @throws Error where the backend cannot compute this model */
+async function shardMs(backend: Backend, workload: Workload, clock: Clock): Promise<number> {
   const compute = createLocalCompute(backend, clock);
   try {
     const model = parseModel(workload.model);
     await compute.open({ model, microbatchSize: workload.microbatchSize });
     const { weights, pixels, labels } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
     compute.setWeights(weights);
-    let shortestMs = Number.POSITIVE_INFINITY;
-    for (let shard = 0; shard < warmUpShards + timedShards; shard++) {
-      const { computeMs } = await compute.gradient(pixels, labels);
-      if (shard >= warmUpShards) shortestMs = Math.min(shortestMs, computeMs);
-    }
-    return shortestMs;
+    const times: number[] = [];
+    while (times.length < warmUpShards + timedShards) times.push((await compute.gradient(pixels, labels)).computeMs);
+    return Math.min(...times.slice(warmUpShards));
   } finally {
     await compute.close();
   }

@@ -14,11 +14,9 @@ export interface ActiveState {
   readonly device?: string | undefined;
   /** Why each faster backend was not chosen. */
   readonly reasons: readonly string[];
-  /** Totals since the tab joined. */
   readonly shards: number;
   readonly samples: number;
   readonly computeMs: number;
-  /** Why it is reconnecting. */
   readonly retryReason?: string;
 }
 
@@ -30,7 +28,6 @@ export interface EndedState {
 
 /** A typical shard of this run, for choosing the backend that computes it fastest. */
 export interface Workload {
-  /** A layer list as plain JSON. */
   readonly model: unknown;
   readonly microbatchSize: number;
   readonly samples: number;
@@ -38,7 +35,6 @@ export interface Workload {
 
 export interface JoinRequest {
   readonly type: 'join';
-  /** WebSocket address of the coordinator. */
   readonly url: string;
   readonly name: string;
   readonly backend: TabBackend;

@@ -31,7 +31,6 @@ export class TabWorker {
     if (stored !== null) this.join(JSON.parse(stored) as Membership);
   }
 
-  /** Id that the coordinator gave to this worker, while it takes part. */
   get id(): string | undefined {
     const { value: state } = this.state;
     return 'id' in state ? state.id : undefined;

@@ -2,21 +2,13 @@
 import { openChecksum } from '@lockstep/protocol';
 import { DeviceLostError } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
-import {
-  type Compute,
-  ComputeError,
-  createLocalCompute,
-  keepJoined,
-  type Membership,
-  type MembershipEvent,
-} from '@lockstep/training';
+import { type Compute, ComputeError, createLocalCompute, Membership, type MembershipEvent } from '@lockstep/training';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { chooseBackend } from './choose-backend.ts';
 import { connect } from './connect.ts';
 import { type ActiveState, type EndedState, type JoinRequest, openingState, type PageMessage } from './tab-state.ts';
 
-/** The least time between two posts of what was computed. */
 const postEveryMs = 250;
 
 let state: ActiveState = openingState(undefined);
@@ -67,7 +59,7 @@ async function takePart({ url, name, token, workload, resumeKey, backend: choice
       deviceLost = message;
       membership?.leave('its GPU was lost');
     });
-    membership = keepJoined({
+    membership = new Membership({
       compute,
       clock: systemClock,
       random: Math.random,

@@ -1,7 +1,7 @@
 /** The frame of a panel: its title, a note beside it, its content. */
 import type { ComponentChildren } from 'preact';
 
-export interface CardProps {
+interface CardProps {
   /** Names its grid area, its class and the id of its title. */
   readonly name: string;
   readonly title: string;

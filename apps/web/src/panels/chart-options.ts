@@ -4,18 +4,12 @@ import { lossText, percent } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
 import type { CurveKind } from '../watch/curves.ts';
 
-interface ChartKind {
-  readonly title: string;
-  readonly format: (value: number) => string;
-  readonly scale: uPlot.Scale;
-  readonly axis: uPlot.Axis;
-}
+type ChartKind = { title: string; format: (value: number) => string; scale: uPlot.Scale; axis: uPlot.Axis };
 
 export const chartKinds: Readonly<Record<CurveKind, ChartKind>> = {
   loss: {
     title: 'Loss',
     format: lossText,
-    // Logarithmic.
     scale: { distr: 3, range: lossRange },
     axis: {
       values: (_plot, splits) => splits.map((split) => (split === null ? '' : String(split))),

@@ -16,10 +16,8 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
   const counts = floatsFrom(confusion);
   const names = Array.from({ length: classes }, (_, index) => index);
   const rows = names.map((label) => counts.subarray(label * classes, (label + 1) * classes));
-  const mostErrors = Math.max(
-    1,
-    ...rows.flatMap((row, label) => [...row].filter((_, predicted) => predicted !== label)),
-  );
+  const errors = rows.flatMap((row, label) => [...row].filter((_, predicted) => predicted !== label));
+  const mostErrors = Math.max(1, ...errors);
   return (
     <table class="matrix">
       <caption>Rows: the label. Columns: the prediction.</caption>
@@ -42,15 +40,11 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
   );
 }
 
-interface RowProps {
-  readonly label: number;
-  /** How often each class was predicted. */
-  readonly counts: Float32Array;
-  /** The highest count of a wrong prediction in the matrix. */
-  readonly mostErrors: number;
-}
-
-function Row({ label, counts, mostErrors }: RowProps) {
+/**
+ * @param counts how often each class was predicted
+ * @param mostErrors the highest count of a wrong prediction in the matrix
+ */
+function Row({ label, counts, mostErrors }: { label: number; counts: Float32Array; mostErrors: number }) {
   const total = counts.reduce((sum, count) => sum + count, 0);
   return (
     <tr>

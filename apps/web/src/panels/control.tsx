@@ -3,7 +3,7 @@ import type { AdminAction } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import type { Progress, RunStore } from '../watch/run-store.ts';
 
-export interface ControlProps {
+interface ControlProps {
   readonly store: RunStore;
   readonly onAction: (action: AdminAction) => void;
 }
@@ -27,11 +27,8 @@ function Buttons({ store, onAction }: ControlProps) {
   const { value: progress } = store.progress;
   const cannotRun = !progress || store.isOver.value;
   const next = nextAction(progress);
-  const confirm = (isNeeded: boolean): void => {
-    isConfirming.value = isNeeded;
-  };
   const act = (action: AdminAction): void => {
-    confirm(false);
+    isConfirming.value = false;
     store.rejection.value = undefined;
     onAction(action);
   };
@@ -53,12 +50,12 @@ function Buttons({ store, onAction }: ControlProps) {
           <button type="button" class="danger" onClick={() => act('stop')}>
             Stop for good
           </button>
-          <button type="button" onClick={() => confirm(false)}>
+          <button type="button" onClick={() => (isConfirming.value = false)}>
             Go on
           </button>
         </>
       ) : (
-        <button type="button" disabled={cannotRun} onClick={() => confirm(true)}>
+        <button type="button" disabled={cannotRun} onClick={() => (isConfirming.value = true)}>
           Stop
         </button>
       )}

@@ -7,7 +7,6 @@ import type { Column, CurveKind, CurveTable } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
 import { chartKinds, chartOptions } from './chart-options.ts';
 
-/** The least time between two drawings. */
 const drawEveryMs = 250;
 
 export function Curves({ store }: { readonly store: RunStore }) {
@@ -41,21 +40,19 @@ function Chart({ store, kind }: ChartProps) {
   const epochs = run ? run.steps / run.stepsPerEpoch : 1;
   useEffect(() => startPlot(frame.current!, { store, kind }, epochs, reading), [kind, epochs, store, reading]);
   const { title, format } = chartKinds[kind];
-  const [train, test] = [reading.value.train, reading.value.test].map((value) =>
-    value === undefined ? '–' : format(value),
-  );
-  const { epoch } = reading.value;
+  const { train, test, epoch } = reading.value;
   const where = epoch === undefined ? 'now' : `epoch ${epoch.toFixed(2)}`;
-  const label = `${title} over the epochs: training ${train}, test ${test} (${where})`;
+  const [trainText, testText] = [train, test].map((value) => (value === undefined ? '–' : format(value)));
+  const label = `${title} over the epochs: training ${trainText}, test ${testText} (${where})`;
   return (
     <figure class="chart">
       <figcaption>
         <h3>{title}</h3>
         <p class="legend">
           <span class="key key-train">train</span>
-          <output>{train}</output>
+          <output>{trainText}</output>
           <span class="key key-test">test</span>
-          <output>{test}</output>
+          <output>{testText}</output>
           <span class="where">{where}</span>
         </p>
       </figcaption>
@@ -65,12 +62,7 @@ function Chart({ store, kind }: ChartProps) {
 }
 
 /** Plots the curve in `element` and follows the store, the theme and the element's size; returns what ends it. */
-function startPlot(
-  element: HTMLElement,
-  { store, kind }: ChartProps,
-  epochs: number,
-  reading: Signal<Reading>,
-): () => void {
+function startPlot(element: HTMLElement, { store, kind }: ChartProps, epochs: number, reading: Signal<Reading>) {
   const plot = new uPlot(chartOptions(kind, epochs, element), [[], [], [], []], element);
   let table: CurveTable | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -92,7 +84,7 @@ function startPlot(
     plot.setSize({ width: element.clientWidth, height: element.clientHeight });
   });
   observer.observe(element);
-  return () => {
+  return (): void => {
     for (const end of unsubscribe) end();
     clearTimeout(timer);
     observer.disconnect();
@@ -100,7 +92,6 @@ function startPlot(
   };
 }
 
-/** The values at `index`, or the newest ones. */
 function readTable({ epochs, smoothTrain, test }: CurveTable, index?: number): Reading {
   const last = (column: Column): number | undefined =>
     column.findLast((value, at) => value !== null && at <= (index ?? at)) ?? undefined;

@@ -5,9 +5,8 @@ import type { Point, Stroke } from '../draw/digit-image.ts';
 import { canvasSide, extendStroke, type KeyboardPen, pressKey } from '../draw/keyboard-pen.ts';
 import { paintStrokes } from '../draw/paint-strokes.ts';
 
-export interface DrawingCanvasProps {
+interface DrawingCanvasProps {
   readonly strokes: ReadonlySignal<readonly Stroke[]>;
-  /** Called when a person is about to draw. */
   readonly onActivate: () => void;
   readonly onChange: (strokes: readonly Stroke[]) => void;
 }

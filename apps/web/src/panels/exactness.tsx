@@ -18,7 +18,7 @@ export function Exactness({ progress }: { readonly progress: Progress | undefine
     <div>
       <button type="button" class={`badge badge-${exactness}`} popovertarget="exactness-text">
         <span>{progress ? exactness : '–'}</span>
-        <code>{hash === undefined ? '–––– ––––' : hashText(hash)}</code>
+        <code>{hash === undefined ? '–––– ––––' : `${hash.slice(0, 4)} ${hash.slice(4, 8)}`}</code>
       </button>
       <div id="exactness-text" popover="auto" class="bubble">
         <p>{explanations[exactness]}</p>
@@ -30,9 +30,4 @@ export function Exactness({ progress }: { readonly progress: Progress | undefine
       </div>
     </div>
   );
-}
-
-/** In groups of four digits, to be read aloud. */
-function hashText(hash: string): string {
-  return `${hash.slice(0, 4)} ${hash.slice(4, 8)}`;
 }

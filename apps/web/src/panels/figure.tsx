@@ -1,9 +1,8 @@
 /** A number with its label, in a `<dl>`. */
 
-export interface FigureProps {
+interface FigureProps {
   readonly label: string;
   readonly note?: string | undefined;
-  /** Absent where there is no number yet. */
   readonly value: string | undefined;
 }
 

@@ -3,7 +3,7 @@ import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { cssColor } from '../look/theme.ts';
 
-export interface GrayImageProps {
+interface GrayImageProps {
   /** u8, `rows` x `columns`; 0 is background. */
   readonly pixels: Uint8Array;
   readonly rows: number;

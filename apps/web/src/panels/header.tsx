@@ -1,12 +1,11 @@
 /** The top of the page: what is trained, and buttons for joining, control and the theme. */
-
 import { whole } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
 import type { Run } from '../watch/run-store.ts';
 import { JoinAddress } from './join-address.tsx';
 import { Unlock } from './unlock.tsx';
 
-export interface HeaderProps {
+interface HeaderProps {
   readonly run: Run | undefined;
   readonly token: string | undefined;
   /** Absent where the admin token is known. */

@@ -8,9 +8,8 @@ import { ActiveWorker } from './active-worker.tsx';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';
 
-export interface JoinProps {
+interface JoinProps {
   readonly tab: TabWorker;
-  /** Whether the run is over. */
   readonly isOver: boolean;
 }
 

@@ -1,6 +1,5 @@
 /** The run's events, as they happen. */
 import { useEffect, useRef } from 'preact/hooks';
-import { clockText } from '../look/format.ts';
 import type { LogLine } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
 
@@ -30,7 +29,7 @@ export function Log({ lines }: { readonly lines: readonly LogLine[] }) {
         <ol>
           {lines.map(({ key, at, text }) => (
             <li key={key}>
-              <time dateTime={at?.toISOString() ?? ''}>{at ? clockText(at) : 'earlier'}</time>
+              <time dateTime={at?.toISOString() ?? ''}>{at?.toLocaleTimeString('en-GB') ?? 'earlier'}</time>
               <span>{text}</span>
             </li>
           ))}

@@ -15,7 +15,7 @@ export function Overview({ store }: { readonly store: RunStore }) {
       <div class="overview-line">
         <p class="phase" role="status">
           <span class={`phase-dot phase-${progress?.phase ?? 'none'}`} aria-hidden="true" />
-          {phaseTitle(progress)}
+          {progress ? phaseTitle(progress) : 'Connecting'}
         </p>
         <p class="phase-detail">{run && progress ? positionText(run, progress) : '\u00a0'}</p>
         <Exactness progress={progress} />
@@ -26,22 +26,10 @@ export function Overview({ store }: { readonly store: RunStore }) {
   );
 }
 
-function phaseTitle(progress: Progress | undefined): string {
-  if (!progress) return 'Connecting';
-  switch (progress.phase) {
-    case 'waiting':
-      return progress.pauseRequested ? 'Waiting for start' : 'Waiting for workers';
-    case 'training':
-      return 'Training';
-    case 'paused':
-      return progress.pauseRequested ? 'Paused' : 'Paused: no workers';
-    case 'finished':
-      return 'Finished';
-    case 'failed':
-      return 'Stopped';
-    default:
-      return progress.phase satisfies never;
-  }
+function phaseTitle({ phase, pauseRequested }: Progress): string {
+  if (phase === 'waiting') return pauseRequested ? 'Waiting for start' : 'Waiting for workers';
+  if (phase === 'paused') return pauseRequested ? 'Paused' : 'Paused: no workers';
+  return { training: 'Training', finished: 'Finished', failed: 'Stopped' }[phase];
 }
 
 function positionText({ config, steps }: Run, { step, epoch }: Progress): string {

@@ -38,13 +38,10 @@ function Legend() {
   );
 }
 
-interface StepRowProps {
-  readonly row: Timeline['rows'][number];
-  readonly name: string;
-  readonly durationMs: number;
-}
+type TimelineRow = Timeline['rows'][number];
 
-function StepRow({ row: { workerId, spans }, name, durationMs }: StepRowProps) {
+function StepRow({ row, name, durationMs }: { row: TimelineRow; name: string; durationMs: number }) {
+  const { workerId, spans } = row;
   const position = (ms: number): string => `${(100 * ms) / Math.max(durationMs, 1e-6)}%`;
   return (
     <div class="step-row">
@@ -68,11 +65,10 @@ function StepRow({ row: { workerId, spans }, name, durationMs }: StepRowProps) {
 }
 
 /** "receive 0.42 ms, compute 12.3 ms": the sum of each kind. */
-function spansText(spans: StepRowProps['row']['spans']): string {
-  const sums = spanKinds.map((kind) => ({
-    kind,
-    ms: spans.filter((span) => span.kind === kind).reduce((sum, { fromMs, toMs }) => sum + (toMs - fromMs), 0),
-  }));
-  const texts = sums.filter(({ ms }) => ms > 0).map(({ kind, ms }) => `${kind} ${millisecondsText(ms)} ms`);
+function spansText(spans: TimelineRow['spans']): string {
+  const texts = spanKinds.flatMap((kind) => {
+    const ms = spans.reduce((sum, span) => (span.kind === kind ? sum + (span.toMs - span.fromMs) : sum), 0);
+    return ms > 0 ? [`${kind} ${millisecondsText(ms)} ms`] : [];
+  });
   return texts.join(', ') || 'nothing';
 }

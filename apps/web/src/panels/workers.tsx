@@ -5,26 +5,18 @@ import { counted, millisecondsText, percent, whole } from '../look/format.ts';
 import type { RunStore, WorkerRow } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
 
-export interface WorkersProps {
+interface WorkersProps {
   readonly store: RunStore;
-  /** Id of this tab's worker, if it has one. */
   readonly ownId: string | undefined;
-  /** Present where this page may inject faults. */
   readonly onInjectFault: ((action: FaultAction, workerId: string) => void) | undefined;
 }
 
-interface NumberColumn {
-  readonly title: string;
-  readonly unit?: string;
-  readonly text: (worker: WorkerRow) => string;
-}
-
-const numberColumns: readonly NumberColumn[] = [
-  { title: 'Images/s', text: ({ samplesPerSecond }) => whole(samplesPerSecond) },
-  { title: 'Compute', unit: 'ms', text: ({ computeMs }) => millisecondsText(computeMs) },
-  { title: 'Send', unit: 'ms', text: ({ sendMs }) => millisecondsText(sendMs) },
-  { title: 'Wait', unit: 'ms', text: ({ waitMs }) => millisecondsText(waitMs) },
-];
+const numberColumns = [
+  { title: 'Images/s', unit: undefined, text: (worker: WorkerRow) => whole(worker.samplesPerSecond) },
+  { title: 'Compute', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.computeMs) },
+  { title: 'Send', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.sendMs) },
+  { title: 'Wait', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.waitMs) },
+] as const;
 
 export function Workers({ store, ownId, onInjectFault }: WorkersProps) {
   const workers = store.workers.value;
@@ -109,17 +101,20 @@ function Row({ worker, isOwn, onInjectFault }: RowProps) {
 const faultTitles = { kill: 'Kill', freeze: 'Freeze', slow: 'Slow' } as const satisfies Record<FaultAction, string>;
 
 function FaultButtons({ label, onInject }: { label: string; onInject: (action: FaultAction) => void }) {
-  return (Object.keys(faultTitles) as FaultAction[]).map((action) => (
-    <button
-      key={action}
-      type="button"
-      class="small"
-      aria-label={`${faultTitles[action]} ${label}`}
-      onClick={() => onInject(action)}
-    >
-      {faultTitles[action]}
-    </button>
-  ));
+  return (Object.keys(faultTitles) as FaultAction[]).map((action) => {
+    const title = faultTitles[action];
+    return (
+      <button
+        key={action}
+        type="button"
+        class="small"
+        aria-label={`${title} ${label}`}
+        onClick={() => onInject(action)}
+      >
+        {title}
+      </button>
+    );
+  });
 }
 
 const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = { browser: 'Tab', node: 'Node', local: 'Local' };

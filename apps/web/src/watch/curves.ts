@@ -33,7 +33,6 @@ export class Curves {
     this.#values = { loss: [], accuracy: [] };
   }
 
-  /** Appends the points that are newer than the last one. */
   add(points: WatchMessageOf<'progress'>['points']): void {
     const losses = floatsFrom(points.losses);
     const accuracies = floatsFrom(points.accuracies);
@@ -49,12 +48,8 @@ export class Curves {
   table(kind: CurveKind, reports: readonly EpochReport[], stepsPerEpoch: number): CurveTable {
     const train = this.#values[kind];
     const smoothTrain = movingMean(train);
-    const test = new Map(
-      reports.map(({ epoch, testLoss, testAccuracy }) => [
-        epoch * stepsPerEpoch,
-        kind === 'loss' ? testLoss : testAccuracy * 100,
-      ]),
-    );
+    const testOf = (report: EpochReport) => (kind === 'loss' ? report.testLoss : report.testAccuracy * 100);
+    const test = new Map(reports.map((report) => [report.epoch * stepsPerEpoch, testOf(report)]));
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
     const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
     return {

@@ -3,18 +3,15 @@ import { decodeWatch, encodeWatch, ProtocolError, type WatchMessageFrom, watchSu
 import { reconnectDelayMs } from '@lockstep/training';
 import type { RunStore } from './run-store.ts';
 
-export interface Viewer {
-  /** Does nothing while the connection is down. */
-  send(message: WatchMessageFrom<'viewer'>): void;
-}
+export type Viewer = ReturnType<typeof startViewer>;
 
-export function startViewer(url: string, store: RunStore): Viewer {
+export function startViewer(url: string, store: RunStore) {
   let socket: WebSocket;
   let failures = 0;
   let retry: ReturnType<typeof setTimeout> | undefined;
 
   const connect = (): void => {
-    let protocolFault: string | undefined;
+    let lostReason: string | undefined;
     socket = new WebSocket(url, watchSubprotocol);
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => {
@@ -26,15 +23,13 @@ export function startViewer(url: string, store: RunStore): Viewer {
         store.apply(decodeWatch(new Uint8Array(data), 'coordinator'));
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        protocolFault = 'this page and the coordinator are of different releases: reload the page';
+        lostReason = 'this page and the coordinator are of different releases: reload the page';
         (target as WebSocket).close();
       }
     });
     socket.addEventListener('close', ({ reason }) => {
-      store.connection.value = {
-        phase: 'lost',
-        reason: protocolFault ?? (reason || 'the coordinator does not answer'),
-      };
+      lostReason ??= reason || 'the coordinator does not answer';
+      store.connection.value = { phase: 'lost', reason: lostReason };
       retry = setTimeout(connect, reconnectDelayMs(failures++, Math.random()));
     });
   };
@@ -50,7 +45,8 @@ export function startViewer(url: string, store: RunStore): Viewer {
   document.addEventListener('visibilitychange', connectNow);
 
   return {
-    send(message) {
+    /** Does nothing while the connection is down. */
+    send(message: WatchMessageFrom<'viewer'>): void {
       if (socket.readyState === WebSocket.OPEN) socket.send(encodeWatch(message));
     },
   };

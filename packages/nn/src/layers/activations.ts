@@ -1,44 +1,30 @@
 /** Activations: elementwise functions without parameters. */
-import {
-  gelu as geluOp,
-  leakyRelu as leakyReluOp,
-  relu as reluOp,
-  sigmoid as sigmoidOp,
-  softplus as softplusOp,
-  type Tensor,
-  tanh as tanhOp,
-} from '@lockstep/tensor';
+import * as ops from '@lockstep/tensor';
 import * as v from 'valibot';
 import { fraction } from '../check.ts';
 import type { LayerKind } from './layer.ts';
 
-const elementwise = {
-  outputShape: (_, input) => input,
-  parameters: () => [],
-} satisfies Pick<LayerKind<unknown>, 'outputShape' | 'parameters'>;
-
-function activation<const Type extends string>(type: Type, fn: (x: Tensor) => Tensor) {
+function activation<const Type extends string>(type: Type, fn: (x: ops.Tensor) => ops.Tensor) {
   const schema = v.strictObject({ type: v.literal(type) });
-  return {
-    ...elementwise,
-    schema,
-    forward: (_, input) => fn(input),
-  } satisfies LayerKind<v.InferOutput<typeof schema>>;
+  return { schema, forward: (_, input) => fn(input) } satisfies LayerKind<v.InferOutput<typeof schema>>;
 }
 
 /** `max(x, 0)`. */
-export const relu = activation('relu', reluOp);
+export const relu = activation('relu', ops.relu);
 
 /** `x Phi(x)` with the normal distribution's Phi, not its tanh approximation; as `torch.nn.GELU`. */
-export const gelu = activation('gelu', (x) => geluOp(x));
+export const gelu = activation('gelu', ops.gelu);
 
 /** `1 / (1 + e^-x)`. */
-export const sigmoid = activation('sigmoid', sigmoidOp);
+export const sigmoid = activation('sigmoid', ops.sigmoid);
 
-export const tanh = activation('tanh', tanhOp);
+export const tanh = activation('tanh', ops.tanh);
 
 /** `log(1 + e^x)`. */
-export const softplus = activation('softplus', softplusOp);
+export const softplus = activation('softplus', ops.softplus);
+
+/** `x / (1 + |x|)`. */
+export const softsign = activation('softsign', ops.softsign);
 
 const leakySchema = v.strictObject({
   type: v.literal('leakyRelu'),
@@ -48,7 +34,6 @@ const leakySchema = v.strictObject({
 
 /** x above 0, `slope * x` below. */
 export const leakyRelu = {
-  ...elementwise,
   schema: leakySchema,
-  forward: ({ slope = 0.01 }, input) => leakyReluOp(input, slope),
+  forward: ({ slope = 0.01 }, input) => ops.leakyRelu(input, slope),
 } satisfies LayerKind<v.InferOutput<typeof leakySchema>>;

@@ -6,7 +6,7 @@ import { add, conv2d as conv2dOp } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { wholeNumber } from '../check.ts';
 import { sameLayout } from '../torch-layout.ts';
-import { imageShape, outputSize, paddingSize, strideSize, type Window, windowSize } from './image.ts';
+import { imageShape, outputSize, paddingSize, type Window, windowSize } from './image.ts';
 import { initialBounds, initializer } from './initializer.ts';
 import type { LayerKind } from './layer.ts';
 
@@ -16,7 +16,7 @@ const schema = v.strictObject({
   /** Height and width of the window. */
   kernel: windowSize,
   /** 1 where left out. */
-  stride: v.exactOptional(strideSize),
+  stride: v.exactOptional(windowSize),
   /** Zeros around the image; 0 where left out. */
   padding: v.exactOptional(paddingSize),
   init: initializer,
@@ -27,7 +27,7 @@ type Config = v.InferOutput<typeof schema>;
 export const conv2d = {
   schema,
   outputShape: (config, input) => [...outputSize(imageShape(input), windowOf(config)), config.filters],
-  parameters(config, { input }) {
+  parameters(config, input) {
     const { filters, kernel } = config;
     const channels = imageShape(input)[2];
     const area = kernel * kernel;

@@ -14,7 +14,7 @@ export const dense = {
     inputUnits(input);
     return [units];
   },
-  parameters(config, { input, image }) {
+  parameters(config, input, image) {
     const { units } = config;
     const fanIn = inputUnits(input);
     const { weight, bias } = initialBounds(config, fanIn, units);

@@ -11,8 +11,6 @@ const schema = v.strictObject({ type: v.literal('dropout'), rate: fractionBelowO
 
 export const dropout = {
   schema,
-  outputShape: (_, input) => input,
-  parameters: () => [],
   isRandom: ({ rate }) => rate > 0,
   forward: ({ rate }, input, _, random) => (random === undefined ? input : dropoutOp(input, rate, random)),
 } satisfies LayerKind<v.InferOutput<typeof schema>>;

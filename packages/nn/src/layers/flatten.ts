@@ -8,6 +8,5 @@ const schema = v.strictObject({ type: v.literal('flatten') });
 export const flatten = {
   schema,
   outputShape: (_, input) => [sizeOf(input)],
-  parameters: () => [],
   forward: (_, input) => reshape(input, [input.shape[0]!, -1]),
 } satisfies LayerKind<v.InferOutput<typeof schema>>;

@@ -2,8 +2,8 @@
 import { formatShape, type Shape } from '@lockstep/tensor';
 import { wholeNumber } from '../check.ts';
 
+/** Of a window, or of the stride between two. */
 export const windowSize = wholeNumber(1, 1024);
-export const strideSize = wholeNumber(1, 1024);
 export const paddingSize = wholeNumber(0, 1023);
 
 export interface Window {

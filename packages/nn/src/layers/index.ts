@@ -1,6 +1,6 @@
 /** The table of layer kinds: a new kind is one file beside this one and one entry here. */
 import * as v from 'valibot';
-import { gelu, leakyRelu, relu, sigmoid, softplus, tanh } from './activations.ts';
+import { gelu, leakyRelu, relu, sigmoid, softplus, softsign, tanh } from './activations.ts';
 import { conv2d } from './conv2d.ts';
 import { dense } from './dense.ts';
 import { dropout } from './dropout.ts';
@@ -21,6 +21,7 @@ export const layers = {
   sigmoid,
   tanh,
   softplus,
+  softsign,
 };
 
 export const layerSchema = v.variant(

@@ -13,21 +13,16 @@ export interface LayerParameter {
   readonly torch: TorchLayout;
 }
 
-/** What a layer knows of its place in the model. */
-export interface LayerPlace {
-  /** Shape of one sample before the layer. */
-  readonly input: Shape;
-  /** Where the sample is a flattened image: the image's shape, [height, width, channels]. */
-  readonly image?: Shape;
-}
-
 export interface LayerKind<Config> {
   /** Checks a layer that a file or a socket gave; every message is a sentence. */
   readonly schema: GenericSchema<unknown, Config>;
-  /** Shape of one sample after the layer, given its shape before; throws a sentence when they do not fit. */
-  outputShape(config: Config, input: Shape): Shape;
-  /** Trainable tensors in PyTorch's order. */
-  parameters(config: Config, place: LayerPlace): readonly LayerParameter[];
+  /** Shape of one sample after the layer, `input` where left out; throws a sentence when it cannot take `input`. */
+  outputShape?(config: Config, input: Shape): Shape;
+  /**
+   * Trainable tensors in PyTorch's order; none where left out.
+   * @param image [height, width, channels] where a sample is a flattened image
+   */
+  parameters?(config: Config, input: Shape, image: Shape | undefined): readonly LayerParameter[];
   /** Whether training makes random choices in the layer; never where left out. */
   isRandom?(config: Config): boolean;
   /**

@@ -1,7 +1,7 @@
 /** Pooling: each window of an image becomes its largest value, or its mean, channel by channel. */
 import { averagePool2d as averagePool2dOp, maxPool2d as maxPool2dOp } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { imageShape, outputSize, paddingSize, strideSize, windowSize } from './image.ts';
+import { imageShape, outputSize, paddingSize, windowSize } from './image.ts';
 import type { LayerKind } from './layer.ts';
 
 function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp | typeof averagePool2dOp) {
@@ -10,7 +10,7 @@ function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp
     /** Height and width. */
     window: windowSize,
     /** The window's size where left out: windows side by side. */
-    stride: v.exactOptional(strideSize),
+    stride: v.exactOptional(windowSize),
     /** 0 where left out; at most half the window. */
     padding: v.exactOptional(paddingSize),
   });
@@ -23,7 +23,6 @@ function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp
       }
       return [...outputSize([height, width], { size: window, stride, padding }), channels];
     },
-    parameters: () => [],
     forward: ({ window, stride = window, padding = 0 }, input) => pool(input, window, { stride, padding }),
   } satisfies LayerKind<v.InferOutput<typeof schema>>;
 }

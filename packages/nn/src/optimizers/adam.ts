@@ -12,8 +12,7 @@ import * as v from 'valibot';
 import { fractionBelowOne, nonNegative } from '../check.ts';
 import { power } from '../schedules.ts';
 import type { OptimizerRule, RuleResult, RuleValues } from './rule.ts';
-import { commonSettings, weightDecaySetting } from './settings.ts';
-import { withWeightDecay } from './weight-decay.ts';
+import { commonSettings, weightDecaySetting, withWeightDecay } from './settings.ts';
 
 export interface AdamConfig {
   readonly beta1: number;

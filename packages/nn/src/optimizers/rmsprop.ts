@@ -11,8 +11,7 @@ import { apply, constant } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { fractionBelowOne, nonNegative } from '../check.ts';
 import type { OptimizerRule } from './rule.ts';
-import { commonSettings, weightDecaySetting } from './settings.ts';
-import { withWeightDecay } from './weight-decay.ts';
+import { commonSettings, weightDecaySetting, withWeightDecay } from './settings.ts';
 
 const schema = v.strictObject({
   type: v.literal('rmsprop'),

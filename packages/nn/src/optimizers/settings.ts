@@ -1,4 +1,5 @@
-/** Settings that several optimizers share. */
+/** Settings that several optimizers share, with the formula of weight decay. */
+import { apply, constant, type Formula } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { nonNegative, positive } from '../check.ts';
 import { scheduleSchema } from '../schedules.ts';
@@ -12,5 +13,10 @@ export const commonSettings = {
   clipNorm: v.exactOptional(positive),
 };
 
-/** How strongly weights are drawn to 0; 0 where left out. */
+/** L2 weight decay, as `torch.optim.SGD`, `Adam` and `RMSprop` have it; 0 where left out. */
 export const weightDecaySetting = v.exactOptional(nonNegative);
+
+/** `gradient + weightDecay * parameters`: the gradient of the loss plus `weightDecay / 2 * |parameters|^2`. */
+export function withWeightDecay(gradient: Formula, parameters: Formula, weightDecay: number): Formula {
+  return weightDecay === 0 ? gradient : apply('add', gradient, apply('mul', parameters, constant(weightDecay)));
+}

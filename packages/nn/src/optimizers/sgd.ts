@@ -9,8 +9,7 @@ import { apply, constant, type Formula } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { fractionBelowOne } from '../check.ts';
 import type { OptimizerRule } from './rule.ts';
-import { commonSettings, weightDecaySetting } from './settings.ts';
-import { withWeightDecay } from './weight-decay.ts';
+import { commonSettings, weightDecaySetting, withWeightDecay } from './settings.ts';
 
 export interface SgdConfig {
   readonly momentum?: number;

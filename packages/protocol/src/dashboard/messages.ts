@@ -22,7 +22,7 @@ import {
   whole,
   workerKinds,
 } from '../fields.ts';
-import type { MessageIn, SentBy } from '../table-codec.ts';
+import { type MessageIn, messageFrom, type SentBy } from '../message-table.ts';
 
 /** The WebSocket subprotocol of viewers. */
 export const watchSubprotocol = 'lockstep.watch.v1';
@@ -75,7 +75,6 @@ const workerRow = v.strictObject({
   backend: text(80),
   threads: whole(1),
   phase: v.picklist(workerPhases),
-  /** True for a browser tab that is not visible. */
   hidden: flag,
   /** The part of all accepted samples that this worker computed. */
   share: fraction,
@@ -108,177 +107,132 @@ const topError = v.strictObject({
   probability: fraction,
 });
 
+const fromCoordinator = messageFrom('coordinator');
+const fromViewer = messageFrom('viewer');
+
 export const watchMessages = {
   /** First message, and the first after messages were dropped: all that is fixed for the run. */
-  run: {
-    from: 'coordinator',
-    schema: v.strictObject({
-      type: v.literal('run'),
-      version: text(40),
-      /** A layer list as plain JSON. */
-      model: plainJson,
-      parameters: whole(0),
-      config: v.strictObject({
-        seed: whole(0),
-        batch: whole(1),
-        microbatchSize: whole(1),
-        epochs: whole(1),
-        steps: whole(1),
-        /** As in the report. */
-        optimizer: plainJson,
-        workers: whole(0),
-      }),
+  run: fromCoordinator('run', {
+    version: text(40),
+    model: plainJson,
+    parameters: whole(0),
+    config: v.strictObject({
+      seed: whole(0),
+      batch: whole(1),
+      microbatchSize: whole(1),
+      epochs: whole(1),
       steps: whole(1),
-      stepsPerEpoch: whole(1),
-      microbatches: whole(1),
-      /** Samples in the training set. */
-      samples: whole(1),
-      testSamples: whole(0),
-      /** Size of an image in the data files. */
+      /** As in the report. */
+      optimizer: plainJson,
+      workers: whole(0),
+    }),
+    steps: whole(1),
+    stepsPerEpoch: whole(1),
+    microbatches: whole(1),
+    samples: whole(1),
+    testSamples: whole(0),
+    rows: whole(1),
+    columns: whole(1),
+    classes: whole(1, 256),
+    /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
+    joinAddresses: v.array(text(300), 'a list of addresses'),
+    /** Whether workers need the token of the join address. */
+    tokenNeeded: flag,
+    faultInjection: flag,
+  }),
+
+  /** The curves so far, thinned to at most about 2000 points and 400 epochs. */
+  history: fromCoordinator('history', {
+    points,
+    epochs: v.array(epochReport, 'a list of epochs'),
+    /** The latest event messages, oldest first. */
+    events: v.array(message, 'a list of messages'),
+  }),
+
+  /** At most ten a second. */
+  progress: fromCoordinator('progress', {
+    phase: v.picklist(phases),
+    /** Whether an admin has paused the run: it waits for `start` or `resume`. */
+    pauseRequested: flag,
+    /** Steps taken. */
+    step,
+    /** From 1. */
+    epoch: whole(1),
+    /** Smoothed over recent steps; absent before the first. */
+    loss: v.exactOptional(finite),
+    accuracy: v.exactOptional(fraction),
+    imagesPerSecond: rate,
+    secondsLeft: v.exactOptional(rate),
+    exactness: v.picklist(exactnesses),
+    /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
+    weightsHash: v.exactOptional(hexHash),
+    weightsHashStep: v.exactOptional(step),
+    /** New since the last progress message to this viewer. */
+    points,
+  }),
+
+  /** At most four a second: connected workers, then those that left; cut off in very large runs. */
+  workers: fromCoordinator('workers', { workers: v.array(workerRow, 'a list of workers') }),
+
+  /** At most two a second: what each worker did in one step, in milliseconds since the step began. */
+  timeline: fromCoordinator('timeline', {
+    step,
+    durationMs: milliseconds,
+    rows: v.array(timelineRow, 'a list of rows'),
+  }),
+
+  epoch: fromCoordinator('epoch', { report: epochReport }),
+
+  /** After each `epoch`: confusion matrix and top errors on the test set. */
+  evaluation: fromCoordinator(
+    'evaluation',
+    {
+      /** From 1. */
+      epoch: whole(1),
       rows: whole(1),
       columns: whole(1),
       classes: whole(1, 256),
-      /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
-      joinAddresses: v.array(text(300), 'a list of addresses'),
-      /** Whether workers need the token of the join address. */
-      tokenNeeded: flag,
-      faultInjection: flag,
-    }),
-  },
-
-  /** The curves so far, thinned to at most about 2000 points and 400 epochs. */
-  history: {
-    from: 'coordinator',
-    schema: v.strictObject({
-      type: v.literal('history'),
-      points,
-      epochs: v.array(epochReport, 'a list of epochs'),
-      /** The latest event messages, oldest first. */
-      events: v.array(message, 'a list of messages'),
-    }),
-  },
-
-  /** At most ten a second. */
-  progress: {
-    from: 'coordinator',
-    schema: v.strictObject({
-      type: v.literal('progress'),
-      phase: v.picklist(phases),
-      /** Whether an admin has paused the run: it waits for `start` or `resume`. */
-      pauseRequested: flag,
-      /** Steps taken. */
-      step,
-      /** From 1. */
-      epoch: whole(1),
-      /** Smoothed over recent steps; absent before the first. */
-      loss: v.exactOptional(finite),
-      accuracy: v.exactOptional(fraction),
-      imagesPerSecond: rate,
-      secondsLeft: v.exactOptional(rate),
-      exactness: v.picklist(exactnesses),
-      /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
-      weightsHash: v.exactOptional(hexHash),
-      weightsHashStep: v.exactOptional(step),
-      /** New since the last progress message to this viewer. */
-      points,
-    }),
-  },
-
-  /** At most four a second: connected workers, then those that left; cut off in very large runs. */
-  workers: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('workers'), workers: v.array(workerRow, 'a list of workers') }),
-  },
-
-  /** At most two a second: what each worker did in one step, in milliseconds since the step began. */
-  timeline: {
-    from: 'coordinator',
-    schema: v.strictObject({
-      type: v.literal('timeline'),
-      step,
-      durationMs: milliseconds,
-      rows: v.array(timelineRow, 'a list of rows'),
-    }),
-  },
-
-  epoch: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('epoch'), report: epochReport }),
-  },
-
-  /** After each `epoch`: confusion matrix and top errors on the test set. */
-  evaluation: {
-    from: 'coordinator',
-    schema: v.pipe(
-      v.strictObject({
-        type: v.literal('evaluation'),
-        /** From 1. */
-        epoch: whole(1),
-        rows: whole(1),
-        columns: whole(1),
-        classes: whole(1, 256),
-        /** Counts as float32, [classes, classes]: a row for each true class, a column for each predicted one. */
-        confusion: floatBytes,
-        /** The wrong predictions of the highest probability; at most 16. */
-        topErrors: v.array(topError, 'a list of errors'),
-      }),
-      v.check(({ confusion, classes }) => confusion.byteLength === 4 * classes * classes, 'classes x classes counts'),
-      v.check(
-        ({ rows, columns, classes, topErrors }) =>
-          topErrors.every(
-            ({ image, label, predicted }) =>
-              image.byteLength === rows * columns && label < classes && predicted < classes && label !== predicted,
-          ),
-        'images of rows x columns pixels, and two different classes',
-      ),
-    ),
-  },
+      /** Counts as float32, [classes, classes]: a row for each true class, a column for each predicted one. */
+      confusion: floatBytes,
+      /** The wrong predictions of the highest probability; at most 16. */
+      topErrors: v.array(topError, 'a list of errors'),
+    },
+    [({ confusion, classes }) => confusion.byteLength === 4 * classes * classes, 'classes x classes counts'],
+    [
+      ({ rows, columns, classes, topErrors }) =>
+        topErrors.every(
+          ({ image, label, predicted }) =>
+            image.byteLength === rows * columns && label < classes && predicted < classes && label !== predicted,
+        ),
+      'images of rows x columns pixels, and two different classes',
+    ],
+  ),
 
   /** On request, at most about one a second: all parameters in model order, after `step` steps. */
-  weights: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('weights'), step, bytes: floatBytes }),
-  },
+  weights: fromCoordinator('weights', { step, bytes: floatBytes }),
 
   /** A line for people. */
-  event: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('event'), message }),
-  },
+  event: fromCoordinator('event', { message }),
 
   /** Answers a request that this viewer may not make, or that cannot be met. */
-  refused: {
-    from: 'coordinator',
-    schema: v.strictObject({ type: v.literal('refused'), message }),
-  },
+  refused: fromCoordinator('refused', { message }),
 
   /** Asks for one `weights` message; sent again for the next. */
-  wantWeights: {
-    from: 'viewer',
-    schema: v.strictObject({ type: v.literal('wantWeights') }),
-  },
+  wantWeights: fromViewer('wantWeights', {}),
 
   /** Controls the run. `token` is a secret and never reaches a log. */
-  admin: {
-    from: 'viewer',
-    schema: v.strictObject({
-      type: v.literal('admin'),
-      token: v.exactOptional(text(256)),
-      action: v.picklist(adminActions),
-    }),
-  },
+  admin: fromViewer('admin', {
+    token: v.exactOptional(text(256)),
+    action: v.picklist(adminActions),
+  }),
 
   /** Makes one worker fail; only in a run that was started with fault injection. */
-  injectFault: {
-    from: 'viewer',
-    schema: v.strictObject({
-      type: v.literal('injectFault'),
-      token: v.exactOptional(text(256)),
-      action: v.picklist(faultActions),
-      workerId: text(64),
-    }),
-  },
-} as const;
+  injectFault: fromViewer('injectFault', {
+    token: v.exactOptional(text(256)),
+    action: v.picklist(faultActions),
+    workerId: text(64),
+  }),
+};
 
 export type WatchSide = 'viewer' | 'coordinator';
 

@@ -41,14 +41,15 @@ export interface MemoryPair {
   sever(reason: string): void;
 }
 
-export function memoryPair(options: MemoryPairOptions = {}): MemoryPair {
-  const schedule = options.schedule ?? ((deliver) => queueMicrotask(deliver));
-  const encodes = options.encode ?? false;
-  const workerName = options.workerName ?? 'local worker';
+export function memoryPair({
+  schedule = (deliver) => queueMicrotask(deliver),
+  encode: encodes = false,
+  workerName = 'local worker',
+}: MemoryPairOptions = {}): MemoryPair {
   const coordinator = new MemoryEnd<WorkerMessage, CoordinatorMessage>('coordinator', workerName, schedule, encodes);
   const worker = new MemoryEnd<CoordinatorMessage, WorkerMessage>('worker', 'local coordinator', schedule, encodes);
-  coordinator.join(worker);
-  worker.join(coordinator);
+  coordinator.peer = worker;
+  worker.peer = coordinator;
   return {
     coordinator,
     worker,
@@ -59,84 +60,69 @@ export function memoryPair(options: MemoryPairOptions = {}): MemoryPair {
   };
 }
 
-type InFlight = { readonly byteLength: number } & (
-  | { readonly kind: 'message'; readonly payload: Message | Uint8Array }
-  | { readonly kind: 'close'; readonly closing: Closing }
-);
-
 /** Wire bytes of a close frame and of a message's small fields: an order of magnitude, for simulated bandwidth. */
 const smallFrameBytes = 64;
 
 class MemoryEnd<Receives extends Message, Sends extends Message> implements Transport<Receives, Sends> {
   readonly remote: string;
+  peer: MemoryEnd<Sends, Receives> | undefined;
+  bufferedBytes = 0;
   readonly #side: Side;
   readonly #schedule: Schedule;
   readonly #encodes: boolean;
-  readonly #inbox: Inbox<Receives>;
-  #peer: MemoryEnd<Sends, Receives> | undefined;
-  #inFlight: InFlight[] = [];
-  #bufferedBytes = 0;
+  readonly inbox: Inbox<Receives>;
+  #inFlight: { readonly byteLength: number; readonly deliver: () => void }[] = [];
 
   constructor(side: Side, remote: string, schedule: Schedule, encodes: boolean) {
     this.remote = remote;
     this.#side = side;
     this.#schedule = schedule;
     this.#encodes = encodes;
-    this.#inbox = new Inbox((run) => schedule(run, { from: side, kind: 'local', byteLength: 0 }));
-  }
-
-  join(peer: MemoryEnd<Sends, Receives>): void {
-    this.#peer = peer;
-  }
-
-  get bufferedBytes(): number {
-    return this.#bufferedBytes;
+    this.inbox = new Inbox((run) => schedule(run, { from: side, kind: 'local', byteLength: 0 }));
   }
 
   listen(listener: TransportListener<Receives>): void {
-    this.#inbox.listen(listener);
+    this.inbox.listen(listener);
   }
 
   send(message: Sends): void {
-    if (this.#inbox.hasEnded) return;
+    if (this.inbox.hasEnded) return;
     const payload = this.#encodes ? encode(message) : message;
-    this.#dispatch({ kind: 'message', payload, byteLength: wireBytes(payload) });
+    this.#dispatch('message', wireBytes(payload), () => this.peer?.receive(payload));
   }
 
   close(code: number, reason: string): void {
-    if (!this.#inbox.end({ code, reason, by: 'local' })) return;
+    if (!this.inbox.end({ code, reason, by: 'local' })) return;
     const closing: Closing = { code, reason: toMessageText(reason), by: 'remote' };
-    this.#dispatch({ kind: 'close', closing, byteLength: smallFrameBytes });
+    this.#dispatch('close', smallFrameBytes, () => this.peer?.inbox.end(closing));
   }
 
   lose(reason: string): void {
     this.#inFlight = [];
-    this.#bufferedBytes = 0;
-    this.#inbox.end({ code: 1006, reason, by: 'remote' });
+    this.bufferedBytes = 0;
+    this.inbox.end({ code: 1006, reason, by: 'remote' });
   }
 
-  #dispatch(item: InFlight): void {
-    this.#inFlight.push(item);
-    this.#bufferedBytes += item.byteLength;
-    this.#schedule(() => this.#deliverOldest(), { from: this.#side, kind: item.kind, byteLength: item.byteLength });
+  #dispatch(kind: 'message' | 'close', byteLength: number, deliver: () => void): void {
+    this.#inFlight.push({ byteLength, deliver });
+    this.bufferedBytes += byteLength;
+    this.#schedule(() => this.#deliverOldest(), { from: this.#side, kind, byteLength });
   }
 
   #deliverOldest(): void {
     const item = this.#inFlight.shift();
     if (item === undefined) return;
-    this.#bufferedBytes -= item.byteLength;
-    this.#peer?.accept(item);
+    this.bufferedBytes -= item.byteLength;
+    item.deliver();
   }
 
-  accept(item: InFlight): void {
-    if (item.kind === 'close') {
-      this.#inbox.end(item.closing);
-    } else if (item.payload instanceof Uint8Array) {
-      const peerSide = this.#side === 'worker' ? 'coordinator' : 'worker';
-      this.#inbox.deliverFrame(item.payload, peerSide, (code, reason) => this.close(code, reason));
-    } else {
-      this.#inbox.deliver(item.payload as Receives);
+  receive(payload: Message | Uint8Array): void {
+    if (!(payload instanceof Uint8Array)) {
+      this.inbox.deliver(payload as Receives);
+      return;
     }
+    const peerSide = this.#side === 'worker' ? 'coordinator' : 'worker';
+    this.inbox.deliverFrame(payload, peerSide, (code, reason) => this.close(code, reason));
   }
 }
 

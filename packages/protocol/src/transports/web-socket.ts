@@ -23,7 +23,6 @@ export interface WebSocketLike {
 export interface WebSocketTransportOptions<S extends Side> {
   /** The end that this is; messages of the other side are expected. */
   readonly side: S;
-  /** Describes the other end to people. */
   readonly remote: string;
   /**
    * A longer frame closes the connection with 1009. The whole frame is in memory by then, so in Node `ws` needs the same
@@ -34,7 +33,6 @@ export interface WebSocketTransportOptions<S extends Side> {
   readonly receivedBytes?: () => number;
 }
 
-/** Side `S`'s end of a WebSocket connection. */
 export type WebSocketTransport<S extends Side> = S extends 'worker'
   ? Transport<CoordinatorMessage, WorkerMessage>
   : Transport<WorkerMessage, CoordinatorMessage>;
@@ -66,7 +64,6 @@ class SocketEnd implements Transport<Message, Message> {
   readonly #receivedBytes: (() => number) | undefined;
   readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
   #pending: Uint8Array<ArrayBuffer>[] = [];
-  #pendingBytes = 0;
 
   constructor(socket: WebSocketLike, options: WebSocketTransportOptions<Side>) {
     this.remote = options.remote;
@@ -84,7 +81,7 @@ class SocketEnd implements Transport<Message, Message> {
   }
 
   get bufferedBytes(): number {
-    return this.#pendingBytes + this.#socket.bufferedAmount;
+    return this.#pending.reduce((bytes, frame) => bytes + frame.byteLength, this.#socket.bufferedAmount);
   }
 
   get receivedBytes(): number | undefined {
@@ -100,7 +97,6 @@ class SocketEnd implements Transport<Message, Message> {
     const frame = encode(message);
     if (this.#socket.readyState === connecting) {
       this.#pending.push(frame);
-      this.#pendingBytes += frame.byteLength;
     } else if (this.#socket.readyState === open) {
       this.#socket.send(frame);
     }
@@ -108,20 +104,15 @@ class SocketEnd implements Transport<Message, Message> {
 
   close(code: number, reason: string): void {
     if (!this.#inbox.end({ code, reason, by: 'local' })) return;
-    this.#dropPending();
+    this.#pending = [];
     closeSocket(this.#socket, code, clipUtf8(toMessageText(reason), maxReasonBytes));
   }
 
   #flush(): void {
     const frames = this.#pending;
-    this.#dropPending();
+    this.#pending = [];
     if (this.#inbox.hasEnded) return;
     for (const frame of frames) this.#socket.send(frame);
-  }
-
-  #dropPending(): void {
-    this.#pending = [];
-    this.#pendingBytes = 0;
   }
 
   #receive(data: unknown): void {
@@ -139,7 +130,7 @@ class SocketEnd implements Transport<Message, Message> {
     const error: unknown = 'error' in event ? event.error : undefined;
     const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';
     const message = (error instanceof Error && error.message) || errorCode || 'the connection failed';
-    this.#dropPending();
+    this.#pending = [];
     if (errorCode.startsWith('WS_ERR_')) {
       const code = errorCode.startsWith('WS_ERR_UNSUPPORTED_') ? 1009 : 1002;
       this.#inbox.end({ code, reason: `frame: ${message}`, by: 'local' });

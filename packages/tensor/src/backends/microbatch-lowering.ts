@@ -1,28 +1,32 @@
 /** Sums per microbatch as calls without microbatches: what a backend runs that has no kernel for them. */
 import type { KernelCall, Storage } from '../backend.ts';
 import { apply, input } from '../formula.ts';
-import { imageSize, windowCount } from '../windows.ts';
+import { lengthsOf, placed } from './operands.ts';
 import { additionsAfter } from './pairwise-sum.ts';
 
-/** What lowering takes from a backend. */
-export interface LoweringMemory {
-  slice(storage: Storage, offset: number, length: number): Storage;
-  /** `length` values that live as long as the calls may run. */
-  scratch(length: number): Storage;
-}
-
-/** The call itself where it has at most one microbatch; else one call per microbatch, and additions of their sums. */
-export function lowerMicrobatches(call: KernelCall, memory: LoweringMemory): readonly KernelCall[] {
-  const parts = partsOf(call, memory);
-  if (parts === undefined) return [call];
-  const { count, output, part } = parts;
+/**
+ * The call itself where it has at most one microbatch; else one call per microbatch, and additions of their sums.
+ * `scratch` gives `length` values that live as long as the calls may run.
+ */
+export function lowerMicrobatches(
+  call: KernelCall,
+  slice: (storage: Storage, offset: number, length: number) => Storage,
+  scratch: (length: number) => Storage,
+): readonly KernelCall[] {
+  if (!('microbatches' in call) || call.microbatches === undefined || call.microbatches === 1) return [call];
+  const { microbatches: count, ...whole } = call;
+  const part = partOf(whole, count);
+  const output = slice(whole.output, 0, lengthsOf(part).output!);
   const calls: KernelCall[] = [];
   // The stack of pairwise-sum.ts; its lowest value is in the output.
   const stack: Storage[] = [output];
   let height = 0;
   for (let index = 0; index < count; index++) {
-    if (height === stack.length) stack.push(memory.scratch(output.length));
-    calls.push(part(index, stack[height]!));
+    if (height === stack.length) stack.push(scratch(output.length));
+    const target = stack[height]!;
+    const placeOf = (storage: Storage, length: number, _: number, role: string): Storage =>
+      role === 'output' ? target : slice(storage, index * length, length);
+    calls.push(placed(part, placeOf) as typeof part);
     height++;
     for (let additions = additionsAfter(index, count); additions > 0; additions--) {
       height--;
@@ -32,61 +36,19 @@ export function lowerMicrobatches(call: KernelCall, memory: LoweringMemory): rea
   return calls;
 }
 
-interface Parts {
-  readonly count: number;
-  /** As long as the call's result. */
-  readonly output: Storage;
-  /** The sum of microbatch `index` alone, left in `target`. */
-  part(index: number, target: Storage): KernelCall;
-}
+type Sum = Extract<KernelCall, { readonly microbatches?: number }>;
 
-function partsOf(call: KernelCall, { slice }: LoweringMemory): Parts | undefined {
-  if (!('microbatches' in call) || call.microbatches === undefined || call.microbatches === 1) return undefined;
-  const { microbatches: count, ...rest } = call;
-  const nth = (storage: Storage, length: number, index: number): Storage => slice(storage, index * length, length);
-  switch (rest.kind) {
-    case 'reduce': {
-      const { inner } = rest;
-      const length = rest.length / count;
-      return {
-        count,
-        output: slice(rest.output, 0, inner),
-        part: (index, output) => ({ ...rest, length, input: nth(rest.input, length * inner, index), output }),
-      };
-    }
-    case 'matmul': {
-      const { m, n, left, right } = rest;
-      const k = rest.k / count;
-      return {
-        count,
-        output: slice(rest.output, 0, m * n),
-        part: (index, output) => ({
-          ...rest,
-          k,
-          left: nth(left, k * m, index),
-          right: nth(right, k * n, index),
-          output,
-        }),
-      };
-    }
-    case 'convolution': {
-      const { filters, left, right } = rest;
-      const windows = { ...rest.windows, images: rest.windows.images / count };
-      const [leftLength, rightLength] = [imageSize(windows), windowCount(windows) * filters];
-      return {
-        count,
-        output: slice(rest.output, 0, windows.windowHeight * windows.windowWidth * windows.channels * filters),
-        part: (index, output) => ({
-          ...rest,
-          windows,
-          left: nth(left, leftLength, index),
-          right: nth(right, rightLength, index),
-          output,
-        }),
-      };
-    }
+/** One of `count` microbatches, on the storages of the whole. */
+function partOf(call: Sum, count: number): Sum {
+  switch (call.kind) {
+    case 'reduce':
+      return { ...call, length: call.length / count };
+    case 'matmul':
+      return { ...call, k: call.k / count };
+    case 'convolution':
+      return { ...call, windows: { ...call.windows, images: call.windows.images / count } };
     default:
-      return rest satisfies never;
+      return call satisfies never;
   }
 }
 

@@ -23,14 +23,15 @@ const [window, filters, classes] = [3, 4, 7];
 const image = height * width * channels;
 const pooled = Math.floor(height / 2) * Math.floor(width / 2) * filters;
 
-const parameters: readonly { readonly name: string; readonly shape: Shape }[] = [
-  { name: 'first weights', shape: [features, image] },
-  { name: 'first bias', shape: [image] },
-  { name: 'kernel', shape: [window, window, channels, filters] },
-  { name: "kernel's bias", shape: [filters] },
-  { name: 'last weights', shape: [pooled, classes] },
-  { name: 'last bias', shape: [classes] },
-];
+/** Shapes of the parameters. */
+const parameters: Readonly<Record<string, Shape>> = {
+  'first weights': [features, image],
+  'first bias': [image],
+  kernel: [window, window, channels, filters],
+  "kernel's bias": [filters],
+  'last weights': [pooled, classes],
+  'last bias': [classes],
+};
 
 /** Largest difference from the reference, relative to the largest value beside it, that float32 rounding explains. */
 const tolerance = 1e-5;
@@ -57,7 +58,7 @@ function createPlan(backend: Backend): Plan {
       }, leaves);
       return [value, ...gradients];
     },
-    [[samples, features], [samples], ...parameters.map(({ shape }) => shape)],
+    [[samples, features], [samples], ...Object.values(parameters)],
   );
   const [batch, labels, ...leaves] = plan.inputs;
   // Half of the inputs are 0, so that paths that skip zeros run too.
@@ -65,9 +66,7 @@ function createPlan(backend: Backend): Plan {
   backend.upload(batch!.storage, inputs);
   const classOf = (_: unknown, sample: number): number => sample % classes;
   backend.upload(labels!.storage, Float32Array.from({ length: samples }, classOf));
-  leaves.forEach((leaf, index) => {
-    backend.upload(leaf.storage, knownValues(leaf.size, index + 2));
-  });
+  for (const [index, { storage, size }] of leaves.entries()) backend.upload(storage, knownValues(size, index + 2));
   return plan;
 }
 
@@ -81,7 +80,7 @@ async function compareRun(plan: Plan, backend: Backend, expected: Float32Array):
   const ms = performance.now() - startedMs;
   let start = 0;
   plan.outputs.forEach(({ size }, index) => {
-    const what = index === 0 ? 'loss' : `gradient of the ${parameters[index - 1]!.name}`;
+    const what = index === 0 ? 'loss' : `gradient of the ${Object.keys(parameters)[index - 1]}`;
     compare(what, expected.subarray(start, start + size), got.subarray(start, start + size));
     start += size;
   });

@@ -1,19 +1,16 @@
 /** Random values in JavaScript, for backends without a kernel for them. */
 import type { RandomCall } from '../backend.ts';
 import { philox, unitFloat } from '../philox.ts';
+import type { Placed } from './operands.ts';
 
 /** The whole part of a float32, cut to the unsigned 32-bit integers. */
 function toUint32(value: number): number {
   return Math.trunc(Math.min(Math.max(Number.isNaN(value) ? 0 : value, 0), 0xffffffff)) >>> 0;
 }
 
-/** Fills `output` [rows, columns] with the values of `RandomCall`, from `key` [4] and `samples` [rows]. */
-export function fillRandom(
-  { rows, columns, stream }: Pick<RandomCall, 'rows' | 'columns' | 'stream'>,
-  key: Float32Array,
-  samples: Float32Array,
-  output: Float32Array,
-): void {
+/** Computes a `RandomCall`. */
+export function fillRandom({ rows, columns, stream, ...places }: Placed<RandomCall, Float32Array>): void {
+  const { key, samples, output } = places;
   const part = (index: number): number => toUint32(key[index]!);
   const [seed, step] = [(part(0) | (part(1) << 16)) >>> 0, (part(2) | (part(3) << 16)) >>> 0];
   const words = new Uint32Array(4);

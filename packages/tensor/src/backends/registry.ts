@@ -21,11 +21,8 @@ const gpuModes = {
 } as const satisfies Record<string, readonly GpuMode[]>;
 
 export type HostBackendName = keyof typeof hostOpeners;
-
 export type GpuBackendName = keyof typeof gpuModes;
-
 export type BackendName = HostBackendName | GpuBackendName;
-
 export type BackendChoice = BackendName | 'auto';
 
 export const hostBackendNames = Object.keys(hostOpeners) as readonly HostBackendName[];
@@ -34,7 +31,6 @@ export const hostBackendNames = Object.keys(hostOpeners) as readonly HostBackend
 export const exactBackendNames = ['cpu', 'reference'] as const satisfies readonly HostBackendName[];
 
 export const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
-
 export const backendNames: readonly BackendName[] = [...hostBackendNames, ...gpuBackendNames];
 
 export interface OpenedBackend<Kind extends Backend = Backend> {
@@ -50,12 +46,11 @@ interface Candidate {
   open(): Backend | Promise<Backend>;
 }
 
-const isHost = (choice: BackendName): choice is HostBackendName => choice in hostOpeners;
-
 function candidatesOf(choice: BackendChoice): Candidate[] {
   if (choice === 'auto') return exactBackendNames.flatMap(candidatesOf);
-  if (isHost(choice)) return [{ label: choice, open: hostOpeners[choice] }];
-  return gpuModes[choice].map((mode) => ({ label: mode, open: () => openGpuMode(choice, mode) }));
+  if (choice in hostOpeners) return [{ label: choice, open: hostOpeners[choice as HostBackendName] }];
+  const modes = gpuModes[choice as GpuBackendName];
+  return modes.map((mode) => ({ label: mode, open: () => openGpuMode(choice, mode) }));
 }
 
 /**
@@ -108,10 +103,10 @@ function describe({ name, mode, adapter }: Described): string {
 
 /** Why the backends that come after `chosen`, and those that `auto` does not try, do not compute. */
 function reasons(choice: BackendChoice, chosen: string, untried: readonly string[]): string[] {
-  const last = untried.length === 0 ? [] : [`${listed(untried)} not tried, since ${chosen} comes first`];
-  if (choice !== 'auto') return last;
-  const exact: readonly string[] = exactBackendNames;
-  const inexact = backendNames.filter((name) => !exact.includes(name));
+  if (choice !== 'auto') {
+    return untried.length === 0 ? [] : [`${listed(untried)} not tried, since ${chosen} comes first`];
+  }
+  const inexact = backendNames.filter((name) => !(exactBackendNames as readonly string[]).includes(name));
   const slower = untried.map((name) => `${name} gives the same bits, slower`);
   return [...slower, `${listed(inexact)} round in their own way, and compute only where they are asked for`];
 }

@@ -3,6 +3,7 @@ import type { Backend, HostBackend, KernelCall, Program, Storage } from '../back
 import { noteChange, noteSlice } from '../changes.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from './check.ts';
 import { lowerMicrobatches } from './microbatch-lowering.ts';
+import { isEmpty } from './operands.ts';
 
 /** Values `offset` to `offset + length` of a backend's memory; a slice shares the memory and dies with the whole. */
 export class OwnedStorage<Memory> implements Storage {
@@ -82,9 +83,10 @@ export abstract class StorageBackend<Memory> implements Backend {
     };
     const slice = (storage: Storage, offset: number, length: number): Storage =>
       this.own(storage).slice(offset, length);
-    const lower = (call: KernelCall): readonly KernelCall[] =>
-      this.sumsMicrobatches(call) ? [call] : lowerMicrobatches(call, { slice, scratch });
-    const steps = calls.flatMap(lower).map((call) => this.prepareCall(call, scratch));
+    const steps = calls
+      .filter((call) => !isEmpty(call))
+      .flatMap((call) => (this.sumsMicrobatches(call) ? [call] : lowerMicrobatches(call, slice, scratch)))
+      .map((call) => this.prepareCall(call, scratch));
     return {
       run: () => {
         for (let index = 0; index < steps.length; index++) steps[index]!();

@@ -20,10 +20,11 @@ export function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<
     if (call.kind !== 'map') return call;
     for (const view of call.inputs) {
       const product = products.get(view.storage);
-      const epilogue = product && epilogueOf(call, view, columnsOf(product));
+      if (product === undefined) continue;
+      const epilogue = epilogueOf(call, view, product.kind === 'matmul' ? product.n : product.filters);
       if (epilogue === undefined) continue;
-      joined.add(product!);
-      return { ...product!, output: call.output, epilogue };
+      joined.add(product);
+      return { ...product, output: call.output, epilogue };
     }
     return call;
   });
@@ -33,10 +34,6 @@ export function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<
 function takesEpilogue(call: KernelCall): call is Product {
   if (call.kind === 'convolution') return call.result === 'output';
   return call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
-}
-
-function columnsOf(product: Product): number {
-  return product.kind === 'matmul' ? product.n : product.filters;
 }
 
 /** What the map does to the product that it reads through `view`, if that is an epilogue. */

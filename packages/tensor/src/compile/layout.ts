@@ -6,12 +6,6 @@ import { readsOf, writesOf } from './call-parts.ts';
 /** Offsets are multiples of this many values: a cache line. */
 const alignment = 16;
 
-export interface ArenaLayout {
-  /** In values, from the start of the arena. */
-  readonly offsets: ReadonlyMap<Storage, number>;
-  readonly length: number;
-}
-
 interface Gap {
   start: number;
   end: number;
@@ -24,11 +18,9 @@ class Arena {
 
   /** The smallest gap that is large enough, else the end. */
   take(size: number): number {
-    let best: Gap | undefined;
-    for (const gap of this.#gaps) {
-      const room = gap.end - gap.start;
-      if (room >= size && (best === undefined || room < best.end - best.start)) best = gap;
-    }
+    const roomIn = ({ start, end }: Gap): number => end - start;
+    const largeEnough = this.#gaps.filter((gap) => roomIn(gap) >= size);
+    const [best] = largeEnough.sort((left, right) => roomIn(left) - roomIn(right));
     if (best !== undefined) {
       const { start } = best;
       best.start += size;
@@ -77,8 +69,14 @@ function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): S
   })?.storage;
 }
 
-/** Places every storage that calls write and that is not `placed`; several calls may write parts of one. */
-export function layOut(calls: readonly KernelCall[], placed: ReadonlySet<Storage>): ArenaLayout {
+/**
+ * Places every storage that calls write and that is not `placed`; several calls may write parts of one.
+ * Offsets and the arena's length count values.
+ */
+export function layOut(
+  calls: readonly KernelCall[],
+  placed: ReadonlySet<Storage>,
+): { offsets: Map<Storage, number>; length: number } {
   const arena = new Arena();
   const offsets = new Map<Storage, number>();
   const last = lastReads(calls);
@@ -86,17 +84,14 @@ export function layOut(calls: readonly KernelCall[], placed: ReadonlySet<Storage
     const inherited = overwritable(call, (storage) => offsets.has(storage) && last.get(storage) === index);
     const written = writesOf(call).filter((storage) => !placed.has(storage) && !offsets.has(storage));
     for (const storage of written) {
-      const inherits = inherited !== undefined && call.kind === 'map';
-      offsets.set(storage, inherits ? offsets.get(inherited)! : arena.take(roomFor(storage)));
+      offsets.set(storage, inherited === undefined ? arena.take(roomFor(storage)) : offsets.get(inherited)!);
     }
     for (const storage of new Set(readsOf(call))) {
       const offset = offsets.get(storage);
       const passedOn = storage === inherited && written.length > 0;
       if (offset !== undefined && last.get(storage) === index && !passedOn) arena.give(offset, roomFor(storage));
     }
-    for (const storage of written) {
-      if (!last.has(storage)) arena.give(offsets.get(storage)!, roomFor(storage));
-    }
+    for (const storage of written) if (!last.has(storage)) arena.give(offsets.get(storage)!, roomFor(storage));
   });
   return { offsets, length: arena.length };
 }

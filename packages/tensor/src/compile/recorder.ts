@@ -38,15 +38,6 @@ export function record(
   return withScope(run, () => []);
 }
 
-/** Stands for values that exist when the plan runs; simplify.ts says which calls may write them. */
-class SymbolicStorage implements Storage {
-  readonly length: number;
-
-  constructor(length: number) {
-    this.length = length;
-  }
-}
-
 class Recorder implements Backend {
   readonly name = 'recorder';
   readonly numericMode: string;
@@ -57,9 +48,10 @@ class Recorder implements Backend {
     this.numericMode = numericMode;
   }
 
+  /** Stands for values that exist when the plan runs; simplify.ts says which calls may write them. */
   allocate(length: number): Storage {
     checkAllocation(length);
-    return new SymbolicStorage(length);
+    return { length };
   }
 
   slice(): Storage {
@@ -72,11 +64,8 @@ class Recorder implements Backend {
   }
 
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void {
-    checkCopy(storage, bytes.length);
-    this.constants.set(
-      storage,
-      Float32Array.from(bytes, (byte) => byte / Math.fround(divisor)),
-    );
+    const divided = Float32Array.from(bytes, (byte) => byte / Math.fround(divisor));
+    this.upload(storage, divided);
   }
 
   async download(): Promise<Float32Array> {

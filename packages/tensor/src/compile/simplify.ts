@@ -35,13 +35,12 @@ function withoutDeadCalls(calls: readonly KernelCall[], wanted: ReadonlySet<Stor
   for (const call of calls.toReversed()) {
     if (!writesOf(call).some((storage) => needed.has(storage))) continue;
     for (const storage of readsOf(call)) needed.add(storage);
-    kept.push(call.kind === 'crossEntropy' && call.gradient && !needed.has(call.gradient) ? lossOnly(call) : call);
+    if (call.kind === 'crossEntropy' && call.gradient && !needed.has(call.gradient)) {
+      const { gradient: _, ...lossOnly } = call;
+      kept.push(lossOnly);
+    } else kept.push(call);
   }
   return kept.reverse();
-}
-
-function lossOnly({ gradient: _, ...rest }: Extract<KernelCall, { kind: 'crossEntropy' }>): KernelCall {
-  return rest;
 }
 
 function isTransposition(call: KernelCall): call is MapCall {

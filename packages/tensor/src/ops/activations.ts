@@ -43,32 +43,16 @@ export const softsign = unary({
 });
 
 /** Hyperbolic tangent, within 1 ulp. */
-export const tanh = unary({
-  name: 'tanh',
-  formula: (x) => apply('tanh', x),
-  gradient: (g, _, y) => mul(g, sub(1, mul(y, y))),
-});
+export const tanh = unary({ name: 'tanh', gradient: (g, _, y) => mul(g, sub(1, mul(y, y))) });
 
 /** `1 / (1 + e^-x)`, within 1 ulp; safe for any x. */
-export const sigmoid = unary({
-  name: 'sigmoid',
-  formula: (x) => apply('sigmoid', x),
-  gradient: (g, _, y) => mul(g, mul(y, sub(1, y))),
-});
+export const sigmoid = unary({ name: 'sigmoid', gradient: (g, _, y) => mul(g, mul(y, sub(1, y))) });
 
 /** `log(1 + e^x)`, within 1 ulp; safe for any x. */
-export const softplus = unary({
-  name: 'softplus',
-  formula: (x) => apply('softplus', x),
-  gradient: (g, x) => mul(g, sigmoid(x)),
-});
+export const softplus = unary({ name: 'softplus', gradient: (g, x) => mul(g, sigmoid(x)) });
 
 /** The standard normal distribution function `(1 + erf(x / sqrt(2))) / 2`, within 1 ulp. */
-export const normalCdf = unary({
-  name: 'normalCdf',
-  formula: (x) => apply('normalCdf', x),
-  gradient: (g, x) => mul(g, normalPdf(x)),
-});
+export const normalCdf = unary({ name: 'normalCdf', gradient: (g, x) => mul(g, normalPdf(x)) });
 
 /** `exp(-x^2 / 2) / sqrt(2 pi)`. */
 function normalPdf(x: Tensor): Tensor {
@@ -77,26 +61,22 @@ function normalPdf(x: Tensor): Tensor {
 
 const [geluScale, geluCube] = [2 * 0.7978845608028654, 0.044715];
 
-interface GeluOptions {
-  readonly approximate?: 'none' | 'tanh';
-}
-
 /**
  * `x normalCdf(x)`; with `approximate: 'tanh'`, `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`
  * (Hendrycks and Gimpel, "Gaussian error linear units").
  */
-export const gelu = defineOp('gelu', (x: Tensor, { approximate = 'none' }: GeluOptions = {}): OpResult => {
-  const [formula, derivative] = approximate === 'tanh' ? [geluTanh, geluTanhDerivative] : [geluErf, geluErfDerivative];
+export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none' | 'tanh' } = {}): OpResult => {
+  const [formula, derivative] = geluForms[options.approximate ?? 'none'];
   return { output: mapOperands('gelu', formula, [x]), operands: [x], gradient: [(g) => mul(g, derivative(x))] };
 });
 
-function geluErf(x: Formula): Formula {
-  return apply('mul', x, apply('normalCdf', x));
-}
-
-function geluErfDerivative(x: Tensor): Tensor {
-  return add(normalCdf(x), mul(x, normalPdf(x)));
-}
+const geluForms = {
+  none: [
+    (x: Formula) => apply('mul', x, apply('normalCdf', x)),
+    (x: Tensor) => add(normalCdf(x), mul(x, normalPdf(x))),
+  ],
+  tanh: [geluTanh, geluTanhDerivative],
+} as const;
 
 /** `x sigmoid(u)`, `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: unlike `(1 + tanh(u / 2)) / 2` it never cancels. */
 function geluTanh(x: Formula): Formula {

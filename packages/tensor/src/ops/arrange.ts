@@ -49,10 +49,8 @@ export function transpose(x: Tensor, first = -2, second = -1): Tensor {
   if (shape.length < 2) throw new ShapeError(`transpose: expected at least two axes, got ${formatShape(shape)}`);
   const [from] = normalizeAxes('transpose', shape, [first]) as [number];
   const [to] = normalizeAxes('transpose', shape, [second]) as [number];
-  return permute(
-    x,
-    shape.map((_, axis) => (axis === from ? to : axis === to ? from : axis)),
-  );
+  const order = shape.map((_, axis) => (axis === from ? to : axis === to ? from : axis));
+  return permute(x, order);
 }
 
 /** Repeats the values along missing axes and axes of size 1: `[3] -> [2, 3]`. */

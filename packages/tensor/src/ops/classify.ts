@@ -1,7 +1,7 @@
 /** Ops on class scores: `logits` [rows, classes] and `labels` [rows] that hold class indices. */
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, runCall } from '../evaluate.ts';
-import { formatShape, ShapeError } from '../shape.ts';
+import { unexpectedShapes } from '../shape.ts';
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
@@ -49,8 +49,10 @@ export function correct(logits: Tensor, labels: Tensor): Tensor {
 function checkClassification(operation: string, logits: Tensor, labels: Tensor): [number, number] {
   const [rows, classes] = logits.shape;
   if (logits.shape.length !== 2 || labels.shape.length !== 1 || labels.shape[0] !== rows || classes === 0) {
-    throw new ShapeError(
-      `${operation}: expected logits [rows, classes] and labels [rows], got ${formatShape(logits.shape)} and ${formatShape(labels.shape)}`,
+    throw unexpectedShapes(
+      `${operation}: expected logits [rows, classes] and labels [rows]`,
+      logits.shape,
+      labels.shape,
     );
   }
   return [rows!, classes!];

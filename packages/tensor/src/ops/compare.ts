@@ -5,16 +5,16 @@ import { apply } from '../formula.ts';
 import { binary, defineOp } from './define.ts';
 
 /** 1 where the operands are equal, else 0; NaN equals nothing. Numbers are constants, here and below. */
-export const equal = binary({ name: 'equal', formula: (x, y) => apply('equal', x, y) });
+export const equal = binary({ name: 'equal' });
 
 /** 1 where the operands differ, else 0; NaN differs from everything. */
 export const notEqual = binary({ name: 'notEqual', formula: (x, y) => apply('sub', 1, apply('equal', x, y)) });
 
 /** 1 where `x > y`, else 0; 0 where either is NaN. */
-export const greater = binary({ name: 'greater', formula: (x, y) => apply('greater', x, y) });
+export const greater = binary({ name: 'greater' });
 
 /** 1 where `x >= y`, else 0; 0 where either is NaN. */
-export const greaterEqual = binary({ name: 'greaterEqual', formula: (x, y) => apply('greaterEqual', x, y) });
+export const greaterEqual = binary({ name: 'greaterEqual' });
 
 /** 1 where `x < y`, else 0; 0 where either is NaN. */
 export const less = binary({ name: 'less', formula: (x, y) => apply('greater', y, x) });

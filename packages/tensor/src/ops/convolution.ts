@@ -1,10 +1,10 @@
 /** Convolution of images. */
 import type { OpResult } from '../autograd.ts';
 import type { ConvolutionCall } from '../backend.ts';
-import { commonBackend, runCall } from '../evaluate.ts';
-import { formatShape, type Shape, ShapeError } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
-import { type WindowOptions, type Windows, windowsOver } from '../windows.ts';
+import { commonBackend, computed } from '../evaluate.ts';
+import { formatShape, type Shape, ShapeError, unexpectedShapes } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { type WindowOptions, windowsOver } from '../windows.ts';
 import { defineOp } from './define.ts';
 
 /**
@@ -15,17 +15,25 @@ import { defineOp } from './define.ts';
  * An image's result has the same bits whatever the other images are.
  */
 export const conv2d = defineOp('conv2d', (images: Tensor, kernel: Tensor, options: WindowOptions = {}): OpResult => {
-  const geometry = geometryOf(images, kernel, options);
-  const { windows, filters } = geometry;
+  if (kernel.shape.length !== 4) {
+    throw unexpectedShapes('conv2d: expected a kernel [height, width, channels, filters]', kernel.shape);
+  }
+  const [height, width, channels, filters] = kernel.shape as readonly [number, number, number, number];
+  const windows = windowsOver('conv2d', images.shape, [height, width], options);
+  if (windows.channels !== channels) {
+    throw new ShapeError(
+      `conv2d: images ${formatShape(images.shape)} and kernel ${formatShape(kernel.shape)}: ${windows.channels} and ${channels} channels differ`,
+    );
+  }
   const outputShape = [windows.images, windows.outputHeight, windows.outputWidth, filters];
   return {
-    output: convolve({ result: 'output', ...geometry }, images, kernel, outputShape),
+    output: convolve({ result: 'output', windows, filters }, images, kernel, outputShape),
     operands: [images, kernel],
     gradient: [
-      (g) => convolve({ result: 'inputGradient', ...geometry }, g, kernel, images.shape),
+      (g) => convolve({ result: 'inputGradient', windows, filters }, g, kernel, images.shape),
       (g) => {
         const perMicrobatch = kernel.microbatches === undefined ? {} : { microbatches: kernel.microbatches };
-        return convolve({ result: 'kernelGradient', ...geometry, ...perMicrobatch }, images, g, kernel.shape);
+        return convolve({ result: 'kernelGradient', windows, filters, ...perMicrobatch }, images, g, kernel.shape);
       },
     ],
     sumsMicrobatches: true,
@@ -36,24 +44,6 @@ type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters' | 'mic
 
 function convolve(call: Convolution, left: Tensor, right: Tensor, shape: Shape): Tensor {
   const backend = commonBackend('conv2d', [left, right]);
-  const output = emptyTensor(backend, shape);
-  const storages = { left: left.storage, right: right.storage, output: output.storage };
-  runCall(backend, { kind: 'convolution', ...call, ...storages });
-  return output;
-}
-
-function geometryOf(images: Tensor, kernel: Tensor, options: WindowOptions): { windows: Windows; filters: number } {
-  if (kernel.shape.length !== 4) {
-    throw new ShapeError(
-      `conv2d: expected a kernel [height, width, channels, filters], got ${formatShape(kernel.shape)}`,
-    );
-  }
-  const [height, width, channels, filters] = kernel.shape as readonly [number, number, number, number];
-  const windows = windowsOver('conv2d', images.shape, [height, width], options);
-  if (windows.channels !== channels) {
-    throw new ShapeError(
-      `conv2d: images ${formatShape(images.shape)} and kernel ${formatShape(kernel.shape)}: ${windows.channels} and ${channels} channels differ`,
-    );
-  }
-  return { windows, filters };
+  const operands = { left: left.storage, right: right.storage };
+  return computed(backend, shape, (output) => ({ kind: 'convolution', ...call, ...operands, output }));
 }

@@ -1,9 +1,10 @@
 /** Dropout whose mask depends on seed, step, sample and place alone. */
 import type { OpResult } from '../autograd.ts';
-import { commonBackend, mapOperands, runCall } from '../evaluate.ts';
-import { apply } from '../formula.ts';
-import { formatShape, ShapeError } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
+import { commonBackend, computed, mapOperands } from '../evaluate.ts';
+import { apply, type Formula } from '../formula.ts';
+import { formatShape, unexpectedShapes } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { checkWord } from '../whole-number.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 
@@ -17,35 +18,26 @@ export interface RandomKeys {
   readonly stream?: number;
 }
 
-function isWord(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value < 2 ** 32;
-}
-
 /** Seed and step, whole numbers below 2^32, as the four float32 values of `RandomKeys.key`. */
 export function randomKey(seed: number, step: number): Float32Array {
-  for (const [what, value] of Object.entries({ seed, step })) {
-    if (!isWord(value))
-      throw new RangeError(`randomKey: the ${what} must be a whole number in [0, 2^32), got ${value}`);
-  }
+  checkWord('randomKey', 'seed', seed);
+  checkWord('randomKey', 'step', step);
   return Float32Array.of(seed & 0xffff, seed >>> 16, step & 0xffff, step >>> 16);
 }
 
 /** Uniform values in [0, 1), multiples of 2^-24, a row for each sample: `[rows] -> [rows, columns]`. */
 export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, columns: number): OpResult => {
   const { key, samples, stream = 0 } = keys;
-  if (!isWord(stream)) {
-    throw new RangeError(`randomUniform: the stream must be a whole number in [0, 2^32), got ${stream}`);
-  }
+  checkWord('randomUniform', 'stream', stream);
   if (samples.shape.length !== 1 || key.size !== 4) {
-    throw new ShapeError(
-      `randomUniform: expected samples [rows] and a key of 4 values, got ${formatShape(samples.shape)} and ${formatShape(key.shape)}`,
-    );
+    throw unexpectedShapes('randomUniform: expected samples [rows] and a key of 4 values', samples.shape, key.shape);
   }
-  const backend = commonBackend('randomUniform', [samples, key]);
-  const output = emptyTensor(backend, [samples.size, columns]);
-  const storages = { key: key.storage, samples: samples.storage, output: output.storage };
-  runCall(backend, { kind: 'random', rows: samples.size, columns, stream, ...storages });
-  return { output, operands: [samples, key] };
+  const call = { kind: 'random', rows: samples.size, columns, stream } as const;
+  const operands = [samples, key];
+  const output = computed(commonBackend('randomUniform', operands), [samples.size, columns], (output) => {
+    return { ...call, key: key.storage, samples: samples.storage, output };
+  });
+  return { output, operands };
 });
 
 /**
@@ -56,9 +48,8 @@ export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: Rando
   const { shape } = x;
   if (!(rate >= 0 && rate <= 1)) throw new RangeError(`dropout: the rate must be in [0, 1], got ${rate}`);
   if (shape.length === 0 || keys.samples.size !== shape[0]) {
-    throw new ShapeError(
-      `dropout: expected one sample for each element of the first axis of ${formatShape(shape)}, got ${formatShape(keys.samples.shape)}`,
-    );
+    const expected = `one sample for each element of the first axis of ${formatShape(shape)}`;
+    throw unexpectedShapes(`dropout: expected ${expected}`, keys.samples.shape);
   }
   const random = reshape(randomUniform(keys, x.size / Math.max(1, shape[0])), shape);
   return { output: masked(x, random, rate), operands: [x], gradient: [(g) => masked(g, random, rate)] };
@@ -67,9 +58,7 @@ export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: Rando
 /** x over 1 - rate where the random value is not below the rate, else 0. */
 function masked(x: Tensor, random: Tensor, rate: number): Tensor {
   const scale = rate === 1 ? 0 : 1 / (1 - rate);
-  return mapOperands(
-    'dropout',
-    (value, drawn) => apply('where', apply('greaterEqual', drawn, rate), apply('mul', value, scale), 0),
-    [x, random],
-  );
+  const formula = (value: Formula, drawn: Formula): Formula =>
+    apply('where', apply('greaterEqual', drawn, rate), apply('mul', value, scale), 0);
+  return mapOperands('dropout', formula, [x, random]);
 }

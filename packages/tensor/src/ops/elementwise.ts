@@ -2,78 +2,44 @@
 import type { OpResult } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
 import { log32 } from '../float32.ts';
-import { apply } from '../formula.ts';
+import { apply, type Formula } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import { equal, greater, greaterEqual, less, lessEqual, where } from './compare.ts';
-import { binary, defineOp, unary } from './define.ts';
+import { binary, defineOp, type Op, unary } from './define.ts';
 
 /** `x + y`. A number stands for a constant, here and below. */
-export const add = binary({
-  name: 'add',
-  formula: (x, y) => apply('add', x, y),
-  gradient: [(g) => g, (g) => g],
-});
+export const add = binary({ name: 'add', gradient: [(g) => g, (g) => g] });
 
 /** `x - y`. */
-export const sub = binary({
-  name: 'sub',
-  formula: (x, y) => apply('sub', x, y),
-  gradient: [(g) => g, (g) => neg(g)],
-});
+export const sub = binary({ name: 'sub', gradient: [(g) => g, (g) => neg(g)] });
 
 /** `x y`. */
-export const mul = binary({
-  name: 'mul',
-  formula: (x, y) => apply('mul', x, y),
-  gradient: [(g, _, y) => mul(g, y), (g, x) => mul(g, x)],
-});
+export const mul = binary({ name: 'mul', gradient: [(g, _, y) => mul(g, y), (g, x) => mul(g, x)] });
 
 /** `x / y`. */
 export const div = binary({
   name: 'div',
-  formula: (x, y) => apply('div', x, y),
   gradient: [(g, _, y) => div(g, y), (g, _, y, quotient) => neg(div(mul(g, quotient), y))],
 });
 
 /** `-x`. */
-export const neg = unary({
-  name: 'neg',
-  formula: (x) => apply('neg', x),
-  gradient: (g) => neg(g),
-});
+export const neg = unary({ name: 'neg', gradient: (g) => neg(g) });
 
 /** `e^x`, within 1 ulp. */
-export const exp = unary({
-  name: 'exp',
-  formula: (x) => apply('exp', x),
-  gradient: (g, _, y) => mul(g, y),
-});
+export const exp = unary({ name: 'exp', gradient: (g, _, y) => mul(g, y) });
 
 /** Natural logarithm, within 1 ulp; -infinity at 0, NaN below. */
-export const log = unary({
-  name: 'log',
-  formula: (x) => apply('log', x),
-  gradient: (g, x) => div(g, x),
-});
+export const log = unary({ name: 'log', gradient: (g, x) => div(g, x) });
 
 /** Square root, correctly rounded; NaN below 0. */
-export const sqrt = unary({
-  name: 'sqrt',
-  formula: (x) => apply('sqrt', x),
-  gradient: (g, _, y) => div(g, mul(y, 2)),
-});
+export const sqrt = unary({ name: 'sqrt', gradient: (g, _, y) => div(g, mul(y, 2)) });
 
 /** `|x|`; its derivative at 0 is 0. */
-export const abs = unary({
-  name: 'abs',
-  formula: (x) => apply('abs', x),
-  gradient: (g, x) => mul(g, sub(greater(x, 0), less(x, 0))),
-});
+export const abs = unary({ name: 'abs', gradient: (g, x) => mul(g, sub(greater(x, 0), less(x, 0))) });
 
 /** `x^y`, within 1 ulp, with the limits of C's pow; its derivative by y is 0 where the power is 0. */
 export const pow = binary({
   name: 'pow',
-  formula: (x, y) => apply('pow', x, y),
   gradient: [
     (g, x, y) => {
       if (y === 0) return mul(g, 0);
@@ -89,43 +55,28 @@ export const pow = binary({
   ],
 });
 
-/** The gradient of the operand that was chosen; of two equal operands each gets half, as in PyTorch. */
-function ofChosen(gradient: Tensor, own: Operand, other: Operand, isChosen: typeof greater): Tensor {
-  return where(equal(own, other), mul(gradient, 0.5), where(isChosen(own, other), gradient, 0));
+/** The operand that compares so with the other; of two equal ones each gets half of the gradient, as in PyTorch. */
+function chosen(name: 'maximum' | 'minimum', compare: typeof greater): Op<[x: Operand, y: Operand]> {
+  const share = (g: Tensor, own: Operand, other: Operand): Tensor =>
+    where(equal(own, other), mul(g, 0.5), where(compare(own, other), g, 0));
+  return binary({ name, gradient: [share, (g, x, y) => share(g, y, x)] });
 }
 
 /** The larger; NaN where either is. Where both are equal each gets half of the gradient. */
-export const maximum = binary({
-  name: 'maximum',
-  formula: (x, y) => apply('maximum', x, y),
-  gradient: [(g, x, y) => ofChosen(g, x, y, greater), (g, x, y) => ofChosen(g, y, x, greater)],
-});
+export const maximum = chosen('maximum', greater);
 
 /** The smaller; NaN where either is. Where both are equal each gets half of the gradient. */
-export const minimum = binary({
-  name: 'minimum',
-  formula: (x, y) => apply('minimum', x, y),
-  gradient: [(g, x, y) => ofChosen(g, x, y, less), (g, x, y) => ofChosen(g, y, x, less)],
-});
-
-interface Bounds {
-  readonly low?: number;
-  readonly high?: number;
-}
+export const minimum = chosen('minimum', less);
 
 /** `min(max(x, low), high)`, each bound optional; its derivative is 1 at the bounds and between, else 0. */
-export const clamp = defineOp('clamp', (x: Tensor, { low, high }: Bounds): OpResult => {
-  const output = mapOperands(
-    'clamp',
-    (value) => {
-      const above = low === undefined ? value : apply('maximum', value, low);
-      return high === undefined ? above : apply('minimum', above, high);
-    },
-    [x],
-  );
+export const clamp = defineOp('clamp', (x: Tensor, { low, high }: { low?: number; high?: number }): OpResult => {
+  const formula = (value: Formula): Formula => {
+    const above = low === undefined ? value : apply('maximum', value, low);
+    return high === undefined ? above : apply('minimum', above, high);
+  };
   const gradient = (g: Tensor): Tensor => {
     const above = low === undefined ? g : where(greaterEqual(x, low), g, 0);
     return high === undefined ? above : where(lessEqual(x, high), above, 0);
   };
-  return { output, operands: [x], gradient: [gradient] };
+  return { output: mapOperands('clamp', formula, [x]), operands: [x], gradient: [gradient] };
 });

@@ -1,27 +1,24 @@
 /** Ops that pick values by index. An index that is not a whole number inside the axis picks NaN. */
 import type { OpResult } from '../autograd.ts';
-import { commonBackend, runCall } from '../evaluate.ts';
+import type { GatherCall, ScatterAddCall } from '../backend.ts';
+import { arange } from '../creation.ts';
+import { commonBackend, computed } from '../evaluate.ts';
 import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
-import { emptyTensor, fromArray, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
 import { defineOp } from './define.ts';
 import { slice } from './slice.ts';
 
-interface Indexing {
-  readonly kind: 'gather' | 'scatterAdd';
+type Indexing = Pick<GatherCall | ScatterAddCall, 'kind' | 'ownIndices' | 'count'> & {
   /** Of the tensor that is indexed, along `axis`. */
   readonly shape: Shape;
   readonly axis: number;
-  /** Whether there is an index for every element, or one list [count] for all. */
-  readonly ownIndices: boolean;
-  readonly count: number;
-}
+};
 
 function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputShape: Shape): Tensor {
   const { kind, shape, axis, ownIndices, count } = indexing;
-  const output = emptyTensor(commonBackend(kind, [input, indices]), outputShape);
-  runCall(output.backend, {
+  return computed(commonBackend(kind, [input, indices]), outputShape, (output) => ({
     kind,
     outer: sizeOf(shape.slice(0, axis)),
     length: shape[axis]!,
@@ -30,9 +27,8 @@ function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputS
     ownIndices,
     input: input.storage,
     indices: indices.storage,
-    output: output.storage,
-  });
-  return output;
+    output,
+  }));
 }
 
 function noIndexGradient(): never {
@@ -65,10 +61,7 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
   };
 });
 
-/**
- * Whole slices of x at indices of any shape along an axis: rows of an embedding table
- * `[words, width], [n, t] -> [n, t, width]`.
- */
+/** Slices of x at indices of any shape along an axis: `[words, width], [n, t] -> [n, t, width]`, an embedding. */
 export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, axis: number = 0): OpResult => {
   const { shape } = x;
   const [at] = normalizeAxes('indexSelect', shape, [axis]) as [number];
@@ -106,9 +99,5 @@ export function oneHot(indices: Tensor, classes: number): Tensor {
   if (!Number.isInteger(classes) || classes < 1) {
     throw new ShapeError(`oneHot: the number of classes must be a whole number of at least 1, got ${classes}`);
   }
-  const numbers = fromArray(
-    indices.backend,
-    Array.from({ length: classes }, (_, index) => index),
-  );
-  return equal(reshape(indices, [...indices.shape, 1]), numbers);
+  return equal(reshape(indices, [...indices.shape, 1]), arange(indices.backend, classes));
 }

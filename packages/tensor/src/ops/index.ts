@@ -14,4 +14,4 @@ export { averagePool2d, maxPool2d, sumPool2d } from './pool.ts';
 export { argmax, max, mean, min, type ReduceOptions, type SumOptions, sum } from './reduce.ts';
 export { pad, place, type Range, slice } from './slice.ts';
 export { logSoftmax, type SoftmaxOptions, softmax } from './softmax.ts';
-export { type CosineOptions, cosineSimilarity, dot, norm } from './vectors.ts';
+export { cosineSimilarity, dot, norm } from './vectors.ts';

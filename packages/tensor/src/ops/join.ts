@@ -1,12 +1,11 @@
 /** Several tensors as one. */
 import type { OpResult } from '../autograd.ts';
-import { commonBackend, mapInto } from '../evaluate.ts';
-import { input } from '../formula.ts';
-import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape } from '../shape.ts';
+import { commonBackend } from '../evaluate.ts';
+import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape, unexpectedShapes } from '../shape.ts';
 import { emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
-import { slice } from './slice.ts';
+import { copyInto, type Range, slice } from './slice.ts';
 
 /** The tensors one after another along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
 export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: number = 0): OpResult => {
@@ -29,17 +28,12 @@ export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: numb
   });
   const output = emptyTensor(backend, first.shape.with(at, end));
   const strides = contiguousStrides(output.shape);
-  tensors.forEach(({ storage, shape }, position) => {
+  tensors.forEach((tensor, position) => {
     const layout = { offset: ranges[position]!.start * strides[at]!, strides };
-    mapInto(output, layout, input(0), shape, [{ storage, strides: contiguousStrides(shape) }]);
+    copyInto(output, layout, tensor);
   });
-  const gradient = ranges.map(
-    (range) => (g: Tensor) =>
-      slice(
-        g,
-        g.shape.map((_, along) => (along === at ? range : {})),
-      ),
-  );
+  const whole: Range[] = first.shape.map(() => ({}));
+  const gradient = ranges.map((range) => (g: Tensor) => slice(g, whole.with(at, range)));
   return { output, operands: tensors, gradient };
 });
 
@@ -49,14 +43,10 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   if (first === undefined) throw new ShapeError('stack: expected at least one tensor, got none');
   const different = tensors.find(({ shape }) => !sameShape(shape, first.shape));
   if (different !== undefined) {
-    throw new ShapeError(
-      `stack: all tensors need one shape, got ${formatShape(first.shape)} and ${formatShape(different.shape)}`,
-    );
+    throw unexpectedShapes('stack: all tensors need one shape', first.shape, different.shape);
   }
   const [at] = normalizeAxes('stack', [...first.shape, 1], [axis]) as [number];
   const single = first.shape.toSpliced(at, 0, 1);
-  return concat(
-    tensors.map((tensor) => reshape(tensor, single)),
-    at,
-  );
+  const elements = tensors.map((tensor) => reshape(tensor, single));
+  return concat(elements, at);
 }

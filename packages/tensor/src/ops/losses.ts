@@ -1,5 +1,5 @@
 /** Losses: how far predictions are from what they should be. */
-import { formatShape, ShapeError, sameShape, sizeOf } from '../shape.ts';
+import { sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { softmaxCrossEntropy } from './classify.ts';
@@ -13,16 +13,8 @@ export interface LossOptions {
 }
 
 function reduced(losses: Tensor, { reduction = 'mean' }: LossOptions): Tensor {
-  switch (reduction) {
-    case 'mean':
-      return mean(losses);
-    case 'sum':
-      return sum(losses);
-    case 'none':
-      return losses;
-    default:
-      return reduction satisfies never;
-  }
+  if (reduction === 'none') return losses;
+  return reduction === 'sum' ? sum(losses) : mean(losses);
 }
 
 /**
@@ -36,9 +28,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptio
     return reduced(neg(sum(mul(targets, logSoftmax(logits)), { axes: [-1] })), options);
   }
   if (shape.length === 0 || !sameShape(targets.shape, shape.slice(0, -1))) {
-    throw new ShapeError(
-      `crossEntropy: expected logits [..., classes] with class indices [...] or probabilities [..., classes], got ${formatShape(shape)} and ${formatShape(targets.shape)}`,
-    );
+    const expected = 'logits [..., classes] with class indices [...] or probabilities [..., classes]';
+    throw unexpectedShapes(`crossEntropy: expected ${expected}`, shape, targets.shape);
   }
   const rows = sizeOf(targets.shape);
   const losses = softmaxCrossEntropy(reshape(logits, [rows, shape.at(-1)!]), reshape(targets, [rows]));
@@ -48,9 +39,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptio
 /** Squared difference of predictions and targets, which have one shape; reduced to the mean by default. */
 export function mse(predictions: Tensor, targets: Tensor, options: LossOptions = {}): Tensor {
   if (!sameShape(predictions.shape, targets.shape)) {
-    throw new ShapeError(
-      `mse: predictions and targets must have one shape, got ${formatShape(predictions.shape)} and ${formatShape(targets.shape)}`,
-    );
+    throw unexpectedShapes('mse: predictions and targets must have one shape', predictions.shape, targets.shape);
   }
   const difference = sub(predictions, targets);
   return reduced(mul(difference, difference), options);

@@ -1,9 +1,9 @@
 /** Matrix products. */
 import type { OpResult } from '../autograd.ts';
-import type { MatmulBatch } from '../backend.ts';
-import { commonBackend, runCall } from '../evaluate.ts';
+import type { MatmulBatch, MatmulCall } from '../backend.ts';
+import { commonBackend, computed } from '../evaluate.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 
@@ -52,7 +52,7 @@ export const matmul = defineOp('matmul', (left: Tensor, right: Tensor, options: 
   const shape = [...batch, ...(isRow ? [] : [m]), ...(isColumn ? [] : [n])];
   const matrices = (g: Tensor): Tensor => (isRow || isColumn ? reshape(g, [...batch, m, n]) : g);
   return {
-    output: product(rows, columns, { m, k, n, batch, ...options, ...read }, shape),
+    output: product(rows, columns, { m, k, n, ...options, ...read }, batch, shape),
     operands: [rows, columns],
     gradient: [
       (g) => leftGradient(matrices(g), rows, columns, read),
@@ -66,31 +66,22 @@ function describe(operand: Tensor, transposed: boolean): string {
   return formatShape(operand.shape) + (transposed ? 'ᵀ' : '');
 }
 
-type Transposes = Required<Pick<MatmulOptions, 'transposeLeft' | 'transposeRight'>>;
+type Transposes = Pick<MatmulCall, 'transposeLeft' | 'transposeRight'>;
+type Sizes = Transposes & Pick<MatmulCall, 'm' | 'k' | 'n' | 'microbatches'>;
 
-interface Product extends Transposes {
-  readonly m: number;
-  readonly k: number;
-  readonly n: number;
-  /** The batch axes of the result. */
-  readonly batch: Shape;
-  readonly microbatches?: number;
-}
-
-function product(left: Tensor, right: Tensor, { batch, ...sizes }: Product, shape: Shape): Tensor {
-  const output = emptyTensor(commonBackend('matmul', [left, right]), shape);
+/** The product, of `shape`, of matrices with the batch axes `batch`. */
+function product(left: Tensor, right: Tensor, sizes: Sizes, batch: Shape, shape: Shape): Tensor {
   // Rows of many matrices with one right operand are the rows of one matrix.
   const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !sizes.transposeLeft;
-  runCall(output.backend, {
+  return computed(commonBackend('matmul', [left, right]), shape, (output) => ({
     kind: 'matmul',
     ...sizes,
     m: joined ? sizes.m * sizeOf(batch) : sizes.m,
     left: left.storage,
     right: right.storage,
-    output: output.storage,
+    output,
     ...(joined || batch.length === 0 ? {} : { batch: batchOf(left, right, batch) }),
-  });
-  return output;
+  }));
 }
 
 function batchOf(left: Tensor, right: Tensor, shape: Shape): MatmulBatch {
@@ -101,30 +92,20 @@ function batchOf(left: Tensor, right: Tensor, shape: Shape): MatmulBatch {
   return { shape, leftStrides: stridesOf(left), rightStrides: stridesOf(right) };
 }
 
-/** `gradient x rightᵀ`, transposed where the left operand is. */
-function leftGradient(
-  gradient: Tensor,
-  left: Tensor,
-  right: Tensor,
-  { transposeLeft, transposeRight }: Transposes,
-): Tensor {
-  if (left.microbatches !== undefined && gradient.shape.length === 2) {
+/** `g x rightᵀ`, transposed where the left operand is. */
+function leftGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, transposeRight }: Transposes): Tensor {
+  if (left.microbatches !== undefined && g.shape.length === 2) {
     throw new Error('matmul: a gradient is summed per microbatch for the right operand, not for the left one');
   }
   return transposeLeft
-    ? matmul(right, gradient, { transposeLeft: transposeRight, transposeRight: true })
-    : matmul(gradient, right, { transposeRight: !transposeRight });
+    ? matmul(right, g, { transposeLeft: transposeRight, transposeRight: true })
+    : matmul(g, right, { transposeRight: !transposeRight });
 }
 
-/** `leftᵀ x gradient`, transposed where the right operand is. */
-function rightGradient(
-  gradient: Tensor,
-  left: Tensor,
-  right: Tensor,
-  { transposeLeft, transposeRight }: Transposes,
-): Tensor {
+/** `leftᵀ x g`, transposed where the right operand is. */
+function rightGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, transposeRight }: Transposes): Tensor {
   const shared = right.shape.length === 2 && !transposeLeft;
-  const [rows, slopes] = shared ? [asMatrix(left), asMatrix(gradient)] : [left, gradient];
+  const [rows, slopes] = shared ? [asMatrix(left), asMatrix(g)] : [left, g];
   const perMicrobatch = right.microbatches === undefined ? {} : { microbatches: right.microbatches };
   return transposeRight
     ? matmul(slopes, rows, { transposeLeft: true, transposeRight: transposeLeft, ...perMicrobatch })

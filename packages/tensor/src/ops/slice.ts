@@ -1,7 +1,7 @@
 /** Parts of a tensor, and their adjoint: a tensor around a part. */
 import type { OpResult } from '../autograd.ts';
 import type { Layout } from '../backend.ts';
-import { mapInto, mapViews } from '../evaluate.ts';
+import { mapViews, runCall } from '../evaluate.ts';
 import { constant, input } from '../formula.ts';
 import { contiguousStrides, formatShape, type Shape, ShapeError } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -17,18 +17,18 @@ export interface Range {
   readonly step?: number;
 }
 
-/** Points of a tensor, `count` along each axis; one value per axis. */
-interface Lattice {
-  readonly starts: readonly number[];
-  readonly steps: readonly number[];
-  readonly counts: readonly number[];
+/** The points that a range takes of one axis. */
+interface Points {
+  readonly start: number;
+  readonly step: number;
+  readonly count: number;
 }
 
-function latticeOf(shape: Shape, ranges: readonly Range[]): Lattice {
+function pointsOf(shape: Shape, ranges: readonly Range[]): Points[] {
   if (ranges.length > shape.length) {
     throw new ShapeError(`slice: ${ranges.length} ranges were given for ${formatShape(shape)}`);
   }
-  const resolved = shape.map((length, axis) => {
+  return shape.map((length, axis) => {
     const { start = 0, end = length, step = 1 } = ranges[axis] ?? {};
     if (![start, end, step].every(Number.isInteger) || step < 1) {
       throw new ShapeError(
@@ -40,31 +40,31 @@ function latticeOf(shape: Shape, ranges: readonly Range[]): Lattice {
     const count = Math.max(0, Math.ceil((inside(end) - inside(start)) / step));
     return { start: count === 0 ? 0 : inside(start), step, count };
   });
+}
+
+/** Where the points of every axis lie in a contiguous tensor of `shape`. */
+function layoutOf(shape: Shape, points: readonly Points[]): Layout {
+  const strides = contiguousStrides(shape);
   return {
-    starts: resolved.map(({ start }) => start),
-    steps: resolved.map(({ step }) => step),
-    counts: resolved.map(({ count }) => count),
+    offset: points.reduce((sum, { start }, axis) => sum + start * strides[axis]!, 0),
+    strides: points.map(({ step }, axis) => strides[axis]! * step),
   };
 }
 
-/** Where the points of a lattice lie in a contiguous tensor of `shape`. */
-function layoutOf(shape: Shape, { starts, steps }: Lattice): Layout {
-  const strides = contiguousStrides(shape);
-  return {
-    offset: starts.reduce((sum, start, axis) => sum + start * strides[axis]!, 0),
-    strides: strides.map((stride, axis) => stride * steps[axis]!),
-  };
+/** Copies the values of a tensor to their places in `output`. */
+export function copyInto(output: Tensor, outputLayout: Layout, { storage, shape, size }: Tensor): void {
+  if (size === 0) return;
+  const inputs = [{ storage, strides: contiguousStrides(shape) }];
+  runCall(output.backend, { kind: 'map', formula: input(0), shape, inputs, output: output.storage, outputLayout });
 }
 
 /** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
-  const lattice = latticeOf(x.shape, ranges);
-  const view = { storage: x.storage, ...layoutOf(x.shape, lattice) };
-  return {
-    output: mapViews(x.backend, input(0), lattice.counts, [view]),
-    operands: [x],
-    gradient: [(g) => place(g, x.shape, ranges)],
-  };
+  const points = pointsOf(x.shape, ranges);
+  const view = { storage: x.storage, ...layoutOf(x.shape, points) };
+  const counts = points.map(({ count }) => count);
+  const output = mapViews(x.backend, input(0), counts, [view]);
+  return { output, operands: [x], gradient: [(g) => place(g, x.shape, ranges)] };
 });
 
 /** A tensor of `shape` that holds x at the ranges, and `value` elsewhere; the adjoint of slice. */
@@ -72,8 +72,7 @@ export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
     const output = mapViews(x.backend, constant(value), shape, []);
-    const view = { storage: x.storage, strides: contiguousStrides(x.shape) };
-    mapInto(output, layoutOf(shape, latticeOf(shape, ranges)), input(0), x.shape, [view]);
+    copyInto(output, layoutOf(shape, pointsOf(shape, ranges)), x);
     return { output, operands: [x], gradient: [(g) => slice(g, ranges)] };
   },
 );

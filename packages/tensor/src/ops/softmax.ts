@@ -4,7 +4,7 @@ import { normalizeAxes } from '../shape.ts';
 import { type Tensor, tidy } from '../tensor.ts';
 import { defineOp } from './define.ts';
 import { div, exp, log, mul, sub } from './elementwise.ts';
-import { max, sum } from './reduce.ts';
+import { max, type ReduceOptions, sum } from './reduce.ts';
 
 export interface SoftmaxOptions {
   /** Counted from the end where negative; the last where left out. */
@@ -38,17 +38,7 @@ export const logSoftmax = defineOp('logSoftmax', (x: Tensor, options: SoftmaxOpt
   return { output, operands: [x], gradient: [gradient] };
 });
 
-/** The axis as it is reduced over. */
-interface Along {
-  readonly axes: readonly number[];
-  readonly keepAxes: true;
-}
-
-function resolve(
-  operation: string,
-  x: Tensor,
-  { axis = -1, temperature = 1 }: SoftmaxOptions,
-): { along: Along; temperature: number } {
+function resolve(operation: string, x: Tensor, { axis = -1, temperature = 1 }: SoftmaxOptions) {
   if (!(temperature > 0)) {
     throw new RangeError(`${operation}: the temperature must be above 0, got ${temperature}`);
   }
@@ -56,7 +46,7 @@ function resolve(
 }
 
 /** `(x - max(x)) / temperature`, none of which is above 0. */
-function shifted(x: Tensor, along: Along, temperature: number): Tensor {
+function shifted(x: Tensor, along: ReduceOptions, temperature: number): Tensor {
   const difference = sub(x, max(x, along));
   return temperature === 1 ? difference : div(difference, temperature);
 }

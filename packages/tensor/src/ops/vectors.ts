@@ -1,6 +1,6 @@
 /** Lengths and angles of vectors. */
 import { noGrad, type OpResult } from '../autograd.ts';
-import { formatShape, normalizeAxes, reducedShape, ShapeError } from '../shape.ts';
+import { normalizeAxes, reducedShape, unexpectedShapes } from '../shape.ts';
 import { type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal, where } from './compare.ts';
@@ -22,23 +22,20 @@ export const norm = defineOp('norm', (x: Tensor, options: ReduceOptions = {}): O
 /** Sum of the products of two vectors of equal length: `[n], [n] -> []`. */
 export function dot(left: Tensor, right: Tensor): Tensor {
   if (left.shape.length !== 1 || right.shape.length !== 1 || left.size !== right.size) {
-    throw new ShapeError(
-      `dot: expected two vectors of equal length, got ${formatShape(left.shape)} and ${formatShape(right.shape)}`,
-    );
+    throw unexpectedShapes('dot: expected two vectors of equal length', left.shape, right.shape);
   }
   return sum(mul(left, right));
 }
 
-export interface CosineOptions {
-  /** The last where left out. */
-  readonly axis?: number;
-  /** Smallest length that is divided by; 1e-8 where left out. */
-  readonly epsilon?: number;
-}
-
-/** Cosine of the angle between vectors along an axis, `x . y / (|x| |y|)`: `[n, d], [n, d] -> [n]`. */
-export function cosineSimilarity(left: Tensor, right: Tensor, options: CosineOptions = {}): Tensor {
-  const { axis = -1, epsilon = 1e-8 } = options;
+/**
+ * Cosine of the angle between vectors along an axis, `x . y / (|x| |y|)`: `[n, d], [n, d] -> [n]`.
+ * A length that is divided by is at least `epsilon`.
+ */
+export function cosineSimilarity(
+  left: Tensor,
+  right: Tensor,
+  { axis = -1, epsilon = 1e-8 }: { axis?: number; epsilon?: number } = {},
+): Tensor {
   const lengthOf = (vectors: Tensor): Tensor => maximum(norm(vectors, { axes: [axis] }), epsilon);
   return div(sum(mul(left, right), { axes: [axis] }), mul(lengthOf(left), lengthOf(right)));
 }

@@ -304,7 +304,3 @@ export class Run {
     onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, turnaroundMs });
   }
 }
-
-export function startRun(options: RunOptions): Run {
-  return new Run(options);
-}

@@ -11,7 +11,7 @@ import {
   type OptimizerConfig,
   parameterCount,
 } from '@lockstep/nn';
-import type { HostBackend } from '@lockstep/tensor';
+import type { HostBackend, Storage } from '@lockstep/tensor';
 import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 
@@ -46,9 +46,7 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   return result;
 }
 
-type Parameters = ReturnType<HostBackend['allocate']>;
-
-function microbatchSum(options: OracleOptions, parameters: Parameters, step: number, index: number): Float32Array {
+function microbatchSum(options: OracleOptions, parameters: Storage, step: number, index: number): Float32Array {
   const { backend, model, plan, samples, seed = 0 } = options;
   const { pixels, labels } = samples.shard(step, index, 1);
   const gradient = createMicrobatchGradient(backend, model, labels.length, parameters);

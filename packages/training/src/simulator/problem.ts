@@ -2,14 +2,13 @@
 import type { Dataset } from '@lockstep/data';
 import { initialize, type OptimizerConfig, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
-import type { HostBackend } from '@lockstep/tensor';
+import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { createReferee } from '../coordinator/referee.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
 import { createNumericsCheck, type NumericsCheck } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
-import { planRun, type RunPlan } from '../plan.ts';
-import { xorshift32 } from '../random.ts';
+import { planRun } from '../plan.ts';
 import { createShardSource } from '../shard-source.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 import { oracleWeights } from './oracle.ts';
@@ -24,10 +23,10 @@ export const tinyOptimizer: OptimizerConfig = parseOptimizer({ type: 'momentum',
 
 /** Images of 2 x 2 random bytes, with random labels. */
 export function tinyDataset(count: number): Dataset {
-  const random = xorshift32(count);
+  const random = randomStream(count);
   return {
-    images: Uint8Array.from({ length: count * 4 }, () => random() >>> 24),
-    labels: Uint8Array.from({ length: count }, () => (random() >>> 8) % 3),
+    images: Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random())),
+    labels: Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
     count,
     rows: 2,
     columns: 2,
@@ -36,7 +35,6 @@ export function tinyDataset(count: number): Dataset {
 }
 
 export interface ProblemOptions {
-  /** Samples in the training set. */
   readonly samples?: number;
   readonly batch?: number;
   readonly microbatchSize?: number;
@@ -50,10 +48,7 @@ export interface ProblemOptions {
 
 export interface Problem {
   readonly backend: HostBackend;
-  readonly plan: RunPlan;
   readonly setup: RunSetup;
-  /** Before the first step. */
-  readonly weights: Float32Array;
   /** Everything that a run needs but time and randomness. */
   readonly run: Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent'>;
   /** The oracle's weights after the last step. */
@@ -88,9 +83,7 @@ export async function createProblem(
   const referee = createReferee({ backend, model: tinyModel, plan, samples, seed: 0, parameterServer, nowMs: () => 0 });
   return {
     backend,
-    plan,
     setup,
-    weights,
     run: { setup, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host },
     expected: () => oracleWeights({ backend, model: tinyModel, plan, samples, weights, optimizer: tinyOptimizer }),
   };

@@ -1,9 +1,8 @@
 /** Whole runs in virtual time, with joins, deaths, freezes and corrupt results drawn from a seed. */
-import type { Backend } from '@lockstep/tensor';
+import { type Backend, randomStream } from '@lockstep/tensor';
 import type { RunEvent } from '../coordinator/events.ts';
 import { Run, type RunOptions, type RunOutcome } from '../coordinator/run.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
-import { xorshift32 } from '../random.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 import { type Lie, type LinkSpeed, resultFaults, SimulatedWorker } from './simulated-worker.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -14,7 +13,6 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Computes for all workers, one after another. */
   readonly backend: Backend;
-  /** Workers at the start. */
   readonly workers: number;
   /** Mean virtual time between two joins, deaths or freezes; infinite for none. */
   readonly faultEveryMs: number;
@@ -64,12 +62,13 @@ class Simulator {
   readonly run: Run;
   readonly #options: SimulationOptions;
   readonly #workers: SimulatedWorker[] = [];
-  readonly #random: () => number;
+  /** Uniform in [0, 1). */
+  readonly #chance: () => number;
   #resumeKeys = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
-    this.#random = xorshift32(options.seed);
+    this.#chance = randomStream(options.seed);
     this.run = new Run({
       ...options.run,
       clock: this.clock,
@@ -125,10 +124,5 @@ class Simulator {
 
   #pick<Item>(items: readonly Item[]): Item | undefined {
     return items[Math.floor(this.#chance() * items.length)];
-  }
-
-  /** Uniform in [0, 1). */
-  #chance(): number {
-    return this.#random() / 2 ** 32;
   }
 }

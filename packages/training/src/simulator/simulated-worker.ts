@@ -3,26 +3,42 @@ import { type Checksum, type MemoryPair, memoryPair } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { Run } from '../coordinator/run.ts';
 import { type Compute, ComputeError, type ShardGradient } from '../worker/compute.ts';
-import { type SessionEnd, startSession } from '../worker/session.ts';
+import { Session, type SessionEnd } from '../worker/session.ts';
 
 /** How a worker lies in every result that it sends. */
-export type Lie = 'one-bit' | 'sign' | 'scaled' | 'loss' | 'correct' | 'non-finite' | 'other-shard' | 'no-answer';
+export const lies = {
+  'one-bit': (result) => withGradient(result, (values, bytes) => void (bytes[4 * (values.length - 1)]! ^= 1)),
+  sign: (result) => withGradient(result, (values) => values.set(values.map((value) => -value))),
+  scaled: (result) => withGradient(result, (values) => values.set(values.map((value) => value * 1.01))),
+  reversed: (result) => withGradient(result, (values) => void values.reverse()),
+  loss: (result) => ({ ...result, lossSum: result.lossSum * 2 + 1 }),
+  correct: (result) => ({ ...result, correct: result.correct === 0 ? 1 : 0 }),
+  'non-finite': (result) => ({ ...result, lossSum: Number.NaN }),
+  'no-answer': () => new Promise<ShardGradient>(() => {}),
+} satisfies Record<string, (result: ShardGradient) => ShardGradient | Promise<ShardGradient>>;
 
-export const lies: readonly Lie[] = [
-  'one-bit',
-  'sign',
-  'scaled',
-  'loss',
-  'correct',
-  'non-finite',
-  'other-shard',
-  'no-answer',
-];
+export type Lie = keyof typeof lies;
+
+function withGradient(result: ShardGradient, change: (values: Float32Array, bytes: Uint8Array) => void): ShardGradient {
+  const gradient = result.gradient.slice();
+  change(new Float32Array(gradient.buffer), gradient);
+  return { ...result, gradient };
+}
 
 /** What goes wrong with a single result. */
-export type ResultFault = 'wrong-bytes' | 'not-finite' | 'device-lost';
+type ResultFault = (result: ShardGradient) => ShardGradient;
 
-export const resultFaults: readonly ResultFault[] = ['wrong-bytes', 'not-finite', 'device-lost'];
+export const resultFaults: readonly ResultFault[] = [
+  (result) => ({ ...result, gradient: result.gradient.subarray(4) }),
+  (result) => {
+    const gradient = result.gradient.slice();
+    new Float32Array(gradient.buffer, 0, 1)[0] = Number.NaN;
+    return { ...result, gradient };
+  },
+  () => {
+    throw new ComputeError('device-lost', 'the simulated device was lost');
+  },
+];
 
 export interface SimulatedWorkerOptions {
   readonly name: string;
@@ -103,42 +119,11 @@ export class SimulatedWorker {
     const { compute, resultFault } = this.#options;
     const computeMs = this.#options.computeMs(task[1].length);
     await new Promise<void>((resolve) => this.#after(computeMs, resolve));
+    const fault = resultFault() ?? ((result) => result);
     const result = { ...(await compute.gradient(...task)), computeMs };
+    const lie = this.#options.lie;
     // The numerics check, which has no key, is answered rightly: it cannot find a liar.
-    return task[2]?.key === undefined ? result : corrupt(resultFault(), await this.#distort(result));
-  }
-
-  async #distort(result: ShardGradient): Promise<ShardGradient> {
-    const { lie } = this.#options;
-    if (lie === undefined) return result;
-    if (lie === 'no-answer') return new Promise<ShardGradient>(() => {});
-    if (lie === 'loss') return { ...result, lossSum: result.lossSum * 2 + 1 };
-    if (lie === 'correct') return { ...result, correct: result.correct === 0 ? 1 : 0 };
-    const gradient = result.gradient.slice();
-    const values = new Float32Array(gradient.buffer);
-    switch (lie) {
-      case 'one-bit':
-        gradient[4 * (values.length - 1)]! ^= 1;
-        break;
-      case 'sign':
-        values.forEach((value, index) => {
-          values[index] = -value;
-        });
-        break;
-      case 'scaled':
-        values.forEach((value, index) => {
-          values[index] = value * 1.01;
-        });
-        break;
-      case 'non-finite':
-        return { ...result, lossSum: Number.NaN };
-      case 'other-shard':
-        values.reverse();
-        break;
-      default:
-        lie satisfies never;
-    }
-    return { ...result, gradient };
+    return task[2]?.key === undefined ? result : fault(lie === undefined ? result : await lies[lie](result));
   }
 
   #connect(): void {
@@ -161,7 +146,7 @@ export class SimulatedWorker {
     });
     this.#pair = pair;
     run.connect(pair.coordinator, this.#options.address ?? '');
-    const session = startSession({
+    const session = new Session({
       transport: pair.worker,
       compute: this.#compute,
       identity: { kind: 'local', name, resumeKey: this.#resumeKey },
@@ -180,23 +165,5 @@ export class SimulatedWorker {
     if (this.#isDead) return;
     if (type === 'finished' || type === 'failed') this.#hasFinished = true;
     else this.#after(reconnectMs, () => this.#connect());
-  }
-}
-
-function corrupt(fault: ResultFault | undefined, result: ShardGradient): ShardGradient {
-  switch (fault) {
-    case undefined:
-      return result;
-    case 'wrong-bytes':
-      return { ...result, gradient: result.gradient.subarray(4) };
-    case 'not-finite': {
-      const gradient = result.gradient.slice();
-      new Float32Array(gradient.buffer, 0, 1)[0] = Number.NaN;
-      return { ...result, gradient };
-    }
-    case 'device-lost':
-      throw new ComputeError('device-lost', 'the simulated device was lost');
-    default:
-      return fault satisfies never;
   }
 }

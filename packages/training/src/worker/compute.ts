@@ -16,7 +16,6 @@ export interface ShardGradient {
 export interface ComputeSetup {
   /** The model as plain data; an invalid one is an error. */
   readonly model: unknown;
-  /** Samples in a microbatch. */
   readonly microbatchSize: number;
 }
 

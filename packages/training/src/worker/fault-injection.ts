@@ -39,7 +39,6 @@ export class FaultInjector {
     return true;
   }
 
-  /** Resolves when the worker is not frozen. */
   async thawed(): Promise<void> {
     while (this.#isFrozen()) await this.#wait(this.#frozenUntilMs - this.#clock.nowMs());
   }

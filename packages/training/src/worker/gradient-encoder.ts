@@ -1,10 +1,5 @@
 /** Encodes a worker's gradients: without zero chunks where that saves bytes, and rounded where the run asks for it. */
-import { encodeLossy, encodeSparse, floatsFrom, type LossyEncoding, type VectorEncoding } from '@lockstep/protocol';
-
-export interface EncodedGradient {
-  readonly bytes: Uint8Array;
-  readonly encoding?: VectorEncoding;
-}
+import { encodeLossy, encodeSparse, floatsOf, type LossyEncoding, type MessageOf } from '@lockstep/protocol';
 
 /**
  * With a lossy encoding it keeps the rounding error and adds it to this worker's next gradient, whichever shard that is
@@ -23,7 +18,7 @@ export class GradientEncoder {
   }
 
   /** @param gradient little-endian float32, whose memory the result may overwrite */
-  encode(gradient: Uint8Array): EncodedGradient {
+  encode(gradient: Uint8Array): Pick<MessageOf<'gradient'>, 'bytes' | 'encoding'> {
     if (!this.#sparse && this.#lossy === undefined) return { bytes: gradient };
     const values = floatsOf(gradient);
     if (this.#lossy !== undefined) {
@@ -35,10 +30,4 @@ export class GradientEncoder {
     const bytes = this.#sparse ? encodeSparse(values) : undefined;
     return bytes ? { bytes, encoding: 'sparse' } : { bytes: gradient };
   }
-}
-
-function floatsOf(bytes: Uint8Array): Float32Array {
-  return bytes.byteOffset % 4 === 0
-    ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
-    : floatsFrom(bytes);
 }

@@ -20,7 +20,6 @@ export class LivenessTimer {
     this.#schedule();
   }
 
-  /** Notes a sign of life. */
   restart(): void {
     this.#messageAtMs = this.#clock.nowMs();
   }

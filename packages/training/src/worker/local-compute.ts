@@ -1,26 +1,18 @@
 /** Computes shards in this thread; other events have their turn between the slices of a long one. */
 import { defaultKey, inputSize, type PixelRows, parseModel } from '@lockstep/nn';
-import { floatsFrom } from '@lockstep/protocol';
+import { floatsOf } from '@lockstep/protocol';
 import { type Backend, type ByteTable, createByteTable, isHostBackend, type Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { Compute, ShardGradient, ShardPixels } from './compute.ts';
 import { Pacer } from './pacer.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 
-interface Opened {
-  readonly sliced: SlicedGradient;
-  readonly pacer: Pacer | undefined;
-}
-
 /** @param clock tells how long a shard takes; a shard is cut into slices only where the clock can call back as well */
-export function createLocalCompute(
-  backend: Backend,
-  clock: Pick<Clock, 'nowMs'> & Partial<Pick<Clock, 'after'>>,
-): Compute {
-  let opened: Opened | undefined;
+export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 'nowMs'>): Compute {
+  let opened: { readonly sliced: SlicedGradient; readonly pacer: Pacer | undefined } | undefined;
   let table: ByteTable | undefined;
 
-  const ready = (): Opened => {
+  const ready = () => {
     if (!opened) throw new Error('compute: expected open() before weights and shards');
     return opened;
   };
@@ -38,7 +30,7 @@ export function createLocalCompute(
     threads: 1,
     async open({ model, microbatchSize }) {
       close();
-      const pacer = isClock(clock) ? new Pacer(clock) : undefined;
+      const pacer = 'after' in clock ? new Pacer(clock) : undefined;
       opened = { sliced: new SlicedGradient(backend, parseModel(model), microbatchSize), pacer };
     },
     setWeights(bytes) {
@@ -73,16 +65,6 @@ export function createLocalCompute(
     },
     close: async () => close(),
   };
-}
-
-function isClock(clock: Partial<Clock>): clock is Clock {
-  return clock.after !== undefined;
-}
-
-/** The floats of little-endian bytes, a view where their alignment allows it. */
-function floatsOf(bytes: Uint8Array): Float32Array {
-  const isAligned = bytes.byteOffset % 4 === 0 && bytes.byteLength % 4 === 0;
-  return isAligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : floatsFrom(bytes);
 }
 
 /** @returns the pixels of the samples `[from, to)` of a shard of `count` samples */

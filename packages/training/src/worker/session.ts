@@ -1,5 +1,6 @@
 /** One worker's side of one connection: it says hello, proves how it computes, and answers the tasks that it is given. */
 import {
+  type Checksum,
   type Closing,
   type CoordinatorMessage,
   type MessageOf,
@@ -11,12 +12,11 @@ import type { Clock } from '../clock.ts';
 import type { Compute } from './compute.ts';
 import { FaultInjector } from './fault-injection.ts';
 import { LivenessTimer } from './liveness-timer.ts';
-import { answerNumericsCheck } from './numerics-answer.ts';
 import { SampleCache, type ShardSamples } from './sample-cache.ts';
-import { errorText, type TaskAnswer, TaskAnswerer } from './task-answer.ts';
+import { errorText, TaskAnswerer } from './task-answer.ts';
 import { TaskQueue } from './task-queue.ts';
 
-export interface WorkerIdentity {
+interface WorkerIdentity {
   readonly kind: WorkerKind;
   readonly name: string;
   readonly token?: string | undefined;
@@ -42,8 +42,7 @@ export interface SessionOptions {
   readonly compute: Compute;
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
-  /** The checksum of a gradient's bytes. */
-  readonly checksum: (bytes: Uint8Array) => number;
+  readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
@@ -51,24 +50,12 @@ export interface SessionOptions {
   readonly onEvent?: (event: SessionEvent) => void;
 }
 
-export interface Session {
-  readonly ended: Promise<SessionEnd>;
-  /** Says goodbye and ends the connection. */
-  leave(message: string): void;
-  /** Reports whether this worker is hidden, as a browser tab can be. */
-  setHidden(hidden: boolean): void;
-}
-
-export function startSession(options: SessionOptions): Session {
-  return new WorkerSession(options);
-}
-
 /** A coordinator that is silent for so many heartbeats is taken for dead. */
 const silentHeartbeats = 8;
 /** The longest silence before `welcome` says how long a heartbeat is. */
 const handshakeMs = 15_000;
 
-class WorkerSession implements Session {
+export class Session {
   readonly ended: Promise<SessionEnd>;
   readonly #options: SessionOptions;
   readonly #liveness: LivenessTimer;
@@ -93,7 +80,7 @@ class WorkerSession implements Session {
     this.#faults = new FaultInjector(clock, (message) => {
       if (!this.#end) this.#receive(message);
     });
-    this.#answerer = this.#createAnswerer();
+    this.#answerer = new TaskAnswerer(options, this.#faults);
     transport.listen({
       onMessage: (message) => this.#receive(message),
       onClose: (closing) => this.#closed(closing),
@@ -105,12 +92,14 @@ class WorkerSession implements Session {
     });
   }
 
+  /** Says goodbye and ends the connection. */
   leave(message: string): void {
     if (this.#end) return;
     this.#options.transport.send({ type: 'bye', message });
     this.#stop({ type: 'finished', message }, 1000);
   }
 
+  /** Reports whether this worker is hidden, as a browser tab can be. */
   setHidden(hidden: boolean): void {
     if (!this.#end) this.#options.transport.send({ type: 'status', hidden });
   }
@@ -162,26 +151,24 @@ class WorkerSession implements Session {
     const { compute, sampleCacheBytes = 0, onEvent } = this.#options;
     const { id, resumeKey, model, microbatchSize, heartbeatMs, samples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
-    this.#answerer = this.#createAnswerer(welcome);
+    this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
     const createPixelCache = compute.createPixelCache?.bind(compute);
     this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createPixelCache });
     onEvent?.({ type: 'welcomed', id, resumeKey });
     this.#enqueue(() => compute.open({ model, microbatchSize }));
   }
 
-  #createAnswerer(run: Pick<MessageOf<'welcome'>, 'seed' | 'gradients'> = {}): TaskAnswerer {
-    const { compute, clock, checksum, identity } = this.#options;
-    const { seed, gradients } = run;
-    const isLocal = identity.kind === 'local';
-    return new TaskAnswerer({ compute, clock, checksum, faults: this.#faults, isLocal, seed, gradients });
-  }
-
-  #checkNumerics(check: MessageOf<'numericsCheck'>): void {
+  #checkNumerics({ weights, pixels, labels }: MessageOf<'numericsCheck'>): void {
     const { compute, hash, transport, onEvent } = this.#options;
     this.#tasks.dropBefore(Number.POSITIVE_INFINITY);
     this.#weightsStep = -1;
     this.#enqueue(async () => {
-      transport.send(await answerNumericsCheck(compute, check, hash, () => this.#end !== undefined));
+      const options = { isCanceled: () => this.#end !== undefined };
+      compute.setWeights(weights);
+      // The first run warms up what compiles on first use; the second is timed.
+      await compute.gradient(pixels, labels, options);
+      const { gradient, lossSum, correct, computeMs } = await compute.gradient(pixels, labels, options);
+      transport.send({ type: 'numericsResult', gradient, hash: hash(gradient), lossSum, correct, computeMs });
       onEvent?.({ type: 'ready' });
     });
   }
@@ -229,7 +216,7 @@ class WorkerSession implements Session {
     });
   }
 
-  #send(answer: TaskAnswer): void {
+  #send(answer: MessageOf<'gradient' | 'taskError'>): void {
     this.#options.transport.send(answer);
     if (answer.type !== 'gradient') return;
     const { step, count, computeMs } = answer;

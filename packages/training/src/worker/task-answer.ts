@@ -1,50 +1,46 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
-import { type LossyEncoding, type MessageOf, toMessageText } from '@lockstep/protocol';
-import type { Clock } from '../clock.ts';
-import { type Compute, ComputeError, type ShardGradient } from './compute.ts';
+import { type MessageOf, toMessageText } from '@lockstep/protocol';
+import { ComputeError, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
+import type { SessionOptions } from './session.ts';
 import type { Task } from './task-queue.ts';
-
-export type TaskAnswer = MessageOf<'gradient'> | MessageOf<'taskError'>;
-
-export interface TaskAnswererOptions {
-  readonly compute: Compute;
-  readonly clock: Clock;
-  readonly checksum: (bytes: Uint8Array) => number;
-  readonly faults: FaultInjector;
-  /** Whether the coordinator is in this process: gradients are then neither encoded nor copied. */
-  readonly isLocal: boolean;
-  /** Seeds dropout. */
-  readonly seed?: number | undefined;
-  /** How the run rounds gradients. */
-  readonly gradients?: LossyEncoding | undefined;
-}
 
 /** Answers the tasks of one run, one after another. */
 export class TaskAnswerer {
-  readonly #options: TaskAnswererOptions;
+  readonly #options: SessionOptions;
+  readonly #faults: FaultInjector;
+  readonly #seed: number;
+  /** Whether the coordinator is in this process: gradients are then neither encoded nor copied. */
+  readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
   /** Memory for every gradient of the run; the answer is copied into a frame before the next shard is computed. */
   #buffer: Float32Array | undefined;
 
-  constructor(options: TaskAnswererOptions) {
+  constructor(
+    options: SessionOptions,
+    faults: FaultInjector,
+    { seed = 0, gradients }: Pick<MessageOf<'welcome'>, 'seed' | 'gradients'> = {},
+  ) {
     this.#options = options;
-    this.#encoder = new GradientEncoder(!options.isLocal, options.gradients);
+    this.#faults = faults;
+    this.#seed = seed;
+    this.#isLocal = options.identity.kind === 'local';
+    this.#encoder = new GradientEncoder(!this.#isLocal, gradients);
   }
 
   /**
    * @param weightsAtMs when the weights of its step arrived
    * @returns undefined where the task was canceled meanwhile
    */
-  async answer(task: Task, weightsAtMs: number): Promise<TaskAnswer | undefined> {
-    const { compute, faults, seed = 0 } = this.#options;
+  async answer(task: Task, weightsAtMs: number): Promise<MessageOf<'gradient' | 'taskError'> | undefined> {
+    const faults = this.#faults;
     const { step, lo, n, pixels, labels, firstSample } = task;
     let result: ShardGradient;
     try {
-      const key = { seed, step, firstSample };
+      const key = { seed: this.#seed, step, firstSample };
       const options = { key, into: this.#buffer, isCanceled: () => task.isCanceled };
-      result = await faults.slowed(() => compute.gradient(pixels, labels, options));
+      result = await faults.slowed(() => this.#options.compute.gradient(pixels, labels, options));
     } catch (error) {
       await faults.thawed();
       if (task.isCanceled) return undefined;
@@ -61,10 +57,10 @@ export class TaskAnswerer {
   }
 
   #gradientMessage(task: Task, result: ShardGradient, weightsAtMs: number): MessageOf<'gradient'> {
-    const { clock, isLocal } = this.#options;
+    const { clock } = this.#options;
     const { step, lo, n } = task;
     const { gradient, lossSum, correct, count, computeMs } = result;
-    if (!isLocal) this.#buffer ??= new Float32Array(gradient.length / 4 + 2);
+    if (!this.#isLocal) this.#buffer ??= new Float32Array(gradient.length / 4 + 2);
     const encoded = this.#encoder.encode(gradient);
     const checksum = this.#options.checksum(encoded.bytes);
     const turnaroundMs = clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs);

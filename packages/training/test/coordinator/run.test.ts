@@ -18,8 +18,8 @@ describe('a gradient that fails a check', () => {
     ['an encoding that the run does not use', (answer) => ({ ...answer, encoding: 'fp16' }), 'not rounded, got fp16'],
     ['its checksum', (answer) => ({ ...answer, checksum: answer.checksum ^ 1 }), 'checksum'],
     ['its count', (answer) => ({ ...answer, count: answer.count + 1 }), 'samples, got'],
-    ['its step', (answer, { plan }) => ({ ...answer, step: plan.steps }), 'a step below'],
-    ['its microbatches', (answer, { plan }) => ({ ...answer, lo: plan.microbatches }), 'microbatches below'],
+    ['its step', (answer, { setup: { plan } }) => ({ ...answer, step: plan.steps }), 'a step below'],
+    ['its microbatches', (answer, { setup: { plan } }) => ({ ...answer, lo: plan.microbatches }), 'microbatches below'],
     ['its alignment', (answer) => ({ ...answer, lo: 1, n: 2 }), 'lo a multiple of n'],
     ['its loss', (answer) => ({ ...answer, lossSum: Number.NaN }), 'gradient.lossSum: expected a finite number'],
   ];

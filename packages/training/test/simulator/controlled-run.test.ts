@@ -1,5 +1,5 @@
+import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { xorshift32 } from '../../src/random.ts';
 import { RunFixture } from '../coordinator/run-fixture.ts';
 import { createProblem, drain, hostBackend } from '../support.ts';
 
@@ -7,8 +7,7 @@ const backend = await hostBackend();
 
 /** A whole run that is controlled, and whose workers get injected faults, at times drawn from a seed. */
 async function controlledRun(seed: number): Promise<RunFixture> {
-  const random = xorshift32(seed);
-  const chance = (): number => random() / 2 ** 32;
+  const chance = randomStream(seed);
   const problem = await createProblem(backend, { seed, startWorkers: 2 });
   const fixture = new RunFixture(problem, { faultInjection: true, waitForStart: chance() < 0.5 });
   const { run, clock } = fixture;

@@ -2,73 +2,45 @@
 import { CommandFailure, usageFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import { createRunner, type Runner, runRounds } from '../../harness/rounds.ts';
-import { describeMachine, type Machine, machineLines } from '../../machine.ts';
+import { describeMachine, machineLines } from '../../machine.ts';
 import type { CompareContext } from '../compare.ts';
 import { defaultPoints, type Training } from '../grid.ts';
 import { runLockstep, type Workers } from '../lockstep-run.ts';
 import { type FitRuns, fitCosts, medianStepMs } from './fit.ts';
-import { type Costs, type Link, type Prediction, predict, scalingEstimate } from './model.ts';
+import { type Costs, predict, scalingEstimate } from './model.ts';
 import { answerFor, errorLines, estimateLines } from './text.ts';
-
-/** A prediction beside the measurement. */
-export interface PredictionError {
-  readonly workers: number;
-  readonly predictedImagesPerSecond: number;
-  readonly measuredImagesPerSecond: number;
-  /** Predicted over measured, less 1. */
-  readonly error: number;
-}
-
-interface TrainingPrediction {
-  readonly name: string;
-  readonly costs: Costs;
-  /** For the workers and the link that the options describe. */
-  readonly asked: Prediction;
-  readonly predictions: readonly Prediction[];
-  readonly message: string;
-  readonly checks: readonly PredictionError[];
-}
-
-export interface PredictReport {
-  readonly predict: 1;
-  readonly lockstep: string;
-  readonly machine: Machine;
-  readonly trainings: readonly TrainingPrediction[];
-}
 
 const defaultWorkers = 8;
 const checkedWorkers = [1, 2, 4] as const;
 /** Measured where neither model nor batch is given: one that moves much for its arithmetic, and one that computes much. */
 const defaults = [defaultPoints[2]!, defaultPoints[5]!].map(({ model, batch }) => `${model} ${batch}`);
 
-export async function predictAndCheck(context: CompareContext): Promise<PredictReport> {
+export async function predictAndCheck(context: CompareContext) {
   const { options, output, version } = context;
   const { model, batch, speeds = new Array<number>(options.workers ?? defaultWorkers).fill(1) } = options;
   const isDefault = model === undefined && batch === undefined;
   const grid = context.grid.filter((each) => !isDefault || defaults.includes(`${each.modelOption} ${each.batch}`));
   const tooSmall = grid.find((training) => training.batch < 8);
   if (tooSmall) throw usageFailure(`--batch: expected at least 8 with --predict, got ${tooSmall.batch}`);
-  const link = options.link === undefined ? undefined : linkOf(options.link, options.latency);
+  const { link: bytesPerSecond, latency: latencyMs = 0 } = options;
+  const link = bytesPerSecond === undefined ? undefined : { bytesPerSecond, latencyMs };
   const machine = describeMachine();
   output.print(...machineLines(machine));
-  const trainings: TrainingPrediction[] = [];
+  const trainings = [];
   for (const training of grid) {
     const runs = await measure(training, context);
     const costs = fitCosts(runs, machine.cores);
+    // For the workers and the link that the options describe.
     const asked = predict(costs, { speeds, link });
     const estimate = scalingEstimate(costs, link);
-    const message = answerFor(costs, asked, estimate, speeds, link);
+    const message = answerFor(costs, asked, estimate, { speeds, link });
     const checks = checksOf(costs, runs);
     const { name } = training;
     output.print('', ...estimateLines(name, costs, estimate), ...errorLines(checks), `  ${message}`);
     trainings.push({ name, costs, asked, predictions: estimate.predictions, message, checks });
   }
   output.print('');
-  return { predict: 1, lockstep: version, machine, trainings };
-}
-
-function linkOf(bytesPerSecond: number, latencyMs = 0): Link {
-  return { bytesPerSecond, latencyMs };
+  return { predict: 1 as const, lockstep: version, machine, trainings };
 }
 
 type Runs = Readonly<Record<keyof FitRuns | `check${(typeof checkedWorkers)[number]}`, Report[]>>;
@@ -100,15 +72,15 @@ async function measure(training: Training, { options, folder, output, signal }: 
   return runs;
 }
 
-function checksOf(costs: Costs, runs: Runs): PredictionError[] {
+export type PredictionErrors = ReturnType<typeof checksOf>;
+
+/** Predictions beside measurements; `error` is predicted over measured, less 1. */
+function checksOf(costs: Costs, runs: Runs) {
   return checkedWorkers.map((workers) => {
-    const { imagesPerSecond: predicted } = predict(costs, { speeds: new Array(workers).fill(1), link: undefined });
-    const measured = (costs.batch / medianStepMs(runs[`check${workers}`])) * 1000;
-    return {
-      workers,
-      predictedImagesPerSecond: predicted,
-      measuredImagesPerSecond: measured,
-      error: predicted / measured - 1,
-    };
+    const prediction = predict(costs, { speeds: new Array(workers).fill(1), link: undefined });
+    const predictedImagesPerSecond = prediction.imagesPerSecond;
+    const measuredImagesPerSecond = (costs.batch / medianStepMs(runs[`check${workers}`])) * 1000;
+    const error = predictedImagesPerSecond / measuredImagesPerSecond - 1;
+    return { workers, predictedImagesPerSecond, measuredImagesPerSecond, error };
   });
 }

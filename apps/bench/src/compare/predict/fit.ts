@@ -3,15 +3,8 @@ import type { Report, StepTimes } from '@lockstep/train';
 import { median } from '../../statistics.ts';
 import type { Costs } from './model.ts';
 
-/** The reports of the runs that the costs are read from. */
-export interface FitRuns {
-  readonly single: readonly Report[];
-  /** One worker with the batch in question … */
-  readonly one: readonly Report[];
-  /** … and with a smaller one, which separates the cost of a step from that of a sample. */
-  readonly oneSmall: readonly Report[];
-  readonly two: readonly Report[];
-}
+/** Runs that the costs are read from; the small batch of `oneSmall` separates the cost of a step from that of a sample. */
+export type FitRuns = Readonly<Record<'single' | 'one' | 'oneSmall' | 'two', readonly Report[]>>;
 
 /** Median milliseconds of a step of these runs: a pause of the machine does not move it. */
 export function medianStepMs(reports: readonly Report[]): number {

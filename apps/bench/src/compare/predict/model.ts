@@ -8,7 +8,6 @@ export interface Costs {
   readonly microbatchSize: number;
   /** Cores that local workers share. */
   readonly cores: number;
-  /** A whole step in one process. */
   readonly singleStepMs: number;
   /** Arithmetic of a worker: a fixed cost, and one for each of its samples. */
   readonly computeFixedMs: number;
@@ -31,7 +30,6 @@ export interface Costs {
 export interface Link {
   /** Of the coordinator's link, which all workers share, in each direction. */
   readonly bytesPerSecond: number;
-  /** One way. */
   readonly latencyMs: number;
 }
 
@@ -46,7 +44,6 @@ export interface Prediction {
   readonly workers: number;
   readonly stepMs: number;
   readonly imagesPerSecond: number;
-  /** Against one process. */
   readonly speedUp: number;
   /** The parts of the step; they add up to it. */
   readonly computeMs: number;
@@ -55,10 +52,7 @@ export interface Prediction {
 }
 
 /** The shards of each worker, as the coordinator cuts them: whole microbatches in about the proportion of speeds, in order. */
-export function sharesOf(
-  { batch, microbatchSize }: Pick<Costs, 'batch' | 'microbatchSize'>,
-  speeds: readonly number[],
-): Shard[][] {
+export function sharesOf({ batch, microbatchSize }: Costs, speeds: readonly number[]): Shard[][] {
   const microbatches = Math.ceil(batch / microbatchSize);
   let from = 0;
   return coarseShares(microbatches, speeds).map((share) => {
@@ -102,25 +96,13 @@ export function predict(costs: Costs, { speeds, link }: Scenario): Prediction {
     ((gradients - active) * costs.nextWorkerMs) / 2;
   const linkMs = link === undefined ? 0 : linkTimeMs(bytesOf(costs, active, gradients), link, computeMs);
   const stepMs = computeMs + otherMs + linkMs;
-  return {
-    workers: speeds.length,
-    stepMs,
-    imagesPerSecond: (batch / stepMs) * 1000,
-    speedUp: singleStepMs / stepMs,
-    computeMs,
-    linkMs,
-    otherMs,
-  };
+  const imagesPerSecond = (batch / stepMs) * 1000;
+  const speedUp = singleStepMs / stepMs;
+  return { workers: speeds.length, stepMs, imagesPerSecond, speedUp, computeMs, linkMs, otherMs };
 }
 
-/** What passes the coordinator's end of the link in one step. */
-interface StepBytes {
-  readonly weights: number;
-  readonly pixels: number;
-  readonly gradients: number;
-}
-
-function bytesOf(costs: Costs, active: number, gradients: number): StepBytes {
+/** What passes the coordinator's end of the link in one step, in bytes. */
+function bytesOf(costs: Costs, active: number, gradients: number) {
   return {
     weights: active * costs.weightBytes,
     pixels: costs.batch * costs.sampleBytes,
@@ -132,10 +114,9 @@ function bytesOf(costs: Costs, active: number, gradients: number): StepBytes {
  * A step waits for weights and gradients. Pixels of the next step follow the weights while workers compute and answer: the
  * next weights wait behind them only where that time is too short.
  */
-function linkTimeMs({ weights, pixels, gradients }: StepBytes, link: Link, computeMs: number): number {
-  const [weightsMs, pixelsMs, gradientsMs] = [weights, pixels, gradients].map(
-    (bytes) => (bytes / link.bytesPerSecond) * 1000,
-  ) as [number, number, number];
+function linkTimeMs(bytes: ReturnType<typeof bytesOf>, link: Link, computeMs: number): number {
+  const timeOf = (count: number): number => (count / link.bytesPerSecond) * 1000;
+  const [weightsMs, pixelsMs, gradientsMs] = [timeOf(bytes.weights), timeOf(bytes.pixels), timeOf(bytes.gradients)];
   const behindPixelsMs = Math.max(0, pixelsMs - computeMs - gradientsMs);
   return weightsMs + gradientsMs + behindPixelsMs + 2 * link.latencyMs;
 }
@@ -145,16 +126,13 @@ const mostWorkers = 64;
 /** A worker that adds less than this to the whole is one too many. */
 const worthwhile = 1.02;
 
-export interface ScalingEstimate {
-  /** For 1, 2, 3, … workers of the same speed, as far as there are microbatches for them. */
-  readonly predictions: readonly Prediction[];
-  /** The least number of workers beyond which more add next to nothing. */
-  readonly best: Prediction;
-  /** Whether those are faster than one process. */
-  readonly pays: boolean;
-}
+export type ScalingEstimate = ReturnType<typeof scalingEstimate>;
 
-export function scalingEstimate(costs: Costs, link: Link | undefined): ScalingEstimate {
+/**
+ * Predictions for 1, 2, 3, … workers of the same speed, as far as there are microbatches for them; `best` is the least
+ * number of workers beyond which more add next to nothing, and `pays` whether those are faster than one process.
+ */
+export function scalingEstimate(costs: Costs, link: Link | undefined) {
   const most = Math.min(mostWorkers, Math.ceil(costs.batch / costs.microbatchSize));
   const predictions = Array.from({ length: most }, (_, index) =>
     predict(costs, { speeds: new Array<number>(index + 1).fill(1), link }),

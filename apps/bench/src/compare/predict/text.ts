@@ -1,8 +1,7 @@
 /** An estimate of scaling as plain text. */
-import { figuresTable } from '../../figures-table.ts';
-import { milliseconds, thousands, times } from '../../number-text.ts';
-import type { PredictionError } from './command.ts';
-import { breakEvenBandwidth, type Costs, type Link, type Prediction, type ScalingEstimate } from './model.ts';
+import { figuresTable, milliseconds, thousands, times } from '../../figure-text.ts';
+import type { PredictionErrors } from './command.ts';
+import { breakEvenBandwidth, type Costs, type Prediction, type ScalingEstimate, type Scenario } from './model.ts';
 
 const shownWorkers = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 
@@ -24,7 +23,7 @@ export function estimateLines(name: string, costs: Costs, { predictions }: Scali
   ];
 }
 
-export function errorLines(errors: readonly PredictionError[]): string[] {
+export function errorLines(errors: PredictionErrors): string[] {
   const rows = errors.map(({ workers, predictedImagesPerSecond, measuredImagesPerSecond, error }) => {
     const figures = [predictedImagesPerSecond, measuredImagesPerSecond].map(thousands);
     return [`${workers}`, ...figures, `${error >= 0 ? '+' : ''}${(error * 100).toFixed(0)} %`];
@@ -36,13 +35,8 @@ export function errorLines(errors: readonly PredictionError[]): string[] {
 }
 
 /** The answer for the workers asked for, and how many workers pay. */
-export function answerFor(
-  costs: Costs,
-  asked: Prediction,
-  { best, pays }: ScalingEstimate,
-  speeds: readonly number[],
-  link: Link | undefined,
-): string {
+export function answerFor(costs: Costs, asked: Prediction, estimate: ScalingEstimate, { speeds, link }: Scenario) {
+  const { best, pays } = estimate;
   const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;
   const where = link === undefined ? 'on this machine' : 'behind that link';
   const answer = `${count(asked.workers)} ${where}: ${thousands(asked.imagesPerSecond)} images/s, ${times(asked.speedUp)} one process.`;

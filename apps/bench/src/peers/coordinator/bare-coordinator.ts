@@ -5,72 +5,53 @@ import { batchOf, initialWeights, learningRate, pixelsPerSample, vectorBytes } f
 import { type BareGradient, type BareMessage, packr } from './bare-messages.ts';
 import { type BurstRun, serveCoordinator } from './serve-coordinator.ts';
 
-class BareRun implements BurstRun {
-  readonly ended: Promise<void>;
-  #end = (): void => {};
-  readonly #workers: number;
-  readonly #steps: number;
-  readonly #onStep: () => void;
-  readonly #weights = initialWeights();
-  readonly #sum = new Float32Array(this.#weights.length);
-  readonly #sockets: WebSocket[] = [];
-  #step = 0;
-  #gradients = 0;
-
-  constructor(workers: number, steps: number, onStep: () => void) {
-    this.#workers = workers;
-    this.#steps = steps;
-    this.#onStep = onStep;
-    this.ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
-  }
-
-  connect(socket: WebSocket): void {
-    this.#sockets.push(socket);
-    socket.on('message', (frame: Buffer) => this.#add(floatsOf((packr.unpack(frame) as BareGradient).bytes)));
-    if (this.#sockets.length === this.#workers) this.#send();
-  }
-
-  weights(): Float32Array {
-    return this.#weights;
-  }
-
-  #send(): void {
-    const step = this.#step;
-    const share = batchOf(this.#workers) / this.#workers;
-    const bytes = new Uint8Array(this.#weights.buffer, this.#weights.byteOffset, this.#weights.byteLength);
+function begin(workers: number, steps: number, onStep: () => void): BurstRun {
+  const weights = initialWeights();
+  const sum = new Float32Array(weights.length);
+  const rate = learningRate / batchOf(workers);
+  const sockets: WebSocket[] = [];
+  let [step, gradients] = [0, 0];
+  let end = (): void => {};
+  const send = (): void => {
+    const share = batchOf(workers) / workers;
+    const bytes = new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength);
     const frame = packr.pack({ type: 'weights', step, bytes } satisfies BareMessage);
     const pixels = new Uint8Array(share * pixelsPerSample).fill(step & 255);
     const labels = new Uint8Array(share).fill(step % 10);
-    for (const socket of this.#sockets) {
+    for (const socket of sockets) {
       socket.send(frame);
       socket.send(packr.pack({ type: 'task', step, pixels, labels } satisfies BareMessage));
     }
-  }
-
-  #add(gradient: Float32Array): void {
-    const sum = this.#sum;
-    if (this.#gradients === 0) sum.set(gradient);
-    else for (let index = 0; index < sum.length; index++) sum[index]! += gradient[index]!;
-    this.#gradients += 1;
-    if (this.#gradients === this.#workers) this.#takeStep();
-  }
-
-  #takeStep(): void {
-    this.#gradients = 0;
-    const rate = learningRate / batchOf(this.#workers);
-    const [weights, sum] = [this.#weights, this.#sum];
+  };
+  const takeStep = (): void => {
+    gradients = 0;
     for (let index = 0; index < sum.length; index++) weights[index]! -= rate * sum[index]!;
-    this.#step += 1;
-    this.#onStep();
-    if (this.#step < this.#steps) {
-      this.#send();
+    step += 1;
+    onStep();
+    if (step < steps) {
+      send();
       return;
     }
-    this.#end();
-    for (const socket of this.#sockets) socket.close();
-  }
+    end();
+    for (const socket of sockets) socket.close();
+  };
+  const add = (gradient: Float32Array): void => {
+    if (gradients === 0) sum.set(gradient);
+    else for (let index = 0; index < sum.length; index++) sum[index]! += gradient[index]!;
+    gradients += 1;
+    if (gradients === workers) takeStep();
+  };
+  return {
+    ended: new Promise((resolve) => {
+      end = resolve;
+    }),
+    weights: () => weights,
+    connect(socket) {
+      sockets.push(socket);
+      socket.on('message', (frame: Buffer) => add(floatsOf((packr.unpack(frame) as BareGradient).bytes)));
+      if (sockets.length === workers) send();
+    },
+  };
 }
 
 /** The float32 values of bytes that may lie at any address. */
@@ -90,5 +71,5 @@ await serveCoordinator({
     'ws and msgpackr with bufferutil, one message packed for all workers, sums and SGD in plain loops, nothing checked',
   ],
   maxFrameBytes: 2 * vectorBytes,
-  begin: (workers, steps, onStep) => new BareRun(workers, steps, onStep),
+  begin,
 });

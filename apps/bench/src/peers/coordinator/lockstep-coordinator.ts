@@ -11,7 +11,7 @@ import {
   defaultLimits,
   ParameterServer,
   planRun,
-  startRun,
+  Run,
 } from '@lockstep/training';
 import {
   batchOf,
@@ -26,8 +26,6 @@ import { type BurstRun, serveCoordinator } from './serve-coordinator.ts';
 
 const samples = 4096;
 const maxFrameBytes = vectorBytes + 64 * 1024;
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const { backend } = (await openBackend('auto')) as { readonly backend: HostBackend };
 const checksum = await openChecksum();
@@ -53,13 +51,12 @@ let parameterServer: ParameterServer | undefined;
 function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   parameterServer?.dispose();
   const batch = batchOf(workers);
-  const epochs = Math.ceil((steps * batch) / samples);
-  const plan = planRun({ samples, batch, epochs, steps, microbatchSize });
+  const plan = planRun({ samples, batch, epochs: Math.ceil((steps * batch) / samples), steps, microbatchSize });
   const optimizer = { type: 'sgd', learningRate } as const;
   const server = new ParameterServer({ backend, plan, weights: initialWeights(), optimizer });
   parameterServer = server;
   const source = createShardSource(dataset, plan, 1);
-  const run = startRun({
+  const run = new Run({
     setup: {
       plan,
       model,
@@ -83,7 +80,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
     }),
     clock: systemClock,
     checksum,
-    hash: sha256,
+    hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
     newResumeKey: () => randomBytes(16).toString('base64url'),
     onStep: () => onStep(),
   });

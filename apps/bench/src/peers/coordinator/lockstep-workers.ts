@@ -31,53 +31,45 @@ async function numericsResult(check: MessageOf<'numericsCheck'>): Promise<Messag
   return { type: 'numericsResult', gradient, hash, lossSum, correct, computeMs };
 }
 
-class ReadyWorker {
-  readonly #transport: WorkerTransport;
-  #weightsStep = -1;
-  #tasks: MessageOf<'task'>[] = [];
-
-  constructor(transport: WorkerTransport) {
-    this.#transport = transport;
-  }
-
-  async onMessage(message: CoordinatorMessage): Promise<void> {
+function answersOf(transport: WorkerTransport): (message: CoordinatorMessage) => Promise<void> {
+  let weightsStep = -1;
+  let tasks: MessageOf<'task'>[] = [];
+  /** A task may arrive before its weights. */
+  const answerTasks = (): void => {
+    for (const { step, lo, n, labels } of tasks.filter((task) => task.step === weightsStep)) {
+      const sums = { lossSum: 1, correct: 0, count: labels.length, computeMs: 0.1 };
+      transport.send({ type: 'gradient', step, lo, n, bytes, checksum, ...sums });
+    }
+    tasks = tasks.filter((task) => task.step > weightsStep);
+  };
+  return async (message) => {
     switch (message.type) {
       case 'numericsCheck':
         checked ??= await numericsResult(message);
-        this.#transport.send(checked);
+        transport.send(checked);
         return;
       case 'weights':
-        this.#weightsStep = message.step;
-        this.#answerTasks();
+        weightsStep = message.step;
+        answerTasks();
         return;
       case 'task':
-        this.#tasks.push(message);
-        this.#answerTasks();
+        tasks.push(message);
+        answerTasks();
         return;
       case 'ping':
-        this.#transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
+        transport.send({ type: 'pong', sentAtMs: message.sentAtMs });
         return;
       default:
         return;
     }
-  }
-
-  /** A task may arrive before its weights. */
-  #answerTasks(): void {
-    for (const { step, lo, n, labels } of this.#tasks.filter((task) => task.step === this.#weightsStep)) {
-      const sums = { lossSum: 1, correct: 0, count: labels.length, computeMs: 0.1 };
-      this.#transport.send({ type: 'gradient', step, lo, n, bytes, checksum, ...sums });
-    }
-    this.#tasks = this.#tasks.filter((task) => task.step > this.#weightsStep);
-  }
+  };
 }
 
 await serveWorkers(
   (socket, name) =>
     new Promise<void>((resolve) => {
       const transport = webSocketTransport(socket, { side: 'worker', remote: 'the coordinator', maxFrameBytes });
-      const worker = new ReadyWorker(transport);
-      transport.listen({ onMessage: (message) => worker.onMessage(message), onClose: () => resolve() });
+      transport.listen({ onMessage: answersOf(transport), onClose: () => resolve() });
       const { name: backendName, numericMode } = backend;
       const identity = { kind: 'node', backend: backendName, numericMode, name, threads: 1 } as const;
       transport.send({ type: 'hello', protocol: protocolVersion, ...identity });

@@ -1,28 +1,21 @@
 /** Opens a coordinator under test: one process for it, one for all its workers. */
 import { fileURLToPath } from 'node:url';
-import type { Implementation } from '../../harness/candidate.ts';
 import { warmUpSteps } from '../../work/coordinator-load.ts';
 import { type Child, startChild } from '../child.ts';
 import type { Burst, CoordinatorRequest, Listening, WorkersRequest } from './requests.ts';
-
-export interface OpenCoordinator extends Implementation {
-  /** As `run`, with all figures. */
-  burst(steps: number): Promise<Burst>;
-  close(): Promise<void>;
-}
 
 /** As the product's commands start Node. */
 const engineFlags = ['--no-incremental-marking'];
 
 /** `lockstep`: the product's own; `bare`: the least that moves the same bytes and adds. */
-export async function openCoordinator(kind: 'lockstep' | 'bare', workers: number): Promise<OpenCoordinator> {
+export async function openCoordinator(kind: 'lockstep' | 'bare', workers: number) {
   const [coordinator, workerProgram] = [startProgram(`${kind}-coordinator`), startProgram(`${kind}-workers`)];
   const ask = (request: CoordinatorRequest): Promise<unknown> => coordinator.ask(`${JSON.stringify(request)}\n`);
   const close = async (): Promise<void> => {
     await Promise.all([workerProgram.close(), coordinator.close()]);
   };
   try {
-    const { port, version, notes } = (await ask({ do: 'listen' })) as Listening;
+    const { port, version, notes } = (await coordinator.ask()) as Listening;
     const join = `${JSON.stringify({ port, workers } satisfies WorkersRequest)}\n`;
     const burst = async (steps: number): Promise<Burst> => {
       await ask({ do: 'begin', workers, steps, warmUpSteps });
@@ -32,8 +25,9 @@ export async function openCoordinator(kind: 'lockstep' | 'bare', workers: number
     return {
       version,
       notes,
+      /** As `run`, with all figures. */
       burst,
-      run: async (steps) => (await burst(steps)).ms,
+      run: async (steps: number) => (await burst(steps)).ms,
       async result() {
         const { base64 } = (await ask({ do: 'result' })) as { base64: string };
         return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);

@@ -1,14 +1,13 @@
 /** The requests to the programs of the coordinator's benchmarks: one JSON line a request, one a reply, in order. */
 import { createInterface } from 'node:readline';
 
-/** To a coordinator: `listen` first; then, for each burst, `begin`, which admits workers, and `end`, which waits for the last step. */
+/** To a coordinator, for each burst: `begin`, which admits workers, then `end`, which waits for the last step. */
 export type CoordinatorRequest =
-  | { readonly do: 'listen' }
   | { readonly do: 'begin'; readonly workers: number; readonly steps: number; readonly warmUpSteps: number }
   | { readonly do: 'end' }
   | { readonly do: 'result' };
 
-/** Reply to `listen`. */
+/** What a coordinator says first, unasked. */
 export interface Listening {
   readonly port: number;
   readonly version: string;
@@ -18,9 +17,8 @@ export interface Listening {
 /** Reply to `end`: the figures from the end of the warm-up to the last step. */
 export interface Burst {
   readonly ms: number;
-  /** Processor time of the coordinator's process meanwhile, all its threads. */
+  /** Of the coordinator's process, all its threads. */
   readonly cpuMs: number;
-  /** Resident memory of the coordinator's process at its end. */
   readonly residentBytes: number;
   /** Over all sockets and all steps, those of the warm-up too; WebSocket headers included. */
   readonly bytesSent: number;

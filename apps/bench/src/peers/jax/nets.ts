@@ -3,13 +3,7 @@ import { type Net, splitParameters } from '../../work/net.ts';
 import type { Jax, JaxArray } from './load.ts';
 
 /** How jax-js has one parameter: ours in the shape `view`, its axes in `order`, reshaped to `shape`. */
-interface Layout {
-  readonly view: readonly number[];
-  readonly order: readonly number[];
-  readonly shape: readonly number[];
-}
-
-function layoutOf(net: Net, shape: readonly number[]): Layout {
+function layoutOf(net: Net, shape: readonly number[]) {
   if (shape.length === 4) {
     const [height, width, inputs, outputs] = shape as readonly [number, number, number, number];
     return { view: shape, order: [3, 2, 0, 1], shape: [outputs, inputs, height, width] };
@@ -19,7 +13,6 @@ function layoutOf(net: Net, shape: readonly number[]): Layout {
   return { view: shape, order: shape.map((_, axis) => axis), shape };
 }
 
-/** Our parameters as arrays of jax-js. */
 export function parametersToJax({ numpy }: Jax, net: Net, parameters: Float32Array): JaxArray[] {
   return splitParameters(net, parameters).map((values, index) => {
     const { view, order, shape } = layoutOf(net, net.shapes[index]!);

@@ -23,7 +23,7 @@ export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded
   await import('@tensorflow/tfjs-layers');
   // Without its checks, and without its advice to install another package.
   tf.enableProdMode();
-  const activate = async (registered: string, version: string, describe: () => Promise<string>): Promise<Loaded> => {
+  const activate = async (registered: string, version: string, describe: () => Promise<string>) => {
     await tf.setBackend(registered);
     await tf.ready();
     return { tf, registered, version, description: await describe() };

@@ -3,11 +3,8 @@ import { type Absent, type Implementation, timeSteps } from '../../harness/candi
 import type { Product } from '../../work/product.ts';
 import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
 
-export async function openTensorflowMatmul(
-  work: Product,
-  backend: TensorFlowBackend,
-): Promise<Implementation | Absent> {
-  const loaded = await loadTensorFlow(backend);
+export async function openTensorflowMatmul(work: Product, name: TensorFlowBackend): Promise<Implementation | Absent> {
+  const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
   const left = tf.tensor2d(work.left.slice(), [work.m, work.k]);

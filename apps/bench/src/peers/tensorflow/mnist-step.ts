@@ -12,18 +12,15 @@ const neededForTraining: Readonly<Record<Net['name'], readonly string[]>> = {
 };
 
 /** Batches lie ready as float32 tensors. */
-export async function openTensorflowStep(
-  work: MnistStep,
-  backend: TensorFlowBackend,
-): Promise<Implementation | Absent> {
-  const loaded = await loadTensorFlow(backend);
+export async function openTensorflowStep(work: MnistStep, name: TensorFlowBackend): Promise<Implementation | Absent> {
+  const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
   const { net } = work;
   const missing = neededForTraining[net.name].find((kernel) => tf.getKernel(kernel, registered) == null);
   if (missing !== undefined) {
     return {
-      absent: `TensorFlow.js ${tf.version_core} cannot train this net on ${backend}: it has no ${missing} there`,
+      absent: `TensorFlow.js ${tf.version_core} cannot train this net on ${name}: it has no ${missing} there`,
     };
   }
   const batches = work.batches.map((batch) => tensorBatch(tf, net, batch));

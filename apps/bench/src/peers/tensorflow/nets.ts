@@ -1,18 +1,15 @@
 /** The nets as functions of TensorFlow.js, in Node and in a page. */
-import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { oneHotLabels, scaledPixels } from '../../work/mnist-step.ts';
 import { mnist, type Net, splitParameters } from '../../work/net.ts';
 import type { Batch } from '../../work/oracle.ts';
 
 export type TensorFlow = typeof import('@tensorflow/tfjs-core');
 
-/** A batch as tensors: images as the net takes them, labels as rows of 0 and 1. */
-export interface TensorBatch {
-  readonly images: Tensor;
-  readonly labels: Tensor2D;
-}
+export type TensorBatch = ReturnType<typeof tensorBatch>;
 
-export function tensorBatch(tf: TensorFlow, net: Net, batch: Batch): TensorBatch {
+/** A batch as tensors: images as the net takes them, labels as rows of 0 and 1. */
+export function tensorBatch(tf: TensorFlow, net: Net, batch: Batch) {
   const samples = batch.labels.length;
   return {
     images: tf.tensor(scaledPixels(batch), net.name === 'cnn' ? [samples, 28, 28, 1] : [samples, mnist.pixels]),
@@ -25,7 +22,6 @@ export function parameterTensors(tf: TensorFlow, net: Net, parameters: Float32Ar
   return splitParameters(net, parameters).map((part, index) => tf.tensor(part.slice(), [...net.shapes[index]!]));
 }
 
-/** Mean cross-entropy of a batch. */
 export function meanLossOf(tf: TensorFlow, net: Net, parameters: readonly Tensor[], batch: TensorBatch): Scalar {
   const logits = net.name === 'cnn' ? cnn(tf, parameters, batch.images) : perceptron(tf, parameters, batch.images);
   return tf.neg(tf.mean<Scalar>(tf.sum(tf.mul(batch.labels, tf.logSoftmax(logits)), 1)));

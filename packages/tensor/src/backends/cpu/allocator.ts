@@ -15,16 +15,10 @@ export class Allocator {
   /** Ascending, never touching. */
   readonly #free: FreeBlock[];
   readonly #sizes = new Map<number, number>();
-  #usedBytes = 0;
 
   constructor(memory: WasmMemory, start: number) {
     this.#memory = memory;
     this.#free = [{ start: roundUp(start, alignment), end: memory.buffer.byteLength - slackBytes }];
-  }
-
-  /** Bytes in blocks that were not released. */
-  get usedBytes(): number {
-    return this.#usedBytes;
   }
 
   /** Address of a new block; grows the memory when no gap is large enough. @throws RangeError when it cannot grow. */
@@ -37,7 +31,6 @@ export class Allocator {
     block.start += size;
     if (block.start === block.end) this.#free.splice(index, 1);
     this.#sizes.set(start, size);
-    this.#usedBytes += size;
     return start;
   }
 
@@ -45,7 +38,6 @@ export class Allocator {
     const size = this.#sizes.get(start);
     if (size === undefined) throw new Error(`cpu: no block begins at ${start}`);
     this.#sizes.delete(start);
-    this.#usedBytes -= size;
     let index = this.#free.findIndex((block) => block.start > start);
     if (index < 0) index = this.#free.length;
     this.#free.splice(index, 0, { start, end: start + size });

@@ -2,11 +2,12 @@
 import type { ByteTable, HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
 import { checkCopy } from '../check.ts';
+import { dispatch, placed } from '../operands.ts';
 import { separateNumericMode } from '../reference/backend.ts';
 import { HostStorageBackend, type Scratch } from '../storage-backend.ts';
 import { Allocator } from './allocator.ts';
 import { CpuByteTable } from './byte-table.ts';
-import { prepareCall, takesMicrobatches } from './prepare.ts';
+import { preparers, takesMicrobatches } from './prepare.ts';
 import { instantiateKernels, type Kernels, type WasmMemory } from './webassembly.ts';
 
 const bytesPerValue = 4;
@@ -35,12 +36,8 @@ class CpuBackend extends HostStorageBackend<number> {
   }
 
   byteTable(rows: number, columns: number): ByteTable {
-    const convert = this.#convert.bind(this);
-    return new CpuByteTable(
-      { kernels: this.#kernels, memory: this.#memory, allocator: this.#allocator, convert },
-      rows,
-      columns,
-    );
+    const [kernels, memory, allocator] = [this.#kernels, this.#memory, this.#allocator];
+    return new CpuByteTable({ kernels, memory, allocator, convert: this.#convert.bind(this) }, rows, columns);
   }
 
   view(storage: Storage): Float32Array {
@@ -64,10 +61,10 @@ class CpuBackend extends HostStorageBackend<number> {
   }
 
   protected prepareCall(call: KernelCall, scratch: Scratch): () => void {
-    return prepareCall(call, {
+    const onAddresses = placed(call, (storage, _, offset) => this.#addressOf(storage) + offset * bytesPerValue);
+    return dispatch(preparers, onAddresses, {
       kernels: this.#kernels,
       memory: this.#memory,
-      addressOf: (storage) => this.#addressOf(storage),
       reserve: (bytes) => this.#addressOf(scratch(Math.ceil(bytes / bytesPerValue))),
     });
   }

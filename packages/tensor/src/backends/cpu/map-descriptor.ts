@@ -1,24 +1,18 @@
 /** Writes an elementwise formula as the descriptor that the map kernel interprets. */
-import type { Layout, MapCall } from '../../backend.ts';
+import type { MapCall } from '../../backend.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
-import { contiguousStrides } from '../../shape.ts';
 import { joinAxes } from '../axes.ts';
+import type { Placed } from '../operands.ts';
 import * as opcodes from './opcodes.ts';
 import type { Descriptor } from './prepare.ts';
 
 const { chunkLength } = opcodes;
 const codes: Readonly<Record<Primitive | 'copy' | 'addProduct' | 'subProduct', number>> = opcodes;
 
-interface Instruction {
-  readonly code: number;
-  readonly target: number;
-  readonly operands: readonly number[];
-}
-
 type Application = Extract<Formula, { kind: 'apply' }>;
 
 /** For each sum or difference with a product that nothing else reads: its operands, as `x ± y * z`. */
-function withProducts(nodes: readonly Formula[]): Map<Formula, { product: Application; operands: readonly Formula[] }> {
+function withProducts(nodes: readonly Formula[]) {
   const readers = new Map<Formula, number>();
   for (const node of nodes) {
     if (node.kind !== 'apply') continue;
@@ -39,10 +33,7 @@ function withProducts(nodes: readonly Formula[]): Map<Formula, { product: Applic
 }
 
 /** Slots: the inputs, then constants and intermediate values, last the output. */
-function assemble(
-  formula: Formula,
-  inputCount: number,
-): { instructions: Instruction[]; constants: [number, number][]; slots: number } {
+function assemble(formula: Formula, inputCount: number) {
   const slotOf = new Map<Formula, number>();
   const constants: [number, number][] = [];
   let slots = inputCount;
@@ -54,7 +45,7 @@ function assemble(
     if (node.kind === 'constant') constants.push([slots, node.value]);
     slotOf.set(node, node.kind === 'input' ? node.index : slots++);
   }
-  const instructions = nodes.flatMap((node): Instruction[] => {
+  const instructions = nodes.flatMap((node) => {
     if (node.kind !== 'apply') return [];
     const withProduct = joined.get(node);
     const operands = (withProduct?.operands ?? node.operands).map((operand) => slotOf.get(operand)!);
@@ -67,13 +58,12 @@ function assemble(
   return { instructions, constants, slots };
 }
 
-export function mapDescriptor(call: MapCall, inputs: readonly number[], output: number): Descriptor {
-  const { instructions, constants, slots } = assemble(call.formula, call.inputs.length);
-  const views: readonly Layout[] = [...call.inputs, call.outputLayout ?? { strides: contiguousStrides(call.shape) }];
-  const axes = joinAxes(call.shape, views);
-  const inner = axes.pop() ?? { length: 1, strides: views.map(() => 1) };
+export function mapDescriptor({ formula, shape, inputs, output, strides }: Placed<MapCall, number>): Descriptor {
+  const { instructions, constants, slots } = assemble(formula, inputs.length);
+  const axes = joinAxes(shape, strides);
+  const inner = axes.pop() ?? { length: 1, strides: strides.map(() => 1) };
   const outerElements = axes.reduce((product, axis) => product * axis.length, 1);
-  const headerWords = 7 + 2 * axes.length + views.length * (2 + axes.length) + 5 * instructions.length;
+  const headerWords = 7 + 2 * axes.length + strides.length * (2 + axes.length) + 5 * instructions.length;
   const chunksOffset = 4 * (headerWords + slots);
   return {
     bytes: chunksOffset + 4 * chunkLength * slots,
@@ -83,8 +73,7 @@ export function mapDescriptor(call: MapCall, inputs: readonly number[], output: 
       const counts = [instructions.length, inputs.length, axes.length, outerElements, inner.length];
       const words = [...counts, slotPointers, chunks];
       for (const axis of axes) words.push(axis.length, 0);
-      [...inputs, output].forEach((start, which) => {
-        const pointer = start + 4 * (views[which]!.offset ?? 0);
+      [...inputs, output].forEach((pointer, which) => {
         words.push(pointer, 4 * inner.strides[which]!, ...axes.map((axis) => 4 * axis.strides[which]!));
       });
       for (const { code, target, operands } of instructions) {

@@ -1,4 +1,5 @@
 /** The WebAssembly module of kernels: its types, and its loading without a file system or fetch. */
+import { getOrCreate } from '../get-or-create.ts';
 import { kernelsBase64 } from './generated/kernels.ts';
 
 /** The part of the engine's WebAssembly interface that is used here, so that no platform's type library is needed. */
@@ -85,19 +86,10 @@ const compiled = new Map<KernelVariant, Promise<object>>();
 export async function instantiateKernels(variant: KernelVariant): Promise<{ kernels: Kernels; memory: WasmMemory }> {
   const { WebAssembly: engine } = globalThis as { WebAssembly?: WasmEngine };
   if (engine === undefined) throw new Error('this engine has no WebAssembly');
-  const module = await moduleOf(engine, variant);
+  const module = getOrCreate(compiled, variant, async () => engine.compile(decodeBase64(await codeOf(variant))));
   const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages });
-  const { exports } = await engine.instantiate(module, { env: { memory } });
+  const { exports } = await engine.instantiate(await module, { env: { memory } });
   return { kernels: exports as Kernels, memory };
-}
-
-function moduleOf(engine: WasmEngine, variant: KernelVariant): Promise<object> {
-  let module = compiled.get(variant);
-  if (module === undefined) {
-    module = codeOf(variant).then((code) => engine.compile(decodeBase64(code)));
-    compiled.set(variant, module);
-  }
-  return module;
 }
 
 /** The second module is loaded only where it is asked for. */

@@ -1,7 +1,8 @@
 /** Writes the descriptors that the kernels of convolution and pooling read. */
-import type { ConvolutionCall, PoolCall, Storage, UnpoolCall } from '../../backend.ts';
+import type { ConvolutionCall, PoolCall, UnpoolCall } from '../../backend.ts';
 import type { Windows } from '../../windows.ts';
-import type { Descriptor, ProductAddresses } from './prepare.ts';
+import type { Placed } from '../operands.ts';
+import type { Descriptor } from './prepare.ts';
 
 const bytesPerValue = 4;
 /** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */
@@ -14,17 +15,16 @@ const readBeyondBytes = panelColumns * bytesPerValue;
 /** Values of `result`, as in kernels/convolution.ts. */
 const resultCodes = { output: 0, inputGradient: 1, kernelGradient: 2 } as const;
 
-export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductAddresses): Descriptor {
-  const { result, windows, filters } = call;
+export function convolutionDescriptor(call: Placed<ConvolutionCall, number>): Descriptor {
+  const { result, windows, filters, left, right, output, bias = 0 } = call;
   const words = 22;
   const packed = aligned(words * bytesPerValue);
-  const frame = aligned(packed + packedValues(call) * bytesPerValue);
-  const frameLength = frameValues(call) * bytesPerValue;
+  const frame = aligned(packed + packedValues(result, windows, filters) * bytesPerValue);
+  const frameLength = frameValues(result, windows, filters) * bytesPerValue;
   const scratch = aligned(frame + frameLength);
   return {
     bytes: scratch + scratchBytes + readBeyondBytes,
     write(buffer, address) {
-      const { left, right, output, bias } = addresses;
       new Uint32Array(buffer, address, words).set([
         resultCodes[result],
         ...wordsOf(windows),
@@ -43,9 +43,9 @@ export function convolutionDescriptor(call: ConvolutionCall, addresses: ProductA
   };
 }
 
-export function poolDescriptor(call: PoolCall | UnpoolCall, addressOf: (storage: Storage) => number): Descriptor {
-  const indices = 'argmaxIndices' in call && call.argmaxIndices ? addressOf(call.argmaxIndices) : 0;
-  const words = [...wordsOf(call.windows), addressOf(call.input), addressOf(call.output), indices];
+export function poolDescriptor(call: Placed<PoolCall | UnpoolCall, number>): Descriptor {
+  const indices = ('argmaxIndices' in call && call.argmaxIndices) || 0;
+  const words = [...wordsOf(call.windows), call.input, call.output, indices];
   return {
     bytes: words.length * bytesPerValue,
     write: (buffer, address) => new Uint32Array(buffer, address, words.length).set(words),
@@ -64,24 +64,17 @@ function aligned(bytes: number): number {
   return Math.ceil(bytes / 16) * 16;
 }
 
+type Result = ConvolutionCall['result'];
+
 /** The right operand in panels. */
-function packedValues({ result, windows, filters }: ConvolutionCall): number {
-  const { windowHeight, windowWidth, channels } = windows;
-  const panels = (columns: number): number => Math.ceil(columns / panelColumns) * panelColumns;
-  switch (result) {
-    case 'output':
-      return windowHeight * windowWidth * channels * panels(filters);
-    case 'inputGradient':
-      return windowHeight * windowWidth * filters * panels(channels);
-    case 'kernelGradient':
-      return 0;
-    default:
-      return result satisfies never;
-  }
+function packedValues(result: Result, { windowHeight, windowWidth, channels }: Windows, filters: number): number {
+  if (result === 'kernelGradient') return 0;
+  const [inner, columns] = result === 'output' ? [channels, filters] : [filters, channels];
+  return windowHeight * windowWidth * inner * Math.ceil(columns / panelColumns) * panelColumns;
 }
 
 /** One image with its border; none where images can be read as they are. */
-function frameValues({ result, windows, filters }: ConvolutionCall): number {
+function frameValues(result: Result, windows: Windows, filters: number): number {
   const { height, width, channels, windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
   if (result === 'inputGradient') return (height + windowHeight - 1) * (width + windowWidth - 1) * filters;
   if (paddingHeight === 0 && paddingWidth === 0) return 0;

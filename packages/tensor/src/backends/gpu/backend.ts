@@ -1,19 +1,18 @@
 /** The gpu backend: storages made of values on the device, and programs of gpu.js kernels from values to values. */
 import type { KernelCall, Storage } from '../../backend.ts';
 import { checkCopy } from '../check.ts';
+import { dispatch, placed } from '../operands.ts';
 import { StorageBackend } from '../storage-backend.ts';
 import { CopyOnWriteTensor, SharedValues } from './copy-on-write.ts';
 import type { Device } from './device.ts';
-import { lowerCall } from './lowering/lower.ts';
+import { lowerings } from './lowering/lower.ts';
 import { Runner } from './runner.ts';
 
-/** A backend over one mode of gpu.js. Nothing is read back until `download`. */
+/** A backend over one mode of gpu.js. */
 export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
   readonly name: string;
   readonly numericMode: string;
-  /** gpu.js's name of the mode. */
   readonly mode: string;
-  /** The GPU or program that computes, as the driver names it. */
   readonly adapter: string;
   readonly #device: Device;
   readonly #runner: Runner;
@@ -44,7 +43,7 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
 
   #write(storage: Storage, values: Float32Array): void {
     const { memory, offset, length } = this.own(storage);
-    memory.write(offset, length, SharedValues.onHost(this.#device, values));
+    memory.write(offset, length, new SharedValues(this.#device, length, values));
   }
 
   /** @throws DeviceLostError when the device went away. */
@@ -89,10 +88,10 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
   }
 
   protected prepareCall(call: KernelCall): () => void {
-    const stretchOf = (storage: Storage, length: number, from = 0) => {
+    const onStretches = placed(call, (storage, length, from) => {
       const { memory, offset } = this.own(storage);
       return { tensor: memory, offset: offset + from, length };
-    };
-    return lowerCall(call, { runner: this.#runner, device: this.#device, stretchOf });
+    });
+    return dispatch(lowerings, onStretches, this.#runner);
   }
 }

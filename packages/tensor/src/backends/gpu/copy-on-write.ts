@@ -9,20 +9,12 @@ export class SharedValues {
   #array: DeviceArray | undefined;
   #owners = 0;
 
-  private constructor(device: Device, length: number, host: Float32Array | undefined, array: DeviceArray | undefined) {
+  /** Host values, which nothing changes from now on, go to the device when a kernel reads them. */
+  constructor(device: Device, length: number, host?: Float32Array, array?: DeviceArray) {
     this.#device = device;
     this.length = length;
     this.#host = host;
     this.#array = array;
-  }
-
-  /** Values that nothing changes from now on; they go to the device when a kernel reads them. */
-  static onHost(device: Device, values: Float32Array): SharedValues {
-    return new SharedValues(device, values.length, values, undefined);
-  }
-
-  static onDevice(device: Device, array: DeviceArray): SharedValues {
-    return new SharedValues(device, array.length, undefined, array);
   }
 
   get host(): Float32Array | undefined {
@@ -64,7 +56,7 @@ export class CopyOnWriteTensor {
   /** Holds zeros. */
   constructor(device: Device, length: number) {
     this.length = length;
-    const values = SharedValues.onHost(device, new Float32Array(length)).retain();
+    const values = new SharedValues(device, length, new Float32Array(length)).retain();
     this.#extents = [{ offset: 0, length, values, start: 0 }];
   }
 

@@ -3,7 +3,6 @@
 /** A kernel's inside, of which gpu.js's own pipelines use the same parts. Version 2.24.1, pinned. */
 export interface GpuJsKernel {
   build(...inputs: unknown[]): unknown;
-  destroy(removeCanvasReferences?: boolean): void;
   validateSettings(inputs: unknown): void;
   checkTextureSize(): void;
   // webgl, webgl2 and headlessgl
@@ -48,13 +47,12 @@ export interface GpuDeviceLike {
     submit(commands: unknown[]): void;
     writeBuffer(buffer: GpuBufferLike, at: number, data: ArrayBufferView | ArrayBuffer): void;
   };
-  readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
+  readonly lost: Promise<{ readonly message: string }>;
   createBuffer(description: { size: number; usage: number }): GpuBufferLike;
   createBindGroup(description: unknown): unknown;
   createCommandEncoder(): GpuEncoderLike;
-  addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
-  removeEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
-  destroy(): void;
+  addEventListener(type: 'uncapturederror', listener: (event: { error: Error }) => void): void;
+  removeEventListener(type: 'uncapturederror', listener: (event: { error: Error }) => void): void;
 }
 
 export interface GpuContextLike {
@@ -70,15 +68,10 @@ export interface GpuJsShortcut {
 }
 
 export interface GpuJsInstance {
-  createKernel(source: string, settings: Readonly<Record<string, unknown>>): GpuJsShortcut;
+  createKernel(source: string, settings: object): GpuJsShortcut;
   /** A kernel with further results: what it passes to each of these functions. */
-  createKernelMap(
-    functions: readonly string[],
-    source: string,
-    settings: Readonly<Record<string, unknown>>,
-  ): GpuJsShortcut;
-  addFunction(source: string, settings: Readonly<Record<string, unknown>>): unknown;
-  addNativeFunction(name: string, source: string, settings: Readonly<Record<string, unknown>>): unknown;
+  createKernelMap(functions: readonly string[], source: string, settings: object): GpuJsShortcut;
+  addFunction(source: string, settings: object): unknown;
   destroy(): Promise<unknown>;
 }
 
@@ -95,15 +88,9 @@ export interface GpuJs {
   readonly WebGPUContext: { acquire(): Promise<GpuContextLike>; destroy(): Promise<void> };
 }
 
-interface Scope {
-  process?: { versions?: { node?: string } };
-  navigator?: { gpu?: unknown };
-}
-
-const scope = globalThis as Scope;
-
 /** Gives Node the `navigator.gpu` that a browser has, from the package webgpu where it loads. */
 async function provideWebGpu(): Promise<void> {
+  const scope = globalThis as { process?: { versions?: { node?: string } }; navigator?: { gpu?: unknown } };
   if (scope.process?.versions?.node === undefined || scope.navigator?.gpu !== undefined) return;
   // Not a literal, so that a bundler for the browser leaves it alone.
   const nodeOnly = 'webgpu';
@@ -123,11 +110,10 @@ async function provideWebGpu(): Promise<void> {
 let loading: Promise<GpuJs> | undefined;
 
 /** Loads gpu.js, once. */
-export function loadGpuJs(): Promise<GpuJs> {
-  loading ??= (async () => {
-    await provideWebGpu();
+export async function loadGpuJs(): Promise<GpuJs> {
+  loading ??= provideWebGpu().then(async () => {
     const module = (await import('gpu.js')) as unknown as { default?: GpuJs } & GpuJs;
     return module.default ?? module;
-  })();
+  });
   return loading;
 }

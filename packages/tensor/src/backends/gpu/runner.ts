@@ -4,6 +4,7 @@ import { type CopyOnWriteTensor, type Extent, SharedValues } from './copy-on-wri
 import type { Device, DeviceArray, DeviceKernel, KernelSource } from './device.ts';
 import type { Source } from './shaders/code.ts';
 import { concatenateShader } from './shaders/concatenate.ts';
+import { specialValues } from './shaders/map.ts';
 
 /** Values `offset` to `offset + length` of a tensor. */
 export interface Stretch {
@@ -20,12 +21,6 @@ export interface Operands {
   readonly key: string;
 }
 
-/** Values without a literal, in the order that shaders count on; the last one fills the cell. */
-const specialValues = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
-
-/** Gives kernels by key, compiled at their first use. */
-export type KernelCache = (key: string, source: () => KernelSource) => DeviceKernel;
-
 export class Runner {
   readonly device: Device;
   #specials: DeviceArray | undefined;
@@ -35,7 +30,7 @@ export class Runner {
     this.device = device;
   }
 
-  /** NaN, infinity and -infinity, which drivers may lose when they stand in a kernel's text. */
+  /** `specialValues`, which drivers may lose when they stand in a kernel's text. */
   get specials(): DeviceArray {
     this.#specials ??= this.device.upload(Float32Array.from(specialValues));
     return this.#specials;
@@ -80,7 +75,7 @@ export class Runner {
         joined.set(values.host!.subarray(start, start + length), at);
         at += length;
       }
-      return SharedValues.onHost(this.device, joined);
+      return new SharedValues(this.device, joined.length, joined);
     }
     const { arrays, sources } = sourcesOf(extents);
     const most = this.device.maxInputs;
@@ -94,11 +89,15 @@ export class Runner {
     const parts = sources.map((source, index) => ({ ...source, length: extents[index]!.length }));
     const key = parts.map(({ input, offset, length }) => `${input}:${offset}+${length}`).join(' ');
     const kernel = this.#concatenations(key, () => concatenateShader(parts, arrays.length, this.device));
-    return SharedValues.onDevice(this.device, this.device.run(kernel, arrays));
+    return this.#onDevice(this.device.run(kernel, arrays));
   }
 
-  /** A new cache, for the kernels of one call. */
-  kernels(): KernelCache {
+  #onDevice(array: DeviceArray): SharedValues {
+    return new SharedValues(this.device, array.length, undefined, array);
+  }
+
+  /** A new cache, for the kernels of one call: gives them by key, compiled at their first use. */
+  kernels(): (key: string, source: () => KernelSource) => DeviceKernel {
     const compiled = new Map<string, DeviceKernel>();
     return (key, source) => getOrCreate(compiled, key, () => this.device.compile(source()));
   }
@@ -120,6 +119,12 @@ export class Runner {
     };
   }
 
+  /** A function that leaves the same value everywhere in a stretch. */
+  fill(stretch: Stretch, value: number): () => void {
+    const values = new Float32Array(stretch.length).fill(value);
+    return () => this.write(stretch, this.device.upload(values));
+  }
+
   /** Runs a kernel over an array that is not needed afterwards. */
   consume(kernel: DeviceKernel, array: DeviceArray): DeviceArray {
     const result = this.device.run(kernel, [array]);
@@ -129,7 +134,7 @@ export class Runner {
 
   /** Puts an array in place of what a stretch held. */
   write({ tensor, offset, length }: Stretch, array: DeviceArray): void {
-    tensor.write(offset, length, SharedValues.onDevice(this.device, array));
+    tensor.write(offset, length, this.#onDevice(array));
   }
 
   dispose(): void {

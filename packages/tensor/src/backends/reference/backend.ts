@@ -1,35 +1,32 @@
 /** The reference backend: plain loops, one file per family of calls, that define what every call means, to the bit. */
 import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
-import { type ByKind, dispatch } from '../by-kind.ts';
 import { checkCopy } from '../check.ts';
+import { type ByKind, dispatch, placed } from '../operands.ts';
 import { fillRandom } from '../random.ts';
 import { HostStorageBackend } from '../storage-backend.ts';
-import { prepareConvolution } from './convolution.ts';
-import { prepareCrossEntropy } from './cross-entropy.ts';
-import { prepareGather, prepareScatterAdd } from './gather.ts';
-import { prepareMap } from './map.ts';
-import { prepareMatmul } from './matmul.ts';
-import { preparePool, prepareUnpool } from './pool.ts';
-import { prepareReduce } from './reduce.ts';
+import { convolution } from './convolution.ts';
+import { crossEntropy } from './cross-entropy.ts';
+import { gather, scatterAdd } from './gather.ts';
+import { map } from './map.ts';
+import { matmul } from './matmul.ts';
+import { pool, unpool } from './pool.ts';
+import { reduce } from './reduce.ts';
 
 /** Separate multiplications and additions, each rounded to float32, in the orders of backend.ts. */
 export const separateNumericMode = 'f32-mul-add.v1';
 
-const prepare: ByKind<[valuesOf: HostBackend['view']], () => void> = {
-  map: prepareMap,
-  reduce: prepareReduce,
-  matmul: prepareMatmul,
-  crossEntropy: prepareCrossEntropy,
-  convolution: prepareConvolution,
-  pool: preparePool,
-  unpool: prepareUnpool,
-  gather: prepareGather,
-  scatterAdd: prepareScatterAdd,
-  random: (call, valuesOf) => {
-    const [key, samples, output] = [valuesOf(call.key), valuesOf(call.samples), valuesOf(call.output)];
-    return () => fillRandom(call, key, samples, output);
-  },
+const kernels: ByKind<Float32Array, [], void> = {
+  map,
+  reduce,
+  matmul,
+  crossEntropy,
+  convolution,
+  pool,
+  unpool,
+  gather,
+  scatterAdd,
+  random: fillRandom,
 };
 
 class ReferenceBackend extends HostStorageBackend<Float32Array> {
@@ -60,7 +57,8 @@ class ReferenceBackend extends HostStorageBackend<Float32Array> {
   protected releaseMemory(): void {}
 
   protected prepareCall(call: KernelCall): () => void {
-    return dispatch(prepare, call, (storage) => this.view(storage));
+    const onValues = placed(call, (storage, length, offset) => this.view(storage).subarray(offset, offset + length));
+    return () => dispatch(kernels, onValues);
   }
 }
 

@@ -1,34 +1,37 @@
 /** Convolution and its gradients: windows unfolded to rows, and the product of matrices. */
-import type { ConvolutionCall, HostBackend } from '../../backend.ts';
+import type { ConvolutionCall } from '../../backend.ts';
 import { imageSize, type Windows, windowCount } from '../../windows.ts';
-import { matrix, multiply, prepareEpilogue } from './product.ts';
+import type { Placed } from '../operands.ts';
+import { finishProduct, matrix, multiply } from './product.ts';
 import { forEachPlace } from './windows.ts';
 
-export function prepareConvolution(call: ConvolutionCall, valuesOf: HostBackend['view']): () => void {
-  const { windows, filters } = call;
-  const left = valuesOf(call.left);
-  const right = valuesOf(call.right);
-  const output = valuesOf(call.output);
+export function convolution(call: Placed<ConvolutionCall, Float32Array>): void {
+  const { windows, filters, left, right, output } = call;
   const rows = windowCount(windows);
   const columns = windows.windowHeight * windows.windowWidth * windows.channels;
   switch (call.result) {
-    case 'output': {
-      const finish = prepareEpilogue(call.epilogue, output, [rows, filters], valuesOf);
-      return () => {
-        const unfolded = matrix(unfold(left, windows), rows, columns);
-        multiply([rows, columns, filters], unfolded, matrix(right, columns, filters), output);
-        finish();
-      };
-    }
+    case 'output':
+      multiply(
+        [rows, columns, filters],
+        matrix(unfold(left, windows), rows, columns),
+        matrix(right, columns, filters),
+        output,
+      );
+      finishProduct(call);
+      return;
     case 'kernelGradient':
-      return () => {
-        const unfolded = matrix(unfold(left, windows), columns, rows, true);
-        multiply([columns, rows, filters], unfolded, matrix(right, rows, filters), output);
-      };
+      multiply(
+        [columns, rows, filters],
+        matrix(unfold(left, windows), columns, rows, true),
+        matrix(right, rows, filters),
+        output,
+      );
+      return;
     case 'inputGradient':
-      return () => inputGradient(left, right, windows, filters, output);
+      inputGradient(call);
+      return;
     default:
-      return call.result satisfies never;
+      call.result satisfies never;
   }
 }
 
@@ -94,16 +97,10 @@ function flip(kernel: Float32Array, { windowHeight, windowWidth, channels }: Win
   return flipped;
 }
 
-function inputGradient(
-  gradient: Float32Array,
-  kernel: Float32Array,
-  windows: Windows,
-  filters: number,
-  output: Float32Array,
-): void {
+function inputGradient({ left, right, windows, filters, output }: Placed<ConvolutionCall, Float32Array>): void {
   const { images, height, width, channels, windowHeight, windowWidth } = windows;
   const [pixels, inner] = [images * height * width, windowHeight * windowWidth * filters];
-  const unfolded = unfold(dilate(gradient, windows, filters), windowsOverDilated(windows, filters));
-  const flipped = matrix(flip(kernel, windows, filters), inner, channels);
+  const unfolded = unfold(dilate(left, windows, filters), windowsOverDilated(windows, filters));
+  const flipped = matrix(flip(right, windows, filters), inner, channels);
   multiply([pixels, inner, channels], matrix(unfolded, pixels, inner), flipped, output);
 }

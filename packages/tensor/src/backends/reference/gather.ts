@@ -1,10 +1,10 @@
 /** Values picked by index along an axis, and the adjoint that adds them back. */
-import type { GatherCall, HostBackend, ScatterAddCall } from '../../backend.ts';
+import type { GatherCall, ScatterAddCall } from '../../backend.ts';
+import type { Placed } from '../operands.ts';
 
 /** Visits the picked elements in order: the place of each among the picked, and in the long array if the index is valid. */
 function forEachPicked(
-  { outer, length, inner, count, ownIndices }: GatherCall | ScatterAddCall,
-  indices: Float32Array,
+  { outer, length, inner, count, ownIndices, indices }: Placed<GatherCall | ScatterAddCall, Float32Array>,
   visit: (picked: number, long: number | undefined) => void,
 ): void {
   for (let row = 0; row < outer; row++) {
@@ -19,21 +19,17 @@ function forEachPicked(
   }
 }
 
-export function prepareGather(call: GatherCall, valuesOf: HostBackend['view']): () => void {
-  const [input, indices, output] = [valuesOf(call.input), valuesOf(call.indices), valuesOf(call.output)];
-  return () => {
-    forEachPicked(call, indices, (picked, long) => {
-      output[picked] = long === undefined ? Number.NaN : input[long]!;
-    });
-  };
+export function gather(call: Placed<GatherCall, Float32Array>): void {
+  const { input, output } = call;
+  forEachPicked(call, (picked, long) => {
+    output[picked] = long === undefined ? Number.NaN : input[long]!;
+  });
 }
 
-export function prepareScatterAdd(call: ScatterAddCall, valuesOf: HostBackend['view']): () => void {
-  const [input, indices, output] = [valuesOf(call.input), valuesOf(call.indices), valuesOf(call.output)];
-  return () => {
-    output.fill(0, 0, call.outer * call.length * call.inner);
-    forEachPicked(call, indices, (picked, long) => {
-      if (long !== undefined) output[long]! += input[picked]!;
-    });
-  };
+export function scatterAdd(call: Placed<ScatterAddCall, Float32Array>): void {
+  const { input, output } = call;
+  output.fill(0);
+  forEachPicked(call, (picked, long) => {
+    if (long !== undefined) output[long]! += input[picked]!;
+  });
 }

@@ -1,9 +1,10 @@
 /** Elementwise formulas, evaluated element by element. */
-import type { HostBackend, MapCall } from '../../backend.ts';
+import type { MapCall } from '../../backend.ts';
 import { exp32, log32 } from '../../float32.ts';
 import { normalCdf32, pow32, sigmoid32, softplus32, tanh32 } from '../../float64.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
-import { contiguousStrides, sizeOf } from '../../shape.ts';
+import { sizeOf } from '../../shape.ts';
+import type { Placed } from '../operands.ts';
 
 const { fround } = Math;
 
@@ -56,28 +57,22 @@ function evaluator(formula: Formula, inputs: readonly number[]): () => number {
   };
 }
 
-export function prepareMap(call: MapCall, valuesOf: HostBackend['view']): () => void {
-  const arrays = call.inputs.map(({ storage }) => valuesOf(storage));
-  const current = arrays.map(() => 0);
-  const evaluate = evaluator(call.formula, current);
-  const output = valuesOf(call.output);
-  const size = sizeOf(call.shape);
-  // The output's place moves as those of the inputs do: it is the last view.
-  const views = [...call.inputs, call.outputLayout ?? { strides: contiguousStrides(call.shape) }];
-  const last = arrays.length;
-  return () => {
-    const index = call.shape.map(() => 0);
-    const offsets = views.map(({ offset = 0 }) => offset);
-    for (let element = 0; element < size; element++) {
-      for (let which = 0; which < last; which++) current[which] = arrays[which]![offsets[which]!]!;
-      output[offsets[last]!] = evaluate();
-      for (let axis = call.shape.length - 1; axis >= 0; axis--) {
-        const wraps = ++index[axis]! === call.shape[axis];
-        const steps = wraps ? 1 - call.shape[axis]! : 1;
-        for (let which = 0; which < views.length; which++) offsets[which]! += steps * views[which]!.strides[axis]!;
-        if (!wraps) break;
-        index[axis] = 0;
-      }
+export function map({ formula, shape, inputs, output, strides }: Placed<MapCall, Float32Array>): void {
+  const current = inputs.map(() => 0);
+  const evaluate = evaluator(formula, current);
+  const size = sizeOf(shape);
+  const index = shape.map(() => 0);
+  // The output's place moves as those of the inputs do: it is the last one.
+  const places = strides.map(() => 0);
+  for (let element = 0; element < size; element++) {
+    for (let which = 0; which < inputs.length; which++) current[which] = inputs[which]![places[which]!]!;
+    output[places[inputs.length]!] = evaluate();
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const wraps = ++index[axis]! === shape[axis];
+      const steps = wraps ? 1 - shape[axis]! : 1;
+      for (let which = 0; which < places.length; which++) places[which]! += steps * strides[which]![axis]!;
+      if (!wraps) break;
+      index[axis] = 0;
     }
-  };
+  }
 }

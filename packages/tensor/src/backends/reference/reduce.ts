@@ -1,5 +1,6 @@
 /** Reductions of the middle axis, in the orders of backend.ts. */
-import type { HostBackend, ReduceCall } from '../../backend.ts';
+import type { ReduceCall } from '../../backend.ts';
+import type { Placed } from '../operands.ts';
 
 const { fround } = Math;
 
@@ -41,31 +42,15 @@ function extreme(choose: (left: number, right: number) => number): Reducer {
 
 type Reducer = (values: Float32Array, start: number, length: number, stride: number) => number;
 
-function reducerOf({ reduction, inner }: ReduceCall): Reducer {
-  switch (reduction) {
-    case 'sum':
-      return inner === 1 ? sumContiguous : sumStrided;
-    case 'argmax':
-      return indexOfLargest;
-    case 'max':
-      return extreme(Math.max);
-    case 'min':
-      return extreme(Math.min);
-    default:
-      return reduction satisfies never;
-  }
-}
+const reducers = { argmax: indexOfLargest, max: extreme(Math.max), min: extreme(Math.min) };
 
-export function prepareReduce(call: ReduceCall, valuesOf: HostBackend['view']): () => void {
-  const { outer, length, inner } = call;
-  const source = valuesOf(call.input);
-  const target = valuesOf(call.output);
-  const reduce = reducerOf(call);
-  return () => {
-    for (let row = 0; row < outer; row++) {
-      for (let column = 0; column < inner; column++) {
-        target[row * inner + column] = reduce(source, row * length * inner + column, length, inner);
-      }
+export function reduce(call: Placed<ReduceCall, Float32Array>): void {
+  const { reduction, outer, length, inner, input, output } = call;
+  const sum = inner === 1 ? sumContiguous : sumStrided;
+  const reducer = reduction === 'sum' ? sum : reducers[reduction];
+  for (let row = 0; row < outer; row++) {
+    for (let column = 0; column < inner; column++) {
+      output[row * inner + column] = reducer(input, row * length * inner + column, length, inner);
     }
-  };
+  }
 }

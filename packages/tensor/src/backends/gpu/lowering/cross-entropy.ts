@@ -1,27 +1,25 @@
 /** Softmax cross-entropy: what each row needs once, then losses and gradient from that. */
 import type { CrossEntropyCall } from '../../../backend.ts';
+import type { Placed } from '../../operands.ts';
 import type { KernelSource } from '../device.ts';
-import type { Operands } from '../runner.ts';
+import type { Operands, Runner, Stretch } from '../runner.ts';
 import { elementAt, flatKernel, lanes, plus, quotient, remainder, returnCell, type Target } from '../shaders/code.ts';
-import type { LoweringContext, Step } from './context.ts';
 
-export function lowerCrossEntropy(call: CrossEntropyCall, { runner, device, stretchOf }: LoweringContext): Step {
-  const { rows, classes } = call;
-  if (rows === 0) return () => {};
-  const stretches = [stretchOf(call.logits, rows * classes), stretchOf(call.labels, rows)];
-  const losses = stretchOf(call.losses, rows);
-  const gradient = call.gradient && stretchOf(call.gradient, rows * classes);
+type Call = Placed<CrossEntropyCall, Stretch>;
+
+export function lowerCrossEntropy(call: Call, runner: Runner): () => void {
+  const { rows, logits, labels, losses, gradient } = call;
   const kernels = runner.kernels();
   return () => {
-    const operands = runner.operands(stretches, [runner.specials]);
+    const operands = runner.operands([logits, labels], [runner.specials]);
     const { arrays, key } = operands;
-    const statisticsKernel = kernels(`statistics ${key}`, () => rowStatisticsShader(call, operands, device));
-    const statistics = device.run(statisticsKernel, arrays);
-    const lossesKernel = kernels('losses', () => lossesShader(rows, device));
-    const lossValues = device.run(lossesKernel, [statistics]);
-    const gradientKernel = gradient && kernels(`gradient ${key}`, () => gradientShader(call, operands, device));
-    const gradientValues = gradientKernel && device.run(gradientKernel, arrays.with(-1, statistics));
-    device.release(statistics);
+    const statisticsKernel = kernels(`statistics ${key}`, () => rowStatisticsShader(call, operands, runner.device));
+    const statistics = runner.device.run(statisticsKernel, arrays);
+    const lossesKernel = kernels('losses', () => lossesShader(rows, runner.device));
+    const lossValues = runner.device.run(lossesKernel, [statistics]);
+    const gradientKernel = gradient && kernels(`gradient ${key}`, () => gradientShader(call, operands, runner.device));
+    const gradientValues = gradientKernel && runner.device.run(gradientKernel, arrays.with(-1, statistics));
+    runner.device.release(statistics);
     runner.write(losses, lossValues);
     if (gradient && gradientValues) runner.write(gradient, gradientValues);
   };
@@ -32,7 +30,7 @@ export function lowerCrossEntropy(call: CrossEntropyCall, { runner, device, stre
  * array begins with.
  */
 function rowStatisticsShader(
-  { rows, classes }: CrossEntropyCall,
+  { rows, classes }: Call,
   { arrays, sources }: Operands,
   { dialect }: Target,
 ): KernelSource {
@@ -65,11 +63,7 @@ function lossesShader(rows: number, { dialect }: Target): KernelSource {
 }
 
 /** `exp(z) / sum - (class == label)` [rows, classes]; the last array holds the statistics. */
-function gradientShader(
-  { rows, classes }: CrossEntropyCall,
-  { arrays, sources }: Operands,
-  { dialect }: Target,
-): KernelSource {
+function gradientShader({ rows, classes }: Call, { arrays, sources }: Operands, { dialect }: Target): KernelSource {
   const [logits, labels] = [sources[0]!, sources[1]!];
   const lines = lanes.flatMap((lane) => {
     const element = elementAt(lane);

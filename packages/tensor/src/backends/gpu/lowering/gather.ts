@@ -1,6 +1,7 @@
 /** Picking along a middle axis by index, and its adjoint. */
 import type { GatherCall, ScatterAddCall } from '../../../backend.ts';
-import type { Dialect } from '../device.ts';
+import type { Placed } from '../../operands.ts';
+import type { Runner, Stretch } from '../runner.ts';
 import {
   elementAt,
   flatKernel,
@@ -11,31 +12,24 @@ import {
   returnCell,
   type Source,
   sumLoop,
+  type Target,
   times,
 } from '../shaders/code.ts';
-import { fill, type LoweringContext, type Step } from './context.ts';
 
-type Call = GatherCall | ScatterAddCall;
+type Call = Placed<GatherCall | ScatterAddCall, Stretch>;
 
-export function lowerGather(call: Call, context: LoweringContext): Step {
-  const { runner, device, stretchOf } = context;
-  const { kind, outer, length, inner, count, ownIndices } = call;
-  const [long, picked] = [outer * length * inner, outer * count * inner];
-  const [read, written] = kind === 'gather' ? [long, picked] : [picked, long];
-  if (written === 0) return () => {};
-  const output = stretchOf(call.output, written);
-  if (read === 0) return fill(context, output, kind === 'gather' ? Number.NaN : 0);
-  const operands = [stretchOf(call.input, read), stretchOf(call.indices, ownIndices ? picked : count)];
+export function lowerGather(call: Call, runner: Runner): () => void {
+  const { kind, input, output } = call;
+  if (input.length === 0) return runner.fill(output, kind === 'gather' ? Number.NaN : 0);
   const shader = kind === 'gather' ? gatherShader : scatterAddShader;
   const compute = runner.over(
-    operands,
-    ([values, indices], inputs) => flatKernel(inputs, written, shader(call, values!, indices!, inputs - 1, device)),
+    [input, call.indices],
+    ([values, indices], inputs) =>
+      flatKernel(inputs, output.length, shader(call, values!, indices!, inputs - 1, runner.device)),
     true,
   );
   return () => runner.write(output, compute());
 }
-
-type Target = { readonly dialect: Dialect };
 
 /** `[outer, length, inner] -> [outer, count, inner]`; array `specials` begins with NaN. */
 function gatherShader(call: Call, values: Source, indices: Source, specials: number, { dialect }: Target): string[] {

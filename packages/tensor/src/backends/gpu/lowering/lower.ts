@@ -1,10 +1,8 @@
 /** Each call of a program as kernels. */
-import type { KernelCall } from '../../../backend.ts';
-import { type ByKind, dispatch } from '../../by-kind.ts';
+import type { ByKind } from '../../operands.ts';
 import { fillRandom } from '../../random.ts';
 import { SharedValues } from '../copy-on-write.ts';
-import type { Stretch } from '../runner.ts';
-import type { LoweringContext, Step } from './context.ts';
+import type { Runner, Stretch } from '../runner.ts';
 import { lowerConvolution } from './convolution.ts';
 import { lowerCrossEntropy } from './cross-entropy.ts';
 import { lowerGather } from './gather.ts';
@@ -13,7 +11,8 @@ import { lowerMatmul } from './matmul.ts';
 import { lowerPool, lowerUnpool } from './pool.ts';
 import { lowerReduce } from './reduce.ts';
 
-const lowerings: ByKind<[context: LoweringContext], Step> = {
+/** For each kind a function that runs the call on what its storages hold then. */
+export const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   map: lowerMap,
   reduce: lowerReduce,
   matmul: lowerMatmul,
@@ -24,21 +23,17 @@ const lowerings: ByKind<[context: LoweringContext], Step> = {
   pool: lowerPool,
   unpool: lowerUnpool,
   // Worked out on the host and uploaded: kernels of gpu.js have no 32-bit whole numbers.
-  random(call, { device, stretchOf }) {
-    const key = stretchOf(call.key, 4);
-    const samples = stretchOf(call.samples, call.rows);
-    const output = stretchOf(call.output, call.rows * call.columns);
+  random(call, { device }) {
+    const { tensor, offset, length } = call.output;
     return () => {
-      const values = new Float32Array(output.length);
-      fillRandom(call, uploaded(key, 'the seed and step'), uploaded(samples, 'the samples'), values);
-      output.tensor.write(output.offset, output.length, SharedValues.onHost(device, values));
+      const key = uploaded(call.key, 'the seed and step');
+      const samples = uploaded(call.samples, 'the samples');
+      const output = new Float32Array(length);
+      fillRandom({ ...call, key, samples, output });
+      tensor.write(offset, length, new SharedValues(device, length, output));
     };
   },
 };
-
-export function lowerCall(call: KernelCall, context: LoweringContext): Step {
-  return dispatch(lowerings, call, context);
-}
 
 /** Values that were uploaded; what a kernel computed cannot be read without waiting. */
 function uploaded({ tensor, offset, length }: Stretch, role: string): Float32Array {

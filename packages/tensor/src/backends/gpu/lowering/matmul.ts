@@ -1,13 +1,12 @@
 /** Matrix products: an operand transposed first, or k cut, where that pays. */
 import type { Epilogue, MatmulBatch, MatmulCall } from '../../../backend.ts';
 import { contiguousStrides, sizeOf } from '../../../shape.ts';
-import { operandLength } from '../../batches.ts';
+import type { Placed } from '../../operands.ts';
 import type { DeviceArray } from '../device.ts';
-import type { Operands, Runner } from '../runner.ts';
+import type { Operands, Runner, Stretch } from '../runner.ts';
 import { copyShader } from '../shaders/map.ts';
 import { type MatmulSizes, matmulShader } from '../shaders/matmul.ts';
 import { sumShader } from '../shaders/reduce.ts';
-import { fill, type LoweringContext, type Step } from './context.ts';
 
 /** A product pays for transposing an operand from this many multiplications on. */
 const transposedFrom = 2 ** 16;
@@ -21,7 +20,7 @@ export interface Product extends MatmulSizes {
 }
 
 /** From the operands of a product, left, right and the bias if it has one, to its result. */
-export type Multiply = (operands: Operands) => DeviceArray;
+type Multiply = (operands: Operands) => DeviceArray;
 
 /** The divisor of a length that is nearest above its square root, if it is not much longer. */
 function partsOf(length: number): number | undefined {
@@ -36,37 +35,27 @@ export function createProduct(runner: Runner, product: Product): Multiply {
   // Runs of k are matrices of their own where both operands have k outermost.
   const parts = few && transposeLeft && !transposeRight ? partsOf(k) : undefined;
   if (parts !== undefined) return cutProduct(runner, product, parts);
-  if (isLarge(product) && gainsFromRight(product)) return transposedProduct(runner, product, 'right');
-  if (isLarge(product) && transposeLeft && k % 4 === 0) return transposedProduct(runner, product, 'left');
-  const { device } = runner;
+  const isLarge = sizeOf(batch?.shape ?? []) * m * k * n >= transposedFrom;
+  // Transposed, a right operand may have rows of whole cells where it has none as it is.
+  const [along, across] = transposeRight ? [k, n] : [n, k];
+  if (isLarge && along % 4 !== 0 && across % 4 === 0) return transposedProduct(runner, product, 'right');
+  if (isLarge && transposeLeft && k % 4 === 0) return transposedProduct(runner, product, 'left');
   const kernels = runner.kernels();
   const relu = epilogue?.relu ?? false;
   return ({ arrays, sources: [left, right, bias], key }) => {
     const kernel = kernels(key, () =>
-      matmulShader({ ...product, left: left!, right: right!, bias, relu, inputs: arrays.length }, device),
+      matmulShader({ ...product, left: left!, right: right!, bias, relu, inputs: arrays.length }, runner.device),
     );
-    return device.run(kernel, arrays);
+    return runner.device.run(kernel, arrays);
   };
 }
 
-/** Whether there is enough work to pay for transposing an operand. */
-function isLarge({ m, k, n, batch }: Product): boolean {
-  return sizeOf(batch?.shape ?? []) * m * k * n >= transposedFrom;
-}
-
-/** Whether cells of the right operand would cross the ends of its rows, and those of the transposed one not. */
-function gainsFromRight({ k, n, transposeRight }: Product): boolean {
-  const [along, across] = transposeRight ? [k, n] : [n, k];
-  return along % 4 !== 0 && across % 4 === 0;
-}
-
 function cutProduct(runner: Runner, { m, k, n }: Product, parts: number): Multiply {
-  const { device } = runner;
   const length = k / parts;
   const batch = { shape: [parts], leftStrides: [length * m], rightStrides: [length * n] };
   const partial = createProduct(runner, { m, k: length, n, transposeLeft: true, transposeRight: false, batch });
   const start = { input: 0, offset: 0 };
-  const sum = device.compile(sumShader({ outer: 1, length: parts, inner: m * n, source: start }, device));
+  const sum = runner.device.compile(sumShader({ outer: 1, length: parts, inner: m * n, source: start }, runner.device));
   return (operands) => runner.consume(sum, partial(operands));
 }
 
@@ -81,7 +70,6 @@ export function withOperand({ arrays, sources, key }: Operands, which: number, a
 
 /** Transposes one operand first. */
 function transposedProduct(runner: Runner, product: Product, side: 'left' | 'right'): Multiply {
-  const { device } = runner;
   const { m, k, n, transposeRight, batch } = product;
   const isLeft = side === 'left';
   const rows = isLeft ? m : transposeRight ? k : n;
@@ -97,26 +85,18 @@ function transposedProduct(runner: Runner, product: Product, side: 'left' | 'rig
   const kernels = runner.kernels();
   return (operands) => {
     const { input, offset } = operands.sources[which]!;
-    const transpose = kernels(String(offset), () => copyShader(shape, { offset, strides }, device));
-    const transposed = device.run(transpose, [operands.arrays[input]!]);
+    const transpose = kernels(String(offset), () => copyShader(shape, { offset, strides }, runner.device));
+    const transposed = runner.device.run(transpose, [operands.arrays[input]!]);
     const result = straight(withOperand(operands, which, transposed));
-    device.release(transposed);
+    runner.device.release(transposed);
     return result;
   };
 }
 
-export function lowerMatmul(call: MatmulCall, context: LoweringContext): Step {
-  const { runner, stretchOf } = context;
-  const { m, k, n, batch, epilogue } = call;
-  const size = sizeOf(batch?.shape ?? []) * m * n;
-  if (size === 0) return () => {};
-  const output = stretchOf(call.output, size);
-  if (k === 0 && epilogue === undefined) return fill(context, output, 0);
-  const operands = [
-    stretchOf(call.left, operandLength(batch, 'left', m * k)),
-    stretchOf(call.right, operandLength(batch, 'right', k * n)),
-    ...(epilogue?.bias ? [stretchOf(epilogue.bias, n)] : []),
-  ];
+export function lowerMatmul(call: Placed<MatmulCall, Stretch>, runner: Runner): () => void {
+  const { k, left, right, bias, output, epilogue } = call;
+  if (k === 0 && epilogue === undefined) return runner.fill(output, 0);
+  const operands = bias === undefined ? [left, right] : [left, right, bias];
   const product = createProduct(runner, call);
   return () => runner.write(output, product(runner.operands(operands)));
 }

@@ -1,30 +1,30 @@
 /** Reductions: one kernel, or two for a long sum. */
 import type { ReduceCall } from '../../../backend.ts';
-import { partialSumShader, reduceShader, sumShader } from '../shaders/reduce.ts';
-import { fill, type LoweringContext, type Step } from './context.ts';
+import type { Placed } from '../../operands.ts';
+import type { Runner, Stretch } from '../runner.ts';
+import { partialSumShader, selectShader, sumShader } from '../shaders/reduce.ts';
 
 /** A sum over more values than this, with few results, is taken in two passes. */
 const longSum = 1024;
 const fewResults = 2048;
 
-export function lowerReduce(call: ReduceCall, context: LoweringContext): Step {
-  const { runner, device, stretchOf } = context;
-  const { outer, length, inner, reduction } = call;
-  const size = outer * inner;
-  if (size === 0) return () => {};
-  const output = stretchOf(call.output, size);
-  if (length === 0) return fill(context, output, 0);
-  const input = stretchOf(call.input, size * length);
-  if (reduction !== 'sum' || length <= longSum || size >= fewResults) {
-    const compute = runner.over([input], ([source]) =>
-      reduceShader({ outer, length, inner, source: source! }, reduction, device),
-    );
+export function lowerReduce(call: Placed<ReduceCall, Stretch>, runner: Runner): () => void {
+  const { outer, length, inner, reduction, input, output } = call;
+  if (length === 0) return runner.fill(output, 0);
+  const sizes = { outer, length, inner };
+  if (reduction !== 'sum' || length <= longSum || output.length >= fewResults) {
+    const compute = runner.over([input], ([source]) => {
+      const read = { ...sizes, source: source! };
+      return reduction === 'sum' ? sumShader(read, runner.device) : selectShader(read, reduction, runner.device);
+    });
     return () => runner.write(output, compute());
   }
   const parts = Math.ceil(Math.sqrt(length));
   const partial = runner.over([input], ([source]) =>
-    partialSumShader({ outer, length, inner, source: source! }, parts, Math.ceil(length / parts), device),
+    partialSumShader({ ...sizes, source: source! }, parts, Math.ceil(length / parts), runner.device),
   );
-  const sum = device.compile(sumShader({ outer, length: parts, inner, source: { input: 0, offset: 0 } }, device));
+  const sum = runner.device.compile(
+    sumShader({ outer, length: parts, inner, source: { input: 0, offset: 0 } }, runner.device),
+  );
   return () => runner.write(output, runner.consume(sum, partial()));
 }

@@ -1,17 +1,17 @@
 /** Scalar functions in the language of gpu.js, for every mode: gpu.js translates each into the shaders that call it. */
 
-export interface KernelFunction {
-  readonly source: string;
-  readonly argumentTypes: Readonly<Record<string, 'Number' | 'Integer'>>;
-  readonly returnType: 'Number' | 'Integer';
-}
+type NumberType = 'Number' | 'Integer';
 
-function ofNumbers(name: string, parameters: readonly string[], body: string): KernelFunction {
-  return {
-    source: `function ${name}(${parameters.join(', ')}) { ${body} }`,
-    argumentTypes: Object.fromEntries(parameters.map((parameter) => [parameter, 'Number'])),
-    returnType: 'Number',
-  };
+/** A function as gpu.js takes it, from and to numbers of one type where no other is said. */
+export function kernelFunction(
+  name: string,
+  parameters: readonly string[],
+  body: string,
+  returnType: NumberType = 'Number',
+  argumentType: NumberType = returnType,
+) {
+  const argumentTypes = Object.fromEntries(parameters.map((parameter) => [parameter, argumentType]));
+  return { source: `function ${name}(${parameters.join(', ')}) { ${body} }`, argumentTypes, returnType };
 }
 
 /** Minimax in t = 1 / (1 + x / 5) of exp(x^2 / 2) times the normal distribution's upper tail, over t; as in float64.ts. */
@@ -23,32 +23,36 @@ const tail = [
   .map((coefficient) => (coefficient < 0 ? `(-${-coefficient})` : String(coefficient)))
   .reduce((sofar, coefficient) => `(${sofar} * t + ${coefficient})`);
 
-export const kernelFunctions: readonly KernelFunction[] = [
+export const kernelFunctions = [
   // Below a quarter, `1 - exp` would cancel: the series.
-  ofNumbers(
+  kernelFunction(
     'tanhOf',
     ['x'],
     `const m = Math.abs(x); const q = x * x; const p = Math.exp(-2.0 * m); const big = (1.0 - p) / (1.0 + p);
     const small = x * (1.0 + q * (q * (0.13333333333 + q * (q * 0.0218694885 - 0.0539682540)) - 0.33333333333));
     return m < 0.25 ? small : (x < 0.0 ? -big : big);`,
   ),
-  ofNumbers('sigmoidOf', ['x'], 'const p = Math.exp(-Math.abs(x)); return x < 0.0 ? p / (1.0 + p) : 1.0 / (1.0 + p);'),
+  kernelFunction(
+    'sigmoidOf',
+    ['x'],
+    'const p = Math.exp(-Math.abs(x)); return x < 0.0 ? p / (1.0 + p) : 1.0 / (1.0 + p);',
+  ),
   // log(1 + p) = 2 atanh(p / (2 + p)), by its series.
-  ofNumbers(
+  kernelFunction(
     'softplusOf',
     ['x'],
     `const p = Math.exp(-Math.abs(x)); const s = p / (2.0 + p); const q = s * s;
     const series = 1.0 + q * (0.3333333333 + q * (0.2 + q * (0.1428571429 + q * (0.1111111111 + q * (0.0909090909 + q * 0.0769230769)))));
     return (x > 0.0 ? x : 0.0) + 2.0 * s * series;`,
   ),
-  ofNumbers(
+  kernelFunction(
     'normalCdfOf',
     ['x'],
     `const m = Math.abs(x); const t = 1.0 / (1.0 + m * 0.2); const upper = Math.exp(-0.5 * m * m) * (${tail} * t);
     return x < 0.0 ? upper : 1.0 - upper;`,
   ),
   // The limits of C's powf; values without a literal come in.
-  ofNumbers(
+  kernelFunction(
     'powerOf',
     ['x', 'y', 'notANumber', 'infinity'],
     `const m = Math.abs(x); const half = 0.5 * y; const whole = Math.floor(y) === y ? 1.0 : 0.0; const odd = whole === 1.0 && Math.floor(half) !== half && x < 0.0 ? 1.0 : 0.0;

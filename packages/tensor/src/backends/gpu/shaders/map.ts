@@ -19,35 +19,21 @@ import {
   times,
 } from './code.ts';
 
-export interface MapView extends Source {
-  readonly strides: readonly number[];
-}
+type MapView = Source & { readonly strides: readonly number[] };
 
 export interface MapShader {
   readonly formula: Formula;
   readonly shape: Shape;
   readonly views: readonly MapView[];
-  /** Number of arrays, and which of them holds the values without a literal: NaN, infinity, -infinity. */
+  /** Number of arrays, and which of them holds the special values. */
   readonly inputs: number;
   readonly specials: number;
 }
 
+/** Values without a literal, in the order of their array; the last one fills its cell. */
+export const specialValues = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+
 type Expression = (operands: readonly [string, string, string], special: (value: number) => string) => string;
-
-const unary =
-  (name: string): Expression =>
-  ([a]) =>
-    `${name}(${a})`;
-
-const binary =
-  (operator: string): Expression =>
-  ([a, b]) =>
-    `${a} ${operator} ${b}`;
-
-const comparison =
-  (operator: string): Expression =>
-  ([a, b]) =>
-    `(${a} ${operator} ${b} ? 1.0 : 0.0)`;
 
 /** A NaN fails both comparisons and comes through the sum. */
 const extreme =
@@ -58,32 +44,26 @@ const extreme =
 /** How each primitive is written. Operands are names, cells' values or literals. */
 const expressions: Record<Primitive, Expression> = {
   neg: ([a]) => `-${a}`,
-  exp: unary('Math.exp'),
-  log: unary('Math.log'),
-  abs: unary('Math.abs'),
-  sqrt: unary('Math.sqrt'),
-  tanh: unary('tanhOf'),
-  sigmoid: unary('sigmoidOf'),
-  softplus: unary('softplusOf'),
-  normalCdf: unary('normalCdfOf'),
-  add: binary('+'),
-  sub: binary('-'),
-  mul: binary('*'),
-  div: binary('/'),
+  exp: ([a]) => `Math.exp(${a})`,
+  log: ([a]) => `Math.log(${a})`,
+  abs: ([a]) => `Math.abs(${a})`,
+  sqrt: ([a]) => `Math.sqrt(${a})`,
+  tanh: ([a]) => `tanhOf(${a})`,
+  sigmoid: ([a]) => `sigmoidOf(${a})`,
+  softplus: ([a]) => `softplusOf(${a})`,
+  normalCdf: ([a]) => `normalCdfOf(${a})`,
+  add: ([a, b]) => `${a} + ${b}`,
+  sub: ([a, b]) => `${a} - ${b}`,
+  mul: ([a, b]) => `${a} * ${b}`,
+  div: ([a, b]) => `${a} / ${b}`,
   pow: ([a, b], special) => `powerOf(${a}, ${b}, ${special(Number.NaN)}, ${special(Number.POSITIVE_INFINITY)})`,
   maximum: extreme('>'),
   minimum: extreme('<'),
-  greater: comparison('>'),
-  greaterEqual: comparison('>='),
-  equal: comparison('==='),
+  greater: ([a, b]) => `(${a} > ${b} ? 1.0 : 0.0)`,
+  greaterEqual: ([a, b]) => `(${a} >= ${b} ? 1.0 : 0.0)`,
+  equal: ([a, b]) => `(${a} === ${b} ? 1.0 : 0.0)`,
   where: ([a, b, c]) => `(${a} !== 0.0 ? ${b} : ${c})`,
 };
-
-/** Position of a value that has no literal among the specials. */
-function positionOf(value: number): number {
-  if (Number.isNaN(value)) return 0;
-  return value > 0 ? 1 : 2;
-}
 
 /** Where a thread's cell begins, as one whole-number expression for each axis; the innermost counts cells. */
 function cellCoordinates(axes: readonly Axis[], target: Target): { threads: Threads; coordinates: string[] } {
@@ -97,17 +77,12 @@ function cellCoordinates(axes: readonly Axis[], target: Target): { threads: Thre
   return { threads: [cells, 1, 1], coordinates: coordinatesOf('this.thread.x', lengths) };
 }
 
-interface Inputs {
-  readonly threads: Threads;
-  /** Declarations. */
-  readonly lines: string[];
-  /** The name of a lane's value of each view. */
-  readonly names: readonly (readonly string[])[];
-}
-
-/** Declares `i<view>` (a cell), or `i<view>_<lane>` (single values), for every view. */
-function readInputs({ shape, views }: MapShader, target: Target): Inputs {
-  const axes = joinAxes(shape, views);
+/** Declares `i<view>` (a cell), or `i<view>_<lane>` (single values), for every view; names each view's values. */
+function readInputs({ shape, views }: MapShader, target: Target) {
+  const axes = joinAxes(
+    shape,
+    views.map(({ strides }) => strides),
+  );
   const inner = axes.at(-1);
   return inner === undefined || !isWhole(inner.length)
     ? readValues(sizeOf(shape), views, axes, target)
@@ -115,7 +90,7 @@ function readInputs({ shape, views }: MapShader, target: Target): Inputs {
 }
 
 /** A cell may reach over the end of a row: each value finds its own place. */
-function readValues(size: number, views: readonly MapView[], axes: readonly Axis[], { dialect }: Target): Inputs {
+function readValues(size: number, views: readonly MapView[], axes: readonly Axis[], { dialect }: Target) {
   const lengths = axes.map(({ length }) => length);
   const lines: string[] = [];
   const names = views.map(({ input, offset }, which) =>
@@ -126,11 +101,11 @@ function readValues(size: number, views: readonly MapView[], axes: readonly Axis
       return `i${which}_${lane}`;
     }),
   );
-  return { threads: [cellsOf(size), 1, 1], lines, names };
+  return { threads: [cellsOf(size), 1, 1] as const, lines, names };
 }
 
 /** The innermost axis is whole cells, which each view has contiguous, repeated or apart. */
-function readCells(views: readonly MapView[], axes: readonly Axis[], inner: Axis, target: Target): Inputs {
+function readCells(views: readonly MapView[], axes: readonly Axis[], inner: Axis, target: Target) {
   const { dialect } = target;
   const { threads, coordinates } = cellCoordinates(axes, target);
   const lines: string[] = [];
@@ -159,7 +134,8 @@ function readCells(views: readonly MapView[], axes: readonly Axis[], inner: Axis
 export function mapShader(call: MapShader, target: Target): KernelSource {
   const { threads, lines, names: inputs } = readInputs(call, target);
   const nodes = topological(call.formula);
-  const special = (value: number): string => target.dialect.value(call.specials, String(positionOf(value)));
+  const special = (value: number): string =>
+    target.dialect.value(call.specials, String(specialValues.findIndex((other) => Object.is(other, value))));
   const results = lanes.map((lane) => {
     const names = new Map<Formula, string>();
     nodes.forEach((node, position) => {

@@ -58,21 +58,15 @@ function dot(left: string, right: (position: number) => string): string {
   return lanes.map((position) => `${left}[${position}] * ${right(position)}`).join(' + ');
 }
 
-interface Operand {
-  /** Whether it is read by whole cells. */
-  readonly cells: boolean;
-  /** Reads a value, or a cell where `cells`, at its place in a matrix. */
-  read(dialect: Dialect, matrix: string, ...place: readonly (string | number)[]): string;
-}
-
-function operand(source: Source, batch: MatmulBatch | undefined, side: 'left' | 'right', cells: boolean): Operand {
+/** Whether an operand is read by whole cells, and how a value, or such a cell, is read at its place in a matrix. */
+function operand(source: Source, batch: MatmulBatch | undefined, side: 'left' | 'right', cells: boolean) {
   const strides = batch?.[`${side}Strides`] ?? [];
   const aligned = cells && isWhole(source.offset) && strides.every(isWhole);
   const unit = aligned ? cellLength : 1;
   const steps = strides.map((stride) => stride / unit);
   return {
     cells: aligned,
-    read(dialect, matrix, ...place) {
+    read(dialect: Dialect, matrix: string, ...place: readonly (string | number)[]): string {
       const start = batch === undefined ? '0' : dotStrides(steps, coordinatesOf(matrix, batch.shape));
       const index = plus(start, ...place, source.offset / unit);
       return aligned ? dialect.cell(source.input, index) : dialect.value(source.input, index);
@@ -80,7 +74,7 @@ function operand(source: Source, batch: MatmulBatch | undefined, side: 'left' | 
   };
 }
 
-function leftOperand({ k, left, transposeLeft, batch }: MatmulShader, cells = true): Operand {
+function leftOperand({ k, left, transposeLeft, batch }: MatmulShader, cells = true) {
   return operand(left, batch, 'left', cells && !transposeLeft && isWhole(k));
 }
 
@@ -88,7 +82,7 @@ function leftPlace({ m, k, transposeLeft }: MatmulShader, row: string, inner: st
   return transposeLeft ? plus(times(m, inner), row) : plus(times(k, row), inner);
 }
 
-function rightOperand({ k, n, right, transposeRight, batch }: MatmulShader, cells = true): Operand {
+function rightOperand({ k, n, right, transposeRight, batch }: MatmulShader, cells = true) {
   return operand(right, batch, 'right', cells && isWhole(transposeRight ? k : n));
 }
 
@@ -100,13 +94,8 @@ function readsCells(call: MatmulShader): boolean {
   return leftOperand(call).cells && rightOperand(call).cells;
 }
 
-interface Finished {
-  readonly lines: readonly string[];
-  readonly name: string;
-}
-
 /** What follows a sum in a column whose bias is an expression, and the name of the result. */
-function finish({ relu }: MatmulShader, sum: string, bias: string | undefined): Finished {
+function finish({ relu }: MatmulShader, sum: string, bias: string | undefined) {
   const lines: string[] = [];
   let name = sum;
   if (bias !== undefined) {
@@ -122,16 +111,13 @@ function finish({ relu }: MatmulShader, sum: string, bias: string | undefined): 
 }
 
 /** Reads the bias of a thread's four columns: declarations, and an expression for each lane. */
-function readBias(
-  { bias }: MatmulShader,
-  dialect: Dialect,
-): { lines: string[]; of: (lane: number) => string | undefined } {
-  if (bias === undefined) return { lines: [], of: () => undefined };
+function readBias({ bias }: MatmulShader, dialect: Dialect): { lines: string[]; values: string[] } {
+  if (bias === undefined) return { lines: [], values: [] };
   if (!isWhole(bias.offset)) {
-    return { lines: [], of: (lane) => dialect.value(bias.input, plus('4 * this.thread.x', lane, bias.offset)) };
+    return { lines: [], values: lanes.map((lane) => dialect.value(bias.input, plus(elementAt(lane), bias.offset))) };
   }
   const cell = dialect.cell(bias.input, plus('this.thread.x', bias.offset / cellLength));
-  return { lines: [`const bias = ${cell};`], of: (lane) => `bias[${lane}]` };
+  return { lines: [`const bias = ${cell};`], values: lanes.map((lane) => `bias[${lane}]`) };
 }
 
 /**
@@ -141,7 +127,7 @@ function readBias(
 function rowsBody(call: MatmulShader, dialect: Dialect, parts: readonly string[]): string {
   const rows = parts.map((part) => lanes.map((lane) => `s${part}${lane}`));
   const bias = readBias(call, dialect);
-  const finished = rows.map((row) => row.map((sum, lane) => finish(call, sum, bias.of(lane))));
+  const finished = rows.map((row) => row.map((sum, lane) => finish(call, sum, bias.values[lane])));
   const [first, ...others] = finished.map((row) => row.map(({ name }) => name));
   return [
     ...rows.flat().map((sum) => `let ${sum} = 0.0;`),

@@ -1,5 +1,4 @@
 /** Reductions over a middle axis: `[outer, length, inner] -> [outer, inner]`. */
-import type { Reduction } from '../../../backend.ts';
 import { cellLength, type KernelSource } from '../device.ts';
 import {
   elementAt,
@@ -27,17 +26,12 @@ export interface ReduceShader {
   readonly source: Source;
 }
 
-export function reduceShader(call: ReduceShader, reduction: Reduction, target: Target): KernelSource {
-  return reduction === 'sum' ? sumShader(call, target) : selectShader(call, reduction, target);
-}
-
 export function sumShader(call: ReduceShader, target: Target): KernelSource {
   const { outer, length, inner, source } = call;
   const { dialect } = target;
   const threads: Threads = [inner / cellLength, outer, 1];
   if (!isWhole(inner) || !isWhole(source.offset) || !fits(target, threads)) {
-    const add = lanes.map((lane) => `s${lane} += ${valueAt(call, lane, 'i', target)};`);
-    return flatKernel(1, outer * inner, sumLoop(length, add));
+    return partialSumShader(call, 1, length, target);
   }
   const cells = inner / cellLength;
   const row = times(length * cells, 'this.thread.y');
@@ -60,17 +54,17 @@ export function partialSumShader(call: ReduceShader, parts: number, step: number
   const { outer, length, inner, source } = call;
   const add = lanes.map((lane) => {
     const element = elementAt(lane);
-    const part = remainder(quotient(element, inner), parts);
-    const at = plus(times(step, part), 'i');
+    const at = parts === 1 ? 'i' : plus(times(step, remainder(quotient(element, inner), parts)), 'i');
     const row = times(length * inner, quotient(element, inner * parts));
     const index = plus(row, times(inner, at), remainder(element, inner), source.offset);
-    return `if (${at} < ${length}) { s${lane} += ${dialect.value(source.input, index)}; }`;
+    const addValue = `s${lane} += ${dialect.value(source.input, index)};`;
+    return parts * step === length ? addValue : `if (${at} < ${length}) { ${addValue} }`;
   });
   return flatKernel(1, outer * parts * inner, sumLoop(step, add));
 }
 
 /** The largest or smallest value, or the index of the first largest. A NaN, which differs from itself, comes through. */
-function selectShader(call: ReduceShader, reduction: 'argmax' | 'max' | 'min', target: Target): KernelSource {
+export function selectShader(call: ReduceShader, reduction: 'argmax' | 'max' | 'min', target: Target): KernelSource {
   const { outer, length, inner } = call;
   const [better, orEqual] = reduction === 'min' ? ['<', '<='] : ['>', '>='];
   const best = reduction === 'argmax' ? 'm' : 's';

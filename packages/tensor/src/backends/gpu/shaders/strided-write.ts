@@ -1,18 +1,10 @@
 /** Writes values in a strided layout and keeps the values between them. */
-import type { Shape } from '../../../shape.ts';
-import { contiguousStrides } from '../../../shape.ts';
+import { contiguousStrides, type Shape } from '../../../shape.ts';
 import type { KernelSource } from '../device.ts';
 import { elementAt, flatKernel, lanes, plus, quotient, remainder, returnCell, type Target, times } from './code.ts';
 
-interface Axis {
-  readonly length: number;
-  /** In the values, and in what they are put into. */
-  readonly from: number;
-  readonly to: number;
-}
-
-/** From the largest stride on. */
-function axesOf(shape: Shape, strides: readonly number[]): Axis[] {
+/** Lengths and strides in the values (`from`) and in what they are put into (`to`), from the largest of these on. */
+function axesOf(shape: Shape, strides: readonly number[]) {
   const contiguous = contiguousStrides(shape);
   return shape
     .map((length, axis) => ({ length, from: contiguous[axis]!, to: strides[axis]! }))

@@ -28,37 +28,28 @@ interface Group {
   readonly whole: boolean;
 }
 
-/** How a result of `rows` rows of channels is cut into threads and groups. */
-interface Grouping {
-  /** Set where a thread has one group of four. */
-  readonly threads?: Threads;
-  readonly groups: readonly Group[];
-}
-
-function groupsOf(rows: number, channels: number, sources: readonly Source[], target: Target): Grouping {
+/** How a result of `rows` rows of channels is cut: into groups, and threads where each has one group of four. */
+function groupsOf(rows: number, channels: number, sources: readonly Source[], target: Target) {
   const threads: Threads = [channels / cellLength, rows, 1];
   if (isWhole(channels) && sources.every(({ offset }) => isWhole(offset)) && fits(target, threads)) {
-    return { threads, groups: [{ lanes, row: 'this.thread.y', channel: 'this.thread.x', whole: true }] };
+    const groups: readonly Group[] = [{ lanes, row: 'this.thread.y', channel: 'this.thread.x', whole: true }];
+    return { threads, groups };
   }
-  const groups = lanes.map((lane) => {
+  const groups = lanes.map((lane): Group => {
     const element = elementAt(lane);
     return { lanes: [lane], row: quotient(element, channels), channel: remainder(element, channels), whole: false };
   });
-  return { groups };
+  return { threads: undefined, groups };
 }
+
+type Grouping = ReturnType<typeof groupsOf>;
 
 function shader(inputs: number, length: number, { threads }: Grouping, lines: readonly string[]): KernelSource {
   const flat = flatKernel(inputs, length, lines);
   return threads === undefined ? flat : { ...flat, threads };
 }
 
-interface Row {
-  readonly declaration: string;
-  /** The name of a lane's value. */
-  readonly value: (lane: number) => string;
-}
-
-/** Reads a group's channels of a row. */
+/** Reads a group's channels of a row: a declaration, and the name of a lane's value. */
 function readRow(
   { dialect }: Target,
   { lanes: [first], channel, whole }: Group,
@@ -66,16 +57,16 @@ function readRow(
   channels: number,
   row: string,
   prefix = 'c',
-): Row {
+) {
   const name = `${prefix}${first}`;
   const unit = whole ? cellLength : 1;
   const index = plus(times(channels / unit, row), channel, source.offset / unit);
   const read = whole ? dialect.cell(source.input, index) : dialect.value(source.input, index);
-  return { declaration: `const ${name} = ${read};`, value: (lane) => (whole ? `${name}[${lane}]` : name) };
+  return { declaration: `const ${name} = ${read};`, value: (lane: number) => (whole ? `${name}[${lane}]` : name) };
 }
 
 /** Expressions for the place of pixel `row` of images. */
-function pixelOf(row: string, height: number, width: number): { image: string; y: string; x: string } {
+function pixelOf(row: string, height: number, width: number) {
   return {
     image: quotient(row, height * width),
     y: remainder(quotient(row, width), height),
@@ -146,20 +137,6 @@ export function unfoldShader(windows: Windows, source: Source, target: Target): 
   return shader(1, rows * channels, grouping, [...zeroSums, ...lines, returnSums]);
 }
 
-/** [windows, windowHeight * windowWidth * channels] -> images: each pixel adds up its places under windows. */
-export function foldShader(windows: Windows, source: Source, target: Target): KernelSource {
-  const { channels, windowHeight, windowWidth } = windows;
-  const grouping = groupsOf(imageSize(windows) / channels, channels, [source], target);
-  const statements = grouping.groups.flatMap((group) => {
-    const { window, exists } = windowOver(windows, group.row, 'ky', 'kx');
-    const row = plus(times(windowHeight * windowWidth, window), times(windowWidth, 'ky'), 'kx');
-    const { declaration, value } = readRow(target, group, source, channels, row);
-    return [`if (${exists}) {`, declaration, ...group.lanes.map((lane) => `s${lane} += ${value(lane)};`), '}'];
-  });
-  const lines = [...zeroSums, ...overWindow(windows, statements), returnSums];
-  return shader(1, imageSize(windows), grouping, lines);
-}
-
 /** The sum or the largest value under each window, or the place of the first largest; a NaN counts as largest. */
 export function poolShader(
   windows: Windows,
@@ -187,24 +164,29 @@ export function poolShader(
   return shader(1, rows * channels, grouping, [...zeroSums, ...best, ...overWindow(windows, statements), end]);
 }
 
-/** Windows' values -> images: each pixel adds up the windows that cover it, or those whose argmax it is. */
+/**
+ * Windows' values -> images: each pixel adds up the windows that cover it, or those whose argmax it is. Where `unfolded`,
+ * a window has a value for each of its places: [windows, windowHeight * windowWidth * channels].
+ */
 export function unpoolShader(
   windows: Windows,
-  source: Source,
-  argmaxIndices: Source | undefined,
+  [source, argmaxIndices]: readonly Source[],
   inputs: number,
   target: Target,
+  unfolded = false,
 ): KernelSource {
-  const { channels, windowWidth } = windows;
-  const sources = argmaxIndices === undefined ? [source] : [source, argmaxIndices];
+  const { channels, windowHeight, windowWidth } = windows;
+  const place = plus(times(windowWidth, 'ky'), 'kx');
+  const sources = argmaxIndices === undefined ? [source!] : [source!, argmaxIndices];
   const grouping = groupsOf(imageSize(windows) / channels, channels, sources, target);
   const statements = grouping.groups.flatMap((group) => {
     const { window, exists } = windowOver(windows, group.row, 'ky', 'kx');
-    const { declaration, value } = readRow(target, group, source, channels, window);
+    const row = unfolded ? plus(times(windowHeight * windowWidth, window), place) : window;
+    const { declaration, value } = readRow(target, group, source!, channels, row);
     const indices = argmaxIndices && readRow(target, group, argmaxIndices, channels, window, 'w');
     const add = group.lanes.map((lane) => {
       const plain = `s${lane} += ${value(lane)};`;
-      return indices ? `if (${indices.value(lane)} === ${plus(times(windowWidth, 'ky'), 'kx')}) { ${plain} }` : plain;
+      return indices ? `if (${indices.value(lane)} === ${place}) { ${plain} }` : plain;
     });
     return [`if (${exists}) {`, declaration, ...(indices ? [indices.declaration] : []), ...add, '}'];
   });

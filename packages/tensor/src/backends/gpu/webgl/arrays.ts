@@ -1,6 +1,6 @@
 /** Arrays of the WebGL modes: float textures, four values to a texel, row by row. */
 import { cellLength, cellsOf } from '../device.ts';
-import type { PooledArray, PooledMemory } from '../gpujs-device.ts';
+import type { PooledMemory } from '../gpujs-device.ts';
 import type { WebGlContext } from './context.ts';
 
 export interface TextureMemory extends PooledMemory {
@@ -9,32 +9,18 @@ export interface TextureMemory extends PooledMemory {
   readonly height: number;
 }
 
+/** gpu.js asks before it renders to an array that it reads; here what is rendered to is chosen before. */
+const beforeMutate = (): boolean => false;
+
 /** A texture in the form that gpu.js takes as an argument of type ArrayTexture(4), and renders to. */
-export class GlArray implements PooledArray<TextureMemory> {
-  readonly type = 'ArrayTexture(4)';
-  readonly length: number;
-  readonly memory: TextureMemory;
-  readonly texture: object;
-  readonly size: Int32Array;
-  readonly dimensions: readonly number[];
-  readonly output: readonly number[];
-  readonly context: WebGlContext;
-
-  constructor(length: number, memory: TextureMemory, context: WebGlContext) {
-    this.length = length;
-    this.memory = memory;
-    this.texture = memory.texture;
-    this.size = Int32Array.of(memory.width, memory.height);
-    this.output = [cellsOf(length)];
-    this.dimensions = [cellsOf(length), 1, 1];
-    this.context = context;
-  }
-
-  /** gpu.js asks before it renders to an array that it reads; here what is rendered to is chosen before. */
-  beforeMutate(): boolean {
-    return false;
-  }
+export function createGlArray(length: number, memory: TextureMemory, context: WebGlContext) {
+  const { texture, width, height } = memory;
+  const [type, cells] = ['ArrayTexture(4)', cellsOf(length)];
+  const [size, output, dimensions] = [Int32Array.of(width, height), [cells], [cells, 1, 1]];
+  return { type, length, memory, texture, size, output, dimensions, context, beforeMutate } as const;
 }
+
+export type GlArray = ReturnType<typeof createGlArray>;
 
 /** In texels. */
 export type TextureSize = readonly [width: number, height: number];

@@ -4,7 +4,7 @@ import type { Device, DeviceArray, DeviceKernel, DeviceStretch, KernelSource } f
 import type { GpuJs, GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
 import { GpuJsDevice } from '../gpujs-device.ts';
 import { kernelFunctions } from '../shaders/functions.ts';
-import { GlArray, quarteredSize, quarterOf, type TextureMemory, textureSize } from './arrays.ts';
+import { createGlArray, type GlArray, quarteredSize, quarterOf, type TextureMemory, textureSize } from './arrays.ts';
 import type { WebGlContext, WebGlMode } from './context.ts';
 import { dialect, settings } from './language.ts';
 import { createProgram, draw } from './programs.ts';
@@ -121,7 +121,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   #take(length: number, size = textureSize(length)): GlArray {
     this.check();
     const memory = this.takeIdle(size.join('x')) ?? this.#textures.create(size);
-    return new GlArray(length, memory, this.#gl);
+    return createGlArray(length, memory, this.#gl);
   }
 
   #made(object: object | null): object {
@@ -145,14 +145,9 @@ function contextOf(gpu: GpuJsInstance): WebGlContext {
 /** @throws Error with one sentence where there is no such context, or it has no float textures. */
 export function openWebGlDevice(gpuJs: GpuJs, mode: WebGlMode): Device {
   const { GPU } = gpuJs;
-  const supported = {
-    webgl2: GPU.isWebGL2Supported,
-    webgl: GPU.isWebGLSupported,
-    headlessgl: GPU.isHeadlessGLSupported,
-  }[mode];
-  if (!supported) {
-    const reason = mode === 'headlessgl' ? 'the optional package gl is not built here' : `there is no ${mode} here`;
-    throw new Error(reason);
+  const { isWebGL2Supported: webgl2, isWebGLSupported: webgl, isHeadlessGLSupported: headlessgl } = GPU;
+  if (!{ webgl2, webgl, headlessgl }[mode]) {
+    throw new Error(mode === 'headlessgl' ? 'the optional package gl is not built here' : `there is no ${mode} here`);
   }
   const gpu = new GPU({ mode });
   try {

@@ -24,40 +24,31 @@ export const partFunctions = [1, 2, 3].map(
   (part) => `function part${part}(v0, v1, v2, v3) { return [v0, v1, v2, v3]; }`,
 );
 
-/** A function in the language of the shaders. */
-interface NativeFunction {
-  readonly name: string;
-  readonly source: string;
-  readonly argumentTypes: Readonly<Record<string, string>>;
-  readonly returnType: string;
+/** Types of the shaders, by what gpu.js calls them. */
+const shaderTypes = { Integer: 'int', Number: 'float', Float: 'float', 'Array(4)': 'vec4' } as const;
+
+type ShaderType = keyof typeof shaderTypes;
+
+/** A function in the language of the shaders, as gpu.js takes it. */
+function native(returnType: ShaderType, name: string, argumentTypes: Record<string, ShaderType>, body: string) {
+  const parameters = Object.entries(argumentTypes).map(([parameter, type]) => `${shaderTypes[type]} ${parameter}`);
+  const source = `${shaderTypes[returnType]} ${name}(${parameters.join(', ')}) { ${body} }`;
+  return { name, source, argumentTypes, returnType };
 }
 
-export const wholeNumbers: readonly NativeFunction[] = [
-  {
-    name: 'quotient',
-    source: 'int quotient(int value, int divisor) { return value / divisor; }',
-    argumentTypes: { value: 'Integer', divisor: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    name: 'remainder',
-    source: 'int remainder(int value, int divisor) { return value - divisor * (value / divisor); }',
-    argumentTypes: { value: 'Integer', divisor: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    name: 'whole',
-    source: 'int whole(float value) { return int(floor(value)); }',
-    argumentTypes: { value: 'Number' },
-    returnType: 'Integer',
-  },
+const division = { value: 'Integer', divisor: 'Integer' } as const;
+
+export const wholeNumbers = [
+  native('Integer', 'quotient', division, 'return value / divisor;'),
+  native('Integer', 'remainder', division, 'return value - divisor * (value / divisor);'),
+  native('Integer', 'whole', { value: 'Number' }, 'return int(floor(value));'),
 ];
 
 /**
  * How an input's cells and values are read. gpu.js's own way divides by the texture's size for every read; here the width
  * is a power of two, known when the kernel is built.
  */
-export function readersOf(mode: WebGlMode, input: number, [width, height]: TextureSize): NativeFunction[] {
+export function readersOf(mode: WebGlMode, input: number, [width, height]: TextureSize): ReturnType<typeof native>[] {
   const [texture, shift] = [`user_a${input}`, Math.log2(width)];
   const cell =
     mode === 'webgl2'
@@ -74,14 +65,8 @@ export function readersOf(mode: WebGlMode, input: number, [width, height]: Textu
   vec4 cell = texture2D(${texture}, place / vec2(${width}.0, ${height}.0));
   int lane = index - 4 * at;
   return lane == 0 ? cell.x : lane == 1 ? cell.y : lane == 2 ? cell.z : cell.w;`;
-  const argumentTypes = { index: 'Integer' };
   return [
-    { name: `cell${input}`, source: `vec4 cell${input}(int index) { ${cell} }`, argumentTypes, returnType: 'Array(4)' },
-    {
-      name: `value${input}`,
-      source: `float value${input}(int index) { ${value} }`,
-      argumentTypes,
-      returnType: 'Float',
-    },
+    native('Array(4)', `cell${input}`, { index: 'Integer' }, cell),
+    native('Float', `value${input}`, { index: 'Integer' }, value),
   ];
 }

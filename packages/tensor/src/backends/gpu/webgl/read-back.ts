@@ -3,18 +3,8 @@ import { cellLength, type DeviceStretch } from '../device.ts';
 import type { GlArray } from './arrays.ts';
 import type { WebGlContext } from './context.ts';
 
-/** Texels that hold a stretch: a part of one row, or whole rows. */
-interface Box {
-  readonly texture: object;
-  readonly column: number;
-  readonly row: number;
-  readonly width: number;
-  readonly rows: number;
-  /** Values before the stretch. */
-  readonly skip: number;
-}
-
-function boxOf({ array, offset, length }: DeviceStretch): Box {
+/** Texels that hold a stretch: a part of one row, or whole rows; `skip` values come before the stretch. */
+function boxOf({ array, offset, length }: DeviceStretch) {
   const { texture, width: rowLength } = (array as GlArray).memory;
   if (length === 0) return { texture, column: 0, row: 0, width: 0, rows: 0, skip: 0 };
   const first = Math.floor(offset / cellLength);
@@ -25,6 +15,8 @@ function boxOf({ array, offset, length }: DeviceStretch): Box {
   const width = rows === 1 ? last - first + 1 : rowLength;
   return { texture, column, row, width, rows, skip: offset - (row * rowLength + column) * cellLength };
 }
+
+type Box = ReturnType<typeof boxOf>;
 
 /** Reads synchronously: the calling thread waits until the device is done. On a page that is a worker's thread. */
 export class ReadBack {
@@ -44,16 +36,16 @@ export class ReadBack {
   /** The values of each stretch, once all work asked for before is done. */
   read(stretches: readonly DeviceStretch[]): Float32Array[] {
     const boxes = stretches.map(boxOf);
-    const starts: number[] = [];
     let total = 0;
-    for (const { width, rows } of boxes) {
-      starts.push(total);
+    const starts = boxes.map(({ width, rows }) => {
       total += width * rows * cellLength;
-    }
-    if (total === 0) return stretches.map(() => new Float32Array(0));
+      return total - width * rows * cellLength;
+    });
     const texels = new Float32Array(total);
-    if (this.#buffer === undefined) this.#readEach(boxes, starts, texels);
-    else this.#readTogether(boxes, starts, texels, this.#buffer);
+    if (total > 0) {
+      if (this.#buffer === undefined) this.#readEach(boxes, (index) => texels.subarray(starts[index]));
+      else this.#readTogether(boxes, starts, texels, this.#buffer);
+    }
     return stretches.map(({ length }, index) => {
       const start = starts[index]! + boxes[index]!.skip;
       return texels.slice(start, start + length);
@@ -72,23 +64,18 @@ export class ReadBack {
       gl.bufferData(target, texels.byteLength, gl['STREAM_READ']);
       this.#bufferLength = texels.length;
     }
-    boxes.forEach((box, index) => {
-      if (box.rows > 0) this.#readBox(box, starts[index]! * Float32Array.BYTES_PER_ELEMENT);
-    });
+    this.#readEach(boxes, (index) => starts[index]! * Float32Array.BYTES_PER_ELEMENT);
     gl.getBufferSubData(target, 0, texels);
     gl.bindBuffer(target, null);
   }
 
-  #readEach(boxes: readonly Box[], starts: readonly number[], texels: Float32Array): void {
-    boxes.forEach((box, index) => {
-      if (box.rows > 0) this.#readBox(box, texels.subarray(starts[index], starts[index + 1]));
-    });
-  }
-
-  #readBox({ texture, column, row, width, rows }: Box, into: Float32Array | number): void {
+  #readEach(boxes: readonly Box[], into: (index: number) => Float32Array | number): void {
     const gl = this.#gl;
     gl.bindFramebuffer(gl['FRAMEBUFFER'], this.#framebuffer);
-    gl.framebufferTexture2D(gl['FRAMEBUFFER'], gl['COLOR_ATTACHMENT0'], gl['TEXTURE_2D'], texture, 0);
-    gl.readPixels(column, row, width, rows, gl['RGBA'], gl['FLOAT'], into);
+    boxes.forEach(({ texture, column, row, width, rows }, index) => {
+      if (rows === 0) return;
+      gl.framebufferTexture2D(gl['FRAMEBUFFER'], gl['COLOR_ATTACHMENT0'], gl['TEXTURE_2D'], texture, 0);
+      gl.readPixels(column, row, width, rows, gl['RGBA'], gl['FLOAT'], into(index));
+    });
   }
 }

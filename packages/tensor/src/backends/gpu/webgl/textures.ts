@@ -21,12 +21,9 @@ export class Textures {
     const texture = gl.createTexture();
     if (texture === null) throw new Error('the context refused to make a texture');
     this.#bind(texture);
-    for (const side of ['TEXTURE_WRAP_S', 'TEXTURE_WRAP_T']) {
-      gl.texParameteri(gl['TEXTURE_2D'], gl[side], gl['CLAMP_TO_EDGE']);
-    }
-    for (const filter of ['TEXTURE_MIN_FILTER', 'TEXTURE_MAG_FILTER']) {
-      gl.texParameteri(gl['TEXTURE_2D'], gl[filter], gl['NEAREST']);
-    }
+    const set = (name: string, value: string): void => gl.texParameteri(gl['TEXTURE_2D'], gl[name], gl[value]);
+    for (const side of ['S', 'T']) set(`TEXTURE_WRAP_${side}`, 'CLAMP_TO_EDGE');
+    for (const filter of ['MIN', 'MAG']) set(`TEXTURE_${filter}_FILTER`, 'NEAREST');
     gl.texImage2D(gl['TEXTURE_2D'], 0, this.#format, width, height, 0, gl['RGBA'], gl['FLOAT'], null);
     return { size: `${width}x${height}`, bytes: width * height * 16, texture, width, height };
   }

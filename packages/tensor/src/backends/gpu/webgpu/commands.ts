@@ -1,5 +1,5 @@
 /** Passes and copies recorded into few submits. */
-import type { GpuBufferLike, GpuDeviceLike, GpuEncoderLike, GpuPassLike } from '../gpujs.ts';
+import type { GpuDeviceLike, GpuEncoderLike, GpuPassLike } from '../gpujs.ts';
 
 /** Passes recorded before they are handed to the device, so that it starts while more are recorded. */
 const passesPerSubmit = 64;
@@ -13,22 +13,18 @@ export class Commands {
     this.#device = device;
   }
 
-  get #recording(): GpuEncoderLike {
+  /** Where copies are recorded too. */
+  get encoder(): GpuEncoderLike {
     this.#encoder ??= this.#device.createCommandEncoder();
     return this.#encoder;
   }
 
   pass(record: (pass: GpuPassLike) => void): void {
-    const pass = this.#recording.beginComputePass();
+    const pass = this.encoder.beginComputePass();
     record(pass);
     pass.end();
     this.#passes++;
     if (this.#passes >= passesPerSubmit) this.submit();
-  }
-
-  /** Copies `bytes` from `at` on to `toAt`, in bytes. */
-  copy(from: GpuBufferLike, at: number, to: GpuBufferLike, toAt: number, bytes: number): void {
-    this.#recording.copyBufferToBuffer(from, at, to, toAt, bytes);
   }
 
   submit(): void {

@@ -37,7 +37,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   /** Of every array whose memory was not destroyed. */
   readonly #buffers = new Set<GpuBufferLike>();
   #nextId = 0;
-  readonly #onError = ({ error }: { error: { message: string } }): void => {
+  readonly #onError = ({ error }: { error: Error }): void => {
     this.fail(new Error(`webgpu: ${error.message}`));
   };
 
@@ -49,7 +49,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     for (const { source, ...types } of [...wholeNumbers, ...kernelFunctions]) this.#gpu.addFunction(source, types);
     const { device, adapter } = context;
     this.#commands = new Commands(device);
-    const names = [adapter.info?.['vendor'], adapter.info?.['architecture'], adapter.info?.['description']];
+    const names = ['vendor', 'architecture', 'description'].map((key) => adapter.info?.[key]);
     this.adapter = names.filter((name) => name).join(' ') || 'an adapter without a name';
     const { limits } = device;
     this.maxInputs = limits['maxStorageBuffersPerShaderStage']! - 1;
@@ -112,7 +112,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     for (const { array, offset, length } of stretches) {
       if (length === 0) continue;
       const { buffer } = (array as PooledArray<Memory>).memory;
-      this.#commands.copy(buffer, offset * 4, staging, at * 4, length * 4);
+      this.#commands.encoder.copyBufferToBuffer(buffer, offset * 4, staging, at * 4, length * 4);
       at += length;
     }
     this.#commands.submit();
@@ -138,15 +138,13 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   }
 
   protected destroyMemory(unused: readonly Memory[]): void {
-    this.#queue.add({
-      do: () => {
-        this.#commands.submit();
-        for (const { buffer } of unused) {
-          buffer.destroy();
-          this.#buffers.delete(buffer);
-        }
-        for (const kernel of this.kernels.values()) kernel.forgetBuffers();
-      },
+    this.#queue.add(() => {
+      this.#commands.submit();
+      for (const { buffer } of unused) {
+        buffer.destroy();
+        this.#buffers.delete(buffer);
+      }
+      for (const kernel of this.kernels.values()) kernel.forgetBuffers();
     });
   }
 
@@ -168,21 +166,17 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   #take(length: number): PooledArray<Memory> {
     this.check();
     const bytes = Math.max(1, cellsOf(length)) * cellLength * Float32Array.BYTES_PER_ELEMENT;
-    return { length, memory: this.takeIdle(String(bytes)) ?? this.#create(bytes) };
-  }
-
-  #create(bytes: number): Memory {
-    const buffer = this.#context.device.createBuffer({
-      size: bytes,
-      usage: usage.storage | usage.copySource | usage.copyTarget,
-    });
+    const idle = this.takeIdle(String(bytes));
+    if (idle !== undefined) return { length, memory: idle };
+    const flags = usage.storage | usage.copySource | usage.copyTarget;
+    const buffer = this.#context.device.createBuffer({ size: bytes, usage: flags });
     this.#buffers.add(buffer);
-    return { size: String(bytes), bytes, buffer, id: this.#nextId++ };
+    return { length, memory: { size: String(bytes), bytes, buffer, id: this.#nextId++ } };
   }
 
   #enqueue(work: () => void, ready?: Promise<void>): void {
     this.check();
-    this.#queue.add({ ready, do: work });
+    this.#queue.add(work, ready);
   }
 }
 

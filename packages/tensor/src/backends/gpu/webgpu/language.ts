@@ -1,6 +1,6 @@
 /** How shaders of the mode webgpu are written: what their bodies say, and the functions that they call. */
 import type { Dialect } from '../device.ts';
-import type { KernelFunction } from '../shaders/functions.ts';
+import { kernelFunction } from '../shaders/functions.ts';
 
 export const dialect: Dialect = {
   cell: (input, index) => {
@@ -11,27 +11,19 @@ export const dialect: Dialect = {
 };
 
 /** Whole numbers, exact: a quotient guessed in floats is at most one away. */
-export const wholeNumbers: readonly KernelFunction[] = [
-  {
-    source: `function corrected(value, divisor, guess) {
-  return value - guess * divisor < 0 ? guess - 1 : (value - guess * divisor >= divisor ? guess + 1 : guess);
-}`,
-    argumentTypes: { value: 'Integer', divisor: 'Integer', guess: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    source: 'function quotient(value, divisor) { return corrected(value, divisor, Math.floor(value / divisor)); }',
-    argumentTypes: { value: 'Integer', divisor: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    source: 'function remainder(value, divisor) { return value - divisor * quotient(value, divisor); }',
-    argumentTypes: { value: 'Integer', divisor: 'Integer' },
-    returnType: 'Integer',
-  },
-  {
-    source: 'function whole(value) { return Math.floor(value); }',
-    argumentTypes: { value: 'Number' },
-    returnType: 'Integer',
-  },
+export const wholeNumbers = [
+  kernelFunction(
+    'corrected',
+    ['value', 'divisor', 'guess'],
+    `return value - guess * divisor < 0 ? guess - 1 : (value - guess * divisor >= divisor ? guess + 1 : guess);`,
+    'Integer',
+  ),
+  kernelFunction(
+    'quotient',
+    ['value', 'divisor'],
+    'return corrected(value, divisor, Math.floor(value / divisor));',
+    'Integer',
+  ),
+  kernelFunction('remainder', ['value', 'divisor'], 'return value - divisor * quotient(value, divisor);', 'Integer'),
+  kernelFunction('whole', ['value'], 'return Math.floor(value);', 'Integer', 'Number'),
 ];

@@ -1,13 +1,7 @@
 /** Work in the order asked for, some of which waits for a kernel that is still being built. */
 
-export interface Work {
-  /** Left out where the work can be done at once. */
-  readonly ready?: Promise<void> | undefined;
-  do(): void;
-}
-
 export class WorkQueue {
-  readonly #waiting: Work[] = [];
+  readonly #waiting: { readonly work: () => void; readonly ready: Promise<void> | undefined }[] = [];
   readonly #onFailure: (error: Error) => void;
   #pumping: Promise<void> | undefined;
   #stopped = false;
@@ -17,12 +11,13 @@ export class WorkQueue {
     this.#onFailure = onFailure;
   }
 
-  add(work: Work): void {
-    if (this.#pumping === undefined && work.ready === undefined) {
-      work.do();
+  /** Without `ready`, the work can be done at once. */
+  add(work: () => void, ready?: Promise<void>): void {
+    if (this.#pumping === undefined && ready === undefined) {
+      work();
       return;
     }
-    this.#waiting.push(work);
+    this.#waiting.push({ work, ready });
     this.#pumping ??= this.#pump();
   }
 
@@ -42,7 +37,7 @@ export class WorkQueue {
       while (this.#waiting.length > 0) {
         await this.#waiting[0]!.ready;
         if (this.#stopped) break;
-        this.#waiting.shift()!.do();
+        this.#waiting.shift()!.work();
       }
     } catch (error) {
       this.#onFailure(error instanceof Error ? error : new Error(String(error)));

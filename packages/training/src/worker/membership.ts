@@ -1,11 +1,9 @@
 /** Keeps a worker in a run: connects, takes part, and comes back when the connection breaks. */
 import type { WorkerTransport } from '@lockstep/protocol';
-import type { Clock } from '../clock.ts';
 import { reconnectDelayMs } from './reconnect.ts';
-import { type Session, type SessionEnd, type SessionEvent, type SessionOptions, startSession } from './session.ts';
+import { Session, type SessionEnd, type SessionEvent, type SessionOptions } from './session.ts';
 
-export interface KeepJoinedOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
-  readonly clock: Clock;
+export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
   /** From 0 to 1; spreads the moments at which many workers come back. */
   readonly random: () => number;
   /** @throws Error with one sentence. */
@@ -28,21 +26,10 @@ export type MembershipEnd =
   /** The first attempt did not reach a coordinator. */
   | { readonly type: 'unreachable'; readonly message: string };
 
-export interface Membership {
+export class Membership {
   /** Resolves when the run is over, or this worker is refused for good, leaves, or cannot connect at first. */
   readonly ended: Promise<MembershipEnd>;
-  leave(message: string): void;
-  /** Reports, now and after every return, whether this worker is hidden, as a browser tab can be. */
-  setHidden(hidden: boolean): void;
-}
-
-export function keepJoined(options: KeepJoinedOptions): Membership {
-  return new ReconnectingWorker(options);
-}
-
-class ReconnectingWorker implements Membership {
-  readonly ended: Promise<MembershipEnd>;
-  readonly #options: KeepJoinedOptions;
+  readonly #options: MembershipOptions;
   #resumeKey: string | undefined;
   #failures = 0;
   #isHidden = false;
@@ -51,7 +38,7 @@ class ReconnectingWorker implements Membership {
   #goodbye: string | undefined;
   #wake = (): void => {};
 
-  constructor(options: KeepJoinedOptions) {
+  constructor(options: MembershipOptions) {
     this.#options = options;
     this.#resumeKey = options.identity.resumeKey;
     this.ended = this.#stayJoined();
@@ -63,6 +50,7 @@ class ReconnectingWorker implements Membership {
     this.#wake();
   }
 
+  /** Reports, now and after every return, whether this worker is hidden, as a browser tab can be. */
   setHidden(hidden: boolean): void {
     this.#isHidden = hidden;
     this.#session?.setHidden(hidden);
@@ -94,7 +82,7 @@ class ReconnectingWorker implements Membership {
 
   async #takePart(transport: WorkerTransport): Promise<SessionEnd> {
     const { identity } = this.#options;
-    this.#session = startSession({
+    this.#session = new Session({
       sampleCacheBytes: defaultSampleCacheBytes,
       ...this.#options,
       transport,

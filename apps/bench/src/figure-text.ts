@@ -1,4 +1,5 @@
-/** Numbers as both commands print them. */
+/** Figures as both commands print them: numbers, spreads, tables. */
+import { formatTable } from '@lockstep/command';
 import type { Spread } from './statistics.ts';
 
 /** Whole, with commas: 101,770. */
@@ -25,4 +26,10 @@ export function times(ratio: number): string {
 /** The ends of a spread: (0.52 .. 0.61). */
 export function ends({ min, max }: Spread, text: (value: number) => string): string {
   return `(${text(min)} .. ${text(max)})`;
+}
+
+/** @param headers one for each column; that of the names, the first, may be empty */
+export function figuresTable(headers: readonly string[], rows: readonly (readonly string[])[]): string {
+  const columns = headers.map((header, index) => ({ header, align: index === 0 ? 'left' : 'right' }) as const);
+  return formatTable(columns, rows, '  ');
 }

@@ -1,0 +1,58 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Dataset } from '../src/dataset.ts';
+import { gather, gatherPixels } from '../src/gather.ts';
+import { permutation } from '../src/permutation.ts';
+
+/** A dataset whose sample i has label i % 10 and two pixels, i % 256 and its complement. */
+function countingDataset(count: number): Dataset {
+  return {
+    images: Uint8Array.from({ length: 2 * count }, (_, index) => {
+      const value = (index >> 1) % 256;
+      return index % 2 === 0 ? value : 255 - value;
+    }),
+    labels: Uint8Array.from({ length: count }, (_, index) => index % 10),
+    count,
+    rows: 1,
+    columns: 2,
+    classes: 10,
+  };
+}
+
+describe('gather', () => {
+  it('copies the samples the permutation names', () => {
+    const dataset = countingDataset(300);
+    fc.assert(
+      fc.property(fc.nat(300), fc.nat(300), fc.nat(1000), (a, b, seed) => {
+        const order = permutation(300, seed, 0);
+        const [from, to] = [Math.min(a, b), Math.max(a, b)];
+        const { pixels, labels } = gather(dataset, order, from, to);
+        const samples = [...order.subarray(from, to)];
+        expect([...labels]).toEqual(samples.map((sample) => sample % 10));
+        expect([...pixels]).toEqual(samples.flatMap((sample) => [sample % 256, 255 - (sample % 256)]));
+      }),
+    );
+  });
+
+  it('does not share memory with the dataset', () => {
+    const dataset = countingDataset(4);
+    const { pixels, labels } = gather(dataset, permutation(4, 0, 0), 0, 4);
+    pixels.fill(7);
+    labels.fill(7);
+    expect(dataset).toEqual(countingDataset(4));
+  });
+
+  it('refuses positions and samples beyond the end', () => {
+    const dataset = countingDataset(4);
+    const order = permutation(4, 0, 0);
+    expect(() => gather(dataset, order, 0, 5)).toThrow('to: expected a whole number from 0 to 4, got 5');
+    expect(() => gather(dataset, order, 3, 2)).toThrow('to: expected a whole number from 3 to 4, got 2');
+    expect(() => gather(dataset, order, -1, 2)).toThrow('from: expected a whole number of at least 0, got -1');
+    expect(() => gather(dataset, Uint32Array.of(4), 0, 1)).toThrow(
+      'gather: expected samples below 4, got 4 at position 0',
+    );
+    expect(() => gatherPixels(new Uint8Array(7), 2, Uint32Array.of(0, 3))).toThrow(
+      'gather: expected 8 bytes of images for sample 3, got 7',
+    );
+  });
+});
