@@ -129,7 +129,7 @@ export interface ShardState extends Shard {
   readonly nonFiniteFrom: readonly ConnectionId[];
 }
 
-export interface StepState {
+interface StepState {
   readonly step: number;
   readonly shards: ReadonlyMap<string, ShardState>;
 }
