@@ -1,33 +1,16 @@
 /** Options and their defaults as the optimizer's settings, and the settings as a line for people. */
 import { usageFailure } from '@lockstep/command';
 import {
-  defaultOptimizer,
   hasSetting,
   type OptimizerConfig,
-  type OptimizerType,
   optimizers,
   parseOptimizer,
   type Schedule,
   type ScheduleType,
 } from '@lockstep/nn';
+import { defaultSetting, optimizerTypes } from './optimizer-defaults.ts';
 import type { CoordinatorOptions } from './options.ts';
 import type { Recipe } from './recipes.ts';
-
-/** What `--optimizer` takes: the names of the table. */
-export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
-
-/** Such as `0, or 0.9 for momentum`, over the optimizers that have the setting. */
-export function defaultsOfSetting(setting: 'momentum' | 'weightDecay'): string {
-  const others = optimizerTypes
-    .map((type) => ({ type, value: defaultSetting(type, setting) }))
-    .filter(({ value }) => value !== 0);
-  return ['0', ...others.map(({ type, value }) => `${value} for ${type}`)].join(', or ');
-}
-
-/** Such as `0.1 for sgd, 0.05 for momentum`. */
-export function defaultLearningRates(): string {
-  return optimizerTypes.map((type) => `${optimizers[type].defaultLearningRate} for ${type}`).join(', ');
-}
 
 /**
  * @param steps of the whole run, over which a schedule is spread
@@ -52,12 +35,6 @@ export function optimizerOf(options: CoordinatorOptions, steps: number, recipe: 
     ...(schedule === undefined ? {} : { schedule }),
     ...(clip === undefined ? {} : { clipNorm: clip }),
   });
-}
-
-/** What an optimizer takes where a setting that is 0 in most of them is left out. */
-function defaultSetting(type: OptimizerType, setting: 'momentum' | 'weightDecay'): number {
-  const config: { readonly momentum?: number; readonly weightDecay?: number } = defaultOptimizer(type);
-  return config[setting] ?? 0;
 }
 
 function typesWith(setting: string): string {

@@ -16,7 +16,7 @@ import {
 import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
 import { lossyEncodings } from '@lockstep/protocol';
 import { computeChoices } from '@lockstep/train';
-import { defaultLearningRates, defaultsOfSetting, optimizerTypes } from './optimizer.ts';
+import { defaultLearningRates, defaultsOfSetting, optimizerTypes } from './optimizer-defaults.ts';
 import { defaultsOf } from './recipes.ts';
 
 export const defaultPort = 7070;

@@ -4,7 +4,6 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/training';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ThreadedCompute } from '../src/threaded-compute.ts';
 
 const model = parseModel({
   name: 'small',
@@ -13,7 +12,7 @@ const model = parseModel({
 });
 const setup = { model, microbatchSize: 8 };
 
-let start: (choice: 'auto' | 'cpu' | 'reference', threads: number) => Promise<ThreadedCompute>;
+let start: (choice: 'auto' | 'cpu' | 'reference', threads: number) => Promise<Required<Compute>>;
 let local: Compute;
 
 beforeAll(async () => {

@@ -18,7 +18,7 @@ export {
   optimizers,
   parseOptimizer,
 } from './optimizers/index.ts';
-export { type Parameter, parameterCount, parameterLayout } from './parameters.ts';
+export { parameterCount, parameterLayout } from './parameters.ts';
 export { createPrediction } from './prediction-plan.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';

@@ -3,7 +3,7 @@ import { type Backend, fromStorage, type Storage, sizeOf, type Tensor } from '@l
 import type { LayerParameter } from './layers/layer.ts';
 import { layerParameters, type Model } from './model.ts';
 
-export interface Parameter extends LayerParameter {
+interface Parameter extends LayerParameter {
   /** As `torch.nn.Sequential` names it: `0.weight`, `0.bias`, `2.weight`, … */
   readonly name: string;
   /** Index of its layer in `model.layers`. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
-import type { OptimizerConfig, Parameter } from '../src/index.ts';
+import type { OptimizerConfig, parameterLayout } from '../src/index.ts';
 
 /** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or i where all are listed. */
 interface Described {
@@ -118,7 +118,7 @@ function distance(golden: Described, values: Float32Array) {
 
 /** Holds the flat vector of all parameters against PyTorch's, tensor by tensor. */
 export function expectNear(
-  layout: readonly Parameter[],
+  layout: ReturnType<typeof parameterLayout>,
   goldens: Readonly<Record<string, Described>>,
   flat: Float32Array,
   tolerance: number,

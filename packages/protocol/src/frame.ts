@@ -12,7 +12,7 @@ import { ProtocolError } from './protocol-error.ts';
 export const maxValues = 16_384;
 
 /** Longest string or key, in bytes. */
-export const maxStringBytes = 16_384;
+const maxStringBytes = 16_384;
 
 type Kind = 'scalar' | 'string' | 'binary' | 'array' | 'map';
 

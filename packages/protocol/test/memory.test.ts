@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MessageOf } from '../src/messages.ts';
-import { memoryPair, type Parcel } from '../src/transports/memory.ts';
+import { memoryPair, type Schedule } from '../src/transports/memory.ts';
 import { describeTransport, Recorder } from './transport-suite.ts';
 
 const nothing = async (): Promise<void> => {};
@@ -35,7 +35,7 @@ describe('memoryPair', () => {
 
   it('delivers in virtual time, and gives the scheduler each parcel', () => {
     const agenda: (() => void)[] = [];
-    const parcels: Parcel[] = [];
+    const parcels: Parameters<Schedule>[1][] = [];
     const { coordinator, worker } = memoryPair({
       schedule: (deliver, parcel) => {
         agenda.push(deliver);

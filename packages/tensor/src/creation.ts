@@ -42,14 +42,6 @@ export function arange(
   return fromArray(backend, values);
 }
 
-/** `[size, size]` with ones on the diagonal and zeros elsewhere. */
-export function eye(backend: Backend, size: number, options: LeafOptions = {}): Tensor {
-  checkShape('eye', [size, size]);
-  const values = new Float32Array(size * size);
-  for (let index = 0; index < size; index++) values[index * size + index] = 1;
-  return fromArray(backend, values, [size, size], options);
-}
-
 interface UniformOptions extends LeafOptions {
   readonly low?: number;
   readonly high?: number;

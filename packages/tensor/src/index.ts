@@ -24,7 +24,7 @@ export {
   openBackend,
 } from './backends/registry.ts';
 export { compile, type Plan } from './compile.ts';
-export { arange, eye, full, normal, ones, uniform, zeros } from './creation.ts';
+export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
 export type { Operand } from './evaluate.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';

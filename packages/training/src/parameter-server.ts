@@ -16,7 +16,7 @@ export interface StepResult {
   readonly correct: number;
 }
 
-export interface ParameterServerOptions {
+interface ParameterServerOptions {
   readonly backend: HostBackend;
   readonly plan: RunPlan;
   /** [parameters], in model order. */

@@ -1,7 +1,7 @@
 import { type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { ParameterServer, type ParameterServerOptions } from '../src/parameter-server.ts';
+import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun, usedMicrobatches } from '../src/plan.ts';
 import { shuffled } from './random-shards.ts';
 import { hostBackend, optimizer as momentum } from './support.ts';
@@ -12,7 +12,7 @@ const plan = planRun({ samples: 14, batch: 8, microbatchSize: 2, epochs: 3 });
 const sgd: OptimizerConfig = parseOptimizer({ type: 'sgd', learningRate: 0.5 });
 const initialWeights = Float32Array.of(1, -2, 0.25, 4);
 
-function createServer(options: Partial<ParameterServerOptions> = {}): ParameterServer {
+function createServer(options: Partial<ConstructorParameters<typeof ParameterServer>[0]> = {}): ParameterServer {
   return new ParameterServer({ backend, plan, weights: initialWeights, optimizer: momentum, ...options });
 }
 

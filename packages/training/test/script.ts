@@ -9,7 +9,8 @@ import {
 } from '@lockstep/protocol';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import type { Compute, ShardGradient } from '../src/worker/compute.ts';
-import { Session, type SessionEnd, type SessionEvent, type SessionOptions } from '../src/worker/session.ts';
+import { Session, type SessionEnd } from '../src/worker/session.ts';
+import type { SessionEvent, SessionOptions } from '../src/worker/session-options.ts';
 import { checksum, hash } from './support.ts';
 
 interface Job {

@@ -1,6 +1,5 @@
 /** The addresses of a coordinator, in forms that keep secrets off the wire. */
 import { hostname, networkInterfaces } from 'node:os';
-import type { Prepared } from '../prepare.ts';
 
 export interface Addresses {
   /** For terminals; a worker takes the secrets out of the address before it connects. */
@@ -15,7 +14,13 @@ export interface Addresses {
   readonly open: readonly string[];
 }
 
-export function addressesOf({ token, adminToken, tls }: Prepared, host: string, port: number): Addresses {
+interface Secrets {
+  readonly token: string | undefined;
+  readonly adminToken: string;
+  readonly tls: { readonly fingerprint?: string | undefined } | undefined;
+}
+
+export function addressesOf({ token, adminToken, tls }: Secrets, host: string, port: number): Addresses {
   const s = tls === undefined ? '' : 's';
   const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
   const others = isAnyAddress(host) ? (networkAddresses()[0] ?? hostname()) : host;

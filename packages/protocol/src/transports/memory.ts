@@ -8,7 +8,7 @@ import { Inbox } from './inbox.ts';
 declare const queueMicrotask: (run: () => void) => void;
 
 /** What a scheduler may base a delay on. */
-export interface Parcel {
+interface Parcel {
   readonly from: Side;
   /** `message` and `close` cross the connection; `local` is a callback at the sender's own end. */
   readonly kind: 'message' | 'close' | 'local';

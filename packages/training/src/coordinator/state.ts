@@ -179,7 +179,7 @@ export interface ShardState extends Shard {
   readonly addedFrom?: string | undefined;
 }
 
-export interface StepState {
+interface StepState {
   readonly step: number;
   readonly shards: ReadonlyMap<string, ShardState>;
 }

@@ -40,7 +40,7 @@ export const resultFaults: readonly ResultFault[] = [
   },
 ];
 
-export interface SimulatedWorkerOptions {
+interface SimulatedWorkerOptions {
   readonly name: string;
   readonly run: Run;
   readonly clock: Clock;

@@ -1,7 +1,8 @@
 /** Keeps a worker in a run: connects, takes part, and comes back when the connection breaks. */
 import type { WorkerTransport } from '@lockstep/protocol';
 import { reconnectDelayMs } from './reconnect.ts';
-import { Session, type SessionEnd, type SessionEvent, type SessionOptions } from './session.ts';
+import { Session, type SessionEnd } from './session.ts';
+import type { SessionEvent, SessionOptions } from './session-options.ts';
 
 export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
   /** From 0 to 1; spreads the moments at which many workers come back. */

@@ -1,28 +1,11 @@
 /** One worker's side of one connection: it says hello, proves how it computes, and answers the tasks that it is given. */
-import {
-  type Checksum,
-  type Closing,
-  type CoordinatorMessage,
-  type MessageOf,
-  protocolVersion,
-  type WorkerKind,
-  type WorkerTransport,
-} from '@lockstep/protocol';
-import type { Clock } from '../clock.ts';
-import type { Compute } from './compute.ts';
+import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { FaultInjector } from './fault-injection.ts';
 import { LivenessTimer } from './liveness-timer.ts';
 import { SampleCache, type ShardSamples } from './sample-cache.ts';
+import type { SessionOptions } from './session-options.ts';
 import { errorText, TaskAnswerer } from './task-answer.ts';
 import { TaskQueue } from './task-queue.ts';
-
-interface WorkerIdentity {
-  readonly kind: WorkerKind;
-  readonly name: string;
-  readonly token?: string | undefined;
-  /** From an earlier connection's welcome. */
-  readonly resumeKey?: string | undefined;
-}
 
 /** How a connection ended. */
 export type SessionEnd =
@@ -31,24 +14,6 @@ export type SessionEnd =
   /** This worker cannot compute what the run needs. */
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'lost'; readonly message: string };
-
-export type SessionEvent =
-  | { readonly type: 'welcomed'; readonly id: string; readonly resumeKey: string }
-  | { readonly type: 'ready' }
-  | { readonly type: 'computed'; readonly step: number; readonly count: number; readonly computeMs: number };
-
-export interface SessionOptions {
-  readonly transport: WorkerTransport;
-  readonly compute: Compute;
-  readonly identity: WorkerIdentity;
-  readonly clock: Clock;
-  readonly checksum: Checksum;
-  /** Hash of the numerics check's gradient, in hex. */
-  readonly hash: (bytes: Uint8Array) => string;
-  /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
-  readonly sampleCacheBytes?: number;
-  readonly onEvent?: (event: SessionEvent) => void;
-}
 
 /** A coordinator that is silent for so many heartbeats is taken for dead. */
 const silentHeartbeats = 8;

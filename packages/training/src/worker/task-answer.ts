@@ -3,7 +3,7 @@ import { type MessageOf, toMessageText } from '@lockstep/protocol';
 import { ComputeError, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
-import type { SessionOptions } from './session.ts';
+import type { SessionOptions } from './session-options.ts';
 import type { Task } from './task-queue.ts';
 
 /** Answers the tasks of one run, one after another. */

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import type { CoordinatorEvent, Effect } from '../../src/coordinator/events.ts';
 import { dispositionOf } from '../../src/coordinator/results.ts';
-import type { Connection, ConnectionId, CoordinatorState, StepState } from '../../src/coordinator/state.ts';
+import type { Connection, ConnectionId, CoordinatorState } from '../../src/coordinator/state.ts';
 import { type RunPlan, samplesInShard, usedMicrobatches } from '../../src/plan.ts';
 import { type Shard, shardKey } from '../../src/tree.ts';
 
@@ -127,7 +127,11 @@ export class Invariants {
     }
   }
 
-  #checkOwners({ step, shards }: StepState, connections: CoordinatorState['connections'], nowMs: number): void {
+  #checkOwners(
+    { step, shards }: CoordinatorState['current'],
+    connections: CoordinatorState['connections'],
+    nowMs: number,
+  ): void {
     for (const shard of shards.values()) {
       if (shard.done) expect(shard.owners).toEqual([]);
       for (const { connection, startedAtMs } of shard.owners) {

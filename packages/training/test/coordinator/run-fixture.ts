@@ -12,7 +12,7 @@ import type { RunEvent } from '../../src/coordinator/events.ts';
 import { Run, type RunOutcome } from '../../src/coordinator/run.ts';
 import type { RunSetup } from '../../src/coordinator/state.ts';
 import type { Trace } from '../../src/coordinator/trace.ts';
-import { SimulatedWorker, type SimulatedWorkerOptions } from '../../src/simulator/simulated-worker.ts';
+import { SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { checksum, createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
@@ -63,7 +63,7 @@ export class RunFixture {
   }
 
   /** A real worker that computes a sample per millisecond. */
-  join(options: Partial<SimulatedWorkerOptions> = {}): SimulatedWorker {
+  join(options: Partial<ConstructorParameters<typeof SimulatedWorker>[0]> = {}): SimulatedWorker {
     return new SimulatedWorker({
       name: 'worker',
       run: this.run,

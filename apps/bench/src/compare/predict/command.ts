@@ -72,8 +72,6 @@ async function measure(training: Training, { options, folder, output, signal }: 
   return runs;
 }
 
-export type PredictionErrors = ReturnType<typeof checksOf>;
-
 /** Predictions beside measurements; `error` is predicted over measured, less 1. */
 function checksOf(costs: Costs, runs: Runs) {
   return checkedWorkers.map((workers) => {

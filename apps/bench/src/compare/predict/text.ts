@@ -1,6 +1,5 @@
 /** An estimate of scaling as plain text. */
 import { figuresTable, milliseconds, thousands, times } from '../../figure-text.ts';
-import type { PredictionErrors } from './command.ts';
 import { breakEvenBandwidth, type Costs, type Prediction, type ScalingEstimate, type Scenario } from './model.ts';
 
 const shownWorkers = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
@@ -23,7 +22,15 @@ export function estimateLines(name: string, costs: Costs, { predictions }: Scali
   ];
 }
 
-export function errorLines(errors: PredictionErrors): string[] {
+interface PredictionError {
+  readonly workers: number;
+  readonly predictedImagesPerSecond: number;
+  readonly measuredImagesPerSecond: number;
+  /** Predicted over measured, less 1. */
+  readonly error: number;
+}
+
+export function errorLines(errors: readonly PredictionError[]): string[] {
   const rows = errors.map(({ workers, predictedImagesPerSecond, measuredImagesPerSecond, error }) => {
     const figures = [predictedImagesPerSecond, measuredImagesPerSecond].map(thousands);
     return [`${workers}`, ...figures, `${error >= 0 ? '+' : ''}${(error * 100).toFixed(0)} %`];

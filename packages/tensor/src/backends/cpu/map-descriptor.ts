@@ -3,8 +3,8 @@ import type { MapCall } from '../../backend.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
 import { joinAxes } from '../axes.ts';
 import type { Placed } from '../operands.ts';
+import type { Descriptor } from './descriptor.ts';
 import * as opcodes from './opcodes.ts';
-import type { Descriptor } from './prepare.ts';
 
 const { chunkLength } = opcodes;
 const codes: Readonly<Record<Primitive | 'copy' | 'addProduct' | 'subProduct', number>> = opcodes;

@@ -2,6 +2,7 @@
 import type { GatherCall, KernelCall, MatmulCall, ScatterAddCall } from '../../backend.ts';
 import { batchOffsets } from '../batches.ts';
 import type { ByKind, Placed } from '../operands.ts';
+import type { Descriptor } from './descriptor.ts';
 import { mapDescriptor } from './map-descriptor.ts';
 import type { Kernels, WasmMemory } from './webassembly.ts';
 import { convolutionDescriptor, poolDescriptor } from './window-descriptors.ts';
@@ -15,13 +16,6 @@ export interface CallContext {
   readonly memory: WasmMemory;
   /** Address of a block that is kept as long as the call may run. */
   reserve(bytes: number): number;
-}
-
-/** The parameters of a kernel in memory, with the room that it works in behind them. */
-export interface Descriptor {
-  readonly bytes: number;
-  /** Writes it at `address`, which must be a multiple of 16 and have room for `bytes`. */
-  write(buffer: ArrayBuffer, address: number): void;
 }
 
 /** Whether the kernel itself sums per microbatch, without a pass over the output for each of them. */

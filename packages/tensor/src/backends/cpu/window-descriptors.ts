@@ -2,7 +2,7 @@
 import type { ConvolutionCall, PoolCall, UnpoolCall } from '../../backend.ts';
 import type { Windows } from '../../windows.ts';
 import type { Placed } from '../operands.ts';
-import type { Descriptor } from './prepare.ts';
+import type { Descriptor } from './descriptor.ts';
 
 const bytesPerValue = 4;
 /** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */

@@ -1,0 +1,30 @@
+/** What a worker session is given, and what it reports. */
+import type { Checksum, WorkerKind, WorkerTransport } from '@lockstep/protocol';
+import type { Clock } from '../clock.ts';
+import type { Compute } from './compute.ts';
+
+interface WorkerIdentity {
+  readonly kind: WorkerKind;
+  readonly name: string;
+  readonly token?: string | undefined;
+  /** From an earlier connection's welcome. */
+  readonly resumeKey?: string | undefined;
+}
+
+export type SessionEvent =
+  | { readonly type: 'welcomed'; readonly id: string; readonly resumeKey: string }
+  | { readonly type: 'ready' }
+  | { readonly type: 'computed'; readonly step: number; readonly count: number; readonly computeMs: number };
+
+export interface SessionOptions {
+  readonly transport: WorkerTransport;
+  readonly compute: Compute;
+  readonly identity: WorkerIdentity;
+  readonly clock: Clock;
+  readonly checksum: Checksum;
+  /** Hash of the numerics check's gradient, in hex. */
+  readonly hash: (bytes: Uint8Array) => string;
+  /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
+  readonly sampleCacheBytes?: number;
+  readonly onEvent?: (event: SessionEvent) => void;
+}
