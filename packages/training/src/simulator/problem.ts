@@ -1,9 +1,8 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
 import type { Dataset } from '@lockstep/data';
 import { initialize, type OptimizerConfig, parseModel, parseOptimizer } from '@lockstep/nn';
-import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
+import { type Checksum, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
-import { createReferee } from '../coordinator/referee.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
 import { createNumericsCheck, type NumericsCheck } from '../numerics-check.ts';
@@ -43,7 +42,6 @@ export interface ProblemOptions {
   readonly startWorkers?: number;
   readonly limits?: Partial<Limits>;
   readonly token?: string;
-  readonly verifyRate?: number;
 }
 
 export interface Problem {
@@ -75,16 +73,12 @@ export async function createProblem(
     token: options.token,
     startWorkers: options.startWorkers ?? 1,
     startWithinMs: 5_000,
-    verifyRate: options.verifyRate ?? 0,
-    verifySalt: seed,
-    refereeHash: host.hash(bytesOf(referenceGradient)),
   };
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer: tinyOptimizer });
-  const referee = createReferee({ backend, model: tinyModel, plan, samples, seed: 0, parameterServer, nowMs: () => 0 });
   return {
     backend,
     setup,
-    run: { setup, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host },
+    run: { setup, samples, parameterServer, numericsCheck, referenceGradient, ...host },
     expected: () => oracleWeights({ backend, model: tinyModel, plan, samples, weights, optimizer: tinyOptimizer }),
   };
 }

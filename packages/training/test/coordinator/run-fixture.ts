@@ -72,7 +72,7 @@ export class RunFixture {
       checksum,
       hash,
       computeMs: (samples) => samples,
-      link: { latencyMs: 1, bytesPerMs: 1e9 },
+      transitMs: () => 1,
       resultFault: () => undefined,
       sampleCacheBytes: 0,
       ...options,

@@ -6,7 +6,6 @@ import { systemClock } from '@lockstep/train';
 import {
   createLocalCompute,
   createNumericsCheck,
-  createReferee,
   createShardSource,
   defaultLimits,
   ParameterServer,
@@ -55,7 +54,6 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   const optimizer = { type: 'sgd', learningRate } as const;
   const server = new ParameterServer({ backend, plan, weights: initialWeights(), optimizer });
   parameterServer = server;
-  const source = createShardSource(dataset, plan, 1);
   const run = new Run({
     setup: {
       plan,
@@ -65,19 +63,10 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
       startWorkers: workers,
       startWithinMs: 60_000,
     },
-    samples: source,
+    samples: createShardSource(dataset, plan, 1),
     parameterServer: server,
     numericsCheck,
     referenceGradient,
-    referee: createReferee({
-      backend,
-      model,
-      plan,
-      samples: source,
-      seed: 0,
-      parameterServer: server,
-      nowMs: systemClock.nowMs,
-    }),
     clock: systemClock,
     checksum,
     hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
