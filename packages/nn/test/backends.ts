@@ -1,7 +1,7 @@
 /** The backends that every suite here runs on: the oracle and the engine that trains, which give the same bits. */
-import { exactBackendNames, openBackend } from '@lockstep/tensor';
+import { openBackend } from '@lockstep/tensor';
 
-export const backends = exactBackendNames.map((name) => ({
+export const backends = (['cpu', 'reference'] as const).map((name) => ({
   name,
   open: async () => (await openBackend(name)).backend,
 }));

@@ -8,7 +8,6 @@ export {
   type SpanKind,
   type WatchMessageFrom,
   type WatchMessageOf,
-  type WorkerHealth,
   watchPath,
   watchSubprotocol,
 } from './dashboard/messages.ts';

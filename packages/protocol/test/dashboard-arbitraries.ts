@@ -1,12 +1,9 @@
 /** Arbitrary valid messages of the dashboard, one generator per entry of its table. */
 import fc from 'fast-check';
-import {
-  type WatchMessage,
-  type WatchMessageOf,
-  type WatchMessageType,
-  watchMessages,
-} from '../src/dashboard/messages.ts';
+import { type WatchMessage, type WatchMessageOf, watchMessages } from '../src/dashboard/messages.ts';
 import { finite, hexHash, message, milliseconds, plainJson, text, whole } from './arbitraries.ts';
+
+export type WatchMessageType = keyof typeof watchMessages;
 
 const fraction = fc.double({ min: 0, max: 1, noNaN: true }).map((value) => (value === 0 ? 0 : value));
 

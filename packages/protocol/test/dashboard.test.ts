@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { decodeWatch, encode, encodeWatch } from '../src/codec.ts';
-import {
-  type WatchMessage,
-  type WatchMessageFrom,
-  type WatchMessageType,
-  type WatchSide,
-  watchMessages,
-} from '../src/dashboard/messages.ts';
+import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from '../src/dashboard/messages.ts';
 import { ProtocolError } from '../src/protocol-error.ts';
 import { anyMessage } from './arbitraries.ts';
-import { anyWatchMessage, watchArbitraries, watchExampleOf, watchMessageTypes } from './dashboard-arbitraries.ts';
+import {
+  anyWatchMessage,
+  type WatchMessageType,
+  watchArbitraries,
+  watchExampleOf,
+  watchMessageTypes,
+} from './dashboard-arbitraries.ts';
 import { expectNoOtherError, pack, refusalOf } from './refusals.ts';
 
 const sides = ['viewer', 'coordinator'] as const;

@@ -16,7 +16,6 @@ export { DeviceLostError } from './backends/gpu/device.ts';
 export {
   type BackendChoice,
   backendNames,
-  exactBackendNames,
   type GpuBackendName,
   type HostBackendName,
   hostBackendNames,

@@ -2,10 +2,16 @@
 import { createHash } from 'node:crypto';
 import { type Checksum, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
-import { createProblem as createProblemWith, type Problem, type ProblemOptions } from '../src/simulator/problem.ts';
+import {
+  createProblem as createProblemWith,
+  type Problem,
+  type ProblemOptions,
+  tinyProblem,
+} from '../src/simulator/problem.ts';
+
+export const { model, optimizer, datasetOf: tinyDataset } = tinyProblem;
 
 export type { Problem, ProblemOptions } from '../src/simulator/problem.ts';
-export { tinyDataset, tinyModel as model, tinyOptimizer as optimizer } from '../src/simulator/problem.ts';
 
 export function hash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');

@@ -236,7 +236,7 @@ export const watchMessages = {
 
 export type WatchSide = 'viewer' | 'coordinator';
 
-export type WatchMessageType = keyof typeof watchMessages;
+type WatchMessageType = keyof typeof watchMessages;
 
 export type WatchMessageOf<T extends WatchMessageType> = MessageIn<typeof watchMessages, T>;
 
@@ -247,5 +247,4 @@ export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
 export type AdminAction = (typeof adminActions)[number];
 export type FaultAction = (typeof faultActions)[number];
-export type WorkerHealth = (typeof healths)[number];
 export type SpanKind = (typeof spanKinds)[number];

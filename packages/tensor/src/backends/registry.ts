@@ -28,7 +28,7 @@ export type BackendChoice = BackendName | 'auto';
 export const hostBackendNames = Object.keys(hostOpeners) as readonly HostBackendName[];
 
 /** Those that give equal bits on every engine, the fastest first: the order in which `auto` tries them. */
-export const exactBackendNames = ['cpu', 'reference'] as const satisfies readonly HostBackendName[];
+const exactBackendNames = ['cpu', 'reference'] as const satisfies readonly HostBackendName[];
 
 export const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
 export const backendNames: readonly BackendName[] = [...hostBackendNames, ...gpuBackendNames];

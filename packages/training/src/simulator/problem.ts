@@ -12,16 +12,16 @@ import { createShardSource } from '../shard-source.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 import { oracleWeights } from './oracle.ts';
 
-export const tinyModel = parseModel({
+const model = parseModel({
   name: 'tiny',
   input: [4],
   layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dense', units: 3 }],
 });
 
-export const tinyOptimizer: OptimizerConfig = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
+const optimizer: OptimizerConfig = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
 
 /** Images of 2 x 2 random bytes, with random labels. */
-export function tinyDataset(count: number): Dataset {
+function tinyDataset(count: number): Dataset {
   const random = randomStream(count);
   return {
     images: Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random())),
@@ -32,6 +32,9 @@ export function tinyDataset(count: number): Dataset {
     classes: 3,
   };
 }
+
+/** The model, the optimizer and the data of every problem. */
+export const tinyProblem = { model, optimizer, datasetOf: tinyDataset };
 
 export interface ProblemOptions {
   readonly samples?: number;
@@ -62,30 +65,30 @@ export async function createProblem(
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const plan = planRun({ samples: count, batch, microbatchSize, epochs });
   const samples = createShardSource(tinyDataset(count), plan, seed);
-  const weights = initialize(tinyModel, seed);
-  const numericsCheck = createNumericsCheck(tinyModel, microbatchSize);
+  const weights = initialize(model, seed);
+  const numericsCheck = createNumericsCheck(model, microbatchSize);
   const referenceGradient = await gradientOf(backend, numericsCheck, microbatchSize);
   const setup: RunSetup = {
     plan,
-    model: tinyModel,
+    model,
     sampleBytes: 4,
     limits: { ...defaultLimits, ...options.limits },
     token: options.token,
     startWorkers: options.startWorkers ?? 1,
     startWithinMs: 5_000,
   };
-  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer: tinyOptimizer });
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   return {
     backend,
     setup,
     run: { setup, samples, parameterServer, numericsCheck, referenceGradient, ...host },
-    expected: () => oracleWeights({ backend, model: tinyModel, plan, samples, weights, optimizer: tinyOptimizer }),
+    expected: () => oracleWeights({ backend, model, plan, samples, weights, optimizer }),
   };
 }
 
 async function gradientOf(backend: HostBackend, check: NumericsCheck, microbatchSize: number): Promise<Float32Array> {
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
-  await compute.open({ model: tinyModel, microbatchSize });
+  await compute.open({ model, microbatchSize });
   compute.setWeights(check.weights);
   const { gradient } = await compute.gradient(check.pixels, check.labels);
   const copy = floatsFrom(gradient);

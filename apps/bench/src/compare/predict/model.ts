@@ -27,7 +27,7 @@ export interface Costs {
   readonly sampleBytes: number;
 }
 
-export interface Link {
+interface Link {
   /** Of the coordinator's link, which all workers share, in each direction. */
   readonly bytesPerSecond: number;
   readonly latencyMs: number;
