@@ -104,5 +104,6 @@ async function start({ version, options, prepared, display, signal }: TrainOptio
 function trainingLine({ model, plan, config, optimizer }: Prepared): string {
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters`;
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
-  return `Training ${what}: ${config.epochs} epochs of ${thousands(plan.samples)} images, ${how}`;
+  const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
+  return `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;
 }
