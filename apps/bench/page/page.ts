@@ -1,6 +1,6 @@
 /** The page of the benchmark `page`: runs candidates as Node asks it to. */
 import type { PageBench, PageCandidate, PageGradient } from '../src/peers/page-contract.ts';
-import { joinParameters } from '../src/work/net.ts';
+import { joinParameters } from '../src/workloads/net.ts';
 import { openLockstep } from './lockstep.ts';
 import { openTensorflow } from './tensorflow.ts';
 

@@ -5,7 +5,7 @@ import '@tensorflow/tfjs-backend-webgpu';
 import '@tensorflow/tfjs-layers';
 import type { PageGradient, PageWork } from '../src/peers/page-contract.ts';
 import { meanLossOf, parameterTensors, tensorBatch } from '../src/peers/tensorflow/nets.ts';
-import { mlpNet } from '../src/work/net.ts';
+import { mlpNet } from '../src/workloads/net.ts';
 
 // Without its checks, as in Node.
 tf.enableProdMode();

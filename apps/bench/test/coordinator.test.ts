@@ -10,7 +10,7 @@ import {
   readyGradient,
   vectorBytes,
   warmUpSteps,
-} from '../src/work/coordinator-load.ts';
+} from '../src/workloads/coordinator-load.ts';
 
 /** The built one, which starts built programs. */
 async function openBuilt(...options: Parameters<typeof openCoordinator>): ReturnType<typeof openCoordinator> {

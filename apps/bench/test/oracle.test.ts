@@ -8,9 +8,9 @@ import {
   oneHotLabels,
   trainingCase,
   withoutZeros,
-} from '../src/work/mnist-step.ts';
-import { cnnNet, joinParameters, mlpNet, mnist, type Net, splitParameters } from '../src/work/net.ts';
-import { type Batch, meanLoss, trainOracle } from '../src/work/oracle.ts';
+} from '../src/workloads/mnist-step.ts';
+import { cnnNet, joinParameters, mlpNet, mnist, type Net, splitParameters } from '../src/workloads/net.ts';
+import { type Batch, meanLoss, trainOracle } from '../src/workloads/oracle.ts';
 import { randomBatch } from './random-batch.ts';
 
 const random = randomStream(7);

@@ -3,8 +3,8 @@ import { randomStream } from '@lockstep/tensor';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Implementation } from '../src/harness/candidate.ts';
 import { openPytorchStep, PytorchGroup } from '../src/peers/pytorch.ts';
-import { type MnistStep, trainingCase } from '../src/work/mnist-step.ts';
-import { perceptron } from '../src/work/net.ts';
+import { type MnistStep, trainingCase } from '../src/workloads/mnist-step.ts';
+import { perceptron } from '../src/workloads/net.ts';
 import { randomBatch } from './random-batch.ts';
 
 const net = perceptron(16);

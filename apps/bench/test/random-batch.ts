@@ -1,5 +1,5 @@
 /** Batches like those of MNIST, from a stream of random numbers. */
-import type { Batch } from '../src/work/oracle.ts';
+import type { Batch } from '../src/workloads/oracle.ts';
 
 /** Most pixels are 0, for which the reference and the kernels take a shortcut. */
 export function randomBatch(random: () => number, samples: number): Batch {

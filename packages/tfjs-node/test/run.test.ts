@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { initialize, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
+import { systemClock as clock } from '@lockstep/train';
 import {
   type Compute,
   createLocalCompute,
@@ -19,13 +20,6 @@ import { expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';
 
-const clock = {
-  nowMs: () => performance.now(),
-  after(delayMs: number, callback: () => void) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 it.skipIf(absence !== undefined)(

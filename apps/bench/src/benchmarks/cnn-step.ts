@@ -4,9 +4,9 @@ import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import { openLockstepStep } from '../peers/lockstep/mnist-step.ts';
 import { openPytorchStep } from '../peers/pytorch.ts';
 import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
-import { mnistWork } from '../work/mnist-data.ts';
-import { trainingCase } from '../work/mnist-step.ts';
-import { cnnNet } from '../work/net.ts';
+import { mnistWork } from '../workloads/mnist-data.ts';
+import { trainingCase } from '../workloads/mnist-step.ts';
+import { cnnNet } from '../workloads/net.ts';
 
 const batchSize = 64;
 const batchCount = 8;

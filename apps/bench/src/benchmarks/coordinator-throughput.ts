@@ -1,7 +1,7 @@
 /** What a coordinator costs beyond moving the bytes and adding them. */
 import type { Benchmark, Case } from '../benchmark.ts';
 import { openCoordinator } from '../peers/coordinator/open.ts';
-import { batchOf, coordinatorCheck, microbatchSize, vectorBytes, warmUpSteps } from '../work/coordinator-load.ts';
+import { batchOf, coordinatorCheck, microbatchSize, vectorBytes, warmUpSteps } from '../workloads/coordinator-load.ts';
 
 const workerCounts = [1, 2, 4, 8];
 const checkedSteps = 3;

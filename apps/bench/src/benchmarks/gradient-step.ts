@@ -5,9 +5,9 @@ import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import { openLockstepStep } from '../peers/lockstep/mnist-step.ts';
 import { openPytorchStep } from '../peers/pytorch.ts';
 import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
-import { loadTrainingSet } from '../work/mnist-data.ts';
-import { cutBatches, type MnistStep, trainingCase, withoutZeros } from '../work/mnist-step.ts';
-import { mlpNet } from '../work/net.ts';
+import { loadTrainingSet } from '../workloads/mnist-data.ts';
+import { cutBatches, type MnistStep, trainingCase, withoutZeros } from '../workloads/mnist-step.ts';
+import { mlpNet } from '../workloads/net.ts';
 
 const images = 4096;
 const checkedSteps = 5;

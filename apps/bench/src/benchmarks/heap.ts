@@ -4,8 +4,8 @@ import { runInNewContext } from 'node:vm';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { Benchmark, Fact } from '../benchmark.ts';
 import { createTraining } from '../peers/lockstep/mnist-step.ts';
-import { mnistWork } from '../work/mnist-data.ts';
-import { mlpNet } from '../work/net.ts';
+import { mnistWork } from '../workloads/mnist-data.ts';
+import { mlpNet } from '../workloads/net.ts';
 
 const steps = 10_000;
 const batchSize = 16;

@@ -2,7 +2,7 @@
 import type { Benchmark, Fact } from '../benchmark.ts';
 import { openCoordinator } from '../peers/coordinator/open.ts';
 import type { Burst } from '../peers/coordinator/requests.ts';
-import { batchOf, coordinatorCheck, pixelsPerSample, vectorBytes, warmUpSteps } from '../work/coordinator-load.ts';
+import { batchOf, coordinatorCheck, pixelsPerSample, vectorBytes, warmUpSteps } from '../workloads/coordinator-load.ts';
 
 const workerCounts = [1, 2, 4, 8];
 const steps = 400;

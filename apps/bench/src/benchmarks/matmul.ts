@@ -5,7 +5,7 @@ import { openGpuJsMatmul } from '../peers/gpujs.ts';
 import { openJaxMatmul } from '../peers/jax/matmul.ts';
 import { openLockstepMatmul } from '../peers/lockstep/matmul.ts';
 import { openTensorflowMatmul } from '../peers/tensorflow/matmul.ts';
-import { denseProduct, floatingPointOperations, productCheck } from '../work/product.ts';
+import { denseProduct, floatingPointOperations, productCheck } from '../workloads/product.ts';
 
 /** The fast ones; `cpu` first, as the baseline. */
 const cpuBackends: readonly HostBackendName[] = [

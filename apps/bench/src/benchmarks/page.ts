@@ -1,9 +1,9 @@
 /** How long a gradient takes on the GPU of a browser's page, beside TensorFlow.js there. */
 import type { Case, Comparison } from '../benchmark.ts';
 import { SharedPage } from '../peers/page.ts';
-import { mnistWork } from '../work/mnist-data.ts';
-import { gradientCheck, type MnistStep } from '../work/mnist-step.ts';
-import { mlpNet } from '../work/net.ts';
+import { mnistWork } from '../workloads/mnist-data.ts';
+import { gradientCheck, type MnistStep } from '../workloads/mnist-step.ts';
+import { mlpNet } from '../workloads/net.ts';
 
 const batchSize = 64;
 const batchCount = 16;

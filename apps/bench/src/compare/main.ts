@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { helpText, parseOptions, runMain, usageFailure } from '@lockstep/command';
 import { requireWritable, writeJson } from '../output-file.ts';
 import { terminalOutput } from '../terminal.ts';
-import { loadTrainingSet } from '../work/mnist-data.ts';
+import { loadTrainingSet } from '../workloads/mnist-data.ts';
 import { type CompareContext, compare } from './compare.ts';
 import { gridOf } from './grid.ts';
 import { stopAll } from './lockstep-run.ts';

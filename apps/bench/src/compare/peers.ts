@@ -6,8 +6,8 @@ import type { Case } from '../benchmark.ts';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import type { PytorchGroup } from '../peers/pytorch.ts';
 import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
-import { type MnistStep, trainingCase } from '../work/mnist-step.ts';
-import { cnnNet, type Net, perceptron } from '../work/net.ts';
+import { type MnistStep, trainingCase } from '../workloads/mnist-step.ts';
+import { cnnNet, type Net, perceptron } from '../workloads/net.ts';
 import type { Training } from './grid.ts';
 import { ddpName, pytorchName } from './results.ts';
 

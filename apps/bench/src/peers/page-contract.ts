@@ -1,6 +1,6 @@
 /** What Node calls in the page of the benchmark `page`. */
 import type { Absent } from '../harness/candidate.ts';
-import type { MnistStep } from '../work/mnist-step.ts';
+import type { MnistStep } from '../workloads/mnist-step.ts';
 
 /** The parts of the work that can cross into the page. */
 export type PageWork = Pick<MnistStep, 'batchSize' | 'batches' | 'initial'>;

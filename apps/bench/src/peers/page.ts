@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { OpenPage } from '@lockstep/chromium';
 import type { Absent, Implementation } from '../harness/candidate.ts';
-import type { MnistStep } from '../work/mnist-step.ts';
+import type { MnistStep } from '../workloads/mnist-step.ts';
 import type { PageBench, PageCandidate } from './page-contract.ts';
 import { packageVersion } from './version.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorMessage } from '@lockstep/command';
 import type { Absent, Implementation } from '../harness/candidate.ts';
-import type { MnistStep } from '../work/mnist-step.ts';
+import type { MnistStep } from '../workloads/mnist-step.ts';
 import { type Child, startChild } from './child.ts';
 
 const script = fileURLToPath(new URL('../../peers/pytorch_group.py', import.meta.url));

@@ -1,7 +1,13 @@
 /** The coordinator of a bare star, as a program: it sends weights and pixels, adds gradients, and steps. */
 import { readFile } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
-import { batchOf, initialWeights, learningRate, pixelsPerSample, vectorBytes } from '../../work/coordinator-load.ts';
+import {
+  batchOf,
+  initialWeights,
+  learningRate,
+  pixelsPerSample,
+  vectorBytes,
+} from '../../workloads/coordinator-load.ts';
 import { type BareGradient, type BareMessage, packr } from './bare-messages.ts';
 import { type BurstRun, serveCoordinator } from './serve-coordinator.ts';
 

@@ -1,7 +1,7 @@
 /** The workers of a bare star, as a program: they answer every task with one ready gradient. */
 import { once } from 'node:events';
 import type { WebSocket } from 'ws';
-import { readyGradient } from '../../work/coordinator-load.ts';
+import { readyGradient } from '../../workloads/coordinator-load.ts';
 import { type BareMessage, packr } from './bare-messages.ts';
 import { serveWorkers } from './serve-workers.ts';
 

@@ -20,7 +20,7 @@ import {
   model,
   pixelsPerSample,
   vectorBytes,
-} from '../../work/coordinator-load.ts';
+} from '../../workloads/coordinator-load.ts';
 import { type BurstRun, serveCoordinator } from './serve-coordinator.ts';
 
 const samples = 4096;

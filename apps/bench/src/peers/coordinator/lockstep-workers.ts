@@ -13,7 +13,7 @@ import {
 import { openBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
 import { createLocalCompute } from '@lockstep/training';
-import { microbatchSize, model, readyGradient } from '../../work/coordinator-load.ts';
+import { microbatchSize, model, readyGradient } from '../../workloads/coordinator-load.ts';
 import { maxFrameBytes, serveWorkers } from './serve-workers.ts';
 
 const { backend } = await openBackend('auto');

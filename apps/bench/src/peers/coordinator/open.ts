@@ -1,6 +1,6 @@
 /** Opens a coordinator under test: one process for it, one for all its workers. */
 import { fileURLToPath } from 'node:url';
-import { warmUpSteps } from '../../work/coordinator-load.ts';
+import { warmUpSteps } from '../../workloads/coordinator-load.ts';
 import { type Child, startChild } from '../child.ts';
 import type { Burst, CoordinatorRequest, Listening, WorkersRequest } from './requests.ts';
 

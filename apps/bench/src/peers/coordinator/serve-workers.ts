@@ -1,6 +1,6 @@
 /** The program that runs all workers of a coordinator under test, one socket each. */
 import { WebSocket } from 'ws';
-import { vectorBytes } from '../../work/coordinator-load.ts';
+import { vectorBytes } from '../../workloads/coordinator-load.ts';
 import { answerRequests, type WorkersRequest } from './requests.ts';
 
 export const maxFrameBytes = 2 * vectorBytes;

@@ -1,6 +1,6 @@
 /** A matrix product on jax-js. */
 import type { Absent, Implementation } from '../../harness/candidate.ts';
-import type { Product } from '../../work/product.ts';
+import type { Product } from '../../workloads/product.ts';
 import { packageVersion } from '../version.ts';
 import { loadJax } from './load.ts';
 

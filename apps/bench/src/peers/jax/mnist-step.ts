@@ -1,7 +1,7 @@
 /** The training step on jax-js: gradient and update in one `jit`, the fastest form found. */
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
-import { type MnistStep, oneHotLabels, scaledPixels } from '../../work/mnist-step.ts';
-import { joinParameters, mnist } from '../../work/net.ts';
+import { type MnistStep, oneHotLabels, scaledPixels } from '../../workloads/mnist-step.ts';
+import { joinParameters, mnist } from '../../workloads/net.ts';
 import { packageVersion } from '../version.ts';
 import { type Jax, type JaxArray, loadJax } from './load.ts';
 import { logitsOf, parametersFromJax, parametersToJax } from './nets.ts';

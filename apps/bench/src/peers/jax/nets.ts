@@ -1,5 +1,5 @@
 /** The nets as functions of jax-js, which takes images [n, c, h, w] and kernels [out, in, h, w]. */
-import { type Net, splitParameters } from '../../work/net.ts';
+import { type Net, splitParameters } from '../../workloads/net.ts';
 import type { Jax, JaxArray } from './load.ts';
 
 /** How jax-js has one parameter: ours in the shape `view`, its axes in `order`, reshaped to `shape`. */

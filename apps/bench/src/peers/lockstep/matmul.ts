@@ -1,7 +1,7 @@
 /** A matrix product on one of Lockstep's backends that JavaScript can read. */
 import type { HostBackendName } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
-import type { Product } from '../../work/product.ts';
+import type { Product } from '../../workloads/product.ts';
 import { packageVersion } from '../version.ts';
 import { openHost } from './open.ts';
 

@@ -2,7 +2,7 @@
 import { createMicrobatchGradient, createOptimizer, resolveModel } from '@lockstep/nn';
 import type { HostBackend, HostBackendName } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
-import type { MnistStep } from '../../work/mnist-step.ts';
+import type { MnistStep } from '../../workloads/mnist-step.ts';
 import { packageVersion } from '../version.ts';
 import { openHost } from './open.ts';
 

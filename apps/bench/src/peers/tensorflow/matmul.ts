@@ -1,6 +1,6 @@
 /** A matrix product on TensorFlow.js. */
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
-import type { Product } from '../../work/product.ts';
+import type { Product } from '../../workloads/product.ts';
 import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
 
 export async function openTensorflowMatmul(work: Product, name: TensorFlowBackend): Promise<Implementation | Absent> {

@@ -1,7 +1,7 @@
 /** The training step on TensorFlow.js: autograd and its SGD optimizer, eagerly, as it is used. */
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
-import type { MnistStep } from '../../work/mnist-step.ts';
-import { joinParameters, type Net } from '../../work/net.ts';
+import type { MnistStep } from '../../workloads/mnist-step.ts';
+import { joinParameters, type Net } from '../../workloads/net.ts';
 import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
 import { meanLossOf, parameterTensors, tensorBatch } from './nets.ts';
 

@@ -1,8 +1,8 @@
 /** The nets as functions of TensorFlow.js, in Node and in a page. */
 import type { Scalar, Tensor, Tensor4D } from '@tensorflow/tfjs-core';
-import { oneHotLabels, scaledPixels } from '../../work/mnist-step.ts';
-import { mnist, type Net, splitParameters } from '../../work/net.ts';
-import type { Batch } from '../../work/oracle.ts';
+import { oneHotLabels, scaledPixels } from '../../workloads/mnist-step.ts';
+import { mnist, type Net, splitParameters } from '../../workloads/net.ts';
+import type { Batch } from '../../workloads/oracle.ts';
 
 export type TensorFlow = typeof import('@tensorflow/tfjs-core');
 
