@@ -17,7 +17,6 @@ export {
   type CoordinatorMessage,
   type Message,
   type MessageOf,
-  type MessageType,
   protocolVersion,
   subprotocol,
   type TaskErrorCode,

@@ -162,7 +162,7 @@ export const messages = {
 
 export type Side = 'worker' | 'coordinator';
 
-export type MessageType = keyof typeof messages;
+type MessageType = keyof typeof messages;
 
 export type MessageOf<T extends MessageType> = MessageIn<typeof messages, T>;
 

@@ -1,8 +1,10 @@
 /** Arbitrary valid messages, one generator per entry of the message table. */
 import fc from 'fast-check';
 import { enclosed } from '../src/fields.ts';
-import { type MessageOf, type MessageType, messages, type Side } from '../src/messages.ts';
+import { type MessageOf, messages, type Side } from '../src/messages.ts';
 import { printable } from '../src/text.ts';
+
+export type MessageType = keyof typeof messages;
 
 export const text = (maxLength: number): fc.Arbitrary<string> =>
   fc

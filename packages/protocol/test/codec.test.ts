@@ -5,13 +5,12 @@ import {
   type CoordinatorMessage,
   type Message,
   type MessageOf,
-  type MessageType,
   messages,
   type Side,
   type WorkerMessage,
 } from '../src/messages.ts';
 import { ProtocolError } from '../src/protocol-error.ts';
-import { anyMessage, arbitraries, exampleOf, maySend, messageTypes } from './arbitraries.ts';
+import { anyMessage, arbitraries, exampleOf, type MessageType, maySend, messageTypes } from './arbitraries.ts';
 import { expectNoOtherError, pack, refusalOf } from './refusals.ts';
 
 const senderOf = (type: MessageType): Side => (maySend('worker', type) ? 'worker' : 'coordinator');

@@ -3,7 +3,6 @@ import {
   type Closing,
   type CoordinatorMessage,
   type MessageOf,
-  type MessageType,
   memoryPair,
   type WorkerMessage,
 } from '@lockstep/protocol';
@@ -143,7 +142,7 @@ export class Script {
     await this.settle();
   }
 
-  of<Type extends WorkerMessage['type'] & MessageType>(type: Type): MessageOf<Type>[] {
+  of<Type extends WorkerMessage['type']>(type: Type): MessageOf<Type>[] {
     return this.received.filter((message) => message.type === type) as MessageOf<Type>[];
   }
 
