@@ -39,7 +39,7 @@ export function reportOf(options: SampleOptions): Report {
       workers === 'single'
         ? { bytesSent: 0, bytesReceived: 0 }
         : { bytesSent: steps * 1e6, bytesReceived: steps * 5e5 },
-    faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+    faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
     stepTimes: {
       steps: steps - 1,
       stepMs,

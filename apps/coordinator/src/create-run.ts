@@ -1,13 +1,14 @@
 /** Creates a run from what the options of a command came to. */
 import { randomBytes } from 'node:crypto';
 import { initialize, parameterCount } from '@lockstep/nn';
-import { openChecksum } from '@lockstep/protocol';
+import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/train';
 import {
   type ComputeSetup,
   createLocalCompute,
   createNumericsCheck,
+  createReferee,
   createShardSource,
   defaultLimits,
   type Limits,
@@ -26,6 +27,8 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly limits?: Partial<Limits>;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
+  /** Fraction of shards that two workers compute, so that wrong results are found. */
+  readonly verifyRate?: number;
 }
 
 /** Bytes of a message beside the numbers of a gradient. */
@@ -40,6 +43,7 @@ export async function createRun(options: CreateRunOptions) {
     startWorkers,
     waitForStart = false,
     faultInjection = false,
+    verifyRate = 0,
     limits: bounds,
     ...callbacks
   } = options;
@@ -48,6 +52,9 @@ export async function createRun(options: CreateRunOptions) {
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
+  const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
+  const samples = createShardSource(train, plan, config.seed);
+  const { nowMs } = systemClock;
   const run = new Run({
     setup: {
       plan,
@@ -61,11 +68,15 @@ export async function createRun(options: CreateRunOptions) {
       startWithinMs,
       waitForStart,
       faultInjection,
+      verifyRate,
+      verifySalt: randomBytes(4).readUInt32LE(),
+      refereeHash: sha256(bytesOf(reference)),
     },
-    samples: createShardSource(train, plan, config.seed),
+    samples,
+    referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
     parameterServer,
     numericsCheck,
-    referenceGradient: await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck),
+    referenceGradient: reference,
     clock: systemClock,
     checksum: await openChecksum(),
     hash: sha256,

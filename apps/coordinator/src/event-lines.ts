@@ -47,6 +47,16 @@ function eventLine(event: RunEvent, { records }: CoordinatorState): string | und
       return `rejected from ${nameOf(event.workerId ?? '')}: ${event.message}`;
     case 'late':
       return `${nameOf(event.workerId)} is late with step ${event.step + 1}: other workers get its work, too`;
+    case 'slowLink': {
+      const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
+      const spent = `${seconds(event.networkMs)} of a step, computing ${seconds(event.computeMs)}`;
+      return `the link of ${nameOf(event.workerId)} takes ${spent}: a larger --batch or --gradients int8 would help`;
+    }
+    case 'quarantined': {
+      const before =
+        event.shards === 0 ? 'none of its results was added' : `${event.shards} of its results had been added`;
+      return `${nameOf(event.workerId)} is quarantined: ${event.message}; ${before}`;
+    }
     case 'started':
       return undefined;
     case 'paused':

@@ -48,7 +48,7 @@ const report: Report = {
   exactness: 'bit-exact',
   workers: [worker, { ...worker, id: 'w2', name: 'a laptop', shards: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
   wire: { bytesSent: 2_000_000_000, bytesReceived: 1_000_000_000 },
-  faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+  faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
   stepTimes: null,
   curve: [],
 };
@@ -80,7 +80,7 @@ describe('summary', () => {
   });
 
   it('counts the faults', () => {
-    const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1 };
+    const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
     expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
       '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected: none changed the weights',
     );

@@ -30,6 +30,8 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   readonly remote: string;
   /** Bytes accepted by `send` and not yet handed to the network. */
   readonly bufferedBytes: number;
+  /** Bytes that have arrived, unfinished frames included; undefined where the platform does not tell. */
+  readonly receivedBytes?: number | undefined;
   /** Starts delivery; called once. Throws an Error when called again. */
   listen(listener: TransportListener<Receives>): void;
   /** Queues a message, which must not change any more. Does nothing on a connection that has ended. */

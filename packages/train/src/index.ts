@@ -1,4 +1,12 @@
 /** What the command lines share: the report of a run, what a worker may compute with, the system's clock. */
+export {
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  identityFault,
+  type Progress,
+  type RunIdentity,
+} from './checkpoint.ts';
 export { type ComputeChoice, computeChoices, threadsFault } from './compute-choice.ts';
 export {
   type CurvePoint,

@@ -37,17 +37,35 @@ export class Aggregator {
    * Adds a shard's sum. `bytes` has been validated, and is read before this returns.
    * @returns false, with nothing added, where a number is not finite
    */
-  add(shard: Shard, { bytes, encoding, lossSum, correct }: ShardSum): boolean {
-    const size = this.#parameterCount;
+  add(shard: Shard, sum: ShardSum): boolean {
     const buffer = this.#sum.free;
-    const view = this.#backend.view(buffer);
-    if (encoding === undefined) new Uint8Array(view.buffer, view.byteOffset, size * 4).set(bytes);
-    else decodeVector(bytes, encoding, view.subarray(0, size));
-    view[size] = lossSum;
-    view[size + 1] = correct;
+    this.#decode(sum, this.#backend.view(buffer));
     if (!this.#backend.allFinite(buffer)) return false;
     this.#sum.add(shard, buffer);
     return true;
+  }
+
+  /** A copy of a shard's sum as [parameters + 2] values, as `addValues` takes them; undefined where one is not finite. */
+  decode(sum: ShardSum): Float32Array | undefined {
+    const buffer = this.#sum.free;
+    const view = this.#backend.view(buffer);
+    this.#decode(sum, view);
+    return this.#backend.allFinite(buffer) ? view.slice() : undefined;
+  }
+
+  /** Adds a shard's sum that was decoded before. */
+  addValues(shard: Shard, values: Float32Array): void {
+    const buffer = this.#sum.free;
+    this.#backend.upload(buffer, values);
+    this.#sum.add(shard, buffer);
+  }
+
+  #decode({ bytes, encoding, lossSum, correct }: ShardSum, target: Float32Array): void {
+    const size = this.#parameterCount;
+    if (encoding === undefined) new Uint8Array(target.buffer, target.byteOffset, size * 4).set(bytes);
+    else decodeVector(bytes, encoding, target.subarray(0, size));
+    target[size] = lossSum;
+    target[size + 1] = correct;
   }
 
   /** Whether every shard of the step has been added. */

@@ -3,6 +3,7 @@ import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { decodeVector, type LossyEncoding, type MessageOf, memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { exactnessOf } from '../src/coordinator/exactness.ts';
+import { createReferee } from '../src/coordinator/referee.ts';
 import { Run } from '../src/coordinator/run.ts';
 import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
@@ -60,6 +61,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     samples,
     parameterServer,
     numericsCheck,
+    referee: createReferee({ backend, model, plan, samples, seed: 0, parameterServer, nowMs: clock.nowMs.bind(clock) }),
     referenceGradient: new Float32Array(gradient.slice().buffer),
     clock,
     checksum,

@@ -7,6 +7,8 @@ const explanations = {
     'All workers that contributed compute in the same numeric mode, so the weights are the same to the bit as in any other run with this seed, on any number of workers.',
   'sample-exact':
     'A worker contributed that rounds differently, like a GPU. Every sample still counts exactly once; the weights agree with other runs up to float rounding.',
+  unverified:
+    'Results of a worker were added that was later found to send wrong ones. The log names it, and how many of its results had been added.',
 } as const satisfies Record<Progress['exactness'], string>;
 
 export function Exactness({ progress }: { readonly progress: Progress | undefined }) {

@@ -31,7 +31,7 @@ export const watchSubprotocol = 'lockstep.watch.v1';
 export const watchPath = '/watch';
 
 const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
-const exactnesses = ['bit-exact', 'sample-exact'] as const;
+const exactnesses = ['bit-exact', 'sample-exact', 'unverified'] as const;
 const healths = ['good', 'late', 'gone'] as const;
 const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
 const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;

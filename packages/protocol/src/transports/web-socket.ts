@@ -29,6 +29,8 @@ export interface WebSocketTransportOptions<S extends Side> {
    * number as its `maxPayload`, which refuses by the header alone. Default: no limit.
    */
   readonly maxFrameBytes?: number;
+  /** Tells how many bytes have arrived so far, unfinished frames included. */
+  readonly receivedBytes?: () => number;
 }
 
 export type WebSocketTransport<S extends Side> = S extends 'worker'
@@ -59,6 +61,7 @@ class SocketEnd implements Transport<Message, Message> {
   readonly #socket: WebSocketLike;
   readonly #from: Side;
   readonly #maxFrameBytes: number;
+  readonly #receivedBytes: (() => number) | undefined;
   readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
   #pending: Uint8Array<ArrayBuffer>[] = [];
 
@@ -67,6 +70,7 @@ class SocketEnd implements Transport<Message, Message> {
     this.#socket = socket;
     this.#from = options.side === 'worker' ? 'coordinator' : 'worker';
     this.#maxFrameBytes = options.maxFrameBytes ?? Number.POSITIVE_INFINITY;
+    this.#receivedBytes = options.receivedBytes;
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => this.#flush());
     socket.addEventListener('message', (event) => this.#receive(event.data));
@@ -78,6 +82,10 @@ class SocketEnd implements Transport<Message, Message> {
 
   get bufferedBytes(): number {
     return this.#pending.reduce((bytes, frame) => bytes + frame.byteLength, this.#socket.bufferedAmount);
+  }
+
+  get receivedBytes(): number | undefined {
+    return this.#receivedBytes?.();
   }
 
   listen(listener: TransportListener<Message>): void {

@@ -2,11 +2,14 @@
 import { disconnect, forgetIdleRecords } from './disconnect.ts';
 import { available, countFault, type Draft, emit, isOwner, owedSamples, send, updateConnection } from './draft.ts';
 import { boundedRate } from './rates.ts';
-import { assign, unassign } from './schedule.ts';
-import type { Assignment, Connection, ShardState } from './state.ts';
+import { recordFailure } from './reputation.ts';
+import { assign, preferProven, unassign } from './schedule.ts';
+import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
+import { referee } from './verification.ts';
 
 /** Called at every tick of the shell's timer. */
-export function checkDeadlines(draft: Draft): void {
+export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<ConnectionId, number> = new Map()): void {
+  for (const [id, bytes] of receivedBytes) noteArrival(draft, id, bytes);
   for (const connection of [...draft.connections.values()]) {
     const message = expiryOf(draft, connection);
     if (message === undefined) heartbeat(draft, connection);
@@ -19,15 +22,38 @@ export function checkDeadlines(draft: Draft): void {
   }
 }
 
+/** The slowest link that is waited for: 256 kbit/s. */
+const leastBytesPerMs = 32;
+
+/** Bytes of an unfinished frame are a sign of life, and put off the deadline of what they answer. */
+function noteArrival(draft: Draft, id: ConnectionId, bytes: number): void {
+  const connection = draft.connections.get(id);
+  if (!connection || bytes <= connection.receivedBytes) return;
+  updateConnection(draft, id, {
+    receivedBytes: bytes,
+    lastReceivedAtMs: draft.nowMs,
+    arrivalCreditMs: connection.arrivalCreditMs + (bytes - connection.receivedBytes) / leastBytesPerMs,
+  });
+}
+
 /** Why a connection has run out of time, or undefined where it has not. */
-function expiryOf(draft: Draft, { phase, openedAtMs, lastMessageAtMs }: Connection): string | undefined {
+function expiryOf(draft: Draft, connection: Connection): string | undefined {
   const { handshakeMs, numericsCheckMs, deadMs } = draft.setup.limits;
-  const openMs = draft.nowMs - openedAtMs;
-  if (phase === 'handshake' && openMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
-  if (phase === 'checking' && openMs > numericsCheckMs) {
-    return `no answer to the numerics check within ${numericsCheckMs / 1000} s`;
+  const { phase, phaseAtMs, lastReceivedAtMs, arrivalCreditMs } = connection;
+  const phaseMs = draft.nowMs - phaseAtMs;
+  if (phase === 'handshake' && phaseMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
+  if (phase === 'checking' && phaseMs > numericsCheckMs * draft.patience + arrivalCreditMs) {
+    draft.patience = morePatience(draft);
+    return `no answer to the numerics check within ${Math.round(phaseMs / 1000)} s`;
   }
-  return draft.nowMs - lastMessageAtMs > deadMs ? `silent for ${deadMs / 1000} s` : undefined;
+  return draft.nowMs - lastReceivedAtMs > deadMs ? `silent for ${deadMs / 1000} s` : undefined;
+}
+
+const mostPatience = 64;
+
+/** Where a deadline was missed before any step was taken, the next one is longer: all workers may be behind slow links. */
+function morePatience({ patience }: Draft): number {
+  return Math.min(mostPatience, 2 * patience);
 }
 
 function heartbeat(draft: Draft, { connection, pingedAtMs }: Connection): void {
@@ -36,31 +62,39 @@ function heartbeat(draft: Draft, { connection, pingedAtMs }: Connection): void {
   send(draft, connection, { type: 'ping', sentAtMs: draft.nowMs });
 }
 
-/** A worker slower than this fraction of an idle worker's rate is late before the time that it needs has passed. */
-const leastFractionOfIdleRate = 0.1;
+/** A worker that needs more than so many times as long as an idle one is late before the time that it needs has passed. */
+const mostTimesIdle = 10;
 
 /** Compares how long a worker has had its shards of the current step with how long they should take. */
 function checkShards(draft: Draft, connection: Connection): void {
   const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = draft.setup.limits;
-  const { connection: id, samplesPerMs } = connection;
+  const { connection: id, samplesPerMs, link, arrivalCreditMs } = connection;
   const owned = [...draft.current.shards.values()].filter((shard) => isOwner(shard, id));
   const starts = owned.flatMap(({ owners }) => owners.filter((owner) => owner.connection === id));
-  const startedAtMs = Math.min(...starts.map((owner) => owner.startedAtMs));
+  const trials = connection.trial && connection.trial.step <= draft.current.step ? [connection.trial] : [];
+  const startedAtMs = Math.min(...[...starts, ...trials].map((since) => since.startedAtMs));
   const owed = owedSamples(draft.current, id);
+  const ownMs = samplesPerMs > 0 ? owed / samplesPerMs + link.networkMs : Number.POSITIVE_INFINITY;
+  const knownMs = Number.isFinite(ownMs) ? ownMs : link.networkMs;
   const answerByMs =
-    connection.answerByMs ?? startedAtMs + Math.max(hardDeadlineMs, hardFactor * durationMs(owed, samplesPerMs));
-  if (draft.nowMs > answerByMs) {
+    connection.answerByMs ?? startedAtMs + draft.patience * Math.max(hardDeadlineMs, hardFactor * knownMs);
+  if (draft.nowMs > answerByMs + arrivalCreditMs) {
+    draft.patience = morePatience(draft);
+    recordFailure(draft, connection);
     disconnect(draft, connection, 'no result within the time that it may take', 1008);
     return;
   }
   if (owned.length === 0) return;
 
-  const idle = available(draft).filter(
-    (worker) => worker.connection !== id && owedSamples(draft.current, worker.connection) === 0,
+  const idle = preferProven(
+    draft,
+    available(draft).filter(
+      (worker) => worker.connection !== id && owedSamples(draft.current, worker.connection) === 0,
+    ),
   );
   if (idle.length === 0) return;
-  const idleRate = Math.max(...idle.map((worker) => worker.samplesPerMs));
-  const expectedMs = durationMs(owed, Math.max(samplesPerMs, leastFractionOfIdleRate * idleRate));
+  const idleMs = Math.min(...idle.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
+  const expectedMs = Math.min(ownMs, mostTimesIdle * idleMs);
   const waitedMs = draft.nowMs - startedAtMs;
   if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return;
   if (connection.answerByMs === undefined) {
@@ -75,8 +109,12 @@ function checkShards(draft: Draft, connection: Connection): void {
 function markLate(draft: Draft, late: Connection, answerByMs: number, samplesPerMs: number): void {
   updateConnection(draft, late.connection, { answerByMs, samplesPerMs });
   emit(draft, { type: 'late', workerId: late.workerId ?? '', step: draft.current.step });
-  // What was sent ahead goes to other workers; the late one drops it when newer weights come.
-  if (draft.next) unassign(draft.next, late.connection);
+  // What was sent ahead goes to other workers.
+  if (!draft.next) return;
+  for (const { lo, n } of [...draft.next.shards.values()].filter((shard) => isOwner(shard, late.connection))) {
+    send(draft, late.connection, { type: 'cancel', step: draft.next.step, lo, n });
+  }
+  unassign(draft.next, late.connection);
 }
 
 /** Assigns shards whose owners are all late to idle workers as well; the first valid result wins. */
@@ -84,7 +122,13 @@ function duplicate(draft: Draft, owned: readonly ShardState[], idle: readonly Co
   const isLate = (owner: Assignment): boolean => draft.connections.get(owner.connection)?.answerByMs !== undefined;
   const waiting = owned.filter((shard) => shard.owners.every(isLate));
   for (const [index, shard] of waiting.entries()) {
-    assign(draft, draft.current, shard, idle[index % idle.length]!.connection);
+    // Two results of one worker are one vote.
+    const others = idle.filter(({ workerId }) => !shard.votes.some((vote) => vote.workerId === workerId));
+    if (others.length === 0) {
+      if (shard.votes.length > 0) referee(draft, shard);
+      continue;
+    }
+    assign(draft, draft.current, shard, others[index % others.length]!.connection);
     countFault(draft, 'duplicated');
   }
 }

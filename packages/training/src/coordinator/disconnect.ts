@@ -1,5 +1,6 @@
 /** How a connection ends, and what becomes of the shards and of the record that it leaves behind. */
 import { countFault, type Draft, emit, updateRecord } from './draft.ts';
+import { recordFailure } from './reputation.ts';
 import { unassign } from './schedule.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
@@ -23,6 +24,7 @@ export function disconnect(draft: Draft, connection: Connection, message: string
 /** Ends a connection that sent something invalid; the run goes on without it. */
 export function reject(draft: Draft, connection: Connection, message: string, closeCode: number): void {
   countFault(draft, 'rejected');
+  recordFailure(draft, connection);
   emit(draft, { type: 'rejected', workerId: connection.workerId, message });
   disconnect(draft, connection, message, closeCode);
 }

@@ -2,6 +2,7 @@
 import { type Shard, shardKey } from '../tree.ts';
 import type { Effect, RunEvent } from './events.ts';
 import type {
+  AddressRecord,
   Connection,
   ConnectionId,
   CoordinatorState,
@@ -29,6 +30,8 @@ export interface Draft {
   current: StepDraft;
   next: StepDraft | undefined;
   firstOpenedAtMs: number | undefined;
+  patience: number;
+  readonly addresses: Map<string, AddressRecord>;
   faults: Faults;
   contributed: ReadonlySet<string>;
   readonly effects: Effect[];
@@ -39,6 +42,7 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
     ...state,
     nowMs,
     connections: new Map(state.connections),
+    addresses: new Map(state.addresses),
     records: new Map(state.records),
     current: { step: state.current.step, shards: new Map(state.current.shards) },
     next: state.next && { step: state.next.step, shards: new Map(state.next.shards) },

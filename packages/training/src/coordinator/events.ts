@@ -5,8 +5,20 @@ import type { ConnectionId } from './state.ts';
 
 /** A worker's message as the rules see it: the shell has checked the bulk numbers of the first two and kept them. */
 export type CheckedMessage =
-  | ({ readonly type: 'gradient'; readonly step: number; readonly computeMs: number } & Shard)
-  | { readonly type: 'numericsResult'; readonly hash: string; readonly samplesPerMs: number }
+  | ({
+      readonly type: 'gradient';
+      readonly step: number;
+      readonly computeMs: number;
+      readonly turnaroundMs?: number | undefined;
+      /** Connections whose held result of this shard is the same. */
+      readonly agreesWith?: readonly ConnectionId[];
+    } & Shard)
+  | {
+      readonly type: 'numericsResult';
+      readonly hash: string;
+      readonly samplesPerMs: number;
+      readonly computeMs?: number;
+    }
   | Exclude<WorkerMessage, { type: 'gradient' | 'numericsResult' }>;
 
 /** What a person may do with a run: begin with the workers that are ready, take no step until `resume`, go on. */
@@ -14,7 +26,12 @@ export type ControlAction = 'start' | 'pause' | 'resume';
 
 /** Something that happened, and when: `atMs` counts from any fixed moment and never goes back. */
 export type CoordinatorEvent = { readonly atMs: number } & (
-  | { readonly type: 'opened'; readonly connection: ConnectionId; readonly resumeKey: string }
+  | {
+      readonly type: 'opened';
+      readonly connection: ConnectionId;
+      readonly resumeKey: string;
+      readonly address?: string;
+    }
   | { readonly type: 'message'; readonly connection: ConnectionId; readonly message: CheckedMessage }
   /** A frame or a result that failed a check; `closeCode` is the WebSocket code for that kind of failure. */
   | {
@@ -26,8 +43,17 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   /** The worker's gradient of the numerics check differs from the coordinator's by more than rounding. */
   | { readonly type: 'numericsMismatch'; readonly connection: ConnectionId; readonly message: string }
   | { readonly type: 'closed'; readonly connection: ConnectionId }
-  | { readonly type: 'tick' }
+  /** The shell's timer; `receivedBytes` of each connection whose platform tells. */
+  | { readonly type: 'tick'; readonly receivedBytes?: ReadonlyMap<ConnectionId, number> }
   | { readonly type: 'control'; readonly action: ControlAction }
+  /** The coordinator has computed a shard itself. */
+  | ({
+      readonly type: 'refereed';
+      readonly step: number;
+      readonly isFinite: boolean;
+      /** Connections whose held result is the same. */
+      readonly agreesWith: readonly ConnectionId[];
+    } & Shard)
   /** Ignored unless the run was set up for fault injection. */
   | { readonly type: 'injectFault'; readonly workerId: string; readonly action: FaultAction; readonly forMs: number }
   | { readonly type: 'stop'; readonly message: string }
@@ -46,6 +72,10 @@ export type RunEvent =
   | { readonly type: 'left'; readonly workerId: string; readonly message: string }
   | { readonly type: 'rejected'; readonly workerId: string | undefined; readonly message: string }
   | { readonly type: 'late'; readonly workerId: string; readonly step: number }
+  /** Most of the worker's time goes to its link. */
+  | { readonly type: 'slowLink'; readonly workerId: string; readonly networkMs: number; readonly computeMs: number }
+  /** A worker's result was wrong; before, `shards` of its results had been added. */
+  | { readonly type: 'quarantined'; readonly workerId: string; readonly message: string; readonly shards: number }
   | { readonly type: 'started' }
   /** No worker is ready. */
   | { readonly type: 'paused' }
@@ -65,6 +95,12 @@ export type Effect =
   | { readonly type: 'sendWeights'; readonly connection: ConnectionId; readonly step: number }
   | ({ readonly type: 'sendTask'; readonly connection: ConnectionId; readonly step: number } & Shard)
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }
+  /** Add the result of a shard that was held for this connection; 0 is the coordinator's own. Drop the others. */
+  | ({ readonly type: 'addHeld'; readonly step: number; readonly from: ConnectionId } & Shard)
+  /** Compute a shard, and report it as `refereed`. */
+  | ({ readonly type: 'referee'; readonly step: number } & Shard)
+  /** Drop everything that was added for this step. */
+  | { readonly type: 'restartStep'; readonly step: number }
   /** Every shard of this step is in: take the optimizer's step. */
   | { readonly type: 'applyStep'; readonly step: number }
   | { readonly type: 'event'; readonly event: RunEvent }

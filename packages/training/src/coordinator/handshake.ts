@@ -2,7 +2,10 @@
 import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
 import { disconnect, mayReturn } from './disconnect.ts';
 import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
+import type { CheckedMessage } from './events.ts';
+import { estimateLink } from './links.ts';
 import { boundedRate } from './rates.ts';
+import { isRefused } from './reputation.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
 type Hello = MessageOf<'hello'>;
@@ -10,7 +13,7 @@ type Hello = MessageOf<'hello'>;
 /** Answers a `hello` with a welcome and a numerics check, or refuses it with a message for the person behind it. */
 export function handshake(draft: Draft, connection: Connection, hello: Hello): void {
   const { connection: id } = connection;
-  const refusal = refusalOf(draft, hello);
+  const refusal = refusalOf(draft, connection, hello);
   if (refusal) {
     send(draft, id, refusal);
     disconnect(draft, connection, refusal.message, 1008);
@@ -19,7 +22,13 @@ export function handshake(draft: Draft, connection: Connection, hello: Hello): v
   const record = returningRecord(draft, hello) ?? newRecord(draft, connection, hello);
   const { plan, sampleBytes } = draft.setup;
   const cachesSamples = sampleBytes !== undefined && (hello.sampleCacheBytes ?? 0) >= plan.samples * sampleBytes;
-  updateConnection(draft, id, { phase: 'checking', workerId: record.id, cachesSamples });
+  updateConnection(draft, id, {
+    phase: 'checking',
+    phaseAtMs: draft.nowMs,
+    arrivalCreditMs: 0,
+    workerId: record.id,
+    cachesSamples,
+  });
   send(draft, id, welcomeOf(draft, record, cachesSamples));
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });
 }
@@ -40,7 +49,7 @@ function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamp
   };
 }
 
-function refusalOf(draft: Draft, hello: Hello): MessageOf<'refuse'> | undefined {
+function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
   const { token, limits } = draft.setup;
   if (hello.protocol !== protocolVersion) {
     const message = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
@@ -49,6 +58,10 @@ function refusalOf(draft: Draft, hello: Hello): MessageOf<'refuse'> | undefined 
   if (token !== undefined && !sameSecret(token, hello.token ?? '')) {
     const message = 'the token is not the one in the join address: copy the whole address that the coordinator printed';
     return { type: 'refuse', code: 'token', message };
+  }
+  if (isRefused(draft, connection)) {
+    const message = 'workers at this address have sent wrong results: this coordinator takes no more from it';
+    return { type: 'refuse', code: 'numerics', message };
   }
   // A returning worker takes the place of its own half-open connection.
   const returningId = recordOf(draft, hello)?.id;
@@ -77,7 +90,7 @@ function returningRecord(draft: Draft, hello: Hello): WorkerRecord | undefined {
 function recordOf(draft: Draft, { resumeKey }: Hello): WorkerRecord | undefined {
   if (resumeKey === undefined) return undefined;
   const record = [...draft.records.values()].find((candidate) => candidate.resumeKey === resumeKey);
-  return record && mayReturn(draft, record) ? record : undefined;
+  return record && record.quarantined === undefined && mayReturn(draft, record) ? record : undefined;
 }
 
 function newRecord(draft: Draft, { resumeKey }: Connection, hello: Hello): WorkerRecord {
@@ -93,7 +106,11 @@ function identityOf({ name, kind, backend, numericMode, threads }: Hello) {
 }
 
 /** A worker that passed the numerics check takes part from the next assignment on. */
-export function activate(draft: Draft, connection: Connection, numericsHash: string, samplesPerMs: number): void {
+export function activate(
+  draft: Draft,
+  connection: Connection,
+  { hash: numericsHash, samplesPerMs, computeMs = 0 }: Extract<CheckedMessage, { type: 'numericsResult' }>,
+): void {
   const workerId = connection.workerId ?? '';
   const returned = draft.records.get(workerId)?.numericsHash !== undefined;
   updateConnection(draft, connection.connection, {
@@ -101,6 +118,8 @@ export function activate(draft: Draft, connection: Connection, numericsHash: str
     readyAtMs: draft.nowMs,
     samplesPerMs: boundedRate(samplesPerMs),
   });
+  // Weights went one way and a gradient came back, as in a step; the worker computed twice, to warm up first.
+  estimateLink(draft, connection, draft.nowMs - connection.phaseAtMs - 2 * computeMs);
   updateRecord(draft, workerId, { numericsHash, leftAtMs: undefined });
   emit(draft, { type: 'joined', workerId, returned });
 }

@@ -14,7 +14,7 @@ export function handleMessage(draft: Draft, connection: Connection, message: Che
       else protocolViolation(draft, connection, 'a second hello');
       return;
     case 'numericsResult':
-      if (phase === 'checking') activate(draft, connection, message.hash, message.samplesPerMs);
+      if (phase === 'checking') activate(draft, connection, message);
       else protocolViolation(draft, connection, 'a numerics result that was not asked for');
       return;
     case 'gradient':

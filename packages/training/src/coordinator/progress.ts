@@ -1,7 +1,8 @@
 /** Brings a run as far as it goes with what is known now: starts it, takes complete steps, pauses, resumes. */
-import { available, type Draft, emit, isAnyReady, isOwner } from './draft.ts';
+import { available, type Draft, emit, isAnyReady, isOwner, updateConnection } from './draft.ts';
 import { finishRun, hasEnded } from './ending.ts';
-import { assignUnowned, planStep, sendWeightsOnce } from './schedule.ts';
+import { assignUnowned, planStep, sendWeightsOnce, unownedShards } from './schedule.ts';
+import { referee } from './verification.ts';
 
 export function advanceRun(draft: Draft): void {
   if (hasEnded(draft)) return;
@@ -11,6 +12,7 @@ export function advanceRun(draft: Draft): void {
   }
   assignUnowned(draft, draft.current);
   if (draft.next) assignUnowned(draft, draft.next);
+  for (const shard of unownedShards(draft.current)) if (shard.votes.length > 0) referee(draft, shard);
   while (!draft.pauseRequested && isComplete(draft)) {
     takeStep(draft);
     if (draft.current.step >= draft.setup.plan.steps) {
@@ -45,6 +47,7 @@ function isComplete(draft: Draft): boolean {
 /** Takes the optimizer's step and moves on: the tasks of the new step were sent ahead, its weights go out now. */
 function takeStep(draft: Draft): void {
   const { step } = draft.current;
+  draft.patience = 1;
   draft.effects.push({ type: 'applyStep', step });
   if (step + 1 >= draft.setup.plan.steps) {
     draft.current = { step: step + 1, shards: new Map() };
@@ -69,6 +72,11 @@ function startClocks(draft: Draft): void {
   for (const [key, shard] of draft.current.shards) {
     const owners = shard.owners.map((owner) => ({ ...owner, startedAtMs: draft.nowMs }));
     draft.current.shards.set(key, { ...shard, owners });
+  }
+  for (const { connection, trial } of [...draft.connections.values()]) {
+    if (trial?.step === draft.current.step) {
+      updateConnection(draft, connection, { trial: { ...trial, startedAtMs: draft.nowMs } });
+    }
   }
 }
 

@@ -1,50 +1,92 @@
 /** What a worker's result does: a gradient completes a shard, a task error sends it to another worker. */
 import { toMessageText } from '@lockstep/protocol';
-import { stepBatch } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import { addReadyTime, disconnect, protocolViolation, unassignAll } from './disconnect.ts';
 import { countFault, type Draft, emit, isOwner, send, updateConnection, updateRecord, updateShard } from './draft.ts';
-import { endRun, hasEnded } from './ending.ts';
+import { hasEnded } from './ending.ts';
 import type { CheckedMessage } from './events.ts';
-import { rateAfter } from './rates.ts';
+import { measureLink } from './links.ts';
+import { boundedRate, rateAfter } from './rates.ts';
+import { recordSuccess } from './reputation.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
+import { completeHeld, referee } from './verification.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
 
 /**
- * Whether the state will take this result: the shard is of the current step, not done yet, and the worker was sent the
- * step's weights. The run asks before it adds a gradient, and reports the result in the next event.
+ * What the run does with a result before it reports it: adds it, holds it until another worker has computed the same
+ * shard, or ignores it. Only an owner of a shard of the current step, which has the step's weights, is listened to.
  */
-export function isWanted(
+export function dispositionOf(
   state: Pick<CoordinatorState, 'connections' | 'current'>,
   id: ConnectionId,
   result: Shard & { readonly step: number },
-): boolean {
+): 'add' | 'hold' | 'ignore' {
   const connection = state.connections.get(id);
-  if (connection?.phase !== 'ready' || connection.weightsStep < result.step) return false;
-  return result.step === state.current.step && state.current.shards.get(shardKey(result))?.done === false;
+  if (connection?.phase !== 'ready' || connection.weightsStep < result.step) return 'ignore';
+  const shard = state.current.shards.get(shardKey(result));
+  if (result.step !== state.current.step || !shard || !isOwner(shard, id)) return 'ignore';
+  return shard.verified || shard.refereed ? 'hold' : 'add';
 }
 
 export function takeGradient(draft: Draft, connection: Connection, message: GradientMessage): void {
-  const { connection: id } = connection;
+  const { connection: id, workerId = '' } = connection;
   if (message.step > connection.weightsStep) {
     protocolViolation(draft, connection, `a gradient of step ${message.step}, whose weights it was not sent`);
     return;
   }
   updateConnection(draft, id, { answerByMs: undefined });
-  // A late or duplicate result is ignored: the first valid one was the same to the bit, or to rounding.
-  if (!isWanted(draft, id, message)) return;
+  takeTrial(draft, connection, message);
+  // Any other result is late, a duplicate, or of a shard that this worker was not given.
+  const disposition = dispositionOf(draft, id, message);
+  if (disposition === 'ignore') return;
 
   const shard = draft.current.shards.get(shardKey(message))!;
-  updateShard(draft.current, shard, { done: true, owners: [] });
-  cancelOtherOwners(draft, id, shard);
-  restartClocks(draft, id);
   const own = shard.owners.find((owner) => owner.connection === id);
-  const computeMs = Math.min(message.computeMs, draft.nowMs - (own?.startedAtMs ?? connection.readyAtMs));
-  recordResult(draft, connection.workerId ?? '', shard.samples, computeMs);
+  const totalMs = draft.nowMs - (own?.startedAtMs ?? connection.readyAtMs);
+  const computeMs = Math.min(message.computeMs, totalMs);
+  if (disposition === 'add') {
+    updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId });
+    cancelOtherOwners(draft, id, shard);
+    recordResult(draft, workerId, shard.samples, computeMs);
+  } else {
+    takeVote(draft, connection, shard, message.agreesWith ?? [], computeMs);
+  }
+  restartClocks(draft, id);
   const samplesPerMs = rateAfter(connection.samplesPerMs, shard.samples, computeMs);
-  updateConnection(draft, id, { samplesPerMs, taskErrors: 0 });
+  updateConnection(draft, id, { samplesPerMs, taskErrors: 0, arrivalCreditMs: 0 });
+  if (!connection.trial) recordSuccess(draft, connection);
+  measureLink(draft, connection, totalMs - Math.max(computeMs, message.turnaroundMs ?? 0), computeMs);
+}
+
+/** The result of a trial shows the worker's speed, also when the proven worker was faster. */
+function takeTrial(draft: Draft, connection: Connection, { step, lo, n, computeMs }: GradientMessage): void {
+  const { connection: id, trial } = connection;
+  if (!trial || trial.step !== step || trial.lo !== lo || trial.n !== n) return;
+  const tookMs = Math.max(computeMs, draft.nowMs - trial.startedAtMs - connection.link.networkMs);
+  updateConnection(draft, id, { trial: undefined, samplesPerMs: boundedRate(tookMs > 0 ? trial.samples / tookMs : 0) });
+  recordSuccess(draft, connection);
+}
+
+/** Two results that agree are right; two that differ are decided by the coordinator's own. */
+function takeVote(
+  draft: Draft,
+  { connection: id, workerId = '' }: Connection,
+  shard: ShardState,
+  agreesWith: readonly ConnectionId[],
+  computeMs: number,
+): void {
+  const votes = [...shard.votes, { connection: id, workerId }];
+  const owners = shard.owners.filter(({ connection }) => connection !== id);
+  updateShard(draft.current, shard, { votes, owners });
+  if (shard.votes.some(({ connection, workerId: other }) => other !== workerId && agreesWith.includes(connection))) {
+    cancelOtherOwners(draft, id, shard);
+    completeHeld(draft, shard, id, workerId);
+    recordResult(draft, workerId, shard.samples, computeMs);
+  } else if (votes.length >= 2) {
+    referee(draft, draft.current.shards.get(shardKey(shard))!);
+  }
 }
 
 function recordResult(draft: Draft, workerId: string, samples: number, computeMs: number): void {
@@ -61,14 +103,19 @@ function recordResult(draft: Draft, workerId: string, samples: number, computeMs
 }
 
 /**
- * Cancels a shard that is done with its other owners. Not with a late one: its answer shows that it is back, and the
- * answer's absence that it is not.
+ * Cancels a shard that is done with its other owners. Not with a late one, nor with one on trial: the answer shows that
+ * the worker is there, and its absence that it is not.
  */
 function cancelOtherOwners(draft: Draft, winner: ConnectionId, { lo, n, owners }: ShardState): void {
   for (const { connection } of owners) {
-    if (connection === winner || draft.connections.get(connection)?.answerByMs !== undefined) continue;
+    const owner = draft.connections.get(connection);
+    if (connection === winner || owner?.answerByMs !== undefined || isTrial(owner, draft.current.step, lo)) continue;
     send(draft, connection, { type: 'cancel', step: draft.current.step, lo, n });
   }
+}
+
+function isTrial(owner: Connection | undefined, step: number, lo: number): boolean {
+  return owner?.trial?.step === step && owner.trial.lo === lo;
 }
 
 /** A worker computes its shards one after another: the time of those that are left counts from the last result. */
@@ -106,25 +153,17 @@ function checkAgain(draft: Draft, connection: Connection): void {
     addReadyTime(draft, connection);
   }
   const { connection: id } = connection;
-  updateConnection(draft, id, { phase: 'checking', openedAtMs: draft.nowMs, weightsStep: -1 });
+  updateConnection(draft, id, { phase: 'checking', phaseAtMs: draft.nowMs, arrivalCreditMs: 0, weightsStep: -1 });
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });
 }
 
-/** One non-finite result may be the worker's fault; with a second, the shard itself is non-finite, and the run ends. */
+/** A claim of non-finite numbers is believed when the coordinator finds the same; only an owner's claim is checked. */
 function reportNonFinite(draft: Draft, { connection: id }: Connection, error: TaskErrorMessage): void {
   if (error.step !== draft.current.step) return;
   const shard = draft.current.shards.get(shardKey(error));
-  // Only an owner counts: one worker's claim, made twice, must not end the run.
   if (!shard || !isOwner(shard, id)) return;
   const nonFiniteFrom = [...shard.nonFiniteFrom, id];
   const owners = shard.owners.filter((owner) => owner.connection !== id);
   updateShard(draft.current, shard, { nonFiniteFrom, owners });
-  if (nonFiniteFrom.length < 2) return;
-  const { plan } = draft.setup;
-  const batch = stepBatch(plan, error.step);
-  const first = batch.first + shard.lo * plan.microbatchSize;
-  endRun(
-    draft,
-    `step ${error.step + 1}: the gradient of samples ${first} to ${first + shard.samples - 1} of epoch ${batch.epoch + 1} is not finite, computed twice: training has diverged; try a smaller learning rate`,
-  );
+  referee(draft, draft.current.shards.get(shardKey(error))!);
 }

@@ -12,9 +12,12 @@ import type { Clock } from '../clock.ts';
 import { type NumericsCheck, numericsFault } from '../numerics-check.ts';
 import type { ParameterServer, StepResult } from '../parameter-server.ts';
 import type { ShardSource } from '../shard-source.ts';
+import type { Shard } from '../tree.ts';
+import type { ShardGradient } from '../worker/compute.ts';
 import type { ControlAction, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from './events.ts';
 import { gradientFault } from './gradient-check.ts';
-import { isWanted } from './results.ts';
+import { HeldResults } from './held-results.ts';
+import { dispositionOf } from './results.ts';
 import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
 import { TaskSender } from './task-sender.ts';
 import type { Trace } from './trace.ts';
@@ -29,6 +32,8 @@ export interface RunOptions {
   readonly numericsCheck: NumericsCheck;
   /** What the coordinator itself computed for the numerics check. */
   readonly referenceGradient: Float32Array;
+  /** Computes a shard of a step with the parameter server's weights, to decide between results that differ. */
+  readonly referee: (step: number, shard: Shard) => Promise<ShardGradient>;
   readonly clock: Clock;
   readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */
@@ -51,6 +56,7 @@ export class Run {
   readonly outcome: Promise<RunOutcome>;
   readonly #options: RunOptions;
   readonly #tasks: TaskSender;
+  readonly #held: HeldResults;
   readonly #transports = new Map<ConnectionId, CoordinatorTransport>();
   #state: CoordinatorState;
   #lastConnection: ConnectionId = 0;
@@ -62,6 +68,7 @@ export class Run {
   constructor(options: RunOptions) {
     this.#options = options;
     this.#tasks = new TaskSender(options.samples, options.setup.plan);
+    this.#held = new HeldResults(options.setup.gradients !== undefined);
     this.#state = initialState(options.setup, options.firstStep);
     this.outcome = new Promise((resolve) => {
       this.#end = resolve;
@@ -75,11 +82,11 @@ export class Run {
     return this.#state;
   }
 
-  /** Takes over a connection that was just opened. */
-  connect(transport: CoordinatorTransport): void {
+  /** Takes over a connection that was just opened. @param address where it comes from; empty for this process */
+  connect(transport: CoordinatorTransport, address = ''): void {
     const connection = ++this.#lastConnection;
     this.#transports.set(connection, transport);
-    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey() });
+    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address });
     transport.listen({
       onMessage: (message) => this.#receive(connection, message),
       onClose: (closing) => this.#closed(connection, closing),
@@ -109,8 +116,16 @@ export class Run {
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(tickMs, () => {
       this.#tick();
-      this.#dispatch({ type: 'tick' });
+      this.#dispatch({ type: 'tick', receivedBytes: this.#receivedBytes() });
     });
+  }
+
+  #receivedBytes(): Map<ConnectionId, number> {
+    const received = new Map<ConnectionId, number>();
+    for (const [connection, { receivedBytes }] of this.#transports) {
+      if (receivedBytes !== undefined) received.set(connection, receivedBytes);
+    }
+    return received;
   }
 
   #carryOut(effect: Effect): void {
@@ -131,6 +146,16 @@ export class Run {
       case 'close':
         this.#transports.get(effect.connection)?.close(effect.code, effect.reason);
         this.#forget(effect.connection);
+        return;
+      case 'addHeld':
+        this.#addHeld(effect, effect.from);
+        return;
+      case 'referee':
+        void this.#referee(effect.step, { lo: effect.lo, n: effect.n });
+        return;
+      case 'restartStep':
+        this.#held.clear();
+        this.#options.parameterServer.aggregator.begin(effect.step);
         return;
       case 'applyStep':
         this.#applyStep(effect.step);
@@ -166,6 +191,7 @@ export class Run {
   #applyStep(step: number): void {
     const { parameterServer, clock, onTrace, onStep } = this.#options;
     onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
+    this.#held.clear();
     const result = parameterServer.step(step);
     onStep?.(result);
   }
@@ -184,22 +210,53 @@ export class Run {
   /** Checks a gradient, adds it where the state wants it, and then tells the state. */
   #receiveGradient(connection: ConnectionId, gradient: MessageOf<'gradient'>): void {
     const { setup, parameterServer, checksum, clock } = this.#options;
-    const { step, lo, n, computeMs } = gradient;
+    const { step, lo, n, computeMs, turnaroundMs } = gradient;
     const arrivedAtMs = clock.nowMs();
     const fault = gradientFault(gradient, setup, parameterServer.parameterCount, checksum);
     if (fault !== undefined) {
       this.#dispatch({ type: 'invalid', connection, closeCode: 1002, message: fault });
       return;
     }
-    const wanted = isWanted(this.#state, connection, gradient);
-    if (wanted && !parameterServer.aggregator.add({ lo, n }, gradient)) {
+    const disposition = dispositionOf(this.#state, connection, gradient);
+    const agreesWith = disposition === 'hold' ? this.#hold(connection, gradient) : [];
+    const wasAdded = disposition !== 'add' || parameterServer.aggregator.add({ lo, n }, gradient);
+    if (!wasAdded || agreesWith === undefined) {
       const message = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
       const error = { type: 'taskError', step, lo, n, code: 'non-finite', message } as const;
       this.#dispatch({ type: 'message', connection, message: error });
       return;
     }
     this.#traceAnswered(connection, gradient, arrivedAtMs);
-    this.#dispatch({ type: 'message', connection, message: { type: 'gradient', step, lo, n, computeMs } });
+    this.#dispatch({
+      type: 'message',
+      connection,
+      message: { type: 'gradient', step, lo, n, computeMs, turnaroundMs },
+    });
+  }
+
+  /** Holds a result until another one of the shard is there; undefined where a number of it is not finite. */
+  #hold(connection: ConnectionId, gradient: MessageOf<'gradient'>): readonly ConnectionId[] | undefined {
+    const values = this.#options.parameterServer.aggregator.decode(gradient);
+    if (!values) return undefined;
+    const numericsHash = this.#state.records.get(this.#workerOf(connection))?.numericsHash ?? '';
+    return this.#held.add(gradient, { connection, values, numericsHash });
+  }
+
+  #addHeld({ lo, n }: Shard, from: ConnectionId): void {
+    const values = this.#held.take({ lo, n }, from);
+    if (!values) throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a held result of connection ${from}`);
+    this.#options.parameterServer.aggregator.addValues({ lo, n }, values);
+  }
+
+  async #referee(step: number, shard: Shard): Promise<void> {
+    const { referee, parameterServer, setup } = this.#options;
+    const { gradient, lossSum, correct } = await referee(step, shard);
+    // The run may have ended or begun the step anew meanwhile; the rules then ignore what is reported.
+    if (step !== this.#state.current.step) return;
+    const values = parameterServer.aggregator.decode({ bytes: gradient, lossSum, correct });
+    const result = { connection: 0, values: values ?? new Float32Array(), numericsHash: setup.refereeHash ?? '' };
+    const agreesWith = values ? this.#held.add(shard, result) : [];
+    this.#dispatch({ type: 'refereed', step, ...shard, isFinite: values !== undefined, agreesWith });
   }
 
   #receiveNumericsResult(connection: ConnectionId, result: MessageOf<'numericsResult'>): void {
@@ -217,7 +274,7 @@ export class Run {
       return;
     }
     const samplesPerMs = computeMs > 0 ? numericsCheck.labels.length / computeMs : 0;
-    this.#dispatch({ type: 'message', connection, message: { type: 'numericsResult', hash, samplesPerMs } });
+    this.#dispatch({ type: 'message', connection, message: { type: 'numericsResult', hash, samplesPerMs, computeMs } });
   }
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {

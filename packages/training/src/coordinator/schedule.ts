@@ -3,8 +3,10 @@ import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard, shardKey, shardsOfRange } from '../tree.ts';
 import { available, type Draft, isOwner, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
 import { boundedRate } from './rates.ts';
+import { isProven } from './reputation.ts';
 import { coarseShares } from './shares.ts';
 import type { Connection, ConnectionId, ShardState } from './state.ts';
+import { isVerified } from './verified-shards.ts';
 
 /**
  * A worker whose share is empty is not measured either, so one bad measurement would exclude it for ever: each step
@@ -13,7 +15,17 @@ import type { Connection, ConnectionId, ShardState } from './state.ts';
 const unsharedRaise = 1.02;
 
 function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
-  return { lo, n, samples: samplesInShard(draft.setup.plan, step, lo, n), owners: [], done: false, nonFiniteFrom: [] };
+  return {
+    lo,
+    n,
+    samples: samplesInShard(draft.setup.plan, step, lo, n),
+    owners: [],
+    done: false,
+    nonFiniteFrom: [],
+    verified: isVerified(draft.setup, step, lo),
+    votes: [],
+    refereed: false,
+  };
 }
 
 /** Cuts a step into shards, each owned by one available worker; one shard without an owner where none is available. */
@@ -21,12 +33,14 @@ export function planStep(draft: Draft, step: number): StepDraft {
   const { microbatches } = draft.setup.plan;
   const used = usedMicrobatches(draft.setup.plan, step);
   const planned: StepDraft = { step, shards: new Map() };
-  const workers = available(draft);
+  const workers = preferProven(draft, available(draft));
   if (workers.length === 0) {
     const whole = { lo: 0, n: microbatches };
     planned.shards.set(shardKey(whole), newShard(draft, step, whole));
     return planned;
   }
+  const trials = trialWorkers(draft, workers, used);
+  const firstTrial = trials.length > 0 ? used - trials.length : microbatches;
   const rates = workers.map((worker) => worker.samplesPerMs);
   const cut = coarseShares(used, rates);
   let from = 0;
@@ -36,14 +50,58 @@ export function planStep(draft: Draft, step: number): StepDraft {
       updateConnection(draft, worker.connection, { samplesPerMs: boundedRate(worker.samplesPerMs * unsharedRaise) });
     }
     // The last share runs on over the empty microbatches: fewer, larger shards make fewer gradients to send.
-    for (const shard of shardsOfRange(from, to === used && to > from ? microbatches : to)) {
+    const end = to === used && to > from && trials.length === 0 ? microbatches : to;
+    for (const shard of shardsOfShare(from, end, firstTrial)) {
       if (shard.lo >= used) continue;
       planned.shards.set(shardKey(shard), newShard(draft, step, shard));
       assign(draft, planned, shard, worker.connection);
     }
     from = to;
   }
+  for (const [index, worker] of trials.entries()) assignTrial(draft, planned, worker, firstTrial + index);
+  assignVerifiers(draft, planned, workers);
   return planned;
+}
+
+/** The proven workers, or all where none is proven: at the beginning of a run, or when only newcomers are left. */
+export function preferProven(draft: Draft, workers: Connection[]): Connection[] {
+  const proven = workers.filter((worker) => isProven(draft, worker));
+  return proven.length > 0 ? proven : workers;
+}
+
+/** At most one in so many microbatches is a trial. */
+const microbatchesPerTrial = 8;
+
+/** Workers that are on trial in a step: those that are not proven, have no trial yet, and fit. */
+function trialWorkers(draft: Draft, workers: readonly Connection[], used: number): Connection[] {
+  const others = available(draft).filter((worker) => !workers.includes(worker) && worker.trial === undefined);
+  return others.slice(0, Math.max(1, Math.floor(used / microbatchesPerTrial)));
+}
+
+/** A share as nodes of the tree; the microbatches of trials, which end the step, are nodes of their own. */
+function shardsOfShare(from: number, to: number, firstTrial: number): Shard[] {
+  const middle = Math.max(from, Math.min(to, firstTrial));
+  const trials = Array.from({ length: to - middle }, (_, index) => ({ lo: middle + index, n: 1 }));
+  return [...shardsOfRange(from, middle), ...trials];
+}
+
+function assignTrial(draft: Draft, planned: StepDraft, { connection }: Connection, microbatch: number): void {
+  const shard = planned.shards.get(shardKey({ lo: microbatch, n: 1 }));
+  if (!shard) return;
+  assign(draft, planned, shard, connection);
+  const { lo, n, samples } = shard;
+  updateConnection(draft, connection, { trial: { step: planned.step, lo, n, samples, startedAtMs: draft.nowMs } });
+}
+
+/** Gives each verified shard a second owner, where there is another worker. */
+function assignVerifiers(draft: Draft, planned: StepDraft, workers: readonly Connection[]): void {
+  for (const shard of [...planned.shards.values()].filter(({ verified }) => verified)) {
+    const others = workers.filter(({ connection }) => !isOwner(shard, connection));
+    const [first, ...rest] = others.map((worker) => [worker, owedSamples(planned, worker.connection)] as const);
+    if (!first) continue;
+    const [worker] = rest.reduce((least, entry) => (entry[1] < least[1] ? entry : least), first);
+    assign(draft, planned, shard, worker.connection);
+  }
 }
 
 /** Makes a connection one of a shard's owners, and sends it the task. */
@@ -51,6 +109,7 @@ export function assign(draft: Draft, step: StepDraft, shard: Shard, connection: 
   const before = step.shards.get(shardKey(shard));
   const worker = draft.connections.get(connection);
   if (!before || !worker) return;
+  if (owedSamples(step, connection) === 0) updateConnection(draft, connection, { arrivalCreditMs: 0 });
   if (step.step === draft.current.step) sendWeightsOnce(draft, worker);
   updateShard(step, shard, { owners: [...before.owners, { connection, startedAtMs: draft.nowMs }] });
   draft.effects.push({ type: 'sendTask', connection, step: step.step, lo: shard.lo, n: shard.n });
@@ -82,29 +141,43 @@ export function sendWeightsOnce(draft: Draft, worker: Connection): void {
  */
 export function assignUnowned(draft: Draft, step: StepDraft): void {
   if (unownedShards(step).length === 0) return;
-  const workers = available(draft);
+  const workers = preferProven(draft, available(draft));
   if (workers.length === 0) return;
   const owed = new Map(workers.map((worker) => [worker.connection, owedSamples(step, worker.connection)]));
   halveForIdle(draft, step, [...owed.values()].filter((samples) => samples === 0).length);
   for (const shard of unownedShards(step).sort((a, b) => b.samples - a.samples || a.lo - b.lo)) {
-    // A shard that came back non-finite goes to another worker, if there is one.
-    const others = [...owed].filter(([connection]) => !shard.nonFiniteFrom.includes(connection));
-    const candidates = others.length > 0 ? others : [...owed];
+    const candidates = candidatesFor(draft, shard, [...owed]);
+    // Where no other worker can vote, the coordinator computes it.
+    if (candidates.length === 0) continue;
     const [connection, samples] = candidates.reduce((least, entry) => (entry[1] < least[1] ? entry : least));
     assign(draft, step, shard, connection);
     owed.set(connection, samples + shard.samples);
   }
 }
 
-function unownedShards(step: StepDraft): ShardState[] {
-  return [...step.shards.values()].filter((shard) => !shard.done && shard.owners.length === 0);
+/** Workers for a shard: never one whose result is held, and another than one that found it non-finite, if there is one. */
+function candidatesFor<Entry extends readonly [ConnectionId, number]>(
+  draft: Draft,
+  { votes, nonFiniteFrom }: ShardState,
+  workers: readonly Entry[],
+): readonly Entry[] {
+  const voters = votes.map(({ workerId }) => workerId);
+  const free = workers.filter(([id]) => !voters.includes(draft.connections.get(id)?.workerId ?? ''));
+  const others = free.filter(([id]) => !nonFiniteFrom.includes(id));
+  return others.length > 0 ? others : free;
+}
+
+export function unownedShards(step: StepDraft): ShardState[] {
+  return [...step.shards.values()].filter((shard) => !shard.done && !shard.refereed && shard.owners.length === 0);
 }
 
 /** Halves the largest unowned shard until there are as many as idle workers, or none is left to halve. */
 function halveForIdle(draft: Draft, step: StepDraft, idleWorkers: number): void {
   const used = usedMicrobatches(draft.setup.plan, step.step);
   for (let waiting = unownedShards(step); waiting.length < idleWorkers; waiting = unownedShards(step)) {
-    const largest = waiting.filter((shard) => shard.n > 1).sort((a, b) => b.samples - a.samples)[0];
+    const largest = waiting
+      .filter((shard) => shard.n > 1 && shard.votes.length === 0)
+      .sort((a, b) => b.samples - a.samples)[0];
     if (!largest) return;
     step.shards.delete(shardKey(largest));
     for (const half of halvesOf(largest)) {

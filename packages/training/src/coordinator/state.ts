@@ -57,6 +57,12 @@ export interface RunSetup {
   /** How workers round the gradients that they send; exact where left out. */
   readonly gradients?: LossyEncoding | undefined;
   readonly limits: Limits;
+  /** Fraction of shards, 0 to 1, that two workers compute and whose results are compared; 0 where left out. */
+  readonly verifyRate?: number;
+  /** Chooses those shards; an unsigned 32-bit number that workers cannot know. */
+  readonly verifySalt?: number;
+  /** Hash of the coordinator's own gradient of the numerics check. */
+  readonly refereeHash?: string;
   /** Every client that reaches the socket may join where left out. */
   readonly token?: string | undefined;
   /** The run begins when this number of workers is ready … */
@@ -85,23 +91,53 @@ export interface WorkerRecord {
   readonly computeMs: number;
   /** Time for which it was ready to compute, up to its last disconnect. */
   readonly readyMs: number;
+  /** Why it was quarantined: its result was wrong. */
+  readonly quarantined?: string | undefined;
   /** Set while it is not connected. */
   readonly leftAtMs?: number | undefined;
 }
 
+/** What a worker's link costs. */
+export interface Link {
+  /** Smoothed time of a step's transfers: what is left of a result's time without the worker's own part; 0 if unknown. */
+  readonly networkMs: number;
+  /** Results that it was measured on; 0 where it comes from the numerics check. */
+  readonly results: number;
+  readonly slownessReported: boolean;
+}
+
+/** A microbatch by which a worker shows its speed; a proven worker computes it as well, so that no step waits for it. */
+export interface Trial extends Shard {
+  readonly step: number;
+  readonly samples: number;
+  readonly startedAtMs: number;
+}
+
 export interface Connection {
   readonly connection: ConnectionId;
+  /** Where it comes from; empty for a worker of this process. */
+  readonly address: string;
   readonly phase: 'handshake' | 'checking' | 'ready';
+  /** Valid results on this connection. */
+  readonly results: number;
   /** By which the worker may come back; made by the shell, since the rules draw no random numbers. */
   readonly resumeKey: string;
   /** Known from `hello` on. */
   readonly workerId?: string | undefined;
-  readonly openedAtMs: number;
-  readonly lastMessageAtMs: number;
+  /** When its phase began. */
+  readonly phaseAtMs: number;
+  /** When bytes last arrived from it. */
+  readonly lastReceivedAtMs: number;
+  /** Bytes that have arrived from it, unfinished frames included. */
+  readonly receivedBytes: number;
+  /** By how much arriving bytes have put off the deadline of what it was asked for last. */
+  readonly arrivalCreditMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
   /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
+  readonly link: Link;
+  readonly trial?: Trial | undefined;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
   /** Set while it is late with a shard: it is assigned no other until it answers, and disconnected if it has not by then. */
@@ -121,12 +157,26 @@ export interface Assignment {
   readonly startedAtMs: number;
 }
 
+/** A result that is held. */
+export interface Vote {
+  readonly connection: ConnectionId;
+  readonly workerId: string;
+}
+
 export interface ShardState extends Shard {
   readonly samples: number;
   readonly owners: readonly Assignment[];
   readonly done: boolean;
   /** Owners that returned it with a number that is not finite. */
   readonly nonFiniteFrom: readonly ConnectionId[];
+  /** Whether a second worker must find the same before the result counts. */
+  readonly verified: boolean;
+  /** Workers whose result is held until it is known which is right. */
+  readonly votes: readonly Vote[];
+  /** Whether the coordinator itself computes it. */
+  readonly refereed: boolean;
+  /** The worker whose result was added. */
+  readonly addedFrom?: string | undefined;
 }
 
 interface StepState {
@@ -143,6 +193,14 @@ export interface Faults {
   readonly rejected: number;
   /** Ready workers whose connection ended during the run. */
   readonly disconnects: number;
+  /** Workers whose result was found to be wrong. */
+  readonly quarantined: number;
+}
+
+/** What is remembered of an address. */
+export interface AddressRecord {
+  readonly failures: number;
+  readonly quarantines: number;
 }
 
 export type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
@@ -164,6 +222,9 @@ export interface CoordinatorState {
   /** The step after it, whose tasks are sent ahead of their weights. */
   readonly next?: StepState | undefined;
   readonly firstOpenedAtMs?: number | undefined;
+  /** Multiplies every deadline: doubled by each worker that missed one, 1 again with each step. */
+  readonly patience: number;
+  readonly addresses: ReadonlyMap<string, AddressRecord>;
   readonly faults: Faults;
   /** Numerics hashes of the workers whose results were added. */
   readonly contributed: ReadonlySet<string>;
@@ -180,7 +241,9 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     records: new Map(),
     joined: 0,
     current: { step, shards: new Map() },
-    faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 },
+    patience: 1,
+    addresses: new Map(),
+    faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
     contributed: new Set(),
   };
 }

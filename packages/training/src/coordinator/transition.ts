@@ -13,6 +13,7 @@ import type { CoordinatorEvent, Effect } from './events.ts';
 import { handleMessage } from './messages.ts';
 import { advanceRun } from './progress.ts';
 import type { Connection, ConnectionId, CoordinatorState } from './state.ts';
+import { takeRefereed } from './verification.ts';
 
 export interface Transition {
   readonly state: CoordinatorState;
@@ -30,7 +31,7 @@ export function transition(state: CoordinatorState, event: CoordinatorEvent): Tr
 function apply(draft: Draft, event: CoordinatorEvent): void {
   switch (event.type) {
     case 'opened':
-      open(draft, event.connection, event.resumeKey);
+      open(draft, event.connection, event.resumeKey, event.address ?? '');
       return;
     case 'message':
     case 'invalid':
@@ -42,10 +43,13 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
       return;
     }
     case 'tick':
-      checkDeadlines(draft);
+      checkDeadlines(draft, event.receivedBytes);
       return;
     case 'control':
       control(draft, event.action);
+      return;
+    case 'refereed':
+      takeRefereed(draft, event);
       return;
     case 'injectFault':
       injectFault(draft, event);
@@ -63,7 +67,7 @@ type ConnectionEvent = Extract<CoordinatorEvent, { type: 'message' | 'invalid' |
 function applyToConnection(draft: Draft, connection: Connection, event: ConnectionEvent): void {
   switch (event.type) {
     case 'message':
-      updateConnection(draft, event.connection, { lastMessageAtMs: event.atMs });
+      updateConnection(draft, event.connection, { lastReceivedAtMs: event.atMs });
       handleMessage(draft, connection, event.message);
       return;
     case 'invalid':
@@ -82,7 +86,7 @@ function applyToConnection(draft: Draft, connection: Connection, event: Connecti
   }
 }
 
-function open(draft: Draft, id: ConnectionId, resumeKey: string): void {
+function open(draft: Draft, id: ConnectionId, resumeKey: string, address: string): void {
   if (hasEnded(draft)) {
     closeLateArrival(draft, id);
     return;
@@ -90,10 +94,15 @@ function open(draft: Draft, id: ConnectionId, resumeKey: string): void {
   draft.firstOpenedAtMs ??= draft.nowMs;
   draft.connections.set(id, {
     connection: id,
+    address,
     phase: 'handshake',
+    results: 0,
     resumeKey,
-    openedAtMs: draft.nowMs,
-    lastMessageAtMs: draft.nowMs,
+    phaseAtMs: draft.nowMs,
+    lastReceivedAtMs: draft.nowMs,
+    receivedBytes: 0,
+    arrivalCreditMs: 0,
+    link: { networkMs: 0, results: 0, slownessReported: false },
     pingedAtMs: draft.nowMs,
     readyAtMs: draft.nowMs,
     samplesPerMs: 0,

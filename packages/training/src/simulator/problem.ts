@@ -1,8 +1,9 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
 import type { Dataset } from '@lockstep/data';
 import { initialize, type OptimizerConfig, parseModel, parseOptimizer } from '@lockstep/nn';
-import { type Checksum, floatsFrom } from '@lockstep/protocol';
+import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
+import { createReferee } from '../coordinator/referee.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
 import { createNumericsCheck, type NumericsCheck } from '../numerics-check.ts';
@@ -45,6 +46,7 @@ export interface ProblemOptions {
   readonly startWorkers?: number;
   readonly limits?: Partial<Limits>;
   readonly token?: string;
+  readonly verifyRate?: number;
 }
 
 export interface Problem {
@@ -76,12 +78,16 @@ export async function createProblem(
     token: options.token,
     startWorkers: options.startWorkers ?? 1,
     startWithinMs: 5_000,
+    verifyRate: options.verifyRate ?? 0,
+    verifySalt: seed,
+    refereeHash: host.hash(bytesOf(referenceGradient)),
   };
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
+  const referee = createReferee({ backend, model, plan, samples, seed: 0, parameterServer, nowMs: () => 0 });
   return {
     backend,
     setup,
-    run: { setup, samples, parameterServer, numericsCheck, referenceGradient, ...host },
+    run: { setup, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host },
     expected: () => oracleWeights({ backend, model, plan, samples, weights, optimizer }),
   };
 }

@@ -4,7 +4,7 @@ import type { RunEvent } from '../coordinator/events.ts';
 import { Run, type RunOptions, type RunOutcome } from '../coordinator/run.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
-import { resultFaults, SimulatedWorker } from './simulated-worker.ts';
+import { type Lie, type LinkSpeed, resultFaults, SimulatedWorker } from './simulated-worker.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface SimulationOptions {
@@ -18,6 +18,10 @@ export interface SimulationOptions {
   readonly faultEveryMs: number;
   /** Chance, 0 to 1, that a single result is corrupt. */
   readonly corruptResults: number;
+  /** Workers at the start, beside the honest ones, that lie in this way. */
+  readonly liars?: readonly Lie[];
+  /** Bandwidth of every link; drawn for each where left out. */
+  readonly bytesPerMs?: number;
   /** Lets promises that are ready run on; called after every virtual event. */
   readonly drain: () => Promise<void>;
   /** Virtual time after which the run counts as hung. */
@@ -35,6 +39,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
   const { workers, faultEveryMs, drain, limitMs } = options;
   const simulator = new Simulator(options);
   for (let worker = 0; worker < workers; worker++) simulator.join();
+  for (const lie of options.liars ?? []) simulator.join(lie);
   if (Number.isFinite(faultEveryMs)) simulator.scheduleFault(faultEveryMs);
 
   let outcome: RunOutcome | undefined;
@@ -73,11 +78,10 @@ class Simulator {
   }
 
   /** A worker of its own speed, on a link of its own. */
-  join(): void {
+  join(lie?: Lie): void {
     const { backend, run, corruptResults } = this.#options;
     const samplesPerMs = 1 + 30 * this.#chance();
-    const latencyMs = 0.1 + 20 * this.#chance();
-    const bytesPerMs = 1_000 + 100_000 * this.#chance();
+    const { latencyMs, bytesPerMs } = this.#link();
     const worker = new SimulatedWorker({
       name: `worker ${this.#workers.length + 1}`,
       run: this.run,
@@ -86,12 +90,20 @@ class Simulator {
       checksum: run.checksum,
       hash: run.hash,
       computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.#chance()),
-      transitMs: (bytes) => latencyMs + bytes / bytesPerMs,
+      link: { latencyMs, bytesPerMs },
       // Most real workers cache samples; some have no memory for it.
       sampleCacheBytes: this.#chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
+      lie,
+      address: `10.0.0.${this.#workers.length + 1}`,
       resultFault: () => (this.#chance() < corruptResults ? this.#pick(resultFaults) : undefined),
     });
     this.#workers.push(worker);
+  }
+
+  #link(): LinkSpeed {
+    const { bytesPerMs } = this.#options;
+    const latencyMs = 0.1 + 20 * this.#chance();
+    return { latencyMs, bytesPerMs: bytesPerMs ?? 1_000 + 100_000 * this.#chance() };
   }
 
   /** Joins, kills or freezes a worker at exponentially distributed intervals. */

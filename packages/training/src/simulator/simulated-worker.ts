@@ -5,6 +5,26 @@ import type { Run } from '../coordinator/run.ts';
 import { type Compute, ComputeError, type ShardGradient } from '../worker/compute.ts';
 import { Session, type SessionEnd } from '../worker/session.ts';
 
+/** How a worker lies in every result that it sends. */
+export const lies = {
+  'one-bit': (result) => withGradient(result, (values, bytes) => void (bytes[4 * (values.length - 1)]! ^= 1)),
+  sign: (result) => withGradient(result, (values) => values.set(values.map((value) => -value))),
+  scaled: (result) => withGradient(result, (values) => values.set(values.map((value) => value * 1.01))),
+  reversed: (result) => withGradient(result, (values) => void values.reverse()),
+  loss: (result) => ({ ...result, lossSum: result.lossSum * 2 + 1 }),
+  correct: (result) => ({ ...result, correct: result.correct === 0 ? 1 : 0 }),
+  'non-finite': (result) => ({ ...result, lossSum: Number.NaN }),
+  'no-answer': () => new Promise<ShardGradient>(() => {}),
+} satisfies Record<string, (result: ShardGradient) => ShardGradient | Promise<ShardGradient>>;
+
+export type Lie = keyof typeof lies;
+
+function withGradient(result: ShardGradient, change: (values: Float32Array, bytes: Uint8Array) => void): ShardGradient {
+  const gradient = result.gradient.slice();
+  change(new Float32Array(gradient.buffer), gradient);
+  return { ...result, gradient };
+}
+
 /** What goes wrong with a single result. */
 type ResultFault = (result: ShardGradient) => ShardGradient;
 
@@ -29,10 +49,21 @@ interface SimulatedWorkerOptions {
   readonly hash: (bytes: Uint8Array) => string;
   /** Virtual time that a shard of so many samples takes. */
   readonly computeMs: (samples: number) => number;
-  /** Virtual time that a parcel of so many bytes is under way. */
-  readonly transitMs: (bytes: number) => number;
+  readonly link: LinkSpeed;
+  /** Asked before each result. */
   readonly resultFault: () => ResultFault | undefined;
+  /** Whether it lies, and how; honest where left out. */
+  readonly lie?: Lie | undefined;
+  /** Where it says it comes from. */
+  readonly address?: string;
+  /** Bytes of its sample cache. */
   readonly sampleCacheBytes: number;
+}
+
+/** A link in each direction: parcels follow one another, and each is under way for the latency as well. */
+export interface LinkSpeed {
+  readonly latencyMs: number;
+  readonly bytesPerMs: number;
 }
 
 /** How soon a worker that lost its connection tries again. */
@@ -89,22 +120,32 @@ export class SimulatedWorker {
     const computeMs = this.#options.computeMs(task[1].length);
     await new Promise<void>((resolve) => this.#after(computeMs, resolve));
     const fault = resultFault() ?? ((result) => result);
-    return fault({ ...(await compute.gradient(...task)), computeMs });
+    const result = { ...(await compute.gradient(...task)), computeMs };
+    const lie = this.#options.lie;
+    // The numerics check, which has no key, is answered rightly: it cannot find a liar.
+    return task[2]?.key === undefined ? result : fault(lie === undefined ? result : await lies[lie](result));
   }
 
   #connect(): void {
-    const { name, run, clock, checksum, hash, sampleCacheBytes, transitMs } = this.#options;
+    const { name, run, clock, checksum, hash, sampleCacheBytes, link } = this.#options;
+    const freeAtMs = { coordinator: 0, worker: 0 };
     const pair = memoryPair({
       workerName: name,
       schedule: (deliver, parcel) => {
-        const delayMs = parcel.kind === 'local' ? 0 : transitMs(parcel.byteLength);
+        if (parcel.kind === 'local') {
+          clock.after(0, deliver);
+          return;
+        }
+        const sentAtMs = Math.max(clock.nowMs(), freeAtMs[parcel.from]) + parcel.byteLength / link.bytesPerMs;
+        freeAtMs[parcel.from] = sentAtMs;
+        const delayMs = sentAtMs + link.latencyMs - clock.nowMs();
         // What goes to the worker waits while it is frozen; what it sent before is on its way.
-        if (parcel.from === 'coordinator' && parcel.kind !== 'local') this.#after(delayMs, deliver);
+        if (parcel.from === 'coordinator') this.#after(delayMs, deliver);
         else clock.after(delayMs, deliver);
       },
     });
     this.#pair = pair;
-    run.connect(pair.coordinator);
+    run.connect(pair.coordinator, this.#options.address ?? '');
     const session = new Session({
       transport: pair.worker,
       compute: this.#compute,

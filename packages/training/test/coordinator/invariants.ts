@@ -1,7 +1,7 @@
 /** The invariants of the rules, checked after every event whatever came before it. */
 import { expect } from 'vitest';
 import type { CoordinatorEvent, Effect } from '../../src/coordinator/events.ts';
-import { isWanted } from '../../src/coordinator/results.ts';
+import { dispositionOf } from '../../src/coordinator/results.ts';
 import type { Connection, ConnectionId, CoordinatorState } from '../../src/coordinator/state.ts';
 import { type RunPlan, samplesInShard, usedMicrobatches } from '../../src/plan.ts';
 import { type Shard, shardKey } from '../../src/tree.ts';
@@ -9,7 +9,7 @@ import { type Shard, shardKey } from '../../src/tree.ts';
 /** The shard whose gradient a run adds before it reports the event; undefined where it adds none. */
 export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard | undefined {
   if (event.type !== 'message' || event.message.type !== 'gradient') return undefined;
-  return isWanted(state, event.connection, event.message) ? event.message : undefined;
+  return dispositionOf(state, event.connection, event.message) === 'add' ? event.message : undefined;
 }
 
 export class Invariants {
@@ -83,6 +83,16 @@ export class Invariants {
         expect([this.#nextStep, this.#nextStep + 1]).toContain(effect.step);
         expect(['ready', undefined]).toContain(after.connections.get(effect.connection)?.phase);
         this.#tasksOf.get(effect.connection)!.add(taskKey(effect.step, effect));
+        return;
+      case 'addHeld':
+        this.#added.push(effect);
+        if (effect.from !== 0) this.#addedInAll += 1;
+        return;
+      case 'restartStep':
+        this.#added = [];
+        return;
+      case 'referee':
+        expect(effect.step).toBe(this.#nextStep);
         return;
       case 'applyStep':
         // Each step once, in order, from shards that hold each of its samples exactly once.
@@ -165,7 +175,9 @@ function isAnyReady({ connections }: CoordinatorState): boolean {
 function expectNoIdleWorker({ phase, connections, current }: CoordinatorState): void {
   const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
   if (phase !== 'training' || ![...connections.values()].some(isAvailable)) return;
-  for (const shard of current.shards.values()) expect(shard.done || shard.owners.length > 0).toBe(true);
+  for (const shard of current.shards.values()) {
+    expect(shard.done || shard.refereed || shard.owners.length > 0).toBe(true);
+  }
 }
 
 function expectFaultsOnlyGrow({ faults: before }: CoordinatorState, { faults: after }: CoordinatorState): void {

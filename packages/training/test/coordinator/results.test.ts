@@ -21,15 +21,22 @@ describe('a late or duplicate gradient', () => {
     expect(coordinator.gradient(first, task)).toEqual([]);
   });
 
-  it('is ignored where its shard has been halved meanwhile', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1 });
-    const first = coordinator.join();
-    const others = [coordinator.join(), coordinator.join()];
-    const whole = coordinator.tasksOf(first)[0]!;
-    coordinator.nonFinite(first, whole);
-    expect(others.flatMap((other) => coordinator.tasksOf(other)).map(({ n }) => n)).toEqual([4, 2, 2]);
-    expect(coordinator.gradient(first, whole)).toEqual([]);
-    expect(coordinator.state.records.get('w1')?.shards).toBe(0);
+  it('is ignored where its shard was taken away meanwhile', () => {
+    const { coordinator, first, second, task } = withTwoWorkers();
+    const error = { type: 'taskError', ...task, code: 'device-lost', message: 'the device is gone' } as const;
+    coordinator.receive(first, error);
+    coordinator.receive(first, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+    const added = coordinator.added.length;
+    coordinator.gradient(first, task);
+    expect(coordinator.added).toHaveLength(added);
+    expect(coordinator.tasksOf(second)).toContainEqual(task);
+  });
+
+  it('is ignored where the shard was never given to the worker', () => {
+    const { coordinator, first, second } = withTwoWorkers();
+    const added = coordinator.added.length;
+    for (const task of coordinator.tasksOf(second)) coordinator.gradient(first, task);
+    expect(coordinator.added).toHaveLength(added);
   });
 });
 
@@ -55,21 +62,21 @@ describe('a gradient', () => {
 });
 
 describe('a gradient that is not finite', () => {
-  it('sends its shard to another worker, and the run goes on', () => {
-    const { coordinator, first, second, task } = withTwoWorkers();
-    coordinator.nonFinite(first, task);
-    expect(coordinator.state.phase).toBe('training');
-    expect(coordinator.tasksOf(second)).toContainEqual(task);
+  it('is computed by the coordinator, and the run goes on where that is finite', () => {
+    const { coordinator, first, task } = withTwoWorkers();
+    const effects = coordinator.nonFinite(first, task);
+    expect(effects).toContainEqual({ type: 'referee', ...task });
+    expect(effects).toContainEqual({ type: 'addHeld', ...task, from: 0 });
     coordinator.completeRun();
     expect(coordinator.state.phase).toBe('finished');
   });
 
-  it('from two workers for the same shard fails the run with a message that names the samples', () => {
-    const { coordinator, first, second, task } = withTwoWorkers();
-    coordinator.nonFinite(first, task);
-    const effects = coordinator.nonFinite(second, task);
+  it('fails the run with a message that names the samples where the coordinator finds the same', () => {
+    const { coordinator, first, task } = withTwoWorkers();
+    coordinator.refereeFindsFinite = false;
+    const effects = coordinator.nonFinite(first, task);
     const from = 16 * (task.step % 4) + task.lo * 2;
-    const samples = `samples ${from} to ${from + task.n * 2 - 1} of epoch 1`;
+    const samples = `samples ${from} to ${from + task.n * 2 - 1} of epoch ${Math.floor(task.step / 4) + 1}`;
     expect(effects.at(-1)).toMatchObject({ type: 'failed', message: expect.stringContaining(samples) });
     expect(coordinator.state.phase).toBe('failed');
   });

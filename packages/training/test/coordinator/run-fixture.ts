@@ -72,7 +72,7 @@ export class RunFixture {
       checksum,
       hash,
       computeMs: (samples) => samples,
-      transitMs: () => 1,
+      link: { latencyMs: 1, bytesPerMs: 1e9 },
       resultFault: () => undefined,
       sampleCacheBytes: 0,
       ...options,

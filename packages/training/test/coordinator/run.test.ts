@@ -57,7 +57,7 @@ describe('a gradient that fails a check', () => {
     client.send({ ...answer, lossSum: 1e300 });
     await fixture.until(() => fixture.run.state.faults.rejected === 1);
     const message = expect.stringContaining('is not finite');
-    expect(fixture.events.at(-1)).toMatchObject({ type: 'rejected', message });
+    expect(fixture.events).toContainEqual(expect.objectContaining({ type: 'rejected', message }));
   });
 });
 

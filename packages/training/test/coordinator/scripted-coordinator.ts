@@ -50,6 +50,8 @@ function setupOf(options: CoordinatorOptions): RunSetup {
 }
 
 export class ScriptedCoordinator {
+  /** Whether the coordinator's own computation of a shard comes out finite. */
+  refereeFindsFinite = true;
   readonly setup: RunSetup;
   nowMs = 0;
   /** Every effect so far. */
@@ -85,7 +87,12 @@ export class ScriptedCoordinator {
     const shard = addedBy(before, event);
     if (shard) this.added.push(shard);
     this.#invariants.check(before, event, state, effects);
-    return effects;
+    return [...effects, ...effects.flatMap((effect) => (effect.type === 'referee' ? this.#referee(effect) : []))];
+  }
+
+  /** The coordinator's own computation, at once. */
+  #referee({ step, lo, n }: Extract<Effect, { type: 'referee' }>): readonly Effect[] {
+    return this.dispatch({ type: 'refereed', step, lo, n, isFinite: this.refereeFindsFinite, agreesWith: [] });
   }
 
   receive(connection: ConnectionId, message: CheckedMessage): readonly Effect[] {
@@ -186,7 +193,8 @@ export class ScriptedCoordinator {
 
   /** Completes the two steps that are planned already: the step after them is shared among all workers of this moment. */
   completePlannedSteps(): void {
-    this.completeSteps(2);
+    // One step more than were planned when a worker joined, which is on trial first.
+    this.completeSteps(4);
   }
 
   workerId(connection: ConnectionId): string {

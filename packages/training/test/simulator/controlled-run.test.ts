@@ -15,7 +15,7 @@ async function controlledRun(seed: number): Promise<RunFixture> {
   const join = (): void => {
     workers += 1;
     const computeMs = (samples: number): number => samples * (0.5 + chance());
-    fixture.join({ name: `worker ${workers}`, computeMs, transitMs: () => 1 + 5 * chance() });
+    fixture.join({ name: `worker ${workers}`, computeMs, link: { latencyMs: 1 + 5 * chance(), bytesPerMs: 1e9 } });
   };
   const interfere = (): void => {
     if (fixture.outcome !== undefined) return;

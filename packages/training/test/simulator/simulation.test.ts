@@ -8,6 +8,7 @@ interface Scenario {
   readonly workers: number;
   readonly faultEveryMs: number;
   readonly corruptResults: number;
+  readonly bytesPerMs?: number;
 }
 
 async function simulateScenario(
@@ -78,6 +79,19 @@ describe('a run in virtual time', () => {
       { numRuns: 60 },
     );
     expect(rejected).toBeGreaterThan(20);
+  });
+
+  it('goes on over links that need seconds for a step, and gives the same weights', async () => {
+    for (const workers of [1, 2, 3]) {
+      const scenario = { seed: workers, workers, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
+      // About 300 bytes each way, a second: several times what a result may take where nothing is known of the link.
+      const limits = { softDeadlineMs: 20, hardDeadlineMs: 400, numericsCheckMs: 800 };
+      const { problem, simulation } = await simulateScenario({ ...scenario, bytesPerMs: 0.3 }, { epochs: 5, limits });
+      expect(simulation.outcome).toEqual({ type: 'finished' });
+      expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+      expect(simulation.state.faults.disconnects).toBe(0);
+      expect(simulation.events.map(({ type }) => type)).toContain('slowLink');
+    }
   });
 
   it('replays a seed exactly', async () => {

@@ -6,6 +6,7 @@ import { systemClock } from '@lockstep/train';
 import {
   createLocalCompute,
   createNumericsCheck,
+  createReferee,
   createShardSource,
   defaultLimits,
   ParameterServer,
@@ -54,6 +55,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   const optimizer = { type: 'sgd', learningRate } as const;
   const server = new ParameterServer({ backend, plan, weights: initialWeights(), optimizer });
   parameterServer = server;
+  const source = createShardSource(dataset, plan, 1);
   const run = new Run({
     setup: {
       plan,
@@ -63,10 +65,19 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
       startWorkers: workers,
       startWithinMs: 60_000,
     },
-    samples: createShardSource(dataset, plan, 1),
+    samples: source,
     parameterServer: server,
     numericsCheck,
     referenceGradient,
+    referee: createReferee({
+      backend,
+      model,
+      plan,
+      samples: source,
+      seed: 0,
+      parameterServer: server,
+      nowMs: systemClock.nowMs,
+    }),
     clock: systemClock,
     checksum,
     hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),

@@ -1,0 +1,73 @@
+/** Results of the current step that wait until another computation of the same shard shows which is right. */
+import { type Shard, shardKey } from '../tree.ts';
+import type { ConnectionId } from './state.ts';
+
+export interface HeldResult {
+  /** 0 for the coordinator's own. */
+  readonly connection: ConnectionId;
+  /** [parameters + 2]: gradient, sum of losses, correct answers; a copy that belongs to the holder. */
+  readonly values: Float32Array;
+  /** Of the numeric mode that computed it. */
+  readonly numericsHash: string;
+}
+
+/** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
+const roundingTolerance = 1e-3;
+/** The same where workers round their gradients to 16 or 8 bits and carry the rest over. */
+const lossyTolerance = 0.05;
+
+export class HeldResults {
+  readonly #isLossy: boolean;
+  readonly #held = new Map<string, HeldResult[]>();
+
+  constructor(isLossy: boolean) {
+    this.#isLossy = isLossy;
+  }
+
+  /** Holds a result; returns the connections whose result of the same shard is equal to it. */
+  add(shard: Shard, result: HeldResult): ConnectionId[] {
+    const key = shardKey(shard);
+    const others = this.#held.get(key) ?? [];
+    this.#held.set(key, [...others, result]);
+    return others.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
+  }
+
+  /** The result that is held for a connection; all results of the shard are dropped. */
+  take(shard: Shard, connection: ConnectionId): Float32Array | undefined {
+    const key = shardKey(shard);
+    const result = this.#held.get(key)?.find((held) => held.connection === connection);
+    this.#held.delete(key);
+    return result?.values;
+  }
+
+  clear(): void {
+    this.#held.clear();
+  }
+
+  #isSame(one: HeldResult, other: HeldResult): boolean {
+    if (one.numericsHash === other.numericsHash && !this.#isLossy) return equalBits(one.values, other.values);
+    return nearlyEqual(one.values, other.values, this.#isLossy ? lossyTolerance : roundingTolerance);
+  }
+}
+
+function equalBits(one: Float32Array, other: Float32Array): boolean {
+  const [left, right] = [wordsOf(one), wordsOf(other)];
+  return left.length === right.length && left.every((word, index) => word === right[index]);
+}
+
+function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
+  return new Uint32Array(buffer, byteOffset, length);
+}
+
+/** Gradient, loss and correct answers each within the tolerance; a sample at the border of two classes may differ. */
+function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number): boolean {
+  const size = one.length - 2;
+  let [largest, worst] = [0, 0];
+  for (let index = 0; index < size; index++) {
+    largest = Math.max(largest, Math.abs(one[index]!));
+    worst = Math.max(worst, Math.abs(one[index]! - other[index]!));
+  }
+  const loss = Math.abs(one[size]! - other[size]!) <= tolerance * Math.max(1, Math.abs(one[size]!));
+  const correct = Math.abs(one[size + 1]! - other[size + 1]!) <= Math.max(1, tolerance * one[size + 1]!);
+  return worst <= tolerance * largest && loss && correct;
+}

@@ -1,0 +1,85 @@
+/** What becomes of results that are compared: the right one counts, a wrong one ends its worker and the step begins anew. */
+import { toMessageText } from '@lockstep/protocol';
+import { stepBatch } from '../plan.ts';
+import { shardKey } from '../tree.ts';
+import { disconnect } from './disconnect.ts';
+import { countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
+import { endRun } from './ending.ts';
+import type { CoordinatorEvent } from './events.ts';
+import { recordQuarantine } from './reputation.ts';
+import type { ConnectionId, ShardState, Vote } from './state.ts';
+
+/** Has the coordinator compute a shard of the current step itself, once. */
+export function referee(draft: Draft, shard: ShardState): void {
+  if (shard.refereed || shard.done) return;
+  updateShard(draft.current, shard, { refereed: true });
+  draft.effects.push({ type: 'referee', step: draft.current.step, lo: shard.lo, n: shard.n });
+}
+
+/** The coordinator's own result counts; every held one that differs was wrong. */
+export function takeRefereed(draft: Draft, event: Extract<CoordinatorEvent, { type: 'refereed' }>): void {
+  const shard = draft.current.shards.get(shardKey(event));
+  if (event.step !== draft.current.step || !shard || shard.done) return;
+  if (!event.isFinite) {
+    endRun(draft, divergence(draft, shard));
+    return;
+  }
+  completeHeld(draft, shard, 0, undefined);
+  const { refereeHash } = draft.setup;
+  if (refereeHash !== undefined) draft.contributed = new Set([...draft.contributed, refereeHash]);
+  const wrong = shard.votes.filter(({ connection }) => !event.agreesWith.includes(connection));
+  for (const vote of [...wrong, ...falseClaims(draft, shard)]) quarantine(draft, vote, shard);
+}
+
+/** Workers of the coordinator's numeric mode that found this finite shard non-finite: others may overflow earlier. */
+function falseClaims(draft: Draft, { nonFiniteFrom }: ShardState): Vote[] {
+  return nonFiniteFrom.flatMap((connection) => {
+    const record = draft.records.get(draft.connections.get(connection)?.workerId ?? '');
+    if (record === undefined || record.numericsHash !== draft.setup.refereeHash) return [];
+    return [{ connection, workerId: record.id }];
+  });
+}
+
+/** Adds a held result, and drops the others. */
+export function completeHeld(draft: Draft, shard: ShardState, from: ConnectionId, workerId: string | undefined): void {
+  updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId });
+  draft.effects.push({ type: 'addHeld', step: draft.current.step, lo: shard.lo, n: shard.n, from });
+}
+
+/** Ends a worker whose result was wrong, and computes anew what it has contributed to the current step. */
+function quarantine(draft: Draft, { connection: id, workerId }: Vote, shard: ShardState): void {
+  const record = draft.records.get(workerId);
+  if (!record || record.quarantined !== undefined) return;
+  const message = toMessageText(
+    `its result of step ${draft.current.step + 1}, microbatches ${shard.lo} to ${shard.lo + shard.n - 1}, was wrong`,
+  );
+  countFault(draft, 'quarantined');
+  updateRecord(draft, workerId, { quarantined: message });
+  emit(draft, { type: 'quarantined', workerId, message, shards: record.shards });
+  const connection = draft.connections.get(id);
+  if (connection) {
+    recordQuarantine(draft, connection);
+    send(draft, id, { type: 'refuse', code: 'numerics', message });
+    disconnect(draft, connection, message, 1008);
+  }
+  restartStep(draft, workerId);
+}
+
+/** A sum cannot be taken back from a total, so the step begins anew where the worker's results are in it. */
+function restartStep(draft: Draft, workerId: string): void {
+  const { step, shards } = draft.current;
+  if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
+  draft.effects.push({ type: 'restartStep', step });
+  for (const shard of [...shards.values()]) {
+    updateShard(draft.current, shard, { votes: [], refereed: false, addedFrom: undefined });
+    if (shard.done) updateShard(draft.current, shard, { done: false, owners: [] });
+  }
+}
+
+function divergence(draft: Draft, shard: ShardState): string {
+  const { plan } = draft.setup;
+  const { step } = draft.current;
+  const batch = stepBatch(plan, step);
+  const first = batch.first + shard.lo * plan.microbatchSize;
+  return `step ${step + 1}: the gradient of samples ${first} to ${first + shard.samples - 1} of epoch ${batch.epoch + 1} is not finite, and the coordinator finds the same: training has diverged; try a smaller learning rate`;
+}
