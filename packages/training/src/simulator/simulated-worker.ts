@@ -7,7 +7,11 @@ import { Session, type SessionEnd } from '../worker/session.ts';
 
 /** How a worker lies in every result that it sends. */
 export const lies = {
-  'one-bit': (result) => withGradient(result, (values, bytes) => void (bytes[4 * (values.length - 1)]! ^= 1)),
+  'one-bit': (result) =>
+    withGradient(result, (values, bytes) => {
+      const lowest = 4 * (values.length - 1);
+      bytes[lowest] = bytes[lowest]! ^ 1;
+    }),
   sign: (result) => withGradient(result, (values) => values.set(values.map((value) => -value))),
   scaled: (result) => withGradient(result, (values) => values.set(values.map((value) => value * 1.01))),
   reversed: (result) => withGradient(result, (values) => void values.reverse()),
