@@ -1,4 +1,4 @@
-/** Passes over one storage: byte rows into it, bytes to floats, the search for NaN and infinity. */
+/** Passes over one storage: byte rows into it, bytes to floats, its largest magnitude. */
 
 /** `target[i] = bytes[i] / divisor`. The bytes may be the target's last quarter: reads stay ahead of writes. */
 export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: f32): void {
@@ -43,24 +43,31 @@ export function copyRows(table: usize, rows: u32, columns: u32, numbers: usize, 
   return true;
 }
 
-/** Whether no value has the exponent of NaN and infinity. */
+/** Whether no value is NaN or infinite. */
 export function allFinite(source: usize, count: i32): bool {
-  const exponent = i32x4.splat(0x7f800000);
+  return reinterpret<u32>(largestMagnitude(source, count)) < 0x7f800000;
+}
+
+/**
+ * The largest absolute value; infinite or NaN where one is. Without their signs, floats are in the order of their bits
+ * as integers, and infinity and NaN come last.
+ */
+export function largestMagnitude(source: usize, count: i32): f32 {
+  const magnitude = i32x4.splat(0x7fffffff);
   const end = source + ((<usize>count & ~3) << 2);
-  let found = i32x4.splat(0);
+  let largest = i32x4.splat(0);
   for (; source + 48 < end; source += 64) {
-    const a = i32x4.eq(v128.and(v128.load(source, 0), exponent), exponent);
-    const b = i32x4.eq(v128.and(v128.load(source, 16), exponent), exponent);
-    const c = i32x4.eq(v128.and(v128.load(source, 32), exponent), exponent);
-    const d = i32x4.eq(v128.and(v128.load(source, 48), exponent), exponent);
-    found = v128.or(found, v128.or(v128.or(a, b), v128.or(c, d)));
+    const a = v128.and(v128.load(source, 0), magnitude);
+    const b = v128.and(v128.load(source, 16), magnitude);
+    const c = v128.and(v128.load(source, 32), magnitude);
+    const d = v128.and(v128.load(source, 48), magnitude);
+    largest = i32x4.max_u(largest, i32x4.max_u(i32x4.max_u(a, b), i32x4.max_u(c, d)));
   }
   for (; source < end; source += 16) {
-    found = v128.or(found, i32x4.eq(v128.and(v128.load(source), exponent), exponent));
+    largest = i32x4.max_u(largest, v128.and(v128.load(source), magnitude));
   }
-  if (v128.any_true(found)) return false;
-  for (let rest = count & 3; rest > 0; rest--, source += 4) {
-    if ((load<u32>(source) & 0x7f800000) == 0x7f800000) return false;
-  }
-  return true;
+  let bits: u32 = max(i32x4.extract_lane(largest, 0), i32x4.extract_lane(largest, 1));
+  bits = max(bits, <u32>max(i32x4.extract_lane(largest, 2), i32x4.extract_lane(largest, 3)));
+  for (let rest = count & 3; rest > 0; rest--, source += 4) bits = max(bits, load<u32>(source) & 0x7fffffff);
+  return reinterpret<f32>(bits);
 }

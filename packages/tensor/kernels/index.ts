@@ -8,5 +8,5 @@ export { multiplyAddOnce } from './multiply-add';
 export { pool, unpool } from './pool';
 export { random } from './random';
 export { argmax, largest as max, smallest as min, sum } from './reduce';
-export { allFinite, bytesToFloats, copyRows } from './convert';
+export { bytesToFloats, copyRows, largestMagnitude } from './convert';
 export { workspace, workspaceEnd } from './sizes';

@@ -281,10 +281,10 @@ export interface Backend {
 export interface HostBackend extends Backend {
   /** The storage's own memory, not a copy. Valid until the next `allocate` or `prepare`. */
   view(storage: Storage): Float32Array;
-  /** Whether no value is NaN or infinite. */
-  allFinite(storage: Storage): boolean;
+  /** The largest absolute value, 0 of none; not finite where a value is NaN or infinite. */
+  largestMagnitude(storage: Storage): number;
 }
 
 export function isHostBackend(backend: Backend): backend is HostBackend {
-  return 'view' in backend && 'allFinite' in backend;
+  return 'view' in backend && 'largestMagnitude' in backend;
 }

@@ -40,16 +40,20 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     }
   });
 
-  it('finds a value that is not finite wherever it stands', () => {
+  it('finds the largest magnitude wherever it stands, and a value that is not finite', () => {
     for (const length of [0, 1, 4, 7, 130]) {
       const storage = backend.allocate(length);
       const values = randomValues(length, length).map((value) => value * 3e38);
       backend.upload(storage, values);
-      expect(backend.allFinite(storage)).toBe(true);
+      expect(backend.largestMagnitude(storage)).toBe(Math.max(0, ...values.map(Math.abs)));
       for (let index = 0; index < length; index++) {
+        backend.upload(storage, values.with(index, -3.4e38));
+        expect(backend.largestMagnitude(storage)).toBe(Math.fround(3.4e38));
         for (const poison of [Number.NaN, Infinity, -Infinity]) {
           backend.upload(storage, values.with(index, poison));
-          expect(backend.allFinite(storage), `${poison} at ${index} of ${length}`).toBe(false);
+          expect(backend.largestMagnitude(storage), `${poison} at ${index} of ${length}`).not.toSatisfy(
+            Number.isFinite,
+          );
         }
       }
       backend.free(storage);

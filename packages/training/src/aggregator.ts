@@ -8,6 +8,14 @@ import { TreeSum } from './tree-sum.ts';
 /** The sum over a shard's samples as it arrived: encoded gradient, loss, number of correct answers. */
 type ShardSum = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding' | 'lossSum' | 'correct'>;
 
+/** A shard's sum, decoded. */
+export interface DecodedSum {
+  /** [parameters + 2]: gradient, sum of losses, correct answers; overwritten by the next `decode`. */
+  readonly values: Float32Array;
+  /** The largest absolute value of the gradient. */
+  readonly largest: number;
+}
+
 export class Aggregator {
   readonly #backend: HostBackend;
   readonly #plan: RunPlan;
@@ -33,39 +41,25 @@ export class Aggregator {
     if (step < steps) this.#sum.begin({ lo: 0, n: microbatches }, usedMicrobatches(this.#plan, step));
   }
 
-  /**
-   * Adds a shard's sum. `bytes` has been validated, and is read before this returns.
-   * @returns false, with nothing added, where a number is not finite
-   */
-  add(shard: Shard, sum: ShardSum): boolean {
+  /** Decodes a shard's sum, whose bytes have been validated. @returns undefined where a number is not finite */
+  decode({ bytes, encoding, lossSum, correct }: ShardSum): DecodedSum | undefined {
+    const size = this.#parameterCount;
     const buffer = this.#sum.free;
-    this.#decode(sum, this.#backend.view(buffer));
-    if (!this.#backend.allFinite(buffer)) return false;
-    this.#sum.add(shard, buffer);
-    return true;
+    const values = this.#backend.view(buffer);
+    if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, size * 4).set(bytes);
+    else decodeVector(bytes, encoding, values.subarray(0, size));
+    values[size] = lossSum;
+    values[size + 1] = correct;
+    const largest = this.#backend.largestMagnitude(this.#backend.slice(buffer, 0, size));
+    return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
   }
 
-  /** A copy of a shard's sum as [parameters + 2] values, as `addValues` takes them; undefined where one is not finite. */
-  decode(sum: ShardSum): Float32Array | undefined {
+  /** Adds a shard's sum: what `decode` has just returned, or a copy of what it returned before. */
+  add(shard: Shard, values: Float32Array): void {
     const buffer = this.#sum.free;
     const view = this.#backend.view(buffer);
-    this.#decode(sum, view);
-    return this.#backend.allFinite(buffer) ? view.slice() : undefined;
-  }
-
-  /** Adds a shard's sum that was decoded before. */
-  addValues(shard: Shard, values: Float32Array): void {
-    const buffer = this.#sum.free;
-    this.#backend.upload(buffer, values);
+    if (values.buffer !== view.buffer || values.byteOffset !== view.byteOffset) view.set(values);
     this.#sum.add(shard, buffer);
-  }
-
-  #decode({ bytes, encoding, lossSum, correct }: ShardSum, target: Float32Array): void {
-    const size = this.#parameterCount;
-    if (encoding === undefined) new Uint8Array(target.buffer, target.byteOffset, size * 4).set(bytes);
-    else decodeVector(bytes, encoding, target.subarray(0, size));
-    target[size] = lossSum;
-    target[size + 1] = correct;
   }
 
   /** Whether every shard of the step has been added. */

@@ -5,7 +5,7 @@ import { Aggregator } from '../src/aggregator.ts';
 import { planRun } from '../src/plan.ts';
 import type { Shard } from '../src/tree.ts';
 import { arrivals } from './random-shards.ts';
-import { hostBackend } from './support.ts';
+import { addSum, type EncodedSum, hostBackend } from './support.ts';
 
 const backend = await hostBackend();
 const parameterCount = 400;
@@ -22,9 +22,7 @@ const valuesOf = (microbatch: number): Float32Array =>
     (_, index) => Math.sin(7 * microbatch + index) * 10 ** ((index % 7) - 3),
   );
 
-type ShardSum = Parameters<Aggregator['add']>[1];
-
-const shardSum = (values: Float32Array, changes: Partial<ShardSum> = {}): ShardSum => ({
+const shardSum = (values: Float32Array, changes: Partial<EncodedSum> = {}): EncodedSum => ({
   bytes: new Uint8Array(values.slice().buffer),
   lossSum: 1.5,
   correct: 1,
@@ -46,7 +44,7 @@ function gradientOf(aggregator: Aggregator): number[] {
 /** The bits of the sum of four microbatches, added in this order. */
 function sumInOrder(order: readonly number[]): number[] {
   return withAggregator((aggregator) => {
-    for (const lo of order) expect(aggregator.add({ lo, n: 1 }, shardSum(valuesOf(lo)))).toBe(true);
+    for (const lo of order) expect(addSum(aggregator, { lo, n: 1 }, shardSum(valuesOf(lo)))).toBe(true);
     expect(aggregator.complete).toBe(true);
     return gradientOf(aggregator);
   });
@@ -66,8 +64,8 @@ describe('the sum of a step', () => {
 
   it('holds the losses and the correct answers of all shards', () => {
     withAggregator((aggregator) => {
-      aggregator.add({ lo: 0, n: 2 }, shardSum(valuesOf(0), { lossSum: 2.5, correct: 3 }));
-      aggregator.add({ lo: 2, n: 2 }, shardSum(valuesOf(1), { lossSum: 0.25, correct: 1 }));
+      addSum(aggregator, { lo: 0, n: 2 }, shardSum(valuesOf(0), { lossSum: 2.5, correct: 3 }));
+      addSum(aggregator, { lo: 2, n: 2 }, shardSum(valuesOf(1), { lossSum: 0.25, correct: 1 }));
       expect(aggregator.figures()).toEqual({ lossSum: 2.75, correct: 4 });
     });
   });
@@ -79,7 +77,7 @@ describe('the sum of a step', () => {
           aggregator.begin(step);
           for (const shard of arrivals({ root, usedMicrobatches: step === 0 ? 4 : 3, seed })) {
             expect(aggregator.complete).toBe(false);
-            aggregator.add(shard, shardSum(valuesOf(shard.lo)));
+            addSum(aggregator, shard, shardSum(valuesOf(shard.lo)));
           }
           expect(aggregator.complete).toBe(true);
         });
@@ -89,10 +87,10 @@ describe('the sum of a step', () => {
 
   it('begins anew with each step', () => {
     withAggregator((aggregator) => {
-      aggregator.add({ lo: 0, n: 2 }, shardSum(valuesOf(5)));
+      addSum(aggregator, { lo: 0, n: 2 }, shardSum(valuesOf(5)));
       aggregator.begin(2);
       expect(aggregator.complete).toBe(false);
-      aggregator.add(root, shardSum(valuesOf(3)));
+      addSum(aggregator, root, shardSum(valuesOf(3)));
       expect(gradientOf(aggregator)).toEqual(bitsOf(valuesOf(3)));
     });
   });
@@ -108,11 +106,11 @@ describe('a shard that is not finite', () => {
     ['a loss beyond float32', shardSum(valuesOf(1), { lossSum: 1e300 })],
   ])('with %s is refused, and adds nothing', (_, notFinite) => {
     withAggregator((aggregator) => {
-      aggregator.add({ lo: 0, n: 1 }, shardSum(valuesOf(0)));
-      expect(aggregator.add({ lo: 1, n: 1 }, notFinite)).toBe(false);
+      addSum(aggregator, { lo: 0, n: 1 }, shardSum(valuesOf(0)));
+      expect(addSum(aggregator, { lo: 1, n: 1 }, notFinite)).toBe(false);
       for (const lo of [3, 2, 1]) {
         expect(aggregator.complete).toBe(false);
-        expect(aggregator.add({ lo, n: 1 }, shardSum(valuesOf(lo)))).toBe(true);
+        expect(addSum(aggregator, { lo, n: 1 }, shardSum(valuesOf(lo)))).toBe(true);
       }
       expect(aggregator.complete).toBe(true);
       expect(gradientOf(aggregator)).toEqual(sumInOrder([0, 1, 2, 3]));
@@ -134,8 +132,8 @@ describe('an encoded gradient', () => {
     const bytes = encoded[encoding];
     expect(bytes.length).toBeLessThan(values.byteLength);
     withAggregator((aggregator) => {
-      expect(aggregator.add({ lo: 0, n: 2 }, shardSum(values, { bytes, encoding }))).toBe(true);
-      expect(aggregator.add({ lo: 2, n: 2 }, shardSum(values))).toBe(true);
+      expect(addSum(aggregator, { lo: 0, n: 2 }, shardSum(values, { bytes, encoding }))).toBe(true);
+      expect(addSum(aggregator, { lo: 2, n: 2 }, shardSum(values))).toBe(true);
       expect(gradientOf(aggregator)).toEqual(bitsOf(values.map((value) => 2 * value)));
     });
   });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun, usedMicrobatches } from '../src/plan.ts';
 import { shuffled } from './random-shards.ts';
-import { hostBackend, optimizer as momentum } from './support.ts';
+import { addSum, hostBackend, optimizer as momentum } from './support.ts';
 
 const backend = await hostBackend();
 /** Two steps an epoch: four microbatches of two samples, then three. */
@@ -19,7 +19,7 @@ function createServer(options: Partial<ConstructorParameters<typeof ParameterSer
 function addMicrobatch({ aggregator }: ParameterServer, step: number, lo: number): void {
   const gradient = Float32Array.from(initialWeights, (_, index) => Math.sin(9 * step + lo + index) * 10 ** (index - 2));
   const bytes = new Uint8Array(gradient.buffer);
-  expect(aggregator.add({ lo, n: 1 }, { bytes, lossSum: 1, correct: 0 })).toBe(true);
+  expect(addSum(aggregator, { lo, n: 1 }, { bytes, lossSum: 1, correct: 0 })).toBe(true);
 }
 
 /** Takes steps `from .. to - 1`, with the microbatches of each in an order that the seed fixes. */
@@ -44,7 +44,7 @@ describe('a step', () => {
   it('moves the weights by the mean gradient of the samples, and reports their mean loss', () => {
     const server = createServer({ optimizer: sgd });
     const bytes = new Uint8Array(Float32Array.of(8, -16, 0, 4).buffer);
-    server.aggregator.add({ lo: 0, n: 4 }, { bytes, lossSum: 4, correct: 6 });
+    addSum(server.aggregator, { lo: 0, n: 4 }, { bytes, lossSum: 4, correct: 6 });
     expect(server.step(0)).toEqual({ step: 0, epoch: 0, count: 8, loss: 0.5, correct: 6 });
     expect(server.weights()).toEqual(Float32Array.of(1 - 0.5, -2 + 1, 0.25, 4 - 0.25));
     server.dispose();
@@ -53,7 +53,7 @@ describe('a step', () => {
   it('divides by the number of samples of a short batch', () => {
     const server = createServer({ optimizer: sgd, firstStep: 3 });
     const bytes = new Uint8Array(Float32Array.of(6, 0, 0, 0).buffer);
-    server.aggregator.add({ lo: 0, n: 4 }, { bytes, lossSum: 3, correct: 1 });
+    addSum(server.aggregator, { lo: 0, n: 4 }, { bytes, lossSum: 3, correct: 1 });
     expect(server.step(3)).toEqual({ step: 3, epoch: 1, count: 6, loss: 0.5, correct: 1 });
     expect(server.weights()[0]).toBe(1 - 0.5);
     server.dispose();
@@ -73,7 +73,7 @@ describe('a step', () => {
     const server = createServer();
     for (const lo of [0, 1, 2]) addMicrobatch(server, 0, lo);
     const bytes = new Uint8Array(Float32Array.of(0, Number.NaN, 0, 0).buffer);
-    expect(server.aggregator.add({ lo: 3, n: 1 }, { bytes, lossSum: 1, correct: 0 })).toBe(false);
+    expect(addSum(server.aggregator, { lo: 3, n: 1 }, { bytes, lossSum: 1, correct: 0 })).toBe(false);
     expect(() => server.step(0)).toThrow('some are missing');
     server.dispose();
   });

@@ -2,12 +2,14 @@
 import { createHash } from 'node:crypto';
 import { type Checksum, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
+import type { Aggregator } from '../src/aggregator.ts';
 import {
   createProblem as createProblemWith,
   type Problem,
   type ProblemOptions,
   tinyProblem,
 } from '../src/simulator/problem.ts';
+import type { Shard } from '../src/tree.ts';
 
 export const { model, optimizer, datasetOf: tinyDataset } = tinyProblem;
 
@@ -30,6 +32,16 @@ export async function hostBackend(name: 'reference' | 'cpu' = 'reference'): Prom
   const { backend } = await openBackend(name);
   if (!isHostBackend(backend)) throw new Error(`${name}: expected a backend in JavaScript's own memory`);
   return backend;
+}
+
+/** What an aggregator decodes. */
+export type EncodedSum = Parameters<Aggregator['decode']>[0];
+
+/** Decodes a shard's sum and adds it; false, with nothing added, where a number is not finite. */
+export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): boolean {
+  const decoded = aggregator.decode(sum);
+  if (decoded) aggregator.add(shard, decoded.values);
+  return decoded !== undefined;
 }
 
 export function createProblem(backend: HostBackend, options?: ProblemOptions): Promise<Problem> {

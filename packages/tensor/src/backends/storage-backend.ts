@@ -118,7 +118,7 @@ export abstract class HostStorageBackend<Memory> extends StorageBackend<Memory> 
   override readonly microbatchSums = true;
 
   abstract view(storage: Storage): Float32Array;
-  abstract allFinite(storage: Storage): boolean;
+  abstract largestMagnitude(storage: Storage): number;
 
   upload(storage: Storage, values: Float32Array): void {
     checkCopy(storage, values.length);

@@ -12,6 +12,8 @@ export type CheckedMessage =
       readonly turnaroundMs?: number | undefined;
       /** Connections whose held result of this shard is the same. */
       readonly agreesWith?: readonly ConnectionId[];
+      /** Whether it is so large that only the coordinator's own computation makes it believed. */
+      readonly isSuspect?: boolean;
     } & Shard)
   | {
       readonly type: 'numericsResult';

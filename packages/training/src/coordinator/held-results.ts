@@ -1,5 +1,6 @@
 /** Results of the current step that wait until another computation of the same shard shows which is right. */
 import { type Shard, shardKey } from '../tree.ts';
+import type { SumSize } from './plausibility.ts';
 import type { ConnectionId } from './state.ts';
 
 export interface HeldResult {
@@ -7,6 +8,7 @@ export interface HeldResult {
   readonly connection: ConnectionId;
   /** [parameters + 2]: gradient, sum of losses, correct answers; a copy that belongs to the holder. */
   readonly values: Float32Array;
+  readonly size: SumSize;
   /** Of the numeric mode that computed it. */
   readonly numericsHash: string;
 }
@@ -33,11 +35,11 @@ export class HeldResults {
   }
 
   /** The result that is held for a connection; all results of the shard are dropped. */
-  take(shard: Shard, connection: ConnectionId): Float32Array | undefined {
+  take(shard: Shard, connection: ConnectionId): HeldResult | undefined {
     const key = shardKey(shard);
     const result = this.#held.get(key)?.find((held) => held.connection === connection);
     this.#held.delete(key);
-    return result?.values;
+    return result;
   }
 
   clear(): void {

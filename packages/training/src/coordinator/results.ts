@@ -1,8 +1,9 @@
 /** What a worker's result does: a gradient completes a shard, a task error sends it to another worker. */
 import { toMessageText } from '@lockstep/protocol';
 import { type Shard, shardKey } from '../tree.ts';
+import { recordContribution } from './contributions.ts';
 import { addReadyTime, disconnect, protocolViolation, unassignAll } from './disconnect.ts';
-import { countFault, type Draft, emit, isOwner, send, updateConnection, updateRecord, updateShard } from './draft.ts';
+import { countFault, type Draft, emit, isOwner, send, updateConnection, updateShard } from './draft.ts';
 import { hasEnded } from './ending.ts';
 import type { CheckedMessage } from './events.ts';
 import { measureLink } from './links.ts';
@@ -10,6 +11,7 @@ import { boundedRate, rateAfter } from './rates.ts';
 import { recordSuccess } from './reputation.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 import { completeHeld, referee } from './verification.ts';
+import { isAudited } from './verified-shards.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
@@ -27,7 +29,9 @@ export function dispositionOf(
   if (connection?.phase !== 'ready' || connection.weightsStep < result.step) return 'ignore';
   const shard = state.current.shards.get(shardKey(result));
   if (result.step !== state.current.step || !shard || !isOwner(shard, id)) return 'ignore';
-  return shard.verified || shard.refereed ? 'hold' : 'add';
+  const isCompared = shard.verified || shard.refereed || shard.votes.length > 0;
+  // What a worker on trial finds counts only together with what the proven worker finds.
+  return isCompared || (isTrial(connection, result) && shard.owners.length > 1) ? 'hold' : 'add';
 }
 
 export function takeGradient(draft: Draft, connection: Connection, message: GradientMessage): void {
@@ -37,21 +41,21 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
     return;
   }
   updateConnection(draft, id, { answerByMs: undefined });
-  takeTrial(draft, connection, message);
-  // Any other result is late, a duplicate, or of a shard that this worker was not given.
   const disposition = dispositionOf(draft, id, message);
+  takeTrial(draft, connection, message);
+  // The result is late, a duplicate, or of a shard that this worker was not given.
   if (disposition === 'ignore') return;
 
   const shard = draft.current.shards.get(shardKey(message))!;
   const own = shard.owners.find((owner) => owner.connection === id);
   const totalMs = draft.nowMs - (own?.startedAtMs ?? connection.readyAtMs);
   const computeMs = Math.min(message.computeMs, totalMs);
-  if (disposition === 'add') {
+  if (disposition === 'add' && !message.isSuspect) {
     updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId });
     cancelOtherOwners(draft, id, shard);
-    recordResult(draft, workerId, shard.samples, computeMs);
+    recordContribution(draft, workerId, shard.samples, computeMs);
   } else {
-    takeVote(draft, connection, shard, message.agreesWith ?? [], computeMs);
+    takeVote(draft, connection, shard, message, computeMs);
   }
   restartClocks(draft, id);
   const samplesPerMs = rateAfter(connection.samplesPerMs, shard.samples, computeMs);
@@ -61,45 +65,39 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
 }
 
 /** The result of a trial shows the worker's speed, also when the proven worker was faster. */
-function takeTrial(draft: Draft, connection: Connection, { step, lo, n, computeMs }: GradientMessage): void {
+function takeTrial(draft: Draft, connection: Connection, message: GradientMessage): void {
   const { connection: id, trial } = connection;
-  if (!trial || trial.step !== step || trial.lo !== lo || trial.n !== n) return;
+  if (!trial || !isTrial(connection, message)) return;
+  const { computeMs } = message;
   const tookMs = Math.max(computeMs, draft.nowMs - trial.startedAtMs - connection.link.networkMs);
   updateConnection(draft, id, { trial: undefined, samplesPerMs: boundedRate(tookMs > 0 ? trial.samples / tookMs : 0) });
   recordSuccess(draft, connection);
 }
 
-/** Two results that agree are right; two that differ are decided by the coordinator's own. */
+/**
+ * Two results that agree are right, except that the coordinator computes some of them as well, since two liars may
+ * agree. Two that differ, and one that is suspect, are decided by the coordinator's own.
+ */
 function takeVote(
   draft: Draft,
   { connection: id, workerId = '' }: Connection,
   shard: ShardState,
-  agreesWith: readonly ConnectionId[],
+  { agreesWith = [], isSuspect = false }: GradientMessage,
   computeMs: number,
 ): void {
-  const votes = [...shard.votes, { connection: id, workerId }];
+  const vote = { connection: id, workerId, computeMs };
+  const votes = [...shard.votes, vote];
   const owners = shard.owners.filter(({ connection }) => connection !== id);
   updateShard(draft.current, shard, { votes, owners });
-  if (shard.votes.some(({ connection, workerId: other }) => other !== workerId && agreesWith.includes(connection))) {
+  const isConfirmed = shard.votes.some(
+    ({ connection, workerId: other }) => other !== workerId && agreesWith.includes(connection),
+  );
+  if (isConfirmed && !isSuspect && !isAudited(draft.setup, draft.current.step, shard.lo)) {
     cancelOtherOwners(draft, id, shard);
-    completeHeld(draft, shard, id, workerId);
-    recordResult(draft, workerId, shard.samples, computeMs);
-  } else if (votes.length >= 2) {
+    completeHeld(draft, shard, vote);
+  } else if (votes.length >= 2 || isSuspect) {
     referee(draft, draft.current.shards.get(shardKey(shard))!);
   }
-}
-
-function recordResult(draft: Draft, workerId: string, samples: number, computeMs: number): void {
-  const record = draft.records.get(workerId);
-  if (!record) return;
-  if (record.numericsHash !== undefined && !draft.contributed.has(record.numericsHash)) {
-    draft.contributed = new Set([...draft.contributed, record.numericsHash]);
-  }
-  updateRecord(draft, workerId, {
-    shards: record.shards + 1,
-    samples: record.samples + samples,
-    computeMs: record.computeMs + computeMs,
-  });
 }
 
 /**
@@ -107,15 +105,16 @@ function recordResult(draft: Draft, workerId: string, samples: number, computeMs
  * the worker is there, and its absence that it is not.
  */
 function cancelOtherOwners(draft: Draft, winner: ConnectionId, { lo, n, owners }: ShardState): void {
+  const { step } = draft.current;
   for (const { connection } of owners) {
     const owner = draft.connections.get(connection);
-    if (connection === winner || owner?.answerByMs !== undefined || isTrial(owner, draft.current.step, lo)) continue;
-    send(draft, connection, { type: 'cancel', step: draft.current.step, lo, n });
+    if (connection === winner || owner?.answerByMs !== undefined || isTrial(owner, { step, lo, n })) continue;
+    send(draft, connection, { type: 'cancel', step, lo, n });
   }
 }
 
-function isTrial(owner: Connection | undefined, step: number, lo: number): boolean {
-  return owner?.trial?.step === step && owner.trial.lo === lo;
+function isTrial(owner: Connection | undefined, { step, lo, n }: Shard & { readonly step: number }): boolean {
+  return owner?.trial?.step === step && owner.trial.lo === lo && owner.trial.n === n;
 }
 
 /** A worker computes its shards one after another: the time of those that are left counts from the last result. */

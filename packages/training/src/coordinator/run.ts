@@ -15,9 +15,7 @@ import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
 import type { ControlAction, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from './events.ts';
-import { gradientFault } from './gradient-check.ts';
-import { HeldResults } from './held-results.ts';
-import { dispositionOf } from './results.ts';
+import { ResultReceiver } from './result-receiver.ts';
 import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
 import { TaskSender } from './task-sender.ts';
 import type { Trace } from './trace.ts';
@@ -56,7 +54,7 @@ export class Run {
   readonly outcome: Promise<RunOutcome>;
   readonly #options: RunOptions;
   readonly #tasks: TaskSender;
-  readonly #held: HeldResults;
+  readonly #results: ResultReceiver;
   readonly #transports = new Map<ConnectionId, CoordinatorTransport>();
   #state: CoordinatorState;
   #lastConnection: ConnectionId = 0;
@@ -68,7 +66,7 @@ export class Run {
   constructor(options: RunOptions) {
     this.#options = options;
     this.#tasks = new TaskSender(options.samples, options.setup.plan);
-    this.#held = new HeldResults(options.setup.gradients !== undefined);
+    this.#results = new ResultReceiver(options);
     this.#state = initialState(options.setup, options.firstStep);
     this.outcome = new Promise((resolve) => {
       this.#end = resolve;
@@ -148,14 +146,13 @@ export class Run {
         this.#forget(effect.connection);
         return;
       case 'addHeld':
-        this.#addHeld(effect, effect.from);
+        this.#results.addHeld(effect, effect.from);
         return;
       case 'referee':
         void this.#referee(effect.step, { lo: effect.lo, n: effect.n });
         return;
       case 'restartStep':
-        this.#held.clear();
-        this.#options.parameterServer.aggregator.begin(effect.step);
+        this.#results.restartStep(effect.step);
         return;
       case 'applyStep':
         this.#applyStep(effect.step);
@@ -191,7 +188,7 @@ export class Run {
   #applyStep(step: number): void {
     const { parameterServer, clock, onTrace, onStep } = this.#options;
     onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
-    this.#held.clear();
+    this.#results.stepTaken();
     const result = parameterServer.step(step);
     onStep?.(result);
   }
@@ -209,54 +206,26 @@ export class Run {
 
   /** Checks a gradient, adds it where the state wants it, and then tells the state. */
   #receiveGradient(connection: ConnectionId, gradient: MessageOf<'gradient'>): void {
-    const { setup, parameterServer, checksum, clock } = this.#options;
-    const { step, lo, n, computeMs, turnaroundMs } = gradient;
-    const arrivedAtMs = clock.nowMs();
-    const fault = gradientFault(gradient, setup, parameterServer.parameterCount, checksum);
+    const arrivedAtMs = this.#options.clock.nowMs();
+    const fault = this.#results.faultOf(gradient);
     if (fault !== undefined) {
       this.#dispatch({ type: 'invalid', connection, closeCode: 1002, message: fault });
       return;
     }
-    const disposition = dispositionOf(this.#state, connection, gradient);
-    const agreesWith = disposition === 'hold' ? this.#hold(connection, gradient) : [];
-    const wasAdded = disposition !== 'add' || parameterServer.aggregator.add({ lo, n }, gradient);
-    if (!wasAdded || agreesWith === undefined) {
-      const message = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
-      const error = { type: 'taskError', step, lo, n, code: 'non-finite', message } as const;
-      this.#dispatch({ type: 'message', connection, message: error });
-      return;
-    }
-    this.#traceAnswered(connection, gradient, arrivedAtMs);
-    this.#dispatch({
-      type: 'message',
-      connection,
-      message: { type: 'gradient', step, lo, n, computeMs, turnaroundMs },
-    });
-  }
-
-  /** Holds a result until another one of the shard is there; undefined where a number of it is not finite. */
-  #hold(connection: ConnectionId, gradient: MessageOf<'gradient'>): readonly ConnectionId[] | undefined {
-    const values = this.#options.parameterServer.aggregator.decode(gradient);
-    if (!values) return undefined;
-    const numericsHash = this.#state.records.get(this.#workerOf(connection))?.numericsHash ?? '';
-    return this.#held.add(gradient, { connection, values, numericsHash });
-  }
-
-  #addHeld({ lo, n }: Shard, from: ConnectionId): void {
-    const values = this.#held.take({ lo, n }, from);
-    if (!values) throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a held result of connection ${from}`);
-    this.#options.parameterServer.aggregator.addValues({ lo, n }, values);
+    const message = this.#results.receive(this.#state, connection, gradient);
+    if (message.type === 'gradient') this.#traceAnswered(connection, gradient, arrivedAtMs);
+    this.#dispatch({ type: 'message', connection, message });
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
-    const { referee, parameterServer, setup } = this.#options;
-    const { gradient, lossSum, correct } = await referee(step, shard);
-    // The run may have ended or begun the step anew meanwhile; the rules then ignore what is reported.
-    if (step !== this.#state.current.step) return;
-    const values = parameterServer.aggregator.decode({ bytes: gradient, lossSum, correct });
-    const result = { connection: 0, values: values ?? new Float32Array(), numericsHash: setup.refereeHash ?? '' };
-    const agreesWith = values ? this.#held.add(shard, result) : [];
-    this.#dispatch({ type: 'refereed', step, ...shard, isFinite: values !== undefined, agreesWith });
+    try {
+      const result = await this.#options.referee(step, shard);
+      // The run may have ended meanwhile, or have taken the step with another result.
+      if (step !== this.#state.current.step) return;
+      this.#dispatch({ type: 'refereed', step, ...shard, ...this.#results.holdOwn(shard, result) });
+    } catch (error) {
+      this.stop(`the coordinator could not compute a shard itself: ${String(error)}`);
+    }
   }
 
   #receiveNumericsResult(connection: ConnectionId, result: MessageOf<'numericsResult'>): void {

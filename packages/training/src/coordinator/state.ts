@@ -161,6 +161,7 @@ export interface Assignment {
 export interface Vote {
   readonly connection: ConnectionId;
   readonly workerId: string;
+  readonly computeMs: number;
 }
 
 export interface ShardState extends Shard {

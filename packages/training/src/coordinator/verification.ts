@@ -2,12 +2,13 @@
 import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { shardKey } from '../tree.ts';
+import { recordContribution, recordNumerics } from './contributions.ts';
 import { disconnect } from './disconnect.ts';
 import { countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
 import { endRun } from './ending.ts';
 import type { CoordinatorEvent } from './events.ts';
 import { recordQuarantine } from './reputation.ts';
-import type { ConnectionId, ShardState, Vote } from './state.ts';
+import type { ShardState, Vote } from './state.ts';
 
 /** Has the coordinator compute a shard of the current step itself, once. */
 export function referee(draft: Draft, shard: ShardState): void {
@@ -16,7 +17,7 @@ export function referee(draft: Draft, shard: ShardState): void {
   draft.effects.push({ type: 'referee', step: draft.current.step, lo: shard.lo, n: shard.n });
 }
 
-/** The coordinator's own result counts; every held one that differs was wrong. */
+/** The coordinator's own result decides: every held one that differs was wrong. */
 export function takeRefereed(draft: Draft, event: Extract<CoordinatorEvent, { type: 'refereed' }>): void {
   const shard = draft.current.shards.get(shardKey(event));
   if (event.step !== draft.current.step || !shard || shard.done) return;
@@ -24,9 +25,12 @@ export function takeRefereed(draft: Draft, event: Extract<CoordinatorEvent, { ty
     endRun(draft, divergence(draft, shard));
     return;
   }
-  completeHeld(draft, shard, 0, undefined);
-  const { refereeHash } = draft.setup;
-  if (refereeHash !== undefined) draft.contributed = new Set([...draft.contributed, refereeHash]);
+  // A worker's result that was right counts as its own, so that the numeric modes of a run stay those of its workers.
+  completeHeld(
+    draft,
+    shard,
+    shard.votes.find(({ connection }) => event.agreesWith.includes(connection)),
+  );
   const wrong = shard.votes.filter(({ connection }) => !event.agreesWith.includes(connection));
   for (const vote of [...wrong, ...falseClaims(draft, shard)]) quarantine(draft, vote, shard);
 }
@@ -36,14 +40,17 @@ function falseClaims(draft: Draft, { nonFiniteFrom }: ShardState): Vote[] {
   return nonFiniteFrom.flatMap((connection) => {
     const record = draft.records.get(draft.connections.get(connection)?.workerId ?? '');
     if (record === undefined || record.numericsHash !== draft.setup.refereeHash) return [];
-    return [{ connection, workerId: record.id }];
+    return [{ connection, workerId: record.id, computeMs: 0 }];
   });
 }
 
-/** Adds a held result, and drops the others. */
-export function completeHeld(draft: Draft, shard: ShardState, from: ConnectionId, workerId: string | undefined): void {
-  updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId });
-  draft.effects.push({ type: 'addHeld', step: draft.current.step, lo: shard.lo, n: shard.n, from });
+/** Adds a held result, the coordinator's own where no vote is given, and drops the others. */
+export function completeHeld(draft: Draft, shard: ShardState, vote: Vote | undefined): void {
+  const { lo, n, samples } = shard;
+  updateShard(draft.current, shard, { done: true, owners: [], addedFrom: vote?.workerId });
+  draft.effects.push({ type: 'addHeld', step: draft.current.step, lo, n, from: vote?.connection ?? 0 });
+  if (vote) recordContribution(draft, vote.workerId, samples, vote.computeMs);
+  else recordNumerics(draft, draft.setup.refereeHash);
 }
 
 /** Ends a worker whose result was wrong, and computes anew what it has contributed to the current step. */

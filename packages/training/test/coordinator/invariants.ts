@@ -8,7 +8,7 @@ import { type Shard, shardKey } from '../../src/tree.ts';
 
 /** The shard whose gradient a run adds before it reports the event; undefined where it adds none. */
 export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard | undefined {
-  if (event.type !== 'message' || event.message.type !== 'gradient') return undefined;
+  if (event.type !== 'message' || event.message.type !== 'gradient' || event.message.isSuspect) return undefined;
   return dispositionOf(state, event.connection, event.message) === 'add' ? event.message : undefined;
 }
 

@@ -31,6 +31,7 @@ export const geometry: fc.Arbitrary<CoordinatorOptions> = fc.record({
   microbatchSize: fc.integer({ min: 1, max: 9 }),
   epochs: fc.integer({ min: 1, max: 8 }),
   startWorkers: fc.integer({ min: 0, max: 3 }),
+  verifyRate: fc.constantFrom(0, 0.3, 1),
 });
 
 /** Rates and times that workers report, with numbers that no clock gives. */
@@ -78,6 +79,7 @@ export const workActions: readonly Action[] = [
   { weight: 2, perform: (coordinator, { connection }) => coordinator.close(connection) },
   { weight: 1, perform: sendInvalidFrame },
   { weight: 1, perform: computeWrongly },
+  { weight: 1, perform: (coordinator, { connection }) => coordinator.liars.add(connection) },
 ];
 
 /** Control by a person and injected faults, among joins, answers and disconnects. */

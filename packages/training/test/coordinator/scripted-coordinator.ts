@@ -12,7 +12,7 @@ import {
 } from '../../src/coordinator/state.ts';
 import { transition } from '../../src/coordinator/transition.ts';
 import { planRun } from '../../src/plan.ts';
-import type { Shard } from '../../src/tree.ts';
+import { type Shard, shardKey } from '../../src/tree.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import { addedBy, Invariants } from './invariants.ts';
 
@@ -28,6 +28,7 @@ export interface CoordinatorOptions {
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
   readonly limits?: Partial<Limits>;
+  readonly verifyRate?: number;
 }
 
 export interface Task extends Shard {
@@ -46,12 +47,16 @@ function setupOf(options: CoordinatorOptions): RunSetup {
     startWithinMs: 5_000,
     waitForStart: options.waitForStart ?? false,
     faultInjection: options.faultInjection ?? false,
+    verifyRate: options.verifyRate ?? 0,
+    refereeHash: 'aaaaaaaa',
   };
 }
 
 export class ScriptedCoordinator {
   /** Whether the coordinator's own computation of a shard comes out finite. */
   refereeFindsFinite = true;
+  /** Connections whose results are wrong, each in its own way. */
+  readonly liars = new Set<ConnectionId>();
   readonly setup: RunSetup;
   nowMs = 0;
   /** Every effect so far. */
@@ -90,9 +95,15 @@ export class ScriptedCoordinator {
     return [...effects, ...effects.flatMap((effect) => (effect.type === 'referee' ? this.#referee(effect) : []))];
   }
 
-  /** The coordinator's own computation, at once. */
+  /** The coordinator's own computation, at once; it agrees with every honest result that is held. */
   #referee({ step, lo, n }: Extract<Effect, { type: 'referee' }>): readonly Effect[] {
-    return this.dispatch({ type: 'refereed', step, lo, n, isFinite: this.refereeFindsFinite, agreesWith: [] });
+    const agreesWith = this.#honestVoters({ lo, n });
+    return this.dispatch({ type: 'refereed', step, lo, n, isFinite: this.refereeFindsFinite, agreesWith });
+  }
+
+  #honestVoters(shard: Shard): ConnectionId[] {
+    const { votes = [] } = this.#state.current.shards.get(shardKey(shard)) ?? {};
+    return votes.map(({ connection }) => connection).filter((connection) => !this.liars.has(connection));
   }
 
   receive(connection: ConnectionId, message: CheckedMessage): readonly Effect[] {
@@ -153,8 +164,10 @@ export class ScriptedCoordinator {
     for (const connection of connections) this.receive(connection, { type: 'pong', sentAtMs: 0 });
   }
 
+  /** A result; an honest one agrees with every honest one that is held of its shard. */
   gradient(connection: ConnectionId, { step, lo, n }: Task, computeMs = 1): readonly Effect[] {
-    return this.receive(connection, { type: 'gradient', step, lo, n, computeMs });
+    const agreesWith = this.liars.has(connection) ? [] : this.#honestVoters({ lo, n });
+    return this.receive(connection, { type: 'gradient', step, lo, n, computeMs, agreesWith });
   }
 
   nonFinite(connection: ConnectionId, task: Task, message = 'NaN'): readonly Effect[] {

@@ -44,8 +44,8 @@ class CpuBackend extends HostStorageBackend<number> {
     return new Float32Array(this.#memory.buffer, this.#addressOf(storage), storage.length);
   }
 
-  allFinite(storage: Storage): boolean {
-    return this.#kernels.allFinite(this.#addressOf(storage), storage.length) !== 0;
+  largestMagnitude(storage: Storage): number {
+    return this.#kernels.largestMagnitude(this.#addressOf(storage), storage.length);
   }
 
   protected createMemory(length: number): number {

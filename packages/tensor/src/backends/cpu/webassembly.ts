@@ -67,7 +67,7 @@ export interface Kernels {
   multiplyAddOnce(sum: number, a: number, b: number): number;
   bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
   copyRows(table: number, rows: number, columns: number, numbers: number, count: number, output: number): number;
-  allFinite(source: number, count: number): number;
+  largestMagnitude(source: number, count: number): number;
 }
 
 export const pageBytes = 65536;

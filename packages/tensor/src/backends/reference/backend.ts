@@ -46,8 +46,8 @@ class ReferenceBackend extends HostStorageBackend<Float32Array> {
     return memory.subarray(offset, offset + length);
   }
 
-  allFinite(storage: Storage): boolean {
-    return this.view(storage).every(Number.isFinite);
+  largestMagnitude(storage: Storage): number {
+    return this.view(storage).reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
   }
 
   protected createMemory(length: number): Float32Array {
