@@ -27,8 +27,6 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly limits?: Partial<Limits>;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
-  /** Fraction of shards that two workers compute, so that wrong results are found. */
-  readonly verifyRate?: number;
 }
 
 /** Bytes of a message beside the numbers of a gradient. */
@@ -43,11 +41,10 @@ export async function createRun(options: CreateRunOptions) {
     startWorkers,
     waitForStart = false,
     faultInjection = false,
-    verifyRate = 0,
     limits: bounds,
     ...callbacks
   } = options;
-  const { model, plan, config, optimizer, train, token } = prepared;
+  const { model, plan, config, optimizer, train, token, verifyRate } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });

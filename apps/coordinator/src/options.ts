@@ -2,6 +2,7 @@
 import {
   choice,
   Expected,
+  fraction,
   lineOption,
   numberFrom,
   type Option,
@@ -63,6 +64,10 @@ const shared = {
       'how gradients travel (fp16 and int8 round, with error feedback: fewer bytes, not bit-exact)',
     ),
     'exact',
+  ),
+  'verify-rate': withFallback(
+    fraction('part of the shards that two workers compute, so that a wrong result is found'),
+    0.01,
   ),
   host: withFallback(
     textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),

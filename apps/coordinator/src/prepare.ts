@@ -19,6 +19,8 @@ export interface Prepared {
   readonly test: Dataset;
   readonly plan: RunPlan;
   readonly config: RunConfig;
+  /** Part of the shards that two workers compute; 0 where there is but this process. */
+  readonly verifyRate: number;
   readonly token: string | undefined;
   readonly adminToken: string;
   readonly tls: Tls | undefined;
@@ -57,7 +59,8 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   };
   const token = options.token ?? (isLoopback(options.host) ? undefined : newSecret());
   const tls = await openTls(options);
-  return { model, optimizer, train, test, plan, config, token, adminToken: newSecret(), tls };
+  const verifyRate = options.single ? 0 : options['verify-rate'];
+  return { model, optimizer, train, test, plan, config, verifyRate, token, adminToken: newSecret(), tls };
 }
 
 function newSecret(): string {

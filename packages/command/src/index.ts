@@ -4,6 +4,7 @@ export { helpText } from './help.ts';
 export {
   choice,
   Expected,
+  fraction,
   lineOption,
   numberFrom,
   type Option,

@@ -82,6 +82,11 @@ export function numberFrom(
   );
 }
 
+/** A part of a whole, from none of it to all of it. */
+export function fraction(description: string): Option<number | undefined> {
+  return numberOption(description, 'a number from 0 to 1', (value) => value >= 0 && value <= 1);
+}
+
 export function choice<const Name extends string>(
   names: readonly Name[],
   description: string,
