@@ -19,6 +19,8 @@ export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
   /** Time that it took part and did not compute: receiving, sending, and waiting for others. */
   readonly waitMs: number;
+  /** What was wrong with its results; its `shards` had been added before. Left out where nothing was. */
+  readonly quarantined?: string;
 }
 
 /**
@@ -124,6 +126,8 @@ export function createReport(options: ReportOptions): Report {
   };
 }
 
-function workerReport({ id, name, kind, backend, shards, samples, computeMs, readyMs }: WorkerRecord): WorkerReport {
-  return { id, name, kind, backend, shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
+function workerReport(record: WorkerRecord): WorkerReport {
+  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined } = record;
+  const work = { shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
+  return { id, name, kind, backend, ...work, ...(quarantined === undefined ? {} : { quarantined }) };
 }

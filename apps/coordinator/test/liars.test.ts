@@ -1,0 +1,115 @@
+/** Liars over real sockets: real sessions, whose compute is wrong on purpose, beside honest worker processes. */
+import { once } from 'node:events';
+import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { type Report, systemClock } from '@lockstep/train';
+import {
+  type Compute,
+  createLocalCompute,
+  Membership,
+  type MembershipEnd,
+  type RunOutcome,
+  type ShardGradient,
+} from '@lockstep/training';
+import { type Lie, lies } from '@lockstep/training/simulator';
+import { describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { sha256 } from '../src/sha256.ts';
+import { temporaryFolder } from './folder.ts';
+import { runToReport, startWorker } from './processes.ts';
+import { openTestServer } from './test-server.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+const args = [...(await tinyArgs(folder)), '--epochs', '500', '--steps', '100'];
+const { report: expected } = await runToReport(folder, [...args, '--single']);
+const checksum = await openChecksum();
+const { backend } = await openBackend('auto');
+
+type Change = (result: ShardGradient) => ShardGradient | Promise<ShardGradient>;
+
+/** A worker in this process; it answers the numerics check rightly, and every task with a changed result. */
+function joinLiar(url: string, name: string, change: Change): Promise<MembershipEnd> {
+  const honest = createLocalCompute(backend, systemClock);
+  const gradient: Compute['gradient'] = async (pixels, labels, options) => {
+    const result = await honest.gradient(pixels, labels, options);
+    return options?.key === undefined ? result : change(result);
+  };
+  const membership = new Membership({
+    connect: async () => {
+      const socket = new WebSocket(url, subprotocol);
+      await once(socket, 'open');
+      return webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes: 2 ** 24 });
+    },
+    compute: { ...honest, gradient },
+    identity: { kind: 'node', name },
+    clock: systemClock,
+    checksum,
+    hash: sha256,
+    random: Math.random,
+  });
+  return membership.ended;
+}
+
+interface Ended {
+  readonly outcome: RunOutcome;
+  readonly report: Report;
+  readonly ends: readonly MembershipEnd[];
+}
+
+/** Runs two honest worker processes beside liars. */
+async function runWithLiars(options: readonly string[], changes: readonly Change[]): Promise<Ended> {
+  const server = await openTestServer({ args: [...args, ...options], startWorkers: 2 + changes.length });
+  const honest = [1, 2].map((index) => startWorker(['--url', server.url, '--name', `honest-${index}`]));
+  try {
+    const liars = changes.map((change, index) => joinLiar(server.url, `liar-${index + 1}`, change));
+    const outcome = await server.outcome;
+    const ends = await Promise.all(liars);
+    await Promise.all(honest.map(({ ended }) => ended));
+    return { outcome, report: server.report(), ends };
+  } finally {
+    await server.close();
+  }
+}
+
+const named = ({ workers }: Report, prefix: string) => workers.filter(({ name }) => name.startsWith(prefix));
+
+function expectHonestRun({ outcome, report }: Ended): void {
+  expect(outcome).toEqual({ type: 'finished' });
+  expect(report).toMatchObject({ weightsSha256: expected.weightsSha256, exactness: 'bit-exact' });
+  expect(named(report, 'honest').map(({ quarantined }) => quarantined)).toEqual([undefined, undefined]);
+}
+
+const wrongResults = Object.keys(lies).filter((lie) => lie !== 'no-answer' && lie !== 'non-finite') as Lie[];
+
+describe('one liar among three workers', () => {
+  it.each(wrongResults)('changes no bit where every shard is verified, and is found: %s', async (lie) => {
+    const ended = await runWithLiars(['--verify-rate', '1'], [lies[lie]]);
+    expectHonestRun(ended);
+    expect(ended.ends).toMatchObject([{ type: 'refused', message: expect.stringContaining('was wrong') }]);
+    expect(named(ended.report, 'liar')).toMatchObject([
+      { shards: 0, quarantined: expect.stringMatching(/^its result of step \d+, microbatches \d+ to \d+, was wrong$/) },
+    ]);
+    expect(ended.report.faults.quarantined).toBe(1);
+  });
+
+  it('whose results would ruin the weights at once is found by their size, at any rate above 0', async () => {
+    const huge: Change = (result) => {
+      const gradient = new Float32Array(result.gradient.slice().buffer).map((value) => 1e20 * value);
+      return { ...result, gradient: new Uint8Array(gradient.buffer) };
+    };
+    const ended = await runWithLiars(['--verify-rate', '0.0001'], [huge]);
+    expectHonestRun(ended);
+    expect(ended.report.faults.quarantined).toBe(1);
+  });
+});
+
+describe('four workers that claim non-finite results', () => {
+  it('neither end the run nor change a bit', async () => {
+    const ended = await runWithLiars(
+      ['--verify-rate', '0'],
+      Array.from({ length: 4 }, () => lies['non-finite']),
+    );
+    expectHonestRun(ended);
+  });
+});
