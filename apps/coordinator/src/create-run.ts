@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { initialize, parameterCount } from '@lockstep/nn';
 import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
-import { systemClock } from '@lockstep/train';
+import { type Checkpoint, systemClock } from '@lockstep/train';
 import {
   type ComputeSetup,
   createLocalCompute,
@@ -29,6 +29,8 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly faultInjection?: boolean;
   /** Fraction of shards that two workers compute, so that wrong results are found. */
   readonly verifyRate?: number;
+  /** Where the run goes on from. */
+  readonly past?: Checkpoint | undefined;
 }
 
 /** Bytes of a message beside the numbers of a gradient. */
@@ -44,13 +46,17 @@ export async function createRun(options: CreateRunOptions) {
     waitForStart = false,
     faultInjection = false,
     verifyRate = 0,
+    past,
     limits: bounds,
     ...callbacks
   } = options;
   const { model, plan, config, optimizer, train, token } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
-  const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
+  const start = past
+    ? { weights: past.weights, optimizerState: past.optimizer, firstStep: past.step }
+    : { weights: initialize(model, config.seed) };
+  const parameterServer = new ParameterServer({ backend, plan, optimizer, ...start });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
   const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
   const samples = createShardSource(train, plan, config.seed);
@@ -72,6 +78,7 @@ export async function createRun(options: CreateRunOptions) {
       verifySalt: randomBytes(4).readUInt32LE(),
       refereeHash: sha256(bytesOf(reference)),
     },
+    ...(past && { firstStep: past.step, history: past.history }),
     samples,
     referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
     parameterServer,

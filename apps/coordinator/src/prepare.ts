@@ -6,6 +6,8 @@ import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
 import { type RunConfig, threadsFault } from '@lockstep/train';
 import { planRun, type RunPlan } from '@lockstep/training';
+import { requireCheckpointFolder } from './checkpoint/folder.ts';
+import { keepToken, keptToken } from './checkpoint/join-token.ts';
 import { openTls, type Tls } from './http/tls.ts';
 import { optimizerOf } from './optimizer.ts';
 import { readOptionFile, requireWritable } from './option-files.ts';
@@ -32,6 +34,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
   requireNetwork(options);
+  requireCheckpointFolder(options);
   for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
   const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
@@ -55,13 +58,21 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
-  const token = options.token ?? (isLoopback(options.host) ? undefined : newSecret());
+  const token = options.token ?? (isLoopback(options.host) ? undefined : newToken(options));
   const tls = await openTls(options);
   return { model, optimizer, train, test, plan, config, token, adminToken: newSecret(), tls };
 }
 
 function newSecret(): string {
   return randomBytes(16).toString('base64url');
+}
+
+/** The one from before, where the run is resumed: its workers know no other. */
+function newToken({ checkpoint: folder, resume }: CoordinatorOptions): string {
+  if (folder !== undefined && resume) return keptToken(folder, newSecret);
+  const token = newSecret();
+  if (folder !== undefined) keepToken(folder, token);
+  return token;
 }
 
 /** `--single` opens no socket. */

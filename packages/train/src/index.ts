@@ -3,11 +3,11 @@ export {
   type Checkpoint,
   decodeCheckpoint,
   encodeCheckpoint,
-  identityFault,
-  type Progress,
   type RunIdentity,
 } from './checkpoint.ts';
 export { type ComputeChoice, computeChoices, threadsFault } from './compute-choice.ts';
+export { identityFault } from './identity-fault.ts';
+export type { CurveState, Progress, StepSums } from './progress.ts';
 export {
   type CurvePoint,
   createReport,
@@ -16,6 +16,7 @@ export {
   type ReportOptions,
   type RunConfig,
   type StepTimes,
+  type TrainedEpoch,
   type WorkerReport,
 } from './report.ts';
 export { systemClock } from './system-clock.ts';
