@@ -46,7 +46,7 @@ export class EpochTracker {
 
   constructor(options: EpochTrackerOptions) {
     this.#options = options;
-    const { plan, past } = options;
+    const { past } = options;
     this.#reports = [...(past?.progress.epochs ?? [])];
     this.#pastSeconds = past?.progress.seconds ?? 0;
     this.#pastEpochSeconds = past?.progress.epochSeconds ?? 0;
@@ -57,8 +57,14 @@ export class EpochTracker {
     if (!past) return;
     const { lossSum, correct, count } = past.progress;
     this.#sums = { lossSum, correct, count };
+  }
+
+  /** Evaluates the epochs before this process that have not been; for a run that goes on. */
+  evaluatePast(): void {
+    const { plan, past } = this.#options;
+    if (!past) return;
     for (const { epoch, weights } of past.unevaluated) this.#evaluateLater(epoch, weights);
-    if (past.step === plan.steps && count > 0) {
+    if (past.step === plan.steps && past.progress.count > 0) {
       this.#endEpoch(Math.floor((past.step - 1) / plan.stepsPerEpoch), past.weights);
     }
   }

@@ -44,6 +44,11 @@ export class RunObserver {
     });
   }
 
+  /** Called once the dashboard is there: shows it the epochs before this process that have not been evaluated. */
+  evaluatePast(): void {
+    this.#epochs.evaluatePast();
+  }
+
   event(event: RunEvent, state: CoordinatorState): void {
     if (event.type === 'started') {
       this.#epochs.start();

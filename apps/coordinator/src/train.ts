@@ -98,6 +98,7 @@ async function start(job: TrainOptions) {
       throw error;
     });
   }
+  observer.evaluatePast();
   const stop = (): void => run.stop('the coordinator was interrupted');
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();

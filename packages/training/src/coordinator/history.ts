@@ -3,7 +3,7 @@ import { type CoordinatorState, type Faults, initialState, type RunSetup, type W
 
 /** Plain data without secrets: no resume key, no address. */
 export interface RunHistory {
-  /** Workers that have computed a shard. */
+  /** Workers that have computed a shard, or were there at the time. */
   readonly workers: readonly Omit<WorkerRecord, 'resumeKey' | 'leftAtMs'>[];
   /** Workers that have ever joined. */
   readonly joined: number;
@@ -18,12 +18,10 @@ export function historyOf({ records, connections, joined, faults, contributed }:
   for (const { workerId, phase, readyAtMs: atMs } of connections.values()) {
     if (phase === 'ready') readyAtMs.set(workerId, atMs);
   }
-  const workers = [...records.values()]
-    .filter(({ shards }) => shards > 0)
-    .map(({ resumeKey: _key, leftAtMs: _left, ...record }) => ({
-      ...record,
-      readyMs: record.readyMs + nowMs - (readyAtMs.get(record.id) ?? nowMs),
-    }));
+  const workers = [...records.values()].map(({ resumeKey: _key, leftAtMs: _left, ...record }) => ({
+    ...record,
+    readyMs: record.readyMs + nowMs - (readyAtMs.get(record.id) ?? nowMs),
+  }));
   return { workers, joined, faults, contributed: [...contributed] } satisfies RunHistory;
 }
 

@@ -22,7 +22,7 @@ describe('the history of a run', () => {
     const after = stateAfter(state.setup, state.current.step, history);
     expect(after).toMatchObject({ phase: 'waiting', current: { step: 1 }, joined: 3, faults: state.faults });
     expect(exactnessOf(after)).toBe('sample-exact');
-    expect([...after.records.keys()]).toEqual(['w1', 'w2']);
+    expect([...after.records.keys()]).toEqual(['w1', 'w2', 'w3']);
     for (const id of ['w1', 'w2']) {
       const { shards, samples, computeMs } = state.records.get(id)!;
       expect(after.records.get(id)).toMatchObject({ shards, samples, computeMs });
