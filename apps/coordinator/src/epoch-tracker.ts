@@ -16,7 +16,7 @@ export interface EpochTrackerOptions {
   /** @param weights those that were evaluated, a copy of its own */
   readonly onEpoch: (epoch: EpochReport, weights: Float32Array) => void;
   /** Where the run goes on from. */
-  readonly past?: Pick<Checkpoint, 'step' | 'weights' | 'progress' | 'unevaluated'> | undefined;
+  readonly past?: (EpochState & Pick<Checkpoint, 'step' | 'weights'>) | undefined;
 }
 
 export type EpochRecords = Pick<ReportOptions, 'epochs' | 'initialLoss' | 'images' | 'steps' | 'wallSeconds'>;

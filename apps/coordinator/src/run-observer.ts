@@ -12,6 +12,11 @@ import { TrainingCurve } from './training-curve.ts';
 
 const maxCurvePoints = 512;
 
+export interface RunObserverOptions extends Omit<EpochTrackerOptions, 'onEpoch' | 'past'> {
+  /** Where the run goes on from. */
+  readonly past?: Checkpoint | undefined;
+}
+
 export class RunObserver {
   /** Set before the first event of a run that has a server; a run in one process has none, and prints no events. */
   dashboard: Dashboard | undefined;
@@ -26,7 +31,7 @@ export class RunObserver {
   readonly #curve: TrainingCurve;
   readonly #resumedAtSteps: readonly number[];
 
-  constructor(display: Display, options: Omit<EpochTrackerOptions, 'onEpoch'>) {
+  constructor(display: Display, options: RunObserverOptions) {
     this.#display = display;
     this.#nowMs = options.nowMs;
     this.#eventLines = new EventLines(options.nowMs);

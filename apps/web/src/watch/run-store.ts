@@ -8,6 +8,7 @@ export type Progress = WatchMessageOf<'progress'>;
 export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
 export type Timeline = WatchMessageOf<'timeline'>;
 export type Evaluation = WatchMessageOf<'evaluation'>;
+export type Checkpoint = WatchMessageOf<'checkpoint'>;
 
 export interface LogLine {
   readonly key: number;
@@ -32,7 +33,7 @@ export class RunStore {
   readonly evaluation = signal<Evaluation>();
   readonly weights = signal<WatchMessageOf<'weights'>>();
   /** Absent in a run that writes no checkpoints. */
-  readonly checkpoint = signal<WatchMessageOf<'checkpoint'>>();
+  readonly checkpoint = signal<Checkpoint>();
   readonly log = signal<readonly LogLine[]>([]);
   /** Why the coordinator rejected this page's last request. */
   readonly rejection = signal<string>();
