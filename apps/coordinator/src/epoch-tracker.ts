@@ -26,6 +26,9 @@ export interface EpochState extends Pick<Checkpoint, 'unevaluated'> {
   readonly progress: Omit<Progress, 'curve' | 'wire' | 'resumedAtSteps'>;
 }
 
+/** A checkpoint has these newest ones, about 20 MB; data so small that an epoch is a few steps can have more. */
+const maxKeptEpochs = 100_000;
+
 const noSums = { lossSum: 0, correct: 0, count: 0 };
 
 export class EpochTracker {
@@ -100,7 +103,7 @@ export class EpochTracker {
   state(): EpochState {
     return {
       progress: {
-        epochs: this.#reports.filter(({ epoch }) => this.#isWhole(epoch)),
+        epochs: this.#reports.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch)),
         ...this.#sums,
         initialLoss: this.#initialLoss ?? null,
         images: this.#images,

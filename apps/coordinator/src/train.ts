@@ -36,7 +36,7 @@ export interface Trained {
   readonly outcome: RunOutcome;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
-  /** The newest one, where the run has written some. */
+  /** The newest one, where the run was cut off or has finished and wrote some. */
   readonly checkpoint: WrittenCheckpoint | undefined;
   /** Ends what `--stay` keeps open. */
   readonly close: () => Promise<void>;
@@ -61,7 +61,7 @@ export async function train(job: TrainOptions): Promise<Trained> {
   const weights = parameterServer.weights();
   const weightsSha256 = sha256(bytesOf(weights));
   const report = createReport({ version, config, model, state: run.state, weightsSha256, wire, ...records });
-  return { outcome, weights, report, checkpoint: checkpointer?.newest, close };
+  return { outcome, weights, report, checkpoint: isWorthKeeping ? checkpointer?.newest : undefined, close };
 }
 
 async function start(job: TrainOptions) {

@@ -1,4 +1,5 @@
 /** The folder of checkpoints, on a real file system. */
+import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -55,6 +56,13 @@ describe('a checkpoint store', () => {
     expect(await store.list()).toEqual([]);
     const name = await store.write(later, 2, bytes(1));
     expect((await readdir(folder)).sort()).toEqual([part(earlier), name, 'notes.txt']);
+  });
+
+  it.runIf(process.platform !== 'win32')('does not list a pipe, which would be read for ever', async () => {
+    const { folder, store } = await open('pipe');
+    execFileSync('mkfifo', [join(folder, `checkpoint-${later}-000000009.safetensors`)]);
+    await store.write(later, 1, bytes(1));
+    expect((await store.list()).map(({ step }) => step)).toEqual([1]);
   });
 
   it('throws where it cannot write, and keeps what was there', async () => {

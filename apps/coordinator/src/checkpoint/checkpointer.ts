@@ -46,7 +46,7 @@ export class Checkpointer {
     const { stepsTaken, nowMs, copy } = this.#options;
     if (this.#writing !== undefined || !this.#clock.isDue(stepsTaken(), nowMs())) return;
     this.#clock.copied(stepsTaken(), nowMs());
-    this.#writing = this.#save(copy()).finally(() => {
+    this.#writing = this.#save(copy(), '; training goes on without it').finally(() => {
       this.#writing = undefined;
     });
   }
@@ -56,10 +56,11 @@ export class Checkpointer {
     const { stepsTaken, copy } = this.#options;
     const last = stepsTaken() === 0 ? undefined : copy();
     await this.#writing;
-    if (last && last.step !== this.newest?.step) await this.#save(last);
+    if (last && last.step !== this.newest?.step) await this.#save(last, '');
   }
 
-  async #save(checkpoint: Checkpoint): Promise<void> {
+  /** @param consequence of a failure, for people */
+  async #save(checkpoint: Checkpoint, consequence: string): Promise<void> {
     const { store, runName, stepsTaken, onWritten, log } = this.#options;
     const { step } = checkpoint;
     try {
@@ -73,7 +74,7 @@ export class Checkpointer {
       this.#failed = false;
     } catch (error) {
       if (!this.#failed) {
-        log(`the checkpoint after step ${step} was not written: ${errorMessage(error)}; training goes on without it`);
+        log(`the checkpoint after step ${step} was not written: ${errorMessage(error)}${consequence}`);
       }
       this.#failed = true;
     }

@@ -51,9 +51,12 @@ export class CheckpointStore {
 
   /** All checkpoints in the folder, the newest first. */
   async list(): Promise<StoredCheckpoint[]> {
-    const found = (await readdir(this.#folder)).flatMap((name) => {
+    const entries = await readdir(this.#folder, { withFileTypes: true });
+    const found = entries.flatMap((entry) => {
+      const { name } = entry;
       const [, run, step] = namePattern.exec(name) ?? [];
-      if (run === undefined) return [];
+      // Reading a pipe would wait for ever.
+      if (run === undefined || !(entry.isFile() || entry.isSymbolicLink())) return [];
       return [{ name, run, step: Number(step), read: () => readFile(join(this.#folder, name)) }];
     });
     return found.sort((a, b) => (a.run === b.run ? b.step - a.step : a.run < b.run ? 1 : -1));
