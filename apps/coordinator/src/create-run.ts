@@ -30,7 +30,7 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   /** Fraction of shards that two workers compute, so that wrong results are found. */
   readonly verifyRate?: number;
   /** Where the run goes on from. */
-  readonly past?: Checkpoint | undefined;
+  readonly resumeFrom?: Checkpoint | undefined;
 }
 
 /** Bytes of a message beside the numbers of a gradient. */
@@ -46,15 +46,15 @@ export async function createRun(options: CreateRunOptions) {
     waitForStart = false,
     faultInjection = false,
     verifyRate = 0,
-    past,
+    resumeFrom,
     limits: bounds,
     ...callbacks
   } = options;
   const { model, plan, config, optimizer, train, token } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
-  const start = past
-    ? { weights: past.weights, optimizerState: past.optimizer, firstStep: past.step }
+  const start = resumeFrom
+    ? { weights: resumeFrom.weights, optimizerState: resumeFrom.optimizer, firstStep: resumeFrom.step }
     : { weights: initialize(model, config.seed) };
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...start });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
@@ -78,7 +78,7 @@ export async function createRun(options: CreateRunOptions) {
       verifySalt: randomBytes(4).readUInt32LE(),
       refereeHash: sha256(bytesOf(reference)),
     },
-    ...(past && { firstStep: past.step, history: past.history }),
+    ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     samples,
     referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
     parameterServer,

@@ -16,7 +16,7 @@ export interface EpochTrackerOptions {
   /** @param weights those that were evaluated, a copy of its own */
   readonly onEpoch: (epoch: EpochReport, weights: Float32Array) => void;
   /** Where the run goes on from. */
-  readonly past?: (EpochState & Pick<Checkpoint, 'step' | 'weights'>) | undefined;
+  readonly resumeFrom?: (EpochState & Pick<Checkpoint, 'step' | 'weights'>) | undefined;
 }
 
 export type EpochRecords = Pick<ReportOptions, 'epochs' | 'initialLoss' | 'images' | 'steps' | 'wallSeconds'>;
@@ -36,8 +36,8 @@ export class EpochTracker {
   readonly #reports: EpochReport[];
   readonly #unevaluated = new Set<Checkpoint['unevaluated'][number]>();
   /** Seconds before this process took the run over: of all steps, and of the current epoch's. */
-  readonly #pastSeconds: number;
-  #pastEpochSeconds: number;
+  readonly #secondsBefore: number;
+  #epochSecondsBefore: number;
   #startedAtMs = 0;
   #epochStartedAtMs = 0;
   #lastStepAtMs = 0;
@@ -49,36 +49,36 @@ export class EpochTracker {
 
   constructor(options: EpochTrackerOptions) {
     this.#options = options;
-    const { past } = options;
-    this.#reports = [...(past?.progress.epochs ?? [])];
-    this.#pastSeconds = past?.progress.seconds ?? 0;
-    this.#pastEpochSeconds = past?.progress.epochSeconds ?? 0;
-    this.#initialLoss = past?.progress.initialLoss ?? undefined;
-    this.#images = past?.progress.images ?? 0;
-    this.#steps = past?.step ?? 0;
+    const { resumeFrom } = options;
+    this.#reports = [...(resumeFrom?.progress.epochs ?? [])];
+    this.#secondsBefore = resumeFrom?.progress.seconds ?? 0;
+    this.#epochSecondsBefore = resumeFrom?.progress.epochSeconds ?? 0;
+    this.#initialLoss = resumeFrom?.progress.initialLoss ?? undefined;
+    this.#images = resumeFrom?.progress.images ?? 0;
+    this.#steps = resumeFrom?.step ?? 0;
     this.start();
-    if (!past) return;
-    const { lossSum, correct, count } = past.progress;
+    if (!resumeFrom) return;
+    const { lossSum, correct, count } = resumeFrom.progress;
     this.#sums = { lossSum, correct, count };
   }
 
   /** Evaluates the epochs before this process that have not been; for a run that goes on. */
-  evaluatePast(): void {
-    const { plan, past } = this.#options;
-    if (!past) return;
-    for (const { epoch, weights } of past.unevaluated) this.#evaluateLater(epoch, weights);
-    if (past.step === plan.steps && past.progress.count > 0) {
-      this.#endEpoch(Math.floor((past.step - 1) / plan.stepsPerEpoch), past.weights);
+  evaluatePending(): void {
+    const { plan, resumeFrom } = this.#options;
+    if (!resumeFrom) return;
+    for (const { epoch, weights } of resumeFrom.unevaluated) this.#evaluateLater(epoch, weights);
+    if (resumeFrom.step === plan.steps && resumeFrom.progress.count > 0) {
+      this.#endEpoch(Math.floor((resumeFrom.step - 1) / plan.stepsPerEpoch), resumeFrom.weights);
     }
   }
 
   /** Seconds of training up to the last step. */
   get seconds(): number {
-    return this.#pastSeconds + (this.#lastStepAtMs - this.#startedAtMs) / 1000;
+    return this.#secondsBefore + (this.#lastStepAtMs - this.#startedAtMs) / 1000;
   }
 
   get #epochSeconds(): number {
-    return this.#pastEpochSeconds + (this.#lastStepAtMs - this.#epochStartedAtMs) / 1000;
+    return this.#epochSecondsBefore + (this.#lastStepAtMs - this.#epochStartedAtMs) / 1000;
   }
 
   /** Begins to count time: the first step can be computed from now on. */
@@ -142,7 +142,7 @@ export class EpochTracker {
     this.#evaluateLater(trained, weights);
     if (!this.#isWhole(epoch + 1)) return;
     this.#sums = noSums;
-    this.#pastEpochSeconds = 0;
+    this.#epochSecondsBefore = 0;
     this.#epochStartedAtMs = this.#lastStepAtMs;
   }
 

@@ -12,9 +12,9 @@ import { TrainingCurve } from './training-curve.ts';
 
 const maxCurvePoints = 512;
 
-export interface RunObserverOptions extends Omit<EpochTrackerOptions, 'onEpoch' | 'past'> {
+export interface RunObserverOptions extends Omit<EpochTrackerOptions, 'onEpoch' | 'resumeFrom'> {
   /** Where the run goes on from. */
-  readonly past?: Checkpoint | undefined;
+  readonly resumeFrom?: Checkpoint | undefined;
 }
 
 export class RunObserver {
@@ -35,9 +35,9 @@ export class RunObserver {
     this.#display = display;
     this.#nowMs = options.nowMs;
     this.#eventLines = new EventLines(options.nowMs);
-    const { past } = options;
-    this.#curve = new TrainingCurve(maxCurvePoints, past?.progress.curve);
-    const { step = 0, progress } = past ?? {};
+    const { resumeFrom } = options;
+    this.#curve = new TrainingCurve(maxCurvePoints, resumeFrom?.progress.curve);
+    const { step = 0, progress } = resumeFrom ?? {};
     const before = progress?.resumedAtSteps ?? [];
     this.#resumedAtSteps = step === 0 || step === options.plan.steps ? before : [...before, step];
     this.#epochs = new EpochTracker({
@@ -50,8 +50,8 @@ export class RunObserver {
   }
 
   /** Called once the dashboard is there: shows it the epochs before this process that have not been evaluated. */
-  evaluatePast(): void {
-    this.#epochs.evaluatePast();
+  evaluatePending(): void {
+    this.#epochs.evaluatePending();
   }
 
   event(event: RunEvent, state: CoordinatorState): void {

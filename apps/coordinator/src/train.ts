@@ -75,16 +75,16 @@ async function start(job: TrainOptions) {
   for (const line of [trainingLine(prepared), ...(checkpoints?.lines ?? [])]) log(line);
   const { run, parameterServer, limits, observer } = await createObservedRun(job, backend, checkpoints);
   let pool: WorkerPool = idlePool;
-  const wireSoFar = (): Traffic => sumOf(checkpoints?.past?.progress.wire, pool.traffic());
+  const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
   if (checkpoints) {
     const { identity } = checkpoints;
     const copy = () => copyRun({ identity, run, parameterServer, observer, wire: wireSoFar() });
     observer.checkpointer = createCheckpointer(checkpoints, run, observer, { copy, log });
   }
-  if (inline) log(`In this process: ${inline.choice}`);
-  // Local workers choose by the same rule as this process.
-  else if (options.workers > 0 && options.backend === 'auto') log(`Local workers: ${choice}`);
   const isOver = run.state.phase === 'finished';
+  if (inline && !isOver) log(`In this process: ${inline.choice}`);
+  // Local workers choose by the same rule as this process.
+  if (!inline && !isOver && options.workers > 0 && options.backend === 'auto') log(`Local workers: ${choice}`);
   const startServer = (): Promise<WorkerPool> => {
     observer.dashboard = createDashboard(job, { run, parameterServer, backend, checkpoints });
     const serving = isOver ? { ...options, workers: 0 } : options;
@@ -98,7 +98,7 @@ async function start(job: TrainOptions) {
       throw error;
     });
   }
-  observer.evaluatePast();
+  observer.evaluatePending();
   const stop = (): void => run.stop('the coordinator was interrupted');
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
@@ -111,7 +111,7 @@ async function createObservedRun(
   checkpoints: OpenedCheckpoints | undefined,
 ) {
   const { model, plan, test } = prepared;
-  const past = checkpoints?.past;
+  const resumeFrom = checkpoints?.resumeFrom;
   const observer = new RunObserver(display, {
     plan,
     evaluator: createEvaluator(backend, model, test),
@@ -119,7 +119,7 @@ async function createObservedRun(
     nowMs: systemClock.nowMs,
     pause: () => nextTurn(),
     signal,
-    past,
+    resumeFrom,
   });
   const { run, parameterServer, limits } = await createRun({
     prepared,
@@ -127,7 +127,7 @@ async function createObservedRun(
     startWorkers: options.single ? 1 : Math.max(1, options.workers),
     waitForStart: options['wait-for-start'],
     faultInjection: options.chaos,
-    past,
+    resumeFrom,
     onEvent: (event) => observer.event(event, run.state),
     onStep: (result) => observer.step(result, run.state),
     onTrace: (trace) => observer.trace(trace),
@@ -164,8 +164,16 @@ function createDashboard(
   const { checkpoints, ...shown } = parts;
   // A failure to show the run does not end it.
   const onError = (error: unknown): void => display.line(`  the dashboard failed: ${toMessageText(String(error))}`);
-  const { past, resumed } = checkpoints ?? {};
-  return new Dashboard({ version, ...shown, prepared, saveTo: options.save, onError, past: past?.progress, resumed });
+  const { resumeFrom, resumed } = checkpoints ?? {};
+  return new Dashboard({
+    version,
+    ...shown,
+    prepared,
+    saveTo: options.save,
+    onError,
+    progressBefore: resumeFrom?.progress,
+    resumed,
+  });
 }
 
 function trainingLine({ model, plan, config, optimizer }: Prepared): string {

@@ -13,15 +13,15 @@ export class TrainingCurve {
 
   /**
    * @param maxPoints even; when there are so many points, each two neighbors become one
-   * @param past of the steps before a checkpoint; with fewer points than `maxPoints`
+   * @param state of the steps before a checkpoint; with fewer points than `maxPoints`
    */
-  constructor(maxPoints: number, past?: CurveState) {
+  constructor(maxPoints: number, state?: CurveState) {
     this.#maxPoints = maxPoints;
-    if (!past) return;
-    this.#points = [...past.points];
-    this.#stride = past.stride;
-    this.#partial = past.partial ?? undefined;
-    this.#partialSteps = past.partialSteps;
+    if (!state) return;
+    this.#points = [...state.points];
+    this.#stride = state.stride;
+    this.#partial = state.partial ?? undefined;
+    this.#partialSteps = state.partialSteps;
   }
 
   /** A copy, for a checkpoint. */

@@ -147,11 +147,11 @@ describe('epochs', () => {
       };
       play(first, 0, cut);
       if (hasEvaluated) await first.epochs.finish();
-      const past = { step: cut, weights: Float32Array.of(cut), ...first.epochs.state() };
-      const second = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }), past });
+      const resumeFrom = { step: cut, weights: Float32Array.of(cut), ...first.epochs.state() };
+      const second = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }), resumeFrom });
       second.wait(5000);
       second.epochs.start();
-      second.epochs.evaluatePast();
+      second.epochs.evaluatePending();
       play(second, cut, steps);
       return second.epochs.finish();
     }

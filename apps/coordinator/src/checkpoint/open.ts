@@ -16,7 +16,7 @@ export interface OpenedCheckpoints {
   readonly interval: CheckpointInterval;
   readonly identity: RunIdentity;
   /** Where the run goes on from; undefined where it starts anew. */
-  readonly past: Checkpoint | undefined;
+  readonly resumeFrom: Checkpoint | undefined;
   readonly resumed: WrittenCheckpoint | undefined;
   /** For the person who started it. */
   readonly lines: readonly string[];
@@ -40,14 +40,14 @@ export async function openCheckpoints(
     const lines = resume ? [...passedOverLines(choice), startsAnew(folder)] : offer(folder, choice, steps);
     const where = `Checkpoints: ${intervalText(interval)}, in ${folder}`;
     const runName = newRunName(stored, new Date());
-    return { ...common, runName, past: undefined, resumed: undefined, lines: [...lines, where] };
+    return { ...common, runName, resumeFrom: undefined, resumed: undefined, lines: [...lines, where] };
   }
-  const { checkpoint: past } = chosen;
+  const { checkpoint: resumeFrom } = chosen;
   const file = chosen.stored.name;
   // What is newer than it is not this run's to remove, and its own files must come after those.
   const runName = passedOver.length === 0 ? chosen.stored.run : newRunName(stored, new Date());
-  const lines = [...passedOverLines(choice), resumedLine(join(folder, file), past.step, prepared)];
-  return { ...common, runName, past, resumed: { file, step: past.step }, lines };
+  const lines = [...passedOverLines(choice), resumedLine(join(folder, file), resumeFrom.step, prepared)];
+  return { ...common, runName, resumeFrom, resumed: { file, step: resumeFrom.step }, lines };
 }
 
 function passedOverLines({ passedOver }: Choice): string[] {

@@ -18,13 +18,13 @@ import { Viewers } from './viewers.ts';
 import { WeightsFeed } from './weights-feed.ts';
 import { workerTable } from './worker-table.ts';
 
-interface PastOptions {
+interface ResumeOptions {
   /** Of the steps before the checkpoint that the run went on from. */
-  readonly past?: Pick<Progress, 'curve' | 'epochs'> | undefined;
+  readonly progressBefore?: Pick<Progress, 'curve' | 'epochs'> | undefined;
   readonly resumed?: WrittenCheckpoint | undefined;
 }
 
-export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions & PastOptions;
+export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions & ResumeOptions;
 
 const tickMs = 100;
 const workersEveryMs = 250;
@@ -68,9 +68,9 @@ export class Dashboard {
 
   constructor(options: DashboardOptions) {
     this.#options = options;
-    const { past, resumed } = options;
-    this.#curve = new TrainingCurve(maxCurvePoints, past?.curve);
-    this.#epochs = (past?.epochs ?? []).slice(-maxEpochs).map(finiteReport);
+    const { progressBefore, resumed } = options;
+    this.#curve = new TrainingCurve(maxCurvePoints, progressBefore?.curve);
+    this.#epochs = (progressBefore?.epochs ?? []).slice(-maxEpochs).map(finiteReport);
     if (resumed) this.#checkpoint = { type: 'checkpoint', resumed, newest: resumed };
     this.#about = runMessage(options.version, options.prepared, options.run.state.setup.faultInjection === true);
     this.#viewers = new Viewers({
