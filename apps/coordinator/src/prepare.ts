@@ -7,7 +7,7 @@ import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveMode
 import { type RunConfig, threadsFault } from '@lockstep/train';
 import { planRun, type RunPlan } from '@lockstep/training';
 import { requireCheckpointFolder } from './checkpoint/folder.ts';
-import { keepToken, keptToken } from './checkpoint/join-token.ts';
+import { keptSecret } from './checkpoint/kept-secret.ts';
 import { openTls, type Tls } from './http/tls.ts';
 import { optimizerOf } from './optimizer.ts';
 import { readOptionFile, requireWritable } from './option-files.ts';
@@ -58,7 +58,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
-  const token = options.token ?? (isLoopback(options.host) ? undefined : newToken(options));
+  const token = options.token ?? (isLoopback(options.host) ? undefined : await newToken(options));
   const tls = await openTls(options);
   return { model, optimizer, train, test, plan, config, token, adminToken: newSecret(), tls };
 }
@@ -68,11 +68,9 @@ function newSecret(): string {
 }
 
 /** The one from before, where the run is resumed: its workers know no other. */
-function newToken({ checkpoint: folder, resume }: CoordinatorOptions): string {
-  if (folder !== undefined && resume) return keptToken(folder, newSecret);
-  const token = newSecret();
-  if (folder !== undefined) keepToken(folder, token);
-  return token;
+function newToken({ checkpoint: folder, resume }: CoordinatorOptions): Promise<string> {
+  const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
+  return keptSecret({ folder, resume, fileName: 'join-token', isValid, create: newSecret });
 }
 
 /** `--single` opens no socket. */

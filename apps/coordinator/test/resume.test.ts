@@ -143,6 +143,17 @@ describe('--resume', () => {
     expect(stdout).toMatch(/^Passed over .*: expected optimizer\.schedule\.steps 8, got 3\.$/m);
   });
 
+  it('needs no secret of the run before, and none is in a checkpoint', async () => {
+    const checkpoints = path('secret');
+    const args = [...tiny, '--workers', '2', '--token', 'open sesame', '--checkpoint', checkpoints];
+    await runToReport(folder, [...args, '--steps', '4', '--checkpoint-every', '1']);
+    for (const name of readdirSync(checkpoints)) {
+      const text = readFileSync(join(checkpoints, name)).toString('latin1');
+      expect(text).toContain('local-1');
+      expect(text).not.toMatch(/sesame|resumeKey|127\.0\.0\.1/);
+    }
+  });
+
   it('says what rounded gradients lose', async () => {
     const args = [...tiny, '--workers', '1', '--gradients', 'int8', '--checkpoint', path('int8')];
     await runToReport(folder, [...args, '--steps', '3']);

@@ -10,10 +10,10 @@ import { tinyArgs } from './tiny-data.ts';
 const folder = temporaryFolder();
 const tiny = await tinyArgs(folder);
 
-/** The token that workers need; nothing listens. */
-async function tokenOf(...args: string[]): Promise<string | undefined> {
-  return (await prepare(parseOptions(commands.coordinator.options, [...tiny, ...args]))).token;
-}
+/** A run that could start; nothing listens. */
+const prepared = (...args: string[]) => prepare(parseOptions(commands.coordinator.options, [...tiny, ...args]));
+/** The token that workers need. */
+const tokenOf = async (...args: string[]): Promise<string | undefined> => (await prepared(...args)).token;
 
 const fileIn = (checkpoints: string): string => join(checkpoints, 'join-token');
 
@@ -50,5 +50,28 @@ describe('the token of a run that others may join', () => {
     expect(await tokenOf('--host', '0.0.0.0', '--token', 'secret', '--checkpoint', checkpoints)).toBe('secret');
     expect(await tokenOf('--checkpoint', checkpoints)).toBeUndefined();
     expect(readdirSync(checkpoints)).toEqual([]);
+  });
+});
+
+describe('the certificate that --tls makes', () => {
+  const fingerprintOf = async (...args: string[]): Promise<string | undefined> =>
+    (await prepared('--tls', ...args)).tls?.fingerprint;
+
+  it('is kept for the run that goes on, which its workers then trust', async () => {
+    const checkpoints = join(folder, 'certificate');
+    const fingerprint = await fingerprintOf('--checkpoint', checkpoints);
+    expect(fingerprint).toMatch(/^[0-9a-f]{64}$/);
+    if (process.platform !== 'win32') expect(statSync(join(checkpoints, 'certificate.json')).mode & 0o777).toBe(0o600);
+    expect(await fingerprintOf('--checkpoint', checkpoints, '--resume')).toBe(fingerprint);
+    expect(await fingerprintOf('--checkpoint', checkpoints)).not.toBe(fingerprint);
+  });
+
+  it('is made anew where what was kept is none', async () => {
+    const checkpoints = join(folder, 'no certificate');
+    const fingerprint = await fingerprintOf('--checkpoint', checkpoints);
+    writeFileSync(join(checkpoints, 'certificate.json'), '{"key":"x","cert":"y"}');
+    const next = await fingerprintOf('--checkpoint', checkpoints, '--resume');
+    expect(next).toMatch(/^[0-9a-f]{64}$/);
+    expect(next).not.toBe(fingerprint);
   });
 });
