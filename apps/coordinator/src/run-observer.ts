@@ -59,6 +59,8 @@ export class RunObserver {
       this.#epochs.start();
       this.#display.started();
     }
+    // Steps of which a checkpoint says that all workers agreed have results of one that lied.
+    if (event.type === 'quarantined' && event.shards > 0) this.checkpointer?.hurry();
     const line = this.dashboard && this.#eventLines.lineOf(event, state);
     if (line === undefined) return;
     this.#display.line(`  ${line}`);

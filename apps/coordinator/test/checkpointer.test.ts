@@ -82,6 +82,20 @@ describe('a checkpointer', () => {
     expect(written).toEqual([1]);
   });
 
+  it('takes a copy after the next step where it is to hurry, and then as often as before', async () => {
+    const { takeStep, write, writes, checkpointer } = setUp({ interval: { steps: 1_000 } });
+    takeStep();
+    checkpointer.hurry();
+    takeStep();
+    const { step, end } = await write(0);
+    expect(step).toBe(2);
+    end();
+    await settled();
+    takeStep();
+    await settled();
+    expect(writes).toHaveLength(1);
+  });
+
   it('never has two writes at once', async () => {
     const { takeStep, write, writes } = setUp();
     for (let step = 0; step < 10; step++) takeStep();

@@ -143,7 +143,7 @@ describe('--resume', () => {
     expect(stdout).toMatch(/^Passed over .*: expected optimizer\.schedule\.steps 8, got 3\.$/m);
   });
 
-  it('needs no secret of the run before, and none is in a checkpoint', async () => {
+  it('reads files that hold no secret of the run', async () => {
     const checkpoints = path('secret');
     const args = [...tiny, '--workers', '2', '--token', 'open sesame', '--checkpoint', checkpoints];
     await runToReport(folder, [...args, '--steps', '4', '--checkpoint-every', '1']);

@@ -34,6 +34,7 @@ export class Checkpointer {
   readonly #clock: CheckpointClock;
   #writing: Promise<void> | undefined;
   #failed = false;
+  #isUrgent = false;
 
   constructor(options: CheckpointerOptions) {
     this.#options = options;
@@ -44,11 +45,17 @@ export class Checkpointer {
   /** Called after each step, when it is whole: a copy of half a step would be of no run. */
   stepped(): void {
     const { stepsTaken, nowMs, copy } = this.#options;
-    if (this.#writing !== undefined || !this.#clock.isDue(stepsTaken(), nowMs())) return;
+    if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
+    this.#isUrgent = false;
     this.#clock.copied(stepsTaken(), nowMs());
     this.#writing = this.#save(copy(), '; training goes on without it').finally(() => {
       this.#writing = undefined;
     });
+  }
+
+  /** Takes the next copy after the next step: what earlier checkpoints say of the run is no longer true. */
+  hurry(): void {
+    this.#isUrgent = true;
   }
 
   /** Writes the run as it is now, after its last step here; resolves when that is done or has failed. */
