@@ -1,4 +1,4 @@
-/** What the command lines share: the report of a run, what a worker may compute with, the system's clock. */
+/** What the command lines share: the report of a run, checkpoints, what a worker may compute with, the system's clock. */
 export {
   type Checkpoint,
   decodeCheckpoint,
