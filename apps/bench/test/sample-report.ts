@@ -30,6 +30,7 @@ export function reportOf(options: SampleOptions): Report {
     initialLoss: 2.3,
     epochs: [],
     steps,
+    resumedAtSteps: [],
     wallSeconds: (steps * stepMs) / 1000,
     imagesPerSecond: (batch / stepMs) * 1000,
     weightsSha256: options.weightsSha256 ?? 'ab'.repeat(32),

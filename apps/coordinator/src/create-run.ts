@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { initialize, parameterCount } from '@lockstep/nn';
 import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
-import { systemClock } from '@lockstep/train';
+import { type Checkpoint, systemClock } from '@lockstep/train';
 import {
   type ComputeSetup,
   createLocalCompute,
@@ -27,6 +27,8 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly limits?: Partial<Limits>;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
+  /** Where the run goes on from. */
+  readonly resumeFrom?: Checkpoint | undefined;
 }
 
 /** Bytes of a message beside the numbers of a gradient. */
@@ -41,13 +43,17 @@ export async function createRun(options: CreateRunOptions) {
     startWorkers,
     waitForStart = false,
     faultInjection = false,
+    resumeFrom,
     limits: bounds,
     ...callbacks
   } = options;
   const { model, plan, config, optimizer, train, token, verifyRate } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
-  const parameterServer = new ParameterServer({ backend, plan, weights: initialize(model, config.seed), optimizer });
+  const start = resumeFrom
+    ? { weights: resumeFrom.weights, optimizerState: resumeFrom.optimizer, firstStep: resumeFrom.step }
+    : { weights: initialize(model, config.seed) };
+  const parameterServer = new ParameterServer({ backend, plan, optimizer, ...start });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
   const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
   const samples = createShardSource(train, plan, config.seed);
@@ -69,6 +75,7 @@ export async function createRun(options: CreateRunOptions) {
       verifySalt: randomBytes(4).readUInt32LE(),
       refereeHash: sha256(bytesOf(reference)),
     },
+    ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     samples,
     referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
     parameterServer,

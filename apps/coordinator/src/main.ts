@@ -5,6 +5,7 @@ import { helpText, parseOptions, runMain } from '@lockstep/command';
 import { summary } from '@lockstep/nn';
 import { systemClock } from '@lockstep/train';
 import colors from 'picocolors';
+import { resumeCommand } from './checkpoint/resume-command.ts';
 import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
 import { Display } from './display.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
@@ -44,6 +45,10 @@ async function main(): Promise<number> {
     }
     for (const line of summaryLines(trained.report, colors)) display.line(line);
     await saveResults(options, prepared, trained, display);
+    const { outcome, checkpoint } = trained;
+    if (outcome.type === 'failed' && checkpoint) {
+      display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name as CommandName, args)}`);
+    }
     if (options.stay && !interruption.signal.aborted) {
       display.line('The dashboard stays; Ctrl-C ends it.');
       await once(interruption.signal, 'abort');
@@ -62,13 +67,13 @@ async function main(): Promise<number> {
 async function saveResults(
   { save, report: reportFile }: CoordinatorOptions,
   { model }: Prepared,
-  { outcome, weights, report }: Trained,
+  { outcome, weights, report, checkpoint }: Trained,
   display: Display,
 ): Promise<void> {
   const { steps } = report;
   if (save !== undefined) {
     display.line(await saveModel(save, { model, weights, steps, version }));
-  } else if (outcome.type === 'failed') {
+  } else if (outcome.type === 'failed' && !checkpoint) {
     display.line(`the model after step ${steps} was not saved: give --save FILE.safetensors to keep it`);
   }
   if (reportFile !== undefined) {

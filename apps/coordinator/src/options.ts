@@ -17,6 +17,7 @@ import {
 import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
 import { lossyEncodings } from '@lockstep/protocol';
 import { computeChoices } from '@lockstep/train';
+import { intervalOption } from './checkpoint/interval.ts';
 import { defaultLearningRates, defaultsOfSetting, optimizerTypes } from './optimizer-defaults.ts';
 import { defaultsOf } from './recipes.ts';
 
@@ -85,6 +86,9 @@ const shared = {
   'wait-for-start': switchOption('begin when the run is started from the dashboard'),
   chaos: switchOption('fault injection: the dashboard can kill, freeze and slow workers'),
   stay: switchOption('keep serving the dashboard after training'),
+  checkpoint: textOption('DIR', 'folder for checkpoints, from which a run that was cut off goes on'),
+  'checkpoint-every': intervalOption('steps like 50, or minutes like 5m, between two checkpoints'),
+  resume: switchOption('go on from the newest checkpoint in --checkpoint that fits this run'),
   save: textOption('FILE.safetensors', 'where to write the trained model'),
   report: textOption('FILE.json', 'where to write the report'),
   help: switchOption('print these options'),

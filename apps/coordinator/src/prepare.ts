@@ -6,6 +6,8 @@ import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
 import { type RunConfig, threadsFault } from '@lockstep/train';
 import { planRun, type RunPlan } from '@lockstep/training';
+import { requireCheckpointFolder } from './checkpoint/folder.ts';
+import { keptSecret } from './checkpoint/kept-secret.ts';
 import { openTls, type Tls } from './http/tls.ts';
 import { optimizerOf } from './optimizer.ts';
 import { readOptionFile, requireWritable } from './option-files.ts';
@@ -34,6 +36,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
   requireNetwork(options);
+  requireCheckpointFolder(options);
   for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
   const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
@@ -57,7 +60,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
-  const token = options.token ?? (isLoopback(options.host) ? undefined : newSecret());
+  const token = options.token ?? (isLoopback(options.host) ? undefined : await newToken(options));
   const tls = await openTls(options);
   const verifyRate = options.single ? 0 : options['verify-rate'];
   return { model, optimizer, train, test, plan, config, verifyRate, token, adminToken: newSecret(), tls };
@@ -65,6 +68,12 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
 
 function newSecret(): string {
   return randomBytes(16).toString('base64url');
+}
+
+/** The one from before, where the run is resumed: its workers know no other. */
+function newToken({ checkpoint: folder, resume }: CoordinatorOptions): Promise<string> {
+  const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
+  return keptSecret({ folder, resume, fileName: 'join-token', isValid, create: newSecret });
 }
 
 /** `--single` opens no socket. */

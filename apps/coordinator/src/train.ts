@@ -2,11 +2,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createEvaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
-import { openBackend } from '@lockstep/tensor';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { createReport, type Report, systemClock } from '@lockstep/train';
-import type { RunOutcome } from '@lockstep/training';
+import type { Run, RunOutcome } from '@lockstep/training';
+import { Checkpointer, type CheckpointerOptions, type WrittenCheckpoint } from './checkpoint/checkpointer.ts';
+import { copyRun } from './checkpoint/copy-run.ts';
+import { type OpenedCheckpoints, openCheckpoints } from './checkpoint/open.ts';
 import { createRun } from './create-run.ts';
-import { Dashboard } from './dashboard/dashboard.ts';
+import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
+import { Dashboard, type DashboardOptions } from './dashboard/dashboard.ts';
 import type { Display } from './display.ts';
 import { thousands } from './format.ts';
 import { startInlineWorker } from './inline-worker.ts';
@@ -17,7 +21,7 @@ import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
 import { RunObserver } from './run-observer.ts';
 import { sha256 } from './sha256.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
 export interface TrainOptions {
   readonly version: string;
@@ -32,33 +36,82 @@ export interface Trained {
   readonly outcome: RunOutcome;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
+  /** The newest one, where the run was cut off or has finished and wrote some. */
+  readonly checkpoint: WrittenCheckpoint | undefined;
   /** Ends what `--stay` keeps open. */
   readonly close: () => Promise<void>;
 }
 
 export async function train(job: TrainOptions): Promise<Trained> {
-  const { version, options, prepared, display } = job;
+  const { version, options, prepared, signal, display } = job;
   const { model, config } = prepared;
-  const { run, parameterServer, observer, pool } = await start(job);
+  const { run, parameterServer, observer, pool, wireSoFar } = await start(job);
   const outcome = await run.outcome;
   // Counted before the goodbyes, which are no part of training.
-  const wire = pool.traffic();
+  const wire = wireSoFar();
+  const { checkpointer } = observer;
+  // A run that failed would fail again from its last step.
+  const isWorthKeeping = outcome.type === 'finished' || signal.aborted || isStoppedByAdmin(outcome);
+  const written = isWorthKeeping ? checkpointer?.finish() : undefined;
   await pool.stop();
+  await written;
   const close = (): Promise<void> => pool.close();
   const records = await observer.finish().finally(() => (options.stay ? undefined : close()));
   display.end();
   const weights = parameterServer.weights();
   const weightsSha256 = sha256(bytesOf(weights));
   const report = createReport({ version, config, model, state: run.state, weightsSha256, wire, ...records });
-  return { outcome, weights, report, close };
+  return { outcome, weights, report, checkpoint: isWorthKeeping ? checkpointer?.newest : undefined, close };
 }
 
-async function start({ version, options, prepared, display, signal }: TrainOptions) {
-  const { model, plan, test } = prepared;
+async function start(job: TrainOptions) {
+  const { options, prepared, display, signal } = job;
+  const log = (line: string): void => display.line(line);
   // For the sums, the optimizer's steps and the evaluation, whatever the workers compute on.
   const { backend, choice } = await openBackend('auto');
   // Opened before anything is started that a refusal would leave behind.
   const inline = options.single ? await openCompute(options.backend) : undefined;
+  const checkpoints = await openCheckpoints(options, prepared);
+  for (const line of [trainingLine(prepared), ...(checkpoints?.lines ?? [])]) log(line);
+  const { run, parameterServer, limits, observer } = await createObservedRun(job, backend, checkpoints);
+  let pool: WorkerPool = idlePool;
+  const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
+  if (checkpoints) {
+    const { identity } = checkpoints;
+    const copy = () => copyRun({ identity, run, parameterServer, observer, wire: wireSoFar() });
+    observer.checkpointer = createCheckpointer(checkpoints, run, observer, { copy, log });
+  }
+  const isOver = run.state.phase === 'finished';
+  if (inline && !isOver) log(`In this process: ${inline.choice}`);
+  // Local workers choose by the same rule as this process.
+  if (!inline && !isOver && options.workers > 0 && options.backend === 'auto') log(`Local workers: ${choice}`);
+  const startServer = (): Promise<WorkerPool> => {
+    observer.dashboard = createDashboard(job, { run, parameterServer, backend, checkpoints });
+    const serving = isOver ? { ...options, workers: 0 } : options;
+    return startNetwork({ run, limits, options: serving, prepared, dashboard: observer.dashboard, log });
+  };
+  if (inline || !isOver || options.stay) {
+    const starting = inline ? startInlineWorker(run, inline.compute) : startServer();
+    pool = await starting.catch((error: unknown) => {
+      // The run's clock would keep the process alive.
+      run.stop('no worker can join');
+      throw error;
+    });
+  }
+  observer.evaluatePending();
+  const stop = (): void => run.stop('the coordinator was interrupted');
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  return { run, parameterServer, observer, pool, wireSoFar };
+}
+
+async function createObservedRun(
+  { options, prepared, display, signal }: TrainOptions,
+  backend: HostBackend,
+  checkpoints: OpenedCheckpoints | undefined,
+) {
+  const { model, plan, test } = prepared;
+  const resumeFrom = checkpoints?.resumeFrom;
   const observer = new RunObserver(display, {
     plan,
     evaluator: createEvaluator(backend, model, test),
@@ -66,6 +119,7 @@ async function start({ version, options, prepared, display, signal }: TrainOptio
     nowMs: systemClock.nowMs,
     pause: () => nextTurn(),
     signal,
+    resumeFrom,
   });
   const { run, parameterServer, limits } = await createRun({
     prepared,
@@ -73,32 +127,53 @@ async function start({ version, options, prepared, display, signal }: TrainOptio
     startWorkers: options.single ? 1 : Math.max(1, options.workers),
     waitForStart: options['wait-for-start'],
     faultInjection: options.chaos,
+    resumeFrom,
     onEvent: (event) => observer.event(event, run.state),
     onStep: (result) => observer.step(result, run.state),
     onTrace: (trace) => observer.trace(trace),
   });
-  const log = (line: string): void => display.line(line);
-  const startServer = (): Promise<WorkerPool> => {
-    // A failure to show the run does not end it.
-    const onError = (error: unknown): void => log(`  the dashboard failed: ${toMessageText(String(error))}`);
-    const shown = { version, run, parameterServer, backend, prepared, saveTo: options.save, onError };
-    observer.dashboard = new Dashboard(shown);
-    return startNetwork({ run, limits, options, prepared, dashboard: observer.dashboard, log });
-  };
-  log(trainingLine(prepared));
-  if (inline) log(`In this process: ${inline.choice}`);
-  // Local workers choose by the same rule as this process.
-  else if (options.workers > 0 && options.backend === 'auto') log(`Local workers: ${choice}`);
-  const starting = inline ? startInlineWorker(run, inline.compute) : startServer();
-  const pool = await starting.catch((error: unknown) => {
-    // The run's clock would keep the process alive.
-    run.stop('no worker can join');
-    throw error;
+  return { run, parameterServer, limits, observer };
+}
+
+function createCheckpointer(
+  { store, runName, interval, resumed }: OpenedCheckpoints,
+  run: Run,
+  observer: RunObserver,
+  { copy, log }: Pick<CheckpointerOptions, 'copy' | 'log'>,
+): Checkpointer {
+  return new Checkpointer({
+    store,
+    runName,
+    interval,
+    nowMs: systemClock.nowMs,
+    stepsTaken: () => run.state.current.step,
+    copy,
+    newest: resumed,
+    onWritten: (written) => observer.dashboard?.checkpoint(written),
+    log(line) {
+      log(`  ${line}`);
+      observer.dashboard?.event(line);
+    },
   });
-  const stop = (): void => run.stop('the coordinator was interrupted');
-  signal.addEventListener('abort', stop);
-  if (signal.aborted) stop();
-  return { run, parameterServer, observer, pool };
+}
+
+function createDashboard(
+  { version, options, prepared, display }: TrainOptions,
+  parts: Pick<DashboardOptions, 'run' | 'parameterServer' | 'backend'> & { checkpoints: OpenedCheckpoints | undefined },
+): Dashboard {
+  const { checkpoints, ...shown } = parts;
+  // A failure to show the run does not end it.
+  const onError = (error: unknown): void => display.line(`  the dashboard failed: ${toMessageText(String(error))}`);
+  const { resumeFrom, resumed } = checkpoints ?? {};
+  return new Dashboard({
+    version,
+    ...shown,
+    prepared,
+    saveTo: options.save,
+    onError,
+    progressBefore: resumeFrom?.progress,
+    resumed,
+  });
 }
 
 function trainingLine({ model, plan, config, optimizer }: Prepared): string {
@@ -106,4 +181,9 @@ function trainingLine({ model, plan, config, optimizer }: Prepared): string {
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
   return `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;
+}
+
+function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
+  const { bytesSent = 0, bytesReceived = 0 } = before ?? {};
+  return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
 }

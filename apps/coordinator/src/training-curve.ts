@@ -1,36 +1,38 @@
 /** Loss and accuracy over the steps of a run, in a bounded number of points however long it is. */
-import type { CurvePoint } from '@lockstep/train';
+import type { CurvePoint, CurveState, StepSums } from '@lockstep/train';
 import type { StepResult } from '@lockstep/training';
-
-/** One or more neighboring steps. */
-interface Sums {
-  /** Steps from the beginning of the run to the last of these, which ended after so many seconds. */
-  readonly steps: number;
-  readonly seconds: number;
-  readonly lossSum: number;
-  readonly correct: number;
-  readonly count: number;
-}
 
 export class TrainingCurve {
   readonly #maxPoints: number;
-  #points: Sums[] = [];
-  /** Steps that one point stands for. */
+  #points: StepSums[] = [];
   #stride = 1;
-  /** The point that has some of its steps, and how many. */
-  #partial: Sums | undefined;
+  #partial: StepSums | undefined;
   #partialSteps = 0;
   /** Steps that `takeNew` has returned. */
   #takenSteps = 0;
 
-  /** @param maxPoints even; when there are so many points, each two neighbors become one */
-  constructor(maxPoints: number) {
+  /**
+   * @param maxPoints even; when there are so many points, each two neighbors become one
+   * @param state of the steps before a checkpoint; with fewer points than `maxPoints`
+   */
+  constructor(maxPoints: number, state?: CurveState) {
     this.#maxPoints = maxPoints;
+    if (!state) return;
+    this.#points = [...state.points];
+    this.#stride = state.stride;
+    this.#partial = state.partial ?? undefined;
+    this.#partialSteps = state.partialSteps;
+  }
+
+  /** A copy, for a checkpoint. */
+  state(): CurveState {
+    const [stride, partialSteps] = [this.#stride, this.#partialSteps];
+    return { points: [...this.#points], stride, partial: this.#partial ?? null, partialSteps };
   }
 
   /** @param seconds since the run began to train */
   add({ step, loss, correct, count }: StepResult, seconds: number): void {
-    const sums: Sums = { steps: step + 1, seconds, lossSum: loss * count, correct, count };
+    const sums: StepSums = { steps: step + 1, seconds, lossSum: loss * count, correct, count };
     this.#partial = this.#partial === undefined ? sums : merged(this.#partial, sums);
     this.#partialSteps += 1;
     if (this.#partialSteps < this.#stride) return;
@@ -60,7 +62,7 @@ export class TrainingCurve {
   }
 }
 
-function merged(first: Sums, second: Sums): Sums {
+function merged(first: StepSums, second: StepSums): StepSums {
   return {
     ...second,
     lossSum: first.lossSum + second.lossSum,
@@ -69,6 +71,6 @@ function merged(first: Sums, second: Sums): Sums {
   };
 }
 
-function pointOf({ steps, seconds, lossSum, correct, count }: Sums): CurvePoint {
+function pointOf({ steps, seconds, lossSum, correct, count }: StepSums): CurvePoint {
   return { steps, seconds, loss: lossSum / count, accuracy: correct / count };
 }

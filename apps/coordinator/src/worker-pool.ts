@@ -10,4 +10,11 @@ export interface WorkerPool {
   close(): Promise<void>;
 }
 
+/** That of a run in which nothing is left to compute. */
+export const idlePool: WorkerPool = {
+  traffic: () => ({ bytesSent: 0, bytesReceived: 0 }),
+  stop: async () => {},
+  close: async () => {},
+};
+
 export type Traffic = Report['wire'];

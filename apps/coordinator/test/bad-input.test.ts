@@ -98,6 +98,12 @@ describe('an impossible request', () => {
       /--report: expected a file in a folder that can be written to, got .*nowhere/,
     ],
     [['--report', folder], /--report: expected a file, got the folder/],
+    [['--resume'], /--resume: expected with --checkpoint DIR, the folder of the checkpoints/],
+    [['--checkpoint-every', '50'], /--checkpoint-every: expected with --checkpoint DIR/],
+    [['--checkpoint-every', '5s'], /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],
+    [['--checkpoint', path('no-json.json')], /--checkpoint: expected a folder that can be made, .*got .*no-json\.json/],
+    [['--checkpoint', path('no-json.json/sub')], /--checkpoint: expected a folder that can be made, .*got .*sub/],
+    [['--checkpoint', 'x'.repeat(5000)], /--checkpoint: expected a folder that can be made/],
   ])('%j ends with one line, exit code 2', async (args, message) => {
     expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');
   });

@@ -131,4 +131,56 @@ describe('epochs', () => {
     const none = { epochs: [], initialLoss: undefined, images: 0, steps: 0, wallSeconds: 0 };
     expect(await epochs.finish()).toEqual(none);
   });
+
+  describe('of a run that goes on', () => {
+    /** Two runs of so many steps, the second from the state of the first; a step takes a second. */
+    async function inTwoRuns(cut: number, steps: number, hasEvaluated: boolean) {
+      const first = setUp({
+        plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: cut }),
+        ...(hasEvaluated ? {} : { pause: () => new Promise<void>(() => {}) }),
+      });
+      const play = ({ step, wait }: ReturnType<typeof setUp>, from: number, to: number): void => {
+        for (let index = from; index < to; index++) {
+          wait(1000);
+          step({ step: index, loss: index + 1, correct: index % 3 });
+        }
+      };
+      play(first, 0, cut);
+      if (hasEvaluated) await first.epochs.finish();
+      const resumeFrom = { step: cut, weights: Float32Array.of(cut), ...first.epochs.state() };
+      const second = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }), resumeFrom });
+      second.wait(5000);
+      second.epochs.start();
+      second.epochs.evaluatePending();
+      play(second, cut, steps);
+      return second.epochs.finish();
+    }
+
+    const whole = async (steps: number) => {
+      const { epochs, step, wait } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }) });
+      for (let index = 0; index < steps; index++) {
+        wait(1000);
+        step({ step: index, loss: index + 1, correct: index % 3 });
+      }
+      return epochs.finish();
+    };
+
+    it.each([true, false])(
+      'are those of one that was not cut off, evaluated before it was: %s',
+      async (hasEvaluated) => {
+        // An end in the middle of an epoch is no end of it where the run goes on for longer, and is one where it does not.
+        for (const [cut, steps] of [
+          [1, 6],
+          [2, 4],
+          [3, 6],
+          [4, 4],
+          [4, 6],
+          [5, 5],
+          [6, 6],
+        ] as const) {
+          expect(await inTwoRuns(cut, steps, hasEvaluated)).toEqual(await whole(steps));
+        }
+      },
+    );
+  });
 });

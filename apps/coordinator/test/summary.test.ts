@@ -42,6 +42,7 @@ const report: Report = {
     },
   ],
   steps: 1500,
+  resumedAtSteps: [],
   wallSeconds: 6.04,
   imagesPerSecond: 31_788.4,
   weightsSha256: '0123456789abcdef'.repeat(4),

@@ -68,3 +68,22 @@ it('gives new points once, a bounded number of them however late they are taken'
   for (let step = 4; step < 50_000; step++) curve.add(stepOf(step), step);
   expect(curve.takeNew().length).toBeLessThanOrEqual(2_000);
 });
+
+it('goes on from its state as if it had not been interrupted, at any step', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 3_000 }), fc.nat(3_000), (steps, cut) => {
+      const [whole, first] = [new TrainingCurve(64), new TrainingCurve(64)];
+      const addTo = (curve: TrainingCurve, from: number, to: number): void => {
+        for (let step = from; step < to; step++) curve.add(stepOf(step, step % 7), step);
+      };
+      addTo(whole, 0, steps);
+      addTo(first, 0, Math.min(cut, steps));
+      const state = first.state();
+      // A state is a copy.
+      addTo(first, Math.min(cut, steps), steps);
+      const second = new TrainingCurve(64, state);
+      addTo(second, Math.min(cut, steps), steps);
+      expect(second.points()).toEqual(whole.points());
+    }),
+  );
+});

@@ -15,6 +15,7 @@ import { Overview } from './panels/overview.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
 import { TopErrors } from './panels/top-errors.tsx';
 import { Workers } from './panels/workers.tsx';
+import { goesOnText } from './watch/checkpoint-text.ts';
 import type { RunStore } from './watch/run-store.ts';
 import type { Viewer } from './watch/viewer.ts';
 
@@ -74,12 +75,14 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
 /** Shows why the page is disconnected; the panels keep the last state. */
 function ConnectionStatus({ store }: { readonly store: RunStore }) {
   const connection = store.connection.value;
+  // A run that has finished has nothing to go on with.
+  const goesOn = store.progress.value?.phase === 'finished' ? '' : goesOnText(store.checkpoint.value);
   return (
     <p class="connection" role="status">
       {connection.phase === 'lost' &&
         (store.isOver.value
-          ? 'The coordinator has ended; this is what it left.'
-          : `Not connected: ${connection.reason}. Trying again …`)}
+          ? `The coordinator has ended; this is what it left. ${goesOn}`
+          : `Not connected: ${connection.reason}. Trying again … ${goesOn}`)}
     </p>
   );
 }

@@ -35,10 +35,13 @@ export const endless = ['--epochs', '1000000'] as const;
 
 let reports = 0;
 
-/** @param folder for the report */
-export async function startRun(folder: string, args: readonly string[]): Promise<TestRun> {
+/**
+ * @param folder for the report
+ * @param port any that is free where it is 0
+ */
+export async function startRun(folder: string, args: readonly string[], port = 0): Promise<TestRun> {
   const file = join(folder, `report-${++reports}.json`);
-  const program = startCoordinator('coordinator', ['--port', '0', '--report', file, ...args]);
+  const program = startCoordinator('coordinator', ['--port', `${port}`, '--report', file, ...args]);
   const [, owner = ''] = await program.printed(/Dashboard: (\S+)/);
   const [, guest = ''] = await program.printed(/Join in a browser: (\S+)/);
   const [, worker = ''] = await program.printed(/--url (\S+)/);

@@ -145,6 +145,14 @@ describe('a worker', () => {
     }
   });
 
+  it('comes back to a coordinator that is away for long, and tries at least every 15 s until then', async () => {
+    const { ended, logged, waitsMs } = setUp([lose, ...new Array<'no coordinator'>(60).fill('no coordinator'), finish]);
+    expect(await ended).toMatchObject({ type: 'finished' });
+    expect(logged.at(-1)).toBe('back as w1');
+    expect(Math.max(...waitsMs)).toBeLessThanOrEqual(15_000);
+    expect(waitsMs.reduce((sum, waitMs) => sum + waitMs)).toBeGreaterThan(6 * 60_000);
+  });
+
   it('waits shortly again after it was welcomed', async () => {
     const { ended, waitsMs } = setUp([lose, 'no coordinator', 'no coordinator', lose, finish]);
     await ended;

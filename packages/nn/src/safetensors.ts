@@ -61,10 +61,9 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
   bytes.fill(0x20, lengthBytes + text.length, lengthBytes + headerBytes);
   let at = lengthBytes + headerBytes;
   for (const { values } of tensors) {
-    for (const value of values) {
-      view.setFloat32(at, value, true);
-      at += 4;
-    }
+    // A copy of memory: the machines that the protocol takes are little-endian as the format is.
+    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
+    at += values.byteLength;
   }
   return bytes;
 }

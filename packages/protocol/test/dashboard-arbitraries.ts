@@ -55,6 +55,8 @@ const span = record({
   toMs: milliseconds,
 });
 
+const checkpointFile = record({ file: text(100), step: whole(0) });
+
 const evaluation = fc
   .record({
     epoch: whole(1),
@@ -162,6 +164,10 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     step: whole(0),
     bytes: fc.integer({ min: 0, max: 40 }).chain(floats),
   }),
+  checkpoint: fc.record(
+    { type: fc.constant('checkpoint' as const), resumed: checkpointFile, newest: checkpointFile },
+    { requiredKeys: ['type'], noNullPrototype: true },
+  ),
   event: record({ type: fc.constant('event' as const), message }),
   refused: record({ type: fc.constant('refused' as const), message }),
   wantWeights: record({ type: fc.constant('wantWeights' as const) }),

@@ -1,23 +1,9 @@
 /** A checkpoint as a value: all that the next step depends on, in one safetensors file that proves itself whole. */
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
-import type { EpochReport } from './report.ts';
-
-/** What a report needs of the steps that were taken before. */
-export interface Progress {
-  /** Of the epochs that are over. */
-  readonly epochs: readonly EpochReport[];
-  /** Sums over the current epoch's steps. */
-  readonly lossSum: number;
-  readonly correct: number;
-  readonly count: number;
-  /** Mean loss of the first batch, with the initial weights. */
-  readonly initialLoss: number | null;
-  /** Samples of all steps. */
-  readonly images: number;
-  /** Seconds of training, and those of the current epoch. */
-  readonly seconds: number;
-  readonly epochSeconds: number;
-}
+import type { RunHistory } from '@lockstep/training';
+import { parseNumbers, stringifyNumbers } from './number-json.ts';
+import type { Progress } from './progress.ts';
+import type { TrainedEpoch } from './report.ts';
 
 /** What fixes the bits of a run: two runs that agree in all of it take the same steps. */
 export interface RunIdentity {
@@ -34,38 +20,49 @@ export interface RunIdentity {
 }
 
 export interface Checkpoint {
-  /** Steps taken; the next one has this number. */
+  /** Steps taken; the next one has this number. With seed and batch it is the position in the data. */
   readonly step: number;
   readonly identity: RunIdentity;
   /** [parameters], in model order. */
   readonly weights: Float32Array;
   readonly optimizer: OptimizerState;
   readonly progress: Progress;
+  readonly history: RunHistory;
+  /** Epochs whose evaluation was not done, with the weights at their ends. */
+  readonly unevaluated: readonly { readonly epoch: TrainedEpoch; readonly weights: Float32Array }[];
 }
 
+/** 64 hexadecimal digits. */
 type Hash = (bytes: Uint8Array) => string;
+type HashOrPromise = (bytes: Uint8Array) => string | Promise<string>;
 
 const format = 'lockstep-checkpoint.v1';
 /** Stands for the hash while the hash is computed. */
 const blank = '0'.repeat(64);
 const slotPrefix = 'optimizer.';
+const epochPrefix = 'epoch.';
 
-/** The bytes of a file. `sha256` gives 64 hexadecimal digits. */
-export function encodeCheckpoint(checkpoint: Checkpoint, sha256: Hash): Uint8Array {
-  const { step, identity, weights, optimizer, progress } = checkpoint;
+/** The bytes of a file. */
+export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPromise): Promise<Uint8Array> {
+  const { step, weights, optimizer, progress, history, unevaluated } = checkpoint;
+  const identity = JSON.stringify(checkpoint.identity);
   const metadata = {
     format,
     sha256: blank,
     step: `${step}`,
     optimizerStep: `${optimizer.step}`,
-    identity: JSON.stringify(identity),
-    progress: JSON.stringify(progress),
+    identity,
+    identitySha256: await sha256(new TextEncoder().encode(identity)),
+    progress: stringifyNumbers(progress),
+    history: stringifyNumbers(history),
+    unevaluated: stringifyNumbers(unevaluated.map(({ epoch }) => epoch)),
   };
   const slots = Object.entries(optimizer.slots).map(([name, values]) => tensorOf(`${slotPrefix}${name}`, values));
-  const bytes = writeSafetensors({ tensors: [tensorOf('weights', weights), ...slots], metadata });
+  const ends = unevaluated.map(({ epoch, weights: values }) => tensorOf(`${epochPrefix}${epoch.epoch}`, values));
+  const bytes = writeSafetensors({ tensors: [tensorOf('weights', weights), ...slots, ...ends], metadata });
   const place = placeOfHash(bytes);
   if (place === undefined) throw new Error('checkpoint: expected a place for the hash in the header');
-  bytes.set(new TextEncoder().encode(sha256(bytes)), place);
+  bytes.set(new TextEncoder().encode(await sha256(bytes)), place);
   return bytes;
 }
 
@@ -73,43 +70,47 @@ export function encodeCheckpoint(checkpoint: Checkpoint, sha256: Hash): Uint8Arr
 export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
   verify(bytes, sha256);
   const { tensors, metadata } = readSafetensors(bytes);
-  if (metadata['format'] !== format) {
-    throw new Error(`checkpoint: expected the format ${format}, got ${metadata['format'] ?? 'none'}`);
-  }
   const valuesOf = new Map(tensors.map(({ name, values }) => [name, values]));
-  const weights = valuesOf.get('weights');
-  if (!weights) throw new Error('checkpoint: expected a tensor named weights, got none');
+  const tensor = (name: string): Float32Array => {
+    const values = valuesOf.get(name);
+    if (!values) throw new Error(`checkpoint: expected a tensor named ${name}, got none`);
+    return values;
+  };
+  const field = <T>(name: string): T => {
+    const text = metadata[name];
+    if (text === undefined) throw new Error(`checkpoint: expected ${name} in the metadata, got none`);
+    return parseNumbers(text) as T;
+  };
   const slots = [...valuesOf].filter(([name]) => name.startsWith(slotPrefix));
   return {
-    step: Number(metadata['step']),
-    identity: JSON.parse(metadata['identity'] ?? 'null') as RunIdentity,
-    weights,
+    step: field('step'),
+    identity: field('identity'),
+    weights: tensor('weights'),
     optimizer: {
-      step: Number(metadata['optimizerStep']),
+      step: field('optimizerStep'),
       slots: Object.fromEntries(slots.map(([name, values]) => [name.slice(slotPrefix.length), values])),
     },
-    progress: JSON.parse(metadata['progress'] ?? 'null') as Progress,
+    progress: field('progress'),
+    history: field('history'),
+    unevaluated: field<TrainedEpoch[]>('unevaluated').map((epoch) => ({
+      epoch,
+      weights: tensor(`${epochPrefix}${epoch.epoch}`),
+    })),
   };
-}
-
-/** Why a run cannot go on from a checkpoint, or undefined where it can. */
-export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
-  for (const key of Object.keys(expected) as (keyof RunIdentity)[]) {
-    const [wanted, found] = [shown(expected[key]), shown(got[key])];
-    if (wanted !== found) return `it belongs to another run: expected ${key} ${brief(wanted)}, got ${brief(found)}`;
-  }
-  return undefined;
 }
 
 /** Checks the hash of the whole file, taken with the hash's own place blank. */
 function verify(bytes: Uint8Array, sha256: Hash): void {
   const place = placeOfHash(bytes);
-  if (place === undefined) throw new Error('checkpoint: expected a SHA-256 in the header, got none');
+  if (place === undefined)
+    throw new Error(`checkpoint: expected a file of the format ${format}, got another or a part`);
   const claimed = new TextDecoder().decode(bytes.subarray(place, place + blank.length));
   const copy = bytes.slice();
   copy.set(new TextEncoder().encode(blank), place);
   const actual = sha256(copy);
-  if (claimed !== actual) throw new Error(`checkpoint: expected SHA-256 ${brief(claimed)}, got ${brief(actual)}`);
+  if (claimed === actual) return;
+  const [expected, got] = [claimed, actual].map((hash) => `${hash.slice(0, 16)}…`);
+  throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is torn or was changed`);
 }
 
 /** Where the hash's digits begin. Metadata stand first in the header, so that the first match is the right one. */
@@ -122,12 +123,4 @@ function placeOfHash(bytes: Uint8Array): number | undefined {
 
 function tensorOf(name: string, values: Float32Array) {
   return { name, shape: [values.length], values };
-}
-
-function shown(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'none');
-}
-
-function brief(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -1,13 +1,13 @@
-/** What the command lines share: the report of a run, what a worker may compute with, the system's clock. */
+/** What the command lines share: the report of a run, checkpoints, what a worker may compute with, the system's clock. */
 export {
   type Checkpoint,
   decodeCheckpoint,
   encodeCheckpoint,
-  identityFault,
-  type Progress,
   type RunIdentity,
 } from './checkpoint.ts';
 export { type ComputeChoice, computeChoices, threadsFault } from './compute-choice.ts';
+export { identityFault } from './identity-fault.ts';
+export type { CurveState, Progress, StepSums } from './progress.ts';
 export {
   type CurvePoint,
   createReport,
@@ -16,6 +16,7 @@ export {
   type ReportOptions,
   type RunConfig,
   type StepTimes,
+  type TrainedEpoch,
   type WorkerReport,
 } from './report.ts';
 export { systemClock } from './system-clock.ts';

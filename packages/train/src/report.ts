@@ -15,6 +15,9 @@ export interface EpochReport {
   readonly imagesPerSecond: number;
 }
 
+/** An epoch that is over and has not been evaluated. */
+export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy'>;
+
 export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
   /** Time that it took part and did not compute: receiving, sending, and waiting for others. */
@@ -79,6 +82,8 @@ export interface Report {
   readonly initialLoss: number | null;
   readonly epochs: readonly EpochReport[];
   readonly steps: number;
+  /** Steps of the checkpoints from which the run went on after it had been cut off; most runs have none. */
+  readonly resumedAtSteps: readonly number[];
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
   /** SHA-256 of the final parameters, float32, little-endian, in model order. */
@@ -100,6 +105,7 @@ export interface ReportOptions
   readonly state: CoordinatorState;
   readonly initialLoss: number | undefined;
   readonly images: number;
+  readonly resumedAtSteps?: readonly number[];
   readonly stepTimes?: StepTimes | undefined;
   readonly curve?: readonly CurvePoint[];
 }
@@ -114,6 +120,7 @@ export function createReport(options: ReportOptions): Report {
     initialLoss: initialLoss ?? null,
     epochs,
     steps,
+    resumedAtSteps: options.resumedAtSteps ?? [],
     wallSeconds,
     imagesPerSecond: wallSeconds > 0 ? images / wallSeconds : 0,
     weightsSha256,

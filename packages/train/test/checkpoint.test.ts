@@ -30,10 +30,30 @@ const checkpoint: Checkpoint = {
     images: 2400,
     seconds: 1.5,
     epochSeconds: 0.5,
+    curve: {
+      points: [{ steps: 2, seconds: 0.1, lossSum: Number.POSITIVE_INFINITY, correct: 1, count: 32 }],
+      stride: 2,
+      partial: null,
+      partialSteps: 0,
+    },
+    wire: { bytesSent: 10, bytesReceived: 20 },
+    resumedAtSteps: [100],
   },
+  history: {
+    workers: [],
+    joined: 2,
+    faults: { reassigned: 1, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
+    contributed: ['aaaaaaaa'],
+  },
+  unevaluated: [
+    {
+      epoch: { epoch: 1, trainLoss: Number.NaN, trainAccuracy: 0.5, seconds: 1, imagesPerSecond: 7 },
+      weights: Float32Array.of(1, 2, 3, 4, 5),
+    },
+  ],
 };
 
-const bytes = encodeCheckpoint(checkpoint, sha256);
+const bytes = await encodeCheckpoint(checkpoint, sha256);
 
 describe('a checkpoint', () => {
   it('comes back as it was, to the bit', () => {
@@ -79,7 +99,18 @@ describe('identityFault', () => {
     ['gradients', 'int8'],
   ] as const)('names another %s', (key, value) => {
     expect(identityFault(identity, { ...identity, [key]: value })).toMatch(
-      new RegExp(`^it belongs to another run: expected ${key} .*, got `),
+      new RegExp(`^it belongs to another run: expected ${key}[.a-zA-Z]* .*, got `),
+    );
+  });
+
+  it('names the one setting that differs, however deep', () => {
+    const optimizer = { type: 'momentum', learningRate: 0.05, schedule: { type: 'cosine', steps: 470 } };
+    const longer = { ...optimizer, schedule: { ...optimizer.schedule, steps: 940 } };
+    expect(identityFault({ ...identity, optimizer }, { ...identity, optimizer: longer })).toBe(
+      'it belongs to another run: expected optimizer.schedule.steps 470, got 940',
+    );
+    expect(identityFault(identity, { ...identity, optimizer })).toBe(
+      'it belongs to another run: expected optimizer.schedule none, got {"type":"cosine","steps":470}',
     );
   });
 });

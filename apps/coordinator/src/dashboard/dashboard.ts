@@ -1,8 +1,9 @@
 /** Shows a run to its viewers, no more often than a person can see and at a small part of the process's time. */
 import { toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
-import { type EpochReport, systemClock } from '@lockstep/train';
+import { type EpochReport, type Progress, systemClock } from '@lockstep/train';
 import type { StepResult } from '@lockstep/training';
 import type { WebSocket } from 'ws';
+import type { WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { movingAverage } from '../moving-average.ts';
 import type { SummedStep } from '../step-exchanges.ts';
 import { TrainingCurve } from '../training-curve.ts';
@@ -17,7 +18,13 @@ import { Viewers } from './viewers.ts';
 import { WeightsFeed } from './weights-feed.ts';
 import { workerTable } from './worker-table.ts';
 
-export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions;
+interface ResumeOptions {
+  /** Of the steps before the checkpoint that the run went on from. */
+  readonly progressBefore?: Pick<Progress, 'curve' | 'epochs'> | undefined;
+  readonly resumed?: WrittenCheckpoint | undefined;
+}
+
+export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions & ResumeOptions;
 
 const tickMs = 100;
 const workersEveryMs = 250;
@@ -43,13 +50,14 @@ export class Dashboard {
   readonly #actions: AdminActions;
   readonly #evaluation: EvaluationFeed;
   readonly #weights: WeightsFeed;
-  readonly #curve = new TrainingCurve(maxCurvePoints);
+  readonly #curve: TrainingCurve;
   readonly #throughput = new Throughput(systemClock.nowMs);
   readonly #timeline = new StepTimeline();
   readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
   readonly #timer: NodeJS.Timeout;
   readonly #events: string[] = [];
-  #epochs: EpochReport[] = [];
+  #epochs: EpochReport[];
+  #checkpoint: WatchMessageOf<'checkpoint'> | undefined;
   #loss: number | undefined;
   #accuracy: number | undefined;
   #shown = '';
@@ -60,6 +68,10 @@ export class Dashboard {
 
   constructor(options: DashboardOptions) {
     this.#options = options;
+    const { progressBefore, resumed } = options;
+    this.#curve = new TrainingCurve(maxCurvePoints, progressBefore?.curve);
+    this.#epochs = (progressBefore?.epochs ?? []).slice(-maxEpochs).map(finiteReport);
+    if (resumed) this.#checkpoint = { type: 'checkpoint', resumed, newest: resumed };
     this.#about = runMessage(options.version, options.prepared, options.run.state.setup.faultInjection === true);
     this.#viewers = new Viewers({
       nowMs: systemClock.nowMs,
@@ -111,6 +123,12 @@ export class Dashboard {
     this.#evaluation.add(report.epoch, weights);
   }
 
+  /** A checkpoint that is on the disk. */
+  checkpoint(newest: WrittenCheckpoint): void {
+    this.#checkpoint = { ...this.#checkpoint, type: 'checkpoint', newest };
+    this.#viewers.broadcast(this.#checkpoint);
+  }
+
   event(line: string): void {
     const message = toMessageText(line);
     this.#events.push(message);
@@ -128,7 +146,9 @@ export class Dashboard {
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
     const points = pointBytes(this.#curve.points());
-    const optional = [this.#timeline.last, this.#evaluation.message].filter((message) => message !== undefined);
+    const optional = [this.#timeline.last, this.#evaluation.message, this.#checkpoint].filter(
+      (message) => message !== undefined,
+    );
     return [
       { ...this.#about, joinAddresses: [...this.joinAddresses] },
       { type: 'history', points, epochs: this.#epochs, events: this.#events },

@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { usageFailure } from '@lockstep/command';
 import { generate } from 'selfsigned';
+import { keptSecret } from '../checkpoint/kept-secret.ts';
 import { readOptionFile } from '../option-files.ts';
 import type { CoordinatorOptions } from '../options.ts';
 import { networkAddresses } from './addresses.ts';
@@ -16,12 +17,13 @@ export interface Tls {
   readonly fingerprint?: string;
 }
 
-type TlsOptions = Pick<CoordinatorOptions, 'host' | 'tls' | 'tls-cert' | 'tls-key'>;
+type TlsOptions = Pick<CoordinatorOptions, 'host' | 'tls' | 'tls-cert' | 'tls-key'> &
+  Partial<Pick<CoordinatorOptions, 'checkpoint' | 'resume'>>;
 
 /** @throws CommandFailure with exit code 2 */
 export async function openTls(options: TlsOptions): Promise<Tls | undefined> {
   const { 'tls-cert': certFile, 'tls-key': keyFile } = options;
-  if (certFile === undefined && keyFile === undefined) return options.tls ? makeCertificate(options.host) : undefined;
+  if (certFile === undefined && keyFile === undefined) return options.tls ? ownCertificate(options) : undefined;
   if (options.tls) throw usageFailure('--tls: expected without --tls-cert and --tls-key, which bring a certificate');
   if (certFile === undefined) throw usageFailure('--tls-key: expected with --tls-cert, got it alone');
   if (keyFile === undefined) throw usageFailure('--tls-cert: expected with --tls-key, got it alone');
@@ -39,7 +41,26 @@ export async function openTls(options: TlsOptions): Promise<Tls | undefined> {
 const dayMs = 24 * 3600 * 1000;
 const daysValid = 30;
 
-async function makeCertificate(host: string): Promise<Tls> {
+/** The one from before, where the run is resumed: its workers trust no other. */
+async function ownCertificate({ host, checkpoint: folder, resume = false }: TlsOptions): Promise<Tls> {
+  const create = async (): Promise<string> => JSON.stringify(await makeCertificate(host));
+  const text = await keptSecret({ folder, resume, fileName: 'certificate.json', isValid: isCertificate, create });
+  const { key, cert } = JSON.parse(text) as Tls;
+  return { key, cert, fingerprint: new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase() };
+}
+
+/** Whether the text is a certificate with its key, valid for another day. */
+function isCertificate(text: string): boolean {
+  try {
+    const { key, cert } = JSON.parse(text) as Tls;
+    createSecureContext({ key, cert });
+    return Date.parse(new X509Certificate(cert).validTo) > Date.now() + dayMs;
+  } catch {
+    return false;
+  }
+}
+
+async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>> {
   const names = new Set(['localhost', '127.0.0.1', '::1', hostname(), `${hostname()}.local`, ...networkAddresses()]);
   if (host !== '0.0.0.0' && host !== '::') names.add(host);
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'Lockstep coordinator' }], {
@@ -61,5 +82,5 @@ async function makeCertificate(host: string): Promise<Tls> {
       },
     ],
   });
-  return { key, cert, fingerprint: new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase() };
+  return { key, cert };
 }

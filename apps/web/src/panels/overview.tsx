@@ -1,12 +1,14 @@
 /** The run at a glance: phase, progress, headline numbers, exactness. */
 import { durationText, lossText, percent, whole } from '../look/format.ts';
-import type { Progress, Run, RunStore } from '../watch/run-store.ts';
+import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
+import type { Checkpoint, Progress, Run, RunStore } from '../watch/run-store.ts';
 import { Exactness } from './exactness.tsx';
 import { Figure } from './figure.tsx';
 
 export function Overview({ store }: { readonly store: RunStore }) {
   const run = store.run.value;
   const progress = store.progress.value;
+  const checkpoint = store.checkpoint.value;
   return (
     <section class="overview" aria-labelledby="overview-title">
       <h2 id="overview-title" class="sr-only">
@@ -17,7 +19,7 @@ export function Overview({ store }: { readonly store: RunStore }) {
           <span class={`phase-dot phase-${progress?.phase ?? 'none'}`} aria-hidden="true" />
           {progress ? phaseTitle(progress) : 'Connecting'}
         </p>
-        <p class="phase-detail">{run && progress ? positionText(run, progress) : '\u00a0'}</p>
+        <p class="phase-detail">{run && progress ? positionText(run, progress, checkpoint) : '\u00a0'}</p>
         <Exactness progress={progress} />
       </div>
       <ProgressBar run={run} steps={progress?.step ?? 0} />
@@ -32,8 +34,10 @@ function phaseTitle({ phase, pauseRequested }: Progress): string {
   return { training: 'Training', finished: 'Finished', failed: 'Stopped' }[phase];
 }
 
-function positionText({ config, steps }: Run, { step, epoch }: Progress): string {
-  return `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}`;
+function positionText({ config, steps }: Run, { phase, step, epoch }: Progress, checkpoint?: Checkpoint): string {
+  const position = `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}`;
+  const goesOn = phase === 'failed' ? goesOnText(checkpoint) : '';
+  return `${position}${resumedText(checkpoint)}${goesOn && `. ${goesOn}`}`;
 }
 
 function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {

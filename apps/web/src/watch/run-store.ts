@@ -8,6 +8,7 @@ export type Progress = WatchMessageOf<'progress'>;
 export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
 export type Timeline = WatchMessageOf<'timeline'>;
 export type Evaluation = WatchMessageOf<'evaluation'>;
+export type Checkpoint = WatchMessageOf<'checkpoint'>;
 
 export interface LogLine {
   readonly key: number;
@@ -31,6 +32,8 @@ export class RunStore {
   readonly epochs = signal<readonly EpochReport[]>([]);
   readonly evaluation = signal<Evaluation>();
   readonly weights = signal<WatchMessageOf<'weights'>>();
+  /** Absent in a run that writes no checkpoints. */
+  readonly checkpoint = signal<Checkpoint>();
   readonly log = signal<readonly LogLine[]>([]);
   /** Why the coordinator rejected this page's last request. */
   readonly rejection = signal<string>();
@@ -48,6 +51,8 @@ export class RunStore {
     switch (message.type) {
       case 'run':
         this.run.value = message;
+        // Sent after it where there is one: the coordinator may be another than before.
+        this.checkpoint.value = undefined;
         return;
       case 'history':
         this.#curves.clear();
@@ -80,6 +85,9 @@ export class RunStore {
         return;
       case 'weights':
         this.weights.value = message;
+        return;
+      case 'checkpoint':
+        this.checkpoint.value = message;
         return;
       case 'event':
         this.#appendToLog([message.message], new Date());

@@ -98,6 +98,9 @@ const timelineRow = v.strictObject({
   spans: v.array(span, 'a list of spans'),
 });
 
+/** A checkpoint in the coordinator's folder. */
+const checkpointFile = v.strictObject({ file: text(100), step });
+
 const topError = v.strictObject({
   /** u8, `rows` x `columns`. */
   image: bytes,
@@ -210,6 +213,12 @@ export const watchMessages = {
 
   /** On request, at most about one a second: all parameters in model order, after `step` steps. */
   weights: fromCoordinator('weights', { step, bytes: floatBytes }),
+
+  /** In a run that writes checkpoints: the one it went on from, and the one it can go on from if it is cut off. */
+  checkpoint: fromCoordinator('checkpoint', {
+    resumed: v.exactOptional(checkpointFile),
+    newest: v.exactOptional(checkpointFile),
+  }),
 
   /** A line for people. */
   event: fromCoordinator('event', { message }),

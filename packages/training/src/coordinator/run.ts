@@ -15,8 +15,9 @@ import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
 import type { ControlAction, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from './events.ts';
+import { type RunHistory, stateAfter } from './history.ts';
 import { ResultReceiver } from './result-receiver.ts';
-import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from './state.ts';
+import type { ConnectionId, CoordinatorState, RunSetup } from './state.ts';
 import { TaskSender } from './task-sender.ts';
 import type { Trace } from './trace.ts';
 import { transition } from './transition.ts';
@@ -25,6 +26,8 @@ export interface RunOptions {
   readonly setup: RunSetup;
   /** The first step to take; not 0 where a run goes on from a checkpoint. */
   readonly firstStep?: number;
+  /** That of the steps before the first one. */
+  readonly history?: RunHistory;
   readonly samples: ShardSource;
   readonly parameterServer: ParameterServer;
   readonly numericsCheck: NumericsCheck;
@@ -67,7 +70,7 @@ export class Run {
     this.#options = options;
     this.#tasks = new TaskSender(options.samples, options.setup.plan);
     this.#results = new ResultReceiver(options);
-    this.#state = initialState(options.setup, options.firstStep);
+    this.#state = stateAfter(options.setup, options.firstStep, options.history);
     this.outcome = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -189,6 +192,7 @@ export class Run {
     const { parameterServer, clock, onTrace, onStep } = this.#options;
     onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
     this.#results.stepTaken();
+    // Whole only now: what is copied of the run in `onStep` is of no half step.
     const result = parameterServer.step(step);
     onStep?.(result);
   }

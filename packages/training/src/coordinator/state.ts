@@ -231,7 +231,7 @@ export interface CoordinatorState {
   readonly contributed: ReadonlySet<string>;
 }
 
-/** @param step the first step to take: 0, or the step of a checkpoint. */
+/** @param step the first step to take: 0, or the step of a checkpoint */
 export function initialState(setup: RunSetup, step = 0): CoordinatorState {
   return {
     setup,

@@ -1,0 +1,12 @@
+/** What fixes the bits of a run, as its checkpoints carry it. */
+import { createHash } from 'node:crypto';
+import type { RunIdentity } from '@lockstep/train';
+import type { Prepared } from '../prepare.ts';
+
+export function identityOf({ model, train, plan, config, optimizer }: Prepared): RunIdentity {
+  const { images, labels, rows, columns } = train;
+  const data = createHash('sha256').update(`${rows} x ${columns}`).update(images).update(labels).digest('hex');
+  const { batch, microbatchSize } = plan;
+  const { seed, gradients = 'exact' } = config;
+  return { model, data, seed, batch, microbatchSize, optimizer, gradients };
+}

@@ -1,0 +1,93 @@
+/** The folder of a run's checkpoints: each is written whole or not at all, and the last three are kept. */
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const kept = 3;
+const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
+const partEnding = '.part';
+
+export interface StoredCheckpoint {
+  readonly name: string;
+  /** The name of the run that wrote it. */
+  readonly run: string;
+  readonly step: number;
+  readonly read: () => Promise<Uint8Array>;
+}
+
+export class CheckpointStore {
+  readonly #folder: string;
+
+  /** @param folder that exists */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /**
+   * Writes a checkpoint beside the others, then renames it; file and folder are synced, so that it outlives a crash of
+   * the machine. Of the run's earlier ones two are kept; those of other runs are never removed.
+   * @returns the file's name
+   * @throws Error where the disk refuses; the checkpoints from before are then still there
+   */
+  async write(run: string, step: number, bytes: Uint8Array): Promise<string> {
+    const name = `checkpoint-${run}-${`${step}`.padStart(9, '0')}.safetensors`;
+    const part = join(this.#folder, `${name}${partEnding}`);
+    try {
+      const file = await open(part, 'w');
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(part, join(this.#folder, name));
+    } catch (error) {
+      await rm(part, { force: true }).catch(() => {});
+      throw error;
+    }
+    await this.#syncFolder();
+    await this.#prune(run);
+    return name;
+  }
+
+  /** All checkpoints in the folder, the newest first. */
+  async list(): Promise<StoredCheckpoint[]> {
+    const entries = await readdir(this.#folder, { withFileTypes: true });
+    const found = entries.flatMap((entry) => {
+      const { name } = entry;
+      const [, run, step] = namePattern.exec(name) ?? [];
+      // Reading a pipe would wait for ever.
+      if (run === undefined || !(entry.isFile() || entry.isSymbolicLink())) return [];
+      return [{ name, run, step: Number(step), read: () => readFile(join(this.#folder, name)) }];
+    });
+    return found.sort((a, b) => (a.run === b.run ? b.step - a.step : a.run < b.run ? 1 : -1));
+  }
+
+  /** Windows cannot open a folder; there the rename alone must do. */
+  async #syncFolder(): Promise<void> {
+    if (process.platform === 'win32') return;
+    const folder = await open(this.#folder, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  }
+
+  async #prune(run: string): Promise<void> {
+    const own = (await this.list()).filter((checkpoint) => checkpoint.run === run);
+    // A process that was killed while it wrote has left its part.
+    const parts = (await readdir(this.#folder)).filter(
+      (name) => name.startsWith(`checkpoint-${run}-`) && name.endsWith(partEnding),
+    );
+    for (const name of [...own.slice(kept).map((checkpoint) => checkpoint.name), ...parts]) {
+      await rm(join(this.#folder, name), { force: true });
+    }
+  }
+}
+
+/** A run's name is the time at which it began, or just after that of every run in the folder where the clock went back. */
+export function newRunName(stored: readonly StoredCheckpoint[], now: Date): string {
+  const newest = stored[0]?.run ?? '';
+  const name = now.toISOString().replaceAll(/\D/g, '');
+  return name > newest ? name : `${BigInt(newest) + 1n}`;
+}

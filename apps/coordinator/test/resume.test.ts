@@ -1,0 +1,220 @@
+/** `--checkpoint` and `--resume` as a person uses them. */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { type Program, readReport, runToReport, startCoordinator } from './processes.ts';
+import { openViewer, type TestViewer } from './test-viewer.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+/** `--data` and a batch of half of it. */
+const tiny = await tinyArgs(folder);
+const data = tiny.slice(0, 2);
+/** Two steps an epoch. */
+const endless = [...tiny, '--epochs', '1000000'];
+const path = (name: string): string => join(folder, name);
+
+/** The folder of checkpoints of a run of so many steps. */
+async function runOf(name: string, steps: number, args: readonly string[] = []): Promise<string> {
+  const checkpoints = path(name);
+  const common = args.includes('--batch') ? data : tiny;
+  await runToReport(folder, [...common, '--single', '--steps', `${steps}`, '--checkpoint', checkpoints, ...args]);
+  return checkpoints;
+}
+
+const singleHash = async (steps: number): Promise<string> =>
+  (await runToReport(folder, [...endless, '--single', '--steps', `${steps}`])).report.weightsSha256;
+
+const newestOf = (checkpoints: string): string => readdirSync(checkpoints).sort().at(-1)!;
+
+async function watch(program: Program): Promise<{ viewer: TestViewer; token: string }> {
+  const [, host = '', token = ''] = await program.printed(/Dashboard: http:\/\/([^/]+)\/#admin=([\w-]+)/);
+  return { viewer: await openViewer(`ws://${host}`), token };
+}
+
+describe('a run that is stopped', () => {
+  it.each<[how: string, args: string[], stop: (program: Program) => Promise<void>, code: number]>([
+    ['SIGINT in one process', ['--single'], async (program) => program.kill('SIGINT'), 130],
+    ['Ctrl-C', ['--workers', '2'], async (program) => program.killGroup('SIGINT'), 130],
+    ['SIGTERM', ['--workers', '1'], async (program) => program.kill('SIGTERM'), 130],
+    [
+      'the dashboard',
+      ['--workers', '1'],
+      async (program) => {
+        const { viewer, token } = await watch(program);
+        viewer.send({ type: 'admin', action: 'stop', token });
+      },
+      0,
+    ],
+  ])('by %s writes a checkpoint and prints the command that goes on', async (how, args, stop, code) => {
+    const [checkpoints, reportFile] = [path(how), path(`${how}.json`)];
+    const common = [...endless, ...args, '--checkpoint', checkpoints];
+    const program = startCoordinator('start', [...common, '--port', '0', '--report', reportFile]);
+    await program.printed(/^ {2}epoch 1\/1000000 /m);
+    await stop(program);
+    const { code: got, stdout } = await program.ended;
+    expect(got).toBe(code);
+    const { steps, epochs } = readReport(reportFile);
+    expect(stdout).toMatch(new RegExp(`^Go on after step ${steps}: npm start -- --data .* --resume$`, 'm'));
+    expect(stdout).not.toContain('was not saved');
+
+    const { report, stdout: resumed } = await runToReport(folder, [
+      ...common,
+      ...['--steps', `${steps + 7}`, '--resume'],
+    ]);
+    const [, inWords] = resumed.match(/^Resumed from .*, after step ([\d,]+) of /m) ?? [];
+    expect(inWords?.replaceAll(',', '')).toBe(`${steps}`);
+    expect(report.weightsSha256).toBe(await singleHash(steps + 7));
+    expect(report).toMatchObject({ steps: steps + 7, resumedAtSteps: [steps], exactness: 'bit-exact' });
+    // Epochs whose evaluation the stop gave up are evaluated now.
+    expect(report.epochs.map(({ epoch }) => epoch)).toEqual(
+      Array.from({ length: Math.ceil((steps + 7) / 2) }, (_, index) => index + 1),
+    );
+    expect(report.epochs.length).toBeGreaterThan(epochs.length);
+  });
+});
+
+describe('--resume', () => {
+  it('of a finished run says so and ends with the same summary', async () => {
+    const args = [...tiny, '--steps', '5', '--workers', '2', '--checkpoint', path('finished')];
+    const first = await runToReport(folder, args);
+    const again = await runToReport(folder, [...args, '--resume']);
+    expect(again.stdout).toMatch(/finished\/checkpoint-.* is of the end of this run: every step had been taken\.$/m);
+    expect(again.stdout).not.toContain('Join with');
+    // Those are of the steps of one process.
+    expect(again.report).toEqual({ ...first.report, stepTimes: null });
+    const summaryOf = (stdout: string): string => stdout.slice(stdout.indexOf('\n\n')).replace(/report written.*/, '');
+    expect(summaryOf(again.stdout)).toBe(summaryOf(first.stdout));
+  });
+
+  it('passes over every checkpoint that does not fit, says why, and starts anew where none does', async () => {
+    const checkpoints = await runOf('unfit', 6, ['--seed', '2']);
+    await runOf('unfit', 6, ['--batch', '16']);
+    await runOf('unfit', 6, ['--lr', '0.01']);
+    const torn = await runOf('unfit', 6);
+    const file = join(torn, newestOf(torn));
+    writeFileSync(file, readFileSync(file).subarray(0, -1));
+    const { stdout, report } = await runToReport(folder, [
+      ...[...tiny, '--single', '--steps', '6'],
+      ...['--checkpoint', checkpoints, '--resume'],
+    ]);
+    const passedOver = stdout.split('\n').filter((line) => line.startsWith('Passed over checkpoint-'));
+    expect(passedOver.map((line) => line.replace(/^.*?safetensors: /, ''))).toEqual([
+      expect.stringMatching(/^checkpoint: expected SHA-256 .*: the file is torn or was changed\.$/),
+      'it belongs to another run: expected optimizer.learningRate 0.05, got 0.01.',
+      'it belongs to another run: expected batch 32, got 16.',
+      'it belongs to another run: expected seed 1, got 2.',
+    ]);
+    expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run, which starts anew.\n`);
+    expect(report.resumedAtSteps).toEqual([]);
+    expect(report.weightsSha256).toBe(await singleHash(6));
+    // All of them, and one of the new run.
+    expect(readdirSync(checkpoints)).toHaveLength(5);
+  });
+
+  it('goes on from the one before a torn one, and removes neither', async () => {
+    const checkpoints = await runOf('torn', 12, ['--checkpoint-every', '5']);
+    const before = readdirSync(checkpoints).sort();
+    const last = join(checkpoints, before.at(-1)!);
+    const bytes = readFileSync(last);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(last, bytes);
+    const args = [...tiny, '--single', '--steps', '40', '--epochs', '100'];
+    const { stdout, report } = await runToReport(folder, [
+      ...args,
+      ...['--checkpoint', checkpoints, '--checkpoint-every', '5', '--resume'],
+    ]);
+    expect(stdout).toContain(`Passed over ${before.at(-1)}: checkpoint: expected SHA-256`);
+    expect(stdout).toContain(`Resumed from ${join(checkpoints, before.at(-2)!)}, after step `);
+    expect(report.weightsSha256).toBe(await singleHash(40));
+    expect(readdirSync(checkpoints)).toEqual(expect.arrayContaining(before));
+  });
+
+  it('with other --epochs goes on where the schedule does not depend on them, and not where it does', async () => {
+    const longer = (name: string, args: readonly string[]) =>
+      runToReport(folder, [...tiny, '--single', '--epochs', '4', '--checkpoint', path(name), '--resume', ...args]);
+    await runOf('longer', 3);
+    const { report } = await longer('longer', []);
+    expect(report).toMatchObject({ steps: 8, resumedAtSteps: [3], weightsSha256: await singleHash(8) });
+    expect(report.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
+    await runOf('cosine', 3, ['--schedule', 'cosine']);
+    const { stdout } = await longer('cosine', ['--schedule', 'cosine']);
+    expect(stdout).toMatch(/^Passed over .*: expected optimizer\.schedule\.steps 8, got 3\.$/m);
+  });
+
+  it('reads files that hold no secret of the run', async () => {
+    const checkpoints = path('secret');
+    const args = [...tiny, '--workers', '2', '--token', 'open sesame', '--checkpoint', checkpoints];
+    await runToReport(folder, [...args, '--steps', '4', '--checkpoint-every', '1']);
+    for (const name of readdirSync(checkpoints)) {
+      const text = readFileSync(join(checkpoints, name)).toString('latin1');
+      expect(text).toContain('local-1');
+      expect(text).not.toMatch(/sesame|resumeKey|127\.0\.0\.1/);
+    }
+  });
+
+  it('says what rounded gradients lose', async () => {
+    const args = [...tiny, '--workers', '1', '--gradients', 'int8', '--checkpoint', path('int8')];
+    await runToReport(folder, [...args, '--steps', '3']);
+    const { stdout, report } = await runToReport(folder, [...args, '--steps', '6', '--resume']);
+    expect(stdout).toMatch(/after step 3 of 6; what int8 rounded off at the workers is not in it/);
+    expect(report.exactness).toBe('sample-exact');
+  });
+});
+
+it('a run without --resume says that an earlier one can go on, and leaves it there', async () => {
+  const checkpoints = path('offered');
+  const program = startCoordinator('start', [...endless, '--single', '--checkpoint', checkpoints]);
+  await program.printed(/^ {2}epoch 1\/1000000 /m);
+  program.kill('SIGINT');
+  await program.ended;
+  const cutOff = newestOf(checkpoints);
+  const again = startCoordinator('start', [...endless, '--single', '--checkpoint', checkpoints]);
+  await again.printed(
+    new RegExp(
+      `^${join(checkpoints, cutOff)} is of this run, cut off after step [\\d,]+: --resume would go on from it`,
+      'm',
+    ),
+  );
+  await again.printed(/^ {2}epoch 1\/1000000 /m);
+  again.kill('SIGINT');
+  await again.ended;
+  expect(readdirSync(checkpoints)).toContain(cutOff);
+});
+
+it('a folder that is gone is named once, in the terminal and on the page, and training goes on', async () => {
+  const checkpoints = path('gone');
+  const args = [...tiny, '--epochs', '20', '--port', '0', '--workers', '1', '--wait-for-start'];
+  const program = startCoordinator('start', [...args, '--checkpoint', checkpoints, '--checkpoint-every', '2']);
+  const { viewer, token } = await watch(program);
+  rmSync(checkpoints, { recursive: true });
+  // As root may write into every folder, a file stands in its place.
+  writeFileSync(checkpoints, '');
+  viewer.send({ type: 'admin', action: 'start', token });
+  const { message } = await viewer.next('event', ({ message: text }) => text.includes('was not written'));
+  expect(message).toMatch(/^the checkpoint after step \d+ was not written: ENOTDIR: .*; training goes on without it$/);
+  const { code, stdout, stderr } = await program.ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout.match(/was not written/g)).toHaveLength(1);
+});
+
+it('viewers see where the run went on from, and the newest checkpoint', async () => {
+  const checkpoints = await runOf('watched', 4);
+  const file = newestOf(checkpoints);
+  const args = [...endless, '--port', '0', '--workers', '1', '--wait-for-start', '--checkpoint-every', '3'];
+  const program = startCoordinator('start', [...args, '--checkpoint', checkpoints, '--resume']);
+  const { viewer, token } = await watch(program);
+  const resumed = { file, step: 4 };
+  expect(await viewer.next('checkpoint')).toEqual({ type: 'checkpoint', resumed, newest: resumed });
+  const { epochs, points } = await viewer.next('history');
+  expect([...new Float32Array(points.steps.slice().buffer)]).toEqual([1, 2, 3, 4]);
+  viewer.send({ type: 'admin', action: 'start', token });
+  const { newest } = await viewer.next('checkpoint');
+  expect(newest!.step).toBeGreaterThan(4);
+  expect(readdirSync(checkpoints)).toContain(newest!.file);
+  await viewer.next('epoch', ({ report }) => report.epoch === 3);
+  const evaluated = viewer.received.flatMap((message) => (message.type === 'epoch' ? [message.report] : []));
+  const all = [...epochs, ...evaluated].map(({ epoch }) => epoch);
+  expect(all.slice(0, 3)).toEqual([1, 2, 3]);
+});
