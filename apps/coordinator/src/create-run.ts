@@ -57,7 +57,6 @@ export async function createRun(options: CreateRunOptions) {
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
   const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
   const samples = createShardSource(train, plan, config.seed);
-  const { nowMs } = systemClock;
   const run = new Run({
     setup: {
       plan,
@@ -77,7 +76,15 @@ export async function createRun(options: CreateRunOptions) {
     },
     ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     samples,
-    referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
+    referee: createReferee({
+      backend,
+      model,
+      plan,
+      samples,
+      seed: config.seed,
+      parameterServer,
+      nowMs: systemClock.nowMs,
+    }),
     parameterServer,
     numericsCheck,
     referenceGradient: reference,
