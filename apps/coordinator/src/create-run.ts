@@ -50,14 +50,10 @@ export async function createRun(options: CreateRunOptions) {
   const { model, plan, config, optimizer, train, token, verifyRate } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
-  const start = resumeFrom
-    ? { weights: resumeFrom.weights, optimizerState: resumeFrom.optimizer, firstStep: resumeFrom.step }
-    : { weights: initialize(model, config.seed) };
-  const parameterServer = new ParameterServer({ backend, plan, optimizer, ...start });
+  const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
   const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
   const samples = createShardSource(train, plan, config.seed);
-  const { nowMs } = systemClock;
   const run = new Run({
     setup: {
       plan,
@@ -77,7 +73,15 @@ export async function createRun(options: CreateRunOptions) {
     },
     ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     samples,
-    referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),
+    referee: createReferee({
+      backend,
+      model,
+      plan,
+      samples,
+      seed: config.seed,
+      parameterServer,
+      nowMs: systemClock.nowMs,
+    }),
     parameterServer,
     numericsCheck,
     referenceGradient: reference,
@@ -88,6 +92,13 @@ export async function createRun(options: CreateRunOptions) {
     ...callbacks,
   });
   return { run, parameterServer, limits };
+}
+
+/** What the first step begins with. */
+function beginning({ model, config }: Prepared, resumeFrom: Checkpoint | undefined) {
+  if (!resumeFrom) return { weights: initialize(model, config.seed) };
+  const { weights, optimizer: optimizerState, step: firstStep } = resumeFrom;
+  return { weights, optimizerState, firstStep };
 }
 
 /** What this process computes for the numerics check, which the workers' answers are compared with. */

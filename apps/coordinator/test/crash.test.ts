@@ -1,4 +1,5 @@
 /** A coordinator that is killed goes on from its checkpoints, and the model is the one of a run that nothing disturbed. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomStream } from '@lockstep/tensor';
 import type { Report } from '@lockstep/train';
@@ -9,7 +10,8 @@ import { type Program, readReport, runToReport, startCoordinator, startWorker } 
 import { openStepWitness } from './step-witness.ts';
 import { openViewer } from './test-viewer.ts';
 
-const folder = temporaryFolder();
+/** In memory where there is such a folder: how many steps a busy disk costs is not the question here. */
+const folder = temporaryFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined);
 /** Into the second epoch, so that the first one's evaluation is before or after a kill. */
 const steps = 600;
 const every = 50;

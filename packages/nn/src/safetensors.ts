@@ -59,9 +59,9 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
   view.setBigUint64(0, BigInt(headerBytes), true);
   bytes.set(text, lengthBytes);
   bytes.fill(0x20, lengthBytes + text.length, lengthBytes + headerBytes);
+  // Copied as they are in memory, here and when reading: the machines that the protocol takes are little-endian.
   let at = lengthBytes + headerBytes;
   for (const { values } of tensors) {
-    // A copy of memory: the machines that the protocol takes are little-endian as the format is.
     bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
     at += values.byteLength;
   }
@@ -103,9 +103,7 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
     tensors: entries.map(({ name, shape, begin, end }) => ({
       name,
       shape,
-      values: Float32Array.from({ length: (end - begin) / 4 }, (_, i) =>
-        view.getFloat32(dataStart + begin + 4 * i, true),
-      ),
+      values: new Float32Array(new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end)).buffer),
     })),
     metadata,
   };

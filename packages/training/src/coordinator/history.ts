@@ -20,7 +20,7 @@ export function historyOf({ records, connections, joined, faults, contributed }:
   }
   const workers = [...records.values()].map(({ resumeKey: _key, leftAtMs: _left, ...record }) => ({
     ...record,
-    readyMs: record.readyMs + nowMs - (readyAtMs.get(record.id) ?? nowMs),
+    readyMs: record.readyMs + (nowMs - (readyAtMs.get(record.id) ?? nowMs)),
   }));
   return { workers, joined, faults, contributed: [...contributed] } satisfies RunHistory;
 }

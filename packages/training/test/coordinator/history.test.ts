@@ -29,10 +29,13 @@ describe('the history of a run', () => {
     }
   });
 
-  it('counts the time of a worker that is still connected', () => {
+  it('counts the time of a worker that is still connected, and keeps that of one that has left to the bit', () => {
     const { state } = afterOneStep();
     const [connection] = state.connections.values();
     expect(historyOf(state, connection!.readyAtMs + 700).workers[0]?.readyMs).toBe(700);
+    const [left] = stateAfter(state.setup, 1, historyOf(state, connection!.readyAtMs + 0.1)).records.values();
+    const after = { ...state, connections: new Map(), records: new Map([[left!.id, left!]]) };
+    expect(historyOf(after, 123_456.7).workers[0]?.readyMs).toBe(left!.readyMs);
   });
 
   it('holds no resume key, and no key makes a later worker one of those before', () => {
