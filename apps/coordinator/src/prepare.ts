@@ -1,6 +1,6 @@
 /** Turns options into a run that can start, or refuses them. */
 import { randomBytes } from 'node:crypto';
-import { errorMessage, usageFailure } from '@lockstep/command';
+import { errorMessage, tokenFrom, usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
@@ -32,6 +32,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
   requireNetwork(options);
+  const given = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
   const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
@@ -55,7 +56,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
-  const token = options.token ?? (isLoopback(options.host) ? undefined : newSecret());
+  const token = given ?? (isLoopback(options.host) ? undefined : newSecret());
   const tls = await openTls(options);
   return { model, optimizer, train, test, plan, config, token, adminToken: newSecret(), tls };
 }

@@ -9,6 +9,7 @@ import { createRun } from './create-run.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import type { Display } from './display.ts';
 import { thousands } from './format.ts';
+import { createGate } from './gate.ts';
 import { startInlineWorker } from './inline-worker.ts';
 import { startNetwork } from './network.ts';
 import { openCompute } from './open-compute.ts';
@@ -43,13 +44,23 @@ export async function train(job: TrainOptions): Promise<Trained> {
   const outcome = await run.outcome;
   // Counted before the goodbyes, which are no part of training.
   const wire = pool.traffic();
+  const turnedAway = pool.turnedAway?.();
   await pool.stop();
   const close = (): Promise<void> => pool.close();
   const records = await observer.finish().finally(() => (options.stay ? undefined : close()));
   display.end();
   const weights = parameterServer.weights();
   const weightsSha256 = sha256(bytesOf(weights));
-  const report = createReport({ version, config, model, state: run.state, weightsSha256, wire, ...records });
+  const report = createReport({
+    version,
+    config,
+    model,
+    state: run.state,
+    weightsSha256,
+    wire,
+    turnedAway,
+    ...records,
+  });
   return { outcome, weights, report, close };
 }
 
@@ -77,13 +88,26 @@ async function start({ version, options, prepared, display, signal }: TrainOptio
     onStep: (result) => observer.step(result, run.state),
     onTrace: (trace) => observer.trace(trace),
   });
+  const gate = createGate({ ...prepared, publicView: options['public-view'] });
   const log = (line: string): void => display.line(line);
   const startServer = (): Promise<WorkerPool> => {
     // A failure to show the run does not end it.
     const onError = (error: unknown): void => log(`  the dashboard failed: ${toMessageText(String(error))}`);
-    const shown = { version, run, parameterServer, backend, prepared, saveTo: options.save, onError };
+    const { permission } = gate;
+    const onFull = (): void => gate.turnedAway.count('full');
+    const shown = {
+      version,
+      run,
+      parameterServer,
+      backend,
+      prepared,
+      saveTo: options.save,
+      permission,
+      onFull,
+      onError,
+    };
     observer.dashboard = new Dashboard(shown);
-    return startNetwork({ run, limits, options, prepared, dashboard: observer.dashboard, log });
+    return startNetwork({ run, limits, options, prepared, gate, dashboard: observer.dashboard, log });
   };
   log(trainingLine(prepared));
   if (inline) log(`In this process: ${inline.choice}`);

@@ -38,6 +38,7 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
     store.rejection.value = undefined;
     secrets.value = { token, admin: adminToken };
     saveSecrets(secrets.value);
+    viewer.connectNow();
   };
   return (
     <>
@@ -80,6 +81,7 @@ function ConnectionStatus({ store }: { readonly store: RunStore }) {
         (store.isOver.value
           ? 'The coordinator has ended; this is what it left.'
           : `Not connected: ${connection.reason}. Trying again …`)}
+      {connection.phase === 'refused' && `Not connected: ${connection.reason}.`}
     </p>
   );
 }
