@@ -3,15 +3,15 @@ import { fileURLToPath } from 'node:url';
 import type { Limits, Run } from '@lockstep/training';
 import { renderUnicodeCompact } from 'uqr';
 import type { Dashboard } from './dashboard/dashboard.ts';
+import type { Gate } from './gate.ts';
 import { type Addresses, addressesOf } from './http/addresses.ts';
-import type { ConnectionLimits } from './http/connection-limiter.ts';
 import { createMetrics } from './http/metrics.ts';
 import { createSite } from './http/site.ts';
 import { LocalWorkers } from './local-workers.ts';
 import { type CoordinatorOptions, defaultPort } from './options.ts';
 import { isLoopback, type Prepared } from './prepare.ts';
 import { type CoordinatorServer, listen } from './server.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { Traffic, WorkerPool } from './worker-pool.ts';
 
 export interface NetworkOptions {
   readonly run: Run;
@@ -20,7 +20,7 @@ export interface NetworkOptions {
   readonly prepared: Prepared;
   readonly dashboard: Dashboard;
   readonly log: (line: string) => void;
-  readonly connectionLimits?: Partial<ConnectionLimits> | undefined;
+  readonly gate: Gate;
 }
 
 const siteFolder = fileURLToPath(new URL('../../web/dist', import.meta.url));
@@ -53,6 +53,7 @@ export async function startNetwork(network: NetworkOptions): Promise<WorkerPool 
   return {
     addresses,
     traffic: () => server.traffic(),
+    turnedAway: () => network.gate.turnedAway.total(),
     stop: () => workers.stop(),
     async close() {
       dashboard.close();
@@ -62,30 +63,37 @@ export async function startNetwork(network: NetworkOptions): Promise<WorkerPool 
 }
 
 async function startServer(network: NetworkOptions): Promise<CoordinatorServer> {
-  const { run, limits, options, prepared, dashboard, connectionLimits } = network;
+  const { run, limits, options, prepared, dashboard, gate } = network;
+  const { plan, train, token, tls } = prepared;
+  const { guesses, permission, turnedAway } = gate;
+  const traffic = (): Traffic => server.traffic();
   const server: CoordinatorServer = await listen({
     host: options.host,
     port: options.port,
     defaultPort,
     maxFrameBytes: limits.maxFrameBytes,
-    tls: prepared.tls,
-    connectionLimits,
+    batchBytes: plan.batch * train.rows * train.columns,
+    tls,
     allowedOrigins: options['allow-origin'] ?? [],
-    onConnection: (transport) => run.connect(transport),
-    onViewer: (socket) => dashboard.addViewer(socket),
+    token,
+    guesses,
+    turnedAway,
+    onConnection: (transport, address) => run.connect(transport, address),
+    onViewer: (socket, visit) => dashboard.addViewer(socket, visit),
     answer: createSite({
       folder: siteFolder,
       health: () => ({ status: 'ok', phase: run.state.phase }),
-      metrics: createMetrics(run, dashboard, () => server.traffic()),
+      metrics: createMetrics({ run, dashboard, traffic, turnedAway: () => turnedAway.total() }),
+      metricsFault: (given, address) => permission.watchFault(given, address),
     }),
   });
   return server;
 }
 
 /** Secrets are printed here and nowhere else: they are for the person at this terminal. */
-function addressLines(addresses: Addresses, { tls }: Prepared, host: string): string[] {
+function addressLines(addresses: Addresses, { tls, token }: Prepared, host: string): string[] {
   const lines = [
-    `Join with: npm run worker -- --url ${addresses.worker}`,
+    `Join with: ${environmentOf(token)}npm run worker -- --url ${addresses.worker}`,
     `Join in a browser: ${addresses.page}`,
     `Dashboard: ${addresses.owner}`,
   ];
@@ -95,4 +103,11 @@ function addressLines(addresses: Addresses, { tls }: Prepared, host: string): st
   }
   if (!isLoopback(host) && process.stdout.isTTY) lines.push('', renderUnicodeCompact(addresses.page));
   return lines;
+}
+
+/** Puts the token before a command, where no list of processes shows it. */
+function environmentOf(token: string | undefined): string {
+  if (token === undefined) return '';
+  const quoted = /^[\w-]+$/.test(token) ? token : `'${token.replaceAll("'", "'\\''")}'`;
+  return `LOCKSTEP_TOKEN=${quoted} `;
 }

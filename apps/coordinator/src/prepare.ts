@@ -1,6 +1,6 @@
 /** Turns options into a run that can start, or refuses them. */
 import { randomBytes } from 'node:crypto';
-import { errorMessage, usageFailure } from '@lockstep/command';
+import { errorMessage, tokenFrom, usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
@@ -37,6 +37,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   if (tooMany !== undefined) throw usageFailure(tooMany);
   requireNetwork(options);
   requireCheckpointFolder(options);
+  const given = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
   const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
@@ -60,7 +61,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
-  const token = options.token ?? (isLoopback(options.host) ? undefined : await newToken(options));
+  const token = given ?? (isLoopback(options.host) ? undefined : await newToken(options));
   const tls = await openTls(options);
   const verifyRate = options.single ? 0 : options['verify-rate'];
   return { model, optimizer, train, test, plan, config, verifyRate, token, adminToken: newSecret(), tls };

@@ -1,10 +1,17 @@
 /** The server for workers, viewers and browsers on one port, with or without TLS. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
-import { type CoordinatorTransport, webSocketTransport } from '@lockstep/protocol';
+import type { CoordinatorTransport } from '@lockstep/protocol';
+import { systemClock } from '@lockstep/train';
 import type { WebSocket } from 'ws';
-import { ConnectionLimiter, type ConnectionLimits, defaultConnectionLimits } from './http/connection-limiter.ts';
+import { GuardedTransport, type GuardOptions } from './guard/guarded-transport.ts';
+import { HandshakeRates } from './guard/handshake-rates.ts';
+import { defaultPendingLimits, PendingConnections } from './guard/pending-connections.ts';
+import { sourceOf } from './guard/source-address.ts';
+import { TokenGuesses } from './guard/token-guesses.ts';
+import type { TurnedAwayCounter } from './guard/turned-away.ts';
+import { maxQueuedBytes } from './guard/worker-limits.ts';
 import { listenOnFreePort, type PortOptions } from './http/free-port.ts';
 import { createOriginCheck } from './http/origin.ts';
 import { type Answer, sendText } from './http/site.ts';
@@ -15,13 +22,26 @@ import type { Traffic } from './worker-pool.ts';
 
 export interface ServerOptions extends PortOptions {
   readonly maxFrameBytes: number;
+  /** Bytes of all samples of a step. */
+  readonly batchBytes: number;
   readonly tls?: Tls | undefined;
   /** Origins of pages that may open sockets, besides the coordinator's own. */
   readonly allowedOrigins?: readonly string[];
-  readonly connectionLimits?: Partial<ConnectionLimits> | undefined;
-  readonly onConnection: (transport: CoordinatorTransport) => void;
-  readonly onViewer: (socket: WebSocket) => void;
+  /** The token that joining needs. */
+  readonly token?: string | undefined;
+  readonly guesses?: TokenGuesses;
+  readonly turnedAway: TurnedAwayCounter;
+  /** @param address what the worker's connections are counted by */
+  readonly onConnection: (transport: CoordinatorTransport, address: string) => void;
+  readonly onViewer: (socket: WebSocket, visit: Visit) => void;
   readonly answer: Answer;
+}
+
+/** A viewer's connection. */
+export interface Visit {
+  readonly address: string;
+  /** To be called when the viewer has shown that it may watch; before that its socket may be cut for another one. */
+  readonly settle: () => void;
 }
 
 export interface CoordinatorServer {
@@ -32,35 +52,34 @@ export interface CoordinatorServer {
   close(): Promise<void>;
 }
 
-/** Connections of any kind, those included that have not yet sent a request. */
-const maxConnections = 1_024;
 /** A connection that has not sent a whole request by then is cut. */
 const requestTimeoutMs = 10_000;
 
 /** @throws CommandFailure with exit code 2 where it cannot listen */
 export async function listen(options: ServerOptions): Promise<CoordinatorServer> {
-  const { host, tls, maxFrameBytes, onViewer, answer } = options;
-  const checkOrigin = createOriginCheck({ host, secure: tls !== undefined, allowed: options.allowedOrigins ?? [] });
+  const { tls, maxFrameBytes, turnedAway, answer, onViewer } = options;
+  const check = createCheck(options);
   const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs };
   const secure = tls && { ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const };
   const checked: Answer = (request, response) => {
-    const refusal = checkOrigin(request);
+    const refusal = check.origin(request);
     if (refusal === undefined) answer(request, response);
     else sendText(response, refusal.status, refusal.message);
   };
   const http = secure === undefined ? createServer(timeouts, checked) : createSecureServer(secure, checked);
-  const sockets = trackSockets(http);
-  const limiter = new ConnectionLimiter({ ...defaultConnectionLimits, ...options.connectionLimits });
+  const connections = trackConnections(http, turnedAway);
   const workerTraffic = new TrafficCounter();
+  const guard = guardOptions(options);
   const upgrades = createUpgrades({
-    limiter,
-    checkOrigin,
     maxFrameBytes,
-    onViewer,
+    check: check.upgrade,
+    onViewer: (webSocket, { socket }) =>
+      onViewer(webSocket, { address: sourceOf(socket.remoteAddress), settle: () => connections.settle(socket) }),
     onWorker(webSocket, { socket }) {
       workerTraffic.add(socket);
-      const remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-      options.onConnection(webSocketTransport(webSocket, { side: 'coordinator', remote, maxFrameBytes }));
+      const address = sourceOf(socket.remoteAddress);
+      const onWelcome = (): void => connections.settle(socket);
+      options.onConnection(new GuardedTransport({ webSocket, socket, address, onWelcome }, guard), address);
     },
   });
   http.on('upgrade', upgrades.upgrade);
@@ -70,9 +89,7 @@ export async function listen(options: ServerOptions): Promise<CoordinatorServer>
     async close() {
       if (!http.listening) return;
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
-      const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, closeTimeoutMs);
+      const cut = setTimeout(() => connections.cutAll(), closeTimeoutMs);
       upgrades.close();
       http.closeIdleConnections();
       await closed;
@@ -81,13 +98,67 @@ export async function listen(options: ServerOptions): Promise<CoordinatorServer>
   };
 }
 
-/** Every socket that is open, of any kind. */
-function trackSockets(http: Server): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
-  http.maxConnections = maxConnections;
+function createCheck({ host, tls, allowedOrigins = [], turnedAway }: ServerOptions) {
+  const checkOrigin = createOriginCheck({ host, secure: tls !== undefined, allowed: allowedOrigins });
+  const rates = new HandshakeRates(systemClock.nowMs);
+  const origin = (request: IncomingMessage) => {
+    const refusal = checkOrigin(request);
+    if (refusal) turnedAway.count('origin');
+    return refusal;
+  };
+  return {
+    origin,
+    upgrade(request: IncomingMessage) {
+      if (rates.take(sourceOf(request.socket.remoteAddress))) return origin(request);
+      turnedAway.count('hasty');
+      return { status: 429, message: 'too many connections were opened from this address: try again in a few seconds' };
+    },
+  };
+}
+
+function guardOptions({ maxFrameBytes, batchBytes, token, guesses, turnedAway }: ServerOptions): GuardOptions {
+  const { nowMs } = systemClock;
+  return {
+    maxFrameBytes,
+    maxQueuedBytes: maxQueuedBytes(maxFrameBytes, batchBytes),
+    nowMs,
+    token,
+    guesses: guesses ?? new TokenGuesses(nowMs),
+    onTurnedAway: turnedAway.count,
+  };
+}
+
+/** Every connection that is open, and how many may be that have shown nothing yet. */
+function trackConnections(http: Server, turnedAway: TurnedAwayCounter) {
+  const open = new Set<Socket>();
+  const pending = new PendingConnections(defaultPendingLimits);
   http.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
+    // A client that has closed again has no address any more.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const address = sourceOf(socket.remoteAddress);
+    const key = connectionKey(socket);
+    open.add(socket);
+    socket.on('close', () => {
+      open.delete(socket);
+      pending.settle(key, address);
+    });
+    pending.add(key, address, () => {
+      turnedAway.count('silent');
+      socket.destroy();
+    });
   });
-  return sockets;
+  return {
+    /** @param socket the connection's own, or the one inside it where it is encrypted */
+    settle: (socket: Socket): void => pending.settle(connectionKey(socket), sourceOf(socket.remoteAddress)),
+    cutAll(): void {
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
+
+function connectionKey({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

@@ -13,6 +13,7 @@ import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
 import { Dashboard, type DashboardOptions } from './dashboard/dashboard.ts';
 import type { Display } from './display.ts';
 import { thousands } from './format.ts';
+import { createGate, type Gate } from './gate.ts';
 import { startInlineWorker } from './inline-worker.ts';
 import { startNetwork } from './network.ts';
 import { openCompute } from './open-compute.ts';
@@ -53,6 +54,7 @@ export async function train(job: TrainOptions): Promise<Trained> {
   // A run that failed would fail again from its last step.
   const isWorthKeeping = outcome.type === 'finished' || signal.aborted || isStoppedByAdmin(outcome);
   const written = isWorthKeeping ? checkpointer?.finish() : undefined;
+  const turnedAway = pool.turnedAway?.();
   await pool.stop();
   await written;
   const close = (): Promise<void> => pool.close();
@@ -60,7 +62,8 @@ export async function train(job: TrainOptions): Promise<Trained> {
   display.end();
   const weights = parameterServer.weights();
   const weightsSha256 = sha256(bytesOf(weights));
-  const report = createReport({ version, config, model, state: run.state, weightsSha256, wire, ...records });
+  const state = run.state;
+  const report = createReport({ version, config, model, state, weightsSha256, wire, turnedAway, ...records });
   return { outcome, weights, report, checkpoint: isWorthKeeping ? checkpointer?.newest : undefined, close };
 }
 
@@ -86,9 +89,10 @@ async function start(job: TrainOptions) {
   // Local workers choose by the same rule as this process.
   if (!inline && !isOver && options.workers > 0 && options.backend === 'auto') log(`Local workers: ${choice}`);
   const startServer = (): Promise<WorkerPool> => {
-    observer.dashboard = createDashboard(job, { run, parameterServer, backend, checkpoints });
+    const gate = createGate({ ...prepared, publicView: options['public-view'] });
+    observer.dashboard = createDashboard(job, { run, parameterServer, backend, gate, checkpoints });
     const serving = isOver ? { ...options, workers: 0 } : options;
-    return startNetwork({ run, limits, options: serving, prepared, dashboard: observer.dashboard, log });
+    return startNetwork({ run, limits, options: serving, prepared, gate, dashboard: observer.dashboard, log });
   };
   if (inline || !isOver || options.stay) {
     const starting = inline ? startInlineWorker(run, inline.compute) : startServer();
@@ -159,9 +163,12 @@ function createCheckpointer(
 
 function createDashboard(
   { version, options, prepared, display }: TrainOptions,
-  parts: Pick<DashboardOptions, 'run' | 'parameterServer' | 'backend'> & { checkpoints: OpenedCheckpoints | undefined },
+  parts: Pick<DashboardOptions, 'run' | 'parameterServer' | 'backend'> & {
+    readonly gate: Gate;
+    readonly checkpoints: OpenedCheckpoints | undefined;
+  },
 ): Dashboard {
-  const { checkpoints, ...shown } = parts;
+  const { checkpoints, gate, ...shown } = parts;
   // A failure to show the run does not end it.
   const onError = (error: unknown): void => display.line(`  the dashboard failed: ${toMessageText(String(error))}`);
   const { resumeFrom, resumed } = checkpoints ?? {};
@@ -170,6 +177,8 @@ function createDashboard(
     ...shown,
     prepared,
     saveTo: options.save,
+    permission: gate.permission,
+    onFull: () => gate.turnedAway.count('full'),
     onError,
     progressBefore: resumeFrom?.progress,
     resumed,

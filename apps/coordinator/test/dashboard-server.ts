@@ -4,14 +4,15 @@ import { initialize } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type EpochReport, systemClock } from '@lockstep/train';
-import { createLocalCompute, createShardSource, type Run, type StepResult } from '@lockstep/training';
+import { createLocalCompute, createShardSource, type Limits, type Run, type StepResult } from '@lockstep/training';
 import { oracleWeights } from '@lockstep/training/simulator';
 import { afterEach } from 'vitest';
 import { createRun } from '../src/create-run.ts';
 import { Dashboard } from '../src/dashboard/dashboard.ts';
+import type { ViewerLimits } from '../src/dashboard/viewer-places.ts';
 import { EventLines } from '../src/event-lines.ts';
+import { createGate } from '../src/gate.ts';
 import type { Addresses } from '../src/http/addresses.ts';
-import type { ConnectionLimits } from '../src/http/connection-limiter.ts';
 import { startInlineWorker } from '../src/inline-worker.ts';
 import { startNetwork } from '../src/network.ts';
 import { commands } from '../src/options.ts';
@@ -43,7 +44,8 @@ export interface DashboardServerOptions {
   readonly args: readonly string[];
   readonly startWorkers?: number;
   readonly onStep?: (result: StepResult) => void;
-  readonly connectionLimits?: Partial<ConnectionLimits>;
+  readonly limits?: Partial<Limits>;
+  readonly viewerLimits?: Partial<ViewerLimits>;
 }
 
 const opened = new Set<DashboardServer>();
@@ -53,7 +55,7 @@ afterEach(async () => {
 });
 
 export async function openDashboardServer(opening: DashboardServerOptions): Promise<DashboardServer> {
-  const { args, startWorkers = 1, onStep, connectionLimits } = opening;
+  const { args, startWorkers = 1, onStep, viewerLimits, limits: bounds = {} } = opening;
   const options = parseOptions(commands.coordinator.options, ['--port', '0', ...args]);
   const prepared = await prepare(options);
   const { backend } = await openBackend('auto');
@@ -64,6 +66,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     startWorkers,
     waitForStart: options['wait-for-start'],
     faultInjection: options.chaos,
+    limits: bounds,
     onEvent(event) {
       const line = eventLines.lineOf(event, run.state);
       if (line !== undefined) dashboard.event(line);
@@ -74,6 +77,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     },
     onTrace: traceInto((step) => dashboard.summed(step)),
   });
+  const gate = createGate({ ...prepared, publicView: options['public-view'] });
   const onError = (error: unknown): void => console.error(error);
   const dashboard = new Dashboard({
     version: 'test',
@@ -82,6 +86,9 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     backend,
     prepared,
     saveTo: options.save,
+    permission: gate.permission,
+    onFull: () => gate.turnedAway.count('full'),
+    viewerLimits,
     onError,
   });
   const network = await startNetwork({
@@ -91,7 +98,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     prepared,
     dashboard,
     log: () => {},
-    connectionLimits,
+    gate,
   });
   const workers: WorkerPool[] = [];
   const [http = '', ws = ''] = network.addresses.open.map((address) => address.replace(/\/$/, ''));

@@ -42,6 +42,7 @@ async function serve(siteFolder: string) {
     folder: siteFolder,
     health: () => ({ status: 'ok' }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'lockstep_step 3\n' }),
+    metricsFault: (token) => (token === 'guess' ? 'this is not the token' : undefined),
   });
   const server = createServer(site);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -68,6 +69,16 @@ describe('the site', () => {
     expect(status).toBe(200);
     expect(headers['content-type']).toMatch(/javascript/);
     expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
+  });
+
+  it('shows the metrics only to who may see them', async () => {
+    const answer = await ask(port, '/metrics', 'GET', { authorization: 'Bearer guess' });
+    expect([answer.status, answer.body, answer.headers['www-authenticate']]).toEqual([
+      401,
+      'this is not the token\n',
+      'Bearer',
+    ]);
+    expect((await ask(port, '/metrics', 'GET', { authorization: 'Bearer right' })).status).toBe(200);
   });
 
   it('sends security headers with every answer', async () => {

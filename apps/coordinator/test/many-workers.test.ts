@@ -73,7 +73,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
   const report = server.report();
   expect(taken).toEqual(Array.from({ length: steps }, (_, step) => step));
   expect(report.weightsSha256).toBe(expected.weightsSha256);
-  expect(report.faults).toEqual({ reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 });
+  expect(report.faults).toEqual({ reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 });
   expect(report.workers).toHaveLength(workers);
   expect(report.workers.reduce((sum, { samples }) => sum + samples, 0)).toBe(64 * workers * steps);
   // One message on the way to each worker may differ; if no message were freed, it would be eight each way.

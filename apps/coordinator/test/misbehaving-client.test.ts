@@ -97,7 +97,12 @@ describe('a client', () => {
       /^frame: expected 1073741850 bytes from its headers, got 26 bytes$/,
     ],
     ['half a message', (client) => client.sendFrame(encode(hello).subarray(0, 40)), 1002, /^frame: expected /],
-    ['a frame above the limit', (client) => client.sendFrame(new Uint8Array(4 * parameters + 2 ** 17)), 1009, /^$/],
+    [
+      'a frame above the limit',
+      (client) => client.sendFrame(new Uint8Array(4 * parameters + 2 ** 17)),
+      1008,
+      /^flood: /,
+    ],
     [
       "a coordinator's message",
       (client) => client.sendFrame(encode({ type: 'finish', message: 'go home' })),
@@ -107,8 +112,14 @@ describe('a client', () => {
     [
       'a gradient before hello',
       (client) => client.send(gradient()),
+      1008,
+      /^flood: expected hello and nothing else before the welcome, got more$/,
+    ],
+    [
+      'a ping before hello',
+      (client) => client.send({ type: 'ping', sentAtMs: 1 }),
       1002,
-      /^protocol: a gradient before the numerics check$/,
+      /^protocol: ping before hello$/,
     ],
     [
       'a numerics check result before hello',
@@ -122,7 +133,7 @@ describe('a client', () => {
           computeMs: 1,
         }),
       1008,
-      /^numerics check: |probe/,
+      /^flood: expected hello and nothing else before the welcome, got more$/,
     ],
   ])('that sends %s is closed, and the run goes on', async (_name, misbehave, code, reason) => {
     const closed = await duringRun(

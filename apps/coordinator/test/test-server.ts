@@ -5,6 +5,7 @@ import { openBackend } from '@lockstep/tensor';
 import { createReport, type Report } from '@lockstep/train';
 import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
 import { createRun } from '../src/create-run.ts';
+import { TurnedAwayCounter } from '../src/guard/turned-away.ts';
 import { commands } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
 import { listen } from '../src/server.ts';
@@ -51,12 +52,16 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
       onStep?.(result);
     },
   });
+  const { plan, train } = prepared;
+  const turnedAway = new TurnedAwayCounter();
   const server = await listen({
     host: '127.0.0.1',
     port: 0,
     defaultPort: 0,
     maxFrameBytes: limits.maxFrameBytes,
-    onConnection: (transport) => run.connect(transport),
+    batchBytes: plan.batch * train.rows * train.columns,
+    turnedAway,
+    onConnection: (transport, address) => run.connect(transport, address),
     onViewer: (socket) => socket.close(),
     answer: (_, response) => void response.end(),
   });
@@ -88,6 +93,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
         wallSeconds: 1,
         weightsSha256: sha256(bytesOf(parameterServer.weights())),
         wire: server.traffic(),
+        turnedAway: turnedAway.total(),
       }),
     drop: () => server.close(),
     async close() {

@@ -1,6 +1,13 @@
 /** A viewer of the dashboard, as a page is one. */
 import { once } from 'node:events';
-import { decodeWatch, encodeWatch, type WatchMessageFrom, watchPath, watchSubprotocol } from '@lockstep/protocol';
+import {
+  decodeWatch,
+  encodeWatch,
+  type WatchMessageFrom,
+  type WatchMessageOf,
+  watchPath,
+  watchSubprotocol,
+} from '@lockstep/protocol';
 import { WebSocket } from 'ws';
 import { type Closed, Inbox } from './inbox.ts';
 
@@ -19,9 +26,11 @@ export interface TestViewer {
 /** Whatever else there is to show of a run that has ended comes before so many reports of its progress. */
 const reportsAfterEnd = 15;
 
+/** @param tokens what it shows in its `hello` */
 export async function openViewer(
   ws: string,
   options: ConstructorParameters<typeof WebSocket>[2] = {},
+  tokens: Omit<WatchMessageOf<'hello'>, 'type'> = {},
 ): Promise<TestViewer> {
   const socket = new WebSocket(`${ws}${watchPath}`, watchSubprotocol, options);
   let reportsOfEnd = 0;
@@ -31,6 +40,10 @@ export async function openViewer(
     return message;
   });
   await once(socket, 'open');
+  // Its place is decided when it is answered.
+  const answered = Promise.race([once(socket, 'message'), inbox.closed]);
+  socket.send(encodeWatch({ type: 'hello', ...tokens }));
+  await answered;
   return {
     socket,
     received: inbox.received,

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { decodeWatch, type WatchMessageFrom } from '@lockstep/protocol';
+import { decodeWatch, encodeWatch, type WatchMessageFrom } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
 import { Viewers } from '../src/dashboard/viewers.ts';
@@ -41,11 +41,19 @@ describe('a viewer that does not keep up', () => {
 
   function setUp() {
     let now = 0;
-    const viewers = new Viewers({ nowMs: () => now, snapshot: () => snapshot, onMessage: () => {} });
+    const viewers = new Viewers({
+      nowMs: () => now,
+      snapshot: () => snapshot,
+      welcome: () => ({ role: 'guest' }),
+      onWelcome: (sendSnapshot) => sendSnapshot(),
+      onFull: () => {},
+      onMessage: () => {},
+    });
     const add = (reads: boolean): FakeSocket => {
       const socket = new FakeSocket();
       socket.reads = reads;
-      viewers.add(socket as unknown as WebSocket);
+      viewers.add(socket as unknown as WebSocket, { address: 'a', settle: () => {} });
+      socket.emit('message', encodeWatch({ type: 'hello' }), true);
       return socket;
     };
     return { viewers, add, wait: (ms: number) => (now += ms) };

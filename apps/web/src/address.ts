@@ -1,5 +1,7 @@
 /** Reads the page's own address: whether to join at once, and the secrets in its fragment. */
 
+import type { WatchMessageOf } from '@lockstep/protocol';
+
 /** The token that workers need, and the admin token, which controlling the run needs. */
 export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
 
@@ -20,6 +22,15 @@ export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets:
 
 export function saveSecrets(secrets: Secrets): void {
   sessionStorage.setItem(storageKey, JSON.stringify(secrets));
+}
+
+/** What a viewer shows to be let in. */
+export function helloOf({ token, admin }: Secrets): WatchMessageOf<'hello'> {
+  return {
+    type: 'hello',
+    ...(token === undefined ? {} : { token }),
+    ...(admin === undefined ? {} : { adminToken: admin }),
+  };
 }
 
 /** WebSocket address of `path` on the server that this page came from. */

@@ -2,7 +2,7 @@
 import { watchPath } from '@lockstep/protocol';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
-import { readAddress, socketAddress } from './address.ts';
+import { helloOf, readAddress, socketAddress } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
 import { deviceName } from './join/device-name.ts';
 import { TabWorker } from './join/tab-worker.ts';
@@ -14,7 +14,7 @@ import './style.css';
 const address = readAddress();
 const secrets = signal(address.secrets);
 const store = new RunStore();
-const viewer = startViewer(socketAddress(watchPath), store);
+const viewer = startViewer(socketAddress(watchPath), store, () => helloOf(secrets.peek()));
 const tab = new TabWorker(store, secrets);
 const predictor = new Predictor(store, () => viewer.send({ type: 'wantWeights' }));
 

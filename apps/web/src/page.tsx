@@ -39,6 +39,7 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
     store.rejection.value = undefined;
     secrets.value = { token, admin: adminToken };
     saveSecrets(secrets.value);
+    viewer.connectNow();
   };
   return (
     <>
@@ -83,6 +84,7 @@ function ConnectionStatus({ store }: { readonly store: RunStore }) {
         (store.isOver.value
           ? `The coordinator has ended; this is what it left. ${goesOn}`
           : `Not connected: ${connection.reason}. Trying again … ${goesOn}`)}
+      {connection.phase === 'refused' && `Not connected: ${connection.reason}.`}
     </p>
   );
 }

@@ -22,10 +22,16 @@ describePage('refusals', ({ browser }) => {
 
   /** Checks that the run makes progress, without a fault. */
   async function goesOn(coordinator: DashboardServer): Promise<void> {
-    const viewer = await openViewer(coordinator.ws);
+    const viewer = await openViewer(coordinator.ws, {}, { adminToken: coordinator.prepared.adminToken });
     const { step } = await viewer.next('progress', ({ phase }) => phase === 'training');
     await viewer.next('progress', (progress) => progress.step > step);
-    expect(coordinator.run.state.faults).toEqual({ reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0 });
+    expect(coordinator.run.state.faults).toEqual({
+      reassigned: 0,
+      duplicated: 0,
+      rejected: 0,
+      disconnects: 0,
+      quarantined: 0,
+    });
     viewer.socket.terminate();
   }
 
@@ -45,11 +51,11 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a tab beyond the limit of workers waits, shows why, and joins when another leaves', async () => {
-    const { coordinator, addresses } = await openCoordinator({ connectionLimits: { workers: 1 } });
+    const { coordinator, addresses } = await openCoordinator({ limits: { maxWorkers: 1 } });
     const first = await browser.open(addresses, 'join');
     await first.computed(1);
     const second = await browser.open(addresses, 'join');
-    await second.panelShows(/the coordinator is full: no more than 1 workers may be connected; trying again/);
+    await second.panelShows(/the coordinator is full: 1 workers have joined; trying again/);
     await goesOn(coordinator);
     await first.press('Leave');
     await first.panelShows('This tab has left.');
@@ -58,7 +64,7 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a page beyond the limit of viewers shows why', async () => {
-    const { coordinator, addresses } = await openCoordinator({ connectionLimits: { viewers: 2 } });
+    const { coordinator, addresses } = await openCoordinator({ viewerLimits: { total: 2 } });
     await coordinator.startWorker();
     const first = await browser.open(addresses);
     await first.during('a live page', first.page.getByText('Training', { exact: true }).waitFor());

@@ -1,6 +1,6 @@
 /** The Node worker's program: reads its options, opens its compute, and joins a run. */
 import { createHash } from 'node:crypto';
-import { CommandFailure, helpText, parseOptions, runMain } from '@lockstep/command';
+import { CommandFailure, helpText, parseOptions, runMain, tokenFrom } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
 import { systemClock, threadsFault } from '@lockstep/train';
 import type { MembershipEnd } from '@lockstep/training';
@@ -20,7 +20,7 @@ async function main(): Promise<number> {
   }
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw new CommandFailure(tooMany, 2);
-  const { url, token, fingerprint } = addressOf(options.url, options.token);
+  const { url, token, fingerprint } = addressOf(options.url, tokenFrom(options, process.env['LOCKSTEP_TOKEN']));
   const interrupted = interruption();
   exitWithParent();
   const { compute, refused, choice } = await openCompute(options.backend, options.threads).catch((error: Error) => {
@@ -63,10 +63,10 @@ function exitWithParent(): void {
   process.channel?.unref();
 }
 
-/** Splits a join address, so that its secrets are never printed; the option and the environment come before the address. */
+/** Splits a join address, so that its secrets are never printed; a token that is given comes before the address. */
 function addressOf(address: string, given: string | undefined) {
   const url = new URL(address);
-  const token = given ?? process.env['LOCKSTEP_TOKEN'] ?? url.searchParams.get('token') ?? undefined;
+  const token = given ?? url.searchParams.get('token') ?? undefined;
   const fingerprint = process.env['LOCKSTEP_FINGERPRINT'] ?? url.searchParams.get('fingerprint') ?? undefined;
   url.searchParams.delete('token');
   url.searchParams.delete('fingerprint');

@@ -1,6 +1,15 @@
 /** The options of `npm run worker`. */
 import { hostname } from 'node:os';
-import { choice, lineOption, switchOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
+import {
+  choice,
+  lineOption,
+  switchOption,
+  textOption,
+  webSocketUrl,
+  wholeNumber,
+  withDefaultText,
+  withFallback,
+} from '@lockstep/command';
 import { computeChoices } from '@lockstep/train';
 
 export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
@@ -12,6 +21,10 @@ export const workerOptions = {
   name: withFallback(lineOption('NAME', 'name of this worker in the run', 80), hostname().slice(0, 80)),
   backend: withFallback(choice(computeChoices, 'what computes'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),
-  token: lineOption('TOKEN', 'secret of the join address, where the address lacks it', 256),
+  token: withDefaultText(
+    lineOption('TOKEN', 'secret of the run, where the address lacks it', 256),
+    'LOCKSTEP_TOKEN of the environment',
+  ),
+  'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
   help: switchOption('show this text'),
 };

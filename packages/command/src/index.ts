@@ -20,3 +20,4 @@ export {
 } from './option.ts';
 export { parseOptions } from './parse.ts';
 export { type Column, formatTable } from './table.ts';
+export { tokenFrom } from './token.ts';

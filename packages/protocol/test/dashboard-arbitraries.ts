@@ -170,6 +170,10 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
   ),
   event: record({ type: fc.constant('event' as const), message }),
   refused: record({ type: fc.constant('refused' as const), message }),
+  hello: fc.record(
+    { type: fc.constant('hello' as const), token: text(256), adminToken: text(256) },
+    { requiredKeys: ['type'], noNullPrototype: true },
+  ),
   wantWeights: record({ type: fc.constant('wantWeights' as const) }),
   admin: fc.record(
     {

@@ -60,9 +60,12 @@ describe.each(watchMessageTypes)('%s', (type) => {
 });
 
 describe('the table of the dashboard', () => {
-  it('lets viewers ask for weights, control the run and inject faults, and nothing else', () => {
-    expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<'wantWeights' | 'admin' | 'injectFault'>();
+  it('lets viewers say hello, ask for weights, control the run and inject faults, and nothing else', () => {
+    expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<
+      'hello' | 'wantWeights' | 'admin' | 'injectFault'
+    >();
     expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
+      'hello',
       'wantWeights',
       'admin',
       'injectFault',
@@ -70,7 +73,7 @@ describe('the table of the dashboard', () => {
   });
 
   it('keeps secrets out of error messages', () => {
-    for (const type of ['admin', 'injectFault'] as const) {
+    for (const type of ['hello', 'admin', 'injectFault'] as const) {
       expect(refusal(pack({ ...watchExampleOf(type), token: 's3cret'.repeat(50) }), 'viewer')).not.toContain('s3cret');
     }
   });

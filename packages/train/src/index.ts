@@ -20,3 +20,4 @@ export {
   type WorkerReport,
 } from './report.ts';
 export { systemClock } from './system-clock.ts';
+export { nothingTurnedAway, type TurnedAway, turnedAwayReasons } from './turned-away.ts';

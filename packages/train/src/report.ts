@@ -2,6 +2,7 @@
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
 import { type CoordinatorState, type Exactness, exactnessOf, type Faults, type WorkerRecord } from '@lockstep/training';
+import { nothingTurnedAway, type TurnedAway } from './turned-away.ts';
 
 export interface EpochReport {
   /** From 1. */
@@ -92,6 +93,8 @@ export interface Report {
   readonly workers: readonly WorkerReport[];
   readonly wire: { readonly bytesSent: number; readonly bytesReceived: number };
   readonly faults: Faults;
+  /** Connections and tokens that were turned away, by reason. */
+  readonly turnedAway: TurnedAway;
   /** Null where fewer than two steps were taken. */
   readonly stepTimes: StepTimes | null;
   /** At most a few hundred points, in the order of the steps. */
@@ -108,6 +111,8 @@ export interface ReportOptions
   readonly resumedAtSteps?: readonly number[];
   readonly stepTimes?: StepTimes | undefined;
   readonly curve?: readonly CurvePoint[];
+  /** Left out of a run without sockets. */
+  readonly turnedAway?: TurnedAway | undefined;
 }
 
 export function createReport(options: ReportOptions): Report {
@@ -128,6 +133,7 @@ export function createReport(options: ReportOptions): Report {
     workers: [...state.records.values()].map(workerReport),
     wire,
     faults: state.faults,
+    turnedAway: options.turnedAway ?? nothingTurnedAway,
     stepTimes: options.stepTimes ?? null,
     curve: options.curve ?? [],
   };

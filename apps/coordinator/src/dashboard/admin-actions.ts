@@ -1,6 +1,6 @@
-/** What a viewer who has the admin token may do to a run. */
+/** What a viewer that has shown the admin token may do to a run. */
 import { errorMessage } from '@lockstep/command';
-import { type AdminAction, type FaultAction, sameSecret } from '@lockstep/protocol';
+import type { AdminAction, FaultAction } from '@lockstep/protocol';
 import type { CoordinatorState, ParameterServer, Run, RunOutcome } from '@lockstep/training';
 import type { Prepared } from '../prepare.ts';
 import { saveModel } from '../save-file.ts';
@@ -16,8 +16,7 @@ export interface AdminActionsOptions {
 
 export type ActionResult =
   /** @param event a line for all viewers */
-  | { readonly type: 'done'; readonly event?: string }
-  | { readonly type: 'refused'; readonly message: string; readonly badToken: boolean };
+  { readonly type: 'done'; readonly event?: string } | { readonly type: 'refused'; readonly message: string };
 
 const stoppedMessage = 'stopped from the dashboard';
 
@@ -39,10 +38,8 @@ export class AdminActions {
     this.#options = options;
   }
 
-  async control(action: AdminAction, token: string | undefined): Promise<ActionResult> {
+  async control(action: AdminAction): Promise<ActionResult> {
     const { run } = this.#options;
-    const refusal = this.#checkToken(token);
-    if (refusal) return refusal;
     if (action === 'save') return this.#save();
     if (hasEnded(run.state)) return refused('the run has ended');
     if (action === 'stop') run.stop(stoppedMessage);
@@ -50,10 +47,8 @@ export class AdminActions {
     return done;
   }
 
-  injectFault(action: FaultAction, workerId: string, token: string | undefined): ActionResult {
+  injectFault(action: FaultAction, workerId: string): ActionResult {
     const { run } = this.#options;
-    const refusal = this.#checkToken(token);
-    if (refusal) return refusal;
     if (run.state.setup.faultInjection !== true) return refused('this run was not started with --chaos');
     if (hasEnded(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
@@ -79,18 +74,10 @@ export class AdminActions {
       this.#isSaving = false;
     }
   }
-
-  #checkToken(token: string | undefined): ActionResult | undefined {
-    if (token === undefined) return refused(`controlling a run needs the admin token: ${howToGetToken}`, true);
-    if (sameSecret(this.#options.prepared.adminToken, token)) return undefined;
-    return refused(`this is not the admin token of this run: ${howToGetToken}`, true);
-  }
 }
 
-const howToGetToken = 'open the dashboard address that the coordinator printed';
-
-function refused(message: string, badToken = false): ActionResult {
-  return { type: 'refused', message, badToken };
+function refused(message: string): ActionResult {
+  return { type: 'refused', message };
 }
 
 function hasEnded({ phase }: CoordinatorState): boolean {

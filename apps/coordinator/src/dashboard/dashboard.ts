@@ -5,6 +5,7 @@ import type { StepResult } from '@lockstep/training';
 import type { WebSocket } from 'ws';
 import type { WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { movingAverage } from '../moving-average.ts';
+import type { Visit } from '../server.ts';
 import type { SummedStep } from '../step-exchanges.ts';
 import { TrainingCurve } from '../training-curve.ts';
 import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
@@ -14,7 +15,9 @@ import { StepTimeline } from './step-timeline.ts';
 import { Throughput } from './throughput.ts';
 import { TimeBudget } from './time-budget.ts';
 import type { Viewer } from './viewer.ts';
+import type { ViewerLimits } from './viewer-places.ts';
 import { Viewers } from './viewers.ts';
+import type { WatchPermission } from './watch-permission.ts';
 import { WeightsFeed } from './weights-feed.ts';
 import { workerTable } from './worker-table.ts';
 
@@ -24,7 +27,13 @@ interface ResumeOptions {
   readonly resumed?: WrittenCheckpoint | undefined;
 }
 
-export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions & ResumeOptions;
+interface DoorOptions {
+  readonly permission: WatchPermission;
+  readonly onFull: () => void;
+  readonly viewerLimits?: Partial<ViewerLimits> | undefined;
+}
+
+export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions & ResumeOptions & DoorOptions;
 
 const tickMs = 100;
 const workersEveryMs = 250;
@@ -75,14 +84,18 @@ export class Dashboard {
     this.#about = runMessage(options.version, options.prepared, options.run.state.setup.faultInjection === true);
     this.#viewers = new Viewers({
       nowMs: systemClock.nowMs,
+      limits: options.viewerLimits,
+      welcome: (hello, address) => options.permission.welcome(hello, address),
+      onFull: options.onFull,
       snapshot: () => this.#snapshot(),
+      onWelcome: (sendSnapshot) => this.#welcome(sendSnapshot),
       onMessage: (message, viewer) => void this.#handleMessage(message, viewer).catch(options.onError),
     });
     this.#actions = new AdminActions(options);
     this.#evaluation = new EvaluationFeed(options, this.#viewers);
     this.#weights = new WeightsFeed(options.parameterServer, systemClock.nowMs);
     this.#timer = setInterval(() => {
-      if (this.#viewers.size > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
+      if (this.#viewers.connections > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
     }, tickMs);
     this.#timer.unref();
   }
@@ -93,12 +106,8 @@ export class Dashboard {
     return { viewers: size, queuedBytes, loss: this.#loss, images: this.#throughput.images };
   }
 
-  addViewer(socket: WebSocket): void {
-    // The snapshot has every point so far; a page ignores points that it knows already.
-    if (this.#viewers.size === 0) this.#curve.takeNew();
-    this.#weights.refreshHash(this.#options.run.state.current.step);
-    this.#budget.spend(() => this.#viewers.add(socket));
-    this.#evaluation.refresh();
+  addViewer(socket: WebSocket, visit: Visit): void {
+    this.#viewers.add(socket, visit);
   }
 
   /** @param seconds since the run began to train */
@@ -144,6 +153,14 @@ export class Dashboard {
     this.#viewers.broadcast(this.#workers());
   }
 
+  #welcome(sendSnapshot: () => void): void {
+    // The snapshot has every point so far; a page ignores points that it knows already.
+    if (this.#viewers.size === 1) this.#curve.takeNew();
+    this.#weights.refreshHash(this.#options.run.state.current.step);
+    this.#budget.spend(sendSnapshot);
+    this.#evaluation.refresh();
+  }
+
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
     const points = pointBytes(this.#curve.points());
     const optional = [this.#timeline.last, this.#evaluation.message, this.#checkpoint].filter(
@@ -163,18 +180,21 @@ export class Dashboard {
       viewer.wantsWeights = true;
       return;
     }
-    const result =
-      message.type === 'admin'
-        ? await this.#actions.control(message.action, message.token)
-        : this.#actions.injectFault(message.action, message.workerId, message.token);
-    if (result.type === 'done') {
-      if (result.event !== undefined) this.event(result.event);
+    if (message.type === 'hello') return;
+    const fault = this.#options.permission.adminFault(message.token, viewer.address);
+    if (fault !== undefined) {
+      viewer.send({ type: 'refused', message: fault });
+      viewer.badTokens += 1;
+      if (viewer.badTokens >= maxBadTokens) viewer.close(1008, 'the admin token was wrong too often');
       return;
     }
-    viewer.send({ type: 'refused', message: toMessageText(result.message) });
-    if (!result.badToken) return;
-    viewer.badTokens += 1;
-    if (viewer.badTokens >= maxBadTokens) viewer.close(1008, 'the admin token was wrong too often');
+    viewer.role = 'owner';
+    const result =
+      message.type === 'admin'
+        ? await this.#actions.control(message.action)
+        : this.#actions.injectFault(message.action, message.workerId);
+    if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });
+    else if (result.event !== undefined) this.event(result.event);
   }
 
   #update(): void {

@@ -2,7 +2,7 @@
 import { hostname, networkInterfaces } from 'node:os';
 
 export interface Addresses {
-  /** For terminals; a worker takes the secrets out of the address before it connects. */
+  /** For terminals, without the token: a worker takes that from its environment. */
   readonly worker: string;
   /** For tabs; secrets stand in the fragment, which browsers keep to themselves. */
   readonly page: string;
@@ -24,10 +24,7 @@ export function addressesOf({ token, adminToken, tls }: Secrets, host: string, p
   const s = tls === undefined ? '' : 's';
   const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
   const others = isAnyAddress(host) ? (networkAddresses()[0] ?? hostname()) : host;
-  const query = new URLSearchParams({
-    ...(token === undefined ? {} : { token }),
-    ...(tls?.fingerprint === undefined ? {} : { fingerprint: tls.fingerprint }),
-  });
+  const query = new URLSearchParams(tls?.fingerprint === undefined ? {} : { fingerprint: tls.fingerprint });
   const secret = token === undefined ? '' : `&token=${encodeURIComponent(token)}`;
   const site = `http${s}://${at(others)}/`;
   const socket = `ws${s}://${at(others)}`;

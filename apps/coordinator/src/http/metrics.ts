@@ -1,15 +1,23 @@
 /** The figures of a run for Prometheus. */
+import type { TurnedAway } from '@lockstep/train';
 import type { CoordinatorState, Run } from '@lockstep/training';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { Traffic } from '../worker-pool.ts';
 import type { SiteOptions } from './site.ts';
 
+export interface MetricsSources {
+  readonly run: Run;
+  readonly dashboard: Dashboard;
+  readonly traffic: () => Traffic;
+  readonly turnedAway: () => TurnedAway;
+}
+
 /** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
-export function createMetrics(run: Run, dashboard: Dashboard, traffic: () => Traffic): SiteOptions['metrics'] {
+export function createMetrics(sources: MetricsSources): SiteOptions['metrics'] {
   let registry: Registry | undefined;
   return async () => {
-    registry ??= openRegistry(run, dashboard, traffic);
+    registry ??= openRegistry(sources);
     return { contentType: registry.contentType, text: await registry.metrics() };
   };
 }
@@ -18,7 +26,7 @@ type Phase = CoordinatorState['phase'];
 const runPhases: readonly Phase[] = ['waiting', 'training', 'paused', 'finished', 'failed'];
 const workerPhases = ['handshake', 'checking', 'ready'] as const;
 
-function openRegistry(run: Run, dashboard: Dashboard, traffic: () => Traffic): Registry {
+function openRegistry({ run, dashboard, traffic, turnedAway }: MetricsSources): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   type Read = () => number | [label: string, value: number][];
@@ -49,6 +57,8 @@ function openRegistry(run: Run, dashboard: Dashboard, traffic: () => Traffic): R
   define(Counter, 'lockstep_images_total', 'Images trained on', () => dashboard.figures.images);
   const faults: Read = () => Object.entries(run.state.faults);
   define(Counter, 'lockstep_faults_total', 'Faults that the run recovered from', faults, 'kind');
+  const turned: Read = () => Object.entries(turnedAway());
+  define(Counter, 'lockstep_turned_away_total', 'Connections and tokens that were turned away', turned, 'reason');
   const bytes: Read = () => [
     ['sent', traffic().bytesSent],
     ['received', traffic().bytesReceived],

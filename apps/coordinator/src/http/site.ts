@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import sirv from 'sirv';
+import { sourceOf } from '../guard/source-address.ts';
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -10,6 +11,8 @@ export interface SiteOptions {
   readonly folder: string;
   readonly health: () => object;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Why the bearer of a token may not read the metrics, undefined where it may. */
+  readonly metricsFault: (token: string | undefined, address: string) => string | undefined;
 }
 
 const yearSeconds = 365 * 24 * 3600;
@@ -41,7 +44,7 @@ const securityHeaders: Readonly<Record<string, string>> = {
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
 
-export function createSite({ folder, health, metrics }: SiteOptions): Answer {
+export function createSite({ folder, health, metrics, metricsFault }: SiteOptions): Answer {
   const files = openFolder(folder);
   return (request, response) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
@@ -55,12 +58,19 @@ export function createSite({ folder, health, metrics }: SiteOptions): Answer {
       case '/healthz':
         send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
         return;
-      case '/metrics':
+      case '/metrics': {
+        const fault = metricsFault(bearerOf(request), sourceOf(request.socket.remoteAddress));
+        if (fault !== undefined) {
+          response.setHeader('www-authenticate', 'Bearer');
+          sendText(response, 401, fault);
+          return;
+        }
         metrics().then(
           ({ contentType, text }) => send(response, 200, contentType, text),
           () => sendText(response, 500, 'the metrics could not be read'),
         );
         return;
+      }
       default:
         files(request, response);
     }
@@ -86,6 +96,10 @@ function openFolder(folder: string): Answer {
       response.setHeader('cache-control', isHashed ? `public, max-age=${yearSeconds}, immutable` : 'no-cache');
     },
   });
+}
+
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return headers.authorization?.match(/^Bearer (.+)$/i)?.[1];
 }
 
 function pathOf(request: IncomingMessage): string | undefined {

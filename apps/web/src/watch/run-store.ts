@@ -19,7 +19,8 @@ export interface LogLine {
 
 export type Connection =
   | { readonly phase: 'connecting' | 'live' }
-  | { readonly phase: 'lost'; readonly reason: string };
+  /** A lost connection is tried again, a refused one is not. */
+  | { readonly phase: 'lost' | 'refused'; readonly reason: string };
 
 const maxLogLines = 200;
 

@@ -1,9 +1,9 @@
 /**
  * The messages between the coordinator and a viewer of the dashboard: sender, fields and checks.
  *
- * Viewers have a socket of their own, on the path `/watch`, read-only but for `admin` and `injectFault`. The
- * coordinator's messages may be dropped: a viewer that falls behind gets none until its socket has drained, and then
- * `run`, `history` and `workers` again.
+ * Viewers have a socket of their own, on the path `/watch`, read-only but for `admin` and `injectFault`, and begin
+ * with `hello`. The coordinator's messages may be dropped: a viewer that falls behind gets none until its socket has
+ * drained, and then `run`, `history` and `workers` again.
  */
 import * as v from 'valibot';
 import {
@@ -114,7 +114,7 @@ const fromCoordinator = messageFrom('coordinator');
 const fromViewer = messageFrom('viewer');
 
 export const watchMessages = {
-  /** First message, and the first after messages were dropped: all that is fixed for the run. */
+  /** Answers `hello`, and comes first after messages were dropped: all that is fixed for the run. */
   run: fromCoordinator('run', {
     version: text(40),
     model: plainJson,
@@ -225,6 +225,12 @@ export const watchMessages = {
 
   /** Answers a request that this viewer may not make, or that cannot be met. */
   refused: fromCoordinator('refused', { message }),
+
+  /**
+   * First message of a viewer, which nothing is sent before. Either token, or both; secrets that never reach a log.
+   * Watching may need one of them, and the admin token keeps a place where all are taken.
+   */
+  hello: fromViewer('hello', { token: v.exactOptional(text(256)), adminToken: v.exactOptional(text(256)) }),
 
   /** Asks for one `weights` message; sent again for the next. */
   wantWeights: fromViewer('wantWeights', {}),

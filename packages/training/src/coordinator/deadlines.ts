@@ -1,6 +1,7 @@
 /** What time does to a run: a silent connection is closed, a late shard is duplicated on an idle worker, then taken away. */
 import { disconnect, forgetIdleRecords } from './disconnect.ts';
 import { available, countFault, type Draft, emit, isOwner, owedSamples, send, updateConnection } from './draft.ts';
+import { settleClaims } from './identity-claims.ts';
 import { boundedRate } from './rates.ts';
 import { recordFailure } from './reputation.ts';
 import { assign, preferProven, unassign } from './schedule.ts';
@@ -15,6 +16,7 @@ export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<Connecti
     if (message === undefined) heartbeat(draft, connection);
     else disconnect(draft, connection, message, 1008);
   }
+  settleClaims(draft);
   forgetIdleRecords(draft);
   if (draft.phase !== 'training') return;
   for (const connection of [...draft.connections.values()]) {
@@ -39,9 +41,9 @@ function noteArrival(draft: Draft, id: ConnectionId, bytes: number): void {
 /** Why a connection has run out of time, or undefined where it has not. */
 function expiryOf(draft: Draft, connection: Connection): string | undefined {
   const { handshakeMs, numericsCheckMs, deadMs } = draft.setup.limits;
-  const { phase, phaseAtMs, lastReceivedAtMs, arrivalCreditMs } = connection;
+  const { phase, claim, phaseAtMs, lastReceivedAtMs, arrivalCreditMs } = connection;
   const phaseMs = draft.nowMs - phaseAtMs;
-  if (phase === 'handshake' && phaseMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
+  if (phase === 'handshake' && !claim && phaseMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
   if (phase === 'checking' && phaseMs > numericsCheckMs * draft.patience + arrivalCreditMs) {
     draft.patience = morePatience(draft);
     return `no answer to the numerics check within ${Math.round(phaseMs / 1000)} s`;
@@ -56,7 +58,9 @@ function morePatience({ patience }: Draft): number {
   return Math.min(mostPatience, 2 * patience);
 }
 
-function heartbeat(draft: Draft, { connection, pingedAtMs }: Connection): void {
+/** Before its welcome a client is asked nothing. */
+function heartbeat(draft: Draft, { connection, phase, pingedAtMs }: Connection): void {
+  if (phase === 'handshake') return;
   if (draft.nowMs - pingedAtMs < draft.setup.limits.heartbeatMs) return;
   updateConnection(draft, connection, { pingedAtMs: draft.nowMs });
   send(draft, connection, { type: 'ping', sentAtMs: draft.nowMs });

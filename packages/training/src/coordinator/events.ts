@@ -35,11 +35,11 @@ export type CoordinatorEvent = { readonly atMs: number } & (
       readonly address?: string;
     }
   | { readonly type: 'message'; readonly connection: ConnectionId; readonly message: CheckedMessage }
-  /** A frame or a result that failed a check; `closeCode` is the WebSocket code for that kind of failure. */
+  /** A frame or a result that failed a check, or a flood (1008); `closeCode` is WebSocket's for that kind of failure. */
   | {
       readonly type: 'invalid';
       readonly connection: ConnectionId;
-      readonly closeCode: 1002 | 1003 | 1009;
+      readonly closeCode: 1002 | 1003 | 1008 | 1009;
       readonly message: string;
     }
   /** The worker's gradient of the numerics check differs from the coordinator's by more than rounding. */

@@ -12,25 +12,49 @@ type Hello = MessageOf<'hello'>;
 
 /** Answers a `hello` with a welcome and a numerics check, or refuses it with a message for the person behind it. */
 export function handshake(draft: Draft, connection: Connection, hello: Hello): void {
-  const { connection: id } = connection;
   const refusal = refusalOf(draft, connection, hello);
   if (refusal) {
-    send(draft, id, refusal);
-    disconnect(draft, connection, refusal.message, 1008);
+    refuse(draft, connection, refusal);
     return;
   }
-  const record = returningRecord(draft, hello) ?? newRecord(draft, connection, hello);
+  const record = recordOf(draft, hello);
+  const rival = record && [...draft.connections.values()].find(({ workerId }) => workerId === record.id);
+  if (record && rival) claim(draft, connection, hello, rival);
+  else admit(draft, connection, hello, record);
+}
+
+/** Takes a worker in: under its old identity where `record` is given, else under a new one. */
+export function admit(draft: Draft, connection: Connection, hello: Hello, record: WorkerRecord | undefined): void {
+  const { connection: id } = connection;
+  const fullness = fullnessOf(draft, connection);
+  if (fullness) {
+    refuse(draft, connection, fullness);
+    return;
+  }
+  const member = record ? returningRecord(draft, hello, record) : newRecord(draft, connection, hello);
   const { plan, sampleBytes } = draft.setup;
   const cachesSamples = sampleBytes !== undefined && (hello.sampleCacheBytes ?? 0) >= plan.samples * sampleBytes;
   updateConnection(draft, id, {
     phase: 'checking',
     phaseAtMs: draft.nowMs,
     arrivalCreditMs: 0,
-    workerId: record.id,
+    workerId: member.id,
+    claim: undefined,
     cachesSamples,
   });
-  send(draft, id, welcomeOf(draft, record, cachesSamples));
+  send(draft, id, welcomeOf(draft, member, cachesSamples));
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });
+}
+
+function refuse(draft: Draft, connection: Connection, refusal: MessageOf<'refuse'>): void {
+  send(draft, connection.connection, refusal);
+  disconnect(draft, connection, refusal.message, 1008);
+}
+
+/** A key may be stolen: whether the identity is free shows when the connection that has it answers a ping, or does not. */
+function claim(draft: Draft, { connection }: Connection, hello: Hello, { connection: rival }: Connection): void {
+  updateConnection(draft, connection, { claim: { hello, rival, sinceMs: draft.nowMs } });
+  send(draft, rival, { type: 'ping', sentAtMs: draft.nowMs });
 }
 
 function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamples: boolean): MessageOf<'welcome'> {
@@ -50,7 +74,7 @@ function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamp
 }
 
 function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
-  const { token, limits } = draft.setup;
+  const { token } = draft.setup;
   if (hello.protocol !== protocolVersion) {
     const message = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
     return { type: 'refuse', code: 'protocol', message };
@@ -63,31 +87,32 @@ function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageO
     const message = 'workers at this address have sent wrong results: this coordinator takes no more from it';
     return { type: 'refuse', code: 'numerics', message };
   }
-  // A returning worker takes the place of its own half-open connection.
-  const returningId = recordOf(draft, hello)?.id;
-  const members = [...draft.connections.values()].filter(
-    ({ phase, workerId }) => phase !== 'handshake' && workerId !== returningId,
-  );
-  if (members.length >= limits.maxWorkers) {
-    const message = `the coordinator is full: ${limits.maxWorkers} workers have joined`;
-    return { type: 'refuse', code: 'full', message, retryAfterMs: limits.resumeMs };
+  return undefined;
+}
+
+function fullnessOf(draft: Draft, { address }: Connection): MessageOf<'refuse'> | undefined {
+  const { maxWorkers, maxWorkersPerAddress, resumeMs: retryAfterMs } = draft.setup.limits;
+  const members = [...draft.connections.values()].filter(({ phase }) => phase !== 'handshake');
+  if (members.length >= maxWorkers) {
+    const message = `the coordinator is full: ${maxWorkers} workers have joined`;
+    return { type: 'refuse', code: 'full', message, retryAfterMs };
+  }
+  // Workers of this very process share no address.
+  const neighbors = address === '' ? [] : members.filter((member) => member.address === address);
+  if (neighbors.length >= maxWorkersPerAddress) {
+    const message = `the coordinator is full: ${maxWorkersPerAddress} workers have joined from this address`;
+    return { type: 'refuse', code: 'full', message, retryAfterMs };
   }
   return undefined;
 }
 
-/** The record of a worker that comes back in time; closes the half-open connection that it left behind. */
-function returningRecord(draft: Draft, hello: Hello): WorkerRecord | undefined {
-  const record = recordOf(draft, hello);
-  if (!record) return undefined;
-  for (const other of [...draft.connections.values()]) {
-    if (other.workerId === record.id) disconnect(draft, other, 'it came back on another connection', 1000);
-  }
-  updateRecord(draft, record.id, { ...identityOf(hello), leftAtMs: undefined });
-  return draft.records.get(record.id);
+function returningRecord(draft: Draft, hello: Hello, { id }: WorkerRecord): WorkerRecord {
+  updateRecord(draft, id, { ...identityOf(hello), leftAtMs: undefined });
+  return draft.records.get(id)!;
 }
 
 /** The record that a `hello` may claim by its key. */
-function recordOf(draft: Draft, { resumeKey }: Hello): WorkerRecord | undefined {
+export function recordOf(draft: Draft, { resumeKey }: Hello): WorkerRecord | undefined {
   if (resumeKey === undefined) return undefined;
   const record = [...draft.records.values()].find((candidate) => candidate.resumeKey === resumeKey);
   return record && record.quarantined === undefined && mayReturn(draft, record) ? record : undefined;

@@ -7,10 +7,14 @@ import { takeGradient, takeTaskError } from './results.ts';
 import type { Connection } from './state.ts';
 
 export function handleMessage(draft: Draft, connection: Connection, message: CheckedMessage): void {
-  const { connection: id, phase } = connection;
+  const { connection: id, phase, claim } = connection;
+  if (phase === 'handshake' && !claim && message.type !== 'hello' && message.type !== 'bye') {
+    protocolViolation(draft, connection, `${message.type} before hello`);
+    return;
+  }
   switch (message.type) {
     case 'hello':
-      if (phase === 'handshake') handshake(draft, connection, message);
+      if (phase === 'handshake' && !claim) handshake(draft, connection, message);
       else protocolViolation(draft, connection, 'a second hello');
       return;
     case 'numericsResult':
@@ -25,12 +29,11 @@ export function handleMessage(draft: Draft, connection: Connection, message: Che
       }
       return;
     case 'taskError':
-      if (phase === 'handshake') protocolViolation(draft, connection, 'a task error before hello');
+      if (phase === 'handshake') protocolViolation(draft, connection, 'a task error before the welcome');
       else takeTaskError(draft, connection, message);
       return;
     case 'status':
-      if (phase === 'handshake') protocolViolation(draft, connection, 'a status before hello');
-      else updateConnection(draft, id, { hidden: message.hidden });
+      updateConnection(draft, id, { hidden: message.hidden });
       return;
     case 'ping':
       send(draft, id, { type: 'pong', sentAtMs: message.sentAtMs });

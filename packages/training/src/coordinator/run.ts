@@ -252,8 +252,8 @@ export class Run {
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {
     this.#forget(connection);
-    // The state no longer has a connection that the rules closed; any other local closing refused a frame.
-    if (by === 'local' && (code === 1002 || code === 1003 || code === 1009)) {
+    // The state no longer has a connection that the rules closed; any other local closing refused what arrived.
+    if (by === 'local' && (code === 1002 || code === 1003 || code === 1008 || code === 1009)) {
       this.#dispatch({ type: 'invalid', connection, closeCode: code, message: reason });
     } else {
       this.#dispatch({ type: 'closed', connection });

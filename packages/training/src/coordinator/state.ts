@@ -27,6 +27,8 @@ export interface Limits {
   /** Task errors in a row after which a worker is disconnected. */
   readonly maxTaskErrors: number;
   readonly maxWorkers: number;
+  /** Fewer than `maxWorkers`, so that no address takes every place. */
+  readonly maxWorkersPerAddress: number;
   readonly maxFrameBytes: number;
 }
 
@@ -41,7 +43,8 @@ export const defaultLimits: Limits = {
   hardFactor: 10,
   resumeMs: 30_000,
   maxTaskErrors: 3,
-  maxWorkers: 256,
+  maxWorkers: 512,
+  maxWorkersPerAddress: 320,
   maxFrameBytes: 64 * 1024 * 1024,
 };
 
@@ -122,7 +125,11 @@ export interface Connection {
   readonly results: number;
   /** By which the worker may come back; made by the shell, since the rules draw no random numbers. */
   readonly resumeKey: string;
-  /** Known from `hello` on. */
+  /** Set while it waits whether it gets the identity that its `hello` asks for, which the connection `rival` has. */
+  readonly claim?:
+    | { readonly hello: MessageOf<'hello'>; readonly rival: ConnectionId; readonly sinceMs: number }
+    | undefined;
+  /** Known from the welcome on. */
   readonly workerId?: string | undefined;
   /** When its phase began. */
   readonly phaseAtMs: number;

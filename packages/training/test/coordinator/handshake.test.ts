@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { defaultLimits } from '../../src/coordinator/state.ts';
 import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+
+const { heartbeatMs } = defaultLimits;
 
 describe('a worker that joins', () => {
   it('gets a welcome and a numerics check first; it counts, and gets tasks, only after its result', () => {
@@ -55,13 +58,28 @@ describe('a hello', () => {
   it('to a full run is refused with the time to wait, unless it takes the place of its own half-open connection', () => {
     const coordinator = new ScriptedCoordinator({ limits: { maxWorkers: 2 } });
     coordinator.join();
-    coordinator.join();
+    const other = coordinator.join();
     const third = coordinator.open();
     const refusal = { type: 'refuse', code: 'full', retryAfterMs: 30_000 };
     expect(coordinator.hello(third)[0]).toMatchObject({ type: 'send', message: refusal });
     const returned = coordinator.open();
-    const sent = sentTo(returned, coordinator.hello(returned, { resumeKey: 'key-1' }));
-    expect(sent).toEqual(['welcome', 'sendNumericsCheck']);
+    coordinator.hello(returned, { resumeKey: 'key-1' });
+    coordinator.nowMs += 1;
+    coordinator.pong(other);
+    expect(sentTo(returned, coordinator.wait(heartbeatMs))).toEqual(['welcome', 'sendNumericsCheck']);
+  });
+
+  it('from an address that has its share of the places is refused, from another one it is welcome', () => {
+    const coordinator = new ScriptedCoordinator({ limits: { maxWorkersPerAddress: 1 } });
+    const from = (address: string): string[] => {
+      const connection = coordinator.open(address);
+      return sentTo(connection, coordinator.hello(connection));
+    };
+    expect(from('a')).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(from('a')).toEqual(['refuse', 'close']);
+    expect(from('b')).toEqual(['welcome', 'sendNumericsCheck']);
+    // Workers of the coordinator's own process have no address.
+    expect([from(''), from('')].flat()).not.toContain('refuse');
   });
 });
 
@@ -103,12 +121,16 @@ describe('a worker that returns', () => {
     expect([...coordinator.state.records.keys()]).toEqual(['w1', 'w2']);
   });
 
-  it('replaces the half-open connection that it left behind, and gets its shards', () => {
+  it('replaces the half-open connection that it left behind once that does not answer, and gets its shards', () => {
     const coordinator = new ScriptedCoordinator();
     const halfOpen = coordinator.join();
     const returned = coordinator.open();
-    const effects = coordinator.hello(returned, { resumeKey: 'key-1' });
-    expect(sentTo(halfOpen, effects)).toEqual(['close']);
+    const claim = coordinator.hello(returned, { resumeKey: 'key-1' });
+    expect([sentTo(halfOpen, claim), sentTo(returned, claim)]).toEqual([['ping'], []]);
+    expect(coordinator.wait(heartbeatMs - 1)).toEqual([]);
+    const effects = coordinator.wait(1);
+    expect(sentTo(halfOpen, effects)).toContain('close');
+    expect(sentTo(returned, effects)).toEqual(['welcome', 'sendNumericsCheck']);
     expect(coordinator.state.phase).toBe('paused');
     coordinator.numericsResult(returned);
     expect(coordinator.tasksOf(returned).length).toBeGreaterThan(0);
@@ -116,6 +138,46 @@ describe('a worker that returns', () => {
     coordinator.completeRun();
     expect(coordinator.state.phase).toBe('finished');
     expect(coordinator.state.records.size).toBe(1);
+  });
+
+  it('is let in at once when its old connection turns out to be closed', () => {
+    const coordinator = new ScriptedCoordinator();
+    const halfOpen = coordinator.join();
+    const returned = coordinator.open();
+    coordinator.hello(returned, { resumeKey: 'key-1' });
+    coordinator.close(halfOpen);
+    expect(sentTo(returned, coordinator.wait(1))).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(coordinator.workerId(returned)).toBe('w1');
+  });
+
+  it.each([
+    ['answers a ping', (coordinator: ScriptedCoordinator, victim: number) => coordinator.pong(victim)],
+    [
+      'is in the middle of a long frame',
+      (coordinator: ScriptedCoordinator, victim: number) =>
+        void coordinator.dispatch({ type: 'tick', receivedBytes: new Map([[victim, 1_000]]) }),
+    ],
+  ])('with the key of a connected worker that %s gets a new identity, and takes nothing', (_, show) => {
+    const coordinator = new ScriptedCoordinator();
+    const victim = coordinator.join();
+    const tasks = coordinator.tasksOf(victim);
+    const thief = coordinator.open();
+    coordinator.hello(thief, { resumeKey: 'key-1' });
+    coordinator.nowMs += 20;
+    show(coordinator, victim);
+    coordinator.wait(50);
+    expect([coordinator.workerId(victim), coordinator.workerId(thief)]).toEqual(['w1', 'w2']);
+    expect(coordinator.tasksOf(victim)).toEqual(tasks);
+    expect(coordinator.state.records.get('w2')?.resumeKey).toBe(`key-${thief}`);
+  });
+
+  it('twice at once comes back once', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.join();
+    const [first, second] = [coordinator.open(), coordinator.open()];
+    for (const connection of [first, second]) coordinator.hello(connection, { resumeKey: 'key-1' });
+    coordinator.wait(heartbeatMs);
+    expect([coordinator.workerId(first), coordinator.workerId(second)]).toEqual(['w1', 'w2']);
   });
 
   it('with an unknown key gets a new identity, whatever its name is', () => {

@@ -64,10 +64,19 @@ describe('a status', () => {
 });
 
 describe('a ping', () => {
-  it('is answered with its own time, even before hello', () => {
+  const ping = { type: 'ping', sentAtMs: 17 } as const;
+
+  it('is answered with its own time', () => {
+    const coordinator = new ScriptedCoordinator();
+    const connection = coordinator.join();
+    const effects = coordinator.receive(connection, ping);
+    expect(effects).toEqual([{ type: 'send', connection, message: { type: 'pong', sentAtMs: 17 } }]);
+  });
+
+  it('before hello closes its socket, and is not asked for', () => {
     const coordinator = new ScriptedCoordinator();
     const connection = coordinator.open();
-    const effects = coordinator.receive(connection, { type: 'ping', sentAtMs: 17 });
-    expect(effects).toEqual([{ type: 'send', connection, message: { type: 'pong', sentAtMs: 17 } }]);
+    expect(coordinator.wait(coordinator.setup.limits.heartbeatMs)).toEqual([]);
+    expect(sentTo(connection, coordinator.receive(connection, ping))).toEqual(['close']);
   });
 });

@@ -124,9 +124,9 @@ export class ScriptedCoordinator {
     return this.dispatch({ type: 'tick' });
   }
 
-  open(): ConnectionId {
+  open(address = ''): ConnectionId {
     const connection = ++this.#opened;
-    this.dispatch({ type: 'opened', connection, resumeKey: `key-${connection}` });
+    this.dispatch({ type: 'opened', connection, resumeKey: `key-${connection}`, address });
     return connection;
   }
 

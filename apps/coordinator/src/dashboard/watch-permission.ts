@@ -1,0 +1,62 @@
+/** Which viewers may watch, and which control the run. */
+import type { WatchMessageOf } from '@lockstep/protocol';
+import { type TokenGuesses, tooSoonMessage } from '../guard/token-guesses.ts';
+import type { Welcome } from './viewers.ts';
+
+export interface WatchPermissionOptions {
+  /** One that watching needs; the admin token is as good. Undefined where every client may watch. */
+  readonly viewToken: string | undefined;
+  readonly adminToken: string;
+  readonly guesses: TokenGuesses;
+  readonly onBadToken: () => void;
+}
+
+/** Undefined where the token is right, else a message that says what to do. */
+type TokenFault = string | undefined;
+
+const adminAddress = 'open the dashboard address that the coordinator printed';
+const watchAddress = 'open the whole address that the coordinator printed, with its token';
+
+export class WatchPermission {
+  readonly #options: WatchPermissionOptions;
+
+  constructor(options: WatchPermissionOptions) {
+    this.#options = options;
+  }
+
+  welcome({ token, adminToken }: WatchMessageOf<'hello'>, address: string): Welcome {
+    if (adminToken !== undefined && this.adminFault(adminToken, address) === undefined) return { role: 'owner' };
+    const refusal = this.watchFault(token, address);
+    return refusal === undefined ? { role: 'guest' } : { refusal };
+  }
+
+  /** Whether a token allows to watch. */
+  watchFault(token: string | undefined, address: string): TokenFault {
+    const { viewToken, adminToken } = this.#options;
+    if (viewToken === undefined) return undefined;
+    const wrong = `this is not the token of this run: ${watchAddress}`;
+    const missing = `watching this run needs its token: ${watchAddress}`;
+    return this.#fault([viewToken, adminToken], token, address, { wrong, missing });
+  }
+
+  /** Whether a token allows to control the run. */
+  adminFault(token: string | undefined, address: string): TokenFault {
+    const wrong = `this is not the admin token of this run: ${adminAddress}`;
+    const missing = `controlling a run needs the admin token: ${adminAddress}`;
+    return this.#fault([this.#options.adminToken], token, address, { wrong, missing });
+  }
+
+  #fault(
+    expected: readonly string[],
+    token: string | undefined,
+    address: string,
+    { wrong, missing }: { readonly wrong: string; readonly missing: string },
+  ): TokenFault {
+    const { guesses, onBadToken } = this.#options;
+    const check = token === undefined ? undefined : guesses.check(address, expected, token);
+    if (check?.type === 'right') return undefined;
+    onBadToken();
+    if (check === undefined) return missing;
+    return check.type === 'wrong' ? wrong : tooSoonMessage(check.waitMs);
+  }
+}

@@ -1,0 +1,175 @@
+/** The transport of one worker's socket that keeps to its budgets: a socket beyond them is closed with the reason. */
+import type { Socket } from 'node:net';
+import {
+  type CoordinatorMessage,
+  type CoordinatorTransport,
+  type MessageOf,
+  type TransportListener,
+  type WorkerMessage,
+  webSocketTransport,
+} from '@lockstep/protocol';
+import type { WebSocket } from 'ws';
+import { ConnectionBudget } from './connection-budget.ts';
+import { type TokenGuesses, tooSoonMessage } from './token-guesses.ts';
+import type { TurnedAwayReason } from './turned-away.ts';
+import { memberLimits, newcomerLimits } from './worker-limits.ts';
+
+export interface GuardOptions {
+  readonly maxFrameBytes: number;
+  /** Bytes that may wait for a worker that does not read. */
+  readonly maxQueuedBytes: number;
+  readonly nowMs: () => number;
+  /** The token that joining needs, and who has guessed at it. */
+  readonly token: string | undefined;
+  readonly guesses: TokenGuesses;
+  readonly onTurnedAway: (reason: TurnedAwayReason) => void;
+}
+
+/** Where a socket comes from, and what to call once its worker has been welcomed. */
+export interface GuardedSocket {
+  readonly webSocket: WebSocket;
+  readonly socket: Socket;
+  readonly address: string;
+  readonly onWelcome: () => void;
+}
+
+/** RFC 6455: the longest header of a frame from a client. */
+const frameHeaderBytes = 14;
+const numericsCheck = 'numerics check';
+const ping = 'ping';
+
+export class GuardedTransport implements CoordinatorTransport {
+  readonly #inner: CoordinatorTransport;
+  readonly #options: GuardOptions;
+  readonly #guarded: GuardedSocket;
+  #budget: ConnectionBudget;
+  #isWelcome = false;
+  #isCut = false;
+  /** Of the message that is being delivered. */
+  #frameBytes = 0;
+
+  constructor(guarded: GuardedSocket, options: GuardOptions) {
+    const { webSocket, socket } = guarded;
+    this.#options = options;
+    this.#guarded = guarded;
+    this.#budget = new ConnectionBudget(newcomerLimits, options.nowMs);
+    socket.on('data', (chunk: Buffer) => this.#charge({ bytes: chunk.byteLength }));
+    for (const event of ['ping', 'pong'] as const) webSocket.on(event, () => this.#charge({ messages: 1 }));
+    // Charged before the transport decodes it.
+    webSocket.on('message', (data: ArrayBuffer) => {
+      this.#frameBytes = data.byteLength + frameHeaderBytes;
+      this.#charge({ messages: 1 });
+    });
+    this.#inner = webSocketTransport(webSocket, {
+      side: 'coordinator',
+      remote: `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`,
+      maxFrameBytes: options.maxFrameBytes,
+      receivedBytes: () => socket.bytesRead,
+    });
+  }
+
+  get remote(): string {
+    return this.#inner.remote;
+  }
+
+  get bufferedBytes(): number {
+    return this.#inner.bufferedBytes;
+  }
+
+  get receivedBytes(): number | undefined {
+    return this.#inner.receivedBytes;
+  }
+
+  listen(listener: TransportListener<WorkerMessage>): void {
+    this.#inner.listen({
+      onMessage: (message) => {
+        this.#noteAnswer(message);
+        if (message.type === 'hello' && this.#comesTooSoon(message)) return;
+        listener.onMessage(message);
+      },
+      onClose: (closing) => listener.onClose(closing),
+    });
+  }
+
+  send(message: CoordinatorMessage): void {
+    this.#noteRequest(message);
+    if (this.#inner.bufferedBytes > this.#options.maxQueuedBytes) {
+      this.#cut(`reads too little: ${this.#inner.bufferedBytes} bytes wait for it`);
+      this.#guarded.webSocket.terminate();
+      return;
+    }
+    this.#inner.send(message);
+  }
+
+  close(code: number, reason: string): void {
+    this.#inner.close(code, reason);
+  }
+
+  #charge(amount: { readonly messages?: number; readonly bytes?: number }): void {
+    if (this.#isCut || this.#budget.charge(amount)) return;
+    this.#cut(
+      this.#isWelcome
+        ? 'flood: expected the results of tasks, got more messages or bytes than those explain'
+        : 'flood: expected hello and nothing else before the welcome, got more',
+    );
+  }
+
+  #cut(reason: string): void {
+    this.#isCut = true;
+    this.#options.onTurnedAway('flood');
+    this.#inner.close(1008, reason);
+    // Nothing more is read; the socket ends when it has had its time to answer the close.
+    this.#guarded.webSocket.pause();
+  }
+
+  #noteRequest(message: CoordinatorMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#isWelcome = true;
+        this.#budget = new ConnectionBudget(memberLimits(this.#options.maxFrameBytes), this.#options.nowMs);
+        this.#guarded.onWelcome();
+        return;
+      case 'refuse':
+        if (message.code === 'token' || message.code === 'full') this.#options.onTurnedAway(message.code);
+        return;
+      case 'numericsCheck':
+        this.#budget.ask(numericsCheck);
+        return;
+      case 'task':
+        this.#budget.ask(shardKey(message), message.step);
+        return;
+      case 'ping':
+        this.#budget.ask(ping);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #noteAnswer(message: WorkerMessage): void {
+    if (message.type === 'gradient' || message.type === 'taskError') {
+      this.#budget.answer(shardKey(message), this.#frameBytes);
+    } else if (message.type === 'numericsResult') {
+      this.#budget.answer(numericsCheck, this.#frameBytes);
+    } else if (message.type === 'pong') {
+      this.#budget.answer(ping, this.#frameBytes);
+    }
+  }
+
+  /** Refuses a client whose address has guessed at the token too often; a wrong token the run refuses itself. */
+  #comesTooSoon({ token }: MessageOf<'hello'>): boolean {
+    const { token: expected, guesses } = this.#options;
+    if (expected === undefined || token === undefined) return false;
+    const check = guesses.check(this.#guarded.address, [expected], token);
+    if (check.type !== 'tooSoon') return false;
+    this.#options.onTurnedAway('token');
+    const message = tooSoonMessage(check.waitMs);
+    this.#inner.send({ type: 'refuse', code: 'busy', message, retryAfterMs: Math.ceil(check.waitMs) });
+    this.#inner.close(1008, message);
+    return true;
+  }
+}
+
+function shardKey({ step, lo, n }: { readonly step: number; readonly lo: number; readonly n: number }): string {
+  return `${step} ${lo} ${n}`;
+}

@@ -1,0 +1,29 @@
+/** Workers behind links on which the weights of a step take seconds: the run advances, with the bits of one process. */
+import { afterEach, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { runToReport, startWorker } from './processes.ts';
+import { openTestServer } from './test-server.ts';
+import { openThrottledLink, type ThrottledLink } from './throttled-link.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+const args = [...(await tinyArgs(folder)), '--steps', '3', '--epochs', '50'];
+const megabit = 125_000;
+
+const links: ThrottledLink[] = [];
+afterEach(() => {
+  for (const link of links.splice(0)) link.close();
+});
+
+it('two workers behind 1 Mbit/s each take every step, and none is cut while its bytes arrive', async () => {
+  const { report: expected } = await runToReport(folder, [...args, '--single']);
+  const server = await openTestServer({ args, startWorkers: 2 });
+  for (let index = 0; index < 2; index++) links.push(await openThrottledLink(server.url, megabit));
+  const workers = links.map(({ url }, index) => startWorker(['--url', url, '--name', `far-${index}`]));
+  expect(await server.outcome).toEqual({ type: 'finished' });
+  const report = server.report();
+  expect(report.weightsSha256).toBe(expected.weightsSha256);
+  expect([report.faults.disconnects, report.faults.reassigned, report.turnedAway.flood]).toEqual([0, 0, 0]);
+  for (const worker of workers) expect((await worker.ended).code).toBe(0);
+  await server.close();
+}, 180_000);

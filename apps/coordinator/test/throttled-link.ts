@@ -1,0 +1,58 @@
+/** A narrow link: a TCP proxy that lets so many bytes a second through, each way. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as passes } from 'node:timers/promises';
+
+export interface ThrottledLink {
+  /** The address of the coordinator as it is on the far side of the link. */
+  readonly url: string;
+  close(): void;
+}
+
+/** What passes at one moment. */
+const sliceMs = 20;
+/** Bytes that a router at the narrow end holds: the sender waits for the rest. */
+const queueBytes = 16 * 1024;
+
+export async function openThrottledLink(url: string, bytesPerSecond: number): Promise<ThrottledLink> {
+  const { port } = new URL(url);
+  const sockets = new Set<Socket>();
+  const server = createServer({ highWaterMark: queueBytes }, (near) => {
+    // A variable, since the types of Node 20 do not know `highWaterMark` here.
+    const options = { host: '127.0.0.1', port: Number(port), highWaterMark: queueBytes };
+    const far = connect(options);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => to.destroy());
+      void pass(from, to, (bytesPerSecond * sliceMs) / 1000);
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+/** Passes bytes on in slices, and reads no more while one is under way. */
+async function pass(from: Socket, to: Socket, sliceBytes: number): Promise<void> {
+  try {
+    for await (const chunk of from as AsyncIterable<Buffer>) {
+      for (let at = 0; at < chunk.byteLength; at += sliceBytes) {
+        const slice = chunk.subarray(at, at + sliceBytes);
+        await passes(sliceMs * (slice.byteLength / sliceBytes));
+        if (!to.write(slice)) await once(to, 'drain');
+      }
+    }
+    to.end();
+  } catch {
+    to.destroy();
+  }
+}

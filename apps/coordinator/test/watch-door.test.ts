@@ -1,0 +1,132 @@
+/** Who may watch a run, and what guesses of its tokens cost. */
+import { once } from 'node:events';
+import { encodeWatch, watchPath, watchSubprotocol } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { openDashboardServer } from './dashboard-server.ts';
+import { temporaryFolder } from './folder.ts';
+import { hello, openRawClient } from './raw-client.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const data = await tinyArgs(temporaryFolder());
+const token = 'open sesame';
+const open = (args: readonly string[] = ['--token', token]) => openDashboardServer({ args: [...data, ...args] });
+
+const metrics = async (http: string, bearer?: string): Promise<number> => {
+  const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
+  return (await fetch(`${http}/metrics`, { headers })).status;
+};
+
+describe('watching', () => {
+  it('needs the token where joining does: a page without it is told what to do, and sees nothing', async () => {
+    const server = await open();
+    const stranger = await openViewer(server.ws);
+    const message =
+      'watching this run needs its token: open the whole address that the coordinator printed, with its token';
+    expect(await stranger.next('refused')).toEqual({ type: 'refused', message });
+    expect(await stranger.closed).toEqual({ code: 1008, reason: message });
+    expect(stranger.received).toHaveLength(1);
+    const guesser = await openViewer(server.ws, {}, { token: 'guess' });
+    expect((await guesser.next('refused')).message).toMatch(
+      /^this is not the token of this run: open the whole address/,
+    );
+    for (const shown of [{ token }, { token: server.prepared.adminToken }, server.prepared]) {
+      const viewer = await openViewer(server.ws, {}, { token: shown.token! });
+      viewer.send({ type: 'wantWeights' });
+      await viewer.next('weights');
+    }
+    const owner = await openViewer(server.ws, {}, { adminToken: server.prepared.adminToken });
+    expect((await owner.next('run')).tokenNeeded).toBe(true);
+    const { http } = server;
+    expect([await metrics(http), await metrics(http, 'guess'), await metrics(http, token)]).toEqual([401, 401, 200]);
+    expect((await fetch(`${http}/healthz`)).status).toBe(200);
+  });
+
+  it('is open with --public-view and where no token is needed', async () => {
+    for (const args of [['--token', token, '--public-view'], []]) {
+      const server = await open(args);
+      const viewer = await openViewer(server.ws);
+      await viewer.next('run');
+      expect(await metrics(server.http)).toBe(200);
+    }
+  });
+
+  it('shows nothing before hello, which comes once', async () => {
+    const server = await open([]);
+    const socket = new WebSocket(`${server.ws}${watchPath}`, watchSubprotocol);
+    const frames: unknown[] = [];
+    socket.on('message', (frame) => frames.push(frame));
+    await once(socket, 'open');
+    socket.send(encodeWatch({ type: 'wantWeights' }));
+    const [code, reason] = await once(socket, 'close');
+    expect([frames.length, code, reason.toString()]).toEqual([0, 1002, 'wantWeights: expected hello first']);
+    const twice = await openViewer(server.ws);
+    twice.send({ type: 'hello' });
+    expect(await twice.closed).toEqual({ code: 1002, reason: 'hello: expected it once, got a second one' });
+  });
+
+  it('is never denied to the owner, who takes the place of the oldest guest', async () => {
+    const server = await openDashboardServer({ args: data, viewerLimits: { total: 3 } });
+    const guests = [await openViewer(server.ws), await openViewer(server.ws), await openViewer(server.ws)];
+    for (const guest of guests) await guest.next('run');
+    const late = await openViewer(server.ws);
+    const message = 'the coordinator is full: no more than 3 viewers may be connected';
+    expect(await late.next('refused')).toEqual({ type: 'refused', message });
+    expect((await late.closed).code).toBe(1013);
+    const owner = await openViewer(server.ws, {}, { adminToken: server.prepared.adminToken });
+    await owner.next('run');
+    expect(await guests[0]!.closed).toMatchObject({ code: 1013 });
+    expect(guests.slice(1).map(({ socket }) => socket.readyState)).toEqual([WebSocket.OPEN, WebSocket.OPEN]);
+    owner.send({ type: 'admin', action: 'stop', token: server.prepared.adminToken });
+    expect(await server.run.outcome).toMatchObject({ type: 'failed' });
+  });
+
+  it('by pings floods nothing: the socket is closed', async () => {
+    const server = await open([]);
+    const viewer = await openViewer(server.ws);
+    for (let ping = 0; ping < 1_000; ping++) viewer.socket.ping();
+    expect(await viewer.closed).toMatchObject({ code: 1008 });
+  });
+});
+
+describe('guesses of tokens', () => {
+  it('at once from one address are compared a few times, for workers, viewers and admin together', async () => {
+    const server = await open();
+    const codes: string[] = [];
+    for (let guess = 0; guess < 3; guess++) {
+      const client = await openRawClient(server.ws);
+      client.send({ ...hello, token: `worker guess ${guess}` });
+      codes.push((await client.next('refuse')).code);
+    }
+    const viewer = await openViewer(server.ws, {}, { token });
+    for (let guess = 0; guess < 2; guess++) {
+      viewer.send({ type: 'admin', action: 'stop', token: `admin guess ${guess}` });
+      expect((await viewer.next('refused')).message).toMatch(/^this is not the admin token/);
+    }
+    const late = await openRawClient(server.ws);
+    late.send({ ...hello, token });
+    const refusal = await late.next('refuse');
+    expect([...codes, refusal.code]).toEqual(['token', 'token', 'token', 'busy']);
+    expect(refusal.message).toBe('too many wrong tokens came from this address: try again in 1 s');
+    expect(refusal.retryAfterMs).toBeLessThanOrEqual(1_000);
+    viewer.send({ type: 'admin', action: 'stop', token: server.prepared.adminToken });
+    expect((await viewer.next('refused')).message).toMatch(/^too many wrong tokens came from this address/);
+    const watcher = await openViewer(server.ws, {}, { token });
+    expect((await watcher.next('refused')).message).toMatch(/^too many wrong tokens came from this address/);
+    expect(server.run.state.phase).toBe('waiting');
+  });
+
+  it.runIf(process.platform === 'linux')('delay no other address', async () => {
+    const server = await open();
+    for (let guess = 0; guess < 8; guess++) {
+      const guesser = await openViewer(server.ws, { localAddress: '127.0.0.2' }, { token: `guess ${guess}` });
+      await guesser.next('refused');
+    }
+    const viewer = await openViewer(server.ws, {}, { token });
+    await viewer.next('run');
+    const client = await openRawClient(server.ws);
+    client.send({ ...hello, token });
+    expect((await client.next('welcome')).id).toBe('w1');
+  });
+});
