@@ -68,7 +68,7 @@ export class Viewers {
       this.#viewers.delete(viewer);
     });
     socket.on('error', () => {});
-    socket.on('ping', () => void viewer.floods());
+    for (const event of ['ping', 'pong']) socket.on(event, () => void viewer.floods());
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       if (!viewer.isOpen) return;
       const message = viewer.floods() ? undefined : viewer.read(data, isBinary);
