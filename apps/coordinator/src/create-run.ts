@@ -71,6 +71,7 @@ export async function createRun(options: CreateRunOptions) {
       verifyRate,
       verifySalt: randomBytes(4).readUInt32LE(),
       refereeHash: sha256(bytesOf(reference)),
+      refereeMode: backend.numericMode,
     },
     samples,
     referee: createReferee({ backend, model, plan, samples, seed: config.seed, parameterServer, nowMs }),

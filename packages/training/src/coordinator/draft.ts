@@ -5,6 +5,7 @@ import type {
   AddressRecord,
   Connection,
   ConnectionId,
+  Contribution,
   CoordinatorState,
   Faults,
   Phase,
@@ -33,7 +34,7 @@ export interface Draft {
   patience: number;
   readonly addresses: Map<string, AddressRecord>;
   faults: Faults;
-  contributed: ReadonlySet<string>;
+  contributed: readonly Contribution[];
   readonly effects: Effect[];
 }
 
@@ -70,6 +71,14 @@ export function updateShard(step: StepDraft, shard: Shard, changes: Partial<Shar
   const key = shardKey(shard);
   const before = step.shards.get(key);
   if (before) step.shards.set(key, { ...before, ...changes });
+}
+
+/** Remembers how a result that was added was rounded. */
+export function addContribution(draft: Draft, { numericMode, numericsHash, backend }: Contribution): void {
+  const isKnown = draft.contributed.some(
+    (known) => known.numericMode === numericMode && known.numericsHash === numericsHash,
+  );
+  if (!isKnown) draft.contributed = [...draft.contributed, { numericMode, numericsHash, backend }];
 }
 
 export function countFault(draft: Draft, fault: keyof Faults, by = 1): void {

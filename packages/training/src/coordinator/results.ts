@@ -2,7 +2,17 @@
 import { toMessageText } from '@lockstep/protocol';
 import { type Shard, shardKey } from '../tree.ts';
 import { addReadyTime, disconnect, protocolViolation, unassignAll } from './disconnect.ts';
-import { countFault, type Draft, emit, isOwner, send, updateConnection, updateRecord, updateShard } from './draft.ts';
+import {
+  addContribution,
+  countFault,
+  type Draft,
+  emit,
+  isOwner,
+  send,
+  updateConnection,
+  updateRecord,
+  updateShard,
+} from './draft.ts';
 import { hasEnded } from './ending.ts';
 import type { CheckedMessage } from './events.ts';
 import { measureLink } from './links.ts';
@@ -92,9 +102,8 @@ function takeVote(
 function recordResult(draft: Draft, workerId: string, samples: number, computeMs: number): void {
   const record = draft.records.get(workerId);
   if (!record) return;
-  if (record.numericsHash !== undefined && !draft.contributed.has(record.numericsHash)) {
-    draft.contributed = new Set([...draft.contributed, record.numericsHash]);
-  }
+  const { numericMode, numericsHash, backend } = record;
+  if (numericsHash !== undefined) addContribution(draft, { numericMode, numericsHash, backend });
   updateRecord(draft, workerId, {
     shards: record.shards + 1,
     samples: record.samples + samples,

@@ -3,11 +3,14 @@ import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { shardKey } from '../tree.ts';
 import { disconnect } from './disconnect.ts';
-import { countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
+import { addContribution, countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
 import { endRun } from './ending.ts';
 import type { CoordinatorEvent } from './events.ts';
 import { recordQuarantine } from './reputation.ts';
 import type { ConnectionId, ShardState, Vote } from './state.ts';
+
+/** Stands for the coordinator's own backend, whose numeric mode says all. */
+const refereeBackend = 'coordinator';
 
 /** Has the coordinator compute a shard of the current step itself, once. */
 export function referee(draft: Draft, shard: ShardState): void {
@@ -25,8 +28,10 @@ export function takeRefereed(draft: Draft, event: Extract<CoordinatorEvent, { ty
     return;
   }
   completeHeld(draft, shard, 0, undefined);
-  const { refereeHash } = draft.setup;
-  if (refereeHash !== undefined) draft.contributed = new Set([...draft.contributed, refereeHash]);
+  const { refereeMode, refereeHash } = draft.setup;
+  if (refereeMode !== undefined && refereeHash !== undefined) {
+    addContribution(draft, { numericMode: refereeMode, numericsHash: refereeHash, backend: refereeBackend });
+  }
   const wrong = shard.votes.filter(({ connection }) => !event.agreesWith.includes(connection));
   for (const vote of [...wrong, ...falseClaims(draft, shard)]) quarantine(draft, vote, shard);
 }
