@@ -80,6 +80,7 @@ const shared = {
   'wait-for-start': switchOption('begin when the run is started from the dashboard'),
   chaos: switchOption('fault injection: the dashboard can kill, freeze and slow workers'),
   stay: switchOption('keep serving the dashboard after training'),
+  verify: switchOption('train again in one process afterwards, and compare the weights'),
   save: textOption('FILE.safetensors', 'where to write the trained model'),
   report: textOption('FILE.json', 'where to write the report'),
   help: switchOption('print these options'),

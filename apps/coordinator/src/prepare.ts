@@ -1,6 +1,6 @@
 /** Turns options into a run that can start, or refuses them. */
 import { randomBytes } from 'node:crypto';
-import { errorMessage, usageFailure } from '@lockstep/command';
+import { errorMessage, readOptionFile, requireOutputs, usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
@@ -8,7 +8,6 @@ import { type RunConfig, threadsFault } from '@lockstep/train';
 import { planRun, type RunPlan } from '@lockstep/training';
 import { openTls, type Tls } from './http/tls.ts';
 import { optimizerOf } from './optimizer.ts';
-import { readOptionFile, requireWritable } from './option-files.ts';
 import type { CoordinatorOptions } from './options.ts';
 import { recipeOf } from './recipes.ts';
 
@@ -31,8 +30,13 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   }
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
+  if (options.verify && options.gradients !== 'exact') {
+    throw usageFailure(
+      `--verify: expected with --gradients exact, got ${options.gradients}, whose rounding depends on the workers`,
+    );
+  }
   requireNetwork(options);
-  for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
+  requireOutputs({ save: options.save, report: options.report });
   const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
   requireFit(options.model, model, train);
