@@ -7,6 +7,7 @@ import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveMode
 import { type RunConfig, threadsFault } from '@lockstep/train';
 import { planRun, type RunPlan } from '@lockstep/training';
 import { openTls, type Tls } from './http/tls.ts';
+import { memoryFault, systemMemoryBytes } from './memory-need.ts';
 import { optimizerOf } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
 import { recipeOf } from './recipes.ts';
@@ -31,9 +32,8 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
   if (options.verify && options.gradients !== 'exact') {
-    throw usageFailure(
-      `--verify: expected with --gradients exact, got ${options.gradients}, whose rounding depends on the workers`,
-    );
+    const got = `${options.gradients}, whose rounding depends on the workers`;
+    throw usageFailure(`--verify: expected with --gradients exact, got ${got}`);
   }
   requireNetwork(options);
   requireOutputs({ save: options.save, report: options.report });
@@ -59,6 +59,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
+  requireMemory(options, model, config);
   const token = options.token ?? (isLoopback(options.host) ? undefined : newSecret());
   const tls = await openTls(options);
   return { model, optimizer, train, test, plan, config, token, adminToken: newSecret(), tls };
@@ -98,6 +99,13 @@ async function dataOf(directory: string | undefined): Promise<{ train: Dataset; 
     if (error instanceof DataError) throw usageFailure(`${directory === undefined ? '' : '--data: '}${error.message}`);
     throw error;
   }
+}
+
+function requireMemory(options: CoordinatorOptions, model: Model, config: RunConfig): void {
+  const { optimizer, microbatchSize, workers } = config;
+  const need = { model, optimizer, microbatchSize, workers, threads: options.threads };
+  const fault = memoryFault(need, systemMemoryBytes());
+  if (fault !== undefined) throw usageFailure(`--model ${options.model}: ${fault}`);
 }
 
 function requireFit(name: string, model: Model, { rows, columns, classes }: Dataset): void {
