@@ -9,8 +9,8 @@ import { targetOf } from './target.ts';
 
 /** @throws FileError where it cannot be written; a regular file from before is then still there, whole */
 export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
-  const target = targetOf(path);
   try {
+    const target = targetOf(path);
     switch (target.type) {
       case 'descriptor':
         await writeToDescriptor(target.descriptor, content);
@@ -31,7 +31,8 @@ export async function writeOutput(path: string, content: string | Uint8Array): P
         target satisfies never;
     }
   } catch (error) {
-    throw new FileError(`could not write ${shownPath(path)}: ${reasonOf(error)}`);
+    const what = error instanceof FileError ? error.message : `${shownPath(path)}: ${reasonOf(error)}`;
+    throw new FileError(`could not write ${what}`);
   }
 }
 

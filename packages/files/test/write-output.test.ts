@@ -102,7 +102,9 @@ describe('what cannot be written', () => {
   it('is one sentence, and leaves what was there', async () => {
     mkdirSync(place('occupied'));
     writeFileSync(place('occupied/inside'), 'kept');
-    await expect(writeOutput(place('occupied'), 'new')).rejects.toThrow(/occupied: expected a file, got a folder$/);
+    await expect(writeOutput(place('occupied'), 'new')).rejects.toThrow(
+      /^could not write .*occupied: expected a file, got a folder$/,
+    );
     await expect(writeOutput(place('nowhere/model'), 'x')).rejects.toThrow(FileError);
     expect(textOf('occupied/inside')).toBe('kept');
     expect(parts()).toEqual([]);
