@@ -1,8 +1,7 @@
 /** `npm run bench`. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
-import { helpText, parseOptions, runMain } from '@lockstep/command';
+import { helpText, parseOptions, requireOutputs, runMain, saveJson } from '@lockstep/command';
 import { benchmarks } from './benchmarks/index.ts';
 import { benchOptions, summary, usage } from './options.ts';
-import { requireWritable, writeJson } from './output-file.ts';
 import { isSound, runBenchmarks } from './run-benchmarks.ts';
 import { terminalOutput } from './terminal.ts';
 
@@ -12,11 +11,11 @@ async function main(): Promise<number> {
     process.stdout.write(helpText(usage, summary, benchOptions));
     return 0;
   }
-  requireWritable('report', file);
+  requireOutputs({ report: file });
   const chosen = benchmarks.filter(({ name }) => benchmark.includes(name));
   const effort = { rounds, burstMs: 100, warmUpMs: 300, budgetMs: 5_000 };
   const report = await runBenchmarks(chosen, effort, terminalOutput());
-  if (file !== undefined) await writeJson(file, report);
+  if (file !== undefined) await saveJson(file, report);
   return isSound(report) ? 0 : 1;
 }
 

@@ -58,7 +58,7 @@ test.each([
   [['--data', '.', '--model', 'mlp'], /^lockstep: --data: .*\n$/],
   [
     ['--html', '/no/such/folder/c.html'],
-    '--html: expected a file in a folder that can be written to, got /no/such/folder/c.html',
+    '--html: /no/such/folder/c.html: expected a file in a folder that exists, got nothing there at /no/such/folder',
   ],
   [['--link', '1Gbit/s'], '--link: expected together with --predict'],
   [['--predict', '--latency', '1ms'], '--latency: expected together with --link'],

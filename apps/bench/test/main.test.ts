@@ -28,7 +28,7 @@ test.each([
   [['--rounds', 'many'], '--rounds: expected a whole number from 1 to 10000, got many'],
   [
     ['--report', '/no/such/folder/r.json'],
-    '--report: expected a file in a folder that can be written to, got /no/such/folder/r.json',
+    '--report: /no/such/folder/r.json: expected a file in a folder that exists, got nothing there at /no/such/folder',
   ],
 ])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, message) => {
   expect(await bench(...args)).toEqual({ code: 2, stdout: '', stderr: `lockstep: ${message}\n` });

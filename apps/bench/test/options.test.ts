@@ -1,12 +1,8 @@
 /** The command line of bench: what it accepts, and one sentence for everything else. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { helpText, parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
 import { benchmarks } from '../src/benchmarks/index.ts';
 import { benchOptions, summary, usage } from '../src/options.ts';
-import { requireWritable } from '../src/output-file.ts';
 
 const parse = (...args: readonly string[]) => parseOptions(benchOptions, args);
 
@@ -49,17 +45,4 @@ describe('options', () => {
     for (const word of ['--benchmark', '--rounds', '--report', '--help']) expect(text).toContain(word);
     for (const { name, title } of benchmarks) expect(text).toContain(`${name.padEnd(22)}  ${title}`);
   });
-});
-
-test('a file that could not be written is refused before anything is measured', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'lockstep-bench-'));
-  try {
-    expect(() => requireWritable('report', join(folder, 'report.json'))).not.toThrow();
-    expect(() => requireWritable('report', folder)).toThrow(`--report: expected a file, got the folder ${folder}`);
-    expect(() => requireWritable('report', join(folder, 'missing', 'r.json'))).toThrow(
-      'in a folder that can be written',
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });

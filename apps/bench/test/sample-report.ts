@@ -35,6 +35,9 @@ export function reportOf(options: SampleOptions): Report {
     imagesPerSecond: (batch / stepMs) * 1000,
     weightsSha256: options.weightsSha256 ?? 'ab'.repeat(32),
     exactness: options.exactness ?? 'bit-exact',
+    numericMode: (options.exactness ?? 'bit-exact') === 'bit-exact' ? 'f32-mul-add.v1' : null,
+    bitExactAmong: null,
+    verified: null,
     workers: [],
     wire:
       workers === 'single'

@@ -70,6 +70,7 @@ export async function createRun(options: CreateRunOptions) {
       verifyRate,
       verifySalt: randomBytes(4).readUInt32LE(),
       refereeHash: sha256(bytesOf(reference)),
+      refereeMode: backend.numericMode,
     },
     ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     samples,

@@ -10,9 +10,10 @@ import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
 import { Display } from './display.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
 import { modelOf, type Prepared, prepare } from './prepare.ts';
-import { saveFile, saveModel } from './save-file.ts';
+import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
 import { type Trained, train } from './train.ts';
+import { verifyRun } from './verify.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -38,18 +39,20 @@ async function main(): Promise<number> {
   const { nowMs } = systemClock;
   const display = new Display({ stream: process.stdout, colors, nowMs, ...plan, epochs: config.epochs });
   const trained = await train({ version, options, prepared, display, signal: interruption.signal });
-  const wasInterrupted = interruption.signal.aborted;
+  const failures: string[] = [];
+  let wasInterrupted = false;
   try {
     if (isStoppedByAdmin(trained.outcome)) {
       display.line(`Stopped from the dashboard after step ${trained.report.steps} of ${plan.steps}.`);
     }
     for (const line of summaryLines(trained.report, colors)) display.line(line);
-    await saveResults(options, prepared, trained, display);
+    failures.push(...(await finish({ options, prepared, trained, display, signal: interruption.signal })));
+    wasInterrupted = interruption.signal.aborted;
     const { outcome, checkpoint } = trained;
     if (outcome.type === 'failed' && checkpoint) {
       display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name as CommandName, args)}`);
     }
-    if (options.stay && !interruption.signal.aborted) {
+    if (options.stay && !wasInterrupted) {
       display.line('The dashboard stays; Ctrl-C ends it.');
       await once(interruption.signal, 'abort');
     }
@@ -58,28 +61,32 @@ async function main(): Promise<number> {
   }
 
   const { outcome } = trained;
-  if (outcome.type === 'finished' || isStoppedByAdmin(outcome)) return 0;
-  process.stderr.write(`lockstep: ${outcome.message}\n`);
-  return wasInterrupted ? 130 : 1;
+  if (outcome.type === 'failed' && !isStoppedByAdmin(outcome)) failures.push(outcome.message);
+  for (const failure of failures) process.stderr.write(`lockstep: ${failure}\n`);
+  if (wasInterrupted) return 130;
+  return failures.length === 0 ? 0 : 1;
 }
 
-/** Writes the files that were asked for, and prints where; of a run that did not end, the model so far. */
-async function saveResults(
-  { save, report: reportFile }: CoordinatorOptions,
-  { model }: Prepared,
-  { outcome, weights, report, checkpoint }: Trained,
-  display: Display,
-): Promise<void> {
+interface Finish {
+  readonly options: CoordinatorOptions;
+  readonly prepared: Prepared;
+  readonly trained: Trained;
+  readonly display: Display;
+  readonly signal: AbortSignal;
+}
+
+/** Verifies the run and writes its files, as asked for. @returns a sentence for each that failed */
+async function finish({ options, prepared, trained, display, signal }: Finish): Promise<string[]> {
+  const { save, report: reportFile, verify } = options;
+  const { outcome, weights, report, checkpoint } = trained;
   const { steps } = report;
-  if (save !== undefined) {
-    display.line(await saveModel(save, { model, weights, steps, version }));
-  } else if (outcome.type === 'failed' && !checkpoint) {
-    display.line(`the model after step ${steps} was not saved: give --save FILE.safetensors to keep it`);
+  const log = (line: string): void => display.line(line);
+  if (save === undefined && outcome.type === 'failed' && !checkpoint) {
+    log(`the model after step ${steps} was not saved: give --save FILE.safetensors to keep it`);
   }
-  if (reportFile !== undefined) {
-    await saveFile(reportFile, `${JSON.stringify(report, undefined, 2)}\n`);
-    display.line(`report written to ${reportFile}`);
-  }
+  const verification = verify ? () => verifyRun({ prepared, report, outcome, signal, log }) : undefined;
+  const snapshot = { model: prepared.model, weights, steps, version };
+  return saveResults({ save, snapshot, reportFile, report, verification, log });
 }
 
 await runMain('lockstep', main);

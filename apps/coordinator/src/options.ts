@@ -91,6 +91,7 @@ const shared = {
   checkpoint: textOption('DIR', 'folder for checkpoints, from which a run that was cut off goes on'),
   'checkpoint-every': intervalOption('steps like 50, or minutes like 5m, between two checkpoints'),
   resume: switchOption('go on from the newest checkpoint in --checkpoint that fits this run'),
+  verify: switchOption('train again in one process afterwards, and compare the weights'),
   save: textOption('FILE.safetensors', 'where to write the trained model'),
   report: textOption('FILE.json', 'where to write the report'),
   help: switchOption('print these options'),

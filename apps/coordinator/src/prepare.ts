@@ -1,6 +1,6 @@
 /** Turns options into a run that can start, or refuses them. */
 import { randomBytes } from 'node:crypto';
-import { errorMessage, tokenFrom, usageFailure } from '@lockstep/command';
+import { errorMessage, readOptionFile, requireOutputs, tokenFrom, usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
@@ -9,8 +9,8 @@ import { planRun, type RunPlan } from '@lockstep/training';
 import { requireCheckpointFolder } from './checkpoint/folder.ts';
 import { keptSecret } from './checkpoint/kept-secret.ts';
 import { openTls, type Tls } from './http/tls.ts';
+import { memoryFault, systemMemoryBytes } from './memory-need.ts';
 import { optimizerOf } from './optimizer.ts';
-import { readOptionFile, requireWritable } from './option-files.ts';
 import type { CoordinatorOptions } from './options.ts';
 import { recipeOf } from './recipes.ts';
 
@@ -35,10 +35,14 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   }
   const tooMany = threadsFault(options.backend, options.threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
+  if (options.verify && options.gradients !== 'exact') {
+    const got = `${options.gradients}, whose rounding depends on the workers`;
+    throw usageFailure(`--verify: expected with --gradients exact, got ${got}`);
+  }
   requireNetwork(options);
   requireCheckpointFolder(options);
   const given = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
-  for (const name of ['save', 'report'] as const) requireWritable(name, options[name]);
+  requireOutputs({ save: options.save, report: options.report });
   const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
   requireFit(options.model, model, train);
@@ -61,6 +65,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
   };
+  requireMemory(options, model, config);
   const token = given ?? (isLoopback(options.host) ? undefined : await newToken(options));
   const tls = await openTls(options);
   const verifyRate = options.single ? 0 : options['verify-rate'];
@@ -107,6 +112,13 @@ async function dataOf(directory: string | undefined): Promise<{ train: Dataset; 
     if (error instanceof DataError) throw usageFailure(`${directory === undefined ? '' : '--data: '}${error.message}`);
     throw error;
   }
+}
+
+function requireMemory(options: CoordinatorOptions, model: Model, config: RunConfig): void {
+  const { optimizer, microbatchSize, workers } = config;
+  const need = { model, optimizer, microbatchSize, workers, threads: options.threads };
+  const fault = memoryFault(need, systemMemoryBytes());
+  if (fault !== undefined) throw usageFailure(`--model ${options.model}: ${fault}`);
 }
 
 function requireFit(name: string, model: Model, { rows, columns, classes }: Dataset): void {

@@ -1,6 +1,7 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import { type Column, formatTable } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
+import { claimText } from '@lockstep/training';
 import { type Colors, percent, thousands } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
@@ -10,13 +11,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const rate = `${thousands(report.imagesPerSecond)} images/s`;
   lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
-  const { gradients } = report.config;
-  const why = gradients === undefined ? 'the workers round differently' : `gradients traveled as ${gradients}`;
-  const exactness =
-    report.exactness === 'bit-exact'
-      ? 'bit-exact: any number of such workers gives these weights'
-      : `sample-exact: each sample counted once; ${why}`;
-  lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${exactness}`);
+  lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${claimLine(report)}`);
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
   if (disconnects + reassigned + duplicated + rejected > 0) {
     lines.push(
@@ -24,6 +19,29 @@ export function summaryLines(report: Report, colors: Colors): string[] {
     );
   }
   return lines;
+}
+
+/** What the run claims of its weights, and what that means. */
+function claimLine(report: Report): string {
+  const { exactness, bitExactAmong, config } = report;
+  const text = claimText(report);
+  switch (exactness) {
+    case null:
+      return `${text}: these are the initial weights`;
+    case 'bit-exact':
+      return bitExactAmong === null
+        ? `${text}: any number of such workers gives these weights`
+        : `${text}: any number of such workers gives these weights, others the same up to rounding`;
+    case 'sample-exact': {
+      const { gradients } = config;
+      const why = gradients === undefined ? 'the workers round differently' : `gradients traveled as ${gradients}`;
+      return `${text}: each sample counted once; ${why}`;
+    }
+    case 'unverified':
+      return `${text}: wrong results of a quarantined worker are in these weights`;
+    default:
+      return exactness satisfies never;
+  }
 }
 
 const columns: readonly Column[] = [

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -34,6 +34,7 @@ beforeAll(async () => {
     ['train-labels-idx1-ubyte', trainImages],
   ]);
   await variant('corrupt', [['t10k-labels-idx1-ubyte', Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3)]]);
+  symlinkSync('out', path('link'));
   files.delete('t10k-labels-idx1-ubyte');
   await writeFolder(folder, 'incomplete', files);
 });
@@ -70,7 +71,10 @@ describe('an impossible request', () => {
     [['--threads', '2', '--backend', 'tfjs-node'], /--threads: expected 1 with --backend tfjs-node.*, got 2/],
     [['--threads', '2', '--single'], /--threads: expected 1 with --single.*, got 2/],
     [['--model', 'nosuch'], /--model nosuch: .*expected .*built-in models \(mlp/],
-    [['--model', path('missing.json')], /--model: expected a file that can be read, got .*missing\.json/],
+    [
+      ['--model', path('missing.json')],
+      /--model: .*missing\.json: expected a file that can be read, got nothing there/,
+    ],
     [['--model', path('no-json.json')], /--model .*no-json\.json: model: expected JSON, got/],
     [
       ['--model', path('no-layers.json')],
@@ -91,19 +95,26 @@ describe('an impossible request', () => {
     [['--port', '99999'], /--port: expected a whole number from 0 to 65535, got 99999/],
     [
       ['--save', path('nowhere/m.safetensors')],
-      /--save: expected a file in a folder that can be written to, got .*nowhere/,
+      /--save: .*nowhere\/m\.safetensors: expected a file in a folder that exists, got nothing there at .*nowhere/,
     ],
     [
       ['--report', path('nowhere/r.json')],
-      /--report: expected a file in a folder that can be written to, got .*nowhere/,
+      /--report: .*nowhere\/r\.json: expected a file in a folder that exists, got nothing there at .*nowhere/,
     ],
-    [['--report', folder], /--report: expected a file, got the folder/],
     [['--resume'], /--resume: expected with --checkpoint DIR, the folder of the checkpoints/],
     [['--checkpoint-every', '50'], /--checkpoint-every: expected with --checkpoint DIR/],
     [['--checkpoint-every', '5s'], /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],
     [['--checkpoint', path('no-json.json')], /--checkpoint: expected a folder that can be made, .*got .*no-json\.json/],
     [['--checkpoint', path('no-json.json/sub')], /--checkpoint: expected a folder that can be made, .*got .*sub/],
     [['--checkpoint', 'x'.repeat(5000)], /--checkpoint: expected a folder that can be made/],
+    [['--report', folder], /--report: .*: expected a file, got a folder/],
+    [
+      ['--save', path('out'), '--report', path('./link')],
+      /--report: expected another file than --save writes, got the same/,
+    ],
+    [['--save', path('x'.repeat(5_000))], /^lockstep: --save: .{1,300}: expected .* got a name that is too long$/m],
+    [['--data', path('x'.repeat(5_000))], /^lockstep: --data: .{1,300}: expected .* got a name that is too long$/m],
+    [['--verify', '--gradients', 'int8'], /--verify: expected with --gradients exact, got int8/],
   ])('%j ends with one line, exit code 2', async (args, message) => {
     expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');
   });
@@ -162,7 +173,7 @@ describe('a run in progress', () => {
     const stdout = await expectFailure(
       program,
       1,
-      /step \d+: the gradient of samples \d+ to \d+ of epoch \d+ is not finite, computed twice: .*smaller learning rate/,
+      /step \d+: the gradient of samples \d+ to \d+ of epoch \d+ is not finite, and the coordinator finds the same: .*smaller learning rate/,
     );
     expect(stdout).toContain('was not saved: give --save');
   });

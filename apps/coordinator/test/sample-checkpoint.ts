@@ -31,7 +31,7 @@ export const sampleCheckpoint: Checkpoint = {
     workers: [],
     joined: 2,
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-    contributed: ['aaaaaaaa'],
+    contributed: [{ numericMode: 'f32-mul-add.v1', numericsHash: 'aaaaaaaa', backend: 'cpu' }],
   },
   unevaluated: [],
 };

@@ -29,7 +29,7 @@ it('start without options trains MNIST to 97 % or better with two worker process
   }
   const samples = report.workers.reduce((sum, worker) => sum + worker.samples, 0);
   expect(samples).toBe(report.config.epochs * 60_000);
-  expect(report.exactness).toBe('bit-exact');
+  expect(report).toMatchObject({ exactness: 'bit-exact', numericMode: 'f32-mul-add.v1', bitExactAmong: null });
   expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, reassigned: 0 });
   // Each worker and step: at least the weights one way and a gradient the other.
   expect(report.wire.bytesSent).toBeGreaterThan(report.steps * 4 * 101_770);

@@ -47,6 +47,9 @@ const report: Report = {
   imagesPerSecond: 31_788.4,
   weightsSha256: '0123456789abcdef'.repeat(4),
   exactness: 'bit-exact',
+  numericMode: 'f32-mul-add.v1',
+  bitExactAmong: null,
+  verified: null,
   workers: [worker, { ...worker, id: 'w2', name: 'a laptop', shards: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
   wire: { bytesSent: 2_000_000_000, bytesReceived: 1_000_000_000 },
   faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
@@ -67,7 +70,7 @@ describe('summary', () => {
       'w2  a laptop  cpu       7  10.00 %    0.1 s  1.0 s',
       '3,000 MB over the wire, 2.00 MB a step',
       '',
-      'weights 0123456789abcdef…  bit-exact: any number of such workers gives these weights',
+      'weights 0123456789abcdef…  bit-exact (f32-mul-add.v1): any number of such workers gives these weights',
     ]);
   });
 
@@ -89,16 +92,29 @@ describe('summary', () => {
   });
 
   it('does not claim exact bits where numeric modes are mixed', () => {
-    const line = summaryLines({ ...report, exactness: 'sample-exact' }, colors).at(-1);
+    const mixed = { ...report, exactness: 'sample-exact' as const, numericMode: null };
+    const line = summaryLines(mixed, colors).at(-1);
     expect(line).toContain('sample-exact');
     expect(line).not.toContain('bit-exact');
   });
 
-  it('of a run without a step divides by nothing', () => {
-    const none = { epochs: [], steps: 0, wallSeconds: 0, imagesPerSecond: 0 };
+  it('names the backend whose workers alone give the same bits', () => {
+    const webgl = {
+      ...report,
+      numericMode: 'gpu.js webgl2 on a card, numerics check 0123abcd',
+      bitExactAmong: 'webgl',
+    };
+    const line = summaryLines(webgl, colors).at(-1);
+    expect(line).toContain('bit-exact among webgl: ');
+    expect(line).not.toContain('f32');
+  });
+
+  it('of a run without a step divides by nothing and claims nothing', () => {
+    const none = { exactness: null, numericMode: null, epochs: [], steps: 0, wallSeconds: 0, imagesPerSecond: 0 };
     const idle = { ...worker, shards: 0, samples: 0, computeMs: 0, waitMs: 0 };
     const text = summaryLines({ ...report, ...none, workers: [idle] }, colors).join('\n');
     expect(text).toContain('0 steps in 0.0 s, 0 images/s');
-    expect(text).not.toMatch(/NaN|Infinity|undefined|test images/);
+    expect(text).toContain('no step was taken: these are the initial weights');
+    expect(text).not.toMatch(/NaN|Infinity|undefined|test images|exact/);
   });
 });

@@ -59,7 +59,7 @@ describe('the table of workers', () => {
         joined: 400,
         current: { step: 0, shards: new Map() },
         faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-        contributed: new Set(),
+        contributed: [],
       },
       () => ({ computeMs: 1, sendMs: 2, waitMs: 3 }),
     );

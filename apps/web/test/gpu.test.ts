@@ -16,7 +16,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
     { backend: 'webgl', shown: 'WebGL' },
     { backend: 'webgpu', shown: 'WebGPU' },
   ] as const)(
-    'with $shown give the weights of one process within 1e-4 after 50 steps, and show their backend',
+    'with $shown give the weights of one process within 1e-4 after 50 steps, and never claim the same bits',
     async ({ backend, shown }) => {
       const file = join(folder, `${backend}.safetensors`);
       const run = await startRun(folder, [...steps, '--wait-for-start', '--save', file]);
@@ -25,7 +25,11 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
       await tab.workersReady(1);
       await tab.panelShows(shown);
       await tab.press('Start');
+      const badge = tab.page.getByRole('button', { name: new RegExp(`^bit-exact among ${backend}`) });
+      await tab.during('the badge to name the backend', badge.waitFor());
       const report = await run.report();
+      expect(report).toMatchObject({ exactness: 'bit-exact', bitExactAmong: backend, verified: null });
+      expect(report.numericMode).toMatch(/^gpu\.js .*, numerics check [0-9a-f]{8}$/);
       expect(report.workers).toMatchObject([{ kind: 'browser', backend, samples: 50 * report.config.batch }]);
       await singleRun(folder, [...steps, '--save', join(folder, 'single.safetensors')]);
       const expected = weightsIn('single.safetensors');

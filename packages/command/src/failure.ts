@@ -23,7 +23,8 @@ export function errorMessage(error: unknown): string {
 
 /**
  * Runs a program's main function and sets the exit code that it ends with. A failure is one sentence on standard error;
- * anything else that is thrown is a defect of Lockstep, and keeps its stack.
+ * so is memory
+ * that the engine refuses. Anything else that is thrown is a defect of Lockstep, and keeps its stack.
  */
 export async function runMain(program: string, main: () => Promise<number>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
@@ -33,12 +34,21 @@ export async function runMain(program: string, main: () => Promise<number>): Pro
     if (error instanceof CommandFailure) {
       process.stderr.write(`${program}: ${error.message}\n`);
       process.exitCode = error.exitCode;
+    } else if (isOutOfMemory(error)) {
+      const advice = 'use a smaller model or batch, or a machine with more memory';
+      process.stderr.write(`${program}: out of memory (${errorMessage(error)}): ${advice}\n`);
+      process.exitCode = 1;
     } else {
       process.stderr.write(`${program}: this is a defect of Lockstep, please report it:\n`);
       process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
       process.exitCode = 1;
     }
   }
+}
+
+/** An engine refuses typed arrays and WebAssembly memory with a RangeError that has no code. */
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof RangeError && /memory|allocation failed/i.test(error.message);
 }
 
 /** The process that reads the output may end first, as `head` does; that is no failure. */

@@ -1,4 +1,4 @@
-/** The command line, the same for every app: options as a table, bad input as one sentence, results as columns. */
+/** The command line, the same for every app: options as a table, their files, bad input as one sentence, results as columns. */
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
 export { helpText } from './help.ts';
 export {
@@ -18,6 +18,7 @@ export {
   withDefaultText,
   withFallback,
 } from './option.ts';
+export { readOptionFile, requireOutputs, saveFile, saveJson } from './option-files.ts';
 export { parseOptions } from './parse.ts';
 export { type Column, formatTable } from './table.ts';
 export { tokenFrom } from './token.ts';

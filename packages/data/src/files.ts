@@ -1,9 +1,10 @@
 /** Loads MNIST from files; needs Node. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from './data-error.ts';
 import { type Dataset, joinDataset } from './dataset.ts';
 import { parseImages, parseLabels } from './idx.ts';
@@ -13,8 +14,8 @@ export interface Mnist {
   readonly test: Dataset;
 }
 
-/** Most bytes that a compressed file may unpack to; the largest of MNIST takes 45 MiB. */
-const maxUnpackedBytes = 2 ** 30;
+/** Most bytes of a file, packed or not; the largest of MNIST takes 45 MiB. */
+const maxFileBytes = 2 ** 30;
 
 const classes = 10;
 
@@ -57,7 +58,8 @@ async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
   try {
     return new Set(await readdir(directory));
   } catch (error) {
-    throw new DataError(`${directory}: expected a directory with the four MNIST files, got ${reasonOf(error)}`);
+    const got = reasonOf(error);
+    throw new DataError(`${shownPath(directory)}: expected a directory with the four MNIST files, got ${got}`);
   }
 }
 
@@ -75,22 +77,16 @@ function find(directory: string, names: ReadonlySet<string>, part: string, conte
 async function readUnpacked(path: string): Promise<Uint8Array> {
   let file: Uint8Array;
   try {
-    file = await readFile(path);
+    file = readRegularFile(path, maxFileBytes);
   } catch (error) {
-    throw new DataError(`${path}: expected a readable file, got ${reasonOf(error)}`);
+    if (error instanceof FileError) throw new DataError(error.message);
+    throw error;
   }
   const isGzip = file[0] === 0x1f && file[1] === 0x8b;
   if (!isGzip) return file;
   try {
-    return await promisify(gunzip)(file, { maxOutputLength: maxUnpackedBytes });
+    return await promisify(gunzip)(file, { maxOutputLength: maxFileBytes });
   } catch (error) {
     throw new DataError(`${basename(path)}: expected gzip data, got a corrupt file (${reasonOf(error)})`);
   }
-}
-
-const reasons: Readonly<Record<string, string>> = { ENOENT: 'nothing there', ENOTDIR: 'a file', EISDIR: 'a directory' };
-
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
 }

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -80,7 +81,9 @@ describe('loadMnist', () => {
     );
     await writeFile(join(directory, 'file'), '');
     await expect(loadMnist(join(directory, 'file'))).rejects.toThrow(
-      new DataError(`${directory}/file: expected a directory with the four MNIST files, got a file`),
+      new DataError(
+        `${directory}/file: expected a directory with the four MNIST files, got a file where a folder is needed`,
+      ),
     );
   });
 
@@ -93,12 +96,28 @@ describe('loadMnist', () => {
     );
   });
 
+  it.runIf(process.platform !== 'win32')('refuses a named pipe instead of waiting for it', async () => {
+    await putPlain();
+    await rm(join(directory, 'train-images-idx3-ubyte'));
+    execFileSync('mkfifo', [join(directory, 'train-images-idx3-ubyte')]);
+    await expect(loadMnist(directory)).rejects.toThrow(
+      new DataError(`${directory}/train-images-idx3-ubyte: expected a regular file, got a named pipe`),
+    );
+  });
+
+  it('follows links', async () => {
+    await putPlain();
+    await rename(join(directory, 't10k-labels-idx1-ubyte'), join(directory, 'labels'));
+    await symlink('labels', join(directory, 't10k-labels-idx1-ubyte'));
+    expect([...(await loadMnist(directory)).test.labels]).toEqual([5, 6]);
+  });
+
   it('says that a file is a directory', async () => {
     await putPlain();
     await rm(join(directory, 't10k-labels-idx1-ubyte'));
     await mkdir(join(directory, 't10k-labels-idx1-ubyte'));
     await expect(loadMnist(directory)).rejects.toThrow(
-      new DataError(`${directory}/t10k-labels-idx1-ubyte: expected a readable file, got a directory`),
+      new DataError(`${directory}/t10k-labels-idx1-ubyte: expected a regular file, got a folder`),
     );
   });
 

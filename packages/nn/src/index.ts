@@ -6,7 +6,7 @@ export { createMicrobatchGradient, createShardGradient } from './gradient-plan.t
 export { initialize } from './initialize.ts';
 export { defaultKey, type LabeledPlan, type PixelRows, type RandomKey } from './labeled-plan.ts';
 export { type Layer, type LayerType, layers } from './layers/index.ts';
-export { inputSize, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
+export { inputSize, layerParameters, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
 export { readModelFile, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';
 export {
@@ -15,6 +15,7 @@ export {
   learningRateAt,
   type OptimizerConfig,
   type OptimizerType,
+  optimizerRule,
   optimizers,
   parseOptimizer,
 } from './optimizers/index.ts';

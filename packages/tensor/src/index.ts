@@ -12,6 +12,7 @@ export {
   type StridedView,
 } from './backend.ts';
 export { createByteTable } from './backends/byte-table.ts';
+export { maxCpuMemoryBytes } from './backends/cpu/webassembly.ts';
 export { DeviceLostError } from './backends/gpu/device.ts';
 export {
   type BackendChoice,

@@ -1,7 +1,7 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
-import { type CoordinatorState, type Exactness, exactnessOf, type Faults, type WorkerRecord } from '@lockstep/training';
+import { type Claim, type CoordinatorState, claimOf, type Faults, type WorkerRecord } from '@lockstep/training';
 import { nothingTurnedAway, type TurnedAway } from './turned-away.ts';
 
 export interface EpochReport {
@@ -74,7 +74,7 @@ export interface RunConfig {
   readonly gradients?: LossyEncoding;
 }
 
-export interface Report {
+export interface Report extends Claim {
   /** Version that wrote it. */
   readonly lockstep: string;
   readonly config: RunConfig;
@@ -87,9 +87,13 @@ export interface Report {
   readonly resumedAtSteps: readonly number[];
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
-  /** SHA-256 of the final parameters, float32, little-endian, in model order. */
+  /**
+   * SHA-256 of the final parameters, float32, little-endian, in model order. Two reports' may be compared only where both
+   * have the same `numericMode`, and it is not null.
+   */
   readonly weightsSha256: string;
-  readonly exactness: Exactness;
+  /** Whether the same run in one process gave the same weights; null where that was not tried. */
+  readonly verified: boolean | null;
   readonly workers: readonly WorkerReport[];
   readonly wire: { readonly bytesSent: number; readonly bytesReceived: number };
   readonly faults: Faults;
@@ -129,7 +133,8 @@ export function createReport(options: ReportOptions): Report {
     wallSeconds,
     imagesPerSecond: wallSeconds > 0 ? images / wallSeconds : 0,
     weightsSha256,
-    exactness: exactnessOf(state),
+    ...claimOf(state),
+    verified: null,
     workers: [...state.records.values()].map(workerReport),
     wire,
     faults: state.faults,

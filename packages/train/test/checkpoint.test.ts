@@ -43,7 +43,7 @@ const checkpoint: Checkpoint = {
     workers: [],
     joined: 2,
     faults: { reassigned: 1, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-    contributed: ['aaaaaaaa'],
+    contributed: [{ numericMode: 'f32-mul-add.v1', numericsHash: 'aaaaaaaa', backend: 'cpu' }],
   },
   unevaluated: [
     {

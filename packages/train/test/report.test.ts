@@ -42,6 +42,8 @@ describe('the report of a run', () => {
       initialLoss: 1.1,
       imagesPerSecond: 300,
       exactness: 'bit-exact',
+      bitExactAmong: 'cpu',
+      verified: null,
       faults: { disconnects: 1, duplicated: 0, rejected: 0 },
     });
     expect(report.faults.reassigned).toBeGreaterThan(0);

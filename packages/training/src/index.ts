@@ -2,7 +2,7 @@
 
 export type { Clock } from './clock.ts';
 export type { RunEvent } from './coordinator/events.ts';
-export { type Exactness, exactnessOf } from './coordinator/exactness.ts';
+export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
 export { historyOf, type RunHistory } from './coordinator/history.ts';
 export { createReferee } from './coordinator/referee.ts';
 export { Run, type RunOptions, type RunOutcome } from './coordinator/run.ts';

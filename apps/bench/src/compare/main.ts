@@ -1,10 +1,9 @@
 /** `npm run compare`. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { helpText, parseOptions, runMain, usageFailure } from '@lockstep/command';
-import { requireWritable, writeJson } from '../output-file.ts';
+import { helpText, parseOptions, requireOutputs, runMain, saveFile, saveJson, usageFailure } from '@lockstep/command';
 import { terminalOutput } from '../terminal.ts';
 import { loadTrainingSet } from '../workloads/mnist-data.ts';
 import { type CompareContext, compare } from './compare.ts';
@@ -51,16 +50,16 @@ async function measure(context: CompareContext): Promise<number> {
   const { predict, report: file, html } = context.options;
   if (predict) {
     const prediction = await predictAndCheck(context);
-    if (file !== undefined) await writeJson(file, prediction);
+    if (file !== undefined) await saveJson(file, prediction);
     return 0;
   }
   const report = await compare(context);
   const { output } = context;
   if (file !== undefined) {
-    await writeJson(file, report);
+    await saveJson(file, report);
     output.print(`report written to ${file}`);
   }
-  await writeFile(html, pageOf(report));
+  await saveFile(html, pageOf(report));
   output.print(`page with the plots written to ${html}`);
   return isSound(report.results) ? 0 : 1;
 }
@@ -79,7 +78,7 @@ function interruption(): AbortController {
 
 /** Finds now what would otherwise fail after minutes of measuring. */
 function requireConsistent(options: CompareOptions): void {
-  for (const name of ['report', 'html'] as const) requireWritable(name, options[name]);
+  requireOutputs({ report: options.report, html: options.html });
   for (const name of ['link', 'latency', 'speeds'] as const) {
     if (options[name] === undefined || options.predict) continue;
     throw usageFailure(`--${name}: expected together with --predict`);

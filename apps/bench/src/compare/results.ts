@@ -1,4 +1,5 @@
 /** From what was measured to what is shown: the report of a comparison. */
+import type { Report } from '@lockstep/train';
 import { pairedRatios, type Spread, spread } from '../statistics.ts';
 import { curveDistance, partsOf, speedUps, timeTo } from './figures.ts';
 import type { Training } from './grid.ts';
@@ -51,6 +52,8 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
     training: shown,
     /** Whether all runs of Lockstep ended with the same weights, to the bit. */
     sameWeights: reports.every(({ weightsSha256 }) => weightsSha256 === first?.weightsSha256),
+    /** Whether all that claim the same numeric mode did. */
+    modesAgree: modesAgree(reports),
     /** Greatest difference of loss at the same step between any two runs of Lockstep. */
     curveDistance: Math.max(...reports.map(({ curve }) => curveDistance(curve, first?.curve ?? []))),
     rows: measured.map((row): ResultRow => {
@@ -61,6 +64,14 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
         : { ...timed, ...lockstepFigures(row, timed.timesSingle.median, training.batch, accuracy) };
     }),
   };
+}
+
+/** Weights may be compared to the bit only where two runs claim one numeric mode. */
+function modesAgree(reports: readonly Report[]): boolean {
+  const weightsOf = new Map(reports.map(({ numericMode, weightsSha256 }) => [numericMode, weightsSha256]));
+  return reports.every(
+    ({ numericMode, weightsSha256 }) => numericMode === null || weightsOf.get(numericMode) === weightsSha256,
+  );
 }
 
 function peerFigures(row: MeasuredPeer, measured: readonly Measured[]) {
@@ -86,7 +97,7 @@ function lockstepFigures(row: MeasuredLockstep, timesSingle: number, batch: numb
   const times = reports.flatMap(({ stepTimes }) => (stepTimes === null ? [] : [stepTimes]));
   const reached = reports.flatMap(({ curve }) => timeTo(accuracy, curve, batch) ?? []);
   const byRate = [...reports.keys()].sort((a, b) => msPerStep[a]! - msPerStep[b]!);
-  const { weightsSha256, exactness } = reports[0]!;
+  const { weightsSha256, exactness, numericMode } = reports[0]!;
   return {
     kind,
     workers,
@@ -101,6 +112,7 @@ function lockstepFigures(row: MeasuredLockstep, timesSingle: number, batch: numb
     parts: times.length === 0 ? null : partsOf(times),
     weightsSha256,
     exactness,
+    numericMode,
     /** Of the round with the median rate. */
     curve: reports[byRate[byRate.length >> 1]!]!.curve,
   };
@@ -109,8 +121,6 @@ function lockstepFigures(row: MeasuredLockstep, timesSingle: number, batch: numb
 /** Whether nothing failed, all agree with the reference, and runs of equal numeric mode ended with equal weights. */
 export function isSound(results: readonly TrainingResult[]): boolean {
   return results.every(
-    ({ rows, sameWeights }) =>
-      rows.every((row) => row.kind !== 'missing' || row.status === 'absent') &&
-      (sameWeights || rows.some((row) => isLockstep(row) && row.exactness !== 'bit-exact')),
+    ({ rows, modesAgree }) => modesAgree && rows.every((row) => row.kind !== 'missing' || row.status === 'absent'),
   );
 }

@@ -3,7 +3,7 @@ import { errorMessage } from '@lockstep/command';
 import type { AdminAction, FaultAction } from '@lockstep/protocol';
 import type { CoordinatorState, ParameterServer, Run, RunOutcome } from '@lockstep/training';
 import type { Prepared } from '../prepare.ts';
-import { saveModel } from '../save-file.ts';
+import { saveModel } from '../save-model.ts';
 
 export interface AdminActionsOptions {
   readonly version: string;

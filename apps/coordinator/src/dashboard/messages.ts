@@ -2,7 +2,7 @@
 import { parameterCount } from '@lockstep/nn';
 import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
 import type { CurvePoint, EpochReport } from '@lockstep/train';
-import { type CoordinatorState, exactnessOf } from '@lockstep/training';
+import { type CoordinatorState, claimOf } from '@lockstep/training';
 import type { Prepared } from '../prepare.ts';
 import type { WeightsFeed } from './weights-feed.ts';
 
@@ -56,9 +56,18 @@ export function progressMessage(state: CoordinatorState, run: RunMessage, figure
     ...(accuracy === undefined ? {} : { accuracy }),
     imagesPerSecond,
     ...(imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
-    exactness: exactnessOf(state),
+    ...claimFields(state),
     ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
     points,
+  };
+}
+
+function claimFields(state: CoordinatorState): Pick<ProgressMessage, 'exactness' | 'numericMode' | 'bitExactAmong'> {
+  const { exactness, numericMode, bitExactAmong } = claimOf(state);
+  return {
+    ...(exactness === null ? {} : { exactness }),
+    ...(numericMode === null ? {} : { numericMode }),
+    ...(bitExactAmong === null ? {} : { bitExactAmong }),
   };
 }
 

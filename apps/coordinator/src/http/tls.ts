@@ -3,10 +3,9 @@ import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
-import { usageFailure } from '@lockstep/command';
+import { readOptionFile, usageFailure } from '@lockstep/command';
 import { generate } from 'selfsigned';
 import { keptSecret } from '../checkpoint/kept-secret.ts';
-import { readOptionFile } from '../option-files.ts';
 import type { CoordinatorOptions } from '../options.ts';
 import { networkAddresses } from './addresses.ts';
 

@@ -1,27 +1,18 @@
 /** A badge with the exactness of the run and the hash of its weights, and what they mean. */
+import { claimText } from '@lockstep/training';
 import { whole } from '../look/format.ts';
 import type { Progress } from '../watch/run-store.ts';
 
-const explanations = {
-  'bit-exact':
-    'All workers that contributed compute in the same numeric mode, so the weights are the same to the bit as in any other run with this seed, on any number of workers.',
-  'sample-exact':
-    'A worker contributed that rounds differently, like a GPU. Every sample still counts exactly once; the weights agree with other runs up to float rounding.',
-  unverified:
-    'Results of a worker were added that was later found to send wrong ones. The log names it, and how many of its results had been added.',
-} as const satisfies Record<Progress['exactness'], string>;
-
 export function Exactness({ progress }: { readonly progress: Progress | undefined }) {
-  const exactness = progress?.exactness ?? 'bit-exact';
-  const hash = progress?.weightsHash;
+  const { exactness, weightsHash: hash } = progress ?? {};
   return (
     <div>
-      <button type="button" class={`badge badge-${exactness}`} popovertarget="exactness-text">
-        <span>{progress ? exactness : '–'}</span>
+      <button type="button" class={`badge badge-${styleOf(progress)}`} popovertarget="exactness-text">
+        <span>{progress && exactness !== undefined ? shortText(progress) : '–'}</span>
         <code>{hash === undefined ? '–––– ––––' : `${hash.slice(0, 4)} ${hash.slice(4, 8)}`}</code>
       </button>
       <div id="exactness-text" popover="auto" class="bubble">
-        <p>{explanations[exactness]}</p>
+        <p>{explanationOf(progress)}</p>
         <p>
           {hash === undefined
             ? 'The hash of the weights appears here with the first step.'
@@ -30,4 +21,36 @@ export function Exactness({ progress }: { readonly progress: Progress | undefine
       </div>
     </div>
   );
+}
+
+/** Only bits that every worker in the coordinator's own numeric mode gives are shown as good. */
+function styleOf(progress: Progress | undefined): string {
+  const { exactness = 'none', bitExactAmong } = progress ?? {};
+  return bitExactAmong === undefined ? exactness : 'bit-exact-among';
+}
+
+function shortText({ exactness, numericMode, bitExactAmong }: Progress): string {
+  return claimText({
+    exactness: exactness ?? null,
+    numericMode: numericMode ?? null,
+    bitExactAmong: bitExactAmong ?? null,
+  });
+}
+
+function explanationOf(progress: Progress | undefined): string {
+  const { exactness, numericMode, bitExactAmong } = progress ?? {};
+  switch (exactness) {
+    case undefined:
+      return 'Before its first step, a run claims nothing of its weights.';
+    case 'bit-exact':
+      return bitExactAmong === undefined
+        ? `All workers that contributed compute in the numeric mode ${numericMode}, so the weights are the same to the bit as in any other run with this seed in this mode, on any number of workers.`
+        : `All workers that contributed compute in the numeric mode ${numericMode}. The weights are the same to the bit as in any other run with this seed in this mode, and equal to those of other modes up to float rounding: do not compare their hashes.`;
+    case 'sample-exact':
+      return 'Workers contributed that round differently, such as a GPU and a CPU, or gradients were rounded on their way. Every sample still counts exactly once; the weights agree with other runs up to float rounding, and their hash with no other run’s.';
+    case 'unverified':
+      return 'Results of a worker were added that was later found to send wrong ones. The log names it, and how many of its results had been added.';
+    default:
+      return exactness satisfies never;
+  }
 }

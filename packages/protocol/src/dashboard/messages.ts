@@ -166,7 +166,12 @@ export const watchMessages = {
     accuracy: v.exactOptional(fraction),
     imagesPerSecond: rate,
     secondsLeft: v.exactOptional(rate),
-    exactness: v.picklist(exactnesses),
+    /** Absent before the first step. */
+    exactness: v.exactOptional(v.picklist(exactnesses)),
+    /** Of a bit-exact run: only runs of one numeric mode have comparable hashes. */
+    numericMode: v.exactOptional(text(300)),
+    /** Backend whose workers alone give these bits; absent where any worker in the coordinator's own mode does. */
+    bitExactAmong: v.exactOptional(text(80)),
     /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
     weightsHash: v.exactOptional(hexHash),
     weightsHashStep: v.exactOptional(step),

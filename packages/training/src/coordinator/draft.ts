@@ -5,6 +5,7 @@ import type {
   AddressRecord,
   Connection,
   ConnectionId,
+  Contribution,
   CoordinatorState,
   Faults,
   Phase,
@@ -33,7 +34,7 @@ export interface Draft {
   patience: number;
   readonly addresses: Map<string, AddressRecord>;
   faults: Faults;
-  contributed: ReadonlySet<string>;
+  contributed: readonly Contribution[];
   readonly effects: Effect[];
 }
 

@@ -8,8 +8,7 @@ export interface RunHistory {
   /** Workers that have ever joined. */
   readonly joined: number;
   readonly faults: Faults;
-  /** Numerics hashes of the workers whose results were added. */
-  readonly contributed: readonly string[];
+  readonly contributed: CoordinatorState['contributed'];
 }
 
 /** @param nowMs for the time of workers that are still connected */
@@ -22,7 +21,7 @@ export function historyOf({ records, connections, joined, faults, contributed }:
     ...record,
     readyMs: record.readyMs + (nowMs - (readyAtMs.get(record.id) ?? nowMs)),
   }));
-  return { workers, joined, faults, contributed: [...contributed] } satisfies RunHistory;
+  return { workers, joined, faults, contributed } satisfies RunHistory;
 }
 
 /**
@@ -37,5 +36,5 @@ export function stateAfter(setup: RunSetup, firstStep?: number, history?: RunHis
     // No `hello` has an empty key.
     workers.map((worker) => [worker.id, { ...worker, resumeKey: '', leftAtMs: Number.NEGATIVE_INFINITY }]),
   );
-  return { ...state, records, joined, faults, contributed: new Set(contributed) };
+  return { ...state, records, joined, faults, contributed };
 }

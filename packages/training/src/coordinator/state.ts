@@ -66,6 +66,8 @@ export interface RunSetup {
   readonly verifySalt?: number;
   /** Hash of the coordinator's own gradient of the numerics check. */
   readonly refereeHash?: string;
+  /** Numeric mode that the coordinator itself computes in. */
+  readonly refereeMode?: string;
   /** Every client that reaches the socket may join where left out. */
   readonly token?: string | undefined;
   /** The run begins when this number of workers is ready … */
@@ -76,6 +78,14 @@ export interface RunSetup {
   readonly waitForStart?: boolean;
   /** Whether faults may be injected into workers. */
   readonly faultInjection?: boolean;
+}
+
+/** How results that were added were rounded: the name is what their worker declared, the hash is its evidence. */
+export interface Contribution {
+  readonly numericMode: string;
+  /** Of the numerics check's gradient. */
+  readonly numericsHash: string;
+  readonly backend: string;
 }
 
 /** A worker's identity and work. Outlives its connection, for the report and for its return. */
@@ -234,8 +244,8 @@ export interface CoordinatorState {
   readonly patience: number;
   readonly addresses: ReadonlyMap<string, AddressRecord>;
   readonly faults: Faults;
-  /** Numerics hashes of the workers whose results were added. */
-  readonly contributed: ReadonlySet<string>;
+  /** Each numeric mode of results that were added, once, with its first contributor's backend. */
+  readonly contributed: readonly Contribution[];
 }
 
 /** @param step the first step to take: 0, or the step of a checkpoint */
@@ -252,6 +262,6 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     patience: 1,
     addresses: new Map(),
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-    contributed: new Set(),
+    contributed: [],
   };
 }

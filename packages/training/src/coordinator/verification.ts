@@ -2,7 +2,7 @@
 import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { shardKey } from '../tree.ts';
-import { recordContribution, recordNumerics } from './contributions.ts';
+import { recordContribution, recordOwnContribution } from './contributions.ts';
 import { disconnect } from './disconnect.ts';
 import { countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
 import { endRun } from './ending.ts';
@@ -50,7 +50,7 @@ export function completeHeld(draft: Draft, shard: ShardState, vote: Vote | undef
   updateShard(draft.current, shard, { done: true, owners: [], addedFrom: vote?.workerId });
   draft.effects.push({ type: 'addHeld', step: draft.current.step, lo, n, from: vote?.connection ?? 0 });
   if (vote) recordContribution(draft, vote.workerId, samples, vote.computeMs);
-  else recordNumerics(draft, draft.setup.refereeHash);
+  else recordOwnContribution(draft);
 }
 
 /** Ends a worker whose result was wrong, and computes anew what it has contributed to the current step. */

@@ -81,6 +81,7 @@ export async function createProblem(
     verifyRate: options.verifyRate ?? 0,
     verifySalt: seed,
     refereeHash: host.hash(bytesOf(referenceGradient)),
+    refereeMode: backend.numericMode,
   };
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   const referee = createReferee({ backend, model, plan, samples, seed: 0, parameterServer, nowMs: () => 0 });

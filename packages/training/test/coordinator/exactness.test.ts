@@ -1,28 +1,74 @@
 import { describe, expect, it } from 'vitest';
-import { exactnessOf } from '../../src/coordinator/exactness.ts';
-import { ScriptedCoordinator } from './scripted-coordinator.ts';
+import { claimOf, claimText } from '../../src/coordinator/exactness.ts';
+import { type CoordinatorOptions, ScriptedCoordinator } from './scripted-coordinator.ts';
 
-describe('exactness', () => {
-  it('is bit-exact where all contributors have the same numerics hash', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: 2 });
-    const workers = [coordinator.join({ hash: 'aaaaaaaa' }), coordinator.join({ hash: 'aaaaaaaa' })];
-    for (const connection of workers) coordinator.answerAll(connection);
-    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
+const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
+const cpu = { numericMode: 'f32-mul-add.v1', hash: 'aaaaaaaa' };
+const webgl = { backend: 'webgl', numericMode: 'gpu.js webgl2 on a card', hash: 'bbbbbbbb' };
+
+/** What a run of one step claims to which all of these workers contribute. */
+function claimWith(workers: readonly Parameters<ScriptedCoordinator['join']>[0][], options: CoordinatorOptions = {}) {
+  const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: workers.length, ...own, ...options });
+  for (const connection of workers.map((worker) => coordinator.join(worker))) coordinator.answerAll(connection);
+  expect(coordinator.state.phase).toBe('finished');
+  for (const { shards } of coordinator.state.records.values()) expect(shards).toBeGreaterThan(0);
+  const claim = claimOf(coordinator.state);
+  return { ...claim, text: claimText(claim) };
+}
+
+describe('a run claims', () => {
+  it('bits of the numeric mode of the coordinator where all contributors compute in it', () => {
+    expect(claimWith([cpu, { ...cpu, backend: 'reference' }])).toEqual({
+      exactness: 'bit-exact',
+      numericMode: 'f32-mul-add.v1',
+      bitExactAmong: null,
+      text: 'bit-exact (f32-mul-add.v1)',
+    });
   });
 
-  it('is sample-exact once workers with different numerics hashes have contributed', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: 2 });
-    const workers = [coordinator.join({ hash: 'aaaaaaaa' }), coordinator.join({ hash: 'bbbbbbbb' })];
-    for (const connection of workers) coordinator.answerAll(connection);
-    expect(exactnessOf(coordinator.state)).toBe('sample-exact');
+  it('bits only among WebGL where only WebGL contributed', () => {
+    expect(claimWith([webgl, webgl])).toEqual({
+      exactness: 'bit-exact',
+      numericMode: 'gpu.js webgl2 on a card, numerics check bbbbbbbb',
+      bitExactAmong: 'webgl',
+      text: 'bit-exact among webgl',
+    });
   });
 
-  it('does not depend on a worker that contributed nothing', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1 });
-    const worker = coordinator.join({ hash: 'aaaaaaaa' });
-    coordinator.join({ hash: 'bbbbbbbb' });
+  it('bits only among its kind also where another mode gives the same numerics check', () => {
+    expect(claimWith([{ ...webgl, hash: 'aaaaaaaa' }])).toMatchObject({ text: 'bit-exact among webgl' });
+  });
+
+  it.each([
+    ['modes are mixed', [cpu, webgl]],
+    ['modes of one numerics check but different names are mixed', [cpu, { ...webgl, hash: 'aaaaaaaa' }]],
+    ['a mode has the name of the coordinator’s and another numerics check', [{ ...cpu, hash: 'cccccccc' }]],
+    ['GPUs differ', [webgl, { ...webgl, hash: 'cccccccc' }]],
+  ])('no bits where %s', (_case, workers) => {
+    const none = { exactness: 'sample-exact', numericMode: null, bitExactAmong: null, text: 'sample-exact' };
+    expect(claimWith(workers)).toEqual(none);
+  });
+
+  it('no bits where gradients were rounded on their way', () => {
+    expect(claimWith([cpu], { gradients: 'int8' })).toMatchObject({ exactness: 'sample-exact', numericMode: null });
+  });
+
+  it('nothing before its first step', () => {
+    const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: 2, ...own });
+    const [first] = [coordinator.join(cpu), coordinator.join(cpu)];
+    coordinator.answerAll(first!);
+    expect(coordinator.state.contributed).toHaveLength(1);
+    const claim = claimOf(coordinator.state);
+    expect(claim).toEqual({ exactness: null, numericMode: null, bitExactAmong: null });
+    expect(claimText(claim)).toBe('no step was taken');
+  });
+
+  it('the same when a worker joined that contributed nothing', () => {
+    const coordinator = new ScriptedCoordinator({ steps: 1, ...own });
+    const worker = coordinator.join(cpu);
+    coordinator.join(webgl);
     coordinator.answerAll(worker);
     expect(coordinator.state.phase).toBe('finished');
-    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
+    expect(claimOf(coordinator.state)).toMatchObject({ exactness: 'bit-exact', numericMode: 'f32-mul-add.v1' });
   });
 });

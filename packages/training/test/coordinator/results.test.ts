@@ -123,6 +123,6 @@ describe('task errors', () => {
     coordinator.numericsResult(broken, 'bbbbbbbb');
     coordinator.completeRun();
     expect(coordinator.state.phase).toBe('finished');
-    expect(coordinator.state.contributed).toEqual(new Set(['aaaaaaaa', 'bbbbbbbb']));
+    expect(coordinator.state.contributed.map(({ numericsHash }) => numericsHash)).toEqual(['aaaaaaaa', 'bbbbbbbb']);
   });
 });

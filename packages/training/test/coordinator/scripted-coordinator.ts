@@ -27,6 +27,10 @@ export interface CoordinatorOptions {
   readonly token?: string;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
+  readonly gradients?: RunSetup['gradients'];
+  /** Numeric mode and numerics hash of the coordinator itself. */
+  readonly refereeMode?: string;
+  readonly refereeHash?: string;
   readonly limits?: Partial<Limits>;
   readonly verifyRate?: number;
 }
@@ -37,7 +41,7 @@ export interface Task extends Shard {
 
 /** Eight microbatches of two samples a step, four steps an epoch, two epochs where a test does not say otherwise. */
 function setupOf(options: CoordinatorOptions): RunSetup {
-  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps } = options;
+  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps, refereeMode, refereeHash } = options;
   return {
     plan: planRun({ samples, batch, microbatchSize, epochs, steps }),
     model: { layers: [] },
@@ -48,7 +52,9 @@ function setupOf(options: CoordinatorOptions): RunSetup {
     waitForStart: options.waitForStart ?? false,
     faultInjection: options.faultInjection ?? false,
     verifyRate: options.verifyRate ?? 0,
-    refereeHash: 'aaaaaaaa',
+    gradients: options.gradients,
+    ...(refereeMode === undefined ? {} : { refereeMode }),
+    ...(refereeHash === undefined ? {} : { refereeHash }),
   };
 }
 
@@ -152,7 +158,7 @@ export class ScriptedCoordinator {
   }
 
   /** A worker that has passed the handshake and the numerics check. */
-  join(options: { samplesPerMs?: number; hash?: string; resumeKey?: string; name?: string } = {}): ConnectionId {
+  join(options: Partial<MessageOf<'hello'>> & { samplesPerMs?: number; hash?: string } = {}): ConnectionId {
     const { samplesPerMs, hash, ...identity } = options;
     const connection = this.open();
     this.hello(connection, identity);

@@ -2,11 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { exactnessOf } from '../../src/coordinator/exactness.ts';
 import type { ConnectionId } from '../../src/coordinator/state.ts';
 import { isAudited, isVerified } from '../../src/coordinator/verified-shards.ts';
-import { eventsOf, ScriptedCoordinator, sentTo, type Task } from './scripted-coordinator.ts';
+import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo, type Task } from './scripted-coordinator.ts';
+
+/** A coordinator that computes as its workers do. */
+const createCoordinator = (options: CoordinatorOptions): ScriptedCoordinator =>
+  new ScriptedCoordinator({ refereeMode: 'test', refereeHash: 'aaaaaaaa', ...options });
 
 /** Two proven workers in a step in which both compute each shard; the shard is one that is not audited, or one that is. */
 function withVerifiedShard(audited: boolean) {
-  const coordinator = new ScriptedCoordinator({ verifyRate: 1, epochs: 50 });
+  const coordinator = createCoordinator({ verifyRate: 1, epochs: 50 });
   const [first, second] = [coordinator.join(), coordinator.join()];
   coordinator.completePlannedSteps();
   const isSought = ({ step, lo }: Task): boolean => isAudited(coordinator.setup, step, lo) === audited;
@@ -60,7 +64,7 @@ describe('a verified shard', () => {
   });
 
   it('begins the step anew where a liar has contributed to it already', () => {
-    const coordinator = new ScriptedCoordinator({ verifyRate: 0.4, epochs: 400 });
+    const coordinator = createCoordinator({ verifyRate: 0.4, epochs: 400 });
     const [liar, honest] = [coordinator.join(), coordinator.join()];
     coordinator.completePlannedSteps();
     const isVerifiedTask = ({ step, lo }: Task): boolean => isVerified(coordinator.setup, step, lo);
@@ -80,7 +84,7 @@ describe('a verified shard', () => {
   });
 
   it('takes no second result from the same worker, which came back on another connection', () => {
-    const coordinator = new ScriptedCoordinator({ verifyRate: 1 });
+    const coordinator = createCoordinator({ verifyRate: 1 });
     const first = coordinator.join();
     const effects = coordinator.gradient(first, coordinator.tasksOf(first)[0]!);
     // No other worker can vote: the coordinator computes it.
@@ -90,7 +94,7 @@ describe('a verified shard', () => {
 
 describe('a result that is suspect', () => {
   it('is computed by the coordinator at once, and counts where it was right', () => {
-    const coordinator = new ScriptedCoordinator({ epochs: 4 });
+    const coordinator = createCoordinator({ epochs: 4 });
     const only = coordinator.join();
     const [task] = coordinator.tasksOf(only) as [Task];
     const message = { type: 'gradient', ...task, computeMs: 1, agreesWith: [], isSuspect: true } as const;
@@ -101,7 +105,7 @@ describe('a result that is suspect', () => {
   });
 
   it('ends its worker where it was wrong, without harm to the step', () => {
-    const coordinator = new ScriptedCoordinator({ epochs: 4 });
+    const coordinator = createCoordinator({ epochs: 4 });
     const only = coordinator.join();
     coordinator.liars.add(only);
     const [task] = coordinator.tasksOf(only) as [Task];
@@ -115,7 +119,7 @@ describe('a result that is suspect', () => {
 describe('a worker on trial', () => {
   /** A worker that joins beside a proven one, in the step in which it is on trial. */
   function withTrial() {
-    const coordinator = new ScriptedCoordinator({ epochs: 50 });
+    const coordinator = createCoordinator({ epochs: 50 });
     const proven = coordinator.join();
     coordinator.completeSteps(2);
     const newcomer = coordinator.join();

@@ -52,10 +52,13 @@ export class Allocator {
     this.#free.splice(index + 1, 1);
   }
 
-  /** Adds a gap of at least `size` at the end, by a quarter of the memory at least; returns its index. */
+  /** Makes the gap at the end one of at least `size`, adding a quarter of the memory where it can; returns its index. */
   #grow(size: number): number {
     const before = this.#memory.buffer.byteLength;
-    const needed = Math.ceil((size + slackBytes) / pageBytes);
+    const end = before - slackBytes;
+    const lastFree = this.#free.at(-1);
+    const there = lastFree?.end === end ? end - lastFree.start : 0;
+    const needed = Math.ceil((size - there) / pageBytes);
     const generous = Math.max(needed, Math.ceil(before / 4 / pageBytes));
     try {
       this.#memory.grow(generous);
@@ -63,13 +66,13 @@ export class Allocator {
       try {
         this.#memory.grow(needed);
       } catch {
-        throw new RangeError(`cpu: the engine refused ${size} bytes more than the ${before} it gave`);
+        const [more, given] = [size, before].map((bytes) => `${Math.ceil(bytes / 1e6)} MB`);
+        throw new RangeError(`cpu: expected ${more} more memory than ${given}, the engine refused`);
       }
     }
-    const end = this.#memory.buffer.byteLength - slackBytes;
-    const last = this.#free.at(-1);
-    if (last !== undefined && last.end === before - slackBytes) last.end = end;
-    else this.#free.push({ start: before - slackBytes, end });
+    const newEnd = this.#memory.buffer.byteLength - slackBytes;
+    if (lastFree?.end === end) lastFree.end = newEnd;
+    else this.#free.push({ start: end, end: newEnd });
     return this.#free.length - 1;
   }
 }

@@ -73,6 +73,8 @@ export interface Kernels {
 export const pageBytes = 65536;
 const initialPages = 64;
 const maximumPages = 65536;
+/** Most memory that one `cpu` backend can have: what 32-bit WebAssembly addresses. */
+export const maxCpuMemoryBytes = maximumPages * pageBytes;
 
 /** The same kernels twice: with relaxed SIMD, products and sums of matrix products may be fused. */
 export type KernelVariant = 'simd' | 'relaxed-simd';

@@ -1,22 +1,8 @@
-/** Writes a file whole or not at all. */
-import { randomBytes } from 'node:crypto';
-import { rename, rm, writeFile } from 'node:fs/promises';
-import { CommandFailure, errorMessage } from '@lockstep/command';
+/** Saves the trained model as a safetensors file. */
+import { saveFile } from '@lockstep/command';
 import { type Model, writeModelFile } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { sha256 } from './sha256.ts';
-
-/** @throws CommandFailure where it cannot be written; a file of that name from before is then still there, whole. */
-export async function saveFile(file: string, content: string | Uint8Array): Promise<void> {
-  const part = `${file}.${randomBytes(4).toString('hex')}.part`;
-  try {
-    await writeFile(part, content, { flush: true });
-    await rename(part, file);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw new CommandFailure(`could not write ${file}: ${errorMessage(error)}`, 1);
-  }
-}
 
 export interface ModelSnapshot {
   readonly model: Model;

@@ -1,0 +1,83 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { readModelFile, resolveModel } from '@lockstep/nn';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { readReport, startCoordinator } from './processes.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+const place = (name: string): string => join(folder, name);
+let tiny: string[] = [];
+
+beforeAll(async () => {
+  tiny = [...(await tinyArgs(folder)), '--single', '--steps', '2'];
+});
+
+describe.runIf(process.platform === 'linux')('a file that cannot be written at the end', () => {
+  it('does not take the report with it', async () => {
+    const ended = await startCoordinator('start', [...tiny, '--save', '/dev/full', '--report', place('r.json')]).ended;
+    expect(ended).toMatchObject({
+      code: 1,
+      stderr: 'lockstep: could not write /dev/full: no space left on its disk\n',
+    });
+    expect(readReport(place('r.json'))).toMatchObject({ steps: 2, exactness: 'bit-exact' });
+  });
+
+  it('does not take the model with it, and each is one sentence', async () => {
+    const saved = startCoordinator('start', [...tiny, '--save', place('model'), '--report', '/dev/full']);
+    expect(await saved.ended).toMatchObject({ code: 1, stderr: expect.stringMatching(/^lockstep: [^\n]+\n$/) });
+    expect(readModelFile(resolveModel('mlp'), readFileSync(place('model')))).toHaveLength(101_770);
+    const neither = await startCoordinator('start', [...tiny, '--save', '/dev/full', '--report', '/dev/full']).ended;
+    expect(neither.code).toBe(1);
+    expect(neither.stderr).toMatch(/^(lockstep: could not write \/dev\/full: [^\n]+\n){2}$/);
+  });
+
+  it('says so where its folder went while the run lasted', async () => {
+    mkdirSync(place('gone'));
+    const args = ['--save', place('gone/model'), '--report', place('kept.json'), '--epochs', '100000'];
+    const program = startCoordinator('start', [...tiny.slice(0, -2), ...args]);
+    await program.printed(/epoch 2\//);
+    rmSync(place('gone'), { recursive: true });
+    program.kill('SIGINT');
+    const { code, stderr } = await program.ended;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/could not write .*gone\/model: expected a file in a folder that exists, got nothing there/);
+    expect(existsSync(place('kept.json'))).toBe(true);
+  });
+});
+
+describe.runIf(process.platform !== 'win32')('a special file', () => {
+  it('is written through: devices stay, and pipes pass the report on', async () => {
+    execFileSync('mkfifo', [place('pipe')]);
+    const reader = promisify(execFile)('cat', [place('pipe')]);
+    const ended = await startCoordinator('start', [...tiny, '--save', '/dev/null', '--report', place('pipe')]).ended;
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
+    expect(JSON.parse((await reader).stdout)).toMatchObject({ steps: 2 });
+  });
+
+  it('that is the standard output gets the report between what is printed', async () => {
+    const { code, stdout } = await startCoordinator('start', [...tiny, '--report', '/dev/stdout']).ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Training mlp/);
+    const report = stdout.slice(stdout.indexOf('\n{\n'), stdout.indexOf('\nreport written'));
+    expect(JSON.parse(report)).toMatchObject({ steps: 2 });
+  });
+
+  it('is no input', async () => {
+    execFileSync('mkfifo', [place('model.json')]);
+    const program = startCoordinator('start', [...tiny, '--model', place('model.json')]);
+    expect(await program.ended).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^lockstep: --model: .*: expected a regular file, got a named pipe\n$/),
+    });
+    const cert = startCoordinator('coordinator', ['--tls-cert', place('model.json'), '--tls-key', place('model.json')]);
+    expect(await cert.ended).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^lockstep: --tls-cert: .*: expected a regular file, got a named pipe\n$/),
+    });
+  });
+});

@@ -1,0 +1,54 @@
+/** Files that options name: refused in one sentence where they cannot be read or written. */
+import { checkOutput, FileError, readRegularFile, shownPath, writeOutput } from '@lockstep/files';
+import { CommandFailure, usageFailure } from './failure.ts';
+
+/** Descriptions of models and certificates are far smaller. */
+const maxOptionFileBytes = 2 ** 20;
+
+/** The text of a regular file. @throws CommandFailure with exit code 2 where it cannot be read */
+export function readOptionFile(option: string, file: string): string {
+  const bytes = orUsageFailure(option, () => readRegularFile(file, maxOptionFileBytes));
+  return new TextDecoder().decode(bytes);
+}
+
+/**
+ * Checked before the work that the files are to hold; an option that is not given has no file.
+ * @throws CommandFailure with exit code 2 where one could not be written, or two are the same
+ */
+export function requireOutputs(files: Readonly<Record<string, string | undefined>>): void {
+  const optionOf = new Map<string, string>();
+  for (const [option, file] of Object.entries(files)) {
+    if (file === undefined) continue;
+    const identity = orUsageFailure(option, () => checkOutput(file));
+    if (identity === undefined) continue;
+    const other = optionOf.get(identity);
+    if (other !== undefined) {
+      throw usageFailure(`--${option}: expected another file than --${other} writes, got the same: ${shownPath(file)}`);
+    }
+    optionOf.set(identity, option);
+  }
+}
+
+/** @throws CommandFailure with exit code 1 where it cannot be written; a file from before is then still there, whole */
+export async function saveFile(file: string, content: string | Uint8Array): Promise<void> {
+  try {
+    await writeOutput(file, content);
+  } catch (error) {
+    if (error instanceof FileError) throw new CommandFailure(error.message, 1);
+    throw error;
+  }
+}
+
+/** As `saveFile`, indented JSON. */
+export async function saveJson(file: string, content: unknown): Promise<void> {
+  await saveFile(file, `${JSON.stringify(content, undefined, 2)}\n`);
+}
+
+function orUsageFailure<Value>(option: string, use: () => Value): Value {
+  try {
+    return use();
+  } catch (error) {
+    if (error instanceof FileError) throw usageFailure(`--${option}: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,71 @@
+/** Writes an output where its name leads: through links, into special files, and whole or not at all into regular ones. */
+import { constants, openSync, write } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { promisify } from 'node:util';
+import { FileError, reasonOf, shownPath } from './file-error.ts';
+import { replaceFile } from './replace-file.ts';
+import { targetOf } from './target.ts';
+
+/** @throws FileError where it cannot be written; a regular file from before is then still there, whole */
+export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
+  try {
+    const target = targetOf(path);
+    switch (target.type) {
+      case 'descriptor':
+        await writeToDescriptor(target.descriptor, content);
+        return;
+      case 'pipe':
+        await writeToPipe(target.path, content);
+        return;
+      case 'device':
+        await writeToDevice(target.path, content);
+        return;
+      case 'new':
+        await replaceFile(target.path, content);
+        return;
+      case 'file':
+        await replaceFile(target.path, content, target.stats);
+        return;
+      default:
+        target satisfies never;
+    }
+  } catch (error) {
+    const what = error instanceof FileError ? error.message : `${shownPath(path)}: ${reasonOf(error)}`;
+    throw new FileError(`could not write ${what}`);
+  }
+}
+
+/** The standard streams keep the order of what else is printed. */
+async function writeToDescriptor(descriptor: number, content: string | Uint8Array): Promise<void> {
+  const stream = { 1: process.stdout, 2: process.stderr }[descriptor];
+  if (stream) {
+    await new Promise<void>((resolve, reject) => {
+      stream.write(content, (error) => (error ? reject(error) : resolve()));
+    });
+    return;
+  }
+  const bytes = Buffer.from(content);
+  for (let at = 0; at < bytes.length; ) at += (await promisify(write)(descriptor, bytes, at)).bytesWritten;
+}
+
+/** Opened without blocking: where no process reads, a blocked thread could not be woken again. */
+async function writeToPipe(path: string, content: string | Uint8Array): Promise<void> {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  const socket = new Socket({ fd, readable: false, writable: true });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('close', () => resolve());
+    socket.end(content, () => socket.destroy());
+  });
+}
+
+/** Without creating a file where the device has gone; a device need not be able to sync. */
+async function writeToDevice(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, constants.O_WRONLY);
+  try {
+    await file.writeFile(content);
+  } finally {
+    await file.close();
+  }
+}

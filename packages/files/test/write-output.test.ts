@@ -1,0 +1,184 @@
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { FileError } from '../src/file-error.ts';
+import { writeOutput } from '../src/write-output.ts';
+import { isPosix, isRoot, makePipe, temporaryFolder } from './temporary-folder.ts';
+
+const folder = temporaryFolder();
+const place = (name: string): string => join(folder, name);
+const textOf = (name: string): string => readFileSync(place(name), 'utf8');
+const parts = (): string[] => readdirSync(folder).filter((name) => name.endsWith('.part'));
+/** More than a pipe holds. */
+const large = 'lockstep '.repeat(50_000);
+
+describe('a regular file', () => {
+  it('is written as bytes or text, over an old one, as another file of that name', async () => {
+    await writeOutput(place('model'), Uint8Array.of(1, 2, 3));
+    expect([...readFileSync(place('model'))]).toEqual([1, 2, 3]);
+    const { ino } = statSync(place('model'));
+    await writeOutput(place('model'), 'text');
+    expect(textOf('model')).toBe('text');
+    expect(statSync(place('model')).ino).not.toBe(ino);
+    expect(parts()).toEqual([]);
+  });
+
+  it('may have the longest name that the file system takes', async () => {
+    await writeOutput(place('x'.repeat(255)), 'text');
+    expect(textOf('x'.repeat(255))).toBe('text');
+  });
+
+  it.runIf(isPosix)('keeps its mode', async () => {
+    for (const mode of [0o600, 0o640, 0o755]) {
+      writeFileSync(place('mode'), '');
+      chmodSync(place('mode'), mode);
+      await writeOutput(place('mode'), 'text');
+      expect(statSync(place('mode')).mode & 0o7777).toBe(mode);
+    }
+  });
+
+  it.runIf(isRoot)(
+    isRoot ? 'keeps its owner' : 'keeps its owner (skipped: only root may give files away)',
+    async () => {
+      writeFileSync(place('owned'), '', { mode: 0o640 });
+      chownSync(place('owned'), 1234, 2345);
+      await writeOutput(place('owned'), 'text');
+      expect(statSync(place('owned'))).toMatchObject({ uid: 1234, gid: 2345 });
+      expect(textOf('owned')).toBe('text');
+    },
+  );
+
+  it('with two names stays one file', async () => {
+    writeFileSync(place('one'), 'longer than the new text');
+    linkSync(place('one'), place('two'));
+    await writeOutput(place('two'), 'text');
+    expect(textOf('one')).toBe('text');
+    expect(statSync(place('one')).ino).toBe(statSync(place('two')).ino);
+  });
+
+  it('is found through links, which stay', async () => {
+    mkdirSync(place('elsewhere'));
+    symlinkSync('elsewhere/target', place('link'));
+    symlinkSync('link', place('link to link'));
+    for (const text of ['new', 'again']) {
+      await writeOutput(place('link to link'), text);
+      expect(textOf('elsewhere/target')).toBe(text);
+    }
+    expect(readlinkSync(place('link'))).toBe('elsewhere/target');
+    expect(readlinkSync(place('link to link'))).toBe('link');
+    expect(readdirSync(place('elsewhere'))).toEqual(['target']);
+  });
+
+  it.skipIf(isRoot)(
+    isRoot
+      ? 'in a folder that takes no new files is written in place (skipped: root may write everywhere)'
+      : 'in a folder that takes no new files is written in place',
+    async () => {
+      mkdirSync(place('closed'));
+      writeFileSync(place('closed/file'), 'longer than the new text');
+      chmodSync(place('closed'), 0o500);
+      await writeOutput(place('closed/file'), 'text');
+      expect(textOf('closed/file')).toBe('text');
+      chmodSync(place('closed'), 0o700);
+    },
+  );
+});
+
+describe('what cannot be written', () => {
+  it('is one sentence, and leaves what was there', async () => {
+    mkdirSync(place('occupied'));
+    writeFileSync(place('occupied/inside'), 'kept');
+    await expect(writeOutput(place('occupied'), 'new')).rejects.toThrow(
+      /^could not write .*occupied: expected a file, got a folder$/,
+    );
+    await expect(writeOutput(place('nowhere/model'), 'x')).rejects.toThrow(FileError);
+    expect(textOf('occupied/inside')).toBe('kept');
+    expect(parts()).toEqual([]);
+  });
+
+  it.runIf(process.platform === 'linux')('for want of space says so', async () => {
+    await expect(writeOutput('/dev/full', 'x')).rejects.toThrow(
+      /^could not write \/dev\/full: no space left on its disk$/,
+    );
+    expect(lstatSync('/dev/full').isCharacterDevice()).toBe(true);
+  });
+
+  it.runIf(isPosix)('into a pipe that no process reads fails at once', async () => {
+    await expect(writeOutput(makePipe(place('idle')), 'x')).rejects.toThrow(/no process at its other end$/);
+  });
+});
+
+describe.runIf(isPosix)('a special file', () => {
+  it('that is a device is written through, and stays', async () => {
+    await writeOutput('/dev/null', 'text');
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
+  });
+
+  it('that is a pipe passes everything to its reader, also through a link', async () => {
+    const pipe = makePipe(place('pipe'));
+    symlinkSync('pipe', place('link to pipe'));
+    const reader = execFile('cat', [pipe], { maxBuffer: 2 * large.length });
+    let read = '';
+    reader.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      read += text;
+    });
+    const ended = new Promise((resolve) => reader.once('close', resolve));
+    // The reader must have opened the pipe: until then a writer is refused, and is told so at once.
+    for (let isRead = false; !isRead; ) {
+      isRead = await writeOutput(place('link to pipe'), large).then(
+        () => true,
+        (error: Error) => {
+          expect(error.message).toMatch(/no process at its other end$/);
+          return false;
+        },
+      );
+    }
+    await ended;
+    expect(read).toBe(large);
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+  });
+});
+
+describe.runIf(process.platform === 'linux')('a name of a standard stream', () => {
+  const program = `
+    import { checkOutput, writeOutput } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)};
+    const path = process.argv[1];
+    checkOutput(path);
+    process.stdout.write('before\\n');
+    await writeOutput(path, ${JSON.stringify('content\n')});
+    process.stdout.write('after\\n');
+  `;
+  const args = (path: string): string[] => ['--input-type=module', '--eval', program, path];
+
+  it.each(['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'])('%s is written to where it leads', async (path) => {
+    const { stdout } = await promisify(execFile)(process.execPath, args(path));
+    expect(stdout).toBe('before\ncontent\nafter\n');
+  });
+
+  it('is written into the file that it is, between what else is printed', async () => {
+    const command = 'exec "$0" "$@" > "$OUT"';
+    const env = { ...process.env, OUT: place('printed') };
+    await promisify(execFile)('sh', ['-c', command, process.execPath, ...args('/dev/stdout')], { env });
+    expect(textOf('printed')).toBe('before\ncontent\nafter\n');
+  });
+
+  it('that is closed is refused', async () => {
+    await expect(writeOutput('/dev/fd/987', 'x')).rejects.toThrow(
+      'expected an open descriptor, got one that is closed',
+    );
+  });
+});
