@@ -9,7 +9,7 @@ import { measureLink } from './links.ts';
 import { boundedRate, rateAfter } from './rates.ts';
 import { recordSuccess } from './reputation.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
-import { completeHeld, referee } from './verification.ts';
+import { completeHeld, isIndependent, referee } from './verification.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
@@ -80,7 +80,7 @@ function takeVote(
   const votes = [...shard.votes, { connection: id, workerId }];
   const owners = shard.owners.filter(({ connection }) => connection !== id);
   updateShard(draft.current, shard, { votes, owners });
-  if (shard.votes.some(({ connection, workerId: other }) => other !== workerId && agreesWith.includes(connection))) {
+  if (shard.votes.some((vote) => isIndependent(draft, vote, workerId) && agreesWith.includes(vote.connection))) {
     cancelOtherOwners(draft, id, shard);
     completeHeld(draft, shard, id, workerId);
     recordResult(draft, workerId, shard.samples, computeMs);

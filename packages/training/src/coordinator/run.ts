@@ -230,7 +230,7 @@ export class Run {
     this.#dispatch({
       type: 'message',
       connection,
-      message: { type: 'gradient', step, lo, n, computeMs, turnaroundMs },
+      message: { type: 'gradient', step, lo, n, computeMs, turnaroundMs, agreesWith },
     });
   }
 

@@ -1,0 +1,64 @@
+/** Wrong rules, each a change of the source's text, which the simulator must find. */
+
+export interface Mutation {
+  readonly name: string;
+  readonly changes: readonly {
+    /** Below `packages/training/src`. */
+    readonly file: string;
+    readonly before: string;
+    readonly after: string;
+  }[];
+}
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'no re-check of completion when a connection closes',
+    changes: [
+      {
+        file: 'coordinator/transition.ts',
+        before: '  advanceRun(draft);\n',
+        after: "  if (event.type !== 'closed') advanceRun(draft);\n",
+      },
+    ],
+  },
+  {
+    name: 'a late result is added a second time',
+    changes: [
+      {
+        file: 'coordinator/results.ts',
+        before: '!shard || !isOwner(shard, id)',
+        after: '!shard || !(shard.done || isOwner(shard, id))',
+      },
+    ],
+  },
+  {
+    name: 'shards are summed in the order of their arrival',
+    changes: [
+      {
+        file: 'tree-reduction.ts',
+        before: 'sibling.lo < node.lo ? combine(other, sum, parent) : combine(sum, other, parent)',
+        after: 'combine(other, sum, parent)',
+      },
+    ],
+  },
+  {
+    name: 'a checkpoint is taken before the step is whole',
+    changes: [
+      {
+        file: 'coordinator/run.ts',
+        before: '    const result = parameterServer.step(step);\n    onStep?.(result);\n',
+        after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
+      },
+    ],
+  },
+  {
+    name: 'the second vote of one liar counts as independent',
+    changes: [
+      {
+        file: 'coordinator/verification.ts',
+        before: 'return vote.workerId !== workerId && draft.connections.has(vote.connection);',
+        after: 'return true;',
+      },
+    ],
+  },
+];
