@@ -2,6 +2,8 @@
 
 export interface Mutation {
   readonly name: string;
+  /** The first seed from 1 on that finds it. */
+  readonly seed: number;
   readonly changes: readonly {
     /** Below `packages/training/src`. */
     readonly file: string;
@@ -13,6 +15,7 @@ export interface Mutation {
 export const mutations: readonly Mutation[] = [
   {
     name: 'no re-check of completion when a connection closes',
+    seed: 1,
     changes: [
       {
         file: 'coordinator/transition.ts',
@@ -23,26 +26,38 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a late result is added a second time',
+    seed: 1,
     changes: [
       {
         file: 'coordinator/results.ts',
-        before: '!shard || !isOwner(shard, id)',
-        after: '!shard || !(shard.done || isOwner(shard, id))',
+        before: "!isOwner(shard, id)) return 'ignore';",
+        after: "!(shard.done || isOwner(shard, id))) return 'ignore';",
       },
     ],
   },
   {
     name: 'shards are summed in the order of their arrival',
+    seed: 1,
     changes: [
       {
         file: 'tree-reduction.ts',
-        before: 'sibling.lo < node.lo ? combine(other, sum, parent) : combine(sum, other, parent)',
-        after: 'combine(other, sum, parent)',
+        before: '    let node = shard;\n',
+        after: `
+          const [[covered, held] = ['0', undefined]] = this.#waiting;
+          const total = held === undefined ? value : combine(held, value, { lo: 0, n: 0 });
+          const size = Number(covered) + Math.min(shard.lo + shard.n, usedMicrobatches) - shard.lo;
+          this.#waiting.clear();
+          if (size === usedMicrobatches) return total;
+          this.#waiting.set(String(size), retain(total));
+          return undefined;
+          let node = shard;
+        `,
       },
     ],
   },
   {
     name: 'a checkpoint is taken before the step is whole',
+    seed: 1,
     changes: [
       {
         file: 'coordinator/run.ts',
@@ -53,6 +68,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the second vote of one liar counts as independent',
+    seed: 440,
     changes: [
       {
         file: 'coordinator/verification.ts',

@@ -7,6 +7,8 @@ export interface World {
   readonly coordinator: SimulatedCoordinator;
   /** Workers that take part, or try to. */
   readonly living: readonly SimulatedWorker[];
+  /** No more are started beside so many. */
+  readonly mostWorkers: number;
   /** Uniform in [0, 1). */
   readonly chance: () => number;
   readonly join: () => SimulatedWorker;
@@ -18,8 +20,6 @@ export interface World {
 const longestSilenceMs = 40_000;
 const longestFreezeMs = 20_000;
 const longestDownMs = 40_000;
-/** No more are started beside so many. */
-const mostWorkers = 7;
 /** Longer than any run. */
 const foreverMs = 1e9;
 
@@ -36,7 +36,7 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /** Each does it and says what it did; undefined where there was nothing to do it to. */
 export const faults = {
-  join: (world) => (world.living.length < mostWorkers ? `${world.join().name} is started` : undefined),
+  join: (world) => (world.living.length < world.mostWorkers ? `${world.join().name} is started` : undefined),
 
   kill: (world) => {
     const worker = pick(world, world.living);

@@ -26,6 +26,8 @@ export interface SimulationOptions {
   readonly backend: Backend;
   /** Honest workers at the start. */
   readonly workers: number;
+  /** No more are started beside so many; any number where left out. */
+  readonly mostWorkers?: number;
   /** Mean virtual time between two faults; infinite for none. */
   readonly faultEveryMs: number;
   /** What may happen; workers join, are killed and freeze where left out. */
@@ -99,6 +101,7 @@ const mostOtherBytes = 64 * 1024;
 class Simulator implements World {
   readonly clock = new VirtualClock();
   readonly coordinator: SimulatedCoordinator;
+  readonly mostWorkers: number;
   /** Uniform in [0, 1). */
   readonly chance: () => number;
   readonly #options: SimulationOptions;
@@ -113,6 +116,7 @@ class Simulator implements World {
   constructor(options: SimulationOptions) {
     const { run, ledger, resume, checkpointEvery, seed } = options;
     this.#options = options;
+    this.mostWorkers = options.mostWorkers ?? Number.POSITIVE_INFINITY;
     this.chance = randomStream(seed);
     const note = (happening: Happening): void => this.#note(happening);
     const times = { writeMs: 100 * this.chance(), refereeMs: 50 * this.chance() };
