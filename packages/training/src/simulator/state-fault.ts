@@ -29,7 +29,8 @@ function progressFault({ phase, connections, current }: CoordinatorState): strin
 
 function boundFault({ setup, connections, records, current }: CoordinatorState): string | undefined {
   const { maxWorkers } = setup.limits;
-  if (connections.size > maxWorkers) return `${connections.size} connections are open`;
+  const members = [...connections.values()].filter((connection) => connection.phase !== 'handshake').length;
+  if (members > maxWorkers) return `${members} workers are connected`;
   if (current.shards.size > setup.plan.microbatches)
     return `step ${current.step + 1} has ${current.shards.size} shards`;
   const mostHeld = Math.max(0, ...Array.from(current.shards.values(), ({ votes }) => votes.length));
