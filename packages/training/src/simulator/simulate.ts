@@ -146,6 +146,7 @@ class Simulator implements World {
   /** A worker of its own speed, on a link of its own. */
   join(lie?: Lie): SimulatedWorker {
     const { backend, run, corruptResults, liarsJoinAnew = false, otherModes = 0, encodes } = this.#options;
+    const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     const number = this.#workers.length + 1;
     const samplesPerMs = 1 + 30 * this.chance();
     const name = `worker ${number}`;
@@ -167,7 +168,7 @@ class Simulator implements World {
       lie,
       joinsAnew: lie !== undefined && liarsJoinAnew,
       resultFault: () => {
-        if (this.chance() >= corruptResults) return undefined;
+        if (this.chance() >= corruptResults || this.clock.nowMs() >= calmAtMs) return undefined;
         this.#corrupt.add(name);
         return this.#pick(resultFaults);
       },

@@ -38,7 +38,7 @@ describe('a run in virtual time', () => {
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
@@ -56,7 +56,7 @@ describe('a run in virtual time', () => {
         duplicated += simulation.state.faults.duplicated;
         reassigned += simulation.state.faults.reassigned;
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
     // The property means nothing where no fault met a shard.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
@@ -76,7 +76,7 @@ describe('a run in virtual time', () => {
           expect(simulation.outcome).toMatchObject({ type: 'failed', message: expect.stringContaining('not finite') });
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
     expect(rejected).toBeGreaterThan(20);
   });
