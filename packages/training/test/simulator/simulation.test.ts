@@ -48,8 +48,8 @@ describe('a run in virtual time', () => {
     let reassigned = 0;
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 5 }), async (options, seed, workers) => {
-        const scenario = { seed, workers, faultEveryMs: 300, corruptResults: 0 };
-        const { problem, simulation } = await simulateScenario(scenario, { ...options, epochs: 8 });
+        const scenario = { seed, workers, faultEveryMs: 150, corruptResults: 0 };
+        const { problem, simulation } = await simulateScenario(scenario, { ...options, epochs: 4 });
         expect(simulation.outcome).toEqual({ type: 'finished' });
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         disconnects += simulation.state.faults.disconnects;
