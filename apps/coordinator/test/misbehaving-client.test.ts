@@ -1,4 +1,4 @@
-import { encode, type MessageOf, openChecksum } from '@lockstep/protocol';
+import { encode, gradientChecksum, type MessageOf, openChecksum } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from './folder.ts';
@@ -19,9 +19,8 @@ const checksum = await openChecksum();
 /** A gradient of one microbatch of step 0, valid but for the changes. */
 function gradient(changes: Partial<MessageOf<'gradient'>> = {}): MessageOf<'gradient'> {
   const bytes = changes.bytes ?? new Uint8Array(4 * parameters);
-  const numbers = { lossSum: 1, correct: 0, count: 16, computeMs: 1 };
-  const shard = { step: 0, lo: 0, n: 1 };
-  return { type: 'gradient', ...shard, bytes, checksum: checksum(bytes), ...numbers, ...changes };
+  const sum = { step: 0, lo: 0, n: 1, lossSum: 1, correct: 0, count: 16, ...changes, bytes };
+  return { type: 'gradient', computeMs: 1, checksum: gradientChecksum(checksum, sum), ...sum };
 }
 
 /**

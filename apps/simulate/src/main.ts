@@ -1,14 +1,16 @@
 /** Simulates runs one after another, and replays the first that fails in words. */
 import { helpText, parseOptions, runMain, switchOption, wholeNumber, withFallback } from '@lockstep/command';
-import type { Simulation } from '@lockstep/training/simulator';
+import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/training/simulator';
 import { openReference, runScenario } from './scenario.ts';
 
 const summary =
-  'Runs the rules of a run in virtual time, with seeded joins, deaths, freezes and corrupt results, against the oracle.';
+  'Runs the rules of a run in virtual time against the oracle: coordinators that crash, workers that fail or lie, bad links.';
 
 const simulateOptions = {
   runs: withFallback(wholeNumber('simulated runs', { from: 1, to: 1_000_000_000 }), 1_000),
   seed: withFallback(wholeNumber('seed of the first run; each further run has the next one', { from: 0 }), 1),
+  honest: switchOption('no worker lies or computes wrongly'),
+  replay: switchOption('say in words what happened in the first run, whether it fails or not'),
   help: switchOption('show this text'),
 };
 
@@ -19,30 +21,63 @@ async function main(): Promise<number> {
     return 0;
   }
   const backend = await openReference();
-  const startedAtMs = performance.now();
-  const faults = { disconnects: 0, reassigned: 0, duplicated: 0, rejected: 0 };
+  const totals = new Totals();
   for (let run = 0; run < options.runs; run++) {
-    const { simulation, fault, description } = await runScenario(backend, options.seed + run);
+    const seed = options.seed + run;
+    const { simulation, fault, description } = await runScenario(backend, seed, options.honest);
+    if (fault !== undefined || (options.replay && run === 0)) {
+      process.stdout.write(`${description}\n${replay(simulation)}`);
+    }
     if (fault !== undefined) {
-      process.stdout.write(`${replay(simulation)}${description}\n`);
-      process.stderr.write(`lockstep: ${fault}; again with --runs 1 --seed ${options.seed + run}\n`);
+      const honest = options.honest ? ' --honest' : '';
+      process.stderr.write(`simulate: ${fault}; again with --runs 1 --seed ${seed}${honest}\n`);
       return 1;
     }
-    for (const name of Object.keys(faults) as (keyof typeof faults)[]) faults[name] += simulation.state.faults[name];
+    totals.add(simulation);
   }
-  const seconds = (performance.now() - startedAtMs) / 1000;
-  process.stdout.write(
-    `${options.runs} runs gave the oracle's weights, ${(options.runs / seconds).toFixed(1)} runs/s: ` +
-      `${faults.disconnects} workers lost, ${faults.reassigned} shards reassigned, ${faults.duplicated} duplicated, ` +
-      `${faults.rejected} results rejected\n`,
-  );
+  process.stdout.write(totals.text());
   return 0;
 }
 
 /** What happened in a run, a line for each event. */
-function replay({ events, virtualMs }: Simulation): string {
-  const lines = events.map(({ type, ...rest }) => `  ${type} ${Object.values(rest).join(' ')}`.trimEnd());
-  return `${lines.join('\n')}\n  ended after ${Math.round(virtualMs)} ms of virtual time\n`;
+function replay({ chronicle, virtualMs }: Simulation): string {
+  const end = `${(virtualMs / 1000).toFixed(3).padStart(10)} s  the run ends`;
+  return `${[...chronicle.map(lineOf), end].join('\n')}\n`;
+}
+
+/** What all runs met. */
+class Totals {
+  readonly #startedAtMs = performance.now();
+  readonly #met = new Map<FaultKind, number>();
+  readonly #counts = { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 };
+  #runs = 0;
+  #virtualMs = 0;
+
+  add({ state, crashed, met, virtualMs }: Simulation): void {
+    this.#runs += 1;
+    this.#virtualMs += virtualMs;
+    for (const kind of Object.keys(faults) as FaultKind[]) {
+      this.#met.set(kind, (this.#met.get(kind) ?? 0) + met[kind]);
+    }
+    for (const life of [...crashed, state]) {
+      for (const name of Object.keys(this.#counts) as (keyof typeof life.faults)[]) {
+        this.#counts[name] += life.faults[name];
+      }
+    }
+  }
+
+  text(): string {
+    const seconds = (performance.now() - this.#startedAtMs) / 1000;
+    const { reassigned, duplicated, rejected, disconnects, quarantined } = this.#counts;
+    const met = [...this.#met].map(([kind, count]) => `${count} ${kind}`).join(', ');
+    return (
+      `${this.#runs} runs kept every promise, ${(this.#runs / seconds).toFixed(1)} runs/s, ` +
+      `${(this.#virtualMs / 3_600_000).toFixed(1)} hours of virtual time in ${seconds.toFixed(1)} s\n` +
+      `they met: ${met}\n` +
+      `${disconnects} workers lost, ${reassigned} shards reassigned, ${duplicated} duplicated, ` +
+      `${rejected} results rejected, ${quarantined} workers quarantined\n`
+    );
+  }
 }
 
 await runMain('simulate', main);

@@ -1,14 +1,24 @@
 /** One simulated run: everything about it follows from its seed. */
 import { createHash } from 'node:crypto';
 import { openChecksum } from '@lockstep/protocol';
-import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
-import { createProblem, type Problem, type Simulation, simulate } from '@lockstep/training/simulator';
+import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
+import {
+  createProblem,
+  type FaultKind,
+  faults,
+  type Lie,
+  lies,
+  runFault,
+  type Simulation,
+  simulate,
+} from '@lockstep/training/simulator';
 
 /** Virtual time after which a run counts as hung. */
 const limitMs = 3_600_000;
 
 const checksum = await openChecksum();
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The plain-loop backend: every simulated worker computes on it. */
 export async function openReference(): Promise<HostBackend> {
@@ -17,52 +27,76 @@ export async function openReference(): Promise<HostBackend> {
   return backend;
 }
 
-/** The run with its description in words; `fault` says what is wrong, or is undefined where every invariant holds. */
-export async function runScenario(backend: HostBackend, seed: number) {
-  const scenario = scenarioOf(seed);
-  const problem = await createProblem(backend, { checksum, hash }, { seed, ...scenario.problem });
-  const { workers, faultEveryMs, corruptResults } = scenario;
-  const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  const options = { run: problem.run, backend, seed, workers, faultEveryMs, corruptResults, drain, limitMs };
-  const simulation = await simulate(options);
-  const fault = faultOf(problem, simulation, corruptResults > 0);
-  problem.run.parameterServer.dispose();
-  return { simulation, fault, description: describe(seed, scenario) };
+export interface ScenarioResult {
+  readonly simulation: Simulation;
+  /** Which promise was broken, in words; undefined where all were kept. */
+  readonly fault: string | undefined;
+  /** The scenario in words. */
+  readonly description: string;
 }
 
-/** Takes the parts of a scenario from the bits of a hash of the seed. */
-function scenarioOf(seed: number) {
-  const bytes = createHash('sha256').update(`${seed}`).digest();
-  const from = (index: number, least: number, most: number): number => least + (bytes[index]! % (most - least + 1));
+/** @param honest whether all workers are honest and compute rightly, whatever the seed says */
+export async function runScenario(backend: HostBackend, seed: number, honest = false): Promise<ScenarioResult> {
+  const drawn = drawScenario(seed);
+  const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
+  const problem = await createProblem(backend, { checksum, hash }, { seed, ...scenario.problem });
+  const { run, ledger, resume } = problem;
+  const simulation = await simulate({ ...scenario, run, ledger, resume, backend, seed, drain, limitMs });
+  return { simulation, fault: runFault(problem, simulation), description: describe(seed, scenario) };
+}
+
+type Scenario = ReturnType<typeof drawScenario>;
+
+/** Lies that another numeric mode's rounding cannot hide. */
+const coarseLies: readonly Lie[] = ['sign', 'scaled', 'other-shard', 'loss', 'non-finite', 'no-answer'];
+
+function drawScenario(seed: number) {
+  const chance = randomStream(createHash('sha256').update(`${seed}`).digest().readUInt32LE());
+  const between = (least: number, most: number): number => least + Math.floor((most - least + 1) * chance());
+  const oneOf = <Item>(items: readonly Item[]): Item => items[Math.floor(chance() * items.length)]!;
+  const isLying = chance() < 0.4;
+  const otherModes = chance() < 0.25 ? 0.5 : 0;
+  const drawn = (Object.keys(faults) as FaultKind[]).filter(() => chance() < 0.5);
+  // Late honest workers give a liar its chances.
+  const kinds: FaultKind[] = [...new Set<FaultKind>(['join', ...(isLying ? (['freeze'] as const) : []), ...drawn])];
+  const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
-    problem: { samples: from(0, 1, 90), batch: from(1, 1, 40), microbatchSize: from(2, 1, 9), epochs: from(3, 1, 4) },
-    workers: from(4, 1, 6),
-    faultEveryMs: from(5, 2, 12) * 100,
-    corruptResults: from(6, 0, 2) === 0 ? 0.03 : 0,
+    problem: {
+      samples: between(1, 90),
+      batch: between(1, 40),
+      microbatchSize: between(1, 9),
+      epochs: isLying ? between(4, 10) : between(1, 4),
+      verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
+    },
+    // Few honest workers beside a liar, so that it is asked often.
+    workers: between(1, isLying ? 2 : 6),
+    mostWorkers: isLying ? between(2, 4) : 7,
+    faults: kinds,
+    faultEveryMs: between(2, 40) * 10,
+    calmAtMs: between(10, 60) * 1_000,
+    corruptResults: chance() < 0.3 ? 0.03 : 0,
+    liars: isLying ? [lie] : [],
+    liarsJoinAnew: chance() < 0.5,
+    otherModes,
+    encodes: kinds.includes('damage') || chance() < 0.2,
+    checkpointEvery: between(1, 5),
+    ...(chance() < 0.15 ? { bytesPerMs: between(1, 20) } : {}),
   };
 }
 
-function faultOf(problem: Problem, { outcome, state }: Simulation, mayDiverge: boolean): string | undefined {
-  if (outcome.type === 'hung') return `hung in phase ${state.phase} at step ${state.current.step}`;
-  if (outcome.type === 'failed') {
-    // Two corrupt results of one shard look like divergence, and stop the run with a message.
-    return mayDiverge && outcome.message.includes('not finite') ? undefined : `failed: ${outcome.message}`;
-  }
-  const expected = problem.expected();
-  const weights = problem.run.parameterServer.weights();
-  const differing = weights.findIndex((value, index) => !Object.is(value, expected[index]));
-  if (differing < 0) return undefined;
-  return `weight ${differing}: expected ${expected[differing]}, got ${weights[differing]}`;
-}
-
-function describe(
-  seed: number,
-  { problem, workers, faultEveryMs, corruptResults }: ReturnType<typeof scenarioOf>,
-): string {
-  const { samples, batch, microbatchSize, epochs } = problem;
-  return (
-    `seed ${seed}: ${epochs} epochs of ${samples} samples, batch ${batch}, microbatches of ${microbatchSize}, ` +
-    `${workers} workers at the start, a join, death or freeze every ${faultEveryMs} ms, ` +
-    `${100 * corruptResults} % corrupt results`
-  );
+function describe(seed: number, scenario: Scenario): string {
+  const { problem, workers, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs, checkpointEvery } = scenario;
+  const { samples, batch, microbatchSize, epochs, verifyRate } = problem;
+  const parts = [
+    `${epochs} epochs of ${samples} samples, batch ${batch}, microbatches of ${microbatchSize}`,
+    `${workers} workers at the start`,
+    ...liars.map((lie) => `one that lies (${lie})`),
+    `${100 * verifyRate} % of the shards are verified`,
+    ...(otherModes > 0 ? ['two numeric modes'] : []),
+    ...(bytesPerMs === undefined ? [] : [`links of ${bytesPerMs} bytes/ms`]),
+    ...(corruptResults > 0 ? [`${100 * corruptResults} % corrupt results`] : []),
+    `a checkpoint every ${checkpointEvery} steps`,
+    `a fault about every ${faultEveryMs} ms (${scenario.faults.join(', ')})`,
+  ];
+  return `seed ${seed}: ${parts.join('; ')}`;
 }

@@ -1,4 +1,5 @@
-/** The command `npm run simulate`, in process: its scenarios hold, repeat, and their faults are seen. */
+/** The command `npm run simulate`, in process: its scenarios hold, repeat, and a run is told in words. */
+import { lineOf } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario } from '../src/scenario.ts';
 
@@ -6,16 +7,41 @@ const backend = await openReference();
 const freshSeed = Math.floor(Date.now() / 1000);
 
 describe('a scenario', () => {
-  it.each([1, 1_000, freshSeed])('of the 30 seeds from %i gives the weights of the oracle', async (first) => {
+  it.each([1, freshSeed])('of the 30 seeds from %i keeps every promise', async (first) => {
+    const met = new Map<string, number>();
     for (let seed = first; seed < first + 30; seed++) {
-      const { fault, description } = await runScenario(backend, seed);
+      const { fault, description, simulation } = await runScenario(backend, seed);
       expect(fault, description).toBeUndefined();
+      for (const [kind, count] of Object.entries(simulation.met)) met.set(kind, (met.get(kind) ?? 0) + count);
+    }
+    // The promises mean nothing where no fault met a run.
+    expect([...met].filter(([, count]) => count === 0)).toEqual([]);
+  });
+
+  it('with honest workers quarantines none, numeric modes mixed', async () => {
+    for (let seed = freshSeed; seed < freshSeed + 20; seed++) {
+      const { fault, description, simulation } = await runScenario(backend, seed, true);
+      expect(fault, description).toBeUndefined();
+      expect(simulation.quarantined, description).toEqual([]);
     }
   });
 
   it('repeats exactly from its seed', async () => {
-    const [one, other] = [await runScenario(backend, 5), await runScenario(backend, 5)];
-    expect(other.simulation.events).toEqual(one.simulation.events);
-    expect(other.simulation.virtualMs).toBe(one.simulation.virtualMs);
+    for (const seed of [5, freshSeed]) {
+      const one = await runScenario(backend, seed);
+      const other = await runScenario(backend, seed);
+      expect(other.simulation.chronicle.map(lineOf)).toEqual(one.simulation.chronicle.map(lineOf));
+      expect(other.simulation.virtualMs).toBe(one.simulation.virtualMs);
+      expect(other.simulation.weights).toEqual(one.simulation.weights);
+    }
+  });
+
+  it('is told in words, a line for each event, in the order of virtual time', async () => {
+    const { simulation } = await runScenario(backend, 1);
+    const lines = simulation.chronicle.map(lineOf);
+    for (const line of lines) expect(line).toMatch(/^ *\d+\.\d{3} s {2}\S.*$/);
+    const times = lines.map((line) => Number.parseFloat(line));
+    expect(times).toEqual([...times].sort((one, other) => one - other));
+    expect(lines.join('\n')).toMatch(/ s {2}\* .*\n.* s {2}step 1 is taken, loss \d/s);
   });
 });

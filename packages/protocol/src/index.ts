@@ -1,6 +1,6 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
 export { bytesOf, floatsFrom, floatsOf, wordsFrom } from './bytes.ts';
-export { type Checksum, openChecksum } from './checksum.ts';
+export { type Checksum, gradientChecksum, openChecksum } from './checksum.ts';
 export { decode, decodeWatch, encode, encodeWatch } from './codec.ts';
 export {
   type AdminAction,
@@ -18,6 +18,7 @@ export {
   type Message,
   type MessageOf,
   protocolVersion,
+  type Side,
   subprotocol,
   type TaskErrorCode,
   type WorkerKind,

@@ -25,7 +25,7 @@ import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
@@ -119,7 +119,7 @@ export const messages = {
       /** Little-endian float32, or a vector in the layout of vector-codec.ts where `encoding` is present. */
       bytes,
       encoding: v.exactOptional(v.picklist(vectorEncodings)),
-      /** Of `bytes`, as they are sent. */
+      /** `gradientChecksum` of this message, with the bytes as they are sent. */
       checksum,
       lossSum: finite,
       correct: whole(0),

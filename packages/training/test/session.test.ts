@@ -1,4 +1,4 @@
-import { bytesOf, enclosed, protocolVersion } from '@lockstep/protocol';
+import { bytesOf, enclosed, gradientChecksum, protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { ComputeError } from '../src/worker/compute.ts';
 import { begun, numericsCheck, Script, task, weights, welcome } from './script.ts';
@@ -77,8 +77,9 @@ describe('a worker session that computes', () => {
     await script.jobs[0]!.finish({ gradient: Uint8Array.of(1, 2, 3, 4), correct: 1 });
     await script.jobs[1]!.finish();
     const bytes = Uint8Array.of(1, 2, 3, 4);
-    const answer = { type: 'gradient', step: 0, lo: 2, n: 1, bytes, checksum: checksum(bytes), lossSum: 2, correct: 1 };
-    expect(script.of('gradient')[0]).toEqual({ ...answer, count: 2, computeMs: 7, turnaroundMs: 0 });
+    const sum = { step: 0, lo: 2, n: 1, bytes, lossSum: 2, correct: 1, count: 2 };
+    const answer = { type: 'gradient', ...sum, checksum: gradientChecksum(checksum, sum) };
+    expect(script.of('gradient')[0]).toEqual({ ...answer, computeMs: 7, turnaroundMs: 0 });
     expect(script.of('gradient').map(({ lo }) => lo)).toEqual([2, 0]);
     expect(script.events.at(-1)).toEqual({ type: 'computed', step: 0, count: 2, computeMs: 7 });
   });

@@ -30,6 +30,8 @@ export interface MemoryPairOptions {
    * arrives, unchecked: messages are immutable, so it is as good as a copy.
    */
   readonly encode?: boolean;
+  /** What arrives of an encoded frame; the frame itself where left out. Never writes to the frame. */
+  readonly transmit?: (frame: Uint8Array, from: Side) => Uint8Array;
   /** The `remote` of the coordinator's end. Default `local worker`. */
   readonly workerName?: string;
 }
@@ -44,10 +46,12 @@ export interface MemoryPair {
 export function memoryPair({
   schedule = (deliver) => queueMicrotask(deliver),
   encode: encodes = false,
+  transmit = (frame) => frame,
   workerName = 'local worker',
 }: MemoryPairOptions = {}): MemoryPair {
-  const coordinator = new MemoryEnd<WorkerMessage, CoordinatorMessage>('coordinator', workerName, schedule, encodes);
-  const worker = new MemoryEnd<CoordinatorMessage, WorkerMessage>('worker', 'local coordinator', schedule, encodes);
+  const frameOf = (message: Message, from: Side) => (encodes ? transmit(encode(message), from) : message);
+  const coordinator = new MemoryEnd<WorkerMessage, CoordinatorMessage>('coordinator', workerName, schedule, frameOf);
+  const worker = new MemoryEnd<CoordinatorMessage, WorkerMessage>('worker', 'local coordinator', schedule, frameOf);
   coordinator.peer = worker;
   worker.peer = coordinator;
   return {
@@ -69,15 +73,20 @@ class MemoryEnd<Receives extends Message, Sends extends Message> implements Tran
   bufferedBytes = 0;
   readonly #side: Side;
   readonly #schedule: Schedule;
-  readonly #encodes: boolean;
+  readonly #frameOf: (message: Message, from: Side) => Message | Uint8Array;
   readonly inbox: Inbox<Receives>;
   #inFlight: { readonly byteLength: number; readonly deliver: () => void }[] = [];
 
-  constructor(side: Side, remote: string, schedule: Schedule, encodes: boolean) {
+  constructor(
+    side: Side,
+    remote: string,
+    schedule: Schedule,
+    frameOf: (message: Message, from: Side) => Message | Uint8Array,
+  ) {
     this.remote = remote;
     this.#side = side;
     this.#schedule = schedule;
-    this.#encodes = encodes;
+    this.#frameOf = frameOf;
     this.inbox = new Inbox((run) => schedule(run, { from: side, kind: 'local', byteLength: 0 }));
   }
 
@@ -87,7 +96,7 @@ class MemoryEnd<Receives extends Message, Sends extends Message> implements Tran
 
   send(message: Sends): void {
     if (this.inbox.hasEnded) return;
-    const payload = this.#encodes ? encode(message) : message;
+    const payload = this.#frameOf(message, this.#side);
     this.#dispatch('message', wireBytes(payload), () => this.peer?.receive(payload));
   }
 

@@ -1,5 +1,5 @@
 /** Checks the bulk numbers of a gradient message before any of it is used. */
-import { type Checksum, type MessageOf, vectorFault } from '@lockstep/protocol';
+import { type Checksum, gradientChecksum, type MessageOf, vectorFault } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
 import type { RunSetup } from './state.ts';
 
@@ -45,6 +45,6 @@ function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup)
 }
 
 function checksumFault(message: GradientMessage, checksum: Checksum): string | undefined {
-  const expected = checksum(message.bytes);
+  const expected = gradientChecksum(checksum, message);
   return message.checksum === expected ? undefined : `expected checksum ${expected}, got ${message.checksum}`;
 }

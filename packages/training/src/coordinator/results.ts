@@ -10,7 +10,7 @@ import { measureLink } from './links.ts';
 import { boundedRate, rateAfter } from './rates.ts';
 import { recordSuccess } from './reputation.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
-import { completeHeld, referee } from './verification.ts';
+import { completeHeld, isIndependent, referee } from './verification.ts';
 import { isAudited } from './verified-shards.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
@@ -90,7 +90,7 @@ function takeVote(
   const owners = shard.owners.filter(({ connection }) => connection !== id);
   updateShard(draft.current, shard, { votes, owners });
   const isConfirmed = shard.votes.some(
-    ({ connection, workerId: other }) => other !== workerId && agreesWith.includes(connection),
+    (other) => isIndependent(draft, other, workerId) && agreesWith.includes(other.connection),
   );
   if (isConfirmed && !isSuspect && !isAudited(draft.setup, draft.current.step, shard.lo)) {
     cancelOtherOwners(draft, id, shard);

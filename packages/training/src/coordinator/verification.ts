@@ -44,6 +44,11 @@ function falseClaims(draft: Draft, { nonFiniteFrom }: ShardState): Vote[] {
   });
 }
 
+/** Whether a vote is another worker's. One that has left may have come back under another name, so its vote is not. */
+export function isIndependent(draft: Draft, vote: Vote, workerId: string): boolean {
+  return vote.workerId !== workerId && draft.connections.has(vote.connection);
+}
+
 /** Adds a held result, the coordinator's own where no vote is given, and drops the others. */
 export function completeHeld(draft: Draft, shard: ShardState, vote: Vote | undefined): void {
   const { lo, n, samples } = shard;

@@ -7,10 +7,12 @@
 import {
   createMicrobatchGradient,
   createOptimizer,
+  type LabeledPlan,
   type Model,
   type OptimizerConfig,
   parameterCount,
 } from '@lockstep/nn';
+import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -25,17 +27,21 @@ export interface OracleOptions {
   readonly optimizer: OptimizerConfig;
   /** Keys the random choices of the model; 0 where left out. */
   readonly seed?: number;
+  /** What a numeric mode makes of the weights before it computes a gradient, both little-endian float32. */
+  readonly round?: (weights: Uint8Array) => Uint8Array;
 }
 
 /** The weights after all steps of the plan. */
 export function oracleWeights(options: OracleOptions): Float32Array {
-  const { backend, plan, weights } = options;
+  const { backend, model, plan, weights, round = (bytes) => bytes } = options;
+  const microbatches = microbatchGradients(backend, model);
   const parameters = backend.allocate(weights.length);
   const gradient = backend.allocate(weights.length);
   backend.upload(parameters, weights);
   const optimizer = createOptimizer(backend, options.optimizer, parameters, gradient);
   for (let step = 0; step < plan.steps; step++) {
-    const ofMicrobatch = (index: number): Float32Array => microbatchSum(options, parameters, step, index);
+    backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
+    const ofMicrobatch = (index: number): Float32Array => microbatchSum(options, microbatches, step, index);
     backend.upload(gradient, nodeSum(ofMicrobatch, usedMicrobatches(plan, step), 0, plan.microbatches));
     optimizer.step(stepBatch(plan, step).count);
   }
@@ -46,14 +52,42 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   return result;
 }
 
-function microbatchSum(options: OracleOptions, parameters: Storage, step: number, index: number): Float32Array {
+/** Plans of single microbatches, by their number of samples, at parameters of their own. */
+interface MicrobatchGradients {
+  readonly parameters: Storage;
+  readonly planOf: (samples: number) => LabeledPlan;
+}
+
+const kept = new WeakMap<HostBackend, Map<Model, MicrobatchGradients>>();
+
+/** Compiled once and kept for as long as the backend is: thousands of runs train the same model. */
+function microbatchGradients(backend: HostBackend, model: Model): MicrobatchGradients {
+  const ofBackend = kept.get(backend) ?? new Map<Model, MicrobatchGradients>();
+  kept.set(backend, ofBackend);
+  const known = ofBackend.get(model);
+  if (known) return known;
+  const parameters = backend.allocate(parameterCount(model));
+  const plans = new Map<number, LabeledPlan>();
+  const planOf = (samples: number): LabeledPlan => {
+    const plan = plans.get(samples) ?? createMicrobatchGradient(backend, model, samples, parameters);
+    plans.set(samples, plan);
+    return plan;
+  };
+  ofBackend.set(model, { parameters, planOf });
+  return { parameters, planOf };
+}
+
+function microbatchSum(
+  options: OracleOptions,
+  { planOf }: MicrobatchGradients,
+  step: number,
+  index: number,
+): Float32Array {
   const { backend, model, plan, samples, seed = 0 } = options;
   const { pixels, labels } = samples.shard(step, index, 1);
-  const gradient = createMicrobatchGradient(backend, model, labels.length, parameters);
+  const gradient = planOf(labels.length);
   gradient.run(pixels, labels, { seed, step, firstSample: firstSample(plan, step, index) });
-  const sum = backend.view(gradient.output).slice(0, parameterCount(model));
-  gradient.dispose();
-  return sum;
+  return backend.view(gradient.output).slice(0, parameterCount(model));
 }
 
 /** The sum over the microbatches `lo .. lo + n - 1`: left half plus right half, where the right half holds a sample. */

@@ -1,17 +1,18 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
 import type { Dataset } from '@lockstep/data';
-import { initialize, type OptimizerConfig, parseModel, parseOptimizer } from '@lockstep/nn';
+import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
-import { createReferee } from '../coordinator/referee.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
-import { createNumericsCheck, type NumericsCheck } from '../numerics-check.ts';
+import { createNumericsCheck } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
-import { planRun } from '../plan.ts';
+import { firstSample, planRun } from '../plan.ts';
 import { createShardSource } from '../shard-source.ts';
-import { createLocalCompute } from '../worker/local-compute.ts';
+import { type NumericMode, numericModes } from './numeric-modes.ts';
 import { oracleWeights } from './oracle.ts';
+import { SampleLedger } from './sample-ledger.ts';
+import { openGradient } from './shared-compute.ts';
 
 const model = parseModel({
   name: 'tiny',
@@ -49,13 +50,29 @@ export interface ProblemOptions {
   readonly verifyRate?: number;
 }
 
+/** Everything of a run that the next step depends on, as it is between two steps. */
+export interface Checkpoint {
+  /** The next step to take. */
+  readonly step: number;
+  readonly weights: Float32Array;
+  readonly optimizer: OptimizerState;
+  /** How often each sample counts in the epoch so far. */
+  readonly counts: Uint8Array;
+}
+
+/** Everything that a run needs but time and randomness. */
+export type RunParts = Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent' | 'onStep'>;
+
 export interface Problem {
   readonly backend: HostBackend;
   readonly setup: RunSetup;
-  /** Everything that a run needs but time and randomness. */
-  readonly run: Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent'>;
-  /** The oracle's weights after the last step. */
-  readonly expected: () => Float32Array;
+  /** A run from the beginning. */
+  readonly run: RunParts;
+  readonly ledger: SampleLedger;
+  /** The same run, from a checkpoint or once more from the beginning. */
+  readonly resume: (checkpoint: Checkpoint | undefined) => { readonly run: RunParts; readonly ledger: SampleLedger };
+  /** The oracle's weights after the last step, in a numeric mode. */
+  readonly expected: (mode?: NumericMode) => Float32Array;
 }
 
 /** @param host what the machine brings: a checksum of frames and a hash of bytes, in hex */
@@ -68,8 +85,10 @@ export async function createProblem(
   const plan = planRun({ samples: count, batch, microbatchSize, epochs });
   const samples = createShardSource(tinyDataset(count), plan, seed);
   const weights = initialize(model, seed);
+  const gradientOf = await openGradient(backend, { model, microbatchSize });
   const numericsCheck = createNumericsCheck(model, microbatchSize);
-  const referenceGradient = await gradientOf(backend, numericsCheck, microbatchSize);
+  const check = await gradientOf(numericsCheck.weights, numericsCheck.pixels, numericsCheck.labels);
+  const referenceGradient = floatsFrom(check.gradient);
   const setup: RunSetup = {
     plan,
     model,
@@ -83,22 +102,33 @@ export async function createProblem(
     refereeHash: host.hash(bytesOf(referenceGradient)),
     refereeMode: backend.numericMode,
   };
-  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
-  const referee = createReferee({ backend, model, plan, samples, seed: 0, parameterServer, nowMs: () => 0 });
+  const resume: Problem['resume'] = (checkpoint) => {
+    const start = { weights, step: 0, ...checkpoint };
+    const parameterServer = new ParameterServer({
+      backend,
+      plan,
+      optimizer,
+      weights: start.weights,
+      ...(checkpoint && { optimizerState: checkpoint.optimizer }),
+      firstStep: start.step,
+    });
+    const ledger = new SampleLedger(plan, samples, checkpoint?.counts);
+    ledger.watch(parameterServer);
+    const referee: RunOptions['referee'] = (step, { lo, n }) => {
+      const { pixels, labels } = samples.shard(step, lo, n);
+      const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
+      return gradientOf(parameterServer.weightBytes(), pixels, labels, { key });
+    };
+    const firstStep = start.step;
+    const run = { setup, firstStep, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host };
+    return { run, ledger };
+  };
   return {
     backend,
     setup,
-    run: { setup, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host },
-    expected: () => oracleWeights({ backend, model, plan, samples, weights, optimizer }),
+    ...resume(undefined),
+    resume,
+    expected: (mode = 'exact') =>
+      oracleWeights({ backend, model, plan, samples, weights, optimizer, round: numericModes[mode] }),
   };
-}
-
-async function gradientOf(backend: HostBackend, check: NumericsCheck, microbatchSize: number): Promise<Float32Array> {
-  const compute = createLocalCompute(backend, { nowMs: () => 0 });
-  await compute.open({ model, microbatchSize });
-  compute.setWeights(check.weights);
-  const { gradient } = await compute.gradient(check.pixels, check.labels);
-  const copy = floatsFrom(gradient);
-  await compute.close();
-  return copy;
 }

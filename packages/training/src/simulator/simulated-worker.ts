@@ -1,173 +1,167 @@
-/** A worker process in virtual time: the real session over an in-memory connection, which can be killed or frozen. */
-import { type Checksum, type MemoryPair, memoryPair } from '@lockstep/protocol';
+/** A worker in virtual time: the real membership over a simulated link, on a machine that can fail or lie. */
+import type { Checksum, CoordinatorTransport } from '@lockstep/protocol';
+import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
-import type { Run } from '../coordinator/run.ts';
-import { type Compute, ComputeError, type ShardGradient } from '../worker/compute.ts';
-import { Session, type SessionEnd } from '../worker/session.ts';
+import type { Compute, ComputeSetup, ShardGradient } from '../worker/compute.ts';
+import { Membership, type MembershipEnd, type MembershipEvent } from '../worker/membership.ts';
+import { type Lie, lies, type ResultFault } from './lies.ts';
+import { type NumericMode, numericModes } from './numeric-modes.ts';
+import { openGradient } from './shared-compute.ts';
+import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
+import { SimulatedProcess } from './simulated-process.ts';
 
-/** How a worker lies in every result that it sends. */
-export const lies = {
-  'one-bit': (result) =>
-    withGradient(result, (values, bytes) => {
-      const lowest = 4 * (values.length - 1);
-      bytes[lowest] = bytes[lowest]! ^ 1;
-    }),
-  sign: (result) => withGradient(result, (values) => values.set(values.map((value) => -value))),
-  scaled: (result) => withGradient(result, (values) => values.set(values.map((value) => value * 1.01))),
-  reversed: (result) => withGradient(result, (values) => void values.reverse()),
-  loss: (result) => ({ ...result, lossSum: result.lossSum * 2 + 1 }),
-  correct: (result) => ({ ...result, correct: result.correct === 0 ? 1 : 0 }),
-  'non-finite': (result) => ({ ...result, lossSum: Number.NaN }),
-  'no-answer': () => new Promise<ShardGradient>(() => {}),
-} satisfies Record<string, (result: ShardGradient) => ShardGradient | Promise<ShardGradient>>;
-
-export type Lie = keyof typeof lies;
-
-function withGradient(result: ShardGradient, change: (values: Float32Array, bytes: Uint8Array) => void): ShardGradient {
-  const gradient = result.gradient.slice();
-  change(new Float32Array(gradient.buffer), gradient);
-  return { ...result, gradient };
+/** What workers connect to. */
+export interface Listener {
+  /** The process that takes connections now; undefined while there is none. */
+  readonly process: Clock | undefined;
+  accept(transport: CoordinatorTransport, address: string): void;
 }
 
-/** What goes wrong with a single result. */
-type ResultFault = (result: ShardGradient) => ShardGradient;
-
-export const resultFaults: readonly ResultFault[] = [
-  (result) => ({ ...result, gradient: result.gradient.subarray(4) }),
-  (result) => {
-    const gradient = result.gradient.slice();
-    new Float32Array(gradient.buffer, 0, 1)[0] = Number.NaN;
-    return { ...result, gradient };
-  },
-  () => {
-    throw new ComputeError('device-lost', 'the simulated device was lost');
-  },
-];
-
-interface SimulatedWorkerOptions {
+export interface SimulatedWorkerOptions {
   readonly name: string;
-  readonly run: Run;
+  /** Where it says it comes from. */
+  readonly address: string;
+  readonly coordinator: Listener;
   readonly clock: Clock;
-  readonly compute: Compute;
+  readonly backend: Backend;
+  readonly numericMode?: NumericMode;
   readonly checksum: Checksum;
   readonly hash: (bytes: Uint8Array) => string;
   /** Virtual time that a shard of so many samples takes. */
   readonly computeMs: (samples: number) => number;
   readonly link: LinkSpeed;
+  /** Whether its messages travel as encoded frames. */
+  readonly encodes?: boolean;
+  /** From 0 to 1; spreads its attempts to come back. */
+  readonly random: () => number;
   /** Asked before each result. */
   readonly resultFault: () => ResultFault | undefined;
   /** Whether it lies, and how; honest where left out. */
   readonly lie?: Lie | undefined;
-  /** Where it says it comes from. */
-  readonly address?: string;
+  /** Whether it leaves after each result, and joins as a new worker. */
+  readonly joinsAnew?: boolean;
   /** Bytes of its sample cache. */
   readonly sampleCacheBytes: number;
 }
 
-/** A link in each direction: parcels follow one another, and each is under way for the latency as well. */
-export interface LinkSpeed {
-  readonly latencyMs: number;
-  readonly bytesPerMs: number;
-}
-
-/** How soon a worker that lost its connection tries again. */
-const reconnectMs = 500;
+/** How soon a worker whose membership has ended, but not the run, is started again. */
+const restartMs = 2_000;
 
 export class SimulatedWorker {
+  readonly process: SimulatedProcess;
   readonly #options: SimulatedWorkerOptions;
-  readonly #clock: Clock;
   readonly #compute: Compute;
-  #isDead = false;
+  #gradientOf: Awaited<ReturnType<typeof openGradient>> | undefined;
+  /** The newest weights, and those before. */
+  #weights: readonly [Uint8Array, Uint8Array] = [new Uint8Array(), new Uint8Array()];
+  #resultBefore: ShardGradient | undefined;
+  #membership: Membership | undefined;
+  #link: SimulatedLink | undefined;
   #hasFinished = false;
-  #frozenUntilMs = 0;
-  #pair: MemoryPair | undefined;
-  #resumeKey: string | undefined;
 
   constructor(options: SimulatedWorkerOptions) {
+    const { backend, numericMode = 'exact', clock } = options;
     this.#options = options;
-    this.#clock = { nowMs: () => options.clock.nowMs(), after: (delayMs, callback) => this.#after(delayMs, callback) };
-    this.#compute = { ...options.compute, gradient: (...task) => this.#gradient(...task) };
-    this.#connect();
+    this.process = new SimulatedProcess(clock);
+    this.#compute = {
+      backend: backend.name,
+      numericMode: numericMode === 'exact' ? backend.numericMode : numericMode,
+      threads: 1,
+      open: (setup) => this.#open(setup),
+      setWeights: (bytes) => {
+        this.#weights = [numericModes[numericMode](bytes).slice(), this.#weights[0]];
+      },
+      gradient: (...shard) => this.#gradient(...shard),
+      close: async () => {},
+    };
+    this.#join();
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get lie(): Lie | undefined {
+    return this.#options.lie;
+  }
+
+  /** The newest connection. */
+  get link(): SimulatedLink | undefined {
+    return this.#link;
+  }
+
+  get ended(): boolean {
+    return this.process.isDead || this.#hasFinished;
   }
 
   /** Ends it as `kill -9` does: no more of its code runs, and its connection breaks. */
   kill(): void {
-    this.#isDead = true;
-    this.#pair?.sever('killed');
+    this.process.kill();
+    this.#link?.cut('killed');
   }
 
   /** Runs none of its code for so long; its connection stays open, and what arrives waits. */
   freeze(forMs: number): void {
-    this.#frozenUntilMs = Math.max(this.#frozenUntilMs, this.#options.clock.nowMs() + forMs);
+    this.process.freeze(forMs);
   }
 
-  get ended(): boolean {
-    return this.#isDead || this.#hasFinished;
-  }
-
-  /** Calls back in the worker's own time: after a freeze, and never once it is dead. */
-  #after(delayMs: number, callback: () => void): () => void {
-    const { clock } = this.#options;
-    let cancel = (): void => {};
-    const attempt = (): void => {
-      if (this.#isDead) return;
-      const waitMs = this.#frozenUntilMs - clock.nowMs();
-      if (waitMs > 0) cancel = clock.after(waitMs, attempt);
-      else callback();
-    };
-    cancel = clock.after(delayMs, attempt);
-    return () => cancel();
-  }
-
-  async #gradient(...task: Parameters<Compute['gradient']>): Promise<ShardGradient> {
-    const { compute, resultFault } = this.#options;
-    const computeMs = this.#options.computeMs(task[1].length);
-    await new Promise<void>((resolve) => this.#after(computeMs, resolve));
-    const fault = resultFault() ?? ((result) => result);
-    const result = { ...(await compute.gradient(...task)), computeMs };
-    const lie = this.#options.lie;
-    // The numerics check, which has no key, is answered rightly: it cannot find a liar.
-    return task[2]?.key === undefined ? result : fault(lie === undefined ? result : await lies[lie](result));
-  }
-
-  #connect(): void {
-    const { name, run, clock, checksum, hash, sampleCacheBytes, link } = this.#options;
-    const freeAtMs = { coordinator: 0, worker: 0 };
-    const pair = memoryPair({
-      workerName: name,
-      schedule: (deliver, parcel) => {
-        if (parcel.kind === 'local') {
-          clock.after(0, deliver);
-          return;
-        }
-        const sentAtMs = Math.max(clock.nowMs(), freeAtMs[parcel.from]) + parcel.byteLength / link.bytesPerMs;
-        freeAtMs[parcel.from] = sentAtMs;
-        const delayMs = sentAtMs + link.latencyMs - clock.nowMs();
-        // What goes to the worker waits while it is frozen; what it sent before is on its way.
-        if (parcel.from === 'coordinator') this.#after(delayMs, deliver);
-        else clock.after(delayMs, deliver);
-      },
-    });
-    this.#pair = pair;
-    run.connect(pair.coordinator, this.#options.address ?? '');
-    const session = new Session({
-      transport: pair.worker,
+  #join(): void {
+    const { name, encodes = false, checksum, hash, random, sampleCacheBytes } = this.#options;
+    const membership = new Membership({
       compute: this.#compute,
-      identity: { kind: 'local', name, resumeKey: this.#resumeKey },
-      clock: this.#clock,
+      identity: { kind: encodes ? 'node' : 'local', name },
+      clock: this.process,
       checksum,
       hash,
+      random,
       sampleCacheBytes,
-      onEvent: (event) => {
-        if (event.type === 'welcomed') this.#resumeKey = event.resumeKey;
-      },
+      connect: async () => this.#connect(),
+      onEvent: (event) => this.#noteEvent(event, membership),
     });
-    void session.ended.then((end) => this.#reconnect(end));
+    this.#membership = membership;
+    void membership.ended.then((end) => this.#noteEnd(end, membership));
   }
 
-  #reconnect({ type }: SessionEnd): void {
-    if (this.#isDead) return;
-    if (type === 'finished' || type === 'failed') this.#hasFinished = true;
-    else this.#after(reconnectMs, () => this.#connect());
+  #connect(): SimulatedLink['worker'] {
+    const { name, address, clock, coordinator, link: speed, encodes = false } = this.#options;
+    if (!coordinator.process) throw new Error('the connection was refused');
+    const ends = { coordinator: coordinator.process, worker: this.process };
+    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
+    coordinator.accept(this.#link.coordinator, address);
+    return this.#link.worker;
+  }
+
+  #noteEvent({ type }: MembershipEvent, membership: Membership): void {
+    if (type !== 'computed' || this.#options.joinsAnew !== true) return;
+    // The result is on its way before the farewell.
+    this.process.after(0, () => membership.leave('leaves, to come back as another'));
+  }
+
+  #noteEnd({ type, message }: MembershipEnd, membership: Membership): void {
+    if (this.process.isDead || membership !== this.#membership) return;
+    const hasLeft = this.#options.joinsAnew === true && message.startsWith('leaves');
+    if (type === 'finished' && !hasLeft) this.#hasFinished = true;
+    else this.process.after(hasLeft ? 1 : restartMs, () => this.#join());
+  }
+
+  async #open(setup: ComputeSetup): Promise<void> {
+    this.#gradientOf = await openGradient(this.#options.backend, setup);
+  }
+
+  async #gradient(...[pixels, labels, options]: Parameters<Compute['gradient']>): Promise<ShardGradient> {
+    const { resultFault, lie } = this.#options;
+    const gradientOf = this.#gradientOf;
+    if (!gradientOf) throw new Error('compute: expected open() before a shard');
+    const isCheck = options?.key === undefined;
+    const [weights, olderWeights] = this.#weights;
+    const computeMs = isCheck && lie === 'no-answer' ? 0.001 : this.#options.computeMs(labels.length);
+    await new Promise<void>((resolve) => this.process.after(computeMs, resolve));
+    const truth = { ...(await gradientOf(weights, pixels, labels, options)), computeMs };
+    if (isCheck) return truth;
+    if (lie === undefined) return (resultFault() ?? ((result) => result))(truth);
+    const before = this.#resultBefore;
+    this.#resultBefore = { ...truth, gradient: truth.gradient.slice() };
+    const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, pixels, labels, options)), computeMs });
+    return lies[lie](truth, { before, withOlderWeights });
   }
 }

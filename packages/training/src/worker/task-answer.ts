@@ -1,5 +1,5 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
-import { type MessageOf, toMessageText } from '@lockstep/protocol';
+import { gradientChecksum, type MessageOf, toMessageText } from '@lockstep/protocol';
 import { ComputeError, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
@@ -62,9 +62,10 @@ export class TaskAnswerer {
     const { gradient, lossSum, correct, count, computeMs } = result;
     if (!this.#isLocal) this.#buffer ??= new Float32Array(gradient.length / 4 + 2);
     const encoded = this.#encoder.encode(gradient);
-    const checksum = this.#options.checksum(encoded.bytes);
+    const sum = { step, lo, n, ...encoded, lossSum, correct, count };
+    const checksum = gradientChecksum(this.#options.checksum, sum);
     const turnaroundMs = clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs);
-    return { type: 'gradient', step, lo, n, ...encoded, checksum, lossSum, correct, count, computeMs, turnaroundMs };
+    return { type: 'gradient', ...sum, checksum, computeMs, turnaroundMs };
   }
 }
 

@@ -2,6 +2,7 @@
 import {
   type Closing,
   type CoordinatorMessage,
+  gradientChecksum,
   type MessageOf,
   memoryPair,
   protocolVersion,
@@ -12,7 +13,7 @@ import type { RunEvent } from '../../src/coordinator/events.ts';
 import { Run, type RunOutcome } from '../../src/coordinator/run.ts';
 import type { RunSetup } from '../../src/coordinator/state.ts';
 import type { Trace } from '../../src/coordinator/trace.ts';
-import { SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
+import { type Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { checksum, createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
@@ -27,6 +28,7 @@ export class RunFixture {
   readonly run: Run;
   readonly problem: Problem;
   outcome: RunOutcome | undefined;
+  readonly #listener: Listener;
   #resumeKeys = 0;
 
   constructor(problem: Problem, setup: Partial<RunSetup> = {}, firstStep = 0) {
@@ -40,6 +42,7 @@ export class RunFixture {
       onEvent: (event) => this.events.push(event),
       onTrace: (trace) => this.traces.push(trace),
     });
+    this.#listener = { process: this.clock, accept: (transport, address) => this.run.connect(transport, address) };
     void this.run.outcome.then((outcome) => {
       this.outcome = outcome;
     });
@@ -66,9 +69,11 @@ export class RunFixture {
   join(options: Partial<ConstructorParameters<typeof SimulatedWorker>[0]> = {}): SimulatedWorker {
     return new SimulatedWorker({
       name: 'worker',
-      run: this.run,
+      address: '',
+      coordinator: this.#listener,
       clock: this.clock,
-      compute: createLocalCompute(this.problem.backend, this.clock),
+      backend: this.problem.backend,
+      random: () => 0,
       checksum,
       hash,
       computeMs: (samples) => samples,
@@ -112,6 +117,11 @@ export const hello: MessageOf<'hello'> = {
   threads: 1,
 };
 
+/** A gradient message with the checksum of what it says. */
+export function signed(sum: Parameters<typeof gradientChecksum>[1]): MessageOf<'gradient'> {
+  return { computeMs: 1, ...sum, type: 'gradient', checksum: gradientChecksum(checksum, sum) };
+}
+
 /** A client that sends what a test wants, in frames that are really encoded. */
 export class Client {
   readonly messages: CoordinatorMessage[] = [];
@@ -142,8 +152,7 @@ export class Client {
   /** An answer to a task that passes every check; its gradient has this value everywhere. */
   answerTo({ step, lo, n, labels }: MessageOf<'task'>, value: number): MessageOf<'gradient'> {
     const bytes = new Uint8Array(new Float32Array(this.#problem.run.parameterServer.parameterCount).fill(value).buffer);
-    const sum = { bytes, checksum: checksum(bytes), lossSum: 1, correct: 0, count: labels.length };
-    return { type: 'gradient', step, lo, n, ...sum, computeMs: 1 };
+    return signed({ step, lo, n, bytes, lossSum: 1, correct: 0, count: labels.length });
   }
 
   /** The right answer to a task. */
@@ -155,6 +164,6 @@ export class Client {
     const { gradient, lossSum, correct } = await compute.gradient(task.pixels, task.labels);
     const bytes = gradient.slice();
     await compute.close();
-    return { ...this.answerTo(task, 0), bytes, checksum: checksum(bytes), lossSum, correct };
+    return signed({ ...this.answerTo(task, 0), bytes, lossSum, correct });
   }
 }

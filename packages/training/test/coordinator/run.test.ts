@@ -1,7 +1,7 @@
 import type { MessageOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { drain, hash, type Problem } from '../support.ts';
-import { Client, createRunFixture, hello, type RunFixture } from './run-fixture.ts';
+import { Client, createRunFixture, hello, type RunFixture, signed } from './run-fixture.ts';
 
 type Gradient = MessageOf<'gradient'>;
 
@@ -17,6 +17,7 @@ describe('a gradient that fails a check', () => {
     ['its sparse form', (answer) => ({ ...answer, encoding: 'sparse' }), 'gradient: expected'],
     ['an encoding that the run does not use', (answer) => ({ ...answer, encoding: 'fp16' }), 'not rounded, got fp16'],
     ['its checksum', (answer) => ({ ...answer, checksum: answer.checksum ^ 1 }), 'checksum'],
+    ['its sum of losses', (answer) => ({ ...answer, lossSum: answer.lossSum + 1 }), 'checksum'],
     ['its count', (answer) => ({ ...answer, count: answer.count + 1 }), 'samples, got'],
     ['its step', (answer, { setup: { plan } }) => ({ ...answer, step: plan.steps }), 'a step below'],
     ['its microbatches', (answer, { setup: { plan } }) => ({ ...answer, lo: plan.microbatches }), 'microbatches below'],
@@ -45,7 +46,7 @@ describe('a gradient that fails a check', () => {
     await fixture.until(() => fixture.run.state.connections.size === 2 && fixture.events.length >= 3);
     const { bytes, ...rest } = client.answerTo(client.received('task')[0]!, 0);
     new Float32Array(bytes.buffer)[7] = Number.NEGATIVE_INFINITY;
-    client.send({ ...rest, bytes, checksum: fixture.problem.run.checksum(bytes) });
+    client.send(signed({ ...rest, bytes }));
     await fixture.until(() => fixture.run.state.faults.rejected === 1);
     expect(client.closing).toBeUndefined();
     await fixture.finish();
@@ -54,7 +55,7 @@ describe('a gradient that fails a check', () => {
   it('for a loss beyond float32 counts as not finite', async () => {
     const fixture = await createRunFixture();
     const { client, answer } = await clientWithAnswer(fixture);
-    client.send({ ...answer, lossSum: 1e300 });
+    client.send(signed({ ...answer, lossSum: 1e300 }));
     await fixture.until(() => fixture.run.state.faults.rejected === 1);
     const message = expect.stringContaining('is not finite');
     expect(fixture.events).toContainEqual(expect.objectContaining({ type: 'rejected', message }));

@@ -38,7 +38,7 @@ describe('a run in virtual time', () => {
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
@@ -48,15 +48,15 @@ describe('a run in virtual time', () => {
     let reassigned = 0;
     await fc.assert(
       fc.asyncProperty(geometry, fc.nat(), fc.integer({ min: 1, max: 5 }), async (options, seed, workers) => {
-        const scenario = { seed, workers, faultEveryMs: 300, corruptResults: 0 };
-        const { problem, simulation } = await simulateScenario(scenario, { ...options, epochs: 8 });
+        const scenario = { seed, workers, faultEveryMs: 150, corruptResults: 0 };
+        const { problem, simulation } = await simulateScenario(scenario, { ...options, epochs: 4 });
         expect(simulation.outcome).toEqual({ type: 'finished' });
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         disconnects += simulation.state.faults.disconnects;
         duplicated += simulation.state.faults.duplicated;
         reassigned += simulation.state.faults.reassigned;
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
     // The property means nothing where no fault met a shard.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
@@ -76,7 +76,7 @@ describe('a run in virtual time', () => {
           expect(simulation.outcome).toMatchObject({ type: 'failed', message: expect.stringContaining('not finite') });
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
     expect(rejected).toBeGreaterThan(20);
   });

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import {
   bytesOf,
   type CoordinatorMessage,
+  gradientChecksum,
   type MessageOf,
   openChecksum,
   protocolVersion,
@@ -21,7 +22,6 @@ const compute = createLocalCompute(backend, systemClock);
 await compute.open({ model, microbatchSize });
 const checksumOf = await openChecksum();
 const bytes = bytesOf(readyGradient());
-const checksum = checksumOf(bytes);
 let checked: MessageOf<'numericsResult'> | undefined;
 
 async function numericsResult(check: MessageOf<'numericsCheck'>): Promise<MessageOf<'numericsResult'>> {
@@ -37,8 +37,8 @@ function answersOf(transport: WorkerTransport): (message: CoordinatorMessage) =>
   /** A task may arrive before its weights. */
   const answerTasks = (): void => {
     for (const { step, lo, n, labels } of tasks.filter((task) => task.step === weightsStep)) {
-      const sums = { lossSum: 1, correct: 0, count: labels.length, computeMs: 0.1 };
-      transport.send({ type: 'gradient', step, lo, n, bytes, checksum, ...sums });
+      const sum = { step, lo, n, bytes, lossSum: 1, correct: 0, count: labels.length };
+      transport.send({ type: 'gradient', ...sum, checksum: gradientChecksum(checksumOf, sum), computeMs: 0.1 });
     }
     tasks = tasks.filter((task) => task.step > weightsStep);
   };

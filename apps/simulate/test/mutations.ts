@@ -1,0 +1,80 @@
+/** Wrong rules, each a change of the source's text, which the simulator must find. */
+
+export interface Mutation {
+  readonly name: string;
+  /** The first seed from 1 on that finds it. */
+  readonly seed: number;
+  readonly changes: readonly {
+    /** Below `packages/training/src`. */
+    readonly file: string;
+    readonly before: string;
+    readonly after: string;
+  }[];
+}
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'no re-check of completion when a connection closes',
+    seed: 1,
+    changes: [
+      {
+        file: 'coordinator/transition.ts',
+        before: '  advanceRun(draft);\n',
+        after: "  if (event.type !== 'closed') advanceRun(draft);\n",
+      },
+    ],
+  },
+  {
+    name: 'a late result is added a second time',
+    seed: 1,
+    changes: [
+      {
+        file: 'coordinator/results.ts',
+        before: "!isOwner(shard, id)) return 'ignore';",
+        after: "!(shard.done || isOwner(shard, id))) return 'ignore';",
+      },
+    ],
+  },
+  {
+    name: 'shards are summed in the order of their arrival',
+    seed: 1,
+    changes: [
+      {
+        file: 'tree-reduction.ts',
+        before: '    let node = shard;\n',
+        after: `
+          const [[covered, held] = ['0', undefined]] = this.#waiting;
+          const total = held === undefined ? value : combine(held, value, { lo: 0, n: 0 });
+          const size = Number(covered) + Math.min(shard.lo + shard.n, usedMicrobatches) - shard.lo;
+          this.#waiting.clear();
+          if (size === usedMicrobatches) return total;
+          this.#waiting.set(String(size), retain(total));
+          return undefined;
+          let node = shard;
+        `,
+      },
+    ],
+  },
+  {
+    name: 'a checkpoint is taken before the step is whole',
+    seed: 1,
+    changes: [
+      {
+        file: 'coordinator/run.ts',
+        before: '    const result = parameterServer.step(step);\n    onStep?.(result);\n',
+        after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
+      },
+    ],
+  },
+  {
+    name: 'the second vote of one liar counts as independent',
+    seed: 440,
+    changes: [
+      {
+        file: 'coordinator/verification.ts',
+        before: 'return vote.workerId !== workerId && draft.connections.has(vote.connection);',
+        after: 'return true;',
+      },
+    ],
+  },
+];

@@ -1,0 +1,111 @@
+/** What a simulation does to a run, a fault each; which one happens when is drawn from the run's seed. */
+import type { SimulatedCoordinator } from './simulated-coordinator.ts';
+import type { SimulatedWorker } from './simulated-worker.ts';
+
+/** What faults act on. */
+export interface World {
+  readonly coordinator: SimulatedCoordinator;
+  /** Workers that take part, or try to. */
+  readonly living: readonly SimulatedWorker[];
+  /** No more are started beside so many. */
+  readonly mostWorkers: number;
+  /** Uniform in [0, 1). */
+  readonly chance: () => number;
+  readonly join: () => SimulatedWorker;
+  /** Runs something after so much virtual time. */
+  readonly after: (delayMs: number, callback: () => void) => void;
+}
+
+/** Long enough to be taken for dead, half of the time. */
+const longestSilenceMs = 40_000;
+const longestFreezeMs = 20_000;
+const longestDownMs = 40_000;
+/** Longer than any run. */
+const foreverMs = 1e9;
+
+function pick<Item>({ chance }: World, items: readonly Item[]): Item | undefined {
+  return items[Math.floor(chance() * items.length)];
+}
+
+/** Short times are more likely than long ones. */
+function timeMs({ chance }: World, longestMs: number): number {
+  return longestMs * chance() ** 2;
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** Each does it and says what it did; undefined where there was nothing to do it to. */
+export const faults = {
+  join: (world) => (world.living.length < world.mostWorkers ? `${world.join().name} is started` : undefined),
+
+  kill: (world) => {
+    const worker = pick(world, world.living);
+    worker?.kill();
+    return worker && `${worker.name} is killed`;
+  },
+
+  'power loss': (world) => {
+    const worker = pick(world, world.living);
+    worker?.process.kill();
+    for (const side of ['worker', 'coordinator'] as const) worker?.link?.silence(side, foreverMs);
+    return worker && `${worker.name} loses its power: its connection stays half-open`;
+  },
+
+  freeze: (world) => {
+    const worker = pick(world, world.living);
+    const forMs = timeMs(world, longestFreezeMs);
+    worker?.freeze(forMs);
+    return worker && `${worker.name} freezes for ${seconds(forMs)}`;
+  },
+
+  cut: (world) => {
+    const worker = pick(world, world.living);
+    worker?.link?.cut('the connection broke');
+    return worker && `the connection of ${worker.name} breaks`;
+  },
+
+  silence: (world) => {
+    const worker = pick(world, world.living);
+    const forMs = timeMs(world, longestSilenceMs);
+    const sides = pick(world, [['worker'], ['coordinator'], ['worker', 'coordinator']] as const) ?? [];
+    for (const side of sides) worker?.link?.silence(side, forMs);
+    return (
+      worker &&
+      `nothing from the ${sides.join(' and the ')} arrives on the link of ${worker.name} for ${seconds(forMs)}`
+    );
+  },
+
+  damage: (world) => {
+    // A liar is known by its name, which would be damaged as well.
+    const worker = pick(
+      world,
+      world.living.filter(({ lie }) => lie === undefined),
+    );
+    worker?.link?.damageNext(world.chance());
+    return worker && `one bit of the next frame of ${worker.name} flips`;
+  },
+
+  crash: (world) => {
+    if (!world.coordinator.canCrash) return undefined;
+    const downMs = timeMs(world, longestDownMs);
+    world.coordinator.crash(downMs);
+    for (const worker of world.living) worker.link?.cut('the coordinator was killed');
+    return `the coordinator is killed, and started again after ${seconds(downMs)}`;
+  },
+
+  'full disk': (world) => {
+    const { disk } = world.coordinator;
+    if (disk.isFull) return undefined;
+    disk.isFull = true;
+    const forMs = timeMs(world, longestDownMs);
+    world.after(forMs, () => {
+      disk.isFull = false;
+    });
+    return `the disk is full for ${seconds(forMs)}`;
+  },
+
+  'torn checkpoint': (world) =>
+    world.coordinator.disk.tearNewest() ? 'the newest checkpoint cannot be read any more' : undefined,
+} satisfies Record<string, (world: World) => string | undefined>;
+
+export type FaultKind = keyof typeof faults;

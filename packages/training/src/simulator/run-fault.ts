@@ -1,0 +1,67 @@
+/** Whether a simulated run kept its promises, once it has ended. */
+import { exactnessOf } from '../coordinator/exactness.ts';
+import type { WorkerRecord } from '../coordinator/state.ts';
+import type { Problem } from './problem.ts';
+import type { Simulation } from './simulate.ts';
+
+/** The first promise that was not kept, in words; undefined where all were. */
+export function runFault(problem: Problem, simulation: Simulation): string | undefined {
+  const { fault, outcome, state, quarantined, liars, corrupt } = simulation;
+  if (fault !== undefined) return fault;
+  if (outcome.type === 'hung') return `hung in phase ${state.phase} at step ${state.current.step + 1}`;
+  if (outcome.type === 'failed') return `failed: ${outcome.message}`;
+  const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name));
+  if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
+  return liarFault(problem, simulation) ?? weightsFault(problem, simulation);
+}
+
+/** Results of liars that were added, in the life of the coordinator that ended the run or in one before. */
+function liarRecords({ state, crashed, liars }: Simulation): WorkerRecord[] {
+  const records = [...crashed, state].flatMap((life) => [...life.records.values()]);
+  return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
+}
+
+/** One liar in so many is overlooked for longer than `mostUnfound`. */
+const overlooked = 1e-9;
+
+/** Results of a liar that may be added before one of them is verified. */
+function mostUnfound(verifyRate: number): number {
+  return verifyRate === 0 ? Number.POSITIVE_INFINITY : Math.ceil(Math.log(overlooked) / Math.log(1 - verifyRate));
+}
+
+/** Liars are found in the time that the rate predicts, and where they contributed the run does not claim to be exact. */
+function liarFault({ setup }: Problem, simulation: Simulation): string | undefined {
+  const { verifyRate = 0 } = setup;
+  if (verifyRate === 1) return undefined;
+  const unfound = liarRecords(simulation).find(({ shards }) => shards > mostUnfound(verifyRate));
+  if (unfound) return `${unfound.shards} results of the liar ${unfound.name} were added`;
+  const { state, liars } = simulation;
+  const isFound = [...state.records.values()].some(
+    ({ name, shards, quarantined }) => shards > 0 && quarantined !== undefined && liars.includes(name),
+  );
+  const exactness = exactnessOf(state);
+  return isFound && exactness !== 'unverified'
+    ? `a liar contributed, and the run calls itself ${exactness}`
+    : undefined;
+}
+
+/** The largest difference between runs of several numeric modes, relative to the largest weight. */
+const tolerance = 1e-3;
+
+/** The weights are the oracle's: to the bit where one numeric mode contributed, else within rounding. */
+function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
+  const { state, crashed, weights } = simulation;
+  // What a liar has added without being verified stays in the weights.
+  if (setup.verifyRate !== 1 && liarRecords(simulation).length > 0) return undefined;
+  const contributions = [...crashed, state].flatMap(({ contributed }) => contributed);
+  const contributed = new Set(contributions.map(({ numericsHash }) => numericsHash));
+  const isOwnMode = setup.refereeHash === undefined || contributed.has(setup.refereeHash);
+  const expected = expectedOf(contributed.size > 0 && !isOwnMode ? 'nudged' : 'exact');
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const isSame = (value: number, index: number): boolean =>
+    contributed.size <= 1
+      ? Object.is(value, expected[index])
+      : Math.abs(value - expected[index]!) <= tolerance * largest;
+  const differing = weights.findIndex((value, index) => !isSame(value, index));
+  return differing < 0 ? undefined : `weight ${differing}: expected ${expected[differing]}, got ${weights[differing]}`;
+}

@@ -1,0 +1,67 @@
+/** Counts what is added to a parameter server's steps, apart from the rules: each sample once per epoch. */
+import type { ParameterServer } from '../parameter-server.ts';
+import { type RunPlan, samplesInShard, stepBatch } from '../plan.ts';
+import type { ShardSource } from '../shard-source.ts';
+import type { Shard } from '../tree.ts';
+
+export class SampleLedger {
+  readonly #plan: RunPlan;
+  readonly #source: ShardSource;
+  /** For each sample of the training set, how often the steps of the epoch so far have counted it. */
+  #counts: Uint8Array;
+  #added: Shard[] = [];
+  /** The first sample that was not counted once, in words. */
+  fault: string | undefined;
+
+  /** @param counts of an earlier ledger, where the run goes on from a checkpoint */
+  constructor(plan: RunPlan, source: ShardSource, counts?: Uint8Array) {
+    this.#plan = plan;
+    this.#source = source;
+    this.#counts = counts?.slice() ?? new Uint8Array(plan.samples);
+  }
+
+  /** Listens in on what the server's aggregator is given and on each step that is taken. */
+  watch(server: ParameterServer): void {
+    const { aggregator } = server;
+    const [begin, add] = [aggregator.begin.bind(aggregator), aggregator.add.bind(aggregator)];
+    const step = server.step.bind(server);
+    aggregator.begin = (next) => {
+      this.#added = [];
+      begin(next);
+    };
+    aggregator.add = (shard, values) => {
+      this.#added.push(shard);
+      add(shard, values);
+    };
+    server.step = (number) => {
+      this.#count(number);
+      return step(number);
+    };
+  }
+
+  counts(): Uint8Array {
+    return this.#counts.slice();
+  }
+
+  #count(step: number): void {
+    const { samples, stepsPerEpoch } = this.#plan;
+    const { epoch, count } = stepBatch(this.#plan, step);
+    if (step % stepsPerEpoch === 0) this.#counts = new Uint8Array(samples);
+    let added = 0;
+    for (const { lo, n } of this.#added) {
+      added += samplesInShard(this.#plan, step, lo, n);
+      for (const sample of this.#source.numbers(step, lo, n)) {
+        this.#counts[sample]! += 1;
+        if (this.#counts[sample]! > 1) this.#report(`sample ${sample} counts twice in epoch ${epoch + 1}`);
+      }
+    }
+    if (added !== count) this.#report(`step ${step + 1}: expected ${count} samples, got ${added}`);
+    if (step % stepsPerEpoch < stepsPerEpoch - 1) return;
+    const missing = this.#counts.indexOf(0);
+    if (missing >= 0) this.#report(`sample ${missing} does not count in epoch ${epoch + 1}`);
+  }
+
+  #report(fault: string): void {
+    this.fault ??= fault;
+  }
+}

@@ -1,0 +1,34 @@
+/** Computes the shards of all simulated workers on one set of compiled plans, since compiling costs more than computing. */
+import type { Backend } from '@lockstep/tensor';
+import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardPixels } from '../worker/compute.ts';
+import { createLocalCompute } from '../worker/local-compute.ts';
+
+type Gradient = (
+  weights: Uint8Array,
+  pixels: ShardPixels,
+  labels: Uint8Array,
+  options?: GradientOptions,
+) => Promise<ShardGradient>;
+
+const opened = new WeakMap<Backend, Map<string, Promise<Compute>>>();
+
+/** The gradient of a model's shards by any weights; plans are kept for as long as the backend is. */
+export async function openGradient(backend: Backend, setup: ComputeSetup): Promise<Gradient> {
+  const computes = opened.get(backend) ?? new Map<string, Promise<Compute>>();
+  opened.set(backend, computes);
+  const key = JSON.stringify(setup);
+  const opening = computes.get(key) ?? openCompute(backend, setup);
+  computes.set(key, opening);
+  const compute = await opening;
+  return (weights, ...shard) => {
+    // A host backend reads the result before it returns, so that shards of several workers cannot mix.
+    compute.setWeights(weights);
+    return compute.gradient(...shard);
+  };
+}
+
+async function openCompute(backend: Backend, setup: ComputeSetup): Promise<Compute> {
+  const compute = createLocalCompute(backend, { nowMs: () => 0 });
+  await compute.open(setup);
+  return compute;
+}

@@ -1,0 +1,95 @@
+/** A simulated link: when frames arrive, what half-open means, and that no damaged frame of a worker is believed. */
+import { gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { gradientFault } from '../../src/coordinator/gradient-check.ts';
+import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
+import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
+import { checksum, createProblem, hostBackend } from '../support.ts';
+
+function openLink(encodes = false) {
+  const clock = new VirtualClock();
+  const speed = { latencyMs: 10, bytesPerMs: 1 };
+  const link = new SimulatedLink({
+    clock,
+    speed,
+    ends: { coordinator: clock, worker: clock },
+    workerName: 'w',
+    encodes,
+  });
+  const received: { readonly atMs: number; readonly message: WorkerMessage }[] = [];
+  const closings: string[] = [];
+  link.coordinator.listen({
+    onMessage: (message) => received.push({ atMs: clock.nowMs(), message }),
+    onClose: ({ reason }) => closings.push(`coordinator: ${reason}`),
+  });
+  link.worker.listen({ onMessage: () => {}, onClose: ({ reason }) => closings.push(`worker: ${reason}`) });
+  const runUntil = (atMs: number): void => {
+    let isOver = false;
+    clock.after(atMs - clock.nowMs(), () => {
+      isOver = true;
+    });
+    while (!isOver) clock.step();
+  };
+  return { clock, link, received, closings, runUntil };
+}
+
+const ping: MessageOf<'ping'> = { type: 'ping', sentAtMs: 0 };
+
+describe('a link', () => {
+  it('delivers frames one after another, each after its bytes and the latency', () => {
+    const { link, received, runUntil } = openLink();
+    for (let count = 0; count < 3; count++) link.worker.send(ping);
+    runUntil(1_000);
+    // A message without bulk bytes counts as 64 bytes.
+    expect(received.map(({ atMs }) => atMs)).toEqual([74, 138, 202]);
+  });
+
+  it('tells how many bytes have arrived, of an unfinished frame too', () => {
+    const { link, runUntil } = openLink();
+    link.worker.send(ping);
+    const counts = [5, 30, 74, 500].map((atMs) => {
+      runUntil(atMs);
+      return link.coordinator.receivedBytes;
+    });
+    expect(counts).toEqual([0, 20, 64, 64]);
+  });
+
+  it('that is silent delivers later what was sent, and tells neither end that it is cut', () => {
+    const { link, received, closings, runUntil } = openLink();
+    link.silence('worker', 5_000);
+    link.worker.send(ping);
+    link.cut('gone');
+    runUntil(4_999);
+    expect([received, closings, link.coordinator.receivedBytes]).toEqual([[], [], 0]);
+    runUntil(6_000);
+    expect(received.map(({ atMs }) => atMs)).toEqual([5_000]);
+    link.cut('gone');
+    runUntil(7_000);
+    expect(closings).toEqual(['coordinator: gone', 'worker: gone']);
+  });
+});
+
+it('a gradient with any one bit of its frame flipped is rejected, or says the same of the step', async () => {
+  const { run, setup } = await createProblem(await hostBackend());
+  const bytes = new Uint8Array(4 * run.parameterServer.parameterCount).map((_, index) => index);
+  const sum = { step: 1, lo: 2, n: 1, bytes, lossSum: 1.5, correct: 1, count: 3 };
+  const good = { type: 'gradient', ...sum, checksum: gradientChecksum(checksum, sum), computeMs: 2 } as const;
+  const outcomes = new Set<string>();
+  for (let choice = 0; choice < 1; choice += 1 / 5_000) {
+    const { link, received, runUntil } = openLink(true);
+    link.damageNext(choice);
+    link.worker.send(good);
+    runUntil(5_000);
+    const message = received[0]?.message;
+    if (message?.type !== 'gradient') outcomes.add('no gradient');
+    else if (gradientFault(message, setup, run.parameterServer.parameterCount, checksum) !== undefined) {
+      outcomes.add('rejected');
+    } else {
+      outcomes.add('the same');
+      const { step, lo, n, lossSum, correct, count } = message;
+      expect({ step, lo, n, bytes: Uint8Array.from(message.bytes), lossSum, correct, count }).toEqual(sum);
+    }
+  }
+  // What remains are the times that the worker reports.
+  expect([...outcomes].sort()).toEqual(['no gradient', 'rejected', 'the same']);
+});
