@@ -26,7 +26,8 @@ const { report: expected } = await runToReport(folder, [...args, '--single']);
 const checksum = await openChecksum();
 const { backend } = await openBackend('auto');
 
-type Change = (typeof lies)[Lie];
+type LieContext = Parameters<(typeof lies)['older-step']>[1];
+type Change = (truth: ShardGradient, context: LieContext) => ShardGradient | Promise<ShardGradient>;
 
 /** A worker in this process; it answers the numerics check rightly, and every task with a changed result. */
 function joinLiar(url: string, name: string, change: Change): Promise<MembershipEnd> {
@@ -39,10 +40,11 @@ function joinLiar(url: string, name: string, change: Change): Promise<Membership
   };
   const gradient: Compute['gradient'] = async (pixels, labels, options) => {
     const truth = await honest.gradient(pixels, labels, options);
-    if (options?.key === undefined) return truth;
+    const key = options?.key;
+    if (key === undefined) return truth;
     const withOlderWeights = async (): Promise<ShardGradient> => {
       honest.setWeights(olderWeights);
-      const result = await honest.gradient(pixels, labels, { key: options.key });
+      const result = await honest.gradient(pixels, labels, { key });
       honest.setWeights(weights);
       return result;
     };

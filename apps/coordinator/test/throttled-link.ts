@@ -11,16 +11,12 @@ export interface ThrottledLink {
 
 /** What passes at one moment. */
 const sliceMs = 20;
-/** Bytes that a router at the narrow end holds: the sender waits for the rest. */
-const queueBytes = 16 * 1024;
 
 export async function openThrottledLink(url: string, bytesPerSecond: number): Promise<ThrottledLink> {
   const { port } = new URL(url);
   const sockets = new Set<Socket>();
-  const server = createServer({ highWaterMark: queueBytes }, (near) => {
-    // A variable, since the types of Node 20 do not know `highWaterMark` here.
-    const options = { host: '127.0.0.1', port: Number(port), highWaterMark: queueBytes };
-    const far = connect(options);
+  const server = createServer((near) => {
+    const far = connect({ host: '127.0.0.1', port: Number(port) });
     for (const [from, to] of [
       [near, far],
       [far, near],
