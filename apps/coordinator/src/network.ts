@@ -46,8 +46,8 @@ export async function startNetwork(network: NetworkOptions): Promise<WorkerPool 
     threads,
     log,
     onAllFailed() {
-      // Workers that fail before the first step would fail again.
-      if (run.state.phase === 'waiting') run.stop('no local worker could start');
+      // Workers that fail before the first step would fail again; another worker can begin without them.
+      if (run.state.phase === 'waiting' && run.state.connections.size === 0) run.stop('no local worker could start');
     },
   });
   return {
@@ -82,10 +82,15 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
   return server;
 }
 
+/** As a shell takes it: zsh looks for files where a `?` stands, and `&` ends a command. */
+function quoted(address: string): string {
+  return /^[\w:/.-]+$/.test(address) ? address : `"${address}"`;
+}
+
 /** Secrets are printed here and nowhere else: they are for the person at this terminal. */
 function addressLines(addresses: Addresses, { tls }: Prepared, host: string): string[] {
   const lines = [
-    `Join with: npm run worker -- --url ${addresses.worker}`,
+    `Join with: npm run worker -- --url ${quoted(addresses.worker)}`,
     `Join in a browser: ${addresses.page}`,
     `Dashboard: ${addresses.owner}`,
   ];

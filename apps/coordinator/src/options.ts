@@ -2,6 +2,7 @@
 import {
   choice,
   Expected,
+  generalOptions,
   lineOption,
   numberFrom,
   type Option,
@@ -82,7 +83,7 @@ const shared = {
   stay: switchOption('keep serving the dashboard after training'),
   save: textOption('FILE.safetensors', 'where to write the trained model'),
   report: textOption('FILE.json', 'where to write the report'),
-  help: switchOption('print these options'),
+  ...generalOptions,
 };
 
 function origins(description: string): Option<readonly string[] | undefined> {

@@ -44,6 +44,14 @@ afterEach(async () => {
   await Promise.all(ended);
 });
 
+/** A test process that is told to end runs no hooks, and would leave its programs behind. */
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const child of running) child.kill('SIGKILL');
+    process.kill(process.pid, signal);
+  });
+}
+
 type Channel = 'channel' | 'no channel';
 
 function start(

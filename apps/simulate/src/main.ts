@@ -1,5 +1,5 @@
 /** Simulates runs one after another, and replays the first that fails in words. */
-import { helpText, parseOptions, runMain, switchOption, wholeNumber, withFallback } from '@lockstep/command';
+import { generalOptions, readCommandLine, runMain, wholeNumber, withFallback } from '@lockstep/command';
 import type { Simulation } from '@lockstep/training/simulator';
 import { openReference, runScenario } from './scenario.ts';
 
@@ -9,15 +9,13 @@ const summary =
 const simulateOptions = {
   runs: withFallback(wholeNumber('simulated runs', { from: 1, to: 1_000_000_000 }), 1_000),
   seed: withFallback(wholeNumber('seed of the first run; each further run has the next one', { from: 0 }), 1),
-  help: switchOption('show this text'),
+  ...generalOptions,
 };
 
 async function main(): Promise<number> {
-  const options = parseOptions(simulateOptions, process.argv.slice(2));
-  if (options.help) {
-    process.stdout.write(helpText('npm run simulate -- [options]', summary, simulateOptions));
-    return 0;
-  }
+  const command = { usage: 'npm run simulate -- [options]', summary, options: simulateOptions };
+  const options = readCommandLine(command, process.argv.slice(2));
+  if (!options) return 0;
   const backend = await openReference();
   const startedAtMs = performance.now();
   const faults = { disconnects: 0, reassigned: 0, duplicated: 0, rejected: 0 };

@@ -1,6 +1,14 @@
 /** The options of `npm run worker`. */
 import { hostname } from 'node:os';
-import { choice, lineOption, switchOption, webSocketUrl, wholeNumber, withFallback } from '@lockstep/command';
+import {
+  choice,
+  generalOptions,
+  lineOption,
+  switchOption,
+  webSocketUrl,
+  wholeNumber,
+  withFallback,
+} from '@lockstep/command';
 import { computeChoices } from '@lockstep/train';
 
 export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
@@ -13,5 +21,6 @@ export const workerOptions = {
   backend: withFallback(choice(computeChoices, 'what computes'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),
   token: lineOption('TOKEN', 'secret of the join address, where the address lacks it', 256),
-  help: switchOption('show this text'),
+  wait: switchOption('wait for the coordinator where it does not answer yet'),
+  ...generalOptions,
 };

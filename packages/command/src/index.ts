@@ -1,4 +1,5 @@
 /** The command line, the same for every app: options as a table, bad input as one sentence, results as columns. */
+export { type CommandLine, generalOptions, readCommandLine } from './command-line.ts';
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
 export { helpText } from './help.ts';
 export {
@@ -19,3 +20,4 @@ export {
 } from './option.ts';
 export { parseOptions } from './parse.ts';
 export { type Column, formatTable } from './table.ts';
+export { version } from './version.ts';
