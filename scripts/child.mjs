@@ -7,7 +7,7 @@ const parentCheckMs = 250;
 
 /** Ends the program that runs now; undefined while there is none. */
 let end;
-/** The signal that this process got, or stands for the end of its parent. */
+/** The signal that this process got; SIGTERM where its parent has ended. */
 let received;
 
 function onSignal(signal) {
@@ -18,7 +18,7 @@ function onSignal(signal) {
 
 for (const signal of signals) process.on(signal, () => onSignal(signal));
 
-// npm passes a signal only to the shell between it and this process, which ends without passing it on.
+// npm may be killed, or a shell between it and this process may end without passing a signal on.
 if (process.env['npm_lifecycle_event'] !== undefined) {
   const parent = process.ppid;
   const check = setInterval(() => {
