@@ -21,7 +21,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
   start: ['--steps', '5', '--port', '0'],
   coordinator: ['--steps', '5', '--port', '0'],
   compare: [...short, '--html', join(folder, 'compare.html')],
-  bench: ['--rounds', '1', '--benchmark', 'coordinator'],
+  bench: ['--rounds', '1', '--benchmark', 'matmul'],
   simulate: ['--runs', '3'],
   engines: [`node ${major}`],
   setup: [],

@@ -1,6 +1,6 @@
 /**
  * The part of TensorFlow.js's interface that this package uses, so that it builds where @tensorflow/tfjs-node, 260 MB
- * with what it brings, is not installed. A test holds it against the package's own types.
+ * with what it brings, is not installed.
  */
 
 export interface Tensor {
@@ -8,10 +8,6 @@ export interface Tensor {
   readonly size: number;
   dataSync(): ArrayLike<number>;
 }
-
-type Unary = (input: Tensor) => Tensor;
-type Binary = (left: Tensor, right: Tensor | number) => Tensor;
-type Pool = (images: Tensor, window: number, stride: number, padding: 'valid') => Tensor;
 
 export interface TensorFlow {
   readonly version: { readonly 'tfjs-node': string };
@@ -29,23 +25,23 @@ export interface TensorFlow {
     readonly value: Tensor;
     readonly grads: Tensor[];
   };
-  readonly abs: Unary;
-  readonly erf: Unary;
-  readonly logSoftmax: Unary;
-  readonly neg: Unary;
-  readonly relu: Unary;
-  readonly sigmoid: Unary;
-  readonly softplus: Unary;
-  readonly sum: Unary;
-  readonly tanh: Unary;
-  readonly add: Binary;
-  readonly div: Binary;
-  readonly mul: Binary;
+  abs(input: Tensor): Tensor;
+  erf(input: Tensor): Tensor;
+  logSoftmax(input: Tensor): Tensor;
+  neg(input: Tensor): Tensor;
+  relu(input: Tensor): Tensor;
+  sigmoid(input: Tensor): Tensor;
+  softplus(input: Tensor): Tensor;
+  sum(input: Tensor): Tensor;
+  tanh(input: Tensor): Tensor;
+  add(left: Tensor, right: Tensor | number): Tensor;
+  div(left: Tensor, right: Tensor | number): Tensor;
+  mul(left: Tensor, right: Tensor | number): Tensor;
   matMul(left: Tensor, right: Tensor): Tensor;
   leakyRelu(input: Tensor, slope: number): Tensor;
   conv2d(images: Tensor, weight: Tensor, stride: number, padding: 'same' | 'valid'): Tensor;
-  readonly maxPool: Pool;
-  readonly avgPool: Pool;
+  maxPool(images: Tensor, window: number, stride: number, padding: 'valid'): Tensor;
+  avgPool(images: Tensor, window: number, stride: number, padding: 'valid'): Tensor;
   pad(input: Tensor, around: [number, number][], value: number): Tensor;
   reshape(input: Tensor, shape: number[]): Tensor;
 }
