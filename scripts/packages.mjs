@@ -1,6 +1,6 @@
 /** Installs the packages that a command needs with pnpm, where they are not there yet. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, log, manifest, quietly, root } from './project.mjs';
@@ -31,10 +31,10 @@ const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'
 
 /** @param wanted 'run' or 'all' */
 export async function installPackages(wanted) {
+  setForeignLocksAside();
   const state = installed();
   if (state.isCurrent && (state.set === 'all' || state.set === wanted)) return;
   const set = state.set === 'all' ? 'all' : wanted;
-  nameForeignLocks();
   if (isForeign()) {
     log('node_modules comes from another package manager and is replaced: the lock file here is that of pnpm.');
     rmSync(modules, { recursive: true, force: true });
@@ -75,11 +75,12 @@ function isForeign() {
   return !existsSync(join(modules, '.modules.yaml')) || foreignMarks.some((name) => existsSync(join(modules, name)));
 }
 
-function nameForeignLocks() {
+/** Turborepo refuses a project with the lock files of two package managers. */
+function setForeignLocksAside() {
   const found = foreignLocks.filter((name) => existsSync(join(root, name)));
   if (found.length === 0) return;
-  const verb = found.length === 1 ? 'is' : 'are';
-  log(`${found.join(' and ')} ${verb} not used: pnpm-lock.yaml says what is installed. Delete at will.`);
+  for (const name of found) renameSync(join(root, name), join(root, `${name}.unused`));
+  log(`${found.join(' and ')} set aside as *.unused: pnpm-lock.yaml alone says what is installed here.`);
 }
 
 function lockHash() {
