@@ -2,16 +2,10 @@
  * Runs one of the product's commands on a machine that has only Node and git: installs and builds what has changed,
  * then starts the program, hands it the terminal and the signals, and ends as it ends.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const pnpmVersion = manifest.devDependencies.pnpm;
-const stampFile = join(root, 'node_modules', '.lockstep-installed');
+import { join } from 'node:path';
+import { runChild } from './child.mjs';
+import { installPackages } from './packages.mjs';
+import { environment, fail, log, manifest, quietly, root } from './project.mjs';
 
 /**
  * Every step passes megabytes of messages through memory outside V8's heap, which makes V8 mark the whole heap again and
@@ -32,84 +26,111 @@ const allocatorSettings = {
   MALLOC_TOP_PAD_: `${16 * 2 ** 20}`,
 };
 
-/** What each command builds with turborepo, and what it runs then. */
+const training = ['coordinator', 'worker', 'web'];
+
+/** Of each command: the set of packages that it needs, what turborepo builds for it, and what runs then. */
 const commands = {
-  start: { build: ['coordinator', 'worker', 'web'], run: [...app('coordinator/dist/main.js'), 'start'] },
-  coordinator: { build: ['coordinator', 'worker', 'web'], run: [...app('coordinator/dist/main.js'), 'coordinator'] },
-  worker: { build: ['worker'], run: app('worker/dist/main.js') },
-  compare: { build: ['bench', 'coordinator', 'worker', 'web'], run: app('bench/dist/compare/main.js') },
-  bench: { build: ['bench'], run: app('bench/dist/main.js') },
-  simulate: { build: ['simulate'], run: app('simulate/dist/main.js') },
-  test: { build: [], run: [join(root, 'scripts/test.mjs')] },
-  'tfjs-node': { build: [], run: [join(root, 'scripts/tfjs-node.mjs')] },
+  start: {
+    does: 'trains a network on this machine: a coordinator and local workers',
+    packages: 'run',
+    build: training,
+    run: [...app('coordinator/dist/main.js'), 'start'],
+  },
+  coordinator: {
+    does: 'waits for workers and trains with those that join',
+    packages: 'run',
+    build: training,
+    run: [...app('coordinator/dist/main.js'), 'coordinator'],
+  },
+  worker: { does: 'joins a coordinator', packages: 'run', build: ['worker'], run: app('worker/dist/main.js') },
+  compare: {
+    does: 'measures one process against many, beside other tools',
+    packages: 'all',
+    build: ['bench', ...training],
+    run: app('bench/dist/compare/main.js'),
+  },
+  bench: {
+    does: 'measures each part against its peers',
+    packages: 'all',
+    build: ['bench'],
+    run: app('bench/dist/main.js'),
+  },
+  simulate: {
+    does: 'runs the rules in virtual time, with faults',
+    packages: 'run',
+    build: ['simulate'],
+    run: app('simulate/dist/main.js'),
+  },
+  test: {
+    does: 'checks lint, types and every test; takes the arguments of vitest',
+    packages: 'all',
+    run: script('test'),
+  },
+  engines: {
+    does: 'compares the weights that several engines give',
+    packages: 'run',
+    build: training,
+    run: script('engines'),
+  },
+  'tfjs-node': {
+    does: "gets TensorFlow's C library for --backend tfjs-node",
+    packages: 'all',
+    run: script('tfjs-node'),
+  },
+  setup: { does: 'gets every package: for --backend webgpu and for work on the project', packages: 'all' },
 };
 
 function app(program) {
   return [...engineFlags, join(root, 'apps', program)];
 }
 
-function fail(message, code = 1) {
-  process.stderr.write(`lockstep: ${message}\n`);
-  process.exit(code);
+function script(name) {
+  return [join(root, 'scripts', `${name}.mjs`)];
 }
 
-/** Runs a step of the set-up quietly; what it printed is shown only if it fails. */
-function quietly(what, program, args) {
-  const { status, stdout, stderr, error } = spawnSync(program, args, {
-    cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-    shell: process.platform === 'win32',
-    env: {
-      ...process.env,
-      // Turborepo looks for pnpm there; npm has put it there already, a shell has not.
-      PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`,
-      TURBO_TELEMETRY_DISABLED: '1',
-      DO_NOT_TRACK: '1',
-      TURBO_NO_UPDATE_NOTIFIER: '1',
-    },
-  });
-  if (status === 0) return;
-  process.stderr.write(`${stdout ?? ''}${stderr ?? ''}`);
-  fail(`${what} failed${error ? `: ${error.message}` : ''}; what it printed stands above`);
-}
-
-function lockHash() {
-  const hash = createHash('sha256');
-  for (const file of ['pnpm-lock.yaml', 'package.json', 'pnpm-workspace.yaml'])
-    hash.update(readFileSync(join(root, file)));
-  return `${hash.digest('hex')} node-${process.versions.modules}`;
-}
-
-function install() {
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash()) return;
-  process.stderr.write('Installing packages (once) …\n');
-  const args = ['--yes', `pnpm@${pnpmVersion}`, 'install', '--frozen-lockfile', '--config.confirm-modules-purge=false'];
-  quietly('installing the packages', 'npx', args);
-  writeFileSync(stampFile, lockHash());
-}
-
-function build(apps) {
-  const turbo = join(root, 'node_modules', '.bin', 'turbo');
+async function build(apps) {
   const filters = apps.map((name) => `--filter=@lockstep/${name}...`);
-  quietly('the build', turbo, ['run', 'build', '--output-logs=errors-only', ...filters]);
+  const turbo = join(root, 'node_modules', '.bin', 'turbo');
+  await quietly('the build', turbo, ['run', 'build', '--output-logs=errors-only', ...filters]);
 }
 
-const [name, ...args] = process.argv.slice(2);
-const command = commands[name];
-if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
-const [major] = process.versions.node.split('.').map(Number);
-if (major < 20) fail(`expected Node 20 or newer, got ${process.versions.node}`, 2);
+/** Of the scripts, which know no options of this kind; the programs answer for themselves. */
+function printed(name, args) {
+  const asked = name?.startsWith('-') ? name : args[0];
+  if (name !== undefined && commands[name]?.build && name !== 'engines') return false;
+  if (asked === '--version') process.stdout.write(`${manifest.version}\n`);
+  else if (asked === '--help' || asked === '-h') process.stdout.write(helpText(name));
+  else return false;
+  return true;
+}
 
-install();
-build(command.build);
+function helpText(name) {
+  if (commands[name]) return `npm run ${name}: ${commands[name].does}\n`;
+  const width = Math.max(...Object.keys(commands).map(({ length }) => length)) + 2;
+  const lines = Object.entries(commands).map(([command, { does }]) => `  ${command.padEnd(width)}${does}\n`);
+  return `npm run COMMAND -- [options], with one of these commands; most have --help:\n${lines.join('')}`;
+}
 
-const child = spawn(process.execPath, [...command.run, ...args], {
-  cwd: root,
-  stdio: 'inherit',
-  env: { ...allocatorSettings, ...process.env },
-});
-// The child decides how it ends; this process waits for it, so that nothing is left behind.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-child.on('error', (error) => fail(`could not start ${process.execPath}: ${error.message}`));
-child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));
+async function main([name, ...args]) {
+  const [major] = process.versions.node.split('.').map(Number);
+  if (major < 20) fail(`expected Node 20 or newer, got ${process.versions.node}`, 2);
+  if (printed(name, args)) return 0;
+  const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
+  if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
+  await installPackages(command.packages);
+  if (command.build) await build(command.build);
+  if (!command.run) {
+    log('Every package is installed.');
+    return 0;
+  }
+  const { code, error } = await runChild(process.execPath, [...command.run, ...args], {
+    cwd: root,
+    // A script hands its children over to this process; a program ends its own.
+    group: !command.build,
+    env: { ...allocatorSettings, ...(command.build ? process.env : environment) },
+  });
+  if (error) fail(`could not start ${process.execPath}: ${error.message}`);
+  return code;
+}
+
+process.exit(await main(process.argv.slice(2)));

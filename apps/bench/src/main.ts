@@ -1,16 +1,14 @@
 /** `npm run bench`. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
-import { helpText, parseOptions, requireOutputs, runMain, saveJson } from '@lockstep/command';
+import { readCommandLine, requireOutputs, runMain, saveJson } from '@lockstep/command';
 import { benchmarks } from './benchmarks/index.ts';
 import { benchOptions, summary, usage } from './options.ts';
 import { isSound, runBenchmarks } from './run-benchmarks.ts';
 import { terminalOutput } from './terminal.ts';
 
 async function main(): Promise<number> {
-  const { benchmark, rounds, report: file, help } = parseOptions(benchOptions, process.argv.slice(2));
-  if (help) {
-    process.stdout.write(helpText(usage, summary, benchOptions));
-    return 0;
-  }
+  const options = readCommandLine({ usage, summary, options: benchOptions }, process.argv.slice(2));
+  if (!options) return 0;
+  const { benchmark, rounds, report: file } = options;
   requireOutputs({ report: file });
   const chosen = benchmarks.filter(({ name }) => benchmark.includes(name));
   const effort = { rounds, burstMs: 100, warmUpMs: 300, budgetMs: 5_000 };

@@ -1,5 +1,5 @@
 /** The options of `npm run bench`. */
-import { Expected, switchOption, textOption, wholeNumber, withFallback } from '@lockstep/command';
+import { Expected, generalOptions, textOption, wholeNumber, withFallback } from '@lockstep/command';
 import { benchmarks } from './benchmarks/index.ts';
 import { listOption } from './list-option.ts';
 
@@ -16,7 +16,7 @@ export const benchOptions = {
   benchmark: withFallback(listOption('NAME,…', 'benchmarks to run, with commas between them', readName), names, 'all'),
   rounds: withFallback(wholeNumber('timed bursts of each candidate', { from: 1, to: 10_000 }), 15),
   report: textOption('FILE.json', 'where to write every figure'),
-  help: switchOption('show this text'),
+  ...generalOptions,
 };
 
 function readName(text: string): string {

@@ -12,7 +12,7 @@ const listed =
 describe('options', () => {
   test('none: every benchmark, default rounds, no report', () => {
     const names = benchmarks.map(({ name }) => name);
-    expect(parse()).toEqual({ benchmark: names, rounds: 15, report: undefined, help: false });
+    expect(parse()).toEqual({ benchmark: names, rounds: 15, report: undefined, help: false, version: false });
   });
 
   test('benchmarks, rounds, report and help are read', () => {

@@ -21,6 +21,8 @@ const liveEveryMs = 100;
 const plainEveryMs = 10_000;
 const smoothing = 0.05;
 const barWidth = 12;
+/** Below it, pieces come before the bar. */
+const narrowWidth = 36;
 
 export class Display {
   readonly #options: DisplayOptions;
@@ -105,8 +107,9 @@ export class Display {
   #liveLine(pieces: readonly Piece[], step: number): string {
     const { stream, stepsPerEpoch, colors } = this.#options;
     const width = Math.max(0, (stream.columns || 80) - 3);
+    const barSpace = width >= narrowWidth ? barWidth + 1 : 0;
     let shown = pieces;
-    while (shown.length > 1 && joined(shown).length > width) {
+    while (shown.length > 1 && joined(shown).length + barSpace > width) {
       const lowest = Math.min(...shown.map(({ priority }) => priority));
       shown = shown.filter(({ priority }) => priority !== lowest);
     }

@@ -12,12 +12,14 @@ export interface LocalWorkersOptions {
   readonly threads: number;
   /** Prints a line about a worker that ends before `stop`. */
   readonly log: (line: string) => void;
-  /** Called when the last of them has ended by itself. */
+  /** Called when the last of them has ended by itself, not by a signal. */
   readonly onAllFailed: () => void;
 }
 
 const workerProgram = fileURLToPath(new URL('../../worker/dist/main.js', import.meta.url));
 const stopTimeoutMs = 2_000;
+/** How a worker ends after SIGINT or SIGTERM. */
+const interruptedCode = 130;
 
 export class LocalWorkers {
   readonly #options: LocalWorkersOptions;
@@ -63,7 +65,8 @@ export class LocalWorkers {
       if (!this.#running.delete(child) || this.#isStopping) return;
       const how = code === null ? 'killed' : `exit code ${code}`;
       this.#options.log(`worker ${name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
-      if (this.#running.size === 0 && code !== null) this.#options.onAllFailed();
+      const isFailure = code !== null && code !== interruptedCode;
+      if (this.#running.size === 0 && isFailure) this.#options.onAllFailed();
     };
     child.on('error', () => onEnd(null));
     // `close`, unlike `exit`, comes after the last line has been read.

@@ -1,7 +1,6 @@
 /** The coordinator's command line: trains a model by its options. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { helpText, parseOptions, runMain } from '@lockstep/command';
+import { readCommandLine, runMain, version } from '@lockstep/command';
 import { summary } from '@lockstep/nn';
 import { systemClock } from '@lockstep/train';
 import colors from 'picocolors';
@@ -15,18 +14,11 @@ import { summaryLines } from './summary.ts';
 import { type Trained, train } from './train.ts';
 import { verifyRun } from './verify.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
   const command = commands[name as CommandName];
-  const options: CoordinatorOptions = parseOptions(command.options, args);
-  if (options.help) {
-    process.stdout.write(helpText(command.usage, command.summary, command.options));
-    return 0;
-  }
+  const options: CoordinatorOptions | undefined = readCommandLine(command, args);
+  if (!options) return 0;
   if (options.summary) {
     process.stdout.write(`${summary(modelOf(options.model))}\n`);
     return 0;

@@ -46,8 +46,8 @@ export async function startNetwork(network: NetworkOptions): Promise<WorkerPool 
     threads,
     log,
     onAllFailed() {
-      // Workers that fail before the first step would fail again.
-      if (run.state.phase === 'waiting') run.stop('no local worker could start');
+      // Workers that fail before the first step would fail again; another worker can begin without them.
+      if (run.state.phase === 'waiting' && run.state.connections.size === 0) run.stop('no local worker could start');
     },
   });
   return {
@@ -90,10 +90,15 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
   return server;
 }
 
+/** One word as a shell takes it: zsh looks for files where a `?` stands, and `&` ends a command. */
+function shellWord(text: string): string {
+  return /^[\w:/.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** Secrets are printed here and nowhere else: they are for the person at this terminal. */
 function addressLines(addresses: Addresses, { tls, token }: Prepared, host: string): string[] {
   const lines = [
-    `Join with: ${environmentOf(token)}npm run worker -- --url ${addresses.worker}`,
+    `Join with: ${environmentOf(token)}npm run worker -- --url ${shellWord(addresses.worker)}`,
     `Join in a browser: ${addresses.page}`,
     `Dashboard: ${addresses.owner}`,
   ];
@@ -107,7 +112,5 @@ function addressLines(addresses: Addresses, { tls, token }: Prepared, host: stri
 
 /** Puts the token before a command, where no list of processes shows it. */
 function environmentOf(token: string | undefined): string {
-  if (token === undefined) return '';
-  const quoted = /^[\w-]+$/.test(token) ? token : `'${token.replaceAll("'", "'\\''")}'`;
-  return `LOCKSTEP_TOKEN=${quoted} `;
+  return token === undefined ? '' : `LOCKSTEP_TOKEN=${shellWord(token)} `;
 }

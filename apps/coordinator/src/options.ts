@@ -3,6 +3,7 @@ import {
   choice,
   Expected,
   fraction,
+  generalOptions,
   lineOption,
   numberFrom,
   type Option,
@@ -94,7 +95,7 @@ const shared = {
   verify: switchOption('train again in one process afterwards, and compare the weights'),
   save: textOption('FILE.safetensors', 'where to write the trained model'),
   report: textOption('FILE.json', 'where to write the report'),
-  help: switchOption('print these options'),
+  ...generalOptions,
 };
 
 function origins(description: string): Option<readonly string[] | undefined> {

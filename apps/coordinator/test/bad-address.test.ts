@@ -35,7 +35,7 @@ async function webSocketServer(onConnection: (socket: WebSocket) => void, speaks
 
 async function coordinator(args: readonly string[] = []): Promise<string> {
   const program = startCoordinator('coordinator', [...coordinatorArgs, ...args]);
-  const match = await program.printed(/--url ws:\/\/127\.0\.0\.1:(\d+)/);
+  const match = await program.printed(/--url '?ws:\/\/127\.0\.0\.1:(\d+)/);
   return `ws://127.0.0.1:${match[1]}`;
 }
 
@@ -71,6 +71,18 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
     [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (no machine of that name is known|getaddrinfo)/],
   ])('%j', expectFailure);
+
+  it('where the address says TLS and the coordinator has none', async () => {
+    const url = (await coordinator()).replace('ws:', 'wss:');
+    await expectFailure(['--url', url], /--url wss:.*: it does not speak TLS: the address .* begins with ws:\/\//);
+    await expectFailure(['--url', `${url}/?fingerprint=00`], /: it does not speak TLS: /);
+  });
+
+  it('where the coordinator has TLS and the address does not say so', async () => {
+    const program = startCoordinator('coordinator', [...coordinatorArgs, '--tls']);
+    const [, port] = await program.printed(/--url 'wss:\/\/127\.0\.0\.1:(\d+)/);
+    await expectFailure(['--url', `ws://127.0.0.1:${port}`], /listens with TLS, the address begins with wss:\/\//);
+  });
 
   it('where nothing listens', async () => {
     const url = `ws://127.0.0.1:${await freePort()}`;

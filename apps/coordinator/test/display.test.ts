@@ -105,6 +105,17 @@ describe('in a terminal', () => {
     },
   );
 
+  it.each([
+    [80, '  ██████░░░░░░ epoch 1/2 · 64 images/s · loss 0.5000 · 12:30 left'],
+    [40, '  ██████░░░░░░ epoch 1/2 · 12:30 left'],
+  ])('of %i columns it keeps the bar, and leaves out what matters least', (columns, line) => {
+    const { display, step, wait, taken } = setUp({ isTTY: true, columns });
+    display.started();
+    wait(1000);
+    step(249);
+    expect(taken()).toBe(line);
+  });
+
   it('whose width is not known is taken for 80 columns', () => {
     for (const columns of [0, undefined]) {
       const { display, step, wait, taken } = setUp({ isTTY: true, ...(columns === undefined ? {} : { columns }) });

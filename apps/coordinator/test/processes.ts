@@ -44,19 +44,29 @@ afterEach(async () => {
   await Promise.all(ended);
 });
 
+/** A test process that is told to end runs no hooks, and would leave its programs behind. */
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const child of running) child.kill('SIGKILL');
+    process.kill(process.pid, signal);
+  });
+}
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
 type Channel = 'channel' | 'no channel';
 
 function start(
-  app: string,
+  command: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
   channel: Channel = 'no channel',
 ): Program {
-  const file = fileURLToPath(new URL(`../../${app}/dist/main.js`, import.meta.url));
   // All that it starts inherits the mark, and is found by it even after the program has ended.
   const mark = `LOCKSTEP_TEST_PROGRAM=${randomUUID()}`;
   const [markName, markValue] = mark.split('=') as [string, string];
-  const child = spawn(process.execPath, [file, ...args], {
+  const child = spawn(command, args, {
+    cwd: root,
     stdio: ['ignore', 'pipe', 'pipe', ...(channel === 'channel' ? (['ipc'] as const) : [])],
     env: { ...process.env, NO_COLOR: '1', ...env, [markName]: markValue },
     detached: true,
@@ -120,12 +130,21 @@ export function readReport(file: string): Report {
 }
 
 export function startCoordinator(command: 'start' | 'coordinator', args: readonly string[]): Program {
-  return start('coordinator', [command, ...args]);
+  return start(process.execPath, [appFile('coordinator'), command, ...args]);
 }
 
 /** @param channel whether it is joined to the test as to a coordinator that started it */
 export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, channel?: Channel): Program {
-  return start('worker', args, env, channel);
+  return start(process.execPath, [appFile('worker'), ...args], env, channel);
+}
+
+/** Runs npm in the project's folder, as a person does. */
+export function startNpm(args: readonly string[]): Program {
+  return start('npm', args);
+}
+
+function appFile(app: string): string {
+  return join(root, 'apps', app, 'dist', 'main.js');
 }
 
 /** A process that has ended but not been waited for has an empty environment, and does not count. */

@@ -98,7 +98,9 @@ describe('kill -9 of the coordinator', () => {
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
     const { code, stderr } = await worker.ended;
     expect(code).toBe(0);
-    expect(stderr.trim().split('\n')).toEqual([
+    const lines = stderr.trim().split('\n');
+    // It may come back before, or after, an attempt that finds no coordinator.
+    expect(lines.filter((line) => !line.includes('Ctrl-C ends this'))).toEqual([
       expect.stringMatching(/^worker faithful: joined as w1, computing on /),
       'worker faithful: the connection to the coordinator broke; trying again',
       'worker faithful: back as w1',

@@ -78,7 +78,7 @@ describe('a run under TLS', () => {
     const report = join(folder, 'tls.json');
     const args = [...data, '--port', '0', '--tls', '--workers', '1', '--report', report, '--wait-for-start', '--stay'];
     const program = startCoordinator('start', args);
-    const [, address = ''] = await program.printed(/^Join with: npm run worker -- --url (\S+)$/m);
+    const [, address = ''] = await program.printed(/^Join with: npm run worker -- --url '(\S+)'$/m);
     const [, dashboard = ''] = await program.printed(/^Dashboard: (\S+)$/m);
     await program.printed(/SHA-256 is ([0-9A-F]{2}:){31}[0-9A-F]{2}$/m);
     const guest = startWorker(['--url', address, '--name', 'guest']);

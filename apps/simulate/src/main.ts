@@ -1,5 +1,5 @@
 /** Simulates runs one after another, and replays the first that fails in words. */
-import { helpText, parseOptions, runMain, switchOption, wholeNumber, withFallback } from '@lockstep/command';
+import { generalOptions, readCommandLine, runMain, switchOption, wholeNumber, withFallback } from '@lockstep/command';
 import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/training/simulator';
 import { openReference, runScenario } from './scenario.ts';
 
@@ -11,15 +11,13 @@ const simulateOptions = {
   seed: withFallback(wholeNumber('seed of the first run; each further run has the next one', { from: 0 }), 1),
   honest: switchOption('no worker lies or computes wrongly'),
   replay: switchOption('say in words what happened in the first run, whether it fails or not'),
-  help: switchOption('show this text'),
+  ...generalOptions,
 };
 
 async function main(): Promise<number> {
-  const options = parseOptions(simulateOptions, process.argv.slice(2));
-  if (options.help) {
-    process.stdout.write(helpText('npm run simulate -- [options]', summary, simulateOptions));
-    return 0;
-  }
+  const command = { usage: 'npm run simulate -- [options]', summary, options: simulateOptions };
+  const options = readCommandLine(command, process.argv.slice(2));
+  if (!options) return 0;
   const backend = await openReference();
   const totals = new Totals();
   for (let run = 0; run < options.runs; run++) {

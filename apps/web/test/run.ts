@@ -44,7 +44,7 @@ export async function startRun(folder: string, args: readonly string[], port = 0
   const program = startCoordinator('coordinator', ['--port', `${port}`, '--report', file, ...args]);
   const [, owner = ''] = await program.printed(/Dashboard: (\S+)/);
   const [, guest = ''] = await program.printed(/Join in a browser: (\S+)/);
-  const [, worker = ''] = await program.printed(/--url (\S+)/);
+  const [, worker = ''] = await program.printed(/--url '?([^'\s]+)/);
   const page = owner.replace(/#.*/, '');
   const reportAfter = async (expectedCode: number): Promise<Report> => {
     const { code, stderr } = await program.ended;

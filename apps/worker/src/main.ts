@@ -1,6 +1,6 @@
 /** The Node worker's program: reads its options, opens its compute, and joins a run. */
 import { createHash } from 'node:crypto';
-import { CommandFailure, helpText, parseOptions, runMain, tokenFrom } from '@lockstep/command';
+import { CommandFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
 import { systemClock, threadsFault } from '@lockstep/train';
 import type { MembershipEnd } from '@lockstep/training';
@@ -9,12 +9,11 @@ import { join } from './join.ts';
 import { openCompute } from './open-compute.ts';
 import { summary, usage, workerOptions } from './options.ts';
 
+const progressEveryMs = 30_000;
+
 async function main(): Promise<number> {
-  const options = parseOptions(workerOptions, process.argv.slice(2));
-  if (options.help) {
-    process.stdout.write(helpText(usage, summary, workerOptions));
-    return 0;
-  }
+  const options = readCommandLine({ usage, summary, options: workerOptions }, process.argv.slice(2));
+  if (!options) return 0;
   if (options.url === undefined) {
     throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
   }
@@ -35,6 +34,9 @@ async function main(): Promise<number> {
       clock: systemClock,
       name: options.name,
       token,
+      waitForCoordinator: options.wait,
+      // A coordinator shows its own workers' last line where they fail.
+      progressEveryMs: process.send ? Number.POSITIVE_INFINITY : progressEveryMs,
       checksum: await openChecksum(),
       hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
       connect: () => connect(url, fingerprint),
@@ -79,7 +81,10 @@ function exitCodeOf(end: MembershipEnd, url: string, log: (message: string) => v
       log(end.message);
       return 0;
     case 'unreachable':
-      throw new CommandFailure(`--url ${url}: ${end.message}; start one with npm run coordinator`, 2);
+      throw new CommandFailure(
+        `--url ${url}: ${end.message}; start one with npm run coordinator, or wait for it with --wait`,
+        2,
+      );
     case 'refused':
       throw new CommandFailure(`the coordinator at ${url} refused: ${end.message}`, 2);
     case 'failed':

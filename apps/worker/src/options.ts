@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import {
   choice,
+  generalOptions,
   lineOption,
   switchOption,
   textOption,
@@ -26,5 +27,6 @@ export const workerOptions = {
     'LOCKSTEP_TOKEN of the environment',
   ),
   'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
-  help: switchOption('show this text'),
+  wait: switchOption('wait for the coordinator where it does not answer yet'),
+  ...generalOptions,
 };

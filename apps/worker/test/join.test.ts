@@ -34,7 +34,7 @@ type Visit = (coordinator: CoordinatorTransport, hello: MessageOf<'hello'>) => v
  * A worker that joins one coordinator after another, each of which plays a visit. Waits between two visits end at once,
  * and their lengths are recorded; timers during a visit never fire.
  */
-function setUp(visits: readonly (Visit | 'no coordinator')[]) {
+function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCoordinator?: boolean } = {}) {
   const leaving = new AbortController();
   const logged: string[] = [];
   const hellos: MessageOf<'hello'>[] = [];
@@ -81,6 +81,8 @@ function setUp(visits: readonly (Visit | 'no coordinator')[]) {
     hash: () => '0'.repeat(64),
     connect,
     signal: leaving.signal,
+    progressEveryMs: 30_000,
+    ...extra,
     log: (message) => logged.push(message),
   });
   return {
@@ -127,6 +129,15 @@ describe('a worker', () => {
     expect(attempts()).toBe(1);
   });
 
+  it('waits for its first coordinator where it was asked to, and says so once', async () => {
+    const { ended, logged } = setUp(['no coordinator', 'no coordinator', finish], { waitForCoordinator: true });
+    expect(await ended).toMatchObject({ type: 'finished' });
+    expect(logged).toEqual([
+      `${refusedConnection}; waiting for it; Ctrl-C ends this`,
+      'joined as w1, computing on cpu',
+    ]);
+  });
+
   it('comes back with its resume key after a lost connection, and waits longer after each failure', async () => {
     const { ended, logged, hellos, waitsMs } = setUp([
       lose,
@@ -137,7 +148,12 @@ describe('a worker', () => {
     ]);
     expect(await ended).toMatchObject({ type: 'finished' });
     expect(hellos.map(({ resumeKey }) => resumeKey)).toEqual([undefined, 'the key']);
-    expect(logged).toEqual(['joined as w1, computing on cpu', 'the machine sleeps; trying again', 'back as w1']);
+    expect(logged).toEqual([
+      'joined as w1, computing on cpu',
+      'the machine sleeps; trying again',
+      `${refusedConnection}; the run is over or its coordinator is down; waiting for it to come back; Ctrl-C ends this`,
+      'back as w1',
+    ]);
     expect(waitsMs).toHaveLength(4);
     for (const [index, waitMs] of waitsMs.entries()) {
       expect(waitMs).toBeGreaterThanOrEqual(250 * 2 ** index);

@@ -1,4 +1,5 @@
 /** The command line, the same for every app: options as a table, their files, bad input as one sentence, results as columns. */
+export { type CommandLine, generalOptions, readCommandLine } from './command-line.ts';
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
 export { helpText } from './help.ts';
 export {
@@ -22,3 +23,4 @@ export { readOptionFile, requireOutputs, saveFile, saveJson } from './option-fil
 export { parseOptions } from './parse.ts';
 export { type Column, formatTable } from './table.ts';
 export { tokenFrom } from './token.ts';
+export { version } from './version.ts';

@@ -15,11 +15,13 @@ export function parseOptions<Table extends Options>(table: Table, args: readonly
   for (const token of tokens) {
     if (token.kind === 'positional') throw usageFailure(`${token.value}: expected an option that begins with --`);
     if (token.kind !== 'option') continue;
-    const { name, rawName } = token;
+    const { rawName } = token;
+    const name = rawName === '-h' ? 'help' : token.name;
     // parseArgs would take the next option for the missing value of this one.
     const value = token.inlineValue || !token.value?.startsWith('--') ? token.value : undefined;
     const option = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (!option || !rawName.startsWith('--')) throw usageFailure(unknownOption(rawName, Object.keys(table)));
+    if (!option || !(rawName === '-h' || rawName.startsWith('--')))
+      throw usageFailure(unknownOption(rawName, Object.keys(table)));
     if (name in values) throw usageFailure(`${rawName}: given twice, expected once`);
     values[name] = readValue(option, rawName, value);
   }

@@ -12,8 +12,9 @@ import {
   type ShardPixels,
   TreeSum,
 } from '@lockstep/training';
-import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';
+import { type LoadedTensorFlow, loadTensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
+import type { TensorFlow } from './tensorflow.ts';
 
 /**
  * TensorFlow in the calling thread. Each microbatch is a computation of its own: a shard has the same bits however a

@@ -1,7 +1,6 @@
 /** Each kind of layer as TensorFlow's operations: the formulas of `@lockstep/nn`, rounded by another library. */
 import type { Layer } from '@lockstep/nn';
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-node';
-import type { TensorFlow } from './load.ts';
+import type { Tensor, TensorFlow } from './tensorflow.ts';
 
 type LayerOf<Type extends Layer['type']> = Extract<Layer, { readonly type: Type }>;
 
@@ -24,8 +23,8 @@ const layers: { readonly [Type in Layer['type']]: Forward<Type> } = {
   dense: (tf, _, input, [weight, bias]) => tf.add(tf.matMul(input, weight!), bias!),
   conv2d(tf, { kernel, stride = 1, padding = 0 }, input, [weight, bias]) {
     const keepsSize = stride === 1 && 2 * padding === kernel - 1;
-    const images = keepsSize ? (input as Tensor4D) : padded(tf, input, padding, 0);
-    return tf.add(tf.conv2d(images, weight as Tensor4D, stride, keepsSize ? 'same' : 'valid'), bias!);
+    const images = keepsSize ? input : padded(tf, input, padding, 0);
+    return tf.add(tf.conv2d(images, weight!, stride, keepsSize ? 'same' : 'valid'), bias!);
   },
   maxPool2d(tf, { window, stride = window, padding = 0 }, input) {
     return tf.maxPool(padded(tf, input, padding, Number.NEGATIVE_INFINITY), window, stride, 'valid');
@@ -48,8 +47,8 @@ export const applyLayer: Forward<Layer['type']> = (tf, layer, ...rest) =>
   (layers[layer.type] as Forward<Layer['type']>)(tf, layer, ...rest);
 
 /** Pads by itself: the gradients of TensorFlow.js support no padding of a given size. */
-function padded(tf: TensorFlow, images: Tensor, padding: number, value: number): Tensor4D {
-  if (padding === 0) return images as Tensor4D;
+function padded(tf: TensorFlow, images: Tensor, padding: number, value: number): Tensor {
+  if (padding === 0) return images;
   const around: [number, number] = [padding, padding];
-  return tf.pad(images as Tensor4D, [[0, 0], around, around, [0, 0]], value);
+  return tf.pad(images, [[0, 0], around, around, [0, 0]], value);
 }

@@ -1,7 +1,6 @@
 /** Loads TensorFlow's C library through @tensorflow/tfjs-node, or says in one sentence that this machine lacks it. */
 import util from 'node:util';
-
-export type TensorFlow = typeof import('@tensorflow/tfjs-node');
+import type { TensorFlow } from './tensorflow.ts';
 
 export interface LoadedTensorFlow {
   readonly tf: TensorFlow;
@@ -30,7 +29,9 @@ export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
   legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
   let tf: TensorFlow;
   try {
-    const loaded: TensorFlow & { default?: TensorFlow } = await import('@tensorflow/tfjs-node');
+    // Not a literal, so that the compiler does not ask for a package that may not be installed.
+    const name = '@tensorflow/tfjs-node';
+    const loaded = (await import(name as string)) as TensorFlow & { default?: TensorFlow };
     tf = loaded.default ?? loaded;
   } catch (error) {
     throw new Error(absenceOf(error as Error & { code?: string }));

@@ -1,9 +1,8 @@
 /** The gradient of one microbatch, by TensorFlow's operations, eagerly. */
 import { type Model, outputClasses, parameterLayout, type RandomKey } from '@lockstep/nn';
 import { fromArray, type HostBackend, randomKey, randomUniform, type Storage, tidy } from '@lockstep/tensor';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-node';
 import { applyLayer } from './layers.ts';
-import type { TensorFlow } from './load.ts';
+import type { Tensor, TensorFlow } from './tensorflow.ts';
 
 export interface MicrobatchGradient {
   /** Copies all parameters, in model order. */
@@ -26,14 +25,13 @@ export function createMicrobatchGradient(tf: TensorFlow, host: HostBackend, mode
   const classes = outputClasses(model);
   let weights: Tensor[] = [];
 
-  const forward = (images: Tensor, parameters: readonly Tensor[], key: RandomKey): Tensor2D => {
-    const logits = model.layers.reduce((input, layer, index) => {
+  const forward = (images: Tensor, parameters: readonly Tensor[], key: RandomKey): Tensor => {
+    return model.layers.reduce((input, layer, index) => {
       const own = parameters.filter((_, position) => layout[position]!.layer === index);
       return applyLayer(tf, layer, input, own, (like, rate) => {
         return tf.tensor(dropoutScale(host, key, index, like, rate), like.shape);
       });
     }, images);
-    return logits as Tensor2D;
   };
 
   return {

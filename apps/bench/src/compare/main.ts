@@ -1,9 +1,8 @@
 /** `npm run compare`. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { helpText, parseOptions, requireOutputs, runMain, saveFile, saveJson, usageFailure } from '@lockstep/command';
+import { readCommandLine, requireOutputs, runMain, saveFile, saveJson, usageFailure, version } from '@lockstep/command';
 import { terminalOutput } from '../terminal.ts';
 import { loadTrainingSet } from '../workloads/mnist-data.ts';
 import { type CompareContext, compare } from './compare.ts';
@@ -14,16 +13,9 @@ import { pageOf } from './page.ts';
 import { predictAndCheck } from './predict/command.ts';
 import { isSound } from './results.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
 async function main(): Promise<number> {
-  const options = parseOptions(compareOptions, process.argv.slice(2));
-  if (options.help) {
-    process.stdout.write(helpText(usage, summary, compareOptions));
-    return 0;
-  }
+  const options = readCommandLine({ usage, summary, options: compareOptions }, process.argv.slice(2));
+  if (!options) return 0;
   requireConsistent(options);
   const grid = gridOf(options);
   const train = await loadTrainingSet(options.data);

@@ -2,6 +2,7 @@
 import {
   choice,
   Expected,
+  generalOptions,
   numberFrom,
   type Option,
   positiveNumber,
@@ -49,7 +50,7 @@ export const compareOptions = {
   }),
   report: textOption('FILE.json', 'where to write every figure'),
   html: withFallback(textOption('FILE.html', 'where to write the page with the plots'), 'compare.html'),
-  help: switchOption('show this text'),
+  ...generalOptions,
 };
 
 export type CompareOptions = ValuesOf<typeof compareOptions>;

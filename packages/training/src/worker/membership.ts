@@ -7,6 +7,8 @@ import type { SessionEvent, SessionOptions } from './session-options.ts';
 export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
   /** From 0 to 1; spreads the moments at which many workers come back. */
   readonly random: () => number;
+  /** Whether it waits for a coordinator that its first attempt does not reach. */
+  readonly waitForCoordinator?: boolean;
   /** @throws Error with one sentence. */
   readonly connect: () => Promise<WorkerTransport>;
   readonly onEvent?: (event: MembershipEvent) => void;
@@ -19,7 +21,7 @@ export type MembershipEvent =
   | SessionEvent
   /** The connection broke, or the coordinator was full; another attempt follows. */
   | { readonly type: 'lost'; readonly message: string }
-  /** An attempt to come back did not reach the coordinator; another follows. */
+  /** An attempt did not reach the coordinator; another follows. */
   | { readonly type: 'unreached'; readonly message: string };
 
 export type MembershipEnd =
@@ -58,7 +60,7 @@ export class Membership {
   }
 
   async #stayJoined(): Promise<MembershipEnd> {
-    const { connect, random, onEvent } = this.#options;
+    const { connect, random, onEvent, waitForCoordinator = false } = this.#options;
     while (this.#goodbye === undefined) {
       let transport: WorkerTransport | undefined;
       try {
@@ -66,7 +68,8 @@ export class Membership {
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         // A worker that has a resume key has been in the run.
-        if (this.#resumeKey === undefined) return { type: 'unreachable', message };
+        const isAwaited = waitForCoordinator || this.#resumeKey !== undefined;
+        if (!isAwaited) return { type: 'unreachable', message };
         onEvent?.({ type: 'unreached', message });
       }
       if (transport) {

@@ -183,7 +183,9 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
 /** @throws Error with one sentence where there is no WebGPU, no adapter, or no device. */
 export async function openWebGpuDevice(gpuJs: GpuJs): Promise<Device> {
   if (!gpuJs.GPU.isWebGPUSupported) {
-    throw new Error('there is no WebGPU here (in a browser it needs https or localhost, in Node the package webgpu)');
+    throw new Error(
+      'there is no WebGPU here (in a browser it needs https or localhost; in Node, npm run setup gets the package webgpu)',
+    );
   }
   if (!(await gpuJs.GPU.isWebGPUAvailable())) {
     throw new Error('WebGPU finds no adapter here (a GPU, or a software Vulkan driver, that it may use)');

@@ -1,0 +1,63 @@
+/** Every command that README.md names is run, with less to do. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { type Ended, startNpm } from './processes.ts';
+
+const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+/** Such as `npm run simulate -- --runs 1000`, where it stands as code. */
+const commands = [
+  ...new Set(
+    [...readme.matchAll(/(?:^|`)(npm (?:start|test|run [\w-]+)(?: -- [^`\n#|]*)?)/gm)].map(([, text]) => text!.trim()),
+  ),
+];
+const folder = temporaryFolder();
+const [major] = process.versions.node.split('.');
+const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--batch', '128', '--no-peers'];
+
+/** Options that make a command short; the same option in README.md gives way. */
+const less: Readonly<Record<string, readonly string[]>> = {
+  start: ['--steps', '5', '--port', '0'],
+  coordinator: ['--steps', '5', '--port', '0'],
+  compare: [...short, '--html', join(folder, 'compare.html')],
+  bench: ['--rounds', '1', '--benchmark', 'matmul'],
+  simulate: ['--runs', '3'],
+  engines: [`node ${major}`],
+  setup: [],
+  test: ['packages/command/test/table.test.ts'],
+  // Fetching TensorFlow takes minutes: where it is not there yet, it is not waited for.
+  'tfjs-node': ['--within', '1'],
+};
+
+async function run(command: string): Promise<Ended> {
+  const [front, back = ''] = command.split(' -- ');
+  const [, ...words] = front!.split(' ');
+  const name = words.at(-1)!;
+  const extra = less[name];
+  if (!extra) throw new Error(`README.md: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
+  const given = back.split(' ').filter((word) => word !== '');
+  const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
+  return startNpm([...words, '--', ...kept, ...extra]).ended;
+}
+
+describe('README.md', () => {
+  it('names commands, and a worker that joins', () => {
+    expect(commands.length).toBeGreaterThan(8);
+    expect(commands).toContain('npm run worker -- --url ws://127.0.0.1:7070');
+  });
+
+  it.each(commands.filter((command) => !/npm run (worker|coordinator)/.test(command)))('%s', async (command) => {
+    const { code, stdout, stderr } = await run(command);
+    if (command === 'npm run tfjs-node' && code === 1) expect(stderr).toMatch(/tfjs-node: .*(no time left|too long)/);
+    else expect({ code, ends: code === 0 ? '' : `${stdout}${stderr}`.slice(-2_000) }).toEqual({ code: 0, ends: '' });
+  });
+
+  it('npm run coordinator, and a worker that joins it', async () => {
+    const coordinator = startNpm(['run', 'coordinator', '--', ...less['coordinator']!]);
+    const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
+    const worker = startNpm(['run', 'worker', '--', '--url', url]);
+    expect(await worker.ended).toMatchObject({ code: 0 });
+    expect(await coordinator.ended).toMatchObject({ code: 0 });
+  });
+});

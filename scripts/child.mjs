@@ -1,0 +1,64 @@
+/** Runs a program so that no signal, and no death of the process that started this one, leaves it behind. */
+import { spawn } from 'node:child_process';
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+const parentCheckMs = 250;
+
+/** Ends the program that runs now; undefined while there is none. */
+let end;
+/** The signal that this process got; SIGTERM where its parent has ended. */
+let received;
+
+function onSignal(signal) {
+  received = signal;
+  if (end === undefined) process.exit(128 + numbers[signal]);
+  end(signal);
+}
+
+for (const signal of signals) process.on(signal, () => onSignal(signal));
+
+// npm may be killed, or a shell between it and this process may end without passing a signal on.
+if (process.env['npm_lifecycle_event'] !== undefined) {
+  const parent = process.ppid;
+  const check = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(check);
+    onSignal('SIGTERM');
+  }, parentCheckMs);
+  check.unref();
+}
+
+/**
+ * Resolves with how the program ended, and ends this process where a signal ended it.
+ * @param options as of `spawn`; `group` makes it a process group, whose members all get the signals; `output` is called
+ * with what it prints, where that does not go to the terminal
+ */
+export function runChild(program, args, { group = false, output, ...options } = {}) {
+  const isGroup = group && process.platform !== 'win32';
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      stdio: output ? ['ignore', 'pipe', 'pipe'] : 'inherit',
+      detached: isGroup,
+      ...options,
+    });
+    end = (signal) => {
+      try {
+        if (isGroup) process.kill(-child.pid, signal);
+        else child.kill(signal);
+      } catch (error) {
+        // It has just ended.
+        if (error.code !== 'ESRCH') throw error;
+      }
+    };
+    const finish = (result) => {
+      end = undefined;
+      resolve(result);
+    };
+    for (const stream of output ? [child.stdout, child.stderr] : []) stream.setEncoding('utf8').on('data', output);
+    child.on('error', (error) => finish({ code: 1, error }));
+    child.on('close', (code, signal) => {
+      finish({ code: code ?? 128 + (numbers[signal] ?? 9), signal: received });
+    });
+  });
+}
