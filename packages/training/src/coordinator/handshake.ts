@@ -5,7 +5,7 @@ import { type Draft, emit, send, updateConnection, updateRecord } from './draft.
 import type { CheckedMessage } from './events.ts';
 import { estimateLink } from './links.ts';
 import { boundedRate } from './rates.ts';
-import { isRefused } from './reputation.ts';
+import { isRefused, recordFailure } from './reputation.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
 type Hello = MessageOf<'hello'>;
@@ -130,14 +130,25 @@ function identityOf({ name, kind, backend, numericMode, threads }: Hello) {
   return { name, kind, backend, numericMode, threads };
 }
 
-/** A worker that passed the numerics check takes part from the next assignment on. */
+/**
+ * A worker that passed the numerics check takes part from the next assignment on; not one that names the coordinator's
+ * own numeric mode, which promises its bits, and gave others.
+ */
 export function activate(
   draft: Draft,
   connection: Connection,
   { hash: numericsHash, samplesPerMs, computeMs = 0 }: Extract<CheckedMessage, { type: 'numericsResult' }>,
 ): void {
   const workerId = connection.workerId ?? '';
-  const returned = draft.records.get(workerId)?.numericsHash !== undefined;
+  const record = draft.records.get(workerId);
+  const { refereeMode, refereeHash } = draft.setup;
+  if (record && record.numericMode === refereeMode && numericsHash !== refereeHash) {
+    const message = `numerics check: expected the bits of ${refereeMode}, which this worker says that it computes in, got others: try another --backend`;
+    recordFailure(draft, connection);
+    refuse(draft, connection, { type: 'refuse', code: 'numerics', message });
+    return;
+  }
+  const returned = record?.numericsHash !== undefined;
   updateConnection(draft, connection.connection, {
     phase: 'ready',
     readyAtMs: draft.nowMs,

@@ -42,7 +42,6 @@ describe('a run claims', () => {
   it.each([
     ['modes are mixed', [cpu, webgl]],
     ['modes of one numerics check but different names are mixed', [cpu, { ...webgl, hash: 'aaaaaaaa' }]],
-    ['a mode has the name of the coordinator’s and another numerics check', [{ ...cpu, hash: 'cccccccc' }]],
     ['GPUs differ', [webgl, { ...webgl, hash: 'cccccccc' }]],
   ])('no bits where %s', (_case, workers) => {
     const none = { exactness: 'sample-exact', numericMode: null, bitExactAmong: null, text: 'sample-exact' };

@@ -95,6 +95,17 @@ describe('a worker whose gradient of the numerics check is wrong', () => {
   });
 });
 
+describe('a worker whose numerics check has other bits than the numeric mode that it names', () => {
+  it('is refused where that is the mode of the coordinator, and welcome in a mode of its own', () => {
+    const coordinator = new ScriptedCoordinator({ refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' });
+    const liar = coordinator.open();
+    coordinator.hello(liar, { numericMode: 'f32-mul-add.v1' });
+    expect(sentTo(liar, coordinator.numericsResult(liar, 'bbbbbbbb'))).toEqual(['refuse', 'close']);
+    const other = coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'bbbbbbbb' });
+    expect(coordinator.tasksOf(other)).toHaveLength(1);
+  });
+});
+
 describe('a worker that returns', () => {
   it('within the resume window keeps its identity, and its work is counted on', () => {
     const coordinator = new ScriptedCoordinator({ epochs: 10 });
