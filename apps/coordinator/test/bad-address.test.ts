@@ -104,6 +104,15 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     );
   });
 
+  it('at a coordinator that rejects the connection, in its own words', async () => {
+    const sentence = 'too many connections were opened from this address: try again in a few seconds';
+    const server = createHttpServer((_request, response) => {
+      response.writeHead(429, { 'content-length': sentence.length + 1 }).end(`${sentence}\n`);
+    });
+    const port = await listening(server.listen(0, '127.0.0.1'));
+    await expectFailure(['--url', `ws://127.0.0.1:${port}`], new RegExp(`--url .*: ${sentence}`));
+  });
+
   it.each([
     ['no subprotocol', []],
     ['only another subprotocol', ['chat']],

@@ -1,4 +1,6 @@
 /** Opens a WebSocket to a coordinator. */
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
 import { connectionFault } from './connection-errors.ts';
@@ -26,11 +28,28 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('unexpected-response', (_request, response) => {
-      socket.terminate();
-      const status = `${response.statusCode} ${response.statusMessage}`;
-      reject(new Error(`a server answers there, but it is no Lockstep coordinator (HTTP ${status})`));
+      void rejectionOf(response).then((message) => {
+        socket.terminate();
+        reject(new Error(message));
+      });
     });
     socket.once('error', (error) => reject(new Error(connectionFault(error))));
   });
   return transport;
+}
+
+/** Statuses with which a coordinator rejects an upgrade, with one sentence as the body. */
+const rejectionStatuses: readonly (number | undefined)[] = [403, 421, 429];
+const maxRejectionBytes = 1_024;
+
+/** Why a server did not open a WebSocket: in the words of a coordinator, where it is one. */
+async function rejectionOf(response: IncomingMessage): Promise<string> {
+  const { statusCode, statusMessage, headers } = response;
+  const length = Number(headers['content-length']);
+  if (rejectionStatuses.includes(statusCode) && length <= maxRejectionBytes) {
+    response.setTimeout(handshakeTimeoutMs, () => response.destroy());
+    const sentence = await text(response).catch(() => '');
+    if (/^[^\n<>]+\n$/.test(sentence)) return sentence.trimEnd();
+  }
+  return `a server answers there, but it is no Lockstep coordinator (HTTP ${statusCode} ${statusMessage})`;
 }
