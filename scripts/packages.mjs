@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, log, manifest, quietly, root } from './project.mjs';
 
-const pnpmVersion = manifest.devDependencies.pnpm;
+const pnpmVersion = manifest.devEngines.packageManager.version;
 const modules = join(root, 'node_modules');
 const stampFile = join(modules, '.lockstep-installed');
 /** Holds pnpm alone, so that it is there before any package is. */
