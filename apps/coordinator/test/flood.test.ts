@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { type MessageOf, openChecksum, subprotocol } from '@lockstep/protocol';
+import { gradientChecksum, openChecksum, subprotocol } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -87,16 +87,10 @@ describe('a run goes on', () => {
       { lo: 1, n: 1 },
       { lo: 0, n: 2 },
     ].filter((shard) => shard.lo !== lo || shard.n !== n);
-    const numbers = { bytes, checksum: checksum(bytes), lossSum: 1, correct: 0, computeMs: 1 };
     for (let sent = 0; sent < 100; sent++) {
       const shard = others[sent % others.length]!;
-      client.send({
-        type: 'gradient',
-        step,
-        ...shard,
-        ...numbers,
-        count: 16 * shard.n,
-      } satisfies MessageOf<'gradient'>);
+      const sum = { step, ...shard, bytes, lossSum: 1, correct: 0, count: 16 * shard.n };
+      client.send({ type: 'gradient', ...sum, checksum: gradientChecksum(checksum, sum), computeMs: 1 });
     }
     expect(await client.closed).toEqual({
       code: 1008,
