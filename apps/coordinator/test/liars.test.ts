@@ -21,7 +21,9 @@ import { openTestServer } from './test-server.ts';
 import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
-const args = [...(await tinyArgs(folder)), '--epochs', '500', '--steps', '100'];
+const [dataOption, data] = (await tinyArgs(folder)) as [string, string];
+/** Four microbatches a step, so that each of three workers has a share. */
+const args = [dataOption, data, '--batch', '64', '--epochs', '500', '--steps', '100'];
 const { report: expected } = await runToReport(folder, [...args, '--single']);
 const checksum = await openChecksum();
 const { backend } = await openBackend('auto');
@@ -107,13 +109,10 @@ describe('one liar among three workers', () => {
     const ended = await runWithLiars(['--verify-rate', '1'], [lies[lie]]);
     expectHonestRun(ended);
     expect(ended.ends).toMatchObject([{ type: 'refused', message: expect.stringContaining('was wrong') }]);
-    expect(named(ended.report, 'liar')).toMatchObject([
-      // Before it has computed one shard it cannot send another one's result.
-      {
-        shards: lie === 'other-shard' ? 1 : 0,
-        quarantined: expect.stringMatching(/^its result of step \d+, microbatches \d+ to \d+, was wrong$/),
-      },
-    ]);
+    const [liar] = named(ended.report, 'liar');
+    expect(liar?.quarantined).toMatch(/^its result of step \d+, microbatches \d+ to \d+, was wrong$/);
+    // Before it has computed a shard it has no other shard's result to send.
+    expect(liar?.shards).toBeLessThanOrEqual(lie === 'other-shard' ? 1 : 0);
     expect(ended.report.faults.quarantined).toBe(1);
   });
 
