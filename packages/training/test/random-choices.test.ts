@@ -6,7 +6,7 @@ import { createShardSource } from '../src/shard-source.ts';
 import { oracleWeights } from '../src/simulator/oracle.ts';
 import { simulate } from '../src/simulator/simulate.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
-import { createProblem, hostBackend, tinyDataset } from './support.ts';
+import { createProblem, hash, hostBackend, tinyDataset } from './support.ts';
 
 const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -39,7 +39,8 @@ async function setUp(seed: number) {
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
   await compute.open({ model, microbatchSize: plan.microbatchSize });
   compute.setWeights(numericsCheck.weights);
-  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const { gradient: sent } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const gradient = sent.slice();
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   const expected = (dropoutSeed = seed) =>
     oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: dropoutSeed });
@@ -49,11 +50,11 @@ async function setUp(seed: number) {
     expected,
     options: {
       ...run,
-      setup: { ...setup, model, seed },
+      setup: { ...setup, model, seed, refereeHash: hash(gradient) },
       samples,
       parameterServer,
       numericsCheck,
-      referenceGradient: new Float32Array(gradient.slice().buffer),
+      referenceGradient: new Float32Array(gradient.buffer),
     },
   };
 }
