@@ -1,11 +1,11 @@
 /** Which checkpoint a run goes on from, and what is said of the others. */
 import { type Checkpoint, encodeCheckpoint } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
+import { sampleCheckpoint } from '../../../packages/train/test/sample-checkpoint.ts';
 import { chooseCheckpoint } from '../src/checkpoint/resume.ts';
 import { resumeCommand } from '../src/checkpoint/resume-command.ts';
 import type { StoredCheckpoint } from '../src/checkpoint/store.ts';
 import { sha256 } from '../src/sha256.ts';
-import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const { identity } = sampleCheckpoint;
 const steps = 1_000;

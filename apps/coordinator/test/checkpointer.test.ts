@@ -1,8 +1,8 @@
 import { decodeCheckpoint } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
+import { sampleCheckpoint } from '../../../packages/train/test/sample-checkpoint.ts';
 import { Checkpointer, type CheckpointerOptions } from '../src/checkpoint/checkpointer.ts';
 import { sha256 } from '../src/sha256.ts';
-import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 interface Write {
   readonly step: number;

@@ -2,48 +2,23 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, identityFault, type RunIdentity } from '../src/index.ts';
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, identityFault } from '../src/index.ts';
+import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-const identity: RunIdentity = {
-  model: { name: 'tiny', layers: [{ type: 'dense', units: 3 }] },
-  data: 'aa',
-  seed: 1,
-  batch: 16,
-  microbatchSize: 4,
-  optimizer: { type: 'momentum', learningRate: 0.05 },
-  gradients: 'exact',
-};
-
+/** With numbers that JSON has no words for, and an epoch that is not evaluated yet. */
 const checkpoint: Checkpoint = {
-  step: 150,
-  identity,
-  weights: Float32Array.of(1, -0, 3.5, 1e-40, -2),
-  optimizer: { step: 150, slots: { buffer: Float32Array.of(0, -0, 5, 6, 7) } },
+  ...sampleCheckpoint,
   progress: {
-    epochs: [],
-    lossSum: 12.5,
-    correct: 3,
-    count: 40,
-    initialLoss: 2.3,
-    images: 2400,
-    seconds: 1.5,
-    epochSeconds: 0.5,
+    ...sampleCheckpoint.progress,
     curve: {
       points: [{ steps: 2, seconds: 0.1, lossSum: Number.POSITIVE_INFINITY, correct: 1, count: 32 }],
       stride: 2,
       partial: null,
       partialSteps: 0,
     },
-    wire: { bytesSent: 10, bytesReceived: 20 },
     resumedAtSteps: [100],
-  },
-  history: {
-    workers: [],
-    joined: 2,
-    faults: { reassigned: 1, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-    contributed: [{ numericMode: 'f32-mul-add.v1', numericsHash: 'aaaaaaaa', backend: 'cpu' }],
   },
   unevaluated: [
     {
@@ -52,6 +27,7 @@ const checkpoint: Checkpoint = {
     },
   ],
 };
+const { identity } = checkpoint;
 
 const bytes = await encodeCheckpoint(checkpoint, sha256);
 

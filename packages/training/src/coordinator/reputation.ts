@@ -24,7 +24,7 @@ export function isProven(draft: Draft, connection: Connection): boolean {
   return connection.results >= needed;
 }
 
-/** One more valid result; pays back a failure of the address once the worker is proven. */
+/** One more valid result on this connection. */
 export function recordSuccess(draft: Draft, connection: Connection): void {
   updateConnection(draft, connection.connection, { results: connection.results + 1 });
 }

@@ -222,14 +222,16 @@ export class Run {
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
+    let result: ShardGradient;
     try {
-      const result = await this.#options.referee(step, shard);
-      // The run may have ended meanwhile, or have taken the step with another result.
-      if (step !== this.#state.current.step) return;
-      this.#dispatch({ type: 'refereed', step, ...shard, ...this.#results.holdOwn(shard, result) });
+      result = await this.#options.referee(step, shard);
     } catch (error) {
       this.stop(`the coordinator could not compute a shard itself: ${String(error)}`);
+      return;
     }
+    // The run may have ended meanwhile, or have taken the step with another result.
+    if (step !== this.#state.current.step) return;
+    this.#dispatch({ type: 'refereed', step, ...shard, ...this.#results.holdOwn(shard, result) });
   }
 
   #receiveNumericsResult(connection: ConnectionId, result: MessageOf<'numericsResult'>): void {
