@@ -1,4 +1,4 @@
-/** Opens what computes shards in this process, where a run has no workers. */
+/** Opens what computes shards in this process beside the run's own backend, where a run has no workers. */
 import { errorMessage, usageFailure } from '@lockstep/command';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';

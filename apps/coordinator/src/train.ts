@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createEvaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { createReport, type Report, systemClock } from '@lockstep/train';
+import { type ComputeChoice, createReport, type Report, systemClock } from '@lockstep/train';
 import type { Run, RunOutcome } from '@lockstep/training';
 import { Checkpointer, type CheckpointerOptions, type WrittenCheckpoint } from './checkpoint/checkpointer.ts';
 import { copyRun } from './checkpoint/copy-run.ts';
@@ -73,10 +73,11 @@ async function start(job: TrainOptions) {
   // For the sums, the optimizer's steps and the evaluation, whatever the workers compute on.
   const { backend, choice } = await openBackend('auto');
   // Opened before anything is started that a refusal would leave behind.
-  const inline = options.single ? await openCompute(options.backend) : undefined;
+  const inline = options.single ? await openInline(options.backend, backend, choice) : undefined;
   const checkpoints = await openCheckpoints(options, prepared);
   for (const line of [trainingLine(prepared), ...(checkpoints?.lines ?? [])]) log(line);
-  const { run, parameterServer, limits, observer } = await createObservedRun(job, backend, checkpoints);
+  const { created, observer } = await createObservedRun(job, backend, checkpoints);
+  const { run, parameterServer, limits } = created;
   let pool: WorkerPool = idlePool;
   const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
   if (checkpoints) {
@@ -95,7 +96,7 @@ async function start(job: TrainOptions) {
     return startNetwork({ run, limits, options: serving, prepared, gate, dashboard: observer.dashboard, log });
   };
   if (inline || !isOver || options.stay) {
-    const starting = inline ? startInlineWorker(run, inline.compute) : startServer();
+    const starting = inline ? startInlineWorker(created, prepared, inline.compute) : startServer();
     pool = await starting.catch((error: unknown) => {
       // The run's clock would keep the process alive.
       run.stop('no worker can join');
@@ -125,7 +126,7 @@ async function createObservedRun(
     signal,
     resumeFrom,
   });
-  const { run, parameterServer, limits } = await createRun({
+  const created = await createRun({
     prepared,
     backend,
     startWorkers: options.single ? 1 : Math.max(1, options.workers),
@@ -136,7 +137,14 @@ async function createObservedRun(
     onStep: (result) => observer.step(result, run.state),
     onTrace: (trace) => observer.trace(trace),
   });
-  return { run, parameterServer, limits, observer };
+  const { run, parameterServer } = created;
+  return { created, observer };
+}
+
+/** What computes in a run of one process: the run's own backend where the choice allows it, else a compute beside it. */
+async function openInline(name: ComputeChoice, { name: own }: HostBackend, choice: string) {
+  const isOwn = name === 'auto' || name === own;
+  return isOwn ? { compute: undefined, choice } : openCompute(name);
 }
 
 function createCheckpointer(

@@ -237,7 +237,7 @@ export interface Program {
   dispose(): void;
 }
 
-/** Rows of bytes that stay where a backend computes, so that they are uploaded by number. */
+/** Rows of bytes that stay where a backend computes, so that they are taken in by number. */
 export interface ByteTable {
   readonly rows: number;
   /** Bytes of a row. */
@@ -246,9 +246,26 @@ export interface ByteTable {
   write(row: number, bytes: Uint8Array): void;
   /** A copy of a row. */
   read(row: number): Uint8Array;
-  /** As `uploadBytes` with the numbered rows, one after another; `storage` [numbers.length * columns]. */
-  upload(storage: Storage, numbers: Uint32Array, divisor: number): void;
   dispose(): void;
+}
+
+/**
+ * Bytes on their way into a storage as `byte / divisor`, a float32 division. They are taken in at once; the program that
+ * is returned may leave the conversion to the thread that it runs on, and belongs to the input.
+ */
+export interface ByteInput {
+  /** Takes as many bytes as the storage has values. @throws RangeError for another number */
+  take(bytes: Uint8Array): Program;
+  /** Takes the numbered rows of a table, one after another. @throws RangeError where there are no such rows */
+  takeRows(table: ByteTable, numbers: Uint32Array): Program;
+  dispose(): void;
+}
+
+/** The largest absolute value of a storage. */
+export interface Magnitude {
+  readonly program: Program;
+  /** As the program last found it: 0 of no values, not finite where one is NaN or infinite. */
+  value(): number;
 }
 
 /** A device that computes in float32. Only `download` is asynchronous. */
@@ -261,6 +278,8 @@ export interface Backend {
   readonly epilogues?: boolean;
   /** Whether sums per microbatch are added in the order of `Microbatches`; not where left out. */
   readonly microbatchSums?: boolean;
+  /** Threads that compute, the calling one among them; 1 where left out. */
+  readonly threads?: number;
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */
   slice(storage: Storage, offset: number, length: number): Storage;
@@ -270,21 +289,30 @@ export interface Backend {
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
   /** A table in the backend's own memory; where left out, `createByteTable` keeps it beside. */
   byteTable?(rows: number, columns: number): ByteTable;
+  /** An input of its own; where left out, that of `createByteInput` converts as it takes. */
+  byteInput?(storage: Storage, divisor: number): ByteInput;
   download(storage: Storage): Promise<Float32Array>;
   /** Frees what `allocate` returned (not a slice); using it or its slices afterwards throws. */
   free(storage: Storage): void;
   /** Checks calls and makes them ready to run any number of times. */
   prepare(calls: readonly KernelCall[]): Program;
+  /**
+   * Runs lists of programs side by side, at most one list for each thread: the first on the calling thread. Returns when
+   * all are done. Programs of two lists must not write what the other reads or writes. Left out where there is one thread.
+   * @throws Error with one sentence where a thread has died; nothing can run then any more
+   */
+  runTogether?(lists: readonly (readonly Program[])[]): void;
 }
 
 /** A backend whose storages JavaScript can see. */
 export interface HostBackend extends Backend {
   /** The storage's own memory, not a copy. Valid until the next `allocate` or `prepare`. */
   view(storage: Storage): Float32Array;
-  /** The largest absolute value, 0 of none; not finite where a value is NaN or infinite. */
-  largestMagnitude(storage: Storage): number;
+  magnitudeOf(storage: Storage): Magnitude;
+  /** Ends the threads beside the calling one; left out where there are none. */
+  close?(): Promise<void>;
 }
 
 export function isHostBackend(backend: Backend): backend is HostBackend {
-  return 'view' in backend && 'largestMagnitude' in backend;
+  return 'view' in backend && 'magnitudeOf' in backend;
 }
