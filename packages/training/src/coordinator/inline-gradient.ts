@@ -93,10 +93,7 @@ export class InlineGradient implements InlineCompute {
     if (!this.#sliced.isFinite()) return false;
     const { sum } = this.#sliced;
     if (!Number.isFinite(valueAt(backend, sum, parameterCount))) return false;
-    // The next shard of the step, where there is one, is computed in the same vectors.
-    const isWhole = shard.n === this.#options.plan.microbatches;
-    if (isWhole) aggregator.addInPlace(shard, sum);
-    else aggregator.add(shard, backend.view(this.#sliced.vector()));
+    aggregator.addInPlace(shard, sum);
     return true;
   }
 }

@@ -1,10 +1,10 @@
-/** A worker in the coordinator's own process: nothing travels to it, and it leaves its sums where they are added. */
+/** The only worker of a run in one process: nothing travels to it, and it leaves its sums where they are added. */
 import { toMessageText } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { CheckedMessage } from './events.ts';
 import type { Peer, RuleMessage } from './peer.ts';
 
-/** What it found of a shard. */
+/** What it found of a shard, which is the whole step. */
 export interface InlineResult {
   /** Whether the sum was added; it is not where a number is not finite. */
   readonly isFinite: boolean;

@@ -97,7 +97,7 @@ export class Run {
     });
   }
 
-  /** Takes in a worker of this process, which computes with the parameter server's weights and adds its sums there. */
+  /** Takes in a worker of this process, the only one: it computes with the parameter server's weights and adds its sums there. */
   connectInline(worker: InlineWorker): void {
     const connection = ++this.#lastConnection;
     const { name, compute } = worker;

@@ -132,22 +132,6 @@ describe('an inline worker', () => {
     expect(run.state.contributed).toHaveLength(1);
   });
 
-  it('computes beside others: shards that are not the whole step are added like theirs', async () => {
-    const { run, worker, parameterServer, expected } = await createInlineRun({ backend: threaded });
-    const second = await createInlineRun({ backend: threaded });
-    run.connectInline(worker);
-    run.connectInline(
-      new InlineWorker({
-        compute: withServer(second.worker.compute, parameterServer, second.parameterServer),
-        name: 'second',
-        nowMs: clock.nowMs,
-        schedule: (callback) => void setImmediate(callback),
-      }),
-    );
-    expect(await run.outcome).toEqual({ type: 'finished' });
-    expect(parameterServer.weights()).toEqual(expected());
-  });
-
   it('computes on another backend with weights and sums that are copied', async () => {
     const { run, worker, parameterServer, expected } = await createInlineRun({ copyOn: threaded });
     run.connectInline(worker);
@@ -204,19 +188,3 @@ describe('an inline worker', () => {
     expect(await run.outcome).toMatchObject({ type: 'failed', message: expect.stringMatching(/expected the bits of/) });
   });
 });
-
-/** The compute of a worker, with sums added to another server once its own has computed them with the same weights. */
-function withServer(compute: InlineCompute, server: ParameterServer, own: ParameterServer): InlineCompute {
-  return {
-    backend: compute.backend,
-    numericMode: compute.numericMode,
-    threads: compute.threads,
-    checkNumerics: () => compute.checkNumerics(),
-    async add(step, shard) {
-      own.backend.upload(own.parameters, server.weights());
-      own.aggregator.add = (part, values) => server.aggregator.add(part, values.slice());
-      own.aggregator.addInPlace = () => expect.unreachable();
-      return compute.add(step, shard);
-    },
-  };
-}
