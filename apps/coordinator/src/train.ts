@@ -3,7 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createEvaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { type ComputeChoice, createReport, type Report, systemClock } from '@lockstep/train';
+import { nodeThreads } from '@lockstep/tensor/node';
+import { createReport, type Report, systemClock } from '@lockstep/train';
 import type { Run, RunOutcome } from '@lockstep/training';
 import { Checkpointer, type CheckpointerOptions, type WrittenCheckpoint } from './checkpoint/checkpointer.ts';
 import { copyRun } from './checkpoint/copy-run.ts';
@@ -70,10 +71,8 @@ export async function train(job: TrainOptions): Promise<Trained> {
 async function start(job: TrainOptions) {
   const { options, prepared, display, signal } = job;
   const log = (line: string): void => display.line(line);
-  // For the sums, the optimizer's steps and the evaluation, whatever the workers compute on.
-  const { backend, choice } = await openBackend('auto');
   // Opened before anything is started that a refusal would leave behind.
-  const inline = options.single ? await openInline(options.backend, backend, choice) : undefined;
+  const { backend, choice, inline } = await openBackends(options, prepared);
   const checkpoints = await openCheckpoints(options, prepared);
   for (const line of [trainingLine(prepared), ...(checkpoints?.lines ?? [])]) log(line);
   const { created, observer } = await createObservedRun(job, backend, checkpoints);
@@ -141,10 +140,17 @@ async function createObservedRun(
   return { created, observer };
 }
 
-/** What computes in a run of one process: the run's own backend where the choice allows it, else a compute beside it. */
-async function openInline(name: ComputeChoice, { name: own }: HostBackend, choice: string) {
-  const isOwn = name === 'auto' || name === own;
-  return isOwn ? { compute: undefined, choice } : openCompute(name);
+/**
+ * The run's own backend, for sums, the optimizer's steps and the evaluation, whatever workers compute on. `inline` is what
+ * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
+ */
+async function openBackends({ single, backend: name }: CoordinatorOptions, { threads }: Prepared) {
+  const isOwn = single && (name === 'auto' || name === 'cpu');
+  const { backend, choice } = await openBackend('auto', nodeThreads(isOwn ? threads : 1));
+  if (!single) return { backend, choice, inline: undefined };
+  // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
+  const inline = isOwn && (name === 'auto' || backend.name === name) ? { choice } : await openCompute(name, threads);
+  return { backend, choice, inline: { compute: undefined, ...inline } };
 }
 
 function createCheckpointer(

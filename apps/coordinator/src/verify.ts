@@ -1,6 +1,7 @@
 /** Takes the steps of a run once more in one process, and compares the weights. */
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
 import type { Report } from '@lockstep/train';
 import type { RunOutcome } from '@lockstep/training';
 import { createRun } from './create-run.ts';
@@ -73,7 +74,7 @@ type Again =
   | { readonly type: 'interrupted' };
 
 async function trainAgain(prepared: Prepared, signal: AbortSignal): Promise<Again> {
-  const { backend } = await openBackend('auto');
+  const { backend } = await openBackend('auto', nodeThreads(prepared.threads));
   const created = await createRun({ prepared, backend, startWorkers: 1 });
   const { run, parameterServer } = created;
   const stop = (): void => run.stop('interrupted');

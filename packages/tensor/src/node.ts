@@ -13,11 +13,13 @@ export function nodeThreads(count: number): ThreadOptions {
     start(setup, { onMessage, onEnd }) {
       // Options for modules or debuggers are meant for the thread that computes beside other work; V8's flags hold anyway.
       const thread = new Worker(program, { workerData: setup, execArgv: [] });
-      thread.on('message', (message: ThreadMessage) => onMessage(message));
+      thread.on('message', (message: ThreadMessage) => {
+        // Once it waits for programs, a process that has nothing else to do ends.
+        if (message.type === 'ready') thread.unref();
+        onMessage(message);
+      });
       thread.on('error', (error) => onEnd(error instanceof Error ? error.message : String(error)));
       thread.on('exit', (code) => onEnd(`it ended with exit code ${code}`));
-      // A process that has nothing else to do ends.
-      thread.unref();
       return {
         async end() {
           await thread.terminate();

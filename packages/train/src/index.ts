@@ -5,7 +5,7 @@ export {
   encodeCheckpoint,
   type RunIdentity,
 } from './checkpoint.ts';
-export { type ComputeChoice, computeChoices, threadsFault } from './compute-choice.ts';
+export { type ComputeChoice, computeChoices, defaultThreads, threadsFault } from './compute-choice.ts';
 export { identityFault } from './identity-fault.ts';
 export type { CurveState, Progress, StepSums } from './progress.ts';
 export {

@@ -35,7 +35,7 @@ function trainingArguments(training: Training, workers: Workers, settings: Omit<
     ...(data === undefined && steps * batch <= imagesInDefaultRun ? [] : ['--epochs', `${steps}`]),
     ...['--optimizer', 'sgd', '--lr', `${learningRate}`, '--seed', `${seed}`],
     ...(backend === 'auto' ? [] : ['--backend', backend]),
-    ...(threads === 1 || workers.kind !== 'workers' ? [] : ['--threads', `${threads}`]),
+    ...(workers.kind === 'tabs' ? [] : ['--threads', `${threads}`]),
     ...(data === undefined ? [] : ['--data', data]),
   ];
 }

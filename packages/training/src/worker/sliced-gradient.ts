@@ -44,10 +44,10 @@ interface ThreadMemory {
   readonly plans: Map<number, LabeledPlan>;
   /** [parameters + 2] each: gradient, sum of losses, correct answers. */
   readonly vectors: Storage[];
-  /** Program i adds vector i + 1 to vector i. */
-  readonly additions: Program[];
-  /** Of the gradient in each vector. */
-  readonly magnitudes: Magnitude[];
+  /** By a vector's place, what adds the next vector to it. */
+  readonly additions: Map<number, Program>;
+  /** Of the gradient in a vector, by its place. */
+  readonly magnitudes: Map<number, Magnitude>;
 }
 
 export class SlicedGradient {
@@ -81,8 +81,8 @@ export class SlicedGradient {
     this.#threads = Array.from({ length: backend.threads ?? 1 }, () => ({
       plans: new Map(),
       vectors: [],
-      additions: [],
-      magnitudes: [],
+      additions: new Map(),
+      magnitudes: new Map(),
     }));
   }
 
@@ -144,8 +144,8 @@ export class SlicedGradient {
     this.#adder.dispose();
     for (const { plans, vectors, additions, magnitudes } of this.#threads) {
       for (const plan of plans.values()) plan.dispose();
-      for (const program of additions) program.dispose();
-      for (const { program } of magnitudes) program.dispose();
+      for (const program of additions.values()) program.dispose();
+      for (const { program } of magnitudes.values()) program.dispose();
       for (const vector of vectors) this.#backend.free(vector);
     }
   }
@@ -189,17 +189,20 @@ export class SlicedGradient {
   #additionOf(thread: number, index: number): Program {
     const { additions } = this.#threads[thread]!;
     const [left, right] = [this.#vectorOf(thread, index), this.#vectorOf(thread, index + 1)];
-    additions[index] ??= this.#backend.prepare([additionCall({ left, right }, left)]);
-    return additions[index];
+    const program = additions.get(index) ?? this.#backend.prepare([additionCall({ left, right }, left)]);
+    additions.set(index, program);
+    return program;
   }
 
   #magnitudeOf(thread: number, index: number): Magnitude {
     const { magnitudes } = this.#threads[thread]!;
     const backend = this.#backend;
     if (!isHostBackend(backend)) throw new Error(`${backend.name}: its numbers cannot be looked at`);
-    const gradient = (): Storage => backend.slice(this.#vectorOf(thread, index), 0, this.#parameters.length);
-    magnitudes[index] ??= backend.magnitudeOf(gradient());
-    return magnitudes[index];
+    const known = magnitudes.get(index);
+    if (known) return known;
+    const magnitude = backend.magnitudeOf(backend.slice(this.#vectorOf(thread, index), 0, this.#parameters.length));
+    magnitudes.set(index, magnitude);
+    return magnitude;
   }
 
   #planFor(thread: number, samples: number): LabeledPlan {
