@@ -1,5 +1,4 @@
 /** One training run from its first worker to its last evaluation. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createEvaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -23,6 +22,7 @@ import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
 import { RunObserver } from './run-observer.ts';
 import { sha256 } from './sha256.ts';
+import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
 export interface TrainOptions {
@@ -121,7 +121,7 @@ async function createObservedRun(
     evaluator: createEvaluator(backend, model, test),
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
-    pause: () => nextTurn(),
+    pause: createPause(options.single, systemClock.nowMs),
     signal,
     resumeFrom,
   });

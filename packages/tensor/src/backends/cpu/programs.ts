@@ -6,6 +6,8 @@ import type { Placement } from './thread-team.ts';
 import type { Kernels, WasmMemory } from './webassembly.ts';
 
 const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
+/** Of the call that runs another program. */
+const callBytes = 3 * wordBytes;
 
 export type CpuProgram = Program & Placement;
 
@@ -38,6 +40,7 @@ export class ProgramList {
   readonly #context: Omit<ProgramMemory, 'kernels'>;
   #address = 0;
   #capacity = 0;
+  #placed: readonly Placement[] = [];
 
   constructor(context: Omit<ProgramMemory, 'kernels'>) {
     this.#context = context;
@@ -46,6 +49,23 @@ export class ProgramList {
   /** Where they can be run as one; valid until the next call. */
   place(programs: readonly Placement[]): Placement {
     if (programs.length === 1) return programs[0]!;
+    if (!this.#isPlaced(programs)) this.#write(programs);
+    return { address: this.#address, end: this.#address + programs.length * callBytes };
+  }
+
+  /** Most steps of a run are the same programs again. */
+  #isPlaced(programs: readonly Placement[]): boolean {
+    const placed = this.#placed;
+    if (placed.length !== programs.length) return false;
+    for (let index = 0; index < programs.length; index++) {
+      const [one, other] = [placed[index]!, programs[index]!];
+      if (one.address !== other.address || one.end !== other.end) return false;
+    }
+    return true;
+  }
+
+  #write(programs: readonly Placement[]): void {
+    this.#placed = programs;
     const words = programs.flatMap(({ address, end }) => [codes.program, address, end]);
     if (words.length > this.#capacity) {
       const { allocator } = this.#context;
@@ -54,6 +74,5 @@ export class ProgramList {
       this.#address = allocator.allocate(this.#capacity * wordBytes);
     }
     new Uint32Array(this.#context.memory.buffer, this.#address, words.length).set(words);
-    return { address: this.#address, end: this.#address + words.length * wordBytes };
   }
 }
