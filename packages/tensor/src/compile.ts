@@ -1,5 +1,5 @@
 /** Compiles a function of tensors: recorded once, simplified, laid out in static memory, run many times. */
-import type { Backend, KernelCall, Program, Storage } from './backend.ts';
+import type { Backend, KernelCall, Storage } from './backend.ts';
 import { changeNoter } from './changes.ts';
 import { withStorages } from './compile/call-parts.ts';
 import { layOut } from './compile/layout.ts';
@@ -7,6 +7,7 @@ import { outputTargets, placeOutputs, redirect } from './compile/outputs.ts';
 import { type Recording, record } from './compile/recorder.ts';
 import { simplify } from './compile/simplify.ts';
 import { leaveScopes } from './memory.ts';
+import type { Program } from './program.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { fromStorage, Tensor } from './tensor.ts';
 

@@ -2,14 +2,10 @@
 export { noGrad, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
-  type ByteInput,
-  type ByteTable,
   type HostBackend,
   isHostBackend,
   type KernelCall,
-  type Magnitude,
   type MapCall,
-  type Program,
   type Storage,
   type StridedView,
 } from './backend.ts';
@@ -34,6 +30,7 @@ export type { Operand } from './evaluate.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
 export { philox } from './philox.ts';
+export type { ByteInput, ByteTable, Magnitude, Program } from './program.ts';
 export { randomStream } from './random-stream.ts';
 export { formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 export { fromArray, fromStorage, Tensor, tidy } from './tensor.ts';

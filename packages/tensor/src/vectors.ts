@@ -1,6 +1,7 @@
 /** Work over whole vectors: sums in a given order, and maps that threads share by slices. */
-import type { Backend, MapCall, Program, Storage } from './backend.ts';
+import type { Backend, MapCall, Storage } from './backend.ts';
 import { apply, type Formula, input } from './formula.ts';
+import type { Program } from './program.ts';
 
 /** Two sums that have not been added yet. */
 interface Addition {

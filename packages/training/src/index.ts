@@ -24,7 +24,6 @@ export { ParameterServer, type StepResult } from './parameter-server.ts';
 export { planRun, type RunPlan } from './plan.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
-export { TreeReduction } from './tree-reduction.ts';
 export { TreeSum } from './tree-sum.ts';
 export {
   type Compute,

@@ -78,3 +78,13 @@ describe.each([2, 3, 5])('%i threads', (threads) => {
     await backend.close?.();
   });
 });
+
+it('rejects with a sentence once a thread has ended', async () => {
+  const { backend } = await openBackend('cpu', nodeThreads(2));
+  const compute = createLocalCompute(backend, { nowMs: () => 0 });
+  await compute.open({ model: models[0]!, microbatchSize: 8 });
+  compute.setWeights(bytesOf(initialize(models[0]!, 1)));
+  await compute.gradient(pixelsOf(16, 1), labelsOf(16));
+  await backend.close?.();
+  await expect(compute.gradient(pixelsOf(16, 1), labelsOf(16))).rejects.toThrow('the compute threads have ended');
+});

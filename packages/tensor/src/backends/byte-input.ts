@@ -1,5 +1,6 @@
 /** Bytes on their way into a storage, on a backend that has no way of its own: converted as they are taken. */
-import type { Backend, ByteInput, Program, Storage } from '../backend.ts';
+import type { Backend, Storage } from '../backend.ts';
+import type { ByteInput, Program } from '../program.ts';
 import { checkCopy } from './check.ts';
 
 const nothing: Program = { run() {}, dispose() {} };

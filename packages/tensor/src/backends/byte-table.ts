@@ -1,5 +1,6 @@
 /** Tables of bytes: the checks that all share, and a table in JavaScript's memory for backends without one. */
-import type { Backend, ByteTable } from '../backend.ts';
+import type { Backend } from '../backend.ts';
+import type { ByteTable } from '../program.ts';
 import { isWholeNumber } from '../whole-number.ts';
 
 /** A table of `rows` rows of `columns` bytes each. @throws RangeError where its size is no whole number of bytes. */

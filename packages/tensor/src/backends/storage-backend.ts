@@ -1,6 +1,7 @@
 /** What all backends do alike: owned storages and their slices, checked calls, programs that give back their memory. */
-import type { Backend, HostBackend, KernelCall, Magnitude, Program, Storage } from '../backend.ts';
+import type { Backend, HostBackend, KernelCall, Storage } from '../backend.ts';
 import { noteChange, noteSlice } from '../changes.ts';
+import type { Magnitude, Program } from '../program.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from './check.ts';
 import { lowerMicrobatches } from './microbatch-lowering.ts';
 import { isEmpty } from './operands.ts';

@@ -1,6 +1,7 @@
 /** The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share, with the bits of the reference. */
-import type { ByteInput, ByteTable, HostBackend, KernelCall, Magnitude, Program, Storage } from '../../backend.ts';
+import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
+import type { ByteInput, ByteTable, Magnitude, Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
 import { placed } from '../operands.ts';
 import { separateNumericMode } from '../reference/backend.ts';

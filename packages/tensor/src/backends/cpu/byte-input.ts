@@ -1,6 +1,7 @@
 /** Bytes on their way into a storage of the kernels' memory: copied at once, converted by a program. */
-import type { ByteInput, ByteTable, Program, Storage } from '../../backend.ts';
+import type { Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
+import type { ByteInput, ByteTable, Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
 import { CpuByteTable } from './byte-table.ts';
 import * as codes from './call-codes.ts';

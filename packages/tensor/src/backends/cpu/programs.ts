@@ -1,5 +1,5 @@
 /** Programs of kernel calls in the kernels' memory. */
-import type { Program } from '../../backend.ts';
+import type { Program } from '../../program.ts';
 import type { Allocator } from './allocator.ts';
 import * as codes from './call-codes.ts';
 import type { Placement } from './thread-team.ts';

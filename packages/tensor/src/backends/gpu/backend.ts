@@ -1,5 +1,6 @@
 /** The gpu backend: storages made of values on the device, and programs of gpu.js kernels from values to values. */
-import type { KernelCall, Program, Storage } from '../../backend.ts';
+import type { KernelCall, Storage } from '../../backend.ts';
+import type { Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
 import { dispatch, placed } from '../operands.ts';
 import { inOrder, StorageBackend } from '../storage-backend.ts';

@@ -1,6 +1,7 @@
 /** The reference backend: plain loops, one file per family of calls, that define what every call means, to the bit. */
-import type { HostBackend, KernelCall, Magnitude, Program, Storage } from '../../backend.ts';
+import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
+import type { Magnitude, Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
 import { type ByKind, dispatch, placed } from '../operands.ts';
 import { fillRandom } from '../random.ts';
