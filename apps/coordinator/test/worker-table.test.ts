@@ -46,6 +46,8 @@ describe('the table of workers', () => {
               link: { networkMs: 0, results: 0, slownessReported: false },
               pingedAtMs: 0,
               readyAtMs: 0,
+              overheadMs: 0,
+              nextTrialAtMs: 0,
               samplesPerMs: 2,
               weightsStep: 0,
               cachesSamples: false,

@@ -2,9 +2,9 @@
 import { disconnect, forgetIdleRecords } from './disconnect.ts';
 import { available, countFault, type Draft, emit, isOwner, owedSamples, send, updateConnection } from './draft.ts';
 import { settleClaims } from './identity-claims.ts';
-import { boundedRate } from './rates.ts';
 import { recordFailure } from './reputation.ts';
 import { assign, preferProven, unassign } from './schedule.ts';
+import { boundedRate, speedAfter } from './speed.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
 import { referee } from './verification.ts';
 
@@ -104,14 +104,19 @@ function checkShards(draft: Draft, connection: Connection): void {
   if (connection.answerByMs === undefined) {
     // What it owes is not done after this time, so its rate is at most that, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
-    markLate(draft, connection, answerByMs, boundedRate(rateAtMost));
+    const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
+    markLate(draft, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost) });
   }
   duplicate(draft, owned, idle);
 }
 
 /** A late worker is assigned nothing more until it has answered. */
-function markLate(draft: Draft, late: Connection, answerByMs: number, samplesPerMs: number): void {
-  updateConnection(draft, late.connection, { answerByMs, samplesPerMs });
+function markLate(
+  draft: Draft,
+  late: Connection,
+  changes: Pick<Connection, 'answerByMs' | 'overheadMs' | 'samplesPerMs'>,
+): void {
+  updateConnection(draft, late.connection, changes);
   emit(draft, { type: 'late', workerId: late.workerId ?? '', step: draft.current.step });
   // What was sent ahead goes to other workers.
   if (!draft.next) return;

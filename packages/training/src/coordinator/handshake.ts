@@ -4,8 +4,8 @@ import { disconnect, mayReturn } from './disconnect.ts';
 import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
 import type { CheckedMessage } from './events.ts';
 import { estimateLink } from './links.ts';
-import { boundedRate } from './rates.ts';
 import { isRefused, recordFailure } from './reputation.ts';
+import { boundedRate } from './speed.ts';
 import type { Connection, WorkerRecord } from './state.ts';
 
 type Hello = MessageOf<'hello'>;

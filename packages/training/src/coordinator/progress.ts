@@ -61,7 +61,7 @@ function takeStep(draft: Draft): void {
   startClocks(draft);
   for (const connection of [...draft.connections.values()]) {
     const owns = [...draft.current.shards.values()].some((shard) => isOwner(shard, connection.connection));
-    if (owns) sendWeightsOnce(draft, connection);
+    if (owns || connection.trial?.step === draft.current.step) sendWeightsOnce(draft, connection);
   }
   planNext(draft);
   assignUnowned(draft, draft.current);

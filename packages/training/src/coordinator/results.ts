@@ -7,9 +7,10 @@ import { countFault, type Draft, emit, isOwner, send, updateConnection, updateSh
 import { hasEnded } from './ending.ts';
 import type { CheckedMessage } from './events.ts';
 import { measureLink } from './links.ts';
-import { boundedRate, rateAfter } from './rates.ts';
 import { recordSuccess } from './reputation.ts';
+import { speedAfter } from './speed.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
+import { isTrial, takeTrial } from './trials.ts';
 import { completeHeld, isIndependent, referee } from './verification.ts';
 import { isAudited } from './verified-shards.ts';
 
@@ -42,7 +43,7 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
   }
   updateConnection(draft, id, { answerByMs: undefined });
   const disposition = dispositionOf(draft, id, message);
-  takeTrial(draft, connection, message);
+  const wasTrial = takeTrial(draft, connection, message);
   // The result is late, a duplicate, or of a shard that this worker was not given.
   if (disposition === 'ignore') return;
 
@@ -58,20 +59,11 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
     takeVote(draft, connection, shard, message, computeMs);
   }
   restartClocks(draft, id);
-  const samplesPerMs = rateAfter(connection.samplesPerMs, shard.samples, computeMs);
-  updateConnection(draft, id, { samplesPerMs, taskErrors: 0, arrivalCreditMs: 0 });
-  if (!connection.trial) recordSuccess(draft, connection);
-  measureLink(draft, connection, totalMs - Math.max(computeMs, message.turnaroundMs ?? 0), computeMs);
-}
-
-/** The result of a trial shows the worker's speed, also when the proven worker was faster. */
-function takeTrial(draft: Draft, connection: Connection, message: GradientMessage): void {
-  const { connection: id, trial } = connection;
-  if (!trial || !isTrial(connection, message)) return;
-  const { computeMs } = message;
-  const tookMs = Math.max(computeMs, draft.nowMs - trial.startedAtMs - connection.link.networkMs);
-  updateConnection(draft, id, { trial: undefined, samplesPerMs: boundedRate(tookMs > 0 ? trial.samples / tookMs : 0) });
+  updateConnection(draft, id, { taskErrors: 0, arrivalCreditMs: 0 });
+  if (wasTrial) return;
+  updateConnection(draft, id, speedAfter(connection, { samples: shard.samples, computeMs, totalMs }));
   recordSuccess(draft, connection);
+  measureLink(draft, connection, totalMs - Math.max(computeMs, message.turnaroundMs ?? 0), computeMs);
 }
 
 /**
@@ -111,10 +103,6 @@ function cancelOtherOwners(draft: Draft, winner: ConnectionId, { lo, n, owners }
     if (connection === winner || owner?.answerByMs !== undefined || isTrial(owner, { step, lo, n })) continue;
     send(draft, connection, { type: 'cancel', step, lo, n });
   }
-}
-
-function isTrial(owner: Connection | undefined, { step, lo, n }: Shard & { readonly step: number }): boolean {
-  return owner?.trial?.step === step && owner.trial.lo === lo && owner.trial.n === n;
 }
 
 /** A worker computes its shards one after another: the time of those that are left counts from the last result. */

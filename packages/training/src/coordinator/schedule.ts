@@ -2,17 +2,11 @@
 import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard, shardKey, shardsOfRange } from '../tree.ts';
 import { available, type Draft, isOwner, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
-import { boundedRate } from './rates.ts';
 import { isProven } from './reputation.ts';
-import { coarseShares } from './shares.ts';
+import { coarseShares, type Speed } from './shares.ts';
 import type { Connection, ConnectionId, ShardState } from './state.ts';
+import { chooseTrials } from './trials.ts';
 import { isVerified } from './verified-shards.ts';
-
-/**
- * A worker whose share is empty is not measured either, so one bad measurement would exclude it for ever: each step
- * without a share raises its assumed rate by this factor, until it gets one.
- */
-const unsharedRaise = 1.02;
 
 function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
   return {
@@ -39,18 +33,14 @@ export function planStep(draft: Draft, step: number): StepDraft {
     planned.shards.set(shardKey(whole), newShard(draft, step, whole));
     return planned;
   }
-  const trials = trialWorkers(draft, workers, used);
-  const firstTrial = trials.length > 0 ? used - trials.length : microbatches;
-  const rates = workers.map((worker) => worker.samplesPerMs);
-  const cut = coarseShares(used, rates);
+  const cut = coarseShares(used, speedsOf(draft, workers));
+  const { newcomers, shareless } = chooseTrials(draft, workers, cut, used);
+  const firstTrial = newcomers.length > 0 ? used - newcomers.length : microbatches;
   let from = 0;
   for (const [index, worker] of workers.entries()) {
     const to = from + (cut[index] ?? 0);
-    if (to === from && used >= workers.length) {
-      updateConnection(draft, worker.connection, { samplesPerMs: boundedRate(worker.samplesPerMs * unsharedRaise) });
-    }
     // The last share runs on over the empty microbatches: fewer, larger shards make fewer gradients to send.
-    const end = to === used && to > from && trials.length === 0 ? microbatches : to;
+    const end = to === used && to > from && newcomers.length === 0 ? microbatches : to;
     for (const shard of shardsOfShare(from, end, firstTrial)) {
       if (shard.lo >= used) continue;
       planned.shards.set(shardKey(shard), newShard(draft, step, shard));
@@ -58,7 +48,8 @@ export function planStep(draft: Draft, step: number): StepDraft {
     }
     from = to;
   }
-  for (const [index, worker] of trials.entries()) assignTrial(draft, planned, worker, firstTrial + index);
+  for (const [index, worker] of newcomers.entries()) assignTrial(draft, planned, worker, firstTrial + index);
+  for (const [index, worker] of shareless.entries()) sendTrial(draft, planned, worker, index);
   assignVerifiers(draft, planned, workers);
   return planned;
 }
@@ -69,13 +60,12 @@ export function preferProven(draft: Draft, workers: Connection[]): Connection[] 
   return proven.length > 0 ? proven : workers;
 }
 
-/** At most one in so many microbatches is a trial. */
-const microbatchesPerTrial = 8;
-
-/** Workers that are on trial in a step: those that are not proven, have no trial yet, and fit. */
-function trialWorkers(draft: Draft, workers: readonly Connection[], used: number): Connection[] {
-  const others = available(draft).filter((worker) => !workers.includes(worker) && worker.trial === undefined);
-  return others.slice(0, Math.max(1, Math.floor(used / microbatchesPerTrial)));
+function speedsOf({ setup }: Draft, workers: readonly Connection[]): Speed[] {
+  const { plan, sharesWithAll = false } = setup;
+  return workers.map(({ samplesPerMs, overheadMs }) => ({
+    rate: samplesPerMs / plan.microbatchSize,
+    overheadMs: sharesWithAll ? 0 : overheadMs,
+  }));
 }
 
 /** A share as nodes of the tree; the microbatches of trials, which end the step, are nodes of their own. */
@@ -85,12 +75,25 @@ function shardsOfShare(from: number, to: number, firstTrial: number): Shard[] {
   return [...shardsOfRange(from, middle), ...trials];
 }
 
-function assignTrial(draft: Draft, planned: StepDraft, { connection }: Connection, microbatch: number): void {
+/** Makes a newcomer the second owner of a microbatch of the step. */
+function assignTrial(draft: Draft, planned: StepDraft, worker: Connection, microbatch: number): void {
   const shard = planned.shards.get(shardKey({ lo: microbatch, n: 1 }));
   if (!shard) return;
-  assign(draft, planned, shard, connection);
-  const { lo, n, samples } = shard;
-  updateConnection(draft, connection, { trial: { step: planned.step, lo, n, samples, startedAtMs: draft.nowMs } });
+  assign(draft, planned, shard, worker.connection);
+  startTrial(draft, planned, worker, microbatch);
+}
+
+/** Asks for a microbatch without making the worker its owner. */
+function sendTrial(draft: Draft, planned: StepDraft, worker: Connection, microbatch: number): void {
+  const { connection } = worker;
+  if (planned.step === draft.current.step) sendWeightsOnce(draft, worker);
+  draft.effects.push({ type: 'sendTask', connection, step: planned.step, lo: microbatch, n: 1 });
+  startTrial(draft, planned, worker, microbatch);
+}
+
+function startTrial(draft: Draft, { step }: StepDraft, { connection }: Connection, lo: number): void {
+  const samples = samplesInShard(draft.setup.plan, step, lo, 1);
+  updateConnection(draft, connection, { trial: { step, lo, n: 1, samples, startedAtMs: draft.nowMs } });
 }
 
 /** Gives each verified shard a second owner, where there is another worker. */

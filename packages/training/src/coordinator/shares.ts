@@ -1,49 +1,94 @@
 /** How a step's microbatches are shared among workers by their speed. */
 
+/** How fast a worker is. */
+export interface Speed {
+  /** Microbatches per millisecond of computing; 0 where not measured. */
+  readonly rate: number;
+  /** Milliseconds that a share takes beside computing, whatever its size. */
+  readonly overheadMs: number;
+}
+
 /**
- * Cuts `microbatches` among workers in proportion to their rates: contiguous, in order, each share the difference of two
- * rounded running totals, so that the shares add up. A worker without a measured rate (0) counts as average.
+ * Cuts `microbatches` among workers so that all are done at the same time: contiguous, in order, each share the
+ * difference of two rounded running totals, so that the shares add up. A worker without a measured rate counts as
+ * average; one whose overhead is longer than the others take in all gets nothing.
  */
-export function shares(microbatches: number, samplesPerMs: readonly number[]): number[] {
-  const rates = knownRates(samplesPerMs);
-  const total = rates.reduce((sum, rate) => sum + rate, 0);
+export function shares(microbatches: number, speeds: readonly Speed[]): number[] {
+  const known = knownSpeeds(speeds);
+  const endMs = commonEndMs(microbatches, known);
+  const exact = known.map(({ rate, overheadMs }) => Math.max(0, endMs - overheadMs) * rate);
+  const total = exact.reduce((sum, share) => sum + share, 0);
   let running = 0;
   let taken = 0;
-  return rates.map((rate) => {
-    running += rate;
+  return exact.map((share) => {
+    running += share;
     const end = Math.round((microbatches * running) / total);
-    const share = end - taken;
+    const rounded = end - taken;
     taken = end;
+    return rounded;
+  });
+}
+
+function knownSpeeds(speeds: readonly Speed[]): Speed[] {
+  const measured = speeds.map(({ rate }) => rate).filter((rate) => rate > 0);
+  const average = measured.length > 0 ? measured.reduce((sum, rate) => sum + rate, 0) / measured.length : 1;
+  return speeds.map((speed) => (speed.rate > 0 ? speed : { ...speed, rate: average }));
+}
+
+/** The time after which workers that all compute until then have done so many microbatches. */
+function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
+  const byOverhead = [...speeds].sort((a, b) => a.overheadMs - b.overheadMs);
+  let rates = 0;
+  let lost = 0;
+  let endMs = Number.POSITIVE_INFINITY;
+  for (const { rate, overheadMs } of byOverhead) {
+    if (overheadMs >= endMs) break;
+    rates += rate;
+    lost += rate * overheadMs;
+    endMs = (microbatches + lost) / rates;
+  }
+  return endMs;
+}
+
+/** A cut may take 12.5 % longer than the finest one if that saves messages, or leaves out no worker … */
+const slack = 1.125;
+/** … or three milliseconds, which is noise where workers share a machine. */
+const slackMs = 3;
+
+/**
+ * As `shares`, but by rate alone, and in units as large as `slack` allows: shares of nearly equal workers become equal
+ * and end where nodes of the tree end. Every shard costs a gradient message, which is as long as that of the whole batch.
+ */
+export function coarseShares(microbatches: number, speeds: readonly Speed[]): number[] {
+  const known = knownSpeeds(speeds);
+  const finest = shares(microbatches, known);
+  const finestMs = stepMs(finest, known);
+  const mostMs = Math.max(slack * finestMs, finestMs + slackMs);
+  const byRate = known.map(({ rate }) => ({ rate, overheadMs: 0 }));
+  for (const cutBy of [byRate, known]) {
+    const inFull = shares(microbatches, cutBy);
+    for (let unit = 2 ** Math.floor(Math.log2(microbatches)); unit >= 1; unit /= 2) {
+      const cut = sharesInUnits(microbatches, cutBy, unit);
+      const leavesOut = cut.some((share, worker) => share === 0 && inFull[worker]! + finest[worker]! > 0);
+      if (!leavesOut && stepMs(cut, known) <= mostMs) return cut;
+    }
+  }
+  return finest;
+}
+
+function sharesInUnits(microbatches: number, speeds: readonly Speed[], unit: number): number[] {
+  const perUnit = speeds.map(({ rate, overheadMs }) => ({ rate: rate / unit, overheadMs }));
+  let left = microbatches;
+  return shares(Math.ceil(microbatches / unit), perUnit).map((units) => {
+    const share = Math.min(left, units * unit);
+    left -= share;
     return share;
   });
 }
 
-function knownRates(samplesPerMs: readonly number[]): number[] {
-  const measured = samplesPerMs.filter((rate) => rate > 0);
-  const average = measured.length > 0 ? measured.reduce((sum, rate) => sum + rate, 0) / measured.length : 1;
-  return samplesPerMs.map((rate) => (rate > 0 ? rate : average));
-}
-
-/** A cut may take 12.5 % longer than the finest one if that saves messages. */
-const slack = 1.125;
-
-/**
- * As `shares`, in units as large as `slack` allows: shares of nearly equal workers become equal and end where nodes of
- * the tree end. Every shard costs a gradient message, which is as long as that of the whole batch.
- */
-export function coarseShares(microbatches: number, samplesPerMs: readonly number[]): number[] {
-  const rates = knownRates(samplesPerMs);
-  const slowest = (cut: readonly number[]): number => Math.max(...cut.map((share, index) => share / rates[index]!));
-  const finest = shares(microbatches, rates);
-  for (let unit = 2 ** Math.floor(Math.log2(microbatches)); unit > 1; unit /= 2) {
-    let left = microbatches;
-    const cut = shares(Math.ceil(microbatches / unit), rates).map((units) => {
-      const share = Math.min(left, units * unit);
-      left -= share;
-      return share;
-    });
-    const usesAll = cut.every((share, worker) => share > 0 || finest[worker] === 0);
-    if (usesAll && slowest(cut) <= slack * slowest(finest)) return cut;
-  }
-  return finest;
+/** Milliseconds until the last worker has done its share. */
+function stepMs(cut: readonly number[], speeds: readonly Speed[]): number {
+  return Math.max(
+    ...cut.map((share, index) => (share > 0 ? speeds[index]!.overheadMs + share / speeds[index]!.rate : 0)),
+  );
 }

@@ -76,6 +76,8 @@ export interface RunSetup {
   readonly startWithinMs: number;
   /** Whether the run is paused from the beginning, until `start`. */
   readonly waitForStart?: boolean;
+  /** Whether each worker gets a share by its rate alone, also where a step would take less time without it. */
+  readonly sharesWithAll?: boolean;
   /** Whether faults may be injected into workers. */
   readonly faultInjection?: boolean;
 }
@@ -119,7 +121,7 @@ export interface Link {
   readonly slownessReported: boolean;
 }
 
-/** A microbatch by which a worker shows its speed; a proven worker computes it as well, so that no step waits for it. */
+/** A microbatch by which a worker shows its speed; other workers compute it as well, so that no step waits for it. */
 export interface Trial extends Shard {
   readonly step: number;
   readonly samples: number;
@@ -153,8 +155,12 @@ export interface Connection {
   readonly readyAtMs: number;
   /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
+  /** Smoothed time that a result takes beyond that: transfers, queues, stalls. */
+  readonly overheadMs: number;
   readonly link: Link;
   readonly trial?: Trial | undefined;
+  /** Not before then is a worker without a share on trial again. */
+  readonly nextTrialAtMs: number;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
   /** Set while it is late with a shard: it is assigned no other until it answers, and disconnected if it has not by then. */

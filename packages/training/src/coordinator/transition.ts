@@ -106,6 +106,8 @@ function open(draft: Draft, id: ConnectionId, resumeKey: string, address: string
     pingedAtMs: draft.nowMs,
     readyAtMs: draft.nowMs,
     samplesPerMs: 0,
+    overheadMs: 0,
+    nextTrialAtMs: 0,
     weightsStep: -1,
     cachesSamples: false,
     hidden: false,

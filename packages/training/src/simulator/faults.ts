@@ -34,6 +34,13 @@ function timeMs({ chance }: World, longestMs: number): number {
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
+/** Runs a worker's code for a tenth of each period only, as a machine does that is busy with something else. */
+export function stutter(world: Pick<World, 'after'>, worker: SimulatedWorker, everyMs: number, forMs: number): void {
+  if (forMs <= 0 || worker.ended) return;
+  worker.freeze(0.9 * everyMs);
+  world.after(everyMs, () => stutter(world, worker, everyMs, forMs - everyMs));
+}
+
 /** Each does it and says what it did; undefined where there was nothing to do it to. */
 export const faults = {
   join: (world) => (world.living.length < world.mostWorkers ? `${world.join().name} is started` : undefined),
@@ -56,6 +63,14 @@ export const faults = {
     const forMs = timeMs(world, longestFreezeMs);
     worker?.freeze(forMs);
     return worker && `${worker.name} freezes for ${seconds(forMs)}`;
+  },
+
+  stutter: (world) => {
+    const worker = pick(world, world.living);
+    const everyMs = 10 + 490 * world.chance();
+    const forMs = timeMs(world, longestFreezeMs);
+    if (worker) stutter(world, worker, everyMs, forMs);
+    return worker && `${worker.name} stands still for 90 % of each ${Math.round(everyMs)} ms, for ${seconds(forMs)}`;
   },
 
   cut: (world) => {

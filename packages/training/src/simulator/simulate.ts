@@ -4,7 +4,7 @@ import type { RunEvent } from '../coordinator/events.ts';
 import type { RunOutcome } from '../coordinator/run.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Entry, Happening } from './chronicle.ts';
-import { type FaultKind, faults, type World } from './faults.ts';
+import { type FaultKind, faults, stutter, type World } from './faults.ts';
 import { type Lie, resultFaults } from './lies.ts';
 import type { Problem, RunParts } from './problem.ts';
 import type { SampleLedger } from './sample-ledger.ts';
@@ -26,6 +26,8 @@ export interface SimulationOptions {
   readonly backend: Backend;
   /** Honest workers at the start. */
   readonly workers: number;
+  /** Honest workers at the start, beside those, that stand still for 90 % of each period of so many milliseconds. */
+  readonly stutterEveryMs?: readonly number[];
   /** No more are started beside so many; any number where left out. */
   readonly mostWorkers?: number;
   /** Mean virtual time between two faults; infinite for none. */
@@ -133,8 +135,10 @@ class Simulator implements World {
 
   /** Starts the first workers, and whatever happens to them. */
   begin(): void {
-    const { workers, liars = [], faultEveryMs, calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
+    const { workers, stutterEveryMs = [], liars = [], faultEveryMs } = this.#options;
+    const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     for (let worker = 0; worker < workers; worker++) this.join();
+    for (const everyMs of stutterEveryMs) stutter(this, this.join(), everyMs, Number.POSITIVE_INFINITY);
     for (const lie of liars) this.join(lie);
     if (Number.isFinite(faultEveryMs)) this.#scheduleFault(faultEveryMs);
     if (!Number.isFinite(calmAtMs)) return;

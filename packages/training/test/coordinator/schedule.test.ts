@@ -2,52 +2,82 @@ import { describe, expect, it } from 'vitest';
 import type { ConnectionId } from '../../src/coordinator/state.ts';
 import { ScriptedCoordinator } from './scripted-coordinator.ts';
 
-/** Plays one step in which each worker takes a time of its own for a sample. */
-function playStep(coordinator: ScriptedCoordinator, msPerSample: ReadonlyMap<ConnectionId, number>): void {
-  const { step } = coordinator.state.current;
-  for (const [connection, ms] of msPerSample) {
-    for (const task of coordinator.tasksOf(connection)) {
-      if (task.step !== step) continue;
-      const samples = task.n * coordinator.setup.plan.microbatchSize;
-      coordinator.nowMs += ms * samples;
-      coordinator.gradient(connection, task, ms * samples);
-    }
-  }
-}
+describe('a worker that is too slow for a share', () => {
+  const slowly = { computeMs: 1, totalMs: 40 };
 
-describe('a worker that is too slow for one microbatch', () => {
-  it('is taken to be 2 % faster with each step without a share, until it gets one and is measured', () => {
+  /** Two workers that both have a share. */
+  function twoWorkers() {
     const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 1_000 });
-    const [quick, slow] = [coordinator.join({ samplesPerMs: 1 }), coordinator.join({ samplesPerMs: 0.02 })];
-    const rateOf = () => coordinator.state.connections.get(slow)!.samplesPerMs;
-    // Measured once while it was busy with something else, and without a share from then on.
-    const whileBusy = new Map([
-      [slow, 200],
-      [quick, 1],
-    ]);
-    const resultsOf = () => coordinator.state.connections.get(slow)!.results;
-    while (resultsOf() === 0 || coordinator.tasksOf(slow).length > 0) playStep(coordinator, whileBusy);
-    const shardsBefore = coordinator.state.records.get('w2')!.shards;
-    const { step } = coordinator.state.current;
-    const before = rateOf();
-    while (coordinator.state.current.step === step) playStep(coordinator, whileBusy);
-    expect(rateOf()).toBeCloseTo(before * 1.02 ** (coordinator.state.current.step - step), 12);
-    const msPerSample = new Map([
-      [quick, 1],
-      [slow, 2],
-    ]);
-    let stepsWithoutShare = 0;
-    while (coordinator.state.records.get('w2')!.shards === shardsBefore) {
-      playStep(coordinator, msPerSample);
-      stepsWithoutShare += 1;
-      expect(stepsWithoutShare).toBeLessThan(300);
+    const [quick, slow] = [coordinator.join(), coordinator.join()];
+    coordinator.completePlannedSteps();
+    const connectionOf = (id: ConnectionId) => coordinator.state.connections.get(id)!;
+    const owes = (id: ConnectionId): boolean => coordinator.tasksOf(id).length > 0;
+    return { coordinator, quick, slow, connectionOf, owes };
+  }
+
+  /** Plays steps in which the slow worker, in all that it is asked for, takes the given time. */
+  function playUntil(
+    { coordinator, quick, slow, connectionOf }: ReturnType<typeof twoWorkers>,
+    { computeMs, totalMs }: typeof slowly,
+    isDone: () => boolean,
+  ): number {
+    let steps = 0;
+    for (; !isDone(); steps++) {
+      expect(steps).toBeLessThan(2_000);
+      const { trial } = connectionOf(slow);
+      const { step } = coordinator.state.current;
+      const startedAtMs = coordinator.nowMs;
+      coordinator.nowMs += 4;
+      if (trial && trial.step <= step && coordinator.nowMs >= trial.startedAtMs + totalMs) {
+        coordinator.gradient(slow, trial, computeMs);
+      }
+      coordinator.answerAll(quick, 4);
+      if (coordinator.state.current.step > step) continue;
+      coordinator.nowMs = Math.max(coordinator.nowMs, startedAtMs + totalMs);
+      coordinator.answerAll(slow, computeMs);
     }
-    expect(stepsWithoutShare).toBeGreaterThan(5);
-    // It is in fact half as fast as the other, and from then on has its share.
-    for (let step = 0; step < 30; step++) playStep(coordinator, msPerSample);
-    expect(rateOf()).toBeCloseTo(0.5, 1);
-    const shareOf = (connection: ConnectionId) => coordinator.tasksOf(connection).reduce((sum, { n }) => sum + n, 0);
-    expect([shareOf(quick), shareOf(slow)]).toEqual([6, 2]);
+    return steps;
+  }
+
+  it('is waited for no longer, whatever it says of its computing, and comes back when it is quick again', () => {
+    const run = twoWorkers();
+    const { slow, connectionOf, owes } = run;
+    // Two steps are planned ahead.
+    playUntil(run, slowly, () => !owes(slow) && connectionOf(slow).trial !== undefined);
+    const { shards } = run.coordinator.state.records.get('w2')!;
+    playUntil(run, slowly, () => connectionOf(slow).results > 10);
+    expect(run.coordinator.state.records.get('w2')!.shards).toBe(shards);
+    const steps = playUntil(run, { computeMs: 1, totalMs: 2 }, () => owes(slow));
+    expect(steps).toBeGreaterThan(5);
+    expect(run.coordinator.state.records.get('w2')!.shards).toBe(shards);
+  });
+
+  it('spends a quarter of its time on trials, whose results are only timed', () => {
+    const run = twoWorkers();
+    const { coordinator, slow, connectionOf, owes } = run;
+    playUntil(run, slowly, () => !owes(slow) && connectionOf(slow).trial !== undefined);
+    const { results: before } = connectionOf(slow);
+    const [sinceMs, from] = [coordinator.nowMs, coordinator.effects.length];
+    playUntil(run, slowly, () => coordinator.nowMs > sinceMs + 20 * 160);
+    const results = connectionOf(slow).results - before;
+    expect(results).toBeGreaterThanOrEqual(18);
+    expect(results).toBeLessThanOrEqual(21);
+    const asked = coordinator.effects.slice(from).filter((effect) => effect.type === 'sendTask');
+    expect(asked.filter(({ connection }) => connection === slow).every(({ n }) => n === 1)).toBe(true);
+    // Its microbatches are part of the other worker's shards.
+    expect(asked.filter(({ connection }) => connection !== slow).every(({ n }) => n === 8)).toBe(true);
+  });
+
+  it('is closed when it never answers a trial', () => {
+    const run = twoWorkers();
+    const { coordinator, quick, slow, connectionOf, owes } = run;
+    playUntil(run, slowly, () => !owes(slow) && connectionOf(slow).trial !== undefined);
+    for (let waited = 0; waited < 20 && coordinator.connections.includes(slow); waited++) {
+      coordinator.answerAll(quick, 4);
+      coordinator.wait(1_000);
+      coordinator.pong(quick, slow);
+    }
+    expect(coordinator.connections).toEqual([quick]);
   });
 });
 
@@ -62,13 +92,13 @@ describe('workers beyond the number of microbatches', () => {
     expect(coordinator.state.phase).toBe('finished');
   });
 
-  it('keep their rates, since no rate would give each worker a share', () => {
+  it('are not on trial, since no rate would give each worker a share', () => {
     const coordinator = new ScriptedCoordinator({ startWorkers: 3, batch: 4, samples: 64 });
     const connections = Array.from({ length: 3 }, () => coordinator.join({ samplesPerMs: 1 }));
-    const idle = connections.find((connection) => coordinator.tasksOf(connection).length === 0)!;
-    const msPerSample = new Map(connections.map((connection) => [connection, 1]));
-    for (let step = 0; step < 5; step++) playStep(coordinator, msPerSample);
-    expect(coordinator.state.connections.get(idle)!.samplesPerMs).toBe(1);
+    coordinator.completeSteps(5);
+    // Once each, as a newcomer.
+    for (const connection of connections) expect(coordinator.state.connections.get(connection)!.trial).toBeUndefined();
+    expect(coordinator.effects.filter((effect) => effect.type === 'sendTask').length).toBeLessThan(20);
   });
 });
 

@@ -1,19 +1,35 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { coarseShares, shares } from '../../src/coordinator/shares.ts';
+import { coarseShares, type Speed, shares } from '../../src/coordinator/shares.ts';
 import { shardsOfRange } from '../../src/tree.ts';
 
-const rates = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6, noNaN: true })), {
-  minLength: 1,
-  maxLength: 12,
-});
+const rate = fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6, noNaN: true }));
+const overheadMs = fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1e6, noNaN: true }));
+const anySpeeds: fc.Arbitrary<Speed[]> = fc.array(fc.record({ rate, overheadMs }), { minLength: 1, maxLength: 12 });
+
+const speeds = (...rates: number[]): Speed[] => rates.map((rate) => ({ rate, overheadMs: 0 }));
+
+/** Milliseconds until the last worker has done its share. */
+const stepMs = (cut: readonly number[], known: readonly Speed[]): number =>
+  Math.max(...cut.map((share, at) => (share > 0 ? known[at]!.overheadMs + share / known[at]!.rate : 0)));
+
+/** Every way to cut so many microbatches among so many workers. */
+function* cutsOf(microbatches: number, workers: number): Generator<number[]> {
+  if (workers === 1) {
+    yield [microbatches];
+    return;
+  }
+  for (let first = 0; first <= microbatches; first++) {
+    for (const rest of cutsOf(microbatches - first, workers - 1)) yield [first, ...rest];
+  }
+}
 
 describe('shares', () => {
   it('add up to all microbatches, none below 0', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (microbatches, samplesPerMs) => {
-        const cut = shares(microbatches, samplesPerMs);
-        expect(cut).toHaveLength(samplesPerMs.length);
+      fc.property(fc.integer({ min: 1, max: 1_000 }), anySpeeds, (microbatches, workers) => {
+        const cut = shares(microbatches, workers);
+        expect(cut).toHaveLength(workers.length);
         expect(cut.every((share) => Number.isInteger(share) && share >= 0)).toBe(true);
         expect(cut.reduce((sum, share) => sum + share, 0)).toBe(microbatches);
       }),
@@ -27,7 +43,7 @@ describe('shares', () => {
         fc.array(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 8 }),
         (microbatches, samplesPerMs) => {
           const total = samplesPerMs.reduce((sum, rate) => sum + rate, 0);
-          for (const [index, share] of shares(microbatches, samplesPerMs).entries()) {
+          for (const [index, share] of shares(microbatches, speeds(...samplesPerMs)).entries()) {
             expect(Math.abs(share - (microbatches * samplesPerMs[index]!) / total)).toBeLessThanOrEqual(1);
           }
         },
@@ -36,8 +52,39 @@ describe('shares', () => {
   });
 
   it('count an unmeasured worker as average', () => {
-    expect(shares(12, [2, 0, 4])).toEqual(shares(12, [2, 3, 4]));
-    expect(shares(9, [0, 0, 0])).toEqual([3, 3, 3]);
+    expect(shares(12, speeds(2, 0, 4))).toEqual(shares(12, speeds(2, 3, 4)));
+    expect(shares(9, speeds(0, 0, 0))).toEqual([3, 3, 3]);
+  });
+
+  it('take as long as the best of all cuts, but for the rounding to whole microbatches', () => {
+    const speed = fc.record({
+      rate: fc.double({ min: 0.1, max: 10, noNaN: true }),
+      overheadMs: fc.double({ min: 0, max: 50, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        fc.array(speed, { minLength: 1, maxLength: 4 }),
+        (microbatches, workers) => {
+          const bestMs = Math.min(...[...cutsOf(microbatches, workers.length)].map((cut) => stepMs(cut, workers)));
+          const roundingMs = Math.max(...workers.map(({ rate }) => 1 / rate));
+          expect(stepMs(shares(microbatches, workers), workers)).toBeLessThanOrEqual(bestMs + roundingMs + 1e-9);
+        },
+      ),
+    );
+  });
+
+  it.each([
+    { overheads: [0, 0, 40], cut: [16, 16, 0], reason: 'longer than the others take in all' },
+    { overheads: [0, 0, 8], cut: [13, 14, 5], reason: 'a part of that' },
+    { overheads: [40, 40, 40], cut: [11, 10, 11], reason: 'that of every worker' },
+  ])('with overheads of $overheads ms, $reason, are $cut', ({ overheads, cut }) => {
+    expect(
+      shares(
+        32,
+        overheads.map((overheadMs) => ({ rate: 1, overheadMs })),
+      ),
+    ).toEqual(cut);
   });
 });
 
@@ -51,15 +98,15 @@ describe('coarse shares', () => {
     }, 0);
   };
 
-  it('add up to all microbatches, exclude no worker that the finest cut includes, and take at most 12.5 % longer', () => {
+  it('add up to all microbatches, exclude no worker that the finest cut includes, and take at most 12.5 % or 3 ms longer', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1_000 }), rates, (microbatches, samplesPerMs) => {
-        const known = samplesPerMs.map((rate) => rate || 1);
+      fc.property(fc.integer({ min: 1, max: 1_000 }), anySpeeds, (microbatches, workers) => {
+        const known = workers.map((speed) => ({ ...speed, rate: speed.rate || 1 }));
         const [finest, coarse] = [shares(microbatches, known), coarseShares(microbatches, known)];
         expect(coarse.every((share, at) => Number.isInteger(share) && share >= (finest[at] === 0 ? 0 : 1))).toBe(true);
         expect(coarse.reduce((sum, share) => sum + share, 0)).toBe(microbatches);
-        const slowest = (cut: readonly number[]) => Math.max(...cut.map((share, at) => share / known[at]!));
-        expect(slowest(coarse)).toBeLessThanOrEqual(slowest(finest) * 1.126);
+        const finestMs = stepMs(finest, known);
+        expect(stepMs(coarse, known)).toBeLessThanOrEqual(Math.max(finestMs * 1.125, finestMs + 3) * (1 + 1e-9));
       }),
     );
   });
@@ -74,7 +121,7 @@ describe('coarse shares', () => {
     { microbatches: 7, samplesPerMs: [1, 1], cut: [4, 3], shards: 3 },
     { microbatches: 4, samplesPerMs: [1, 1, 1], cut: [1, 2, 1], shards: 4 },
   ])('of $microbatches microbatches among $samplesPerMs are $cut', ({ microbatches, samplesPerMs, cut, shards }) => {
-    expect(coarseShares(microbatches, samplesPerMs)).toEqual(cut);
+    expect(coarseShares(microbatches, speeds(...samplesPerMs))).toEqual(cut);
     expect(shardsOf(cut)).toBe(shards);
   });
 });

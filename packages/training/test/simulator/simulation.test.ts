@@ -9,6 +9,7 @@ interface Scenario {
   readonly faultEveryMs: number;
   readonly corruptResults: number;
   readonly bytesPerMs?: number;
+  readonly stutterEveryMs?: readonly number[];
 }
 
 async function simulateScenario(
@@ -76,7 +77,7 @@ describe('a run in virtual time', () => {
           expect(simulation.outcome).toMatchObject({ type: 'failed', message: expect.stringContaining('not finite') });
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 60 },
     );
     expect(rejected).toBeGreaterThan(20);
   });
@@ -93,6 +94,23 @@ describe('a run in virtual time', () => {
       expect(simulation.events.map(({ type }) => type)).toContain('slowLink');
     }
   });
+
+  it.each([10, 100, 1_000])(
+    'is hardly slowed by a worker that stands still for nine tenths of each %d ms',
+    async (everyMs) => {
+      let [aloneMs, besideMs] = [0, 0];
+      for (let seed = 1; seed <= 10; seed++) {
+        const scenario = { seed, workers: 2, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
+        const options = { samples: 120, batch: 64, microbatchSize: 4, epochs: 150 };
+        const { simulation: alone } = await simulateScenario(scenario, options);
+        const { problem, simulation } = await simulateScenario({ ...scenario, stutterEveryMs: [everyMs] }, options);
+        expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+        aloneMs += alone.virtualMs;
+        besideMs += simulation.virtualMs;
+      }
+      expect(aloneMs / besideMs).toBeGreaterThan(0.85);
+    },
+  );
 
   it('replays a seed exactly', async () => {
     const scenario = { seed: 7, workers: 4, faultEveryMs: 200, corruptResults: 0.02 };

@@ -55,7 +55,11 @@ export interface Prediction {
 export function sharesOf({ batch, microbatchSize }: Costs, speeds: readonly number[]): Shard[][] {
   const microbatches = Math.ceil(batch / microbatchSize);
   let from = 0;
-  return coarseShares(microbatches, speeds).map((share) => {
+  const cut = coarseShares(
+    microbatches,
+    speeds.map((rate) => ({ rate, overheadMs: 0 })),
+  );
+  return cut.map((share) => {
     const to = from + share;
     const shards = shardsOfRange(from, to);
     from = to;

@@ -1,0 +1,64 @@
+/** How a worker that no step relies on shows its speed: by a microbatch that other workers compute as well. */
+import type { Shard } from '../tree.ts';
+import { available, type Draft, updateConnection } from './draft.ts';
+import { measureLink } from './links.ts';
+import { isProven, recordSuccess } from './reputation.ts';
+import { speedAfter } from './speed.ts';
+import type { Connection } from './state.ts';
+
+/** At most one in so many microbatches is a trial. */
+const microbatchesPerTrial = 8;
+
+/**
+ * Who is on trial in a step of so many microbatches: first workers that are not proven, whose microbatch the step
+ * itself contains; then those that are too slow for a share, whose result is only timed.
+ */
+export function chooseTrials(
+  draft: Draft,
+  sharing: readonly Connection[],
+  cut: readonly number[],
+  microbatches: number,
+): { readonly newcomers: Connection[]; readonly shareless: Connection[] } {
+  const free = available(draft).filter((worker) => worker.trial === undefined);
+  const most = Math.max(1, Math.floor(microbatches / microbatchesPerTrial));
+  const newcomers = free.filter((worker) => !sharing.includes(worker)).slice(0, most);
+  // Where workers outnumber the microbatches, no speed would give each of them a share.
+  const tooSlow =
+    microbatches < sharing.length ? [] : sharing.filter((worker, at) => cut[at] === 0 && free.includes(worker));
+  const due = tooSlow.filter(({ nextTrialAtMs }) => draft.nowMs >= nextTrialAtMs);
+  return { newcomers, shareless: due.slice(0, most - newcomers.length) };
+}
+
+export function isTrial(owner: Connection | undefined, { step, lo, n }: Shard & { readonly step: number }): boolean {
+  return owner?.trial?.step === step && owner.trial.lo === lo && owner.trial.n === n;
+}
+
+/** A worker without a share spends one part of its time in so many on trials … */
+const timePerTrial = 4;
+/** … and does not wait longer than this for the next one. */
+const mostTrialPauseMs = 10_000;
+
+/** Whether a result is that of a trial, which shows the worker's speed also when other workers were faster. */
+export function takeTrial(
+  draft: Draft,
+  connection: Connection,
+  message: Shard & { readonly step: number; readonly computeMs: number; readonly turnaroundMs?: number | undefined },
+): boolean {
+  const { connection: id, trial, link } = connection;
+  if (!trial || !isTrial(connection, message)) return false;
+  const { samples, startedAtMs } = trial;
+  const totalMs = draft.nowMs - startedAtMs;
+  // What a newcomer claims is not believed: what its link does not explain is the time for its samples.
+  const computeMs = isProven(draft, connection)
+    ? Math.min(message.computeMs, totalMs)
+    : Math.max(message.computeMs, totalMs - link.networkMs);
+  const before = isProven(draft, connection) ? connection : { ...connection, samplesPerMs: 0 };
+  updateConnection(draft, id, {
+    trial: undefined,
+    nextTrialAtMs: draft.nowMs + Math.min(mostTrialPauseMs, (timePerTrial - 1) * totalMs),
+    ...speedAfter(before, { samples, computeMs, totalMs }),
+  });
+  recordSuccess(draft, connection);
+  measureLink(draft, connection, totalMs - Math.max(computeMs, message.turnaroundMs ?? 0), computeMs);
+  return true;
+}
