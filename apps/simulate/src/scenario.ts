@@ -56,27 +56,27 @@ function drawScenario(seed: number) {
   const oneOf = <Item>(items: readonly Item[]): Item => items[Math.floor(chance() * items.length)]!;
   const isLying = chance() < 0.4;
   const otherModes = chance() < 0.25 ? 0.5 : 0;
-  const drawn = (Object.keys(faults) as FaultKind[]).filter(() => chance() < 0.5);
+  const drawn = (Object.keys(faults) as FaultKind[]).filter(() => chance() < (isLying ? 0.25 : 0.5));
   // Late honest workers give a liar its chances.
-  const kinds: FaultKind[] = [...new Set<FaultKind>(['join', ...(isLying ? (['freeze'] as const) : []), ...drawn])];
+  const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn])];
   const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
     problem: {
       samples: between(1, 90),
       batch: between(1, 40),
       microbatchSize: between(1, 9),
-      epochs: isLying ? between(4, 10) : between(1, 4),
+      epochs: isLying ? between(6, 12) : between(1, 4),
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
     },
     // Few honest workers beside a liar, so that it is asked often.
-    workers: between(1, isLying ? 2 : 6),
-    mostWorkers: isLying ? between(2, 4) : 7,
+    workers: isLying ? 1 : between(1, 6),
+    mostWorkers: isLying ? between(2, 3) : 7,
     faults: kinds,
-    faultEveryMs: between(2, 40) * 10,
+    faultEveryMs: (isLying ? between(10, 60) : between(2, 40)) * 10,
     calmAtMs: between(10, 60) * 1_000,
     corruptResults: chance() < 0.3 ? 0.03 : 0,
     liars: isLying ? [lie] : [],
-    liarsJoinAnew: chance() < 0.5,
+    liarsJoinAnew: chance() < 0.7,
     otherModes,
     encodes: kinds.includes('damage') || chance() < 0.2,
     checkpointEvery: between(1, 5),

@@ -51,10 +51,9 @@ describe('the simulator', () => {
     const { openReference, runScenario } = await loadMutated(mutation);
     const backend = await openReference();
     let found: string | undefined;
-    // Rules that have changed since may be found by another seed.
-    for (let run = 0; found === undefined && run < mostRuns; run++) {
-      found = (await runScenario(backend, mutation.seed + run)).fault;
+    for (let seed = 1; found === undefined && seed <= mostRuns; seed++) {
+      found = (await runScenario(backend, seed)).fault;
     }
-    expect(found, `${mostRuns} runs from seed ${mutation.seed} on`).toBeDefined();
+    expect(found, `${mostRuns} runs`).toBeDefined();
   });
 });

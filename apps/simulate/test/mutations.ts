@@ -2,8 +2,6 @@
 
 export interface Mutation {
   readonly name: string;
-  /** The first seed from 1 on that finds it. */
-  readonly seed: number;
   readonly changes: readonly {
     /** Below `packages/training/src`. */
     readonly file: string;
@@ -15,7 +13,6 @@ export interface Mutation {
 export const mutations: readonly Mutation[] = [
   {
     name: 'no re-check of completion when a connection closes',
-    seed: 1,
     changes: [
       {
         file: 'coordinator/transition.ts',
@@ -26,7 +23,6 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a late result is added a second time',
-    seed: 1,
     changes: [
       {
         file: 'coordinator/results.ts',
@@ -37,7 +33,6 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'shards are summed in the order of their arrival',
-    seed: 1,
     changes: [
       {
         file: 'tree-reduction.ts',
@@ -57,7 +52,6 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a checkpoint is taken before the step is whole',
-    seed: 1,
     changes: [
       {
         file: 'coordinator/run.ts',
@@ -68,7 +62,6 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the second vote of one liar counts as independent',
-    seed: 440,
     changes: [
       {
         file: 'coordinator/verification.ts',

@@ -97,11 +97,11 @@ function checkShards(draft: Draft, connection: Connection): void {
     ),
   );
   if (idle.length === 0) return;
-  const idleMs = Math.min(...idle.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
-  const expectedMs = Math.min(ownMs, mostTimesIdle * idleMs);
-  const waitedMs = draft.nowMs - startedAtMs;
-  if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return;
   if (connection.answerByMs === undefined) {
+    const idleMs = Math.min(...idle.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
+    const expectedMs = Math.min(ownMs, mostTimesIdle * idleMs);
+    const waitedMs = draft.nowMs - startedAtMs;
+    if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return;
     // What it owes is not done after this time, so its rate is at most that, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
     const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
