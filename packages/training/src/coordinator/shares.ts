@@ -54,18 +54,22 @@ function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
 const slack = 1.125;
 /** … or three milliseconds, which is noise where workers share a machine. */
 const slackMs = 3;
+/** Longer than any step. */
+const tooLongMs = Number.MAX_VALUE;
 
 /**
- * As `shares`, but by rate alone, and in units as large as `slack` allows: shares of nearly equal workers become equal
- * and end where nodes of the tree end. Every shard costs a gradient message, which is as long as that of the whole batch.
+ * As `shares`, but by rate alone, among all workers or else those that get a share at all, and in units as large as
+ * `slack` allows: shares of nearly equal workers become equal and end where nodes of the tree end. Every shard costs a
+ * gradient message, which is as long as that of the whole batch.
  */
 export function coarseShares(microbatches: number, speeds: readonly Speed[]): number[] {
   const known = knownSpeeds(speeds);
   const finest = shares(microbatches, known);
   const finestMs = stepMs(finest, known);
   const mostMs = Math.max(slack * finestMs, finestMs + slackMs);
-  const byRate = known.map(({ rate }) => ({ rate, overheadMs: 0 }));
-  for (const cutBy of [byRate, known]) {
+  const all = known.map(({ rate }) => ({ rate, overheadMs: 0 }));
+  const included = all.map((speed, worker) => (finest[worker] === 0 ? { ...speed, overheadMs: tooLongMs } : speed));
+  for (const cutBy of [all, included, known]) {
     const inFull = shares(microbatches, cutBy);
     for (let unit = 2 ** Math.floor(Math.log2(microbatches)); unit >= 1; unit /= 2) {
       const cut = sharesInUnits(microbatches, cutBy, unit);
