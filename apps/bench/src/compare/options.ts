@@ -17,7 +17,7 @@ import { listOption } from '../list-option.ts';
 
 export const usage = 'npm run compare -- [options]';
 export const summary =
-  'Trains the same models in one process and with workers, beside the field’s tools, and says when distributing pays.';
+  'Trains the same models on one thread, on all of them and with workers, beside the field’s tools, and says what pays.';
 
 export const compareOptions = {
   model: listOption('NAME|FILE,…', 'models to compare, with commas between them (default: the grid)', readName),
