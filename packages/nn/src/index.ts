@@ -1,6 +1,8 @@
 /** Models as data, their parameters, gradients and optimizers, on top of the tensor engine. */
 export { builtInModels, resolveModel } from './built-in.ts';
+export { argmax, probabilitiesOf } from './class-scores.ts';
 export { type ConfusionMatrix, createConfusionEvaluator } from './confusion-matrix.ts';
+export type { DatasetEvaluator, LabeledSamples } from './dataset-evaluator.ts';
 export { createEvaluation, createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
 export { createMicrobatchGradient, createShardGradient } from './gradient-plan.ts';
 export { initialize } from './initialize.ts';
