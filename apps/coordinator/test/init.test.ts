@@ -20,6 +20,7 @@ const run = async (...args: string[]) => runToReport(folder, [...tiny, ...steps,
 
 beforeAll(async () => {
   tiny = await tinyArgs(folder);
+  writeFileSync(place('drawn'), writeModelFile(mlp, initialize(mlp, 1)));
   first = (await run('--single', '--save', trained)).report;
 });
 
@@ -38,7 +39,6 @@ describe('--init', () => {
   });
 
   it('of the weights that the seed draws is the run without it', async () => {
-    writeFileSync(place('drawn'), writeModelFile(mlp, initialize(mlp, 1)));
     const { report } = await run('--single', '--init', place('drawn'));
     expect(report.weightsSha256).toBe(first.weightsSha256);
   });

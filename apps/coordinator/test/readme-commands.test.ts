@@ -14,11 +14,15 @@ const commands = [
 ];
 const folder = temporaryFolder();
 const [major] = process.versions.node.split('.');
+const model = join(folder, 'model.safetensors');
 const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--batch', '128', '--no-peers'];
 
 /** Options that make a command short; the same option in README.md gives way. */
 const less: Readonly<Record<string, readonly string[]>> = {
-  start: ['--steps', '5', '--port', '0'],
+  start: ['--steps', '5', '--port', '0', '--save', model],
+  // The model that `npm start` has saved by then.
+  evaluate: ['--load', model],
+  predict: ['--load', model],
   coordinator: ['--steps', '5', '--port', '0'],
   compare: [...short, '--html', join(folder, 'compare.html')],
   bench: ['--rounds', '1', '--benchmark', 'matmul'],

@@ -15,6 +15,11 @@ export function readOptionBytes(option: string, file: string, maxBytes: number):
   return orUsageFailure(option, () => readRegularFile(file, maxBytes));
 }
 
+/** As `readOptionBytes`, of a file that stands on the command line without an option. */
+export function readInputFile(file: string, maxBytes: number): Uint8Array {
+  return orUsageFailure(undefined, () => readRegularFile(file, maxBytes));
+}
+
 /**
  * Checked before the work that the files are to hold; an option that is not given has no file.
  * @throws CommandFailure with exit code 2 where one could not be written, or two are the same
@@ -48,11 +53,11 @@ export async function saveJson(file: string, content: unknown): Promise<void> {
   await saveFile(file, `${JSON.stringify(content, undefined, 2)}\n`);
 }
 
-function orUsageFailure<Value>(option: string, use: () => Value): Value {
+function orUsageFailure<Value>(option: string | undefined, use: () => Value): Value {
   try {
     return use();
   } catch (error) {
-    if (error instanceof FileError) throw usageFailure(`--${option}: ${error.message}`);
-    throw error;
+    if (!(error instanceof FileError)) throw error;
+    throw usageFailure(option === undefined ? error.message : `--${option}: ${error.message}`);
   }
 }

@@ -110,7 +110,7 @@ function essence(layer: Model['layers'][number] | undefined): string {
 function modelOf({ model: text }: Readonly<Record<string, string>>, given: Model | undefined): Model {
   if (text === undefined) {
     if (given) return given;
-    throw new Error('model file: expected its layer list in the metadata (model), got none');
+    throw new Error('model file: expected its layer list in the metadata, got none: give the model as well');
   }
   const model = parseModel(parseJson('model', text));
   const fault = given && architectureFault(given, model);

@@ -46,7 +46,7 @@ describe('a model file', () => {
   });
 
   test.each<[string, Record<string, string>, string]>([
-    ['no layers', {}, 'model file: expected its layer list in the metadata (model), got none'],
+    ['no layers', {}, 'model file: expected its layer list in the metadata, got none: give the model as well'],
     ['no JSON', { model: '{' }, 'model file: model: expected JSON in the metadata, got a text that cannot be read'],
     ['no model', { model: '[]' }, 'model: name: this entry is missing'],
     [

@@ -132,7 +132,7 @@ describe('loadModel', () => {
     expect(loaded.weightsSha256).toBe(weightsSha256);
     loaded.dispose();
     await expect(loadModel(bare)).rejects.toThrow(
-      'model file: expected its layer list in the metadata (model), got none',
+      'model file: expected its layer list in the metadata, got none: give the model as well',
     );
     await expect(loadModel(plain, { model })).rejects.toThrow('model cnn: the file lacks 0.weight');
     await expect(loadModel(file, { model: resolveModel('mlp') })).rejects.toThrow(
