@@ -55,6 +55,12 @@ const commands = {
     build: ['model'],
     run: [...app('model/dist/main.js'), 'predict'],
   },
+  export: {
+    does: 'writes a saved model as ONNX',
+    packages: 'model',
+    build: ['model'],
+    run: [...app('model/dist/main.js'), 'export'],
+  },
   compare: {
     does: 'measures one process against many, beside other tools',
     packages: 'all',

@@ -94,7 +94,10 @@ const shared = {
   'checkpoint-every': intervalOption('steps like 50, or minutes like 5m, between two checkpoints'),
   resume: switchOption('go on from the newest checkpoint in --checkpoint that fits this run'),
   verify: switchOption('train again in one process afterwards, and compare the weights'),
-  save: textOption('FILE.safetensors', 'where to write the trained model'),
+  save: textOption(
+    'FILE',
+    'where to write the trained model: as ONNX if the name ends with .onnx, else as safetensors',
+  ),
   report: textOption('FILE.json', 'where to write the report'),
   ...generalOptions,
 };

@@ -1,6 +1,7 @@
 /** Saves the trained model as a file that says what it is. */
 import { saveFile } from '@lockstep/command';
 import { byteScaling, describeModel, numberedClasses, writeModelFile } from '@lockstep/nn';
+import { writeOnnx } from '@lockstep/onnx';
 import { bytesOf } from '@lockstep/protocol';
 import type { Prepared } from './prepare.ts';
 import { sha256 } from './sha256.ts';
@@ -13,7 +14,7 @@ export interface ModelSnapshot {
   readonly version: string;
 }
 
-/** Returns a line for people with the file's name. @throws CommandFailure as `saveFile` */
+/** As ONNX where the name asks for it, else as safetensors. Returns a line for people with the file's name. @throws CommandFailure as `saveFile` */
 export async function saveModel(file: string, { prepared, weights, steps, version }: ModelSnapshot): Promise<string> {
   const { model, train, config } = prepared;
   const { seed, initSha256 } = config;
@@ -22,6 +23,7 @@ export async function saveModel(file: string, { prepared, weights, steps, versio
     { classes: numberedClasses(train.classes), ...samples },
     { lockstep: version, seed, steps, weightsSha256: sha256(bytesOf(weights)), initSha256 },
   );
-  await saveFile(file, writeModelFile(model, weights, metadata));
+  const write = file.toLowerCase().endsWith('.onnx') ? writeOnnx : writeModelFile;
+  await saveFile(file, write(model, weights, metadata));
   return `model after step ${steps} saved to ${file}`;
 }

@@ -23,6 +23,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
   // The model that `npm start` has saved by then.
   evaluate: ['--load', model],
   predict: ['--load', model],
+  export: ['--load', model, '--onnx', join(folder, 'model.onnx')],
   coordinator: ['--steps', '5', '--port', '0'],
   compare: [...short, '--html', join(folder, 'compare.html')],
   bench: ['--rounds', '1', '--benchmark', 'matmul'],

@@ -1,7 +1,7 @@
 /** The options that name a model, and the model that they come to. */
 import { errorMessage, readOptionBytes, readOptionFile, textOption, usageFailure } from '@lockstep/command';
 import { type Model, resolveModel } from '@lockstep/nn';
-import { type LoadedModel, loadModel, maxModelFileBytes } from '@lockstep/train';
+import { type LoadedModel, loadModel, maxModelFileBytes, readStoredModel, type StoredModel } from '@lockstep/train';
 
 export const loadOptions = {
   load: textOption('FILE.safetensors', 'the model to use, as --save writes it'),
@@ -13,13 +13,25 @@ export interface LoadValues {
   readonly model: string | undefined;
 }
 
-/** @throws CommandFailure with exit code 2 */
-export async function openModel({ load: file, model }: LoadValues): Promise<LoadedModel> {
+/** The model on the tensor engine. @throws CommandFailure with exit code 2 */
+export function openModel(values: LoadValues): Promise<LoadedModel> {
+  return load(values, (bytes, model) => loadModel(bytes, { model }));
+}
+
+/** The file alone. @throws CommandFailure with exit code 2 */
+export function readModel(values: LoadValues): Promise<StoredModel> {
+  return load(values, async (bytes, model) => readStoredModel(bytes, model));
+}
+
+async function load<Value>(
+  { load: file, model }: LoadValues,
+  read: (bytes: Uint8Array, given: Model | undefined) => Promise<Value>,
+): Promise<Value> {
   if (file === undefined) throw usageFailure('--load: expected FILE.safetensors, the model to use, got none');
   const given = model === undefined ? undefined : modelOf(model);
   const bytes = readOptionBytes('load', file, maxModelFileBytes);
   try {
-    return await loadModel(bytes, { model: given });
+    return await read(bytes, given);
   } catch (error) {
     throw usageFailure(`--load ${file}: ${errorMessage(error)}`);
   }

@@ -19,7 +19,7 @@ export {
   parseDescription,
   type Scaling,
 } from './model-description.ts';
-export { readModelFile, writeModelFile } from './model-file.ts';
+export { readModelFile, torchTensors, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';
 export {
   defaultOptimizer,
