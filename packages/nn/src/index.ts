@@ -10,14 +10,11 @@ export { defaultKey, type LabeledPlan, type PixelRows, type RandomKey } from './
 export { type Layer, type LayerType, layers } from './layers/index.ts';
 export { inputSize, layerParameters, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
 export {
-  architectureFault,
   byteScaling,
   describeModel,
   type ModelDescription,
-  type ModelOrigin,
   numberedClasses,
   parseDescription,
-  type Scaling,
 } from './model-description.ts';
 export { readModelFile, torchTensors, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';

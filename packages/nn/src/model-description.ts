@@ -88,7 +88,7 @@ export function numberedClasses(count: number): string[] {
  * The first difference between two models that matters to what they compute, as what follows a name and a colon;
  * undefined where there is none. Names, initializers and what dropout drops in training do not matter.
  */
-export function architectureFault(expected: Model, got: Model): string | undefined {
+function architectureFault(expected: Model, got: Model): string | undefined {
   if (expected.input.join() !== got.input.join()) {
     return `expected an input of ${formatShape(expected.input)}, got ${formatShape(got.input)}`;
   }

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
-  architectureFault,
   byteScaling,
   describeModel,
   initialize,
@@ -75,13 +74,13 @@ describe('a model file', () => {
   });
 });
 
-describe('architectureFault', () => {
+describe('the given model of a file with layers', () => {
   const changed = (layers: readonly unknown[]): Model => parseModel({ ...model, name: 'other', layers });
   const [dense, relu, dropout, last] = model.layers;
 
   test('does not mind names, initializers and the rate of dropout', () => {
     const other = changed([{ type: 'dense', units: 4 }, relu, { type: 'dropout', rate: 0.1 }, last]);
-    expect(architectureFault(model, other)).toBeUndefined();
+    expect(parseDescription(metadata, other).model).toEqual(model);
   });
 
   test.each<[readonly unknown[], string]>([
@@ -89,7 +88,8 @@ describe('architectureFault', () => {
     [[dense, relu, last], 'expected layers[2] {"type":"dropout"}, got {"type":"dense","units":2}'],
     [[...model.layers, { type: 'tanh' }], 'expected layers[4] none, got {"type":"tanh"}'],
   ])('names the first layer that differs', (layers, message) => {
-    expect(architectureFault(model, changed(layers))).toBe(message);
+    const file = { model: JSON.stringify(changed(layers)) };
+    expect(() => parseDescription(file, model)).toThrow(new Error(`model file: ${message}`));
   });
 });
 
