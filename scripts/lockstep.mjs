@@ -43,6 +43,24 @@ const commands = {
     run: [...app('coordinator/dist/main.js'), 'coordinator'],
   },
   worker: { does: 'joins a coordinator', packages: 'run', build: ['worker'], run: app('worker/dist/main.js') },
+  evaluate: {
+    does: 'measures a saved model on test samples',
+    packages: 'model',
+    build: ['model'],
+    run: [...app('model/dist/main.js'), 'evaluate'],
+  },
+  predict: {
+    does: 'says what a saved model sees in pictures',
+    packages: 'model',
+    build: ['model'],
+    run: [...app('model/dist/main.js'), 'predict'],
+  },
+  export: {
+    does: 'writes a saved model as ONNX',
+    packages: 'model',
+    build: ['model'],
+    run: [...app('model/dist/main.js'), 'export'],
+  },
   compare: {
     does: 'measures one process against many, beside other tools',
     packages: 'all',

@@ -14,34 +14,40 @@ const pnpm = join(toolFolder, 'node_modules', '.bin', 'pnpm');
 
 const programs = ['coordinator', 'worker', 'web', 'simulate'];
 
-/** `all` holds `run`. Megabytes are what comes over the network for a set alone, from a cold store, on Linux with x64. */
+/**
+ * Each holds the ones before it. Megabytes are what comes over the network for what it has beyond them, from a cold
+ * store, on Linux with x64.
+ */
 const sets = {
-  run: {
-    megabytes: 130,
-    purpose: 'what it takes to build and run',
-    // `dependencies` are what it takes to build and run, `devDependencies` what only tests and measurements need.
-    args: ['--prod', '--filter', 'lockstep', ...programs.flatMap((name) => ['--filter-prod', `@lockstep/${name}...`])],
-  },
+  run: { megabytes: 130, purpose: 'what it takes to build and run', args: productionOf(programs) },
+  model: { megabytes: 9, purpose: 'what it takes to read pictures', args: productionOf([...programs, 'model']) },
   all: { megabytes: 185, purpose: 'what tests, benchmarks and other backends need', args: [] },
 };
+const setNames = Object.keys(sets);
+
+/** `dependencies` are what it takes to build and run, `devDependencies` what only tests and measurements need. */
+function productionOf(apps) {
+  return ['--prod', '--filter', 'lockstep', ...apps.flatMap((name) => ['--filter-prod', `@lockstep/${name}...`])];
+}
 
 /** Files of other package managers, which never say what is installed here. */
 const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
 const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'];
 
-/** @param wanted 'run' or 'all' */
+/** @param wanted a name of `sets` */
 export async function installPackages(wanted) {
   setForeignLocksAside();
   const state = installed();
-  if (state.isCurrent && (state.set === 'all' || state.set === wanted)) return;
-  const set = state.set === 'all' ? 'all' : wanted;
+  const rank = setNames.indexOf(state.set);
+  if (state.isCurrent && rank >= setNames.indexOf(wanted)) return;
+  const set = setNames[Math.max(rank, setNames.indexOf(wanted))];
   if (isForeign()) {
     log('node_modules comes from another package manager and is replaced: the lock file here is that of pnpm.');
     rmSync(modules, { recursive: true, force: true });
   }
   rmSync(stampFile, { force: true });
   const { purpose, args } = sets[set];
-  const missing = set === 'all' && state.set === undefined ? ['run', 'all'] : [set];
+  const missing = setNames.slice(Math.min(rank + 1, setNames.indexOf(set)), setNames.indexOf(set) + 1);
   const megabytes = missing.reduce((sum, name) => sum + sets[name].megabytes, 0);
   log(`Installing ${purpose} (once; fetches up to ${megabytes} MB) …`);
   await providePnpm();

@@ -27,9 +27,8 @@ const colorOf = (row) => (row.kind === 'peer' ? 'peer' : row.workers.kind);
 /** @param {TrainingResult} result @returns {LockstepRow[]} */
 const lockstepRows = ({ rows }) => rows.filter((row) => row.kind === 'lockstep');
 
-/** The number of workers, with a t for tabs; empty for one process. @param {LockstepRow} row */
-const dotText = ({ workers: { kind, ...rest } }) =>
-  'count' in rest ? `${rest.count}${kind === 'tabs' ? 't' : ''}` : '';
+/** The number of threads, workers or tabs. @param {LockstepRow} row */
+const dotText = ({ workers: { count } }) => `${count}`;
 
 /** @param {Plot} plot @param {readonly Label[]} labels */
 function drawLabels({ ctx }, labels) {
@@ -143,7 +142,7 @@ const labelBeside = (plot, value, row, text) => {
   return { x, y: plot.valToPos(row, 'x', true), text, align: 'left' };
 };
 
-/** Bars of images a second; a line spans the rounds, and to its right stands the ratio to one process. @type {Chart} */
+/** Bars of images a second; a line spans the rounds, and to its right stands the ratio to one thread. @type {Chart} */
 const showThroughput = (element, { rows }) => {
   const timed = rows.filter((row) => row.kind !== 'missing');
   const most = Math.max(...timed.map(({ imagesPerSecond }) => imagesPerSecond.max));
@@ -151,30 +150,30 @@ const showThroughput = (element, { rows }) => {
   showRows(element, names, {
     scale: { range: () => [0, most * 1.5] },
     axis: axisTo(most, ''),
-    series: ['single', 'workers', 'tabs', 'peer'].map((kind) => ({
+    series: ['threads', 'workers', 'tabs', 'peer'].map((kind) => ({
       ...barStyle(kind, 0),
       column: timed.map((row) => (colorOf(row) === kind ? row.imagesPerSecond.median : null)),
     })),
     labels: (plot) =>
-      timed.map(({ imagesPerSecond: { min, median, max }, timesSingle }, index) => {
+      timed.map(({ imagesPerSecond: { min, median, max }, timesOneThread }, index) => {
         const [left, right] = [plot.valToPos(min, 'y', true), plot.valToPos(max, 'y', true)];
         const y = plot.valToPos(index, 'x', true);
         plot.ctx.fillStyle = color('ink');
         plot.ctx.fillRect(left, y - devicePixelRatio, right - left, 2 * devicePixelRatio);
-        const text = `${Math.round(median).toLocaleString('en-US')}  ${timesSingle.median.toFixed(2)}x`;
+        const text = `${Math.round(median).toLocaleString('en-US')}  ${timesOneThread.median.toFixed(2)}x`;
         return labelBeside(plot, max, index, text);
       }),
   });
 };
 
-/** Speed-ups against one process on a logarithmic scale: a dot with the number of workers, a ring for DDP. @type {Chart} */
+/** Speed-ups against one thread on a logarithmic scale: a dot with the number of threads, workers or tabs, a ring for PyTorch. @type {Chart} */
 const showSpeedUps = (element) => {
   /** A column for each kind of dot, a cell for each training. @type {Map<string, { dot: string, text: string, column: (number | null)[] }>} */
   const dots = new Map();
   for (const [lane, { rows }] of results.entries()) {
     for (const row of rows) {
-      const ratio = row.kind === 'peer' ? row.speedUp : row.kind === 'lockstep' ? row.timesSingle : null;
-      if (ratio === null || (row.kind === 'lockstep' && row.workers.kind === 'single')) continue;
+      const ratio = row.kind === 'peer' ? row.speedUp : row.kind === 'lockstep' ? row.timesOneThread : null;
+      if (ratio === null || (row.kind === 'lockstep' && row.efficiency === null)) continue;
       const style = row.kind === 'lockstep' ? { dot: colorOf(row), text: dotText(row) } : { dot: 'ring', text: '' };
       const entry = dots.get(row.name) ?? { ...style, column: results.map(() => null) };
       entry.column[lane] = ratio.median;
@@ -221,7 +220,7 @@ const showStep = (element, result) => {
 };
 
 const lineStyle = { width: 2, spanGaps: true, points: { show: false } };
-/** By the number of workers. */
+/** By the number of threads, workers or tabs. */
 const dashes = [
   [6, 3],
   [12, 4],
@@ -234,7 +233,7 @@ const showCurves = (element, result) => {
   const rows = lockstepRows(result);
   const curves = rows.map(({ curve }) => smoothed(curve));
   /** @param {LockstepRow} row */
-  const dashOf = ({ workers }) => ('count' in workers ? dashes[(workers.count - 1) % dashes.length] : []);
+  const dashOf = ({ workers, efficiency }) => (efficiency === null ? [] : dashes[(workers.count - 1) % dashes.length]);
   const options = {
     ...base,
     scales: { x: { time: false, range: fromZero }, y: { range: fromZero } },

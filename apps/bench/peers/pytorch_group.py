@@ -1,13 +1,14 @@
-"""Training steps on PyTorch, CPU, by one rank of a group of processes, one thread each; gloo joins several.
+"""Training steps on PyTorch, CPU, by one rank of a group of processes; gloo joins several.
 
 argv:   rank, number of ranks, path of a file that does not exist yet, over which the ranks find each other.
 stdin:  one JSON line a request; stdout: one JSON line an answer, the first without a request: {"absent": sentence} when
         torch or gloo is missing, else {"version"}.
         {"do": "open", "batch", "batches", "learningRate", "net", "shapes"}, then the work as raw bytes (pytorch_work.py)
-        -> {}: makes a net for this process alone, and the same net under DistributedDataParallel where there are several.
-        {"do": "reset", "mode"} -> {}, {"do": "run", "mode", "steps": n} -> {"ms": x}, {"do": "result", "mode"} ->
-        {"base64": parameters as float32}; mode is "single", which this process computes alone, or "ddp", which every rank
-        must be asked for at once: each then takes its share of every batch.
+        -> {}: makes a net for each mode.
+        {"do": "reset", "mode"} -> {}, {"do": "run", "mode", "steps": n, "threads": n} -> {"ms": x}, {"do": "result",
+        "mode"} -> {"base64": parameters as float32}; mode is "single" or "threads", which this process computes alone, or
+        "ddp", under DistributedDataParallel, which every rank must be asked for at once: each then takes its share of every
+        batch. threads are those within an operation.
 The end of stdin ends the process.
 """
 
@@ -54,8 +55,10 @@ def make_trainers(torch, request, batches, rank, ranks):
     def new_net():
         return make_net(torch, request["net"], request["shapes"])
 
-    net = new_net()
-    trainers = {"single": Trainer(torch, net, net, batches, request["learningRate"])}
+    trainers = {}
+    for mode in ("single", "threads"):
+        net = new_net()
+        trainers[mode] = Trainer(torch, net, net, batches, request["learningRate"])
     if ranks > 1:
         share = request["batch"] // ranks
         mine = [(x[rank * share : (rank + 1) * share], y[rank * share : (rank + 1) * share]) for x, y in batches]
@@ -100,6 +103,7 @@ def main():
         elif request["do"] == "run":
             if request["mode"] == "ddp":
                 distributed.barrier()
+            torch.set_num_threads(request["threads"])
             answer({"ms": trainer.run(request["steps"])})
         elif request["do"] == "result":
             answer({"base64": parameters_as_base64(torch, trainer.net, name)})

@@ -83,10 +83,10 @@ test.each([
 test('the command of a row is the one that a person would type', () => {
   const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [512], steps: 30 });
   const settings = { seed: 3, backend: 'auto' as const, threads: 2, data: undefined };
-  expect(commandOf(training!, { kind: 'single' }, settings)).toBe(
-    'npm start -- --single --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
+  expect(commandOf(training!, { kind: 'threads', count: 1 }, settings)).toBe(
+    'npm start -- --single --threads 1 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
   );
   expect(commandOf(training!, { kind: 'workers', count: 2 }, { ...settings, backend: 'cpu' })).toBe(
-    'npm start -- --workers 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3 --backend cpu --threads 2',
+    'npm start -- --workers 2 --threads 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3 --backend cpu',
   );
 });

@@ -1,7 +1,7 @@
 /** The built command: mistakes that end at once, and one small comparison from end to end. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findChromium } from '@lockstep/chromium';
@@ -73,6 +73,9 @@ test.each([
   expect(await readdir(folder)).toEqual(before);
 });
 
+const cores = availableParallelism();
+const threadRows = ['1 thread', ...(cores > 1 ? [`${cores} threads`] : [])];
+
 describe('a small comparison', { timeout: timeoutMs }, () => {
   test('measures every row on equal work, and its weights are those of the command that it names', async () => {
     const args = ['--model', 'mlp', '--batch', '32', '--steps', '12', '--rounds', '2', '--workers', '2', '--no-peers'];
@@ -85,12 +88,12 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
     const [result] = report.results;
     expect(result).toMatchObject({ sameWeights: true, curveDistance: 0 });
     const rows = result!.rows as readonly LockstepRow[];
-    expect(rows.map(({ name }) => name)).toEqual(['one process', '1 worker', '2 workers']);
+    expect(rows.map(({ name }) => name)).toEqual([...threadRows, '1 worker', '2 workers']);
     for (const { msPerStep, parts, curve, workers, bytesPerStep } of rows) {
       expect(msPerStep.min).toBeGreaterThan(0);
       expect(parts).not.toBeNull();
       expect(curve.at(-1)?.steps).toBe(12);
-      if (workers.kind === 'single') expect(bytesPerStep).toBe(0);
+      if (workers.kind === 'threads') expect(bytesPerStep).toBe(0);
       // Images, weights and gradients all travel.
       else expect(bytesPerStep).toBeGreaterThan(32 * 784 * 2);
     }
@@ -112,7 +115,7 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const report = JSON.parse(await readFile(join(folder, 'tabs.json'), 'utf8')) as CompareReport;
     const rows = report.results[0]!.rows as readonly LockstepRow[];
-    expect(rows.map(({ name }) => name)).toEqual(['one process', '1 worker', '1 tab']);
+    expect(rows.map(({ name }) => name)).toEqual([...threadRows, '1 worker', '1 tab']);
     expect(new Set(rows.map(({ weightsSha256 }) => weightsSha256)).size).toBe(1);
   });
 

@@ -1,30 +1,32 @@
 /** From measurements to figures, text and a conclusion: each must follow from what was measured. */
+import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { conclusionOf } from '../src/compare/conclusion.ts';
 import type { Measured } from '../src/compare/measure.ts';
 import { resultLines } from '../src/compare/result-text.ts';
 import { ddpName, isSound, pytorchName, resultOf, type TrainingResult } from '../src/compare/results.ts';
-import { absent, measured, own, sampleTraining } from './sample-results.ts';
+import { absent, measured, own, peer, sampleTraining } from './sample-results.ts';
 
 describe('a result', () => {
   test('has ratios round by round, efficiency for each worker, and bytes a step', () => {
     const { rows, sameWeights, curveDistance } = measured(4, 8, 2);
     expect(rows.map(({ name }) => name)).toEqual([
-      'one process',
+      '1 thread',
       '1 worker',
       '2 workers',
       pytorchName,
       ddpName,
       'jax-js wasm',
     ]);
-    expect(rows[0]).toMatchObject({ timesSingle: { median: 1, min: 1, max: 1 }, efficiency: null, bytesPerStep: 0 });
-    expect(rows[1]).toMatchObject({ timesSingle: { median: 0.5 }, efficiency: 0.5, bytesPerStep: 1.5e6 });
-    expect(rows[2]).toMatchObject({ timesSingle: { median: 2, min: 2, max: 2 }, efficiency: 1 });
+    expect(rows[0]).toMatchObject({ timesOneThread: { median: 1, min: 1, max: 1 }, efficiency: null, bytesPerStep: 0 });
+    expect(rows[1]).toMatchObject({ timesOneThread: { median: 0.5 }, efficiency: 0.5, bytesPerStep: 1.5e6 });
+    expect(rows[2]).toMatchObject({ timesOneThread: { median: 2, min: 2, max: 2 }, efficiency: 1 });
     expect(rows[2]).toMatchObject({ imagesPerSecond: { max: 256_000, min: 128_000 }, stepsToAccuracy: 12 });
-    expect(rows[4]).toMatchObject({ timesSingle: { median: 0.5 }, speedUp: { median: 0.5 } });
+    expect(rows[4]).toMatchObject({ timesOneThread: { median: 0.5 }, speedUp: { median: 0.5 } });
     // 8 ms in its one round, where two workers needed 2 ms.
     expect(rows[4]).toMatchObject({ lockstepAgainstIt: { median: 4 } });
-    expect(rows[3]).toMatchObject({ speedUp: null });
+    // One thread of PyTorch took as long as one of ours in the first round, and half as long in the second.
+    expect(rows[3]).toMatchObject({ speedUp: null, lockstepAgainstIt: { min: 0.5, max: 1 } });
     expect({ sameWeights, curveDistance }).toEqual({ sameWeights: true, curveDistance: 0 });
   });
 
@@ -50,20 +52,35 @@ describe('a result', () => {
 });
 
 describe('the conclusion', () => {
-  test('names what to distribute, what to leave, and what makes no difference', () => {
-    const named = (name: string, result: TrainingResult) => ({ ...result, training: { ...result.training, name } });
+  test('names for each training the cheapest way that is as fast as any', () => {
+    const named = (name: string, rows: readonly Measured[]): TrainingResult => {
+      const result = resultOf(sampleTraining!, [...rows, peer(pytorchName, [4]), peer(ddpName, [8])], 0.5);
+      return { ...result, training: { ...result.training, name } };
+    };
     const messages = conclusionOf([
-      named('small', measured(1, 4, 5)),
-      named('large', measured(4, 8, 2)),
-      named('middle', measured(4, 4, 5)),
+      named('small', [own('single', [1]), own(1, [4]), own(2, [5])]),
+      named('large', [own('single', [4]), own(1, [8]), own(2, [2])]),
+      named('even', [own('single', [4]), own(1, [4]), own(2, [3.9])]),
     ]);
-    expect(messages[0]).toBe('Distribute large (2.00x with 2 workers).');
-    expect(messages[1]).toBe('It makes no difference for middle (1.00x with 1 worker).');
-    expect(messages[2]).toBe('Train in one process: small (0.25x with 1 worker).');
-    expect(messages[3]).toMatch(/^The reason: /);
-    expect(messages[4]).toBe(
-      'Throughput of 2 workers against PyTorch DDP with 2 processes: 1.60x at small, 4.00x at large and 1.60x at middle.',
+    expect(messages[0]).toBe(
+      'Train on 1 thread of one process, which is as fast as anything dearer here (npm start -- --single --threads 1): small and even.',
     );
+    expect(messages[1]).toBe('Train with 2 workers, the fastest here: large (2.00x one thread).');
+    expect(messages[2]).toMatch(
+      /^Over sockets a step spends .* ms on everything but arithmetic, and one thread needs 1/,
+    );
+    expect(messages[3]).toBe(
+      `Like for like, throughput over that of ${pytorchName}: 4.00x at small, 1.00x at large and 1.00x at even.`,
+    );
+    expect(messages[4]).toBe(
+      `Like for like, throughput over that of ${ddpName}: 1.60x at small, 4.00x at large and 2.05x at even.`,
+    );
+  });
+
+  test.skipIf(availableParallelism() === 1)('takes all threads of one process before workers', () => {
+    const rows = [own('single', [4]), own('threads', [2]), own(1, [4]), own(2, [1.95])];
+    const [message] = conclusionOf([resultOf(sampleTraining!, rows, 0.5)]);
+    expect(message).toMatch(/^Train on \d+ threads of one process.*\(2\.00x one thread\)\.$/);
   });
 
   test('is empty where nothing was compared', () => {

@@ -34,9 +34,12 @@ const first = await group.open(workOf(2, 1), 'single');
 const reason = 'absent' in first ? first.absent : undefined;
 
 describe.skipIf(reason !== undefined)(`PyTorch and gloo${reason === undefined ? '' : ` (${reason})`}`, () => {
-  test.each(['single', 'ddp'] as const)('%s, the weights are those of double precision', async (mode) => {
-    for (const work of [workOf(6, 3), workOf(4, 5)]) await expectReference(work, await group.open(work, mode));
-  });
+  test.each(['single', { threads: 2 }, 'ddp'] as const)(
+    '%o, the weights are those of double precision',
+    async (mode) => {
+      for (const work of [workOf(6, 3), workOf(4, 5)]) await expectReference(work, await group.open(work, mode));
+    },
+  );
 
   test('in a process of its own, the weights are those of double precision', async () => {
     const work = workOf(5, 7);

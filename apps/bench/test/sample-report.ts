@@ -3,7 +3,7 @@ import { nothingTurnedAway, type Report } from '@lockstep/train';
 
 export interface SampleOptions {
   readonly batch?: number;
-  readonly workers?: number | 'single';
+  readonly workers?: number | 'single' | 'threads';
   readonly computeMs?: number;
   readonly stepMs?: number;
   readonly steps?: number;
@@ -24,7 +24,7 @@ export function reportOf(options: SampleOptions): Report {
       epochs: 1,
       steps,
       optimizer: { type: 'sgd', learningRate: 0.1 },
-      workers,
+      workers: typeof workers === 'string' ? 'single' : workers,
     },
     model: { name: 'mlp', parameters: 101_770 },
     initialLoss: 2.3,
@@ -40,7 +40,7 @@ export function reportOf(options: SampleOptions): Report {
     verified: null,
     workers: [],
     wire:
-      workers === 'single'
+      typeof workers === 'string'
         ? { bytesSent: 0, bytesReceived: 0 }
         : { bytesSent: steps * 1e6, bytesReceived: steps * 5e5 },
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },

@@ -1,17 +1,29 @@
 /** Results of comparisons that were never run, for tests of what is shown of them. */
+import { availableParallelism } from 'node:os';
 import { gridOf } from '../src/compare/grid.ts';
+import { type Workers, workersName } from '../src/compare/lockstep-run.ts';
 import type { Measured } from '../src/compare/measure.ts';
 import { ddpName, pytorchName, resultOf, type TrainingResult } from '../src/compare/results.ts';
 import { reportOf, type SampleOptions } from './sample-report.ts';
 
 export const [sampleTraining] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined });
 
-/** A row of Lockstep whose rounds took so many milliseconds a step. */
-export function own(workers: number | 'single', stepMs: readonly number[], options: SampleOptions = {}): Measured {
+const cores = availableParallelism();
+
+/** A row of Lockstep whose rounds took so many milliseconds a step; `threads` are as many as this machine has cores. */
+export function own(
+  workers: number | 'single' | 'threads',
+  stepMs: readonly number[],
+  options: SampleOptions = {},
+): Measured {
+  const computing: Workers =
+    typeof workers === 'number'
+      ? { kind: 'workers', count: workers }
+      : { kind: 'threads', count: workers === 'single' ? 1 : cores };
   return {
     kind: 'lockstep',
-    name: workers === 'single' ? 'one process' : `${workers} worker${workers === 1 ? '' : 's'}`,
-    workers: workers === 'single' ? { kind: 'single' } : { kind: 'workers', count: workers },
+    name: workersName(computing),
+    workers: computing,
     command: `npm start -- --workers ${workers}`,
     msPerStep: stepMs,
     reports: stepMs.map((ms) => reportOf({ workers, stepMs: ms, computeMs: ms / 2, ...options })),

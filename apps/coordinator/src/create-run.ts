@@ -16,6 +16,7 @@ import {
   ParameterServer,
   Run,
   type RunOptions,
+  type ShardSource,
 } from '@lockstep/training';
 import type { Prepared } from './prepare.ts';
 import { sha256 } from './sha256.ts';
@@ -31,12 +32,22 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly resumeFrom?: Checkpoint | undefined;
 }
 
+export interface CreatedRun {
+  readonly run: Run;
+  readonly parameterServer: ParameterServer;
+  readonly limits: Limits;
+  readonly samples: ShardSource;
+  readonly numericsCheck: NumericsCheck;
+  /** What this process computed for the check. */
+  readonly reference: Awaited<ReturnType<typeof checkOwnNumerics>>;
+}
+
 /** Bytes of a message beside the numbers of a gradient. */
 const messageOverheadBytes = 64 * 1024;
 /** A run waits this long for all of its workers, then begins with those that have joined. */
 const startWithinMs = 10_000;
 
-export async function createRun(options: CreateRunOptions) {
+export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
   const {
     backend,
     prepared,
@@ -52,7 +63,7 @@ export async function createRun(options: CreateRunOptions) {
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
-  const reference = await referenceGradient(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
+  const reference = await checkOwnNumerics(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
   const samples = createShardSource(train, plan, config.seed);
   const run = new Run({
     setup: {
@@ -69,7 +80,7 @@ export async function createRun(options: CreateRunOptions) {
       faultInjection,
       verifyRate,
       verifySalt: randomBytes(4).readUInt32LE(),
-      refereeHash: sha256(bytesOf(reference)),
+      refereeHash: reference.hash,
       refereeMode: backend.numericMode,
     },
     ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
@@ -85,33 +96,31 @@ export async function createRun(options: CreateRunOptions) {
     }),
     parameterServer,
     numericsCheck,
-    referenceGradient: reference,
+    referenceGradient: reference.gradient,
     clock: systemClock,
     checksum: await openChecksum(),
     hash: sha256,
     newResumeKey: () => randomBytes(16).toString('base64url'),
     ...callbacks,
   });
-  return { run, parameterServer, limits };
+  return { run, parameterServer, limits, samples, numericsCheck, reference };
 }
 
 /** What the first step begins with. */
-function beginning({ model, config }: Prepared, resumeFrom: Checkpoint | undefined) {
-  if (!resumeFrom) return { weights: initialize(model, config.seed) };
+function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Checkpoint | undefined) {
+  if (!resumeFrom) return { weights: initialWeights ?? initialize(model, config.seed) };
   const { weights, optimizer: optimizerState, step: firstStep } = resumeFrom;
   return { weights, optimizerState, firstStep };
 }
 
-/** What this process computes for the numerics check, which the workers' answers are compared with. */
-async function referenceGradient(
-  backend: HostBackend,
-  setup: ComputeSetup,
-  { weights, pixels, labels }: NumericsCheck,
-): Promise<Float32Array> {
+/** What this process computes for the numerics check, which the workers' answers are compared with, and how fast. */
+async function checkOwnNumerics(backend: HostBackend, setup: ComputeSetup, check: NumericsCheck) {
+  const { weights, pixels, labels } = check;
   const compute = createLocalCompute(backend, systemClock);
   await compute.open(setup);
   compute.setWeights(weights);
-  const { gradient } = await compute.gradient(pixels, labels);
+  const { gradient: bytes, computeMs } = await compute.gradient(pixels, labels);
   await compute.close();
-  return new Float32Array(gradient.slice().buffer);
+  const gradient = new Float32Array(bytes.slice().buffer);
+  return { gradient, hash: sha256(bytesOf(gradient)), samplesPerMs: computeMs > 0 ? labels.length / computeMs : 0 };
 }

@@ -1,30 +1,53 @@
-/** A worker in the coordinator's own thread: the same rules and the same sums, without sockets. */
-import { memoryPair, openChecksum } from '@lockstep/protocol';
+/** A worker in the coordinator's own process: the same rules and the same sums, with nothing that travels. */
 import { systemClock } from '@lockstep/train';
-import { type Compute, type Run, Session } from '@lockstep/training';
+import { type Compute, type InlineCompute, InlineCopy, InlineGradient, InlineWorker } from '@lockstep/training';
+import type { CreatedRun } from './create-run.ts';
+import type { Prepared } from './prepare.ts';
 import { sha256 } from './sha256.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import { idlePool, type WorkerPool } from './worker-pool.ts';
 
-export async function startInlineWorker(run: Run, compute: Compute): Promise<WorkerPool> {
-  // Between messages, signals and the terminal have their turn.
-  const { coordinator, worker } = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
-  const checksum = await openChecksum();
-  run.connect(coordinator);
-  const session = new Session({
-    transport: worker,
-    compute,
-    identity: { kind: 'local', name: 'this process' },
-    clock: systemClock,
-    checksum,
-    hash: sha256,
+/** @param compute what computes; the parameter server's own backend where left out */
+export async function startInlineWorker(
+  created: CreatedRun,
+  prepared: Prepared,
+  compute?: Compute,
+): Promise<WorkerPool> {
+  const { run } = created;
+  run.connectInline(
+    new InlineWorker({
+      compute: compute ? await copying(created, prepared, compute) : inPlace(created, prepared),
+      name: 'this process',
+      nowMs: systemClock.nowMs,
+      // Signals and the terminal have their turn.
+      schedule: (callback) => void setImmediate(callback),
+    }),
+  );
+  return { ...idlePool, stop: async () => compute?.close() };
+}
+
+function inPlace({ parameterServer, samples, reference }: CreatedRun, prepared: Prepared): InlineCompute {
+  const { model, plan, train, config } = prepared;
+  const { seed } = config;
+  const clock = systemClock;
+  return new InlineGradient({
+    parameterServer,
+    model,
+    plan,
+    dataset: train,
+    samples,
+    seed,
+    clock,
+    numerics: reference,
   });
-  return {
-    traffic: () => ({ bytesSent: 0, bytesReceived: 0 }),
-    async stop() {
-      session.leave('the run has ended');
-      await session.ended;
-      await compute.close();
-    },
-    close: async () => {},
-  };
+}
+
+async function copying(
+  created: CreatedRun,
+  { model, plan, config }: Prepared,
+  compute: Compute,
+): Promise<InlineCompute> {
+  const { parameterServer, samples, numericsCheck, reference } = created;
+  await compute.open({ model, microbatchSize: plan.microbatchSize });
+  const common = { compute, parameterServer, plan, samples, seed: config.seed };
+  return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
 }

@@ -77,7 +77,7 @@ async function finish({ options, prepared, trained, display, signal }: Finish): 
     log(`the model after step ${steps} was not saved: give --save FILE.safetensors to keep it`);
   }
   const verification = verify ? () => verifyRun({ prepared, report, outcome, signal, log }) : undefined;
-  const snapshot = { model: prepared.model, weights, steps, version };
+  const snapshot = { prepared, weights, steps, version };
   return saveResults({ save, snapshot, reportFile, report, verification, log });
 }
 

@@ -15,6 +15,8 @@ export interface MemoryNeedOptions {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
   readonly microbatchSize: number;
+  /** In a step. */
+  readonly microbatches: number;
   /** Local workers. */
   readonly workers: number | 'single';
   readonly threads: number;
@@ -23,8 +25,6 @@ export interface MemoryNeedOptions {
 export interface MemoryNeed {
   /** In the coordinator's WebAssembly memory. */
   readonly coordinatorBytes: number;
-  /** In one compute thread's WebAssembly memory. */
-  readonly computeBytes: number;
   /** In all processes that the coordinator is or starts. */
   readonly machineBytes: number;
 }
@@ -32,19 +32,23 @@ export interface MemoryNeed {
 const floatBytes = 4;
 
 /**
- * Lower bounds, in vectors as long as the parameters. A compute: weights, sum, and the results of a whole and of a short
- * microbatch. The coordinator, when it opens: weights, sum, the optimizer's state, a copy to evaluate, and a compute for
- * the numerics check; beside that memory the weights as they travel, and weights and gradient of the numerics check. A
- * worker process: its computes, the weights as they arrive and the gradient as it leaves.
+ * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
+ * microbatch. The coordinator: weights, the optimizer's state, a copy to evaluate, a sum where it adds those of workers, and a
+ * compute for the numerics check or for all shards; beside that memory the weights as they travel, and weights and gradient of the numerics check.
+ * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
  */
-export function memoryNeed({ model, optimizer, microbatchSize, workers, threads }: MemoryNeedOptions): MemoryNeed {
+export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
+  const { model, optimizer, microbatchSize, microbatches, workers, threads } = options;
   const vectorBytes = floatBytes * parameterCount(model);
   const slots = optimizerRule(optimizer).slots(optimizer).length;
-  const computeBytes = 4 * vectorBytes + floatBytes * microbatchSize * keptActivations(model);
-  const coordinatorBytes = (3 + slots) * vectorBytes + computeBytes;
+  const threadBytes = vectorBytes + floatBytes * microbatchSize * keptActivations(model);
+  const computeBytes = (computing: number): number => vectorBytes + Math.min(computing, microbatches) * threadBytes;
+  const [sums, computing] = workers === 'single' ? [0, threads] : [1, 1];
+  const coordinatorBytes = (2 + sums + slots) * vectorBytes + computeBytes(computing);
   const processBytes = coordinatorBytes + 3 * vectorBytes;
-  const workersBytes = workers === 'single' ? computeBytes : workers * (threads * computeBytes + 2 * vectorBytes);
-  return { coordinatorBytes, computeBytes, machineBytes: processBytes + workersBytes };
+  // A worker may get a single microbatch.
+  const workersBytes = workers === 'single' ? 0 : workers * (computeBytes(1) + 2 * vectorBytes);
+  return { coordinatorBytes, machineBytes: processBytes + workersBytes };
 }
 
 /** Values of one sample that the gradient needs: the inputs of layers with parameters. */

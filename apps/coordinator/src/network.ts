@@ -28,8 +28,8 @@ const siteFolder = fileURLToPath(new URL('../../web/dist', import.meta.url));
 /** @throws CommandFailure with exit code 2 where it cannot listen */
 export async function startNetwork(network: NetworkOptions): Promise<WorkerPool & { readonly addresses: Addresses }> {
   const { run, options, prepared, dashboard, log } = network;
-  const { host, backend, threads } = options;
-  const { token, tls } = prepared;
+  const { host, backend } = options;
+  const { token, tls, threads } = prepared;
   const server = await startServer(network);
   const { port } = server;
   const addresses = addressesOf(prepared, host, port);

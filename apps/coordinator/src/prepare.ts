@@ -1,15 +1,17 @@
 /** Turns options into a run that can start, or refuses them. */
 import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { errorMessage, readOptionFile, requireOutputs, tokenFrom, usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
-import { type RunConfig, threadsFault } from '@lockstep/train';
+import { defaultThreads, type RunConfig, threadsFault } from '@lockstep/train';
 import { planRun, type RunPlan } from '@lockstep/training';
 import { requireCheckpointFolder } from './checkpoint/folder.ts';
 import { keptSecret } from './checkpoint/kept-secret.ts';
 import { openTls, type Tls } from './http/tls.ts';
-import { memoryFault, systemMemoryBytes } from './memory-need.ts';
+import { readInitialWeights } from './initial-weights.ts';
+import { type MemoryNeedOptions, memoryFault, systemMemoryBytes } from './memory-need.ts';
 import { optimizerOf } from './optimizer.ts';
 import type { CoordinatorOptions } from './options.ts';
 import { recipeOf } from './recipes.ts';
@@ -17,10 +19,14 @@ import { recipeOf } from './recipes.ts';
 export interface Prepared {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
+  /** What the run begins with, where the seed does not draw it. */
+  readonly initialWeights: Float32Array | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
   readonly plan: RunPlan;
   readonly config: RunConfig;
+  /** That compute in each local worker, or in this process where it is the only one. */
+  readonly threads: number;
   /** Part of the shards that two workers compute; 0 where there is but this process. */
   readonly verifyRate: number;
   readonly token: string | undefined;
@@ -30,10 +36,9 @@ export interface Prepared {
 
 /** @throws CommandFailure with exit code 2 */
 export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
-  if (options.single && options.threads > 1) {
-    throw usageFailure(`--threads: expected 1 with --single, which computes in one thread, got ${options.threads}`);
-  }
-  const tooMany = threadsFault(options.backend, options.threads);
+  const threads =
+    options.threads ?? defaultThreads(options.backend, options.single ? 1 : options.workers, availableParallelism());
+  const tooMany = threadsFault(options.backend, threads);
   if (tooMany !== undefined) throw usageFailure(tooMany);
   if (options.verify && options.gradients !== 'exact') {
     const got = `${options.gradients}, whose rounding depends on the workers`;
@@ -54,6 +59,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   }
   const plan = planRun({ samples: train.count, batch, epochs: options.epochs, steps: options.steps });
   const optimizer = optimizerOf(options, plan.steps, recipe);
+  const init = options.init === undefined ? undefined : readInitialWeights(options.init, model);
   const config: RunConfig = {
     seed: options.seed,
     samples: train.count,
@@ -64,12 +70,15 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
     optimizer,
     workers: options.single ? 'single' : options.workers,
     ...(options.gradients === 'exact' ? {} : { gradients: options.gradients }),
+    ...(init && { initSha256: init.weightsSha256 }),
   };
-  requireMemory(options, model, config);
+  requireMemory(options.model, { model, ...config, microbatches: plan.microbatches, threads });
   const token = given ?? (isLoopback(options.host) ? undefined : await newToken(options));
   const tls = await openTls(options);
   const verifyRate = options.single ? 0 : options['verify-rate'];
-  return { model, optimizer, train, test, plan, config, verifyRate, token, adminToken: newSecret(), tls };
+  const data = { train, test };
+  const run = { model, optimizer, initialWeights: init?.weights, ...data, plan, config, threads, verifyRate };
+  return { ...run, token, adminToken: newSecret(), tls };
 }
 
 function newSecret(): string {
@@ -114,11 +123,9 @@ async function dataOf(directory: string | undefined): Promise<{ train: Dataset; 
   }
 }
 
-function requireMemory(options: CoordinatorOptions, model: Model, config: RunConfig): void {
-  const { optimizer, microbatchSize, workers } = config;
-  const need = { model, optimizer, microbatchSize, workers, threads: options.threads };
+function requireMemory(name: string, need: MemoryNeedOptions): void {
   const fault = memoryFault(need, systemMemoryBytes());
-  if (fault !== undefined) throw usageFailure(`--model ${options.model}: ${fault}`);
+  if (fault !== undefined) throw usageFailure(`--model ${name}: ${fault}`);
 }
 
 function requireFit(name: string, model: Model, { rows, columns, classes }: Dataset): void {

@@ -1,8 +1,8 @@
 /** One training run from its first worker to its last evaluation. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createEvaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
 import { createReport, type Report, systemClock } from '@lockstep/train';
 import type { Run, RunOutcome } from '@lockstep/training';
 import { Checkpointer, type CheckpointerOptions, type WrittenCheckpoint } from './checkpoint/checkpointer.ts';
@@ -22,6 +22,7 @@ import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
 import { RunObserver } from './run-observer.ts';
 import { sha256 } from './sha256.ts';
+import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
 export interface TrainOptions {
@@ -70,13 +71,12 @@ export async function train(job: TrainOptions): Promise<Trained> {
 async function start(job: TrainOptions) {
   const { options, prepared, display, signal } = job;
   const log = (line: string): void => display.line(line);
-  // For the sums, the optimizer's steps and the evaluation, whatever the workers compute on.
-  const { backend, choice } = await openBackend('auto');
   // Opened before anything is started that a refusal would leave behind.
-  const inline = options.single ? await openCompute(options.backend) : undefined;
+  const { backend, choice, inline } = await openBackends(options, prepared);
   const checkpoints = await openCheckpoints(options, prepared);
   for (const line of [trainingLine(prepared), ...(checkpoints?.lines ?? [])]) log(line);
-  const { run, parameterServer, limits, observer } = await createObservedRun(job, backend, checkpoints);
+  const { created, observer } = await createObservedRun(job, backend, checkpoints);
+  const { run, parameterServer, limits } = created;
   let pool: WorkerPool = idlePool;
   const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
   if (checkpoints) {
@@ -95,7 +95,7 @@ async function start(job: TrainOptions) {
     return startNetwork({ run, limits, options: serving, prepared, gate, dashboard: observer.dashboard, log });
   };
   if (inline || !isOver || options.stay) {
-    const starting = inline ? startInlineWorker(run, inline.compute) : startServer();
+    const starting = inline ? startInlineWorker(created, prepared, inline.compute) : startServer();
     pool = await starting.catch((error: unknown) => {
       // The run's clock would keep the process alive.
       run.stop('no worker can join');
@@ -121,11 +121,11 @@ async function createObservedRun(
     evaluator: createEvaluator(backend, model, test),
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
-    pause: () => nextTurn(),
+    pause: createPause(options.single, systemClock.nowMs),
     signal,
     resumeFrom,
   });
-  const { run, parameterServer, limits } = await createRun({
+  const created = await createRun({
     prepared,
     backend,
     startWorkers: options.single ? 1 : Math.max(1, options.workers),
@@ -136,7 +136,21 @@ async function createObservedRun(
     onStep: (result) => observer.step(result, run.state),
     onTrace: (trace) => observer.trace(trace),
   });
-  return { run, parameterServer, limits, observer };
+  const { run, parameterServer } = created;
+  return { created, observer };
+}
+
+/**
+ * The run's own backend, for sums, the optimizer's steps and the evaluation, whatever workers compute on. `inline` is what
+ * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
+ */
+async function openBackends({ single, backend: name }: CoordinatorOptions, { threads }: Prepared) {
+  const isOwn = single && (name === 'auto' || name === 'cpu');
+  const { backend, choice } = await openBackend('auto', nodeThreads(isOwn ? threads : 1));
+  if (!single) return { backend, choice, inline: undefined };
+  // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
+  const inline = isOwn && (name === 'auto' || backend.name === name) ? { choice } : await openCompute(name, threads);
+  return { backend, choice, inline: { compute: undefined, ...inline } };
 }
 
 function createCheckpointer(
@@ -186,7 +200,8 @@ function createDashboard(
 }
 
 function trainingLine({ model, plan, config, optimizer }: Prepared): string {
-  const what = `${model.name}, ${thousands(parameterCount(model))} parameters`;
+  const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
+  const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
   return `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;

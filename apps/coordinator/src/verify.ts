@@ -1,8 +1,9 @@
 /** Takes the steps of a run once more in one process, and compares the weights. */
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { type Report, systemClock } from '@lockstep/train';
-import { createLocalCompute, type RunOutcome } from '@lockstep/training';
+import { nodeThreads } from '@lockstep/tensor/node';
+import type { Report } from '@lockstep/train';
+import type { RunOutcome } from '@lockstep/training';
 import { createRun } from './create-run.ts';
 import { thousands } from './format.ts';
 import { startInlineWorker } from './inline-worker.ts';
@@ -73,17 +74,13 @@ type Again =
   | { readonly type: 'interrupted' };
 
 async function trainAgain(prepared: Prepared, signal: AbortSignal): Promise<Again> {
-  const { backend } = await openBackend('auto');
-  // The only worker is this process, which has no token to show.
-  const { run, parameterServer } = await createRun({
-    prepared: { ...prepared, token: undefined },
-    backend,
-    startWorkers: 1,
-  });
+  const { backend } = await openBackend('auto', nodeThreads(prepared.threads));
+  const created = await createRun({ prepared, backend, startWorkers: 1 });
+  const { run, parameterServer } = created;
   const stop = (): void => run.stop('interrupted');
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
-  const worker = await startInlineWorker(run, createLocalCompute(backend, systemClock));
+  const worker = await startInlineWorker(created, prepared);
   const outcome = await run.outcome;
   await worker.stop();
   signal.removeEventListener('abort', stop);

@@ -69,7 +69,10 @@ describe('an impossible request', () => {
     [['--seed', '1', '--seed', '2'], /--seed: given twice, expected once/],
     [['--single=yes'], /--single: takes no value, got yes/],
     [['--threads', '2', '--backend', 'tfjs-node'], /--threads: expected 1 with --backend tfjs-node.*, got 2/],
-    [['--threads', '2', '--single'], /--threads: expected 1 with --single.*, got 2/],
+    [
+      ['--threads', '2', '--backend', 'reference'],
+      /--threads: expected 1 with --backend reference, which computes in one thread, got 2/,
+    ],
     [['--model', 'nosuch'], /--model nosuch: .*expected .*built-in models \(mlp/],
     [
       ['--model', path('missing.json')],

@@ -1,10 +1,18 @@
 /** A whole run inside the test: coordinator, dashboard and HTTP over real sockets, and workers in this process. */
 import { parseOptions } from '@lockstep/command';
 import { initialize } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type EpochReport, systemClock } from '@lockstep/train';
-import { createLocalCompute, createShardSource, type Limits, type Run, type StepResult } from '@lockstep/training';
+import {
+  type Compute,
+  createLocalCompute,
+  createShardSource,
+  type Limits,
+  type Run,
+  Session,
+  type StepResult,
+} from '@lockstep/training';
 import { oracleWeights } from '@lockstep/training/simulator';
 import { afterEach } from 'vitest';
 import { createRun } from '../src/create-run.ts';
@@ -13,12 +21,11 @@ import type { ViewerLimits } from '../src/dashboard/viewer-places.ts';
 import { EventLines } from '../src/event-lines.ts';
 import { createGate } from '../src/gate.ts';
 import type { Addresses } from '../src/http/addresses.ts';
-import { startInlineWorker } from '../src/inline-worker.ts';
 import { startNetwork } from '../src/network.ts';
 import { commands } from '../src/options.ts';
 import { type Prepared, prepare } from '../src/prepare.ts';
 import { sha256 } from '../src/sha256.ts';
-import type { WorkerPool } from '../src/worker-pool.ts';
+import { idlePool, type WorkerPool } from '../src/worker-pool.ts';
 import { traceInto } from './traces.ts';
 
 export interface DashboardServer {
@@ -112,7 +119,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     weightsSha256: () => sha256(bytesOf(parameterServer.weights())),
     expectedSha256: async () => sha256(bytesOf(expectedWeights(backend, prepared))),
     async startWorker() {
-      const worker = await startInlineWorker(run, createLocalCompute(backend, systemClock));
+      const worker = await startSession(run, createLocalCompute(backend, systemClock));
       workers.push(worker);
       return worker;
     },
@@ -126,6 +133,23 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   };
   opened.add(server);
   return server;
+}
+
+/** A worker in this process that joins and leaves by messages. */
+async function startSession(run: Run, compute: Compute): Promise<WorkerPool> {
+  const { coordinator, worker } = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
+  run.connect(coordinator);
+  const identity = { kind: 'local', name: 'this process' } as const;
+  const checksum = await openChecksum();
+  const session = new Session({ transport: worker, compute, identity, clock: systemClock, checksum, hash: sha256 });
+  return {
+    ...idlePool,
+    async stop() {
+      session.leave('the run has ended');
+      await session.ended;
+      await compute.close();
+    },
+  };
 }
 
 function expectedWeights(backend: HostBackend, { model, plan, train, config, optimizer }: Prepared): Float32Array {

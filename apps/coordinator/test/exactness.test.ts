@@ -13,7 +13,7 @@ async function train(args: readonly string[]): Promise<Report> {
 
 let single: Promise<Report> | undefined;
 const oracle = (): Promise<Report> => {
-  single ??= train(['--single']);
+  single ??= train(['--single', '--threads', '1']);
   return single;
 };
 
@@ -35,9 +35,16 @@ describe('weightsSha256', () => {
     }
   });
 
-  it('is the same with several threads behind one socket', async () => {
-    const report = await train(['--workers', '1', '--threads', '3']);
+  it.each([
+    ['--single'],
+    ['--single', '--threads', '2'],
+    ['--single', '--threads', '3'],
+    ['--workers', '1', '--threads', '3'],
+    ['--workers', '2', '--threads', '2'],
+  ])('is the same with several threads over one memory: %s %s %s %s', async (...args) => {
+    const report = await train(args);
     expect(report.weightsSha256).toBe((await oracle()).weightsSha256);
+    expect(report.exactness).toBe('bit-exact');
   });
 
   it('is the same on the reference backend', async () => {

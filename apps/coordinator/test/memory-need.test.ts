@@ -25,7 +25,7 @@ const wide = (name: string, first: number, second: number) => ({
     { type: 'dense', units: 10 },
   ],
 });
-const sizes = { microbatchSize: 32, workers: 2, threads: 1 } as const;
+const sizes = { microbatchSize: 32, microbatches: 4, workers: 2, threads: 1 } as const;
 const unlimited = Number.POSITIVE_INFINITY;
 
 beforeAll(async () => {
@@ -38,13 +38,21 @@ describe('the memory that a run needs', () => {
     const vector = 4 * 7850;
     const activations = 4 * 32 * 784;
     const sgd = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('sgd') });
-    expect(sgd.computeBytes).toBe(4 * vector + activations);
-    expect(sgd.coordinatorBytes).toBe(7 * vector + activations);
-    expect(sgd.machineBytes).toBe(10 * vector + activations + 2 * (6 * vector + activations));
+    expect(sgd.coordinatorBytes).toBe(5 * vector + activations);
+    expect(sgd.machineBytes).toBe(8 * vector + activations + 2 * (4 * vector + activations));
     const adam = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('adam') });
     expect(adam.coordinatorBytes - sgd.coordinatorBytes).toBe(2 * vector);
     const single = memoryNeed({ ...sizes, workers: 'single', model, optimizer: defaultOptimizer('sgd') });
-    expect(single.machineBytes).toBe(14 * vector + 2 * activations);
+    expect(single.coordinatorBytes).toBe(4 * vector + activations);
+    expect(single.machineBytes).toBe(7 * vector + activations);
+    // One copy of the weights, and a sum and activations for each thread that has a microbatch.
+    for (const [threads, busy] of [
+      [3, 3],
+      [8, 4],
+    ] as const) {
+      const many = memoryNeed({ ...sizes, workers: 'single', threads, model, optimizer: defaultOptimizer('sgd') });
+      expect(many.coordinatorBytes).toBe(3 * vector + busy * (vector + activations));
+    }
   });
 
   it('is less than what a run takes, and more than a third of it', async () => {
@@ -78,7 +86,7 @@ describe('a model', () => {
     const need = memoryNeed({ ...sizes, model, optimizer });
     expect(need.coordinatorBytes).toBeGreaterThan(maxCpuMemoryBytes);
     expect(memoryFault({ ...sizes, model, optimizer }, unlimited)).toMatch(
-      /^expected a model that fits in memory, got 200,138,510 parameters: .* need at least 6,4\d\d MB, and WebAssembly memory has 4,295 MB$/,
+      /^expected a model that fits in memory, got 200,138,510 parameters: .* need at least 4,8\d\d MB, and WebAssembly memory has 4,295 MB$/,
     );
   });
 
@@ -86,9 +94,9 @@ describe('a model', () => {
     const model = parseModel(wide('large', 3_000, 2_500));
     expect(memoryFault({ ...sizes, model, optimizer }, unlimited)).toBeUndefined();
     expect(memoryFault({ ...sizes, model, optimizer }, 500e6)).toMatch(
-      /the coordinator and 2 workers need at least 9\d\d MB, and this machine has 500 MB$/,
+      /the coordinator and 2 workers need at least 6\d\d MB, and this machine has 500 MB$/,
     );
-    expect(memoryFault({ ...sizes, workers: 'single', model, optimizer }, 500e6)).toMatch(/of this process need/);
+    expect(memoryFault({ ...sizes, workers: 'single', model, optimizer }, 300e6)).toMatch(/of this process need/);
   });
 
   it('of 200 million parameters ends the command with one sentence, exit code 2', async () => {

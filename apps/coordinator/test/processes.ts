@@ -138,6 +138,11 @@ export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, ch
   return start(process.execPath, [appFile('worker'), ...args], env, channel);
 }
 
+/** Such as `evaluate`, with its options. */
+export function startModelCommand(args: readonly string[]): Program {
+  return start(process.execPath, [appFile('model'), ...args]);
+}
+
 /** Runs npm in the project's folder, as a person does. */
 export function startNpm(args: readonly string[]): Program {
   return start('npm', args);

@@ -19,6 +19,9 @@ const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--batch', '1
 /** Options that make a command short; the same option in README.md gives way. */
 const less: Readonly<Record<string, readonly string[]>> = {
   start: ['--steps', '5', '--port', '0'],
+  evaluate: [],
+  predict: [],
+  export: [],
   coordinator: ['--steps', '5', '--port', '0'],
   compare: [...short, '--html', join(folder, 'compare.html')],
   bench: ['--rounds', '1', '--benchmark', 'matmul'],
@@ -38,7 +41,9 @@ async function run(command: string): Promise<Ended> {
   if (!extra) throw new Error(`README.md: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
   const given = back.split(' ').filter((word) => word !== '');
   const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
-  return startNpm([...words, '--', ...kept, ...extra]).ended;
+  // One command writes the model, the ones after it read it.
+  const placed = kept.map((word) => (/^model\.\w+$/.test(word) ? join(folder, word) : word));
+  return startNpm([...words, '--', ...placed, ...extra]).ended;
 }
 
 describe('README.md', () => {

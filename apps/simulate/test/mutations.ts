@@ -43,7 +43,7 @@ export const mutations: readonly Mutation[] = [
           const size = Number(covered) + Math.min(shard.lo + shard.n, usedMicrobatches) - shard.lo;
           this.#waiting.clear();
           if (size === usedMicrobatches) return total;
-          this.#waiting.set(String(size), retain(total));
+          this.#waiting.set(String(size), total);
           return undefined;
           let node = shard;
         `,

@@ -6,6 +6,7 @@ import { helloOf, readAddress, socketAddress } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
 import { deviceName } from './join/device-name.ts';
 import { TabWorker } from './join/tab-worker.ts';
+import { usualThreads } from './join/threads.ts';
 import { Page } from './page.tsx';
 import { RunStore } from './watch/run-store.ts';
 import { startViewer } from './watch/viewer.ts';
@@ -26,7 +27,8 @@ render(<Page store={store} viewer={viewer} tab={tab} predictor={predictor} secre
 if (address.joinAtOnce) {
   const stop = effect(() => {
     if (!store.run.value) return;
-    if (tab.state.peek().phase === 'watching') tab.join({ name: deviceName(), backend: 'auto' });
+    if (tab.state.peek().phase === 'watching')
+      tab.join({ name: deviceName(), backend: 'auto', threads: usualThreads() });
     queueMicrotask(() => stop());
   });
 }

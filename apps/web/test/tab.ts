@@ -97,9 +97,10 @@ export class Tab {
     await this.during(`a button ${name} to be pressed`, button.click());
   }
 
-  async join(backend: 'auto' | 'cpu' | 'webgpu' | 'webgl', name: string): Promise<void> {
+  async join(backend: 'auto' | 'cpu' | 'webgpu' | 'webgl', name: string, threads?: number): Promise<void> {
     await this.page.getByLabel('Name').fill(name);
     await this.page.getByLabel('Compute on').selectOption(backend);
+    if (threads !== undefined) await this.page.getByLabel('Threads').selectOption(`${threads}`);
     await this.press('Join');
   }
 

@@ -2,7 +2,7 @@
 import { usageFailure } from './failure.ts';
 
 /** Settings of npm's own, which a person may have made for other reasons. */
-const settingsOfNpm: ReadonlySet<string> = new Set(['browser', 'help', 'link', 'save', 'version']);
+const settingsOfNpm: ReadonlySet<string> = new Set(['browser', 'help', 'json', 'link', 'save', 'version']);
 
 /**
  * @param usage such as `npm start -- [options]`

@@ -2,11 +2,12 @@
 import type { Options } from './option.ts';
 
 export function helpText(usage: string, summary: string, table: Options): string {
-  const rows = Object.entries(table).map(([name, { placeholder, description, fallback, defaultText }]) => {
+  const rows = Object.entries(table).map(([name, option]) => {
+    const { description, fallback, defaultText, isOperand = false } = option;
     const value = defaultText ?? fallback;
     return {
-      flag: placeholder === undefined ? `--${name}` : `--${name} ${placeholder}`,
-      text: value === undefined || value === false ? description : `${description} (default ${value})`,
+      flag: flagOf(name, option),
+      text: value === undefined || value === false || isOperand ? description : `${description} (default ${value})`,
     };
   });
   const width = Math.max(...rows.map(({ flag }) => flag.length)) + 2;
@@ -14,6 +15,12 @@ export function helpText(usage: string, summary: string, table: Options): string
     ({ flag, text }) => `  ${flag.padEnd(width)}${wrap(text, 100 - width).join(`\n${' '.repeat(width + 2)}`)}`,
   );
   return `${usage}\n\n${summary}\n\n${lines.join('\n')}\n`;
+}
+
+/** Such as `--batch N`, or `FILE…` for operands. */
+function flagOf(name: string, { placeholder, isOperand = false }: Options[string]): string {
+  if (placeholder === undefined) return `--${name}`;
+  return isOperand ? placeholder : `--${name} ${placeholder}`;
 }
 
 function wrap(text: string, width: number): string[] {

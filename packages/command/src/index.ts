@@ -10,6 +10,7 @@ export {
   numberFrom,
   type Option,
   type Options,
+  operands,
   positiveNumber,
   switchOption,
   textOption,
@@ -19,7 +20,7 @@ export {
   withDefaultText,
   withFallback,
 } from './option.ts';
-export { readOptionFile, requireOutputs, saveFile, saveJson } from './option-files.ts';
+export { readInputFile, readOptionBytes, readOptionFile, requireOutputs, saveFile, saveJson } from './option-files.ts';
 export { parseOptions } from './parse.ts';
 export { type Column, formatTable } from './table.ts';
 export { tokenFrom } from './token.ts';

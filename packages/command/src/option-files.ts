@@ -7,8 +7,17 @@ const maxOptionFileBytes = 2 ** 20;
 
 /** The text of a regular file. @throws CommandFailure with exit code 2 where it cannot be read */
 export function readOptionFile(option: string, file: string): string {
-  const bytes = orUsageFailure(option, () => readRegularFile(file, maxOptionFileBytes));
-  return new TextDecoder().decode(bytes);
+  return new TextDecoder().decode(readOptionBytes(option, file, maxOptionFileBytes));
+}
+
+/** The bytes of a regular file. @throws CommandFailure with exit code 2 where it cannot be read, or has more */
+export function readOptionBytes(option: string, file: string, maxBytes: number): Uint8Array {
+  return orUsageFailure(option, () => readRegularFile(file, maxBytes));
+}
+
+/** As `readOptionBytes`, of a file that stands on the command line without an option. */
+export function readInputFile(file: string, maxBytes: number): Uint8Array {
+  return orUsageFailure(undefined, () => readRegularFile(file, maxBytes));
 }
 
 /**
@@ -44,11 +53,11 @@ export async function saveJson(file: string, content: unknown): Promise<void> {
   await saveFile(file, `${JSON.stringify(content, undefined, 2)}\n`);
 }
 
-function orUsageFailure<Value>(option: string, use: () => Value): Value {
+function orUsageFailure<Value>(option: string | undefined, use: () => Value): Value {
   try {
     return use();
   } catch (error) {
-    if (error instanceof FileError) throw usageFailure(`--${option}: ${error.message}`);
-    throw error;
+    if (!(error instanceof FileError)) throw error;
+    throw usageFailure(option === undefined ? error.message : `--${option}: ${error.message}`);
   }
 }

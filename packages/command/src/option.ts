@@ -11,6 +11,8 @@ export interface Option<Value> {
   readonly fallback: Value;
   /** How help shows the default, where that is not the fallback itself: one that depends on other options. */
   readonly defaultText?: string;
+  /** Whether it is not given by its name: its value is the list of all words that belong to no option. */
+  readonly isOperand?: boolean;
   /** @throws Expected where the text is no such value. */
   readonly parse: (text: string) => Value;
 }
@@ -44,6 +46,11 @@ export function textOption(placeholder: string, description: string): Option<str
   return valueOption(placeholder, description, 'a text that is not empty', (text) =>
     text.trim() === '' ? undefined : text,
   );
+}
+
+/** What stands on the command line without an option before it, such as files to read. */
+export function operands(placeholder: string, description: string): Option<readonly string[]> {
+  return { placeholder, description, fallback: [], isOperand: true, parse: (text) => [text] };
 }
 
 /** A text that travels in one field of a message. */

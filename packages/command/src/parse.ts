@@ -7,24 +7,31 @@ import { Expected, type Options, type ValuesOf } from './option.ts';
 /** @throws CommandFailure with exit code 2, naming the option, what was expected and what came. */
 export function parseOptions<Table extends Options>(table: Table, args: readonly string[]): ValuesOf<Table> {
   const options: NonNullable<ParseArgsConfig['options']> = {};
-  for (const [name, { placeholder }] of Object.entries(table)) {
+  const named = Object.fromEntries(Object.entries(table).filter(([, { isOperand }]) => !isOperand));
+  const [operands] = Object.entries(table).filter(([, { isOperand }]) => isOperand);
+  const words: string[] = [];
+  for (const [name, { placeholder }] of Object.entries(named)) {
     options[name] = { type: placeholder === undefined ? 'boolean' : 'string' };
   }
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const values: Record<string, unknown> = {};
   for (const token of tokens) {
-    if (token.kind === 'positional') throw usageFailure(`${token.value}: expected an option that begins with --`);
+    if (token.kind === 'positional') {
+      if (!operands) throw usageFailure(`${token.value}: expected an option that begins with --`);
+      words.push(token.value);
+    }
     if (token.kind !== 'option') continue;
     const { rawName } = token;
     const name = rawName === '-h' ? 'help' : token.name;
     // parseArgs would take the next option for the missing value of this one.
     const value = token.inlineValue || !token.value?.startsWith('--') ? token.value : undefined;
-    const option = Object.hasOwn(table, name) ? table[name] : undefined;
+    const option = Object.hasOwn(named, name) ? named[name] : undefined;
     if (!option || !(rawName === '-h' || rawName.startsWith('--')))
-      throw usageFailure(unknownOption(rawName, Object.keys(table)));
+      throw usageFailure(unknownOption(rawName, Object.keys(named)));
     if (name in values) throw usageFailure(`${rawName}: given twice, expected once`);
     values[name] = readValue(option, rawName, value);
   }
+  if (operands) values[operands[0]] = words;
   for (const [name, { fallback }] of Object.entries(table)) values[name] ??= fallback;
   return values as ValuesOf<Table>;
 }

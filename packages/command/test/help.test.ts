@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { helpText } from '../src/help.ts';
-import { choice, switchOption, textOption, wholeNumber, withFallback } from '../src/option.ts';
+import { choice, operands, switchOption, textOption, wholeNumber, withFallback } from '../src/option.ts';
 
 const table = {
   batch: withFallback(wholeNumber('samples in a batch', { from: 1 }), 128),
@@ -26,6 +26,11 @@ describe('helpText', () => {
     expect(text).toContain('samples in a batch (default 128)');
     expect(text).toContain('port to listen on (default 7070, or the next free one)');
     expect(text).toContain('one process\n');
+  });
+
+  it('shows operands by their placeholder alone', () => {
+    const withFiles = helpText('npm run predict -- FILE…', 'Predicts.', { files: operands('FILE…', 'pictures') });
+    expect(withFiles).toMatch(/\n {2}FILE… {2}pictures\n$/);
   });
 
   it('stays within 102 columns', () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CommandFailure } from '../src/failure.ts';
 import {
   choice,
+  operands,
   positiveNumber,
   switchOption,
   textOption,
@@ -44,6 +45,17 @@ describe('parseOptions', () => {
       'ws://10.0.0.1:80/?token=a',
     ]);
     expect(values).toMatchObject({ batch: 64, lr: 0.01, single: true, url: 'ws://10.0.0.1:80/?token=a' });
+  });
+
+  it('takes words without an option where the table has operands', () => {
+    const withFiles = { ...table, files: operands('FILE…', 'files') };
+    expect(parseOptions(withFiles, ['a', '--save', 'b', '--single', 'c', '--', '--d'])).toMatchObject({
+      files: ['a', 'c', '--d'],
+      save: 'b',
+      single: true,
+    });
+    expect(parseOptions(withFiles, []).files).toEqual([]);
+    expect(() => parseOptions(withFiles, ['--files', 'a'])).toThrow('--files: unknown option');
   });
 
   it.each([

@@ -1,5 +1,6 @@
 /** The classes of a data set that a model confuses, with its most confident errors. */
 import type { Backend } from '@lockstep/tensor';
+import { argmax, largestProbability } from './class-scores.ts';
 import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
 import { type Model, outputClasses } from './model.ts';
 import { createPrediction } from './prediction-plan.ts';
@@ -40,25 +41,11 @@ export function createConfusionEvaluator(
           const predicted = argmax(scores);
           counts[label * classes + predicted]! += 1;
           if (predicted === label) continue;
-          const error = { index, label, predicted, probability: softmaxAt(scores, predicted) };
+          const error = { index, label, predicted, probability: largestProbability(scores, predicted) };
           topErrors = [...topErrors, error].sort((a, b) => b.probability - a.probability).slice(0, topErrorCount);
         }
       },
       result: () => ({ counts, topErrors }),
     };
   });
-}
-
-/** Index of the largest score, the first of equals. NaN is never larger. */
-function argmax(scores: Float32Array): number {
-  let best = 0;
-  for (let index = 1; index < scores.length; index++) if (scores[index]! > scores[best]!) best = index;
-  return best;
-}
-
-/** The softmax at one class; only for display, because engines may round `Math.exp` differently. */
-function softmaxAt(scores: Float32Array, index: number): number {
-  let sum = 0;
-  for (const score of scores) sum += Math.exp(score - scores[index]!);
-  return sum > 0 ? Math.min(1, 1 / sum) : 0;
 }

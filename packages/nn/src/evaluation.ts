@@ -29,7 +29,7 @@ export function createEvaluator(backend: Backend, model: Model, data: LabeledSam
 
 /** `output` [2] holds the sum of the losses over `samples` samples and how many were correct; nothing is dropped. */
 export function createEvaluation(backend: Backend, model: Model, samples: number, parameters: Storage): LabeledPlan {
-  return createLabeledPlan(backend, model, samples, parameters, false, (x, labels, tensors) => {
+  return createLabeledPlan(backend, model, samples, parameters, { isRandom: false }, (x, labels, tensors) => {
     const logits = forward(model, x, tensors);
     return [sum(softmaxCrossEntropy(logits, labels)), sum(correct(logits, labels))];
   });

@@ -13,21 +13,28 @@ import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
 import { layerKind } from './layers/index.ts';
 import type { Model } from './model.ts';
 
+interface GradientPlanOptions {
+  /** Sums over the samples are taken per microbatch where it is given, else over all samples at once. */
+  readonly microbatches?: number | undefined;
+  /** Stands for the plan's own output where it is given; it stays the caller's. */
+  readonly output?: Storage | undefined;
+}
+
 /**
  * For one microbatch: `output` [P + 2] holds the SUM over its `samples` samples of the loss's gradient, in the order of
  * the flat `parameters` [P], then the sum of the losses, then how many were classified correctly. `parameters` stay the
  * caller's and are read anew at each run.
- * @param sumOptions how sums over the samples are taken: over all of them at once, or per microbatch
  */
 export function createMicrobatchGradient(
   backend: Backend,
   model: Model,
   samples: number,
   parameters: Storage,
-  sumOptions: { readonly microbatches?: number } = {},
+  { microbatches, output }: GradientPlanOptions = {},
 ): LabeledPlan {
   const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
-  return createLabeledPlan(backend, model, samples, parameters, isRandom, (x, labels, tensors, random) => {
+  const sumOptions = microbatches === undefined ? {} : { microbatches };
+  return createLabeledPlan(backend, model, samples, parameters, { isRandom, output }, (x, labels, tensors, random) => {
     let correctSum: Tensor | undefined;
     const loss = (...weights: Tensor[]): Tensor => {
       const logits = forward(model, x, weights, random);
@@ -48,7 +55,8 @@ export function createShardGradient(
   model: Model,
   { microbatches, microbatchSize }: { readonly microbatches: number; readonly microbatchSize: number },
   parameters: Storage,
+  output?: Storage,
 ): LabeledPlan {
   if (!backend.microbatchSums) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
-  return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, { microbatches });
+  return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, { microbatches, output });
 }

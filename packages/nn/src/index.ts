@@ -1,13 +1,22 @@
 /** Models as data, their parameters, gradients and optimizers, on top of the tensor engine. */
 export { builtInModels, resolveModel } from './built-in.ts';
+export { argmax, probabilitiesOf } from './class-scores.ts';
 export { type ConfusionMatrix, createConfusionEvaluator } from './confusion-matrix.ts';
+export type { DatasetEvaluator, LabeledSamples } from './dataset-evaluator.ts';
 export { createEvaluation, createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
 export { createMicrobatchGradient, createShardGradient } from './gradient-plan.ts';
 export { initialize } from './initialize.ts';
 export { defaultKey, type LabeledPlan, type PixelRows, type RandomKey } from './labeled-plan.ts';
 export { type Layer, type LayerType, layers } from './layers/index.ts';
 export { inputSize, layerParameters, layerShapes, type Model, outputClasses, parseModel } from './model.ts';
-export { readModelFile, writeModelFile } from './model-file.ts';
+export {
+  byteScaling,
+  describeModel,
+  type ModelDescription,
+  numberedClasses,
+  parseDescription,
+} from './model-description.ts';
+export { readModelFile, torchTensors, writeModelFile } from './model-file.ts';
 export { createOptimizer, type Optimizer, type OptimizerState } from './optimizer.ts';
 export {
   defaultOptimizer,

@@ -1,8 +1,11 @@
 /** A model compiled for a fixed number of labeled samples: what gradients and evaluation share. */
 import {
   type Backend,
+  type ByteInput,
   type ByteTable,
   compile,
+  createByteInput,
+  type Program,
   type RandomKeys,
   randomKey,
   type Storage,
@@ -36,10 +39,15 @@ export interface LabeledPlan {
   /** What `run` leaves; see the function that made the plan. */
   readonly output: Storage;
   /**
-   * `pixels` [samples * inputSize], or rows of a table, read as byte / 255; `labels` [samples], class indices. Throws
-   * one sentence when lengths differ. A label that is no class makes the loss NaN. `key` fixes what dropout drops in
-   * training; without one, each run drops the same.
+   * Takes in the samples of the next run. `pixels` [samples * inputSize], or rows of a table, read as byte / 255; `labels`
+   * [samples], class indices. Throws one sentence when lengths differ. A label that is no class makes the loss NaN. `key`
+   * fixes what dropout drops in training; without one, each run drops the same.
+   * @returns the rest of that work, for the thread that runs the plan
    */
+  load(pixels: Uint8Array | PixelRows, labels: Uint8Array, key?: RandomKey): Program;
+  /** What computes from the samples that were loaded, and leaves in `output` [as long as that of the plan] what `run` leaves. */
+  into(output: Storage): Program;
+  /** Loads samples and computes. */
   run(pixels: Uint8Array | PixelRows, labels: Uint8Array, key?: RandomKey): void;
   dispose(): void;
 }
@@ -52,13 +60,19 @@ export type LabeledOutputs = (
   random: RandomKeys | undefined,
 ) => readonly Tensor[];
 
-/** @param isRandom whether `outputs` makes random choices, which the key of each run fixes */
+export interface LabeledPlanOptions {
+  /** Whether the outputs are of random choices, which the key of each run fixes. */
+  readonly isRandom: boolean;
+  /** Stands for the plan's own output where it is given; it stays the caller's. */
+  readonly output?: Storage | undefined;
+}
+
 export function createLabeledPlan(
   backend: Backend,
   model: Model,
   samples: number,
   parameters: Storage,
-  isRandom: boolean,
+  { isRandom, output }: LabeledPlanOptions,
   outputs: LabeledOutputs,
 ): LabeledPlan {
   checkSamples(samples);
@@ -74,39 +88,50 @@ export function createLabeledPlan(
       ...(isRandom ? [[4], [samples]] : []),
       ...parameterTensors(backend, model, parameters),
     ],
+    output === undefined ? {} : { output },
   );
   const [x, labelValues, randomKeys, numbers] = plan.inputs;
+  const pixelInput = createByteInput(backend, x!.storage, pixelDivisor);
   const sampleNumbers = new Float32Array(samples);
+
+  const load = (pixels: Uint8Array | PixelRows, labels: Uint8Array, key: RandomKey = defaultKey): Program => {
+    checkLength('labels', labels, samples);
+    backend.uploadBytes(labelValues!.storage, labels, 1);
+    if (isRandom) {
+      for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
+      backend.upload(randomKeys!.storage, randomKey(key.seed, key.step));
+      backend.upload(numbers!.storage, sampleNumbers);
+    }
+    return takePixels(pixelInput, pixels, samples, x!.size);
+  };
+
   return {
     output: plan.output,
-    run(pixels, labels, key = defaultKey) {
-      checkLength('labels', labels, samples);
-      uploadPixels(backend, x!.storage, pixels, samples);
-      backend.uploadBytes(labelValues!.storage, labels, 1);
-      if (isRandom) {
-        for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
-        backend.upload(randomKeys!.storage, randomKey(key.seed, key.step));
-        backend.upload(numbers!.storage, sampleNumbers);
-      }
+    load,
+    into: (storage) => plan.into(storage),
+    run(...batch) {
+      load(...batch).run();
       plan.run();
     },
-    dispose: () => plan.dispose(),
+    dispose() {
+      pixelInput.dispose();
+      plan.dispose();
+    },
   };
 }
 
-function uploadPixels(backend: Backend, x: Storage, pixels: Uint8Array | PixelRows, samples: number): void {
+function takePixels(input: ByteInput, pixels: Uint8Array | PixelRows, samples: number, length: number): Program {
   if (pixels instanceof Uint8Array) {
-    checkLength('pixels', pixels, x.length);
-    backend.uploadBytes(x, pixels, pixelDivisor);
-    return;
+    checkLength('pixels', pixels, length);
+    return input.take(pixels);
   }
   const { table, numbers } = pixels;
-  const size = x.length / samples;
+  const size = length / samples;
   if (numbers.length !== samples || table.columns !== size) {
     const got = `${numbers.length} rows of ${table.columns}`;
     throw new Error(`microbatch: expected ${samples} rows of ${size} pixels, got ${got}`);
   }
-  table.upload(x, numbers, pixelDivisor);
+  return input.takeRows(table, numbers);
 }
 
 export function checkSamples(samples: number): void {

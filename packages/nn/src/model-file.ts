@@ -2,8 +2,18 @@
 import { formatShape } from '@lockstep/tensor';
 import type { Model } from './model.ts';
 import { checkParameterCount, parameterLayout, totalSize } from './parameters.ts';
-import { readSafetensors, writeSafetensors } from './safetensors.ts';
+import { type NamedTensor, readSafetensors, writeSafetensors } from './safetensors.ts';
 import { fromTorch, toTorch } from './torch-layout.ts';
+
+/** The parameters [parameterCount] by PyTorch's names, in its order and layouts. */
+export function torchTensors(model: Model, parameters: Float32Array): NamedTensor[] {
+  const layout = parameterLayout(model);
+  checkParameterCount(model, layout, parameters.length);
+  return layout.map((parameter) => {
+    const values = parameters.subarray(parameter.offset, parameter.offset + parameter.size);
+    return { name: parameter.name, shape: parameter.torch.shape, values: toTorch(values, parameter.torch) };
+  });
+}
 
 /** `parameters` is the flat vector `[parameterCount]`; the model itself goes into the metadata under `model`. */
 export function writeModelFile(
@@ -11,12 +21,7 @@ export function writeModelFile(
   parameters: Float32Array,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  const layout = parameterLayout(model);
-  checkParameterCount(model, layout, parameters.length);
-  const tensors = layout.map((parameter) => {
-    const values = parameters.subarray(parameter.offset, parameter.offset + parameter.size);
-    return { name: parameter.name, shape: parameter.torch.shape, values: toTorch(values, parameter.torch) };
-  });
+  const tensors = torchTensors(model, parameters);
   return writeSafetensors({ tensors, metadata: { format: 'pt', model: JSON.stringify(model), ...metadata } });
 }
 

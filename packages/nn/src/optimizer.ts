@@ -1,17 +1,8 @@
 /** An optimizer at work on one flat parameter vector, in place. */
-import {
-  apply,
-  type Formula,
-  type HostBackend,
-  input,
-  type MapCall,
-  type Program,
-  type Storage,
-  type StridedView,
-  substituteInputs,
-} from '@lockstep/tensor';
+import type { HostBackend, Storage, VectorSum } from '@lockstep/tensor';
 import { clipFactor } from './clip.ts';
 import { learningRateAt, type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
+import { divisorOf, StepPrograms } from './step-programs.ts';
 
 /** Everything that the next step depends on besides parameters and config. */
 export interface OptimizerState {
@@ -21,47 +12,47 @@ export interface OptimizerState {
 }
 
 export interface Optimizer {
-  /** Moves the parameters by the gradient's sum over `samples` samples, divided once by that count. */
-  step(samples: number): void;
+  /**
+   * Moves the parameters by the gradient's sum over `samples` samples, divided once by that count. The first P values of
+   * the vectors of `gradient` count, and are added in the same pass over the parameters.
+   */
+  step(samples: number, gradient: VectorSum): void;
   /** A copy, for a checkpoint. */
   state(): OptimizerState;
   /** Throws one sentence, and changes nothing, when the state is not of this optimizer and size. */
   restore(state: OptimizerState): void;
-  /** Frees what it allocated; parameters and gradient belong to the caller. */
+  /** Frees what it allocated; parameters and gradients belong to the caller. */
   dispose(): void;
 }
 
-/**
- * `parameters` [P] are updated in place from `gradient` [P], which holds the sum over samples at each step; both stay
- * the caller's. Throws when their lengths differ.
- */
-export function createOptimizer(
-  backend: HostBackend,
-  config: OptimizerConfig,
-  parameters: Storage,
-  gradient: Storage,
-): Optimizer {
+/** `parameters` [P] are updated in place, and stay the caller's. */
+export function createOptimizer(backend: HostBackend, config: OptimizerConfig, parameters: Storage): Optimizer {
   const size = parameters.length;
-  if (gradient.length !== size) {
-    throw new Error(`optimizer: expected a gradient of ${size} values, as many as parameters, got ${gradient.length}`);
-  }
   const slotNames = optimizerRule(config).slots(config);
   const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));
   for (const slot of slots.values()) backend.upload(slot, new Float32Array(size));
   const scalarNames = Object.keys(ruleScalars(config, 1));
   const scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
   const scalars = backend.allocate(scalarValues.length);
-  const program = prepareStep(backend, config, { parameters, gradient, slots, scalarNames, scalars });
+  const programs = new StepPrograms(backend, config, { parameters, slots, scalarNames, scalars });
   let stepsTaken = 0;
   return {
-    step(samples) {
+    step(samples, gradient) {
       if (!Number.isSafeInteger(samples) || samples < 1) {
         throw new Error(`optimizer: expected a count of 1 or more samples, got ${samples}`);
       }
-      stepsTaken++;
       const { clipNorm } = config;
-      const clip = clipNorm === undefined ? [] : [clipFactor(backend.view(gradient), samples, clipNorm)];
-      scalarValues.set([...Object.values(ruleScalars(config, stepsTaken)), samples, ...clip]);
+      let sum = gradient;
+      const clip: number[] = [];
+      if (clipNorm !== undefined) {
+        // The norm needs the whole sum.
+        const vector = programs.added(gradient);
+        clip.push(clipFactor(backend.view(vector).subarray(0, size), samples, clipNorm));
+        sum = vector;
+      }
+      const program = programs.programFor(sum, samples);
+      stepsTaken++;
+      scalarValues.set([...Object.values(ruleScalars(config, stepsTaken)), divisorOf(samples), ...clip]);
       backend.upload(scalars, scalarValues);
       program.run();
     },
@@ -75,7 +66,7 @@ export function createOptimizer(
       for (const [name, slot] of slots) backend.upload(slot, state.slots[name]!);
     },
     dispose() {
-      program.dispose();
+      programs.dispose();
       for (const slot of slots.values()) backend.free(slot);
       backend.free(scalars);
     },
@@ -85,51 +76,6 @@ export function createOptimizer(
 /** The rule's own scalars at a step, counted from 1. */
 function ruleScalars(config: OptimizerConfig, step: number): Readonly<Record<string, number>> {
   return optimizerRule(config).scalars(config, { step, learningRate: learningRateAt(config, step - 1) });
-}
-
-interface StepStorages {
-  readonly parameters: Storage;
-  readonly gradient: Storage;
-  readonly slots: ReadonlyMap<string, Storage>;
-  readonly scalarNames: readonly string[];
-  /** Those of `scalarNames`, then the count of samples, then the factor that clips, where the config asks for it. */
-  readonly scalars: Storage;
-}
-
-/** The rule's formulas as calls, slots first and parameters last, on the gradient's mean, clipped. */
-function prepareStep(
-  backend: HostBackend,
-  config: OptimizerConfig,
-  { parameters, gradient, slots, scalarNames, scalars }: StepStorages,
-): Program {
-  const inputs: StridedView[] = [];
-  const read = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
-  const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>
-    read(backend.slice(scalars, index, 1), 0),
-  );
-  const [samples, clip] = scalarFormulas.slice(scalarNames.length);
-  const mean = apply('div', read(gradient, 1), samples!);
-  const formulas = optimizerRule(config).update(config, {
-    parameters: read(parameters, 1),
-    gradient: clip === undefined ? mean : apply('mul', mean, clip),
-    slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, read(slot, 1)])),
-    scalars: Object.fromEntries(scalarNames.map((name, index) => [name, scalarFormulas[index]!])),
-  });
-  return backend.prepare([
-    ...Array.from(slots, ([name, slot]) => mapCall(formulas[name]!, inputs, slot)),
-    mapCall(formulas.parameters, inputs, parameters),
-  ]);
-}
-
-/** `output[e] = formula` for every element; the call gets only those of `inputs` that the formula reads. */
-function mapCall(formula: Formula, inputs: readonly StridedView[], output: Storage): MapCall {
-  const used: StridedView[] = [];
-  const renumbered = substituteInputs(formula, (index) => {
-    const view = inputs[index]!;
-    const known = used.indexOf(view);
-    return input(known >= 0 ? known : used.push(view) - 1);
-  });
-  return { kind: 'map', formula: renumbered, shape: [output.length], inputs: used, output };
 }
 
 function checkState(state: OptimizerState, slots: readonly string[], size: number): void {

@@ -1,5 +1,5 @@
 /** Class scores of samples without labels, compiled for a fixed number of them. */
-import { type Backend, compile, type Storage } from '@lockstep/tensor';
+import { type Backend, compile, createByteInput, type Program, type Storage } from '@lockstep/tensor';
 import { forward } from './forward.ts';
 import { checkLength, checkSamples, pixelDivisor } from './labeled-plan.ts';
 import { inputSize, type Model } from './model.ts';
@@ -8,7 +8,10 @@ import { parameterTensors } from './parameters.ts';
 export interface PredictionPlan {
   /** Class scores before the softmax, [samples, classes]. */
   readonly output: Storage;
-  /** `pixels` [samples * inputSize], read as byte / 255. */
+  /** Takes in `pixels` [samples * inputSize], read as byte / 255. @returns the rest of that work, for the thread that computes */
+  load(pixels: Uint8Array): Program;
+  /** What computes from the pixels that were loaded, and leaves the scores in `output`. */
+  into(output: Storage): Program;
   run(pixels: Uint8Array): void;
   dispose(): void;
 }
@@ -21,13 +24,22 @@ export function createPrediction(backend: Backend, model: Model, samples: number
     ...parameterTensors(backend, model, parameters),
   ]);
   const pixelCount = samples * inputSize(model);
+  const pixelInput = createByteInput(backend, plan.inputs[0]!.storage, pixelDivisor);
+  const load = (pixels: Uint8Array): Program => {
+    checkLength('pixels', pixels, pixelCount);
+    return pixelInput.take(pixels);
+  };
   return {
     output: plan.output,
+    load,
+    into: (storage) => plan.into(storage),
     run(pixels) {
-      checkLength('pixels', pixels, pixelCount);
-      backend.uploadBytes(plan.inputs[0]!.storage, pixels, pixelDivisor);
+      load(pixels).run();
       plan.run();
     },
-    dispose: () => plan.dispose(),
+    dispose() {
+      pixelInput.dispose();
+      plan.dispose();
+    },
   };
 }

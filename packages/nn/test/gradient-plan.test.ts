@@ -102,7 +102,6 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
 
   test('frees everything that it allocated, and only that', () => {
     const parameters = startFrom(7);
-    const gradient = backend.allocate(total);
     const allocate = vi.spyOn(backend, 'allocate');
     const free = vi.spyOn(backend, 'free');
     const config: OptimizerConfig = { type: 'momentum', learningRate: 0.1, momentum: 0.9 };
@@ -110,7 +109,7 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
       createMicrobatchGradient(backend, model, 4, parameters),
       createEvaluation(backend, model, 4, parameters),
       createPrediction(backend, model, 4, parameters),
-      createOptimizer(backend, config, parameters, gradient),
+      createOptimizer(backend, config, parameters),
     ]) {
       disposable.dispose();
     }

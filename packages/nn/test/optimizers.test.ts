@@ -32,10 +32,10 @@ describe.each(backends)('on $name', ({ open }) => {
     const parameters = backend.allocate(start.length);
     const gradient = backend.allocate(start.length);
     backend.upload(parameters, start);
-    const optimizer = createOptimizer(backend, config, parameters, gradient);
+    const optimizer = createOptimizer(backend, config, parameters);
     const step = (values: Float32Array, samples: number) => {
       backend.upload(gradient, values);
-      optimizer.step(samples);
+      optimizer.step(samples, gradient);
       return backend.view(parameters).slice();
     };
     return { backend, optimizer, parameters, gradient, step };
@@ -127,16 +127,41 @@ describe.each(backends)('on $name', ({ open }) => {
       expect(optimizer.state()).toEqual(before);
     });
 
+    test('adds the vectors of a sum in their order, with the bits of the sum, for any count of samples', async () => {
+      const start = Float32Array.from({ length: 700 }, (_, index) => Math.sin(index));
+      const terms = [1, 2, 3].map((term) => start.map((value, index) => value * 10 ** ((term * index) % 5)));
+      const added = start.map((_, index) => terms[0]![index]! + Math.fround(terms[1]![index]! + terms[2]![index]!));
+      for (const clipped of [config, { ...config, clipNorm: 0.5 }]) {
+        const whole = await setUp(clipped, start);
+        const parts = await setUp(clipped, start);
+        const [left, middle, right] = terms.map((values) => {
+          // Longer than the parameters, as vectors are that end with sums of losses.
+          const vector = parts.backend.allocate(start.length + 2);
+          parts.backend.upload(vector, Float32Array.of(...values, 1, 1));
+          return vector;
+        });
+        for (const samples of [64, 48]) {
+          parts.optimizer.step(samples, { left: left!, right: { left: middle!, right: right! } });
+          expect(parts.backend.view(parts.parameters)).toEqual(whole.step(added, samples));
+          // Clipping leaves the sum in the first vector.
+          parts.backend.upload(left!, Float32Array.of(...terms[0]!, 1, 1));
+        }
+        expect(parts.optimizer.state()).toEqual(whole.optimizer.state());
+      }
+    });
+
     test('refuses counts that are not whole and positive, and a gradient of another length', async () => {
-      const { backend, optimizer, parameters } = await setUp(config, new Float32Array(2));
+      const { backend, optimizer, parameters, gradient } = await setUp(config, new Float32Array(2));
       for (const samples of [0, -1, 1.5, Number.NaN]) {
-        expect(() => optimizer.step(samples)).toThrow(
+        expect(() => optimizer.step(samples, gradient)).toThrow(
           `optimizer: expected a count of 1 or more samples, got ${samples}`,
         );
       }
-      expect(() => createOptimizer(backend, config, parameters, backend.allocate(3))).toThrow(
-        'optimizer: expected a gradient of 2 values, as many as parameters, got 3',
+      expect(() => optimizer.step(1, backend.allocate(1))).toThrow(
+        'optimizer: expected a gradient of 2 values, as many as parameters, got 1',
       );
+      expect(backend.view(parameters)).toEqual(new Float32Array(2));
+      expect(optimizer.state().step).toBe(0);
     });
   });
 });

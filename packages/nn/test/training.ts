@@ -30,11 +30,11 @@ export function train(
   const size = parameters.length;
   const samples = batches[0]!.labels.length;
   const microbatch = createMicrobatchGradient(backend, model, samples, parameters);
-  const optimizer = createOptimizer(backend, config, parameters, backend.slice(microbatch.output, 0, size));
+  const optimizer = createOptimizer(backend, config, parameters);
   const losses = batches.map(({ pixels, labels }) => {
     microbatch.run(pixels, labels);
     const loss = backend.view(microbatch.output)[size]! / samples;
-    optimizer.step(samples);
+    optimizer.step(samples, microbatch.output);
     return loss;
   });
   optimizer.dispose();

@@ -33,14 +33,11 @@ export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: 
   }
 }
 
-/** Copies rows `numbers` [count] of a byte table [rows, columns]; false at the first number without a row. */
-export function copyRows(table: usize, rows: u32, columns: u32, numbers: usize, count: i32, target: usize): bool {
+/** Copies rows `numbers` [count] of a table with `columns` bytes in a row; the caller has checked that there are such rows. */
+export function copyRows(table: usize, columns: usize, numbers: usize, count: i32, target: usize): void {
   for (; count > 0; count--, numbers += 4, target += columns) {
-    const row = load<u32>(numbers);
-    if (row >= rows) return false;
-    memory.copy(target, table + <usize>row * columns, columns);
+    memory.copy(target, table + <usize>load<u32>(numbers) * columns, columns);
   }
-  return true;
 }
 
 /** Whether no value is NaN or infinite. */

@@ -1,6 +1,7 @@
 /** Everything the module exports. Pointers are byte addresses; lengths count float32 values. */
 export { convolution } from './convolution';
 export { crossEntropy } from './cross-entropy';
+export { execute } from './execute';
 export { gather, scatterAdd } from './gather';
 export { map, mapExp, mapLog, mapTanh, mapSigmoid, mapSoftplus, mapNormalCdf, mapPow } from './map';
 export { matmul } from './matmul';
@@ -9,4 +10,4 @@ export { pool, unpool } from './pool';
 export { random } from './random';
 export { argmax, largest as max, smallest as min, sum } from './reduce';
 export { bytesToFloats, copyRows, largestMagnitude } from './convert';
-export { workspace, workspaceEnd } from './sizes';
+export { setWorkspace, workspace, workspaceBytes } from './sizes';

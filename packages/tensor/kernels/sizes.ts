@@ -14,14 +14,21 @@ export const tileBytes: usize = 256;
 /** Sums of tiles that wait for their right neighbor: one for each doubling of the number of microbatches. */
 export const tileStackBytes: usize = 16 * 128;
 
-/** First byte of the packed operands of a dense product, or of a sparse one's lists, which take less. */
+/** Where a thread packs the operands of a dense product, or keeps a sparse one's lists, which take less. */
+let base: usize = (__heap_base + 63) & ~63;
+
+/** First byte of this instance's workspace. */
 export function workspace(): usize {
-  return (__heap_base + 63) & ~63;
+  return base;
 }
 
-/** Where the allocator's heap begins. */
-export function workspaceEnd(): usize {
-  return workspace() + packedLeftBytes + packedRightBytes + tileBytes + tileStackBytes;
+/** Moves the workspace: instances that share a memory must not share one. `address` is a multiple of 64. */
+export function setWorkspace(address: usize): void {
+  base = address;
+}
+
+export function workspaceBytes(): usize {
+  return packedLeftBytes + packedRightBytes + tileBytes + tileStackBytes;
 }
 
 /** Rows of a sparse product computed together: a cache line of a transposed left operand. */

@@ -1,5 +1,6 @@
 /** The interface between tensors and a device: float32 storages, and calls that read and write them. */
 import type { Formula } from './formula.ts';
+import type { ByteInput, ByteTable, Magnitude, Program } from './program.ts';
 import type { Shape } from './shape.ts';
 import type { Windows } from './windows.ts';
 
@@ -229,28 +230,6 @@ export type KernelCall =
   | PoolCall
   | UnpoolCall;
 
-/** Calls made ready. It must not run once a storage of its calls was freed. */
-export interface Program {
-  /** Runs the calls in order on what the storages hold now; allocates nothing. */
-  run(): void;
-  /** Gives back what preparing took; the storages belong to the caller. */
-  dispose(): void;
-}
-
-/** Rows of bytes that stay where a backend computes, so that they are uploaded by number. */
-export interface ByteTable {
-  readonly rows: number;
-  /** Bytes of a row. */
-  readonly columns: number;
-  /** Copies a row in; `bytes` [columns]. What a row holds before is unspecified. */
-  write(row: number, bytes: Uint8Array): void;
-  /** A copy of a row. */
-  read(row: number): Uint8Array;
-  /** As `uploadBytes` with the numbered rows, one after another; `storage` [numbers.length * columns]. */
-  upload(storage: Storage, numbers: Uint32Array, divisor: number): void;
-  dispose(): void;
-}
-
 /** A device that computes in float32. Only `download` is asynchronous. */
 export interface Backend {
   /** As given to `--backend`. */
@@ -261,6 +240,8 @@ export interface Backend {
   readonly epilogues?: boolean;
   /** Whether sums per microbatch are added in the order of `Microbatches`; not where left out. */
   readonly microbatchSums?: boolean;
+  /** Threads that compute, the calling one among them; 1 where left out. */
+  readonly threads?: number;
   allocate(length: number): Storage;
   /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */
   slice(storage: Storage, offset: number, length: number): Storage;
@@ -270,21 +251,30 @@ export interface Backend {
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
   /** A table in the backend's own memory; where left out, `createByteTable` keeps it beside. */
   byteTable?(rows: number, columns: number): ByteTable;
+  /** An input of its own; where left out, that of `createByteInput` converts as it takes. */
+  byteInput?(storage: Storage, divisor: number): ByteInput;
   download(storage: Storage): Promise<Float32Array>;
   /** Frees what `allocate` returned (not a slice); using it or its slices afterwards throws. */
   free(storage: Storage): void;
   /** Checks calls and makes them ready to run any number of times. */
   prepare(calls: readonly KernelCall[]): Program;
+  /**
+   * Runs lists of programs side by side, at most one list for each thread: the first on the calling thread. Returns when
+   * all are done. Programs of two lists must not write what the other reads or writes. Left out where there is one thread.
+   * @throws Error with one sentence where a thread has died; nothing can run then any more
+   */
+  runTogether?(lists: readonly (readonly Program[])[]): void;
 }
 
 /** A backend whose storages JavaScript can see. */
 export interface HostBackend extends Backend {
   /** The storage's own memory, not a copy. Valid until the next `allocate` or `prepare`. */
   view(storage: Storage): Float32Array;
-  /** The largest absolute value, 0 of none; not finite where a value is NaN or infinite. */
-  largestMagnitude(storage: Storage): number;
+  magnitudeOf(storage: Storage): Magnitude;
+  /** Ends the threads beside the calling one; left out where there are none. */
+  close?(): Promise<void>;
 }
 
 export function isHostBackend(backend: Backend): backend is HostBackend {
-  return 'view' in backend && 'largestMagnitude' in backend;
+  return 'view' in backend && 'magnitudeOf' in backend;
 }

@@ -3,10 +3,11 @@ import type { Backend, KernelCall, Storage } from './backend.ts';
 import { changeNoter } from './changes.ts';
 import { withStorages } from './compile/call-parts.ts';
 import { layOut } from './compile/layout.ts';
-import { outputTargets, placeOutputs } from './compile/outputs.ts';
+import { outputTargets, placeOutputs, redirect } from './compile/outputs.ts';
 import { type Recording, record } from './compile/recorder.ts';
 import { simplify } from './compile/simplify.ts';
 import { leaveScopes } from './memory.ts';
+import type { Program } from './program.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { fromStorage, Tensor } from './tensor.ts';
 
@@ -23,6 +24,8 @@ export interface Plan {
   readonly arenaLength: number;
   /** Computes the outputs from what the inputs hold now; allocates nothing. */
   run(): void;
+  /** The same calls with another storage as long as `output` in its place; it belongs to the plan. */
+  into(output: Storage): Program;
   /** Gives back everything the plan allocated, its inputs and outputs included. */
   dispose(): void;
 }
@@ -33,13 +36,14 @@ export interface Plan {
  * as inputs. An input is a tensor whose storage is read at each run, or a shape for which the plan allocates.
  *
  * Output number i goes to `into[i]`, where that is given, instead of `plan.output`. It may be the storage of an input,
- * which is then updated in place, after every read of its old values; otherwise it must not overlap an input.
+ * which is then updated in place, after every read of its old values; otherwise it must not overlap an input. `output`
+ * stands for `plan.output` where it is given, and stays the caller's.
  */
 export function compile(
   backend: Backend,
   body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
-  given: readonly (Tensor | Shape)[],
-  { into = [] }: { readonly into?: readonly (Storage | undefined)[] } = {},
+  inputShapes: readonly (Tensor | Shape)[],
+  { into = [], output: given }: { readonly into?: readonly (Storage | undefined)[]; readonly output?: Storage } = {},
 ): Plan {
   const owned: Storage[] = [];
   const allocate = (length: number): Storage => {
@@ -51,11 +55,13 @@ export function compile(
     for (const storage of owned.splice(0)) backend.free(storage);
   };
   try {
-    const inputs = given.map((input) => bindInput(backend, input, allocate));
+    const inputs = inputShapes.map((input) => bindInput(backend, input, allocate));
     const recording = record(backend.numericMode, body, inputs);
-    const { output, targets } = outputTargets(backend, recording.outputs, into, allocate);
+    const placement = outputTargets(backend, recording.outputs, { into, output: given }, allocate);
+    const { output, targets } = placement;
     const { calls, arenaLength } = placeCalls(backend, recording, inputs, targets, allocate);
     const program = backend.prepare(calls);
+    const others = new Map<Storage, Program>();
     const outputs = recording.outputs.map(({ shape }, index) => fromStorage(backend, targets[index]!, shape));
     const changes = targets.map(changeNoter);
     for (const tensor of [...inputs, ...outputs]) leaveScopes(tensor);
@@ -69,8 +75,14 @@ export function compile(
         program.run();
         for (let index = 0; index < changes.length; index++) changes[index]!();
       },
+      into(other) {
+        if (other === output) return program;
+        const known = others.get(other) ?? backend.prepare(redirect(backend, calls, placement, other));
+        others.set(other, known);
+        return known;
+      },
       dispose() {
-        program.dispose();
+        for (const each of [program, ...others.values()]) each.dispose();
         for (const tensor of [...inputs, ...outputs]) tensor.dispose();
         free();
       },

@@ -2,16 +2,17 @@
 export { noGrad, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
-  type ByteTable,
   type HostBackend,
   isHostBackend,
   type KernelCall,
   type MapCall,
-  type Program,
   type Storage,
   type StridedView,
 } from './backend.ts';
+export { createByteInput } from './backends/byte-input.ts';
 export { createByteTable } from './backends/byte-table.ts';
+export { runKernelThread, type ThreadMessage, type ThreadSetup } from './backends/cpu/kernel-thread.ts';
+export type { PlatformThread, ThreadEvents, ThreadOptions } from './backends/cpu/thread-team.ts';
 export { maxCpuMemoryBytes } from './backends/cpu/webassembly.ts';
 export { DeviceLostError } from './backends/gpu/device.ts';
 export {
@@ -29,7 +30,17 @@ export type { Operand } from './evaluate.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
 export { philox } from './philox.ts';
+export type { ByteInput, ByteTable, Magnitude, Program } from './program.ts';
 export { randomStream } from './random-stream.ts';
 export { formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 export { fromArray, fromStorage, Tensor, tidy } from './tensor.ts';
+export {
+  additionCall,
+  PreparedSums,
+  prepareElementwise,
+  runTogether,
+  sumFormula,
+  type VectorSum,
+  vectorsOf,
+} from './vectors.ts';
 export type { Pair, WindowOptions, Windows } from './windows.ts';

@@ -1,8 +1,7 @@
-/** Rows uploaded from a table are those rows' bytes uploaded, on every backend. */
+/** Bytes, and rows of a table, that an input takes are those bytes uploaded, on every backend. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { HostBackend } from '../src/index.ts';
-import { createByteTable } from '../src/index.ts';
+import { createByteInput, createByteTable, type HostBackend, type Storage } from '../src/index.ts';
 import { openAll, randomStream } from './support.ts';
 
 const backends = await openAll();
@@ -15,6 +14,15 @@ function filled(backend: HostBackend, rows: number, columns: number, seed = 1) {
   return { table, bytes };
 }
 
+/** Takes rows and converts them at once. */
+function takeRows(backend: HostBackend, storage: Storage, divisor: number, ...rows: Rows): void {
+  const input = createByteInput(backend, storage, divisor);
+  input.takeRows(...rows).run();
+  input.dispose();
+}
+
+type Rows = Parameters<ReturnType<typeof createByteInput>['takeRows']>;
+
 describe.each(backends.map((backend) => [backend.name, backend] as const))('a table of bytes on %s', (_, backend) => {
   it('uploads rows in any order, often or never, as their bytes are', () => {
     const shapes = fc.record({ rows: fc.integer({ min: 1, max: 40 }), columns: fc.integer({ min: 1, max: 50 }) });
@@ -25,7 +33,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('a ta
         const size = numbers.length * columns;
         const [whole, expected] = [backend.allocate(size + 1), backend.allocate(size)];
         backend.upload(whole, new Float32Array(size + 1).fill(7));
-        table.upload(backend.slice(whole, 0, size), numbers, 255);
+        takeRows(backend, backend.slice(whole, 0, size), 255, table, numbers);
         backend.uploadBytes(expected, Uint8Array.from([...numbers].flatMap((row) => [...bytes[row]!])), 255);
         expect(backend.view(whole)).toEqual(Float32Array.of(...backend.view(expected), 7));
         table.dispose();
@@ -43,19 +51,38 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('a ta
     table.write(299, new Uint8Array(28).fill(1));
     const numbers = Uint32Array.from({ length: 2_500 }, (__, index) => (index * 7 + (index === 2_499 ? 299 : 0)) % 300);
     const storage = backend.allocate(numbers.length * 28);
-    table.upload(storage, numbers, 1);
+    takeRows(backend, storage, 1, table, numbers);
     const expected = [...numbers].flatMap((row) => [...(row === 299 ? new Uint8Array(28).fill(1) : bytes[row]!)]);
     expect(backend.view(storage)).toEqual(Float32Array.from(expected));
     for (const other of [...others, storage]) backend.free(other);
     table.dispose();
   });
 
+  it('gives what its input took last, from either source, each time it runs', () => {
+    const { table, bytes } = filled(backend, 9, 4);
+    const storage = backend.allocate(8);
+    const input = createByteInput(backend, storage, 5);
+    const expected = (...rows: Uint8Array[]) =>
+      Float32Array.from(rows.flatMap((row) => [...row].map((byte) => byte / 5)));
+    input.take(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 255)).run();
+    expect(backend.view(storage)).toEqual(expected(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 255)));
+    input.takeRows(table, Uint32Array.of(8, 0)).run();
+    expect(backend.view(storage)).toEqual(expected(bytes[8]!, bytes[0]!));
+    input.takeRows(table, Uint32Array.of(3, 3)).run();
+    expect(backend.view(storage)).toEqual(expected(bytes[3]!, bytes[3]!));
+    expect(() => input.take(new Uint8Array(7))).toThrow('the storage holds 8 values, but 7 were given');
+    input.dispose();
+    table.dispose();
+    backend.free(storage);
+  });
+
   it('refuses rows that there are not, rows of another length, and storages of another size', () => {
     const { table } = filled(backend, 5, 3);
     const storage = backend.allocate(6);
-    expect(() => table.upload(storage, Uint32Array.of(4, 5), 255)).toThrow('table: expected a row below 5, got 5');
-    expect(() => table.upload(storage, Uint32Array.of(2 ** 32 - 1, 0), 255)).toThrow('got 4294967295');
-    expect(() => table.upload(storage, Uint32Array.of(4), 255)).toThrow('the storage holds 6 values, but 3 were given');
+    const take = (...numbers: number[]) => takeRows(backend, storage, 255, table, Uint32Array.from(numbers));
+    expect(() => take(4, 5)).toThrow('table: expected a row below 5, got 5');
+    expect(() => take(2 ** 32 - 1, 0)).toThrow('got 4294967295');
+    expect(() => take(4)).toThrow('the storage holds 6 values, but 3 were given');
     expect(() => table.write(5, new Uint8Array(3))).toThrow('table: expected a row below 5, got 5');
     expect(() => table.write(0, new Uint8Array(4))).toThrow('table: expected 3 bytes in a row, got 4');
     expect(() => table.read(-1)).toThrow('table: expected a row below 5, got -1');

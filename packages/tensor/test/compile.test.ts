@@ -189,4 +189,26 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     plan.dispose();
     backend.free(flat);
   });
+
+  it('leaves its outputs in a storage of the caller, and the same in others', () => {
+    const [own, other] = [backend.allocate(4), backend.allocate(4)];
+    const plan = compile(backend, (x) => [mul(x!, 2), add(x!, 1)], [[2]], { output: own });
+    expect(plan.output).toBe(own);
+    backend.upload(plan.inputs[0]!.storage, Float32Array.of(3, 4));
+    plan.run();
+    expect([...backend.view(own)]).toEqual([6, 8, 4, 5]);
+    backend.upload(plan.inputs[0]!.storage, Float32Array.of(5, 6));
+    plan.into(other).run();
+    expect([...backend.view(other)]).toEqual([10, 12, 6, 7]);
+    expect([...backend.view(own)]).toEqual([6, 8, 4, 5]);
+    expect(plan.into(other)).toBe(plan.into(other));
+    plan.dispose();
+    // They are still the caller's.
+    for (const storage of [own, other]) backend.free(storage);
+    const short = backend.allocate(3);
+    expect(() => compile(backend, (x) => [mul(x!, 2), add(x!, 1)], [[2]], { output: short })).toThrow(
+      'compile: the outputs have 4 values, but the storage for it has 3',
+    );
+    backend.free(short);
+  });
 });

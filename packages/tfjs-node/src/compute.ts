@@ -1,7 +1,7 @@
 /** Shards computed by TensorFlow, microbatch by microbatch, and added in the order of the fixed tree. */
 import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
-import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
 import {
   type Clock,
   type Compute,
@@ -33,8 +33,8 @@ interface Opened {
   readonly microbatchSize: number;
   readonly inputSize: number;
   readonly microbatch: MicrobatchGradient;
-  /** Gradient of all parameters, then the sum of losses, then how many were correct. */
-  readonly total: Storage;
+  readonly parameterCount: number;
+  /** Of vectors with the gradient of all parameters, then the sum of losses, then how many were correct. */
   readonly sum: TreeSum;
 }
 
@@ -58,20 +58,18 @@ class TensorFlowCompute implements Compute {
   async open({ model: data, microbatchSize }: ComputeSetup): Promise<void> {
     await this.close();
     const model = parseModel(data);
-    const total = this.#host.allocate(parameterCount(model) + 2);
     this.#opened = {
       microbatchSize,
       inputSize: inputSize(model),
       microbatch: createMicrobatchGradient(this.#tf, this.#host, model),
-      total,
-      sum: new TreeSum(this.#host, total),
+      parameterCount: parameterCount(model),
+      sum: new TreeSum(this.#host, parameterCount(model) + 2),
     };
   }
 
   setWeights(bytes: Uint8Array): void {
-    const { total, microbatch } = this.#expectOpen();
+    const { parameterCount: expected, microbatch } = this.#expectOpen();
     const weights = floatsFrom(bytes);
-    const expected = total.length - 2;
     if (weights.length !== expected) throw new Error(`weights: expected ${expected} values, got ${weights.length}`);
     microbatch.setWeights(weights);
   }
@@ -81,7 +79,7 @@ class TensorFlowCompute implements Compute {
     labels: Uint8Array,
     { key = defaultKey }: GradientOptions = {},
   ): Promise<ShardGradient> {
-    const { microbatchSize, inputSize: size, microbatch, sum, total } = this.#expectOpen();
+    const { microbatchSize, inputSize: size, microbatch, sum, parameterCount: parameters } = this.#expectOpen();
     if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
     const startedAtMs = this.#clock.nowMs();
     const count = labels.length;
@@ -96,8 +94,7 @@ class TensorFlowCompute implements Compute {
       microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), microbatchKey, buffer);
       sum.add({ lo: index, n: 1 }, buffer);
     }
-    const values = await this.#host.download(total);
-    const parameters = values.length - 2;
+    const values = await this.#host.download(sum.vector());
     return {
       gradient: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, parameters * 4),
       lossSum: values[parameters]!,
@@ -111,7 +108,6 @@ class TensorFlowCompute implements Compute {
     if (!this.#opened) return;
     this.#opened.microbatch.dispose();
     this.#opened.sum.dispose();
-    this.#host.free(this.#opened.total);
     this.#opened = undefined;
   }
 

@@ -17,6 +17,8 @@ export interface RunIdentity {
   readonly optimizer: unknown;
   /** How workers round their gradients. */
   readonly gradients: string;
+  /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
+  readonly initSha256?: string;
 }
 
 export interface Checkpoint {
@@ -36,7 +38,7 @@ export interface Checkpoint {
 type Hash = (bytes: Uint8Array) => string;
 type HashOrPromise = (bytes: Uint8Array) => string | Promise<string>;
 
-const format = 'lockstep-checkpoint.v1';
+export const checkpointFormat = 'lockstep-checkpoint.v1';
 /** Stands for the hash while the hash is computed. */
 const blank = '0'.repeat(64);
 const slotPrefix = 'optimizer.';
@@ -47,7 +49,7 @@ export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPro
   const { step, weights, optimizer, progress, history, unevaluated } = checkpoint;
   const identity = JSON.stringify(checkpoint.identity);
   const metadata = {
-    format,
+    format: checkpointFormat,
     sha256: blank,
     step: `${step}`,
     optimizerStep: `${optimizer.step}`,
@@ -103,7 +105,7 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
 function verify(bytes: Uint8Array, sha256: Hash): void {
   const place = placeOfHash(bytes);
   if (place === undefined)
-    throw new Error(`checkpoint: expected a file of the format ${format}, got another or a part`);
+    throw new Error(`checkpoint: expected a file of the format ${checkpointFormat}, got another or a part`);
   const claimed = new TextDecoder().decode(bytes.subarray(place, place + blank.length));
   const copy = bytes.slice();
   copy.set(new TextEncoder().encode(blank), place);
@@ -115,7 +117,7 @@ function verify(bytes: Uint8Array, sha256: Hash): void {
 
 /** Where the hash's digits begin. Metadata stand first in the header, so that the first match is the right one. */
 function placeOfHash(bytes: Uint8Array): number | undefined {
-  const mark = `{"__metadata__":{"format":"${format}","sha256":"`;
+  const mark = `{"__metadata__":{"format":"${checkpointFormat}","sha256":"`;
   const start = 8;
   const head = new TextDecoder('latin1').decode(bytes.subarray(start, start + mark.length));
   return head === mark && bytes.length >= start + mark.length + blank.length ? start + mark.length : undefined;

@@ -3,7 +3,8 @@ import type { RunIdentity } from './checkpoint.ts';
 
 /** One phrase that names the first difference, such as `optimizer.learningRate`; undefined where there is none. */
 export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
-  for (const key of Object.keys(expected) as (keyof RunIdentity)[]) {
+  const keys = new Set([...Object.keys(expected), ...Object.keys(got)]) as Set<keyof RunIdentity>;
+  for (const key of keys) {
     const difference = firstDifference(key, expected[key], got[key]);
     if (difference) return `it belongs to another run: ${difference}`;
   }

@@ -72,6 +72,8 @@ export interface RunConfig {
   readonly workers: number | 'single';
   /** How workers rounded what they sent; left out where they did not. */
   readonly gradients?: LossyEncoding;
+  /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
+  readonly initSha256?: string;
 }
 
 export interface Report extends Claim {

@@ -73,6 +73,7 @@ describe('identityFault', () => {
     ['microbatchSize', 8],
     ['optimizer', { type: 'sgd' }],
     ['gradients', 'int8'],
+    ['initSha256', 'cc'],
   ] as const)('names another %s', (key, value) => {
     expect(identityFault(identity, { ...identity, [key]: value })).toMatch(
       new RegExp(`^it belongs to another run: expected ${key}[.a-zA-Z]* .*, got `),

@@ -1,9 +1,10 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
 import { decodeVector, type MessageOf } from '@lockstep/protocol';
-import type { HostBackend, Storage } from '@lockstep/tensor';
+import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tensor';
 import { type RunPlan, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
 import { TreeSum } from './tree-sum.ts';
+import { valueAt } from './vector-value.ts';
 
 /** The sum over a shard's samples as it arrived: encoded gradient, loss, number of correct answers. */
 type ShardSum = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding' | 'lossSum' | 'correct'>;
@@ -20,19 +21,16 @@ export class Aggregator {
   readonly #backend: HostBackend;
   readonly #plan: RunPlan;
   readonly #parameterCount: number;
-  /** [parameters + 2]: the gradient, then the sums of losses and of correct answers, which are added by the same tree. */
-  readonly #total: Storage;
+  /** Of vectors [parameters + 2]: the gradient, then the sums of losses and of correct answers. */
   readonly #sum: TreeSum;
-  /** [parameters]: the sum of the step's gradients, once `complete`. */
-  readonly gradient: Storage;
+  /** Of the gradient in each buffer of the sum. */
+  readonly #magnitudes = new Map<Storage, Magnitude>();
 
   constructor(backend: HostBackend, plan: RunPlan, parameterCount: number) {
     this.#backend = backend;
     this.#plan = plan;
     this.#parameterCount = parameterCount;
-    this.#total = backend.allocate(parameterCount + 2);
-    this.#sum = new TreeSum(backend, this.#total);
-    this.gradient = backend.slice(this.#total, 0, parameterCount);
+    this.#sum = new TreeSum(backend, parameterCount + 2);
   }
 
   /** Begins the sum of a step; does nothing after the last one. */
@@ -45,12 +43,14 @@ export class Aggregator {
   decode({ bytes, encoding, lossSum, correct }: ShardSum): DecodedSum | undefined {
     const size = this.#parameterCount;
     const buffer = this.#sum.free;
+    const magnitude = this.#magnitudeOf(buffer);
     const values = this.#backend.view(buffer);
     if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, size * 4).set(bytes);
     else decodeVector(bytes, encoding, values.subarray(0, size));
     values[size] = lossSum;
     values[size + 1] = correct;
-    const largest = this.#backend.largestMagnitude(this.#backend.slice(buffer, 0, size));
+    magnitude.program.run();
+    const largest = magnitude.value();
     return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
   }
 
@@ -62,19 +62,37 @@ export class Aggregator {
     this.#sum.add(shard, buffer);
   }
 
+  /** Adds a shard's sum that lies in vectors [parameters + 2] of the backend, which must not change until the next `begin`. */
+  addInPlace(shard: Shard, sum: VectorSum): void {
+    this.#sum.add(shard, sum);
+  }
+
   /** Whether every shard of the step has been added. */
   get complete(): boolean {
     return this.#sum.complete;
   }
 
+  /** The sum of the step's gradients in the first values of its vectors, once `complete` and until the next `begin`. */
+  get gradient(): VectorSum {
+    return this.#sum.result;
+  }
+
   /** Sums over the step's samples, once `complete`. */
   figures(): { readonly lossSum: number; readonly correct: number } {
-    const view = this.#backend.view(this.#total);
-    return { lossSum: view[this.#parameterCount]!, correct: view[this.#parameterCount + 1]! };
+    const figure = (index: number): number => valueAt(this.#backend, this.#sum.result, index);
+    return { lossSum: figure(this.#parameterCount), correct: figure(this.#parameterCount + 1) };
   }
 
   dispose(): void {
+    for (const { program } of this.#magnitudes.values()) program.dispose();
     this.#sum.dispose();
-    this.#backend.free(this.#total);
+  }
+
+  #magnitudeOf(buffer: Storage): Magnitude {
+    const known = this.#magnitudes.get(buffer);
+    if (known) return known;
+    const magnitude = this.#backend.magnitudeOf(this.#backend.slice(buffer, 0, this.#parameterCount));
+    this.#magnitudes.set(buffer, magnitude);
+    return magnitude;
   }
 }

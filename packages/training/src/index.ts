@@ -4,6 +4,9 @@ export type { Clock } from './clock.ts';
 export type { RunEvent } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
 export { historyOf, type RunHistory } from './coordinator/history.ts';
+export { InlineCopy } from './coordinator/inline-copy.ts';
+export { InlineGradient } from './coordinator/inline-gradient.ts';
+export { type InlineCompute, InlineWorker } from './coordinator/inline-worker.ts';
 export { createReferee } from './coordinator/referee.ts';
 export { Run, type RunOptions, type RunOutcome } from './coordinator/run.ts';
 export { coarseShares } from './coordinator/shares.ts';
@@ -19,9 +22,8 @@ export type { Trace } from './coordinator/trace.ts';
 export { createNumericsCheck, type NumericsCheck } from './numerics-check.ts';
 export { ParameterServer, type StepResult } from './parameter-server.ts';
 export { planRun, type RunPlan } from './plan.ts';
-export { createShardSource } from './shard-source.ts';
+export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
-export { TreeReduction } from './tree-reduction.ts';
 export { TreeSum } from './tree-sum.ts';
 export {
   type Compute,

@@ -30,21 +30,22 @@ interface ParameterServerOptions {
 export class ParameterServer {
   readonly parameterCount: number;
   readonly aggregator: Aggregator;
-  readonly #backend: HostBackend;
+  /** [parameters], in memory of the backend, as the next step begins with them. */
+  readonly parameters: Storage;
+  readonly backend: HostBackend;
   readonly #plan: RunPlan;
-  readonly #parameters: Storage;
   readonly #optimizer: Optimizer;
   /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
   readonly #sent: Float32Array;
 
   constructor({ backend, plan, weights, optimizer, optimizerState, firstStep = 0 }: ParameterServerOptions) {
-    this.#backend = backend;
+    this.backend = backend;
     this.#plan = plan;
     this.parameterCount = weights.length;
-    this.#parameters = backend.allocate(weights.length);
-    backend.upload(this.#parameters, weights);
+    this.parameters = backend.allocate(weights.length);
+    backend.upload(this.parameters, weights);
     this.aggregator = new Aggregator(backend, plan, weights.length);
-    this.#optimizer = createOptimizer(backend, optimizer, this.#parameters, this.aggregator.gradient);
+    this.#optimizer = createOptimizer(backend, optimizer, this.parameters);
     if (optimizerState) this.#optimizer.restore(optimizerState);
     this.#sent = new Float32Array(weights.length);
     this.aggregator.begin(firstStep);
@@ -55,22 +56,19 @@ export class ParameterServer {
     if (!this.aggregator.complete) throw new Error(`step ${step}: expected every shard's gradient, some are missing`);
     const { epoch, count } = stepBatch(this.#plan, step);
     const { lossSum, correct } = this.aggregator.figures();
-    this.#optimizer.step(count);
+    this.#optimizer.step(count, this.aggregator.gradient);
     this.aggregator.begin(step + 1);
     return { step, epoch, count, loss: lossSum / count, correct };
   }
 
   /** A copy of the parameters. */
   weights(): Float32Array<ArrayBuffer> {
-    return this.#backend.view(this.#parameters).slice() as Float32Array<ArrayBuffer>;
+    return this.backend.view(this.parameters).slice() as Float32Array<ArrayBuffer>;
   }
 
-  /**
-   * The parameters as little-endian bytes, in memory that the next call overwrites. A local worker that reads them that
-   * late computes a shard of a step that is over.
-   */
+  /** The parameters as little-endian bytes, in memory that the next call overwrites. */
   weightBytes(): Uint8Array {
-    this.#sent.set(this.#backend.view(this.#parameters));
+    this.#sent.set(this.backend.view(this.parameters));
     return new Uint8Array(this.#sent.buffer);
   }
 
@@ -81,6 +79,6 @@ export class ParameterServer {
   dispose(): void {
     this.#optimizer.dispose();
     this.aggregator.dispose();
-    this.#backend.free(this.#parameters);
+    this.backend.free(this.parameters);
   }
 }

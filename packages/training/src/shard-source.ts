@@ -7,6 +7,8 @@ export interface ShardSource {
   shard(step: number, lo: number, n: number): Samples;
   /** Their numbers in the training set, from 0; a view, not to be written to. */
   numbers(step: number, lo: number, n: number): Uint32Array;
+  /** Their labels, in the same order. */
+  labels(step: number, lo: number, n: number): Uint8Array;
   /** Samples by their numbers. @throws RangeError where a number is not of the training set. */
   take(numbers: Uint32Array): Samples;
 }
@@ -28,6 +30,13 @@ export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number)
     numbers(step, lo, n) {
       const { epoch, from, to } = shardRange(plan, step, lo, n);
       return orderOf(epoch).subarray(from, to);
+    },
+    labels(step, lo, n) {
+      const { epoch, from, to } = shardRange(plan, step, lo, n);
+      const order = orderOf(epoch);
+      const labels = new Uint8Array(to - from);
+      for (let index = 0; index < labels.length; index++) labels[index] = dataset.labels[order[from + index]!]!;
+      return labels;
     },
     take: (numbers) => gather(dataset, numbers, 0, numbers.length),
   };

@@ -6,8 +6,6 @@ export interface TreeReductionOptions<Value> {
   /** Microbatches from this number on hold no sample. */
   readonly usedMicrobatches: number;
   readonly combine: (left: Value, right: Value, parent: Shard) => Value;
-  /** Called for a value that must wait for its sibling; what it returns waits in its place. The value itself where left out. */
-  readonly retain?: (value: Value) => Value;
 }
 
 /**
@@ -26,7 +24,7 @@ export class TreeReduction<Value> {
 
   /** Takes the value of a shard within the root, each sample once. Returns the root's value when it is whole, else undefined. */
   add(shard: Shard, value: Value): Value | undefined {
-    const { root, usedMicrobatches, combine, retain = (kept) => kept } = this.#options;
+    const { root, usedMicrobatches, combine } = this.#options;
     let node = shard;
     let sum = value;
     while (node.n < root.n) {
@@ -35,7 +33,7 @@ export class TreeReduction<Value> {
       if (sibling.lo < usedMicrobatches) {
         const key = shardKey(sibling);
         if (!this.#waiting.has(key)) {
-          this.#waiting.set(shardKey(node), retain(sum));
+          this.#waiting.set(shardKey(node), sum);
           return undefined;
         }
         const other = this.#waiting.get(key)!;

@@ -1,36 +1,43 @@
 /** Sums vectors in the order of the fixed tree, as they become ready and in as few buffers as that needs. */
-import { apply, type Backend, input, type KernelCall, type Program, type Storage } from '@lockstep/tensor';
+import {
+  additionCall,
+  type Backend,
+  PreparedSums,
+  prepareElementwise,
+  type Storage,
+  type VectorSum,
+  vectorsOf,
+} from '@lockstep/tensor';
 import type { Shard } from './tree.ts';
 import { TreeReduction } from './tree-reduction.ts';
 
-/** Workers sum the microbatches of a shard with this, and the coordinator the shards of a step. */
+/** The coordinator sums the shards of a step with this, whose last addition is left to the pass that uses the sum. */
 export class TreeSum {
   readonly #backend: Backend;
-  readonly #total: Storage;
+  readonly #length: number;
   /** All buffers that this sum has allocated. */
   readonly #buffers = new Set<Storage>();
-  /** Buffers that hold nothing; until the sum is complete, `total` is one like any other. */
+  /** Buffers that hold nothing. */
   #idle: Storage[] = [];
-  readonly #additions: PreparedAdditions;
-  #reduction: TreeReduction<Storage> | undefined;
-  #complete = false;
+  readonly #additions: VectorAdder;
+  #reduction: TreeReduction<VectorSum> | undefined;
+  #result: VectorSum | undefined;
 
-  /** @param total where the whole sum is left, the caller's own; its length is that of every vector */
-  constructor(backend: Backend, total: Storage) {
+  /** @param length of every vector */
+  constructor(backend: Backend, length: number) {
     this.#backend = backend;
-    this.#total = total;
-    this.#additions = new PreparedAdditions(backend);
+    this.#length = length;
+    this.#additions = new VectorAdder(backend);
   }
 
-  /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops an unfinished sum. */
+  /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before. */
   begin(root: Shard, usedMicrobatches: number): void {
-    this.#complete = false;
-    this.#idle = [...this.#buffers, this.#total];
-    this.#reduction = new TreeReduction<Storage>({
+    this.#result = undefined;
+    this.#idle = [...this.#buffers];
+    this.#reduction = new TreeReduction<VectorSum>({
       root,
       usedMicrobatches,
-      combine: (left, right, parent) => this.#combine(left, right, parent.n === root.n),
-      retain: (vector) => this.#retain(vector),
+      combine: (left, right, { n }) => (n === root.n ? { left, right } : this.#combine(left, right)),
     });
   }
 
@@ -38,28 +45,44 @@ export class TreeSum {
   get free(): Storage {
     const last = this.#idle.at(-1);
     if (last) return last;
-    const buffer = this.#backend.allocate(this.#total.length);
+    const buffer = this.#backend.allocate(this.#length);
     this.#buffers.add(buffer);
     this.#idle.push(buffer);
     return buffer;
   }
 
-  /** Adds the sum over `shard`, in any order, each sample once. A vector of the caller's own is read before this returns. */
-  add(shard: Shard, vector: Storage): void {
-    if (vector === this.#idle.at(-1)) this.#idle.pop();
-    const sum = this.#reduction?.add(shard, vector);
-    if (sum === undefined) return;
-    if (sum !== this.#total) this.#additions.run(sum, undefined, this.#total);
-    this.#idle = [...this.#buffers];
-    this.#complete = true;
+  /**
+   * Adds the sum over `shard`, in any order, each sample once. Vectors of the caller's own are read later: they must not
+   * change until the next `begin`, and are not changed here.
+   */
+  add(shard: Shard, sum: VectorSum): void {
+    if (sum === this.#idle.at(-1)) this.#idle.pop();
+    this.#result = this.#reduction?.add(shard, sum) ?? this.#result;
   }
 
-  /** Whether every shard has been added, and `total` holds the whole sum. */
+  /** Whether every shard has been added. */
   get complete(): boolean {
-    return this.#complete;
+    return this.#result !== undefined;
   }
 
-  /** Frees its own buffers; `total` stays the caller's. */
+  /** The whole sum once complete, until the next `begin`. @throws Error before */
+  get result(): VectorSum {
+    if (this.#result === undefined) throw new Error('tree sum: expected every shard, some are missing');
+    return this.#result;
+  }
+
+  /** The whole sum in one vector. @throws Error before it is complete */
+  vector(): Storage {
+    const { result } = this;
+    const [first] = vectorsOf(result);
+    if (result === first) return first;
+    const own = vectorsOf(result).find((vector) => this.#buffers.has(vector));
+    this.#result = own ?? this.#take();
+    this.#additions.run(result, this.#result);
+    return this.#result;
+  }
+
+  /** Frees its own buffers. */
   dispose(): void {
     this.#additions.dispose();
     for (const buffer of this.#buffers) this.#backend.free(buffer);
@@ -67,65 +90,40 @@ export class TreeSum {
     this.#idle = [];
   }
 
-  #combine(left: Storage, right: Storage, isRoot: boolean): Storage {
-    const output = isRoot ? this.#total : this.#isOwn(left) ? left : right;
-    this.#additions.run(left, right, output);
-    for (const vector of [left, right]) if (vector !== output && this.#isOwn(vector)) this.#idle.push(vector);
+  #combine(left: VectorSum, right: VectorSum): Storage {
+    const own = [...vectorsOf(left), ...vectorsOf(right)].filter((vector) => this.#buffers.has(vector));
+    const [output = this.#take(), ...rest] = own;
+    this.#additions.run({ left, right }, output);
+    this.#idle.push(...rest);
     return output;
   }
 
-  /** What waits for its sibling lies in a buffer of this sum. */
-  #retain(vector: Storage): Storage {
-    if (this.#isOwn(vector)) return vector;
+  #take(): Storage {
     const buffer = this.free;
     this.#idle.pop();
-    this.#additions.run(vector, undefined, buffer);
     return buffer;
-  }
-
-  #isOwn(vector: Storage): boolean {
-    return vector === this.#total || this.#buffers.has(vector);
   }
 }
 
-/** Additions and copies of whole vectors, each prepared once: `output = left + right`, or `output = left`. */
-class PreparedAdditions {
+/** Adds the vectors of sums; each sum is prepared once. */
+export class VectorAdder {
   readonly #backend: Backend;
-  readonly #programs = new Map<Storage, Map<Storage | undefined, Map<Storage, Program>>>();
+  readonly #outputs = new Map<Storage, PreparedSums>();
 
   constructor(backend: Backend) {
     this.#backend = backend;
   }
 
-  run(left: Storage, right: Storage | undefined, output: Storage): void {
-    const ofLeft = getOrCreate(this.#programs, left, () => new Map<Storage | undefined, Map<Storage, Program>>());
-    const ofRight = getOrCreate(ofLeft, right, () => new Map<Storage, Program>());
-    getOrCreate(ofRight, output, () => this.#backend.prepare([additionCall(left, right, output)])).run();
+  /** `output = sum`; it may be one of the sum's vectors. */
+  run(sum: VectorSum, output: Storage): void {
+    const known = this.#outputs.get(output);
+    const programs = known ?? new PreparedSums((one) => prepareElementwise(this.#backend, [additionCall(one, output)]));
+    this.#outputs.set(output, programs);
+    programs.of(sum).run();
   }
 
   dispose(): void {
-    for (const ofLeft of this.#programs.values()) {
-      for (const ofRight of ofLeft.values()) for (const program of ofRight.values()) program.dispose();
-    }
-    this.#programs.clear();
+    for (const programs of this.#outputs.values()) programs.dispose();
+    this.#outputs.clear();
   }
-}
-
-function additionCall(left: Storage, right: Storage | undefined, output: Storage): KernelCall {
-  const storages = right === undefined ? [left] : [left, right];
-  return {
-    kind: 'map',
-    formula: right === undefined ? input(0) : apply('add', input(0), input(1)),
-    shape: [output.length],
-    inputs: storages.map((storage) => ({ storage, strides: [1] })),
-    output,
-  };
-}
-
-function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Value): Value {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  const value = create();
-  map.set(key, value);
-  return value;
 }

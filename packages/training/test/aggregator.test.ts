@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Aggregator } from '../src/aggregator.ts';
 import { planRun } from '../src/plan.ts';
 import type { Shard } from '../src/tree.ts';
+import { valueAt } from '../src/vector-value.ts';
 import { arrivals } from './random-shards.ts';
 import { addSum, type EncodedSum, hostBackend } from './support.ts';
 
@@ -38,7 +39,10 @@ function withAggregator<Result>(use: (aggregator: Aggregator) => Result): Result
 }
 
 function gradientOf(aggregator: Aggregator): number[] {
-  return bitsOf(backend.view(aggregator.gradient));
+  return Array.from(
+    { length: parameterCount },
+    (_, index) => bitsOf(Float32Array.of(valueAt(backend, aggregator.gradient, index)))[0]!,
+  );
 }
 
 /** The bits of the sum of four microbatches, added in this order. */
@@ -83,6 +87,29 @@ describe('the sum of a step', () => {
         });
       }),
     );
+  });
+
+  it('takes a sum that lies in vectors of its backend as it is', () => {
+    withAggregator((aggregator) => {
+      const vectors = [0, 1].map((microbatch) => {
+        const vector = backend.allocate(parameterCount + 2);
+        backend.upload(vector, Float32Array.of(...valuesOf(microbatch), 0.5, 2));
+        return vector;
+      });
+      const sum = { left: vectors[0]!, right: vectors[1]! };
+      aggregator.addInPlace(root, sum);
+      expect(aggregator.complete).toBe(true);
+      expect(aggregator.gradient).toBe(sum);
+      expect(aggregator.figures()).toEqual({ lossSum: 1, correct: 4 });
+      aggregator.begin(1);
+      aggregator.addInPlace({ lo: 0, n: 2 }, sum);
+      addSum(aggregator, { lo: 2, n: 2 }, shardSum(valuesOf(2), { lossSum: 0.25 }));
+      const [first, second, third] = [0, 1, 2].map(valuesOf) as [Float32Array, Float32Array, Float32Array];
+      const expected = first.map((value, index) => Math.fround(value + second[index]!) + third[index]!);
+      expect(gradientOf(aggregator)).toEqual(bitsOf(expected));
+      expect(aggregator.figures().lossSum).toBe(1.25);
+      for (const vector of vectors) backend.free(vector);
+    });
   });
 
   it('begins anew with each step', () => {

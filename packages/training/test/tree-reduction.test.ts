@@ -67,35 +67,4 @@ describe('a tree reduction', () => {
       }),
     );
   });
-
-  it('retains each value that waits, once, and combines what `retain` returned', () => {
-    fc.assert(
-      fc.property(treeCase, (tree) => {
-        const { root, usedMicrobatches } = tree;
-        let retained = 0;
-        let combined = 0;
-        const reduction = new TreeReduction<{ sum: string }>({
-          root,
-          usedMicrobatches,
-          combine: (left, right) => {
-            combined += 1;
-            return { sum: `(${left.sum}+${right.sum})` };
-          },
-          retain: ({ sum }) => {
-            retained += 1;
-            return { sum };
-          },
-        });
-        let result: { sum: string } | undefined;
-        for (const shard of arrivals(tree)) {
-          const value = { sum: definition(shard, usedMicrobatches) };
-          result = reduction.add(shard, value);
-          // The caller may use its value again, as it does with a buffer.
-          if (result === undefined) value.sum = 'overwritten';
-        }
-        expect(result?.sum).toBe(definition(root, usedMicrobatches));
-        expect(retained).toBe(combined);
-      }),
-    );
-  });
 });

@@ -1,4 +1,5 @@
 /** Measures the whole grid, prints each part as it is known, and gathers the report. */
+import { availableParallelism } from 'node:os';
 import type { Dataset } from '@lockstep/data';
 import { describeMachine, machineLines } from '../machine.ts';
 import { PytorchGroup } from '../peers/pytorch.ts';
@@ -89,11 +90,13 @@ async function compareTraining(
   return result;
 }
 
-/** The single process first, as the baseline. */
+/** One thread of one process first, as the baseline, then all cores in one process, then what talks over sockets. */
 function workersOf({ workers = 2 }: CompareOptions, hasTabs: boolean): Workers[] {
   const counts = workerCounts(workers);
+  const cores = availableParallelism();
   return [
-    { kind: 'single' },
+    { kind: 'threads', count: 1 },
+    ...(cores > 1 ? [{ kind: 'threads', count: cores } as const] : []),
     ...counts.map((count): Workers => ({ kind: 'workers', count })),
     ...(hasTabs ? counts.map((count): Workers => ({ kind: 'tabs', count })) : []),
   ];

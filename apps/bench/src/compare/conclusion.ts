@@ -1,64 +1,91 @@
-/** The closing sentences: which models to distribute and which not, from the figures alone. */
+/** The closing sentences: which way to train is the cheapest of the fastest, from the figures alone. */
 import { milliseconds, times } from '../figure-text.ts';
 import { stepParts } from './figures.ts';
-import { ddpRanks, isLockstep, type LockstepRow, type TrainingResult } from './results.ts';
+import {
+  ddpName,
+  isLockstep,
+  isOneThread,
+  type LockstepRow,
+  type PeerRow,
+  pytorchName,
+  type TrainingResult,
+} from './results.ts';
 
-/** A gain or a loss smaller than this is neither. */
+/** A gain smaller than this is not worth a dearer way. */
 const worthwhile = 1.05;
 
-/** A training with its fastest row that has workers. */
-interface Gain {
+/** A training with the cheapest of the rows that are as fast as any. */
+interface Choice {
   readonly name: string;
-  readonly best: LockstepRow;
-  readonly ratio: number;
+  readonly row: LockstepRow;
 }
 
 export function conclusionOf(results: readonly TrainingResult[]): string[] {
-  const gains = results.flatMap(({ training: { name }, rows }): Gain[] => {
-    const distributed = rows.filter(isLockstep).filter(({ workers }) => workers.kind !== 'single');
-    const [best] = distributed.sort((a, b) => b.timesSingle.median - a.timesSingle.median);
-    return best ? [{ name, best, ratio: best.timesSingle.median }] : [];
+  const choices = results.flatMap(({ training: { name }, rows }): Choice[] => {
+    // From cheap to dear: a thread, all threads, then processes and tabs with sockets between them.
+    const own = rows.filter(isLockstep);
+    const fastest = Math.max(...own.map(({ timesOneThread }) => timesOneThread.median));
+    const row = own.find(({ timesOneThread }) => timesOneThread.median * worthwhile >= fastest);
+    return own.length < 2 || !row ? [] : [{ name, row }];
   });
-  if (gains.length === 0) return [];
-  const sorted = [...gains].sort((a, b) => b.ratio - a.ratio);
-  const named = (some: readonly Gain[]): string =>
-    list(some.map(({ name, best, ratio }) => `${name} (${times(ratio)} with ${best.name})`));
-  const pays = sorted.filter(({ ratio }) => ratio >= worthwhile);
-  const loses = sorted.filter(({ ratio }) => ratio < 1 / worthwhile).reverse();
-  const even = gains.filter(({ ratio }) => ratio < worthwhile && ratio >= 1 / worthwhile);
+  if (choices.length === 0) return [];
+  const ways = [...new Set(choices.map(({ row }) => row.name))];
   return [
-    ...(pays.length > 0 ? [`Distribute ${named(pays)}.`] : []),
-    ...(even.length > 0 ? [`It makes no difference for ${named(even)}.`] : []),
-    ...(loses.length > 0 ? [`Train in one process: ${named(loses)}.`] : []),
-    ...reasonOf(gains, results),
-    ...ddpComparison(results),
+    ...ways.map((way) => sentenceOf(choices.filter(({ row }) => row.name === way))),
+    ...reasonOf(results),
+    ...peerComparisons(results),
   ];
 }
 
-function reasonOf(gains: readonly Gain[], results: readonly TrainingResult[]): string[] {
-  const overheads = gains.flatMap(({ best: { parts } }) =>
-    parts === null ? [] : [stepParts.reduce((sum, part) => sum + (part === 'compute' ? 0 : parts[part]), 0)],
+function sentenceOf(choices: readonly Choice[]): string {
+  const { row } = choices[0]!;
+  const { kind, count } = row.workers;
+  const trainings = list(
+    choices.map(({ name, row: { workers, timesOneThread } }) =>
+      isOneThread(workers) ? name : `${name} (${times(timesOneThread.median)} one thread)`,
+    ),
+  );
+  if (kind === 'threads') {
+    const command = `npm start -- --single --threads ${count}`;
+    return `Train on ${row.name} of one process, which is as fast as anything dearer here (${command}): ${trainings}.`;
+  }
+  return `Train with ${row.name}, the fastest here: ${trainings}.`;
+}
+
+function reasonOf(results: readonly TrainingResult[]): string[] {
+  const rows = results.flatMap((result) => result.rows.filter(isLockstep));
+  const overheads = rows.flatMap(({ workers, parts }) =>
+    workers.kind === 'threads' || parts === null
+      ? []
+      : [stepParts.reduce((sum, part) => sum + (part === 'compute' ? 0 : parts[part]), 0)],
   );
   if (overheads.length === 0) return [];
-  const singles = results.flatMap(({ rows: [single] }) =>
-    single && isLockstep(single) ? [single.msPerStep.median] : [],
-  );
+  const steps = rows.filter(({ workers }) => isOneThread(workers)).map(({ msPerStep }) => msPerStep.median);
   return [
-    `The reason: a step with workers spends ${range(overheads)} on everything but arithmetic, and one process needs ` +
-      `${range(singles)} for a whole step; distributing pays only where the second is long beside the first, so take ` +
-      'larger batches, models with much arithmetic for each byte, or stay in one process.',
+    `Over sockets a step spends ${range(overheads)} on everything but arithmetic, and one thread needs ${range(steps)} for ` +
+      'a whole step. Threads of one process share memory and spend next to nothing, so sockets pay only with more machines: ' +
+      'with large batches, and models with much arithmetic for each byte.',
   ];
 }
 
-function ddpComparison(results: readonly TrainingResult[]): string[] {
-  const ratios = results.flatMap(({ training, rows }) =>
-    rows.flatMap((row) => {
-      const ratio = row.kind === 'peer' ? row.lockstepAgainstIt : null;
-      return ratio === null ? [] : [`${times(ratio.median)} at ${training.name}`];
-    }),
+function peerComparisons(results: readonly TrainingResult[]): string[] {
+  const peers = results.flatMap(({ training, rows }) =>
+    rows.flatMap((row) => (row.kind === 'peer' && row.lockstepAgainstIt ? [{ training, row }] : [])),
   );
-  if (ratios.length === 0) return [];
-  return [`Throughput of ${ddpRanks} workers against PyTorch DDP with ${ddpRanks} processes: ${list(ratios)}.`];
+  const names = [...new Set(peers.map(({ row }) => row.name))].sort((a, b) => rankOf(a) - rankOf(b));
+  return names.map((name) => {
+    const ratios = peers.flatMap(({ training, row }) => (row.name === name ? [ratioAt(training.name, row)] : []));
+    return `Like for like, throughput over that of ${name}: ${list(ratios)}.`;
+  });
+}
+
+/** One thread, then threads, then processes, as the rows stand. */
+function rankOf(name: string): number {
+  return name === pytorchName ? 0 : name === ddpName ? 2 : 1;
+}
+
+function ratioAt(training: string, { lockstepAgainstIt }: PeerRow): string {
+  return `${times(lockstepAgainstIt!.median)} at ${training}`;
 }
 
 /** "0.40 to 2.1 ms" */

@@ -28,12 +28,12 @@ type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly mod
  * warm after half of them; more, with --steps, come closer to the steady rate.
  */
 export const defaultPoints: readonly Point[] = [
-  { model: 'mlp', batch: 64, learningRate: 0.1, steps: 1_000 },
-  { model: 'mlp', batch: 128, learningRate: 0.15, steps: 800 },
-  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 580 },
-  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 146 },
-  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 80 },
-  { model: 'cnn', batch: 256, learningRate: 0.15, steps: 90 },
+  { model: 'mlp', batch: 64, learningRate: 0.1, steps: 800 },
+  { model: 'mlp', batch: 128, learningRate: 0.15, steps: 640 },
+  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 400 },
+  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 110 },
+  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 60 },
+  { model: 'cnn', batch: 256, learningRate: 0.15, steps: 50 },
 ];
 
 /** @throws CommandFailure with exit code 2 */

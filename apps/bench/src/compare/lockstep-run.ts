@@ -8,13 +8,14 @@ import type { Report } from '@lockstep/train';
 import type { Training } from './grid.ts';
 import type { CompareOptions } from './options.ts';
 
-/** What computes: one process without sockets, worker processes, or browser tabs. */
-export type Workers = { readonly kind: 'single' } | { readonly kind: 'workers' | 'tabs'; readonly count: number };
+/** What computes: threads of one process without sockets, worker processes, or browser tabs. */
+export interface Workers {
+  readonly kind: 'threads' | 'workers' | 'tabs';
+  readonly count: number;
+}
 
-export function workersName(workers: Workers): string {
-  if (workers.kind === 'single') return 'one process';
-  const noun = workers.kind === 'tabs' ? 'tab' : 'worker';
-  return `${workers.count} ${noun}${workers.count === 1 ? '' : 's'}`;
+export function workersName({ kind, count }: Workers): string {
+  return count === 1 ? `1 ${kind.slice(0, -1)}` : `${count} ${kind}`;
 }
 
 export type RunSettings = Pick<CompareOptions, 'seed' | 'backend' | 'threads' | 'data'> & {
@@ -29,15 +30,19 @@ function trainingArguments(training: Training, workers: Workers, settings: Omit<
   const { modelOption, batch, learningRate, steps } = training;
   const { seed, backend, threads, data } = settings;
   return [
-    ...(workers.kind === 'single' ? ['--single'] : ['--workers', workers.kind === 'tabs' ? '0' : `${workers.count}`]),
+    ...computing(workers, threads),
     ...['--model', modelOption, '--batch', `${batch}`, '--steps', `${steps}`],
     // An epoch has at least one step; the default number of epochs is enough for most runs.
     ...(data === undefined && steps * batch <= imagesInDefaultRun ? [] : ['--epochs', `${steps}`]),
     ...['--optimizer', 'sgd', '--lr', `${learningRate}`, '--seed', `${seed}`],
     ...(backend === 'auto' ? [] : ['--backend', backend]),
-    ...(threads === 1 || workers.kind !== 'workers' ? [] : ['--threads', `${threads}`]),
     ...(data === undefined ? [] : ['--data', data]),
   ];
+}
+
+function computing({ kind, count }: Workers, threadsOfWorker: number): string[] {
+  if (kind === 'threads') return ['--single', '--threads', `${count}`];
+  return kind === 'tabs' ? ['--workers', '0'] : ['--workers', `${count}`, '--threads', `${threadsOfWorker}`];
 }
 
 /** What a person types to train the same. */
@@ -77,7 +82,7 @@ export class TrainingRun {
     const args = [
       workers.kind === 'tabs' ? 'coordinator' : 'start',
       ...trainingArguments(training, workers, settings),
-      ...(workers.kind === 'single' ? [] : ['--port', '0']),
+      ...(workers.kind === 'threads' ? [] : ['--port', '0']),
       ...(workers.kind === 'tabs' ? ['--wait-for-start'] : []),
       ...['--report', this.#file],
     ];

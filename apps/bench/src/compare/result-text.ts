@@ -31,18 +31,23 @@ export function rowName(row: LockstepRow | PeerRow): string {
 
 /** Of the columns behind the throughput. */
 export function ratioHeaders(accuracy: number): string[] {
-  return ['against one process', 'efficiency', `s to ${Math.round(accuracy * 100)} %`, 'MB a step'];
+  return ['against 1 thread', 'efficiency', 'like for like', `s to ${Math.round(accuracy * 100)} %`, 'MB a step'];
 }
 
 export function ratioCells(row: LockstepRow | PeerRow): string[] {
-  const ratio = times(row.timesSingle.median);
-  if (row.kind === 'peer') return [ratio, row.speedUp === null ? '' : `(${times(row.speedUp.median)} its own)`, '', ''];
+  const ratio = times(row.timesOneThread.median);
+  if (row.kind === 'peer') {
+    const { speedUp, lockstepAgainstIt } = row;
+    const own = speedUp === null ? '' : `(${times(speedUp.median)} its own)`;
+    return [ratio, own, lockstepAgainstIt === null ? '' : times(lockstepAgainstIt.median), '', ''];
+  }
   const { efficiency, secondsToAccuracy, bytesPerStep, workers } = row;
   return [
     ratio,
     efficiency === null ? '' : `${Math.round(efficiency * 100)} %`,
+    '',
     secondsToAccuracy === null ? 'not reached' : secondsToAccuracy.median.toFixed(2),
-    workers.kind === 'single' ? '0' : (bytesPerStep / 1e6).toFixed(2),
+    workers.kind === 'threads' ? '0' : (bytesPerStep / 1e6).toFixed(2),
   ];
 }
 

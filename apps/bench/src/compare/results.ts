@@ -1,12 +1,15 @@
 /** From what was measured to what is shown: the report of a comparison. */
+import { availableParallelism } from 'node:os';
 import type { Report } from '@lockstep/train';
 import { pairedRatios, type Spread, spread } from '../statistics.ts';
 import { curveDistance, partsOf, speedUps, timeTo } from './figures.ts';
 import type { Training } from './grid.ts';
+import type { Workers } from './lockstep-run.ts';
 import type { Measured } from './measure.ts';
 
 /** Peers that a result looks up by name. */
-export const pytorchName = 'PyTorch, 1 process';
+export const pytorchName = 'PyTorch, 1 thread';
+export const pytorchThreadsName = (threads: number): string => `PyTorch, ${threads} threads`;
 /** Processes that DDP trains with. */
 export const ddpRanks = 2;
 export const ddpName = `PyTorch DDP, ${ddpRanks} processes`;
@@ -15,8 +18,8 @@ interface Timed {
   readonly name: string;
   readonly msPerStep: Spread;
   readonly imagesPerSecond: Spread;
-  /** Times as fast as Lockstep's single process, round by round. */
-  readonly timesSingle: Spread;
+  /** Times as fast as one thread of Lockstep in one process, round by round. */
+  readonly timesOneThread: Spread;
 }
 
 export type LockstepRow = Timed & ReturnType<typeof lockstepFigures>;
@@ -33,12 +36,16 @@ export function isLockstep(row: ResultRow): row is LockstepRow {
   return row.kind === 'lockstep';
 }
 
+export function isOneThread({ kind, count }: Workers): boolean {
+  return kind === 'threads' && count === 1;
+}
+
 type MeasuredLockstep = Extract<Measured, { kind: 'lockstep' }>;
 type MeasuredPeer = Extract<Measured, { kind: 'peer' }>;
 
 export function resultOf(training: Training, measured: readonly Measured[], accuracy: number) {
   const [baseline] = measured;
-  if (baseline?.kind !== 'lockstep') throw new Error(`${training.name}: expected the single process first`);
+  if (baseline?.kind !== 'lockstep') throw new Error(`${training.name}: expected one thread of one process first`);
   const reports = measured.flatMap((row) => (row.kind === 'lockstep' ? row.reports : []));
   const [first] = reports;
   const { model: _, ...shown } = training;
@@ -46,7 +53,7 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
     name,
     msPerStep: spread(msPerStep),
     imagesPerSecond: spread(msPerStep.map((ms) => (training.batch / ms) * 1000)),
-    timesSingle: speedUps(msPerStep, baseline.msPerStep),
+    timesOneThread: speedUps(msPerStep, baseline.msPerStep),
   });
   return {
     training: shown,
@@ -61,7 +68,7 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
       const timed = timedOf(row);
       return row.kind === 'peer'
         ? { ...timed, ...peerFigures(row, measured) }
-        : { ...timed, ...lockstepFigures(row, timed.timesSingle.median, training.batch, accuracy) };
+        : { ...timed, ...lockstepFigures(row, timed.timesOneThread.median, training.batch, accuracy) };
     }),
   };
 }
@@ -76,23 +83,39 @@ function modesAgree(reports: readonly Report[]): boolean {
 
 function peerFigures(row: MeasuredPeer, measured: readonly Measured[]) {
   const { kind, version, notes, distance, msPerStep } = row;
-  const figures = { kind, version, notes, distance };
-  if (row.name !== ddpName) return { ...figures, speedUp: null, lockstepAgainstIt: null };
-  const single = measured.find((other): other is MeasuredPeer => other.kind === 'peer' && other.name === pytorchName);
-  const workers = measured.find(
-    (other): other is MeasuredLockstep =>
-      other.kind === 'lockstep' && other.workers.kind === 'workers' && other.workers.count === ddpRanks,
+  const equal = counterpartOf(row.name);
+  const oneThread = measured.find(
+    (other): other is MeasuredPeer => other.kind === 'peer' && other.name === pytorchName,
   );
+  const ours = measured.find(
+    (other): other is MeasuredLockstep =>
+      other.kind === 'lockstep' && other.workers.kind === equal?.kind && other.workers.count === equal.count,
+  );
+  const ratios = (numerators: readonly number[], denominators: readonly number[]): Spread => {
+    const rounds = Math.min(numerators.length, denominators.length);
+    return spread(pairedRatios(numerators.slice(0, rounds), denominators.slice(0, rounds)));
+  };
   return {
-    ...figures,
-    /** DDP against PyTorch's single process; null for the others. */
-    speedUp: single ? speedUps(msPerStep.slice(0, single.msPerStep.length), single.msPerStep) : null,
-    /** Throughput of as many workers of Lockstep over that of DDP, round by round; null for the others. */
-    lockstepAgainstIt: workers ? spread(pairedRatios(msPerStep, workers.msPerStep.slice(0, msPerStep.length))) : null,
+    kind,
+    version,
+    notes,
+    distance,
+    /** PyTorch with all threads, or with DDP, against its one thread; null for the others. */
+    speedUp: equal && oneThread && row !== oneThread ? ratios(oneThread.msPerStep, msPerStep) : null,
+    /** Throughput of Lockstep with as many threads or processes over that of PyTorch; null for the others. */
+    lockstepAgainstIt: ours ? ratios(msPerStep, ours.msPerStep) : null,
   };
 }
 
-function lockstepFigures(row: MeasuredLockstep, timesSingle: number, batch: number, accuracy: number) {
+/** What of Lockstep has as many threads, or processes, as a row of PyTorch. */
+function counterpartOf(name: string): Workers | undefined {
+  if (name === ddpName) return { kind: 'workers', count: ddpRanks };
+  if (name === pytorchName) return { kind: 'threads', count: 1 };
+  const cores = availableParallelism();
+  return name === pytorchThreadsName(cores) ? { kind: 'threads', count: cores } : undefined;
+}
+
+function lockstepFigures(row: MeasuredLockstep, timesOneThread: number, batch: number, accuracy: number) {
   const { kind, workers, command, reports, msPerStep } = row;
   const times = reports.flatMap(({ stepTimes }) => (stepTimes === null ? [] : [stepTimes]));
   const reached = reports.flatMap(({ curve }) => timeTo(accuracy, curve, batch) ?? []);
@@ -102,8 +125,8 @@ function lockstepFigures(row: MeasuredLockstep, timesSingle: number, batch: numb
     kind,
     workers,
     command,
-    /** Speed-up for each worker: 1 is perfect. Null for the single process. */
-    efficiency: workers.kind === 'single' ? null : timesSingle / workers.count,
+    /** Speed-up for each thread, worker or tab: 1 is perfect. Null for the one thread. */
+    efficiency: isOneThread(workers) ? null : timesOneThread / workers.count,
     /** Steps, and seconds of training, after which the accuracy asked for is reached; null where it is not. */
     stepsToAccuracy: reached[0]?.steps ?? null,
     secondsToAccuracy: reached.length < reports.length ? null : spread(reached.map(({ seconds }) => seconds)),

@@ -1,4 +1,4 @@
-/** PyTorch on the CPU, alone or under DistributedDataParallel: Python processes of one thread each, which take their own time. */
+/** PyTorch on the CPU, alone or under DistributedDataParallel: Python processes that take their own time. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,8 +33,11 @@ export class PytorchGroup {
     this.#size = size;
   }
 
-  /** @param mode one process of the group computes, or all of them on their shares of each batch */
-  async open(work: MnistStep, mode: 'single' | 'ddp'): Promise<Implementation | Absent> {
+  /**
+   * @param mode one process of the group computes, or all of them on their shares of each batch, with one thread each; or
+   * one process with so many threads within each operation
+   */
+  async open(work: MnistStep, mode: 'single' | 'ddp' | { readonly threads: number }): Promise<Implementation | Absent> {
     const size = mode === 'ddp' ? this.#size : 1;
     if (work.batchSize % size !== 0) {
       return { absent: `a batch of ${work.batchSize} does not divide among ${size} processes` };
@@ -47,12 +50,14 @@ export class PytorchGroup {
       await askAll(started.ranks, ...workChunks(work));
     }
     const ranks = started.ranks.slice(0, size);
+    const threads = typeof mode === 'string' ? 1 : mode.threads;
+    const name = typeof mode === 'string' ? mode : 'threads';
     const request = (message: { readonly do: 'reset' | 'run' | 'result'; readonly steps?: number }) =>
-      askAll(ranks, `${JSON.stringify({ ...message, mode })}\n`);
+      askAll(ranks, `${JSON.stringify({ ...message, mode: name, threads })}\n`);
     const processes = mode === 'ddp' ? `DistributedDataParallel, gloo, ${size} processes` : 'one process';
     return {
       version: started.version,
-      notes: [`${processes} of 1 thread`, 'eager, torch.optim.SGD, from float32'],
+      notes: [`${processes} of ${threads} thread${threads === 1 ? '' : 's'}`, 'eager, torch.optim.SGD, from float32'],
       async reset() {
         await request({ do: 'reset' });
       },

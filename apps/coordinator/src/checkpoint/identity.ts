@@ -7,6 +7,7 @@ export function identityOf({ model, train, plan, config, optimizer }: Prepared):
   const { images, labels, rows, columns } = train;
   const data = createHash('sha256').update(`${rows} x ${columns}`).update(images).update(labels).digest('hex');
   const { batch, microbatchSize } = plan;
-  const { seed, gradients = 'exact' } = config;
-  return { model, data, seed, batch, microbatchSize, optimizer, gradients };
+  const { seed, gradients = 'exact', initSha256 } = config;
+  const identity = { model, data, seed, batch, microbatchSize, optimizer, gradients };
+  return initSha256 === undefined ? identity : { ...identity, initSha256 };
 }

@@ -66,7 +66,7 @@ export class AdminActions {
       const { model } = prepared;
       const steps = run.state.current.step;
       const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
-      const line = await saveModel(file, { model, weights: parameterServer.weights(), steps, version });
+      const line = await saveModel(file, { prepared, weights: parameterServer.weights(), steps, version });
       return { type: 'done', event: saveTo === undefined ? `${line}, in the folder ${process.cwd()}` : line };
     } catch (error) {
       return refused(errorMessage(error));

@@ -4,6 +4,7 @@ import { type Backend, type OpenedBackend, openBackend } from '@lockstep/tensor'
 import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/training';
 import type { TabBackend } from './backends.ts';
 import type { Workload } from './tab-state.ts';
+import { tabThreads } from './threads.ts';
 
 type ChosenBackend = ReturnType<typeof describe>;
 
@@ -13,10 +14,17 @@ const gpuTrialMs = 1_500;
 const warmUpShards = 2;
 const timedShards = 3;
 
-/** @throws Error where no backend that `choice` allows can compute. */
-export async function chooseBackend(choice: TabBackend, workload: Workload | undefined, clock: Clock) {
-  if (choice !== 'auto') return describe(await openBackend(choice));
-  const cpu = describe(await openBackend('auto'));
+interface BackendRequest {
+  readonly choice: TabBackend;
+  /** That compute where the CPU does. */
+  readonly threads: number;
+  readonly workload: Workload | undefined;
+}
+
+/** @throws Error where no backend that the choice allows can compute. */
+export async function chooseBackend({ choice, threads, workload }: BackendRequest, clock: Clock) {
+  if (choice !== 'auto') return describe(await openBackend(choice, tabThreads(threads)));
+  const cpu = describe(await openBackend('auto', tabThreads(threads)));
   if (!workload) return cpu;
   const trial = tryGpu(cpu.backend, workload, clock);
   const timeout = new Promise<string>((resolve) => {
@@ -37,7 +45,10 @@ async function tryGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<C
     const gpu = describe(await openBackend('gpu'));
     const cpuMs = await shardMs(cpu, workload, clock);
     const gpuMs = await shardMs(gpu.backend, workload, clock);
-    if (gpuMs < cpuMs) return gpu;
+    if (gpuMs < cpuMs) {
+      close(cpu);
+      return gpu;
+    }
     close(gpu.backend);
     const gpuTime = `${gpu.device ?? 'the GPU'} takes ${gpuMs.toFixed(1)} ms`;
     const reason = `${gpuTime} for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
@@ -50,7 +61,8 @@ async function tryGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<C
 function describe({ backend, refused }: OpenedBackend) {
   const { adapter, mode }: { adapter?: string; mode?: string } = backend as object;
   const parts = [mode === backend.name ? undefined : mode, adapter].filter((part) => part !== undefined);
-  return { backend, reasons: refused, device: parts.length === 0 ? undefined : parts.join(', ') };
+  const device = parts.length === 0 ? undefined : parts.join(', ');
+  return { backend, threads: backend.threads ?? 1, reasons: refused, device };
 }
 
 /** The shortest time of a few shards, in milliseconds. @throws Error where the backend cannot compute this model */

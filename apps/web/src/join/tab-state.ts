@@ -10,6 +10,8 @@ export interface ActiveState {
   /** Makes a new connection the same worker. */
   readonly resumeKey: string | undefined;
   readonly backend?: string;
+  /** That compute; known with the backend. */
+  readonly threads?: number;
   /** The adapter's name, where a backend knows it. */
   readonly device?: string | undefined;
   /** Why each faster backend was not chosen. */
@@ -38,6 +40,8 @@ export interface JoinRequest {
   readonly url: string;
   readonly name: string;
   readonly backend: TabBackend;
+  /** That compute, where the CPU does. */
+  readonly threads: number;
   /** Absent where the run is not known yet. */
   readonly workload: Workload | undefined;
   readonly token: string | undefined;

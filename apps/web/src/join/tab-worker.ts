@@ -4,7 +4,7 @@ import { type Secrets, socketAddress } from '../address.ts';
 import type { RunStore } from '../watch/run-store.ts';
 import { type JoinRequest, openingState, type PageMessage, type TabState, type Workload } from './tab-state.ts';
 
-type Membership = Pick<JoinRequest, 'name' | 'backend' | 'resumeKey'>;
+type Membership = Pick<JoinRequest, 'name' | 'backend' | 'threads' | 'resumeKey'>;
 
 const storageKey = 'lockstep.tab';
 

@@ -48,12 +48,16 @@ function update(changes: Partial<ActiveState>): void {
 }
 
 /** Joins on the chosen backend, and again on the CPU if the GPU is lost. */
-async function takePart({ url, name, token, workload, resumeKey, backend: choice }: JoinRequest): Promise<EndedState> {
+async function takePart(request: JoinRequest): Promise<EndedState> {
+  const { url, name, token, workload, threads, resumeKey } = request;
+  let { backend: choice } = request;
   const checksum = await openChecksum();
   state = openingState(resumeKey);
   for (;;) {
-    const { backend, device, reasons } = await chooseBackend(choice, workload, systemClock);
-    update({ phase: 'joining', backend: backend.name, device, reasons: [...state.reasons, ...reasons] });
+    const chosen = await chooseBackend({ choice, threads, workload }, systemClock);
+    const { backend, device } = chosen;
+    const reasons = [...state.reasons, ...chosen.reasons];
+    update({ phase: 'joining', backend: backend.name, threads: chosen.threads, device, reasons });
     let deviceLost: string | undefined;
     const compute = watchDevice(createLocalCompute(backend, systemClock), (message) => {
       deviceLost = message;

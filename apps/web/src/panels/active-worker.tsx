@@ -1,12 +1,15 @@
 /** What this tab's worker computes on and why, and what it has computed. */
 import { backendPhrase, insecureContextReason } from '../join/backends.ts';
 import type { ActiveState } from '../join/tab-state.ts';
+import { oneThreadReason } from '../join/threads.ts';
 import { counted, millisecondsText, whole } from '../look/format.ts';
 import { Figure } from './figure.tsx';
 
 export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; readonly onLeave: () => void }) {
-  const { phase, id, backend, device, shards, samples, computeMs, retryReason } = state;
+  const { phase, id, backend, threads = 1, device, shards, samples, computeMs, retryReason } = state;
   const insecure = backend === 'webgpu' ? undefined : insecureContextReason();
+  const oneThread = backend === 'cpu' ? oneThreadReason() : undefined;
+  const reasons = [...state.reasons, insecure, oneThread].filter((reason) => reason !== undefined);
   return (
     <div class="active-worker">
       <p class="join-text">
@@ -15,6 +18,7 @@ export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; 
         ) : (
           <>
             <b>{id ?? 'This tab'}</b> computes on <b>{backendPhrase(backend)}</b>
+            {threads > 1 && ` in ${threads} threads`}
             {device && `, ${device}`}.
           </>
         )}
@@ -25,7 +29,7 @@ export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; 
         <Figure label="Images" value={whole(samples)} />
         <Figure label="ms a shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
       </dl>
-      <Reasons reasons={insecure === undefined ? state.reasons : [...state.reasons, insecure]} />
+      <Reasons reasons={reasons} />
       <button type="button" onClick={onLeave}>
         Leave
       </button>

@@ -4,6 +4,7 @@ import { type TabBackend, tabBackendLabels } from '../join/backends.ts';
 import { chooseDeviceName, deviceName } from '../join/device-name.ts';
 import type { EndedState, TabState } from '../join/tab-state.ts';
 import type { TabWorker } from '../join/tab-worker.ts';
+import { mostThreads, oneThreadReason, usualThreads } from '../join/threads.ts';
 import { ActiveWorker } from './active-worker.tsx';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';
@@ -46,9 +47,11 @@ function JoinForm({ tab, isOver }: JoinProps) {
   const state = tab.state.value;
   const name = useSignal(deviceName());
   const backend = useSignal<TabBackend>('auto');
+  const threads = useSignal(`${usualThreads()}`);
+  const reason = oneThreadReason();
   const join = (event: Event): void => {
     event.preventDefault();
-    tab.join({ name: chooseDeviceName(name.value), backend: backend.value });
+    tab.join({ name: chooseDeviceName(name.value), backend: backend.value, threads: Number(threads.value) });
   };
   return (
     <form class="join-form" onSubmit={join}>
@@ -67,6 +70,17 @@ function JoinForm({ tab, isOver }: JoinProps) {
           ))}
         </select>
       </label>
+      <label>
+        Threads
+        <select disabled={reason !== undefined} {...bindInput(threads)}>
+          {Array.from({ length: mostThreads() }, (_, index) => (
+            <option key={index} value={`${index + 1}`}>
+              {index + 1}
+            </option>
+          ))}
+        </select>
+      </label>
+      {reason !== undefined && <p class="join-text">One thread: {reason}.</p>}
       <button type="submit" class="primary" disabled={isOver}>
         {state.phase === 'ended' ? 'Join again' : 'Join'}
       </button>

@@ -65,12 +65,12 @@ export function fit({ backend, config, shapes, start, given, loss, steps }: FitO
   given.forEach(({ values }, index) => {
     backend.upload(plan.inputs[shapes.length + index]!.storage, Float32Array.from(values));
   });
-  const optimizer = createOptimizer(backend, config, parameters, backend.slice(plan.output, 0, start.length));
+  const optimizer = createOptimizer(backend, config, parameters);
   const losses: number[] = [];
   for (let step = 0; step <= steps; step++) {
     plan.run();
     losses.push(backend.view(plan.output)[start.length]!);
-    if (step < steps) optimizer.step(1);
+    if (step < steps) optimizer.step(1, plan.output);
   }
   return { losses, parameters: backend.view(parameters).slice() };
 }

@@ -1,5 +1,6 @@
 /** Tables of bytes: the checks that all share, and a table in JavaScript's memory for backends without one. */
-import type { Backend, ByteTable, Storage } from '../backend.ts';
+import type { Backend } from '../backend.ts';
+import type { ByteTable } from '../program.ts';
 import { isWholeNumber } from '../whole-number.ts';
 
 /** A table of `rows` rows of `columns` bytes each. @throws RangeError where its size is no whole number of bytes. */
@@ -7,7 +8,7 @@ export function createByteTable(backend: Backend, rows: number, columns: number)
   if (!isWholeNumber(rows) || !isWholeNumber(columns)) {
     throw new RangeError(`table: expected whole numbers of rows and columns, got ${rows} and ${columns}`);
   }
-  return backend.byteTable?.(rows, columns) ?? new DetachedTable(backend, rows, columns);
+  return backend.byteTable?.(rows, columns) ?? new DetachedTable(rows, columns);
 }
 
 /** A table whose bytes JavaScript can see. */
@@ -22,7 +23,6 @@ export abstract class HostTable implements ByteTable {
 
   /** All bytes, row after row; valid until the next allocation. */
   protected abstract get bytes(): Uint8Array;
-  abstract upload(storage: Storage, numbers: Uint32Array, divisor: number): void;
   abstract dispose(): void;
 
   write(row: number, bytes: Uint8Array): void {
@@ -44,21 +44,12 @@ export abstract class HostTable implements ByteTable {
   }
 }
 
-/** Keeps its bytes in JavaScript's memory and uploads a copy of the rows that are asked for. */
 class DetachedTable extends HostTable {
   protected readonly bytes: Uint8Array;
-  readonly #backend: Backend;
 
-  constructor(backend: Backend, rows: number, columns: number) {
+  constructor(rows: number, columns: number) {
     super(rows, columns);
-    this.#backend = backend;
     this.bytes = new Uint8Array(rows * columns);
-  }
-
-  upload(storage: Storage, numbers: Uint32Array, divisor: number): void {
-    const picked = new Uint8Array(numbers.length * this.columns);
-    for (let index = 0; index < numbers.length; index++) picked.set(this.row(numbers[index]!), index * this.columns);
-    this.#backend.uploadBytes(storage, picked, divisor);
   }
 
   dispose(): void {}

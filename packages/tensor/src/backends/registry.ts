@@ -1,6 +1,7 @@
 /** The backends that exist, and how one is opened: its numerics are checked before it is trusted. */
 import type { Backend, HostBackend } from '../backend.ts';
 import { createCpuBackend, createRelaxedCpuBackend } from './cpu/backend.ts';
+import type { ThreadOptions } from './cpu/thread-team.ts';
 import { isSoftwareAdapter } from './gpu/device.ts';
 import { type GpuMode, openGpuMode } from './gpu/open.ts';
 import { checkNumerics } from './numerics-check.ts';
@@ -11,7 +12,7 @@ const hostOpeners = {
   cpu: createCpuBackend,
   'cpu-relaxed': createRelaxedCpuBackend,
   reference: createReferenceBackend,
-} as const satisfies Record<string, () => HostBackend | Promise<HostBackend>>;
+} as const satisfies Record<string, (threads?: ThreadOptions) => HostBackend | Promise<HostBackend>>;
 
 /** Backends on gpu.js, with its modes in the order in which they are tried. */
 const gpuModes = {
@@ -43,40 +44,67 @@ export interface OpenedBackend<Kind extends Backend = Backend> {
 
 interface Candidate {
   readonly label: string;
-  open(): Backend | Promise<Backend>;
+  /** @param refuse takes a sentence about threads that could not be had */
+  open(refuse: (reason: string) => void): Backend | Promise<Backend>;
 }
 
-function candidatesOf(choice: BackendChoice): Candidate[] {
-  if (choice === 'auto') return exactBackendNames.flatMap(candidatesOf);
-  if (choice in hostOpeners) return [{ label: choice, open: hostOpeners[choice as HostBackendName] }];
+function candidatesOf(choice: BackendChoice, threads: ThreadOptions | undefined): Candidate[] {
+  if (choice === 'auto') return exactBackendNames.flatMap((name) => candidatesOf(name, threads));
+  if (choice in hostOpeners) {
+    const open = hostOpeners[choice as HostBackendName];
+    return [{ label: choice, open: (refuse) => openOnThreads(open, threads, refuse) }];
+  }
   const modes = gpuModes[choice as GpuBackendName];
   return modes.map((mode) => ({ label: mode, open: () => openGpuMode(choice, mode) }));
+}
+
+/** With one thread where several cannot be had. */
+async function openOnThreads(
+  open: (threads?: ThreadOptions) => HostBackend | Promise<HostBackend>,
+  threads: ThreadOptions | undefined,
+  refuse: (reason: string) => void,
+): Promise<HostBackend> {
+  if (threads === undefined || threads.count === 1) return open();
+  try {
+    return await open(threads);
+  } catch (error) {
+    refuse(`one thread computes instead of ${threads.count}: ${messageOf(error)}`);
+    return open();
+  }
 }
 
 /**
  * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens and passes: a backend
  * that rounds in its own way computes only where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
+ * @param threads that compute on `cpu` and `cpu-relaxed`; other backends have one
  * @throws an Error with one sentence when everything that the choice allows is refused.
  */
-export function openBackend(choice: HostBackendName | 'auto'): Promise<OpenedBackend<HostBackend>>;
-export function openBackend(choice: BackendChoice): Promise<OpenedBackend>;
-export async function openBackend(choice: BackendChoice): Promise<OpenedBackend> {
+export function openBackend(
+  choice: HostBackendName | 'auto',
+  threads?: ThreadOptions,
+): Promise<OpenedBackend<HostBackend>>;
+export function openBackend(choice: BackendChoice, threads?: ThreadOptions): Promise<OpenedBackend>;
+export async function openBackend(choice: BackendChoice, threads?: ThreadOptions): Promise<OpenedBackend> {
   const refused: string[] = [];
-  const candidates = candidatesOf(choice);
+  const candidates = candidatesOf(choice, threads);
   for (const [index, { label, open }] of candidates.entries()) {
     let backend: (Backend & { close?: () => Promise<void> }) | undefined;
     try {
-      backend = await open();
+      backend = await open((reason) => refused.push(reason));
       const ms = await checkNumerics(backend);
       const untried = candidates.slice(index + 1).map((candidate) => candidate.label);
       const remarks = [...(await comparedWithCpu(backend, ms)), ...refused, ...reasons(choice, label, untried)];
       return { backend, refused, choice: [describe(backend), ...remarks].join('; ') };
     } catch (error) {
       await backend?.close?.();
-      refused.push(`backend ${label} was refused: ${error instanceof Error ? error.message : String(error)}`);
+      refused.push(`backend ${label} was refused: ${messageOf(error)}`);
     }
   }
   throw new Error(refused.join('; '));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** A backend on a GPU names it, and its mode. */
@@ -94,9 +122,9 @@ async function comparedWithCpu({ adapter }: Described, ms: number): Promise<stri
   }
 }
 
-/** What computes: "gpu (webgpu, the adapter's name)". */
-function describe({ name, mode, adapter }: Described): string {
-  if (adapter === undefined) return `computing on ${name}`;
+/** What computes: "cpu in 4 threads", "gpu (webgpu, the adapter's name)". */
+function describe({ name, mode, adapter, threads = 1 }: Described): string {
+  if (adapter === undefined) return `computing on ${name}${threads === 1 ? '' : ` in ${threads} threads`}`;
   const device = mode === name || mode === undefined ? adapter : `${mode}, ${adapter}`;
   return `computing on ${name} (${device}${isSoftwareAdapter(adapter) ? ': a GPU in name only' : ''})`;
 }

@@ -1,6 +1,7 @@
 /** What all backends do alike: owned storages and their slices, checked calls, programs that give back their memory. */
-import type { Backend, HostBackend, KernelCall, Program, Storage } from '../backend.ts';
+import type { Backend, HostBackend, KernelCall, Storage } from '../backend.ts';
 import { noteChange, noteSlice } from '../changes.ts';
+import type { Magnitude, Program } from '../program.ts';
 import { checkAllocation, checkCall, checkCopy, checkSlice } from './check.ts';
 import { lowerMicrobatches } from './microbatch-lowering.ts';
 import { isEmpty } from './operands.ts';
@@ -44,6 +45,15 @@ export class OwnedStorage<Memory> implements Storage {
 /** Room for values that live as long as a program may run. */
 export type Scratch = (length: number) => Storage;
 
+/** Runs functions one after another; allocates nothing. */
+export function inOrder(steps: readonly (() => void)[]): Pick<Program, 'run'> {
+  return {
+    run() {
+      for (let index = 0; index < steps.length; index++) steps[index]!();
+    },
+  };
+}
+
 export abstract class StorageBackend<Memory> implements Backend {
   abstract readonly name: string;
   abstract readonly numericMode: string;
@@ -52,7 +62,8 @@ export abstract class StorageBackend<Memory> implements Backend {
 
   protected abstract createMemory(length: number): Memory;
   protected abstract releaseMemory(memory: Memory): void;
-  protected abstract prepareCall(call: KernelCall, scratch: Scratch): () => void;
+  /** Calls made ready, none of them empty; what they take of `scratch` is freed with the program. */
+  protected abstract prepareCalls(calls: readonly KernelCall[], scratch: Scratch): Pick<Program, 'run'>;
   abstract upload(storage: Storage, values: Float32Array): void;
   abstract uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
   abstract download(storage: Storage): Promise<Float32Array>;
@@ -83,22 +94,18 @@ export abstract class StorageBackend<Memory> implements Backend {
     };
     const slice = (storage: Storage, offset: number, length: number): Storage =>
       this.own(storage).slice(offset, length);
-    const steps = calls
+    const lowered = calls
       .filter((call) => !isEmpty(call))
-      .flatMap((call) => (this.sumsMicrobatches(call) ? [call] : lowerMicrobatches(call, slice, scratch)))
-      .map((call) => this.prepareCall(call, scratch));
+      .flatMap((call) => (this.sumsMicrobatches(call) ? [call] : lowerMicrobatches(call, slice, scratch)));
     return {
-      run: () => {
-        for (let index = 0; index < steps.length; index++) steps[index]!();
-      },
+      ...this.prepareCalls(lowered, scratch),
       dispose: () => {
         for (const storage of held.splice(0)) this.free(storage);
-        steps.length = 0;
       },
     };
   }
 
-  /** Whether `prepareCall` takes the call with its microbatches, rather than as a call for each of them. */
+  /** Whether `prepareCalls` takes the call with its microbatches, rather than as a call for each of them. */
   protected sumsMicrobatches(_call: KernelCall): boolean {
     return !this.microbatchSums;
   }
@@ -118,7 +125,7 @@ export abstract class HostStorageBackend<Memory> extends StorageBackend<Memory> 
   override readonly microbatchSums = true;
 
   abstract view(storage: Storage): Float32Array;
-  abstract largestMagnitude(storage: Storage): number;
+  abstract magnitudeOf(storage: Storage): Magnitude;
 
   upload(storage: Storage, values: Float32Array): void {
     checkCopy(storage, values.length);

@@ -2,31 +2,60 @@
 import type { Backend, KernelCall, Storage } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import { input } from '../formula.ts';
-import { readsOf, writesOf } from './call-parts.ts';
+import { readsOf, withStorages, writesOf } from './call-parts.ts';
 import { lastReads } from './layout.ts';
 
-/** The storage named for each output in `into`, or its stretch of one new storage. */
+interface OutputTargets {
+  /** One for each output. */
+  readonly targets: readonly Storage[];
+  readonly output: Storage;
+  /** Where in `output` those lie that have no storage of their own. */
+  readonly offsets: ReadonlyMap<Storage, number>;
+}
+
+/** The storage named for each output in `into`, or its stretch of `given`, or else of a new one. */
 export function outputTargets(
   backend: Backend,
   outputs: readonly { readonly storage: Storage }[],
-  into: readonly (Storage | undefined)[],
+  { into, output: given }: { readonly into: readonly (Storage | undefined)[]; readonly output: Storage | undefined },
   allocate: (length: number) => Storage,
-): { output: Storage; targets: Storage[] } {
+): OutputTargets {
   const together = outputs.filter((_, index) => into[index] === undefined);
-  const output = allocate(together.reduce((total, { storage }) => total + storage.length, 0));
+  const length = together.reduce((total, { storage }) => total + storage.length, 0);
+  if (given !== undefined) checkLength('the outputs have', length, given);
+  const output = given ?? allocate(length);
+  const offsets = new Map<Storage, number>();
   let offset = 0;
-  const targets = outputs.map(({ storage: { length } }, index) => {
+  const targets = outputs.map(({ storage }, index) => {
     const named = into[index];
     if (named !== undefined) {
-      if (named.length !== length) {
-        throw new Error(`compile: output ${index} has ${length} values, but the storage for it has ${named.length}`);
-      }
+      checkLength(`output ${index} has`, storage.length, named);
       return named;
     }
-    offset += length;
-    return backend.slice(output, offset - length, length);
+    const target = backend.slice(output, offset, storage.length);
+    offsets.set(target, offset);
+    offset += storage.length;
+    return target;
   });
-  return { output, targets };
+  return { targets, output, offsets };
+}
+
+function checkLength(what: string, length: number, storage: Storage): void {
+  if (storage.length === length) return;
+  throw new Error(`compile: ${what} ${length} values, but the storage for it has ${storage.length}`);
+}
+
+/** The calls with another storage in place of `output`. */
+export function redirect(
+  backend: Backend,
+  calls: readonly KernelCall[],
+  { offsets }: Pick<OutputTargets, 'offsets'>,
+  output: Storage,
+): KernelCall[] {
+  const moved = new Map(
+    Array.from(offsets, ([target, offset]) => [target, backend.slice(output, offset, target.length)]),
+  );
+  return calls.map((call) => withStorages(call, (storage) => moved.get(storage) ?? storage));
 }
 
 /**

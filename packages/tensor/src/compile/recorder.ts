@@ -1,7 +1,8 @@
 /** Records the calls that a function of tensors makes, on a backend that computes nothing. */
-import type { Backend, KernelCall, Program, Storage } from '../backend.ts';
+import type { Backend, KernelCall, Storage } from '../backend.ts';
 import { checkAllocation, checkCall, checkCopy } from '../backends/check.ts';
 import { Memory, withScope } from '../memory.ts';
+import type { Program } from '../program.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 

@@ -52,9 +52,24 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
   };
 }
 
+/** Field by field, since the rest of an object takes long to copy, and a run takes this step with every message. */
 export function stateOf(draft: Draft): CoordinatorState {
-  const { nowMs: _now, effects: _effects, ...state } = draft;
-  return state;
+  return {
+    setup: draft.setup,
+    phase: draft.phase,
+    pauseRequested: draft.pauseRequested,
+    startRequested: draft.startRequested,
+    connections: draft.connections,
+    records: draft.records,
+    joined: draft.joined,
+    current: draft.current,
+    next: draft.next,
+    firstOpenedAtMs: draft.firstOpenedAtMs,
+    patience: draft.patience,
+    addresses: draft.addresses,
+    faults: draft.faults,
+    contributed: draft.contributed,
+  };
 }
 
 export function updateConnection(draft: Draft, connection: ConnectionId, changes: Partial<Connection>): void {

@@ -6,20 +6,24 @@ import {
   type FaultAction,
   floatsFrom,
   type MessageOf,
+  protocolVersion,
   type WorkerMessage,
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { type NumericsCheck, numericsFault } from '../numerics-check.ts';
 import type { ParameterServer, StepResult } from '../parameter-server.ts';
+import { samplesInShard } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
-import type { ControlAction, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from './events.ts';
+import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from './events.ts';
 import { type RunHistory, stateAfter } from './history.ts';
+import type { InlineWorker } from './inline-worker.ts';
+import type { Peer } from './peer.ts';
+import { RemotePeer, RemoteSources } from './remote-peer.ts';
 import { ResultReceiver } from './result-receiver.ts';
 import type { ConnectionId, CoordinatorState, RunSetup } from './state.ts';
-import { TaskSender } from './task-sender.ts';
-import type { Trace } from './trace.ts';
+import { type Trace, Tracer } from './trace.ts';
 import { transition } from './transition.ts';
 
 export interface RunOptions {
@@ -56,19 +60,19 @@ const tickMs = 50;
 export class Run {
   readonly outcome: Promise<RunOutcome>;
   readonly #options: RunOptions;
-  readonly #tasks: TaskSender;
+  readonly #tracer: Tracer;
   readonly #results: ResultReceiver;
-  readonly #transports = new Map<ConnectionId, CoordinatorTransport>();
+  readonly #remote: RemoteSources;
+  readonly #peers = new Map<ConnectionId, Peer>();
   #state: CoordinatorState;
   #lastConnection: ConnectionId = 0;
-  /** The message with the newest weights; one object for all connections, so that the codec encodes it once. */
-  #weights: MessageOf<'weights'> | undefined;
   #cancelTick = (): void => {};
   #end: (outcome: RunOutcome) => void = () => {};
 
   constructor(options: RunOptions) {
     this.#options = options;
-    this.#tasks = new TaskSender(options.samples, options.setup.plan);
+    this.#remote = new RemoteSources(options);
+    this.#tracer = new Tracer(options, (connection) => this.#state.connections.get(connection)?.workerId ?? '');
     this.#results = new ResultReceiver(options);
     this.#state = stateAfter(options.setup, options.firstStep, options.history);
     this.outcome = new Promise((resolve) => {
@@ -86,12 +90,34 @@ export class Run {
   /** Takes over a connection that was just opened. @param address where it comes from; empty for this process */
   connect(transport: CoordinatorTransport, address = ''): void {
     const connection = ++this.#lastConnection;
-    this.#transports.set(connection, transport);
-    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address });
+    this.#open(connection, new RemotePeer(connection, transport, this.#remote), address);
     transport.listen({
       onMessage: (message) => this.#receive(connection, message),
       onClose: (closing) => this.#closed(connection, closing),
     });
+  }
+
+  /** Takes in a worker of this process, the only one: it computes with the parameter server's weights and adds its sums there. */
+  connectInline(worker: InlineWorker): void {
+    const connection = ++this.#lastConnection;
+    const { name, compute } = worker;
+    const { backend, numericMode, threads } = compute;
+    worker.attach({
+      report: (message) => this.#receiveInline(connection, message),
+      fail: (message) => this.stop(message),
+    });
+    this.#open(connection, worker, '');
+    const { token } = this.#options.setup;
+    const identity = {
+      kind: 'local',
+      name,
+      backend,
+      numericMode,
+      threads,
+      ...(token === undefined ? {} : { token }),
+    } as const;
+    const hello = { type: 'hello', protocol: protocolVersion, ...identity } as const;
+    this.#dispatch({ type: 'message', connection, message: hello });
   }
 
   /** Ends the run where it is; every worker gets the message. */
@@ -106,6 +132,11 @@ export class Run {
   /** Makes a worker fail on purpose for so long, in a run that was set up for it. */
   injectFault(workerId: string, action: FaultAction, forMs: number): void {
     this.#dispatch({ type: 'injectFault', workerId, action, forMs });
+  }
+
+  #open(connection: ConnectionId, peer: Peer, address: string): void {
+    this.#peers.set(connection, peer);
+    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address });
   }
 
   #dispatch(event: UntimedEvent): void {
@@ -123,7 +154,7 @@ export class Run {
 
   #receivedBytes(): Map<ConnectionId, number> {
     const received = new Map<ConnectionId, number>();
-    for (const [connection, { receivedBytes }] of this.#transports) {
+    for (const [connection, { receivedBytes }] of this.#peers) {
       if (receivedBytes !== undefined) received.set(connection, receivedBytes);
     }
     return received;
@@ -132,20 +163,20 @@ export class Run {
   #carryOut(effect: Effect): void {
     switch (effect.type) {
       case 'send':
-        this.#transports.get(effect.connection)?.send(effect.message);
+        this.#peers.get(effect.connection)?.send(effect.message);
         return;
       case 'sendNumericsCheck':
-        this.#transports.get(effect.connection)?.send({ type: 'numericsCheck', ...this.#options.numericsCheck });
+        this.#peers.get(effect.connection)?.sendNumericsCheck();
         return;
       case 'sendWeights':
-        this.#transports.get(effect.connection)?.send(this.#weightsOf(effect.step));
-        this.#traceAsked(effect.connection, effect.step);
+        this.#peers.get(effect.connection)?.sendWeights(effect.step);
+        this.#tracer.asked(effect.connection, effect.step);
         return;
       case 'sendTask':
         this.#sendTask(effect);
         return;
       case 'close':
-        this.#transports.get(effect.connection)?.close(effect.code, effect.reason);
+        this.#peers.get(effect.connection)?.close(effect.code, effect.reason);
         this.#forget(effect.connection);
         return;
       case 'addHeld':
@@ -173,24 +204,16 @@ export class Run {
     }
   }
 
-  #weightsOf(step: number): MessageOf<'weights'> {
-    if (this.#weights?.step !== step) {
-      this.#weights = { type: 'weights', step, bytes: this.#options.parameterServer.weightBytes() };
-    }
-    return this.#weights;
-  }
-
   #sendTask({ connection, step, lo, n }: Extract<Effect, { type: 'sendTask' }>): void {
     const cachesSamples = this.#state.connections.get(connection)?.cachesSamples ?? false;
-    const message = this.#tasks.messageFor(connection, step, { lo, n }, cachesSamples);
-    this.#transports.get(connection)?.send(message);
+    this.#peers.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
     // A task that is sent ahead cannot be begun before its weights arrive.
-    if (step === this.#state.current.step) this.#traceAsked(connection, step);
+    if (step === this.#state.current.step) this.#tracer.asked(connection, step);
   }
 
   #applyStep(step: number): void {
-    const { parameterServer, clock, onTrace, onStep } = this.#options;
-    onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
+    const { parameterServer, onStep } = this.#options;
+    this.#tracer.whole(step);
     this.#results.stepTaken();
     // Whole only now: what is copied of the run in `onStep` is of no half step.
     const result = parameterServer.step(step);
@@ -198,14 +221,24 @@ export class Run {
   }
 
   #forget(connection: ConnectionId): void {
-    this.#transports.delete(connection);
-    this.#tasks.forget(connection);
+    this.#peers.delete(connection);
+    this.#remote.tasks.forget(connection);
   }
 
   #receive(connection: ConnectionId, message: WorkerMessage): void {
     if (message.type === 'gradient') this.#receiveGradient(connection, message);
     else if (message.type === 'numericsResult') this.#receiveNumericsResult(connection, message);
     else this.#dispatch({ type: 'message', connection, message });
+  }
+
+  /** What a worker of this process reports is its own finding: there is nothing to check, and its sum has been added. */
+  #receiveInline(connection: ConnectionId, message: CheckedMessage): void {
+    if (message.type === 'gradient') {
+      const { step, lo, n, computeMs } = message;
+      const count = samplesInShard(this.#options.setup.plan, step, lo, n);
+      this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
+    }
+    this.#dispatch({ type: 'message', connection, message });
   }
 
   /** Checks a gradient, adds it where the state wants it, and then tells the state. */
@@ -217,7 +250,7 @@ export class Run {
       return;
     }
     const message = this.#results.receive(this.#state, connection, gradient);
-    if (message.type === 'gradient') this.#traceAnswered(connection, gradient, arrivedAtMs);
+    if (message.type === 'gradient') this.#tracer.answered(connection, gradient, arrivedAtMs);
     this.#dispatch({ type: 'message', connection, message });
   }
 
@@ -260,22 +293,5 @@ export class Run {
     } else {
       this.#dispatch({ type: 'closed', connection });
     }
-  }
-
-  #workerOf(connection: ConnectionId): string {
-    return this.#state.connections.get(connection)?.workerId ?? '';
-  }
-
-  #traceAsked(connection: ConnectionId, step: number): void {
-    const { onTrace, clock } = this.#options;
-    onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
-  }
-
-  #traceAnswered(connection: ConnectionId, message: MessageOf<'gradient'>, arrivedAtMs: number): void {
-    const { onTrace, clock } = this.#options;
-    const { step, count, computeMs, turnaroundMs } = message;
-    const workerId = this.#workerOf(connection);
-    const atMs = clock.nowMs();
-    onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, turnaroundMs });
   }
 }

@@ -1,4 +1,8 @@
 /** What passes between the coordinator and its workers, reported as it happens; the rules do not depend on it. */
+import type { MessageOf } from '@lockstep/protocol';
+import type { Clock } from '../clock.ts';
+import type { ConnectionId } from './state.ts';
+
 export type Trace =
   /** A worker was sent the last thing that it needs to begin a shard of the step. */
   | { readonly type: 'asked'; readonly workerId: string; readonly step: number; readonly atMs: number }
@@ -18,3 +22,45 @@ export type Trace =
     }
   /** The step's sum is complete; its optimizer step follows. */
   | { readonly type: 'whole'; readonly step: number; readonly atMs: number };
+
+export interface TracerOptions {
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly onTrace?: (trace: Trace) => void;
+}
+
+/** Reports what passes, where it is wanted. */
+export class Tracer {
+  readonly #options: TracerOptions;
+  readonly #workerOf: (connection: ConnectionId) => string;
+
+  constructor(options: TracerOptions, workerOf: (connection: ConnectionId) => string) {
+    this.#options = options;
+    this.#workerOf = workerOf;
+  }
+
+  asked(connection: ConnectionId, step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
+  }
+
+  answered(
+    connection: ConnectionId,
+    {
+      step,
+      count,
+      computeMs,
+      turnaroundMs,
+    }: Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>,
+    arrivedAtMs: number,
+  ): void {
+    const { onTrace, clock } = this.#options;
+    const workerId = this.#workerOf(connection);
+    const atMs = clock.nowMs();
+    onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, turnaroundMs });
+  }
+
+  whole(step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
+  }
+}

@@ -38,12 +38,12 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   const parameters = backend.allocate(weights.length);
   const gradient = backend.allocate(weights.length);
   backend.upload(parameters, weights);
-  const optimizer = createOptimizer(backend, options.optimizer, parameters, gradient);
+  const optimizer = createOptimizer(backend, options.optimizer, parameters);
   for (let step = 0; step < plan.steps; step++) {
     backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
     const ofMicrobatch = (index: number): Float32Array => microbatchSum(options, microbatches, step, index);
     backend.upload(gradient, nodeSum(ofMicrobatch, usedMicrobatches(plan, step), 0, plan.microbatches));
-    optimizer.step(stepBatch(plan, step).count);
+    optimizer.step(stepBatch(plan, step).count, gradient);
   }
   const result = backend.view(parameters).slice();
   optimizer.dispose();

@@ -1,5 +1,5 @@
-/** Computes shards in this thread; other events have their turn between the slices of a long one. */
-import { defaultKey, inputSize, type PixelRows, parseModel } from '@lockstep/nn';
+/** Computes shards beside other work, on a backend's threads; other events have their turn between the slices of a long one. */
+import { defaultKey, inputSize, type PixelRows, parameterCount, parseModel } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
 import { type Backend, type ByteTable, createByteTable, isHostBackend, type Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
@@ -7,18 +7,26 @@ import type { Compute, ShardGradient, ShardPixels } from './compute.ts';
 import { Pacer } from './pacer.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 
-/** @param clock tells how long a shard takes; a shard is cut into slices only where the clock can call back as well */
+/** What belongs to one open model. */
+interface Opened {
+  readonly parameters: Storage;
+  readonly sliced: SlicedGradient;
+  readonly pacer: Pacer | undefined;
+}
+
+/** @param clock tells how long a shard takes; a shard is paused only where the clock can call back as well */
 export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 'nowMs'>): Compute {
-  let opened: { readonly sliced: SlicedGradient; readonly pacer: Pacer | undefined } | undefined;
+  let opened: Opened | undefined;
   let table: ByteTable | undefined;
 
-  const ready = () => {
+  const ready = (): Opened => {
     if (!opened) throw new Error('compute: expected open() before weights and shards');
     return opened;
   };
 
   const close = (): void => {
     opened?.sliced.dispose();
+    if (opened) backend.free(opened.parameters);
     opened = undefined;
     table?.dispose();
     table = undefined;
@@ -27,14 +35,16 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
   return {
     backend: backend.name,
     numericMode: backend.numericMode,
-    threads: 1,
-    async open({ model, microbatchSize }) {
+    threads: backend.threads ?? 1,
+    async open({ model: data, microbatchSize }) {
       close();
-      const pacer = 'after' in clock ? new Pacer(clock) : undefined;
-      opened = { sliced: new SlicedGradient(backend, parseModel(model), microbatchSize), pacer };
+      const model = parseModel(data);
+      const parameters = backend.allocate(parameterCount(model));
+      const sliced = new SlicedGradient(backend, model, microbatchSize, parameters);
+      opened = { parameters, sliced, pacer: 'after' in clock ? new Pacer(clock) : undefined };
     },
     setWeights(bytes) {
-      backend.upload(ready().sliced.parameters, floatsOf(bytes));
+      backend.upload(ready().parameters, floatsOf(bytes));
     },
     createPixelCache(count, size) {
       const expected = inputSize(ready().sliced.model);
@@ -49,21 +59,21 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       const { sliced, pacer } = run;
       const startedAtMs = clock.nowMs();
       const count = labels.length;
-      const pixelsOf = rangesOf(pixels, count, table);
-      sliced.begin(count);
+      sliced.begin({ count, pixelsOf: rangesOf(pixels, count, table), labels, key }, pacer?.sliceSamples);
       pacer?.begin();
-      for (let from = 0, to = 0; from < count; from = to) {
-        to = sliced.sliceEnd(from, pacer?.sliceSamples ?? count);
-        const sliceKey = { ...key, firstSample: key.firstSample + from };
-        sliced.add(from, to, pixelsOf(from, to), labels.subarray(from, to), sliceKey);
-        if (!pacer?.endSlice(to - from) || to === count) continue;
+      for (let done = 0; done < count; ) {
+        const samples = sliced.advance();
+        done += samples;
+        if (!pacer?.endSlice(samples) || done === count) continue;
         await pacer.pause();
         if (isCanceled?.() || opened !== run) throw new Error('compute: the shard was canceled');
       }
-      const sums = await readSums(backend, sliced.result, into);
+      const sums = await readSums(backend, sliced.vector(), into);
       return { ...sums, count, computeMs: clock.nowMs() - startedAtMs };
     },
-    close: async () => close(),
+    async close() {
+      close();
+    },
   };
 }
 

@@ -11,7 +11,7 @@ export class TaskAnswerer {
   readonly #options: SessionOptions;
   readonly #faults: FaultInjector;
   readonly #seed: number;
-  /** Whether the coordinator is in this process: gradients are then neither encoded nor copied. */
+  /** Whether the coordinator is in this process, and gets the message as it is: gradients are then neither encoded nor reused. */
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
   /** Memory for every gradient of the run; the answer is copied into a frame before the next shard is computed. */

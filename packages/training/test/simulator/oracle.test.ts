@@ -17,13 +17,13 @@ describe('the oracle', () => {
     const parameters = backend.allocate(parameterCount(model));
     const gradient = backend.allocate(parameterCount(model));
     backend.upload(parameters, weights);
-    const sgd = createOptimizer(backend, optimizer, parameters, gradient);
+    const sgd = createOptimizer(backend, optimizer, parameters);
     for (let step = 0; step < plan.steps; step++) {
       const batch = samples.shard(step, 0, 1);
       const whole = createMicrobatchGradient(backend, model, batch.labels.length, parameters);
       whole.run(batch.pixels, batch.labels);
       backend.upload(gradient, backend.view(whole.output).slice(0, parameterCount(model)));
-      sgd.step(batch.labels.length);
+      sgd.step(batch.labels.length, gradient);
     }
     expect(weightsHash(backend.view(parameters))).toBe(weightsHash(expected));
   });

@@ -58,7 +58,7 @@ async function measure(training: Training, { options, folder, output, signal }: 
     });
   const workers = (count: number): Workers => ({ kind: 'workers', count });
   const runners = [
-    runnerOf('single', training, { kind: 'single' }),
+    runnerOf('single', training, { kind: 'threads', count: 1 }),
     runnerOf('one', training, workers(1)),
     runnerOf('check1', training, workers(1)),
     runnerOf('oneSmall', small, workers(1)),

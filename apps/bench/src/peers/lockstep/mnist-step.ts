@@ -10,8 +10,7 @@ import { openHost } from './open.ts';
 export function createTraining(backend: HostBackend, { net, batchSize, batches, learningRate, initial }: MnistStep) {
   const parameters = backend.allocate(initial.length);
   const gradient = createMicrobatchGradient(backend, resolveModel(net.name), batchSize, parameters);
-  const sum = backend.slice(gradient.output, 0, initial.length);
-  const optimizer = createOptimizer(backend, { type: 'sgd', learningRate }, parameters, sum);
+  const optimizer = createOptimizer(backend, { type: 'sgd', learningRate }, parameters);
   let next = 0;
   return {
     parameters,
@@ -23,7 +22,7 @@ export function createTraining(backend: HostBackend, { net, batchSize, batches, 
     step(): void {
       const { pixels, labels } = batches[next++ % batches.length]!;
       gradient.run(pixels, labels);
-      optimizer.step(labels.length);
+      optimizer.step(labels.length, gradient.output);
     },
     dispose(): void {
       optimizer.dispose();

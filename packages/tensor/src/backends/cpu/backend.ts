@@ -1,82 +1,123 @@
-/** The cpu backend: WebAssembly SIMD kernels over one memory, with the bits of the reference. */
-import type { ByteTable, HostBackend, KernelCall, Storage } from '../../backend.ts';
+/** The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share, with the bits of the reference. */
+import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
+import type { ByteInput, ByteTable, Magnitude, Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
-import { dispatch, placed } from '../operands.ts';
+import { placed } from '../operands.ts';
 import { separateNumericMode } from '../reference/backend.ts';
 import { HostStorageBackend, type Scratch } from '../storage-backend.ts';
 import { Allocator } from './allocator.ts';
+import { CpuByteInput } from './byte-input.ts';
 import { CpuByteTable } from './byte-table.ts';
-import { preparers, takesMicrobatches } from './prepare.ts';
-import { instantiateKernels, type Kernels, type WasmMemory } from './webassembly.ts';
+import * as codes from './call-codes.ts';
+import { programWords, takesMicrobatches } from './prepare.ts';
+import { type CpuProgram, createProgram, ProgramList, type ProgramMemory, placeProgram } from './programs.ts';
+import { type ThreadOptions, ThreadTeam } from './thread-team.ts';
+import { createKernels, type KernelInstance, type Kernels, type WasmMemory } from './webassembly.ts';
 
 const bytesPerValue = 4;
 
 /** Its memory is addresses of blocks. */
-class CpuBackend extends HostStorageBackend<number> {
+class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   readonly name: string;
   readonly numericMode: string;
-  readonly #kernels: Kernels;
-  readonly #memory: WasmMemory;
-  readonly #allocator: Allocator;
+  readonly kernels: Kernels;
+  readonly memory: WasmMemory;
+  readonly allocator: Allocator;
+  readonly #module: object;
+  #team: ThreadTeam | undefined;
+  /** Of each thread; the first is the calling one. */
+  #lists: readonly ProgramList[];
 
-  constructor(name: string, numericMode: string, kernels: Kernels, memory: WasmMemory) {
+  constructor(name: string, numericMode: string, { kernels, memory, module }: KernelInstance) {
     super();
     this.name = name;
     this.numericMode = numericMode;
-    this.#kernels = kernels;
-    this.#memory = memory;
-    this.#allocator = new Allocator(memory, kernels.workspaceEnd());
+    this.kernels = kernels;
+    this.memory = memory;
+    this.#module = module;
+    this.allocator = new Allocator(memory, kernels.workspace() + kernels.workspaceBytes());
+    this.#lists = [new ProgramList(this)];
+  }
+
+  get threads(): number {
+    return this.#lists.length;
+  }
+
+  /** @throws Error with one sentence where one of them cannot begin */
+  async startThreads(options: ThreadOptions): Promise<void> {
+    const others = Array.from({ length: options.count - 1 });
+    const workspaces = others.map(() => this.allocator.allocate(this.kernels.workspaceBytes()));
+    this.#team = await ThreadTeam.start({ module: this.#module, memory: this.memory, workspaces }, options);
+    this.#lists = [...this.#lists, ...others.map(() => new ProgramList(this))];
+  }
+
+  async close(): Promise<void> {
+    await this.#team?.close();
   }
 
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void {
-    this.#convert(storage, bytes.length, divisor, (address) => {
-      new Uint8Array(this.#memory.buffer, address, bytes.length).set(bytes);
-    });
+    checkCopy(storage, bytes.length);
+    const address = this.#addressOf(storage);
+    // The last quarter: the kernel reads ahead of what it writes.
+    const lastQuarter = address + (bytesPerValue - 1) * bytes.length;
+    new Uint8Array(this.memory.buffer, lastQuarter, bytes.length).set(bytes);
+    this.kernels.bytesToFloats(lastQuarter, address, bytes.length, divisor);
+    noteChange(storage);
   }
 
   byteTable(rows: number, columns: number): ByteTable {
-    const [kernels, memory, allocator] = [this.#kernels, this.#memory, this.#allocator];
-    return new CpuByteTable({ kernels, memory, allocator, convert: this.#convert.bind(this) }, rows, columns);
+    return new CpuByteTable(this.memory, this.allocator, rows, columns);
+  }
+
+  byteInput(storage: Storage, divisor: number): ByteInput {
+    return new CpuByteInput(this, storage, this.#addressOf(storage), divisor);
   }
 
   view(storage: Storage): Float32Array {
-    return new Float32Array(this.#memory.buffer, this.#addressOf(storage), storage.length);
+    return new Float32Array(this.memory.buffer, this.#addressOf(storage), storage.length);
   }
 
-  largestMagnitude(storage: Storage): number {
-    return this.#kernels.largestMagnitude(this.#addressOf(storage), storage.length);
+  magnitudeOf(storage: Storage): Magnitude {
+    const result = this.allocate(1);
+    const words = [codes.largestMagnitude, this.#addressOf(storage), storage.length, this.#addressOf(result)];
+    const program = createProgram(this, words);
+    const dispose = (): void => {
+      program.dispose();
+      this.free(result);
+    };
+    return { program: { ...program, dispose }, value: () => this.view(result)[0]! };
+  }
+
+  runTogether(lists: readonly (readonly Program[])[]): void {
+    const busy = lists.filter((programs) => programs.length > 0) as (readonly CpuProgram[])[];
+    const placements = busy.map((programs, thread) => this.#lists[thread]!.place(programs));
+    const [own, ...others] = placements;
+    if (own === undefined) return;
+    const run = (): void => this.kernels.execute(own.address, own.end);
+    if (this.#team && others.length > 0) this.#team.run(run, others);
+    else run();
   }
 
   protected createMemory(length: number): number {
-    return this.#allocator.allocate(length * bytesPerValue);
+    return this.allocator.allocate(length * bytesPerValue);
   }
 
   protected releaseMemory(address: number): void {
-    this.#allocator.release(address);
+    this.allocator.release(address);
   }
 
   protected override sumsMicrobatches(call: KernelCall): boolean {
     return takesMicrobatches(call);
   }
 
-  protected prepareCall(call: KernelCall, scratch: Scratch): () => void {
-    const onAddresses = placed(call, (storage, _, offset) => this.#addressOf(storage) + offset * bytesPerValue);
-    return dispatch(preparers, onAddresses, {
-      kernels: this.#kernels,
-      memory: this.#memory,
-      reserve: (bytes) => this.#addressOf(scratch(Math.ceil(bytes / bytesPerValue))),
-    });
-  }
-
-  /** Lets `write` put bytes into the last quarter of the storage, then converts them to floats in all of it. */
-  #convert(storage: Storage, count: number, divisor: number, write: (address: number) => void): void {
-    checkCopy(storage, count);
-    const address = this.#addressOf(storage);
-    const lastQuarter = address + (bytesPerValue - 1) * count;
-    write(lastQuarter);
-    this.#kernels.bytesToFloats(lastQuarter, address, count, divisor);
-    noteChange(storage);
+  protected prepareCalls(calls: readonly KernelCall[], scratch: Scratch): Pick<Program, 'run'> {
+    const reserve = (bytes: number): number => this.#addressOf(scratch(Math.ceil(bytes / bytesPerValue)));
+    const onAddresses = calls.map((call) =>
+      placed(call, (storage, _, offset) => this.#addressOf(storage) + offset * bytesPerValue),
+    );
+    const words = programWords(onAddresses, { memory: this.memory, reserve });
+    return placeProgram(this, words, reserve(words.length * bytesPerValue));
   }
 
   #addressOf(storage: Storage): number {
@@ -85,10 +126,13 @@ class CpuBackend extends HostStorageBackend<number> {
   }
 }
 
-/** Opens the cpu backend, each time over a memory of its own. @throws where the engine has no WebAssembly SIMD. */
-export async function createCpuBackend(): Promise<HostBackend> {
-  const { kernels, memory } = await instantiateKernels('simd');
-  return new CpuBackend('cpu', separateNumericMode, kernels, memory);
+/**
+ * Opens the cpu backend, each time over a memory of its own.
+ * @throws Error with one sentence where the engine has no WebAssembly SIMD, or a thread cannot begin
+ */
+export async function createCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
+  const instance = await createKernels('simd', isShared(threads));
+  return withThreads(new CpuBackend('cpu', separateNumericMode, instance), threads);
 }
 
 /** As `separateNumericMode`, but products of matrices and convolutions round a multiplication and addition once. */
@@ -96,15 +140,28 @@ export const fusedNumericMode = 'f32-fma.v1';
 
 /**
  * Opens the cpu backend on relaxed SIMD. Whether its multiply-add is fused is the engine's choice, by its processor: it is
- * measured here and decides the numeric mode. @throws where the engine has no relaxed SIMD.
+ * measured here and decides the numeric mode. @throws as `createCpuBackend`, and where the engine has no relaxed SIMD
  */
-export async function createRelaxedCpuBackend(): Promise<HostBackend> {
-  const instance = instantiateKernels('relaxed-simd').catch((error: unknown) => {
+export async function createRelaxedCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
+  const instance = await createKernels('relaxed-simd', isShared(threads)).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`this engine has no relaxed SIMD in WebAssembly (${reason})`);
   });
-  const { kernels, memory } = await instance;
   // The square is 1 + 2^-11 + 2^-24, whose last part is lost where it is rounded before the subtraction.
-  const fused = kernels.multiplyAddOnce(-(1 + 2 ** -11), 1 + 2 ** -12, 1 + 2 ** -12) !== 0;
-  return new CpuBackend('cpu-relaxed', fused ? fusedNumericMode : separateNumericMode, kernels, memory);
+  const fused = instance.kernels.multiplyAddOnce(-(1 + 2 ** -11), 1 + 2 ** -12, 1 + 2 ** -12) !== 0;
+  return withThreads(new CpuBackend('cpu-relaxed', fused ? fusedNumericMode : separateNumericMode, instance), threads);
+}
+
+/** @throws Error with one sentence where threads are asked for and cannot share memory */
+function isShared(threads: ThreadOptions | undefined): boolean {
+  if (threads === undefined || threads.count === 1) return false;
+  if ((globalThis as { SharedArrayBuffer?: unknown }).SharedArrayBuffer === undefined) {
+    throw new Error('threads need shared memory (SharedArrayBuffer), which there is none of here');
+  }
+  return true;
+}
+
+async function withThreads(backend: CpuBackend, threads: ThreadOptions | undefined): Promise<HostBackend> {
+  if (threads && isShared(threads)) await backend.startThreads(threads);
+  return backend;
 }

@@ -4,5 +4,5 @@
 export interface Descriptor {
   readonly bytes: number;
   /** Writes it at `address`, which must be a multiple of 16 and have room for `bytes`. */
-  write(buffer: ArrayBuffer, address: number): void;
+  write(buffer: ArrayBufferLike, address: number): void;
 }

@@ -1,8 +1,8 @@
-/** Writes an elementwise formula as the descriptor that the map kernel interprets. */
-import type { MapCall } from '../../backend.ts';
+/** Writes elementwise formulas as the descriptor that the map kernel interprets. */
 import { type Formula, type Primitive, topological } from '../../formula.ts';
+import { sameShape } from '../../shape.ts';
 import { joinAxes } from '../axes.ts';
-import type { Placed } from '../operands.ts';
+import type { PlacedMap } from '../operands.ts';
 import type { Descriptor } from './descriptor.ts';
 import * as opcodes from './opcodes.ts';
 
@@ -32,49 +32,114 @@ function withProducts(nodes: readonly Formula[]) {
   return joined;
 }
 
-/** Slots: the inputs, then constants and intermediate values, last the output. */
-function assemble(formula: Formula, inputCount: number) {
-  const slotOf = new Map<Formula, number>();
-  const constants: [number, number][] = [];
-  let slots = inputCount;
-  const all = topological(formula);
-  const joined = withProducts(all);
-  const products = new Set<Formula>(Array.from(joined.values(), ({ product }) => product));
-  const nodes = all.filter((node) => !products.has(node));
-  for (const node of nodes) {
-    if (node.kind === 'constant') constants.push([slots, node.value]);
-    slotOf.set(node, node.kind === 'input' ? node.index : slots++);
-  }
-  const instructions = nodes.flatMap((node) => {
-    if (node.kind !== 'apply') return [];
-    const withProduct = joined.get(node);
-    const operands = (withProduct?.operands ?? node.operands).map((operand) => slotOf.get(operand)!);
-    const code = withProduct === undefined ? node.primitive : node.primitive === 'add' ? 'addProduct' : 'subProduct';
-    return [{ code: codes[code], target: slotOf.get(node)!, operands }];
-  });
-  if (formula.kind !== 'apply') {
-    instructions.push({ code: codes.copy, target: slots++, operands: [slotOf.get(formula)!] });
-  }
-  return { instructions, constants, slots };
+/** How a view of a map lies in memory. */
+interface View {
+  readonly address: number;
+  readonly strides: readonly number[];
 }
 
-export function mapDescriptor({ formula, shape, inputs, output, strides }: Placed<MapCall, number>): Descriptor {
-  const { instructions, constants, slots } = assemble(formula, inputs.length);
-  const axes = joinAxes(shape, strides);
-  const inner = axes.pop() ?? { length: 1, strides: strides.map(() => 1) };
+/** What the maps of one pass have in common: slots are the views, then constants and intermediate values, last the output. */
+class Assembly {
+  readonly instructions: { readonly code: number; readonly target: number; readonly operands: readonly number[] }[] =
+    [];
+  readonly constants = new Map<number, number>();
+  readonly views: readonly View[];
+  slots: number;
+  /** Slots of values that were worked out before and still hold, by code and operands. */
+  readonly #known = new Map<string, { readonly slot: number; readonly operands: readonly number[] }>();
+
+  constructor(views: readonly View[]) {
+    this.views = views;
+    this.slots = views.length;
+  }
+
+  /** The instructions of a map; they leave its values in `target`, a new slot where left out. */
+  add(formula: Formula, inputSlots: readonly number[], target?: number): void {
+    const slotOf = new Map<Formula, number>();
+    const nodes = topological(formula);
+    const joined = withProducts(nodes);
+    const products = new Set<Formula>(Array.from(joined.values(), ({ product }) => product));
+    const result = target ?? this.slots++;
+    for (const node of nodes) {
+      if (products.has(node)) continue;
+      const own = node === formula ? result : undefined;
+      if (node.kind === 'input') slotOf.set(node, inputSlots[node.index]!);
+      else if (node.kind === 'constant') slotOf.set(node, this.#constant(node.value));
+      else {
+        const product = joined.get(node);
+        const operands = (product?.operands ?? node.operands).map((operand) => slotOf.get(operand)!);
+        const name = product === undefined ? node.primitive : node.primitive === 'add' ? 'addProduct' : 'subProduct';
+        slotOf.set(node, this.#apply(codes[name], operands, own));
+      }
+    }
+    if (formula.kind !== 'apply') this.#write(codes.copy, [slotOf.get(formula)!], result);
+  }
+
+  #constant(value: number): number {
+    for (const [slot, known] of this.constants) if (Object.is(known, value)) return slot;
+    this.constants.set(this.slots, value);
+    return this.slots++;
+  }
+
+  /** The slot of a value that was worked out before is used again, unless it must be in a slot of its own. */
+  #apply(code: number, operands: readonly number[], target: number | undefined): number {
+    const key = `${code} ${operands}`;
+    const known = this.#known.get(key);
+    if (known !== undefined && target === undefined) return known.slot;
+    const slot = target ?? this.slots++;
+    this.#write(code, operands, slot);
+    // The slot of a view can be overwritten, and its value is gone then.
+    if (target === undefined) this.#known.set(key, { slot, operands });
+    return slot;
+  }
+
+  #write(code: number, operands: readonly number[], target: number): void {
+    this.instructions.push({ code, target, operands });
+    for (const [key, known] of this.#known) if (known.operands.includes(target)) this.#known.delete(key);
+  }
+}
+
+/** One map, or several over the same elements as one pass (fused-maps.ts): each of them may read what those before it wrote. */
+function assemble(maps: readonly PlacedMap<number>[]): Assembly {
+  const views: View[] = [];
+  const slotOf = (address: number, strides: readonly number[]): number => {
+    const isSame = (view: View): boolean => view.address === address && sameShape(view.strides, strides);
+    const known = views.findIndex(isSame);
+    return known >= 0 ? known : views.push({ address, strides }) - 1;
+  };
+  const slots = maps.map(({ inputs, output, strides }, index) => ({
+    inputs: inputs.map((address, which) => slotOf(address, strides[which]!)),
+    // Outputs between are views like inputs: their slot points to where they lie.
+    output: index < maps.length - 1 ? slotOf(output, strides.at(-1)!) : undefined,
+  }));
+  const assembly = new Assembly(views);
+  for (const [index, { formula }] of maps.entries()) assembly.add(formula, slots[index]!.inputs, slots[index]!.output);
+  return assembly;
+}
+
+/** @param maps with the same shape where they are several */
+export function mapDescriptor(maps: readonly PlacedMap<number>[]): Descriptor {
+  const { instructions, constants, slots, views } = assemble(maps);
+  const { output, shape, strides } = maps.at(-1)!;
+  const all = [...views, { address: output, strides: strides.at(-1)! }];
+  const axes = joinAxes(
+    shape,
+    all.map((view) => view.strides),
+  );
+  const inner = axes.pop() ?? { length: 1, strides: all.map(() => 1) };
   const outerElements = axes.reduce((product, axis) => product * axis.length, 1);
-  const headerWords = 7 + 2 * axes.length + strides.length * (2 + axes.length) + 5 * instructions.length;
+  const headerWords = 7 + 2 * axes.length + all.length * (2 + axes.length) + 5 * instructions.length;
   const chunksOffset = 4 * (headerWords + slots);
   return {
     bytes: chunksOffset + 4 * chunkLength * slots,
     write(buffer, address) {
       const slotPointers = address + 4 * headerWords;
       const chunks = address + chunksOffset;
-      const counts = [instructions.length, inputs.length, axes.length, outerElements, inner.length];
+      const counts = [instructions.length, views.length, axes.length, outerElements, inner.length];
       const words = [...counts, slotPointers, chunks];
       for (const axis of axes) words.push(axis.length, 0);
-      [...inputs, output].forEach((pointer, which) => {
-        words.push(pointer, 4 * inner.strides[which]!, ...axes.map((axis) => 4 * axis.strides[which]!));
+      all.forEach((view, which) => {
+        words.push(view.address, 4 * inner.strides[which]!, ...axes.map((axis) => 4 * axis.strides[which]!));
       });
       for (const { code, target, operands } of instructions) {
         const [a = 0, b = a, c = a] = operands;

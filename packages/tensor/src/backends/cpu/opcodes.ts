@@ -1,7 +1,7 @@
 /** What map programs are written in: read by map-descriptor.ts as TypeScript and by kernels/map.ts as AssemblyScript. */
 
 /** Floats of a chunk: small enough that the operands of an instruction stay in the first cache. */
-export const chunkLength = 256;
+export const chunkLength = 512;
 
 // One code per primitive of formula.ts, under its name, and three that make programs shorter. The numbers decide which
 // loops of kernels/map.ts the optimizer merges: compare the size of the module before and after changing one.

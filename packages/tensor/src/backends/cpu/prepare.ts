@@ -1,18 +1,20 @@
-/** Makes calls ready as functions that call their kernel with addresses worked out beforehand. */
-import type { GatherCall, KernelCall, MatmulCall, ScatterAddCall } from '../../backend.ts';
+/** Writes calls as the words of a program, with the addresses of all that they read and write worked out beforehand. */
+import type { GatherCall, KernelCall, MatmulCall, Reduction, ScatterAddCall } from '../../backend.ts';
 import { batchOffsets } from '../batches.ts';
-import type { ByKind, Placed } from '../operands.ts';
+import { type ByKind, dispatch, type Placed, type PlacedMap } from '../operands.ts';
+import * as codes from './call-codes.ts';
 import type { Descriptor } from './descriptor.ts';
+import { fusedMaps } from './fused-maps.ts';
 import { mapDescriptor } from './map-descriptor.ts';
-import type { Kernels, WasmMemory } from './webassembly.ts';
+import type { WasmMemory } from './webassembly.ts';
 import { convolutionDescriptor, poolDescriptor } from './window-descriptors.ts';
 
+const codeOf: Readonly<Record<Reduction | 'gather' | 'scatterAdd', number>> = codes;
 const bytesPerValue = 4;
 /** The longest k whose microbatches the kernel sums: for a longer one it has no room for the packed operands. */
 const longestMicrobatchSum = 8192;
 
 export interface CallContext {
-  readonly kernels: Kernels;
   readonly memory: WasmMemory;
   /** Address of a block that is kept as long as the call may run. */
   reserve(bytes: number): number;
@@ -23,55 +25,72 @@ export function takesMicrobatches(call: KernelCall): boolean {
   return call.kind === 'matmul' && call.k <= longestMicrobatchSum;
 }
 
-/** For each kind a function that runs the call, on addresses in bytes; it allocates nothing. */
-export const preparers: ByKind<number, [context: CallContext], () => void> = {
-  map: (call, context) => described('map', mapDescriptor(call), context),
-  reduce({ reduction, outer, length, inner, input, output }, { kernels }) {
-    return () => kernels[reduction](outer, length, inner, input, output);
-  },
-  matmul: prepareMatmul,
-  crossEntropy({ rows, classes, logits, labels, losses, ...call }, { kernels, reserve }) {
+/** Calls on addresses in bytes as one program; maps over the same elements, one after another, become one pass. */
+export function programWords(calls: readonly Placed<KernelCall, number>[], context: CallContext): number[] {
+  const words: number[] = [];
+  for (let at = 0; at < calls.length; ) {
+    const maps = fusedMaps(calls, at);
+    if (maps.length > 1) words.push(...mapWords(maps, context));
+    else words.push(...dispatch(writers, calls[at]!, context));
+    at += Math.max(1, maps.length);
+  }
+  return words;
+}
+
+const writers: ByKind<number, [context: CallContext], number[]> = {
+  map: (call, context) => mapWords([call], context),
+  reduce: ({ reduction, outer, length, inner, input, output }) => [
+    codeOf[reduction],
+    outer,
+    length,
+    inner,
+    input,
+    output,
+  ],
+  matmul: matmulWords,
+  crossEntropy({ rows, classes, logits, labels, losses, ...call }, { reserve }) {
     const rowBytes = classes * bytesPerValue;
     // Without a gradient to keep, every row is worked out in the same place.
     const [gradient, step] = call.gradient === undefined ? [reserve(rowBytes), 0] : [call.gradient, rowBytes];
-    return () => kernels.crossEntropy(rows, classes, logits, labels, losses, gradient, step);
+    return [codes.crossEntropy, rows, classes, logits, labels, losses, gradient, step];
   },
-  convolution: (call, context) => described('convolution', convolutionDescriptor(call), context),
-  pool: (call, context) => described('pool', poolDescriptor(call), context),
-  unpool: (call, context) => described('unpool', poolDescriptor(call), context),
-  gather: prepareGather,
-  scatterAdd: prepareGather,
-  random({ rows, columns, stream, key, samples, output }, { kernels }) {
-    return () => kernels.random(rows, columns, stream, key, samples, output);
-  },
+  convolution: (call, context) => [codes.convolution, placeDescriptor(convolutionDescriptor(call), context)],
+  pool: (call, context) => [codes.pool, placeDescriptor(poolDescriptor(call), context)],
+  unpool: (call, context) => [codes.unpool, placeDescriptor(poolDescriptor(call), context)],
+  gather: gatherWords,
+  scatterAdd: gatherWords,
+  random: ({ rows, columns, stream, key, samples, output }) => [
+    codes.random,
+    rows,
+    columns,
+    stream,
+    key,
+    samples,
+    output,
+  ],
 };
 
-type DescribedKernel = 'map' | 'convolution' | 'pool' | 'unpool';
+function mapWords(maps: readonly PlacedMap<number>[], context: CallContext): number[] {
+  return [codes.map, placeDescriptor(mapDescriptor(maps), context)];
+}
 
-function described(name: DescribedKernel, { bytes, write }: Descriptor, context: CallContext): () => void {
+function placeDescriptor({ bytes, write }: Descriptor, context: CallContext): number {
   const address = context.reserve(bytes);
   write(context.memory.buffer, address);
-  const run = context.kernels[name];
-  return () => run(address);
+  return address;
 }
 
-function prepareMatmul(call: Placed<MatmulCall, number>, { kernels }: CallContext): () => void {
+function matmulWords(call: Placed<MatmulCall, number>): number[] {
   const { m, k, n, left, right, output, bias = 0, microbatches = 1 } = call;
-  const [transposeLeft, transposeRight] = [Number(call.transposeLeft), Number(call.transposeRight)];
+  const transposed = [Number(call.transposeLeft), Number(call.transposeRight)];
   const relu = Number(call.epilogue?.relu ?? false);
-  const runs = batchOffsets(call).map((at) => {
+  return batchOffsets(call).flatMap((at) => {
     const [a, b] = [left + bytesPerValue * at.left, right + bytesPerValue * at.right];
-    const c = output + bytesPerValue * at.output;
-    return () => kernels.matmul(m, k, n, a, b, transposeLeft, transposeRight, microbatches, c, bias, relu);
+    return [codes.matmul, m, k, n, a, b, ...transposed, microbatches, output + bytesPerValue * at.output, bias, relu];
   });
-  if (runs.length === 1) return runs[0]!;
-  return () => {
-    for (let index = 0; index < runs.length; index++) runs[index]!();
-  };
 }
 
-function prepareGather(call: Placed<GatherCall | ScatterAddCall, number>, { kernels }: CallContext): () => void {
+function gatherWords(call: Placed<GatherCall | ScatterAddCall, number>): number[] {
   const { kind, outer, length, inner, count, input, indices, output } = call;
-  const ownIndices = Number(call.ownIndices);
-  return () => kernels[kind](outer, length, inner, count, ownIndices, input, indices, output);
+  return [codeOf[kind], outer, length, inner, count, Number(call.ownIndices), input, indices, output];
 }

@@ -1,10 +1,11 @@
-/** The WebAssembly module of kernels: its types, and its loading without a file system or fetch. */
+/** The WebAssembly modules of kernels: their types, and their loading without a file system or fetch. */
 import { getOrCreate } from '../get-or-create.ts';
 import { kernelsBase64 } from './generated/kernels.ts';
 
 /** The part of the engine's WebAssembly interface that is used here, so that no platform's type library is needed. */
 export interface WasmMemory {
-  readonly buffer: ArrayBuffer;
+  /** Of a memory that threads share, a SharedArrayBuffer. */
+  readonly buffer: ArrayBufferLike;
   /** @throws RangeError when the engine refuses. */
   grow(pages: number): number;
 }
@@ -12,62 +13,18 @@ export interface WasmMemory {
 interface WasmEngine {
   compile(bytes: Uint8Array): Promise<object>;
   instantiate(module: object, imports: object): Promise<{ readonly exports: unknown }>;
-  readonly Memory: new (descriptor: { initial: number; maximum: number }) => WasmMemory;
+  readonly Memory: new (descriptor: { initial: number; maximum: number; shared: boolean }) => WasmMemory;
 }
-
-type ReduceKernel = (outer: number, length: number, inner: number, input: number, output: number) => void;
-
-type GatherKernel = (
-  outer: number,
-  length: number,
-  inner: number,
-  count: number,
-  ownIndices: number,
-  input: number,
-  indices: number,
-  output: number,
-) => void;
 
 /** Pointers are byte addresses in the memory; their order is that of the functions in kernels/. */
 export interface Kernels {
-  workspaceEnd(): number;
-  map(descriptor: number): void;
-  readonly sum: ReduceKernel;
-  readonly argmax: ReduceKernel;
-  readonly max: ReduceKernel;
-  readonly min: ReduceKernel;
-  matmul(
-    m: number,
-    k: number,
-    n: number,
-    left: number,
-    right: number,
-    transposeLeft: number,
-    transposeRight: number,
-    microbatches: number,
-    output: number,
-    bias: number,
-    relu: number,
-  ): void;
-  crossEntropy(
-    rows: number,
-    classes: number,
-    logits: number,
-    labels: number,
-    losses: number,
-    gradient: number,
-    gradientRowBytes: number,
-  ): void;
-  convolution(descriptor: number): void;
-  pool(descriptor: number): void;
-  unpool(descriptor: number): void;
-  readonly gather: GatherKernel;
-  readonly scatterAdd: GatherKernel;
-  random(rows: number, columns: number, stream: number, key: number, samples: number, output: number): void;
+  /** Runs the calls of a program, from its first byte up to its end. */
+  execute(program: number, end: number): void;
+  workspace(): number;
+  workspaceBytes(): number;
+  setWorkspace(address: number): void;
   multiplyAddOnce(sum: number, a: number, b: number): number;
   bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
-  copyRows(table: number, rows: number, columns: number, numbers: number, count: number, output: number): number;
-  largestMagnitude(source: number, count: number): number;
 }
 
 export const pageBytes = 65536;
@@ -76,29 +33,56 @@ const maximumPages = 65536;
 /** Most memory that one `cpu` backend can have: what 32-bit WebAssembly addresses. */
 export const maxCpuMemoryBytes = maximumPages * pageBytes;
 
-/** The same kernels twice: with relaxed SIMD, products and sums of matrix products may be fused. */
+/** With relaxed SIMD, products and sums of matrix products may be fused. */
 export type KernelVariant = 'simd' | 'relaxed-simd';
 
-const compiled = new Map<KernelVariant, Promise<object>>();
+/** Kernels at work on a memory, and what threads need to instantiate them again on the same memory. */
+export interface KernelInstance {
+  readonly kernels: Kernels;
+  readonly memory: WasmMemory;
+  /** A WebAssembly.Module, which can be posted to threads. */
+  readonly module: object;
+}
+
+const compiled = new Map<string, Promise<object>>();
 
 /**
  * A new instance of the kernels, with a new memory.
+ * @param isShared whether threads share the memory
  * @throws when the engine has no WebAssembly, or none with the variant's instructions.
  */
-export async function instantiateKernels(variant: KernelVariant): Promise<{ kernels: Kernels; memory: WasmMemory }> {
-  const { WebAssembly: engine } = globalThis as { WebAssembly?: WasmEngine };
-  if (engine === undefined) throw new Error('this engine has no WebAssembly');
-  const module = getOrCreate(compiled, variant, async () => engine.compile(decodeBase64(await codeOf(variant))));
-  const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages });
-  const { exports } = await engine.instantiate(await module, { env: { memory } });
-  return { kernels: exports as Kernels, memory };
+export async function createKernels(variant: KernelVariant, isShared: boolean): Promise<KernelInstance> {
+  const engine = wasmEngine();
+  const key = `${variant} ${isShared}`;
+  const codeOf = codes[isShared ? 'shared' : 'own'][variant];
+  const module = await getOrCreate(compiled, key, async () => engine.compile(decodeBase64(await codeOf())));
+  const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages, shared: isShared });
+  return { kernels: await instantiateKernels(module, memory), memory, module };
 }
 
-/** The second module is loaded only where it is asked for. */
-async function codeOf(variant: KernelVariant): Promise<string> {
-  if (variant === 'simd') return kernelsBase64;
-  return (await import('./generated/relaxed-kernels.ts')).relaxedKernelsBase64;
+/** The kernels of a compiled module on a memory that exists. */
+export async function instantiateKernels(module: object, memory: WasmMemory): Promise<Kernels> {
+  const { exports } = await wasmEngine().instantiate(module, { env: { memory } });
+  return exports as Kernels;
 }
+
+function wasmEngine(): WasmEngine {
+  const { WebAssembly: engine } = globalThis as { WebAssembly?: WasmEngine };
+  if (engine === undefined) throw new Error('this engine has no WebAssembly');
+  return engine;
+}
+
+/** A module imports either a memory of its own or a shared one. All but the first are loaded where they are asked for. */
+const codes: Record<'own' | 'shared', Record<KernelVariant, () => string | Promise<string>>> = {
+  own: {
+    simd: () => kernelsBase64,
+    'relaxed-simd': async () => (await import('./generated/relaxed-kernels.ts')).relaxedKernelsBase64,
+  },
+  shared: {
+    simd: async () => (await import('./generated/shared-kernels.ts')).sharedKernelsBase64,
+    'relaxed-simd': async () => (await import('./generated/shared-relaxed-kernels.ts')).sharedRelaxedKernelsBase64,
+  },
+};
 
 function decodeBase64(text: string): Uint8Array {
   const { atob } = globalThis as unknown as { atob(text: string): string };

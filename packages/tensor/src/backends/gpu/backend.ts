@@ -1,8 +1,9 @@
 /** The gpu backend: storages made of values on the device, and programs of gpu.js kernels from values to values. */
 import type { KernelCall, Storage } from '../../backend.ts';
+import type { Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
 import { dispatch, placed } from '../operands.ts';
-import { StorageBackend } from '../storage-backend.ts';
+import { inOrder, StorageBackend } from '../storage-backend.ts';
 import { CopyOnWriteTensor, SharedValues } from './copy-on-write.ts';
 import type { Device } from './device.ts';
 import { lowerings } from './lowering/lower.ts';
@@ -87,11 +88,15 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
     memory.free();
   }
 
-  protected prepareCall(call: KernelCall): () => void {
-    const onStretches = placed(call, (storage, length, from) => {
-      const { memory, offset } = this.own(storage);
-      return { tensor: memory, offset: offset + from, length };
-    });
-    return dispatch(lowerings, onStretches, this.#runner);
+  protected prepareCalls(calls: readonly KernelCall[]): Pick<Program, 'run'> {
+    return inOrder(
+      calls.map((call) => {
+        const onStretches = placed(call, (storage, length, from) => {
+          const { memory, offset } = this.own(storage);
+          return { tensor: memory, offset: offset + from, length };
+        });
+        return dispatch(lowerings, onStretches, this.#runner);
+      }),
+    );
   }
 }

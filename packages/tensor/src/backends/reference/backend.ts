@@ -1,10 +1,11 @@
 /** The reference backend: plain loops, one file per family of calls, that define what every call means, to the bit. */
 import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
+import type { Magnitude, Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
 import { type ByKind, dispatch, placed } from '../operands.ts';
 import { fillRandom } from '../random.ts';
-import { HostStorageBackend } from '../storage-backend.ts';
+import { HostStorageBackend, inOrder } from '../storage-backend.ts';
 import { convolution } from './convolution.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { gather, scatterAdd } from './gather.ts';
@@ -46,8 +47,12 @@ class ReferenceBackend extends HostStorageBackend<Float32Array> {
     return memory.subarray(offset, offset + length);
   }
 
-  largestMagnitude(storage: Storage): number {
-    return this.view(storage).reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  magnitudeOf(storage: Storage): Magnitude {
+    let value = 0;
+    const run = (): void => {
+      value = this.view(storage).reduce((largest, each) => Math.max(largest, Math.abs(each)), 0);
+    };
+    return { program: { run, dispose: () => {} }, value: () => value };
   }
 
   protected createMemory(length: number): Float32Array {
@@ -56,9 +61,13 @@ class ReferenceBackend extends HostStorageBackend<Float32Array> {
 
   protected releaseMemory(): void {}
 
-  protected prepareCall(call: KernelCall): () => void {
-    const onValues = placed(call, (storage, length, offset) => this.view(storage).subarray(offset, offset + length));
-    return () => dispatch(kernels, onValues);
+  protected prepareCalls(calls: readonly KernelCall[]): Pick<Program, 'run'> {
+    return inOrder(
+      calls.map((call) => {
+        const onValues = placed(call, (storage, length, from) => this.view(storage).subarray(from, from + length));
+        return () => dispatch(kernels, onValues);
+      }),
+    );
   }
 }
 

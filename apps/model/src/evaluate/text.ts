@@ -1,0 +1,46 @@
+/** An evaluation as lines of text. */
+import { type Column, formatTable } from '@lockstep/command';
+import type { ModelEvaluation } from '@lockstep/train';
+import { percent, thousands } from '../number-text.ts';
+
+interface Confusion {
+  readonly label: number;
+  readonly predicted: number;
+  readonly count: number;
+}
+
+const mostShown = 10;
+
+const columns: readonly Column[] = [
+  { header: 'class' },
+  { header: 'read as' },
+  { header: 'samples', align: 'right' },
+  { header: 'of its class', align: 'right' },
+];
+
+/** Lines without a line break at the end. @param classes their names */
+export function evaluationText({ loss, accuracy, confusion }: ModelEvaluation, classes: readonly string[]): string {
+  const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));
+  const samples = totals.reduce((sum, count) => sum + count, 0);
+  const errors = errorsOf(confusion);
+  const wrong = errors.reduce((sum, { count }) => sum + count, 0);
+  const measured = `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
+  if (wrong === 0) return measured;
+  const rows = errors
+    .slice(0, mostShown)
+    .map(({ label, predicted, count }) => [
+      classes[label]!,
+      classes[predicted]!,
+      thousands(count),
+      percent(count / totals[label]!),
+    ]);
+  return `${measured}\n\nmost frequent errors\n${formatTable(columns, rows, '  ')}`;
+}
+
+/** The most frequent first; of equals, in the order of the classes. */
+function errorsOf(confusion: ModelEvaluation['confusion']): Confusion[] {
+  return confusion
+    .flatMap((row, label) => row.map((count, predicted) => ({ label, predicted, count })))
+    .filter(({ label, predicted, count }) => label !== predicted && count > 0)
+    .sort((a, b) => b.count - a.count);
+}

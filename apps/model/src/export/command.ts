@@ -1,0 +1,29 @@
+/** `npm run export`: a saved model as a file for other programs. */
+import { generalOptions, readCommandLine, requireOutputs, saveFile, textOption, usageFailure } from '@lockstep/command';
+import { writeOnnx } from '@lockstep/onnx';
+import { loadOptions, readModel } from '../load-option.ts';
+
+const commandLine = {
+  usage: 'npm run export -- --load FILE.safetensors --onnx FILE.onnx',
+  summary: 'Writes a saved model as ONNX, which many other programs run.',
+  options: {
+    ...loadOptions,
+    onnx: textOption('FILE.onnx', 'where to write the model'),
+    ...generalOptions,
+  },
+};
+
+/** @returns the exit code */
+export async function exportModel(args: readonly string[]): Promise<number> {
+  const options = readCommandLine(commandLine, args);
+  if (!options) return 0;
+  const { onnx } = options;
+  if (onnx === undefined) throw usageFailure('--onnx: expected FILE.onnx, where to write the model, got none');
+  requireOutputs({ onnx });
+  const { model, weights, metadata } = await readModel(options);
+  // Says how PyTorch takes the safetensors file.
+  const { format: _, ...about } = metadata;
+  await saveFile(onnx, writeOnnx(model, weights, about));
+  process.stdout.write(`model ${model.name} written to ${onnx}\n`);
+  return 0;
+}

@@ -1,0 +1,47 @@
+/** The options that name a model, and the model that they come to. */
+import { errorMessage, readOptionBytes, readOptionFile, textOption, usageFailure } from '@lockstep/command';
+import { type Model, resolveModel } from '@lockstep/nn';
+import { type LoadedModel, loadModel, maxModelFileBytes, readStoredModel, type StoredModel } from '@lockstep/train';
+
+export const loadOptions = {
+  load: textOption('FILE.safetensors', 'the model to use, as --save writes it'),
+  model: textOption('NAME|FILE.json', 'the layers of a file that does not say them: a built-in model, or a layer list'),
+};
+
+export interface LoadValues {
+  readonly load: string | undefined;
+  readonly model: string | undefined;
+}
+
+/** The model on the tensor engine. @throws CommandFailure with exit code 2 */
+export function openModel(values: LoadValues): Promise<LoadedModel> {
+  return load(values, (bytes, model) => loadModel(bytes, { model }));
+}
+
+/** The file alone. @throws CommandFailure with exit code 2 */
+export function readModel(values: LoadValues): Promise<StoredModel> {
+  return load(values, async (bytes, model) => readStoredModel(bytes, model));
+}
+
+async function load<Value>(
+  { load: file, model }: LoadValues,
+  read: (bytes: Uint8Array, given: Model | undefined) => Promise<Value>,
+): Promise<Value> {
+  if (file === undefined) throw usageFailure('--load: expected FILE.safetensors, the model to use, got none');
+  const given = model === undefined ? undefined : modelOf(model);
+  const bytes = readOptionBytes('load', file, maxModelFileBytes);
+  try {
+    return await read(bytes, given);
+  } catch (error) {
+    throw usageFailure(`--load ${file}: ${errorMessage(error)}`);
+  }
+}
+
+function modelOf(nameOrFile: string): Model {
+  const text = nameOrFile.endsWith('.json') ? readOptionFile('model', nameOrFile) : nameOrFile;
+  try {
+    return resolveModel(text);
+  } catch (error) {
+    throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
+  }
+}

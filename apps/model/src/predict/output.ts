@@ -1,0 +1,48 @@
+/** Predictions as lines of text, or as JSON. */
+import type { Prediction } from '@lockstep/train';
+import { percent } from '../number-text.ts';
+import type { Sample } from './sample.ts';
+
+export interface Result {
+  readonly sample: Sample;
+  readonly prediction: Prediction;
+}
+
+interface Ranked {
+  readonly class: string;
+  readonly probability: number;
+}
+
+/** Of each file how it was read, then its class, then the next ones. */
+export function predictionText(results: readonly Result[], classes: readonly string[], top: number): string {
+  const lines = results.flatMap(({ sample, prediction }) => {
+    const [first, ...others] = ranked(prediction, classes, top).map(
+      (one) => `${one.class} ${percent(one.probability)}`,
+    );
+    const next = others.length === 0 ? '' : `, then ${others.join(', ')}`;
+    return [`${sample.file}: ${sample.reading}`, `${sample.file}: ${first}${next}`];
+  });
+  return `${lines.join('\n')}\n`;
+}
+
+/** A list with an object for each file; `scores` are those before the softmax, in the order of the classes. */
+export function predictionJson(results: readonly Result[], classes: readonly string[], top: number): string {
+  const list = results.map(({ sample, prediction }) => ({
+    file: sample.file,
+    reading: sample.reading,
+    class: prediction.class,
+    index: prediction.index,
+    probability: prediction.probability,
+    top: ranked(prediction, classes, top),
+    scores: [...prediction.scores],
+  }));
+  return `${JSON.stringify(list, undefined, 2)}\n`;
+}
+
+/** The most probable first; the class of the largest score is the first of equals. */
+function ranked({ probabilities }: Prediction, classes: readonly string[], top: number): Ranked[] {
+  return classes
+    .map((name, index) => ({ class: name, probability: probabilities[index]! }))
+    .sort((a, b) => b.probability - a.probability)
+    .slice(0, top);
+}

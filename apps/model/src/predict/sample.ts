@@ -1,0 +1,67 @@
+/** Reads a file as one sample of a model: a picture, or a list of values. */
+import { errorMessage, readInputFile, usageFailure } from '@lockstep/command';
+import { formatShape, sizeOf } from '@lockstep/tensor';
+import type { LoadedModel } from '@lockstep/train';
+import { type PictureSize, readPicture } from './picture.ts';
+
+export interface Sample {
+  readonly file: string;
+  /** u8, as the model takes them. */
+  readonly values: Uint8Array;
+  /** How the file became values, for people. */
+  readonly reading: string;
+}
+
+type SampleShape = LoadedModel['sampleShape'];
+
+const maxFileBytes = 2 ** 28;
+
+/** @throws CommandFailure with exit code 2 that names the file */
+export async function readSample(file: string, { sampleShape }: LoadedModel, invert: boolean): Promise<Sample> {
+  const bytes = readInputFile(file, maxFileBytes);
+  try {
+    if (file.endsWith('.json')) return { file, ...readValues(bytes, sampleShape, invert) };
+    return { file, ...(await readPicture(bytes, pictureSize(sampleShape), invert)) };
+  } catch (error) {
+    throw usageFailure(`${file}: ${errorMessage(error)}`);
+  }
+}
+
+function pictureSize(shape: SampleShape): PictureSize {
+  const [height, width, channels = 1] = shape;
+  if (width !== undefined && shape.length <= 3 && (channels === 1 || channels === 3))
+    return { height: height!, width, channels };
+  const got = `samples of ${formatShape(shape)}`;
+  throw new Error(`expected a model of gray or color pictures, got one of ${got}: give it a .json file of values`);
+}
+
+function readValues(bytes: Uint8Array, shape: SampleShape, invert: boolean): Omit<Sample, 'file'> {
+  const size = sizeOf(shape);
+  const values = flat(parseJson(bytes));
+  if (values.length !== size) {
+    throw new Error(`expected a list of ${size} values, as the model takes, got ${values.length}`);
+  }
+  const wrong = values.findIndex((value) => !isByte(value));
+  if (wrong >= 0) {
+    throw new Error(`expected whole numbers from 0 to 255, got ${JSON.stringify(values[wrong])} at position ${wrong}`);
+  }
+  const numbers = Uint8Array.from(values as number[], (value) => (invert ? 255 - value : value));
+  return { values: numbers, reading: `${size} values${invert ? ', inverted' : ''}` };
+}
+
+function isByte(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 255;
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new Error(`expected JSON, got a text that cannot be read: ${errorMessage(error)}`);
+  }
+}
+
+/** Rows and channels may be lists of their own. */
+function flat(value: unknown): unknown[] {
+  return Array.isArray(value) ? value.flat(3) : [value];
+}

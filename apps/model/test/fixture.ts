@@ -1,0 +1,72 @@
+/** A model that reads bars, and what the tests of the commands share. */
+
+import { CommandFailure } from '@lockstep/command';
+import {
+  byteScaling,
+  describeModel,
+  type Model,
+  numberedClasses,
+  parameterCount,
+  parseModel,
+  writeModelFile,
+} from '@lockstep/nn';
+import { expect, vi } from 'vitest';
+
+const side = 28;
+
+/** One dense layer over images of 28 x 28, for which class c is a bright column 2c, as in the tiny data set. */
+export const bars: Model = parseModel({ name: 'bars', input: [side * side], layers: [{ type: 'dense', units: 10 }] });
+
+const weights = new Float32Array(parameterCount(bars));
+for (let row = 0; row < side; row++) {
+  for (let label = 0; label < 10; label++) weights[(row * side + 2 * label) * 10 + label] = 1;
+}
+
+/** @param changed what is said otherwise than in a file of `--save`; undefined is left out */
+export function barsFile(changed: Readonly<Record<string, string | undefined>> = {}): Uint8Array {
+  const said = describeModel(
+    { classes: numberedClasses(10).map((digit) => `bar ${digit}`), sampleShape: [side, side, 1], scaling: byteScaling },
+    { lockstep: '0.1.0', seed: 1, steps: 0, weightsSha256: '' },
+  );
+  const { weightsSha256: _, ...rest } = said;
+  const entries = Object.entries({ ...rest, ...changed }).filter(([, value]) => value !== undefined);
+  return writeModelFile(bars, weights, Object.fromEntries(entries) as Record<string, string>);
+}
+
+/** u8, [28, 28]: the picture of a class. */
+export function barPixels(label: number): Uint8Array {
+  return Uint8Array.from({ length: side * side }, (_, index) => (index % side === 2 * label ? 200 : 0));
+}
+
+/** The exit code of a command, and what it prints. */
+export async function printed(
+  command: () => Promise<number>,
+): Promise<{ readonly code: number; readonly stdout: string }> {
+  let stdout = '';
+  const write = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    stdout += text;
+    return true;
+  });
+  try {
+    return { code: await command(), stdout };
+  } finally {
+    write.mockRestore();
+  }
+}
+
+/** That the command ends with one sentence and exit code 2, and has printed nothing. */
+export async function expectRefusal(command: () => Promise<number>, message: RegExp): Promise<void> {
+  let failure: unknown;
+  const { stdout } = await printed(async () => {
+    try {
+      return await command();
+    } catch (error) {
+      failure = error;
+      return 0;
+    }
+  });
+  expect(stdout).toBe('');
+  expect(failure).toBeInstanceOf(CommandFailure);
+  expect(failure).toMatchObject({ exitCode: 2, message: expect.stringMatching(message) });
+  expect((failure as Error).message).not.toContain('\n');
+}

@@ -1,0 +1,65 @@
+/** The built thread of a background compute: it gives the bits of this thread, shard after shard, and reports errors. */
+import { initialize, parseModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/training';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+const model = parseModel({
+  name: 'small',
+  input: [12],
+  layers: [{ type: 'dense', units: 9 }, { type: 'relu' }, { type: 'dropout', rate: 0.2 }, { type: 'dense', units: 4 }],
+});
+const setup = { model, microbatchSize: 8 };
+
+let start: (choice: string) => Promise<{ compute: Compute; choice: string; refused: readonly string[] }>;
+
+beforeAll(async () => {
+  const program = new URL('../dist/background-compute.js', import.meta.url).href;
+  start = (await import(/* @vite-ignore */ program)).startBackgroundCompute;
+});
+
+const pixelsOf = (count: number, seed: number): Uint8Array =>
+  Uint8Array.from({ length: count * 12 }, (_, index) => (index * 31 * seed + (index >> 3)) & 255);
+const labelsOf = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, index) => index % 4);
+const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
+
+describe('a background compute', () => {
+  it('gives the bits of a compute here, shard after shard, and for new weights', async () => {
+    const local = createLocalCompute((await openBackend('reference')).backend, { nowMs: () => 0 });
+    await local.open(setup);
+    const { compute, choice, refused } = await start('reference');
+    expect(choice).toMatch(/^computing on reference/);
+    expect(refused).toEqual([]);
+    expect(compute).toMatchObject({ backend: 'reference', numericMode: local.numericMode, threads: 1 });
+    await compute.open(setup);
+    for (const seed of [1, 2]) {
+      for (const each of [local, compute]) each.setWeights(bytesOf(initialize(model, seed)));
+      for (const count of [20, 3, 64]) {
+        const key = { seed: 2 ** 32 - 5, step: seed, firstSample: 16 };
+        const expected = await local.gradient(pixelsOf(count, seed), labelsOf(count), { key });
+        const got = await compute.gradient(pixelsOf(count, seed), labelsOf(count), { key });
+        expect(withoutTime(got)).toEqual(withoutTime(expected));
+      }
+    }
+    await compute.close();
+    await local.close();
+  });
+
+  it('computes again after a failure, and ends with a sentence', async () => {
+    const { compute } = await start('reference');
+    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('expected open() before');
+    await expect(compute.open({ ...setup, model: { nothing: true } })).rejects.toThrow(/^model: /);
+    await compute.open(setup);
+    compute.setWeights(new Uint8Array(4));
+    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow(/values/);
+    compute.setWeights(bytesOf(initialize(model, 1)));
+    expect(await compute.gradient(pixelsOf(8, 1), labelsOf(8))).toMatchObject({ count: 8 });
+    await compute.close();
+    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('the compute thread ended');
+  });
+
+  it('cannot be started on what cannot be opened, with the reason', async () => {
+    await expect(start('nothing')).rejects.toThrow();
+  });
+});

@@ -1,0 +1,122 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  byteScaling,
+  describeModel,
+  initialize,
+  type Model,
+  parseDescription,
+  parseModel,
+  readSafetensors,
+  resolveModel,
+  writeModelFile,
+} from '../src/index.ts';
+
+const model = parseModel({
+  name: 'small',
+  input: [6],
+  layers: [
+    { type: 'dense', units: 4, init: 'kaiming' },
+    { type: 'relu' },
+    { type: 'dropout', rate: 0.5 },
+    { type: 'dense', units: 2 },
+  ],
+});
+const description = { classes: ['Katze', 'Hünd "x"'], sampleShape: [2, 3, 1], scaling: byteScaling };
+const origin = { lockstep: '0.1.0', seed: 7, steps: 20, weightsSha256: 'ab'.repeat(32), initSha256: 'cd'.repeat(32) };
+const bytes = writeModelFile(model, initialize(model, 7), describeModel(description, origin));
+const { metadata } = readSafetensors(bytes);
+
+describe('a model file', () => {
+  test('says what its model is, how samples are scaled, and where the weights come from', () => {
+    expect(parseDescription(metadata)).toEqual({ model, ...description });
+    const { classes: _, sampleShape: __, scaling: ___, model: ____, ...rest } = metadata;
+    expect(rest).toEqual({ format: 'pt', ...origin, seed: '7', steps: '20' });
+  });
+
+  test('of before is read: its classes are numbered, its samples have the shape of the input', () => {
+    const old = { format: 'pt', model: JSON.stringify(model) };
+    const expected = { model, classes: ['0', '1'], sampleShape: [6], scaling: byteScaling };
+    expect(parseDescription(old)).toEqual(expected);
+    expect(parseDescription({}, model)).toEqual(expected);
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    ['no layers', {}, 'model file: expected its layer list in the metadata, got none: give the model as well'],
+    ['no JSON', { model: '{' }, 'model file: model: expected JSON in the metadata, got a text that cannot be read'],
+    ['no model', { model: '[]' }, 'model: name: this entry is missing'],
+    [
+      'too few names',
+      { ...metadata, classes: '["a"]' },
+      'model file: classes: expected 2 names, one for each score, got 1',
+    ],
+    ['no names', { ...metadata, classes: '[1,2]' }, 'model file: classes: [0]: expected a name, got 1'],
+    [
+      'another shape',
+      { ...metadata, sampleShape: '[28,28]' },
+      'model file: sampleShape: expected 6 values, as the model takes, got [28, 28]',
+    ],
+    [
+      'another scaling',
+      { ...metadata, scaling: '{"type":"log"}' },
+      'model file: scaling: type: expected "byte", got "log"',
+    ],
+  ])('with %s is refused in one sentence', (_, changed, message) => {
+    expect(() => parseDescription(changed)).toThrow(new Error(message));
+  });
+
+  test('of other layers than the given ones is refused', () => {
+    const message = 'model file: expected an input of [784], got [6]';
+    expect(() => parseDescription(metadata, resolveModel('mlp'))).toThrow(new Error(message));
+  });
+});
+
+describe('the given model of a file with layers', () => {
+  const changed = (layers: readonly unknown[]): Model => parseModel({ ...model, name: 'other', layers });
+  const [dense, relu, dropout, last] = model.layers;
+
+  test('does not mind names, initializers and the rate of dropout', () => {
+    const other = changed([{ type: 'dense', units: 4 }, relu, { type: 'dropout', rate: 0.1 }, last]);
+    expect(parseDescription(metadata, other).model).toEqual(model);
+  });
+
+  test.each<[readonly unknown[], string]>([
+    [[dense, { type: 'gelu' }, dropout, last], 'expected layers[1] {"type":"relu"}, got {"type":"gelu"}'],
+    [[dense, relu, last], 'expected layers[2] {"type":"dropout"}, got {"type":"dense","units":2}'],
+    [[...model.layers, { type: 'tanh' }], 'expected layers[4] none, got {"type":"tanh"}'],
+  ])('names the first layer that differs', (layers, message) => {
+    const file = { model: JSON.stringify(changed(layers)) };
+    expect(() => parseDescription(file, model)).toThrow(new Error(`model file: ${message}`));
+  });
+});
+
+const python = (...args: string[]) => spawnSync('python3', args, { encoding: 'utf8' });
+const hasPackage = python('-c', 'import safetensors, numpy').status === 0;
+
+describe.skipIf(!hasPackage)(
+  `Python's safetensors${hasPackage ? '' : ' (skipped: python3 has no package safetensors)'}`,
+  () => {
+    test('reads what a file says of itself, and its tensors', () => {
+      const folder = mkdtempSync(join(tmpdir(), 'lockstep-safetensors-'));
+      try {
+        const file = join(folder, 'model.safetensors');
+        writeFileSync(file, bytes);
+        const script = [
+          'import json, sys, safetensors',
+          'with safetensors.safe_open(sys.argv[1], framework="numpy") as file:',
+          '    shapes = {name: list(file.get_tensor(name).shape) for name in file.keys()}',
+          '    print(json.dumps([file.metadata(), shapes]))',
+        ].join('\n');
+        const { stdout, stderr } = python('-c', script, file);
+        expect(stderr).toBe('');
+        const shapes = { '0.weight': [4, 6], '0.bias': [4], '3.weight': [2, 4], '3.bias': [2] };
+        expect(JSON.parse(stdout)).toEqual([metadata, shapes]);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+  },
+);

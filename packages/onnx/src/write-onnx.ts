@@ -1,0 +1,63 @@
+/** Writes a model with its weights as an ONNX file. */
+import { layerShapes, type Model, outputClasses, torchTensors } from '@lockstep/nn';
+import type { Shape } from '@lockstep/tensor';
+import { encodeModel } from './encode.ts';
+import { Graph, type Port } from './graph.ts';
+import { writeLayer } from './layers.ts';
+
+/**
+ * The bytes of a file of opset 17. Its input is `images`, float32 from 0 to 1: [N, channels, height, width] where the model
+ * takes [height, width, channels], else [N, ...input]. Its output is `logits`, [N, classes], before the softmax.
+ *
+ * @param parameters [parameterCount], in model order
+ * @param metadata what a model file says of itself, which goes into the file's metadata
+ */
+export function writeOnnx(
+  model: Model,
+  parameters: Float32Array,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const graph = new Graph();
+  const tensors = torchTensors(model, parameters);
+  graph.initializers.push(...tensors);
+  const shapes = layerShapes(model);
+  let value = 'images';
+  /** Shape of the image that a flattened sample was, as long as its values are in ONNX's order. */
+  let image: Shape | undefined;
+  for (const [index, layer] of model.layers.entries()) {
+    graph.enter(`${index}.${layer.type}`);
+    const own = tensors.map(({ name }) => name).filter((name) => name.startsWith(`${index}.`));
+    value = writeLayer(graph, layer, value, own);
+    if (layer.type === 'flatten' && shapes[index]!.length === 3) image = shapes[index];
+    // PyTorch's weights of a dense layer take a flattened image channel by channel, as ONNX has it.
+    if (layer.type === 'dense') image = undefined;
+  }
+  if (image) value = pixelByPixel(graph, value, image);
+  graph.node('Identity', [value], {}, 'logits');
+  const input: Port = { name: 'images', shape: inputShape(model.input), description: inputDescription(model.input) };
+  const output: Port = {
+    name: 'logits',
+    shape: [outputClasses(model)],
+    description: 'a score for each class, before the softmax',
+  };
+  const about = { model: JSON.stringify(model), ...metadata };
+  return encodeModel({ name: model.name, graph, input, output, version: metadata['lockstep'] ?? '', metadata: about });
+}
+
+/** Scores that are a flattened image: from ONNX's order, channel by channel, into that of the model. */
+function pixelByPixel(graph: Graph, value: string, [height, width, channels]: Shape): string {
+  graph.enter('classes');
+  const image = graph.node('Reshape', [value, graph.integers([-1, channels!, height!, width!])]);
+  const turned = graph.node('Transpose', [image], { perm: { ints: [0, 2, 3, 1] } });
+  return graph.node('Flatten', [turned], { axis: { int: 1 } });
+}
+
+function inputShape(input: Shape): Shape {
+  const [height, width, channels] = input;
+  return input.length === 3 ? [channels!, height!, width!] : input;
+}
+
+function inputDescription(input: Shape): string {
+  const order = input.length === 3 ? 'images as [N, channels, height, width]' : 'samples, one after another';
+  return `${order}; values from 0 to 1: a byte / 255`;
+}

@@ -1,0 +1,40 @@
+/** Models that have, together, every kind of layer, each in every place that ONNX orders otherwise. */
+import { parseModel, resolveModel } from '@lockstep/nn';
+
+export const models = [
+  resolveModel('mlp'),
+  resolveModel('cnn'),
+  parseModel({
+    name: 'every-layer',
+    input: [9, 8, 2],
+    layers: [
+      { type: 'conv2d', filters: 3, kernel: 3, padding: 1 },
+      { type: 'gelu' },
+      { type: 'maxPool2d', window: 3, stride: 1, padding: 1 },
+      { type: 'conv2d', filters: 4, kernel: 2, stride: 2 },
+      { type: 'leakyRelu', slope: 0.2 },
+      { type: 'averagePool2d', window: 2, stride: 1, padding: 1 },
+      { type: 'tanh' },
+      { type: 'flatten' },
+      { type: 'sigmoid' },
+      { type: 'dropout', rate: 0.5 },
+      { type: 'dense', units: 6 },
+      { type: 'softplus' },
+      { type: 'dense', units: 5 },
+      { type: 'softsign' },
+      { type: 'dense', units: 3 },
+      { type: 'relu' },
+    ],
+  }),
+  // Scores that are a flattened image themselves.
+  parseModel({
+    name: 'image',
+    input: [4, 3, 2],
+    layers: [{ type: 'conv2d', filters: 3, kernel: 2 }, { type: 'flatten' }, { type: 'tanh' }],
+  }),
+  parseModel({
+    name: 'rows',
+    input: [4, 3],
+    layers: [{ type: 'flatten' }, { type: 'dense', units: 2 }, { type: 'dropout', rate: 0.1 }],
+  }),
+];

@@ -1,0 +1,78 @@
+/** Bytes on their way into a storage of the kernels' memory: copied at once, converted by a program. */
+import type { Storage } from '../../backend.ts';
+import { noteChange } from '../../changes.ts';
+import type { ByteInput, ByteTable, Program } from '../../program.ts';
+import { checkCopy } from '../check.ts';
+import { CpuByteTable } from './byte-table.ts';
+import * as codes from './call-codes.ts';
+import { createProgram, type ProgramMemory } from './programs.ts';
+
+const bytesPerValue = 4;
+const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
+
+/** Where rows of one table are handed over. */
+interface RowInput {
+  readonly numbers: number;
+  readonly program: Program;
+  dispose(): void;
+}
+
+export class CpuByteInput implements ByteInput {
+  readonly #context: ProgramMemory;
+  readonly #storage: Storage;
+  /** The last quarter of the storage, in which bytes wait for their conversion: it reads ahead of what it writes. */
+  readonly #bytes: number;
+  readonly #conversion: readonly number[];
+  readonly #rows = new Map<ByteTable, RowInput>();
+  #taken: Program | undefined;
+
+  /** @param address of the storage */
+  constructor(context: ProgramMemory, storage: Storage, address: number, divisor: number) {
+    const count = storage.length;
+    this.#context = context;
+    this.#storage = storage;
+    this.#bytes = address + (bytesPerValue - 1) * count;
+    const [divisorBits] = new Uint32Array(Float32Array.of(divisor).buffer);
+    this.#conversion = [codes.bytesToFloats, this.#bytes, address, count, divisorBits!];
+  }
+
+  take(bytes: Uint8Array): Program {
+    checkCopy(this.#storage, bytes.length);
+    new Uint8Array(this.#context.memory.buffer, this.#bytes, bytes.length).set(bytes);
+    noteChange(this.#storage);
+    this.#taken ??= createProgram(this.#context, this.#conversion);
+    return this.#taken;
+  }
+
+  takeRows(table: ByteTable, numbers: Uint32Array): Program {
+    checkCopy(this.#storage, numbers.length * table.columns);
+    if (!(table instanceof CpuByteTable)) throw new TypeError('cpu: this table belongs to another backend');
+    table.checkRows(numbers);
+    const rows = this.#rows.get(table) ?? this.#createRowInput(table, numbers.length);
+    this.#rows.set(table, rows);
+    new Uint32Array(this.#context.memory.buffer, rows.numbers, numbers.length).set(numbers);
+    noteChange(this.#storage);
+    return rows.program;
+  }
+
+  dispose(): void {
+    this.#taken?.dispose();
+    for (const rows of this.#rows.values()) rows.dispose();
+    this.#rows.clear();
+  }
+
+  #createRowInput(table: CpuByteTable, count: number): RowInput {
+    const { allocator } = this.#context;
+    const numbers = allocator.allocate(count * wordBytes);
+    const copy = [codes.copyRows, table.address, table.columns, numbers, count, this.#bytes];
+    const program = createProgram(this.#context, [...copy, ...this.#conversion]);
+    return {
+      numbers,
+      program,
+      dispose() {
+        program.dispose();
+        allocator.release(numbers);
+      },
+    };
+  }
+}

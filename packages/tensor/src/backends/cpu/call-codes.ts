@@ -1,0 +1,24 @@
+/** What programs of kernel calls are written in: by prepare.ts as TypeScript, and read by kernels/execute.ts as AssemblyScript. */
+
+// A call is its code and then its arguments, one 32-bit word each, in the order of the kernel's parameters.
+
+/** Another program: its first byte, its end. */
+export const program = 0;
+export const map = 1;
+export const sum = 2;
+export const argmax = 3;
+export const max = 4;
+export const min = 5;
+export const matmul = 6;
+export const crossEntropy = 7;
+export const convolution = 8;
+export const pool = 9;
+export const unpool = 10;
+export const gather = 11;
+export const scatterAdd = 12;
+export const random = 13;
+/** The divisor is the bits of a float32. */
+export const bytesToFloats = 14;
+export const copyRows = 15;
+/** Leaves the largest absolute value at an address: first value, count, where. */
+export const largestMagnitude = 16;

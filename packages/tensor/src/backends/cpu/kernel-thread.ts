@@ -1,0 +1,46 @@
+/** What a thread beside the backend's own does: it runs one program of kernel calls after another, on the shared memory. */
+import { endWord, failedWord, lineOf, pendingWord, programWord, ticketWord, waitWhile } from './thread-control.ts';
+import { instantiateKernels, type WasmMemory } from './webassembly.ts';
+
+/** Can be posted to a thread. */
+export interface ThreadSetup {
+  /** A WebAssembly.Module. */
+  readonly module: object;
+  readonly memory: WasmMemory;
+  /** Address of the workspace that no other thread has. */
+  readonly workspace: number;
+  /** Number of this thread, from 1; 0 is the backend's own. */
+  readonly thread: number;
+  /** See thread-control.ts. */
+  readonly control: SharedArrayBuffer;
+}
+
+export type ThreadMessage =
+  | { readonly type: 'ready' }
+  /** It cannot compute, or has failed; one sentence. */
+  | { readonly type: 'failed'; readonly message: string };
+
+/** Blocks its thread for good once it is ready. @param post takes a message to the backend's thread */
+export async function runKernelThread(setup: ThreadSetup, post: (message: ThreadMessage) => void): Promise<void> {
+  const { module, memory, workspace, thread } = setup;
+  const fail = (error: unknown): void => post({ type: 'failed', message: String(error) });
+  const control = new Int32Array(setup.control);
+  const line = lineOf(thread);
+  const kernels = await instantiateKernels(module, memory).catch(fail);
+  if (!kernels) return;
+  kernels.setWorkspace(workspace);
+  post({ type: 'ready' });
+  for (let ticket = 0; ; ) {
+    const next = waitWhile(control, line + ticketWord, ticket, Number.POSITIVE_INFINITY);
+    // Spurious wake-ups change nothing.
+    if (next === ticket) continue;
+    ticket = next;
+    try {
+      kernels.execute(control[line + programWord]!, control[line + endWord]!);
+    } catch (error) {
+      Atomics.store(control, failedWord, thread);
+      fail(error);
+    }
+    if (Atomics.sub(control, pendingWord, 1) === 1) Atomics.notify(control, pendingWord);
+  }
+}

@@ -1,0 +1,46 @@
+/** How a backend and its threads speak: words in shared memory, read and written by Atomics. */
+
+/** Words of a cache line, so that no two threads wait on one line. */
+const lineWords = 16;
+
+/** Words of the first line. */
+export const pendingWord = 0;
+export const failedWord = 1;
+
+/** Words of a thread's own line: raised with each program; the program's first byte; its end. */
+export const ticketWord = 0;
+export const programWord = 1;
+export const endWord = 2;
+
+/** First word of the line of a thread, counted from 1. */
+export function lineOf(thread: number): number {
+  return thread * lineWords;
+}
+
+/** Words for so many threads, the backend's own among them. */
+export function controlWords(threads: number): number {
+  return threads * lineWords;
+}
+
+const { performance } = globalThis as unknown as { performance: { now(): number } };
+
+/** A wait by the operating system takes about as long to end, measured: so long a thread looks again and again first. */
+const spinMs = 0.05;
+/** Looks between two looks at the clock. */
+const looks = 64;
+
+/**
+ * Waits until a word is not `value` any more, for at most about `timeoutMs`.
+ * @returns what it is then; `value` where the time is over
+ */
+export function waitWhile(words: Int32Array, index: number, value: number, timeoutMs: number): number {
+  const untilMs = performance.now() + spinMs;
+  do {
+    for (let look = 0; look < looks; look++) {
+      const now = Atomics.load(words, index);
+      if (now !== value) return now;
+    }
+  } while (performance.now() < untilMs);
+  Atomics.wait(words, index, value, timeoutMs);
+  return Atomics.load(words, index);
+}

@@ -1,0 +1,134 @@
+/** The threads of a backend: each runs programs on the shared memory, when it is told to. */
+import type { ThreadMessage, ThreadSetup } from './kernel-thread.ts';
+import {
+  controlWords,
+  endWord,
+  failedWord,
+  lineOf,
+  pendingWord,
+  programWord,
+  ticketWord,
+  waitWhile,
+} from './thread-control.ts';
+
+/** A thread of the platform, which calls `runKernelThread`. */
+export interface PlatformThread {
+  end(): Promise<void>;
+}
+
+export interface ThreadEvents {
+  onMessage(message: ThreadMessage): void;
+  /** It has ended, or could not begin; one sentence. */
+  onEnd(message: string): void;
+}
+
+export interface ThreadOptions {
+  /** Threads in all, the calling one among them. */
+  readonly count: number;
+  /** Starts a thread. @throws Error where the platform has none */
+  start(setup: ThreadSetup, events: ThreadEvents): PlatformThread;
+}
+
+/** Where a program lies. */
+export interface Placement {
+  readonly address: number;
+  readonly end: number;
+}
+
+/** A thread that takes so many times as long as the calling one is taken for dead; they get equal parts. */
+const patienceFactor = 20;
+const leastPatienceMs = 10_000;
+
+const { performance } = globalThis as unknown as { performance: { now(): number } };
+
+export class ThreadTeam {
+  readonly #threads: readonly PlatformThread[];
+  readonly #control: Int32Array;
+  #failure: string | undefined;
+
+  /** @param workspaces one for each thread beside the calling one. Resolves when all are ready. @throws Error with one sentence */
+  static async start(
+    { module, memory, workspaces }: Pick<ThreadSetup, 'module' | 'memory'> & { readonly workspaces: readonly number[] },
+    { start }: ThreadOptions,
+  ): Promise<ThreadTeam> {
+    const control = new SharedArrayBuffer(controlWords(workspaces.length + 1) * Int32Array.BYTES_PER_ELEMENT);
+    let fail = (_message: string): void => {};
+    const failed = new Promise<never>((_, reject) => {
+      fail = (message) => reject(new Error(message));
+    });
+    failed.catch(() => {});
+    const threads: PlatformThread[] = [];
+    try {
+      const ready = workspaces.map(
+        (workspace, index) =>
+          new Promise<void>((resolve) => {
+            const onMessage = (message: ThreadMessage): void => {
+              if (message.type === 'ready') resolve();
+              else fail(message.message);
+            };
+            const onEnd = (message: string): void => fail(message);
+            threads.push(start({ module, memory, workspace, thread: index + 1, control }, { onMessage, onEnd }));
+          }),
+      );
+      await Promise.race([Promise.all(ready), failed]);
+      const team = new ThreadTeam(threads, new Int32Array(control));
+      fail = (message) => {
+        team.#failure ??= `a compute thread has died: ${message}`;
+      };
+      return team;
+    } catch (error) {
+      await Promise.all(threads.map((thread) => thread.end()));
+      throw error;
+    }
+  }
+
+  private constructor(threads: readonly PlatformThread[], control: Int32Array) {
+    this.#threads = threads;
+    this.#control = control;
+  }
+
+  /**
+   * Runs `own` here, and each program on a thread; returns when all are done.
+   * @throws Error with one sentence where a thread has died, at once from then on
+   */
+  run(own: () => void, programs: readonly Placement[]): void {
+    const control = this.#control;
+    this.#expectAlive();
+    const startedAtMs = performance.now();
+    Atomics.store(control, pendingWord, programs.length);
+    for (let index = 0; index < programs.length; index++) {
+      const line = lineOf(index + 1);
+      control[line + programWord] = programs[index]!.address;
+      control[line + endWord] = programs[index]!.end;
+      Atomics.add(control, line + ticketWord, 1);
+      Atomics.notify(control, line + ticketWord);
+    }
+    own();
+    this.#join(Math.max(leastPatienceMs, patienceFactor * (performance.now() - startedAtMs)));
+  }
+
+  /** Ends the threads; nothing can run on them any more. */
+  async close(): Promise<void> {
+    this.#failure ??= 'the compute threads have ended';
+    await Promise.all(this.#threads.map((thread) => thread.end()));
+  }
+
+  #join(patienceMs: number): void {
+    const control = this.#control;
+    const untilMs = performance.now() + patienceMs;
+    for (let pending = Atomics.load(control, pendingWord); pending > 0; ) {
+      pending = waitWhile(control, pendingWord, pending, patienceMs);
+      if (pending > 0 && performance.now() > untilMs) {
+        this.#failure ??= `a compute thread has died: it gave no result for ${Math.round(patienceMs / 1000)} s`;
+        break;
+      }
+    }
+    const failed = Atomics.load(control, failedWord);
+    if (failed !== 0) this.#failure ??= `a compute thread has died: thread ${failed} failed`;
+    this.#expectAlive();
+  }
+
+  #expectAlive(): void {
+    if (this.#failure !== undefined) throw new Error(this.#failure);
+  }
+}

@@ -1,0 +1,80 @@
+/** Maps that become one pass give the bits of one after another, whatever they read and write. */
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { apply, type Formula, input, type MapCall, openBackend, type Primitive } from '../src/index.ts';
+import { randomValues } from './values.ts';
+
+const { backend: cpu } = await openBackend('cpu');
+const { backend: reference } = await openBackend('reference');
+
+/** Ten vectors in a row, so that some are the same, some apart, and slices between them overlap. */
+const vectors = 10;
+
+const primitives = ['add', 'sub', 'mul', 'maximum'] as const satisfies readonly Primitive[];
+
+const mapArbitrary = fc.record({
+  /** Where each input begins, in thirds of a vector; whether it is one value for all elements. */
+  inputs: fc.array(fc.record({ third: fc.nat(3 * (vectors - 1)), isScalar: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 4,
+  }),
+  output: fc.nat(3 * (vectors - 1)),
+  operations: fc.array(fc.tuple(fc.constantFrom(...primitives), fc.nat(), fc.nat()), { maxLength: 5 }),
+});
+
+/** Mostly whole vectors, as in an optimizer's step. */
+const alignedArbitrary = mapArbitrary.map((map) => ({
+  ...map,
+  inputs: map.inputs.map((each) => ({ ...each, third: 3 * (each.third % vectors) })),
+  output: 3 * (map.output % vectors),
+}));
+
+function formulaOf(inputs: number, operations: readonly (readonly [Primitive, number, number])[]): Formula {
+  const values: Formula[] = Array.from({ length: inputs }, (_, index) => input(index));
+  for (const [primitive, left, right] of operations) {
+    values.push(apply(primitive, values[left % values.length]!, values[right % values.length]!));
+  }
+  return values.at(-1)!;
+}
+
+type RandomMap = typeof mapArbitrary extends fc.Arbitrary<infer Value> ? Value : never;
+
+function run(backend: typeof cpu, maps: readonly RandomMap[], length: number, isOneProgram: boolean): Float32Array {
+  const memory = backend.allocate(vectors * length + length);
+  backend.upload(memory, randomValues(memory.length, 1));
+  const at = (third: number) => backend.slice(memory, Math.floor((third * length) / 3), length);
+  const calls = maps.map(({ inputs, output, operations }): MapCall => {
+    return {
+      kind: 'map',
+      formula: formulaOf(inputs.length, operations),
+      shape: [length],
+      inputs: inputs.map(({ third, isScalar }) => ({ storage: at(third), strides: [isScalar ? 0 : 1] })),
+      output: at(output),
+    };
+  });
+  if (isOneProgram) backend.prepare(calls).run();
+  else for (const call of calls) backend.prepare([call]).run();
+  const values = backend.view(memory).slice();
+  backend.free(memory);
+  return values;
+}
+
+/** A map whose output overlaps an input in another place has no meaning of its own. */
+function isSound({ inputs, output }: RandomMap): boolean {
+  return inputs.every(({ third, isScalar }) => (third === output && !isScalar) || Math.abs(third - output) >= 3);
+}
+
+it('one program of maps has the bits of a program for each', () => {
+  const maps = fc.array(fc.oneof({ weight: 3, arbitrary: alignedArbitrary }, mapArbitrary).filter(isSound), {
+    minLength: 2,
+    maxLength: 5,
+  });
+  fc.assert(
+    fc.property(maps, fc.constantFrom(1, 3, 30, 511, 512, 1500), (calls, length) => {
+      const expected = run(reference, calls, length, false);
+      expect(run(cpu, calls, length, true)).toEqual(expected);
+      expect(run(cpu, calls, length, false)).toEqual(expected);
+    }),
+    { numRuns: 400 },
+  );
+});

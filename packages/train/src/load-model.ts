@@ -1,0 +1,140 @@
+/** Opens a model file for use: predictions, and evaluations on labeled samples. */
+import {
+  createConfusionEvaluator,
+  createEvaluator,
+  type DatasetEvaluator,
+  type LabeledSamples,
+  type Model,
+} from '@lockstep/nn';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { type Prediction, Predictor } from './predictor.ts';
+import { maxModelFileBytes, readStoredModel, type StoredModel } from './stored-model.ts';
+
+export interface LoadModelOptions {
+  /** The model of a file that has no layer list, such as one of PyTorch; a file that has one must have this one. */
+  readonly model?: Model | undefined;
+}
+
+export interface ModelEvaluation {
+  /** Mean cross-entropy over the samples, in nats. */
+  readonly loss: number;
+  /** Fraction of the samples whose class was right, 0 to 1. */
+  readonly accuracy: number;
+  /** Samples by class, [classes][classes]: one row for each true class, one column for each predicted one. */
+  readonly confusion: readonly (readonly number[])[];
+  /** The wrong predictions of the highest probability, in falling order; `index` says which sample. */
+  readonly topErrors: readonly {
+    readonly index: number;
+    readonly label: number;
+    readonly predicted: number;
+    readonly probability: number;
+  }[];
+}
+
+const topErrorCount = 10;
+
+/** A model with its weights on the tensor engine. Its memory is the caller's to give back, with `dispose`. */
+export class LoadedModel {
+  /** Name, shape of the input, and layers. */
+  readonly architecture: Model;
+  /** One name for each class, in the order of the scores. */
+  readonly classes: readonly string[];
+  /** [height, width, channels] of an image, or the shape of another sample. */
+  readonly sampleShape: StoredModel['sampleShape'];
+  /** How the values of a sample are read. */
+  readonly scaling: StoredModel['scaling'];
+  /** SHA-256 of the weights: float32, little-endian, in model order. */
+  readonly weightsSha256: string;
+  readonly #backend: HostBackend;
+  readonly #weights: Float32Array;
+  readonly #predictor: Predictor;
+
+  /** @param backend with which no other thread computes */
+  constructor(stored: StoredModel, backend: HostBackend) {
+    this.architecture = stored.model;
+    this.classes = stored.classes;
+    this.sampleShape = stored.sampleShape;
+    this.scaling = stored.scaling;
+    this.weightsSha256 = stored.weightsSha256;
+    this.#backend = backend;
+    this.#weights = stored.weights;
+    this.#predictor = new Predictor(backend, stored);
+  }
+
+  /**
+   * The class of each sample. A sample gets the same bits alone as among others.
+   * @param samples u8, [count, ...sampleShape], one after another: images row by row, the channels of a pixel together
+   * @throws Error where their length is not a multiple of a sample's, or after `dispose`
+   */
+  predict(samples: Uint8Array): Promise<Prediction[]> {
+    return this.#predictor.predict(samples);
+  }
+
+  /**
+   * Loss, accuracy and errors on labeled samples; loss and accuracy have the bits of a run's own evaluation.
+   * @throws Error where samples and labels do not fit each other or the model, or after `dispose`
+   */
+  async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
+    this.#predictor.requireOpen();
+    this.#requireFit(data);
+    const { loss, accuracy } = await this.#run(createEvaluator(this.#backend, this.architecture, data));
+    const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
+    const { counts, topErrors } = await this.#run(confusions);
+    const { length } = this.classes;
+    const confusion = this.classes.map((_, label) => [...counts.subarray(label * length, (label + 1) * length)]);
+    return { loss, accuracy, confusion, topErrors };
+  }
+
+  /** Gives the engine's memory back; the model cannot be used after that. */
+  dispose(): void {
+    this.#predictor.dispose();
+  }
+
+  async #run<Result>(evaluator: DatasetEvaluator<Result>): Promise<Result> {
+    try {
+      return await evaluator.evaluate(this.#weights, nextTurn);
+    } finally {
+      evaluator.dispose();
+    }
+  }
+
+  #requireFit({ images, labels }: LabeledSamples): void {
+    const expected = labels.length * this.#predictor.sampleSize;
+    if (labels.length === 0 || images.length !== expected) {
+      const samples = `${labels.length} samples of ${this.#predictor.sampleSize} values, one for each label`;
+      throw new Error(`evaluate: expected ${samples}, got ${images.length} values`);
+    }
+    const wrong = labels.find((label) => label >= this.classes.length);
+    if (wrong === undefined) return;
+    throw new Error(`evaluate: expected labels below ${this.classes.length}, the model's classes, got ${wrong}`);
+  }
+}
+
+/**
+ * Opens a model for `predict` and `evaluate`, on the CPU: in WebAssembly where it has SIMD, else in plain JavaScript.
+ *
+ * @param source a file's name, in Node, or a file's bytes, anywhere: safetensors as `--save` writes, or as PyTorch
+ * @throws Error with one sentence where the file cannot be read, is damaged, or does not say which model it is of
+ */
+export async function loadModel(source: string | Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  const stored = await readSource(source, options.model);
+  const { backend } = await openBackend('auto');
+  return new LoadedModel(stored, backend);
+}
+
+async function readSource(source: string | Uint8Array, given: Model | undefined): Promise<StoredModel> {
+  if (typeof source !== 'string') return readStoredModel(source, given);
+  // Only Node has files: a page that loads bytes never gets here.
+  const { readRegularFile, shownPath } = await import('@lockstep/files');
+  const bytes = readRegularFile(source, maxModelFileBytes);
+  try {
+    return readStoredModel(bytes, given);
+  } catch (error) {
+    throw new Error(`${shownPath(source)}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Lets events have their turn between two slices of an evaluation. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}

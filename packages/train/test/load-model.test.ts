@@ -1,0 +1,153 @@
+/** A loaded model predicts what its weights say, and what is no model file is refused in one sentence. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  byteScaling,
+  createEvaluator,
+  createPrediction,
+  describeModel,
+  initialize,
+  numberedClasses,
+  parameterCount,
+  readSafetensors,
+  resolveModel,
+  writeModelFile,
+  writeSafetensors,
+} from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { openBackend, randomStream } from '@lockstep/tensor';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeCheckpoint, type LoadedModel, loadModel } from '../src/index.ts';
+import { sampleCheckpoint } from './sample-checkpoint.ts';
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const model = resolveModel('cnn');
+const weights = initialize(model, 3);
+const weightsSha256 = sha256(bytesOf(weights));
+const classes = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
+const origin = { lockstep: '0.1.0', seed: 3, steps: 0, weightsSha256 };
+const metadata = describeModel({ classes, sampleShape: [28, 28, 1], scaling: byteScaling }, origin);
+const file = writeModelFile(model, weights, metadata);
+const plain = writeSafetensors({ tensors: [], metadata: {} });
+
+const random = randomStream(1);
+const count = 300;
+const images = Uint8Array.from({ length: count * 784 }, () => random() * 256);
+const labels = Uint8Array.from({ length: count }, (_, index) => index % 10);
+const folder = mkdtempSync(join(tmpdir(), 'lockstep-load-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('a loaded model', () => {
+  let loaded: LoadedModel;
+  beforeAll(async () => {
+    loaded = await loadModel(file);
+  });
+  afterAll(() => loaded.dispose());
+
+  it('says what it is', () => {
+    expect(loaded).toMatchObject({ architecture: model, classes, sampleShape: [28, 28, 1], weightsSha256 });
+    expect(loaded.scaling).toEqual({ type: 'byte', divisor: 255 });
+  });
+
+  it('gives class, probability and scores of each sample, with the bits of the engine', async () => {
+    const predictions = await loaded.predict(images);
+    expect(predictions).toHaveLength(count);
+    const { backend } = await openBackend('auto');
+    const parameters = backend.allocate(parameterCount(model));
+    backend.upload(parameters, weights);
+    const plan = createPrediction(backend, model, count, parameters);
+    plan.run(images);
+    const scores = backend.view(plan.output);
+    for (const [sample, prediction] of predictions.entries()) {
+      const own = scores.slice(sample * 10, (sample + 1) * 10);
+      expect(prediction.scores).toEqual(own);
+      expect(prediction.index).toBe(own.indexOf(Math.max(...own)));
+      expect(prediction.class).toBe(classes[prediction.index]);
+      expect(prediction.probability).toBe(Math.max(...prediction.probabilities));
+      expect(prediction.probabilities.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 12);
+    }
+  });
+
+  it('gives a sample the same bits alone as among others', async () => {
+    const [alone] = await loaded.predict(images.subarray(784 * 299));
+    expect((await loaded.predict(images)).at(-1)).toEqual(alone);
+    expect(await loaded.predict(new Uint8Array())).toEqual([]);
+  });
+
+  it('evaluates as a run does, and counts every error', async () => {
+    const { loss, accuracy, confusion, topErrors } = await loaded.evaluate({ images, labels });
+    const { backend } = await openBackend('auto');
+    const evaluation = await createEvaluator(backend, model, { images, labels }).evaluate(weights, async () => {});
+    expect({ loss, accuracy }).toEqual(evaluation);
+    expect(confusion.flat().reduce((sum, samples) => sum + samples, 0)).toBe(count);
+    expect(confusion.reduce((sum, row, label) => sum + row[label]!, 0)).toBe(Math.round(accuracy * count));
+    const [worst] = topErrors;
+    const prediction = (await loaded.predict(images))[worst!.index]!;
+    expect(worst).toMatchObject({ label: labels[worst!.index], predicted: prediction.index });
+    expect(worst!.probability).toBeCloseTo(prediction.probability, 12);
+  });
+
+  it('refuses samples and labels that do not fit', async () => {
+    await expect(loaded.predict(new Uint8Array(785))).rejects.toThrow(
+      new Error('predict: expected samples of 784 values each, got 785 values'),
+    );
+    await expect(loaded.evaluate({ images, labels: labels.slice(1) })).rejects.toThrow(
+      new Error('evaluate: expected 299 samples of 784 values, one for each label, got 235200 values'),
+    );
+    await expect(loaded.evaluate({ images: images.subarray(784), labels: labels.slice(1).fill(10) })).rejects.toThrow(
+      new Error("evaluate: expected labels below 10, the model's classes, got 10"),
+    );
+  });
+
+  it('is not used once it was disposed of', async () => {
+    const other = await loadModel(file);
+    await other.predict(images.subarray(784));
+    other.dispose();
+    other.dispose();
+    await expect(other.predict(images)).rejects.toThrow(/one that was disposed of$/);
+    await expect(other.evaluate({ images, labels })).rejects.toThrow(/one that was disposed of$/);
+  });
+});
+
+describe('loadModel', () => {
+  it('reads a file by its name, and names it where it is none', async () => {
+    const path = join(folder, 'model.safetensors');
+    writeFileSync(path, file);
+    const loaded = await loadModel(path);
+    expect(loaded.weightsSha256).toBe(weightsSha256);
+    loaded.dispose();
+    writeFileSync(path, file.subarray(0, 100));
+    await expect(loadModel(path)).rejects.toThrow(`${path}: safetensors: the header claims`);
+    await expect(loadModel(join(folder, 'none'))).rejects.toThrow(
+      /none: expected a file that can be read, got nothing there$/,
+    );
+  });
+
+  it('takes the layers of a file that has none from its caller, and no others', async () => {
+    const bare = writeSafetensors({ tensors: readSafetensors(file).tensors, metadata: { format: 'pt' } });
+    const loaded = await loadModel(bare, { model });
+    expect(loaded.classes).toEqual(numberedClasses(10));
+    expect(loaded.weightsSha256).toBe(weightsSha256);
+    loaded.dispose();
+    await expect(loadModel(bare)).rejects.toThrow(
+      'model file: expected its layer list in the metadata, got none: give the model as well',
+    );
+    await expect(loadModel(plain, { model })).rejects.toThrow('model cnn: the file lacks 0.weight');
+    await expect(loadModel(file, { model: resolveModel('mlp') })).rejects.toThrow(
+      'model file: expected an input of [784], got [28, 28, 1]',
+    );
+  });
+
+  it('refuses weights that are not those that the file names, and a checkpoint', async () => {
+    const changed = file.slice();
+    changed[changed.length - 1]! ^= 1;
+    await expect(loadModel(changed)).rejects.toThrow(
+      /^model file: expected weights with SHA-256 .*: the file was changed$/,
+    );
+    await expect(loadModel(await encodeCheckpoint(sampleCheckpoint, sha256))).rejects.toThrow(
+      'expected a model file as --save writes, got a checkpoint, from which --resume goes on',
+    );
+  });
+});

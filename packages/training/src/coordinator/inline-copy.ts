@@ -1,0 +1,65 @@
+/** Computes shards beside the parameter server's backend, on another one: weights and sums are copied between them. */
+import { floatsOf } from '@lockstep/protocol';
+import { type NumericsCheck, numericsFault } from '../numerics-check.ts';
+import type { ParameterServer } from '../parameter-server.ts';
+import { firstSample, type RunPlan } from '../plan.ts';
+import type { ShardSource } from '../shard-source.ts';
+import type { Shard } from '../tree.ts';
+import type { Compute } from '../worker/compute.ts';
+import type { InlineCompute, InlineResult } from './inline-worker.ts';
+
+export interface InlineCopyOptions {
+  /** Opened for the model of the run. */
+  readonly compute: Compute;
+  readonly parameterServer: ParameterServer;
+  readonly plan: RunPlan;
+  readonly samples: ShardSource;
+  readonly seed: number;
+  readonly numericsCheck: NumericsCheck;
+  /** What the coordinator itself computed for the numerics check. */
+  readonly referenceGradient: Float32Array;
+  readonly hash: (bytes: Uint8Array) => string;
+}
+
+export class InlineCopy implements InlineCompute {
+  readonly #options: InlineCopyOptions;
+
+  constructor(options: InlineCopyOptions) {
+    this.#options = options;
+  }
+
+  get backend(): string {
+    return this.#options.compute.backend;
+  }
+
+  get numericMode(): string {
+    return this.#options.compute.numericMode;
+  }
+
+  get threads(): number {
+    return this.#options.compute.threads;
+  }
+
+  async checkNumerics() {
+    const { compute, numericsCheck, referenceGradient, hash } = this.#options;
+    const { weights, pixels, labels } = numericsCheck;
+    compute.setWeights(weights);
+    // The first run warms up what compiles on first use; the second is timed.
+    await compute.gradient(pixels, labels);
+    const { gradient, computeMs } = await compute.gradient(pixels, labels);
+    const fault = numericsFault(referenceGradient, floatsOf(gradient));
+    if (fault !== undefined) throw new Error(fault);
+    return { hash: hash(gradient), samplesPerMs: computeMs > 0 ? labels.length / computeMs : 0 };
+  }
+
+  async add(step: number, shard: Shard): Promise<InlineResult> {
+    const { compute, parameterServer, plan, samples, seed } = this.#options;
+    compute.setWeights(parameterServer.weightBytes());
+    const { pixels, labels } = samples.shard(step, shard.lo, shard.n);
+    const key = { seed, step, firstSample: firstSample(plan, step, shard.lo) };
+    const { gradient: bytes, computeMs, ...figures } = await compute.gradient(pixels, labels, { key });
+    const sum = parameterServer.aggregator.decode({ bytes, ...figures });
+    if (sum) parameterServer.aggregator.add(shard, sum.values);
+    return { isFinite: sum !== undefined, computeMs };
+  }
+}

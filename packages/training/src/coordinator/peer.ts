@@ -1,0 +1,18 @@
+/** The coordinator's side of a worker: what the run gives it, by whatever way that goes. */
+import type { Shard } from '../tree.ts';
+import type { Effect } from './events.ts';
+
+/** A message of the rules to one worker. */
+export type RuleMessage = Extract<Effect, { type: 'send' }>['message'];
+
+export interface Peer {
+  /** Bytes that have arrived, unfinished frames included, where the way tells. */
+  readonly receivedBytes?: number | undefined;
+  send(message: RuleMessage): void;
+  sendNumericsCheck(): void;
+  /** The step's weights are those of the parameter server now. */
+  sendWeights(step: number): void;
+  /** @param cachesSamples whether the worker said that it keeps samples */
+  sendTask(step: number, shard: Shard, cachesSamples: boolean): void;
+  close(code: number, reason: string): void;
+}

@@ -1,0 +1,190 @@
+/** A worker in the coordinator's process: the rules are the same, the weights those of the oracle, in one thread or several. */
+import { initialize, type Model, type OptimizerConfig, optimizers, parseModel, parseOptimizer } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
+import { afterAll, describe, expect, it } from 'vitest';
+import { InlineCopy } from '../../src/coordinator/inline-copy.ts';
+import { InlineGradient } from '../../src/coordinator/inline-gradient.ts';
+import { type InlineCompute, InlineWorker } from '../../src/coordinator/inline-worker.ts';
+import { createReferee } from '../../src/coordinator/referee.ts';
+import { Run } from '../../src/coordinator/run.ts';
+import { defaultLimits } from '../../src/coordinator/state.ts';
+import { createNumericsCheck } from '../../src/numerics-check.ts';
+import { ParameterServer } from '../../src/parameter-server.ts';
+import { planRun } from '../../src/plan.ts';
+import { createShardSource } from '../../src/shard-source.ts';
+import { oracleWeights } from '../../src/simulator/oracle.ts';
+import { createLocalCompute } from '../../src/worker/local-compute.ts';
+import { checksum, hash, hostBackend, tinyDataset } from '../support.ts';
+
+const seed = 5;
+const clock = {
+  nowMs: () => performance.now(),
+  after(delayMs: number, callback: () => void) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+const usualModel = parseModel({
+  name: 'tiny',
+  input: [4],
+  layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dropout', rate: 0.2 }, { type: 'dense', units: 3 }],
+});
+
+const reference = await hostBackend();
+const threaded = (await openBackend('cpu', nodeThreads(3))).backend;
+afterAll(() => threaded.close?.());
+
+interface Options {
+  readonly backend?: HostBackend;
+  readonly model?: Model;
+  readonly optimizer?: OptimizerConfig;
+  readonly token?: string;
+  /** What computes; on the parameter server's backend where left out. */
+  readonly copyOn?: HostBackend;
+  readonly wrap?: (compute: InlineCompute) => InlineCompute;
+}
+
+/** A run of seven steps, in which the last batch of an epoch is short and ends with a short microbatch. */
+async function createInlineRun({
+  backend = reference,
+  copyOn,
+  token,
+  wrap = (compute) => compute,
+  ...options
+}: Options) {
+  const { model = usualModel, optimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 }) } = options;
+  const dataset = tinyDataset(50);
+  const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7 });
+  const samples = createShardSource(dataset, plan, seed);
+  const weights = initialize(model, seed);
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
+  const own = createLocalCompute(backend, clock);
+  await own.open({ model, microbatchSize: plan.microbatchSize });
+  own.setWeights(numericsCheck.weights);
+  const { gradient } = await own.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const referenceGradient = new Float32Array(gradient.slice().buffer);
+  const refereeHash = hash(bytesOf(referenceGradient));
+  const run = new Run({
+    setup: {
+      plan,
+      model,
+      seed,
+      limits: defaultLimits,
+      token,
+      startWorkers: 1,
+      startWithinMs: 1000,
+      refereeHash,
+      refereeMode: backend.numericMode,
+    },
+    samples,
+    referee: createReferee({ backend, model, plan, samples, seed, parameterServer, nowMs: clock.nowMs }),
+    parameterServer,
+    numericsCheck,
+    referenceGradient,
+    clock,
+    checksum,
+    hash,
+    newResumeKey: () => 'key',
+  });
+  const common = { parameterServer, plan, samples, seed };
+  const numerics = { hash: refereeHash, samplesPerMs: 1 };
+  let compute: InlineCompute;
+  if (copyOn) {
+    const copied = createLocalCompute(copyOn, clock);
+    await copied.open({ model, microbatchSize: plan.microbatchSize });
+    compute = new InlineCopy({ ...common, compute: copied, numericsCheck, referenceGradient, hash });
+  } else compute = new InlineGradient({ ...common, model, dataset, clock, numerics });
+  const worker = new InlineWorker({
+    compute: wrap(compute),
+    name: 'this process',
+    nowMs: clock.nowMs,
+    schedule: (callback) => void setImmediate(callback),
+  });
+  const expected = (): Float32Array =>
+    oracleWeights({ backend: reference, model, plan, samples, weights, optimizer, seed });
+  return { run, worker, parameterServer, expected, weights };
+}
+
+describe('an inline worker', () => {
+  it.each(Object.keys(optimizers))(
+    'trains the weights of the oracle with %s, in one thread and in three',
+    async (type) => {
+      const optimizer = parseOptimizer({ type, learningRate: 0.02 });
+      for (const backend of [reference, threaded]) {
+        const { run, worker, parameterServer, expected } = await createInlineRun({ backend, optimizer });
+        run.connectInline(worker);
+        expect(await run.outcome).toEqual({ type: 'finished' });
+        expect(parameterServer.weights()).toEqual(expected());
+      }
+    },
+  );
+
+  it('is in the records of the run as a worker like others, token or not', async () => {
+    const { run, worker } = await createInlineRun({ backend: threaded, token: 'the token' });
+    run.connectInline(worker);
+    expect(await run.outcome).toEqual({ type: 'finished' });
+    const [record] = [...run.state.records.values()];
+    expect(record).toMatchObject({ kind: 'local', backend: 'cpu', name: 'this process', threads: 3, shards: 7 });
+    expect(record!.samples).toBe(50 + 48);
+    expect(run.state.contributed).toHaveLength(1);
+  });
+
+  it('computes on another backend with weights and sums that are copied', async () => {
+    const { run, worker, parameterServer, expected } = await createInlineRun({ copyOn: threaded });
+    run.connectInline(worker);
+    expect(await run.outcome).toEqual({ type: 'finished' });
+    expect(parameterServer.weights()).toEqual(expected());
+    expect([...run.state.records.values()]).toMatchObject([{ backend: 'cpu', shards: 7 }]);
+  });
+
+  it.each([
+    ['one thread', reference],
+    ['three threads', threaded],
+  ])('ends a run that diverges with the weights from before that step, in %s', async (_, backend) => {
+    const optimizer = parseOptimizer({ type: 'sgd', learningRate: 1e38 });
+    const model = parseModel({ name: 'linear', input: [4], layers: [{ type: 'dense', units: 3 }] });
+    const { run, worker, parameterServer } = await createInlineRun({ backend, optimizer, model });
+    run.connectInline(worker);
+    expect(await run.outcome).toMatchObject({
+      type: 'failed',
+      message: expect.stringMatching(/training has diverged/),
+    });
+    expect(run.state.current.step).toBeGreaterThan(0);
+    expect(parameterServer.weights().every(Number.isFinite)).toBe(true);
+  });
+
+  it('ends the run with its sentence where it cannot compute any more', async () => {
+    const { run, worker } = await createInlineRun({
+      wrap: (compute) => ({
+        backend: compute.backend,
+        numericMode: compute.numericMode,
+        threads: compute.threads,
+        checkNumerics: () => compute.checkNumerics(),
+        add(step, shard) {
+          if (step === 3) throw new Error('a compute thread has died: it was killed');
+          return compute.add(step, shard);
+        },
+      }),
+    });
+    run.connectInline(worker);
+    expect(await run.outcome).toEqual({ type: 'failed', message: 'a compute thread has died: it was killed' });
+    expect(run.state.current.step).toBe(3);
+  });
+
+  it('is refused where it gives other bits than its numeric mode promises', async () => {
+    const { run, worker } = await createInlineRun({
+      wrap: (compute) => ({
+        backend: compute.backend,
+        numericMode: compute.numericMode,
+        threads: compute.threads,
+        checkNumerics: async () => ({ hash: '0'.repeat(64), samplesPerMs: 1 }),
+        add: (step, shard) => compute.add(step, shard),
+      }),
+    });
+    run.connectInline(worker);
+    expect(await run.outcome).toMatchObject({ type: 'failed', message: expect.stringMatching(/expected the bits of/) });
+  });
+});
