@@ -50,9 +50,9 @@ function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
   return endMs;
 }
 
-/** A cut may take 12.5 % longer than the finest one if that saves messages, or leaves out no worker … */
+/** A cut may take 12.5 % longer than the finest one if that saves messages, or leaves out no worker. */
 const slack = 1.125;
-/** … or three milliseconds, which is noise where workers share a machine. */
+/** Overheads may make it so much longer: less is noise where workers share a machine. */
 const slackMs = 3;
 /** Longer than any step. */
 const tooLongMs = Number.MAX_VALUE;
@@ -66,7 +66,8 @@ export function coarseShares(microbatches: number, speeds: readonly Speed[]): nu
   const known = knownSpeeds(speeds);
   const finest = shares(microbatches, known);
   const finestMs = stepMs(finest, known);
-  const mostMs = Math.max(slack * finestMs, finestMs + slackMs);
+  const isFast = (cut: readonly number[]): boolean =>
+    stepMs(cut, known) <= Math.max(slack * finestMs, finestMs + slackMs);
   const all = known.map(({ rate }) => ({ rate, overheadMs: 0 }));
   const included = all.map((speed, worker) => (finest[worker] === 0 ? { ...speed, overheadMs: tooLongMs } : speed));
   for (const cutBy of [all, included, known]) {
@@ -74,7 +75,7 @@ export function coarseShares(microbatches: number, speeds: readonly Speed[]): nu
     for (let unit = 2 ** Math.floor(Math.log2(microbatches)); unit >= 1; unit /= 2) {
       const cut = sharesInUnits(microbatches, cutBy, unit);
       const leavesOut = cut.some((share, worker) => share === 0 && inFull[worker]! + finest[worker]! > 0);
-      if (!leavesOut && stepMs(cut, known) <= mostMs) return cut;
+      if (!leavesOut && stepMs(cut, cutBy) <= slack * stepMs(inFull, cutBy) && isFast(cut)) return cut;
     }
   }
   return finest;

@@ -111,6 +111,21 @@ describe('coarse shares', () => {
     );
   });
 
+  it('take at most 12.5 % longer than the finest where only rates differ, whatever the unit of time', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 200 }),
+        fc.array(fc.double({ min: 0.01, max: 100, noNaN: true }), { minLength: 1, maxLength: 8 }),
+        (microbatches, rates) => {
+          const known = speeds(...rates);
+          const coarse = coarseShares(microbatches, known);
+          expect(stepMs(coarse, known)).toBeLessThanOrEqual(1.1251 * stepMs(shares(microbatches, known), known));
+          expect(coarseShares(microbatches, speeds(...rates.map((rate) => 1024 * rate)))).toEqual(coarse);
+        },
+      ),
+    );
+  });
+
   it.each([
     // Rates that differ by noise alone give one shard to each worker, not six in all.
     { microbatches: 32, samplesPerMs: [100, 113], cut: [16, 16], shards: 2 },
