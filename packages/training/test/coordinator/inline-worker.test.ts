@@ -15,17 +15,15 @@ import { ParameterServer } from '../../src/parameter-server.ts';
 import { planRun } from '../../src/plan.ts';
 import { createShardSource } from '../../src/shard-source.ts';
 import { oracleWeights } from '../../src/simulator/oracle.ts';
+import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { checksum, hash, hostBackend, tinyDataset } from '../support.ts';
 
 const seed = 5;
-const clock = {
-  nowMs: () => performance.now(),
-  after(delayMs: number, callback: () => void) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
+/** Time stands still: what drives these runs is their events alone. */
+const clock = new VirtualClock();
+const nowMs = (): number => clock.nowMs();
+
 const usualModel = parseModel({
   name: 'tiny',
   input: [4],
@@ -80,7 +78,7 @@ async function createInlineRun({
       refereeMode: backend.numericMode,
     },
     samples,
-    referee: createReferee({ backend, model, plan, samples, seed, parameterServer, nowMs: clock.nowMs }),
+    referee: createReferee({ backend, model, plan, samples, seed, parameterServer, nowMs }),
     parameterServer,
     numericsCheck,
     referenceGradient,
@@ -100,7 +98,7 @@ async function createInlineRun({
   const worker = new InlineWorker({
     compute: wrap(compute),
     name: 'this process',
-    nowMs: clock.nowMs,
+    nowMs,
     schedule: (callback) => void setImmediate(callback),
   });
   const expected = (): Float32Array =>
@@ -185,6 +183,9 @@ describe('an inline worker', () => {
       }),
     });
     run.connectInline(worker);
-    expect(await run.outcome).toMatchObject({ type: 'failed', message: expect.stringMatching(/expected the bits of/) });
+    expect(await run.outcome).toMatchObject({
+      type: 'failed',
+      message: expect.stringMatching(/expected the bits of/),
+    });
   });
 });
