@@ -75,7 +75,8 @@ type Again =
 
 async function trainAgain(prepared: Prepared, signal: AbortSignal): Promise<Again> {
   const { backend } = await openBackend('auto', nodeThreads(prepared.threads));
-  const created = await createRun({ prepared, backend, startWorkers: 1 });
+  // What one process adds in place it does not compute a second time.
+  const created = await createRun({ prepared: { ...prepared, verifyRate: 0 }, backend, startWorkers: 1 });
   const { run, parameterServer } = created;
   const stop = (): void => run.stop('interrupted');
   signal.addEventListener('abort', stop);
