@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { chapters } from '@lockstep/lesson';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
-import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { example } from '../src/example.ts';
 
 async function printed(...args: string[]): Promise<string> {
