@@ -22,6 +22,8 @@ interface ChapterText {
   /** Paragraphs; `[[term]]` and `[[term|other form]]` stand for terms of the glossary. */
   readonly text: readonly string[];
   readonly usesDigits?: boolean;
+  /** Settings to begin with where no more than `fewestDigits` are at hand. */
+  readonly fewDigits?: Readonly<Record<string, Setting>>;
 }
 
 /** A chapter as tables of chapters hold it. */

@@ -59,7 +59,7 @@ export const backPropagation = defineChapter({
     { kind: 'graph', caption: 'Values from left to right, gradients back', nodes: shown },
     {
       kind: 'table',
-      caption: `Checked by moving one input by ${nudge} either way`,
+      caption: `Checked by moving one input by 1/${1 / nudge} either way`,
       header: ['input', 'gradient', 'difference quotient'],
       rows: quotients.map(({ id, gradient, quotient }) => [id, decimal(gradient, 4), decimal(quotient, 4)]),
     },

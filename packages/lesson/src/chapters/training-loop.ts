@@ -23,6 +23,7 @@ export const trainingLoop = defineChapter({
   title: 'The training loop',
   claim: 'Plain SGD takes 784-128-10 from 10 % to more than 93 % of digits that it has never seen.',
   usesDigits: true,
+  fewDigits: { lr: 0.1, epochs: 20, samples: 6000 },
   text: [
     'Everything so far, in four lines that repeat: the [[forward pass]], the [[loss]], [[back-propagation]], one step of [[stochastic gradient descent]]. Accuracy is measured on images that were trained on and on others that were not. While both stay close, the network has learned what digits look like, and not these digits by heart.',
     'With few training images it goes the other way: set them to 300 with many epochs and a learning rate of 0.1. Training reaches 100 %, the test stays behind: [[overfitting]].',

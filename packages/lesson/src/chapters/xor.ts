@@ -76,7 +76,7 @@ export const xor = defineChapter({
       figures: [
         { label: 'loss', value: decimal(losses.at(-1)!, 4) },
         { label: 'right', value: `${right} of 4` },
-        { label: 'outputs for 00, 01, 10, 11', value: Array.from(outputs, (value) => decimal(value, 2)).join(', ') },
+        { label: 'outputs for 00, 01, 10, 11', value: Array.from(outputs, (value) => value.toFixed(3)).join(', ') },
       ],
     },
     {
