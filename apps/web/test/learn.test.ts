@@ -2,9 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chapters } from '@lockstep/lesson';
+import type { BrowserContextOptions } from 'playwright-core';
 import { beforeAll, expect, it } from 'vitest';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { describePage } from './browser.ts';
-import { startRun, type TestRun } from './run.ts';
+import { startRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
 interface AxeResults {
@@ -25,7 +27,7 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   tensors: [/Their sum, \[3, 4\]/, /12,582,912/],
   neuron: [/best of 15,625 neurons\s*3 of 4/],
   xor: [/after 1,500 steps/, /right\s*4 of 4/],
-  activations: [/relu0\.0000[\d.]+is dead/, /gelu[-\d.]+learns/],
+  activations: [/relu0\.0000[\d.]+is dead/, /gelu[-\d.e]+learns/],
   layers: [/101,770 parameters/, /differ?ence is 0/],
   'forward-pass': [/the network says\s*7, with/],
   softmax: [/sum\s*1\.000000/],
@@ -61,12 +63,15 @@ async function figure(tab: Tab, label: string): Promise<string> {
 }
 
 describePage('the lesson', ({ browser, folder }) => {
-  let run: TestRun;
   let axeSource = '';
+  let data = '';
   beforeAll(async () => {
     axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-    run = await startRun(folder, ['--wait-for-start']);
+    data = await writeFolder(folder, 'tiny', tinyFiles());
   });
+  /** A tab on a run that waits: the lesson needs a page and nothing else. */
+  const openPage = async (options: BrowserContextOptions = {}): Promise<Tab> =>
+    browser.open(await startRun(folder, ['--wait-for-start', '--data', data]), 'page', options);
 
   it('has something to expect of every chapter', () => {
     expect(Object.keys(shown)).toEqual(chapters.map(({ id }) => id));
@@ -77,7 +82,7 @@ describePage('the lesson', ({ browser, folder }) => {
     async (id) => {
       const isEven = chapters.findIndex((chapter) => chapter.id === id) % 2 === 0;
       const viewport = isEven ? { width: 390, height: 844 } : { width: 1280, height: 800 };
-      const tab = await browser.open(run, 'page', { viewport, colorScheme: isEven ? 'dark' : 'light' });
+      const tab = await openPage({ viewport, colorScheme: isEven ? 'dark' : 'light' });
       await openChapter(tab, id);
       const text = (await tab.page.locator('.exhibits').textContent()) ?? '';
       for (const expected of shown[id]!) expect(text).toMatch(expected);
@@ -94,7 +99,7 @@ describePage('the lesson', ({ browser, folder }) => {
   );
 
   it('a slider computes anew: a learning rate too large, one too small, and back', async () => {
-    const tab = await browser.open(run);
+    const tab = await openPage();
     await openChapter(tab, 'gradient-descent');
     const slider = tab.page.getByLabel('Learning rate');
     const outcomeAt = async (lr: number): Promise<string> => {
@@ -110,7 +115,7 @@ describePage('the lesson', ({ browser, folder }) => {
   });
 
   it('one neuron instead of three ends at ln 2, live', async () => {
-    const tab = await browser.open(run);
+    const tab = await openPage();
     await openChapter(tab, 'xor');
     await tab.page.getByLabel('Neurons').selectOption('1');
     await isComputed(tab);
@@ -119,7 +124,7 @@ describePage('the lesson', ({ browser, folder }) => {
   });
 
   it('a term explains itself when it is pressed, by keyboard as well', async () => {
-    const tab = await browser.open(run);
+    const tab = await openPage();
     await openChapter(tab, 'gradient-descent');
     const term = tab.page.getByRole('button', { name: 'learning rate', exact: true });
     await term.focus();
@@ -130,7 +135,7 @@ describePage('the lesson', ({ browser, folder }) => {
   });
 
   it('is reached from the run and leads back to it', async () => {
-    const tab = await browser.open(run);
+    const tab = await openPage();
     await tab.page.getByRole('link', { name: 'Learn', exact: true }).click();
     await tab.shows('How a network learns');
     await tab.page.getByRole('link', { name: /^The dot product/ }).click();

@@ -82,11 +82,12 @@ describe('one line from SGD to Adam', () => {
 
 describe('several workers', () => {
   test('give the same weights to the bit, while sums in another order differ', async () => {
-    const { runs, byArrival, parameters, bytes } = manyWorkers.result(await openDigits());
+    const { runs, sums, parameters, bytes } = manyWorkers.result(await openDigits());
     expect(parameters).toBe(101_770);
     expect(runs.map(({ differing }) => differing)).toEqual(runs.map(() => 0));
     expect(runs.map(({ workers }) => workers)).toEqual([1, 2, 3, 4, 8]);
-    expect(byArrival).toBeGreaterThan(1000);
+    expect(sums.asTheyCome).toBeGreaterThan(1000);
+    expect(sums.inTheTree).toBe(0);
     expect(bytes).toBe(2 * 407_080);
   });
 });

@@ -73,8 +73,8 @@ function DigitsNote({ chapter }: { readonly chapter: Chapter }) {
   return (
     <p class="aside">
       This tab computes with the first {whole(fewestDigits.train)} of MNIST's 60,000 training digits and{' '}
-      {whole(fewestDigits.test)} test digits, so its figures are lower than those of all of them, which a terminal
-      computes: <code>npm run example -- {chapter.id}</code>. <a href="#run">The run</a> trains on all of its data.
+      {whole(fewestDigits.test)} test digits. A terminal computes with all of them, and gets higher accuracies:{' '}
+      <code>npm run example -- {chapter.id}</code>. <a href="#run">The run</a> trains on all of its data.
     </p>
   );
 }

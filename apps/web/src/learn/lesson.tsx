@@ -16,6 +16,11 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
     if (!isFirst.current) document.getElementById('main')?.focus({ preventScroll: true });
     isFirst.current = false;
     scrollTo(0, 0);
+    const { title } = document;
+    document.title = `${chapter.title}, Lockstep`;
+    return () => {
+      document.title = title;
+    };
   }, [chapter.id]);
   return (
     <>

@@ -41,7 +41,7 @@ export const dotProduct = defineChapter({
       figures: [
         { label: 'dot product', value: decimal(turned.dotProduct) },
         { label: 'cosine', value: decimal(turned.cosine) },
-        { label: 'they', value: turned.relation },
+        { label: 'the vectors', value: turned.relation },
       ],
     },
     {

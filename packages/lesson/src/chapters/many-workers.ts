@@ -2,7 +2,7 @@
 import { permutation } from '@lockstep/data';
 import { createShardGradient, defaultOptimizer, initialize } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, type Storage } from '@lockstep/tensor';
-import { ParameterServer, planRun, type Shard, shardsOfRange } from '@lockstep/training';
+import { ParameterServer, planRun, type Shard, shardsOfRange, TreeSum } from '@lockstep/training';
 import { defineChapter, type LessonContext } from '../chapter.ts';
 import { digitModel } from '../classifier.ts';
 import { count, seedControl } from '../controls.ts';
@@ -23,7 +23,7 @@ export const manyWorkers = defineChapter({
   usesDigits: true,
   text: [
     'A [[batch]] can be cut into parts, each part computed by another worker, and the gradients added: the sum is that of the whole batch. But float numbers round at every addition, so another order of the same numbers ends with other bits. Gradients arrive in whatever order workers finish, so a sum in the order of arrival differs from run to run.',
-    'A [[reduction tree]] fixes who is added to whom, whoever comes first. The table trains the same network with different numbers of workers, whose results arrive in a random order.',
+    'A [[reduction tree]] fixes which gradients are added to which, whatever comes first. The table trains the same network with different numbers of workers, whose results arrive in a random order.',
     'Exact does not mean faster. Each step sends every weight to every worker, and every gradient back: for a small network the network link takes longer than the arithmetic it saves. Workers pay with larger batches and larger models.',
   ],
   controls: {
@@ -42,13 +42,13 @@ export const manyWorkers = defineChapter({
     yield {
       parameters,
       runs,
-      byArrival: orderMatters(backend, images, seed),
+      sums: orderMatters(backend, images, seed),
       stepMs: alone.stepMs,
       bytes: 2 * 4 * parameters,
       linkMs: (2 * 4 * parameters * 8 * 1000) / linkBitsPerSecond,
     };
   },
-  show: ({ parameters, runs, byArrival, stepMs, bytes, linkMs }) => [
+  show: ({ parameters, runs, sums, stepMs, bytes, linkMs }) => [
     {
       kind: 'table',
       caption: 'Weights after training, compared with those of one worker',
@@ -59,10 +59,13 @@ export const manyWorkers = defineChapter({
       kind: 'figures',
       figures: [
         {
-          label: 'sums that differ when added by arrival',
-          value: `${thousands(byArrival)} of ${thousands(parameters)} (${percent(byArrival / parameters)})`,
+          label: 'sums that differ, added as gradients arrive',
+          value: `${thousands(sums.asTheyCome)} of ${thousands(parameters)} (${percent(sums.asTheyCome / parameters)})`,
         },
-        { label: 'sums that differ in the tree', value: '0' },
+        {
+          label: 'sums that differ, added in the tree',
+          value: `${thousands(sums.inTheTree)} of ${thousands(parameters)}`,
+        },
         { label: 'a step here, one worker', value: `${decimal(stepMs, 2)} ms` },
         { label: 'a step sends to and from each worker', value: `${thousands(bytes / 1000)} KB` },
         { label: 'that takes, at 100 Mbit/s', value: `${decimal(linkMs, 1)} ms` },
@@ -120,8 +123,8 @@ function shardCompute(backend: HostBackend, parameters: Storage, { n }: Shard) {
   };
 }
 
-/** Parameters whose gradient has other bits when the same microbatches are added in another order, one after another. */
-function orderMatters(backend: HostBackend, images: LabeledImages, seed: number): number {
+/** How many sums of the same microbatches have other bits when they arrive in reverse: added as they come, and in the tree. */
+function orderMatters(backend: HostBackend, images: LabeledImages, seed: number) {
   const weights = initialize(digitModel, seed);
   const parameters = backend.allocate(weights.length);
   backend.upload(parameters, weights);
@@ -133,9 +136,35 @@ function orderMatters(backend: HostBackend, images: LabeledImages, seed: number)
   });
   dispose();
   backend.free(parameters);
-  const sumOf = (vectors: readonly Float32Array[]): Float32Array =>
-    valuesOf(backend, () => vectors.map((vector) => fromArray(backend, vector)).reduce((sum, next) => add(sum, next)));
-  return differences(sumOf(gradients), sumOf(gradients.toReversed()));
+  const forward = gradients.map((_, index) => index);
+  const changedBy = (sumOf: (arrivals: readonly number[]) => Float32Array): number =>
+    differences(sumOf(forward), sumOf(forward.toReversed()));
+  return {
+    asTheyCome: changedBy((arrivals) => plainSum(backend, gradients, arrivals)),
+    inTheTree: changedBy((arrivals) => treeSum(backend, gradients, arrivals)),
+  };
+}
+
+/** One after another, as they arrive. */
+function plainSum(backend: HostBackend, gradients: readonly Float32Array[], arrivals: readonly number[]): Float32Array {
+  return valuesOf(backend, () =>
+    arrivals.map((index) => fromArray(backend, gradients[index]!)).reduce((sum, next) => add(sum, next)),
+  );
+}
+
+function treeSum(backend: HostBackend, gradients: readonly Float32Array[], arrivals: readonly number[]): Float32Array {
+  const tree = new TreeSum(backend, gradients[0]!.length);
+  tree.begin({ lo: 0, n: microbatches }, microbatches);
+  const vectors = gradients.map((gradient) => {
+    const vector = backend.allocate(gradient.length);
+    backend.upload(vector, gradient);
+    return vector;
+  });
+  for (const index of arrivals) tree.add({ lo: index, n: 1 }, vectors[index]!);
+  const sum = backend.view(tree.vector()).slice();
+  tree.dispose();
+  for (const vector of vectors) backend.free(vector);
+  return sum;
 }
 
 function differences(left: Float32Array, right: Float32Array): number {

@@ -79,7 +79,7 @@ export const trainingLoop = defineChapter({
         figures: [
           { label: 'test', value: percent(test.accuracy) },
           { label: 'training', value: percent(train.accuracy) },
-          { label: 'it', value: gap > overfittingGap ? 'overfits' : 'generalizes' },
+          { label: 'the network', value: gap > overfittingGap ? 'overfits' : 'generalizes' },
           { label: 'training images', value: thousands(images) },
           { label: 'steps', value: thousands(steps) },
           { label: 'time', value: `${decimal(seconds, 1)} s` },

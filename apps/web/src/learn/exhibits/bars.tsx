@@ -5,8 +5,8 @@ export function BarsView({ exhibit: { bars } }: { readonly exhibit: Bars }) {
   const largest = Math.max(0, ...bars.map(({ value }) => Math.abs(value)).filter(Number.isFinite));
   return (
     <ol class="lesson-bars">
-      {bars.map(({ label, value, text }) => (
-        <li key={label}>
+      {bars.map(({ label, value, text }, index) => (
+        <li key={index}>
           <span class="bar-label">{label}</span>
           <svg class="bar" aria-hidden="true" focusable="false">
             <rect
