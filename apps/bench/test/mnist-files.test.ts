@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadMnist } from '@lockstep/data/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { writeMnistFiles } from '../src/workloads/mnist-files.ts';
 
 let folder = '';

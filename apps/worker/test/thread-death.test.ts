@@ -1,6 +1,6 @@
 /** A worker process whose compute thread dies: it ends with one sentence, and the run's weights are what they would have been. */
 import { expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { readReport, runToReport, startCoordinator, startWorker } from '../../coordinator/test/processes.ts';
 import { endThreads, inspectable, inspectorAddress } from './inspector.ts';
 
