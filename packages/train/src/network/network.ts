@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
+import type { TrainingEvent } from '../events.ts';
 import { type Addresses, addressesOf } from '../http/addresses.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createSite } from '../http/site.ts';
@@ -18,28 +19,22 @@ export interface NetworkOptions {
   readonly prepared: Prepared;
   readonly listen: NonNullable<Prepared['listen']>;
   readonly dashboard: Dashboard;
-  readonly log: (line: string) => void;
-  readonly onListening: (listening: Listening) => void;
+  readonly emit: (event: TrainingEvent) => void;
   readonly gate: Gate;
-}
-
-/** A server that can be joined. */
-export interface Listening {
-  readonly addresses: Addresses;
-  readonly port: number;
 }
 
 const siteFolder = fileURLToPath(new URL('../../../../apps/web/dist', import.meta.url));
 
 /** @throws ConfigurationError where it cannot listen */
 export async function startNetwork(network: NetworkOptions): Promise<WorkerPool & { readonly addresses: Addresses }> {
-  const { run, listen, prepared, dashboard, log } = network;
+  const { run, listen, prepared, dashboard, emit } = network;
   const { token, tls, backend, threads } = prepared;
   const server = await startServer(network);
   const { port } = server;
   const addresses = addressesOf(prepared, listen.host, port);
   dashboard.joinAddresses = addresses.open;
-  network.onListening({ addresses, port });
+  const { host, port: wantedPort = defaultPort } = listen;
+  emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });
 
   const workers = new LocalWorkers({
     count: prepared.workers,
@@ -48,7 +43,7 @@ export async function startNetwork(network: NetworkOptions): Promise<WorkerPool 
     fingerprint: tls?.fingerprint,
     backend,
     threads,
-    log,
+    log: (message) => emit({ type: 'warning', message }),
     onAllFailed() {
       // Workers that fail before the first step would fail again; another worker can begin without them.
       if (run.state.phase === 'waiting' && run.state.connections.size === 0) run.stop('no local worker could start');

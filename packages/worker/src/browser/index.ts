@@ -1,5 +1,9 @@
-/** A tab as a worker: its thread, which has socket and compute, and what a page can ask of it. */
-
+/** What joins a run and computes for it, in a page. */
+export { type ComputeChoice, computeChoices, defaultThreads, requireThreads } from '../compute-choice.ts';
+export { ConfigurationError, configurationError, type NamedOption, named } from '../configuration-error.ts';
+export { EventStream } from '../event-stream.ts';
+export { systemClock } from '../system-clock.ts';
+export { createDefer } from './defer.ts';
 export { startWorkerThread } from './start-worker-thread.ts';
 export type { TabBackend } from './tab-backend.ts';
 export {
@@ -11,4 +15,4 @@ export {
   type TabState,
   type Workload,
 } from './tab-state.ts';
-export { mostThreads, oneThreadReason, usualThreads } from './threads.ts';
+export { mostThreads, oneThreadReason, tabThreads, usualThreads } from './threads.ts';
