@@ -16,7 +16,7 @@ export interface Host {
   prepareNetwork(
     listen: ListenOptions,
     checkpoint: CheckpointOptions | undefined,
-  ): Promise<Pick<Prepared, 'token' | 'adminToken' | 'tls'>>;
+  ): Promise<Pick<Prepared, 'listen' | 'token' | 'adminToken' | 'tls'>>;
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
   createCheckpointer(options: CheckpointerOptions): Checkpointer;

@@ -1,7 +1,8 @@
 /** The library in Node: runs that are trained here or by workers that join, and models that are loaded. */
 
+import type { Server } from 'node:http';
 import { nodePlatform } from './node/node-platform.ts';
-import type { TrainOptions } from './options.ts';
+import type { ListenOptions, TrainOptions } from './options.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { ConfigurationError } from '@lockstep/worker';
@@ -28,4 +29,16 @@ export { version } from './version.ts';
 /** Begins to train; what cannot be done is thrown by the run's result, and by a loop over it. */
 export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, nodePlatform);
+}
+
+export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
+  readonly listen?: Omit<ListenOptions, 'server' | 'port' | 'tls'> | undefined;
+}
+
+/**
+ * Begins to train on an HTTP server that listens already, with page, sockets, `/healthz` and `/metrics` below `listen.path`.
+ * What is not theirs goes on to the handlers that the server has.
+ */
+export function serve(server: Server, { listen, ...options }: ServeOptions = {}): TrainingRun {
+  return train({ ...options, listen: { ...listen, server } });
 }

@@ -1,4 +1,5 @@
 /** What a run can be asked for, in the library's words. */
+import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
 import type { Model, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
@@ -68,6 +69,13 @@ export interface OptimizerOptions {
 }
 
 export interface ListenOptions {
+  /**
+   * A server that listens already, for the page and the sockets to share: what is not theirs goes on to the handlers that it
+   * has by then. It stays the caller's. Its address and TLS are its own.
+   */
+  readonly server?: Server | undefined;
+  /** With a server: what the run's addresses begin with, such as `/lockstep`; by default nothing. */
+  readonly path?: string | undefined;
   /** By default 127.0.0.1; any but loopback asks workers and viewers for a token. */
   readonly host?: string | undefined;
   /** By default 7070, or the next free one. */

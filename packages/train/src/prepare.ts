@@ -9,7 +9,7 @@ import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer/optimizer.ts';
 import { recipeOf } from './optimizer/recipes.ts';
-import { type CheckpointOptions, defaultHost, type TrainOptions } from './options.ts';
+import type { CheckpointOptions, ListenOptions, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { RunConfig } from './report/report.ts';
@@ -53,17 +53,15 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   requireMemory({ model, ...config, microbatches: plan.microbatches, threads }, platform);
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
   const work = { model, optimizer, initialWeights: initial?.weights, train, test, plan, config };
-  const noNetwork = { token: undefined, adminToken: '', tls: undefined };
+  const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
   const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
-  return { ...work, backend, threads, workers, verifyRate, listen, checkpoint, ...network };
+  return { ...work, backend, threads, workers, verifyRate, checkpoint, ...network };
 }
 
 /** Workers of this machine alone are let in by a token that only they get. */
-function listenOf({ listen = false, workers = 0 }: TrainOptions): Prepared['listen'] {
-  if (listen === false) {
-    return workers === 0 ? undefined : { host: defaultHost, port: 0, token: newSecret() };
-  }
-  return { ...(listen === true ? {} : listen), host: (listen !== true && listen.host) || defaultHost };
+function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions | undefined {
+  if (listen === false) return workers === 0 ? undefined : { port: 0, token: newSecret() };
+  return listen === true ? {} : listen;
 }
 
 /** @throws ConfigurationError where the options ask for what a page does not have */

@@ -8,6 +8,7 @@ import { Dashboard } from '../dashboard/dashboard.ts';
 import type { Host, Serving } from '../host.ts';
 import { isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
+import { portOf } from '../network/attached-server.ts';
 import { createGate, type Gate } from '../network/gate.ts';
 import { startNetwork } from '../network/network.ts';
 import { newSecret } from '../new-secret.ts';
@@ -17,9 +18,10 @@ import { version } from '../version.ts';
 export const nodeHost: Host = {
   requireCheckpointFolder,
   async prepareNetwork(listen, checkpoint) {
-    const { host = defaultHost } = listen;
+    const host = listen.host ?? (listen.server ? portOf(listen.server).address : defaultHost);
     const token = listen.token ?? (isLoopback(host) ? undefined : await newToken(checkpoint));
-    return { token, adminToken: newSecret(), tls: await openTls(listen.tls, host, checkpoint) };
+    const tls = listen.server ? undefined : await openTls(listen.tls, host, checkpoint);
+    return { listen: { ...listen, host }, token, adminToken: newSecret(), tls };
   },
   openCheckpoints,
   createCheckpointer: (options) => new Checkpointer(options),
