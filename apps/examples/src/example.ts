@@ -51,7 +51,7 @@ async function run(chapter: Chapter, args: readonly string[]): Promise<number> {
   if (!options) return 0;
   const digits = chapter.usesDigits ? await loadDigits(options['data'] as string | undefined) : undefined;
   const { backend } = await openBackend('auto');
-  process.stdout.write(`${chapter.title}\n${chapter.claim}\n`);
+  process.stdout.write(`${chapter.title}\n${wrapped(chapter.claim)}\n`);
   const context = { backend, digits, nowMs: () => performance.now() };
   const [frames, last] = lastOf(chapter.exhibits(context, givenSettings(chapter, options)));
   for (const paragraph of chapter.text) process.stdout.write(`\n${wrapped(paragraph)}\n`);

@@ -4,4 +4,4 @@ export { chapters } from './chapters.ts';
 export { accepts, type Control, expectedOf, type RangeControl, type Setting } from './controls.ts';
 export { type Digits, fewestDigits, imageSize, type LabeledImages } from './digits.ts';
 export type { Bars, Curves, Exhibit, Figures, Graph, GraphNode, Grid, Plane, Table } from './exhibit.ts';
-export { glossary, partsOf, type TextPart } from './glossary.ts';
+export { glossary, partsOf } from './glossary.ts';

@@ -41,12 +41,12 @@ describe('mini-batches', () => {
 });
 
 describe('the training loop', () => {
-  test('plain SGD ends above 93 %, with training and test close', async () => {
+  test('plain SGD ends above 93.6 %, with training and test close', async () => {
     const { results, steps } = trainingLoop.result(await openDigits());
-    expect(steps).toBe(12 * 938);
+    expect(steps).toBe(15 * 938);
     expect(results[0]!.test.accuracy).toBeLessThan(0.2);
     const { train, test: measured } = results.at(-1)!;
-    expect(measured.accuracy).toBeGreaterThanOrEqual(0.93);
+    expect(measured.accuracy).toBeGreaterThanOrEqual(0.936);
     expect(Math.abs(train.accuracy - measured.accuracy)).toBeLessThan(0.02);
   });
 

@@ -36,13 +36,13 @@ export const attention = defineChapter({
     {
       kind: 'table',
       caption: `With and without the scale, d = ${size}`,
-      header: ['scores divided by', 'spread of scores', 'largest weight, mean', 'norm of the gradient by the scores'],
+      header: ['scores divided by', 'spread of scores', 'largest weight, mean', "gradient by a query's scores, median"],
       rows: [
         ['√d', scaled],
         ['1', plain],
       ].map(([label, result]) => {
-        const { spread, largest, gradientNorm } = result as typeof scaled;
-        return [label as string, decimal(spread, 2), decimal(largest), decimal(gradientNorm, 4)];
+        const { spread, largest, medianGradient } = result as typeof scaled;
+        return [label as string, decimal(spread, 2), decimal(largest), decimal(medianGradient, 4)];
       }),
     },
   ],
@@ -61,10 +61,13 @@ function attend(backend: HostBackend, size: number, divisor: number, seed: numbe
     (x) => sum(mul(matmul(softmax(x), draw(2)), normal(backend, [1, tokens, size], seed))),
   );
   const center = meanOf(scores);
+  const rowNorms = Array.from({ length: tokens }, (_, row) =>
+    Math.hypot(...gradients[0]!.subarray(row * tokens, (row + 1) * tokens)),
+  );
   return {
     weights,
     spread: Math.sqrt(meanOf(scores.map((score) => (score - center) ** 2))),
     largest: meanOf(largest),
-    gradientNorm: Math.hypot(...gradients[0]!) / Math.sqrt(size * tokens),
+    medianGradient: rowNorms.toSorted((a, b) => a - b)[tokens / 2]! / Math.sqrt(size),
   };
 }

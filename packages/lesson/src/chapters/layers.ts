@@ -13,7 +13,7 @@ export const layers = defineChapter({
   claim: 'A dense layer has (inputs + 1) x outputs parameters; 784-128-10 has 101,770.',
   text: [
     'A [[dense layer]] joins every input to every neuron: one [[weight]] for each pair, and one [[bias]] for each neuron. Its [[parameter|parameters]] are therefore (inputs + 1) x outputs.',
-    'One wide [[hidden layer]] can approximate any continuous function. What it lacks is reuse: the zigzag below folds a line, and folds the folded line again. A deep network needs two neurons for each fold; a wide one needs a neuron for each piece, and the pieces double with every fold.',
+    'One [[hidden layer]] can approximate any continuous function, if it is wide enough. What it lacks is reuse: the zigzag below folds a line, and folds the folded line again. A deep network needs two neurons for each fold; a wide one needs a neuron for each piece, and the pieces double with every fold.',
   ],
   controls: {
     inputs: count({ label: 'Inputs', from: 1, to: 1024, fallback: 784 }),

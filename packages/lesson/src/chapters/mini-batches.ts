@@ -22,7 +22,7 @@ export const miniBatches = defineChapter({
   usesDigits: true,
   text: [
     'The exact [[gradient]] of the loss takes all images. [[Stochastic gradient descent]] takes it of a [[mini-batch]] that was drawn at random: a guess of the same direction, for a small part of the work. Each pass over all images is an [[epoch]]; 60,000 in batches of 64 are 937 full steps and one of 32.',
-    'The larger the batch, the closer its gradient points to that of all, but the gain gets smaller and smaller. The noise also helps: it shakes the path out of shallow valleys.',
+    'The larger the batch, the closer its gradient points to that of all, but each further image adds less. The noise also helps: it shakes the path out of shallow valleys.',
   ],
   controls: {
     batch: count({ label: 'Images in a batch', from: 1, to: 1024, fallback: 64, scale: 'log' }),

@@ -26,6 +26,7 @@ export const optimizers = defineChapter({
   title: 'One line from SGD to Adam',
   claim: 'Exchanging the optimizer, one line, takes the same network to 97 % in a few epochs.',
   usesDigits: true,
+  fewDigits: { epochs: 10 },
   text: [
     'SGD takes steps of one [[learning rate]] for all parameters. [[Adam]] keeps two running means for each parameter, of its gradients and of their squares, and divides one by the root of the other: parameters whose gradients are small but steady move as fast as the others.',
     'Everything else below is equal: the first weights, the order of the images, the number of steps.',
