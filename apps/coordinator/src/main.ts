@@ -8,7 +8,7 @@ import { resumeCommand } from './checkpoint/resume-command.ts';
 import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
 import { Display } from './display.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
-import { modelOf, type Prepared, prepare } from './prepare.ts';
+import { dataOf, modelOf, type Prepared, prepare } from './prepare.ts';
 import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
 import { type Trained, train } from './train.ts';
@@ -20,7 +20,8 @@ async function main(): Promise<number> {
   const options: CoordinatorOptions | undefined = readCommandLine(command, args);
   if (!options) return 0;
   if (options.summary) {
-    process.stdout.write(`${summary(modelOf(options.model))}\n`);
+    const { train: data } = await dataOf(options.data);
+    process.stdout.write(`${summary(modelOf(options.model, data))}\n`);
     return 0;
   }
   const interruption = new AbortController();
@@ -29,7 +30,14 @@ async function main(): Promise<number> {
   const prepared = await prepare(options);
   const { plan, config } = prepared;
   const { nowMs } = systemClock;
-  const display = new Display({ stream: process.stdout, colors, nowMs, ...plan, epochs: config.epochs });
+  const display = new Display({
+    stream: process.stdout,
+    colors,
+    nowMs,
+    ...plan,
+    epochs: config.epochs,
+    data: config.data,
+  });
   const trained = await train({ version, options, prepared, display, signal: interruption.signal });
   const failures: string[] = [];
   let wasInterrupted = false;

@@ -1,5 +1,6 @@
 /** Runs the training over the network: the server, its addresses, and the local workers. */
 import { fileURLToPath } from 'node:url';
+import { bytesPerSample } from '@lockstep/data';
 import type { Limits, Run } from '@lockstep/training';
 import { renderUnicodeCompact } from 'uqr';
 import type { Dashboard } from './dashboard/dashboard.ts';
@@ -72,7 +73,7 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
     port: options.port,
     defaultPort,
     maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * train.rows * train.columns,
+    batchBytes: plan.batch * bytesPerSample(train),
     tls,
     allowedOrigins: options['allow-origin'] ?? [],
     token,

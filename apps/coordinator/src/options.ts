@@ -24,7 +24,7 @@ import { defaultsOf } from './recipes.ts';
 
 export const defaultPort = 7070;
 
-const modelNames = builtInModels.map(({ name }) => name).join(', ');
+const modelNames = builtInModels.join(', ');
 
 const shared = {
   single: switchOption('train in this process, without workers or sockets: the same weights'),

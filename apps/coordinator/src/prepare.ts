@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { errorMessage, readOptionFile, requireOutputs, tokenFrom, usageFailure } from '@lockstep/command';
-import { DataError, type Dataset } from '@lockstep/data';
+import { checkDataset, DataError, type Dataset, sampleSize } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
-import { inputSize, type Model, type OptimizerConfig, outputClasses, resolveModel } from '@lockstep/nn';
+import { inputSize, type Model, type OptimizerConfig, outputCount, resolveModel } from '@lockstep/nn';
 import { defaultThreads, type RunConfig, threadsFault } from '@lockstep/train';
-import { planRun, type RunPlan } from '@lockstep/training';
+import { formatOf, planRun, type RunPlan } from '@lockstep/training';
 import { requireCheckpointFolder } from './checkpoint/folder.ts';
 import { keptSecret } from './checkpoint/kept-secret.ts';
 import { openTls, type Tls } from './http/tls.ts';
@@ -48,8 +48,8 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   requireCheckpointFolder(options);
   const given = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   requireOutputs({ save: options.save, report: options.report });
-  const model = modelOf(options.model);
   const { train, test } = await dataOf(options.data);
+  const model = modelOf(options.model, train);
   requireFit(options.model, model, train);
   const recipe = recipeOf(model.name);
   // A set that is smaller than the usual batch is one batch.
@@ -61,6 +61,7 @@ export async function prepare(options: CoordinatorOptions): Promise<Prepared> {
   const optimizer = optimizerOf(options, plan.steps, recipe);
   const init = options.init === undefined ? undefined : readInitialWeights(options.init, model);
   const config: RunConfig = {
+    data: { ...formatOf(train), outputs: train.targets.names.length },
     seed: options.seed,
     samples: train.count,
     batch: plan.batch,
@@ -104,19 +105,22 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-/** @throws CommandFailure with exit code 2 */
-export function modelOf(nameOrFile: string): Model {
+/** A built-in model is fitted to the data. @throws CommandFailure with exit code 2 */
+export function modelOf(nameOrFile: string, data: Dataset): Model {
   const text = nameOrFile.endsWith('.json') ? readOptionFile('model', nameOrFile) : nameOrFile;
   try {
-    return resolveModel(text);
+    return resolveModel(text, { sampleShape: data.sampleShape, outputs: data.targets.names.length });
   } catch (error) {
     throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
   }
 }
 
-async function dataOf(directory: string | undefined): Promise<{ train: Dataset; test: Dataset }> {
+/** @throws CommandFailure with exit code 2 */
+export async function dataOf(directory: string | undefined): Promise<{ train: Dataset; test: Dataset }> {
   try {
-    return await loadMnist(directory);
+    const data = await loadMnist(directory);
+    for (const [part, dataset] of Object.entries(data)) checkDataset(dataset, `the ${part} set`);
+    return data;
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`${directory === undefined ? '' : '--data: '}${error.message}`);
     throw error;
@@ -128,12 +132,14 @@ function requireMemory(name: string, need: MemoryNeedOptions): void {
   if (fault !== undefined) throw usageFailure(`--model ${name}: ${fault}`);
 }
 
-function requireFit(name: string, model: Model, { rows, columns, classes }: Dataset): void {
-  const [pixels, inputs] = [rows * columns, inputSize(model)];
-  if (inputs !== pixels) {
-    throw usageFailure(`--model ${name}: expected an input of ${pixels} pixels, as the images have, got ${inputs}`);
+function requireFit(name: string, model: Model, data: Dataset): void {
+  const [values, inputs] = [sampleSize(data), inputSize(model)];
+  if (inputs !== values) {
+    throw usageFailure(`--model ${name}: expected an input of ${values} values, as the samples have, got ${inputs}`);
   }
-  if (outputClasses(model) !== classes) {
-    throw usageFailure(`--model ${name}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`);
-  }
+  const { type, names } = data.targets;
+  const outputs = outputCount(model);
+  if (outputs === names.length) return;
+  const each = type === 'classes' ? 'class' : 'value';
+  throw usageFailure(`--model ${name}: expected ${names.length} outputs, one for each ${each}, got ${outputs}`);
 }

@@ -12,7 +12,7 @@ import { createRun } from './create-run.ts';
 import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
 import { Dashboard, type DashboardOptions } from './dashboard/dashboard.ts';
 import type { Display } from './display.ts';
-import { thousands } from './format.ts';
+import { samplesWord, thousands } from './format.ts';
 import { createGate, type Gate } from './gate.ts';
 import { startInlineWorker } from './inline-worker.ts';
 import { startNetwork } from './network.ts';
@@ -119,6 +119,7 @@ async function createObservedRun(
   const observer = new RunObserver(display, {
     plan,
     evaluator: createEvaluator(backend, model, test),
+    targetType: test.targets.type,
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
     pause: createPause(options.single, systemClock.nowMs),
@@ -204,7 +205,7 @@ function trainingLine({ model, plan, config, optimizer }: Prepared): string {
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  return `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;
+  return `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
 }
 
 function sumOf(before: Traffic | undefined, now: Traffic): Traffic {

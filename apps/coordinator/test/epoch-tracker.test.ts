@@ -16,10 +16,11 @@ function setUp(options: Partial<EpochTrackerOptions> = {}) {
       async evaluate(weights, pause) {
         await pause();
         evaluated.push(weights[0]!);
-        return { loss: weights[0]! / 10, accuracy: 0.5 };
+        return { loss: weights[0]! / 10, accuracy: 0.5, r2: null };
       },
       dispose() {},
     },
+    targetType: 'classes',
     weights: () => Float32Array.of(weight),
     nowMs: () => now,
     pause: async () => {},

@@ -1,5 +1,6 @@
 /** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
 import { parseOptions } from '@lockstep/command';
+import { bytesPerSample } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { createReport, type Report } from '@lockstep/train';
@@ -59,7 +60,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     port: 0,
     defaultPort: 0,
     maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * train.rows * train.columns,
+    batchBytes: plan.batch * bytesPerSample(train),
     turnedAway,
     onConnection: (transport, address) => run.connect(transport, address),
     onViewer: (socket) => socket.close(),

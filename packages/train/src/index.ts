@@ -13,6 +13,7 @@ export type { CurveState, Progress, StepSums } from './progress.ts';
 export {
   type CurvePoint,
   createReport,
+  type DataSummary,
   type EpochReport,
   type Report,
   type ReportOptions,
