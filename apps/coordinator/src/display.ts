@@ -1,8 +1,7 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
-import type { DataSummary, EpochReport } from '@lockstep/train';
+import { type DataSummary, type EpochReport, movingAverage, samplesWord, thousands } from '@lockstep/train';
 import type { RunPlan, StepResult } from '@lockstep/training';
-import { type Colors, duration, percent, samplesWord, significant, thousands } from './format.ts';
-import { movingAverage } from './moving-average.ts';
+import { type Colors, duration, percent, significant } from './format.ts';
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;

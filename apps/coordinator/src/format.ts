@@ -13,16 +13,6 @@ export function significant(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
-/** Rounded, with commas between thousands. */
-export function thousands(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
-/** What samples are called: [height, width, channels] is an image. */
-export function samplesWord({ sampleShape }: { readonly sampleShape: readonly number[] }): string {
-  return sampleShape.length === 3 ? 'images' : 'samples';
-}
-
 /** Minutes and seconds, or hours and minutes. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

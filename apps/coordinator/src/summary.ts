@@ -1,8 +1,8 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import { type Column, formatTable } from '@lockstep/command';
-import type { EpochReport, Report } from '@lockstep/train';
+import { type EpochReport, type Report, samplesWord, thousands } from '@lockstep/train';
 import { claimText } from '@lockstep/training';
-import { type Colors, percent, samplesWord, significant, thousands } from './format.ts';
+import { type Colors, percent, significant } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);

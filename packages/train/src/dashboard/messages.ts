@@ -1,0 +1,100 @@
+/** Builds the messages that the dashboard sends to its viewers. */
+import type { Dataset } from '@lockstep/data';
+import { parameterCount } from '@lockstep/nn';
+import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import { type CoordinatorState, claimOf, formatOf } from '@lockstep/training';
+import type { Prepared } from '../prepared.ts';
+import type { CurvePoint, EpochReport } from '../report/report.ts';
+import type { WeightsFeed } from './weights-feed.ts';
+
+export type RunMessage = WatchMessageOf<'run'>;
+type ProgressMessage = WatchMessageOf<'progress'>;
+
+/** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
+export function runMessage(version: string, prepared: Prepared, faultInjection: boolean): RunMessage {
+  const { model, plan, config, train, test, token } = prepared;
+  const { seed, epochs, optimizer, workers } = config;
+  const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;
+  return {
+    type: 'run',
+    version,
+    model,
+    parameters: parameterCount(model),
+    config: { seed, batch, microbatchSize, epochs, steps, optimizer, workers: workers === 'single' ? 0 : workers },
+    steps,
+    stepsPerEpoch,
+    microbatches,
+    samples: train.count,
+    testSamples: test.count,
+    ...formatOf(test),
+    ...outputsOf(test),
+    joinAddresses: [],
+    tokenNeeded: token !== undefined,
+    faultInjection,
+  };
+}
+
+/** More would make a matrix that no page can show. */
+const maxNames = 256;
+const maxNameLength = 80;
+
+function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'outputs' | 'names'> {
+  const outputs = names.length;
+  if (outputs > maxNames) return { outputs };
+  return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };
+}
+
+export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond' | 'points'> {
+  /** Smoothed over recent steps; undefined before the first. */
+  readonly loss: number | undefined;
+  readonly accuracy: number | undefined;
+  readonly weights: WeightsFeed;
+}
+
+export function progressMessage(state: CoordinatorState, run: RunMessage, figures: ProgressFigures): ProgressMessage {
+  const { phase, pauseRequested, current } = state;
+  const { loss, accuracy, imagesPerSecond, weights, points } = figures;
+  const { hash, hashStep } = weights;
+  const imagesLeft = (run.steps - current.step) * run.config.batch;
+  return {
+    type: 'progress',
+    phase,
+    pauseRequested,
+    step: current.step,
+    epoch: Math.min(run.config.epochs, 1 + Math.floor(current.step / run.stepsPerEpoch)),
+    ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
+    ...(accuracy === undefined ? {} : { accuracy }),
+    imagesPerSecond,
+    ...(imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
+    ...claimFields(state),
+    ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
+    points,
+  };
+}
+
+function claimFields(state: CoordinatorState): Pick<ProgressMessage, 'exactness' | 'numericMode' | 'bitExactAmong'> {
+  const { exactness, numericMode, bitExactAmong } = claimOf(state);
+  return {
+    ...(exactness === null ? {} : { exactness }),
+    ...(numericMode === null ? {} : { numericMode }),
+    ...(bitExactAmong === null ? {} : { bitExactAmong }),
+  };
+}
+
+/** Points as they travel: float32 lists of equal length. */
+export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['points'] {
+  const list = (value: (point: CurvePoint) => number): Uint8Array => bytesOf(Float32Array.from(points, value));
+  return {
+    steps: list(({ steps }) => steps),
+    losses: list(({ loss }) => loss),
+    ...(points.some(({ accuracy }) => accuracy === null) ? {} : { accuracies: list(({ accuracy }) => accuracy ?? 0) }),
+  };
+}
+
+/** A model that has diverged has losses that no message carries. */
+export function finiteReport(report: EpochReport): EpochReport {
+  const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
+  const { testR2 } = report;
+  const r2 = testR2 !== null && Number.isFinite(testR2) ? testR2 : null;
+  return { ...report, trainLoss: finite(report.trainLoss), testLoss: finite(report.testLoss), testR2: r2 };
+}
