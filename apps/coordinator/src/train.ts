@@ -1,10 +1,12 @@
 /** One training run from its first worker to its last evaluation. */
-import { createEvaluator, parameterCount } from '@lockstep/nn';
+import { availableParallelism } from 'node:os';
+import { createEvaluator, type Evaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf, toMessageText } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createReport, type Report, systemClock } from '@lockstep/train';
 import type { Run, RunOutcome } from '@lockstep/training';
+import { BackgroundEvaluator } from './background-evaluator.ts';
 import { Checkpointer, type CheckpointerOptions, type WrittenCheckpoint } from './checkpoint/checkpointer.ts';
 import { copyRun } from './checkpoint/copy-run.ts';
 import { type OpenedCheckpoints, openCheckpoints } from './checkpoint/open.ts';
@@ -22,6 +24,7 @@ import type { CoordinatorOptions } from './options.ts';
 import type { Prepared } from './prepare.ts';
 import { RunObserver } from './run-observer.ts';
 import { sha256 } from './sha256.ts';
+import { threadsBesideWorkers } from './threads-beside-workers.ts';
 import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
@@ -116,9 +119,19 @@ async function createObservedRun(
 ) {
   const { model, plan, test } = prepared;
   const resumeFrom = checkpoints?.resumeFrom;
+  const inline = (): Evaluator => createEvaluator(backend, model, test);
+  const { name, threads = 1 } = backend;
+  const evaluator = options.single
+    ? inline()
+    : new BackgroundEvaluator({ backend: name, threads, model, data: test }, (reason) => {
+        display.line(
+          `  evaluations take turns with the steps, since they cannot have a thread of their own: ${reason}`,
+        );
+        return inline();
+      });
   const observer = new RunObserver(display, {
     plan,
-    evaluator: createEvaluator(backend, model, test),
+    evaluator,
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
     pause: createPause(options.single, systemClock.nowMs),
@@ -144,9 +157,11 @@ async function createObservedRun(
  * The run's own backend, for sums, the optimizer's steps and the evaluation, whatever workers compute on. `inline` is what
  * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
  */
-async function openBackends({ single, backend: name }: CoordinatorOptions, { threads }: Prepared) {
+async function openBackends({ single, backend: name, workers }: CoordinatorOptions, { model, threads }: Prepared) {
   const isOwn = single && (name === 'auto' || name === 'cpu');
-  const { backend, choice } = await openBackend('auto', nodeThreads(isOwn ? threads : 1));
+  const freeCores = availableParallelism() - (single ? 1 : workers) * threads;
+  const ownThreads = isOwn ? threads : threadsBesideWorkers(parameterCount(model), freeCores);
+  const { backend, choice } = await openBackend('auto', nodeThreads(ownThreads));
   if (!single) return { backend, choice, inline: undefined };
   // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
   const inline = isOwn && (name === 'auto' || backend.name === name) ? { choice } : await openCompute(name, threads);
