@@ -27,6 +27,8 @@ export class BackgroundEvaluator implements Evaluator {
   readonly #setup: EvaluationSetup;
   readonly #createInline: (reason: string) => Evaluator;
   #thread: Worker | undefined;
+  /** Takes the answers to the evaluation under way. */
+  #onAnswer: (answer: EvaluationAnswer) => void = () => {};
   /** What evaluates here since the thread has failed. */
   #inline: Evaluator | undefined;
 
@@ -54,31 +56,40 @@ export class BackgroundEvaluator implements Evaluator {
   }
 
   async #ask(weights: Float32Array, pause: () => Promise<void>): Promise<FinalAnswer> {
-    // Options for modules or debuggers are meant for this thread; V8's flags hold for the process anyway.
-    const thread = this.#thread ?? new Worker(program, { workerData: this.#setup, execArgv: [] });
-    this.#thread = thread;
+    this.#thread ??= this.#start();
+    const thread = this.#thread;
     thread.ref();
     try {
-      return await answerOf(thread, weights, pause);
+      return await new Promise<FinalAnswer>((resolve, reject) => {
+        this.#onAnswer = (answer) => {
+          if (answer.type === 'slice') pause().catch(reject);
+          else resolve(answer);
+        };
+        thread.postMessage(weights);
+      });
     } catch (error) {
       this.dispose();
       throw error;
     } finally {
-      thread.removeAllListeners();
+      this.#onAnswer = () => {};
       // A process that has nothing else to do ends.
       thread.unref();
     }
   }
-}
 
-function answerOf(thread: Worker, weights: Float32Array, pause: () => Promise<void>): Promise<FinalAnswer> {
-  return new Promise((resolve, reject) => {
-    thread.on('message', (answer: EvaluationAnswer) => {
-      if (answer.type === 'slice') pause().catch(reject);
-      else resolve(answer);
+  #start(): Worker {
+    // Options for modules or debuggers are meant for this thread; V8's flags hold for the process anyway.
+    const thread = new Worker(program, { workerData: this.#setup, execArgv: [] });
+    const answered = (answer: EvaluationAnswer): void => {
+      if (thread === this.#thread) this.#onAnswer(answer);
+    };
+    thread.on('message', answered);
+    thread.on('error', ({ message }) => answered({ type: 'failed', message }));
+    thread.on('exit', (code) => {
+      answered({ type: 'failed', message: `its thread ended with exit code ${code}` });
+      // The next evaluation begins another one.
+      if (thread === this.#thread) this.#thread = undefined;
     });
-    thread.once('error', ({ message }) => resolve({ type: 'failed', message }));
-    thread.once('exit', (code) => resolve({ type: 'failed', message: `its thread ended with exit code ${code}` }));
-    thread.postMessage(weights);
-  });
+    return thread;
+  }
 }
