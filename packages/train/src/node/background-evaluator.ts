@@ -1,15 +1,7 @@
 /** Evaluates in a thread of its own, so that no step waits for an evaluation. */
 import { Worker } from 'node:worker_threads';
-import type { Evaluation, Evaluator, LabeledSamples, Model } from '@lockstep/nn';
-
-/** What the thread is started with. */
-export interface EvaluationSetup {
-  /** The name of a host backend. */
-  readonly backend: string;
-  readonly threads: number;
-  readonly model: Model;
-  readonly data: LabeledSamples;
-}
+import type { Evaluation, Evaluator } from '@lockstep/nn';
+import type { EvaluationSetup } from '../host.ts';
 
 export type EvaluationAnswer =
   /** Some of the samples are done. */
@@ -20,7 +12,7 @@ export type EvaluationAnswer =
 type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
 
 /** Also where this is a source: the thread runs what the build made. */
-const program = new URL('../../dist/run/evaluation-thread.js', import.meta.url);
+const program = new URL('../../dist/node/evaluation-thread.js', import.meta.url);
 
 /** Begins its thread with the first evaluation; evaluations are asked for one after another. */
 export class BackgroundEvaluator implements Evaluator {

@@ -4,7 +4,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createEvaluator, type Evaluator } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import type { EvaluationAnswer, EvaluationSetup } from './background-evaluator.ts';
+import type { EvaluationSetup } from '../host.ts';
+import type { EvaluationAnswer } from './background-evaluator.ts';
 
 const port = parentPort;
 if (!port) throw new Error('evaluation-thread: expected to be started as a worker thread');
