@@ -1,17 +1,74 @@
 /** Lists of the nonzero values of a row, each with the byte offset of the row of the right operand that it multiplies. */
 import { multiplyAdd } from './multiply-add';
 
-/** Appends `value` where it is not zero: the entry is always written, and the end moves only past one that stays. */
-export function appendNonzero(end: usize, offset: u32, value: f32): usize {
-  store<u32>(end, offset, 0);
-  store<f32>(end, value, 4);
-  return value != 0 ? end + 8 : end;
+/** Bit i of the result: whether value i of the sixteen floats at `at` is not 0. */
+// @ts-ignore: decorator
+@inline function nonzerosOfSixteen(at: usize): i32 {
+  const zero = f32x4.splat(0.0);
+  // A comparison is -1 where it holds.
+  const low = i16x8.narrow_i32x4_s(f32x4.ne(v128.load(at, 0), zero), f32x4.ne(v128.load(at, 16), zero));
+  const high = i16x8.narrow_i32x4_s(f32x4.ne(v128.load(at, 32), zero), f32x4.ne(v128.load(at, 48), zero));
+  return i8x16.bitmask(i8x16.narrow_i16x8_s(low, high));
 }
 
-/** Whether a bit of the sixteen floats at `at` is set; where none is, all are 0. */
-export function anyOfSixteen(at: usize): bool {
-  const front = v128.or(v128.load(at, 0), v128.load(at, 16));
-  return v128.any_true(v128.or(front, v128.or(v128.load(at, 32), v128.load(at, 48))));
+/** Appends the nonzeros of `inner` neighbors to one list, the first with `offset`, the others `rowBytes` apart; returns its new end. */
+export function listRow(end: usize, at: usize, inner: i32, offset: u32, rowBytes: u32): usize {
+  for (; inner > 0; inner -= 16, at += 64, offset += rowBytes << 4) {
+    let nonzeros = nonzerosOfSixteen(at);
+    if (inner < 16) nonzeros &= (1 << inner) - 1;
+    for (; nonzeros != 0; nonzeros &= nonzeros - 1) {
+      const index = ctz(nonzeros);
+      store<u32>(end, offset + <u32>index * rowBytes);
+      store<u32>(end, load<u32>(at + (<usize>index << 2)), 4);
+      end += 8;
+    }
+  }
+  return end;
+}
+
+/**
+ * Appends the nonzeros of `inner` rows, `stepBytes` apart, to the lists of their first `lanes` columns, at most 16, whose ends
+ * are stored at `ends`.
+ */
+export function listColumns(
+  ends: usize, lanes: i32, at: usize, stepBytes: usize, inner: i32, offset: u32, rowBytes: u32,
+): void {
+  const used = (1 << lanes) - 1;
+  for (; inner > 0; inner--, at += stepBytes, offset += rowBytes) {
+    for (let nonzeros = nonzerosOfSixteen(at) & used; nonzeros != 0; nonzeros &= nonzeros - 1) {
+      const lane = <usize>ctz(nonzeros) << 2;
+      const end = <usize>load<u32>(ends + lane);
+      store<u32>(end, offset);
+      store<u32>(end, load<u32>(at + lane), 4);
+      store<u32>(ends + lane, <u32>(end + 8));
+    }
+  }
+}
+
+/** How many runs of 1024 floats are looked at, evenly spaced. What they miss costs time, and changes no bit. */
+const samples: i32 = 16;
+
+/** Whether at most three eighths of the values are not 0, judged by a sample of them. */
+export function fewNonzeros(source: usize, size: i32): bool {
+  const zero = f32x4.splat(0.0);
+  const step = max(1024, (size / samples) & ~15);
+  let nonzeros = 0;
+  let sampled = 0;
+  for (let start = 0; start < size; start += step) {
+    const count = min(1024, (size - start) & ~15);
+    const end = source + (<usize>(start + count) << 2);
+    let negatives = i32x4.splat(0);
+    // A comparison is -1 where it holds.
+    for (let at = source + (<usize>start << 2); at < end; at += 64) {
+      const first = i32x4.add(f32x4.ne(v128.load(at, 0), zero), f32x4.ne(v128.load(at, 16), zero));
+      const second = i32x4.add(f32x4.ne(v128.load(at, 32), zero), f32x4.ne(v128.load(at, 48), zero));
+      negatives = i32x4.add(negatives, i32x4.add(first, second));
+    }
+    const halves = i32x4.extract_lane(negatives, 0) + i32x4.extract_lane(negatives, 1);
+    nonzeros -= halves + i32x4.extract_lane(negatives, 2) + i32x4.extract_lane(negatives, 3);
+    sampled += count;
+  }
+  return nonzeros <= (sampled * 3) >> 3;
 }
 
 // Four entries at a time pass over all sums of a row, which stay in the first cache. A few sums in registers at a time would
