@@ -11,18 +11,38 @@ import { multiplyAdd } from './multiply-add';
   return i8x16.bitmask(i8x16.narrow_i16x8_s(low, high));
 }
 
-/** Appends the nonzeros of `inner` neighbors to one list, the first with `offset`, the others `rowBytes` apart; returns its new end. */
+/** Appends `value` where it is not zero: the entry is always written, and the end moves only past one that stays. */
+// @ts-ignore: decorator
+@inline function appendNonzero(end: usize, offset: u32, value: f32): usize {
+  store<u32>(end, offset, 0);
+  store<f32>(end, value, 4);
+  return value != 0 ? end + 8 : end;
+}
+
+/** Appends four neighbors to one list; returns its new end. */
+// @ts-ignore: decorator
+@inline function appendFour(end: usize, four: v128, offset: u32, rowBytes: u32): usize {
+  if (!v128.any_true(four)) return end;
+  end = appendNonzero(end, offset, f32x4.extract_lane(four, 0));
+  end = appendNonzero(end, offset + rowBytes, f32x4.extract_lane(four, 1));
+  end = appendNonzero(end, offset + 2 * rowBytes, f32x4.extract_lane(four, 2));
+  return appendNonzero(end, offset + 3 * rowBytes, f32x4.extract_lane(four, 3));
+}
+
+/**
+ * Appends the nonzeros of `inner` neighbors to one list, the first with `offset`, the others `rowBytes` apart; returns its new
+ * end, behind which one entry may have been written.
+ */
 export function listRow(end: usize, at: usize, inner: i32, offset: u32, rowBytes: u32): usize {
-  for (; inner > 0; inner -= 16, at += 64, offset += rowBytes << 4) {
-    let nonzeros = nonzerosOfSixteen(at);
-    if (inner < 16) nonzeros &= (1 << inner) - 1;
-    for (; nonzeros != 0; nonzeros &= nonzeros - 1) {
-      const index = ctz(nonzeros);
-      store<u32>(end, offset + <u32>index * rowBytes);
-      store<u32>(end, load<u32>(at + (<usize>index << 2)), 4);
-      end += 8;
-    }
+  for (const stop = at + ((<usize>inner & ~15) << 2); at < stop; at += 64, offset += rowBytes << 4) {
+    const front = v128.or(v128.load(at, 0), v128.load(at, 16));
+    if (!v128.any_true(v128.or(front, v128.or(v128.load(at, 32), v128.load(at, 48))))) continue;
+    end = appendFour(end, v128.load(at, 0), offset, rowBytes);
+    end = appendFour(end, v128.load(at, 16), offset + 4 * rowBytes, rowBytes);
+    end = appendFour(end, v128.load(at, 32), offset + 8 * rowBytes, rowBytes);
+    end = appendFour(end, v128.load(at, 48), offset + 12 * rowBytes, rowBytes);
   }
+  for (let rest = inner & 15; rest > 0; rest--, at += 4, offset += rowBytes) end = appendNonzero(end, offset, load<f32>(at));
   return end;
 }
 
@@ -107,15 +127,19 @@ export function extendChains(accumulate: bool, entry: usize, end: usize, right: 
   let row3 = count > 3 ? right + <usize>load<u32>(entry, 24) : 0;
   const value3 = count > 3 ? v128.load32_splat(entry, 28) : value0;
   const end = sum + bytes;
-  for (const stop = sum + (bytes & ~63); sum < stop; sum += 64) {
+  for (const stop = sum + (bytes & ~127); sum < stop; sum += 128) {
     addToVector(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);
     addToVector(count, first, sum + 16, value0, row0 + 16, value1, row1 + 16, value2, row2 + 16, value3, row3 + 16);
     addToVector(count, first, sum + 32, value0, row0 + 32, value1, row1 + 32, value2, row2 + 32, value3, row3 + 32);
     addToVector(count, first, sum + 48, value0, row0 + 48, value1, row1 + 48, value2, row2 + 48, value3, row3 + 48);
-    row0 += 64;
-    if (count > 1) row1 += 64;
-    if (count > 2) row2 += 64;
-    if (count > 3) row3 += 64;
+    addToVector(count, first, sum + 64, value0, row0 + 64, value1, row1 + 64, value2, row2 + 64, value3, row3 + 64);
+    addToVector(count, first, sum + 80, value0, row0 + 80, value1, row1 + 80, value2, row2 + 80, value3, row3 + 80);
+    addToVector(count, first, sum + 96, value0, row0 + 96, value1, row1 + 96, value2, row2 + 96, value3, row3 + 96);
+    addToVector(count, first, sum + 112, value0, row0 + 112, value1, row1 + 112, value2, row2 + 112, value3, row3 + 112);
+    row0 += 128;
+    if (count > 1) row1 += 128;
+    if (count > 2) row2 += 128;
+    if (count > 3) row3 += 128;
   }
   for (; sum < end; sum += 16) {
     addToVector(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);

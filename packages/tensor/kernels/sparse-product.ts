@@ -45,6 +45,8 @@ export function sparseProduct(
   for (let column = 0; column < n; column += sparseColumns) {
     const columns = min(sparseColumns, n - column);
     const bytes = <usize>((columns + 3) & ~3) << 2;
+    // Sums are whole vectors: where rows are, too, the first sum of a lane lies in its row.
+    const inPlace = (columns & 3) == 0;
     const listBytes = (<usize>min(size, sparseInner) << 3) + 64;
     const sums = (work + LISTS + <usize>sparseLanes * listBytes + 63) & ~63;
     const laneBytes = <usize>(33 - clz(microbatches)) * bytes;
@@ -52,6 +54,7 @@ export function sparseProduct(
     const addend = bias == 0 ? 0 : bias + (<usize>column << 2);
     for (let row = 0; row < m; row += sparseLanes) {
       const lanes = min(sparseLanes, m - row);
+      const to = output + <usize>row * rowBytes + (<usize>column << 2);
       for (let lane = 0; lane < lanes; lane++) store<i32>(work + STATES + (<usize>lane << 3), -1);
       for (let microbatch = 0; microbatch < microbatches; microbatch++) {
         for (let start = microbatch * size, stop = start + size; start < stop; start += sparseInner) {
@@ -67,16 +70,25 @@ export function sparseProduct(
           for (let lane = 0; lane < lanes; lane++) {
             const list = work + LISTS + <usize>lane * listBytes;
             const end = <usize>load<u32>(work + ENDS + (<usize>lane << 2));
-            if (end != list) extendLane(work, lane, microbatch, list, end, rightColumn, sums + <usize>lane * laneBytes, bytes);
+            if (end == list) continue;
+            const stack = sums + <usize>lane * laneBytes;
+            extendLane(work, lane, microbatch, list, end, rightColumn, firstSum(stack, inPlace, to, lane, rowBytes), stack, bytes);
           }
         }
       }
-      let to = output + <usize>row * rowBytes + (<usize>column << 2);
-      for (let lane = 0; lane < lanes; lane++, to += rowBytes) {
-        finishLane(work, lane, sums + <usize>lane * laneBytes, bytes, to, columns, addend, relu);
+      for (let lane = 0; lane < lanes; lane++) {
+        const stack = sums + <usize>lane * laneBytes;
+        const target = to + <usize>lane * rowBytes;
+        finishLane(work, lane, firstSum(stack, inPlace, to, lane, rowBytes), stack, bytes, target, columns, addend, relu);
       }
     }
   }
+}
+
+/** Where the first sum of a lane lies. */
+// @ts-ignore: decorator
+@inline function firstSum(stack: usize, inPlace: bool, output: usize, lane: i32, rowBytes: usize): usize {
+  return inPlace ? output + <usize>lane * rowBytes : stack;
 }
 
 /** Makes the lists of neighboring rows of a transposed left operand, from `inner` of its columns. */
@@ -102,32 +114,33 @@ function makeRowLists(
 
 /** Adds the entries of a list to the lane's sum over `microbatch`, which may begin with them. */
 function extendLane(
-  work: usize, lane: i32, microbatch: i32, list: usize, end: usize, right: usize, stack: usize, bytes: usize,
+  work: usize, lane: i32, microbatch: i32, list: usize, end: usize, right: usize, first: usize, stack: usize,
+  bytes: usize,
 ): void {
   const state = work + STATES + (<usize>lane << 3);
   let top = load<i32>(state);
   if (top >= 0 && load<i32>(state, 4) == microbatch) {
-    extendChains(true, list, end, right, stack + <usize>top * bytes, bytes);
+    extendChains(true, list, end, right, top == 0 ? first : stack + <usize>top * bytes, bytes);
     return;
   }
   if (top >= 0) {
     const levels = work + LEVELS + (<usize>lane << 6);
     // The level at which this microbatch meets the one before: sums that meet lower down are complete.
     const level = 32 - clz(load<i32>(state, 4) ^ microbatch);
-    for (; top > 0 && load<i32>(levels + (<usize>top << 2)) < level; top--) addTop(stack, top, bytes);
+    for (; top > 0 && load<i32>(levels + (<usize>top << 2)) < level; top--) addTop(first, stack, top, bytes);
     store<i32>(levels + (<usize>(top + 1) << 2), level);
   }
   top++;
   store<i32>(state, top);
   store<i32>(state, microbatch, 4);
-  extendChains(false, list, end, right, stack + <usize>top * bytes, bytes);
+  extendChains(false, list, end, right, top == 0 ? first : stack + <usize>top * bytes, bytes);
 }
 
-/** Adds sum `top` of the stack to the one below it. */
-function addTop(stack: usize, top: i32, bytes: usize): void {
+/** Adds sum `top` of the stack to the one below it, which is `first` where it is the lowest. */
+function addTop(first: usize, stack: usize, top: i32, bytes: usize): void {
   let term = stack + <usize>top * bytes;
-  let target = term - bytes;
-  const end = term;
+  let target = top == 1 ? first : term - bytes;
+  const end = target + bytes;
   for (const stop = target + (bytes & ~63); target < stop; target += 64, term += 64) {
     v128.store(target, f32x4.add(v128.load(target, 0), v128.load(term, 0)), 0);
     v128.store(target, f32x4.add(v128.load(target, 16), v128.load(term, 16)), 16);
@@ -141,17 +154,17 @@ function addTop(stack: usize, top: i32, bytes: usize): void {
 
 /** Adds the remaining sums of the lane from the top down, and writes its row. */
 function finishLane(
-  work: usize, lane: i32, stack: usize, bytes: usize, output: usize, columns: i32, bias: usize, relu: bool,
+  work: usize, lane: i32, first: usize, stack: usize, bytes: usize, output: usize, columns: i32, bias: usize, relu: bool,
 ): void {
   let top = load<i32>(work + STATES + (<usize>lane << 3));
-  if (top < 0) memory.fill(stack, 0, bytes);
-  for (; top > 0; top--) addTop(stack, top, bytes);
+  if (top < 0) memory.fill(first, 0, bytes);
+  for (; top > 0; top--) addTop(first, stack, top, bytes);
   if (bias == 0 && !relu) {
-    memory.copy(output, stack, <usize>columns << 2);
+    if (first != output) memory.copy(output, first, <usize>columns << 2);
     return;
   }
-  for (let at = 0; at < columns; at += 4, stack += 16, output += 16) {
-    let sum = v128.load(stack);
+  for (let at = 0; at < columns; at += 4, first += 16, output += 16) {
+    let sum = v128.load(first);
     if (bias != 0) sum = f32x4.add(sum, v128.load(bias + (<usize>at << 2)));
     if (relu) sum = f32x4.max(sum, f32x4.splat(0.0));
     storeLanes(output, sum, columns - at);
