@@ -1,18 +1,16 @@
 /** The coordinator's command line: trains a model by its options. */
 import { once } from 'node:events';
-import { readCommandLine, runMain, version } from '@lockstep/command';
-import { summary } from '@lockstep/nn';
-import { systemClock } from '@lockstep/train';
+import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
+import { resolveModel, summary } from '@lockstep/nn';
+import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
 import colors from 'picocolors';
-import { resumeCommand } from './checkpoint/resume-command.ts';
-import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
-import { Display } from './display.ts';
+import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
-import { modelOf, type Prepared, prepare } from './prepare.ts';
+import { resumeCommand } from './resume-command.ts';
+import { RunDisplay } from './run-display.ts';
 import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
-import { type Trained, train } from './train.ts';
-import { verifyRun } from './verify.ts';
+import { modelText, trainOptionsOf } from './train-options.ts';
 
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
@@ -20,65 +18,93 @@ async function main(): Promise<number> {
   const options: CoordinatorOptions | undefined = readCommandLine(command, args);
   if (!options) return 0;
   if (options.summary) {
-    process.stdout.write(`${summary(modelOf(options.model))}\n`);
+    process.stdout.write(summaryOf(options.model));
     return 0;
   }
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
-
-  const prepared = await prepare(options);
-  const { plan, config } = prepared;
-  const { nowMs } = systemClock;
-  const display = new Display({ stream: process.stdout, colors, nowMs, ...plan, epochs: config.epochs });
-  const trained = await train({ version, options, prepared, display, signal: interruption.signal });
-  const failures: string[] = [];
-  let wasInterrupted = false;
+  const { signal } = interruption;
+  const run = train({ ...trainOptionsOf(options), signal });
   try {
-    if (isStoppedByAdmin(trained.outcome)) {
-      display.line(`Stopped from the dashboard after step ${trained.report.steps} of ${plan.steps}.`);
-    }
-    for (const line of summaryLines(trained.report, colors)) display.line(line);
-    failures.push(...(await finish({ options, prepared, trained, display, signal: interruption.signal })));
-    wasInterrupted = interruption.signal.aborted;
-    const { outcome, checkpoint } = trained;
-    if (outcome.type === 'failed' && checkpoint) {
-      display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name as CommandName, args)}`);
-    }
-    if (options.stay && !wasInterrupted) {
-      display.line('The dashboard stays; Ctrl-C ends it.');
-      await once(interruption.signal, 'abort');
-    }
+    return await follow(run, { name: name as CommandName, args, options, signal });
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
+    throw error;
   } finally {
-    await trained.close();
+    await run[Symbol.asyncDispose]();
   }
+}
 
-  const { outcome } = trained;
-  if (outcome.type === 'failed' && !isStoppedByAdmin(outcome)) failures.push(outcome.message);
-  for (const failure of failures) process.stderr.write(`lockstep: ${failure}\n`);
+function summaryOf(nameOrFile: string): string {
+  const text = modelText(nameOrFile);
+  try {
+    return `${summary(resolveModel(text))}\n`;
+  } catch (error) {
+    throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
+  }
+}
+
+interface Command {
+  readonly name: CommandName;
+  readonly args: readonly string[];
+  readonly options: CoordinatorOptions;
+  readonly signal: AbortSignal;
+}
+
+/** Shows the run, and what comes after it. @returns the exit code */
+async function follow(run: TrainingRun, { name, args, options, signal }: Command): Promise<number> {
+  const display = new RunDisplay();
+  const { result, failure } = await endOf(run, display);
+  const { outcome, stoppedBy, report, checkpoint } = result;
+  if (stoppedBy === 'owner') {
+    display.line(`Stopped from the dashboard after step ${report.steps} of ${report.config.steps}.`);
+  }
+  for (const line of summaryLines(report, colors)) display.line(line);
+  const failures = await finish(result, options, display, signal);
+  const wasInterrupted = signal.aborted;
+  if (outcome !== 'finished' && checkpoint) {
+    display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
+  }
+  if (options.stay && !wasInterrupted) {
+    display.line('The dashboard stays; Ctrl-C ends it.');
+    await once(signal, 'abort');
+  }
+  if (failure !== undefined) failures.push(failure);
+  if (stoppedBy === 'program') failures.push('the coordinator was interrupted');
+  for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (wasInterrupted) return 130;
   return failures.length === 0 ? 0 : 1;
 }
 
-interface Finish {
-  readonly options: CoordinatorOptions;
-  readonly prepared: Prepared;
-  readonly trained: Trained;
-  readonly display: Display;
-  readonly signal: AbortSignal;
+/** Shows what happens until the run has ended; one that could not go on has a failure, and a result up to then. */
+async function endOf(
+  run: TrainingRun,
+  display: RunDisplay,
+): Promise<{ readonly result: TrainingResult; readonly failure?: string }> {
+  try {
+    for await (const event of run) display.show(event);
+    return { result: await run.result };
+  } catch (error) {
+    if (error instanceof TrainingError) return { result: error.result, failure: error.message };
+    throw error;
+  } finally {
+    display.end();
+  }
 }
 
 /** Verifies the run and writes its files, as asked for. @returns a sentence for each that failed */
-async function finish({ options, prepared, trained, display, signal }: Finish): Promise<string[]> {
-  const { save, report: reportFile, verify } = options;
-  const { outcome, weights, report, checkpoint } = trained;
-  const { steps } = report;
+async function finish(
+  result: TrainingResult,
+  { save, report: reportFile, verify }: CoordinatorOptions,
+  display: RunDisplay,
+  signal: AbortSignal,
+): Promise<string[]> {
   const log = (line: string): void => display.line(line);
-  if (save === undefined && outcome.type === 'failed' && !checkpoint) {
-    log(`the model after step ${steps} was not saved: give --save FILE.safetensors to keep it`);
+  if (save === undefined && result.outcome !== 'finished' && !result.checkpoint) {
+    log(`the model after step ${result.report.steps} was not saved: give --save FILE.safetensors to keep it`);
   }
-  const verification = verify ? () => verifyRun({ prepared, report, outcome, signal, log }) : undefined;
-  const snapshot = { prepared, weights, steps, version };
-  return saveResults({ save, snapshot, reportFile, report, verification, log });
+  const verification = verify ? () => result.verify({ signal, log }) : undefined;
+  return saveResults({ result, save, reportFile, verification, log });
 }
 
 await runMain('lockstep', main);

@@ -1,0 +1,128 @@
+/** Answers plain HTTP, which only reads: the page, the health of the process, and its metrics. */
+import { existsSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import sirv from 'sirv';
+import { sourceOf } from '../guard/source-address.ts';
+
+/** @param next what answers where this has nothing to; left out, that is said */
+export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
+
+export interface SiteOptions {
+  readonly folder: string;
+  readonly health: () => object;
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Why the bearer of a token may not read the metrics, undefined where it may. */
+  readonly metricsFault: (token: string | undefined, address: string) => string | undefined;
+}
+
+const yearSeconds = 365 * 24 * 3600;
+
+/**
+ * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this one.
+ * The same policy holds in its Web Workers: nothing that they run makes code out of text.
+ */
+const contentSecurityPolicy = [
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const securityHeaders: Readonly<Record<string, string>> = {
+  'content-security-policy': contentSecurityPolicy,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  // Shared memory between the page's threads exists only where no other site shares the process.
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+};
+
+export function createSite({ folder, health, metrics, metricsFault }: SiteOptions): Answer {
+  const files = openFolder(folder);
+  return (request, response, next) => {
+    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
+    const pass =
+      next &&
+      (() => {
+        for (const name of Object.keys(securityHeaders)) response.removeHeader(name);
+        next();
+      });
+    // A request with a body would keep the connection busy, since nothing reads the body.
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      if (pass) return pass();
+      response.setHeader('allow', 'GET, HEAD');
+      sendText(response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
+      return;
+    }
+    switch (pathOf(request)) {
+      case '/healthz':
+        send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
+        return;
+      case '/metrics': {
+        const fault = metricsFault(bearerOf(request), sourceOf(request.socket.remoteAddress));
+        if (fault !== undefined) {
+          response.setHeader('www-authenticate', 'Bearer');
+          sendText(response, 401, fault);
+          return;
+        }
+        metrics().then(
+          ({ contentType, text }) => send(response, 200, contentType, text),
+          () => sendText(response, 500, 'the metrics could not be read'),
+        );
+        return;
+      }
+      default:
+        files(request, response, pass);
+    }
+  };
+}
+
+function openFolder(folder: string): Answer {
+  const notFound: Answer = (_, response) => sendText(response, 404, 'there is nothing at this address');
+  if (!existsSync(join(folder, 'index.html'))) {
+    const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
+    return (request, response, next) => {
+      if (pathOf(request) === '/') sendText(response, 503, message);
+      else if (next) next();
+      else notFound(request, response);
+    };
+  }
+  // sirv reads the names once: whatever an address says, only files that are there now can be served.
+  return sirv(folder, {
+    etag: true,
+    onNoMatch: notFound,
+    setHeaders(response, path) {
+      // Vite puts a hash of the content into the name of every file in this folder.
+      const isHashed = path.startsWith('/assets/');
+      response.setHeader('cache-control', isHashed ? `public, max-age=${yearSeconds}, immutable` : 'no-cache');
+    },
+  });
+}
+
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return headers.authorization?.match(/^Bearer (.+)$/i)?.[1];
+}
+
+function pathOf(request: IncomingMessage): string | undefined {
+  return (request.url ?? '/').split('?')[0];
+}
+
+/** Answers with one line of plain text. */
+export function sendText(response: ServerResponse, status: number, message: string): void {
+  send(response, status, 'text/plain; charset=utf-8', `${message}\n`);
+}
+
+/** Node leaves the body out where the request is a HEAD. */
+function send(response: ServerResponse, status: number, contentType: string, text: string): void {
+  const length = Buffer.byteLength(text);
+  response.writeHead(status, { 'content-type': contentType, 'content-length': length, 'cache-control': 'no-store' });
+  response.end(text);
+}

@@ -1,0 +1,111 @@
+/** Turns options into a run that can start, or refuses them. */
+import type { Dataset } from '@lockstep/data';
+import { inputSize, type Model, outputClasses, parseModel, resolveModel } from '@lockstep/nn';
+import { planRun } from '@lockstep/training';
+import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
+import { checkOptions } from './check-options.ts';
+import { errorMessage } from './error-message.ts';
+import { readInitialWeights } from './model/initial-weights.ts';
+import { newSecret } from './new-secret.ts';
+import { optimizerOf } from './optimizer/optimizer.ts';
+import { recipeOf } from './optimizer/recipes.ts';
+import type { CheckpointOptions, ListenOptions, TrainOptions } from './options.ts';
+import type { Platform } from './platform.ts';
+import type { Prepared } from './prepared.ts';
+import type { RunConfig } from './report/report.ts';
+import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
+
+const defaultEpochs = 5;
+const defaultSeed = 1;
+const defaultVerifyRate = 0.01;
+
+/** @throws ConfigurationError with one sentence where the run cannot be */
+export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
+  checkOptions(options);
+  requireHost(options, platform);
+  const { backend = 'auto', workers = 0, seed = defaultSeed, gradients = 'exact' } = options;
+  const checkpoint = checkpointOf(options.checkpoint);
+  const listen = listenOf(options);
+  const isAlone = listen === undefined;
+  const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, platform.cores);
+  requireThreads(backend, threads);
+  platform.host?.requireCheckpointFolder(checkpoint);
+  const model = modelOf(options.model ?? 'mlp');
+  const { data } = options;
+  const { train, test } = typeof data === 'object' ? data : await platform.loadData(data);
+  requireFit(model, train);
+  const recipe = recipeOf(model.name);
+  const plan = planOf(options, train, recipe.batch);
+  const optimizer = optimizerOf(options.optimizer, plan.steps, recipe);
+  const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
+  const config: RunConfig = {
+    seed,
+    samples: train.count,
+    batch: plan.batch,
+    microbatchSize: plan.microbatchSize,
+    epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
+    steps: plan.steps,
+    optimizer,
+    workers: isAlone ? 'single' : workers,
+    ...(gradients === 'exact' ? {} : { gradients }),
+    ...(initial && { initSha256: initial.weightsSha256 }),
+  };
+  requireMemory({ model, ...config, microbatches: plan.microbatches, threads }, platform);
+  const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
+  const work = { model, optimizer, initialWeights: initial?.weights, train, test, plan, config };
+  const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
+  const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
+  return { ...work, backend, threads, workers, verifyRate, checkpoint, ...network };
+}
+
+/** Workers of this machine alone are let in by a token that only they get. */
+function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions | undefined {
+  if (listen === false) return workers === 0 ? undefined : { port: 0, token: newSecret() };
+  return listen === true ? {} : listen;
+}
+
+/** @throws ConfigurationError where the options ask for what a page does not have */
+function requireHost(options: TrainOptions, { host }: Platform): void {
+  if (host) return;
+  for (const name of ['listen', 'workers', 'checkpoint'] as const) {
+    if (!options[name]) continue;
+    throw configurationError`${named(name)}: expected none in a page, which has no sockets to listen on, processes or files`;
+  }
+}
+
+function checkpointOf(checkpoint: TrainOptions['checkpoint']): CheckpointOptions | undefined {
+  return typeof checkpoint === 'string' ? { folder: checkpoint } : checkpoint;
+}
+
+/** @throws ConfigurationError */
+function modelOf(model: NonNullable<TrainOptions['model']>): Model {
+  try {
+    return typeof model === 'string' ? resolveModel(model) : parseModel(model);
+  } catch (error) {
+    throw configurationError`${named('model')}: ${errorMessage(error)}`;
+  }
+}
+
+function planOf({ batch: asked, epochs = defaultEpochs, steps }: TrainOptions, train: Dataset, usualBatch: number) {
+  // A set that is smaller than the usual batch is one batch.
+  const batch = asked ?? Math.min(usualBatch, train.count);
+  if (batch > train.count) {
+    throw configurationError`${named('batch')}: expected at most the ${train.count} samples of the training set, got ${batch}`;
+  }
+  return planRun({ samples: train.count, batch, epochs, steps });
+}
+
+function requireMemory(need: MemoryNeedOptions, { memoryBytes }: Platform): void {
+  const fault = memoryFault(need, memoryBytes);
+  if (fault !== undefined) throw configurationError`${named('model')}: ${fault}`;
+}
+
+function requireFit(model: Model, { rows, columns, classes }: Dataset): void {
+  const [pixels, inputs] = [rows * columns, inputSize(model)];
+  if (inputs !== pixels) {
+    throw configurationError`${named('model')}: expected an input of ${pixels} pixels, as the images have, got ${inputs}`;
+  }
+  if (outputClasses(model) !== classes) {
+    throw configurationError`${named('model')}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`;
+  }
+}

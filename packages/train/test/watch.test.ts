@@ -1,0 +1,159 @@
+import { floatsFrom } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { sha256 } from '../src/node/sha256.ts';
+import { openDashboardServer } from './dashboard-server.ts';
+import { temporaryFolder } from './folder.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const steps = 24;
+const data = [...(await tinyArgs(temporaryFolder())), '--steps', `${steps}`, '--epochs', '50'];
+
+const open = () => openDashboardServer({ args: data });
+
+/** Bytes that may wait for one viewer: the bound, and one message beyond it. */
+const mostQueuedBytes = 256 * 1024 + 420_000;
+
+const report = {
+  epoch: 1,
+  trainLoss: 1,
+  trainAccuracy: 0.5,
+  testLoss: 1,
+  testAccuracy: 0.5,
+  seconds: 1,
+  imagesPerSecond: 64,
+};
+
+describe('a viewer', () => {
+  it('gets a description of the run first, and follows it to its end', async () => {
+    const server = await open();
+    const viewer = await openViewer(server.ws);
+    const first = await viewer.next('progress');
+    expect(viewer.received.map(({ type }) => type)).toEqual(['run', 'history', 'workers', 'progress']);
+    expect(first).toMatchObject({ phase: 'waiting', pauseRequested: false, step: 0, epoch: 1 });
+    expect(first).not.toHaveProperty('exactness');
+    expect(await viewer.next('run')).toMatchObject({
+      version: 'test',
+      parameters: 101_770,
+      steps,
+      stepsPerEpoch: 2,
+      microbatches: 2,
+      samples: 64,
+      testSamples: 16,
+      rows: 28,
+      columns: 28,
+      classes: 10,
+      tokenNeeded: false,
+      joinAddresses: [`${server.http}/`, server.ws],
+    });
+
+    await server.startWorker();
+    const last = await viewer.next('progress', ({ phase }) => phase === 'finished');
+    expect(last).toMatchObject({ step: steps, epoch: 12 });
+    const seen = viewer.received.flatMap((message) =>
+      message.type === 'progress' ? [...floatsFrom(message.points.steps)] : [],
+    );
+    expect(seen).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
+    // The hash of the last weights follows when it is due.
+    const hashed = await viewer.next('progress', ({ weightsHashStep }) => weightsHashStep === steps);
+    expect(hashed.weightsHash).toBe(server.weightsSha256().slice(0, 16));
+
+    // The worker leaves a moment after its last shard.
+    const { workers } = await viewer.next('workers', (message) => message.workers[0]?.health === 'gone');
+    expect(workers).toMatchObject([{ id: 'w1', name: 'this process', kind: 'local', share: 1, samples: steps * 32 }]);
+    const picture = await viewer.next('timeline');
+    expect(picture.rows.map(({ workerId }) => workerId)).toEqual(['w1']);
+    expect(picture.rows[0]!.spans.map(({ kind }) => kind)).toContain('compute');
+  });
+
+  it('that joins late gets the history, the events and the last evaluation', async () => {
+    const server = await open();
+    await server.startWorker();
+    await server.run.outcome;
+    server.epoch(report);
+    server.dashboard.event('something happened');
+    const viewer = await openViewer(server.ws);
+    const history = await viewer.next('history');
+    expect([...floatsFrom(history.points.steps)]).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
+    expect(history.epochs).toEqual([report]);
+    expect(history.events).toContain('something happened');
+
+    const evaluation = await viewer.next('evaluation');
+    const counts = floatsFrom(evaluation.confusion);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(16);
+    // A row for each true class sums to the images of that class.
+    const { labels } = server.prepared.test;
+    for (let label = 0; label < 10; label++) {
+      const inRow = counts.subarray(label * 10, label * 10 + 10).reduce((sum, count) => sum + count, 0);
+      expect(inRow).toBe(labels.filter((each) => each === label).length);
+    }
+    const wrong = counts.filter((_, index) => index % 11 !== 0).reduce((sum, count) => sum + count, 0);
+    expect(evaluation.topErrors).toHaveLength(Math.min(16, wrong));
+    const sure = evaluation.topErrors.map(({ probability }) => probability);
+    expect(sure).toEqual([...sure].sort((a, b) => b - a));
+    // A later viewer gets it, too.
+    expect(await (await openViewer(server.ws)).next('evaluation')).toEqual(evaluation);
+  });
+
+  it('sees an epoch when it ends, and how its test images were read', async () => {
+    const server = await open();
+    const viewer = await openViewer(server.ws);
+    server.epoch({ ...report, trainLoss: Number.NaN });
+    expect((await viewer.next('epoch')).report).toMatchObject({ epoch: 1, trainLoss: Number.MAX_VALUE });
+    expect(await viewer.next('evaluation')).toMatchObject({ epoch: 1, rows: 28, columns: 28, classes: 10 });
+  });
+
+  it('gets the weights that it asks for', async () => {
+    const server = await open();
+    const viewer = await openViewer(server.ws);
+    viewer.send({ type: 'wantWeights' });
+    const { step, bytes } = await viewer.next('weights');
+    expect([step, sha256(bytes)]).toEqual([0, server.weightsSha256()]);
+    await server.startWorker();
+    await server.run.outcome;
+    expect(viewer.received.filter(({ type }) => type === 'weights')).toHaveLength(1);
+    viewer.send({ type: 'wantWeights' });
+    const last = await viewer.next('weights');
+    expect([last.step, sha256(last.bytes)]).toEqual([steps, server.weightsSha256()]);
+  });
+});
+
+describe('viewers that never read', () => {
+  it('200 of them cost a bounded amount of memory and change no bit', async () => {
+    const server = await open();
+    const viewers = await Promise.all(Array.from({ length: 200 }, () => openViewer(server.ws)));
+    for (const viewer of viewers) {
+      viewer.send({ type: 'wantWeights' });
+      viewer.socket.pause();
+    }
+    expect(server.dashboard.figures.viewers).toBe(200);
+    const before = process.memoryUsage();
+    await server.startWorker();
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
+    for (let index = 0; index < 1_000; index++) server.dashboard.event(`event ${index} ${'x'.repeat(900)}`);
+    const after = process.memoryUsage();
+    expect(after.external + after.heapUsed - before.external - before.heapUsed).toBeLessThan(200 * 2 ** 20);
+    expect(server.dashboard.figures.queuedBytes).toBeLessThan(200 * mostQueuedBytes);
+    expect(server.weightsSha256()).toBe(await server.expectedSha256());
+    for (const viewer of viewers) viewer.socket.terminate();
+  });
+
+  it('get a bounded number of bytes beyond what the kernel holds, and a snapshot when they read', async () => {
+    const server = await open();
+    const viewers = await Promise.all(Array.from({ length: 4 }, () => openViewer(server.ws)));
+    for (const viewer of viewers) viewer.socket.pause();
+    let most = 0;
+    // 36 MB for each viewer, of which the kernel takes a few.
+    for (let index = 0; index < 40_000; index++) {
+      server.dashboard.event(`event ${index} ${'x'.repeat(900)}`);
+      most = Math.max(most, server.dashboard.figures.queuedBytes);
+    }
+    expect(most).toBeGreaterThan(4 * 250_000);
+    expect(most).toBeLessThan(4 * mostQueuedBytes);
+    for (const viewer of viewers) viewer.socket.resume();
+    for (const viewer of viewers) {
+      await viewer.next('history', ({ events }) => events.at(-1)?.startsWith('event 39999 ') === true);
+      expect(viewer.received.length).toBeLessThan(40_000);
+    }
+  });
+});

@@ -1,0 +1,230 @@
+import {
+  type CoordinatorTransport,
+  type MessageOf,
+  memoryPair,
+  openChecksum,
+  type WorkerTransport,
+} from '@lockstep/protocol';
+import type { Compute } from '@lockstep/training';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
+import { JoinedWorker } from '../src/joined-worker.ts';
+import { participate } from '../src/participate.ts';
+
+const compute: Compute = {
+  backend: 'cpu',
+  numericMode: 'any',
+  threads: 1,
+  open: async () => {},
+  setWeights() {},
+  gradient: () => Promise.reject(new Error('expected no shard')),
+  close: async () => {},
+};
+
+let checksum: (bytes: Uint8Array) => number;
+
+beforeAll(async () => {
+  checksum = await openChecksum();
+});
+
+/** The error of `connect` where no coordinator listens. */
+const refusedConnection = 'nothing answers there (connection refused)';
+
+type Visit = (coordinator: CoordinatorTransport, hello: MessageOf<'hello'>) => void;
+
+/**
+ * A worker that joins one coordinator after another, each of which plays a visit. Waits between two visits end at once,
+ * and their lengths are recorded; timers during a visit never fire.
+ */
+function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCoordinator?: boolean } = {}) {
+  const leaving = new AbortController();
+  const logged: string[] = [];
+  const hellos: MessageOf<'hello'>[] = [];
+  const waitsMs: number[] = [];
+  let attempts = 0;
+  let isBetween = true;
+  let onWait = (): boolean => true;
+
+  const connect = async (): Promise<WorkerTransport> => {
+    const visit = visits[attempts];
+    attempts += 1;
+    if (visit === undefined) throw new Error('expected no further attempt');
+    if (visit === 'no coordinator') throw new Error(refusedConnection);
+    isBetween = false;
+    const pair = memoryPair({ schedule: (deliver) => setImmediate(deliver) });
+    pair.coordinator.listen({
+      onMessage(message) {
+        if (message.type !== 'hello') return;
+        hellos.push(message);
+        visit(pair.coordinator, message);
+      },
+      onClose() {
+        isBetween = true;
+      },
+    });
+    return pair.worker;
+  };
+
+  const options = {
+    compute,
+    clock: {
+      nowMs: () => 0,
+      after(delayMs: number, callback: () => void) {
+        if (!isBetween) return () => {};
+        waitsMs.push(delayMs);
+        if (onWait()) setImmediate(callback);
+        return () => {};
+      },
+    },
+    identity: { kind: 'node', name: 'tester' } as const,
+    checksum,
+    hash: () => '0'.repeat(64),
+    connect,
+    ...extra,
+  };
+  const worker = new JoinedWorker((participation) => participate(options, participation), leaving.signal);
+  const lines = new WorkerLines('computing on cpu', 0, Number.POSITIVE_INFINITY);
+  const log = async (): Promise<void> => {
+    for await (const event of worker) logged.push(...lines.of(event, 0));
+  };
+  const ended = log().then(() => worker.done);
+  return {
+    ended,
+    logged,
+    hellos,
+    waitsMs,
+    attempts: () => attempts,
+    leave: () => leaving.abort(),
+    /** Called when the worker begins to wait; the wait ends by itself where it returns true. */
+    whenWaiting(callback: () => boolean) {
+      onWait = callback;
+    },
+  };
+}
+
+function welcome(coordinator: CoordinatorTransport, resumeKey: string): void {
+  const limits = { model: {}, microbatchSize: 16, heartbeatMs: 1000, maxFrameBytes: 1000 };
+  coordinator.send({ type: 'welcome', id: 'w1', resumeKey, ...limits });
+}
+
+const lose: Visit = (coordinator) => {
+  welcome(coordinator, 'the key');
+  coordinator.close(1001, 'the machine sleeps');
+};
+
+const finish: Visit = (coordinator) => {
+  welcome(coordinator, 'the key');
+  coordinator.send({ type: 'finish', message: 'the run is finished' });
+  coordinator.close(1000, 'the run is finished');
+};
+
+describe('a worker', () => {
+  it('stays until the run is over', async () => {
+    const { ended, logged, attempts } = setUp([finish]);
+    expect(await ended).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(logged).toEqual(['joined as w1, computing on cpu']);
+    expect(attempts()).toBe(1);
+  });
+
+  it('ends unreachable, without a second attempt, where its first one fails', async () => {
+    const { ended, attempts } = setUp(['no coordinator']);
+    await expect(ended).rejects.toMatchObject({ reason: 'unreachable', message: refusedConnection });
+    expect(attempts()).toBe(1);
+  });
+
+  it('waits for its first coordinator where it was asked to, and says so once', async () => {
+    const { ended, logged } = setUp(['no coordinator', 'no coordinator', finish], { waitForCoordinator: true });
+    expect(await ended).toMatchObject({ type: 'finished' });
+    expect(logged).toEqual([
+      `${refusedConnection}; waiting for it; Ctrl-C ends this`,
+      'joined as w1, computing on cpu',
+    ]);
+  });
+
+  it('comes back with its resume key after a lost connection, and waits longer after each failure', async () => {
+    const { ended, logged, hellos, waitsMs } = setUp([
+      lose,
+      'no coordinator',
+      'no coordinator',
+      'no coordinator',
+      finish,
+    ]);
+    expect(await ended).toMatchObject({ type: 'finished' });
+    expect(hellos.map(({ resumeKey }) => resumeKey)).toEqual([undefined, 'the key']);
+    expect(logged).toEqual([
+      'joined as w1, computing on cpu',
+      'the machine sleeps; trying again',
+      `${refusedConnection}; the run is over or its coordinator is down; waiting for it to come back; Ctrl-C ends this`,
+      'back as w1',
+    ]);
+    expect(waitsMs).toHaveLength(4);
+    for (const [index, waitMs] of waitsMs.entries()) {
+      expect(waitMs).toBeGreaterThanOrEqual(250 * 2 ** index);
+      expect(waitMs).toBeLessThanOrEqual(500 * 2 ** index);
+    }
+  });
+
+  it('comes back to a coordinator that is away for long, and tries at least every 15 s until then', async () => {
+    const { ended, logged, waitsMs } = setUp([lose, ...new Array<'no coordinator'>(60).fill('no coordinator'), finish]);
+    expect(await ended).toMatchObject({ type: 'finished' });
+    expect(logged.at(-1)).toBe('back as w1');
+    expect(Math.max(...waitsMs)).toBeLessThanOrEqual(15_000);
+    expect(waitsMs.reduce((sum, waitMs) => sum + waitMs)).toBeGreaterThan(6 * 60_000);
+  });
+
+  it('waits shortly again after it was welcomed', async () => {
+    const { ended, waitsMs } = setUp([lose, 'no coordinator', 'no coordinator', lose, finish]);
+    await ended;
+    expect(waitsMs).toHaveLength(4);
+    expect(waitsMs[3]).toBeLessThanOrEqual(500);
+  });
+
+  it('ends with the message of a final refusal', async () => {
+    const { ended, logged, attempts } = setUp([
+      (coordinator) => {
+        coordinator.send({ type: 'refuse', code: 'token', message: 'the token is wrong' });
+        coordinator.close(1008, 'the token is wrong');
+      },
+    ]);
+    await expect(ended).rejects.toMatchObject({ reason: 'refused', message: 'the token is wrong' });
+    expect(logged).toEqual([]);
+    expect(attempts()).toBe(1);
+  });
+
+  it('comes back after the time that a temporary refusal names', async () => {
+    const { ended, logged, waitsMs } = setUp([
+      (coordinator) => {
+        coordinator.send({ type: 'refuse', code: 'full', message: 'the run is full', retryAfterMs: 30_000 });
+        coordinator.close(1008, 'the run is full');
+      },
+      finish,
+    ]);
+    expect(await ended).toMatchObject({ type: 'finished' });
+    expect(logged).toEqual(['the run is full; trying again', 'joined as w1, computing on cpu']);
+    expect(waitsMs[0]).toBe(30_000);
+  });
+
+  it('says goodbye where it is told to leave', async () => {
+    const messages: string[] = [];
+    const { ended, leave, attempts } = setUp([
+      (coordinator) => {
+        welcome(coordinator, 'the key');
+        leave();
+        messages.push('left');
+      },
+    ]);
+    expect(await ended).toEqual({ type: 'left', message: 'tester leaves' });
+    expect(messages).toEqual(['left']);
+    expect(attempts()).toBe(1);
+  });
+
+  it('stops waiting where it is told to leave', async () => {
+    const { ended, leave, whenWaiting, attempts } = setUp([lose, finish]);
+    whenWaiting(() => {
+      setImmediate(leave);
+      return false;
+    });
+    expect(await ended).toEqual({ type: 'left', message: 'left' });
+    expect(attempts()).toBe(1);
+  });
+});
