@@ -1,12 +1,6 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
-import {
-  type DataSummary,
-  type EpochReport,
-  movingAverage,
-  type StepEvent,
-  samplesWord,
-  thousands,
-} from '@lockstep/train';
+import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
+import { movingAverage, samplesWord, thousands } from '@lockstep/train/command-line';
 import type { RunPlan } from '@lockstep/training';
 import { type Colors, duration, percent, significant } from './format.ts';
 

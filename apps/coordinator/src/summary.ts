@@ -1,6 +1,7 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import { type Column, formatTable } from '@lockstep/command';
-import { type EpochReport, type Report, samplesWord, thousands } from '@lockstep/train';
+import type { EpochReport, Report } from '@lockstep/train';
+import { samplesWord, thousands } from '@lockstep/train/command-line';
 import { claimText } from '@lockstep/training';
 import { type Colors, percent, significant } from './format.ts';
 
