@@ -68,10 +68,21 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
 }
 
 async function start(job: TrainingJob) {
+  // Opened before anything is started that a refusal would leave behind.
+  const opened = await openBackends(job.prepared, job.platform);
+  try {
+    return await begin(job, opened);
+  } catch (error) {
+    await closeBackend(opened.backend);
+    throw error;
+  }
+}
+
+type Opened = Awaited<ReturnType<typeof openBackends>>;
+
+async function begin(job: TrainingJob, opened: Opened) {
   const { prepared, platform, signal, emit } = job;
   const { listen, checkpoint } = prepared;
-  // Opened before anything is started that a refusal would leave behind.
-  const opened = await openBackends(prepared, platform);
   const { backend, inline } = opened;
   const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
   emit(preparedEvent(prepared));
@@ -155,7 +166,7 @@ async function openBackends({ listen, backend: name, threads }: Prepared, platfo
 }
 
 /** What computes in this process, or in local workers, which choose by the same rule as this process. */
-function computingLine({ choice, inline }: Awaited<ReturnType<typeof openBackends>>, prepared: Prepared) {
+function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   if (inline) return `In this process: ${inline.choice}`;
   return prepared.workers > 0 && prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
