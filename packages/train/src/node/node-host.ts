@@ -13,6 +13,7 @@ import { createGate, type Gate } from '../network/gate.ts';
 import { startNetwork } from '../network/network.ts';
 import { newSecret } from '../new-secret.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
+import { BackgroundEvaluator } from './background-evaluator.ts';
 
 export const nodeHost: Host = {
   requireCheckpointFolder,
@@ -24,6 +25,7 @@ export const nodeHost: Host = {
   },
   openCheckpoints,
   createCheckpointer: (options) => new Checkpointer(options),
+  createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   serve(serving) {
     const { prepared, listen, observer, emit } = serving;
     const gate = createGate({ ...prepared, publicView: listen.publicView ?? false });
