@@ -136,6 +136,36 @@ describe('a run', () => {
     expect(second).toEqual(first);
   });
 
+  it('that is paused takes no step until it is resumed, and gives the same weights', async () => {
+    const run = train({ ...tiny, epochs: 40 });
+    const types: string[] = [];
+    let pauses = 0;
+    for await (const event of run) {
+      if (event.type !== 'step') types.push(event.type);
+      if (event.type === 'started') run.pause();
+      if (event.type === 'pauseRequested') {
+        pauses += 1;
+        run.resume();
+      }
+    }
+    expect(pauses).toBe(1);
+    expect(types.indexOf('resumed')).toBeGreaterThan(types.indexOf('pauseRequested'));
+    expect((await run.result).report.weightsSha256).toBe(
+      (await train({ ...tiny, epochs: 40 }).result).report.weightsSha256,
+    );
+  });
+
+  it('waits for its start where it was asked to', async () => {
+    const run = train({ ...tiny, listen: { port: 0, waitForStart: true }, workers: 1 });
+    const types: string[] = [];
+    for await (const { type } of run) {
+      if (type !== 'step') types.push(type);
+      if (type === 'joined') run.start();
+    }
+    expect(types).toContain('started');
+    expect((await run.result).outcome).toBe('finished');
+  });
+
   it('ends with its scope', async () => {
     let run: ReturnType<typeof train>;
     {

@@ -1,7 +1,7 @@
 /** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
 
 export type { Clock } from './clock.ts';
-export type { RunEvent } from './coordinator/events.ts';
+export type { ControlAction, RunEvent } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
 export { historyOf, type RunHistory } from './coordinator/history.ts';
 export { InlineCopy } from './coordinator/inline-copy.ts';

@@ -2,7 +2,7 @@
 import { createEvaluator, type Evaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { RunOutcome } from '@lockstep/training';
+import type { Run, RunOutcome } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { copyRun } from '../checkpoint/copy-run.ts';
@@ -27,6 +27,8 @@ export interface TrainingJob {
   readonly platform: Platform;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
+  /** Called once, with what starts, pauses and resumes the run. */
+  readonly onControl: (control: Run['control']) => void;
   /** Aborted when the run is to end where it is. */
   readonly signal: AbortSignal;
 }
@@ -110,6 +112,7 @@ async function begin(job: TrainingJob, opened: Opened) {
     });
   }
   observer.evaluatePending();
+  job.onControl((action) => run.control(action));
   const stop = (): void => run.stop('the coordinator was interrupted');
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
