@@ -3,4 +3,4 @@
 export { loadMnist, type Mnist } from './files.ts';
 export { type OpenOptions, openDataset } from './node/open-dataset.ts';
 export { readRows } from './node/open-table.ts';
-export { openSharpDecoder, type SharpDecoder } from './node/sharp-decoder.ts';
+export { openSharpDecoder, type SharpPictureInfo } from './node/sharp-decoder.ts';

@@ -11,7 +11,7 @@ export { encodeFeatures, type FeatureColumn, featureCount } from './readers/feat
 export { type JsonLines, parseJsonLines } from './readers/json-lines.ts';
 export { datasetFromJsonLines } from './readers/json-lines-dataset.ts';
 export type { Task } from './readers/labels.ts';
-export type { OpenedDataset } from './readers/opened-dataset.ts';
+export type { OpenedDataset, Reading } from './readers/opened-dataset.ts';
 export { parseParquet } from './readers/parquet.ts';
 export type { Table } from './readers/table.ts';
 export { datasetFromTable, type TableOptions } from './readers/table-dataset.ts';

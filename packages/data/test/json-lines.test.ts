@@ -37,15 +37,18 @@ describe('JSON Lines', () => {
   });
 
   it('treats flat objects like the rows of a table, keys in any order', () => {
-    const { train, features } = datasetFromJsonLines(
+    const { train, reading } = datasetFromJsonLines(
       parse({ size: 1, color: 'red', label: 'u' }, { label: 'u', color: 'blue', size: 3 }),
       { label: 'size', task: 'regression' },
       parse({ size: 2, color: 'red', label: 'u' }),
     );
-    expect(features).toEqual([
-      { type: 'category', name: 'color', categories: ['blue', 'red'] },
-      { type: 'category', name: 'label', categories: ['u'] },
-    ]);
+    expect(reading).toEqual({
+      type: 'rows',
+      columns: [
+        { type: 'category', name: 'color', categories: ['blue', 'red'] },
+        { type: 'category', name: 'label', categories: ['u'] },
+      ],
+    });
     expect([...train.samples]).toEqual([0, 1, 1, 1, 0, 1]);
     expect(train.targets).toEqual({ type: 'values', values: Float32Array.of(1, 3), names: ['size'] });
   });

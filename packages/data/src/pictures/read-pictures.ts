@@ -39,7 +39,8 @@ export async function readPictures(
   const test = await decodeAll(parts.test, names, form, decoder, read);
   const counts = partsText({ train, test }, tree.test ? undefined : options);
   const what = `${plural(all.length, 'picture')}, ${targetsText(train)}, ${formText(form)}; ${counts}`;
-  return { train, test, found: `${name}: ${what}${leftOutText(tree.leftOut)}` };
+  const found = `${name}: ${what}${leftOutText(tree.leftOut)}`;
+  return { train, test, found, reading: { type: 'pictures', fit: form.fit } };
 }
 
 type Read = <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>;

@@ -1,17 +1,24 @@
 /** What a reader gives: samples to train and to test with, and what it found. */
 
+import type { PictureFit } from '../pictures/decoder.ts';
 import { defaultSplitSeed, type SplitOptions } from '../split.ts';
 import type { Dataset } from './dataset.ts';
 import type { FeatureColumn } from './features.ts';
 import { listed } from './table.ts';
+
+/** How a file becomes a sample, where that takes more than its values: what a saved model has to know as well. */
+export type Reading =
+  /** A row of a table, by `encodeFeatures`. */
+  | { readonly type: 'rows'; readonly columns: readonly FeatureColumn[] }
+  /** A picture, scaled to the sample's height and width. */
+  | { readonly type: 'pictures'; readonly fit: PictureFit };
 
 export interface OpenedDataset {
   readonly train: Dataset;
   readonly test: Dataset;
   /** What was read and how, in one line for people. */
   readonly found: string;
-  /** How a row of a table became the values of a sample; other rows become so by `encodeFeatures`. */
-  readonly features?: readonly FeatureColumn[];
+  readonly reading?: Reading;
 }
 
 /** The two counts; of one that was split, the seed by which it was. */

@@ -41,7 +41,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   const counts = partsText({ train, test }, testTable ? undefined : options);
   const what = `${plural(table.count + (testTable?.count ?? 0), 'row')}, ${seenText(features)} each`;
   const found = `${table.name}: ${what}, ${targetsText(train)} in column ${label.name}; ${counts}`;
-  return { train, test, features, found };
+  return { train, test, found, reading: { type: 'rows', columns: features } };
 }
 
 function usedColumns(table: Table, ignore: readonly string[] = []): readonly Column[] {
