@@ -26,7 +26,7 @@ const allocatorSettings = {
   MALLOC_TOP_PAD_: `${16 * 2 ** 20}`,
 };
 
-const training = ['coordinator', 'worker', 'web'];
+const training = ['coordinator', 'worker-command', 'web'];
 
 /** Of each command: the set of packages that it needs, what turborepo builds for it, and what runs then. */
 const commands = {
@@ -42,7 +42,7 @@ const commands = {
     build: training,
     run: [...app('coordinator/dist/main.js'), 'coordinator'],
   },
-  worker: { does: 'joins a coordinator', packages: 'run', build: ['worker'], run: app('worker/dist/main.js') },
+  worker: { does: 'joins a coordinator', packages: 'run', build: ['worker-command'], run: app('worker/dist/main.js') },
   evaluate: {
     does: 'measures a saved model on test samples',
     packages: 'model',

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { findChromium } from '@lockstep/chromium';
 import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import type { CompareReport } from '../src/compare/compare.ts';
 import type { predictAndCheck } from '../src/compare/predict/command.ts';
 import type { LockstepRow } from '../src/compare/results.ts';

@@ -1,5 +1,5 @@
 /** Reports of runs that were never made, with chosen times, for tests of what is derived from them. */
-import { nothingTurnedAway, type Report } from '@lockstep/train';
+import type { Report } from '@lockstep/train';
 
 export interface SampleOptions {
   readonly batch?: number;
@@ -44,7 +44,7 @@ export function reportOf(options: SampleOptions): Report {
         ? { bytesSent: 0, bytesReceived: 0 }
         : { bytesSent: steps * 1e6, bytesReceived: steps * 5e5 },
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-    turnedAway: nothingTurnedAway,
+    turnedAway: { silent: 0, hasty: 0, full: 0, token: 0, origin: 0, flood: 0 },
     stepTimes: {
       steps: steps - 1,
       stepMs,

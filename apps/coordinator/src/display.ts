@@ -1,8 +1,7 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
-import type { EpochReport } from '@lockstep/train';
+import { type EpochReport, movingAverage, thousands } from '@lockstep/train';
 import type { RunPlan, StepResult } from '@lockstep/training';
-import { type Colors, duration, percent, thousands } from './format.ts';
-import { movingAverage } from './moving-average.ts';
+import { type Colors, duration, percent } from './format.ts';
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;

@@ -8,11 +8,6 @@ export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;
 }
 
-/** Rounded, with commas between thousands. */
-export function thousands(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
 /** Minutes and seconds, or hours and minutes. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

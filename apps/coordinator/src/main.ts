@@ -1,18 +1,26 @@
 /** The coordinator's command line: trains a model by its options. */
 import { once } from 'node:events';
-import { readCommandLine, runMain, version } from '@lockstep/command';
-import { summary } from '@lockstep/nn';
-import { systemClock } from '@lockstep/train';
+import { errorMessage, readCommandLine, runMain, usageFailure, version } from '@lockstep/command';
+import { resolveModel, summary } from '@lockstep/nn';
+import {
+  isStoppedByAdmin,
+  type Listening,
+  type Prepared,
+  prepare,
+  type Trained,
+  train,
+  verifyRun,
+} from '@lockstep/train';
+import { ConfigurationError, systemClock } from '@lockstep/worker';
 import colors from 'picocolors';
-import { resumeCommand } from './checkpoint/resume-command.ts';
-import { isStoppedByAdmin } from './dashboard/admin-actions.ts';
+import { addressLines } from './address-lines.ts';
 import { Display } from './display.ts';
+import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
-import { modelOf, type Prepared, prepare } from './prepare.ts';
+import { resumeCommand } from './resume-command.ts';
 import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
-import { type Trained, train } from './train.ts';
-import { verifyRun } from './verify.ts';
+import { modelText, trainOptionsOf } from './train-options.ts';
 
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
@@ -20,17 +28,45 @@ async function main(): Promise<number> {
   const options: CoordinatorOptions | undefined = readCommandLine(command, args);
   if (!options) return 0;
   if (options.summary) {
-    process.stdout.write(`${summary(modelOf(options.model))}\n`);
+    process.stdout.write(summaryOf(options.model));
     return 0;
   }
+  try {
+    return await run(name as CommandName, args, options);
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
+    throw error;
+  }
+}
+
+function summaryOf(nameOrFile: string): string {
+  const text = modelText(nameOrFile);
+  try {
+    return `${summary(resolveModel(text))}\n`;
+  } catch (error) {
+    throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
+  }
+}
+
+async function run(name: CommandName, args: readonly string[], options: CoordinatorOptions): Promise<number> {
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
 
-  const prepared = await prepare(options);
+  const prepared = await prepare(trainOptionsOf(options));
   const { plan, config } = prepared;
   const { nowMs } = systemClock;
   const display = new Display({ stream: process.stdout, colors, nowMs, ...plan, epochs: config.epochs });
-  const trained = await train({ version, options, prepared, display, signal: interruption.signal });
+  const listener = {
+    started: () => display.started(),
+    step: display.step.bind(display),
+    epoch: display.epoch.bind(display),
+    line: (line: string) => display.line(line),
+    listening(listening: Listening) {
+      for (const line of addressLines(listening, prepared)) display.line(line);
+    },
+    end: () => display.end(),
+  };
+  const trained = await train({ version, prepared, listener, signal: interruption.signal });
   const failures: string[] = [];
   let wasInterrupted = false;
   try {
@@ -42,7 +78,7 @@ async function main(): Promise<number> {
     wasInterrupted = interruption.signal.aborted;
     const { outcome, checkpoint } = trained;
     if (outcome.type === 'failed' && checkpoint) {
-      display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name as CommandName, args)}`);
+      display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
     }
     if (options.stay && !wasInterrupted) {
       display.line('The dashboard stays; Ctrl-C ends it.');

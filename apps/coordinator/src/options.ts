@@ -17,12 +17,9 @@ import {
 } from '@lockstep/command';
 import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
 import { lossyEncodings } from '@lockstep/protocol';
-import { computeChoices } from '@lockstep/train';
-import { intervalOption } from './checkpoint/interval.ts';
-import { defaultLearningRates, defaultsOfSetting, optimizerTypes } from './optimizer-defaults.ts';
-import { defaultsOf } from './recipes.ts';
-
-export const defaultPort = 7070;
+import { defaultLearningRates, defaultPort, defaultsOf, defaultsOfSetting, optimizerTypes } from '@lockstep/train';
+import { computeChoices } from '@lockstep/worker';
+import { intervalOption } from './interval-option.ts';
 
 const modelNames = builtInModels.map(({ name }) => name).join(', ');
 

@@ -1,8 +1,7 @@
 /** Writes what a run leaves behind: its model and its report, each also where the other cannot be written. */
 import { CommandFailure, saveJson } from '@lockstep/command';
-import type { Report } from '@lockstep/train';
-import { type ModelSnapshot, saveModel } from './save-model.ts';
-import type { Verification } from './verify.ts';
+import { FileError } from '@lockstep/files';
+import { type ModelSnapshot, type Report, saveModel, type Verification } from '@lockstep/train';
 
 export interface Results {
   readonly save: string | undefined;
@@ -22,7 +21,7 @@ export async function saveResults(results: Results): Promise<string[]> {
     try {
       log(await write());
     } catch (error) {
-      if (!(error instanceof CommandFailure)) throw error;
+      if (!(error instanceof CommandFailure || error instanceof FileError)) throw error;
       failures.push(error.message);
     }
   };

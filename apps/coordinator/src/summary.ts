@@ -1,8 +1,8 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import { type Column, formatTable } from '@lockstep/command';
-import type { Report } from '@lockstep/train';
+import { type Report, thousands } from '@lockstep/train';
 import { claimText } from '@lockstep/training';
-import { type Colors, percent, thousands } from './format.ts';
+import { type Colors, percent } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);

@@ -2,11 +2,11 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { encode, protocolVersion, subprotocol } from '@lockstep/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { temporaryFolder } from './folder.ts';
-import { freePort } from './free-port.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { freePort } from '../../../packages/train/test/free-port.ts';
+import { hello, openRawClient } from '../../../packages/train/test/raw-client.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { canListProcesses, startCoordinator, startWorker } from './processes.ts';
-import { hello, openRawClient } from './raw-client.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const coordinatorArgs = [...(await tinyArgs(folder)), '--port', '0'];

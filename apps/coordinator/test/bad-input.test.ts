@@ -2,9 +2,9 @@ import { symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { canListProcesses, type Program, startCoordinator } from './processes.ts';
-import { tinyFiles, writeFolder } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const path = (name: string): string => join(folder, name);

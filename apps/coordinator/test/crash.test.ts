@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { randomStream } from '@lockstep/tensor';
 import type { Report } from '@lockstep/train';
 import { expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
-import { freePort } from './free-port.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { freePort } from '../../../packages/train/test/free-port.ts';
+import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
+import { openViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
-import { openStepWitness } from './step-witness.ts';
-import { openViewer } from './test-viewer.ts';
 
 /** In memory where there is such a folder: how many steps a busy disk costs is not the question here. */
 const folder = temporaryFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined);

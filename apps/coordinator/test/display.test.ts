@@ -1,8 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
+import { thousands } from '@lockstep/train';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { Display } from '../src/display.ts';
-import { duration, percent, thousands } from '../src/format.ts';
+import { duration, percent } from '../src/format.ts';
 
 interface Setting {
   readonly isTTY: boolean;

@@ -1,8 +1,8 @@
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { runToReport, startWorker } from './processes.ts';
-import { openTestServer } from './test-server.ts';
 
 const folder = temporaryFolder();
 const steps = 200;

@@ -6,11 +6,11 @@ import { gradientChecksum, openChecksum, subprotocol } from '@lockstep/protocol'
 import type { Report } from '@lockstep/train';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { hello, joinAsWorker, openRawClient } from '../../../packages/train/test/raw-client.ts';
+import { openTestServer, type TestServer } from '../../../packages/train/test/test-server.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { type Program, runToReport, startWorker } from './processes.ts';
-import { hello, joinAsWorker, openRawClient } from './raw-client.ts';
-import { openTestServer, type TestServer } from './test-server.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const steps = 40;
 const folder = temporaryFolder();

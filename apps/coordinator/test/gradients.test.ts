@@ -1,7 +1,7 @@
 /** What `--gradients` does to the bytes of a run, and that its report and summary say so. */
 import type { Report } from '@lockstep/train';
 import { expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { runToReport, startCoordinator } from './processes.ts';
 
 const steps = 30;

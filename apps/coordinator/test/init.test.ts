@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { initialize, parseModel, resolveModel, writeModelFile, writeSafetensors } from '@lockstep/nn';
 import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startCoordinator } from './processes.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);

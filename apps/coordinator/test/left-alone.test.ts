@@ -1,8 +1,8 @@
 /** Workers and coordinators that go before the run has begun, or while they are not looked at. */
 import { expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { canListProcesses, startCoordinator, startWorker } from './processes.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const tiny = [...(await tinyArgs(temporaryFolder())), '--epochs', '1000000'];
 const anyPort = [...tiny, '--port', '0'];

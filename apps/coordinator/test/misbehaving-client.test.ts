@@ -1,12 +1,19 @@
 import { encode, gradientChecksum, type MessageOf, openChecksum } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
-import type { Closed } from './inbox.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import type { Closed } from '../../../packages/train/test/inbox.ts';
+import {
+  handshake,
+  hello,
+  joinAsWorker,
+  openRawClient,
+  openTcpClient,
+  type RawClient,
+} from '../../../packages/train/test/raw-client.ts';
+import { openTestServer, type TestServerOptions } from '../../../packages/train/test/test-server.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startWorker } from './processes.ts';
-import { handshake, hello, joinAsWorker, openRawClient, openTcpClient, type RawClient } from './raw-client.ts';
-import { openTestServer, type TestServerOptions } from './test-server.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const parameters = 101_770;
 const steps = 40;

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Report } from '@lockstep/train';
 import { describe, expect, test } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { runToReport, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();

@@ -1,10 +1,10 @@
 /** Workers behind links on which the weights of a step take seconds: the run advances, with the bits of one process. */
 import { afterEach, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { openThrottledLink, type ThrottledLink } from '../../../packages/train/test/throttled-link.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startWorker } from './processes.ts';
-import { openTestServer } from './test-server.ts';
-import { openThrottledLink, type ThrottledLink } from './throttled-link.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const args = [...(await tinyArgs(folder)), '--steps', '3', '--epochs', '50'];

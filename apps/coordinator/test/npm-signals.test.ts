@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { canListProcesses, startNpm } from './processes.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const tiny = await tinyArgs(temporaryFolder());
 

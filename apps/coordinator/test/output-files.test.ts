@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { readReport, startCoordinator } from './processes.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);

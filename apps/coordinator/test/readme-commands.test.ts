@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { type Ended, startNpm } from './processes.ts';
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');

@@ -2,10 +2,10 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { type Program, readReport, runToReport, startCoordinator } from './processes.ts';
-import { openViewer, type TestViewer } from './test-viewer.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 /** `--data` and a batch of half of it. */

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberedClasses, readSafetensors, resolveModel } from '@lockstep/nn';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport } from './processes.ts';
-import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);

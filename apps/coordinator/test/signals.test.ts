@@ -1,14 +1,16 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it, vi } from 'vitest';
-import { sha256 } from '../src/sha256.ts';
-import { temporaryFolder } from './folder.ts';
-import { freePort } from './free-port.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { freePort } from '../../../packages/train/test/free-port.ts';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { canListProcesses, type Program, readReport, startCoordinator, startWorker } from './processes.ts';
-import { openTestServer } from './test-server.ts';
-import { tinyArgs } from './tiny-data.ts';
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const folder = temporaryFolder();
 const tiny = [...(await tinyArgs(folder)), '--epochs', '1000000'];

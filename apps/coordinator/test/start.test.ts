@@ -1,11 +1,13 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
-import { sha256 } from '../src/sha256.ts';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { canListProcesses, readReport, runToReport, startCoordinator } from './processes.ts';
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const folder = temporaryFolder();
 

@@ -1,4 +1,4 @@
-import { nothingTurnedAway, type Report } from '@lockstep/train';
+import type { Report } from '@lockstep/train';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { summaryLines } from '../src/summary.ts';
@@ -53,7 +53,7 @@ const report: Report = {
   workers: [worker, { ...worker, id: 'w2', name: 'a laptop', shards: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
   wire: { bytesSent: 2_000_000_000, bytesReceived: 1_000_000_000 },
   faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-  turnedAway: nothingTurnedAway,
+  turnedAway: { silent: 0, hasty: 0, full: 0, token: 0, origin: 0, flood: 0 },
   stepTimes: null,
   curve: [],
 };

@@ -1,9 +1,9 @@
 import { loadTensorFlow, prepareProcess } from '@lockstep/tfjs-node';
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from './folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startCoordinator, startWorker } from './processes.ts';
-import { tinyFiles, writeFolder } from './tiny-data.ts';
 
 prepareProcess();
 const absence = await loadTensorFlow().then(

@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs, tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
-import { tinyArgs, tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
 import { evaluate } from '../src/evaluate/command.ts';
 import { evaluationText } from '../src/evaluate/text.ts';
 import { barsFile, expectRefusal, printed } from './fixture.ts';

@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
-import { tinyArgs } from '../../coordinator/test/tiny-data.ts';
 import { exportModel } from '../src/export/command.ts';
 import { barsFile, expectRefusal } from './fixture.ts';
 

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { startModelCommand } from '../../coordinator/test/processes.ts';
 import { predict } from '../src/predict/command.ts';
 import { readPicture } from '../src/predict/picture.ts';

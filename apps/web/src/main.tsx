@@ -1,12 +1,12 @@
 /** Wires the page up: its address, its two connections, and its panels. */
 import { watchPath } from '@lockstep/protocol';
+import { usualThreads } from '@lockstep/worker/browser';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { helloOf, readAddress, socketAddress } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
 import { deviceName } from './join/device-name.ts';
 import { TabWorker } from './join/tab-worker.ts';
-import { usualThreads } from './join/threads.ts';
 import { Page } from './page.tsx';
 import { RunStore } from './watch/run-store.ts';
 import { startViewer } from './watch/viewer.ts';

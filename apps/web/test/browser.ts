@@ -2,7 +2,7 @@
 import { browserFlags, findChromium, inChromium } from '@lockstep/chromium';
 import { type Browser, type BrowserContextOptions, chromium } from 'playwright-core';
 import { afterAll, afterEach, describe } from 'vitest';
-import { temporaryFolder } from '../../coordinator/test/folder.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import type { RunAddresses } from './run.ts';
 import { openTab, type Tab } from './tab.ts';
 

@@ -1,7 +1,7 @@
 /** Checks what the page says of checkpoints, and that a tab comes back to a coordinator that is started anew. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { freePort } from '../../coordinator/test/free-port.ts';
+import { freePort } from '../../../packages/train/test/free-port.ts';
 import { describePage } from './browser.ts';
 import { endless, singleHash, startRun } from './run.ts';
 

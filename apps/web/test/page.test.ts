@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, it } from 'vitest';
-import { tinyFiles, writeFolder } from '../../coordinator/test/tiny-data.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { describePage } from './browser.ts';
 import { startRun } from './run.ts';
 

@@ -3,8 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterEach, expect, it } from 'vitest';
-import { type DashboardServer, openDashboardServer } from '../../coordinator/test/dashboard-server.ts';
-import { openViewer } from '../../coordinator/test/test-viewer.ts';
+import { type DashboardServer, openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openViewer } from '../../../packages/train/test/test-viewer.ts';
 import { describePage, foreignName } from './browser.ts';
 import { endless, type RunAddresses } from './run.ts';
 

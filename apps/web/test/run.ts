@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Report } from '@lockstep/train';
 import { expect } from 'vitest';
+import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
-import { openViewer, type TestViewer } from '../../coordinator/test/test-viewer.ts';
 
 /** The addresses that a coordinator prints, and the end of its run. */
 export interface RunAddresses {

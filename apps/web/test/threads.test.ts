@@ -1,6 +1,6 @@
 /** Checks that the threads of a tab change no bit of the model, and that a page which cannot have them says why. */
 import { expect, it } from 'vitest';
-import { freePort } from '../../coordinator/test/free-port.ts';
+import { freePort } from '../../../packages/train/test/free-port.ts';
 import { describePage, foreignName } from './browser.ts';
 import { endless, singleHash, singleRun, startRun } from './run.ts';
 

@@ -2,11 +2,9 @@
 import { createHash } from 'node:crypto';
 import { CommandFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
-import { systemClock, threadsFault } from '@lockstep/train';
 import type { MembershipEnd } from '@lockstep/training';
-import { connect } from './connect.ts';
+import { ConfigurationError, connect, openCompute, requireThreads, systemClock } from '@lockstep/worker';
 import { join } from './join.ts';
-import { openCompute } from './open-compute.ts';
 import { summary, usage, workerOptions } from './options.ts';
 
 const progressEveryMs = 30_000;
@@ -17,8 +15,7 @@ async function main(): Promise<number> {
   if (options.url === undefined) {
     throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
   }
-  const tooMany = threadsFault(options.backend, options.threads);
-  if (tooMany !== undefined) throw new CommandFailure(tooMany, 2);
+  requireThreads(options.backend, options.threads);
   const { url, token, fingerprint } = addressOf(options.url, tokenFrom(options, process.env['LOCKSTEP_TOKEN']));
   const interrupted = interruption();
   exitWithParent();
@@ -94,4 +91,6 @@ function exitCodeOf(end: MembershipEnd, url: string, log: (message: string) => v
   }
 }
 
-await runMain('worker', main);
+await runMain('worker', main, (error) =>
+  error instanceof ConfigurationError ? error.messageWith((option) => `--${option}`) : undefined,
+);

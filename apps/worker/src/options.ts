@@ -11,7 +11,7 @@ import {
   withDefaultText,
   withFallback,
 } from '@lockstep/command';
-import { computeChoices } from '@lockstep/train';
+import { computeChoices } from '@lockstep/worker';
 
 export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
 export const summary =

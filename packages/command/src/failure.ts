@@ -25,13 +25,22 @@ export function errorMessage(error: unknown): string {
  * Runs a program's main function and sets the exit code that it ends with. A failure is one sentence on standard error;
  * so is memory
  * that the engine refuses. Anything else that is thrown is a defect of Lockstep, and keeps its stack.
+ * @param usageFault what a library's error says of the command line: one sentence, with exit code 2
  */
-export async function runMain(program: string, main: () => Promise<number>): Promise<void> {
+export async function runMain(
+  program: string,
+  main: () => Promise<number>,
+  usageFault: (error: unknown) => string | undefined = () => undefined,
+): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
   try {
     process.exitCode = await main();
   } catch (error) {
-    if (error instanceof CommandFailure) {
+    const fault = usageFault(error);
+    if (fault !== undefined) {
+      process.stderr.write(`${program}: ${fault}\n`);
+      process.exitCode = 2;
+    } else if (error instanceof CommandFailure) {
       process.stderr.write(`${program}: ${error.message}\n`);
       process.exitCode = error.exitCode;
     } else if (isOutOfMemory(error)) {

@@ -3,9 +3,16 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { initialize, inputSize, layers, type Model, parameterCount, resolveModel, writeModelFile } from '@lockstep/nn';
-import { randomStream, sizeOf } from '@lockstep/tensor';
-import { loadModel } from '@lockstep/train';
+import {
+  createPrediction,
+  initialize,
+  inputSize,
+  layers,
+  type Model,
+  parameterCount,
+  resolveModel,
+} from '@lockstep/nn';
+import { openBackend, randomStream, sizeOf } from '@lockstep/tensor';
 import { PbfReader } from 'pbf';
 import { afterAll, describe, expect, test } from 'vitest';
 import { writeOnnx } from '../src/index.ts';
@@ -123,9 +130,12 @@ describe.skipIf(!hasRuntime)(`onnxruntime${hasRuntime ? '' : ' (skipped: python3
     const random = randomStream(7);
     const bytes = Uint8Array.from({ length: count * inputSize(model) }, () => random() * 256);
     const weights = initialize(model, 3);
-    const loaded = await loadModel(writeModelFile(model, weights));
-    const ours = (await loaded.predict(bytes)).flatMap(({ scores }) => [...scores]);
-    loaded.dispose();
+    const { backend } = await openBackend('cpu');
+    const parameters = backend.allocate(weights.length);
+    backend.upload(parameters, weights);
+    const plan = createPrediction(backend, model, count, parameters);
+    plan.run(bytes);
+    const ours = [...(await backend.download(plan.output))];
     const [file, samples] = [join(folder, `${model.name}.onnx`), join(folder, `${model.name}.f32`)];
     writeFileSync(file, writeOnnx(model, weights, {}));
     writeFileSync(samples, new Uint8Array(asInput(model, bytes).buffer));

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { initialize, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { systemClock as clock } from '@lockstep/train';
 import {
+  type Clock,
   type Compute,
   createLocalCompute,
   createNumericsCheck,
@@ -21,6 +21,7 @@ import { expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';
 
+const clock: Clock = { nowMs: () => performance.now(), after: () => () => {} };
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 it.skipIf(absence !== undefined)(

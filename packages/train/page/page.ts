@@ -1,5 +1,5 @@
 /** Predicts with a model file in a page, for the test that compares its scores with Node's. */
-import { loadModel } from '../src/index.ts';
+import { loadModel } from '../src/browser.ts';
 
 async function scoresOf(file: readonly number[], samples: readonly number[]): Promise<number[][]> {
   const model = await loadModel(Uint8Array.from(file));

@@ -1,26 +1,21 @@
-/** The library: models that are loaded, and what the command lines share, such as reports and checkpoints. */
-export {
-  type Checkpoint,
-  decodeCheckpoint,
-  encodeCheckpoint,
-  type RunIdentity,
-} from './checkpoint.ts';
-export { type ComputeChoice, computeChoices, defaultThreads, threadsFault } from './compute-choice.ts';
-export { identityFault } from './identity-fault.ts';
-export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './load-model.ts';
-export type { Prediction } from './predictor.ts';
-export type { CurveState, Progress, StepSums } from './progress.ts';
-export {
-  type CurvePoint,
-  createReport,
-  type EpochReport,
-  type Report,
-  type ReportOptions,
-  type RunConfig,
-  type StepTimes,
-  type TrainedEpoch,
-  type WorkerReport,
-} from './report.ts';
-export { maxModelFileBytes, readStoredModel, type StoredModel } from './stored-model.ts';
-export { systemClock } from './system-clock.ts';
-export { nothingTurnedAway, type TurnedAway, turnedAwayReasons } from './turned-away.ts';
+/** The library in Node: runs that are trained here or by workers that join, and models that are loaded. */
+export type { Checkpoint } from './checkpoint/checkpoint.ts';
+export { decodeCheckpoint } from './checkpoint/checkpoint.ts';
+export { type CheckpointInterval, defaultInterval } from './checkpoint/interval.ts';
+export { isStoppedByAdmin } from './dashboard/admin-actions.ts';
+export { type Addresses, isLoopback } from './http/addresses.ts';
+export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
+export type { Prediction } from './model/predictor.ts';
+export { type ModelSnapshot, saveModel } from './model/save-model.ts';
+export { maxModelFileBytes, readStoredModel, type StoredModel } from './model/stored-model.ts';
+export { movingAverage } from './moving-average.ts';
+export type { Listening } from './network/network.ts';
+export { defaultLearningRates, defaultsOfSetting, optimizerTypes } from './optimizer/optimizer-defaults.ts';
+export { defaultsOf } from './optimizer/recipes.ts';
+export { defaultPort, type TrainOptions } from './options.ts';
+export { prepare } from './prepare.ts';
+export type { Prepared } from './prepared.ts';
+export type { CurvePoint, EpochReport, Report, StepTimes, WorkerReport } from './report/report.ts';
+export { type Verification, verifyRun } from './run/verify.ts';
+export { thousands } from './thousands.ts';
+export { type Trained, train } from './train.ts';

@@ -19,7 +19,8 @@ import {
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeCheckpoint, type LoadedModel, loadModel } from '../src/index.ts';
+import { encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
+import { type LoadedModel, loadModel } from '../src/model/load-model.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ScriptedCoordinator } from '../../training/test/coordinator/scripted-coordinator.ts';
 import { model, optimizer } from '../../training/test/support.ts';
-import { createReport, type ReportOptions } from '../src/report.ts';
+import { createReport, type ReportOptions } from '../src/report/report.ts';
 
 function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
   return {

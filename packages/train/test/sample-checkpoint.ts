@@ -1,5 +1,5 @@
 /** A checkpoint of a small run, for tests. */
-import type { Checkpoint } from '../src/index.ts';
+import type { Checkpoint } from '../src/checkpoint/checkpoint.ts';
 
 export const sampleCheckpoint: Checkpoint = {
   step: 150,

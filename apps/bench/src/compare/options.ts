@@ -12,7 +12,7 @@ import {
   wholeNumber,
   withFallback,
 } from '@lockstep/command';
-import { computeChoices } from '@lockstep/train';
+import { computeChoices } from '@lockstep/worker';
 import { listOption } from '../list-option.ts';
 
 export const usage = 'npm run compare -- [options]';

@@ -1,14 +1,13 @@
 /** The backends of a tab, and their names for people. */
+import type { TabBackend } from '@lockstep/worker/browser';
 
 /** What a person can choose. */
-export const tabBackendLabels = {
+export const tabBackendLabels: Readonly<Record<TabBackend, string>> = {
   auto: 'Whatever is fastest here',
   webgpu: 'GPU, by WebGPU',
   webgl: 'GPU, by WebGL',
   cpu: 'CPU',
-} as const;
-
-export type TabBackend = keyof typeof tabBackendLabels;
+};
 
 const backendLabels: Readonly<Record<string, string>> = {
   cpu: 'CPU',

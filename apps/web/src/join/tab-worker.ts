@@ -1,8 +1,16 @@
 /** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
+
+import {
+  type JoinRequest,
+  openingState,
+  type PageMessage,
+  startWorkerThread,
+  type TabState,
+  type Workload,
+} from '@lockstep/worker/browser';
 import { type ReadonlySignal, signal } from '@preact/signals';
 import { type Secrets, socketAddress } from '../address.ts';
 import type { RunStore } from '../watch/run-store.ts';
-import { type JoinRequest, openingState, type PageMessage, type TabState, type Workload } from './tab-state.ts';
 
 type Membership = Pick<JoinRequest, 'name' | 'backend' | 'threads' | 'resumeKey'>;
 
@@ -39,7 +47,7 @@ export class TabWorker {
   join(membership: Membership): void {
     this.#membership = membership;
     this.state.value = openingState(membership.resumeKey);
-    this.#thread = new Worker(new URL('./worker-thread.ts', import.meta.url), { type: 'module', name: 'lockstep' });
+    this.#thread = startWorkerThread();
     this.#thread.addEventListener('message', ({ data }: MessageEvent<TabState>) => this.#setState(data));
     this.#thread.addEventListener('error', ({ message: error }) => {
       const message = error ? `the worker of this tab failed: ${error}` : 'its script did not load';

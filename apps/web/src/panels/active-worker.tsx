@@ -1,7 +1,8 @@
 /** What this tab's worker computes on and why, and what it has computed. */
+
+import type { ActiveState } from '@lockstep/worker/browser';
+import { oneThreadReason } from '@lockstep/worker/browser';
 import { backendPhrase, insecureContextReason } from '../join/backends.ts';
-import type { ActiveState } from '../join/tab-state.ts';
-import { oneThreadReason } from '../join/threads.ts';
 import { counted, millisecondsText, whole } from '../look/format.ts';
 import { Figure } from './figure.tsx';
 

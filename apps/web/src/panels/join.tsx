@@ -1,10 +1,17 @@
 /** The panel of this tab as a worker: a form to join, or what the worker does. */
+
+import {
+  type EndedState,
+  mostThreads,
+  oneThreadReason,
+  type TabBackend,
+  type TabState,
+  usualThreads,
+} from '@lockstep/worker/browser';
 import { useSignal } from '@preact/signals';
-import { type TabBackend, tabBackendLabels } from '../join/backends.ts';
+import { tabBackendLabels } from '../join/backends.ts';
 import { chooseDeviceName, deviceName } from '../join/device-name.ts';
-import type { EndedState, TabState } from '../join/tab-state.ts';
 import type { TabWorker } from '../join/tab-worker.ts';
-import { mostThreads, oneThreadReason, usualThreads } from '../join/threads.ts';
 import { ActiveWorker } from './active-worker.tsx';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';

@@ -2,7 +2,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { systemClock } from '@lockstep/train';
 import {
   createLocalCompute,
   createNumericsCheck,
@@ -13,6 +12,7 @@ import {
   planRun,
   Run,
 } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
 import {
   batchOf,
   initialWeights,

@@ -12,8 +12,8 @@ import {
   webSocketTransport,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { systemClock } from '@lockstep/train';
 import { createLocalCompute } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
 import { microbatchSize, model, readyGradient } from '../../workloads/coordinator-load.ts';
 import { maxFrameBytes, serveWorkers } from './serve-workers.ts';
 

@@ -1,0 +1,80 @@
+/** What a command line asks for, in the library's words; files that options name are read here. */
+import { readOptionBytes, readOptionFile, requireOutputs, tokenFrom, usageFailure } from '@lockstep/command';
+import { maxModelFileBytes, type TrainOptions } from '@lockstep/train';
+import type { CoordinatorOptions } from './options.ts';
+
+/** @throws CommandFailure with exit code 2 where options do not go together, or a file cannot be used */
+export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
+  const { data, epochs, steps, batch, seed, backend, threads, gradients, workers, init } = options;
+  if (options.verify && gradients !== 'exact') {
+    const got = `${gradients}, whose rounding depends on the workers`;
+    throw usageFailure(`--verify: expected with --gradients exact, got ${got}`);
+  }
+  requireNetwork(options);
+  const checkpoint = checkpointOf(options);
+  const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
+  requireOutputs({ save: options.save, report: options.report });
+  return {
+    ...{ data, epochs, steps, batch, seed, backend, threads, gradients, workers, checkpoint },
+    model: modelText(options.model),
+    optimizer: {
+      type: options.optimizer,
+      learningRate: options.lr,
+      momentum: options.momentum,
+      nesterov: options.nesterov,
+      weightDecay: options['weight-decay'],
+      schedule: options.schedule,
+      warmupSteps: options.warmup,
+      clipNorm: options.clip,
+    },
+    initialWeights: init === undefined ? undefined : readOptionBytes('init', init, maxModelFileBytes),
+    verifyRate: options['verify-rate'],
+    listen: options.single ? undefined : { ...listenOf(options), token },
+  };
+}
+
+function listenOf(options: CoordinatorOptions) {
+  const { host, port, stay, save: saveTo } = options;
+  return {
+    ...{ host, port, stay, saveTo },
+    tls: tlsOf(options),
+    publicView: options['public-view'],
+    allowOrigins: options['allow-origin'],
+    waitForStart: options['wait-for-start'],
+    faultInjection: options.chaos,
+  };
+}
+
+/** The text of a layer list, or the name of a model. @throws CommandFailure with exit code 2 */
+export function modelText(nameOrFile: string): string {
+  return nameOrFile.endsWith('.json') ? readOptionFile('model', nameOrFile) : nameOrFile;
+}
+
+/** `--single` opens no socket. */
+function requireNetwork(options: CoordinatorOptions): void {
+  if (!options.single) return;
+  for (const name of ['tls', 'tls-cert', 'tls-key', 'allow-origin', 'chaos', 'wait-for-start', 'stay'] as const) {
+    if (options[name] === undefined || options[name] === false) continue;
+    throw usageFailure(`--${name}: expected without --single, which opens no socket`);
+  }
+}
+
+function checkpointOf(options: CoordinatorOptions): TrainOptions['checkpoint'] {
+  const { checkpoint: folder, resume, 'checkpoint-every': every } = options;
+  if (folder !== undefined) return { folder, every, resume };
+  for (const name of ['resume', 'checkpoint-every'] as const) {
+    if (options[name] === undefined || options[name] === false) continue;
+    throw usageFailure(`--${name}: expected with --checkpoint DIR, the folder of the checkpoints`);
+  }
+  return undefined;
+}
+
+/** @throws CommandFailure with exit code 2 */
+export function tlsOf(options: Pick<CoordinatorOptions, 'tls' | 'tls-cert' | 'tls-key'>) {
+  const { tls, 'tls-cert': certFile, 'tls-key': keyFile } = options;
+  if (certFile === undefined && keyFile === undefined) return tls;
+  if (tls) throw usageFailure('--tls: expected without --tls-cert and --tls-key, which bring a certificate');
+  if (certFile === undefined) throw usageFailure('--tls-key: expected with --tls-cert, got it alone');
+  if (keyFile === undefined) throw usageFailure('--tls-cert: expected with --tls-key, got it alone');
+  return { cert: readOptionFile('tls-cert', certFile), key: readOptionFile('tls-key', keyFile) };
+}

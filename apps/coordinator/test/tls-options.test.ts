@@ -1,0 +1,38 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommandFailure } from '@lockstep/command';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { tlsOf } from '../src/train-options.ts';
+import { startCoordinator } from './processes.ts';
+
+const folder = temporaryFolder();
+const none = { tls: false, 'tls-cert': undefined, 'tls-key': undefined };
+const file = join(folder, 'text.pem');
+writeFileSync(file, 'a text');
+
+describe('the options of a certificate', () => {
+  it('name files, whose texts are read', () => {
+    const text = readFileSync(file, 'utf8');
+    expect(tlsOf({ ...none, 'tls-cert': file, 'tls-key': file })).toEqual({ cert: text, key: text });
+  });
+
+  it.each<[name: string, options: object, message: RegExp]>([
+    ['a certificate alone', { 'tls-cert': file }, /^--tls-cert: expected with --tls-key, got it alone$/],
+    ['a key alone', { 'tls-key': file }, /^--tls-key: expected with --tls-cert, got it alone$/],
+    ['both ways', { tls: true, 'tls-cert': file, 'tls-key': file }, /^--tls: expected without/],
+    ['a missing file', { 'tls-cert': '/nowhere', 'tls-key': file }, /^--tls-cert: .*got \/nowhere$/],
+  ])('cannot be %s', (_name, options, message) => {
+    const use = (): unknown => tlsOf({ ...none, ...options });
+    expect(use).toThrow(CommandFailure);
+    expect(use).toThrow(message);
+  });
+
+  it('are named with their files where these are no certificate with its key', async () => {
+    const args = [...(await tinyArgs(folder)), '--tls-cert', file, '--tls-key', file];
+    const { code, stderr } = await startCoordinator('start', args).ended;
+    const sentence = `--tls-cert ${file}: expected a PEM certificate that --tls-key ${file} belongs to`;
+    expect({ code, stderr }).toEqual({ code: 2, stderr: `lockstep: ${sentence}\n` });
+  });
+});

@@ -1,0 +1,128 @@
+/** A checkpoint as a value: all that the next step depends on, in one safetensors file that proves itself whole. */
+import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
+import type { RunHistory } from '@lockstep/training';
+import type { TrainedEpoch } from '../report/report.ts';
+import { parseNumbers, stringifyNumbers } from './number-json.ts';
+import type { Progress } from './progress.ts';
+
+/** What fixes the bits of a run: two runs that agree in all of it take the same steps. */
+export interface RunIdentity {
+  /** The layer list. */
+  readonly model: unknown;
+  /** SHA-256 of the training samples. */
+  readonly data: string;
+  readonly seed: number;
+  readonly batch: number;
+  readonly microbatchSize: number;
+  readonly optimizer: unknown;
+  /** How workers round their gradients. */
+  readonly gradients: string;
+  /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
+  readonly initSha256?: string;
+}
+
+export interface Checkpoint {
+  /** Steps taken; the next one has this number. With seed and batch it is the position in the data. */
+  readonly step: number;
+  readonly identity: RunIdentity;
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+  readonly optimizer: OptimizerState;
+  readonly progress: Progress;
+  readonly history: RunHistory;
+  /** Epochs whose evaluation was not done, with the weights at their ends. */
+  readonly unevaluated: readonly { readonly epoch: TrainedEpoch; readonly weights: Float32Array }[];
+}
+
+/** 64 hexadecimal digits. */
+type Hash = (bytes: Uint8Array) => string;
+type HashOrPromise = (bytes: Uint8Array) => string | Promise<string>;
+
+export const checkpointFormat = 'lockstep-checkpoint.v1';
+/** Stands for the hash while the hash is computed. */
+const blank = '0'.repeat(64);
+const slotPrefix = 'optimizer.';
+const epochPrefix = 'epoch.';
+
+/** The bytes of a file. */
+export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPromise): Promise<Uint8Array> {
+  const { step, weights, optimizer, progress, history, unevaluated } = checkpoint;
+  const identity = JSON.stringify(checkpoint.identity);
+  const metadata = {
+    format: checkpointFormat,
+    sha256: blank,
+    step: `${step}`,
+    optimizerStep: `${optimizer.step}`,
+    identity,
+    identitySha256: await sha256(new TextEncoder().encode(identity)),
+    progress: stringifyNumbers(progress),
+    history: stringifyNumbers(history),
+    unevaluated: stringifyNumbers(unevaluated.map(({ epoch }) => epoch)),
+  };
+  const slots = Object.entries(optimizer.slots).map(([name, values]) => tensorOf(`${slotPrefix}${name}`, values));
+  const ends = unevaluated.map(({ epoch, weights: values }) => tensorOf(`${epochPrefix}${epoch.epoch}`, values));
+  const bytes = writeSafetensors({ tensors: [tensorOf('weights', weights), ...slots, ...ends], metadata });
+  const place = placeOfHash(bytes);
+  if (place === undefined) throw new Error('checkpoint: expected a place for the hash in the header');
+  bytes.set(new TextEncoder().encode(await sha256(bytes)), place);
+  return bytes;
+}
+
+/** @throws Error with one message where the file is torn, was changed, or is something else */
+export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
+  verify(bytes, sha256);
+  const { tensors, metadata } = readSafetensors(bytes);
+  const valuesOf = new Map(tensors.map(({ name, values }) => [name, values]));
+  const tensor = (name: string): Float32Array => {
+    const values = valuesOf.get(name);
+    if (!values) throw new Error(`checkpoint: expected a tensor named ${name}, got none`);
+    return values;
+  };
+  const field = <T>(name: string): T => {
+    const text = metadata[name];
+    if (text === undefined) throw new Error(`checkpoint: expected ${name} in the metadata, got none`);
+    return parseNumbers(text) as T;
+  };
+  const slots = [...valuesOf].filter(([name]) => name.startsWith(slotPrefix));
+  return {
+    step: field('step'),
+    identity: field('identity'),
+    weights: tensor('weights'),
+    optimizer: {
+      step: field('optimizerStep'),
+      slots: Object.fromEntries(slots.map(([name, values]) => [name.slice(slotPrefix.length), values])),
+    },
+    progress: field('progress'),
+    history: field('history'),
+    unevaluated: field<TrainedEpoch[]>('unevaluated').map((epoch) => ({
+      epoch,
+      weights: tensor(`${epochPrefix}${epoch.epoch}`),
+    })),
+  };
+}
+
+/** Checks the hash of the whole file, taken with the hash's own place blank. */
+function verify(bytes: Uint8Array, sha256: Hash): void {
+  const place = placeOfHash(bytes);
+  if (place === undefined)
+    throw new Error(`checkpoint: expected a file of the format ${checkpointFormat}, got another or a part`);
+  const claimed = new TextDecoder().decode(bytes.subarray(place, place + blank.length));
+  const copy = bytes.slice();
+  copy.set(new TextEncoder().encode(blank), place);
+  const actual = sha256(copy);
+  if (claimed === actual) return;
+  const [expected, got] = [claimed, actual].map((hash) => `${hash.slice(0, 16)}…`);
+  throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is torn or was changed`);
+}
+
+/** Where the hash's digits begin. Metadata stand first in the header, so that the first match is the right one. */
+function placeOfHash(bytes: Uint8Array): number | undefined {
+  const mark = `{"__metadata__":{"format":"${checkpointFormat}","sha256":"`;
+  const start = 8;
+  const head = new TextDecoder('latin1').decode(bytes.subarray(start, start + mark.length));
+  return head === mark && bytes.length >= start + mark.length + blank.length ? start + mark.length : undefined;
+}
+
+function tensorOf(name: string, values: Float32Array) {
+  return { name, shape: [values.length], values };
+}

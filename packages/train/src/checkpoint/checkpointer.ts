@@ -1,0 +1,95 @@
+/** Takes copies of a run between two steps, and writes them while it goes on. */
+import { webcrypto } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { errorMessage } from '../error-message.ts';
+import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts';
+import { CheckpointClock, type CheckpointInterval } from './interval.ts';
+import type { CheckpointStore } from './store.ts';
+
+export interface WrittenCheckpoint {
+  readonly file: string;
+  readonly step: number;
+}
+
+export interface CheckpointerOptions {
+  readonly store: Pick<CheckpointStore, 'write'>;
+  /** Begins the names of the files. */
+  readonly runName: string;
+  readonly interval: CheckpointInterval;
+  readonly nowMs: () => number;
+  /** Steps taken so far. */
+  readonly stepsTaken: () => number;
+  /** A copy of all that the next step depends on, which no later step changes. */
+  readonly copy: () => Checkpoint;
+  /** The newest in the folder, where the run went on from it. */
+  readonly newest: WrittenCheckpoint | undefined;
+  readonly onWritten: (written: WrittenCheckpoint) => void;
+  readonly log: (line: string) => void;
+}
+
+export class Checkpointer {
+  /** The last one that is on the disk. */
+  newest: WrittenCheckpoint | undefined;
+  readonly #options: CheckpointerOptions;
+  readonly #clock: CheckpointClock;
+  #writing: Promise<void> | undefined;
+  #failed = false;
+  #isUrgent = false;
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.newest = options.newest;
+    this.#clock = new CheckpointClock(options.interval, options.stepsTaken(), options.nowMs());
+  }
+
+  /** Called after each step, when it is whole: a copy of half a step would be of no run. */
+  stepped(): void {
+    const { stepsTaken, nowMs, copy } = this.#options;
+    if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
+    this.#isUrgent = false;
+    this.#clock.copied(stepsTaken(), nowMs());
+    this.#writing = this.#save(copy(), '; training goes on without it').finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Takes the next copy after the next step: what earlier checkpoints say of the run is no longer true. */
+  hurry(): void {
+    this.#isUrgent = true;
+  }
+
+  /** Writes the run as it is now, after its last step here; resolves when that is done or has failed. */
+  async finish(): Promise<void> {
+    const { stepsTaken, copy } = this.#options;
+    const last = stepsTaken() === 0 ? undefined : copy();
+    await this.#writing;
+    if (last && last.step !== this.newest?.step) await this.#save(last, '');
+  }
+
+  /** @param consequence of a failure, for people */
+  async #save(checkpoint: Checkpoint, consequence: string): Promise<void> {
+    const { store, runName, stepsTaken, onWritten, log } = this.#options;
+    const { step } = checkpoint;
+    try {
+      // The next step's weights are sent first.
+      await nextTurn();
+      const file = await store.write(runName, step, await encodeCheckpoint(checkpoint, sha256OffThread));
+      this.newest = { file, step };
+      this.#clock.written(stepsTaken());
+      onWritten(this.newest);
+      if (this.#failed) log(`checkpoints are written again, the last one after step ${step}`);
+      this.#failed = false;
+    } catch (error) {
+      if (!this.#failed) {
+        log(`the checkpoint after step ${step} was not written: ${errorMessage(error)}${consequence}`);
+      }
+      this.#failed = true;
+    }
+  }
+}
+
+/** Node computes it in a thread of its own. */
+async function sha256OffThread(bytes: Uint8Array): Promise<string> {
+  const hash = await webcrypto.subtle.digest('SHA-256', bytes);
+  return Buffer.from(hash).toString('hex');
+}

@@ -1,0 +1,72 @@
+/** Opens the folder of a run's checkpoints, and finds the one that the run goes on from. */
+import { join } from 'node:path';
+import type { Prepared } from '../prepared.ts';
+import { thousands } from '../thousands.ts';
+import type { Checkpoint, RunIdentity } from './checkpoint.ts';
+import type { WrittenCheckpoint } from './checkpointer.ts';
+import { type Choice, chooseCheckpoint } from './choose.ts';
+import { identityOf } from './identity.ts';
+import { type CheckpointInterval, defaultInterval, intervalText } from './interval.ts';
+import { CheckpointStore, newRunName } from './store.ts';
+
+export interface OpenedCheckpoints {
+  readonly store: CheckpointStore;
+  readonly runName: string;
+  readonly interval: CheckpointInterval;
+  readonly identity: RunIdentity;
+  /** Where the run goes on from; undefined where it starts anew. */
+  readonly resumeFrom: Checkpoint | undefined;
+  readonly resumed: WrittenCheckpoint | undefined;
+  /** For the person who started it. */
+  readonly lines: readonly string[];
+}
+
+/** Undefined in a run without checkpoints. */
+export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined> {
+  if (!prepared.checkpoint) return undefined;
+  const { folder, resume = false, every: interval = defaultInterval } = prepared.checkpoint;
+  const { steps } = prepared.plan;
+  const identity = identityOf(prepared);
+  const store = new CheckpointStore(folder);
+  const stored = await store.list();
+  const choice = await chooseCheckpoint(stored, identity, steps);
+  const common = { store, interval, identity };
+  const { chosen, passedOver } = choice;
+  if (!resume || !chosen) {
+    const lines = resume ? [...passedOverLines(choice), startsAnew(folder)] : offer(folder, choice, steps);
+    const where = `Checkpoints: ${intervalText(interval)}, in ${folder}`;
+    const runName = newRunName(stored, new Date());
+    return { ...common, runName, resumeFrom: undefined, resumed: undefined, lines: [...lines, where] };
+  }
+  const { checkpoint: resumeFrom } = chosen;
+  const file = chosen.stored.name;
+  // What is newer than it is not this run's to remove, and its own files must come after those.
+  const runName = passedOver.length === 0 ? chosen.stored.run : newRunName(stored, new Date());
+  const lines = [...passedOverLines(choice), resumedLine(join(folder, file), resumeFrom.step, prepared)];
+  return { ...common, runName, resumeFrom, resumed: { file, step: resumeFrom.step }, lines };
+}
+
+function passedOverLines({ passedOver }: Choice): string[] {
+  return passedOver.map(({ stored, reason }) => `Passed over ${stored.name}: ${reason}.`);
+}
+
+function startsAnew(folder: string): string {
+  return `No checkpoint in ${folder} fits this run, which starts anew.`;
+}
+
+function resumedLine(file: string, step: number, { plan, config }: Prepared): string {
+  if (step === plan.steps) return `${file} is of the end of this run: every step had been taken.`;
+  const lost =
+    config.gradients === undefined
+      ? ''
+      : `; what ${config.gradients} rounded off at the workers is not in it, so the weights are not those of a run that was not cut off`;
+  return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}${lost}.`;
+}
+
+/** Of a run that was cut off. */
+function offer(folder: string, { chosen }: Choice, steps: number): string[] {
+  if (!chosen || chosen.checkpoint.step === steps) return [];
+  const { step } = chosen.checkpoint;
+  const what = `${join(folder, chosen.stored.name)} is of this run, cut off after step ${thousands(step)}`;
+  return [`${what}: --resume would go on from it. This one starts anew, and leaves it there.`];
+}

@@ -1,0 +1,86 @@
+/** What a viewer that has shown the admin token may do to a run. */
+
+import type { AdminAction, FaultAction } from '@lockstep/protocol';
+import type { CoordinatorState, ParameterServer, Run, RunOutcome } from '@lockstep/training';
+import { errorMessage } from '../error-message.ts';
+import { saveModel } from '../model/save-model.ts';
+import type { Prepared } from '../prepared.ts';
+
+export interface AdminActionsOptions {
+  readonly version: string;
+  readonly run: Run;
+  readonly parameterServer: ParameterServer;
+  readonly prepared: Prepared;
+  /** Where `save` writes; by default a file in the working directory, named after the model and the step. */
+  readonly saveTo: string | undefined;
+}
+
+export type ActionResult =
+  /** @param event a line for all viewers */
+  { readonly type: 'done'; readonly event?: string } | { readonly type: 'refused'; readonly message: string };
+
+const stoppedMessage = 'stopped from the dashboard';
+
+/** Whether a viewer stopped the run before its last step, which is no failure. */
+export function isStoppedByAdmin(outcome: RunOutcome): boolean {
+  return outcome.type === 'failed' && outcome.message === stoppedMessage;
+}
+
+/** Short enough that the heartbeat does not take a frozen worker for dead. */
+const faultDurationMs: Readonly<Record<FaultAction, number>> = { kill: 0, freeze: 8_000, slow: 10_000 };
+
+const done: ActionResult = { type: 'done' };
+
+export class AdminActions {
+  readonly #options: AdminActionsOptions;
+  #isSaving = false;
+
+  constructor(options: AdminActionsOptions) {
+    this.#options = options;
+  }
+
+  async control(action: AdminAction): Promise<ActionResult> {
+    const { run } = this.#options;
+    if (action === 'save') return this.#save();
+    if (hasEnded(run.state)) return refused('the run has ended');
+    if (action === 'stop') run.stop(stoppedMessage);
+    else run.control(action);
+    return done;
+  }
+
+  injectFault(action: FaultAction, workerId: string): ActionResult {
+    const { run } = this.#options;
+    if (run.state.setup.faultInjection !== true) return refused('this run was not started with --chaos');
+    if (hasEnded(run.state)) return refused('the run has ended');
+    const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
+    if (!isConnected) return refused(`there is no worker ${workerId} here`);
+    run.injectFault(workerId, action, faultDurationMs[action]);
+    return done;
+  }
+
+  /** Writes the model as it is now; the event says where. */
+  async #save(): Promise<ActionResult> {
+    if (this.#isSaving) return refused('the model is being saved already');
+    this.#isSaving = true;
+    try {
+      const { version, run, parameterServer, prepared, saveTo } = this.#options;
+      const { model } = prepared;
+      const steps = run.state.current.step;
+      const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
+      const line = await saveModel(file, { prepared, weights: parameterServer.weights(), steps, version });
+      return { type: 'done', event: saveTo === undefined ? `${line}, in the folder ${process.cwd()}` : line };
+    } catch (error) {
+      return refused(errorMessage(error));
+    } finally {
+      this.#isSaving = false;
+    }
+  }
+}
+
+function refused(message: string): ActionResult {
+  return { type: 'refused', message };
+}
+
+function hasEnded({ phase }: CoordinatorState): boolean {
+  return phase === 'finished' || phase === 'failed';
+}

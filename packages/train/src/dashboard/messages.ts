@@ -1,0 +1,88 @@
+/** Builds the messages that the dashboard sends to its viewers. */
+import { parameterCount } from '@lockstep/nn';
+import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
+import { type CoordinatorState, claimOf } from '@lockstep/training';
+import type { Prepared } from '../prepared.ts';
+import type { CurvePoint, EpochReport } from '../report/report.ts';
+import type { WeightsFeed } from './weights-feed.ts';
+
+export type RunMessage = WatchMessageOf<'run'>;
+type ProgressMessage = WatchMessageOf<'progress'>;
+
+/** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
+export function runMessage(version: string, prepared: Prepared, faultInjection: boolean): RunMessage {
+  const { model, plan, config, train, test, token } = prepared;
+  const { seed, epochs, optimizer, workers } = config;
+  const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;
+  return {
+    type: 'run',
+    version,
+    model,
+    parameters: parameterCount(model),
+    config: { seed, batch, microbatchSize, epochs, steps, optimizer, workers: workers === 'single' ? 0 : workers },
+    steps,
+    stepsPerEpoch,
+    microbatches,
+    samples: train.count,
+    testSamples: test.count,
+    rows: test.rows,
+    columns: test.columns,
+    classes: test.classes,
+    joinAddresses: [],
+    tokenNeeded: token !== undefined,
+    faultInjection,
+  };
+}
+
+export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond' | 'points'> {
+  /** Smoothed over recent steps; undefined before the first. */
+  readonly loss: number | undefined;
+  readonly accuracy: number | undefined;
+  readonly weights: WeightsFeed;
+}
+
+export function progressMessage(state: CoordinatorState, run: RunMessage, figures: ProgressFigures): ProgressMessage {
+  const { phase, pauseRequested, current } = state;
+  const { loss, accuracy, imagesPerSecond, weights, points } = figures;
+  const { hash, hashStep } = weights;
+  const imagesLeft = (run.steps - current.step) * run.config.batch;
+  return {
+    type: 'progress',
+    phase,
+    pauseRequested,
+    step: current.step,
+    epoch: Math.min(run.config.epochs, 1 + Math.floor(current.step / run.stepsPerEpoch)),
+    ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
+    ...(accuracy === undefined ? {} : { accuracy }),
+    imagesPerSecond,
+    ...(imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
+    ...claimFields(state),
+    ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
+    points,
+  };
+}
+
+function claimFields(state: CoordinatorState): Pick<ProgressMessage, 'exactness' | 'numericMode' | 'bitExactAmong'> {
+  const { exactness, numericMode, bitExactAmong } = claimOf(state);
+  return {
+    ...(exactness === null ? {} : { exactness }),
+    ...(numericMode === null ? {} : { numericMode }),
+    ...(bitExactAmong === null ? {} : { bitExactAmong }),
+  };
+}
+
+/** Points as they travel: float32 lists of equal length. */
+export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['points'] {
+  const list = (value: (point: CurvePoint) => number): Uint8Array => bytesOf(Float32Array.from(points, value));
+  return {
+    steps: list(({ steps }) => steps),
+    losses: list(({ loss }) => loss),
+    accuracies: list(({ accuracy }) => accuracy),
+  };
+}
+
+/** A model that has diverged has losses that no message carries. */
+export function finiteReport(report: EpochReport): EpochReport {
+  const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
+  return { ...report, trainLoss: finite(report.trainLoss), testLoss: finite(report.testLoss) };
+}

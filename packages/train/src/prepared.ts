@@ -1,0 +1,32 @@
+/** A run that can start: its options with everything that was left out, loaded and checked. */
+import type { Dataset } from '@lockstep/data';
+import type { Model, OptimizerConfig } from '@lockstep/nn';
+import type { RunPlan } from '@lockstep/training';
+import type { ComputeChoice } from '@lockstep/worker';
+import type { Tls } from './http/tls.ts';
+import type { CheckpointOptions, ListenOptions } from './options.ts';
+import type { RunConfig } from './report/report.ts';
+
+export interface Prepared {
+  readonly model: Model;
+  readonly optimizer: OptimizerConfig;
+  /** What the run begins with, where the seed does not draw it. */
+  readonly initialWeights: Float32Array | undefined;
+  readonly train: Dataset;
+  readonly test: Dataset;
+  readonly plan: RunPlan;
+  readonly config: RunConfig;
+  readonly backend: ComputeChoice;
+  /** That compute in each local worker, or in this process where it is the only one. */
+  readonly threads: number;
+  /** Processes to start on this machine. */
+  readonly workers: number;
+  /** Part of the shards that two workers compute; 0 where there is but this process. */
+  readonly verifyRate: number;
+  /** Undefined in a run of this process alone. */
+  readonly listen: (ListenOptions & { readonly host: string }) | undefined;
+  readonly checkpoint: CheckpointOptions | undefined;
+  readonly token: string | undefined;
+  readonly adminToken: string;
+  readonly tls: Tls | undefined;
+}

@@ -1,0 +1,127 @@
+/** Creates a run from what the options of a command came to. */
+import { randomBytes } from 'node:crypto';
+import { initialize, parameterCount } from '@lockstep/nn';
+import { bytesOf, openChecksum } from '@lockstep/protocol';
+import type { HostBackend } from '@lockstep/tensor';
+import {
+  type ComputeSetup,
+  createLocalCompute,
+  createNumericsCheck,
+  createReferee,
+  createShardSource,
+  defaultLimits,
+  type Limits,
+  type NumericsCheck,
+  ParameterServer,
+  Run,
+  type RunOptions,
+  type ShardSource,
+} from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import type { Prepared } from '../prepared.ts';
+import { sha256 } from '../sha256.ts';
+
+export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace'> {
+  readonly prepared: Prepared;
+  readonly backend: HostBackend;
+  readonly startWorkers: number;
+  readonly limits?: Partial<Limits>;
+  readonly waitForStart?: boolean;
+  readonly faultInjection?: boolean;
+  /** Where the run goes on from. */
+  readonly resumeFrom?: Checkpoint | undefined;
+}
+
+export interface CreatedRun {
+  readonly run: Run;
+  readonly parameterServer: ParameterServer;
+  readonly limits: Limits;
+  readonly samples: ShardSource;
+  readonly numericsCheck: NumericsCheck;
+  /** What this process computed for the check. */
+  readonly reference: Awaited<ReturnType<typeof checkOwnNumerics>>;
+}
+
+/** Bytes of a message beside the numbers of a gradient. */
+const messageOverheadBytes = 64 * 1024;
+/** A run waits this long for all of its workers, then begins with those that have joined. */
+const startWithinMs = 10_000;
+
+export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
+  const {
+    backend,
+    prepared,
+    startWorkers,
+    waitForStart = false,
+    faultInjection = false,
+    resumeFrom,
+    limits: bounds,
+    ...callbacks
+  } = options;
+  const { model, plan, config, optimizer, train, token, verifyRate } = prepared;
+  const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
+  const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
+  const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
+  const reference = await checkOwnNumerics(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
+  const samples = createShardSource(train, plan, config.seed);
+  const run = new Run({
+    setup: {
+      plan,
+      model,
+      seed: config.seed,
+      sampleBytes: train.rows * train.columns,
+      gradients: config.gradients,
+      limits,
+      token,
+      startWorkers,
+      startWithinMs,
+      waitForStart,
+      faultInjection,
+      verifyRate,
+      verifySalt: randomBytes(4).readUInt32LE(),
+      refereeHash: reference.hash,
+      refereeMode: backend.numericMode,
+    },
+    ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
+    samples,
+    referee: createReferee({
+      backend,
+      model,
+      plan,
+      samples,
+      seed: config.seed,
+      parameterServer,
+      nowMs: systemClock.nowMs,
+    }),
+    parameterServer,
+    numericsCheck,
+    referenceGradient: reference.gradient,
+    clock: systemClock,
+    checksum: await openChecksum(),
+    hash: sha256,
+    newResumeKey: () => randomBytes(16).toString('base64url'),
+    ...callbacks,
+  });
+  return { run, parameterServer, limits, samples, numericsCheck, reference };
+}
+
+/** What the first step begins with. */
+function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Checkpoint | undefined) {
+  if (!resumeFrom) return { weights: initialWeights ?? initialize(model, config.seed) };
+  const { weights, optimizer: optimizerState, step: firstStep } = resumeFrom;
+  return { weights, optimizerState, firstStep };
+}
+
+/** What this process computes for the numerics check, which the workers' answers are compared with, and how fast. */
+async function checkOwnNumerics(backend: HostBackend, setup: ComputeSetup, check: NumericsCheck) {
+  const { weights, pixels, labels } = check;
+  const compute = createLocalCompute(backend, systemClock);
+  await compute.open(setup);
+  compute.setWeights(weights);
+  const { gradient: bytes, computeMs } = await compute.gradient(pixels, labels);
+  await compute.close();
+  const gradient = new Float32Array(bytes.slice().buffer);
+  return { gradient, hash: sha256(bytesOf(gradient)), samplesPerMs: computeMs > 0 ? labels.length / computeMs : 0 };
+}

@@ -1,0 +1,54 @@
+/** A worker in the coordinator's own process: the same rules and the same sums, with nothing that travels. */
+
+import { type Compute, type InlineCompute, InlineCopy, InlineGradient, InlineWorker } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import type { Prepared } from '../prepared.ts';
+import { sha256 } from '../sha256.ts';
+import type { CreatedRun } from './create-run.ts';
+import { idlePool, type WorkerPool } from './worker-pool.ts';
+
+/** @param compute what computes; the parameter server's own backend where left out */
+export async function startInlineWorker(
+  created: CreatedRun,
+  prepared: Prepared,
+  compute?: Compute,
+): Promise<WorkerPool> {
+  const { run } = created;
+  run.connectInline(
+    new InlineWorker({
+      compute: compute ? await copying(created, prepared, compute) : inPlace(created, prepared),
+      name: 'this process',
+      nowMs: systemClock.nowMs,
+      // Signals and the terminal have their turn.
+      schedule: (callback) => void setImmediate(callback),
+    }),
+  );
+  return { ...idlePool, stop: async () => compute?.close() };
+}
+
+function inPlace({ parameterServer, samples, reference }: CreatedRun, prepared: Prepared): InlineCompute {
+  const { model, plan, train, config } = prepared;
+  const { seed } = config;
+  const clock = systemClock;
+  return new InlineGradient({
+    parameterServer,
+    model,
+    plan,
+    dataset: train,
+    samples,
+    seed,
+    clock,
+    numerics: reference,
+  });
+}
+
+async function copying(
+  created: CreatedRun,
+  { model, plan, config }: Prepared,
+  compute: Compute,
+): Promise<InlineCompute> {
+  const { parameterServer, samples, numericsCheck, reference } = created;
+  await compute.open({ model, microbatchSize: plan.microbatchSize });
+  const common = { compute, parameterServer, plan, samples, seed: config.seed };
+  return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
+}

@@ -1,0 +1,88 @@
+/** The memory that a run needs at the least, so that one that cannot fit is refused before it begins. */
+import { totalmem } from 'node:os';
+import {
+  layerParameters,
+  layerShapes,
+  type Model,
+  type OptimizerConfig,
+  optimizerRule,
+  parameterCount,
+} from '@lockstep/nn';
+import { maxCpuMemoryBytes, sizeOf } from '@lockstep/tensor';
+import { thousands } from '../thousands.ts';
+
+export interface MemoryNeedOptions {
+  readonly model: Model;
+  readonly optimizer: OptimizerConfig;
+  readonly microbatchSize: number;
+  /** In a step. */
+  readonly microbatches: number;
+  /** Local workers. */
+  readonly workers: number | 'single';
+  readonly threads: number;
+}
+
+export interface MemoryNeed {
+  /** In the coordinator's WebAssembly memory. */
+  readonly coordinatorBytes: number;
+  /** In all processes that the coordinator is or starts. */
+  readonly machineBytes: number;
+}
+
+const floatBytes = 4;
+
+/**
+ * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
+ * microbatch. The coordinator: weights, the optimizer's state, a copy to evaluate, a sum where it adds those of workers, and a
+ * compute for the numerics check or for all shards; beside that memory the weights as they travel, and weights and gradient of the numerics check.
+ * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
+ */
+export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
+  const { model, optimizer, microbatchSize, microbatches, workers, threads } = options;
+  const vectorBytes = floatBytes * parameterCount(model);
+  const slots = optimizerRule(optimizer).slots(optimizer).length;
+  const threadBytes = vectorBytes + floatBytes * microbatchSize * keptActivations(model);
+  const computeBytes = (computing: number): number => vectorBytes + Math.min(computing, microbatches) * threadBytes;
+  const [sums, computing] = workers === 'single' ? [0, threads] : [1, 1];
+  const coordinatorBytes = (2 + sums + slots) * vectorBytes + computeBytes(computing);
+  const processBytes = coordinatorBytes + 3 * vectorBytes;
+  // A worker may get a single microbatch.
+  const workersBytes = workers === 'single' ? 0 : workers * (computeBytes(1) + 2 * vectorBytes);
+  return { coordinatorBytes, machineBytes: processBytes + workersBytes };
+}
+
+/** Values of one sample that the gradient needs: the inputs of layers with parameters. */
+function keptActivations(model: Model): number {
+  const shapes = layerShapes(model);
+  return layerParameters(model).reduce(
+    (sum, parameters, index) => (parameters.length === 0 ? sum : sum + sizeOf(shapes[index]!)),
+    0,
+  );
+}
+
+/** What this process may use: the machine's memory, or less where a container is allowed less. */
+export function systemMemoryBytes(): number {
+  const allowed = process.constrainedMemory();
+  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+}
+
+/** Why a run cannot fit in memory, as what follows the model's name; undefined where it may. */
+export function memoryFault(options: MemoryNeedOptions, systemBytes: number): string | undefined {
+  const { coordinatorBytes, machineBytes } = memoryNeed(options);
+  const got = `got ${thousands(parameterCount(options.model))} parameters`;
+  const what = 'weights, gradients, optimizer state and activations';
+  if (coordinatorBytes > maxCpuMemoryBytes) {
+    const limit = `WebAssembly memory has ${megabytes(maxCpuMemoryBytes)}`;
+    return `expected a model that fits in memory, ${got}: ${what} need at least ${megabytes(coordinatorBytes)}, and ${limit}`;
+  }
+  if (machineBytes > systemBytes) {
+    const processes = options.workers === 'single' ? 'this process' : `the coordinator and ${options.workers} workers`;
+    const limit = `this machine has ${megabytes(systemBytes)}`;
+    return `expected a model that fits in memory, ${got}: ${what} of ${processes} need at least ${megabytes(machineBytes)}, and ${limit}`;
+  }
+  return undefined;
+}
+
+function megabytes(bytes: number): string {
+  return `${thousands(bytes / 1e6)} MB`;
+}

@@ -1,0 +1,91 @@
+/** Takes the steps of a run once more in one process, and compares the weights. */
+import { bytesOf } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
+import type { RunOutcome } from '@lockstep/training';
+import type { Prepared } from '../prepared.ts';
+import type { Report } from '../report/report.ts';
+import { sha256 } from '../sha256.ts';
+import { thousands } from '../thousands.ts';
+import { createRun } from './create-run.ts';
+import { startInlineWorker } from './inline-worker.ts';
+
+export interface Verification {
+  /** As in the report. */
+  readonly verified: boolean | null;
+  /** One sentence where the weights differ. */
+  readonly failure?: string;
+}
+
+export interface VerifyOptions {
+  readonly prepared: Prepared;
+  readonly report: Report;
+  readonly outcome: RunOutcome;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+/** Says why where the weights cannot be compared, before it takes the time. */
+export async function verifyRun({ prepared, report, outcome, signal, log }: VerifyOptions): Promise<Verification> {
+  const fault = verificationFault(report, outcome);
+  if (fault !== undefined) {
+    log(`not verified: ${fault}`);
+    return { verified: null };
+  }
+  log(`Verifying: the same ${thousands(report.steps)} steps in one process`);
+  const again = await trainAgain(prepared, signal);
+  if (again.type === 'interrupted') {
+    log('not verified: the second run was interrupted');
+    return { verified: null };
+  }
+  const { weightsSha256 } = report;
+  if (again.type === 'finished' && again.weightsSha256 === weightsSha256) {
+    log(`verified: one process gives the same weights ${weightsSha256}`);
+    return { verified: true };
+  }
+  const got = again.type === 'finished' ? `weights ${again.weightsSha256}` : `a failure: ${again.message}`;
+  return { verified: false, failure: `not the same: expected weights ${weightsSha256} from one process, got ${got}` };
+}
+
+/** Why the weights of a run cannot be compared with those of one process, or undefined where they can. */
+export function verificationFault(
+  { exactness, bitExactAmong }: Pick<Report, 'exactness' | 'bitExactAmong'>,
+  outcome: RunOutcome,
+): string | undefined {
+  if (outcome.type === 'failed') return 'the run did not reach its last step';
+  switch (exactness) {
+    case 'bit-exact':
+      if (bitExactAmong === null) return undefined;
+      return `only ${bitExactAmong} computed, which rounds differently than this process`;
+    case 'sample-exact':
+      return 'results were rounded differently than this process rounds, so equal bits cannot be expected';
+    case 'unverified':
+      return 'wrong results of a quarantined worker are in the weights';
+    case null:
+      return 'no step was taken';
+    default:
+      return exactness satisfies never;
+  }
+}
+
+type Again =
+  | { readonly type: 'finished'; readonly weightsSha256: string }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'interrupted' };
+
+async function trainAgain(prepared: Prepared, signal: AbortSignal): Promise<Again> {
+  const { backend } = await openBackend('auto', nodeThreads(prepared.threads));
+  // What one process adds in place it does not compute a second time.
+  const created = await createRun({ prepared: { ...prepared, verifyRate: 0 }, backend, startWorkers: 1 });
+  const { run, parameterServer } = created;
+  const stop = (): void => run.stop('interrupted');
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  const worker = await startInlineWorker(created, prepared);
+  const outcome = await run.outcome;
+  await worker.stop();
+  signal.removeEventListener('abort', stop);
+  if (outcome.type === 'finished')
+    return { type: 'finished', weightsSha256: sha256(bytesOf(parameterServer.weights())) };
+  return signal.aborted ? { type: 'interrupted' } : outcome;
+}

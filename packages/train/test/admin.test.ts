@@ -1,0 +1,158 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { readModelFile } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { startWorker } from '../../../apps/coordinator/test/processes.ts';
+import { sha256 } from '../src/sha256.ts';
+import { type DashboardServerOptions, openDashboardServer } from './dashboard-server.ts';
+import { temporaryFolder } from './folder.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+const steps = 30;
+const data = [...(await tinyArgs(folder)), '--steps', `${steps}`, '--epochs', '50'];
+
+async function open(args: readonly string[] = [], options: Partial<DashboardServerOptions> = {}) {
+  const server = await openDashboardServer({ args: [...data, ...args], ...options });
+  const viewer = await openViewer(server.ws);
+  return { server, viewer, token: server.prepared.adminToken };
+}
+
+describe('controlling a run', () => {
+  it('pauses, resumes, and changes no bit', async () => {
+    const { server, viewer, token } = await open([], {
+      onStep({ step }) {
+        if (step === 10) server.run.control('pause');
+      },
+    });
+    await server.startWorker();
+    const pauseRequested = await viewer.next('progress', (progress) => progress.pauseRequested);
+    expect(pauseRequested).toMatchObject({ phase: 'paused', step: 11 });
+    expect((await viewer.next('event', ({ message }) => message.includes('paused'))).message).toBe(
+      'paused from the dashboard, at the end of this step',
+    );
+    viewer.send({ type: 'admin', action: 'resume', token });
+    await viewer.next('progress', ({ phase }) => phase === 'finished');
+    expect(server.weightsSha256()).toBe(await server.expectedSha256());
+  });
+
+  it('waits for start with --wait-for-start', async () => {
+    const { server, viewer, token } = await open(['--wait-for-start']);
+    await server.startWorker();
+    const ready = await viewer.next('workers', ({ workers }) => workers[0]?.phase === 'ready');
+    expect(ready.workers).toHaveLength(1);
+    expect(await viewer.next('progress')).toMatchObject({ phase: 'waiting', pauseRequested: true });
+    viewer.send({ type: 'admin', action: 'start', token });
+    await viewer.next('progress', ({ phase }) => phase === 'finished');
+    viewer.send({ type: 'admin', action: 'pause', token });
+    expect((await viewer.next('refused')).message).toBe('the run has ended');
+  });
+
+  it('stops the run where it is', async () => {
+    const { server, viewer, token } = await open();
+    viewer.send({ type: 'admin', action: 'stop', token });
+    expect(await server.run.outcome).toEqual({ type: 'failed', message: 'stopped from the dashboard' });
+    expect(await viewer.next('progress', ({ phase }) => phase === 'failed')).toMatchObject({ step: 0 });
+  });
+
+  it('saves the model as it is now', async () => {
+    const file = join(folder, 'now.safetensors');
+    const { server, viewer, token } = await open(['--save', file]);
+    await server.startWorker();
+    await server.run.outcome;
+    viewer.send({ type: 'admin', action: 'save', token });
+    const { message } = await viewer.next('event', (event) => event.message.includes('saved'));
+    expect(message).toBe(`model after step ${steps} saved to ${file}`);
+    expect(sha256(bytesOf(readModelFile(server.prepared.model, readFileSync(file))))).toBe(server.weightsSha256());
+    expect(readdirSync(folder).filter((name) => name.includes('.part'))).toEqual([]);
+  });
+
+  it('saves without --save into the working folder, and says where', async () => {
+    const { server, viewer, token } = await open();
+    await server.startWorker();
+    await server.run.outcome;
+    const file = `mlp-step-${steps}.safetensors`;
+    try {
+      viewer.send({ type: 'admin', action: 'save', token });
+      const { message } = await viewer.next('event', (event) => event.message.includes('saved'));
+      expect(message).toBe(`model after step ${steps} saved to ${file}, in the folder ${process.cwd()}`);
+      expect(sha256(bytesOf(readModelFile(server.prepared.model, readFileSync(file))))).toBe(server.weightsSha256());
+    } finally {
+      rmSync(file, { force: true });
+    }
+  });
+
+  it('says why the model could not be saved, and the run goes on', async () => {
+    const gone = mkdtempSync(join(folder, 'gone-'));
+    const { server, viewer, token } = await open(['--save', join(gone, 'now.safetensors')]);
+    rmSync(gone, { recursive: true });
+    viewer.send({ type: 'admin', action: 'save', token });
+    expect((await viewer.next('refused')).message).toMatch(
+      /^could not write .*now\.safetensors: expected a file in a folder that exists/,
+    );
+    await server.startWorker();
+    await viewer.next('progress', ({ phase }) => phase === 'finished');
+  });
+
+  it.each([
+    ['no token', undefined, /^controlling a run needs the admin token: open the dashboard address/],
+    ['a wrong token', 'guess', /^this is not the admin token of this run/],
+  ] as const)('with %s is refused with a message, and nothing happens', async (_name, token, message) => {
+    const { server, viewer } = await open(['--chaos']);
+    const secret = token === undefined ? {} : { token };
+    for (const action of ['start', 'pause', 'resume', 'stop'] as const) {
+      viewer.send({ type: 'admin', action, ...secret });
+      expect((await viewer.next('refused')).message).toMatch(message);
+    }
+    expect(server.run.state).toMatchObject({ phase: 'waiting', pauseRequested: false, startRequested: false });
+    viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w1', ...secret });
+    expect((await viewer.next('refused')).message).toMatch(message);
+    // The fifth is the last.
+    expect(await viewer.closed).toEqual({ code: 1008, reason: 'the admin token was wrong too often' });
+  });
+});
+
+describe('fault injection', () => {
+  it('is refused in a run without --chaos, and for a worker that is not there', async () => {
+    const { server, viewer, token } = await open();
+    await server.startWorker();
+    viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w1', token });
+    expect((await viewer.next('refused')).message).toBe('this run was not started with --chaos');
+    const faulty = await open(['--chaos']);
+    faulty.viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w9', token: faulty.token });
+    expect((await faulty.viewer.next('refused')).message).toBe('there is no worker w9 here');
+    expect(await faulty.viewer.next('run')).toMatchObject({ faultInjection: true });
+  });
+
+  it('kills one worker, freezes and slows others, and changes no bit', async () => {
+    const { server, viewer, token } = await open(['--chaos', '--wait-for-start'], {
+      startWorkers: 3,
+      onStep({ step }) {
+        if (step === 5) viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w1', token });
+        if (step === 10) viewer.send({ type: 'injectFault', action: 'freeze', workerId: 'w2', token });
+        if (step === 12) viewer.send({ type: 'injectFault', action: 'slow', workerId: 'w3', token });
+        // A pause at each step keeps the run from ending before the faults arrive.
+        if (step < 20) server.run.control('pause');
+        setImmediate(() => server.run.control('resume'));
+      },
+    });
+    const workers = Array.from({ length: 3 }, (_, index) => startWorker(['--url', server.ws, '--name', `n${index}`]));
+    await viewer.next('workers', (table) => table.workers.filter(({ phase }) => phase === 'ready').length === 3);
+    viewer.send({ type: 'admin', action: 'start', token });
+    const lines = await Promise.all(
+      ['die', 'freeze', 'slow down'].map((what) =>
+        viewer.next('event', ({ message }) => message.endsWith(`is made to ${what}`)),
+      ),
+    );
+    expect(lines).toHaveLength(3);
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
+    expect(server.weightsSha256()).toBe(await server.expectedSha256());
+    expect(server.run.state.faults.disconnects).toBe(1);
+    const ends = await Promise.all(workers.map((worker) => worker.ended));
+    expect(ends.filter(({ code, stderr }) => code === 1 && stderr.includes('killed from the dashboard'))).toHaveLength(
+      1,
+    );
+  }, 240_000);
+});

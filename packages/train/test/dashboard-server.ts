@@ -1,0 +1,161 @@
+/** A whole run inside the test: coordinator, dashboard and HTTP over real sockets, and workers in this process. */
+import { initialize } from '@lockstep/nn';
+import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import {
+  type Compute,
+  createLocalCompute,
+  createShardSource,
+  type Limits,
+  type Run,
+  Session,
+  type StepResult,
+} from '@lockstep/training';
+import { oracleWeights } from '@lockstep/training/simulator';
+import { systemClock } from '@lockstep/worker';
+import { afterEach } from 'vitest';
+import { Dashboard } from '../src/dashboard/dashboard.ts';
+import type { ViewerLimits } from '../src/dashboard/viewer-places.ts';
+import type { Addresses } from '../src/http/addresses.ts';
+import { createGate } from '../src/network/gate.ts';
+import { startNetwork } from '../src/network/network.ts';
+import type { Prepared } from '../src/prepared.ts';
+import type { EpochReport } from '../src/report/report.ts';
+import { createRun } from '../src/run/create-run.ts';
+import { EventLines } from '../src/run/event-lines.ts';
+import { idlePool, type WorkerPool } from '../src/run/worker-pool.ts';
+import { sha256 } from '../src/sha256.ts';
+import { prepareArguments } from './prepare-arguments.ts';
+import { traceInto } from './traces.ts';
+
+export interface DashboardServer {
+  readonly run: Run;
+  readonly dashboard: Dashboard;
+  readonly prepared: Prepared;
+  readonly addresses: Addresses;
+  /** `http://HOST:PORT` and `ws://HOST:PORT`, no path. */
+  readonly http: string;
+  readonly ws: string;
+  /** SHA-256 of the weights as they are now. */
+  weightsSha256(): string;
+  /** SHA-256 of the weights at the end of the run, as the oracle computes them. */
+  expectedSha256(): Promise<string>;
+  /** Lets a worker in this process join. */
+  startWorker(): Promise<WorkerPool>;
+  epoch(report: EpochReport): void;
+  /** Called after each test, too. */
+  close(): Promise<void>;
+}
+
+export interface DashboardServerOptions {
+  readonly args: readonly string[];
+  readonly startWorkers?: number;
+  readonly onStep?: (result: StepResult) => void;
+  readonly limits?: Partial<Limits>;
+  readonly viewerLimits?: Partial<ViewerLimits>;
+}
+
+const opened = new Set<DashboardServer>();
+
+afterEach(async () => {
+  await Promise.all([...opened].map((server) => server.close()));
+});
+
+export async function openDashboardServer(opening: DashboardServerOptions): Promise<DashboardServer> {
+  const { args, startWorkers = 1, onStep, viewerLimits, limits: bounds = {} } = opening;
+  const prepared = await prepareArguments(['--port', '0', ...args]);
+  const { listen } = prepared;
+  if (!listen) throw new Error('expected a run that listens');
+  const { backend } = await openBackend('auto');
+  const eventLines = new EventLines(systemClock.nowMs);
+  const { run, parameterServer, limits } = await createRun({
+    prepared,
+    backend,
+    startWorkers,
+    waitForStart: listen.waitForStart ?? false,
+    faultInjection: listen.faultInjection ?? false,
+    limits: bounds,
+    onEvent(event) {
+      const line = eventLines.lineOf(event, run.state);
+      if (line !== undefined) dashboard.event(line);
+    },
+    onStep(result) {
+      dashboard.step(result, 0);
+      onStep?.(result);
+    },
+    onTrace: traceInto((step) => dashboard.summed(step)),
+  });
+  const gate = createGate({ ...prepared, publicView: listen.publicView ?? false });
+  const onError = (error: unknown): void => console.error(error);
+  const dashboard = new Dashboard({
+    version: 'test',
+    run,
+    parameterServer,
+    backend,
+    prepared,
+    saveTo: listen.saveTo,
+    permission: gate.permission,
+    onFull: () => gate.turnedAway.count('full'),
+    viewerLimits,
+    onError,
+  });
+  const network = await startNetwork({
+    run,
+    limits,
+    listen,
+    prepared,
+    dashboard,
+    log: () => {},
+    onListening: () => {},
+    gate,
+  });
+  const workers: WorkerPool[] = [];
+  const [http = '', ws = ''] = network.addresses.open.map((address) => address.replace(/\/$/, ''));
+  const server: DashboardServer = {
+    run,
+    dashboard,
+    prepared,
+    addresses: network.addresses,
+    http,
+    ws,
+    weightsSha256: () => sha256(bytesOf(parameterServer.weights())),
+    expectedSha256: async () => sha256(bytesOf(expectedWeights(backend, prepared))),
+    async startWorker() {
+      const worker = await startSession(run, createLocalCompute(backend, systemClock));
+      workers.push(worker);
+      return worker;
+    },
+    epoch: (report) => dashboard.epoch(report, parameterServer.weights()),
+    async close() {
+      if (!opened.delete(server)) return;
+      run.stop('the test is over');
+      await Promise.all([...workers, network].map((pool) => pool.stop()));
+      await network.close();
+    },
+  };
+  opened.add(server);
+  return server;
+}
+
+/** A worker in this process that joins and leaves by messages. */
+async function startSession(run: Run, compute: Compute): Promise<WorkerPool> {
+  const { coordinator, worker } = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
+  run.connect(coordinator);
+  const identity = { kind: 'local', name: 'this process' } as const;
+  const checksum = await openChecksum();
+  const session = new Session({ transport: worker, compute, identity, clock: systemClock, checksum, hash: sha256 });
+  return {
+    ...idlePool,
+    async stop() {
+      session.leave('the run has ended');
+      await session.ended;
+      await compute.close();
+    },
+  };
+}
+
+function expectedWeights(backend: HostBackend, { model, plan, train, config, optimizer }: Prepared): Float32Array {
+  const samples = createShardSource(train, plan, config.seed);
+  const weights = initialize(model, config.seed);
+  return oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: config.seed });
+}

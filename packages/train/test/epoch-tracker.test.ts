@@ -1,0 +1,186 @@
+import { planRun, type StepResult } from '@lockstep/training';
+import { describe, expect, it } from 'vitest';
+import { EpochTracker, type EpochTrackerOptions } from '../src/run/epoch-tracker.ts';
+
+/** 10 samples in batches of 4: steps of 4, 4 and 2. */
+const plan = planRun({ samples: 10, batch: 4, epochs: 2 });
+
+function setUp(options: Partial<EpochTrackerOptions> = {}) {
+  let now = 5000;
+  let weight = 0;
+  const reported: number[] = [];
+  const evaluated: number[] = [];
+  const epochs = new EpochTracker({
+    plan,
+    evaluator: {
+      async evaluate(weights, pause) {
+        await pause();
+        evaluated.push(weights[0]!);
+        return { loss: weights[0]! / 10, accuracy: 0.5 };
+      },
+      dispose() {},
+    },
+    weights: () => Float32Array.of(weight),
+    nowMs: () => now,
+    pause: async () => {},
+    signal: new AbortController().signal,
+    onEpoch: ({ epoch }) => reported.push(epoch),
+    ...options,
+  });
+  return {
+    epochs,
+    evaluated,
+    reported,
+    wait(durationMs: number) {
+      now += durationMs;
+    },
+    step(result: Pick<StepResult, 'step' | 'loss' | 'correct'>) {
+      weight = result.step + 1;
+      const count = result.step % 3 === 2 ? 2 : 4;
+      epochs.step({ epoch: Math.floor(result.step / 3), count, ...result });
+    },
+  };
+}
+
+describe('epochs', () => {
+  it('are means over samples, not over steps, and are evaluated with the weights of their last step', async () => {
+    const { epochs, step, wait, evaluated, reported } = setUp();
+    wait(700);
+    epochs.start();
+    for (let index = 0; index < 6; index++) {
+      wait(1000);
+      step({ step: index, loss: index + 1, correct: index % 3 });
+    }
+    const records = await epochs.finish();
+    expect(records.epochs).toEqual([
+      {
+        epoch: 1,
+        trainLoss: (4 * 1 + 4 * 2 + 2 * 3) / 10,
+        trainAccuracy: 3 / 10,
+        testLoss: expect.closeTo(0.3),
+        testAccuracy: 0.5,
+        seconds: 3,
+        imagesPerSecond: 10 / 3,
+      },
+      {
+        epoch: 2,
+        trainLoss: (4 * 4 + 4 * 5 + 2 * 6) / 10,
+        trainAccuracy: 3 / 10,
+        testLoss: expect.closeTo(0.6),
+        testAccuracy: 0.5,
+        seconds: 3,
+        imagesPerSecond: 10 / 3,
+      },
+    ]);
+    expect(evaluated).toEqual([3, 6]);
+    expect(reported).toEqual([1, 2]);
+    expect(records).toMatchObject({ initialLoss: 1, images: 20, steps: 6, wallSeconds: 6 });
+  });
+
+  it('end with the last step of the run, even in the middle of one', async () => {
+    const { epochs, step, evaluated } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: 4 }) });
+    for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });
+    const records = await epochs.finish();
+    expect(records.epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
+      [1, 0.3],
+      [2, 0.25],
+    ]);
+    expect(evaluated).toEqual([3, 4]);
+  });
+
+  it('have no rate where no time has passed', async () => {
+    const { epochs, step } = setUp();
+    for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
+    expect(await epochs.finish()).toMatchObject({ epochs: [{ seconds: 0, imagesPerSecond: 0 }] });
+  });
+
+  it('whose evaluation is aborted are left out, and nothing fails', async () => {
+    let resume = (): void => {};
+    const interruption = new AbortController();
+    const { epochs, step, reported } = setUp({
+      signal: interruption.signal,
+      pause: () =>
+        new Promise((resolve) => {
+          resume = resolve;
+        }),
+    });
+    for (let index = 0; index < 6; index++) step({ step: index, loss: 1, correct: 1 });
+    await Promise.resolve();
+    interruption.abort();
+    resume();
+    // `finish` is called later, when the workers have ended: until then no rejection may be unhandled.
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', onUnhandled);
+    expect(unhandled).toEqual([]);
+    expect(await epochs.finish()).toMatchObject({ epochs: [], steps: 6 });
+    expect(reported).toEqual([]);
+  });
+
+  it('whose evaluation fails reject `finish`', async () => {
+    const failure = new Error('the device is gone');
+    const { epochs, step } = setUp({ evaluator: { evaluate: () => Promise.reject(failure), dispose() {} } });
+    for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
+    await expect(epochs.finish()).rejects.toBe(failure);
+  });
+
+  it('of a run without a step are none', async () => {
+    const { epochs } = setUp();
+    const none = { epochs: [], initialLoss: undefined, images: 0, steps: 0, wallSeconds: 0 };
+    expect(await epochs.finish()).toEqual(none);
+  });
+
+  describe('of a run that goes on', () => {
+    /** Two runs of so many steps, the second from the state of the first; a step takes a second. */
+    async function inTwoRuns(cut: number, steps: number, hasEvaluated: boolean) {
+      const first = setUp({
+        plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: cut }),
+        ...(hasEvaluated ? {} : { pause: () => new Promise<void>(() => {}) }),
+      });
+      const play = ({ step, wait }: ReturnType<typeof setUp>, from: number, to: number): void => {
+        for (let index = from; index < to; index++) {
+          wait(1000);
+          step({ step: index, loss: index + 1, correct: index % 3 });
+        }
+      };
+      play(first, 0, cut);
+      if (hasEvaluated) await first.epochs.finish();
+      const resumeFrom = { step: cut, weights: Float32Array.of(cut), ...first.epochs.state() };
+      const second = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }), resumeFrom });
+      second.wait(5000);
+      second.epochs.start();
+      second.epochs.evaluatePending();
+      play(second, cut, steps);
+      return second.epochs.finish();
+    }
+
+    const whole = async (steps: number) => {
+      const { epochs, step, wait } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }) });
+      for (let index = 0; index < steps; index++) {
+        wait(1000);
+        step({ step: index, loss: index + 1, correct: index % 3 });
+      }
+      return epochs.finish();
+    };
+
+    it.each([true, false])(
+      'are those of one that was not cut off, evaluated before it was: %s',
+      async (hasEvaluated) => {
+        // An end in the middle of an epoch is no end of it where the run goes on for longer, and is one where it does not.
+        for (const [cut, steps] of [
+          [1, 6],
+          [2, 4],
+          [3, 6],
+          [4, 4],
+          [4, 6],
+          [5, 5],
+          [6, 6],
+        ] as const) {
+          expect(await inTwoRuns(cut, steps, hasEvaluated)).toEqual(await whole(steps));
+        }
+      },
+    );
+  });
+});

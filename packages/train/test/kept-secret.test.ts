@@ -1,0 +1,75 @@
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from './folder.ts';
+import { prepareArguments } from './prepare-arguments.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+const tiny = await tinyArgs(folder);
+
+/** A run that could start; nothing listens. */
+const prepared = (...args: string[]) => prepareArguments([...tiny, ...args]);
+/** The token that workers need. */
+const tokenOf = async (...args: string[]): Promise<string | undefined> => (await prepared(...args)).token;
+
+const fileIn = (checkpoints: string): string => join(checkpoints, 'join-token');
+
+describe('the token of a run that others may join', () => {
+  it('is kept beside the checkpoints, for its owner alone, and is that of the run that goes on', async () => {
+    const open = ['--host', '0.0.0.0', '--checkpoint', join(folder, 'kept')];
+    const token = await tokenOf(...open);
+    const file = fileIn(join(folder, 'kept'));
+    expect(readFileSync(file, 'utf8')).toBe(`${token}\n`);
+    if (process.platform !== 'win32') expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(await tokenOf(...open, '--resume')).toBe(token);
+    const other = await tokenOf(...open);
+    expect(other).not.toBe(token);
+    expect(await tokenOf(...open, '--resume')).toBe(other);
+  });
+
+  it.each([
+    ['is no token', (file: string) => writeFileSync(file, 'x')],
+    ['is empty', (file: string) => writeFileSync(file, '')],
+    ['others can read', (file: string) => chmodSync(file, 0o644)],
+  ])('is made anew where what was kept %s', async (what, damage) => {
+    const checkpoints = join(folder, what);
+    const open = ['--host', '0.0.0.0', '--checkpoint', checkpoints];
+    const token = await tokenOf(...open);
+    damage(fileIn(checkpoints));
+    const next = await tokenOf(...open, '--resume');
+    expect(next).toMatch(/^[\w-]{22}$/);
+    expect(next).not.toBe(token);
+    expect(statSync(fileIn(checkpoints)).mode & 0o077).toBe(0);
+  });
+
+  it('is not kept where it was given, or none is needed', async () => {
+    const checkpoints = join(folder, 'none');
+    expect(await tokenOf('--host', '0.0.0.0', '--token', 'secret', '--checkpoint', checkpoints)).toBe('secret');
+    expect(await tokenOf('--checkpoint', checkpoints)).toBeUndefined();
+    expect(readdirSync(checkpoints)).toEqual([]);
+  });
+});
+
+describe('the certificate that --tls makes', () => {
+  const fingerprintOf = async (...args: string[]): Promise<string | undefined> =>
+    (await prepared('--tls', ...args)).tls?.fingerprint;
+
+  it('is kept for the run that goes on, which its workers then trust', async () => {
+    const checkpoints = join(folder, 'certificate');
+    const fingerprint = await fingerprintOf('--checkpoint', checkpoints);
+    expect(fingerprint).toMatch(/^[0-9a-f]{64}$/);
+    if (process.platform !== 'win32') expect(statSync(join(checkpoints, 'certificate.json')).mode & 0o777).toBe(0o600);
+    expect(await fingerprintOf('--checkpoint', checkpoints, '--resume')).toBe(fingerprint);
+    expect(await fingerprintOf('--checkpoint', checkpoints)).not.toBe(fingerprint);
+  });
+
+  it('is made anew where what was kept is none', async () => {
+    const checkpoints = join(folder, 'no certificate');
+    const fingerprint = await fingerprintOf('--checkpoint', checkpoints);
+    writeFileSync(join(checkpoints, 'certificate.json'), '{"key":"x","cert":"y"}');
+    const next = await fingerprintOf('--checkpoint', checkpoints, '--resume');
+    expect(next).toMatch(/^[0-9a-f]{64}$/);
+    expect(next).not.toBe(fingerprint);
+  });
+});

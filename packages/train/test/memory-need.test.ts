@@ -1,0 +1,105 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createEvaluator, defaultOptimizer, parseModel, resolveModel } from '@lockstep/nn';
+import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
+import { createRun } from '../src/run/create-run.ts';
+import { memoryFault, memoryNeed, systemMemoryBytes } from '../src/run/memory-need.ts';
+import { temporaryFolder } from './folder.ts';
+import { prepareArguments } from './prepare-arguments.ts';
+import { tinyArgs } from './tiny-data.ts';
+
+const folder = temporaryFolder();
+let tiny: string[] = [];
+/** 784 x units + units x units x 1 and so on: about so many parameters. */
+const wide = (name: string, first: number, second: number) => ({
+  name,
+  input: [784],
+  layers: [
+    { type: 'dense', units: first },
+    { type: 'relu' },
+    { type: 'dense', units: second },
+    { type: 'dense', units: 10 },
+  ],
+});
+const sizes = { microbatchSize: 32, microbatches: 4, workers: 2, threads: 1 } as const;
+const unlimited = Number.POSITIVE_INFINITY;
+
+beforeAll(async () => {
+  tiny = await tinyArgs(folder);
+});
+
+describe('the memory that a run needs', () => {
+  it('is that of vectors as long as the parameters, and of activations', () => {
+    const model = parseModel({ name: 'linear', input: [784], layers: [{ type: 'dense', units: 10 }] });
+    const vector = 4 * 7850;
+    const activations = 4 * 32 * 784;
+    const sgd = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('sgd') });
+    expect(sgd.coordinatorBytes).toBe(5 * vector + activations);
+    expect(sgd.machineBytes).toBe(8 * vector + activations + 2 * (4 * vector + activations));
+    const adam = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('adam') });
+    expect(adam.coordinatorBytes - sgd.coordinatorBytes).toBe(2 * vector);
+    const single = memoryNeed({ ...sizes, workers: 'single', model, optimizer: defaultOptimizer('sgd') });
+    expect(single.coordinatorBytes).toBe(4 * vector + activations);
+    expect(single.machineBytes).toBe(7 * vector + activations);
+    // One copy of the weights, and a sum and activations for each thread that has a microbatch.
+    for (const [threads, busy] of [
+      [3, 3],
+      [8, 4],
+    ] as const) {
+      const many = memoryNeed({ ...sizes, workers: 'single', threads, model, optimizer: defaultOptimizer('sgd') });
+      expect(many.coordinatorBytes).toBe(3 * vector + busy * (vector + activations));
+    }
+  });
+
+  it('is less than what a run takes, and more than a third of it', async () => {
+    writeFileSync(join(folder, 'large.json'), JSON.stringify(wide('large', 1_500, 1_000)));
+    const prepared = await prepareArguments([...tiny, '--model', join(folder, 'large.json'), '--optimizer', 'adam']);
+    const { model, optimizer, plan, test } = prepared;
+    const { backend } = await openBackend('cpu');
+    createEvaluator(backend, model, test);
+    await createRun({ prepared, backend, startWorkers: 1 }).then(({ run }) => run.stop('the test is over'));
+    const taken = backend.view(backend.allocate(1)).buffer.byteLength;
+    const { coordinatorBytes } = memoryNeed({ ...sizes, model, optimizer, microbatchSize: plan.microbatchSize });
+    expect(coordinatorBytes).toBeLessThanOrEqual(taken);
+    expect(coordinatorBytes).toBeGreaterThan(taken / 3);
+  });
+});
+
+describe('a model', () => {
+  const optimizer = defaultOptimizer('momentum');
+
+  it('that fits is not refused', () => {
+    for (const name of ['mlp', 'cnn']) {
+      expect(memoryFault({ ...sizes, model: resolveModel(name), optimizer }, 64e6)).toBeUndefined();
+    }
+    expect(systemMemoryBytes()).toBeGreaterThan(64e6);
+  });
+
+  it('is refused where WebAssembly has not enough memory, whatever the machine has', () => {
+    const model = parseModel(wide('huge', 14_000, 13_500));
+    const need = memoryNeed({ ...sizes, model, optimizer });
+    expect(need.coordinatorBytes).toBeGreaterThan(maxCpuMemoryBytes);
+    expect(memoryFault({ ...sizes, model, optimizer }, unlimited)).toMatch(
+      /^expected a model that fits in memory, got 200,138,510 parameters: .* need at least 4,8\d\d MB, and WebAssembly memory has 4,295 MB$/,
+    );
+  });
+
+  it('is refused where the machine has not enough memory for all processes', () => {
+    const model = parseModel(wide('large', 3_000, 2_500));
+    expect(memoryFault({ ...sizes, model, optimizer }, unlimited)).toBeUndefined();
+    expect(memoryFault({ ...sizes, model, optimizer }, 500e6)).toMatch(
+      /the coordinator and 2 workers need at least 6\d\d MB, and this machine has 500 MB$/,
+    );
+    expect(memoryFault({ ...sizes, workers: 'single', model, optimizer }, 300e6)).toMatch(/of this process need/);
+  });
+
+  it('of 200 million parameters ends the command with one sentence, exit code 2', async () => {
+    const file = join(folder, 'huge.json');
+    writeFileSync(file, JSON.stringify(wide('huge', 14_000, 13_500)));
+    const ended = await startCoordinator('start', [...tiny, '--model', file]).ended;
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toMatch(/^lockstep: --model .*huge\.json: expected a model that fits in memory, [^\n]+\n$/);
+  });
+});

@@ -1,0 +1,59 @@
+/** A worker inside the test, which knows the steps that it computes and comes back as every worker does. */
+import { once } from 'node:events';
+import { openChecksum, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import { createLocalCompute, Membership } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import { WebSocket } from 'ws';
+import { sha256 } from '../src/sha256.ts';
+
+export interface StepWitness {
+  /** The step of its last result. */
+  readonly lastStep: () => number;
+  /** Resolves when it computes this step or a later one. */
+  readonly reached: (step: number) => Promise<void>;
+  readonly ended: Membership['ended'];
+}
+
+const maxFrameBytes = 64 * 1024 * 1024;
+
+async function connect(url: string): Promise<WorkerTransport> {
+  const socket = new WebSocket(url, subprotocol);
+  const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes });
+  await once(socket, 'open');
+  return transport;
+}
+
+export async function openStepWitness(url: string): Promise<StepWitness> {
+  const { backend } = await openBackend('auto');
+  let last = -1;
+  const waiting = new Set<() => void>();
+  const membership = new Membership({
+    compute: createLocalCompute(backend, systemClock),
+    identity: { kind: 'node', name: 'witness' },
+    clock: systemClock,
+    checksum: await openChecksum(),
+    hash: sha256,
+    random: Math.random,
+    connect: () => connect(url),
+    onEvent(event) {
+      if (event.type !== 'computed') return;
+      last = event.step;
+      for (const check of [...waiting]) check();
+    },
+  });
+  return {
+    lastStep: () => last,
+    reached: (step) =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          if (last < step) return;
+          waiting.delete(check);
+          resolve();
+        };
+        // Only what it computes from now on: before, it has been in an earlier process's run.
+        waiting.add(check);
+      }),
+    ended: membership.ended,
+  };
+}

@@ -1,0 +1,102 @@
+/** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
+import { bytesOf } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
+import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
+import { TurnedAwayCounter } from '../src/guard/turned-away.ts';
+import { openServer } from '../src/network/server.ts';
+import { createReport, type Report } from '../src/report/report.ts';
+import { createRun } from '../src/run/create-run.ts';
+import { sha256 } from '../src/sha256.ts';
+import { prepareArguments } from './prepare-arguments.ts';
+
+export interface TestServer {
+  readonly url: string;
+  readonly outcome: Promise<RunOutcome>;
+  readonly report: () => Report;
+  readonly control: Run['control'];
+  /** Resolves when so many workers are ready. */
+  readonly ready: (workers: number) => Promise<void>;
+  /** Cuts every socket and listens no more; the run sees only that its connections closed. */
+  readonly drop: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+export interface TestServerOptions {
+  readonly args: readonly string[];
+  /** The run begins when so many workers are ready. */
+  readonly startWorkers: number;
+  readonly onStep?: (result: StepResult) => void;
+  readonly limits?: Partial<Limits>;
+}
+
+export async function openTestServer({ args, onStep, ...options }: TestServerOptions): Promise<TestServer> {
+  const prepared = await prepareArguments(args);
+  const { backend } = await openBackend('auto');
+  const waiting = new Set<() => void>();
+  let steps = 0;
+  let images = 0;
+  let initialLoss: number | undefined;
+  const { run, parameterServer, limits } = await createRun({
+    ...options,
+    prepared,
+    backend,
+    onEvent: () => {
+      for (const check of [...waiting]) check();
+    },
+    onStep(result) {
+      steps += 1;
+      images += result.count;
+      initialLoss ??= result.loss;
+      onStep?.(result);
+    },
+  });
+  const { plan, train } = prepared;
+  const turnedAway = new TurnedAwayCounter();
+  const server = await openServer({
+    host: '127.0.0.1',
+    port: 0,
+    defaultPort: 0,
+    maxFrameBytes: limits.maxFrameBytes,
+    batchBytes: plan.batch * train.rows * train.columns,
+    turnedAway,
+    onConnection: (transport, address) => run.connect(transport, address),
+    onViewer: (socket) => socket.close(),
+    answer: (_, response) => void response.end(),
+  });
+  return {
+    url: `ws://127.0.0.1:${server.port}`,
+    outcome: run.outcome,
+    control: (action) => run.control(action),
+    ready: (workers) =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          const ready = [...run.state.connections.values()].filter(({ phase }) => phase === 'ready');
+          if (ready.length < workers) return;
+          waiting.delete(check);
+          resolve();
+        };
+        waiting.add(check);
+        check();
+      }),
+    report: () =>
+      createReport({
+        version: 'test',
+        config: prepared.config,
+        model: prepared.model,
+        state: run.state,
+        initialLoss,
+        epochs: [],
+        images,
+        steps,
+        wallSeconds: 1,
+        weightsSha256: sha256(bytesOf(parameterServer.weights())),
+        wire: server.traffic(),
+        turnedAway: turnedAway.total(),
+      }),
+    drop: () => server.close(),
+    async close() {
+      run.stop('the test is over');
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** Traces of what passes between the coordinator and its workers. */
+import type { Trace } from '@lockstep/training';
+import { StepExchanges, type SummedStep } from '../src/report/step-exchanges.ts';
+
+export function asked(workerId: string, step: number, atMs: number): Trace {
+  return { type: 'asked', workerId, step, atMs };
+}
+
+export function answered(
+  workerId: string,
+  step: number,
+  atMs: number,
+  computeMs: number,
+  turnaroundMs: number | undefined,
+): Trace {
+  return { type: 'answered', workerId, step, arrivedAtMs: atMs, atMs, count: 1, computeMs, turnaroundMs };
+}
+
+export function summed(step: number, atMs: number): Trace {
+  return { type: 'whole', step, atMs };
+}
+
+/** Takes traces, and passes on each step whose gradient is complete. */
+export function traceInto(onStep: (step: SummedStep) => void): (trace: Trace) => void {
+  const exchanges = new StepExchanges();
+  return (trace) => {
+    const step = exchanges.trace(trace);
+    if (step) onStep(step);
+  };
+}

@@ -1,0 +1,89 @@
+import type { StepResult } from '@lockstep/training';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { CurvePoint } from '../src/report/report.ts';
+import { TrainingCurve } from '../src/report/training-curve.ts';
+
+it('has a point for each step of a short run', () => {
+  const curve = new TrainingCurve(512);
+  curve.add({ step: 0, epoch: 0, count: 4, loss: 2, correct: 1 }, 0.5);
+  curve.add({ step: 1, epoch: 0, count: 2, loss: 1, correct: 2 }, 1.25);
+  expect(curve.points()).toEqual([
+    { steps: 1, seconds: 0.5, loss: 2, accuracy: 0.25 },
+    { steps: 2, seconds: 1.25, loss: 1, accuracy: 1 },
+  ]);
+});
+
+it('stays bounded, ends at the last step, and keeps the mean over all samples, however long the run', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 9 }), (steps, lastCount) => {
+      const curve = new TrainingCurve(512);
+      const countOf = (step: number): number => (step === steps - 1 ? lastCount : 16);
+      for (let step = 0; step < steps; step++) {
+        curve.add({ step, epoch: 0, count: countOf(step), loss: step, correct: step % 2 }, step / 10);
+      }
+      const points = curve.points();
+      expect(points.length).toBeLessThanOrEqual(512);
+      expect(points.at(-1)).toMatchObject({ steps, seconds: (steps - 1) / 10 });
+      let before = 0;
+      let lossSum = 0;
+      let samples = 0;
+      for (const { steps: until, loss } of points) {
+        const count = (until - before - 1) * 16 + countOf(until - 1);
+        lossSum += loss * count;
+        samples += count;
+        before = until;
+      }
+      const expected = ((steps - 1) * (steps - 2) * 16) / 2 + (steps - 1) * lastCount;
+      expect(samples).toBe((steps - 1) * 16 + lastCount);
+      expect(Math.abs(lossSum - expected)).toBeLessThanOrEqual(1e-9 * Math.max(1, expected));
+    }),
+  );
+});
+
+const stepOf = (step: number, loss = 1): StepResult => ({ step, epoch: 0, loss, correct: 1, count: 2 });
+const stepsOf = (points: readonly CurvePoint[]): number[] => points.map(({ steps }) => steps);
+
+it('has no gap between its points, in order, however long the run', () => {
+  const curve = new TrainingCurve(2_000);
+  const steps = 40_000;
+  for (let step = 0; step < steps; step++) curve.add(stepOf(step, step % 7), step);
+  const points = curve.points();
+  const at = stepsOf(points);
+  expect(at.length).toBeGreaterThan(900);
+  expect(at.length).toBeLessThan(2_000);
+  for (let index = 1; index < at.length; index++) expect(at[index]!).toBeGreaterThan(at[index - 1]!);
+  expect(at.at(-1)).toBe(steps);
+  const mean = points.reduce((sum, { loss }) => sum + loss, 0) / points.length;
+  expect(mean).toBeCloseTo(3, 1);
+});
+
+it('gives new points once, a bounded number of them however late they are taken', () => {
+  const curve = new TrainingCurve(2_000);
+  for (let step = 0; step < 3; step++) curve.add(stepOf(step), step);
+  expect(stepsOf(curve.takeNew())).toEqual([1, 2, 3]);
+  expect(stepsOf(curve.takeNew())).toEqual([]);
+  curve.add(stepOf(3), 3);
+  expect(stepsOf(curve.takeNew())).toEqual([4]);
+  for (let step = 4; step < 50_000; step++) curve.add(stepOf(step), step);
+  expect(curve.takeNew().length).toBeLessThanOrEqual(2_000);
+});
+
+it('goes on from its state as if it had not been interrupted, at any step', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 3_000 }), fc.nat(3_000), (steps, cut) => {
+      const [whole, first] = [new TrainingCurve(64), new TrainingCurve(64)];
+      const addTo = (curve: TrainingCurve, from: number, to: number): void => {
+        for (let step = from; step < to; step++) curve.add(stepOf(step, step % 7), step);
+      };
+      addTo(whole, 0, steps);
+      addTo(first, 0, Math.min(cut, steps));
+      const state = first.state();
+      // A state is a copy.
+      addTo(first, Math.min(cut, steps), steps);
+      const second = new TrainingCurve(64, state);
+      addTo(second, Math.min(cut, steps), steps);
+      expect(second.points()).toEqual(whole.points());
+    }),
+  );
+});

@@ -1,0 +1,99 @@
+/** A compute in a thread of its own, so that the socket's thread always answers. */
+import { Worker } from 'node:worker_threads';
+import { prepareProcess } from '@lockstep/tfjs-node';
+import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardPixels } from '@lockstep/training';
+import type { BackgroundAnswer, BackgroundCall, BackgroundSetup, Started } from './background-protocol.ts';
+import type { ComputeChoice } from './compute-choice.ts';
+
+/** @throws Error with one sentence where nothing of the choice can be opened */
+export async function startBackgroundCompute(choice: ComputeChoice): Promise<Started & { readonly compute: Compute }> {
+  if (choice === 'tfjs-node') prepareProcess();
+  const thread = new ComputeThread({ choice });
+  try {
+    const started = await thread.started;
+    return { ...started, compute: new BackgroundCompute(thread, started) };
+  } catch (error) {
+    await thread.close();
+    throw error;
+  }
+}
+
+class BackgroundCompute implements Compute {
+  readonly backend: string;
+  readonly numericMode: string;
+  readonly threads = 1;
+  readonly #thread: ComputeThread;
+
+  constructor(thread: ComputeThread, { backend, numericMode }: Started) {
+    this.#thread = thread;
+    this.backend = backend;
+    this.numericMode = numericMode;
+  }
+
+  async open(setup: ComputeSetup): Promise<void> {
+    await this.#thread.ask({ type: 'open', setup });
+  }
+
+  setWeights(bytes: Uint8Array): void {
+    this.#thread.tell({ type: 'weights', bytes });
+  }
+
+  async gradient(pixels: ShardPixels, labels: Uint8Array, { key }: GradientOptions = {}): Promise<ShardGradient> {
+    if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
+    const answer = await this.#thread.ask({ type: 'gradient', pixels, labels, key });
+    if (answer.type !== 'computed') throw new Error(`compute thread: expected a gradient, got ${answer.type}`);
+    return answer.result;
+  }
+
+  async close(): Promise<void> {
+    await this.#thread.close();
+  }
+}
+
+/** The thread, and what waits for its answers, in their order. */
+class ComputeThread {
+  readonly started: Promise<Started>;
+  readonly #worker: Worker;
+  readonly #waiting: { resolve(answer: BackgroundAnswer): void; reject(error: Error): void }[] = [];
+  #ended: Error | undefined;
+
+  constructor(setup: BackgroundSetup) {
+    // Options for modules or debuggers are meant for the socket's thread; V8's flags hold for the process anyway.
+    const options = { workerData: setup, execArgv: [] };
+    this.#worker = new Worker(new URL('./background-thread.js', import.meta.url), options);
+    this.#worker.on('message', (answer: BackgroundAnswer) => {
+      const first = this.#waiting.shift();
+      if (answer.type === 'failed') first?.reject(new Error(answer.message));
+      else first?.resolve(answer);
+    });
+    this.#worker.on('error', (error) => this.#end(error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on('exit', () => this.#end(new Error('the compute thread ended')));
+    this.started = this.#answer() as Promise<Started>;
+  }
+
+  tell(call: BackgroundCall): void {
+    this.#worker.postMessage(call);
+  }
+
+  /** @throws Error of the call, or of the thread that has ended */
+  ask(call: BackgroundCall): Promise<BackgroundAnswer> {
+    this.tell(call);
+    return this.#answer();
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #answer(): Promise<BackgroundAnswer> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) reject(this.#ended);
+      else this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
+  }
+}

@@ -1,0 +1,86 @@
+/** Chooses the backend of this tab: for `auto`, the one that computes a shard of this run fastest. */
+import { parseModel } from '@lockstep/nn';
+import { type Backend, type OpenedBackend, openBackend } from '@lockstep/tensor';
+import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/training';
+import type { TabBackend } from './tab-backend.ts';
+import type { Workload } from './tab-state.ts';
+import { tabThreads } from './threads.ts';
+
+type ChosenBackend = ReturnType<typeof describe>;
+
+/** Trying the GPU delays joining by no more than this. */
+const gpuTrialMs = 1_500;
+/** Shards before those that are timed: the first ones compile kernels. */
+const warmUpShards = 2;
+const timedShards = 3;
+
+interface BackendRequest {
+  readonly choice: TabBackend;
+  /** That compute where the CPU does. */
+  readonly threads: number;
+  readonly workload: Workload | undefined;
+}
+
+/** @throws Error where no backend that the choice allows can compute. */
+export async function chooseBackend({ choice, threads, workload }: BackendRequest, clock: Clock) {
+  if (choice !== 'auto') return describe(await openBackend(choice, tabThreads(threads)));
+  const cpu = describe(await openBackend('auto', tabThreads(threads)));
+  if (!workload) return cpu;
+  const trial = tryGpu(cpu.backend, workload, clock);
+  const timeout = new Promise<string>((resolve) => {
+    clock.after(gpuTrialMs, () => resolve(`the GPU was not ready within ${gpuTrialMs / 1000} s`));
+  });
+  const result = await Promise.race([trial, timeout]);
+  if (typeof result !== 'string') return result;
+  // The GPU may still become ready after the timeout.
+  void trial.then((gpu) => {
+    if (typeof gpu !== 'string') close(gpu.backend);
+  });
+  return { ...cpu, reasons: [...cpu.reasons, result] };
+}
+
+/** The GPU if it computes a shard in less time than the CPU, else the reason why it is not chosen. */
+async function tryGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<ChosenBackend | string> {
+  try {
+    const gpu = describe(await openBackend('gpu'));
+    const cpuMs = await shardMs(cpu, workload, clock);
+    const gpuMs = await shardMs(gpu.backend, workload, clock);
+    if (gpuMs < cpuMs) {
+      close(cpu);
+      return gpu;
+    }
+    close(gpu.backend);
+    const gpuTime = `${gpu.device ?? 'the GPU'} takes ${gpuMs.toFixed(1)} ms`;
+    const reason = `${gpuTime} for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
+    return [...gpu.reasons, reason].join('; ');
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function describe({ backend, refused }: OpenedBackend) {
+  const { adapter, mode }: { adapter?: string; mode?: string } = backend as object;
+  const parts = [mode === backend.name ? undefined : mode, adapter].filter((part) => part !== undefined);
+  const device = parts.length === 0 ? undefined : parts.join(', ');
+  return { backend, threads: backend.threads ?? 1, reasons: refused, device };
+}
+
+/** The shortest time of a few shards, in milliseconds. @throws Error where the backend cannot compute this model */
+async function shardMs(backend: Backend, workload: Workload, clock: Clock): Promise<number> {
+  const compute = createLocalCompute(backend, clock);
+  try {
+    const model = parseModel(workload.model);
+    await compute.open({ model, microbatchSize: workload.microbatchSize });
+    const { weights, pixels, labels } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
+    compute.setWeights(weights);
+    const times: number[] = [];
+    while (times.length < warmUpShards + timedShards) times.push((await compute.gradient(pixels, labels)).computeMs);
+    return Math.min(...times.slice(warmUpShards));
+  } finally {
+    await compute.close();
+  }
+}
+
+function close(backend: Backend & { close?: () => void }): void {
+  backend.close?.();
+}

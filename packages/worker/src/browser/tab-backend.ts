@@ -1,0 +1,2 @@
+/** What a tab can compute on. */
+export type TabBackend = 'auto' | 'webgpu' | 'webgl' | 'cpu';

@@ -1,0 +1,24 @@
+/** What a person may ask a worker to compute with: a backend of the tensor engine, or a library beside it. */
+import { type BackendChoice, backendNames } from '@lockstep/tensor';
+import { configurationError, named } from './configuration-error.ts';
+
+export type ComputeChoice = BackendChoice | 'tfjs-node';
+
+export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
+
+/** Those that compute on several threads over one memory. */
+const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu', 'cpu-relaxed'];
+
+/** @throws ConfigurationError where the choice cannot compute on so many threads */
+export function requireThreads(choice: ComputeChoice, threads: number): void {
+  if (threads === 1 || threadedChoices.includes(choice)) return;
+  // Two threads that enter TensorFlow at one moment may wait for each other for ever.
+  const why = choice === 'tfjs-node' ? 'whose library serves one thread of a process' : 'which computes in one thread';
+  const backend = named('backend', choice);
+  throw configurationError`${named('threads')}: expected 1 with ${backend}, ${why}, got ${threads}; start more workers instead`;
+}
+
+/** The threads of each of so many processes that compute on this machine, where none were asked for. */
+export function defaultThreads(choice: ComputeChoice, processes: number, cores: number): number {
+  return threadedChoices.includes(choice) ? Math.max(1, Math.floor(cores / Math.max(1, processes))) : 1;
+}
