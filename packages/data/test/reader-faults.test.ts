@@ -253,7 +253,7 @@ const folders: readonly Case<Files>[] = [
   [
     'another file with the name of a picture',
     { 'cat/1.png': picture, 'cat/2.jpg': '<svg/>', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: it begins like none of them',
+    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format',
   ],
   [
     'a class to test with alone',

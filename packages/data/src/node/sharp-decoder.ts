@@ -57,7 +57,7 @@ async function loadSharp(): Promise<Sharp> {
 function requirePicture(bytes: Uint8Array): void {
   const head = String.fromCharCode(...bytes.subarray(0, 12));
   if (/^(?:\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP)/s.test(head)) return;
-  throw new Error(bytes.length === 0 ? 'it is empty' : 'it begins like none of them');
+  throw new Error(bytes.length === 0 ? 'it is empty' : 'its first bytes are those of another format');
 }
 
 async function checked<Value>(bytes: Uint8Array, use: () => Promise<Value>): Promise<Value> {
