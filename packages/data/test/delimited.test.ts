@@ -164,4 +164,20 @@ describe('a table as a data set', () => {
     expect(opened.train.targets.names).toEqual(['2', '9', '10']);
     expect(columnsOf(opened).map(({ name }) => name)).toEqual(['x']);
   });
+
+  it('has the scaling, categories and classes of a trained model where they are given', () => {
+    const whole = parse('a,color,label\n1,red,x\n3,blue,y\n5,red,z\n9,blue,x\n');
+    const trained = datasetFromTable(whole, {}, whole);
+    const like = { columns: columnsOf(trained), classes: trained.train.targets.names };
+    const { train, reading } = datasetFromTable(
+      parse('color,label,a\nblue,x,9\nblue,x,3\n'),
+      { label: 'label', like },
+      whole,
+    );
+    expect(reading).toEqual(trained.reading);
+    expect(train.samples).toEqual(
+      Float32Array.of(...trained.train.samples.slice(9), ...trained.train.samples.slice(3, 6)),
+    );
+    expect(train.targets).toEqual({ type: 'classes', labels: Uint16Array.of(0, 0), names: ['x', 'y', 'z'] });
+  });
 });

@@ -3,11 +3,11 @@ import { DataError } from '../data-error.ts';
 import { type SplitOptions, splitIndices, takeSamples } from '../split.ts';
 import type { Dataset } from './dataset.ts';
 import type { JsonLines } from './json-lines.ts';
-import { classesOf, classTargets, labelColumn, valueTargets } from './labels.ts';
+import { classTargets, labelColumn, valueTargets } from './labels.ts';
 import { asBytes } from './nested-values.ts';
 import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
 import { requireColumn } from './table.ts';
-import { datasetFromTable, type TableOptions } from './table-dataset.ts';
+import { classNames, datasetFromTable, type TableOptions } from './table-dataset.ts';
 
 interface Parts {
   readonly train: Dataset;
@@ -23,7 +23,7 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
   if (!lines.samples) return datasetFromTable(lines.table, options, test?.table);
   const { table, samples } = lines;
   const label = labelColumn(table, options.label);
-  const names = options.task === 'regression' ? undefined : classesOf(table, label);
+  const names = classNames(table, label, options);
   const all = labeled(lines, label.name, names);
   if (test) requireShape(test, samples.shape, table.name);
   const numbers = test ? { train: all, test: labeled(test, label.name, names) } : split(all, table.name, options);

@@ -15,6 +15,14 @@ export interface TableOptions extends SplitOptions {
   readonly ignore?: readonly string[] | undefined;
   /** Default `classification`. */
   readonly task?: Task | undefined;
+  /** Of a model that is trained already: rows become what it saw, and have its classes. */
+  readonly like?: TrainedTable | undefined;
+}
+
+export interface TrainedTable {
+  readonly columns: readonly FeatureColumn[];
+  /** Of its classes, in their order; undefined for values. */
+  readonly classes: readonly string[] | undefined;
 }
 
 /**
@@ -31,10 +39,10 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
       `${table.name}: expected columns beside ${label.name}, the label, got none: what is a model to see?`,
     );
   }
-  const names = options.task === 'regression' ? undefined : classesOf(table, label);
+  const names = classNames(table, label, options);
   const targets = targetsOf(table, label, names);
   const rows = testTable ? { train: allRows(table) } : splitIndices(targets, table.count, table.name, options);
-  const features = fitFeatures(table, seen, rows.train);
+  const features = options.like?.columns ?? fitFeatures(table, seen, rows.train);
   const train = part(table, features, targets, rows.train);
   const test =
     'test' in rows ? part(table, features, targets, rows.test) : testPart(testTable!, label, names, features);
@@ -42,6 +50,12 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   const what = `${plural(table.count + (testTable?.count ?? 0), 'row')}, ${seenText(features)} each`;
   const found = `${table.name}: ${what}, ${targetsText(train)} in column ${label.name}; ${counts}`;
   return { train, test, found, reading: { type: 'rows', columns: features } };
+}
+
+/** undefined where values are learned. @throws DataError where the label's column has no classes */
+export function classNames(table: Table, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
+  if (like) return like.classes;
+  return task === 'regression' ? undefined : classesOf(table, label);
 }
 
 function usedColumns(table: Table, ignore: readonly string[] = []): readonly Column[] {
