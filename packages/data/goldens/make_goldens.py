@@ -1,4 +1,4 @@
-"""Writes tables beside this file, and what scikit-learn makes of them.
+"""Writes tables and pictures beside this file, what scikit-learn makes of them, and docs/iris.csv.
 
 Needs scikit-learn, pandas, pyarrow and Pillow:
 
@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 iris = load_iris(as_frame=True)
 table = iris.data.rename(columns=lambda name: name.replace(" (cm)", "").replace(" ", "_"))
 table["species"] = [iris.target_names[label] for label in iris.target]
-table.to_csv(HERE / "iris.csv", index=False)
+table.to_csv(HERE.parents[2] / "docs" / "iris.csv", index=False)
 for compression in ["none", "snappy", "gzip", "zstd"]:
     table.to_parquet(HERE / f"iris-{compression}.parquet", compression=compression, index=False)
 

@@ -11,7 +11,7 @@ describe('Parquet', () => {
     'packed with %s holds the samples of the same table as CSV',
     async (how) => {
       const { found, ...parquet } = await openDataset(golden(`iris-${how}.parquet`));
-      const { found: foundInCsv, ...csv } = await openDataset(golden('iris.csv'));
+      const { found: foundInCsv, ...csv } = await openDataset(golden('../../../docs/iris.csv'));
       expect(parquet).toEqual(csv);
       expect(found).toBe(foundInCsv.replace('iris.csv', `iris-${how}.parquet`));
     },

@@ -14,7 +14,10 @@ declare const window: {
 
 const executablePath = findChromium();
 const root = fileURLToPath(new URL('../page/', import.meta.url));
-const golden = (name: string): string => fileURLToPath(new URL(`../goldens/${name}`, import.meta.url));
+const golden = (name: string): string => {
+  const folder = name === 'iris.csv' ? '../../../docs' : '../goldens';
+  return fileURLToPath(new URL(`${folder}/${name}`, import.meta.url));
+};
 
 describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000 }, () => {
   let opened: Awaited<ReturnType<typeof openBuiltPage>>;
