@@ -55,7 +55,14 @@ async function run(name: CommandName, args: readonly string[], options: Coordina
   const prepared = await prepare(trainOptionsOf(options));
   const { plan, config } = prepared;
   const { nowMs } = systemClock;
-  const display = new Display({ stream: process.stdout, colors, nowMs, ...plan, epochs: config.epochs });
+  const display = new Display({
+    stream: process.stdout,
+    colors,
+    nowMs,
+    ...plan,
+    epochs: config.epochs,
+    data: config.data,
+  });
   const listener = {
     started: () => display.started(),
     step: display.step.bind(display),

@@ -21,7 +21,7 @@ import { defaultLearningRates, defaultPort, defaultsOf, defaultsOfSetting, optim
 import { computeChoices } from '@lockstep/worker';
 import { intervalOption } from './interval-option.ts';
 
-const modelNames = builtInModels.map(({ name }) => name).join(', ');
+const modelNames = builtInModels.join(', ');
 
 const shared = {
   single: switchOption('train in this process, without workers or sockets: the same weights'),

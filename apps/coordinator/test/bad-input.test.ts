@@ -84,7 +84,7 @@ describe('an impossible request', () => {
       /--model .*: model: layers: expected a list of 1 to 256 layers, got a list of 0/,
     ],
     [['--model', path('strange-layer.json')], /--model .*layers\[0\].*wormhole/],
-    [['--model', path('wrong-input.json')], /--model .*: expected an input of 784 pixels, .*got 100/],
+    [['--model', path('wrong-input.json')], /--model .*: expected an input of 784 values, .*got 100/],
     [['--model', path('wrong-outputs.json')], /--model .*: expected 10 outputs, one for each class, got 7/],
     [
       ['--data', path('nowhere')],

@@ -4,8 +4,9 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from './data-error.ts';
-import { type Dataset, joinDataset } from './dataset.ts';
+import type { Dataset } from './dataset.ts';
 import { parseImages, parseLabels } from './idx.ts';
+import { joinDataset } from './join-idx.ts';
 import { readUnpacked } from './node/read-unpacked.ts';
 
 export interface Mnist {
@@ -24,11 +25,9 @@ const classes = 10;
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   const names = await listDirectory(directory);
   const [train, test] = await Promise.all([loadPart(directory, names, 'train'), loadPart(directory, names, 't10k')]);
-  if (test.rows !== train.rows || test.columns !== train.columns) {
-    throw new DataError(
-      `${directory}: expected test images of ${train.rows} x ${train.columns} pixels as in the training set, ` +
-        `got ${test.rows} x ${test.columns}`,
-    );
+  const [expected, got] = [train, test].map(({ sampleShape }) => sampleShape.slice(0, 2).join(' x '));
+  if (got !== expected) {
+    throw new DataError(`${directory}: expected test images of ${expected} pixels as in the training set, got ${got}`);
   }
   return { train, test };
 }

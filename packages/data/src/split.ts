@@ -2,8 +2,8 @@
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { checkWhole } from './check-whole.ts';
 import { DataError } from './data-error.ts';
-import { type Dataset, sampleSize, type Targets, targetSize } from './readers/dataset.ts';
-import { gatherRows } from './readers/gather-rows.ts';
+import { type Dataset, sampleSize, type Targets, targetSize } from './dataset.ts';
+import { gatherRows } from './gather.ts';
 import { shuffledIndices } from './shuffle.ts';
 
 const u32Max = 2 ** 32 - 1;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
-import type { Dataset } from '../src/readers/dataset.ts';
+import type { Dataset } from '../src/dataset.ts';
 import { splitDataset, splitIndices } from '../src/split.ts';
 
 function labeled(labels: readonly number[]): Dataset {

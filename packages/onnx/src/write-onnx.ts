@@ -1,5 +1,5 @@
 /** Writes a model with its weights as an ONNX file. */
-import { layerShapes, type Model, outputClasses, torchTensors } from '@lockstep/nn';
+import { layerShapes, type Model, outputCount, torchTensors } from '@lockstep/nn';
 import type { Shape } from '@lockstep/tensor';
 import { encodeModel } from './encode.ts';
 import { Graph, type Port } from './graph.ts';
@@ -37,7 +37,7 @@ export function writeOnnx(
   const input: Port = { name: 'images', shape: inputShape(model.input), description: inputDescription(model.input) };
   const output: Port = {
     name: 'logits',
-    shape: [outputClasses(model)],
+    shape: [outputCount(model)],
     description: 'a score for each class, before the softmax',
   };
   const about = { model: JSON.stringify(model), ...metadata };

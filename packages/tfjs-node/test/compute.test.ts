@@ -165,7 +165,9 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
     await compute.open({ model: small, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
-    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow('expected 4 pixels, got 5');
+    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
+      'expected 4 values of samples, got 5',
+    );
     await compute.close();
   });
 });

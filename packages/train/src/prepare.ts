@@ -1,10 +1,10 @@
 /** Turns options into a run that can start, or refuses them. */
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { DataError, type Dataset } from '@lockstep/data';
+import { checkDataset, DataError, type Dataset, sampleSize } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
-import { inputSize, type Model, outputClasses, resolveModel } from '@lockstep/nn';
-import { planRun } from '@lockstep/training';
+import { inputSize, type Model, outputCount, resolveModel } from '@lockstep/nn';
+import { formatOf, planRun } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { requireCheckpointFolder } from './checkpoint/folder.ts';
 import { keptSecret } from './checkpoint/kept-secret.ts';
@@ -31,14 +31,15 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
   const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, availableParallelism());
   requireThreads(backend, threads);
   requireCheckpointFolder(checkpoint);
-  const model = modelOf(options.model ?? 'mlp');
   const { train, test } = await dataOf(options.data);
+  const model = modelOf(options.model ?? 'mlp', train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
   const plan = planOf(options, train, recipe.batch);
   const optimizer = optimizerOf(options.optimizer, plan.steps, recipe);
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
+    data: { ...formatOf(train), outputs: train.targets.names.length },
     seed,
     samples: train.count,
     batch: plan.batch,
@@ -74,24 +75,39 @@ function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
   return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
 }
 
-/** @throws ConfigurationError */
-function modelOf(nameOrJson: string): Model {
+/** A built-in model is fitted to the data. @throws ConfigurationError */
+function modelOf(nameOrJson: string, { sampleShape, targets }: Dataset): Model {
   try {
-    return resolveModel(nameOrJson);
+    return resolveModel(nameOrJson, { sampleShape, outputs: targets.names.length });
   } catch (error) {
     throw configurationError`${named('model')}: ${errorMessage(error)}`;
   }
 }
 
 async function dataOf(data: string | TrainingData | undefined): Promise<TrainingData> {
-  if (typeof data === 'object') return data;
   try {
-    return await loadMnist(data);
+    const { train, test } = typeof data === 'object' ? data : await loadMnist(data);
+    checkDataset(train, 'the training set');
+    checkDataset(test, 'the test set');
+    requireAlike(train, test);
+    return { train, test };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     if (data === undefined) throw configurationError`${error.message}`;
     throw configurationError`${named('data')}: ${error.message}`;
   }
+}
+
+/** @throws DataError where a model of the training set could not be tested with the test set */
+function requireAlike(train: Dataset, test: Dataset): void {
+  const [expected, got] = [train, test].map(describe);
+  if (got !== expected) throw new DataError(`the test set: expected ${expected}, as the training set, got ${got}`);
+}
+
+/** Such as `u8 samples of 28 x 28 x 1 and 10 classes`. */
+function describe(data: Dataset): string {
+  const { sampleType, sampleShape, targetType } = formatOf(data);
+  return `${sampleType} samples of ${sampleShape.join(' x ')} and ${data.targets.names.length} ${targetType}`;
 }
 
 function planOf({ batch: asked, epochs = defaultEpochs, steps }: TrainOptions, train: Dataset, usualBatch: number) {
@@ -108,12 +124,14 @@ function requireMemory(need: MemoryNeedOptions): void {
   if (fault !== undefined) throw configurationError`${named('model')}: ${fault}`;
 }
 
-function requireFit(model: Model, { rows, columns, classes }: Dataset): void {
-  const [pixels, inputs] = [rows * columns, inputSize(model)];
-  if (inputs !== pixels) {
-    throw configurationError`${named('model')}: expected an input of ${pixels} pixels, as the images have, got ${inputs}`;
+function requireFit(model: Model, data: Dataset): void {
+  const [values, inputs] = [sampleSize(data), inputSize(model)];
+  if (inputs !== values) {
+    throw configurationError`${named('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }
-  if (outputClasses(model) !== classes) {
-    throw configurationError`${named('model')}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`;
-  }
+  const { type, names } = data.targets;
+  const [expected, outputs] = [names.length, outputCount(model)];
+  if (outputs === expected) return;
+  const each = type === 'classes' ? 'class' : 'value';
+  throw configurationError`${named('model')}: expected ${expected} outputs, one for each ${each}, got ${outputs}`;
 }

@@ -22,6 +22,7 @@ import type { RunListener } from './run/run-listener.ts';
 import { RunObserver } from './run/run-observer.ts';
 import { createPause } from './run/turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './run/worker-pool.ts';
+import { samplesWord } from './samples-word.ts';
 import { sha256 } from './sha256.ts';
 import { thousands } from './thousands.ts';
 
@@ -121,6 +122,7 @@ async function createObservedRun(
   const observer = new RunObserver(listener, {
     plan,
     evaluator: createEvaluator(backend, model, test),
+    targetType: test.targets.type,
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
     pause: createPause(listen === undefined, systemClock.nowMs),
@@ -207,7 +209,7 @@ function trainingLine({ model, plan, config, optimizer }: Prepared): string {
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  return `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;
+  return `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
 }
 
 function sumOf(before: Traffic | undefined, now: Traffic): Traffic {

@@ -1,4 +1,5 @@
 /** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
+import { bytesPerSample } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
@@ -57,7 +58,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     port: 0,
     defaultPort: 0,
     maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * train.rows * train.columns,
+    batchBytes: plan.batch * bytesPerSample(train),
     turnedAway,
     onConnection: (transport, address) => run.connect(transport, address),
     onViewer: (socket) => socket.close(),

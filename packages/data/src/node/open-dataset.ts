@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from '../data-error.ts';
-import { loadMnist, type Mnist } from '../files.ts';
+import { loadMnist } from '../files.ts';
 import type { PictureOptions } from '../pictures/choose-form.ts';
 import { readPictures } from '../pictures/read-pictures.ts';
 import type { PictureFile } from '../pictures/tree.ts';
@@ -76,18 +76,11 @@ function refuseOptions(path: string, what: string, options: OpenOptions, others:
 }
 
 async function openIdx(path: string): Promise<OpenedDataset> {
-  const mnist = await loadMnist(path);
-  const parts = { train: samplesOf(mnist.train), test: samplesOf(mnist.test) };
+  const parts = await loadMnist(path);
   const shape = parts.train.sampleShape.slice(0, 2).join(' x ');
   const what = `${plural(parts.train.count + parts.test.count, 'image')} of ${shape} in IDX files`;
   const classes = `${parts.train.targets.names.length} classes`;
   return { ...parts, found: `${nameOf(path)}: ${what}, ${classes}; ${partsText(parts)}` };
-}
-
-function samplesOf({ images, labels, count, rows, columns, classes }: Mnist['train']): OpenedDataset['train'] {
-  const names = Array.from({ length: classes }, (_, index) => `${index}`);
-  const targets = { type: 'classes', labels: Uint16Array.from(labels), names } as const;
-  return { samples: images, sampleShape: [rows, columns, 1], count, targets };
 }
 
 function tablePair(entries: readonly Dirent[]): { train: string; test: string } | undefined {

@@ -1,7 +1,7 @@
 /** Reads a folder of pictures, one folder for each class, as a data set. */
 import { DataError } from '../data-error.ts';
+import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
 import { sortedNames } from '../readers/class-names.ts';
-import { type Dataset, maxClasses, type Targets } from '../readers/dataset.ts';
 import { type OpenedDataset, partsText, plural, targetsText } from '../readers/opened-dataset.ts';
 import { listed } from '../readers/table.ts';
 import { type SplitOptions, splitIndices } from '../split.ts';

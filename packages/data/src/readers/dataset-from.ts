@@ -1,7 +1,7 @@
 /** Arrays in memory as a data set. */
 import { DataError } from '../data-error.ts';
+import { checkDataset, type Dataset, maxClasses, type SampleValues, type Targets } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
-import { checkDataset, type Dataset, maxClasses, type SampleValues, type Targets } from './dataset.ts';
 import { flatten, nestedShape } from './nested-values.ts';
 
 type Numbers = Uint8Array | Uint16Array | Float32Array | readonly number[];

@@ -1,7 +1,7 @@
 /** JSON Lines as a data set. */
 import { DataError } from '../data-error.ts';
+import type { Dataset } from '../dataset.ts';
 import { type SplitOptions, splitIndices, takeSamples } from '../split.ts';
-import type { Dataset } from './dataset.ts';
 import type { JsonLines } from './json-lines.ts';
 import { classTargets, labelColumn, valueTargets } from './labels.ts';
 import { asBytes } from './nested-values.ts';

@@ -1,8 +1,8 @@
 /** The column of a table that a model learns: classes, or values. */
 import { DataError } from '../data-error.ts';
+import { maxClasses, type Targets } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
 import type { Column } from './column.ts';
-import { maxClasses, type Targets } from './dataset.ts';
 import { requireNumber } from './features.ts';
 import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
 

@@ -1,8 +1,8 @@
 /** What a reader gives: samples to train and to test with, and what it found. */
 
+import type { Dataset } from '../dataset.ts';
 import type { PictureFit } from '../pictures/decoder.ts';
 import { defaultSplitSeed, type SplitOptions } from '../split.ts';
-import type { Dataset } from './dataset.ts';
 import type { FeatureColumn } from './features.ts';
 import { listed } from './table.ts';
 

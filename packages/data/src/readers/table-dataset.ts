@@ -1,8 +1,8 @@
 /** A table as a data set: one column is what a model learns, the others are what it sees. */
 import { DataError } from '../data-error.ts';
+import type { Dataset, Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices, takeTargets } from '../split.ts';
 import type { Column } from './column.ts';
-import type { Dataset, Targets } from './dataset.ts';
 import { encodeFeatures, type FeatureColumn, featureCount, fitFeatures } from './features.ts';
 import { classesOf, classTargets, labelColumn, type Task, valueTargets } from './labels.ts';
 import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';

@@ -1,7 +1,6 @@
 /** Saves the trained model as a file that says what it is. */
-
 import { writeOutput } from '@lockstep/files';
-import { byteScaling, describeModel, numberedClasses, writeModelFile } from '@lockstep/nn';
+import { describeModel, scalingOf, writeModelFile } from '@lockstep/nn';
 import { writeOnnx } from '@lockstep/onnx';
 import { bytesOf } from '@lockstep/protocol';
 import type { Prepared } from '../prepared.ts';
@@ -19,9 +18,9 @@ export interface ModelSnapshot {
 export async function saveModel(file: string, { prepared, weights, steps, version }: ModelSnapshot): Promise<string> {
   const { model, train, config } = prepared;
   const { seed, initSha256 } = config;
-  const samples = { sampleShape: [train.rows, train.columns, 1], scaling: byteScaling };
+  const { samples, sampleShape, targets } = train;
   const metadata = describeModel(
-    { classes: numberedClasses(train.classes), ...samples },
+    { targets, sampleShape, scaling: scalingOf(samples) },
     { lockstep: version, seed, steps, weightsSha256: sha256(bytesOf(weights)), initSha256 },
   );
   const write = file.toLowerCase().endsWith('.onnx') ? writeOnnx : writeModelFile;

@@ -1,5 +1,6 @@
 /** Runs the training over the network: the server, its addresses, and the local workers. */
 import { fileURLToPath } from 'node:url';
+import { bytesPerSample } from '@lockstep/data';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import { type Addresses, addressesOf } from '../http/addresses.ts';
@@ -76,7 +77,7 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
     port: listen.port,
     defaultPort,
     maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * train.rows * train.columns,
+    batchBytes: plan.batch * bytesPerSample(train),
     tls,
     allowedOrigins: listen.allowOrigins ?? [],
     token,

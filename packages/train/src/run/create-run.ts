@@ -1,5 +1,6 @@
 /** Creates a run from what the options of a command came to. */
 import { randomBytes } from 'node:crypto';
+import { bytesPerSample } from '@lockstep/data';
 import { initialize, parameterCount } from '@lockstep/nn';
 import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
@@ -10,6 +11,7 @@ import {
   createReferee,
   createShardSource,
   defaultLimits,
+  formatOf,
   type Limits,
   type NumericsCheck,
   ParameterServer,
@@ -63,15 +65,19 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
-  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
-  const reference = await checkOwnNumerics(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
+  const format = formatOf(train);
+  const { targetType } = format;
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize, format);
+  const computeSetup = { model, microbatchSize: plan.microbatchSize, targetType };
+  const reference = await checkOwnNumerics(backend, computeSetup, numericsCheck);
   const samples = createShardSource(train, plan, config.seed);
   const run = new Run({
     setup: {
       plan,
       model,
       seed: config.seed,
-      sampleBytes: train.rows * train.columns,
+      format,
+      sampleBytes: bytesPerSample(train),
       gradients: config.gradients,
       limits,
       token,
@@ -89,6 +95,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     referee: createReferee({
       backend,
       model,
+      targetType,
       plan,
       samples,
       seed: config.seed,
@@ -116,12 +123,12 @@ function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Chec
 
 /** What this process computes for the numerics check, which the workers' answers are compared with, and how fast. */
 async function checkOwnNumerics(backend: HostBackend, setup: ComputeSetup, check: NumericsCheck) {
-  const { weights, pixels, labels } = check;
+  const { weights, samples, targets, count } = check;
   const compute = createLocalCompute(backend, systemClock);
   await compute.open(setup);
   compute.setWeights(weights);
-  const { gradient: bytes, computeMs } = await compute.gradient(pixels, labels);
+  const { gradient: bytes, computeMs } = await compute.gradient(samples, targets);
   await compute.close();
   const gradient = new Float32Array(bytes.slice().buffer);
-  return { gradient, hash: sha256(bytesOf(gradient)), samplesPerMs: computeMs > 0 ? labels.length / computeMs : 0 };
+  return { gradient, hash: sha256(bytesOf(gradient)), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
 }

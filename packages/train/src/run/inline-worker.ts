@@ -44,11 +44,11 @@ function inPlace({ parameterServer, samples, reference }: CreatedRun, prepared: 
 
 async function copying(
   created: CreatedRun,
-  { model, plan, config }: Prepared,
+  { model, plan, config, train }: Prepared,
   compute: Compute,
 ): Promise<InlineCompute> {
   const { parameterServer, samples, numericsCheck, reference } = created;
-  await compute.open({ model, microbatchSize: plan.microbatchSize });
+  await compute.open({ model, microbatchSize: plan.microbatchSize, targetType: train.targets.type });
   const common = { compute, parameterServer, plan, samples, seed: config.seed };
   return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
 }

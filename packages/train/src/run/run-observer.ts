@@ -39,7 +39,7 @@ export class RunObserver {
     this.#nowMs = options.nowMs;
     this.#eventLines = new EventLines(options.nowMs);
     const { resumeFrom } = options;
-    this.#curve = new TrainingCurve(maxCurvePoints, resumeFrom?.progress.curve);
+    this.#curve = new TrainingCurve(maxCurvePoints, resumeFrom?.progress.curve, options.targetType);
     const { step = 0, progress } = resumeFrom ?? {};
     const before = progress?.resumedAtSteps ?? [];
     this.#resumedAtSteps = step === 0 || step === options.plan.steps ? before : [...before, step];

@@ -4,6 +4,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { afterAll, describe, expect, it } from 'vitest';
+import { formatOf } from '../../src/batch-bytes.ts';
 import { InlineCopy } from '../../src/coordinator/inline-copy.ts';
 import { InlineGradient } from '../../src/coordinator/inline-gradient.ts';
 import { type InlineCompute, InlineWorker } from '../../src/coordinator/inline-worker.ts';
@@ -62,13 +63,14 @@ async function createInlineRun({
   const own = createLocalCompute(backend, clock);
   await own.open({ model, microbatchSize: plan.microbatchSize });
   own.setWeights(numericsCheck.weights);
-  const { gradient } = await own.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const { gradient } = await own.gradient(numericsCheck.samples, numericsCheck.targets);
   const referenceGradient = new Float32Array(gradient.slice().buffer);
   const refereeHash = hash(bytesOf(referenceGradient));
   const run = new Run({
     setup: {
       plan,
       model,
+      format: formatOf(dataset),
       seed,
       limits: defaultLimits,
       token,
@@ -78,7 +80,7 @@ async function createInlineRun({
       refereeMode: backend.numericMode,
     },
     samples,
-    referee: createReferee({ backend, model, plan, samples, seed, parameterServer, nowMs }),
+    referee: createReferee({ backend, model, targetType: 'classes', plan, samples, seed, parameterServer, nowMs }),
     parameterServer,
     numericsCheck,
     referenceGradient,
