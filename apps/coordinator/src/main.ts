@@ -15,6 +15,7 @@ import { ConfigurationError, systemClock } from '@lockstep/worker';
 import colors from 'picocolors';
 import { addressLines } from './address-lines.ts';
 import { Display } from './display.ts';
+import { openData } from './open-data.ts';
 import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
 import { resumeCommand } from './resume-command.ts';
@@ -52,7 +53,9 @@ async function run(name: CommandName, args: readonly string[], options: Coordina
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
 
-  const prepared = await prepare(trainOptionsOf(options));
+  const asked = trainOptionsOf(options);
+  const opened = await openData(options);
+  const prepared = await prepare({ ...asked, data: opened });
   const { plan, config } = prepared;
   const { nowMs } = systemClock;
   const display = new Display({
@@ -63,6 +66,7 @@ async function run(name: CommandName, args: readonly string[], options: Coordina
     epochs: config.epochs,
     data: config.data,
   });
+  if (opened) display.line(opened.found);
   const listener = {
     started: () => display.started(),
     step: display.step.bind(display),

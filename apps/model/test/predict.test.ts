@@ -11,7 +11,7 @@ import { barPixels, barsFile, expectRefusal, printed } from './fixture.ts';
 
 const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);
-const gray = { height: 28, width: 28, channels: 1 } as const;
+const gray = { height: 28, width: 28, channels: 1, fit: 'stretch' } as const;
 const bar = (label: number): Sharp => picture(barPixels(label));
 const load = ['--load', place('bars')];
 

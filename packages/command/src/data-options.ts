@@ -45,15 +45,15 @@ function namesOption(description: string): Option<readonly string[] | undefined>
   return { placeholder: 'NAME,…', description, fallback: undefined, parse };
 }
 
-interface Size {
+export interface OptionSize {
   readonly width: number;
   readonly height: number;
 }
 
 const maxLength = 4096;
 
-function sizeOption(description: string): Option<Size | undefined> {
-  const parse = (text: string): Size => {
+function sizeOption(description: string): Option<OptionSize | undefined> {
+  const parse = (text: string): OptionSize => {
     const [width, height] = /^(\d{1,4})x(\d{1,4})$/.exec(text)?.slice(1).map(Number) ?? [];
     const isSize = [width, height].every((length) => length !== undefined && length >= 1 && length <= maxLength);
     if (!isSize) throw new Expected(`a size like 32x32, up to ${maxLength}x${maxLength}`);

@@ -14,5 +14,5 @@ export type { Task } from './readers/labels.ts';
 export type { OpenedDataset, Reading } from './readers/opened-dataset.ts';
 export { parseParquet } from './readers/parquet.ts';
 export type { Table } from './readers/table.ts';
-export { datasetFromTable, type TableOptions } from './readers/table-dataset.ts';
+export { datasetFromTable, type TableOptions, type TrainedTable } from './readers/table-dataset.ts';
 export { type SplitOptions, splitDataset } from './split.ts';

@@ -15,12 +15,15 @@ const columnSchema = v.variant('type', [
   v.strictObject({
     type: v.literal('category'),
     name,
-    categories: v.pipe(v.array(name, 'expected a list of names'), v.minLength(1, 'expected a category')),
+    categories: v.pipe(v.array(name, 'expected a list of names'), v.minLength(1, 'expected a category'), v.readonly()),
   }),
 ]);
 
 export const readingSchema = v.variant('type', [
-  v.strictObject({ type: v.literal('rows'), columns: v.array(columnSchema, 'expected a list of columns') }),
+  v.strictObject({
+    type: v.literal('rows'),
+    columns: v.pipe(v.array(columnSchema, 'expected a list of columns'), v.readonly()),
+  }),
   v.strictObject({ type: v.literal('pictures'), fit: v.picklist(['cover', 'contain', 'stretch']) }),
 ]);
 

@@ -1,4 +1,6 @@
 /** The library in Node: runs that are trained here or by workers that join, and models that are loaded. */
+export { openDataset } from '@lockstep/data/node';
+export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export type { Checkpoint } from './checkpoint/checkpoint.ts';
 export { decodeCheckpoint } from './checkpoint/checkpoint.ts';
 export { type CheckpointInterval, defaultInterval } from './checkpoint/interval.ts';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { checkDataset, DataError, type Dataset, sampleSize } from '@lockstep/data';
-import { loadMnist } from '@lockstep/data/node';
+import { loadMnist, openDataset } from '@lockstep/data/node';
 import { inputSize, type Model, outputCount, resolveModel } from '@lockstep/nn';
 import { formatOf, planRun } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
@@ -31,7 +31,7 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
   const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, availableParallelism());
   requireThreads(backend, threads);
   requireCheckpointFolder(checkpoint);
-  const { train, test } = await dataOf(options.data);
+  const { train, test, reading } = await dataOf(options.data, seed);
   const model = modelOf(options.model ?? 'mlp', train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
@@ -53,7 +53,7 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
   };
   requireMemory({ model, ...config, microbatches: plan.microbatches, threads });
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
-  const work = { model, optimizer, initialWeights: initial?.weights, train, test, plan, config };
+  const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
   return { ...work, backend, threads, workers, verifyRate, checkpoint, ...(await networkOf(options)) };
 }
 
@@ -84,13 +84,15 @@ function modelOf(nameOrJson: string, { sampleShape, targets }: Dataset): Model {
   }
 }
 
-async function dataOf(data: string | TrainingData | undefined): Promise<TrainingData> {
+/** @param seed splits what has no samples to test with */
+async function dataOf(data: string | TrainingData | undefined, seed: number): Promise<TrainingData> {
   try {
-    const { train, test } = typeof data === 'object' ? data : await loadMnist(data);
+    const found = typeof data === 'string' ? await openDataset(data, { seed }) : (data ?? (await loadMnist()));
+    const { train, test, reading }: TrainingData = found;
     checkDataset(train, 'the training set');
     checkDataset(test, 'the test set');
     requireAlike(train, test);
-    return { train, test };
+    return { train, test, reading };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     if (data === undefined) throw configurationError`${error.message}`;

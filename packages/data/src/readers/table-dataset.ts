@@ -20,7 +20,8 @@ export interface TableOptions extends SplitOptions {
 }
 
 export interface TrainedTable {
-  readonly columns: readonly FeatureColumn[];
+  /** Undefined for samples that are arrays. */
+  readonly columns?: readonly FeatureColumn[] | undefined;
   /** Of its classes, in their order; undefined for values. */
   readonly classes: readonly string[] | undefined;
 }

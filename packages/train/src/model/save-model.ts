@@ -7,7 +7,7 @@ import type { Prepared } from '../prepared.ts';
 import { sha256 } from '../sha256.ts';
 
 export interface ModelSnapshot {
-  readonly prepared: Pick<Prepared, 'model' | 'train' | 'config'>;
+  readonly prepared: Pick<Prepared, 'model' | 'train' | 'reading' | 'config'>;
   readonly weights: Float32Array<ArrayBuffer>;
   /** Steps that the weights have taken. */
   readonly steps: number;
@@ -16,11 +16,11 @@ export interface ModelSnapshot {
 
 /** As ONNX where the name asks for it, else as safetensors. Returns a line for people with the file's name. @throws FileError where it cannot be written */
 export async function saveModel(file: string, { prepared, weights, steps, version }: ModelSnapshot): Promise<string> {
-  const { model, train, config } = prepared;
+  const { model, train, reading, config } = prepared;
   const { seed, initSha256 } = config;
   const { samples, sampleShape, targets } = train;
   const metadata = describeModel(
-    { targets, sampleShape, scaling: scalingOf(samples) },
+    { targets, sampleShape, scaling: scalingOf(samples), reading },
     { lockstep: version, seed, steps, weightsSha256: sha256(bytesOf(weights)), initSha256 },
   );
   const write = file.toLowerCase().endsWith('.onnx') ? writeOnnx : writeModelFile;
