@@ -96,7 +96,7 @@ async function openPictures(path: string, options: OpenOptions): Promise<OpenedD
   try {
     decoder = await openSharpDecoder();
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: ${(error as Error).message}`);
+    throw new DataError(`${shownPath(path)}: ${(error as Error).message}: npm run setup gets it`);
   }
   return readPictures(await filesBelow(path, ''), nameOf(path), decoder, options);
 }
