@@ -8,7 +8,7 @@ import { openServer } from '../src/network/server.ts';
 import { createReport, type Report } from '../src/report/report.ts';
 import { createRun } from '../src/run/create-run.ts';
 import { sha256 } from '../src/sha256.ts';
-import { prepareArguments } from './prepare-arguments.ts';
+import { type Asked, prepareAsked } from './prepare-arguments.ts';
 
 export interface TestServer {
   readonly url: string;
@@ -23,7 +23,7 @@ export interface TestServer {
 }
 
 export interface TestServerOptions {
-  readonly args: readonly string[];
+  readonly args: Asked;
   /** The run begins when so many workers are ready. */
   readonly startWorkers: number;
   readonly onStep?: (result: StepResult) => void;
@@ -31,7 +31,7 @@ export interface TestServerOptions {
 }
 
 export async function openTestServer({ args, onStep, ...options }: TestServerOptions): Promise<TestServer> {
-  const prepared = await prepareArguments(args);
+  const prepared = await prepareAsked(args);
   const { backend } = await openBackend('auto');
   const waiting = new Set<() => void>();
   let steps = 0;
