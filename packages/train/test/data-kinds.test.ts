@@ -1,43 +1,23 @@
 /** Every kind of data gives one model, whoever computes it: this process, or one, two or three others. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Dataset } from '@lockstep/data';
 import { describe, expect, it } from 'vitest';
 import { startWorker } from '../../../apps/coordinator/test/processes.ts';
-import { loadModel } from '../src/model/load-model.ts';
-import { saveModel } from '../src/model/save-model.ts';
-import type { TrainOptions } from '../src/options.ts';
-import { prepare } from '../src/prepare.ts';
-import type { RunListener } from '../src/run/run-listener.ts';
-import { train } from '../src/train.ts';
-import { temporaryFolder } from './folder.ts';
+import { loadModel, type TrainOptions, train } from '../src/index.ts';
 import { kindsOfData } from './kinds-of-data.ts';
 import { openTestServer } from './test-server.ts';
-
-const folder = temporaryFolder();
-const silent: RunListener = {
-  started() {},
-  step() {},
-  epoch() {},
-  listening() {},
-  line() {},
-  end() {},
-};
 
 const common: TrainOptions = { batch: 60, epochs: 8, optimizer: 'adam' };
 
 async function runAlone(options: TrainOptions) {
-  const prepared = await prepare({ ...common, ...options });
-  const { signal } = new AbortController();
-  return { prepared, ...(await train({ version: 'test', prepared, listener: silent, signal })) };
+  return train({ ...common, ...options }).result;
 }
 
 const kinds = Object.entries(kindsOfData).map(([name, { model, ...data }]) => ({ name, model, data }));
 
-describe.each(kinds)('$name', ({ name, model, data }) => {
+describe.each(kinds)('$name', ({ model, data }) => {
   it('gives the weights of one process, for any number of worker processes', { timeout: 120_000 }, async () => {
     const alone = await runAlone({ model, data });
-    expect(alone.outcome).toEqual({ type: 'finished' });
+    expect(alone.outcome).toBe('finished');
     const last = alone.report.epochs.at(-1)!;
     if (data.train.targets.type === 'classes') {
       expect(last.testAccuracy).toBeGreaterThan(0.9);
@@ -62,10 +42,10 @@ describe.each(kinds)('$name', ({ name, model, data }) => {
   });
 
   it('is used as it was trained, with the names of its outputs', async () => {
-    const { prepared, weights, report } = await runAlone({ model, data });
-    const file = join(folder, `${name}.safetensors`);
-    await saveModel(file, { prepared, weights, steps: report.steps, version: 'test' });
-    const loaded = await loadModel(new Uint8Array(readFileSync(file)));
+    const result = await runAlone({ model, data });
+    const { report } = result;
+    const loaded = await loadModel(result.modelFile());
+    result.model.dispose();
     const { test } = data;
     const last = report.epochs.at(-1)!;
     const { loss, accuracy, r2 } = await loaded.evaluate(test);
@@ -114,6 +94,6 @@ describe('a run is refused before it begins', () => {
     ],
   ];
   it.each(refusals)('%s', async (_, options, message) => {
-    await expect(prepare(options)).rejects.toThrow(message);
+    await expect(train(options).result).rejects.toThrow(message);
   });
 });

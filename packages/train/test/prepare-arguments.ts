@@ -2,6 +2,7 @@
 import { parseOptions } from '@lockstep/command';
 import { commands } from '../../../apps/coordinator/src/options.ts';
 import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
+import { nodePlatform } from '../src/node/node-platform.ts';
 import type { TrainOptions } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
 import type { Prepared } from '../src/prepared.ts';
@@ -10,9 +11,9 @@ import type { Prepared } from '../src/prepared.ts';
 export type Asked = readonly string[] | TrainOptions;
 
 export function prepareAsked(asked: Asked): Promise<Prepared> {
-  return 'length' in asked ? prepareArguments(asked) : prepare(asked);
+  return 'length' in asked ? prepareArguments(asked) : prepare(asked, nodePlatform);
 }
 
 export function prepareArguments(args: readonly string[]): Promise<Prepared> {
-  return prepare(trainOptionsOf(parseOptions(commands.coordinator.options, args)));
+  return prepare(trainOptionsOf(parseOptions(commands.coordinator.options, args)), nodePlatform);
 }
