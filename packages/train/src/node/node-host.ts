@@ -14,6 +14,7 @@ import { startNetwork } from '../network/network.ts';
 import { newSecret } from '../new-secret.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
 import { version } from '../version.ts';
+import { BackgroundEvaluator } from './background-evaluator.ts';
 
 export const nodeHost: Host = {
   requireCheckpointFolder,
@@ -25,6 +26,7 @@ export const nodeHost: Host = {
   },
   openCheckpoints,
   createCheckpointer: (options) => new Checkpointer(options),
+  createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   serve(serving) {
     const { prepared, listen, observer, emit } = serving;
     const gate = createGate({ ...prepared, publicView: listen.publicView ?? false });
