@@ -168,7 +168,7 @@ describe('an option that is wrong', () => {
     [{ model: 'vast' }, 'model: '],
     [
       { model: { name: 'odd', input: [3], layers: [{ type: 'dense', units: 3 }] } },
-      'model: expected an input of 16 pixels',
+      'model: expected an input of 16 values',
     ],
     [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],
     [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],
