@@ -62,6 +62,12 @@ const commands = {
     build: ['model'],
     run: [...app('model/dist/main.js'), 'export'],
   },
+  example: {
+    does: 'shows how networks learn, a chapter at a time; without a name it lists them',
+    packages: 'run',
+    build: ['examples'],
+    run: app('examples/dist/main.js'),
+  },
   compare: {
     does: 'measures one process against many, beside other tools',
     packages: 'all',

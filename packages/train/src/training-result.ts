@@ -49,7 +49,7 @@ export class TrainingResult {
   get model(): LoadedModel {
     const { model, train } = this.#prepared;
     const { weightsSha256 } = this.report;
-    const description = { model, ...samplesOf(train), metadata: {} };
+    const description = { model, ...samplesOf(train), reading, metadata: {} };
     this.#model ??= new LoadedModel({ ...description, weights: this.weights, weightsSha256 }, this.#backend);
     return this.#model;
   }
