@@ -1,9 +1,8 @@
 /** What a run leaves behind: its weights as a model, and its report. */
-import { byteScaling, numberedClasses } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { WrittenCheckpoint } from './checkpoint/checkpointer.ts';
 import { LoadedModel } from './model/load-model.ts';
-import { type ModelFormat, modelFileOf } from './model/model-file.ts';
+import { type ModelFormat, modelFileOf, samplesOf } from './model/model-file.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { Report } from './report/report.ts';
@@ -28,12 +27,12 @@ export class TrainingResult {
   readonly report: Report;
   /** [parameters], in model order. */
   readonly weights: Float32Array<ArrayBuffer>;
-  /** With the weights as they are; its memory is the caller's to give back, with `dispose`. */
-  readonly model: LoadedModel;
   /** The newest one on the disk, where the run wrote some. */
   readonly checkpoint: WrittenCheckpoint | undefined;
   readonly #prepared: Prepared;
   readonly #platform: Platform;
+  readonly #backend: HostBackend;
+  #model: LoadedModel | undefined;
 
   constructor(trained: Trained, outcome: TrainingOutcome, { prepared, platform, backend }: ResultSources) {
     this.outcome = outcome;
@@ -43,14 +42,16 @@ export class TrainingResult {
     this.checkpoint = trained.checkpoint;
     this.#prepared = prepared;
     this.#platform = platform;
-    const { model, train } = prepared;
-    const { weightsSha256 } = trained.report;
-    const samples = { sampleShape: [train.rows, train.columns, 1], scaling: byteScaling };
-    const classes = numberedClasses(train.classes);
-    this.model = new LoadedModel(
-      { model, classes, ...samples, weights: trained.weights, weightsSha256, metadata: {} },
-      backend,
-    );
+    this.#backend = backend;
+  }
+
+  /** Takes memory for the weights when it is first asked for, which is the caller's to give back, with `dispose`. */
+  get model(): LoadedModel {
+    const { model, train } = this.#prepared;
+    const { weightsSha256 } = this.report;
+    const description = { model, ...samplesOf(train), reading, metadata: {} };
+    this.#model ??= new LoadedModel({ ...description, weights: this.weights, weightsSha256 }, this.#backend);
+    return this.#model;
   }
 
   /** The bytes of a model file, which `loadModel` opens and other programs read; by default safetensors. */

@@ -1,6 +1,7 @@
 /** Runs the training over the network: the server, its addresses, and the local workers. */
 import type { Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
+import { bytesPerSample } from '@lockstep/data';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TrainingEvent } from '../events.ts';
@@ -73,7 +74,7 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
   const shared = {
     host: listen.host,
     maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * train.rows * train.columns,
+    batchBytes: plan.batch * bytesPerSample(train),
     allowedOrigins: listen.allowOrigins ?? [],
     ...{ token, guesses, turnedAway },
     onConnection: (transport, address) => run.connect(transport, address),

@@ -1,8 +1,8 @@
 /** One training run from its first worker to its last evaluation. */
-import { createEvaluator, parameterCount } from '@lockstep/nn';
+import { createEvaluator, type Evaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { RunOutcome } from '@lockstep/training';
+import type { Run, RunOutcome } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { copyRun } from '../checkpoint/copy-run.ts';
@@ -12,12 +12,14 @@ import { describeOptimizer } from '../optimizer/optimizer.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import { createReport, type Report } from '../report/report.ts';
+import { samplesWord } from '../samples-word.ts';
 import { thousands } from '../thousands.ts';
 import { version } from '../version.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
 import { startInlineWorker } from './inline-worker.ts';
 import { RunObserver } from './run-observer.ts';
 import { isStoppedByOwner } from './stopped-by-owner.ts';
+import { threadsBesideWorkers } from './threads-beside-workers.ts';
 import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
@@ -26,6 +28,8 @@ export interface TrainingJob {
   readonly platform: Platform;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
+  /** Called once, with what starts, pauses and resumes the run. */
+  readonly onControl: (control: Run['control']) => void;
   /** Aborted when the run is to end where it is. */
   readonly signal: AbortSignal;
 }
@@ -68,10 +72,21 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
 }
 
 async function start(job: TrainingJob) {
+  // Opened before anything is started that a refusal would leave behind.
+  const opened = await openBackends(job.prepared, job.platform);
+  try {
+    return await begin(job, opened);
+  } catch (error) {
+    await closeBackend(opened.backend);
+    throw error;
+  }
+}
+
+type Opened = Awaited<ReturnType<typeof openBackends>>;
+
+async function begin(job: TrainingJob, opened: Opened) {
   const { prepared, platform, signal, emit } = job;
   const { listen, checkpoint } = prepared;
-  // Opened before anything is started that a refusal would leave behind.
-  const opened = await openBackends(prepared, platform);
   const { backend, inline } = opened;
   const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
   emit(preparedEvent(prepared));
@@ -98,6 +113,7 @@ async function start(job: TrainingJob) {
     });
   }
   observer.evaluatePending();
+  job.onControl((action) => run.control(action));
   const stop = (): void => run.stop('the coordinator was interrupted');
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
@@ -105,16 +121,14 @@ async function start(job: TrainingJob) {
   return { run, parameterServer, observer, pool, backend, wireSoFar };
 }
 
-async function createObservedRun(
-  { prepared, platform, emit, onStep, signal }: TrainingJob,
-  backend: HostBackend,
-  checkpoints: OpenedCheckpoints | undefined,
-) {
-  const { model, plan, test, listen, workers } = prepared;
+async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
+  const { prepared, platform, emit, onStep, signal } = job;
+  const { plan, listen, workers } = prepared;
   const resumeFrom = checkpoints?.resumeFrom;
   const observer = new RunObserver({
     plan,
-    evaluator: createEvaluator(backend, model, test),
+    evaluator: createRunEvaluator(job, backend),
+    targetType: prepared.test.targets.type,
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
     pause: createPause(listen === undefined, systemClock.nowMs, platform.defer),
@@ -139,14 +153,30 @@ async function createObservedRun(
   return { created, observer };
 }
 
+/** In one process, evaluations share its threads with the steps and take turns with them. */
+function createRunEvaluator({ prepared, platform, emit }: TrainingJob, backend: HostBackend): Evaluator {
+  const { model, test, listen } = prepared;
+  const inline = (): Evaluator => createEvaluator(backend, model, test);
+  if (!listen || !platform.host) return inline();
+  const { name, threads = 1 } = backend;
+  return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
+    emit({
+      type: 'warning',
+      message: `evaluations take turns with the steps, having no thread of their own: ${reason}`,
+    });
+    return inline();
+  });
+}
+
 /**
- * The run's own backend, for sums, the optimizer's steps and the evaluation, whatever workers compute on. `inline` is what
+ * The run's own backend, for sums and the optimizer's steps, whatever workers compute on. `inline` is what
  * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
  */
-async function openBackends({ listen, backend: name, threads }: Prepared, platform: Platform) {
+async function openBackends({ model, listen, backend: name, threads, workers }: Prepared, platform: Platform) {
   const isAlone = listen === undefined;
   const isOwn = isAlone && (name === 'auto' || name === 'cpu');
-  const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : 1));
+  const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
+  const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
   if (!isAlone) return { backend, choice, inline: undefined };
   // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
   const suits = isOwn && (name === 'auto' || backend.name === name);
@@ -155,7 +185,7 @@ async function openBackends({ listen, backend: name, threads }: Prepared, platfo
 }
 
 /** What computes in this process, or in local workers, which choose by the same rule as this process. */
-function computingLine({ choice, inline }: Awaited<ReturnType<typeof openBackends>>, prepared: Prepared) {
+function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   if (inline) return `In this process: ${inline.choice}`;
   return prepared.workers > 0 && prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
@@ -193,7 +223,7 @@ function preparedEvent({ model, plan, config, optimizer }: Prepared): TrainingEv
   const what = `${model.name}, ${thousands(parameters)} parameters${from}`;
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  const message = `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;
+  const message = `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
   return { type: 'prepared', model, parameters, config, stepsPerEpoch: plan.stepsPerEpoch, message };
 }
 
