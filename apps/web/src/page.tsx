@@ -19,7 +19,7 @@ import { goesOnText } from './watch/checkpoint-text.ts';
 import type { RunStore } from './watch/run-store.ts';
 import type { Viewer } from './watch/viewer.ts';
 
-interface PageProps {
+export interface PageProps {
   readonly store: RunStore;
   readonly viewer: Viewer;
   readonly tab: TabWorker;

@@ -177,12 +177,16 @@ describe('loadMnist', () => {
 });
 
 describe('the package', () => {
-  it('needs Node in files.ts alone', async () => {
+  it('needs Node in files.ts, node.ts and the folder node alone', async () => {
     const sources = join(import.meta.dirname, '../src');
-    for (const name of await readdir(sources)) {
-      const source = await readFile(join(sources, name), 'utf8');
-      expect([name, /from 'node:|\bBuffer\b|\bprocess\./.test(source)]).toEqual([name, name === 'files.ts']);
-      if (name !== 'files.ts') expect(source).not.toContain("'./files.ts'");
+    const isForNode = (path: string): boolean => /^(?:files|node)\.ts$|^node\//.test(path);
+    for (const path of (await readdir(sources, { recursive: true })).filter((path) => path.endsWith('.ts'))) {
+      if (isForNode(path)) continue;
+      const source = await readFile(join(sources, path), 'utf8');
+      expect([path, source.match(/from 'node:|\bBuffer\b|\bprocess\.|'[./]*\/(?:files|node)(?:\.ts|\/)/)]).toEqual([
+        path,
+        null,
+      ]);
     }
   });
 });

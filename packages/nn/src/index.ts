@@ -32,6 +32,7 @@ export {
 } from './optimizers/index.ts';
 export { parameterCount, parameterLayout } from './parameters.ts';
 export { createPrediction } from './prediction-plan.ts';
+export type { Reading } from './reading.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';
 export type { SampleRows, SampleValues } from './sample-input.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';

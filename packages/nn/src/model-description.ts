@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
 import type { TargetType } from './losses.ts';
 import { inputSize, type Model, outputCount, parseModel } from './model.ts';
+import { type Reading, readingSchema, rowSize } from './reading.ts';
 import { byteDivisor, type SampleValues } from './sample-input.ts';
 
 const scalingSchema = v.variant('type', [
@@ -31,6 +32,8 @@ export interface ModelDescription {
   /** Of a sample before the model flattens it: [height, width, channels] of an image. */
   readonly sampleShape: Shape;
   readonly scaling: Scaling;
+  /** How a file becomes a sample, where the model learned from tables or pictures. */
+  readonly reading?: Reading | undefined;
 }
 
 /** Where the weights come from. */
@@ -51,13 +54,14 @@ const nameList = v.array(v.string('expected a name'), 'expected a list of names'
 
 /** `writeModelFile` adds the model itself. */
 export function describeModel(
-  { targets, sampleShape, scaling }: Omit<ModelDescription, 'model'>,
+  { targets, sampleShape, scaling, reading }: Omit<ModelDescription, 'model'>,
   { lockstep, seed, steps, weightsSha256, initSha256 }: ModelOrigin,
 ): Record<string, string> {
   return {
     [targets.type]: JSON.stringify(targets.names),
     sampleShape: JSON.stringify(sampleShape),
     scaling: JSON.stringify(scaling),
+    ...(reading === undefined ? {} : { reading: JSON.stringify(reading) }),
     lockstep,
     seed: `${seed}`,
     steps: `${steps}`,
@@ -88,12 +92,13 @@ export function parseDescription(metadata: Readonly<Record<string, string>>, giv
     const expected = `${inputSize(model)} values, as the model takes`;
     throw new Error(`model file: sampleShape: expected ${expected}, got ${formatShape(sampleShape)}`);
   }
-  return {
-    model,
-    targets: { type, names },
-    sampleShape,
-    scaling: part<Scaling>('scaling', scalingSchema, byteScaling),
-  };
+  const reading = part<Reading | undefined>('reading', readingSchema, undefined);
+  if (reading?.type === 'rows' && rowSize(reading) !== sizeOf(sampleShape)) {
+    const expected = `columns of ${sizeOf(sampleShape)} values, as the model takes`;
+    throw new Error(`model file: reading: expected ${expected}, got ${rowSize(reading)}`);
+  }
+  const scaling = part<Scaling>('scaling', scalingSchema, byteScaling);
+  return { model, targets: { type, names }, sampleShape, scaling, ...(reading && { reading }) };
 }
 
 /** `0`, `1`, …: for data whose classes have no names of their own. */

@@ -10,6 +10,7 @@ import {
   type Model,
   parseDescription,
   parseModel,
+  type Reading,
   readSafetensors,
   resolveModel,
   writeModelFile,
@@ -48,6 +49,21 @@ describe('a model file', () => {
     expect(parseDescription(readSafetensors(file).metadata)).toEqual({ model, ...own });
   });
 
+  test.each<Reading>([
+    {
+      type: 'rows',
+      columns: [
+        { type: 'number', name: 'age', mean: 0.1 + 0.2, deviation: 1e-3 },
+        { type: 'category', name: 'color', categories: ['blue', 'red', 'rot "x"', '', 'é'] },
+      ],
+    },
+    { type: 'pictures', fit: 'contain' },
+  ])('keeps how a file becomes a sample: %j', (reading) => {
+    const own = { ...description, reading };
+    const file = writeModelFile(model, initialize(model, 7), describeModel(own, origin));
+    expect(parseDescription(readSafetensors(file).metadata)).toEqual({ model, ...own });
+  });
+
   test('of before is read: its classes are numbered, its samples have the shape of the input', () => {
     const old = { format: 'pt', model: JSON.stringify(model) };
     const numbered = { type: 'classes', names: ['0', '1'] };
@@ -75,6 +91,16 @@ describe('a model file', () => {
       'another scaling',
       { ...metadata, scaling: '{"type":"log"}' },
       'model file: scaling: type: expected "byte" or "none", got "log"',
+    ],
+    [
+      'columns of other values than the model takes',
+      { ...metadata, reading: '{"type":"rows","columns":[{"type":"number","name":"a","mean":0,"deviation":1}]}' },
+      'model file: reading: expected columns of 6 values, as the model takes, got 1',
+    ],
+    [
+      'a deviation of 0',
+      { ...metadata, reading: '{"type":"rows","columns":[{"type":"number","name":"a","mean":0,"deviation":0}]}' },
+      'model file: reading: columns[0].deviation: expected a number above 0, got 0',
     ],
   ])('with %s is refused in one sentence', (_, changed, message) => {
     expect(() => parseDescription(changed)).toThrow(new Error(message));

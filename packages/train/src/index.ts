@@ -4,6 +4,8 @@ import { nodePlatform } from './node/node-platform.ts';
 import type { ListenOptions, TrainOptions } from './options.ts';
 import { TrainingRun } from './training-run.ts';
 
+export { openDataset } from '@lockstep/data/node';
+export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
 export type { EpochEvent, ListeningEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';

@@ -31,7 +31,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   requireThreads(backend, threads);
   platform.host?.requireCheckpointFolder(checkpoint);
   const { data } = options;
-  const { train, test } = checked(typeof data === 'object' ? data : await platform.loadData(data));
+  const { train, test, reading } = checked(typeof data === 'object' ? data : await platform.loadData(data, seed));
   const model = modelOf(options.model ?? 'mlp', train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
@@ -53,7 +53,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   };
   requireMemory({ model, ...config, microbatches: plan.microbatches, threads }, platform);
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
-  const work = { model, optimizer, initialWeights: initial?.weights, train, test, plan, config };
+  const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
   const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
   return { ...work, backend, threads, workers, verifyRate, checkpoint, ...network };
@@ -97,12 +97,12 @@ function modelOf(model: NonNullable<TrainOptions['model']>, { sampleShape, targe
 }
 
 /** @throws ConfigurationError where the data cannot be trained on */
-function checked({ train, test }: TrainingData): TrainingData {
+function checked({ train, test, reading }: TrainingData): TrainingData {
   try {
     checkDataset(train, 'the training set');
     checkDataset(test, 'the test set');
     requireAlike(train, test);
-    return { train, test };
+    return { train, test, reading };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     throw configurationError`${named('data')}: ${error.message}`;

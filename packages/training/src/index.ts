@@ -2,7 +2,7 @@
 
 export { type DataFormat, formatOf } from './batch-bytes.ts';
 export type { Clock } from './clock.ts';
-export type { RunEvent } from './coordinator/events.ts';
+export type { ControlAction, RunEvent } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
 export { historyOf, type RunHistory } from './coordinator/history.ts';
 export { InlineCopy } from './coordinator/inline-copy.ts';

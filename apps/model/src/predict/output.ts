@@ -20,7 +20,7 @@ export function predictionText(results: readonly Result[], classes: readonly str
       (one) => `${one.class} ${percent(one.probability)}`,
     );
     const next = others.length === 0 ? '' : `, then ${others.join(', ')}`;
-    return [`${sample.file}: ${sample.reading}`, `${sample.file}: ${first}${next}`];
+    return [...readingLines(sample), `${sample.file}: ${first}${next}`];
   });
   return `${lines.join('\n')}\n`;
 }
@@ -57,7 +57,7 @@ export interface ValueResult {
 export function valuesText(results: readonly ValueResult[], names: readonly string[]): string {
   const lines = results.flatMap(({ sample, values }) => {
     const named = names.map((name, index) => `${name} ${significant(values[index]!)}`);
-    return [`${sample.file}: ${sample.reading}`, `${sample.file}: ${named.join(', ')}`];
+    return [...readingLines(sample), `${sample.file}: ${named.join(', ')}`];
   });
   return `${lines.join('\n')}\n`;
 }
@@ -70,4 +70,8 @@ export function valuesJson(results: readonly ValueResult[], names: readonly stri
     values: Object.fromEntries(names.map((name, index) => [name, values[index]!])),
   }));
   return `${JSON.stringify(list, undefined, 2)}\n`;
+}
+
+function readingLines({ file, reading }: Sample): string[] {
+  return reading === undefined ? [] : [`${file}: ${reading}`];
 }

@@ -51,6 +51,10 @@ export class LoadedModel {
   readonly sampleShape: StoredModel['sampleShape'];
   /** How the values of a sample are read. */
   readonly scaling: StoredModel['scaling'];
+  /** How a file becomes a sample; undefined where the model learned from values. */
+  readonly reading: StoredModel['reading'];
+  /** Of the run that trained the model; undefined where the file does not say it. */
+  readonly seed: number | undefined;
   /** SHA-256 of the weights: float32, little-endian, in model order. */
   readonly weightsSha256: string;
   readonly #backend: HostBackend;
@@ -65,6 +69,8 @@ export class LoadedModel {
     this.values = type === 'values' ? names : [];
     this.sampleShape = stored.sampleShape;
     this.scaling = stored.scaling;
+    this.reading = stored.reading;
+    this.seed = stored.metadata['seed'] === undefined ? undefined : Number(stored.metadata['seed']);
     this.weightsSha256 = stored.weightsSha256;
     this.#backend = backend;
     this.#weights = stored.weights;

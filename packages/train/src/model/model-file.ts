@@ -8,7 +8,7 @@ import { version } from '../version.ts';
 export type ModelFormat = 'safetensors' | 'onnx';
 
 export interface ModelSnapshot {
-  readonly prepared: Pick<Prepared, 'model' | 'train' | 'config'>;
+  readonly prepared: Pick<Prepared, 'model' | 'train' | 'reading' | 'config'>;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly weightsSha256: string;
   /** Steps that the weights have taken. */
@@ -16,10 +16,10 @@ export interface ModelSnapshot {
 }
 
 export function modelFileOf({ prepared, weights, weightsSha256, steps }: ModelSnapshot, format: ModelFormat) {
-  const { model, train, config } = prepared;
+  const { model, train, reading, config } = prepared;
   const { seed, initSha256 } = config;
   const origin = { lockstep: version, seed, steps, weightsSha256, initSha256 };
-  const metadata = describeModel(samplesOf(train), origin);
+  const metadata = describeModel({ ...samplesOf(train), reading }, origin);
   return (format === 'onnx' ? writeOnnx : writeModelFile)(model, weights, metadata);
 }
 
