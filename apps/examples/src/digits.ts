@@ -1,6 +1,6 @@
 /** The digits that chapters train on, from MNIST's files. */
 import { usageFailure } from '@lockstep/command';
-import { DataError, type Dataset } from '@lockstep/data';
+import { DataError, type Dataset, sampleSize, targetValues } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { type Digits, fewestDigits, imageSize, type LabeledImages } from '@lockstep/lesson';
 
@@ -10,8 +10,8 @@ export async function loadDigits(directory: string | undefined): Promise<Digits>
     if (error instanceof DataError) throw usageFailure(`${directory === undefined ? '' : '--data: '}${error.message}`);
     throw error;
   });
-  if (train.rows * train.columns !== imageSize) {
-    const got = `${train.rows} x ${train.columns}`;
+  if (sampleSize(train) !== imageSize) {
+    const got = train.sampleShape.join(' x ');
     throw usageFailure(`--data: expected images of ${imageSize} pixels, as 784-128-10 takes, got ${got}`);
   }
   if (train.count < fewestDigits.train || test.count < fewestDigits.test) {
@@ -21,6 +21,6 @@ export async function loadDigits(directory: string | undefined): Promise<Digits>
   return { train: imagesOf(train), test: imagesOf(test) };
 }
 
-function imagesOf({ images, labels }: Dataset): LabeledImages {
-  return { pixels: images, labels };
+function imagesOf({ samples, targets }: Dataset): LabeledImages {
+  return { pixels: Uint8Array.from(samples), labels: Uint8Array.from(targetValues(targets)) };
 }

@@ -1,5 +1,6 @@
 /** The first digits of MNIST as one packed file of the page, on which the lesson trains. */
 import { gzipSync } from 'node:zlib';
+import { targetValues } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { fewestDigits, imageSize } from '@lockstep/lesson';
 import type { Plugin } from 'vite';
@@ -14,9 +15,9 @@ export function digitsFile(): Plugin {
         [train, fewestDigits.train],
         [test, fewestDigits.test],
       ] as const;
-      const bytes = parts.flatMap(([{ images, labels }, count]) => [
-        images.subarray(0, count * imageSize),
-        labels.subarray(0, count),
+      const bytes = parts.flatMap(([{ samples, targets }, count]) => [
+        Uint8Array.from(samples.subarray(0, count * imageSize)),
+        Uint8Array.from(targetValues(targets).subarray(0, count)),
       ]);
       this.emitFile({ type: 'asset', fileName: 'digits.packed', source: gzipSync(Buffer.concat(bytes)) });
     },

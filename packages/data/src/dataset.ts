@@ -30,7 +30,7 @@ export interface Dataset {
 }
 
 /** Most classes: labels are 16-bit numbers. */
-const maxClasses = 65_535;
+export const maxClasses = 65_535;
 const maxOutputs = 65_535;
 
 /** Values in one sample. */

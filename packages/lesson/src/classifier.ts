@@ -3,7 +3,6 @@ import {
   createEvaluation,
   createMicrobatchGradient,
   createOptimizer,
-  type Evaluation,
   initialize,
   type LabeledPlan,
   type Model,
@@ -18,6 +17,13 @@ export const digitModel: Model = resolveModel('mlp');
 /** Images evaluated at once. */
 const evaluationBatch = 500;
 
+export interface DigitEvaluation {
+  /** Mean over the images. */
+  readonly loss: number;
+  /** Fraction of images whose class was right, 0 to 1. */
+  readonly accuracy: number;
+}
+
 export interface Classifier {
   /** The parameters, in memory of the backend. */
   readonly parameters: Storage;
@@ -25,7 +31,7 @@ export interface Classifier {
   step(batch: LabeledImages): number;
   /** The mean gradient over images, [parameters]. */
   gradient(images: LabeledImages): Float32Array;
-  evaluate(images: LabeledImages): Evaluation;
+  evaluate(images: LabeledImages): DigitEvaluation;
   dispose(): void;
 }
 

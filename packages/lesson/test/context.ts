@@ -1,4 +1,5 @@
 /** What the chapters of tests compute with: the engine that trains, MNIST, and a clock. */
+import { targetValues } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { LessonContext } from '../src/chapter.ts';
@@ -15,8 +16,8 @@ export async function openContext(): Promise<LessonContext> {
 /** With all of MNIST. */
 export async function openDigits(): Promise<LessonContext> {
   loaded ??= loadMnist().then(({ train, test }) => ({
-    train: { pixels: train.images, labels: train.labels },
-    test: { pixels: test.images, labels: test.labels },
+    train: { pixels: Uint8Array.from(train.samples), labels: Uint8Array.from(targetValues(train.targets)) },
+    test: { pixels: Uint8Array.from(test.samples), labels: Uint8Array.from(targetValues(test.targets)) },
   }));
   return { ...(await openContext()), digits: await loaded };
 }
