@@ -12,7 +12,7 @@ interface WorkersProps {
 }
 
 const numberColumns = [
-  { title: 'Images/s', unit: undefined, text: (worker: WorkerRow) => whole(worker.samplesPerSecond) },
+  { title: 'Samples/s', unit: undefined, text: (worker: WorkerRow) => whole(worker.samplesPerSecond) },
   { title: 'Compute', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.computeMs) },
   { title: 'Send', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.sendMs) },
   { title: 'Wait', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.waitMs) },
