@@ -26,7 +26,7 @@ const allocatorSettings = {
   MALLOC_TOP_PAD_: `${16 * 2 ** 20}`,
 };
 
-const training = ['coordinator', 'worker-command', 'web'];
+const training = ['coordinator-command'];
 
 /** Of each command: the set of packages that it needs, what turborepo builds for it, and what runs then. */
 const commands = {
@@ -46,19 +46,19 @@ const commands = {
   evaluate: {
     does: 'measures a saved model on test samples',
     packages: 'model',
-    build: ['model'],
+    build: ['model-command'],
     run: [...app('model/dist/main.js'), 'evaluate'],
   },
   predict: {
     does: 'says what a saved model sees in pictures',
     packages: 'model',
-    build: ['model'],
+    build: ['model-command'],
     run: [...app('model/dist/main.js'), 'predict'],
   },
   export: {
     does: 'writes a saved model as ONNX',
     packages: 'model',
-    build: ['model'],
+    build: ['model-command'],
     run: [...app('model/dist/main.js'), 'export'],
   },
   compare: {

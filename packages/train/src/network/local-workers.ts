@@ -1,7 +1,8 @@
 /** The worker processes that a coordinator starts for itself; they end when it ends. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { installedFolder } from './installed-folder.ts';
 
 export interface LocalWorkersOptions {
   readonly count: number;
@@ -16,7 +17,7 @@ export interface LocalWorkersOptions {
   readonly onAllFailed: () => void;
 }
 
-const workerProgram = fileURLToPath(new URL('../../../../apps/worker/dist/main.js', import.meta.url));
+const workerProgram = join(installedFolder('@lockstep/worker-command'), 'dist', 'main.js');
 const stopTimeoutMs = 2_000;
 /** How a worker ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;

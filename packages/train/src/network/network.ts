@@ -1,5 +1,5 @@
 /** Runs the training over the network: the server, its addresses, and the local workers. */
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import { type Addresses, addressesOf } from '../http/addresses.ts';
@@ -9,6 +9,7 @@ import { defaultPort } from '../options.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Traffic, WorkerPool } from '../run/worker-pool.ts';
 import type { Gate } from './gate.ts';
+import { installedFolder } from './installed-folder.ts';
 import { LocalWorkers } from './local-workers.ts';
 import { type CoordinatorServer, openServer } from './server.ts';
 
@@ -29,7 +30,7 @@ export interface Listening {
   readonly port: number;
 }
 
-const siteFolder = fileURLToPath(new URL('../../../../apps/web/dist', import.meta.url));
+const siteFolder = join(installedFolder('@lockstep/web'), 'dist');
 
 /** @throws ConfigurationError where it cannot listen */
 export async function startNetwork(network: NetworkOptions): Promise<WorkerPool & { readonly addresses: Addresses }> {
