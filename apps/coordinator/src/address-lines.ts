@@ -1,4 +1,5 @@
 /** Where a run can be joined, watched and controlled, as lines for the person at this terminal. */
+import { commandText } from '@lockstep/command';
 import { defaultPort, isLoopback, type Listening, type Prepared } from '@lockstep/train';
 import { renderUnicodeCompact } from 'uqr';
 
@@ -13,7 +14,7 @@ export function addressLines({ addresses, port }: Listening, { tls, token, liste
     ...(listen?.port === undefined && port !== defaultPort
       ? [`Port ${defaultPort} is in use, listening on ${port}.`]
       : []),
-    `Join with: ${environmentOf(token)}npm run worker -- --url ${shellWord(addresses.worker)}`,
+    `Join with: ${environmentOf(token)}${commandText('worker', `--url ${shellWord(addresses.worker)}`)}`,
     `Join in a browser: ${addresses.page}`,
     `Dashboard: ${addresses.owner}`,
   ];

@@ -1,6 +1,6 @@
 /** The Node worker's program: reads its options, opens its compute, and joins a run. */
 import { createHash } from 'node:crypto';
-import { CommandFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
+import { CommandFailure, commandText, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { openChecksum } from '@lockstep/protocol';
 import type { MembershipEnd } from '@lockstep/training';
 import { ConfigurationError, connect, openCompute, requireThreads, systemClock } from '@lockstep/worker';
@@ -79,7 +79,7 @@ function exitCodeOf(end: MembershipEnd, url: string, log: (message: string) => v
       return 0;
     case 'unreachable':
       throw new CommandFailure(
-        `--url ${url}: ${end.message}; start one with npm run coordinator, or wait for it with --wait`,
+        `--url ${url}: ${end.message}; start one with ${commandText('coordinator')}, or wait for it with --wait`,
         2,
       );
     case 'refused':

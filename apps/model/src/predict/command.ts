@@ -1,5 +1,6 @@
 /** `npm run predict`: the classes that a model gives to pictures and lists of values. */
 import {
+  commandText,
   generalOptions,
   operands,
   readCommandLine,
@@ -13,7 +14,7 @@ import { predictionJson, predictionText } from './output.ts';
 import { readSample, type Sample } from './sample.ts';
 
 const commandLine = {
-  usage: 'npm run predict -- --load FILE.safetensors [options] FILE…',
+  usage: commandText('predict', '--load FILE.safetensors [options] FILE…'),
   summary: 'Says what a saved model sees in pictures, or in lists of values.',
   options: {
     files: operands('FILE…', 'PNG, JPEG or WebP pictures, or .json files with the values of one sample each'),
