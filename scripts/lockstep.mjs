@@ -23,7 +23,7 @@ const commands = {
   bench: {
     does: 'measures each part against its peers',
     packages: 'all',
-    build: ['bench'],
+    build: ['bench', ...training],
     run: app('bench/dist/main.js'),
   },
   simulate: {

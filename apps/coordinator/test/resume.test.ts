@@ -173,7 +173,7 @@ it('a run without --resume says that an earlier one can go on, and leaves it the
   const again = startCoordinator('start', [...endless, '--single', '--checkpoint', checkpoints]);
   await again.printed(
     new RegExp(
-      `^${join(checkpoints, cutOff)} is of this run, cut off after step [\\d,]+: --resume would go on from it`,
+      `^${join(checkpoints, cutOff)} is of this run, cut off after step [\\d,]+: with resume, a run goes on from it`,
       'm',
     ),
   );

@@ -33,9 +33,9 @@ export function helloOf({ token, admin }: Secrets): WatchMessageOf<'hello'> {
   };
 }
 
-/** WebSocket address of `path` on the server that this page came from. */
+/** WebSocket address of `path` beside this page, on the server that it came from. */
 export function socketAddress(path: string): string {
-  const url = new URL(path, location.href);
+  const url = new URL(`.${path}`, location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   return url.href;
 }

@@ -1,11 +1,8 @@
-/** The Node worker's program: reads its options, opens its compute, and joins a run. */
-import { createHash } from 'node:crypto';
+/** The Node worker's command line: joins a run by its options, and says what happens. */
 import { CommandFailure, commandText, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
-import { openChecksum } from '@lockstep/protocol';
-import type { MembershipEnd } from '@lockstep/training';
-import { ConfigurationError, connect, openCompute, requireThreads, systemClock } from '@lockstep/worker';
-import { join } from './join.ts';
+import { ConfigurationError, JoinError, join, joinAddress } from '@lockstep/worker';
 import { summary, usage, workerOptions } from './options.ts';
+import { WorkerLines } from './worker-lines.ts';
 
 const progressEveryMs = 30_000;
 
@@ -15,79 +12,44 @@ async function main(): Promise<number> {
   if (options.url === undefined) {
     throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
   }
-  requireThreads(options.backend, options.threads);
-  const { url, token, fingerprint } = addressOf(options.url, tokenFrom(options, process.env['LOCKSTEP_TOKEN']));
-  const interrupted = interruption();
-  exitWithParent();
-  const { compute, refused, choice } = await openCompute(options.backend, options.threads).catch((error: Error) => {
-    throw new CommandFailure(`--backend ${options.backend}: ${error.message}`, 2);
-  });
-  const log = (message: string): void => void process.stderr.write(`worker ${options.name}: ${message}\n`);
-  for (const message of refused) log(message);
+  const { name, backend, threads, wait } = options;
+  const given = { token: tokenFrom(options, process.env['LOCKSTEP_TOKEN']), fingerprint: fingerprintGiven() };
+  const { url, ...secrets } = joinAddress(options.url, given);
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
+  const worker = join(url, { name, backend, threads, wait, ...secrets, signal: interruption.signal });
+  const log = (message: string): void => void process.stderr.write(`worker ${name}: ${message}\n`);
+  const lines = new WorkerLines('', performance.now(), progressEveryMs);
   try {
-    const end = await join({
-      compute,
-      choice,
-      clock: systemClock,
-      name: options.name,
-      token,
-      waitForCoordinator: options.wait,
-      // A coordinator shows its own workers' last line where they fail.
-      progressEveryMs: process.send ? Number.POSITIVE_INFINITY : progressEveryMs,
-      checksum: await openChecksum(),
-      hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
-      connect: () => connect(url, fingerprint),
-      signal: interrupted,
-      log,
-    });
-    return interrupted.aborted ? 130 : exitCodeOf(end, url, log);
-  } finally {
-    await compute.close();
+    for await (const event of worker) {
+      for (const line of lines.of(event, performance.now())) log(line);
+    }
+    const { type, message } = await worker.done;
+    if (interruption.signal.aborted) return 130;
+    if (type === 'finished') log(message);
+    return 0;
+  } catch (error) {
+    if (error instanceof JoinError) throw failureOf(error, url);
+    throw error;
   }
 }
 
-/** Aborted when the process gets SIGINT or SIGTERM. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  process.on('SIGINT', () => controller.abort());
-  process.on('SIGTERM', () => controller.abort());
-  return controller.signal;
+function fingerprintGiven(): string | undefined {
+  return process.env['LOCKSTEP_FINGERPRINT'];
 }
 
-/** Ends this process with the coordinator that started it, where one did. */
-function exitWithParent(): void {
-  if (!process.send) return;
-  process.on('disconnect', () => process.exit(1));
-  // The channel must not keep alive a worker that has nothing else to do.
-  process.channel?.unref();
-}
-
-/** Splits a join address, so that its secrets are never printed; a token that is given comes before the address. */
-function addressOf(address: string, given: string | undefined) {
-  const url = new URL(address);
-  const token = given ?? url.searchParams.get('token') ?? undefined;
-  const fingerprint = process.env['LOCKSTEP_FINGERPRINT'] ?? url.searchParams.get('fingerprint') ?? undefined;
-  url.searchParams.delete('token');
-  url.searchParams.delete('fingerprint');
-  return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
-}
-
-function exitCodeOf(end: MembershipEnd, url: string, log: (message: string) => void): number {
-  switch (end.type) {
-    case 'finished':
-      log(end.message);
-      return 0;
-    case 'unreachable':
-      throw new CommandFailure(
-        `--url ${url}: ${end.message}; start one with ${commandText('coordinator')}, or wait for it with --wait`,
-        2,
-      );
+function failureOf({ reason, message }: JoinError, url: string): CommandFailure {
+  switch (reason) {
+    case 'unreachable': {
+      const advice = `start one with ${commandText('coordinator')}, or wait for it with --wait`;
+      return new CommandFailure(`--url ${url}: ${message}; ${advice}`, 2);
+    }
     case 'refused':
-      throw new CommandFailure(`the coordinator at ${url} refused: ${end.message}`, 2);
+      return new CommandFailure(`the coordinator at ${url} refused: ${message}`, 2);
     case 'failed':
-      throw new CommandFailure(end.message, 1);
+      return new CommandFailure(message, 1);
     default:
-      return end satisfies never;
+      return reason satisfies never;
   }
 }
 

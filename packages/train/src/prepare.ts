@@ -1,38 +1,38 @@
 /** Turns options into a run that can start, or refuses them. */
-import { randomBytes } from 'node:crypto';
-import { availableParallelism } from 'node:os';
-import { DataError, type Dataset } from '@lockstep/data';
-import { loadMnist } from '@lockstep/data/node';
-import { inputSize, type Model, outputClasses, resolveModel } from '@lockstep/nn';
+import type { Dataset } from '@lockstep/data';
+import { inputSize, type Model, outputClasses, parseModel, resolveModel } from '@lockstep/nn';
 import { planRun } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
-import { requireCheckpointFolder } from './checkpoint/folder.ts';
-import { keptSecret } from './checkpoint/kept-secret.ts';
+import { checkOptions } from './check-options.ts';
 import { errorMessage } from './error-message.ts';
-import { isLoopback } from './http/addresses.ts';
-import { openTls } from './http/tls.ts';
 import { readInitialWeights } from './model/initial-weights.ts';
+import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer/optimizer.ts';
 import { recipeOf } from './optimizer/recipes.ts';
-import type { CheckpointOptions, TrainingData, TrainOptions } from './options.ts';
+import type { CheckpointOptions, ListenOptions, TrainOptions } from './options.ts';
+import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { RunConfig } from './report/report.ts';
-import { type MemoryNeedOptions, memoryFault, systemMemoryBytes } from './run/memory-need.ts';
+import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 
-const defaultHost = '127.0.0.1';
 const defaultEpochs = 5;
 const defaultSeed = 1;
 const defaultVerifyRate = 0.01;
 
 /** @throws ConfigurationError with one sentence where the run cannot be */
-export async function prepare(options: TrainOptions): Promise<Prepared> {
-  const { backend = 'auto', workers = 0, checkpoint, seed = defaultSeed, gradients = 'exact' } = options;
-  const isAlone = options.listen === undefined;
-  const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, availableParallelism());
+export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
+  checkOptions(options);
+  requireHost(options, platform);
+  const { backend = 'auto', workers = 0, seed = defaultSeed, gradients = 'exact' } = options;
+  const checkpoint = checkpointOf(options.checkpoint);
+  const listen = listenOf(options);
+  const isAlone = listen === undefined;
+  const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, platform.cores);
   requireThreads(backend, threads);
-  requireCheckpointFolder(checkpoint);
+  platform.host?.requireCheckpointFolder(checkpoint);
   const model = modelOf(options.model ?? 'mlp');
-  const { train, test } = await dataOf(options.data);
+  const { data } = options;
+  const { train, test } = typeof data === 'object' ? data : await platform.loadData(data);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
   const plan = planOf(options, train, recipe.batch);
@@ -50,47 +50,39 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
     ...(gradients === 'exact' ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
   };
-  requireMemory({ model, ...config, microbatches: plan.microbatches, threads });
+  requireMemory({ model, ...config, microbatches: plan.microbatches, threads }, platform);
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
   const work = { model, optimizer, initialWeights: initial?.weights, train, test, plan, config };
-  return { ...work, backend, threads, workers, verifyRate, checkpoint, ...(await networkOf(options)) };
+  const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
+  const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
+  return { ...work, backend, threads, workers, verifyRate, checkpoint, ...network };
 }
 
-async function networkOf({ listen, checkpoint }: TrainOptions) {
-  const adminToken = newSecret();
-  if (!listen) return { listen: undefined, token: undefined, adminToken, tls: undefined };
-  const { host = defaultHost } = listen;
-  const token = listen.token ?? (isLoopback(host) ? undefined : await newToken(checkpoint));
-  return { listen: { ...listen, host }, token, adminToken, tls: await openTls(listen.tls, host, checkpoint) };
+/** Workers of this machine alone are let in by a token that only they get. */
+function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions | undefined {
+  if (listen === false) return workers === 0 ? undefined : { port: 0, token: newSecret() };
+  return listen === true ? {} : listen;
 }
 
-function newSecret(): string {
-  return randomBytes(16).toString('base64url');
-}
-
-/** The one from before, where the run is resumed: its workers know no other. */
-function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
-  const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
-  return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
-}
-
-/** @throws ConfigurationError */
-function modelOf(nameOrJson: string): Model {
-  try {
-    return resolveModel(nameOrJson);
-  } catch (error) {
-    throw configurationError`${named('model')}: ${errorMessage(error)}`;
+/** @throws ConfigurationError where the options ask for what a page does not have */
+function requireHost(options: TrainOptions, { host }: Platform): void {
+  if (host) return;
+  for (const name of ['listen', 'workers', 'checkpoint'] as const) {
+    if (!options[name]) continue;
+    throw configurationError`${named(name)}: expected none in a page, which has no sockets to listen on, processes or files`;
   }
 }
 
-async function dataOf(data: string | TrainingData | undefined): Promise<TrainingData> {
-  if (typeof data === 'object') return data;
+function checkpointOf(checkpoint: TrainOptions['checkpoint']): CheckpointOptions | undefined {
+  return typeof checkpoint === 'string' ? { folder: checkpoint } : checkpoint;
+}
+
+/** @throws ConfigurationError */
+function modelOf(model: NonNullable<TrainOptions['model']>): Model {
   try {
-    return await loadMnist(data);
+    return typeof model === 'string' ? resolveModel(model) : parseModel(model);
   } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    if (data === undefined) throw configurationError`${error.message}`;
-    throw configurationError`${named('data')}: ${error.message}`;
+    throw configurationError`${named('model')}: ${errorMessage(error)}`;
   }
 }
 
@@ -103,8 +95,8 @@ function planOf({ batch: asked, epochs = defaultEpochs, steps }: TrainOptions, t
   return planRun({ samples: train.count, batch, epochs, steps });
 }
 
-function requireMemory(need: MemoryNeedOptions): void {
-  const fault = memoryFault(need, systemMemoryBytes());
+function requireMemory(need: MemoryNeedOptions, { memoryBytes }: Platform): void {
+  const fault = memoryFault(need, memoryBytes);
   if (fault !== undefined) throw configurationError`${named('model')}: ${fault}`;
 }
 

@@ -7,6 +7,7 @@ import type { Tls } from './http/tls.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
 import type { RunConfig } from './report/report.ts';
 
+/** Plain data, but for the samples. */
 export interface Prepared {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;

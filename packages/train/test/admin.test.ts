@@ -4,7 +4,7 @@ import { readModelFile } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { startWorker } from '../../../apps/coordinator/test/processes.ts';
-import { sha256 } from '../src/sha256.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { type DashboardServerOptions, openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { openViewer } from './test-viewer.ts';
@@ -119,7 +119,7 @@ describe('fault injection', () => {
     const { server, viewer, token } = await open();
     await server.startWorker();
     viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w1', token });
-    expect((await viewer.next('refused')).message).toBe('this run was not started with --chaos');
+    expect((await viewer.next('refused')).message).toBe('this run was not started with fault injection');
     const faulty = await open(['--chaos']);
     faulty.viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w9', token: faulty.token });
     expect((await faulty.viewer.next('refused')).message).toBe('there is no worker w9 here');

@@ -5,7 +5,7 @@ import { resumeCommand } from '../../../apps/coordinator/src/resume-command.ts';
 import { type Checkpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import { chooseCheckpoint } from '../src/checkpoint/choose.ts';
 import type { StoredCheckpoint } from '../src/checkpoint/store.ts';
-import { sha256 } from '../src/sha256.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const { identity } = sampleCheckpoint;

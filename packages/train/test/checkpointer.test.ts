@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import { Checkpointer, type CheckpointerOptions } from '../src/checkpoint/checkpointer.ts';
-import { sha256 } from '../src/sha256.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 interface Write {

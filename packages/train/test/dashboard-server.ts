@@ -19,12 +19,13 @@ import type { ViewerLimits } from '../src/dashboard/viewer-places.ts';
 import type { Addresses } from '../src/http/addresses.ts';
 import { createGate } from '../src/network/gate.ts';
 import { startNetwork } from '../src/network/network.ts';
+import { nodePlatform } from '../src/node/node-platform.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
 import type { EpochReport } from '../src/report/report.ts';
 import { createRun } from '../src/run/create-run.ts';
 import { EventLines } from '../src/run/event-lines.ts';
 import { idlePool, type WorkerPool } from '../src/run/worker-pool.ts';
-import { sha256 } from '../src/sha256.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 import { traceInto } from './traces.ts';
 
@@ -70,6 +71,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   const eventLines = new EventLines(systemClock.nowMs);
   const { run, parameterServer, limits } = await createRun({
     prepared,
+    platform: nodePlatform,
     backend,
     startWorkers,
     waitForStart: listen.waitForStart ?? false,
@@ -105,8 +107,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     listen,
     prepared,
     dashboard,
-    log: () => {},
-    onListening: () => {},
+    emit: () => {},
     gate,
   });
   const workers: WorkerPool[] = [];

@@ -8,7 +8,7 @@ import { systemClock } from '@lockstep/worker';
 import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { runToReport } from '../../../apps/coordinator/test/processes.ts';
-import { sha256 } from '../src/sha256.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { temporaryFolder } from './folder.ts';
 import { openTestServer } from './test-server.ts';
 

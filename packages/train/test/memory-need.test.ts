@@ -4,8 +4,10 @@ import { createEvaluator, defaultOptimizer, parseModel, resolveModel } from '@lo
 import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
+import { systemMemoryBytes } from '../src/node/memory.ts';
+import { nodePlatform } from '../src/node/node-platform.ts';
 import { createRun } from '../src/run/create-run.ts';
-import { memoryFault, memoryNeed, systemMemoryBytes } from '../src/run/memory-need.ts';
+import { memoryFault, memoryNeed } from '../src/run/memory-need.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 import { tinyArgs } from './tiny-data.ts';
@@ -59,7 +61,9 @@ describe('the memory that a run needs', () => {
     const { model, optimizer, plan, test } = prepared;
     const { backend } = await openBackend('cpu');
     createEvaluator(backend, model, test);
-    await createRun({ prepared, backend, startWorkers: 1 }).then(({ run }) => run.stop('the test is over'));
+    await createRun({ prepared, platform: nodePlatform, backend, startWorkers: 1 }).then(({ run }) =>
+      run.stop('the test is over'),
+    );
     const taken = backend.view(backend.allocate(1)).buffer.byteLength;
     const { coordinatorBytes } = memoryNeed({ ...sizes, model, optimizer, microbatchSize: plan.microbatchSize });
     expect(coordinatorBytes).toBeLessThanOrEqual(taken);

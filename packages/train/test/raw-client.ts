@@ -14,7 +14,7 @@ import { openBackend } from '@lockstep/tensor';
 import { createLocalCompute } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
-import { sha256 } from '../src/sha256.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { type Closed, Inbox } from './inbox.ts';
 
 export interface RawClient {

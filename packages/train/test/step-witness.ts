@@ -5,7 +5,7 @@ import { openBackend } from '@lockstep/tensor';
 import { createLocalCompute, Membership } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
-import { sha256 } from '../src/sha256.ts';
+import { sha256 } from '../src/node/sha256.ts';
 
 export interface StepWitness {
   /** The step of its last result. */

@@ -1,12 +1,14 @@
 /** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
+
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
 import { TurnedAwayCounter } from '../src/guard/turned-away.ts';
 import { openServer } from '../src/network/server.ts';
+import { nodePlatform } from '../src/node/node-platform.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { createReport, type Report } from '../src/report/report.ts';
 import { createRun } from '../src/run/create-run.ts';
-import { sha256 } from '../src/sha256.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 
 export interface TestServer {
@@ -39,6 +41,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
   const { run, parameterServer, limits } = await createRun({
     ...options,
     prepared,
+    platform: nodePlatform,
     backend,
     onEvent: () => {
       for (const check of [...waiting]) check();

@@ -1,6 +1,6 @@
 import { floatsFrom } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { sha256 } from '../src/sha256.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { openViewer } from './test-viewer.ts';

@@ -1,6 +1,9 @@
-/** What joins a run and computes for it, in Node; the entry of a page is `@lockstep/worker/browser`. */
+/** What joins a run and computes for it, in Node; in a page `@lockstep/worker/browser` stands for it. */
 export { type ComputeChoice, computeChoices, defaultThreads, requireThreads } from './compute-choice.ts';
 export { ConfigurationError, configurationError, type NamedOption, named } from './configuration-error.ts';
-export { connect } from './connect.ts';
-export { openCompute } from './open-compute.ts';
+export { EventStream } from './event-stream.ts';
+export { type JoinOptions, join } from './join.ts';
+export { joinAddress } from './join-address.ts';
+export { type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from './joined-worker.ts';
+export type { LocalWorkerSetup } from './local-worker.ts';
 export { systemClock } from './system-clock.ts';

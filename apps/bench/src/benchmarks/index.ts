@@ -7,13 +7,17 @@ import { heap } from './heap.ts';
 import { manyWorkers } from './many-workers.ts';
 import { matmul } from './matmul.ts';
 import { page } from './page.ts';
+import { tabThreads } from './tab-threads.ts';
+import { threadMemory } from './thread-memory.ts';
 
 export const benchmarks: readonly Benchmark[] = [
   gradientStep,
   matmul,
   cnnStep,
   page,
+  tabThreads,
   coordinatorThroughput,
   manyWorkers,
   heap,
+  threadMemory,
 ];

@@ -12,6 +12,7 @@ import type { CompareOptions } from './options.ts';
 import { peerCase, peerNet, peerWork } from './peers.ts';
 import { resultLines } from './result-text.ts';
 import { ddpRanks, resultOf, type TrainingResult } from './results.ts';
+import { evaluatedImages } from './run-data.ts';
 import type { Tabs } from './tabs.ts';
 
 export interface CompareContext {
@@ -35,7 +36,8 @@ export async function compare(context: CompareContext) {
   output.print(
     ...machineLines(machine),
     `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
-    'start-up and first half. Peers take the same batches from the same weights, ready as float32, in their fastest form.',
+    `start-up and first half, and evaluates ${evaluatedImages.toLocaleString('en-US')} images at its end. Peers take the same batches from the same weights, ready as`,
+    'float32, in their fastest form; a round of theirs is the median of some bursts.',
   );
   // Loaded on demand: it brings a browser's driver and a bundler.
   const tabs = options.browser ? await (await import('./tabs.ts')).openTabs() : undefined;

@@ -19,6 +19,7 @@ export function workersName({ kind, count }: Workers): string {
 }
 
 export type RunSettings = Pick<CompareOptions, 'seed' | 'backend' | 'threads' | 'data'> & {
+  /** For reports, and with the data of run-data.ts. */
   readonly folder: string;
 };
 

@@ -12,6 +12,7 @@ import { type CompareOptions, compareOptions, summary, usage } from './options.t
 import { pageOf } from './page.ts';
 import { predictAndCheck } from './predict/command.ts';
 import { isSound } from './results.ts';
+import { writeRunData } from './run-data.ts';
 
 async function main(): Promise<number> {
   const options = readCommandLine({ usage, summary, options: compareOptions }, process.argv.slice(2));
@@ -27,7 +28,9 @@ async function main(): Promise<number> {
   const { signal } = interruption();
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-compare-'));
   try {
-    return await measure({ options, grid, train, folder, output: terminalOutput(), version, signal });
+    const context = { options, grid, train, folder, output: terminalOutput(), version, signal };
+    if (!options.predict) await writeRunData(train, folder);
+    return await measure(context);
   } catch (error) {
     if (!signal.aborted) throw error;
     process.stderr.write('lockstep: interrupted, nothing was written\n');

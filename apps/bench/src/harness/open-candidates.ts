@@ -103,22 +103,29 @@ export class OpenCandidates {
   }
 }
 
+/** Where bursts never agree on their length, the warm-up ends after so many times its least. */
+const longestWarmUp = 20;
+
 /** Milliseconds of `steps` steps from the initial state. */
 async function runBurst(implementation: Implementation, steps: number): Promise<number> {
   await implementation.reset?.();
   return implementation.run(steps);
 }
 
-/** Runs longer and longer bursts until one has the aimed length and the warm-up is over. Returns the steps of a burst. */
+/**
+ * Runs longer and longer bursts until the warm-up is over and one has about the aimed length: what is compiled late makes
+ * the first ones too slow to tell. Returns the steps of a burst.
+ */
 async function warmUp(implementation: Implementation, firstSteps: number, effort: Effort): Promise<number> {
   let steps = firstSteps;
   let spentMs = 0;
-  for (;;) {
+  for (let bursts = 1; ; bursts++) {
     const ms = await runBurst(implementation, steps);
     spentMs += ms;
     if (!(ms > 0)) throw new Error(`its clock must move: more than 0 ms expected for ${steps} steps, got ${ms}`);
     const aimed = Math.max(1, Math.round((steps * effort.burstMs) / ms));
-    if (spentMs >= effort.warmUpMs) return aimed;
+    const isAimed = bursts > 1 && aimed <= 2 * steps && steps <= 2 * aimed;
+    if (spentMs >= effort.warmUpMs && (isAimed || spentMs >= longestWarmUp * effort.warmUpMs)) return aimed;
     steps = Math.min(aimed, steps * 4);
   }
 }

@@ -33,7 +33,10 @@ export function withoutZeros(batches: readonly Batch[]): readonly Batch[] {
 
 /** Pixels as float32 of 0..1, [samples, 784]. */
 export function scaledPixels(batch: Batch): Float32Array<ArrayBuffer> {
-  return Float32Array.from(batch.pixels, (pixel) => pixel / 255);
+  const scaled = new Float32Array(batch.pixels.length);
+  // `Float32Array.from` with a function takes ten times as long.
+  for (let index = 0; index < scaled.length; index++) scaled[index] = batch.pixels[index]! / 255;
+  return scaled;
 }
 
 /** Labels as rows of 0 and 1, [samples, 10]. */
@@ -54,7 +57,10 @@ function weightsCheck(work: MnistStep, steps: number): (weights: Float32Array) =
   const expected = change(trainOracle(net, initial, batches, learningRate, steps));
   return (weights) => ({
     distance: relativeDistance(change(weights), expected),
-    figure: weights.length === initial.length ? meanLoss(net, weights, batches[0]!) : Number.NaN,
+    // In double precision it takes as long as the oracle's step, and not every reader of the check asks for it.
+    get figure() {
+      return weights.length === initial.length ? meanLoss(net, weights, batches[0]!) : Number.NaN;
+    },
   });
 }
 

@@ -1,18 +1,16 @@
 /** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
 
-import {
-  type JoinRequest,
-  openingState,
-  type PageMessage,
-  startWorkerThread,
-  type TabState,
-  type Workload,
-} from '@lockstep/worker/browser';
+import { openingState, type TabBackend, type TabState, TabThread, type Workload } from '@lockstep/worker/browser';
 import { type ReadonlySignal, signal } from '@preact/signals';
 import { type Secrets, socketAddress } from '../address.ts';
 import type { RunStore } from '../watch/run-store.ts';
 
-type Membership = Pick<JoinRequest, 'name' | 'backend' | 'threads' | 'resumeKey'>;
+interface Membership {
+  readonly name: string;
+  readonly backend: TabBackend;
+  readonly threads: number;
+  readonly resumeKey?: string | undefined;
+}
 
 const storageKey = 'lockstep.tab';
 
@@ -20,14 +18,12 @@ export class TabWorker {
   readonly state = signal<TabState>({ phase: 'watching' });
   readonly #store: RunStore;
   readonly #secrets: ReadonlySignal<Secrets>;
-  #thread: Worker | undefined;
+  #thread: TabThread | undefined;
   #membership: Membership | undefined;
-  #releaseLock = (): void => {};
 
   constructor(store: RunStore, secrets: ReadonlySignal<Secrets>) {
     this.#store = store;
     this.#secrets = secrets;
-    document.addEventListener('visibilitychange', () => this.#post({ type: 'hidden', hidden: document.hidden }));
     // Stored only while the page goes away, so that a duplicate of this tab does not take over its identity.
     addEventListener('pagehide', () => {
       const { value: state } = this.state;
@@ -47,32 +43,16 @@ export class TabWorker {
   join(membership: Membership): void {
     this.#membership = membership;
     this.state.value = openingState(membership.resumeKey);
-    this.#thread = startWorkerThread();
-    this.#thread.addEventListener('message', ({ data }: MessageEvent<TabState>) => this.#setState(data));
-    this.#thread.addEventListener('error', ({ message: error }) => {
-      const message = error ? `the worker of this tab failed: ${error}` : 'its script did not load';
-      this.#setState({ phase: 'ended', end: 'failed', message });
-    });
-    this.#releaseLock = holdLock();
     const { token } = this.#secrets.value;
-    this.#post({ type: 'hidden', hidden: document.hidden });
-    this.#post({ type: 'join', url: socketAddress('/'), token, workload: this.#workload(), ...membership });
+    const request = { url: socketAddress('/'), token, workload: this.#workload(), ...membership };
+    this.#thread = new TabThread(request, (state) => {
+      this.state.value = state;
+      if (state.phase === 'ended') this.#thread = undefined;
+    });
   }
 
   leave(): void {
-    this.#post({ type: 'leave' });
-  }
-
-  #setState(state: TabState): void {
-    this.state.value = state;
-    if (state.phase !== 'ended') return;
-    this.#thread?.terminate();
-    this.#thread = undefined;
-    this.#releaseLock();
-  }
-
-  #post(message: PageMessage): void {
-    this.#thread?.postMessage(message);
+    this.#thread?.leave();
   }
 
   #workload(): Workload | undefined {
@@ -81,15 +61,4 @@ export class TabWorker {
     const { microbatchSize } = run.config;
     return { model: run.model, microbatchSize, samples: microbatchSize * Math.ceil(run.microbatches / 2) };
   }
-}
-
-/** Holds a lock, which keeps browsers from freezing a hidden tab; does nothing outside of secure contexts. */
-function holdLock(): () => void {
-  const locks = (navigator as { readonly locks?: LockManager }).locks;
-  let release = (): void => {};
-  const released = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  void locks?.request('lockstep-worker', { mode: 'shared' }, () => released);
-  return release;
 }

@@ -1,6 +1,6 @@
 /** Chooses the checkpoint that a run goes on from, and says why the others are none. */
 import { errorMessage } from '../error-message.ts';
-import { sha256 } from '../sha256.ts';
+import { sha256 } from '../node/sha256.ts';
 import { type Checkpoint, decodeCheckpoint, type RunIdentity } from './checkpoint.ts';
 import { identityFault } from './identity-fault.ts';
 import type { StoredCheckpoint } from './store.ts';

@@ -68,5 +68,5 @@ function offer(folder: string, { chosen }: Choice, steps: number): string[] {
   if (!chosen || chosen.checkpoint.step === steps) return [];
   const { step } = chosen.checkpoint;
   const what = `${join(folder, chosen.stored.name)} is of this run, cut off after step ${thousands(step)}`;
-  return [`${what}: --resume would go on from it. This one starts anew, and leaves it there.`];
+  return [`${what}: with resume, a run goes on from it. This one starts anew, and leaves it there.`];
 }

@@ -1,10 +1,13 @@
 /** What a viewer that has shown the admin token may do to a run. */
 
-import type { AdminAction, FaultAction } from '@lockstep/protocol';
-import type { CoordinatorState, ParameterServer, Run, RunOutcome } from '@lockstep/training';
+import { writeOutput } from '@lockstep/files';
+import { type AdminAction, bytesOf, type FaultAction } from '@lockstep/protocol';
+import type { CoordinatorState, ParameterServer, Run } from '@lockstep/training';
 import { errorMessage } from '../error-message.ts';
-import { saveModel } from '../model/save-model.ts';
+import { formatOf, modelFileOf } from '../model/model-file.ts';
+import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
+import { stoppedByOwner } from '../run/stopped-by-owner.ts';
 
 export interface AdminActionsOptions {
   readonly version: string;
@@ -18,13 +21,6 @@ export interface AdminActionsOptions {
 export type ActionResult =
   /** @param event a line for all viewers */
   { readonly type: 'done'; readonly event?: string } | { readonly type: 'refused'; readonly message: string };
-
-const stoppedMessage = 'stopped from the dashboard';
-
-/** Whether a viewer stopped the run before its last step, which is no failure. */
-export function isStoppedByAdmin(outcome: RunOutcome): boolean {
-  return outcome.type === 'failed' && outcome.message === stoppedMessage;
-}
 
 /** Short enough that the heartbeat does not take a frozen worker for dead. */
 const faultDurationMs: Readonly<Record<FaultAction, number>> = { kill: 0, freeze: 8_000, slow: 10_000 };
@@ -43,14 +39,14 @@ export class AdminActions {
     const { run } = this.#options;
     if (action === 'save') return this.#save();
     if (hasEnded(run.state)) return refused('the run has ended');
-    if (action === 'stop') run.stop(stoppedMessage);
+    if (action === 'stop') run.stop(stoppedByOwner);
     else run.control(action);
     return done;
   }
 
   injectFault(action: FaultAction, workerId: string): ActionResult {
     const { run } = this.#options;
-    if (run.state.setup.faultInjection !== true) return refused('this run was not started with --chaos');
+    if (run.state.setup.faultInjection !== true) return refused('this run was not started with fault injection');
     if (hasEnded(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
     if (!isConnected) return refused(`there is no worker ${workerId} here`);
@@ -63,11 +59,14 @@ export class AdminActions {
     if (this.#isSaving) return refused('the model is being saved already');
     this.#isSaving = true;
     try {
-      const { version, run, parameterServer, prepared, saveTo } = this.#options;
+      const { run, parameterServer, prepared, saveTo } = this.#options;
       const { model } = prepared;
       const steps = run.state.current.step;
       const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
-      const line = await saveModel(file, { prepared, weights: parameterServer.weights(), steps, version });
+      const weights = parameterServer.weights();
+      const weightsSha256 = sha256(bytesOf(weights));
+      const line = `model after step ${steps} saved to ${file}`;
+      await writeOutput(file, modelFileOf({ prepared, weights, weightsSha256, steps }, formatOf(file)));
       return { type: 'done', event: saveTo === undefined ? `${line}, in the folder ${process.cwd()}` : line };
     } catch (error) {
       return refused(errorMessage(error));

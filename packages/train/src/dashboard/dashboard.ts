@@ -6,7 +6,7 @@ import type { WebSocket } from 'ws';
 import type { WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import type { Progress } from '../checkpoint/progress.ts';
 import { movingAverage } from '../moving-average.ts';
-import type { Visit } from '../network/server.ts';
+import type { Visit } from '../network/sockets.ts';
 import type { EpochReport } from '../report/report.ts';
 import type { SummedStep } from '../report/step-exchanges.ts';
 import { TrainingCurve } from '../report/training-curve.ts';

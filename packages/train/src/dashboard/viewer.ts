@@ -1,7 +1,7 @@
 /** The coordinator's end of one viewer's socket, which takes messages only as fast as the viewer reads. */
 import { decodeWatch, encodeWatch, ProtocolError, type WatchMessageFrom } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
-import type { Visit } from '../network/server.ts';
+import type { Visit } from '../network/sockets.ts';
 
 const maxQueuedBytes = 256 * 1024;
 /** A socket without a `hello` by then is closed. */

@@ -4,7 +4,7 @@
  */
 import { encodeWatch, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import type { WebSocket } from 'ws';
-import type { Visit } from '../network/server.ts';
+import type { Visit } from '../network/sockets.ts';
 import { Viewer, type ViewerRole } from './viewer.ts';
 import { defaultViewerLimits, placeFor, type ViewerLimits } from './viewer-places.ts';
 

@@ -1,7 +1,7 @@
 /** The weights as viewers see them: a short hash, and copies for pages that ask. */
 import { bytesOf, encodeWatch } from '@lockstep/protocol';
 import type { ParameterServer } from '@lockstep/training';
-import { sha256 } from '../sha256.ts';
+import { sha256 } from '../node/sha256.ts';
 import type { Viewer } from './viewer.ts';
 
 const hashDigits = 16;

@@ -20,19 +20,20 @@ interface Secrets {
   readonly tls: { readonly fingerprint?: string | undefined } | undefined;
 }
 
-export function addressesOf({ token, adminToken, tls }: Secrets, host: string, port: number): Addresses {
+/** @param path what the addresses' own begins with, such as `/lockstep` */
+export function addressesOf({ token, adminToken, tls }: Secrets, host: string, port: number, path = ''): Addresses {
   const s = tls === undefined ? '' : 's';
   const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
   const others = isAnyAddress(host) ? (networkAddresses()[0] ?? hostname()) : host;
   const query = new URLSearchParams(tls?.fingerprint === undefined ? {} : { fingerprint: tls.fingerprint });
   const secret = token === undefined ? '' : `&token=${encodeURIComponent(token)}`;
-  const site = `http${s}://${at(others)}/`;
-  const socket = `ws${s}://${at(others)}`;
+  const site = `http${s}://${at(others)}${path}/`;
+  const socket = `ws${s}://${at(others)}${path}`;
   return {
     worker: query.size === 0 ? socket : `${socket}/?${query}`,
     page: `${site}#join${secret}`,
     owner: `${site}#admin=${adminToken}${secret}`,
-    local: `ws${s}://${at(isAnyAddress(host) ? '127.0.0.1' : host)}`,
+    local: `ws${s}://${at(isAnyAddress(host) ? '127.0.0.1' : host)}${path}`,
     open: [site, socket],
   };
 }

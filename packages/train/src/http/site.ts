@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import sirv from 'sirv';
 import { sourceOf } from '../guard/source-address.ts';
 
-export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+/** @param next what answers where this has nothing to; left out, that is said */
+export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
 
 export interface SiteOptions {
   readonly folder: string;
@@ -46,10 +47,17 @@ const securityHeaders: Readonly<Record<string, string>> = {
 
 export function createSite({ folder, health, metrics, metricsFault }: SiteOptions): Answer {
   const files = openFolder(folder);
-  return (request, response) => {
+  return (request, response, next) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
+    const pass =
+      next &&
+      (() => {
+        for (const name of Object.keys(securityHeaders)) response.removeHeader(name);
+        next();
+      });
     // A request with a body would keep the connection busy, since nothing reads the body.
     if (request.method !== 'GET' && request.method !== 'HEAD') {
+      if (pass) return pass();
       response.setHeader('allow', 'GET, HEAD');
       sendText(response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
       return;
@@ -72,7 +80,7 @@ export function createSite({ folder, health, metrics, metricsFault }: SiteOption
         return;
       }
       default:
-        files(request, response);
+        files(request, response, pass);
     }
   };
 }
@@ -81,8 +89,9 @@ function openFolder(folder: string): Answer {
   const notFound: Answer = (_, response) => sendText(response, 404, 'there is nothing at this address');
   if (!existsSync(join(folder, 'index.html'))) {
     const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
-    return (request, response) => {
+    return (request, response, next) => {
       if (pathOf(request) === '/') sendText(response, 503, message);
+      else if (next) next();
       else notFound(request, response);
     };
   }

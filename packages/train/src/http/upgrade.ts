@@ -55,7 +55,8 @@ function serverOf(protocol: string, maxPayload: number): WebSocketServer {
   return new WebSocketServer(options);
 }
 
-function rejectUpgrade(socket: Duplex, status: number, message: string): void {
+/** Answers an upgrade request with one line of plain text. */
+export function rejectUpgrade(socket: Duplex, status: number, message: string): void {
   const body = `${message}\n`;
   socket.end(
     [

@@ -1,15 +1,15 @@
 /** The worker processes that a coordinator starts for itself; they end when it ends. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { installedFolder } from './installed-folder.ts';
+import type { ComputeChoice, LocalWorkerSetup } from '@lockstep/worker';
 
 export interface LocalWorkersOptions {
   readonly count: number;
   readonly url: string;
   readonly token: string | undefined;
   readonly fingerprint: string | undefined;
-  readonly backend: string;
+  readonly backend: ComputeChoice;
   readonly threads: number;
   /** Prints a line about a worker that ends before `stop`. */
   readonly log: (line: string) => void;
@@ -17,7 +17,8 @@ export interface LocalWorkersOptions {
   readonly onAllFailed: () => void;
 }
 
-const workerProgram = join(installedFolder('@lockstep/worker-command'), 'dist', 'main.js');
+/** Also where this is a source: processes run what the build made. */
+const workerProgram = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 const stopTimeoutMs = 2_000;
 /** How a worker ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;
@@ -46,17 +47,14 @@ export class LocalWorkers {
   }
 
   #start(name: string): void {
-    const { url, backend, threads, token, fingerprint } = this.#options;
-    const args = ['--url', url, '--name', name, '--backend', backend, '--threads', `${threads}`];
-    // A worker notices by its channel when this process is gone, however it went; `ps` does not show the environment.
-    const child = fork(workerProgram, args, {
+    // A worker notices by its channel when this process is gone, however it went; secrets go there, where no list of
+    // processes shows them.
+    const child = fork(workerProgram, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: {
-        ...process.env,
-        ...(token === undefined ? {} : { LOCKSTEP_TOKEN: token }),
-        ...(fingerprint === undefined ? {} : { LOCKSTEP_FINGERPRINT: fingerprint }),
-      },
+      execArgv: engineFlags(process.execArgv),
     });
+    const { url, backend, threads, token, fingerprint } = this.#options;
+    child.send({ url, name, backend, threads, token, fingerprint } satisfies LocalWorkerSetup, () => {});
     this.#running.add(child);
     let lastLine = '';
     createInterface({ input: child.stderr! }).on('line', (line) => {
@@ -73,4 +71,11 @@ export class LocalWorkers {
     // `close`, unlike `exit`, comes after the last line has been read.
     child.on('close', onEnd);
   }
+}
+
+/** Flags of the engine hold for workers too; those that load modules, or debug, are meant for this process alone. */
+function engineFlags(flags: readonly string[]): string[] {
+  return flags.filter((flag) =>
+    /^--(?:no-)?(?:incremental-marking|experimental-wasm|max-(?:old|semi)-space-size)/.test(flag),
+  );
 }

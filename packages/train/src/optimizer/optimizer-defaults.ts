@@ -1,8 +1,6 @@
 /** The names of the optimizers and their defaults, as the table of options shows them. */
 import { defaultOptimizer, type OptimizerType, optimizers } from '@lockstep/nn';
-
-/** What `--optimizer` takes: the names of the table. */
-export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
+import { optimizerTypes } from '../check-options.ts';
 
 /** Such as `0, or 0.9 for momentum`, over the optimizers that have the setting. */
 export function defaultsOfSetting(setting: 'momentum' | 'weightDecay'): string {

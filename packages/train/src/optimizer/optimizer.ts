@@ -9,8 +9,9 @@ import {
   type ScheduleType,
 } from '@lockstep/nn';
 import { configurationError, type NamedOption, named } from '@lockstep/worker';
+import { optimizerTypes } from '../check-options.ts';
 import type { OptimizerOptions, TrainOptions } from '../options.ts';
-import { defaultSetting, optimizerTypes } from './optimizer-defaults.ts';
+import { defaultSetting } from './optimizer-defaults.ts';
 import type { Recipe } from './recipes.ts';
 
 /**

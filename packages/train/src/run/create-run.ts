@@ -1,5 +1,4 @@
 /** Creates a run from what the options of a command came to. */
-import { randomBytes } from 'node:crypto';
 import { initialize, parameterCount } from '@lockstep/nn';
 import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
@@ -19,11 +18,13 @@ import {
 } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import { newSecret } from '../new-secret.ts';
+import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { sha256 } from '../sha256.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace'> {
   readonly prepared: Prepared;
+  readonly platform: Pick<Platform, 'sha256'>;
   readonly backend: HostBackend;
   readonly startWorkers: number;
   readonly limits?: Partial<Limits>;
@@ -52,6 +53,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const {
     backend,
     prepared,
+    platform: { sha256 },
     startWorkers,
     waitForStart = false,
     faultInjection = false,
@@ -64,7 +66,12 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
-  const reference = await checkOwnNumerics(backend, { model, microbatchSize: plan.microbatchSize }, numericsCheck);
+  const reference = await checkOwnNumerics(
+    backend,
+    { model, microbatchSize: plan.microbatchSize },
+    numericsCheck,
+    sha256,
+  );
   const samples = createShardSource(train, plan, config.seed);
   const run = new Run({
     setup: {
@@ -80,7 +87,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
       waitForStart,
       faultInjection,
       verifyRate,
-      verifySalt: randomBytes(4).readUInt32LE(),
+      verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
       refereeHash: reference.hash,
       refereeMode: backend.numericMode,
     },
@@ -101,7 +108,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     clock: systemClock,
     checksum: await openChecksum(),
     hash: sha256,
-    newResumeKey: () => randomBytes(16).toString('base64url'),
+    newResumeKey: newSecret,
     ...callbacks,
   });
   return { run, parameterServer, limits, samples, numericsCheck, reference };
@@ -115,7 +122,12 @@ function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Chec
 }
 
 /** What this process computes for the numerics check, which the workers' answers are compared with, and how fast. */
-async function checkOwnNumerics(backend: HostBackend, setup: ComputeSetup, check: NumericsCheck) {
+async function checkOwnNumerics(
+  backend: HostBackend,
+  setup: ComputeSetup,
+  check: NumericsCheck,
+  sha256: (bytes: Uint8Array) => string,
+) {
   const { weights, pixels, labels } = check;
   const compute = createLocalCompute(backend, systemClock);
   await compute.open(setup);

@@ -2,8 +2,8 @@
 
 import { type Compute, type InlineCompute, InlineCopy, InlineGradient, InlineWorker } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
+import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { sha256 } from '../sha256.ts';
 import type { CreatedRun } from './create-run.ts';
 import { idlePool, type WorkerPool } from './worker-pool.ts';
 
@@ -11,16 +11,17 @@ import { idlePool, type WorkerPool } from './worker-pool.ts';
 export async function startInlineWorker(
   created: CreatedRun,
   prepared: Prepared,
+  platform: Platform,
   compute?: Compute,
 ): Promise<WorkerPool> {
   const { run } = created;
   run.connectInline(
     new InlineWorker({
-      compute: compute ? await copying(created, prepared, compute) : inPlace(created, prepared),
+      compute: compute ? await copying(created, prepared, platform, compute) : inPlace(created, prepared),
       name: 'this process',
       nowMs: systemClock.nowMs,
       // Signals and the terminal have their turn.
-      schedule: (callback) => void setImmediate(callback),
+      schedule: platform.defer,
     }),
   );
   return { ...idlePool, stop: async () => compute?.close() };
@@ -45,6 +46,7 @@ function inPlace({ parameterServer, samples, reference }: CreatedRun, prepared: 
 async function copying(
   created: CreatedRun,
   { model, plan, config }: Prepared,
+  { sha256 }: Platform,
   compute: Compute,
 ): Promise<InlineCompute> {
   const { parameterServer, samples, numericsCheck, reference } = created;

@@ -1,5 +1,4 @@
 /** The memory that a run needs at the least, so that one that cannot fit is refused before it begins. */
-import { totalmem } from 'node:os';
 import {
   layerParameters,
   layerShapes,
@@ -58,12 +57,6 @@ function keptActivations(model: Model): number {
     (sum, parameters, index) => (parameters.length === 0 ? sum : sum + sizeOf(shapes[index]!)),
     0,
   );
-}
-
-/** What this process may use: the machine's memory, or less where a container is allowed less. */
-export function systemMemoryBytes(): number {
-  const allowed = process.constrainedMemory();
-  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
 }
 
 /** Why a run cannot fit in memory, as what follows the model's name; undefined where it may. */

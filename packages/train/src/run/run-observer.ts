@@ -5,27 +5,31 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Checkpointer } from '../checkpoint/checkpointer.ts';
 import type { Progress } from '../checkpoint/progress.ts';
 import type { Dashboard } from '../dashboard/dashboard.ts';
+import type { StepEvent, TrainingEvent } from '../events.ts';
 import type { ReportOptions } from '../report/report.ts';
 import { StepExchanges } from '../report/step-exchanges.ts';
 import { StepTimesRecorder } from '../report/step-times.ts';
 import { TrainingCurve } from '../report/training-curve.ts';
 import { type EpochRecords, EpochTracker, type EpochTrackerOptions } from './epoch-tracker.ts';
 import { EventLines } from './event-lines.ts';
-import type { RunListener } from './run-listener.ts';
 
 const maxCurvePoints = 512;
 
 export interface RunObserverOptions extends Omit<EpochTrackerOptions, 'onEpoch' | 'resumeFrom'> {
   /** Where the run goes on from. */
   readonly resumeFrom?: Checkpoint | undefined;
+  readonly emit: (event: TrainingEvent) => void;
+  /** Called after each step. */
+  readonly onStep?: ((event: StepEvent) => void) | undefined;
 }
 
 export class RunObserver {
-  /** Set before the first event of a run that has a server; a run in one process has none, and prints no events. */
+  /** Set before the first event of a run that has a server. */
   dashboard: Dashboard | undefined;
   /** Set before the first step of a run that writes checkpoints. */
   checkpointer: Checkpointer | undefined;
-  readonly #listener: RunListener;
+  readonly #emit: (event: TrainingEvent) => void;
+  readonly #onStep: (event: StepEvent) => void;
   readonly #nowMs: () => number;
   readonly #eventLines: EventLines;
   readonly #epochs: EpochTracker;
@@ -33,9 +37,11 @@ export class RunObserver {
   readonly #stepTimes = new StepTimesRecorder();
   readonly #curve: TrainingCurve;
   readonly #resumedAtSteps: readonly number[];
+  #samplesSoFar = 0;
 
-  constructor(listener: RunListener, options: RunObserverOptions) {
-    this.#listener = listener;
+  constructor(options: RunObserverOptions) {
+    this.#emit = options.emit;
+    this.#onStep = options.onStep ?? (() => {});
     this.#nowMs = options.nowMs;
     this.#eventLines = new EventLines(options.nowMs);
     const { resumeFrom } = options;
@@ -46,7 +52,7 @@ export class RunObserver {
     this.#epochs = new EpochTracker({
       ...options,
       onEpoch: (report, weights) => {
-        listener.epoch(report);
+        options.emit({ type: 'epoch', ...report });
         this.dashboard?.epoch(report, weights);
       },
     });
@@ -60,14 +66,21 @@ export class RunObserver {
   event(event: RunEvent, state: CoordinatorState): void {
     if (event.type === 'started') {
       this.#epochs.start();
-      this.#listener.started();
+      this.#emit({ type: 'started' });
+      return;
     }
     // Steps of which a checkpoint says that all workers agreed have results of one that lied.
     if (event.type === 'quarantined' && event.shards > 0) this.checkpointer?.hurry();
-    const line = this.dashboard && this.#eventLines.lineOf(event, state);
-    if (line === undefined) return;
-    this.#listener.line(`  ${line}`);
-    this.dashboard?.event(line);
+    const message = this.#eventLines.lineOf(event, state);
+    if (message === undefined) return;
+    this.#emit(eventFor(event, message, state));
+    this.dashboard?.event(message);
+  }
+
+  /** Passes on what the run goes on without. */
+  warn(message: string): void {
+    this.#emit({ type: 'warning', message });
+    this.dashboard?.event(message);
   }
 
   step(result: StepResult, state: CoordinatorState): void {
@@ -76,7 +89,19 @@ export class RunObserver {
     const { seconds } = this.#epochs;
     this.#curve.add(result, seconds);
     const workers = [...state.connections.values()].filter(({ phase }) => phase === 'ready');
-    this.#listener.step(result, workers.length);
+    this.#samplesSoFar += result.count;
+    const event: StepEvent = {
+      type: 'step',
+      step: result.step + 1,
+      epoch: result.epoch + 1,
+      loss: result.loss,
+      accuracy: result.correct / result.count,
+      samples: result.count,
+      samplesSoFar: this.#samplesSoFar,
+      workers: workers.length,
+    };
+    this.#onStep(event);
+    this.#emit(event);
     this.dashboard?.step(result, seconds);
     // Last: a checkpoint holds what all others know of the step.
     this.checkpointer?.stepped();
@@ -101,5 +126,40 @@ export class RunObserver {
     const records = await this.#epochs.finish();
     const resumedAtSteps = this.#resumedAtSteps;
     return { ...records, stepTimes: this.#stepTimes.times(), curve: this.#curve.points(), resumedAtSteps };
+  }
+}
+
+/** The event for the program that started the run. */
+function eventFor(
+  event: Exclude<RunEvent, { type: 'started' }>,
+  message: string,
+  { records }: CoordinatorState,
+): TrainingEvent {
+  const workerOf = (id: string) => ({ id, name: records.get(id)?.name ?? 'an unknown client' });
+  switch (event.type) {
+    case 'joined': {
+      const { kind = 'node', backend = 'unknown', threads = 1 } = records.get(event.workerId) ?? {};
+      const worker = { ...workerOf(event.workerId), kind, backend, threads };
+      return { type: 'joined', message, worker, returned: event.returned };
+    }
+    case 'left':
+    case 'slowLink':
+      return { type: event.type, message, worker: workerOf(event.workerId) };
+    case 'rejected': {
+      const worker = event.workerId === undefined ? undefined : workerOf(event.workerId);
+      return { type: 'rejected', message, worker };
+    }
+    case 'late':
+      return { type: 'late', message, worker: workerOf(event.workerId), step: event.step + 1 };
+    case 'quarantined':
+      return { type: 'quarantined', message, worker: workerOf(event.workerId), shards: event.shards };
+    case 'injectFault':
+      return { type: 'injectFault', message, worker: workerOf(event.workerId), action: event.action };
+    case 'paused':
+    case 'resumed':
+    case 'pauseRequested':
+      return { type: event.type, message };
+    default:
+      return event satisfies never;
   }
 }

@@ -1,11 +1,9 @@
 /** Takes the steps of a run once more in one process, and compares the weights. */
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { nodeThreads } from '@lockstep/tensor/node';
-import type { RunOutcome } from '@lockstep/training';
+import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Report } from '../report/report.ts';
-import { sha256 } from '../sha256.ts';
 import { thousands } from '../thousands.ts';
 import { createRun } from './create-run.ts';
 import { startInlineWorker } from './inline-worker.ts';
@@ -19,21 +17,24 @@ export interface Verification {
 
 export interface VerifyOptions {
   readonly prepared: Prepared;
+  readonly platform: Platform;
   readonly report: Report;
-  readonly outcome: RunOutcome;
+  /** Whether the run took its last step. */
+  readonly isFinished: boolean;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
 }
 
 /** Says why where the weights cannot be compared, before it takes the time. */
-export async function verifyRun({ prepared, report, outcome, signal, log }: VerifyOptions): Promise<Verification> {
-  const fault = verificationFault(report, outcome);
+export async function verifyRun(options: VerifyOptions): Promise<Verification> {
+  const { prepared, platform, report, isFinished, signal, log } = options;
+  const fault = verificationFault(report, isFinished);
   if (fault !== undefined) {
     log(`not verified: ${fault}`);
     return { verified: null };
   }
   log(`Verifying: the same ${thousands(report.steps)} steps in one process`);
-  const again = await trainAgain(prepared, signal);
+  const again = await trainAgain(prepared, platform, signal);
   if (again.type === 'interrupted') {
     log('not verified: the second run was interrupted');
     return { verified: null };
@@ -50,9 +51,9 @@ export async function verifyRun({ prepared, report, outcome, signal, log }: Veri
 /** Why the weights of a run cannot be compared with those of one process, or undefined where they can. */
 export function verificationFault(
   { exactness, bitExactAmong }: Pick<Report, 'exactness' | 'bitExactAmong'>,
-  outcome: RunOutcome,
+  isFinished: boolean,
 ): string | undefined {
-  if (outcome.type === 'failed') return 'the run did not reach its last step';
+  if (!isFinished) return 'the run did not reach its last step';
   switch (exactness) {
     case 'bit-exact':
       if (bitExactAmong === null) return undefined;
@@ -73,19 +74,21 @@ type Again =
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'interrupted' };
 
-async function trainAgain(prepared: Prepared, signal: AbortSignal): Promise<Again> {
-  const { backend } = await openBackend('auto', nodeThreads(prepared.threads));
+async function trainAgain(prepared: Prepared, platform: Platform, signal: AbortSignal): Promise<Again> {
+  const opened = await openBackend('auto', platform.threads(prepared.threads));
+  const backend: typeof opened.backend & { close?: () => Promise<void> } = opened.backend;
   // What one process adds in place it does not compute a second time.
-  const created = await createRun({ prepared: { ...prepared, verifyRate: 0 }, backend, startWorkers: 1 });
+  const created = await createRun({ prepared: { ...prepared, verifyRate: 0 }, platform, backend, startWorkers: 1 });
   const { run, parameterServer } = created;
   const stop = (): void => run.stop('interrupted');
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
-  const worker = await startInlineWorker(created, prepared);
+  const worker = await startInlineWorker(created, prepared, platform);
   const outcome = await run.outcome;
   await worker.stop();
   signal.removeEventListener('abort', stop);
-  if (outcome.type === 'finished')
-    return { type: 'finished', weightsSha256: sha256(bytesOf(parameterServer.weights())) };
+  const weights = parameterServer.weights();
+  await backend.close?.();
+  if (outcome.type === 'finished') return { type: 'finished', weightsSha256: platform.sha256(bytesOf(weights)) };
   return signal.aborted ? { type: 'interrupted' } : outcome;
 }

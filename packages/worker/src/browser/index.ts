@@ -1,14 +1,18 @@
-/** A tab as a worker: its thread, which has socket and compute, and what a page can ask of it. */
-
-export { startWorkerThread } from './start-worker-thread.ts';
+/** What joins a run and computes for it, in a page. */
+export { type ComputeChoice, computeChoices, defaultThreads, requireThreads } from '../compute-choice.ts';
+export { ConfigurationError, configurationError, type NamedOption, named } from '../configuration-error.ts';
+export { EventStream } from '../event-stream.ts';
+export { type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from '../joined-worker.ts';
+export { systemClock } from '../system-clock.ts';
+export { createDefer } from './defer.ts';
+export { type JoinOptions, join } from './join.ts';
 export type { TabBackend } from './tab-backend.ts';
 export {
   type ActiveState,
   type EndedState,
-  type JoinRequest,
   openingState,
-  type PageMessage,
   type TabState,
   type Workload,
 } from './tab-state.ts';
-export { mostThreads, oneThreadReason, usualThreads } from './threads.ts';
+export { TabThread } from './tab-thread.ts';
+export { mostThreads, oneThreadReason, tabThreads, usualThreads } from './threads.ts';

@@ -16,6 +16,8 @@ export interface ActiveState {
   readonly device?: string | undefined;
   /** Why each faster backend was not chosen. */
   readonly reasons: readonly string[];
+  /** The last one computed, from 1. */
+  readonly step?: number;
   readonly shards: number;
   readonly samples: number;
   readonly computeMs: number;

@@ -95,7 +95,8 @@ function handleEvent(event: MembershipEvent): void {
       return;
     case 'computed': {
       const { shards, samples, computeMs } = state;
-      update({ shards: shards + 1, samples: samples + event.count, computeMs: computeMs + event.computeMs });
+      const computed = { shards: shards + 1, samples: samples + event.count, computeMs: computeMs + event.computeMs };
+      update({ step: event.step + 1, ...computed });
       return;
     }
     case 'lost':

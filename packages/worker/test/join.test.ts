@@ -5,9 +5,11 @@ import {
   openChecksum,
   type WorkerTransport,
 } from '@lockstep/protocol';
-import type { Compute, MembershipEnd } from '@lockstep/training';
+import type { Compute } from '@lockstep/training';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { join } from '../src/join.ts';
+import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
+import { JoinedWorker } from '../src/joined-worker.ts';
+import { participate } from '../src/participate.ts';
 
 const compute: Compute = {
   backend: 'cpu',
@@ -63,28 +65,29 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
     return pair.worker;
   };
 
-  const ended: Promise<MembershipEnd> = join({
+  const options = {
     compute,
-    choice: 'computing on cpu',
     clock: {
       nowMs: () => 0,
-      after(delayMs, callback) {
+      after(delayMs: number, callback: () => void) {
         if (!isBetween) return () => {};
         waitsMs.push(delayMs);
         if (onWait()) setImmediate(callback);
         return () => {};
       },
     },
-    name: 'tester',
-    token: undefined,
+    identity: { kind: 'node', name: 'tester' } as const,
     checksum,
     hash: () => '0'.repeat(64),
     connect,
-    signal: leaving.signal,
-    progressEveryMs: 30_000,
     ...extra,
-    log: (message) => logged.push(message),
-  });
+  };
+  const worker = new JoinedWorker((participation) => participate(options, participation), leaving.signal);
+  const lines = new WorkerLines('computing on cpu', 0, Number.POSITIVE_INFINITY);
+  const log = async (): Promise<void> => {
+    for await (const event of worker) logged.push(...lines.of(event, 0));
+  };
+  const ended = log().then(() => worker.done);
   return {
     ended,
     logged,
@@ -125,7 +128,7 @@ describe('a worker', () => {
 
   it('ends unreachable, without a second attempt, where its first one fails', async () => {
     const { ended, attempts } = setUp(['no coordinator']);
-    expect(await ended).toEqual({ type: 'unreachable', message: refusedConnection });
+    await expect(ended).rejects.toMatchObject({ reason: 'unreachable', message: refusedConnection });
     expect(attempts()).toBe(1);
   });
 
@@ -183,7 +186,7 @@ describe('a worker', () => {
         coordinator.close(1008, 'the token is wrong');
       },
     ]);
-    expect(await ended).toEqual({ type: 'refused', code: 'token', message: 'the token is wrong' });
+    await expect(ended).rejects.toMatchObject({ reason: 'refused', message: 'the token is wrong' });
     expect(logged).toEqual([]);
     expect(attempts()).toBe(1);
   });
@@ -210,7 +213,7 @@ describe('a worker', () => {
         messages.push('left');
       },
     ]);
-    expect(await ended).toEqual({ type: 'finished', message: 'tester leaves' });
+    expect(await ended).toEqual({ type: 'left', message: 'tester leaves' });
     expect(messages).toEqual(['left']);
     expect(attempts()).toBe(1);
   });
@@ -221,7 +224,7 @@ describe('a worker', () => {
       setImmediate(leave);
       return false;
     });
-    expect(await ended).toEqual({ type: 'finished', message: 'left' });
+    expect(await ended).toEqual({ type: 'left', message: 'left' });
     expect(attempts()).toBe(1);
   });
 });

@@ -1,0 +1,17 @@
+/** Loaded into a program with --import: as it ends, its memory goes to its fourth stream, as a line of JSON. */
+import { writeSync } from 'node:fs';
+
+/** Bytes of a process. */
+export interface ProcessMemory {
+  readonly residentBytes: number;
+  /** The most that were resident at one time. */
+  readonly peakResidentBytes: number;
+}
+
+const stream = 3;
+
+process.once('exit', () => {
+  const { rss } = process.memoryUsage();
+  const memory: ProcessMemory = { residentBytes: rss, peakResidentBytes: process.resourceUsage().maxRSS * 1024 };
+  writeSync(stream, `${JSON.stringify(memory)}\n`);
+});

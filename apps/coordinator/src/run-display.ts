@@ -1,0 +1,65 @@
+/** Shows the events of a run in the terminal. */
+import type { PreparedEvent, TrainingEvent } from '@lockstep/train';
+import colors from 'picocolors';
+import { addressLines } from './address-lines.ts';
+import { Display } from './display.ts';
+
+export class RunDisplay {
+  #display: Display | undefined;
+  #isAlone = false;
+
+  /** A line that stays. */
+  line(text: string): void {
+    if (this.#display) this.#display.line(text);
+    else process.stdout.write(`${text}\n`);
+  }
+
+  /** Erases the live line. */
+  end(): void {
+    this.#display?.end();
+  }
+
+  show(event: TrainingEvent): void {
+    switch (event.type) {
+      case 'prepared':
+        this.#begin(event);
+        this.line(event.message);
+        return;
+      case 'listening':
+        for (const line of addressLines(event)) this.line(line);
+        return;
+      case 'started':
+        this.#display?.started();
+        return;
+      case 'step':
+        this.#display?.step(event);
+        return;
+      case 'epoch':
+        this.#display?.epoch(event);
+        return;
+      case 'note':
+        this.line(event.message);
+        return;
+      case 'checkpoint':
+        return;
+      case 'finished':
+      case 'stopped':
+        this.end();
+        return;
+      case 'joined':
+      case 'left':
+        // In a run of one process the only worker is the process itself.
+        if (!this.#isAlone) this.line(`  ${event.message}`);
+        return;
+      default:
+        this.line(`  ${event.message}`);
+    }
+  }
+
+  #begin({ config, stepsPerEpoch }: PreparedEvent): void {
+    const { steps, epochs } = config;
+    const nowMs = (): number => performance.now();
+    this.#isAlone = config.workers === 'single';
+    this.#display = new Display({ stream: process.stdout, colors, nowMs, steps, stepsPerEpoch, epochs });
+  }
+}

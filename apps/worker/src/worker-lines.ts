@@ -1,0 +1,48 @@
+/** What happens to a worker, as lines for the person who started it. */
+import type { WorkerEvent } from '@lockstep/worker';
+import { Progress } from './progress.ts';
+
+const goneCoordinator = 'the run is over or its coordinator is down; waiting for it to come back';
+
+export class WorkerLines {
+  readonly #progress: Progress;
+  /** What computes, such as `computing on cpu`. */
+  #choice: string;
+  #hasJoined = false;
+  #isUnreached = false;
+
+  /** @param progressEveryMs how often a line says what was computed since the last */
+  constructor(choice: string, nowMs: number, progressEveryMs: number) {
+    this.#choice = choice;
+    this.#progress = new Progress(nowMs, progressEveryMs);
+  }
+
+  of(event: WorkerEvent, nowMs: number): string[] {
+    switch (event.type) {
+      case 'opened':
+        this.#choice = event.reasons.at(-1) ?? '';
+        return event.reasons.slice(0, -1);
+      case 'joined':
+        this.#hasJoined = true;
+        this.#isUnreached = false;
+        return [event.returned ? `back as ${event.id}` : `joined as ${event.id}, ${this.#choice}`];
+      case 'ready':
+        return [];
+      case 'lost':
+        return [`${event.message}; trying again`];
+      case 'unreached': {
+        // Once: the attempts that follow fail alike.
+        const isKnown = this.#isUnreached;
+        this.#isUnreached = true;
+        const what = this.#hasJoined ? goneCoordinator : 'waiting for it';
+        return isKnown ? [] : [`${event.message}; ${what}; Ctrl-C ends this`];
+      }
+      case 'computed': {
+        const line = this.#progress.line(event, nowMs);
+        return line === undefined ? [] : [line];
+      }
+      default:
+        return event satisfies never;
+    }
+  }
+}

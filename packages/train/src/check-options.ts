@@ -1,0 +1,187 @@
+/** Checks the options of a run, each by itself; a wrong one is one sentence that names it. */
+import { type OptimizerType, optimizers, schedules } from '@lockstep/nn';
+import { lossyEncodings } from '@lockstep/protocol';
+import { computeChoices, configurationError, named } from '@lockstep/worker';
+
+/** Both ends included. */
+interface Bounds {
+  readonly from: number;
+  readonly to?: number;
+}
+
+/** Of options that are whole numbers. */
+export const optionBounds = {
+  batch: { from: 1, to: 1_000_000 },
+  epochs: { from: 1, to: 1_000_000 },
+  steps: { from: 1 },
+  seed: { from: 0, to: 2 ** 32 - 1 },
+  threads: { from: 1, to: 256 },
+  workers: { from: 0, to: 256 },
+  warmupSteps: { from: 0 },
+  port: { from: 0, to: 65_535 },
+} as const satisfies Readonly<Record<string, Bounds>>;
+
+export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
+export const gradientFormats = ['exact', ...lossyEncodings] as const;
+
+interface Rule {
+  /** What follows "expected". */
+  readonly expected: string;
+  readonly accepts: (value: unknown) => boolean;
+}
+
+interface Rules {
+  readonly [option: string]: Rule | Rules;
+}
+
+function whole({ from, to }: Bounds): Rule {
+  const expected = to === undefined ? `a whole number of at least ${from}` : `a whole number from ${from} to ${to}`;
+  const accepts = (value: unknown): boolean =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= from && value <= (to ?? value);
+  return { expected, accepts };
+}
+
+function number(expected: string, accepts: (value: number) => boolean): Rule {
+  return {
+    expected: `a number ${expected}`,
+    accepts: (value) => typeof value === 'number' && Number.isFinite(value) && accepts(value),
+  };
+}
+
+function oneOf(names: readonly string[]): Rule {
+  return {
+    expected: `one of ${names.join(', ')}`,
+    accepts: (value) => typeof value === 'string' && names.includes(value),
+  };
+}
+
+function text(expected: string, pattern: RegExp): Rule {
+  return { expected, accepts: (value) => typeof value === 'string' && pattern.test(value) };
+}
+
+function either(...rules: readonly Rule[]): Rule {
+  const expected = rules.map((rule) => rule.expected).join(', or ');
+  return { expected, accepts: (value) => rules.some(({ accepts }) => accepts(value)) };
+}
+
+function instance(expected: string, accepts: (value: object) => boolean = () => true): Rule {
+  return { expected, accepts: (value) => typeof value === 'object' && value !== null && accepts(value) };
+}
+
+const flag: Rule = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' };
+const name = text('a text that is not empty', /\S/);
+const action: Rule = { expected: 'a function', accepts: (value) => typeof value === 'function' };
+const line = text('one line of 1 to 256 printable characters', /^(?=.*\S)\P{C}{1,256}$/u);
+const positive = number('above 0', (value) => value > 0);
+const interval = instance('{ steps } or { minutes }, a number above 0', (value) => {
+  const [[unit, count] = [], ...others] = Object.entries(value);
+  const isCount = typeof count === 'number' && count > 0 && count <= 2 ** 32;
+  return others.length === 0 && isCount && (unit === 'minutes' || (unit === 'steps' && Number.isInteger(count)));
+});
+const origin = /^https?:\/\/[^/]+$/;
+const origins: Rule = {
+  expected: 'a list of origins like https://page.example',
+  accepts: (value) =>
+    Array.isArray(value) &&
+    value.every(
+      (one) => typeof one === 'string' && origin.test(one) && URL.canParse(one) && new URL(one).origin === one,
+    ),
+};
+const certificate = instance('{ cert, key }, both PEM texts', (value) =>
+  ['cert', 'key'].every((part) => typeof (value as Record<string, unknown>)[part] === 'string'),
+);
+
+const optimizerRules = {
+  type: oneOf(optimizerTypes),
+  learningRate: positive,
+  momentum: number('from 0 to below 1', (value) => value >= 0 && value < 1),
+  nesterov: flag,
+  weightDecay: number('of at least 0', (value) => value >= 0),
+  schedule: either(oneOf(Object.keys(schedules)), instance('a schedule as an object')),
+  warmupSteps: whole(optionBounds.warmupSteps),
+  clipNorm: positive,
+};
+
+const listenRules = {
+  host: name,
+  port: whole(optionBounds.port),
+  token: line,
+  tls: either(flag, certificate),
+  publicView: flag,
+  allowOrigins: origins,
+  waitForStart: flag,
+  faultInjection: flag,
+  stay: flag,
+  saveTo: name,
+  server: instance('an http.Server', (value) => 'listeners' in value),
+  path: text('a path like /lockstep', /^(\/[\w.~-]+)+$/),
+};
+
+const rules: Rules = {
+  data: either(
+    name,
+    instance('{ train, test }', (value) => 'train' in value && 'test' in value),
+  ),
+  model: either(name, instance('a model as an object')),
+  initialWeights: instance('the bytes of a model file', (value) => value instanceof Uint8Array),
+  optimizer: optimizerRules,
+  batch: whole(optionBounds.batch),
+  epochs: whole(optionBounds.epochs),
+  steps: whole(optionBounds.steps),
+  seed: whole(optionBounds.seed),
+  backend: oneOf(computeChoices),
+  threads: whole(optionBounds.threads),
+  gradients: oneOf(gradientFormats),
+  verifyRate: number('from 0 to 1', (value) => value >= 0 && value <= 1),
+  workers: whole(optionBounds.workers),
+  listen: listenRules,
+  checkpoint: { folder: name, every: interval, resume: flag },
+  onStep: action,
+  signal: instance('an AbortSignal', (value) => value instanceof AbortSignal),
+};
+
+/** Names that stand for an object with nothing but that. */
+const shorthands: Readonly<Record<string, { readonly key: string; readonly rule: Rule }>> = {
+  optimizer: { key: 'type', rule: oneOf(optimizerTypes) },
+  checkpoint: { key: 'folder', rule: name },
+};
+
+/** @throws ConfigurationError where an option is unknown, or not of its kind */
+export function checkOptions(options: object): void {
+  checkAll(options, rules, '');
+}
+
+function checkAll(options: object, table: Rules, prefix: string): void {
+  for (const [key, value] of Object.entries(options)) {
+    const rule = Object.hasOwn(table, key) ? table[key] : undefined;
+    const option = `${prefix}${key}`;
+    if (!rule) throw configurationError`${named(option)}: unknown option; there are ${Object.keys(table).join(', ')}`;
+    if (value !== undefined) checkOne(option, value, rule);
+  }
+}
+
+function checkOne(option: string, value: unknown, rule: Rule | Rules): void {
+  if (isRule(rule)) {
+    if (rule.accepts(value)) return;
+    throw configurationError`${named(option)}: expected ${rule.expected}, got ${shown(value)}`;
+  }
+  const shorthand = shorthands[option]?.rule;
+  if (shorthand?.accepts(value) || (option === 'listen' && typeof value === 'boolean')) return;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    checkAll(value, rule, `${option}.`);
+    return;
+  }
+  const short = option === 'listen' ? 'true or false' : shorthand?.expected;
+  throw configurationError`${named(option)}: expected ${short ?? ''}, or an object with some of ${Object.keys(rule).join(', ')}, got ${shown(value)}`;
+}
+
+function isRule(rule: Rule | Rules): rule is Rule {
+  return typeof rule['accepts'] === 'function';
+}
+
+const maxShownLength = 80;
+
+function shown(value: unknown): string {
+  const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+  return text.length > maxShownLength ? `${text.slice(0, maxShownLength - 1)}…` : text || 'nothing';
+}

@@ -1,0 +1,116 @@
+/** What happens in a run, for the program that started it. */
+import type { Model } from '@lockstep/nn';
+import type { FaultAction } from '@lockstep/protocol';
+import type { Addresses } from './http/addresses.ts';
+import type { EpochReport, Report, RunConfig } from './report/report.ts';
+
+/** `message` is one line for people. */
+export type TrainingEvent =
+  | PreparedEvent
+  | ListeningEvent
+  /** The first step can be computed from now on. */
+  | { readonly type: 'started' }
+  | StepEvent
+  | EpochEvent
+  | WorkerEvent
+  | CheckpointEvent
+  | PauseEvent
+  /** Something that people want to know, such as what computes. */
+  | { readonly type: 'note'; readonly message: string }
+  /** Something that the run goes on without, such as a checkpoint that could not be written. */
+  | { readonly type: 'warning'; readonly message: string }
+  | EndEvent;
+
+/** Options are checked and data loaded. */
+export interface PreparedEvent {
+  readonly type: 'prepared';
+  readonly model: Model;
+  readonly parameters: number;
+  readonly config: RunConfig;
+  readonly stepsPerEpoch: number;
+  readonly message: string;
+}
+
+/** Workers can join and viewers watch. */
+export interface ListeningEvent {
+  readonly type: 'listening';
+  readonly addresses: Addresses;
+  readonly host: string;
+  readonly port: number;
+  /** The port that was asked for, which may have been taken; 0 for any. */
+  readonly wantedPort: number;
+  /** What joining needs, and watching unless it is open to every client. */
+  readonly token: string | undefined;
+  /** SHA-256 of a certificate that was made for this run, hex without colons. */
+  readonly fingerprint: string | undefined;
+}
+
+/** A step was taken. Of steps that a reader did not get to, the newest stands for all. */
+export interface StepEvent {
+  readonly type: 'step';
+  /** Steps taken so far. */
+  readonly step: number;
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean over the step's samples, with the weights before it. */
+  readonly loss: number;
+  /** Fraction of the step's samples whose class was right, 0 to 1. */
+  readonly accuracy: number;
+  /** Of this step. */
+  readonly samples: number;
+  /** Of all steps since this process took the run over. */
+  readonly samplesSoFar: number;
+  /** Workers that are ready. */
+  readonly workers: number;
+}
+
+/** An epoch was evaluated, which may be some steps after its last one. */
+export interface EpochEvent extends EpochReport {
+  readonly type: 'epoch';
+}
+
+interface Worker {
+  readonly id: string;
+  readonly name: string;
+}
+
+export type WorkerEvent = { readonly message: string } & (
+  | {
+      readonly type: 'joined';
+      readonly worker: Worker & { readonly kind: string; readonly backend: string; readonly threads: number };
+      /** Whether it had been in the run before. */
+      readonly returned: boolean;
+    }
+  | { readonly type: 'left'; readonly worker: Worker }
+  /** A result failed a check; it is computed again. */
+  | { readonly type: 'rejected'; readonly worker: Worker | undefined }
+  /** At most once in 30 seconds for each worker. */
+  | { readonly type: 'late'; readonly worker: Worker; readonly step: number }
+  /** Most of its time goes to its link. */
+  | { readonly type: 'slowLink'; readonly worker: Worker }
+  /** Its result was wrong. `shards` of its results had been added before. */
+  | { readonly type: 'quarantined'; readonly worker: Worker; readonly shards: number }
+  | { readonly type: 'injectFault'; readonly worker: Worker; readonly action: FaultAction }
+);
+
+/** A checkpoint is on the disk. */
+export interface CheckpointEvent {
+  readonly type: 'checkpoint';
+  /** In the folder of the run's checkpoints. */
+  readonly file: string;
+  /** Steps that it holds. */
+  readonly step: number;
+}
+
+export type PauseEvent = {
+  /** No worker is left; the run goes on; its owner asked for a pause at the end of this step. */
+  readonly type: 'paused' | 'resumed' | 'pauseRequested';
+  readonly message: string;
+};
+
+/** The last event of a run that did not fail. */
+export interface EndEvent {
+  /** Every step was taken; or the run was stopped before that. */
+  readonly type: 'finished' | 'stopped';
+  readonly report: Report;
+}

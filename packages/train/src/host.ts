@@ -1,0 +1,37 @@
+/** What a run can do beside computing where there are files, sockets and processes. */
+import type { HostBackend } from '@lockstep/tensor';
+import type { Limits, ParameterServer, Run } from '@lockstep/training';
+import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
+import type { OpenedCheckpoints } from './checkpoint/open.ts';
+import type { TrainingEvent } from './events.ts';
+import type { CheckpointOptions, ListenOptions } from './options.ts';
+import type { Prepared } from './prepared.ts';
+import type { RunObserver } from './run/run-observer.ts';
+import type { WorkerPool } from './run/worker-pool.ts';
+
+export interface Host {
+  /** @throws ConfigurationError where the folder cannot be used */
+  requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void;
+  /** Tokens and certificate. @throws ConfigurationError */
+  prepareNetwork(
+    listen: ListenOptions,
+    checkpoint: CheckpointOptions | undefined,
+  ): Promise<Pick<Prepared, 'listen' | 'token' | 'adminToken' | 'tls'>>;
+  /** Undefined in a run without checkpoints. */
+  openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
+  createCheckpointer(options: CheckpointerOptions): Checkpointer;
+  /** Starts server and local workers. @throws ConfigurationError where it cannot listen */
+  serve(serving: Serving): Promise<WorkerPool>;
+}
+
+export interface Serving {
+  readonly run: Run;
+  readonly limits: Limits;
+  readonly parameterServer: ParameterServer;
+  readonly backend: HostBackend;
+  readonly prepared: Prepared;
+  readonly listen: NonNullable<Prepared['listen']>;
+  readonly observer: RunObserver;
+  readonly checkpoints: OpenedCheckpoints | undefined;
+  readonly emit: (event: TrainingEvent) => void;
+}

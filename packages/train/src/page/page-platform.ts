@@ -1,0 +1,42 @@
+/** A page, or a Web Worker of one, as a run sees it. */
+import { isHostBackend, openBackend } from '@lockstep/tensor';
+import { createLocalCompute } from '@lockstep/training';
+import { configurationError, named, systemClock } from '@lockstep/worker';
+import { createDefer, mostThreads, tabThreads } from '@lockstep/worker/browser';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { errorMessage } from '../error-message.ts';
+import type { Platform } from '../platform.ts';
+
+/** A page's own thread must not wait for others; a Web Worker may. */
+const canWait = 'WorkerGlobalScope' in globalThis;
+
+export const pagePlatform: Platform = {
+  get cores() {
+    return canWait ? mostThreads() : 1;
+  },
+  // A page is not told; where there is too little, the engine refuses.
+  memoryBytes: Number.POSITIVE_INFINITY,
+  threads(count) {
+    if (count === 1 || canWait) return tabThreads(count);
+    throw configurationError`${named('threads')}: expected 1 in a page's own thread, got ${count}; train in a Web Worker for more`;
+  },
+  async openCompute(name, threads) {
+    const option = named('backend', name);
+    try {
+      if (name !== 'tfjs-node') {
+        const { backend, choice } = await openBackend(name, this.threads(threads));
+        if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
+      }
+    } catch (error) {
+      throw configurationError`${option}: ${errorMessage(error)}`;
+    }
+    throw configurationError`${option}: expected one that computes in this thread`;
+  },
+  sha256: (bytes) => bytesToHex(sha256(bytes)),
+  defer: createDefer(),
+  async loadData() {
+    throw configurationError`${named('data')}: expected { train, test } in a page, which has no folders`;
+  },
+  host: undefined,
+};

@@ -1,0 +1,28 @@
+/** What a run needs of the machine that it runs on: a Node process, or a page. */
+import type { ThreadOptions } from '@lockstep/tensor';
+import type { Compute } from '@lockstep/training';
+import type { ComputeChoice } from '@lockstep/worker';
+import type { Host } from './host.ts';
+import type { TrainingData } from './options.ts';
+
+export interface Platform {
+  /** Threads that it can run at one time. */
+  readonly cores: number;
+  /** What this process may use. */
+  readonly memoryBytes: number;
+  /** How compute threads are started; `count` of them, the calling one among them. */
+  threads(count: number): ThreadOptions;
+  /**
+   * What computes beside the run's own backend, and a line that says why nothing else does.
+   * @throws ConfigurationError
+   */
+  openCompute(choice: ComputeChoice, threads: number): Promise<{ readonly compute: Compute; readonly choice: string }>;
+  /** In hex. */
+  sha256(bytes: Uint8Array): string;
+  /** Calls back when events and timers have had their turn. */
+  defer(callback: () => void): void;
+  /** @throws ConfigurationError where the samples cannot be had; `data` is a folder's name */
+  loadData(data: string | undefined): Promise<TrainingData>;
+  /** Files, sockets and processes, where there are any. */
+  readonly host: Host | undefined;
+}

@@ -1,0 +1,207 @@
+/** One training run from its first worker to its last evaluation. */
+import { createEvaluator, parameterCount } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import type { RunOutcome } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
+import { copyRun } from '../checkpoint/copy-run.ts';
+import type { OpenedCheckpoints } from '../checkpoint/open.ts';
+import type { StepEvent, TrainingEvent } from '../events.ts';
+import { describeOptimizer } from '../optimizer/optimizer.ts';
+import type { Platform } from '../platform.ts';
+import type { Prepared } from '../prepared.ts';
+import { createReport, type Report } from '../report/report.ts';
+import { thousands } from '../thousands.ts';
+import { version } from '../version.ts';
+import { type CreatedRun, createRun } from './create-run.ts';
+import { startInlineWorker } from './inline-worker.ts';
+import { RunObserver } from './run-observer.ts';
+import { isStoppedByOwner } from './stopped-by-owner.ts';
+import { createPause } from './turns.ts';
+import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
+
+export interface TrainingJob {
+  readonly prepared: Prepared;
+  readonly platform: Platform;
+  readonly emit: (event: TrainingEvent) => void;
+  readonly onStep: ((event: StepEvent) => void) | undefined;
+  /** Aborted when the run is to end where it is. */
+  readonly signal: AbortSignal;
+}
+
+export interface Trained {
+  readonly outcome: RunOutcome;
+  readonly weights: Float32Array<ArrayBuffer>;
+  readonly report: Report;
+  /** The newest one, where the run was cut off or has finished and wrote some. */
+  readonly checkpoint: WrittenCheckpoint | undefined;
+  /** Ends what `stay` keeps open. */
+  readonly close: () => Promise<void>;
+}
+
+export async function runTraining(job: TrainingJob): Promise<Trained> {
+  const { prepared, platform, signal } = job;
+  const { model, config, listen } = prepared;
+  const { run, parameterServer, observer, pool, backend, wireSoFar } = await start(job);
+  const outcome = await run.outcome;
+  // Counted before the goodbyes, which are no part of training.
+  const wire = wireSoFar();
+  const { checkpointer } = observer;
+  // A run that failed would fail again from its last step.
+  const isWorthKeeping = outcome.type === 'finished' || signal.aborted || isStoppedByOwner(outcome);
+  const written = isWorthKeeping ? checkpointer?.finish() : undefined;
+  const turnedAway = pool.turnedAway?.();
+  await pool.stop();
+  await written;
+  const close = async (): Promise<void> => {
+    await pool.close();
+    await closeBackend(backend);
+  };
+  const records = await observer.finish().finally(() => (listen?.stay ? undefined : pool.close()));
+  const weights = parameterServer.weights();
+  if (!listen?.stay) await closeBackend(backend);
+  const weightsSha256 = platform.sha256(bytesOf(weights));
+  const state = run.state;
+  const report = createReport({ version, config, model, state, weightsSha256, wire, turnedAway, ...records });
+  return { outcome, weights, report, checkpoint: isWorthKeeping ? checkpointer?.newest : undefined, close };
+}
+
+async function start(job: TrainingJob) {
+  const { prepared, platform, signal, emit } = job;
+  const { listen, checkpoint } = prepared;
+  // Opened before anything is started that a refusal would leave behind.
+  const opened = await openBackends(prepared, platform);
+  const { backend, inline } = opened;
+  const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
+  emit(preparedEvent(prepared));
+  for (const message of checkpoints?.lines ?? []) emit({ type: 'note', message });
+  const { created, observer } = await createObservedRun(job, backend, checkpoints);
+  const { run, parameterServer, limits } = created;
+  let pool: WorkerPool = idlePool;
+  const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
+  if (checkpoints) observer.checkpointer = createCheckpointer(job, checkpoints, { created, observer, wireSoFar });
+  const isOver = run.state.phase === 'finished';
+  const computing = isOver ? undefined : computingLine(opened, prepared);
+  if (computing !== undefined) emit({ type: 'note', message: computing });
+  if (inline || !isOver || listen?.stay) {
+    const serving = isOver ? { ...prepared, workers: 0 } : prepared;
+    const shared = { run, limits, parameterServer, backend, prepared: serving, observer, checkpoints, emit };
+    const starting =
+      listen && platform.host
+        ? platform.host.serve({ ...shared, listen })
+        : startInlineWorker(created, prepared, platform, inline?.compute);
+    pool = await starting.catch((error: unknown) => {
+      // The run's clock would keep the process alive.
+      run.stop('no worker can join');
+      throw error;
+    });
+  }
+  observer.evaluatePending();
+  const stop = (): void => run.stop('the coordinator was interrupted');
+  signal.addEventListener('abort', stop);
+  void run.outcome.then(() => signal.removeEventListener('abort', stop));
+  if (signal.aborted) stop();
+  return { run, parameterServer, observer, pool, backend, wireSoFar };
+}
+
+async function createObservedRun(
+  { prepared, platform, emit, onStep, signal }: TrainingJob,
+  backend: HostBackend,
+  checkpoints: OpenedCheckpoints | undefined,
+) {
+  const { model, plan, test, listen, workers } = prepared;
+  const resumeFrom = checkpoints?.resumeFrom;
+  const observer = new RunObserver({
+    plan,
+    evaluator: createEvaluator(backend, model, test),
+    weights: () => parameterServer.weights(),
+    nowMs: systemClock.nowMs,
+    pause: createPause(listen === undefined, systemClock.nowMs, platform.defer),
+    signal,
+    resumeFrom,
+    emit,
+    onStep,
+  });
+  const created = await createRun({
+    prepared,
+    platform,
+    backend,
+    startWorkers: listen ? Math.max(1, workers) : 1,
+    waitForStart: listen?.waitForStart ?? false,
+    faultInjection: listen?.faultInjection ?? false,
+    resumeFrom,
+    onEvent: (event) => observer.event(event, run.state),
+    onStep: (result) => observer.step(result, run.state),
+    onTrace: (trace) => observer.trace(trace),
+  });
+  const { run, parameterServer } = created;
+  return { created, observer };
+}
+
+/**
+ * The run's own backend, for sums, the optimizer's steps and the evaluation, whatever workers compute on. `inline` is what
+ * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
+ */
+async function openBackends({ listen, backend: name, threads }: Prepared, platform: Platform) {
+  const isAlone = listen === undefined;
+  const isOwn = isAlone && (name === 'auto' || name === 'cpu');
+  const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : 1));
+  if (!isAlone) return { backend, choice, inline: undefined };
+  // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
+  const suits = isOwn && (name === 'auto' || backend.name === name);
+  const inline = suits ? { choice } : await platform.openCompute(name, threads);
+  return { backend, choice, inline: { compute: undefined, ...inline } };
+}
+
+/** What computes in this process, or in local workers, which choose by the same rule as this process. */
+function computingLine({ choice, inline }: Awaited<ReturnType<typeof openBackends>>, prepared: Prepared) {
+  if (inline) return `In this process: ${inline.choice}`;
+  return prepared.workers > 0 && prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
+}
+
+interface Observed {
+  readonly created: CreatedRun;
+  readonly observer: RunObserver;
+  readonly wireSoFar: () => Traffic;
+}
+
+function createCheckpointer(
+  { platform, emit }: TrainingJob,
+  { identity, store, runName, interval, resumed }: OpenedCheckpoints,
+  { created: { run, parameterServer }, observer, wireSoFar }: Observed,
+): Checkpointer | undefined {
+  return platform.host?.createCheckpointer({
+    store,
+    runName,
+    interval,
+    nowMs: systemClock.nowMs,
+    stepsTaken: () => run.state.current.step,
+    copy: () => copyRun({ identity, run, parameterServer, observer, wire: wireSoFar() }),
+    newest: resumed,
+    onWritten(written) {
+      observer.dashboard?.checkpoint(written);
+      emit({ type: 'checkpoint', ...written });
+    },
+    log: (line) => observer.warn(line),
+  });
+}
+
+function preparedEvent({ model, plan, config, optimizer }: Prepared): TrainingEvent {
+  const parameters = parameterCount(model);
+  const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
+  const what = `${model.name}, ${thousands(parameters)} parameters${from}`;
+  const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
+  const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
+  const message = `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;
+  return { type: 'prepared', model, parameters, config, stepsPerEpoch: plan.stepsPerEpoch, message };
+}
+
+async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {
+  await backend.close?.();
+}
+
+function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
+  const { bytesSent = 0, bytesReceived = 0 } = before ?? {};
+  return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
+}

@@ -1,0 +1,96 @@
+/** What a run leaves behind: its weights as a model, and its report. */
+import { byteScaling, numberedClasses } from '@lockstep/nn';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import type { WrittenCheckpoint } from './checkpoint/checkpointer.ts';
+import { LoadedModel } from './model/load-model.ts';
+import { type ModelFormat, modelFileOf } from './model/model-file.ts';
+import type { Platform } from './platform.ts';
+import type { Prepared } from './prepared.ts';
+import type { Report } from './report/report.ts';
+import type { Trained } from './run/run-training.ts';
+import { isStoppedByOwner } from './run/stopped-by-owner.ts';
+import { type Verification, verifyRun } from './run/verify.ts';
+
+/** Every step was taken; the run was stopped before that; it could not go on. */
+export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
+
+export interface VerifyRequest {
+  /** Aborted when the second run is to end where it is. */
+  readonly signal?: AbortSignal | undefined;
+  /** Gets one line for people at the beginning, and one at the end. */
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+export class TrainingResult {
+  readonly outcome: TrainingOutcome;
+  /** Where it was stopped: by the program that started it, or by its owner from the dashboard. */
+  readonly stoppedBy: 'program' | 'owner' | undefined;
+  readonly report: Report;
+  /** [parameters], in model order. */
+  readonly weights: Float32Array<ArrayBuffer>;
+  /** With the weights as they are; its memory is the caller's to give back, with `dispose`. */
+  readonly model: LoadedModel;
+  /** The newest one on the disk, where the run wrote some. */
+  readonly checkpoint: WrittenCheckpoint | undefined;
+  readonly #prepared: Prepared;
+  readonly #platform: Platform;
+
+  constructor(trained: Trained, outcome: TrainingOutcome, { prepared, platform, backend }: ResultSources) {
+    this.outcome = outcome;
+    if (outcome === 'stopped') this.stoppedBy = isStoppedByOwner(trained.outcome) ? 'owner' : 'program';
+    this.report = trained.report;
+    this.weights = trained.weights;
+    this.checkpoint = trained.checkpoint;
+    this.#prepared = prepared;
+    this.#platform = platform;
+    const { model, train } = prepared;
+    const { weightsSha256 } = trained.report;
+    const samples = { sampleShape: [train.rows, train.columns, 1], scaling: byteScaling };
+    const classes = numberedClasses(train.classes);
+    this.model = new LoadedModel(
+      { model, classes, ...samples, weights: trained.weights, weightsSha256, metadata: {} },
+      backend,
+    );
+  }
+
+  /** The bytes of a model file, which `loadModel` opens and other programs read; by default safetensors. */
+  modelFile(format: ModelFormat = 'safetensors'): Uint8Array {
+    const { report, weights } = this;
+    const { weightsSha256, steps } = report;
+    return modelFileOf({ prepared: this.#prepared, weights, weightsSha256, steps }, format);
+  }
+
+  /** Takes the steps once more in this process alone, and compares the weights; `verified` is null where they cannot be. */
+  verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
+    const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
+    return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });
+  }
+}
+
+interface ResultSources {
+  readonly prepared: Prepared;
+  readonly platform: Platform;
+  /** With which no other thread computes. */
+  readonly backend: HostBackend;
+}
+
+export async function resultOf(
+  trained: Trained,
+  outcome: TrainingOutcome,
+  sources: Omit<ResultSources, 'backend'>,
+): Promise<TrainingResult> {
+  const { backend } = await openBackend('auto');
+  return new TrainingResult(trained, outcome, { ...sources, backend });
+}
+
+/** A run that could not go on. */
+export class TrainingError extends Error {
+  override readonly name = 'TrainingError';
+  /** With the weights and the report up to then. */
+  readonly result: TrainingResult;
+
+  constructor(message: string, result: TrainingResult) {
+    super(message);
+    this.result = result;
+  }
+}

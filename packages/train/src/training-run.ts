@@ -1,0 +1,112 @@
+/** A run at work, for the program that started it. */
+import { EventStream } from '@lockstep/worker';
+import type { ListeningEvent, TrainingEvent } from './events.ts';
+import type { TrainOptions } from './options.ts';
+import type { Platform } from './platform.ts';
+import { prepare } from './prepare.ts';
+import { runTraining, type Trained } from './run/run-training.ts';
+import { isStoppedByOwner } from './run/stopped-by-owner.ts';
+import { resultOf, TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
+
+/**
+ * An async iterable of what happens. A loop over it need not keep up, and may be left: the run never waits for it, and
+ * goes on. Of steps that a loop did not get to, the newest stands for all; of other events the last 1,024 wait. The first
+ * loop begins with the first event, and where the run fails, loops end by throwing its error.
+ */
+export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposable {
+  /**
+   * Resolves when the run has ended: with its last step, or before that where it was stopped.
+   * @throws ConfigurationError where the run cannot be, and nothing was started; TrainingError where it could not go on
+   */
+  readonly result: Promise<TrainingResult>;
+  readonly #ended: Promise<TrainingResult>;
+  readonly #events = new EventStream<TrainingEvent>({
+    replaces: (older, newer) => older.type === 'step' && newer.type === 'step',
+  });
+  readonly #stopping = new AbortController();
+  readonly #platform: Platform;
+  #listening: ListeningEvent | undefined;
+  readonly #onListening = new Set<(listening: ListeningEvent) => void>();
+  #close = async (): Promise<void> => {};
+
+  constructor(options: TrainOptions, platform: Platform) {
+    this.#platform = platform;
+    // What is no signal is refused with the other options.
+    const signal = options.signal instanceof AbortSignal ? options.signal : undefined;
+    const stop = (): void => this.#stopping.abort();
+    if (signal?.aborted) stop();
+    signal?.addEventListener('abort', stop);
+    this.#ended = this.#train(options).finally(() => signal?.removeEventListener('abort', stop));
+    this.#ended.catch((error: unknown) => this.#events.end({ error }));
+    // A rejection that nothing handles shows where there is neither a loop nor a wait for the result.
+    this.result = this.#ended.then((result) => result);
+  }
+
+  /** Where the run can be joined and watched. @throws Error of the run that ends without a server */
+  get addresses(): Promise<ListeningEvent['addresses']> {
+    return this.#firstListening().then(({ addresses }) => addresses);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<TrainingEvent> {
+    // The loop throws what the result would.
+    this.result.catch(() => {});
+    return this.#events[Symbol.asyncIterator]();
+  }
+
+  /** Ends the run where it is, with a last checkpoint where it writes some; resolves when it has ended. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#ended.catch(() => {});
+  }
+
+  /** Stops the run, and closes what stays after it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.#close();
+  }
+
+  async #train(options: TrainOptions): Promise<TrainingResult> {
+    // The caller has its first loop before anything happens.
+    await Promise.resolve();
+    const platform = this.#platform;
+    const prepared = await prepare(options, platform);
+    const { signal } = this.#stopping;
+    const emit = (event: TrainingEvent): void => this.#emit(event);
+    const trained = await runTraining({ prepared, platform, emit, onStep: options.onStep, signal });
+    this.#close = trained.close;
+    const outcome = outcomeOf(trained, signal);
+    const result = await resultOf(trained, outcome, { prepared, platform });
+    if (outcome === 'failed') throw new TrainingError(messageOf(trained), result);
+    this.#emit({ type: outcome, report: trained.report });
+    this.#events.end();
+    return result;
+  }
+
+  #emit(event: TrainingEvent): void {
+    if (event.type === 'listening') {
+      this.#listening = event;
+      for (const resolve of this.#onListening) resolve(event);
+    }
+    this.#events.emit(event);
+  }
+
+  #firstListening(): Promise<ListeningEvent> {
+    if (this.#listening) return Promise.resolve(this.#listening);
+    return new Promise((resolve, reject) => {
+      this.#onListening.add(resolve);
+      this.#ended.then(
+        () => reject(new Error('addresses: expected a run that listens, got one that does not')),
+        reject,
+      );
+    });
+  }
+}
+
+function outcomeOf({ outcome }: Trained, signal: AbortSignal): TrainingOutcome {
+  if (outcome.type === 'finished') return 'finished';
+  return signal.aborted || isStoppedByOwner(outcome) ? 'stopped' : 'failed';
+}
+
+function messageOf({ outcome }: Trained): string {
+  return outcome.type === 'failed' ? outcome.message : 'the run failed';
+}

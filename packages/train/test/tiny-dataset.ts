@@ -1,0 +1,22 @@
+/** A small data set in memory, of a pattern that a model can learn. */
+import type { TrainingData } from '../src/options.ts';
+
+const [rows, columns, classes] = [4, 4, 3];
+
+/** Each class has a row of its own that is bright. */
+function patterns(count: number, seed: number) {
+  const labels = Uint8Array.from({ length: count }, (_, index) => (index * 7 + seed) % classes);
+  const images = Uint8Array.from({ length: count * rows * columns }, (_, at) => {
+    const [sample, row] = [Math.floor(at / (rows * columns)), Math.floor((at % (rows * columns)) / columns)];
+    return row === labels[sample] ? 200 + ((at * 13 + seed) % 50) : (at * 29 + seed) % 60;
+  });
+  return { images, labels, count, rows, columns, classes };
+}
+
+export const tinyData: TrainingData = { train: patterns(96, 1), test: patterns(30, 2) };
+
+export const tinyModel = {
+  name: 'tiny',
+  input: [rows * columns],
+  layers: [{ type: 'dense', units: 8 }, { type: 'relu' }, { type: 'dense', units: classes }],
+} as const;

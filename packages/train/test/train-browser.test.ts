@@ -1,0 +1,67 @@
+/** The library in a page: runs in its own thread, in a Web Worker of it, and workers that join from it. */
+import { fileURLToPath } from 'node:url';
+import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TrainedInPage } from '../page/contract.ts';
+import { type TrainOptions, train } from '../src/index.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
+
+declare const window: {
+  trainHere(options: TrainOptions): Promise<TrainedInPage>;
+  trainInWorker(options: TrainOptions): Promise<TrainedInPage>;
+  refusalOf(options: TrainOptions): Promise<string>;
+  joinRun(url: string): Promise<{ types: string[]; end: string }>;
+};
+
+const executablePath = findChromium();
+const root = fileURLToPath(new URL('../page/', import.meta.url));
+const tiny = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
+
+describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000 }, () => {
+  let opened: OpenPage;
+  let weightsSha256: string;
+
+  beforeAll(async () => {
+    opened = await openBuiltPage({ root, executablePath: executablePath! });
+    ({ weightsSha256 } = (await train(tiny).result).report);
+  });
+  afterAll(() => opened?.close());
+
+  it('gives the weights of Node, in the thread of the page', async () => {
+    const trained = await opened.page.evaluate((options) => window.trainHere(options), tiny);
+    expect(trained).toMatchObject({ weightsSha256, worker: 'this process' });
+    expect(trained.types).toEqual(['prepared', 'note', 'joined', 'started', 'step', 'epoch', 'finished']);
+    expect(opened.errors).toEqual([]);
+  });
+
+  it('gives the weights of Node, in a Web Worker with a thread beside it', async () => {
+    const trained = await opened.page.evaluate((options) => window.trainInWorker(options), { ...tiny, threads: 2 });
+    expect(trained.weightsSha256).toBe(weightsSha256);
+    expect(trained.notes?.join()).toContain('in 2 threads');
+    expect(opened.errors).toEqual([]);
+  });
+
+  it.each<[options: TrainOptions, message: RegExp]>([
+    [{ workers: 2 }, /^ConfigurationError: workers: expected none in a page/],
+    [{ listen: true }, /^ConfigurationError: listen: expected none in a page/],
+    [{ checkpoint: 'runs' }, /^ConfigurationError: checkpoint: expected none in a page/],
+    [{ data: 'folder' }, /^ConfigurationError: data: expected \{ train, test \} in a page/],
+    [
+      { data: tinyData, model: tinyModel, threads: 2 },
+      /^ConfigurationError: threads: expected 1 in a page's own thread/,
+    ],
+  ])('refuses what a page cannot have: %j', async (options, message) => {
+    expect(await opened.page.evaluate((wrong) => window.refusalOf(wrong), options)).toMatch(message);
+  });
+
+  it('lets a page of an origin that may join compute', async () => {
+    const origin = new URL(opened.page.url()).origin;
+    await using run = train({ ...tiny, listen: { port: 0, allowOrigins: [origin] } });
+    const { worker: url } = await run.addresses;
+    const joined = await opened.page.evaluate((address) => window.joinRun(address), url);
+    const { report } = await run.result;
+    expect(joined).toEqual({ types: ['opened', 'joined', 'ready', 'computed'], end: 'finished' });
+    expect(report.workers).toMatchObject([{ name: 'page', kind: 'browser' }]);
+    expect(report.weightsSha256).toBe(weightsSha256);
+  });
+});

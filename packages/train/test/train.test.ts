@@ -1,0 +1,216 @@
+/** The library as a person uses it. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError, loadModel, type TrainingEvent, type TrainOptions, train } from '../src/index.ts';
+import { temporaryFolder } from './folder.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
+
+const folder = temporaryFolder();
+const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
+
+/** The order in which events of different kinds first come. */
+const order = (events: readonly TrainingEvent[]): string[] => [...new Set(events.map(({ type }) => type))];
+
+describe('train', () => {
+  it('says what happens, and gives the model and the report', async () => {
+    const run = train(tiny);
+    const events: TrainingEvent[] = [];
+    for await (const event of run) events.push(event);
+    expect(order(events)).toEqual(['prepared', 'note', 'joined', 'started', 'step', 'epoch', 'finished']);
+    expect(events.filter(({ type }) => type === 'epoch')).toMatchObject([{ epoch: 1 }, { epoch: 2 }, { epoch: 3 }]);
+    const { outcome, report, model, weights } = await run.result;
+    expect({ outcome, steps: report.steps, epochs: report.epochs.length }).toEqual({
+      outcome: 'finished',
+      steps: 18,
+      epochs: 3,
+    });
+    expect(events.at(-1)).toEqual({ type: 'finished', report });
+    expect(weights).toHaveLength(163);
+    const { accuracy } = await model.evaluate(tinyData.test);
+    expect(accuracy).toBe(report.epochs.at(-1)?.testAccuracy);
+    model.dispose();
+  });
+
+  it('is told of every step where it asks for that', async () => {
+    const steps: number[] = [];
+    const { report } = await train({ ...tiny, onStep: ({ step }) => steps.push(step) }).result;
+    expect(steps).toEqual(Array.from({ length: report.steps }, (_, index) => index + 1));
+  });
+
+  it('gives a file that loadModel opens', async () => {
+    const result = await train(tiny).result;
+    const model = await loadModel(result.modelFile());
+    expect(model.weightsSha256).toBe(result.report.weightsSha256);
+    expect(model.architecture).toEqual(result.model.architecture);
+    expect(result.modelFile('onnx').length).toBeGreaterThan(result.weights.byteLength);
+  });
+
+  it('begins with the weights of a file', async () => {
+    const first = await train(tiny).result;
+    const next = await train({ ...tiny, initialWeights: first.modelFile(), steps: 1 }).result;
+    expect(next.report.config.initSha256).toBe(first.report.weightsSha256);
+  });
+
+  it('gives the same weights again, with workers, and on verification', async () => {
+    const alone = await train(tiny).result;
+    const run = train({ ...tiny, workers: 2 });
+    const events: TrainingEvent[] = [];
+    for await (const event of run) events.push(event);
+    const result = await run.result;
+    expect(result.report.weightsSha256).toBe(alone.report.weightsSha256);
+    expect(result.report.workers.map(({ name }) => name).sort()).toEqual(['local-1', 'local-2']);
+    expect(events.find(({ type }) => type === 'listening')).toMatchObject({
+      host: '127.0.0.1',
+      token: expect.any(String),
+    });
+    expect(await result.verify()).toEqual({ verified: true });
+  });
+
+  it('goes on from a checkpoint with the same weights', async () => {
+    const whole = await train(tiny).result;
+    const checkpoint = { folder: join(folder, 'checkpoints'), every: { steps: 2 }, resume: true };
+    const stopping = new AbortController();
+    const onStep = ({ step }: { step: number }): void => {
+      if (step === 7) stopping.abort();
+    };
+    const cut = await train({ ...tiny, checkpoint, onStep, signal: stopping.signal }).result;
+    expect([cut.outcome, cut.stoppedBy]).toEqual(['stopped', 'program']);
+    expect(cut.report.steps).toBeLessThan(18);
+    expect(cut.checkpoint?.step).toBe(cut.report.steps);
+    const resumed = await train({ ...tiny, checkpoint }).result;
+    expect(resumed.report.resumedAtSteps).toEqual([cut.report.steps]);
+    expect(resumed.report.weightsSha256).toBe(whole.report.weightsSha256);
+  });
+});
+
+describe('a run', () => {
+  const long: TrainOptions = { ...tiny, epochs: 1_000_000 };
+
+  it('that is stopped before it begins has taken no step', async () => {
+    const { outcome, report } = await train({ ...tiny, signal: AbortSignal.abort() }).result;
+    expect([outcome, report.steps]).toEqual(['stopped', 0]);
+  });
+
+  it('that is stopped on its way ends its loops, and gives what it has', async () => {
+    const run = train(long);
+    const types = new Set<string>();
+    for await (const { type } of run) {
+      types.add(type);
+      if (type === 'step') void run.stop();
+    }
+    const { outcome, report } = await run.result;
+    expect(outcome).toBe('stopped');
+    expect(types).toContain('stopped');
+    expect(report.steps).toBeGreaterThan(0);
+    expect(report.steps).toBeLessThan(6_000_000);
+  });
+
+  it('goes on where its loop is left', async () => {
+    const run = train(tiny);
+    for await (const { type } of run) if (type === 'started') break;
+    expect((await run.result).outcome).toBe('finished');
+  });
+
+  it('waits for no loop, and keeps little for one that is slow', async () => {
+    const run = train({ ...tiny, epochs: 400 });
+    const { report } = await run.result;
+    const events: TrainingEvent[] = [];
+    for await (const event of run) events.push(event);
+    expect(report.steps).toBe(2_400);
+    expect(events.length).toBeLessThanOrEqual(1_024);
+    expect(events.at(-1)?.type).toBe('finished');
+  });
+
+  it('has any number of loops', async () => {
+    const run = train(tiny);
+    const collect = async (): Promise<string[]> => {
+      const types: string[] = [];
+      for await (const { type } of run) if (type !== 'step') types.push(type);
+      return types;
+    };
+    const [first, second] = await Promise.all([collect(), collect()]);
+    expect(second).toEqual(first);
+  });
+
+  it('ends with its scope', async () => {
+    let run: ReturnType<typeof train>;
+    {
+      await using scoped = train(long);
+      run = scoped;
+      for await (const { type } of scoped) if (type === 'step') break;
+    }
+    expect((await run.result).outcome).toBe('stopped');
+  });
+
+  it('that cannot go on throws to its loop and its result, with what it has', async () => {
+    const diverging: TrainOptions = { ...tiny, optimizer: { type: 'sgd', learningRate: 1e30 } };
+    const run = train(diverging);
+    await expect(async () => {
+      for await (const _ of run);
+    }).rejects.toMatchObject({ name: 'TrainingError' });
+    await expect(run.result).rejects.toMatchObject({
+      result: { outcome: 'failed', report: { weightsSha256: expect.any(String) } },
+    });
+  });
+
+  it('without a server has no addresses', async () => {
+    await expect(train(tiny).addresses).rejects.toThrow('expected a run that listens');
+  });
+});
+
+describe('an option that is wrong', () => {
+  const text = join(folder, 'a-file');
+  writeFileSync(text, '');
+  const cases: readonly [options: object, message: string][] = [
+    [{ data: 7 }, 'data: expected a text that is not empty, or { train, test }, got 7'],
+    [{ data: join(folder, 'nowhere') }, 'data: '],
+    [{ model: 'vast' }, 'model: '],
+    [
+      { model: { name: 'odd', input: [3], layers: [{ type: 'dense', units: 3 }] } },
+      'model: expected an input of 16 pixels',
+    ],
+    [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],
+    [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],
+    [{ optimizer: { type: 'sgd', learningRate: 0 } }, 'optimizer.learningRate: expected a number above 0, got 0'],
+    [
+      { optimizer: { type: 'adam', momentum: 0.5 } },
+      'optimizer.momentum: expected with optimizer.type sgd, momentum or rmsprop, got adam',
+    ],
+    [
+      { optimizer: { type: 'sgd', warmupSteps: 18 } },
+      'optimizer.warmupSteps: expected fewer steps than the 18 of the run, got 18',
+    ],
+    [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, got 0'],
+    [{ batch: 97 }, 'batch: expected at most the 96 samples of the training set, got 97'],
+    [{ epochs: 1.5 }, 'epochs: expected a whole number from 1 to 1000000, got 1.5'],
+    [{ steps: -1 }, 'steps: expected a whole number of at least 1, got -1'],
+    [{ seed: 2 ** 32 }, 'seed: expected a whole number from 0 to 4294967295, got 4294967296'],
+    [{ backend: 'abacus' }, 'backend: expected one of auto, cpu'],
+    [{ backend: 'reference', threads: 2 }, 'threads: expected 1 with backend reference'],
+    [{ threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
+    [{ gradients: 'bf16' }, 'gradients: expected one of exact, fp16, int8, got bf16'],
+    [{ verifyRate: 2 }, 'verifyRate: expected a number from 0 to 1, got 2'],
+    [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
+    [{ listen: 7070 }, 'listen: expected true or false, or an object'],
+    [{ listen: { port: 65_536 } }, 'listen.port: expected a whole number from 0 to 65535, got 65536'],
+    [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got nothing'],
+    [{ listen: { tls: { cert: 'x', key: 'y' } } }, 'listen.tls.cert: expected a PEM certificate'],
+    [{ listen: { allowOrigins: ['page.example'] } }, 'listen.allowOrigins: expected a list of origins'],
+    [{ checkpoint: { folder: text } }, 'checkpoint.folder: expected a folder'],
+    [{ checkpoint: { folder, every: { hours: 1 } } }, 'checkpoint.every: expected { steps } or { minutes }'],
+    [{ signal: true }, 'signal: expected an AbortSignal, got true'],
+    [{ onStep: 1 }, 'onStep: expected a function, got 1'],
+    [{ learningRate: 1 }, 'learningRate: unknown option; there are data, model'],
+  ];
+
+  it.each(cases)('%j is one sentence, and nothing begins', async (wrong, message) => {
+    const error = await train({ ...tiny, ...wrong }).result.then(
+      () => new Error('the run took place'),
+      (reason: Error) => reason,
+    );
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect(error.message.startsWith(message), error.message).toBe(true);
+    expect(error.message).not.toContain('\n');
+  });
+});

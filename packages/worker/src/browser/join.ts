@@ -1,0 +1,82 @@
+/** Joins a run from a page. */
+import { configurationError, named } from '../configuration-error.ts';
+import { joinAddress } from '../join-address.ts';
+import { type JoinEnd, JoinError, JoinedWorker, type Participation } from '../joined-worker.ts';
+import type { TabBackend } from './tab-backend.ts';
+import type { ActiveState, EndedState } from './tab-state.ts';
+import { TabThread } from './tab-thread.ts';
+import { mostThreads, usualThreads } from './threads.ts';
+
+export interface JoinOptions {
+  /** In the run's tables; by default `tab`. */
+  readonly name?: string | undefined;
+  /** `auto`, the default, is the CPU; `webgpu` and `webgl` are the GPU. */
+  readonly backend?: TabBackend | undefined;
+  /** Compute threads, where the CPU computes; by default all cores but one where the page is isolated, else 1. */
+  readonly threads?: number | undefined;
+  /** The secret of the run, where the address lacks it. */
+  readonly token?: string | undefined;
+  /** The worker leaves where it is aborted, as `leave` does. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const backends: readonly TabBackend[] = ['auto', 'cpu', 'webgpu', 'webgl'];
+
+/**
+ * Computes for a run in a Web Worker of this page until the run is over, and comes back by itself where the connection
+ * breaks. The run must let pages of this origin join (`listen.allowOrigins`), unless they come from it.
+ * @param url the join address of the run, such as `ws://127.0.0.1:7070`
+ */
+export function join(url: string, options: JoinOptions = {}): JoinedWorker {
+  return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
+}
+
+async function takePart(url: string, options: JoinOptions, { emit, leaving }: Participation): Promise<JoinEnd> {
+  const { name = 'tab', backend = 'auto', threads = usualThreads() } = options;
+  const address = joinAddress(url, options);
+  if (!backends.includes(backend)) {
+    throw configurationError`${named('backend')}: expected one of ${backends.join(', ')} in a page, got ${backend}`;
+  }
+  if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads()) {
+    throw configurationError`${named('threads')}: expected a whole number from 1 to ${mostThreads()} in this page, got ${threads}`;
+  }
+  return new Promise((resolve, reject) => {
+    const emitChanges = stateEvents(emit);
+    const request = { url: address.url, token: address.token, name, backend, threads, workload: undefined };
+    const thread = new TabThread(request, (state) => {
+      if (state.phase !== 'ended') {
+        emitChanges(state);
+        return;
+      }
+      leaving.removeEventListener('abort', leave);
+      settle(state, resolve, reject);
+    });
+    const leave = (): void => thread.leave();
+    leaving.addEventListener('abort', leave);
+    if (leaving.aborted) leave();
+  });
+}
+
+function settle({ end, message }: EndedState, resolve: (end: JoinEnd) => void, reject: (error: Error) => void): void {
+  if (end === 'finished' || end === 'left') resolve({ type: end, message });
+  else reject(new JoinError(end, message));
+}
+
+/** What changes from one state of the thread to the next, as events. */
+function stateEvents(emit: Participation['emit']): (state: ActiveState) => void {
+  let before: ActiveState | undefined;
+  let hasJoined = false;
+  return (state) => {
+    const { phase, backend, threads = 1, reasons, id, step, shards, samples, computeMs } = state;
+    const isNew = phase !== before?.phase;
+    if (backend !== undefined && backend !== before?.backend) emit({ type: 'opened', backend, threads, reasons });
+    if (phase === 'joining' && id !== undefined && (isNew || id !== before?.id)) {
+      emit({ type: 'joined', id, returned: hasJoined });
+      hasJoined = true;
+    }
+    if (phase === 'computing' && isNew) emit({ type: 'ready' });
+    if (step !== undefined && shards !== before?.shards) emit({ type: 'computed', step, shards, samples, computeMs });
+    if (phase === 'reconnecting' && isNew) emit({ type: 'lost', message: state.retryReason ?? '' });
+    before = state;
+  };
+}

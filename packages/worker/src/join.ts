@@ -1,0 +1,74 @@
+/** Joins a run from Node. */
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { openChecksum } from '@lockstep/protocol';
+import { type ComputeChoice, computeChoices, requireThreads } from './compute-choice.ts';
+import { configurationError, named } from './configuration-error.ts';
+import { connect } from './connect.ts';
+import { joinAddress } from './join-address.ts';
+import { type JoinEnd, JoinedWorker, type Participation } from './joined-worker.ts';
+import { openCompute } from './open-compute.ts';
+import { participate } from './participate.ts';
+import { systemClock } from './system-clock.ts';
+
+export interface JoinOptions {
+  /** In the run's tables; by default the machine's name. */
+  readonly name?: string | undefined;
+  /** By default `auto`. */
+  readonly backend?: ComputeChoice | undefined;
+  /** Compute threads; by default 1. */
+  readonly threads?: number | undefined;
+  /** The secret of the run, where the address lacks it. */
+  readonly token?: string | undefined;
+  /** SHA-256 in hex of the only certificate to trust, where the address lacks it. */
+  readonly fingerprint?: string | undefined;
+  /** Whether it waits for a coordinator that does not answer yet. */
+  readonly wait?: boolean | undefined;
+  /** The worker leaves where it is aborted, as `leave` does. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const maxNameLength = 80;
+
+/**
+ * Computes for a run until it is over, and comes back by itself where the connection breaks.
+ * @param url the join address that the coordinator printed, such as `ws://127.0.0.1:7070`
+ */
+export function join(url: string, options: JoinOptions = {}): JoinedWorker {
+  return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
+}
+
+async function takePart(url: string, options: JoinOptions, participation: Participation): Promise<JoinEnd> {
+  const { name = hostname().slice(0, maxNameLength), backend = 'auto', threads = 1, wait = false } = options;
+  const address = joinAddress(url, options);
+  if (!computeChoices.includes(backend)) {
+    throw configurationError`${named('backend')}: expected one of ${computeChoices.join(', ')}, got ${backend}`;
+  }
+  requireThreads(backend, threads);
+  const { compute, refused, choice } = await openCompute(backend, threads).catch((error: Error) => {
+    throw configurationError`${named('backend', backend)}: ${error.message}`;
+  });
+  try {
+    participation.emit({
+      type: 'opened',
+      backend: compute.backend,
+      threads: compute.threads,
+      reasons: [...refused, choice],
+    });
+    const checksum = await openChecksum();
+    return await participate(
+      {
+        compute,
+        clock: systemClock,
+        waitForCoordinator: wait,
+        checksum,
+        hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
+        identity: { kind: 'node', name, token: address.token },
+        connect: () => connect(address.url, address.fingerprint),
+      },
+      participation,
+    );
+  } finally {
+    await compute.close();
+  }
+}
