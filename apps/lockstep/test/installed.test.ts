@@ -1,19 +1,30 @@
 /** Plain npm installs the packages into an empty project, and they work there: in Node, for TypeScript, and in a page. */
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { bundle, findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
+import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
+import { type TrainOptions, train } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
+import { bundle } from './bundle.ts';
 import { root } from './packed.ts';
 import { type Ended, Project } from './project.ts';
 import { readmeExamples } from './readme-examples.ts';
 import { registryFault } from './registry.ts';
 import { consumers } from './typescript-consumers.ts';
 
+declare const window: {
+  sumOf(values: readonly number[]): Promise<number>;
+  trainedHash(options: TrainOptions): Promise<string>;
+  joinRun(url: string): Promise<string>;
+};
+
 const fault = await registryFault();
 const executablePath = findChromium();
 const clone = join(root, 'apps', 'coordinator', 'dist', 'main.js');
 const mostBytesOfTensor = 60_000;
+const tiny = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
 
 function expectSuccess(ended: Ended): void {
   expect({ code: ended.code, ends: ended.code === 0 ? '' : `${ended.stdout}${ended.stderr}`.slice(-3_000) }).toEqual({
@@ -52,7 +63,10 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     }
     for (const command of code.trim().split('\n')) {
       const [program = '', ...args] = command.split(' ');
-      const ended = await project.run(program, [...args, ...(args.includes('start') ? ['--port', '0'] : [])]);
+      const ended = await project.run(program, [
+        ...args,
+        ...(args.includes('start') && !args.includes('--single') ? ['--port', '0'] : []),
+      ]);
       expectSuccess(ended);
     }
   });
@@ -124,5 +138,32 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     expect(atStart.length).toBeGreaterThan(0);
     const bytes = atStart.reduce((sum, { code }) => sum + gzipSync(code).length, 0);
     expect(bytes).toBeLessThan(mostBytesOfTensor);
+  });
+
+  describe.skipIf(!executablePath)(inChromium('a page that Vite builds'), { timeout: 300_000 }, () => {
+    let opened: OpenPage;
+    let weightsSha256: string;
+
+    beforeAll(async () => {
+      const page = join(project.folder, 'page');
+      cpSync(fileURLToPath(new URL('page', import.meta.url)), page, { recursive: true });
+      opened = await openBuiltPage({ root: page, executablePath: executablePath! });
+      ({ weightsSha256 } = (await train(tiny).result).report);
+    });
+    afterAll(() => opened?.close());
+
+    it('computes, and trains to the weights of Node', async () => {
+      expect(await opened.page.evaluate((values) => window.sumOf(values), [1, 2, 3.5])).toBe(6.5);
+      expect(await opened.page.evaluate((options) => window.trainedHash(options), tiny)).toBe(weightsSha256);
+      expect(opened.errors).toEqual([]);
+    });
+
+    it('joins a run', async () => {
+      const origin = new URL(opened.page.url()).origin;
+      await using run = train({ ...tiny, listen: { port: 0, allowOrigins: [origin] } });
+      const { worker: url } = await run.addresses;
+      expect(await opened.page.evaluate((address) => window.joinRun(address), url)).toBe('finished');
+      expect((await run.result).report).toMatchObject({ weightsSha256, workers: [{ name: 'page', kind: 'browser' }] });
+    });
   });
 });
