@@ -43,6 +43,11 @@ const commands = {
     build: training,
     run: script('engines'),
   },
+  release: {
+    does: 'makes a release of the packages: version, then publish',
+    packages: 'all',
+    run: script('release'),
+  },
   'tfjs-node': {
     does: "gets TensorFlow's C library for --backend tfjs-node",
     packages: 'all',

@@ -1,5 +1,5 @@
 /** Plain npm installs the packages into an empty project, and they work there: in Node, for TypeScript, and in a page. */
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -23,6 +23,8 @@ declare const window: {
 const fault = await registryFault();
 const executablePath = findChromium();
 const clone = join(root, 'apps', 'coordinator', 'dist', 'main.js');
+/** Options of a run that is to end soon. */
+const short = ['--steps', '20', '--port', '0'];
 const mostBytesOfTensor = 60_000;
 const tiny = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
 
@@ -63,11 +65,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     }
     for (const command of code.trim().split('\n')) {
       const [program = '', ...args] = command.split(' ');
-      const ended = await project.run(program, [
-        ...args,
-        ...(args.includes('start') && !args.includes('--single') ? ['--port', '0'] : []),
-      ]);
-      expectSuccess(ended);
+      expectSuccess(await project.run(program, [...args, ...(args.includes('start') ? short : [])]));
     }
   });
 
@@ -108,19 +106,23 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
   });
 
   it('npx lockstep predict reads a picture', async () => {
-    const save = ['--single', '--steps', '200', '--save', 'model.safetensors'];
-    expectSuccess(await project.run('npx', ['lockstep', 'start', ...save]));
+    expectSuccess(await project.run('npx', ['lockstep', 'start', ...short, '--save', 'digits.safetensors']));
     const picture = join(root, 'docs', 'seven.png');
-    const ended = await project.run('npx', [
-      'lockstep',
-      'predict',
-      '--load',
-      'model.safetensors',
-      '--invert',
-      '--json',
-      picture,
-    ]);
+    const predict = ['predict', '--load', 'digits.safetensors', '--invert', picture];
+    expectSuccess(await project.run('npx', ['lockstep', ...predict]));
+  });
+
+  it('npm create lockstep makes a project of four files that trains', async () => {
+    project.write('new/.keep', '');
+    expectSuccess(await project.run('npm', ['create', 'lockstep', 'digits'], 'new'));
+    const files = ['README.md', 'model.json', 'package.json', 'train.js'];
+    expect(readdirSync(join(project.folder, 'new', 'digits')).sort()).toEqual(files);
+    expectSuccess(await project.run('npm', ['install'], 'new/digits'));
+    const ended = await project.run('npm', ['start'], 'new/digits');
     expectSuccess(ended);
+    const [, accuracy = ''] = /epoch 2: (\S+) % of the test images/.exec(ended.stdout) ?? [];
+    expect(Number(accuracy)).toBeGreaterThan(90);
+    expect(readdirSync(join(project.folder, 'new', 'digits'))).toContain('model.safetensors');
   });
 
   it.each([

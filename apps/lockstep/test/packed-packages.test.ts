@@ -85,8 +85,9 @@ describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
       ...Object.keys(manifest.peerDependencies ?? {}),
       ...builtinModules.map((builtin) => `node:${builtin}`),
     ]);
-    // A page is bundled: its imports are files.
-    const modules = name === '@lockstep/web' ? [] : files.filter((file) => /\.m?js$/.test(file));
+    // A page is bundled: its imports are files. A template's are those of another package.
+    const own = files.filter((file) => /\.m?js$/.test(file) && !file.startsWith('template/'));
+    const modules = name === '@lockstep/web' ? [] : own;
     const undeclared = modules.flatMap((file) =>
       importsOf(read(file)).flatMap((imported) => (declared.has(imported) ? [] : [`${file}: ${imported}`])),
     );
