@@ -1,6 +1,7 @@
 /** Where a run can be joined, watched and controlled, as lines for the person at this terminal. */
 import { commandText } from '@lockstep/command';
-import { isLoopback, type ListeningEvent } from '@lockstep/train';
+import type { ListeningEvent } from '@lockstep/train';
+import { isLoopback } from '@lockstep/train/command-line';
 import { renderUnicodeCompact } from 'uqr';
 
 /** One word as a shell takes it: zsh looks for files where a `?` stands, and `&` ends a command. */

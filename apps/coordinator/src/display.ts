@@ -1,5 +1,6 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
-import { type EpochReport, movingAverage, type StepEvent, thousands } from '@lockstep/train';
+import type { EpochReport, StepEvent } from '@lockstep/train';
+import { movingAverage, thousands } from '@lockstep/train/command-line';
 import type { RunPlan } from '@lockstep/training';
 import { type Colors, duration, percent } from './format.ts';
 

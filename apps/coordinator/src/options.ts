@@ -26,7 +26,7 @@ import {
   gradientFormats,
   optimizerTypes,
   optionBounds,
-} from '@lockstep/train';
+} from '@lockstep/train/command-line';
 import { computeChoices } from '@lockstep/worker';
 import { intervalOption } from './interval-option.ts';
 

@@ -1,6 +1,7 @@
 /** Writes what a run leaves behind: its model and its report, each also where the other cannot be written. */
 import { CommandFailure, saveFile, saveJson } from '@lockstep/command';
-import { formatOf, type TrainingResult, type Verification } from '@lockstep/train';
+import type { TrainingResult, Verification } from '@lockstep/train';
+import { formatOf } from '@lockstep/train/command-line';
 
 export interface Results {
   readonly result: TrainingResult;

@@ -1,6 +1,7 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import { type Column, formatTable } from '@lockstep/command';
-import { type Report, thousands } from '@lockstep/train';
+import type { Report } from '@lockstep/train';
+import { thousands } from '@lockstep/train/command-line';
 import { claimText } from '@lockstep/training';
 import { type Colors, percent } from './format.ts';
 

@@ -1,6 +1,7 @@
 /** What a command line asks for, in the library's words; files that options name are read here. */
 import { readOptionBytes, readOptionFile, requireOutputs, tokenFrom, usageFailure } from '@lockstep/command';
-import { maxModelFileBytes, type TrainOptions } from '@lockstep/train';
+import type { TrainOptions } from '@lockstep/train';
+import { maxModelFileBytes } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
 
 /** @throws CommandFailure with exit code 2 where options do not go together, or a file cannot be used */

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { thousands } from '@lockstep/train';
+import { thousands } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { Display } from '../src/display.ts';

@@ -7,7 +7,16 @@ export interface Consumer {
 }
 
 const anywhere = ['tensor', 'nn', 'data', 'protocol', 'training', 'training/simulator', 'onnx', 'train'];
-const inNode = [...anywhere, 'worker', 'tensor/node', 'data/node', 'tfjs-node', 'command', 'files'];
+const inNode = [
+  ...anywhere,
+  'worker',
+  'tensor/node',
+  'data/node',
+  'tfjs-node',
+  'command',
+  'files',
+  'train/command-line',
+];
 const inPage = [...anywhere, 'worker/browser'];
 
 /** A module that has every export of these packages in its types. */

@@ -1,7 +1,8 @@
 /** The options that name a model, and the model that they come to. */
 import { errorMessage, readOptionBytes, readOptionFile, textOption, usageFailure } from '@lockstep/command';
 import { type Model, resolveModel } from '@lockstep/nn';
-import { type LoadedModel, loadModel, maxModelFileBytes, readStoredModel, type StoredModel } from '@lockstep/train';
+import { type LoadedModel, loadModel } from '@lockstep/train';
+import { maxModelFileBytes, readStoredModel, type StoredModel } from '@lockstep/train/command-line';
 
 export const loadOptions = {
   load: textOption('FILE.safetensors', 'the model to use, as --save writes it'),

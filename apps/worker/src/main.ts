@@ -13,8 +13,8 @@ async function main(): Promise<number> {
     throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
   }
   const { name, backend, threads, wait } = options;
-  const given = { token: tokenFrom(options, process.env['LOCKSTEP_TOKEN']), fingerprint: fingerprintGiven() };
-  const { url, ...secrets } = joinAddress(options.url, given);
+  const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
+  const { url, ...secrets } = joinAddress(options.url, { token });
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
   const worker = join(url, { name, backend, threads, wait, ...secrets, signal: interruption.signal });
@@ -32,10 +32,6 @@ async function main(): Promise<number> {
     if (error instanceof JoinError) throw failureOf(error, url);
     throw error;
   }
-}
-
-function fingerprintGiven(): string | undefined {
-  return process.env['LOCKSTEP_FINGERPRINT'];
 }
 
 function failureOf({ reason, message }: JoinError, url: string): CommandFailure {

@@ -1,10 +1,11 @@
 /** Convolution and its gradients: products whose left operand is read in place, window by window. */
 import { packRight } from './matmul';
 import { panelColumns } from './sizes';
+import { sparseInputGradient, sparseKernelGradient, worthSkippingInputZeros, worthSkippingKernelZeros } from './sparse-convolution';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
 import {
   CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
-  WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
+  WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes, padded, paddedRowBytes,
 } from './windows';
 
 // The descriptor: what is computed, the geometry, and behind it, in 32-bit words, what src/backends/cpu/window-descriptors.ts
@@ -30,9 +31,17 @@ const RESULT_INPUT_GRADIENT: i32 = 1;
 export function convolution(descriptor: usize): void {
   const result = load<i32>(descriptor);
   const geometry = descriptor + 4;
+  const left = load<u32>(geometry, LEFT);
+  const right = load<u32>(geometry, RIGHT);
+  const output = load<u32>(geometry, OUTPUT);
+  const filters = load<i32>(geometry, FILTERS);
   if (result == RESULT_OUTPUT) forward(geometry);
-  else if (result == RESULT_INPUT_GRADIENT) inputGradient(geometry);
-  else kernelGradient(geometry);
+  else if (result == RESULT_INPUT_GRADIENT) {
+    if (worthSkippingInputZeros(geometry, filters, left, right)) sparseInputGradient(geometry, filters, left, right, output);
+    else inputGradient(geometry);
+  } else if (worthSkippingKernelZeros(geometry, filters, left, right)) {
+    sparseKernelGradient(geometry, filters, left, right, output, load<u32>(geometry, FRAME));
+  } else kernelGradient(geometry);
 }
 
 /** A tile whose rows begin where the pointers of the table say. */
@@ -117,25 +126,6 @@ function windowProduct(
   }
 }
 
-/** Bytes of a row of an image inside its padding. */
-function paddedRowBytes(geometry: usize): usize {
-  return <usize>((load<i32>(geometry, WIDTH) + 2 * load<i32>(geometry, PADDING_WIDTH)) * load<i32>(geometry, CHANNELS)) << 2;
-}
-
-/** The image inside its padding: itself where it needs none, else copied into the frame, whose border stays 0. */
-function padded(geometry: usize, image: usize): usize {
-  const frame = <usize>load<u32>(geometry, FRAME);
-  if (frame == 0) return image;
-  const frameBytes = paddedRowBytes(geometry);
-  const pixelBytes = <usize>load<i32>(geometry, CHANNELS) << 2;
-  const rowBytes = <usize>load<i32>(geometry, WIDTH) * pixelBytes;
-  let to = frame + load<i32>(geometry, PADDING_HEIGHT) * frameBytes + load<i32>(geometry, PADDING_WIDTH) * pixelBytes;
-  for (let row = load<i32>(geometry, HEIGHT); row > 0; row--, to += frameBytes, image += rowBytes) {
-    memory.copy(to, image, rowBytes);
-  }
-  return frame;
-}
-
 function forward(geometry: usize): void {
   const channels = load<i32>(geometry, CHANNELS);
   const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
@@ -151,7 +141,7 @@ function forward(geometry: usize): void {
   packRight(load<u32>(geometry, PACKED), load<u32>(geometry, RIGHT), filters, inner, 4, <usize>filters << 2);
   for (let rest = load<i32>(geometry, IMAGES); rest > 0; rest--, image += imageBytes, output += outputBytes) {
     windowProduct(
-      geometry, padded(geometry, image), rowBytes, channels,
+      geometry, padded(geometry, load<u32>(geometry, FRAME), image), rowBytes, channels,
       <usize>load<i32>(geometry, STRIDE_HEIGHT) * rowBytes, <usize>load<i32>(geometry, STRIDE_WIDTH) * pixelBytes,
       outputHeight, outputWidth, filters, output, <usize>load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0,
     );
@@ -235,7 +225,7 @@ function kernelGradient(geometry: usize): void {
     memory.fill(output, 0, <usize>(places * filters) << 2);
   }
   for (let index = 0; index < images; index++, image += imageBytes, gradient += gradientBytes) {
-    addKernelGradient(geometry, padded(geometry, image), paddedRowBytes(geometry), gradient, output, index > 0);
+    addKernelGradient(geometry, padded(geometry, load<u32>(geometry, FRAME), image), paddedRowBytes(geometry), gradient, output, index > 0);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Matrix products that skip the zeros of the left operand, with the bits of the dense product. */
 import { allFinite } from './convert';
 import { storeLanes } from './lanes';
-import { anyOfSixteen, appendNonzero, extendChains } from './nonzeros';
+import { extendChains, fewNonzeros, listColumns, listRow } from './nonzeros';
 import { sparseColumns, sparseInner, sparseLanes, workspace } from './sizes';
 
 // Why skipping is exact: 0 times a finite number is +0 or -0, and adding either to an accumulator that began at +0
@@ -17,31 +17,6 @@ export function worthSkippingZeros(m: i32, k: i32, n: i32, left: usize, right: u
   const size = m * k;
   if (n < fewestColumns || size < smallestLeft) return false;
   return fewNonzeros(left, size) && allFinite(right, k * n);
-}
-
-/** How many runs of 1024 floats are looked at, evenly spaced. What they miss costs time, and changes no bit. */
-const samples: i32 = 16;
-
-function fewNonzeros(source: usize, size: i32): bool {
-  const zero = f32x4.splat(0.0);
-  const step = max(1024, (size / samples) & ~15);
-  let nonzeros = 0;
-  let sampled = 0;
-  for (let start = 0; start < size; start += step) {
-    const count = min(1024, (size - start) & ~15);
-    const end = source + (<usize>(start + count) << 2);
-    let negatives = i32x4.splat(0);
-    // A comparison is -1 where it holds.
-    for (let at = source + (<usize>start << 2); at < end; at += 64) {
-      const first = i32x4.add(f32x4.ne(v128.load(at, 0), zero), f32x4.ne(v128.load(at, 16), zero));
-      const second = i32x4.add(f32x4.ne(v128.load(at, 32), zero), f32x4.ne(v128.load(at, 48), zero));
-      negatives = i32x4.add(negatives, i32x4.add(first, second));
-    }
-    const halves = i32x4.extract_lane(negatives, 0) + i32x4.extract_lane(negatives, 1);
-    nonzeros -= halves + i32x4.extract_lane(negatives, 2) + i32x4.extract_lane(negatives, 3);
-    sampled += count;
-  }
-  return nonzeros <= (sampled * 3) >> 3;
 }
 
 // The kernel's memory. A lane is one row of the result. For each lane of a strip, in turn: the end of its list; its state,
@@ -70,6 +45,8 @@ export function sparseProduct(
   for (let column = 0; column < n; column += sparseColumns) {
     const columns = min(sparseColumns, n - column);
     const bytes = <usize>((columns + 3) & ~3) << 2;
+    // Sums are whole vectors: where rows are, too, the first sum of a lane lies in its row.
+    const inPlace = (columns & 3) == 0;
     const listBytes = (<usize>min(size, sparseInner) << 3) + 64;
     const sums = (work + LISTS + <usize>sparseLanes * listBytes + 63) & ~63;
     const laneBytes = <usize>(33 - clz(microbatches)) * bytes;
@@ -77,116 +54,93 @@ export function sparseProduct(
     const addend = bias == 0 ? 0 : bias + (<usize>column << 2);
     for (let row = 0; row < m; row += sparseLanes) {
       const lanes = min(sparseLanes, m - row);
+      const to = output + <usize>row * rowBytes + (<usize>column << 2);
       for (let lane = 0; lane < lanes; lane++) store<i32>(work + STATES + (<usize>lane << 3), -1);
       for (let microbatch = 0; microbatch < microbatches; microbatch++) {
         for (let start = microbatch * size, stop = start + size; start < stop; start += sparseInner) {
           const inner = min(sparseInner, stop - start);
           const offset = <u32>start * <u32>rowBytes;
           if (transposeLeft) {
-            listColumns(work, listBytes, left + (<usize>(start * m + row) << 2), <usize>m << 2, inner, offset, <u32>rowBytes);
+            const at = left + (<usize>(start * m + row) << 2);
+            makeColumnLists(work, listBytes, at, <usize>m << 2, lanes, inner, offset, <u32>rowBytes);
           } else {
-            listRows(work, listBytes, left + (<usize>(row * k + start) << 2), <usize>k << 2, lanes, inner, offset, <u32>rowBytes);
+            const at = left + (<usize>(row * k + start) << 2);
+            makeRowLists(work, listBytes, at, <usize>k << 2, lanes, inner, offset, <u32>rowBytes);
           }
           for (let lane = 0; lane < lanes; lane++) {
             const list = work + LISTS + <usize>lane * listBytes;
             const end = <usize>load<u32>(work + ENDS + (<usize>lane << 2));
-            if (end != list) extendLane(work, lane, microbatch, list, end, rightColumn, sums + <usize>lane * laneBytes, bytes);
+            if (end == list) continue;
+            const stack = sums + <usize>lane * laneBytes;
+            extendLane(work, lane, microbatch, list, end, rightColumn, firstSum(stack, inPlace, to, lane, rowBytes), stack, bytes);
           }
         }
       }
-      let to = output + <usize>row * rowBytes + (<usize>column << 2);
-      for (let lane = 0; lane < lanes; lane++, to += rowBytes) {
-        finishLane(work, lane, sums + <usize>lane * laneBytes, bytes, to, columns, addend, relu);
+      for (let lane = 0; lane < lanes; lane++) {
+        const stack = sums + <usize>lane * laneBytes;
+        const target = to + <usize>lane * rowBytes;
+        finishLane(work, lane, firstSum(stack, inPlace, to, lane, rowBytes), stack, bytes, target, columns, addend, relu);
       }
     }
   }
 }
 
-/** Makes the lists of sixteen rows of a transposed left operand; where there are fewer rows, the surplus lists are not used. */
-function listColumns(
-  work: usize, listBytes: usize, at: usize, leftBytes: usize, inner: i32, offset: u32, rowBytes: u32,
-): void {
-  const ends = work + ENDS;
-  for (let lane: usize = 0; lane < <usize>sparseLanes; lane++) {
-    store<u32>(ends + (lane << 2), <u32>(work + LISTS + lane * listBytes));
-  }
-  for (; inner > 0; inner--, at += leftBytes, offset += rowBytes) {
-    if (!anyOfSixteen(at)) continue;
-    appendToFour(ends, v128.load(at, 0), offset);
-    appendToFour(ends + 16, v128.load(at, 16), offset);
-    appendToFour(ends + 32, v128.load(at, 32), offset);
-    appendToFour(ends + 48, v128.load(at, 48), offset);
-  }
+/** Where the first sum of a lane lies. */
+// @ts-ignore: decorator
+@inline function firstSum(stack: usize, inPlace: bool, output: usize, lane: i32, rowBytes: usize): usize {
+  return inPlace ? output + <usize>lane * rowBytes : stack;
 }
 
-/** Appends one value to each of the four lists whose ends are stored at `ends`. */
-// @ts-ignore: decorator
-@inline function appendToFour(ends: usize, four: v128, offset: u32): void {
-  if (!v128.any_true(four)) return;
-  store<u32>(ends, <u32>appendNonzero(load<u32>(ends), offset, f32x4.extract_lane(four, 0)));
-  store<u32>(ends, <u32>appendNonzero(load<u32>(ends, 4), offset, f32x4.extract_lane(four, 1)), 4);
-  store<u32>(ends, <u32>appendNonzero(load<u32>(ends, 8), offset, f32x4.extract_lane(four, 2)), 8);
-  store<u32>(ends, <u32>appendNonzero(load<u32>(ends, 12), offset, f32x4.extract_lane(four, 3)), 12);
+/** Makes the lists of neighboring rows of a transposed left operand, from `inner` of its columns. */
+function makeColumnLists(
+  work: usize, listBytes: usize, at: usize, leftBytes: usize, lanes: i32, inner: i32, offset: u32, rowBytes: u32,
+): void {
+  const ends = work + ENDS;
+  for (let lane: usize = 0; lane < <usize>lanes; lane++) {
+    store<u32>(ends + (lane << 2), <u32>(work + LISTS + lane * listBytes));
+  }
+  listColumns(ends, lanes, at, leftBytes, inner, offset, rowBytes);
 }
 
 /** Makes the lists of rows that are not transposed. */
-function listRows(
-  work: usize, listBytes: usize, left: usize, leftBytes: usize, lanes: i32, inner: i32, first: u32, rowBytes: u32,
+function makeRowLists(
+  work: usize, listBytes: usize, left: usize, leftBytes: usize, lanes: i32, inner: i32, offset: u32, rowBytes: u32,
 ): void {
   for (let lane = 0; lane < lanes; lane++, left += leftBytes) {
-    let end = work + LISTS + <usize>lane * listBytes;
-    let offset = first;
-    let at = left;
-    for (const stop = at + ((<usize>inner & ~15) << 2); at < stop; at += 64, offset += rowBytes << 4) {
-      if (!anyOfSixteen(at)) continue;
-      end = appendFour(end, v128.load(at, 0), offset, rowBytes);
-      end = appendFour(end, v128.load(at, 16), offset + 4 * rowBytes, rowBytes);
-      end = appendFour(end, v128.load(at, 32), offset + 8 * rowBytes, rowBytes);
-      end = appendFour(end, v128.load(at, 48), offset + 12 * rowBytes, rowBytes);
-    }
-    for (let rest = inner & 15; rest > 0; rest--, at += 4, offset += rowBytes) end = appendNonzero(end, offset, load<f32>(at));
-    store<u32>(work + ENDS + (<usize>lane << 2), <u32>end);
+    const list = work + LISTS + <usize>lane * listBytes;
+    store<u32>(work + ENDS + (<usize>lane << 2), <u32>listRow(list, left, inner, offset, rowBytes));
   }
-}
-
-/** Appends four neighbors to one list; returns its new end. */
-// @ts-ignore: decorator
-@inline function appendFour(end: usize, four: v128, offset: u32, rowBytes: u32): usize {
-  if (!v128.any_true(four)) return end;
-  end = appendNonzero(end, offset, f32x4.extract_lane(four, 0));
-  end = appendNonzero(end, offset + rowBytes, f32x4.extract_lane(four, 1));
-  end = appendNonzero(end, offset + 2 * rowBytes, f32x4.extract_lane(four, 2));
-  return appendNonzero(end, offset + 3 * rowBytes, f32x4.extract_lane(four, 3));
 }
 
 /** Adds the entries of a list to the lane's sum over `microbatch`, which may begin with them. */
 function extendLane(
-  work: usize, lane: i32, microbatch: i32, list: usize, end: usize, right: usize, stack: usize, bytes: usize,
+  work: usize, lane: i32, microbatch: i32, list: usize, end: usize, right: usize, first: usize, stack: usize,
+  bytes: usize,
 ): void {
   const state = work + STATES + (<usize>lane << 3);
   let top = load<i32>(state);
   if (top >= 0 && load<i32>(state, 4) == microbatch) {
-    extendChains(true, list, end, right, stack + <usize>top * bytes, bytes);
+    extendChains(true, list, end, right, top == 0 ? first : stack + <usize>top * bytes, bytes);
     return;
   }
   if (top >= 0) {
     const levels = work + LEVELS + (<usize>lane << 6);
     // The level at which this microbatch meets the one before: sums that meet lower down are complete.
     const level = 32 - clz(load<i32>(state, 4) ^ microbatch);
-    for (; top > 0 && load<i32>(levels + (<usize>top << 2)) < level; top--) addTop(stack, top, bytes);
+    for (; top > 0 && load<i32>(levels + (<usize>top << 2)) < level; top--) addTop(first, stack, top, bytes);
     store<i32>(levels + (<usize>(top + 1) << 2), level);
   }
   top++;
   store<i32>(state, top);
   store<i32>(state, microbatch, 4);
-  extendChains(false, list, end, right, stack + <usize>top * bytes, bytes);
+  extendChains(false, list, end, right, top == 0 ? first : stack + <usize>top * bytes, bytes);
 }
 
-/** Adds sum `top` of the stack to the one below it. */
-function addTop(stack: usize, top: i32, bytes: usize): void {
+/** Adds sum `top` of the stack to the one below it, which is `first` where it is the lowest. */
+function addTop(first: usize, stack: usize, top: i32, bytes: usize): void {
   let term = stack + <usize>top * bytes;
-  let target = term - bytes;
-  const end = term;
+  let target = top == 1 ? first : term - bytes;
+  const end = target + bytes;
   for (const stop = target + (bytes & ~63); target < stop; target += 64, term += 64) {
     v128.store(target, f32x4.add(v128.load(target, 0), v128.load(term, 0)), 0);
     v128.store(target, f32x4.add(v128.load(target, 16), v128.load(term, 16)), 16);
@@ -200,17 +154,17 @@ function addTop(stack: usize, top: i32, bytes: usize): void {
 
 /** Adds the remaining sums of the lane from the top down, and writes its row. */
 function finishLane(
-  work: usize, lane: i32, stack: usize, bytes: usize, output: usize, columns: i32, bias: usize, relu: bool,
+  work: usize, lane: i32, first: usize, stack: usize, bytes: usize, output: usize, columns: i32, bias: usize, relu: bool,
 ): void {
   let top = load<i32>(work + STATES + (<usize>lane << 3));
-  if (top < 0) memory.fill(stack, 0, bytes);
-  for (; top > 0; top--) addTop(stack, top, bytes);
+  if (top < 0) memory.fill(first, 0, bytes);
+  for (; top > 0; top--) addTop(first, stack, top, bytes);
   if (bias == 0 && !relu) {
-    memory.copy(output, stack, <usize>columns << 2);
+    if (first != output) memory.copy(output, first, <usize>columns << 2);
     return;
   }
-  for (let at = 0; at < columns; at += 4, stack += 16, output += 16) {
-    let sum = v128.load(stack);
+  for (let at = 0; at < columns; at += 4, first += 16, output += 16) {
+    let sum = v128.load(first);
     if (bias != 0) sum = f32x4.add(sum, v128.load(bias + (<usize>at << 2)));
     if (relu) sum = f32x4.max(sum, f32x4.splat(0.0));
     storeLanes(output, sum, columns - at);

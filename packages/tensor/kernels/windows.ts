@@ -1,4 +1,4 @@
-/** Byte offsets of the window geometry in a descriptor, as src/backends/cpu/window-descriptors.ts writes it. */
+/** The window geometry in a descriptor, by byte offsets, as src/backends/cpu/window-descriptors.ts writes it; images in their padding. */
 export const IMAGES: usize = 0;
 export const HEIGHT: usize = 4;
 export const WIDTH: usize = 8;
@@ -12,3 +12,21 @@ export const PADDING_WIDTH: usize = 36;
 export const OUTPUT_HEIGHT: usize = 40;
 export const OUTPUT_WIDTH: usize = 44;
 export const geometryBytes: usize = 48;
+
+/** Bytes of a row of an image inside its padding. */
+export function paddedRowBytes(geometry: usize): usize {
+  return <usize>((load<i32>(geometry, WIDTH) + 2 * load<i32>(geometry, PADDING_WIDTH)) * load<i32>(geometry, CHANNELS)) << 2;
+}
+
+/** The image inside its padding: itself where `frame` is 0, else copied into it, whose border stays 0. */
+export function padded(geometry: usize, frame: usize, image: usize): usize {
+  if (frame == 0) return image;
+  const frameBytes = paddedRowBytes(geometry);
+  const pixelBytes = <usize>load<i32>(geometry, CHANNELS) << 2;
+  const rowBytes = <usize>load<i32>(geometry, WIDTH) * pixelBytes;
+  let to = frame + load<i32>(geometry, PADDING_HEIGHT) * frameBytes + load<i32>(geometry, PADDING_WIDTH) * pixelBytes;
+  for (let row = load<i32>(geometry, HEIGHT); row > 0; row--, to += frameBytes, image += rowBytes) {
+    memory.copy(to, image, rowBytes);
+  }
+  return frame;
+}

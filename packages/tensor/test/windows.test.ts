@@ -109,6 +109,36 @@ describe('convolution on cpu', () => {
     }
   });
 
+  it.each(['inputGradient', 'kernelGradient'] as const)(
+    'skips the zeros of a gradient with the bits of the reference, unless what they meet is not finite: %s',
+    (result) => {
+      const sparse = fc.record({
+        shape: fc.tuple(fc.constant(4), fc.integer({ min: 9, max: 13 }), fc.integer({ min: 9, max: 13 }), channels),
+        window: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 5 })),
+        stride: fc.tuple(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 1, max: 2 })),
+        padding: fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 })),
+        filters: fc.constantFrom(15, 16, 35),
+        density: fc.constantFrom(0, 0.02, 0.2, 0.3),
+        special: fc.constantFrom(0, Number.NaN, Number.POSITIVE_INFINITY),
+        specialPart: fc.constantFrom('gradient', 'other'),
+      });
+      fc.assert(
+        fc.property(sparse, fc.nat(), ({ shape, window, filters, density, special, specialPart, ...options }, seed) => {
+          const of = { result, windows: windowsOver('test', shape, window, options), filters };
+          const [left, right] = sizesOf(of);
+          const isLeft = result === 'inputGradient';
+          const gradient = randomValues(isLeft ? left : right, seed, density);
+          const other = randomValues(isLeft ? right : left, seed + 1);
+          const poisoned = specialPart === 'gradient' ? gradient : other;
+          if (special !== 0 && poisoned.length > 0) poisoned[seed % poisoned.length] = special;
+          const operands = isLeft ? ([gradient, other] as const) : ([other, gradient] as const);
+          expect(convolve(cpu, of, ...operands)).toEqual(convolve(reference, of, ...operands));
+        }),
+        { numRuns: 120, seed: 13 },
+      );
+    },
+  );
+
   it.each(['output', 'inputGradient'] as const)(
     'gives an image the same bits whatever the others are: %s',
     (result) => {

@@ -7,12 +7,10 @@ export { ConfigurationError } from '@lockstep/worker';
 export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
 export type { Prediction } from './model/predictor.ts';
-export { readStoredModel, type StoredModel } from './model/stored-model.ts';
 export type { OptimizerOptions, TrainOptions } from './options.ts';
 export type { Report } from './report/report.ts';
 export { TrainingError, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
-export { version } from './version.ts';
 
 /** Begins to train; what cannot be done is thrown by the run's result, and by a loop over it. */
 export function train(options: TrainOptions = {}): TrainingRun {

@@ -140,11 +140,8 @@ const rules: Rules = {
   signal: instance('an AbortSignal', (value) => value instanceof AbortSignal),
 };
 
-/** Names that stand for an object with nothing but that. */
-const shorthands: Readonly<Record<string, { readonly key: string; readonly rule: Rule }>> = {
-  optimizer: { key: 'type', rule: oneOf(optimizerTypes) },
-  checkpoint: { key: 'folder', rule: name },
-};
+/** What may stand for an object of options. */
+const shorthands: Readonly<Record<string, Rule>> = { optimizer: oneOf(optimizerTypes), listen: flag, checkpoint: name };
 
 /** @throws ConfigurationError where an option is unknown, or not of its kind */
 export function checkOptions(options: object): void {
@@ -155,8 +152,10 @@ function checkAll(options: object, table: Rules, prefix: string): void {
   for (const [key, value] of Object.entries(options)) {
     const rule = Object.hasOwn(table, key) ? table[key] : undefined;
     const option = `${prefix}${key}`;
-    if (!rule) throw configurationError`${named(option)}: unknown option; there are ${Object.keys(table).join(', ')}`;
-    if (value !== undefined) checkOne(option, value, rule);
+    if (rule && value !== undefined) checkOne(option, value, rule);
+    // Each optimizer has settings of its own, which its schema checks.
+    if (rule || table === optimizerRules) continue;
+    throw configurationError`${named(option)}: unknown option; there are ${Object.keys(table).join(', ')}`;
   }
 }
 
@@ -165,14 +164,13 @@ function checkOne(option: string, value: unknown, rule: Rule | Rules): void {
     if (rule.accepts(value)) return;
     throw configurationError`${named(option)}: expected ${rule.expected}, got ${shown(value)}`;
   }
-  const shorthand = shorthands[option]?.rule;
-  if (shorthand?.accepts(value) || (option === 'listen' && typeof value === 'boolean')) return;
+  const shorthand = shorthands[option];
+  if (shorthand?.accepts(value)) return;
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     checkAll(value, rule, `${option}.`);
     return;
   }
-  const short = option === 'listen' ? 'true or false' : shorthand?.expected;
-  throw configurationError`${named(option)}: expected ${short ?? ''}, or an object with some of ${Object.keys(rule).join(', ')}, got ${shown(value)}`;
+  throw configurationError`${named(option)}: expected ${shorthand?.expected ?? ''}, or an object with some of ${Object.keys(rule).join(', ')}, got ${shown(value)}`;
 }
 
 function isRule(rule: Rule | Rules): rule is Rule {

@@ -1,4 +1,5 @@
 /** What a run can do beside computing where there are files, sockets and processes. */
+import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Limits, ParameterServer, Run } from '@lockstep/training';
 import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
@@ -20,8 +21,19 @@ export interface Host {
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
   createCheckpointer(options: CheckpointerOptions): Checkpointer;
+  /** @param createInline what evaluates in this thread where no other one can */
+  createEvaluator(setup: EvaluationSetup, createInline: (reason: string) => Evaluator): Evaluator;
   /** Starts server and local workers. @throws ConfigurationError where it cannot listen */
   serve(serving: Serving): Promise<WorkerPool>;
+}
+
+/** What a thread that evaluates is started with. */
+export interface EvaluationSetup {
+  /** The name of a host backend. */
+  readonly backend: string;
+  readonly threads: number;
+  readonly model: Model;
+  readonly data: LabeledSamples;
 }
 
 export interface Serving {

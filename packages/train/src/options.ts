@@ -66,6 +66,13 @@ export interface OptimizerOptions {
   readonly warmupSteps?: number | undefined;
   /** Largest norm of a gradient; a longer one is scaled down to it. */
   readonly clipNorm?: number | undefined;
+  /** Of adam and adamw, as PyTorch has them. */
+  readonly beta1?: number | undefined;
+  readonly beta2?: number | undefined;
+  /** Of adam, adamw and rmsprop. */
+  readonly epsilon?: number | undefined;
+  /** Of rmsprop. */
+  readonly alpha?: number | undefined;
 }
 
 export interface ListenOptions {

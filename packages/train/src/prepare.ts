@@ -61,7 +61,15 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
 /** Workers of this machine alone are let in by a token that only they get. */
 function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions | undefined {
   if (listen === false) return workers === 0 ? undefined : { port: 0, token: newSecret() };
-  return listen === true ? {} : listen;
+  if (listen === true) return {};
+  const { server, path, port, tls } = listen;
+  if (!server && path !== undefined)
+    throw configurationError`${named('listen.path')}: expected with ${named('listen.server')}, got it alone`;
+  for (const [name, value] of Object.entries({ port, tls })) {
+    if (!server || value === undefined) continue;
+    throw configurationError`${named(`listen.${name}`)}: expected without ${named('listen.server')}, which has its own`;
+  }
+  return listen;
 }
 
 /** @throws ConfigurationError where the options ask for what a page does not have */

@@ -1,9 +1,8 @@
 /** What a run leaves behind: its weights as a model, and its report. */
-import { byteScaling, numberedClasses } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { WrittenCheckpoint } from './checkpoint/checkpointer.ts';
 import { LoadedModel } from './model/load-model.ts';
-import { type ModelFormat, modelFileOf } from './model/model-file.ts';
+import { type ModelFormat, modelFileOf, samplesOf } from './model/model-file.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { Report } from './report/report.ts';
@@ -45,12 +44,8 @@ export class TrainingResult {
     this.#platform = platform;
     const { model, train } = prepared;
     const { weightsSha256 } = trained.report;
-    const samples = { sampleShape: [train.rows, train.columns, 1], scaling: byteScaling };
-    const classes = numberedClasses(train.classes);
-    this.model = new LoadedModel(
-      { model, classes, ...samples, weights: trained.weights, weightsSha256, metadata: {} },
-      backend,
-    );
+    const description = { model, ...samplesOf(train), metadata: {} };
+    this.model = new LoadedModel({ ...description, weights: trained.weights, weightsSha256 }, backend);
   }
 
   /** The bytes of a model file, which `loadModel` opens and other programs read; by default safetensors. */

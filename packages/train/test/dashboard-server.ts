@@ -90,7 +90,6 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   const gate = createGate({ ...prepared, publicView: listen.publicView ?? false });
   const onError = (error: unknown): void => console.error(error);
   const dashboard = new Dashboard({
-    version: 'test',
     run,
     parameterServer,
     backend,

@@ -1,5 +1,6 @@
 /** The library as a person uses it. */
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigurationError, loadModel, type TrainingEvent, type TrainOptions, train } from '../src/index.ts';
@@ -194,6 +195,10 @@ describe('an option that is wrong', () => {
     [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
     [{ listen: 7070 }, 'listen: expected true or false, or an object'],
     [{ listen: { port: 65_536 } }, 'listen.port: expected a whole number from 0 to 65535, got 65536'],
+    [{ listen: { path: '/here' } }, 'listen.path: expected with listen.server, got it alone'],
+    [{ listen: { server: createServer(), port: 1 } }, 'listen.port: expected without listen.server, which has its own'],
+    [{ optimizer: { type: 'sgd', beta1: 0.5 } }, 'optimizer'],
+    [{ optimizer: { type: 'adam', beta1: 2 } }, 'optimizer'],
     [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got nothing'],
     [{ listen: { tls: { cert: 'x', key: 'y' } } }, 'listen.tls.cert: expected a PEM certificate'],
     [{ listen: { allowOrigins: ['page.example'] } }, 'listen.allowOrigins: expected a list of origins'],
@@ -204,7 +209,7 @@ describe('an option that is wrong', () => {
     [{ learningRate: 1 }, 'learningRate: unknown option; there are data, model'],
   ];
 
-  it.each(cases)('%j is one sentence, and nothing begins', async (wrong, message) => {
+  it.each(cases)('%o is one sentence, and nothing begins', async (wrong, message) => {
     const error = await train({ ...tiny, ...wrong }).result.then(
       () => new Error('the run took place'),
       (reason: Error) => reason,

@@ -1,6 +1,7 @@
 import { floatsFrom } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../src/node/sha256.ts';
+import { version } from '../src/version.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { openViewer } from './test-viewer.ts';
@@ -33,7 +34,7 @@ describe('a viewer', () => {
     expect(first).toMatchObject({ phase: 'waiting', pauseRequested: false, step: 0, epoch: 1 });
     expect(first).not.toHaveProperty('exactness');
     expect(await viewer.next('run')).toMatchObject({
-      version: 'test',
+      version,
       parameters: 101_770,
       steps,
       stepsPerEpoch: 2,

@@ -29,6 +29,7 @@ export interface JoinOptions {
 }
 
 const maxNameLength = 80;
+const maxThreads = 256;
 
 /**
  * Computes for a run until it is over, and comes back by itself where the connection breaks.
@@ -44,7 +45,13 @@ async function takePart(url: string, options: JoinOptions, participation: Partic
   if (!computeChoices.includes(backend)) {
     throw configurationError`${named('backend')}: expected one of ${computeChoices.join(', ')}, got ${backend}`;
   }
+  if (!Number.isInteger(threads) || threads < 1 || threads > maxThreads) {
+    throw configurationError`${named('threads')}: expected a whole number from 1 to ${maxThreads}, got ${threads}`;
+  }
   requireThreads(backend, threads);
+  if (!/^(?=.*\S)\P{C}{1,80}$/u.test(name)) {
+    throw configurationError`${named('name')}: expected one line of 1 to 80 printable characters, got ${name || 'nothing'}`;
+  }
   const { compute, refused, choice } = await openCompute(backend, threads).catch((error: Error) => {
     throw configurationError`${named('backend', backend)}: ${error.message}`;
   });

@@ -1,4 +1,5 @@
 /** A worker in a run, for the program that joined it. */
+import { configurationError, named } from './configuration-error.ts';
 import { EventStream } from './event-stream.ts';
 
 export type WorkerEvent =
@@ -61,15 +62,21 @@ export class JoinedWorker implements AsyncIterable<WorkerEvent> {
   readonly #leaving = new AbortController();
 
   /** @param takePart resolves when the worker has ended */
-  constructor(takePart: (participation: Participation) => Promise<JoinEnd>, signal: AbortSignal | undefined) {
+  constructor(takePart: (participation: Participation) => Promise<JoinEnd>, signal?: AbortSignal) {
     const leave = (): void => this.#leaving.abort();
     if (signal?.aborted) leave();
-    signal?.addEventListener('abort', leave);
+    const isSignal = signal instanceof AbortSignal;
+    if (isSignal) signal.addEventListener('abort', leave);
     const emit = (event: WorkerEvent): void => this.#events.emit(event);
     // The caller has its first loop before anything happens.
     this.#ended = Promise.resolve()
-      .then(() => takePart({ emit, leaving: this.#leaving.signal }))
-      .finally(() => signal?.removeEventListener('abort', leave));
+      .then(() => {
+        if (isSignal || signal === undefined) return takePart({ emit, leaving: this.#leaving.signal });
+        throw configurationError`${named('signal')}: expected an AbortSignal, got ${String(signal)}`;
+      })
+      .finally(() => {
+        if (isSignal) signal.removeEventListener('abort', leave);
+      });
     this.#ended.then(
       () => this.#events.end(),
       (error: unknown) => this.#events.end({ error }),

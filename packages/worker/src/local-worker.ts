@@ -1,4 +1,4 @@
-/** The program of a worker that a run starts on its own machine: it gets what to join by its channel, and ends with it. */
+/** The program of a worker that a run starts on its own machine: it asks by its channel what to join, and ends with it. */
 import { once } from 'node:events';
 import { type JoinOptions, join } from './join.ts';
 
@@ -13,6 +13,7 @@ const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
 process.on('disconnect', () => process.exit(1));
 
+process.send?.('ready');
 const [{ url, ...options }] = (await once(process, 'message')) as [LocalWorkerSetup];
 // The channel must not keep alive a worker that has nothing else to do.
 process.channel?.unref();

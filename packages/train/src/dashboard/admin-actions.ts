@@ -10,7 +10,6 @@ import type { Prepared } from '../prepared.ts';
 import { stoppedByOwner } from '../run/stopped-by-owner.ts';
 
 export interface AdminActionsOptions {
-  readonly version: string;
   readonly run: Run;
   readonly parameterServer: ParameterServer;
   readonly prepared: Prepared;

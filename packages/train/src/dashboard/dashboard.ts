@@ -83,7 +83,7 @@ export class Dashboard {
     this.#curve = new TrainingCurve(maxCurvePoints, progressBefore?.curve);
     this.#epochs = (progressBefore?.epochs ?? []).slice(-maxEpochs).map(finiteReport);
     if (resumed) this.#checkpoint = { type: 'checkpoint', resumed, newest: resumed };
-    this.#about = runMessage(options.version, options.prepared, options.run.state.setup.faultInjection === true);
+    this.#about = runMessage(options.prepared, options.run.state.setup.faultInjection === true);
     this.#viewers = new Viewers({
       nowMs: systemClock.nowMs,
       limits: options.viewerLimits,

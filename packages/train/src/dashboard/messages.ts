@@ -4,13 +4,14 @@ import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
 import { type CoordinatorState, claimOf } from '@lockstep/training';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint, EpochReport } from '../report/report.ts';
+import { version } from '../version.ts';
 import type { WeightsFeed } from './weights-feed.ts';
 
 export type RunMessage = WatchMessageOf<'run'>;
 type ProgressMessage = WatchMessageOf<'progress'>;
 
 /** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
-export function runMessage(version: string, prepared: Prepared, faultInjection: boolean): RunMessage {
+export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
   const { model, plan, config, train, test, token } = prepared;
   const { seed, epochs, optimizer, workers } = config;
   const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;

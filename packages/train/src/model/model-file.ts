@@ -1,4 +1,5 @@
 /** A trained model as a file's bytes, which say what the model is. */
+import type { Dataset } from '@lockstep/data';
 import { byteScaling, describeModel, numberedClasses, writeModelFile } from '@lockstep/nn';
 import { writeOnnx } from '@lockstep/onnx';
 import type { Prepared } from '../prepared.ts';
@@ -17,12 +18,14 @@ export interface ModelSnapshot {
 export function modelFileOf({ prepared, weights, weightsSha256, steps }: ModelSnapshot, format: ModelFormat) {
   const { model, train, config } = prepared;
   const { seed, initSha256 } = config;
-  const samples = { sampleShape: [train.rows, train.columns, 1], scaling: byteScaling };
-  const metadata = describeModel(
-    { classes: numberedClasses(train.classes), ...samples },
-    { lockstep: version, seed, steps, weightsSha256, initSha256 },
-  );
+  const origin = { lockstep: version, seed, steps, weightsSha256, initSha256 };
+  const metadata = describeModel(samplesOf(train), origin);
   return (format === 'onnx' ? writeOnnx : writeModelFile)(model, weights, metadata);
+}
+
+/** What a model that was trained on these takes, and gives. */
+export function samplesOf({ rows, columns, classes }: Dataset) {
+  return { classes: numberedClasses(classes), sampleShape: [rows, columns, 1], scaling: byteScaling };
 }
 
 /** As ONNX where the name asks for it, else as safetensors. */

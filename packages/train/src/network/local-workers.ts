@@ -17,8 +17,6 @@ export interface LocalWorkersOptions {
   readonly onAllFailed: () => void;
 }
 
-/** Also where this is a source: processes run what the build made. */
-const workerProgram = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 const stopTimeoutMs = 2_000;
 /** How a worker ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;
@@ -49,12 +47,15 @@ export class LocalWorkers {
   #start(name: string): void {
     // A worker notices by its channel when this process is gone, however it went; secrets go there, where no list of
     // processes shows them.
-    const child = fork(workerProgram, {
+    const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
+    const child = fork(program, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: engineFlags(process.execArgv),
     });
     const { url, backend, threads, token, fingerprint } = this.#options;
-    child.send({ url, name, backend, threads, token, fingerprint } satisfies LocalWorkerSetup, () => {});
+    const setup: LocalWorkerSetup = { url, name, backend, threads, token, fingerprint };
+    // It may end before it gets this, which its end tells.
+    child.once('message', () => child.send(setup, () => {}));
     this.#running.add(child);
     let lastLine = '';
     createInterface({ input: child.stderr! }).on('line', (line) => {

@@ -13,7 +13,7 @@ import { createGate, type Gate } from '../network/gate.ts';
 import { startNetwork } from '../network/network.ts';
 import { newSecret } from '../new-secret.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
-import { version } from '../version.ts';
+import { BackgroundEvaluator } from './background-evaluator.ts';
 
 export const nodeHost: Host = {
   requireCheckpointFolder,
@@ -25,6 +25,7 @@ export const nodeHost: Host = {
   },
   openCheckpoints,
   createCheckpointer: (options) => new Checkpointer(options),
+  createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   serve(serving) {
     const { prepared, listen, observer, emit } = serving;
     const gate = createGate({ ...prepared, publicView: listen.publicView ?? false });
@@ -44,7 +45,6 @@ function createDashboard(serving: Serving, { permission, turnedAway }: Gate): Da
   const { run, parameterServer, backend, prepared, listen, checkpoints, emit } = serving;
   const { resumeFrom, resumed } = checkpoints ?? {};
   return new Dashboard({
-    version,
     ...{ run, parameterServer, backend, prepared, permission, resumed },
     saveTo: listen.saveTo,
     onFull: () => turnedAway.count('full'),

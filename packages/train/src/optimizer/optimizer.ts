@@ -10,6 +10,7 @@ import {
 } from '@lockstep/nn';
 import { configurationError, type NamedOption, named } from '@lockstep/worker';
 import { optimizerTypes } from '../check-options.ts';
+import { errorMessage } from '../error-message.ts';
 import type { OptimizerOptions, TrainOptions } from '../options.ts';
 import { defaultSetting } from './optimizer-defaults.ts';
 import type { Recipe } from './recipes.ts';
@@ -24,7 +25,17 @@ export function optimizerOf(
   recipe: Recipe,
 ): OptimizerConfig {
   const options: OptimizerOptions = typeof asked === 'string' ? { type: asked } : asked;
-  const { type, learningRate, momentum, nesterov, weightDecay, clipNorm } = options;
+  const {
+    type,
+    learningRate,
+    momentum,
+    nesterov,
+    weightDecay,
+    schedule: course,
+    warmupSteps,
+    clipNorm,
+    ...own
+  } = options;
   if (momentum !== undefined && !hasSetting(type, 'momentum')) {
     throw configurationError`${setting('momentum')}: expected with ${setting('type', typesWith('momentum'))}, got ${type}`;
   }
@@ -32,8 +43,9 @@ export function optimizerOf(
   if (nesterov && !(hasSetting(type, 'nesterov') && hasMomentum)) {
     throw configurationError`${setting('nesterov')}: expected with ${setting('type', typesWith('nesterov'))} and a momentum above 0`;
   }
-  const schedule = scheduleOf(options.schedule ?? recipe.schedule, options.warmupSteps ?? 0, steps);
-  return parseOptimizer({
+  const schedule = scheduleOf(course ?? recipe.schedule, warmupSteps ?? 0, steps);
+  return parsed({
+    ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)),
     type,
     learningRate: learningRate ?? optimizers[type].defaultLearningRate,
     ...(momentum === undefined ? {} : { momentum }),
@@ -42,6 +54,15 @@ export function optimizerOf(
     ...(schedule === undefined ? {} : { schedule }),
     ...(clipNorm === undefined ? {} : { clipNorm }),
   });
+}
+
+/** @throws ConfigurationError */
+function parsed(data: object): OptimizerConfig {
+  try {
+    return parseOptimizer(data);
+  } catch (error) {
+    throw configurationError`${errorMessage(error)}`;
+  }
 }
 
 function setting(name: keyof OptimizerOptions, value?: string): NamedOption {

@@ -116,12 +116,14 @@ export class EpochTracker {
     };
   }
 
-  /** What the report says of epochs and steps, once all evaluations are done or given up. */
+  /** What the report says of epochs and steps, once all evaluations are done or given up; there can be no others then. */
   async finish(): Promise<EpochRecords> {
-    const { signal } = this.#options;
-    await this.#evaluations.catch((error: unknown) => {
-      if (!signal.aborted || error !== signal.reason) throw error;
-    });
+    const { signal, evaluator } = this.#options;
+    await this.#evaluations
+      .catch((error: unknown) => {
+        if (!signal.aborted || error !== signal.reason) throw error;
+      })
+      .finally(() => evaluator.dispose());
     const records = { initialLoss: this.#initialLoss, images: this.#images, steps: this.#steps };
     return { epochs: this.#reports, wallSeconds: this.seconds, ...records };
   }

@@ -1,5 +1,5 @@
 /** One training run from its first worker to its last evaluation. */
-import { createEvaluator, parameterCount } from '@lockstep/nn';
+import { createEvaluator, type Evaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { RunOutcome } from '@lockstep/training';
@@ -18,6 +18,7 @@ import { type CreatedRun, createRun } from './create-run.ts';
 import { startInlineWorker } from './inline-worker.ts';
 import { RunObserver } from './run-observer.ts';
 import { isStoppedByOwner } from './stopped-by-owner.ts';
+import { threadsBesideWorkers } from './threads-beside-workers.ts';
 import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
@@ -105,16 +106,13 @@ async function start(job: TrainingJob) {
   return { run, parameterServer, observer, pool, backend, wireSoFar };
 }
 
-async function createObservedRun(
-  { prepared, platform, emit, onStep, signal }: TrainingJob,
-  backend: HostBackend,
-  checkpoints: OpenedCheckpoints | undefined,
-) {
-  const { model, plan, test, listen, workers } = prepared;
+async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
+  const { prepared, platform, emit, onStep, signal } = job;
+  const { plan, listen, workers } = prepared;
   const resumeFrom = checkpoints?.resumeFrom;
   const observer = new RunObserver({
     plan,
-    evaluator: createEvaluator(backend, model, test),
+    evaluator: createRunEvaluator(job, backend),
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
     pause: createPause(listen === undefined, systemClock.nowMs, platform.defer),
@@ -139,14 +137,30 @@ async function createObservedRun(
   return { created, observer };
 }
 
+/** In one process, evaluations share its threads with the steps and take turns with them. */
+function createRunEvaluator({ prepared, platform, emit }: TrainingJob, backend: HostBackend): Evaluator {
+  const { model, test, listen } = prepared;
+  const inline = (): Evaluator => createEvaluator(backend, model, test);
+  if (!listen || !platform.host) return inline();
+  const { name, threads = 1 } = backend;
+  return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
+    emit({
+      type: 'warning',
+      message: `evaluations take turns with the steps, having no thread of their own: ${reason}`,
+    });
+    return inline();
+  });
+}
+
 /**
- * The run's own backend, for sums, the optimizer's steps and the evaluation, whatever workers compute on. `inline` is what
+ * The run's own backend, for sums and the optimizer's steps, whatever workers compute on. `inline` is what
  * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
  */
-async function openBackends({ listen, backend: name, threads }: Prepared, platform: Platform) {
+async function openBackends({ model, listen, backend: name, threads, workers }: Prepared, platform: Platform) {
   const isAlone = listen === undefined;
   const isOwn = isAlone && (name === 'auto' || name === 'cpu');
-  const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : 1));
+  const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
+  const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
   if (!isAlone) return { backend, choice, inline: undefined };
   // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
   const suits = isOwn && (name === 'auto' || backend.name === name);

@@ -20,9 +20,15 @@ let hasLeft = false;
 addEventListener('message', ({ data }: MessageEvent<PageMessage>) => {
   switch (data.type) {
     case 'join':
-      takePart(data).then(post, (error: unknown) => {
-        post({ phase: 'ended', end: 'failed', message: error instanceof Error ? error.message : String(error) });
-      });
+      takePart(data)
+        .catch((error: unknown): EndedState => {
+          return { phase: 'ended', end: 'failed', message: error instanceof Error ? error.message : String(error) };
+        })
+        .then((end) => {
+          // What was computed since the last time.
+          post(state);
+          post(end);
+        });
       return;
     case 'hidden':
       hidden = data.hidden;

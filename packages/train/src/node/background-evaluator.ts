@@ -1,0 +1,87 @@
+/** Evaluates in a thread of its own, so that no step waits for an evaluation. */
+import { Worker } from 'node:worker_threads';
+import type { Evaluation, Evaluator } from '@lockstep/nn';
+import type { EvaluationSetup } from '../host.ts';
+
+export type EvaluationAnswer =
+  /** Some of the samples are done. */
+  | { readonly type: 'slice' }
+  | { readonly type: 'evaluated'; readonly evaluation: Evaluation }
+  | { readonly type: 'failed'; readonly message: string };
+
+type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
+
+/** Also where this is a source: the thread runs what the build made. */
+const program = new URL('../../dist/node/evaluation-thread.js', import.meta.url);
+
+/** Begins its thread with the first evaluation; evaluations are asked for one after another. */
+export class BackgroundEvaluator implements Evaluator {
+  readonly #setup: EvaluationSetup;
+  readonly #createInline: (reason: string) => Evaluator;
+  #thread: Worker | undefined;
+  /** Takes the answers to the evaluation under way. */
+  #onAnswer: (answer: EvaluationAnswer) => void = () => {};
+  /** What evaluates here since the thread has failed. */
+  #inline: Evaluator | undefined;
+
+  /** @param createInline what evaluates in this thread where the other one cannot begin or dies */
+  constructor(setup: EvaluationSetup, createInline: (reason: string) => Evaluator) {
+    this.#setup = setup;
+    this.#createInline = createInline;
+  }
+
+  /** Rejects as `pause` does, and ends the thread then. */
+  async evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Evaluation> {
+    if (!this.#inline) {
+      const answer = await this.#ask(weights, pause);
+      if (answer.type === 'evaluated') return answer.evaluation;
+      this.dispose();
+      this.#inline = this.#createInline(answer.message);
+    }
+    return this.#inline.evaluate(weights, pause);
+  }
+
+  dispose(): void {
+    void this.#thread?.terminate();
+    this.#thread = undefined;
+    this.#inline?.dispose();
+  }
+
+  async #ask(weights: Float32Array, pause: () => Promise<void>): Promise<FinalAnswer> {
+    this.#thread ??= this.#start();
+    const thread = this.#thread;
+    thread.ref();
+    try {
+      return await new Promise<FinalAnswer>((resolve, reject) => {
+        this.#onAnswer = (answer) => {
+          if (answer.type === 'slice') pause().catch(reject);
+          else resolve(answer);
+        };
+        thread.postMessage(weights);
+      });
+    } catch (error) {
+      this.dispose();
+      throw error;
+    } finally {
+      this.#onAnswer = () => {};
+      // A process that has nothing else to do ends.
+      thread.unref();
+    }
+  }
+
+  #start(): Worker {
+    // Options for modules or debuggers are meant for this thread; V8's flags hold for the process anyway.
+    const thread = new Worker(program, { workerData: this.#setup, execArgv: [] });
+    const answered = (answer: EvaluationAnswer): void => {
+      if (thread === this.#thread) this.#onAnswer(answer);
+    };
+    thread.on('message', answered);
+    thread.on('error', ({ message }) => answered({ type: 'failed', message }));
+    thread.on('exit', (code) => {
+      answered({ type: 'failed', message: `its thread ended with exit code ${code}` });
+      // The next evaluation begins another one.
+      if (thread === this.#thread) this.#thread = undefined;
+    });
+    return thread;
+  }
+}

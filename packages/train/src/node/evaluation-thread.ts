@@ -1,0 +1,34 @@
+/** The thread of a background evaluator: it evaluates one set of weights after another. */
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { createEvaluator, type Evaluator } from '@lockstep/nn';
+import { hostBackendNames, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
+import type { EvaluationSetup } from '../host.ts';
+import type { EvaluationAnswer } from './background-evaluator.ts';
+
+const port = parentPort;
+if (!port) throw new Error('evaluation-thread: expected to be started as a worker thread');
+
+/** Steps have the cores first. Linux alone has priorities of threads, which those that this one starts inherit. */
+if (process.platform === 'linux') setPriority(10);
+
+const opening = open(workerData as EvaluationSetup);
+opening.catch(() => {});
+const post = (answer: EvaluationAnswer): void => port.postMessage(answer);
+
+port.on('message', async (weights: Float32Array) => {
+  try {
+    const evaluator = await opening;
+    post({ type: 'evaluated', evaluation: await evaluator.evaluate(weights, async () => post({ type: 'slice' })) });
+  } catch (error) {
+    post({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+  }
+});
+
+async function open({ backend: name, threads, model, data }: EvaluationSetup): Promise<Evaluator> {
+  const choice = hostBackendNames.find((known) => known === name);
+  if (choice === undefined) throw new Error(`expected one of ${hostBackendNames.join(', ')}, got ${name}`);
+  const { backend } = await openBackend(choice, nodeThreads(threads));
+  return createEvaluator(backend, model, data);
+}

@@ -1,0 +1,81 @@
+/** `join` as a person uses it, in the process of the run. */
+import { type JoinOptions, join, type WorkerEvent } from '@lockstep/worker';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
+
+const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
+const runs = new Set<TrainingRun>();
+
+afterEach(async () => {
+  for (const run of runs) await run[Symbol.asyncDispose]();
+  runs.clear();
+});
+
+async function open(options: TrainOptions = {}) {
+  const run = train({ ...tiny, listen: { port: 0 }, ...options });
+  runs.add(run);
+  return { run, url: (await run.addresses).worker };
+}
+
+describe('a worker that joins', () => {
+  it('says what happens until the run is over, whose weights are those of one process', async () => {
+    const { run, url } = await open();
+    const worker = join(url, { name: 'guest' });
+    const events: WorkerEvent[] = [];
+    for await (const event of worker) events.push(event);
+    expect([...new Set(events.map(({ type }) => type))]).toEqual(['opened', 'joined', 'ready', 'computed']);
+    expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    const { report } = await run.result;
+    const last = events.findLast((event) => event.type === 'computed');
+    expect(last).toMatchObject({ step: 18, samples: expect.any(Number) });
+    expect(report.workers).toMatchObject([{ name: 'guest', backend: 'cpu' }]);
+    expect(report.weightsSha256).toBe((await train(tiny).result).report.weightsSha256);
+  });
+
+  it('is one of several, one of which leaves', async () => {
+    const { run, url } = await open({ epochs: 40 });
+    const guest = join(url, { name: 'guest' });
+    for await (const { type } of guest) if (type === 'computed') break;
+    const helper = join(url, { name: 'helper' });
+    for await (const { type } of helper) if (type === 'ready') break;
+    await guest.leave();
+    expect((await guest.done).type).toBe('left');
+    expect((await helper.done).type).toBe('finished');
+    const { report } = await run.result;
+    expect(report.weightsSha256).toBe((await train({ ...tiny, epochs: 40 }).result).report.weightsSha256);
+  });
+
+  it('leaves where its signal is aborted, also before it has joined', async () => {
+    const { url } = await open({ epochs: 1_000 });
+    expect((await join(url, { signal: AbortSignal.abort() }).done).type).toBe('left');
+  });
+
+  it('needs the token of a run that has one', async () => {
+    const { url } = await open({ listen: { port: 0, token: 'a secret' } });
+    await expect(join(url).done).rejects.toMatchObject({ name: 'JoinError', reason: 'refused' });
+    expect((await join(url, { token: 'a secret' }).done).type).toBe('finished');
+  });
+
+  it('is told where nothing answers', async () => {
+    const { run, url } = await open();
+    await run.stop();
+    const worker = join(url);
+    await expect(async () => {
+      for await (const _ of worker);
+    }).rejects.toMatchObject({ name: 'JoinError', reason: 'unreachable' });
+  });
+
+  it.each<[url: string, options: object, message: string]>([
+    ['http://127.0.0.1', {}, 'url: expected an address like ws://127.0.0.1:7070, got http://127.0.0.1'],
+    ['ws://127.0.0.1:1', { backend: 'abacus' }, 'backend: expected one of auto, cpu'],
+    ['ws://127.0.0.1:1', { backend: 'reference', threads: 2 }, 'threads: expected 1 with backend reference'],
+    ['ws://127.0.0.1:1', { threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
+    ['ws://127.0.0.1:1', { signal: 1 }, 'signal: expected an AbortSignal, got 1'],
+    ['ws://127.0.0.1:1', { name: '' }, 'name: expected one line of 1 to 80 printable characters, got nothing'],
+  ])('with a wrong option is refused in one sentence: %s %j', async (url, options, message) => {
+    const error = await join(url, options as JoinOptions).done.catch((reason: Error) => reason);
+    expect(error).toMatchObject({ name: 'ConfigurationError' });
+    expect((error as Error).message.startsWith(message), (error as Error).message).toBe(true);
+  });
+});
