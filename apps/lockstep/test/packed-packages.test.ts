@@ -9,6 +9,7 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PackedPackage, packAll, workspacePackages } from './packed.ts';
+import { checkedModules } from './typescript-consumers.ts';
 
 const published = workspacePackages().filter(({ manifest }) => !manifest.private);
 const privateNames = ['@lockstep/bench', '@lockstep/chromium', '@lockstep/simulate'];
@@ -36,6 +37,14 @@ it('only what measures and tests is private, and all others have one version', (
   ).toEqual(privateNames);
   expect([...packed.keys()].sort()).toEqual(published.map(({ manifest }) => manifest.name).sort());
   expect(new Set([...packed.values()].map(({ manifest }) => manifest.version)).size).toBe(1);
+});
+
+it('projects in TypeScript are tried with every module that a package exports', () => {
+  const exported = [...packed.values()].flatMap(({ name, manifest }) =>
+    Object.keys(manifest.exports as object).map((path) => posix.join(name, path)),
+  );
+  const modules = exported.filter((module) => !module.endsWith('package.json'));
+  expect(modules.sort()).toEqual([...checkedModules].sort());
 });
 
 describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {

@@ -19,6 +19,9 @@ const inNode = [
 ];
 const inPage = [...anywhere, 'worker/browser'];
 
+/** Every module that is checked, as it is imported. */
+export const checkedModules = [...new Set([...inNode, ...inPage])].map((name) => `@lockstep/${name}`);
+
 /** A module that has every export of these packages in its types. */
 function useOf(names: readonly string[]): string {
   const imports = names.map((name, index) => `import * as module${index} from '@lockstep/${name}';\n`);
