@@ -2,7 +2,8 @@
  * Runs one of the product's commands on a machine that has only Node and git: installs and builds what has changed,
  * then starts the program, hands it the terminal and the signals, and ends as it ends.
  */
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { runChild } from '../apps/lockstep/child.mjs';
 import { commandLines, commands as productCommands } from '../apps/lockstep/commands.mjs';
 import { allocatorSettings, engineFlags } from '../apps/lockstep/node-settings.mjs';
@@ -14,6 +15,12 @@ const training = ['coordinator-command'];
 /** Of each command: the set of packages that it needs, what turborepo builds for it, and what runs then. */
 const commands = {
   ...Object.fromEntries(Object.entries(productCommands).map(([name, command]) => [name, ofProduct(command)])),
+  example: {
+    does: 'shows how networks learn, a chapter at a time; without a name it lists them',
+    packages: 'run',
+    build: ['examples'],
+    run: app('examples/dist/main.js'),
+  },
   compare: {
     does: 'measures one process against many, beside other tools',
     packages: 'all',
@@ -69,6 +76,22 @@ function app(program) {
   return [...engineFlags, join(root, 'apps', program)];
 }
 
+/** Folders in the folder of `--data` hold pictures, which take a package more to be read. */
+function packagesFor({ packages }, args) {
+  if (packages !== 'run') return packages;
+  const at = args.findIndex((arg) => arg === '--data' || arg.startsWith('--data='));
+  const data = args[at]?.startsWith('--data=') ? args[at].slice('--data='.length) : args[at + 1];
+  if (at < 0 || data === undefined) return packages;
+  try {
+    return readdirSync(resolve(root, data), { withFileTypes: true }).some((entry) => entry.isDirectory())
+      ? 'model'
+      : packages;
+  } catch {
+    // A file, or nothing: the program says what it is.
+    return packages;
+  }
+}
+
 function script(name) {
   return [join(root, 'scripts', `${name}.mjs`)];
 }
@@ -100,7 +123,7 @@ async function main([name, ...args]) {
   if (printed(name, args)) return 0;
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
   if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
-  await installPackages(command.packages);
+  await installPackages(packagesFor(command, args));
   if (command.build) await build(command.build);
   if (!command.run) {
     log('Every package is installed.');

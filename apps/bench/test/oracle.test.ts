@@ -132,13 +132,17 @@ test('parameters split and join in model order, labels become rows, and batches 
     Float32Array.of(0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
   );
   const images = Uint8Array.from({ length: 5 * mnist.pixels }, (_, index) => Math.floor(index / mnist.pixels));
-  const batches = cutBatches({ images, labels: Uint8Array.of(9, 8, 7, 6, 5) }, 2, 2);
+  const labeled = (...labels: number[]) => {
+    const targets = { type: 'classes', labels: Uint16Array.from(labels), names: [...'0123456789'] } as const;
+    return { samples: images, targets };
+  };
+  const batches = cutBatches(labeled(9, 8, 7, 6, 5), 2, 2);
   expect(batches.map(({ labels }) => [...labels])).toEqual([
     [9, 8],
     [7, 6],
   ]);
   expect(batches[1]!.pixels[0]).toBe(2);
-  expect(() => cutBatches({ images, labels: Uint8Array.of(1, 2, 3) }, 2, 2)).toThrow('needs 4 images, got 3');
+  expect(() => cutBatches(labeled(1, 2, 3), 2, 2)).toThrow('needs 4 images, got 3');
 });
 
 test('images without zeros keep every other pixel and all labels', () => {

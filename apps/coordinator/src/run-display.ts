@@ -7,6 +7,12 @@ import { Display } from './display.ts';
 export class RunDisplay {
   #display: Display | undefined;
   #isAlone = false;
+  readonly #found: string | undefined;
+
+  /** @param found what the data are; shown first */
+  constructor(found: string | undefined) {
+    this.#found = found;
+  }
 
   /** A line that stays. */
   line(text: string): void {
@@ -23,6 +29,7 @@ export class RunDisplay {
     switch (event.type) {
       case 'prepared':
         this.#begin(event);
+        if (this.#found !== undefined) this.line(this.#found);
         this.line(event.message);
         return;
       case 'listening':
@@ -57,9 +64,9 @@ export class RunDisplay {
   }
 
   #begin({ config, stepsPerEpoch }: PreparedEvent): void {
-    const { steps, epochs } = config;
+    const { steps, epochs, data } = config;
     const nowMs = (): number => performance.now();
     this.#isAlone = config.workers === 'single';
-    this.#display = new Display({ stream: process.stdout, colors, nowMs, steps, stepsPerEpoch, epochs });
+    this.#display = new Display({ stream: process.stdout, colors, nowMs, steps, stepsPerEpoch, epochs, data });
   }
 }

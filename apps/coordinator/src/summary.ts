@@ -1,15 +1,16 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 import { type Column, formatTable } from '@lockstep/command';
-import type { Report } from '@lockstep/train';
-import { thousands } from '@lockstep/train/command-line';
+import type { EpochReport, Report } from '@lockstep/train';
+import { samplesWord, thousands } from '@lockstep/train/command-line';
 import { claimText } from '@lockstep/training';
-import { type Colors, percent } from './format.ts';
+import { type Colors, percent, significant } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);
   const lines: string[] = [''];
-  if (last) lines.push(`${colors.bold(`${percent(last.testAccuracy)} of the test images are read right`)}`);
-  const rate = `${thousands(report.imagesPerSecond)} images/s`;
+  const samples = samplesWord(report.config.data);
+  if (last) lines.push(colors.bold(qualityLine(last, samples)));
+  const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
   lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
   lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${claimLine(report)}`);
@@ -20,6 +21,13 @@ export function summaryLines(report: Report, colors: Colors): string[] {
     );
   }
   return lines;
+}
+
+/** How good the model is on the test set. */
+function qualityLine({ testLoss, testAccuracy, testR2 }: EpochReport, samples: string): string {
+  if (testAccuracy !== null) return `${percent(testAccuracy)} of the test ${samples} are read right`;
+  const explained = testR2 === null ? '' : `, R² ${testR2.toFixed(4)}`;
+  return `root mean squared error ${significant(Math.sqrt(testLoss))} on the test ${samples}${explained}`;
 }
 
 /** What the run claims of its weights, and what that means. */

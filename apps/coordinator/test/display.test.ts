@@ -25,6 +25,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
     steps,
     stepsPerEpoch,
     epochs: Math.ceil(steps / stepsPerEpoch),
+    data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
   });
   return {
     display,
@@ -64,6 +65,7 @@ const epochReport = {
   trainAccuracy: 0.925,
   testLoss: 0.125,
   testAccuracy: 0.95,
+  testR2: null,
   seconds: 1.5,
   imagesPerSecond: 40_000,
 };

@@ -42,7 +42,7 @@ async function run(command: string): Promise<Ended> {
   const given = back.split(' ').filter((word) => word !== '');
   const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
   // One command writes the model, the ones after it read it.
-  const placed = kept.map((word) => (/^model\.\w+$/.test(word) ? join(folder, word) : word));
+  const placed = kept.map((word) => (/^(?:model|iris)\.\w+$/.test(word) ? join(folder, word) : word));
   return startNpm([...words, '--', ...placed, ...extra]).ended;
 }
 

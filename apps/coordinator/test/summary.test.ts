@@ -19,6 +19,7 @@ const worker = {
 const report: Report = {
   lockstep: '0.1.0',
   config: {
+    data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
     samples: 60_000,
     seed: 1,
     batch: 128,
@@ -37,6 +38,7 @@ const report: Report = {
       trainAccuracy: 0.925,
       testLoss: 0.125,
       testAccuracy: 0.9731,
+      testR2: null,
       seconds: 6,
       imagesPerSecond: 10_000,
     },

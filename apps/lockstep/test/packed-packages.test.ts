@@ -12,7 +12,13 @@ import { type PackedPackage, packAll, workspacePackages } from './packed.ts';
 import { checkedModules } from './typescript-consumers.ts';
 
 const published = workspacePackages().filter(({ manifest }) => !manifest.private);
-const privateNames = ['@lockstep/bench', '@lockstep/chromium', '@lockstep/simulate'];
+const privateNames = [
+  '@lockstep/bench',
+  '@lockstep/chromium',
+  '@lockstep/examples',
+  '@lockstep/lesson',
+  '@lockstep/simulate',
+];
 
 /** Packages are ES modules alone, and resolved by `exports` alone. */
 const ofCommonJs: readonly ProblemKind[] = ['CJSResolvesToESM'];

@@ -38,7 +38,7 @@ describe('npm run evaluate', () => {
     expect(stdout).toContain(
       `Model mlp, 101,770 parameters, weights ${report.weightsSha256.slice(0, 16)}…: 16 test samples`,
     );
-    expect(stdout).toContain(`loss ${loss.toFixed(4)}, accuracy ${(100 * accuracy).toFixed(2)} %: `);
+    expect(stdout).toContain(`loss ${loss.toFixed(4)}, accuracy ${(100 * accuracy!).toFixed(2)} %: `);
   });
 
   it('names no error where there is none', async () => {
@@ -53,7 +53,8 @@ describe('npm run evaluate', () => {
       [1, 9, 0],
       [0, 3, 1_200],
     ];
-    const text = evaluationText({ loss: 0.5, accuracy: 1217 / 1223, confusion, topErrors: [] }, ['cat', 'dog', 'cow']);
+    const measured = { loss: 0.5, accuracy: 1217 / 1223, r2: null, confusion, topErrors: [] };
+    const text = evaluationText(measured, ['cat', 'dog', 'cow']);
     expect(text.split('\n')).toEqual([
       'loss 0.5000, accuracy 99.51 %: 6 of 1,223 wrong',
       '',
@@ -78,7 +79,11 @@ describe('npm run evaluate', () => {
     [['--load', place('none')], /^--load: .*none: expected a file that can be read, got nothing there$/],
     [['--load', folder], /^--load: .*: expected a regular file, got a folder$/],
     [['--load', place('tiny/t10k-labels-idx1-ubyte')], /^--load .*: safetensors: the header claims/],
-    [['--load', place('bars'), '--data', place('none')], /^--data: .*none: expected a directory/],
+    [
+      ['--load', place('bars'), '--data', place('none')],
+      /^--data: .*none: expected a file or a folder with data, got nothing there$/,
+    ],
+    [['--load', place('bars'), '--label', 'x'], /^--label: expected with --data PATH, the data that have this column$/],
     [['--load', place('bars'), '--model', 'nosuch'], /^--model nosuch: .*expected/],
     [['--load', place('bars'), '--report', folder], /^--report: .*: expected a file, got a folder$/],
     [['--load', place('bars'), 'x.png'], /^x\.png: expected an option that begins with --$/],
@@ -95,7 +100,8 @@ describe('npm run evaluate', () => {
       files.set(name, bytes);
     }
     const other = await writeFolder(folder, 'other', files);
-    const message = /^--data .*other: expected samples of \[28, 28, 1\], as the model takes, got images of 14 x 56$/;
+    const message =
+      /^--data .*other: expected samples of \[28, 28, 1\], as the model takes, got some of \[14, 56, 1\]$/;
     await expectRefusal(() => evaluate(['--load', place('bars'), '--data', other]), message);
   });
 });

@@ -24,8 +24,9 @@ for (let row = 0; row < side; row++) {
 
 /** @param changed what is said otherwise than in a file of `--save`; undefined is left out */
 export function barsFile(changed: Readonly<Record<string, string | undefined>> = {}): Uint8Array {
+  const names = numberedClasses(10).map((digit) => `bar ${digit}`);
   const said = describeModel(
-    { classes: numberedClasses(10).map((digit) => `bar ${digit}`), sampleShape: [side, side, 1], scaling: byteScaling },
+    { targets: { type: 'classes', names }, sampleShape: [side, side, 1], scaling: byteScaling },
     { lockstep: '0.1.0', seed: 1, steps: 0, weightsSha256: '' },
   );
   const { weightsSha256: _, ...rest } = said;

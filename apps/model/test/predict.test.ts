@@ -11,7 +11,7 @@ import { barPixels, barsFile, expectRefusal, printed } from './fixture.ts';
 
 const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);
-const gray = { height: 28, width: 28, channels: 1 } as const;
+const gray = { height: 28, width: 28, channels: 1, fit: 'stretch' } as const;
 const bar = (label: number): Sharp => picture(barPixels(label));
 const load = ['--load', place('bars')];
 
@@ -77,7 +77,10 @@ describe('npm run predict', () => {
     [[place('torn.png')], /torn\.png: expected a PNG, JPEG or WebP picture, .* got one that cannot be read: /],
     [[place('torn.jpg')], /torn\.jpg: expected a PNG, JPEG or WebP picture, .* got one that cannot be read: /],
     [[place('bars')], /bars: expected a PNG, JPEG or WebP picture, .* got one that cannot be read: /],
-    [[place('bar.gif')], /bar\.gif: expected a PNG, JPEG or WebP picture, .*: its format is gif$/],
+    [
+      [place('bar.gif')],
+      /bar\.gif: expected a PNG, JPEG or WebP picture, .*: its first bytes are those of another format$/,
+    ],
     [[place('short.json')], /short\.json: expected a list of 784 values, as the model takes, got 3$/],
     [[place('floats.json')], /floats\.json: expected whole numbers from 0 to 255, got 0\.78\d* at position 6$/],
     [[place('no.json')], /no\.json: expected JSON, got a text that cannot be read/],

@@ -67,6 +67,7 @@ function drawScenario(seed: number) {
       microbatchSize: between(1, 9),
       epochs: isLying ? between(6, 12) : between(1, 4),
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
+      ...drawTypes(seed),
     },
     // Few honest workers beside a liar, so that it is asked often.
     workers: isLying ? 1 : between(1, 6),
@@ -84,11 +85,19 @@ function drawScenario(seed: number) {
   };
 }
 
+/** Of a stream of its own, so that a seed's faults do not depend on what the data are. */
+function drawTypes(seed: number) {
+  const chance = randomStream(createHash('sha256').update(`data of ${seed}`).digest().readUInt32LE());
+  const sampleType = chance() < 0.6 ? 'u8' : 'f32';
+  const targetType = chance() < 0.6 ? 'classes' : 'values';
+  return { sampleType, targetType } as const;
+}
+
 function describe(seed: number, scenario: Scenario): string {
   const { problem, workers, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs, checkpointEvery } = scenario;
-  const { samples, batch, microbatchSize, epochs, verifyRate } = problem;
+  const { samples, batch, microbatchSize, epochs, verifyRate, sampleType, targetType } = problem;
   const parts = [
-    `${epochs} epochs of ${samples} samples, batch ${batch}, microbatches of ${microbatchSize}`,
+    `${epochs} epochs of ${samples} ${sampleType} samples with ${targetType}, batch ${batch}, microbatches of ${microbatchSize}`,
     `${workers} workers at the start`,
     ...liars.map((lie) => `one that lies (${lie})`),
     `${100 * verifyRate} % of the shards are verified`,

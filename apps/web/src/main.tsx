@@ -7,7 +7,7 @@ import { helloOf, readAddress, socketAddress } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
 import { deviceName } from './join/device-name.ts';
 import { TabWorker } from './join/tab-worker.ts';
-import { Page } from './page.tsx';
+import { Views } from './views.tsx';
 import { RunStore } from './watch/run-store.ts';
 import { startViewer } from './watch/viewer.ts';
 import './style.css';
@@ -21,7 +21,7 @@ const predictor = new Predictor(store, () => viewer.send({ type: 'wantWeights' }
 
 const root = document.getElementById('page');
 if (!root) throw new Error('page: expected an element with the id page');
-render(<Page store={store} viewer={viewer} tab={tab} predictor={predictor} secrets={secrets} />, root);
+render(<Views store={store} viewer={viewer} tab={tab} predictor={predictor} secrets={secrets} />, root);
 
 // Only once the run is known: its workload decides between the GPU and the CPU.
 if (address.joinAtOnce) {

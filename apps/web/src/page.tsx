@@ -19,7 +19,7 @@ import { goesOnText } from './watch/checkpoint-text.ts';
 import type { RunStore } from './watch/run-store.ts';
 import type { Viewer } from './watch/viewer.ts';
 
-interface PageProps {
+export interface PageProps {
   readonly store: RunStore;
   readonly viewer: Viewer;
   readonly tab: TabWorker;
@@ -55,14 +55,14 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
           <Join tab={tab} isOver={store.isOver.value} />
           <Curves store={store} />
           <StepTimeline store={store} />
-          <Draw predictor={predictor} classes={run?.classes ?? 10} />
+          <Draw predictor={predictor} run={run} />
           <Workers
             store={store}
             ownId={tab.id}
             onInjectFault={run?.faultInjection && isAdmin ? injectFault : undefined}
           />
-          <ConfusionMatrix evaluation={store.evaluation.value} />
-          <TopErrors evaluation={store.evaluation.value} />
+          <ConfusionMatrix evaluation={store.evaluation.value} run={run} />
+          <TopErrors evaluation={store.evaluation.value} run={run} />
           <Log lines={store.log.value} />
         </div>
       </main>

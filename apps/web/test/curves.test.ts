@@ -18,6 +18,7 @@ const report = (epoch: number): EpochReport => ({
   trainAccuracy: 0.9,
   testLoss: epoch / 10,
   testAccuracy: 0.9,
+  testR2: null,
   seconds: 1,
   imagesPerSecond: 1,
 });

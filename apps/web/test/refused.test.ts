@@ -3,7 +3,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterEach, expect, it } from 'vitest';
-import { type DashboardServer, openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
+import {
+  type DashboardServer,
+  type DashboardServerOptions,
+  openDashboardServer,
+} from '../../../packages/train/test/dashboard-server.ts';
 import { openViewer } from '../../../packages/train/test/test-viewer.ts';
 import { describePage, foreignName } from './browser.ts';
 import { endless, type RunAddresses } from './run.ts';
@@ -12,8 +16,10 @@ describePage('refusals', ({ browser }) => {
   const closing: (() => Promise<void>)[] = [];
   afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
 
-  async function openCoordinator(options: Partial<Parameters<typeof openDashboardServer>[0]> = {}) {
-    const coordinator = await openDashboardServer({ ...options, args: [...endless, ...(options.args ?? [])] });
+  type Options = Omit<Partial<DashboardServerOptions>, 'args'> & { readonly args?: readonly string[] };
+
+  async function openCoordinator({ args = [], ...options }: Options = {}) {
+    const coordinator = await openDashboardServer({ ...options, args: [...endless, ...args] });
     closing.push(() => coordinator.close());
     const { page: join, owner } = coordinator.addresses;
     const ended = coordinator.run.outcome.then((outcome) => JSON.stringify(outcome));

@@ -47,7 +47,7 @@ async function startWorker(onMessage: (message: WorkerMessage) => void): Promise
 function task(lo: number, n: number): MessageOf<'task'> {
   const count = n * microbatchSize;
   const pixels = new Uint8Array(count * inputSize(model)).fill(100);
-  return { type: 'task', step, lo, n, pixels, labels: new Uint8Array(count) };
+  return { type: 'task', step, lo, n, count, samples: pixels, targets: new Uint8Array(2 * count) };
 }
 
 it('answers pings between the slices of a shard, and leaves a shard that is canceled for the next', async () => {
@@ -65,9 +65,12 @@ it('answers pings between the slices of a shard, and leaves a shard that is canc
   });
   await greeted;
   const run = { id: 'w1', resumeKey: 'key', model, microbatchSize, heartbeatMs: 60_000, maxFrameBytes: 1e9 };
-  coordinator.send({ type: 'welcome', ...run });
+  const types = { sampleType: 'u8', targetType: 'classes' } as const;
+  coordinator.send({ type: 'welcome', ...run, sampleShape: [784], ...types });
   const checked = nextOf('numericsResult');
-  coordinator.send({ type: 'numericsCheck', ...createNumericsCheck(model, microbatchSize) });
+  const { weights, samples, targets, count } = createNumericsCheck(model, microbatchSize);
+  const batch = { count, samples: bytesOf(samples), targets: bytesOf(targets) };
+  coordinator.send({ type: 'numericsCheck', weights, ...batch });
   await checked;
 
   coordinator.send({ type: 'weights', step, bytes: bytesOf(initialize(model, 1)) });

@@ -1,35 +1,111 @@
-/** Labeled images in memory. */
+/** Labeled samples in memory: what every reader gives, and every run trains on. */
+import { checkWhole } from './check-whole.ts';
 import { DataError } from './data-error.ts';
-import type { parseImages, parseLabels } from './idx.ts';
+
+export type SampleValues = Uint8Array | Float32Array;
+
+export type Targets =
+  | {
+      readonly type: 'classes';
+      /** [count], below `names.length`. */
+      readonly labels: Uint16Array;
+      /** One for each class. */
+      readonly names: readonly string[];
+    }
+  | {
+      readonly type: 'values';
+      /** [count, names.length]. */
+      readonly values: Float32Array;
+      /** One for each value of a sample. */
+      readonly names: readonly string[];
+    };
 
 export interface Dataset {
-  /** `[count, rows, columns]`, 0 to 255. */
-  readonly images: Uint8Array;
-  /** `[count]`, 0 to `classes - 1`. */
-  readonly labels: Uint8Array;
+  /** [count, ...sampleShape]; bytes are seen by a model as byte / 255, floats as they are. */
+  readonly samples: SampleValues;
+  /** [height, width, channels] of a picture, [features] of a table row. */
+  readonly sampleShape: readonly number[];
   readonly count: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly classes: number;
+  readonly targets: Targets;
 }
 
-/** Joins images with their labels. Throws DataError when the counts differ or a label is not below `classes`. */
-export function joinDataset(
-  images: ReturnType<typeof parseImages>,
-  labels: ReturnType<typeof parseLabels>,
-  classes = 10,
-): Dataset {
-  if (labels.count !== images.count) {
-    throw new DataError(
-      `${labels.name}: expected ${images.count} labels, one for each image of ${images.name}, got ${labels.count}`,
-    );
+/** Most classes: labels are 16-bit numbers. */
+export const maxClasses = 65_535;
+const maxOutputs = 65_535;
+
+/** Values in one sample. */
+export function sampleSize({ sampleShape }: Pick<Dataset, 'sampleShape'>): number {
+  return sampleShape.reduce((size, length) => size * length, 1);
+}
+
+/** The numbers of the targets: labels [count], or values [count, names.length]. */
+export function targetValues(targets: Targets): Uint16Array | Float32Array {
+  return targets.type === 'classes' ? targets.labels : targets.values;
+}
+
+/** Numbers that stand for one sample's target. */
+export function targetSize(targets: Targets): number {
+  return targets.type === 'classes' ? 1 : targets.names.length;
+}
+
+/** Bytes of a sample and its target, as they are in memory. */
+export function bytesPerSample(dataset: Dataset): number {
+  const { samples, targets } = dataset;
+  const targetBytes = targetValues(targets).BYTES_PER_ELEMENT * targetSize(targets);
+  return samples.BYTES_PER_ELEMENT * sampleSize(dataset) + targetBytes;
+}
+
+/**
+ * Refuses a data set whose parts do not fit one another, or that holds a number that is not finite.
+ * @param name of the data, with which the sentence begins
+ * @throws DataError
+ */
+export function checkDataset(dataset: Dataset, name: string): void {
+  const fault = shapeFault(dataset) ?? targetsFault(dataset) ?? samplesFault(dataset);
+  if (fault !== undefined) throw new DataError(`${name}: ${fault}`);
+}
+
+function shapeFault({ count, samples, sampleShape }: Dataset): string | undefined {
+  try {
+    checkWhole('expected samples, their count', count, 1);
+    if (sampleShape.length === 0) return 'expected the shape of a sample, got none';
+    for (const length of sampleShape) checkWhole('the shape of a sample', length, 1);
+  } catch (error) {
+    return (error as Error).message;
   }
-  const sample = labels.labels.findIndex((label) => label >= classes);
-  if (sample >= 0) {
-    throw new DataError(
-      `${labels.name}: expected labels from 0 to ${classes - 1}, got ${labels.labels[sample]} at sample ${sample}`,
-    );
+  const expected = count * sampleSize({ sampleShape });
+  if (samples.length === expected) return undefined;
+  return `expected ${expected} values, ${count} samples of ${sampleShape.join(' x ')}, got ${samples.length}`;
+}
+
+function samplesFault(dataset: Dataset): string | undefined {
+  const { samples } = dataset;
+  if (samples instanceof Uint8Array) return undefined;
+  return finiteFault(samples, sampleSize(dataset), (position) => `value ${position}`);
+}
+
+function targetsFault({ count, targets }: Dataset): string | undefined {
+  const { names } = targets;
+  const size = targetSize(targets);
+  const numbers = targetValues(targets);
+  if (numbers.length !== count * size) return `expected ${count * size} targets, got ${numbers.length}`;
+  if (targets.type === 'values') {
+    if (names.length < 1 || names.length > maxOutputs) {
+      return `expected from 1 to ${maxOutputs} values to learn for each sample, got ${names.length}`;
+    }
+    return finiteFault(targets.values, size, (position) => `the target ${JSON.stringify(names[position])}`);
   }
-  const { count, rows, columns, pixels } = images;
-  return { images: pixels, labels: labels.labels, count, rows, columns, classes };
+  if (names.length < 2 || names.length > maxClasses) {
+    return `expected from 2 to ${maxClasses} classes, got ${names.length}`;
+  }
+  const wrong = targets.labels.findIndex((label) => label >= names.length);
+  if (wrong < 0) return undefined;
+  return `expected labels from 0 to ${names.length - 1}, got ${targets.labels[wrong]} at sample ${wrong}`;
+}
+
+/** @param size numbers of a sample */
+function finiteFault(values: Float32Array, size: number, what: (position: number) => string): string | undefined {
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return undefined;
+  return `expected finite numbers, got ${values[at]} as ${what(at % size)} of sample ${Math.floor(at / size)}`;
 }

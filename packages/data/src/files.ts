@@ -2,20 +2,17 @@
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
-import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/files';
+import { reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from './data-error.ts';
-import { type Dataset, joinDataset } from './dataset.ts';
+import type { Dataset } from './dataset.ts';
 import { parseImages, parseLabels } from './idx.ts';
+import { joinDataset } from './join-idx.ts';
+import { readUnpacked } from './node/read-unpacked.ts';
 
 export interface Mnist {
   readonly train: Dataset;
   readonly test: Dataset;
 }
-
-/** Most bytes of a file, packed or not; the largest of MNIST takes 45 MiB. */
-const maxFileBytes = 2 ** 30;
 
 const classes = 10;
 
@@ -28,11 +25,9 @@ const classes = 10;
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   const names = await listDirectory(directory);
   const [train, test] = await Promise.all([loadPart(directory, names, 'train'), loadPart(directory, names, 't10k')]);
-  if (test.rows !== train.rows || test.columns !== train.columns) {
-    throw new DataError(
-      `${directory}: expected test images of ${train.rows} x ${train.columns} pixels as in the training set, ` +
-        `got ${test.rows} x ${test.columns}`,
-    );
+  const [expected, got] = [train, test].map(({ sampleShape }) => sampleShape.slice(0, 2).join(' x '));
+  if (got !== expected) {
+    throw new DataError(`${directory}: expected test images of ${expected} pixels as in the training set, got ${got}`);
   }
   return { train, test };
 }
@@ -71,22 +66,4 @@ function find(directory: string, names: ReadonlySet<string>, part: string, conte
     throw new DataError(`${directory}: expected one of ${candidates.join(', ')}, got none of them`);
   }
   return join(directory, found);
-}
-
-/** The file's bytes, unpacked when they begin with gzip's magic number, whatever its name. */
-async function readUnpacked(path: string): Promise<Uint8Array> {
-  let file: Uint8Array;
-  try {
-    file = readRegularFile(path, maxFileBytes);
-  } catch (error) {
-    if (error instanceof FileError) throw new DataError(error.message);
-    throw error;
-  }
-  const isGzip = file[0] === 0x1f && file[1] === 0x8b;
-  if (!isGzip) return file;
-  try {
-    return await promisify(gunzip)(file, { maxOutputLength: maxFileBytes });
-  } catch (error) {
-    throw new DataError(`${basename(path)}: expected gzip data, got a corrupt file (${reasonOf(error)})`);
-  }
 }

@@ -1,42 +1,56 @@
 /** Copies samples out of a dataset. */
 import { checkWhole } from './check-whole.ts';
-import type { Dataset } from './dataset.ts';
+import { type Dataset, type SampleValues, sampleSize, targetSize, targetValues } from './dataset.ts';
 
-/** Samples in memory of their own: `[count, rows * columns]` pixels and `[count]` labels. */
-export interface Samples {
-  readonly pixels: Uint8Array<ArrayBuffer>;
-  readonly labels: Uint8Array<ArrayBuffer>;
+/** Numbers of one type in memory of their own. */
+type Numbers = Uint8Array | Uint16Array | Float32Array;
+
+/** Samples in memory of their own. */
+export interface SampleBatch {
+  /** [count, ...sampleShape]. */
+  readonly samples: SampleValues;
+  /** Labels [count], or values [count, outputs]. */
+  readonly targets: Uint16Array | Float32Array;
+  readonly count: number;
 }
 
 /** Copies the samples at positions `[from, to)` of a permutation. Throws RangeError where there is no such sample. */
-export function gather(dataset: Omit<Dataset, 'classes'>, permutation: Uint32Array, from: number, to: number): Samples {
+export function gather(dataset: Dataset, permutation: Uint32Array, from: number, to: number): SampleBatch {
   checkWhole('from', from, 0);
   checkWhole('to', to, from, permutation.length);
   const indices = permutation.subarray(from, to);
-  const labels = new Uint8Array(indices.length);
   for (let row = 0; row < indices.length; row += 1) {
     const sample = indices[row]!;
     if (sample >= dataset.count) {
       throw new RangeError(`gather: expected samples below ${dataset.count}, got ${sample} at position ${from + row}`);
     }
-    labels[row] = dataset.labels[sample]!;
   }
-  return { pixels: gatherPixels(dataset.images, dataset.rows * dataset.columns, indices), labels };
+  return {
+    samples: gatherRows(dataset.samples, sampleSize(dataset), indices),
+    targets: gatherTargets(dataset, indices),
+    count: indices.length,
+  };
 }
 
-/**
- * Copies the pixels of the samples with these indices out of `images`, in which each sample has `size` bytes.
- * Throws RangeError where a sample lies beyond the end.
- */
-export function gatherPixels(images: Uint8Array, size: number, indices: Uint32Array): Uint8Array<ArrayBuffer> {
-  const pixels = new Uint8Array(indices.length * size);
+/** The targets of the samples with these indices. Throws RangeError where a sample lies beyond the end. */
+export function gatherTargets({ targets }: Dataset, indices: Uint32Array): SampleBatch['targets'] {
+  return gatherRows(targetValues(targets), targetSize(targets), indices);
+}
+
+/** Copies the rows with these indices out of `values` [rows, size]. Throws RangeError where a row lies beyond the end. */
+export function gatherRows<Values extends Numbers>(values: Values, size: number, indices: Uint32Array): Values {
+  const picked = numbersLike(values, indices.length * size) as Values;
+  const rows = values.length / size;
   for (let row = 0; row < indices.length; row += 1) {
-    const from = indices[row]! * size;
-    if (from + size > images.length) {
-      const expected = `${from + size} bytes of images for sample ${indices[row]}`;
-      throw new RangeError(`gather: expected ${expected}, got ${images.length}`);
-    }
-    pixels.set(images.subarray(from, from + size), row * size);
+    const index = indices[row]!;
+    if (index >= rows) throw new RangeError(`gather: expected rows below ${rows}, got ${index}`);
+    if (size === 1) picked[row] = values[index]!;
+    else picked.set(values.subarray(index * size, (index + 1) * size), row * size);
   }
-  return pixels;
+  return picked;
+}
+
+function numbersLike(values: Numbers, length: number): Numbers {
+  if (values instanceof Uint8Array) return new Uint8Array(length);
+  return values instanceof Uint16Array ? new Uint16Array(length) : new Float32Array(length);
 }

@@ -2,6 +2,16 @@
 
 export { checkWhole } from './check-whole.ts';
 export { DataError } from './data-error.ts';
-export type { Dataset } from './dataset.ts';
-export { gather, gatherPixels, type Samples } from './gather.ts';
+export {
+  bytesPerSample,
+  checkDataset,
+  type Dataset,
+  maxClasses,
+  type SampleValues,
+  sampleSize,
+  type Targets,
+  targetSize,
+  targetValues,
+} from './dataset.ts';
+export { gather, gatherRows, gatherTargets, type SampleBatch } from './gather.ts';
 export { permutation } from './permutation.ts';

@@ -1,21 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Dataset } from '../src/dataset.ts';
-import { gather, gatherPixels } from '../src/gather.ts';
+import { gather, gatherRows } from '../src/gather.ts';
 import { permutation } from '../src/permutation.ts';
 
 /** A dataset whose sample i has label i % 10 and two pixels, i % 256 and its complement. */
-function countingDataset(count: number): Dataset {
+function countingDataset(count: number): Dataset & { targets: { type: 'classes' } } {
   return {
-    images: Uint8Array.from({ length: 2 * count }, (_, index) => {
+    samples: Uint8Array.from({ length: 2 * count }, (_, index) => {
       const value = (index >> 1) % 256;
       return index % 2 === 0 ? value : 255 - value;
     }),
-    labels: Uint8Array.from({ length: count }, (_, index) => index % 10),
+    sampleShape: [1, 2, 1],
     count,
-    rows: 1,
-    columns: 2,
-    classes: 10,
+    targets: {
+      type: 'classes',
+      labels: Uint16Array.from({ length: count }, (_, index) => index % 10),
+      names: Array.from({ length: 10 }, (_, index) => `${index}`),
+    },
   };
 }
 
@@ -26,19 +28,34 @@ describe('gather', () => {
       fc.property(fc.nat(300), fc.nat(300), fc.nat(1000), (a, b, seed) => {
         const order = permutation(300, seed, 0);
         const [from, to] = [Math.min(a, b), Math.max(a, b)];
-        const { pixels, labels } = gather(dataset, order, from, to);
-        const samples = [...order.subarray(from, to)];
-        expect([...labels]).toEqual(samples.map((sample) => sample % 10));
-        expect([...pixels]).toEqual(samples.flatMap((sample) => [sample % 256, 255 - (sample % 256)]));
+        const { samples, targets, count } = gather(dataset, order, from, to);
+        const numbers = [...order.subarray(from, to)];
+        expect(count).toBe(numbers.length);
+        expect([...targets]).toEqual(numbers.map((sample) => sample % 10));
+        expect([...samples]).toEqual(numbers.flatMap((sample) => [sample % 256, 255 - (sample % 256)]));
+      }),
+    );
+  });
+
+  it('keeps the type of samples and targets', () => {
+    fc.assert(
+      fc.property(fc.array(fc.float({ noNaN: true }), { minLength: 6, maxLength: 6 }), (numbers) => {
+        const values = Float32Array.from(numbers);
+        const targets = { type: 'values', values, names: ['a', 'b'] } as const;
+        const dataset: Dataset = { samples: values, sampleShape: [2], count: 3, targets };
+        const expected = values.slice(2, 6);
+        const { samples, targets: picked } = gather(dataset, Uint32Array.of(0, 1, 2), 1, 3);
+        expect(samples).toEqual(expected);
+        expect(picked).toEqual(expected);
       }),
     );
   });
 
   it('does not share memory with the dataset', () => {
     const dataset = countingDataset(4);
-    const { pixels, labels } = gather(dataset, permutation(4, 0, 0), 0, 4);
-    pixels.fill(7);
-    labels.fill(7);
+    const { samples, targets } = gather(dataset, permutation(4, 0, 0), 0, 4);
+    samples.fill(7);
+    targets.fill(7);
     expect(dataset).toEqual(countingDataset(4));
   });
 
@@ -51,8 +68,8 @@ describe('gather', () => {
     expect(() => gather(dataset, Uint32Array.of(4), 0, 1)).toThrow(
       'gather: expected samples below 4, got 4 at position 0',
     );
-    expect(() => gatherPixels(new Uint8Array(7), 2, Uint32Array.of(0, 3))).toThrow(
-      'gather: expected 8 bytes of images for sample 3, got 7',
+    expect(() => gatherRows(new Uint8Array(6), 2, Uint32Array.of(0, 3))).toThrow(
+      'gather: expected rows below 3, got 3',
     );
   });
 });

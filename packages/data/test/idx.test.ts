@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
-import { joinDataset } from '../src/dataset.ts';
 import { parseImages, parseLabels } from '../src/idx.ts';
+import { joinDataset } from '../src/join-idx.ts';
 import { imagesFile, labelsFile } from './files.ts';
 
 describe('parseImages', () => {
@@ -84,12 +84,10 @@ describe('joinDataset', () => {
   it('takes images and labels together', () => {
     const labels = parseLabels(labelsFile([0, 9, 5]), 'y');
     expect(joinDataset(images, labels)).toEqual({
-      images: images.pixels,
-      labels: Uint8Array.of(0, 9, 5),
+      samples: images.pixels,
+      sampleShape: [images.rows, images.columns, 1],
       count: 3,
-      rows: 2,
-      columns: 4,
-      classes: 10,
+      targets: { type: 'classes', labels: Uint16Array.of(0, 9, 5), names: [...'0123456789'] },
     });
   });
 
@@ -105,6 +103,6 @@ describe('joinDataset', () => {
     expect(() => joinDataset(images, labels)).toThrow(
       new DataError('y: expected labels from 0 to 9, got 10 at sample 2'),
     );
-    expect(joinDataset(images, labels, 11).classes).toBe(11);
+    expect(joinDataset(images, labels, 11).targets.names).toHaveLength(11);
   });
 });

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
+import { targetValues } from '../src/dataset.ts';
 import { loadMnist } from '../src/files.ts';
 import { imagesFile, labelsFile } from './files.ts';
 
@@ -18,14 +19,14 @@ describe('the bundled MNIST', () => {
     expect(sha256(await readFile(join(directory, 'train-images-idx3-ubyte')))).toMatch(/^ba891046/);
 
     const { train, test } = await loadMnist();
-    expect(train).toMatchObject({ count: 60_000, rows: 28, columns: 28, classes: 10 });
-    expect(test).toMatchObject({ count: 10_000, rows: 28, columns: 28, classes: 10 });
-    expect(train.images).toHaveLength(60_000 * 784);
-    expect([...train.labels.subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
-    expect([...test.labels.subarray(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+    expect(train).toMatchObject({ count: 60_000, sampleShape: [28, 28, 1], targets: { names: [...'0123456789'] } });
+    expect(test).toMatchObject({ count: 10_000, sampleShape: [28, 28, 1], targets: { names: [...'0123456789'] } });
+    expect(train.samples).toHaveLength(60_000 * 784);
+    expect([...targetValues(train.targets).subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    expect([...targetValues(test.targets).subarray(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
     let sum = 0;
-    for (const pixel of train.images) sum += pixel;
-    expect(sum / train.images.length / 255).toBeCloseTo(0.1307, 4);
+    for (const pixel of train.samples) sum += pixel;
+    expect(sum / train.samples.length / 255).toBeCloseTo(0.1307, 4);
   });
 });
 
@@ -69,10 +70,10 @@ describe('loadMnist', () => {
   ])('reads files that are %s', async (_name, rename, pack) => {
     await put(rename, pack);
     const { train, test } = await loadMnist(directory);
-    expect(train.images).toEqual(Uint8Array.from({ length: 24 }, (_, index) => index));
-    expect(train).toMatchObject({ count: 4, rows: 3, columns: 2 });
-    expect([...train.labels]).toEqual([1, 2, 3, 4]);
-    expect([...test.labels]).toEqual([5, 6]);
+    expect(train.samples).toEqual(Uint8Array.from({ length: 24 }, (_, index) => index));
+    expect(train).toMatchObject({ count: 4, sampleShape: [3, 2, 1] });
+    expect([...targetValues(train.targets)]).toEqual([1, 2, 3, 4]);
+    expect([...targetValues(test.targets)]).toEqual([5, 6]);
   });
 
   it('says that a directory is missing, or is a file', async () => {
@@ -109,7 +110,7 @@ describe('loadMnist', () => {
     await putPlain();
     await rename(join(directory, 't10k-labels-idx1-ubyte'), join(directory, 'labels'));
     await symlink('labels', join(directory, 't10k-labels-idx1-ubyte'));
-    expect([...(await loadMnist(directory)).test.labels]).toEqual([5, 6]);
+    expect([...targetValues((await loadMnist(directory)).test.targets)]).toEqual([5, 6]);
   });
 
   it('says that a file is a directory', async () => {
@@ -176,12 +177,16 @@ describe('loadMnist', () => {
 });
 
 describe('the package', () => {
-  it('needs Node in files.ts alone', async () => {
+  it('needs Node in files.ts, node.ts and the folder node alone', async () => {
     const sources = join(import.meta.dirname, '../src');
-    for (const name of await readdir(sources)) {
-      const source = await readFile(join(sources, name), 'utf8');
-      expect([name, /from 'node:|\bBuffer\b|\bprocess\./.test(source)]).toEqual([name, name === 'files.ts']);
-      if (name !== 'files.ts') expect(source).not.toContain("'./files.ts'");
+    const isForNode = (path: string): boolean => /^(?:files|node)\.ts$|^node\//.test(path);
+    for (const path of (await readdir(sources, { recursive: true })).filter((path) => path.endsWith('.ts'))) {
+      if (isForNode(path)) continue;
+      const source = await readFile(join(sources, path), 'utf8');
+      expect([path, source.match(/from 'node:|\bBuffer\b|\bprocess\.|'[./]*\/(?:files|node)(?:\.ts|\/)/)]).toEqual([
+        path,
+        null,
+      ]);
     }
   });
 });

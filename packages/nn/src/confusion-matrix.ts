@@ -2,7 +2,7 @@
 import type { Backend } from '@lockstep/tensor';
 import { argmax, largestProbability } from './class-scores.ts';
 import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
-import { type Model, outputClasses } from './model.ts';
+import { type Model, outputCount } from './model.ts';
 import { createPrediction } from './prediction-plan.ts';
 
 interface TopError {
@@ -15,31 +15,43 @@ interface TopError {
 }
 
 export interface ConfusionMatrix {
-  /** Samples by class, [classes, classes]: one row for each true class, one column for each predicted one. */
-  readonly counts: Float32Array;
+  /**
+   * Samples by class, [classes, classes]: one row for each true class, one column for each predicted one. Null where there
+   * are more than `maxMatrixClasses`.
+   */
+  readonly counts: Float32Array | null;
   /** The wrong predictions of the highest probability, in falling order. */
   readonly topErrors: readonly TopError[];
 }
 
-/** @param topErrorCount how many top errors a matrix comes with */
+/** Most classes that a matrix is made of: 4 MB. */
+export const maxMatrixClasses = 1000;
+
+/**
+ * @param topErrorCount how many top errors a matrix comes with
+ * @throws Error where targets are values
+ */
 export function createConfusionEvaluator(
   backend: Backend,
   model: Model,
   data: LabeledSamples,
   topErrorCount: number,
 ): DatasetEvaluator<ConfusionMatrix> {
-  const classes = outputClasses(model);
+  const classes = outputCount(model);
+  const { targets } = data;
+  if (targets.type !== 'classes') throw new Error('confusion matrix: expected targets that are classes, got values');
+  const { labels } = targets;
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
-    const counts = new Float32Array(classes * classes);
+    const counts = classes > maxMatrixClasses ? null : new Float32Array(classes * classes);
     let topErrors: TopError[] = [];
     return {
       add(output, first) {
         for (let row = 0; row < output.length / classes; row++) {
           const scores = output.subarray(row * classes, (row + 1) * classes);
           const index = first + row;
-          const label = data.labels[index]!;
+          const label = labels[index]!;
           const predicted = argmax(scores);
-          counts[label * classes + predicted]! += 1;
+          if (counts) counts[label * classes + predicted]! += 1;
           if (predicted === label) continue;
           const error = { index, label, predicted, probability: largestProbability(scores, predicted) };
           topErrors = [...topErrors, error].sort((a, b) => b.probability - a.probability).slice(0, topErrorCount);

@@ -1,15 +1,24 @@
 /** Evaluates a model on a labeled data set in slices, so that a thread which serves others too stays responsive. */
 import { type Backend, runTogether, type Storage } from '@lockstep/tensor';
 import type { LabeledPlan } from './labeled-plan.ts';
+import type { TargetValues } from './losses.ts';
 import type { Model } from './model.ts';
 import { parameterCount } from './parameters.ts';
 import type { PredictionPlan } from './prediction-plan.ts';
+import type { SampleValues } from './sample-input.ts';
 
 export interface LabeledSamples {
-  /** u8, one sample after another. */
-  readonly images: Uint8Array;
-  /** Class indices, [count]. */
-  readonly labels: Uint8Array;
+  /** [count, ...sampleShape]. */
+  readonly samples: SampleValues;
+  readonly count: number;
+  readonly targets:
+    | { readonly type: 'classes'; readonly labels: Uint8Array | Uint16Array }
+    | { readonly type: 'values'; readonly values: Float32Array };
+}
+
+/** Class indices [count], or values [count, outputs]. */
+export function targetsOf({ targets }: LabeledSamples): TargetValues {
+  return targets.type === 'classes' ? targets.labels : targets.values;
 }
 
 export interface DatasetEvaluator<Result> {
@@ -37,21 +46,22 @@ const sliceSize = 250;
 export function createDatasetEvaluator<Result>(
   backend: Backend,
   model: Model,
-  { images, labels }: LabeledSamples,
+  data: LabeledSamples,
   createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => LabeledPlan | PredictionPlan,
   accumulate: () => Accumulator<Result>,
 ): DatasetEvaluator<Result> {
   const parameters = backend.allocate(parameterCount(model));
   /** One for each thread, by the number of samples: that of a whole slice, and that of a shorter last one. */
   const plans = new Map<string, LabeledPlan | PredictionPlan>();
-  const planFor = (thread: number, samples: number): LabeledPlan | PredictionPlan => {
-    const key = `${thread} ${samples}`;
-    const plan = plans.get(key) ?? createPlan(backend, model, samples, parameters);
+  const planFor = (thread: number, planSamples: number): LabeledPlan | PredictionPlan => {
+    const key = `${thread} ${planSamples}`;
+    const plan = plans.get(key) ?? createPlan(backend, model, planSamples, parameters);
     plans.set(key, plan);
     return plan;
   };
-  const count = labels.length;
-  const size = images.length / count;
+  const { samples, count } = data;
+  const targets = targetsOf(data);
+  const [size, targetSize] = [samples.length / count, targets.length / count];
   const { threads = 1 } = backend;
   return {
     async evaluate(weights, pause) {
@@ -63,8 +73,9 @@ export function createDatasetEvaluator<Result>(
           .map((first, thread) => {
             const to = Math.min(count, first + sliceSize);
             const plan = planFor(thread, to - first);
-            const pixels = plan.load(images.subarray(first * size, to * size), labels.subarray(first, to));
-            return { first, output: plan.output, programs: [pixels, plan.into(plan.output)] };
+            const own = samples.subarray(first * size, to * size);
+            const loading = plan.load(own, targets.subarray(first * targetSize, to * targetSize));
+            return { first, output: plan.output, programs: [...loading, plan.into(plan.output)] };
           });
         runTogether(
           backend,

@@ -1,36 +1,59 @@
 /** Loss and accuracy of a model on a data set. */
-import { type Backend, correct, type Storage, softmaxCrossEntropy, sum } from '@lockstep/tensor';
+import { type Backend, type Storage, sum } from '@lockstep/tensor';
 import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
 import { forward } from './forward.ts';
 import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
-import type { Model } from './model.ts';
+import { losses, type TargetType } from './losses.ts';
+import { type Model, outputCount } from './model.ts';
+import { targetVariance } from './target-variance.ts';
 
 export interface Evaluation {
   /** Mean over the samples. */
   readonly loss: number;
-  /** Fraction of samples whose class was right, 0 to 1. */
-  readonly accuracy: number;
+  /** Fraction of samples whose class was right, 0 to 1; null where targets are values. */
+  readonly accuracy: number | null;
+  /**
+   * Part of the targets' variance that is explained, `1 - loss / variance` (scikit-learn's `r2_score`, variance-weighted);
+   * null where targets are classes, or do not vary.
+   */
+  readonly r2: number | null;
 }
 
 export type Evaluator = DatasetEvaluator<Evaluation>;
 
 export function createEvaluator(backend: Backend, model: Model, data: LabeledSamples): Evaluator {
-  return createDatasetEvaluator(backend, model, data, createEvaluation, () => {
+  const { count, targets } = data;
+  const variance = targets.type === 'values' ? targetVariance(targets.values, outputCount(model)) : 0;
+  const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
+    createEvaluation(planBackend, planModel, samples, parameters, targets.type);
+  return createDatasetEvaluator(backend, model, data, createPlan, () => {
     let [lossSum, correctCount] = [0, 0];
     return {
       add(output) {
         lossSum += output[0]!;
         correctCount += output[1]!;
       },
-      result: () => ({ loss: lossSum / data.labels.length, accuracy: correctCount / data.labels.length }),
+      result() {
+        const loss = lossSum / count;
+        if (targets.type === 'classes') return { loss, accuracy: correctCount / count, r2: null };
+        return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null };
+      },
     };
   });
 }
 
 /** `output` [2] holds the sum of the losses over `samples` samples and how many were correct; nothing is dropped. */
-export function createEvaluation(backend: Backend, model: Model, samples: number, parameters: Storage): LabeledPlan {
-  return createLabeledPlan(backend, model, samples, parameters, { isRandom: false }, (x, labels, tensors) => {
-    const logits = forward(model, x, tensors);
-    return [sum(softmaxCrossEntropy(logits, labels)), sum(correct(logits, labels))];
+export function createEvaluation(
+  backend: Backend,
+  model: Model,
+  samples: number,
+  parameters: Storage,
+  targetType: TargetType = 'classes',
+): LabeledPlan {
+  const kind = losses[targetType];
+  const options = { targetType, isRandom: false };
+  return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors) => {
+    const outputs = forward(model, x, tensors);
+    return [sum(kind.each(outputs, targets)), kind.correct(outputs, targets, {})];
   });
 }

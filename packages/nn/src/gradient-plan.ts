@@ -1,19 +1,14 @@
 /** The compiled gradient of one microbatch, or of the microbatches of a shard at once. */
-import {
-  type Backend,
-  correct,
-  type Storage,
-  softmaxCrossEntropy,
-  sum,
-  type Tensor,
-  valueAndGrad,
-} from '@lockstep/tensor';
+import { type Backend, type Storage, sum, type Tensor, valueAndGrad } from '@lockstep/tensor';
 import { forward } from './forward.ts';
 import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
 import { layerKind } from './layers/index.ts';
+import { losses, type TargetType } from './losses.ts';
 import type { Model } from './model.ts';
 
 interface GradientPlanOptions {
+  /** Which decides the loss; classes where left out. */
+  readonly targetType?: TargetType | undefined;
   /** Sums over the samples are taken per microbatch where it is given, else over all samples at once. */
   readonly microbatches?: number | undefined;
   /** Stands for the plan's own output where it is given; it stays the caller's. */
@@ -22,24 +17,26 @@ interface GradientPlanOptions {
 
 /**
  * For one microbatch: `output` [P + 2] holds the SUM over its `samples` samples of the loss's gradient, in the order of
- * the flat `parameters` [P], then the sum of the losses, then how many were classified correctly. `parameters` stay the
- * caller's and are read anew at each run.
+ * the flat `parameters` [P], then the sum of the losses, then how many were classified correctly, 0 where targets are
+ * values. `parameters` stay the caller's and are read anew at each run.
  */
 export function createMicrobatchGradient(
   backend: Backend,
   model: Model,
   samples: number,
   parameters: Storage,
-  { microbatches, output }: GradientPlanOptions = {},
+  { targetType = 'classes', microbatches, output }: GradientPlanOptions = {},
 ): LabeledPlan {
   const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
   const sumOptions = microbatches === undefined ? {} : { microbatches };
-  return createLabeledPlan(backend, model, samples, parameters, { isRandom, output }, (x, labels, tensors, random) => {
+  const kind = losses[targetType];
+  const options = { targetType, isRandom, output };
+  return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors, random) => {
     let correctSum: Tensor | undefined;
     const loss = (...weights: Tensor[]): Tensor => {
-      const logits = forward(model, x, weights, random);
-      correctSum = sum(correct(logits, labels), sumOptions);
-      return sum(softmaxCrossEntropy(logits, labels), sumOptions);
+      const outputs = forward(model, x, weights, random);
+      correctSum = kind.correct(outputs, targets, sumOptions);
+      return sum(kind.each(outputs, targets), sumOptions);
     };
     const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
     return [...gradients, value, correctSum!];
@@ -55,8 +52,11 @@ export function createShardGradient(
   model: Model,
   { microbatches, microbatchSize }: { readonly microbatches: number; readonly microbatchSize: number },
   parameters: Storage,
-  output?: Storage,
+  options: Pick<GradientPlanOptions, 'targetType' | 'output'> = {},
 ): LabeledPlan {
   if (!backend.microbatchSums) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
-  return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, { microbatches, output });
+  return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, {
+    ...options,
+    microbatches,
+  });
 }

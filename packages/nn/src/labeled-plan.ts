@@ -1,21 +1,17 @@
 /** A model compiled for a fixed number of labeled samples: what gradients and evaluation share. */
 import {
   type Backend,
-  type ByteInput,
-  type ByteTable,
   compile,
-  createByteInput,
   type Program,
   type RandomKeys,
   randomKey,
   type Storage,
   type Tensor,
 } from '@lockstep/tensor';
-import type { Model } from './model.ts';
+import { losses, type TargetType, type TargetValues } from './losses.ts';
+import { type Model, outputCount } from './model.ts';
 import { parameterTensors } from './parameters.ts';
-
-/** A pixel byte stands for byte / 255. */
-export const pixelDivisor = 255;
+import { checkLength, checkSamples, createSampleInput, type SampleRows, type SampleValues } from './sample-input.ts';
 
 /** What fixes the random choices of a model in training; nothing in it depends on which worker computes. */
 export interface RandomKey {
@@ -29,38 +25,33 @@ export interface RandomKey {
 /** Where a caller gives none. */
 export const defaultKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };
 
-/** Pixels of samples in a table of the plan's backend: row `numbers[i]` [inputSize] is that of sample i. */
-export interface PixelRows {
-  readonly table: ByteTable;
-  readonly numbers: Uint32Array;
-}
-
 export interface LabeledPlan {
   /** What `run` leaves; see the function that made the plan. */
   readonly output: Storage;
   /**
-   * Takes in the samples of the next run. `pixels` [samples * inputSize], or rows of a table, read as byte / 255; `labels`
-   * [samples], class indices. Throws one sentence when lengths differ. A label that is no class makes the loss NaN. `key`
-   * fixes what dropout drops in training; without one, each run drops the same.
+   * Takes in the samples of the next run [samples, ...input], and their targets: class indices [samples], or values
+   * [samples, outputs]. Throws one sentence when lengths differ. A label that is no class makes the loss NaN. `key` fixes
+   * what dropout drops in training; without one, each run drops the same.
    * @returns the rest of that work, for the thread that runs the plan
    */
-  load(pixels: Uint8Array | PixelRows, labels: Uint8Array, key?: RandomKey): Program;
+  load(samples: SampleValues | SampleRows, targets: TargetValues, key?: RandomKey): readonly Program[];
   /** What computes from the samples that were loaded, and leaves in `output` [as long as that of the plan] what `run` leaves. */
   into(output: Storage): Program;
   /** Loads samples and computes. */
-  run(pixels: Uint8Array | PixelRows, labels: Uint8Array, key?: RandomKey): void;
+  run(samples: SampleValues | SampleRows, targets: TargetValues, key?: RandomKey): void;
   dispose(): void;
 }
 
-/** What a plan computes of its inputs: `x` [samples, ...input], `labels` [samples], one tensor for each parameter. */
+/** What a plan computes of its inputs: `x` [samples, ...input], the targets, one tensor for each parameter. */
 export type LabeledOutputs = (
   x: Tensor,
-  labels: Tensor,
+  targets: Tensor,
   parameters: readonly Tensor[],
   random: RandomKeys | undefined,
 ) => readonly Tensor[];
 
 export interface LabeledPlanOptions {
+  readonly targetType: TargetType;
   /** Whether the outputs are of random choices, which the key of each run fixes. */
   readonly isRandom: boolean;
   /** Stands for the plan's own output where it is given; it stays the caller's. */
@@ -72,37 +63,37 @@ export function createLabeledPlan(
   model: Model,
   samples: number,
   parameters: Storage,
-  { isRandom, output }: LabeledPlanOptions,
+  { targetType, isRandom, output }: LabeledPlanOptions,
   outputs: LabeledOutputs,
 ): LabeledPlan {
   checkSamples(samples);
   const plan = compile(
     backend,
-    (x, labels, ...rest) => {
+    (x, targets, ...rest) => {
       const [key, sampleNumbers] = rest.splice(0, isRandom ? 2 : 0);
-      return outputs(x!, labels!, rest, key && sampleNumbers && { key, samples: sampleNumbers });
+      return outputs(x!, targets!, rest, key && sampleNumbers && { key, samples: sampleNumbers });
     },
     [
       [samples, ...model.input],
-      [samples],
+      losses[targetType].targetShape(samples, outputCount(model)),
       ...(isRandom ? [[4], [samples]] : []),
       ...parameterTensors(backend, model, parameters),
     ],
     output === undefined ? {} : { output },
   );
-  const [x, labelValues, randomKeys, numbers] = plan.inputs;
-  const pixelInput = createByteInput(backend, x!.storage, pixelDivisor);
+  const [x, targetTensor, randomKeys, numbers] = plan.inputs;
+  const sampleInput = createSampleInput(backend, x!);
+  const takeTargets = targetInput(backend, targetTensor!, targetType);
   const sampleNumbers = new Float32Array(samples);
 
-  const load = (pixels: Uint8Array | PixelRows, labels: Uint8Array, key: RandomKey = defaultKey): Program => {
-    checkLength('labels', labels, samples);
-    backend.uploadBytes(labelValues!.storage, labels, 1);
+  const load: LabeledPlan['load'] = (values, targets, key = defaultKey) => {
+    takeTargets(targets);
     if (isRandom) {
       for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
       backend.upload(randomKeys!.storage, randomKey(key.seed, key.step));
       backend.upload(numbers!.storage, sampleNumbers);
     }
-    return takePixels(pixelInput, pixels, samples, x!.size);
+    return sampleInput.take(values);
   };
 
   return {
@@ -110,36 +101,28 @@ export function createLabeledPlan(
     load,
     into: (storage) => plan.into(storage),
     run(...batch) {
-      load(...batch).run();
+      for (const program of load(...batch)) program.run();
       plan.run();
     },
     dispose() {
-      pixelInput.dispose();
+      sampleInput.dispose();
       plan.dispose();
     },
   };
 }
 
-function takePixels(input: ByteInput, pixels: Uint8Array | PixelRows, samples: number, length: number): Program {
-  if (pixels instanceof Uint8Array) {
-    checkLength('pixels', pixels, length);
-    return input.take(pixels);
-  }
-  const { table, numbers } = pixels;
-  const size = length / samples;
-  if (numbers.length !== samples || table.columns !== size) {
-    const got = `${numbers.length} rows of ${table.columns}`;
-    throw new Error(`microbatch: expected ${samples} rows of ${size} pixels, got ${got}`);
-  }
-  return input.takeRows(table, numbers);
-}
-
-export function checkSamples(samples: number): void {
-  if (!Number.isSafeInteger(samples) || samples < 1) {
-    throw new Error(`microbatch: expected 1 or more samples, got ${samples}`);
-  }
-}
-
-export function checkLength(what: string, bytes: Uint8Array, expected: number): void {
-  if (bytes.length !== expected) throw new Error(`microbatch: expected ${expected} ${what}, got ${bytes.length}`);
+/** @returns what takes in the targets of a run */
+function targetInput(backend: Backend, { storage, size }: Tensor, type: TargetType): (targets: TargetValues) => void {
+  const floats = new Float32Array(size);
+  return (targets) => {
+    checkLength(type === 'classes' ? 'labels' : 'targets', targets.length, size);
+    if (targets instanceof Float32Array !== (type === 'values')) {
+      throw new Error(`microbatch: expected targets that are ${type}, got ${targets.constructor.name}`);
+    }
+    if (targets instanceof Float32Array) backend.upload(storage, targets);
+    else {
+      floats.set(targets);
+      backend.upload(storage, floats);
+    }
+  };
 }

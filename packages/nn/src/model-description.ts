@@ -2,24 +2,38 @@
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
-import { pixelDivisor } from './labeled-plan.ts';
-import { inputSize, type Model, outputClasses, parseModel } from './model.ts';
+import type { TargetType } from './losses.ts';
+import { inputSize, type Model, outputCount, parseModel } from './model.ts';
+import { type Reading, readingSchema, rowSize } from './reading.ts';
+import { byteDivisor, type SampleValues } from './sample-input.ts';
 
-const scalingSchema = v.strictObject({ type: v.literal('byte'), divisor: v.literal(pixelDivisor) });
+const scalingSchema = v.variant('type', [
+  v.strictObject({ type: v.literal('byte'), divisor: v.literal(byteDivisor) }),
+  v.strictObject({ type: v.literal('none') }),
+]);
 
-/** How a value of a sample becomes what the model sees. `byte`: a whole number from 0 to 255, divided by `divisor`. */
+/**
+ * How a value of a sample becomes what the model sees. `byte`: a whole number from 0 to 255, divided by `divisor`;
+ * `none`: a float, as it is.
+ */
 export type Scaling = v.InferOutput<typeof scalingSchema>;
 
-export const byteScaling: Scaling = { type: 'byte', divisor: pixelDivisor };
+export const byteScaling: Scaling = { type: 'byte', divisor: byteDivisor };
+
+export function scalingOf(samples: SampleValues): Scaling {
+  return samples instanceof Uint8Array ? byteScaling : { type: 'none' };
+}
 
 /** What it takes to use a model. */
 export interface ModelDescription {
   readonly model: Model;
-  /** One name for each class score, in their order. */
-  readonly classes: readonly string[];
+  /** What the outputs are, and one name for each, in their order. */
+  readonly targets: { readonly type: TargetType; readonly names: readonly string[] };
   /** Of a sample before the model flattens it: [height, width, channels] of an image. */
   readonly sampleShape: Shape;
   readonly scaling: Scaling;
+  /** How a file becomes a sample, where the model learned from tables or pictures. */
+  readonly reading?: Reading | undefined;
 }
 
 /** Where the weights come from. */
@@ -40,13 +54,14 @@ const nameList = v.array(v.string('expected a name'), 'expected a list of names'
 
 /** `writeModelFile` adds the model itself. */
 export function describeModel(
-  { classes, sampleShape, scaling }: Omit<ModelDescription, 'model'>,
+  { targets, sampleShape, scaling, reading }: Omit<ModelDescription, 'model'>,
   { lockstep, seed, steps, weightsSha256, initSha256 }: ModelOrigin,
 ): Record<string, string> {
   return {
-    classes: JSON.stringify(classes),
+    [targets.type]: JSON.stringify(targets.names),
     sampleShape: JSON.stringify(sampleShape),
     scaling: JSON.stringify(scaling),
+    ...(reading === undefined ? {} : { reading: JSON.stringify(reading) }),
     lockstep,
     seed: `${seed}`,
     steps: `${steps}`,
@@ -66,17 +81,24 @@ export function parseDescription(metadata: Readonly<Record<string, string>>, giv
   const model = modelOf(metadata, given);
   const part = <Value>(name: string, schema: v.GenericSchema<unknown, Value>, fallback: Value): Value =>
     metadata[name] === undefined ? fallback : check(`model file: ${name}`, schema, parseJson(name, metadata[name]));
-  const count = outputClasses(model);
-  const classes = part<readonly string[]>('classes', nameList, numberedClasses(count));
-  if (classes.length !== count) {
-    throw new Error(`model file: classes: expected ${count} names, one for each score, got ${classes.length}`);
+  const count = outputCount(model);
+  const type = metadata['values'] === undefined ? 'classes' : 'values';
+  const names = part<readonly string[]>(type, nameList, numberedClasses(count));
+  if (names.length !== count) {
+    throw new Error(`model file: ${type}: expected ${count} names, one for each output, got ${names.length}`);
   }
   const sampleShape = part<Shape>('sampleShape', sizes, model.input);
   if (sizeOf(sampleShape) !== inputSize(model)) {
     const expected = `${inputSize(model)} values, as the model takes`;
     throw new Error(`model file: sampleShape: expected ${expected}, got ${formatShape(sampleShape)}`);
   }
-  return { model, classes, sampleShape, scaling: part('scaling', scalingSchema, byteScaling) };
+  const reading = part<Reading | undefined>('reading', readingSchema, undefined);
+  if (reading?.type === 'rows' && rowSize(reading) !== sizeOf(sampleShape)) {
+    const expected = `columns of ${sizeOf(sampleShape)} values, as the model takes`;
+    throw new Error(`model file: reading: expected ${expected}, got ${rowSize(reading)}`);
+  }
+  const scaling = part<Scaling>('scaling', scalingSchema, byteScaling);
+  return { model, targets: { type, names }, sampleShape, scaling, ...(reading && { reading }) };
 }
 
 /** `0`, `1`, …: for data whose classes have no names of their own. */

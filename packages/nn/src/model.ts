@@ -37,12 +37,12 @@ const modelSchema = v.strictObject({
 });
 
 /**
- * Plain data as a model whose layers fit one another and end in one row of class scores.
+ * Plain data as a model whose layers fit one another and end in one row of outputs.
  * Throws one sentence that names the place of the fault.
  */
 export function parseModel(data: unknown): Model {
   const model = check('model', modelSchema, data);
-  outputClasses(model);
+  outputCount(model);
   const tensors = layerParameters(model).flat();
   const parameters = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   if (parameters > maximumParameters) {
@@ -84,12 +84,12 @@ export function inputSize(model: Model): number {
   return sizeOf(model.input);
 }
 
-/** How many classes the last layer scores. */
-export function outputClasses(model: Model): number {
+/** How many numbers the last layer gives for a sample: a score for each class, or values. */
+export function outputCount(model: Model): number {
   const output = layerShapes(model).at(-1)!;
-  if (output.length !== 1 || output[0]! < 2) {
+  if (output.length !== 1) {
     const got = formatShape(output);
-    throw new Error(`model ${model.name}: expected the last layer to give 2 or more class scores, got ${got}`);
+    throw new Error(`model ${model.name}: expected the last layer to give one row of outputs, got ${got}`);
   }
   return output[0]!;
 }

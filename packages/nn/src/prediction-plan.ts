@@ -1,18 +1,18 @@
-/** Class scores of samples without labels, compiled for a fixed number of them. */
-import { type Backend, compile, createByteInput, type Program, type Storage } from '@lockstep/tensor';
+/** Outputs for samples without labels, compiled for a fixed number of them. */
+import { type Backend, compile, type Program, type Storage } from '@lockstep/tensor';
 import { forward } from './forward.ts';
-import { checkLength, checkSamples, pixelDivisor } from './labeled-plan.ts';
-import { inputSize, type Model } from './model.ts';
+import type { Model } from './model.ts';
 import { parameterTensors } from './parameters.ts';
+import { checkSamples, createSampleInput, type SampleValues } from './sample-input.ts';
 
 export interface PredictionPlan {
-  /** Class scores before the softmax, [samples, classes]. */
+  /** [samples, outputs]: class scores before the softmax, or values. */
   readonly output: Storage;
-  /** Takes in `pixels` [samples * inputSize], read as byte / 255. @returns the rest of that work, for the thread that computes */
-  load(pixels: Uint8Array): Program;
-  /** What computes from the pixels that were loaded, and leaves the scores in `output`. */
+  /** Takes in samples [samples, ...input]. @returns the rest of that work, for the thread that computes */
+  load(samples: SampleValues): readonly Program[];
+  /** What computes from the samples that were loaded, and leaves in `output` what `run` leaves. */
   into(output: Storage): Program;
-  run(pixels: Uint8Array): void;
+  run(samples: SampleValues): void;
   dispose(): void;
 }
 
@@ -23,22 +23,17 @@ export function createPrediction(backend: Backend, model: Model, samples: number
     [samples, ...model.input],
     ...parameterTensors(backend, model, parameters),
   ]);
-  const pixelCount = samples * inputSize(model);
-  const pixelInput = createByteInput(backend, plan.inputs[0]!.storage, pixelDivisor);
-  const load = (pixels: Uint8Array): Program => {
-    checkLength('pixels', pixels, pixelCount);
-    return pixelInput.take(pixels);
-  };
+  const sampleInput = createSampleInput(backend, plan.inputs[0]!);
   return {
     output: plan.output,
-    load,
+    load: (values) => sampleInput.take(values),
     into: (storage) => plan.into(storage),
-    run(pixels) {
-      load(pixels).run();
+    run(values) {
+      for (const program of sampleInput.take(values)) program.run();
       plan.run();
     },
     dispose() {
-      pixelInput.dispose();
+      sampleInput.dispose();
       plan.dispose();
     },
   };

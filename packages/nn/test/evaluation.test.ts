@@ -17,11 +17,13 @@ const model = parseModel({
   layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dense', units: 3 }],
 });
 
-function tinyDataset(count: number): { images: Uint8Array; labels: Uint8Array } {
+function tinyDataset(count: number) {
+  const labels = Uint16Array.from({ length: count }, (_, index) => (index * 7) % 3);
   return {
-    images: Uint8Array.from({ length: count * 4 }, (_, index) => (index * 151) % 256),
-    labels: Uint8Array.from({ length: count }, (_, index) => (index * 7) % 3),
-  };
+    samples: Uint8Array.from({ length: count * 4 }, (_, index) => (index * 151) % 256),
+    count,
+    targets: { type: 'classes', labels },
+  } as const;
 }
 
 const noPause = async (): Promise<void> => {};
@@ -39,12 +41,12 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
       const parameters = backend.allocate(parameterCount(model));
       backend.upload(parameters, weights);
       const whole = createEvaluation(backend, model, count, parameters);
-      whole.run(data.images, data.labels);
+      whole.run(data.samples, data.targets.labels);
       expect(loss).toBeCloseTo(backend.view(whole.output)[0]! / count, 4);
       const scores = createPrediction(backend, model, count, parameters);
-      scores.run(data.images);
+      scores.run(data.samples);
       const values = backend.view(scores.output);
-      const correct = [...data.labels].filter((label, sample) => {
+      const correct = [...data.targets.labels].filter((label, sample) => {
         const ofSample = [...values.subarray(sample * 3, sample * 3 + 3)];
         return ofSample.indexOf(Math.max(...ofSample)) === label;
       });
@@ -82,8 +84,8 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
   function scoresOf(backend: HostBackend, weights: Float32Array, data: ReturnType<typeof tinyDataset>): Float32Array {
     const parameters = backend.allocate(parameterCount(model));
     backend.upload(parameters, weights);
-    const plan = createPrediction(backend, model, data.labels.length, parameters);
-    plan.run(data.images);
+    const plan = createPrediction(backend, model, data.count, parameters);
+    plan.run(data.samples);
     return backend.view(plan.output).slice();
   }
 
@@ -98,7 +100,7 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
     const scores = scoresOf(backend, weights, data);
     const expected = new Float32Array(9);
     const errors = [];
-    for (const [index, label] of data.labels.entries()) {
+    for (const [index, label] of data.targets.labels.entries()) {
       const own = [...scores.subarray(index * 3, index * 3 + 3)];
       const predicted = own.indexOf(Math.max(...own));
       expected[label * 3 + predicted]! += 1;
@@ -120,18 +122,19 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
     const weights = initialize(model, 8);
     const { accuracy } = await createEvaluator(backend, model, data).evaluate(weights, noPause);
     const { counts } = await createConfusionEvaluator(backend, model, data, 0).evaluate(weights, noPause);
-    expect((counts[0]! + counts[4]! + counts[8]!) / 600).toBeCloseTo(accuracy, 12);
+    expect((counts![0]! + counts![4]! + counts![8]!) / 600).toBeCloseTo(accuracy!, 12);
   });
 
   it('counts scores that are no numbers as the first class, with a probability of 0', async () => {
     const backend = await open();
-    const data = { images: new Uint8Array(8), labels: Uint8Array.of(0, 2) };
+    const targets = { type: 'classes', labels: Uint16Array.of(0, 2) } as const;
+    const data = { samples: new Uint8Array(8), count: 2, targets };
     const evaluator = createConfusionEvaluator(backend, model, data, 4);
     const { counts, topErrors } = await evaluator.evaluate(
       new Float32Array(parameterCount(model)).fill(Number.NaN),
       noPause,
     );
-    expect([...counts]).toEqual([1, 0, 0, 0, 0, 0, 1, 0, 0]);
+    expect([...counts!]).toEqual([1, 0, 0, 0, 0, 0, 1, 0, 0]);
     expect(topErrors).toEqual([{ index: 1, label: 2, predicted: 0, probability: 0 }]);
   });
 });

@@ -126,14 +126,14 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
     const microbatch = createMicrobatchGradient(backend, model, 2, parameters);
     const run = (pixels: number, labels: number) => () =>
       microbatch.run(new Uint8Array(pixels), new Uint8Array(labels));
-    expect(run(784, 2)).toThrow('microbatch: expected 1568 pixels, got 784');
+    expect(run(784, 2)).toThrow('microbatch: expected 1568 values of samples, got 784');
     expect(run(1568, 3)).toThrow('microbatch: expected 2 labels, got 3');
     const inRows = (columns: number, ...numbers: number[]) => {
       const table = createByteTable(backend, 3, columns);
       return () => microbatch.run({ table, numbers: Uint32Array.from(numbers) }, new Uint8Array(2));
     };
-    expect(inRows(784, 0)).toThrow('microbatch: expected 2 rows of 784 pixels, got 1 rows of 784');
-    expect(inRows(28, 0, 1)).toThrow('microbatch: expected 2 rows of 784 pixels, got 2 rows of 28');
+    expect(inRows(784, 0)).toThrow('microbatch: expected 2 rows of 784 bytes, got 1 rows of 784');
+    expect(inRows(28, 0, 1)).toThrow('microbatch: expected 2 rows of 784 bytes, got 2 rows of 28');
     expect(() => createMicrobatchGradient(backend, model, 0, parameters)).toThrow(
       'microbatch: expected 1 or more samples, got 0',
     );

@@ -10,6 +10,7 @@ import {
   type Model,
   parseDescription,
   parseModel,
+  type Reading,
   readSafetensors,
   resolveModel,
   writeModelFile,
@@ -25,7 +26,8 @@ const model = parseModel({
     { type: 'dense', units: 2 },
   ],
 });
-const description = { classes: ['Katze', 'Hünd "x"'], sampleShape: [2, 3, 1], scaling: byteScaling };
+const targets = { type: 'classes', names: ['Katze', 'Hünd "x"'] } as const;
+const description = { targets, sampleShape: [2, 3, 1], scaling: byteScaling };
 const origin = { lockstep: '0.1.0', seed: 7, steps: 20, weightsSha256: 'ab'.repeat(32), initSha256: 'cd'.repeat(32) };
 const bytes = writeModelFile(model, initialize(model, 7), describeModel(description, origin));
 const { metadata } = readSafetensors(bytes);
@@ -37,9 +39,35 @@ describe('a model file', () => {
     expect(rest).toEqual({ format: 'pt', ...origin, seed: '7', steps: '20' });
   });
 
+  test('of values that were learned from floats has the names of both', () => {
+    const own = {
+      targets: { type: 'values', names: ['width', 'height'] },
+      sampleShape: [6],
+      scaling: { type: 'none' },
+    } as const;
+    const file = writeModelFile(model, initialize(model, 7), describeModel(own, origin));
+    expect(parseDescription(readSafetensors(file).metadata)).toEqual({ model, ...own });
+  });
+
+  test.each<Reading>([
+    {
+      type: 'rows',
+      columns: [
+        { type: 'number', name: 'age', mean: 0.1 + 0.2, deviation: 1e-3 },
+        { type: 'category', name: 'color', categories: ['blue', 'red', 'rot "x"', '', 'é'] },
+      ],
+    },
+    { type: 'pictures', fit: 'contain' },
+  ])('keeps how a file becomes a sample: %j', (reading) => {
+    const own = { ...description, reading };
+    const file = writeModelFile(model, initialize(model, 7), describeModel(own, origin));
+    expect(parseDescription(readSafetensors(file).metadata)).toEqual({ model, ...own });
+  });
+
   test('of before is read: its classes are numbered, its samples have the shape of the input', () => {
     const old = { format: 'pt', model: JSON.stringify(model) };
-    const expected = { model, classes: ['0', '1'], sampleShape: [6], scaling: byteScaling };
+    const numbered = { type: 'classes', names: ['0', '1'] };
+    const expected = { model, targets: numbered, sampleShape: [6], scaling: byteScaling };
     expect(parseDescription(old)).toEqual(expected);
     expect(parseDescription({}, model)).toEqual(expected);
   });
@@ -51,7 +79,7 @@ describe('a model file', () => {
     [
       'too few names',
       { ...metadata, classes: '["a"]' },
-      'model file: classes: expected 2 names, one for each score, got 1',
+      'model file: classes: expected 2 names, one for each output, got 1',
     ],
     ['no names', { ...metadata, classes: '[1,2]' }, 'model file: classes: [0]: expected a name, got 1'],
     [
@@ -62,7 +90,17 @@ describe('a model file', () => {
     [
       'another scaling',
       { ...metadata, scaling: '{"type":"log"}' },
-      'model file: scaling: type: expected "byte", got "log"',
+      'model file: scaling: type: expected "byte" or "none", got "log"',
+    ],
+    [
+      'columns of other values than the model takes',
+      { ...metadata, reading: '{"type":"rows","columns":[{"type":"number","name":"a","mean":0,"deviation":1}]}' },
+      'model file: reading: expected columns of 6 values, as the model takes, got 1',
+    ],
+    [
+      'a deviation of 0',
+      { ...metadata, reading: '{"type":"rows","columns":[{"type":"number","name":"a","mean":0,"deviation":0}]}' },
+      'model file: reading: columns[0].deviation: expected a number above 0, got 0',
     ],
   ])('with %s is refused in one sentence', (_, changed, message) => {
     expect(() => parseDescription(changed)).toThrow(new Error(message));

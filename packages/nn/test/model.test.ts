@@ -4,7 +4,7 @@ import {
   inputSize,
   layerShapes,
   layers,
-  outputClasses,
+  outputCount,
   parameterCount,
   parameterLayout,
   parseModel,
@@ -27,7 +27,7 @@ describe('built-in models', () => {
     const model = resolveModel('mlp');
     expect(layerShapes(model)).toEqual([[784], [128], [128], [10]]);
     expect(inputSize(model)).toBe(784);
-    expect(outputClasses(model)).toBe(10);
+    expect(outputCount(model)).toBe(10);
     expect(parameterCount(model)).toBe(101_770);
     expect(parameterLayout(model).map(({ name, shape, offset, size }) => ({ name, shape, offset, size }))).toEqual([
       { name: '0.weight', shape: [784, 128], offset: 0, size: 100_352 },
@@ -38,7 +38,38 @@ describe('built-in models', () => {
   });
 
   test('each is a valid model and survives JSON', () => {
-    for (const model of builtInModels) expect(resolveModel(JSON.stringify(model))).toEqual(model);
+    for (const name of builtInModels) {
+      const model = resolveModel(name);
+      expect(resolveModel(JSON.stringify(model))).toEqual(model);
+    }
+  });
+
+  test.each([
+    ['mlp', [28, 28, 1], 10, [[784], [128], [128], [10]]],
+    ['mlp', [4], 3, [[4], [128], [128], [3]]],
+    ['mlp', [4], 1, [[4], [128], [128], [1]]],
+    ['mlp', [32, 32, 3], 10, [[32, 32, 3], [3072], [128], [128], [10]]],
+    [
+      'cnn',
+      [32, 32, 3],
+      7,
+      [[32, 32, 3], [32, 32, 8], [32, 32, 8], [16, 16, 8], [16, 16, 16], [16, 16, 16], [8, 8, 16], [1024], [7]],
+    ],
+  ])('%s fits itself to samples of %j and %i outputs', (name, sampleShape, outputs, shapes) => {
+    expect(layerShapes(resolveModel(name, { sampleShape, outputs }))).toEqual(shapes);
+  });
+
+  test('one that cannot take the samples says so', () => {
+    expect(() => resolveModel('cnn', { sampleShape: [4], outputs: 3 })).toThrow(
+      'model cnn: expected samples of [height, width, channels], got [4]',
+    );
+    expect(() => resolveModel('cnn', { sampleShape: [3, 3, 1], outputs: 3 })).toThrow(
+      /^model cnn: layers\[5\] \(maxPool2d\): /,
+    );
+  });
+
+  test('a layer list is taken as it is', () => {
+    expect(resolveModel(JSON.stringify(tiny), { sampleShape: [32, 32, 3], outputs: 7 })).toEqual(tiny);
   });
 
   test('an unknown name is refused with a list of the known ones', () => {
@@ -90,11 +121,10 @@ describe('models as plain data', () => {
       { ...tiny, input: [28, 28] },
       'model tiny: layers[0] (dense): expected a sample of one axis, got [28, 28]',
     ],
-    ['one class', dense(1), 'model tiny: expected the last layer to give 2 or more class scores, got [1]'],
     [
       'an image as result',
       { ...tiny, input: [28, 28], layers: [{ type: 'relu' }] },
-      'model tiny: expected the last layer to give 2 or more class scores, got [28, 28]',
+      'model tiny: expected the last layer to give one row of outputs, got [28, 28]',
     ],
     [
       'more parameters than the limit',

@@ -1,13 +1,14 @@
 /** Writes a model with its weights as an ONNX file. */
-import { layerShapes, type Model, outputClasses, torchTensors } from '@lockstep/nn';
+import { layerShapes, type Model, outputCount, parseDescription, torchTensors } from '@lockstep/nn';
 import type { Shape } from '@lockstep/tensor';
 import { encodeModel } from './encode.ts';
 import { Graph, type Port } from './graph.ts';
 import { writeLayer } from './layers.ts';
 
 /**
- * The bytes of a file of opset 17. Its input is `images`, float32 from 0 to 1: [N, channels, height, width] where the model
- * takes [height, width, channels], else [N, ...input]. Its output is `logits`, [N, classes], before the softmax.
+ * The bytes of a file of opset 17. Its input is `images` where the model takes [height, width, channels], as float32 [N,
+ * channels, height, width], else `samples`, [N, ...input]; a model that was trained on bytes takes byte / 255. Its output is
+ * `logits`, [N, classes], before the softmax, or `values`, [N, values].
  *
  * @param parameters [parameterCount], in model order
  * @param metadata what a model file says of itself, which goes into the file's metadata
@@ -21,7 +22,9 @@ export function writeOnnx(
   const tensors = torchTensors(model, parameters);
   graph.initializers.push(...tensors);
   const shapes = layerShapes(model);
-  let value = 'images';
+  const { scaling, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
+  const inputName = model.input.length === 3 || scaling.type === 'byte' ? 'images' : 'samples';
+  let value = inputName;
   /** Shape of the image that a flattened sample was, as long as its values are in ONNX's order. */
   let image: Shape | undefined;
   for (const [index, layer] of model.layers.entries()) {
@@ -33,12 +36,15 @@ export function writeOnnx(
     if (layer.type === 'dense') image = undefined;
   }
   if (image) value = pixelByPixel(graph, value, image);
-  graph.node('Identity', [value], {}, 'logits');
-  const input: Port = { name: 'images', shape: inputShape(model.input), description: inputDescription(model.input) };
+  const isScores = targets.type === 'classes';
+  const outputName = isScores ? 'logits' : 'values';
+  graph.node('Identity', [value], {}, outputName);
+  const description = inputDescription(model.input, scaling);
+  const input: Port = { name: inputName, shape: inputShape(model.input), description };
   const output: Port = {
-    name: 'logits',
-    shape: [outputClasses(model)],
-    description: 'a score for each class, before the softmax',
+    name: outputName,
+    shape: [outputCount(model)],
+    description: isScores ? 'a score for each class, before the softmax' : targets.names.join(', '),
   };
   const about = { model: JSON.stringify(model), ...metadata };
   return encodeModel({ name: model.name, graph, input, output, version: metadata['lockstep'] ?? '', metadata: about });
@@ -57,7 +63,7 @@ function inputShape(input: Shape): Shape {
   return input.length === 3 ? [channels!, height!, width!] : input;
 }
 
-function inputDescription(input: Shape): string {
+function inputDescription(input: Shape, scaling: ReturnType<typeof parseDescription>['scaling']): string {
   const order = input.length === 3 ? 'images as [N, channels, height, width]' : 'samples, one after another';
-  return `${order}; values from 0 to 1: a byte / 255`;
+  return `${order}; ${scaling.type === 'byte' ? 'values from 0 to 1: a byte / 255' : 'values as in training'}`;
 }

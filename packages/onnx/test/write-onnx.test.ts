@@ -45,7 +45,8 @@ function sizesOf(port: ReturnType<typeof fieldsOf>): (number | string)[] {
 
 describe('the file', () => {
   const model = resolveModel('cnn');
-  const file = fieldsOf(writeOnnx(model, initialize(model, 1), { lockstep: '0.1.0', classes: '["a"]' }));
+  const classes = JSON.stringify([...'0123456789']);
+  const file = fieldsOf(writeOnnx(model, initialize(model, 1), { lockstep: '0.1.0', classes }));
   const [graph] = messages(file, 7);
 
   test('names its version, its opset and who wrote it', () => {
@@ -53,7 +54,7 @@ describe('the file', () => {
     expect([file.get(2)![0], file.get(3)![0]].map(text)).toEqual(['lockstep', '0.1.0']);
     expect(messages(file, 8).map((opset) => opset.get(2))).toEqual([[17]]);
     const metadata = messages(file, 14).map((entry) => [text(entry.get(1)![0]), text(entry.get(2)![0])]);
-    expect(Object.fromEntries(metadata)).toEqual({ model: JSON.stringify(model), lockstep: '0.1.0', classes: '["a"]' });
+    expect(Object.fromEntries(metadata)).toEqual({ model: JSON.stringify(model), lockstep: '0.1.0', classes });
   });
 
   test('takes images and gives logits', () => {
@@ -62,6 +63,22 @@ describe('the file', () => {
     expect([input, output].map((port) => text(port!.get(1)![0]))).toEqual(['images', 'logits']);
     expect(sizesOf(input!)).toEqual(['N', 1, 28, 28]);
     expect(sizesOf(output!)).toEqual(['N', 10]);
+  });
+
+  test('takes floats as they are, and gives values, where the model learned such', () => {
+    const table = resolveModel('mlp', { sampleShape: [4], outputs: 2 });
+    const metadata = { values: '["width","height"]', scaling: '{"type":"none"}' };
+    const [own] = messages(fieldsOf(writeOnnx(table, initialize(table, 1), metadata)), 7);
+    const [[input], [output]] = [messages(own!, 11), messages(own!, 12)];
+    expect([input, output].map((port) => text(port!.get(1)![0]))).toEqual(['samples', 'values']);
+    expect([sizesOf(input!), sizesOf(output!)]).toEqual([
+      ['N', 4],
+      ['N', 2],
+    ]);
+    expect([input, output].map((port) => text(port!.get(3)![0]))).toEqual([
+      'samples, one after another; values as in training',
+      'width, height',
+    ]);
   });
 
   test('has a node for each layer, whose inputs come before it', () => {

@@ -25,8 +25,17 @@ export function wordsFrom(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
   return new Uint32Array(floatsFrom(bytes).buffer);
 }
 
+/** The u16 values of little-endian `bytes`, copied as in `floatsFrom`. */
+export function halfWordsFrom(bytes: Uint8Array): Uint16Array<ArrayBuffer> {
+  requireLittleEndian();
+  if (bytes.byteLength % 2 !== 0) throw new RangeError(`u16 bytes: expected a multiple of 2, got ${bytes.byteLength}`);
+  const copy = new Uint8Array(bytes.byteLength);
+  copy.set(bytes);
+  return new Uint16Array(copy.buffer);
+}
+
 /** The little-endian bytes of `values`, a view of the same memory. */
-export function bytesOf(values: Float32Array | Uint32Array): Uint8Array {
+export function bytesOf(values: Float32Array | Uint32Array | Uint16Array | Uint8Array): Uint8Array {
   requireLittleEndian();
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
@@ -34,5 +43,5 @@ export function bytesOf(values: Float32Array | Uint32Array): Uint8Array {
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 function requireLittleEndian(): void {
-  if (!isLittleEndian) throw new Error('float32 bytes: expected a little-endian machine, got a big-endian one');
+  if (!isLittleEndian) throw new Error('raw numbers: expected a little-endian machine, got a big-endian one');
 }

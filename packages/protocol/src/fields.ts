@@ -79,26 +79,42 @@ export const treeNode: Condition<{ readonly lo: number; readonly n: number }> = 
   'a shard with n a power of two and lo a multiple of n',
 ];
 
-/** Every sample has one label, and the same number of pixels. */
-export const sampleBatch: Condition<{ readonly pixels: Uint8Array; readonly labels: Uint8Array }> = [
-  ({ pixels, labels }) =>
-    labels.byteLength === 0 ? pixels.byteLength === 0 : pixels.byteLength % labels.byteLength === 0,
-  'a number of pixels that is a multiple of the number of labels',
+export const sampleTypes = ['u8', 'f32'] as const;
+export const targetTypes = ['classes', 'values'] as const;
+
+const shapePhrase = 'a list of 1 to 4 sizes';
+export const sampleShape = v.pipe(
+  v.array(whole(1, 2 ** 31 - 1), shapePhrase),
+  v.check(({ length }) => length >= 1 && length <= 4, shapePhrase),
+);
+
+/** Every sample has the same number of bytes, and so has every target. */
+export const sampleBatch: Condition<{
+  readonly count: number;
+  readonly samples: Uint8Array;
+  readonly targets: Uint8Array;
+}> = [
+  ({ count, samples, targets }) => [samples, targets].every(({ byteLength }) => isMultiple(byteLength, count)),
+  'as many bytes for each of its samples, and for each target',
 ];
 
 /** The bit of a sample's number that says that the sample itself is in the message. */
 export const enclosed = 2 ** 31;
 
-/** `samples`, where there are some (u32, little-endian), mark as many as enclosed as there are labels. */
-export const numberedSamples: Condition<{ readonly samples?: Uint8Array; readonly labels: Uint8Array }> = [
-  ({ samples, labels }) => {
-    if (samples === undefined) return true;
+/** `numbers`, where there are some (u32, little-endian), mark as many samples as enclosed as there are. */
+export const numberedSamples: Condition<{ readonly numbers?: Uint8Array; readonly count: number }> = [
+  ({ numbers, count }) => {
+    if (numbers === undefined) return true;
     let marked = 0;
-    for (let top = 3; top < samples.byteLength; top += 4) marked += samples[top]! >> 7;
-    return samples.byteLength % 4 === 0 && marked === labels.byteLength;
+    for (let top = 3; top < numbers.byteLength; top += 4) marked += numbers[top]! >> 7;
+    return numbers.byteLength % 4 === 0 && marked === count;
   },
-  'four bytes for each sample, and as many labels as samples that are enclosed',
+  'four bytes for each number, and as many samples as are marked as enclosed',
 ];
+
+function isMultiple(byteLength: number, count: number): boolean {
+  return count === 0 ? byteLength === 0 : byteLength % count === 0;
+}
 
 /** A number for which `isValid` holds; `phrase` says which those are. */
 function number(phrase: string, isValid: (value: number) => boolean) {

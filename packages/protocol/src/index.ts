@@ -1,5 +1,5 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
-export { bytesOf, floatsFrom, floatsOf, wordsFrom } from './bytes.ts';
+export { bytesOf, floatsFrom, floatsOf, halfWordsFrom, wordsFrom } from './bytes.ts';
 export { type Checksum, gradientChecksum, openChecksum } from './checksum.ts';
 export { decode, decodeWatch, encode, encodeWatch } from './codec.ts';
 export {

@@ -13,8 +13,11 @@ import {
   numberedSamples,
   plainJson,
   sampleBatch,
+  sampleShape,
+  sampleTypes,
   shard,
   step,
+  targetTypes,
   text,
   treeNode,
   whole,
@@ -25,7 +28,7 @@ import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 4;
+export const protocolVersion = 5;
 
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
@@ -60,12 +63,18 @@ export const messages = {
     /** A layer list as plain JSON; its meaning is checked where the model is built. */
     model: plainJson,
     microbatchSize: whole(1),
+    /** Of the samples in all messages: bytes, which the model sees as byte / 255, or little-endian float32. */
+    sampleType: v.picklist(sampleTypes),
+    /** [height, width, channels] of a picture, [features] of a table row. */
+    sampleShape,
+    /** Of the targets in all messages: class indices, little-endian u16, or values, little-endian float32. */
+    targetType: v.picklist(targetTypes),
     /** Seeds the random choices of dropout; 0 where left out. */
     seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
     /** How workers round the gradients that they send; not at all where left out. */
     gradients: v.exactOptional(v.picklist(lossyEncodings)),
     /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
-    samples: v.exactOptional(whole(1, 2 ** 31 - 1)),
+    cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
     heartbeatMs: whole(1),
     maxFrameBytes: whole(1),
   }),
@@ -77,7 +86,11 @@ export const messages = {
   }),
 
   /** A fixed small problem whose gradient shows the numeric mode of a worker, and whether it computes correctly. */
-  numericsCheck: fromCoordinator('numericsCheck', { weights: floatBytes, pixels: bytes, labels: bytes }, sampleBatch),
+  numericsCheck: fromCoordinator(
+    'numericsCheck',
+    { weights: floatBytes, count: whole(1), samples: bytes, targets: bytes },
+    sampleBatch,
+  ),
 
   numericsResult: fromWorker('numericsResult', {
     gradient: floatBytes,
@@ -99,12 +112,14 @@ export const messages = {
       first: v.exactOptional(whole(0)),
       /**
        * Numbers of the shard's samples in the training set, u32, little-endian. The highest bit is set for those whose
-       * pixels and labels are in this message, in this order; an earlier task brought the others. Where this is left
+       * values and targets are in this message, in this order; an earlier task brought the others. Where this is left
        * out, the message has all samples of the shard.
        */
-      samples: v.exactOptional(bytes),
-      pixels: bytes,
-      labels: bytes,
+      numbers: v.exactOptional(bytes),
+      /** Samples in this message, one after another, and their targets, in the types of `welcome`. */
+      count: whole(0),
+      samples: bytes,
+      targets: bytes,
     },
     treeNode,
     sampleBatch,

@@ -27,14 +27,22 @@ export const floatBytes = fc
   .array(fc.float(), { maxLength: 80 })
   .map((values) => new Uint8Array(new Float32Array(values).buffer));
 
-const samples = fc
-  .record({ count: fc.integer({ min: 0, max: 5 }), features: fc.integer({ min: 0, max: 60 }) })
-  .chain(({ count, features }) =>
-    fc.record({
-      pixels: fc.uint8Array({ minLength: count * features, maxLength: count * features }),
-      labels: fc.uint8Array({ minLength: count, maxLength: count }),
-    }),
-  );
+const bytesFor = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+
+const batchFrom = (min: number) =>
+  fc
+    .record({
+      count: fc.integer({ min, max: 5 }),
+      sampleBytes: fc.integer({ min: 0, max: 60 }),
+      targetBytes: fc.integer({ min: 0, max: 8 }),
+    })
+    .chain(({ count, sampleBytes, targetBytes }) =>
+      fc.record({
+        count: fc.constant(count),
+        samples: bytesFor(count * sampleBytes),
+        targets: bytesFor(count * targetBytes),
+      }),
+    );
 
 /** Numbers of samples: `others` first, then `enclosedCount` that are in the message. */
 const sampleNumbers = (enclosedCount: number, others: readonly number[]): Uint8Array =>
@@ -76,14 +84,28 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       resumeKey: text(128),
       model: plainJson,
       microbatchSize: whole(1),
+      sampleType: fc.constantFrom('u8' as const, 'f32' as const),
+      sampleShape: fc.array(fc.integer({ min: 1, max: 2 ** 31 - 1 }), { minLength: 1, maxLength: 4 }),
+      targetType: fc.constantFrom('classes' as const, 'values' as const),
       seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       gradients: fc.constantFrom('fp16' as const, 'int8' as const),
-      samples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+      cachedSamples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
     },
     {
-      requiredKeys: ['type', 'id', 'resumeKey', 'model', 'microbatchSize', 'heartbeatMs', 'maxFrameBytes'],
+      requiredKeys: [
+        'type',
+        'id',
+        'resumeKey',
+        'model',
+        'microbatchSize',
+        'sampleType',
+        'sampleShape',
+        'targetType',
+        'heartbeatMs',
+        'maxFrameBytes',
+      ],
       noNullPrototype: true,
     },
   ),
@@ -104,8 +126,8 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     { requiredKeys: ['type', 'code', 'message'], noNullPrototype: true },
   ),
   numericsCheck: fc
-    .record({ weights: floatBytes, samples })
-    .map(({ weights, samples: { pixels, labels } }) => ({ type: 'numericsCheck', weights, pixels, labels })),
+    .record({ weights: floatBytes, batch: batchFrom(1) })
+    .map(({ weights, batch }) => ({ type: 'numericsCheck', weights, ...batch })),
   numericsResult: fc.record(
     {
       type: fc.constant('numericsResult' as const),
@@ -124,17 +146,16 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
   task: fc
     .record({
       shard,
-      samples,
+      batch: batchFrom(0),
       first: fc.option(whole(0), { nil: undefined }),
       cached: fc.option(fc.array(fc.nat(2 ** 31 - 1)), { nil: undefined }),
     })
-    .map(({ shard: node, samples: { pixels, labels }, first, cached }) => ({
+    .map(({ shard: node, batch, first, cached }) => ({
       type: 'task',
       ...node,
       ...(first === undefined ? {} : { first }),
-      ...(cached === undefined ? {} : { samples: sampleNumbers(labels.length, cached) }),
-      pixels,
-      labels,
+      ...(cached === undefined ? {} : { numbers: sampleNumbers(batch.count, cached) }),
+      ...batch,
     })),
   gradient: fc
     .record({

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytesOf, floatsFrom } from '../src/bytes.ts';
+import { bytesOf, floatsFrom, halfWordsFrom } from '../src/bytes.ts';
 
 describe('floatsFrom', () => {
   it('keeps all bits, NaN payloads included, at any alignment', () => {
@@ -25,6 +25,22 @@ describe('floatsFrom', () => {
 
   it('refuses a length that is no multiple of 4', () => {
     expect(() => floatsFrom(new Uint8Array(7))).toThrow('float32 bytes: expected a multiple of 4, got 7');
+  });
+});
+
+describe('halfWordsFrom', () => {
+  it('reads what bytesOf wrote, at any alignment', () => {
+    fc.assert(
+      fc.property(fc.uint16Array({ maxLength: 20 }), fc.nat(3), (numbers, offset) => {
+        const frame = new Uint8Array(offset + numbers.byteLength);
+        frame.set(bytesOf(numbers), offset);
+        expect(halfWordsFrom(frame.subarray(offset))).toEqual(numbers);
+      }),
+    );
+  });
+
+  it('refuses half a number', () => {
+    expect(() => halfWordsFrom(new Uint8Array(3))).toThrow('u16 bytes: expected a multiple of 2, got 3');
   });
 });
 

@@ -68,7 +68,8 @@ describe.each(messageTypes)('%s', (type) => {
       'first',
       'gradients',
       'sampleCacheBytes',
-      'samples',
+      'cachedSamples',
+      'numbers',
       'encoding',
     ]);
     const example: Record<string, unknown> = { ...exampleOf(type) };
@@ -81,7 +82,7 @@ describe.each(messageTypes)('%s', (type) => {
 
   it('is refused when a field has another type', () => {
     for (const field of Object.keys(exampleOf(type))) {
-      if (field === 'type' || field === 'model') continue;
+      if (field === 'type' || field === 'model' || field === 'sampleShape') continue;
       expect(refusal(packedWith(type, { [field]: [1, 2] }), from)).toMatch(
         new RegExp(`^${type}\\.${field}: expected .*, got an array of 2$`),
       );
@@ -141,35 +142,48 @@ describe('values', () => {
     ['n of 0', 'cancel', { lo: 0, n: 0 }, /^cancel\.n: expected a whole number from 1 to \d+, got 0$/],
     ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a shard .* lo a multiple of n, got .*lo 2, n 4/],
     [
-      'uneven pixels',
+      'uneven samples',
       'task',
-      { pixels: new Uint8Array(5), labels: new Uint8Array(2) },
-      /^task: expected a number of pixels .* pixels of 5 bytes, labels of 2 bytes$/,
+      { count: 2, samples: new Uint8Array(5), targets: new Uint8Array(4) },
+      /^task: expected as many bytes for each of its samples, .* count 2, samples of 5 bytes, targets of 4 bytes$/,
+    ],
+    [
+      'uneven targets',
+      'numericsCheck',
+      { count: 2, samples: new Uint8Array(4), targets: new Uint8Array(3) },
+      /^numericsCheck: expected as many bytes for each of its samples, .* targets of 3 bytes$/,
     ],
     [
       'a sample that is marked but missing',
       'task',
-      { samples: Uint8Array.of(0, 0, 0, 0x80, 1, 0, 0, 0x80), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
-      /^task: expected four bytes for each sample, .* samples of 8 bytes, pixels of 4 bytes, labels of 1 bytes$/,
+      {
+        numbers: Uint8Array.of(0, 0, 0, 0x80, 1, 0, 0, 0x80),
+        count: 1,
+        samples: new Uint8Array(4),
+        targets: new Uint8Array(2),
+      },
+      /^task: expected four bytes for each number, .* numbers of 8 bytes, count 1, samples of 4 bytes, targets of 2 bytes$/,
     ],
     [
       'a sample too many',
       'task',
-      { samples: Uint8Array.of(5, 0, 0, 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
-      /^task: expected four bytes for each sample, and as many labels as samples that are enclosed, got /,
+      { numbers: Uint8Array.of(5, 0, 0, 0), count: 1, samples: new Uint8Array(4), targets: new Uint8Array(2) },
+      /^task: expected four bytes for each number, and as many samples as are marked as enclosed, got /,
     ],
     [
       'a torn sample number',
       'task',
-      { samples: new Uint8Array(6), pixels: new Uint8Array(0), labels: new Uint8Array(0) },
-      /^task: expected four bytes for each sample, .* samples of 6 bytes/,
+      { numbers: new Uint8Array(6), count: 0, samples: new Uint8Array(0), targets: new Uint8Array(0) },
+      /^task: expected four bytes for each number, .* numbers of 6 bytes/,
     ],
     [
-      'pixels alone',
-      'numericsCheck',
-      { pixels: new Uint8Array(5), labels: new Uint8Array(0) },
-      /^numericsCheck: .* labels of 0 bytes$/,
+      'targets without samples',
+      'task',
+      { count: 0, samples: new Uint8Array(0), targets: new Uint8Array(2) },
+      /^task: expected as many bytes for each of its samples, .* targets of 2 bytes$/,
     ],
+    ['a shape without sizes', 'welcome', { sampleShape: [] }, /^welcome\.sampleShape: expected a list of 1 to 4 sizes/],
+    ['an empty axis', 'welcome', { sampleShape: [4, 0] }, /^welcome\.sampleShape\.1: expected a whole number from 1 /],
     ['a NaN loss', 'gradient', { lossSum: Number.NaN }, /^gradient\.lossSum: expected a finite number, got NaN$/],
     ['an infinite time', 'gradient', { computeMs: Number.POSITIVE_INFINITY }, /^gradient\.computeMs: .* got Infinity$/],
     ['a wide checksum', 'gradient', { checksum: 2 ** 32 }, /^gradient\.checksum: .* to 4294967295, got 4294967296$/],

@@ -15,7 +15,10 @@ const floats = (length: number): fc.Arbitrary<Uint8Array> =>
 const points = fc
   .integer({ min: 0, max: 20 })
   .chain((length) =>
-    fc.record({ steps: floats(length), losses: floats(length), accuracies: floats(length) }, { noNullPrototype: true }),
+    fc.record(
+      { steps: floats(length), losses: floats(length), accuracies: floats(length) },
+      { requiredKeys: ['steps', 'losses'], noNullPrototype: true },
+    ),
   );
 
 const record = <T>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
@@ -24,9 +27,10 @@ const record = <T>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary
 const epochReport = record({
   epoch: whole(1),
   trainLoss: finite,
-  trainAccuracy: fraction,
+  trainAccuracy: fc.option(fraction),
   testLoss: finite,
-  testAccuracy: fraction,
+  testAccuracy: fc.option(fraction),
+  testR2: fc.option(finite),
   seconds: milliseconds,
   imagesPerSecond: milliseconds,
 });
@@ -60,41 +64,30 @@ const checkpointFile = record({ file: text(100), step: whole(0) });
 const evaluation = fc
   .record({
     epoch: whole(1),
-    rows: fc.integer({ min: 1, max: 6 }),
-    columns: fc.integer({ min: 1, max: 6 }),
-    classes: fc.integer({ min: 2, max: 12 }),
+    sampleBytes: fc.integer({ min: 0, max: 36 }),
+    outputs: fc.integer({ min: 2, max: 12 }),
+    isSmall: fc.boolean(),
   })
-  .chain(({ epoch, rows, columns, classes }) =>
-    fc
+  .chain(({ epoch, sampleBytes, outputs, isSmall }) => {
+    const sample = fc.uint8Array({ minLength: sampleBytes, maxLength: sampleBytes });
+    const topError = fc
       .record({
-        confusion: floats(classes * classes),
-        topErrors: fc.array(
-          fc
-            .record({
-              image: fc.uint8Array({ minLength: rows * columns, maxLength: rows * columns }),
-              label: fc.integer({ min: 0, max: classes - 1 }),
-              off: fc.integer({ min: 1, max: classes - 1 }),
-              probability: fraction,
-            })
-            .map(({ image, label, off, probability }) => ({
-              image,
-              label,
-              predicted: (label + off) % classes,
-              probability,
-            })),
-          { maxLength: 5 },
-        ),
+        sample,
+        label: fc.integer({ min: 0, max: outputs - 1 }),
+        off: fc.integer({ min: 1, max: outputs - 1 }),
+        probability: fraction,
       })
-      .map(({ confusion, topErrors }) => ({
-        type: 'evaluation' as const,
-        epoch,
-        rows,
-        columns,
-        classes,
-        confusion,
-        topErrors,
-      })),
-  );
+      .map(({ off, ...error }) => ({ ...error, predicted: (error.label + off) % outputs }));
+    const farSample = record({ sample, target: floats(outputs), predicted: floats(outputs) });
+    return record({
+      type: fc.constant('evaluation' as const),
+      epoch: fc.constant(epoch),
+      outputs: fc.constant(outputs),
+      ...(isSmall ? { confusion: floats(outputs * outputs) } : {}),
+      topErrors: fc.array(topError, { maxLength: 5 }),
+      farthest: fc.array(farSample, { maxLength: 5 }),
+    });
+  });
 
 export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<WatchMessageOf<T>> } = {
   run: record({
@@ -116,9 +109,11 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     microbatches: whole(1),
     samples: whole(1),
     testSamples: whole(0),
-    rows: whole(1),
-    columns: whole(1),
-    classes: whole(1, 256),
+    sampleType: fc.constantFrom('u8' as const, 'f32' as const),
+    sampleShape: fc.array(fc.integer({ min: 1, max: 2 ** 31 - 1 }), { minLength: 1, maxLength: 4 }),
+    targetType: fc.constantFrom('classes' as const, 'values' as const),
+    outputs: fc.integer({ min: 1, max: 65_535 }),
+    names: fc.array(text(80), { maxLength: 4 }),
     joinAddresses: fc.array(text(300), { maxLength: 4 }),
     tokenNeeded: fc.boolean(),
     faultInjection: fc.boolean(),

@@ -86,29 +86,39 @@ describe('the table of the dashboard', () => {
       /^history\.points: expected as many losses and accuracies as steps/,
     ],
     ['a probability above 1', 'progress', { accuracy: 1.01 }, /^progress\.accuracy: expected a number from 0 to 1/],
-    ['a torn matrix', 'evaluation', { classes: 13 }, /^evaluation: expected classes x classes counts/],
+    [
+      'a torn matrix',
+      'evaluation',
+      { confusion: new Uint8Array(20) },
+      /^evaluation: expected classes x classes counts/,
+    ],
     ['an unknown action', 'admin', { action: 'explode' }, /^admin\.action: expected one of .*"start".*got "explode"$/],
   ])('refuses %s', (_name, type, fields, message) => {
     expect(refusal(pack({ ...watchExampleOf(type), ...fields }), senderOf(type))).toMatch(message);
   });
 
-  it('refuses a top error that is no error, or whose image has another size', () => {
-    const image = new Uint8Array(4);
-    const evaluation = (error: object) =>
+  it('refuses errors that are none, samples of different sizes, and values that are too few', () => {
+    const [sample, value] = [new Uint8Array(4), new Uint8Array(8)];
+    const topError = { sample, label: 0, predicted: 1, probability: 0.5 };
+    const farSample = { sample, target: value, predicted: value };
+    const evaluation = (error: object, far: object) =>
       pack({
         type: 'evaluation',
         epoch: 1,
-        rows: 2,
-        columns: 2,
-        classes: 2,
-        confusion: new Uint8Array(16),
-        topErrors: [{ image, label: 0, predicted: 1, probability: 0.5, ...error }],
+        outputs: 2,
+        topErrors: [topError, { ...topError, ...error }],
+        farthest: [{ ...farSample, ...far }],
       });
-    expect(decodeWatch(evaluation({}), 'coordinator').type).toBe('evaluation');
-    for (const wrong of [{ predicted: 0 }, { image: new Uint8Array(5) }, { label: 2 }]) {
-      expect(refusal(evaluation(wrong), 'coordinator')).toMatch(
-        /^evaluation: expected images of rows x columns pixels/,
-      );
+    expect(decodeWatch(evaluation({}, {}), 'coordinator').type).toBe('evaluation');
+    const refused: [object, object, RegExp][] = [
+      [{ predicted: 0 }, {}, /^evaluation: expected two different classes in each error/],
+      [{ label: 2 }, {}, /^evaluation: expected two different classes in each error/],
+      [{ sample: new Uint8Array(5) }, {}, /^evaluation: expected samples of one size/],
+      [{}, { sample: new Uint8Array(5) }, /^evaluation: expected samples of one size/],
+      [{}, { target: new Uint8Array(4) }, /^evaluation: expected a value for each output/],
+    ];
+    for (const [error, far, message] of refused) {
+      expect(refusal(evaluation(error, far), 'coordinator')).toMatch(message);
     }
   });
 });

@@ -1,5 +1,5 @@
 /** Shards computed by TensorFlow, microbatch by microbatch, and added in the order of the fixed tree. */
-import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
+import { defaultKey, inputSize, outputCount, parameterCount, parseModel, type TargetValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import {
@@ -9,7 +9,7 @@ import {
   type GradientOptions,
   nextPowerOfTwo,
   type ShardGradient,
-  type ShardPixels,
+  type ShardSamples,
   TreeSum,
 } from '@lockstep/training';
 import { type LoadedTensorFlow, loadTensorFlow } from './load.ts';
@@ -32,6 +32,8 @@ export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Prom
 interface Opened {
   readonly microbatchSize: number;
   readonly inputSize: number;
+  /** Numbers that stand for one sample's target. */
+  readonly targetSize: number;
   readonly microbatch: MicrobatchGradient;
   readonly parameterCount: number;
   /** Of vectors with the gradient of all parameters, then the sum of losses, then how many were correct. */
@@ -55,13 +57,14 @@ class TensorFlowCompute implements Compute {
     this.#clock = clock;
   }
 
-  async open({ model: data, microbatchSize }: ComputeSetup): Promise<void> {
+  async open({ model: data, microbatchSize, targetType = 'classes' }: ComputeSetup): Promise<void> {
     await this.close();
     const model = parseModel(data);
     this.#opened = {
       microbatchSize,
       inputSize: inputSize(model),
-      microbatch: createMicrobatchGradient(this.#tf, this.#host, model),
+      targetSize: targetType === 'classes' ? 1 : outputCount(model),
+      microbatch: createMicrobatchGradient(this.#tf, this.#host, model, targetType),
       parameterCount: parameterCount(model),
       sum: new TreeSum(this.#host, parameterCount(model) + 2),
     };
@@ -75,15 +78,24 @@ class TensorFlowCompute implements Compute {
   }
 
   async gradient(
-    pixels: ShardPixels,
-    labels: Uint8Array,
+    samples: ShardSamples,
+    targets: TargetValues,
     { key = defaultKey }: GradientOptions = {},
   ): Promise<ShardGradient> {
-    const { microbatchSize, inputSize: size, microbatch, sum, parameterCount: parameters } = this.#expectOpen();
-    if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
+    const {
+      microbatchSize,
+      inputSize: size,
+      targetSize,
+      microbatch,
+      sum,
+      parameterCount: parameters,
+    } = this.#expectOpen();
+    if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
     const startedAtMs = this.#clock.nowMs();
-    const count = labels.length;
-    if (pixels.length !== count * size) throw new Error(`shard: expected ${count * size} pixels, got ${pixels.length}`);
+    const count = targets.length / targetSize;
+    if (samples.length !== count * size) {
+      throw new Error(`shard: expected ${count * size} values of samples, got ${samples.length}`);
+    }
     const microbatches = Math.ceil(count / microbatchSize);
     sum.begin({ lo: 0, n: nextPowerOfTwo(microbatches) }, microbatches);
     for (let index = 0; index < microbatches; index++) {
@@ -91,7 +103,8 @@ class TensorFlowCompute implements Compute {
       const to = Math.min(count, from + microbatchSize);
       const buffer = sum.free;
       const microbatchKey = { ...key, firstSample: key.firstSample + from };
-      microbatch.run(pixels.subarray(from * size, to * size), labels.subarray(from, to), microbatchKey, buffer);
+      const ownTargets = targets.subarray(from * targetSize, to * targetSize);
+      microbatch.run(samples.subarray(from * size, to * size), ownTargets, microbatchKey, buffer);
       sum.add({ lo: index, n: 1 }, buffer);
     }
     const values = await this.#host.download(sum.vector());

@@ -17,7 +17,7 @@ export interface TensorFlow {
   getBackend(): string;
   memory(): { readonly numTensors: number };
   tensor(values: Float32Array, shape: number[]): Tensor;
-  tensor1d(values: Uint8Array, type: 'int32'): Tensor;
+  tensor1d(values: Int32Array, type: 'int32'): Tensor;
   oneHot(indices: Tensor, depth: number): Tensor;
   tidy(run: () => void): void;
   dispose(tensors: Tensor[]): void;

@@ -1,7 +1,7 @@
-import { initialize, layers, parameterCount, resolveModel } from '@lockstep/nn';
+import { initialize, layers, outputCount, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { type Compute, createLocalCompute } from '@lockstep/training';
+import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/training';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';
@@ -19,6 +19,19 @@ async function opened(microbatchSize: number, model = small): Promise<Compute> {
 
 const pair = ({ pixels, labels }: Samples): [Uint8Array, Uint8Array] => [pixels, labels];
 
+/** That two gradients of 21 samples are equal but for rounding. */
+function expectAlike(theirs: ShardGradient, ours: ShardGradient): void {
+  const expected = floatsOf(ours.gradient);
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  expect(largest).toBeGreaterThan(0.01);
+  const got = floatsOf(theirs.gradient);
+  const worst = got.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index]!)), 0);
+  expect(worst / largest).toBeLessThan(3e-6);
+  expect(theirs.lossSum / ours.lossSum).toBeCloseTo(1, 5);
+  expect(theirs.correct).toBe(ours.correct);
+  expect(theirs.count).toBe(21);
+}
+
 it('the models of these tests have every kind of layer', () => {
   const present = new Set(models.flatMap((model) => model.layers.map(({ type }) => type)));
   expect([...present].sort()).toEqual(Object.keys(layers).sort());
@@ -31,25 +44,31 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
       const { backend } = await openBackend('reference');
       const key = { seed: 7, step: 70_000, firstSample: 123 };
       const samples = samplesFor(model, 21, 5);
-      const results = [];
+      const results: ShardGradient[] = [];
       for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
         await compute.open({ model, microbatchSize: 8 });
         compute.setWeights(bytesOf(initialize(model, 3)));
         results.push(await compute.gradient(...pair(samples), { key }));
         await compute.close();
       }
-      const [theirs, ours] = results;
-      const expected = floatsOf(ours!.gradient);
-      const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      expect(largest).toBeGreaterThan(0.01);
-      const got = floatsOf(theirs!.gradient);
-      const worst = got.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index]!)), 0);
-      expect(worst / largest).toBeLessThan(3e-6);
-      expect(theirs!.lossSum / ours!.lossSum).toBeCloseTo(1, 5);
-      expect(theirs!.correct).toBe(ours!.correct);
-      expect(theirs!.count).toBe(21);
+      expectAlike(results[0]!, results[1]!);
     },
   );
+
+  it('equals that of the engine for values to learn, of floats', async () => {
+    const { backend } = await openBackend('reference');
+    const { pixels } = samplesFor(small, 21, 5);
+    const samples = Float32Array.from(pixels, (pixel) => pixel / 100 - 1);
+    const targets = Float32Array.from({ length: 21 * outputCount(small) }, (_, at) => ((at * 37) % 100) / 50 - 1);
+    const results: ShardGradient[] = [];
+    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
+      await compute.open({ model: small, microbatchSize: 8, targetType: 'values' });
+      compute.setWeights(bytesOf(initialize(small, 3)));
+      results.push(await compute.gradient(samples, targets));
+      await compute.close();
+    }
+    expectAlike(results[0]!, results[1]!);
+  });
 
   it('drops other values for other keys', async () => {
     const model = models.find(({ name }) => name.startsWith('dropout'))!;
@@ -165,7 +184,9 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
     await compute.open({ model: small, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
-    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow('expected 4 pixels, got 5');
+    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
+      'expected 4 values of samples, got 5',
+    );
     await compute.close();
   });
 });

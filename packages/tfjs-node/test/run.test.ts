@@ -11,6 +11,7 @@ import {
   createShardSource,
   defaultLimits,
   exactnessOf,
+  formatOf,
   ParameterServer,
   planRun,
   Run,
@@ -30,8 +31,9 @@ it.skipIf(absence !== undefined)(
     const { backend } = await openBackend('cpu');
     const engine = (): Compute => createLocalCompute(backend, clock);
     const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 100 });
-    const { pixels: images, labels } = samplesFor(small, plan.samples, 3);
-    const dataset = { images, labels, count: plan.samples, rows: 2, columns: 2, classes: 3 };
+    const { pixels, labels } = samplesFor(small, plan.samples, 3);
+    const targets = { type: 'classes', labels: Uint16Array.from(labels), names: ['a', 'b', 'c'] } as const;
+    const dataset = { samples: pixels, sampleShape: [2, 2, 1], count: plan.samples, targets };
     const samples = createShardSource(dataset, plan, 1);
     const weights = initialize(small, 1);
     const optimizer = parseOptimizer({ type: 'sgd', learningRate: 0.05 });
@@ -39,18 +41,35 @@ it.skipIf(absence !== undefined)(
     const first = engine();
     await first.open({ model: small, microbatchSize: plan.microbatchSize });
     first.setWeights(numericsCheck.weights);
-    const referenceGradient = floatsOf((await first.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient);
+    const referenceGradient = floatsOf((await first.gradient(numericsCheck.samples, numericsCheck.targets)).gradient);
     const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
     const checksum = await openChecksum();
 
     let keys = 0;
     const run = new Run({
-      setup: { plan, model: small, limits: defaultLimits, token: undefined, startWorkers: 1, startWithinMs: 60_000 },
+      setup: {
+        plan,
+        model: small,
+        format: formatOf(dataset),
+        limits: defaultLimits,
+        token: undefined,
+        startWorkers: 1,
+        startWithinMs: 60_000,
+      },
       samples,
       parameterServer,
       numericsCheck,
       referenceGradient,
-      referee: createReferee({ backend, model: small, plan, samples, seed: 0, parameterServer, nowMs: clock.nowMs }),
+      referee: createReferee({
+        backend,
+        model: small,
+        targetType: 'classes',
+        plan,
+        samples,
+        seed: 0,
+        parameterServer,
+        nowMs: clock.nowMs,
+      }),
       clock,
       checksum,
       hash,

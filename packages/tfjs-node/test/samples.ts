@@ -1,5 +1,5 @@
 /** Models that have every kind of layer, and samples that depend on a seed alone. */
-import { inputSize, type Model, outputClasses, parseModel, resolveModel } from '@lockstep/nn';
+import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { philox } from '@lockstep/tensor';
 import { loadTensorFlow, prepareProcess } from '../src/load.ts';
 
@@ -71,7 +71,7 @@ export function samplesFor(model: Model, count: number, seed: number): Samples {
   };
   return {
     pixels: Uint8Array.from({ length: count * inputSize(model) }, (_, index) => word(0, index) & 255),
-    labels: Uint8Array.from({ length: count }, (_, index) => word(1, index) % outputClasses(model)),
+    labels: Uint8Array.from({ length: count }, (_, index) => word(1, index) % outputCount(model)),
   };
 }
 

@@ -3,6 +3,7 @@ import type { TrainOptions } from './options.ts';
 import { pagePlatform } from './page/page-platform.ts';
 import { TrainingRun } from './training-run.ts';
 
+export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';

@@ -7,4 +7,5 @@ export { movingAverage } from './moving-average.ts';
 export { defaultLearningRates, defaultsOfSetting } from './optimizer/optimizer-defaults.ts';
 export { defaultsOf } from './optimizer/recipes.ts';
 export { defaultHost, defaultPort } from './options.ts';
+export { samplesWord } from './samples-word.ts';
 export { thousands } from './thousands.ts';

@@ -54,8 +54,8 @@ export interface StepEvent {
   readonly epoch: number;
   /** Mean over the step's samples, with the weights before it. */
   readonly loss: number;
-  /** Fraction of the step's samples whose class was right, 0 to 1. */
-  readonly accuracy: number;
+  /** Fraction of the step's samples whose class was right, 0 to 1; null where targets are values. */
+  readonly accuracy: number | null;
   /** Of this step. */
   readonly samples: number;
   /** Of all steps since this process took the run over. */

@@ -4,6 +4,8 @@ import { nodePlatform } from './node/node-platform.ts';
 import type { ListenOptions, TrainOptions } from './options.ts';
 import { TrainingRun } from './training-run.ts';
 
+export { openDataset } from '@lockstep/data/node';
+export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
 export type { EpochEvent, ListeningEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
@@ -11,7 +13,7 @@ export type { Addresses } from './http/addresses.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
 export type { Prediction } from './model/predictor.ts';
 export type { CheckpointOptions, ListenOptions, OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
-export type { CurvePoint, EpochReport, Report, StepTimes, WorkerReport } from './report/report.ts';
+export type { CurvePoint, DataSummary, EpochReport, Report, StepTimes, WorkerReport } from './report/report.ts';
 export type { Verification } from './run/verify.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';

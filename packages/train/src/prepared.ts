@@ -1,6 +1,6 @@
 /** A run that can start: its options with everything that was left out, loaded and checked. */
 import type { Dataset } from '@lockstep/data';
-import type { Model, OptimizerConfig } from '@lockstep/nn';
+import type { Model, OptimizerConfig, Reading } from '@lockstep/nn';
 import type { RunPlan } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Tls } from './http/tls.ts';
@@ -15,6 +15,8 @@ export interface Prepared {
   readonly initialWeights: Float32Array | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
+  /** How a file becomes a sample, where the data say it. */
+  readonly reading: Reading | undefined;
   readonly plan: RunPlan;
   readonly config: RunConfig;
   readonly backend: ComputeChoice;

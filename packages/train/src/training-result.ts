@@ -27,12 +27,12 @@ export class TrainingResult {
   readonly report: Report;
   /** [parameters], in model order. */
   readonly weights: Float32Array<ArrayBuffer>;
-  /** With the weights as they are; its memory is the caller's to give back, with `dispose`. */
-  readonly model: LoadedModel;
   /** The newest one on the disk, where the run wrote some. */
   readonly checkpoint: WrittenCheckpoint | undefined;
   readonly #prepared: Prepared;
   readonly #platform: Platform;
+  readonly #backend: HostBackend;
+  #model: LoadedModel | undefined;
 
   constructor(trained: Trained, outcome: TrainingOutcome, { prepared, platform, backend }: ResultSources) {
     this.outcome = outcome;
@@ -42,10 +42,16 @@ export class TrainingResult {
     this.checkpoint = trained.checkpoint;
     this.#prepared = prepared;
     this.#platform = platform;
-    const { model, train } = prepared;
-    const { weightsSha256 } = trained.report;
-    const description = { model, ...samplesOf(train), metadata: {} };
-    this.model = new LoadedModel({ ...description, weights: trained.weights, weightsSha256 }, backend);
+    this.#backend = backend;
+  }
+
+  /** Takes memory for the weights when it is first asked for, which is the caller's to give back, with `dispose`. */
+  get model(): LoadedModel {
+    const { model, train } = this.#prepared;
+    const { weightsSha256 } = this.report;
+    const description = { model, ...samplesOf(train), reading, metadata: {} };
+    this.#model ??= new LoadedModel({ ...description, weights: this.weights, weightsSha256 }, this.#backend);
+    return this.#model;
   }
 
   /** The bytes of a model file, which `loadModel` opens and other programs read; by default safetensors. */

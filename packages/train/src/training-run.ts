@@ -1,4 +1,5 @@
 /** A run at work, for the program that started it. */
+import type { ControlAction } from '@lockstep/training';
 import { EventStream } from '@lockstep/worker';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import type { TrainOptions } from './options.ts';
@@ -28,6 +29,9 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   #listening: ListeningEvent | undefined;
   readonly #onListening = new Set<(listening: ListeningEvent) => void>();
   #close = async (): Promise<void> => {};
+  /** What was asked for before the run could do it. */
+  readonly #asked: ControlAction[] = [];
+  #control = (action: ControlAction): void => void this.#asked.push(action);
 
   constructor(options: TrainOptions, platform: Platform) {
     this.#platform = platform;
@@ -53,6 +57,21 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return this.#events[Symbol.asyncIterator]();
   }
 
+  /** Begins a run with `listen.waitForStart`, with the workers that are there. */
+  start(): void {
+    this.#control('start');
+  }
+
+  /** Takes no step after the one under way, until `resume`. */
+  pause(): void {
+    this.#control('pause');
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    this.#control('resume');
+  }
+
   /** Ends the run where it is, with a last checkpoint where it writes some; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -72,7 +91,11 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     const prepared = await prepare(options, platform);
     const { signal } = this.#stopping;
     const emit = (event: TrainingEvent): void => this.#emit(event);
-    const trained = await runTraining({ prepared, platform, emit, onStep: options.onStep, signal });
+    const onControl = (control: (action: ControlAction) => void): void => {
+      this.#control = control;
+      for (const action of this.#asked.splice(0)) control(action);
+    };
+    const trained = await runTraining({ prepared, platform, emit, onStep: options.onStep, onControl, signal });
     this.#close = trained.close;
     const outcome = outcomeOf(trained, signal);
     const result = await resultOf(trained, outcome, { prepared, platform });

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createEvaluator, type Evaluator, initialize, resolveModel } from '@lockstep/nn';
+import { createEvaluator, type Evaluator, initialize, numberedClasses, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BackgroundEvaluator } from '../src/node/background-evaluator.ts';
@@ -7,9 +7,10 @@ import { BackgroundEvaluator } from '../src/node/background-evaluator.ts';
 const model = resolveModel('mlp');
 const count = 1_100;
 const data = {
-  images: Uint8Array.from({ length: count * 784 }, (_, index) => (index * 7_919) % 251),
-  labels: Uint8Array.from({ length: count }, (_, index) => index % 10),
-};
+  samples: Uint8Array.from({ length: count * 784 }, (_, index) => (index * 7_919) % 251),
+  count,
+  targets: { type: 'classes', labels: Uint16Array.from({ length: count }, (_, index) => index % 10) },
+} as const;
 const { backend } = await openBackend('cpu');
 const inline = (): Evaluator => createEvaluator(backend, model, data);
 const refused = (reason: string): Evaluator => {

@@ -26,7 +26,7 @@ import type { EpochReport } from '../src/report/report.ts';
 import { createRun } from '../src/run/create-run.ts';
 import { EventLines } from '../src/run/event-lines.ts';
 import { idlePool, type WorkerPool } from '../src/run/worker-pool.ts';
-import { prepareArguments } from './prepare-arguments.ts';
+import { type Asked, prepareAsked } from './prepare-arguments.ts';
 import { traceInto } from './traces.ts';
 
 export interface DashboardServer {
@@ -49,7 +49,7 @@ export interface DashboardServer {
 }
 
 export interface DashboardServerOptions {
-  readonly args: readonly string[];
+  readonly args: Asked;
   readonly startWorkers?: number;
   readonly onStep?: (result: StepResult) => void;
   readonly limits?: Partial<Limits>;
@@ -64,7 +64,7 @@ afterEach(async () => {
 
 export async function openDashboardServer(opening: DashboardServerOptions): Promise<DashboardServer> {
   const { args, startWorkers = 1, onStep, viewerLimits, limits: bounds = {} } = opening;
-  const prepared = await prepareArguments(['--port', '0', ...args]);
+  const prepared = await prepareAsked('length' in args ? ['--port', '0', ...args] : args);
   const { listen } = prepared;
   if (!listen) throw new Error('expected a run that listens');
   const { backend } = await openBackend('auto');
@@ -154,8 +154,10 @@ async function startSession(run: Run, compute: Compute): Promise<WorkerPool> {
   };
 }
 
-function expectedWeights(backend: HostBackend, { model, plan, train, config, optimizer }: Prepared): Float32Array {
+function expectedWeights(backend: HostBackend, prepared: Prepared): Float32Array {
+  const { model, plan, train, config, optimizer } = prepared;
+  const targetType = train.targets.type;
   const samples = createShardSource(train, plan, config.seed);
   const weights = initialize(model, config.seed);
-  return oracleWeights({ backend, model, plan, samples, weights, optimizer, seed: config.seed });
+  return oracleWeights({ backend, model, targetType, plan, samples, weights, optimizer, seed: config.seed });
 }

@@ -16,10 +16,11 @@ function setUp(options: Partial<EpochTrackerOptions> = {}) {
       async evaluate(weights, pause) {
         await pause();
         evaluated.push(weights[0]!);
-        return { loss: weights[0]! / 10, accuracy: 0.5 };
+        return { loss: weights[0]! / 10, accuracy: 0.5, r2: null };
       },
       dispose() {},
     },
+    targetType: 'classes',
     weights: () => Float32Array.of(weight),
     nowMs: () => now,
     pause: async () => {},
@@ -59,6 +60,7 @@ describe('epochs', () => {
         trainAccuracy: 3 / 10,
         testLoss: expect.closeTo(0.3),
         testAccuracy: 0.5,
+        testR2: null,
         seconds: 3,
         imagesPerSecond: 10 / 3,
       },
@@ -68,6 +70,7 @@ describe('epochs', () => {
         trainAccuracy: 3 / 10,
         testLoss: expect.closeTo(0.6),
         testAccuracy: 0.5,
+        testR2: null,
         seconds: 3,
         imagesPerSecond: 10 / 3,
       },

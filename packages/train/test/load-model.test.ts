@@ -9,8 +9,10 @@ import {
   createPrediction,
   describeModel,
   initialize,
+  type LabeledSamples,
   numberedClasses,
   parameterCount,
+  parseModel,
   readSafetensors,
   resolveModel,
   writeModelFile,
@@ -29,14 +31,18 @@ const weights = initialize(model, 3);
 const weightsSha256 = sha256(bytesOf(weights));
 const classes = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 const origin = { lockstep: '0.1.0', seed: 3, steps: 0, weightsSha256 };
-const metadata = describeModel({ classes, sampleShape: [28, 28, 1], scaling: byteScaling }, origin);
+const metadata = describeModel(
+  { targets: { type: 'classes', names: classes }, sampleShape: [28, 28, 1], scaling: byteScaling },
+  origin,
+);
 const file = writeModelFile(model, weights, metadata);
 const plain = writeSafetensors({ tensors: [], metadata: {} });
 
 const random = randomStream(1);
 const count = 300;
 const images = Uint8Array.from({ length: count * 784 }, () => random() * 256);
-const labels = Uint8Array.from({ length: count }, (_, index) => index % 10);
+const labels = Uint16Array.from({ length: count }, (_, index) => index % 10);
+const data = { samples: images, count, targets: { type: 'classes', labels } } as const;
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-load-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -78,12 +84,12 @@ describe('a loaded model', () => {
   });
 
   it('evaluates as a run does, and counts every error', async () => {
-    const { loss, accuracy, confusion, topErrors } = await loaded.evaluate({ images, labels });
+    const { confusion, topErrors, ...measured } = await loaded.evaluate(data);
     const { backend } = await openBackend('auto');
-    const evaluation = await createEvaluator(backend, model, { images, labels }).evaluate(weights, async () => {});
-    expect({ loss, accuracy }).toEqual(evaluation);
-    expect(confusion.flat().reduce((sum, samples) => sum + samples, 0)).toBe(count);
-    expect(confusion.reduce((sum, row, label) => sum + row[label]!, 0)).toBe(Math.round(accuracy * count));
+    const evaluation = await createEvaluator(backend, model, data).evaluate(weights, async () => {});
+    expect(measured).toEqual(evaluation);
+    expect(confusion!.flat().reduce((sum, samples) => sum + samples, 0)).toBe(count);
+    expect(confusion!.reduce((sum, row, label) => sum + row[label]!, 0)).toBe(Math.round(measured.accuracy! * count));
     const [worst] = topErrors;
     const prediction = (await loaded.predict(images))[worst!.index]!;
     expect(worst).toMatchObject({ label: labels[worst!.index], predicted: prediction.index });
@@ -94,11 +100,30 @@ describe('a loaded model', () => {
     await expect(loaded.predict(new Uint8Array(785))).rejects.toThrow(
       new Error('predict: expected samples of 784 values each, got 785 values'),
     );
-    await expect(loaded.evaluate({ images, labels: labels.slice(1) })).rejects.toThrow(
-      new Error('evaluate: expected 299 samples of 784 values, one for each label, got 235200 values'),
-    );
-    await expect(loaded.evaluate({ images: images.subarray(784), labels: labels.slice(1).fill(10) })).rejects.toThrow(
-      new Error("evaluate: expected labels below 10, the model's classes, got 10"),
+    const refusals: [Partial<LabeledSamples>, string][] = [
+      [{ count: 299 }, 'evaluate: expected 299 samples of 784 values, got 235200 values'],
+      [
+        { targets: { type: 'classes', labels: labels.slice(1) } },
+        'evaluate: expected 300 targets, 1 a sample, got 299',
+      ],
+      [
+        { targets: { type: 'classes', labels: labels.slice().fill(10) } },
+        "evaluate: expected labels below 10, the model's classes, got 10",
+      ],
+      [
+        { targets: { type: 'values', values: new Float32Array(3000) } },
+        'evaluate: expected targets that the model gives, got values',
+      ],
+      [
+        { samples: Float32Array.from(images) },
+        'evaluate: expected samples in a Uint8Array, as in training, got a Float32Array',
+      ],
+    ];
+    for (const [part, message] of refusals) {
+      await expect(loaded.evaluate({ ...data, ...part })).rejects.toThrow(new Error(message));
+    }
+    await expect(loaded.predictValues(images)).rejects.toThrow(
+      'predictValues: expected a model of values, got one of classes: use predict',
     );
   });
 
@@ -108,7 +133,50 @@ describe('a loaded model', () => {
     other.dispose();
     other.dispose();
     await expect(other.predict(images)).rejects.toThrow(/one that was disposed of$/);
-    await expect(other.evaluate({ images, labels })).rejects.toThrow(/one that was disposed of$/);
+    await expect(other.evaluate(data)).rejects.toThrow(/one that was disposed of$/);
+  });
+});
+
+describe('a loaded model of values', () => {
+  const linear = parseModel({ name: 'linear', input: [2], layers: [{ type: 'dense', units: 2 }] });
+  // [2 inputs, 2 outputs], then the bias: width = x + 3 y, height = 2 x + 1.
+  const own = Float32Array.of(1, 2, 3, 0, 0, 1);
+  const about = {
+    targets: { type: 'values', names: ['width', 'height'] },
+    sampleShape: [2],
+    scaling: { type: 'none' },
+  };
+  const bytes = writeModelFile(
+    linear,
+    own,
+    describeModel(about as Parameters<typeof describeModel>[0], { ...origin, weightsSha256: sha256(bytesOf(own)) }),
+  );
+  const samples = Float32Array.of(1, 2, -1, 0.5);
+
+  it('gives its values, with their names', async () => {
+    const model2 = await loadModel(bytes);
+    expect(model2).toMatchObject({ values: ['width', 'height'], classes: [], scaling: { type: 'none' } });
+    expect((await model2.predictValues(samples)).map((values) => [...values])).toEqual([
+      [7, 3],
+      [0.5, -1],
+    ]);
+    await expect(model2.predict(samples)).rejects.toThrow(
+      'predict: expected a model of classes, got one of values: use predictValues',
+    );
+    await expect(model2.predictValues(new Uint8Array(2))).rejects.toThrow(
+      'predict: expected samples in a Float32Array, as in training, got a Uint8Array',
+    );
+    model2.dispose();
+  });
+
+  it('is measured by its squared errors', async () => {
+    const model2 = await loadModel(bytes);
+    const targets = { type: 'values', values: Float32Array.of(8, 3, 0.5, 1) } as const;
+    // Errors -1, 0, 0, -2; the targets lie 3.75, 1, 3.75 and 1 from their means.
+    const { loss, accuracy, r2, confusion } = await model2.evaluate({ samples, count: 2, targets });
+    expect({ loss, accuracy, confusion }).toEqual({ loss: 1.25, accuracy: null, confusion: null });
+    expect(r2).toBeCloseTo(1 - 1.25 / ((3.75 ** 2 + 1) / 2), 12);
+    model2.dispose();
   });
 });
 

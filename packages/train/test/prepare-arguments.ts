@@ -3,8 +3,16 @@ import { parseOptions } from '@lockstep/command';
 import { commands } from '../../../apps/coordinator/src/options.ts';
 import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
+import type { TrainOptions } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
 import type { Prepared } from '../src/prepared.ts';
+
+/** A run that is asked for by a command line, or in the library's words. */
+export type Asked = readonly string[] | TrainOptions;
+
+export function prepareAsked(asked: Asked): Promise<Prepared> {
+  return 'length' in asked ? prepareArguments(asked) : prepare(asked, nodePlatform);
+}
 
 export function prepareArguments(args: readonly string[]): Promise<Prepared> {
   return prepare(trainOptionsOf(parseOptions(commands.coordinator.options, args)), nodePlatform);

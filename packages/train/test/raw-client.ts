@@ -5,6 +5,7 @@ import {
   type CoordinatorMessage,
   decode,
   encode,
+  halfWordsFrom,
   type MessageOf,
   protocolVersion,
   subprotocol,
@@ -63,7 +64,10 @@ export async function joinAsWorker(client: RawClient): Promise<void> {
   const compute = createLocalCompute(backend, systemClock);
   await compute.open({ model, microbatchSize });
   compute.setWeights(numericsCheck.weights);
-  const { gradient, lossSum, correct } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const { gradient, lossSum, correct } = await compute.gradient(
+    numericsCheck.samples,
+    halfWordsFrom(numericsCheck.targets),
+  );
   client.send({ type: 'numericsResult', gradient, hash: sha256(gradient), lossSum, correct, computeMs: 1 });
   await compute.close();
 }

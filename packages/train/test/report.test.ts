@@ -6,7 +6,17 @@ import { createReport, type ReportOptions } from '../src/report/report.ts';
 function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
   return {
     version: '0.1.0',
-    config: { seed: 1, samples: 16, batch: 16, microbatchSize: 2, epochs: 1, steps: 1, optimizer, workers: 2 },
+    config: {
+      data: { sampleType: 'u8', sampleShape: [4], targetType: 'classes', outputs: 3 },
+      seed: 1,
+      samples: 16,
+      batch: 16,
+      microbatchSize: 2,
+      epochs: 1,
+      steps: 1,
+      optimizer,
+      workers: 2,
+    },
     model,
     state: coordinator.state,
     initialLoss: 1.1,

@@ -1,5 +1,5 @@
 /** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
-
+import { bytesPerSample } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
@@ -9,7 +9,7 @@ import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { createReport, type Report } from '../src/report/report.ts';
 import { createRun } from '../src/run/create-run.ts';
-import { prepareArguments } from './prepare-arguments.ts';
+import { type Asked, prepareAsked } from './prepare-arguments.ts';
 
 export interface TestServer {
   readonly url: string;
@@ -24,7 +24,7 @@ export interface TestServer {
 }
 
 export interface TestServerOptions {
-  readonly args: readonly string[];
+  readonly args: Asked;
   /** The run begins when so many workers are ready. */
   readonly startWorkers: number;
   readonly onStep?: (result: StepResult) => void;
@@ -32,7 +32,7 @@ export interface TestServerOptions {
 }
 
 export async function openTestServer({ args, onStep, ...options }: TestServerOptions): Promise<TestServer> {
-  const prepared = await prepareArguments(args);
+  const prepared = await prepareAsked(args);
   const { backend } = await openBackend('auto');
   const waiting = new Set<() => void>();
   let steps = 0;
@@ -60,7 +60,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     port: 0,
     defaultPort: 0,
     maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * train.rows * train.columns,
+    batchBytes: plan.batch * bytesPerSample(train),
     turnedAway,
     onConnection: (transport, address) => run.connect(transport, address),
     onViewer: (socket) => socket.close(),

@@ -1,16 +1,18 @@
 /** A small data set in memory, of a pattern that a model can learn. */
+import type { Dataset } from '@lockstep/data';
 import type { TrainingData } from '../src/options.ts';
 
 const [rows, columns, classes] = [4, 4, 3];
+const names = ['upper', 'middle', 'lower'];
 
 /** Each class has a row of its own that is bright. */
-function patterns(count: number, seed: number) {
-  const labels = Uint8Array.from({ length: count }, (_, index) => (index * 7 + seed) % classes);
-  const images = Uint8Array.from({ length: count * rows * columns }, (_, at) => {
+function patterns(count: number, seed: number): Dataset {
+  const labels = Uint16Array.from({ length: count }, (_, index) => (index * 7 + seed) % classes);
+  const samples = Uint8Array.from({ length: count * rows * columns }, (_, at) => {
     const [sample, row] = [Math.floor(at / (rows * columns)), Math.floor((at % (rows * columns)) / columns)];
     return row === labels[sample] ? 200 + ((at * 13 + seed) % 50) : (at * 29 + seed) % 60;
   });
-  return { images, labels, count, rows, columns, classes };
+  return { samples, sampleShape: [rows, columns, 1], count, targets: { type: 'classes', labels, names } };
 }
 
 export const tinyData: TrainingData = { train: patterns(96, 1), test: patterns(30, 2) };

@@ -1,7 +1,9 @@
 /** The library as a person uses it. */
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ConfigurationError, loadModel, type TrainingEvent, type TrainOptions, train } from '../src/index.ts';
 import { temporaryFolder } from './folder.ts';
@@ -134,6 +136,36 @@ describe('a run', () => {
     expect(second).toEqual(first);
   });
 
+  it('that is paused takes no step until it is resumed, and gives the same weights', async () => {
+    const run = train({ ...tiny, epochs: 40 });
+    const types: string[] = [];
+    let pauses = 0;
+    for await (const event of run) {
+      if (event.type !== 'step') types.push(event.type);
+      if (event.type === 'started') run.pause();
+      if (event.type === 'pauseRequested') {
+        pauses += 1;
+        run.resume();
+      }
+    }
+    expect(pauses).toBe(1);
+    expect(types.indexOf('resumed')).toBeGreaterThan(types.indexOf('pauseRequested'));
+    expect((await run.result).report.weightsSha256).toBe(
+      (await train({ ...tiny, epochs: 40 }).result).report.weightsSha256,
+    );
+  });
+
+  it('waits for its start where it was asked to', async () => {
+    const run = train({ ...tiny, listen: { port: 0, waitForStart: true }, workers: 1 });
+    const types: string[] = [];
+    for await (const { type } of run) {
+      if (type !== 'step') types.push(type);
+      if (type === 'joined') run.start();
+    }
+    expect(types).toContain('started');
+    expect((await run.result).outcome).toBe('finished');
+  });
+
   it('ends with its scope', async () => {
     let run: ReturnType<typeof train>;
     {
@@ -160,6 +192,26 @@ describe('a run', () => {
   });
 });
 
+describe('a failure that nothing handles', () => {
+  const program = (rest: string): string =>
+    `import { train } from '@lockstep/train'; const run = train({ batch: 0 }); ${rest}`;
+  const cwd = fileURLToPath(new URL('../../../apps/coordinator', import.meta.url));
+  const run = (rest: string) =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', program(rest)], { cwd, encoding: 'utf8' });
+
+  it('ends the process', () => {
+    const { status, stderr } = run('');
+    expect([status, stderr]).toEqual([1, expect.stringContaining('batch: expected a whole number')]);
+  });
+
+  it.each([
+    ['a loop', 'try { for await (const _ of run); } catch {}'],
+    ['a wait for the result', 'await run.result.catch(() => {});'],
+  ])('is handled by %s', (_what, rest) => {
+    expect(run(rest)).toMatchObject({ status: 0, stderr: '' });
+  });
+});
+
 describe('an option that is wrong', () => {
   const text = join(folder, 'a-file');
   writeFileSync(text, '');
@@ -169,7 +221,7 @@ describe('an option that is wrong', () => {
     [{ model: 'vast' }, 'model: '],
     [
       { model: { name: 'odd', input: [3], layers: [{ type: 'dense', units: 3 }] } },
-      'model: expected an input of 16 pixels',
+      'model: expected an input of 16 values',
     ],
     [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],
     [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],

@@ -1,3 +1,4 @@
+import { targetValues } from '@lockstep/data';
 import { floatsFrom } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../src/node/sha256.ts';
@@ -21,6 +22,7 @@ const report = {
   trainAccuracy: 0.5,
   testLoss: 1,
   testAccuracy: 0.5,
+  testR2: null,
   seconds: 1,
   imagesPerSecond: 64,
 };
@@ -41,9 +43,11 @@ describe('a viewer', () => {
       microbatches: 2,
       samples: 64,
       testSamples: 16,
-      rows: 28,
-      columns: 28,
-      classes: 10,
+      sampleType: 'u8',
+      sampleShape: [28, 28, 1],
+      targetType: 'classes',
+      outputs: 10,
+      names: [...'0123456789'],
       tokenNeeded: false,
       joinAddresses: [`${server.http}/`, server.ws],
     });
@@ -80,10 +84,10 @@ describe('a viewer', () => {
     expect(history.events).toContain('something happened');
 
     const evaluation = await viewer.next('evaluation');
-    const counts = floatsFrom(evaluation.confusion);
+    const counts = floatsFrom(evaluation.confusion!);
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(16);
     // A row for each true class sums to the images of that class.
-    const { labels } = server.prepared.test;
+    const labels = targetValues(server.prepared.test.targets);
     for (let label = 0; label < 10; label++) {
       const inRow = counts.subarray(label * 10, label * 10 + 10).reduce((sum, count) => sum + count, 0);
       expect(inRow).toBe(labels.filter((each) => each === label).length);
@@ -101,7 +105,7 @@ describe('a viewer', () => {
     const viewer = await openViewer(server.ws);
     server.epoch({ ...report, trainLoss: Number.NaN });
     expect((await viewer.next('epoch')).report).toMatchObject({ epoch: 1, trainLoss: Number.MAX_VALUE });
-    expect(await viewer.next('evaluation')).toMatchObject({ epoch: 1, rows: 28, columns: 28, classes: 10 });
+    expect(await viewer.next('evaluation')).toMatchObject({ epoch: 1, outputs: 10, farthest: [] });
   });
 
   it('gets the weights that it asks for', async () => {

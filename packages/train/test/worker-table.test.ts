@@ -23,7 +23,15 @@ describe('the table of workers', () => {
     const present = ids.filter((_, index) => index % 10 !== 0);
     const rows = workerTable(
       {
-        setup: { plan, model: {}, seed: 1, limits: defaultLimits, startWorkers: 1, startWithinMs: 1 },
+        setup: {
+          plan,
+          model: {},
+          format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
+          seed: 1,
+          limits: defaultLimits,
+          startWorkers: 1,
+          startWithinMs: 1,
+        },
         phase: 'training',
         pauseRequested: false,
         startRequested: false,

@@ -1,7 +1,8 @@
 /** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
 
+export { type DataFormat, formatOf } from './batch-bytes.ts';
 export type { Clock } from './clock.ts';
-export type { RunEvent } from './coordinator/events.ts';
+export type { ControlAction, RunEvent } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
 export { historyOf, type RunHistory } from './coordinator/history.ts';
 export { InlineCopy } from './coordinator/inline-copy.ts';
@@ -26,13 +27,13 @@ export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
 export { TreeSum } from './tree-sum.ts';
 export {
+  type ByteCache,
   type Compute,
   ComputeError,
   type ComputeSetup,
   type GradientOptions,
-  type PixelCache,
   type ShardGradient,
-  type ShardPixels,
+  type ShardSamples,
 } from './worker/compute.ts';
 export { createLocalCompute } from './worker/local-compute.ts';
 export { Membership, type MembershipEnd, type MembershipEvent, type MembershipOptions } from './worker/membership.ts';

@@ -1,33 +1,46 @@
 /** A fixed small gradient that every worker computes when it joins: it shows the numeric mode, and wrong results. */
-import { initialize, inputSize, type Model, outputClasses } from '@lockstep/nn';
+import type { SampleBatch } from '@lockstep/data';
+import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { randomStream } from '@lockstep/tensor';
+import type { DataFormat } from './batch-bytes.ts';
 
-export interface NumericsCheck {
+export interface NumericsCheck extends SampleBatch {
   /** All parameters in model order, little-endian float32. */
   readonly weights: Uint8Array;
-  readonly pixels: Uint8Array;
-  readonly labels: Uint8Array;
 }
+
+type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
+
+const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
 
 const numericsSeed = 0x70726f62;
 
 /**
- * One and a half microbatches, so that the shapes of a run and one addition of the tree are in it. Most pixels are 0, as
+ * One and a half microbatches, so that the shapes of a run and one addition of the tree are in it. Most values are 0, as
  * in handwriting; every fourth sample has no zeros, so that dense and sparse products both run.
+ * @param types bytes with classes where left out
  */
-export function createNumericsCheck(model: Model, microbatchSize: number): NumericsCheck {
+export function createNumericsCheck(
+  model: Model,
+  microbatchSize: number,
+  { sampleType, targetType }: Types = bytesAndClasses,
+): NumericsCheck {
   const random = randomStream(numericsSeed);
   const size = inputSize(model);
   const count = microbatchSize + Math.ceil(microbatchSize / 2);
-  const pixels = new Uint8Array(count * size);
-  for (let index = 0; index < pixels.length; index++) {
+  const isBytes = sampleType === 'u8';
+  const samples = isBytes ? new Uint8Array(count * size) : new Float32Array(count * size);
+  for (let index = 0; index < samples.length; index++) {
     const isDense = Math.floor(index / size) % 4 === 3;
-    if (isDense || random() < 0.2) pixels[index] = Math.floor(256 * random());
+    if (isDense || random() < 0.2) samples[index] = isBytes ? Math.floor(256 * random()) : 2 * random() - 1;
   }
-  const classes = outputClasses(model);
-  const labels = Uint8Array.from({ length: count }, () => Math.floor(classes * random()));
-  return { weights: bytesOf(initialize(model, numericsSeed)), pixels, labels };
+  const outputs = outputCount(model);
+  const targets =
+    targetType === 'classes'
+      ? Uint16Array.from({ length: count }, () => Math.floor(outputs * random()))
+      : Float32Array.from({ length: count * outputs }, () => 2 * random() - 1);
+  return { weights: bytesOf(initialize(model, numericsSeed)), samples, targets, count };
 }
 
 /** The largest difference that rounding in another order explains, relative to the largest expected value. */

@@ -1,16 +1,16 @@
 /** The samples of a shard, in the order that the seed fixes for its epoch. */
-import { type Dataset, gather, permutation, type Samples } from '@lockstep/data';
+import { type Dataset, gather, gatherTargets, permutation, type SampleBatch } from '@lockstep/data';
 import { type RunPlan, shardRange } from './plan.ts';
 
 export interface ShardSource {
   /** The samples of the microbatches `lo .. lo + n - 1` of a step; always the same for the same shard. */
-  shard(step: number, lo: number, n: number): Samples;
+  shard(step: number, lo: number, n: number): SampleBatch;
   /** Their numbers in the training set, from 0; a view, not to be written to. */
   numbers(step: number, lo: number, n: number): Uint32Array;
-  /** Their labels, in the same order. */
-  labels(step: number, lo: number, n: number): Uint8Array;
+  /** Their targets, in the same order. */
+  targets(step: number, lo: number, n: number): SampleBatch['targets'];
   /** Samples by their numbers. @throws RangeError where a number is not of the training set. */
-  take(numbers: Uint32Array): Samples;
+  take(numbers: Uint32Array): SampleBatch;
 }
 
 export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number): ShardSource {
@@ -31,12 +31,9 @@ export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number)
       const { epoch, from, to } = shardRange(plan, step, lo, n);
       return orderOf(epoch).subarray(from, to);
     },
-    labels(step, lo, n) {
+    targets(step, lo, n) {
       const { epoch, from, to } = shardRange(plan, step, lo, n);
-      const order = orderOf(epoch);
-      const labels = new Uint8Array(to - from);
-      for (let index = 0; index < labels.length; index++) labels[index] = dataset.labels[order[from + index]!]!;
-      return labels;
+      return gatherTargets(dataset, orderOf(epoch).subarray(from, to));
     },
     take: (numbers) => gather(dataset, numbers, 0, numbers.length),
   };

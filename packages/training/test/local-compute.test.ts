@@ -100,9 +100,9 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     const compute = await opened(4);
     const { pixels, labels } = samplesOf(7, 12, 4);
     const pixelsAt = (number: number): Uint8Array => pixels.subarray(number * 4, (number + 1) * 4);
-    const cache = compute.createPixelCache!(12, 4);
+    const cache = compute.createByteCache!(12, 4);
     for (let number = 0; number < 12; number++) cache.write(number, pixelsAt(number));
-    expect(() => compute.createPixelCache!(2 ** 40, 1)).toThrow('compute: expected samples of 4 pixels, got some of 1');
+    expect(() => compute.createByteCache!(2 ** 40, 1)).toThrow('compute: expected samples of 4 bytes, got some of 1');
     const numbers = Uint32Array.of(11, 3, 3, 0, 7, 8, 2, 10, 1);
     const own = Uint8Array.from([...numbers].flatMap((number) => [...pixelsAt(number)]));
     const named = labels.slice(0, 9);
@@ -114,7 +114,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
       'compute: expected the numbers of 8 samples, got 9',
     );
     await compute.open({ model, microbatchSize: 4 });
-    await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createPixelCache() before');
+    await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createByteCache() before');
     await compute.close();
   });
 
@@ -155,7 +155,9 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
     await compute.open({ model, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
-    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(/expected 4 pixels, got 5/);
+    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
+      /expected 4 values of samples, got 5/,
+    );
     await compute.close();
   });
 });

@@ -12,20 +12,31 @@ describe('the numerics check', () => {
   it('is one and a half microbatches, with labels that the model has', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 64 }), (microbatchSize) => {
-        const { weights, pixels, labels } = createNumericsCheck(model, microbatchSize);
-        expect(labels).toHaveLength(microbatchSize + Math.ceil(microbatchSize / 2));
-        expect(pixels).toHaveLength(labels.length * 4);
+        const { weights, samples, targets, count } = createNumericsCheck(model, microbatchSize);
+        expect(targets).toHaveLength(count);
+        expect(count).toBe(microbatchSize + Math.ceil(microbatchSize / 2));
+        expect(samples).toHaveLength(count * 4);
         expect(weights).toHaveLength(parameterCount(model) * 4);
-        expect(Math.max(...labels)).toBeLessThan(3);
+        expect(Math.max(...targets)).toBeLessThan(3);
       }),
     );
   });
 
+  it('is of floats, and of values to learn, where the data are', () => {
+    const types = { sampleType: 'f32', targetType: 'values' } as const;
+    const { samples, targets, count } = createNumericsCheck(model, 16, types);
+    expect(samples).toBeInstanceOf(Float32Array);
+    expect(targets).toBeInstanceOf(Float32Array);
+    expect([samples.length, targets.length]).toEqual([4 * count, 3 * count]);
+    expect([...samples, ...targets].every((value) => value >= -1 && value < 1)).toBe(true);
+    expect(new Set(targets).size).toBeGreaterThan(count);
+  });
+
   it('is mostly zeros, like handwriting, except for every fourth sample', () => {
-    const { pixels, labels } = createNumericsCheck(resolveModel('mlp'), 64);
-    const size = pixels.length / labels.length;
-    for (let sample = 0; sample < labels.length; sample++) {
-      const used = pixels.subarray(sample * size, (sample + 1) * size).filter((pixel) => pixel > 0).length / size;
+    const { samples, count } = createNumericsCheck(resolveModel('mlp'), 64);
+    const size = samples.length / count;
+    for (let sample = 0; sample < count; sample++) {
+      const used = samples.subarray(sample * size, (sample + 1) * size).filter((pixel) => pixel > 0).length / size;
       if (sample % 4 === 3) expect(used).toBeGreaterThan(0.95);
       else expect(used).toBeLessThan(0.35);
     }

@@ -39,7 +39,7 @@ async function setUp(seed: number) {
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
   await compute.open({ model, microbatchSize: plan.microbatchSize });
   compute.setWeights(numericsCheck.weights);
-  const { gradient: sent } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const { gradient: sent } = await compute.gradient(numericsCheck.samples, numericsCheck.targets);
   const gradient = sent.slice();
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   const expected = (dropoutSeed = seed) =>

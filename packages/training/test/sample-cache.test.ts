@@ -1,11 +1,12 @@
 import { enclosed } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decodeBatch, formatOf } from '../src/batch-bytes.ts';
 import { TaskSender } from '../src/coordinator/task-sender.ts';
-import { planRun } from '../src/plan.ts';
+import { planRun, type RunPlan } from '../src/plan.ts';
 import { createShardSource } from '../src/shard-source.ts';
-import type { PixelCache } from '../src/worker/compute.ts';
-import { SampleCache, type ShardSamples } from '../src/worker/sample-cache.ts';
+import type { ByteCache } from '../src/worker/compute.ts';
+import { type ArrivedBatch, type LabeledShard, SampleCache } from '../src/worker/sample-cache.ts';
 import { tinyDataset } from './support.ts';
 
 const shapes = fc.record({
@@ -29,38 +30,62 @@ const assignments = fc.array(
 const sampleNumbers = (numbers: readonly number[], enclosedFrom = numbers.length): Uint8Array =>
   new Uint8Array(Uint32Array.from(numbers, (number, at) => number + (at >= enclosedFrom ? enclosed : 0)).buffer);
 
-/** A compute's pixel cache, and the pixels of its samples. */
-function createPixels() {
+/** A compute's byte cache, and the bytes of its samples. */
+function createBytes() {
   const rows: Uint8Array[] = [];
-  const createPixelCache = (): PixelCache => ({
-    write: (number, pixels) => {
-      rows[number] = pixels.slice();
+  const createByteCache = (): ByteCache => ({
+    write: (number, sample) => {
+      rows[number] = sample.slice();
     },
   });
-  const resolve = ({ pixels, labels }: ShardSamples) => ({
-    labels,
-    pixels:
-      pixels instanceof Uint8Array ? pixels : Uint8Array.from([...pixels].flatMap((number) => [...rows[number]!])),
+  const resolve = ({ samples, targets }: LabeledShard) => ({
+    targets,
+    samples:
+      samples instanceof Uint32Array ? Uint8Array.from([...samples].flatMap((number) => [...rows[number]!])) : samples,
   });
-  return { createPixelCache, resolve };
+  return { createByteCache, resolve };
 }
 
+/** A batch of `count` samples of `size` bytes, of which `numbers` names some. */
+const arrived = (numbers: Uint8Array, count: number, size = 4): ArrivedBatch => ({
+  numbers,
+  count,
+  samples: new Uint8Array(count * size),
+  targets: new Uint16Array(count),
+});
+
 describe.each([
-  { owner: 'itself', inCompute: false },
-  { owner: 'the compute', inCompute: true },
-])('a sample cache whose pixels belong to $owner', ({ inCompute }) => {
+  { owner: 'itself', inCompute: false, sampleType: 'u8', targetType: 'classes' },
+  { owner: 'the compute', inCompute: true, sampleType: 'u8', targetType: 'classes' },
+  { owner: 'itself, being floats,', inCompute: true, sampleType: 'f32', targetType: 'classes' },
+  { owner: 'the compute', inCompute: true, sampleType: 'u8', targetType: 'values' },
+  { owner: 'itself, being floats,', inCompute: true, sampleType: 'f32', targetType: 'values' },
+] as const)('a sample cache whose samples belong to $owner with $targetType', ({ inCompute, ...types }) => {
   const open = (count: number, maxBytes: number) => {
-    const { createPixelCache, resolve } = createPixels();
-    const cache = new SampleCache({ count, maxBytes, ...(inCompute ? { createPixelCache } : {}) });
-    return (task: Parameters<SampleCache['samplesOf']>[0]) => resolve(cache.samplesOf(task));
+    const { createByteCache, resolve } = createBytes();
+    const cache = new SampleCache({ count, maxBytes, ...(inCompute ? { createByteCache } : {}) });
+    return (batch: ArrivedBatch) => resolve(cache.samplesOf(batch));
+  };
+  const sourceOf = (samples: number, plan: RunPlan, seed: number) => {
+    const dataset = tinyDataset(samples, types);
+    const source = createShardSource(dataset, plan, seed);
+    const sender = new TaskSender(source, plan);
+    const receive = (task: ReturnType<TaskSender['messageFor']>) => ({
+      ...decodeBatch(formatOf(dataset), task),
+      numbers: task.numbers,
+    });
+    const expected = (step: number, lo: number, n: number) => {
+      const { samples: values, targets } = source.shard(step, lo, n);
+      return { samples: values, targets };
+    };
+    return { sender, receive, expected };
   };
 
   it('returns the samples of every shard, after any others, and each is sent once over a connection', () => {
     fc.assert(
       fc.property(shapes, assignments, (shape, given) => {
         const plan = planRun({ ...shape, epochs: 4 });
-        const source = createShardSource(tinyDataset(shape.samples), plan, 3);
-        const sender = new TaskSender(source, plan);
+        const { sender, receive, expected } = sourceOf(shape.samples, plan, 3);
         const connect = () => ({ samplesOf: open(plan.samples, Number.MAX_SAFE_INTEGER), received: 0 });
         const workers = [connect(), connect(), connect()];
         for (const { connection, step: anyStep, microbatch, breaks } of given) {
@@ -72,8 +97,8 @@ describe.each([
           const step = anyStep % plan.steps;
           const shard = { lo: microbatch % plan.microbatches, n: 1 };
           const task = sender.messageFor(connection, step, shard, true);
-          worker.received += task.labels.length;
-          expect(worker.samplesOf(task)).toEqual(source.shard(step, shard.lo, shard.n));
+          worker.received += task.count;
+          expect(worker.samplesOf(receive(task))).toEqual(expected(step, shard.lo, shard.n));
           expect(worker.received).toBeLessThanOrEqual(plan.samples);
         }
       }),
@@ -82,77 +107,66 @@ describe.each([
 
   it('gets no sample again once all have arrived', () => {
     const plan = planRun({ samples: 20, batch: 10, microbatchSize: 5, epochs: 3 });
-    const sender = new TaskSender(createShardSource(tinyDataset(20), plan, 1), plan);
+    const { sender } = sourceOf(20, plan, 1);
     const shard = { lo: 0, n: plan.microbatches };
-    const sent = Array.from({ length: plan.steps }, (_, step) => sender.messageFor(1, step, shard, true).labels.length);
+    const sent = Array.from({ length: plan.steps }, (_, step) => sender.messageFor(1, step, shard, true).count);
     expect(sent).toEqual([10, 10, 0, 0, 0, 0]);
   });
 
   it('passes on the samples of a task that has all of them', () => {
     const plan = planRun({ samples: 20, batch: 10, microbatchSize: 5, epochs: 2 });
-    const source = createShardSource(tinyDataset(20), plan, 1);
-    const sender = new TaskSender(source, plan);
+    const { sender, receive, expected } = sourceOf(20, plan, 1);
     for (let step = 0; step < plan.steps; step++) {
       const task = sender.messageFor(1, step, { lo: 0, n: plan.microbatches }, false);
-      expect(task.samples).toBeUndefined();
-      expect(open(0, 0)(task)).toEqual(source.shard(step, 0, plan.microbatches));
+      expect(task.numbers).toBeUndefined();
+      expect(open(0, 0)(receive(task))).toEqual(expected(step, 0, plan.microbatches));
     }
   });
+});
 
-  const faults: readonly (readonly [string, Parameters<SampleCache['samplesOf']>[0], string])[] = [
+describe.each([
+  { owner: 'itself', inCompute: false },
+  { owner: 'the compute', inCompute: true },
+])('a sample cache whose samples belong to $owner', ({ inCompute }) => {
+  const open = (count: number, maxBytes: number) => {
+    const { createByteCache } = createBytes();
+    const cache = new SampleCache({ count, maxBytes, ...(inCompute ? { createByteCache } : {}) });
+    return (batch: ArrivedBatch) => cache.samplesOf(batch);
+  };
+
+  const faults: readonly (readonly [string, ArrivedBatch, string])[] = [
+    ['has not arrived', arrived(sampleNumbers([1, 2], 1), 1), 'task: expected samples that have arrived, got sample 1'],
+    ['is not in the training set', arrived(sampleNumbers([9], 0), 1), 'task: expected samples below 6, got 9'],
     [
-      'has not arrived',
-      { samples: sampleNumbers([1, 2], 1), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
-      'task: expected samples that have arrived, got sample 1',
-    ],
-    [
-      'is not in the training set',
-      { samples: sampleNumbers([9], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) },
-      'task: expected samples below 6, got 9',
-    ],
-    [
-      'is larger than the others',
-      { samples: sampleNumbers([3], 0), pixels: new Uint8Array(8), labels: new Uint8Array(1) },
-      'task: expected 4 pixels a sample, got 8',
+      'has more targets than the others',
+      { ...arrived(sampleNumbers([3], 0), 1), targets: new Uint16Array(2) },
+      'task: expected 1 targets a sample, got 2',
     ],
     [
       'is one of more than the training set has',
-      { samples: sampleNumbers([0, 0, 0, 0, 0, 0, 0]), pixels: new Uint8Array(0), labels: new Uint8Array(0) },
+      arrived(sampleNumbers([0, 0, 0, 0, 0, 0, 0]), 0),
       'task: expected at most 6 samples, got 7',
     ],
   ];
-  it.each(faults)('refuses a task where a sample %s', (_, task, message) => {
-    const samplesOf = open(6, 24);
-    samplesOf({ samples: sampleNumbers([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) });
-    expect(() => samplesOf(task)).toThrow(message);
+  it.each(faults)('refuses a task where a sample %s', (_, batch, message) => {
+    const samplesOf = open(6, 36);
+    samplesOf(arrived(sampleNumbers([0], 0), 1));
+    expect(() => samplesOf(batch)).toThrow(message);
   });
 
-  const tooLarge = [
-    { where: 'all of them take more than its bytes', size: 5 },
-    { where: 'they are empty', size: 0 },
-  ];
-  it.each(tooLarge)('refuses samples where $where', ({ size }) => {
-    const samplesOf = open(6, 24);
-    const task = { samples: sampleNumbers([0], 0), pixels: new Uint8Array(size), labels: new Uint8Array(1) };
-    const message = `task: expected 6 samples of at least one byte that fit into 24 bytes, got some of ${size}`;
-    expect(() => samplesOf(task)).toThrow(message);
+  it.each([6, 2 ** 31 - 1])('allocates no memory for %i samples that do not fit into its bytes', (count) => {
+    const message = `task: expected ${count} samples that fit into 41 bytes, got some of 7 bytes`;
+    expect(() => open(count, 41)(arrived(sampleNumbers([0], 0), 1, 5))).toThrow(message);
   });
 
   it('asks the compute for memory by the size of the samples that arrived', () => {
     const asked: (readonly [number, number])[] = [];
-    const createPixelCache = (count: number, size: number): PixelCache => {
+    const createByteCache = (count: number, size: number): ByteCache => {
       asked.push([count, size]);
       throw new Error('the model has larger ones');
     };
-    const cache = new SampleCache({ count: 24, maxBytes: 24, createPixelCache });
-    const message = { samples: sampleNumbers([0], 0), pixels: new Uint8Array(1), labels: new Uint8Array(1) };
-    expect(() => cache.samplesOf(message)).toThrow('the model has larger ones');
+    const cache = new SampleCache({ count: 24, maxBytes: 72, createByteCache });
+    expect(() => cache.samplesOf(arrived(sampleNumbers([0], 0), 1, 1))).toThrow('the model has larger ones');
     expect(asked).toEqual([[24, 1]]);
-  });
-
-  it('allocates no memory for a count that does not fit into its bytes', () => {
-    const samplesOf = open(2 ** 31 - 1, 24);
-    const message = { samples: sampleNumbers([0], 0), pixels: new Uint8Array(4), labels: new Uint8Array(1) };
-    expect(() => samplesOf(message)).toThrow('that fit into 24 bytes, got some of 4');
   });
 });

@@ -1,5 +1,6 @@
 /** A real worker session, for which a test plays the coordinator, the compute and the clock. */
 import {
+  bytesOf,
   type Closing,
   type CoordinatorMessage,
   type MessageOf,
@@ -70,7 +71,7 @@ export class Script {
       setWeights: (bytes) => {
         this.#weights = bytes[0]!;
       },
-      gradient: (_pixels, labels, { isCanceled = () => false } = {}) =>
+      gradient: (_samples, labels, { isCanceled = () => false } = {}) =>
         new Promise((resolve, reject) => {
           const result = {
             gradient: new Uint8Array(8).fill(1),
@@ -161,6 +162,9 @@ export const welcome: MessageOf<'welcome'> = {
   resumeKey: 'key-1',
   model: { name: 'any' },
   microbatchSize: 4,
+  sampleType: 'u8',
+  sampleShape: [1],
+  targetType: 'classes',
   heartbeatMs: 2_000,
   maxFrameBytes: 1_000_000,
 };
@@ -168,8 +172,9 @@ export const welcome: MessageOf<'welcome'> = {
 export const numericsCheck: MessageOf<'numericsCheck'> = {
   type: 'numericsCheck',
   weights: new Uint8Array(8).fill(200),
-  pixels: new Uint8Array(6),
-  labels: new Uint8Array(6),
+  count: 6,
+  samples: new Uint8Array(6),
+  targets: new Uint8Array(12),
 };
 
 export const weights = (step: number): MessageOf<'weights'> => ({
@@ -184,8 +189,9 @@ export const task = (step: number, lo: number): MessageOf<'task'> => ({
   step,
   lo,
   n: 1,
-  pixels: Uint8Array.of(step, step),
-  labels: Uint8Array.of(lo, lo),
+  count: 2,
+  samples: Uint8Array.of(step, step),
+  targets: bytesOf(Uint16Array.of(lo, lo)),
 });
 
 /** Weights and `lo` of the shards that were begun. */

@@ -2,6 +2,9 @@ import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { Script, task, weights } from './script.ts';
 
+/** What a task without samples brings. */
+const none = { count: 0, samples: new Uint8Array(0), targets: new Uint8Array(0) };
+
 describe('a worker session', () => {
   it('answers a ping while it computes', async () => {
     const script = new Script();
@@ -99,15 +102,23 @@ describe('a worker session', () => {
     const script = new Script();
     await script.send({ type: 'bye', message: 'going' });
     expect(script.end).toBeUndefined();
-    await script.send({ type: 'task', step: -1, lo: 0, n: 1, pixels: new Uint8Array(1), labels: new Uint8Array(1) });
+    await script.send({ type: 'task', step: -1, lo: 0, n: 1, ...none });
     expect(script.end).toMatchObject({ type: 'lost', message: expect.stringContaining('task.step') });
+  });
+
+  it('closes a connection on a task whose samples are not of the shape that was announced', async () => {
+    const script = new Script();
+    await script.activate();
+    await script.send(weights(0), { ...task(0, 0), samples: new Uint8Array(6) });
+    const message = 'task: expected 2 samples of u8 [1] with classes, got 6 and 4 bytes';
+    expect(script.end).toEqual({ type: 'lost', message });
   });
 
   it('closes a connection on a task that names a sample which has not arrived', async () => {
     const script = new Script({}, 6);
-    await script.activate({ samples: 6 });
-    const samples = bytesOf(Uint32Array.of(3));
-    await script.send({ ...task(0, 0), samples, pixels: new Uint8Array(0), labels: new Uint8Array(0) });
+    await script.activate({ cachedSamples: 6 });
+    const numbers = bytesOf(Uint32Array.of(3));
+    await script.send({ ...task(0, 0), numbers, ...none });
     const message = 'task: expected samples that have arrived, got sample 3';
     expect(script.end).toEqual({ type: 'lost', message });
     expect(script.closing).toMatchObject({ code: 1002, reason: message });

@@ -3,6 +3,7 @@
 import { initialize } from '@lockstep/nn';
 import { bytesOf, type CoordinatorMessage, memoryPair, type WorkerMessage } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
+import { encodeBatch } from '../src/batch-bytes.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
@@ -53,14 +54,18 @@ async function startSlowSession() {
 
 const task = (lo: number, n: number): CoordinatorMessage => {
   const count = n * microbatchSize;
-  return { type: 'task', step: 0, lo, n, pixels: new Uint8Array(4 * count).fill(7), labels: new Uint8Array(count) };
+  const samples = new Uint8Array(4 * count).fill(7);
+  return { type: 'task', step: 0, lo, n, count, samples, targets: new Uint8Array(2 * count) };
 };
 
 it('answers a ping in the middle of a shard, and leaves the shard for the next task when it is canceled', async () => {
   const session = await startSlowSession();
   const limits = { heartbeatMs: 1_000, maxFrameBytes: 1_000_000 };
-  await session.send({ type: 'welcome', id: 'w1', resumeKey: 'key', model, microbatchSize, ...limits });
-  await session.send({ type: 'numericsCheck', ...createNumericsCheck(model, microbatchSize) });
+  const types = { sampleType: 'u8', targetType: 'classes' } as const;
+  const described = { model, microbatchSize, sampleShape: [4], ...types };
+  await session.send({ type: 'welcome', id: 'w1', resumeKey: 'key', ...described, ...limits });
+  const { weights, ...batch } = createNumericsCheck(model, microbatchSize);
+  await session.send({ type: 'numericsCheck', weights, ...encodeBatch(batch) });
   while (session.pauses.length > 0) await session.endPause();
   await session.send({ type: 'weights', step: 0, bytes: bytesOf(initialize(model, 1)) });
   session.received.length = 0;

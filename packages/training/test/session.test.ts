@@ -26,7 +26,7 @@ describe('a worker session that joins', () => {
   it('opens the compute for the model, and warms it up before the numerics check that is timed', async () => {
     const script = new Script();
     await script.send(welcome, numericsCheck);
-    expect(script.opened).toEqual([{ model: { name: 'any' }, microbatchSize: 4 }]);
+    expect(script.opened).toEqual([{ model: { name: 'any' }, microbatchSize: 4, targetType: 'classes' }]);
     expect(script.jobs).toHaveLength(1);
     await script.jobs[0]!.finish({ computeMs: 900 });
     expect(script.of('numericsResult')).toEqual([]);
@@ -113,12 +113,12 @@ describe('a worker session that computes', () => {
   });
 
   it('caches samples, even those of a task that it drops', async () => {
-    const script = new Script({}, 6);
-    await script.activate({ samples: 6 });
-    expect(script.of('hello')[0]!.sampleCacheBytes).toBe(6);
-    const named = (...numbers: number[]) => ({ samples: bytesOf(Uint32Array.from(numbers)) });
-    const stale = { ...task(1, 5), ...named(enclosed, 2 + enclosed), labels: Uint8Array.of(5, 6) };
-    const none = { pixels: new Uint8Array(0), labels: new Uint8Array(0) };
+    const script = new Script({}, 18);
+    await script.activate({ cachedSamples: 6 });
+    expect(script.of('hello')[0]!.sampleCacheBytes).toBe(18);
+    const named = (...numbers: number[]) => ({ numbers: bytesOf(Uint32Array.from(numbers)) });
+    const stale = { ...task(1, 5), ...named(enclosed, 2 + enclosed), targets: bytesOf(Uint16Array.of(5, 6)) };
+    const none = { count: 0, samples: new Uint8Array(0), targets: new Uint8Array(0) };
     await script.send(weights(2), stale, { ...task(2, 0), ...named(2, 0), ...none });
     expect(script.jobs.map(({ labels }) => labels)).toEqual([[6, 5]]);
   });

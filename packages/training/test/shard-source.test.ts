@@ -9,12 +9,12 @@ import { randomShards } from './random-shards.ts';
 
 /** Samples that differ: the two pixels of sample i are the bytes of i. */
 function numbered(count: number): Dataset {
-  const images = Uint8Array.from({ length: count * 2 }, (_, at) => (at % 2 === 0 ? at >> 1 : at >> 9));
-  const labels = Uint8Array.from({ length: count }, (_, sample) => sample % 10);
-  return { images, labels, count, rows: 1, columns: 2, classes: 10 };
+  const samples = Uint8Array.from({ length: count * 2 }, (_, at) => (at % 2 === 0 ? at >> 1 : at >> 9));
+  const labels = Uint16Array.from({ length: count }, (_, sample) => sample % 10);
+  return { samples, sampleShape: [1, 2, 1], count, targets: { type: 'classes', labels, names: [...'0123456789'] } };
 }
 
-const numbersIn = (pixels: Uint8Array): number[] =>
+const numbersIn = (pixels: Dataset['samples']): number[] =>
   Array.from({ length: pixels.length / 2 }, (_, at) => pixels[2 * at]! + 256 * pixels[2 * at + 1]!);
 
 const geometry = fc.record({
@@ -35,11 +35,12 @@ describe('the samples of shards', () => {
         for (let step = 0; step < plan.steps; step++) {
           const root = { lo: 0, n: plan.microbatches };
           for (const { lo, n } of randomShards(random, root, usedMicrobatches(plan, step))) {
-            const { pixels, labels } = source.shard(step, lo, n);
-            const numbers = numbersIn(pixels);
-            expect([...labels]).toEqual(numbers.map((number) => number % 10));
+            const shard = source.shard(step, lo, n);
+            const numbers = numbersIn(shard.samples);
+            expect([...shard.targets]).toEqual(numbers.map((number) => number % 10));
             expect([...source.numbers(step, lo, n)]).toEqual(numbers);
-            expect(source.take(source.numbers(step, lo, n))).toEqual({ pixels, labels });
+            expect(source.take(source.numbers(step, lo, n))).toEqual(shard);
+            expect(source.targets(step, lo, n)).toEqual(shard.targets);
             epochs[Math.floor(step / plan.stepsPerEpoch)]!.push(...numbers);
           }
         }
@@ -61,8 +62,8 @@ describe('the samples of shards', () => {
           expect(whole).toEqual(fresh);
           if (plan.microbatches === 1) continue;
           const [left, right] = halvesOf({ lo: 0, n: plan.microbatches }).map(({ lo, n }) => source.shard(step, lo, n));
-          expect([...left!.pixels, ...right!.pixels]).toEqual([...whole.pixels]);
-          expect([...left!.labels, ...right!.labels]).toEqual([...whole.labels]);
+          expect([...left!.samples, ...right!.samples]).toEqual([...whole.samples]);
+          expect([...left!.targets, ...right!.targets]).toEqual([...whole.targets]);
         }
       }),
       { numRuns: 50 },
@@ -72,14 +73,14 @@ describe('the samples of shards', () => {
   it('have another order in another epoch, and with another seed', () => {
     const plan = planRun({ samples: 100, batch: 100, microbatchSize: 100, epochs: 2 });
     const orderOf = (seed: number, step: number) =>
-      numbersIn(createShardSource(numbered(100), plan, seed).shard(step, 0, 1).pixels);
+      numbersIn(createShardSource(numbered(100), plan, seed).shard(step, 0, 1).samples);
     expect(orderOf(1, 0)).not.toEqual(orderOf(1, 1));
     expect(orderOf(1, 0)).not.toEqual(orderOf(2, 0));
   });
 
   it('are none for a shard of empty microbatches', () => {
     const plan = planRun({ samples: 3, batch: 3, microbatchSize: 1, epochs: 1 });
-    const { pixels, labels } = createShardSource(numbered(3), plan, 1).shard(0, 3, 1);
-    expect([pixels.length, labels.length]).toEqual([0, 0]);
+    const { samples, targets, count } = createShardSource(numbered(3), plan, 1).shard(0, 3, 1);
+    expect([samples.length, targets.length, count]).toEqual([0, 0, 0]);
   });
 });

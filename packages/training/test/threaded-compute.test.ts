@@ -57,7 +57,7 @@ describe.each([2, 3, 5])('%i threads', (threads) => {
       for (const compute of [alone, together]) await compute.open({ model, microbatchSize: 8 });
       for (const seed of [1, 2]) {
         for (const compute of [alone, together]) compute.setWeights(bytesOf(initialize(model, seed)));
-        const [samples, cache] = [pixelsOf(40, seed), together.createPixelCache!(40, 36)];
+        const [samples, cache] = [pixelsOf(40, seed), together.createByteCache!(40, 36)];
         for (let number = 0; number < 40; number++)
           cache.write(number, samples.subarray(36 * number, 36 * number + 36));
         for (const count of [20, 3, 64, 8, 129, 57, 300]) {

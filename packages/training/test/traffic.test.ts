@@ -1,7 +1,9 @@
 /** What a run sends: gradients without zeros, or rounded where it asks for that, and each sample once. */
+import { bytesPerSample, type Dataset } from '@lockstep/data';
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { decodeVector, type LossyEncoding, type MessageOf, memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
+import { formatOf } from '../src/batch-bytes.ts';
 import { exactnessOf } from '../src/coordinator/exactness.ts';
 import { createReferee } from '../src/coordinator/referee.ts';
 import { Run } from '../src/coordinator/run.ts';
@@ -24,13 +26,15 @@ const model = parseModel({
 });
 
 /** Images of 8 x 8 with an empty upper half, so that half of the first layer's gradient is 0. */
-const dataset = {
-  images: Uint8Array.from({ length: 40 * 64 }, (_, index) => (index % 64 < 32 ? 0 : (index * 97) & 255)),
-  labels: Uint8Array.from({ length: 40 }, (_, index) => index % 3),
+const dataset: Dataset = {
+  samples: Uint8Array.from({ length: 40 * 64 }, (_, index) => (index % 64 < 32 ? 0 : (index * 97) & 255)),
+  sampleShape: [8, 8, 1],
   count: 40,
-  rows: 8,
-  columns: 8,
-  classes: 3,
+  targets: {
+    type: 'classes',
+    labels: Uint16Array.from({ length: 40 }, (_, index) => index % 3),
+    names: ['a', 'b', 'c'],
+  },
 };
 
 async function train(gradients: LossyEncoding | undefined, workers: number, sampleCacheBytes = 0) {
@@ -44,11 +48,12 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
   const compute = createLocalCompute(backend, clock);
   await compute.open({ model, microbatchSize: 4 });
   compute.setWeights(numericsCheck.weights);
-  const { gradient } = await compute.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const { gradient } = await compute.gradient(numericsCheck.samples, numericsCheck.targets);
   const setup: RunSetup = {
     plan,
     model,
-    sampleBytes: 64,
+    format: formatOf(dataset),
+    sampleBytes: bytesPerSample(dataset),
     limits: defaultLimits,
     startWorkers: workers,
     startWithinMs: 5_000,
@@ -61,7 +66,16 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     samples,
     parameterServer,
     numericsCheck,
-    referee: createReferee({ backend, model, plan, samples, seed: 0, parameterServer, nowMs: clock.nowMs.bind(clock) }),
+    referee: createReferee({
+      backend,
+      model,
+      targetType: 'classes',
+      plan,
+      samples,
+      seed: 0,
+      parameterServer,
+      nowMs: clock.nowMs.bind(clock),
+    }),
     referenceGradient: new Float32Array(gradient.slice().buffer),
     clock,
     checksum,
@@ -169,7 +183,7 @@ describe('GradientEncoder', () => {
 });
 
 describe('samples', () => {
-  const allBytes = 40 * 64;
+  const allBytes = 40 * (64 + 2);
 
   it.each([1, 2])(
     'are sent once to each of %i workers with a sample cache, and give the same weights',
@@ -177,18 +191,18 @@ describe('samples', () => {
       const { weights, expected, tasksSent } = await train(undefined, workers, allBytes);
       expect(weights).toEqual(expected);
       for (const tasks of tasksSent) {
-        expect(tasks.reduce((sum, { labels }) => sum + labels.length, 0)).toBeLessThanOrEqual(40);
-        expect(tasks.every(({ samples }) => samples !== undefined)).toBe(true);
+        expect(tasks.reduce((sum, { count }) => sum + count, 0)).toBeLessThanOrEqual(40);
+        expect(tasks.every(({ numbers }) => numbers !== undefined)).toBe(true);
       }
       // Three epochs of 40 samples were computed.
-      expect(tasksSent.flat().reduce((sum, { samples }) => sum + samples!.length / 4, 0)).toBe(120);
+      expect(tasksSent.flat().reduce((sum, { numbers }) => sum + numbers!.length / 4, 0)).toBe(120);
     },
   );
 
   it('are in every task to a worker whose sample cache is too small', async () => {
     const { weights, expected, tasksSent } = await train(undefined, 1, allBytes - 1);
     expect(weights).toEqual(expected);
-    expect(tasksSent[0]!.every(({ samples }) => samples === undefined)).toBe(true);
-    expect(tasksSent[0]!.reduce((sum, { labels }) => sum + labels.length, 0)).toBe(120);
+    expect(tasksSent[0]!.every(({ numbers }) => numbers === undefined)).toBe(true);
+    expect(tasksSent[0]!.reduce((sum, { count }) => sum + count, 0)).toBe(120);
   });
 });

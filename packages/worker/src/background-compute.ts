@@ -1,7 +1,8 @@
 /** A compute in a thread of its own, so that the socket's thread always answers. */
 import { Worker } from 'node:worker_threads';
+import type { TargetValues } from '@lockstep/nn';
 import { prepareProcess } from '@lockstep/tfjs-node';
-import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardPixels } from '@lockstep/training';
+import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardSamples } from '@lockstep/training';
 import type { BackgroundAnswer, BackgroundCall, BackgroundSetup, Started } from './background-protocol.ts';
 import type { ComputeChoice } from './compute-choice.ts';
 
@@ -38,9 +39,9 @@ class BackgroundCompute implements Compute {
     this.#thread.tell({ type: 'weights', bytes });
   }
 
-  async gradient(pixels: ShardPixels, labels: Uint8Array, { key }: GradientOptions = {}): Promise<ShardGradient> {
-    if (!(pixels instanceof Uint8Array)) throw new Error('shard: expected pixels, got numbers of cached samples');
-    const answer = await this.#thread.ask({ type: 'gradient', pixels, labels, key });
+  async gradient(samples: ShardSamples, targets: TargetValues, { key }: GradientOptions = {}): Promise<ShardGradient> {
+    if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
+    const answer = await this.#thread.ask({ type: 'gradient', samples, targets, key });
     if (answer.type !== 'computed') throw new Error(`compute thread: expected a gradient, got ${answer.type}`);
     return answer.result;
   }

@@ -1,5 +1,5 @@
 /** What the socket's thread and the thread of a background compute send each other. */
-import type { RandomKey } from '@lockstep/nn';
+import type { RandomKey, SampleValues, TargetValues } from '@lockstep/nn';
 import type { ComputeSetup, ShardGradient } from '@lockstep/training';
 import type { ComputeChoice } from './compute-choice.ts';
 
@@ -14,8 +14,8 @@ export type BackgroundCall =
   | { readonly type: 'weights'; readonly bytes: Uint8Array }
   | {
       readonly type: 'gradient';
-      readonly pixels: Uint8Array;
-      readonly labels: Uint8Array;
+      readonly samples: SampleValues;
+      readonly targets: TargetValues;
       readonly key: RandomKey | undefined;
     };
 

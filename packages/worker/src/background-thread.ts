@@ -37,8 +37,8 @@ async function execute(compute: Compute, call: BackgroundCall): Promise<Backgrou
     await compute.open(call.setup);
     return { type: 'opened' };
   }
-  const { pixels, labels, key } = call;
-  return { type: 'computed', result: await compute.gradient(pixels, labels, key === undefined ? {} : { key }) };
+  const { samples, targets, key } = call;
+  return { type: 'computed', result: await compute.gradient(samples, targets, key === undefined ? {} : { key }) };
 }
 
 let last: Promise<Compute | undefined> = start().catch((error: unknown) => {

@@ -104,7 +104,8 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
 
 function welcome(coordinator: CoordinatorTransport, resumeKey: string): void {
   const limits = { model: {}, microbatchSize: 16, heartbeatMs: 1000, maxFrameBytes: 1000 };
-  coordinator.send({ type: 'welcome', id: 'w1', resumeKey, ...limits });
+  const types = { sampleType: 'u8', targetType: 'classes' } as const;
+  coordinator.send({ type: 'welcome', id: 'w1', resumeKey, ...limits, sampleShape: [1], ...types });
 }
 
 const lose: Visit = (coordinator) => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { CommandFailure } from '@lockstep/command';
+import { sampleSize } from '@lockstep/data';
 import type { Benchmark, Fact } from '../benchmark.ts';
 import { loadTrainingSet } from '../workloads/mnist-data.ts';
 import { writeMnistFiles } from '../workloads/mnist-files.ts';
@@ -38,7 +39,7 @@ export const threadMemory: Benchmark = {
         all!.push(await residentBytes(threads, []));
         few!.push(await residentBytes(threads, ['--data', folder, '--batch', '128', '--epochs', `${steps}`]));
       }
-      return memoryFacts(threadCounts, all!, few!, (train.count - fewSamples) * train.rows * train.columns);
+      return memoryFacts(threadCounts, all!, few!, (train.count - fewSamples) * sampleSize(train));
     } finally {
       await rm(folder, { recursive: true, force: true });
     }

@@ -36,7 +36,7 @@ export function timeTo(accuracy: number, curve: readonly CurvePoint[], batch: nu
     for (let back = index; back >= 0 && samples < samplesAveraged; back--) {
       const count = (curve[back]!.steps - (curve[back - 1]?.steps ?? 0)) * batch;
       samples += count;
-      correct += curve[back]!.accuracy * count;
+      correct += (curve[back]!.accuracy ?? 0) * count;
     }
     if (samples >= Math.min(samplesAveraged, batch) && correct / samples >= accuracy) return { steps, seconds };
   }

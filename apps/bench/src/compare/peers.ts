@@ -37,9 +37,10 @@ export function peerWork(training: Training, net: Net, train: Dataset, seed: num
   const steps = Math.max(2, Math.ceil(images / batch));
   const plan = planRun({ samples: train.count, batch, epochs: steps, steps });
   const samples = createShardSource(train, plan, seed);
-  const batches = Array.from({ length: steps }, (_, step) => samples.shard(step, 0, plan.microbatches)).filter(
-    ({ labels }) => labels.length === batch,
-  );
+  const shards = Array.from({ length: steps }, (_, step) => samples.shard(step, 0, plan.microbatches));
+  const batches = shards
+    .filter(({ count }) => count === batch)
+    .map(({ samples: pixels, targets }) => ({ pixels: Uint8Array.from(pixels), labels: Uint8Array.from(targets) }));
   return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 

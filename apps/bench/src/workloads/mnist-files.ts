@@ -1,14 +1,17 @@
 /** Parts of a data set as the four files that a run reads. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Dataset } from '@lockstep/data';
+import { type Dataset, targetValues } from '@lockstep/data';
 
 /** The first `trainCount` samples to train on, and the first `testCount` of the same to test with. */
 export async function writeMnistFiles(
-  { images, labels, rows, columns }: Dataset,
+  { samples, sampleShape, targets }: Dataset,
   { trainCount, testCount }: { readonly trainCount: number; readonly testCount: number },
   folder: string,
 ): Promise<void> {
+  const [rows = 1, columns = 1] = sampleShape;
+  const images = Uint8Array.from(samples);
+  const labels = Uint8Array.from(targetValues(targets));
   const counts = { train: trainCount, t10k: testCount };
   for (const [part, count] of Object.entries(counts)) {
     const pixels = images.subarray(0, count * rows * columns);

@@ -1,5 +1,5 @@
 /** The work of a training step: MNIST batches, initial weights, and the check of a result against the reference. */
-import type { Dataset } from '@lockstep/data';
+import { type Dataset, targetValues } from '@lockstep/data';
 import type { Case, Check } from '../benchmark.ts';
 import { norm, relativeDistance } from '../statistics.ts';
 import { mnist, type Net } from './net.ts';
@@ -16,13 +16,19 @@ export interface MnistStep {
 }
 
 /** Cuts the first `batchSize * count` images of a data set into batches. */
-export function cutBatches({ images, labels }: Pick<Dataset, 'images' | 'labels'>, batchSize: number, count: number) {
+export function cutBatches(
+  { samples, targets }: Pick<Dataset, 'samples' | 'targets'>,
+  batchSize: number,
+  count: number,
+) {
+  const labels = targetValues(targets);
   if (labels.length < batchSize * count) {
     throw new RangeError(`the benchmark needs ${batchSize * count} images, got ${labels.length}`);
   }
   return Array.from({ length: count }, (_, index): Batch => {
     const [from, to] = [index * batchSize, (index + 1) * batchSize];
-    return { pixels: images.slice(from * mnist.pixels, to * mnist.pixels), labels: labels.slice(from, to) };
+    const pixels = Uint8Array.from(samples.subarray(from * mnist.pixels, to * mnist.pixels));
+    return { pixels, labels: Uint8Array.from(labels.subarray(from, to)) };
   });
 }
 

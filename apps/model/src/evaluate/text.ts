@@ -1,7 +1,7 @@
 /** An evaluation as lines of text. */
 import { type Column, formatTable } from '@lockstep/command';
 import type { ModelEvaluation } from '@lockstep/train';
-import { percent, thousands } from '../number-text.ts';
+import { percent, significant, thousands } from '../number-text.ts';
 
 interface Confusion {
   readonly label: number;
@@ -19,7 +19,13 @@ const columns: readonly Column[] = [
 ];
 
 /** Lines without a line break at the end. @param classes their names */
-export function evaluationText({ loss, accuracy, confusion }: ModelEvaluation, classes: readonly string[]): string {
+export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
+  const { loss, accuracy, r2, confusion } = evaluation;
+  if (accuracy === null) {
+    const explained = r2 === null ? '' : `, R² ${r2.toFixed(4)}`;
+    return `mean squared error ${significant(loss)}, its root ${significant(Math.sqrt(loss))}${explained}`;
+  }
+  if (!confusion) return `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`;
   const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));
   const samples = totals.reduce((sum, count) => sum + count, 0);
   const errors = errorsOf(confusion);
@@ -38,7 +44,7 @@ export function evaluationText({ loss, accuracy, confusion }: ModelEvaluation, c
 }
 
 /** The most frequent first; of equals, in the order of the classes. */
-function errorsOf(confusion: ModelEvaluation['confusion']): Confusion[] {
+function errorsOf(confusion: NonNullable<ModelEvaluation['confusion']>): Confusion[] {
   return confusion
     .flatMap((row, label) => row.map((count, predicted) => ({ label, predicted, count })))
     .filter(({ label, predicted, count }) => label !== predicted && count > 0)

@@ -1,6 +1,6 @@
 /** Predictions as lines of text, or as JSON. */
 import type { Prediction } from '@lockstep/train';
-import { percent } from '../number-text.ts';
+import { percent, significant } from '../number-text.ts';
 import type { Sample } from './sample.ts';
 
 export interface Result {
@@ -20,7 +20,7 @@ export function predictionText(results: readonly Result[], classes: readonly str
       (one) => `${one.class} ${percent(one.probability)}`,
     );
     const next = others.length === 0 ? '' : `, then ${others.join(', ')}`;
-    return [`${sample.file}: ${sample.reading}`, `${sample.file}: ${first}${next}`];
+    return [...readingLines(sample), `${sample.file}: ${first}${next}`];
   });
   return `${lines.join('\n')}\n`;
 }
@@ -45,4 +45,33 @@ function ranked({ probabilities }: Prediction, classes: readonly string[], top: 
     .map((name, index) => ({ class: name, probability: probabilities[index]! }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, top);
+}
+
+export interface ValueResult {
+  readonly sample: Sample;
+  /** In the order of their names. */
+  readonly values: Float32Array;
+}
+
+/** Of each file how it was read, then the values that the model gives, by name. */
+export function valuesText(results: readonly ValueResult[], names: readonly string[]): string {
+  const lines = results.flatMap(({ sample, values }) => {
+    const named = names.map((name, index) => `${name} ${significant(values[index]!)}`);
+    return [...readingLines(sample), `${sample.file}: ${named.join(', ')}`];
+  });
+  return `${lines.join('\n')}\n`;
+}
+
+/** A list with an object for each file. */
+export function valuesJson(results: readonly ValueResult[], names: readonly string[]): string {
+  const list = results.map(({ sample, values }) => ({
+    file: sample.file,
+    reading: sample.reading,
+    values: Object.fromEntries(names.map((name, index) => [name, values[index]!])),
+  }));
+  return `${JSON.stringify(list, undefined, 2)}\n`;
+}
+
+function readingLines({ file, reading }: Sample): string[] {
+  return reading === undefined ? [] : [`${file}: ${reading}`];
 }

@@ -1,33 +1,42 @@
-/** Reads a file as one sample of a model: a picture, or a list of values. */
+/** Reads a file as samples of a model: a picture, a list of values, or the rows of a table. */
 import { errorMessage, readInputFile, usageFailure } from '@lockstep/command';
+import type { PictureForm } from '@lockstep/data/readers';
+import type { SampleValues } from '@lockstep/nn';
 import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';
-import { type PictureSize, readPicture } from './picture.ts';
+import { readPicture } from './picture.ts';
+import { readTable } from './table.ts';
 
 export interface Sample {
+  /** Of a table with the line of the row. */
   readonly file: string;
-  /** u8, as the model takes them. */
-  readonly values: Uint8Array;
-  /** How the file became values, for people. */
-  readonly reading: string;
+  /** As the model takes them. */
+  readonly values: SampleValues;
+  /** How the file became values, for people; undefined for a row of a table, of which there are many. */
+  readonly reading: string | undefined;
 }
 
 type SampleShape = LoadedModel['sampleShape'];
+type Values = Omit<Sample, 'file'>;
 
 const maxFileBytes = 2 ** 28;
 
 /** @throws CommandFailure with exit code 2 that names the file */
-export async function readSample(file: string, { sampleShape }: LoadedModel, invert: boolean): Promise<Sample> {
+export async function readSamples(file: string, model: LoadedModel, invert: boolean): Promise<readonly Sample[]> {
+  const { sampleShape, scaling, reading } = model;
+  if (reading?.type === 'rows') return readTable(file, reading.columns, invert);
   const bytes = readInputFile(file, maxFileBytes);
   try {
-    if (file.endsWith('.json')) return { file, ...readValues(bytes, sampleShape, invert) };
-    return { file, ...(await readPicture(bytes, pictureSize(sampleShape), invert)) };
+    if (scaling.type === 'none') return [{ file, ...readFloats(file, bytes, sampleShape, invert) }];
+    if (file.endsWith('.json')) return [{ file, ...readValues(bytes, sampleShape, invert) }];
+    const fit = reading?.fit ?? 'stretch';
+    return [{ file, ...(await readPicture(bytes, { ...pictureSize(sampleShape), fit }, invert)) }];
   } catch (error) {
     throw usageFailure(`${file}: ${errorMessage(error)}`);
   }
 }
 
-function pictureSize(shape: SampleShape): PictureSize {
+function pictureSize(shape: SampleShape): Omit<PictureForm, 'fit'> {
   const [height, width, channels = 1] = shape;
   if (width !== undefined && shape.length <= 3 && (channels === 1 || channels === 3))
     return { height: height!, width, channels };
@@ -35,18 +44,33 @@ function pictureSize(shape: SampleShape): PictureSize {
   throw new Error(`expected a model of gray or color pictures, got one of ${got}: give it a .json file of values`);
 }
 
-function readValues(bytes: Uint8Array, shape: SampleShape, invert: boolean): Omit<Sample, 'file'> {
+/** The values of a model that was trained on floats, which no picture says. */
+function readFloats(file: string, bytes: Uint8Array, shape: SampleShape, invert: boolean): Values {
+  if (!file.endsWith('.json'))
+    throw new Error('expected a .json file of values, since the model was trained on floats');
+  if (invert) throw new Error('expected no --invert, since the model was trained on floats');
+  const values = listOf(bytes, shape);
+  const wrong = values.findIndex((value) => typeof value !== 'number' || !Number.isFinite(Math.fround(value)));
+  if (wrong >= 0) throw new Error(`expected finite numbers, got ${JSON.stringify(values[wrong])} at position ${wrong}`);
+  return { values: Float32Array.from(values as number[]), reading: `${values.length} values` };
+}
+
+/** As many values as the model takes. */
+function listOf(bytes: Uint8Array, shape: SampleShape): unknown[] {
   const size = sizeOf(shape);
   const values = flat(parseJson(bytes));
-  if (values.length !== size) {
-    throw new Error(`expected a list of ${size} values, as the model takes, got ${values.length}`);
-  }
+  if (values.length === size) return values;
+  throw new Error(`expected a list of ${size} values, as the model takes, got ${values.length}`);
+}
+
+function readValues(bytes: Uint8Array, shape: SampleShape, invert: boolean): Values {
+  const values = listOf(bytes, shape);
   const wrong = values.findIndex((value) => !isByte(value));
   if (wrong >= 0) {
     throw new Error(`expected whole numbers from 0 to 255, got ${JSON.stringify(values[wrong])} at position ${wrong}`);
   }
   const numbers = Uint8Array.from(values as number[], (value) => (invert ? 255 - value : value));
-  return { values: numbers, reading: `${size} values${invert ? ', inverted' : ''}` };
+  return { values: numbers, reading: `${values.length} values${invert ? ', inverted' : ''}` };
 }
 
 function isByte(value: unknown): value is number {

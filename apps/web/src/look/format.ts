@@ -10,6 +10,11 @@ export function percent(fraction: number, digits = 2): string {
   return `${(fraction * 100).toFixed(digits)} %`;
 }
 
+/** Four significant digits: 0.123456 -> "0.1235". */
+export function significant(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}
+
 export function lossText(loss: number): string {
   return loss.toFixed(loss < 10 ? 4 : 2);
 }

@@ -1,21 +1,48 @@
 /** The confusion matrix of the last evaluation. */
 import { floatsFrom } from '@lockstep/protocol';
 import { whole } from '../look/format.ts';
-import type { Evaluation } from '../watch/run-store.ts';
+import { outputName } from '../look/output-name.ts';
+import { type Evaluation, isPicture, type Run } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
 
-export function ConfusionMatrix({ evaluation }: { readonly evaluation: Evaluation | undefined }) {
+interface ConfusionMatrixProps {
+  readonly evaluation: Evaluation | undefined;
+  readonly run: Run | undefined;
+}
+
+export function ConfusionMatrix({ evaluation, run }: ConfusionMatrixProps) {
+  const samples = isPicture(run) ? 'images' : 'samples';
   return (
-    <Card name="confusion" title="Confusion matrix" aside={evaluation ? `test images, epoch ${evaluation.epoch}` : ''}>
-      {evaluation ? <Matrix evaluation={evaluation} /> : <p class="empty">Comes with the first evaluation.</p>}
+    <Card
+      name="confusion"
+      title="Confusion matrix"
+      aside={evaluation ? `test ${samples}, epoch ${evaluation.epoch}` : ''}
+    >
+      {evaluation?.confusion ? (
+        <Matrix confusion={evaluation.confusion} names={namesOf(run, evaluation.outputs)} />
+      ) : (
+        <p class="empty">{absence(evaluation, run)}</p>
+      )}
     </Card>
   );
 }
 
-function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: Evaluation }) {
+function namesOf(run: Run | undefined, classes: number): string[] {
+  return Array.from({ length: classes }, (_, index) => outputName(run, index));
+}
+
+/** Why there is no matrix. */
+function absence(evaluation: Evaluation | undefined, run: Run | undefined): string {
+  if (run?.targetType === 'values') return 'This model gives values, and no classes.';
+  return evaluation
+    ? `There are ${whole(evaluation.outputs)} classes: too many for a matrix.`
+    : 'Comes with the first evaluation.';
+}
+
+function Matrix({ confusion, names }: { readonly confusion: Uint8Array; readonly names: readonly string[] }) {
   const counts = floatsFrom(confusion);
-  const names = Array.from({ length: classes }, (_, index) => index);
-  const rows = names.map((label) => counts.subarray(label * classes, (label + 1) * classes));
+  const classes = names.length;
+  const rows = names.map((_, label) => counts.subarray(label * classes, (label + 1) * classes));
   const errors = rows.flatMap((row, label) => [...row].filter((_, predicted) => predicted !== label));
   const mostErrors = Math.max(1, ...errors);
   return (
@@ -24,31 +51,38 @@ function Matrix({ evaluation: { classes, confusion } }: { readonly evaluation: E
       <thead>
         <tr>
           <td />
-          {names.map((predicted) => (
-            <th key={predicted} scope="col">
-              {predicted}
+          {names.map((name, predicted) => (
+            <th key={predicted} scope="col" title={name}>
+              {name}
             </th>
           ))}
         </tr>
       </thead>
       <tbody>
         {rows.map((row, label) => (
-          <Row key={label} label={label} counts={row} mostErrors={mostErrors} />
+          <Row key={label} names={names} label={label} counts={row} mostErrors={mostErrors} />
         ))}
       </tbody>
     </table>
   );
 }
 
-/**
- * @param counts how often each class was predicted
- * @param mostErrors the highest count of a wrong prediction in the matrix
- */
-function Row({ label, counts, mostErrors }: { label: number; counts: Float32Array; mostErrors: number }) {
+interface RowProps {
+  readonly names: readonly string[];
+  readonly label: number;
+  /** How often each class was predicted. */
+  readonly counts: Float32Array;
+  /** The highest count of a wrong prediction in the matrix. */
+  readonly mostErrors: number;
+}
+
+function Row({ names, label, counts, mostErrors }: RowProps) {
   const total = counts.reduce((sum, count) => sum + count, 0);
   return (
     <tr>
-      <th scope="row">{label}</th>
+      <th scope="row" title={names[label]}>
+        {names[label]}
+      </th>
       {Array.from(counts, (count, predicted) => {
         const isRight = label === predicted;
         const heat = isRight ? count / Math.max(1, total) : Math.sqrt(count / mostErrors);
@@ -57,7 +91,7 @@ function Row({ label, counts, mostErrors }: { label: number; counts: Float32Arra
             key={predicted}
             class={isRight ? 'right' : count === 0 ? 'none' : 'wrong'}
             style={{ '--heat': heat.toFixed(3) }}
-            title={`${whole(count)} images of ${label} classified as ${predicted}`}
+            title={`${whole(count)} samples of ${names[label]} classified as ${names[predicted]}`}
           >
             {count || ''}
           </td>

@@ -16,7 +16,7 @@ export function Curves({ store }: { readonly store: RunStore }) {
         Curves
       </h2>
       <Chart store={store} kind="loss" />
-      <Chart store={store} kind="accuracy" />
+      {store.run.value?.targetType !== 'values' && <Chart store={store} kind="accuracy" />}
     </section>
   );
 }

@@ -5,12 +5,38 @@ import { canvasSide } from '../draw/keyboard-pen.ts';
 import type { Predictor } from '../draw/predictor.ts';
 import { softmax } from '../draw/softmax.ts';
 import { percent, whole } from '../look/format.ts';
+import { outputName } from '../look/output-name.ts';
+import type { Run } from '../watch/run-store.ts';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';
 import { DrawingCanvas } from './drawing-canvas.tsx';
 import { GrayImage } from './gray-image.tsx';
 
-export function Draw({ predictor, classes }: { readonly predictor: Predictor; readonly classes: number }) {
+interface DrawProps {
+  readonly predictor: Predictor;
+  readonly run: Run | undefined;
+}
+
+export function Draw({ predictor, run }: DrawProps) {
+  if (takesDrawings(run)) return <DrawCard predictor={predictor} run={run} />;
+  return (
+    <Card name="draw" title="Try it" aside="">
+      <p class="empty">
+        Drawings are for models of gray images of {digitSize} x {digitSize} in ten classes.
+      </p>
+    </Card>
+  );
+}
+
+/** Until the run is known it is taken for one on MNIST. */
+function takesDrawings(run: Run | undefined): boolean {
+  if (!run) return true;
+  const { sampleType, sampleShape, targetType, outputs } = run;
+  const isDigit = sampleShape.length === 3 && sampleShape.join() === [digitSize, digitSize, 1].join();
+  return sampleType === 'u8' && targetType === 'classes' && outputs === 10 && isDigit;
+}
+
+function DrawCard({ predictor, run }: DrawProps) {
   const strokes = useSignal<readonly Stroke[]>([]);
   const logTemperature = useSignal('0');
   const change = (next: readonly Stroke[]): void => {
@@ -29,7 +55,7 @@ export function Draw({ predictor, classes }: { readonly predictor: Predictor; re
             Draw a digit
           </p>
         </div>
-        <Probabilities probabilities={probabilities} classes={classes} />
+        <Probabilities probabilities={probabilities} run={run} />
         <div class="network-input">
           <GrayImage pixels={image} rows={digitSize} columns={digitSize} label="The drawing as the network sees it" />
           <p>As the network sees it</p>
@@ -46,15 +72,15 @@ export function Draw({ predictor, classes }: { readonly predictor: Predictor; re
   );
 }
 
-function Probabilities({ probabilities, classes }: { probabilities: number[] | undefined; classes: number }) {
+function Probabilities({ probabilities, run }: { probabilities: number[] | undefined; run: Run | undefined }) {
   const highest = probabilities && Math.max(...probabilities);
   const best = highest === undefined ? undefined : probabilities?.indexOf(highest);
   return (
     <>
-      <ol class="probabilities" aria-label="Probability of each digit">
-        {Array.from({ length: classes }, (_, digit) => (
+      <ol class="probabilities" aria-label="Probability of each class">
+        {Array.from({ length: run?.outputs ?? 10 }, (_, digit) => (
           <li key={digit} class={digit === best ? 'best' : ''}>
-            <span class="digit">{digit}</span>
+            <span class="digit">{outputName(run, digit)}</span>
             <svg class="bar" aria-hidden="true" focusable="false">
               <rect
                 class="bar-fill"
@@ -68,7 +94,7 @@ function Probabilities({ probabilities, classes }: { probabilities: number[] | u
         ))}
       </ol>
       <p class="sr-only" role="status">
-        {highest === undefined ? '' : `Looks like ${best}, ${percent(highest, 0)}`}
+        {highest === undefined ? '' : `Looks like ${outputName(run, best ?? 0)}, ${percent(highest, 0)}`}
       </p>
     </>
   );

@@ -21,6 +21,9 @@ export function Header({ run, token, onUnlock }: HeaderProps) {
       </h1>
       <p class="subtitle">{run ? description(run) : ' '}</p>
       <div class="top-buttons">
+        <a class="button" href="#learn">
+          Learn
+        </a>
         <JoinAddress run={run} token={token} />
         {onUnlock && <Unlock onToken={onUnlock} />}
         <ThemeButton />
@@ -37,7 +40,7 @@ function description({ model, parameters, config, microbatches }: Run): string {
   return `${name}, ${whole(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
 }
 
-function Mark() {
+export function Mark() {
   return (
     <svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <rect x="2" y="4" width="13" height="4" rx="1" class="mark-a" />
@@ -55,7 +58,7 @@ const themes: Readonly<Record<Theme, { readonly title: string; readonly fill: st
   dark: { title: 'Dark', fill: 'M8 1.75a6.25 6.25 0 1 0 0 12.5a6.25 6.25 0 1 0 0-12.5z' },
 };
 
-function ThemeButton() {
+export function ThemeButton() {
   const { title, fill } = themes[theme.value];
   return (
     <button type="button" class="theme" onClick={nextTheme} aria-label={`${title}: the page's colors`}>

@@ -1,7 +1,8 @@
 /** The run at a glance: phase, progress, headline numbers, exactness. */
-import { durationText, lossText, percent, whole } from '../look/format.ts';
+import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
-import type { Checkpoint, Progress, Run, RunStore } from '../watch/run-store.ts';
+import type { EpochReport } from '../watch/curves.ts';
+import { type Checkpoint, isPicture, type Progress, type Run, type RunStore } from '../watch/run-store.ts';
 import { Exactness } from './exactness.tsx';
 import { Figure } from './figure.tsx';
 
@@ -66,21 +67,57 @@ function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
 
 function Figures({ store }: { readonly store: RunStore }) {
   const { phase, loss, accuracy, imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
+  const run = store.run.value;
   const lastEpoch = store.epochs.value.at(-1);
   return (
     <dl class="figures">
       <Figure label="Training loss" value={loss === undefined ? undefined : lossText(loss)} />
-      <Figure label="Training accuracy" value={accuracy === undefined ? undefined : percent(accuracy, 1)} />
+      {run?.targetType === 'values' ? (
+        <ValueFigures loss={loss} lastEpoch={lastEpoch} />
+      ) : (
+        <ClassFigures accuracy={accuracy} lastEpoch={lastEpoch} />
+      )}
       <Figure
-        label="Test accuracy"
-        note={lastEpoch && `epoch ${lastEpoch.epoch}`}
-        value={lastEpoch && percent(lastEpoch.testAccuracy)}
+        label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
+        value={phase === 'training' ? whole(imagesPerSecond) : undefined}
       />
-      <Figure label="Images a second" value={phase === 'training' ? whole(imagesPerSecond) : undefined} />
       <Figure
         label="Time left"
         value={secondsLeft === undefined || phase === 'finished' ? undefined : durationText(secondsLeft)}
       />
     </dl>
+  );
+}
+
+interface QualityProps {
+  readonly lastEpoch: EpochReport | undefined;
+}
+
+function ClassFigures({ accuracy, lastEpoch }: QualityProps & { readonly accuracy: number | undefined }) {
+  const test = lastEpoch?.testAccuracy ?? undefined;
+  return (
+    <>
+      <Figure label="Training accuracy" value={accuracy === undefined ? undefined : percent(accuracy, 1)} />
+      <Figure
+        label="Test accuracy"
+        note={lastEpoch && `epoch ${lastEpoch.epoch}`}
+        value={test === undefined ? undefined : percent(test)}
+      />
+    </>
+  );
+}
+
+/** The loss is the mean squared error; its root has the unit of the values. */
+function ValueFigures({ loss, lastEpoch }: QualityProps & { readonly loss: number | undefined }) {
+  const r2 = lastEpoch?.testR2 ?? undefined;
+  return (
+    <>
+      <Figure label="Training RMSE" value={loss === undefined ? undefined : significant(Math.sqrt(loss))} />
+      <Figure
+        label="Test RMSE"
+        note={lastEpoch && `epoch ${lastEpoch.epoch}${r2 === undefined ? '' : `, R² ${r2.toFixed(3)}`}`}
+        value={lastEpoch && significant(Math.sqrt(lastEpoch.testLoss))}
+      />
+    </>
   );
 }

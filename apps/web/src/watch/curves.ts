@@ -35,12 +35,12 @@ export class Curves {
 
   add(points: WatchMessageOf<'progress'>['points']): void {
     const losses = floatsFrom(points.losses);
-    const accuracies = floatsFrom(points.accuracies);
+    const accuracies = points.accuracies && floatsFrom(points.accuracies);
     floatsFrom(points.steps).forEach((step, index) => {
       if (step <= (this.#steps.at(-1) ?? 0)) return;
       this.#steps.push(step);
       this.#values.loss.push(losses[index]!);
-      this.#values.accuracy.push(accuracies[index]! * 100);
+      this.#values.accuracy.push((accuracies?.[index] ?? Number.NaN) * 100);
     });
     while (this.#steps.length > maxPoints) this.#thin();
   }
@@ -48,7 +48,8 @@ export class Curves {
   table(kind: CurveKind, reports: readonly EpochReport[], stepsPerEpoch: number): CurveTable {
     const train = this.#values[kind];
     const smoothTrain = movingMean(train);
-    const testOf = (report: EpochReport) => (kind === 'loss' ? report.testLoss : report.testAccuracy * 100);
+    const testOf = (report: EpochReport) =>
+      kind === 'loss' ? report.testLoss : (report.testAccuracy ?? Number.NaN) * 100;
     const test = new Map(reports.map((report) => [report.epoch * stepsPerEpoch, testOf(report)]));
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
     const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);

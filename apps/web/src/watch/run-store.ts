@@ -10,6 +10,12 @@ export type Timeline = WatchMessageOf<'timeline'>;
 export type Evaluation = WatchMessageOf<'evaluation'>;
 export type Checkpoint = WatchMessageOf<'checkpoint'>;
 
+/** Whether samples are [height, width, channels], gray or in color; MNIST before it is known. */
+export function isPicture(run: Run | undefined): boolean {
+  const [, , channels = 1] = run?.sampleShape ?? [];
+  return run === undefined || (run.sampleShape.length === 3 && (channels === 1 || channels === 3));
+}
+
 export interface LogLine {
   readonly key: number;
   /** When this page received it; absent for lines from before the page connected. */

@@ -17,7 +17,10 @@ import {
   message,
   milliseconds,
   plainJson,
+  sampleShape,
+  sampleTypes,
   step,
+  targetTypes,
   text,
   whole,
   workerKinds,
@@ -25,7 +28,7 @@ import {
 import { type MessageIn, messageFrom, type SentBy } from '../message-table.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v1';
+export const watchSubprotocol = 'lockstep.watch.v2';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
@@ -39,6 +42,16 @@ const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
 
 const rate = milliseconds;
 
+/** Most classes that a data set has, and most values of a sample. */
+const maxOutputs = 65_535;
+
+const maxNames = 256;
+const namesPhrase = `a list of at most ${maxNames} names`;
+const names = v.pipe(
+  v.array(text(80), namesPhrase),
+  v.check(({ length }) => length <= maxNames, namesPhrase),
+);
+
 /** Points of the training curves: float32 lists of equal length, oldest first. A point may stand for several steps. */
 const points = v.pipe(
   v.strictObject({
@@ -46,11 +59,11 @@ const points = v.pipe(
     steps: floatBytes,
     /** Mean loss over the samples of the point's steps, measured with the weights before each step. */
     losses: floatBytes,
-    /** Share of those samples whose class was right, 0 to 1. */
-    accuracies: floatBytes,
+    /** Share of those samples whose class was right, 0 to 1; left out where targets are values. */
+    accuracies: v.exactOptional(floatBytes),
   }),
   v.check(
-    ({ steps, losses, accuracies }) =>
+    ({ steps, losses, accuracies = steps }) =>
       losses.byteLength === steps.byteLength && accuracies.byteLength === steps.byteLength,
     'as many losses and accuracies as steps',
   ),
@@ -61,9 +74,10 @@ const epochReport = v.strictObject({
   /** From 1. */
   epoch: whole(1),
   trainLoss: finite,
-  trainAccuracy: fraction,
+  trainAccuracy: v.nullable(fraction),
   testLoss: finite,
-  testAccuracy: fraction,
+  testAccuracy: v.nullable(fraction),
+  testR2: v.nullable(finite),
   seconds: rate,
   imagesPerSecond: rate,
 });
@@ -101,14 +115,17 @@ const timelineRow = v.strictObject({
 /** A checkpoint in the coordinator's folder. */
 const checkpointFile = v.strictObject({ file: text(100), step });
 
+/** A sample, as in a task, whose class was not the predicted one. */
 const topError = v.strictObject({
-  /** u8, `rows` x `columns`. */
-  image: bytes,
-  label: whole(0, 255),
-  predicted: whole(0, 255),
+  sample: bytes,
+  label: whole(0, maxOutputs - 1),
+  predicted: whole(0, maxOutputs - 1),
   /** The model's probability of `predicted`. */
   probability: fraction,
 });
+
+/** A sample, as in a task, with its values and those that the model gives. */
+const farSample = v.strictObject({ sample: bytes, target: floatBytes, predicted: floatBytes });
 
 const fromCoordinator = messageFrom('coordinator');
 const fromViewer = messageFrom('viewer');
@@ -134,9 +151,14 @@ export const watchMessages = {
     microbatches: whole(1),
     samples: whole(1),
     testSamples: whole(0),
-    rows: whole(1),
-    columns: whole(1),
-    classes: whole(1, 256),
+    sampleType: v.picklist(sampleTypes),
+    /** [height, width, channels] of a picture, [features] of a table row. */
+    sampleShape,
+    targetType: v.picklist(targetTypes),
+    /** Classes, or values of a sample. */
+    outputs: whole(1, maxOutputs),
+    /** One for each; left out where there are more than 256. */
+    names: v.exactOptional(names),
     /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
     /** Whether workers need the token of the join address. */
@@ -191,28 +213,42 @@ export const watchMessages = {
 
   epoch: fromCoordinator('epoch', { report: epochReport }),
 
-  /** After each `epoch`: confusion matrix and top errors on the test set. */
+  /** After each `epoch`, on the test set: confusion matrix and top errors of classes, or the farthest samples of values. */
   evaluation: fromCoordinator(
     'evaluation',
     {
       /** From 1. */
       epoch: whole(1),
-      rows: whole(1),
-      columns: whole(1),
-      classes: whole(1, 256),
-      /** Counts as float32, [classes, classes]: a row for each true class, a column for each predicted one. */
-      confusion: floatBytes,
+      /** As in `run`. */
+      outputs: whole(1, maxOutputs),
+      /**
+       * Counts as float32, [classes, classes]: a row for each true class, a column for each predicted one. Left out where
+       * there are more than 256 classes, or none.
+       */
+      confusion: v.exactOptional(floatBytes),
       /** The wrong predictions of the highest probability; at most 16. */
       topErrors: v.array(topError, 'a list of errors'),
+      /** The samples of the largest errors; at most 16. */
+      farthest: v.array(farSample, 'a list of samples'),
     },
-    [({ confusion, classes }) => confusion.byteLength === 4 * classes * classes, 'classes x classes counts'],
     [
-      ({ rows, columns, classes, topErrors }) =>
-        topErrors.every(
-          ({ image, label, predicted }) =>
-            image.byteLength === rows * columns && label < classes && predicted < classes && label !== predicted,
-        ),
-      'images of rows x columns pixels, and two different classes',
+      ({ confusion, outputs }) => confusion === undefined || confusion.byteLength === 4 * outputs * outputs,
+      'classes x classes counts',
+    ],
+    [
+      ({ outputs, topErrors }) =>
+        topErrors.every(({ label, predicted }) => label < outputs && predicted < outputs && label !== predicted),
+      'two different classes in each error',
+    ],
+    [
+      ({ outputs, farthest }) =>
+        farthest.every(({ target, predicted }) => [target, predicted].every((own) => own.byteLength === 4 * outputs)),
+      'a value for each output',
+    ],
+    [
+      ({ topErrors, farthest }) =>
+        new Set([...topErrors, ...farthest].map(({ sample }) => sample.byteLength)).size <= 1,
+      'samples of one size',
     ],
   ),
 

@@ -80,7 +80,7 @@ export class Dashboard {
   constructor(options: DashboardOptions) {
     this.#options = options;
     const { progressBefore, resumed } = options;
-    this.#curve = new TrainingCurve(maxCurvePoints, progressBefore?.curve);
+    this.#curve = new TrainingCurve(maxCurvePoints, progressBefore?.curve, options.prepared.test.targets.type);
     this.#epochs = (progressBefore?.epochs ?? []).slice(-maxEpochs).map(finiteReport);
     if (resumed) this.#checkpoint = { type: 'checkpoint', resumed, newest: resumed };
     this.#about = runMessage(options.prepared, options.run.state.setup.faultInjection === true);
@@ -116,7 +116,9 @@ export class Dashboard {
   step(result: StepResult, seconds: number): void {
     this.#curve.add(result, seconds);
     this.#loss = movingAverage(this.#loss, result.loss, smoothing);
-    this.#accuracy = movingAverage(this.#accuracy, result.correct / result.count, smoothing);
+    if (this.#about.targetType === 'classes') {
+      this.#accuracy = movingAverage(this.#accuracy, result.correct / result.count, smoothing);
+    }
     this.#throughput.add(result.count);
   }
 

@@ -1,6 +1,7 @@
 /** Shows viewers how the newest evaluated model reads the test set; computes that only while there are viewers. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createConfusionEvaluator } from '@lockstep/nn';
+import { sampleSize } from '@lockstep/data';
+import { createConfusionEvaluator, createValueErrors } from '@lockstep/nn';
 import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Prepared } from '../prepared.ts';
@@ -12,7 +13,14 @@ export interface EvaluationFeedOptions {
   readonly onError: (error: unknown) => void;
 }
 
-const topErrorCount = 16;
+const mostErrors = 16;
+/** Most bytes of the samples of a message. */
+const mostSampleBytes = 2 ** 20;
+/** Most classes whose matrix a page shows. */
+const maxShownClasses = 256;
+
+type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'farthest'>;
+type ErrorFinder = (weights: Float32Array) => Promise<Errors>;
 
 export class EvaluationFeed {
   /** The last evaluation; undefined before the first. */
@@ -20,7 +28,7 @@ export class EvaluationFeed {
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Viewers;
   /** Created at the first evaluation, so that a run without viewers pays nothing. */
-  #evaluator: ReturnType<typeof createConfusionEvaluator> | undefined;
+  #findErrors: ErrorFinder | undefined;
   #newest: { readonly epoch: number; readonly weights: Float32Array } | undefined;
   #isEvaluating = false;
 
@@ -50,20 +58,39 @@ export class EvaluationFeed {
   }
 
   async #evaluate(epoch: number, weights: Float32Array): Promise<void> {
-    const { model, test } = this.#options.prepared;
-    const { rows, columns, classes, images } = test;
-    this.#evaluator ??= createConfusionEvaluator(this.#options.backend, model, test, topErrorCount);
-    const { counts, topErrors } = await this.#evaluator.evaluate(weights, () => nextTurn());
-    const imageOf = (index: number) => images.subarray(index * rows * columns, (index + 1) * rows * columns);
-    this.message = {
-      type: 'evaluation',
-      epoch,
-      rows,
-      columns,
-      classes,
-      confusion: bytesOf(counts),
-      topErrors: topErrors.map(({ index, ...error }) => ({ ...error, image: imageOf(index) })),
-    };
+    const { test } = this.#options.prepared;
+    this.#findErrors ??= errorFinder(this.#options);
+    const errors = await this.#findErrors(weights);
+    this.message = { type: 'evaluation', epoch, outputs: test.targets.names.length, ...errors };
     this.#viewers.broadcast(this.message);
   }
+}
+
+function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder {
+  const { model, test } = prepared;
+  const { samples, targets } = test;
+  const size = sampleSize(test);
+  const most = Math.min(mostErrors, Math.floor(mostSampleBytes / (size * samples.BYTES_PER_ELEMENT)));
+  const sampleOf = (index: number) => bytesOf(samples.subarray(index * size, (index + 1) * size));
+  if (targets.type === 'values') {
+    const evaluator = createValueErrors(backend, model, test, most);
+    return async (weights) => {
+      const errors = await evaluator.evaluate(weights, () => nextTurn());
+      const farthest = errors.map(({ index, target, predicted }) => ({
+        sample: sampleOf(index),
+        target: bytesOf(target),
+        predicted: bytesOf(predicted),
+      }));
+      return { topErrors: [], farthest };
+    };
+  }
+  const evaluator = createConfusionEvaluator(backend, model, test, most);
+  return async (weights) => {
+    const { counts, topErrors } = await evaluator.evaluate(weights, () => nextTurn());
+    return {
+      ...(counts && targets.names.length <= maxShownClasses ? { confusion: bytesOf(counts) } : {}),
+      topErrors: topErrors.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) })),
+      farthest: [],
+    };
+  };
 }

@@ -1,7 +1,8 @@
 /** Builds the messages that the dashboard sends to its viewers. */
+import type { Dataset } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
-import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
-import { type CoordinatorState, claimOf } from '@lockstep/training';
+import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import { type CoordinatorState, claimOf, formatOf } from '@lockstep/training';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint, EpochReport } from '../report/report.ts';
 import { version } from '../version.ts';
@@ -26,13 +27,22 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     microbatches,
     samples: train.count,
     testSamples: test.count,
-    rows: test.rows,
-    columns: test.columns,
-    classes: test.classes,
+    ...formatOf(test),
+    ...outputsOf(test),
     joinAddresses: [],
     tokenNeeded: token !== undefined,
     faultInjection,
   };
+}
+
+/** More would make a matrix that no page can show. */
+const maxNames = 256;
+const maxNameLength = 80;
+
+function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'outputs' | 'names'> {
+  const outputs = names.length;
+  if (outputs > maxNames) return { outputs };
+  return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };
 }
 
 export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond' | 'points'> {
@@ -78,12 +88,14 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   return {
     steps: list(({ steps }) => steps),
     losses: list(({ loss }) => loss),
-    accuracies: list(({ accuracy }) => accuracy),
+    ...(points.some(({ accuracy }) => accuracy === null) ? {} : { accuracies: list(({ accuracy }) => accuracy ?? 0) }),
   };
 }
 
 /** A model that has diverged has losses that no message carries. */
 export function finiteReport(report: EpochReport): EpochReport {
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
-  return { ...report, trainLoss: finite(report.trainLoss), testLoss: finite(report.testLoss) };
+  const { testR2 } = report;
+  const r2 = testR2 !== null && Number.isFinite(testR2) ? testR2 : null;
+  return { ...report, trainLoss: finite(report.trainLoss), testLoss: finite(report.testLoss), testR2: r2 };
 }

@@ -5,6 +5,7 @@ import {
   type DatasetEvaluator,
   type LabeledSamples,
   type Model,
+  type SampleValues,
 } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type Prediction, Predictor } from './predictor.ts';
@@ -16,13 +17,18 @@ export interface LoadModelOptions {
 }
 
 export interface ModelEvaluation {
-  /** Mean cross-entropy over the samples, in nats. */
+  /** Mean over the samples: of the cross-entropy, in nats, or of the squared error. */
   readonly loss: number;
-  /** Fraction of the samples whose class was right, 0 to 1. */
-  readonly accuracy: number;
-  /** Samples by class, [classes][classes]: one row for each true class, one column for each predicted one. */
-  readonly confusion: readonly (readonly number[])[];
-  /** The wrong predictions of the highest probability, in falling order; `index` says which sample. */
+  /** Fraction of the samples whose class was right, 0 to 1; null where targets are values. */
+  readonly accuracy: number | null;
+  /** Part of the targets' variance that is explained; null where targets are classes, or do not vary. */
+  readonly r2: number | null;
+  /**
+   * Samples by class, [classes][classes]: one row for each true class, one column for each predicted one. Null where targets
+   * are values, or there are more than 1000 classes.
+   */
+  readonly confusion: readonly (readonly number[])[] | null;
+  /** The wrong predictions of the highest probability, in falling order; `index` says which sample. None of values. */
   readonly topErrors: readonly {
     readonly index: number;
     readonly label: number;
@@ -37,12 +43,18 @@ const topErrorCount = 10;
 export class LoadedModel {
   /** Name, shape of the input, and layers. */
   readonly architecture: Model;
-  /** One name for each class, in the order of the scores. */
+  /** One name for each class, in the order of the scores; none where the model gives values. */
   readonly classes: readonly string[];
+  /** One name for each value that the model gives; none where it scores classes. */
+  readonly values: readonly string[];
   /** [height, width, channels] of an image, or the shape of another sample. */
   readonly sampleShape: StoredModel['sampleShape'];
   /** How the values of a sample are read. */
   readonly scaling: StoredModel['scaling'];
+  /** How a file becomes a sample; undefined where the model learned from values. */
+  readonly reading: StoredModel['reading'];
+  /** Of the run that trained the model; undefined where the file does not say it. */
+  readonly seed: number | undefined;
   /** SHA-256 of the weights: float32, little-endian, in model order. */
   readonly weightsSha256: string;
   readonly #backend: HostBackend;
@@ -52,9 +64,13 @@ export class LoadedModel {
   /** @param backend with which no other thread computes */
   constructor(stored: StoredModel, backend: HostBackend) {
     this.architecture = stored.model;
-    this.classes = stored.classes;
+    const { type, names } = stored.targets;
+    this.classes = type === 'classes' ? names : [];
+    this.values = type === 'values' ? names : [];
     this.sampleShape = stored.sampleShape;
     this.scaling = stored.scaling;
+    this.reading = stored.reading;
+    this.seed = stored.metadata['seed'] === undefined ? undefined : Number(stored.metadata['seed']);
     this.weightsSha256 = stored.weightsSha256;
     this.#backend = backend;
     this.#weights = stored.weights;
@@ -63,11 +79,22 @@ export class LoadedModel {
 
   /**
    * The class of each sample. A sample gets the same bits alone as among others.
-   * @param samples u8, [count, ...sampleShape], one after another: images row by row, the channels of a pixel together
-   * @throws Error where their length is not a multiple of a sample's, or after `dispose`
+   * @param samples [count, ...sampleShape], one after another: images row by row, the channels of a pixel together; bytes
+   * where the model was trained on bytes, else floats, as they were then
+   * @throws Error where samples are of another type, where their length is not a multiple of a sample's, where the model
+   * gives values, or after `dispose`
    */
-  predict(samples: Uint8Array): Promise<Prediction[]> {
+  predict(samples: SampleValues): Promise<Prediction[]> {
     return this.#predictor.predict(samples);
+  }
+
+  /**
+   * What a model of values gives for each sample, in the order of `values`.
+   * @param samples as those of `predict`
+   * @throws Error as `predict`, and where the model scores classes
+   */
+  predictValues(samples: SampleValues): Promise<Float32Array[]> {
+    return this.#predictor.predictValues(samples);
   }
 
   /**
@@ -77,12 +104,13 @@ export class LoadedModel {
   async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
     this.#predictor.requireOpen();
     this.#requireFit(data);
-    const { loss, accuracy } = await this.#run(createEvaluator(this.#backend, this.architecture, data));
+    const measured = await this.#run(createEvaluator(this.#backend, this.architecture, data));
+    if (data.targets.type === 'values') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
     const { counts, topErrors } = await this.#run(confusions);
     const { length } = this.classes;
-    const confusion = this.classes.map((_, label) => [...counts.subarray(label * length, (label + 1) * length)]);
-    return { loss, accuracy, confusion, topErrors };
+    const rowOf = (label: number): number[] => [...counts!.subarray(label * length, (label + 1) * length)];
+    return { ...measured, confusion: counts && this.classes.map((_, label) => rowOf(label)), topErrors };
   }
 
   /** Gives the engine's memory back; the model cannot be used after that. */
@@ -98,14 +126,22 @@ export class LoadedModel {
     }
   }
 
-  #requireFit({ images, labels }: LabeledSamples): void {
-    const expected = labels.length * this.#predictor.sampleSize;
-    if (labels.length === 0 || images.length !== expected) {
-      const samples = `${labels.length} samples of ${this.#predictor.sampleSize} values, one for each label`;
-      throw new Error(`evaluate: expected ${samples}, got ${images.length} values`);
+  #requireFit({ samples, count, targets }: LabeledSamples): void {
+    const expected = count * this.#predictor.sampleSize;
+    if (count === 0 || samples.length !== expected) {
+      const wanted = `${count} samples of ${this.#predictor.sampleSize} values`;
+      throw new Error(`evaluate: expected ${wanted}, got ${samples.length} values`);
     }
-    const wrong = labels.find((label) => label >= this.classes.length);
-    if (wrong === undefined) return;
+    this.#predictor.requireType('evaluate', samples);
+    const isFit = targets.type === 'classes' ? this.classes.length > 0 : this.values.length > 0;
+    if (!isFit) throw new Error(`evaluate: expected targets that the model gives, got ${targets.type}`);
+    const numbers = targets.type === 'classes' ? targets.labels : targets.values;
+    const perSample = targets.type === 'classes' ? 1 : this.values.length;
+    if (numbers.length !== count * perSample) {
+      throw new Error(`evaluate: expected ${count * perSample} targets, ${perSample} a sample, got ${numbers.length}`);
+    }
+    const wrong = targets.type === 'classes' && targets.labels.find((label) => label >= this.classes.length);
+    if (typeof wrong !== 'number') return;
     throw new Error(`evaluate: expected labels below ${this.classes.length}, the model's classes, got ${wrong}`);
   }
 }

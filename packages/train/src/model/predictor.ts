@@ -1,4 +1,4 @@
-/** Predicts the classes of any number of samples with few compiled plans. */
+/** Predicts classes or values of any number of samples with few compiled plans. */
 import {
   argmax,
   createPrediction,
@@ -7,6 +7,7 @@ import {
   type ModelDescription,
   parameterCount,
   probabilitiesOf,
+  type SampleValues,
 } from '@lockstep/nn';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 
@@ -33,7 +34,8 @@ export class Predictor {
   readonly sampleSize: number;
   readonly #backend: HostBackend;
   readonly #model: Model;
-  readonly #classes: readonly string[];
+  readonly #targets: ModelDescription['targets'];
+  readonly #scaling: ModelDescription['scaling'];
   readonly #parameters: Storage;
   /** By their number of samples, a power of two: nine plans serve every count. */
   readonly #plans = new Map<number, Plan>();
@@ -42,32 +44,38 @@ export class Predictor {
   /** @param description of the model whose `weights` [parameters] these are */
   constructor(
     backend: HostBackend,
-    { model, classes, weights }: ModelDescription & { readonly weights: Float32Array },
+    { model, targets, scaling, weights }: ModelDescription & { readonly weights: Float32Array },
   ) {
     this.sampleSize = inputSize(model);
     this.#backend = backend;
     this.#model = model;
-    this.#classes = classes;
+    this.#targets = targets;
+    this.#scaling = scaling;
     this.#parameters = backend.allocate(parameterCount(model));
     backend.upload(this.#parameters, weights);
   }
 
-  async predict(samples: Uint8Array): Promise<Prediction[]> {
+  async predict(samples: SampleValues): Promise<Prediction[]> {
     this.requireOpen();
-    const count = samples.length / this.sampleSize;
-    if (!Number.isInteger(count)) {
-      throw new Error(`predict: expected samples of ${this.sampleSize} values each, got ${samples.length} values`);
+    const { type, names } = this.#targets;
+    if (type !== 'classes')
+      throw new Error('predict: expected a model of classes, got one of values: use predictValues');
+    return this.#outputs(samples).map((scores) => predictionOf(scores, names));
+  }
+
+  async predictValues(samples: SampleValues): Promise<Float32Array[]> {
+    this.requireOpen();
+    if (this.#targets.type !== 'values') {
+      throw new Error('predictValues: expected a model of values, got one of classes: use predict');
     }
-    const predictions: Prediction[] = [];
-    for (let from = 0; from < count; ) {
-      const size = Math.min(mostSamples, 2 ** Math.floor(Math.log2(count - from)));
-      const plan = this.#plan(size);
-      plan.run(samples.subarray(from * this.sampleSize, (from + size) * this.sampleSize));
-      const scores = this.#backend.view(plan.output).slice();
-      for (let row = 0; row < size; row++) predictions.push(this.#read(scores, row));
-      from += size;
-    }
-    return predictions;
+    return this.#outputs(samples);
+  }
+
+  /** @throws Error where the model was trained on samples of another type */
+  requireType(what: string, samples: SampleValues): void {
+    const expected = this.#scaling.type === 'byte' ? 'Uint8Array' : 'Float32Array';
+    const got = samples instanceof Uint8Array ? 'Uint8Array' : 'Float32Array';
+    if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
   }
 
   requireOpen(): void {
@@ -87,10 +95,29 @@ export class Predictor {
     return plan;
   }
 
-  #read(batch: Float32Array, row: number): Prediction {
-    const scores = batch.slice(row * this.#classes.length, (row + 1) * this.#classes.length);
-    const index = argmax(scores);
-    const probabilities = probabilitiesOf(scores);
-    return { class: this.#classes[index]!, index, probability: probabilities[index]!, scores, probabilities };
+  /** Of each sample the outputs of the last layer, in memory of their own. */
+  #outputs(samples: SampleValues): Float32Array[] {
+    this.requireType('predict', samples);
+    const count = samples.length / this.sampleSize;
+    if (!Number.isInteger(count)) {
+      throw new Error(`predict: expected samples of ${this.sampleSize} values each, got ${samples.length} values`);
+    }
+    const { length } = this.#targets.names;
+    const outputs: Float32Array[] = [];
+    for (let from = 0; from < count; ) {
+      const size = Math.min(mostSamples, 2 ** Math.floor(Math.log2(count - from)));
+      const plan = this.#plan(size);
+      plan.run(samples.subarray(from * this.sampleSize, (from + size) * this.sampleSize));
+      const batch = this.#backend.view(plan.output);
+      for (let row = 0; row < size; row++) outputs.push(batch.slice(row * length, (row + 1) * length));
+      from += size;
+    }
+    return outputs;
   }
+}
+
+function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {
+  const index = argmax(scores);
+  const probabilities = probabilitiesOf(scores);
+  return { class: classes[index]!, index, probability: probabilities[index]!, scores, probabilities };
 }

@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { bytesPerSample } from '@lockstep/data';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TrainingEvent } from '../events.ts';
@@ -75,7 +76,7 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
   const shared = {
     host: listen.host,
     maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * train.rows * train.columns,
+    batchBytes: plan.batch * bytesPerSample(train),
     allowedOrigins: listen.allowOrigins ?? [],
     ...{ token, guesses, turnedAway },
     onConnection: (transport, address) => run.connect(transport, address),

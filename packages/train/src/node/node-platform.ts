@@ -1,7 +1,7 @@
 /** A Node process, as a run sees it. */
 import { availableParallelism } from 'node:os';
 import { DataError } from '@lockstep/data';
-import { loadMnist } from '@lockstep/data/node';
+import { loadMnist, openDataset } from '@lockstep/data/node';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { configurationError, named } from '@lockstep/worker';
 import type { Platform } from '../platform.ts';
@@ -17,9 +17,9 @@ export const nodePlatform: Platform = {
   openCompute,
   sha256,
   defer: (callback) => void setImmediate(callback),
-  async loadData(data) {
+  async loadData(data, seed) {
     try {
-      return await loadMnist(data);
+      return data === undefined ? await loadMnist() : await openDataset(data, { seed });
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       if (data === undefined) throw configurationError`${error.message}`;

@@ -1,7 +1,14 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
-import { type Claim, type CoordinatorState, claimOf, type Faults, type WorkerRecord } from '@lockstep/training';
+import {
+  type Claim,
+  type CoordinatorState,
+  claimOf,
+  type DataFormat,
+  type Faults,
+  type WorkerRecord,
+} from '@lockstep/training';
 import { nothingTurnedAway, type TurnedAway } from './turned-away.ts';
 
 export interface EpochReport {
@@ -9,15 +16,18 @@ export interface EpochReport {
   readonly epoch: number;
   /** Means over the epoch's samples, each measured with the weights before its step. */
   readonly trainLoss: number;
-  readonly trainAccuracy: number;
+  /** Null where targets are values, as `testAccuracy`. */
+  readonly trainAccuracy: number | null;
   readonly testLoss: number;
-  readonly testAccuracy: number;
+  readonly testAccuracy: number | null;
+  /** Part of the variance of the test targets that is explained; null where targets are classes, or do not vary. */
+  readonly testR2: number | null;
   readonly seconds: number;
   readonly imagesPerSecond: number;
 }
 
 /** An epoch that is over and has not been evaluated. */
-export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy'>;
+export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2'>;
 
 export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
@@ -56,11 +66,18 @@ export interface CurvePoint {
   readonly seconds: number;
   /** Mean over samples, each with the weights before its step. */
   readonly loss: number;
-  /** Part of the samples whose class was right, 0 to 1. */
-  readonly accuracy: number;
+  /** Part of the samples whose class was right, 0 to 1; null where targets are values. */
+  readonly accuracy: number | null;
+}
+
+/** What was trained on. */
+export interface DataSummary extends DataFormat {
+  /** Classes, or values of a sample. */
+  readonly outputs: number;
 }
 
 export interface RunConfig {
+  readonly data: DataSummary;
   readonly seed: number;
   /** In the training set. */
   readonly samples: number;

@@ -1,11 +1,12 @@
 /** Loss and accuracy over the steps of a run, in a bounded number of points however long it is. */
-
+import type { TargetType } from '@lockstep/nn';
 import type { StepResult } from '@lockstep/training';
 import type { CurveState, StepSums } from '../checkpoint/progress.ts';
 import type { CurvePoint } from './report.ts';
 
 export class TrainingCurve {
   readonly #maxPoints: number;
+  readonly #targetType: TargetType;
   #points: StepSums[] = [];
   #stride = 1;
   #partial: StepSums | undefined;
@@ -16,8 +17,10 @@ export class TrainingCurve {
   /**
    * @param maxPoints even; when there are so many points, each two neighbors become one
    * @param state of the steps before a checkpoint; with fewer points than `maxPoints`
+   * @param targetType which decides whether points have an accuracy
    */
-  constructor(maxPoints: number, state?: CurveState) {
+  constructor(maxPoints: number, state?: CurveState, targetType: TargetType = 'classes') {
+    this.#targetType = targetType;
     this.#maxPoints = maxPoints;
     if (!state) return;
     this.#points = [...state.points];
@@ -47,14 +50,19 @@ export class TrainingCurve {
   /** Every step so far; the last point may have fewer steps than the others. */
   points(): CurvePoint[] {
     const points = this.#partial === undefined ? this.#points : [...this.#points, this.#partial];
-    return points.map(pointOf);
+    return points.map((sums) => this.#pointOf(sums));
   }
 
   /** The points since the last call that have all of their steps. */
   takeNew(): CurvePoint[] {
     const known = this.#points.findLastIndex(({ steps }) => steps <= this.#takenSteps) + 1;
     this.#takenSteps = this.#points.at(-1)?.steps ?? 0;
-    return this.#points.slice(known).map(pointOf);
+    return this.#points.slice(known).map((sums) => this.#pointOf(sums));
+  }
+
+  #pointOf({ steps, seconds, lossSum, correct, count }: StepSums): CurvePoint {
+    const accuracy = this.#targetType === 'classes' ? correct / count : null;
+    return { steps, seconds, loss: lossSum / count, accuracy };
   }
 
   #halve(): void {
@@ -71,8 +79,4 @@ function merged(first: StepSums, second: StepSums): StepSums {
     correct: first.correct + second.correct,
     count: first.count + second.count,
   };
-}
-
-function pointOf({ steps, seconds, lossSum, correct, count }: StepSums): CurvePoint {
-  return { steps, seconds, loss: lossSum / count, accuracy: correct / count };
 }

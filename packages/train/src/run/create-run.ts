@@ -1,4 +1,5 @@
 /** Creates a run from what the options of a command came to. */
+import { bytesPerSample } from '@lockstep/data';
 import { initialize, parameterCount } from '@lockstep/nn';
 import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
@@ -9,6 +10,7 @@ import {
   createReferee,
   createShardSource,
   defaultLimits,
+  formatOf,
   type Limits,
   type NumericsCheck,
   ParameterServer,
@@ -65,20 +67,19 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
-  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
-  const reference = await checkOwnNumerics(
-    backend,
-    { model, microbatchSize: plan.microbatchSize },
-    numericsCheck,
-    sha256,
-  );
+  const format = formatOf(train);
+  const { targetType } = format;
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize, format);
+  const computeSetup = { model, microbatchSize: plan.microbatchSize, targetType };
+  const reference = await checkOwnNumerics(backend, computeSetup, numericsCheck, sha256);
   const samples = createShardSource(train, plan, config.seed);
   const run = new Run({
     setup: {
       plan,
       model,
       seed: config.seed,
-      sampleBytes: train.rows * train.columns,
+      format,
+      sampleBytes: bytesPerSample(train),
       gradients: config.gradients,
       limits,
       token,
@@ -96,6 +97,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     referee: createReferee({
       backend,
       model,
+      targetType,
       plan,
       samples,
       seed: config.seed,
@@ -128,12 +130,12 @@ async function checkOwnNumerics(
   check: NumericsCheck,
   sha256: (bytes: Uint8Array) => string,
 ) {
-  const { weights, pixels, labels } = check;
+  const { weights, samples, targets, count } = check;
   const compute = createLocalCompute(backend, systemClock);
   await compute.open(setup);
   compute.setWeights(weights);
-  const { gradient: bytes, computeMs } = await compute.gradient(pixels, labels);
+  const { gradient: bytes, computeMs } = await compute.gradient(samples, targets);
   await compute.close();
   const gradient = new Float32Array(bytes.slice().buffer);
-  return { gradient, hash: sha256(bytesOf(gradient)), samplesPerMs: computeMs > 0 ? labels.length / computeMs : 0 };
+  return { gradient, hash: sha256(bytesOf(gradient)), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
 }

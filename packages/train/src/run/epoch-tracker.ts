@@ -1,5 +1,5 @@
 /** Sums the results of steps into epochs, each of which ends with an evaluation on the test set. */
-import type { Evaluator } from '@lockstep/nn';
+import type { Evaluator, TargetType } from '@lockstep/nn';
 import type { RunPlan, StepResult } from '@lockstep/training';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Progress } from '../checkpoint/progress.ts';
@@ -8,6 +8,7 @@ import type { EpochReport, ReportOptions, TrainedEpoch } from '../report/report.
 export interface EpochTrackerOptions {
   readonly plan: RunPlan;
   readonly evaluator: Evaluator;
+  readonly targetType: TargetType;
   /** A copy of the parameters as they are now. */
   readonly weights: () => Float32Array;
   readonly nowMs: () => number;
@@ -139,7 +140,7 @@ export class EpochTracker {
     const trained = {
       epoch: epoch + 1,
       trainLoss: lossSum / count,
-      trainAccuracy: correct / count,
+      trainAccuracy: this.#options.targetType === 'classes' ? correct / count : null,
       seconds,
       imagesPerSecond: seconds > 0 ? count / seconds : 0,
     };
@@ -163,11 +164,11 @@ export class EpochTracker {
 
   async #evaluate(epoch: TrainedEpoch, weights: Float32Array): Promise<void> {
     const { evaluator, pause, signal, onEpoch } = this.#options;
-    const { loss, accuracy } = await evaluator.evaluate(weights, async () => {
+    const { loss, accuracy, r2 } = await evaluator.evaluate(weights, async () => {
       await pause();
       signal.throwIfAborted();
     });
-    const report = { ...epoch, testLoss: loss, testAccuracy: accuracy };
+    const report = { ...epoch, testLoss: loss, testAccuracy: accuracy, testR2: r2 };
     this.#reports.push(report);
     onEpoch(report, weights);
   }

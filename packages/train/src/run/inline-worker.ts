@@ -45,12 +45,12 @@ function inPlace({ parameterServer, samples, reference }: CreatedRun, prepared: 
 
 async function copying(
   created: CreatedRun,
-  { model, plan, config }: Prepared,
+  { model, plan, config, train }: Prepared,
   { sha256 }: Platform,
   compute: Compute,
 ): Promise<InlineCompute> {
   const { parameterServer, samples, numericsCheck, reference } = created;
-  await compute.open({ model, microbatchSize: plan.microbatchSize });
+  await compute.open({ model, microbatchSize: plan.microbatchSize, targetType: train.targets.type });
   const common = { compute, parameterServer, plan, samples, seed: config.seed };
   return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
 }

@@ -1,5 +1,6 @@
 /** Passes what happens in a run on to its listener, the report, the dashboard and the checkpoints. */
 
+import type { TargetType } from '@lockstep/nn';
 import type { CoordinatorState, RunEvent, StepResult, Trace } from '@lockstep/training';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Checkpointer } from '../checkpoint/checkpointer.ts';
@@ -36,6 +37,7 @@ export class RunObserver {
   readonly #exchanges = new StepExchanges();
   readonly #stepTimes = new StepTimesRecorder();
   readonly #curve: TrainingCurve;
+  readonly #targetType: TargetType;
   readonly #resumedAtSteps: readonly number[];
   #samplesSoFar = 0;
 
@@ -45,7 +47,8 @@ export class RunObserver {
     this.#nowMs = options.nowMs;
     this.#eventLines = new EventLines(options.nowMs);
     const { resumeFrom } = options;
-    this.#curve = new TrainingCurve(maxCurvePoints, resumeFrom?.progress.curve);
+    this.#targetType = options.targetType;
+    this.#curve = new TrainingCurve(maxCurvePoints, resumeFrom?.progress.curve, options.targetType);
     const { step = 0, progress } = resumeFrom ?? {};
     const before = progress?.resumedAtSteps ?? [];
     this.#resumedAtSteps = step === 0 || step === options.plan.steps ? before : [...before, step];
@@ -95,7 +98,7 @@ export class RunObserver {
       step: result.step + 1,
       epoch: result.epoch + 1,
       loss: result.loss,
-      accuracy: result.correct / result.count,
+      accuracy: this.#targetType === 'classes' ? result.correct / result.count : null,
       samples: result.count,
       samplesSoFar: this.#samplesSoFar,
       workers: workers.length,

@@ -2,7 +2,7 @@
 import { createEvaluator, type Evaluator, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { RunOutcome } from '@lockstep/training';
+import type { Run, RunOutcome } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { copyRun } from '../checkpoint/copy-run.ts';
@@ -12,6 +12,7 @@ import { describeOptimizer } from '../optimizer/optimizer.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import { createReport, type Report } from '../report/report.ts';
+import { samplesWord } from '../samples-word.ts';
 import { thousands } from '../thousands.ts';
 import { version } from '../version.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
@@ -27,6 +28,8 @@ export interface TrainingJob {
   readonly platform: Platform;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
+  /** Called once, with what starts, pauses and resumes the run. */
+  readonly onControl: (control: Run['control']) => void;
   /** Aborted when the run is to end where it is. */
   readonly signal: AbortSignal;
 }
@@ -69,10 +72,21 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
 }
 
 async function start(job: TrainingJob) {
+  // Opened before anything is started that a refusal would leave behind.
+  const opened = await openBackends(job.prepared, job.platform);
+  try {
+    return await begin(job, opened);
+  } catch (error) {
+    await closeBackend(opened.backend);
+    throw error;
+  }
+}
+
+type Opened = Awaited<ReturnType<typeof openBackends>>;
+
+async function begin(job: TrainingJob, opened: Opened) {
   const { prepared, platform, signal, emit } = job;
   const { listen, checkpoint } = prepared;
-  // Opened before anything is started that a refusal would leave behind.
-  const opened = await openBackends(prepared, platform);
   const { backend, inline } = opened;
   const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
   emit(preparedEvent(prepared));
@@ -99,6 +113,7 @@ async function start(job: TrainingJob) {
     });
   }
   observer.evaluatePending();
+  job.onControl((action) => run.control(action));
   const stop = (): void => run.stop('the coordinator was interrupted');
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
@@ -113,6 +128,7 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
   const observer = new RunObserver({
     plan,
     evaluator: createRunEvaluator(job, backend),
+    targetType: prepared.test.targets.type,
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
     pause: createPause(listen === undefined, systemClock.nowMs, platform.defer),
@@ -169,7 +185,7 @@ async function openBackends({ model, listen, backend: name, threads, workers }: 
 }
 
 /** What computes in this process, or in local workers, which choose by the same rule as this process. */
-function computingLine({ choice, inline }: Awaited<ReturnType<typeof openBackends>>, prepared: Prepared) {
+function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   if (inline) return `In this process: ${inline.choice}`;
   return prepared.workers > 0 && prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
@@ -207,7 +223,7 @@ function preparedEvent({ model, plan, config, optimizer }: Prepared): TrainingEv
   const what = `${model.name}, ${thousands(parameters)} parameters${from}`;
   const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  const message = `Training ${what}: ${epochs} of ${thousands(plan.samples)} images, ${how}`;
+  const message = `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
   return { type: 'prepared', model, parameters, config, stepsPerEpoch: plan.stepsPerEpoch, message };
 }
 

@@ -58,16 +58,19 @@ function claim(draft: Draft, { connection }: Connection, hello: Hello, { connect
 }
 
 function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamples: boolean): MessageOf<'welcome'> {
-  const { plan, model, seed, gradients, limits } = setup;
+  const { plan, model, format, seed, gradients, limits } = setup;
   return {
     type: 'welcome',
     id,
     resumeKey,
     model,
     microbatchSize: plan.microbatchSize,
+    sampleType: format.sampleType,
+    sampleShape: format.sampleShape,
+    targetType: format.targetType,
     ...(seed === undefined ? {} : { seed }),
     ...(gradients === undefined ? {} : { gradients }),
-    ...(cachesSamples ? { samples: plan.samples } : {}),
+    ...(cachesSamples ? { cachedSamples: plan.samples } : {}),
     heartbeatMs: limits.heartbeatMs,
     maxFrameBytes: limits.maxFrameBytes,
   };

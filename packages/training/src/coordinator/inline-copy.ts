@@ -42,22 +42,22 @@ export class InlineCopy implements InlineCompute {
 
   async checkNumerics() {
     const { compute, numericsCheck, referenceGradient, hash } = this.#options;
-    const { weights, pixels, labels } = numericsCheck;
+    const { weights, samples, targets, count } = numericsCheck;
     compute.setWeights(weights);
     // The first run warms up what compiles on first use; the second is timed.
-    await compute.gradient(pixels, labels);
-    const { gradient, computeMs } = await compute.gradient(pixels, labels);
+    await compute.gradient(samples, targets);
+    const { gradient, computeMs } = await compute.gradient(samples, targets);
     const fault = numericsFault(referenceGradient, floatsOf(gradient));
     if (fault !== undefined) throw new Error(fault);
-    return { hash: hash(gradient), samplesPerMs: computeMs > 0 ? labels.length / computeMs : 0 };
+    return { hash: hash(gradient), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
   }
 
   async add(step: number, shard: Shard): Promise<InlineResult> {
-    const { compute, parameterServer, plan, samples, seed } = this.#options;
+    const { compute, parameterServer, plan, samples: source, seed } = this.#options;
     compute.setWeights(parameterServer.weightBytes());
-    const { pixels, labels } = samples.shard(step, shard.lo, shard.n);
+    const { samples, targets } = source.shard(step, shard.lo, shard.n);
     const key = { seed, step, firstSample: firstSample(plan, step, shard.lo) };
-    const { gradient: bytes, computeMs, ...figures } = await compute.gradient(pixels, labels, { key });
+    const { gradient: bytes, computeMs, ...figures } = await compute.gradient(samples, targets, { key });
     const sum = parameterServer.aggregator.decode({ bytes, ...figures });
     if (sum) parameterServer.aggregator.add(shard, sum.values);
     return { isFinite: sum !== undefined, computeMs };

@@ -1,7 +1,7 @@
 /** Computes shards on the parameter server's own backend: from its weights, into vectors that it adds. */
-import type { Dataset } from '@lockstep/data';
+import { type Dataset, gatherRows, sampleSize } from '@lockstep/data';
 import type { Model } from '@lockstep/nn';
-import { type ByteTable, createByteTable } from '@lockstep/tensor';
+import { type Backend, createByteTable } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
@@ -9,7 +9,7 @@ import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import { valueAt } from '../vector-value.ts';
 import { Pacer } from '../worker/pacer.ts';
-import { SlicedGradient } from '../worker/sliced-gradient.ts';
+import { type ShardBatch, SlicedGradient } from '../worker/sliced-gradient.ts';
 import type { InlineCompute, InlineResult } from './inline-worker.ts';
 
 export interface InlineGradientOptions {
@@ -29,20 +29,17 @@ export class InlineGradient implements InlineCompute {
   readonly #options: InlineGradientOptions;
   readonly #sliced: SlicedGradient;
   readonly #pacer: Pacer;
-  /** Pixels of the training set, where they are computed with. */
-  readonly #pixels: ByteTable;
+  /** Of the samples with these numbers, what the gradient takes. */
+  readonly #rangesOf: (numbers: Uint32Array) => ShardBatch['samplesOf'];
 
   constructor(options: InlineGradientOptions) {
     const { parameterServer, model, plan, dataset, clock } = options;
     const { backend, parameters } = parameterServer;
     this.#options = options;
-    this.#sliced = new SlicedGradient(backend, model, plan.microbatchSize, parameters, true);
+    const setup = { model, microbatchSize: plan.microbatchSize, targetType: dataset.targets.type };
+    this.#sliced = new SlicedGradient(backend, setup, parameters, true);
     this.#pacer = new Pacer(clock);
-    const size = dataset.rows * dataset.columns;
-    this.#pixels = createByteTable(backend, dataset.count, size);
-    for (let sample = 0; sample < dataset.count; sample++) {
-      this.#pixels.write(sample, dataset.images.subarray(sample * size, (sample + 1) * size));
-    }
+    this.#rangesOf = rangesOf(backend, dataset);
   }
 
   get backend(): string {
@@ -67,8 +64,8 @@ export class InlineGradient implements InlineCompute {
     const numbers = samples.numbers(step, shard.lo, shard.n);
     const batch = {
       count: numbers.length,
-      pixelsOf: (from: number, to: number) => ({ table: this.#pixels, numbers: numbers.subarray(from, to) }),
-      labels: samples.labels(step, shard.lo, shard.n),
+      samplesOf: this.#rangesOf(numbers),
+      targets: samples.targets(step, shard.lo, shard.n),
       key: { seed, step, firstSample: firstSample(plan, step, shard.lo) },
     };
     this.#sliced.begin(batch, this.#pacer.sliceSamples);
@@ -96,4 +93,18 @@ export class InlineGradient implements InlineCompute {
     aggregator.addInPlace(shard, sum);
     return true;
   }
+}
+
+/** Bytes are copied once to where they are computed with, and converted there; floats are copied as they are needed. */
+function rangesOf(backend: Backend, dataset: Dataset): (numbers: Uint32Array) => ShardBatch['samplesOf'] {
+  const { samples, count } = dataset;
+  const size = sampleSize(dataset);
+  if (!(samples instanceof Uint8Array)) {
+    return (numbers) => (from, to) => gatherRows(samples, size, numbers.subarray(from, to));
+  }
+  const table = createByteTable(backend, count, size);
+  for (let sample = 0; sample < count; sample++) {
+    table.write(sample, samples.subarray(sample * size, (sample + 1) * size));
+  }
+  return (numbers) => (from, to) => ({ table, numbers: numbers.subarray(from, to) });
 }

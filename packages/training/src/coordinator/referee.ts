@@ -1,5 +1,5 @@
 /** The coordinator's own computation of a shard, which decides between results that differ. */
-import type { Model } from '@lockstep/nn';
+import type { Model, TargetType } from '@lockstep/nn';
 import type { Backend } from '@lockstep/tensor';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
@@ -11,6 +11,7 @@ import { createLocalCompute } from '../worker/local-compute.ts';
 export interface RefereeOptions {
   readonly backend: Backend;
   readonly model: Model;
+  readonly targetType: TargetType;
   readonly plan: RunPlan;
   readonly samples: ShardSource;
   /** Keys the random choices of the model. */
@@ -21,18 +22,18 @@ export interface RefereeOptions {
 
 /** Opens its compute with the first shard, since most runs never need it. Shards are computed one after another. */
 export function createReferee(options: RefereeOptions): (step: number, shard: Shard) => Promise<ShardGradient> {
-  const { backend, model, plan, samples, seed, parameterServer, nowMs } = options;
+  const { backend, model, targetType, plan, samples: source, seed, parameterServer, nowMs } = options;
   let compute: Compute | undefined;
   let queue: Promise<unknown> = Promise.resolve();
 
   const gradientOf = async (step: number, { lo, n }: Shard): Promise<ShardGradient> => {
     if (!compute) {
       compute = createLocalCompute(backend, { nowMs });
-      await compute.open({ model, microbatchSize: plan.microbatchSize });
+      await compute.open({ model, microbatchSize: plan.microbatchSize, targetType });
     }
     compute.setWeights(parameterServer.weightBytes());
-    const { pixels, labels } = samples.shard(step, lo, n);
-    return compute.gradient(pixels, labels, { key: { seed, step, firstSample: firstSample(plan, step, lo) } });
+    const { samples, targets } = source.shard(step, lo, n);
+    return compute.gradient(samples, targets, { key: { seed, step, firstSample: firstSample(plan, step, lo) } });
   };
 
   return (step, shard) => {

@@ -1,5 +1,6 @@
 /** A worker at the other end of a transport. */
 import type { CoordinatorTransport, MessageOf } from '@lockstep/protocol';
+import { encodeBatch } from '../batch-bytes.ts';
 import type { NumericsCheck } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -57,7 +58,8 @@ export class RemotePeer implements Peer {
   }
 
   sendNumericsCheck(): void {
-    this.#transport.send({ type: 'numericsCheck', ...this.#sources.numericsCheck });
+    const { weights, ...batch } = this.#sources.numericsCheck;
+    this.#transport.send({ type: 'numericsCheck', weights, ...encodeBatch(batch) });
   }
 
   sendWeights(step: number): void {

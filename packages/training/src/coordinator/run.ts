@@ -281,7 +281,7 @@ export class Run {
       this.#dispatch({ type: 'invalid', connection, closeCode: 1002, message });
       return;
     }
-    const samplesPerMs = computeMs > 0 ? numericsCheck.labels.length / computeMs : 0;
+    const samplesPerMs = computeMs > 0 ? numericsCheck.count / computeMs : 0;
     this.#dispatch({ type: 'message', connection, message: { type: 'numericsResult', hash, samplesPerMs, computeMs } });
   }
 

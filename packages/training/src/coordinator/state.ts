@@ -1,5 +1,6 @@
 /** What the coordinator knows of a run: plain data that `transition` replaces and never changes. */
 import type { LossyEncoding, MessageOf } from '@lockstep/protocol';
+import type { DataFormat } from '../batch-bytes.ts';
 import type { RunPlan } from '../plan.ts';
 import type { Shard } from '../tree.ts';
 
@@ -55,7 +56,11 @@ export interface RunSetup {
   readonly model: unknown;
   /** Keys the random choices of the model, such as dropout; 0 where left out. */
   readonly seed?: number;
-  /** Bytes of a sample's pixels, where workers may cache samples; every task carries its own samples where left out. */
+  /** What all samples and targets are. */
+  readonly format: DataFormat;
+  /**
+   * Bytes of a sample and its target, where workers may cache samples; every task carries its own samples where left out.
+   */
   readonly sampleBytes?: number;
   /** How workers round the gradients that they send; exact where left out. */
   readonly gradients?: LossyEncoding | undefined;

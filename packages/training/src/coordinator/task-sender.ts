@@ -1,6 +1,6 @@
 /** Makes the task messages of a run: to a worker with a sample cache, each sample travels once. */
-import type { Samples } from '@lockstep/data';
 import { bytesOf, enclosed, type MessageOf } from '@lockstep/protocol';
+import { encodeBatch } from '../batch-bytes.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
@@ -21,7 +21,7 @@ export class TaskSender {
   messageFor(connection: ConnectionId, step: number, { lo, n }: Shard, cachesSamples: boolean): MessageOf<'task'> {
     const samples = cachesSamples
       ? this.#unsent(connection, this.#source.numbers(step, lo, n))
-      : this.#source.shard(step, lo, n);
+      : encodeBatch(this.#source.shard(step, lo, n));
     return { type: 'task', step, lo, n, first: firstSample(this.#plan, step, lo), ...samples };
   }
 
@@ -30,11 +30,11 @@ export class TaskSender {
     this.#sent.delete(connection);
   }
 
-  /** The numbers of all samples, with pixels and labels of those alone that the connection has not been sent. */
-  #unsent(connection: ConnectionId, numbers: Uint32Array): Samples & { samples: Uint8Array } {
+  /** The numbers of all samples, and those alone that the connection has not been sent. */
+  #unsent(connection: ConnectionId, numbers: Uint32Array): ReturnType<typeof encodeBatch> & { numbers: Uint8Array } {
     const sent = this.#sent.get(connection) ?? new Uint8Array(Math.ceil(this.#plan.samples / 8));
     this.#sent.set(connection, sent);
-    const samples = numbers.slice();
+    const marked = numbers.slice();
     const missing = new Uint32Array(numbers.length);
     let count = 0;
     for (let at = 0; at < numbers.length; at++) {
@@ -42,9 +42,9 @@ export class TaskSender {
       const bit = 1 << (number & 7);
       if ((sent[number >> 3]! & bit) !== 0) continue;
       sent[number >> 3]! |= bit;
-      samples[at] = number + enclosed;
+      marked[at] = number + enclosed;
       missing[count++] = number;
     }
-    return { samples: bytesOf(samples), ...this.#source.take(missing.subarray(0, count)) };
+    return { numbers: bytesOf(marked), ...encodeBatch(this.#source.take(missing.subarray(0, count))) };
   }
 }

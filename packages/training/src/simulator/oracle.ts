@@ -11,6 +11,7 @@ import {
   type Model,
   type OptimizerConfig,
   parameterCount,
+  type TargetType,
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
@@ -25,6 +26,8 @@ export interface OracleOptions {
   /** [parameters], before the first step. */
   readonly weights: Float32Array;
   readonly optimizer: OptimizerConfig;
+  /** Classes where left out. */
+  readonly targetType?: TargetType;
   /** Keys the random choices of the model; 0 where left out. */
   readonly seed?: number;
   /** What a numeric mode makes of the weights before it computes a gradient, both little-endian float32. */
@@ -33,8 +36,8 @@ export interface OracleOptions {
 
 /** The weights after all steps of the plan. */
 export function oracleWeights(options: OracleOptions): Float32Array {
-  const { backend, model, plan, weights, round = (bytes) => bytes } = options;
-  const microbatches = microbatchGradients(backend, model);
+  const { backend, model, plan, weights, targetType = 'classes', round = (bytes) => bytes } = options;
+  const microbatches = microbatchGradients(backend, model, targetType);
   const parameters = backend.allocate(weights.length);
   const gradient = backend.allocate(weights.length);
   backend.upload(parameters, weights);
@@ -58,22 +61,24 @@ interface MicrobatchGradients {
   readonly planOf: (samples: number) => LabeledPlan;
 }
 
-const kept = new WeakMap<HostBackend, Map<Model, MicrobatchGradients>>();
+const kept = new WeakMap<HostBackend, WeakMap<Model, Map<TargetType, MicrobatchGradients>>>();
 
 /** Compiled once and kept for as long as the backend is: thousands of runs train the same model. */
-function microbatchGradients(backend: HostBackend, model: Model): MicrobatchGradients {
-  const ofBackend = kept.get(backend) ?? new Map<Model, MicrobatchGradients>();
+function microbatchGradients(backend: HostBackend, model: Model, targetType: TargetType): MicrobatchGradients {
+  const ofBackend = kept.get(backend) ?? new WeakMap<Model, Map<TargetType, MicrobatchGradients>>();
   kept.set(backend, ofBackend);
-  const known = ofBackend.get(model);
+  const ofModel = ofBackend.get(model) ?? new Map<TargetType, MicrobatchGradients>();
+  ofBackend.set(model, ofModel);
+  const known = ofModel.get(targetType);
   if (known) return known;
   const parameters = backend.allocate(parameterCount(model));
   const plans = new Map<number, LabeledPlan>();
   const planOf = (samples: number): LabeledPlan => {
-    const plan = plans.get(samples) ?? createMicrobatchGradient(backend, model, samples, parameters);
+    const plan = plans.get(samples) ?? createMicrobatchGradient(backend, model, samples, parameters, { targetType });
     plans.set(samples, plan);
     return plan;
   };
-  ofBackend.set(model, { parameters, planOf });
+  ofModel.set(targetType, { parameters, planOf });
   return { parameters, planOf };
 }
 
@@ -83,10 +88,10 @@ function microbatchSum(
   step: number,
   index: number,
 ): Float32Array {
-  const { backend, model, plan, samples, seed = 0 } = options;
-  const { pixels, labels } = samples.shard(step, index, 1);
-  const gradient = planOf(labels.length);
-  gradient.run(pixels, labels, { seed, step, firstSample: firstSample(plan, step, index) });
+  const { backend, model, plan, seed = 0 } = options;
+  const { samples, targets, count } = options.samples.shard(step, index, 1);
+  const gradient = planOf(count);
+  gradient.run(samples, targets, { seed, step, firstSample: firstSample(plan, step, index) });
   return backend.view(gradient.output).slice(0, parameterCount(model));
 }
 

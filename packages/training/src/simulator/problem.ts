@@ -1,8 +1,9 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
-import type { Dataset } from '@lockstep/data';
+import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
+import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
 import { createNumericsCheck } from '../numerics-check.ts';
@@ -22,23 +23,29 @@ const model = parseModel({
 
 const optimizer: OptimizerConfig = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
 
-/** Images of 2 x 2 random bytes, with random labels. */
-function tinyDataset(count: number): Dataset {
+type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
+
+const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
+
+/** Pictures of 2 x 2 random values, with random targets. @param types bytes with classes where left out */
+function tinyDataset(count: number, { sampleType, targetType }: Types = bytesAndClasses): Dataset {
   const random = randomStream(count);
-  return {
-    images: Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random())),
-    labels: Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
-    count,
-    rows: 2,
-    columns: 2,
-    classes: 3,
-  };
+  const samples =
+    sampleType === 'u8'
+      ? Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random()))
+      : Float32Array.from({ length: count * 4 }, () => 2 * random() - 1);
+  const names = ['one', 'two', 'three'];
+  const targets: Targets =
+    targetType === 'classes'
+      ? { type: 'classes', labels: Uint16Array.from({ length: count }, () => Math.floor(3 * random())), names }
+      : { type: 'values', values: Float32Array.from({ length: count * 3 }, () => 2 * random() - 1), names };
+  return { samples, sampleShape: [2, 2, 1], count, targets };
 }
 
 /** The model, the optimizer and the data of every problem. */
 export const tinyProblem = { model, optimizer, datasetOf: tinyDataset };
 
-export interface ProblemOptions {
+export interface ProblemOptions extends Partial<Types> {
   readonly samples?: number;
   readonly batch?: number;
   readonly microbatchSize?: number;
@@ -82,17 +89,21 @@ export async function createProblem(
   options: ProblemOptions = {},
 ): Promise<Problem> {
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
+  const { sampleType = 'u8', targetType = 'classes' } = options;
+  const types = { sampleType, targetType };
   const plan = planRun({ samples: count, batch, microbatchSize, epochs });
-  const samples = createShardSource(tinyDataset(count), plan, seed);
+  const dataset = tinyDataset(count, types);
+  const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
-  const gradientOf = await openGradient(backend, { model, microbatchSize });
-  const numericsCheck = createNumericsCheck(model, microbatchSize);
-  const check = await gradientOf(numericsCheck.weights, numericsCheck.pixels, numericsCheck.labels);
+  const gradientOf = await openGradient(backend, { model, microbatchSize, targetType });
+  const numericsCheck = createNumericsCheck(model, microbatchSize, types);
+  const check = await gradientOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const referenceGradient = floatsFrom(check.gradient);
   const setup: RunSetup = {
     plan,
     model,
-    sampleBytes: 4,
+    format: formatOf(dataset),
+    sampleBytes: bytesPerSample(dataset),
     limits: { ...defaultLimits, ...options.limits },
     token: options.token,
     startWorkers: options.startWorkers ?? 1,
@@ -115,9 +126,9 @@ export async function createProblem(
     const ledger = new SampleLedger(plan, samples, checkpoint?.counts);
     ledger.watch(parameterServer);
     const referee: RunOptions['referee'] = (step, { lo, n }) => {
-      const { pixels, labels } = samples.shard(step, lo, n);
+      const shard = samples.shard(step, lo, n);
       const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
-      return gradientOf(parameterServer.weightBytes(), pixels, labels, { key });
+      return gradientOf(parameterServer.weightBytes(), shard.samples, shard.targets, { key });
     };
     const firstStep = start.step;
     const run = { setup, firstStep, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host };
@@ -129,6 +140,6 @@ export async function createProblem(
     ...resume(undefined),
     resume,
     expected: (mode = 'exact') =>
-      oracleWeights({ backend, model, plan, samples, weights, optimizer, round: numericModes[mode] }),
+      oracleWeights({ backend, model, targetType, plan, samples, weights, optimizer, round: numericModes[mode] }),
   };
 }

@@ -1,12 +1,13 @@
 /** Computes the shards of all simulated workers on one set of compiled plans, since compiling costs more than computing. */
+import type { TargetValues } from '@lockstep/nn';
 import type { Backend } from '@lockstep/tensor';
-import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardPixels } from '../worker/compute.ts';
+import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardSamples } from '../worker/compute.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 
 type Gradient = (
   weights: Uint8Array,
-  pixels: ShardPixels,
-  labels: Uint8Array,
+  samples: ShardSamples,
+  targets: TargetValues,
   options?: GradientOptions,
 ) => Promise<ShardGradient>;
 

@@ -1,4 +1,5 @@
 /** A worker in virtual time: the real membership over a simulated link, on a machine that can fail or lie. */
+import { outputCount, parseModel } from '@lockstep/nn';
 import type { Checksum, CoordinatorTransport } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
@@ -58,6 +59,7 @@ export class SimulatedWorker {
   #membership: Membership | undefined;
   #link: SimulatedLink | undefined;
   #hasFinished = false;
+  #numbersPerTarget = 1;
 
   constructor(options: SimulatedWorkerOptions) {
     const { backend, numericMode = 'exact', clock } = options;
@@ -146,22 +148,25 @@ export class SimulatedWorker {
 
   async #open(setup: ComputeSetup): Promise<void> {
     this.#gradientOf = await openGradient(this.#options.backend, setup);
+    this.#numbersPerTarget = setup.targetType === 'values' ? outputCount(parseModel(setup.model)) : 1;
   }
 
-  async #gradient(...[pixels, labels, options]: Parameters<Compute['gradient']>): Promise<ShardGradient> {
+  async #gradient(...shard: Parameters<Compute['gradient']>): Promise<ShardGradient> {
     const { resultFault, lie } = this.#options;
     const gradientOf = this.#gradientOf;
     if (!gradientOf) throw new Error('compute: expected open() before a shard');
-    const isCheck = options?.key === undefined;
+    const [, targets, given] = shard;
+    const isCheck = given?.key === undefined;
+    const count = targets.length / this.#numbersPerTarget;
     const [weights, olderWeights] = this.#weights;
-    const computeMs = isCheck && lie === 'no-answer' ? 0.001 : this.#options.computeMs(labels.length);
+    const computeMs = isCheck && lie === 'no-answer' ? 0.001 : this.#options.computeMs(count);
     await new Promise<void>((resolve) => this.process.after(computeMs, resolve));
-    const truth = { ...(await gradientOf(weights, pixels, labels, options)), computeMs };
+    const truth = { ...(await gradientOf(weights, ...shard)), computeMs };
     if (isCheck) return truth;
     if (lie === undefined) return (resultFault() ?? ((result) => result))(truth);
     const before = this.#resultBefore;
     this.#resultBefore = { ...truth, gradient: truth.gradient.slice() };
-    const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, pixels, labels, options)), computeMs });
+    const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, ...shard)), computeMs });
     return lies[lie](truth, { before, withOlderWeights });
   }
 }

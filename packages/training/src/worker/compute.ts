@@ -1,5 +1,5 @@
 /** The interface of whatever computes for a worker session: this thread, other threads, or a GPU. */
-import type { RandomKey } from '@lockstep/nn';
+import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
 
 /** The gradient of one shard. */
@@ -17,10 +17,12 @@ export interface ComputeSetup {
   /** The model as plain data; an invalid one is an error. */
   readonly model: unknown;
   readonly microbatchSize: number;
+  /** Which decides the loss; classes where left out. */
+  readonly targetType?: TargetType;
 }
 
-/** The pixels of a shard: u8, sample after sample; or the numbers of samples in the pixel cache, in that order. */
-export type ShardPixels = Uint8Array | Uint32Array;
+/** The values of a shard's samples, sample after sample; or the numbers of samples in the byte cache, in that order. */
+export type ShardSamples = SampleValues | Uint32Array;
 
 export interface GradientOptions {
   /** Keys dropout; the same at each call where left out. */
@@ -31,10 +33,10 @@ export interface GradientOptions {
   readonly isCanceled?: () => boolean;
 }
 
-/** Pixels of samples by number, in the memory where they are computed with. */
-export interface PixelCache {
-  /** Copies the pixels of a sample in. @throws RangeError for a number or a length that does not fit */
-  write(number: number, pixels: Uint8Array): void;
+/** Bytes of samples by number, in the memory where they are computed with. */
+export interface ByteCache {
+  /** Copies a sample in. @throws RangeError for a number or a length that does not fit */
+  write(number: number, sample: Uint8Array): void;
 }
 
 export interface Compute {
@@ -47,16 +49,17 @@ export interface Compute {
   /** All parameters in model order, little-endian float32, at any alignment; copied before it returns. */
   setWeights(bytes: Uint8Array): void;
   /**
-   * Allocates a cache for `count` samples of `size` pixels in place of the one before; the next `open` frees it. Left out
-   * where the compute gains nothing by owning the pixels.
+   * Allocates a cache for `count` samples of `size` bytes in place of the one before; the next `open` frees it. Left out
+   * where the compute gains nothing by owning the bytes.
    * @throws Error, before it allocates, where the model's samples have another size
    */
-  createPixelCache?(count: number, size: number): PixelCache;
+  createByteCache?(count: number, size: number): ByteCache;
   /**
-   * The gradient of a shard, whose microbatches are consecutive samples; the last one may be shorter.
+   * The gradient of a shard, whose microbatches are consecutive samples; the last one may be shorter. Targets are class
+   * indices [count], or values [count, outputs].
    * @throws ComputeError where the device fails
    */
-  gradient(pixels: ShardPixels, labels: Uint8Array, options?: GradientOptions): Promise<ShardGradient>;
+  gradient(samples: ShardSamples, targets: TargetValues, options?: GradientOptions): Promise<ShardGradient>;
   close(): Promise<void>;
 }
 

@@ -1,9 +1,18 @@
 /** Computes shards beside other work, on a backend's threads; other events have their turn between the slices of a long one. */
-import { defaultKey, inputSize, type PixelRows, parameterCount, parseModel } from '@lockstep/nn';
+import {
+  defaultKey,
+  inputSize,
+  outputCount,
+  parameterCount,
+  parseModel,
+  type SampleRows,
+  type SampleValues,
+  type TargetValues,
+} from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
 import { type Backend, type ByteTable, createByteTable, isHostBackend, type Storage } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
-import type { Compute, ShardGradient, ShardPixels } from './compute.ts';
+import type { Compute, ShardGradient, ShardSamples } from './compute.ts';
 import { Pacer } from './pacer.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 
@@ -36,35 +45,36 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     backend: backend.name,
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
-    async open({ model: data, microbatchSize }) {
+    async open({ model: data, microbatchSize, targetType = 'classes' }) {
       close();
       const model = parseModel(data);
       const parameters = backend.allocate(parameterCount(model));
-      const sliced = new SlicedGradient(backend, model, microbatchSize, parameters);
+      const sliced = new SlicedGradient(backend, { model, microbatchSize, targetType }, parameters);
       opened = { parameters, sliced, pacer: 'after' in clock ? new Pacer(clock) : undefined };
     },
     setWeights(bytes) {
       backend.upload(ready().parameters, floatsOf(bytes));
     },
-    createPixelCache(count, size) {
+    createByteCache(count, size) {
       const expected = inputSize(ready().sliced.model);
-      if (size !== expected) throw new Error(`compute: expected samples of ${expected} pixels, got some of ${size}`);
+      if (size !== expected) throw new Error(`compute: expected samples of ${expected} bytes, got some of ${size}`);
       table?.dispose();
       table = undefined;
       table = createByteTable(backend, count, size);
       return table;
     },
-    async gradient(pixels, labels, { key = defaultKey, into, isCanceled } = {}) {
+    async gradient(samples, targets, { key = defaultKey, into, isCanceled } = {}) {
       const run = ready();
       const { sliced, pacer } = run;
       const startedAtMs = clock.nowMs();
-      const count = labels.length;
-      sliced.begin({ count, pixelsOf: rangesOf(pixels, count, table), labels, key }, pacer?.sliceSamples);
+      const count = countOf(targets, sliced);
+      const samplesOf = rangesOf(samples, count, table);
+      sliced.begin({ count, samplesOf, targets, key }, pacer?.sliceSamples);
       pacer?.begin();
       for (let done = 0; done < count; ) {
-        const samples = sliced.advance();
-        done += samples;
-        if (!pacer?.endSlice(samples) || done === count) continue;
+        const computed = sliced.advance();
+        done += computed;
+        if (!pacer?.endSlice(computed) || done === count) continue;
         await pacer.pause();
         if (isCanceled?.() || opened !== run) throw new Error('compute: the shard was canceled');
       }
@@ -77,21 +87,26 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
   };
 }
 
-/** @returns the pixels of the samples `[from, to)` of a shard of `count` samples */
+/** Samples that have so many targets. */
+function countOf(targets: TargetValues, { model, targetType }: SlicedGradient): number {
+  return targetType === 'classes' ? targets.length : targets.length / outputCount(model);
+}
+
+/** @returns the values of the samples `[from, to)` of a shard of `count` samples */
 function rangesOf(
-  pixels: ShardPixels,
+  samples: ShardSamples,
   count: number,
   table: ByteTable | undefined,
-): (from: number, to: number) => Uint8Array | PixelRows {
-  if (pixels instanceof Uint8Array) {
-    const size = count === 0 ? 0 : pixels.length / count;
-    return (from, to) => pixels.subarray(from * size, to * size);
+): (from: number, to: number) => SampleValues | SampleRows {
+  if (!(samples instanceof Uint32Array)) {
+    const size = count === 0 ? 0 : samples.length / count;
+    return (from, to) => samples.subarray(from * size, to * size);
   }
-  if (!table) throw new Error('compute: expected createPixelCache() before a shard of cached samples');
-  if (pixels.length !== count) {
-    throw new Error(`compute: expected the numbers of ${count} samples, got ${pixels.length}`);
+  if (!table) throw new Error('compute: expected createByteCache() before a shard of cached samples');
+  if (samples.length !== count) {
+    throw new Error(`compute: expected the numbers of ${count} samples, got ${samples.length}`);
   }
-  return (from, to) => ({ table, numbers: pixels.subarray(from, to) });
+  return (from, to) => ({ table, numbers: samples.subarray(from, to) });
 }
 
 async function readSums(

@@ -1,36 +1,40 @@
 /** Samples that a worker caches, so that later tasks can name them instead of bringing them again. */
-import { gatherPixels } from '@lockstep/data';
-import { enclosed, type MessageOf, wordsFrom } from '@lockstep/protocol';
-import type { PixelCache, ShardPixels } from './compute.ts';
+import { gatherRows, type SampleBatch } from '@lockstep/data';
+import { enclosed, wordsFrom } from '@lockstep/protocol';
+import type { ByteCache, ShardSamples } from './compute.ts';
 
 /** The samples of a shard, in its order. */
-export interface ShardSamples {
-  readonly pixels: ShardPixels;
-  readonly labels: Uint8Array;
+export interface LabeledShard {
+  readonly samples: ShardSamples;
+  readonly targets: SampleBatch['targets'];
 }
 
 export interface SampleCacheOptions {
   /** Samples in the training set. Memory for all is allocated with the first, and touched as they arrive. */
   readonly count: number;
-  /** Most bytes of pixels. */
+  /** Most bytes of samples and targets. */
   readonly maxBytes: number;
-  /** Allocates the pixels where they are computed with; left out where the compute cannot. */
-  readonly createPixelCache?: ((count: number, size: number) => PixelCache) | undefined;
+  /** Allocates samples that are bytes where they are computed with; left out where the compute cannot. */
+  readonly createByteCache?: ((count: number, size: number) => ByteCache) | undefined;
 }
 
-type SampleTask = Pick<MessageOf<'task'>, 'samples' | 'pixels' | 'labels'>;
+/** What a task brings, and the numbers of all samples of its shard, u32, where it names them. */
+export interface ArrivedBatch extends SampleBatch {
+  readonly numbers: Uint8Array | undefined;
+}
 
 interface Memory {
-  /** Pixels of a sample. */
+  /** Values of a sample, and of its target. */
   readonly size: number;
-  readonly labels: Uint8Array;
+  readonly targetSize: number;
+  readonly targets: SampleBatch['targets'];
   /** 1 for each sample that has arrived. */
   readonly isPresent: Uint8Array;
-  readonly pixels: PixelCache;
-  readonly pixelsOf: (numbers: Uint32Array) => ShardPixels;
+  readonly write: (number: number, sample: SampleBatch['samples']) => void;
+  readonly samplesOf: (numbers: Uint32Array) => ShardSamples;
 }
 
-/** Labels belong to this cache; pixels belong to the compute where it has a pixel cache, and otherwise to this one. */
+/** Targets belong to this cache; samples belong to the compute where it has a byte cache, and otherwise to this one. */
 export class SampleCache {
   readonly #options: SampleCacheOptions;
   #memory: Memory | undefined;
@@ -40,65 +44,74 @@ export class SampleCache {
   }
 
   /**
-   * Takes every task, in the order of arrival, and returns the samples of its shard.
+   * Takes the batch of every task, in the order of arrival, and returns the samples of its shard.
    * @throws Error where a task names a sample that has not arrived, or brings more than fit
    */
-  samplesOf({ samples, pixels, labels }: SampleTask): ShardSamples {
-    if (samples === undefined) return { pixels, labels };
+  samplesOf({ numbers: bytes, ...batch }: ArrivedBatch): LabeledShard {
+    if (bytes === undefined) return batch;
     const { count } = this.#options;
-    const numbers = wordsFrom(samples);
+    const numbers = wordsFrom(bytes);
     if (numbers.length > count) throw new Error(`task: expected at most ${count} samples, got ${numbers.length}`);
-    if (labels.length > 0) this.#insert(numbers, pixels, labels);
-    return labels.length === numbers.length ? { pixels, labels } : this.#lookUp(numbers);
+    if (batch.count > 0) this.#insert(numbers, batch);
+    return batch.count === numbers.length ? batch : this.#lookUp(numbers);
   }
 
-  #insert(numbers: Uint32Array, pixels: Uint8Array, labels: Uint8Array): void {
+  #insert(numbers: Uint32Array, batch: SampleBatch): void {
     const { count } = this.#options;
-    const size = pixels.length / labels.length;
-    this.#memory ??= this.#allocate(size);
-    const memory = this.#memory;
-    if (size !== memory.size) throw new Error(`task: expected ${memory.size} pixels a sample, got ${size}`);
+    this.#memory ??= this.#allocate(batch);
+    const { size, targetSize, targets, isPresent, write } = this.#memory;
+    const targetsGot = batch.targets.length / batch.count;
+    if (targetsGot !== targetSize) throw new Error(`task: expected ${targetSize} targets a sample, got ${targetsGot}`);
     let next = 0;
     for (const marked of numbers) {
       if (marked < enclosed) continue;
       const number = marked - enclosed;
       if (number >= count) throw new Error(`task: expected samples below ${count}, got ${number}`);
-      memory.pixels.write(number, pixels.subarray(next * size, (next + 1) * size));
-      memory.labels[number] = labels[next]!;
-      memory.isPresent[number] = 1;
+      write(number, batch.samples.subarray(next * size, (next + 1) * size));
+      if (targetSize === 1) targets[number] = batch.targets[next]!;
+      else targets.set(batch.targets.subarray(next * targetSize, (next + 1) * targetSize), number * targetSize);
+      isPresent[number] = 1;
       next += 1;
     }
   }
 
   /** Clears the mark of enclosed samples in `numbers`, which the result may refer to. */
-  #lookUp(numbers: Uint32Array): ShardSamples {
+  #lookUp(numbers: Uint32Array): LabeledShard {
     const memory = this.#memory;
-    const labels = new Uint8Array(numbers.length);
     for (let at = 0; at < numbers.length; at += 1) {
       const number = numbers[at]! % enclosed;
       if (memory?.isPresent[number] !== 1) {
         throw new Error(`task: expected samples that have arrived, got sample ${number}`);
       }
       numbers[at] = number;
-      labels[at] = memory.labels[number]!;
     }
-    return { pixels: memory!.pixelsOf(numbers), labels };
+    const { targets, targetSize, samplesOf } = memory!;
+    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers) };
   }
 
-  #allocate(size: number): Memory {
-    const { count, maxBytes, createPixelCache } = this.#options;
-    if (size < 1 || count * size > maxBytes) {
-      const expected = `${count} samples of at least one byte that fit into ${maxBytes} bytes`;
-      throw new Error(`task: expected ${expected}, got some of ${size}`);
+  #allocate(batch: SampleBatch): Memory {
+    const { count, maxBytes } = this.#options;
+    const [size, targetSize] = [batch.samples.length / batch.count, batch.targets.length / batch.count];
+    const sampleBytes = (batch.samples.byteLength + batch.targets.byteLength) / batch.count;
+    if (count * sampleBytes > maxBytes) {
+      const expected = `${count} samples that fit into ${maxBytes} bytes`;
+      throw new Error(`task: expected ${expected}, got some of ${sampleBytes} bytes`);
     }
-    const pixels = createPixelCache?.(count, size);
-    const own = { size, labels: new Uint8Array(count), isPresent: new Uint8Array(count) };
-    if (pixels) return { ...own, pixels, pixelsOf: (numbers) => numbers };
-    const images = new Uint8Array(count * size);
+    const length = count * targetSize;
+    const targets = batch.targets instanceof Uint16Array ? new Uint16Array(length) : new Float32Array(length);
+    return { size, targetSize, targets, isPresent: new Uint8Array(count), ...this.#sampleMemory(batch, size) };
+  }
+
+  #sampleMemory({ samples }: SampleBatch, size: number): Pick<Memory, 'write' | 'samplesOf'> {
+    const { count, createByteCache } = this.#options;
+    if (samples instanceof Uint8Array && createByteCache) {
+      const bytes = createByteCache(count, size);
+      return { write: (number, sample) => bytes.write(number, sample as Uint8Array), samplesOf: (numbers) => numbers };
+    }
+    const values = samples instanceof Uint8Array ? new Uint8Array(count * size) : new Float32Array(count * size);
     return {
-      ...own,
-      pixels: { write: (number, sample) => images.set(sample, number * size) },
-      pixelsOf: (numbers) => gatherPixels(images, size, numbers),
+      write: (number, sample) => values.set(sample, number * size),
+      samplesOf: (numbers) => gatherRows(values, size, numbers),
     };
   }
 }

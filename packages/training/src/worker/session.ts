@@ -1,8 +1,10 @@
 /** One worker's side of one connection: it says hello, proves how it computes, and answers the tasks that it is given. */
+import type { SampleBatch } from '@lockstep/data';
 import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
+import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
 import { FaultInjector } from './fault-injection.ts';
 import { LivenessTimer } from './liveness-timer.ts';
-import { SampleCache, type ShardSamples } from './sample-cache.ts';
+import { type LabeledShard, SampleCache } from './sample-cache.ts';
 import type { SessionOptions } from './session-options.ts';
 import { errorText, TaskAnswerer } from './task-answer.ts';
 import { TaskQueue } from './task-queue.ts';
@@ -28,6 +30,7 @@ export class Session {
   readonly #tasks = new TaskQueue();
   #answerer: TaskAnswerer;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
+  #format: DataFormat | undefined;
   #weightsStep = -1;
   #weightsAtMs = 0;
   #isComputing = false;
@@ -114,25 +117,27 @@ export class Session {
 
   #welcomed(welcome: MessageOf<'welcome'>): void {
     const { compute, sampleCacheBytes = 0, onEvent } = this.#options;
-    const { id, resumeKey, model, microbatchSize, heartbeatMs, samples: count = 0 } = welcome;
+    const { id, resumeKey, model, microbatchSize, targetType, heartbeatMs, cachedSamples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
     this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
-    const createPixelCache = compute.createPixelCache?.bind(compute);
-    this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createPixelCache });
+    this.#format = welcome;
+    const createByteCache = compute.createByteCache?.bind(compute);
+    this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
     onEvent?.({ type: 'welcomed', id, resumeKey });
-    this.#enqueue(() => compute.open({ model, microbatchSize }));
+    this.#enqueue(() => compute.open({ model, microbatchSize, targetType }));
   }
 
-  #checkNumerics({ weights, pixels, labels }: MessageOf<'numericsCheck'>): void {
+  #checkNumerics({ weights, ...batch }: MessageOf<'numericsCheck'>): void {
     const { compute, hash, transport, onEvent } = this.#options;
     this.#tasks.dropBefore(Number.POSITIVE_INFINITY);
     this.#weightsStep = -1;
     this.#enqueue(async () => {
       const options = { isCanceled: () => this.#end !== undefined };
+      const { samples, targets } = this.#decode(batch);
       compute.setWeights(weights);
       // The first run warms up what compiles on first use; the second is timed.
-      await compute.gradient(pixels, labels, options);
-      const { gradient, lossSum, correct, computeMs } = await compute.gradient(pixels, labels, options);
+      await compute.gradient(samples, targets, options);
+      const { gradient, lossSum, correct, computeMs } = await compute.gradient(samples, targets, options);
       transport.send({ type: 'numericsResult', gradient, hash: hash(gradient), lossSum, correct, computeMs });
       onEvent?.({ type: 'ready' });
     });
@@ -149,18 +154,23 @@ export class Session {
 
   #takeTask(task: MessageOf<'task'>): void {
     const receivedAtMs = this.#options.clock.nowMs();
-    let samples: ShardSamples;
+    let shard: LabeledShard;
     try {
       // Those of a task that is too late are cached as well: later tasks may name them.
-      samples = this.#samples.samplesOf(task);
+      shard = this.#samples.samplesOf({ ...this.#decode(task), numbers: task.numbers });
     } catch (error) {
       this.#stop({ type: 'lost', message: errorText(error) }, 1002);
       return;
     }
     const { step, lo, n, first: firstSample = 0 } = task;
     if (step < this.#weightsStep) return;
-    this.#tasks.add({ step, lo, n, firstSample, ...samples, receivedAtMs, isCanceled: false });
+    this.#tasks.add({ step, lo, n, firstSample, ...shard, receivedAtMs, isCanceled: false });
     this.#computeNext();
+  }
+
+  #decode(batch: Parameters<typeof decodeBatch>[1]): SampleBatch {
+    if (!this.#format) throw new Error('expected a welcome before samples');
+    return decodeBatch(this.#format, batch);
   }
 
   #computeNext(): void {

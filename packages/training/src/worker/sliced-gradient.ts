@@ -5,8 +5,11 @@ import {
   type LabeledPlan,
   layerShapes,
   type Model,
-  type PixelRows,
   type RandomKey,
+  type SampleRows,
+  type SampleValues,
+  type TargetType,
+  type TargetValues,
 } from '@lockstep/nn';
 import {
   additionCall,
@@ -32,10 +35,18 @@ const surelyFinite = 1e38;
 export interface ShardBatch {
   readonly count: number;
   /** Those of the samples `[from, to)`. */
-  readonly pixelsOf: (from: number, to: number) => Uint8Array | PixelRows;
-  readonly labels: Uint8Array;
+  readonly samplesOf: (from: number, to: number) => SampleValues | SampleRows;
+  /** Class indices [count], or values [count, outputs]. */
+  readonly targets: TargetValues;
   /** With the position of the first sample. */
   readonly key: RandomKey;
+}
+
+/** Of what the gradient is taken. */
+export interface GradientSetup {
+  readonly model: Model;
+  readonly microbatchSize: number;
+  readonly targetType: TargetType;
 }
 
 /** What a thread needs of its own. */
@@ -52,6 +63,7 @@ interface ThreadMemory {
 
 export class SlicedGradient {
   readonly model: Model;
+  readonly targetType: TargetType;
   readonly #backend: Backend;
   readonly #parameters: Storage;
   readonly #checksFinite: boolean;
@@ -70,9 +82,15 @@ export class SlicedGradient {
    * @param parameters [parameters], which belong to the caller
    * @param checksFinite whether `isFinite` is asked for each shard, which takes a pass over the terms of its sum
    */
-  constructor(backend: Backend, model: Model, microbatchSize: number, parameters: Storage, checksFinite = false) {
+  constructor(
+    backend: Backend,
+    { model, microbatchSize, targetType }: GradientSetup,
+    parameters: Storage,
+    checksFinite = false,
+  ) {
     this.#backend = backend;
     this.model = model;
+    this.targetType = targetType;
     this.#microbatchSize = microbatchSize;
     this.#parameters = parameters;
     this.#checksFinite = checksFinite;
@@ -159,12 +177,14 @@ export class SlicedGradient {
     return schedule;
   }
 
-  /** What a thread runs in a turn: the pixels as floats, the gradient of its piece, and additions up the tree. */
+  /** What a thread runs in a turn: the samples as floats, the gradient of its piece, and additions up the tree. */
   #programsOf({ from, to, vector, additions, endsTerm }: Piece, thread: number, batch: ShardBatch): Program[] {
     const plan = this.#planFor(thread, to - from);
     const key = { ...batch.key, firstSample: batch.key.firstSample + from };
-    const pixels = plan.load(batch.pixelsOf(from, to), batch.labels.subarray(from, to), key);
-    const programs = [pixels, plan.into(this.#vectorOf(thread, vector))];
+    const perSample = batch.targets.length / batch.count;
+    const targets = batch.targets.subarray(from * perSample, to * perSample);
+    const loading = plan.load(batch.samplesOf(from, to), targets, key);
+    const programs = [...loading, plan.into(this.#vectorOf(thread, vector))];
     const term = vector - additions;
     for (let into = vector - 1; into >= term; into--) programs.push(this.#additionOf(thread, into));
     if (endsTerm && this.#checksFinite) {
@@ -211,11 +231,11 @@ export class SlicedGradient {
     if (known) return known;
     const [backend, parameters, microbatchSize] = [this.#backend, this.#parameters, this.#microbatchSize];
     const microbatches = samples / microbatchSize;
-    const output = this.#vectorOf(thread, 0);
+    const options = { targetType: this.targetType, output: this.#vectorOf(thread, 0) };
     const plan =
       microbatches > 1
-        ? createShardGradient(backend, this.model, { microbatches, microbatchSize }, parameters, output)
-        : createMicrobatchGradient(backend, this.model, samples, parameters, { output });
+        ? createShardGradient(backend, this.model, { microbatches, microbatchSize }, parameters, options)
+        : createMicrobatchGradient(backend, this.model, samples, parameters, options);
     plans.set(samples, plan);
     return plan;
   }

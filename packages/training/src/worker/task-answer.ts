@@ -35,12 +35,12 @@ export class TaskAnswerer {
    */
   async answer(task: Task, weightsAtMs: number): Promise<MessageOf<'gradient' | 'taskError'> | undefined> {
     const faults = this.#faults;
-    const { step, lo, n, pixels, labels, firstSample } = task;
+    const { step, lo, n, samples, targets, firstSample } = task;
     let result: ShardGradient;
     try {
       const key = { seed: this.#seed, step, firstSample };
       const options = { key, into: this.#buffer, isCanceled: () => task.isCanceled };
-      result = await faults.slowed(() => this.#options.compute.gradient(pixels, labels, options));
+      result = await faults.slowed(() => this.#options.compute.gradient(samples, targets, options));
     } catch (error) {
       await faults.thawed();
       if (task.isCanceled) return undefined;

@@ -1,8 +1,8 @@
 /** The tasks of a worker, in the order of their arrival: those of the current step, and those sent ahead of it. */
 import type { MessageOf } from '@lockstep/protocol';
-import type { ShardSamples } from './sample-cache.ts';
+import type { LabeledShard } from './sample-cache.ts';
 
-export interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, ShardSamples {
+export interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, LabeledShard {
   /** Position of its first sample in the epoch's order. */
   readonly firstSample: number;
   readonly receivedAtMs: number;

@@ -4,6 +4,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { afterAll, describe, expect, it } from 'vitest';
+import { type DataFormat, formatOf } from '../../src/batch-bytes.ts';
 import { InlineCopy } from '../../src/coordinator/inline-copy.ts';
 import { InlineGradient } from '../../src/coordinator/inline-gradient.ts';
 import { type InlineCompute, InlineWorker } from '../../src/coordinator/inline-worker.ts';
@@ -34,7 +35,7 @@ const reference = await hostBackend();
 const threaded = (await openBackend('cpu', nodeThreads(3))).backend;
 afterAll(() => threaded.close?.());
 
-interface Options {
+interface Options extends Partial<Pick<DataFormat, 'sampleType' | 'targetType'>> {
   readonly backend?: HostBackend;
   readonly model?: Model;
   readonly optimizer?: OptimizerConfig;
@@ -49,26 +50,30 @@ async function createInlineRun({
   backend = reference,
   copyOn,
   token,
+  sampleType = 'u8',
+  targetType = 'classes',
   wrap = (compute) => compute,
   ...options
 }: Options) {
   const { model = usualModel, optimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 }) } = options;
-  const dataset = tinyDataset(50);
+  const types = { sampleType, targetType };
+  const dataset = tinyDataset(50, types);
   const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7 });
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
-  const numericsCheck = createNumericsCheck(model, plan.microbatchSize);
+  const numericsCheck = createNumericsCheck(model, plan.microbatchSize, types);
   const own = createLocalCompute(backend, clock);
-  await own.open({ model, microbatchSize: plan.microbatchSize });
+  await own.open({ model, microbatchSize: plan.microbatchSize, targetType });
   own.setWeights(numericsCheck.weights);
-  const { gradient } = await own.gradient(numericsCheck.pixels, numericsCheck.labels);
+  const { gradient } = await own.gradient(numericsCheck.samples, numericsCheck.targets);
   const referenceGradient = new Float32Array(gradient.slice().buffer);
   const refereeHash = hash(bytesOf(referenceGradient));
   const run = new Run({
     setup: {
       plan,
       model,
+      format: formatOf(dataset),
       seed,
       limits: defaultLimits,
       token,
@@ -78,7 +83,7 @@ async function createInlineRun({
       refereeMode: backend.numericMode,
     },
     samples,
-    referee: createReferee({ backend, model, plan, samples, seed, parameterServer, nowMs }),
+    referee: createReferee({ backend, model, targetType, plan, samples, seed, parameterServer, nowMs }),
     parameterServer,
     numericsCheck,
     referenceGradient,
@@ -92,7 +97,7 @@ async function createInlineRun({
   let compute: InlineCompute;
   if (copyOn) {
     const copied = createLocalCompute(copyOn, clock);
-    await copied.open({ model, microbatchSize: plan.microbatchSize });
+    await copied.open({ model, microbatchSize: plan.microbatchSize, targetType });
     compute = new InlineCopy({ ...common, compute: copied, numericsCheck, referenceGradient, hash });
   } else compute = new InlineGradient({ ...common, model, dataset, clock, numerics });
   const worker = new InlineWorker({
@@ -102,7 +107,7 @@ async function createInlineRun({
     schedule: (callback) => void setImmediate(callback),
   });
   const expected = (): Float32Array =>
-    oracleWeights({ backend: reference, model, plan, samples, weights, optimizer, seed });
+    oracleWeights({ backend: reference, model, targetType, plan, samples, weights, optimizer, seed });
   return { run, worker, parameterServer, expected, weights };
 }
 
@@ -119,6 +124,19 @@ describe('an inline worker', () => {
       }
     },
   );
+
+  it.each([
+    ['f32', 'classes'],
+    ['u8', 'values'],
+    ['f32', 'values'],
+  ] as const)('trains the weights of the oracle on %s samples with %s', async (sampleType, targetType) => {
+    for (const place of [{ backend: reference }, { backend: threaded }, { copyOn: threaded }]) {
+      const { run, worker, parameterServer, expected } = await createInlineRun({ ...place, sampleType, targetType });
+      run.connectInline(worker);
+      expect(await run.outcome).toEqual({ type: 'finished' });
+      expect(parameterServer.weights()).toEqual(expected());
+    }
+  });
 
   it('is in the records of the run as a worker like others, token or not', async () => {
     const { run, worker } = await createInlineRun({ backend: threaded, token: 'the token' });

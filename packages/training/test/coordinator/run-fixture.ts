@@ -9,6 +9,7 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { expect } from 'vitest';
+import { decodeBatch } from '../../src/batch-bytes.ts';
 import type { RunEvent } from '../../src/coordinator/events.ts';
 import { Run, type RunOutcome } from '../../src/coordinator/run.ts';
 import type { RunSetup } from '../../src/coordinator/state.ts';
@@ -150,9 +151,9 @@ export class Client {
   }
 
   /** An answer to a task that passes every check; its gradient has this value everywhere. */
-  answerTo({ step, lo, n, labels }: MessageOf<'task'>, value: number): MessageOf<'gradient'> {
+  answerTo({ step, lo, n, count }: MessageOf<'task'>, value: number): MessageOf<'gradient'> {
     const bytes = new Uint8Array(new Float32Array(this.#problem.run.parameterServer.parameterCount).fill(value).buffer);
-    return signed({ step, lo, n, bytes, lossSum: 1, correct: 0, count: labels.length });
+    return signed({ step, lo, n, bytes, lossSum: 1, correct: 0, count });
   }
 
   /** The right answer to a task. */
@@ -161,7 +162,8 @@ export class Client {
     const compute = createLocalCompute(backend, { nowMs: () => 0 });
     await compute.open({ model: setup.model, microbatchSize: setup.plan.microbatchSize });
     compute.setWeights(this.received('weights').find(({ step }) => step === task.step)!.bytes);
-    const { gradient, lossSum, correct } = await compute.gradient(task.pixels, task.labels);
+    const { samples, targets } = decodeBatch(setup.format, task);
+    const { gradient, lossSum, correct } = await compute.gradient(samples, targets);
     const bytes = gradient.slice();
     await compute.close();
     return signed({ ...this.answerTo(task, 0), bytes, lossSum, correct });

@@ -45,6 +45,7 @@ function setupOf(options: CoordinatorOptions): RunSetup {
   return {
     plan: planRun({ samples, batch, microbatchSize, epochs, steps }),
     model: { layers: [] },
+    format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
     limits: { ...defaultLimits, ...options.limits },
     token: options.token,
     startWorkers: options.startWorkers ?? 1,

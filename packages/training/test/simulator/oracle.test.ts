@@ -20,10 +20,10 @@ describe('the oracle', () => {
     const sgd = createOptimizer(backend, optimizer, parameters);
     for (let step = 0; step < plan.steps; step++) {
       const batch = samples.shard(step, 0, 1);
-      const whole = createMicrobatchGradient(backend, model, batch.labels.length, parameters);
-      whole.run(batch.pixels, batch.labels);
+      const whole = createMicrobatchGradient(backend, model, batch.count, parameters);
+      whole.run(batch.samples, batch.targets);
       backend.upload(gradient, backend.view(whole.output).slice(0, parameterCount(model)));
-      sgd.step(batch.labels.length, gradient);
+      sgd.step(batch.count, gradient);
     }
     expect(weightsHash(backend.view(parameters))).toBe(weightsHash(expected));
   });

@@ -23,6 +23,8 @@ async function simulateScenario(
 }
 
 const geometry = fc.record({
+  sampleType: fc.constantFrom('u8' as const, 'f32' as const),
+  targetType: fc.constantFrom('classes' as const, 'values' as const),
   samples: fc.integer({ min: 1, max: 90 }),
   batch: fc.integer({ min: 1, max: 40 }),
   microbatchSize: fc.integer({ min: 1, max: 9 }),

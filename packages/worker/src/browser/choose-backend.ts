@@ -71,10 +71,10 @@ async function shardMs(backend: Backend, workload: Workload, clock: Clock): Prom
   try {
     const model = parseModel(workload.model);
     await compute.open({ model, microbatchSize: workload.microbatchSize });
-    const { weights, pixels, labels } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
+    const { weights, samples, targets } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
     compute.setWeights(weights);
     const times: number[] = [];
-    while (times.length < warmUpShards + timedShards) times.push((await compute.gradient(pixels, labels)).computeMs);
+    while (times.length < warmUpShards + timedShards) times.push((await compute.gradient(samples, targets)).computeMs);
     return Math.min(...times.slice(warmUpShards));
   } finally {
     await compute.close();

@@ -16,7 +16,7 @@ function medianOf(reports: readonly Report[], value: (times: StepTimes) => numbe
 }
 
 /** Pixels and label. */
-const imageBytes = 28 * 28 + 1;
+const imageBytes = 28 * 28 + 2;
 /** The number by which a worker caches a sample. */
 const numberBytes = 4;
 

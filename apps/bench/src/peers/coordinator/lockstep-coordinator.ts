@@ -8,6 +8,7 @@ import {
   createReferee,
   createShardSource,
   defaultLimits,
+  formatOf,
   ParameterServer,
   planRun,
   Run,
@@ -34,18 +35,21 @@ const compute = createLocalCompute(backend, systemClock);
 await compute.open({ model, microbatchSize });
 compute.setWeights(numericsCheck.weights);
 const referenceGradient = new Float32Array(
-  (await compute.gradient(numericsCheck.pixels, numericsCheck.labels)).gradient.slice().buffer,
+  (await compute.gradient(numericsCheck.samples, numericsCheck.targets)).gradient.slice().buffer,
 );
 await compute.close();
 
 const dataset = {
-  images: Uint8Array.from({ length: samples * pixelsPerSample }, (_, index) => (index * 37) & 255),
-  labels: Uint8Array.from({ length: samples }, (_, index) => index % 10),
+  samples: Uint8Array.from({ length: samples * pixelsPerSample }, (_, index) => (index * 37) & 255),
+  sampleShape: [28, 28, 1],
   count: samples,
-  rows: 28,
-  columns: 28,
-  classes: 10,
-};
+  targets: {
+    type: 'classes',
+    labels: Uint16Array.from({ length: samples }, (_, index) => index % 10),
+    names: [...'0123456789'],
+  },
+} as const;
+const format = formatOf(dataset);
 // On a busy machine a worker may be late; what is measured has every worker in every step, and nothing done twice.
 const limits = {
   ...defaultLimits,
@@ -67,6 +71,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
     setup: {
       plan,
       model,
+      format,
       limits,
       sharesWithAll: true,
       startWorkers: workers,
@@ -79,6 +84,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
     referee: createReferee({
       backend,
       model,
+      targetType: format.targetType,
       plan,
       samples: source,
       seed: 0,

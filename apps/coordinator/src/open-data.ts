@@ -1,0 +1,23 @@
+/** The data that the command line names. */
+import { readerOptionsOf, usageFailure } from '@lockstep/command';
+import { DataError } from '@lockstep/data';
+import { openDataset } from '@lockstep/data/node';
+import type { OpenedDataset } from '@lockstep/data/readers';
+import type { CoordinatorOptions } from './options.ts';
+
+/** undefined where none is named. @throws CommandFailure with exit code 2 where it cannot be used */
+export async function openData(options: CoordinatorOptions): Promise<OpenedDataset | undefined> {
+  const { data, seed } = options;
+  const readerOptions = readerOptionsOf(options);
+  if (data === undefined) {
+    const [name] = Object.entries(readerOptions).find(([, value]) => value !== undefined) ?? [];
+    if (name === undefined) return undefined;
+    throw usageFailure(`--${name}: expected with --data PATH, the data that are to be read so`);
+  }
+  try {
+    return await openDataset(data, { ...readerOptions, seed });
+  } catch (error) {
+    if (error instanceof DataError) throw usageFailure(`--data: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,58 @@
+/** Runs on a person's own data: a table, and a folder of pictures. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openDataset } from '@lockstep/data/node';
+import { loadModel } from '@lockstep/train';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { runToReport } from './processes.ts';
+
+const folder = temporaryFolder();
+const place = (name: string): string => join(folder, name);
+const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
+const goldens = new URL('../../../packages/data/goldens/', import.meta.url);
+
+beforeAll(() => {
+  for (const [label, file] of Object.entries({ color: 'color-6x4.png', gray: 'gray-as-color-6x4.png' })) {
+    mkdirSync(place(`pictures/${label}`), { recursive: true });
+    const bytes = readFileSync(new URL(file, goldens));
+    for (const name of ['1.png', '2.png', '3.png']) writeFileSync(place(`pictures/${label}/${name}`), bytes);
+  }
+});
+
+describe.each([
+  [
+    'a table',
+    () => ['--data', iris, '--lr', '0.01'],
+    'iris.csv: 150 rows, 4 numbers each, 3 classes (setosa, versicolor, virginica) in column species; ' +
+      '120 to train, 30 to test (split by seed 3)',
+  ],
+  [
+    'values of a table',
+    () => ['--data', iris, '--task', 'regression', '--label', 'petal_width', '--ignore', 'species', '--lr', '0.01'],
+    'iris.csv: 150 rows, 3 numbers each, values from 0.1 to 2.5 in column petal_width; 120 to train, 30 to test (split by seed 3)',
+  ],
+  [
+    'pictures',
+    () => ['--data', place('pictures')],
+    'pictures: 6 pictures, 2 classes (color, gray), 6 x 4, color; 4 to train, 2 to test (split by seed 3)',
+  ],
+])('a run on %s', (_, args, found) => {
+  it('says what it found, ends with the same weights in one process and with two workers, and saves how to read more', async () => {
+    const given = [...args(), '--seed', '3', '--steps', '20', '--save', place('model.safetensors')];
+    const alone = await runToReport(folder, [...given, '--single']);
+    const shared = await runToReport(folder, [...given, '--workers', '2']);
+    expect(alone.stdout).toContain(`${found}\n`);
+    expect(shared.report.weightsSha256).toBe(alone.report.weightsSha256);
+
+    const model = await loadModel(place('model.safetensors'));
+    const values = { task: 'regression', label: 'petal_width', ignore: ['species'] } as const;
+    const options = { ...(model.values.length > 0 && values), seed: model.seed };
+    const { test, reading } = await openDataset(args()[1]!, options);
+    expect(model.reading).toEqual(reading);
+    const { testLoss } = shared.report.epochs.at(-1)!;
+    expect((await model.evaluate(test)).loss).toBe(testLoss);
+    model.dispose();
+  });
+});

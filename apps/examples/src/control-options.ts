@@ -1,0 +1,35 @@
+/** The controls of a chapter as options of its command line. */
+import { Expected, type Option } from '@lockstep/command';
+import { accepts, type Chapter, type Control, expectedOf, type Setting } from '@lockstep/lesson';
+
+type ControlOptions = Readonly<Record<string, Option<Setting | undefined>>>;
+
+/** By the names of options: `--start-x` for the control `startX`. */
+export function controlOptions({ controls }: Chapter): ControlOptions {
+  return Object.fromEntries(Object.entries(controls).map(([name, control]) => [optionName(name), optionOf(control)]));
+}
+
+/** The settings that were given, by the names of controls. */
+export function givenSettings({ controls }: Chapter, values: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(
+    Object.keys(controls).map((name) => [name, values[optionName(name)] as Setting | undefined]),
+  );
+}
+
+function optionName(control: string): string {
+  return control.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function optionOf(control: Control): Option<Setting | undefined> {
+  return {
+    placeholder: control.kind === 'choice' ? 'NAME' : control.isWhole ? 'N' : 'X',
+    description: `${control.label}: ${expectedOf(control)}`,
+    fallback: undefined,
+    defaultText: String(control.fallback),
+    parse(text) {
+      const value = control.kind === 'choice' ? text : text.trim() === '' ? Number.NaN : Number(text);
+      if (!accepts(control, value)) throw new Expected(expectedOf(control));
+      return value;
+    },
+  };
+}

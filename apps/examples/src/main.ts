@@ -1,0 +1,5 @@
+/** `npm run example -- NAME`: runs a chapter of the lesson and prints what it shows. */
+import { runMain } from '@lockstep/command';
+import { example } from './example.ts';
+
+await runMain('example', () => example(process.argv.slice(2)));

@@ -1,0 +1,135 @@
+/** Exhibits of the lesson as text for a terminal. */
+import { formatTable } from '@lockstep/command';
+import type { Bars, Curves, Exhibit, Figures, Graph, Grid, Plane, Table } from '@lockstep/lesson';
+import { barText, levelText, shadeOf } from './shades.ts';
+
+/** Widths of bars and curves, and of shaded planes, in characters. */
+const [barWidth, curveWidth, planeWidth] = [40, 60, 48];
+/** A character is about twice as high as it is wide. */
+const aspect = 2;
+
+type Printers = { readonly [Kind in Exhibit['kind']]: (exhibit: Extract<Exhibit, { kind: Kind }>) => string };
+
+const printers: Printers = {
+  figures: printFigures,
+  table: printTable,
+  bars: printBars,
+  curves: printCurves,
+  grid: printGrid,
+  plane: printPlane,
+  graph: printGraph,
+};
+
+export function printExhibit(exhibit: Exhibit): string {
+  const print = printers[exhibit.kind] as (exhibit: Exhibit) => string;
+  return print(exhibit);
+}
+
+function printFigures({ figures }: Figures): string {
+  return formatTable(
+    [{}, {}],
+    figures.map(({ label, value }) => [label, value]),
+  );
+}
+
+function printTable({ caption, header, rows }: Table): string {
+  const isNumeric = (column: number): boolean =>
+    rows.every((row) => typeof row[column] === 'number' || /^[-\d]/.test(String(row[column])));
+  const columns = header.map((text, column) => ({
+    header: text,
+    align: isNumeric(column) ? ('right' as const) : ('left' as const),
+  }));
+  return `${caption}:\n${formatTable(
+    columns,
+    rows.map((row) => row.map(String)),
+    '  ',
+  )}`;
+}
+
+function printBars({ caption, bars }: Bars): string {
+  const largest = Math.max(...bars.map(({ value }) => Math.abs(value)).filter(Number.isFinite), 0);
+  const rows = bars.map(({ label, value, text }) => [
+    label,
+    text,
+    Number.isFinite(value) && largest > 0 ? barText((barWidth * Math.abs(value)) / largest) : '',
+  ]);
+  return `${caption}:\n${formatTable([{ align: 'right' }, { align: 'right' }, {}], rows, '  ')}`;
+}
+
+function printCurves({ caption, xLabel, x, series, isLogarithmic = false }: Curves): string {
+  const scale = isLogarithmic ? Math.log : (value: number): number => value;
+  const finite = series.flatMap(({ values }) => values.map(scale)).filter(Number.isFinite);
+  const [low, high] = [Math.min(...finite), Math.max(...finite)];
+  const rows = series.map(({ label, values }) => {
+    const width = Math.min(curveWidth, values.length);
+    const at = (place: number): number =>
+      values[width === 1 ? 0 : Math.round((place * (values.length - 1)) / (width - 1))]!;
+    const line = Array.from({ length: width }, (_, place) => levelText(scale(at(place)), low, high)).join('');
+    return [label, short(values[0]!), line, short(values.at(-1)!)];
+  });
+  const table = formatTable([{}, { align: 'right' }, {}, { align: 'right' }], rows, '  ');
+  return `${caption} (${xLabel} ${short(x[0]!)} to ${short(x.at(-1)!)}):\n${table}`;
+}
+
+function printGrid({ caption, rows, columns, values, showsNumbers = false }: Grid): string {
+  const line = (row: number): readonly number[] => values.slice(row * columns, (row + 1) * columns);
+  const lines = Array.from({ length: rows }, (_, row) => line(row));
+  if (showsNumbers) {
+    const table = formatTable(
+      Array.from({ length: columns }, () => ({ align: 'right' as const })),
+      lines.map((row) => row.map(short)),
+      '  ',
+    );
+    return `${caption}:\n${table}`;
+  }
+  const [low, high] = [Math.min(0, ...values), Math.max(...values)];
+  const shades = lines.map((row) => `  ${row.map((value) => shadeOf(value, low, high).repeat(aspect)).join('')}`);
+  return `${caption}:\n${shades.join('\n')}`;
+}
+
+function printPlane({ caption, x, y, field, points = [], arrows = [], path = [] }: Plane): string {
+  const height = planeWidth / aspect;
+  const cells = Array.from({ length: height }, (_, row) =>
+    Array.from({ length: planeWidth }, (_, column) => {
+      if (!field) return ' ';
+      const from = Math.floor(((row + 0.5) / height) * field.rows) * field.columns;
+      const value = field.values[from + Math.floor(((column + 0.5) / planeWidth) * field.columns)]!;
+      return shadeOf(value, field.low, field.high);
+    }),
+  );
+  const mark = (atX: number, atY: number, text: string): void => {
+    const column = Math.floor(((atX - x[0]) / (x[1] - x[0])) * planeWidth);
+    const row = Math.floor(((y[1] - atY) / (y[1] - y[0])) * height);
+    if (cells[row]?.[column] !== undefined) cells[row][column] = text;
+  };
+  for (const [step, [atX, atY]] of path.entries()) mark(atX, atY, step === 0 ? 'S' : 'o');
+  const end = path.at(-1);
+  if (end) mark(end[0], end[1], 'E');
+  for (const arrow of arrows) {
+    for (let part = 0; part < 1; part += 0.04) mark(arrow.x * part, arrow.y * part, '·');
+    mark(arrow.x, arrow.y, arrow.label);
+  }
+  for (const point of points) mark(point.x, point.y, point.isOn ? '1' : '0');
+  return `${caption}:\n${cells.map((row) => `  ${row.join('')}`.trimEnd()).join('\n')}`;
+}
+
+function printGraph({ caption, nodes }: Graph): string {
+  const columns = [
+    { header: 'node' },
+    { header: 'is' },
+    { header: 'value', align: 'right' },
+    { header: 'gradient', align: 'right' },
+  ] as const;
+  const rows = nodes.map(({ id, formula, from, value, gradient }) => [
+    id,
+    from.length === 0 ? 'an input' : formula,
+    value.toFixed(4),
+    gradient.toFixed(4),
+  ]);
+  return `${caption}:\n${formatTable(columns, rows, '  ')}`;
+}
+
+function short(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+}

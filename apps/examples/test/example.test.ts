@@ -1,0 +1,106 @@
+/** `npm run example`: every chapter runs and prints what it claims; bad input is one sentence. */
+import { join } from 'node:path';
+import { chapters } from '@lockstep/lesson';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { example } from '../src/example.ts';
+
+async function printed(...args: string[]): Promise<string> {
+  const parts: string[] = [];
+  vi.spyOn(process.stdout, 'write').mockImplementation((part) => {
+    parts.push(String(part));
+    return true;
+  });
+  expect(await example(args)).toBe(0);
+  return parts.join('');
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+/** What the output of each chapter must say, from its own computation. */
+const expected: Readonly<Record<string, RegExp>> = {
+  vectors: /\n +768 +0\.02\d +1\.\d°/,
+  'dot-product': /agree[\s\S]*are perpendicular[\s\S]*oppose/,
+  'matrix-product': /differ from image after image +0 of 8,192/,
+  tensors: /\[32, 512, 768\] +12,582,912/,
+  neuron: /best of 15,625 neurons +3 of 4/,
+  xor: /right +4 of 4/,
+  activations: /relu .*is dead\n[\s\S]*gelu .*learns/,
+  layers: /101,770 parameters:/,
+  'forward-pass': /the network says +\d, with \d+\.\d\d %/,
+  softmax: /sum +1\.000000/,
+  'cross-entropy': /\(ln 10 = 2\.303\)/,
+  'gradient-descent': /the learning rate is +about right/,
+  'mini-batches': /steps in an epoch +938\n/,
+  'back-propagation': /loss +e² +0\.\d+ +1\.0000/,
+  'training-loop': /test +\d+\.\d\d %/,
+  optimizers: /\{"type":"adam","learningRate":0\.001\}/,
+  attention: /√d +\d\.\d\d +0\.\d+/,
+  'many-workers': /\n +8 +0 of 101,770/,
+};
+
+/** Settings with which a chapter that trains is quick. */
+const quick: Readonly<Record<string, readonly string[]>> = {
+  'training-loop': ['--samples', '1000', '--epochs', '1'],
+  optimizers: ['--epochs', '1'],
+};
+
+describe('npm run example', () => {
+  test('expects something of every chapter', () => {
+    expect(Object.keys(expected)).toEqual(chapters.map(({ id }) => id));
+  });
+
+  test.each(chapters.map(({ id }) => id))('%s', async (id) => {
+    expect(await printed(id, ...(quick[id] ?? []))).toMatch(expected[id]!);
+  });
+
+  test('without a name it lists the chapters', async () => {
+    const list = await printed();
+    for (const { id, title } of chapters) expect(list).toContain(`${id.padEnd(16)}  ${title}`);
+  });
+
+  test.each(chapters.map(({ id }) => id))('%s --help lists every control with its default', async (id) => {
+    const help = await printed(id, '--help');
+    const { controls } = chapters.find((chapter) => chapter.id === id)!;
+    const options = help.replace(/\s+/g, ' ');
+    for (const { label, fallback } of Object.values(controls)) {
+      expect(options).toContain(`${label}: `);
+      expect(options).toContain(`(default ${fallback})`);
+    }
+  });
+
+  test('options change what is computed', async () => {
+    expect(await printed('gradient-descent', '--lr', '0.5', '--start-x', '1')).toContain('too large');
+    expect(await printed('softmax', '--temperature', '0.05')).toMatch(/100\.00 %/);
+  });
+});
+
+describe('what cannot be done is one sentence', () => {
+  const folder = temporaryFolder();
+  let tiny = '';
+  beforeAll(async () => {
+    tiny = await writeFolder(folder, 'tiny', tinyFiles());
+  });
+
+  test.each([
+    [['xr'], /^xr: expected one of vectors, /],
+    [['xor', '--lr', '5'], /^--lr: expected a number from 0\.001 to 1, got 5$/],
+    [['xor', '--steps', '100.5'], /^--steps: expected a whole number from 100 to 3000, got 100\.5$/],
+    [['xor', '--activation', 'sine'], /^--activation: expected one of tanh, relu, none, got sine$/],
+    [['xor', '--temperature', '1'], /^--temperature: unknown option/],
+    [['xor', '--data', 'x'], /^--data: unknown option/],
+    [['mini-batches', '--data', join('nowhere', 'at-all')], /^--data: nowhere\/at-all: expected a directory/],
+  ])('%j', async (args, message) => {
+    await expect(example(args)).rejects.toMatchObject({ exitCode: 2, message: expect.stringMatching(message) });
+  });
+
+  test('data with too few images for a chapter', async () => {
+    await expect(example(['mini-batches', '--data', tiny])).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringMatching(
+        /^--data: expected at least 6000 training images and 1000 test images, got \d+ and \d+$/,
+      ),
+    });
+  });
+});

@@ -1,0 +1,124 @@
+/** A model of tables and one of pictures, used on files like those that they learned from. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  byteScaling,
+  describeModel,
+  type ModelDescription,
+  parameterCount,
+  parseModel,
+  writeModelFile,
+} from '@lockstep/nn';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { evaluate } from '../src/evaluate/command.ts';
+import { predict } from '../src/predict/command.ts';
+import { expectRefusal, printed } from './fixture.ts';
+
+const folder = temporaryFolder();
+const place = (name: string): string => join(folder, name);
+const origin = { lockstep: '0.1.0', seed: 1, steps: 0, weightsSha256: '' };
+
+/** One dense layer with these weights [inputs, outputs], and no bias. */
+function save(name: string, weights: readonly number[], description: Omit<ModelDescription, 'model'>): void {
+  const inputs = description.sampleShape.reduce((size, length) => size * length, 1);
+  const units = description.targets.names.length;
+  const model = parseModel({ name: 'one', input: [inputs], layers: [{ type: 'dense', units }] });
+  const all = new Float32Array(parameterCount(model));
+  all.set(weights);
+  const { weightsSha256: _, ...said } = describeModel(description, origin);
+  writeFileSync(place(name), writeModelFile(model, all, said));
+}
+
+const columns = [
+  { type: 'number', name: 'size', mean: 10, deviation: 2 },
+  { type: 'category', name: 'color', categories: ['blue', 'red'] },
+] as const;
+
+beforeAll(() => {
+  const rows = { sampleShape: [3], scaling: { type: 'none' }, reading: { type: 'rows', columns } } as const;
+  // The class is large where (size - 10) / 2, less 1 for blue and more 1 for red, is above 0.
+  const scores = [0, 1, 0, -1, 0, 1];
+  save('classes', scores, { ...rows, targets: { type: 'classes', names: ['small', 'large'] } });
+  save('values', [2, 30, 40], { ...rows, targets: { type: 'values', names: ['price'] } });
+  const picture = {
+    sampleShape: [4, 4, 3],
+    scaling: byteScaling,
+    reading: { type: 'pictures', fit: 'cover' },
+  } as const;
+  save('pictures', [], { ...picture, targets: { type: 'classes', names: ['cat', 'dog'] } });
+  writeFileSync(place('x.csv'), 'id;color;size\n1;red;9,5\n2;blue;9,5\n\n3;blue;16\n');
+  writeFileSync(place('labeled.csv'), `size,color,kind\n${'9.5,red,large\n16,blue,small\n16,blue,small\n'.repeat(4)}`);
+  writeFileSync(place('priced.jsonl'), '{"size":12,"color":"red","price":41}\n{"price":0,"color":"blue","size":10}\n');
+  writeFileSync(
+    place('wide.png'),
+    readFileSync(new URL('../../../packages/data/goldens/color-6x4.png', import.meta.url)),
+  );
+});
+
+describe('a model of tables', () => {
+  it('predicts the class of each row, scaled as in training, columns in any order', async () => {
+    const { stdout } = await printed(() => predict(['--load', place('classes'), place('x.csv'), '--json']));
+    const results = JSON.parse(stdout) as { file: string; class: string; scores: number[] }[];
+    expect(results.map(({ file, class: name }) => [file, name])).toEqual([
+      [`${place('x.csv')}, line 2`, 'large'],
+      [`${place('x.csv')}, line 3`, 'small'],
+      [`${place('x.csv')}, line 5`, 'large'],
+    ]);
+    expect(results.map(({ scores }) => scores)).toEqual([
+      [0, 0.75],
+      [0, -1.25],
+      [0, 2],
+    ]);
+  });
+
+  it('predicts values, a line for each row', async () => {
+    const { stdout } = await printed(() => predict(['--load', place('values'), place('priced.jsonl')]));
+    expect(stdout).toBe(`${place('priced.jsonl')}, line 1: price 42\n${place('priced.jsonl')}, line 2: price 30\n`);
+  });
+
+  it('is measured on the test rows of its seed, with its own scaling', async () => {
+    const { stdout } = await printed(() =>
+      evaluate(['--load', place('classes'), '--data', place('labeled.csv'), '--label', 'kind']),
+    );
+    // Of 4 large and 8 small rows 1 and 2 are for testing, and all small ones are read wrong.
+    expect(stdout).toContain('3 test samples of 3');
+    expect(stdout).toContain('accuracy 33.33 %: 2 of 3 wrong');
+  });
+
+  it.each<[args: string[], message: RegExp]>([
+    [[place('classes'), place('wide.png')], /^wide\.png: expected CSV, TSV, JSON Lines or Parquet, got a PNG picture/],
+    [
+      [place('classes'), place('x.csv'), '--invert'],
+      /x\.csv: expected no --invert, since the model was trained on tables$/,
+    ],
+    [[place('classes'), place('none.csv')], /none\.csv: expected a file that can be read, got nothing there$/],
+    [
+      [place('classes'), place('other.csv')],
+      /^other\.csv: expected a column "size", which the model sees, got color, weight$/,
+    ],
+    [
+      [place('classes'), place('green.csv')],
+      /^green\.csv: line 3, column color: expected one of the categories to train with \(blue, red\), got "green"$/,
+    ],
+  ])('refuses %j', async ([load, ...args], message) => {
+    writeFileSync(place('other.csv'), 'color,weight\nred,1\n');
+    writeFileSync(place('green.csv'), 'color,size\nred,1\ngreen,2\n');
+    await expectRefusal(() => predict(['--load', load!, ...args]), message);
+  });
+
+  it('refuses labels that it does not have', async () => {
+    const args = ['--load', place('classes'), '--data', place('labeled.csv'), '--label', 'color'];
+    await expectRefusal(
+      () => evaluate(args),
+      /^--data: labeled\.csv: line 2, column color: expected one of the classes to train with \(small, large\), got "red"$/,
+    );
+  });
+});
+
+describe('a model of pictures', () => {
+  it('cuts a picture as those that it learned from', async () => {
+    const { stdout } = await printed(() => predict(['--load', place('pictures'), place('wide.png')]));
+    expect(stdout).toContain('wide.png: 6 x 4 pixels in color, scaled and cut to 4 x 4, not inverted\n');
+  });
+});

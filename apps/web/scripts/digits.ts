@@ -1,0 +1,24 @@
+/** The first digits of MNIST as one packed file of the page, on which the lesson trains. */
+import { gzipSync } from 'node:zlib';
+import { loadMnist } from '@lockstep/data/node';
+import { fewestDigits, imageSize } from '@lockstep/lesson';
+import type { Plugin } from 'vite';
+
+export function digitsFile(): Plugin {
+  return {
+    name: 'digits',
+    apply: 'build',
+    async generateBundle() {
+      const { train, test } = await loadMnist();
+      const parts = [
+        [train, fewestDigits.train],
+        [test, fewestDigits.test],
+      ] as const;
+      const bytes = parts.flatMap(([{ images, labels }, count]) => [
+        images.subarray(0, count * imageSize),
+        labels.subarray(0, count),
+      ]);
+      this.emitFile({ type: 'asset', fileName: 'digits.packed', source: gzipSync(Buffer.concat(bytes)) });
+    },
+  };
+}

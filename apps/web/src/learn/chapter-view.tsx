@@ -1,0 +1,80 @@
+/** One chapter: its text, its controls, and what it computes with them. */
+import { type Chapter, fewestDigits, type Setting } from '@lockstep/lesson';
+import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
+import { whole } from '../look/format.ts';
+import { ChapterRun, type RunPhase } from './chapter-run.ts';
+import { ControlField } from './control-field.tsx';
+import { ExhibitView } from './exhibits/exhibit.tsx';
+import { Paragraph } from './paragraph.tsx';
+
+export function ChapterView({ chapter }: { readonly chapter: Chapter }) {
+  const run = useMemo(() => new ChapterRun(), []);
+  const changed = useSignal<Readonly<Record<string, Setting>>>({});
+  const settings = useComputed(() => ({ ...firstSettings(chapter), ...changed.value }));
+  useSignalEffect(() => run.start(chapter.id, settings.value));
+  useEffect(() => () => run.stop(), [run]);
+  const { phase } = run.phase.value;
+  return (
+    <article class="chapter" aria-labelledby="chapter-title" data-phase={phase}>
+      <section class="card">
+        <h2 id="chapter-title">{chapter.title}</h2>
+        <p class="claim">{chapter.claim}</p>
+        {chapter.text.map((text, index) => (
+          <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
+        ))}
+        {chapter.usesDigits && <DigitsNote chapter={chapter} />}
+      </section>
+      <section class="card controls" aria-label="Controls">
+        {Object.entries(chapter.controls).map(([name, control]) => (
+          <ControlField
+            key={name}
+            name={name}
+            control={control}
+            value={settings.value[name]!}
+            onChange={(value) => {
+              changed.value = { ...changed.value, [name]: value };
+            }}
+          />
+        ))}
+        <div class="control-buttons">
+          <button type="button" onClick={() => run.start(chapter.id, settings.value)}>
+            Again
+          </button>
+          <button type="button" disabled={Object.keys(changed.value).length === 0} onClick={() => (changed.value = {})}>
+            Reset
+          </button>
+        </div>
+        <p class="aside" role="status">
+          {phaseText(run.phase.value)}
+        </p>
+      </section>
+      <div class="exhibits">
+        {run.exhibits.value.map((exhibit, index) => (
+          <ExhibitView key={`${index} ${exhibit.kind}`} exhibit={exhibit} />
+        ))}
+      </div>
+    </article>
+  );
+}
+
+/** What a chapter begins with in a tab, which has a part of the digits. */
+function firstSettings({ controls, fewDigits = {} }: Chapter): Readonly<Record<string, Setting>> {
+  const fallbacks = Object.entries(controls).map(([name, { fallback }]) => [name, fallback]);
+  return { ...Object.fromEntries(fallbacks), ...fewDigits };
+}
+
+function phaseText(phase: RunPhase): string {
+  if (phase.phase === 'failed') return `This chapter cannot be computed here: ${phase.message}.`;
+  return phase.phase === 'computing' ? 'Computing …' : 'Computed.';
+}
+
+function DigitsNote({ chapter }: { readonly chapter: Chapter }) {
+  return (
+    <p class="aside">
+      This tab computes with the first {whole(fewestDigits.train)} of MNIST's 60,000 training digits and{' '}
+      {whole(fewestDigits.test)} test digits. A terminal computes with all of them, and gets higher accuracies:{' '}
+      <code>npm run example -- {chapter.id}</code>. <a href="#run">The run</a> trains on all of its data.
+    </p>
+  );
+}

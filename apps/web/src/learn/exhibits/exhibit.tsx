@@ -1,0 +1,37 @@
+/** Exhibits of the lesson: a view for each kind. */
+import type { Exhibit } from '@lockstep/lesson';
+import type { ComponentType } from 'preact';
+import { BarsView } from './bars.tsx';
+import { CurvesView } from './curves.tsx';
+import { FiguresView } from './figures.tsx';
+import { GraphView } from './graph.tsx';
+import { GridView } from './grid.tsx';
+import { PlaneView } from './plane.tsx';
+import { TableView } from './table.tsx';
+
+type Views = {
+  readonly [Kind in Exhibit['kind']]: ComponentType<{ readonly exhibit: Extract<Exhibit, { kind: Kind }> }>;
+};
+
+const views: Views = {
+  figures: FiguresView,
+  table: TableView,
+  bars: BarsView,
+  curves: CurvesView,
+  grid: GridView,
+  plane: PlaneView,
+  graph: GraphView,
+};
+
+export function ExhibitView({ exhibit }: { readonly exhibit: Exhibit }) {
+  const View = views[exhibit.kind] as ComponentType<{ readonly exhibit: Exhibit }>;
+  return (
+    <section
+      class={`card exhibit exhibit-${exhibit.kind}`}
+      aria-label={'caption' in exhibit ? exhibit.caption : 'Figures'}
+    >
+      {'caption' in exhibit && <h3>{exhibit.caption}</h3>}
+      <View exhibit={exhibit} />
+    </section>
+  );
+}

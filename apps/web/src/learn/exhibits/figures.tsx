@@ -1,0 +1,13 @@
+/** Numbers with their names. */
+import type { Figures } from '@lockstep/lesson';
+import { Figure } from '../../panels/figure.tsx';
+
+export function FiguresView({ exhibit }: { readonly exhibit: Figures }) {
+  return (
+    <dl class="lesson-figures">
+      {exhibit.figures.map(({ label, value }) => (
+        <Figure key={label} label={label} value={value} />
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,34 @@
+/** A matrix: its numbers where they are asked for, else shades. */
+import type { Grid } from '@lockstep/lesson';
+import { useEffect, useRef } from 'preact/hooks';
+import { paintShades } from './shade.ts';
+
+export function GridView({ exhibit }: { readonly exhibit: Grid }) {
+  return exhibit.showsNumbers ? <Numbers exhibit={exhibit} /> : <Shades exhibit={exhibit} />;
+}
+
+function Numbers({ exhibit: { rows, columns, values } }: { readonly exhibit: Grid }) {
+  return (
+    <table class="matrix-numbers">
+      <tbody>
+        {Array.from({ length: rows }, (_, row) => (
+          <tr key={row}>
+            {values.slice(row * columns, (row + 1) * columns).map((value, column) => (
+              <td key={column}>{value}</td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Shades({ exhibit }: { readonly exhibit: Grid }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { rows, columns, values, caption } = exhibit;
+  useEffect(() => {
+    const low = Math.min(0, ...values);
+    return paintShades(canvas.current!, { rows, columns, values, low, high: Math.max(...values) });
+  }, [exhibit]);
+  return <canvas ref={canvas} class="shades" width={columns} height={rows} role="img" aria-label={caption} />;
+}

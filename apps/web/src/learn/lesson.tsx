@@ -1,0 +1,85 @@
+/** The lesson: its chapters at the side, the open one beside them. */
+import { type Chapter, chapters } from '@lockstep/lesson';
+import { useEffect, useRef } from 'preact/hooks';
+import { Mark, ThemeButton } from '../panels/header.tsx';
+import { ChapterView } from './chapter-view.tsx';
+import './lesson.css';
+
+export function Lesson({ chapterId }: { readonly chapterId: string }) {
+  const found = chapters.findIndex(({ id }) => id === chapterId);
+  const number = Math.max(0, found);
+  const chapter = chapters[number]!;
+  const isFirst = useRef(true);
+  useEffect(() => {
+    document.querySelector('.chapters [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+    // What the keyboard had reached belongs to the chapter before.
+    if (!isFirst.current) document.getElementById('main')?.focus({ preventScroll: true });
+    isFirst.current = false;
+    scrollTo(0, 0);
+    const { title } = document;
+    document.title = `${chapter.title}, Lockstep`;
+    return () => {
+      document.title = title;
+    };
+  }, [chapter.id]);
+  return (
+    <>
+      <a class="skip" href={`#learn/${chapter.id}`} onClick={focusMain}>
+        Skip to the chapter
+      </a>
+      <header class="top">
+        <h1>
+          <Mark />
+          How a network learns
+        </h1>
+        <p class="subtitle">Everything here is computed live in this tab, by the engine that trains.</p>
+        <div class="top-buttons">
+          <a class="button" href="#run">
+            The run
+          </a>
+          <ThemeButton />
+        </div>
+      </header>
+      <div class="lesson">
+        <nav class="chapters" aria-label="Chapters">
+          <ol>
+            {chapters.map(({ id, title }, index) => (
+              <li key={id}>
+                <a href={`#learn/${id}`} aria-current={index === number ? 'page' : undefined}>
+                  <span class="number">{index + 1}</span> {title}
+                </a>
+              </li>
+            ))}
+          </ol>
+        </nav>
+        <main id="main" tabIndex={-1}>
+          <ChapterView key={chapter.id} chapter={chapter} />
+          <Neighbors before={chapters[number - 1]} after={chapters[number + 1]} />
+        </main>
+      </div>
+    </>
+  );
+}
+
+/** A link would change the chapter's address. */
+function focusMain(event: Event): void {
+  event.preventDefault();
+  document.getElementById('main')?.focus();
+}
+
+function Neighbors({ before, after }: Record<'before' | 'after', Chapter | undefined>) {
+  return (
+    <p class="neighbors">
+      {before && (
+        <a class="button" href={`#learn/${before.id}`}>
+          ← {before.title}
+        </a>
+      )}
+      {after && (
+        <a class="button next" href={`#learn/${after.id}`}>
+          {after.title} →
+        </a>
+      )}
+    </p>
+  );
+}

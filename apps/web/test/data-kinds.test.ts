@@ -1,0 +1,46 @@
+/** Tabs train on every kind of data with the bits of the oracle, and the page shows each kind as what it is. */
+import { expect, it } from 'vitest';
+import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
+import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
+import { describePage } from './browser.ts';
+
+const kinds = Object.entries(kindsOfData).map(([name, { model, ...data }]) => ({ name, model, data }));
+
+describePage('tabs', ({ browser }) => {
+  it.each(kinds)('train on $name with the bits of the oracle', async ({ model, data }) => {
+    const args = { model, data, batch: 60, epochs: 2, listen: { port: 0, waitForStart: true } };
+    const server = await openDashboardServer({ args });
+    const { page, owner } = server.addresses;
+    // The server stays when the run has ended.
+    const ended = new Promise<string>(() => {});
+    const tab = await browser.open({ page, owner, join: page, ended }, 'owner');
+    await tab.join('cpu', 'tab');
+    await tab.workersReady(1);
+    await tab.press('Start');
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
+    expect(server.weightsSha256()).toBe(await server.expectedSha256());
+    server.epoch(report(data.test.targets.type));
+    const { names, type } = data.test.targets;
+    const topErrors = tab.page.locator('.top-errors > li').first();
+    await tab.during('the top errors', topErrors.waitFor());
+    if (type === 'classes') {
+      const headings = await tab.page.locator('.matrix thead th').allTextContents();
+      expect(headings.map((text) => text.trim())).toEqual([...names]);
+    } else {
+      await tab.shows('This model gives values, and no classes.');
+      await tab.shows('Test RMSE');
+      expect(await topErrors.textContent()).toContain(names[0]);
+    }
+    await tab.shows(/^Drawings are for models of gray images/);
+    expect(tab.errors).toEqual([]);
+  });
+});
+
+function report(type: 'classes' | 'values') {
+  const accuracy = type === 'classes' ? 0.5 : null;
+  const [quality, times] = [
+    { trainAccuracy: accuracy, testAccuracy: accuracy, testR2: type === 'values' ? 0.5 : null },
+    { seconds: 1, imagesPerSecond: 1 },
+  ];
+  return { epoch: 1, trainLoss: 1, testLoss: 1, ...quality, ...times };
+}

@@ -1,0 +1,39 @@
+/** Where the nodes of a computation stand. */
+import type { GraphNode } from '@lockstep/lesson';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { layOutGraph } from '../src/learn/exhibits/graph-layout.ts';
+
+/** Computations in which each node but the inputs reads one or two before it, and every node but the last is read. */
+const graphs = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.boolean()), { minLength: 1, maxLength: 12 }).map((draws) => {
+  const nodes: GraphNode[] = [];
+  const add = (from: readonly string[]): string => {
+    const id = `n${nodes.length}`;
+    nodes.push({ id, formula: id, from, value: 0, gradient: 0 });
+    return id;
+  };
+  const unread = [add([]), add([])];
+  for (const [first, second, readsInput] of draws) {
+    const left = unread.splice(first % unread.length, 1)[0]!;
+    const right = readsInput || unread.length === 0 ? add([]) : unread.splice(second % unread.length, 1)[0]!;
+    unread.push(add([left, right]));
+  }
+  if (unread.length > 1) add(unread);
+  return nodes;
+});
+
+it('each stands to the right of all that it reads, and no two stand in one place', () => {
+  fc.assert(
+    fc.property(graphs, (nodes) => {
+      const placed = layOutGraph(nodes);
+      const columns = new Map(placed.map(({ id, column }) => [id, column]));
+      for (const { id, from, column, row } of placed) {
+        for (const operand of from) expect(columns.get(operand), `${operand} for ${id}`).toBeLessThan(column);
+        expect(column).toBeGreaterThanOrEqual(0);
+        expect(row).toBeGreaterThanOrEqual(0);
+      }
+      expect(new Set(placed.map(({ column, row }) => `${column} ${row}`)).size).toBe(nodes.length);
+    }),
+    { seed: 1, numRuns: 200 },
+  );
+});

@@ -1,0 +1,147 @@
+/** Checks every chapter of the lesson in the built page: it computes there what it claims, and can be read and used. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chapters } from '@lockstep/lesson';
+import type { BrowserContextOptions } from 'playwright-core';
+import { beforeAll, expect, it } from 'vitest';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { describePage } from './browser.ts';
+import { startRun } from './run.ts';
+import type { Tab } from './tab.ts';
+
+interface AxeResults {
+  readonly violations: readonly {
+    readonly id: string;
+    readonly impact: string;
+    readonly nodes: readonly { readonly html: string }[];
+  }[];
+}
+
+declare const axe: { run(): Promise<AxeResults> };
+
+/** What each chapter must show, computed in the tab. */
+const shown: Readonly<Record<string, readonly RegExp[]>> = {
+  vectors: [/768\s*0\.0[23]\d/, /80–90°/],
+  'dot-product': [/are perpendicular/, /oppose/],
+  'matrix-product': [/\[64, 128\]/, /0 of 8,192/],
+  tensors: [/Their sum, \[3, 4\]/, /12,582,912/],
+  neuron: [/best of 15,625 neurons\s*3 of 4/],
+  xor: [/after 1,500 steps/, /right\s*4 of 4/],
+  activations: [/relu0\.0000[\d.]+is dead/, /gelu[-\d.e]+learns/],
+  layers: [/101,770 parameters/, /differ?ence is 0/],
+  'forward-pass': [/the network says\s*7, with/],
+  softmax: [/sum\s*1\.000000/],
+  'cross-entropy': [/ln 10 = 2\.303/, /untrained network: loss\s*2\.[23]/],
+  'gradient-descent': [/the learning rate is\s*about right/],
+  'mini-batches': [/steps in an epoch\s*938/],
+  'back-propagation': [/difference quotient/],
+  'training-loop': [/test\s*9\d\.\d\d %/],
+  optimizers: [/"adam","learningRate":0\.001/],
+  attention: [/√d[\d.]+/],
+  'many-workers': [/8\s*0 of 101,770/],
+};
+
+async function openChapter(tab: Tab, id: string): Promise<void> {
+  await tab.page.goto(`${tab.page.url().replace(/#.*/, '')}#learn/${id}`);
+  const title = chapters.find((chapter) => chapter.id === id)!.title;
+  await tab.page.getByRole('heading', { level: 2, name: title, exact: true }).waitFor();
+  await isComputed(tab);
+}
+
+/** Waits for the end of the computation, good or bad. */
+async function isComputed(tab: Tab): Promise<void> {
+  const article = tab.page.locator('article.chapter:not([data-phase="computing"])');
+  await tab.during('the chapter to be computed', article.waitFor());
+  expect(await article.getAttribute('data-phase')).toBe('done');
+}
+
+async function figure(tab: Tab, label: string): Promise<string> {
+  const labeled = tab.page
+    .locator('.lesson-figures .figure')
+    .filter({ has: tab.page.getByText(label, { exact: true }) });
+  return (await labeled.locator('dd').textContent()) ?? '';
+}
+
+describePage('the lesson', ({ browser, folder }) => {
+  let axeSource = '';
+  let data = '';
+  beforeAll(async () => {
+    axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    data = await writeFolder(folder, 'tiny', tinyFiles());
+  });
+  /** A tab on a run that waits: the lesson needs a page and nothing else. */
+  const openPage = async (options: BrowserContextOptions = {}): Promise<Tab> =>
+    browser.open(await startRun(folder, ['--wait-for-start', '--data', data]), 'page', options);
+
+  it('has something to expect of every chapter', () => {
+    expect(Object.keys(shown)).toEqual(chapters.map(({ id }) => id));
+  });
+
+  it.each(chapters.map(({ id }) => id))(
+    '%s: computes its claim, without errors or serious violations in axe',
+    async (id) => {
+      const isEven = chapters.findIndex((chapter) => chapter.id === id) % 2 === 0;
+      const viewport = isEven ? { width: 390, height: 844 } : { width: 1280, height: 800 };
+      const tab = await openPage({ viewport, colorScheme: isEven ? 'dark' : 'light' });
+      await openChapter(tab, id);
+      const text = (await tab.page.locator('.exhibits').textContent()) ?? '';
+      for (const expected of shown[id]!) expect(text).toMatch(expected);
+      expect(tab.errors).toEqual([]);
+      expect(tab.foreignRequests).toEqual([]);
+      expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
+      await tab.page.evaluate(axeSource);
+      const { violations } = await tab.page.evaluate(() => axe.run());
+      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+      expect(
+        serious.map(({ id: rule, nodes }) => `${rule}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' ')}`),
+      ).toEqual([]);
+    },
+  );
+
+  it('a slider computes anew: a learning rate too large, one too small, and back', async () => {
+    const tab = await openPage();
+    await openChapter(tab, 'gradient-descent');
+    const slider = tab.page.getByLabel('Learning rate');
+    const outcomeAt = async (lr: number): Promise<string> => {
+      await slider.fill(String(Math.log10(lr)));
+      await isComputed(tab);
+      return figure(tab, 'the learning rate is');
+    };
+    await expect.poll(() => outcomeAt(0.5)).toBe('too large');
+    await expect.poll(() => outcomeAt(0.001)).toBe('too small');
+    await tab.press('Reset');
+    await expect.poll(() => figure(tab, 'the learning rate is')).toBe('about right');
+    expect(tab.errors).toEqual([]);
+  });
+
+  it('one neuron instead of three ends at ln 2, live', async () => {
+    const tab = await openPage();
+    await openChapter(tab, 'xor');
+    await tab.page.getByLabel('Neurons').selectOption('1');
+    await isComputed(tab);
+    await expect.poll(() => figure(tab, 'loss')).toMatch(/^0\.69/);
+    expect(await figure(tab, 'right')).not.toBe('4 of 4');
+  });
+
+  it('a term explains itself when it is pressed, by keyboard as well', async () => {
+    const tab = await openPage();
+    await openChapter(tab, 'gradient-descent');
+    const term = tab.page.getByRole('button', { name: 'learning rate', exact: true });
+    await term.focus();
+    await tab.page.keyboard.press('Enter');
+    await tab.shows('How far a step goes for a given slope.');
+    await tab.page.keyboard.press('Escape');
+    await tab.page.getByText('How far a step goes for a given slope.').waitFor({ state: 'hidden' });
+  });
+
+  it('is reached from the run and leads back to it', async () => {
+    const tab = await openPage();
+    await tab.page.getByRole('link', { name: 'Learn', exact: true }).click();
+    await tab.shows('How a network learns');
+    await tab.page.getByRole('link', { name: /^The dot product/ }).click();
+    await tab.page.getByRole('heading', { level: 2, name: 'The dot product' }).waitFor();
+    await tab.page.getByRole('link', { name: 'The run' }).first().click();
+    await tab.shows('This tab');
+    expect(tab.errors).toEqual([]);
+  });
+});

@@ -1,0 +1,6 @@
+/** Data from a path; needs Node. */
+
+export { loadMnist, type Mnist } from './files.ts';
+export { type OpenOptions, openDataset } from './node/open-dataset.ts';
+export { readRows } from './node/open-table.ts';
+export { openSharpDecoder, type SharpPictureInfo } from './node/sharp-decoder.ts';

@@ -1,0 +1,138 @@
+/** Opens a person's own data: recognizes what there is, and has it read; needs Node. */
+import { type Dirent, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/files';
+import { DataError } from '../data-error.ts';
+import { loadMnist } from '../files.ts';
+import type { PictureOptions } from '../pictures/choose-form.ts';
+import { readPictures } from '../pictures/read-pictures.ts';
+import type { PictureFile } from '../pictures/tree.ts';
+import { type OpenedDataset, partsText, plural } from '../readers/opened-dataset.ts';
+import { listed } from '../readers/table.ts';
+import type { TableOptions } from '../readers/table-dataset.ts';
+import { openTable } from './open-table.ts';
+import { openSharpDecoder } from './sharp-decoder.ts';
+
+export type OpenOptions = TableOptions & PictureOptions;
+
+const maxPictureBytes = 2 ** 28;
+const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[13]-ubyte(?:\.gz)?$/;
+const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
+/** What only the one or the other kind of data has. */
+const tableOptions = ['label', 'ignore', 'task'] as const;
+const pictureOptions = ['size', 'gray', 'fit'] as const;
+
+/**
+ * A file of CSV, TSV, JSON Lines or Parquet; or a folder with four IDX files, with `train` and `test` of such a file, or
+ * with a folder of pictures for each class. Without samples to test with, a seeded part is kept for that.
+ *
+ * @throws DataError with one sentence that names the file and, where there is one, line and column
+ */
+export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
+  if (!isDirectory(path)) {
+    refuseOptions(path, 'a file of rows', options, pictureOptions);
+    return openTable(path, options);
+  }
+  const entries = await list(path);
+  if (entries.some((entry) => idxName.test(entry.name))) {
+    refuseOptions(path, 'IDX files', options, [...tableOptions, ...pictureOptions]);
+    return openIdx(path);
+  }
+  const pair = tablePair(entries);
+  if (pair) {
+    refuseOptions(path, 'files of rows', options, pictureOptions);
+    return openTable(join(path, pair.train), options, join(path, pair.test));
+  }
+  if (entries.some((entry) => entry.isDirectory())) {
+    refuseOptions(path, 'pictures', options, tableOptions);
+    return openPictures(path, options);
+  }
+  throw unrecognized(path, entries);
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw new DataError(`${shownPath(path)}: expected a file or a folder with data, got ${reasonOf(error)}`);
+  }
+}
+
+/** Without hidden files and folders. */
+async function list(path: string): Promise<Dirent[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.filter(({ name }) => !name.startsWith('.'));
+  } catch (error) {
+    throw new DataError(`${shownPath(path)}: expected a folder that can be read, got ${reasonOf(error)}`);
+  }
+}
+
+function refuseOptions(path: string, what: string, options: OpenOptions, others: readonly (keyof OpenOptions)[]): void {
+  const given = others.find((name) => options[name] !== undefined);
+  if (given === undefined) return;
+  throw new DataError(`${nameOf(path)}: expected no ${given} for ${what}, got ${JSON.stringify(options[given])}`);
+}
+
+async function openIdx(path: string): Promise<OpenedDataset> {
+  const parts = await loadMnist(path);
+  const shape = parts.train.sampleShape.slice(0, 2).join(' x ');
+  const what = `${plural(parts.train.count + parts.test.count, 'image')} of ${shape} in IDX files`;
+  const classes = `${parts.train.targets.names.length} classes`;
+  return { ...parts, found: `${nameOf(path)}: ${what}, ${classes}; ${partsText(parts)}` };
+}
+
+function tablePair(entries: readonly Dirent[]): { train: string; test: string } | undefined {
+  const names = entries.map(({ name }) => name).filter((name) => tableName.test(name));
+  const [train, test] = ['train', 'test'].map((part) =>
+    names.find((name) => name.split('.')[0]!.toLowerCase() === part),
+  );
+  return train !== undefined && test !== undefined ? { train, test } : undefined;
+}
+
+async function openPictures(path: string, options: OpenOptions): Promise<OpenedDataset> {
+  let decoder: Awaited<ReturnType<typeof openSharpDecoder>>;
+  try {
+    decoder = await openSharpDecoder();
+  } catch (error) {
+    throw new DataError(
+      `${shownPath(path)}: ${(error as Error).message}: npm install sharp gets it, or in a clone of Lockstep npm run setup`,
+    );
+  }
+  return readPictures(await filesBelow(path, ''), nameOf(path), decoder, options);
+}
+
+/** Links to files are followed, links to folders are not: they may lead in a circle. */
+async function filesBelow(root: string, folder: string): Promise<PictureFile[]> {
+  const files: PictureFile[] = [];
+  for (const entry of await list(join(root, folder))) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) for (const file of await filesBelow(root, path)) files.push(file);
+    else files.push({ path, read: async () => readPictureFile(join(root, path)) });
+  }
+  return files;
+}
+
+function readPictureFile(path: string): Uint8Array {
+  try {
+    return readRegularFile(path, maxPictureBytes);
+  } catch (error) {
+    if (error instanceof FileError) throw new DataError(error.message);
+    throw error;
+  }
+}
+
+function nameOf(path: string): string {
+  return basename(resolve(path));
+}
+
+function unrecognized(path: string, entries: readonly Dirent[]): DataError {
+  const names = entries.map(({ name }) => name);
+  const expected = 'four IDX files, train.csv and test.csv, or a folder of pictures for each class';
+  const table = names.find((name) => tableName.test(name));
+  const advice = table === undefined ? '' : `: give the file itself, ${join(path, table)}`;
+  return new DataError(
+    `${shownPath(path)}: expected ${expected}, got ${listed(names.sort()) || 'an empty folder'}${advice}`,
+  );
+}

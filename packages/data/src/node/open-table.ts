@@ -1,0 +1,56 @@
+/** Reads a file of rows, in the format that its bytes show; needs Node. */
+import { basename } from 'node:path';
+import { DataError } from '../data-error.ts';
+import { parseDelimited } from '../readers/delimited.ts';
+import { type JsonLines, parseJsonLines } from '../readers/json-lines.ts';
+import { datasetFromJsonLines } from '../readers/json-lines-dataset.ts';
+import type { OpenedDataset } from '../readers/opened-dataset.ts';
+import { parseParquet } from '../readers/parquet.ts';
+import type { TableOptions } from '../readers/table-dataset.ts';
+import { readUnpacked } from './read-unpacked.ts';
+
+/** How other files than tables begin, and what to do with them. */
+const otherFiles: readonly (readonly [readonly number[], string])[] = [
+  [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive, such as an .xlsx: unpack it, or save it as CSV'],
+  [[0x89, 0x50, 0x4e, 0x47], 'a PNG picture: give the folder with a folder of pictures for each class'],
+  [[0xff, 0xd8, 0xff], 'a JPEG picture: give the folder with a folder of pictures for each class'],
+  [
+    [0x52, 0x49, 0x46, 0x46],
+    'a RIFF file, such as a WebP picture: give the folder with a folder of pictures for each class',
+  ],
+  [[0x00, 0x00, 0x08], 'an IDX file: give the folder with the four of them'],
+];
+const parquetMagic = [0x50, 0x41, 0x52, 0x31];
+const byteOrderMark = [0xef, 0xbb, 0xbf];
+
+/** @param testPath a file with the rows to test with. @throws DataError */
+export async function openTable(path: string, options: TableOptions, testPath?: string): Promise<OpenedDataset> {
+  const rows = await readRows(path);
+  return datasetFromJsonLines(rows, options, testPath === undefined ? undefined : await readRows(testPath));
+}
+
+/**
+ * The rows of one file of CSV, TSV, JSON Lines or Parquet, plain or gzip.
+ * @throws DataError
+ */
+export async function readRows(path: string): Promise<JsonLines> {
+  const name = basename(path);
+  const bytes = await readUnpacked(path);
+  const other = otherFiles.find(([magic]) => startsWith(bytes, magic));
+  if (other) throw new DataError(`${name}: expected CSV, TSV, JSON Lines or Parquet, got ${other[1]}`);
+  if (startsWith(bytes, parquetMagic)) return { table: await parseParquet(bytes, name) };
+  const first = firstCharacter(bytes);
+  if (first === '[')
+    throw new DataError(`${name}: expected an object in each line, got a JSON list: save it as JSON Lines`);
+  return first === '{' ? parseJsonLines(bytes, name) : { table: parseDelimited(bytes, name) };
+}
+
+function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, index) => bytes[index] === byte);
+}
+
+function firstCharacter(bytes: Uint8Array): string {
+  const start = startsWith(bytes, byteOrderMark) ? byteOrderMark.length : 0;
+  const at = bytes.subarray(start, start + 1024).findIndex((byte) => !/\s/.test(String.fromCharCode(byte)));
+  return at < 0 ? '' : String.fromCharCode(bytes[start + at]!);
+}

@@ -1,0 +1,94 @@
+/** Decodes pictures with sharp, a package of native code that is loaded on demand; needs Node. */
+import type { PictureDecoder, PictureForm, PictureInfo } from '../pictures/decoder.ts';
+
+/** What is used of sharp, whose types are not there where the package is not. */
+interface SharpImage {
+  metadata(): Promise<{
+    readonly channels: number;
+    readonly hasAlpha: boolean;
+    readonly autoOrient: { readonly width: number; readonly height: number };
+  }>;
+  autoOrient(): SharpImage;
+  flatten(options: { background: string }): SharpImage;
+  resize(width: number, height: number, options: { fit: string; background: string }): SharpImage;
+  toColourspace(space: 'b-w' | 'srgb'): SharpImage;
+  raw(options: { depth: 'uchar' }): SharpImage;
+  toBuffer(options: { resolveWithObject: true }): Promise<{
+    readonly data: Uint8Array;
+    readonly info: { readonly channels: number };
+  }>;
+}
+
+type Sharp = (bytes: Uint8Array) => SharpImage;
+
+export interface SharpPictureInfo extends PictureInfo {
+  readonly hasAlpha: boolean;
+  /** Whether the file has one channel beside its transparency. */
+  readonly hasOneChannel: boolean;
+}
+
+export interface SharpDecoder extends PictureDecoder {
+  readonly describe: (bytes: Uint8Array) => Promise<SharpPictureInfo>;
+}
+
+const fits = { cover: 'cover', contain: 'contain', stretch: 'fill' } as const;
+
+/** @throws Error with one sentence where the package, or its native part, is missing */
+export async function openSharpDecoder(): Promise<SharpDecoder> {
+  const sharp = await loadSharp();
+  return {
+    describe: (bytes) => describe(sharp, bytes),
+    decode: (bytes, form) => checked(bytes, () => pixelsOf(sharp(bytes), form.channels, form)),
+  };
+}
+
+async function loadSharp(): Promise<Sharp> {
+  try {
+    // Not a literal, so that the compiler does not ask for a package that may not be installed.
+    const name = 'sharp';
+    return ((await import(name as string)) as { default: Sharp }).default;
+  } catch (error) {
+    const got = (error as Error).message.trim().split('\n')[0];
+    throw new Error(`expected the package sharp, which decodes pictures, got none that works here: ${got}`);
+  }
+}
+
+/** sharp knows more formats, some of which name other files. */
+function requirePicture(bytes: Uint8Array): void {
+  const head = String.fromCharCode(...bytes.subarray(0, 12));
+  if (/^(?:\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP)/s.test(head)) return;
+  throw new Error(bytes.length === 0 ? 'it is empty' : 'its first bytes are those of another format');
+}
+
+async function checked<Value>(bytes: Uint8Array, use: () => Promise<Value>): Promise<Value> {
+  requirePicture(bytes);
+  try {
+    return await use();
+  } catch (error) {
+    const isLarge = (error as Error).message.includes('pixel limit');
+    throw new Error(isLarge ? 'it has too many pixels' : 'it is damaged', { cause: error });
+  }
+}
+
+async function describe(sharp: Sharp, bytes: Uint8Array): Promise<SharpPictureInfo> {
+  const { autoOrient, channels, hasAlpha } = await checked(bytes, () => sharp(bytes).metadata());
+  const hasOneChannel = channels - Number(hasAlpha) === 1;
+  const isGray = async () => hasOneChannel || hasEqualChannels(await checked(bytes, () => pixelsOf(sharp(bytes), 3)));
+  return { ...autoOrient, hasAlpha, hasOneChannel, isGray };
+}
+
+async function pixelsOf(image: SharpImage, channels: 1 | 3, form?: PictureForm): Promise<Uint8Array> {
+  let result = image.autoOrient().flatten({ background: 'white' });
+  if (form) result = result.resize(form.width, form.height, { fit: fits[form.fit], background: 'black' });
+  const raw = result.toColourspace(channels === 1 ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
+  const { data, info } = await raw.toBuffer({ resolveWithObject: true });
+  if (info.channels !== channels) throw new Error(`it has ${info.channels} channels where ${channels} were asked for`);
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+function hasEqualChannels(pixels: Uint8Array): boolean {
+  for (let at = 0; at < pixels.length; at += 3) {
+    if (pixels[at] !== pixels[at + 1] || pixels[at] !== pixels[at + 2]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,95 @@
+/**
+ * Decodes pictures with what a page or a worker of it has: createImageBitmap and an OffscreenCanvas.
+ *
+ * Pixels of pictures in their own size are those of `sharp-decoder.ts` where the format keeps them; a browser scales,
+ * and turns colors to gray, in its own way.
+ */
+import type { PictureDecoder, PictureFit, PictureForm, PictureSize } from './decoder.ts';
+
+interface Bitmap extends PictureSize {
+  close(): void;
+}
+
+interface Canvas2d {
+  fillStyle: string;
+  imageSmoothingQuality: string;
+  fillRect(x: number, y: number, width: number, height: number): void;
+  drawImage(bitmap: Bitmap, x: number, y: number, width: number, height: number): void;
+  getImageData(x: number, y: number, width: number, height: number): { readonly data: Uint8ClampedArray };
+}
+
+/** What is used of the DOM, whose types are not there in Node. */
+interface Page {
+  createImageBitmap(blob: Blob): Promise<Bitmap>;
+  OffscreenCanvas: new (
+    width: number,
+    height: number,
+  ) => { getContext(type: '2d', options: { willReadFrequently: boolean }): Canvas2d };
+}
+
+/** Luma of ITU-R BT.709. */
+const grayWeights = [0.2126, 0.7152, 0.0722] as const;
+const bytesPerPixel = 4;
+
+/** @throws Error with one sentence where there is no page around */
+export function openPageDecoder(): PictureDecoder {
+  const page = globalThis as unknown as Partial<Page>;
+  if (!page.createImageBitmap || !page.OffscreenCanvas) {
+    throw new Error('expected createImageBitmap and OffscreenCanvas, as pages have them, got none');
+  }
+  const open = (bytes: Uint8Array) => page.createImageBitmap!(new Blob([new Uint8Array(bytes)]));
+  return {
+    describe: async (bytes) => {
+      const bitmap = await open(bytes);
+      const { width, height } = bitmap;
+      bitmap.close();
+      const isGray = async () => {
+        const form = { width, height, channels: 3, fit: 'stretch' } as const;
+        return hasEqualChannels(draw(page as Page, await open(bytes), form));
+      };
+      return { width, height, isGray };
+    },
+    decode: async (bytes, form) => valuesOf(draw(page as Page, await open(bytes), form), form.channels),
+  };
+}
+
+/** RGBA. */
+function draw({ OffscreenCanvas }: Page, bitmap: Bitmap, { width, height, fit }: PictureForm): Uint8ClampedArray {
+  const canvas = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  const size = drawnSize(bitmap, { width, height }, fit);
+  const [left, top] = [(width - size.width) / 2, (height - size.height) / 2];
+  canvas.imageSmoothingQuality = 'high';
+  canvas.fillStyle = 'black';
+  canvas.fillRect(0, 0, width, height);
+  canvas.fillStyle = 'white';
+  canvas.fillRect(left, top, size.width, size.height);
+  canvas.drawImage(bitmap, left, top, size.width, size.height);
+  bitmap.close();
+  return canvas.getImageData(0, 0, width, height).data;
+}
+
+function drawnSize(from: PictureSize, to: PictureSize, fit: PictureFit): PictureSize {
+  if (fit === 'stretch') return to;
+  const scales = [to.width / from.width, to.height / from.height];
+  const scale = fit === 'cover' ? Math.max(...scales) : Math.min(...scales);
+  return { width: from.width * scale, height: from.height * scale };
+}
+
+function hasEqualChannels(rgba: Uint8ClampedArray): boolean {
+  for (let at = 0; at < rgba.length; at += bytesPerPixel) {
+    if (rgba[at] !== rgba[at + 1] || rgba[at] !== rgba[at + 2]) return false;
+  }
+  return true;
+}
+
+function valuesOf(rgba: Uint8ClampedArray, channels: 1 | 3): Uint8Array {
+  const count = rgba.length / bytesPerPixel;
+  const values = new Uint8Array(count * channels);
+  for (let pixel = 0; pixel < count; pixel += 1) {
+    const at = pixel * bytesPerPixel;
+    if (channels === 3) values.set(rgba.subarray(at, at + 3), pixel * 3);
+    else
+      values[pixel] = Math.round(grayWeights.reduce((sum, weight, channel) => sum + weight * rgba[at + channel]!, 0));
+  }
+  return values;
+}

@@ -1,0 +1,122 @@
+/** Reads a folder of pictures, one folder for each class, as a data set. */
+import { DataError } from '../data-error.ts';
+import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
+import { sortedNames } from '../readers/class-names.ts';
+import { type OpenedDataset, partsText, plural, targetsText } from '../readers/opened-dataset.ts';
+import { listed } from '../readers/table.ts';
+import { type SplitOptions, splitIndices } from '../split.ts';
+import { type ChosenForm, chooseForm, type PictureOptions, pictureLanes } from './choose-form.ts';
+import type { PictureDecoder } from './decoder.ts';
+import { forEachBounded } from './for-each-bounded.ts';
+import { type LabeledPicture, type PictureFile, pictureTree } from './tree.ts';
+
+const maxBytes = 2 ** 31;
+const bytesPerGiB = 2 ** 30;
+
+/**
+ * Eight files are open and decoded at a time; beside them only the pixels that the model sees are kept.
+ * @param files of the folder, in any order
+ * @param name of the folder, with which messages begin
+ * @throws DataError with one sentence that names the picture
+ */
+export async function readPictures(
+  files: readonly PictureFile[],
+  name: string,
+  decoder: PictureDecoder,
+  options: PictureOptions & SplitOptions = {},
+): Promise<OpenedDataset> {
+  const tree = pictureTree(files, name);
+  const names = sortedNames(tree.train.map(({ className }) => className));
+  if (names.length > maxClasses) {
+    throw new DataError(`${name}: expected at most ${maxClasses} classes, got ${names.length}`);
+  }
+  const parts = splitPictures(tree.train, tree.test, names, name, options);
+  const all = [...parts.train, ...parts.test];
+  const read: Read = (picture, use) => readPicture(picture, name, use);
+  const form = await chooseForm(all, decoder, options, read);
+  requireMemory(name, all.length, form);
+  const train = await decodeAll(parts.train, names, form, decoder, read);
+  const test = await decodeAll(parts.test, names, form, decoder, read);
+  const counts = partsText({ train, test }, tree.test ? undefined : options);
+  const what = `${plural(all.length, 'picture')}, ${targetsText(train)}, ${formText(form)}; ${counts}`;
+  const found = `${name}: ${what}${leftOutText(tree.leftOut)}`;
+  return { train, test, found, reading: { type: 'pictures', fit: form.fit } };
+}
+
+type Read = <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>;
+
+async function readPicture<Value>(
+  { path, read }: LabeledPicture,
+  name: string,
+  use: (bytes: Uint8Array) => Promise<Value>,
+): Promise<Value> {
+  const bytes = await read();
+  try {
+    return await use(bytes);
+  } catch (error) {
+    const got = (error as Error).message.trim().split('\n')[0];
+    throw new DataError(`${name}/${path}: expected a PNG, JPEG or WebP picture, got one that cannot be read: ${got}`);
+  }
+}
+
+interface Parts {
+  readonly train: readonly LabeledPicture[];
+  readonly test: readonly LabeledPicture[];
+}
+
+function splitPictures(
+  train: readonly LabeledPicture[],
+  test: readonly LabeledPicture[] | undefined,
+  names: readonly string[],
+  name: string,
+  options: SplitOptions,
+): Parts {
+  if (test === undefined) {
+    const indices = splitIndices(targetsOf(train, names), train.length, name, options);
+    const pick = (chosen: Uint32Array) => Array.from(chosen, (index) => train[index]!);
+    return { train: pick(indices.train), test: pick(indices.test) };
+  }
+  const stray = test.find(({ className }) => !names.includes(className));
+  if (stray === undefined) return { train, test };
+  throw new DataError(
+    `${name}/${stray.path}: expected one of the classes to train with (${listed(names)}), got ${stray.className}`,
+  );
+}
+
+function targetsOf(pictures: readonly LabeledPicture[], names: readonly string[]): Targets {
+  const indexOf = new Map(names.map((className, index) => [className, index]));
+  return { type: 'classes', labels: Uint16Array.from(pictures, ({ className }) => indexOf.get(className)!), names };
+}
+
+async function decodeAll(
+  pictures: readonly LabeledPicture[],
+  names: readonly string[],
+  form: ChosenForm,
+  decoder: PictureDecoder,
+  read: Read,
+): Promise<Dataset> {
+  const sampleShape = [form.height, form.width, form.channels];
+  const size = form.height * form.width * form.channels;
+  const samples = new Uint8Array(pictures.length * size);
+  await forEachBounded(pictures, pictureLanes, async (picture, index) => {
+    samples.set(await read(picture, (bytes) => decoder.decode(bytes, form)), index * size);
+  });
+  return { samples, sampleShape, count: pictures.length, targets: targetsOf(pictures, names) };
+}
+
+function requireMemory(name: string, count: number, { width, height, channels }: ChosenForm): void {
+  const bytes = count * width * height * channels;
+  if (bytes <= maxBytes) return;
+  const got = `${(bytes / bytesPerGiB).toFixed(1)} GiB for ${plural(count, 'picture')} of ${width} x ${height}`;
+  const expected = `at most ${maxBytes / bytesPerGiB} GiB of pixels`;
+  throw new DataError(`${name}: expected ${expected}, got ${got}: give a smaller size, such as --size 64x64`);
+}
+
+function formText({ width, height, channels, fit, isOriginalSize }: ChosenForm): string {
+  const size = `${width} x ${height}`;
+  return `${isOriginalSize ? size : `scaled to ${size} (${fit})`}, ${channels === 1 ? 'gray' : 'color'}`;
+}
+
+function leftOutText(paths: readonly string[]): string {
+  return paths.length === 0 ? '' : `; left out ${plural(paths.length, 'other file')} (${listed(paths)})`;
+}

@@ -1,0 +1,77 @@
+/** Which files of a folder are pictures, of which class, and whether to train or to test with. */
+import { DataError } from '../data-error.ts';
+import { listed } from '../readers/table.ts';
+
+export interface PictureFile {
+  /** Below the folder that was named, with slashes. */
+  readonly path: string;
+  readonly read: () => Promise<Uint8Array>;
+}
+
+export interface LabeledPicture extends PictureFile {
+  readonly className: string;
+}
+
+export interface PictureTree {
+  readonly train: readonly LabeledPicture[];
+  /** Where the folder has one for training and one for testing. */
+  readonly test: readonly LabeledPicture[] | undefined;
+  /** Paths of files that are no pictures, or in no class. */
+  readonly leftOut: readonly string[];
+}
+
+const pictureName = /\.(?:png|jpe?g|webp)$/i;
+/** Hidden files, and what operating systems write into folders. */
+const systemName = /^(?:\..*|__MACOSX|Thumbs\.db|desktop\.ini)$/i;
+const trainName = /^train(?:ing)?$/i;
+const testNames = [/^test(?:ing)?$/i, /^val(?:id|idation)?$/i];
+
+/**
+ * A picture's class is its first folder, however deep it lies in it; below `train` and `test` it is the next one.
+ * Hidden files and those of operating systems are passed over.
+ * @param files in any order: the result is sorted by path
+ * @param name of the folder, for messages
+ * @throws DataError where there are no two classes
+ */
+export function pictureTree(files: readonly PictureFile[], name: string): PictureTree {
+  const seen = files
+    .filter(({ path }) => !path.split('/').some((part) => systemName.test(part)))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  const pictures = seen.filter(({ path }) => pictureName.test(path));
+  const parts = partFolders(pictures);
+  const train = labeled(pictures, parts?.train);
+  const test = parts && labeled(pictures, parts.test);
+  const used = new Set([...train, ...(test ?? [])].map(({ path }) => path));
+  const leftOut = seen.filter(({ path }) => !used.has(path)).map(({ path }) => path);
+  requireClasses(train, parts ? `${name}/${parts.train}` : name, leftOut);
+  return { train, test, leftOut };
+}
+
+/** The first folders of pictures that are for training and for testing, where there are both. */
+function partFolders(pictures: readonly PictureFile[]): { train: string; test: string } | undefined {
+  const paths = pictures.map(({ path }) => path.split('/'));
+  const folders = [...new Set(paths.filter(({ length }) => length > 2).map(([first]) => first!))];
+  const train = folders.find((folder) => trainName.test(folder));
+  const test = testNames
+    .map((form) => folders.find((folder) => form.test(folder)))
+    .find((folder) => folder !== undefined);
+  return train !== undefined && test !== undefined ? { train, test } : undefined;
+}
+
+function labeled(pictures: readonly PictureFile[], part?: string): LabeledPicture[] {
+  const prefix = part === undefined ? '' : `${part}/`;
+  return pictures.flatMap((file) => {
+    const [className, ...rest] = file.path.slice(prefix.length).split('/');
+    return file.path.startsWith(prefix) && rest.length > 0 ? [{ ...file, className: className! }] : [];
+  });
+}
+
+function requireClasses(pictures: readonly LabeledPicture[], name: string, leftOut: readonly string[]): void {
+  const names = [...new Set(pictures.map(({ className }) => className))];
+  if (names.length > 1) return;
+  const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
+  const got = names.length === 1 ? `1 (${names[0]})` : 'none';
+  throw new DataError(
+    `${name}: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got ${got}${beside}`,
+  );
+}

@@ -1,0 +1,160 @@
+/** What a model sees of a table's row: numbers standardized, categories as zeros and a one. */
+import { DataError } from '../data-error.ts';
+import { sortedNames } from './class-names.ts';
+import type { Column } from './column.ts';
+import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
+
+/** One column as a model sees it: one number, or one for each category. */
+export type FeatureColumn =
+  | {
+      readonly type: 'number';
+      readonly name: string;
+      /** Of the training rows. */
+      readonly mean: number;
+      /** Of the training rows, over their count; 1 where all are equal. */
+      readonly deviation: number;
+    }
+  | { readonly type: 'category'; readonly name: string; readonly categories: readonly string[] };
+
+const maxCategories = 256;
+const rowsAtATime = 64;
+const notNumbers: ReadonlySet<string> = new Set(['', 'na', 'n/a', 'nan', 'null', 'none', '?', '-', 'inf', 'infinity']);
+
+/**
+ * @param rows to train with: means and deviations are theirs, while categories are those of all rows
+ * @throws DataError for a missing value, a number that is not finite, a text among numbers, or too many categories
+ */
+export function fitFeatures(table: Table, columns: readonly Column[], rows: Uint32Array): FeatureColumn[] {
+  // In the order of the file, neighbors in memory are added one after another.
+  const ordered = rows.toSorted();
+  return columns.map((column) => {
+    if (isCategory(column)) return { type: 'category', name: column.name, categories: categoriesOf(table, column) };
+    for (let row = 0; row < table.count; row += 1) requireNumber(table, column, row);
+    return { type: 'number', name: column.name, ...momentsOf(table, column, ordered) };
+  });
+}
+
+/** Values that a model sees of a row. */
+export function featureCount(features: readonly FeatureColumn[]): number {
+  return features.reduce((sum, feature) => sum + (feature.type === 'number' ? 1 : feature.categories.length), 0);
+}
+
+/**
+ * float32, [rows, featureCount]. Columns are found by their names; others may be there as well.
+ * @throws DataError for a missing column, a cell that is no finite number where one was, or an unknown category
+ */
+export function encodeFeatures(
+  table: Table,
+  features: readonly FeatureColumn[],
+  rows: Uint32Array,
+): Float32Array<ArrayBuffer> {
+  const size = featureCount(features);
+  const values = new Float32Array(rows.length * size);
+  const writers = writersOf(table, features, values);
+  // A few rows at a time stay in the processor's cache while column after column is written.
+  for (let from = 0; from < rows.length; from += rowsAtATime) {
+    const to = Math.min(from + rowsAtATime, rows.length);
+    for (const { offset, write } of writers) {
+      for (let index = from; index < to; index += 1) write(rows[index]!, index * size + offset);
+    }
+  }
+  return values;
+}
+
+interface ColumnWriter {
+  /** Of its first value in a sample. */
+  readonly offset: number;
+  /** @param at position of that value */
+  readonly write: (row: number, at: number) => void;
+}
+
+function writersOf(table: Table, features: readonly FeatureColumn[], values: Float32Array): ColumnWriter[] {
+  return features.map((feature, position) => {
+    const column = requireColumn(table, feature.name, 'which the model sees');
+    const offset = featureCount(features.slice(0, position));
+    if (feature.type === 'number') {
+      const write = (row: number, at: number) => {
+        values[at] = standardized(table, column, row, feature);
+      };
+      return { offset, write };
+    }
+    const indexOf = new Map(feature.categories.map((name, index) => [name, index]));
+    const write = (row: number, at: number) => {
+      values[at + requireCategory(table, column, row, indexOf)] = 1;
+    };
+    return { offset, write };
+  });
+}
+
+/** Numbers with a text among them are numbers with a mistake. */
+function isCategory(column: Column): boolean {
+  let numbers = 0;
+  let texts = 0;
+  for (let row = 0; row < column.count; row += 1) {
+    if (column.numberAt(row) !== undefined) numbers += 1;
+    else if (!notNumbers.has(column.textAt(row).toLowerCase())) texts += 1;
+  }
+  return texts > numbers;
+}
+
+/** @throws DataError that names the cell */
+export function requireNumber(table: Table, column: Column, row: number): number {
+  const value = column.numberAt(row);
+  if (value === undefined) throw cellError(table, row, column, 'a finite number');
+  return value;
+}
+
+function standardized(
+  table: Table,
+  column: Column,
+  row: number,
+  { mean, deviation }: FeatureColumn & { readonly type: 'number' },
+): number {
+  const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);
+  if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold once it is scaled');
+  return value;
+}
+
+function requireCategory(table: Table, column: Column, row: number, known: ReadonlyMap<string, number>): number {
+  const index = known.get(column.textAt(row));
+  if (index !== undefined) return index;
+  throw cellError(table, row, column, `one of the categories to train with (${listed([...known.keys()])})`);
+}
+
+function categoriesOf(table: Table, column: Column): string[] {
+  const different = new Set<string>();
+  for (let row = 0; row < table.count; row += 1) {
+    const text = column.textAt(row);
+    if (text === '') throw cellError(table, row, column, 'a category');
+    different.add(text);
+  }
+  if (different.size <= maxCategories) return sortedNames(different);
+  const [example] = different;
+  const got = `${different.size} texts such as ${shownText(example!)}`;
+  const expected = `numbers or at most ${maxCategories} categories`;
+  throw new DataError(
+    `${table.name}: column ${column.name}: expected ${expected}, got ${got}: leave it out with --ignore ${column.name}`,
+  );
+}
+
+/** In two passes. */
+function momentsOf(table: Table, column: Column, rows: Uint32Array): { mean: number; deviation: number } {
+  const first = column.numberAt(rows[0]!)!;
+  let areEqual = true;
+  let sum = 0;
+  for (const row of rows) {
+    areEqual &&= column.numberAt(row) === first;
+    sum += column.numberAt(row)!;
+  }
+  // Rounding would leave equal numbers a small deviation.
+  if (areEqual) return { mean: first, deviation: 1 };
+  const mean = sum / rows.length;
+  let squares = 0;
+  for (const row of rows) squares += (column.numberAt(row)! - mean) ** 2;
+  const deviation = Math.sqrt(squares / rows.length);
+  if (Number.isFinite(deviation)) return { mean, deviation };
+  const largest = rows.reduce((best, row) =>
+    Math.abs(column.numberAt(row)!) > Math.abs(column.numberAt(best)!) ? row : best,
+  );
+  throw cellError(table, largest, column, 'a number with a finite square');
+}

@@ -1,0 +1,74 @@
+/** The column of a table that a model learns: classes, or values. */
+import { DataError } from '../data-error.ts';
+import { maxClasses, type Targets } from '../dataset.ts';
+import { sortedNames } from './class-names.ts';
+import type { Column } from './column.ts';
+import { requireNumber } from './features.ts';
+import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
+
+export type Task = 'classification' | 'regression';
+
+/** Names that stand for the label, whatever their case; the first that a table has counts. */
+const usualNames = ['label', 'class', 'target', 'species', 'y'];
+/** Numbers that are not whole, or many and mostly different, are measurements. */
+const maxNumericClasses = 10;
+
+/** The column of this name, else one with a usual name, else the last. @throws DataError where there is no such column */
+export function labelColumn(table: Table, label: string | undefined): Column {
+  if (label !== undefined) return requireColumn(table, label, 'the label');
+  const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
+  const found = usual.find((column) => column !== undefined) ?? table.columns.at(-1);
+  if (!found) throw new DataError(`${table.name}: expected a column with the label, got no columns`);
+  return found;
+}
+
+/** The classes of all rows, in the order in which they are numbered. @throws DataError where they are no classes */
+export function classesOf(table: Table, column: Column): string[] {
+  const different = new Set<string>();
+  let areNumbers = true;
+  let areWhole = true;
+  for (let row = 0; row < table.count; row += 1) {
+    const text = column.textAt(row);
+    if (text === '') throw cellError(table, row, column, 'a label');
+    const value = column.numberAt(row);
+    areNumbers &&= value !== undefined;
+    areWhole &&= Number.isInteger(value);
+    different.add(text);
+  }
+  const names = sortedNames(different);
+  const expected = `${table.name}: column ${column.name}: expected `;
+  if (names.length < 2) throw new DataError(`${expected}at least 2 classes, got 1 (${names[0]})`);
+  const isSparse = names.length > maxNumericClasses && 2 * names.length > table.count;
+  if (areNumbers && names.length > maxNumericClasses && (!areWhole || isSparse)) {
+    const got = `${names.length} different numbers from ${names[0]} to ${names.at(-1)}`;
+    throw new DataError(`${expected}classes, got ${got}: to learn the numbers themselves, give --task regression`);
+  }
+  if (isSparse || names.length > maxClasses) {
+    const got = `${names.length} different texts in ${table.count} rows, such as ${shownText(names[0]!)}`;
+    throw new DataError(
+      `${expected}classes of several rows each, got ${got}: name the column of the label with --label`,
+    );
+  }
+  return names;
+}
+
+/** @throws DataError where a label is not among the classes */
+export function classTargets(table: Table, column: Column, names: readonly string[]): Targets {
+  const indexOf = new Map(names.map((name, index) => [name, index]));
+  const labels = Uint16Array.from({ length: table.count }, (_, row) => {
+    const index = indexOf.get(column.textAt(row));
+    if (index === undefined) throw cellError(table, row, column, `one of the classes to train with (${listed(names)})`);
+    return index;
+  });
+  return { type: 'classes', labels, names };
+}
+
+/** @throws DataError where a cell is no finite float32 number */
+export function valueTargets(table: Table, column: Column): Targets {
+  const values = Float32Array.from({ length: table.count }, (_, row) => {
+    const value = Math.fround(requireNumber(table, column, row));
+    if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold');
+    return value;
+  });
+  return { type: 'values', values, names: [column.name] };
+}

@@ -1,0 +1,55 @@
+/** Lists in lists as one flat list of numbers with a shape. */
+
+/** Lengths of the lists, from the outside in, by the first of each. */
+export function nestedShape(value: unknown): number[] {
+  const shape: number[] = [];
+  for (let inner = value; isList(inner); inner = inner[0]) shape.push(inner.length);
+  return shape;
+}
+
+/**
+ * Writes the numbers into `into` from `offset` on.
+ * @returns what is the matter, as `expected …, got …`; undefined where the lists have this shape and finite float32 numbers
+ */
+export function flatten(
+  value: unknown,
+  shape: readonly number[],
+  into: Float32Array,
+  offset: number,
+): string | undefined {
+  const [length, ...rest] = shape;
+  if (length === undefined) {
+    const rounded = typeof value === 'number' ? Math.fround(value) : Number.NaN;
+    if (!Number.isFinite(rounded)) return `expected finite numbers, got ${shown(value)}`;
+    into[offset] = rounded;
+    return undefined;
+  }
+  if (!isList(value)) return `expected a list of ${length}, got ${shown(value)}`;
+  if (value.length !== length) return `expected a list of ${length}, got one of ${value.length}`;
+  const size = rest.reduce((product, one) => product * one, 1);
+  for (let index = 0; index < length; index += 1) {
+    const fault = flatten(value[index], rest, into, offset + index * size);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** The same numbers as bytes where all are whole from 0 to 255, and some above 1, as in pictures; undefined elsewhere. */
+export function asBytes(values: Float32Array): Uint8Array | undefined {
+  let most = 0;
+  for (const value of values) {
+    if (!Number.isInteger(value) || value < 0 || value > 255) return undefined;
+    if (value > most) most = value;
+  }
+  return most > 1 ? Uint8Array.from(values) : undefined;
+}
+
+function isList(value: unknown): value is ArrayLike<unknown> {
+  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'number') return `${value}`;
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
+}

@@ -1,0 +1,101 @@
+/** A table as a data set: one column is what a model learns, the others are what it sees. */
+import { DataError } from '../data-error.ts';
+import type { Dataset, Targets } from '../dataset.ts';
+import { type SplitOptions, splitIndices, takeTargets } from '../split.ts';
+import type { Column } from './column.ts';
+import { encodeFeatures, type FeatureColumn, featureCount, fitFeatures } from './features.ts';
+import { classesOf, classTargets, labelColumn, type Task, valueTargets } from './labels.ts';
+import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
+import { requireColumn, type Table } from './table.ts';
+
+export interface TableOptions extends SplitOptions {
+  /** Name of the column with the label; default one called label, class, target, species or y, else the last. */
+  readonly label?: string | undefined;
+  /** Names of columns to leave out. */
+  readonly ignore?: readonly string[] | undefined;
+  /** Default `classification`. */
+  readonly task?: Task | undefined;
+  /** Of a model that is trained already: rows become what it saw, and have its classes. */
+  readonly like?: TrainedTable | undefined;
+}
+
+export interface TrainedTable {
+  /** Undefined for samples that are arrays. */
+  readonly columns?: readonly FeatureColumn[] | undefined;
+  /** Of its classes, in their order; undefined for values. */
+  readonly classes: readonly string[] | undefined;
+}
+
+/**
+ * Numbers are standardized by the training rows' mean and deviation, categories become zeros and a one.
+ * @param testTable the rows to test with; without it, a seeded part of `table`
+ * @throws DataError with one sentence that names line and column
+ */
+export function datasetFromTable(table: Table, options: TableOptions = {}, testTable?: Table): OpenedDataset {
+  const used = { ...table, columns: usedColumns(table, options.ignore) };
+  const label = labelColumn(used, options.label);
+  const seen = used.columns.filter((column) => column !== label);
+  if (seen.length === 0) {
+    throw new DataError(
+      `${table.name}: expected columns beside ${label.name}, the label, got none: what is a model to see?`,
+    );
+  }
+  const names = classNames(table, label, options);
+  const targets = targetsOf(table, label, names);
+  const rows = testTable ? { train: allRows(table) } : splitIndices(targets, table.count, table.name, options);
+  const features = options.like?.columns ?? fitFeatures(table, seen, rows.train);
+  const train = part(table, features, targets, rows.train);
+  const test =
+    'test' in rows ? part(table, features, targets, rows.test) : testPart(testTable!, label, names, features);
+  const counts = partsText({ train, test }, testTable ? undefined : options);
+  const what = `${plural(table.count + (testTable?.count ?? 0), 'row')}, ${seenText(features)} each`;
+  const found = `${table.name}: ${what}, ${targetsText(train)} in column ${label.name}; ${counts}`;
+  return { train, test, found, reading: { type: 'rows', columns: features } };
+}
+
+/** undefined where values are learned. @throws DataError where the label's column has no classes */
+export function classNames(table: Table, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
+  if (like) return like.classes;
+  return task === 'regression' ? undefined : classesOf(table, label);
+}
+
+function usedColumns(table: Table, ignore: readonly string[] = []): readonly Column[] {
+  const ignored = new Set(ignore.map((name) => requireColumn(table, name, 'which is to be left out')));
+  return table.columns.filter((column) => !ignored.has(column));
+}
+
+function targetsOf(table: Table, label: Column, names: readonly string[] | undefined): Targets {
+  return names ? classTargets(table, label, names) : valueTargets(table, label);
+}
+
+function testPart(
+  table: Table,
+  { name }: Column,
+  names: readonly string[] | undefined,
+  features: readonly FeatureColumn[],
+): Dataset {
+  const targets = targetsOf(table, requireColumn(table, name, 'the label'), names);
+  return part(table, features, targets, allRows(table));
+}
+
+function part(table: Table, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
+  return {
+    samples: encodeFeatures(table, features, rows),
+    sampleShape: [featureCount(features)],
+    count: rows.length,
+    targets: takeTargets(targets, rows),
+  };
+}
+
+function allRows({ count }: Table): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, row) => row);
+}
+
+function seenText(features: readonly FeatureColumn[]): string {
+  const categories = features.filter(({ type }) => type === 'category');
+  const numbers = features.length - categories.length;
+  const parts = numbers > 0 ? [plural(numbers, 'number')] : [];
+  if (categories.length === 0) return parts.join();
+  const size = plural(featureCount(categories), 'value');
+  return [...parts, `${plural(categories.length, 'category', 'categories')} (${size})`].join(' and ');
+}

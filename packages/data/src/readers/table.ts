@@ -1,0 +1,53 @@
+/** Rows and named columns, whatever file they come from. */
+import { DataError } from '../data-error.ts';
+import type { Column } from './column.ts';
+
+export interface Table {
+  /** Of the file; messages begin with it. */
+  readonly name: string;
+  readonly columns: readonly Column[];
+  readonly count: number;
+  /** Where a row stands in the file, such as `line 12`. */
+  readonly placeOf: (row: number) => string;
+}
+
+const maxShownLength = 40;
+const maxListed = 10;
+
+/** A text in quotes, shortened. */
+export function shownText(text: string): string {
+  return JSON.stringify(text.length <= maxShownLength ? text : `${text.slice(0, maxShownLength)}…`);
+}
+
+/** Names with commas between them; of many, the first ones and how many more. */
+export function listed(names: readonly string[]): string {
+  if (names.length <= maxListed + 1) return names.join(', ');
+  return `${names.slice(0, maxListed).join(', ')}, and ${names.length - maxListed} more`;
+}
+
+/** The error for one cell. */
+export function cellError(table: Table, row: number, column: Column, expected: string): DataError {
+  const text = column.textAt(row);
+  const got = text === '' ? 'none' : column.numberAt(row) === undefined ? shownText(text) : text;
+  return new DataError(`${table.name}: ${table.placeOf(row)}, column ${column.name}: expected ${expected}, got ${got}`);
+}
+
+/** @throws DataError where there is no column of this name; `use` says what asks for it */
+export function requireColumn(table: Table, name: string, use: string): Column {
+  const column = table.columns.find((one) => one.name === name);
+  if (column) return column;
+  const names = listed(table.columns.map((one) => one.name));
+  throw new DataError(`${table.name}: expected a column ${shownText(name)}, ${use}, got ${names}`);
+}
+
+/** @throws DataError where two columns have one name, or one from `first` on has none */
+export function checkColumnNames(fileName: string, names: readonly string[], first: number): void {
+  names.forEach((name, index) => {
+    if (index < first) return;
+    if (name === '') throw new DataError(`${fileName}: line 1: expected a name for column ${index + 1}, got none`);
+    const earlier = names.indexOf(name);
+    if (earlier === index) return;
+    const got = `${shownText(name)} for columns ${earlier + 1} and ${index + 1}`;
+    throw new DataError(`${fileName}: line 1: expected a different name for each column, got ${got}`);
+  });
+}

@@ -1,0 +1,91 @@
+/** Cuts a data set that has no test samples of its own into samples to train with and samples to test with. */
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { checkWhole } from './check-whole.ts';
+import { DataError } from './data-error.ts';
+import { type Dataset, sampleSize, type Targets, targetSize } from './dataset.ts';
+import { gatherRows } from './gather.ts';
+import { shuffledIndices } from './shuffle.ts';
+
+const u32Max = 2 ** 32 - 1;
+const defaultTestFraction = 0.2;
+export const defaultSplitSeed = 1;
+
+export interface SplitOptions {
+  /** Part of the samples to test with, between 0 and 1; default 0.2. */
+  readonly testFraction?: number | undefined;
+  /** u32; default 1. */
+  readonly seed?: number | undefined;
+}
+
+export interface SplitIndices {
+  readonly train: Uint32Array<ArrayBuffer>;
+  readonly test: Uint32Array<ArrayBuffer>;
+}
+
+export interface SplitDataset {
+  readonly train: Dataset;
+  readonly test: Dataset;
+}
+
+/**
+ * Each class gives its part of the test samples, rounded, so that it has at least one on either side where it has two;
+ * both sides are shuffled. The same data, fraction and seed give the same split on every engine.
+ *
+ * @throws RangeError for a fraction or seed out of range; DataError where there are too few samples
+ */
+export function splitDataset(dataset: Dataset, options: SplitOptions = {}): SplitDataset {
+  const { train, test } = splitIndices(dataset.targets, dataset.count, 'split', options);
+  return { train: takeSamples(dataset, train), test: takeSamples(dataset, test) };
+}
+
+/** The samples of either side. @param name with which the sentence of a DataError begins */
+export function splitIndices(targets: Targets, count: number, name: string, options: SplitOptions): SplitIndices {
+  const { testFraction = defaultTestFraction, seed = defaultSplitSeed } = options;
+  if (!(testFraction > 0 && testFraction < 1)) {
+    throw new RangeError(`testFraction: expected a number between 0 and 1, got ${testFraction}`);
+  }
+  checkWhole('seed', seed, 0, u32Max);
+  const groupOf = targets.type === 'classes' ? (sample: number) => targets.labels[sample]! : () => 0;
+  const left = testCounts(count, groupOf, testFraction);
+  // The epochs of a run draw from this stream after jumps of 2^64, so no order repeats another.
+  const order = shuffledIndices(count, xoroshiro128plus(seed));
+  const test = order.filter((sample) => {
+    const remaining = left.get(groupOf(sample))!;
+    left.set(groupOf(sample), remaining - 1);
+    return remaining > 0;
+  });
+  if (test.length === 0) {
+    const expected = targets.type === 'classes' ? 'two samples of a class' : 'two samples';
+    throw new DataError(`${name}: expected at least ${expected}, one to train with and one to test with, got ${count}`);
+  }
+  const isTest = new Uint8Array(count);
+  for (const sample of test) isTest[sample] = 1;
+  return { train: order.filter((sample) => isTest[sample] === 0), test };
+}
+
+/** How many samples of each group are for testing. */
+function testCounts(count: number, groupOf: (sample: number) => number, fraction: number): Map<number, number> {
+  const sizes = new Map<number, number>();
+  for (let sample = 0; sample < count; sample += 1) {
+    sizes.set(groupOf(sample), (sizes.get(groupOf(sample)) ?? 0) + 1);
+  }
+  const part = (size: number) => Math.min(Math.max(Math.round(size * fraction), 1), size - 1);
+  return new Map([...sizes].map(([group, size]) => [group, part(size)]));
+}
+
+/** A copy of the samples with these indices, in their order. @throws RangeError where there is no such sample */
+export function takeSamples(dataset: Dataset, indices: Uint32Array): Dataset {
+  const { samples, sampleShape, targets } = dataset;
+  return {
+    samples: gatherRows(samples, sampleSize(dataset), indices),
+    sampleShape,
+    count: indices.length,
+    targets: takeTargets(targets, indices),
+  };
+}
+
+export function takeTargets(targets: Targets, indices: Uint32Array): Targets {
+  const { names } = targets;
+  if (targets.type === 'classes') return { type: 'classes', labels: gatherRows(targets.labels, 1, indices), names };
+  return { type: 'values', values: gatherRows(targets.values, targetSize(targets), indices), names };
+}

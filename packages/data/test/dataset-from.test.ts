@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { DataError } from '../src/data-error.ts';
+import { datasetFrom, type LabeledArrays, type ValuedArrays } from '../src/readers/dataset-from.ts';
+
+describe('a data set of arrays', () => {
+  it.each<[string, LabeledArrays | ValuedArrays, ReturnType<typeof datasetFrom>]>([
+    [
+      'one array and class numbers',
+      { samples: Float32Array.of(1, 2, 3, 4), labels: [0, 2] },
+      {
+        samples: Float32Array.of(1, 2, 3, 4),
+        sampleShape: [2],
+        count: 2,
+        targets: { type: 'classes', labels: Uint16Array.of(0, 2), names: ['0', '1', '2'] },
+      },
+    ],
+    [
+      'bytes of a shape, and named classes',
+      {
+        samples: Uint8Array.of(1, 2, 3, 4),
+        sampleShape: [2, 1, 1],
+        labels: Uint8Array.of(1, 0),
+        classes: ['no', 'yes'],
+      },
+      {
+        samples: Uint8Array.of(1, 2, 3, 4),
+        sampleShape: [2, 1, 1],
+        count: 2,
+        targets: { type: 'classes', labels: Uint16Array.of(1, 0), names: ['no', 'yes'] },
+      },
+    ],
+    [
+      'nested lists and names',
+      { samples: [[[1, 2]], [[3, 4]]], labels: ['b', 'a'] },
+      {
+        samples: Float32Array.of(1, 2, 3, 4),
+        sampleShape: [1, 2],
+        count: 2,
+        targets: { type: 'classes', labels: Uint16Array.of(1, 0), names: ['a', 'b'] },
+      },
+    ],
+    [
+      'a list of arrays and several values for each',
+      {
+        samples: [Float32Array.of(1, 2), Float32Array.of(3, 4)],
+        values: [
+          [0.5, 1],
+          [2, 3],
+        ],
+      },
+      {
+        samples: Float32Array.of(1, 2, 3, 4),
+        sampleShape: [2],
+        count: 2,
+        targets: { type: 'values', values: Float32Array.of(0.5, 1, 2, 3), names: ['value 0', 'value 1'] },
+      },
+    ],
+    [
+      'numbers alone',
+      { samples: [1, 2], values: [3, 4], names: ['price'] },
+      {
+        samples: Float32Array.of(1, 2),
+        sampleShape: [1],
+        count: 2,
+        targets: { type: 'values', values: Float32Array.of(3, 4), names: ['price'] },
+      },
+    ],
+  ])('is made of %s', (_, arrays, dataset) => {
+    expect(datasetFrom(arrays)).toEqual(dataset);
+  });
+
+  it.each<[string, LabeledArrays | ValuedArrays, string]>([
+    [
+      'no samples',
+      { samples: [], labels: [] },
+      'expected samples, their count: expected a whole number of at least 1, got 0',
+    ],
+    ['a label too few', { samples: [1, 2, 3], labels: [0, 1] }, 'expected 2 values, 2 samples of 1, got 3'],
+    [
+      'a ragged sample',
+      {
+        samples: [[1, 2], [3]],
+        labels: [0, 1],
+      },
+      'sample 1: expected a list of 2, got one of 1',
+    ],
+    ['a text as a sample', { samples: [[1], ['2']], labels: [0, 1] }, 'sample 1: expected finite numbers, got "2"'],
+    ['NaN', { samples: [[1], [Number.NaN]], labels: [0, 1] }, 'sample 1: expected finite numbers, got NaN'],
+    [
+      'a label that is no class',
+      { samples: [1, 2], labels: ['a', 'c'], classes: ['a', 'b'] },
+      'label 1: expected one of 2 classes, got "c"',
+    ],
+    [
+      'a class number out of range',
+      { samples: [1, 2], labels: [0, 2], classes: ['a', 'b'] },
+      'label 1: expected one of 2 classes, got 2',
+    ],
+    ['one class', { samples: [1, 2], labels: ['a', 'a'] }, 'expected from 2 to 65535 classes, got 1'],
+    [
+      'an infinite value',
+      { samples: [1, 2], values: [1, Number.POSITIVE_INFINITY] },
+      'values: expected finite numbers, got Infinity',
+    ],
+  ])('is refused with %s', (_, arrays, message) => {
+    expect(() => datasetFrom(arrays)).toThrow(new DataError(`datasetFrom: ${message}`));
+  });
+});

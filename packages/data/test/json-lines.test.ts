@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { parseJsonLines } from '../src/readers/json-lines.ts';
+import { datasetFromJsonLines } from '../src/readers/json-lines-dataset.ts';
+
+const parse = (...objects: readonly unknown[]) =>
+  parseJsonLines(new TextEncoder().encode(objects.map((object) => `${JSON.stringify(object)}\n`).join('')), 'x.jsonl');
+
+describe('JSON Lines', () => {
+  it.each([
+    ['features', [1.5, -2], [2]],
+    [
+      'sample',
+      [
+        [[0.5], [1]],
+        [[2], [3]],
+        [[4], [5]],
+      ],
+      [3, 2, 1],
+    ],
+  ])('takes the shape of %s from their nesting', (key, values, shape) => {
+    const lines = ['u', 'v', 'u', 'v'].map((label) => ({ [key]: values, label }));
+    const { train, test, found } = datasetFromJsonLines(parse(...lines));
+    expect(train.sampleShape).toEqual(shape);
+    expect([...train.samples]).toEqual([...values.flat(3), ...values.flat(3)]);
+    expect(train.samples).toBeInstanceOf(Float32Array);
+    expect([train.count, test.count, train.targets.names]).toEqual([2, 2, ['u', 'v']]);
+    const text = `x.jsonl: 4 lines, ${shape.join(' x ')} numbers each, 2 classes (u, v) in label; `;
+    expect(found).toBe(`${text}2 to train, 2 to test (split by seed 1)`);
+  });
+
+  it('takes whole numbers up to 255 as bytes', () => {
+    const lines = ['u', 'v', 'u', 'v'].map((label, row) => ({ sample: [0, row, 255], label }));
+    const { train, test } = datasetFromJsonLines(parse(...lines));
+    const samples = [...train.samples, ...test.samples].filter((_, index) => index % 3 === 1);
+    expect(samples.toSorted()).toEqual([0, 1, 2, 3]);
+    expect(train.samples).toBeInstanceOf(Uint8Array);
+  });
+
+  it('treats flat objects like the rows of a table, keys in any order', () => {
+    const { train, reading } = datasetFromJsonLines(
+      parse({ size: 1, color: 'red', label: 'u' }, { label: 'u', color: 'blue', size: 3 }),
+      { label: 'size', task: 'regression' },
+      parse({ size: 2, color: 'red', label: 'u' }),
+    );
+    expect(reading).toEqual({
+      type: 'rows',
+      columns: [
+        { type: 'category', name: 'color', categories: ['blue', 'red'] },
+        { type: 'category', name: 'label', categories: ['u'] },
+      ],
+    });
+    expect([...train.samples]).toEqual([0, 1, 1, 1, 0, 1]);
+    expect(train.targets).toEqual({ type: 'values', values: Float32Array.of(1, 3), names: ['size'] });
+  });
+
+  it('learns values of arrays', () => {
+    const lines = [1, 2, 3, 4, 5].map((price) => ({ features: [price / 10], price }));
+    const { train } = datasetFromJsonLines(parse(...lines), { label: 'price', task: 'regression' });
+    const { values } = train.targets as Extract<typeof train.targets, { type: 'values' }>;
+    expect(values).toHaveLength(4);
+    expect(values.map((price) => price / 10)).toEqual(train.samples);
+  });
+});

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { openDataset } from '../src/node/open-dataset.ts';
+import { parseParquet } from '../src/readers/parquet.ts';
+
+const golden = (name: string): string => fileURLToPath(new URL(`../goldens/${name}`, import.meta.url));
+
+describe('Parquet', () => {
+  it.each(['none', 'snappy', 'gzip', 'zstd'])(
+    'packed with %s holds the samples of the same table as CSV',
+    async (how) => {
+      const { found, ...parquet } = await openDataset(golden(`iris-${how}.parquet`));
+      const { found: foundInCsv, ...csv } = await openDataset(golden('../../../docs/iris.csv'));
+      expect(parquet).toEqual(csv);
+      expect(found).toBe(foundInCsv.replace('iris.csv', `iris-${how}.parquet`));
+    },
+  );
+
+  it('may have whole numbers, truth values, and texts that are missing', async () => {
+    const table = await parseParquet(readFileSync(golden('types.parquet')), 'types.parquet');
+    const cells = table.columns.map((column) => [0, 1, 2].map((row) => column.textAt(row)));
+    expect(cells).toEqual([
+      ['1', '2', '3'],
+      ['true', 'false', 'true'],
+      ['a', 'b', ''],
+      ['x', 'y', 'x'],
+    ]);
+  });
+});

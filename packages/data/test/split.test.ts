@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DataError } from '../src/data-error.ts';
+import type { Dataset } from '../src/dataset.ts';
+import { splitDataset, splitIndices } from '../src/split.ts';
+
+function labeled(labels: readonly number[]): Dataset {
+  const names = Array.from({ length: Math.max(...labels) + 1 }, (_, index) => `class ${index}`);
+  return {
+    samples: Float32Array.from(labels, (_, index) => index),
+    sampleShape: [1],
+    count: labels.length,
+    targets: { type: 'classes', labels: Uint16Array.from(labels), names },
+  };
+}
+
+const manyLabels = fc.array(fc.nat(4), { minLength: 2, maxLength: 200 }).filter((labels) => {
+  return new Set(labels).size < labels.length;
+});
+const settings = fc.record({
+  seed: fc.nat(2 ** 32 - 1),
+  testFraction: fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+});
+
+const labelsOf = ({ targets }: Dataset): number[] => (targets.type === 'classes' ? [...targets.labels] : []);
+
+describe('the split of a data set', () => {
+  it('has each sample once, with its label, in the same order each time', () => {
+    fc.assert(
+      fc.property(manyLabels, settings, (labels, options) => {
+        const { train, test } = splitDataset(labeled(labels), options);
+        const samples = [...train.samples, ...test.samples];
+        expect(samples.toSorted((a, b) => a - b)).toEqual(labels.map((_, index) => index));
+        expect([...labelsOf(train), ...labelsOf(test)]).toEqual(samples.map((sample) => labels[sample]));
+        expect(splitDataset(labeled(labels), options)).toEqual({ train, test });
+      }),
+    );
+  });
+
+  it('has each class of two or more samples on both sides, with its part of them, and others to train with', () => {
+    fc.assert(
+      fc.property(manyLabels, settings, (labels, options) => {
+        const { test } = splitDataset(labeled(labels), options);
+        for (const label of new Set(labels)) {
+          const size = labels.filter((one) => one === label).length;
+          const tested = labelsOf(test).filter((one) => one === label).length;
+          const part = Math.round(size * options.testFraction);
+          expect(tested).toBe(size === 1 ? 0 : Math.min(Math.max(part, 1), size - 1));
+        }
+      }),
+    );
+  });
+
+  it('is another one for another seed, and neither side is in the order of the data', () => {
+    const dataset = labeled(Array.from({ length: 100 }, (_, index) => index % 3));
+    const [one, other] = [1, 2].map((seed) => splitDataset(dataset, { seed }));
+    expect(one!.test.samples).not.toEqual(other!.test.samples);
+    expect([...one!.train.samples]).not.toEqual([...one!.train.samples].toSorted((a, b) => a - b));
+    expect([...one!.test.samples]).not.toEqual([...one!.test.samples].toSorted((a, b) => a - b));
+  });
+
+  it('keeps a fifth of values to test with', () => {
+    const values = Float32Array.from({ length: 50 }, (_, index) => index / 2);
+    const targets = { type: 'values', values, names: ['price'] } as const;
+    const samples = Float32Array.from({ length: 50 }, (_, index) => index);
+    const { train, test } = splitDataset({ samples, sampleShape: [1], count: 50, targets });
+    expect([train.count, test.count]).toEqual([40, 10]);
+    for (const part of [train, test]) {
+      expect(part.targets).toEqual({ ...targets, values: part.samples.map((sample) => sample / 2) });
+    }
+  });
+
+  it.each([
+    ['classes of one sample each', labeled([0, 1, 2]).targets, 3, 'expected at least two samples of a class'],
+    [
+      'one value',
+      { type: 'values', values: Float32Array.of(1), names: ['price'] } as const,
+      1,
+      'expected at least two samples',
+    ],
+  ])('refuses %s', (_, targets, count, expected) => {
+    expect(() => splitIndices(targets, count, 'x.csv', {})).toThrow(
+      new DataError(`x.csv: ${expected}, one to train with and one to test with, got ${count}`),
+    );
+  });
+
+  it.each([0, 1, Number.NaN])('refuses to test with the part %d', (testFraction) => {
+    expect(() => splitDataset(labeled([0, 0]), { testFraction })).toThrow(
+      new RangeError(`testFraction: expected a number between 0 and 1, got ${testFraction}`),
+    );
+  });
+});

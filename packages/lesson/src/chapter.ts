@@ -1,0 +1,72 @@
+/** What a chapter is: a claim, text, controls, a computation, and what it shows of the result. */
+import type { HostBackend } from '@lockstep/tensor';
+import { type Controls, type Setting, type SettingsOf, settingsOf } from './controls.ts';
+import type { Digits } from './digits.ts';
+import type { Exhibit } from './exhibit.ts';
+
+/** What a chapter computes with. */
+export interface LessonContext {
+  readonly backend: HostBackend;
+  /** Of the chapters that use digits. */
+  readonly digits?: Digits | undefined;
+  /** A clock in milliseconds, for the chapters that measure. */
+  readonly nowMs: () => number;
+}
+
+interface ChapterText {
+  /** In addresses and on the command line. */
+  readonly id: string;
+  readonly title: string;
+  /** One sentence that the chapter shows to be true. */
+  readonly claim: string;
+  /** Paragraphs; `[[term]]` and `[[term|other form]]` stand for terms of the glossary. */
+  readonly text: readonly string[];
+  readonly usesDigits?: boolean;
+  /** Settings to begin with where no more than `fewestDigits` are at hand. */
+  readonly fewDigits?: Readonly<Record<string, Setting>>;
+}
+
+/** A chapter as tables of chapters hold it. */
+export interface Chapter extends ChapterText {
+  readonly controls: Controls;
+  /**
+   * What is to be seen, again and again while the chapter computes; the last is its result.
+   * @throws RangeError where a setting is none that the control accepts
+   */
+  exhibits(
+    context: LessonContext,
+    settings: Readonly<Record<string, Setting | undefined>>,
+  ): Generator<readonly Exhibit[], void>;
+}
+
+interface ChapterDefinition<Table extends Controls, Result> extends ChapterText {
+  readonly controls: Table;
+  /** Yields results while it computes, the last of them whole. */
+  run(context: LessonContext, settings: SettingsOf<Table>): Generator<Result, void>;
+  show(result: Result): readonly Exhibit[];
+}
+
+/** A chapter whose result and settings have types. */
+export interface TypedChapter<Table extends Controls, Result> extends Chapter {
+  readonly controls: Table;
+  /** The last result. */
+  result(context: LessonContext, settings?: Partial<SettingsOf<Table>>): Result;
+}
+
+export function defineChapter<const Table extends Controls, Result>(
+  definition: ChapterDefinition<Table, Result>,
+): TypedChapter<Table, Result> {
+  const { run, show, ...rest } = definition;
+  return {
+    ...rest,
+    *exhibits(context, given) {
+      for (const result of run(context, settingsOf(rest.controls, given))) yield show(result);
+    },
+    result(context, given = {}) {
+      let last: Result | undefined;
+      for (const result of run(context, settingsOf(rest.controls, given as Record<string, Setting>))) last = result;
+      if (last === undefined) throw new Error(`chapter ${rest.id}: expected a result, got none`);
+      return last;
+    },
+  };
+}

@@ -1,0 +1,41 @@
+/** The chapters in the order of the lesson: tests, examples and the page walk this table. */
+import type { Chapter } from './chapter.ts';
+import { activations } from './chapters/activations.ts';
+import { attention } from './chapters/attention.ts';
+import { backPropagation } from './chapters/back-propagation.ts';
+import { crossEntropy } from './chapters/cross-entropy.ts';
+import { dotProduct } from './chapters/dot-product.ts';
+import { forwardPass } from './chapters/forward-pass.ts';
+import { gradientDescent } from './chapters/gradient-descent.ts';
+import { layers } from './chapters/layers.ts';
+import { manyWorkers } from './chapters/many-workers.ts';
+import { matrixProduct } from './chapters/matrix-product.ts';
+import { miniBatches } from './chapters/mini-batches.ts';
+import { neuron } from './chapters/neuron.ts';
+import { optimizers } from './chapters/optimizers.ts';
+import { softmax } from './chapters/softmax.ts';
+import { tensors } from './chapters/tensors.ts';
+import { trainingLoop } from './chapters/training-loop.ts';
+import { vectors } from './chapters/vectors.ts';
+import { xor } from './chapters/xor.ts';
+
+export const chapters: readonly Chapter[] = [
+  vectors,
+  dotProduct,
+  matrixProduct,
+  tensors,
+  neuron,
+  xor,
+  activations,
+  layers,
+  forwardPass,
+  softmax,
+  crossEntropy,
+  gradientDescent,
+  miniBatches,
+  backPropagation,
+  trainingLoop,
+  optimizers,
+  attention,
+  manyWorkers,
+];

@@ -1,0 +1,118 @@
+/** The forward pass: one digit on its way through 784-128-10. */
+import { argmax, createPrediction, parameterLayout, parseOptimizer } from '@lockstep/nn';
+import {
+  add,
+  fromArray,
+  fromStorage,
+  type HostBackend,
+  matmul,
+  mul,
+  relu,
+  type Storage,
+  softmax,
+  type Tensor,
+} from '@lockstep/tensor';
+import { defineChapter } from '../chapter.ts';
+import { createClassifier, digitModel } from '../classifier.ts';
+import { count, seedControl } from '../controls.ts';
+import { batchesOf, digitsOf, sliceOf } from '../digits.ts';
+import { decimal, percent, shapeText } from '../number-text.ts';
+import { valuesOf } from '../values.ts';
+
+export const forwardPass = defineChapter({
+  id: 'forward-pass',
+  title: 'The forward pass',
+  claim: 'A network that reads digits is two matrix products with a relu between them.',
+  usesDigits: true,
+  text: [
+    'A digit of 28 x 28 pixels is a [[vector]] of 784 numbers. The first layer multiplies it by its weights and adds its biases: 128 sums, of which [[relu]] keeps those above 0. The second layer makes ten numbers of them, one for each digit: the [[logit|logits]]. The largest is the answer.',
+    'Before any step the answer is as good as chance. Move the number of steps and see how the logits of one digit come apart.',
+  ],
+  controls: {
+    steps: count({ label: 'Training steps before', from: 0, to: 500, fallback: 200, step: 20 }),
+    image: count({ label: 'Test image', from: 0, to: 99, fallback: 0 }),
+    seed: seedControl,
+  },
+  *run(context, { steps, image, seed }) {
+    const { backend } = context;
+    const { train, test } = digitsOf(context);
+    const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
+    const { pixels, labels } = sliceOf(test, image, image + 1);
+    try {
+      let step = 0;
+      for (let epoch = 0; step < steps; epoch++) {
+        for (const batch of batchesOf(train, 64, seed, epoch)) {
+          if (step++ >= steps) break;
+          classifier.step(batch);
+        }
+      }
+      const { hidden, logits, probabilities } = layerByLayer(backend, classifier.parameters, pixels);
+      yield {
+        pixels,
+        label: labels[0]!,
+        hidden,
+        active: hidden.filter((value) => value > 0).length,
+        logits,
+        probabilities,
+        answer: argmax(logits),
+        planned: plannedLogits(backend, classifier.parameters, pixels),
+      };
+    } finally {
+      classifier.dispose();
+    }
+  },
+  show: ({ pixels, label, hidden, active, logits, probabilities, answer }) => [
+    { kind: 'grid', caption: 'The image, [784]', rows: 28, columns: 28, values: [...pixels] },
+    { kind: 'grid', caption: 'The hidden layer after relu, [128]', rows: 8, columns: 16, values: [...hidden] },
+    {
+      kind: 'bars',
+      caption: 'The logits, [10]',
+      bars: Array.from(logits, (value, digit) => ({ label: `${digit}`, value, text: decimal(value, 2) })),
+    },
+    {
+      kind: 'table',
+      caption: 'Shapes on the way',
+      header: ['computation', 'shapes', 'result'],
+      rows: [
+        ['image x weights + biases', '[1, 784] x [784, 128] + [128]', '[1, 128]'],
+        ['relu', shapeText([1, 128]), `[1, 128], ${active} above 0`],
+        ['hidden x weights + biases', '[1, 128] x [128, 10] + [10]', '[1, 10]'],
+      ],
+    },
+    {
+      kind: 'figures',
+      figures: [
+        { label: 'it is', value: `${label}` },
+        { label: 'the network says', value: `${answer}, with ${percent(probabilities[answer]!)}` },
+      ],
+    },
+  ],
+});
+
+/** Each layer by hand. */
+function layerByLayer(backend: HostBackend, parameters: Storage, pixels: Uint8Array) {
+  const tensors = (): Tensor[] =>
+    parameterLayout(digitModel).map(({ offset, size, shape }) =>
+      fromStorage(backend, backend.slice(parameters, offset, size), shape),
+    );
+  const hidden = valuesOf(backend, () => {
+    const [weight, bias] = tensors();
+    const x = mul(fromArray(backend, Array.from(pixels), [1, pixels.length]), 1 / 255);
+    return relu(add(matmul(x, weight!), bias!));
+  });
+  const logits = valuesOf(backend, () => {
+    const [, , weight, bias] = tensors();
+    return add(matmul(fromArray(backend, hidden, [1, hidden.length]), weight!), bias!);
+  });
+  const probabilities = valuesOf(backend, () => softmax(fromArray(backend, logits, [1, logits.length])));
+  return { hidden, logits, probabilities };
+}
+
+/** What the network's own plan computes. */
+function plannedLogits(backend: HostBackend, parameters: Storage, pixels: Uint8Array): Float32Array {
+  const plan = createPrediction(backend, digitModel, 1, parameters);
+  plan.run(pixels);
+  const logits = backend.view(plan.output).slice();
+  plan.dispose();
+  return logits;
+}

@@ -1,0 +1,75 @@
+/** The matrix product: many dot products at once, the rule of its sizes, and batches. */
+import { fromArray, type HostBackend, matmul, normal, ShapeError } from '@lockstep/tensor';
+import { defineChapter } from '../chapter.ts';
+import { count } from '../controls.ts';
+import { shapeText, thousands } from '../number-text.ts';
+import { valuesOf } from '../values.ts';
+
+const left = { rows: 2, columns: 3, values: [1, 2, 0, -1, 0, 3] };
+const right = { rows: 3, columns: 2, values: [2, 1, 0, 1, 1, -1] };
+const [inputs, outputs] = [784, 128];
+
+export const matrixProduct = defineChapter({
+  id: 'matrix-product',
+  title: 'The matrix product',
+  claim: 'A batch of images goes through a whole layer in one product, and gets what each would get alone.',
+  text: [
+    'Each number of a [[matrix product]] is the [[dot product]] of a row of the first matrix with a column of the second. Rows and columns must have one length: the inner sizes agree, the outer ones remain, [m, k] times [k, n] gives [m, n].',
+    'A layer of 128 neurons with 784 inputs is a matrix of [784, 128]. One image is one row; a [[batch]] of 64 images is 64 rows, and all of its neurons answer to all of its images in one product.',
+  ],
+  controls: {
+    batch: count({ label: 'Images in the batch', from: 1, to: 512, fallback: 64, scale: 'log' }),
+    inner: count({ label: 'Values in an image', from: 780, to: 790, fallback: inputs }),
+  },
+  *run({ backend }, { batch, inner }) {
+    const product = valuesOf(backend, () => matmul(matrix(backend, left), matrix(backend, right)));
+    yield { product: [...product], batch, inner, ...layerProduct(backend, batch, inner) };
+  },
+  show: ({ product, batch, inner, shape, refusal, differing }) => [
+    { kind: 'grid', caption: 'A, [2, 3]', ...left, showsNumbers: true },
+    { kind: 'grid', caption: 'B, [3, 2]', ...right, showsNumbers: true },
+    { kind: 'grid', caption: 'A B, [2, 2]', rows: 2, columns: 2, values: product, showsNumbers: true },
+    {
+      kind: 'figures',
+      figures: [
+        { label: 'images', value: shapeText([batch, inner]) },
+        { label: 'layer', value: shapeText([inputs, outputs]) },
+        { label: 'product', value: shape ? shapeText(shape) : 'refused' },
+        { label: 'multiplications', value: shape ? thousands(batch * inputs * outputs) : '–' },
+        { label: 'why', value: refusal ?? `the inner sizes are both ${inputs}` },
+        {
+          label: 'numbers that differ from image after image',
+          value: differing === undefined ? '–' : `${differing} of ${thousands(batch * outputs)}`,
+        },
+      ],
+    },
+  ],
+});
+
+function matrix(backend: HostBackend, { rows, columns, values }: typeof left) {
+  return fromArray(backend, values, [rows, columns]);
+}
+
+/** A batch through a layer, at once and one image at a time; or why the sizes do not fit. */
+function layerProduct(backend: HostBackend, batch: number, inner: number) {
+  const images = valuesOf(backend, () => normal(backend, [batch, inner], 1));
+  const layer = valuesOf(backend, () => normal(backend, [inputs, outputs], 2));
+  const through = (values: Float32Array, rows: number): Float32Array =>
+    valuesOf(backend, () =>
+      matmul(fromArray(backend, values, [rows, inner]), fromArray(backend, layer, [inputs, outputs])),
+    );
+  try {
+    const atOnce = through(images, batch);
+    const oneByOne = Array.from({ length: batch }, (_, row) => [
+      ...through(images.subarray(row * inner, (row + 1) * inner), 1),
+    ]).flat();
+    return {
+      shape: [batch, outputs],
+      refusal: undefined,
+      differing: oneByOne.filter((value, index) => value !== atOnce[index]).length,
+    };
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    return { shape: undefined, refusal: error.message, differing: undefined };
+  }
+}

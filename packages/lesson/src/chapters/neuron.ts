@@ -1,0 +1,92 @@
+/** One neuron: weights, bias, activation, and the straight line that it draws. */
+import { add, fromArray, type HostBackend, matmul } from '@lockstep/tensor';
+import { activationFunctions } from '../activation.ts';
+import { defineChapter } from '../chapter.ts';
+import { choice, range } from '../controls.ts';
+import { decimal, thousands } from '../number-text.ts';
+import { spaced, valuesOf } from '../values.ts';
+import { xorGrid, xorInputs, xorPlane, xorTargets } from '../xor-problem.ts';
+
+const weight = { from: -3, to: 3, step: 0.1 };
+const triedValues = spaced(-3, 3, 25);
+
+export const neuron = defineChapter({
+  id: 'neuron',
+  title: 'The neuron',
+  claim: 'No weights and bias of a single neuron get all four cases of XOR right; the best get three.',
+  text: [
+    'A [[neuron]] takes the [[dot product]] of its input with its [[weight|weights]], adds its [[bias]], and passes the sum through an [[activation function]]. Where that sum is 0 runs a straight line: on one side of it the neuron says yes, on the other no.',
+    'XOR is on where exactly one of two inputs is 1. Its two "on" corners lie across from each other, so no straight line has both on one side and both "off" corners on the other. Try it: move the weights and the bias.',
+  ],
+  controls: {
+    w1: range({ label: 'Weight of the first input', fallback: 1, ...weight }),
+    w2: range({ label: 'Weight of the second input', fallback: 1, ...weight }),
+    bias: range({ label: 'Bias', fallback: -0.5, ...weight }),
+    activation: choice('Activation', ['sigmoid', 'tanh', 'relu', 'none'], 'sigmoid'),
+  },
+  *run({ backend }, { w1, w2, bias, activation }) {
+    const sumsAt = (inputs: ArrayLike<number>): Float32Array => weightedSums(backend, inputs, [w1, w2, bias]);
+    const activated = (sums: Float32Array): Float32Array =>
+      valuesOf(backend, () => activationFunctions[activation](fromArray(backend, sums)));
+    const sums = sumsAt(xorInputs);
+    yield {
+      activation,
+      sums,
+      outputs: activated(sums),
+      field: activated(sumsAt(xorGrid.centers)),
+      right: rightOf(sums),
+      ...bestOfAll(backend),
+    };
+  },
+  show: ({ activation, sums, outputs, field, right, tried, best }) => [
+    xorPlane('What the neuron says at each place', field, activation === 'sigmoid' ? 0 : -1, 1),
+    {
+      kind: 'figures',
+      figures: [
+        { label: 'right with these weights', value: `${right} of 4` },
+        { label: `best of ${thousands(tried)} neurons`, value: `${best} of 4` },
+      ],
+    },
+    {
+      kind: 'table',
+      caption: 'The four cases',
+      header: ['inputs', 'XOR', 'weighted sum', 'output'],
+      rows: xorTargets.map((target, row) => [
+        `${xorInputs[2 * row]}, ${xorInputs[2 * row + 1]}`,
+        target,
+        decimal(sums[row]!),
+        decimal(outputs[row]!),
+      ]),
+    },
+  ],
+});
+
+/** `w1 x1 + w2 x2 + b` of each input [n, 2], for each column of [3, neurons]: [n, neurons]. */
+function weightedSums(backend: HostBackend, inputs: ArrayLike<number>, neurons: readonly number[]): Float32Array {
+  const columns = neurons.length / 3;
+  return valuesOf(backend, () => {
+    const weights = fromArray(backend, neurons.slice(0, 2 * columns), [2, columns]);
+    const biases = fromArray(backend, neurons.slice(2 * columns), [columns]);
+    return add(matmul(fromArray(backend, inputs, [inputs.length / 2, 2]), weights), biases);
+  });
+}
+
+/** Cases of XOR in which the sum is above 0 where the target is 1, and nowhere else. */
+function rightOf(sums: ArrayLike<number>): number {
+  return xorTargets.filter((target, row) => sums[row]! > 0 === (target === 1)).length;
+}
+
+/** Every combination of the tried values as the two weights and the bias of a neuron. */
+function bestOfAll(backend: HostBackend) {
+  const combinations = triedValues.flatMap((first) =>
+    triedValues.flatMap((second) => triedValues.map((third) => [first, second, third] as const)),
+  );
+  const tried = combinations.length;
+  const sums = weightedSums(
+    backend,
+    xorInputs,
+    [0, 1, 2].flatMap((part) => combinations.map((each) => each[part]!)),
+  );
+  const scores = combinations.map((_, neuron) => rightOf([0, 1, 2, 3].map((row) => sums[row * tried + neuron]!)));
+  return { tried, best: Math.max(...scores) };
+}

@@ -1,0 +1,77 @@
+/** Vectors: their length, and how nearly perpendicular random ones are where there are many dimensions. */
+import { cosineSimilarity, fromArray, type HostBackend, norm, normal } from '@lockstep/tensor';
+import { defineChapter } from '../chapter.ts';
+import { count, seedControl } from '../controls.ts';
+import { decimal, thousands } from '../number-text.ts';
+import { meanOf, scalarOf, valuesOf } from '../values.ts';
+
+const pairs = 1000;
+const comparedDimensions = [2, 3, 10, 100, 768];
+const examples = [
+  [1, 0],
+  [3, 4],
+  [1, 1, 1, 1],
+];
+
+export const vectors = defineChapter({
+  id: 'vectors',
+  title: 'Vectors',
+  claim: 'Two random vectors in 768 dimensions are almost perpendicular.',
+  text: [
+    'A [[vector]] is a list of numbers: the 784 pixels of a digit, or whatever a network has made of them. It has a direction, which says what it stands for, and a [[magnitude]], which says how much of it there is.',
+    'In a plane two random directions can form any angle. The more dimensions there are, the closer to 90° almost all of them come, so that a space of 768 dimensions has room for very many directions that hardly disturb each other. Change the number of dimensions and watch the angles gather.',
+  ],
+  controls: {
+    dimensions: count({ label: 'Dimensions', from: 2, to: 4096, fallback: 768, scale: 'log' }),
+    seed: seedControl,
+  },
+  *run({ backend }, { dimensions, seed }) {
+    const magnitudes = examples.map((vector) => ({
+      vector,
+      magnitude: scalarOf(backend, () => norm(fromArray(backend, vector))),
+    }));
+    const compared = comparedDimensions.map((each) => {
+      const cosines = randomCosines(backend, each, seed);
+      return { dimensions: each, meanCosine: meanOf(cosines.map(Math.abs)), meanTilt: meanOf(tiltsOf(cosines)) };
+    });
+    const angles = Array.from(randomCosines(backend, dimensions, seed), degreesOf);
+    yield { dimensions, magnitudes, compared, angles };
+  },
+  show: ({ dimensions, magnitudes, compared, angles }) => [
+    {
+      kind: 'bars',
+      caption: `Angles of ${thousands(pairs)} random pairs in ${thousands(dimensions)} dimensions`,
+      bars: Array.from({ length: 18 }, (_, bin) => {
+        const inBin = angles.filter((angle) => Math.min(17, Math.floor(angle / 10)) === bin).length;
+        return { label: `${bin * 10}–${bin * 10 + 10}°`, value: inBin, text: thousands(inBin) };
+      }),
+    },
+    {
+      kind: 'table',
+      caption: 'How far from perpendicular',
+      header: ['dimensions', 'mean |cosine|', 'mean distance from 90°'],
+      rows: compared.map((row) => [row.dimensions, decimal(row.meanCosine), `${decimal(row.meanTilt, 1)}°`]),
+    },
+    {
+      kind: 'table',
+      caption: 'Magnitudes: the root of the sum of squares',
+      header: ['vector', 'magnitude'],
+      rows: magnitudes.map(({ vector, magnitude }) => [`(${vector.join(', ')})`, decimal(magnitude)]),
+    },
+  ],
+});
+
+function randomCosines(backend: HostBackend, dimensions: number, seed: number): Float32Array {
+  return valuesOf(backend, () => {
+    const [left, right] = [2 * seed, 2 * seed + 1].map((each) => normal(backend, [pairs, dimensions], each));
+    return cosineSimilarity(left!, right!);
+  });
+}
+
+function degreesOf(cosine: number): number {
+  return (Math.acos(Math.max(-1, Math.min(1, cosine))) * 180) / Math.PI;
+}
+
+function tiltsOf(cosines: Float32Array): number[] {
+  return Array.from(cosines, (cosine) => Math.abs(90 - degreesOf(cosine)));
+}

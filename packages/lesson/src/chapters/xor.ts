@@ -1,0 +1,117 @@
+/** XOR, learned by one neuron, which cannot, and by three, which can. */
+import { parseOptimizer } from '@lockstep/nn';
+import {
+  add,
+  fromArray,
+  type HostBackend,
+  matmul,
+  mean,
+  mul,
+  type Shape,
+  sigmoid,
+  softplus,
+  sub,
+  type Tensor,
+  uniform,
+} from '@lockstep/tensor';
+import { type ActivationName, activationFunctions } from '../activation.ts';
+import { defineChapter } from '../chapter.ts';
+import { choice, count, range, seedControl } from '../controls.ts';
+import { fit, tensorsOf } from '../fit.ts';
+import { decimal, thousands } from '../number-text.ts';
+import { valuesOf } from '../values.ts';
+import { xorGrid, xorInputs, xorPlane, xorTargets } from '../xor-problem.ts';
+
+/** Of one neuron, and of two that feed a third. */
+const shapesOf: Readonly<Record<'1' | '3', readonly Shape[]>> = {
+  '1': [[2, 1], [1]],
+  '3': [[2, 2], [2], [2, 1], [1]],
+};
+
+export const xor = defineChapter({
+  id: 'xor',
+  title: 'XOR with one neuron and with three',
+  claim:
+    'Training one neuron on XOR ends at a loss of ln 2, which is knowing nothing; two neurons that feed a third learn it.',
+  text: [
+    'The two hidden neurons each draw a line of their own. Seen through their answers the four corners lie differently, and there one line is enough: that is what a [[hidden layer]] is for. Without an [[activation function]] between the layers the three neurons are one matrix after another, which is one matrix, and XOR stays out of reach.',
+    'Small networks depend on where they begin. Another [[seed]] may end with one corner wrong, above all with relu, whose neurons can die.',
+  ],
+  controls: {
+    neurons: choice('Neurons', ['1', '3'], '3'),
+    activation: choice('Hidden activation', ['tanh', 'relu', 'none'], 'tanh'),
+    lr: range({ label: 'Learning rate', from: 0.001, to: 1, fallback: 0.05, step: 0.05, scale: 'log' }),
+    steps: count({ label: 'Steps', from: 100, to: 3000, fallback: 1500, step: 100 }),
+    seed: seedControl,
+  },
+  *run({ backend }, { neurons, activation, lr, steps, seed }) {
+    const shapes = shapesOf[neurons];
+    const size = neurons === '1' ? 3 : 9;
+    const bound = neurons === '1' ? 2 : 1;
+    const training = fit({
+      backend,
+      config: parseOptimizer({ type: 'adam', learningRate: lr }),
+      shapes,
+      start: valuesOf(backend, () => uniform(backend, [size], seed, { low: -bound, high: bound })),
+      given: [
+        { values: xorInputs, shape: [4, 2] },
+        { values: xorTargets, shape: [4, 1] },
+      ],
+      loss: (parameters, [x, target]) => crossEntropy(scoresOf(parameters, x!, activation), target!),
+      steps,
+      showEvery: 25,
+    });
+    for (const { losses, parameters } of training) {
+      const answersAt = (inputs: ArrayLike<number>): Float32Array =>
+        answers(backend, () => tensorsOf(backend, parameters, shapes), inputs, activation);
+      const outputs = answersAt(xorInputs);
+      const right = xorTargets.filter((target, row) => outputs[row]! > 0.5 === (target === 1)).length;
+      yield { losses, outputs, right, field: answersAt(xorGrid.centers) };
+    }
+  },
+  show: ({ losses, outputs, right, field }) => [
+    xorPlane(`What the network says after ${thousands(losses.length - 1)} steps`, field, 0, 1),
+    {
+      kind: 'figures',
+      figures: [
+        { label: 'loss', value: decimal(losses.at(-1)!, 4) },
+        { label: 'right', value: `${right} of 4` },
+        { label: 'outputs for 00, 01, 10, 11', value: Array.from(outputs, (value) => value.toFixed(3)).join(', ') },
+      ],
+    },
+    {
+      kind: 'curves',
+      caption: 'Loss; ln 2 is that of a coin',
+      xLabel: 'step',
+      x: losses.map((_, step) => step),
+      series: [
+        { label: 'loss', values: losses },
+        { label: 'ln 2', values: losses.map(() => Math.LN2) },
+      ],
+    },
+  ],
+});
+
+/** Scores [n, 1] of inputs [n, 2]; above 0 stands for on. */
+function scoresOf(parameters: readonly Tensor[], x: Tensor, activation: ActivationName): Tensor {
+  const [weight, bias, ...rest] = parameters;
+  const first = add(matmul(x, weight!), bias!);
+  return rest.length === 0 ? first : scoresOf(rest, activationFunctions[activation](first), activation);
+}
+
+/** Mean cross-entropy of `sigmoid(score)` with targets of 0 and 1: `log(1 + e^score) - target score`. */
+function crossEntropy(scores: Tensor, targets: Tensor): Tensor {
+  return mean(sub(softplus(scores), mul(targets, scores)));
+}
+
+function answers(
+  backend: HostBackend,
+  parameters: () => Tensor[],
+  inputs: ArrayLike<number>,
+  activation: ActivationName,
+): Float32Array {
+  return valuesOf(backend, () => {
+    const x = fromArray(backend, inputs, [inputs.length / 2, 2]);
+    return sigmoid(scoresOf(parameters(), x, activation));
+  });
+}

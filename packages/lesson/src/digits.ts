@@ -1,0 +1,56 @@
+/** The labeled images that chapters train on, wherever they come from. */
+import { permutation } from '@lockstep/data';
+import type { LessonContext } from './chapter.ts';
+
+/** Pixels [count * 784], 0 to 255, and labels [count], 0 to 9. */
+export interface LabeledImages {
+  readonly pixels: Uint8Array;
+  readonly labels: Uint8Array;
+}
+
+export interface Digits {
+  readonly train: LabeledImages;
+  readonly test: LabeledImages;
+}
+
+/** Values of one image, 28 x 28. */
+export const imageSize = 784;
+
+/** What the chapters need at least. */
+export const fewestDigits = { train: 6000, test: 1000 } as const;
+
+/** @throws Error where the context has none, or too few */
+export function digitsOf({ digits }: LessonContext): Digits {
+  const [train, test] = [digits?.train.labels.length ?? 0, digits?.test.labels.length ?? 0];
+  if (!digits || train < fewestDigits.train || test < fewestDigits.test) {
+    const expected = `at least ${fewestDigits.train} training images and ${fewestDigits.test} test images`;
+    throw new Error(`lesson: expected ${expected}, got ${train} and ${test}`);
+  }
+  return digits;
+}
+
+/** The images `from .. to - 1`, without copying. */
+export function sliceOf({ pixels, labels }: LabeledImages, from: number, to: number): LabeledImages {
+  return { pixels: pixels.subarray(from * imageSize, to * imageSize), labels: labels.subarray(from, to) };
+}
+
+/** Copies the images with these numbers. */
+export function pick({ pixels, labels }: LabeledImages, numbers: Uint32Array): LabeledImages {
+  const picked = { pixels: new Uint8Array(numbers.length * imageSize), labels: new Uint8Array(numbers.length) };
+  for (const [row, number] of numbers.entries()) {
+    picked.pixels.set(pixels.subarray(number * imageSize, (number + 1) * imageSize), row * imageSize);
+    picked.labels[row] = labels[number]!;
+  }
+  return picked;
+}
+
+/** The mini-batches of an epoch, in the order that the seed fixes; the last, shorter one is kept. */
+export function* batchesOf(
+  images: LabeledImages,
+  batch: number,
+  seed: number,
+  epoch: number,
+): Generator<LabeledImages> {
+  const order = permutation(images.labels.length, seed, epoch);
+  for (let first = 0; first < order.length; first += batch) yield pick(images, order.subarray(first, first + batch));
+}

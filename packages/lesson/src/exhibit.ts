@@ -1,0 +1,89 @@
+/** What a chapter shows, as plain data: a terminal prints it, a page draws it, a worker can send it. */
+
+/** Numbers with their names. */
+export interface Figures {
+  readonly kind: 'figures';
+  readonly figures: readonly { readonly label: string; readonly value: string }[];
+}
+
+export interface Table {
+  readonly kind: 'table';
+  readonly caption: string;
+  readonly header: readonly string[];
+  /** Cells of numbers are aligned to the right. */
+  readonly rows: readonly (readonly (string | number)[])[];
+}
+
+export interface Bars {
+  readonly kind: 'bars';
+  readonly caption: string;
+  /** `value` may be negative, or not finite, which no bar shows; `text` is what stands beside it. */
+  readonly bars: readonly { readonly label: string; readonly value: number; readonly text: string }[];
+}
+
+export interface Curves {
+  readonly kind: 'curves';
+  readonly caption: string;
+  readonly xLabel: string;
+  readonly x: readonly number[];
+  readonly series: readonly { readonly label: string; readonly values: readonly number[] }[];
+  /** A logarithmic axis for the values, where they span powers of ten. */
+  readonly isLogarithmic?: boolean;
+}
+
+/** A matrix as shades, with its numbers where it is small. */
+export interface Grid {
+  readonly kind: 'grid';
+  readonly caption: string;
+  readonly rows: number;
+  readonly columns: number;
+  /** [rows, columns] */
+  readonly values: readonly number[];
+  readonly showsNumbers?: boolean;
+}
+
+/** A part of the plane with a value at each place, and what lies in it. */
+export interface Plane {
+  readonly kind: 'plane';
+  readonly caption: string;
+  readonly x: readonly [from: number, to: number];
+  readonly y: readonly [from: number, to: number];
+  /** Values at the centers of equal cells, the row of the largest y first; `low` and `high` are the ends of the shades. */
+  readonly field?: {
+    readonly rows: number;
+    readonly columns: number;
+    readonly values: readonly number[];
+    readonly low: number;
+    readonly high: number;
+  };
+  /** `isOn` tells two classes apart. */
+  readonly points?: readonly {
+    readonly x: number;
+    readonly y: number;
+    readonly label: string;
+    readonly isOn: boolean;
+  }[];
+  /** From the origin. */
+  readonly arrows?: readonly { readonly x: number; readonly y: number; readonly label: string }[];
+  /** Places one after another; those outside of the plane are where it leaves it. */
+  readonly path?: readonly (readonly [x: number, y: number])[];
+}
+
+/** A computation, from left to right: what each node computed, and the gradient of the last one by it. */
+export interface Graph {
+  readonly kind: 'graph';
+  readonly caption: string;
+  readonly nodes: readonly GraphNode[];
+}
+
+export interface GraphNode {
+  readonly id: string;
+  /** How it is computed, such as `w1 x1`. */
+  readonly formula: string;
+  /** Ids of the nodes that it reads; none for an input. */
+  readonly from: readonly string[];
+  readonly value: number;
+  readonly gradient: number;
+}
+
+export type Exhibit = Figures | Table | Bars | Curves | Grid | Plane | Graph;

@@ -1,0 +1,83 @@
+/** Trains a handful of tensors by a loss given as a function, for chapters about a few neurons. */
+import { createOptimizer, type OptimizerConfig } from '@lockstep/nn';
+import {
+  compile,
+  fromArray,
+  fromStorage,
+  type HostBackend,
+  type Shape,
+  sizeOf,
+  type Tensor,
+  valueAndGrad,
+} from '@lockstep/tensor';
+
+export interface FitOptions {
+  readonly backend: HostBackend;
+  readonly config: OptimizerConfig;
+  readonly shapes: readonly Shape[];
+  /** The first values of all parameters, one after another. */
+  readonly start: Float32Array;
+  /** Inputs that stay as they are. */
+  readonly given: readonly { readonly values: readonly number[]; readonly shape: Shape }[];
+  readonly loss: (parameters: readonly Tensor[], given: readonly Tensor[]) => Tensor;
+  readonly steps: number;
+  /** A result is given after each so many steps; after the last alone where left out. */
+  readonly showEvery?: number;
+}
+
+export interface Fit {
+  /** The loss before each step so far, and now. */
+  readonly losses: readonly number[];
+  readonly parameters: Float32Array;
+}
+
+/** Takes `steps` steps; what it allocates is freed when it ends, or is ended. */
+export function* fit(options: FitOptions): Generator<Fit, void> {
+  const { backend, config, shapes, start, given, loss, steps, showEvery = steps } = options;
+  const parameters = backend.allocate(start.length);
+  backend.upload(parameters, start);
+  let offset = 0;
+  const tensors = shapes.map((shape) => {
+    const own = backend.slice(parameters, offset, sizeOf(shape));
+    offset += sizeOf(shape);
+    return fromStorage(backend, own, shape);
+  });
+  const plan = compile(
+    backend,
+    (...inputs) => {
+      const rest = inputs.slice(shapes.length);
+      const own = inputs.slice(0, shapes.length);
+      const { value, gradients } = valueAndGrad((...leaves) => loss(leaves, rest), own);
+      return [...gradients, value];
+    },
+    [...tensors, ...given.map(({ shape }) => shape)],
+  );
+  given.forEach(({ values }, index) => {
+    backend.upload(plan.inputs[shapes.length + index]!.storage, Float32Array.from(values));
+  });
+  const optimizer = createOptimizer(backend, config, parameters);
+  const losses: number[] = [];
+  try {
+    for (let step = 0; step <= steps; step++) {
+      plan.run();
+      losses.push(backend.view(plan.output)[start.length]!);
+      if (step % showEvery === 0 || step === steps) {
+        yield { losses: [...losses], parameters: backend.view(parameters).slice() };
+      }
+      if (step < steps) optimizer.step(1, plan.output);
+    }
+  } finally {
+    optimizer.dispose();
+    plan.dispose();
+    backend.free(parameters);
+  }
+}
+
+/** The parameters of a fit as tensors, for a computation inside `tidy`. */
+export function tensorsOf(backend: HostBackend, parameters: Float32Array, shapes: readonly Shape[]): Tensor[] {
+  let offset = 0;
+  return shapes.map((shape) => {
+    offset += sizeOf(shape);
+    return fromArray(backend, parameters.subarray(offset - sizeOf(shape), offset), shape);
+  });
+}

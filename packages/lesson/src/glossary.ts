@@ -1,0 +1,72 @@
+/** The terms that chapters use, each explained in a sentence or two. */
+
+export const glossary: Readonly<Record<string, string>> = {
+  'activation function':
+    'The bend at the end of a neuron, such as relu or tanh. Without it, layers in a row are one layer.',
+  Adam: 'An optimizer that gives each parameter a step size of its own, from the running means of its gradients and of their squares.',
+  attention:
+    'The part of a Transformer in which every token looks at the others, and takes most from those that fit it best.',
+  'back-propagation':
+    'The computation of all gradients in one pass from the loss back to the inputs, by the chain rule.',
+  batch: 'Samples that go through the network together, as rows of one matrix.',
+  bias: "A number that is added to a neuron's weighted sum. It moves the place where the neuron switches.",
+  broadcasting:
+    'The rule that repeats axes of size 1, and missing ones, so that tensors of different shapes can be combined.',
+  'chain rule': 'The derivative of a function of a function is the product of their derivatives.',
+  'cosine similarity':
+    'The dot product of two vectors over the product of their lengths: 1 in one direction, 0 at right angles, -1 in opposite ones.',
+  'cross-entropy': 'The loss of a classifier: minus the logarithm of the probability that it gave to the right class.',
+  'dead neuron': 'A neuron with relu whose sum is negative for every sample. Its gradient is 0, so no step changes it.',
+  'dense layer': 'A layer in which every neuron reads every input.',
+  'dot product': 'The sum of the products of two vectors, number by number.',
+  epoch: 'One pass over all training samples.',
+  'forward pass': 'The way from the input to the output, layer by layer.',
+  gradient:
+    'For every parameter, how much the loss rises when the parameter grows a little. Together they point uphill.',
+  'gradient descent': 'Steps against the gradient, each as long as the learning rate times the slope.',
+  'hidden layer': 'A layer between input and output, whose values nothing outside sees.',
+  'learning rate': 'How far a step goes for a given slope.',
+  logit: 'A score for a class before the softmax; any number.',
+  loss: 'One number that says how wrong the network is. Training makes it smaller.',
+  magnitude: 'The length of a vector: the root of the sum of the squares of its numbers.',
+  'matrix product': 'A table of dot products: each row of the first matrix with each column of the second.',
+  'mini-batch': 'The samples of one step, drawn at random: few enough to be quick, enough for a good direction.',
+  neuron: 'Dot product with weights, plus a bias, through an activation function.',
+  overfitting: 'Learning the training samples by heart: they are read ever better, others are not.',
+  parameter: 'A number that training changes: a weight or a bias.',
+  'reduction tree': 'The fixed order in which the gradients of a step are added: pairs first, then pairs of pairs.',
+  relu: 'The larger of x and 0: positive sums pass, negative ones become 0.',
+  seed: 'The number from which all random numbers of a run follow. The same seed gives the same run.',
+  shape: "The sizes of a tensor's axes, such as [64, 784].",
+  softmax: 'Powers of e of the logits, divided by their sum: probabilities.',
+  'stochastic gradient descent':
+    'Gradient descent in which each step sees the gradient of a mini-batch instead of all samples. SGD for short.',
+  temperature: 'What logits are divided by before the softmax: low is sharp, high is flat.',
+  tensor: 'Numbers with any number of axes: a scalar has none, a vector one, a matrix two.',
+  'vanishing gradient': 'A gradient that shrinks in every layer on its way back, until the first layers learn nothing.',
+  vector: 'A list of numbers; also the arrow from the origin to the place with these coordinates.',
+  weight: 'The number that an input of a neuron is multiplied by.',
+};
+
+/** A part of a paragraph: plain, or a term of the glossary in the form that the text uses. */
+export interface TextPart {
+  readonly text: string;
+  readonly term?: string;
+}
+
+/** Splits a paragraph at `[[term]]` and `[[term|other form]]`. @throws Error where the glossary has no such term */
+export function partsOf(paragraph: string): TextPart[] {
+  return paragraph.split(/(\[\[[^\]]+\]\])/).flatMap((part): TextPart[] => {
+    const marked = /^\[\[([^|]+)\|?(.*)\]\]$/.exec(part);
+    if (!marked) return part === '' ? [] : [{ text: part }];
+    const [, name = '', form = ''] = marked;
+    return [{ text: form || name, term: termNamed(name) }];
+  });
+}
+
+/** A term stands with a capital at the beginning of a sentence. */
+function termNamed(name: string): string {
+  const term = [name, name[0]!.toLowerCase() + name.slice(1)].find((each) => Object.hasOwn(glossary, each));
+  if (term === undefined) throw new Error(`lesson: expected a term of the glossary, got ${name}`);
+  return term;
+}

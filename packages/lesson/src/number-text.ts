@@ -1,0 +1,25 @@
+/** Numbers as text. */
+
+/** `101,770`, whatever the machine's language. */
+export function thousands(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}
+
+/** With `digits` places, or as a power of ten where that would show nothing. */
+export function decimal(value: number, digits = 3): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'infinity' : '-infinity';
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 0.5 * 10 ** -digits || size >= 1e6)) return value.toExponential(2);
+  // No "-0.000".
+  return (value + 0).toFixed(digits);
+}
+
+/** A part of a whole: 0.936 -> "93.60 %". */
+export function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(2)} %`;
+}
+
+/** "[32, 512, 768]"; "[]" for a scalar. */
+export function shapeText(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
+}

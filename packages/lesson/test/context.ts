@@ -1,0 +1,22 @@
+/** What the chapters of tests compute with: the engine that trains, MNIST, and a clock. */
+import { loadMnist } from '@lockstep/data/node';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import type { LessonContext } from '../src/chapter.ts';
+import type { Digits } from '../src/digits.ts';
+
+let opened: Promise<{ readonly backend: HostBackend }> | undefined;
+let loaded: Promise<Digits> | undefined;
+
+export async function openContext(): Promise<LessonContext> {
+  opened ??= openBackend('cpu');
+  return { backend: (await opened).backend, nowMs: () => performance.now() };
+}
+
+/** With all of MNIST. */
+export async function openDigits(): Promise<LessonContext> {
+  loaded ??= loadMnist().then(({ train, test }) => ({
+    train: { pixels: train.images, labels: train.labels },
+    test: { pixels: test.images, labels: test.labels },
+  }));
+  return { ...(await openContext()), digits: await loaded };
+}

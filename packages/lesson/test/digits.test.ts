@@ -1,0 +1,93 @@
+/** What is trained on MNIST: forward pass, mini-batches, the loop, optimizers, workers. */
+import { describe, expect, test } from 'vitest';
+import { forwardPass } from '../src/chapters/forward-pass.ts';
+import { manyWorkers } from '../src/chapters/many-workers.ts';
+import { miniBatches } from '../src/chapters/mini-batches.ts';
+import { optimizers } from '../src/chapters/optimizers.ts';
+import { trainingLoop } from '../src/chapters/training-loop.ts';
+import { openDigits } from './context.ts';
+
+describe('the forward pass', () => {
+  test("two products with a relu between them give the logits of the network's own plan", async () => {
+    const { hidden, logits, planned, active } = forwardPass.result(await openDigits(), { steps: 20 });
+    expect(hidden).toHaveLength(128);
+    expect(Math.min(...hidden)).toBe(0);
+    expect(active).toBeGreaterThan(0);
+    expect(logits).toHaveLength(10);
+    for (const [index, logit] of logits.entries()) expect(logit).toBeCloseTo(planned[index]!, 4);
+  });
+
+  test('before any step it is unsure, after 200 it reads most digits', async () => {
+    const context = await openDigits();
+    const unsure = forwardPass.result(context, { steps: 0 });
+    expect(Math.max(...unsure.probabilities)).toBeLessThan(0.3);
+    const answers = [0, 1, 2, 3, 4, 5].map((image) => forwardPass.result(context, { image }));
+    expect(answers.filter(({ answer, label }) => answer === label).length).toBeGreaterThanOrEqual(5);
+  });
+});
+
+describe('mini-batches', () => {
+  test('of 64 make 938 steps of 60,000 images, the last with 32', async () => {
+    const { stepsPerEpoch, lastBatch } = miniBatches.result(await openDigits());
+    expect({ stepsPerEpoch, lastBatch }).toEqual({ stepsPerEpoch: 938, lastBatch: 32 });
+  });
+
+  test("a larger batch's gradient is closer to that of all; that of 64 points much the same way", async () => {
+    const { agreement } = miniBatches.result(await openDigits());
+    const cosines = agreement.map(({ cosine }) => cosine);
+    expect(cosines).toEqual(cosines.toSorted((a, b) => a - b));
+    expect(agreement.find(({ size }) => size === 64)!.cosine).toBeGreaterThan(0.5);
+  });
+});
+
+describe('the training loop', () => {
+  test('plain SGD ends above 93.6 %, with training and test close', async () => {
+    const { results, steps } = trainingLoop.result(await openDigits());
+    expect(steps).toBe(15 * 938);
+    expect(results[0]!.test.accuracy).toBeLessThan(0.2);
+    const { train, test: measured } = results.at(-1)!;
+    expect(measured.accuracy).toBeGreaterThanOrEqual(0.936);
+    expect(Math.abs(train.accuracy - measured.accuracy)).toBeLessThan(0.02);
+  });
+
+  test('on 300 images it learns them by heart and stays behind on others', async () => {
+    const { results } = trainingLoop.result(await openDigits(), { samples: 300, epochs: 60, lr: 0.1 });
+    const { train, test: measured } = results.at(-1)!;
+    expect(train.accuracy).toBeGreaterThan(0.99);
+    expect(train.accuracy - measured.accuracy).toBeGreaterThan(0.1);
+  });
+
+  test('with too large a learning rate the loss ends above where it began; with too small a one it hardly moves', async () => {
+    const context = await openDigits();
+    const lossesAt = (lr: number): readonly number[] =>
+      trainingLoop.result(context, { lr, samples: 6400, epochs: 1 }).results.map(({ test: { loss } }) => loss);
+    const [first, large] = lossesAt(10);
+    expect(large).toBeGreaterThan(first!);
+    const [, small] = lossesAt(0.0001);
+    expect(Math.abs(small! - first!)).toBeLessThan(0.05);
+    const [, right] = lossesAt(0.1);
+    expect(right).toBeLessThan(first! / 2);
+  });
+});
+
+describe('one line from SGD to Adam', () => {
+  test('takes the same network from the same start to 97 %, ahead of SGD', async () => {
+    const { trained } = optimizers.result(await openDigits());
+    const [sgd, adam] = trained;
+    expect(sgd!.losses[0]).toBe(adam!.losses[0]);
+    expect(adam!.test.accuracy).toBeGreaterThanOrEqual(0.97);
+    expect(adam!.test.accuracy).toBeGreaterThan(sgd!.test.accuracy);
+  });
+});
+
+describe('several workers', () => {
+  test('give the same weights to the bit, while sums in another order differ', async () => {
+    const { runs, sums, parameters, bytes } = manyWorkers.result(await openDigits());
+    expect(parameters).toBe(101_770);
+    expect(runs.map(({ differing }) => differing)).toEqual(runs.map(() => 0));
+    expect(runs.map(({ workers }) => workers)).toEqual([1, 2, 3, 4, 8]);
+    expect(sums.asTheyCome).toBeGreaterThan(1000);
+    expect(sums.inTheTree).toBe(0);
+    expect(bytes).toBe(2 * 407_080);
+  });
+});

@@ -1,0 +1,147 @@
+/** Pictures in color and values to learn, held against PyTorch (`goldens/make_data_goldens.py`). */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { HostBackend } from '@lockstep/tensor';
+import { describe, expect, test } from 'vitest';
+import {
+  createMicrobatchGradient,
+  createOptimizer,
+  createShardGradient,
+  initialize,
+  type Model,
+  parameterLayout,
+  resolveModel,
+  type SampleValues,
+  type TargetType,
+  type TargetValues,
+} from '../src/index.ts';
+import { backends } from './backends.ts';
+import { expectNear, type GradientGolden } from './goldens.ts';
+import { uploadInitial } from './training.ts';
+
+interface RunGolden {
+  readonly initialSha256: string;
+  readonly gradient: GradientGolden;
+  readonly training: {
+    readonly momentum: number;
+    readonly losses: readonly number[];
+    readonly parameters: GradientGolden['parameters'];
+  };
+}
+
+interface DataGoldens extends Readonly<Record<'colorCnn' | 'colorMlp' | 'tableValues', RunGolden>> {
+  readonly seed: number;
+  readonly batch: number;
+  readonly learningRate: number;
+}
+
+const goldens: DataGoldens = JSON.parse(readFileSync(new URL('../goldens/data.json', import.meta.url), 'utf8'));
+const { seed, batch, learningRate } = goldens;
+
+/** `words` in the script. */
+const word = (position: number): number => Math.imul(position, 2654435761) >>> 0;
+const float = (position: number): number => (word(position) >>> 8) / 2 ** 23 - 1;
+
+interface Batch {
+  readonly samples: SampleValues;
+  readonly targets: TargetValues;
+}
+
+function pictures(step: number): Batch {
+  const size = batch * 32 * 32 * 3;
+  return {
+    samples: Uint8Array.from({ length: size }, (_, at) => word(step * size + at) >>> 24),
+    targets: Uint16Array.from({ length: batch }, (_, sample) => (sample * 7) % 10),
+  };
+}
+
+function table(step: number): Batch {
+  return {
+    samples: Float32Array.from({ length: batch * 4 }, (_, at) => float(step * batch * 4 + at)),
+    targets: Float32Array.from({ length: batch * 2 }, (_, at) => float(10 ** 6 + step * batch * 2 + at)),
+  };
+}
+
+interface Case {
+  readonly name: keyof typeof goldens & ('colorCnn' | 'colorMlp' | 'tableValues');
+  readonly model: Model;
+  readonly batchOf: (step: number) => Batch;
+  readonly targetType: TargetType;
+}
+
+const color = { sampleShape: [32, 32, 3], outputs: 10 };
+const cases: readonly Case[] = [
+  { name: 'colorCnn', model: resolveModel('cnn', color), batchOf: pictures, targetType: 'classes' },
+  { name: 'colorMlp', model: resolveModel('mlp', color), batchOf: pictures, targetType: 'classes' },
+  {
+    name: 'tableValues',
+    model: resolveModel('mlp', { sampleShape: [4], outputs: 2 }),
+    batchOf: table,
+    targetType: 'values',
+  },
+];
+
+test.each(cases)('$name begins with the bits of torch.manual_seed', ({ name, model }) => {
+  const bytes = new Uint8Array(initialize(model, seed).buffer);
+  expect(createHash('sha256').update(bytes).digest('hex')).toBe(goldens[name].initialSha256);
+});
+
+describe.each(backends)('on $name', ({ open }) => {
+  const opened: Promise<HostBackend> = open();
+
+  test.each(cases)(
+    'the gradient of $name is that of PyTorch within 3e-6',
+    async ({ name, model, batchOf, targetType }) => {
+      const backend = await opened;
+      const parameters = uploadInitial(backend, model, seed);
+      const plan = createMicrobatchGradient(backend, model, batch, parameters, { targetType });
+      const { samples, targets } = batchOf(0);
+      plan.run(samples, targets);
+      const result = backend.view(plan.output).slice();
+      const { gradient } = goldens[name];
+      const size = parameters.length;
+      const mean = result.subarray(0, size).map((value) => value / batch);
+      expectNear(parameterLayout(model), gradient.parameters, mean, 3e-6);
+      expect(Math.abs(result[size]! / batch - gradient.loss)).toBeLessThan(1e-6 * gradient.loss);
+      expect(result[size + 1]).toBe(gradient.correct);
+      plan.dispose();
+    },
+  );
+
+  test.each(cases)('20 steps of $name end in the weights of PyTorch', async ({ name, model, batchOf, targetType }) => {
+    const backend = await opened;
+    const parameters = uploadInitial(backend, model, seed);
+    const plan = createMicrobatchGradient(backend, model, batch, parameters, { targetType });
+    const { losses, momentum, parameters: expected } = goldens[name].training;
+    const optimizer = createOptimizer(backend, { type: 'momentum', learningRate, momentum }, parameters);
+    for (const [step, loss] of losses.entries()) {
+      const { samples, targets } = batchOf(step);
+      plan.run(samples, targets);
+      expect(Math.abs(backend.view(plan.output)[parameters.length]! / batch - loss)).toBeLessThan(2e-5 * loss);
+      optimizer.step(batch, plan.output);
+    }
+    expectNear(parameterLayout(model), expected, backend.view(parameters).slice(), 2e-5);
+    optimizer.dispose();
+    plan.dispose();
+  });
+
+  test.each(cases)('a shard of $name has the bits of its microbatches', async ({ model, batchOf, targetType }) => {
+    const backend = await opened;
+    if (!backend.microbatchSums) return;
+    const parameters = uploadInitial(backend, model, seed);
+    const { samples, targets } = batchOf(0);
+    const [size, perTarget] = [samples.length / batch, targets.length / batch];
+    const [microbatches, microbatchSize] = [4, batch / 4];
+    const shard = createShardGradient(backend, model, { microbatches, microbatchSize }, parameters, { targetType });
+    shard.run(samples, targets);
+    const got = backend.view(shard.output).slice();
+    const one = createMicrobatchGradient(backend, model, microbatchSize, parameters, { targetType });
+    const sums = Array.from({ length: microbatches }, (_, index) => {
+      const [from, to] = [index * microbatchSize, (index + 1) * microbatchSize];
+      one.run(samples.subarray(from * size, to * size), targets.subarray(from * perTarget, to * perTarget));
+      return backend.view(one.output).slice();
+    });
+    const add = (left: Float32Array, right: Float32Array) => left.map((value, at) => value + right[at]!);
+    expect(got).toEqual(add(add(sums[0]!, sums[1]!), add(sums[2]!, sums[3]!)));
+  });
+});

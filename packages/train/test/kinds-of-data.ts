@@ -1,0 +1,59 @@
+/** Small data sets of every kind, in which there is something to learn. */
+import type { Dataset, Targets } from '@lockstep/data';
+import { randomStream } from '@lockstep/tensor';
+import type { TrainingData } from '../src/options.ts';
+
+interface Kind extends TrainingData {
+  /** A built-in model. */
+  readonly model: string;
+}
+
+const colors = ['red', 'green', 'blue'] as const;
+const iris = ['setosa', 'versicolor', 'virginica'] as const;
+
+/** Two parts of one stream of samples. */
+function parts(make: (count: number, random: () => number) => Dataset): TrainingData {
+  const random = randomStream(11);
+  return { train: make(300, random), test: make(60, random) };
+}
+
+/** Pictures of 32 x 32, of which the class is the channel that is brighter, but for every twentieth, which no model gets right. */
+function colorPictures(count: number, random: () => number): Dataset {
+  const labels = Uint16Array.from({ length: count }, () => Math.floor(3 * random()));
+  const samples = Uint8Array.from({ length: count * 3072 }, (_, at) => {
+    const sample = Math.floor(at / 3072);
+    const isBright = at % 3 === (labels[sample]! + (sample % 20 === 7 ? 1 : 0)) % 3;
+    return Math.floor((isBright ? 160 : 128) * random()) + (isBright ? 90 : 0);
+  });
+  return { samples, sampleShape: [32, 32, 3], count, targets: { type: 'classes', labels, names: colors } };
+}
+
+/** Rows of four measures around those of their class. */
+function table(count: number, random: () => number): Dataset {
+  const labels = Uint16Array.from({ length: count }, () => Math.floor(3 * random()));
+  const samples = Float32Array.from(
+    { length: count * 4 },
+    (_, at) => 2 * labels[at >> 2]! * ((at % 4) - 1) + 2 * random() - 1,
+  );
+  return { samples, sampleShape: [4], count, targets: { type: 'classes', labels, names: iris } };
+}
+
+/** Rows of three numbers, of which two others are sums. */
+function values(count: number, random: () => number): Dataset {
+  const samples = Float32Array.from({ length: count * 3 }, () => 2 * random() - 1);
+  const targets: Targets = {
+    type: 'values',
+    values: Float32Array.from({ length: count * 2 }, (_, at) => {
+      const [x, y, z] = samples.subarray((at >> 1) * 3) as unknown as [number, number, number];
+      return at % 2 === 0 ? 3 * x + y : y - 2 * z + 1;
+    }),
+    names: ['price', 'weight'],
+  };
+  return { samples, sampleShape: [3], count, targets };
+}
+
+export const kindsOfData = {
+  'pictures in color': { model: 'cnn', ...parts(colorPictures) },
+  'a table with classes': { model: 'mlp', ...parts(table) },
+  'a table with values': { model: 'mlp', ...parts(values) },
+} satisfies Readonly<Record<string, Kind>>;
