@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createEvaluator, type Evaluator, initialize, numberedClasses, resolveModel } from '@lockstep/nn';
+import { createEvaluator, type Evaluator, initialize, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BackgroundEvaluator } from '../src/node/background-evaluator.ts';
