@@ -47,7 +47,7 @@ export class TrainingResult {
 
   /** Takes memory for the weights when it is first asked for, which is the caller's to give back, with `dispose`. */
   get model(): LoadedModel {
-    const { model, train } = this.#prepared;
+    const { model, train, reading } = this.#prepared;
     const { weightsSha256 } = this.report;
     const description = { model, ...samplesOf(train), reading, metadata: {} };
     this.#model ??= new LoadedModel({ ...description, weights: this.weights, weightsSha256 }, this.#backend);
