@@ -6,7 +6,17 @@ export interface Consumer {
   readonly options: object;
 }
 
-const anywhere = ['tensor', 'nn', 'data', 'protocol', 'training', 'training/simulator', 'onnx', 'train'];
+const anywhere = [
+  'tensor',
+  'nn',
+  'data',
+  'data/readers',
+  'protocol',
+  'training',
+  'training/simulator',
+  'onnx',
+  'train',
+];
 const inNode = [
   ...anywhere,
   'worker',
@@ -16,6 +26,7 @@ const inNode = [
   'command',
   'files',
   'train/command-line',
+  'worker/local-worker',
 ];
 const inPage = [...anywhere, 'worker/browser'];
 
