@@ -6,7 +6,6 @@ export {
   bytesPerSample,
   checkDataset,
   type Dataset,
-  maxClasses,
   type SampleValues,
   sampleSize,
   type Targets,

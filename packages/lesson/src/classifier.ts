@@ -3,7 +3,6 @@ import {
   createEvaluation,
   createMicrobatchGradient,
   createOptimizer,
-  type Evaluation,
   initialize,
   type LabeledPlan,
   type Model,
@@ -18,6 +17,12 @@ export const digitModel: Model = resolveModel('mlp');
 /** Images evaluated at once. */
 const evaluationBatch = 500;
 
+/** Loss and accuracy, from 0 to 1, over images. */
+export interface Measured {
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
 export interface Classifier {
   /** The parameters, in memory of the backend. */
   readonly parameters: Storage;
@@ -25,7 +30,7 @@ export interface Classifier {
   step(batch: LabeledImages): number;
   /** The mean gradient over images, [parameters]. */
   gradient(images: LabeledImages): Float32Array;
-  evaluate(images: LabeledImages): Evaluation;
+  evaluate(images: LabeledImages): Measured;
   dispose(): void;
 }
 

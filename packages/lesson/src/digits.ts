@@ -1,11 +1,11 @@
 /** The labeled images that chapters train on, wherever they come from. */
-import { permutation } from '@lockstep/data';
+import { type Dataset, permutation } from '@lockstep/data';
 import type { LessonContext } from './chapter.ts';
 
 /** Pixels [count * 784], 0 to 255, and labels [count], 0 to 9. */
 export interface LabeledImages {
   readonly pixels: Uint8Array;
-  readonly labels: Uint8Array;
+  readonly labels: Uint16Array;
 }
 
 export interface Digits {
@@ -29,6 +29,17 @@ export function digitsOf({ digits }: LessonContext): Digits {
   return digits;
 }
 
+/** The images of a data set, without copying. @throws Error where they are no bytes of 28 x 28 in ten classes */
+export function labeledImages({ samples, count, targets }: Dataset): LabeledImages {
+  const isClassified = targets.type === 'classes' && targets.names.length === 10;
+  if (!(samples instanceof Uint8Array) || samples.length !== count * imageSize || !isClassified) {
+    const what = samples instanceof Uint8Array ? 'bytes' : 'floats';
+    const got = `${samples.length / count} ${what} and ${targets.names.length} ${targets.type}`;
+    throw new Error(`digits: expected images of ${imageSize} bytes in 10 classes, got ${got}`);
+  }
+  return { pixels: samples, labels: targets.labels };
+}
+
 /** The images `from .. to - 1`, without copying. */
 export function sliceOf({ pixels, labels }: LabeledImages, from: number, to: number): LabeledImages {
   return { pixels: pixels.subarray(from * imageSize, to * imageSize), labels: labels.subarray(from, to) };
@@ -36,7 +47,7 @@ export function sliceOf({ pixels, labels }: LabeledImages, from: number, to: num
 
 /** Copies the images with these numbers. */
 export function pick({ pixels, labels }: LabeledImages, numbers: Uint32Array): LabeledImages {
-  const picked = { pixels: new Uint8Array(numbers.length * imageSize), labels: new Uint8Array(numbers.length) };
+  const picked = { pixels: new Uint8Array(numbers.length * imageSize), labels: new Uint16Array(numbers.length) };
   for (const [row, number] of numbers.entries()) {
     picked.pixels.set(pixels.subarray(number * imageSize, (number + 1) * imageSize), row * imageSize);
     picked.labels[row] = labels[number]!;

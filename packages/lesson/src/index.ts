@@ -2,6 +2,6 @@
 export type { Chapter, LessonContext } from './chapter.ts';
 export { chapters } from './chapters.ts';
 export { accepts, type Control, expectedOf, type RangeControl, type Setting } from './controls.ts';
-export { type Digits, fewestDigits, imageSize, type LabeledImages } from './digits.ts';
+export { type Digits, fewestDigits, imageSize, labeledImages } from './digits.ts';
 export type { Bars, Curves, Exhibit, Figures, Graph, GraphNode, Grid, Plane, Table } from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';

@@ -2,7 +2,7 @@
 import { loadMnist } from '@lockstep/data/node';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { LessonContext } from '../src/chapter.ts';
-import type { Digits } from '../src/digits.ts';
+import { type Digits, labeledImages } from '../src/digits.ts';
 
 let opened: Promise<{ readonly backend: HostBackend }> | undefined;
 let loaded: Promise<Digits> | undefined;
@@ -15,8 +15,8 @@ export async function openContext(): Promise<LessonContext> {
 /** With all of MNIST. */
 export async function openDigits(): Promise<LessonContext> {
   loaded ??= loadMnist().then(({ train, test }) => ({
-    train: { pixels: train.images, labels: train.labels },
-    test: { pixels: test.images, labels: test.labels },
+    train: labeledImages(train),
+    test: labeledImages(test),
   }));
   return { ...(await openContext()), digits: await loaded };
 }

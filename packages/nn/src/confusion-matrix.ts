@@ -25,7 +25,7 @@ export interface ConfusionMatrix {
 }
 
 /** Most classes that a matrix is made of: 4 MB. */
-export const maxMatrixClasses = 1000;
+const maxMatrixClasses = 1000;
 
 /**
  * @param topErrorCount how many top errors a matrix comes with

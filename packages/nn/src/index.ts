@@ -1,7 +1,7 @@
 /** Models as data, their parameters, gradients and optimizers, on top of the tensor engine. */
-export { builtInModels, type ModelFit, resolveModel } from './built-in.ts';
+export { builtInModels, resolveModel } from './built-in.ts';
 export { argmax, probabilitiesOf } from './class-scores.ts';
-export { type ConfusionMatrix, createConfusionEvaluator, maxMatrixClasses } from './confusion-matrix.ts';
+export { type ConfusionMatrix, createConfusionEvaluator } from './confusion-matrix.ts';
 export type { DatasetEvaluator, LabeledSamples } from './dataset-evaluator.ts';
 export { createEvaluation, createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
 export { createMicrobatchGradient, createShardGradient } from './gradient-plan.ts';
@@ -34,7 +34,7 @@ export { parameterCount, parameterLayout } from './parameters.ts';
 export { createPrediction } from './prediction-plan.ts';
 export type { Reading } from './reading.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';
-export { byteDivisor, type SampleRows, type SampleValues } from './sample-input.ts';
+export type { SampleRows, SampleValues } from './sample-input.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
 export { summary } from './summary.ts';
 export { createValueErrors } from './value-errors.ts';

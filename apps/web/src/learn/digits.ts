@@ -16,6 +16,6 @@ export async function fetchDigits(): Promise<Digits> {
     offset += length;
     return bytes.subarray(offset - length, offset);
   };
-  const images = (count: number) => ({ pixels: take(count * imageSize), labels: take(count) });
+  const images = (count: number) => ({ pixels: take(count * imageSize), labels: Uint16Array.from(take(count)) });
   return { train: images(train), test: images(test) };
 }

@@ -1,7 +1,7 @@
 /** From SGD to Adam: the same loop with another line of configuration. */
-import { type Evaluation, type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
+import { type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
 import { defineChapter } from '../chapter.ts';
-import { createClassifier } from '../classifier.ts';
+import { createClassifier, type Measured } from '../classifier.ts';
 import { count, seedControl } from '../controls.ts';
 import { batchesOf, digitsOf } from '../digits.ts';
 import { decimal, percent } from '../number-text.ts';
@@ -18,7 +18,7 @@ const lines = [
 interface Trained {
   readonly config: OptimizerConfig;
   readonly losses: readonly number[];
-  readonly test: Evaluation;
+  readonly test: Measured;
 }
 
 export const optimizers = defineChapter({

@@ -1,7 +1,7 @@
 /** The complete training loop: forward, loss, backward, step, again and again. */
-import { type Evaluation, parseOptimizer } from '@lockstep/nn';
+import { parseOptimizer } from '@lockstep/nn';
 import { defineChapter } from '../chapter.ts';
-import { createClassifier, firstOf } from '../classifier.ts';
+import { createClassifier, firstOf, type Measured } from '../classifier.ts';
 import { count, range, seedControl } from '../controls.ts';
 import { batchesOf, digitsOf } from '../digits.ts';
 import { decimal, percent, thousands } from '../number-text.ts';
@@ -14,8 +14,8 @@ const overfittingGap = 0.04;
 
 interface EpochResult {
   readonly epoch: number;
-  readonly train: Evaluation;
-  readonly test: Evaluation;
+  readonly train: Measured;
+  readonly test: Measured;
 }
 
 export const trainingLoop = defineChapter({
