@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runChild } from './child.mjs';
+import { runChild } from '../apps/lockstep/child.mjs';
 import { fail, root } from './project.mjs';
 
 const program = join(root, 'apps', 'coordinator', 'dist', 'main.js');

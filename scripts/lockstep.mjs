@@ -4,64 +4,17 @@
  */
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { runChild } from './child.mjs';
+import { runChild } from '../apps/lockstep/child.mjs';
+import { commandLines, commands as productCommands } from '../apps/lockstep/commands.mjs';
+import { allocatorSettings, engineFlags } from '../apps/lockstep/node-settings.mjs';
 import { installPackages } from './packages.mjs';
 import { environment, fail, log, manifest, quietly, root } from './project.mjs';
 
-/**
- * Every step passes megabytes of messages through memory outside V8's heap, which makes V8 mark the whole heap again and
- * again for a few bytes; without incremental marking the cheap collections of young objects free them. Local workers
- * inherit the flag.
- */
-const engineFlags = ['--no-incremental-marking'];
-// Node 20 has relaxed SIMD, which the backend cpu-relaxed asks for, behind a flag that later versions no longer know.
-if (process.versions.node.startsWith('20.')) engineFlags.push('--experimental-wasm-relaxed-simd');
-
-/**
- * For the same reason glibc must not give freed memory back to the kernel, which would fault it in again page by page at
- * the next step. The first alone would keep it from learning how large the program's blocks are. Other C libraries do not look.
- */
-const allocatorSettings = {
-  MALLOC_TRIM_THRESHOLD_: `${256 * 2 ** 20}`,
-  MALLOC_MMAP_THRESHOLD_: `${64 * 2 ** 20}`,
-  MALLOC_TOP_PAD_: `${16 * 2 ** 20}`,
-};
-
-const training = ['coordinator', 'worker-command', 'web'];
+const training = ['coordinator-command'];
 
 /** Of each command: the set of packages that it needs, what turborepo builds for it, and what runs then. */
 const commands = {
-  start: {
-    does: 'trains a network on this machine: a coordinator and local workers',
-    packages: 'run',
-    build: training,
-    run: [...app('coordinator/dist/main.js'), 'start'],
-  },
-  coordinator: {
-    does: 'waits for workers and trains with those that join',
-    packages: 'run',
-    build: training,
-    run: [...app('coordinator/dist/main.js'), 'coordinator'],
-  },
-  worker: { does: 'joins a coordinator', packages: 'run', build: ['worker-command'], run: app('worker/dist/main.js') },
-  evaluate: {
-    does: 'measures a saved model on test samples',
-    packages: 'model',
-    build: ['model'],
-    run: [...app('model/dist/main.js'), 'evaluate'],
-  },
-  predict: {
-    does: 'says what a saved model sees in pictures',
-    packages: 'model',
-    build: ['model'],
-    run: [...app('model/dist/main.js'), 'predict'],
-  },
-  export: {
-    does: 'writes a saved model as ONNX',
-    packages: 'model',
-    build: ['model'],
-    run: [...app('model/dist/main.js'), 'export'],
-  },
+  ...Object.fromEntries(Object.entries(productCommands).map(([name, command]) => [name, ofProduct(command)])),
   example: {
     does: 'shows how networks learn, a chapter at a time; without a name it lists them',
     packages: 'run',
@@ -97,6 +50,11 @@ const commands = {
     build: training,
     run: script('engines'),
   },
+  release: {
+    does: 'makes a release of the packages: version, then publish',
+    packages: 'all',
+    run: script('release'),
+  },
   'tfjs-node': {
     does: "gets TensorFlow's C library for --backend tfjs-node",
     packages: 'all',
@@ -104,6 +62,15 @@ const commands = {
   },
   setup: { does: 'gets every package: for --backend webgpu and for work on the project', packages: 'all' },
 };
+
+function ofProduct({ does, app: name, args }) {
+  return {
+    does,
+    packages: name === 'model' ? 'model' : 'run',
+    build: [`${name}-command`],
+    run: [...app(`${name}/dist/main.js`), ...args],
+  };
+}
 
 function app(program) {
   return [...engineFlags, join(root, 'apps', program)];
@@ -147,9 +114,7 @@ function printed(name, args) {
 
 function helpText(name) {
   if (commands[name]) return `npm run ${name}: ${commands[name].does}\n`;
-  const width = Math.max(...Object.keys(commands).map(({ length }) => length)) + 2;
-  const lines = Object.entries(commands).map(([command, { does }]) => `  ${command.padEnd(width)}${does}\n`);
-  return `npm run COMMAND -- [options], with one of these commands; most have --help:\n${lines.join('')}`;
+  return `npm run COMMAND -- [options], with one of these commands; most have --help:\n${commandLines(commands)}`;
 }
 
 async function main([name, ...args]) {

@@ -1,4 +1,5 @@
 /** Where a run can be joined, watched and controlled, as lines for the person at this terminal. */
+import { commandText } from '@lockstep/command';
 import type { ListeningEvent } from '@lockstep/train';
 import { isLoopback } from '@lockstep/train/command-line';
 import { renderUnicodeCompact } from 'uqr';
@@ -12,7 +13,7 @@ function shellWord(text: string): string {
 export function addressLines({ addresses, host, port, wantedPort, token, fingerprint }: ListeningEvent): string[] {
   const lines = [
     ...(wantedPort === 0 || port === wantedPort ? [] : [`Port ${wantedPort} is in use, listening on ${port}.`]),
-    `Join with: ${environmentOf(token)}npm run worker -- --url ${shellWord(addresses.worker)}`,
+    `Join with: ${environmentOf(token)}${commandText('worker', `--url ${shellWord(addresses.worker)}`)}`,
     `Join in a browser: ${addresses.page}`,
     `Dashboard: ${addresses.owner}`,
   ];

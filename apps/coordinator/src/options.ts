@@ -1,6 +1,7 @@
 /** The options of `npm start` and `npm run coordinator`. */
 import {
   choice,
+  commandText,
   dataOptions,
   Expected,
   fraction,
@@ -124,12 +125,12 @@ const workers = (fallback: number) =>
 /** The commands differ in how many workers they start by default. */
 export const commands = {
   start: {
-    usage: 'npm start -- [options]',
+    usage: commandText('start', '[options]'),
     summary: 'Trains a network on MNIST on this machine: one coordinator and some worker processes.',
     options: { workers: workers(2), ...shared },
   },
   coordinator: {
-    usage: 'npm run coordinator -- [options]',
+    usage: commandText('coordinator', '[options]'),
     summary: 'Waits for workers, on this machine or others, and trains with those that join.',
     options: { workers: workers(0), ...shared },
   },

@@ -1,8 +1,8 @@
 /** Starts a coordinator with its dashboard for a test. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Report } from '@lockstep/train';
 import { expect } from 'vitest';
+import type { Report } from '../../../packages/train/src/report/report.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
 

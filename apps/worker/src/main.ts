@@ -1,5 +1,5 @@
 /** The Node worker's command line: joins a run by its options, and says what happens. */
-import { CommandFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
+import { CommandFailure, commandText, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { ConfigurationError, JoinError, join, joinAddress } from '@lockstep/worker';
 import { summary, usage, workerOptions } from './options.ts';
 import { WorkerLines } from './worker-lines.ts';
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
 function failureOf({ reason, message }: JoinError, url: string): CommandFailure {
   switch (reason) {
     case 'unreachable': {
-      const advice = 'start one with npm run coordinator, or wait for it with --wait';
+      const advice = `start one with ${commandText('coordinator')}, or wait for it with --wait`;
       return new CommandFailure(`--url ${url}: ${message}; ${advice}`, 2);
     }
     case 'refused':

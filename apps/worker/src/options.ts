@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import {
   choice,
+  commandText,
   generalOptions,
   lineOption,
   switchOption,
@@ -13,7 +14,7 @@ import {
 } from '@lockstep/command';
 import { computeChoices } from '@lockstep/worker';
 
-export const usage = 'npm run worker -- --url ws://HOST:PORT [options]';
+export const usage = commandText('worker', '--url ws://HOST:PORT [options]');
 export const summary =
   'Joins a coordinator and computes gradients for it; comes back by itself when the connection breaks.';
 

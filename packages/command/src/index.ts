@@ -1,5 +1,6 @@
 /** The command line, the same for every app: options as a table, their files, bad input as one sentence, results as columns. */
 export { type CommandLine, generalOptions, readCommandLine } from './command-line.ts';
+export { commandText } from './command-text.ts';
 export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from './data-options.ts';
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
 export { helpText } from './help.ts';

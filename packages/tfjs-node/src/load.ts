@@ -43,12 +43,14 @@ export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
   return { tf, version: binding.TF_Version };
 }
 
+const remedy = 'npm install @tensorflow/tfjs-node gets it, or in a clone of Lockstep npm run tfjs-node';
+
 function absenceOf({ code, message }: Error & { code?: string }): string {
   if (code === 'ERR_MODULE_NOT_FOUND') {
-    return 'expected the package @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it';
+    return `expected the package @tensorflow/tfjs-node, which is not installed: ${remedy}`;
   }
   if (message.includes('tfjs_binding.node')) {
-    return 'expected the native part of @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it';
+    return `expected the native part of @tensorflow/tfjs-node, which is not installed: ${remedy}`;
   }
   return `@tensorflow/tfjs-node cannot be loaded: ${message.split('\n')[0]}`;
 }

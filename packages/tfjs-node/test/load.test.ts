@@ -23,13 +23,13 @@ describe('where the library cannot be loaded', () => {
       'the addon',
       'The Node.js native addon module (tfjs_binding.node) can not be found at path: /x \nPlease run …',
       undefined,
-      'expected the native part of @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it',
+      'expected the native part of @tensorflow/tfjs-node, which is not installed: npm install @tensorflow/tfjs-node gets it, or in a clone of Lockstep npm run tfjs-node',
     ],
     [
       'the package',
       "Cannot find package '@tensorflow/tfjs-node' imported from /x",
       'ERR_MODULE_NOT_FOUND',
-      'expected the package @tensorflow/tfjs-node, which is not installed: npm run tfjs-node gets it',
+      'expected the package @tensorflow/tfjs-node, which is not installed: npm install @tensorflow/tfjs-node gets it, or in a clone of Lockstep npm run tfjs-node',
     ],
     [
       'a library of the system',

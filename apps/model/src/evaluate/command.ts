@@ -1,5 +1,6 @@
 /** `npm run evaluate`: how well a model reads the test samples of a data set. */
 import {
+  commandText,
   dataOptions,
   generalOptions,
   readCommandLine,
@@ -19,7 +20,7 @@ import { testSamples } from './test-samples.ts';
 import { evaluationText } from './text.ts';
 
 const commandLine = {
-  usage: 'npm run evaluate -- --load FILE.safetensors [options]',
+  usage: commandText('evaluate', '--load FILE.safetensors [options]'),
   summary: 'Measures a saved model on the test samples of a data set: loss, accuracy, and what it confuses.',
   options: {
     ...loadOptions,

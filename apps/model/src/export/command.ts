@@ -1,10 +1,18 @@
 /** `npm run export`: a saved model as a file for other programs. */
-import { generalOptions, readCommandLine, requireOutputs, saveFile, textOption, usageFailure } from '@lockstep/command';
+import {
+  commandText,
+  generalOptions,
+  readCommandLine,
+  requireOutputs,
+  saveFile,
+  textOption,
+  usageFailure,
+} from '@lockstep/command';
 import { writeOnnx } from '@lockstep/onnx';
 import { loadOptions, readModel } from '../load-option.ts';
 
 const commandLine = {
-  usage: 'npm run export -- --load FILE.safetensors --onnx FILE.onnx',
+  usage: commandText('export', '--load FILE.safetensors --onnx FILE.onnx'),
   summary: 'Writes a saved model as ONNX, which many other programs run.',
   options: {
     ...loadOptions,

@@ -1,5 +1,6 @@
 /** `npm run predict`: the classes that a model gives to pictures and lists of values. */
 import {
+  commandText,
   generalOptions,
   operands,
   readCommandLine,
@@ -15,7 +16,7 @@ import { predictionJson, predictionText, valuesJson, valuesText } from './output
 import { readSamples, type Sample } from './sample.ts';
 
 const commandLine = {
-  usage: 'npm run predict -- --load FILE.safetensors [options] FILE…',
+  usage: commandText('predict', '--load FILE.safetensors [options] FILE…'),
   summary: 'Says what a saved model sees in pictures, in lists of values, or in the rows of tables.',
   options: {
     files: operands(

@@ -96,7 +96,9 @@ async function openPictures(path: string, options: OpenOptions): Promise<OpenedD
   try {
     decoder = await openSharpDecoder();
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: ${(error as Error).message}: npm run setup gets it`);
+    throw new DataError(
+      `${shownPath(path)}: ${(error as Error).message}: npm install sharp gets it, or in a clone of Lockstep npm run setup`,
+    );
   }
   return readPictures(await filesBelow(path, ''), nameOf(path), decoder, options);
 }

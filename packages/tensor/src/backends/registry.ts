@@ -3,7 +3,7 @@ import type { Backend, HostBackend } from '../backend.ts';
 import { createCpuBackend, createRelaxedCpuBackend } from './cpu/backend.ts';
 import type { ThreadOptions } from './cpu/thread-team.ts';
 import { isSoftwareAdapter } from './gpu/device.ts';
-import { type GpuMode, openGpuMode } from './gpu/open.ts';
+import type { GpuMode } from './gpu/open.ts';
 import { checkNumerics } from './numerics-check.ts';
 import { createReferenceBackend } from './reference/backend.ts';
 
@@ -55,7 +55,13 @@ function candidatesOf(choice: BackendChoice, threads: ThreadOptions | undefined)
     return [{ label: choice, open: (refuse) => openOnThreads(open, threads, refuse) }];
   }
   const modes = gpuModes[choice as GpuBackendName];
-  return modes.map((mode) => ({ label: mode, open: () => openGpuMode(choice, mode) }));
+  return modes.map((mode) => ({ label: mode, open: () => openOnGpu(choice, mode) }));
+}
+
+/** Half of this package's code is about GPUs, and comes only where one is asked for. */
+async function openOnGpu(name: string, mode: GpuMode): Promise<Backend> {
+  const { openGpuMode } = await import('./gpu/open.ts');
+  return openGpuMode(name, mode);
 }
 
 /** With one thread where several cannot be had. */

@@ -1,6 +1,7 @@
 /** Runs the training over the network: the server, its addresses, and the local workers. */
 import type { Server } from 'node:http';
-import { fileURLToPath } from 'node:url';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { bytesPerSample } from '@lockstep/data';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
@@ -26,7 +27,8 @@ export interface NetworkOptions {
   readonly gate: Gate;
 }
 
-const siteFolder = fileURLToPath(new URL('../../../../apps/web/dist', import.meta.url));
+/** The page as it is built, in the package that has it. */
+const siteFolder = join(dirname(createRequire(import.meta.url).resolve('@lockstep/web/package.json')), 'dist');
 
 /** @throws ConfigurationError where it cannot listen */
 export async function startNetwork(network: NetworkOptions): Promise<WorkerPool & { readonly addresses: Addresses }> {

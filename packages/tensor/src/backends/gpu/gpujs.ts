@@ -109,11 +109,21 @@ async function provideWebGpu(): Promise<void> {
 
 let loading: Promise<GpuJs> | undefined;
 
-/** Loads gpu.js, once. */
+/**
+ * Loads gpu.js, once.
+ * @throws Error with one sentence where that package is not installed
+ */
 export async function loadGpuJs(): Promise<GpuJs> {
-  loading ??= provideWebGpu().then(async () => {
+  loading ??= provideWebGpu().then(importGpuJs);
+  return loading;
+}
+
+async function importGpuJs(): Promise<GpuJs> {
+  try {
     const module = (await import('gpu.js')) as unknown as { default?: GpuJs } & GpuJs;
     return module.default ?? module;
-  });
-  return loading;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`expected the package gpu.js, which npm install gpu.js gets: ${message.split('\n')[0]}`);
+  }
 }

@@ -184,7 +184,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
 export async function openWebGpuDevice(gpuJs: GpuJs): Promise<Device> {
   if (!gpuJs.GPU.isWebGPUSupported) {
     throw new Error(
-      'there is no WebGPU here (in a browser it needs https or localhost; in Node, npm run setup gets the package webgpu)',
+      'there is no WebGPU here (in a browser it needs https or localhost; in Node the package webgpu, which npm run setup gets in a clone of Lockstep)',
     );
   }
   if (!(await gpuJs.GPU.isWebGPUAvailable())) {

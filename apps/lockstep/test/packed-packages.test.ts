@@ -1,0 +1,133 @@
+/** Every packed package is whole: what it exports, imports and promises is in it, and what only this repository needs is not. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, posix } from 'node:path';
+import { checkPackage, type ProblemKind } from '@arethetypeswrong/core';
+import { init, parse } from 'es-module-lexer';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type PackedPackage, packAll, workspacePackages } from './packed.ts';
+import { checkedModules } from './typescript-consumers.ts';
+
+const published = workspacePackages().filter(({ manifest }) => !manifest.private);
+const privateNames = [
+  '@lockstep/bench',
+  '@lockstep/chromium',
+  '@lockstep/examples',
+  '@lockstep/lesson',
+  '@lockstep/simulate',
+];
+
+/** Packages are ES modules alone, and resolved by `exports` alone. */
+const ofCommonJs: readonly ProblemKind[] = ['CJSResolvesToESM'];
+const beforeExports = 'node10';
+
+const folder = mkdtempSync(join(tmpdir(), 'lockstep-packed-'));
+let packed = new Map<string, PackedPackage>();
+
+beforeAll(async () => {
+  await init;
+  packed = new Map(packAll(folder).map((one) => [one.name, one]));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+it('only what measures and tests is private, and all others have one version', () => {
+  const all = workspacePackages().map(({ manifest }) => manifest);
+  expect(
+    all
+      .filter((manifest) => manifest.private)
+      .map(({ name }) => name)
+      .sort(),
+  ).toEqual(privateNames);
+  expect([...packed.keys()].sort()).toEqual(published.map(({ manifest }) => manifest.name).sort());
+  expect(new Set([...packed.values()].map(({ manifest }) => manifest.version)).size).toBe(1);
+});
+
+it('projects in TypeScript are tried with every module that a package exports', () => {
+  const exported = [...packed.values()].flatMap(({ name, manifest }) =>
+    Object.keys(manifest.exports as object).map((path) => posix.join(name, path)),
+  );
+  const modules = exported.filter((module) => !module.endsWith('package.json'));
+  expect(modules.sort()).toEqual([...checkedModules].sort());
+});
+
+describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
+  const open = (): PackedPackage => packed.get(name)!;
+
+  it('pleases publint', async () => {
+    const { tarball, manifest } = open();
+    const { messages } = await publint({ pack: { tarball: tarball.buffer }, strict: true });
+    expect(messages.map((message) => formatMessage(message, manifest))).toEqual([]);
+  });
+
+  it('has types that match what runs, for every way to resolve an ES module', async () => {
+    const checked = await checkPackage(open().contents);
+    const problems = checked.types ? checked.problems : [];
+    const relevant = problems.filter(
+      (problem) =>
+        !ofCommonJs.includes(problem.kind) &&
+        !('resolutionKind' in problem && problem.resolutionKind === beforeExports) &&
+        !('resolutionOption' in problem && problem.resolutionOption === beforeExports),
+    );
+    expect(relevant).toEqual([]);
+  });
+
+  it('has its licence and README, and nothing that only this repository understands', () => {
+    const { files, read, manifest } = open();
+    expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']));
+    expect(read('README.md').startsWith(`# ${name}\n`)).toBe(true);
+    expect(read('package.json')).not.toMatch(/workspace:|"source"|devDependencies|buildDependencies|"scripts"/);
+    expect(manifest).toMatchObject({ license: 'MIT', type: 'module', engines: { node: expect.any(String) } });
+    expect(files.filter((file) => /^test\/|\.test\.|tsconfig/.test(file))).toEqual([]);
+  });
+
+  it('depends on other packages of ours in its own version', () => {
+    const { manifest } = open();
+    const ours = Object.entries(manifest.dependencies ?? {}).filter(([dependency]) => packed.has(dependency));
+    expect(ours.filter(([, version]) => version !== manifest.version)).toEqual([]);
+    expect(Object.keys(manifest.dependencies ?? {}).filter((dependency) => privateNames.includes(dependency))).toEqual(
+      [],
+    );
+  });
+
+  it('declares every package that it imports', () => {
+    const { files, read, manifest } = open();
+    const declared = new Set([
+      name,
+      ...Object.keys(manifest.dependencies ?? {}),
+      ...Object.keys(manifest.peerDependencies ?? {}),
+      ...builtinModules.map((builtin) => `node:${builtin}`),
+    ]);
+    // A page is bundled: its imports are files. A template's are those of another package.
+    const own = files.filter((file) => /\.m?js$/.test(file) && !file.startsWith('template/'));
+    const modules = name === '@lockstep/web' ? [] : own;
+    const undeclared = modules.flatMap((file) =>
+      importsOf(read(file)).flatMap((imported) => (declared.has(imported) ? [] : [`${file}: ${imported}`])),
+    );
+    expect(undeclared).toEqual([]);
+  });
+
+  it('leads from what runs to its source', () => {
+    const { files, read } = open();
+    const maps = files.filter((file) => file.endsWith('.map'));
+    const compiled = files.filter((file) => /^dist\/.*(\.js|\.d\.ts)$/.test(file) && name !== '@lockstep/web');
+    expect(compiled.filter((file) => !maps.includes(`${file}.map`))).toEqual([]);
+    const sources = maps.flatMap((map) =>
+      (JSON.parse(read(map)) as { sources: string[] }).sources.map((source) => posix.join(posix.dirname(map), source)),
+    );
+    expect(sources.filter((source) => !files.includes(source))).toEqual([]);
+  });
+});
+
+/** Names of the packages that a module imports, without those of its own files. */
+function importsOf(code: string): string[] {
+  const specifiers = parse(code)[0].flatMap(({ specifier }) => specifier ?? []);
+  return specifiers.filter((specifier) => !specifier.startsWith('.')).map(packageOf);
+}
+
+function packageOf(specifier: string): string {
+  if (specifier.startsWith('node:')) return specifier;
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}

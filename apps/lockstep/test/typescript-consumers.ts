@@ -1,0 +1,58 @@
+/** Projects in TypeScript that use the packages, each with other settings. */
+
+export interface Consumer {
+  readonly title: string;
+  readonly source: string;
+  readonly options: object;
+}
+
+const anywhere = [
+  'tensor',
+  'nn',
+  'data',
+  'data/readers',
+  'protocol',
+  'training',
+  'training/simulator',
+  'onnx',
+  'train',
+];
+const inNode = [
+  ...anywhere,
+  'worker',
+  'tensor/node',
+  'data/node',
+  'tfjs-node',
+  'command',
+  'files',
+  'train/command-line',
+  'worker/local-worker',
+];
+const inPage = [...anywhere, 'worker/browser'];
+
+/** Every module that is checked, as it is imported. */
+export const checkedModules = [...new Set([...inNode, ...inPage])].map((name) => `@lockstep/${name}`);
+
+/** A module that has every export of these packages in its types. */
+function useOf(names: readonly string[]): string {
+  const imports = names.map((name, index) => `import * as module${index} from '@lockstep/${name}';\n`);
+  return `${imports.join('')}export const modules = { ${names.map((_, index) => `module${index}`).join(', ')} };\n`;
+}
+
+const nodeNext = { module: 'nodenext', moduleResolution: 'nodenext' };
+const bundler = { module: 'esnext', moduleResolution: 'bundler' };
+
+export const consumers: readonly Consumer[] = [
+  { title: 'Node, nodenext', source: useOf(inNode), options: { ...nodeNext, lib: ['ES2023'], types: ['node'] } },
+  { title: 'Node, bundler', source: useOf(inNode), options: { ...bundler, lib: ['ES2023'], types: ['node'] } },
+  {
+    title: 'a page, bundler',
+    source: useOf(inPage),
+    options: { ...bundler, lib: ['ES2023', 'DOM'], types: [], customConditions: ['browser'] },
+  },
+  {
+    title: 'a page, bundler that does not say so',
+    source: useOf(inPage),
+    options: { ...bundler, lib: ['ES2023', 'DOM'], types: [] },
+  },
+];
