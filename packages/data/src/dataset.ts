@@ -2,8 +2,10 @@
 import { checkWhole } from './check-whole.ts';
 import { DataError } from './data-error.ts';
 
+/** Values of samples, one sample after another: bytes or floats. */
 export type SampleValues = Uint8Array | Float32Array;
 
+/** What is to be learned for each sample: its class, or values. */
 export type Targets =
   | {
       readonly type: 'classes';
@@ -20,6 +22,7 @@ export type Targets =
       readonly names: readonly string[];
     };
 
+/** Labeled samples of one shape. */
 export interface Dataset {
   /** [count, ...sampleShape]; bytes are seen by a model as byte / 255, floats as they are. */
   readonly samples: SampleValues;

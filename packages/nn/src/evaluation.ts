@@ -7,6 +7,7 @@ import { losses, type TargetType } from './losses.ts';
 import { type Model, outputCount } from './model.ts';
 import { targetVariance } from './target-variance.ts';
 
+/** Mean loss and accuracy over labeled samples. */
 export interface Evaluation {
   /** Mean over the samples. */
   readonly loss: number;
@@ -19,8 +20,10 @@ export interface Evaluation {
   readonly r2: number | null;
 }
 
+/** Measures the loss and accuracy of weights on a fixed set of samples. */
 export type Evaluator = DatasetEvaluator<Evaluation>;
 
+/** An evaluator of `model` on `data`, which compiles its plans once. */
 export function createEvaluator(backend: Backend, model: Model, data: LabeledSamples): Evaluator {
   const { count, targets } = data;
   const variance = targets.type === 'values' ? targetVariance(targets.values, outputCount(model)) : 0;
@@ -42,7 +45,10 @@ export function createEvaluator(backend: Backend, model: Model, data: LabeledSam
   });
 }
 
-/** `output` [2] holds the sum of the losses over `samples` samples and how many were correct; nothing is dropped. */
+/**
+ * A plan of the loss and accuracy of a batch; nothing is dropped.
+ * `output` [2] holds the sum of the losses over `samples` samples and how many were correct.
+ */
 export function createEvaluation(
   backend: Backend,
   model: Model,

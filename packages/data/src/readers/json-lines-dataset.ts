@@ -15,6 +15,7 @@ interface Parts {
 }
 
 /**
+ * Objects of a JSON Lines file as samples and their labels.
  * Arrays whose numbers are all whole from 0 to 255, as those of pictures, become bytes; others stay as they are.
  * @param test the samples to test with; without it, a seeded part of `lines`
  * @throws DataError
