@@ -4,6 +4,12 @@ import { DataError } from './data-error.ts';
 
 export type SampleValues = Uint8Array | Float32Array;
 
+/** A value is `(given - mean) / deviation` of the one that was given. */
+export interface Standardization {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
 export type Targets =
   | {
       readonly type: 'classes';
@@ -18,6 +24,8 @@ export type Targets =
       readonly values: Float32Array;
       /** One for each value of a sample. */
       readonly names: readonly string[];
+      /** Of all values; left out where they are as they were given. */
+      readonly standardization?: Standardization | undefined;
     };
 
 export interface Dataset {

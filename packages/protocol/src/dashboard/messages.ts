@@ -78,6 +78,8 @@ const epochReport = v.strictObject({
   testLoss: finite,
   testAccuracy: v.nullable(fraction),
   testR2: v.nullable(finite),
+  /** In the unit of the values; null where targets are classes. */
+  testRmse: v.nullable(finite),
   seconds: rate,
   imagesPerSecond: rate,
 });
@@ -159,6 +161,8 @@ export const watchMessages = {
     outputs: whole(1, maxOutputs),
     /** One for each; left out where there are more than 256. */
     names: v.exactOptional(names),
+    /** Of values that are standardized: the root of a loss, times this, is in their unit. */
+    targetDeviation: v.exactOptional(finite),
     /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
     /** Whether workers need the token of the join address. */
