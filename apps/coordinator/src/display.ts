@@ -1,8 +1,9 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
+import { rootMeanSquaredError } from '@lockstep/nn';
 import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
 import { movingAverage, samplesWord, thousands } from '@lockstep/train/command-line';
 import type { RunPlan } from '@lockstep/training';
-import { type Colors, duration, percent, significant } from './format.ts';
+import { type Colors, decimals, duration, percent, significant } from './format.ts';
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;
@@ -20,6 +21,7 @@ interface Piece {
 
 const liveEveryMs = 100;
 const plainEveryMs = 10_000;
+const mostEpochLines = 20;
 const smoothing = 0.05;
 const barWidth = 12;
 /** Below it, pieces come before the bar. */
@@ -69,10 +71,13 @@ export class Display {
 
   epoch(report: EpochReport): void {
     const { colors, epochs, data } = this.#options;
-    const { trainLoss, trainAccuracy, testLoss, testAccuracy } = report;
+    if (!this.#isShown(report.epoch)) return;
+    const { trainLoss, trainAccuracy, testLoss, testAccuracy, testRmse } = report;
+    const trainRmse = rootMeanSquaredError(trainLoss, data.standardization);
+    const train = qualityText(trainLoss, trainAccuracy, trainRmse);
+    const test = qualityText(testLoss, testAccuracy, testRmse, colors);
     this.line(
-      `  epoch ${report.epoch}/${epochs}   train ${qualityText(trainLoss, trainAccuracy)}` +
-        `   test ${qualityText(testLoss, testAccuracy, colors)}` +
+      `  epoch ${report.epoch}/${epochs}   train ${train}   test ${test}` +
         `   ${report.seconds.toFixed(1)} s, ${thousands(report.imagesPerSecond)} ${samplesWord(data)}/s`,
     );
   }
@@ -89,6 +94,12 @@ export class Display {
     this.#live = text;
   }
 
+  /** Of many epochs about every twentieth part, and the last: as many lines as can be read. */
+  #isShown(epoch: number): boolean {
+    const { epochs } = this.#options;
+    return epoch === epochs || epoch % Math.ceil(epochs / mostEpochLines) === 0;
+  }
+
   #pieces({ step, epoch, samplesSoFar, workers }: StepEvent, seconds: number): Piece[] {
     const { steps, epochs, data } = this.#options;
     const secondsLeft = ((steps - step) * seconds) / (step - this.#firstStep!);
@@ -96,10 +107,10 @@ export class Display {
       { text: `epoch ${epoch}/${epochs}`, priority: 6 },
       { text: `step ${step}/${steps}`, priority: 2 },
       { text: `${thousands(samplesSoFar / seconds)} ${samplesWord(data)}/s`, priority: 5 },
-      { text: `loss ${this.#loss!.toFixed(4)}`, priority: 4 },
+      { text: `loss ${decimals(this.#loss!)}`, priority: 4 },
       data.targetType === 'classes'
         ? { text: `accuracy ${percent(this.#accuracy!)}`, priority: 3 }
-        : { text: `RMSE ${significant(Math.sqrt(this.#loss!))}`, priority: 3 },
+        : { text: `RMSE ${significant(rootMeanSquaredError(this.#loss!, data.standardization))}`, priority: 3 },
       { text: `${duration(secondsLeft)} left`, priority: 7 },
       { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
     ];
@@ -123,12 +134,12 @@ export class Display {
 }
 
 /** Loss with accuracy, or with the root mean squared error where targets are values. */
-function qualityText(loss: number, accuracy: number | null, { bold }: Pick<Colors, 'bold'> = plain): string {
-  const quality = accuracy === null ? `RMSE ${significant(Math.sqrt(loss))}` : percent(accuracy);
-  return `loss ${loss.toFixed(4)}, ${bold(quality)}`;
+function qualityText(loss: number, accuracy: number | null, rmse: number | null, { bold } = plain): string {
+  const quality = accuracy === null ? `RMSE ${significant(rmse!)}` : percent(accuracy);
+  return `loss ${decimals(loss)}, ${bold(quality)}`;
 }
 
-const plain = { bold: (text: string | number | null | undefined) => `${text}` };
+const plain: Pick<Colors, 'bold'> = { bold: (text: string | number | null | undefined) => `${text}` };
 
 function joined(pieces: readonly Piece[]): string {
   return pieces.map(({ text }) => text).join(' · ');

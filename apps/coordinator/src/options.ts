@@ -19,6 +19,7 @@ import {
 } from '@lockstep/command';
 import { builtInModels, type ScheduleType, schedules } from '@lockstep/nn';
 import {
+  defaultEpochsText,
   defaultHost,
   defaultLearningRates,
   defaultPort,
@@ -35,9 +36,12 @@ const modelNames = builtInModels.join(', ');
 
 const shared = {
   single: switchOption('train in this process, without workers or sockets: the same weights'),
-  epochs: withFallback(wholeNumber('passes over the training set', optionBounds.epochs), 5),
+  epochs: withDefaultText(wholeNumber('passes over the training set', optionBounds.epochs), defaultEpochsText),
   steps: wholeNumber('stop after N steps', optionBounds.steps),
-  batch: withDefaultText(wholeNumber('samples in a step, over all workers', optionBounds.batch), defaultsOf('batch')),
+  batch: withDefaultText(
+    wholeNumber('samples in a step, over all workers', optionBounds.batch),
+    `${defaultsOf('batch')}; on small data less, and then the default learning rate too`,
+  ),
   lr: withDefaultText(positiveNumber('learning rate'), defaultLearningRates()),
   optimizer: withFallback(choice(optimizerTypes, 'optimizer'), 'momentum'),
   momentum: withDefaultText(numberFrom('momentum factor', { from: 0, below: 1 }), defaultsOfSetting('momentum')),

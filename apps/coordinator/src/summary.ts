@@ -3,7 +3,7 @@ import { type Column, formatTable } from '@lockstep/command';
 import type { EpochReport, Report } from '@lockstep/train';
 import { samplesWord, thousands } from '@lockstep/train/command-line';
 import { claimText } from '@lockstep/training';
-import { type Colors, percent, significant } from './format.ts';
+import { type Colors, decimals, percent, significant } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);
@@ -24,10 +24,16 @@ export function summaryLines(report: Report, colors: Colors): string[] {
 }
 
 /** How good the model is on the test set. */
-function qualityLine({ testLoss, testAccuracy, testR2 }: EpochReport, samples: string): string {
+function qualityLine({ testAccuracy, testR2, testRmse }: EpochReport, samples: string): string {
   if (testAccuracy !== null) return `${percent(testAccuracy)} of the test ${samples} are read right`;
-  const explained = testR2 === null ? '' : `, R² ${testR2.toFixed(4)}`;
-  return `root mean squared error ${significant(Math.sqrt(testLoss))} on the test ${samples}${explained}`;
+  const explained = testR2 === null ? '' : `, ${explainedText(testR2)}`;
+  return `root mean squared error ${significant(testRmse!)} on the test ${samples}${explained}`;
+}
+
+/** Below -1 the model is of no use, and how far below says nothing more. */
+function explainedText(r2: number): string {
+  if (r2 < -1) return 'far worse than always answering with the mean: try a smaller learning rate';
+  return `R² ${decimals(r2)}`;
 }
 
 /** What the run claims of its weights, and what that means. */

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import type { DataSummary } from '@lockstep/train';
 import { thousands } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
@@ -11,9 +12,10 @@ interface Setting {
   readonly steps?: number;
   readonly stepsPerEpoch?: number;
   readonly isColored?: boolean;
+  readonly data?: Partial<DataSummary>;
 }
 
-function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = false }: Setting) {
+function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = false, data = {} }: Setting) {
   let samplesSoFar = 0;
   let now = 1000;
   let written = '';
@@ -25,7 +27,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
     steps,
     stepsPerEpoch,
     epochs: Math.ceil(steps / stepsPerEpoch),
-    data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
+    data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10, ...data },
   });
   return {
     display,
@@ -66,6 +68,7 @@ const epochReport = {
   testLoss: 0.125,
   testAccuracy: 0.95,
   testR2: null,
+  testRmse: null,
   seconds: 1.5,
   imagesPerSecond: 40_000,
 };
@@ -207,6 +210,31 @@ describe('without a terminal', () => {
     display.epoch(epochReport);
     display.end();
     expect(taken()).not.toContain('\x1b');
+  });
+});
+
+describe('of many epochs', () => {
+  it.each([
+    [20, 20],
+    [63, 16],
+    [500, 20],
+  ])('%d have %d lines, the last among them', (epochs, lines) => {
+    const { display, taken } = setUp({ isTTY: false, steps: epochs, stepsPerEpoch: 1 });
+    for (let epoch = 1; epoch <= epochs; epoch++) display.epoch({ ...epochReport, epoch });
+    const shown = taken().trimEnd().split('\n');
+    expect(shown).toHaveLength(lines);
+    expect(shown.at(-1)).toContain(`epoch ${epochs}/${epochs} `);
+  });
+});
+
+describe('values', () => {
+  it('have the root of the error in their own unit beside the loss of standardized ones', () => {
+    const data = { targetType: 'values', outputs: 1, standardization: { mean: 250_000, deviation: 80_000 } } as const;
+    const { display, taken } = setUp({ isTTY: false, data });
+    display.epoch({ ...epochReport, trainAccuracy: null, testAccuracy: null, testRmse: 28_284.2712 });
+    expect(taken()).toContain('train loss 0.2500, RMSE 40000   test loss 0.1250, RMSE 28280');
+    display.epoch({ ...epochReport, trainLoss: 2e31, trainAccuracy: null, testAccuracy: null, testRmse: 1e-7 });
+    expect(taken()).toContain('train loss 2.000e+31, RMSE 3.578e+20   test loss 0.1250, RMSE 1.000e-7');
   });
 });
 

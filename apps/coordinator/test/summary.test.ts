@@ -1,4 +1,4 @@
-import type { Report } from '@lockstep/train';
+import type { DataSummary, Report } from '@lockstep/train';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { summaryLines } from '../src/summary.ts';
@@ -39,6 +39,7 @@ const report: Report = {
       testLoss: 0.125,
       testAccuracy: 0.9731,
       testR2: null,
+      testRmse: null,
       seconds: 6,
       imagesPerSecond: 10_000,
     },
@@ -84,6 +85,20 @@ describe('summary', () => {
       '1,500 steps in 6.0 s, 31,788 images/s',
       expect.stringMatching(/^weights 0123456789abcdef…/),
     ]);
+  });
+
+  it.each([
+    [0.98514, 11_334.2, 'root mean squared error 11330 on the test samples, R² 0.9851'],
+    [-0.0655, 0.000123456, 'root mean squared error 0.0001235 on the test samples, R² -0.0655'],
+    [
+      -2.52995e31,
+      8.567e17,
+      'root mean squared error 8.567e+17 on the test samples, far worse than always answering with the mean: try a smaller learning rate',
+    ],
+  ])('of values with an R² of %d says how good they are', (testR2, testRmse, line) => {
+    const epochs = [{ ...report.epochs[0]!, trainAccuracy: null, testAccuracy: null, testR2, testRmse }];
+    const data: DataSummary = { sampleType: 'f32', sampleShape: [2], targetType: 'values', outputs: 1 };
+    expect(summaryLines({ ...report, epochs, config: { ...report.config, data } }, colors)).toContain(line);
   });
 
   it('counts the faults', () => {

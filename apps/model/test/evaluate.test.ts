@@ -53,7 +53,7 @@ describe('npm run evaluate', () => {
       [1, 9, 0],
       [0, 3, 1_200],
     ];
-    const measured = { loss: 0.5, accuracy: 1217 / 1223, r2: null, confusion, topErrors: [] };
+    const measured = { loss: 0.5, accuracy: 1217 / 1223, r2: null, rmse: null, confusion, topErrors: [] };
     const text = evaluationText(measured, ['cat', 'dog', 'cow']);
     expect(text.split('\n')).toEqual([
       'loss 0.5000, accuracy 99.51 %: 6 of 1,223 wrong',

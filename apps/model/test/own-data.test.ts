@@ -47,6 +47,8 @@ beforeAll(() => {
     reading: { type: 'pictures', fit: 'cover' },
   } as const;
   save('pictures', [], { ...picture, targets: { type: 'classes', names: ['cat', 'dog'] } });
+  const standardization = { mean: 250_000, deviation: 80_000 };
+  save('prices', [0.5, 0, 1], { ...rows, targets: { type: 'values', names: ['price'], standardization } });
   writeFileSync(place('x.csv'), 'id;color;size\n1;red;9,5\n2;blue;9,5\n\n3;blue;16\n');
   writeFileSync(place('labeled.csv'), `size,color,kind\n${'9.5,red,large\n16,blue,small\n16,blue,small\n'.repeat(4)}`);
   writeFileSync(place('priced.jsonl'), '{"size":12,"color":"red","price":41}\n{"price":0,"color":"blue","size":10}\n');
@@ -75,6 +77,23 @@ describe('a model of tables', () => {
   it('predicts values, a line for each row', async () => {
     const { stdout } = await printed(() => predict(['--load', place('values'), place('priced.jsonl')]));
     expect(stdout).toBe(`${place('priced.jsonl')}, line 1: price 42\n${place('priced.jsonl')}, line 2: price 30\n`);
+  });
+
+  it('predicts values in the unit of those that it learned, and is measured in it', async () => {
+    writeFileSync(place('prices.csv'), `size,color,price\n${'12,red,370000\n10,blue,290000\n'.repeat(20)}`);
+    const { stdout } = await printed(() => predict(['--load', place('prices'), place('priced.jsonl'), '--json']));
+    const results = JSON.parse(stdout) as { values: { price: number } }[];
+    expect(results.map(({ values }) => values.price)).toEqual([370_000, 250_000]);
+    const report = place('report.json');
+    const args = ['--load', place('prices'), '--data', place('prices.csv'), '--report', report];
+    const measured = await printed(() => evaluate(args));
+    // Blue rows are missed by half a deviation, red ones by nothing.
+    const { loss, rmse, samples } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
+    const blue = Math.round((loss! * samples!) / 0.25);
+    expect(blue).toBeGreaterThan(0);
+    expect(loss).toBeCloseTo((0.25 * blue) / samples!, 6);
+    expect(rmse).toBeCloseTo(40_000 * Math.sqrt(blue / samples!), 1);
+    expect(measured.stdout).toContain(`root mean squared error ${Number(rmse!.toPrecision(4))}`);
   });
 
   it('is measured on the test rows of its seed, with its own scaling', async () => {

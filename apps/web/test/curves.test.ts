@@ -19,6 +19,7 @@ const report = (epoch: number): EpochReport => ({
   testLoss: epoch / 10,
   testAccuracy: 0.9,
   testR2: null,
+  testRmse: null,
   seconds: 1,
   imagesPerSecond: 1,
 });

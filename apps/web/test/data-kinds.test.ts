@@ -29,7 +29,9 @@ describePage('tabs', ({ browser }) => {
     } else {
       await tab.shows('This model gives values, and no classes.');
       await tab.shows('Test RMSE');
-      expect(await topErrors.textContent()).toContain(names[0]);
+      await tab.shows('123500');
+      // The value, and what the model gave, in their own unit.
+      expect(await topErrors.textContent()).toMatch(new RegExp(`${names[0]} -?\\d{4,} .*?-?\\d{4,}`));
     }
     await tab.shows(/^Drawings are for models of gray images/);
     expect(tab.errors).toEqual([]);
@@ -39,7 +41,12 @@ describePage('tabs', ({ browser }) => {
 function report(type: 'classes' | 'values') {
   const accuracy = type === 'classes' ? 0.5 : null;
   const [quality, times] = [
-    { trainAccuracy: accuracy, testAccuracy: accuracy, testR2: type === 'values' ? 0.5 : null },
+    {
+      trainAccuracy: accuracy,
+      testAccuracy: accuracy,
+      testR2: type === 'values' ? 0.5 : null,
+      testRmse: type === 'values' ? 123_456 : null,
+    },
     { seconds: 1, imagesPerSecond: 1 },
   ];
   return { epoch: 1, trainLoss: 1, testLoss: 1, ...quality, ...times };

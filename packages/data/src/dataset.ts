@@ -5,6 +5,12 @@ import { DataError } from './data-error.ts';
 /** Values of samples, one sample after another: bytes or floats. */
 export type SampleValues = Uint8Array | Float32Array;
 
+/** A value is `(given - mean) / deviation` of the one that was given. */
+export interface Standardization {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
 /** What is to be learned for each sample: its class, or values. */
 export type Targets =
   | {
@@ -20,6 +26,8 @@ export type Targets =
       readonly values: Float32Array;
       /** One for each value of a sample. */
       readonly names: readonly string[];
+      /** Of all values; left out where they are as they were given. */
+      readonly standardization?: Standardization | undefined;
     };
 
 /** Labeled samples of one shape. */

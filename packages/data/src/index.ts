@@ -9,6 +9,7 @@ export {
   checkDataset,
   type Dataset,
   type SampleValues,
+  type Standardization,
   sampleSize,
   type Targets,
   targetSize,

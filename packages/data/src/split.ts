@@ -89,5 +89,5 @@ export function takeSamples(dataset: Dataset, indices: Uint32Array): Dataset {
 export function takeTargets(targets: Targets, indices: Uint32Array): Targets {
   const { names } = targets;
   if (targets.type === 'classes') return { type: 'classes', labels: gatherRows(targets.labels, 1, indices), names };
-  return { type: 'values', values: gatherRows(targets.values, targetSize(targets), indices), names };
+  return { ...targets, values: gatherRows(targets.values, targetSize(targets), indices) };
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Targets } from '../src/dataset.ts';
 import { parseDelimited } from '../src/readers/delimited.ts';
 import { encodeFeatures, type FeatureColumn } from '../src/readers/features.ts';
 import type { OpenedDataset } from '../src/readers/opened-dataset.ts';
@@ -121,7 +122,11 @@ describe('a table as a data set', () => {
     expect(train.sampleShape).toEqual([6]);
     const targets = train.targets as Extract<typeof train.targets, { type: 'values' }>;
     expect(targets.names).toEqual(['petal_width']);
-    expect([...targets.values].filter((_, row) => row % 10 === 0)).toEqual(golden.petalWidths.map(Math.fround));
+    const { mean, deviation } = targets.standardization!;
+    const given = [...targets.values].map((value) => value * deviation + mean).filter((_, row) => row % 10 === 0);
+    given.forEach((value, index) => {
+      expect(value).toBeCloseTo(golden.petalWidths[index], 6);
+    });
   });
 
   it('says what it found, and which column is the label', () => {
@@ -143,6 +148,23 @@ describe('a table as a data set', () => {
     expect(Math.abs(mean(test.samples))).toBeGreaterThan(0.001);
     const [row] = encodeFeatures(parse('other,a\nx,25\n'), columnsOf(opened), Uint32Array.of(0));
     expect([...train.samples, ...test.samples]).toContain(row);
+  });
+
+  it('has values to learn that are standardized by the rows to train with alone, or as a trained model has them', () => {
+    const text = `a,price\n${Array.from({ length: 40 }, (_, row) => `${row},${250_000 + 1000 * row ** 2}`).join('\n')}`;
+    const valuesOf = (targets: Targets) => targets as Extract<Targets, { type: 'values' }>;
+    const { train, test, found } = datasetFromTable(parse(text), { task: 'regression' });
+    const [{ values, standardization }, tested] = [valuesOf(train.targets), valuesOf(test.targets)];
+    expect(values.reduce((sum, value) => sum + value, 0)).toBeCloseTo(0, 4);
+    expect(values.reduce((sum, value) => sum + value ** 2, 0) / train.count).toBeCloseTo(1, 5);
+    expect(tested.standardization).toEqual(standardization);
+    const { mean, deviation } = standardization!;
+    const given = [...values, ...tested.values].map((value) => Math.round((value * deviation + mean) / 1000));
+    expect(new Set(given)).toEqual(new Set(Array.from({ length: 40 }, (_, row) => 250 + row ** 2)));
+    expect(found).toContain('values from 250000 to 1771000');
+    const like = { classes: undefined, standardization: { mean: 1000, deviation: 500 } };
+    const other = datasetFromTable(parse('a,price\n1,2000\n2,1000\n'), { like }, parse('a,price\n1,500\n'));
+    expect([...valuesOf(other.train.targets).values, ...valuesOf(other.test.targets).values]).toEqual([2, 0, -1]);
   });
 
   it('gives equal numbers the deviation 1, without rounding', () => {

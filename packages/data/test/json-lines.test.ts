@@ -50,14 +50,22 @@ describe('JSON Lines', () => {
       ],
     });
     expect([...train.samples]).toEqual([0, 1, 1, 1, 0, 1]);
-    expect(train.targets).toEqual({ type: 'values', values: Float32Array.of(1, 3), names: ['size'] });
+    expect(train.targets).toEqual({
+      type: 'values',
+      values: Float32Array.of(-1, 1),
+      names: ['size'],
+      standardization: { mean: 2, deviation: 1 },
+    });
   });
 
   it('learns values of arrays', () => {
     const lines = [1, 2, 3, 4, 5].map((price) => ({ features: [price / 10], price }));
     const { train } = datasetFromJsonLines(parse(...lines), { label: 'price', task: 'regression' });
-    const { values } = train.targets as Extract<typeof train.targets, { type: 'values' }>;
+    const { values, standardization } = train.targets as Extract<typeof train.targets, { type: 'values' }>;
+    const { mean, deviation } = standardization!;
     expect(values).toHaveLength(4);
-    expect(values.map((price) => price / 10)).toEqual(train.samples);
+    values.forEach((value, index) => {
+      expect((value * deviation + mean) / 10).toBeCloseTo(train.samples[index]!, 6);
+    });
   });
 });

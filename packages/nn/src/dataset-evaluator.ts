@@ -6,6 +6,7 @@ import type { Model } from './model.ts';
 import { parameterCount } from './parameters.ts';
 import type { PredictionPlan } from './prediction-plan.ts';
 import type { SampleValues } from './sample-input.ts';
+import type { Standardization } from './standardization.ts';
 
 /** Samples, and the class or the values of each. */
 export interface LabeledSamples {
@@ -14,7 +15,11 @@ export interface LabeledSamples {
   readonly count: number;
   readonly targets:
     | { readonly type: 'classes'; readonly labels: Uint8Array | Uint16Array }
-    | { readonly type: 'values'; readonly values: Float32Array };
+    | {
+        readonly type: 'values';
+        readonly values: Float32Array;
+        readonly standardization?: Standardization | undefined;
+      };
 }
 
 /** Class indices [count], or values [count, outputs]. */

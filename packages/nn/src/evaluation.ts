@@ -5,6 +5,7 @@ import { forward } from './forward.ts';
 import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
 import { losses, type TargetType } from './losses.ts';
 import { type Model, outputCount } from './model.ts';
+import { rootMeanSquaredError } from './standardization.ts';
 import { targetVariance } from './target-variance.ts';
 
 /** Mean loss and accuracy over labeled samples. */
@@ -18,6 +19,8 @@ export interface Evaluation {
    * null where targets are classes, or do not vary.
    */
   readonly r2: number | null;
+  /** Root of the mean squared error, in the unit of the values that were given; null where targets are classes. */
+  readonly rmse: number | null;
 }
 
 /** Measures the loss and accuracy of weights on a fixed set of samples. */
@@ -38,8 +41,9 @@ export function createEvaluator(backend: Backend, model: Model, data: LabeledSam
       },
       result() {
         const loss = lossSum / count;
-        if (targets.type === 'classes') return { loss, accuracy: correctCount / count, r2: null };
-        return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null };
+        if (targets.type === 'classes') return { loss, accuracy: correctCount / count, r2: null, rmse: null };
+        const rmse = rootMeanSquaredError(loss, targets.standardization);
+        return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse };
       },
     };
   });

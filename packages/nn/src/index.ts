@@ -39,5 +39,11 @@ export type { Reading } from './reading.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';
 export type { SampleRows, SampleValues } from './sample-input.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
+export {
+  restoreValues,
+  rootMeanSquaredError,
+  type Standardization,
+  standardizeValues,
+} from './standardization.ts';
 export { summary } from './summary.ts';
 export { createValueErrors } from './value-errors.ts';

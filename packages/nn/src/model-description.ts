@@ -6,6 +6,7 @@ import type { TargetType } from './losses.ts';
 import { inputSize, type Model, outputCount, parseModel } from './model.ts';
 import { type Reading, readingSchema, rowSize } from './reading.ts';
 import { byteDivisor, type SampleValues } from './sample-input.ts';
+import { type Standardization, standardizationSchema } from './standardization.ts';
 
 const scalingSchema = v.variant('type', [
   v.strictObject({ type: v.literal('byte'), divisor: v.literal(byteDivisor) }),
@@ -30,7 +31,12 @@ export function scalingOf(samples: SampleValues): Scaling {
 export interface ModelDescription {
   readonly model: Model;
   /** What the outputs are, and one name for each, in their order. */
-  readonly targets: { readonly type: TargetType; readonly names: readonly string[] };
+  readonly targets: {
+    readonly type: TargetType;
+    readonly names: readonly string[];
+    /** Of the values that the model gives; left out where they are in the unit of those that it learned. */
+    readonly standardization?: Standardization | undefined;
+  };
   /** Of a sample before the model flattens it: [height, width, channels] of an image. */
   readonly sampleShape: Shape;
   readonly scaling: Scaling;
@@ -63,6 +69,7 @@ export function describeModel(
     [targets.type]: JSON.stringify(targets.names),
     sampleShape: JSON.stringify(sampleShape),
     scaling: JSON.stringify(scaling),
+    ...(targets.standardization && { standardization: JSON.stringify(targets.standardization) }),
     ...(reading === undefined ? {} : { reading: JSON.stringify(reading) }),
     lockstep,
     seed: `${seed}`,
@@ -101,7 +108,17 @@ export function parseDescription(metadata: Readonly<Record<string, string>>, giv
     throw new Error(`model file: reading: expected ${expected}, got ${rowSize(reading)}`);
   }
   const scaling = part<Scaling>('scaling', scalingSchema, byteScaling);
-  return { model, targets: { type, names }, sampleShape, scaling, ...(reading && { reading }) };
+  const standardization = part<Standardization | undefined>('standardization', standardizationSchema, undefined);
+  if (standardization && type === 'classes') {
+    throw new Error('model file: standardization: expected values that are standardized, got classes');
+  }
+  return {
+    model,
+    targets: { type, names, ...(standardization && { standardization }) },
+    sampleShape,
+    scaling,
+    ...(reading && { reading }),
+  };
 }
 
 /** `0`, `1`, …: for data whose classes have no names of their own. */

@@ -1,5 +1,12 @@
 /** Writes a model with its weights as an ONNX file. */
-import { layerShapes, type Model, outputCount, parseDescription, torchTensors } from '@lockstep/nn';
+import {
+  layerShapes,
+  type Model,
+  outputCount,
+  parseDescription,
+  type Standardization,
+  torchTensors,
+} from '@lockstep/nn';
 import type { Shape } from '@lockstep/tensor';
 import { encodeModel } from './encode.ts';
 import { Graph, type Port } from './graph.ts';
@@ -36,6 +43,7 @@ export function writeOnnx(
     if (layer.type === 'dense') image = undefined;
   }
   if (image) value = pixelByPixel(graph, value, image);
+  if (targets.standardization) value = restored(graph, value, targets.standardization);
   const isScores = targets.type === 'classes';
   const outputName = isScores ? 'logits' : 'values';
   graph.node('Identity', [value], {}, outputName);
@@ -56,6 +64,12 @@ function pixelByPixel(graph: Graph, value: string, [height, width, channels]: Sh
   const image = graph.node('Reshape', [value, graph.integers([-1, channels!, height!, width!])]);
   const turned = graph.node('Transpose', [image], { perm: { ints: [0, 2, 3, 1] } });
   return graph.node('Flatten', [turned], { axis: { int: 1 } });
+}
+
+/** Standardized values, in the unit of those that were given. */
+function restored(graph: Graph, value: string, { mean, deviation }: Standardization): string {
+  graph.enter('standardization');
+  return graph.node('Add', [graph.node('Mul', [value, graph.scalar(deviation)]), graph.scalar(mean)]);
 }
 
 function inputShape(input: Shape): Shape {

@@ -57,6 +57,24 @@ describe('the file', () => {
     expect(Object.fromEntries(metadata)).toEqual({ model: JSON.stringify(model), lockstep: '0.1.0', classes });
   });
 
+  test('gives standardized values in the unit of those that were learned', () => {
+    const values = resolveModel('mlp', { sampleShape: [4], outputs: 1 });
+    const said = { values: '["price"]', scaling: '{"type":"none"}' };
+    const standardization = JSON.stringify({ mean: 250_000, deviation: 80_000 });
+    const operators = (metadata: Record<string, string>) => {
+      const [written] = messages(fieldsOf(writeOnnx(values, initialize(values, 1), metadata)), 7);
+      return messages(written!, 1).map((node) => [text(node.get(4)![0]), node.get(1)!.slice(1).map(text).join()]);
+    };
+    const plain = operators(said);
+    const restored = operators({ ...said, standardization });
+    expect(restored).toEqual([
+      ...plain.slice(0, -1),
+      ['Mul', 'constant.80000'],
+      ['Add', 'constant.250000'],
+      ...plain.slice(-1),
+    ]);
+  });
+
   test('takes images and gives logits', () => {
     const [input] = messages(graph!, 11);
     const [output] = messages(graph!, 12);

@@ -31,6 +31,7 @@ const epochReport = record({
   testLoss: finite,
   testAccuracy: fc.option(fraction),
   testR2: fc.option(finite),
+  testRmse: fc.option(finite),
   seconds: milliseconds,
   imagesPerSecond: milliseconds,
 });

@@ -20,9 +20,9 @@ export interface TrainOptions {
   readonly initialWeights?: Uint8Array | undefined;
   /** By default momentum. */
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
-  /** Samples in a step, over all workers; by default that of the model's recipe, 128 for most. */
+  /** Samples in a step, over all workers; by default that of the model's recipe, 128 for most, or less on small data. */
   readonly batch?: number | undefined;
-  /** Passes over the training set; by default 5. */
+  /** Passes over the training set; by default 5, or as many as make 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
   /** The run ends after so many steps, where that is before its epochs are over. */
   readonly steps?: number | undefined;

@@ -4,6 +4,7 @@ import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@l
 import { formatOf, planRun } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { checkOptions } from './check-options.ts';
+import { defaultBatch, defaultEpochs, learningRateScale } from './default-length.ts';
 import { errorMessage } from './error-message.ts';
 import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
@@ -12,10 +13,9 @@ import { recipeOf } from './optimizer/recipes.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
-import type { RunConfig } from './report/report.ts';
+import type { DataSummary, RunConfig } from './report/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 
-const defaultEpochs = 5;
 const defaultSeed = 1;
 const defaultVerifyRate = 0.01;
 
@@ -36,10 +36,11 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   requireFit(model, train);
   const recipe = recipeOf(model.name);
   const plan = planOf(options, train, recipe.batch);
-  const optimizer = optimizerOf(options.optimizer, plan.steps, recipe);
+  const rateScale = options.batch === undefined ? learningRateScale(plan.batch, recipe.batch) : 1;
+  const optimizer = optimizerOf(options.optimizer, plan.steps, recipe, rateScale);
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
-    data: { ...formatOf(train), outputs: train.targets.names.length },
+    data: dataSummary(train),
     seed,
     samples: train.count,
     batch: plan.batch,
@@ -86,6 +87,12 @@ function checkpointOf(checkpoint: TrainOptions['checkpoint']): CheckpointOptions
   return typeof checkpoint === 'string' ? { folder: checkpoint } : checkpoint;
 }
 
+function dataSummary(train: Dataset): DataSummary {
+  const { targets } = train;
+  const standardization = targets.type === 'values' ? targets.standardization : undefined;
+  return { ...formatOf(train), outputs: targets.names.length, ...(standardization && { standardization }) };
+}
+
 /** A built-in model is fitted to the data. @throws ConfigurationError */
 function modelOf(model: NonNullable<TrainOptions['model']>, { sampleShape, targets }: Dataset): Model {
   const fit = { sampleShape, outputs: targets.names.length };
@@ -121,12 +128,12 @@ function describe(data: Dataset): string {
   return `${sampleType} samples of ${sampleShape.join(' x ')} and ${data.targets.names.length} ${targetType}`;
 }
 
-function planOf({ batch: asked, epochs = defaultEpochs, steps }: TrainOptions, train: Dataset, usualBatch: number) {
-  // A set that is smaller than the usual batch is one batch.
-  const batch = asked ?? Math.min(usualBatch, train.count);
+function planOf({ batch: asked, epochs: askedEpochs, steps }: TrainOptions, train: Dataset, recipeBatch: number) {
+  const batch = asked ?? defaultBatch(train.count, recipeBatch);
   if (batch > train.count) {
     throw configurationError`${named('batch')}: expected at most the ${train.count} samples of the training set, got ${batch}`;
   }
+  const epochs = askedEpochs ?? defaultEpochs(Math.ceil(train.count / batch), steps);
   return planRun({ samples: train.count, batch, epochs, steps });
 }
 

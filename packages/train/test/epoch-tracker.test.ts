@@ -16,7 +16,7 @@ function setUp(options: Partial<EpochTrackerOptions> = {}) {
       async evaluate(weights, pause) {
         await pause();
         evaluated.push(weights[0]!);
-        return { loss: weights[0]! / 10, accuracy: 0.5, r2: null };
+        return { loss: weights[0]! / 10, accuracy: 0.5, r2: null, rmse: null };
       },
       dispose() {},
     },
@@ -61,6 +61,7 @@ describe('epochs', () => {
         testLoss: expect.closeTo(0.3),
         testAccuracy: 0.5,
         testR2: null,
+        testRmse: null,
         seconds: 3,
         imagesPerSecond: 10 / 3,
       },
@@ -71,6 +72,7 @@ describe('epochs', () => {
         testLoss: expect.closeTo(0.6),
         testAccuracy: 0.5,
         testR2: null,
+        testRmse: null,
         seconds: 3,
         imagesPerSecond: 10 / 3,
       },

@@ -38,7 +38,7 @@ function table(count: number, random: () => number): Dataset {
   return { samples, sampleShape: [4], count, targets: { type: 'classes', labels, names: iris } };
 }
 
-/** Rows of three numbers, of which two others are sums. */
+/** Rows of three numbers, of which two others are sums, in hundreds of thousands of their unit. */
 function values(count: number, random: () => number): Dataset {
   const samples = Float32Array.from({ length: count * 3 }, () => 2 * random() - 1);
   const targets: Targets = {
@@ -48,6 +48,7 @@ function values(count: number, random: () => number): Dataset {
       return at % 2 === 0 ? 3 * x + y : y - 2 * z + 1;
     }),
     names: ['price', 'weight'],
+    standardization: { mean: 100_000, deviation: 300_000 },
   };
   return { samples, sampleShape: [3], count, targets };
 }

@@ -23,6 +23,7 @@ const report = {
   testLoss: 1,
   testAccuracy: 0.5,
   testR2: null,
+  testRmse: null,
   seconds: 1,
   imagesPerSecond: 64,
 };

@@ -26,12 +26,15 @@ export async function testSamples({ data, label }: Named, model: LoadedModel): P
   }
 }
 
-function asInTraining({ reading, sampleShape, classes, values, seed }: LoadedModel, label?: string): OpenOptions {
+function asInTraining(
+  { reading, sampleShape, classes, values, standardization, seed }: LoadedModel,
+  label?: string,
+): OpenOptions {
   if (reading?.type === 'pictures') {
     const [height, width, channels] = sampleShape;
     return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, seed, label };
   }
-  const like = { columns: reading?.columns, classes: classes.length > 0 ? classes : undefined };
+  const like = { columns: reading?.columns, classes: classes.length > 0 ? classes : undefined, standardization };
   const known = reading && values.length === 1 ? values[0] : undefined;
   return { like, seed, label: label ?? known };
 }

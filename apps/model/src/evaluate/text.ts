@@ -1,7 +1,7 @@
 /** An evaluation as lines of text. */
 import { type Column, formatTable } from '@lockstep/command';
 import type { ModelEvaluation } from '@lockstep/train';
-import { percent, significant, thousands } from '../number-text.ts';
+import { decimals, percent, significant, thousands } from '../number-text.ts';
 
 interface Confusion {
   readonly label: number;
@@ -20,10 +20,10 @@ const columns: readonly Column[] = [
 
 /** Lines without a line break at the end. @param classes their names */
 export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
-  const { loss, accuracy, r2, confusion } = evaluation;
+  const { loss, accuracy, r2, rmse, confusion } = evaluation;
   if (accuracy === null) {
-    const explained = r2 === null ? '' : `, R² ${r2.toFixed(4)}`;
-    return `mean squared error ${significant(loss)}, its root ${significant(Math.sqrt(loss))}${explained}`;
+    const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
+    return `loss ${decimals(loss)}, root mean squared error ${significant(rmse!)}${explained}`;
   }
   if (!confusion) return `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`;
   const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));

@@ -10,13 +10,15 @@ export function percent(fraction: number, digits = 2): string {
   return `${(fraction * 100).toFixed(digits)} %`;
 }
 
-/** Four significant digits: 0.123456 -> "0.1235". */
+/** Four significant digits: 0.123456 -> "0.1235", with an exponent where the number is huge or tiny. */
 export function significant(value: number): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3);
   return String(Number(value.toPrecision(4)));
 }
 
 export function lossText(loss: number): string {
-  return loss.toFixed(loss < 10 ? 4 : 2);
+  return Math.abs(loss) < 1e6 ? loss.toFixed(loss < 10 ? 4 : 2) : significant(loss);
 }
 
 /** Three digits: 0.42 -> "0.42", 12.3 -> "12.3", 250 -> "250". */

@@ -73,7 +73,7 @@ function Figures({ store }: { readonly store: RunStore }) {
     <dl class="figures">
       <Figure label="Training loss" value={loss === undefined ? undefined : lossText(loss)} />
       {run?.targetType === 'values' ? (
-        <ValueFigures loss={loss} lastEpoch={lastEpoch} />
+        <ValueFigures loss={loss} lastEpoch={lastEpoch} deviation={run.targetDeviation} />
       ) : (
         <ClassFigures accuracy={accuracy} lastEpoch={lastEpoch} />
       )}
@@ -107,16 +107,26 @@ function ClassFigures({ accuracy, lastEpoch }: QualityProps & { readonly accurac
   );
 }
 
-/** The loss is the mean squared error; its root has the unit of the values. */
-function ValueFigures({ loss, lastEpoch }: QualityProps & { readonly loss: number | undefined }) {
+interface ValueQualityProps extends QualityProps {
+  readonly loss: number | undefined;
+  /** Of the values, where the loss is that of standardized ones. */
+  readonly deviation: number | undefined;
+}
+
+/** The root of the mean squared error has the unit of the values. */
+function ValueFigures({ loss, lastEpoch, deviation = 1 }: ValueQualityProps) {
   const r2 = lastEpoch?.testR2 ?? undefined;
+  const rmse = lastEpoch?.testRmse ?? undefined;
   return (
     <>
-      <Figure label="Training RMSE" value={loss === undefined ? undefined : significant(Math.sqrt(loss))} />
+      <Figure label="Training RMSE" value={loss === undefined ? undefined : significant(deviation * Math.sqrt(loss))} />
       <Figure
         label="Test RMSE"
-        note={lastEpoch && `epoch ${lastEpoch.epoch}${r2 === undefined ? '' : `, R² ${r2.toFixed(3)}`}`}
-        value={lastEpoch && significant(Math.sqrt(lastEpoch.testLoss))}
+        note={
+          lastEpoch &&
+          `epoch ${lastEpoch.epoch}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`
+        }
+        value={rmse === undefined ? undefined : significant(rmse)}
       />
     </>
   );

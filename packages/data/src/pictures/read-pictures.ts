@@ -39,7 +39,7 @@ export async function readPictures(
   const train = await decodeAll(parts.train, names, form, decoder, read);
   const test = await decodeAll(parts.test, names, form, decoder, read);
   const counts = partsText({ train, test }, tree.test ? undefined : options);
-  const what = `${plural(all.length, 'picture')}, ${targetsText(train)}, ${formText(form)}; ${counts}`;
+  const what = `${plural(all.length, 'picture')}, ${targetsText(train.targets)}, ${formText(form)}; ${counts}`;
   const found = `${name}: ${what}${leftOutText(tree.leftOut)}`;
   return { train, test, found, reading: { type: 'pictures', fit: form.fit } };
 }

@@ -1,5 +1,6 @@
 /** What a model sees of a table's row: numbers standardized, categories as zeros and a one. */
 import { DataError } from '../data-error.ts';
+import type { Standardization } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
 import type { Column } from './column.ts';
 import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
@@ -104,12 +105,7 @@ export function requireNumber(table: Table, column: Column, row: number): number
   return value;
 }
 
-function standardized(
-  table: Table,
-  column: Column,
-  row: number,
-  { mean, deviation }: FeatureColumn & { readonly type: 'number' },
-): number {
+function standardized(table: Table, column: Column, row: number, { mean, deviation }: Standardization): number {
   const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);
   if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold once it is scaled');
   return value;
@@ -137,8 +133,11 @@ function categoriesOf(table: Table, column: Column): string[] {
   );
 }
 
-/** In two passes. */
-function momentsOf(table: Table, column: Column, rows: Uint32Array): { mean: number; deviation: number } {
+/**
+ * In two passes. @param rows in the order of the file
+ * @throws DataError that names the cell where a square is not finite
+ */
+export function momentsOf(table: Table, column: Column, rows: Uint32Array): Standardization {
   const first = column.numberAt(rows[0]!)!;
   let areEqual = true;
   let sum = 0;

@@ -1,9 +1,9 @@
 /** The column of a table that a model learns: classes, or values. */
 import { DataError } from '../data-error.ts';
-import { maxClasses, type Targets } from '../dataset.ts';
+import { maxClasses, type Standardization, type Targets } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
 import type { Column } from './column.ts';
-import { requireNumber } from './features.ts';
+import { momentsOf, requireNumber } from './features.ts';
 import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
 
 /** Whether the label is a class or a number. */
@@ -53,8 +53,36 @@ export function classesOf(table: Table, column: Column): string[] {
   return names;
 }
 
-/** @throws DataError where a label is not among the classes */
-export function classTargets(table: Table, column: Column, names: readonly string[]): Targets {
+/**
+ * How the values of a column are standardized; undefined where it has classes.
+ * @param rows to train with
+ * @throws DataError where a cell of theirs is no finite number, or its square is not finite
+ */
+export function fitTargets(
+  table: Table,
+  column: Column,
+  names: readonly string[] | undefined,
+  rows: Uint32Array,
+): Standardization | undefined {
+  if (names) return undefined;
+  for (const row of rows) requireNumber(table, column, row);
+  return momentsOf(table, column, rows.toSorted());
+}
+
+/**
+ * Of all rows: classes where there are `names`, else values.
+ * @throws DataError where a label is not among the classes, or a cell is no number that float32 can hold
+ */
+export function targetsOf(
+  table: Table,
+  column: Column,
+  names: readonly string[] | undefined,
+  standardization?: Standardization,
+): Targets {
+  return names ? classTargets(table, column, names) : valueTargets(table, column, standardization);
+}
+
+function classTargets(table: Table, column: Column, names: readonly string[]): Targets {
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const labels = Uint16Array.from({ length: table.count }, (_, row) => {
     const index = indexOf.get(column.textAt(row));
@@ -64,12 +92,12 @@ export function classTargets(table: Table, column: Column, names: readonly strin
   return { type: 'classes', labels, names };
 }
 
-/** @throws DataError where a cell is no finite float32 number */
-export function valueTargets(table: Table, column: Column): Targets {
+function valueTargets(table: Table, column: Column, standardization: Standardization | undefined): Targets {
+  const { mean, deviation } = standardization ?? { mean: 0, deviation: 1 };
   const values = Float32Array.from({ length: table.count }, (_, row) => {
-    const value = Math.fround(requireNumber(table, column, row));
+    const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);
     if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold');
     return value;
   });
-  return { type: 'values', values, names: [column.name] };
+  return { type: 'values', values, names: [column.name], ...(standardization && { standardization }) };
 }

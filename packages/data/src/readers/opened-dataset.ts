@@ -1,6 +1,6 @@
 /** What a reader gives: samples to train and to test with, and what it found. */
 
-import type { Dataset } from '../dataset.ts';
+import type { Dataset, Targets } from '../dataset.ts';
 import type { PictureFit } from '../pictures/decoder.ts';
 import { defaultSplitSeed, type SplitOptions } from '../split.ts';
 import type { FeatureColumn } from './features.ts';
@@ -32,7 +32,7 @@ export function partsText({ train, test }: Pick<OpenedDataset, 'train' | 'test'>
 }
 
 /** The names of the classes, or the range of the values. */
-export function targetsText({ targets }: Dataset): string {
+export function targetsText(targets: Targets): string {
   if (targets.type === 'classes') return `${targets.names.length} classes (${listed(targets.names)})`;
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of targets.values) [least, most] = [Math.min(least, value), Math.max(most, value)];

@@ -1,10 +1,10 @@
 /** A table as a data set: one column is what a model learns, the others are what it sees. */
 import { DataError } from '../data-error.ts';
-import type { Dataset, Targets } from '../dataset.ts';
+import type { Dataset, Standardization, Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices, takeTargets } from '../split.ts';
 import type { Column } from './column.ts';
 import { encodeFeatures, type FeatureColumn, featureCount, fitFeatures } from './features.ts';
-import { classesOf, classTargets, labelColumn, type Task, valueTargets } from './labels.ts';
+import { classesOf, fitTargets, labelColumn, type Task, targetsOf } from './labels.ts';
 import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
 import { requireColumn, type Table } from './table.ts';
 
@@ -26,11 +26,14 @@ export interface TrainedTable {
   readonly columns?: readonly FeatureColumn[] | undefined;
   /** Of its classes, in their order; undefined for values. */
   readonly classes: readonly string[] | undefined;
+  /** Of its values; undefined where they are as they were given. */
+  readonly standardization?: Standardization | undefined;
 }
 
 /**
  * Rows of a table as samples and their labels.
- * Numbers are standardized by the training rows' mean and deviation, categories become zeros and a one.
+ *
+ * Numbers, of the label too, are standardized by the training rows' mean and deviation; categories become zeros and a one.
  * @param testTable the rows to test with; without it, a seeded part of `table`
  * @throws DataError with one sentence that names line and column
  */
@@ -44,15 +47,21 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
     );
   }
   const names = classNames(table, label, options);
-  const targets = targetsOf(table, label, names);
-  const rows = testTable ? { train: allRows(table) } : splitIndices(targets, table.count, table.name, options);
-  const features = options.like?.columns ?? fitFeatures(table, seen, rows.train);
-  const train = part(table, features, targets, rows.train);
-  const test =
-    'test' in rows ? part(table, features, targets, rows.test) : testPart(testTable!, label, names, features);
+  const given = targetsOf(table, label, names);
+  const rows = testTable ? undefined : splitIndices(given, table.count, table.name, options);
+  const trainRows = rows?.train ?? allRows(table);
+  const features = options.like?.columns ?? fitFeatures(table, seen, trainRows);
+  const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, trainRows);
+  const labeled = (of: Table): Targets =>
+    targetsOf(of, requireColumn(of, label.name, 'the label'), names, standardization);
+  const targets = labeled(table);
+  const train = part(table, features, targets, trainRows);
+  const test = rows
+    ? part(table, features, targets, rows.test)
+    : part(testTable!, features, labeled(testTable!), allRows(testTable!));
   const counts = partsText({ train, test }, testTable ? undefined : options);
   const what = `${plural(table.count + (testTable?.count ?? 0), 'row')}, ${seenText(features)} each`;
-  const found = `${table.name}: ${what}, ${targetsText(train)} in column ${label.name}; ${counts}`;
+  const found = `${table.name}: ${what}, ${targetsText(given)} in column ${label.name}; ${counts}`;
   return { train, test, found, reading: { type: 'rows', columns: features } };
 }
 
@@ -67,20 +76,6 @@ function usedColumns(table: Table, ignore: readonly string[] = []): readonly Col
   return table.columns.filter((column) => !ignored.has(column));
 }
 
-function targetsOf(table: Table, label: Column, names: readonly string[] | undefined): Targets {
-  return names ? classTargets(table, label, names) : valueTargets(table, label);
-}
-
-function testPart(
-  table: Table,
-  { name }: Column,
-  names: readonly string[] | undefined,
-  features: readonly FeatureColumn[],
-): Dataset {
-  const targets = targetsOf(table, requireColumn(table, name, 'the label'), names);
-  return part(table, features, targets, allRows(table));
-}
-
 function part(table: Table, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
   return {
     samples: encodeFeatures(table, features, rows),
@@ -90,7 +85,7 @@ function part(table: Table, features: readonly FeatureColumn[], targets: Targets
   };
 }
 
-function allRows({ count }: Table): Uint32Array {
+export function allRows({ count }: Table): Uint32Array {
   return Uint32Array.from({ length: count }, (_, row) => row);
 }
 

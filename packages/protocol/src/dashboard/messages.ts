@@ -80,6 +80,8 @@ export const watchMessages = {
     outputs: whole(1, maxOutputs),
     /** One for each; left out where there are more than 256. */
     names: v.exactOptional(names),
+    /** Of values that are standardized: the root of a loss, times this, is in their unit. */
+    targetDeviation: v.exactOptional(finite),
     /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
     /** Whether workers need the token of the join address. */

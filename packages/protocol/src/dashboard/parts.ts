@@ -44,6 +44,8 @@ export const epochReport = v.strictObject({
   testLoss: finite,
   testAccuracy: v.nullable(fraction),
   testR2: v.nullable(finite),
+  /** In the unit of the values; null where targets are classes. */
+  testRmse: v.nullable(finite),
   seconds: rate,
   imagesPerSecond: rate,
 });

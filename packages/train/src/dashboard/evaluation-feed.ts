@@ -1,7 +1,7 @@
 /** Shows viewers how the newest evaluated model reads the test set; computes that only while there are viewers. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sampleSize } from '@lockstep/data';
-import { createConfusionEvaluator, createValueErrors } from '@lockstep/nn';
+import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
 import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Prepared } from '../prepared.ts';
@@ -73,13 +73,14 @@ function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder 
   const most = Math.min(mostErrors, Math.floor(mostSampleBytes / (size * samples.BYTES_PER_ELEMENT)));
   const sampleOf = (index: number) => bytesOf(samples.subarray(index * size, (index + 1) * size));
   if (targets.type === 'values') {
+    const { standardization } = targets;
     const evaluator = createValueErrors(backend, model, test, most);
     return async (weights) => {
       const errors = await evaluator.evaluate(weights, () => nextTurn());
       const farthest = errors.map(({ index, target, predicted }) => ({
         sample: sampleOf(index),
-        target: bytesOf(target),
-        predicted: bytesOf(predicted),
+        target: bytesOf(restoreValues(target, standardization)),
+        predicted: bytesOf(restoreValues(predicted, standardization)),
       }));
       return { topErrors: [], farthest };
     };

@@ -29,6 +29,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     testSamples: test.count,
     ...formatOf(test),
     ...outputsOf(test),
+    ...deviationOf(test),
     joinAddresses: [],
     tokenNeeded: token !== undefined,
     faultInjection,
@@ -43,6 +44,11 @@ function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'outputs' 
   const outputs = names.length;
   if (outputs > maxNames) return { outputs };
   return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };
+}
+
+function deviationOf({ targets }: Dataset): Pick<RunMessage, 'targetDeviation'> {
+  if (targets.type === 'classes' || !targets.standardization) return {};
+  return { targetDeviation: targets.standardization.deviation };
 }
 
 export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond' | 'points'> {
@@ -95,7 +101,12 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
 /** A model that has diverged has losses that no message carries. */
 export function finiteReport(report: EpochReport): EpochReport {
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
-  const { testR2 } = report;
-  const r2 = testR2 !== null && Number.isFinite(testR2) ? testR2 : null;
-  return { ...report, trainLoss: finite(report.trainLoss), testLoss: finite(report.testLoss), testR2: r2 };
+  const { trainLoss, testLoss, testR2, testRmse } = report;
+  return {
+    ...report,
+    trainLoss: finite(trainLoss),
+    testLoss: finite(testLoss),
+    testR2: testR2 !== null && Number.isFinite(testR2) ? testR2 : null,
+    testRmse: testRmse === null ? null : finite(testRmse),
+  };
 }

@@ -5,7 +5,10 @@ import {
   type DatasetEvaluator,
   type LabeledSamples,
   type Model,
+  restoreValues,
   type SampleValues,
+  type Standardization,
+  standardizeValues,
 } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type Prediction, Predictor } from './predictor.ts';
@@ -19,12 +22,14 @@ export interface LoadModelOptions {
 
 /** How well a model does on labeled samples. */
 export interface ModelEvaluation {
-  /** Mean over the samples: of the cross-entropy, in nats, or of the squared error. */
+  /** Mean over the samples: of the cross-entropy, in nats, or of the squared error, of values as the run standardized them. */
   readonly loss: number;
   /** Fraction of the samples whose class was right, 0 to 1; null where targets are values. */
   readonly accuracy: number | null;
   /** Part of the targets' variance that is explained; null where targets are classes, or do not vary. */
   readonly r2: number | null;
+  /** Root of the mean squared error, in the unit of the values that were given; null where targets are classes. */
+  readonly rmse: number | null;
   /**
    * Samples by class, [classes][classes]: one row for each true class, one column for each predicted one. Null where targets
    * are values, or there are more than 1000 classes.
@@ -52,6 +57,8 @@ export class LoadedModel {
   readonly classes: readonly string[];
   /** One name for each value that the model gives; none where it scores classes. */
   readonly values: readonly string[];
+  /** How the values were standardized in training; undefined where they were learned as they are. */
+  readonly standardization: Standardization | undefined;
   /** [height, width, channels] of an image, or the shape of another sample. */
   readonly sampleShape: StoredModel['sampleShape'];
   /** How the values of a sample are read. */
@@ -72,6 +79,7 @@ export class LoadedModel {
     const { type, names } = stored.targets;
     this.classes = type === 'classes' ? names : [];
     this.values = type === 'values' ? names : [];
+    this.standardization = stored.targets.standardization;
     this.sampleShape = stored.sampleShape;
     this.scaling = stored.scaling;
     this.reading = stored.reading;
@@ -94,7 +102,7 @@ export class LoadedModel {
   }
 
   /**
-   * What a model of values gives for each sample, in the order of `values`.
+   * What a model of values gives for each sample, in the order of `values` and in the unit of those that it learned.
    * @param samples as those of `predict`
    * @throws Error as `predict`, and where the model scores classes
    */
@@ -103,13 +111,15 @@ export class LoadedModel {
   }
 
   /**
-   * Loss, accuracy and errors on labeled samples; loss and accuracy have the bits of a run's own evaluation.
+   * Loss, accuracy and errors on labeled samples; loss and accuracy have the bits of a run's own evaluation. Values are as
+   * they were given, or standardized by what `targets` says.
    * @throws Error where samples and labels do not fit each other or the model, or after `dispose`
    */
   async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
     this.#predictor.requireOpen();
     this.#requireFit(data);
-    const measured = await this.#run(createEvaluator(this.#backend, this.architecture, data));
+    const alike = likeTraining(data, this.standardization);
+    const measured = await this.#run(createEvaluator(this.#backend, this.architecture, alike));
     if (data.targets.type === 'values') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
     const { counts, topErrors } = await this.#run(confusions);
@@ -174,6 +184,17 @@ async function readSource(source: string | Uint8Array, given: Model | undefined)
   } catch (error) {
     throw new Error(`${shownPath(source)}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** The same samples, with values that are standardized as in training. */
+function likeTraining(data: LabeledSamples, standardization: Standardization | undefined): LabeledSamples {
+  const { targets } = data;
+  if (targets.type === 'classes') return data;
+  const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
+  const like = standardization ?? { mean: 0, deviation: 1 };
+  if (mean === like.mean && deviation === like.deviation) return data;
+  const values = standardizeValues(restoreValues(targets.values, targets.standardization), standardization);
+  return { ...data, targets: { type: 'values', values, standardization } };
 }
 
 /** Lets events have their turn between two slices of an evaluation. */

@@ -7,6 +7,7 @@ import {
   type ModelDescription,
   parameterCount,
   probabilitiesOf,
+  restoreValues,
   type SampleValues,
 } from '@lockstep/nn';
 import type { HostBackend, Storage } from '@lockstep/tensor';
@@ -69,7 +70,7 @@ export class Predictor {
     if (this.#targets.type !== 'values') {
       throw new Error('predictValues: expected a model of values, got one of classes: use predict');
     }
-    return this.#outputs(samples);
+    return this.#outputs(samples).map((values) => restoreValues(values, this.#targets.standardization));
   }
 
   /** @throws Error where the model was trained on samples of another type */

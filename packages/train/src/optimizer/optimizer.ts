@@ -3,6 +3,7 @@
 import {
   hasSetting,
   type OptimizerConfig,
+  type OptimizerType,
   optimizers,
   parseOptimizer,
   type Schedule,
@@ -17,12 +18,14 @@ import type { Recipe } from './recipes.ts';
 
 /**
  * @param steps of the whole run, over which a schedule is spread
+ * @param rateScale of the default learning rate of sgd and momentum
  * @throws ConfigurationError
  */
 export function optimizerOf(
   asked: TrainOptions['optimizer'] = 'momentum',
   steps: number,
   recipe: Recipe,
+  rateScale = 1,
 ): OptimizerConfig {
   const options: OptimizerOptions = typeof asked === 'string' ? { type: asked } : asked;
   const {
@@ -47,13 +50,19 @@ export function optimizerOf(
   return parsed({
     ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)),
     type,
-    learningRate: learningRate ?? optimizers[type].defaultLearningRate,
+    learningRate: learningRate ?? defaultLearningRate(type, rateScale),
     ...(momentum === undefined ? {} : { momentum }),
     ...(nesterov ? { nesterov } : {}),
     ...(weightDecay === undefined ? {} : { weightDecay }),
     ...(schedule === undefined ? {} : { schedule }),
     ...(clipNorm === undefined ? {} : { clipNorm }),
   });
+}
+
+/** Steps of adaptive rules have the length of the rate, whatever the batch. */
+function defaultLearningRate(type: OptimizerType, scale: number): number {
+  const rate = optimizers[type].defaultLearningRate;
+  return type === 'sgd' || type === 'momentum' ? rate * scale : rate;
 }
 
 /** @throws ConfigurationError */

@@ -1,5 +1,5 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
-import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
+import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
 import type { LossyEncoding } from '@lockstep/protocol';
 import {
   type Claim,
@@ -23,12 +23,14 @@ export interface EpochReport {
   readonly testAccuracy: number | null;
   /** Part of the variance of the test targets that is explained; null where targets are classes, or do not vary. */
   readonly testR2: number | null;
+  /** Root of the mean squared error on the test data, in the unit of the values; null where targets are classes. */
+  readonly testRmse: number | null;
   readonly seconds: number;
   readonly imagesPerSecond: number;
 }
 
 /** An epoch that is over and has not been evaluated. */
-export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2'>;
+export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2' | 'testRmse'>;
 
 /** What a worker has computed, and where its time went. */
 export interface WorkerReport
@@ -80,6 +82,8 @@ export interface CurvePoint {
 export interface DataSummary extends DataFormat {
   /** Classes, or values of a sample. */
   readonly outputs: number;
+  /** Of values, of which a loss is that of the standardized ones; left out where they are as they were given. */
+  readonly standardization?: Standardization;
 }
 
 export interface RunConfig {

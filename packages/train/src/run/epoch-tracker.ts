@@ -164,11 +164,11 @@ export class EpochTracker {
 
   async #evaluate(epoch: TrainedEpoch, weights: Float32Array): Promise<void> {
     const { evaluator, pause, signal, onEpoch } = this.#options;
-    const { loss, accuracy, r2 } = await evaluator.evaluate(weights, async () => {
+    const { loss, accuracy, r2, rmse } = await evaluator.evaluate(weights, async () => {
       await pause();
       signal.throwIfAborted();
     });
-    const report = { ...epoch, testLoss: loss, testAccuracy: accuracy, testR2: r2 };
+    const report = { ...epoch, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse };
     this.#reports.push(report);
     onEpoch(report, weights);
   }
