@@ -16,9 +16,10 @@ const training = ['coordinator-command'];
 const commands = {
   ...Object.fromEntries(Object.entries(productCommands).map(([name, command]) => [name, ofProduct(command)])),
   example: {
-    does: 'shows how networks learn, a chapter at a time; without a name it lists them',
+    does: 'shows how networks learn, a chapter at a time, and runs programs to copy; without a name it lists them',
     packages: 'run',
     build: ['examples'],
+    pictures: 'pictures',
     run: app('examples/dist/main.js'),
   },
   compare: {
@@ -43,6 +44,12 @@ const commands = {
     does: 'checks lint, types and every test; takes the arguments of vitest',
     packages: 'all',
     run: script('test'),
+  },
+  docs: {
+    does: 'writes the API reference to docs/api',
+    packages: 'all',
+    build: ['reference'],
+    run: [join(root, 'apps', 'reference', 'dist', 'main.js')],
   },
   engines: {
     does: 'compares the weights that several engines give',
@@ -76,9 +83,10 @@ function app(program) {
   return [...engineFlags, join(root, 'apps', program)];
 }
 
-/** Folders in the folder of `--data` hold pictures, which take a package more to be read. */
-function packagesFor({ packages }, args) {
+/** Pictures take a package more to be read: those of an example, and folders in the folder of `--data`. */
+function packagesFor({ packages, pictures }, args) {
   if (packages !== 'run') return packages;
+  if (pictures !== undefined && args[0] === pictures) return 'model';
   const at = args.findIndex((arg) => arg === '--data' || arg.startsWith('--data='));
   const data = args[at]?.startsWith('--data=') ? args[at].slice('--data='.length) : args[at + 1];
   if (at < 0 || data === undefined) return packages;
@@ -105,7 +113,7 @@ async function build(apps) {
 /** Of the scripts, which know no options of this kind; the programs answer for themselves. */
 function printed(name, args) {
   const asked = name?.startsWith('-') ? name : args[0];
-  if (name !== undefined && commands[name]?.build && name !== 'engines') return false;
+  if (name !== undefined && commands[name]?.build && !['engines', 'docs'].includes(name)) return false;
   if (asked === '--version') process.stdout.write(`${manifest.version}\n`);
   else if (asked === '--help' || asked === '-h') process.stdout.write(helpText(name));
   else return false;

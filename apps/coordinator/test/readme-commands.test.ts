@@ -26,6 +26,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
   compare: [...short, '--html', join(folder, 'compare.html')],
   bench: ['--rounds', '1', '--benchmark', 'matmul'],
   simulate: ['--runs', '3'],
+  example: [],
   engines: [`node ${major}`],
   setup: [],
   test: ['packages/command/test/table.test.ts'],

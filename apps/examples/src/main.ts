@@ -1,4 +1,4 @@
-/** `npm run example -- NAME`: runs a chapter of the lesson and prints what it shows. */
+/** `npm run example -- NAME`: runs a chapter of the lesson, or a program that uses the library, and prints what it shows. */
 import { runMain } from '@lockstep/command';
 import { example } from './example.ts';
 

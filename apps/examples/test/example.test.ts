@@ -5,6 +5,7 @@ import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { example } from '../src/example.ts';
+import { programs } from '../src/programs.ts';
 
 async function printed(...args: string[]): Promise<string> {
   const parts: string[] = [];
@@ -55,9 +56,14 @@ describe('npm run example', () => {
     expect(await printed(id, ...(quick[id] ?? []))).toMatch(expected[id]!);
   });
 
-  test('without a name it lists the chapters', async () => {
+  test('without a name it lists the chapters and the programs', async () => {
     const list = await printed();
-    for (const { id, title } of chapters) expect(list).toContain(`${id.padEnd(16)}  ${title}`);
+    for (const { id, title } of chapters) expect(list).toContain(`${id.padEnd(16)}  ${title}\n`);
+    for (const { name, title } of programs) expect(list).toContain(`${name.padEnd(19)}  ${title}\n`);
+  });
+
+  test.each(programs.map(({ name }) => name))('%s --help says where its file is, and runs nothing', async (name) => {
+    expect(await printed(name, '--help')).toContain(`apps/examples/src/programs/${name}.ts`);
   });
 
   test.each(chapters.map(({ id }) => id))('%s --help lists every control with its default', async (id) => {
@@ -85,6 +91,7 @@ describe('what cannot be done is one sentence', () => {
 
   test.each([
     [['xr'], /^xr: expected one of vectors, /],
+    [['iris', '--lr', '5'], /^--lr: unknown option/],
     [['xor', '--lr', '5'], /^--lr: expected a number from 0\.001 to 1, got 5$/],
     [['xor', '--steps', '100.5'], /^--steps: expected a whole number from 100 to 3000, got 100\.5$/],
     [['xor', '--activation', 'sine'], /^--activation: expected one of tanh, relu, none, got sine$/],

@@ -17,6 +17,7 @@ const privateNames = [
   '@lockstep/chromium',
   '@lockstep/examples',
   '@lockstep/lesson',
+  '@lockstep/reference',
   '@lockstep/simulate',
 ];
 

@@ -1,6 +1,9 @@
 /** The check for counts, sizes and positions. */
 
-/** Throws RangeError with one sentence unless `value` is a whole number from `from` to `to`, both included. */
+/**
+ * Requires a whole number from `from` to `to`, both included.
+ * Throws RangeError with one sentence otherwise.
+ */
 export function checkWhole(name: string, value: number, from: number, to: number = Number.MAX_SAFE_INTEGER): void {
   if (Number.isSafeInteger(value) && value >= from && value <= to) return;
   const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;

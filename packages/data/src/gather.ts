@@ -14,7 +14,10 @@ export interface SampleBatch {
   readonly count: number;
 }
 
-/** Copies the samples at positions `[from, to)` of a permutation. Throws RangeError where there is no such sample. */
+/**
+ * Copies the samples at positions `[from, to)` of a permutation.
+ * Throws RangeError where there is no such sample.
+ */
 export function gather(dataset: Dataset, permutation: Uint32Array, from: number, to: number): SampleBatch {
   checkWhole('from', from, 0);
   checkWhole('to', to, from, permutation.length);
@@ -32,12 +35,18 @@ export function gather(dataset: Dataset, permutation: Uint32Array, from: number,
   };
 }
 
-/** The targets of the samples with these indices. Throws RangeError where a sample lies beyond the end. */
+/**
+ * The targets of the samples with these indices.
+ * Throws RangeError where a sample lies beyond the end.
+ */
 export function gatherTargets({ targets }: Dataset, indices: Uint32Array): SampleBatch['targets'] {
   return gatherRows(targetValues(targets), targetSize(targets), indices);
 }
 
-/** Copies the rows with these indices out of `values` [rows, size]. Throws RangeError where a row lies beyond the end. */
+/**
+ * Copies the rows with these indices out of `values` [rows, size].
+ * Throws RangeError where a row lies beyond the end.
+ */
 export function gatherRows<Values extends Numbers>(values: Values, size: number, indices: Uint32Array): Values {
   const picked = numbersLike(values, indices.length * size) as Values;
   const rows = values.length / size;

@@ -1,5 +1,7 @@
-/** Datasets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`). */
-
+/**
+ * Datasets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`).
+ * @module
+ */
 export { checkWhole } from './check-whole.ts';
 export { DataError } from './data-error.ts';
 export {

@@ -1,5 +1,7 @@
-/** Data from a path; needs Node. */
-
+/**
+ * Data from a path; needs Node.
+ * @module
+ */
 export { loadMnist, type Mnist } from './files.ts';
 export { type OpenOptions, openDataset } from './node/open-dataset.ts';
 export { readRows } from './node/open-table.ts';

@@ -6,8 +6,8 @@ import { shuffledIndices } from './shuffle.ts';
 const u32Max = 2 ** 32 - 1;
 
 /**
- * A permutation of `0 … count - 1`. Epoch e draws from the stream of the seed's xoroshiro128+ generator after e + 1
- * jumps of 2^64: no two epochs of a run share a number, and integer arithmetic gives every engine the same order.
+ * A permutation of `0 … count - 1`.
+ * Epoch e draws from the stream of the seed's xoroshiro128+ generator after e + 1 jumps of 2^64: no two epochs of a run share a number, and integer arithmetic gives every engine the same order.
  *
  * Throws RangeError unless `count` and `seed` fit u32 and `epoch` is a safe integer of at least 0.
  */

@@ -1,5 +1,7 @@
-/** Readers of a person's own data from bytes or arrays; runs anywhere (from a path: `openDataset` of `@lockstep/data/node`). */
-
+/**
+ * Readers of a person's own data from bytes or arrays; runs anywhere (from a path: `openDataset` of `@lockstep/data/node`).
+ * @module
+ */
 export type { PictureOptions } from './pictures/choose-form.ts';
 export type { PictureDecoder, PictureFit, PictureForm, PictureInfo, PictureSize } from './pictures/decoder.ts';
 export { openPageDecoder } from './pictures/page-decoder.ts';

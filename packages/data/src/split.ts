@@ -10,6 +10,7 @@ const u32Max = 2 ** 32 - 1;
 const defaultTestFraction = 0.2;
 export const defaultSplitSeed = 1;
 
+/** How many samples are kept to test with, and by which seed. */
 export interface SplitOptions {
   /** Part of the samples to test with, between 0 and 1; default 0.2. */
   readonly testFraction?: number | undefined;
@@ -28,6 +29,7 @@ export interface SplitDataset {
 }
 
 /**
+ * Cuts a data set into samples to train with and samples to test with.
  * Each class gives its part of the test samples, rounded, so that it has at least one on either side where it has two;
  * both sides are shuffled. The same data, fraction and seed give the same split on every engine.
  *

@@ -56,11 +56,12 @@ const builtIns: readonly BuiltIn[] = [
   },
 ];
 
+/** The names of the models that need no layer list. */
 export const builtInModels: readonly string[] = builtIns.map(({ name }) => name);
 
 /**
- * The built-in model of that name, fitted to the data, or the model that a JSON text describes, as it is; throws one
- * sentence otherwise.
+ * The built-in model of that name, fitted to the data, or the one that a JSON text describes.
+ * Throws one sentence where it is neither.
  * @param fit MNIST where left out
  */
 export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {

@@ -14,6 +14,7 @@ interface TopError {
   readonly probability: number;
 }
 
+/** Which classes a model takes for which, and its top errors. */
 export interface ConfusionMatrix {
   /**
    * Samples by class, [classes, classes]: one row for each true class, one column for each predicted one. Null where there
@@ -28,6 +29,7 @@ export interface ConfusionMatrix {
 const maxMatrixClasses = 1000;
 
 /**
+ * Counts what a model of classes predicts for labeled samples.
  * @param topErrorCount how many top errors a matrix comes with
  * @throws Error where targets are values
  */

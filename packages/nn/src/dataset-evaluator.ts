@@ -8,6 +8,7 @@ import type { PredictionPlan } from './prediction-plan.ts';
 import type { SampleValues } from './sample-input.ts';
 import type { Standardization } from './standardization.ts';
 
+/** Samples, and the class or the values of each. */
 export interface LabeledSamples {
   /** [count, ...sampleShape]. */
   readonly samples: SampleValues;
@@ -26,6 +27,7 @@ export function targetsOf({ targets }: LabeledSamples): TargetValues {
   return targets.type === 'classes' ? targets.labels : targets.values;
 }
 
+/** Measures weights on a fixed set of samples, a slice at a time. */
 export interface DatasetEvaluator<Result> {
   /**
    * @param weights all parameters in model order; copied before the first pause

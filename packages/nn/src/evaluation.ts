@@ -8,6 +8,7 @@ import { type Model, outputCount } from './model.ts';
 import { rootMeanSquaredError } from './standardization.ts';
 import { targetVariance } from './target-variance.ts';
 
+/** Mean loss and accuracy over labeled samples. */
 export interface Evaluation {
   /** Mean over the samples. */
   readonly loss: number;
@@ -22,8 +23,10 @@ export interface Evaluation {
   readonly rmse: number | null;
 }
 
+/** Measures the loss and accuracy of weights on a fixed set of samples. */
 export type Evaluator = DatasetEvaluator<Evaluation>;
 
+/** An evaluator of `model` on `data`, which compiles its plans once. */
 export function createEvaluator(backend: Backend, model: Model, data: LabeledSamples): Evaluator {
   const { count, targets } = data;
   const variance = targets.type === 'values' ? targetVariance(targets.values, outputCount(model)) : 0;
@@ -46,7 +49,10 @@ export function createEvaluator(backend: Backend, model: Model, data: LabeledSam
   });
 }
 
-/** `output` [2] holds the sum of the losses over `samples` samples and how many were correct; nothing is dropped. */
+/**
+ * A plan of the loss and accuracy of a batch; nothing is dropped.
+ * `output` [2] holds the sum of the losses over `samples` samples and how many were correct.
+ */
 export function createEvaluation(
   backend: Backend,
   model: Model,

@@ -16,9 +16,10 @@ interface GradientPlanOptions {
 }
 
 /**
- * For one microbatch: `output` [P + 2] holds the SUM over its `samples` samples of the loss's gradient, in the order of
- * the flat `parameters` [P], then the sum of the losses, then how many were classified correctly, 0 where targets are
- * values. `parameters` stay the caller's and are read anew at each run.
+ * A plan of the gradient of one microbatch.
+ * `output` [P + 2] holds the SUM over its `samples` samples of the loss's gradient, in the order of the flat
+ * `parameters` [P], then the sum of the losses, then how many were classified correctly, 0 where targets are values.
+ * `parameters` stay the caller's and are read anew at each run.
  */
 export function createMicrobatchGradient(
   backend: Backend,
@@ -44,8 +45,9 @@ export function createMicrobatchGradient(
 }
 
 /**
- * As `createMicrobatchGradient`, for several microbatches at once: to the bit what they give one by one, added in pairs
- * of neighbors, the sums in pairs again, and so on. For backends with `microbatchSums`.
+ * As `createMicrobatchGradient`, for several microbatches at once.
+ * It gives to the bit what they give one by one, added in pairs of neighbors, the sums in pairs again, and so on. For
+ * backends with `microbatchSums`.
  */
 export function createShardGradient(
   backend: Backend,

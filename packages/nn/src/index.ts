@@ -1,4 +1,7 @@
-/** Models as data, their parameters, gradients and optimizers, on top of the tensor engine. */
+/**
+ * Models as data, their parameters, gradients and optimizers, on top of the tensor engine.
+ * @module
+ */
 export { builtInModels, resolveModel } from './built-in.ts';
 export { argmax, probabilitiesOf } from './class-scores.ts';
 export { type ConfusionMatrix, createConfusionEvaluator } from './confusion-matrix.ts';

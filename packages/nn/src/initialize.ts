@@ -6,10 +6,11 @@ import { parameterLayout, totalSize } from './parameters.ts';
 import { fromTorch } from './torch-layout.ts';
 
 /**
- * Flat vector `[parameterCount]`: every parameter uniform in ±1/sqrt(fanIn), which is how `torch.nn.Linear` starts
- * (`kaiming_uniform_(weight, a=sqrt(5))`). The numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24
- * bits a value, weights in PyTorch's layout; so they equal those of a `torch.nn.Sequential` that is built
- * after `torch.manual_seed(seed)`. It calls no function whose rounding an engine may choose.
+ * Initial weights `[parameterCount]` by a seed: the bits of PyTorch.
+ * Every parameter is uniform in ±1/sqrt(fanIn), which is how `torch.nn.Linear` starts (`kaiming_uniform_(weight,
+ * a=sqrt(5))`). The numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24 bits a value, weights in
+ * PyTorch's layout; so they equal those of a `torch.nn.Sequential` that is built after `torch.manual_seed(seed)`. It
+ * calls no function whose rounding an engine may choose.
  */
 export function initialize(model: Model, seed: number): Float32Array {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff) {

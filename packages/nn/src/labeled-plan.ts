@@ -13,7 +13,10 @@ import { type Model, outputCount } from './model.ts';
 import { parameterTensors } from './parameters.ts';
 import { checkLength, checkSamples, createSampleInput, type SampleRows, type SampleValues } from './sample-input.ts';
 
-/** What fixes the random choices of a model in training; nothing in it depends on which worker computes. */
+/**
+ * What fixes the random choices of a model in training.
+ * Nothing in it depends on which worker computes.
+ */
 export interface RandomKey {
   /** The run's seed, a whole number below 2^32. */
   readonly seed: number;
@@ -25,6 +28,7 @@ export interface RandomKey {
 /** Where a caller gives none. */
 export const defaultKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };
 
+/** A compiled computation over a batch of samples and their targets. */
 export interface LabeledPlan {
   /** What `run` leaves; see the function that made the plan. */
   readonly output: Storage;

@@ -19,8 +19,10 @@ const scalingSchema = v.variant('type', [
  */
 export type Scaling = v.InferOutput<typeof scalingSchema>;
 
+/** Of bytes, which a model sees as byte / 255. */
 export const byteScaling: Scaling = { type: 'byte', divisor: byteDivisor };
 
+/** How a model sees these samples: bytes as byte / 255, floats as they are. */
 export function scalingOf(samples: SampleValues): Scaling {
   return samples instanceof Uint8Array ? byteScaling : { type: 'none' };
 }
@@ -78,8 +80,9 @@ export function describeModel(
 }
 
 /**
- * What a file does not say has its default: classes are numbered from 0, samples have the shape of the model's input and
- * are bytes.
+ * What a model file says of its model.
+ * What a file does not say has its default: classes are numbered from 0, samples have the shape of the model's input
+ * and are bytes.
  * @param metadata of a model file
  * @param given the layer list of a file that has none
  * @throws Error with one sentence where there is no layer list, a part is invalid, or the file's layers are not the given ones

@@ -15,7 +15,10 @@ export function torchTensors(model: Model, parameters: Float32Array): NamedTenso
   });
 }
 
-/** `parameters` is the flat vector `[parameterCount]`; the model itself goes into the metadata under `model`. */
+/**
+ * The bytes of a safetensors file with a model and its weights.
+ * `parameters` is the flat vector `[parameterCount]`; the model itself goes into the metadata under `model`.
+ */
 export function writeModelFile(
   model: Model,
   parameters: Float32Array,
@@ -25,7 +28,10 @@ export function writeModelFile(
   return writeSafetensors({ tensors, metadata: { format: 'pt', model: JSON.stringify(model), ...metadata } });
 }
 
-/** The flat vector of a file's parameters; throws one sentence when names or shapes are not the model's. */
+/**
+ * The flat vector of a file's parameters.
+ * Throws one sentence when names or shapes are not the model's.
+ */
 export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
   const layout = parameterLayout(model);
   const { tensors } = readSafetensors(bytes);

@@ -5,6 +5,7 @@ import { check, wholeNumber } from './check.ts';
 import { type Layer, layerKind, layerSchema } from './layers/index.ts';
 import type { LayerParameter } from './layers/layer.ts';
 
+/** A model as plain data: the shape of a sample, and a list of layers. */
 export interface Model {
   readonly name: string;
   /** Shape of one sample, without the batch axis. */
@@ -65,7 +66,10 @@ export function layerShapes(model: Model): Shape[] {
   return shapes;
 }
 
-/** Tensors of each layer. A flattened image stays one through elementwise layers, which keep every value in place. */
+/**
+ * Tensors of each layer.
+ * A flattened image stays one through elementwise layers, which keep every value in place.
+ */
 export function layerParameters(model: Model): (readonly LayerParameter[])[] {
   const shapes = layerShapes(model);
   let image: Shape | undefined;

@@ -11,6 +11,7 @@ export interface OptimizerState {
   readonly slots: Readonly<Record<string, Float32Array>>;
 }
 
+/** Takes steps on parameters, and keeps what that needs from step to step. */
 export interface Optimizer {
   /**
    * Moves the parameters by the gradient's sum over `samples` samples, divided once by that count. The first P values of

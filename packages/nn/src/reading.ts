@@ -28,6 +28,7 @@ export const readingSchema = v.variant('type', [
 ]);
 
 /**
+ * How a file becomes a sample.
  * `rows`: a number of a table's row becomes (number - mean) / deviation, a category zeros and a one at its position.
  * `pictures`: a picture is scaled to the sample's height and width; `fit` says what happens where its shape differs.
  */

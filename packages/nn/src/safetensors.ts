@@ -68,7 +68,10 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
   return bytes;
 }
 
-/** The F32 tensors of a file; throws one sentence when it is cut off, has gaps or overlaps, or is something else. */
+/**
+ * The F32 tensors of a file.
+ * Throws one sentence when it is cut off, has gaps or overlaps, or is something else.
+ */
 export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { header, dataStart } = readHeader(bytes, view);

@@ -57,11 +57,13 @@ export const scheduleSchema = v.variant(
 
 /** A schedule and its settings, as plain data. */
 export type Schedule = v.InferOutput<typeof scheduleSchema>;
+
+/** The name of a schedule. */
 export type ScheduleType = Schedule['type'];
 
 /**
- * The factor of the learning rate at `step`, counted from 0 over the whole run. Through a warm-up of w steps that is
- * `(step + 1) / w`; then the schedule begins at its own step 0.
+ * The factor of the learning rate at `step`, counted from 0 over the whole run.
+ * Through a warm-up of w steps that is `(step + 1) / w`; then the schedule begins at its own step 0.
  */
 export function scheduleFactor(schedule: Schedule, step: number): number {
   const { warmup: warmupSteps = 0 } = schedule;

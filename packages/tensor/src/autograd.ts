@@ -168,9 +168,9 @@ interface GradientOptions {
 }
 
 /**
- * The value of a function of `parameters`, no longer part of a graph, and its gradient with respect to each.
- * A gradient has its parameter's shape; it is zeros where the function does not depend on the parameter.
- * The parameters' own `requiresGrad` and `grad` are neither read nor changed.
+ * The value of a function of `parameters`, and its gradient with respect to each.
+ * The value is no longer part of a graph. A gradient has its parameter's shape; it is zeros where the function does not
+ * depend on the parameter. The parameters' own `requiresGrad` and `grad` are neither read nor changed.
  * @throws when the function's value is not a tensor with exactly one value.
  */
 export function valueAndGrad(

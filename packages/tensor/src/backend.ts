@@ -275,6 +275,7 @@ export interface HostBackend extends Backend {
   close?(): Promise<void>;
 }
 
+/** Whether results can be read at once, in the memory of this process. */
 export function isHostBackend(backend: Backend): backend is HostBackend {
   return 'view' in backend && 'magnitudeOf' in backend;
 }

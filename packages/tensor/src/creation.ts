@@ -47,7 +47,10 @@ interface UniformOptions extends LeafOptions {
   readonly high?: number;
 }
 
-/** Values evenly distributed over [low, high), [0, 1) where left out; equal seeds give equal bits everywhere. */
+/**
+ * Values evenly distributed over [low, high), [0, 1) where left out.
+ * Equal seeds give equal bits everywhere.
+ */
 export function uniform(backend: Backend, shape: Shape, seed: number, options: UniformOptions = {}): Tensor {
   const { low = 0, high = 1 } = options;
   const values = drawn('uniform', 1, shape, seed, (word) => low + (high - low) * unitFloat(word));

@@ -32,6 +32,7 @@ export const primitives = {
   where: 3,
 } as const satisfies Record<string, 1 | 2 | 3>;
 
+/** The name of an elementwise operation that every backend has. */
 export type Primitive = keyof typeof primitives;
 
 /** A directed acyclic graph of primitives; a node that stands in two places is computed once. */
@@ -73,6 +74,7 @@ export function rewrite(formula: Formula, change: (node: Formula) => Formula): F
   return visit(formula);
 }
 
+/** The formula with another one in place of each of its inputs. */
 export function substituteInputs(formula: Formula, replace: (index: number) => Formula): Formula {
   return rewrite(formula, (node) => (node.kind === 'input' ? replace(node.index) : node));
 }

@@ -1,4 +1,7 @@
-/** The package's public face: tensors, their operations, gradients, compiled plans and backends. */
+/**
+ * The package's public face: tensors, their operations, gradients, compiled plans and backends.
+ * @module
+ */
 export { noGrad, valueAndGrad } from './autograd.ts';
 export {
   type Backend,

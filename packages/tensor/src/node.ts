@@ -1,4 +1,7 @@
-/** Threads of a backend in Node. */
+/**
+ * Threads of a backend in Node.
+ * @module
+ */
 import { Worker } from 'node:worker_threads';
 import type { ThreadMessage } from './backends/cpu/kernel-thread.ts';
 import type { ThreadOptions } from './backends/cpu/thread-team.ts';
@@ -6,7 +9,10 @@ import type { ThreadOptions } from './backends/cpu/thread-team.ts';
 /** Also where this is a source: threads run what the build made. */
 const program = new URL('../dist/node-thread.js', import.meta.url);
 
-/** @param count threads in all, the calling one among them */
+/**
+ * Compute threads of Node, for `openBackend`.
+ * @param count threads in all, the calling one among them
+ */
 export function nodeThreads(count: number): ThreadOptions {
   return {
     count,

@@ -21,8 +21,9 @@ export interface ByteTable {
 }
 
 /**
- * Bytes on their way into a storage as `byte / divisor`, a float32 division. They are taken in at once; the program that
- * is returned may leave the conversion to the thread that it runs on, and belongs to the input.
+ * Bytes on their way into a storage as `byte / divisor`, a float32 division.
+ * They are taken in at once; the program that is returned may leave the conversion to the thread that it runs on, and
+ * belongs to the input.
  */
 export interface ByteInput {
   /** Takes as many bytes as the storage has values. @throws RangeError for another number */

@@ -14,10 +14,12 @@ export function unexpectedShapes(expected: string, ...got: readonly Shape[]): Sh
   return new ShapeError(`${expected}, got ${got.map(formatShape).join(' and ')}`);
 }
 
+/** A shape for messages, such as `[2, 3]`. */
 export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
 
+/** Number of values in a tensor of this shape; 1 for a scalar. */
 export function sizeOf(shape: Shape): number {
   let size = 1;
   for (const length of shape) size *= length;

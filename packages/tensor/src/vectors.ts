@@ -9,7 +9,10 @@ interface Addition {
   readonly right: VectorSum;
 }
 
-/** A sum of vectors of one length, in the order in which they are added: `left + right`, each again such a sum, or a vector. */
+/**
+ * A sum of vectors of one length, in the order in which they are added.
+ * `left + right`, each again such a sum, or a vector.
+ */
 export type VectorSum = Storage | Addition;
 
 /** The vectors of a sum, from left to right. */
@@ -73,8 +76,9 @@ const leastSlice = 8_192;
 const alignment = 16;
 
 /**
- * Maps over vectors of one length, prepared: element i of each depends on element i of the others alone, or on values that
- * all elements share. Where the backend has threads and the vectors are long, each thread does a slice, with the same bits.
+ * Maps over vectors of one length, prepared.
+ * Element i of each depends on element i of the others alone, or on values that all elements share. Where the backend
+ * has threads and the vectors are long, each thread does a slice, with the same bits.
  */
 export function prepareElementwise(backend: Backend, calls: readonly MapCall[]): Program {
   const { length = 0 } = calls.at(-1)?.output ?? {};

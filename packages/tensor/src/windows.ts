@@ -26,6 +26,7 @@ export interface Windows {
 /** One number for both directions, or [height, width]. */
 export type Pair = number | readonly [number, number];
 
+/** How windows lie on images. */
 export interface WindowOptions {
   /** Steps between windows, at least 1. */
   readonly stride?: Pair;

@@ -1,4 +1,7 @@
-/** The library in Node: runs that are trained here or by workers that join, and models that are loaded. */
+/**
+ * The library in Node: runs that are trained here or by workers that join, and models that are loaded.
+ * @module
+ */
 import type { Server } from 'node:http';
 import { nodePlatform } from './node/node-platform.ts';
 import type { ListenOptions, TrainOptions } from './options.ts';
@@ -23,13 +26,15 @@ export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, nodePlatform);
 }
 
+/** What a run on a server of its caller can be asked for. */
 export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
   readonly listen?: Omit<ListenOptions, 'server' | 'port' | 'tls'> | undefined;
 }
 
 /**
- * Begins to train on an HTTP server that listens already, with page, sockets, `/healthz` and `/metrics` below `listen.path`.
- * What is not theirs goes on to the handlers that the server has.
+ * Begins to train on an HTTP server that listens already.
+ * Page, sockets, `/healthz` and `/metrics` stand below `listen.path`. What is not theirs goes on to the handlers that
+ * the server has.
  */
 export function serve(server: Server, { listen, ...options }: ServeOptions = {}): TrainingRun {
   return train({ ...options, listen: { ...listen, server } });

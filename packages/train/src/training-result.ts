@@ -20,6 +20,7 @@ export interface VerifyRequest {
   readonly log?: ((line: string) => void) | undefined;
 }
 
+/** What a run leaves behind: weights, report, and the model with them. */
 export class TrainingResult {
   readonly outcome: TrainingOutcome;
   /** Where it was stopped: by the program that started it, or by its owner from the dashboard. */

@@ -10,9 +10,10 @@ import { isStoppedByOwner } from './run/stopped-by-owner.ts';
 import { resultOf, TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 
 /**
- * An async iterable of what happens. A loop over it need not keep up, and may be left: the run never waits for it, and
- * goes on. Of steps that a loop did not get to, the newest stands for all; of other events the last 1,024 wait. The first
- * loop begins with the first event, and where the run fails, loops end by throwing its error.
+ * A run at work: an async iterable of what happens.
+ * A loop over it need not keep up, and may be left: the run never waits for it, and goes on. Of steps that a loop did
+ * not get to, the newest stands for all; of other events the last 1,024 wait. The first loop begins with the first
+ * event, and where the run fails, loops end by throwing its error.
  */
 export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposable {
   /**

@@ -1,4 +1,4 @@
-/** Every kind of data gives one model, whoever computes it: this process, or one, two or three others. */
+/** Every kind of data gives one model, whichever processes compute it: this one alone, or one, two or three others. */
 import type { Dataset } from '@lockstep/data';
 import { describe, expect, it } from 'vitest';
 import { startWorker } from '../../../apps/coordinator/test/processes.ts';

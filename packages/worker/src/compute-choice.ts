@@ -2,14 +2,19 @@
 import { type BackendChoice, backendNames } from '@lockstep/tensor';
 import { configurationError, named } from './configuration-error.ts';
 
+/** What computes: a backend by its name, or `auto` for the fastest that gives exact bits. */
 export type ComputeChoice = BackendChoice | 'tfjs-node';
 
+/** All that can be chosen to compute. */
 export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
 
 /** Those that compute on several threads over one memory. */
 const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu', 'cpu-relaxed'];
 
-/** @throws ConfigurationError where the choice cannot compute on so many threads */
+/**
+ * Requires one thread where what computes knows no more.
+ * @throws ConfigurationError where the choice cannot compute on so many threads
+ */
 export function requireThreads(choice: ComputeChoice, threads: number): void {
   if (threads === 1 || threadedChoices.includes(choice)) return;
   // Two threads that enter TensorFlow at one moment may wait for each other for ever.

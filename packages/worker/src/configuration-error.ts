@@ -6,12 +6,14 @@ export interface NamedOption {
   readonly value?: string;
 }
 
+/** An option for a sentence of `configurationError`, which is then named as its reader knows it. */
 export function named(option: string, value?: string): NamedOption {
   return value === undefined ? { option } : { option, value };
 }
 
 type Part = string | number | NamedOption;
 
+/** What was asked for cannot be: one sentence with what was expected and what came. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   /** The first option that the sentence names. */

@@ -9,8 +9,9 @@ export interface EventStreamOptions<Event> {
 const maxWaiting = 1_024;
 
 /**
- * The first reader begins with the first event, a later one with the next. Each has a queue of its own: what a slow one
- * has not read is replaced or dropped, so that memory stays bounded and nothing waits for it.
+ * Events for any number of readers, each with a queue of its own.
+ * The first reader begins with the first event, a later one with the next. What a slow one has not read is replaced or
+ * dropped, so that memory stays bounded and nothing waits for it.
  */
 export class EventStream<Event> implements AsyncIterable<Event> {
   readonly #options: EventStreamOptions<Event>;

@@ -11,6 +11,7 @@ import { openCompute } from './open-compute.ts';
 import { participate } from './participate.ts';
 import { systemClock } from './system-clock.ts';
 
+/** How a Node process takes part in a run. */
 export interface JoinOptions {
   /** In the run's tables; by default the machine's name. */
   readonly name?: string | undefined;

@@ -2,6 +2,7 @@
 import { configurationError, named } from './configuration-error.ts';
 import { EventStream } from './event-stream.ts';
 
+/** What happens to a worker that has joined, or tries to. */
 export type WorkerEvent =
   /** What computes, and why nothing faster does: one sentence each. */
   | { readonly type: 'opened'; readonly backend: string; readonly threads: number; readonly reasons: readonly string[] }
@@ -21,6 +22,7 @@ export type WorkerEvent =
   /** The connection broke, or the coordinator was not reached; another attempt follows. */
   | { readonly type: 'lost' | 'unreached'; readonly message: string };
 
+/** How taking part ended, where nothing failed. */
 export interface JoinEnd {
   /** The run is over; or this worker left before that. */
   readonly type: 'finished' | 'left';
@@ -46,8 +48,8 @@ export interface Participation {
 }
 
 /**
- * An async iterable of what happens. A loop over it need not keep up, and may be left: the worker goes on. Loops end by
- * throwing where `done` does.
+ * A worker at work: an async iterable of what happens.
+ * A loop over it need not keep up, and may be left: the worker goes on. Loops end by throwing where `done` does.
  */
 export class JoinedWorker implements AsyncIterable<WorkerEvent> {
   /**

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type JoinOptions, join } from './join.ts';
 
+/** What a local worker is told: the address to join, and how. */
 export interface LocalWorkerSetup extends Pick<JoinOptions, 'name' | 'backend' | 'threads' | 'token' | 'fingerprint'> {
   readonly url: string;
 }

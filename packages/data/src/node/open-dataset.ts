@@ -14,6 +14,7 @@ import type { TableOptions } from '../readers/table-dataset.ts';
 import { openTable } from './open-table.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
+/** How a file or folder is read: options of tables, and those of pictures. */
 export type OpenOptions = TableOptions & PictureOptions;
 
 const maxPictureBytes = 2 ** 28;
@@ -24,8 +25,9 @@ const tableOptions = ['label', 'ignore', 'task'] as const;
 const pictureOptions = ['size', 'gray', 'fit'] as const;
 
 /**
- * A file of CSV, TSV, JSON Lines or Parquet; or a folder with four IDX files, with `train` and `test` of such a file, or
- * with a folder of pictures for each class. Without samples to test with, a seeded part is kept for that.
+ * Reads a person's own data from a file or folder, recognized by its bytes.
+ * A file of CSV, TSV, JSON Lines or Parquet; or a folder with four IDX files, with `train` and `test` of such a file,
+ * or with a folder of pictures for each class. Without samples to test with, a seeded part is kept for that.
  *
  * @throws DataError with one sentence that names the file and, where there is one, line and column
  */

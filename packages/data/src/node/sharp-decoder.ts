@@ -33,7 +33,10 @@ export interface SharpDecoder extends PictureDecoder {
 
 const fits = { cover: 'cover', contain: 'contain', stretch: 'fill' } as const;
 
-/** @throws Error with one sentence where the package, or its native part, is missing */
+/**
+ * A decoder of pictures in Node, by the package sharp.
+ * @throws Error with one sentence where the package, or its native part, is missing
+ */
 export async function openSharpDecoder(): Promise<SharpDecoder> {
   const sharp = await loadSharp();
   return {

@@ -4,6 +4,7 @@ import type { PictureDecoder, PictureFit, PictureForm, PictureSize } from './dec
 import { forEachBounded } from './for-each-bounded.ts';
 import type { LabeledPicture } from './tree.ts';
 
+/** The form that all pictures get. */
 export interface PictureOptions {
   /** Default: the size of most pictures; 32 x 32 where no size is that of most. */
   readonly size?: PictureSize | undefined;

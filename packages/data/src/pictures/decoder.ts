@@ -20,7 +20,10 @@ export interface PictureForm extends PictureSize {
   readonly fit: PictureFit;
 }
 
-/** Takes the bytes of a PNG, JPEG or WebP file; each method throws an Error with a sentence where they are none, or damaged. */
+/**
+ * Takes the bytes of a PNG, JPEG or WebP file.
+ * Each method throws an Error with a sentence where they are none, or damaged.
+ */
 export interface PictureDecoder {
   readonly describe: (bytes: Uint8Array) => Promise<PictureInfo>;
   /** u8, [height, width, channels], in memory of its own; transparent parts are white. */

@@ -31,7 +31,10 @@ interface Page {
 const grayWeights = [0.2126, 0.7152, 0.0722] as const;
 const bytesPerPixel = 4;
 
-/** @throws Error with one sentence where there is no page around */
+/**
+ * A decoder of pictures in a page, by the browser.
+ * @throws Error with one sentence where there is no page around
+ */
 export function openPageDecoder(): PictureDecoder {
   const page = globalThis as unknown as Partial<Page>;
   if (!page.createImageBitmap || !page.OffscreenCanvas) {

@@ -14,6 +14,7 @@ const maxBytes = 2 ** 31;
 const bytesPerGiB = 2 ** 30;
 
 /**
+ * Pictures as samples, each of the class that its first folder names.
  * Eight files are open and decoded at a time; beside them only the pixels that the model sees are kept.
  * @param files of the folder, in any order
  * @param name of the folder, with which messages begin

@@ -2,6 +2,7 @@
 import { DataError } from '../data-error.ts';
 import { listed } from '../readers/table.ts';
 
+/** A file that may be a picture, read when it is needed. */
 export interface PictureFile {
   /** Below the folder that was named, with slashes. */
   readonly path: string;

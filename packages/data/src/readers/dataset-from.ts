@@ -13,13 +13,15 @@ export interface ArraySamples {
   readonly sampleShape?: readonly number[];
 }
 
+/** Samples in arrays, and a class for each. */
 export interface LabeledArrays extends ArraySamples {
-  /** [count]: positions in `classes`, or names of classes. */
+  /** [count] positions in `classes`, or names of classes. */
   readonly labels: Numbers | readonly string[];
   /** Default: the labels themselves, sorted; for numbers, from 0 to the largest. */
   readonly classes?: readonly string[];
 }
 
+/** Samples in arrays, and one value or several for each. */
 export interface ValuedArrays extends ArraySamples {
   /** [count, names.length]; nested where there are several for each sample. */
   readonly values: Float32Array | readonly number[] | readonly (readonly number[])[];
@@ -27,7 +29,10 @@ export interface ValuedArrays extends ArraySamples {
   readonly names?: readonly string[];
 }
 
-/** @throws DataError with one sentence where the parts do not fit, or a number is not finite */
+/**
+ * Arrays in memory as a data set.
+ * @throws DataError with one sentence where the parts do not fit, or a number is not finite
+ */
 export function datasetFrom(arrays: LabeledArrays | ValuedArrays): Dataset {
   const count = 'labels' in arrays ? arrays.labels.length : valueCount(arrays);
   const targets = 'labels' in arrays ? classTargets(arrays) : valueTargets(arrays, count);

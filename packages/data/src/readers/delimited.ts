@@ -16,7 +16,10 @@ const faults: Readonly<Record<string, string>> = {
   InvalidQuotes: 'expected the end of a cell after its closing quote, got more of it',
 };
 
-/** @param name of the file, for messages. @throws DataError */
+/**
+ * A CSV or TSV file as a table.
+ * @param name of the file, for messages. @throws DataError
+ */
 export function parseDelimited(bytes: Uint8Array, name: string): Table {
   const text = decodeText(bytes, name);
   if (text.trim() === '') throw new DataError(`${name}: expected a header row and rows of values, got an empty file`);

@@ -15,6 +15,8 @@ interface Parts {
 }
 
 /**
+ * Objects of a JSON Lines file as samples and their labels.
+ *
  * Arrays whose numbers are all whole from 0 to 255, as those of pictures, become bytes; others stay as they are. Values to
  * learn are standardized by the mean and deviation of the lines to train with.
  * @param test the samples to test with; without it, a seeded part of `lines`

@@ -5,6 +5,7 @@ import { flatten, nestedShape } from './nested-values.ts';
 import { checkColumnNames, listed, shownText, type Table } from './table.ts';
 import { decodeText } from './text.ts';
 
+/** The objects of a file as a table, and their arrays as samples. */
 export interface JsonLines {
   /** Of all keys but the one with the arrays. */
   readonly table: Table;
@@ -16,7 +17,10 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 const sampleKeys = ['features', 'sample'];
 
-/** @param name of the file, for messages. @throws DataError with the line */
+/**
+ * A JSON Lines file as a table, or as samples with their labels.
+ * @param name of the file, for messages. @throws DataError with the line
+ */
 export function parseJsonLines(bytes: Uint8Array, name: string): JsonLines {
   const lines = decodeText(bytes, name).split('\n');
   const numbers = lines.flatMap((line, index) => (line.trim() === '' ? [] : [index + 1]));

@@ -6,6 +6,7 @@ import type { Column } from './column.ts';
 import { momentsOf, requireNumber } from './features.ts';
 import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
 
+/** Whether the label is a class or a number. */
 export type Task = 'classification' | 'regression';
 
 /** Names that stand for the label, whatever their case; the first that a table has counts. */

@@ -6,13 +6,17 @@ import { defaultSplitSeed, type SplitOptions } from '../split.ts';
 import type { FeatureColumn } from './features.ts';
 import { listed } from './table.ts';
 
-/** How a file becomes a sample, where that takes more than its values: what a saved model has to know as well. */
+/**
+ * How a file becomes a sample, where that takes more than its values.
+ * A saved model has to know it as well.
+ */
 export type Reading =
   /** A row of a table, by `encodeFeatures`. */
   | { readonly type: 'rows'; readonly columns: readonly FeatureColumn[] }
   /** A picture, scaled to the sample's height and width. */
   | { readonly type: 'pictures'; readonly fit: PictureFit };
 
+/** What a reader gives: samples to train and to test with, and what it found. */
 export interface OpenedDataset {
   readonly train: Dataset;
   readonly test: Dataset;

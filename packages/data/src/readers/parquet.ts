@@ -3,7 +3,10 @@ import { DataError } from '../data-error.ts';
 import { Column } from './column.ts';
 import { checkColumnNames, shownText, type Table } from './table.ts';
 
-/** @param name of the file, for messages. @throws DataError */
+/**
+ * A Parquet file with flat columns as a table.
+ * @param name of the file, for messages. @throws DataError
+ */
 export async function parseParquet(bytes: Uint8Array, name: string): Promise<Table> {
   const { rows, nested, names } = await readRows(bytes, name);
   if (nested !== undefined) {

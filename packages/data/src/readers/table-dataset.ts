@@ -8,6 +8,7 @@ import { classesOf, fitTargets, labelColumn, type Task, targetsOf } from './labe
 import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
 import { requireColumn, type Table } from './table.ts';
 
+/** Which columns are read, and how rows are split into samples to train and to test with. */
 export interface TableOptions extends SplitOptions {
   /** Name of the column with the label; default one called label, class, target, species or y, else the last. */
   readonly label?: string | undefined;
@@ -19,6 +20,7 @@ export interface TableOptions extends SplitOptions {
   readonly like?: TrainedTable | undefined;
 }
 
+/** How a trained model read its table, for rows to be read the same way. */
 export interface TrainedTable {
   /** Undefined for samples that are arrays. */
   readonly columns?: readonly FeatureColumn[] | undefined;
@@ -29,6 +31,8 @@ export interface TrainedTable {
 }
 
 /**
+ * Rows of a table as samples and their labels.
+ *
  * Numbers, of the label too, are standardized by the training rows' mean and deviation; categories become zeros and a one.
  * @param testTable the rows to test with; without it, a seeded part of `table`
  * @throws DataError with one sentence that names line and column

@@ -2,6 +2,7 @@
 import { DataError } from '../data-error.ts';
 import type { Column } from './column.ts';
 
+/** Rows of a file by columns, whose cells are texts or numbers. */
 export interface Table {
   /** Of the file; messages begin with it. */
   readonly name: string;

@@ -8,6 +8,7 @@ import { flatten } from './flatten.ts';
 import type { LayerKind } from './layer.ts';
 import { averagePool2d, maxPool2d } from './pooling.ts';
 
+/** The table of layers: a new one is one entry. */
 export const layers = {
   dense,
   conv2d,
@@ -31,6 +32,8 @@ export const layerSchema = v.variant(
 
 /** One layer of a model, as plain data. */
 export type Layer = v.InferOutput<typeof layerSchema>;
+
+/** The name of a layer in a layer list. */
 export type LayerType = Layer['type'];
 
 /** The kind of `layer`; call it with that same layer as its config only. */

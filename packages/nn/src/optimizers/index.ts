@@ -9,6 +9,7 @@ import { rmsprop } from './rmsprop.ts';
 import type { OptimizerRule } from './rule.ts';
 import { sgd } from './sgd.ts';
 
+/** The table of optimizers: a new one is one entry. */
 export const optimizers = { sgd, momentum, adam, adamw, rmsprop };
 
 const optimizerSchema = v.variant(
@@ -18,6 +19,8 @@ const optimizerSchema = v.variant(
 
 /** An optimizer and its settings, as plain data. */
 export type OptimizerConfig = v.InferOutput<typeof optimizerSchema>;
+
+/** The name of an optimizer. */
 export type OptimizerType = OptimizerConfig['type'];
 
 /** Checks plain data and fills in what was left out; throws one sentence that names the setting. */

@@ -7,7 +7,6 @@
  */
 import * as v from 'valibot';
 import {
-  bytes,
   faultActions,
   finite,
   flag,
@@ -23,9 +22,21 @@ import {
   targetTypes,
   text,
   whole,
-  workerKinds,
 } from '../fields.ts';
 import { type MessageIn, messageFrom, type SentBy } from '../message-table.ts';
+import {
+  checkpointFile,
+  epochReport,
+  farSample,
+  maxOutputs,
+  names,
+  points,
+  rate,
+  type spanKinds,
+  timelineRow,
+  topError,
+  workerRow,
+} from './parts.ts';
 
 /** The WebSocket subprotocol of viewers. */
 export const watchSubprotocol = 'lockstep.watch.v2';
@@ -35,99 +46,7 @@ export const watchPath = '/watch';
 
 const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
 const exactnesses = ['bit-exact', 'sample-exact', 'unverified'] as const;
-const healths = ['good', 'late', 'gone'] as const;
-const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
-const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;
 const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
-
-const rate = milliseconds;
-
-/** Most classes that a data set has, and most values of a sample. */
-const maxOutputs = 65_535;
-
-const maxNames = 256;
-const namesPhrase = `a list of at most ${maxNames} names`;
-const names = v.pipe(
-  v.array(text(80), namesPhrase),
-  v.check(({ length }) => length <= maxNames, namesPhrase),
-);
-
-/** Points of the training curves: float32 lists of equal length, oldest first. A point may stand for several steps. */
-const points = v.pipe(
-  v.strictObject({
-    /** Steps taken when the point was measured, from 1; exact up to 2^24. */
-    steps: floatBytes,
-    /** Mean loss over the samples of the point's steps, measured with the weights before each step. */
-    losses: floatBytes,
-    /** Share of those samples whose class was right, 0 to 1; left out where targets are values. */
-    accuracies: v.exactOptional(floatBytes),
-  }),
-  v.check(
-    ({ steps, losses, accuracies = steps }) =>
-      losses.byteLength === steps.byteLength && accuracies.byteLength === steps.byteLength,
-    'as many losses and accuracies as steps',
-  ),
-);
-
-/** An epoch as in the report. */
-const epochReport = v.strictObject({
-  /** From 1. */
-  epoch: whole(1),
-  trainLoss: finite,
-  trainAccuracy: v.nullable(fraction),
-  testLoss: finite,
-  testAccuracy: v.nullable(fraction),
-  testR2: v.nullable(finite),
-  /** In the unit of the values; null where targets are classes. */
-  testRmse: v.nullable(finite),
-  seconds: rate,
-  imagesPerSecond: rate,
-});
-
-const workerRow = v.strictObject({
-  id: text(64),
-  name: text(80),
-  kind: v.picklist(workerKinds),
-  backend: text(80),
-  threads: whole(1),
-  phase: v.picklist(workerPhases),
-  hidden: flag,
-  /** The part of all accepted samples that this worker computed. */
-  share: fraction,
-  shards: whole(0),
-  samples: whole(0),
-  /** Recent means, per step that it took part in. */
-  computeMs: milliseconds,
-  /** Weights and samples to the worker, and the gradient back. */
-  sendMs: milliseconds,
-  waitMs: milliseconds,
-  health: v.picklist(healths),
-  /** Recent speed while it computes. */
-  samplesPerSecond: rate,
-});
-
-const span = v.strictObject({ kind: v.picklist(spanKinds), fromMs: milliseconds, toMs: milliseconds });
-
-const timelineRow = v.strictObject({
-  workerId: text(64),
-  /** In order of `fromMs`; the time between two spans is not accounted for. */
-  spans: v.array(span, 'a list of spans'),
-});
-
-/** A checkpoint in the coordinator's folder. */
-const checkpointFile = v.strictObject({ file: text(100), step });
-
-/** A sample, as in a task, whose class was not the predicted one. */
-const topError = v.strictObject({
-  sample: bytes,
-  label: whole(0, maxOutputs - 1),
-  predicted: whole(0, maxOutputs - 1),
-  /** The model's probability of `predicted`. */
-  probability: fraction,
-});
-
-/** A sample, as in a task, with its values and those that the model gives. */
-const farSample = v.strictObject({ sample: bytes, target: floatBytes, predicted: floatBytes });
 
 const fromCoordinator = messageFrom('coordinator');
 const fromViewer = messageFrom('viewer');

@@ -5,7 +5,10 @@ import { checkCopy } from './check.ts';
 
 const nothing: Program = { run() {}, dispose() {} };
 
-/** @param divisor as that of `uploadBytes` */
+/**
+ * Bytes as an input of programs, which see byte / divisor.
+ * @param divisor as that of `uploadBytes`
+ */
 export function createByteInput(backend: Backend, storage: Storage, divisor: number): ByteInput {
   return (
     backend.byteInput?.(storage, divisor) ?? {

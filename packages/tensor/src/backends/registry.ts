@@ -21,19 +21,28 @@ const gpuModes = {
   webgl: ['webgl2', 'webgl', 'headlessgl'],
 } as const satisfies Record<string, readonly GpuMode[]>;
 
+/** Names of backends that compute in the memory of this process. */
 export type HostBackendName = keyof typeof hostOpeners;
+
+/** Names of backends that compute on a GPU. */
 export type GpuBackendName = keyof typeof gpuModes;
 export type BackendName = HostBackendName | GpuBackendName;
+
+/** A backend by its name, or `auto` for the first that passes its check. */
 export type BackendChoice = BackendName | 'auto';
 
+/** All backends that compute in the memory of this process. */
 export const hostBackendNames = Object.keys(hostOpeners) as readonly HostBackendName[];
 
 /** Those that give equal bits on every engine, the fastest first: the order in which `auto` tries them. */
 const exactBackendNames = ['cpu', 'reference'] as const satisfies readonly HostBackendName[];
 
 export const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
+
+/** All backends. */
 export const backendNames: readonly BackendName[] = [...hostBackendNames, ...gpuBackendNames];
 
+/** A backend that passed its check, and why others were not taken. */
 export interface OpenedBackend<Kind extends Backend = Backend> {
   readonly backend: Kind;
   /** One sentence per backend, or mode of one, that was tried before and could not be used, in order. */
@@ -80,8 +89,9 @@ async function openOnThreads(
 }
 
 /**
- * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens and passes: a backend
- * that rounds in its own way computes only where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
+ * Opens a backend and checks its numerics.
+ * `auto` takes the first of `exactBackendNames` that opens and passes: a backend that rounds in its own way computes
+ * only where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
  * @param threads that compute on `cpu` and `cpu-relaxed`; other backends have one
  * @throws an Error with one sentence when everything that the choice allows is refused.
  */

@@ -10,9 +10,10 @@ import { mul } from './elementwise.ts';
 import { argmax } from './reduce.ts';
 
 /**
- * Loss of each row, `log(sum(exp(z))) - z[label]` with `z = logits - max(row)`; safe for finite logits.
- * The gradient with respect to the logits, `softmax - onehot(label)`, is computed in the same pass.
- * `[rows, classes], [rows] -> [rows]`. A label outside [0, classes) makes its row NaN.
+ * Cross-entropy of each row's softmax and its label: `[rows, classes], [rows] -> [rows]`.
+ * The loss is `log(sum(exp(z))) - z[label]` with `z = logits - max(row)`; safe for finite logits. The gradient with
+ * respect to the logits, `softmax - onehot(label)`, is computed in the same pass. A label outside [0, classes) makes
+ * its row NaN.
  */
 export const softmaxCrossEntropy = defineOp('softmaxCrossEntropy', (logits: Tensor, labels: Tensor): OpResult => {
   const [rows, classes] = checkClassification('softmaxCrossEntropy', logits, labels);

@@ -22,7 +22,10 @@ export const less = binary({ name: 'less', formula: (x, y) => apply('greater', y
 /** 1 where `x <= y`, else 0; 0 where either is NaN. */
 export const lessEqual = binary({ name: 'lessEqual', formula: (x, y) => apply('greaterEqual', y, x) });
 
-/** `whenTrue` where the condition is not 0 (NaN is not 0), else `whenFalse`; NaN in the other has no effect. */
+/**
+ * `whenTrue` where the condition is not 0 (NaN is not 0), else `whenFalse`.
+ * NaN in the other has no effect.
+ */
 export const where = defineOp('where', (condition: Operand, whenTrue: Operand, whenFalse: Operand): OpResult => {
   const operands = [condition, whenTrue, whenFalse];
   return {

@@ -12,7 +12,7 @@ import { defineOp } from './define.ts';
 export interface RandomKeys {
   /** [4], the values of `randomKey(seed, step)`. */
   readonly key: Tensor;
-  /** [rows]: the number of each row's sample in the run, a whole number below 2^24. */
+  /** [rows], the number of each row's sample in the run, a whole number below 2^24. */
   readonly samples: Tensor;
   /** Keeps several uses in one step apart: a whole number below 2^32, 0 where left out. */
   readonly stream?: number;

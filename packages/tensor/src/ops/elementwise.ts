@@ -68,7 +68,10 @@ export const maximum = chosen('maximum', greater);
 /** The smaller; NaN where either is. Where both are equal each gets half of the gradient. */
 export const minimum = chosen('minimum', less);
 
-/** `min(max(x, low), high)`, each bound optional; its derivative is 1 at the bounds and between, else 0. */
+/**
+ * `min(max(x, low), high)`, each bound optional.
+ * Its derivative is 1 at the bounds and between, else 0.
+ */
 export const clamp = defineOp('clamp', (x: Tensor, { low, high }: { low?: number; high?: number }): OpResult => {
   const formula = (value: Formula): Formula => {
     const above = low === undefined ? value : apply('maximum', value, low);

@@ -61,7 +61,10 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
   };
 });
 
-/** Slices of x at indices of any shape along an axis: `[words, width], [n, t] -> [n, t, width]`, an embedding. */
+/**
+ * Slices of x at indices of any shape along an axis, as an embedding has them.
+ * `[words, width], [n, t] -> [n, t, width]`.
+ */
 export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, axis: number = 0): OpResult => {
   const { shape } = x;
   const [at] = normalizeAxes('indexSelect', shape, [axis]) as [number];

@@ -18,9 +18,9 @@ function reduced(losses: Tensor, { reduction = 'mean' }: LossOptions): Tensor {
 }
 
 /**
- * Cross-entropy of softmax(logits) along the last axis: `-log(softmax(logits)[target])` for class indices
- * `[..., classes], [...] -> [...]`, `-sum(target * log(softmax(logits)))` for probabilities of the logits' shape; then
- * reduced to one value, unless `reduction` is `none`.
+ * Cross-entropy of softmax(logits) along the last axis, reduced unless `reduction` is `none`.
+ * It is `-log(softmax(logits)[target])` for class indices `[..., classes], [...] -> [...]`, and `-sum(target *
+ * log(softmax(logits)))` for probabilities of the logits' shape.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptions = {}): Tensor {
   const { shape } = logits;
@@ -36,7 +36,10 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptio
   return reduced(reshape(losses, targets.shape), options);
 }
 
-/** Squared difference of predictions and targets, which have one shape; reduced to the mean by default. */
+/**
+ * Squared difference of predictions and targets; reduced to the mean by default.
+ * Both have one shape.
+ */
 export function mse(predictions: Tensor, targets: Tensor, options: LossOptions = {}): Tensor {
   if (!sameShape(predictions.shape, targets.shape)) {
     throw unexpectedShapes('mse: predictions and targets must have one shape', predictions.shape, targets.shape);

@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 
+/** How the operands of a matrix product are read. */
 export interface MatmulOptions {
   /** Reads the left operand, stored as [k, m], as [m, k]. */
   readonly transposeLeft?: boolean;

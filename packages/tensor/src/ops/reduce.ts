@@ -8,6 +8,7 @@ import { equal } from './compare.ts';
 import { defineOp, type Op } from './define.ts';
 import { div, mul } from './elementwise.ts';
 
+/** Which axes a reduction takes away. */
 export interface ReduceOptions {
   /** Counted from the end where negative; all axes where left out. */
   readonly axes?: readonly number[];
@@ -15,6 +16,7 @@ export interface ReduceOptions {
   readonly keepAxes?: boolean;
 }
 
+/** Which axes are summed over, and in which order. */
 export interface SumOptions extends ReduceOptions {
   /**
    * Sums over the first axis in so many equal runs, added in pairs (`Microbatches` in backend.ts).

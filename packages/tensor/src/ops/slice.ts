@@ -77,7 +77,10 @@ export const place = defineOp(
   },
 );
 
-/** x with `[before, after]` elements of `value` around each axis: `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`. */
+/**
+ * x with `[before, after]` elements of `value` around each axis.
+ * `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`.
+ */
 export function pad(x: Tensor, amounts: readonly (readonly [number, number])[], value = 0): Tensor {
   const { shape } = x;
   if (amounts.length !== shape.length || !amounts.flat().every((amount) => Number.isInteger(amount) && amount >= 0)) {

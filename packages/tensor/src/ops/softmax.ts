@@ -6,6 +6,7 @@ import { defineOp } from './define.ts';
 import { div, exp, log, mul, sub } from './elementwise.ts';
 import { max, type ReduceOptions, sum } from './reduce.ts';
 
+/** The axis of a softmax, and its temperature. */
 export interface SoftmaxOptions {
   /** Counted from the end where negative; the last where left out. */
   readonly axis?: number;

@@ -1,6 +1,7 @@
 /** The addresses of a coordinator, in forms that keep secrets off the wire. */
 import { hostname, networkInterfaces } from 'node:os';
 
+/** Where a run can be joined, watched and controlled. */
 export interface Addresses {
   /** For terminals, without the token: a worker takes that from its environment. */
   readonly worker: string;

@@ -14,11 +14,13 @@ import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type Prediction, Predictor } from './predictor.ts';
 import { maxModelFileBytes, readStoredModel, type StoredModel } from './stored-model.ts';
 
+/** What a model file may not say itself. */
 export interface LoadModelOptions {
   /** The model of a file that has no layer list, such as one of PyTorch; a file that has one must have this one. */
   readonly model?: Model | undefined;
 }
 
+/** How well a model does on labeled samples. */
 export interface ModelEvaluation {
   /** Mean over the samples: of the cross-entropy, in nats, or of the squared error, of values as the run standardized them. */
   readonly loss: number;
@@ -44,7 +46,10 @@ export interface ModelEvaluation {
 
 const topErrorCount = 10;
 
-/** A model with its weights on the tensor engine. Its memory is the caller's to give back, with `dispose`. */
+/**
+ * A model with its weights on the tensor engine.
+ * Its memory is the caller's to give back, with `dispose`.
+ */
 export class LoadedModel {
   /** Name, shape of the input, and layers. */
   readonly architecture: Model;
@@ -157,7 +162,8 @@ export class LoadedModel {
 }
 
 /**
- * Opens a model for `predict` and `evaluate`, on the CPU: in WebAssembly where it has SIMD, else in plain JavaScript.
+ * Opens a model for `predict` and `evaluate`, on the CPU.
+ * It computes in WebAssembly where that has SIMD, else in plain JavaScript.
  *
  * @param source a file's name, in Node, or a file's bytes, anywhere: safetensors as `--save` writes, or as PyTorch
  * @throws Error with one sentence where the file cannot be read, is damaged, or does not say which model it is of

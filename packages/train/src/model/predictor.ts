@@ -12,6 +12,7 @@ import {
 } from '@lockstep/nn';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 
+/** What a model of classes gives for one sample. */
 export interface Prediction {
   /** The name of the class with the largest score, the first of equals. */
   readonly class: string;

@@ -11,6 +11,7 @@ import {
 } from '@lockstep/training';
 import { nothingTurnedAway, type TurnedAway } from './turned-away.ts';
 
+/** Loss and accuracy of one epoch, on training and test samples. */
 export interface EpochReport {
   /** From 1. */
   readonly epoch: number;
@@ -31,6 +32,7 @@ export interface EpochReport {
 /** An epoch that is over and has not been evaluated. */
 export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2' | 'testRmse'>;
 
+/** What a worker has computed, and where its time went. */
 export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
   /** Time that it took part and did not compute: receiving, sending, and waiting for others. */
@@ -40,9 +42,10 @@ export interface WorkerReport
 }
 
 /**
- * Where a step's time went: medians over a run's last steps, in milliseconds. The parts follow one another: weights are
- * framed and handed over, travel, and come back as a gradient; the last answer is waited for, the sum is made whole, and
- * the optimizer's step is taken. With several workers the first three are means over them.
+ * Where a step's time went.
+ * Medians over a run's last steps, in milliseconds. The parts follow one another: weights are framed and handed over,
+ * travel, and come back as a gradient; the last answer is waited for, the sum is made whole, and the optimizer's step
+ * is taken. With several workers the first three are means over them.
  */
 export interface StepTimes {
   /** Steps that were measured. */
@@ -61,7 +64,10 @@ export interface StepTimes {
   readonly optimizerMs: number;
 }
 
-/** What was reached after so many steps; loss and accuracy are means over the samples since the point before. */
+/**
+ * What was reached after so many steps.
+ * Loss and accuracy are means over the samples since the point before.
+ */
 export interface CurvePoint {
   readonly steps: number;
   /** Since the run began to train. */
@@ -97,6 +103,7 @@ export interface RunConfig {
   readonly initSha256?: string;
 }
 
+/** What a run has done: its settings, results, workers and faults. */
 export interface Report extends Claim {
   /** Version that wrote it. */
   readonly lockstep: string;

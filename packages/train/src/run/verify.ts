@@ -8,6 +8,7 @@ import { thousands } from '../thousands.ts';
 import { createRun } from './create-run.ts';
 import { startInlineWorker } from './inline-worker.ts';
 
+/** Whether the same steps in one process give the same weights. */
 export interface Verification {
   /** As in the report. */
   readonly verified: boolean | null;

@@ -1,6 +1,9 @@
 /** Lets a page's events have their turn. */
 
-/** A message to oneself comes after the events that wait, without the pause that browsers add to timers. */
+/**
+ * Lets events that wait have their turn, before a callback.
+ * A message to oneself comes after the events that wait, without the pause that browsers add to timers.
+ */
 export function createDefer(): (callback: () => void) => void {
   const { port1, port2 } = new MessageChannel();
   const callbacks: (() => void)[] = [];

@@ -7,6 +7,7 @@ import type { ActiveState, EndedState } from './tab-state.ts';
 import { TabThread } from './tab-thread.ts';
 import { mostThreads, usualThreads } from './threads.ts';
 
+/** How a page takes part in a run. */
 export interface JoinOptions {
   /** In the run's tables; by default `tab`. */
   readonly name?: string | undefined;
@@ -23,8 +24,9 @@ export interface JoinOptions {
 const backends: readonly TabBackend[] = ['auto', 'cpu', 'webgpu', 'webgl'];
 
 /**
- * Computes for a run in a Web Worker of this page until the run is over, and comes back by itself where the connection
- * breaks. The run must let pages of this origin join (`listen.allowOrigins`), unless they come from it.
+ * Computes for a run in a Web Worker of this page until the run is over.
+ * It comes back by itself where the connection breaks. The run must let pages of this origin join
+ * (`listen.allowOrigins`), unless they come from it.
  * @param url the join address of the run, such as `ws://127.0.0.1:7070`
  */
 export function join(url: string, options: JoinOptions = {}): JoinedWorker {

@@ -1,8 +1,10 @@
 /** The state of this tab's worker, which its thread posts, and the messages that the thread takes. */
 import type { TabBackend } from './tab-backend.ts';
 
+/** The worker of a tab: not asked for yet, at work, or ended. */
 export type TabState = { readonly phase: 'watching' } | ActiveState | EndedState;
 
+/** A worker that opens its backend, joins, computes or reconnects, and what it has done so far. */
 export interface ActiveState {
   /** Opening a backend; handshake and numerics check; computing shards; waiting for the next attempt to connect. */
   readonly phase: 'opening' | 'joining' | 'computing' | 'reconnecting';
@@ -24,6 +26,7 @@ export interface ActiveState {
   readonly retryReason?: string;
 }
 
+/** A worker that has ended, and why. */
 export interface EndedState {
   readonly phase: 'ended';
   readonly end: 'finished' | 'left' | 'refused' | 'failed' | 'unreachable';
@@ -57,6 +60,7 @@ export type PageMessage =
   | { readonly type: 'hidden'; readonly hidden: boolean }
   | { readonly type: 'leave' };
 
+/** The state of a worker that has done nothing yet. */
 export function openingState(resumeKey: string | undefined): ActiveState {
   return { phase: 'opening', resumeKey, reasons: [], shards: 0, samples: 0, computeMs: 0 };
 }

@@ -19,7 +19,10 @@ export function usualThreads(): number {
   return Math.max(1, mostThreads() - 1);
 }
 
-/** @param count threads in all, the calling one among them */
+/**
+ * Compute threads of a page, for `openBackend`.
+ * @param count threads in all, the calling one among them
+ */
 export function tabThreads(count: number): ThreadOptions {
   return {
     count,

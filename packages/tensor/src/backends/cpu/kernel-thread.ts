@@ -15,6 +15,7 @@ export interface ThreadSetup {
   readonly control: SharedArrayBuffer;
 }
 
+/** What a compute thread says to the thread that started it. */
 export type ThreadMessage =
   | { readonly type: 'ready' }
   /** It cannot compute, or has failed; one sentence. */

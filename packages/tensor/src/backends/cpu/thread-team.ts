@@ -16,12 +16,14 @@ export interface PlatformThread {
   end(): Promise<void>;
 }
 
+/** What the starter of a thread wants to know of it. */
 export interface ThreadEvents {
   onMessage(message: ThreadMessage): void;
   /** It has ended, or could not begin; one sentence. */
   onEnd(message: string): void;
 }
 
+/** How many threads compute, and how the platform starts one. */
 export interface ThreadOptions {
   /** Threads in all, the calling one among them. */
   readonly count: number;

@@ -75,7 +75,10 @@ export interface Device {
   close(): Promise<void>;
 }
 
-/** The device went away: a driver restarted, a card was taken, a tab lost its context. Nothing on it can be read. */
+/**
+ * The device went away.
+ * A driver restarted, a card was taken, a tab lost its context. Nothing on it can be read.
+ */
 export class DeviceLostError extends Error {
   override name = 'DeviceLostError';
   readonly code = 'device-lost';

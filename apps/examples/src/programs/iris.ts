@@ -1,0 +1,16 @@
+/** Learns the species of an iris from a CSV file with a header row. */
+import { openDataset, train } from '@lockstep/train';
+
+const data = await openDataset('docs/iris.csv', { label: 'species' });
+console.log(data.found);
+
+const { model, report } = await train({ data, epochs: 100, optimizer: { type: 'momentum', learningRate: 0.01 } })
+  .result;
+const { accuracy, confusion } = await model.evaluate(data.test);
+console.log(
+  `${(100 * accuracy!).toFixed(1)} % of ${data.test.count} flowers are named right, after ${report.steps} steps`,
+);
+confusion!.forEach((counts, species) => {
+  console.log(`${model.classes[species]!.padEnd(12)} read as ${model.classes.join(', ')}: ${counts.join(', ')}`);
+});
+model.dispose();

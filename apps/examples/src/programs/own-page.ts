@@ -1,0 +1,23 @@
+/** Serves a page of one's own, on which every tab that opens it computes for a run. */
+import { fileURLToPath } from 'node:url';
+import { train } from '@lockstep/train';
+import { build, preview } from 'vite';
+
+// The page is `page/index.html` of this folder's project, and its script one call: join(address).
+const root = fileURLToPath(new URL('../../page/', import.meta.url));
+const outDir = fileURLToPath(new URL('../../dist/page/', import.meta.url));
+const settings = { root, configFile: false, logLevel: 'error' } as const;
+await build({ ...settings, build: { outDir, emptyOutDir: true }, worker: { format: 'es' } });
+const site = await preview({ ...settings, build: { outDir }, preview: { host: '127.0.0.1', port: 0 } });
+const origin = new URL(site.resolvedUrls!.local[0]!).origin;
+
+const run = train({ data: 'docs/iris.csv', epochs: 20, listen: { port: 0, allowOrigins: [origin] } });
+console.log(`open ${origin}/#${(await run.addresses).worker} in a browser`);
+for await (const event of run) {
+  if (event.type === 'joined') console.log(event.message);
+}
+const { report } = await run.result;
+console.log(
+  `${report.steps} steps, computed by ${report.workers.map(({ kind, name }) => `${name} (${kind})`).join(', ')}`,
+);
+await site.close();

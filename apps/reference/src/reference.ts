@@ -1,0 +1,77 @@
+/** The API reference: the public entries of the library, as TypeDoc reads them. */
+import { fileURLToPath } from 'node:url';
+import { Application, Logger, LogLevel, type ProjectReflection, TSConfigReader } from 'typedoc';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** The files of the entries that programs import; one module of the reference each. */
+export const entries: Readonly<Record<string, string>> = {
+  '@lockstep/train': 'packages/train/src/index.ts',
+  '@lockstep/worker': 'packages/worker/src/index.ts',
+  '@lockstep/worker/browser': 'packages/worker/src/browser/index.ts',
+  '@lockstep/data': 'packages/data/src/index.ts',
+  '@lockstep/data/node': 'packages/data/src/node.ts',
+  '@lockstep/data/readers': 'packages/data/src/readers.ts',
+  '@lockstep/nn': 'packages/nn/src/index.ts',
+  '@lockstep/tensor': 'packages/tensor/src/index.ts',
+  '@lockstep/tensor/node': 'packages/tensor/src/node.ts',
+};
+
+export interface Reference {
+  readonly project: ProjectReflection;
+  /** One for each thing that TypeDoc could not make sense of, such as a link to what is not there. */
+  readonly warnings: readonly string[];
+  /** Writes the pages as Markdown; what the folder held before is gone. */
+  write(folder: string): Promise<void>;
+}
+
+/** @throws Error where the sources cannot be read */
+export async function readReference(): Promise<Reference> {
+  const logger = new CollectingLogger();
+  const settings = {
+    entryPoints: Object.values(entries).map((file) => root + file),
+    tsconfig: fileURLToPath(new URL('../tsconfig.sources.json', import.meta.url)),
+    basePath: root,
+    displayBasePath: root,
+    name: 'Lockstep',
+    plugin: ['typedoc-plugin-markdown'],
+    readme: 'none',
+    logLevel: LogLevel.Warn,
+    disableSources: true,
+    // Types are checked by each package's own settings.
+    skipErrorChecking: true,
+    validation: { notExported: false, notDocumented: false, invalidLink: true },
+  };
+  const app = await Application.bootstrapWithPlugins(settings, [new TSConfigReader()]);
+  app.logger = logger;
+  const project = await app.convert();
+  if (!project) throw new Error(`expected sources that TypeDoc can read, got: ${logger.warnings.join('; ')}`);
+  app.validate(project);
+  const nameOf = new Map(Object.entries(entries).map(([name, file]) => [moduleName(file), name]));
+  for (const module of project.children ?? []) module.name = nameOf.get(module.name) ?? module.name;
+  return {
+    project,
+    warnings: logger.warnings,
+    async write(folder) {
+      app.options.setValue('out', folder);
+      await app.generateOutputs(project);
+    },
+  };
+}
+
+/** What TypeDoc calls the module of a file. */
+function moduleName(file: string): string {
+  return file.replace(/(?:\/index)?\.ts$/, '');
+}
+
+/** A type that is inferred from a schema has one comment, which TypeDoc finds twice in the same place. */
+const foundTwice = /multiple declarations with a comment/;
+
+class CollectingLogger extends Logger {
+  readonly warnings: string[] = [];
+
+  override log(message: string, level: LogLevel): void {
+    if (level < LogLevel.Warn || foundTwice.test(message)) return;
+    this.warnings.push(message);
+  }
+}

@@ -1,0 +1,62 @@
+/** Whatever programs can import has a docstring, and the reference is made of all of it without a warning. */
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Comment, type DeclarationReflection, ReflectionKind } from 'typedoc';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { entries, type Reference, readReference } from '../src/reference.ts';
+
+const longestLine = 99;
+let reference: Reference;
+let folder = '';
+
+beforeAll(async () => {
+  reference = await readReference();
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-reference-'));
+  await reference.write(folder);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** The comments of an export: of a function, those of its signatures. */
+function commentsOf({ comment, signatures }: DeclarationReflection): (Comment | undefined)[] {
+  return signatures ? signatures.map((signature) => signature.comment) : [comment];
+}
+
+/** What is wrong with the docstring of an export, if anything. */
+function faultOf(reflection: DeclarationReflection): string[] {
+  return commentsOf(reflection).flatMap((comment) => {
+    const [first = ''] = (comment?.summary ?? [])
+      .map(({ text }) => text)
+      .join('')
+      .split('\n');
+    if (first === '') return [`${reflection.getFullName()}: no docstring`];
+    return first.length > longestLine ? [`${reflection.getFullName()}: a first line of ${first.length}: ${first}`] : [];
+  });
+}
+
+describe('the API reference', () => {
+  test('is made without a warning', () => {
+    expect(reference.warnings).toEqual([]);
+  });
+
+  test.each(Object.keys(entries))('%s: every export has a docstring, whose first line is short', (name) => {
+    const module = reference.project.getChildByName([name]) as DeclarationReflection;
+    expect(module.children?.length).toBeGreaterThan(0);
+    const own = module.children!.filter(({ kind }) => kind !== ReflectionKind.Reference);
+    expect(own.flatMap(faultOf)).toEqual([]);
+  });
+
+  test.each([
+    ['@lockstep/train', 'train', 'TrainOptions'],
+    ['@lockstep/train', 'loadModel', 'LoadModelOptions'],
+    ['@lockstep/worker', 'join', 'JoinOptions'],
+    ['@lockstep/tensor', 'mean', 'ReduceOptions'],
+  ])('%s: the page of %s leads to its options', (module, name, options) => {
+    const page = readFileSync(join(folder, module, 'functions', `${name}.md`), 'utf8');
+    expect(page).toContain(`[\`${options}\`](../interfaces/${options}.md)`);
+    expect(readFileSync(join(folder, module, 'interfaces', `${options}.md`), 'utf8')).toContain(
+      `# Interface: ${options}`,
+    );
+  });
+});
