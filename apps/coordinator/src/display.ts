@@ -1,9 +1,10 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
+import { decimals, percent, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
 import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
 import { movingAverage, samplesWord, thousands } from '@lockstep/train/command-line';
 import type { RunPlan } from '@lockstep/training';
-import { type Colors, decimals, duration, percent, significant } from './format.ts';
+import { type Colors, duration } from './format.ts';
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;

@@ -1,25 +1,8 @@
-/** Numbers and colors as they are printed in the terminal. */
+/** Times and colors as they are printed in the terminal. */
 import type pc from 'picocolors';
 
 /** As a value, so that tests and pipes can go without. */
 export type Colors = Pick<typeof pc, 'bold' | 'cyan'>;
-
-export function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(2)} %`;
-}
-
-/** Four significant digits, with an exponent where the number is huge or tiny: 856700, `8.567e+17`. */
-export function significant(value: number): string {
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3);
-  return String(Number(value.toPrecision(4)));
-}
-
-/** Four decimals; four significant digits of what is too large, or too small, for them. */
-export function decimals(value: number): string {
-  const size = Math.abs(value);
-  return size !== 0 && (size >= 1e4 || size < 1e-3) ? significant(value) : value.toFixed(4);
-}
 
 /** Minutes and seconds, or hours and minutes. */
 export function duration(seconds: number): string {

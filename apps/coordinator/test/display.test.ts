@@ -1,10 +1,11 @@
 import { stripVTControlCharacters } from 'node:util';
+import { percent } from '@lockstep/command';
 import type { DataSummary } from '@lockstep/train';
 import { thousands } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { Display } from '../src/display.ts';
-import { duration, percent } from '../src/format.ts';
+import { duration } from '../src/format.ts';
 
 interface Setting {
   readonly isTTY: boolean;

@@ -23,8 +23,7 @@ export function errorMessage(error: unknown): string {
 
 /**
  * Runs a program's main function and sets the exit code that it ends with. A failure is one sentence on standard error;
- * so is memory
- * that the engine refuses. Anything else that is thrown is a defect of Lockstep, and keeps its stack.
+ * so is memory that the engine refuses. Anything else that is thrown is a defect of Lockstep, and keeps its stack.
  * @param usageFault what a library's error says of the command line: one sentence, with exit code 2
  */
 export async function runMain(

@@ -4,6 +4,7 @@ export { commandText } from './command-text.ts';
 export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from './data-options.ts';
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
 export { helpText } from './help.ts';
+export { decimals, percent, significant } from './number-text.ts';
 export {
   choice,
   Expected,

@@ -14,8 +14,8 @@ import type { Dataset } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';
+import { thousands } from '@lockstep/train/command-line';
 import { loadOptions, openModel } from '../load-option.ts';
-import { thousands } from '../number-text.ts';
 import { testSamples } from './test-samples.ts';
 import { evaluationText } from './text.ts';
 

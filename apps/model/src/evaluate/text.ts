@@ -1,7 +1,7 @@
 /** An evaluation as lines of text. */
-import { type Column, formatTable } from '@lockstep/command';
+import { type Column, decimals, formatTable, percent, significant } from '@lockstep/command';
 import type { ModelEvaluation } from '@lockstep/train';
-import { decimals, percent, significant, thousands } from '../number-text.ts';
+import { thousands } from '@lockstep/train/command-line';
 
 interface Confusion {
   readonly label: number;

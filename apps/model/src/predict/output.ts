@@ -1,6 +1,6 @@
 /** Predictions as lines of text, or as JSON. */
+import { percent, significant } from '@lockstep/command';
 import type { Prediction } from '@lockstep/train';
-import { percent, significant } from '../number-text.ts';
 import type { Sample } from './sample.ts';
 
 export interface Result {

@@ -1,4 +1,4 @@
-/** Numbers as they are printed. */
+/** Numbers as command lines print them. */
 
 export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;
@@ -15,9 +15,4 @@ export function significant(value: number): string {
 export function decimals(value: number): string {
   const size = Math.abs(value);
   return size !== 0 && (size >= 1e4 || size < 1e-3) ? significant(value) : value.toFixed(4);
-}
-
-/** With commas between thousands. */
-export function thousands(value: number): string {
-  return value.toLocaleString('en-US');
 }
