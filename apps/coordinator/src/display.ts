@@ -23,6 +23,8 @@ interface Piece {
 const liveEveryMs = 100;
 const plainEveryMs = 10_000;
 const mostEpochLines = 20;
+/** An epoch that comes later than this after a line has one as well. */
+const epochLineEveryMs = 2_000;
 const smoothing = 0.05;
 const barWidth = 12;
 /** Below it, pieces come before the bar. */
@@ -34,6 +36,7 @@ export class Display {
   #live = '';
   #drawnAtMs = Number.NEGATIVE_INFINITY;
   #startedAtMs: number;
+  #epochShownAtMs = Number.NEGATIVE_INFINITY;
   #firstStep: number | undefined;
   #loss: number | undefined;
   #accuracy: number | undefined;
@@ -95,10 +98,13 @@ export class Display {
     this.#live = text;
   }
 
-  /** Of many epochs about every twentieth part, and the last: as many lines as can be read. */
+  /** Of many short epochs the first, the last and about every twentieth part between: as many lines as can be read. */
   #isShown(epoch: number): boolean {
-    const { epochs } = this.#options;
-    return epoch === epochs || epoch % Math.ceil(epochs / mostEpochLines) === 0;
+    const { epochs, nowMs } = this.#options;
+    const isPart = epoch === 1 || epoch === epochs || epoch % Math.ceil(epochs / mostEpochLines) === 0;
+    if (!isPart && nowMs() - this.#epochShownAtMs < epochLineEveryMs) return false;
+    this.#epochShownAtMs = nowMs();
+    return true;
   }
 
   #pieces({ step, epoch, samplesSoFar, workers }: StepEvent, seconds: number): Piece[] {

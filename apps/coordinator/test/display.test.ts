@@ -217,14 +217,29 @@ describe('without a terminal', () => {
 describe('of many epochs', () => {
   it.each([
     [20, 20],
-    [63, 16],
-    [500, 20],
-  ])('%d have %d lines, the last among them', (epochs, lines) => {
+    [63, 17],
+    [500, 21],
+  ])('%d have %d lines, the first and the last among them', (epochs, lines) => {
     const { display, taken } = setUp({ isTTY: false, steps: epochs, stepsPerEpoch: 1 });
     for (let epoch = 1; epoch <= epochs; epoch++) display.epoch({ ...epochReport, epoch });
     const shown = taken().trimEnd().split('\n');
     expect(shown).toHaveLength(lines);
+    expect(shown[0]).toContain(`epoch 1/${epochs} `);
     expect(shown.at(-1)).toContain(`epoch ${epochs}/${epochs} `);
+  });
+
+  it('one that comes two seconds after the last line has one as well', () => {
+    const { display, wait, taken } = setUp({ isTTY: false, steps: 1_000_000, stepsPerEpoch: 1 });
+    for (const [epoch, afterMs] of [
+      [1, 0],
+      [2, 1_999],
+      [3, 1],
+      [4, 0],
+    ] as const) {
+      wait(afterMs);
+      display.epoch({ ...epochReport, epoch });
+    }
+    expect(taken().match(/epoch \d+/g)).toEqual(['epoch 1', 'epoch 3']);
   });
 });
 
