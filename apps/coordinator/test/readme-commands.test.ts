@@ -27,6 +27,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
   bench: ['--rounds', '1', '--benchmark', 'matmul'],
   simulate: ['--runs', '3'],
   example: [],
+  docs: [],
   engines: [`node ${major}`],
   setup: [],
   test: ['packages/command/test/table.test.ts'],
@@ -40,7 +41,10 @@ async function run(command: string): Promise<Ended> {
   const name = words.at(-1)!;
   const extra = less[name];
   if (!extra) throw new Error(`README.md: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
-  const given = back.split(' ').filter((word) => word !== '');
+  const given = back
+    .split(' ')
+    .filter((word) => word !== '')
+    .map((word) => (word === 'NAME' ? 'iris' : word));
   const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
   // One command writes the model, the ones after it read it.
   const placed = kept.map((word) => (/^(?:model|iris)\.\w+$/.test(word) ? join(folder, word) : word));

@@ -62,7 +62,7 @@ describe('a verification', () => {
     expect(await verify({ weightsSha256: 'ab'.repeat(32) }, true)).toEqual({
       verified: false,
       failure: expect.stringMatching(new RegExp(`expected .*(ab){32}.*, got weights ${weightsSha256}$`)),
-      lines: ['Verifying: the same 10 steps in one process'],
+      lines: ['Verifying: the same 500 steps in one process'],
     });
   });
 
