@@ -7,7 +7,10 @@ export const standardizationSchema = v.strictObject({
   deviation: positive,
 });
 
-/** A value is `(given - mean) / deviation`, as `@lockstep/data` has it; undefined where values are as they were given. */
+/**
+ * A value is `(given - mean) / deviation`, as `@lockstep/data` has it.
+ * Undefined where values are as they were given.
+ */
 export type Standardization = v.InferOutput<typeof standardizationSchema>;
 
 /** float32: `value * deviation + mean`. */
