@@ -60,9 +60,7 @@ export function attachServer({ server, path, answer, ...options }: AttachOptions
     async close() {
       others.restore();
       sockets.close();
-      const cut = setTimeout(() => connections.cutAll(), closeTimeoutMs);
-      await connections.allClosed();
-      clearTimeout(cut);
+      await connections.cutUnless(connections.allClosed(), closeTimeoutMs);
     },
   };
 }

@@ -44,7 +44,14 @@ export class Connections {
     );
   }
 
-  cutAll(): void {
+  /** Resolves as `closed` does; connections that are open `timeoutMs` from now on are cut. */
+  async cutUnless(closed: Promise<void>, timeoutMs: number): Promise<void> {
+    const cut = setTimeout(() => this.#cutAll(), timeoutMs);
+    await closed;
+    clearTimeout(cut);
+  }
+
+  #cutAll(): void {
     for (const socket of this.#open) socket.destroy();
   }
 }

@@ -46,11 +46,9 @@ export async function openServer(options: ServerOptions): Promise<CoordinatorSer
     async close() {
       if (!http.listening) return;
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
-      const cut = setTimeout(() => connections.cutAll(), closeTimeoutMs);
       sockets.close();
       http.closeIdleConnections();
-      await closed;
-      clearTimeout(cut);
+      await connections.cutUnless(closed, closeTimeoutMs);
     },
   };
 }

@@ -1,0 +1,19 @@
+/** Tables of data that are wrong: what is wrong, the data, and the sentence that refuses them. */
+import { readFileSync } from 'node:fs';
+import type { OpenOptions } from '../src/node/open-dataset.ts';
+
+export const golden = (name: string): Uint8Array => readFileSync(new URL(`../goldens/${name}`, import.meta.url));
+export const table = 'a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n';
+export const objects = (...lines: readonly string[]): string => lines.join('\n');
+
+/** A file, the options with which it is opened, and the sentence that refuses it, after the name of the file. */
+export type Case<Content = string | Uint8Array> = readonly [
+  what: string,
+  content: Content,
+  message: string,
+  options?: OpenOptions,
+];
+
+export function named<Content>(cases: readonly Case<Content>[]) {
+  return cases.map(([what, content, message, options = {}]) => ({ what, content, message, options }));
+}
