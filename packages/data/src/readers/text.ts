@@ -3,7 +3,7 @@ import { DataError } from '../data-error.ts';
 
 const lineFeed = 0x0a;
 /** Most bytes of a text, which has to fit one string of the engine. */
-export const maxTextBytes = 2 ** 29 - 2 ** 16;
+const maxTextBytes = 2 ** 29 - 2 ** 16;
 
 /**
  * UTF-8, with or without a byte order mark; every line ends with a line feed alone.

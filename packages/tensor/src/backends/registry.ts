@@ -37,7 +37,7 @@ export const hostBackendNames = Object.keys(hostOpeners) as readonly HostBackend
 /** Those that give equal bits on every engine, the fastest first: the order in which `auto` tries them. */
 const exactBackendNames = ['cpu', 'reference'] as const satisfies readonly HostBackendName[];
 
-export const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
+const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
 
 /** All backends. */
 export const backendNames: readonly BackendName[] = [...hostBackendNames, ...gpuBackendNames];

@@ -50,7 +50,7 @@ export async function verifyRun(options: VerifyOptions): Promise<Verification> {
 }
 
 /** Why the weights of a run cannot be compared with those of one process, or undefined where they can. */
-export function verificationFault(
+function verificationFault(
   { exactness, bitExactAmong }: Pick<Report, 'exactness' | 'bitExactAmong'>,
   isFinished: boolean,
 ): string | undefined {

@@ -136,7 +136,7 @@ export async function createCpuBackend(threads?: ThreadOptions): Promise<HostBac
 }
 
 /** As `separateNumericMode`, but products of matrices and convolutions round a multiplication and addition once. */
-export const fusedNumericMode = 'f32-fma.v1';
+const fusedNumericMode = 'f32-fma.v1';
 
 /**
  * Opens the cpu backend on relaxed SIMD. Whether its multiply-add is fused is the engine's choice, by its processor: it is
