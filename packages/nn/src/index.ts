@@ -45,5 +45,6 @@ export {
   type Standardization,
   standardizeValues,
 } from './standardization.ts';
+export { stepCalls } from './step-programs.ts';
 export { summary } from './summary.ts';
 export { createValueErrors } from './value-errors.ts';

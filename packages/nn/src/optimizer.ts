@@ -1,8 +1,8 @@
 /** An optimizer at work on one flat parameter vector, in place. */
 import type { HostBackend, Storage, VectorSum } from '@lockstep/tensor';
 import { clipFactor } from './clip.ts';
-import { learningRateAt, type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
-import { divisorOf, StepPrograms } from './step-programs.ts';
+import { type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
+import { divisorOf, ruleScalars, StepPrograms } from './step-programs.ts';
 
 /** Everything that the next step depends on besides parameters and config. */
 export interface OptimizerState {
@@ -72,11 +72,6 @@ export function createOptimizer(backend: HostBackend, config: OptimizerConfig, p
       backend.free(scalars);
     },
   };
-}
-
-/** The rule's own scalars at a step, counted from 1. */
-function ruleScalars(config: OptimizerConfig, step: number): Readonly<Record<string, number>> {
-  return optimizerRule(config).scalars(config, { step, learningRate: learningRateAt(config, step - 1) });
 }
 
 function checkState(state: OptimizerState, slots: readonly string[], size: number): void {

@@ -2,6 +2,7 @@
 import {
   additionCall,
   apply,
+  constant,
   type Formula,
   type HostBackend,
   input,
@@ -16,7 +17,7 @@ import {
   type VectorSum,
   vectorsOf,
 } from '@lockstep/tensor';
-import { type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
+import { learningRateAt, type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
 
 interface StepStorages {
   readonly parameters: Storage;
@@ -70,28 +71,22 @@ export class StepPrograms {
     for (const programs of [this.#programs, this.#scaled, this.#additions]) programs.dispose();
   }
 
-  /** The rule's formulas as calls, slots first and parameters last, on the gradient's mean, clipped. */
+  /** The rule's formulas as calls on the gradient's mean, clipped. */
   #prepare(sum: VectorSum, division: 'div' | 'mul'): Program {
-    const [backend, config] = [this.#backend, this.#config];
-    const { parameters, slots, scalarNames, scalars } = this.#storages;
-    const inputs: StridedView[] = [];
-    const read = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
+    const backend = this.#backend;
+    const { scalarNames, scalars } = this.#storages;
+    const reads = new Reads();
     const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>
-      read(backend.slice(scalars, index, 1), 0),
+      reads.shared(backend.slice(scalars, index, 1)),
     );
     const [divisor, clip] = scalarFormulas.slice(scalarNames.length);
-    const gradient = sumFormula(sum, (vector) => read(this.#gradientIn(vector), 1));
+    const gradient = sumFormula(sum, (vector) => reads.each(this.#gradientIn(vector)));
     const mean = apply(division, gradient, divisor!);
-    const formulas = optimizerRule(config).update(config, {
-      parameters: read(parameters, 1),
+    const values = {
       gradient: clip === undefined ? mean : apply('mul', mean, clip),
-      slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, read(slot, 1)])),
       scalars: Object.fromEntries(scalarNames.map((name, index) => [name, scalarFormulas[index]!])),
-    });
-    return prepareElementwise(backend, [
-      ...Array.from(slots, ([name, slot]) => mapCall(formulas[name]!, inputs, slot)),
-      mapCall(formulas.parameters, inputs, parameters),
-    ]);
+    };
+    return prepareElementwise(backend, updateCalls(this.#config, this.#storages, reads, values));
   }
 
   /** @throws Error where the vector is shorter than the parameters */
@@ -100,6 +95,73 @@ export class StepPrograms {
     if (vector.length >= length) return this.#backend.slice(vector, 0, length);
     throw new Error(`optimizer: expected a gradient of ${length} values, as many as parameters, got ${vector.length}`);
   }
+}
+
+/** The vectors that formulas read. */
+class Reads {
+  readonly inputs: StridedView[] = [];
+
+  /** Element e of the storage, for element e. */
+  each(storage: Storage): Formula {
+    return this.#read(storage, 1);
+  }
+
+  /** The only value of the storage, for every element. */
+  shared(storage: Storage): Formula {
+    return this.#read(storage, 0);
+  }
+
+  #read(storage: Storage, stride: number): Formula {
+    return input(this.inputs.push({ storage, strides: [stride] }) - 1);
+  }
+}
+
+/** The rule's own scalars at a step, counted from 1. */
+export function ruleScalars(config: OptimizerConfig, step: number): Readonly<Record<string, number>> {
+  return optimizerRule(config).scalars(config, { step, learningRate: learningRateAt(config, step - 1) });
+}
+
+interface FixedStep {
+  /** Counted from 1. */
+  readonly step: number;
+  /** That the gradient is the sum over. */
+  readonly samples: number;
+  /** [P], as the slots of the optimizer. */
+  readonly parameters: Storage;
+  readonly gradient: Storage;
+  readonly slots: ReadonlyMap<string, Storage>;
+}
+
+/**
+ * One step of an optimizer as calls for any backend, whose scalars are part of the formulas. It takes the step that
+ * `createOptimizer` takes, to the bit, but for clipping, which needs a norm.
+ */
+export function stepCalls(config: OptimizerConfig, { step, samples, gradient, ...storages }: FixedStep): MapCall[] {
+  const reads = new Reads();
+  const divisor = constant(divisorOf(samples));
+  const scalars = Object.entries(ruleScalars(config, step)).map(([name, value]) => [name, constant(value)]);
+  return updateCalls(config, storages, reads, {
+    gradient: apply(isPowerOfTwo(samples) ? 'mul' : 'div', reads.each(gradient), divisor),
+    scalars: Object.fromEntries(scalars),
+  });
+}
+
+/** The rule's formulas as calls, slots first and parameters last. */
+function updateCalls(
+  config: OptimizerConfig,
+  { parameters, slots }: Pick<StepStorages, 'parameters' | 'slots'>,
+  reads: Reads,
+  values: { readonly gradient: Formula; readonly scalars: Readonly<Record<string, Formula>> },
+): MapCall[] {
+  const formulas = optimizerRule(config).update(config, {
+    ...values,
+    parameters: reads.each(parameters),
+    slots: Object.fromEntries(Array.from(slots, ([name, slot]) => [name, reads.each(slot)])),
+  });
+  return [
+    ...Array.from(slots, ([name, slot]) => mapCall(formulas[name]!, reads.inputs, slot)),
+    mapCall(formulas.parameters, reads.inputs, parameters),
+  ];
 }
 
 /** `output[e] = formula` for every element; the call gets only those of `inputs` that the formula reads. */

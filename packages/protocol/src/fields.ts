@@ -88,6 +88,12 @@ export const sampleShape = v.pipe(
   v.check(({ length }) => length >= 1 && length <= 4, shapePhrase),
 );
 
+const positive = number('a finite number above 0', (value) => Number.isFinite(value) && value > 0);
+const momentum = number('a number from 0 to below 1', (value) => value >= 0 && value < 1);
+
+/** Steps of SGD that a worker takes by itself, with so many samples each. */
+export const innerSteps = v.strictObject({ batch: whole(1), learningRate: positive, momentum }, 'inner steps');
+
 /** Every sample has the same number of bytes, and so has every target. */
 export const sampleBatch: Condition<{
   readonly count: number;

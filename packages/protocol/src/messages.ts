@@ -8,6 +8,7 @@ import {
   flag,
   floatBytes,
   hexHash,
+  innerSteps,
   message,
   milliseconds,
   numberedSamples,
@@ -63,6 +64,11 @@ export const messages = {
     /** A layer list as plain JSON; its meaning is checked where the model is built. */
     model: plainJson,
     microbatchSize: whole(1),
+    /**
+     * Where it is present, a microbatch is a replica's: one step of SGD for each `batch` of its samples, from the weights and
+     * without momentum at first. Its gradient is the weights before those steps, less the weights after them.
+     */
+    innerSteps: v.exactOptional(innerSteps),
     /** Of the samples in all messages: bytes, which the model sees as byte / 255, or little-endian float32. */
     sampleType: v.picklist(sampleTypes),
     /** [height, width, channels] of a picture, [features] of a table row. */

@@ -57,8 +57,9 @@ class TensorFlowCompute implements Compute {
     this.#clock = clock;
   }
 
-  async open({ model: data, microbatchSize, targetType = 'classes' }: ComputeSetup): Promise<void> {
+  async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }: ComputeSetup): Promise<void> {
     await this.close();
+    if (innerSteps) throw new Error('tfjs-node: expected a run without inner steps, which --backend cpu computes');
     const model = parseModel(data);
     this.#opened = {
       microbatchSize,

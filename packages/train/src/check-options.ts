@@ -14,6 +14,8 @@ export const optionBounds = {
   batch: { from: 1, to: 1_000_000 },
   epochs: { from: 1, to: 1_000_000 },
   steps: { from: 1 },
+  replicas: { from: 1, to: 1_024 },
+  innerSteps: { from: 1, to: 100_000 },
   seed: { from: 0, to: 2 ** 32 - 1 },
   threads: { from: 1, to: 256 },
   workers: { from: 0, to: 256 },
@@ -102,6 +104,13 @@ const optimizerRules = {
   clipNorm: positive,
 };
 
+const dilocoRules = {
+  replicas: whole(optionBounds.replicas),
+  innerSteps: whole(optionBounds.innerSteps),
+  learningRate: positive,
+  momentum: number('from 0 to below 1', (value) => value >= 0 && value < 1),
+};
+
 const listenRules = {
   host: name,
   port: whole(optionBounds.port),
@@ -131,6 +140,7 @@ const rules: Rules = {
   seed: whole(optionBounds.seed),
   backend: oneOf(computeChoices),
   threads: whole(optionBounds.threads),
+  diloco: dilocoRules,
   gradients: oneOf(gradientFormats),
   verifyRate: number('from 0 to 1', (value) => value >= 0 && value <= 1),
   workers: whole(optionBounds.workers),
@@ -141,7 +151,12 @@ const rules: Rules = {
 };
 
 /** What may stand for an object of options. */
-const shorthands: Readonly<Record<string, Rule>> = { optimizer: oneOf(optimizerTypes), listen: flag, checkpoint: name };
+const shorthands: Readonly<Record<string, Rule>> = {
+  optimizer: oneOf(optimizerTypes),
+  diloco: flag,
+  listen: flag,
+  checkpoint: name,
+};
 
 /** @throws ConfigurationError where an option is unknown, or not of its kind */
 export function checkOptions(options: object): void {

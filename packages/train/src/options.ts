@@ -18,9 +18,12 @@ export interface TrainOptions {
   readonly model?: string | Model | undefined;
   /** The bytes of a model file whose weights the run begins with; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
-  /** By default momentum. */
+  /** By default momentum. With `diloco` that of the outer step, by default momentum as Nesterov has it, at 0.7. */
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
-  /** Samples in a step, over all workers; by default that of the model's recipe, 128 for most, or less on small data. */
+  /**
+   * Samples in a step, over all workers; by default that of the model's recipe, 128 for most, or less on small data. With
+   * `diloco` samples in an inner step of one replica, by default 16.
+   */
   readonly batch?: number | undefined;
   /** Passes over the training set; by default 5, or as many as make 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
@@ -32,6 +35,8 @@ export interface TrainOptions {
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads in each local worker, or in this process; by default the cores, shared out. */
   readonly threads?: number | undefined;
+  /** Rounds in which replicas take steps by themselves, and then their mean is taken (DiLoCo); by default none. */
+  readonly diloco?: boolean | DiLoCoOptions | undefined;
   /** How gradients travel; `fp16` and `int8` round. By default `exact`. */
   readonly gradients?: 'exact' | LossyEncoding | undefined;
   /** Part of the shards that two workers compute, 0 to 1; by default 0.01. */
@@ -78,6 +83,18 @@ export interface OptimizerOptions {
   readonly epsilon?: number | undefined;
   /** Of rmsprop. */
   readonly alpha?: number | undefined;
+}
+
+/** A round of DiLoCo is a step of the run: `replicas` x `innerSteps` x `batch` samples, and one vector each way for a worker. */
+export interface DiLoCoOptions {
+  /** Each takes its inner steps from the same weights; any worker computes any of them. By default 8. */
+  readonly replicas?: number | undefined;
+  /** Steps of a replica in a round; by default 50. */
+  readonly innerSteps?: number | undefined;
+  /** Of the inner steps; by default 0.02. */
+  readonly learningRate?: number | undefined;
+  /** Of the inner steps, from 0 to below 1; by default 0.9. It begins at 0 in each round. */
+  readonly momentum?: number | undefined;
 }
 
 /** How a run is reached by workers and viewers. */

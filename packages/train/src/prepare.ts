@@ -5,6 +5,7 @@ import { formatOf, planRun } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { checkOptions } from './check-options.ts';
 import { defaultBatch, defaultEpochs, learningRateScale } from './default-length.ts';
+import { type DiLoCoConfig, dilocoOf, roundOf } from './diloco.ts';
 import { errorMessage } from './error-message.ts';
 import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
@@ -35,9 +36,11 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const model = modelOf(options.model ?? 'mlp', train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
-  const plan = planOf(options, train, recipe.batch);
+  const diloco = dilocoOf(options);
+  const plan = planOf(options, train, recipe.batch, diloco);
   const rateScale = options.batch === undefined ? learningRateScale(plan.batch, recipe.batch) : 1;
-  const optimizer = optimizerOf(options.optimizer, plan.steps, recipe, rateScale);
+  const rates = diloco ? ({ isOuter: true } as const) : { scale: rateScale };
+  const optimizer = optimizerOf(options.optimizer, plan.steps, recipe, rates);
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
     data: dataSummary(train),
@@ -48,6 +51,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
     epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
     steps: plan.steps,
     optimizer,
+    ...(diloco && { diloco }),
     workers: isAlone ? 'single' : workers,
     ...(gradients === 'exact' ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
@@ -128,13 +132,22 @@ function describe(data: Dataset): string {
   return `${sampleType} samples of ${sampleShape.join(' x ')} and ${data.targets.names.length} ${targetType}`;
 }
 
-function planOf({ batch: asked, epochs: askedEpochs, steps }: TrainOptions, train: Dataset, recipeBatch: number) {
-  const batch = asked ?? defaultBatch(train.count, recipeBatch);
-  if (batch > train.count) {
-    throw configurationError`${named('batch')}: expected at most the ${train.count} samples of the training set, got ${batch}`;
+function planOf(options: TrainOptions, train: Dataset, recipeBatch: number, diloco: DiLoCoConfig | undefined) {
+  const { batch: asked, epochs: askedEpochs, steps } = options;
+  const samples = train.count;
+  if (diloco) {
+    const round = roundOf(diloco, samples);
+    const rounds = Math.ceil(samples / round.batch);
+    // As many as it would be if each inner step were a step.
+    const epochs = askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
+    return planRun({ samples, ...round, epochs, steps });
   }
-  const epochs = askedEpochs ?? defaultEpochs(Math.ceil(train.count / batch), steps);
-  return planRun({ samples: train.count, batch, epochs, steps });
+  const batch = asked ?? defaultBatch(samples, recipeBatch);
+  if (batch > samples) {
+    throw configurationError`${named('batch')}: expected at most the ${samples} samples of the training set, got ${batch}`;
+  }
+  const epochs = askedEpochs ?? defaultEpochs(Math.ceil(samples / batch), steps);
+  return planRun({ samples, batch, epochs, steps });
 }
 
 function requireMemory(need: MemoryNeedOptions, { memoryBytes }: Platform): void {

@@ -4,6 +4,7 @@ import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { randomStream } from '@lockstep/tensor';
 import type { DataFormat } from './batch-bytes.ts';
+import type { RunPlan } from './plan.ts';
 
 export interface NumericsCheck extends SampleBatch {
   /** All parameters in model order, little-endian float32. */
@@ -15,6 +16,14 @@ type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
 const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
 
 const numericsSeed = 0x70726f62;
+
+/** Inner steps of a replica's numerics check: two thirds of those that it has in all, the last of them a short one. */
+const checkedSteps = 3;
+
+/** The microbatch size to create the check of a run with: a whole replica would take too long. */
+export function checkedSamples({ microbatchSize, innerSteps }: Pick<RunPlan, 'microbatchSize' | 'innerSteps'>): number {
+  return innerSteps ? Math.min(microbatchSize, checkedSteps * innerSteps.batch) : microbatchSize;
+}
 
 /**
  * One and a half microbatches, so that the shapes of a run and one addition of the tree are in it. Most values are 0, as

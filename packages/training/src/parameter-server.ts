@@ -2,7 +2,7 @@
 import { createOptimizer, type Optimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
-import { type RunPlan, stepBatch } from './plan.ts';
+import { type RunPlan, stepBatch, stepDivisor } from './plan.ts';
 
 /** What one step did, measured on its batch with the weights before the step. */
 export interface StepResult {
@@ -56,7 +56,7 @@ export class ParameterServer {
     if (!this.aggregator.complete) throw new Error(`step ${step}: expected every shard's gradient, some are missing`);
     const { epoch, count } = stepBatch(this.#plan, step);
     const { lossSum, correct } = this.aggregator.figures();
-    this.#optimizer.step(count, this.aggregator.gradient);
+    this.#optimizer.step(stepDivisor(this.#plan, step), this.aggregator.gradient);
     this.aggregator.begin(step + 1);
     return { step, epoch, count, loss: lossSum / count, correct };
   }

@@ -1,5 +1,6 @@
 /** The geometry of a run: its steps, the samples of a step, and the microbatches that they are cut into. */
 import { checkWhole } from '@lockstep/data';
+import type { InnerSteps } from './inner-steps.ts';
 import { nextPowerOfTwo } from './tree.ts';
 
 /** Fixes the order of a run's additions. Nothing in it depends on which workers are connected. */
@@ -14,6 +15,8 @@ export interface RunPlan {
   readonly microbatches: number;
   readonly stepsPerEpoch: number;
   readonly steps: number;
+  /** What each microbatch, as a replica, does with its samples; left out where gradients are taken at fixed weights. */
+  readonly innerSteps?: InnerSteps;
 }
 
 export interface RunPlanOptions {
@@ -23,6 +26,8 @@ export interface RunPlanOptions {
   /** Stop after this many steps, even inside an epoch. */
   readonly steps?: number | undefined;
   readonly microbatchSize?: number | undefined;
+  /** With a microbatch size, which is that of a replica. */
+  readonly innerSteps?: InnerSteps | undefined;
 }
 
 /**
@@ -35,7 +40,7 @@ function defaultMicrobatchSize(batch: number): number {
 
 /** @throws RangeError where a count is not a positive integer. */
 export function planRun(options: RunPlanOptions): RunPlan {
-  const { samples, batch, epochs } = options;
+  const { samples, batch, epochs, innerSteps } = options;
   const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch);
   for (const [name, value] of Object.entries({ samples, batch, epochs, microbatchSize, steps: options.steps ?? 1 })) {
     checkWhole(name, value, 1);
@@ -48,6 +53,7 @@ export function planRun(options: RunPlanOptions): RunPlan {
     microbatches: nextPowerOfTwo(Math.ceil(Math.min(batch, samples) / microbatchSize)),
     stepsPerEpoch,
     steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * stepsPerEpoch),
+    ...(innerSteps && { innerSteps }),
   };
 }
 
@@ -60,6 +66,11 @@ export function stepBatch({ samples, batch, stepsPerEpoch }: RunPlan, step: numb
 /** Microbatches of a step that hold at least one sample. */
 export function usedMicrobatches(plan: RunPlan, step: number): number {
   return Math.ceil(stepBatch(plan, step).count / plan.microbatchSize);
+}
+
+/** What the sum of a step is divided by: its samples, or the replicas that have some. */
+export function stepDivisor(plan: RunPlan, step: number): number {
+  return plan.innerSteps ? usedMicrobatches(plan, step) : stepBatch(plan, step).count;
 }
 
 /** Position of a microbatch's first sample in its epoch's order. */

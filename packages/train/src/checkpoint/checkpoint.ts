@@ -15,6 +15,8 @@ export interface RunIdentity {
   readonly batch: number;
   readonly microbatchSize: number;
   readonly optimizer: unknown;
+  /** The inner steps of a microbatch; left out where it has none. */
+  readonly innerSteps?: unknown;
   /** How workers round their gradients. */
   readonly gradients: string;
   /** SHA-256 of the weights that the run began with; left out where the seed drew them. */

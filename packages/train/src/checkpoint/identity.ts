@@ -12,8 +12,8 @@ export function identityOf({ model, train, plan, config, optimizer }: Prepared):
     .update(bytesOf(samples))
     .update(bytesOf(targetValues(targets)))
     .digest('hex');
-  const { batch, microbatchSize } = plan;
+  const { batch, microbatchSize, innerSteps } = plan;
   const { seed, gradients = 'exact', initSha256 } = config;
-  const identity = { model, data, seed, batch, microbatchSize, optimizer, gradients };
+  const identity = { model, data, seed, batch, microbatchSize, ...(innerSteps && { innerSteps }), optimizer, gradients };
   return initSha256 === undefined ? identity : { ...identity, initSha256 };
 }

@@ -11,28 +11,31 @@ import {
 } from '@lockstep/nn';
 import { configurationError, type NamedOption, named } from '@lockstep/worker';
 import { optimizerTypes } from '../check-options.ts';
+import { outerLearningRate } from '../diloco.ts';
 import { errorMessage } from '../error-message.ts';
 import type { OptimizerOptions, TrainOptions } from '../options.ts';
 import { defaultSetting } from './optimizer-defaults.ts';
 import type { Recipe } from './recipes.ts';
 
+/** How sgd and momentum come to a learning rate that is not given: as outer steps of DiLoCo, or theirs times a factor. */
+type DefaultRates = { readonly scale: number } | { readonly isOuter: true };
+
 /**
  * @param steps of the whole run, over which a schedule is spread
- * @param rateScale of the default learning rate of sgd and momentum
  * @throws ConfigurationError
  */
 export function optimizerOf(
   asked: TrainOptions['optimizer'] = 'momentum',
   steps: number,
   recipe: Recipe,
-  rateScale = 1,
+  rates: DefaultRates = { scale: 1 },
 ): OptimizerConfig {
   const options: OptimizerOptions = typeof asked === 'string' ? { type: asked } : asked;
   const {
     type,
     learningRate,
     momentum,
-    nesterov,
+    nesterov: askedNesterov,
     weightDecay,
     schedule: course,
     warmupSteps,
@@ -43,14 +46,15 @@ export function optimizerOf(
     throw configurationError`${setting('momentum')}: expected with ${setting('type', typesWith('momentum'))}, got ${type}`;
   }
   const hasMomentum = (momentum ?? defaultSetting(type, 'momentum')) > 0;
-  if (nesterov && !(hasSetting(type, 'nesterov') && hasMomentum)) {
+  if (askedNesterov && !(hasSetting(type, 'nesterov') && hasMomentum)) {
     throw configurationError`${setting('nesterov')}: expected with ${setting('type', typesWith('nesterov'))} and a momentum above 0`;
   }
+  const nesterov = askedNesterov ?? ('isOuter' in rates && type === 'momentum' && hasMomentum);
   const schedule = scheduleOf(course ?? recipe.schedule, warmupSteps ?? 0, steps);
   return parsed({
     ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)),
     type,
-    learningRate: learningRate ?? defaultLearningRate(type, rateScale),
+    learningRate: learningRate ?? defaultLearningRate(type, rates),
     ...(momentum === undefined ? {} : { momentum }),
     ...(nesterov ? { nesterov } : {}),
     ...(weightDecay === undefined ? {} : { weightDecay }),
@@ -60,9 +64,10 @@ export function optimizerOf(
 }
 
 /** Steps of adaptive rules have the length of the rate, whatever the batch. */
-function defaultLearningRate(type: OptimizerType, scale: number): number {
+function defaultLearningRate(type: OptimizerType, rates: DefaultRates): number {
   const rate = optimizers[type].defaultLearningRate;
-  return type === 'sgd' || type === 'momentum' ? rate * scale : rate;
+  if (type !== 'sgd' && type !== 'momentum') return rate;
+  return 'isOuter' in rates ? outerLearningRate : rate * rates.scale;
 }
 
 /** @throws ConfigurationError */

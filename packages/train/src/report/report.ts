@@ -9,6 +9,7 @@ import {
   type Faults,
   type WorkerRecord,
 } from '@lockstep/training';
+import type { DiLoCoConfig } from '../diloco.ts';
 import { nothingTurnedAway, type TurnedAway } from './turned-away.ts';
 
 /** Loss and accuracy of one epoch, on training and test samples. */
@@ -93,6 +94,8 @@ export interface RunConfig {
   readonly samples: number;
   readonly batch: number;
   readonly microbatchSize: number;
+  /** The round that a step is, whose replicas are the microbatches; left out where every step is sent. */
+  readonly diloco?: DiLoCoConfig;
   readonly epochs: number;
   readonly steps: number;
   readonly optimizer: OptimizerConfig;

@@ -5,6 +5,7 @@ import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
   type ComputeSetup,
+  checkedSamples,
   createLocalCompute,
   createNumericsCheck,
   createReferee,
@@ -69,8 +70,9 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const format = formatOf(train);
   const { targetType } = format;
-  const numericsCheck = createNumericsCheck(model, plan.microbatchSize, format);
-  const computeSetup = { model, microbatchSize: plan.microbatchSize, targetType };
+  const { microbatchSize, innerSteps } = plan;
+  const numericsCheck = createNumericsCheck(model, checkedSamples(plan), format);
+  const computeSetup = { model, microbatchSize, targetType, innerSteps };
   const reference = await checkOwnNumerics(backend, computeSetup, numericsCheck, sha256);
   const samples = createShardSource(train, plan, config.seed);
   const run = new Run({

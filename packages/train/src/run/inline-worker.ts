@@ -50,7 +50,8 @@ async function copying(
   compute: Compute,
 ): Promise<InlineCompute> {
   const { parameterServer, samples, numericsCheck, reference } = created;
-  await compute.open({ model, microbatchSize: plan.microbatchSize, targetType: train.targets.type });
+  const { microbatchSize, innerSteps } = plan;
+  await compute.open({ model, microbatchSize, targetType: train.targets.type, innerSteps });
   const common = { compute, parameterServer, plan, samples, seed: config.seed };
   return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
 }

@@ -65,6 +65,7 @@ function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamp
     resumeKey,
     model,
     microbatchSize: plan.microbatchSize,
+    ...(plan.innerSteps && { innerSteps: plan.innerSteps }),
     sampleType: format.sampleType,
     sampleShape: format.sampleShape,
     targetType: format.targetType,

@@ -9,7 +9,8 @@ import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import { valueAt } from '../vector-value.ts';
 import { Pacer } from '../worker/pacer.ts';
-import { type ShardBatch, SlicedGradient } from '../worker/sliced-gradient.ts';
+import type { ShardBatch } from '../worker/piece.ts';
+import { SlicedGradient } from '../worker/sliced-gradient.ts';
 import type { InlineCompute, InlineResult } from './inline-worker.ts';
 
 export interface InlineGradientOptions {
@@ -36,7 +37,8 @@ export class InlineGradient implements InlineCompute {
     const { parameterServer, model, plan, dataset, clock } = options;
     const { backend, parameters } = parameterServer;
     this.#options = options;
-    const setup = { model, microbatchSize: plan.microbatchSize, targetType: dataset.targets.type };
+    const { microbatchSize, innerSteps } = plan;
+    const setup = { model, microbatchSize, innerSteps, targetType: dataset.targets.type };
     this.#sliced = new SlicedGradient(backend, setup, parameters, true);
     this.#pacer = new Pacer(clock);
     this.#rangesOf = rangesOf(backend, dataset);

@@ -29,7 +29,8 @@ export function createReferee(options: RefereeOptions): (step: number, shard: Sh
   const gradientOf = async (step: number, { lo, n }: Shard): Promise<ShardGradient> => {
     if (!compute) {
       compute = createLocalCompute(backend, { nowMs });
-      await compute.open({ model, microbatchSize: plan.microbatchSize, targetType });
+      const { microbatchSize, innerSteps } = plan;
+      await compute.open({ model, microbatchSize, targetType, innerSteps });
     }
     compute.setWeights(parameterServer.weightBytes());
     const { samples, targets } = source.shard(step, lo, n);

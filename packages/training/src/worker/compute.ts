@@ -1,10 +1,11 @@
 /** The interface of whatever computes for a worker session: this thread, other threads, or a GPU. */
 import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
+import type { InnerSteps } from '../inner-steps.ts';
 
-/** The gradient of one shard. */
+/** The gradient of one shard, or what its replicas' inner steps took from the weights. */
 export interface ShardGradient {
-  /** Sum over the shard's samples, in model order; little-endian float32. */
+  /** Sum over the shard's samples, or over its replicas, in model order; little-endian float32. */
   readonly gradient: Uint8Array;
   /** Float32; not finite where the computation was not. */
   readonly lossSum: number;
@@ -19,6 +20,8 @@ export interface ComputeSetup {
   readonly microbatchSize: number;
   /** Which decides the loss; classes where left out. */
   readonly targetType?: TargetType;
+  /** Taken by each microbatch, where the run has them. */
+  readonly innerSteps?: InnerSteps | undefined;
 }
 
 /** The values of a shard's samples, sample after sample; or the numbers of samples in the byte cache, in that order. */
@@ -44,7 +47,10 @@ export interface Compute {
   /** Equal names promise equal bits; the numerics check verifies it. */
   readonly numericMode: string;
   readonly threads: number;
-  /** Prepares for a model; called again where a worker joins another run. */
+  /**
+   * Prepares for a model; called again where a worker joins another run.
+   * @throws Error with one sentence where it cannot compute what the run asks for
+   */
   open(setup: ComputeSetup): Promise<void>;
   /** All parameters in model order, little-endian float32, at any alignment; copied before it returns. */
   setWeights(bytes: Uint8Array): void;

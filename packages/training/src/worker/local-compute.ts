@@ -45,11 +45,11 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     backend: backend.name,
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
-    async open({ model: data, microbatchSize, targetType = 'classes' }) {
+    async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }) {
       close();
       const model = parseModel(data);
       const parameters = backend.allocate(parameterCount(model));
-      const sliced = new SlicedGradient(backend, { model, microbatchSize, targetType }, parameters);
+      const sliced = new SlicedGradient(backend, { model, microbatchSize, targetType, innerSteps }, parameters);
       opened = { parameters, sliced, pacer: 'after' in clock ? new Pacer(clock) : undefined };
     },
     setWeights(bytes) {

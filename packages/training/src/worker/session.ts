@@ -117,14 +117,15 @@ export class Session {
 
   #welcomed(welcome: MessageOf<'welcome'>): void {
     const { compute, sampleCacheBytes = 0, onEvent } = this.#options;
-    const { id, resumeKey, model, microbatchSize, targetType, heartbeatMs, cachedSamples: count = 0 } = welcome;
+    const { id, resumeKey, model, microbatchSize, targetType, innerSteps, heartbeatMs } = welcome;
+    const { cachedSamples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
     this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
     this.#format = welcome;
     const createByteCache = compute.createByteCache?.bind(compute);
     this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
     onEvent?.({ type: 'welcomed', id, resumeKey });
-    this.#enqueue(() => compute.open({ model, microbatchSize, targetType }));
+    this.#enqueue(() => compute.open({ model, microbatchSize, targetType, innerSteps }));
   }
 
   #checkNumerics({ weights, ...batch }: MessageOf<'numericsCheck'>): void {

@@ -1,16 +1,5 @@
 /** The gradient of a shard on one backend, computed piece by piece, side by side where the backend has threads. */
-import {
-  createMicrobatchGradient,
-  createShardGradient,
-  type LabeledPlan,
-  layerShapes,
-  type Model,
-  type RandomKey,
-  type SampleRows,
-  type SampleValues,
-  type TargetType,
-  type TargetValues,
-} from '@lockstep/nn';
+import { layerShapes, type Model, type TargetType } from '@lockstep/nn';
 import {
   additionCall,
   type Backend,
@@ -21,7 +10,11 @@ import {
   type Storage,
   type VectorSum,
 } from '@lockstep/tensor';
+import type { InnerSteps } from '../inner-steps.ts';
 import { VectorAdder } from '../tree-sum.ts';
+import { MicrobatchPiece } from './microbatch-piece.ts';
+import type { PieceCompute, SampleRange, ShardBatch } from './piece.ts';
+import { ReplicaPiece } from './replica-piece.ts';
 import { type Piece, type PlacedSum, type ShardSchedule, scheduleShard } from './shard-schedule.ts';
 
 /** Most samples that one plan computes at once; more would save little. */
@@ -31,28 +24,18 @@ const maxValues = 2 ** 20;
 /** Terms whose largest values add up to no more than this have a finite sum, however it is rounded. */
 const surelyFinite = 1e38;
 
-/** The samples of a shard. */
-export interface ShardBatch {
-  readonly count: number;
-  /** Those of the samples `[from, to)`. */
-  readonly samplesOf: (from: number, to: number) => SampleValues | SampleRows;
-  /** Class indices [count], or values [count, outputs]. */
-  readonly targets: TargetValues;
-  /** With the position of the first sample. */
-  readonly key: RandomKey;
-}
-
 /** Of what the gradient is taken. */
 export interface GradientSetup {
   readonly model: Model;
   readonly microbatchSize: number;
   readonly targetType: TargetType;
+  /** Taken by each microbatch, where the run has them. */
+  readonly innerSteps?: InnerSteps | undefined;
 }
 
 /** What a thread needs of its own. */
 interface ThreadMemory {
-  /** By number of samples: some whole microbatches, or the short last one of a batch. */
-  readonly plans: Map<number, LabeledPlan>;
+  readonly piece: PieceCompute;
   /** [parameters + 2] each: gradient, sum of losses, correct answers. */
   readonly vectors: Storage[];
   /** By a vector's place, what adds the next vector to it. */
@@ -76,6 +59,8 @@ export class SlicedGradient {
   #batch: ShardBatch | undefined;
   #schedule: ShardSchedule | undefined;
   #turn = 0;
+  /** Of each piece of the turn, how many parts are computed. */
+  #part = 0;
   #terms: Magnitude[] = [];
 
   /**
@@ -84,10 +69,11 @@ export class SlicedGradient {
    */
   constructor(
     backend: Backend,
-    { model, microbatchSize, targetType }: GradientSetup,
+    setup: GradientSetup,
     parameters: Storage,
     checksFinite = false,
   ) {
+    const { model, microbatchSize, targetType, innerSteps } = setup;
     this.#backend = backend;
     this.model = model;
     this.targetType = targetType;
@@ -95,9 +81,12 @@ export class SlicedGradient {
     this.#parameters = parameters;
     this.#checksFinite = checksFinite;
     this.#adder = new VectorAdder(backend);
-    this.#maxMicrobatches = backend.microbatchSums ? powerOfTwoUpTo(samplesAtOnce(model) / microbatchSize) : 1;
+    const isOneByOne = innerSteps !== undefined || !backend.microbatchSums;
+    this.#maxMicrobatches = isOneByOne ? 1 : powerOfTwoUpTo(samplesAtOnce(model) / microbatchSize);
     this.#threads = Array.from({ length: backend.threads ?? 1 }, () => ({
-      plans: new Map(),
+      piece: innerSteps
+        ? new ReplicaPiece({ backend, model, innerSteps, targetType, parameters })
+        : new MicrobatchPiece({ backend, ...setup, parameters }),
       vectors: [],
       additions: new Map(),
       magnitudes: new Map(),
@@ -114,18 +103,25 @@ export class SlicedGradient {
     this.#batch = batch;
     this.#schedule = this.#scheduleOf(batch.count, pieceMicrobatches);
     this.#turn = 0;
+    this.#part = 0;
     this.#terms = [];
   }
 
-  /** Computes the next turn of the shard. @returns its number of samples; 0 where all were computed */
+  /** Computes the next turn of the shard, or a part of it. @returns its number of samples; 0 where all were computed */
   advance(): number {
     const pieces = this.#schedule?.turns[this.#turn];
     const batch = this.#batch;
     if (!pieces || !batch) return 0;
-    this.#turn += 1;
-    const lists = pieces.map((piece, thread) => (piece ? this.#programsOf(piece, thread, batch) : []));
+    const parts = pieces.map((piece, thread) => (piece ? this.#threads[thread]!.piece.partsOf(piece) : []));
+    const lists = pieces.map((piece, thread) => (piece ? this.#programsOf(piece, parts[thread]!, thread, batch) : []));
     runTogether(this.#backend, lists);
-    return pieces.reduce((sum, piece) => sum + (piece ? piece.to - piece.from : 0), 0);
+    const samples = parts.reduce((sum, ofPiece) => sum + sizeOf(ofPiece[this.#part]), 0);
+    this.#part += 1;
+    if (parts.every(({ length }) => length <= this.#part)) {
+      this.#turn += 1;
+      this.#part = 0;
+    }
+    return samples;
   }
 
   /**
@@ -160,8 +156,8 @@ export class SlicedGradient {
 
   dispose(): void {
     this.#adder.dispose();
-    for (const { plans, vectors, additions, magnitudes } of this.#threads) {
-      for (const plan of plans.values()) plan.dispose();
+    for (const { piece, vectors, additions, magnitudes } of this.#threads) {
+      piece.dispose();
       for (const program of additions.values()) program.dispose();
       for (const { program } of magnitudes.values()) program.dispose();
       for (const vector of vectors) this.#backend.free(vector);
@@ -177,14 +173,13 @@ export class SlicedGradient {
     return schedule;
   }
 
-  /** What a thread runs in a turn: the samples as floats, the gradient of its piece, and additions up the tree. */
-  #programsOf({ from, to, vector, additions, endsTerm }: Piece, thread: number, batch: ShardBatch): Program[] {
-    const plan = this.#planFor(thread, to - from);
-    const key = { ...batch.key, firstSample: batch.key.firstSample + from };
-    const perSample = batch.targets.length / batch.count;
-    const targets = batch.targets.subarray(from * perSample, to * perSample);
-    const loading = plan.load(batch.samplesOf(from, to), targets, key);
-    const programs = [...loading, plan.into(this.#vectorOf(thread, vector))];
+  /** What a thread runs of a piece in a turn: the next part, and after the last one the additions up the tree. */
+  #programsOf(piece: Piece, parts: readonly SampleRange[], thread: number, batch: ShardBatch): Program[] {
+    const part = parts[this.#part];
+    if (!part) return [];
+    const { vector, additions, endsTerm } = piece;
+    const programs = this.#threads[thread]!.piece.programsOf(batch, piece, part, this.#vectorOf(thread, vector));
+    if (this.#part + 1 < parts.length) return programs;
     const term = vector - additions;
     for (let into = vector - 1; into >= term; into--) programs.push(this.#additionOf(thread, into));
     if (endsTerm && this.#checksFinite) {
@@ -224,21 +219,10 @@ export class SlicedGradient {
     magnitudes.set(index, magnitude);
     return magnitude;
   }
+}
 
-  #planFor(thread: number, samples: number): LabeledPlan {
-    const { plans } = this.#threads[thread]!;
-    const known = plans.get(samples);
-    if (known) return known;
-    const [backend, parameters, microbatchSize] = [this.#backend, this.#parameters, this.#microbatchSize];
-    const microbatches = samples / microbatchSize;
-    const options = { targetType: this.targetType, output: this.#vectorOf(thread, 0) };
-    const plan =
-      microbatches > 1
-        ? createShardGradient(backend, this.model, { microbatches, microbatchSize }, parameters, options)
-        : createMicrobatchGradient(backend, this.model, samples, parameters, options);
-    plans.set(samples, plan);
-    return plan;
-  }
+function sizeOf(range: SampleRange | undefined): number {
+  return range ? range.to - range.from : 0;
 }
 
 function firstOf(sum: PlacedSum): Extract<PlacedSum, { thread: number }> {
