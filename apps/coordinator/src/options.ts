@@ -25,9 +25,11 @@ import {
   defaultPort,
   defaultsOf,
   defaultsOfSetting,
+  dilocoDefaults,
   gradientFormats,
   optimizerTypes,
   optionBounds,
+  outerLearningRate,
 } from '@lockstep/train/command-line';
 import { computeChoices } from '@lockstep/worker';
 import { intervalOption } from './interval-option.ts';
@@ -39,13 +41,16 @@ const shared = {
   epochs: withDefaultText(wholeNumber('passes over the training set', optionBounds.epochs), defaultEpochsText),
   steps: wholeNumber('stop after N steps', optionBounds.steps),
   batch: withDefaultText(
-    wholeNumber('samples in a step, over all workers', optionBounds.batch),
-    `${defaultsOf('batch')}; on small data less, and then the default learning rate too`,
+    wholeNumber('samples in a step, over all workers, or of one replica in an inner step', optionBounds.batch),
+    `${defaultsOf('batch')}; on small data less, and then the default learning rate too; ${dilocoDefaults.batch} with replicas`,
   ),
-  lr: withDefaultText(positiveNumber('learning rate'), defaultLearningRates()),
+  lr: withDefaultText(
+    positiveNumber('learning rate'),
+    `${defaultLearningRates()}; with replicas ${outerLearningRate} for sgd and momentum`,
+  ),
   optimizer: withFallback(choice(optimizerTypes, 'optimizer'), 'momentum'),
   momentum: withDefaultText(numberFrom('momentum factor', { from: 0, below: 1 }), defaultsOfSetting('momentum')),
-  nesterov: switchOption('Nesterov momentum'),
+  nesterov: switchOption('Nesterov momentum, which momentum has with replicas anyway'),
   'weight-decay': withDefaultText(
     numberFrom('weight decay: an L2 penalty, decoupled in adamw', { from: 0 }),
     defaultsOfSetting('weightDecay'),
@@ -71,6 +76,19 @@ const shared = {
   threads: withDefaultText(
     wholeNumber('compute threads in each local worker, or with --single in this process', optionBounds.threads),
     'all cores with --single, else the cores shared out among the local workers',
+  ),
+  replicas: withDefaultText(
+    wholeNumber('DiLoCo: replicas that take inner steps by themselves, whose mean is a step', optionBounds.replicas),
+    `none, or ${dilocoDefaults.replicas} with --inner-steps`,
+  ),
+  'inner-steps': withDefaultText(
+    wholeNumber('DiLoCo: steps of a replica between two exchanges', optionBounds.innerSteps),
+    `none, or ${dilocoDefaults.innerSteps} with --replicas`,
+  ),
+  'inner-lr': withDefaultText(positiveNumber('learning rate of the inner steps'), `${dilocoDefaults.learningRate}`),
+  'inner-momentum': withDefaultText(
+    numberFrom('momentum factor of the inner steps', { from: 0, below: 1 }),
+    `${dilocoDefaults.momentum}`,
   ),
   gradients: withFallback(
     choice(

@@ -12,17 +12,19 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
     throw usageFailure(`--verify: expected with --gradients exact, got ${got}`);
   }
   requireNetwork(options);
+  const diloco = dilocoOf(options);
   const checkpoint = checkpointOf(options);
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   requireOutputs({ save: options.save, report: options.report });
   return {
-    ...{ data, epochs, steps, batch, seed, backend, threads, gradients, checkpoint },
+    ...{ data, epochs, steps, batch, seed, backend, threads, gradients, checkpoint, diloco },
     model: modelText(options.model),
     optimizer: {
       type: options.optimizer,
       learningRate: options.lr,
       momentum: options.momentum,
-      nesterov: options.nesterov,
+      // Left out where it was not asked for, since its default depends on the mode.
+      nesterov: options.nesterov || undefined,
       weightDecay: options['weight-decay'],
       schedule: options.schedule,
       warmupSteps: options.warmup,
@@ -33,6 +35,17 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
     listen: options.single ? false : { ...listenOf(options), token },
     workers: options.single ? 0 : options.workers,
   };
+}
+
+/** @throws CommandFailure with exit code 2 where inner steps are described and not asked for */
+function dilocoOf(options: CoordinatorOptions): TrainOptions['diloco'] {
+  const { replicas, 'inner-steps': innerSteps, 'inner-lr': learningRate, 'inner-momentum': momentum } = options;
+  if (replicas !== undefined || innerSteps !== undefined) return { replicas, innerSteps, learningRate, momentum };
+  for (const name of ['inner-lr', 'inner-momentum'] as const) {
+    if (options[name] === undefined) continue;
+    throw usageFailure(`--${name}: expected with --replicas M or --inner-steps H, whose inner steps it is of`);
+  }
+  return undefined;
 }
 
 function listenOf(options: CoordinatorOptions) {

@@ -68,6 +68,7 @@ function drawScenario(seed: number) {
       epochs: isLying ? between(6, 12) : between(1, 4),
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
       ...drawTypes(seed),
+      innerSteps: drawInnerSteps(seed),
     },
     // Few honest workers beside a liar, so that it is asked often.
     workers: isLying ? 1 : between(1, 6),
@@ -93,11 +94,19 @@ function drawTypes(seed: number) {
   return { sampleType, targetType } as const;
 }
 
+/** Of a stream of its own too: a quarter of the runs have replicas. */
+function drawInnerSteps(seed: number) {
+  const chance = randomStream(createHash('sha256').update(`inner steps of ${seed}`).digest().readUInt32LE());
+  if (chance() < 0.75) return undefined;
+  return { batch: 1 + Math.floor(4 * chance()), learningRate: 0.05, momentum: chance() < 0.3 ? 0 : 0.9 };
+}
+
 function describe(seed: number, scenario: Scenario): string {
   const { problem, workers, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs, checkpointEvery } = scenario;
-  const { samples, batch, microbatchSize, epochs, verifyRate, sampleType, targetType } = problem;
+  const { samples, batch, microbatchSize, innerSteps, epochs, verifyRate, sampleType, targetType } = problem;
   const parts = [
     `${epochs} epochs of ${samples} ${sampleType} samples with ${targetType}, batch ${batch}, microbatches of ${microbatchSize}`,
+    ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
     `${workers} workers at the start`,
     ...liars.map((lie) => `one that lies (${lie})`),
     `${100 * verifyRate} % of the shards are verified`,

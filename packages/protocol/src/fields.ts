@@ -91,8 +91,13 @@ export const sampleShape = v.pipe(
 const positive = number('a finite number above 0', (value) => Number.isFinite(value) && value > 0);
 const momentum = number('a number from 0 to below 1', (value) => value >= 0 && value < 1);
 
+const innerStep = { batch: whole(1), learningRate: positive, momentum };
+
 /** Steps of SGD that a worker takes by itself, with so many samples each. */
-export const innerSteps = v.strictObject({ batch: whole(1), learningRate: positive, momentum }, 'inner steps');
+export const innerSteps = v.strictObject(innerStep, 'inner steps');
+
+/** How many replicas take how many of them in a step of the run. */
+export const diloco = v.strictObject({ replicas: whole(1), innerSteps: whole(1), ...innerStep }, 'a round');
 
 /** Every sample has the same number of bytes, and so has every target. */
 export const sampleBatch: Condition<{

@@ -61,6 +61,14 @@ export const hexHash = fc.stringMatching(/^[0-9a-f]{8,128}$/);
 
 export const message = text(1000);
 
+const innerStep = {
+  batch: whole(1),
+  learningRate: fc.double({ min: 1e-9, max: 1e9, noNaN: true }),
+  momentum: fc.double({ min: 0, max: 0.999, noNaN: true }).map(withoutNegativeZero),
+};
+const innerSteps = fc.record(innerStep, { noNullPrototype: true });
+export const diloco = fc.record({ replicas: whole(1), innerSteps: whole(1), ...innerStep }, { noNullPrototype: true });
+
 export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<T>> } = {
   hello: fc.record(
     {
@@ -86,6 +94,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       microbatchSize: whole(1),
       sampleType: fc.constantFrom('u8' as const, 'f32' as const),
       sampleShape: fc.array(fc.integer({ min: 1, max: 2 ** 31 - 1 }), { minLength: 1, maxLength: 4 }),
+      innerSteps,
       targetType: fc.constantFrom('classes' as const, 'values' as const),
       seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       gradients: fc.constantFrom('fp16' as const, 'int8' as const),

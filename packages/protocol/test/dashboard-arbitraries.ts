@@ -1,7 +1,7 @@
 /** Arbitrary valid messages of the dashboard, one generator per entry of its table. */
 import fc from 'fast-check';
 import { type WatchMessage, type WatchMessageOf, watchMessages } from '../src/dashboard/messages.ts';
-import { finite, hexHash, message, milliseconds, plainJson, text, whole } from './arbitraries.ts';
+import { diloco, finite, hexHash, message, milliseconds, plainJson, text, whole } from './arbitraries.ts';
 
 export type WatchMessageType = keyof typeof watchMessages;
 
@@ -96,15 +96,22 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     version: text(40),
     model: plainJson,
     parameters: whole(0),
-    config: record({
-      seed: whole(0),
-      batch: whole(1),
-      microbatchSize: whole(1),
-      epochs: whole(1),
-      steps: whole(1),
-      optimizer: plainJson,
-      workers: whole(0),
-    }),
+    config: fc.record(
+      {
+        seed: whole(0),
+        batch: whole(1),
+        microbatchSize: whole(1),
+        epochs: whole(1),
+        steps: whole(1),
+        optimizer: plainJson,
+        diloco,
+        workers: whole(0),
+      },
+      {
+        requiredKeys: ['seed', 'batch', 'microbatchSize', 'epochs', 'steps', 'optimizer', 'workers'],
+        noNullPrototype: true,
+      },
+    ),
     steps: whole(1),
     stepsPerEpoch: whole(1),
     microbatches: whole(1),

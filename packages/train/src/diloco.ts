@@ -48,3 +48,9 @@ export function roundOf({ replicas, innerSteps, batch, learningRate, momentum }:
   }
   return { batch: round, microbatchSize, innerSteps: { batch, learningRate, momentum } };
 }
+
+/** A round in words, which those of the outer optimizer follow. */
+export function describeRound({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig): string {
+  const round = `rounds of ${replicas} replicas x ${innerSteps} inner steps x ${batch} samples`;
+  return `${round} (learning rate ${learningRate}, momentum ${momentum}), then`;
+}

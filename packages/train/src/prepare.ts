@@ -139,7 +139,8 @@ function planOf(options: TrainOptions, train: Dataset, recipeBatch: number, dilo
     const round = roundOf(diloco, samples);
     const rounds = Math.ceil(samples / round.batch);
     // As many as it would be if each inner step were a step.
-    const epochs = askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
+    const epochs =
+      askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
     return planRun({ samples, ...round, epochs, steps });
   }
   const batch = asked ?? defaultBatch(samples, recipeBatch);

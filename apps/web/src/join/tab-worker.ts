@@ -12,6 +12,9 @@ interface Membership {
   readonly resumeKey?: string | undefined;
 }
 
+/** Enough to tell which backend takes inner steps faster. */
+const triedInnerSteps = 8;
+
 const storageKey = 'lockstep.tab';
 
 export class TabWorker {
@@ -58,7 +61,12 @@ export class TabWorker {
   #workload(): Workload | undefined {
     const { value: run } = this.#store.run;
     if (!run) return undefined;
-    const { microbatchSize } = run.config;
+    const { microbatchSize, diloco } = run.config;
+    if (diloco) {
+      const { batch, learningRate, momentum } = diloco;
+      const innerSteps = { batch, learningRate, momentum };
+      return { model: run.model, microbatchSize, innerSteps, samples: triedInnerSteps * batch };
+    }
     return { model: run.model, microbatchSize, samples: microbatchSize * Math.ceil(run.microbatches / 2) };
   }
 }

@@ -36,7 +36,10 @@ function description({ model, parameters, config, microbatches }: Run): string {
   const { name = 'model' } = (model ?? {}) as { readonly name?: string };
   const { type = 'optimizer unknown', learningRate } = (config.optimizer ?? {}) as Partial<Record<string, unknown>>;
   const optimizer = learningRate === undefined ? type : `${type}, lr ${learningRate}`;
-  const batch = `batch ${config.batch} in ${microbatches} ${microbatches === 1 ? 'microbatch' : 'microbatches'}`;
+  const { diloco } = config;
+  const batch = diloco
+    ? `${diloco.replicas} replicas x ${diloco.innerSteps} inner steps x ${diloco.batch} samples`
+    : `batch ${config.batch} in ${microbatches} ${microbatches === 1 ? 'microbatch' : 'microbatches'}`;
   return `${name}, ${whole(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
 }
 

@@ -7,6 +7,7 @@
  */
 import * as v from 'valibot';
 import {
+  diloco,
   faultActions,
   finite,
   flag,
@@ -65,6 +66,8 @@ export const watchMessages = {
       steps: whole(1),
       /** As in the report. */
       optimizer: plainJson,
+      /** What a step is, where it is a round of replicas. */
+      diloco: v.exactOptional(diloco),
       workers: whole(0),
     }),
     steps: whole(1),

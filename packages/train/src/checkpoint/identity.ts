@@ -14,6 +14,15 @@ export function identityOf({ model, train, plan, config, optimizer }: Prepared):
     .digest('hex');
   const { batch, microbatchSize, innerSteps } = plan;
   const { seed, gradients = 'exact', initSha256 } = config;
-  const identity = { model, data, seed, batch, microbatchSize, ...(innerSteps && { innerSteps }), optimizer, gradients };
+  const identity = {
+    model,
+    data,
+    seed,
+    batch,
+    microbatchSize,
+    ...(innerSteps && { innerSteps }),
+    optimizer,
+    gradients,
+  };
   return initSha256 === undefined ? identity : { ...identity, initSha256 };
 }

@@ -14,14 +14,15 @@ type ProgressMessage = WatchMessageOf<'progress'>;
 /** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
   const { model, plan, config, train, test, token } = prepared;
-  const { seed, epochs, optimizer, workers } = config;
+  const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
+  const workers = localWorkers === 'single' ? 0 : localWorkers;
   const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;
   return {
     type: 'run',
     version,
     model,
     parameters: parameterCount(model),
-    config: { seed, batch, microbatchSize, epochs, steps, optimizer, workers: workers === 'single' ? 0 : workers },
+    config: { seed, batch, microbatchSize, epochs, steps, optimizer, ...(diloco && { diloco }), workers },
     steps,
     stepsPerEpoch,
     microbatches,

@@ -14,6 +14,8 @@ export interface MemoryNeedOptions {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
   readonly microbatchSize: number;
+  /** Of a run whose microbatches are replicas. */
+  readonly diloco?: { readonly batch: number } | undefined;
   /** In a step. */
   readonly microbatches: number;
   /** Local workers. */
@@ -37,10 +39,12 @@ const floatBytes = 4;
  * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
  */
 export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
-  const { model, optimizer, microbatchSize, microbatches, workers, threads } = options;
+  const { model, optimizer, microbatchSize, diloco, microbatches, workers, threads } = options;
   const vectorBytes = floatBytes * parameterCount(model);
   const slots = optimizerRule(optimizer).slots(optimizer).length;
-  const threadBytes = vectorBytes + floatBytes * microbatchSize * keptActivations(model);
+  // A replica has weights, a gradient and mostly a momentum of its own.
+  const [vectors, samples] = diloco ? [4, diloco.batch] : [1, microbatchSize];
+  const threadBytes = vectors * vectorBytes + floatBytes * samples * keptActivations(model);
   const computeBytes = (computing: number): number => vectorBytes + Math.min(computing, microbatches) * threadBytes;
   const [sums, computing] = workers === 'single' ? [0, threads] : [1, 1];
   const coordinatorBytes = (2 + sums + slots) * vectorBytes + computeBytes(computing);

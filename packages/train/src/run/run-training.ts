@@ -7,6 +7,7 @@ import { systemClock } from '@lockstep/worker';
 import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { copyRun } from '../checkpoint/copy-run.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
+import { describeRound } from '../diloco.ts';
 import type { StepEvent, TrainingEvent } from '../events.ts';
 import { describeOptimizer } from '../optimizer/optimizer.ts';
 import type { Platform } from '../platform.ts';
@@ -221,7 +222,9 @@ function preparedEvent({ model, plan, config, optimizer }: Prepared): TrainingEv
   const parameters = parameterCount(model);
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const what = `${model.name}, ${thousands(parameters)} parameters${from}`;
-  const how = `batch ${plan.batch}, ${describeOptimizer(optimizer)}`;
+  const { diloco } = config;
+  const batch = diloco ? describeRound(diloco) : `batch ${plan.batch}`;
+  const how = `${batch}, ${describeOptimizer(optimizer)}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
   const message = `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
   return { type: 'prepared', model, parameters, config, stepsPerEpoch: plan.stepsPerEpoch, message };

@@ -15,6 +15,7 @@ import {
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
+import type { InnerSteps } from '../inner-steps.ts';
 import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 
@@ -44,9 +45,13 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   const optimizer = createOptimizer(backend, options.optimizer, parameters);
   for (let step = 0; step < plan.steps; step++) {
     backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
-    const ofMicrobatch = (index: number): Float32Array => microbatchSum(options, microbatches, step, index);
+    const ofMicrobatch = (index: number): Float32Array =>
+      plan.innerSteps
+        ? replicaDelta(options, microbatches, plan.innerSteps, step, index)
+        : microbatchSum(options, microbatches, step, index);
     backend.upload(gradient, nodeSum(ofMicrobatch, usedMicrobatches(plan, step), 0, plan.microbatches));
-    optimizer.step(stepBatch(plan, step).count, gradient);
+    const { count } = stepBatch(plan, step);
+    optimizer.step(plan.innerSteps ? Math.ceil(count / plan.microbatchSize) : count, gradient);
   }
   const result = backend.view(parameters).slice();
   optimizer.dispose();
@@ -93,6 +98,36 @@ function microbatchSum(
   const gradient = planOf(count);
   gradient.run(samples, targets, { seed, step, firstSample: firstSample(plan, step, index) });
   return backend.view(gradient.output).slice(0, parameterCount(model));
+}
+
+/** What the inner steps of a replica take from the weights, which are there again afterwards. */
+function replicaDelta(
+  options: OracleOptions,
+  { parameters, planOf }: MicrobatchGradients,
+  { batch, ...config }: InnerSteps,
+  step: number,
+  index: number,
+): Float32Array {
+  const { backend, plan, seed = 0 } = options;
+  const [learningRate, momentum] = [Math.fround(config.learningRate), Math.fround(config.momentum)];
+  const { samples, targets, count } = options.samples.shard(step, index, 1);
+  const before = backend.view(parameters).slice();
+  const [weights, velocity] = [before.slice(), new Float32Array(before.length)];
+  for (let from = 0; from < count; from += batch) {
+    const to = Math.min(count, from + batch);
+    const part = <Values extends Float32Array | Uint8Array | Uint16Array>(values: Values): Values =>
+      values.subarray((values.length / count) * from, (values.length / count) * to) as Values;
+    backend.upload(parameters, weights);
+    const gradient = planOf(to - from);
+    gradient.run(part(samples), part(targets), { seed, step, firstSample: firstSample(plan, step, index) + from });
+    const sums = backend.view(gradient.output);
+    for (let at = 0; at < weights.length; at++) {
+      velocity[at] = Math.fround(momentum * velocity[at]!) + Math.fround(sums[at]! / (to - from));
+      weights[at] = weights[at]! - Math.fround(learningRate * velocity[at]!);
+    }
+  }
+  backend.upload(parameters, before);
+  return before.map((value, at) => value - weights[at]!);
 }
 
 /** The sum over the microbatches `lo .. lo + n - 1`: left half plus right half, where the right half holds a sample. */

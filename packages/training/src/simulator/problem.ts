@@ -6,7 +6,8 @@ import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
-import { createNumericsCheck } from '../numerics-check.ts';
+import type { InnerSteps } from '../inner-steps.ts';
+import { checkedSamples, createNumericsCheck } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
 import { firstSample, planRun } from '../plan.ts';
 import { createShardSource } from '../shard-source.ts';
@@ -49,6 +50,8 @@ export interface ProblemOptions extends Partial<Types> {
   readonly samples?: number;
   readonly batch?: number;
   readonly microbatchSize?: number;
+  /** Whether microbatches are replicas, and what each does. */
+  readonly innerSteps?: InnerSteps | undefined;
   readonly epochs?: number;
   readonly seed?: number;
   readonly startWorkers?: number;
@@ -91,12 +94,13 @@ export async function createProblem(
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const { sampleType = 'u8', targetType = 'classes' } = options;
   const types = { sampleType, targetType };
-  const plan = planRun({ samples: count, batch, microbatchSize, epochs });
+  const { innerSteps } = options;
+  const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps });
   const dataset = tinyDataset(count, types);
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
-  const gradientOf = await openGradient(backend, { model, microbatchSize, targetType });
-  const numericsCheck = createNumericsCheck(model, microbatchSize, types);
+  const gradientOf = await openGradient(backend, { model, microbatchSize, targetType, innerSteps });
+  const numericsCheck = createNumericsCheck(model, checkedSamples(plan), types);
   const check = await gradientOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const referenceGradient = floatsFrom(check.gradient);
   const setup: RunSetup = {

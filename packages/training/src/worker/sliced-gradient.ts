@@ -67,12 +67,7 @@ export class SlicedGradient {
    * @param parameters [parameters], which belong to the caller
    * @param checksFinite whether `isFinite` is asked for each shard, which takes a pass over the terms of its sum
    */
-  constructor(
-    backend: Backend,
-    setup: GradientSetup,
-    parameters: Storage,
-    checksFinite = false,
-  ) {
+  constructor(backend: Backend, setup: GradientSetup, parameters: Storage, checksFinite = false) {
     const { model, microbatchSize, targetType, innerSteps } = setup;
     this.#backend = backend;
     this.model = model;

@@ -29,6 +29,14 @@ const geometry = fc.record({
   batch: fc.integer({ min: 1, max: 40 }),
   microbatchSize: fc.integer({ min: 1, max: 9 }),
   epochs: fc.integer({ min: 1, max: 3 }),
+  innerSteps: fc.option(
+    fc.record({
+      batch: fc.integer({ min: 1, max: 5 }),
+      learningRate: fc.constant(0.05),
+      momentum: fc.constantFrom(0, 0.9),
+    }),
+    { nil: undefined },
+  ),
 });
 
 describe('a run in virtual time', () => {

@@ -70,7 +70,7 @@ async function shardMs(backend: Backend, workload: Workload, clock: Clock): Prom
   const compute = createLocalCompute(backend, clock);
   try {
     const model = parseModel(workload.model);
-    await compute.open({ model, microbatchSize: workload.microbatchSize });
+    await compute.open({ model, microbatchSize: workload.microbatchSize, innerSteps: workload.innerSteps });
     const { weights, samples, targets } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
     compute.setWeights(weights);
     const times: number[] = [];

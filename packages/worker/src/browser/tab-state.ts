@@ -1,4 +1,5 @@
 /** The state of this tab's worker, which its thread posts, and the messages that the thread takes. */
+import type { InnerSteps } from '@lockstep/training';
 import type { TabBackend } from './tab-backend.ts';
 
 /** The worker of a tab: not asked for yet, at work, or ended. */
@@ -37,6 +38,7 @@ export interface EndedState {
 export interface Workload {
   readonly model: unknown;
   readonly microbatchSize: number;
+  readonly innerSteps?: InnerSteps | undefined;
   readonly samples: number;
 }
 

@@ -1,0 +1,48 @@
+/** DiLoCo over real sockets: the weights of one process whoever computes the replicas, and far fewer bytes. */
+import type { Report } from '@lockstep/train';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { runToReport } from './processes.ts';
+
+const folder = temporaryFolder();
+// 3,200 samples in a round, and in the last one, which is the 19th, 2,400.
+const round = ['--replicas', '8', '--inner-steps', '25', '--steps', '19'];
+
+async function train(args: readonly string[]): Promise<{ report: Report; stdout: string }> {
+  return runToReport(folder, [...round, ...args]);
+}
+
+describe('rounds of replicas', () => {
+  it('give the weights of one process, with any number of workers and threads', async () => {
+    const { report: single, stdout } = await train(['--single', '--threads', '1']);
+    expect(stdout).toContain('rounds of 8 replicas x 25 inner steps x 16 samples');
+    expect(single.config).toMatchObject({
+      batch: 3_200,
+      microbatchSize: 400,
+      diloco: { replicas: 8, innerSteps: 25, batch: 16, learningRate: 0.02, momentum: 0.9 },
+      optimizer: { type: 'momentum', learningRate: 0.7, momentum: 0.9, nesterov: true },
+    });
+    expect(single.epochs.at(-1)!.testAccuracy).toBeGreaterThan(0.9);
+    for (const args of [
+      ['--single', '--threads', '3'],
+      ['--workers', '1'],
+      ['--workers', '2'],
+      ['--workers', '3', '--gradients', 'exact'],
+      ['--workers', '8'],
+      ['--workers', '2', '--threads', '2', '--verify-rate', '0.5'],
+    ]) {
+      const { report } = await train(args);
+      expect(report.weightsSha256).toBe(single.weightsSha256);
+      expect(report.exactness).toBe('bit-exact');
+      expect(report.faults).toMatchObject({ rejected: 0, quarantined: 0 });
+    }
+  });
+
+  it('differ with the inner steps', async () => {
+    const hashes = [];
+    for (const args of [[], ['--inner-lr', '0.03'], ['--inner-momentum', '0.5'], ['--batch', '8']]) {
+      hashes.push((await train(['--single', ...args])).report.weightsSha256);
+    }
+    expect(new Set(hashes).size).toBe(4);
+  });
+});
