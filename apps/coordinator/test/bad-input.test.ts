@@ -120,6 +120,14 @@ describe('an impossible request', () => {
     ],
     [['--save', path('x'.repeat(5_000))], /^lockstep: --save: .{1,300}: expected .* got a name that is too long$/m],
     [['--data', path('x'.repeat(5_000))], /^lockstep: --data: .{1,300}: expected .* got a name that is too long$/m],
+    [['--replicas', '0'], /--replicas: expected a whole number from 1 to 1024, got 0/],
+    [['--inner-steps', 'x'], /--inner-steps: expected a whole number from 1 to \d+, got x/],
+    [['--inner-lr', '0.1'], /--inner-lr: expected with --replicas M or --inner-steps H, whose inner steps it is of/],
+    [['--inner-momentum', '1', '--replicas', '2'], /--inner-momentum: expected a number from 0 to below 1, got 1/],
+    [
+      ['--replicas', '800'],
+      /--inner-steps: expected a round of at most the 60000 samples of the training set, got 800 replicas x 50 inner steps x 16 samples, which are 640000/,
+    ],
     [['--verify', '--gradients', 'int8'], /--verify: expected with --gradients exact, got int8/],
   ])('%j ends with one line, exit code 2', async (args, message) => {
     expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');

@@ -2,7 +2,8 @@
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { runToReport } from './processes.ts';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { runToReport, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 // 3,200 samples in a round, and in the last one, which is the 19th, 2,400.
@@ -36,6 +37,30 @@ describe('rounds of replicas', () => {
       expect(report.exactness).toBe('bit-exact');
       expect(report.faults).toMatchObject({ rejected: 0, quarantined: 0 });
     }
+  });
+
+  it('give them also where workers are killed and others come', async () => {
+    const { report: expected } = await train(['--single']);
+    const workers: ReturnType<typeof startWorker>[] = [];
+    const join = (url: string): void => {
+      workers.push(startWorker(['--url', url, '--name', `w${workers.length}`]));
+    };
+    const server = await openTestServer({
+      args: round,
+      startWorkers: 3,
+      onStep({ step }) {
+        if (step % 5 !== 2) return;
+        workers[Math.floor(step / 5)]!.kill('SIGKILL');
+        join(server.url);
+      },
+    });
+    for (let index = 0; index < 3; index++) join(server.url);
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    const report = server.report();
+    expect(report.weightsSha256).toBe(expected.weightsSha256);
+    expect(report.faults.disconnects).toBeGreaterThanOrEqual(3);
+    await server.close();
+    await Promise.all(workers.map((worker) => worker.ended));
   });
 
   it('differ with the inner steps', async () => {

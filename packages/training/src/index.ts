@@ -21,7 +21,7 @@ export {
 } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export type { InnerSteps } from './inner-steps.ts';
-export { checkedSamples, createNumericsCheck, type NumericsCheck } from './numerics-check.ts';
+export { checkedSetup, createNumericsCheck, type NumericsCheck } from './numerics-check.ts';
 export { ParameterServer, type StepResult } from './parameter-server.ts';
 export { planRun, type RunPlan } from './plan.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';

@@ -4,7 +4,7 @@ import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { randomStream } from '@lockstep/tensor';
 import type { DataFormat } from './batch-bytes.ts';
-import type { RunPlan } from './plan.ts';
+import type { ComputeSetup } from './worker/compute.ts';
 
 export interface NumericsCheck extends SampleBatch {
   /** All parameters in model order, little-endian float32. */
@@ -17,12 +17,12 @@ const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
 
 const numericsSeed = 0x70726f62;
 
-/** Inner steps of a replica's numerics check: two thirds of those that it has in all, the last of them a short one. */
-const checkedSteps = 3;
-
-/** The microbatch size to create the check of a run with: a whole replica would take too long. */
-export function checkedSamples({ microbatchSize, innerSteps }: Pick<RunPlan, 'microbatchSize' | 'innerSteps'>): number {
-  return innerSteps ? Math.min(microbatchSize, checkedSteps * innerSteps.batch) : microbatchSize;
+/**
+ * What the check is computed with: of a run with inner steps, the gradient of one. What steps take from the weights has
+ * lost the last bits of the gradient, which tell one numeric mode from another.
+ */
+export function checkedSetup({ innerSteps, ...setup }: ComputeSetup): ComputeSetup {
+  return innerSteps ? { ...setup, microbatchSize: innerSteps.batch } : setup;
 }
 
 /**

@@ -2,6 +2,7 @@
 import type { Benchmark } from '../benchmark.ts';
 import { cnnStep } from './cnn-step.ts';
 import { coordinatorThroughput } from './coordinator-throughput.ts';
+import { diloco } from './diloco.ts';
 import { gradientStep } from './gradient-step.ts';
 import { heap } from './heap.ts';
 import { manyWorkers } from './many-workers.ts';
@@ -17,6 +18,7 @@ export const benchmarks: readonly Benchmark[] = [
   page,
   tabThreads,
   coordinatorThroughput,
+  diloco,
   manyWorkers,
   heap,
   threadMemory,

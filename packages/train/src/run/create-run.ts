@@ -5,7 +5,7 @@ import { bytesOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
   type ComputeSetup,
-  checkedSamples,
+  checkedSetup,
   createLocalCompute,
   createNumericsCheck,
   createReferee,
@@ -71,9 +71,9 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const format = formatOf(train);
   const { targetType } = format;
   const { microbatchSize, innerSteps } = plan;
-  const numericsCheck = createNumericsCheck(model, checkedSamples(plan), format);
-  const computeSetup = { model, microbatchSize, targetType, innerSteps };
-  const reference = await checkOwnNumerics(backend, computeSetup, numericsCheck, sha256);
+  const setup = checkedSetup({ model, microbatchSize, targetType, innerSteps });
+  const numericsCheck = createNumericsCheck(model, setup.microbatchSize, format);
+  const reference = await checkOwnNumerics(backend, setup, numericsCheck, sha256);
   const samples = createShardSource(train, plan, config.seed);
   const run = new Run({
     setup: {

@@ -51,7 +51,9 @@ async function copying(
 ): Promise<InlineCompute> {
   const { parameterServer, samples, numericsCheck, reference } = created;
   const { microbatchSize, innerSteps } = plan;
-  await compute.open({ model, microbatchSize, targetType: train.targets.type, innerSteps });
-  const common = { compute, parameterServer, plan, samples, seed: config.seed };
+  const setup = { model, microbatchSize, targetType: train.targets.type, innerSteps };
+  // Whether it can compute at all shows here.
+  await compute.open(setup);
+  const common = { compute, setup, parameterServer, plan, samples, seed: config.seed };
   return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
 }

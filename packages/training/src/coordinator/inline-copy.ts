@@ -1,16 +1,16 @@
 /** Computes shards beside the parameter server's backend, on another one: weights and sums are copied between them. */
 import { floatsOf } from '@lockstep/protocol';
-import { type NumericsCheck, numericsFault } from '../numerics-check.ts';
+import { checkedSetup, type NumericsCheck, numericsFault } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
-import type { Compute } from '../worker/compute.ts';
+import type { Compute, ComputeSetup } from '../worker/compute.ts';
 import type { InlineCompute, InlineResult } from './inline-worker.ts';
 
 export interface InlineCopyOptions {
-  /** Opened for the model of the run. */
   readonly compute: Compute;
+  readonly setup: ComputeSetup;
   readonly parameterServer: ParameterServer;
   readonly plan: RunPlan;
   readonly samples: ShardSource;
@@ -41,15 +41,18 @@ export class InlineCopy implements InlineCompute {
   }
 
   async checkNumerics() {
-    const { compute, numericsCheck, referenceGradient, hash } = this.#options;
+    const { compute, setup, numericsCheck, referenceGradient, hash } = this.#options;
     const { weights, samples, targets, count } = numericsCheck;
+    await compute.open(checkedSetup(setup));
     compute.setWeights(weights);
     // The first run warms up what compiles on first use; the second is timed.
     await compute.gradient(samples, targets);
     const { gradient, computeMs } = await compute.gradient(samples, targets);
     const fault = numericsFault(referenceGradient, floatsOf(gradient));
     if (fault !== undefined) throw new Error(fault);
-    return { hash: hash(gradient), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
+    const result = { hash: hash(gradient), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
+    if (setup.innerSteps) await compute.open(setup);
+    return result;
   }
 
   async add(step: number, shard: Shard): Promise<InlineResult> {

@@ -7,7 +7,7 @@ import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
 import type { InnerSteps } from '../inner-steps.ts';
-import { checkedSamples, createNumericsCheck } from '../numerics-check.ts';
+import { checkedSetup, createNumericsCheck } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
 import { firstSample, planRun } from '../plan.ts';
 import { createShardSource } from '../shard-source.ts';
@@ -99,9 +99,12 @@ export async function createProblem(
   const dataset = tinyDataset(count, types);
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
-  const gradientOf = await openGradient(backend, { model, microbatchSize, targetType, innerSteps });
-  const numericsCheck = createNumericsCheck(model, checkedSamples(plan), types);
-  const check = await gradientOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
+  const computeSetup = { model, microbatchSize, targetType, innerSteps };
+  const gradientOf = await openGradient(backend, computeSetup);
+  const checkSetup = checkedSetup(computeSetup);
+  const numericsCheck = createNumericsCheck(model, checkSetup.microbatchSize, types);
+  const checkOf = await openGradient(backend, checkSetup);
+  const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const referenceGradient = floatsFrom(check.gradient);
   const setup: RunSetup = {
     plan,

@@ -2,6 +2,7 @@
 import type { SampleBatch } from '@lockstep/data';
 import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
+import { checkedSetup } from '../numerics-check.ts';
 import { FaultInjector } from './fault-injection.ts';
 import { LivenessTimer } from './liveness-timer.ts';
 import { type LabeledShard, SampleCache } from './sample-cache.ts';
@@ -31,6 +32,8 @@ export class Session {
   #answerer: TaskAnswerer;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
   #format: DataFormat | undefined;
+  /** Opens the compute anew after the numerics check, where the run has inner steps. */
+  #openForRun: (() => Promise<void>) | undefined;
   #weightsStep = -1;
   #weightsAtMs = 0;
   #isComputing = false;
@@ -125,7 +128,9 @@ export class Session {
     const createByteCache = compute.createByteCache?.bind(compute);
     this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
     onEvent?.({ type: 'welcomed', id, resumeKey });
-    this.#enqueue(() => compute.open({ model, microbatchSize, targetType, innerSteps }));
+    const setup = { model, microbatchSize, targetType, innerSteps };
+    this.#openForRun = innerSteps ? () => compute.open(setup) : undefined;
+    this.#enqueue(() => compute.open(checkedSetup(setup)));
   }
 
   #checkNumerics({ weights, ...batch }: MessageOf<'numericsCheck'>): void {
@@ -139,6 +144,8 @@ export class Session {
       // The first run warms up what compiles on first use; the second is timed.
       await compute.gradient(samples, targets, options);
       const { gradient, lossSum, correct, computeMs } = await compute.gradient(samples, targets, options);
+      // The first task follows the answer.
+      await this.#openForRun?.();
       transport.send({ type: 'numericsResult', gradient, hash: hash(gradient), lossSum, correct, computeMs });
       onEvent?.({ type: 'ready' });
     });

@@ -11,7 +11,8 @@ import { type InlineCompute, InlineWorker } from '../../src/coordinator/inline-w
 import { createReferee } from '../../src/coordinator/referee.ts';
 import { Run } from '../../src/coordinator/run.ts';
 import { defaultLimits } from '../../src/coordinator/state.ts';
-import { createNumericsCheck } from '../../src/numerics-check.ts';
+import type { InnerSteps } from '../../src/inner-steps.ts';
+import { checkedSetup, createNumericsCheck } from '../../src/numerics-check.ts';
 import { ParameterServer } from '../../src/parameter-server.ts';
 import { planRun } from '../../src/plan.ts';
 import { createShardSource } from '../../src/shard-source.ts';
@@ -40,6 +41,7 @@ interface Options extends Partial<Pick<DataFormat, 'sampleType' | 'targetType'>>
   readonly model?: Model;
   readonly optimizer?: OptimizerConfig;
   readonly token?: string;
+  readonly innerSteps?: InnerSteps;
   /** What computes; on the parameter server's backend where left out. */
   readonly copyOn?: HostBackend;
   readonly wrap?: (compute: InlineCompute) => InlineCompute;
@@ -58,13 +60,16 @@ async function createInlineRun({
   const { model = usualModel, optimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 }) } = options;
   const types = { sampleType, targetType };
   const dataset = tinyDataset(50, types);
-  const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7 });
+  const { innerSteps } = options;
+  const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7, innerSteps });
+  const setup = { model, microbatchSize: plan.microbatchSize, targetType, innerSteps };
+  const checked = checkedSetup(setup);
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
   const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
-  const numericsCheck = createNumericsCheck(model, plan.microbatchSize, types);
+  const numericsCheck = createNumericsCheck(model, checked.microbatchSize, types);
   const own = createLocalCompute(backend, clock);
-  await own.open({ model, microbatchSize: plan.microbatchSize, targetType });
+  await own.open(checked);
   own.setWeights(numericsCheck.weights);
   const { gradient } = await own.gradient(numericsCheck.samples, numericsCheck.targets);
   const referenceGradient = new Float32Array(gradient.slice().buffer);
@@ -97,8 +102,7 @@ async function createInlineRun({
   let compute: InlineCompute;
   if (copyOn) {
     const copied = createLocalCompute(copyOn, clock);
-    await copied.open({ model, microbatchSize: plan.microbatchSize, targetType });
-    compute = new InlineCopy({ ...common, compute: copied, numericsCheck, referenceGradient, hash });
+    compute = new InlineCopy({ ...common, compute: copied, setup, numericsCheck, referenceGradient, hash });
   } else compute = new InlineGradient({ ...common, model, dataset, clock, numerics });
   const worker = new InlineWorker({
     compute: wrap(compute),
@@ -132,6 +136,16 @@ describe('an inline worker', () => {
   ] as const)('trains the weights of the oracle on %s samples with %s', async (sampleType, targetType) => {
     for (const place of [{ backend: reference }, { backend: threaded }, { copyOn: threaded }]) {
       const { run, worker, parameterServer, expected } = await createInlineRun({ ...place, sampleType, targetType });
+      run.connectInline(worker);
+      expect(await run.outcome).toEqual({ type: 'finished' });
+      expect(parameterServer.weights()).toEqual(expected());
+    }
+  });
+
+  it('trains the weights of the oracle by replicas, whose inner steps are taken in place, in threads, or elsewhere', async () => {
+    const innerSteps = { batch: 2, learningRate: 0.05, momentum: 0.9 };
+    for (const place of [{ backend: reference }, { backend: threaded }, { copyOn: threaded }]) {
+      const { run, worker, parameterServer, expected } = await createInlineRun({ ...place, innerSteps });
       run.connectInline(worker);
       expect(await run.outcome).toEqual({ type: 'finished' });
       expect(parameterServer.weights()).toEqual(expected());

@@ -1,0 +1,108 @@
+/** What rounds of replicas save in bytes and in time against a step of the same samples that every worker sends. */
+import { type Report, type TrainOptions, train } from '@lockstep/train';
+import type { Benchmark, Fact } from '../benchmark.ts';
+import { digits, ends, times } from '../figure-text.ts';
+import { pairedRatios, spread } from '../statistics.ts';
+
+const [replicas, innerSteps, innerBatch] = [8, 50, 16];
+const batch = replicas * innerBatch;
+const epochs = 5;
+const epochSamples = 60_000;
+const turns = 3;
+/** Of pixels and labels, which travel to some worker once. */
+const dataBytes = epochSamples * 786;
+const least = { bytes: 40, againstOneProcess: 1.3, againstOneWorker: 1.7 } as const;
+
+/** Of one seed, of which two runs differ by as much. */
+const mostAccuracyLost = 0.005;
+
+const modes = {
+  'one process, synchronous': { batch, epochs, threads: 1 },
+  'two workers, synchronous': { batch, epochs, workers: 2, threads: 1 },
+  'one worker, replicas': {
+    diloco: { replicas, innerSteps },
+    batch: innerBatch,
+    steps: rounds,
+    workers: 1,
+    threads: 1,
+  },
+  'two workers, replicas': {
+    diloco: { replicas, innerSteps },
+    batch: innerBatch,
+    steps: rounds,
+    workers: 2,
+    threads: 1,
+  },
+} as const satisfies Readonly<Record<string, TrainOptions>>;
+
+type Mode = keyof typeof modes;
+
+export const diloco: Benchmark = {
+  kind: 'inspection',
+  name: 'diloco',
+  title: `784-128-10: ${replicas} replicas with ${innerSteps} inner steps of ${innerBatch} samples against synchronous steps of ${batch}`,
+  method: [
+    `${turns} turns of all four, ${epochs} epochs of MNIST each, one compute thread in each process; a rate is that of the median epoch after the`,
+    'first, in which samples travel, and a ratio that of one turn. Bytes are those of all sockets, less one copy of the samples.',
+  ],
+  async facts(progress) {
+    const reports = new Map<Mode, Report[]>();
+    for (let turn = 0; turn < turns; turn++) {
+      for (const mode of Object.keys(modes) as Mode[]) {
+        progress(`diloco: turn ${turn + 1} of ${turns}, ${mode}`);
+        const { report } = await train(modes[mode]).result;
+        reports.set(mode, [...(reports.get(mode) ?? []), report]);
+      }
+    }
+    const of = (mode: Mode): readonly Report[] => reports.get(mode)!;
+    const [one, two] = [of('one worker, replicas'), of('two workers, replicas')];
+    return [
+      bytesFact(of('two workers, synchronous')[0]!, two[0]!),
+      accuracyFact(of('two workers, synchronous')[0]!, two[0]!),
+      speedFact('one process, synchronous', of('one process, synchronous'), two, least.againstOneProcess),
+      speedFact('one worker, replicas', one, two, least.againstOneWorker),
+    ];
+  },
+};
+
+function bytesFact(synchronous: Report, withReplicas: Report): Fact {
+  const bytesOf = ({ wire }: Report): number => wire.bytesSent + wire.bytesReceived;
+  const perSample = (report: Report): number => (bytesOf(report) - dataBytes) / (epochs * epochSamples);
+  const [before, after] = [perSample(synchronous), perSample(withReplicas)];
+  const withSamples = bytesOf(synchronous) / bytesOf(withReplicas);
+  return {
+    name: `at least ${least.bytes} times fewer bytes a sample`,
+    holds: before / after >= least.bytes,
+    message: `${times(before / after)}: ${Math.round(before)} against ${Math.round(after)} bytes; ${times(withSamples)} with the samples`,
+    figures: { times: before / after, timesWithSamples: withSamples, synchronousBytes: before, replicaBytes: after },
+  };
+}
+
+/** Of one seed; accuracies of several are in README.md. */
+function accuracyFact(synchronous: Report, withReplicas: Report): Fact {
+  const accuracyOf = (report: Report): number => report.epochs.at(-1)?.testAccuracy ?? 0;
+  const [before, after] = [accuracyOf(synchronous), accuracyOf(withReplicas)];
+  const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
+  return {
+    name: `test accuracy within ${percent(mostAccuracyLost)}`,
+    holds: before - after <= mostAccuracyLost,
+    message: `${percent(after)} against ${percent(before)}, after ${epochs} epochs with seed 1`,
+    figures: { accuracy: after, synchronousAccuracy: before },
+  };
+}
+
+/** Whether two workers with replicas are so many times as fast as `others`, turn by turn. */
+function speedFact(name: Mode, others: readonly Report[], two: readonly Report[], leastTimes: number): Fact {
+  const msPerSample = ({ epochs: all }: Report): number =>
+    spread(all.slice(1).map(({ imagesPerSecond }) => 1000 / imagesPerSecond)).median;
+  const speedUp = spread(pairedRatios(others.map(msPerSample), two.map(msPerSample)));
+  const rateOf = (reports: readonly Report[]): number => 1000 / spread(reports.map(msPerSample)).median;
+  const [otherRate, rate] = [rateOf(others), rateOf(two)];
+  const text = (value: number): string => `${Math.round(value).toLocaleString('en-US')} images/s`;
+  return {
+    name: `two workers are ${leastTimes} times as fast as ${name}`,
+    holds: speedUp.median >= leastTimes,
+    message: `${times(speedUp.median)} ${ends(speedUp, digits)}: ${text(otherRate)}, ${text(rate)} with two workers`,
+    figures: { speedUp: speedUp.median, imagesPerSecond: rate, otherImagesPerSecond: otherRate },
+  };
+}
