@@ -22,14 +22,14 @@ const modes = {
   'one worker, replicas': {
     diloco: { replicas, innerSteps },
     batch: innerBatch,
-    steps: rounds,
+    epochs,
     workers: 1,
     threads: 1,
   },
   'two workers, replicas': {
     diloco: { replicas, innerSteps },
     batch: innerBatch,
-    steps: rounds,
+    epochs,
     workers: 2,
     threads: 1,
   },
