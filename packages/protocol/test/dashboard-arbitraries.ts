@@ -16,8 +16,8 @@ const points = fc
   .integer({ min: 0, max: 20 })
   .chain((length) =>
     fc.record(
-      { steps: floats(length), losses: floats(length), accuracies: floats(length) },
-      { requiredKeys: ['steps', 'losses'], noNullPrototype: true },
+      { steps: floats(length), seconds: floats(length), losses: floats(length), accuracies: floats(length) },
+      { requiredKeys: ['steps', 'seconds', 'losses'], noNullPrototype: true },
     ),
   );
 
@@ -116,6 +116,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     outputs: fc.integer({ min: 1, max: 65_535 }),
     names: fc.array(text(80), { maxLength: 4 }),
     joinAddresses: fc.array(text(300), { maxLength: 4 }),
+    workerCommand: text(200),
     tokenNeeded: fc.boolean(),
     faultInjection: fc.boolean(),
   }),
@@ -129,6 +130,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     {
       type: fc.constant('progress' as const),
       phase: fc.constantFrom('waiting', 'training', 'paused', 'finished', 'failed'),
+      ending: record({ type: fc.constantFrom('stopped' as const, 'failed' as const), message }),
       pauseRequested: fc.boolean(),
       step: whole(0),
       epoch: whole(1),
@@ -161,6 +163,12 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     type: fc.constant('weights' as const),
     step: whole(0),
     bytes: fc.integer({ min: 0, max: 40 }).chain(floats),
+  }),
+  result: record({
+    type: fc.constant('result' as const),
+    step: whole(0),
+    report: fc.uint8Array({ maxLength: 40 }),
+    metadata: plainJson,
   }),
   checkpoint: fc.record(
     { type: fc.constant('checkpoint' as const), resumed: checkpointFile, newest: checkpointFile },

@@ -82,8 +82,15 @@ describe('the table of the dashboard', () => {
     [
       'curves of unequal length',
       'history',
-      { points: { steps: new Uint8Array(8), losses: new Uint8Array(4), accuracies: new Uint8Array(8) } },
-      /^history\.points: expected as many losses and accuracies as steps/,
+      {
+        points: {
+          steps: new Uint8Array(8),
+          seconds: new Uint8Array(8),
+          losses: new Uint8Array(4),
+          accuracies: new Uint8Array(8),
+        },
+      },
+      /^history\.points: expected as many seconds, losses and accuracies as steps/,
     ],
     ['a probability above 1', 'progress', { accuracy: 1.01 }, /^progress\.accuracy: expected a number from 0 to 1/],
     [

@@ -7,6 +7,7 @@
  */
 import * as v from 'valibot';
 import {
+  bytes,
   faultActions,
   finite,
   flag,
@@ -45,6 +46,8 @@ export const watchSubprotocol = 'lockstep.watch.v2';
 export const watchPath = '/watch';
 
 const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
+/** How a run ended before its last step: as a person wished, or because it could not go on. */
+const earlyEnds = ['stopped', 'failed'] as const;
 const exactnesses = ['bit-exact', 'sample-exact', 'unverified'] as const;
 const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
 
@@ -84,6 +87,8 @@ export const watchMessages = {
     targetDeviation: v.exactOptional(finite),
     /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
+    /** What a person types before the run's address to start a worker: `npm run worker -- --url`. */
+    workerCommand: text(200),
     /** Whether workers need the token of the join address. */
     tokenNeeded: flag,
     faultInjection: flag,
@@ -100,6 +105,8 @@ export const watchMessages = {
   /** At most ten a second. */
   progress: fromCoordinator('progress', {
     phase: v.picklist(phases),
+    /** Of a run that ended before its last step: why, and what to try, in one sentence. */
+    ending: v.exactOptional(v.strictObject({ type: v.picklist(earlyEnds), message })),
     /** Whether an admin has paused the run: it waits for `start` or `resume`. */
     pauseRequested: flag,
     /** Steps taken. */
@@ -110,6 +117,7 @@ export const watchMessages = {
     loss: v.exactOptional(finite),
     accuracy: v.exactOptional(fraction),
     imagesPerSecond: rate,
+    /** Only while the run trains. */
     secondsLeft: v.exactOptional(rate),
     /** Absent before the first step. */
     exactness: v.exactOptional(v.picklist(exactnesses)),
@@ -175,8 +183,21 @@ export const watchMessages = {
     ],
   ),
 
-  /** On request, at most about one a second: all parameters in model order, after `step` steps. */
+  /**
+   * On request, at most about one a second: all parameters in model order, after `step` steps. At the end of a run those of
+   * a model that is not large come before `result` without a request.
+   */
   weights: fromCoordinator('weights', { step, bytes: floatBytes }),
+
+  /** What a run leaves behind, once its last evaluation is done. */
+  result: fromCoordinator('result', {
+    /** Steps taken. */
+    step,
+    /** The report as UTF-8 JSON, as `--report` writes it. */
+    report: bytes,
+    /** What a model file says beside the weights after `step` steps: strings by name. */
+    metadata: plainJson,
+  }),
 
   /** In a run that writes checkpoints: the one it went on from, and the one it can go on from if it is cut off. */
   checkpoint: fromCoordinator('checkpoint', {

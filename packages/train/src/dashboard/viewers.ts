@@ -107,11 +107,14 @@ export class Viewers {
     });
   }
 
-  /** Encodes the message once for all viewers, and not at all where none keeps up. */
-  broadcast(message: WatchMessageFrom<'coordinator'>): void {
+  /**
+   * Encodes the message once for all viewers, and not at all where none keeps up.
+   * @param role left out where it is for viewers of every role
+   */
+  broadcast(message: WatchMessageFrom<'coordinator'>, role?: ViewerRole): void {
     let frame: Uint8Array | undefined;
     for (const viewer of this.#viewers) {
-      if (!viewer.keepsUp) continue;
+      if (!viewer.keepsUp || (role !== undefined && viewer.role !== role)) continue;
       frame ??= encodeWatch(message);
       viewer.sendFrame(frame);
     }
