@@ -168,19 +168,26 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     type: fc.constant('result' as const),
     step: whole(0),
     report: fc.uint8Array({ maxLength: 40 }),
-    metadata: plainJson,
+    metadata: fc.dictionary(fc.constantFrom('classes', 'seed', 'weightsSha256'), fc.string(), {
+      noNullPrototype: true,
+    }),
   }),
   checkpoint: fc.record(
     { type: fc.constant('checkpoint' as const), resumed: checkpointFile, newest: checkpointFile },
     { requiredKeys: ['type'], noNullPrototype: true },
   ),
   event: record({ type: fc.constant('event' as const), message }),
+  role: fc.record(
+    { type: fc.constant('role' as const), role: fc.constantFrom('guest' as const, 'owner' as const), fault: message },
+    { requiredKeys: ['type', 'role'], noNullPrototype: true },
+  ),
   refused: record({ type: fc.constant('refused' as const), message }),
   hello: fc.record(
     { type: fc.constant('hello' as const), token: text(256), adminToken: text(256) },
     { requiredKeys: ['type'], noNullPrototype: true },
   ),
   wantWeights: record({ type: fc.constant('wantWeights' as const) }),
+  unlock: record({ type: fc.constant('unlock' as const), token: text(256) }),
   admin: fc.record(
     {
       type: fc.constant('admin' as const),

@@ -60,20 +60,21 @@ describe.each(watchMessageTypes)('%s', (type) => {
 });
 
 describe('the table of the dashboard', () => {
-  it('lets viewers say hello, ask for weights, control the run and inject faults, and nothing else', () => {
+  it('lets viewers say hello, ask for weights, show the admin token, control the run and inject faults, and nothing else', () => {
     expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<
-      'hello' | 'wantWeights' | 'admin' | 'injectFault'
+      'hello' | 'wantWeights' | 'unlock' | 'admin' | 'injectFault'
     >();
     expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
       'hello',
       'wantWeights',
+      'unlock',
       'admin',
       'injectFault',
     ]);
   });
 
   it('keeps secrets out of error messages', () => {
-    for (const type of ['hello', 'admin', 'injectFault'] as const) {
+    for (const type of ['hello', 'unlock', 'admin', 'injectFault'] as const) {
       expect(refusal(pack({ ...watchExampleOf(type), token: 's3cret'.repeat(50) }), 'viewer')).not.toContain('s3cret');
     }
   });

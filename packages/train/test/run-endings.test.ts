@@ -29,8 +29,7 @@ it.each([false, true])('weights and report come with the end; stay: %s', async (
   ] as const;
   const result = await run.result;
   expect(JSON.parse(new TextDecoder().decode(left.report))).toEqual(result.report);
-  const metadata = left.metadata as Record<string, string>;
-  const file = writeModelFile(parseModel(about.model), floatsFrom(weights.bytes), metadata);
+  const file = writeModelFile(parseModel(about.model), floatsFrom(weights.bytes), left.metadata);
   expect(file).toEqual(result.modelFile());
   expect(weights.step).toBe(left.step);
   if (!stay) return;

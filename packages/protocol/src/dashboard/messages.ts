@@ -49,6 +49,8 @@ const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
 /** How a run ended before its last step: as a person wished, or because it could not go on. */
 const earlyEnds = ['stopped', 'failed'] as const;
 const exactnesses = ['bit-exact', 'sample-exact', 'unverified'] as const;
+/** A guest watches; an owner has shown the admin token. */
+const roles = ['guest', 'owner'] as const;
 const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
 
 const fromCoordinator = messageFrom('coordinator');
@@ -195,8 +197,8 @@ export const watchMessages = {
     step,
     /** The report as UTF-8 JSON, as `--report` writes it. */
     report: bytes,
-    /** What a model file says beside the weights after `step` steps: strings by name. */
-    metadata: plainJson,
+    /** What a model file says beside the weights after `step` steps. */
+    metadata: v.record(v.string('a name'), v.string('a text'), 'texts by name'),
   }),
 
   /** In a run that writes checkpoints: the one it went on from, and the one it can go on from if it is cut off. */
@@ -207,6 +209,9 @@ export const watchMessages = {
 
   /** A line for people. */
   event: fromCoordinator('event', { message }),
+
+  /** Answers an admin token: the role that the viewer has now, and what was wrong with a token that is not the run's. */
+  role: fromCoordinator('role', { role: v.picklist(roles), fault: v.exactOptional(message) }),
 
   /** Answers a request that this viewer may not make, or that cannot be met. */
   refused: fromCoordinator('refused', { message }),
@@ -219,6 +224,9 @@ export const watchMessages = {
 
   /** Asks for one `weights` message; sent again for the next. */
   wantWeights: fromViewer('wantWeights', {}),
+
+  /** Shows an admin token, which may be right where that of `hello` was not. It is a secret and never reaches a log. */
+  unlock: fromViewer('unlock', { token: text(256) }),
 
   /** Controls the run. `token` is a secret and never reaches a log. */
   admin: fromViewer('admin', {
@@ -245,6 +253,7 @@ export type WatchMessageFrom<S extends WatchSide> = SentBy<typeof watchMessages,
 
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
+export type ViewerRole = (typeof roles)[number];
 export type AdminAction = (typeof adminActions)[number];
 export type FaultAction = (typeof faultActions)[number];
 export type SpanKind = (typeof spanKinds)[number];

@@ -215,12 +215,18 @@ export class Dashboard {
     if (message.type === 'hello') return;
     const fault = this.#options.permission.adminFault(message.token, viewer.address);
     if (fault !== undefined) {
-      viewer.send({ type: 'refused', message: fault });
+      viewer.send(
+        message.type === 'unlock' ? { type: 'role', role: 'guest', fault } : { type: 'refused', message: fault },
+      );
       viewer.badTokens += 1;
       if (viewer.badTokens >= maxBadTokens) viewer.close(1008, 'the admin token was wrong too often');
       return;
     }
     viewer.role = 'owner';
+    if (message.type === 'unlock') {
+      viewer.send({ type: 'role', role: 'owner' });
+      return;
+    }
     const result =
       message.type === 'admin'
         ? await this.#actions.control(message.action)
