@@ -12,7 +12,7 @@ import { CpuByteTable } from './byte-table.ts';
 import * as codes from './call-codes.ts';
 import { programWords, takesMicrobatches } from './prepare.ts';
 import { type CpuProgram, createProgram, ProgramList, type ProgramMemory, placeProgram } from './programs.ts';
-import { type ThreadOptions, ThreadTeam } from './thread-team.ts';
+import { type Placement, type ThreadOptions, ThreadTeam } from './thread-team.ts';
 import { createKernels, type KernelInstance, type Kernels, type WasmMemory } from './webassembly.ts';
 
 const bytesPerValue = 4;
@@ -94,9 +94,9 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
     const placements = busy.map((programs, thread) => this.#lists[thread]!.place(programs));
     const [own, ...others] = placements;
     if (own === undefined) return;
-    const run = (): void => this.kernels.execute(own.address, own.end);
-    if (this.#team && others.length > 0) this.#team.run(run, others);
-    else run();
+    const execute = ({ address, end }: Placement): void => this.kernels.execute(address, end);
+    if (this.#team && others.length > 0) this.#team.run(own, others, execute);
+    else execute(own);
   }
 
   protected createMemory(length: number): number {

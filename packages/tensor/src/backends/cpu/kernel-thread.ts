@@ -1,5 +1,14 @@
 /** What a thread beside the backend's own does: it runs one program of kernel calls after another, on the shared memory. */
-import { endWord, failedWord, lineOf, pendingWord, programWord, ticketWord, waitWhile } from './thread-control.ts';
+import {
+  claim,
+  endWord,
+  failedWord,
+  lineOf,
+  pendingWord,
+  programWord,
+  ticketWord,
+  waitWhile,
+} from './thread-control.ts';
 import { instantiateKernels, type WasmMemory } from './webassembly.ts';
 
 /** Can be posted to a thread. */
@@ -36,6 +45,7 @@ export async function runKernelThread(setup: ThreadSetup, post: (message: Thread
     // Spurious wake-ups change nothing.
     if (next === ticket) continue;
     ticket = next;
+    if (!claim(control, thread, ticket)) continue;
     try {
       kernels.execute(control[line + programWord]!, control[line + endWord]!);
     } catch (error) {

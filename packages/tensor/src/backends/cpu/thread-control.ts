@@ -7,10 +7,11 @@ const lineWords = 16;
 export const pendingWord = 0;
 export const failedWord = 1;
 
-/** Words of a thread's own line: raised with each program; the program's first byte; its end. */
+/** Words of a thread's own line: raised with each program; the program's first byte; its end; the last ticket that was claimed. */
 export const ticketWord = 0;
 export const programWord = 1;
 export const endWord = 2;
+const claimWord = 3;
 
 /** First word of the line of a thread, counted from 1. */
 export function lineOf(thread: number): number {
@@ -20,6 +21,15 @@ export function lineOf(thread: number): number {
 /** Words for so many threads, the backend's own among them. */
 export function controlWords(threads: number): number {
   return threads * lineWords;
+}
+
+/**
+ * Takes the newest program of a thread, for that thread or for the backend's own where it is there sooner.
+ * @returns whether it is the caller's to run; false where the other one has it
+ */
+export function claim(words: Int32Array, thread: number, ticket: number): boolean {
+  const before = (ticket - 1) | 0;
+  return Atomics.compareExchange(words, lineOf(thread) + claimWord, before, ticket) === before;
 }
 
 const { performance } = globalThis as unknown as { performance: { now(): number } };

@@ -1,6 +1,7 @@
 /** The threads of a backend: each runs programs on the shared memory, when it is told to. */
 import type { ThreadMessage, ThreadSetup } from './kernel-thread.ts';
 import {
+  claim,
   controlWords,
   endWord,
   failedWord,
@@ -90,10 +91,11 @@ export class ThreadTeam {
   }
 
   /**
-   * Runs `own` here, and each program on a thread; returns when all are done.
+   * Executes `own` here, and each program on a thread, or here where that thread has not begun by then; returns when all
+   * are done.
    * @throws Error with one sentence where a thread has died, at once from then on
    */
-  run(own: () => void, programs: readonly Placement[]): void {
+  run(own: Placement, programs: readonly Placement[], execute: (placement: Placement) => void): void {
     const control = this.#control;
     this.#expectAlive();
     const startedAtMs = performance.now();
@@ -105,7 +107,8 @@ export class ThreadTeam {
       Atomics.add(control, line + ticketWord, 1);
       Atomics.notify(control, line + ticketWord);
     }
-    own();
+    execute(own);
+    for (let index = 0; index < programs.length; index++) this.#takeOver(index + 1, programs[index]!, execute);
     this.#join(Math.max(leastPatienceMs, patienceFactor * (performance.now() - startedAtMs)));
   }
 
@@ -113,6 +116,14 @@ export class ThreadTeam {
   async close(): Promise<void> {
     this.#failure ??= 'the compute threads have ended';
     await Promise.all(this.#threads.map((thread) => thread.end()));
+  }
+
+  /** A thread that sleeps, or has no core, may take longer to begin than its program takes here. */
+  #takeOver(thread: number, program: Placement, execute: (placement: Placement) => void): void {
+    const control = this.#control;
+    if (!claim(control, thread, control[lineOf(thread) + ticketWord]!)) return;
+    execute(program);
+    Atomics.sub(control, pendingWord, 1);
   }
 
   #join(patienceMs: number): void {
