@@ -1,4 +1,5 @@
 import { defineConfig } from 'vite';
+import { compressedFiles } from './scripts/compressed-files.ts';
 import { digitsFile } from './scripts/digits.ts';
 
 /** Our packages only define things when they are imported: the dashboard must not carry an engine that it only names. */
@@ -8,7 +9,7 @@ const rolldownOptions = { treeshake: { moduleSideEffects: (id: string) => !/\/pa
 export default defineConfig({
   // The coordinator serves the page, whatever address it has.
   base: './',
-  plugins: [digitsFile()],
+  plugins: [digitsFile(), compressedFiles()],
   build: {
     target: ['chrome123', 'edge123', 'firefox128', 'safari17.5'],
     // Nothing inline: the page's Content-Security-Policy allows no data: scripts or styles.

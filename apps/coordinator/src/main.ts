@@ -71,13 +71,14 @@ async function follow(run: TrainingRun, { name, args, options, found, signal }: 
   if (outcome !== 'finished' && checkpoint) {
     display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
   }
+  if (failure !== undefined) failures.push(failure);
+  if (stoppedBy === 'program') failures.push('the coordinator was interrupted');
+  // Before the wait: the terminal says why the run ended as soon as the page does.
+  for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (options.stay && !wasInterrupted) {
     display.line('The dashboard stays; Ctrl-C ends it.');
     await once(signal, 'abort');
   }
-  if (failure !== undefined) failures.push(failure);
-  if (stoppedBy === 'program') failures.push('the coordinator was interrupted');
-  for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (wasInterrupted) return 130;
   return failures.length === 0 ? 0 : 1;
 }

@@ -1,5 +1,12 @@
 /** What a command line asks for, in the library's words; files that options name are read here. */
-import { readOptionBytes, readOptionFile, requireOutputs, tokenFrom, usageFailure } from '@lockstep/command';
+import {
+  commandText,
+  readOptionBytes,
+  readOptionFile,
+  requireOutputs,
+  tokenFrom,
+  usageFailure,
+} from '@lockstep/command';
 import type { TrainOptions } from '@lockstep/train';
 import { maxModelFileBytes } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
@@ -57,6 +64,7 @@ function listenOf(options: CoordinatorOptions) {
     allowOrigins: options['allow-origin'],
     waitForStart: options['wait-for-start'],
     faultInjection: options.chaos,
+    workerCommand: commandText('worker', '--url'),
   };
 }
 

@@ -3,7 +3,7 @@ import { watchPath } from '@lockstep/protocol';
 import { usualThreads } from '@lockstep/worker/browser';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
-import { helloOf, readAddress, socketAddress } from './address.ts';
+import { helloOf, readAddress, saveSecrets, socketAddress } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
 import { deviceName } from './join/device-name.ts';
 import { TabWorker } from './join/tab-worker.ts';
@@ -18,6 +18,13 @@ const store = new RunStore();
 const viewer = startViewer(socketAddress(watchPath), store, () => helloOf(secrets.peek()));
 const tab = new TabWorker(store, secrets);
 const predictor = new Predictor(store, () => viewer.send({ type: 'wantWeights' }));
+
+// A token that the coordinator does not know is forgotten, so that another can be entered.
+effect(() => {
+  if (store.role.value?.fault === undefined || secrets.peek().admin === undefined) return;
+  secrets.value = { ...secrets.peek(), admin: undefined };
+  saveSecrets(secrets.value);
+});
 
 const root = document.getElementById('page');
 if (!root) throw new Error('page: expected an element with the id page');

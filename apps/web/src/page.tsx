@@ -37,16 +37,18 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
     viewer.send({ type: 'injectFault', action, workerId, ...credentials });
   const unlock = (adminToken: string): void => {
     store.rejection.value = undefined;
+    store.role.value = undefined;
     secrets.value = { token, admin: adminToken };
     saveSecrets(secrets.value);
-    viewer.connectNow();
+    if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });
+    else viewer.connectNow();
   };
   return (
     <>
       <a class="skip" href="#main">
         Skip to the run
       </a>
-      <Header run={run} token={token} onUnlock={isAdmin ? undefined : unlock} />
+      <Header run={run} token={token} unlockFault={store.role.value?.fault} onUnlock={isAdmin ? undefined : unlock} />
       <main id="main" tabIndex={-1}>
         <ConnectionStatus store={store} />
         <Overview store={store} />

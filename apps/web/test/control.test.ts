@@ -31,14 +31,18 @@ describePage('control', ({ browser, folder }) => {
     expect(tab.errors).toEqual([]);
   });
 
-  it('a wrong admin token is rejected with a message', async () => {
+  it('a wrong admin token is rejected with a message, and can be corrected', async () => {
     const run = await startRun(folder, [...endless, '--workers', '1']);
     const tab = await browser.open(run);
     await tab.press('Control');
     await tab.page.getByLabel('Admin token').fill('guess');
     await tab.press('Unlock');
-    await tab.press('Pause');
     await tab.shows(/not the admin token of this run/);
+    const token = new URLSearchParams(new URL(run.owner).hash.slice(1)).get('admin') ?? '';
+    await tab.page.getByLabel('Admin token').fill(token);
+    await tab.press('Unlock');
+    await tab.press('Pause');
+    await tab.shows('Paused', { exact: true });
   });
 
   it('killing and freezing workers from the page changes no bit', async () => {

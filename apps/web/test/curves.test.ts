@@ -7,6 +7,7 @@ function points(from: number, to: number, loss: (step: number) => number): Param
   const steps = Array.from({ length: to - from + 1 }, (_, index) => from + index);
   return {
     steps: bytesOf(Float32Array.from(steps)),
+    seconds: bytesOf(Float32Array.from(steps, (step) => step / 10)),
     losses: bytesOf(Float32Array.from(steps, loss)),
     accuracies: bytesOf(Float32Array.from(steps, (step) => step / 100_000)),
   };
@@ -24,12 +25,19 @@ const report = (epoch: number): EpochReport => ({
   imagesPerSecond: 1,
 });
 
+const view = (stepsPerEpoch: number, lastStep = Number.POSITIVE_INFINITY) => ({
+  axis: 'epoch' as const,
+  memory: 40,
+  stepsPerEpoch,
+  lastStep,
+});
+
 describe('curves', () => {
   it('take each step once where history and progress overlap', () => {
     const curves = new Curves();
     curves.add(points(1, 20, () => 2));
     curves.add(points(15, 30, () => 2));
-    const { epochs, train } = curves.table('loss', [], 10);
+    const { at: epochs, train } = curves.table('loss', [], view(10));
     expect(epochs).toEqual(Array.from({ length: 30 }, (_, index) => (index + 1) / 10));
     expect(train.every((value) => value === 2)).toBe(true);
   });
@@ -37,18 +45,18 @@ describe('curves', () => {
   it('place test values at the end of their epoch, with or without a training step there', () => {
     const curves = new Curves();
     curves.add(points(1, 15, () => 1));
-    const table = curves.table('loss', [report(1), report(2)], 10);
-    expect(table.epochs).toHaveLength(16);
+    const table = curves.table('loss', [report(1), report(2)], view(10));
+    expect(table.at).toHaveLength(16);
     expect(table.test[9]).toBe(0.1);
     expect(table.train[9]).toBe(1);
-    expect([table.epochs[15], table.test[15], table.train[15]]).toEqual([2, 0.2, null]);
+    expect([table.at[15], table.test[15], table.train[15]]).toEqual([2, 0.2, null]);
   });
 
   it('keep the last step, the order and the mean when they are thinned', () => {
     const curves = new Curves();
     for (let from = 1; from < 50_000; from += 100) curves.add(points(from, from + 99, (step) => step % 2));
     expect(curves.length).toBeLessThanOrEqual(3_000);
-    const { epochs, train } = curves.table('loss', [], 1);
+    const { at: epochs, train } = curves.table('loss', [], view(1));
     expect(epochs.at(-1)).toBe(50_000);
     expect(epochs).toEqual([...epochs].sort((a, b) => a - b));
     const mean = train.slice(0, 1_000).reduce<number>((sum, value) => sum + value!, 0) / 1_000;
@@ -58,6 +66,32 @@ describe('curves', () => {
   it('smooth a constant to itself from the first point on', () => {
     const curves = new Curves();
     curves.add(points(1, 500, () => 0.25));
-    for (const value of curves.table('loss', [], 100).smoothTrain) expect(value).toBeCloseTo(0.25, 10);
+    for (const value of curves.table('loss', [], view(100)).smoothTrain) expect(value).toBeCloseTo(0.25, 10);
+  });
+
+  it('place the test of an epoch that is cut short where the run ended', () => {
+    const curves = new Curves();
+    curves.add(points(1, 15, () => 1));
+    const { at, test } = curves.table('loss', [report(1), report(2)], view(10, 15));
+    expect(at.at(-1)).toBe(1.5);
+    expect(test.at(-1)).toBe(0.2);
+  });
+
+  it('stand over steps and seconds as well, tests between two points by their time', () => {
+    const curves = new Curves();
+    curves.add(points(1, 5, () => 1));
+    curves.add(points(15, 15, () => 1));
+    const tableOver = (axis: 'step' | 'time') => curves.table('loss', [report(1)], { ...view(10), axis });
+    expect(tableOver('step').at).toEqual([1, 2, 3, 4, 5, 10, 15]);
+    expect(tableOver('time').at[5]).toBeCloseTo(1, 5);
+    expect(tableOver('time').test[5]).toBe(0.1);
+  });
+
+  it('are shown as they are without a memory, and their newest value is that of the smoothed curve', () => {
+    const curves = new Curves();
+    curves.add(points(1, 50, (step) => step));
+    const raw = curves.table('loss', [], { ...view(10), memory: 1 });
+    expect(raw.smoothTrain).toEqual(raw.train);
+    expect(curves.newest('loss', 40)).toBe(curves.table('loss', [], view(10)).smoothTrain.at(-1));
   });
 });

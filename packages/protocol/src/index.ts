@@ -6,6 +6,7 @@ export {
   type AdminAction,
   type FaultAction,
   type SpanKind,
+  type ViewerRole,
   type WatchMessageFrom,
   type WatchMessageOf,
   watchPath,

@@ -16,8 +16,8 @@ const points = fc
   .integer({ min: 0, max: 20 })
   .chain((length) =>
     fc.record(
-      { steps: floats(length), losses: floats(length), accuracies: floats(length) },
-      { requiredKeys: ['steps', 'losses'], noNullPrototype: true },
+      { steps: floats(length), seconds: floats(length), losses: floats(length), accuracies: floats(length) },
+      { requiredKeys: ['steps', 'seconds', 'losses'], noNullPrototype: true },
     ),
   );
 
@@ -123,6 +123,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     outputs: fc.integer({ min: 1, max: 65_535 }),
     names: fc.array(text(80), { maxLength: 4 }),
     joinAddresses: fc.array(text(300), { maxLength: 4 }),
+    workerCommand: text(200),
     tokenNeeded: fc.boolean(),
     faultInjection: fc.boolean(),
   }),
@@ -136,6 +137,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     {
       type: fc.constant('progress' as const),
       phase: fc.constantFrom('waiting', 'training', 'paused', 'finished', 'failed'),
+      ending: record({ type: fc.constantFrom('stopped' as const, 'failed' as const), message }),
       pauseRequested: fc.boolean(),
       step: whole(0),
       epoch: whole(1),
@@ -169,17 +171,30 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     step: whole(0),
     bytes: fc.integer({ min: 0, max: 40 }).chain(floats),
   }),
+  result: record({
+    type: fc.constant('result' as const),
+    step: whole(0),
+    report: fc.uint8Array({ maxLength: 40 }),
+    metadata: fc.dictionary(fc.constantFrom('classes', 'seed', 'weightsSha256'), fc.string(), {
+      noNullPrototype: true,
+    }),
+  }),
   checkpoint: fc.record(
     { type: fc.constant('checkpoint' as const), resumed: checkpointFile, newest: checkpointFile },
     { requiredKeys: ['type'], noNullPrototype: true },
   ),
   event: record({ type: fc.constant('event' as const), message }),
+  role: fc.record(
+    { type: fc.constant('role' as const), role: fc.constantFrom('guest' as const, 'owner' as const), fault: message },
+    { requiredKeys: ['type', 'role'], noNullPrototype: true },
+  ),
   refused: record({ type: fc.constant('refused' as const), message }),
   hello: fc.record(
     { type: fc.constant('hello' as const), token: text(256), adminToken: text(256) },
     { requiredKeys: ['type'], noNullPrototype: true },
   ),
   wantWeights: record({ type: fc.constant('wantWeights' as const) }),
+  unlock: record({ type: fc.constant('unlock' as const), token: text(256) }),
   admin: fc.record(
     {
       type: fc.constant('admin' as const),

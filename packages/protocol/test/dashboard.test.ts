@@ -60,20 +60,21 @@ describe.each(watchMessageTypes)('%s', (type) => {
 });
 
 describe('the table of the dashboard', () => {
-  it('lets viewers say hello, ask for weights, control the run and inject faults, and nothing else', () => {
+  it('lets viewers say hello, ask for weights, show the admin token, control the run and inject faults, and nothing else', () => {
     expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<
-      'hello' | 'wantWeights' | 'admin' | 'injectFault'
+      'hello' | 'wantWeights' | 'unlock' | 'admin' | 'injectFault'
     >();
     expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
       'hello',
       'wantWeights',
+      'unlock',
       'admin',
       'injectFault',
     ]);
   });
 
   it('keeps secrets out of error messages', () => {
-    for (const type of ['hello', 'admin', 'injectFault'] as const) {
+    for (const type of ['hello', 'unlock', 'admin', 'injectFault'] as const) {
       expect(refusal(pack({ ...watchExampleOf(type), token: 's3cret'.repeat(50) }), 'viewer')).not.toContain('s3cret');
     }
   });
@@ -82,8 +83,15 @@ describe('the table of the dashboard', () => {
     [
       'curves of unequal length',
       'history',
-      { points: { steps: new Uint8Array(8), losses: new Uint8Array(4), accuracies: new Uint8Array(8) } },
-      /^history\.points: expected as many losses and accuracies as steps/,
+      {
+        points: {
+          steps: new Uint8Array(8),
+          seconds: new Uint8Array(8),
+          losses: new Uint8Array(4),
+          accuracies: new Uint8Array(8),
+        },
+      },
+      /^history\.points: expected as many seconds, losses and accuracies as steps/,
     ],
     ['a probability above 1', 'progress', { accuracy: 1.01 }, /^progress\.accuracy: expected a number from 0 to 1/],
     [

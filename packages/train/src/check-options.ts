@@ -122,6 +122,7 @@ const listenRules = {
   faultInjection: flag,
   stay: flag,
   saveTo: name,
+  workerCommand: line,
   server: instance('an http.Server', (value) => 'listeners' in value),
   path: text('a path like /lockstep', /^(\/[\w.~-]+)+$/),
 };

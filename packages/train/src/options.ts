@@ -124,6 +124,8 @@ export interface ListenOptions {
   readonly faultInjection?: boolean | undefined;
   /** Whether the server stays after the run, until that is disposed of. */
   readonly stay?: boolean | undefined;
+  /** What a person types before the run's address to start a worker, which the page shows; by default `npx lockstep worker --url`. */
+  readonly workerCommand?: string | undefined;
   /** File that the dashboard's save writes; by default one in the working directory, named after the step. */
   readonly saveTo?: string | undefined;
 }

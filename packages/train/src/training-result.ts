@@ -6,8 +6,8 @@ import { type ModelFormat, modelFileOf, samplesOf } from './model/model-file.ts'
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { Report } from './report/report.ts';
+import { isStoppedByOwner } from './run/early-end.ts';
 import type { Trained } from './run/run-training.ts';
-import { isStoppedByOwner } from './run/stopped-by-owner.ts';
 import { type Verification, verifyRun } from './run/verify.ts';
 
 /** Every step was taken; the run was stopped before that; it could not go on. */

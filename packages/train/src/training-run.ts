@@ -5,8 +5,8 @@ import type { ListeningEvent, TrainingEvent } from './events.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { prepare } from './prepare.ts';
+import { isStoppedByOwner } from './run/early-end.ts';
 import { runTraining, type Trained } from './run/run-training.ts';
-import { isStoppedByOwner } from './run/stopped-by-owner.ts';
 import { resultOf, TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 
 /**

@@ -55,16 +55,26 @@ describe('controlling a run', () => {
     viewer.send({ type: 'admin', action: 'stop', token });
     expect(await server.run.outcome).toEqual({ type: 'failed', message: 'stopped from the dashboard' });
     expect(await viewer.next('progress', ({ phase }) => phase === 'failed')).toMatchObject({ step: 0 });
+    const ending = { type: 'stopped', message: 'stopped from the dashboard' };
+    expect(await viewer.next('progress', (progress) => progress.ending !== undefined)).toMatchObject({ ending });
+    expect(await viewer.next('event', ({ message }) => message === ending.message)).toBeDefined();
   });
 
   it('saves the model as it is now', async () => {
     const file = join(folder, 'now.safetensors');
     const { server, viewer, token } = await open(['--save', file]);
+    const guest = await openViewer(server.ws);
     await server.startWorker();
     await server.run.outcome;
     viewer.send({ type: 'admin', action: 'save', token });
     const { message } = await viewer.next('event', (event) => event.message.includes('saved'));
     expect(message).toBe(`model after step ${steps} saved to ${file}`);
+    // Others learn that it was saved, and nothing of the coordinator's folders.
+    expect((await guest.next('event', (event) => event.message.includes('saved'))).message).toBe(
+      `model after step ${steps} saved`,
+    );
+    const late = await (await openViewer(server.ws)).next('history');
+    expect(late.events).toContain(`model after step ${steps} saved`);
     expect(sha256(bytesOf(readModelFile(server.prepared.model, readFileSync(file))))).toBe(server.weightsSha256());
     expect(readdirSync(folder).filter((name) => name.includes('.part'))).toEqual([]);
   });

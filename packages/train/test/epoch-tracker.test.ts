@@ -93,6 +93,17 @@ describe('epochs', () => {
     expect(evaluated).toEqual([3, 4]);
   });
 
+  it('end where the run is stopped, even in the middle of one', async () => {
+    const { epochs, step, evaluated } = setUp();
+    for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });
+    const records = await epochs.finish();
+    expect(records.epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
+      [1, 0.3],
+      [2, 0.25],
+    ]);
+    expect(evaluated).toEqual([3, 4]);
+  });
+
   it('have no rate where no time has passed', async () => {
     const { epochs, step } = setUp();
     for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });

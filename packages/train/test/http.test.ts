@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSite } from '../src/http/site.ts';
 import { openDashboardServer } from './dashboard-server.ts';
@@ -13,6 +14,8 @@ const built = join(folder, 'dist');
 mkdirSync(join(built, 'assets'), { recursive: true });
 writeFileSync(join(built, 'index.html'), '<!doctype html><title>page</title>');
 writeFileSync(join(built, 'assets', 'main-a1b2c3.js'), 'export {};');
+writeFileSync(join(built, 'assets', 'main-a1b2c3.js.br'), brotliCompressSync('export {};'));
+writeFileSync(join(built, 'assets', 'main-a1b2c3.js.gz'), gzipSync('export {};'));
 writeFileSync(join(built, '.hidden'), 'hidden');
 writeFileSync(join(folder, 'secret.txt'), 'outside the folder');
 
@@ -20,17 +23,19 @@ interface Answered {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
+  readonly bytes: Buffer;
 }
 
 /** Requests exactly this path, where `fetch` would normalize it. */
 function ask(port: number, path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('end', () => {
+        const bytes = Buffer.concat(parts);
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: bytes.toString(), bytes });
       });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
     });
     request.on('error', reject);
     request.end();
@@ -69,6 +74,46 @@ describe('the site', () => {
     expect(status).toBe(200);
     expect(headers['content-type']).toMatch(/javascript/);
     expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
+  });
+
+  const decoders = { br: brotliDecompressSync, gzip: gunzipSync };
+  it.each([
+    ['gzip, deflate, br, zstd', 'br'],
+    ['gzip, deflate', 'gzip'],
+  ] as const)('sends files packed to who accepts %s, and says so to caches', async (accepted, encoding) => {
+    const path = '/assets/main-a1b2c3.js';
+    const packed = await ask(port, path, 'GET', { 'accept-encoding': accepted });
+    expect(packed.headers).toMatchObject({
+      'content-encoding': encoding,
+      'content-length': String(packed.bytes.length),
+      'cache-control': 'public, max-age=31536000, immutable',
+      vary: 'Accept-Encoding',
+    });
+    expect(packed.headers['content-type']).toMatch(/javascript/);
+    expect(decoders[encoding](packed.bytes).toString()).toBe('export {};');
+    const plain = await ask(port, path);
+    expect(plain.headers['content-encoding']).toBeUndefined();
+    expect(plain.headers).toMatchObject({ vary: 'Accept-Encoding' });
+    expect(plain.headers['etag']).not.toBe(packed.headers['etag']);
+    const etag = String(packed.headers['etag']);
+    const again = await ask(port, path, 'GET', { 'accept-encoding': accepted, 'if-none-match': etag });
+    expect([again.status, again.body]).toEqual([304, '']);
+    const head = await ask(port, path, 'HEAD', { 'accept-encoding': accepted });
+    expect([head.body, head.headers['content-length']]).toEqual(['', packed.headers['content-length']]);
+  });
+
+  it.each([
+    ['127.0.0.1:7070', {}, true],
+    ['localhost', {}, true],
+    ['[::1]:7070', {}, true],
+    ['192.168.0.7:7070', {}, false],
+    ['127.0.0.1.example:7070', {}, false],
+    ['localhost.example', {}, false],
+    ['page.example', { 'x-forwarded-proto': 'https' }, true],
+  ] as const)('asks for isolation only where a browser grants it: %s %o', async (host, more, isIsolated) => {
+    const { headers } = await ask(port, '/', 'GET', { host, ...more });
+    const names = ['cross-origin-opener-policy', 'cross-origin-embedder-policy'];
+    expect(names.map((name) => headers[name] !== undefined)).toEqual([isIsolated, isIsolated]);
   });
 
   it('shows the metrics only to who may see them', async () => {

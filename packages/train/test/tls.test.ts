@@ -56,7 +56,7 @@ describe('a run under TLS', () => {
     });
     expect(status).toBe(200);
     const viewer = await openViewer(server.ws, { ca, origin: server.http });
-    expect((await viewer.next('run')).joinAddresses).toEqual([`${server.http}/`, server.ws]);
+    expect((await viewer.next('run')).joinAddresses).toEqual([`${server.http}/`, server.addresses.worker]);
     viewer.socket.terminate();
     const plain = new WebSocket(server.ws, subprotocol, { ca, origin: server.http.replace('https', 'http') });
     const refused = await new Promise((resolve) => {

@@ -1,5 +1,5 @@
+import type { ViewerRole } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import type { ViewerRole } from '../src/dashboard/viewer.ts';
 import { placeFor } from '../src/dashboard/viewer-places.ts';
 
 const limits = { total: 4, perAddress: 3 };

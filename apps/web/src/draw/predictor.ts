@@ -83,6 +83,8 @@ export class Predictor {
       if (json !== this.#modelJson) return;
       if (inference.inputSize === imageSize) this.#inference = inference;
       else this.error.value = `This model takes ${inference.inputSize} values, a drawing has ${imageSize}.`;
+      const { value: weights } = this.#store.weights;
+      if (weights && this.#inference) this.#setWeights(weights);
       this.#refreshWeights();
     } catch (error) {
       this.error.value = `Drawings cannot be read here: ${error instanceof Error ? error.message : String(error)}.`;

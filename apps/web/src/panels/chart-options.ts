@@ -2,6 +2,7 @@
 import type uPlot from 'uplot';
 import { lossText, percent } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
+import type { ChartSettings } from '../watch/chart-settings.ts';
 import type { CurveKind } from '../watch/curves.ts';
 
 type ChartKind = { title: string; format: (value: number) => string; scale: uPlot.Scale; axis: uPlot.Axis };
@@ -25,8 +26,14 @@ export const chartKinds: Readonly<Record<CurveKind, ChartKind>> = {
   },
 };
 
-/** @param epochs of the whole run */
-export function chartOptions(kind: CurveKind, epochs: number, element: HTMLElement): uPlot.Options {
+/** @param length of the whole run on its axis; infinite where that is not known */
+export function chartOptions(
+  kind: CurveKind,
+  { axis: along, isLogarithmic }: ChartSettings,
+  length: number,
+  element: HTMLElement,
+): uPlot.Options {
+  const shown = kind === 'loss' && !isLogarithmic ? linearLoss : chartKinds[kind];
   const color = (token: string) => () => cssColor(token);
   const axis: uPlot.Axis = {
     stroke: color('--text-muted'),
@@ -36,20 +43,23 @@ export function chartOptions(kind: CurveKind, epochs: number, element: HTMLEleme
   };
   const line: uPlot.Series = { width: 2, points: { show: false }, spanGaps: true };
   const dots = { show: true, size: 7, width: 2, stroke: color('--test'), fill: color('--surface') };
-  const epochSteps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+  const least = along === 'epoch' ? 0.01 : 1;
+  const tickSteps = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) =>
+    [1, 2, 5].map((digit) => least * power * digit),
+  );
   return {
     width: element.clientWidth,
     height: element.clientHeight,
     legend: { show: false },
     padding: [8, 12, 0, 0],
-    cursor: { y: false, drag: { setScale: false }, points: { show: false } },
+    cursor: { y: false, drag: { setScale: false }, points: { show: false }, sync: { key: 'curves' } },
     scales: {
-      x: { time: false, range: (_plot, _low, high) => [0, shownEpochs(high ?? 0, epochs)] },
-      y: chartKinds[kind].scale,
+      x: { time: false, range: (_plot, _low, high) => [0, shownLength(high ?? 0, length, least * 500)] },
+      y: shown.scale,
     },
     axes: [
-      { ...axis, space: 48, size: 28, gap: 6, incrs: epochSteps },
-      { ...axis, space: 32, size: 56, gap: 8, ...chartKinds[kind].axis },
+      { ...axis, space: 48, size: 28, gap: 6, incrs: tickSteps },
+      { ...axis, space: 32, size: 56, gap: 8, ...shown.axis },
     ],
     series: [
       {},
@@ -60,12 +70,19 @@ export function chartOptions(kind: CurveKind, epochs: number, element: HTMLEleme
   };
 }
 
-/** Width of the axis: at first five epochs, then doubled whenever the curve reaches its end. */
-function shownEpochs(newest: number, epochs: number): number {
-  let shown = Math.min(epochs, 5);
-  while (shown < epochs && shown < newest) shown = Math.min(epochs, shown * 2);
+/** Width of the axis: short at first, such as five epochs, then doubled whenever the curve reaches its end. */
+function shownLength(newest: number, length: number, first: number): number {
+  // Seconds have no end that is known: the curve fills the width.
+  if (length === Number.POSITIVE_INFINITY) return Math.max(1, newest);
+  let shown = Math.min(length, first);
+  while (shown < length && shown < newest) shown = Math.min(length, shown * 2);
   return shown;
 }
+
+const linearLoss: Pick<ChartKind, 'scale' | 'axis'> = {
+  scale: { range: (_plot, _low, high) => [0, (high ?? 1) * 1.05] },
+  axis: {},
+};
 
 /** 1, 2 and 5 times powers of ten: bounds of the axis, so that it moves seldom, and its labels. */
 const lossBounds = [-4, -3, -2, -1, 0, 1, 2, 3].flatMap((power) =>

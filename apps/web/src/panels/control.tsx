@@ -15,6 +15,9 @@ export function Control({ store, onAction }: ControlProps) {
         Control
       </h2>
       <Buttons store={store} onAction={onAction} />
+      <p class="control-note" role="status">
+        {waitsForWorkers(store) ? 'It starts with the first worker.' : ''}
+      </p>
       <p class="rejection" role="alert">
         {store.rejection.value ?? ''}
       </p>
@@ -22,11 +25,17 @@ export function Control({ store, onAction }: ControlProps) {
   );
 }
 
+function waitsForWorkers({ status, workers }: RunStore): boolean {
+  return status.value.name === 'waiting' && !workers.value.some(({ phase }) => phase === 'ready');
+}
+
 function Buttons({ store, onAction }: ControlProps) {
   const isConfirming = useSignal(false);
   const { value: progress } = store.progress;
-  const cannotRun = !progress || store.isOver.value;
+  const cannotRun = !progress || store.isOver.value || store.status.value.name === 'lost';
   const next = nextAction(progress);
+  // It was pressed, or needs not be: what is missing is a worker.
+  const isStarting = next === 'start' && progress?.pauseRequested === false && waitsForWorkers(store);
   const act = (action: AdminAction): void => {
     isConfirming.value = false;
     store.rejection.value = undefined;
@@ -37,7 +46,7 @@ function Buttons({ store, onAction }: ControlProps) {
       <button
         type="button"
         class={`next-action ${next === 'pause' ? '' : 'primary'}`}
-        disabled={cannotRun}
+        disabled={cannotRun || isStarting}
         onClick={() => act(next)}
       >
         {actionTitles[next]}

@@ -1,11 +1,13 @@
-/** The training curves over the epochs: every step faint, their moving mean, and the test set at each epoch's end. */
+/** The training curves: every step faint, their moving mean, and the test set at each epoch's end. */
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { colorScheme } from '../look/theme.ts';
-import type { Column, CurveKind, CurveTable } from '../watch/curves.ts';
+import { axisTitles, type ChartSettings, chartSettings } from '../watch/chart-settings.ts';
+import type { Column, CurveAxis, CurveKind, CurveTable } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
 import { chartKinds, chartOptions } from './chart-options.ts';
+import { ChartToolbar } from './chart-toolbar.tsx';
 
 const drawEveryMs = 250;
 
@@ -15,6 +17,7 @@ export function Curves({ store }: { readonly store: RunStore }) {
       <h2 id="curves-title" class="sr-only">
         Curves
       </h2>
+      <ChartToolbar store={store} />
       <Chart store={store} kind="loss" />
       {store.run.value?.targetType !== 'values' && <Chart store={store} kind="accuracy" />}
     </section>
@@ -29,21 +32,26 @@ interface ChartProps {
 interface Reading {
   readonly train?: number | undefined;
   readonly test?: number | undefined;
-  /** The epoch under the pointer; absent where these are the newest values. */
-  readonly epoch?: number | undefined;
+  /** The place under the pointer; absent where these are the newest values. */
+  readonly at?: number | undefined;
 }
 
 function Chart({ store, kind }: ChartProps) {
   const frame = useRef<HTMLDivElement>(null);
   const reading = useSignal<Reading>({});
   const run = store.run.value;
-  const epochs = run ? run.steps / run.stepsPerEpoch : 1;
-  useEffect(() => startPlot(frame.current!, { store, kind }, epochs, reading), [kind, epochs, store, reading]);
+  const settings = chartSettings.value;
+  const { steps = 1, stepsPerEpoch = 1 } = run ?? {};
+  const length = { epoch: steps / stepsPerEpoch, step: steps, time: Number.POSITIVE_INFINITY }[settings.axis];
+  useEffect(
+    () => startPlot(frame.current!, { store, kind, settings, length }, reading),
+    [kind, length, settings, store, reading],
+  );
   const { title, format } = chartKinds[kind];
-  const { train, test, epoch } = reading.value;
-  const where = epoch === undefined ? 'now' : `epoch ${epoch.toFixed(2)}`;
+  const { train, test, at } = reading.value;
+  const where = at === undefined ? 'now' : placeText(settings.axis, at);
   const [trainText, testText] = [train, test].map((value) => (value === undefined ? '–' : format(value)));
-  const label = `${title} over the epochs: training ${trainText}, test ${testText} (${where})`;
+  const label = `${title} over the ${axisTitles[settings.axis]}: training ${trainText}, test ${testText} (${where})`;
   return (
     <figure class="chart">
       <figcaption>
@@ -61,9 +69,20 @@ function Chart({ store, kind }: ChartProps) {
   );
 }
 
+function placeText(axis: CurveAxis, at: number): string {
+  if (axis === 'time') return `${at.toFixed(1)} s`;
+  return axis === 'epoch' ? `epoch ${at.toFixed(2)}` : `step ${Math.round(at)}`;
+}
+
+interface PlotSetup extends ChartProps {
+  readonly settings: ChartSettings;
+  /** Of the whole run on its axis; infinite where that is not known. */
+  readonly length: number;
+}
+
 /** Plots the curve in `element` and follows the store, the theme and the element's size; returns what ends it. */
-function startPlot(element: HTMLElement, { store, kind }: ChartProps, epochs: number, reading: Signal<Reading>) {
-  const plot = new uPlot(chartOptions(kind, epochs, element), [[], [], [], []], element);
+function startPlot(element: HTMLElement, { store, kind, settings, length }: PlotSetup, reading: Signal<Reading>) {
+  const plot = new uPlot(chartOptions(kind, settings, length, element), [[], [], [], []], element);
   let table: CurveTable | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const read = (): void => {
@@ -71,15 +90,17 @@ function startPlot(element: HTMLElement, { store, kind }: ChartProps, epochs: nu
   };
   const draw = (): void => {
     timer = undefined;
-    table = store.curveTable(kind);
-    plot.setData([table.epochs, table.train, table.smoothTrain, table.test]);
+    table = store.curves(kind, settings)[0]!.table;
+    plot.setData([table.at, table.train, table.smoothTrain, table.test]);
     read();
   };
   const scheduleDraw = (): void => {
     timer ??= setTimeout(() => requestAnimationFrame(draw), drawEveryMs);
   };
   plot.hooks.setCursor = [read];
-  const unsubscribe = [store.curvesVersion.subscribe(scheduleDraw), colorScheme.subscribe(scheduleDraw)];
+  const unsubscribe = [store.curvesVersion, store.isOver, colorScheme].map((changing) =>
+    changing.subscribe(scheduleDraw),
+  );
   const observer = new ResizeObserver(() => {
     plot.setSize({ width: element.clientWidth, height: element.clientHeight });
   });
@@ -92,8 +113,8 @@ function startPlot(element: HTMLElement, { store, kind }: ChartProps, epochs: nu
   };
 }
 
-function readTable({ epochs, smoothTrain, test }: CurveTable, index?: number): Reading {
+function readTable({ at: places, smoothTrain, test }: CurveTable, index?: number): Reading {
   const last = (column: Column): number | undefined =>
     column.findLast((value, at) => value !== null && at <= (index ?? at)) ?? undefined;
-  return { train: last(smoothTrain), test: last(test), epoch: index === undefined ? undefined : epochs[index] };
+  return { train: last(smoothTrain), test: last(test), at: index === undefined ? undefined : places[index] };
 }

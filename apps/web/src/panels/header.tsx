@@ -8,11 +8,13 @@ import { Unlock } from './unlock.tsx';
 interface HeaderProps {
   readonly run: Run | undefined;
   readonly token: string | undefined;
+  /** What was wrong with the admin token that was shown last. */
+  readonly unlockFault: string | undefined;
   /** Absent where the admin token is known. */
   readonly onUnlock: ((adminToken: string) => void) | undefined;
 }
 
-export function Header({ run, token, onUnlock }: HeaderProps) {
+export function Header({ run, token, unlockFault, onUnlock }: HeaderProps) {
   return (
     <header class="top">
       <h1>
@@ -25,7 +27,7 @@ export function Header({ run, token, onUnlock }: HeaderProps) {
           Learn
         </a>
         <JoinAddress run={run} token={token} />
-        {onUnlock && <Unlock onToken={onUnlock} />}
+        {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
         <ThemeButton />
       </div>
     </header>

@@ -1,29 +1,25 @@
 /** Shows others how to join: the join address as a QR code and as text, and the command for a terminal. */
-import { useSignal } from '@preact/signals';
 import { encode } from 'uqr';
+import { joinCommand, joinLink } from '../join/join-addresses.ts';
 import type { Run } from '../watch/run-store.ts';
+import { CopyButton } from './copy-button.tsx';
 
 export function JoinAddress({ run, token }: { readonly run: Run | undefined; readonly token: string | undefined }) {
-  const address = `${new URL(reachableAddress(run, 'http')).href}#join${token === undefined ? '' : `&${new URLSearchParams({ token })}`}`;
+  const page = new URL(location.href);
+  const link = joinLink(run, token, page);
   return (
     <>
       <button type="button" popovertarget="join-address">
         Invite
       </button>
       <div id="join-address" popover="auto" class="bubble join-address" role="dialog" aria-label="Join address">
-        <QrCode text={address} />
+        <QrCode text={link} />
         <p>Scan it, or open</p>
         <p>
-          <code class="address">{address}</code>
+          <code class="address">{link}</code>
         </p>
-        {navigator.clipboard && <CopyButton text={address} />}
-        <p>From a terminal</p>
-        <p>
-          <code class="address">
-            npm run worker -- --url {reachableAddress(run, 'ws')}
-            {token === undefined ? '' : ' --token …'}
-          </code>
-        </p>
+        <CopyButton text={link} label="Copy the address" />
+        {run && <Command command={joinCommand(run, token, page)} />}
         {run?.tokenNeeded && token === undefined && (
           <p class="error">
             Joining needs a token that this page does not know: use the address that the coordinator printed.
@@ -34,24 +30,16 @@ export function JoinAddress({ run, token }: { readonly run: Run | undefined; rea
   );
 }
 
-function CopyButton({ text }: { readonly text: string }) {
-  const copied = useSignal('');
-  const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(text);
-    copied.value = text;
-  };
+function Command({ command }: { readonly command: string }) {
   return (
-    <button type="button" onClick={copy}>
-      {copied.value === text ? 'Copied' : 'Copy the address'}
-    </button>
+    <>
+      <p>From a terminal</p>
+      <p>
+        <code class="address">{command}</code>
+      </p>
+      <CopyButton text={command} label="Copy the command" />
+    </>
   );
-}
-
-/** This page's address or, where that is a loopback address, the one at which others reach the coordinator. */
-function reachableAddress(run: Run | undefined, scheme: 'http' | 'ws'): string {
-  const isLoopback = /^(localhost|\[::1\]|127\..*)$/.test(location.hostname);
-  const offered = run?.joinAddresses.find((address) => address.startsWith(scheme));
-  return isLoopback && offered ? offered : location.origin.replace(/^http/, scheme);
 }
 
 function QrCode({ text }: { readonly text: string }) {

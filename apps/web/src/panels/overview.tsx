@@ -1,8 +1,10 @@
 /** The run at a glance: phase, progress, headline numbers, exactness. */
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import { chartSettings } from '../watch/chart-settings.ts';
 import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
 import type { EpochReport } from '../watch/curves.ts';
 import { type Checkpoint, isPicture, type Progress, type Run, type RunStore } from '../watch/run-store.ts';
+import type { Status } from '../watch/status.ts';
 import { Exactness } from './exactness.tsx';
 import { Figure } from './figure.tsx';
 
@@ -10,17 +12,18 @@ export function Overview({ store }: { readonly store: RunStore }) {
   const run = store.run.value;
   const progress = store.progress.value;
   const checkpoint = store.checkpoint.value;
+  const status = store.status.value;
   return (
-    <section class="overview" aria-labelledby="overview-title">
+    <section class={`overview ${status.name === 'lost' ? 'stale' : ''}`} aria-labelledby="overview-title">
       <h2 id="overview-title" class="sr-only">
         The run
       </h2>
       <div class="overview-line">
         <p class="phase" role="status">
-          <span class={`phase-dot phase-${progress?.phase ?? 'none'}`} aria-hidden="true" />
-          {progress ? phaseTitle(progress) : 'Connecting'}
+          <span class={`phase-dot phase-${status.name}`} aria-hidden="true" />
+          {status.title}
         </p>
-        <p class="phase-detail">{run && progress ? positionText(run, progress, checkpoint) : '\u00a0'}</p>
+        <p class="phase-detail">{run && progress ? positionText(run, progress, status, checkpoint) : '\u00a0'}</p>
         <Exactness progress={progress} />
       </div>
       <ProgressBar run={run} steps={progress?.step ?? 0} />
@@ -29,16 +32,20 @@ export function Overview({ store }: { readonly store: RunStore }) {
   );
 }
 
-function phaseTitle({ phase, pauseRequested }: Progress): string {
-  if (phase === 'waiting') return pauseRequested ? 'Waiting for start' : 'Waiting for workers';
-  if (phase === 'paused') return pauseRequested ? 'Paused' : 'Paused: no workers';
-  return { training: 'Training', finished: 'Finished', failed: 'Stopped' }[phase];
+function positionText(
+  { config, steps }: Run,
+  { step, epoch }: Progress,
+  { name, reason }: Status,
+  checkpoint: Checkpoint | undefined,
+): string {
+  const position = `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}${resumedText(checkpoint)}`;
+  const goesOn = name === 'stopped' || name === 'failed' ? goesOnText(checkpoint) : '';
+  return [position, reason && sentence(reason), goesOn].filter(Boolean).join('. ');
 }
 
-function positionText({ config, steps }: Run, { phase, step, epoch }: Progress, checkpoint?: Checkpoint): string {
-  const position = `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}`;
-  const goesOn = phase === 'failed' ? goesOnText(checkpoint) : '';
-  return `${position}${resumedText(checkpoint)}${goesOn && `. ${goesOn}`}`;
+/** With a capital at its beginning. */
+function sentence(text: string): string {
+  return text[0]!.toUpperCase() + text.slice(1);
 }
 
 function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {
@@ -66,12 +73,15 @@ function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
 }
 
 function Figures({ store }: { readonly store: RunStore }) {
-  const { phase, loss, accuracy, imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
+  const { imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
+  const isTraining = store.status.value.name === 'training';
+  store.curvesVersion.value;
+  const { loss, accuracy } = store.training(chartSettings.value.memory);
   const run = store.run.value;
   const lastEpoch = store.epochs.value.at(-1);
   return (
     <dl class="figures">
-      <Figure label="Training loss" value={loss === undefined ? undefined : lossText(loss)} />
+      <Figure label="Training loss" note="recent steps" value={loss === undefined ? undefined : lossText(loss)} />
       {run?.targetType === 'values' ? (
         <ValueFigures loss={loss} lastEpoch={lastEpoch} deviation={run.targetDeviation} />
       ) : (
@@ -79,11 +89,11 @@ function Figures({ store }: { readonly store: RunStore }) {
       )}
       <Figure
         label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
-        value={phase === 'training' ? whole(imagesPerSecond) : undefined}
+        value={isTraining ? whole(imagesPerSecond) : undefined}
       />
       <Figure
         label="Time left"
-        value={secondsLeft === undefined || phase === 'finished' ? undefined : durationText(secondsLeft)}
+        value={secondsLeft === undefined || !isTraining ? undefined : durationText(secondsLeft)}
       />
     </dl>
   );
@@ -97,7 +107,11 @@ function ClassFigures({ accuracy, lastEpoch }: QualityProps & { readonly accurac
   const test = lastEpoch?.testAccuracy ?? undefined;
   return (
     <>
-      <Figure label="Training accuracy" value={accuracy === undefined ? undefined : percent(accuracy, 1)} />
+      <Figure
+        label="Training accuracy"
+        note="recent steps"
+        value={accuracy === undefined ? undefined : percent(accuracy / 100)}
+      />
       <Figure
         label="Test accuracy"
         note={lastEpoch && `epoch ${lastEpoch.epoch}`}

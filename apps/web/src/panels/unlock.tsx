@@ -1,9 +1,20 @@
 /** Asks for the admin token, which the owner's address carries and a guest can enter. */
 import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from './bind-input.ts';
 
-export function Unlock({ onToken }: { readonly onToken: (token: string) => void }) {
+interface UnlockProps {
+  /** What was wrong with the token that was entered before. */
+  readonly fault: string | undefined;
+  readonly onToken: (token: string) => void;
+}
+
+export function Unlock({ fault, onToken }: UnlockProps) {
   const token = useSignal('');
+  const bubble = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (fault !== undefined) bubble.current?.showPopover();
+  }, [fault]);
   const submit = (event: Event): void => {
     event.preventDefault();
     if (token.value.trim() !== '') onToken(token.value.trim());
@@ -13,7 +24,7 @@ export function Unlock({ onToken }: { readonly onToken: (token: string) => void 
       <button type="button" popovertarget="unlock">
         Control
       </button>
-      <div id="unlock" popover="auto" class="bubble" role="dialog" aria-label="Control this run">
+      <div ref={bubble} id="unlock" popover="auto" class="bubble" role="dialog" aria-label="Control this run">
         <form class="unlock" onSubmit={submit}>
           <p>
             Start, pause, stop and save need the admin token. It is in the address that the coordinator printed for its
@@ -23,6 +34,9 @@ export function Unlock({ onToken }: { readonly onToken: (token: string) => void 
             Admin token
             <input type="password" autocomplete="off" {...bindInput(token)} />
           </label>
+          <p class="error" role="alert">
+            {fault ?? ''}
+          </p>
           <button type="submit" class="primary">
             Unlock
           </button>

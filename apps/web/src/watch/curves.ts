@@ -3,25 +3,47 @@ import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
 
 export type EpochReport = WatchMessageOf<'epoch'>['report'];
 export type CurveKind = 'loss' | 'accuracy';
+/** What the horizontal axis counts: steps, seconds of training, or epochs. */
+export type CurveAxis = 'step' | 'time' | 'epoch';
 
 export type Column = (number | null)[];
 
-/** Columns over one axis of epochs; `null` where a series has no point. Accuracies are in percent. */
+/** Columns of one length; `null` where a series has no point. Accuracies are in percent. */
 export interface CurveTable {
-  readonly epochs: number[];
+  /** Places on the axis, in ascending order. */
+  readonly at: number[];
   readonly train: Column;
   readonly smoothTrain: Column;
   readonly test: Column;
 }
 
+/** The curve of one run among those that are shown together. */
+export interface RunCurve {
+  readonly label: string;
+  readonly table: CurveTable;
+}
+
+/** How a person wants to see curves. */
+export interface CurveView {
+  readonly axis: CurveAxis;
+  /** Points in the moving mean; 1 for none. */
+  readonly memory: number;
+}
+
+interface RunView extends CurveView {
+  readonly stepsPerEpoch: number;
+  /** The last step that the run takes: where an epoch is cut short, it ends there. */
+  readonly lastStep: number;
+}
+
 /** About the width of a large screen in pixels; more points than this are merged in pairs. */
 const maxPoints = 3_000;
-/** Memory of the moving mean, in points. It grows from 1 at the start, so that the first fall keeps its shape. */
-const maxMemory = 40;
+/** The moving mean's memory grows from 1 at the start, so that the first fall keeps its shape. */
 const memoryGrowth = 0.1;
 
 export class Curves {
   #steps: number[] = [];
+  #seconds: number[] = [];
   #values: Record<CurveKind, number[]> = { loss: [], accuracy: [] };
 
   get length(): number {
@@ -30,35 +52,58 @@ export class Curves {
 
   clear(): void {
     this.#steps = [];
+    this.#seconds = [];
     this.#values = { loss: [], accuracy: [] };
   }
 
   add(points: WatchMessageOf<'progress'>['points']): void {
     const losses = floatsFrom(points.losses);
+    const seconds = floatsFrom(points.seconds);
     const accuracies = points.accuracies && floatsFrom(points.accuracies);
     floatsFrom(points.steps).forEach((step, index) => {
       if (step <= (this.#steps.at(-1) ?? 0)) return;
       this.#steps.push(step);
+      this.#seconds.push(seconds[index]!);
       this.#values.loss.push(losses[index]!);
       this.#values.accuracy.push((accuracies?.[index] ?? Number.NaN) * 100);
     });
     while (this.#steps.length > maxPoints) this.#thin();
   }
 
-  table(kind: CurveKind, reports: readonly EpochReport[], stepsPerEpoch: number): CurveTable {
+  table(kind: CurveKind, reports: readonly EpochReport[], view: RunView): CurveTable {
     const train = this.#values[kind];
-    const smoothTrain = movingMean(train);
+    const smoothTrain = movingMean(train, view.memory);
     const testOf = (report: EpochReport) =>
       kind === 'loss' ? report.testLoss : (report.testAccuracy ?? Number.NaN) * 100;
-    const test = new Map(reports.map((report) => [report.epoch * stepsPerEpoch, testOf(report)]));
+    const stepOf = ({ epoch }: EpochReport) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
+    const test = new Map(reports.map((report) => [stepOf(report), testOf(report)]));
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
     const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
     return {
-      epochs: steps.map((step) => step / stepsPerEpoch),
+      at: steps.map((step) => this.#placeOf(step, view)),
       train: steps.map((step) => train[indices.get(step) ?? -1] ?? null),
       smoothTrain: steps.map((step) => smoothTrain[indices.get(step) ?? -1] ?? null),
       test: steps.map((step) => test.get(step) ?? null),
     };
+  }
+
+  /** The last value of the moving mean; undefined where there is no point. */
+  newest(kind: CurveKind, memory: number): number | undefined {
+    return movingMean(this.#values[kind], memory).at(-1);
+  }
+
+  #placeOf(step: number, { axis, stepsPerEpoch }: RunView): number {
+    if (axis === 'time') return this.#secondsAt(step);
+    return axis === 'epoch' ? step / stepsPerEpoch : step;
+  }
+
+  /** Between two points time is taken to pass evenly. */
+  #secondsAt(step: number): number {
+    const after = this.#steps.findIndex((each) => each >= step);
+    if (after < 0) return this.#seconds.at(-1) ?? 0;
+    const [toStep, toSeconds] = [this.#steps[after]!, this.#seconds[after]!];
+    const [fromStep, fromSeconds] = after === 0 ? [0, 0] : [this.#steps[after - 1]!, this.#seconds[after - 1]!];
+    return fromSeconds + ((toSeconds - fromSeconds) * (step - fromStep)) / (toStep - fromStep);
   }
 
   #thin(): void {
@@ -66,6 +111,7 @@ export class Curves {
     this.#values = { loss: mergePairs(this.#values.loss, mean), accuracy: mergePairs(this.#values.accuracy, mean) };
     // A pair stands where its second point stood, so that the newest step stays the newest.
     this.#steps = mergePairs(this.#steps, (_first, second) => second);
+    this.#seconds = mergePairs(this.#seconds, (_first, second) => second);
   }
 }
 
@@ -78,11 +124,11 @@ function mergePairs(values: readonly number[], merge: (first: number, second: nu
 }
 
 /** Exponential moving mean with a growing memory, corrected for its start as Adam's moments are. */
-function movingMean(values: readonly number[]): number[] {
+function movingMean(values: readonly number[], memory: number): number[] {
   let mean = 0;
   let weight = 0;
   return values.map((value, index) => {
-    const decay = 1 - 1 / Math.min(maxMemory, 1 + index * memoryGrowth);
+    const decay = 1 - 1 / Math.min(memory, 1 + index * memoryGrowth);
     mean = decay * mean + (1 - decay) * value;
     weight = decay * weight + (1 - decay);
     return mean / weight;

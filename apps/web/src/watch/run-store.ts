@@ -1,7 +1,8 @@
 /** The state of the watched run as signals, fed with the messages of the dashboard socket. */
 import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, signal } from '@preact/signals';
-import { type CurveKind, Curves, type CurveTable, type EpochReport } from './curves.ts';
+import { type CurveKind, Curves, type CurveView, type EpochReport, type RunCurve } from './curves.ts';
+import { isOver, statusOf } from './status.ts';
 
 export type Run = WatchMessageOf<'run'>;
 export type Progress = WatchMessageOf<'progress'>;
@@ -46,12 +47,28 @@ export class RunStore {
   readonly rejection = signal<string>();
   /** Changes whenever `curveTable` returns something new. */
   readonly curvesVersion = signal(0);
-  readonly isOver = computed(() => ['finished', 'failed'].includes(this.progress.value?.phase ?? ''));
+  /** What is left of a run that is over. */
+  readonly result = signal<WatchMessageOf<'result'>>();
+  /** The run's state and that of the connection as one. */
+  readonly status = computed(() => statusOf(this.connection.value, this.progress.value));
+  readonly isOver = computed(() => this.progress.value !== undefined && isOver(this.progress.value));
+  /** What the coordinator makes of the admin token that this page has shown; undefined where it has shown none. */
+  readonly role = signal<WatchMessageOf<'role'>>();
   readonly #curves = new Curves();
   #logLineCount = 0;
 
-  curveTable(kind: CurveKind): CurveTable {
-    return this.#curves.table(kind, this.epochs.peek(), this.run.peek()?.stepsPerEpoch ?? 1);
+  /** The curves of this kind, one for each run that is shown, the current one first. */
+  curves(kind: CurveKind, view: CurveView): readonly RunCurve[] {
+    const { stepsPerEpoch = 1, steps = Number.POSITIVE_INFINITY } = this.run.peek() ?? {};
+    // An epoch that the end of the run cuts short is evaluated where that is.
+    const lastStep = this.isOver.peek() ? this.progress.peek()!.step : steps;
+    const table = this.#curves.table(kind, this.epochs.peek(), { ...view, stepsPerEpoch, lastStep });
+    return [{ label: 'this run', table }];
+  }
+
+  /** The newest smoothed values of the curves: what is said of training in figures is what the curves show. */
+  training(memory: number): Readonly<Record<CurveKind, number | undefined>> {
+    return { loss: this.#curves.newest('loss', memory), accuracy: this.#curves.newest('accuracy', memory) };
   }
 
   apply(message: WatchMessageFrom<'coordinator'>): void {
@@ -60,6 +77,7 @@ export class RunStore {
         this.run.value = message;
         // Sent after it where there is one: the coordinator may be another than before.
         this.checkpoint.value = undefined;
+        this.result.value = undefined;
         return;
       case 'history':
         this.#curves.clear();
@@ -70,9 +88,8 @@ export class RunStore {
         this.curvesVersion.value++;
         return;
       case 'progress':
-        this.progress.value = message;
-        if (message.points.steps.length === 0) return;
         this.#curves.add(message.points);
+        this.progress.value = message;
         this.curvesVersion.value++;
         return;
       case 'workers':
@@ -92,6 +109,12 @@ export class RunStore {
         return;
       case 'weights':
         this.weights.value = message;
+        return;
+      case 'result':
+        this.result.value = message;
+        return;
+      case 'role':
+        this.role.value = message;
         return;
       case 'checkpoint':
         this.checkpoint.value = message;

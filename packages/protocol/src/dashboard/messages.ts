@@ -7,6 +7,7 @@
  */
 import * as v from 'valibot';
 import {
+  bytes,
   diloco,
   faultActions,
   finite,
@@ -46,7 +47,11 @@ export const watchSubprotocol = 'lockstep.watch.v2';
 export const watchPath = '/watch';
 
 const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
+/** How a run ended before its last step: as a person wished, or because it could not go on. */
+const earlyEnds = ['stopped', 'failed'] as const;
 const exactnesses = ['bit-exact', 'sample-exact', 'unverified'] as const;
+/** A guest watches; an owner has shown the admin token. */
+const roles = ['guest', 'owner'] as const;
 const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
 
 const fromCoordinator = messageFrom('coordinator');
@@ -87,6 +92,8 @@ export const watchMessages = {
     targetDeviation: v.exactOptional(finite),
     /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
+    /** What a person types before the run's address to start a worker: `npm run worker -- --url`. */
+    workerCommand: text(200),
     /** Whether workers need the token of the join address. */
     tokenNeeded: flag,
     faultInjection: flag,
@@ -103,6 +110,8 @@ export const watchMessages = {
   /** At most ten a second. */
   progress: fromCoordinator('progress', {
     phase: v.picklist(phases),
+    /** Of a run that ended before its last step: why, and what to try, in one sentence. */
+    ending: v.exactOptional(v.strictObject({ type: v.picklist(earlyEnds), message })),
     /** Whether an admin has paused the run: it waits for `start` or `resume`. */
     pauseRequested: flag,
     /** Steps taken. */
@@ -113,6 +122,7 @@ export const watchMessages = {
     loss: v.exactOptional(finite),
     accuracy: v.exactOptional(fraction),
     imagesPerSecond: rate,
+    /** Only while the run trains. */
     secondsLeft: v.exactOptional(rate),
     /** Absent before the first step. */
     exactness: v.exactOptional(v.picklist(exactnesses)),
@@ -178,8 +188,21 @@ export const watchMessages = {
     ],
   ),
 
-  /** On request, at most about one a second: all parameters in model order, after `step` steps. */
+  /**
+   * On request, at most about one a second: all parameters in model order, after `step` steps. At the end of a run those of
+   * a model that is not large come before `result` without a request.
+   */
   weights: fromCoordinator('weights', { step, bytes: floatBytes }),
+
+  /** What a run leaves behind, once its last evaluation is done. */
+  result: fromCoordinator('result', {
+    /** Steps taken. */
+    step,
+    /** The report as UTF-8 JSON, as `--report` writes it. */
+    report: bytes,
+    /** What a model file says beside the weights after `step` steps. */
+    metadata: v.record(v.string('a name'), v.string('a text'), 'texts by name'),
+  }),
 
   /** In a run that writes checkpoints: the one it went on from, and the one it can go on from if it is cut off. */
   checkpoint: fromCoordinator('checkpoint', {
@@ -189,6 +212,9 @@ export const watchMessages = {
 
   /** A line for people. */
   event: fromCoordinator('event', { message }),
+
+  /** Answers an admin token: the role that the viewer has now, and what was wrong with a token that is not the run's. */
+  role: fromCoordinator('role', { role: v.picklist(roles), fault: v.exactOptional(message) }),
 
   /** Answers a request that this viewer may not make, or that cannot be met. */
   refused: fromCoordinator('refused', { message }),
@@ -201,6 +227,9 @@ export const watchMessages = {
 
   /** Asks for one `weights` message; sent again for the next. */
   wantWeights: fromViewer('wantWeights', {}),
+
+  /** Shows an admin token, which may be right where that of `hello` was not. It is a secret and never reaches a log. */
+  unlock: fromViewer('unlock', { token: text(256) }),
 
   /** Controls the run. `token` is a secret and never reaches a log. */
   admin: fromViewer('admin', {
@@ -227,6 +256,7 @@ export type WatchMessageFrom<S extends WatchSide> = SentBy<typeof watchMessages,
 
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
+export type ViewerRole = (typeof roles)[number];
 export type AdminAction = (typeof adminActions)[number];
 export type FaultAction = (typeof faultActions)[number];
 export type SpanKind = (typeof spanKinds)[number];

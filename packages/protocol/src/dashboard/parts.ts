@@ -23,15 +23,17 @@ export const points = v.pipe(
   v.strictObject({
     /** Steps taken when the point was measured, from 1; exact up to 2^24. */
     steps: floatBytes,
+    /** Since the run began to train, up to that step. */
+    seconds: floatBytes,
     /** Mean loss over the samples of the point's steps, measured with the weights before each step. */
     losses: floatBytes,
     /** Share of those samples whose class was right, 0 to 1; left out where targets are values. */
     accuracies: v.exactOptional(floatBytes),
   }),
   v.check(
-    ({ steps, losses, accuracies = steps }) =>
-      losses.byteLength === steps.byteLength && accuracies.byteLength === steps.byteLength,
-    'as many losses and accuracies as steps',
+    ({ steps, seconds, losses, accuracies = steps }) =>
+      [seconds, losses, accuracies].every(({ byteLength }) => byteLength === steps.byteLength),
+    'as many seconds, losses and accuracies as steps',
   ),
 );
 

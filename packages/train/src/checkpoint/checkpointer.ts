@@ -24,7 +24,7 @@ export interface CheckpointerOptions {
   /** The newest in the folder, where the run went on from it. */
   readonly newest: WrittenCheckpoint | undefined;
   readonly onWritten: (written: WrittenCheckpoint) => void;
-  readonly log: (line: string) => void;
+  readonly log: (line: string, guestLine: string) => void;
 }
 
 export class Checkpointer {
@@ -77,11 +77,13 @@ export class Checkpointer {
       this.newest = { file, step };
       this.#clock.written(stepsTaken());
       onWritten(this.newest);
-      if (this.#failed) log(`checkpoints are written again, the last one after step ${step}`);
+      const again = `checkpoints are written again, the last one after step ${step}`;
+      if (this.#failed) log(again, again);
       this.#failed = false;
     } catch (error) {
       if (!this.#failed) {
-        log(`the checkpoint after step ${step} was not written: ${errorMessage(error)}${consequence}`);
+        const what = `the checkpoint after step ${step} was not written`;
+        log(`${what}: ${errorMessage(error)}${consequence}`, `${what}${consequence}`);
       }
       this.#failed = true;
     }

@@ -7,7 +7,7 @@ import { errorMessage } from '../error-message.ts';
 import { formatOf, modelFileOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
-import { stoppedByOwner } from '../run/stopped-by-owner.ts';
+import { stoppedByOwner } from '../run/early-end.ts';
 
 export interface AdminActionsOptions {
   readonly run: Run;
@@ -18,8 +18,9 @@ export interface AdminActionsOptions {
 }
 
 export type ActionResult =
-  /** @param event a line for all viewers */
-  { readonly type: 'done'; readonly event?: string } | { readonly type: 'refused'; readonly message: string };
+  /** A line for all viewers, and one for owners, which names what is on this machine. */
+  | { readonly type: 'done'; readonly event?: Readonly<Record<'line' | 'ownerLine', string>> }
+  | { readonly type: 'refused'; readonly message: string };
 
 /** Short enough that the heartbeat does not take a frozen worker for dead. */
 const faultDurationMs: Readonly<Record<FaultAction, number>> = { kill: 0, freeze: 8_000, slow: 10_000 };
@@ -64,9 +65,10 @@ export class AdminActions {
       const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
       const weights = parameterServer.weights();
       const weightsSha256 = sha256(bytesOf(weights));
-      const line = `model after step ${steps} saved to ${file}`;
+      const line = `model after step ${steps} saved`;
+      const where = saveTo === undefined ? `${file}, in the folder ${process.cwd()}` : file;
       await writeOutput(file, modelFileOf({ prepared, weights, weightsSha256, steps }, formatOf(file)));
-      return { type: 'done', event: saveTo === undefined ? `${line}, in the folder ${process.cwd()}` : line };
+      return { type: 'done', event: { line, ownerLine: `${line} to ${where}` } };
     } catch (error) {
       return refused(errorMessage(error));
     } finally {

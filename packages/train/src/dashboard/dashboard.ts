@@ -1,15 +1,17 @@
 /** Shows a run to its viewers, no more often than a person can see and at a small part of the process's time. */
-import { toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+import { bytesOf, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import type { StepResult } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import type { WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import type { Progress } from '../checkpoint/progress.ts';
+import { metadataOf } from '../model/model-file.ts';
 import { movingAverage } from '../moving-average.ts';
 import type { Visit } from '../network/sockets.ts';
-import type { EpochReport } from '../report/report.ts';
+import type { EpochReport, Report } from '../report/report.ts';
 import type { SummedStep } from '../report/step-exchanges.ts';
 import { TrainingCurve } from '../report/training-curve.ts';
+import { type EarlyEnd, earlyEndOf } from '../run/early-end.ts';
 import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
 import { EvaluationFeed, type EvaluationFeedOptions } from './evaluation-feed.ts';
 import { finiteReport, pointBytes, progressMessage, type RunMessage, runMessage } from './messages.ts';
@@ -50,6 +52,8 @@ const maxCurvePoints = 2_000;
 const smoothing = 0.05;
 const maxEpochs = 400;
 const maxEvents = 30;
+/** Weights up to this size are sent to all viewers at the end, whose server may be gone when they ask. */
+const maxFinalWeightsBytes = 4 * 2 ** 20;
 const maxBadTokens = 5;
 
 export class Dashboard {
@@ -69,6 +73,8 @@ export class Dashboard {
   readonly #events: string[] = [];
   #epochs: EpochReport[];
   #checkpoint: WatchMessageOf<'checkpoint'> | undefined;
+  #result: WatchMessageOf<'result'> | undefined;
+  #ending: EarlyEnd | undefined;
   #loss: number | undefined;
   #accuracy: number | undefined;
   #shown = '';
@@ -100,6 +106,10 @@ export class Dashboard {
       if (this.#viewers.connections > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
     }, tickMs);
     this.#timer.unref();
+    void options.run.outcome.then((outcome) => {
+      this.#ending = earlyEndOf(outcome);
+      if (this.#ending) this.event(this.#ending.message);
+    });
   }
 
   /** For metrics; the loss is smoothed over recent steps, and undefined before the first. */
@@ -142,11 +152,29 @@ export class Dashboard {
     this.#viewers.broadcast(this.#checkpoint);
   }
 
-  event(line: string): void {
+  /** @param ownerLine for owners in its stead, where it names what is on this machine */
+  event(line: string, ownerLine = line): void {
     const message = toMessageText(line);
     this.#events.push(message);
     if (this.#events.length > maxEvents) this.#events.shift();
-    this.#budget.spend(() => this.#viewers.broadcast({ type: 'event', message }));
+    this.#budget.spend(() => {
+      this.#viewers.broadcast({ type: 'event', message }, 'guest');
+      this.#viewers.broadcast({ type: 'event', message: toMessageText(ownerLine) }, 'owner');
+    });
+  }
+
+  /** What the run leaves behind: its report, and its weights, of which `weights` is a copy. */
+  result(report: Report, weights: Float32Array): void {
+    const { prepared } = this.#options;
+    const { steps, weightsSha256 } = report;
+    const bytes = bytesOf(weights);
+    if (bytes.byteLength <= maxFinalWeightsBytes) {
+      this.#viewers.broadcast({ type: 'weights', step: steps, bytes });
+    }
+    const json = new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`);
+    const metadata = metadataOf({ prepared, weightsSha256, steps });
+    this.#result = { type: 'result', step: steps, report: json, metadata };
+    this.#viewers.broadcast(this.#result);
   }
 
   /** Sends the last state of the run, and nothing after it. */
@@ -167,7 +195,7 @@ export class Dashboard {
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
     const points = pointBytes(this.#curve.points());
-    const optional = [this.#timeline.last, this.#evaluation.message, this.#checkpoint].filter(
+    const optional = [this.#timeline.last, this.#evaluation.message, this.#checkpoint, this.#result].filter(
       (message) => message !== undefined,
     );
     return [
@@ -187,18 +215,24 @@ export class Dashboard {
     if (message.type === 'hello') return;
     const fault = this.#options.permission.adminFault(message.token, viewer.address);
     if (fault !== undefined) {
-      viewer.send({ type: 'refused', message: fault });
+      viewer.send(
+        message.type === 'unlock' ? { type: 'role', role: 'guest', fault } : { type: 'refused', message: fault },
+      );
       viewer.badTokens += 1;
       if (viewer.badTokens >= maxBadTokens) viewer.close(1008, 'the admin token was wrong too often');
       return;
     }
     viewer.role = 'owner';
+    if (message.type === 'unlock') {
+      viewer.send({ type: 'role', role: 'owner' });
+      return;
+    }
     const result =
       message.type === 'admin'
         ? await this.#actions.control(message.action)
         : this.#actions.injectFault(message.action, message.workerId);
     if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });
-    else if (result.event !== undefined) this.event(result.event);
+    else if (result.event) this.event(result.event.line, result.event.ownerLine);
   }
 
   #update(): void {
@@ -223,7 +257,7 @@ export class Dashboard {
   #broadcastProgress(): void {
     const nowMs = systemClock.nowMs();
     const { phase, pauseRequested, current } = this.#options.run.state;
-    const shown = `${phase} ${pauseRequested} ${current.step}`;
+    const shown = `${phase} ${this.#ending?.type} ${pauseRequested} ${current.step}`;
     if (shown === this.#shown && nowMs - this.#progressAtMs < idleEveryMs) return;
     this.#weights.refreshHash(current.step);
     this.#viewers.broadcast(this.#progress(pointBytes(this.#curve.takeNew())));
@@ -235,6 +269,7 @@ export class Dashboard {
     return progressMessage(this.#options.run.state, this.#about, {
       loss: this.#loss,
       accuracy: this.#accuracy,
+      ending: this.#ending,
       imagesPerSecond: this.#throughput.perSecond(),
       weights: this.#weights,
       points,

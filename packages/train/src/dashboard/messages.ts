@@ -5,15 +5,19 @@ import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol'
 import { type CoordinatorState, claimOf, formatOf } from '@lockstep/training';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint, EpochReport } from '../report/report.ts';
+import type { EarlyEnd } from '../run/early-end.ts';
 import { version } from '../version.ts';
 import type { WeightsFeed } from './weights-feed.ts';
+
+/** Of an installation, which has no scripts of a clone. */
+const defaultWorkerCommand = 'npx lockstep worker --url';
 
 export type RunMessage = WatchMessageOf<'run'>;
 type ProgressMessage = WatchMessageOf<'progress'>;
 
 /** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
-  const { model, plan, config, train, test, token } = prepared;
+  const { model, plan, config, train, test, token, listen } = prepared;
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
   const workers = localWorkers === 'single' ? 0 : localWorkers;
   const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;
@@ -32,6 +36,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     ...outputsOf(test),
     ...deviationOf(test),
     joinAddresses: [],
+    workerCommand: listen?.workerCommand ?? defaultWorkerCommand,
     tokenNeeded: token !== undefined,
     faultInjection,
   };
@@ -56,12 +61,13 @@ export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond'
   /** Smoothed over recent steps; undefined before the first. */
   readonly loss: number | undefined;
   readonly accuracy: number | undefined;
+  readonly ending: EarlyEnd | undefined;
   readonly weights: WeightsFeed;
 }
 
 export function progressMessage(state: CoordinatorState, run: RunMessage, figures: ProgressFigures): ProgressMessage {
   const { phase, pauseRequested, current } = state;
-  const { loss, accuracy, imagesPerSecond, weights, points } = figures;
+  const { loss, accuracy, imagesPerSecond, ending, weights, points } = figures;
   const { hash, hashStep } = weights;
   const imagesLeft = (run.steps - current.step) * run.config.batch;
   return {
@@ -73,7 +79,8 @@ export function progressMessage(state: CoordinatorState, run: RunMessage, figure
     ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
     ...(accuracy === undefined ? {} : { accuracy }),
     imagesPerSecond,
-    ...(imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
+    ...(ending && { ending: { type: ending.type, message: toMessageText(ending.message) } }),
+    ...(phase === 'training' && imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
     ...claimFields(state),
     ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
     points,
@@ -94,6 +101,7 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   const list = (value: (point: CurvePoint) => number): Uint8Array => bytesOf(Float32Array.from(points, value));
   return {
     steps: list(({ steps }) => steps),
+    seconds: list(({ seconds }) => seconds),
     losses: list(({ loss }) => loss),
     ...(points.some(({ accuracy }) => accuracy === null) ? {} : { accuracies: list(({ accuracy }) => accuracy ?? 0) }),
   };

@@ -1,5 +1,6 @@
 /** Who may watch when there are more viewers than places: owners always, guests by how many their address has. */
-import type { Viewer, ViewerRole } from './viewer.ts';
+import type { ViewerRole } from '@lockstep/protocol';
+import type { Viewer } from './viewer.ts';
 
 export interface ViewerLimits {
   readonly total: number;

@@ -1,5 +1,5 @@
 /** The coordinator's end of one viewer's socket, which takes messages only as fast as the viewer reads. */
-import { decodeWatch, encodeWatch, ProtocolError, type WatchMessageFrom } from '@lockstep/protocol';
+import { decodeWatch, encodeWatch, ProtocolError, type ViewerRole, type WatchMessageFrom } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
 import type { Visit } from '../network/sockets.ts';
 
@@ -11,9 +11,6 @@ const maxBehindMs = 30_000;
 const maxMessagesPerSecond = 50;
 /** A close frame holds 123 bytes of reason. */
 const maxReasonLength = 120;
-
-/** A guest watches; an owner has shown the admin token. */
-export type ViewerRole = 'guest' | 'owner';
 
 export class Viewer {
   /** Undefined until its `hello` is accepted. */

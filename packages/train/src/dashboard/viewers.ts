@@ -2,14 +2,16 @@
  * All viewers of a run. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot:
  * so a viewer that never reads costs a bounded amount of memory and no time.
  */
-import { encodeWatch, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+import { encodeWatch, type ViewerRole, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import type { WebSocket } from 'ws';
 import type { Visit } from '../network/sockets.ts';
-import { Viewer, type ViewerRole } from './viewer.ts';
+import { Viewer } from './viewer.ts';
 import { defaultViewerLimits, placeFor, type ViewerLimits } from './viewer-places.ts';
 
 /** The answer to a `hello`. */
-export type Welcome = { readonly role: ViewerRole } | { readonly refusal: string };
+export type Welcome =
+  /** @param fault what was wrong with the admin token that it has shown */
+  { readonly role: ViewerRole; readonly fault?: string } | { readonly refusal: string };
 
 export interface ViewersOptions {
   readonly nowMs: () => number;
@@ -104,14 +106,20 @@ export class Viewers {
     this.#viewers.add(viewer);
     this.#options.onWelcome(() => {
       for (const message of this.#options.snapshot()) viewer.send(message);
+      const { role, fault } = welcome;
+      if (hello.adminToken !== undefined)
+        viewer.send({ type: 'role', role, ...(fault === undefined ? {} : { fault }) });
     });
   }
 
-  /** Encodes the message once for all viewers, and not at all where none keeps up. */
-  broadcast(message: WatchMessageFrom<'coordinator'>): void {
+  /**
+   * Encodes the message once for all viewers, and not at all where none keeps up.
+   * @param role left out where it is for viewers of every role
+   */
+  broadcast(message: WatchMessageFrom<'coordinator'>, role?: ViewerRole): void {
     let frame: Uint8Array | undefined;
     for (const viewer of this.#viewers) {
-      if (!viewer.keepsUp) continue;
+      if (!viewer.keepsUp || (role !== undefined && viewer.role !== role)) continue;
       frame ??= encodeWatch(message);
       viewer.sendFrame(frame);
     }

@@ -25,9 +25,11 @@ export class WatchPermission {
   }
 
   welcome({ token, adminToken }: WatchMessageOf<'hello'>, address: string): Welcome {
-    if (adminToken !== undefined && this.adminFault(adminToken, address) === undefined) return { role: 'owner' };
+    const fault = adminToken === undefined ? undefined : this.adminFault(adminToken, address);
+    if (adminToken !== undefined && fault === undefined) return { role: 'owner' };
     const refusal = this.watchFault(token, address);
-    return refusal === undefined ? { role: 'guest' } : { refusal };
+    if (refusal !== undefined) return { refusal };
+    return fault === undefined ? { role: 'guest' } : { role: 'guest', fault };
   }
 
   /** Whether a token allows to watch. */

@@ -38,21 +38,36 @@ const securityHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': contentSecurityPolicy,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
-  // Shared memory between the page's threads exists only where no other site shares the process.
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-embedder-policy': 'require-corp',
   'cross-origin-resource-policy': 'same-origin',
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
 
+/** Shared memory between the page's threads exists only where no other site shares the process. */
+const isolationHeaders: Readonly<Record<string, string>> = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+/** Elsewhere a browser ignores the isolation, and complains about it in its console. */
+function headersFor(request: IncomingMessage): Readonly<Record<string, string>> {
+  return isSecureContext(request) ? { ...securityHeaders, ...isolationHeaders } : securityHeaders;
+}
+
+/** Whether a browser takes the page for one that no other machine can change: under TLS, here or before us, or on loopback. */
+function isSecureContext({ socket, headers }: IncomingMessage): boolean {
+  if ('encrypted' in socket || headers['x-forwarded-proto'] === 'https') return true;
+  return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
+}
+
 export function createSite({ folder, health, metrics, metricsFault }: SiteOptions): Answer {
   const files = openFolder(folder);
   return (request, response, next) => {
-    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
+    const headers = headersFor(request);
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     const pass =
       next &&
       (() => {
-        for (const name of Object.keys(securityHeaders)) response.removeHeader(name);
+        for (const name of Object.keys(headers)) response.removeHeader(name);
         next();
       });
     // A request with a body would keep the connection busy, since nothing reads the body.
@@ -98,6 +113,9 @@ function openFolder(folder: string): Answer {
   // sirv reads the names once: whatever an address says, only files that are there now can be served.
   return sirv(folder, {
     etag: true,
+    // The build has written both beside each file.
+    brotli: true,
+    gzip: true,
     onNoMatch: notFound,
     setHeaders(response, path) {
       // Vite puts a hash of the content into the name of every file in this folder.

@@ -15,12 +15,16 @@ export interface ModelSnapshot {
   readonly steps: number;
 }
 
-export function modelFileOf({ prepared, weights, weightsSha256, steps }: ModelSnapshot, format: ModelFormat) {
-  const { model, train, reading, config } = prepared;
+export function modelFileOf({ weights, ...snapshot }: ModelSnapshot, format: ModelFormat) {
+  return (format === 'onnx' ? writeOnnx : writeModelFile)(snapshot.prepared.model, weights, metadataOf(snapshot));
+}
+
+/** What the file says beside model and weights. */
+export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapshot, 'weights'>): Record<string, string> {
+  const { train, reading, config } = prepared;
   const { seed, initSha256 } = config;
   const origin = { lockstep: version, seed, steps, weightsSha256, initSha256 };
-  const metadata = describeModel({ ...samplesOf(train), reading }, origin);
-  return (format === 'onnx' ? writeOnnx : writeModelFile)(model, weights, metadata);
+  return describeModel({ ...samplesOf(train), reading }, origin);
 }
 
 /** What a model that was trained on these takes, and gives. */

@@ -38,7 +38,7 @@ export async function startNetwork(network: NetworkOptions): Promise<WorkerPool 
   const { port } = server;
   const secure = listen.server ? (isSecure(listen.server) ? {} : undefined) : tls;
   const addresses = addressesOf({ ...prepared, tls: secure }, listen.host, port, listen.path);
-  dashboard.joinAddresses = addresses.open;
+  dashboard.joinAddresses = [addresses.page.replace(/#.*/, ''), addresses.worker];
   const { host } = listen;
   const wantedPort = listen.server ? port : (listen.port ?? defaultPort);
   emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });

@@ -119,7 +119,10 @@ export class EpochTracker {
 
   /** What the report says of epochs and steps, once all evaluations are done or given up; there can be no others then. */
   async finish(): Promise<EpochRecords> {
-    const { signal, evaluator } = this.#options;
+    const { plan, signal, evaluator, weights } = this.#options;
+    // A run that ends within an epoch is evaluated there, unless it is to end at once.
+    const isWithinEpoch = this.#sums.count > 0 && this.#steps < plan.steps;
+    if (isWithinEpoch && !signal.aborted) this.#endEpoch(Math.floor(this.#steps / plan.stepsPerEpoch), weights());
     await this.#evaluations
       .catch((error: unknown) => {
         if (!signal.aborted || error !== signal.reason) throw error;

@@ -80,10 +80,13 @@ export class RunObserver {
     this.dashboard?.event(message);
   }
 
-  /** Passes on what the run goes on without. */
-  warn(message: string): void {
+  /**
+   * Passes on what the run goes on without.
+   * @param guestLine what those see who may only watch: it names nothing of this machine
+   */
+  warn(message: string, guestLine: string): void {
     this.#emit({ type: 'warning', message });
-    this.dashboard?.event(message);
+    this.dashboard?.event(guestLine, message);
   }
 
   step(result: StepResult, state: CoordinatorState): void {

@@ -17,9 +17,9 @@ import { samplesWord } from '../samples-word.ts';
 import { thousands } from '../thousands.ts';
 import { version } from '../version.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
+import { isStoppedByOwner, stoppedByProgram } from './early-end.ts';
 import { startInlineWorker } from './inline-worker.ts';
 import { RunObserver } from './run-observer.ts';
-import { isStoppedByOwner } from './stopped-by-owner.ts';
 import { threadsBesideWorkers } from './threads-beside-workers.ts';
 import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
@@ -63,13 +63,17 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     await pool.close();
     await closeBackend(backend);
   };
-  const records = await observer.finish().finally(() => (listen?.stay ? undefined : pool.close()));
-  const weights = parameterServer.weights();
-  if (!listen?.stay) await closeBackend(backend);
-  const weightsSha256 = platform.sha256(bytesOf(weights));
-  const state = run.state;
-  const report = createReport({ version, config, model, state, weightsSha256, wire, turnedAway, ...records });
-  return { outcome, weights, report, checkpoint: isWorthKeeping ? checkpointer?.newest : undefined, close };
+  try {
+    const records = await observer.finish();
+    const weights = parameterServer.weights();
+    const weightsSha256 = platform.sha256(bytesOf(weights));
+    const state = run.state;
+    const report = createReport({ version, config, model, state, weightsSha256, wire, turnedAway, ...records });
+    observer.dashboard?.result(report, weights);
+    return { outcome, weights, report, checkpoint: isWorthKeeping ? checkpointer?.newest : undefined, close };
+  } finally {
+    if (!listen?.stay) await close();
+  }
 }
 
 async function start(job: TrainingJob) {
@@ -115,7 +119,7 @@ async function begin(job: TrainingJob, opened: Opened) {
   }
   observer.evaluatePending();
   job.onControl((action) => run.control(action));
-  const stop = (): void => run.stop('the coordinator was interrupted');
+  const stop = (): void => run.stop(stoppedByProgram);
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
   if (signal.aborted) stop();
@@ -214,7 +218,7 @@ function createCheckpointer(
       observer.dashboard?.checkpoint(written);
       emit({ type: 'checkpoint', ...written });
     },
-    log: (line) => observer.warn(line),
+    log: (line, guestLine) => observer.warn(line, guestLine),
   });
 }
 

@@ -1,0 +1,29 @@
+/** Checks that what a page copies joins the run, wherever the page was opened. */
+import { expect, it } from 'vitest';
+import { joinCommand, joinLink } from '../src/join/join-addresses.ts';
+
+const run = {
+  joinAddresses: ['http://10.0.0.5:7070/', 'ws://10.0.0.5:7070'],
+  workerCommand: 'npm run worker -- --url',
+};
+
+it.each([
+  ['on the same machine, by the address that others reach', 'http://localhost:7070/#run', 'ws://10.0.0.5:7070'],
+  ['elsewhere, by the address of the page', 'http://room.local:7070/', 'ws://room.local:7070'],
+])('%s', (_, page, address) => {
+  expect(joinCommand(run, undefined, new URL(page))).toBe(`npm run worker -- --url ${address}`);
+  const link = joinLink(run, undefined, new URL(page));
+  expect(link).toBe(`${address.replace('ws', 'http')}/#join`);
+});
+
+it('carries the token, as a word of the shell, and the fingerprint of a certificate', () => {
+  const secure = {
+    joinAddresses: ['https://10.0.0.5:7070/', 'wss://10.0.0.5:7070/?fingerprint=ab'],
+    workerCommand: 'npx lockstep worker --url',
+  };
+  const page = new URL('https://10.0.0.5:7070/');
+  expect(joinCommand(secure, "it's", page)).toBe(
+    "LOCKSTEP_TOKEN='it'\\''s' npx lockstep worker --url 'wss://10.0.0.5:7070/?fingerprint=ab'",
+  );
+  expect(joinLink(secure, 'a b', page)).toBe('https://10.0.0.5:7070/#join&token=a+b');
+});

@@ -1,0 +1,70 @@
+/** What viewers learn of a run's end: why it ended, and what it leaves behind. */
+import { parseModel, writeModelFile } from '@lockstep/nn';
+import { floatsFrom } from '@lockstep/protocol';
+import { afterEach, expect, it } from 'vitest';
+import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
+
+const runs: TrainingRun[] = [];
+afterEach(() => Promise.all(runs.splice(0).map((run) => run[Symbol.asyncDispose]())));
+
+async function watched(options: TrainOptions) {
+  const listen = { port: 0, waitForStart: true, ...(options.listen as object) };
+  const run = train({ data: tinyData, model: tinyModel, batch: 16, epochs: 3, workers: 1, ...options, listen });
+  runs.push(run);
+  const { local, owner } = await run.addresses;
+  const viewer = await openViewer(local);
+  const adminToken = new URLSearchParams(new URL(owner).hash.slice(1)).get('admin') ?? '';
+  return { run, viewer, local, adminToken };
+}
+
+it.each([false, true])('weights and report come with the end; stay: %s', async (stay) => {
+  const { run, viewer, local } = await watched({ listen: { stay } });
+  run.start();
+  const [about, weights, left] = [
+    await viewer.next('run'),
+    await viewer.next('weights'),
+    await viewer.next('result'),
+  ] as const;
+  const result = await run.result;
+  expect(JSON.parse(new TextDecoder().decode(left.report))).toEqual(result.report);
+  const file = writeModelFile(parseModel(about.model), floatsFrom(weights.bytes), left.metadata);
+  expect(file).toEqual(result.modelFile());
+  expect(weights.step).toBe(left.step);
+  if (!stay) return;
+  const late = await openViewer(local);
+  expect(await late.next('result')).toEqual(left);
+  late.send({ type: 'wantWeights' });
+  expect(await late.next('weights')).toEqual(weights);
+});
+
+it('a run that cannot go on says why, and what to try, in the same sentence everywhere', async () => {
+  const { run, viewer } = await watched({ optimizer: { type: 'sgd', learningRate: 1e30 }, listen: { stay: true } });
+  run.start();
+  const error = await run.result.catch((reason: Error) => reason);
+  expect(error).toMatchObject({ message: expect.stringMatching(/try a smaller learning rate$/) });
+  const { message } = error as Error;
+  const { ending } = await viewer.next('progress', (progress) => progress.ending !== undefined);
+  expect(ending).toEqual({ type: 'failed', message });
+  expect(await viewer.next('event', (event) => event.message === message)).toBeDefined();
+});
+
+it('has time left only while it trains', async () => {
+  const { run, viewer, adminToken } = await watched({ epochs: 100_000 });
+  run.start();
+  await viewer.next('progress', ({ phase, secondsLeft = 0 }) => phase === 'training' && secondsLeft > 0);
+  viewer.send({ type: 'admin', action: 'pause', token: adminToken });
+  const paused = await viewer.next('progress', ({ phase }) => phase === 'paused');
+  expect(paused).not.toHaveProperty('secondsLeft');
+});
+
+it('stopped within an epoch, it is evaluated where it ended', async () => {
+  const { run, viewer, adminToken } = await watched({ epochs: 100_000 });
+  run.start();
+  await viewer.next('progress', ({ step }) => step > 0);
+  viewer.send({ type: 'admin', action: 'stop', token: adminToken });
+  const { report } = await run.result;
+  const stepsPerEpoch = (await viewer.next('run')).stepsPerEpoch;
+  expect(report.epochs.at(-1)?.epoch).toBe(Math.ceil(report.steps / stepsPerEpoch));
+});
