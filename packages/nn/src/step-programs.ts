@@ -133,7 +133,8 @@ interface FixedStep {
 }
 
 /**
- * One step of an optimizer as calls for any backend, whose scalars are part of the formulas. It takes the step that
+ * One step of an optimizer as calls for any backend; its scalars are part of the formulas.
+ * It takes the step that
  * `createOptimizer` takes, to the bit, but for clipping, which needs a norm.
  */
 export function stepCalls(config: OptimizerConfig, { step, samples, gradient, ...storages }: FixedStep): MapCall[] {
