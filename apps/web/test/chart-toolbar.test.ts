@@ -1,0 +1,50 @@
+/** Checks that a person's choice for the curves is kept, and that what is saved are the curves. */
+import { readFile } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { describePage } from './browser.ts';
+import { startRun } from './run.ts';
+import type { Tab } from './tab.ts';
+
+/** The file that the browser saves when a button is pressed. */
+async function saved({ page }: Tab, button: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: button, exact: true }).click(),
+  ]);
+  return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
+}
+
+describePage('the toolbar of the curves', ({ browser, folder }) => {
+  it('changes the axis for good, and saves a table and a picture', async () => {
+    const data = await writeFolder(folder, 'tiny', tinyFiles());
+    const run = await startRun(folder, ['--workers', '1', '--data', data, '--batch', '32', '--epochs', '3', '--stay']);
+    await run.program.printed(/The dashboard stays/);
+    const tab = await browser.open(run);
+    await tab.shows('test images, epoch 3');
+    await tab.page.getByRole('combobox', { name: 'Over' }).selectOption('steps');
+    const curve = tab.page.getByRole('img', { name: /^Loss over the steps: training \d.*test \d/ });
+    await tab.during('the loss over the steps', curve.waitFor());
+    await tab.page.reload();
+    await tab.during('the loss over the steps, in the page loaded again', curve.waitFor());
+
+    const table = await saved(tab, 'CSV');
+    expect(table.name).toBe('lockstep-curves.csv');
+    const [header, ...rows] = table.bytes.toString('utf8').trim().split('\n');
+    expect(header).toBe(
+      'steps,train_loss,train_loss_smoothed,test_loss,train_accuracy_percent,train_accuracy_percent_smoothed,test_accuracy_percent',
+    );
+    const cells = rows.map((row) => row.split(','));
+    expect(cells.every(({ length }) => length === 7)).toBe(true);
+    const steps = cells.map(([step]) => Number(step));
+    expect(steps).toEqual([...steps].sort((a, b) => a - b));
+    // One test after each epoch.
+    expect(cells.filter(([, , , testLoss]) => testLoss !== '')).toHaveLength(3);
+
+    // A second file does not disturb the first one.
+    const picture = await saved(tab, 'PNG');
+    expect(picture.name).toBe('lockstep-curves.png');
+    expect(picture.bytes.subarray(1, 4).toString('latin1')).toBe('PNG');
+    expect(tab.errors).toEqual([]);
+  });
+});
