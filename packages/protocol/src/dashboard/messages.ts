@@ -41,7 +41,7 @@ import {
 } from './parts.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v2';
+export const watchSubprotocol = 'lockstep.watch.v3';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
