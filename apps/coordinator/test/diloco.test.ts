@@ -1,4 +1,4 @@
-/** DiLoCo over real sockets: the weights of one process whoever computes the replicas, and far fewer bytes. */
+/** DiLoCo over real sockets: any workers give the weights of one process, and send far fewer bytes. */
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';

@@ -134,8 +134,7 @@ interface FixedStep {
 
 /**
  * One step of an optimizer as calls for any backend; its scalars are part of the formulas.
- * It takes the step that
- * `createOptimizer` takes, to the bit, but for clipping, which needs a norm.
+ * It is the step that `createOptimizer` takes, to the bit, but for clipping, which needs a norm.
  */
 export function stepCalls(config: OptimizerConfig, { step, samples, gradient, ...storages }: FixedStep): MapCall[] {
   const reads = new Reads();
