@@ -175,6 +175,33 @@ describe('a thread that dies', () => {
     expect(() => opened.runTogether!([[program]])).not.toThrow();
   });
 
+  it('ends so too where the platform does not say that it has died', async () => {
+    const { backend: opened } = await openBackend('cpu', {
+      count: 2,
+      start(_setup, { onMessage }) {
+        queueMicrotask(() => onMessage({ type: 'ready' }));
+        return { end: async () => {} };
+      },
+    });
+    const output = opened.allocate(2);
+    const lists = [1, 2].map((value, at) => [
+      opened.prepare([
+        { kind: 'map', formula: constant(value), shape: [1], inputs: [], output: opened.slice(output, at, 1) },
+      ]),
+    ]);
+    const now = vi.spyOn(performance, 'now').mockReturnValue(0);
+    try {
+      opened.runTogether!(lists);
+      expect([...opened.view(output)]).toEqual([1, 2]);
+      now.mockReturnValue(9_000);
+      expect(() => opened.runTogether!(lists)).not.toThrow();
+      now.mockReturnValue(10_001);
+      expect(() => opened.runTogether!(lists)).toThrow(/^a compute thread has died: it gave no result for 10 s$/);
+    } finally {
+      now.mockRestore();
+    }
+  });
+
   it('ends so too where it fails at a program', async () => {
     const { backend: opened } = await openBackend('cpu', nodeThreads(2));
     const program = opened.prepare([

@@ -6,6 +6,7 @@ import {
   lineOf,
   pendingWord,
   programWord,
+  seenWord,
   ticketWord,
   waitWhile,
 } from './thread-control.ts';
@@ -45,6 +46,7 @@ export async function runKernelThread(setup: ThreadSetup, post: (message: Thread
     // Spurious wake-ups change nothing.
     if (next === ticket) continue;
     ticket = next;
+    Atomics.store(control, line + seenWord, ticket);
     if (!claim(control, thread, ticket)) continue;
     try {
       kernels.execute(control[line + programWord]!, control[line + endWord]!);

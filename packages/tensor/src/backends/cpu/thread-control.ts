@@ -7,11 +7,13 @@ const lineWords = 16;
 export const pendingWord = 0;
 export const failedWord = 1;
 
-/** Words of a thread's own line: raised with each program; the program's first byte; its end; the last ticket that was claimed. */
+/** Words of a thread's own line: raised with each program; the program's first byte; its end; the last ticket that was claimed; the last one that
+ * the thread has seen, late or not. */
 export const ticketWord = 0;
 export const programWord = 1;
 export const endWord = 2;
 const claimWord = 3;
+export const seenWord = 4;
 
 /** First word of the line of a thread, counted from 1. */
 export function lineOf(thread: number): number {

@@ -8,6 +8,7 @@ import {
   lineOf,
   pendingWord,
   programWord,
+  seenWord,
   ticketWord,
   waitWhile,
 } from './thread-control.ts';
@@ -47,6 +48,8 @@ const { performance } = globalThis as unknown as { performance: { now(): number 
 export class ThreadTeam {
   readonly #threads: readonly PlatformThread[];
   readonly #control: Int32Array;
+  /** Of each thread that the calling one has taken over from: the last ticket that it had seen, and since when. */
+  readonly #late = new Map<number, { readonly seen: number; readonly sinceMs: number }>();
   #failure: string | undefined;
 
   /** @param workspaces one for each thread beside the calling one. Resolves when all are ready. @throws Error with one sentence */
@@ -121,9 +124,22 @@ export class ThreadTeam {
   /** A thread that sleeps, or has no core, may take longer to begin than its program takes here. */
   #takeOver(thread: number, program: Placement, execute: (placement: Placement) => void): void {
     const control = this.#control;
-    if (!claim(control, thread, control[lineOf(thread) + ticketWord]!)) return;
+    const line = lineOf(thread);
+    if (!claim(control, thread, control[line + ticketWord]!)) {
+      this.#late.delete(thread);
+      return;
+    }
     execute(program);
     Atomics.sub(control, pendingWord, 1);
+    this.#expectAwake(thread, Atomics.load(control, line + seenWord));
+  }
+
+  /** A thread that is only late sees each ticket in the end; a dead one sees none. */
+  #expectAwake(thread: number, seen: number): void {
+    const nowMs = performance.now();
+    const late = this.#late.get(thread);
+    if (late?.seen !== seen) this.#late.set(thread, { seen, sinceMs: nowMs });
+    else if (nowMs - late.sinceMs > leastPatienceMs) this.#failure ??= noResultFor(leastPatienceMs);
   }
 
   #join(patienceMs: number): void {
@@ -132,7 +148,7 @@ export class ThreadTeam {
     for (let pending = Atomics.load(control, pendingWord); pending > 0; ) {
       pending = waitWhile(control, pendingWord, pending, patienceMs);
       if (pending > 0 && performance.now() > untilMs) {
-        this.#failure ??= `a compute thread has died: it gave no result for ${Math.round(patienceMs / 1000)} s`;
+        this.#failure ??= noResultFor(patienceMs);
         break;
       }
     }
@@ -144,4 +160,8 @@ export class ThreadTeam {
   #expectAlive(): void {
     if (this.#failure !== undefined) throw new Error(this.#failure);
   }
+}
+
+function noResultFor(patienceMs: number): string {
+  return `a compute thread has died: it gave no result for ${Math.round(patienceMs / 1000)} s`;
 }
