@@ -9,6 +9,7 @@ import {
   usualThreads,
 } from '@lockstep/worker/browser';
 import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { tabBackendLabels } from '../join/backends.ts';
 import { chooseDeviceName, deviceName } from '../join/device-name.ts';
 import type { TabWorker } from '../join/tab-worker.ts';
@@ -21,7 +22,12 @@ interface JoinProps {
   readonly isOver: boolean;
 }
 
-export function Join({ tab, isOver }: JoinProps) {
+interface JoinCardProps extends JoinProps {
+  /** Of a run that is over, in place of the form. */
+  readonly children: ComponentChildren;
+}
+
+export function Join({ tab, isOver, children }: JoinCardProps) {
   const state = tab.state.value;
   const isActive = state.phase !== 'watching' && state.phase !== 'ended';
   const status = (
@@ -31,7 +37,9 @@ export function Join({ tab, isOver }: JoinProps) {
   );
   return (
     <Card name="join" title="This tab" aside={status}>
-      {isActive ? <ActiveWorker state={state} onLeave={() => tab.leave()} /> : <JoinForm tab={tab} isOver={isOver} />}
+      {isActive && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
+      {!isActive && children && <p class="join-text">{introduction(state, isOver)}</p>}
+      {!isActive && (children || <JoinForm tab={tab} isOver={isOver} />)}
     </Card>
   );
 }
