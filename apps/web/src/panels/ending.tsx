@@ -25,7 +25,7 @@ export function Ending(props: EndingProps) {
   return (
     <div class="ending">
       {run && lastEpoch && <p class="ending-quality">{qualityText(run, lastEpoch)}</p>}
-      <p class="join-text">{contributionText(contributionOf(result.report, ownIds))}</p>
+      <p>{contributionText(contributionOf(result.report, ownIds))}</p>
       <Files {...props} />
     </div>
   );

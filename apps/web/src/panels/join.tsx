@@ -38,7 +38,7 @@ export function Join({ tab, isOver, children }: JoinCardProps) {
   return (
     <Card name="join" title="This tab" aside={status}>
       {isActive && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
-      {!isActive && children && <p class="join-text">{introduction(state, isOver)}</p>}
+      {!isActive && children && <p>{overText(state)}</p>}
       {!isActive && (children || <JoinForm tab={tab} isOver={isOver} />)}
     </Card>
   );
@@ -51,6 +51,11 @@ const endTexts = {
   failed: (message) => `This tab cannot compute: ${message}.`,
   unreachable: (message) => `This tab could not join: ${message}.`,
 } as const satisfies Record<EndedState['end'], (message: string) => string>;
+
+/** Beside what the run has come to. */
+function overText(state: TabState): string {
+  return state.phase === 'ended' && state.end !== 'finished' ? endTexts[state.end](state.message) : 'The run is over.';
+}
 
 function introduction(state: TabState, isOver: boolean): string {
   if (state.phase === 'ended') return endTexts[state.end](state.message);
