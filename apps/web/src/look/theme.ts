@@ -29,6 +29,8 @@ export function nextTheme(): void {
 
 const swatch = document.createElement('span');
 swatch.hidden = true;
+// Curves that a person cannot tell apart say nothing, whatever colors the system forces.
+swatch.style.forcedColorAdjust = 'none';
 document.body.append(swatch);
 
 /** The value of a color token such as `--text`, for canvases; effects that call it run again when the scheme changes. */
