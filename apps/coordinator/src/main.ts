@@ -4,6 +4,7 @@ import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/
 import { resolveModel, summary } from '@lockstep/nn';
 import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
 import colors from 'picocolors';
+import { asUsageFailure, type FleetMember, joinFleet } from './fleet.ts';
 import { openData } from './open-data.ts';
 import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
@@ -28,14 +29,20 @@ async function main(): Promise<number> {
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
   const { signal } = interruption;
-  const run = train({ ...asked, ...(opened && { data: opened }), signal });
+  const display = new RunDisplay(opened?.found);
+  const fleet = await joinFleet(options, { asked, signal, log: (line) => display.line(line) });
+  const stop = fleet ? AbortSignal.any([signal, fleet.deposed]) : signal;
+  const run = train({ ...(fleet?.options ?? asked), ...(opened && { data: opened }), signal: stop });
   try {
-    return await follow(run, { name: name as CommandName, args, options, found: opened?.found, signal });
+    return await follow(run, { name: name as CommandName, args, options, display, fleet, signal });
   } catch (error) {
+    // A standby that waits is ended by the signal, which is no failure of the run.
+    if (signal.aborted && error === signal.reason) return 130;
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
-    throw error;
+    throw asUsageFailure(error);
   } finally {
     await run[Symbol.asyncDispose]();
+    await fleet?.end(undefined);
   }
 }
 
@@ -56,15 +63,14 @@ interface Command {
   readonly name: CommandName;
   readonly args: readonly string[];
   readonly options: CoordinatorOptions;
-  /** What the data are, for people. */
-  readonly found: string | undefined;
+  readonly display: RunDisplay;
+  readonly fleet: FleetMember | undefined;
   readonly signal: AbortSignal;
 }
 
 /** Shows the run, and what comes after it. @returns the exit code */
-async function follow(run: TrainingRun, { name, args, options, found, signal }: Command): Promise<number> {
-  const display = new RunDisplay(found);
-  const { result, failure } = await endOf(run, display);
+async function follow(run: TrainingRun, { name, args, options, display, fleet, signal }: Command): Promise<number> {
+  const { result, failure } = await endOf(run, display, fleet);
   const { outcome, stoppedBy, report, checkpoint } = result;
   if (stoppedBy === 'owner') {
     display.line(`Stopped from the dashboard after step ${report.steps} of ${report.config.steps}.`);
@@ -72,11 +78,12 @@ async function follow(run: TrainingRun, { name, args, options, found, signal }: 
   for (const line of summaryLines(report, colors)) display.line(line);
   const failures = await finish(result, options, display, signal);
   const wasInterrupted = signal.aborted;
-  if (outcome !== 'finished' && checkpoint) {
+  const deposed = fleet?.deposed.aborted ? errorMessage(fleet.deposed.reason) : undefined;
+  if (outcome !== 'finished' && checkpoint && deposed === undefined) {
     display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
   }
   if (failure !== undefined) failures.push(failure);
-  if (stoppedBy === 'program') failures.push('the coordinator was interrupted');
+  if (stoppedBy === 'program') failures.push(deposed ?? 'the coordinator was interrupted');
   // Before the wait: the terminal says why the run ended as soon as the page does.
   for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (options.stay && !wasInterrupted) {
@@ -91,10 +98,16 @@ async function follow(run: TrainingRun, { name, args, options, found, signal }: 
 async function endOf(
   run: TrainingRun,
   display: RunDisplay,
+  fleet: FleetMember | undefined,
 ): Promise<{ readonly result: TrainingResult; readonly failure?: string }> {
   try {
-    for await (const event of run) display.show(event);
-    return { result: await run.result };
+    for await (const event of run) {
+      display.show(event);
+      if (event.type === 'listening') fleet?.announce(event);
+    }
+    const result = await run.result;
+    await fleet?.end(result.outcome);
+    return { result };
   } catch (error) {
     if (error instanceof TrainingError) return { result: error.result, failure: error.message };
     throw error;

@@ -4,7 +4,9 @@ import type { CommandName } from './options.ts';
 
 /** @param args as the run was started with, `--checkpoint` among them */
 export function resumeCommand(name: CommandName, args: readonly string[]): string {
-  const all = args.includes('--resume') ? args : [...args, '--resume'];
+  // A fleet goes on from its newest checkpoint by itself.
+  const isFleet = args.some((arg) => arg === '--fleet' || arg.startsWith('--fleet='));
+  const all = isFleet || args.includes('--resume') ? args : [...args, '--resume'];
   return commandText(name, all.map(quoted).join(' '));
 }
 

@@ -76,14 +76,28 @@ export function modelText(nameOrFile: string): string {
 /** `--single` opens no socket. */
 function requireNetwork(options: CoordinatorOptions): void {
   if (!options.single) return;
-  for (const name of ['tls', 'tls-cert', 'tls-key', 'allow-origin', 'chaos', 'wait-for-start', 'stay'] as const) {
+  for (const name of [
+    'tls',
+    'tls-cert',
+    'tls-key',
+    'allow-origin',
+    'chaos',
+    'wait-for-start',
+    'stay',
+    'fleet',
+  ] as const) {
     if (options[name] === undefined || options[name] === false) continue;
     throw usageFailure(`--${name}: expected without --single, which opens no socket`);
   }
 }
 
 function checkpointOf(options: CoordinatorOptions): TrainOptions['checkpoint'] {
-  const { checkpoint: folder, resume, 'checkpoint-every': every } = options;
+  const { checkpoint: folder, resume, 'checkpoint-every': every, fleet } = options;
+  if (fleet !== undefined) {
+    const given = folder !== undefined ? 'checkpoint' : resume ? 'resume' : undefined;
+    if (given === undefined) return undefined;
+    throw usageFailure(`--${given}: expected without --fleet, which keeps the checkpoints and goes on from the newest`);
+  }
   if (folder !== undefined) return { folder, every, resume };
   for (const name of ['resume', 'checkpoint-every'] as const) {
     if (options[name] === undefined || options[name] === false) continue;

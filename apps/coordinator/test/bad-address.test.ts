@@ -50,6 +50,12 @@ async function expectFailure(args: readonly string[], message: RegExp, env?: Nod
 
 describe('a worker that cannot start says why in one line, exit code 2:', () => {
   it.each<[args: string[], message: RegExp]>([
+    [
+      ['--fleet', 'nats://a', '--url', 'ws://127.0.0.1:1'],
+      /--url: expected without --fleet, which finds the coordinator/,
+    ],
+    [['--fleet', 'nats://u:secret@127.0.0.1:1'], /--fleet: the fleet at nats:\/\/127\.0\.0\.1:1 cannot be reached: /],
+    [['--url', 'ws://127.0.0.1:1', '--run', 'x'], /--run: expected with --fleet URL, whose option it is/],
     [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
     [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
     [['--url', 'http://localhost:7070'], /--url: expected an address like ws:.*, got http:/],

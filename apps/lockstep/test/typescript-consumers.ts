@@ -23,6 +23,7 @@ const inNode = [
   'tensor/node',
   'data/node',
   'tfjs-node',
+  'fleet',
   'command',
   'files',
   'train/command-line',

@@ -8,6 +8,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 export const entries: Readonly<Record<string, string>> = {
   '@lockstep/train': 'packages/train/src/index.ts',
   '@lockstep/worker': 'packages/worker/src/index.ts',
+  '@lockstep/fleet': 'packages/fleet/src/index.ts',
   '@lockstep/worker/browser': 'packages/worker/src/browser/index.ts',
   '@lockstep/data': 'packages/data/src/index.ts',
   '@lockstep/data/node': 'packages/data/src/node.ts',

@@ -1,6 +1,7 @@
 /** The Node worker's command line: joins a run by its options, and says what happens. */
 import { CommandFailure, commandText, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
-import { ConfigurationError, JoinError, join, joinAddress } from '@lockstep/worker';
+import { ConfigurationError, JoinError, join } from '@lockstep/worker';
+import { findCoordinator } from './coordinator.ts';
 import { summary, usage, workerOptions } from './options.ts';
 import { WorkerLines } from './worker-lines.ts';
 
@@ -9,14 +10,12 @@ const progressEveryMs = 30_000;
 async function main(): Promise<number> {
   const options = readCommandLine({ usage, summary, options: workerOptions }, process.argv.slice(2));
   if (!options) return 0;
-  if (options.url === undefined) {
-    throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
-  }
   const { name, backend, threads, wait } = options;
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
-  const { url, ...secrets } = joinAddress(options.url, { token });
+  const coordinator = await findCoordinator(options, token);
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
+  const { url, secrets, place } = coordinator;
   const worker = join(url, { name, backend, threads, wait, ...secrets, signal: interruption.signal });
   const log = (message: string): void => void process.stderr.write(`worker ${name}: ${message}\n`);
   const lines = new WorkerLines('', performance.now(), progressEveryMs);
@@ -29,19 +28,21 @@ async function main(): Promise<number> {
     if (type === 'finished') log(message);
     return 0;
   } catch (error) {
-    if (error instanceof JoinError) throw failureOf(error, url);
+    if (error instanceof JoinError) throw failureOf(error, place);
     throw error;
+  } finally {
+    await coordinator.close();
   }
 }
 
-function failureOf({ reason, message }: JoinError, url: string): CommandFailure {
+function failureOf({ reason, message }: JoinError, place: string): CommandFailure {
   switch (reason) {
     case 'unreachable': {
       const advice = `start one with ${commandText('coordinator')}, or wait for it with --wait`;
-      return new CommandFailure(`--url ${url}: ${message}; ${advice}`, 2);
+      return new CommandFailure(`--url ${place}: ${message}; ${advice}`, 2);
     }
     case 'refused':
-      return new CommandFailure(`the coordinator at ${url} refused: ${message}`, 2);
+      return new CommandFailure(`the coordinator at ${place} refused: ${message}`, 2);
     case 'failed':
       return new CommandFailure(message, 1);
     default:

@@ -3,10 +3,12 @@ import { hostname } from 'node:os';
 import {
   choice,
   commandText,
+  fleetOptions,
   generalOptions,
   lineOption,
   switchOption,
   textOption,
+  type ValuesOf,
   webSocketUrl,
   wholeNumber,
   withDefaultText,
@@ -28,6 +30,9 @@ export const workerOptions = {
     'LOCKSTEP_TOKEN of the environment',
   ),
   'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
+  ...fleetOptions,
   wait: switchOption('wait for the coordinator where it does not answer yet'),
   ...generalOptions,
 };
+
+export type WorkerOptions = ValuesOf<typeof workerOptions>;

@@ -3,6 +3,7 @@ export { type CommandLine, generalOptions, readCommandLine } from './command-lin
 export { commandText } from './command-text.ts';
 export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from './data-options.ts';
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
+export { type FleetOptionValues, fleetOf, fleetOptions, requireFleet } from './fleet-options.ts';
 export { helpText } from './help.ts';
 export { decimals, percent, significant } from './number-text.ts';
 export {

@@ -89,6 +89,7 @@ const origins: Rule = {
       (one) => typeof one === 'string' && origin.test(one) && URL.canParse(one) && new URL(one).origin === one,
     ),
 };
+const shared = instance('what a fleet gives', (value) => 'open' in value && 'list' in value && 'write' in value);
 const certificate = instance('{ cert, key }, both PEM texts', (value) =>
   ['cert', 'key'].every((part) => typeof (value as Record<string, unknown>)[part] === 'string'),
 );
@@ -146,7 +147,7 @@ const rules: Rules = {
   verifyRate: number('from 0 to 1', (value) => value >= 0 && value <= 1),
   workers: whole(optionBounds.workers),
   listen: listenRules,
-  checkpoint: { folder: name, every: interval, resume: flag },
+  checkpoint: { folder: name, store: shared, every: interval, resume: flag },
   onStep: action,
   signal: instance('an AbortSignal', (value) => value instanceof AbortSignal),
 };

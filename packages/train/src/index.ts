@@ -11,6 +11,7 @@ export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
+export type { RunClaim, SharedCheckpoints } from './checkpoint/shared.ts';
 export type { EpochEvent, ListeningEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
 export type { Addresses } from './http/addresses.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';

@@ -5,6 +5,7 @@ import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@loc
 import type { LossyEncoding } from '@lockstep/protocol';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { CheckpointInterval } from './checkpoint/interval.ts';
+import type { SharedCheckpoints } from './checkpoint/shared.ts';
 import type { StepEvent } from './events.ts';
 
 export const defaultHost = '127.0.0.1';
@@ -139,7 +140,10 @@ export interface TlsOptions {
 
 /** Where a run keeps its checkpoints, and how often it writes one. */
 export interface CheckpointOptions {
-  readonly folder: string;
+  /** Left out where there is a store. */
+  readonly folder?: string | undefined;
+  /** What several coordinators of one run share instead of a folder; the run then goes on from its newest checkpoint. */
+  readonly store?: SharedCheckpoints | undefined;
   /** Steps or minutes between two checkpoints; by default one minute. */
   readonly every?: CheckpointInterval | undefined;
   /** Whether the run goes on from the newest checkpoint that fits it. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { openChecksum } from '@lockstep/protocol';
+import { type AddressSource, type SourceConnector, sourceConnector } from './address-source.ts';
 import { type ComputeChoice, computeChoices, requireThreads } from './compute-choice.ts';
 import { configurationError, named } from './configuration-error.ts';
 import { connect } from './connect.ts';
@@ -34,15 +35,20 @@ const maxThreads = 256;
 
 /**
  * Computes for a run until it is over, and comes back by itself where the connection breaks.
- * @param url the join address that the coordinator printed, such as `ws://127.0.0.1:7070`
+ * @param url the join address that the coordinator printed, such as `ws://127.0.0.1:7070`, or what finds it again and again
  */
-export function join(url: string, options: JoinOptions = {}): JoinedWorker {
+export function join(url: string | AddressSource, options: JoinOptions = {}): JoinedWorker {
   return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
 }
 
-async function takePart(url: string, options: JoinOptions, participation: Participation): Promise<JoinEnd> {
+async function takePart(
+  url: string | AddressSource,
+  options: JoinOptions,
+  participation: Participation,
+): Promise<JoinEnd> {
   const { name = hostname().slice(0, maxNameLength), backend = 'auto', threads = 1, wait = false } = options;
-  const address = joinAddress(url, options);
+  const over = new AbortController();
+  const connector = connectorOf(url, options, participation.leaving, over);
   if (!computeChoices.includes(backend)) {
     throw configurationError`${named('backend')}: expected one of ${computeChoices.join(', ')}, got ${backend}`;
   }
@@ -64,19 +70,39 @@ async function takePart(url: string, options: JoinOptions, participation: Partic
       reasons: [...refused, choice],
     });
     const checksum = await openChecksum();
-    return await participate(
+    const end = await participate(
       {
         compute,
         clock: systemClock,
-        waitForCoordinator: wait,
+        waitForCoordinator: wait || typeof url !== 'string',
         checksum,
         hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
-        identity: { kind: 'node', name, token: address.token },
-        connect: () => connect(address.url, address.fingerprint),
+        identity: {
+          ...{ kind: 'node' as const, name },
+          get token() {
+            return connector.token;
+          },
+        },
+        connect: () => connector.connect(),
       },
-      participation,
+      {
+        emit: (event) => over.signal.aborted || participation.emit(event),
+        leaving: AbortSignal.any([participation.leaving, over.signal]),
+      },
     );
+    return over.signal.aborted ? { type: 'finished', message: 'the run is over' } : end;
   } finally {
     await compute.close();
   }
+}
+
+function connectorOf(
+  url: string | AddressSource,
+  options: JoinOptions,
+  leaving: AbortSignal,
+  over: AbortController,
+): SourceConnector {
+  if (typeof url !== 'string') return sourceConnector(url, leaving, over);
+  const { url: address, token, fingerprint } = joinAddress(url, options);
+  return { token, connect: () => connect(address, fingerprint) };
 }

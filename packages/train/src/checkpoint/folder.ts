@@ -5,8 +5,8 @@ import type { CheckpointOptions } from '../options.ts';
 
 /** @throws ConfigurationError where it cannot be used */
 export function requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void {
-  if (!checkpoint) return;
-  const { folder } = checkpoint;
+  if (!checkpoint || checkpoint.store) return;
+  const { folder = '' } = checkpoint;
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);

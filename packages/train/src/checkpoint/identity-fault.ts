@@ -3,19 +3,20 @@ import type { RunIdentity } from './checkpoint.ts';
 
 /** One phrase that names the first difference, such as `optimizer.learningRate`; undefined where there is none. */
 export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
-  const keys = new Set([...Object.keys(expected), ...Object.keys(got)]) as Set<keyof RunIdentity>;
-  for (const key of keys) {
-    const difference = firstDifference(key, expected[key], got[key]);
-    if (difference) return `it belongs to another run: ${difference}`;
-  }
-  return undefined;
+  const difference = identityDifference(expected, got);
+  return difference && `it belongs to another run: ${difference}`;
+}
+
+/** Such as `expected seed 1, got 2`. */
+export function identityDifference(expected: object, got: object): string | undefined {
+  return firstDifference('', expected, got);
 }
 
 function firstDifference(path: string, expected: unknown, got: unknown): string | undefined {
   if (isObject(expected) && isObject(got)) {
     const keys = new Set([...Object.keys(expected), ...Object.keys(got)]);
     for (const key of keys) {
-      const difference = firstDifference(`${path}.${key}`, expected[key], got[key]);
+      const difference = firstDifference(path === '' ? key : `${path}.${key}`, expected[key], got[key]);
       if (difference) return difference;
     }
     return undefined;

@@ -18,8 +18,8 @@ const ownerOnly = 0o600;
 
 /** What was kept, where the run goes on and the owner alone can read it; otherwise a new one, which is kept. */
 export async function keptSecret({ checkpoint, fileName, isValid, create }: SecretOptions): Promise<string> {
-  if (!checkpoint) return create();
-  const { folder, resume = false } = checkpoint;
+  const { folder, resume = false } = checkpoint ?? {};
+  if (folder === undefined) return create();
   const file = join(folder, fileName);
   const kept = resume ? readSecret(file) : undefined;
   if (kept !== undefined && isValid(kept)) return kept;

@@ -1,5 +1,6 @@
 /** Opens the folder of a run's checkpoints, and finds the one that the run goes on from. */
 import { join } from 'node:path';
+import type { CheckpointOptions } from '../options.ts';
 import type { Prepared } from '../prepared.ts';
 import { thousands } from '../thousands.ts';
 import type { Checkpoint, RunIdentity } from './checkpoint.ts';
@@ -7,10 +8,11 @@ import type { WrittenCheckpoint } from './checkpointer.ts';
 import { type Choice, chooseCheckpoint } from './choose.ts';
 import { identityOf } from './identity.ts';
 import { type CheckpointInterval, defaultInterval, intervalText } from './interval.ts';
+import { claimOf, type SharedCheckpoints } from './shared.ts';
 import { CheckpointStore, newRunName } from './store.ts';
 
 export interface OpenedCheckpoints {
-  readonly store: CheckpointStore;
+  readonly store: Pick<CheckpointStore, 'list' | 'write'>;
   readonly runName: string;
   readonly interval: CheckpointInterval;
   readonly identity: RunIdentity;
@@ -21,20 +23,32 @@ export interface OpenedCheckpoints {
   readonly lines: readonly string[];
 }
 
+interface Store {
+  readonly store: CheckpointStore | SharedCheckpoints;
+  /** For people. */
+  readonly place: string;
+  /** Where a checkpoint is, for people. */
+  readonly at: (file: string) => string;
+  readonly resume: boolean;
+}
+
 /** Undefined in a run without checkpoints. */
 export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined> {
   if (!prepared.checkpoint) return undefined;
-  const { folder, resume = false, every: interval = defaultInterval } = prepared.checkpoint;
+  const { every: interval = defaultInterval } = prepared.checkpoint;
+  const { store, place, at, resume } = storeOf(prepared.checkpoint);
   const { steps } = prepared.plan;
   const identity = identityOf(prepared);
-  const store = new CheckpointStore(folder);
+  if ('open' in store) await store.open(claimOf(identity, steps));
   const stored = await store.list();
   const choice = await chooseCheckpoint(stored, identity, steps);
   const common = { store, interval, identity };
   const { chosen, passedOver } = choice;
   if (!resume || !chosen) {
-    const lines = resume ? [...passedOverLines(choice), startsAnew(folder)] : offer(folder, choice, steps);
-    const where = `Checkpoints: ${intervalText(interval)}, in ${folder}`;
+    // The first coordinator of a shared run finds none.
+    const isNew = 'open' in store && stored.length === 0;
+    const lines = resume && !isNew ? [...passedOverLines(choice), startsAnew(place)] : offer(at, choice, steps);
+    const where = `Checkpoints: ${intervalText(interval)}, in ${place}`;
     const runName = newRunName(stored, new Date());
     return { ...common, runName, resumeFrom: undefined, resumed: undefined, lines: [...lines, where] };
   }
@@ -42,16 +56,21 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const file = chosen.stored.name;
   // What is newer than it is not this run's to remove, and its own files must come after those.
   const runName = passedOver.length === 0 ? chosen.stored.run : newRunName(stored, new Date());
-  const lines = [...passedOverLines(choice), resumedLine(join(folder, file), resumeFrom.step, prepared)];
+  const lines = [...passedOverLines(choice), resumedLine(at(file), resumeFrom.step, prepared)];
   return { ...common, runName, resumeFrom, resumed: { file, step: resumeFrom.step }, lines };
+}
+
+function storeOf({ folder = '', store, resume = false }: CheckpointOptions): Store {
+  if (!store) return { store: new CheckpointStore(folder), place: folder, at: (file) => join(folder, file), resume };
+  return { store, place: store.place, at: (file) => `${file} in ${store.place}`, resume: true };
 }
 
 function passedOverLines({ passedOver }: Choice): string[] {
   return passedOver.map(({ stored, reason }) => `Passed over ${stored.name}: ${reason}.`);
 }
 
-function startsAnew(folder: string): string {
-  return `No checkpoint in ${folder} fits this run, which starts anew.`;
+function startsAnew(place: string): string {
+  return `No checkpoint in ${place} fits this run, which starts anew.`;
 }
 
 function resumedLine(file: string, step: number, { plan, config }: Prepared): string {
@@ -64,9 +83,9 @@ function resumedLine(file: string, step: number, { plan, config }: Prepared): st
 }
 
 /** Of a run that was cut off. */
-function offer(folder: string, { chosen }: Choice, steps: number): string[] {
+function offer(at: Store['at'], { chosen }: Choice, steps: number): string[] {
   if (!chosen || chosen.checkpoint.step === steps) return [];
   const { step } = chosen.checkpoint;
-  const what = `${join(folder, chosen.stored.name)} is of this run, cut off after step ${thousands(step)}`;
+  const what = `${at(chosen.stored.name)} is of this run, cut off after step ${thousands(step)}`;
   return [`${what}: with resume, a run goes on from it. This one starts anew, and leaves it there.`];
 }

@@ -1,0 +1,51 @@
+/** Two coordinators that lead one run at the same time compute the same weights. */
+import { type TrainOptions, train } from '@lockstep/train';
+import { expect, it } from 'vitest';
+import { FleetCoordinator } from '../../../packages/fleet/src/coordinator.ts';
+import { leaseMs } from '../../../packages/fleet/src/lease.ts';
+import { MemoryStore } from '../../../packages/fleet/test/memory-store.ts';
+import { VirtualTime } from '../../../packages/fleet/test/virtual-time.ts';
+import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
+
+const asked: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, steps: 120, backend: 'cpu', threads: 1 };
+
+it('a leader that lost its lease and does not know finishes with the weights of the one that took over', async () => {
+  const { report: expected } = await train(asked).result;
+  const [store, time] = [new MemoryStore(), new VirtualTime()];
+  const begin = () => {
+    const link = store.link();
+    const { signal } = new AbortController();
+    const lines: string[] = [];
+    const options = { standby: true, name: 'here', signal, log: (line: string) => void lines.push(line) };
+    const coordinator = new FleetCoordinator(options, { store: link, run: 'x', ...time });
+    const run = train({ ...asked, checkpoint: { store: coordinator, every: { steps: 10 } } });
+    const followed = (async () => {
+      for await (const event of run) lines.push('message' in event ? event.message : event.type);
+    })();
+    return { link, coordinator, run, lines, followed };
+  };
+
+  /** Lets virtual time go on until a line of the run matches. */
+  const noted = async ({ lines }: ReturnType<typeof begin>, pattern: RegExp): Promise<void> => {
+    while (!lines.some((line) => pattern.test(line))) {
+      await time.advance(leaseMs.renewEvery);
+      await new Promise(setImmediate);
+    }
+  };
+
+  const first = begin();
+  await noted(first, /^checkpoint/);
+  first.run.pause();
+  const second = begin();
+  await noted(second, /^Standby: /);
+  first.link.fault = 'cut';
+  await noted(second, /^Resumed from checkpoint-\S+ in run x of the fleet at memory, after step \d+ of 120/);
+  first.run.resume();
+  const ends = await Promise.all([first.run.result, second.run.result, first.followed, second.followed]);
+
+  expect(first.coordinator.deposed.aborted).toBe(false);
+  for (const { report } of [ends[0], ends[1]]) {
+    expect(report.steps).toBe(120);
+    expect(report.weightsSha256).toBe(expected.weightsSha256);
+  }
+}, 60_000);

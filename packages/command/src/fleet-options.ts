@@ -1,0 +1,36 @@
+/** The options by which coordinators and workers find each other in a fleet. */
+import { usageFailure } from './failure.ts';
+import { textOption, type ValuesOf, withDefaultText } from './option.ts';
+import { readOptionFile } from './option-files.ts';
+
+export const fleetOptions = {
+  fleet: textOption('URL,…', 'NATS servers of a fleet, like nats://HOST:4222, or tls://, with commas between them'),
+  run: withDefaultText(textOption('NAME', 'the run of the fleet to take part in'), 'default'),
+  'fleet-credentials': textOption('FILE', 'with --fleet: a .creds file, an nkey seed, or a file with user:password'),
+  'fleet-ca': textOption('FILE.pem', "with --fleet: the authority that has signed the servers' certificates"),
+};
+
+export type FleetOptionValues = ValuesOf<typeof fleetOptions>;
+
+/**
+ * How to open the fleet; undefined where none is asked for.
+ * @throws CommandFailure with exit code 2 where options need one, or a file cannot be read
+ */
+export function fleetOf(options: FleetOptionValues) {
+  const { fleet: servers, run, 'fleet-credentials': credentials, 'fleet-ca': ca } = options;
+  requireFleet(options, ['run', 'fleet-credentials', 'fleet-ca']);
+  if (servers === undefined) return undefined;
+  const read = (option: string, file: string | undefined): string | undefined =>
+    file === undefined ? undefined : readOptionFile(option, file);
+  return { servers, run, credentials: read('fleet-credentials', credentials), ca: read('fleet-ca', ca) };
+}
+
+/** @throws CommandFailure with exit code 2 where one of these options is given without `--fleet` */
+export function requireFleet<Values extends { readonly fleet: string | undefined }>(
+  options: Values,
+  names: readonly (keyof Values & string)[],
+): void {
+  const given = names.find((name) => options[name] !== undefined && options[name] !== false);
+  if (given === undefined || options.fleet !== undefined) return;
+  throw usageFailure(`--${given}: expected with --fleet URL, whose option it is`);
+}

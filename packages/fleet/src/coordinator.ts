@@ -1,0 +1,204 @@
+/** A coordinator in a fleet: waits until it leads its run, keeps the lease, and says where it can be joined. */
+import { randomUUID } from 'node:crypto';
+import { Checkpoints, type FleetCheckpoint } from './checkpoints.ts';
+import { agreeOnConfig, type RunClaim } from './config.ts';
+import { FleetError } from './fleet-error.ts';
+import type { LeaseEvent, LeaseState } from './lease.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
+import { RunRecords } from './records.ts';
+import type { Repeat } from './repeat.ts';
+import { type FleetStore, RevisionConflict } from './store.ts';
+
+/** How a coordinator takes part in a fleet. */
+export interface CoordinatorOptions {
+  /** Whether it waits where another coordinator leads the run. */
+  readonly standby: boolean;
+  /** Of this machine, for people. */
+  readonly name: string;
+  /** Aborted when it is to wait no longer. */
+  readonly signal: AbortSignal;
+  /** Takes lines for people. */
+  readonly log: (line: string) => void;
+}
+
+export interface CoordinatorParts {
+  readonly store: FleetStore;
+  readonly run: string;
+  readonly nowMs: () => number;
+  readonly repeat: Repeat;
+}
+
+/** Where a coordinator can be joined. */
+export interface JoinPlace {
+  /** Without secrets. */
+  readonly url: string;
+  readonly token?: string | undefined;
+  /** SHA-256 of the only certificate to trust, in hex. */
+  readonly fingerprint?: string | undefined;
+}
+
+/** A coordinator in a fleet: what `train` takes as `checkpoint.store`. */
+export class FleetCoordinator {
+  /** Where its checkpoints are, for people. */
+  readonly place: string;
+  readonly #options: CoordinatorOptions;
+  readonly #parts: CoordinatorParts;
+  readonly #records: RunRecords;
+  readonly #checkpoints: Checkpoints;
+  readonly #deposed = new AbortController();
+  #keeper: LeaseKeeper | undefined;
+  #incarnation: number | undefined;
+  #isUnreachable = false;
+  #toAnnounce: JoinPlace | undefined;
+  #following: Promise<void> | undefined;
+
+  constructor(options: CoordinatorOptions, parts: CoordinatorParts) {
+    const { store, run } = parts;
+    this.#options = options;
+    this.#parts = parts;
+    this.#records = new RunRecords(store.values, run);
+    this.#checkpoints = new Checkpoints(store.objects, this.#records, run);
+    this.place = `run ${run} of the fleet at ${store.place}`;
+  }
+
+  /** Aborted with one sentence as its reason when another coordinator leads the run. */
+  get deposed(): AbortSignal {
+    return this.#deposed.signal;
+  }
+
+  /**
+   * Resolves when this process leads the run.
+   * @throws FleetError where the run has another configuration, or a coordinator and this one is no standby
+   */
+  async open(claim: RunClaim): Promise<void> {
+    const { store, run } = this.#parts;
+    try {
+      await agreeOnConfig({ objects: store.objects, records: this.#records, run, claim });
+    } catch (error) {
+      if (error instanceof FleetError) throw error;
+      throw new FleetError(`${this.place}: ${(error as Error).message}`);
+    }
+    try {
+      await this.#lead();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    await this.#following;
+  }
+
+  /**
+   * The secret of the run, for coordinators that were given none: a later one lets the same workers in.
+   * @param create makes one where the run has none
+   */
+  async token(create: () => string): Promise<string> {
+    for (;;) {
+      const found = await this.#records.get('token');
+      if (found?.value.token !== undefined) return found.value.token;
+      const token = create();
+      try {
+        await this.#records.replace('token', { token }, found);
+        return token;
+      } catch (error) {
+        if (!(error instanceof RevisionConflict)) throw error;
+      }
+    }
+  }
+
+  list(): Promise<FleetCheckpoint[]> {
+    return this.#checkpoints.list();
+  }
+
+  write(run: string, step: number, bytes: Uint8Array): Promise<string> {
+    return this.#checkpoints.write(run, step, bytes);
+  }
+
+  /** Says where the run can be joined, again if need be when the store answers again. */
+  async announce(place: JoinPlace): Promise<void> {
+    this.#toAnnounce = place;
+    await this.#announce();
+  }
+
+  /** Says that the last step was taken, so that workers that come later need not wait. */
+  async finish(): Promise<void> {
+    if (this.#incarnation === undefined) return;
+    await this.#records.put('end', { incarnation: this.#incarnation }).catch(() => {});
+  }
+
+  /** Gives the lease back. */
+  async close(): Promise<void> {
+    await this.#keeper?.release();
+    this.#keeper = undefined;
+  }
+
+  async #lead(): Promise<void> {
+    const { signal, name } = this.#options;
+    const { store, nowMs, repeat } = this.#parts;
+    const self = { id: randomUUID(), name };
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      if (signal.aborted) reject(signal.reason);
+      const onEvent = (event: LeaseEvent, state: LeaseState, before: LeaseState): void => {
+        this.#note(event, state);
+        if (state.role === 'leader' && before.role === 'follower') {
+          this.#incarnation = state.revision;
+          resolve();
+        } else if (before.role === 'follower') {
+          this.#wait(event, before, reject);
+        }
+      };
+      const key = this.#records.key('lease');
+      this.#keeper = new LeaseKeeper({ values: store.values, key, self, nowMs, repeat, onEvent });
+    });
+  }
+
+  /** Another process leads, or did. */
+  #wait(event: LeaseEvent, before: LeaseState & { role: 'follower' }, refuse: (error: Error) => void): void {
+    if (event.type !== 'read' || event.stored?.holder === undefined) return;
+    const { standby, log } = this.#options;
+    const leader = this.#keeper?.holderName ?? 'another coordinator';
+    if (standby) {
+      if (!before.seen) log(`Standby: ${leader} leads ${this.place}; this coordinator takes over when it is gone.`);
+      this.#following ??= this.#checkpoints
+        .follow()
+        .catch(() => {})
+        .finally(() => {
+          this.#following = undefined;
+        });
+    } else if (before.seen && before.seen.revision !== event.stored.revision) {
+      refuse(new FleetError(`${this.place} has a coordinator, on ${leader}: with standby this one waits for its end`));
+    }
+  }
+
+  #note(event: LeaseEvent, state: LeaseState): void {
+    const { log } = this.#options;
+    if (event.type === 'unreachable') {
+      if (!this.#isUnreachable && state.role === 'leader') {
+        log(`${this.place} does not answer; training goes on without lease and checkpoints until it does`);
+      }
+      this.#isUnreachable = true;
+    } else if (state.role === 'deposed') {
+      const leader = this.#keeper?.holderName ?? 'another coordinator';
+      this.#deposed.abort(new FleetError(`${leader} leads ${this.place} now, since this one's lease had run out`));
+    } else {
+      if (this.#isUnreachable && state.role === 'leader') log(`${this.place} answers again; this coordinator leads it`);
+      this.#isUnreachable = false;
+      if (event.type === 'written') void this.#announce();
+    }
+  }
+
+  async #announce(): Promise<void> {
+    const place = this.#toAnnounce;
+    const incarnation = this.#incarnation;
+    if (!place || incarnation === undefined) return;
+    this.#toAnnounce = undefined;
+    const { token, ...address } = place;
+    try {
+      // The token comes first, so that a worker which finds the address finds its token.
+      await this.#records.put('token', { token });
+      await this.#records.put('address', { incarnation, ...address });
+    } catch {
+      this.#toAnnounce ??= place;
+    }
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * Runs that outlive their coordinator: its lease, address and checkpoints are in NATS, and another one goes on.
+ * @module
+ */
+
+export type { FleetCheckpoint } from './checkpoints.ts';
+export type { RunClaim } from './config.ts';
+export type { CoordinatorOptions, FleetCoordinator, JoinPlace } from './coordinator.ts';
+export { CoordinatorFinder } from './finder.ts';
+export { Fleet } from './fleet.ts';
+export { FleetError } from './fleet-error.ts';
+export { type FleetOptions, openFleet } from './nats/open.ts';
+export { type FleetStore, type KeyValues, type Objects, RevisionConflict, type Versioned } from './store.ts';

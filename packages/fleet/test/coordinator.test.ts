@@ -1,0 +1,215 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { RunClaim } from '../src/config.ts';
+import { FleetCoordinator } from '../src/coordinator.ts';
+import { CoordinatorFinder } from '../src/finder.ts';
+import { leaseMs } from '../src/lease.ts';
+import { type Link, MemoryStore } from './memory-store.ts';
+import { VirtualTime } from './virtual-time.ts';
+
+const run = 'mnist';
+let [store, time] = [new MemoryStore(), new VirtualTime()];
+
+afterEach(() => {
+  [store, time] = [new MemoryStore(), new VirtualTime()];
+});
+
+interface Begun {
+  readonly coordinator: FleetCoordinator;
+  readonly link: Link;
+  readonly lines: string[];
+  readonly leaving: AbortController;
+}
+
+function begin(name: string, standby = true): Begun {
+  const [link, lines, leaving] = [store.link(), [] as string[], new AbortController()];
+  const options = { standby, name, signal: leaving.signal, log: (line: string) => void lines.push(line) };
+  const coordinator = new FleetCoordinator(options, { store: link, run, nowMs: time.nowMs, repeat: time.repeat });
+  return { coordinator, link, lines, leaving };
+}
+
+const claim = (seed: number): RunClaim => ({
+  config: JSON.stringify({ seed }),
+  differenceFrom: (other) => `expected seed ${JSON.parse(other).seed}, got ${seed}`,
+});
+
+/** Opens while time goes on. */
+async function opened({ coordinator }: Begun, seed = 1, forMs = 20_000): Promise<string> {
+  let end = 'waits';
+  void coordinator.open(claim(seed)).then(
+    () => {
+      end = 'leads';
+    },
+    (error: Error) => {
+      end = error.message;
+    },
+  );
+  for (let ms = 0; ms < forMs && end === 'waits'; ms += 500) await time.advance(500);
+  return end;
+}
+
+describe('a coordinator', () => {
+  it('leads at once where it is the first', async () => {
+    expect(await opened(begin('a'))).toBe('leads');
+  });
+
+  it('that is no standby is refused where another one is alive', async () => {
+    await opened(begin('a'));
+    expect(await opened(begin('b', false))).toBe(
+      'run mnist of the fleet at memory has a coordinator, on a: with standby this one waits for its end',
+    );
+  });
+
+  it('that is no standby takes the place of one that was killed', async () => {
+    const killed = begin('a');
+    await opened(killed);
+    killed.link.fault = 'cut';
+    expect(await opened(begin('b', false))).toBe('leads');
+  });
+
+  it('waits as a standby, and leads within a life and two renewals of the end of the other', async () => {
+    const [first, second] = [begin('a'), begin('b')];
+    await opened(first);
+    const end = opened(second, 1, 20_000);
+    expect(await end).toBe('waits');
+    expect(second.lines).toEqual([
+      'Standby: a leads run mnist of the fleet at memory; this coordinator takes over when it is gone.',
+    ]);
+    first.link.fault = 'cut';
+    await time.advance(leaseMs.life + 2 * leaseMs.renewEvery);
+    first.link.fault = 'none';
+    await time.advance(leaseMs.renewEvery);
+    expect(first.coordinator.deposed.aborted).toBe(true);
+    expect(first.coordinator.deposed.reason.message).toBe(
+      "b leads run mnist of the fleet at memory now, since this one's lease had run out",
+    );
+  });
+
+  it('with another configuration is refused', async () => {
+    await opened(begin('a'));
+    expect(await opened(begin('b'), 2)).toBe(
+      'mnist has another configuration in this fleet: expected seed 1, got 2; another name begins another run',
+    );
+  });
+
+  it('is refused where the store does not answer at the start', async () => {
+    const begun = begin('a');
+    begun.link.fault = 'cut';
+    expect(await opened(begun)).toBe('run mnist of the fleet at memory: no answer');
+  });
+
+  it('goes on while the store is away, says so once, and leads on when it is back', async () => {
+    const begun = begin('a');
+    await opened(begun);
+    begun.link.fault = 'cut';
+    await time.advance(60_000);
+    begun.link.fault = 'none';
+    await time.advance(2_000);
+    expect(begun.coordinator.deposed.aborted).toBe(false);
+    expect(begun.lines).toEqual([
+      'run mnist of the fleet at memory does not answer; training goes on without lease and checkpoints until it does',
+      'run mnist of the fleet at memory answers again; this coordinator leads it',
+    ]);
+  });
+
+  it('that waits is ended by its signal, and leaves the lease alone', async () => {
+    const [first, second] = [begin('a'), begin('b')];
+    await opened(first);
+    const opening = second.coordinator.open(claim(1));
+    await time.advance(1_000);
+    second.leaving.abort();
+    await expect(opening).rejects.toBe(second.leaving.signal.reason);
+    await time.advance(20_000);
+    expect(first.coordinator.deposed.aborted).toBe(false);
+  });
+
+  it('shares the secret of the run with those that follow', async () => {
+    const [first, second] = [begin('a').coordinator, begin('b').coordinator];
+    const tokens = await Promise.all([first.token(() => 'one'), second.token(() => 'two')]);
+    expect(tokens[1]).toBe(tokens[0]);
+  });
+});
+
+describe('checkpoints', () => {
+  const bytes = (value: number): Uint8Array => new Uint8Array(64).fill(value);
+
+  it('are listed by their steps, and the last three that were written are kept', async () => {
+    const { coordinator } = begin('a');
+    for (const step of [10, 40, 20, 30]) await coordinator.write('1', step, bytes(step));
+    const listed = await coordinator.list();
+    expect(listed.map(({ step }) => step)).toEqual([40, 30, 20]);
+    expect(await listed[0]!.read()).toEqual(bytes(40));
+    expect(store.objects.size).toBe(3);
+  });
+
+  it('of two leaders at one time are all listed', async () => {
+    const both = [begin('a').coordinator, begin('b').coordinator];
+    await Promise.all(both.map((coordinator, index) => coordinator.write('1', index, bytes(index))));
+    expect((await both[0]!.list()).map(({ step }) => step)).toEqual([1, 0]);
+  });
+
+  it('that were changed or lost in the store are refused when they are read', async () => {
+    const { coordinator } = begin('a');
+    await coordinator.write('1', 1, bytes(1));
+    const [listed] = await coordinator.list();
+    const [[name] = []] = store.objects;
+    store.objects.set(name!, bytes(2));
+    await expect(listed!.read()).rejects.toThrow('its SHA-256 is not the one that is listed');
+    store.objects.delete(name!);
+    await expect(listed!.read()).rejects.toThrow('it is listed, and not in the store');
+  });
+
+  it('are read ahead by a standby', async () => {
+    const [first, second] = [begin('a'), begin('b')];
+    await opened(first);
+    await first.coordinator.write('1', 7, bytes(7));
+    const opening = second.coordinator.open(claim(1));
+    await time.advance(3_000);
+    store.objects.clear();
+    first.link.fault = 'cut';
+    await time.advance(8_000);
+    await opening;
+    const [newest] = await second.coordinator.list();
+    expect(await newest!.read()).toEqual(bytes(7));
+  });
+});
+
+describe('a worker', () => {
+  const wait = (ms: number): Promise<void> => time.advance(ms);
+  const finder = (): CoordinatorFinder => new CoordinatorFinder({ store: store.link(), run, wait });
+  const { signal } = new AbortController();
+
+  it('finds the coordinator with its token, then the one that follows, then that the run is over', async () => {
+    const [first, second, worker] = [begin('a'), begin('b'), finder()];
+    await expect(worker.find()).rejects.toThrow('no coordinator leads run mnist of the fleet at memory');
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
+    const changed = worker.changed(signal);
+    first.link.fault = 'cut';
+    void second.coordinator
+      .open(claim(1))
+      .then(() => second.coordinator.announce({ url: 'ws://b/', fingerprint: 'ff' }));
+    expect(await changed).toBe(true);
+    expect(await worker.find()).toMatchObject({ url: 'ws://b/', token: undefined, fingerprint: 'ff' });
+    await second.coordinator.finish();
+    expect(await worker.find()).toBeUndefined();
+  });
+
+  it('waits for another coordinator no longer than a takeover may last', async () => {
+    const [first, worker] = [begin('a'), finder()];
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/' });
+    await worker.find();
+    expect(await worker.changed(signal)).toBe(false);
+  });
+
+  it('is told of a coordinator whose first announcement did not arrive', async () => {
+    const [first, worker] = [begin('a'), finder()];
+    await opened(first);
+    first.link.fault = 'cut';
+    await first.coordinator.announce({ url: 'ws://a/' });
+    first.link.fault = 'none';
+    await time.advance(2_000);
+    expect(await worker.find()).toMatchObject({ url: 'ws://a/' });
+  });
+});

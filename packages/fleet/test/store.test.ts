@@ -1,0 +1,53 @@
+/** What every store must do, asked of the one in memory and of NATS. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openStore } from '../src/nats/open.ts';
+import { type FleetStore, RevisionConflict } from '../src/store.ts';
+import { MemoryStore } from './memory-store.ts';
+import { hasNatsServer, type NatsServer, startNatsServer } from './nats-server.ts';
+
+let server: NatsServer | undefined;
+
+beforeAll(async () => {
+  if (hasNatsServer) server = await startNatsServer();
+});
+afterAll(() => server?.close());
+
+const stores = {
+  memory: async (): Promise<FleetStore> => new MemoryStore().link(),
+  NATS: (): Promise<FleetStore> => openStore({ servers: server!.url, create: true }),
+};
+
+describe.each(Object.entries(stores))('the store in %s', (name, open) => {
+  const ask = it.skipIf(name === 'NATS' && !hasNatsServer);
+  let store: FleetStore;
+
+  beforeAll(async () => {
+    if (name !== 'NATS' || hasNatsServer) store = await open();
+  });
+  afterAll(() => store?.close());
+
+  ask('values are created once, and updated by their revision alone', async () => {
+    const { values } = store;
+    expect(await values.get('run.x')).toBeUndefined();
+    const first = await values.create('run.x', 'one');
+    await expect(values.create('run.x', 'two')).rejects.toThrow(RevisionConflict);
+    const second = await values.update('run.x', 'two', first);
+    expect(second).toBeGreaterThan(first);
+    await expect(values.update('run.x', 'three', first)).rejects.toThrow(RevisionConflict);
+    expect(await values.get('run.x')).toEqual({ value: 'two', revision: second });
+    const third = await values.put('run.x', 'four');
+    expect(await values.get('run.x')).toEqual({ value: 'four', revision: third });
+  });
+
+  ask('objects of several chunks come back whole, are replaced, and removed', async () => {
+    const { objects } = store;
+    const bytes = Uint8Array.from({ length: 700_001 }, (_, index) => (index * 31) % 251);
+    expect(await objects.get('run.object')).toBeUndefined();
+    await objects.put('run.object', bytes);
+    expect(Buffer.compare((await objects.get('run.object'))!, bytes)).toBe(0);
+    await objects.put('run.object', bytes.subarray(0, 10));
+    expect(await objects.get('run.object')).toHaveLength(10);
+    await objects.remove('run.object');
+    expect(await objects.get('run.object')).toBeUndefined();
+  });
+});

@@ -1,0 +1,53 @@
+/** Finds the coordinator to join where its address may change, and connects to it. */
+import type { WorkerTransport } from '@lockstep/protocol';
+import { connect } from './connect.ts';
+import { type JoinAddress, joinAddress } from './join-address.ts';
+
+/** Where a run's coordinator is now; the finder of a fleet is one. */
+export interface AddressSource {
+  /** Undefined where the run is over. @throws Error with one phrase where no coordinator is known */
+  find(): Promise<FoundAddress | undefined>;
+  /** Waits for another coordinator than the one that was found, for a while. @returns whether there is one */
+  changed(signal: AbortSignal): Promise<boolean>;
+}
+
+/** Where a coordinator can be joined, and what that takes. */
+export interface FoundAddress {
+  /** Such as `ws://127.0.0.1:7070`. */
+  readonly url: string;
+  readonly token?: string | undefined;
+  readonly fingerprint?: string | undefined;
+}
+
+export interface SourceConnector {
+  /** @throws Error with one sentence that says why there is no connection */
+  connect(): Promise<WorkerTransport>;
+  /** Of the coordinator that was found last. */
+  readonly token: string | undefined;
+}
+
+/** @param over aborted where the run is over, before `connect` fails */
+export function sourceConnector(source: AddressSource, signal: AbortSignal, over: AbortController): SourceConnector {
+  let address: JoinAddress | undefined;
+  return {
+    get token() {
+      return address?.token;
+    },
+    async connect() {
+      for (;;) {
+        const found = await source.find();
+        if (!found) {
+          over.abort();
+          throw new Error('the run is over');
+        }
+        address = joinAddress(found.url, found);
+        try {
+          return await connect(address.url, address.fingerprint);
+        } catch (error) {
+          // The next attempt may be seconds away: a coordinator that takes over is joined as soon as it is known.
+          if (!(await source.changed(signal))) throw error;
+        }
+      }
+    },
+  };
+}
