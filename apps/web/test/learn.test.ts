@@ -1,23 +1,12 @@
 /** Checks every chapter of the lesson in the built page: it computes there what it claims, and can be read and used. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { chapters } from '@lockstep/lesson';
 import type { BrowserContextOptions } from 'playwright-core';
 import { beforeAll, expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { startRun } from './run.ts';
 import type { Tab } from './tab.ts';
-
-interface AxeResults {
-  readonly violations: readonly {
-    readonly id: string;
-    readonly impact: string;
-    readonly nodes: readonly { readonly html: string }[];
-  }[];
-}
-
-declare const axe: { run(): Promise<AxeResults> };
 
 /** What each chapter must show, computed in the tab. */
 const shown: Readonly<Record<string, readonly RegExp[]>> = {
@@ -63,10 +52,8 @@ async function figure(tab: Tab, label: string): Promise<string> {
 }
 
 describePage('the lesson', ({ browser, folder }) => {
-  let axeSource = '';
   let data = '';
   beforeAll(async () => {
-    axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
     data = await writeFolder(folder, 'tiny', tinyFiles());
   });
   /** A tab on a run that waits: the lesson needs a page and nothing else. */
@@ -89,12 +76,7 @@ describePage('the lesson', ({ browser, folder }) => {
       expect(tab.errors).toEqual([]);
       expect(tab.foreignRequests).toEqual([]);
       expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
-      await tab.page.evaluate(axeSource);
-      const { violations } = await tab.page.evaluate(() => axe.run());
-      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-      expect(
-        serious.map(({ id: rule, nodes }) => `${rule}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' ')}`),
-      ).toEqual([]);
+      expect(await seriousViolations(tab.page)).toEqual([]);
     },
   );
 

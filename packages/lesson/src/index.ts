@@ -5,3 +5,20 @@ export { accepts, type Control, expectedOf, type RangeControl, type Setting } fr
 export { type Digits, fewestDigits, imageSize, labeledImages } from './digits.ts';
 export type { Bars, Curves, Exhibit, Figures, Graph, GraphNode, Grid, Plane, Table } from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';
+export { type InsidePart, insideParts, partsOfChapter } from './inside/parts.ts';
+export {
+  type LabeledSample,
+  type LayerTrace,
+  type ParameterTrace,
+  type SampleTrace,
+  traceSample,
+} from './inside/sample-trace.ts';
+export { type SingleStep, singleStep } from './inside/single-step.ts';
+export { gradientTable, outputBars, probabilityBars, type RunFacts, type Stage, stagesOf } from './inside/stages.ts';
+export {
+  type Histogram,
+  viewWeights,
+  type WeightHistograms,
+  type WeightPictures,
+  type WeightView,
+} from './inside/weight-view.ts';

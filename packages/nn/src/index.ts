@@ -7,6 +7,7 @@ export { argmax, probabilitiesOf } from './class-scores.ts';
 export { type ConfusionMatrix, createConfusionEvaluator } from './confusion-matrix.ts';
 export type { DatasetEvaluator, LabeledSamples } from './dataset-evaluator.ts';
 export { createEvaluation, createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
+export { layerOutputs } from './forward.ts';
 export { createMicrobatchGradient, createShardGradient } from './gradient-plan.ts';
 export { initialize } from './initialize.ts';
 export { defaultKey, type LabeledPlan, type RandomKey } from './labeled-plan.ts';
@@ -37,7 +38,7 @@ export { parameterCount, parameterLayout } from './parameters.ts';
 export { createPrediction } from './prediction-plan.ts';
 export type { Reading } from './reading.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';
-export type { SampleRows, SampleValues } from './sample-input.ts';
+export { byteDivisor, type SampleRows, type SampleValues } from './sample-input.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
 export {
   restoreValues,

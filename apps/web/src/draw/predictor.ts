@@ -20,6 +20,8 @@ const imageSize = digitSize * digitSize;
 
 export class Predictor {
   readonly prediction = signal<Prediction>({ image: new Uint8Array(imageSize) });
+  /** The last drawing, on a canvas of `canvasSide`. */
+  readonly strokes = signal<readonly Stroke[]>([]);
   /** Why this page cannot classify drawings. */
   readonly error = signal<string>();
   readonly #store: RunStore;
@@ -62,6 +64,7 @@ export class Predictor {
   /** @param unit side of the canvas, in the strokes' unit */
   show(strokes: readonly Stroke[], unit: number): void {
     this.#isBlank = strokes.length === 0;
+    this.strokes.value = strokes;
     const { output } = this.prediction.value;
     // The last output stays until the next is there, so that the bars move and do not flicker.
     this.prediction.value = { image: digitImage(strokes, unit), ...(output && !this.#isBlank ? { output } : {}) };

@@ -2,6 +2,7 @@
 import type { Exhibit, Setting } from '@lockstep/lesson';
 import { signal } from '@preact/signals';
 import type { ChapterAnswer, ChapterRequest } from './messages.ts';
+import { openThread } from './open-thread.ts';
 
 export type RunPhase =
   | { readonly phase: 'computing' }
@@ -32,12 +33,12 @@ export class ChapterRun {
   }
 
   #open(): Worker {
-    const worker = new Worker(new URL('./lesson-thread.ts', import.meta.url), { type: 'module', name: 'lesson' });
-    worker.addEventListener('message', ({ data }: MessageEvent<ChapterAnswer>) => this.#take(data));
-    worker.addEventListener('error', ({ message }) => {
-      this.phase.value = { phase: 'failed', message: message || 'the script of its thread did not load' };
-    });
-    return worker;
+    return openThread<ChapterAnswer>(
+      (answer) => this.#take(answer),
+      (message) => {
+        this.phase.value = { phase: 'failed', message };
+      },
+    );
   }
 
   #take(answer: ChapterAnswer): void {

@@ -1,5 +1,5 @@
 /** One chapter: its text, its controls, and what it computes with them. */
-import { type Chapter, fewestDigits, type Setting } from '@lockstep/lesson';
+import { type Chapter, fewestDigits, partsOfChapter, type Setting } from '@lockstep/lesson';
 import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { whole } from '../look/format.ts';
@@ -24,6 +24,7 @@ export function ChapterView({ chapter }: { readonly chapter: Chapter }) {
           <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
         ))}
         {chapter.usesDigits && <DigitsNote chapter={chapter} />}
+        <LiveParts chapterId={chapter.id} />
       </section>
       <section class="card controls" aria-label="Controls">
         {Object.entries(chapter.controls).map(([name, control]) => (
@@ -67,6 +68,23 @@ function firstSettings({ controls, fewDigits = {} }: Chapter): Readonly<Record<s
 function phaseText(phase: RunPhase): string {
   if (phase.phase === 'failed') return `This chapter cannot be computed here: ${phase.message}.`;
   return phase.phase === 'computing' ? 'Computing …' : 'Computed.';
+}
+
+/** Where the live network shows the chapter's subject. */
+function LiveParts({ chapterId }: { readonly chapterId: string }) {
+  const parts = partsOfChapter(chapterId);
+  if (parts.length === 0) return null;
+  return (
+    <p class="aside">
+      In the network that the run trains now:{' '}
+      {parts.map(({ id, title }, index) => (
+        <>
+          {index > 0 && ' · '}
+          <a href={`#inside/${id}`}>{title}</a>
+        </>
+      ))}
+    </p>
+  );
 }
 
 function DigitsNote({ chapter }: { readonly chapter: Chapter }) {

@@ -1,6 +1,8 @@
-/** Computes chapters beside the page, which stays responsive; a thread of its own. */
+/** Computes chapters, and what is to be seen of a live network, beside the page, which stays responsive. */
 import { chapters, type LessonContext } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
+import { inspect } from '../inside/inspect.ts';
+import type { InspectAnswer, InspectRequest } from '../inside/messages.ts';
 import { fetchDigits } from './digits.ts';
 import type { ChapterAnswer, ChapterRequest } from './messages.ts';
 
@@ -11,16 +13,27 @@ let newest = 0;
 let opened: ReturnType<typeof openHost> | undefined;
 let digits: ReturnType<typeof fetchDigits> | undefined;
 
-addEventListener('message', ({ data }: MessageEvent<ChapterRequest>) => {
+addEventListener('message', ({ data }: MessageEvent<ChapterRequest | InspectRequest>) => {
+  if ('network' in data) {
+    computeInspection(data).catch((error: unknown) => post({ type: 'failed', message: messageOf(error) }));
+    return;
+  }
   newest = data.request;
   const { request } = data;
-  compute(data).catch((error: unknown) => {
-    post({ request, type: 'failed', message: error instanceof Error ? error.message : String(error) });
-  });
+  compute(data).catch((error: unknown) => post({ request, type: 'failed', message: messageOf(error) }));
 });
 
-function post(answer: ChapterAnswer): void {
+function post(answer: ChapterAnswer | InspectAnswer): void {
   postMessage(answer);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function computeInspection(request: InspectRequest): Promise<void> {
+  opened ??= openHost();
+  post({ type: 'inspected', inspected: inspect((await opened).backend, request) });
 }
 
 async function compute({ request, chapterId, settings }: ChapterRequest): Promise<void> {

@@ -29,7 +29,7 @@ export function Draw({ predictor, run }: DrawProps) {
 }
 
 /** Until the run is known it is taken for one on MNIST. */
-function takesDrawings(run: Run | undefined): boolean {
+export function takesDrawings(run: Run | undefined): boolean {
   if (!run) return true;
   const { sampleType, sampleShape, targetType, outputs } = run;
   const isDigit = sampleShape.length === 3 && sampleShape.join() === [digitSize, digitSize, 1].join();

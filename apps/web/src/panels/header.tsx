@@ -26,6 +26,9 @@ export function Header({ run, token, unlockFault, onUnlock }: HeaderProps) {
         <a class="button" href="#learn">
           Learn
         </a>
+        <a class="button" href="#inside">
+          Inside
+        </a>
         <JoinAddress run={run} token={token} />
         {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
         <ThemeButton />

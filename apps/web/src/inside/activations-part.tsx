@@ -1,0 +1,96 @@
+/** What each layer computes of the sample, from the input to the softmax. */
+import { type LayerTrace, outputBars, probabilityBars, type SampleTrace } from '@lockstep/lesson';
+import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
+import { percent, significant, whole } from '../look/format.ts';
+import { PartCard } from './part-card.tsx';
+import { ScaleLegend } from './scale-legend.tsx';
+import { Tiles } from './tiles.tsx';
+
+interface ActivationsPartProps {
+  readonly trace: SampleTrace | undefined;
+  /** Of the sample, as a task has it. */
+  readonly sampleShape: readonly number[];
+  readonly names: readonly string[];
+  readonly note: string;
+}
+
+/** Layers that leave values as they are. */
+const plain: ReadonlySet<string> = new Set(['flatten', 'dropout']);
+/** Outputs that bars can show. */
+const mostBars = 20;
+
+export function ActivationsPart({ trace, sampleShape, names, note }: ActivationsPartProps) {
+  const logits = trace?.layers.at(-1)?.values;
+  return (
+    <PartCard id="activations" aside={note}>
+      {!trace && <p class="empty">Draw a digit or choose a sample.</p>}
+      {trace && (
+        <>
+          <LayerView title="The sample" values={trace.input} shape={sampleShape} />
+          {trace.layers
+            .slice(0, -1)
+            .map((layer, index) =>
+              plain.has(layer.type) ? null : <LayerView key={index} title={titleOf(layer)} {...layer} />,
+            )}
+          {logits && logits.length <= mostBars ? (
+            <div class="outputs">
+              <ExhibitView exhibit={outputBars(`Logits, the output of ${trace.layers.at(-1)!.type}`, logits, names)} />
+              <ExhibitView exhibit={probabilityBars(trace.probabilities, names)} />
+            </div>
+          ) : (
+            <LayerView title="Logits" values={logits!} shape={[logits!.length]} />
+          )}
+          <p class="aside" role="status">
+            {answerText(trace.probabilities, names)}
+          </p>
+        </>
+      )}
+    </PartCard>
+  );
+}
+
+function titleOf({ type, shape }: LayerTrace): string {
+  return `${type}, ${shape.map(whole).join(' x ')}`;
+}
+
+function answerText(probabilities: readonly number[], names: readonly string[]): string {
+  const highest = Math.max(...probabilities);
+  const sum = probabilities.reduce((total, value) => total + value, 0);
+  const answer = probabilities.indexOf(highest);
+  return `The network says ${names[answer] ?? answer}, with ${percent(highest)}. The probabilities add up to ${sum.toFixed(6)}.`;
+}
+
+interface LayerViewProps {
+  readonly title: string;
+  readonly values: Float32Array;
+  /** [values], or [height, width, channels]. */
+  readonly shape: readonly number[];
+}
+
+function LayerView({ title, values, shape }: LayerViewProps) {
+  const scale = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) || 1;
+  const zeros = values.filter((value) => value === 0).length;
+  const isPicture = shape.length === 3;
+  const [rows, columns, count] = isPicture ? (shape as [number, number, number]) : [1, 1, values.length];
+  const text = `${title}: ${whole(zeros)} of ${whole(values.length)} are 0, the largest is ${significant(scale)}`;
+  return (
+    <section class="layer">
+      <h3>{title}</h3>
+      <Tiles
+        {...{ rows, columns, count, scale }}
+        values={isPicture ? channelsFirst(values, count) : values}
+        label={text}
+        height={isPicture ? 240 : 120}
+        largestCell={isPicture ? 4 : 18}
+        gap={isPicture ? 4 : 2}
+      />
+      <ScaleLegend scale={scale} zero={`${whole(zeros)} of ${whole(values.length)} are 0`} />
+    </section>
+  );
+}
+
+/** [pixels, channels] -> [channels, pixels] */
+function channelsFirst(values: Float32Array, channels: number): Float32Array {
+  const pixels = values.length / channels;
+  return values.map((_, index) => values[(index % pixels) * channels + Math.floor(index / pixels)]!);
+}

@@ -1,0 +1,33 @@
+/** The frame of a part: its title, its text with terms, links to the chapters that explain it. */
+import { chapters, type InsidePart, insideParts } from '@lockstep/lesson';
+import type { ComponentChildren } from 'preact';
+import { Paragraph } from '../learn/paragraph.tsx';
+import { Card } from '../panels/card.tsx';
+
+interface PartCardProps {
+  readonly id: InsidePart['id'];
+  readonly aside?: ComponentChildren;
+  readonly children: ComponentChildren;
+}
+
+export function PartCard({ id, aside, children }: PartCardProps) {
+  const { title, text, chapters: explained } = insideParts.find((part) => part.id === id)!;
+  const links = chapters.filter((chapter) => explained.includes(chapter.id));
+  return (
+    <Card name={`inside-${id}`} title={title} aside={aside}>
+      <Paragraph text={text} name={id} />
+      {children}
+      {links.length > 0 && (
+        <p class="chapter-links">
+          In the lesson:{' '}
+          {links.map((chapter, index) => (
+            <>
+              {index > 0 && ' · '}
+              <a href={`#learn/${chapter.id}`}>{chapter.title}</a>
+            </>
+          ))}
+        </p>
+      )}
+    </Card>
+  );
+}

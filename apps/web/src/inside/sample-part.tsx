@@ -1,0 +1,112 @@
+/** The sample to follow: a drawing with its label, or a test sample. */
+import type { LabeledSample } from '@lockstep/lesson';
+import type { Signal } from '@preact/signals';
+import type { Stroke } from '../draw/digit-image.ts';
+import { outputName } from '../look/output-name.ts';
+import { takesDrawings } from '../panels/draw.tsx';
+import { DrawingCanvas } from '../panels/drawing-canvas.tsx';
+import { SampleView } from '../panels/sample-view.tsx';
+import type { RunStore } from '../watch/run-store.ts';
+import { followsSamples, testSamples } from './chosen-sample.ts';
+import { PartCard } from './part-card.tsx';
+
+interface SamplePartProps {
+  readonly store: RunStore;
+  readonly strokes: Signal<readonly Stroke[]>;
+  readonly label: Signal<number>;
+  /** A test sample instead of the drawing. */
+  readonly picked: Signal<LabeledSample | undefined>;
+}
+
+export function SamplePart({ store, strokes, label, picked }: SamplePartProps) {
+  const run = store.run.value;
+  if (!followsSamples(run)) {
+    return (
+      <PartCard id="sample">
+        <p class="empty">Samples are followed where they are labeled with classes.</p>
+      </PartCard>
+    );
+  }
+  return (
+    <PartCard id="sample">
+      {takesDrawings(run) && <Drawing strokes={strokes} label={label} picked={picked} />}
+      <TestSamples store={store} picked={picked} />
+    </PartCard>
+  );
+}
+
+function Drawing({ strokes, label, picked }: Omit<SamplePartProps, 'store'>) {
+  const isBlank = strokes.value.length === 0;
+  const draw = (next: readonly Stroke[]): void => {
+    picked.value = undefined;
+    strokes.value = next;
+  };
+  return (
+    <>
+      <div class={`canvas-frame ${isBlank ? 'blank' : ''} ${picked.value ? 'unused' : ''}`}>
+        <DrawingCanvas strokes={strokes} onActivate={() => {}} onChange={draw} />
+        <p class="canvas-hint" aria-hidden="true">
+          Draw a digit
+        </p>
+      </div>
+      <div class="drawing-controls">
+        <label>
+          Its label
+          <select
+            value={label.value}
+            onChange={({ currentTarget }) => {
+              label.value = Number(currentTarget.value);
+              picked.value = undefined;
+            }}
+          >
+            {Array.from({ length: 10 }, (_, digit) => (
+              <option key={digit} value={digit}>
+                {digit}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="button" disabled={isBlank} onClick={() => draw([])}>
+          Clear
+        </button>
+      </div>
+    </>
+  );
+}
+
+/** Samples shown at once. */
+const most = 8;
+
+function TestSamples({ store, picked }: Pick<SamplePartProps, 'store' | 'picked'>) {
+  const run = store.run.value;
+  const samples = run ? testSamples(run, store.evaluation.value).slice(0, most) : [];
+  return (
+    <>
+      <h3>Or a top error of the last evaluation</h3>
+      {run && samples.length > 0 ? (
+        <ul class="test-samples">
+          {samples.map(({ bytes, sample }, index) => (
+            <li key={index}>
+              <button
+                type="button"
+                aria-pressed={picked.value !== undefined && isSame(picked.value, sample)}
+                onClick={() => {
+                  picked.value = sample;
+                }}
+              >
+                <SampleView run={run} sample={bytes} label="A sample of class" />
+                <span>{outputName(run, sample.label)}</span>
+              </button>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p class="empty">They come with the first evaluation.</p>
+      )}
+    </>
+  );
+}
+
+function isSame(left: LabeledSample, right: LabeledSample): boolean {
+  return left.label === right.label && left.values.every((value, index) => value === right.values[index]);
+}

@@ -1,0 +1,159 @@
+/** One sample on its way through a model and back: what each layer computed, and the gradient by it. */
+import {
+  byteDivisor,
+  layerOutputs,
+  type Model,
+  parameterLayout,
+  probabilitiesOf,
+  type SampleValues,
+} from '@lockstep/nn';
+import {
+  add,
+  fromArray,
+  type HostBackend,
+  type Shape,
+  softmaxCrossEntropy,
+  sum,
+  type Tensor,
+  tidy,
+  valueAndGrad,
+  zeros,
+} from '@lockstep/tensor';
+
+/** A sample as a task has it, with the number of its class. */
+export interface LabeledSample {
+  readonly values: SampleValues;
+  readonly label: number;
+}
+
+/** The weights or biases of a layer, and the size of the gradient by them. */
+export interface ParameterTrace {
+  /** As in a model file, such as `0.weight`. */
+  readonly name: string;
+  readonly shape: Shape;
+  /** First element in the flat parameters, and how many elements. */
+  readonly offset: number;
+  readonly size: number;
+  /** Root of the sum of the squares of the gradient. */
+  readonly norm: number;
+  /** How many elements of the gradient are 0. */
+  readonly zeros: number;
+}
+
+export interface LayerTrace {
+  readonly type: string;
+  /** Of one sample, behind the layer. */
+  readonly shape: Shape;
+  readonly values: Float32Array;
+  /** Of the loss, by `values`. */
+  readonly gradient: Float32Array;
+  readonly parameters: readonly ParameterTrace[];
+}
+
+export interface SampleTrace {
+  /** As the first layer reads it. */
+  readonly input: Float32Array;
+  readonly layers: readonly LayerTrace[];
+  /** The softmax of the last layer's values. */
+  readonly probabilities: readonly number[];
+  readonly loss: number;
+  /** Of the loss, by all parameters, in model order. */
+  readonly gradient: Float32Array;
+}
+
+/**
+ * Runs one sample forward and back, without dropout.
+ * @param weights all parameters in model order
+ * @throws Error where the sizes are not those of the model
+ */
+export function traceSample(
+  backend: HostBackend,
+  model: Model,
+  weights: Float32Array,
+  { values, label }: LabeledSample,
+): SampleTrace {
+  return tidy(() => {
+    const x = inputTensor(backend, model, values);
+    const parameters = parameterTensors(backend, model, weights);
+    const outputs = layerOutputs(model, x, parameters);
+    // Something that is 0 is added to every output, so that one pass back gives the gradient by each of them.
+    const added = outputs.map(({ shape }) => zeros(backend, shape));
+    const { value, gradients } = valueAndGrad(
+      (...all) => {
+        const pass = (output: Tensor, layer: number): Tensor => add(output, all[parameters.length + layer]!);
+        return sampleLoss(layerOutputs(model, x, all.slice(0, parameters.length), { pass }).at(-1)!, label);
+      },
+      [...parameters, ...added],
+    );
+    const read = ({ storage }: Tensor): Float32Array => backend.view(storage).slice();
+    const gradient = joined(gradients.slice(0, parameters.length).map(read), weights.length);
+    return {
+      input: read(x),
+      layers: outputs.map((output, layer) => ({
+        type: model.layers[layer]!.type,
+        shape: output.shape.slice(1),
+        values: read(output),
+        gradient: read(gradients[parameters.length + layer]!),
+        parameters: parameterTraces(model, layer, gradient),
+      })),
+      probabilities: probabilitiesOf(read(outputs.at(-1)!)),
+      loss: read(value)[0]!,
+      gradient,
+    };
+  });
+}
+
+/** The loss of one sample, without dropout. Arguments as of `traceSample`. */
+export function lossOf(backend: HostBackend, model: Model, weights: Float32Array, sample: LabeledSample): number {
+  return tidy(() => {
+    const x = inputTensor(backend, model, sample.values);
+    const outputs = layerOutputs(model, x, parameterTensors(backend, model, weights)).at(-1)!;
+    return backend.view(sampleLoss(outputs, sample.label).storage)[0]!;
+  });
+}
+
+/** [1, ...input], as the samples of training are read. */
+function inputTensor(backend: HostBackend, { input }: Model, values: SampleValues): Tensor {
+  const shape = [1, ...input];
+  if (values instanceof Float32Array) return fromArray(backend, values, shape);
+  const tensor = zeros(backend, shape);
+  if (values.length !== tensor.size) throw new Error(`sample: expected ${tensor.size} bytes, got ${values.length}`);
+  backend.uploadBytes(tensor.storage, values, byteDivisor);
+  return tensor;
+}
+
+function parameterTensors(backend: HostBackend, model: Model, weights: Float32Array): Tensor[] {
+  const layout = parameterLayout(model);
+  const count = layout.reduce((total, { size }) => total + size, 0);
+  if (weights.length !== count) throw new Error(`weights: expected ${count} values, got ${weights.length}`);
+  return layout.map(({ offset, size, shape }) => fromArray(backend, weights.subarray(offset, offset + size), shape));
+}
+
+/** Of outputs [1, classes]: the loss that training lessens. */
+function sampleLoss(outputs: Tensor, label: number): Tensor {
+  return sum(softmaxCrossEntropy(outputs, fromArray(outputs.backend, [label])));
+}
+
+function parameterTraces(model: Model, layer: number, gradient: Float32Array): ParameterTrace[] {
+  return parameterLayout(model)
+    .filter((parameter) => parameter.layer === layer)
+    .map(({ name, shape, offset, size }) => {
+      const own = gradient.subarray(offset, offset + size);
+      return { name, shape, offset, size, norm: normOf(own), zeros: own.filter((value) => value === 0).length };
+    });
+}
+
+/** Root of the sum of the squares, in float64. */
+export function normOf(values: Float32Array): number {
+  return Math.sqrt(values.reduce((total, value) => total + value * value, 0));
+}
+
+function joined(parts: readonly Float32Array[], length: number): Float32Array {
+  const whole = new Float32Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,205 @@
+/** The stages of one step, from the sample to the new weights: each with the numbers of one sample. */
+import type { Exhibit } from '../exhibit.ts';
+import { decimal, percent, shapeText, thousands } from '../number-text.ts';
+import { normOf, type SampleTrace } from './sample-trace.ts';
+import type { SingleStep } from './single-step.ts';
+
+/** What the stages say of the run. */
+export interface RunFacts {
+  /** Samples of a step. */
+  readonly batch: number;
+  readonly microbatches: number;
+  /** Of a run in rounds of replicas: how many. */
+  readonly replicas?: number | undefined;
+  /** What the sample is labeled with, and the names of all classes. */
+  readonly label: string;
+  readonly names: readonly string[];
+}
+
+export interface Stage {
+  readonly id: 'forward' | 'loss' | 'backward' | 'send' | 'add' | 'step';
+  readonly title: string;
+  /** Terms as in chapters. */
+  readonly text: string;
+  readonly exhibits: readonly Exhibit[];
+}
+
+export function stagesOf(trace: SampleTrace, single: SingleStep, run: RunFacts): readonly Stage[] {
+  return [
+    forwardStage(trace),
+    lossStage(trace, run),
+    backwardStage(trace),
+    sendStage(trace),
+    addStage(run),
+    stepStage(single),
+  ];
+}
+
+/** The norm of the gradient by each tensor of parameters, and how many of its elements are 0. */
+export function gradientTable({ layers }: SampleTrace): Exhibit {
+  const rows = layers.flatMap(({ type, parameters }) =>
+    parameters.map(({ name, shape, size, norm, zeros }) => [
+      `${type}, ${name}`,
+      shapeText(shape),
+      decimal(norm, 4),
+      `${thousands(zeros)} of ${thousands(size)}`,
+      percent(zeros / size),
+    ]),
+  );
+  return {
+    kind: 'table',
+    caption: 'The gradient by the parameters',
+    header: ['layer', 'shape', 'norm', 'elements that are 0', 'part'],
+    rows,
+  };
+}
+
+function forwardStage({ input, layers }: SampleTrace): Stage {
+  const silent = layers.find(({ type }) => type === 'relu');
+  const relu = silent
+    ? ` [[Relu]] leaves ${positive(silent.values)} of ${thousands(silent.values.length)} above 0.`
+    : '';
+  return {
+    id: 'forward',
+    title: 'Forward',
+    text: `The ${thousands(input.length)} values of the sample go through the layers, each of which reads what the one before gives: the [[forward pass]].${relu}`,
+    exhibits: [
+      {
+        kind: 'table',
+        caption: 'What each layer gives',
+        header: ['layer', 'shape', 'above 0', 'norm'],
+        rows: [{ type: 'sample', shape: [input.length], values: input }, ...layers].map(({ type, shape, values }) => [
+          type,
+          shapeText(shape),
+          positive(values),
+          decimal(normOf(values), 3),
+        ]),
+      },
+    ],
+  };
+}
+
+function lossStage({ probabilities, loss }: SampleTrace, { label, names }: RunFacts): Stage {
+  return {
+    id: 'loss',
+    title: 'Loss',
+    text: `The label is ${label}, to which the [[softmax]] gives ${percent(Math.exp(-loss))}. The [[cross-entropy]] is minus its logarithm: ${decimal(loss, 4)}.`,
+    exhibits: [probabilityBars(probabilities, names)],
+  };
+}
+
+function backwardStage({ layers }: SampleTrace): Stage {
+  return {
+    id: 'backward',
+    title: 'Backward',
+    text: `[[Back-propagation]] goes through the layers in reverse, by the [[chain rule]]. It begins at the [[logit|logits]], where the gradient is the probability, less 1 for the label. Where a [[neuron]] is at 0 behind relu, nothing passes.`,
+    exhibits: [
+      {
+        kind: 'table',
+        caption: 'The gradient by what each layer gives',
+        header: ['layer', 'shape', 'norm', 'elements that are 0'],
+        rows: layers
+          .toReversed()
+          .map(({ type, shape, gradient }) => [
+            type,
+            shapeText(shape),
+            decimal(normOf(gradient), 4),
+            `${thousands(zerosIn(gradient))} of ${thousands(gradient.length)}`,
+          ]),
+      },
+    ],
+  };
+}
+
+function sendStage({ gradient }: SampleTrace): Stage {
+  const zeros = zerosIn(gradient);
+  return {
+    id: 'send',
+    title: 'Send',
+    text: 'A worker sends the [[gradient]] to the coordinator: a number for each [[parameter]], the sum over its samples. The samples stay where they are.',
+    exhibits: [
+      {
+        kind: 'figures',
+        figures: [
+          { label: 'numbers', value: thousands(gradient.length) },
+          { label: 'as float32', value: `${thousands(4 * gradient.length)} bytes` },
+          { label: 'norm', value: decimal(normOf(gradient), 4) },
+          { label: 'are 0 for this sample', value: percent(zeros / gradient.length) },
+        ],
+      },
+    ],
+  };
+}
+
+function addStage({ batch, microbatches, replicas }: RunFacts): Stage {
+  const round =
+    replicas === undefined
+      ? ''
+      : ` In this run a microbatch is one of ${thousands(replicas)} replicas, which takes many steps of its own before the coordinator adds what it sends.`;
+  return {
+    id: 'add',
+    title: 'Add',
+    text: `The coordinator adds the gradients of a [[batch]] in a [[reduction tree]], in pairs and in a fixed order, and divides by the number of samples. Here the batch is this one sample: the mean is its gradient.${round}`,
+    exhibits: [
+      {
+        kind: 'figures',
+        figures: [
+          { label: 'samples of a step in this run', value: thousands(batch) },
+          { label: 'microbatches', value: thousands(microbatches) },
+          { label: 'levels of the tree', value: thousands(Math.ceil(Math.log2(microbatches))) },
+        ],
+      },
+    ],
+  };
+}
+
+function stepStage({ rule, isOfRun, learningRate, parameter, length, lossBefore, lossAfter }: SingleStep): Stage {
+  const { name, at, before, gradient, after } = parameter;
+  const whose = isOfRun
+    ? `The rule is the run's, ${rule.type}, with its [[learning rate]] of this step.`
+    : "The run's optimizer keeps a state, which only the coordinator has: this is a step of plain SGD with the run's [[learning rate]].";
+  return {
+    id: 'step',
+    title: 'Step',
+    text: `Every weight moves against its gradient. ${whose} For this sample the [[loss]] goes from ${decimal(lossBefore, 4)} to ${decimal(lossAfter, 4)}.`,
+    exhibits: [
+      {
+        kind: 'table',
+        caption: `The parameter with the largest gradient, ${name}${shapeText(at)}`,
+        header: ['before', 'gradient', 'learning rate', 'after'],
+        rows: [[before, gradient, learningRate, after].map((value) => decimal(value, 6))],
+      },
+      {
+        kind: 'figures',
+        figures: [
+          { label: 'loss before', value: decimal(lossBefore, 4) },
+          { label: 'loss after', value: decimal(lossAfter, 4) },
+          { label: 'length of the step', value: decimal(length, 4) },
+        ],
+      },
+    ],
+  };
+}
+
+/** Outputs as bars, such as logits. */
+export function outputBars(caption: string, values: ArrayLike<number>, names: readonly string[]): Exhibit {
+  const bars = Array.from(values, (value, index) => ({
+    label: names[index] ?? `${index}`,
+    value,
+    text: decimal(value, 2),
+  }));
+  return { kind: 'bars', caption, bars };
+}
+
+export function probabilityBars(values: readonly number[], names: readonly string[]): Exhibit {
+  const bars = values.map((value, index) => ({ label: names[index] ?? `${index}`, value, text: percent(value) }));
+  return { kind: 'bars', caption: 'The softmax, whose sum is 1', bars };
+}
+
+function positive(values: Float32Array): number {
+  return values.filter((value) => value > 0).length;
+}
+
+function zerosIn(values: Float32Array): number {
+  return values.filter((value) => value === 0).length;
+}

@@ -1,0 +1,244 @@
+/** What the view of a live network computes: equal to the engine's own plans, and the links of its parts. */
+import {
+  createMicrobatchGradient,
+  createOptimizer,
+  createPrediction,
+  initialize,
+  type Model,
+  parameterCount,
+  parseModel,
+  parseOptimizer,
+  resolveModel,
+} from '@lockstep/nn';
+import { type HostBackend, randomStream } from '@lockstep/tensor';
+import { describe, expect, test } from 'vitest';
+import { chapters, insideParts, type LabeledSample, partsOf, partsOfChapter, traceSample } from '../src/index.ts';
+import { singleStep } from '../src/inside/single-step.ts';
+import { gradientTable, type RunFacts, stagesOf } from '../src/inside/stages.ts';
+import { viewWeights } from '../src/inside/weight-view.ts';
+import { openContext } from './context.ts';
+
+const table: Model = parseModel({
+  name: 'table',
+  input: [5],
+  layers: [{ type: 'dense', units: 7 }, { type: 'tanh' }, { type: 'dense', units: 3 }],
+});
+const seed = 3;
+const pixels = Uint8Array.from({ length: 784 }, (_, index) => (index % 3 === 0 ? (index * 37) % 256 : 0));
+
+const cases: readonly { readonly name: string; readonly model: Model; readonly sample: LabeledSample }[] = [
+  { name: 'mlp', model: resolveModel('mlp'), sample: { values: pixels, label: 4 } },
+  { name: 'cnn', model: resolveModel('cnn'), sample: { values: pixels, label: 9 } },
+  { name: 'table', model: table, sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), label: 2 } },
+];
+
+/** A storage with these values. */
+function stored(backend: HostBackend, values: Float32Array) {
+  const storage = backend.allocate(values.length);
+  backend.upload(storage, values);
+  return storage;
+}
+
+/** -0 becomes 0: adding what is 0 does so as well. */
+function plain(values: Float32Array): number[] {
+  return Array.from(values, (value) => value + 0);
+}
+
+describe.each(cases)('a sample in $name', ({ model, sample }) => {
+  const weights = initialize(model, seed);
+
+  test("has the outputs, the loss and the gradient of the engine's plans, to the bit", async () => {
+    const { backend } = await openContext();
+    const trace = traceSample(backend, model, weights, sample);
+    const parameters = stored(backend, weights);
+    const prediction = createPrediction(backend, model, 1, parameters);
+    prediction.run(sample.values);
+    expect(trace.layers.at(-1)!.values).toEqual(backend.view(prediction.output).slice());
+    const plan = createMicrobatchGradient(backend, model, 1, parameters);
+    plan.run(sample.values, Uint8Array.of(sample.label));
+    const expected = backend.view(plan.output);
+    expect(plain(trace.gradient)).toEqual(plain(expected.subarray(0, weights.length)));
+    expect(trace.loss).toBe(expected[weights.length]);
+  });
+
+  test('has probabilities, and gradients of every layer', async () => {
+    const { backend } = await openContext();
+    const { layers, probabilities, gradient } = traceSample(backend, model, weights, sample);
+    expect(layers.map(({ type }) => type)).toEqual(model.layers.map(({ type }) => type));
+    for (const { values, gradient: own } of layers) expect(own.length).toBe(values.length);
+    const tensors = layers.flatMap(({ parameters }) => parameters);
+    expect(tensors.reduce((total, { size }) => total + size, 0)).toBe(parameterCount(model));
+    const squares = tensors.reduce((total, { norm }) => total + norm * norm, 0);
+    expect(Math.sqrt(squares)).toBeCloseTo(Math.hypot(...gradient), 5);
+    expect(tensors.reduce((total, { zeros }) => total + zeros, 0)).toBe(gradient.filter((value) => value === 0).length);
+    expect(probabilities.reduce((total, value) => total + value, 0)).toBeCloseTo(1, 6);
+    // Of cross-entropy: the probability, less 1 for the label.
+    for (const [label, value] of layers.at(-1)!.gradient.entries()) {
+      expect(value).toBeCloseTo(probabilities[label]! - (label === sample.label ? 1 : 0), 5);
+    }
+  });
+});
+
+test('a sample of another size, and weights of another model, are refused with both sizes', async () => {
+  const { backend } = await openContext();
+  const { model, sample } = cases[0]!;
+  const weights = initialize(model, seed);
+  const short = { ...sample, values: pixels.subarray(1) };
+  expect(() => traceSample(backend, model, weights, short)).toThrow('expected 784 bytes, got 783');
+  expect(() => traceSample(backend, model, weights.subarray(1), sample)).toThrow('expected 101770 values, got 101769');
+});
+
+describe('one step', () => {
+  const { model, sample } = cases[0]!;
+  const weights = initialize(model, seed);
+  const stepWith = async (optimizer: unknown, step = 0) => {
+    const { backend } = await openContext();
+    const trace = traceSample(backend, model, weights, sample);
+    return { backend, trace, single: singleStep(backend, model, { weights, sample, trace, optimizer, step }) };
+  };
+
+  test("is that of the run's optimizer where it has no state, with its decay and its schedule", async () => {
+    const schedule = { type: 'step', every: 10, factor: 0.5 };
+    const optimizer = { type: 'sgd', learningRate: 0.2, weightDecay: 0.01, schedule };
+    const { backend, trace, single } = await stepWith(optimizer, 10);
+    expect(single).toMatchObject({ isOfRun: true, learningRate: 0.1 });
+    const parameters = stored(backend, weights);
+    const own = createOptimizer(backend, parseOptimizer(optimizer), parameters);
+    own.restore({ step: 10, slots: {} });
+    own.step(1, stored(backend, trace.gradient));
+    const { name, at, after, before, gradient } = single.parameter;
+    const index = trace.gradient.indexOf(gradient);
+    expect(Math.abs(gradient)).toBe(trace.gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0));
+    expect(after).toBe(backend.view(parameters)[index]);
+    expect(before).toBe(weights[index]);
+    const { offset, shape } = trace.layers.flatMap((layer) => layer.parameters).find((each) => each.name === name)!;
+    expect(offset + at.reduce((place, position, axis) => place * shape[axis]! + position, 0)).toBe(index);
+    expect(single.lossAfter).toBeLessThan(single.lossBefore);
+  });
+
+  test.each(['momentum', 'adam', 'adamw', 'rmsprop'])('is plain SGD where the run has %s', async (type) => {
+    const { single } = await stepWith({ type, learningRate: 0.01 });
+    expect(single).toMatchObject({ isOfRun: false, rule: { type: 'sgd', learningRate: 0.01 } });
+    const { before, after, gradient } = single.parameter;
+    expect(after).toBeCloseTo(before - 0.01 * gradient, 6);
+  });
+
+  test('refuses an optimizer that is unknown', async () => {
+    await expect(stepWith({ type: 'other', learningRate: 1 })).rejects.toThrow('optimizer');
+  });
+});
+
+describe('the stages of a step', () => {
+  const { model, sample } = cases[0]!;
+  const run = { batch: 128, microbatches: 16, label: 'four', names: ['zero'] };
+  const stages = async (facts: RunFacts = run) => {
+    const { backend } = await openContext();
+    const weights = initialize(model, seed);
+    const trace = traceSample(backend, model, weights, sample);
+    const optimizer = { type: 'sgd', learningRate: 0.05 };
+    const single = singleStep(backend, model, { weights, sample, trace, optimizer, step: 0 });
+    return { trace, single, shown: stagesOf(trace, single, facts) };
+  };
+
+  test("say the sample's own numbers, in plain sentences", async () => {
+    const { trace, single, shown } = await stages();
+    expect(shown.map(({ id }) => id)).toEqual(['forward', 'loss', 'backward', 'send', 'add', 'step']);
+    const texts = shown.map(({ text, exhibits }) => {
+      const plainText = partsOf(text).map((part) => part.text);
+      return `${plainText.join('')} ${JSON.stringify(exhibits)}`;
+    });
+    for (const text of texts) expect(text).not.toMatch(/\[\[[A-z]|NaN|undefined/);
+    const [forward, loss, backward, send, add, step] = texts as [string, string, string, string, string, string];
+    expect(forward).toContain(`leaves ${trace.layers[1]!.values.filter((value) => value > 0).length} of 128 above 0`);
+    expect(loss).toContain('The label is four');
+    expect(loss).toContain(trace.loss.toFixed(4));
+    expect(loss).toContain(`${(100 * trace.probabilities[4]!).toFixed(2)} %`);
+    expect(backward.indexOf('[10]')).toBeLessThan(backward.indexOf('[128]'));
+    expect(send).toContain('407,080 bytes');
+    expect(add).toContain('"levels of the tree","value":"4"');
+    expect(step).toContain(single.parameter.after.toFixed(6));
+    expect(step).toContain("The rule is the run's, sgd");
+  });
+
+  test('say what a microbatch is in a run of replicas', async () => {
+    const { shown } = await stages({ ...run, replicas: 4 });
+    expect(shown[4]!.text).toContain('one of 4 replicas');
+  });
+
+  test('the table has the norm and the zeros of every tensor', async () => {
+    const { trace } = await stages();
+    const table = gradientTable(trace);
+    if (table.kind !== 'table') throw new Error('expected a table');
+    const tensors = trace.layers.flatMap(({ parameters }) => parameters);
+    expect(table.rows.map(([name]) => name)).toEqual(tensors.map(({ name }) => `dense, ${name}`));
+    expect(table.rows.map((row) => row[2])).toEqual(tensors.map(({ norm }) => norm.toFixed(4)));
+  });
+});
+
+describe('weights to look at', () => {
+  const shapes = [
+    { name: 'mlp', model: resolveModel('mlp'), sample: [28, 28, 1], expected: ['neurons', 128, 128, 28, 28] },
+    { name: 'cnn', model: resolveModel('cnn'), sample: [28, 28, 1], expected: ['filters', 8, 8, 5, 5] },
+    {
+      name: 'mlp in color',
+      model: resolveModel('mlp', { sampleShape: [4, 6, 3], outputs: 2 }),
+      sample: [4, 6, 3],
+      expected: ['neurons', 128, 128, 4, 6],
+    },
+    {
+      name: 'a wide layer',
+      model: parseModel({ name: 'wide', input: [4], layers: [{ type: 'dense', units: 300 }] }),
+      sample: [2, 2, 1],
+      expected: ['neurons', 256, 300, 2, 2],
+    },
+  ] as const;
+  test.each(shapes)('$name has pictures', ({ model, sample, expected }) => {
+    const weights = initialize(model, seed);
+    const view = viewWeights(model, sample, weights);
+    if (view.kind !== 'pictures') throw new Error(view.reason);
+    const { of, count, total, rows, columns, channels, values, scale } = view;
+    expect([of, count, total, rows, columns]).toEqual(expected);
+    const random = randomStream(seed);
+    for (let trial = 0; trial < 50; trial++) {
+      const [picture, pixel] = [count, rows * columns].map((limit) => Math.floor(random() * limit)) as [number, number];
+      const read = Array.from(
+        { length: channels },
+        (_, channel) => weights[(pixel * channels + channel) * total + picture]!,
+      );
+      const mean = read.reduce((sum, value) => sum + value, 0) / channels;
+      expect(values[picture * rows * columns + pixel]).toBeCloseTo(mean, 6);
+    }
+    const larger = values.filter((value) => Math.abs(value) > scale).length;
+    expect(larger / values.length).toBeLessThanOrEqual(0.02);
+  });
+
+  test('rows of a table have histograms of all values, and a reason', () => {
+    const weights = initialize(table, seed);
+    const view = viewWeights(table, [5], weights);
+    if (view.kind !== 'histograms') throw new Error('expected histograms');
+    expect(view.reason).toBe('A sample is a row of 5 values, so the weights of a neuron make no picture.');
+    expect(view.histograms.map(({ name }) => name)).toEqual(['0.weight', '0.bias', '2.weight', '2.bias']);
+    const counted = view.histograms.flatMap(({ counts }) => counts).reduce((sum, count) => sum + count, 0);
+    expect(counted).toBe(weights.length);
+  });
+
+  test('a dense layer behind pooling reads no pixels', () => {
+    const layers = [{ type: 'maxPool2d', window: 2 }, { type: 'flatten' }, { type: 'dense', units: 2 }];
+    const model = parseModel({ name: 'pooled', input: [4, 4, 1], layers });
+    expect(viewWeights(model, [4, 4, 1], initialize(model, seed))).toMatchObject({
+      kind: 'histograms',
+      reason: 'The first dense layer reads 4 values that are no pixels, so its weights make no picture.',
+    });
+  });
+});
+
+test('parts name chapters that exist and terms of the glossary, and chapters find their parts', () => {
+  for (const { id, text, chapters: named } of insideParts) {
+    expect(id).toMatch(/^[a-z]+$/);
+    expect(partsOf(text).length).toBeGreaterThan(0);
+    for (const chapter of named) {
+      expect(chapters.map((each) => each.id)).toContain(chapter);
+      expect(partsOfChapter(chapter).map((part) => part.id)).toContain(id);
+    }
+  }
+});
