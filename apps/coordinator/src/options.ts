@@ -43,8 +43,19 @@ const shared = {
   epochs: withDefaultText(wholeNumber('passes over the training set', optionBounds.epochs), defaultEpochsText),
   steps: wholeNumber('stop after N steps', optionBounds.steps),
   batch: withDefaultText(
-    wholeNumber('samples in a step, over all workers, or of one replica in an inner step', optionBounds.batch),
+    batchOption('samples in a step, over all workers, or of one replica in an inner step; auto fits --expect'),
     `${defaultsOf('batch')}; on small data less, and then the default learning rate too; ${dilocoDefaults.batch} with replicas`,
+  ),
+  expect: withDefaultText(
+    wholeNumber(
+      'workers to come, who all take part: batch and microbatch are such that each gets one, and slow ones take turns',
+      optionBounds.expect,
+    ),
+    'none, or --workers with --batch auto',
+  ),
+  microbatch: withDefaultText(
+    wholeNumber('samples that a worker computes at least; divides the batch', optionBounds.microbatch),
+    '16 to 64, or less where workers are expected',
   ),
   lr: withDefaultText(
     positiveNumber('learning rate'),
@@ -135,6 +146,11 @@ const shared = {
   report: textOption('FILE.json', 'where to write the report'),
   ...generalOptions,
 };
+
+function batchOption(description: string): Option<number | 'auto' | undefined> {
+  const number = wholeNumber(description, optionBounds.batch);
+  return { ...number, placeholder: 'N|auto', parse: (text) => (text === 'auto' ? text : number.parse(text)) };
+}
 
 function origins(description: string): Option<readonly string[] | undefined> {
   const parse = (text: string): readonly string[] =>

@@ -13,7 +13,7 @@ import type { CoordinatorOptions } from './options.ts';
 
 /** @throws CommandFailure with exit code 2 where options do not go together, or a file cannot be used */
 export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
-  const { data, epochs, steps, batch, seed, backend, threads, gradients, init } = options;
+  const { data, epochs, steps, batch, expect, microbatch, seed, backend, threads, gradients, init } = options;
   if (options.verify && gradients !== 'exact') {
     const got = `${gradients}, whose rounding depends on the workers`;
     throw usageFailure(`--verify: expected with --gradients exact, got ${got}`);
@@ -24,7 +24,7 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   requireOutputs({ save: options.save, report: options.report });
   return {
-    ...{ data, epochs, steps, batch, seed, backend, threads, gradients, checkpoint, diloco },
+    ...{ data, epochs, steps, batch, expect, microbatch, seed, backend, threads, gradients, checkpoint, diloco },
     model: modelText(options.model),
     optimizer: {
       type: options.optimizer,

@@ -69,6 +69,7 @@ function drawScenario(seed: number) {
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
       ...drawTypes(seed),
       innerSteps: drawInnerSteps(seed),
+      participation: drawParticipation(seed),
     },
     // Few honest workers beside a liar, so that it is asked often.
     workers: isLying ? 1 : between(1, 6),
@@ -101,13 +102,21 @@ function drawInnerSteps(seed: number) {
   return { batch: 1 + Math.floor(4 * chance()), learningRate: 0.05, momentum: chance() < 0.3 ? 0 : 0.9 };
 }
 
+/** Of a stream of its own too: in half of the runs workers without a share take turns. */
+function drawParticipation(seed: number): 'rotation' | 'fastest' {
+  const chance = randomStream(createHash('sha256').update(`participation of ${seed}`).digest().readUInt32LE());
+  return chance() < 0.5 ? 'rotation' : 'fastest';
+}
+
 function describe(seed: number, scenario: Scenario): string {
   const { problem, workers, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs, checkpointEvery } = scenario;
-  const { samples, batch, microbatchSize, innerSteps, epochs, verifyRate, sampleType, targetType } = problem;
+  const { samples, batch, microbatchSize, innerSteps, participation, epochs, verifyRate, sampleType, targetType } =
+    problem;
   const parts = [
     `${epochs} epochs of ${samples} ${sampleType} samples with ${targetType}, batch ${batch}, microbatches of ${microbatchSize}`,
     ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
     `${workers} workers at the start`,
+    ...(participation === 'rotation' ? ['all take part'] : []),
     ...liars.map((lie) => `one that lies (${lie})`),
     `${100 * verifyRate} % of the shards are verified`,
     ...(otherModes > 0 ? ['two numeric modes'] : []),

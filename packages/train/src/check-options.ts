@@ -12,6 +12,8 @@ interface Bounds {
 /** Of options that are whole numbers. */
 export const optionBounds = {
   batch: { from: 1, to: 1_000_000 },
+  expect: { from: 1, to: 512 },
+  microbatch: { from: 1, to: 1_000_000 },
   epochs: { from: 1, to: 1_000_000 },
   steps: { from: 1 },
   replicas: { from: 1, to: 1_024 },
@@ -136,7 +138,9 @@ const rules: Rules = {
   model: either(name, instance('a model as an object')),
   initialWeights: instance('the bytes of a model file', (value) => value instanceof Uint8Array),
   optimizer: optimizerRules,
-  batch: whole(optionBounds.batch),
+  batch: either(whole(optionBounds.batch), oneOf(['auto'])),
+  expect: whole(optionBounds.expect),
+  microbatch: whole(optionBounds.microbatch),
   epochs: whole(optionBounds.epochs),
   steps: whole(optionBounds.steps),
   seed: whole(optionBounds.seed),

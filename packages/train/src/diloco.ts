@@ -29,7 +29,7 @@ export function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig 
   return {
     replicas: replicas ?? dilocoDefaults.replicas,
     innerSteps: innerSteps ?? dilocoDefaults.innerSteps,
-    batch: batch ?? dilocoDefaults.batch,
+    batch: typeof batch === 'number' ? batch : dilocoDefaults.batch,
     learningRate: learningRate ?? dilocoDefaults.learningRate,
     momentum: momentum ?? dilocoDefaults.momentum,
   };

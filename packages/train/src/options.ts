@@ -23,9 +23,16 @@ export interface TrainOptions {
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
   /**
    * Samples in a step, over all workers; by default that of the model's recipe, 128 for most, or less on small data. With
-   * `diloco` samples in an inner step of one replica, by default 16.
+   * `diloco` samples in an inner step of one replica, by default 16. `auto` takes as many as `expect` asks for.
    */
-  readonly batch?: number | undefined;
+  readonly batch?: number | 'auto' | undefined;
+  /**
+   * Workers that will take part, each of which gets a microbatch: of every step if it is fast enough, else at least once an
+   * epoch. Batch and microbatch are made for them where left out. By default none, or the `workers` where the batch is `auto`.
+   */
+  readonly expect?: number | undefined;
+  /** Samples of which one worker computes at least as many; it divides the batch. By default 16 to 64. */
+  readonly microbatch?: number | undefined;
   /** Passes over the training set; by default 5, or as many as make 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
   /** The run ends after so many steps, where that is before its epochs are over. */

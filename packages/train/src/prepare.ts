@@ -1,11 +1,11 @@
 /** Turns options into a run that can start, or refuses them. */
 import { checkDataset, DataError, type Dataset, sampleSize } from '@lockstep/data';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
-import { formatOf, planRun } from '@lockstep/training';
+import { formatOf } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { checkOptions } from './check-options.ts';
-import { defaultBatch, defaultEpochs, learningRateScale } from './default-length.ts';
-import { type DiLoCoConfig, dilocoOf, roundOf } from './diloco.ts';
+import { learningRateScale } from './default-length.ts';
+import { dilocoOf } from './diloco.ts';
 import { errorMessage } from './error-message.ts';
 import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
@@ -16,6 +16,7 @@ import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { DataSummary, RunConfig } from './report/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
+import { expectedWorkers, planOf } from './run-plan.ts';
 
 const defaultSeed = 1;
 const defaultVerifyRate = 0.01;
@@ -37,8 +38,8 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   requireFit(model, train);
   const recipe = recipeOf(model.name);
   const diloco = dilocoOf(options);
-  const plan = planOf(options, train, recipe.batch, diloco);
-  const rateScale = options.batch === undefined ? learningRateScale(plan.batch, recipe.batch) : 1;
+  const plan = planOf(options, train.count, recipe.batch, diloco);
+  const rateScale = typeof options.batch !== 'number' ? learningRateScale(plan.batch, recipe.batch) : 1;
   const rates = diloco ? ({ isOuter: true } as const) : { scale: rateScale };
   const optimizer = optimizerOf(options.optimizer, plan.steps, recipe, rates);
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
@@ -61,7 +62,8 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
   const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
-  return { ...work, backend, threads, workers, verifyRate, checkpoint, ...network };
+  const allTakePart = expectedWorkers(options) !== undefined;
+  return { ...work, backend, threads, workers, verifyRate, allTakePart, checkpoint, ...network };
 }
 
 /** Workers of this machine alone are let in by a token that only they get. */
@@ -130,25 +132,6 @@ function requireAlike(train: Dataset, test: Dataset): void {
 function describe(data: Dataset): string {
   const { sampleType, sampleShape, targetType } = formatOf(data);
   return `${sampleType} samples of ${sampleShape.join(' x ')} and ${data.targets.names.length} ${targetType}`;
-}
-
-function planOf(options: TrainOptions, train: Dataset, recipeBatch: number, diloco: DiLoCoConfig | undefined) {
-  const { batch: asked, epochs: askedEpochs, steps } = options;
-  const samples = train.count;
-  if (diloco) {
-    const round = roundOf(diloco, samples);
-    const rounds = Math.ceil(samples / round.batch);
-    // As many as it would be if each inner step were a step.
-    const epochs =
-      askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
-    return planRun({ samples, ...round, epochs, steps });
-  }
-  const batch = asked ?? defaultBatch(samples, recipeBatch);
-  if (batch > samples) {
-    throw configurationError`${named('batch')}: expected at most the ${samples} samples of the training set, got ${batch}`;
-  }
-  const epochs = askedEpochs ?? defaultEpochs(Math.ceil(samples / batch), steps);
-  return planRun({ samples, batch, epochs, steps });
 }
 
 function requireMemory(need: MemoryNeedOptions, { memoryBytes }: Platform): void {

@@ -26,6 +26,8 @@ export interface Prepared {
   readonly workers: number;
   /** Part of the shards that two workers compute; 0 where there is but this process. */
   readonly verifyRate: number;
+  /** Whether workers that are too slow for a share take turns. */
+  readonly allTakePart: boolean;
   /** Undefined in a run of this process alone. */
   readonly listen: (ListenOptions & { readonly host: string }) | undefined;
   readonly checkpoint: CheckpointOptions | undefined;

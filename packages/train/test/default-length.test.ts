@@ -20,6 +20,10 @@ describe('the default batch and epochs', () => {
     expect({ batch, epochs, scale: learningRateScale(batch, recipe) }).toEqual(expected);
   });
 
+  it('have a rate in proportion to a larger batch, up to 8 times', () => {
+    expect([256, 1_024, 2_048].map((batch) => learningRateScale(batch, 128))).toEqual([2, 8, 8]);
+  });
+
   it('reach the steps that were asked for', () => {
     expect(defaultEpochs(8, 400)).toBe(50);
     expect(defaultEpochs(469, 200)).toBe(1);

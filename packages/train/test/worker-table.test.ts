@@ -56,6 +56,7 @@ describe('the table of workers', () => {
               readyAtMs: 0,
               overheadMs: 0,
               nextTrialAtMs: 0,
+              newestResult: -1,
               samplesPerMs: 2,
               weightsStep: 0,
               cachesSamples: false,

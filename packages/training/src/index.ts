@@ -1,6 +1,7 @@
 /** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
 
 export { type DataFormat, formatOf } from './batch-bytes.ts';
+export { type BatchForWorkers, batchForWorkers, microbatchSizeFor } from './batch-for-workers.ts';
 export type { Clock } from './clock.ts';
 export type { ControlAction, RunEvent } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';

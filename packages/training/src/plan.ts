@@ -34,7 +34,7 @@ export interface RunPlanOptions {
  * Samples in a microbatch: 64 or 32 where that cuts the batch into at least four microbatches, twice as many as two
  * workers, else 16. Below 16 a gradient costs more to write than to compute; above 64 shares get coarse.
  */
-function defaultMicrobatchSize(batch: number): number {
+export function defaultMicrobatchSize(batch: number): number {
   return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
 }
 

@@ -64,7 +64,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     limits: bounds,
     ...callbacks
   } = options;
-  const { model, plan, config, optimizer, train, token, verifyRate } = prepared;
+  const { model, plan, config, optimizer, train, token, verifyRate, allTakePart } = prepared;
   const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
@@ -89,6 +89,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
       startWithinMs,
       waitForStart,
       faultInjection,
+      ...(allTakePart && { participation: 'rotation' as const }),
       verifyRate,
       verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
       refereeHash: reference.hash,

@@ -3,6 +3,7 @@ import { disconnect, forgetIdleRecords } from './disconnect.ts';
 import { available, countFault, type Draft, emit, isOwner, owedSamples, send, updateConnection } from './draft.ts';
 import { settleClaims } from './identity-claims.ts';
 import { recordFailure } from './reputation.ts';
+import { isInSlot, slotAfterDelay } from './rotation.ts';
 import { assign, preferProven, unassign } from './schedule.ts';
 import { boundedRate, speedAfter } from './speed.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
@@ -66,7 +67,10 @@ function heartbeat(draft: Draft, { connection, phase, pingedAtMs }: Connection):
   send(draft, connection, { type: 'ping', sentAtMs: draft.nowMs });
 }
 
-/** A worker that needs more than so many times as long as an idle one is late before the time that it needs has passed. */
+/**
+ * A worker that needs more than so many times as long as an idle one is late before the time that it needs has passed;
+ * in its slot it has that time, up to the hard deadline.
+ */
 const mostTimesIdle = 10;
 
 /** Compares how long a worker has had its shards of the current step with how long they should take. */
@@ -99,13 +103,15 @@ function checkShards(draft: Draft, connection: Connection): void {
   if (idle.length === 0) return;
   if (connection.answerByMs === undefined) {
     const idleMs = Math.min(...idle.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
-    const expectedMs = Math.min(ownMs, mostTimesIdle * idleMs);
+    const mostMs = isInSlot(connection, draft.current.step) ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;
+    const expectedMs = Math.min(ownMs, mostMs);
     const waitedMs = draft.nowMs - startedAtMs;
     if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return;
     // What it owes is not done after this time, so its rate is at most that, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
     const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
-    markLate(draft, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost) });
+    const slot = slotAfterDelay(draft, connection, waitedMs);
+    markLate(draft, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost), slot });
   }
   duplicate(draft, owned, idle);
 }
@@ -114,7 +120,7 @@ function checkShards(draft: Draft, connection: Connection): void {
 function markLate(
   draft: Draft,
   late: Connection,
-  changes: Pick<Connection, 'answerByMs' | 'overheadMs' | 'samplesPerMs'>,
+  changes: Pick<Connection, 'answerByMs' | 'overheadMs' | 'samplesPerMs' | 'slot'>,
 ): void {
   updateConnection(draft, late.connection, changes);
   emit(draft, { type: 'late', workerId: late.workerId ?? '', step: draft.current.step });

@@ -59,7 +59,7 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
     takeVote(draft, connection, shard, message, computeMs);
   }
   restartClocks(draft, id);
-  updateConnection(draft, id, { taskErrors: 0, arrivalCreditMs: 0 });
+  updateConnection(draft, id, { taskErrors: 0, arrivalCreditMs: 0, newestResult: message.step });
   if (wasTrial) return;
   updateConnection(draft, id, speedAfter(connection, { samples: shard.samples, computeMs, totalMs }));
   recordSuccess(draft, connection);

@@ -3,6 +3,7 @@ import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard, shardKey, shardsOfRange } from '../tree.ts';
 import { available, type Draft, isOwner, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
 import { isProven } from './reputation.ts';
+import { chooseSlots, startSlot } from './rotation.ts';
 import { coarseShares, type Speed } from './shares.ts';
 import type { Connection, ConnectionId, ShardState } from './state.ts';
 import { chooseTrials } from './trials.ts';
@@ -33,39 +34,74 @@ export function planStep(draft: Draft, step: number): StepDraft {
     planned.shards.set(shardKey(whole), newShard(draft, step, whole));
     return planned;
   }
-  const cut = coarseShares(used, speedsOf(draft, workers));
-  const { newcomers, shareless } = chooseTrials(draft, workers, cut, used);
-  const firstTrial = newcomers.length > 0 ? used - newcomers.length : microbatches;
+  const { sharing, slots, shareless } = divide(draft, workers, step, used);
+  // Slots of the rotation are the last microbatches of a step, newcomers on trial have those before them.
+  const shared = used - slots.length;
+  const { newcomers, timed } = chooseTrials(draft, workers, shareless, shared);
+  const firstTrial = newcomers.length > 0 ? shared - newcomers.length : microbatches;
+  const singles = newcomers.length + slots.length;
   let from = 0;
-  for (const [index, worker] of workers.entries()) {
-    const to = from + (cut[index] ?? 0);
+  for (const { worker, share } of sharing) {
+    const to = from + share;
     // The last share runs on over the empty microbatches: fewer, larger shards make fewer gradients to send.
-    const end = to === used && to > from && newcomers.length === 0 ? microbatches : to;
+    const end = to === used && to > from && singles === 0 ? microbatches : to;
     for (const shard of shardsOfShare(from, end, firstTrial)) {
-      if (shard.lo >= used) continue;
-      planned.shards.set(shardKey(shard), newShard(draft, step, shard));
-      assign(draft, planned, shard, worker.connection);
+      if (shard.lo < used) addShard(draft, planned, shard, worker);
     }
     from = to;
   }
   for (const [index, worker] of newcomers.entries()) assignTrial(draft, planned, worker, firstTrial + index);
-  for (const [index, worker] of shareless.entries()) sendTrial(draft, planned, worker, index);
+  for (const [index, worker] of slots.entries()) {
+    addShard(draft, planned, { lo: shared + index, n: 1 }, worker);
+    startSlot(draft, worker, step);
+  }
+  for (const [index, worker] of timed.entries()) sendTrial(draft, planned, worker, index);
   assignVerifiers(draft, planned, workers);
   return planned;
+}
+
+interface Division {
+  readonly sharing: readonly { readonly worker: Connection; readonly share: number }[];
+  /** Each gets one of the microbatches that are left over. */
+  readonly slots: readonly Connection[];
+  readonly shareless: readonly Connection[];
+}
+
+/** Divides the used microbatches of a step among workers, by their speed and in rotation. */
+function divide(draft: Draft, workers: readonly Connection[], step: number, used: number): Division {
+  const cut = cutAmong(draft, workers, used);
+  const slots = chooseSlots(draft, step, withoutShare(cut));
+  if (slots.length === 0) return { sharing: cut, slots, shareless: withoutShare(cut) };
+  const others = workers.filter((worker) => !slots.includes(worker));
+  const sharing = cutAmong(draft, others, used - slots.length);
+  return { sharing, slots, shareless: withoutShare(sharing) };
+}
+
+function cutAmong({ setup }: Draft, workers: readonly Connection[], microbatches: number): Division['sharing'] {
+  if (microbatches === 0) return [];
+  const speeds = workers.map(
+    ({ samplesPerMs, overheadMs }): Speed => ({
+      rate: samplesPerMs / setup.plan.microbatchSize,
+      overheadMs: setup.participation === 'all' ? 0 : overheadMs,
+    }),
+  );
+  const cut = coarseShares(microbatches, speeds);
+  return workers.map((worker, index) => ({ worker, share: cut[index]! }));
+}
+
+function withoutShare(sharing: Division['sharing']): Connection[] {
+  return sharing.filter(({ share }) => share === 0).map(({ worker }) => worker);
+}
+
+function addShard(draft: Draft, planned: StepDraft, shard: Shard, { connection }: Connection): void {
+  planned.shards.set(shardKey(shard), newShard(draft, planned.step, shard));
+  assign(draft, planned, shard, connection);
 }
 
 /** The proven workers, or all where none is proven: at the beginning of a run, or when only newcomers are left. */
 export function preferProven(draft: Draft, workers: Connection[]): Connection[] {
   const proven = workers.filter((worker) => isProven(draft, worker));
   return proven.length > 0 ? proven : workers;
-}
-
-function speedsOf({ setup }: Draft, workers: readonly Connection[]): Speed[] {
-  const { plan, sharesWithAll = false } = setup;
-  return workers.map(({ samplesPerMs, overheadMs }) => ({
-    rate: samplesPerMs / plan.microbatchSize,
-    overheadMs: sharesWithAll ? 0 : overheadMs,
-  }));
 }
 
 /** A share as nodes of the tree; the microbatches of trials, which end the step, are nodes of their own. */

@@ -49,6 +49,12 @@ export const defaultLimits: Limits = {
   maxFrameBytes: 64 * 1024 * 1024,
 };
 
+/**
+ * Who computes a run's steps: the workers with which a step is done soonest; those, and in turns each other one, a microbatch
+ * at least once an epoch; or all by their rate alone, also where a step would take less time without some.
+ */
+export type Participation = 'fastest' | 'rotation' | 'all';
+
 /** What the rules know of a run before it begins. */
 export interface RunSetup {
   readonly plan: RunPlan;
@@ -81,8 +87,8 @@ export interface RunSetup {
   readonly startWithinMs: number;
   /** Whether the run is paused from the beginning, until `start`. */
   readonly waitForStart?: boolean;
-  /** Whether each worker gets a share by its rate alone, also where a step would take less time without it. */
-  readonly sharesWithAll?: boolean;
+  /** Who computes; `fastest` where left out. */
+  readonly participation?: Participation;
   /** Whether faults may be injected into workers. */
   readonly faultInjection?: boolean;
 }
@@ -115,6 +121,13 @@ export interface WorkerRecord {
   readonly quarantined?: string | undefined;
   /** Set while it is not connected. */
   readonly leftAtMs?: number | undefined;
+}
+
+/** A microbatch of a step for a worker without a share. */
+export interface Slot {
+  readonly step: number;
+  /** Set once the worker was late: not before then does it get another one in that epoch. */
+  readonly againAtMs?: number;
 }
 
 /** What a worker's link costs. */
@@ -166,6 +179,10 @@ export interface Connection {
   readonly trial?: Trial | undefined;
   /** Not before then is a worker without a share on trial again. */
   readonly nextTrialAtMs: number;
+  /** The newest step that a result of it counts in; -1 for none. */
+  readonly newestResult: number;
+  /** Its newest one. */
+  readonly slot?: Slot | undefined;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
   /** Set while it is late with a shard: it is assigned no other until it answers, and disconnected if it has not by then. */

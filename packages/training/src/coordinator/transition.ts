@@ -108,6 +108,7 @@ function open(draft: Draft, id: ConnectionId, resumeKey: string, address: string
     samplesPerMs: 0,
     overheadMs: 0,
     nextTrialAtMs: 0,
+    newestResult: -1,
     weightsStep: -1,
     cachesSamples: false,
     hidden: false,

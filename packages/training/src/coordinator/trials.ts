@@ -11,22 +11,21 @@ const microbatchesPerTrial = 8;
 
 /**
  * Who is on trial in a step of so many microbatches: first workers that are not proven, whose microbatch the step
- * itself contains; then those that are too slow for a share, whose result is only timed.
+ * itself contains; then, of the `shareless`, those that are too slow for a share, whose result is only timed.
  */
 export function chooseTrials(
   draft: Draft,
-  sharing: readonly Connection[],
-  cut: readonly number[],
+  workers: readonly Connection[],
+  shareless: readonly Connection[],
   microbatches: number,
-): { readonly newcomers: Connection[]; readonly shareless: Connection[] } {
+): { readonly newcomers: Connection[]; readonly timed: Connection[] } {
   const free = available(draft).filter((worker) => worker.trial === undefined);
-  const most = Math.max(1, Math.floor(microbatches / microbatchesPerTrial));
-  const newcomers = free.filter((worker) => !sharing.includes(worker)).slice(0, most);
+  const most = Math.min(microbatches, Math.max(1, Math.floor(microbatches / microbatchesPerTrial)));
+  const newcomers = free.filter((worker) => !workers.includes(worker)).slice(0, most);
   // Where workers outnumber the microbatches, no speed would give each of them a share.
-  const tooSlow =
-    microbatches < sharing.length ? [] : sharing.filter((worker, at) => cut[at] === 0 && free.includes(worker));
+  const tooSlow = microbatches < workers.length ? [] : shareless.filter((worker) => free.includes(worker));
   const due = tooSlow.filter(({ nextTrialAtMs }) => draft.nowMs >= nextTrialAtMs);
-  return { newcomers, shareless: due.slice(0, most - newcomers.length) };
+  return { newcomers, timed: due.slice(0, most - newcomers.length) };
 }
 
 export function isTrial(owner: Connection | undefined, { step, lo, n }: Shard & { readonly step: number }): boolean {
@@ -37,6 +36,11 @@ export function isTrial(owner: Connection | undefined, { step, lo, n }: Shard & 
 const timePerTrial = 4;
 /** … and does not wait longer than this for the next one. */
 const mostTrialPauseMs = 10_000;
+
+/** How long a worker without a share is left alone after something that took it so long. */
+export function trialPauseMs(totalMs: number): number {
+  return Math.min(mostTrialPauseMs, (timePerTrial - 1) * totalMs);
+}
 
 /** Whether a result is that of a trial, which shows the worker's speed also when other workers were faster. */
 export function takeTrial(
@@ -55,7 +59,7 @@ export function takeTrial(
   const before = isProven(draft, connection) ? connection : { ...connection, samplesPerMs: 0 };
   updateConnection(draft, id, {
     trial: undefined,
-    nextTrialAtMs: draft.nowMs + Math.min(mostTrialPauseMs, (timePerTrial - 1) * totalMs),
+    nextTrialAtMs: draft.nowMs + trialPauseMs(totalMs),
     ...speedAfter(before, { samples, computeMs, totalMs }),
   });
   recordSuccess(draft, connection);

@@ -5,7 +5,7 @@ import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import type { RunOptions } from '../coordinator/run.ts';
-import { defaultLimits, type Limits, type RunSetup } from '../coordinator/state.ts';
+import { defaultLimits, type Limits, type Participation, type RunSetup } from '../coordinator/state.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { checkedSetup, createNumericsCheck } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
@@ -58,6 +58,7 @@ export interface ProblemOptions extends Partial<Types> {
   readonly limits?: Partial<Limits>;
   readonly token?: string;
   readonly verifyRate?: number;
+  readonly participation?: Participation;
 }
 
 /** Everything of a run that the next step depends on, as it is between two steps. */
@@ -117,6 +118,7 @@ export async function createProblem(
     startWithinMs: 5_000,
     verifyRate: options.verifyRate ?? 0,
     verifySalt: seed,
+    participation: options.participation ?? 'fastest',
     refereeHash: host.hash(bytesOf(referenceGradient)),
     refereeMode: backend.numericMode,
   };

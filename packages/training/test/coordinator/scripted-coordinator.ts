@@ -33,6 +33,7 @@ export interface CoordinatorOptions {
   readonly refereeHash?: string;
   readonly limits?: Partial<Limits>;
   readonly verifyRate?: number;
+  readonly participation?: RunSetup['participation'];
 }
 
 export interface Task extends Shard {
@@ -54,6 +55,7 @@ function setupOf(options: CoordinatorOptions): RunSetup {
     faultInjection: options.faultInjection ?? false,
     verifyRate: options.verifyRate ?? 0,
     gradients: options.gradients,
+    participation: options.participation ?? 'fastest',
     ...(refereeMode === undefined ? {} : { refereeMode }),
     ...(refereeHash === undefined ? {} : { refereeHash }),
   };

@@ -29,6 +29,7 @@ const geometry = fc.record({
   batch: fc.integer({ min: 1, max: 40 }),
   microbatchSize: fc.integer({ min: 1, max: 9 }),
   epochs: fc.integer({ min: 1, max: 3 }),
+  participation: fc.constantFrom('fastest' as const, 'rotation' as const),
   innerSteps: fc.option(
     fc.record({
       batch: fc.integer({ min: 1, max: 5 }),
@@ -121,6 +122,16 @@ describe('a run in virtual time', () => {
       expect(aloneMs / besideMs).toBeGreaterThan(0.85);
     },
   );
+
+  it('counts a microbatch of each worker in every epoch where all take part, and gives the same weights', async () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const scenario = { seed, workers: 12, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
+      const options = { samples: 320, batch: 16, microbatchSize: 4, epochs: 4, startWorkers: 12 };
+      const { problem, simulation } = await simulateScenario(scenario, { ...options, participation: 'rotation' });
+      expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+      for (const { shards } of simulation.state.records.values()) expect(shards).toBeGreaterThanOrEqual(options.epochs);
+    }
+  });
 
   it('replays a seed exactly', async () => {
     const scenario = { seed: 7, workers: 4, faultEveryMs: 200, corruptResults: 0.02 };

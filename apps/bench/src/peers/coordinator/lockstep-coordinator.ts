@@ -73,7 +73,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
       model,
       format,
       limits,
-      sharesWithAll: true,
+      participation: 'all',
       startWorkers: workers,
       startWithinMs: 60_000,
     },

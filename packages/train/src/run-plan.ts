@@ -1,0 +1,78 @@
+/** The steps of a run, its batch and its microbatches: from what was asked for, else from the data and the workers. */
+import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
+import { configurationError, named } from '@lockstep/worker';
+import { defaultBatch, defaultEpochs } from './default-length.ts';
+import { type DiLoCoConfig, roundOf } from './diloco.ts';
+import type { TrainOptions } from './options.ts';
+
+type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers'>;
+
+/** Workers that the batch is made for, each of which takes part; undefined where it is not made for any. */
+export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number | undefined {
+  if (expect !== undefined || batch !== 'auto') return expect;
+  if (workers === 0) {
+    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')}, the number of workers to come`;
+  }
+  return workers;
+}
+
+/** @throws ConfigurationError where batch, microbatch, workers and data do not go together */
+export function planOf(asked: Asked, samples: number, recipeBatch: number, diloco: DiLoCoConfig | undefined): RunPlan {
+  const { epochs: askedEpochs, steps } = asked;
+  if (diloco) {
+    requireSynchronous(asked);
+    const round = roundOf(diloco, samples);
+    const rounds = Math.ceil(samples / round.batch);
+    // As many as it would be if each inner step were a step.
+    const epochs =
+      askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
+    return planRun({ samples, ...round, epochs, steps });
+  }
+  const { batch, microbatchSize } = batchOf(asked, samples, recipeBatch);
+  const epochs = askedEpochs ?? defaultEpochs(Math.ceil(samples / batch), steps);
+  return planRun({ samples, batch, microbatchSize, epochs, steps });
+}
+
+/** With replicas, those are what workers share. */
+function requireSynchronous(asked: Asked): void {
+  for (const name of ['expect', 'microbatch'] as const) {
+    if (asked[name] === undefined) continue;
+    throw configurationError`${named(name)}: expected without ${named('diloco.replicas')}, since each replica is computed by one worker`;
+  }
+  if (asked.batch === 'auto') {
+    throw configurationError`${named('batch')}: expected a number with ${named('diloco.replicas')}, got auto`;
+  }
+}
+
+function batchOf(asked: Asked, samples: number, recipeBatch: number) {
+  const { batch: askedBatch, microbatch } = asked;
+  const workers = expectedWorkers(asked);
+  const batch = typeof askedBatch === 'number' ? askedBatch : undefined;
+  requireWithin('batch', batch, samples);
+  requireWithin('microbatch', microbatch, batch ?? samples);
+  requireWork(workers, microbatch, batch ?? samples);
+  const usualBatch = defaultBatch(samples, recipeBatch);
+  if (batch === undefined && (workers !== undefined || microbatch !== undefined)) {
+    return batchForWorkers({ samples, workers: workers ?? 1, usualBatch, microbatchSize: microbatch });
+  }
+  const fixed = batch ?? usualBatch;
+  if (microbatch !== undefined && fixed % microbatch !== 0) {
+    throw configurationError`${named('microbatch')}: expected a number that divides the batch of ${fixed}, got ${microbatch}`;
+  }
+  const microbatchSize = microbatch ?? (workers === undefined ? undefined : microbatchSizeFor(fixed, workers));
+  return { batch: fixed, microbatchSize };
+}
+
+function requireWithin(name: 'batch' | 'microbatch', value: number | undefined, most: number): void {
+  if (value === undefined || value <= most) return;
+  const of = name === 'batch' ? 'of the training set' : 'of a step';
+  throw configurationError`${named(name)}: expected at most the ${most} samples ${of}, got ${value}`;
+}
+
+/** Each worker is to get a microbatch. */
+function requireWork(workers: number | undefined, microbatch: number | undefined, samples: number): void {
+  if (workers === undefined || workers * (microbatch ?? 1) <= samples) return;
+  const [most, each] =
+    microbatch === undefined ? [samples, 'one sample'] : [Math.floor(samples / microbatch), `${microbatch} samples`];
+  throw configurationError`${named('expect')}: expected at most ${most} workers, so that each gets at least ${each} of a step's ${samples}, got ${workers}`;
+}
