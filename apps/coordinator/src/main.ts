@@ -13,6 +13,8 @@ import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
 import { modelText, trainOptionsOf } from './train-options.ts';
 
+const interruptedCode = 130;
+
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
   const command = commands[name as CommandName];
@@ -32,11 +34,17 @@ async function main(): Promise<number> {
   try {
     return await follow(run, { name: name as CommandName, args, options, found: opened?.found, signal });
   } catch (error) {
+    if (isAbort(error)) return interruptedCode;
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
     throw error;
   } finally {
     await run[Symbol.asyncDispose]();
   }
+}
+
+/** A run that was interrupted before it had its data leaves nothing behind. */
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 function summaryOf(nameOrFile: string): string {
@@ -79,7 +87,7 @@ async function follow(run: TrainingRun, { name, args, options, found, signal }: 
     display.line('The dashboard stays; Ctrl-C ends it.');
     await once(signal, 'abort');
   }
-  if (wasInterrupted) return 130;
+  if (wasInterrupted) return interruptedCode;
   return failures.length === 0 ? 0 : 1;
 }
 
