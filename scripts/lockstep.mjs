@@ -90,6 +90,8 @@ function packagesFor({ packages, pictures }, args) {
   const at = args.findIndex((arg) => arg === '--data' || arg.startsWith('--data='));
   const data = args[at]?.startsWith('--data=') ? args[at].slice('--data='.length) : args[at + 1];
   if (at < 0 || data === undefined) return packages;
+  // What will be uploaded is not known.
+  if (data === 'upload') return 'model';
   try {
     return readdirSync(resolve(root, data), { withFileTypes: true }).some((entry) => entry.isDirectory())
       ? 'model'

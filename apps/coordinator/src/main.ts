@@ -14,6 +14,8 @@ import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
 import { modelText, trainOptionsOf } from './train-options.ts';
 
+const interruptedCode = 130;
+
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
   const command = commands[name as CommandName];
@@ -36,14 +38,18 @@ async function main(): Promise<number> {
   try {
     return await follow(run, { name: name as CommandName, args, options, display, fleet, signal });
   } catch (error) {
-    // A standby that waits is ended by the signal, which is no failure of the run.
-    if (signal.aborted && error === signal.reason) return 130;
+    // A standby that waits, or a run that has no data yet, is ended by the signal and leaves nothing behind.
+    if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
     throw asUsageFailure(error);
   } finally {
     await run[Symbol.asyncDispose]();
     await fleet?.end(undefined);
   }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 /** Of the model as it is for the data. */
@@ -90,7 +96,7 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
     display.line('The dashboard stays; Ctrl-C ends it.');
     await once(signal, 'abort');
   }
-  if (wasInterrupted) return 130;
+  if (wasInterrupted) return interruptedCode;
   return failures.length === 0 ? 0 : 1;
 }
 

@@ -3,6 +3,7 @@ import { readerOptionsOf, usageFailure } from '@lockstep/command';
 import { DataError } from '@lockstep/data';
 import { openDataset } from '@lockstep/data/node';
 import type { OpenedDataset } from '@lockstep/data/readers';
+import { uploadedData } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
 
 /** undefined where none is named. @throws CommandFailure with exit code 2 where it cannot be used */
@@ -13,6 +14,11 @@ export async function openData(options: CoordinatorOptions): Promise<OpenedDatas
     const [name] = Object.entries(readerOptions).find(([, value]) => value !== undefined) ?? [];
     if (name === undefined) return undefined;
     throw usageFailure(`--${name}: expected with --data PATH, the data that are to be read so`);
+  }
+  if (data === uploadedData) {
+    const [name] = Object.entries(readerOptions).find(([, value]) => value !== undefined) ?? [];
+    if (name === undefined) return undefined;
+    throw usageFailure(`--${name}: expected without --data ${uploadedData}, whose page asks for it`);
   }
   try {
     return await openDataset(data, { ...readerOptions, seed });

@@ -32,6 +32,7 @@ import {
   optimizerTypes,
   optionBounds,
   outerLearningRate,
+  uploadedData,
 } from '@lockstep/train/command-line';
 import { computeChoices } from '@lockstep/worker';
 import { intervalOption } from './interval-option.ts';
@@ -83,6 +84,11 @@ const shared = {
   ),
   summary: switchOption("print the model's layers and parameters, as they are for --data, and train nothing"),
   ...dataOptions,
+  data: {
+    ...dataOptions.data,
+    placeholder: `PATH|${uploadedData}`,
+    description: `${dataOptions.data.description}; with ${uploadedData} the page takes them, and starts the run`,
+  },
   init: textOption('FILE.safetensors', 'begin with the weights of this file, of the same model'),
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', optionBounds.seed), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),

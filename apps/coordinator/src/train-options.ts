@@ -8,7 +8,7 @@ import {
   usageFailure,
 } from '@lockstep/command';
 import type { TrainOptions } from '@lockstep/train';
-import { maxModelFileBytes } from '@lockstep/train/command-line';
+import { maxModelFileBytes, uploadedData } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
 
 /** @throws CommandFailure with exit code 2 where options do not go together, or a file cannot be used */
@@ -89,6 +89,8 @@ function requireNetwork(options: CoordinatorOptions): void {
     if (options[name] === undefined || options[name] === false) continue;
     throw usageFailure(`--${name}: expected without --single, which opens no socket`);
   }
+  if (options.data !== uploadedData) return;
+  throw usageFailure(`--data ${uploadedData}: expected without --single, which opens no socket`);
 }
 
 function checkpointOf(options: CoordinatorOptions): TrainOptions['checkpoint'] {

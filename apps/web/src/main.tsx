@@ -4,6 +4,7 @@ import { usualThreads } from '@lockstep/worker/browser';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { helloOf, readAddress, saveSecrets, socketAddress } from './address.ts';
+import { Uploader } from './data/uploader.ts';
 import { Predictor } from './draw/predictor.ts';
 import { loadFinalModel } from './ending/load-final-model.ts';
 import { deviceName } from './join/device-name.ts';
@@ -19,6 +20,7 @@ const store = new RunStore();
 const viewer = startViewer(socketAddress(watchPath), store, () => helloOf(secrets.peek()));
 const tab = new TabWorker(store, secrets);
 const predictor = new Predictor(store, () => viewer.send({ type: 'wantWeights' }));
+const uploader = new Uploader();
 
 // A token that the coordinator does not know is forgotten, so that another can be entered.
 effect(() => {
@@ -29,7 +31,10 @@ effect(() => {
 
 const root = document.getElementById('page');
 if (!root) throw new Error('page: expected an element with the id page');
-render(<Views store={store} viewer={viewer} tab={tab} predictor={predictor} secrets={secrets} />, root);
+render(
+  <Views store={store} viewer={viewer} tab={tab} predictor={predictor} uploader={uploader} secrets={secrets} />,
+  root,
+);
 
 // A run's coordinator may end with it, and serves nothing then.
 effect(() => {

@@ -1,12 +1,14 @@
 /** The page: every panel in its place. */
-import type { AdminAction, FaultAction } from '@lockstep/protocol';
+import type { AdminAction, FaultAction, WatchMessageFrom } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
 import { type Secrets, saveSecrets } from './address.ts';
+import type { Uploader } from './data/uploader.ts';
 import type { Predictor } from './draw/predictor.ts';
 import type { TabWorker } from './join/tab-worker.ts';
 import { ConfusionMatrix } from './panels/confusion-matrix.tsx';
 import { Control } from './panels/control.tsx';
 import { Curves } from './panels/curves.tsx';
+import { type DataActions, DataCard } from './panels/data-card.tsx';
 import { Draw } from './panels/draw.tsx';
 import { Ending } from './panels/ending.tsx';
 import { Header } from './panels/header.tsx';
@@ -25,10 +27,12 @@ export interface PageProps {
   readonly viewer: Viewer;
   readonly tab: TabWorker;
   readonly predictor: Predictor;
+  readonly uploader: Uploader;
   readonly secrets: Signal<Secrets>;
 }
 
-export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
+export function Page(props: PageProps) {
+  const { store, viewer, tab, secrets } = props;
   const run = store.run.value;
   const { admin, token } = secrets.value;
   const isAdmin = admin !== undefined;
@@ -36,7 +40,7 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
   const control = (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials });
   const injectFault = (action: FaultAction, workerId: string): void =>
     viewer.send({ type: 'injectFault', action, workerId, ...credentials });
-  const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
+  const { dataSetup, rejection } = store;
   const unlock = (adminToken: string): void => {
     store.rejection.value = undefined;
     store.role.value = undefined;
@@ -50,35 +54,74 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
       <a class="skip" href="#main">
         Skip to the run
       </a>
-      <Header run={run} token={token} unlockFault={store.role.value?.fault} onUnlock={isAdmin ? undefined : unlock} />
+      <Header
+        run={run}
+        dataSetup={dataSetup.value}
+        token={token}
+        unlockFault={store.role.value?.fault}
+        onUnlock={isAdmin ? undefined : unlock}
+      />
       <main id="main" tabIndex={-1}>
         <ConnectionStatus store={store} />
         <Overview store={store} />
-        {isAdmin && <Control store={store} onAction={control} />}
-        <div class="panels">
-          <Join tab={tab} isOver={store.isOver.value}>
-            {store.isOver.value && store.result.value && (
-              <Ending store={store} result={store.result.value} ownIds={tab.ids} requestWeights={requestWeights} />
-            )}
-          </Join>
-          <Curves store={store} />
-          <StepTimeline store={store} />
-          <Draw predictor={predictor} run={run} />
-          <Workers
-            store={store}
-            ownId={tab.id}
-            onInjectFault={run?.faultInjection && isAdmin ? injectFault : undefined}
-          />
-          <ConfusionMatrix evaluation={store.evaluation.value} run={run} />
-          <TopErrors evaluation={store.evaluation.value} run={run} />
-          <Log lines={store.log.value} />
-        </div>
+        {dataSetup.value ? (
+          <div class="panels before-run">
+            <DataCard
+              setup={dataSetup.value}
+              actions={admin === undefined ? undefined : dataActions(props, admin)}
+              rejection={rejection.value}
+            />
+            <Join tab={tab} isOver={false} />
+          </div>
+        ) : (
+          <>
+            {isAdmin && <Control store={store} onAction={control} />}
+            <RunPanels {...props} onInjectFault={run?.faultInjection && isAdmin ? injectFault : undefined} />
+          </>
+        )}
       </main>
       <footer class="bottom">
         {run ? `Lockstep ${run.version}. ` : ''}The model you get does not depend on who helped.
       </footer>
     </>
   );
+}
+
+interface RunPanelsProps extends PageProps {
+  readonly onInjectFault: ((action: FaultAction, workerId: string) => void) | undefined;
+}
+
+function RunPanels({ store, tab, predictor, viewer, onInjectFault }: RunPanelsProps) {
+  const run = store.run.value;
+  const result = store.isOver.value ? store.result.value : undefined;
+  const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
+  return (
+    <div class="panels">
+      <Join tab={tab} isOver={store.isOver.value}>
+        {result && <Ending store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
+      </Join>
+      <Curves store={store} />
+      <StepTimeline store={store} />
+      <Draw predictor={predictor} run={run} />
+      <Workers store={store} ownId={tab.id} onInjectFault={onInjectFault} />
+      <ConfusionMatrix evaluation={store.evaluation.value} run={run} />
+      <TopErrors evaluation={store.evaluation.value} run={run} />
+      <Log lines={store.log.value} />
+    </div>
+  );
+}
+
+function dataActions({ store, viewer, uploader }: PageProps, token: string): DataActions {
+  const send = (message: WatchMessageFrom<'viewer'>): void => {
+    store.rejection.value = undefined;
+    viewer.send(message);
+  };
+  return {
+    uploader,
+    send: (files) => void uploader.send(files, token),
+    read: (request) => send({ type: 'readData', token, ...request }),
+    start: () => send({ type: 'admin', action: 'start', token }),
+  };
 }
 
 /** Shows why the page is disconnected; the panels keep the last state. */

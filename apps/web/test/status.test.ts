@@ -38,6 +38,11 @@ it.each<[string, Connection, Progress | undefined, string, string]>([
   expect(statusOf(connection, shown)).toMatchObject({ name, title });
 });
 
+it('says that a server waits for the data of its run, while it is reached', () => {
+  expect(statusOf(live, undefined, true)).toEqual({ name: 'waiting', title: 'Waiting for data' });
+  expect(statusOf(lost, undefined, true).name).toBe('lost');
+});
+
 it('says why a run failed, and what to try', () => {
   const failed = progress('failed', { ending: { type: 'failed', message: why } });
   expect(statusOf(live, failed).reason).toBe(why);

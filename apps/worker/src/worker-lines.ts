@@ -10,6 +10,7 @@ export class WorkerLines {
   #choice: string;
   #hasJoined = false;
   #isUnreached = false;
+  #lostMessage: string | undefined;
 
   /** @param progressEveryMs how often a line says what was computed since the last */
   constructor(choice: string, nowMs: number, progressEveryMs: number) {
@@ -25,11 +26,16 @@ export class WorkerLines {
       case 'joined':
         this.#hasJoined = true;
         this.#isUnreached = false;
+        this.#lostMessage = undefined;
         return [event.returned ? `back as ${event.id}` : `joined as ${event.id}, ${this.#choice}`];
       case 'ready':
         return [];
-      case 'lost':
-        return [`${event.message}; trying again`];
+      case 'lost': {
+        // Once: a run that does not exist yet is asked for every few seconds.
+        const isKnown = this.#lostMessage === event.message;
+        this.#lostMessage = event.message;
+        return isKnown ? [] : [`${event.message}; trying again`];
+      }
       case 'unreached': {
         // Once: the attempts that follow fail alike.
         const isKnown = this.#isUnreached;

@@ -3,6 +3,6 @@
  * @module
  */
 export { loadMnist, type Mnist } from './files.ts';
-export { type OpenOptions, openDataset } from './node/open-dataset.ts';
+export { type OpenOptions, openDataset, openRows } from './node/open-dataset.ts';
 export { readRows } from './node/open-table.ts';
 export { openSharpDecoder, type SharpPictureInfo } from './node/sharp-decoder.ts';

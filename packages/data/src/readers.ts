@@ -12,7 +12,7 @@ export { parseDelimited } from './readers/delimited.ts';
 export { encodeFeatures, type FeatureColumn, featureCount } from './readers/features.ts';
 export { type JsonLines, parseJsonLines } from './readers/json-lines.ts';
 export { datasetFromJsonLines } from './readers/json-lines-dataset.ts';
-export type { Task } from './readers/labels.ts';
+export { labelColumn, type Task } from './readers/labels.ts';
 export type { OpenedDataset, Reading } from './readers/opened-dataset.ts';
 export { parseParquet } from './readers/parquet.ts';
 export type { Table } from './readers/table.ts';

@@ -34,7 +34,8 @@ export const protocolVersion = 5;
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
 
-const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy'] as const;
+/** `waiting`: there is no run to join yet, and there will be one. */
+const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy', 'waiting'] as const;
 const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
 
 const fromWorker = messageFrom('worker');

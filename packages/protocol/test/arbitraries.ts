@@ -128,6 +128,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
         'numerics' as const,
         'model' as const,
         'busy' as const,
+        'waiting' as const,
       ),
       message,
       retryAfterMs: whole(0),

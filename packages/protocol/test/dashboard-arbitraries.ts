@@ -90,6 +90,25 @@ const evaluation = fc
     });
   });
 
+const task = fc.constantFrom('classification' as const, 'regression' as const);
+
+const uploaded = fc.record(
+  {
+    found: message,
+    plan: message,
+    sampleType: fc.constantFrom('u8' as const, 'f32' as const),
+    sampleShape: fc.array(fc.integer({ min: 1, max: 2 ** 31 - 1 }), { minLength: 1, maxLength: 4 }),
+    targetType: fc.constantFrom('classes' as const, 'values' as const),
+    outputs: fc.integer({ min: 1, max: 65_535 }),
+    names: fc.array(text(80), { maxLength: 4 }),
+    examples: fc.array(record({ sample: fc.uint8Array({ maxLength: 36 }), target: text(80) }), { maxLength: 4 }),
+  },
+  {
+    requiredKeys: ['found', 'plan', 'sampleType', 'sampleShape', 'targetType', 'outputs', 'examples'],
+    noNullPrototype: true,
+  },
+);
+
 export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<WatchMessageOf<T>> } = {
   run: record({
     type: fc.constant('run' as const),
@@ -127,6 +146,33 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     tokenNeeded: fc.boolean(),
     faultInjection: fc.boolean(),
   }),
+  dataSetup: fc.record(
+    {
+      type: fc.constant('dataSetup' as const),
+      version: text(40),
+      joinAddresses: fc.array(text(300), { maxLength: 4 }),
+      workerCommand: text(200),
+      tokenNeeded: fc.boolean(),
+      phase: fc.constantFrom('empty' as const, 'receiving' as const, 'reading' as const, 'ready' as const),
+      receivedBytes: whole(0),
+      totalBytes: whole(0),
+      fault: message,
+      data: uploaded,
+      table: record({
+        columns: fc.array(text(80), { maxLength: 4 }),
+        rows: fc.array(fc.array(text(80), { maxLength: 4 }), { maxLength: 4 }),
+        label: whole(0),
+        task,
+      }),
+    },
+    {
+      requiredKeys: [
+        ...(['type', 'version', 'joinAddresses', 'workerCommand', 'tokenNeeded', 'phase'] as const),
+        ...(['receivedBytes', 'totalBytes'] as const),
+      ],
+      noNullPrototype: true,
+    },
+  ),
   history: record({
     type: fc.constant('history' as const),
     points,
@@ -202,6 +248,10 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
       action: fc.constantFrom('start' as const, 'pause' as const, 'resume' as const, 'stop' as const, 'save' as const),
     },
     { requiredKeys: ['type', 'action'], noNullPrototype: true },
+  ),
+  readData: fc.record(
+    { type: fc.constant('readData' as const), token: text(256), label: whole(0), task },
+    { requiredKeys: ['type'], noNullPrototype: true },
   ),
   injectFault: fc.record(
     {

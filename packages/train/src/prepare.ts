@@ -13,28 +13,22 @@ import { optimizerOf } from './optimizer/optimizer.ts';
 import { recipeOf } from './optimizer/recipes.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import type { Prepared } from './prepared.ts';
+import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { DataSummary, RunConfig } from './report/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 import { expectedWorkers, planOf } from './run-plan.ts';
 
-const defaultSeed = 1;
+export const defaultSeed = 1;
+const defaultModel = 'mlp';
 const defaultVerifyRate = 0.01;
 
 /** @throws ConfigurationError with one sentence where the run cannot be */
 export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
-  checkOptions(options);
-  requireHost(options, platform);
-  const { backend = 'auto', workers = 0, seed = defaultSeed, gradients = 'exact' } = options;
-  const checkpoint = checkpointOf(options.checkpoint);
-  const listen = listenOf(options);
+  const { backend, workers, threads, checkpoint, listen } = checkedBefore(options, platform);
+  const { data, seed = defaultSeed, gradients = 'exact' } = options;
   const isAlone = listen === undefined;
-  const threads = options.threads ?? defaultThreads(backend, isAlone ? 1 : workers, platform.cores);
-  requireThreads(backend, threads);
-  platform.host?.requireCheckpointFolder(checkpoint);
-  const { data } = options;
   const { train, test, reading } = checked(typeof data === 'object' ? data : await platform.loadData(data, seed));
-  const model = modelOf(options.model ?? 'mlp', train);
+  const model = modelOf(options.model ?? defaultModel, train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
   const diloco = dilocoOf(options);
@@ -64,6 +58,36 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
   const allTakePart = expectedWorkers(options) !== undefined;
   return { ...work, backend, threads, workers, verifyRate, allTakePart, checkpoint, ...network };
+}
+
+/** What stands for data that an owner uploads to the page. */
+export const uploadedData = 'upload';
+
+/**
+ * How the server is reached that stands before its run, whose data are uploaded.
+ * @throws ConfigurationError where the run cannot be, whatever the data are
+ */
+export async function prepareServer(options: TrainOptions, platform: Platform): Promise<NetworkSettings> {
+  const { listen, checkpoint } = checkedBefore(options, platform);
+  if (!options.listen || !listen || !platform.host) {
+    throw configurationError`${named('data', uploadedData)}: expected with ${named('listen')}, whose page takes the data`;
+  }
+  resolvedModel(options.model ?? defaultModel);
+  // The button that starts the run is that of the data.
+  return platform.host.prepareNetwork({ ...listen, waitForStart: false }, checkpoint);
+}
+
+/** What does not depend on the data. */
+function checkedBefore(options: TrainOptions, platform: Platform) {
+  checkOptions(options);
+  requireHost(options, platform);
+  const { backend = 'auto', workers = 0 } = options;
+  const checkpoint = checkpointOf(options.checkpoint);
+  const listen = listenOf(options);
+  const threads = options.threads ?? defaultThreads(backend, listen === undefined ? 1 : workers, platform.cores);
+  requireThreads(backend, threads);
+  platform.host?.requireCheckpointFolder(checkpoint);
+  return { backend, workers, threads, checkpoint, listen };
 }
 
 /** Workers of this machine alone are let in by a token that only they get. */
@@ -101,7 +125,11 @@ function dataSummary(train: Dataset): DataSummary {
 
 /** A built-in model is fitted to the data. @throws ConfigurationError */
 function modelOf(model: NonNullable<TrainOptions['model']>, { sampleShape, targets }: Dataset): Model {
-  const fit = { sampleShape, outputs: targets.names.length };
+  return resolvedModel(model, { sampleShape, outputs: targets.names.length });
+}
+
+/** @throws ConfigurationError */
+function resolvedModel(model: NonNullable<TrainOptions['model']>, fit?: Parameters<typeof resolveModel>[1]): Model {
   try {
     return typeof model === 'string' ? resolveModel(model, fit) : parseModel(model);
   } catch (error) {

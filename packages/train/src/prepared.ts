@@ -7,8 +7,16 @@ import type { Tls } from './http/tls.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
 import type { RunConfig } from './report/report.ts';
 
+/** How a server is reached, and by whom. */
+export interface NetworkSettings {
+  readonly listen: ListenOptions & { readonly host: string };
+  readonly token: string | undefined;
+  readonly adminToken: string;
+  readonly tls: Tls | undefined;
+}
+
 /** Plain data, but for the samples. */
-export interface Prepared {
+export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
   /** What the run begins with, where the seed does not draw it. */
@@ -29,9 +37,6 @@ export interface Prepared {
   /** Whether workers that are too slow for a share take turns. */
   readonly allTakePart: boolean;
   /** Undefined in a run of this process alone. */
-  readonly listen: (ListenOptions & { readonly host: string }) | undefined;
+  readonly listen: NetworkSettings['listen'] | undefined;
   readonly checkpoint: CheckpointOptions | undefined;
-  readonly token: string | undefined;
-  readonly adminToken: string;
-  readonly tls: Tls | undefined;
 }

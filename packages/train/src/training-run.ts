@@ -4,7 +4,7 @@ import { EventStream } from '@lockstep/worker';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { prepare } from './prepare.ts';
+import { prepareStanding } from './prepare-standing.ts';
 import { isStoppedByOwner } from './run/early-end.ts';
 import { runTraining, type Trained } from './run/run-training.ts';
 import { resultOf, TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
@@ -76,6 +76,8 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   /** Ends the run where it is, with a last checkpoint where it writes some; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    // Where it has no data yet it leaves no result, which was asked for.
+    this.result.catch(() => {});
     await this.#ended.catch(() => {});
   }
 
@@ -88,16 +90,25 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   async #train(options: TrainOptions): Promise<TrainingResult> {
     // The caller has its first loop before anything happens.
     await Promise.resolve();
-    const platform = this.#platform;
-    const prepared = await prepare(options, platform);
     const { signal } = this.#stopping;
     const emit = (event: TrainingEvent): void => this.#emit(event);
+    const setting = { platform: this.#platform, emit, signal };
+    const { prepared, platform, close } = await prepareStanding(options, setting);
     const onControl = (control: (action: ControlAction) => void): void => {
       this.#control = control;
       for (const action of this.#asked.splice(0)) control(action);
     };
-    const trained = await runTraining({ prepared, platform, emit, onStep: options.onStep, onControl, signal });
-    this.#close = trained.close;
+    const trained = await runTraining({ prepared, platform, emit, onStep: options.onStep, onControl, signal }).catch(
+      async (error: unknown) => {
+        await close();
+        throw error;
+      },
+    );
+    this.#close = async () => {
+      await trained.close();
+      await close();
+    };
+    if (!prepared.listen?.stay) await close();
     const outcome = outcomeOf(trained, signal);
     const result = await resultOf(trained, outcome, { prepared, platform });
     if (outcome === 'failed') throw new TrainingError(messageOf(trained), result);

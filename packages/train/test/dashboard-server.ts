@@ -17,8 +17,8 @@ import { afterEach } from 'vitest';
 import { Dashboard } from '../src/dashboard/dashboard.ts';
 import type { ViewerLimits } from '../src/dashboard/viewer-places.ts';
 import type { Addresses } from '../src/http/addresses.ts';
-import { createGate } from '../src/network/gate.ts';
 import { startNetwork } from '../src/network/network.ts';
+import { openStandingServer } from '../src/network/standing-server.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
@@ -87,7 +87,8 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     },
     onTrace: traceInto((step) => dashboard.summed(step)),
   });
-  const gate = createGate({ ...prepared, publicView: listen.publicView ?? false });
+  const standing = await openStandingServer({ ...prepared, listen }, () => {});
+  const { gate, addresses } = standing;
   const onError = (error: unknown): void => console.error(error);
   const dashboard = new Dashboard({
     run,
@@ -100,22 +101,14 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     viewerLimits,
     onError,
   });
-  const network = await startNetwork({
-    run,
-    limits,
-    listen,
-    prepared,
-    dashboard,
-    emit: () => {},
-    gate,
-  });
+  const network = startNetwork({ run, limits, prepared, dashboard, emit: () => {}, server: standing });
   const workers: WorkerPool[] = [];
-  const [http = '', ws = ''] = network.addresses.open.map((address) => address.replace(/\/$/, ''));
+  const [http = '', ws = ''] = addresses.open.map((address) => address.replace(/\/$/, ''));
   const server: DashboardServer = {
     run,
     dashboard,
     prepared,
-    addresses: network.addresses,
+    addresses,
     http,
     ws,
     weightsSha256: () => sha256(bytesOf(parameterServer.weights())),
@@ -131,6 +124,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
       run.stop('the test is over');
       await Promise.all([...workers, network].map((pool) => pool.stop()));
       await network.close();
+      await standing.close();
     },
   };
   opened.add(server);

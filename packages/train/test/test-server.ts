@@ -4,7 +4,8 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
 import { TurnedAwayCounter } from '../src/guard/turned-away.ts';
-import { openServer } from '../src/network/server.ts';
+import { openServer } from '../src/network/shared-server.ts';
+import { createSockets } from '../src/network/sockets.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { createReport, type Report } from '../src/report/report.ts';
@@ -55,17 +56,25 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
   });
   const { plan, train } = prepared;
   const turnedAway = new TurnedAwayCounter();
-  const server = await openServer({
-    host: '127.0.0.1',
-    port: 0,
-    defaultPort: 0,
-    maxFrameBytes: limits.maxFrameBytes,
-    batchBytes: plan.batch * bytesPerSample(train),
-    turnedAway,
-    onConnection: (transport, address) => run.connect(transport, address),
-    onViewer: (socket) => socket.close(),
-    answer: (_, response) => void response.end(),
-  });
+  const host = '127.0.0.1';
+  const server = await openServer({ host, port: 0, defaultPort: 0, tls: undefined, turnedAway });
+  const sockets = createSockets(
+    {
+      host,
+      secure: false,
+      maxFrameBytes: limits.maxFrameBytes,
+      batchBytes: plan.batch * bytesPerSample(train),
+      turnedAway,
+      onConnection: (transport, address) => run.connect(transport, address),
+      onViewer: (socket) => socket.close(),
+    },
+    server.connections,
+  );
+  server.use({ ...sockets, answer: (_, response) => void response.end(), leave: () => {} });
+  const close = async (): Promise<void> => {
+    sockets.close();
+    await server.close();
+  };
   return {
     url: `ws://127.0.0.1:${server.port}`,
     outcome: run.outcome,
@@ -93,13 +102,13 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
         steps,
         wallSeconds: 1,
         weightsSha256: sha256(bytesOf(parameterServer.weights())),
-        wire: server.traffic(),
+        wire: sockets.traffic(),
         turnedAway: turnedAway.total(),
       }),
-    drop: () => server.close(),
+    drop: close,
     async close() {
       run.stop('the test is over');
-      await server.close();
+      await close();
     },
   };
 }

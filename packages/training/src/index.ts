@@ -5,6 +5,7 @@ export { type BatchForWorkers, batchForWorkers, microbatchSizeFor } from './batc
 export type { Clock } from './clock.ts';
 export type { ControlAction, RunEvent } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
+export { helloFault } from './coordinator/handshake.ts';
 export { historyOf, type RunHistory } from './coordinator/history.ts';
 export { InlineCopy } from './coordinator/inline-copy.ts';
 export { InlineGradient } from './coordinator/inline-gradient.ts';

@@ -1,12 +1,14 @@
 /** The top of the page: what is trained, and buttons for joining, control and the theme. */
 import { whole } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
-import type { Run } from '../watch/run-store.ts';
+import type { DataSetup, Run } from '../watch/run-store.ts';
 import { JoinAddress } from './join-address.tsx';
 import { Unlock } from './unlock.tsx';
 
 interface HeaderProps {
   readonly run: Run | undefined;
+  /** What there is in place of a run. */
+  readonly dataSetup: DataSetup | undefined;
   readonly token: string | undefined;
   /** What was wrong with the admin token that was shown last. */
   readonly unlockFault: string | undefined;
@@ -14,7 +16,7 @@ interface HeaderProps {
   readonly onUnlock: ((adminToken: string) => void) | undefined;
 }
 
-export function Header({ run, token, unlockFault, onUnlock }: HeaderProps) {
+export function Header({ run, dataSetup, token, unlockFault, onUnlock }: HeaderProps) {
   return (
     <header class="top">
       <h1>
@@ -29,7 +31,7 @@ export function Header({ run, token, unlockFault, onUnlock }: HeaderProps) {
         <a class="button" href="#inside">
           Inside
         </a>
-        <JoinAddress run={run} token={token} />
+        <JoinAddress run={run ?? dataSetup} token={token} />
         {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
         <ThemeButton />
       </div>

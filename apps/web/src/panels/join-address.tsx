@@ -4,7 +4,12 @@ import { joinCommand, joinLink } from '../join/join-addresses.ts';
 import type { Run } from '../watch/run-store.ts';
 import { CopyButton } from './copy-button.tsx';
 
-export function JoinAddress({ run, token }: { readonly run: Run | undefined; readonly token: string | undefined }) {
+interface JoinAddressProps {
+  readonly run: Pick<Run, 'joinAddresses' | 'workerCommand' | 'tokenNeeded'> | undefined;
+  readonly token: string | undefined;
+}
+
+export function JoinAddress({ run, token }: JoinAddressProps) {
   const page = new URL(location.href);
   const link = joinLink(run, token, page);
   return (

@@ -24,7 +24,7 @@ interface JoinProps {
 
 interface JoinCardProps extends JoinProps {
   /** Of a run that is over, in place of the form. */
-  readonly children: ComponentChildren;
+  readonly children?: ComponentChildren;
 }
 
 export function Join({ tab, isOver, children }: JoinCardProps) {

@@ -6,7 +6,7 @@ import { ColorImage } from './color-image.tsx';
 import { GrayImage } from './gray-image.tsx';
 
 interface SampleViewProps {
-  readonly run: Run;
+  readonly run: Pick<Run, 'sampleType' | 'sampleShape'>;
   /** As in a task. */
   readonly sample: Uint8Array;
   readonly label: string;

@@ -10,9 +10,10 @@ export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
 export type Timeline = WatchMessageOf<'timeline'>;
 export type Evaluation = WatchMessageOf<'evaluation'>;
 export type Checkpoint = WatchMessageOf<'checkpoint'>;
+export type DataSetup = WatchMessageOf<'dataSetup'>;
 
 /** Whether samples are [height, width, channels], gray or in color; MNIST before it is known. */
-export function isPicture(run: Run | undefined): boolean {
+export function isPicture(run: Pick<Run, 'sampleShape'> | undefined): boolean {
   const [, , channels = 1] = run?.sampleShape ?? [];
   return run === undefined || (run.sampleShape.length === 3 && (channels === 1 || channels === 3));
 }
@@ -34,6 +35,8 @@ const maxLogLines = 200;
 export class RunStore {
   readonly connection = signal<Connection>({ phase: 'connecting' });
   readonly run = signal<Run>();
+  /** What there is in place of a run while the server waits for its data. */
+  readonly dataSetup = signal<DataSetup>();
   readonly progress = signal<Progress>();
   readonly workers = signal<readonly WorkerRow[]>([]);
   readonly timeline = signal<Timeline>();
@@ -50,7 +53,9 @@ export class RunStore {
   /** What is left of a run that is over. */
   readonly result = signal<WatchMessageOf<'result'>>();
   /** The run's state and that of the connection as one. */
-  readonly status = computed(() => statusOf(this.connection.value, this.progress.value));
+  readonly status = computed(() =>
+    statusOf(this.connection.value, this.progress.value, this.dataSetup.value !== undefined),
+  );
   readonly isOver = computed(() => this.progress.value !== undefined && isOver(this.progress.value));
   /** What the coordinator makes of the admin token that this page has shown; undefined where it has shown none. */
   readonly role = signal<WatchMessageOf<'role'>>();
@@ -73,8 +78,13 @@ export class RunStore {
 
   apply(message: WatchMessageFrom<'coordinator'>): void {
     switch (message.type) {
+      case 'dataSetup':
+        if (this.run.value) this.#forgetRun();
+        this.dataSetup.value = message;
+        return;
       case 'run':
         this.run.value = message;
+        this.dataSetup.value = undefined;
         // Sent after it where there is one: the coordinator may be another than before.
         this.checkpoint.value = undefined;
         this.result.value = undefined;
@@ -128,6 +138,17 @@ export class RunStore {
       default:
         message satisfies never;
     }
+  }
+
+  /** The server that is watched has another life than before. */
+  #forgetRun(): void {
+    for (const about of [this.run, this.progress, this.timeline, this.evaluation, this.checkpoint, this.result]) {
+      about.value = undefined;
+    }
+    this.workers.value = [];
+    this.epochs.value = [];
+    this.#curves.clear();
+    this.curvesVersion.value++;
   }
 
   #appendToLog(texts: readonly string[], at: Date | undefined): void {

@@ -20,11 +20,13 @@ export interface Status {
   readonly reason?: string | undefined;
 }
 
-export function statusOf(connection: Connection, progress: Progress | undefined): Status {
+/** @param waitsForData whether there is a server without a run */
+export function statusOf(connection: Connection, progress: Progress | undefined, waitsForData = false): Status {
   if (progress && isOver(progress)) return endOf(progress);
   if (connection.phase === 'lost') return { name: 'lost', title: progress ? 'Connection lost' : 'Not connected' };
   if (connection.phase === 'refused') return { name: 'lost', title: 'Not connected' };
   if (connection.phase === 'connecting' && progress) return { name: 'lost', title: 'Connecting again' };
+  if (waitsForData && connection.phase === 'live') return { name: 'waiting', title: 'Waiting for data' };
   if (!progress || connection.phase === 'connecting') return { name: 'connecting', title: 'Connecting' };
   return liveStatus(progress);
 }

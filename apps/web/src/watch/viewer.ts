@@ -12,6 +12,8 @@ import type { RunStore } from './run-store.ts';
 
 /** The coordinator closes a page with it that may not watch, or sends what it may not. */
 const refusedCode = 1008;
+/** Another run answers there from now on. */
+const restartCode = 1012;
 
 export type Viewer = ReturnType<typeof startViewer>;
 
@@ -33,7 +35,7 @@ export function startViewer(url: string, store: RunStore, hello: () => WatchMess
       try {
         const message = decodeWatch(new Uint8Array(data), 'coordinator');
         if (message.type === 'refused') refusal = message.message;
-        if (message.type === 'run') {
+        if (message.type === 'run' || message.type === 'dataSetup') {
           failures = 0;
           store.connection.value = { phase: 'live' };
         }
@@ -49,6 +51,11 @@ export function startViewer(url: string, store: RunStore, hello: () => WatchMess
       // What the page lacks it does not get by trying again.
       if (code === refusedCode) {
         store.connection.value = { phase: 'refused', reason: lostReason };
+        return;
+      }
+      if (code === restartCode) {
+        store.connection.value = { phase: 'connecting' };
+        connect();
         return;
       }
       store.connection.value = { phase: 'lost', reason: lostReason };

@@ -9,9 +9,9 @@ import type { PictureOptions } from '../pictures/choose-form.ts';
 import { readPictures } from '../pictures/read-pictures.ts';
 import type { PictureFile } from '../pictures/tree.ts';
 import { type OpenedDataset, partsText, plural } from '../readers/opened-dataset.ts';
-import { listed } from '../readers/table.ts';
+import { listed, type Table } from '../readers/table.ts';
 import type { TableOptions } from '../readers/table-dataset.ts';
-import { openTable } from './open-table.ts';
+import { openTable, readRows } from './open-table.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
 /** How a file or folder is read: options of tables, and those of pictures. */
@@ -51,6 +51,16 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
     return openPictures(path, options);
   }
   throw unrecognized(path, entries);
+}
+
+/**
+ * The rows that `openDataset` trains with, before they become samples; undefined where the path leads to no rows.
+ * @throws DataError
+ */
+export async function openRows(path: string): Promise<Table | undefined> {
+  if (!isDirectory(path)) return (await readRows(path)).table;
+  const pair = tablePair(await list(path));
+  return pair && (await readRows(join(path, pair.train))).table;
 }
 
 function isDirectory(path: string): boolean {

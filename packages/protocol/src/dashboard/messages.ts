@@ -26,6 +26,7 @@ import {
   whole,
 } from '../fields.ts';
 import { type MessageIn, messageFrom, type SentBy } from '../message-table.ts';
+import { dataSetup, tasks } from './data-setup.ts';
 import {
   checkpointFile,
   epochReport,
@@ -98,6 +99,9 @@ export const watchMessages = {
     tokenNeeded: flag,
     faultInjection: flag,
   }),
+
+  /** Answers `hello` in place of `run` where there is no run yet: it waits for its data, which an owner uploads. */
+  dataSetup: fromCoordinator('dataSetup', dataSetup),
 
   /** The curves so far, thinned to at most about 2000 points and 400 epochs. */
   history: fromCoordinator('history', {
@@ -235,6 +239,13 @@ export const watchMessages = {
   admin: fromViewer('admin', {
     token: v.exactOptional(text(256)),
     action: v.picklist(adminActions),
+  }),
+
+  /** Reads the uploaded table anew: by the label in another column, from 0, or for another task. */
+  readData: fromViewer('readData', {
+    token: v.exactOptional(text(256)),
+    label: v.exactOptional(whole(0)),
+    task: v.exactOptional(v.picklist(tasks)),
   }),
 
   /** Makes one worker fail; only in a run that was started with fault injection. */

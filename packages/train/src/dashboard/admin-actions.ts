@@ -8,6 +8,7 @@ import { formatOf, modelFileOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import { stoppedByOwner } from '../run/early-end.ts';
+import type { OwnerMessage } from './admin-permission.ts';
 
 export interface AdminActionsOptions {
   readonly run: Run;
@@ -35,7 +36,20 @@ export class AdminActions {
     this.#options = options;
   }
 
-  async control(action: AdminAction): Promise<ActionResult> {
+  async meet(request: OwnerMessage): Promise<ActionResult> {
+    switch (request.type) {
+      case 'admin':
+        return this.#control(request.action);
+      case 'injectFault':
+        return this.#injectFault(request.action, request.workerId);
+      case 'readData':
+        return refused('the run has its data');
+      default:
+        return request satisfies never;
+    }
+  }
+
+  async #control(action: AdminAction): Promise<ActionResult> {
     const { run } = this.#options;
     if (action === 'save') return this.#save();
     if (hasEnded(run.state)) return refused('the run has ended');
@@ -44,7 +58,7 @@ export class AdminActions {
     return done;
   }
 
-  injectFault(action: FaultAction, workerId: string): ActionResult {
+  #injectFault(action: FaultAction, workerId: string): ActionResult {
     const { run } = this.#options;
     if (run.state.setup.faultInjection !== true) return refused('this run was not started with fault injection');
     if (hasEnded(run.state)) return refused('the run has ended');

@@ -13,6 +13,7 @@ import type { SummedStep } from '../report/step-exchanges.ts';
 import { TrainingCurve } from '../report/training-curve.ts';
 import { type EarlyEnd, earlyEndOf } from '../run/early-end.ts';
 import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
+import { ownerMessage } from './admin-permission.ts';
 import { EvaluationFeed, type EvaluationFeedOptions } from './evaluation-feed.ts';
 import { finiteReport, pointBytes, progressMessage, type RunMessage, runMessage } from './messages.ts';
 import { StepTimeline } from './step-timeline.ts';
@@ -54,7 +55,6 @@ const maxEpochs = 400;
 const maxEvents = 30;
 /** Weights up to this size are sent to all viewers at the end, whose server may be gone when they ask. */
 const maxFinalWeightsBytes = 4 * 2 ** 20;
-const maxBadTokens = 5;
 
 export class Dashboard {
   /** Where to join, without secrets; set once the server listens. */
@@ -212,25 +212,9 @@ export class Dashboard {
       viewer.wantsWeights = true;
       return;
     }
-    if (message.type === 'hello') return;
-    const fault = this.#options.permission.adminFault(message.token, viewer.address);
-    if (fault !== undefined) {
-      viewer.send(
-        message.type === 'unlock' ? { type: 'role', role: 'guest', fault } : { type: 'refused', message: fault },
-      );
-      viewer.badTokens += 1;
-      if (viewer.badTokens >= maxBadTokens) viewer.close(1008, 'the admin token was wrong too often');
-      return;
-    }
-    viewer.role = 'owner';
-    if (message.type === 'unlock') {
-      viewer.send({ type: 'role', role: 'owner' });
-      return;
-    }
-    const result =
-      message.type === 'admin'
-        ? await this.#actions.control(message.action)
-        : this.#actions.injectFault(message.action, message.workerId);
+    const request = ownerMessage(message, viewer, this.#options.permission);
+    if (!request) return;
+    const result = await this.#actions.meet(request);
     if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });
     else if (result.event) this.event(result.event.line, result.event.ownerLine);
   }

@@ -10,7 +10,7 @@ import { version } from '../version.ts';
 import type { WeightsFeed } from './weights-feed.ts';
 
 /** Of an installation, which has no scripts of a clone. */
-const defaultWorkerCommand = 'npx lockstep worker --url';
+export const defaultWorkerCommand = 'npx lockstep worker --url';
 
 export type RunMessage = WatchMessageOf<'run'>;
 type ProgressMessage = WatchMessageOf<'progress'>;
@@ -46,7 +46,8 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
 const maxNames = 256;
 const maxNameLength = 80;
 
-function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'outputs' | 'names'> {
+/** How many classes or values there are, and what they are called. */
+export function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'outputs' | 'names'> {
   const outputs = names.length;
   if (outputs > maxNames) return { outputs };
   return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };

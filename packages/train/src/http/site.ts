@@ -1,4 +1,4 @@
-/** Answers plain HTTP, which only reads: the page, the health of the process, and its metrics. */
+/** Answers plain HTTP, which only reads, but for uploads: the page, the health of the process, and its metrics. */
 import { existsSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ export interface SiteOptions {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   /** Why the bearer of a token may not read the metrics, undefined where it may. */
   readonly metricsFault: (token: string | undefined, address: string) => string | undefined;
+  /** Takes what is posted to `/upload`; left out where nothing is to be uploaded. */
+  readonly upload?: Answer;
 }
 
 const yearSeconds = 365 * 24 * 3600;
@@ -59,7 +61,7 @@ function isSecureContext({ socket, headers }: IncomingMessage): boolean {
   return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
 }
 
-export function createSite({ folder, health, metrics, metricsFault }: SiteOptions): Answer {
+export function createSite({ folder, health, metrics, metricsFault, upload }: SiteOptions): Answer {
   const files = openFolder(folder);
   return (request, response, next) => {
     const headers = headersFor(request);
@@ -70,6 +72,10 @@ export function createSite({ folder, health, metrics, metricsFault }: SiteOption
         for (const name of Object.keys(headers)) response.removeHeader(name);
         next();
       });
+    if (upload && request.method === 'POST' && pathOf(request) === '/upload') {
+      upload(request, response);
+      return;
+    }
     // A request with a body would keep the connection busy, since nothing reads the body.
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       if (pass) return pass();
@@ -125,7 +131,8 @@ function openFolder(folder: string): Answer {
   });
 }
 
-function bearerOf({ headers }: IncomingMessage): string | undefined {
+/** The token of a request. */
+export function bearerOf({ headers }: IncomingMessage): string | undefined {
   return headers.authorization?.match(/^Bearer (.+)$/i)?.[1];
 }
 

@@ -14,6 +14,8 @@ export interface UpgradeOptions {
 
 /** A viewer sends actions and their token, no more. */
 const maxViewerFrameBytes = 4 * 1024;
+/** Closes sockets that are to be opened anew, at once. */
+export const restartCode = 1012;
 /** A socket that has not answered a close by then is cut; a frozen worker never answers. */
 export const closeTimeoutMs = 1_000;
 
@@ -33,9 +35,9 @@ export function createUpgrades({ check, maxFrameBytes, onWorker, onViewer }: Upg
       server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
     },
     /** Asks every socket to close. */
-    close(): void {
+    close(code = 1001, reason = 'the coordinator ends'): void {
       for (const server of [workers, viewers]) {
-        for (const client of server.clients) client.close(1001, 'the coordinator ends');
+        for (const client of server.clients) client.close(code, reason);
         server.close();
       }
     },

@@ -3,17 +3,16 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { configurationError, named } from '@lockstep/worker';
-import type { Answer } from '../http/site.ts';
+import type { TurnedAwayCounter } from '../guard/turned-away.ts';
 import { closeTimeoutMs, rejectUpgrade } from '../http/upgrade.ts';
 import { Connections } from './connections.ts';
-import type { CoordinatorServer } from './server.ts';
-import { createSockets, type SocketOptions } from './sockets.ts';
+import { noHandlers, type SharedServer } from './shared-server.ts';
 
-export interface AttachOptions extends SocketOptions {
+export interface AttachOptions {
   readonly server: Server;
   /** What the run's paths begin with, such as `/lockstep`; empty for none. */
   readonly path: string;
-  readonly answer: Answer;
+  readonly turnedAway: TurnedAwayCounter;
 }
 
 /** Where a server listens. @throws ConfigurationError where it does not, or on no port */
@@ -27,10 +26,10 @@ export function portOf(server: Server): { readonly address: string; readonly por
 }
 
 /** Its handlers must be there before; the server stays the caller's, and is as it was when the run has closed. */
-export function attachServer({ server, path, answer, ...options }: AttachOptions): CoordinatorServer {
+export function attachServer({ server, path, turnedAway }: AttachOptions): SharedServer {
   const { port } = portOf(server);
-  const connections = new Connections(options.turnedAway);
-  const sockets = createSockets(options, connections);
+  const connections = new Connections(turnedAway);
+  let handlers = noHandlers;
   const others = intercept(server, {
     request(request, response, next) {
       const inner = within(path, request.url);
@@ -41,7 +40,7 @@ export function attachServer({ server, path, answer, ...options }: AttachOptions
       }
       const { url } = request;
       request.url = inner;
-      answer(request, response, () => {
+      handlers.answer(request, response, () => {
         if (url !== undefined) request.url = url;
         next();
       });
@@ -51,15 +50,18 @@ export function attachServer({ server, path, answer, ...options }: AttachOptions
       if (inner === undefined) return next();
       connections.add(socket as Socket);
       request.url = inner;
-      sockets.upgrade(request, socket, head);
+      handlers.upgrade(request, socket, head);
     },
   });
   return {
     port,
-    traffic: sockets.traffic,
+    connections,
+    use(next) {
+      handlers.leave();
+      handlers = next;
+    },
     async close() {
       others.restore();
-      sockets.close();
       await connections.cutUnless(connections.allClosed(), closeTimeoutMs);
     },
   };
@@ -72,7 +74,7 @@ function within(path: string, url = '/'): string | undefined {
   return rest === '' || rest.startsWith('/') ? rest : rest.startsWith('?') ? '' : undefined;
 }
 
-interface Handlers {
+interface Intercepting {
   request(request: IncomingMessage, response: ServerResponse, next: () => void): void;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, next: () => void): void;
 }
@@ -80,7 +82,7 @@ interface Handlers {
 type Listener = (...args: unknown[]) => void;
 
 /** Puts handlers before those that a server has. */
-function intercept(server: Server, handlers: Handlers): { restore(): void } {
+function intercept(server: Server, handlers: Intercepting): { restore(): void } {
   const before = { request: server.listeners('request'), upgrade: server.listeners('upgrade') };
   const pass = (event: keyof typeof before, args: unknown[]): void => {
     for (const listener of before[event]) (listener as Listener).apply(server, args);

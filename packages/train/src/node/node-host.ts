@@ -9,10 +9,12 @@ import type { Host, Serving } from '../host.ts';
 import { isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
 import { portOf } from '../network/attached-server.ts';
-import { createGate, type Gate } from '../network/gate.ts';
 import { startNetwork } from '../network/network.ts';
+import { openStandingServer, type StandingServer } from '../network/standing-server.ts';
 import { newSecret } from '../new-secret.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
+import type { WorkerPool } from '../run/worker-pool.ts';
+import { receiveData } from '../upload/receive-data.ts';
 import { BackgroundEvaluator } from './background-evaluator.ts';
 
 export const nodeHost: Host = {
@@ -26,14 +28,33 @@ export const nodeHost: Host = {
   openCheckpoints,
   createCheckpointer: (options) => new Checkpointer(options),
   createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
-  serve(serving) {
-    const { prepared, listen, observer, emit } = serving;
-    const gate = createGate({ ...prepared, publicView: listen.publicView ?? false });
-    const dashboard = createDashboard(serving, gate);
-    observer.dashboard = dashboard;
-    return startNetwork({ ...serving, gate, dashboard, emit });
+  async serve(serving) {
+    const server = await openStandingServer({ ...serving.prepared, listen: serving.listen }, serving.emit);
+    const pool = serveOn(server, serving);
+    return {
+      ...pool,
+      async close() {
+        await pool.close();
+        await server.close();
+      },
+    };
+  },
+  async stand(settings, emit) {
+    const server = await openStandingServer(settings, emit);
+    const prepareNetwork = async () => settings;
+    return {
+      host: { ...nodeHost, prepareNetwork, serve: async (serving) => serveOn(server, serving) },
+      receiveData: (request) => receiveData(server, request),
+      close: server.close,
+    };
   },
 };
+
+function serveOn(server: StandingServer, serving: Serving): WorkerPool {
+  const dashboard = createDashboard(serving, server);
+  serving.observer.dashboard = dashboard;
+  return startNetwork({ ...serving, server, dashboard });
+}
 
 /** The one from before, where the run is resumed: its workers know no other. */
 function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
@@ -41,7 +62,8 @@ function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
   return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
 }
 
-function createDashboard(serving: Serving, { permission, turnedAway }: Gate): Dashboard {
+function createDashboard(serving: Serving, { gate }: StandingServer): Dashboard {
+  const { permission, turnedAway } = gate;
   const { run, parameterServer, backend, prepared, listen, checkpoints, emit } = serving;
   const { resumeFrom, resumed } = checkpoints ?? {};
   return new Dashboard({

@@ -7,19 +7,16 @@ import { systemClock } from '@lockstep/worker';
 import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { copyRun } from '../checkpoint/copy-run.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
-import { describeRound } from '../diloco.ts';
 import type { StepEvent, TrainingEvent } from '../events.ts';
-import { describeOptimizer } from '../optimizer/optimizer.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import { createReport, type Report } from '../report/report.ts';
-import { samplesWord } from '../samples-word.ts';
-import { thousands } from '../thousands.ts';
 import { version } from '../version.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
 import { isStoppedByOwner, stoppedByProgram } from './early-end.ts';
 import { startInlineWorker } from './inline-worker.ts';
 import { RunObserver } from './run-observer.ts';
+import { runText } from './run-text.ts';
 import { threadsBesideWorkers } from './threads-beside-workers.ts';
 import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
@@ -222,16 +219,17 @@ function createCheckpointer(
   });
 }
 
-function preparedEvent({ model, plan, config, optimizer }: Prepared): TrainingEvent {
-  const parameters = parameterCount(model);
-  const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
-  const what = `${model.name}, ${thousands(parameters)} parameters${from}`;
-  const { diloco } = config;
-  const batch = diloco ? describeRound(diloco) : `batch ${plan.batch}`;
-  const how = `${batch}, ${describeOptimizer(optimizer)}`;
-  const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  const message = `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
-  return { type: 'prepared', model, parameters, config, stepsPerEpoch: plan.stepsPerEpoch, message };
+function preparedEvent(prepared: Prepared): TrainingEvent {
+  const { model, plan, config } = prepared;
+  const message = runText(prepared);
+  return {
+    type: 'prepared',
+    model,
+    parameters: parameterCount(model),
+    config,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    message,
+  };
 }
 
 async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {

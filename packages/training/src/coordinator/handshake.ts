@@ -77,8 +77,8 @@ function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamp
   };
 }
 
-function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
-  const { token } = draft.setup;
+/** Why a worker may join no run here: it is of another release, or does not know the token. */
+export function helloFault(hello: Hello, token: string | undefined): MessageOf<'refuse'> | undefined {
   if (hello.protocol !== protocolVersion) {
     const message = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
     return { type: 'refuse', code: 'protocol', message };
@@ -87,6 +87,12 @@ function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageO
     const message = 'the token is not the one in the join address: copy the whole address that the coordinator printed';
     return { type: 'refuse', code: 'token', message };
   }
+  return undefined;
+}
+
+function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
+  const fault = helloFault(hello, draft.setup.token);
+  if (fault) return fault;
   if (isRefused(draft, connection)) {
     const message = 'workers at this address have sent wrong results: this coordinator takes no more from it';
     return { type: 'refuse', code: 'numerics', message };

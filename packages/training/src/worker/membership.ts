@@ -19,7 +19,7 @@ const defaultSampleCacheBytes = 256 * 1024 * 1024;
 
 export type MembershipEvent =
   | SessionEvent
-  /** The connection broke, or the coordinator was full; another attempt follows. */
+  /** The connection broke, or the coordinator was full or has no run yet; another attempt follows. */
   | { readonly type: 'lost'; readonly message: string }
   /** An attempt did not reach the coordinator; another follows. */
   | { readonly type: 'unreached'; readonly message: string };
@@ -78,6 +78,8 @@ export class Membership {
         if (end.type !== 'lost' && (end.type !== 'refused' || retryAfterMs === undefined)) return end;
         onEvent?.({ type: 'lost', message: end.message });
         if (retryAfterMs) await this.#pause(retryAfterMs);
+        // It is reached, and there is only no run yet.
+        if (end.type === 'refused' && end.code === 'waiting') this.#failures = 0;
       }
       await this.#pause(reconnectDelayMs(this.#failures++, random()));
     }

@@ -1,0 +1,99 @@
+/** Files that arrive as one stream of bytes, one file after another, and are written to a temporary folder. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { reasonOf } from '@lockstep/files';
+import { type PlannedFile, UploadError } from './upload-plan.ts';
+
+export class Upload {
+  readonly id: string;
+  readonly totalBytes: number;
+  /** Only this user can read it; it goes with the process, if not before. */
+  readonly #temporary: string;
+  readonly #files: readonly PlannedFile[];
+  readonly #onExit = (): void => this.dispose();
+  #index = 0;
+  /** Of the file that arrives. */
+  #writtenBytes = 0;
+  #handle: FileHandle | undefined;
+  #receivedBytes = 0;
+  #isWriting = false;
+  #isDisposed = false;
+
+  constructor(id: string, files: readonly PlannedFile[]) {
+    this.id = id;
+    this.#files = files;
+    this.totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#temporary = mkdtempSync(join(tmpdir(), 'lockstep-upload-'));
+    process.on('exit', this.#onExit);
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  get isComplete(): boolean {
+    return this.#index === this.#files.length;
+  }
+
+  /** Of the files, once they are complete. */
+  get folder(): string {
+    return join(this.#temporary, 'data');
+  }
+
+  /**
+   * Takes the next bytes of the stream.
+   * @param offset of the first of them
+   * @throws UploadError where they are not the next ones, or cannot be written
+   */
+  async add(offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.#isWriting || this.#isDisposed || offset !== this.#receivedBytes) {
+      throw new UploadError(`the upload: expected the bytes from ${this.#receivedBytes} on, got others`, 409);
+    }
+    if (offset + bytes.byteLength > this.totalBytes) {
+      throw new UploadError(`the upload: expected ${this.totalBytes} bytes, as it began with, got more`);
+    }
+    this.#isWriting = true;
+    try {
+      await this.#write(bytes);
+      this.#receivedBytes += bytes.byteLength;
+    } catch (error) {
+      throw new UploadError(`the upload: expected to write it to ${tmpdir()}, got ${reasonOf(error)}`);
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  /** Removes all that has arrived. */
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    process.off('exit', this.#onExit);
+    void this.#handle?.close().catch(() => {});
+    rmSync(this.#temporary, { recursive: true, force: true });
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    let rest = bytes;
+    while (!this.isComplete) {
+      const { path, bytes: size } = this.#files[this.#index]!;
+      this.#handle ??= await this.#open(path);
+      const part = rest.subarray(0, size - this.#writtenBytes);
+      if (part.byteLength > 0) await this.#handle.writeFile(part);
+      rest = rest.subarray(part.byteLength);
+      this.#writtenBytes += part.byteLength;
+      if (this.#writtenBytes < size) return;
+      await this.#handle.close();
+      this.#handle = undefined;
+      this.#index += 1;
+      this.#writtenBytes = 0;
+    }
+  }
+
+  async #open(path: string): Promise<FileHandle> {
+    const place = join(this.folder, path);
+    await mkdir(dirname(place), { recursive: true });
+    return open(place, 'wx', 0o600);
+  }
+}

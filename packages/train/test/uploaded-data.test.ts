@@ -1,0 +1,143 @@
+/** A run whose data are uploaded, over real sockets: what its server answers before it, and the weights at its end. */
+import { readFileSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { join, type WorkerEvent } from '@lockstep/worker';
+import { afterEach, describe, expect, it } from 'vitest';
+import { folderOf } from '../../data/test/temporary-folder.ts';
+import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
+import { openViewer, type TestViewer } from './test-viewer.ts';
+
+const irisFile = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
+const iris = readFileSync(irisFile);
+const picture = readFileSync(new URL('../../data/goldens/color-6x4.png', import.meta.url));
+const ways: TrainOptions = { epochs: 2, seed: 3 };
+const opened: { runs: TrainingRun[]; viewers: TestViewer[] } = { runs: [], viewers: [] };
+
+afterEach(async () => {
+  for (const { socket } of opened.viewers.splice(0)) socket.terminate();
+  for (const run of opened.runs.splice(0)) await run[Symbol.asyncDispose]();
+});
+
+async function open(options: TrainOptions = {}) {
+  const run = train({ ...ways, data: 'upload', listen: { port: 0 }, ...options });
+  opened.runs.push(run);
+  const { owner, worker } = await run.addresses;
+  const page = owner.replace(/#.*/, '');
+  const admin = /admin=([^&]+)/.exec(owner)![1]!;
+  const watch = async (): Promise<TestViewer> => {
+    const viewer = await openViewer(worker, {}, { adminToken: admin });
+    opened.viewers.push(viewer);
+    return viewer;
+  };
+  const post = (query: string, body: string | Uint8Array<ArrayBuffer>, token = admin): Promise<Response> =>
+    fetch(`${page}upload${query}`, { method: 'POST', body, headers: { authorization: `Bearer ${token}` } });
+  const upload = async (files: Readonly<Record<string, Uint8Array>>): Promise<void> => {
+    const list = Object.entries(files).map(([path, { byteLength: bytes }]) => ({ path, bytes }));
+    const { id } = (await (await post('', JSON.stringify(list))).json()) as { id: string };
+    const stream = Buffer.concat(Object.values(files));
+    for (let at = 0; at === 0 || at < stream.byteLength; at += 1_000) {
+      const response = await post(`?id=${id}&offset=${at}`, new Uint8Array(stream.subarray(at, at + 1_000)));
+      expect(await response.json()).toMatchObject({ totalBytes: stream.byteLength });
+    }
+  };
+  return { run, page, worker, admin, watch, post, upload };
+}
+
+describe('a server that waits for the data of its run', () => {
+  it('shows a table that it is given, reads it anew, and trains with the worker that has waited', async () => {
+    const { run, page, worker, admin, watch, upload } = await open();
+    expect(await (await fetch(`${page}healthz`)).json()).toEqual({ status: 'ok', phase: 'waiting' });
+    const guest = join(worker, { name: 'guest', backend: 'cpu' });
+    const events: WorkerEvent[] = [];
+    const told = (async () => {
+      for await (const event of guest) if (events.push(event) && event.type === 'lost') return event.message;
+      return undefined;
+    })();
+    expect(await told).toBe('the run waits for its data, which its owner brings on the page');
+    const viewer = await watch();
+    await upload({ 'bad.csv': Buffer.from('a,label\n1,x\n2,y\n,x\n4,y\n') });
+    const bad = await viewer.next('dataSetup', ({ fault }) => fault !== undefined);
+    expect(bad).toMatchObject({
+      phase: 'empty',
+      fault: expect.stringMatching(/^bad\.csv: line 4, column a: expected/),
+    });
+    viewer.send({ type: 'admin', action: 'start', token: admin });
+    expect((await viewer.next('refused')).message).toBe('the run has no data yet');
+    await upload({ 'iris.csv': iris });
+    const ready = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
+    expect(ready).toMatchObject({
+      table: { label: 4, task: 'classification' },
+      data: { names: ['setosa', 'versicolor', 'virginica'], sampleShape: [4], examples: [] },
+    });
+    expect(ready.table?.rows[0]).toEqual(['5.1', '3.5', '1.4', '0.2', 'setosa']);
+    viewer.send({ type: 'readData', label: 0, task: 'regression', token: admin });
+    const values = await viewer.next('dataSetup', ({ phase, table }) => phase === 'ready' && table?.label === 0);
+    expect(values.data).toMatchObject({ targetType: 'values', names: ['sepal_length'] });
+    viewer.send({ type: 'readData', label: 4, task: 'classification', token: admin });
+    await viewer.next('dataSetup', ({ phase, table }) => phase === 'ready' && table?.label === 4);
+    viewer.send({ type: 'admin', action: 'start', token: admin });
+    expect((await viewer.closed).code).toBe(1012);
+    const { report } = await run.result;
+    expect(report.workers).toMatchObject([{ name: 'guest' }]);
+    expect(report.weightsSha256).toBe((await train({ ...ways, data: irisFile }).result).report.weightsSha256);
+    expect((await guest.done).type).toBe('finished');
+  });
+
+  it('takes pictures in a folder for each class', async () => {
+    const gray = readFileSync(new URL('../../data/goldens/gray-6x4.png', import.meta.url));
+    const files = { 'cats/1.png': picture, 'cats/2.png': gray, 'dogs/1.png': gray, 'dogs/2.png': picture };
+    const { run, admin, watch, upload } = await open({ workers: 1 });
+    const viewer = await watch();
+    await upload(Object.fromEntries(Object.entries(files).map(([path, bytes]) => [`pets/${path}`, bytes])));
+    const { data } = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
+    expect(data).toMatchObject({ names: ['cats', 'dogs'], sampleShape: [4, 6, 3], sampleType: 'u8' });
+    expect(data?.examples.map(({ target }) => target).sort()).toEqual(['cats', 'dogs']);
+    viewer.send({ type: 'admin', action: 'start', token: admin });
+    const folder = joinPath(
+      folderOf(Object.fromEntries(Object.entries(files).map(([p, b]) => [`pets/${p}`, b]))),
+      'pets',
+    );
+    const expected = await train({ ...ways, data: folder }).result;
+    expect((await run.result).report.weightsSha256).toBe(expected.report.weightsSha256);
+  });
+
+  it('takes no data from others, nor two uploads at a time', async () => {
+    const { post } = await open();
+    const list = JSON.stringify([{ path: 'a.csv', bytes: 10 }]);
+    expect((await post('', list, 'guess')).status).toBe(401);
+    expect((await post('', new Uint8Array(4 * 2 ** 20 + 1))).status).toBe(413);
+    expect((await post('?id=unknown&offset=0', 'x')).status).toBe(409);
+    expect((await post('', list)).status).toBe(200);
+    const second = await post('', list);
+    expect([second.status, await second.text()]).toEqual([
+      409,
+      'the upload: expected one at a time, another one is under way\n',
+    ]);
+  });
+
+  it('says what would be wrong with a run on the data', async () => {
+    const { watch, upload } = await open({ batch: 1_000 });
+    const viewer = await watch();
+    await upload({ 'iris.csv': iris });
+    const { fault } = await viewer.next('dataSetup', (setup) => setup.fault !== undefined);
+    expect(fault).toBe('batch: expected at most the 120 samples of the training set, got 1000');
+  });
+
+  it('can be stopped before it has data', async () => {
+    const { run } = await open();
+    await run.stop();
+    await expect(run.result).rejects.toMatchObject({ name: 'AbortError' });
+  });
+});
+
+it.each<[options: TrainOptions, message: string]>([
+  [{ listen: false }, 'data upload: expected with listen, whose page takes the data'],
+  [{ workers: 1, listen: undefined }, 'data upload: expected with listen, whose page takes the data'],
+  [{ model: 'nonsense' }, 'model: model: expected a JSON object or one of the built-in models'],
+  [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, got 0'],
+])('a run on uploaded data is refused before its server stands: %j', async (options, message) => {
+  const run = train({ data: 'upload', listen: { port: 0 }, ...options });
+  const error = await run.result.catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ name: 'ConfigurationError', message: expect.stringContaining(message) });
+});
