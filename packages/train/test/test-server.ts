@@ -60,6 +60,8 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     port: 0,
     defaultPort: 0,
     maxFrameBytes: limits.maxFrameBytes,
+    vectorBytes: parameterServer.parameterCount * 4,
+    chunkBytes: limits.chunkBytes,
     batchBytes: plan.batch * bytesPerSample(train),
     turnedAway,
     onConnection: (transport, address) => run.connect(transport, address),

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { bytesPerSample } from '@lockstep/data';
+import { parameterCount } from '@lockstep/nn';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TrainingEvent } from '../events.ts';
@@ -76,6 +77,8 @@ async function startServer(network: NetworkOptions): Promise<CoordinatorServer> 
   const shared = {
     host: listen.host,
     maxFrameBytes: limits.maxFrameBytes,
+    vectorBytes: parameterCount(prepared.model) * 4,
+    chunkBytes: limits.chunkBytes,
     batchBytes: plan.batch * bytesPerSample(train),
     allowedOrigins: listen.allowOrigins ?? [],
     ...{ token, guesses, turnedAway },
