@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { gradientChecksum, openChecksum, subprotocol } from '@lockstep/protocol';
+import { openChecksum, subprotocol } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
+import { defaultLimits, gradientMessages } from '@lockstep/training';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -81,7 +82,6 @@ describe('a run goes on', () => {
     const report = finishHonestly(server);
     const { step, lo, n } = await client.next('task');
     await client.next('weights');
-    const bytes = new Uint8Array(4 * 101_770);
     const others = [
       { lo: 0, n: 1 },
       { lo: 1, n: 1 },
@@ -89,8 +89,15 @@ describe('a run goes on', () => {
     ].filter((shard) => shard.lo !== lo || shard.n !== n);
     for (let sent = 0; sent < 100; sent++) {
       const shard = others[sent % others.length]!;
-      const sum = { step, ...shard, bytes, lossSum: 1, correct: 0, count: 16 * shard.n };
-      client.send({ type: 'gradient', ...sum, checksum: gradientChecksum(checksum, sum), computeMs: 1 });
+      const messages = gradientMessages({
+        sum: { step, ...shard, lossSum: 1, correct: 0, count: 16 * shard.n },
+        parameterCount: 101_770,
+        chunkBytes: defaultLimits.chunkBytes,
+        checksum,
+        encode: (from, to) => ({ bytes: new Uint8Array(4 * (to - from)) }),
+        times: () => ({ computeMs: 1 }),
+      });
+      for (const message of messages) client.send(message);
     }
     expect(await client.closed).toEqual({
       code: 1008,

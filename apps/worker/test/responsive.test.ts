@@ -64,7 +64,15 @@ it('answers pings between the slices of a shard, and leaves a shard that is canc
     if (message.type === 'pong') coordinator?.send({ type: 'ping', sentAtMs: 0 });
   });
   await greeted;
-  const run = { id: 'w1', resumeKey: 'key', model, microbatchSize, heartbeatMs: 60_000, maxFrameBytes: 1e9 };
+  const run = {
+    id: 'w1',
+    resumeKey: 'key',
+    model,
+    microbatchSize,
+    heartbeatMs: 60_000,
+    maxFrameBytes: 1e9,
+    chunkBytes: 2 ** 30,
+  };
   const types = { sampleType: 'u8', targetType: 'classes' } as const;
   coordinator.send({ type: 'welcome', ...run, sampleShape: [784], ...types });
   const checked = nextOf('numericsResult');

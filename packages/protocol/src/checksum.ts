@@ -17,6 +17,11 @@ export async function openChecksum(): Promise<Checksum> {
 /** What of a gradient message decides the step: its shard, and the sums over it. */
 type ShardSum = Pick<MessageOf<'gradient'>, 'step' | 'lo' | 'n' | 'bytes' | 'lossSum' | 'correct' | 'count'>;
 
+/** The checksum of a chunk of a gradient: of its bytes, and of its place in the vector. */
+export function chunkChecksum(checksum: Checksum, { at, bytes }: Pick<MessageOf<'chunk'>, 'at' | 'bytes'>): number {
+  return checksum(new Uint8Array(Float64Array.of(at, checksum(bytes)).buffer));
+}
+
 /** The checksum of a gradient message: of its bytes, and of the numbers beside them. */
 export function gradientChecksum(checksum: Checksum, sum: ShardSum): number {
   const { step, lo, n, bytes, lossSum, correct, count } = sum;

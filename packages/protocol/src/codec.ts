@@ -1,7 +1,7 @@
 /** Encodes messages as msgpack frames, and decodes checked frames back into messages. */
 import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from './dashboard/messages.ts';
 import { type Message, type MessageFrom, messages, type Side } from './messages.ts';
-import { decodeBy, encodeObject } from './table-codec.ts';
+import { decodeBy, encodeObject, packAround } from './table-codec.ts';
 
 /**
  * The frame of a message, in memory of its own. A message object is encoded once, however many peers it goes to, so it
@@ -9,6 +9,17 @@ import { decodeBy, encodeObject } from './table-codec.ts';
  */
 export function encode(message: Message): Uint8Array<ArrayBuffer> {
   return encodeObject(message);
+}
+
+/** A message of the table that carries one field `bytes`. */
+type BulkMessage = Extract<Message, { readonly bytes: Uint8Array }>;
+
+/**
+ * The message with its bytes copied into its frame, which `encode` then gives out. That is the only copy: the memory of
+ * `bytes` may change afterwards, as a backend's does.
+ */
+export function framed<M extends BulkMessage>(message: M): M {
+  return packAround(message);
 }
 
 /**

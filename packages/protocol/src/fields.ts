@@ -52,6 +52,17 @@ export const floatBytes = v.pipe(
   v.check((value) => value.byteLength % 4 === 0, 'float32 bytes, a multiple of 4'),
 );
 
+/** Most values of a vector: 1 GiB of float32. */
+const maxVectorValues = 2 ** 28;
+
+/** Of a message that begins a vector: how many values it has in all. Left out where the message brings the whole vector. */
+export const vector = { values: v.exactOptional(whole(2, maxVectorValues)) };
+
+export const chunkBytes = v.pipe(
+  whole(4, 4 * maxVectorValues),
+  v.check((value) => value % 4 === 0, 'a multiple of 4'),
+);
+
 /** Data that JSON can hold: null, booleans, finite numbers, strings, arrays and plain objects of these. */
 export const plainJson = v.pipe(
   v.unknown(),

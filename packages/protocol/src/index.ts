@@ -1,7 +1,7 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
 export { bytesOf, floatsFrom, floatsOf, halfWordsFrom, wordsFrom } from './bytes.ts';
-export { type Checksum, gradientChecksum, openChecksum } from './checksum.ts';
-export { decode, decodeWatch, encode, encodeWatch } from './codec.ts';
+export { type Checksum, chunkChecksum, gradientChecksum, openChecksum } from './checksum.ts';
+export { decode, decodeWatch, encode, encodeWatch, framed } from './codec.ts';
 export {
   type AdminAction,
   type FaultAction,

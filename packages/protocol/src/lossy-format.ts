@@ -1,6 +1,6 @@
-/** Float32 values rounded to fewer bytes: to half precision, or to 8 bits with a scale for each chunk. */
+/** Float32 values rounded to fewer bytes: to half precision, or to 8 bits with a scale for each block. */
 import { float16Values, toFloat16 } from './float16.ts';
-import { chunkLength } from './vector-chunks.ts';
+import { blockLength } from './vector-blocks.ts';
 
 export const lossyEncodings = ['fp16', 'int8'] as const;
 export type LossyEncoding = (typeof lossyEncodings)[number];
@@ -31,24 +31,24 @@ const int8Levels = 127;
 /** The smallest normal float32. Smaller scales have too few bits; their values wait in the residual until they grow. */
 const leastScale = 2 ** -126;
 
-const chunkCount = (valueCount: number): number => Math.ceil(valueCount / chunkLength);
+const blockCount = (valueCount: number): number => Math.ceil(valueCount / blockLength);
 
-/** A float32 scale for each chunk, then the levels: `value = level * scale`, with the largest value at level 127. */
+/** A float32 scale for each block, then the levels: `value = level * scale`, with the largest value at level 127. */
 const int8: LossyFormat = {
-  byteLength: (valueCount) => valueCount + 4 * chunkCount(valueCount),
+  byteLength: (valueCount) => valueCount + 4 * blockCount(valueCount),
   write(values, bytes) {
-    const chunks = chunkCount(values.length);
-    const scales = new DataView(bytes.buffer, bytes.byteOffset, 4 * chunks);
-    const levels = new Int8Array(bytes.buffer, bytes.byteOffset + 4 * chunks, values.length);
-    for (let chunk = 0, from = 0; chunk < chunks; chunk++, from += chunkLength) {
-      const to = Math.min(values.length, from + chunkLength);
+    const blocks = blockCount(values.length);
+    const scales = new DataView(bytes.buffer, bytes.byteOffset, 4 * blocks);
+    const levels = new Int8Array(bytes.buffer, bytes.byteOffset + 4 * blocks, values.length);
+    for (let block = 0, from = 0; block < blocks; block++, from += blockLength) {
+      const to = Math.min(values.length, from + blockLength);
       let largest = 0;
       // Math.max keeps a NaN, whatever comes after it.
       for (let index = from; index < to; index++) largest = Math.max(largest, Math.abs(values[index]!));
       if (!Number.isFinite(largest)) return false;
       const exact = Math.fround(largest / int8Levels);
       const scale = exact < leastScale ? 0 : exact;
-      scales.setFloat32(4 * chunk, scale, true);
+      scales.setFloat32(4 * block, scale, true);
       const factor = scale === 0 ? 0 : 1 / scale;
       // Shifted above 0, where cutting off the fraction of a value half a level higher rounds it to the nearest.
       for (let index = from; index < to; index++) {
@@ -58,12 +58,12 @@ const int8: LossyFormat = {
     return true;
   },
   read(bytes, values) {
-    const chunks = chunkCount(values.length);
-    const scales = new DataView(bytes.buffer, bytes.byteOffset, 4 * chunks);
-    const levels = new Int8Array(bytes.buffer, bytes.byteOffset + 4 * chunks, values.length);
-    for (let chunk = 0, from = 0; chunk < chunks; chunk++, from += chunkLength) {
-      const scale = scales.getFloat32(4 * chunk, true);
-      const to = Math.min(values.length, from + chunkLength);
+    const blocks = blockCount(values.length);
+    const scales = new DataView(bytes.buffer, bytes.byteOffset, 4 * blocks);
+    const levels = new Int8Array(bytes.buffer, bytes.byteOffset + 4 * blocks, values.length);
+    for (let block = 0, from = 0; block < blocks; block++, from += blockLength) {
+      const scale = scales.getFloat32(4 * block, true);
+      const to = Math.min(values.length, from + blockLength);
       for (let index = from; index < to; index++) values[index] = levels[index]! * scale;
     }
   },

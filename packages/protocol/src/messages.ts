@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import {
   bytes,
   checksum,
+  chunkBytes,
   faultActions,
   finite,
   flag,
@@ -21,6 +22,7 @@ import {
   targetTypes,
   text,
   treeNode,
+  vector,
   whole,
   workerKinds,
 } from './fields.ts';
@@ -29,7 +31,7 @@ import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 5;
+export const protocolVersion = 6;
 
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
@@ -84,6 +86,8 @@ export const messages = {
     cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
     heartbeatMs: whole(1),
     maxFrameBytes: whole(1),
+    /** Bytes of float32 values in a chunk: longer vectors travel in several, each of so many but for the last. */
+    chunkBytes,
   }),
 
   refuse: fromCoordinator('refuse', {
@@ -95,12 +99,14 @@ export const messages = {
   /** A fixed small problem whose gradient shows the numeric mode of a worker, and whether it computes correctly. */
   numericsCheck: fromCoordinator(
     'numericsCheck',
-    { weights: floatBytes, count: whole(1), samples: bytes, targets: bytes },
+    { weights: floatBytes, ...vector, count: whole(1), samples: bytes, targets: bytes },
     sampleBatch,
   ),
 
   numericsResult: fromWorker('numericsResult', {
     gradient: floatBytes,
+    ...vector,
+    /** Of the whole gradient. */
     hash: hexHash,
     lossSum: finite,
     correct: whole(0),
@@ -108,7 +114,21 @@ export const messages = {
   }),
 
   /** All parameters in model order, as they are before `step`. */
-  weights: fromCoordinator('weights', { step, bytes: floatBytes }),
+  weights: fromCoordinator('weights', { step, bytes: floatBytes, ...vector }),
+
+  /**
+   * The next values of the vector that the sender's last `weights`, `gradient`, `numericsCheck` or `numericsResult` began.
+   * Other messages may come between the chunks of a vector, but no other vector.
+   */
+  chunk: fromEither('chunk', {
+    /** Values of the vector before these. */
+    at: whole(1),
+    /** As in `gradient`; always float32 where another message began the vector. */
+    bytes,
+    encoding: v.exactOptional(v.picklist(vectorEncodings)),
+    /** `chunkChecksum` of this message; a chunk of a gradient has it. */
+    checksum: v.exactOptional(checksum),
+  }),
 
   /** Samples of the shard's microbatches, in microbatch order; may arrive before the weights of its step. */
   task: fromCoordinator(
@@ -141,6 +161,7 @@ export const messages = {
       /** Little-endian float32, or a vector in the layout of vector-codec.ts where `encoding` is present. */
       bytes,
       encoding: v.exactOptional(v.picklist(vectorEncodings)),
+      ...vector,
       /** `gradientChecksum` of this message, with the bytes as they are sent. */
       checksum,
       lossSum: finite,

@@ -27,6 +27,15 @@ export function encodeObject(message: object): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
+/** See `framed` in codec.ts. */
+export function packAround<M extends { readonly bytes: Uint8Array }>({ bytes, ...fields }: M): M {
+  // The last field of a map ends where its frame ends.
+  const frame = pack({ ...fields, bytes });
+  const message = { ...fields, bytes: frame.subarray(frame.length - bytes.length) } as unknown as M;
+  frames.set(message, frame);
+  return message;
+}
+
 /** See `decode` in codec.ts: the message in `frame`, one of `table` that `from` may send. */
 export function decodeBy(table: MessageTable, frame: Uint8Array, from: string): object {
   checkFrame(frame);

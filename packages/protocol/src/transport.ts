@@ -20,7 +20,8 @@ export interface TransportListener<Receives extends Message> {
 
 /**
  * One end of a connection. Every implementation keeps these rules:
- * - messages arrive in the order sent, and none before `listen`; those that come earlier wait for it;
+ * - messages arrive in the order sent, except that vectors and their chunks wait while much is buffered, and others
+ *   overtake them; none arrives before `listen`, and those that come earlier wait for it;
  * - nothing is delivered from inside `send`, `close` or `listen`;
  * - a frame that cannot be decoded closes the connection from this end, with the reason, and is not delivered;
  * - after `close` no message is delivered, and `onClose` follows without waiting for the peer.
@@ -28,7 +29,7 @@ export interface TransportListener<Receives extends Message> {
 export interface Transport<Receives extends Message = Message, Sends extends Message = Message> {
   /** Describes the other end to people. */
   readonly remote: string;
-  /** Bytes accepted by `send` and not yet handed to the network. */
+  /** Bytes accepted by `send` and not yet handed to the network, those that wait included. */
   readonly bufferedBytes: number;
   /** Bytes that have arrived, unfinished frames included; undefined where the platform does not tell. */
   readonly receivedBytes?: number | undefined;
@@ -36,7 +37,7 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   listen(listener: TransportListener<Receives>): void;
   /** Queues a message, which must not change any more. Does nothing on a connection that has ended. */
   send(message: Sends): void;
-  /** Sends the queued messages, then ends the connection. Only the first call counts. */
+  /** Ends the connection once what is buffered has been sent; vectors that wait are not. Only the first call counts. */
   close(code: number, reason: string): void;
 }
 

@@ -1,11 +1,11 @@
 /**
- * Encodes float32 vectors in fewer bytes: chunks of nothing but +0 are left out, the others sent as they are or rounded.
+ * Encodes float32 vectors in fewer bytes: blocks of nothing but +0 are left out, the others sent as they are or rounded.
  *
- * Layout: the values of the chunks that are present, in order, in their format; then the bitmap of chunks. The bitmap
+ * Layout: the values of the blocks that are present, in order, in their format; then the bitmap of blocks. The bitmap
  * comes last so that values can be moved together in their own memory.
  */
 import { type LossyEncoding, lossyEncodings, lossyFormats } from './lossy-format.ts';
-import { bitmapBytes, chunkLength, findNonZeroChunks, forEachRun, isPresent, presentValues } from './vector-chunks.ts';
+import { bitmapBytes, blockLength, findNonZeroBlocks, forEachRun, isPresent, presentValues } from './vector-blocks.ts';
 
 /** `sparse` is lossless; the others round, and are used only where a run asks for them. */
 export const vectorEncodings = ['sparse', ...lossyEncodings] as const;
@@ -15,11 +15,11 @@ export type VectorEncoding = (typeof vectorEncodings)[number];
 const leastSaving = 0.1;
 
 /**
- * The vector without its zero chunks, encoded in its own memory, which it overwrites. Undefined, and the values
+ * The vector without its zero blocks, encoded in its own memory, which it overwrites. Undefined, and the values
  * unchanged, where that saves less than a tenth of the bytes.
  */
 export function encodeSparse(values: Float32Array): Uint8Array | undefined {
-  const { bitmap, runs, valueCount } = findNonZeroChunks(values);
+  const { bitmap, runs, valueCount } = findNonZeroBlocks(values);
   const byteLength = 4 * valueCount + bitmap.length;
   if (byteLength >= (1 - leastSaving) * values.byteLength) return undefined;
   let at = 0;
@@ -43,7 +43,7 @@ export function encodeLossy(
   residual: Float32Array,
 ): Uint8Array<ArrayBuffer> | undefined {
   const format = lossyFormats[encoding];
-  const { bitmap, runs, valueCount } = findNonZeroChunks(values);
+  const { bitmap, runs, valueCount } = findNonZeroBlocks(values);
   const corrected = new Float32Array(valueCount);
   let at = 0;
   for (const { from, to } of runs) {
@@ -67,9 +67,9 @@ export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length:
   const least = bitmapBytes(length);
   if (bytes.length < least) return `expected at least ${least} bytes, got ${bytes.length}`;
   const bitmap = bitmapOf(bytes, length);
-  const chunkCount = Math.ceil(length / chunkLength);
-  for (let chunk = chunkCount; chunk < least * 8; chunk++) {
-    if (isPresent(bitmap, chunk)) return `expected ${chunkCount} chunks, got chunk ${chunk}`;
+  const blockCount = Math.ceil(length / blockLength);
+  for (let block = blockCount; block < least * 8; block++) {
+    if (isPresent(bitmap, block)) return `expected ${blockCount} blocks, got block ${block}`;
   }
   const valueCount = presentValues(bitmap, length);
   const bodyBytes = encoding === 'sparse' ? 4 * valueCount : lossyFormats[encoding].byteLength(valueCount);

@@ -52,6 +52,9 @@ const shard = fc
   .record({ step: whole(0), exponent: fc.integer({ min: 0, max: 12 }), index: fc.integer({ min: 0, max: 2 ** 16 }) })
   .map(({ step, exponent, index }) => ({ step, lo: index * 2 ** exponent, n: 2 ** exponent }));
 
+const vectorValues = fc.integer({ min: 2, max: 2 ** 28 });
+const vector = fc.record({ values: vectorValues }, { requiredKeys: [], noNullPrototype: true });
+
 export const plainJson = fc
   .jsonValue({ maxDepth: 5 })
   .filter((value) => !JSON.stringify(value).includes('__proto__'))
@@ -101,6 +104,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       cachedSamples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
+      chunkBytes: fc.integer({ min: 1, max: 2 ** 28 }).map((values) => 4 * values),
     },
     {
       requiredKeys: [
@@ -114,6 +118,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
         'targetType',
         'heartbeatMs',
         'maxFrameBytes',
+        'chunkBytes',
       ],
       noNullPrototype: true,
     },
@@ -136,22 +141,33 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     { requiredKeys: ['type', 'code', 'message'], noNullPrototype: true },
   ),
   numericsCheck: fc
-    .record({ weights: floatBytes, batch: batchFrom(1) })
-    .map(({ weights, batch }) => ({ type: 'numericsCheck', weights, ...batch })),
+    .record({ weights: floatBytes, vector, batch: batchFrom(1) })
+    .map(({ weights, vector: announced, batch }) => ({ type: 'numericsCheck', weights, ...announced, ...batch })),
   numericsResult: fc.record(
     {
       type: fc.constant('numericsResult' as const),
       gradient: floatBytes,
+      values: vectorValues,
       hash: hexHash,
       lossSum: finite,
       correct: whole(0),
       computeMs: milliseconds,
     },
-    { noNullPrototype: true },
+    { requiredKeys: ['type', 'gradient', 'hash', 'lossSum', 'correct', 'computeMs'], noNullPrototype: true },
   ),
   weights: fc.record(
-    { type: fc.constant('weights' as const), step: whole(0), bytes: floatBytes },
-    { noNullPrototype: true },
+    { type: fc.constant('weights' as const), step: whole(0), bytes: floatBytes, values: vectorValues },
+    { requiredKeys: ['type', 'step', 'bytes'], noNullPrototype: true },
+  ),
+  chunk: fc.record(
+    {
+      type: fc.constant('chunk' as const),
+      at: whole(1),
+      bytes: fc.uint8Array({ maxLength: 64 }),
+      encoding: fc.constantFrom('sparse' as const, 'fp16' as const, 'int8' as const),
+      checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    },
+    { requiredKeys: ['type', 'at', 'bytes'], noNullPrototype: true },
   ),
   task: fc
     .record({
@@ -170,6 +186,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
   gradient: fc
     .record({
       shard,
+      vector,
       values: fc.oneof(
         fc.record({ bytes: floatBytes }),
         fc.record({
@@ -184,9 +201,10 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       computeMs: milliseconds,
       turnaroundMs: fc.option(milliseconds, { nil: undefined }),
     })
-    .map(({ shard: node, values, checksum, lossSum, correct, wrong, computeMs, turnaroundMs }) => ({
+    .map(({ shard: node, vector: announced, values, checksum, lossSum, correct, wrong, computeMs, turnaroundMs }) => ({
       type: 'gradient',
       ...node,
+      ...announced,
       ...values,
       checksum,
       lossSum,

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { openChecksum } from '../src/checksum.ts';
+import { chunkChecksum, openChecksum } from '../src/checksum.ts';
 
 const bytes = Uint8Array.from({ length: 1001 }, (_, index) => (index * 31) % 256);
 
@@ -19,6 +19,12 @@ describe('openChecksum', () => {
       damaged[bit >> 3]! ^= 1 << (bit & 7);
       expect(checksum(damaged)).not.toBe(good);
     }
+  });
+
+  it('of a chunk changes with its place', async () => {
+    const checksum = await openChecksum();
+    const sums = [1, 2, 64, 128].map((at) => chunkChecksum(checksum, { at, bytes }));
+    expect(new Set(sums).size).toBe(4);
   });
 
   it('does not depend on alignment or on earlier calls', async () => {

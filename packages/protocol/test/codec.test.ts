@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { decode, encode } from '../src/codec.ts';
+import { decode, encode, framed } from '../src/codec.ts';
 import {
   type CoordinatorMessage,
   type Message,
@@ -72,7 +72,9 @@ describe.each(messageTypes)('%s', (type) => {
       'cachedSamples',
       'numbers',
       'encoding',
+      'values',
     ]);
+    if (type === 'chunk') optional.add('checksum');
     const example: Record<string, unknown> = { ...exampleOf(type) };
     for (const field of Object.keys(example)) {
       if (field === 'type' || (optional.has(field) && !(type === 'welcome' && field === 'resumeKey'))) continue;
@@ -103,13 +105,14 @@ describe.each(messageTypes)('%s', (type) => {
 describe('the table', () => {
   it('gives each side its own messages', () => {
     expectTypeOf<WorkerMessage['type']>().toEqualTypeOf<
-      'hello' | 'numericsResult' | 'gradient' | 'taskError' | 'status' | 'ping' | 'pong' | 'bye'
+      'hello' | 'numericsResult' | 'gradient' | 'chunk' | 'taskError' | 'status' | 'ping' | 'pong' | 'bye'
     >();
     expectTypeOf<CoordinatorMessage['type']>().toEqualTypeOf<
       | 'welcome'
       | 'refuse'
       | 'numericsCheck'
       | 'weights'
+      | 'chunk'
       | 'task'
       | 'cancel'
       | 'injectFault'
@@ -119,7 +122,7 @@ describe('the table', () => {
       | 'bye'
     >();
     expectTypeOf<{ [T in MessageType]: MessageOf<T>['type'] }>().toEqualTypeOf<{ [T in MessageType]: T }>();
-    expect(Object.keys(messages).filter((type) => maySend('worker', type as MessageType))).toHaveLength(8);
+    expect(Object.keys(messages).filter((type) => maySend('worker', type as MessageType))).toHaveLength(9);
   });
 });
 
@@ -139,6 +142,14 @@ describe('values', () => {
       { bytes: new Uint8Array(6) },
       /^weights\.bytes: expected .* multiple of 4, got 6 bytes$/,
     ],
+    [
+      'a vector of one value',
+      'weights',
+      { values: 1 },
+      /^weights\.values: expected a whole number from 2 to 268435456/,
+    ],
+    ['a chunk at the beginning', 'chunk', { at: 0 }, /^chunk\.at: expected a whole number of at least 1, got 0$/],
+    ['chunks of torn floats', 'welcome', { chunkBytes: 6 }, /^welcome\.chunkBytes: expected a multiple of 4, got 6$/],
     ['n of 3', 'cancel', { lo: 0, n: 3 }, /^cancel: expected a shard with n a power of two .* lo 0, n 3$/],
     ['n of 0', 'cancel', { lo: 0, n: 0 }, /^cancel\.n: expected a whole number from 1 to \d+, got 0$/],
     ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a shard .* lo a multiple of n, got .*lo 2, n 4/],
@@ -238,6 +249,17 @@ describe('frames', () => {
     expect(encode(message)).toBe(frame);
     expect(encode({ ...message })).not.toBe(frame);
     expect(frame.buffer.byteLength).toBe(frame.byteLength);
+  });
+
+  it('hold a copy of bytes whose memory changes afterwards', () => {
+    for (const length of [8, 40_000]) {
+      const bytes = new Uint8Array(length).fill(7);
+      const message = framed({ type: 'weights', step: 3, bytes });
+      bytes.fill(0);
+      expect(message).toEqual({ type: 'weights', step: 3, bytes: new Uint8Array(length).fill(7) });
+      expect(decode(encode(message), 'coordinator')).toEqual(message);
+      expect(message.bytes.buffer).toBe(encode(message).buffer);
+    }
   });
 
   it('are viewed, not copied, by the bytes of a decoded message', () => {

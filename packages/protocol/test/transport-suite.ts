@@ -109,6 +109,35 @@ export function describeTransport(subject: TransportUnderTest): void {
       expect(atCoordinator.messages.map(({ type }) => type)).toEqual(['ping', 'bye']);
     });
 
+    it('lets short messages pass between the chunks of a long vector, which keep their order', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atWorker = new Recorder(worker);
+      const bytes = new Uint8Array(2 ** 18);
+      coordinator.send({ type: 'weights', step: 1, values: 64 * 2 ** 16, bytes });
+      for (let chunk = 1; chunk < 64; chunk++) coordinator.send({ type: 'chunk', at: chunk * 2 ** 16, bytes });
+      coordinator.send(ping(1));
+      expect(coordinator.bufferedBytes).toBeGreaterThan(2 ** 22);
+      await atWorker.messageCount(65);
+      const places = atWorker.messages.map((message) =>
+        message.type === 'chunk' ? message.at / 2 ** 16 : message.type,
+      );
+      expect(places.filter((place) => place !== 'ping')).toEqual([
+        'weights',
+        ...Array.from({ length: 63 }, (_, n) => n + 1),
+      ]);
+      expect(places.indexOf('ping')).toBeLessThan(60);
+    });
+
+    it('drops the chunks that wait when it closes', async () => {
+      const { coordinator, worker } = await subject.open();
+      const atWorker = new Recorder(worker);
+      const bytes = new Uint8Array(2 ** 18);
+      for (let chunk = 1; chunk <= 64; chunk++) coordinator.send({ type: 'chunk', at: chunk, bytes });
+      coordinator.close(1000, 'over');
+      expect(await atWorker.closing()).toMatchObject({ code: 1000, by: 'remote' });
+      expect(atWorker.messages.length).toBeLessThan(64);
+    });
+
     it('takes one listener', async () => {
       const { worker } = await subject.open();
       new Recorder(worker);

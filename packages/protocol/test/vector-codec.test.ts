@@ -6,7 +6,7 @@ import { decodeVector, encodeLossy, encodeSparse, vectorFault } from '../src/vec
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
-/** Vectors whose chunks are mostly empty, with every kind of float in the others, -0 and NaN included. */
+/** Vectors whose blocks are mostly empty, with every kind of float in the others, -0 and NaN included. */
 const sparseVectors = fc
   .array(
     fc.oneof(
@@ -18,8 +18,8 @@ const sparseVectors = fc
     ),
     { maxLength: 40 },
   )
-  .chain((chunks) =>
-    fc.array(fc.float(), { maxLength: 63 }).map((rest) => Float32Array.from([...chunks.flat(), ...rest])),
+  .chain((blocks) =>
+    fc.array(fc.float(), { maxLength: 63 }).map((rest) => Float32Array.from([...blocks.flat(), ...rest])),
   );
 
 /** The same bytes at an odd address. */
@@ -53,7 +53,7 @@ describe('encodeSparse', () => {
     expect(encodedCount).toBeGreaterThan(50);
   });
 
-  it('leaves a vector without zero chunks as it is, and treats -0 as a value', () => {
+  it('leaves a vector without zero blocks as it is, and treats -0 as a value', () => {
     expect(encodeSparse(new Float32Array(6400).fill(1))).toBeUndefined();
     expect(encodeSparse(new Float32Array(6400).fill(-0))).toBeUndefined();
     expect(encodeSparse(new Float32Array(6400))).toHaveLength(16);
@@ -90,7 +90,7 @@ describe.each(lossyEncodings)('encodeLossy %s', (encoding) => {
     const target = new Float32Array(500);
     for (let step = 0; step < 200; step++) {
       const values = vector(step + 1);
-      // A zero chunk is not sent, and its residual waits.
+      // A zero block is not sent, and its residual waits.
       if (step % 3 === 0) values.fill(0, 64, 128);
       const encoded = encodeLossy(values, encoding, residual)!;
       expect(vectorFault(encoded, encoding, 500)).toBeUndefined();
@@ -114,9 +114,9 @@ describe.each(lossyEncodings)('encodeLossy %s', (encoding) => {
     const target = new Float32Array(500);
     decodeVector(encodeLossy(values, encoding, new Float32Array(500))!, encoding, target);
     for (let from = 0; from < 500; from += 64) {
-      const chunk = values.subarray(from, from + 64);
-      const largest = Math.max(...chunk.map(Math.abs));
-      for (const [index, value] of chunk.entries()) {
+      const block = values.subarray(from, from + 64);
+      const largest = Math.max(...block.map(Math.abs));
+      for (const [index, value] of block.entries()) {
         const step = encoding === 'fp16' ? Math.max(Math.abs(value) * 2 ** -10, 2 ** -24) : largest / 127;
         expect(Math.abs(target[from + index]! - value)).toBeLessThanOrEqual(0.5001 * step);
       }
@@ -161,7 +161,7 @@ describe('vectorFault', () => {
       expect(vectorFault(new Uint8Array([...encoded, 0]), encoding, 1000)).toMatch(/^expected .* got/);
       const beyond = encoded.slice();
       beyond[beyond.length - 2]! |= 1;
-      expect(vectorFault(beyond, encoding, 1000)).toBe('expected 16 chunks, got chunk 16');
+      expect(vectorFault(beyond, encoding, 1000)).toBe('expected 16 blocks, got block 16');
       expect(() => decodeVector(beyond, encoding, new Float32Array(1000))).toThrow(RangeError);
     }
   });

@@ -6,7 +6,7 @@ const answerBytes = 1_000;
 function setUp() {
   let nowMs = 0;
   const rates = { messages: { capacity: 3, perSecond: 1 }, bytes: { capacity: 500, perSecond: 100 } };
-  const budget = new ConnectionBudget({ ...rates, answerBytes }, () => nowMs);
+  const budget = new ConnectionBudget({ ...rates, answer: { messages: 3, bytes: answerBytes } }, () => nowMs);
   const wait = (ms: number): void => {
     nowMs += ms;
   };
@@ -48,6 +48,36 @@ describe('the budget of a connection', () => {
       return isWithin;
     };
     expect([1, 2, 3, 4].map(sends)).toEqual([true, true, true, false]);
+  });
+
+  it('pays for the chunks of an answer that was asked for, with other answers between them, and for no more', () => {
+    const { budget } = setUp();
+    const sends = (note: () => void, count: number): boolean[] =>
+      Array.from({ length: count }, () => {
+        const isWithin = budget.charge({ messages: 1, bytes: 100 });
+        note();
+        return isWithin;
+      });
+    for (let step = 0; step < 100; step++) {
+      budget.ask(`task ${step}`, step);
+      budget.ask('ping');
+      const begun = sends(() => budget.beginAnswer(`task ${step}`, 100), 1);
+      const first = sends(() => budget.continueAnswer(100), 1);
+      const between = sends(() => budget.answer('ping', 100), 1);
+      const second = sends(() => budget.continueAnswer(100), 1);
+      expect([begun, first, between, second].flat()).toEqual([true, true, true, true]);
+    }
+    expect(sends(() => budget.continueAnswer(100), 4)).toEqual([true, true, true, false]);
+  });
+
+  it('pays for no chunk of an answer that was not asked for', () => {
+    const { budget } = setUp();
+    expect(budget.charge({ messages: 1 })).toBe(true);
+    budget.beginAnswer('other', 0);
+    for (const isWithin of [true, true, false]) {
+      expect(budget.charge({ messages: 1 })).toBe(isWithin);
+      budget.continueAnswer(0);
+    }
   });
 
   it('explains a frame on the way by an open request, which is forgotten many steps later', () => {

@@ -24,6 +24,7 @@ async function connect() {
     { webSocket, socket, address: '127.0.0.1', onWelcome: () => {} },
     {
       maxFrameBytes: 2 ** 20,
+      answer: { messages: 1, bytes: 2 ** 20 },
       maxQueuedBytes: 2 ** 20,
       nowMs: () => 0,
       token: undefined,

@@ -12,7 +12,7 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute } from '@lockstep/training';
+import { createLocalCompute, VectorAssembly, vectorMessages } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
 import { sha256 } from '../src/node/sha256.ts';
@@ -58,17 +58,27 @@ export async function handshake(client: RawClient): Promise<void> {
 /** Sends `hello` and answers the numerics check rightly, as a worker does. */
 export async function joinAsWorker(client: RawClient): Promise<void> {
   client.send(hello);
-  const { model, microbatchSize } = await client.next('welcome');
+  const { model, microbatchSize, chunkBytes } = await client.next('welcome');
   const numericsCheck = await client.next('numericsCheck');
+  const { values = numericsCheck.weights.length / 4 } = numericsCheck;
+  const weights = new VectorAssembly(values);
+  weights.add({ at: 0, bytes: numericsCheck.weights });
+  while (!weights.isWhole) weights.add(await client.next('chunk'));
   const { backend } = await openBackend('auto');
   const compute = createLocalCompute(backend, systemClock);
   await compute.open({ model, microbatchSize });
-  compute.setWeights(numericsCheck.weights);
+  compute.setWeights(weights.bytes);
   const { gradient, lossSum, correct } = await compute.gradient(
     numericsCheck.samples,
     halfWordsFrom(numericsCheck.targets),
   );
-  client.send({ type: 'numericsResult', gradient, hash: sha256(gradient), lossSum, correct, computeMs: 1 });
+  const result = { type: 'numericsResult', hash: sha256(gradient), lossSum, correct, computeMs: 1 } as const;
+  const begin = (first: Uint8Array, fields: { readonly values?: number }) => ({
+    ...result,
+    ...fields,
+    gradient: first,
+  });
+  for (const message of vectorMessages(gradient, chunkBytes, begin)) client.send(message);
   await compute.close();
 }
 

@@ -63,6 +63,8 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
       host,
       secure: false,
       maxFrameBytes: limits.maxFrameBytes,
+      vectorBytes: parameterServer.parameterCount * 4,
+      chunkBytes: limits.chunkBytes,
       batchBytes: plan.batch * bytesPerSample(train),
       turnedAway,
       onConnection: (transport, address) => run.connect(transport, address),

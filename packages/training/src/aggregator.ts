@@ -9,6 +9,12 @@ import { valueAt } from './vector-value.ts';
 /** The sum over a shard's samples as it arrived: encoded gradient, loss, number of correct answers. */
 type ShardSum = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding' | 'lossSum' | 'correct'>;
 
+/** Memory for a sum that arrives in chunks, [parameters + 2]. */
+export type SumMemory = Storage | Float32Array;
+
+/** Where more than these bytes are reserved in the backend's memory, which cannot shrink, sums arrive in other memory. */
+const mostReservedBytes = 512 * 1024 * 1024;
+
 /** A shard's sum, decoded. */
 export interface DecodedSum {
   /** [parameters + 2]: gradient, sum of losses, correct answers; overwritten by the next `decode`. */
@@ -40,13 +46,42 @@ export class Aggregator {
   }
 
   /** Decodes a shard's sum, whose bytes have been validated. @returns undefined where a number is not finite */
-  decode({ bytes, encoding, lossSum, correct }: ShardSum): DecodedSum | undefined {
+  decode(sum: ShardSum): DecodedSum | undefined {
+    const { free } = this.#sum;
+    this.write(free, { from: 0, to: this.#parameterCount }, sum);
+    return this.finish(free, sum);
+  }
+
+  /** Memory of the caller's own to `write` a sum into, until it is added or released. */
+  reserve(): SumMemory {
+    const length = this.#parameterCount + 2;
+    const isMuch = (this.reservedCount + 1) * length * 4 > mostReservedBytes;
+    return isMuch ? new Float32Array(length) : this.#sum.reserve();
+  }
+
+  /** How many sums are arriving in the backend's memory. */
+  get reservedCount(): number {
+    return this.#sum.reservedCount;
+  }
+
+  /** Decodes the values `[from, to)` of a gradient, whose bytes have been validated. */
+  write(
+    memory: SumMemory,
+    { from, to }: { readonly from: number; readonly to: number },
+    { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
+  ): void {
+    const values = (memory instanceof Float32Array ? memory : this.#backend.view(memory)).subarray(from, to);
+    if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(bytes);
+    else decodeVector(bytes, encoding, values);
+  }
+
+  /** A shard's sum, once its gradient has been written. @returns undefined where a number is not finite */
+  finish(memory: SumMemory, { lossSum, correct }: Pick<ShardSum, 'lossSum' | 'correct'>): DecodedSum | undefined {
     const size = this.#parameterCount;
-    const buffer = this.#sum.free;
+    const buffer = memory instanceof Float32Array ? this.#sum.free : memory;
     const magnitude = this.#magnitudeOf(buffer);
     const values = this.#backend.view(buffer);
-    if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, size * 4).set(bytes);
-    else decodeVector(bytes, encoding, values.subarray(0, size));
+    if (memory instanceof Float32Array) values.set(memory);
     values[size] = lossSum;
     values[size + 1] = correct;
     magnitude.program.run();
@@ -54,12 +89,15 @@ export class Aggregator {
     return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
   }
 
-  /** Adds a shard's sum: what `decode` has just returned, or a copy of what it returned before. */
-  add(shard: Shard, values: Float32Array): void {
-    const buffer = this.#sum.free;
-    const view = this.#backend.view(buffer);
-    if (values.buffer !== view.buffer || values.byteOffset !== view.byteOffset) view.set(values);
-    this.#sum.add(shard, buffer);
+  /** Adds a shard's sum: reserved memory, what `decode` has just returned, or a copy of what it returned before. */
+  add(shard: Shard, sum: SumMemory): void {
+    if (sum instanceof Float32Array) this.#addValues(shard, sum);
+    else this.#sum.add(shard, sum);
+  }
+
+  /** Gives reserved memory back, whose sum is not added. */
+  release(memory: SumMemory): void {
+    if (!(memory instanceof Float32Array)) this.#sum.release(memory);
   }
 
   /** Adds a shard's sum that lies in vectors [parameters + 2] of the backend, which must not change until the next `begin`. */
@@ -86,6 +124,13 @@ export class Aggregator {
   dispose(): void {
     for (const { program } of this.#magnitudes.values()) program.dispose();
     this.#sum.dispose();
+  }
+
+  #addValues(shard: Shard, values: Float32Array): void {
+    const buffer = this.#sum.free;
+    const view = this.#backend.view(buffer);
+    if (values.buffer !== view.buffer || values.byteOffset !== view.byteOffset) view.set(values);
+    this.#sum.add(shard, buffer);
   }
 
   #magnitudeOf(buffer: Storage): Magnitude {

@@ -29,6 +29,7 @@ export { planRun, type RunPlan } from './plan.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
 export { TreeSum } from './tree-sum.ts';
+export { VectorAssembly, vectorMessages } from './vector-chunks.ts';
 export {
   type ByteCache,
   type Compute,
@@ -38,6 +39,7 @@ export {
   type ShardGradient,
   type ShardSamples,
 } from './worker/compute.ts';
+export { gradientMessages } from './worker/gradient-messages.ts';
 export { createLocalCompute } from './worker/local-compute.ts';
 export { Membership, type MembershipEnd, type MembershipEvent, type MembershipOptions } from './worker/membership.ts';
 export { reconnectDelayMs } from './worker/reconnect.ts';

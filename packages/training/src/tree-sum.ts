@@ -19,6 +19,8 @@ export class TreeSum {
   readonly #buffers = new Set<Storage>();
   /** Buffers that hold nothing. */
   #idle: Storage[] = [];
+  /** Buffers into which vectors are being written, which `begin` leaves alone. */
+  readonly #reserved = new Set<Storage>();
   readonly #additions: VectorAdder;
   #reduction: TreeReduction<VectorSum> | undefined;
   #result: VectorSum | undefined;
@@ -33,7 +35,7 @@ export class TreeSum {
   /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before. */
   begin(root: Shard, usedMicrobatches: number): void {
     this.#result = undefined;
-    this.#idle = [...this.#buffers];
+    this.#idle = [...this.#buffers].filter((buffer) => !this.#reserved.has(buffer));
     this.#reduction = new TreeReduction<VectorSum>({
       root,
       usedMicrobatches,
@@ -51,12 +53,30 @@ export class TreeSum {
     return buffer;
   }
 
+  /** A buffer of the caller's own to write a vector into, until it is added or released. */
+  reserve(): Storage {
+    const buffer = this.#take();
+    this.#reserved.add(buffer);
+    return buffer;
+  }
+
+  /** How many buffers are reserved. */
+  get reservedCount(): number {
+    return this.#reserved.size;
+  }
+
+  /** Gives a reserved buffer back, whose vector is not added. */
+  release(buffer: Storage): void {
+    if (this.#reserved.delete(buffer)) this.#idle.push(buffer);
+  }
+
   /**
    * Adds the sum over `shard`, in any order, each sample once. Vectors of the caller's own are read later: they must not
    * change until the next `begin`, and are not changed here.
    */
   add(shard: Shard, sum: VectorSum): void {
     if (sum === this.#idle.at(-1)) this.#idle.pop();
+    if (!('left' in sum)) this.#reserved.delete(sum);
     this.#result = this.#reduction?.add(shard, sum) ?? this.#result;
   }
 
@@ -87,6 +107,7 @@ export class TreeSum {
     this.#additions.dispose();
     for (const buffer of this.#buffers) this.#backend.free(buffer);
     this.#buffers.clear();
+    this.#reserved.clear();
     this.#idle = [];
   }
 

@@ -167,6 +167,7 @@ export const welcome: MessageOf<'welcome'> = {
   targetType: 'classes',
   heartbeatMs: 2_000,
   maxFrameBytes: 1_000_000,
+  chunkBytes: 8,
 };
 
 export const numericsCheck: MessageOf<'numericsCheck'> = {

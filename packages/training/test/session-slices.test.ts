@@ -60,7 +60,7 @@ const task = (lo: number, n: number): CoordinatorMessage => {
 
 it('answers a ping in the middle of a shard, and leaves the shard for the next task when it is canceled', async () => {
   const session = await startSlowSession();
-  const limits = { heartbeatMs: 1_000, maxFrameBytes: 1_000_000 };
+  const limits = { heartbeatMs: 1_000, maxFrameBytes: 1_000_000, chunkBytes: 2 ** 18 };
   const types = { sampleType: 'u8', targetType: 'classes' } as const;
   const described = { model, microbatchSize, sampleShape: [4], ...types };
   await session.send({ type: 'welcome', id: 'w1', resumeKey: 'key', ...described, ...limits });

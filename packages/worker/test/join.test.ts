@@ -103,7 +103,7 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
 }
 
 function welcome(coordinator: CoordinatorTransport, resumeKey: string): void {
-  const limits = { model: {}, microbatchSize: 16, heartbeatMs: 1000, maxFrameBytes: 1000 };
+  const limits = { model: {}, microbatchSize: 16, heartbeatMs: 1000, maxFrameBytes: 1000, chunkBytes: 256 };
   const types = { sampleType: 'u8', targetType: 'classes' } as const;
   coordinator.send({ type: 'welcome', id: 'w1', resumeKey, ...limits, sampleShape: [1], ...types });
 }

@@ -4,6 +4,7 @@ import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messag
 import { toMessageText } from '../text.ts';
 import type { Closing, CoordinatorTransport, Transport, TransportListener, WorkerTransport } from '../transport.ts';
 import { Inbox } from './inbox.ts';
+import { pacedBytes as defaultPacedBytes, PacedVectors } from './paced-vectors.ts';
 
 declare const queueMicrotask: (run: () => void) => void;
 
@@ -32,6 +33,8 @@ export interface MemoryPairOptions {
   readonly encode?: boolean;
   /** What arrives of an encoded frame; the frame itself where left out. Never writes to the frame. */
   readonly transmit?: (frame: Uint8Array, from: Side) => Uint8Array;
+  /** Bytes that may be buffered before vectors wait, and other messages overtake them. Default: as over a socket. */
+  readonly pacedBytes?: number;
   /** The `remote` of the coordinator's end. Default `local worker`. */
   readonly workerName?: string;
 }
@@ -47,11 +50,13 @@ export function memoryPair({
   schedule = (deliver) => queueMicrotask(deliver),
   encode: encodes = false,
   transmit = (frame) => frame,
+  pacedBytes = defaultPacedBytes,
   workerName = 'local worker',
 }: MemoryPairOptions = {}): MemoryPair {
   const frameOf = (message: Message, from: Side) => (encodes ? transmit(encode(message), from) : message);
-  const coordinator = new MemoryEnd<WorkerMessage, CoordinatorMessage>('coordinator', workerName, schedule, frameOf);
-  const worker = new MemoryEnd<CoordinatorMessage, WorkerMessage>('worker', 'local coordinator', schedule, frameOf);
+  const way = { schedule, frameOf, pacedBytes };
+  const coordinator = new MemoryEnd<WorkerMessage, CoordinatorMessage>('coordinator', workerName, way);
+  const worker = new MemoryEnd<CoordinatorMessage, WorkerMessage>('worker', 'local coordinator', way);
   coordinator.peer = worker;
   worker.peer = coordinator;
   return {
@@ -67,27 +72,36 @@ export function memoryPair({
 /** Wire bytes of a close frame and of a message's small fields: an order of magnitude, for simulated bandwidth. */
 const smallFrameBytes = 64;
 
+/** How messages travel between the ends of a pair. */
+interface Way {
+  readonly schedule: Schedule;
+  readonly frameOf: (message: Message, from: Side) => Message | Uint8Array;
+  readonly pacedBytes: number;
+}
+
 class MemoryEnd<Receives extends Message, Sends extends Message> implements Transport<Receives, Sends> {
   readonly remote: string;
   peer: MemoryEnd<Sends, Receives> | undefined;
-  bufferedBytes = 0;
   readonly #side: Side;
-  readonly #schedule: Schedule;
-  readonly #frameOf: (message: Message, from: Side) => Message | Uint8Array;
+  readonly #way: Way;
+  readonly #vectors: PacedVectors<Message | Uint8Array>;
   readonly inbox: Inbox<Receives>;
+  #inFlightBytes = 0;
   #inFlight: { readonly byteLength: number; readonly deliver: () => void }[] = [];
 
-  constructor(
-    side: Side,
-    remote: string,
-    schedule: Schedule,
-    frameOf: (message: Message, from: Side) => Message | Uint8Array,
-  ) {
+  constructor(side: Side, remote: string, way: Way) {
     this.remote = remote;
     this.#side = side;
-    this.#schedule = schedule;
-    this.#frameOf = frameOf;
-    this.inbox = new Inbox((run) => schedule(run, { from: side, kind: 'local', byteLength: 0 }));
+    this.#way = way;
+    this.#vectors = new PacedVectors(
+      () => this.#inFlightBytes >= way.pacedBytes,
+      ({ payload, byteLength }) => this.#dispatch('message', byteLength, () => this.peer?.receive(payload)),
+    );
+    this.inbox = new Inbox((run) => way.schedule(run, { from: side, kind: 'local', byteLength: 0 }));
+  }
+
+  get bufferedBytes(): number {
+    return this.#inFlightBytes + this.#vectors.byteLength;
   }
 
   listen(listener: TransportListener<Receives>): void {
@@ -96,32 +110,35 @@ class MemoryEnd<Receives extends Message, Sends extends Message> implements Tran
 
   send(message: Sends): void {
     if (this.inbox.hasEnded) return;
-    const payload = this.#frameOf(message, this.#side);
-    this.#dispatch('message', wireBytes(payload), () => this.peer?.receive(payload));
+    const payload = this.#way.frameOf(message, this.#side);
+    this.#vectors.push(message.type, { payload, byteLength: wireBytes(payload) });
   }
 
   close(code: number, reason: string): void {
     if (!this.inbox.end({ code, reason, by: 'local' })) return;
+    this.#vectors.clear();
     const closing: Closing = { code, reason: toMessageText(reason), by: 'remote' };
     this.#dispatch('close', smallFrameBytes, () => this.peer?.inbox.end(closing));
   }
 
   lose(reason: string): void {
     this.#inFlight = [];
-    this.bufferedBytes = 0;
+    this.#inFlightBytes = 0;
+    this.#vectors.clear();
     this.inbox.end({ code: 1006, reason, by: 'remote' });
   }
 
   #dispatch(kind: 'message' | 'close', byteLength: number, deliver: () => void): void {
     this.#inFlight.push({ byteLength, deliver });
-    this.bufferedBytes += byteLength;
-    this.#schedule(() => this.#deliverOldest(), { from: this.#side, kind, byteLength });
+    this.#inFlightBytes += byteLength;
+    this.#way.schedule(() => this.#deliverOldest(), { from: this.#side, kind, byteLength });
   }
 
   #deliverOldest(): void {
     const item = this.#inFlight.shift();
     if (item === undefined) return;
-    this.bufferedBytes -= item.byteLength;
+    this.#inFlightBytes -= item.byteLength;
+    this.#vectors.resume();
     item.deliver();
   }
 

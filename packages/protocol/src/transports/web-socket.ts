@@ -4,15 +4,21 @@ import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messag
 import { clipUtf8, toMessageText } from '../text.ts';
 import type { Transport, TransportListener } from '../transport.ts';
 import { Inbox } from './inbox.ts';
+import { PacedVectors, pacedBytes } from './paced-vectors.ts';
 
 declare const queueMicrotask: (run: () => void) => void;
+declare const setTimeout: (run: () => void, delayMs: number) => unknown;
+
+/** How often a browser's socket is asked whether it has sent what was buffered: it tells no one. */
+const pollMs = 4;
 
 /** The part of the WHATWG WebSocket interface that is used; `ws` has it as well. */
 export interface WebSocketLike {
   readonly readyState: number;
   readonly bufferedAmount: number;
   binaryType: string;
-  send(data: Uint8Array<ArrayBuffer>): void;
+  /** @param sent called by `ws`, and never by a browser, when the data have been handed to the network */
+  send(data: Uint8Array<ArrayBuffer>, sent?: () => void): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: 'open', listener: () => void): void;
   addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
@@ -63,7 +69,12 @@ class SocketEnd implements Transport<Message, Message> {
   readonly #maxFrameBytes: number;
   readonly #receivedBytes: (() => number) | undefined;
   readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
-  #pending: Uint8Array<ArrayBuffer>[] = [];
+  readonly #vectors = new PacedVectors<Uint8Array<ArrayBuffer>>(
+    () => this.#socket.bufferedAmount >= pacedBytes,
+    ({ payload }) => this.#socket.send(payload, this.#resume),
+  );
+  #pending: { readonly type: Message['type']; readonly frame: Uint8Array<ArrayBuffer> }[] = [];
+  #isPolling = false;
 
   constructor(socket: WebSocketLike, options: WebSocketTransportOptions<Side>) {
     this.remote = options.remote;
@@ -81,7 +92,8 @@ class SocketEnd implements Transport<Message, Message> {
   }
 
   get bufferedBytes(): number {
-    return this.#pending.reduce((bytes, frame) => bytes + frame.byteLength, this.#socket.bufferedAmount);
+    const bytes = this.#socket.bufferedAmount + this.#vectors.byteLength;
+    return this.#pending.reduce((sum, { frame }) => sum + frame.byteLength, bytes);
   }
 
   get receivedBytes(): number | undefined {
@@ -96,15 +108,16 @@ class SocketEnd implements Transport<Message, Message> {
     if (this.#inbox.hasEnded) return;
     const frame = encode(message);
     if (this.#socket.readyState === connecting) {
-      this.#pending.push(frame);
+      this.#pending.push({ type: message.type, frame });
     } else if (this.#socket.readyState === open) {
-      this.#socket.send(frame);
+      this.#push(message.type, frame);
     }
   }
 
   close(code: number, reason: string): void {
     if (!this.#inbox.end({ code, reason, by: 'local' })) return;
     this.#pending = [];
+    this.#vectors.clear();
     closeSocket(this.#socket, code, clipUtf8(toMessageText(reason), maxReasonBytes));
   }
 
@@ -112,7 +125,28 @@ class SocketEnd implements Transport<Message, Message> {
     const frames = this.#pending;
     this.#pending = [];
     if (this.#inbox.hasEnded) return;
-    for (const frame of frames) this.#socket.send(frame);
+    for (const { type, frame } of frames) this.#push(type, frame);
+  }
+
+  #push(type: Message['type'], frame: Uint8Array<ArrayBuffer>): void {
+    this.#vectors.push(type, { payload: frame, byteLength: frame.byteLength });
+    this.#poll();
+  }
+
+  readonly #resume = (): void => {
+    if (this.#vectors.byteLength === 0) return;
+    if (this.#inbox.hasEnded || this.#socket.readyState !== open) this.#vectors.clear();
+    else this.#vectors.resume();
+  };
+
+  #poll(): void {
+    if (this.#isPolling || this.#vectors.byteLength === 0) return;
+    this.#isPolling = true;
+    setTimeout(() => {
+      this.#isPolling = false;
+      this.#resume();
+      this.#poll();
+    }, pollMs);
   }
 
   #receive(data: unknown): void {

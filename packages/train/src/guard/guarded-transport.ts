@@ -9,13 +9,15 @@ import {
   webSocketTransport,
 } from '@lockstep/protocol';
 import type { WebSocket } from 'ws';
-import { ConnectionBudget } from './connection-budget.ts';
+import { type AnswerSize, ConnectionBudget } from './connection-budget.ts';
 import { type TokenGuesses, tooSoonMessage } from './token-guesses.ts';
 import type { TurnedAwayReason } from './turned-away.ts';
 import { memberLimits, newcomerLimits } from './worker-limits.ts';
 
 export interface GuardOptions {
   readonly maxFrameBytes: number;
+  /** The most that the answer to a task takes. */
+  readonly answer: AnswerSize;
   /** Bytes that may wait for a worker that does not read. */
   readonly maxQueuedBytes: number;
   readonly nowMs: () => number;
@@ -126,7 +128,7 @@ export class GuardedTransport implements CoordinatorTransport {
     switch (message.type) {
       case 'welcome':
         this.#isWelcome = true;
-        this.#budget = new ConnectionBudget(memberLimits(this.#options.maxFrameBytes), this.#options.nowMs);
+        this.#budget = new ConnectionBudget(memberLimits(this.#options.answer), this.#options.nowMs);
         this.#guarded.onWelcome();
         return;
       case 'refuse':
@@ -147,10 +149,14 @@ export class GuardedTransport implements CoordinatorTransport {
   }
 
   #noteAnswer(message: WorkerMessage): void {
-    if (message.type === 'gradient' || message.type === 'taskError') {
+    if (message.type === 'gradient') {
+      this.#budget.beginAnswer(shardKey(message), this.#frameBytes);
+    } else if (message.type === 'taskError') {
       this.#budget.answer(shardKey(message), this.#frameBytes);
     } else if (message.type === 'numericsResult') {
-      this.#budget.answer(numericsCheck, this.#frameBytes);
+      this.#budget.beginAnswer(numericsCheck, this.#frameBytes);
+    } else if (message.type === 'chunk') {
+      this.#budget.continueAnswer(this.#frameBytes);
     } else if (message.type === 'pong') {
       this.#budget.answer(ping, this.#frameBytes);
     }

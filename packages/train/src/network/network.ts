@@ -1,5 +1,6 @@
 /** Runs the training over the network: its page and sockets on a server, and the local workers. */
 import { bytesPerSample } from '@lockstep/data';
+import { parameterCount } from '@lockstep/nn';
 import type { Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TrainingEvent } from '../events.ts';
@@ -62,6 +63,8 @@ function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptio
       host,
       secure: server.secure,
       maxFrameBytes: limits.maxFrameBytes,
+      vectorBytes: parameterCount(prepared.model) * 4,
+      chunkBytes: limits.chunkBytes,
       batchBytes: plan.batch * bytesPerSample(train),
       allowedOrigins: allowOrigins ?? [],
       ...{ token, guesses, turnedAway },

@@ -8,7 +8,7 @@ import { HandshakeRates } from '../guard/handshake-rates.ts';
 import { sourceOf } from '../guard/source-address.ts';
 import { TokenGuesses } from '../guard/token-guesses.ts';
 import type { TurnedAwayCounter } from '../guard/turned-away.ts';
-import { maxQueuedBytes } from '../guard/worker-limits.ts';
+import { answerSize, maxQueuedBytes } from '../guard/worker-limits.ts';
 import { createOriginCheck } from '../http/origin.ts';
 import { TrafficCounter } from '../http/traffic-counter.ts';
 import { createUpgrades } from '../http/upgrade.ts';
@@ -20,6 +20,9 @@ export interface SocketOptions {
   /** Whether under TLS. */
   readonly secure: boolean;
   readonly maxFrameBytes: number;
+  /** Of all parameters, and of a chunk of them. */
+  readonly vectorBytes: number;
+  readonly chunkBytes: number;
   /** Bytes of all samples of a step. */
   readonly batchBytes: number;
   /** Origins of pages that may open sockets, besides the coordinator's own. */
@@ -78,11 +81,20 @@ function createCheck({ host, secure, allowedOrigins = [], turnedAway }: SocketOp
   };
 }
 
-function guardOptions({ maxFrameBytes, batchBytes, token, guesses, turnedAway }: SocketOptions): GuardOptions {
+function guardOptions({
+  maxFrameBytes,
+  batchBytes,
+  token,
+  guesses,
+  turnedAway,
+  ...sizes
+}: SocketOptions): GuardOptions {
   const { nowMs } = systemClock;
+  const answer = answerSize(sizes.vectorBytes, sizes.chunkBytes);
   return {
     maxFrameBytes,
-    maxQueuedBytes: maxQueuedBytes(maxFrameBytes, batchBytes),
+    answer,
+    maxQueuedBytes: maxQueuedBytes(answer.bytes, batchBytes),
     nowMs,
     token,
     guesses: guesses ?? new TokenGuesses(nowMs),

@@ -65,7 +65,9 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     ...callbacks
   } = options;
   const { model, plan, config, optimizer, train, token, verifyRate, allTakePart } = prepared;
-  const maxFrameBytes = parameterCount(model) * 4 + messageOverheadBytes;
+  const vectorBytes = parameterCount(model) * 4;
+  const { chunkBytes } = { ...defaultLimits, ...bounds };
+  const maxFrameBytes = Math.min(vectorBytes, chunkBytes) + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const format = formatOf(train);

@@ -69,7 +69,9 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
   const sockets = createSockets(
     {
       host: listen.host,
-      ...{ secure, maxFrameBytes, batchBytes: 0, token, guesses, turnedAway },
+      ...{ secure, maxFrameBytes, token, guesses, turnedAway },
+      // Before the run there is nothing to ask a worker for.
+      ...{ vectorBytes: 0, chunkBytes: maxFrameBytes, batchBytes: 0 },
       allowedOrigins: listen.allowOrigins ?? [],
       onConnection: (transport) => turnAway(transport, token, waitsForData),
       onViewer: (socket, visit) => viewers.add(socket, visit),

@@ -3,7 +3,7 @@ import type { FaultAction, MessageOf, WorkerMessage } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { ConnectionId } from './state.ts';
 
-/** A worker's message as the rules see it: the shell has checked the bulk numbers of the first two and kept them. */
+/** A worker's message as the rules see it: the shell has put vectors together, checked their numbers and kept them. */
 export type CheckedMessage =
   | ({
       readonly type: 'gradient';
@@ -21,7 +21,7 @@ export type CheckedMessage =
       readonly samplesPerMs: number;
       readonly computeMs?: number;
     }
-  | Exclude<WorkerMessage, { type: 'gradient' | 'numericsResult' }>;
+  | Exclude<WorkerMessage, { type: 'gradient' | 'numericsResult' | 'chunk' }>;
 
 /** What a person may do with a run: begin with the workers that are ready, take no step until `resume`, go on. */
 export type ControlAction = 'start' | 'pause' | 'resume';

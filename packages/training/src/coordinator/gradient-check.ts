@@ -1,23 +1,45 @@
-/** Checks the bulk numbers of a gradient message before any of it is used. */
-import { type Checksum, gradientChecksum, type MessageOf, vectorFault } from '@lockstep/protocol';
+/** Checks the bulk numbers of a gradient's messages before any of it is used. */
+import { type Checksum, chunkChecksum, gradientChecksum, type MessageOf, vectorFault } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
+import { announced } from '../vector-chunks.ts';
 import type { RunSetup } from './state.ts';
 
 type GradientMessage = MessageOf<'gradient'>;
 
-/** What is wrong with a gradient for this run, as `gradient: expected …, got …`; undefined where nothing is. */
+/** What is wrong with the first message of a gradient, as `gradient: expected …, got …`; undefined where nothing is. */
 export function gradientFault(
   message: GradientMessage,
   setup: RunSetup,
   parameterCount: number,
   checksum: Checksum,
 ): string | undefined {
+  const { chunkBytes } = setup.limits;
   const fault =
     placeFault(message, setup) ??
-    bytesFault(message, setup, parameterCount) ??
+    valuesFault(message, announced(parameterCount, chunkBytes)) ??
+    bytesFault(message, setup, Math.min(parameterCount, chunkBytes / 4)) ??
     countFault(message, setup) ??
-    checksumFault(message, checksum);
+    checksumFault(message, gradientChecksum(checksum, message));
   return fault === undefined ? undefined : `gradient: ${fault}`;
+}
+
+/** The same for the chunk that brings the values `[at, at + length)`. */
+export function chunkFault(
+  message: MessageOf<'chunk'>,
+  setup: RunSetup,
+  { at, length }: { readonly at: number; readonly length: number },
+  checksum: Checksum,
+): string | undefined {
+  const fault =
+    chunkPlaceFault(message, at) ??
+    bytesFault(message, setup, length) ??
+    checksumFault(message, chunkChecksum(checksum, message));
+  return fault === undefined ? undefined : `chunk: ${fault}`;
+}
+
+/** What is wrong with the place of a chunk, where the values from `at` on are due. */
+export function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
+  return message.at === at ? undefined : `expected the values from ${at} on, got those from ${message.at} on`;
 }
 
 function placeFault({ step, lo, n }: GradientMessage, { plan }: RunSetup): string | undefined {
@@ -26,16 +48,27 @@ function placeFault({ step, lo, n }: GradientMessage, { plan }: RunSetup): strin
   return `expected microbatches below ${plan.microbatches}, got ${lo} to ${lo + n - 1}`;
 }
 
+/** What is wrong with the number of values that the first message of a vector announces. */
+export function valuesFault(
+  { values }: { readonly values?: number },
+  expected: { readonly values?: number | undefined },
+): string | undefined {
+  if (values === expected.values) return undefined;
+  const phrase = (count: number | undefined): string =>
+    count === undefined ? 'all values in one message' : `${count} values in chunks`;
+  return `expected ${phrase(expected.values)}, got ${phrase(values)}`;
+}
+
 function bytesFault(
-  { bytes, encoding }: GradientMessage,
+  { bytes, encoding }: Pick<GradientMessage, 'bytes' | 'encoding'>,
   { gradients }: RunSetup,
-  parameterCount: number,
+  length: number,
 ): string | undefined {
   if (encoding === undefined) {
-    const expected = parameterCount * 4;
+    const expected = length * 4;
     return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
   }
-  if (encoding === 'sparse' || encoding === gradients) return vectorFault(bytes, encoding, parameterCount);
+  if (encoding === 'sparse' || encoding === gradients) return vectorFault(bytes, encoding, length);
   return `expected values ${gradients === undefined ? 'that are not rounded' : `as ${gradients}`}, got ${encoding}`;
 }
 
@@ -44,7 +77,6 @@ function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup)
   return count === expected ? undefined : `expected ${expected} samples, got ${count}`;
 }
 
-function checksumFault(message: GradientMessage, checksum: Checksum): string | undefined {
-  const expected = gradientChecksum(checksum, message);
-  return message.checksum === expected ? undefined : `expected checksum ${expected}, got ${message.checksum}`;
+function checksumFault({ checksum }: { readonly checksum?: number }, expected: number): string | undefined {
+  return checksum === expected ? undefined : `expected checksum ${expected}, got ${checksum ?? 'none'}`;
 }

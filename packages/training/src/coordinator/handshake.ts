@@ -74,6 +74,7 @@ function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamp
     ...(cachesSamples ? { cachedSamples: plan.samples } : {}),
     heartbeatMs: limits.heartbeatMs,
     maxFrameBytes: limits.maxFrameBytes,
+    chunkBytes: limits.chunkBytes,
   };
 }
 

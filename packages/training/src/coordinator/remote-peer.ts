@@ -1,38 +1,53 @@
 /** A worker at the other end of a transport. */
-import type { CoordinatorTransport, MessageOf } from '@lockstep/protocol';
+import { bytesOf, type CoordinatorTransport, framed, type MessageOf } from '@lockstep/protocol';
 import { encodeBatch } from '../batch-bytes.ts';
 import type { NumericsCheck } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
+import { vectorMessages } from '../vector-chunks.ts';
 import type { Peer, RuleMessage } from './peer.ts';
 import type { ConnectionId, RunSetup } from './state.ts';
 import { TaskSender } from './task-sender.ts';
 
 interface RemoteSourcesOptions {
-  readonly setup: Pick<RunSetup, 'plan'>;
+  readonly setup: Pick<RunSetup, 'plan' | 'limits'>;
   readonly samples: ShardSource;
   readonly parameterServer: ParameterServer;
   readonly numericsCheck: NumericsCheck;
 }
 
-/** What all remote workers of a run are sent. */
+/** What all remote workers of a run are sent: the same objects to all, so that the codec encodes each once. */
 export class RemoteSources {
-  readonly numericsCheck: NumericsCheck;
   readonly tasks: TaskSender;
+  readonly numericsCheck: readonly MessageOf<'numericsCheck' | 'chunk'>[];
   readonly #parameterServer: ParameterServer;
-  #weights: MessageOf<'weights'> | undefined;
+  readonly #chunkBytes: number;
+  #weights: readonly MessageOf<'weights' | 'chunk'>[] = [];
+  #weightsStep = -1;
 
   constructor({ setup, samples, parameterServer, numericsCheck }: RemoteSourcesOptions) {
-    this.numericsCheck = numericsCheck;
     this.tasks = new TaskSender(samples, setup.plan);
     this.#parameterServer = parameterServer;
+    this.#chunkBytes = setup.limits.chunkBytes;
+    const { weights: checked, ...batch } = numericsCheck;
+    this.numericsCheck = vectorMessages(checked, this.#chunkBytes, (weights, fields) => ({
+      type: 'numericsCheck',
+      weights,
+      ...fields,
+      ...encodeBatch(batch),
+    }));
   }
 
-  /** The message with the newest weights, which are those of the step; one object for all, so that the codec encodes it once. */
-  weightsOf(step: number): MessageOf<'weights'> {
-    if (this.#weights?.step !== step) {
-      this.#weights = { type: 'weights', step, bytes: this.#parameterServer.weightBytes() };
+  /** The newest weights, which are those of the step. They are copied once, into the frames. */
+  weightsOf(step: number): readonly MessageOf<'weights' | 'chunk'>[] {
+    if (this.#weightsStep !== step) {
+      const { backend, parameters } = this.#parameterServer;
+      const bytes = bytesOf(backend.view(parameters));
+      this.#weights = vectorMessages(bytes, this.#chunkBytes, (first, fields) =>
+        framed({ type: 'weights', step, ...fields, bytes: first }),
+      );
+      this.#weightsStep = step;
     }
     return this.#weights;
   }
@@ -58,12 +73,11 @@ export class RemotePeer implements Peer {
   }
 
   sendNumericsCheck(): void {
-    const { weights, ...batch } = this.#sources.numericsCheck;
-    this.#transport.send({ type: 'numericsCheck', weights, ...encodeBatch(batch) });
+    for (const message of this.#sources.numericsCheck) this.#transport.send(message);
   }
 
   sendWeights(step: number): void {
-    this.#transport.send(this.#sources.weightsOf(step));
+    for (const message of this.#sources.weightsOf(step)) this.#transport.send(message);
   }
 
   sendTask(step: number, shard: Shard, cachesSamples: boolean): void {

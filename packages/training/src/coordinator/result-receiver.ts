@@ -1,63 +1,59 @@
 /** Takes in the numbers of results: checks them, adds them to the step's sum, or holds them until they are compared. */
-import type { Checksum, MessageOf } from '@lockstep/protocol';
+import type { MessageOf } from '@lockstep/protocol';
 import type { DecodedSum } from '../aggregator.ts';
-import type { ParameterServer } from '../parameter-server.ts';
 import type { Shard } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
-import { gradientFault } from './gradient-check.ts';
 import { HeldResults } from './held-results.ts';
+import { IncomingGradient, type IncomingGradientOptions } from './incoming-gradient.ts';
 import { Plausibility, type SumSize } from './plausibility.ts';
 import { dispositionOf } from './results.ts';
-import type { ConnectionId, CoordinatorState, RunSetup } from './state.ts';
-
-interface ResultReceiverOptions {
-  readonly setup: RunSetup;
-  readonly parameterServer: ParameterServer;
-  readonly checksum: Checksum;
-}
+import type { ConnectionId, CoordinatorState } from './state.ts';
 
 type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;
 
 export class ResultReceiver {
-  readonly #options: ResultReceiverOptions;
+  readonly #options: IncomingGradientOptions;
   readonly #held: HeldResults;
   readonly #plausibility = new Plausibility();
   readonly #isVerifying: boolean;
 
-  constructor(options: ResultReceiverOptions) {
+  constructor(options: IncomingGradientOptions) {
     this.#options = options;
     this.#held = new HeldResults(options.setup.gradients !== undefined);
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
-  /** What is wrong with the message of a gradient, or undefined. */
-  faultOf(gradient: MessageOf<'gradient'>): string | undefined {
-    const { setup, parameterServer, checksum } = this.#options;
-    return gradientFault(gradient, setup, parameterServer.parameterCount, checksum);
+  /** A gradient that begins to arrive. Its shard may still change hands: until its step is over, all of it is kept. */
+  begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
+    const isWanted = header.step >= state.current.step && state.connections.get(connection)?.phase === 'ready';
+    return new IncomingGradient(this.#options, header, isWanted);
   }
 
-  /** Adds, holds or ignores a gradient that has no fault; returns what the rules are told of it. */
-  receive(state: CoordinatorState, connection: ConnectionId, gradient: MessageOf<'gradient'>): CheckedMessage {
-    const { type, step, lo, n, computeMs, turnaroundMs } = gradient;
+  /** Adds, holds or ignores a gradient that is whole; returns what the rules are told of it. */
+  finish(state: CoordinatorState, connection: ConnectionId, { header, memory }: IncomingGradient): CheckedMessage {
+    const { type, step, lo, n, computeMs, turnaroundMs } = header;
     const told = { type, step, lo, n, computeMs, turnaroundMs };
-    const disposition = dispositionOf(state, connection, gradient);
-    if (disposition === 'ignore') return told;
+    if (!memory) return told;
     const { aggregator } = this.#options.parameterServer;
-    const sum = aggregator.decode(gradient);
-    if (!sum) {
+    const disposition = dispositionOf(state, connection, header);
+    const sum = disposition === 'ignore' ? undefined : aggregator.finish(memory, header);
+    const isSuspect = sum !== undefined && this.#isVerifying && !this.#plausibility.isPlausible(sizeOf(sum, header));
+    if (disposition === 'add' && sum && !isSuspect) {
+      aggregator.add({ lo, n }, memory instanceof Float32Array ? sum.values : memory);
+      return told;
+    }
+    const values = sum?.values.slice();
+    aggregator.release(memory);
+    if (disposition === 'ignore') return told;
+    if (!sum || !values) {
       const message = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
       return { type: 'taskError', step, lo, n, code: 'non-finite', message };
     }
-    const size = sizeOf(sum, gradient);
-    const isSuspect = this.#isVerifying && !this.#plausibility.isPlausible(size);
-    if (disposition === 'add' && !isSuspect) {
-      aggregator.add({ lo, n }, sum.values);
-      return told;
-    }
     const workerId = state.connections.get(connection)?.workerId ?? '';
     const numericsHash = state.records.get(workerId)?.numericsHash ?? '';
-    const agreesWith = this.#held.add({ lo, n }, { connection, values: sum.values.slice(), size, numericsHash });
+    const size = sizeOf(sum, header);
+    const agreesWith = this.#held.add({ lo, n }, { connection, values, size, numericsHash });
     return { ...told, agreesWith, isSuspect };
   }
 

@@ -4,13 +4,12 @@ import {
   type Closing,
   type CoordinatorTransport,
   type FaultAction,
-  floatsFrom,
   type MessageOf,
   protocolVersion,
   type WorkerMessage,
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import { type NumericsCheck, numericsFault } from '../numerics-check.ts';
+import type { NumericsCheck } from '../numerics-check.ts';
 import type { ParameterServer, StepResult } from '../parameter-server.ts';
 import { samplesInShard } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -18,6 +17,7 @@ import type { Shard } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
 import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from './events.ts';
 import { type RunHistory, stateAfter } from './history.ts';
+import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineWorker } from './inline-worker.ts';
 import type { Peer } from './peer.ts';
 import { RemotePeer, RemoteSources } from './remote-peer.ts';
@@ -62,6 +62,7 @@ export class Run {
   readonly #options: RunOptions;
   readonly #tracer: Tracer;
   readonly #results: ResultReceiver;
+  readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
   readonly #peers = new Map<ConnectionId, Peer>();
   #state: CoordinatorState;
@@ -74,6 +75,7 @@ export class Run {
     this.#remote = new RemoteSources(options);
     this.#tracer = new Tracer(options, (connection) => this.#state.connections.get(connection)?.workerId ?? '');
     this.#results = new ResultReceiver(options);
+    this.#vectors = new IncomingVectors(options, this.#results);
     this.#state = stateAfter(options.setup, options.firstStep, options.history);
     this.outcome = new Promise((resolve) => {
       this.#end = resolve;
@@ -222,13 +224,14 @@ export class Run {
 
   #forget(connection: ConnectionId): void {
     this.#peers.delete(connection);
+    this.#vectors.forget(connection);
     this.#remote.tasks.forget(connection);
   }
 
   #receive(connection: ConnectionId, message: WorkerMessage): void {
-    if (message.type === 'gradient') this.#receiveGradient(connection, message);
-    else if (message.type === 'numericsResult') this.#receiveNumericsResult(connection, message);
-    else this.#dispatch({ type: 'message', connection, message });
+    if (message.type === 'gradient' || message.type === 'numericsResult' || message.type === 'chunk') {
+      this.#receiveVector(connection, message);
+    } else this.#dispatch({ type: 'message', connection, message });
   }
 
   /** What a worker of this process reports is its own finding: there is nothing to check, and its sum has been added. */
@@ -241,17 +244,16 @@ export class Run {
     this.#dispatch({ type: 'message', connection, message });
   }
 
-  /** Checks a gradient, adds it where the state wants it, and then tells the state. */
-  #receiveGradient(connection: ConnectionId, gradient: MessageOf<'gradient'>): void {
+  /** Takes in a vector where the state wants it, and tells the state once it is whole. */
+  #receiveVector(connection: ConnectionId, message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>): void {
+    // What the rules have closed may have more under way.
+    if (!this.#peers.has(connection)) return;
     const arrivedAtMs = this.#options.clock.nowMs();
-    const fault = this.#results.faultOf(gradient);
-    if (fault !== undefined) {
-      this.#dispatch({ type: 'invalid', connection, closeCode: 1002, message: fault });
-      return;
-    }
-    const message = this.#results.receive(this.#state, connection, gradient);
-    if (message.type === 'gradient') this.#tracer.answered(connection, gradient, arrivedAtMs);
-    this.#dispatch({ type: 'message', connection, message });
+    const received = this.#vectors.receive(this.#state, connection, message);
+    if (!received) return;
+    const { event, gradient } = received;
+    if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
+    this.#dispatch(event);
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
@@ -265,24 +267,6 @@ export class Run {
     // The run may have ended meanwhile, or have taken the step with another result.
     if (step !== this.#state.current.step) return;
     this.#dispatch({ type: 'refereed', step, ...shard, ...this.#results.holdOwn(shard, result) });
-  }
-
-  #receiveNumericsResult(connection: ConnectionId, result: MessageOf<'numericsResult'>): void {
-    const { referenceGradient, numericsCheck } = this.#options;
-    const { gradient, computeMs } = result;
-    const fault = numericsFault(referenceGradient, floatsFrom(gradient));
-    if (fault !== undefined) {
-      this.#dispatch({ type: 'numericsMismatch', connection, message: fault });
-      return;
-    }
-    const hash = this.#options.hash(gradient);
-    if (hash !== result.hash) {
-      const message = `numerics check: expected hash ${hash}, got ${result.hash}`;
-      this.#dispatch({ type: 'invalid', connection, closeCode: 1002, message });
-      return;
-    }
-    const samplesPerMs = computeMs > 0 ? numericsCheck.count / computeMs : 0;
-    this.#dispatch({ type: 'message', connection, message: { type: 'numericsResult', hash, samplesPerMs, computeMs } });
   }
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {

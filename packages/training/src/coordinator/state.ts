@@ -31,6 +31,8 @@ export interface Limits {
   /** Fewer than `maxWorkers`, so that no address takes every place. */
   readonly maxWorkersPerAddress: number;
   readonly maxFrameBytes: number;
+  /** Of float32 values in a chunk of a vector. */
+  readonly chunkBytes: number;
 }
 
 export const defaultLimits: Limits = {
@@ -47,6 +49,7 @@ export const defaultLimits: Limits = {
   maxWorkers: 512,
   maxWorkersPerAddress: 320,
   maxFrameBytes: 64 * 1024 * 1024,
+  chunkBytes: 256 * 1024,
 };
 
 /**

@@ -112,7 +112,8 @@ export async function createProblem(
     model,
     format: formatOf(dataset),
     sampleBytes: bytesPerSample(dataset),
-    limits: { ...defaultLimits, ...options.limits },
+    // Three chunks of the model's 43 values.
+    limits: { ...defaultLimits, chunkBytes: 64, ...options.limits },
     token: options.token,
     startWorkers: options.startWorkers ?? 1,
     startWithinMs: 5_000,

@@ -22,6 +22,8 @@ interface SimulatedLinkOptions {
   readonly workerName: string;
   /** Whether messages travel as encoded frames; only those can be damaged. */
   readonly encodes: boolean;
+  /** Bytes that may be buffered before vectors wait. */
+  readonly pacedBytes?: number | undefined;
 }
 
 /** A frame on its way to the coordinator. */
@@ -47,11 +49,12 @@ export class SimulatedLink {
   #damage: number | undefined;
 
   constructor(options: SimulatedLinkOptions) {
-    const { workerName, encodes } = options;
+    const { workerName, encodes, pacedBytes } = options;
     this.#options = options;
     this.#pair = memoryPair({
       workerName,
       encode: encodes,
+      ...(pacedBytes === undefined ? {} : { pacedBytes }),
       transmit: (frame, from) => (from === 'worker' ? this.#transmit(frame) : frame),
       schedule: (deliver, { from, kind, byteLength }) => {
         if (kind === 'local') options.ends[from].after(0, deliver);

@@ -45,6 +45,9 @@ export interface SimulatedWorkerOptions {
   readonly sampleCacheBytes: number;
 }
 
+/** Bytes on a link from which vectors wait: about one chunk, so that others overtake those after it. */
+const pacedBytes = 150;
+
 /** How soon a worker whose membership has ended, but not the run, is started again. */
 const restartMs = 2_000;
 
@@ -128,7 +131,7 @@ export class SimulatedWorker {
     const { name, address, clock, coordinator, link: speed, encodes = false } = this.#options;
     if (!coordinator.process) throw new Error('the connection was refused');
     const ends = { coordinator: coordinator.process, worker: this.process };
-    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
+    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes, pacedBytes });
     coordinator.accept(this.#link.coordinator, address);
     return this.#link.worker;
   }

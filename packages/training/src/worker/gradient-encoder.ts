@@ -1,5 +1,5 @@
-/** Encodes a worker's gradients: without zero chunks where that saves bytes, and rounded where the run asks for it. */
-import { encodeLossy, encodeSparse, floatsOf, type LossyEncoding, type MessageOf } from '@lockstep/protocol';
+/** Encodes a worker's gradients: without zero blocks where that saves bytes, and rounded where the run asks for it. */
+import { bytesOf, encodeLossy, encodeSparse, type LossyEncoding, type MessageOf } from '@lockstep/protocol';
 
 /**
  * With a lossy encoding it keeps the rounding error and adds it to this worker's next gradient, whichever shard that is
@@ -17,17 +17,16 @@ export class GradientEncoder {
     this.#lossy = lossy;
   }
 
-  /** @param gradient little-endian float32, whose memory the result may overwrite */
-  encode(gradient: Uint8Array): Pick<MessageOf<'gradient'>, 'bytes' | 'encoding'> {
-    if (!this.#sparse && this.#lossy === undefined) return { bytes: gradient };
-    const values = floatsOf(gradient);
+  /** Encodes the values `[from, to)` of a gradient, all where left out; the result may overwrite their memory. */
+  encode(gradient: Float32Array, from = 0, to = gradient.length): Pick<MessageOf<'gradient'>, 'bytes' | 'encoding'> {
+    const values = gradient.subarray(from, to);
     if (this.#lossy !== undefined) {
-      if (this.#residual.length !== values.length) this.#residual = new Float32Array(values.length);
-      const bytes = encodeLossy(values, this.#lossy, this.#residual);
+      if (this.#residual.length !== gradient.length) this.#residual = new Float32Array(gradient.length);
+      const bytes = encodeLossy(values, this.#lossy, this.#residual.subarray(from, to));
       // Values that the encoding cannot hold are sent as they are, so that the coordinator sees them.
       if (bytes) return { bytes, encoding: this.#lossy };
     }
     const bytes = this.#sparse ? encodeSparse(values) : undefined;
-    return bytes ? { bytes, encoding: 'sparse' } : { bytes: gradient };
+    return bytes ? { bytes, encoding: 'sparse' } : { bytes: bytesOf(values) };
   }
 }

@@ -3,7 +3,9 @@ import type { SampleBatch } from '@lockstep/data';
 import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
 import { checkedSetup } from '../numerics-check.ts';
+import { vectorMessages } from '../vector-chunks.ts';
 import { FaultInjector } from './fault-injection.ts';
+import { IncomingVectors } from './incoming-vectors.ts';
 import { LivenessTimer } from './liveness-timer.ts';
 import { type LabeledShard, SampleCache } from './sample-cache.ts';
 import type { SessionOptions } from './session-options.ts';
@@ -29,7 +31,9 @@ export class Session {
   readonly #liveness: LivenessTimer;
   readonly #faults: FaultInjector;
   readonly #tasks = new TaskQueue();
+  readonly #vectors = new IncomingVectors();
   #answerer: TaskAnswerer;
+  #chunkBytes = Number.MAX_SAFE_INTEGER;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
   #format: DataFormat | undefined;
   /** Opens the compute anew after the numerics check, where the run has inner steps. */
@@ -51,7 +55,7 @@ export class Session {
     this.#faults = new FaultInjector(clock, (message) => {
       if (!this.#end) this.#receive(message);
     });
-    this.#answerer = new TaskAnswerer(options, this.#faults);
+    this.#answerer = new TaskAnswerer(options, this.#faults, { chunkBytes: this.#chunkBytes });
     transport.listen({
       onMessage: (message) => this.#receive(message),
       onClose: (closing) => this.#closed(closing),
@@ -89,10 +93,9 @@ export class Session {
         this.#stop({ ...message, type: 'refused' }, 1000);
         return;
       case 'numericsCheck':
-        this.#checkNumerics(message);
-        return;
       case 'weights':
-        this.#takeWeights(message);
+      case 'chunk':
+        this.#takeVector(message);
         return;
       case 'task':
         this.#takeTask(message);
@@ -125,12 +128,25 @@ export class Session {
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
     this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
     this.#format = welcome;
+    this.#chunkBytes = welcome.chunkBytes;
     const createByteCache = compute.createByteCache?.bind(compute);
     this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
     onEvent?.({ type: 'welcomed', id, resumeKey });
     const setup = { model, microbatchSize, targetType, innerSteps };
     this.#openForRun = innerSteps ? () => compute.open(setup) : undefined;
     this.#enqueue(() => compute.open(checkedSetup(setup)));
+  }
+
+  #takeVector(message: MessageOf<'numericsCheck' | 'weights' | 'chunk'>): void {
+    let whole: MessageOf<'numericsCheck' | 'weights'> | undefined;
+    try {
+      whole = this.#vectors.take(message);
+    } catch (error) {
+      this.#stop({ type: 'lost', message: errorText(error) }, 1002);
+      return;
+    }
+    if (whole?.type === 'numericsCheck') this.#checkNumerics(whole);
+    else if (whole) this.#takeWeights(whole);
   }
 
   #checkNumerics({ weights, ...batch }: MessageOf<'numericsCheck'>): void {
@@ -146,7 +162,13 @@ export class Session {
       const { gradient, lossSum, correct, computeMs } = await compute.gradient(samples, targets, options);
       // The first task follows the answer.
       await this.#openForRun?.();
-      transport.send({ type: 'numericsResult', gradient, hash: hash(gradient), lossSum, correct, computeMs });
+      const result = { type: 'numericsResult', hash: hash(gradient), lossSum, correct, computeMs } as const;
+      const begin = (first: Uint8Array, fields: { readonly values?: number }) => ({
+        ...result,
+        ...fields,
+        gradient: first,
+      });
+      for (const message of vectorMessages(gradient, this.#chunkBytes, begin)) transport.send(message);
       onEvent?.({ type: 'ready' });
     });
   }
@@ -156,7 +178,10 @@ export class Session {
     this.#weightsAtMs = this.#options.clock.nowMs();
     this.#tasks.dropBefore(step);
     // A job like the shards, so that no shard is computed half with old and half with new weights.
-    this.#enqueue(async () => this.#options.compute.setWeights(bytes));
+    this.#enqueue(async () => {
+      this.#options.compute.setWeights(bytes);
+      this.#vectors.reuse(bytes);
+    });
     this.#computeNext();
   }
 
@@ -190,8 +215,7 @@ export class Session {
       try {
         // Newer weights, or a cancel, may have come before this job began.
         if (task.step !== this.#weightsStep || task.isCanceled) return;
-        const answer = await this.#answerer.answer(task, this.#weightsAtMs);
-        if (answer) this.#send(answer);
+        this.#send(await this.#answerer.answer(task, this.#weightsAtMs));
       } finally {
         this.#isComputing = false;
         this.#computeNext();
@@ -199,10 +223,14 @@ export class Session {
     });
   }
 
-  #send(answer: MessageOf<'gradient' | 'taskError'>): void {
-    this.#options.transport.send(answer);
-    if (answer.type !== 'gradient') return;
-    const { step, count, computeMs } = answer;
+  #send(answer: Iterable<MessageOf<'gradient' | 'taskError' | 'chunk'>>): void {
+    let first: MessageOf<'gradient' | 'taskError' | 'chunk'> | undefined;
+    for (const message of answer) {
+      this.#options.transport.send(message);
+      first ??= message;
+    }
+    if (first?.type !== 'gradient') return;
+    const { step, count, computeMs } = first;
     this.#options.onEvent?.({ type: 'computed', step, count, computeMs });
   }
 

@@ -1,10 +1,14 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
-import { gradientChecksum, type MessageOf, toMessageText } from '@lockstep/protocol';
+import { floatsOf, type MessageOf, toMessageText } from '@lockstep/protocol';
 import { ComputeError, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
+import { gradientMessages } from './gradient-messages.ts';
 import type { SessionOptions } from './session-options.ts';
 import type { Task } from './task-queue.ts';
+
+/** The message that answers a task, or begins the gradient that does. */
+type Answer = MessageOf<'gradient' | 'taskError'>;
 
 /** Answers the tasks of one run, one after another. */
 export class TaskAnswerer {
@@ -14,26 +18,28 @@ export class TaskAnswerer {
   /** Whether the coordinator is in this process, and gets the message as it is: gradients are then neither encoded nor reused. */
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
-  /** Memory for every gradient of the run; the answer is copied into a frame before the next shard is computed. */
+  readonly #chunkBytes: number;
+  /** Memory for every gradient of the run; the answer is copied into frames before the next shard is computed. */
   #buffer: Float32Array | undefined;
 
   constructor(
     options: SessionOptions,
     faults: FaultInjector,
-    { seed = 0, gradients }: Pick<MessageOf<'welcome'>, 'seed' | 'gradients'> = {},
+    { seed = 0, gradients, chunkBytes }: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'chunkBytes'>,
   ) {
     this.#options = options;
     this.#faults = faults;
     this.#seed = seed;
     this.#isLocal = options.identity.kind === 'local';
+    this.#chunkBytes = chunkBytes;
     this.#encoder = new GradientEncoder(!this.#isLocal, gradients);
   }
 
   /**
    * @param weightsAtMs when the weights of its step arrived
-   * @returns undefined where the task was canceled meanwhile
+   * @returns the messages of the answer, each made when it is asked for; none where the task was canceled meanwhile
    */
-  async answer(task: Task, weightsAtMs: number): Promise<MessageOf<'gradient' | 'taskError'> | undefined> {
+  async answer(task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
     const faults = this.#faults;
     const { step, lo, n, samples, targets, firstSample } = task;
     let result: ShardGradient;
@@ -43,29 +49,33 @@ export class TaskAnswerer {
       result = await faults.slowed(() => this.#options.compute.gradient(samples, targets, options));
     } catch (error) {
       await faults.thawed();
-      if (task.isCanceled) return undefined;
+      if (task.isCanceled) return [];
       const code = error instanceof ComputeError ? error.code : 'failed';
-      return { type: 'taskError', step, lo, n, code, message: errorText(error) };
+      return [{ type: 'taskError', step, lo, n, code, message: errorText(error) }];
     }
     await faults.thawed();
-    if (task.isCanceled) return undefined;
+    if (task.isCanceled) return [];
     if (!Number.isFinite(result.lossSum)) {
       const message = `the loss of this shard is ${result.lossSum}`;
-      return { type: 'taskError', step, lo, n, code: 'non-finite', message };
+      return [{ type: 'taskError', step, lo, n, code: 'non-finite', message }];
     }
-    return this.#gradientMessage(task, result, weightsAtMs);
+    return this.#gradientMessages(task, result, weightsAtMs);
   }
 
-  #gradientMessage(task: Task, result: ShardGradient, weightsAtMs: number): MessageOf<'gradient'> {
-    const { clock } = this.#options;
+  #gradientMessages(task: Task, result: ShardGradient, weightsAtMs: number): Iterable<MessageOf<'gradient' | 'chunk'>> {
+    const { clock, checksum } = this.#options;
     const { step, lo, n } = task;
-    const { gradient, lossSum, correct, count, computeMs } = result;
-    if (!this.#isLocal) this.#buffer ??= new Float32Array(gradient.length / 4 + 2);
-    const encoded = this.#encoder.encode(gradient);
-    const sum = { step, lo, n, ...encoded, lossSum, correct, count };
-    const checksum = gradientChecksum(this.#options.checksum, sum);
-    const turnaroundMs = clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs);
-    return { type: 'gradient', ...sum, checksum, computeMs, turnaroundMs };
+    const { lossSum, correct, count, computeMs } = result;
+    const gradient = floatsOf(result.gradient);
+    if (!this.#isLocal) this.#buffer ??= new Float32Array(gradient.length + 2);
+    return gradientMessages({
+      sum: { step, lo, n, lossSum, correct, count },
+      parameterCount: gradient.length,
+      chunkBytes: this.#chunkBytes,
+      checksum,
+      encode: (from, to) => this.#encoder.encode(gradient, from, to),
+      times: () => ({ computeMs, turnaroundMs: clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs) }),
+    });
   }
 }
 

@@ -16,6 +16,7 @@ import type { RunSetup } from '../../src/coordinator/state.ts';
 import type { Trace } from '../../src/coordinator/trace.ts';
 import { type Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
+import { gradientMessages } from '../../src/worker/gradient-messages.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { checksum, createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
 
@@ -103,7 +104,9 @@ export class RunFixture {
 }
 
 export async function createRunFixture(options: ProblemOptions = {}, firstStep = 0): Promise<RunFixture> {
-  const fixture = new RunFixture(await createProblem(await hostBackend(), options), {}, firstStep);
+  // Clients of tests send a vector in one message.
+  const limits = { chunkBytes: 1_024, ...options.limits };
+  const fixture = new RunFixture(await createProblem(await hostBackend(), { ...options, limits }), {}, firstStep);
   await drain();
   return fixture;
 }
@@ -121,6 +124,23 @@ export const hello: MessageOf<'hello'> = {
 /** A gradient message with the checksum of what it says. */
 export function signed(sum: Parameters<typeof gradientChecksum>[1]): MessageOf<'gradient'> {
   return { computeMs: 1, ...sum, type: 'gradient', checksum: gradientChecksum(checksum, sum) };
+}
+
+/** A gradient in the messages in which a worker sends it. */
+export function inChunks(
+  { bytes, step, lo, n, lossSum, correct, count }: MessageOf<'gradient'>,
+  chunkBytes: number,
+): MessageOf<'gradient' | 'chunk'>[] {
+  return [
+    ...gradientMessages({
+      sum: { step, lo, n, lossSum, correct, count },
+      parameterCount: bytes.length / 4,
+      chunkBytes,
+      checksum,
+      encode: (from, to) => ({ bytes: bytes.subarray(4 * from, 4 * to) }),
+      times: () => ({ computeMs: 1 }),
+    }),
+  ];
 }
 
 /** A client that sends what a test wants, in frames that are really encoded. */
@@ -144,6 +164,11 @@ export class Client {
 
   send(message: WorkerMessage): void {
     this.#pair.worker.send(message);
+  }
+
+  /** Cuts its connection, as a dead network does. */
+  sever(): void {
+    this.#pair.sever('gone');
   }
 
   received<Type extends CoordinatorMessage['type']>(type: Type): MessageOf<Type>[] {

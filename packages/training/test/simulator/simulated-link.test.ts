@@ -1,7 +1,7 @@
 /** A simulated link: when frames arrive, what half-open means, and that no damaged frame of a worker is believed. */
-import { gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
+import { chunkChecksum, gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { gradientFault } from '../../src/coordinator/gradient-check.ts';
+import { chunkFault, gradientFault } from '../../src/coordinator/gradient-check.ts';
 import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { checksum, createProblem, hostBackend } from '../support.ts';
@@ -70,7 +70,7 @@ describe('a link', () => {
 });
 
 it('a gradient with any one bit of its frame flipped is rejected, or says the same of the step', async () => {
-  const { run, setup } = await createProblem(await hostBackend());
+  const { run, setup } = await createProblem(await hostBackend(), { limits: { chunkBytes: 1_024 } });
   const bytes = new Uint8Array(4 * run.parameterServer.parameterCount).map((_, index) => index);
   const sum = { step: 1, lo: 2, n: 1, bytes, lossSum: 1.5, correct: 1, count: 3 };
   const good = { type: 'gradient', ...sum, checksum: gradientChecksum(checksum, sum), computeMs: 2 } as const;
@@ -92,4 +92,20 @@ it('a gradient with any one bit of its frame flipped is rejected, or says the sa
   }
   // What remains are the times that the worker reports.
   expect([...outcomes].sort()).toEqual(['no gradient', 'rejected', 'the same']);
+});
+
+it('a chunk of a gradient with any one bit of its frame flipped is rejected', async () => {
+  const { setup } = await createProblem(await hostBackend());
+  const place = { at: 16, length: 16 };
+  const part = { at: 16, bytes: new Uint8Array(64).map((_, index) => index) };
+  const good = { type: 'chunk', ...part, checksum: chunkChecksum(checksum, part) } as const;
+  expect(chunkFault(good, setup, place, checksum)).toBeUndefined();
+  for (let choice = 0; choice < 1; choice += 1 / 2_000) {
+    const { link, received, runUntil } = openLink(true);
+    link.damageNext(choice);
+    link.worker.send(good);
+    runUntil(5_000);
+    const message = received[0]?.message;
+    if (message?.type === 'chunk') expect(chunkFault(message, setup, place, checksum)).toBeDefined();
+  }
 });

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import {
   bytesOf,
   type CoordinatorMessage,
-  gradientChecksum,
   halfWordsFrom,
   type MessageOf,
   openChecksum,
@@ -13,7 +12,7 @@ import {
   webSocketTransport,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute } from '@lockstep/training';
+import { createLocalCompute, gradientMessages, VectorAssembly, vectorMessages } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { microbatchSize, model, readyGradient } from '../../workloads/coordinator-load.ts';
 import { maxFrameBytes, serveWorkers } from './serve-workers.ts';
@@ -23,38 +22,81 @@ const compute = createLocalCompute(backend, systemClock);
 await compute.open({ model, microbatchSize });
 const checksumOf = await openChecksum();
 const bytes = bytesOf(readyGradient());
-let checked: MessageOf<'numericsResult'> | undefined;
+let checked: readonly MessageOf<'numericsResult' | 'chunk'>[] | undefined;
 
-async function numericsResult(check: MessageOf<'numericsCheck'>): Promise<MessageOf<'numericsResult'>> {
-  compute.setWeights(check.weights);
+async function numericsResult(
+  check: MessageOf<'numericsCheck'>,
+  weights: Uint8Array,
+  chunkBytes: number,
+): Promise<readonly MessageOf<'numericsResult' | 'chunk'>[]> {
+  compute.setWeights(weights);
   // The coordinator of this benchmark trains on bytes with classes.
   const labels = halfWordsFrom(check.targets);
   const { gradient, lossSum, correct, computeMs } = await compute.gradient(check.samples, labels);
   const hash = createHash('sha256').update(gradient).digest('hex');
-  return { type: 'numericsResult', gradient, hash, lossSum, correct, computeMs };
+  const result = { type: 'numericsResult', hash, lossSum, correct, computeMs } as const;
+  return vectorMessages(gradient, chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }));
+}
+
+function answerWith(sum: Parameters<typeof gradientMessages>[0]['sum'], chunkBytes: number) {
+  return gradientMessages({
+    sum,
+    parameterCount: bytes.length / 4,
+    chunkBytes,
+    checksum: checksumOf,
+    encode: (from, to) => ({ bytes: bytes.subarray(4 * from, 4 * to) }),
+    times: () => ({ computeMs: 0.1 }),
+  });
+}
+
+/** Puts the vectors of the coordinator together; a function per worker. */
+function vectorsOf(): (message: MessageOf<'weights' | 'numericsCheck' | 'chunk'>) => Uint8Array | undefined {
+  let assembly = new VectorAssembly(0);
+  return (message) => {
+    if (message.type === 'chunk') assembly.add(message);
+    else {
+      const bytes = message.type === 'weights' ? message.bytes : message.weights;
+      assembly = new VectorAssembly(message.values ?? bytes.length / 4);
+      assembly.add({ at: 0, bytes });
+    }
+    return assembly.isWhole ? assembly.bytes : undefined;
+  };
 }
 
 function answersOf(transport: WorkerTransport): (message: CoordinatorMessage) => Promise<void> {
+  const takeVector = vectorsOf();
+  let vector: MessageOf<'weights' | 'numericsCheck'> | undefined;
+  let chunkBytes = Number.MAX_SAFE_INTEGER;
   let weightsStep = -1;
   let tasks: MessageOf<'task'>[] = [];
   /** A task may arrive before its weights. */
   const answerTasks = (): void => {
     for (const { step, lo, n, count } of tasks.filter((task) => task.step === weightsStep)) {
-      const sum = { step, lo, n, bytes, lossSum: 1, correct: 0, count };
-      transport.send({ type: 'gradient', ...sum, checksum: gradientChecksum(checksumOf, sum), computeMs: 0.1 });
+      const sum = { step, lo, n, lossSum: 1, correct: 0, count };
+      for (const message of answerWith(sum, chunkBytes)) transport.send(message);
     }
     tasks = tasks.filter((task) => task.step > weightsStep);
   };
   return async (message) => {
     switch (message.type) {
+      case 'welcome':
+        chunkBytes = message.chunkBytes;
+        return;
       case 'numericsCheck':
-        checked ??= await numericsResult(message);
-        transport.send(checked);
-        return;
       case 'weights':
-        weightsStep = message.step;
-        answerTasks();
+      case 'chunk': {
+        if (message.type !== 'chunk') vector = message;
+        const bytes = takeVector(message);
+        if (!bytes || !vector) return;
+        if (vector.type === 'weights') {
+          weightsStep = vector.step;
+          answerTasks();
+          return;
+        }
+        checked ??= await numericsResult(vector, bytes, chunkBytes);
+        for (const part of checked) transport.send(part);
         return;
+      }
       case 'task':
         tasks.push(message);
         answerTasks();

@@ -1,18 +1,18 @@
 /**
- * Which chunks of 64 values of a float32 vector hold anything but +0.
+ * Which blocks of 64 values of a float32 vector hold anything but +0.
  *
- * A bitmap has one bit for each chunk, the lowest first, in whole little-endian 4-byte words. The last chunk of a
+ * A bitmap has one bit for each block, the lowest first, in whole little-endian 4-byte words. The last block of a
  * vector may be shorter.
  */
-export const chunkLength = 64;
+export const blockLength = 64;
 
-/** Consecutive values `[from, to)` of a vector, in whole chunks. */
+/** Consecutive values `[from, to)` of a vector, in whole blocks. */
 export interface Run {
   from: number;
   to: number;
 }
 
-export interface NonZeroChunks {
+export interface NonZeroBlocks {
   readonly bitmap: Uint8Array;
   readonly runs: readonly Readonly<Run>[];
   /** Values in all runs. */
@@ -20,18 +20,18 @@ export interface NonZeroChunks {
 }
 
 /** Bytes of the bitmap of a vector of `length` values. */
-export const bitmapBytes = (length: number): number => 4 * Math.ceil(Math.ceil(length / chunkLength) / 32);
+export const bitmapBytes = (length: number): number => 4 * Math.ceil(Math.ceil(length / blockLength) / 32);
 
-/** Finds the chunks to send. Values are compared by their bits: -0 is not +0, and a NaN counts. */
-export function findNonZeroChunks(values: Float32Array): NonZeroChunks {
+/** Finds the blocks to send. Values are compared by their bits: -0 is not +0, and a NaN counts. */
+export function findNonZeroBlocks(values: Float32Array): NonZeroBlocks {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
   const bitmap = new Uint8Array(bitmapBytes(values.length));
   const runs: Run[] = [];
   let valueCount = 0;
-  for (let from = 0, chunk = 0; from < words.length; from += chunkLength, chunk++) {
-    const to = Math.min(words.length, from + chunkLength);
+  for (let from = 0, block = 0; from < words.length; from += blockLength, block++) {
+    const to = Math.min(words.length, from + blockLength);
     if (isZero(words, from, to)) continue;
-    bitmap[chunk >> 3]! |= 1 << (chunk & 7);
+    bitmap[block >> 3]! |= 1 << (block & 7);
     valueCount += to - from;
     const last = runs.at(-1);
     if (last?.to === from) last.to = to;
@@ -40,22 +40,22 @@ export function findNonZeroChunks(values: Float32Array): NonZeroChunks {
   return { bitmap, runs, valueCount };
 }
 
-/** The runs of a vector of `length` values, in order, and whether the bitmap has their chunks. */
+/** The runs of a vector of `length` values, in order, and whether the bitmap has their blocks. */
 export function forEachRun(
   bitmap: Uint8Array,
   length: number,
   visit: (from: number, to: number, isPresent: boolean) => void,
 ): void {
-  const chunkCount = Math.ceil(length / chunkLength);
+  const blockCount = Math.ceil(length / blockLength);
   let first = 0;
-  for (let chunk = 1; chunk <= chunkCount; chunk++) {
-    if (chunk < chunkCount && isPresent(bitmap, chunk) === isPresent(bitmap, first)) continue;
-    visit(first * chunkLength, Math.min(length, chunk * chunkLength), isPresent(bitmap, first));
-    first = chunk;
+  for (let block = 1; block <= blockCount; block++) {
+    if (block < blockCount && isPresent(bitmap, block) === isPresent(bitmap, first)) continue;
+    visit(first * blockLength, Math.min(length, block * blockLength), isPresent(bitmap, first));
+    first = block;
   }
 }
 
-/** Values in the chunks that the bitmap of a vector of `length` values has. */
+/** Values in the blocks that the bitmap of a vector of `length` values has. */
 export function presentValues(bitmap: Uint8Array, length: number): number {
   let count = 0;
   forEachRun(bitmap, length, (from, to, isThere) => {
@@ -64,10 +64,10 @@ export function presentValues(bitmap: Uint8Array, length: number): number {
   return count;
 }
 
-export const isPresent = (bitmap: Uint8Array, chunk: number): boolean =>
-  (bitmap[chunk >> 3]! & (1 << (chunk & 7))) !== 0;
+export const isPresent = (bitmap: Uint8Array, block: number): boolean =>
+  (bitmap[block >> 3]! & (1 << (block & 7))) !== 0;
 
-/** In most chunks either the first value decides, or all are 0: eight at a time, without a branch for each. */
+/** In most blocks either the first value decides, or all are 0: eight at a time, without a branch for each. */
 function isZero(words: Int32Array, from: number, to: number): boolean {
   if (words[from] !== 0) return false;
   let index = from;

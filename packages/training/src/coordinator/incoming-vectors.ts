@@ -1,0 +1,126 @@
+/** Takes in what workers send as vectors, message by message; the rules are told of each once it is whole. */
+import { floatsFrom, type MessageOf } from '@lockstep/protocol';
+import { numericsFault } from '../numerics-check.ts';
+import { announced, VectorAssembly } from '../vector-chunks.ts';
+import type { UntimedEvent } from './events.ts';
+import { valuesFault } from './gradient-check.ts';
+import type { IncomingGradient } from './incoming-gradient.ts';
+import type { ResultReceiver } from './result-receiver.ts';
+import type { RunOptions } from './run.ts';
+import type { ConnectionId, CoordinatorState } from './state.ts';
+
+type NumericsResult = MessageOf<'numericsResult'>;
+
+/** A vector of which chunks are missing. */
+type OpenVector =
+  | { readonly type: 'gradient'; readonly gradient: IncomingGradient }
+  | { readonly type: 'numericsResult'; readonly result: NumericsResult; readonly assembly: VectorAssembly };
+
+/** What has become whole, or has a fault. */
+export interface Received {
+  readonly event: UntimedEvent;
+  /** The first message of a gradient that is whole. */
+  readonly gradient?: MessageOf<'gradient'>;
+}
+
+type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'hash'>;
+
+export class IncomingVectors {
+  readonly #options: Options;
+  readonly #results: ResultReceiver;
+  /** At most one for each connection: chunks of two vectors never mix. */
+  readonly #open = new Map<ConnectionId, OpenVector>();
+
+  constructor(options: Options, results: ResultReceiver) {
+    this.#options = options;
+    this.#results = results;
+  }
+
+  /** Takes the next message of a vector; undefined where more of it has to come. */
+  receive(
+    state: CoordinatorState,
+    connection: ConnectionId,
+    message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>,
+  ): Received | undefined {
+    const open = this.#open.get(connection);
+    if (message.type === 'chunk') {
+      if (!open) return invalid(connection, 'chunk: expected a vector that it is part of, got none');
+      return open.type === 'gradient'
+        ? this.#takeGradient(state, connection, open.gradient, message)
+        : this.#takeNumerics(connection, open.result, open.assembly, message);
+    }
+    if (open) return invalid(connection, `${message.type}: expected the other chunks of a ${open.type} first`);
+    if (message.type === 'gradient') {
+      const gradient = this.#results.begin(state, connection, message);
+      return this.#takeGradient(state, connection, gradient, message);
+    }
+    return this.#beginNumerics(connection, message);
+  }
+
+  /** Drops what a connection has sent of a vector. */
+  forget(connection: ConnectionId): void {
+    const open = this.#open.get(connection);
+    if (open?.type === 'gradient') open.gradient.drop();
+    this.#open.delete(connection);
+  }
+
+  #takeGradient(
+    state: CoordinatorState,
+    connection: ConnectionId,
+    gradient: IncomingGradient,
+    message: MessageOf<'gradient' | 'chunk'>,
+  ): Received | undefined {
+    const fault = gradient.add(message);
+    if (fault !== undefined) {
+      gradient.drop();
+      this.#open.delete(connection);
+      return invalid(connection, fault);
+    }
+    if (!gradient.isWhole) {
+      this.#open.set(connection, { type: 'gradient', gradient });
+      return undefined;
+    }
+    this.#open.delete(connection);
+    const told = this.#results.finish(state, connection, gradient);
+    const event = { type: 'message', connection, message: told } as const;
+    return told.type === 'gradient' ? { event, gradient: gradient.header } : { event };
+  }
+
+  #beginNumerics(connection: ConnectionId, result: NumericsResult): Received | undefined {
+    const { referenceGradient, setup } = this.#options;
+    const { values } = announced(referenceGradient.length, setup.limits.chunkBytes);
+    const fault = valuesFault(result, { values });
+    if (fault !== undefined) return invalid(connection, `numericsResult: ${fault}`);
+    if (values === undefined) return this.#finishNumerics(connection, result);
+    return this.#takeNumerics(connection, result, new VectorAssembly(values), { at: 0, bytes: result.gradient });
+  }
+
+  #takeNumerics(
+    connection: ConnectionId,
+    result: NumericsResult,
+    assembly: VectorAssembly,
+    chunk: Parameters<VectorAssembly['add']>[0],
+  ): Received | undefined {
+    const fault = assembly.add(chunk);
+    this.#open.delete(connection);
+    if (fault !== undefined) return invalid(connection, `numericsResult: ${fault}`);
+    if (assembly.isWhole) return this.#finishNumerics(connection, { ...result, gradient: assembly.bytes });
+    this.#open.set(connection, { type: 'numericsResult', result, assembly });
+    return undefined;
+  }
+
+  #finishNumerics(connection: ConnectionId, { gradient, hash: claimed, computeMs }: NumericsResult): Received {
+    const { referenceGradient, numericsCheck } = this.#options;
+    const fault = numericsFault(referenceGradient, floatsFrom(gradient));
+    if (fault !== undefined) return { event: { type: 'numericsMismatch', connection, message: fault } };
+    const hash = this.#options.hash(gradient);
+    if (hash !== claimed) return invalid(connection, `numerics check: expected hash ${hash}, got ${claimed}`);
+    const samplesPerMs = computeMs > 0 ? numericsCheck.count / computeMs : 0;
+    const message = { type: 'numericsResult', hash, samplesPerMs, computeMs } as const;
+    return { event: { type: 'message', connection, message } };
+  }
+}
+
+function invalid(connection: ConnectionId, message: string): Received {
+  return { event: { type: 'invalid', connection, closeCode: 1002, message } };
+}

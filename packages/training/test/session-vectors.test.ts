@@ -1,0 +1,79 @@
+/** A session's vectors in chunks: weights that arrive, gradients that it sends, and what it refuses. */
+import { type CoordinatorMessage, chunkChecksum, gradientChecksum } from '@lockstep/protocol';
+import { describe, expect, it } from 'vitest';
+import { begun, Script, task, weights } from './script.ts';
+import { checksum } from './support.ts';
+
+/** Three chunks of the two values that the script's welcome announces, of which the last is short. */
+const first = (step: number) => ({ ...weights(step), values: 5 });
+const chunk = (at: number, values: number): CoordinatorMessage => ({
+  type: 'chunk',
+  at,
+  bytes: new Uint8Array(4 * values),
+});
+
+describe('weights in chunks', () => {
+  it('count from their last chunk on; other messages may come between them', async () => {
+    const script = new Script();
+    await script.activate();
+    await script.send(first(1), task(1, 0), chunk(2, 2), { type: 'ping', sentAtMs: 3 });
+    expect(script.of('pong')).toHaveLength(1);
+    expect(script.jobs).toEqual([]);
+    await script.send(chunk(4, 1));
+    expect(begun(script)).toEqual([[1, 0]]);
+  });
+
+  it('leave the shard alone that is computed with those before them', async () => {
+    const script = new Script();
+    await script.activate();
+    await script.send(first(1), chunk(2, 2), chunk(4, 1), task(1, 0), task(2, 1), task(1, 2));
+    await script.send(first(2), chunk(2, 2));
+    await script.jobs[0]!.finish();
+    await script.send(chunk(4, 1));
+    await script.jobs[1]!.finish();
+    // Those of step 1 still stand when its second shard begins: the last chunk of the next ones has not come.
+    expect(begun(script)).toEqual([
+      [1, 0],
+      [1, 2],
+      [2, 1],
+    ]);
+  });
+
+  it.each<[string, CoordinatorMessage[], string]>([
+    ['a chunk of nothing', [chunk(2, 2)], 'chunk: expected a vector that it is part of, got none'],
+    ['a gap', [first(1), chunk(4, 1)], 'weights: expected the values from 2 on, got those from 4 on'],
+    ['too many values', [first(1), chunk(2, 4)], 'weights: expected 4 to 12 bytes of float32 values, got 16'],
+    ['no values', [first(1), chunk(2, 0)], 'weights: expected 4 to 12 bytes of float32 values, got 0'],
+    ['torn values', [first(1), { type: 'chunk', at: 2, bytes: new Uint8Array(6) }], 'float32 values, got 6'],
+    [
+      'rounded values',
+      [first(1), { ...chunk(2, 2), encoding: 'fp16' } as CoordinatorMessage],
+      'float32 values, got fp16',
+    ],
+    ['other weights between them', [first(1), first(2)], 'weights: expected the other chunks of weights first'],
+  ])('with %s end the connection', async (_, messages, reason) => {
+    const script = new Script();
+    await script.activate();
+    await script.send(...messages);
+    expect(script.end).toEqual({ type: 'lost', message: expect.stringContaining(reason) });
+    expect(script.closing).toMatchObject({ code: 1002 });
+  });
+});
+
+it('a gradient that is longer than a chunk is sent in several, each with its checksum', async () => {
+  const script = new Script();
+  await script.activate();
+  await script.send(weights(0), task(0, 2));
+  const gradient = Uint8Array.from({ length: 20 }, (_, index) => index + 1);
+  await script.jobs[0]!.finish({ gradient: gradient.slice() });
+  const sum = { step: 0, lo: 2, n: 1, lossSum: 2, correct: 0, count: 2, bytes: gradient.subarray(0, 8) };
+  const chunks = [
+    { at: 2, bytes: gradient.subarray(8, 16) },
+    { at: 4, bytes: gradient.subarray(16) },
+  ];
+  const rest = { checksum: gradientChecksum(checksum, sum), values: 5, computeMs: 7, turnaroundMs: 0 };
+  expect(script.received.slice(2)).toEqual([
+    { type: 'gradient', ...sum, ...rest },
+    ...chunks.map((part) => ({ type: 'chunk', ...part, checksum: chunkChecksum(checksum, part) })),
+  ]);
+});
