@@ -24,7 +24,7 @@ describePage('the live network', ({ browser, folder }) => {
     await tab.shows(/^The network says \d, with [\d.]+ %\. The probabilities add up to 1\.000000\.$/);
 
     await tab.press('Clear');
-    await tab.shows('Draw a digit or choose a sample.');
+    await tab.shows('Shown once a sample is drawn or chosen.');
     await page.getByLabel(/^Canvas to draw a digit on/).focus();
     for (const key of ['ArrowUp', 'ArrowUp', ' ', 'ArrowDown', 'ArrowDown', 'ArrowDown'])
       await page.keyboard.press(key);
@@ -48,7 +48,9 @@ describePage('the live network', ({ browser, folder }) => {
     await page.getByRole('link', { name: 'Back-propagation' }).click();
     await page.getByRole('heading', { level: 2, name: 'Back-propagation' }).waitFor();
     await page.getByRole('link', { name: 'The gradient, layer by layer' }).click();
-    await page.getByRole('heading', { level: 2, name: 'The gradient, layer by layer' }).waitFor();
+    const card = page.locator('.inside-gradient-card');
+    await card.getByRole('table').waitFor();
+    await expect.poll(async () => Math.abs((await card.boundingBox())!.y)).toBeLessThan(100);
     expect(tab.errors).toEqual([]);
     expect(tab.foreignRequests).toEqual([]);
   });

@@ -49,7 +49,7 @@ export function gradientTable({ layers }: SampleTrace): Exhibit {
   return {
     kind: 'table',
     caption: 'The gradient by the parameters',
-    header: ['layer', 'shape', 'norm', 'elements that are 0', 'part'],
+    header: ['layer', 'shape', 'norm', 'zeros', 'share'],
     rows,
   };
 }
@@ -97,7 +97,7 @@ function backwardStage({ layers }: SampleTrace): Stage {
       {
         kind: 'table',
         caption: 'The gradient by what each layer gives',
-        header: ['layer', 'shape', 'norm', 'elements that are 0'],
+        header: ['layer', 'shape', 'norm', 'zeros'],
         rows: layers
           .toReversed()
           .map(({ type, shape, gradient }) => [
