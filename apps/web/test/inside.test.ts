@@ -32,6 +32,10 @@ describePage('the live network', ({ browser, folder }) => {
     await tab.shows(/^label 1$/);
     await tab.shows(/The probabilities add up to 1\.000000\.$/);
 
+    await page.locator('.inside-activations-card').getByRole('button', { name: 'relu', exact: true }).click();
+    await tab.shows('The larger of x and 0: positive sums pass, negative ones become 0.');
+    await page.keyboard.press('Escape');
+
     for (const [index, title] of stages.entries()) {
       await page.getByRole('heading', { name: `${index + 1}. ${title}` }).waitFor();
       if (index < stages.length - 1) await tab.press('Next');
