@@ -24,13 +24,17 @@ describePage('the live network', ({ browser, folder }) => {
     await tab.shows(/^The network says \d, with [\d.]+ %\. The probabilities add up to 1\.000000\.$/);
 
     await tab.press('Clear');
-    await tab.shows('Draw a digit or choose a sample.');
+    await tab.shows('Shown once a sample is drawn or chosen.');
     await page.getByLabel(/^Canvas to draw a digit on/).focus();
     for (const key of ['ArrowUp', 'ArrowUp', ' ', 'ArrowDown', 'ArrowDown', 'ArrowDown'])
       await page.keyboard.press(key);
     await page.getByLabel('Its label').selectOption('1');
     await tab.shows(/^label 1$/);
     await tab.shows(/The probabilities add up to 1\.000000\.$/);
+
+    await page.locator('.inside-activations-card').getByRole('button', { name: 'relu', exact: true }).click();
+    await tab.shows('The larger of x and 0: positive sums pass, negative ones become 0.');
+    await page.keyboard.press('Escape');
 
     for (const [index, title] of stages.entries()) {
       await page.getByRole('heading', { name: `${index + 1}. ${title}` }).waitFor();
@@ -48,7 +52,9 @@ describePage('the live network', ({ browser, folder }) => {
     await page.getByRole('link', { name: 'Back-propagation' }).click();
     await page.getByRole('heading', { level: 2, name: 'Back-propagation' }).waitFor();
     await page.getByRole('link', { name: 'The gradient, layer by layer' }).click();
-    await page.getByRole('heading', { level: 2, name: 'The gradient, layer by layer' }).waitFor();
+    const card = page.locator('.inside-gradient-card');
+    await card.getByRole('table').waitFor();
+    await expect.poll(async () => Math.abs((await card.boundingBox())!.y)).toBeLessThan(100);
     expect(tab.errors).toEqual([]);
     expect(tab.foreignRequests).toEqual([]);
   });

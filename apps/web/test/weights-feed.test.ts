@@ -79,6 +79,23 @@ test('asks for nothing while held, in a hidden page, without a connection, and w
   expect(requests()).toBe(2);
 });
 
+test('weights of a large model are asked for as seldom as they are large', () => {
+  vi.useFakeTimers();
+  try {
+    const { feed, progress, requests, weights } = setUp();
+    weights(1, 1_000_000);
+    progress(2);
+    vi.advanceTimersByTime(3_999);
+    expect(requests()).toBe(1);
+    vi.advanceTimersByTime(1);
+    expect(requests()).toBe(2);
+    feed.close();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test('weights of another model are none', () => {
   const { feed, weights } = setUp();
   weights(1);

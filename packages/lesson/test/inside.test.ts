@@ -156,6 +156,7 @@ describe('the stages of a step', () => {
     expect(backward.indexOf('[10]')).toBeLessThan(backward.indexOf('[128]'));
     expect(send).toContain('407,080 bytes');
     expect(add).toContain('"levels of the tree","value":"4"');
+    expect(add).toContain(single.parameter.gradient.toFixed(6));
     expect(step).toContain(single.parameter.after.toFixed(6));
     expect(step).toContain("The rule is the run's, sgd");
   });

@@ -1,10 +1,12 @@
 /** What each layer computes of the sample, from the input to the softmax. */
 import { type LayerTrace, outputBars, probabilityBars, type SampleTrace } from '@lockstep/lesson';
+import type { Signal } from '@preact/signals';
 import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
 import { percent, significant, whole } from '../look/format.ts';
-import { PartCard } from './part-card.tsx';
+import { noSample, PartCard } from './part-card.tsx';
 import { ScaleLegend } from './scale-legend.tsx';
 import { Tiles } from './tiles.tsx';
+import { unitLayers } from './unit-layers.ts';
 
 interface ActivationsPartProps {
   readonly trace: SampleTrace | undefined;
@@ -12,6 +14,8 @@ interface ActivationsPartProps {
   readonly sampleShape: readonly number[];
   readonly names: readonly string[];
   readonly note: string;
+  /** The neuron or filter of the first layer that a person looks at; absent where its weights are no pictures. */
+  readonly chosen: Signal<number> | undefined;
 }
 
 /** Layers that leave values as they are. */
@@ -19,33 +23,49 @@ const plain: ReadonlySet<string> = new Set(['flatten', 'dropout']);
 /** Outputs that bars can show. */
 const mostBars = 20;
 
-export function ActivationsPart({ trace, sampleShape, names, note }: ActivationsPartProps) {
-  const logits = trace?.layers.at(-1)?.values;
+export function ActivationsPart({ trace, sampleShape, names, note, chosen }: ActivationsPartProps) {
+  if (!trace) {
+    return (
+      <PartCard id="activations" aside={note}>
+        {noSample}
+      </PartCard>
+    );
+  }
+  const units = unitLayers(trace);
   return (
     <PartCard id="activations" aside={note}>
-      {!trace && <p class="empty">Draw a digit or choose a sample.</p>}
-      {trace && (
-        <>
-          <LayerView title="The sample" values={trace.input} shape={sampleShape} />
-          {trace.layers
-            .slice(0, -1)
-            .map((layer, index) =>
-              plain.has(layer.type) ? null : <LayerView key={index} title={titleOf(layer)} {...layer} />,
-            )}
-          {logits && logits.length <= mostBars ? (
-            <div class="outputs">
-              <ExhibitView exhibit={outputBars(`Logits, the output of ${trace.layers.at(-1)!.type}`, logits, names)} />
-              <ExhibitView exhibit={probabilityBars(trace.probabilities, names)} />
-            </div>
-          ) : (
-            <LayerView title="Logits" values={logits!} shape={[logits!.length]} />
-          )}
-          <p class="aside" role="status">
-            {answerText(trace.probabilities, names)}
-          </p>
-        </>
-      )}
+      <LayerView title="The sample" values={trace.input} shape={sampleShape} />
+      {trace.layers
+        .slice(0, -1)
+        .map((layer, index) =>
+          plain.has(layer.type) ? null : (
+            <LayerView
+              key={index}
+              title={titleOf(layer)}
+              {...layer}
+              chosen={units.includes(layer) ? chosen : undefined}
+            />
+          ),
+        )}
+      <Outputs trace={trace} names={names} />
+      <p class="aside" role="status">
+        {answerText(trace.probabilities, names)}
+      </p>
     </PartCard>
+  );
+}
+
+function Outputs({
+  trace: { layers, probabilities },
+  names,
+}: Pick<ActivationsPartProps, 'names'> & { trace: SampleTrace }) {
+  const { type, values, shape } = layers.at(-1)!;
+  if (values.length > mostBars) return <LayerView title="Logits" values={values} shape={shape} />;
+  return (
+    <div class="outputs">
+      <ExhibitView exhibit={outputBars(`Logits, the output of ${type}`, values, names)} />
+      <ExhibitView exhibit={probabilityBars(probabilities, names)} />
+    </div>
   );
 }
 
@@ -65,9 +85,11 @@ interface LayerViewProps {
   readonly values: Float32Array;
   /** [values], or [height, width, channels]. */
   readonly shape: readonly number[];
+  /** Of a layer whose values stand for the neurons or filters of the first layer. */
+  readonly chosen?: Signal<number> | undefined;
 }
 
-function LayerView({ title, values, shape }: LayerViewProps) {
+function LayerView({ title, values, shape, chosen }: LayerViewProps) {
   const scale = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) || 1;
   const zeros = values.filter((value) => value === 0).length;
   const isPicture = shape.length === 3;
@@ -83,6 +105,13 @@ function LayerView({ title, values, shape }: LayerViewProps) {
         height={isPicture ? 240 : 120}
         largestCell={isPicture ? 4 : 18}
         gap={isPicture ? 4 : 2}
+        chosen={chosen?.value}
+        onChoose={
+          chosen &&
+          ((picture) => {
+            chosen.value = picture;
+          })
+        }
       />
       <ScaleLegend scale={scale} zero={`${whole(zeros)} of ${whole(values.length)} are 0`} />
     </section>

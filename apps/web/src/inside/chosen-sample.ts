@@ -1,12 +1,16 @@
 /** The sample that a person looks at: a drawing, or one of the last evaluation's errors. */
 import type { LabeledSample } from '@lockstep/lesson';
+import { argmax } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
+import { type ReadonlySignal, type Signal, useComputed, useSignal } from '@preact/signals';
 import { digitImage, type Stroke } from '../draw/digit-image.ts';
 import { canvasSide } from '../draw/keyboard-pen.ts';
-import type { Evaluation, Run } from '../watch/run-store.ts';
+import type { Predictor } from '../draw/predictor.ts';
+import { takesDrawings } from '../panels/draw.tsx';
+import type { Evaluation, Run, RunStore } from '../watch/run-store.ts';
 
 /** A digit to begin with, on a canvas of `canvasSide`. */
-export const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: number } = {
+const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: number } = {
   strokes: [
     [
       { x: 78, y: 62 },
@@ -38,8 +42,35 @@ export function testSamples({ sampleType }: Run, evaluation: Evaluation | undefi
   }));
 }
 
-/** Undefined where nothing is drawn. */
-export function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
+export interface SampleChoice {
+  readonly strokes: Signal<readonly Stroke[]>;
+  /** Of the drawing. */
+  readonly label: Signal<number>;
+  /** A test sample instead of the drawing. */
+  readonly picked: Signal<LabeledSample | undefined>;
+  /** The picked one, else the drawing, or the first test sample where samples are no drawings; undefined where there is none. */
+  readonly sample: ReadonlySignal<LabeledSample | undefined>;
+}
+
+/** Begins with what was drawn last beside the run, labeled as the network read it, else with a drawing of its own. */
+export function useChosenSample(store: RunStore, predictor: Predictor): SampleChoice {
+  const drawn = predictor.strokes.peek();
+  const { output } = predictor.prediction.peek();
+  const first = drawn.length > 0 && output ? { strokes: drawn, label: argmax(output.logits) } : firstDrawing;
+  const strokes = useSignal(first.strokes);
+  const label = useSignal(first.label);
+  const picked = useSignal<LabeledSample>();
+  const sample = useComputed(() => {
+    const run = store.run.value;
+    if (!followsSamples(run)) return undefined;
+    if (picked.value) return picked.value;
+    if (takesDrawings(run)) return drawnSample(strokes.value, label.value);
+    return run && testSamples(run, store.evaluation.value)[0]?.sample;
+  });
+  return { strokes, label, picked, sample };
+}
+
+function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
   if (strokes.length === 0) return undefined;
   return { values: digitImage(strokes, canvasSide), label };
 }

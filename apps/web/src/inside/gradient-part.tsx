@@ -1,9 +1,10 @@
 /** The gradient of the sample's loss, layer by layer. */
 import { gradientTable } from '@lockstep/lesson';
+import type { Signal } from '@preact/signals';
 import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
 import { Figure } from '../panels/figure.tsx';
 import type { InspectedSample } from './messages.ts';
-import { PartCard } from './part-card.tsx';
+import { noSample, PartCard } from './part-card.tsx';
 import { ScaleLegend } from './scale-legend.tsx';
 import { Tiles } from './tiles.tsx';
 
@@ -11,16 +12,12 @@ interface GradientPartProps {
   readonly inspected: InspectedSample | undefined;
   readonly label: string;
   readonly names: readonly string[];
+  /** The neuron or filter of the first layer that a person looks at. */
+  readonly chosen: Signal<number>;
 }
 
-export function GradientPart({ inspected, label, names }: GradientPartProps) {
-  if (!inspected) {
-    return (
-      <PartCard id="gradient">
-        <p class="empty">Draw a digit or choose a sample.</p>
-      </PartCard>
-    );
-  }
+export function GradientPart({ inspected, label, names, chosen }: GradientPartProps) {
+  if (!inspected) return <PartCard id="gradient">{noSample}</PartCard>;
   const { trace, gradientView } = inspected;
   const answer = trace.probabilities.indexOf(Math.max(...trace.probabilities));
   return (
@@ -32,7 +29,7 @@ export function GradientPart({ inspected, label, names }: GradientPartProps) {
       </dl>
       <ExhibitView exhibit={gradientTable(trace)} />
       {gradientView.kind === 'pictures' && (
-        <div>
+        <div class="layer">
           <h3>By the weights of the first layer</h3>
           <Tiles
             {...gradientView}
@@ -40,6 +37,10 @@ export function GradientPart({ inspected, label, names }: GradientPartProps) {
             height={300}
             largestCell={12}
             gap={2}
+            chosen={chosen.value}
+            onChoose={(picture) => {
+              chosen.value = picture;
+            }}
           />
           <ScaleLegend scale={gradientView.scale} zero="0" />
         </div>

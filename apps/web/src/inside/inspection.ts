@@ -1,9 +1,9 @@
 /** What is to be seen of the live network: the newest weights, and the chosen sample in them, computed in a thread. */
 import type { LabeledSample } from '@lockstep/lesson';
 import { effect, type ReadonlySignal, signal } from '@preact/signals';
-import { openThread } from '../learn/open-thread.ts';
 import type { RunStore } from '../watch/run-store.ts';
-import type { InspectAnswer, Inspected, InspectRequest } from './messages.ts';
+import { openInspector } from './inspector.ts';
+import type { Inspected } from './messages.ts';
 import { openWeightsFeed } from './weights-feed.ts';
 
 interface InspectionOptions {
@@ -18,37 +18,26 @@ export function openInspection({ store, sample, requestWeights }: InspectionOpti
   const failure = signal<string>();
   /** Whether the weights stand still. */
   const isHeld = signal(false);
+  /** Those whose view is shown. */
+  let shownWeights: Uint8Array | undefined;
   const feed = openWeightsFeed({ store, isHeld, request: requestWeights });
-  let isBusy = false;
-  /** What came while the thread was computing; only the newest counts. */
-  let next: InspectRequest | undefined;
-
-  const thread = openThread<InspectAnswer>(
-    (answer) => {
-      isBusy = false;
-      failure.value = answer.type === 'failed' ? answer.message : undefined;
-      if (answer.type === 'inspected') inspected.value = answer.inspected;
-      if (next) send(next);
-    },
-    (message) => {
-      failure.value = message;
-    },
-  );
-  const send = (request: InspectRequest): void => {
-    next = undefined;
-    isBusy = true;
-    thread.postMessage(request);
+  const fail = (message: string): void => {
+    failure.value = message;
   };
+  const inspector = openInspector((answer, { network: { weights } }) => {
+    if (answer.type === 'failed') return fail(answer.message);
+    failure.value = undefined;
+    // Equal weights keep their view, which then is not painted again.
+    const before = weights === shownWeights ? inspected.peek() : undefined;
+    shownWeights = weights;
+    inspected.value = { ...answer.inspected, weightView: (before ?? answer.inspected).weightView };
+  }, fail);
   const stop = effect(() => {
-    const { value: run } = store.run;
-    const { value: weights } = feed.weights;
-    const { value: chosen } = sample;
+    const [{ value: run }, { value: weights }, { value: chosen }] = [store.run, feed.weights, sample];
     if (!run || !weights) return;
     const { model, sampleShape, config } = run;
     const network = { model, sampleShape, optimizer: config.optimizer, weights: weights.bytes, step: weights.step };
-    const request: InspectRequest = { network, sample: chosen };
-    if (isBusy) next = request;
-    else send(request);
+    inspector.ask({ network, sample: chosen });
   });
   return {
     inspected: inspected as ReadonlySignal<Inspected | undefined>,
@@ -58,9 +47,7 @@ export function openInspection({ store, sample, requestWeights }: InspectionOpti
     close(): void {
       stop();
       feed.close();
-      thread.terminate();
+      inspector.close();
     },
   };
 }
-
-export type Inspection = ReturnType<typeof openInspection>;

@@ -29,7 +29,7 @@ export function paintTiles(canvas: HTMLCanvasElement, tiles: PaintedTiles): void
         const word = color(tiles.values[(tile * rows + row) * columns + column]!);
         const [x, y] = [left + column * layout.cell, top + row * layout.cell];
         for (let line = y; line < y + layout.cell; line++) {
-          words.fill(word, line * layout.width + x, line * layout.width + x + layout.cell);
+          for (let at = line * layout.width + x; at < line * layout.width + x + layout.cell; at++) words[at] = word;
         }
       }
     }

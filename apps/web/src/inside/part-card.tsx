@@ -31,3 +31,6 @@ export function PartCard({ id, aside, children }: PartCardProps) {
     </Card>
   );
 }
+
+/** What a part shows that has no sample to follow. */
+export const noSample = <p class="empty">Shown once a sample is drawn or chosen.</p>;

@@ -1,41 +1,38 @@
 /** The sample to follow: a drawing with its label, or a test sample. */
 import type { LabeledSample } from '@lockstep/lesson';
-import type { Signal } from '@preact/signals';
 import type { Stroke } from '../draw/digit-image.ts';
 import { outputName } from '../look/output-name.ts';
+import { Card } from '../panels/card.tsx';
 import { takesDrawings } from '../panels/draw.tsx';
 import { DrawingCanvas } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import type { RunStore } from '../watch/run-store.ts';
-import { followsSamples, testSamples } from './chosen-sample.ts';
+import { followsSamples, type SampleChoice, testSamples } from './chosen-sample.ts';
 import { PartCard } from './part-card.tsx';
 
 interface SamplePartProps {
   readonly store: RunStore;
-  readonly strokes: Signal<readonly Stroke[]>;
-  readonly label: Signal<number>;
-  /** A test sample instead of the drawing. */
-  readonly picked: Signal<LabeledSample | undefined>;
+  readonly choice: SampleChoice;
 }
 
-export function SamplePart({ store, strokes, label, picked }: SamplePartProps) {
+export function SamplePart({ store, choice }: SamplePartProps) {
   const run = store.run.value;
   if (!followsSamples(run)) {
     return (
-      <PartCard id="sample">
-        <p class="empty">Samples are followed where they are labeled with classes.</p>
-      </PartCard>
+      <Card name="inside-sample" title="One sample">
+        <p class="empty">Samples are followed where they are labeled with classes; this run's have values.</p>
+      </Card>
     );
   }
   return (
     <PartCard id="sample">
-      {takesDrawings(run) && <Drawing strokes={strokes} label={label} picked={picked} />}
-      <TestSamples store={store} picked={picked} />
+      {takesDrawings(run) && <Drawing choice={choice} />}
+      <TestSamples store={store} choice={choice} />
     </PartCard>
   );
 }
 
-function Drawing({ strokes, label, picked }: Omit<SamplePartProps, 'store'>) {
+function Drawing({ choice: { strokes, label, picked } }: Pick<SamplePartProps, 'choice'>) {
   const isBlank = strokes.value.length === 0;
   const draw = (next: readonly Stroke[]): void => {
     picked.value = undefined;
@@ -77,19 +74,19 @@ function Drawing({ strokes, label, picked }: Omit<SamplePartProps, 'store'>) {
 /** Samples shown at once. */
 const most = 8;
 
-function TestSamples({ store, picked }: Pick<SamplePartProps, 'store' | 'picked'>) {
+function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartProps) {
   const run = store.run.value;
   const samples = run ? testSamples(run, store.evaluation.value).slice(0, most) : [];
   return (
     <>
-      <h3>Or a top error of the last evaluation</h3>
+      <h3>{takesDrawings(run) ? 'Or a' : 'A'} top error of the last evaluation</h3>
       {run && samples.length > 0 ? (
         <ul class="test-samples">
           {samples.map(({ bytes, sample }, index) => (
             <li key={index}>
               <button
                 type="button"
-                aria-pressed={picked.value !== undefined && isSame(picked.value, sample)}
+                aria-pressed={isSame(shown.value, sample)}
                 onClick={() => {
                   picked.value = sample;
                 }}
@@ -101,12 +98,12 @@ function TestSamples({ store, picked }: Pick<SamplePartProps, 'store' | 'picked'
           ))}
         </ul>
       ) : (
-        <p class="empty">They come with the first evaluation.</p>
+        <p class="empty">{store.evaluation.value ? 'It has no errors.' : 'They come with the first evaluation.'}</p>
       )}
     </>
   );
 }
 
-function isSame(left: LabeledSample, right: LabeledSample): boolean {
-  return left.label === right.label && left.values.every((value, index) => value === right.values[index]);
+function isSame(left: LabeledSample | undefined, right: LabeledSample): boolean {
+  return left?.label === right.label && left.values.every((value, index) => value === right.values[index]);
 }

@@ -1,9 +1,10 @@
 /** Values as pictures in a grid: one color above 0, another below, stronger for larger sizes. */
 import { useSignal } from '@preact/signals';
+import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { colorScheme } from '../look/theme.ts';
 import { paintTiles } from './paint-tiles.ts';
-import { layOutTiles, type TileGrid } from './tile-layout.ts';
+import { layOutTiles, type TileGrid, type TileLayout } from './tile-layout.ts';
 
 interface TilesProps extends TileGrid {
   /** [count, rows, columns] */
@@ -11,51 +12,37 @@ interface TilesProps extends TileGrid {
   /** A value of this size has the full color. */
   readonly scale: number;
   readonly label: string;
-  /** Of the grid and of one value, at most, in CSS pixels. */
+  /** Of the grid, of one value and between pictures, in CSS pixels; the first two at most. */
   readonly height: number;
   readonly largestCell: number;
   readonly gap: number;
-  /** A picture with a frame. */
+  /** The picture with a frame. */
   readonly chosen?: number | undefined;
-  readonly onChoose?: (picture: number) => void;
+  readonly onChoose?: ((picture: number) => void) | undefined;
 }
 
 export function Tiles({ values, count, rows, columns, scale, label, chosen, onChoose, ...room }: TilesProps) {
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const width = useSignal(0);
-  useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => {
-      width.value = Math.floor(entry!.contentRect.width);
-    });
-    observer.observe(frame.current!);
-    return () => observer.disconnect();
-  }, []);
+  const width = useWidth(frame);
   // In pixels of the screen, so that each value has the same size there.
   const ratio = Math.max(1, Math.round(devicePixelRatio));
   const layout = layOutTiles(
     { count, rows, columns },
     {
-      width: width.value * ratio,
+      width: width * ratio,
       height: room.height * ratio,
       gap: room.gap * ratio,
       largestCell: room.largestCell * ratio,
     },
   );
-  useEffect(() => {
-    if (width.value > 0) paintTiles(canvas.current!, { values, count, rows, columns, scale, chosen, layout });
-  });
   // Painted again in the colors of the theme.
   const scheme = colorScheme.value;
-  const choose = ({ offsetX, offsetY, currentTarget }: MouseEvent): void => {
-    const { clientWidth, clientHeight } = currentTarget as HTMLCanvasElement;
-    const column = Math.floor((offsetX / clientWidth) * layout.perRow);
-    const row = Math.floor((offsetY / clientHeight) * Math.ceil(count / layout.perRow));
-    const picture = row * layout.perRow + column;
-    if (picture < count) onChoose?.(picture);
-  };
+  useEffect(() => {
+    if (width > 0) paintTiles(canvas.current!, { values, count, rows, columns, scale, chosen, layout });
+  }, [values, scale, chosen, width, scheme]);
   return (
-    <div ref={frame} class="tiles" data-scheme={scheme}>
+    <div ref={frame} class="tiles">
       <canvas
         ref={canvas}
         width={layout.width}
@@ -63,8 +50,30 @@ export function Tiles({ values, count, rows, columns, scale, label, chosen, onCh
         style={{ inlineSize: `${layout.width / ratio}px`, cursor: onChoose ? 'pointer' : undefined }}
         role="img"
         aria-label={label}
-        onClick={onChoose && choose}
+        onClick={(event) => {
+          const picture = pictureAt(event, event.currentTarget, layout, count);
+          if (picture < count) onChoose?.(picture);
+        }}
       />
     </div>
   );
+}
+
+/** Of an element, in CSS pixels; 0 before it is known. */
+function useWidth(element: RefObject<HTMLElement | null>): number {
+  const width = useSignal(0);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => {
+      width.value = Math.floor(entry!.contentRect.width);
+    });
+    observer.observe(element.current!);
+    return () => observer.disconnect();
+  }, []);
+  return width.value;
+}
+
+/** Which picture a pointer is on. */
+function pictureAt({ offsetX, offsetY }: MouseEvent, canvas: HTMLElement, { perRow }: TileLayout, count: number) {
+  const column = Math.floor((offsetX / canvas.clientWidth) * perRow);
+  return Math.floor((offsetY / canvas.clientHeight) * Math.ceil(count / perRow)) * perRow + column;
 }

@@ -1,4 +1,7 @@
-/** Keeps the weights of the run current while a person looks at them: one request at a time, none while held or hidden. */
+/**
+ * Keeps the weights of the run current while a person looks at them: one request at a time, none while they are held or
+ * the page is hidden. The coordinator answers at most once a second; large models are asked for less often.
+ */
 import { effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
 
@@ -9,6 +12,11 @@ interface FeedOptions {
   /** Asks the coordinator for the current weights, which then arrive in `store`. */
   readonly request: () => void;
 }
+
+/** What a view may cost the coordinator's link, on average. */
+const bytesPerMs = 1_000;
+/** Rests shorter than this are left out. */
+const shortestRestMs = 50;
 
 export type Weights = NonNullable<RunStore['weights']['value']>;
 
@@ -21,10 +29,16 @@ export function openWeightsFeed({ store, isHeld, request }: FeedOptions) {
   };
   document.addEventListener('visibilitychange', look);
   let isPending = false;
+  const rest = restAfterWeights();
+  const stopResting = effect(() => {
+    const { value: newest } = store.weights;
+    if (!newest) return;
+    isPending = false;
+    untracked(() => rest.begin(newest.bytes.byteLength / bytesPerMs));
+  });
   const stopTaking = effect(() => {
     const { value: newest } = store.weights;
     const { value: run } = store.run;
-    if (newest) isPending = false;
     // A coordinator that began again may train another model.
     const fits = newest && newest.bytes.byteLength === 4 * (run?.parameters ?? -1);
     if (!isHeld.value) weights.value = fits ? newest : undefined;
@@ -34,7 +48,7 @@ export function openWeightsFeed({ store, isHeld, request }: FeedOptions) {
     if (!isLive) isPending = false;
     const step = weights.value?.step;
     const isCurrent = step !== undefined && step === (store.progress.value?.step ?? step);
-    if (!isLive || isHeld.value || isHidden.value || isPending || isCurrent) return;
+    if (!isLive || isHeld.value || isHidden.value || rest.isOn.value || isPending || isCurrent) return;
     isPending = true;
     untracked(request);
   });
@@ -43,7 +57,28 @@ export function openWeightsFeed({ store, isHeld, request }: FeedOptions) {
     close(): void {
       stopAsking();
       stopTaking();
+      stopResting();
+      rest.end();
       document.removeEventListener('visibilitychange', look);
     },
+  };
+}
+
+function restAfterWeights() {
+  const isOn = signal(false);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const end = (): void => {
+    clearTimeout(timer);
+    isOn.value = false;
+  };
+  return {
+    isOn: isOn as ReadonlySignal<boolean>,
+    begin(ms: number): void {
+      end();
+      if (ms < shortestRestMs) return;
+      isOn.value = true;
+      timer = setTimeout(end, ms);
+    },
+    end,
   };
 }

@@ -1,21 +1,26 @@
 /** The weights of the first layer as pictures, or those of all layers as histograms. */
-import type { Histogram, WeightPictures, WeightView } from '@lockstep/lesson';
-import { useSignal } from '@preact/signals';
+import type { SampleTrace, WeightPictures, WeightView } from '@lockstep/lesson';
+import type { Signal } from '@preact/signals';
 import { significant, whole } from '../look/format.ts';
+import { HistogramView } from './histogram-view.tsx';
 import { PartCard } from './part-card.tsx';
 import { ScaleLegend } from './scale-legend.tsx';
 import { Tiles } from './tiles.tsx';
+import { unitLayers } from './unit-layers.ts';
 
 interface WeightsPartProps {
   readonly view: WeightView | undefined;
   readonly note: string;
+  readonly trace: SampleTrace | undefined;
+  /** The neuron or filter of the first layer that a person looks at. */
+  readonly chosen: Signal<number>;
 }
 
-export function WeightsPart({ view, note }: WeightsPartProps) {
+export function WeightsPart({ view, note, trace, chosen }: WeightsPartProps) {
   return (
     <PartCard id="weights" aside={note}>
       {!view && <p class="empty">The weights come with the run's next message.</p>}
-      {view?.kind === 'pictures' && <Pictures view={view} />}
+      {view?.kind === 'pictures' && <Pictures view={view} trace={trace} chosen={chosen} />}
       {view?.kind === 'histograms' && (
         <>
           <p>{view.reason}</p>
@@ -30,12 +35,10 @@ export function WeightsPart({ view, note }: WeightsPartProps) {
   );
 }
 
-function Pictures({ view }: { readonly view: WeightPictures }) {
-  const chosen = useSignal(0);
+type PicturesProps = Pick<WeightsPartProps, 'trace' | 'chosen'> & { readonly view: WeightPictures };
+
+function Pictures({ view, trace, chosen }: PicturesProps) {
   const { of, count, total, rows, columns, channels, values, scale } = view;
-  const noun = of === 'neurons' ? 'neuron' : 'filter';
-  const number = Math.min(chosen.value, count - 1);
-  const own = values.subarray(number * rows * columns, (number + 1) * rows * columns);
   const some = count < total ? `The first ${whole(count)} of ${whole(total)} ${of}` : `The ${whole(total)} ${of}`;
   const mean = channels > 1 ? `, each pixel the mean over ${channels} channels` : '';
   const caption = `${some} of the first layer, ${rows} x ${columns} weights each${mean}`;
@@ -48,71 +51,57 @@ function Pictures({ view }: { readonly view: WeightPictures }) {
           height={720}
           largestCell={24}
           gap={3}
-          chosen={number}
+          chosen={Math.min(chosen.value, count - 1)}
           onChoose={(picture) => {
             chosen.value = picture;
           }}
         />
         <p class="aside">{caption}.</p>
       </div>
-      <div class="one-picture">
-        <Tiles
-          {...{ rows, columns, scale }}
-          values={own}
-          count={1}
-          label={`The weights of ${noun} ${number}`}
-          height={208}
-          largestCell={40}
-          gap={0}
-        />
-        <p class="field">
-          <label for="picture">{of === 'neurons' ? 'Neuron' : 'Filter'}</label>
-          <output for="picture">{number}</output>
-          <input
-            id="picture"
-            type="range"
-            min={0}
-            max={count - 1}
-            value={number}
-            onInput={({ currentTarget }) => {
-              chosen.value = Number(currentTarget.value);
-            }}
-          />
-        </p>
-        <ScaleLegend scale={scale} />
-        <p class="aside">
-          From {significant(Math.min(...own))} to {significant(Math.max(...own))}.
-        </p>
-      </div>
+      <ChosenPicture view={view} trace={trace} chosen={chosen} />
     </div>
   );
 }
 
-function HistogramView({ histogram: { name, shape, counts, limit } }: { readonly histogram: Histogram }) {
-  const most = Math.max(...counts);
-  const width = 100 / counts.length;
-  const text = significant(Number(limit.toPrecision(2)));
+/** One neuron or filter, larger. */
+function ChosenPicture({ view, trace, chosen }: PicturesProps) {
+  const { of, count, rows, columns, values, scale } = view;
+  const number = Math.min(chosen.value, count - 1);
+  const own = values.subarray(number * rows * columns, (number + 1) * rows * columns);
+  const title = of === 'neurons' ? 'Neuron' : 'Filter';
   return (
-    <figure class="histogram">
-      <figcaption>
-        {name} <small>[{shape.join(', ')}]</small>
-      </figcaption>
-      <svg
-        viewBox="0 0 100 40"
-        preserveAspectRatio="none"
-        role="img"
-        aria-label={`Histogram of ${name}, from -${text} to ${text}`}
-      >
-        {counts.map((count, bin) => {
-          const height = most === 0 ? 0 : (40 * count) / most;
-          return <rect key={bin} x={bin * width} y={40 - height} width={width * 0.9} height={height} />;
-        })}
-      </svg>
-      <p class="scale-ends" aria-hidden="true">
-        <span>−{text}</span>
-        <span>0</span>
-        <span>{text}</span>
+    <div class="one-picture">
+      <Tiles
+        {...{ rows, columns, scale }}
+        values={own}
+        count={1}
+        label={`${title} ${number}: weights from ${significant(Math.min(...own))} to ${significant(Math.max(...own))}`}
+        height={208}
+        largestCell={40}
+        gap={0}
+      />
+      <p class="field">
+        <label for="picture">{title}</label>
+        <output for="picture">{number}</output>
+        <input
+          id="picture"
+          type="range"
+          min={0}
+          max={count - 1}
+          value={number}
+          onInput={({ currentTarget }) => {
+            chosen.value = Number(currentTarget.value);
+          }}
+        />
       </p>
-    </figure>
+      <ScaleLegend scale={scale} />
+      {trace && of === 'neurons' && <p class="aside">{valuesText(trace, number)}</p>}
+    </div>
   );
+}
+
+/** What the neuron gives for the sample, in the first layer and behind it. */
+function valuesText(trace: SampleTrace, neuron: number): string {
+  const parts = unitLayers(trace).map(({ type, values }) => `${type} ${significant(values[neuron]!)}`);
+  return `For the sample below it gives: ${parts.join(', ')}.`;
 }

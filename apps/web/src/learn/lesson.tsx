@@ -37,6 +37,9 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
           <a class="button" href="#run">
             The run
           </a>
+          <a class="button" href="#inside">
+            Inside
+          </a>
           <ThemeButton />
         </div>
       </header>

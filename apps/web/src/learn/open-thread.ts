@@ -1,4 +1,4 @@
-/** Opens the lesson's thread, for one who sends one kind of request. */
+/** Opens the lesson's thread. */
 
 /** @param onError gets why the thread cannot compute */
 export function openThread<Answer>(onAnswer: (answer: Answer) => void, onError: (message: string) => void): Worker {

@@ -65,6 +65,9 @@ function DrawCard({ predictor, run }: DrawProps) {
           <button type="button" disabled={isBlank} onClick={() => change([])}>
             Clear
           </button>
+          <a class="button" href="#inside/activations">
+            Look inside
+          </a>
         </div>
       </div>
       {predictor.error.value && <p class="error">{predictor.error.value}</p>}

@@ -14,7 +14,7 @@ export const insideParts: readonly InsidePart[] = [
   {
     id: 'weights',
     title: 'Weights',
-    text: 'What the first layer multiplies each pixel by. A run begins with random numbers, and each step changes them a little: strokes appear where a pixel helps to tell one class from another.',
+    text: 'What the first layer multiplies its inputs by. A run begins with random numbers, and each step changes them a little. Where the inputs are pixels, strokes appear that help to tell one class from another.',
     chapters: ['dot-product', 'neuron', 'layers', 'training-loop'],
   },
   {
@@ -32,7 +32,7 @@ export const insideParts: readonly InsidePart[] = [
   {
     id: 'gradient',
     title: 'The gradient, layer by layer',
-    text: 'For each [[parameter]] how much the [[loss]] rises when it grows a little, from one pass back through the layers. The weights of a pixel without ink, and those of a neuron at 0, have a [[gradient]] of 0: this sample does not change them.',
+    text: 'For each [[parameter]] how much the [[loss]] rises when it grows a little, from one pass back through the layers. In a [[dense layer]] the weights of a pixel without ink, and those of a [[neuron]] at 0, have a [[gradient]] of 0: this sample does not change them.',
     chapters: ['back-propagation', 'cross-entropy'],
   },
   {

@@ -30,7 +30,7 @@ export function stagesOf(trace: SampleTrace, single: SingleStep, run: RunFacts):
     lossStage(trace, run),
     backwardStage(trace),
     sendStage(trace),
-    addStage(run),
+    addStage(single, run),
     stepStage(single),
   ];
 }
@@ -49,7 +49,7 @@ export function gradientTable({ layers }: SampleTrace): Exhibit {
   return {
     kind: 'table',
     caption: 'The gradient by the parameters',
-    header: ['layer', 'shape', 'norm', 'elements that are 0', 'part'],
+    header: ['layer', 'shape', 'norm', 'zeros', 'share'],
     rows,
   };
 }
@@ -97,7 +97,7 @@ function backwardStage({ layers }: SampleTrace): Stage {
       {
         kind: 'table',
         caption: 'The gradient by what each layer gives',
-        header: ['layer', 'shape', 'norm', 'elements that are 0'],
+        header: ['layer', 'shape', 'norm', 'zeros'],
         rows: layers
           .toReversed()
           .map(({ type, shape, gradient }) => [
@@ -131,7 +131,7 @@ function sendStage({ gradient }: SampleTrace): Stage {
   };
 }
 
-function addStage({ batch, microbatches, replicas }: RunFacts): Stage {
+function addStage({ parameter }: SingleStep, { batch, microbatches, replicas }: RunFacts): Stage {
   const round =
     replicas === undefined
       ? ''
@@ -149,12 +149,18 @@ function addStage({ batch, microbatches, replicas }: RunFacts): Stage {
           { label: 'levels of the tree', value: thousands(Math.ceil(Math.log2(microbatches))) },
         ],
       },
+      {
+        kind: 'table',
+        caption: captionOf(parameter),
+        header: ['sum of gradients', 'samples', 'mean'],
+        rows: [[decimal(parameter.gradient, 6), 1, decimal(parameter.gradient, 6)]],
+      },
     ],
   };
 }
 
 function stepStage({ rule, isOfRun, learningRate, parameter, length, lossBefore, lossAfter }: SingleStep): Stage {
-  const { name, at, before, gradient, after } = parameter;
+  const { before, gradient, after } = parameter;
   const whose = isOfRun
     ? `The rule is the run's, ${rule.type}, with its [[learning rate]] of this step.`
     : "The run's optimizer keeps a state, which only the coordinator has: this is a step of plain SGD with the run's [[learning rate]].";
@@ -165,7 +171,7 @@ function stepStage({ rule, isOfRun, learningRate, parameter, length, lossBefore,
     exhibits: [
       {
         kind: 'table',
-        caption: `The parameter with the largest gradient, ${name}${shapeText(at)}`,
+        caption: captionOf(parameter),
         header: ['before', 'gradient', 'learning rate', 'after'],
         rows: [[before, gradient, learningRate, after].map((value) => decimal(value, 6))],
       },
@@ -179,6 +185,10 @@ function stepStage({ rule, isOfRun, learningRate, parameter, length, lossBefore,
       },
     ],
   };
+}
+
+function captionOf({ name, at }: SingleStep['parameter']): string {
+  return `The parameter with the largest gradient, ${name}${shapeText(at)}`;
 }
 
 /** Outputs as bars, such as logits. */
