@@ -1,5 +1,5 @@
 /** The page: every panel in its place. */
-import type { AdminAction, FaultAction } from '@lockstep/protocol';
+import type { AdminAction } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
 import { type Secrets, saveSecrets } from './address.ts';
 import type { Predictor } from './draw/predictor.ts';
@@ -14,6 +14,7 @@ import { Log } from './panels/log.tsx';
 import { Overview } from './panels/overview.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
 import { TopErrors } from './panels/top-errors.tsx';
+import type { WorkerOwner } from './panels/worker-actions.tsx';
 import { Workers } from './panels/workers.tsx';
 import { goesOnText } from './watch/checkpoint-text.ts';
 import type { RunStore } from './watch/run-store.ts';
@@ -33,8 +34,13 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
   const isAdmin = admin !== undefined;
   const credentials = isAdmin ? { token: admin } : {};
   const control = (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials });
-  const injectFault = (action: FaultAction, workerId: string): void =>
-    viewer.send({ type: 'injectFault', action, workerId, ...credentials });
+  const owner: WorkerOwner = {
+    rename: (workerId, name) => viewer.send({ type: 'renameWorker', workerId, name, ...credentials }),
+    remove: (workerId) => viewer.send({ type: 'removeWorker', workerId, ...credentials }),
+    injectFault: run?.faultInjection
+      ? (action, workerId) => viewer.send({ type: 'injectFault', action, workerId, ...credentials })
+      : undefined,
+  };
   const unlock = (adminToken: string): void => {
     store.rejection.value = undefined;
     store.role.value = undefined;
@@ -58,11 +64,7 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
           <Curves store={store} />
           <StepTimeline store={store} />
           <Draw predictor={predictor} run={run} />
-          <Workers
-            store={store}
-            ownId={tab.id}
-            onInjectFault={run?.faultInjection && isAdmin ? injectFault : undefined}
-          />
+          <Workers store={store} ownId={tab.id} owner={isAdmin ? owner : undefined} />
           <ConfusionMatrix evaluation={store.evaluation.value} run={run} />
           <TopErrors evaluation={store.evaluation.value} run={run} />
           <Log lines={store.log.value} />

@@ -34,7 +34,7 @@ export const protocolVersion = 5;
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
 
-const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy'] as const;
+const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy', 'removed'] as const;
 const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
 
 const fromWorker = messageFrom('worker');

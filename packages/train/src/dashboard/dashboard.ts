@@ -228,9 +228,7 @@ export class Dashboard {
       return;
     }
     const result =
-      message.type === 'admin'
-        ? await this.#actions.control(message.action)
-        : this.#actions.injectFault(message.action, message.workerId);
+      message.type === 'admin' ? await this.#actions.control(message.action) : this.#actions.manageWorker(message);
     if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });
     else if (result.event) this.event(result.event.line, result.event.ownerLine);
   }
