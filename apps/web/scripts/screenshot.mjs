@@ -36,7 +36,7 @@ try {
   const page = await context.newPage();
   page.setDefaultTimeout(patienceMs);
   await page.goto(owner);
-  await page.locator('tr.worker').filter({ hasText: 'good' }).nth(2).waitFor();
+  await page.locator('tr.worker[data-phase=ready]').nth(2).waitFor();
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await page.getByText('test images, epoch 3').waitFor();
   await draw(page);

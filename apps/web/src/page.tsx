@@ -1,5 +1,5 @@
 /** The page: every panel in its place. */
-import type { AdminAction, FaultAction, WatchMessageFrom } from '@lockstep/protocol';
+import type { AdminAction, WatchMessageFrom } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
 import { type Secrets, saveSecrets } from './address.ts';
 import type { Uploader } from './data/uploader.ts';
@@ -17,6 +17,7 @@ import { Log } from './panels/log.tsx';
 import { Overview } from './panels/overview.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
 import { TopErrors } from './panels/top-errors.tsx';
+import type { WorkerOwner } from './panels/worker-actions.tsx';
 import { Workers } from './panels/workers.tsx';
 import { goesOnText } from './watch/checkpoint-text.ts';
 import type { RunStore } from './watch/run-store.ts';
@@ -38,8 +39,13 @@ export function Page(props: PageProps) {
   const isAdmin = admin !== undefined;
   const credentials = isAdmin ? { token: admin } : {};
   const control = (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials });
-  const injectFault = (action: FaultAction, workerId: string): void =>
-    viewer.send({ type: 'injectFault', action, workerId, ...credentials });
+  const owner: WorkerOwner = {
+    rename: (workerId, name) => viewer.send({ type: 'renameWorker', workerId, name, ...credentials }),
+    remove: (workerId) => viewer.send({ type: 'removeWorker', workerId, ...credentials }),
+    injectFault: run?.faultInjection
+      ? (action, workerId) => viewer.send({ type: 'injectFault', action, workerId, ...credentials })
+      : undefined,
+  };
   const { dataSetup, rejection } = store;
   const unlock = (adminToken: string): void => {
     store.rejection.value = undefined;
@@ -76,7 +82,7 @@ export function Page(props: PageProps) {
         ) : (
           <>
             {isAdmin && <Control store={store} onAction={control} />}
-            <RunPanels {...props} onInjectFault={run?.faultInjection && isAdmin ? injectFault : undefined} />
+            <RunPanels {...props} owner={isAdmin ? owner : undefined} />
           </>
         )}
       </main>
@@ -88,10 +94,10 @@ export function Page(props: PageProps) {
 }
 
 interface RunPanelsProps extends PageProps {
-  readonly onInjectFault: ((action: FaultAction, workerId: string) => void) | undefined;
+  readonly owner: WorkerOwner | undefined;
 }
 
-function RunPanels({ store, tab, predictor, viewer, onInjectFault }: RunPanelsProps) {
+function RunPanels({ store, tab, predictor, viewer, owner }: RunPanelsProps) {
   const run = store.run.value;
   const result = store.isOver.value ? store.result.value : undefined;
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
@@ -103,7 +109,7 @@ function RunPanels({ store, tab, predictor, viewer, onInjectFault }: RunPanelsPr
       <Curves store={store} />
       <StepTimeline store={store} />
       <Draw predictor={predictor} run={run} />
-      <Workers store={store} ownId={tab.id} onInjectFault={onInjectFault} />
+      <Workers store={store} ownId={tab.id} owner={owner} />
       <ConfusionMatrix evaluation={store.evaluation.value} run={run} />
       <TopErrors evaluation={store.evaluation.value} run={run} />
       <Log lines={store.log.value} />

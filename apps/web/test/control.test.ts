@@ -52,7 +52,9 @@ describePage('control', ({ browser, folder }) => {
     startWorker(['--url', run.worker, '--name', 'victim']);
     await owner.workersReady(2);
     await tab.computed(3);
+    await owner.press(/^Edit w\d+ victim$/);
     await owner.press(/^Freeze w\d+ victim$/);
+    await owner.press(/^Edit w\d+ tab$/);
     await owner.press(/^Kill w\d+ tab$/);
     await tab.panelShows('killed from the dashboard');
     const viewer = await run.watch();

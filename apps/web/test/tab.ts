@@ -116,7 +116,7 @@ export class Tab {
 
   /** Waits until the table shows this many workers that compute. */
   async workersReady(count: number): Promise<void> {
-    const ready = this.page.locator('tr.worker').filter({ hasText: /good/ });
+    const ready = this.page.locator('tr.worker[data-phase=ready]');
     await this.during(`${count} workers that compute`, ready.nth(count - 1).waitFor());
   }
 

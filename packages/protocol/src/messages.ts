@@ -37,7 +37,7 @@ export const protocolVersion = 6;
 export const subprotocol = 'lockstep.v1';
 
 /** `waiting`: there is no run to join yet, and there will be one. */
-const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy', 'waiting'] as const;
+const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy', 'waiting', 'removed'] as const;
 const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
 
 const fromWorker = messageFrom('worker');

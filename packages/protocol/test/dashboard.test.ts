@@ -60,9 +60,9 @@ describe.each(watchMessageTypes)('%s', (type) => {
 });
 
 describe('the table of the dashboard', () => {
-  it('lets viewers say hello, ask for weights, show the admin token, control the run and inject faults, and nothing else', () => {
+  it('lets viewers say hello, ask for weights, show the admin token, control the run and its workers, and nothing else', () => {
     expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<
-      'hello' | 'wantWeights' | 'unlock' | 'admin' | 'readData' | 'injectFault'
+      'hello' | 'wantWeights' | 'unlock' | 'admin' | 'readData' | 'injectFault' | 'renameWorker' | 'removeWorker'
     >();
     expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
       'hello',
@@ -71,6 +71,8 @@ describe('the table of the dashboard', () => {
       'admin',
       'readData',
       'injectFault',
+      'renameWorker',
+      'removeWorker',
     ]);
   });
 

@@ -82,6 +82,8 @@ export type WorkerEvent = { readonly message: string } & (
       readonly returned: boolean;
     }
   | { readonly type: 'left'; readonly worker: Worker }
+  /** The owner gave it another name. */
+  | { readonly type: 'renamed'; readonly worker: Worker; readonly before: string }
   /** A result failed a check; it is computed again. */
   | { readonly type: 'rejected'; readonly worker: Worker | undefined }
   /** At most once in 30 seconds for each worker. */

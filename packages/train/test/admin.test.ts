@@ -124,6 +124,29 @@ describe('controlling a run', () => {
   });
 });
 
+describe('a worker', () => {
+  it('is renamed and removed by the owner alone; removed, it ends with a sentence and does not come back', async () => {
+    const { server, viewer, token } = await open(['--wait-for-start']);
+    const worker = startWorker(['--url', server.ws, '--name', 'tab']);
+    await viewer.next('workers', ({ workers }) => workers[0]?.phase === 'ready');
+    const guest = await openViewer(server.ws);
+    const rename = { type: 'renameWorker', workerId: 'w1', name: 'Ada' } as const;
+    const remove = { type: 'removeWorker', workerId: 'w1' } as const;
+    for (const request of [rename, remove]) {
+      guest.send(request);
+      expect((await guest.next('refused')).message).toMatch(/^controlling a run needs the admin token/);
+    }
+    viewer.send({ ...rename, token });
+    await guest.next('event', ({ message }) => message === 'w1 Ada was tab until now');
+    viewer.send({ ...remove, token });
+    const sentence = 'the owner of this run has removed this worker';
+    await guest.next('event', ({ message }) => message === `w1 Ada left: ${sentence}`);
+    expect(await worker.ended).toMatchObject({ code: 2, stderr: expect.stringContaining(sentence) });
+    viewer.send({ ...remove, token });
+    expect((await viewer.next('refused')).message).toBe('there is no worker w1 here');
+  });
+});
+
 describe('fault injection', () => {
   it('is refused in a run without --chaos, and for a worker that is not there', async () => {
     const { server, viewer, token } = await open();

@@ -3,10 +3,11 @@
 export { type DataFormat, formatOf } from './batch-bytes.ts';
 export { type BatchForWorkers, batchForWorkers, microbatchSizeFor } from './batch-for-workers.ts';
 export type { Clock } from './clock.ts';
-export type { ControlAction, RunEvent } from './coordinator/events.ts';
+export type { ControlAction, RunEvent, WorkerCommand } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
 export { helloFault } from './coordinator/handshake.ts';
 export { historyOf, type RunHistory } from './coordinator/history.ts';
+export { idleReasonOf } from './coordinator/idle-reason.ts';
 export { InlineCopy } from './coordinator/inline-copy.ts';
 export { InlineGradient } from './coordinator/inline-gradient.ts';
 export { type InlineCompute, InlineWorker } from './coordinator/inline-worker.ts';

@@ -1,54 +1,65 @@
-/** The workers: what each computes on, its share of the work, and where its time goes. */
-import type { FaultAction } from '@lockstep/protocol';
-import { backendLabel } from '../join/backends.ts';
-import { counted, millisecondsText, percent, whole } from '../look/format.ts';
+/** The workers: what each computes on, its share of the work, why it has none, and where its time goes. */
+import { useSignal } from '@preact/signals';
+import { counted } from '../look/format.ts';
 import type { RunStore, WorkerRow } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
+import { WorkerActions, type WorkerOwner } from './worker-actions.tsx';
+import {
+  type Column,
+  type ColumnName,
+  columns,
+  inOrder,
+  isAscending,
+  nextOrder,
+  type Order,
+} from './worker-columns.ts';
 
 interface WorkersProps {
   readonly store: RunStore;
   readonly ownId: string | undefined;
-  readonly onInjectFault: ((action: FaultAction, workerId: string) => void) | undefined;
+  /** What the run's owner does with a worker; absent for guests. */
+  readonly owner: WorkerOwner | undefined;
 }
 
-const numberColumns = [
-  { title: 'Samples/s', unit: undefined, text: (worker: WorkerRow) => whole(worker.samplesPerSecond) },
-  { title: 'Compute', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.computeMs) },
-  { title: 'Send', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.sendMs) },
-  { title: 'Wait', unit: 'ms', text: (worker: WorkerRow) => millisecondsText(worker.waitMs) },
-] as const;
+const names = Object.keys(columns) as ColumnName[];
+/** More than the panel shows without scrolling. */
+const manyWorkers = 5;
 
-export function Workers({ store, ownId, onInjectFault }: WorkersProps) {
+export function Workers({ store, ownId, owner }: WorkersProps) {
+  const order = useSignal<Order | undefined>(undefined);
   const workers = store.workers.value;
-  const connected = workers.filter(({ health }) => health !== 'gone').length;
+  const connected = workers.filter(({ health }) => health !== 'gone');
+  const computing = connected.filter(({ health }) => health !== 'idle').length;
+  const aside = `${counted(connected.length, 'worker')} connected, ${computing} computing`;
   return (
-    <Card name="workers" title="Workers" aside={`${counted(connected, 'worker')} connected`}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section class="scroll" tabIndex={0} aria-label="Table of workers">
+    <Card name="workers" title="Workers" aside={aside}>
+      <section
+        class={workers.length > manyWorkers ? 'scroll many' : 'scroll'}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+        tabIndex={0}
+        aria-label="Table of workers"
+      >
         <table class="workers">
           <thead>
             <tr>
-              <th scope="col">Worker</th>
-              <th scope="col">Computes on</th>
-              <th scope="col">Health</th>
-              <th scope="col" class="number">
-                Share
-              </th>
-              {numberColumns.map(({ title, unit }) => (
-                <th key={title} scope="col" class="number">
-                  {title} {unit && <small>{unit}</small>}
-                </th>
+              {names.map((name) => (
+                <Title
+                  key={name}
+                  name={name}
+                  order={order.value}
+                  onPress={() => (order.value = nextOrder(order.value, name))}
+                />
               ))}
-              {onInjectFault && (
-                <th scope="col" class="faults">
-                  Inject fault
+              {owner && (
+                <th scope="col" class="actions">
+                  <span class="sr-only">Edit</span>
                 </th>
               )}
             </tr>
           </thead>
           <tbody>
-            {workers.map((worker) => (
-              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} onInjectFault={onInjectFault} />
+            {inOrder(workers, order.value).map((worker) => (
+              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} owner={owner} />
             ))}
           </tbody>
         </table>
@@ -58,69 +69,68 @@ export function Workers({ store, ownId, onInjectFault }: WorkersProps) {
   );
 }
 
-interface RowProps extends Pick<WorkersProps, 'onInjectFault'> {
+interface TitleProps {
+  readonly name: ColumnName;
+  readonly order: Order | undefined;
+  readonly onPress: () => void;
+}
+
+/** A column's title, which orders the rows when it is pressed. */
+function Title({ name, order, onPress }: TitleProps) {
+  const { title, unit, isNumber }: Column = columns[name];
+  const direction = order?.by === name ? (isAscending(order) ? 'ascending' : 'descending') : undefined;
+  return (
+    <th scope="col" class={isNumber ? 'number' : ''} aria-sort={direction}>
+      <button type="button" class="column-title" onClick={onPress}>
+        {title} {unit && <small>{unit}</small>}
+        <span class={`order ${direction ?? ''}`} aria-hidden="true" />
+      </button>
+    </th>
+  );
+}
+
+interface RowProps extends Pick<WorkersProps, 'owner'> {
   readonly worker: WorkerRow;
   readonly isOwn: boolean;
 }
 
-function Row({ worker, isOwn, onInjectFault }: RowProps) {
-  const { id, name, kind, backend, threads, share, health } = worker;
+function Row({ worker, isOwn, owner }: RowProps) {
+  const { id, name, phase, health } = worker;
   const isConnected = health !== 'gone';
   return (
-    <tr class={`worker worker-${health}`}>
-      <th scope="row">
+    <tr class={`worker worker-${health}`} data-phase={phase}>
+      <th scope="row" title={name}>
         <span class="worker-id">{id}</span> {name} {isOwn && <span class="tag">this tab</span>}
       </th>
-      <td>
-        <span class="kind">{kindTitles[kind]}</span> {backendLabel(backend)}
-        {threads > 1 ? `, ${threads} threads` : ''}
-      </td>
-      <td>
-        <span class={`health health-${health}`}>{healthTitle(worker)}</span>
-      </td>
-      <td class="number">
-        {percent(share, 1)}
-        <svg class="share" aria-hidden="true" focusable="false">
-          <rect width={`${share * 100}%`} height="100%" />
-        </svg>
-      </td>
-      {numberColumns.map(({ title, text }) => (
-        <td key={title} class="number">
-          {isConnected ? text(worker) : '–'}
-        </td>
-      ))}
-      {onInjectFault && (
-        <td class="faults">
-          {isConnected && <FaultButtons label={`${id} ${name}`} onInject={(action) => onInjectFault(action, id)} />}
-        </td>
-      )}
+      {names
+        .filter((column) => column !== 'name')
+        .map((column) => (
+          <Cell key={column} name={column} worker={worker} />
+        ))}
+      {owner && <td class="actions">{isConnected && <WorkerActions id={id} name={name} owner={owner} />}</td>}
     </tr>
   );
 }
 
-const faultTitles = { kill: 'Kill', freeze: 'Freeze', slow: 'Slow' } as const satisfies Record<FaultAction, string>;
-
-function FaultButtons({ label, onInject }: { label: string; onInject: (action: FaultAction) => void }) {
-  return (Object.keys(faultTitles) as FaultAction[]).map((action) => {
-    const title = faultTitles[action];
+function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: WorkerRow }) {
+  const { text, isNumber }: Column = columns[name];
+  const { health, share } = worker;
+  if (name === 'health') {
     return (
-      <button
-        key={action}
-        type="button"
-        class="small"
-        aria-label={`${title} ${label}`}
-        onClick={() => onInject(action)}
-      >
-        {title}
-      </button>
+      <td>
+        <span class={`health health-${health}`}>{text(worker)}</span>
+      </td>
     );
-  });
-}
-
-const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = { browser: 'Tab', node: 'Node', local: 'Local' };
-
-function healthTitle({ health, phase, hidden }: WorkerRow): string {
-  if (health !== 'good') return health;
-  if (phase !== 'ready') return 'joining';
-  return hidden ? 'good, hidden' : 'good';
+  }
+  if (name === 'share') {
+    return (
+      <td class="number">
+        {text(worker)}
+        <svg class="share" aria-hidden="true" focusable="false">
+          <rect width={`${share * 100}%`} height="100%" />
+        </svg>
+      </td>
+    );
+  }
+  return <td class={isNumber ? 'number' : ''}>{isNumber && health === 'gone' ? '–' : text(worker)}</td>;
 }

@@ -1,7 +1,7 @@
 /**
  * The messages between the coordinator and a viewer of the dashboard: sender, fields and checks.
  *
- * Viewers have a socket of their own, on the path `/watch`, read-only but for `admin` and `injectFault`, and begin
+ * Viewers have a socket of their own, on the path `/watch`, read-only but for what an owner does, and begin
  * with `hello`. The coordinator's messages may be dropped: a viewer that falls behind gets none until its socket has
  * drained, and then `run`, `history` and `workers` again.
  */
@@ -42,7 +42,7 @@ import {
 } from './parts.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v3';
+export const watchSubprotocol = 'lockstep.watch.v4';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
@@ -254,6 +254,11 @@ export const watchMessages = {
     action: v.picklist(faultActions),
     workerId: text(64),
   }),
+
+  renameWorker: fromViewer('renameWorker', { token: v.exactOptional(text(256)), workerId: text(64), name: text(80) }),
+
+  /** The worker is told so, and does not come back by itself. */
+  removeWorker: fromViewer('removeWorker', { token: v.exactOptional(text(256)), workerId: text(64) }),
 };
 
 export type WatchSide = 'viewer' | 'coordinator';

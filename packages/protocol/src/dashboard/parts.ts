@@ -2,7 +2,8 @@
 import * as v from 'valibot';
 import { bytes, finite, flag, floatBytes, fraction, milliseconds, step, text, whole, workerKinds } from '../fields.ts';
 
-const healths = ['good', 'late', 'gone'] as const;
+const healths = ['good', 'idle', 'late', 'gone'] as const;
+const idleReasons = ['joining', 'waiting', 'paused', 'trial', 'outnumbered', 'slow', 'rotation'] as const;
 const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
 export const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;
 
@@ -70,6 +71,8 @@ export const workerRow = v.strictObject({
   sendMs: milliseconds,
   waitMs: milliseconds,
   health: v.picklist(healths),
+  /** Why it computes nothing; where it is idle. */
+  idle: v.exactOptional(v.picklist(idleReasons)),
   /** Recent speed while it computes. */
   samplesPerSecond: rate,
 });

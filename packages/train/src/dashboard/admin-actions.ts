@@ -1,8 +1,8 @@
 /** What a viewer that has shown the admin token may do to a run. */
 
 import { writeOutput } from '@lockstep/files';
-import { type AdminAction, bytesOf, type FaultAction } from '@lockstep/protocol';
-import type { CoordinatorState, ParameterServer, Run } from '@lockstep/training';
+import { type AdminAction, bytesOf, type FaultAction, type WatchMessageFrom } from '@lockstep/protocol';
+import type { CoordinatorState, ParameterServer, Run, WorkerCommand } from '@lockstep/training';
 import { errorMessage } from '../error-message.ts';
 import { formatOf, modelFileOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
@@ -28,6 +28,22 @@ const faultDurationMs: Readonly<Record<FaultAction, number>> = { kill: 0, freeze
 
 const done: ActionResult = { type: 'done' };
 
+type WorkerRequest = Extract<WatchMessageFrom<'viewer'>, { workerId: string }>;
+
+function commandOf(message: WorkerRequest): WorkerCommand {
+  const { workerId } = message;
+  switch (message.type) {
+    case 'injectFault':
+      return { type: 'injectFault', workerId, action: message.action, forMs: faultDurationMs[message.action] };
+    case 'renameWorker':
+      return { type: 'rename', workerId, name: message.name };
+    case 'removeWorker':
+      return { type: 'remove', workerId };
+    default:
+      return message satisfies never;
+  }
+}
+
 export class AdminActions {
   readonly #options: AdminActionsOptions;
   #isSaving = false;
@@ -41,7 +57,9 @@ export class AdminActions {
       case 'admin':
         return this.#control(request.action);
       case 'injectFault':
-        return this.#injectFault(request.action, request.workerId);
+      case 'renameWorker':
+      case 'removeWorker':
+        return this.#manageWorker(request);
       case 'readData':
         return refused('the run has its data');
       default:
@@ -58,13 +76,15 @@ export class AdminActions {
     return done;
   }
 
-  #injectFault(action: FaultAction, workerId: string): ActionResult {
+  #manageWorker(message: WorkerRequest): ActionResult {
     const { run } = this.#options;
-    if (run.state.setup.faultInjection !== true) return refused('this run was not started with fault injection');
+    const { workerId } = message;
+    if (message.type === 'injectFault' && run.state.setup.faultInjection !== true)
+      return refused('this run was not started with fault injection');
     if (hasEnded(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
     if (!isConnected) return refused(`there is no worker ${workerId} here`);
-    run.injectFault(workerId, action, faultDurationMs[action]);
+    run.manageWorker(commandOf(message));
     return done;
   }
 

@@ -1,6 +1,6 @@
 /** The table of workers as viewers see it. */
 import type { WatchMessageOf } from '@lockstep/protocol';
-import type { Connection, CoordinatorState, WorkerRecord } from '@lockstep/training';
+import { type Connection, type CoordinatorState, idleReasonOf, type WorkerRecord } from '@lockstep/training';
 import type { MeanTimes } from './step-timeline.ts';
 
 type Row = WatchMessageOf<'workers'>['workers'][number];
@@ -22,25 +22,34 @@ export function workerTable(state: CoordinatorState, averagesOf: (workerId: stri
     .filter(({ id, shards }) => shards > 0 && !connections.has(id))
     .sort((a, b) => (b.leftAtMs ?? 0) - (a.leftAtMs ?? 0))
     .slice(0, maxGone);
-  return [...present, ...gone].map((record) => rowOf(record, connections.get(record.id), total, averagesOf(record.id)));
+  return [...present, ...gone].map((record) => {
+    const connection = connections.get(record.id);
+    const times = averagesOf(record.id);
+    return { ...rowOf(record, connection, total, times), ...healthOf(state, connection) };
+  });
 }
 
-function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, times: MeanTimes): Row {
+function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, times: MeanTimes) {
   const { id, name, kind, backend, threads, shards, samples } = record;
-  const health = connection && (connection.answerByMs === undefined ? 'good' : 'late');
   return {
     id,
     name,
     kind,
     backend,
     threads,
-    phase: connection?.phase ?? 'gone',
+    phase: connection?.phase ?? ('gone' as const),
     hidden: connection?.hidden ?? false,
     share: total > 0 ? samples / total : 0,
     shards,
     samples,
     ...times,
-    health: health ?? 'gone',
     samplesPerSecond: (connection?.samplesPerMs ?? 0) * 1000,
   };
+}
+
+function healthOf(state: CoordinatorState, connection: Connection | undefined): Pick<Row, 'health' | 'idle'> {
+  if (!connection) return { health: 'gone' };
+  if (connection.answerByMs !== undefined) return { health: 'late' };
+  const idle = idleReasonOf(state, connection);
+  return idle === undefined ? { health: 'good' } : { health: 'idle', idle };
 }

@@ -57,6 +57,8 @@ function eventLine(event: RunEvent, { records }: CoordinatorState): string | und
         event.shards === 0 ? 'none of its results was added' : `${event.shards} of its results had been added`;
       return `${nameOf(event.workerId)} is quarantined: ${event.message}; ${before}`;
     }
+    case 'renamed':
+      return `${nameOf(event.workerId)} was ${event.before} until now`;
     case 'started':
       return undefined;
     case 'paused':

@@ -148,6 +148,8 @@ function eventFor(
       const worker = { ...workerOf(event.workerId), kind, backend, threads };
       return { type: 'joined', message, worker, returned: event.returned };
     }
+    case 'renamed':
+      return { type: 'renamed', message, worker: workerOf(event.workerId), before: event.before };
     case 'left':
     case 'slowLink':
       return { type: event.type, message, worker: workerOf(event.workerId) };

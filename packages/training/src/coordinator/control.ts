@@ -1,12 +1,12 @@
 /**
- * What a person does with a run: start, pause, resume, and fault injection.
+ * What a person does with a run: start, pause, resume.
  *
  * A paused run takes results and assigns shards of its current step, but does not take the step. So when and how often
  * it was paused changes nothing but the time.
  */
-import { type Draft, emit, isAnyReady, send } from './draft.ts';
+import { type Draft, emit, isAnyReady } from './draft.ts';
 import { hasEnded } from './ending.ts';
-import type { ControlAction, CoordinatorEvent } from './events.ts';
+import type { ControlAction } from './events.ts';
 
 export function control(draft: Draft, action: ControlAction): void {
   if (hasEnded(draft)) return;
@@ -33,15 +33,4 @@ function resume(draft: Draft): void {
   draft.pauseRequested = false;
   // With a worker that is ready, the run itself reports that it goes on.
   if (draft.phase === 'paused' && !isAnyReady(draft)) emit(draft, { type: 'paused' });
-}
-
-/** Tells a worker to fail on purpose, in a run that was set up for it. */
-export function injectFault(draft: Draft, event: Extract<CoordinatorEvent, { type: 'injectFault' }>): void {
-  if (draft.setup.faultInjection !== true || hasEnded(draft)) return;
-  const { workerId, action, forMs } = event;
-  for (const connection of draft.connections.values()) {
-    if (connection.workerId !== workerId) continue;
-    send(draft, connection.connection, { type: 'injectFault', action, forMs });
-    emit(draft, { type: 'injectFault', workerId, action });
-  }
 }

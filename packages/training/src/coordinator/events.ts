@@ -58,6 +58,9 @@ export type CoordinatorEvent = { readonly atMs: number } & (
     } & Shard)
   /** Ignored unless the run was set up for fault injection. */
   | { readonly type: 'injectFault'; readonly workerId: string; readonly action: FaultAction; readonly forMs: number }
+  | { readonly type: 'rename'; readonly workerId: string; readonly name: string }
+  /** The worker is told so, and does not come back by itself. */
+  | { readonly type: 'remove'; readonly workerId: string }
   | { readonly type: 'stop'; readonly message: string }
 );
 
@@ -67,6 +70,9 @@ export type UntimedEvent = CoordinatorEvent extends infer Event
     ? Omit<Event, 'atMs'>
     : never
   : never;
+
+/** What a person may do with one worker. */
+export type WorkerCommand = Extract<UntimedEvent, { type: 'injectFault' | 'rename' | 'remove' }>;
 
 /** Something to show to people. */
 export type RunEvent =
@@ -78,6 +84,7 @@ export type RunEvent =
   | { readonly type: 'slowLink'; readonly workerId: string; readonly networkMs: number; readonly computeMs: number }
   /** A worker's result was wrong; before, `shards` of its results had been added. */
   | { readonly type: 'quarantined'; readonly workerId: string; readonly message: string; readonly shards: number }
+  | { readonly type: 'renamed'; readonly workerId: string; readonly before: string }
   | { readonly type: 'started' }
   /** No worker is ready. */
   | { readonly type: 'paused' }

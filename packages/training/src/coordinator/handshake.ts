@@ -118,7 +118,8 @@ function fullnessOf(draft: Draft, { address }: Connection): MessageOf<'refuse'> 
 }
 
 function returningRecord(draft: Draft, hello: Hello, { id }: WorkerRecord): WorkerRecord {
-  updateRecord(draft, id, { ...identityOf(hello), leftAtMs: undefined });
+  const { name, renamed = false } = draft.records.get(id)!;
+  updateRecord(draft, id, { ...identityOf(hello), ...(renamed && { name }), leftAtMs: undefined });
   return draft.records.get(id)!;
 }
 

@@ -9,9 +9,11 @@ const mostResults = 64;
 /** Quarantines after which an address is refused. */
 const mostQuarantines = 3;
 
+type Addresses = { readonly addresses: ReadonlyMap<string, AddressRecord> };
+
 const clean: AddressRecord = { failures: 0, quarantines: 0 };
 
-function addressRecord(draft: Draft, { address }: Connection): AddressRecord {
+function addressRecord(draft: Addresses, { address }: Connection): AddressRecord {
   return draft.addresses.get(address) ?? clean;
 }
 
@@ -19,7 +21,7 @@ function addressRecord(draft: Draft, { address }: Connection): AddressRecord {
  * Whether a worker's rate is believed: it has returned valid results on this connection, twice as many for each failure
  * of its address. Before that it gets small shards, which a proven worker computes as well.
  */
-export function isProven(draft: Draft, connection: Connection): boolean {
+export function isProven(draft: Addresses, connection: Connection): boolean {
   const needed = Math.min(mostResults, 2 ** addressRecord(draft, connection).failures);
   return connection.results >= needed;
 }

@@ -3,7 +3,6 @@ import {
   type Checksum,
   type Closing,
   type CoordinatorTransport,
-  type FaultAction,
   type MessageOf,
   protocolVersion,
   type WorkerMessage,
@@ -15,7 +14,15 @@ import { samplesInShard } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
-import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from './events.ts';
+import type {
+  CheckedMessage,
+  ControlAction,
+  CoordinatorEvent,
+  Effect,
+  RunEvent,
+  UntimedEvent,
+  WorkerCommand,
+} from './events.ts';
 import { type RunHistory, stateAfter } from './history.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineWorker } from './inline-worker.ts';
@@ -131,9 +138,9 @@ export class Run {
     this.#dispatch({ type: 'control', action });
   }
 
-  /** Makes a worker fail on purpose for so long, in a run that was set up for it. */
-  injectFault(workerId: string, action: FaultAction, forMs: number): void {
-    this.#dispatch({ type: 'injectFault', workerId, action, forMs });
+  /** Renames or removes a worker, or makes it fail on purpose in a run that was set up for it. */
+  manageWorker(command: WorkerCommand): void {
+    this.#dispatch(command);
   }
 
   #open(connection: ConnectionId, peer: Peer, address: string): void {

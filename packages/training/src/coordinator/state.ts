@@ -109,6 +109,8 @@ export interface WorkerRecord {
   readonly id: string;
   readonly resumeKey: string;
   readonly name: string;
+  /** Whether a person gave it that name here. */
+  readonly renamed?: boolean;
   readonly kind: MessageOf<'hello'>['kind'];
   readonly backend: string;
   readonly numericMode: string;

@@ -4,12 +4,13 @@
  * Every event, a closed socket as much as a result, ends in `advanceRun`, which assigns shards without an owner, takes a
  * step that is complete, and pauses or resumes. No rule waits for an event that may never come.
  */
-import { control, injectFault } from './control.ts';
+import { control } from './control.ts';
 import { checkDeadlines } from './deadlines.ts';
 import { disconnect, reject } from './disconnect.ts';
 import { countFault, type Draft, draftOf, send, stateOf, updateConnection } from './draft.ts';
 import { closeLateArrival, endRun, hasEnded } from './ending.ts';
 import type { CoordinatorEvent, Effect } from './events.ts';
+import { injectFault, remove, rename } from './manage-worker.ts';
 import { handleMessage } from './messages.ts';
 import { advanceRun } from './progress.ts';
 import type { Connection, ConnectionId, CoordinatorState } from './state.ts';
@@ -53,6 +54,12 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
       return;
     case 'injectFault':
       injectFault(draft, event);
+      return;
+    case 'rename':
+      rename(draft, event);
+      return;
+    case 'remove':
+      remove(draft, event);
       return;
     case 'stop':
       endRun(draft, event.message);

@@ -37,6 +37,8 @@ function textOf(happening: Happening, worker: string): string {
       return `the link of ${worker} is slow: ${Math.round(happening.networkMs)} ms a step`;
     case 'quarantined':
       return `${worker} is quarantined, after ${happening.shards} results that were added: ${happening.message}`;
+    case 'renamed':
+      return `${worker} was ${happening.before} until now`;
     case 'started':
       return 'the run starts';
     case 'paused':

@@ -24,10 +24,14 @@ async function controlledRun(seed: number): Promise<RunFixture> {
     if (roll < 0.3) run.control('pause');
     else if (roll < 0.6) run.control('resume');
     else if (roll < 0.7) run.control('start');
-    else if (roll < 0.8) run.injectFault(workerId, 'freeze', 2_000 * chance());
-    else if (roll < 0.9) run.injectFault(workerId, 'slow', 1_000 * chance());
+    else if (roll < 0.8) run.manageWorker({ type: 'injectFault', workerId, action: 'freeze', forMs: 2_000 * chance() });
+    else if (roll < 0.9) run.manageWorker({ type: 'injectFault', workerId, action: 'slow', forMs: 1_000 * chance() });
     else {
-      run.injectFault(workerId, 'kill', 0);
+      const isRemoved = chance() < 0.5;
+      run.manageWorker(
+        isRemoved ? { type: 'remove', workerId } : { type: 'injectFault', workerId, action: 'kill', forMs: 0 },
+      );
+      run.manageWorker({ type: 'rename', workerId, name: 'somewhere' });
       join();
     }
     clock.after(60 * chance(), interfere);
@@ -50,6 +54,6 @@ describe('control and injected faults', () => {
         if (trace.type === 'answered') expect(trace.turnaroundMs).toBeGreaterThanOrEqual(0);
       }
     }
-    expect([...types]).toEqual(expect.arrayContaining(['pauseRequested', 'resumed', 'injectFault', 'left']));
+    expect([...types]).toEqual(expect.arrayContaining(['pauseRequested', 'resumed', 'injectFault', 'renamed', 'left']));
   });
 });

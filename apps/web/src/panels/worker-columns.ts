@@ -1,0 +1,89 @@
+/** The columns of the table of workers, and the orders that they give it. */
+import { backendLabel } from '../join/backends.ts';
+import { millisecondsText, percent, whole } from '../look/format.ts';
+import type { WorkerRow } from '../watch/run-store.ts';
+
+export interface Column {
+  readonly title: string;
+  readonly unit?: string;
+  readonly isNumber?: boolean;
+  /** What the rows are ordered by; numbers begin with the largest. */
+  readonly value: (worker: WorkerRow) => number | string;
+  /** Of a connected worker. */
+  readonly text: (worker: WorkerRow) => string;
+}
+
+const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = { browser: 'Tab', node: 'Node', local: 'Local' };
+
+const idleTexts: Readonly<Record<NonNullable<WorkerRow['idle']>, string>> = {
+  joining: 'joining',
+  waiting: 'until the start',
+  paused: 'while paused',
+  trial: 'shows its speed first',
+  outnumbered: 'more workers than work',
+  slow: 'too slow for a share',
+  rotation: 'takes turns',
+};
+
+/** Those that need a look first. */
+const healthOrder: readonly WorkerRow['health'][] = ['late', 'idle', 'good', 'gone'];
+
+function healthText({ health, idle, hidden }: WorkerRow): string {
+  const texts = [health, ...(idle === undefined ? [] : [idleTexts[idle]]), ...(hidden ? ['hidden'] : [])];
+  return texts.join(', ');
+}
+
+function milliseconds(title: string, value: (worker: WorkerRow) => number): Column {
+  return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
+}
+
+/** In the order in which a narrow screen needs them. */
+export const columns = {
+  name: { title: 'Worker', value: ({ name }) => name.toLowerCase(), text: ({ name }) => name },
+  health: { title: 'Health', value: ({ health }) => healthOrder.indexOf(health), text: healthText },
+  share: { title: 'Share', isNumber: true, value: ({ share }) => share, text: ({ share }) => percent(share, 1) },
+  speed: {
+    title: 'Samples/s',
+    isNumber: true,
+    value: ({ samplesPerSecond }) => samplesPerSecond,
+    text: ({ samplesPerSecond }) => whole(samplesPerSecond),
+  },
+  kind: { title: 'Kind', value: ({ kind }) => kindTitles[kind], text: ({ kind }) => kindTitles[kind] },
+  backend: {
+    title: 'Computes on',
+    value: ({ backend }) => backendLabel(backend),
+    text: ({ backend, threads }) => `${backendLabel(backend)}${threads > 1 ? `, ${threads} threads` : ''}`,
+  },
+  compute: milliseconds('Compute', ({ computeMs }) => computeMs),
+  link: milliseconds('Link', ({ sendMs }) => sendMs),
+  wait: milliseconds('Wait', ({ waitMs }) => waitMs),
+} as const satisfies Readonly<Record<string, Column>>;
+
+export type ColumnName = keyof typeof columns;
+
+export interface Order {
+  readonly by: ColumnName;
+  readonly isReversed: boolean;
+}
+
+/** The order after a press on a column's title: by it, then the other way round, then that of joining again. */
+export function nextOrder(order: Order | undefined, by: ColumnName): Order | undefined {
+  if (order?.by !== by) return { by, isReversed: false };
+  return order.isReversed ? undefined : { by, isReversed: true };
+}
+
+/** Whether the smallest value or the first text comes first. */
+export function isAscending({ by, isReversed }: Order): boolean {
+  return 'isNumber' in columns[by] === isReversed;
+}
+
+/** Equal workers stay in the order of joining. */
+export function inOrder(workers: readonly WorkerRow[], order: Order | undefined): readonly WorkerRow[] {
+  if (order === undefined) return workers;
+  const { value }: Column = columns[order.by];
+  const sign = isAscending(order) ? 1 : -1;
+  return [...workers].sort((a, b) => {
+    const [first, second] = [value(a), value(b)];
+    return first === second ? 0 : first < second ? -sign : sign;
+  });
+}

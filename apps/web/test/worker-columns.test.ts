@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type ColumnName, columns, inOrder, nextOrder } from '../src/panels/worker-columns.ts';
+import type { WorkerRow } from '../src/watch/run-store.ts';
+
+const row: fc.Arbitrary<WorkerRow> = fc.record({
+  id: fc.string(),
+  name: fc.string(),
+  kind: fc.constantFrom('browser' as const, 'node' as const, 'local' as const),
+  backend: fc.constantFrom('cpu', 'webgl'),
+  threads: fc.integer({ min: 1, max: 4 }),
+  phase: fc.constant('ready' as const),
+  hidden: fc.boolean(),
+  share: fc.double({ min: 0, max: 1, noNaN: true }),
+  shards: fc.nat(),
+  samples: fc.nat(),
+  computeMs: fc.nat(),
+  sendMs: fc.nat(),
+  waitMs: fc.nat(),
+  health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'gone' as const),
+  samplesPerSecond: fc.nat(),
+});
+const names = Object.keys(columns) as ColumnName[];
+
+describe('the table of workers', () => {
+  it('is in the order of any column, both ways, with all its rows', () => {
+    fc.assert(
+      fc.property(fc.array(row), fc.constantFrom(...names), (workers, by) => {
+        const first = nextOrder(undefined, by);
+        const second = nextOrder(first, by);
+        expect(nextOrder(second, by)).toBeUndefined();
+        const values = (order: typeof first) => inOrder(workers, order).map(columns[by].value);
+        const ascending = workers
+          .map((worker): number | string => columns[by].value(worker))
+          .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+        const orders = [values(first), values(second)];
+        expect(orders).toEqual(
+          'isNumber' in columns[by] ? [ascending.toReversed(), ascending] : [ascending, ascending.toReversed()],
+        );
+        expect(inOrder(workers, undefined)).toBe(workers);
+      }),
+    );
+  });
+
+  it('says why a worker is idle', () => {
+    const [worker] = fc.sample(row, 1);
+    const idle = { ...worker!, health: 'idle', idle: 'slow', hidden: true } as const;
+    expect(columns.health.text(idle)).toBe('idle, too slow for a share, hidden');
+  });
+});
