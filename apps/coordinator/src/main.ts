@@ -19,7 +19,7 @@ async function main(): Promise<number> {
   const options: CoordinatorOptions | undefined = readCommandLine(command, args);
   if (!options) return 0;
   if (options.summary) {
-    process.stdout.write(summaryOf(options.model));
+    process.stdout.write(await summaryOf(options));
     return 0;
   }
   const asked = trainOptionsOf(options);
@@ -39,10 +39,14 @@ async function main(): Promise<number> {
   }
 }
 
-function summaryOf(nameOrFile: string): string {
+/** Of the model as it is for the data. */
+async function summaryOf(options: CoordinatorOptions): Promise<string> {
+  const { model: nameOrFile } = options;
   const text = modelText(nameOrFile);
+  const data = await openData(options);
+  const fit = data && { sampleShape: data.train.sampleShape, outputs: data.train.targets.names.length };
   try {
-    return `${summary(resolveModel(text))}\n`;
+    return `${data ? `${data.found}\n` : ''}${summary(resolveModel(text, fit))}\n`;
   } catch (error) {
     throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
   }

@@ -68,7 +68,7 @@ const shared = {
     textOption('NAME|FILE.json', `a built-in model (${modelNames}), or a layer list in a file`),
     'mlp',
   ),
-  summary: switchOption("print the model's layers and parameters, and train nothing"),
+  summary: switchOption("print the model's layers and parameters, as they are for --data, and train nothing"),
   ...dataOptions,
   init: textOption('FILE.safetensors', 'begin with the weights of this file, of the same model'),
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', optionBounds.seed), 1),

@@ -59,4 +59,11 @@ describe('--summary', () => {
     expect(stdout).toContain('Total: 11,274 parameters');
     expect(stdout.trimEnd().split('\n').at(-1)).toMatch(/^Total:/);
   });
+
+  test('shows the model as it is for the data', async () => {
+    const { code, stdout } = await startCoordinator('start', ['--summary', '--data', 'docs/iris.csv']).ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^iris\.csv: 150 rows/);
+    expect(stdout).toContain('Total: 1,027 parameters');
+  });
 });

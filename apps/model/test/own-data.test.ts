@@ -1,5 +1,5 @@
 /** A model of tables and one of pictures, used on files like those that they learned from. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   byteScaling,
@@ -105,6 +105,25 @@ describe('a model of tables', () => {
     expect(stdout).toContain('accuracy 33.33 %: 2 of 3 wrong');
   });
 
+  it('is measured on every row with --all, be it a single one', async () => {
+    const all = ['--load', place('classes'), '--label', 'kind', '--all', '--data'];
+    const whole = await printed(() => evaluate([...all, place('labeled.csv')]));
+    expect(whole.stdout).toContain('12 samples of 3');
+    expect(whole.stdout).toContain('accuracy 33.33 %: 8 of 12 wrong');
+    writeFileSync(place('one.csv'), 'size,color,kind\n9.5,red,large\n');
+    const one = await printed(() => evaluate([...all, place('one.csv')]));
+    expect(one.stdout).toContain('accuracy 100.00 %: 0 of 1 wrong');
+  });
+
+  it('is measured on both parts of a folder that has two with --all', async () => {
+    mkdirSync(place('parts'));
+    writeFileSync(place('parts/train.csv'), 'size,color,kind\n9.5,red,large\n16,blue,large\n');
+    writeFileSync(place('parts/test.csv'), 'size,color,kind\n16,blue,small\n');
+    const args = ['--load', place('classes'), '--label', 'kind', '--data', place('parts')];
+    expect((await printed(() => evaluate(args))).stdout).toContain('1 of 1 wrong');
+    expect((await printed(() => evaluate([...args, '--all']))).stdout).toContain('accuracy 66.67 %: 1 of 3 wrong');
+  });
+
   it.each<[args: string[], message: RegExp]>([
     [[place('classes'), place('wide.png')], /^wide\.png: expected CSV, TSV, JSON Lines or Parquet, got a PNG picture/],
     [
@@ -139,5 +158,19 @@ describe('a model of pictures', () => {
   it('cuts a picture as those that it learned from', async () => {
     const { stdout } = await printed(() => predict(['--load', place('pictures'), place('wide.png')]));
     expect(stdout).toContain('wide.png: 6 x 4 pixels in color, scaled and cut to 4 x 4, not inverted\n');
+  });
+
+  it('is measured with --all on a folder of one of its classes, and refuses one that is none', async () => {
+    mkdirSync(place('new/dog'), { recursive: true });
+    copyFileSync(place('wide.png'), place('new/dog/1.png'));
+    const args = ['--load', place('pictures'), '--all', '--data', place('new')];
+    // All scores are equal, and the first class is taken.
+    expect((await printed(() => evaluate(args))).stdout).toMatch(
+      /1 samples? of 4 x 4 x 3\n.*accuracy 0\.00 %: 1 of 1 wrong/,
+    );
+    mkdirSync(place('new/cow'));
+    copyFileSync(place('wide.png'), place('new/cow/1.png'));
+    const expected = /new\/cow\/1\.png: expected one of the classes to train with \(cat, dog\), got cow$/;
+    await expectRefusal(() => evaluate(args), expected);
   });
 });

@@ -5,6 +5,7 @@ import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { helloOf, readAddress, saveSecrets, socketAddress } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
+import { loadFinalModel } from './ending/load-final-model.ts';
 import { deviceName } from './join/device-name.ts';
 import { TabWorker } from './join/tab-worker.ts';
 import { Views } from './views.tsx';
@@ -29,6 +30,11 @@ effect(() => {
 const root = document.getElementById('page');
 if (!root) throw new Error('page: expected an element with the id page');
 render(<Views store={store} viewer={viewer} tab={tab} predictor={predictor} secrets={secrets} />, root);
+
+// A run's coordinator may end with it, and serves nothing then.
+effect(() => {
+  if (store.progress.value?.phase === 'training') void loadFinalModel().catch(() => {});
+});
 
 // Only once the run is known: its workload decides between the GPU and the CPU.
 if (address.joinAtOnce) {

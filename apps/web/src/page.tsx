@@ -8,6 +8,7 @@ import { ConfusionMatrix } from './panels/confusion-matrix.tsx';
 import { Control } from './panels/control.tsx';
 import { Curves } from './panels/curves.tsx';
 import { Draw } from './panels/draw.tsx';
+import { Ending } from './panels/ending.tsx';
 import { Header } from './panels/header.tsx';
 import { Join } from './panels/join.tsx';
 import { Log } from './panels/log.tsx';
@@ -35,6 +36,7 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
   const control = (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials });
   const injectFault = (action: FaultAction, workerId: string): void =>
     viewer.send({ type: 'injectFault', action, workerId, ...credentials });
+  const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const unlock = (adminToken: string): void => {
     store.rejection.value = undefined;
     store.role.value = undefined;
@@ -54,7 +56,11 @@ export function Page({ store, viewer, tab, predictor, secrets }: PageProps) {
         <Overview store={store} />
         {isAdmin && <Control store={store} onAction={control} />}
         <div class="panels">
-          <Join tab={tab} isOver={store.isOver.value} />
+          <Join tab={tab} isOver={store.isOver.value}>
+            {store.isOver.value && store.result.value && (
+              <Ending store={store} result={store.result.value} ownIds={tab.ids} requestWeights={requestWeights} />
+            )}
+          </Join>
           <Curves store={store} />
           <StepTimeline store={store} />
           <Draw predictor={predictor} run={run} />

@@ -1,19 +1,8 @@
 /** Checks that a person's choice for the curves is kept, and that what is saved are the curves. */
-import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { describePage } from './browser.ts';
 import { startRun } from './run.ts';
-import type { Tab } from './tab.ts';
-
-/** The file that the browser saves when a button is pressed. */
-async function saved({ page }: Tab, button: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
-  const [download] = await Promise.all([
-    page.waitForEvent('download'),
-    page.getByRole('button', { name: button, exact: true }).click(),
-  ]);
-  return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
-}
 
 describePage('the toolbar of the curves', ({ browser, folder }) => {
   it('changes the axis for good, and saves a table and a picture', async () => {
@@ -28,7 +17,7 @@ describePage('the toolbar of the curves', ({ browser, folder }) => {
     await tab.page.reload();
     await tab.during('the loss over the steps, in the page loaded again', curve.waitFor());
 
-    const table = await saved(tab, 'CSV');
+    const table = await tab.saves('CSV');
     expect(table.name).toBe('lockstep-curves.csv');
     const [header, ...rows] = table.bytes.toString('utf8').trim().split('\n');
     expect(header).toBe(
@@ -42,7 +31,7 @@ describePage('the toolbar of the curves', ({ browser, folder }) => {
     expect(cells.filter(([, , , testLoss]) => testLoss !== '')).toHaveLength(3);
 
     // A second file does not disturb the first one.
-    const picture = await saved(tab, 'PNG');
+    const picture = await tab.saves('PNG');
     expect(picture.name).toBe('lockstep-curves.png');
     expect(picture.bytes.subarray(1, 4).toString('latin1')).toBe('PNG');
     expect(tab.errors).toEqual([]);

@@ -1,4 +1,6 @@
 /** Checks that tabs as workers change no bit of the model, whatever happens to them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { startWorker } from '../../coordinator/test/processes.ts';
 import { describePage } from './browser.ts';
@@ -7,7 +9,8 @@ import type { Tab } from './tab.ts';
 
 describePage('tabs as workers', ({ browser, folder }) => {
   it('two tabs and a Node worker train the model that one process trains, to 95 % in an epoch', async () => {
-    const run = await startRun(folder, ['--epochs', '1', '--wait-for-start']);
+    const file = join(folder, 'model.safetensors');
+    const run = await startRun(folder, ['--epochs', '1', '--wait-for-start', '--save', file]);
     const tabs = [await browser.open(run, 'owner'), await browser.open(run)] as const;
     await tabs[0].join('cpu', 'first tab');
     await tabs[1].join('cpu', 'second tab');
@@ -16,7 +19,16 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await tabs[0].shows('3 workers connected');
     await tabs[0].press('Start');
     const report = await run.report();
-    for (const tab of tabs) await tab.panelShowsAtEnd(/The run is over/);
+    for (const tab of tabs) {
+      await tab.panelShowsAtEnd(/The run is over/);
+      await tab.panelShowsAtEnd(/^9\d\.\d\d % of 10,000 test images are read right$/);
+      await tab.panelShowsAtEnd(
+        /^This tab computed \d+(\.\d)? % of it: [\d,]+ of 60,\d+ samples, with 3 workers in all\.$/,
+      );
+    }
+    // The coordinator has ended by now: the page has what it takes.
+    expect((await tabs[1].saves('Model')).bytes.equals(readFileSync(file))).toBe(true);
+    expect(JSON.parse((await tabs[1].saves('Report')).bytes.toString()).weightsSha256).toBe(report.weightsSha256);
     expect(report.exactness).toBe('bit-exact');
     expect(report.weightsSha256).toBe((await singleRun(folder, ['--epochs', '1'])).weightsSha256);
     expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.95);

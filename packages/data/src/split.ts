@@ -12,7 +12,7 @@ export const defaultSplitSeed = 1;
 
 /** How many samples are kept to test with, and by which seed. */
 export interface SplitOptions {
-  /** Part of the samples to test with, between 0 and 1; default 0.2. */
+  /** Part of the samples to test with, above 0; 1 leaves none to train with. Default 0.2. */
   readonly testFraction?: number | undefined;
   /** u32; default 1. */
   readonly seed?: number | undefined;
@@ -43,8 +43,8 @@ export function splitDataset(dataset: Dataset, options: SplitOptions = {}): Spli
 /** The samples of either side. @param name with which the sentence of a DataError begins */
 export function splitIndices(targets: Targets, count: number, name: string, options: SplitOptions): SplitIndices {
   const { testFraction = defaultTestFraction, seed = defaultSplitSeed } = options;
-  if (!(testFraction > 0 && testFraction < 1)) {
-    throw new RangeError(`testFraction: expected a number between 0 and 1, got ${testFraction}`);
+  if (!(testFraction > 0 && testFraction <= 1)) {
+    throw new RangeError(`testFraction: expected a number above 0 and up to 1, got ${testFraction}`);
   }
   checkWhole('seed', seed, 0, u32Max);
   const groupOf = targets.type === 'classes' ? (sample: number) => targets.labels[sample]! : () => 0;
@@ -71,7 +71,7 @@ function testCounts(count: number, groupOf: (sample: number) => number, fraction
   for (let sample = 0; sample < count; sample += 1) {
     sizes.set(groupOf(sample), (sizes.get(groupOf(sample)) ?? 0) + 1);
   }
-  const part = (size: number) => Math.min(Math.max(Math.round(size * fraction), 1), size - 1);
+  const part = (size: number) => (fraction === 1 ? size : Math.min(Math.max(Math.round(size * fraction), 1), size - 1));
   return new Map([...sizes].map(([group, size]) => [group, part(size)]));
 }
 

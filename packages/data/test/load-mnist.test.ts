@@ -76,6 +76,15 @@ describe('loadMnist', () => {
     expect([...targetValues(test.targets)]).toEqual([5, 6]);
   });
 
+  it('has as many classes as the labels to train with need, as EMNIST', async () => {
+    await putPlain();
+    await replace('train-labels-idx1-ubyte', labelsFile([1, 26, 3, 4]));
+    await replace('t10k-labels-idx1-ubyte', labelsFile([5, 26]));
+    const { train, test } = await loadMnist(directory);
+    expect(train.targets.names).toEqual(Array.from({ length: 27 }, (_, index) => `${index}`));
+    expect(test.targets.names).toEqual(train.targets.names);
+  });
+
   it('says that a directory is missing, or is a file', async () => {
     await expect(loadMnist(join(directory, 'nowhere'))).rejects.toThrow(
       new DataError(`${directory}/nowhere: expected a directory with the four MNIST files, got nothing there`),

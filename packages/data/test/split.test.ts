@@ -84,9 +84,15 @@ describe('the split of a data set', () => {
     );
   });
 
-  it.each([0, 1, Number.NaN])('refuses to test with the part %d', (testFraction) => {
+  it('keeps every sample to test with where the part is 1', () => {
+    const { train, test } = splitDataset(labeled([0, 1, 1]), { testFraction: 1 });
+    expect([train.count, test.count]).toEqual([0, 3]);
+    expect([...test.samples].sort()).toEqual([...labeled([0, 1, 1]).samples].sort());
+  });
+
+  it.each([0, 1.5, Number.NaN])('refuses to test with the part %d', (testFraction) => {
     expect(() => splitDataset(labeled([0, 0]), { testFraction })).toThrow(
-      new RangeError(`testFraction: expected a number between 0 and 1, got ${testFraction}`),
+      new RangeError(`testFraction: expected a number above 0 and up to 1, got ${testFraction}`),
     );
   });
 });

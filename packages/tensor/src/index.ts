@@ -17,7 +17,7 @@ export { createByteTable } from './backends/byte-table.ts';
 export { runKernelThread, type ThreadMessage, type ThreadSetup } from './backends/cpu/kernel-thread.ts';
 export type { PlatformThread, ThreadEvents, ThreadOptions } from './backends/cpu/thread-team.ts';
 export { maxCpuMemoryBytes } from './backends/cpu/webassembly.ts';
-export { DeviceLostError } from './backends/gpu/device.ts';
+export { DeviceLostError, isSoftwareAdapter } from './backends/gpu/device.ts';
 export {
   type BackendChoice,
   backendNames,

@@ -1,25 +1,30 @@
 /** The samples that a model is measured on, read as those that it learned from. */
 import { usageFailure } from '@lockstep/command';
-import { DataError, type Dataset } from '@lockstep/data';
+import { concatDatasets, DataError, type Dataset } from '@lockstep/data';
 import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
 import type { LoadedModel } from '@lockstep/train';
 
 interface Named {
   readonly data: string | undefined;
   readonly label: string | undefined;
+  /** Whether samples to train with count as well. */
+  readonly all: boolean;
 }
 
 /**
- * Of data that are split by a seed the part that the training of the model, with its own seed, left to test with.
+ * Of data that are split by a seed the part that the training of the model, with its own seed, left to test with;
+ * with `all` every sample.
  * @throws CommandFailure with exit code 2
  */
-export async function testSamples({ data, label }: Named, model: LoadedModel): Promise<Dataset> {
+export async function testSamples({ data, label, all }: Named, model: LoadedModel): Promise<Dataset> {
   if (data === undefined && label !== undefined) {
     throw usageFailure('--label: expected with --data PATH, the data that have this column');
   }
   try {
-    if (data === undefined) return (await loadMnist()).test;
-    return (await openDataset(data, asInTraining(model, label))).test;
+    const split = all ? { testFraction: 1 } : { seed: model.seed };
+    const opened = data === undefined ? loadMnist() : openDataset(data, { ...asInTraining(model, label), ...split });
+    const { train, test } = await opened;
+    return all && train.count > 0 ? concatDatasets(train, test) : test;
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`${data === undefined ? '' : '--data: '}${error.message}`);
     throw error;
@@ -27,14 +32,14 @@ export async function testSamples({ data, label }: Named, model: LoadedModel): P
 }
 
 function asInTraining(
-  { reading, sampleShape, classes, values, standardization, seed }: LoadedModel,
+  { reading, sampleShape, classes, values, standardization }: LoadedModel,
   label?: string,
 ): OpenOptions {
   if (reading?.type === 'pictures') {
     const [height, width, channels] = sampleShape;
-    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, seed, label };
+    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
   }
   const like = { columns: reading?.columns, classes: classes.length > 0 ? classes : undefined, standardization };
   const known = reading && values.length === 1 ? values[0] : undefined;
-  return { like, seed, label: label ?? known };
+  return { like, label: label ?? known };
 }

@@ -19,6 +19,8 @@ const storageKey = 'lockstep.tab';
 
 export class TabWorker {
   readonly state = signal<TabState>({ phase: 'watching' });
+  /** Of the workers that this tab has been, for what a report says of them. */
+  readonly ids = new Set<string>();
   readonly #store: RunStore;
   readonly #secrets: ReadonlySignal<Secrets>;
   #thread: TabThread | undefined;
@@ -50,6 +52,7 @@ export class TabWorker {
     const request = { url: socketAddress('/'), token, workload: this.#workload(), ...membership };
     this.#thread = new TabThread(request, (state) => {
       this.state.value = state;
+      if (this.id !== undefined) this.ids.add(this.id);
       if (state.phase === 'ended') this.#thread = undefined;
     });
   }

@@ -1,5 +1,6 @@
 /** A paragraph whose terms explain themselves when they are pressed. */
 import { glossary, partsOf } from '@lockstep/lesson';
+import { Term } from '../look/term.tsx';
 
 interface ParagraphProps {
   readonly text: string;
@@ -14,22 +15,11 @@ export function Paragraph({ text, name }: ParagraphProps) {
         part.term === undefined ? (
           part.text
         ) : (
-          <Term key={index} id={`term-${name}-${index}`} term={part.term} text={part.text} />
+          <Term key={index} id={`term-${name}-${index}`} term={part.term} explanation={glossary[part.term]!}>
+            {part.text}
+          </Term>
         ),
       )}
     </p>
-  );
-}
-
-function Term({ id, term, text }: Record<'id' | 'term' | 'text', string>) {
-  return (
-    <>
-      <button type="button" class="term" popovertarget={id}>
-        {text}
-      </button>
-      <span id={id} popover="auto" class="bubble" role="note">
-        <strong>{term}</strong>: {glossary[term]}
-      </span>
-    </>
   );
 }

@@ -4,7 +4,7 @@ import type { ComponentChildren } from 'preact';
 interface CardProps {
   /** Names its grid area, its class and the id of its title. */
   readonly name: string;
-  readonly title: string;
+  readonly title: ComponentChildren;
   /** Text is shown as a note; elements as they are. */
   readonly aside?: ComponentChildren;
   readonly children: ComponentChildren;

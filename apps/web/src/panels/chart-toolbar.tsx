@@ -1,10 +1,8 @@
 /** What a person can change about the curves, and how they are taken along. */
-import { download } from '../look/download.ts';
 import { axisTitles, type ChartSettings, chartSettings, memories } from '../watch/chart-settings.ts';
 import type { CurveAxis } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
-import { curvesCsv } from './curves-csv.ts';
-import { curvesPng } from './curves-png.ts';
+import { saveCurvesCsv, saveCurvesPng } from './save-curves.ts';
 
 export function ChartToolbar({ store }: { readonly store: RunStore }) {
   const { value: settings } = chartSettings;
@@ -47,25 +45,12 @@ export function ChartToolbar({ store }: { readonly store: RunStore }) {
         />
         Log loss
       </label>
-      <button type="button" class="small" onClick={() => saveCsv(store)}>
+      <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>
         CSV
       </button>
-      <button type="button" class="small" onClick={() => void savePng()}>
+      <button type="button" class="small" onClick={() => void saveCurvesPng()}>
         PNG
       </button>
     </div>
   );
-}
-
-function saveCsv(store: RunStore): void {
-  const { value: view } = chartSettings;
-  const [loss, accuracy] = (['loss', 'accuracy'] as const).map((kind) => store.curves(kind, view)[0]!.table);
-  const hasClasses = store.run.value?.targetType !== 'values';
-  const text = curvesCsv(axisTitles[view.axis], loss!, hasClasses ? accuracy : undefined);
-  download('lockstep-curves.csv', new Blob([text], { type: 'text/csv' }));
-}
-
-async function savePng(): Promise<void> {
-  const image = await curvesPng([...document.querySelectorAll<HTMLElement>('.chart')]);
-  if (image) download('lockstep-curves.png', image);
 }

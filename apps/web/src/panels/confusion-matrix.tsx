@@ -4,6 +4,7 @@ import { whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
 import { type Evaluation, isPicture, type Run } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
+import { RunTerm } from './run-term.tsx';
 
 interface ConfusionMatrixProps {
   readonly evaluation: Evaluation | undefined;
@@ -15,7 +16,7 @@ export function ConfusionMatrix({ evaluation, run }: ConfusionMatrixProps) {
   return (
     <Card
       name="confusion"
-      title="Confusion matrix"
+      title={<RunTerm term="confusion matrix">Confusion matrix</RunTerm>}
       aside={evaluation ? `test ${samples}, epoch ${evaluation.epoch}` : ''}
     >
       {evaluation?.confusion ? (

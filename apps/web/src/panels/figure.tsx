@@ -1,7 +1,8 @@
 /** A number with its label, in a `<dl>`. */
+import type { ComponentChildren } from 'preact';
 
 interface FigureProps {
-  readonly label: string;
+  readonly label: ComponentChildren;
   readonly note?: string | undefined;
   readonly value: string | undefined;
 }

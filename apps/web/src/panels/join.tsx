@@ -9,6 +9,7 @@ import {
   usualThreads,
 } from '@lockstep/worker/browser';
 import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { tabBackendLabels } from '../join/backends.ts';
 import { chooseDeviceName, deviceName } from '../join/device-name.ts';
 import type { TabWorker } from '../join/tab-worker.ts';
@@ -21,7 +22,12 @@ interface JoinProps {
   readonly isOver: boolean;
 }
 
-export function Join({ tab, isOver }: JoinProps) {
+interface JoinCardProps extends JoinProps {
+  /** Of a run that is over, in place of the form. */
+  readonly children: ComponentChildren;
+}
+
+export function Join({ tab, isOver, children }: JoinCardProps) {
   const state = tab.state.value;
   const isActive = state.phase !== 'watching' && state.phase !== 'ended';
   const status = (
@@ -31,7 +37,9 @@ export function Join({ tab, isOver }: JoinProps) {
   );
   return (
     <Card name="join" title="This tab" aside={status}>
-      {isActive ? <ActiveWorker state={state} onLeave={() => tab.leave()} /> : <JoinForm tab={tab} isOver={isOver} />}
+      {isActive && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
+      {!isActive && children && <p>{overText(state)}</p>}
+      {!isActive && (children || <JoinForm tab={tab} isOver={isOver} />)}
     </Card>
   );
 }
@@ -43,6 +51,11 @@ const endTexts = {
   failed: (message) => `This tab cannot compute: ${message}.`,
   unreachable: (message) => `This tab could not join: ${message}.`,
 } as const satisfies Record<EndedState['end'], (message: string) => string>;
+
+/** Beside what the run has come to. */
+function overText(state: TabState): string {
+  return state.phase === 'ended' && state.end !== 'finished' ? endTexts[state.end](state.message) : 'The run is over.';
+}
 
 function introduction(state: TabState, isOver: boolean): string {
   if (state.phase === 'ended') return endTexts[state.end](state.message);

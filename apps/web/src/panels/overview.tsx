@@ -7,6 +7,7 @@ import { type Checkpoint, isPicture, type Progress, type Run, type RunStore } fr
 import type { Status } from '../watch/status.ts';
 import { Exactness } from './exactness.tsx';
 import { Figure } from './figure.tsx';
+import { RunTerm } from './run-term.tsx';
 
 export function Overview({ store }: { readonly store: RunStore }) {
   const run = store.run.value;
@@ -81,7 +82,11 @@ function Figures({ store }: { readonly store: RunStore }) {
   const lastEpoch = store.epochs.value.at(-1);
   return (
     <dl class="figures">
-      <Figure label="Training loss" note="recent steps" value={loss === undefined ? undefined : lossText(loss)} />
+      <Figure
+        label={<RunTerm term="training loss">Training loss</RunTerm>}
+        note="recent steps"
+        value={loss === undefined ? undefined : lossText(loss)}
+      />
       {run?.targetType === 'values' ? (
         <ValueFigures loss={loss} lastEpoch={lastEpoch} deviation={run.targetDeviation} />
       ) : (
@@ -108,12 +113,12 @@ function ClassFigures({ accuracy, lastEpoch }: QualityProps & { readonly accurac
   return (
     <>
       <Figure
-        label="Training accuracy"
+        label={<RunTerm term="training accuracy">Training accuracy</RunTerm>}
         note="recent steps"
         value={accuracy === undefined ? undefined : percent(accuracy / 100)}
       />
       <Figure
-        label="Test accuracy"
+        label={<RunTerm term="test accuracy">Test accuracy</RunTerm>}
         note={lastEpoch && `epoch ${lastEpoch.epoch}`}
         value={test === undefined ? undefined : percent(test)}
       />
@@ -133,9 +138,12 @@ function ValueFigures({ loss, lastEpoch, deviation = 1 }: ValueQualityProps) {
   const rmse = lastEpoch?.testRmse ?? undefined;
   return (
     <>
-      <Figure label="Training RMSE" value={loss === undefined ? undefined : significant(deviation * Math.sqrt(loss))} />
       <Figure
-        label="Test RMSE"
+        label={<RunTerm term="training RMSE">Training RMSE</RunTerm>}
+        value={loss === undefined ? undefined : significant(deviation * Math.sqrt(loss))}
+      />
+      <Figure
+        label={<RunTerm term="test RMSE">Test RMSE</RunTerm>}
         note={
           lastEpoch &&
           `epoch ${lastEpoch.epoch}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`

@@ -3,6 +3,7 @@ import type { SpanKind } from '@lockstep/protocol';
 import { millisecondsText } from '../look/format.ts';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
+import { RunTerm } from './run-term.tsx';
 
 const spanKinds: readonly SpanKind[] = ['receive', 'compute', 'send', 'wait'];
 
@@ -10,7 +11,7 @@ export function StepTimeline({ store }: { readonly store: RunStore }) {
   const timeline = store.timeline.value;
   const names = new Map(store.workers.value.map(({ id, name }) => [id, name]));
   return (
-    <Card name="step" title="Step timeline" aside={<Legend />}>
+    <Card name="step" title={<RunTerm term="step">Step timeline</RunTerm>} aside={<Legend />}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <section class="scroll step-rows" tabIndex={0} aria-label="What each worker did in one step">
         {timeline?.rows.map((row) => (

@@ -12,6 +12,8 @@ export interface PictureOptions {
   readonly gray?: boolean | undefined;
   /** Default `cover`. */
   readonly fit?: PictureFit | undefined;
+  /** Of a model that is trained already, in their order; default the names of the folders, sorted. */
+  readonly classes?: readonly string[] | undefined;
 }
 
 export interface ChosenForm extends PictureForm {

@@ -26,8 +26,8 @@ export async function readPictures(
   decoder: PictureDecoder,
   options: PictureOptions & SplitOptions = {},
 ): Promise<OpenedDataset> {
-  const tree = pictureTree(files, name);
-  const names = sortedNames(tree.train.map(({ className }) => className));
+  const tree = pictureTree(files, name, options.classes ? 1 : 2);
+  const names = options.classes ?? sortedNames(tree.train.map(({ className }) => className));
   if (names.length > maxClasses) {
     throw new DataError(`${name}: expected at most ${maxClasses} classes, got ${names.length}`);
   }
@@ -72,16 +72,17 @@ function splitPictures(
   name: string,
   options: SplitOptions,
 ): Parts {
+  const stray = [...train, ...(test ?? [])].find(({ className }) => !names.includes(className));
+  if (stray !== undefined) {
+    const expected = `one of the classes to train with (${listed(names)})`;
+    throw new DataError(`${name}/${stray.path}: expected ${expected}, got ${stray.className}`);
+  }
   if (test === undefined) {
     const indices = splitIndices(targetsOf(train, names), train.length, name, options);
     const pick = (chosen: Uint32Array) => Array.from(chosen, (index) => train[index]!);
     return { train: pick(indices.train), test: pick(indices.test) };
   }
-  const stray = test.find(({ className }) => !names.includes(className));
-  if (stray === undefined) return { train, test };
-  throw new DataError(
-    `${name}/${stray.path}: expected one of the classes to train with (${listed(names)}), got ${stray.className}`,
-  );
+  return { train, test };
 }
 
 function targetsOf(pictures: readonly LabeledPicture[], names: readonly string[]): Targets {

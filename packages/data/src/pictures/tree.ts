@@ -1,5 +1,6 @@
 /** Which files of a folder are pictures, of which class, and whether to train or to test with. */
 import { DataError } from '../data-error.ts';
+import { plural } from '../readers/opened-dataset.ts';
 import { listed } from '../readers/table.ts';
 
 /** A file that may be a picture, read when it is needed. */
@@ -32,9 +33,10 @@ const testNames = [/^test(?:ing)?$/i, /^val(?:id|idation)?$/i];
  * Hidden files and those of operating systems are passed over.
  * @param files in any order: the result is sorted by path
  * @param name of the folder, for messages
- * @throws DataError where there are no two classes
+ * @param leastClasses with pictures to train with
+ * @throws DataError where there are fewer classes
  */
-export function pictureTree(files: readonly PictureFile[], name: string): PictureTree {
+export function pictureTree(files: readonly PictureFile[], name: string, leastClasses = 2): PictureTree {
   const seen = files
     .filter(({ path }) => !path.split('/').some((part) => systemName.test(part)))
     .sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -44,7 +46,7 @@ export function pictureTree(files: readonly PictureFile[], name: string): Pictur
   const test = parts && labeled(pictures, parts.test);
   const used = new Set([...train, ...(test ?? [])].map(({ path }) => path));
   const leftOut = seen.filter(({ path }) => !used.has(path)).map(({ path }) => path);
-  requireClasses(train, parts ? `${name}/${parts.train}` : name, leftOut);
+  requireClasses(train, leastClasses, parts ? `${name}/${parts.train}` : name, leftOut);
   return { train, test, leftOut };
 }
 
@@ -67,12 +69,17 @@ function labeled(pictures: readonly PictureFile[], part?: string): LabeledPictur
   });
 }
 
-function requireClasses(pictures: readonly LabeledPicture[], name: string, leftOut: readonly string[]): void {
+function requireClasses(
+  pictures: readonly LabeledPicture[],
+  least: number,
+  name: string,
+  leftOut: readonly string[],
+): void {
   const names = [...new Set(pictures.map(({ className }) => className))];
-  if (names.length > 1) return;
+  if (names.length >= least) return;
   const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
   const got = names.length === 1 ? `1 (${names[0]})` : 'none';
   throw new DataError(
-    `${name}: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got ${got}${beside}`,
+    `${name}: expected a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}, got ${got}${beside}`,
   );
 }

@@ -56,7 +56,9 @@ function requireShape({ table, samples }: JsonLines, shape: readonly number[], l
 }
 
 function bytesOf({ train, test }: Parts): Parts | undefined {
-  const [trainBytes, testBytes] = [train, test].map(({ samples }) => asBytes(samples as Float32Array));
+  const [trainBytes, testBytes] = [train, test].map(({ count, samples }) =>
+    count === 0 ? new Uint8Array() : asBytes(samples as Float32Array),
+  );
   if (!trainBytes || !testBytes) return undefined;
   return { train: { ...train, samples: trainBytes }, test: { ...test, samples: testBytes } };
 }

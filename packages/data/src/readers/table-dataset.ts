@@ -50,6 +50,9 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   const given = targetsOf(table, label, names);
   const rows = testTable ? undefined : splitIndices(given, table.count, table.name, options);
   const trainRows = rows?.train ?? allRows(table);
+  if (trainRows.length === 0 && !options.like) {
+    throw new RangeError('testFraction: expected a number below 1 where no model was trained yet, got 1');
+  }
   const features = options.like?.columns ?? fitFeatures(table, seen, trainRows);
   const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, trainRows);
   const labeled = (of: Table): Targets =>

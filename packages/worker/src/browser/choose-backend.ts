@@ -2,6 +2,7 @@
 import { parseModel } from '@lockstep/nn';
 import { type Backend, type OpenedBackend, openBackend } from '@lockstep/tensor';
 import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/training';
+import { missingGpu } from './find-gpu.ts';
 import type { TabBackend } from './tab-backend.ts';
 import type { Workload } from './tab-state.ts';
 import { tabThreads } from './threads.ts';
@@ -26,6 +27,8 @@ export async function chooseBackend({ choice, threads, workload }: BackendReques
   if (choice !== 'auto') return describe(await openBackend(choice, tabThreads(threads)));
   const cpu = describe(await openBackend('auto', tabThreads(threads)));
   if (!workload) return cpu;
+  const missing = await missingGpu();
+  if (missing !== undefined) return { ...cpu, reasons: [...cpu.reasons, missing] };
   const trial = tryGpu(cpu.backend, workload, clock);
   const timeout = new Promise<string>((resolve) => {
     clock.after(gpuTrialMs, () => resolve(`the GPU was not ready within ${gpuTrialMs / 1000} s`));

@@ -1,0 +1,95 @@
+/** What a run that is over has come to: how well its model reads, who computed it, and files to take along. */
+import type { WatchMessageOf } from '@lockstep/protocol';
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { type Contribution, contributionOf } from '../ending/contribution.ts';
+import { loadFinalModel } from '../ending/load-final-model.ts';
+import { download } from '../look/download.ts';
+import { counted, percent, significant, whole } from '../look/format.ts';
+import type { EpochReport } from '../watch/curves.ts';
+import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { saveCurvesCsv, saveCurvesPng } from './save-curves.ts';
+
+interface EndingProps {
+  readonly store: RunStore;
+  readonly result: WatchMessageOf<'result'>;
+  /** Of the workers that this tab has been. */
+  readonly ownIds: ReadonlySet<string>;
+  readonly requestWeights: () => void;
+}
+
+export function Ending(props: EndingProps) {
+  const { store, result, ownIds } = props;
+  const run = store.run.value;
+  const lastEpoch = store.epochs.value.at(-1);
+  return (
+    <div class="ending">
+      {run && lastEpoch && <p class="ending-quality">{qualityText(run, lastEpoch)}</p>}
+      <p>{contributionText(contributionOf(result.report, ownIds))}</p>
+      <Files {...props} />
+    </div>
+  );
+}
+
+function qualityText(run: Run, { testAccuracy, testRmse, testR2 }: EpochReport): string {
+  const samples = `${whole(run.testSamples)} test ${isPicture(run) ? 'images' : 'samples'}`;
+  if (testAccuracy !== null) return `${percent(testAccuracy)} of ${samples} are read right`;
+  const explained = testR2 === null ? '' : `, R² ${significant(testR2)}`;
+  return `Off by ${significant(testRmse ?? 0)} (RMSE) on ${samples}${explained}`;
+}
+
+function contributionText({ ownSamples, allSamples, workers }: Contribution): string {
+  const all = `${whole(allSamples)} samples`;
+  if (ownSamples === 0) return `${counted(workers, 'worker')} computed it: ${all} in all.`;
+  const part = percent(ownSamples / allSamples, ownSamples < 0.1 * allSamples ? 1 : 0);
+  return `This tab computed ${part} of it: ${whole(ownSamples)} of ${all}, with ${counted(workers, 'worker')} in all.`;
+}
+
+function Files({ store, result, requestWeights }: EndingProps) {
+  const weights = store.weights.value;
+  const isFinal = weights?.step === result.step;
+  const isAsked = useSignal(false);
+  const failure = useSignal('');
+  useEffect(() => {
+    if (!isAsked.value || !isFinal) return;
+    isAsked.value = false;
+    loadFinalModel()
+      .then(({ finalModel }) =>
+        download('model.safetensors', finalModel(store.run.value?.model, weights.bytes, result)),
+      )
+      .catch((error: unknown) => {
+        failure.value = `The model cannot be written: ${error instanceof Error ? error.message : error}.`;
+      });
+  }, [isAsked.value, isFinal]);
+  const askForModel = (): void => {
+    isAsked.value = true;
+    if (!isFinal) requestWeights();
+  };
+  const saveReport = (): void => {
+    // The bytes of a message are never shared memory.
+    const json = result.report as Uint8Array<ArrayBuffer>;
+    download('lockstep-report.json', new Blob([json], { type: 'application/json' }));
+  };
+  const canHaveModel = isFinal || store.connection.value.phase === 'live';
+  return (
+    <div class="ending-files" role="toolbar" aria-label="Take along">
+      <button type="button" disabled={!canHaveModel} onClick={askForModel}>
+        Model
+      </button>
+      <button type="button" onClick={saveReport}>
+        Report
+      </button>
+      <button type="button" onClick={() => saveCurvesCsv(store)}>
+        Curves as CSV
+      </button>
+      <button type="button" onClick={() => void saveCurvesPng()}>
+        Curves as PNG
+      </button>
+      {failure.value !== '' && (
+        <p class="rejection" role="alert">
+          {failure.value}
+        </p>
+      )}
+    </div>
+  );
+}
