@@ -155,7 +155,15 @@ const shared = {
 
 function batchOption(description: string): Option<number | 'auto' | undefined> {
   const number = wholeNumber(description, optionBounds.batch);
-  return { ...number, placeholder: 'N|auto', parse: (text) => (text === 'auto' ? text : number.parse(text)) };
+  const parse = (text: string): number | 'auto' | undefined => {
+    if (text === 'auto') return text;
+    try {
+      return number.parse(text);
+    } catch (error) {
+      throw error instanceof Expected ? new Expected(`${error.message}, or auto`) : error;
+    }
+  };
+  return { ...number, placeholder: 'N|auto', parse };
 }
 
 function origins(description: string): Option<readonly string[] | undefined> {

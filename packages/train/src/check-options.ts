@@ -54,7 +54,7 @@ function number(expected: string, accepts: (value: number) => boolean): Rule {
 
 function oneOf(names: readonly string[]): Rule {
   return {
-    expected: `one of ${names.join(', ')}`,
+    expected: names.length === 1 ? names[0]! : `one of ${names.join(', ')}`,
     accepts: (value) => typeof value === 'string' && names.includes(value),
   };
 }

@@ -234,7 +234,7 @@ describe('an option that is wrong', () => {
       { optimizer: { type: 'sgd', warmupSteps: 18 } },
       'optimizer.warmupSteps: expected fewer steps than the 18 of the run, got 18',
     ],
-    [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000 or auto, got 0'],
+    [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, or auto, got 0'],
     [{ batch: 97 }, 'batch: expected at most the 96 samples of the training set, got 97'],
     [{ epochs: 1.5 }, 'epochs: expected a whole number from 1 to 1000000, got 1.5'],
     [{ steps: -1 }, 'steps: expected a whole number of at least 1, got -1'],

@@ -135,7 +135,7 @@ it.each<[options: TrainOptions, message: string]>([
   [{ listen: false }, 'data upload: expected with listen, whose page takes the data'],
   [{ workers: 1, listen: undefined }, 'data upload: expected with listen, whose page takes the data'],
   [{ model: 'nonsense' }, 'model: model: expected a JSON object or one of the built-in models'],
-  [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000 or auto, got 0'],
+  [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, or auto, got 0'],
 ])('a run on uploaded data is refused before its server stands: %j', async (options, message) => {
   const run = train({ data: 'upload', listen: { port: 0 }, ...options });
   const error = await run.result.catch((reason: unknown) => reason);
