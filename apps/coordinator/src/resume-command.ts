@@ -7,7 +7,12 @@ export function resumeCommand(name: CommandName, args: readonly string[]): strin
   // A fleet goes on from its newest checkpoint by itself.
   const isFleet = args.some((arg) => arg === '--fleet' || arg.startsWith('--fleet='));
   const all = isFleet || args.includes('--resume') ? args : [...args, '--resume'];
-  return commandText(name, all.map(quoted).join(' '));
+  return commandText(name, all.map((arg) => quoted(withoutLogin(arg))).join(' '));
+}
+
+/** A fleet's address may have a user and a password, which are not printed. */
+function withoutLogin(text: string): string {
+  return text.replaceAll(/\b(nats|tls):\/\/[^/,@]*@/g, '$1://');
 }
 
 /** For a POSIX shell, as it is where that changes nothing. */

@@ -180,10 +180,10 @@ export class FleetCoordinator {
     } else if (state.role === 'deposed') {
       const leader = this.#keeper?.holderName ?? 'another coordinator';
       this.#deposed.abort(new FleetError(`${leader} leads ${this.place} now, since this one's lease had run out`));
-    } else {
+    } else if (event.type === 'written') {
       if (this.#isUnreachable && state.role === 'leader') log(`${this.place} answers again; this coordinator leads it`);
       this.#isUnreachable = false;
-      if (event.type === 'written') void this.#announce();
+      void this.#announce();
     }
   }
 

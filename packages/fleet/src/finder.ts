@@ -40,13 +40,19 @@ export class CoordinatorFinder {
     return { url, fingerprint, token: token?.value.token };
   }
 
-  /** Waits for a coordinator that follows the one that was found. @returns whether there is one */
+  /** Waits for a coordinator that follows the one that was found, or for the end of the run. @returns whether there is one */
   async changed(signal: AbortSignal): Promise<boolean> {
     for (let read = 0; read < readsForChange && !signal.aborted; read++) {
       await this.#options.wait(readEveryMs, signal);
-      const address = await this.#records.get('address').catch(() => undefined);
-      if (address && address.value.incarnation !== this.#found) return true;
+      if (await this.#hasChanged().catch(() => false)) return true;
     }
     return false;
+  }
+
+  async #hasChanged(): Promise<boolean> {
+    const [address, end] = [await this.#records.get('address'), await this.#records.get('end')];
+    if (!address) return false;
+    const { incarnation } = address.value;
+    return incarnation !== this.#found || (end?.value.incarnation ?? 0) >= incarnation;
   }
 }

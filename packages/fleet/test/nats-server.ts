@@ -3,7 +3,6 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 export const hasNatsServer = ((): boolean => {
   try {
@@ -17,33 +16,63 @@ export const hasNatsServer = ((): boolean => {
 export interface NatsServer {
   /** Such as `nats://127.0.0.1:41234`. */
   readonly url: string;
+  /** Resolves when a line of its log matches, also one from before. */
+  logged(pattern: RegExp): Promise<RegExpExecArray>;
   close(): Promise<void>;
 }
 
-/** @param args in place of those for one server with JetStream on any port */
-export async function startNatsServer(args?: readonly string[]): Promise<NatsServer> {
+export interface NatsServerOptions {
+  /** In place of those for one server with JetStream on any port. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export async function startNatsServer({ args, env }: NatsServerOptions = {}): Promise<NatsServer> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-nats-'));
   const own = ['--jetstream', '--store_dir', folder, '--addr', '127.0.0.1', '--port', '-1'];
-  const child = spawn('nats-server', [...(args ?? own)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn('nats-server', [...(args ?? own)], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const logged = readLog(child);
+  const close = (): Promise<void> => end(child, folder);
   try {
-    return { url: await urlOf(child), close: () => end(child, folder) };
+    await logged(/Server is ready/);
+    const [, address] = await logged(/Listening for client connections on (\S+)/);
+    return { url: `nats://${address}`, logged, close };
   } catch (error) {
-    await end(child, folder);
+    await close();
     throw error;
   }
 }
 
-async function urlOf(child: ChildProcess): Promise<string> {
-  let [address, all] = ['', ''];
-  for await (const line of createInterface({ input: child.stderr! })) {
-    all += `${line}\n`;
-    address = /Listening for client connections on (\S+)/.exec(line)?.[1] ?? address;
-    if (line.includes('Server is ready')) {
-      child.stderr!.resume();
-      return `nats://${address}`;
-    }
-  }
-  throw new Error(`nats-server: expected it to be ready, got:\n${all}`);
+function readLog(child: ChildProcess): NatsServer['logged'] {
+  let log = '';
+  let isOver = false;
+  const waiting = new Set<() => void>();
+  const checkAll = (): void => {
+    for (const check of [...waiting]) check();
+  };
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    log += text;
+    checkAll();
+  });
+  child.once('close', () => {
+    isOver = true;
+    checkAll();
+  });
+  return (pattern) =>
+    new Promise((resolve, reject) => {
+      const check = (): void => {
+        const match = pattern.exec(log);
+        if (!match && !isOver) return;
+        waiting.delete(check);
+        if (match) resolve(match);
+        else reject(new Error(`nats-server: expected ${pattern} in its log, got:\n${log}`));
+      };
+      waiting.add(check);
+      check();
+    });
 }
 
 async function end(child: ChildProcess, folder: string): Promise<void> {

@@ -7,7 +7,7 @@ import { type JoinAddress, joinAddress } from './join-address.ts';
 export interface AddressSource {
   /** Undefined where the run is over. @throws Error with one phrase where no coordinator is known */
   find(): Promise<FoundAddress | undefined>;
-  /** Waits for another coordinator than the one that was found, for a while. @returns whether there is one */
+  /** Waits for a while for another coordinator than the one that was found, or the end of the run. @returns whether there is one */
   changed(signal: AbortSignal): Promise<boolean>;
 }
 
@@ -24,6 +24,8 @@ export interface SourceConnector {
   connect(): Promise<WorkerTransport>;
   /** Of the coordinator that was found last. */
   readonly token: string | undefined;
+  /** Waits where a coordinator has sent its workers away. @returns whether the run goes on, with another one */
+  goesOn(): Promise<boolean>;
 }
 
 /** @param over aborted where the run is over, before `connect` fails */
@@ -32,6 +34,14 @@ export function sourceConnector(source: AddressSource, signal: AbortSignal, over
   return {
     get token() {
       return address?.token;
+    },
+    async goesOn() {
+      await source.changed(signal);
+      const isOver = await source.find().then(
+        (found) => found === undefined,
+        () => false,
+      );
+      return !isOver && !signal.aborted;
     },
     async connect() {
       for (;;) {

@@ -7,7 +7,7 @@ import { type ComputeChoice, computeChoices, requireThreads } from './compute-ch
 import { configurationError, named } from './configuration-error.ts';
 import { connect } from './connect.ts';
 import { joinAddress } from './join-address.ts';
-import { type JoinEnd, JoinedWorker, type Participation } from './joined-worker.ts';
+import { type JoinEnd, JoinedWorker, type Participation, type WorkerEvent } from './joined-worker.ts';
 import { openCompute } from './open-compute.ts';
 import { participate } from './participate.ts';
 import { systemClock } from './system-clock.ts';
@@ -49,16 +49,7 @@ async function takePart(
   const { name = hostname().slice(0, maxNameLength), backend = 'auto', threads = 1, wait = false } = options;
   const over = new AbortController();
   const connector = connectorOf(url, options, participation.leaving, over);
-  if (!computeChoices.includes(backend)) {
-    throw configurationError`${named('backend')}: expected one of ${computeChoices.join(', ')}, got ${backend}`;
-  }
-  if (!Number.isInteger(threads) || threads < 1 || threads > maxThreads) {
-    throw configurationError`${named('threads')}: expected a whole number from 1 to ${maxThreads}, got ${threads}`;
-  }
-  requireThreads(backend, threads);
-  if (!/^(?=.*\S)\P{C}{1,80}$/u.test(name)) {
-    throw configurationError`${named('name')}: expected one line of 1 to 80 printable characters, got ${name || 'nothing'}`;
-  }
+  requireValid({ name, backend, threads });
   const { compute, refused, choice } = await openCompute(backend, threads).catch((error: Error) => {
     throw configurationError`${named('backend', backend)}: ${error.message}`;
   });
@@ -70,26 +61,24 @@ async function takePart(
       reasons: [...refused, choice],
     });
     const checksum = await openChecksum();
-    const end = await participate(
-      {
-        compute,
-        clock: systemClock,
-        waitForCoordinator: wait || typeof url !== 'string',
-        checksum,
-        hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
-        identity: {
-          ...{ kind: 'node' as const, name },
-          get token() {
-            return connector.token;
-          },
+    const work = {
+      compute,
+      clock: systemClock,
+      waitForCoordinator: wait || typeof url !== 'string',
+      checksum,
+      hash: (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex'),
+      identity: {
+        ...{ kind: 'node' as const, name },
+        get token() {
+          return connector.token;
         },
-        connect: () => connector.connect(),
       },
-      {
-        emit: (event) => over.signal.aborted || participation.emit(event),
-        leaving: AbortSignal.any([participation.leaving, over.signal]),
-      },
-    );
+      connect: () => connector.connect(),
+    };
+    const emit = (event: WorkerEvent): void => void (over.signal.aborted || participation.emit(event));
+    const leaving = AbortSignal.any([participation.leaving, over.signal]);
+    let end = await participate(work, { emit, leaving });
+    while (end.type === 'finished' && (await connector.goesOn())) end = await participate(work, { emit, leaving });
     return over.signal.aborted ? { type: 'finished', message: 'the run is over' } : end;
   } finally {
     await compute.close();
@@ -104,5 +93,25 @@ function connectorOf(
 ): SourceConnector {
   if (typeof url !== 'string') return sourceConnector(url, leaving, over);
   const { url: address, token, fingerprint } = joinAddress(url, options);
-  return { token, connect: () => connect(address, fingerprint) };
+  return { token, connect: () => connect(address, fingerprint), goesOn: async () => false };
+}
+
+interface Valid {
+  readonly name: string;
+  readonly backend: ComputeChoice;
+  readonly threads: number;
+}
+
+/** @throws ConfigurationError */
+function requireValid({ name, backend, threads }: Valid): void {
+  if (!computeChoices.includes(backend)) {
+    throw configurationError`${named('backend')}: expected one of ${computeChoices.join(', ')}, got ${backend}`;
+  }
+  if (!Number.isInteger(threads) || threads < 1 || threads > maxThreads) {
+    throw configurationError`${named('threads')}: expected a whole number from 1 to ${maxThreads}, got ${threads}`;
+  }
+  requireThreads(backend, threads);
+  if (!/^(?=.*\S)\P{C}{1,80}$/u.test(name)) {
+    throw configurationError`${named('name')}: expected one line of 1 to 80 printable characters, got ${name || 'nothing'}`;
+  }
 }

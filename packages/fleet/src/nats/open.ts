@@ -1,4 +1,5 @@
 /** Opens a fleet by the addresses of its NATS servers. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Fleet } from '../fleet.ts';
 import { FleetError } from '../fleet-error.ts';
@@ -19,7 +20,7 @@ export interface FleetOptions {
   readonly credentials?: string | undefined;
   /** PEM text of the authority that has signed the servers' certificates; TLS is then required. */
   readonly ca?: string | undefined;
-  /** Whether this process may create what the fleet is kept in; workers only read. */
+  /** Whether this process is a coordinator, which creates what the fleet is kept in; workers only read. */
   readonly create: boolean;
 }
 
@@ -27,6 +28,8 @@ const bucket = 'lockstep';
 const connectTimeoutMs = 5_000;
 const requestTimeoutMs = 2_000;
 const clusterReplicas = 3;
+const clusterReadyWithinMs = 15_000;
+const retryEveryMs = 250;
 
 /**
  * Opens a run of the fleet at these NATS servers, which need JetStream.
@@ -56,13 +59,15 @@ export async function openStore(options: Omit<FleetOptions, 'run'>): Promise<Fle
 async function connect(
   nats: Nats,
   { list, tls, login, place }: Servers,
-  { credentials, ca }: Omit<FleetOptions, 'run'>,
+  { credentials, ca, create }: Omit<FleetOptions, 'run'>,
 ) {
   const authenticator = credentials === undefined ? undefined : authenticatorOf(nats, credentials);
   try {
     return await nats.transport.connect({
       servers: [...list],
       name: 'lockstep',
+      // Of each role: where permissions say so, none reads the answers of another.
+      inboxPrefix: `_INBOX.${create ? 'coordinator' : 'worker'}`,
       timeout: connectTimeoutMs,
       maxReconnectAttempts: -1,
       ...(tls || ca !== undefined ? { tls: ca === undefined ? {} : { ca } } : {}),
@@ -82,15 +87,34 @@ async function storeOf(
   const values = new nats.kv.Kvm(client);
   const objects = new nats.obj.Objm(client);
   const replicas = connection.info?.cluster === undefined ? 1 : clusterReplicas;
-  const [kv, store] = create
-    ? [await values.create(bucket, { replicas }), await objects.create(bucket, { replicas })]
-    : [await values.open(bucket, { allow_direct: true }), await objects.open(bucket, false)];
+  if (create) {
+    await onceReady(connection, async () => {
+      await values.create(bucket, { replicas });
+      await objects.create(bucket, { replicas });
+    });
+  }
+  // A replica answers also while none leads: a follower would see a lease that its holder cannot renew. So coordinators ask the leader.
+  const kv = await values.open(bucket, { allow_direct: !create });
+  const store = await objects.open(bucket, false);
   return {
     values: natsValues(nats, kv),
     objects: natsObjects(store),
     place,
     close: () => connection.close(),
   };
+}
+
+/** Servers of a cluster that have just started may not know each other yet, and a leader may be elected. */
+async function onceReady({ info }: NatsConnection, open: () => Promise<void>): Promise<void> {
+  const untilMs = performance.now() + (info?.cluster === undefined ? 0 : clusterReadyWithinMs);
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (performance.now() >= untilMs) throw error;
+      await delay(retryEveryMs);
+    }
+  }
 }
 
 /** The client's own words, with what they are about. */

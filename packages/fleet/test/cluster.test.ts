@@ -1,0 +1,62 @@
+/** The example configuration of three NATS servers: what each role may do there, and what it may not. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openStore } from '../src/nats/open.ts';
+import { RunRecords } from '../src/records.ts';
+import type { FleetStore } from '../src/store.ts';
+import { type NatsCluster, passwords, startNatsCluster } from './nats-cluster.ts';
+import { hasNatsServer } from './nats-server.ts';
+
+describe.skipIf(!hasNatsServer)('deploy/nats, with nats-server', () => {
+  let cluster: NatsCluster;
+  let coordinator: FleetStore;
+  let worker: FleetStore;
+
+  const open = (user: keyof typeof passwords, password: string = passwords[user]): Promise<FleetStore> =>
+    openStore({
+      servers: cluster.url,
+      credentials: `${user}:${password}`,
+      ca: cluster.ca,
+      create: user === 'coordinator',
+    });
+
+  beforeAll(async () => {
+    cluster = await startNatsCluster();
+    coordinator = await open('coordinator');
+    worker = await open('worker');
+    const records = new RunRecords(coordinator.values, 'mnist');
+    await records.put('address', { incarnation: 1, url: 'ws://a/' });
+    await records.put('token', { token: 'secret' });
+    await coordinator.values.create('mnist.lease', '{}');
+  });
+  afterAll(async () => {
+    await worker?.close();
+    await coordinator?.close();
+    await cluster?.close();
+  });
+
+  it('a coordinator keeps values and objects', async () => {
+    const bytes = new Uint8Array(300_000).fill(7);
+    await coordinator.objects.put('mnist.checkpoint.x', bytes);
+    expect(await coordinator.objects.get('mnist.checkpoint.x')).toHaveLength(bytes.length);
+    await coordinator.objects.remove('mnist.checkpoint.x');
+    expect(await coordinator.objects.get('mnist.checkpoint.x')).toBeUndefined();
+    expect(await coordinator.values.get('mnist.lease')).toBeDefined();
+  });
+
+  it('a worker reads address, token and end, and nothing else', async () => {
+    const records = new RunRecords(worker.values, 'mnist');
+    expect((await records.get('address'))?.value.url).toBe('ws://a/');
+    expect((await records.get('token'))?.value.token).toBe('secret');
+    expect(await records.get('end')).toBeUndefined();
+    await expect(records.get('checkpoints')).rejects.toThrow();
+    await expect(worker.values.get('mnist.lease')).rejects.toThrow();
+    await expect(worker.values.put('mnist.address', '{}')).rejects.toThrow();
+    await expect(worker.objects.get('mnist.checkpoint.x')).rejects.toThrow();
+  });
+
+  it('a wrong password, and a client without TLS, are refused in one sentence', async () => {
+    await expect(open('worker', 'guess')).rejects.toThrow(/^the fleet at tls:.* cannot be reached: .*uthorization/i);
+    const plain = { servers: cluster.url.replaceAll('tls:', 'nats:'), credentials: 'worker:rekrow', create: false };
+    await expect(openStore(plain)).rejects.toThrow(/cannot be reached: .*(certificate|self-signed)/);
+  });
+});
