@@ -70,4 +70,14 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: 'memory into which a gradient is being written is given to another one',
+    changes: [
+      {
+        file: 'tree-sum.ts',
+        before: '[...this.#buffers].filter((buffer) => !this.#reserved.has(buffer))',
+        after: '[...this.#buffers]',
+      },
+    ],
+  },
 ];

@@ -29,8 +29,8 @@ export class Aggregator {
   readonly #parameterCount: number;
   /** Of vectors [parameters + 2]: the gradient, then the sums of losses and of correct answers. */
   readonly #sum: TreeSum;
-  /** Of the gradient in each buffer of the sum. */
-  readonly #magnitudes = new Map<Storage, Magnitude>();
+  /** Of the values in each buffer of the sum, by their range: the whole gradient, or a chunk. */
+  readonly #magnitudes = new Map<Storage, Map<string, Magnitude>>();
 
   constructor(backend: HostBackend, plan: RunPlan, parameterCount: number) {
     this.#backend = backend;
@@ -48,8 +48,8 @@ export class Aggregator {
   /** Decodes a shard's sum, whose bytes have been validated. @returns undefined where a number is not finite */
   decode(sum: ShardSum): DecodedSum | undefined {
     const { free } = this.#sum;
-    this.write(free, { from: 0, to: this.#parameterCount }, sum);
-    return this.finish(free, sum);
+    const largest = this.write(free, { from: 0, to: this.#parameterCount }, sum);
+    return this.finish(free, largest, sum);
   }
 
   /** Memory of the caller's own to `write` a sum into, until it is added or released. */
@@ -64,28 +64,37 @@ export class Aggregator {
     return this.#sum.reservedCount;
   }
 
-  /** Decodes the values `[from, to)` of a gradient, whose bytes have been validated. */
+  /**
+   * Decodes the values `[from, to)` of a gradient, whose bytes have been validated. Returns the largest absolute value of
+   * them, NaN where one is: they are looked at while they are in the cache.
+   */
   write(
     memory: SumMemory,
-    { from, to }: { readonly from: number; readonly to: number },
+    range: { readonly from: number; readonly to: number },
     { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
-  ): void {
-    const values = (memory instanceof Float32Array ? memory : this.#backend.view(memory)).subarray(from, to);
+  ): number {
+    const values = this.#viewOf(memory).subarray(range.from, range.to);
     if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(bytes);
     else decodeVector(bytes, encoding, values);
+    if (memory instanceof Float32Array) return largestOf(values);
+    const magnitude = this.#magnitudeOf(memory, range);
+    magnitude.program.run();
+    return magnitude.value();
   }
 
-  /** A shard's sum, once its gradient has been written. @returns undefined where a number is not finite */
-  finish(memory: SumMemory, { lossSum, correct }: Pick<ShardSum, 'lossSum' | 'correct'>): DecodedSum | undefined {
+  /**
+   * A shard's sum, once its gradient has been written. @param largest of what `write` has returned for it
+   * @returns undefined where a number is not finite
+   */
+  finish(
+    memory: SumMemory,
+    largest: number,
+    { lossSum, correct }: Pick<ShardSum, 'lossSum' | 'correct'>,
+  ): DecodedSum | undefined {
     const size = this.#parameterCount;
-    const buffer = memory instanceof Float32Array ? this.#sum.free : memory;
-    const magnitude = this.#magnitudeOf(buffer);
-    const values = this.#backend.view(buffer);
-    if (memory instanceof Float32Array) values.set(memory);
+    const values = this.#viewOf(memory);
     values[size] = lossSum;
     values[size + 1] = correct;
-    magnitude.program.run();
-    const largest = magnitude.value();
     return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
   }
 
@@ -122,7 +131,7 @@ export class Aggregator {
   }
 
   dispose(): void {
-    for (const { program } of this.#magnitudes.values()) program.dispose();
+    for (const ranges of this.#magnitudes.values()) for (const { program } of ranges.values()) program.dispose();
     this.#sum.dispose();
   }
 
@@ -133,11 +142,24 @@ export class Aggregator {
     this.#sum.add(shard, buffer);
   }
 
-  #magnitudeOf(buffer: Storage): Magnitude {
-    const known = this.#magnitudes.get(buffer);
-    if (known) return known;
-    const magnitude = this.#backend.magnitudeOf(this.#backend.slice(buffer, 0, this.#parameterCount));
-    this.#magnitudes.set(buffer, magnitude);
+  #viewOf(memory: SumMemory): Float32Array {
+    return memory instanceof Float32Array ? memory : this.#backend.view(memory);
+  }
+
+  #magnitudeOf(buffer: Storage, { from, to }: { readonly from: number; readonly to: number }): Magnitude {
+    const ranges = this.#magnitudes.get(buffer) ?? new Map<string, Magnitude>();
+    this.#magnitudes.set(buffer, ranges);
+    const key = `${from} ${to}`;
+    const magnitude = ranges.get(key) ?? this.#backend.magnitudeOf(this.#backend.slice(buffer, from, to - from));
+    ranges.set(key, magnitude);
     return magnitude;
   }
+}
+
+/** The largest absolute value; NaN where one is. */
+function largestOf(values: Float32Array): number {
+  let largest = 0;
+  // Math.max keeps a NaN, whatever comes after it.
+  for (let index = 0; index < values.length; index++) largest = Math.max(largest, Math.abs(values[index]!));
+  return largest;
 }

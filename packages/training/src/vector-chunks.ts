@@ -15,19 +15,20 @@ export const announced = (values: number, chunkBytes: number): { readonly values
   values * 4 > chunkBytes ? { values } : {};
 
 /**
- * The messages of a float32 vector. @param begin makes the first one, with these bytes of the vector and these fields
+ * The messages of a float32 vector, each made when it is asked for: one is on its way while the next is copied.
+ * @param begin makes the first one, with these bytes of the vector and these fields
  */
-export function vectorMessages<First extends Message>(
+export function* vectorMessages<First extends Message>(
   vector: Uint8Array,
   chunkBytes: number,
   begin: (bytes: Uint8Array, fields: { readonly values?: number }) => First,
-): [First, ...MessageOf<'chunk'>[]] {
+): Generator<First | MessageOf<'chunk'>, void> {
   const values = vector.length / 4;
-  const [first, ...rest] = chunkRanges(values, chunkBytes);
-  return [
-    begin(vector.subarray(0, 4 * first!.to), announced(values, chunkBytes)),
-    ...rest.map(({ from, to }) => framed({ type: 'chunk', at: from, bytes: vector.subarray(4 * from, 4 * to) })),
-  ];
+  for (const { from, to } of chunkRanges(values, chunkBytes)) {
+    const bytes = vector.subarray(4 * from, 4 * to);
+    if (from === 0) yield begin(bytes, announced(values, chunkBytes));
+    else yield framed({ type: 'chunk', at: from, bytes });
+  }
 }
 
 /** Puts the chunks of a float32 vector together, in memory where they are aligned. */

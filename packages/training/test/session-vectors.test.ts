@@ -23,19 +23,19 @@ describe('weights in chunks', () => {
     expect(begun(script)).toEqual([[1, 0]]);
   });
 
-  it('leave the shard alone that is computed with those before them', async () => {
+  it('do not touch those before them, which a shard that is computed has kept from being taken over', async () => {
     const script = new Script();
     await script.activate();
-    await script.send(first(1), chunk(2, 2), chunk(4, 1), task(1, 0), task(2, 1), task(1, 2));
+    await script.send(weights(0), task(0, 0));
+    await script.send(first(1), chunk(2, 2), chunk(4, 1), task(1, 1), task(2, 2));
     await script.send(first(2), chunk(2, 2));
     await script.jobs[0]!.finish();
     await script.send(chunk(4, 1));
     await script.jobs[1]!.finish();
-    // Those of step 1 still stand when its second shard begins: the last chunk of the next ones has not come.
     expect(begun(script)).toEqual([
-      [1, 0],
-      [1, 2],
-      [2, 1],
+      [0, 0],
+      [1, 1],
+      [2, 2],
     ]);
   });
 

@@ -17,6 +17,8 @@ export class IncomingGradient {
   /** Where its values are written; undefined where the step is over, and they are not wanted. */
   readonly memory: SumMemory | undefined;
   readonly #options: IncomingGradientOptions;
+  /** The largest absolute value so far, NaN where one is. */
+  largest = 0;
   #at = 0;
 
   constructor(options: IncomingGradientOptions, header: MessageOf<'gradient'>, isWanted: boolean) {
@@ -40,7 +42,9 @@ export class IncomingGradient {
     else if (!this.memory) fault = chunkPlaceFault(message, at);
     else fault = chunkFault(message, setup, { at, length: to - at }, checksum);
     if (fault !== undefined) return fault;
-    if (this.memory) this.#aggregator.write(this.memory, { from: at, to }, message);
+    if (this.memory) {
+      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, message));
+    }
     this.#at = to;
     return undefined;
   }

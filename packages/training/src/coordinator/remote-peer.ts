@@ -17,13 +17,15 @@ interface RemoteSourcesOptions {
   readonly numericsCheck: NumericsCheck;
 }
 
+type WeightsMessage = MessageOf<'weights' | 'chunk'>;
+
 /** What all remote workers of a run are sent: the same objects to all, so that the codec encodes each once. */
 export class RemoteSources {
   readonly tasks: TaskSender;
   readonly numericsCheck: readonly MessageOf<'numericsCheck' | 'chunk'>[];
   readonly #parameterServer: ParameterServer;
   readonly #chunkBytes: number;
-  #weights: readonly MessageOf<'weights' | 'chunk'>[] = [];
+  #weights: WeightsMessage[] = [];
   #weightsStep = -1;
 
   constructor({ setup, samples, parameterServer, numericsCheck }: RemoteSourcesOptions) {
@@ -31,25 +33,26 @@ export class RemoteSources {
     this.#parameterServer = parameterServer;
     this.#chunkBytes = setup.limits.chunkBytes;
     const { weights: checked, ...batch } = numericsCheck;
-    this.numericsCheck = vectorMessages(checked, this.#chunkBytes, (weights, fields) => ({
-      type: 'numericsCheck',
-      weights,
-      ...fields,
-      ...encodeBatch(batch),
-    }));
+    const begin = (weights: Uint8Array, fields: { readonly values?: number }) =>
+      ({ type: 'numericsCheck', weights, ...fields, ...encodeBatch(batch) }) as const;
+    this.numericsCheck = [...vectorMessages(checked, this.#chunkBytes, begin)];
   }
 
-  /** The newest weights, which are those of the step. They are copied once, into the frames. */
-  weightsOf(step: number): readonly MessageOf<'weights' | 'chunk'>[] {
-    if (this.#weightsStep !== step) {
-      const { backend, parameters } = this.#parameterServer;
-      const bytes = bytesOf(backend.view(parameters));
-      this.#weights = vectorMessages(bytes, this.#chunkBytes, (first, fields) =>
-        framed({ type: 'weights', step, ...fields, bytes: first }),
-      );
-      this.#weightsStep = step;
+  /** Sends the newest weights, which are those of the step. They are copied once, into frames that all workers get. */
+  sendWeights(step: number, transport: CoordinatorTransport): void {
+    if (this.#weightsStep === step) {
+      for (const message of this.#weights) transport.send(message);
+      return;
     }
-    return this.#weights;
+    const { backend, parameters } = this.#parameterServer;
+    const begin = (bytes: Uint8Array, fields: { readonly values?: number }): WeightsMessage =>
+      framed({ type: 'weights', step, ...fields, bytes });
+    this.#weights = [];
+    for (const message of vectorMessages(bytesOf(backend.view(parameters)), this.#chunkBytes, begin)) {
+      this.#weights.push(message);
+      transport.send(message);
+    }
+    this.#weightsStep = step;
   }
 }
 
@@ -77,7 +80,7 @@ export class RemotePeer implements Peer {
   }
 
   sendWeights(step: number): void {
-    for (const message of this.#sources.weightsOf(step)) this.#transport.send(message);
+    this.#sources.sendWeights(step, this.#transport);
   }
 
   sendTask(step: number, shard: Shard, cachesSamples: boolean): void {

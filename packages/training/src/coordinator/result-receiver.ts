@@ -31,16 +31,17 @@ export class ResultReceiver {
   }
 
   /** Adds, holds or ignores a gradient that is whole; returns what the rules are told of it. */
-  finish(state: CoordinatorState, connection: ConnectionId, { header, memory }: IncomingGradient): CheckedMessage {
+  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): CheckedMessage {
+    const { header, memory, largest } = gradient;
     const { type, step, lo, n, computeMs, turnaroundMs } = header;
     const told = { type, step, lo, n, computeMs, turnaroundMs };
     if (!memory) return told;
     const { aggregator } = this.#options.parameterServer;
     const disposition = dispositionOf(state, connection, header);
-    const sum = disposition === 'ignore' ? undefined : aggregator.finish(memory, header);
+    const sum = disposition === 'ignore' ? undefined : aggregator.finish(memory, largest, header);
     const isSuspect = sum !== undefined && this.#isVerifying && !this.#plausibility.isPlausible(sizeOf(sum, header));
     if (disposition === 'add' && sum && !isSuspect) {
-      aggregator.add({ lo, n }, memory instanceof Float32Array ? sum.values : memory);
+      aggregator.add({ lo, n }, memory);
       return told;
     }
     const values = sum?.values.slice();

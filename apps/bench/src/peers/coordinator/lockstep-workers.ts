@@ -35,7 +35,7 @@ async function numericsResult(
   const { gradient, lossSum, correct, computeMs } = await compute.gradient(check.samples, labels);
   const hash = createHash('sha256').update(gradient).digest('hex');
   const result = { type: 'numericsResult', hash, lossSum, correct, computeMs } as const;
-  return vectorMessages(gradient, chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }));
+  return [...vectorMessages(gradient, chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }))];
 }
 
 function answerWith(sum: Parameters<typeof gradientMessages>[0]['sum'], chunkBytes: number) {
