@@ -32,7 +32,7 @@ export async function joinFleet(options: CoordinatorOptions, joining: Joining): 
   const where = fleetOf(options);
   if (!where) return undefined;
   try {
-    return await join({ ...where, create: true }, options, joining);
+    return await join({ ...where, role: 'coordinator' }, options, joining);
   } catch (error) {
     throw asUsageFailure(error);
   }
