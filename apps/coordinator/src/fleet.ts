@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { commandText, fleetOf, requireFleet, usageFailure } from '@lockstep/command';
-import { FleetError, openFleet } from '@lockstep/fleet';
+import { type FleetCoordinator, FleetError, type FleetOptions, openFleet } from '@lockstep/fleet';
 import type { ListeningEvent, TrainingResult, TrainOptions } from '@lockstep/train';
 import { isLoopback } from '@lockstep/train/command-line';
 import { joinAddress } from '@lockstep/worker';
@@ -32,7 +32,7 @@ export async function joinFleet(options: CoordinatorOptions, joining: Joining): 
   const where = fleetOf(options);
   if (!where) return undefined;
   try {
-    return await join({ ...where, create: true }, options, joining);
+    return await join({ ...where, role: 'coordinator' }, options, joining);
   } catch (error) {
     throw asUsageFailure(error);
   }
@@ -44,27 +44,23 @@ export function asUsageFailure(error: unknown): unknown {
 }
 
 async function join(
-  where: Parameters<typeof openFleet>[0],
-  { standby, announce, 'checkpoint-every': every }: CoordinatorOptions,
+  where: FleetOptions,
+  options: CoordinatorOptions,
   { asked, signal, log }: Joining,
 ): Promise<FleetMember> {
+  const { standby, announce, 'checkpoint-every': every } = options;
   const fleet = await openFleet(where);
   const coordinator = fleet.coordinator({ standby, name: hostname(), signal, log });
-  const { listen } = asked;
-  if (typeof listen !== 'object') throw new Error('fleet: expected a run that listens');
-  const isOpen = listen.token !== undefined || isLoopback(listen.host ?? '');
-  const newToken = (): string => randomBytes(tokenBytes).toString('base64url');
-  const token = isOpen ? listen.token : await coordinator.token(newToken);
+  const listen = await listenOf(asked, options, coordinator).catch(async (error: unknown) => {
+    await fleet.close();
+    throw error;
+  });
   return {
-    options: { ...asked, listen: { ...listen, token }, checkpoint: { store: coordinator, every } },
+    options: { ...asked, listen, checkpoint: { store: coordinator, every } },
     deposed: coordinator.deposed,
-    announce({ addresses, token: joinToken }) {
-      const command = commandText(
-        'worker',
-        `--fleet ${fleet.place}${where.run === undefined ? '' : ` --run ${where.run}`}`,
-      );
-      log(`Join through the fleet: ${command}`);
-      void coordinator.announce(joinAddress(announce ?? addresses.worker, { token: joinToken }));
+    announce({ addresses, host, token }) {
+      for (const line of joinLines(fleet.place, options, { host, url: addresses.worker })) log(line);
+      void coordinator.announce(joinAddress(announce ?? addresses.worker, { token }));
     },
     async end(outcome) {
       if (outcome === 'finished') await coordinator.finish();
@@ -72,4 +68,29 @@ async function join(
       await fleet.close();
     },
   };
+}
+
+/** Where others than this machine may come, the run has a token, the same with each coordinator. */
+async function listenOf(
+  { listen }: TrainOptions,
+  { announce }: CoordinatorOptions,
+  coordinator: FleetCoordinator,
+): Promise<TrainOptions['listen']> {
+  if (typeof listen !== 'object') throw new Error('fleet: expected a run that listens');
+  const isLocal = isLoopback(listen.host ?? '') && announce === undefined;
+  if (isLocal || listen.token !== undefined) return listen;
+  return { ...listen, token: await coordinator.token(() => randomBytes(tokenBytes).toString('base64url')) };
+}
+
+/** How workers join, and what is in their way. */
+export function joinLines(
+  place: string,
+  { run, announce }: Pick<CoordinatorOptions, 'run' | 'announce'>,
+  { host, url }: { readonly host: string; readonly url: string },
+): string[] {
+  const named = run === undefined ? '' : ` --run ${run}`;
+  const join = `Join through the fleet: ${commandText('worker', `--fleet ${place}${named}`)}`;
+  const isHere = place.split(',').every((server) => isLoopback(new URL(server).hostname));
+  if (isHere || !isLoopback(host) || announce !== undefined) return [join];
+  return [join, `Only this machine reaches ${url}: --host, or --announce behind a proxy, lets workers of others in.`];
 }

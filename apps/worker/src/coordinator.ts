@@ -32,7 +32,7 @@ async function findInFleet(
   token: string | undefined,
 ): Promise<FoundCoordinator> {
   try {
-    const fleet = await openFleet({ ...where, create: false });
+    const fleet = await openFleet({ ...where, role: 'worker' });
     const finder = fleet.finder();
     const url: AddressSource = {
       async find() {

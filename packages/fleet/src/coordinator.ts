@@ -28,6 +28,8 @@ export interface CoordinatorParts {
   readonly repeat: Repeat;
 }
 
+const maxAttempts = 3;
+
 /** Where a coordinator can be joined. */
 export interface JoinPlace {
   /** Without secrets. */
@@ -50,6 +52,7 @@ export class FleetCoordinator {
   #incarnation: number | undefined;
   #isUnreachable = false;
   #toAnnounce: JoinPlace | undefined;
+  #announced: JoinPlace | undefined;
   #following: Promise<void> | undefined;
 
   constructor(options: CoordinatorOptions, parts: CoordinatorParts) {
@@ -72,12 +75,7 @@ export class FleetCoordinator {
    */
   async open(claim: RunClaim): Promise<void> {
     const { store, run } = this.#parts;
-    try {
-      await agreeOnConfig({ objects: store.objects, records: this.#records, run, claim });
-    } catch (error) {
-      if (error instanceof FleetError) throw error;
-      throw new FleetError(`${this.place}: ${(error as Error).message}`);
-    }
+    await this.#patiently(() => agreeOnConfig({ objects: store.objects, records: this.#records, run, claim }));
     try {
       await this.#lead();
     } catch (error) {
@@ -90,8 +88,34 @@ export class FleetCoordinator {
   /**
    * The secret of the run, for coordinators that were given none: a later one lets the same workers in.
    * @param create makes one where the run has none
+   * @throws FleetError where the store does not answer
    */
-  async token(create: () => string): Promise<string> {
+  token(create: () => string): Promise<string> {
+    return this.#patiently(() => this.#sharedToken(create));
+  }
+
+  /** @throws FleetError where the store does not answer */
+  list(): Promise<FleetCheckpoint[]> {
+    return this.#patiently(() => this.#checkpoints.list());
+  }
+
+  write(run: string, step: number, bytes: Uint8Array): Promise<string> {
+    return this.#checkpoints.write(run, step, bytes);
+  }
+
+  /** What a run cannot begin without: a machine that is busy may be late once. */
+  async #patiently<Value>(ask: () => Promise<Value>): Promise<Value> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (error instanceof FleetError) throw error;
+        if (attempt === maxAttempts) throw new FleetError(`${this.place}: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  async #sharedToken(create: () => string): Promise<string> {
     for (;;) {
       const found = await this.#records.get('token');
       if (found?.value.token !== undefined) return found.value.token;
@@ -103,14 +127,6 @@ export class FleetCoordinator {
         if (!(error instanceof RevisionConflict)) throw error;
       }
     }
-  }
-
-  list(): Promise<FleetCheckpoint[]> {
-    return this.#checkpoints.list();
-  }
-
-  write(run: string, step: number, bytes: Uint8Array): Promise<string> {
-    return this.#checkpoints.write(run, step, bytes);
   }
 
   /** Says where the run can be joined, again if need be when the store answers again. */
@@ -140,6 +156,8 @@ export class FleetCoordinator {
       if (signal.aborted) reject(signal.reason);
       const onEvent = (event: LeaseEvent, state: LeaseState, before: LeaseState): void => {
         this.#note(event, state);
+        // Of a store that has lost the lease, and so the address.
+        if (state.role === 'leader' && event.type === 'read' && !event.stored) this.#toAnnounce ??= this.#announced;
         if (state.role === 'leader' && before.role === 'follower') {
           this.#incarnation = state.revision;
           resolve();
@@ -197,6 +215,7 @@ export class FleetCoordinator {
       // The token comes first, so that a worker which finds the address finds its token.
       await this.#records.put('token', { token });
       await this.#records.put('address', { incarnation, ...address });
+      this.#announced = place;
     } catch {
       this.#toAnnounce ??= place;
     }

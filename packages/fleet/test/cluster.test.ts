@@ -1,4 +1,6 @@
 /** The example configuration of three NATS servers: what each role may do there, and what it may not. */
+import { Kvm } from '@nats-io/kv';
+import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStore } from '../src/nats/open.ts';
 import { RunRecords } from '../src/records.ts';
@@ -11,12 +13,12 @@ describe.skipIf(!hasNatsServer)('deploy/nats, with nats-server', () => {
   let coordinator: FleetStore;
   let worker: FleetStore;
 
-  const open = (user: keyof typeof passwords, password: string = passwords[user]): Promise<FleetStore> =>
+  const open = (user: 'coordinator' | 'worker', password: string = passwords[user]): Promise<FleetStore> =>
     openStore({
       servers: cluster.url,
       credentials: `${user}:${password}`,
       ca: cluster.ca,
-      create: user === 'coordinator',
+      role: user,
     });
 
   beforeAll(async () => {
@@ -54,9 +56,30 @@ describe.skipIf(!hasNatsServer)('deploy/nats, with nats-server', () => {
     await expect(worker.objects.get('mnist.checkpoint.x')).rejects.toThrow();
   });
 
+  it('a viewer sees who leads and where, and no token', async () => {
+    const { url, ca } = cluster;
+    const connection = await connect({
+      ...{ servers: url.replaceAll('tls://', '').split(','), tls: { ca }, user: 'viewer', pass: passwords.viewer },
+      inboxPrefix: '_INBOX.viewer',
+    });
+    try {
+      const values = await new Kvm(connection).open('lockstep', { allow_direct: true });
+      expect((await values.get('mnist.lease'))?.string()).toBe('{}');
+      expect((await values.get('mnist.address'))?.string()).toContain('ws://a/');
+      await expect(values.get('mnist.token')).rejects.toThrow();
+      await expect(values.put('mnist.lease', 'x')).rejects.toThrow();
+    } finally {
+      await connection.close();
+    }
+  });
+
   it('a wrong password, and a client without TLS, are refused in one sentence', async () => {
     await expect(open('worker', 'guess')).rejects.toThrow(/^the fleet at tls:.* cannot be reached: .*uthorization/i);
-    const plain = { servers: cluster.url.replaceAll('tls:', 'nats:'), credentials: 'worker:rekrow', create: false };
+    const plain = {
+      servers: cluster.url.replaceAll('tls:', 'nats:'),
+      credentials: 'worker:rekrow',
+      role: 'worker' as const,
+    };
     await expect(openStore(plain)).rejects.toThrow(/cannot be reached: .*(certificate|self-signed)/);
   });
 });

@@ -203,6 +203,16 @@ describe('a worker', () => {
     expect(await worker.changed(signal)).toBe(false);
   });
 
+  it('finds the coordinator also after the store has lost everything', async () => {
+    const [first, worker] = [begin('a'), finder()];
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    store.values.clear();
+    await time.advance(2_000);
+    expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
+    expect(first.coordinator.deposed.aborted).toBe(false);
+  });
+
   it('is told of a coordinator whose first announcement did not arrive', async () => {
     const [first, worker] = [begin('a'), finder()];
     await opened(first);

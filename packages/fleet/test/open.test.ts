@@ -54,7 +54,7 @@ describe('openFleet refuses in one sentence that shows no secret', () => {
       'fleet',
     ],
   ])('%j', async (options, message, option) => {
-    const error = await openFleet({ servers: '', create: true, ...options }).catch((thrown: Error) => thrown);
+    const error = await openFleet({ servers: '', role: 'coordinator', ...options }).catch((thrown: Error) => thrown);
     expect(error).toMatchObject({ name: 'FleetError', option });
     expect((error as Error).message).toMatch(message);
     expect((error as Error).message).not.toMatch(secret);

@@ -14,7 +14,7 @@ afterAll(() => server?.close());
 
 const stores = {
   memory: async (): Promise<FleetStore> => new MemoryStore().link(),
-  NATS: (): Promise<FleetStore> => openStore({ servers: server!.url, create: true }),
+  NATS: (): Promise<FleetStore> => openStore({ servers: server!.url, role: 'coordinator' }),
 };
 
 describe.each(Object.entries(stores))('the store in %s', (name, open) => {

@@ -20,15 +20,15 @@ export interface FleetOptions {
   readonly credentials?: string | undefined;
   /** PEM text of the authority that has signed the servers' certificates; TLS is then required. */
   readonly ca?: string | undefined;
-  /** Whether this process is a coordinator, which creates what the fleet is kept in; workers only read. */
-  readonly create: boolean;
+  /** A coordinator creates what the fleet is kept in, and leads; a worker only reads. */
+  readonly role: 'coordinator' | 'worker';
 }
 
 const bucket = 'lockstep';
 const connectTimeoutMs = 5_000;
 const requestTimeoutMs = 2_000;
 const clusterReplicas = 3;
-const clusterReadyWithinMs = 15_000;
+const readyWithinMs = 15_000;
 const retryEveryMs = 250;
 
 /**
@@ -49,7 +49,7 @@ export async function openStore(options: Omit<FleetOptions, 'run'>): Promise<Fle
   const nats = await loadNats();
   const connection = await connect(nats, servers, options);
   try {
-    return await storeOf(nats, connection, { place: servers.place, create: options.create });
+    return await storeOf(nats, connection, { place: servers.place, role: options.role });
   } catch (error) {
     await connection.close();
     throw new FleetError(`the fleet at ${servers.place} cannot be used: ${phraseOf(error as Error)}`);
@@ -59,7 +59,7 @@ export async function openStore(options: Omit<FleetOptions, 'run'>): Promise<Fle
 async function connect(
   nats: Nats,
   { list, tls, login, place }: Servers,
-  { credentials, ca, create }: Omit<FleetOptions, 'run'>,
+  { credentials, ca, role }: Omit<FleetOptions, 'run'>,
 ) {
   const authenticator = credentials === undefined ? undefined : authenticatorOf(nats, credentials);
   try {
@@ -67,7 +67,7 @@ async function connect(
       servers: [...list],
       name: 'lockstep',
       // Of each role: where permissions say so, none reads the answers of another.
-      inboxPrefix: `_INBOX.${create ? 'coordinator' : 'worker'}`,
+      inboxPrefix: `_INBOX.${role}`,
       timeout: connectTimeoutMs,
       maxReconnectAttempts: -1,
       ...(tls || ca !== undefined ? { tls: ca === undefined ? {} : { ca } } : {}),
@@ -81,20 +81,20 @@ async function connect(
 async function storeOf(
   nats: Nats,
   connection: NatsConnection,
-  { place, create }: { readonly place: string; readonly create: boolean },
+  { place, role }: Pick<FleetOptions, 'role'> & { readonly place: string },
 ): Promise<FleetStore> {
   const client = nats.jetstream.jetstream(connection, { timeout: requestTimeoutMs });
   const values = new nats.kv.Kvm(client);
   const objects = new nats.obj.Objm(client);
   const replicas = connection.info?.cluster === undefined ? 1 : clusterReplicas;
-  if (create) {
+  if (role === 'coordinator') {
     await onceReady(connection, async () => {
       await values.create(bucket, { replicas });
       await objects.create(bucket, { replicas });
     });
   }
   // A replica answers also while none leads: a follower would see a lease that its holder cannot renew. So coordinators ask the leader.
-  const kv = await values.open(bucket, { allow_direct: !create });
+  const kv = await values.open(bucket, { allow_direct: role === 'worker' });
   const store = await objects.open(bucket, false);
   return {
     values: natsValues(nats, kv),
@@ -104,14 +104,15 @@ async function storeOf(
   };
 }
 
-/** Servers of a cluster that have just started may not know each other yet, and a leader may be elected. */
+/** Servers of a cluster that have just started may not know each other yet, or elect a leader; a busy one may be late. */
 async function onceReady({ info }: NatsConnection, open: () => Promise<void>): Promise<void> {
-  const untilMs = performance.now() + (info?.cluster === undefined ? 0 : clusterReadyWithinMs);
+  const untilMs = performance.now() + readyWithinMs;
   for (;;) {
     try {
       return await open();
     } catch (error) {
-      if (performance.now() >= untilMs) throw error;
+      const mayPass = info?.cluster !== undefined || (error as Error).name === 'TimeoutError';
+      if (!mayPass || performance.now() >= untilMs) throw error;
       await delay(retryEveryMs);
     }
   }
