@@ -8,13 +8,14 @@ import { Unlock } from './unlock.tsx';
 interface HeaderProps {
   readonly run: Run | undefined;
   readonly token: string | undefined;
+  readonly code: string | undefined;
   /** What was wrong with the admin token that was shown last. */
   readonly unlockFault: string | undefined;
   /** Absent where the admin token is known. */
   readonly onUnlock: ((adminToken: string) => void) | undefined;
 }
 
-export function Header({ run, token, unlockFault, onUnlock }: HeaderProps) {
+export function Header({ run, token, code, unlockFault, onUnlock }: HeaderProps) {
   return (
     <header class="top">
       <h1>
@@ -26,7 +27,7 @@ export function Header({ run, token, unlockFault, onUnlock }: HeaderProps) {
         <a class="button" href="#learn">
           Learn
         </a>
-        <JoinAddress run={run} token={token} />
+        <JoinAddress run={run} token={token} code={code} />
         {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
         <ThemeButton />
       </div>

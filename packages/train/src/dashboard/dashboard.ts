@@ -96,7 +96,7 @@ export class Dashboard {
       welcome: (hello, address) => options.permission.welcome(hello, address),
       onFull: options.onFull,
       snapshot: () => this.#snapshot(),
-      onWelcome: (sendSnapshot) => this.#welcome(sendSnapshot),
+      onWelcome: (sendSnapshot, viewer) => this.#welcome(sendSnapshot, viewer),
       onMessage: (message, viewer) => void this.#handleMessage(message, viewer).catch(options.onError),
     });
     this.#actions = new AdminActions(options);
@@ -185,12 +185,18 @@ export class Dashboard {
     this.#viewers.broadcast(this.#workers());
   }
 
-  #welcome(sendSnapshot: () => void): void {
+  #welcome(sendSnapshot: () => void, viewer: Viewer): void {
     // The snapshot has every point so far; a page ignores points that it knows already.
     if (this.#viewers.size === 1) this.#curve.takeNew();
     this.#weights.refreshHash(this.#options.run.state.current.step);
     this.#budget.spend(sendSnapshot);
+    if (viewer.mayInvite) this.#sendCode(viewer);
     this.#evaluation.refresh();
+  }
+
+  #sendCode(viewer: Viewer): void {
+    const { code } = this.#options.permission;
+    if (code !== undefined) viewer.send({ type: 'joinCode', code });
   }
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
@@ -225,6 +231,7 @@ export class Dashboard {
     viewer.role = 'owner';
     if (message.type === 'unlock') {
       viewer.send({ type: 'role', role: 'owner' });
+      this.#sendCode(viewer);
       return;
     }
     const result =

@@ -71,14 +71,14 @@ export async function startNetwork(network: NetworkOptions): Promise<WorkerPool 
 async function startServer(network: NetworkOptions): Promise<CoordinatorServer> {
   const { run, limits, listen, prepared, dashboard, gate } = network;
   const { plan, train, token, tls } = prepared;
-  const { guesses, permission, turnedAway } = gate;
+  const { code, guesses, permission, turnedAway } = gate;
   const traffic = (): Traffic => server.traffic();
   const shared = {
     host: listen.host,
     maxFrameBytes: limits.maxFrameBytes,
     batchBytes: plan.batch * bytesPerSample(train),
     allowedOrigins: listen.allowOrigins ?? [],
-    ...{ token, guesses, turnedAway },
+    ...{ token, code, guesses, turnedAway },
     onConnection: (transport, address) => run.connect(transport, address),
     onViewer: (socket, visit) => dashboard.addViewer(socket, visit),
     answer: createSite({

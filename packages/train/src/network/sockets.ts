@@ -26,6 +26,8 @@ export interface SocketOptions {
   readonly allowedOrigins?: readonly string[];
   /** The token that joining needs. */
   readonly token?: string | undefined;
+  /** Stands for the token. */
+  readonly code?: string | undefined;
   readonly guesses?: TokenGuesses;
   readonly turnedAway: TurnedAwayCounter;
   /** @param address what the worker's connections are counted by */
@@ -78,13 +80,14 @@ function createCheck({ host, secure, allowedOrigins = [], turnedAway }: SocketOp
   };
 }
 
-function guardOptions({ maxFrameBytes, batchBytes, token, guesses, turnedAway }: SocketOptions): GuardOptions {
+function guardOptions({ maxFrameBytes, batchBytes, token, code, guesses, turnedAway }: SocketOptions): GuardOptions {
   const { nowMs } = systemClock;
   return {
     maxFrameBytes,
     maxQueuedBytes: maxQueuedBytes(maxFrameBytes, batchBytes),
     nowMs,
     token,
+    code,
     guesses: guesses ?? new TokenGuesses(nowMs),
     onTurnedAway: turnedAway.count,
   };
