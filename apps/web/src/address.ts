@@ -15,7 +15,8 @@ export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets:
   saveSecrets(secrets);
   const joinAtOnce = fragment.has('join');
   if (fragment.has('token') || fragment.has('admin')) {
-    history.replaceState(null, '', `${location.pathname}${location.search}${joinAtOnce ? '#join' : ''}`);
+    const view = ['join', 'room'].find((name) => fragment.has(name));
+    history.replaceState(null, '', `${location.pathname}${location.search}${view === undefined ? '' : `#${view}`}`);
   }
   return { joinAtOnce, secrets };
 }

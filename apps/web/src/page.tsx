@@ -5,6 +5,7 @@ import { type Secrets, saveSecrets } from './address.ts';
 import type { Uploader } from './data/uploader.ts';
 import type { Predictor } from './draw/predictor.ts';
 import type { TabWorker } from './join/tab-worker.ts';
+import { CodeForm } from './panels/code-form.tsx';
 import { ConfusionMatrix } from './panels/confusion-matrix.tsx';
 import { Control } from './panels/control.tsx';
 import { Curves } from './panels/curves.tsx';
@@ -55,6 +56,11 @@ export function Page(props: PageProps) {
     if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });
     else viewer.connectNow();
   };
+  const enterCode = (code: string): void => {
+    secrets.value = { token: code, admin };
+    saveSecrets(secrets.value);
+    viewer.connectNow();
+  };
   return (
     <>
       <a class="skip" href="#main">
@@ -64,11 +70,13 @@ export function Page(props: PageProps) {
         run={run}
         dataSetup={dataSetup.value}
         token={token}
+        code={store.joinCode.value}
         unlockFault={store.role.value?.fault}
         onUnlock={isAdmin ? undefined : unlock}
       />
       <main id="main" tabIndex={-1}>
         <ConnectionStatus store={store} />
+        {isCodeWanted(store, token) && <CodeForm fault={codeFault(store, token)} onCode={enterCode} />}
         <Overview store={store} />
         {dataSetup.value ? (
           <div class="panels before-run">
@@ -128,6 +136,17 @@ function dataActions({ store, viewer, uploader }: PageProps, token: string): Dat
     read: (request) => send({ type: 'readData', token, ...request }),
     start: () => send({ type: 'admin', action: 'start', token }),
   };
+}
+
+/** Where a token is needed and this page knows none, or one that was refused. */
+function isCodeWanted({ connection, run }: RunStore, token: string | undefined): boolean {
+  if (connection.value.phase === 'refused') return run.value?.tokenNeeded !== false;
+  return connection.value.phase === 'live' && run.value?.tokenNeeded === true && token === undefined;
+}
+
+function codeFault({ connection }: RunStore, token: string | undefined): string | undefined {
+  const { value } = connection;
+  return value.phase === 'refused' && token !== undefined ? value.reason : undefined;
 }
 
 /** Shows why the page is disconnected; the panels keep the last state. */

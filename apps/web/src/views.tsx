@@ -1,25 +1,34 @@
-/** The page's views: the run; the lesson and the live network, whose code comes when they are opened. */
+/** The page's views: the run; those of the room, of the lesson and of the live network, whose code comes when they are opened. */
 import { type Signal, signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type { InsideProps } from './inside/inside.tsx';
-import { partInAddress } from './inside/route.ts';
-import { chapterInAddress } from './learn/route.ts';
 import { Page, type PageProps } from './page.tsx';
+import type { RoomProps } from './room/room.tsx';
+import { chapterInAddress, isRoomInAddress, partInAddress } from './route.ts';
 
 /** The view, or why it is not there. */
 type Loaded<Props> = Signal<{ readonly View?: ComponentType<Props>; readonly failure?: string } | undefined>;
 
 const lesson: Loaded<{ readonly chapterId: string }> = signal();
 const inside: Loaded<InsideProps> = signal();
+const room: Loaded<RoomProps> = signal();
 
 export function Views(props: PageProps) {
+  const { store, predictor, viewer, secrets } = props;
   const [chapterId, part] = [chapterInAddress.value, partInAddress.value];
+  if (isRoomInAddress.value) {
+    const View = loaded(room, () => import('./room/room.tsx').then(({ Room }) => Room));
+    return View ? (
+      <View store={store} secrets={secrets.value} />
+    ) : (
+      <Loading name="The room's view" failure={room.value?.failure} />
+    );
+  }
   if (chapterId !== undefined) {
     const View = loaded(lesson, () => import('./learn/lesson.tsx').then(({ Lesson }) => Lesson));
     return View ? <View chapterId={chapterId} /> : <Loading name="The lesson" failure={lesson.value?.failure} />;
   }
   if (part !== undefined) {
-    const { store, predictor, viewer } = props;
     const View = loaded(inside, () => import('./inside/inside.tsx').then(({ Inside }) => Inside));
     const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
     return View ? (

@@ -257,6 +257,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     { type: fc.constant('role' as const), role: fc.constantFrom('guest' as const, 'owner' as const), fault: message },
     { requiredKeys: ['type', 'role'], noNullPrototype: true },
   ),
+  joinCode: record({ type: fc.constant('joinCode' as const), code: text(16) }),
   refused: record({ type: fc.constant('refused' as const), message }),
   hello: fc.record(
     { type: fc.constant('hello' as const), token: text(256), adminToken: text(256) },

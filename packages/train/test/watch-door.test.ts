@@ -52,6 +52,25 @@ describe('watching', () => {
     }
   });
 
+  it('and joining take the short code as well, which only those see who know how to join', async () => {
+    const server = await open(['--token', token, '--public-view']);
+    const guest = await openViewer(server.ws);
+    const invited = await openViewer(server.ws, {}, { token });
+    const { code } = await invited.next('joinCode');
+    expect(code).toMatch(/^[A-HJKMNP-Z2-9]{6}$/);
+    const owner = await openViewer(server.ws);
+    owner.send({ type: 'unlock', token: server.prepared.adminToken });
+    expect((await owner.next('joinCode')).code).toBe(code);
+    expect(guest.received.map(({ type }) => type)).toContain('run');
+    expect(JSON.stringify(guest.received)).not.toContain(code);
+    const typed = await openRawClient(server.ws);
+    typed.send({ ...hello, token: code });
+    await typed.next('welcome');
+    const wrong = await openRawClient(server.ws);
+    wrong.send({ ...hello, token: code.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')) });
+    expect(await wrong.next('refuse')).toMatchObject({ code: 'token' });
+  });
+
   it('shows nothing before hello, which comes once', async () => {
     const server = await open([]);
     const socket = new WebSocket(`${server.ws}${watchPath}`, watchSubprotocol);

@@ -10,13 +10,14 @@ interface HeaderProps {
   /** What there is in place of a run. */
   readonly dataSetup: DataSetup | undefined;
   readonly token: string | undefined;
+  readonly code: string | undefined;
   /** What was wrong with the admin token that was shown last. */
   readonly unlockFault: string | undefined;
   /** Absent where the admin token is known. */
   readonly onUnlock: ((adminToken: string) => void) | undefined;
 }
 
-export function Header({ run, dataSetup, token, unlockFault, onUnlock }: HeaderProps) {
+export function Header({ run, dataSetup, token, code, unlockFault, onUnlock }: HeaderProps) {
   return (
     <header class="top">
       <h1>
@@ -31,7 +32,7 @@ export function Header({ run, dataSetup, token, unlockFault, onUnlock }: HeaderP
         <a class="button" href="#inside">
           Inside
         </a>
-        <JoinAddress run={run ?? dataSetup} token={token} />
+        <JoinAddress run={run ?? dataSetup} token={token} code={code} />
         {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
         <ThemeButton />
       </div>

@@ -1,15 +1,17 @@
 /** Shows others how to join: the join address as a QR code and as text, and the command for a terminal. */
-import { encode } from 'uqr';
 import { joinCommand, joinLink } from '../join/join-addresses.ts';
 import type { Run } from '../watch/run-store.ts';
 import { CopyButton } from './copy-button.tsx';
+import { QrCode } from './qr-code.tsx';
 
 interface JoinAddressProps {
   readonly run: Pick<Run, 'joinAddresses' | 'workerCommand' | 'tokenNeeded'> | undefined;
   readonly token: string | undefined;
+  /** What people may type in place of the token. */
+  readonly code: string | undefined;
 }
 
-export function JoinAddress({ run, token }: JoinAddressProps) {
+export function JoinAddress({ run, token, code }: JoinAddressProps) {
   const page = new URL(location.href);
   const link = joinLink(run, token, page);
   return (
@@ -24,6 +26,16 @@ export function JoinAddress({ run, token }: JoinAddressProps) {
           <code class="address">{link}</code>
         </p>
         <CopyButton text={link} label="Copy the address" />
+        {code !== undefined && (
+          <p>
+            Or open the address up to the # and type the code <code class="address">{code}</code>
+          </p>
+        )}
+        <p>
+          <a class="button" href="#room">
+            Show it to the room
+          </a>
+        </p>
         {run && <Command command={joinCommand(run, token, page)} />}
         {run?.tokenNeeded && token === undefined && (
           <p class="error">
@@ -44,16 +56,5 @@ function Command({ command }: { readonly command: string }) {
       </p>
       <CopyButton text={command} label="Copy the command" />
     </>
-  );
-}
-
-function QrCode({ text }: { readonly text: string }) {
-  const { size, data } = encode(text, { ecc: 'M', border: 2 });
-  const path = data.flatMap((row, y) => row.map((isDark, x) => (isDark ? `M${x} ${y}h1v1h-1z` : ''))).join('');
-  return (
-    <svg class="qr-code" viewBox={`0 0 ${size} ${size}`} role="img" aria-label="QR code of the join address">
-      <rect width={size} height={size} class="qr-light" />
-      <path d={path} class="qr-dark" />
-    </svg>
   );
 }

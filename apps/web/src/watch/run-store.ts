@@ -57,6 +57,8 @@ export class RunStore {
     statusOf(this.connection.value, this.progress.value, this.dataSetup.value !== undefined),
   );
   readonly isOver = computed(() => this.progress.value !== undefined && isOver(this.progress.value));
+  /** What people may type in place of the token; known to pages that know the token. */
+  readonly joinCode = signal<string>();
   /** What the coordinator makes of the admin token that this page has shown; undefined where it has shown none. */
   readonly role = signal<WatchMessageOf<'role'>>();
   readonly #curves = new Curves();
@@ -122,6 +124,9 @@ export class RunStore {
         return;
       case 'result':
         this.result.value = message;
+        return;
+      case 'joinCode':
+        this.joinCode.value = message.code;
         return;
       case 'role':
         this.role.value = message;

@@ -220,6 +220,9 @@ export const watchMessages = {
   /** Answers an admin token: the role that the viewer has now, and what was wrong with a token that is not the run's. */
   role: fromCoordinator('role', { role: v.picklist(roles), fault: v.exactOptional(message) }),
 
+  /** For viewers that know how to join: what people may type in place of the token, as long as this run lasts. */
+  joinCode: fromCoordinator('joinCode', { code: text(16) }),
+
   /** Answers a request that this viewer may not make, or that cannot be met. */
   refused: fromCoordinator('refused', { message }),
 

@@ -96,7 +96,7 @@ export class Dashboard {
       welcome: (hello, address) => options.permission.welcome(hello, address),
       onFull: options.onFull,
       snapshot: () => this.#snapshot(),
-      onWelcome: (sendSnapshot) => this.#welcome(sendSnapshot),
+      onWelcome: (sendSnapshot, viewer) => this.#welcome(sendSnapshot, viewer),
       onMessage: (message, viewer) => void this.#handleMessage(message, viewer).catch(options.onError),
     });
     this.#actions = new AdminActions(options);
@@ -185,12 +185,18 @@ export class Dashboard {
     this.#viewers.broadcast(this.#workers());
   }
 
-  #welcome(sendSnapshot: () => void): void {
+  #welcome(sendSnapshot: () => void, viewer: Viewer): void {
     // The snapshot has every point so far; a page ignores points that it knows already.
     if (this.#viewers.size === 1) this.#curve.takeNew();
     this.#weights.refreshHash(this.#options.run.state.current.step);
     this.#budget.spend(sendSnapshot);
+    if (viewer.mayInvite) this.#sendCode(viewer);
     this.#evaluation.refresh();
+  }
+
+  #sendCode(viewer: Viewer): void {
+    const { code } = this.#options.permission;
+    if (code !== undefined) viewer.send({ type: 'joinCode', code });
   }
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
@@ -213,6 +219,7 @@ export class Dashboard {
       return;
     }
     const request = ownerMessage(message, viewer, this.#options.permission);
+    if (message.type === 'unlock' && viewer.role === 'owner') this.#sendCode(viewer);
     if (!request) return;
     const result = await this.#actions.meet(request);
     if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });

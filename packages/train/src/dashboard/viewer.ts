@@ -18,6 +18,8 @@ export class Viewer {
   /** Whether the viewer has asked for weights that it has not got. */
   wantsWeights = false;
   badTokens = 0;
+  /** Whether it knows how to join. */
+  mayInvite = false;
   readonly address: string;
   readonly #socket: WebSocket;
   readonly #visit: Visit;

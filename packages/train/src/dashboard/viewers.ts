@@ -11,7 +11,13 @@ import { defaultViewerLimits, placeFor, type ViewerLimits } from './viewer-place
 /** The answer to a `hello`. */
 export type Welcome =
   /** @param fault what was wrong with the admin token that it has shown */
-  { readonly role: ViewerRole; readonly fault?: string } | { readonly refusal: string };
+  | {
+      readonly role: ViewerRole;
+      readonly fault?: string;
+      /** Whether it sees the join code. */
+      readonly mayInvite: boolean;
+    }
+  | { readonly refusal: string };
 
 export interface ViewersOptions {
   readonly nowMs: () => number;
@@ -19,7 +25,7 @@ export interface ViewersOptions {
   readonly snapshot: () => readonly WatchMessageFrom<'coordinator'>[];
   readonly welcome: (hello: WatchMessageOf<'hello'>, address: string) => Welcome;
   /** Called with what sends the snapshot, when a viewer has its place. */
-  readonly onWelcome: (sendSnapshot: () => void) => void;
+  readonly onWelcome: (sendSnapshot: () => void, viewer: Viewer) => void;
   /** Called for a viewer that finds no place, or must give its own up. */
   readonly onFull: () => void;
   readonly limits?: Partial<ViewerLimits> | undefined;
@@ -102,6 +108,7 @@ export class Viewers {
       place.from.refuse(1013, 'the coordinator is full: another viewer needed this place');
     }
     viewer.admit(welcome.role);
+    viewer.mayInvite = welcome.mayInvite;
     this.#newcomers.delete(viewer);
     this.#viewers.add(viewer);
     this.#options.onWelcome(() => {
@@ -109,7 +116,7 @@ export class Viewers {
       const { role, fault } = welcome;
       if (hello.adminToken !== undefined)
         viewer.send({ type: 'role', role, ...(fault === undefined ? {} : { fault }) });
-    });
+    }, viewer);
   }
 
   /**

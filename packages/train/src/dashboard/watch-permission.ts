@@ -4,8 +4,11 @@ import { type TokenGuesses, tooSoonMessage } from '../guard/token-guesses.ts';
 import type { Welcome } from './viewers.ts';
 
 export interface WatchPermissionOptions {
-  /** One that watching needs; the admin token is as good. Undefined where every client may watch. */
-  readonly viewToken: string | undefined;
+  /** What joining needs, and watching unless it is open to every client; the admin token is as good. */
+  readonly token: string | undefined;
+  /** Stands for the token. */
+  readonly code: string | undefined;
+  readonly publicView: boolean;
   readonly adminToken: string;
   readonly guesses: TokenGuesses;
   readonly onBadToken: () => void;
@@ -26,19 +29,34 @@ export class WatchPermission {
 
   welcome({ token, adminToken }: WatchMessageOf<'hello'>, address: string): Welcome {
     const fault = adminToken === undefined ? undefined : this.adminFault(adminToken, address);
-    if (adminToken !== undefined && fault === undefined) return { role: 'owner' };
+    if (adminToken !== undefined && fault === undefined) return { role: 'owner', mayInvite: true };
     const refusal = this.watchFault(token, address);
     if (refusal !== undefined) return { refusal };
-    return fault === undefined ? { role: 'guest' } : { role: 'guest', fault };
+    const mayInvite = this.#mayInvite(token, address);
+    return fault === undefined ? { role: 'guest', mayInvite } : { role: 'guest', mayInvite, fault };
+  }
+
+  /** What invited people may type in place of the token. */
+  get code(): string | undefined {
+    return this.#options.code;
+  }
+
+  /** Whether a viewer has shown that it knows how to join; only then does it see the code. */
+  #mayInvite(token: string | undefined, address: string): boolean {
+    return token !== undefined && this.#options.guesses.check(address, this.#secrets(), token).type === 'right';
+  }
+
+  #secrets(): string[] {
+    const { token, code, adminToken } = this.#options;
+    return [token, code, adminToken].filter((secret) => secret !== undefined);
   }
 
   /** Whether a token allows to watch. */
   watchFault(token: string | undefined, address: string): TokenFault {
-    const { viewToken, adminToken } = this.#options;
-    if (viewToken === undefined) return undefined;
+    if (this.#options.token === undefined || this.#options.publicView) return undefined;
     const wrong = `this is not the token of this run: ${watchAddress}`;
     const missing = `watching this run needs its token: ${watchAddress}`;
-    return this.#fault([viewToken, adminToken], token, address, { wrong, missing });
+    return this.#fault(this.#secrets(), token, address, { wrong, missing });
   }
 
   /** Whether a token allows to control the run. */

@@ -4,6 +4,7 @@ import {
   type CoordinatorMessage,
   type CoordinatorTransport,
   type MessageOf,
+  sameSecret,
   type TransportListener,
   type WorkerMessage,
   webSocketTransport,
@@ -23,6 +24,8 @@ export interface GuardOptions {
   readonly nowMs: () => number;
   /** The token that joining needs, and who has guessed at it. */
   readonly token: string | undefined;
+  /** Stands for the token; the run knows the token alone. */
+  readonly code?: string | undefined;
   readonly guesses: TokenGuesses;
   readonly onTurnedAway: (reason: TurnedAwayReason) => void;
 }
@@ -86,8 +89,8 @@ export class GuardedTransport implements CoordinatorTransport {
     this.#inner.listen({
       onMessage: (message) => {
         this.#noteAnswer(message);
-        if (message.type === 'hello' && this.#comesTooSoon(message)) return;
-        listener.onMessage(message);
+        if (message.type !== 'hello') listener.onMessage(message);
+        else if (!this.#comesTooSoon(message)) listener.onMessage(this.#withToken(message));
       },
       onClose: (closing) => listener.onClose(closing),
     });
@@ -162,11 +165,17 @@ export class GuardedTransport implements CoordinatorTransport {
     }
   }
 
+  #withToken(hello: MessageOf<'hello'>): MessageOf<'hello'> {
+    const { token, code } = this.#options;
+    const isCode = token !== undefined && code !== undefined && sameSecret(code, hello.token ?? '');
+    return isCode ? { ...hello, token } : hello;
+  }
+
   /** Refuses a client whose address has guessed at the token too often; a wrong token the run refuses itself. */
   #comesTooSoon({ token }: MessageOf<'hello'>): boolean {
-    const { token: expected, guesses } = this.#options;
-    if (expected === undefined || token === undefined) return false;
-    const check = guesses.check(this.#guarded.address, [expected], token);
+    const { token: expected, code = expected, guesses } = this.#options;
+    if (expected === undefined || code === undefined || token === undefined) return false;
+    const check = guesses.check(this.#guarded.address, [expected, code], token);
     if (check.type !== 'tooSoon') return false;
     this.#options.onTurnedAway('token');
     const message = tooSoonMessage(check.waitMs);

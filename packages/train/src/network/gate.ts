@@ -3,8 +3,11 @@ import { systemClock } from '@lockstep/worker';
 import { WatchPermission } from '../dashboard/watch-permission.ts';
 import { TokenGuesses } from '../guard/token-guesses.ts';
 import { TurnedAwayCounter } from '../guard/turned-away.ts';
+import { newJoinCode } from '../new-join-code.ts';
 
 export interface Gate {
+  /** Stands for the token as long as this process runs; undefined where no token is needed. */
+  readonly code: string | undefined;
   readonly guesses: TokenGuesses;
   readonly permission: WatchPermission;
   readonly turnedAway: TurnedAwayCounter;
@@ -20,7 +23,8 @@ export interface GateTokens {
 export function createGate({ token, adminToken, publicView }: GateTokens): Gate {
   const guesses = new TokenGuesses(systemClock.nowMs);
   const turnedAway = new TurnedAwayCounter();
-  const viewToken = publicView ? undefined : token;
+  const code = token === undefined ? undefined : newJoinCode();
   const onBadToken = (): void => turnedAway.count('token');
-  return { guesses, turnedAway, permission: new WatchPermission({ viewToken, adminToken, guesses, onBadToken }) };
+  const permission = new WatchPermission({ token, code, publicView, adminToken, guesses, onBadToken });
+  return { code, guesses, turnedAway, permission };
 }

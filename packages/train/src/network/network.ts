@@ -56,7 +56,7 @@ export function startNetwork(network: NetworkOptions): WorkerPool {
 
 function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptions) {
   const { plan, train, token } = prepared;
-  const { guesses, permission, turnedAway } = server.gate;
+  const { code, guesses, permission, turnedAway } = server.gate;
   const { host, allowOrigins } = server.settings.listen;
   const sockets = createSockets(
     {
@@ -67,7 +67,7 @@ function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptio
       chunkBytes: limits.chunkBytes,
       batchBytes: plan.batch * bytesPerSample(train),
       allowedOrigins: allowOrigins ?? [],
-      ...{ token, guesses, turnedAway },
+      ...{ token, code, guesses, turnedAway },
       onConnection: (transport, address) => run.connect(transport, address),
       onViewer: (socket, visit) => dashboard.addViewer(socket, visit),
     },

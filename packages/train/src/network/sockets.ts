@@ -29,6 +29,8 @@ export interface SocketOptions {
   readonly allowedOrigins?: readonly string[];
   /** The token that joining needs. */
   readonly token?: string | undefined;
+  /** Stands for the token. */
+  readonly code?: string | undefined;
   readonly guesses?: TokenGuesses;
   readonly turnedAway: TurnedAwayCounter;
   /** @param address what the worker's connections are counted by */
@@ -85,6 +87,7 @@ function guardOptions({
   maxFrameBytes,
   batchBytes,
   token,
+  code,
   guesses,
   turnedAway,
   ...sizes
@@ -97,6 +100,7 @@ function guardOptions({
     maxQueuedBytes: maxQueuedBytes(answer.bytes, batchBytes),
     nowMs,
     token,
+    code,
     guesses: guesses ?? new TokenGuesses(nowMs),
     onTurnedAway: turnedAway.count,
   };

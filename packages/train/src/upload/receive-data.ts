@@ -64,12 +64,12 @@ function standOn(server: StandingServer, request: Pick<DataSetupOptions, 'seed' 
 
 function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers): Handlers {
   const { settings, secure, gate, connections } = server;
-  const { guesses, permission, turnedAway } = gate;
+  const { code, guesses, permission, turnedAway } = gate;
   const { token, listen } = settings;
   const sockets = createSockets(
     {
       host: listen.host,
-      ...{ secure, maxFrameBytes, token, guesses, turnedAway },
+      ...{ secure, maxFrameBytes, token, code, guesses, turnedAway },
       // Before the run there is nothing to ask a worker for.
       ...{ vectorBytes: 0, chunkBytes: maxFrameBytes, batchBytes: 0 },
       allowedOrigins: listen.allowOrigins ?? [],

@@ -1,0 +1,44 @@
+/** Asks a guest without the token for the short code that stands on the projector or on the owner's page. */
+import { useSignal } from '@preact/signals';
+import { bindInput } from './bind-input.ts';
+
+interface CodeFormProps {
+  /** What was wrong with the code before. */
+  readonly fault: string | undefined;
+  readonly onCode: (code: string) => void;
+}
+
+const codeLength = 6;
+/** A whole token may be pasted as well. */
+const mostLetters = 256;
+
+export function CodeForm({ fault, onCode }: CodeFormProps) {
+  const code = useSignal('');
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const text = code.value.replace(/\s/g, '');
+    if (text !== '') onCode(text.length === codeLength ? text.toUpperCase() : text);
+  };
+  return (
+    <form class="card code-form" onSubmit={submit}>
+      <label>
+        Code of this run
+        <input
+          class="code-input"
+          maxLength={mostLetters}
+          autocomplete="off"
+          autocapitalize="characters"
+          spellcheck={false}
+          aria-describedby="code-fault"
+          {...bindInput(code)}
+        />
+      </label>
+      <button type="submit" class="primary">
+        Enter
+      </button>
+      <p id="code-fault" class={fault === undefined ? 'aside' : 'error'} role="status">
+        {fault ?? 'Six letters and digits, which the owner of the run shows.'}
+      </p>
+    </form>
+  );
+}

@@ -1,0 +1,32 @@
+/** The curve behind the figure: accuracy of training from 0 to 100 %, or the loss where targets are values. */
+import { chartSettings } from '../watch/chart-settings.ts';
+import type { RunStore } from '../watch/run-store.ts';
+
+const [width, height] = [100, 100];
+/** More points than a projector has columns to spare. */
+const mostPoints = 200;
+
+export function RoomCurve({ store }: { readonly store: RunStore }) {
+  store.curvesVersion.value;
+  const kind = store.run.value?.targetType === 'values' ? 'loss' : 'accuracy';
+  const { memory } = chartSettings.value;
+  const [curve] = store.curves(kind, { axis: 'step', memory });
+  const { at = [], smoothTrain = [] } = curve?.table ?? {};
+  const points = at.flatMap((step, index) => {
+    const value = smoothTrain[index];
+    return typeof value === 'number' && Number.isFinite(value) ? [{ step, value }] : [];
+  });
+  if (points.length < 2) return null;
+  const top = kind === 'accuracy' ? 100 : Math.max(...points.map(({ value }) => value));
+  const last = points.at(-1)!.step;
+  const every = Math.ceil(points.length / mostPoints);
+  const line = points
+    .filter((_, index) => index % every === 0 || index === points.length - 1)
+    .map(({ step, value }) => `${(width * step) / last},${height * (1 - value / (top || 1))}`);
+  return (
+    <svg class="room-curve" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+      <polygon points={`0,${height} ${line.join(' ')} ${width},${height}`} />
+      <polyline points={line.join(' ')} />
+    </svg>
+  );
+}

@@ -1,0 +1,123 @@
+/** The view for a projector: how to join, who has joined, and how well the model does by now. */
+import type { Secrets } from '../address.ts';
+import { joinLink } from '../join/join-addresses.ts';
+import { counted, percent, significant } from '../look/format.ts';
+import { Mark, ThemeButton } from '../panels/header.tsx';
+import { QrCode } from '../panels/qr-code.tsx';
+import { chartSettings } from '../watch/chart-settings.ts';
+import type { RunStore } from '../watch/run-store.ts';
+import { RoomCurve } from './room-curve.tsx';
+import './room.css';
+
+export interface RoomProps {
+  readonly store: RunStore;
+  readonly secrets: Secrets;
+}
+
+export function Room({ store, secrets }: RoomProps) {
+  const { title, name } = store.status.value;
+  return (
+    <div class="room">
+      <header class="room-top">
+        <h1>
+          <Mark />
+          Lockstep
+        </h1>
+        <p class="phase" role="status">
+          <span class={`phase-dot phase-${name}`} aria-hidden="true" />
+          {title}
+        </p>
+        <a class="button" href="#run">
+          The run
+        </a>
+        <ThemeButton />
+      </header>
+      <main class="room-main">
+        <Invitation store={store} token={secrets.token} />
+        <Score store={store} />
+        <Names store={store} />
+      </main>
+    </div>
+  );
+}
+
+function Invitation({ store, token }: { readonly store: RunStore; readonly token: string | undefined }) {
+  const run = store.run.value;
+  const code = store.joinCode.value;
+  const page = new URL(location.href);
+  const link = joinLink(run, token, page);
+  if (run?.tokenNeeded && token === undefined) {
+    return (
+      <section class="room-join" aria-labelledby="room-join-title">
+        <h2 id="room-join-title">Join</h2>
+        <p class="error">This page does not know the token: open the address that the coordinator printed.</p>
+      </section>
+    );
+  }
+  const [address] = joinLink(run, undefined, page).split('#');
+  return (
+    <section class="room-join" aria-labelledby="room-join-title">
+      <h2 id="room-join-title">Scan to join</h2>
+      <QrCode text={link} />
+      <p>
+        or open <span class="room-address">{address}</span>
+      </p>
+      {code !== undefined && (
+        <p>
+          and type <strong class="room-code">{code}</strong>
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** What is known best: the test set's figure of the last epoch, else that of the steps so far. */
+function Score({ store }: { readonly store: RunStore }) {
+  store.curvesVersion.value;
+  const { figure, label } = scoreOf(store);
+  return (
+    <section class="room-score" aria-labelledby="room-score-title">
+      <RoomCurve store={store} />
+      <h2 id="room-score-title">{label}</h2>
+      <p class="room-figure">{figure}</p>
+      <p class="room-epoch">{epochText(store)}</p>
+    </section>
+  );
+}
+
+function scoreOf(store: RunStore): { readonly figure: string; readonly label: string } {
+  const last = store.epochs.value.at(-1);
+  const { loss, accuracy } = store.training(chartSettings.value.memory);
+  if (store.run.value?.targetType === 'values') {
+    const figure = last?.testRmse ?? undefined;
+    return figure === undefined
+      ? { label: 'Training loss', figure: loss === undefined ? '–' : significant(loss) }
+      : { label: 'Test error (RMSE)', figure: significant(figure) };
+  }
+  const test = last?.testAccuracy ?? undefined;
+  if (test !== undefined) return { label: 'Test accuracy', figure: percent(test, 1) };
+  return { label: 'Training accuracy', figure: accuracy === undefined ? '–' : percent(accuracy / 100, 1) };
+}
+
+function epochText(store: RunStore): string {
+  const [run, progress] = [store.run.value, store.progress.value];
+  return run && progress ? `Epoch ${Math.min(progress.epoch, run.config.epochs)} of ${run.config.epochs}` : '\u00a0';
+}
+
+function Names({ store }: { readonly store: RunStore }) {
+  const workers = store.workers.value.filter(({ health }) => health !== 'gone');
+  return (
+    <section class="room-names" aria-labelledby="room-names-title">
+      <h2 id="room-names-title">
+        {workers.length === 0 ? 'Waiting for the first one' : `${counted(workers.length, 'device')} in the room`}
+      </h2>
+      <ul>
+        {workers.map(({ id, name, health }) => (
+          <li key={id} class={`room-name room-${health}`}>
+            {name}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,74 @@
+/** The room's view and the code that people type there, and a class of tabs and Node workers that all take part. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { expect, it } from 'vitest';
+import { startWorker } from '../../coordinator/test/processes.ts';
+import { describePage } from './browser.ts';
+import { singleRun, startRun } from './run.ts';
+
+interface AxeResults {
+  readonly violations: readonly { readonly id: string; readonly impact?: string; readonly nodes: readonly unknown[] }[];
+}
+
+declare const axe: { run(): Promise<AxeResults> };
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+describePage('a room', ({ browser, folder }) => {
+  it('sees the address and the code, with which a guest gets in who types them', async () => {
+    const run = await startRun(folder, ['--wait-for-start', '--token', 'a token of more than six letters']);
+    const room = await browser.open({ ...run, owner: `${run.owner}&room` }, 'owner');
+    const { page } = room;
+    const shown = page.locator('.room-code');
+    await room.during('the code', shown.waitFor());
+    const code = (await shown.textContent()) ?? '';
+    const guest = await browser.open(run);
+    const field = guest.page.getByLabel('Code of this run');
+    for (const [typed, answer] of [
+      ['AAAAAA', /not the token of this run/],
+      [code.toLowerCase(), 'Waiting for start'],
+    ] as const) {
+      await guest.during('a field for the code', field.fill(typed));
+      await field.press('Enter');
+      await guest.shows(answer);
+    }
+    expect(await field.count()).toBe(0);
+    await guest.join('cpu', 'Ada');
+    await room.shows('1 device in the room');
+    await room.shows('Ada');
+    await page.evaluate(axeSource);
+    for (const [colorScheme, width, height] of [
+      ['light', 1920, 1080],
+      ['dark', 1280, 800],
+      ['light', 390, 844],
+    ] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height });
+      const { violations } = await page.evaluate(() => axe.run());
+      expect(violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
+    }
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await room.shows('This tab');
+    expect([...room.errors, ...guest.errors]).toEqual([]);
+    const stopped = await run.stop();
+    expect(JSON.stringify(stopped)).not.toContain(code);
+  });
+
+  it('of tabs and Node workers takes part as a whole, and changes no bit', async () => {
+    const epochs = 2;
+    const args = ['--batch', 'auto', '--expect', '32', '--epochs', `${epochs}`];
+    const run = await startRun(folder, [...args, '--wait-for-start']);
+    for (const name of ['n1', 'n2']) startWorker(['--url', run.worker, '--name', name]);
+    const owner = await browser.open(run, 'owner');
+    const tabs = [owner, await browser.open(run), await browser.open(run)];
+    await Promise.all(tabs.map((tab, index) => tab.join('cpu', `tab ${index}`, 1)));
+    await owner.workersReady(5);
+    await owner.press('Start');
+    const report = await run.report();
+    expect(report.workers).toHaveLength(5);
+    for (const { shards } of report.workers) expect(shards).toBeGreaterThanOrEqual(epochs);
+    expect(report.weightsSha256).toBe((await singleRun(folder, args)).weightsSha256);
+  });
+});
