@@ -14,6 +14,7 @@ import { Header } from './panels/header.tsx';
 import { Join } from './panels/join.tsx';
 import { Log } from './panels/log.tsx';
 import { Overview } from './panels/overview.tsx';
+import type { RunChanges } from './panels/run-again.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
 import { TopErrors } from './panels/top-errors.tsx';
 import { Workers } from './panels/workers.tsx';
@@ -31,23 +32,12 @@ export interface PageProps {
 }
 
 export function Page(props: PageProps) {
-  const { store, viewer, tab, secrets } = props;
+  const { store, tab, secrets } = props;
   const run = store.run.value;
   const { admin, token } = secrets.value;
   const isAdmin = admin !== undefined;
-  const credentials = isAdmin ? { token: admin } : {};
-  const control = (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials });
-  const injectFault = (action: FaultAction, workerId: string): void =>
-    viewer.send({ type: 'injectFault', action, workerId, ...credentials });
+  const { control, injectFault, runAgain, unlock } = requestsOf(props);
   const { dataSetup, rejection } = store;
-  const unlock = (adminToken: string): void => {
-    store.rejection.value = undefined;
-    store.role.value = undefined;
-    secrets.value = { token, admin: adminToken };
-    saveSecrets(secrets.value);
-    if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });
-    else viewer.connectNow();
-  };
   return (
     <>
       <a class="skip" href="#main">
@@ -74,7 +64,7 @@ export function Page(props: PageProps) {
           </div>
         ) : (
           <>
-            {isAdmin && <Control store={store} onAction={control} />}
+            {isAdmin && <Control store={store} onAction={control} onRunAgain={runAgain} />}
             <RunPanels {...props} onInjectFault={run?.faultInjection && isAdmin ? injectFault : undefined} />
           </>
         )}
@@ -86,6 +76,29 @@ export function Page(props: PageProps) {
   );
 }
 
+/** What this page asks of the coordinator, with the admin token where it is known. */
+function requestsOf({ store, viewer, secrets }: PageProps) {
+  const { admin, token } = secrets.value;
+  const credentials = admin === undefined ? {} : { token: admin };
+  return {
+    control: (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials }),
+    injectFault: (action: FaultAction, workerId: string): void =>
+      viewer.send({ type: 'injectFault', action, workerId, ...credentials }),
+    runAgain(changes: RunChanges): void {
+      store.rejection.value = undefined;
+      viewer.send({ type: 'runAgain', ...credentials, ...changes });
+    },
+    unlock(adminToken: string): void {
+      store.rejection.value = undefined;
+      store.role.value = undefined;
+      secrets.value = { token, admin: adminToken };
+      saveSecrets(secrets.value);
+      if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });
+      else viewer.connectNow();
+    },
+  };
+}
+
 interface RunPanelsProps extends PageProps {
   readonly onInjectFault: ((action: FaultAction, workerId: string) => void) | undefined;
 }
@@ -94,7 +107,7 @@ function RunPanels({ store, tab, predictor, onInjectFault }: RunPanelsProps) {
   const run = store.run.value;
   return (
     <div class="panels">
-      <Join tab={tab} isOver={store.isOver.value} />
+      <Join tab={tab} isOver={store.isOver.value && run?.canRunAgain !== true} />
       <Curves store={store} />
       <StepTimeline store={store} />
       <Draw predictor={predictor} run={run} />

@@ -72,6 +72,7 @@ describe.each(messageTypes)('%s', (type) => {
       'cachedSamples',
       'numbers',
       'encoding',
+      'anotherMayFollow',
     ]);
     const example: Record<string, unknown> = { ...exampleOf(type) };
     for (const field of Object.keys(example)) {
