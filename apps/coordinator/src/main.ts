@@ -94,10 +94,28 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
   for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (options.stay && !wasInterrupted) {
     display.line('The dashboard stays; Ctrl-C ends it.');
-    await once(signal, 'abort');
+    if (await followNext(run, signal)) return interruptedCode;
   }
   if (wasInterrupted) return interruptedCode;
   return failures.length === 0 ? 0 : 1;
+}
+
+/**
+ * Shows the runs that their owner begins from the page, until a signal comes; files are of the first run alone.
+ * @returns whether the signal has interrupted one
+ */
+async function followNext(run: TrainingRun, signal: AbortSignal): Promise<boolean> {
+  const interrupted = once(signal, 'abort').then(() => undefined);
+  let next = await Promise.race([run.nextRun(), interrupted]);
+  while (next) {
+    const display = new RunDisplay(undefined);
+    const { result, failure } = await endOf(next, display);
+    for (const line of summaryLines(result.report, colors)) display.line(line);
+    if (failure !== undefined) process.stderr.write(`lockstep: ${failure}\n`);
+    if (signal.aborted) return result.stoppedBy === 'program';
+    next = await Promise.race([next.nextRun(), interrupted]);
+  }
+  return false;
 }
 
 /** Shows what happens until the run has ended; one that could not go on has a failure, and a result up to then. */

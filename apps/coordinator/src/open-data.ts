@@ -3,11 +3,15 @@ import { readerOptionsOf, usageFailure } from '@lockstep/command';
 import { DataError } from '@lockstep/data';
 import { openDataset } from '@lockstep/data/node';
 import type { OpenedDataset } from '@lockstep/data/readers';
+import type { TrainingData } from '@lockstep/train';
 import { uploadedData } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
 
+/** The data, and how they are when another seed splits them. */
+type OpenedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
+
 /** undefined where none is named. @throws CommandFailure with exit code 2 where it cannot be used */
-export async function openData(options: CoordinatorOptions): Promise<OpenedDataset | undefined> {
+export async function openData(options: CoordinatorOptions): Promise<OpenedData | undefined> {
   const { data, seed } = options;
   const readerOptions = readerOptionsOf(options);
   if (data === undefined) {
@@ -21,7 +25,8 @@ export async function openData(options: CoordinatorOptions): Promise<OpenedDatas
     throw usageFailure(`--${name}: expected without --data ${uploadedData}, whose page asks for it`);
   }
   try {
-    return await openDataset(data, { ...readerOptions, seed });
+    const splitBy = (seed: number) => openDataset(data, { ...readerOptions, seed });
+    return { ...(await splitBy(seed)), splitBy };
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`--data: ${error.message}`);
     throw error;

@@ -137,7 +137,7 @@ const shared = {
   'allow-origin': origins('origins of other pages that may join and watch, separated by commas'),
   'wait-for-start': switchOption('begin when the run is started from the dashboard'),
   chaos: switchOption('fault injection: the dashboard can kill, freeze and slow workers'),
-  stay: switchOption('keep serving the dashboard after training'),
+  stay: switchOption('keep serving the dashboard after training, which can begin another run'),
   checkpoint: textOption('DIR', 'folder for checkpoints, from which a run that was cut off goes on'),
   'checkpoint-every': intervalOption('steps like 50, or minutes like 5m, between two checkpoints'),
   resume: switchOption('go on from the newest checkpoint in --checkpoint that fits this run'),

@@ -16,6 +16,7 @@ import { Header } from './panels/header.tsx';
 import { Join } from './panels/join.tsx';
 import { Log } from './panels/log.tsx';
 import { Overview } from './panels/overview.tsx';
+import type { RunChanges } from './panels/run-again.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
 import { TopErrors } from './panels/top-errors.tsx';
 import type { WorkerOwner } from './panels/worker-actions.tsx';
@@ -34,33 +35,12 @@ export interface PageProps {
 }
 
 export function Page(props: PageProps) {
-  const { store, viewer, tab, secrets } = props;
+  const { store, tab, secrets } = props;
   const run = store.run.value;
   const { admin, token } = secrets.value;
   const isAdmin = admin !== undefined;
-  const credentials = isAdmin ? { token: admin } : {};
-  const control = (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials });
-  const owner: WorkerOwner = {
-    rename: (workerId, name) => viewer.send({ type: 'renameWorker', workerId, name, ...credentials }),
-    remove: (workerId) => viewer.send({ type: 'removeWorker', workerId, ...credentials }),
-    injectFault: run?.faultInjection
-      ? (action, workerId) => viewer.send({ type: 'injectFault', action, workerId, ...credentials })
-      : undefined,
-  };
+  const { control, owner, runAgain, unlock, enterCode } = requestsOf(props);
   const { dataSetup, rejection } = store;
-  const unlock = (adminToken: string): void => {
-    store.rejection.value = undefined;
-    store.role.value = undefined;
-    secrets.value = { token, admin: adminToken };
-    saveSecrets(secrets.value);
-    if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });
-    else viewer.connectNow();
-  };
-  const enterCode = (code: string): void => {
-    secrets.value = { token: code, admin };
-    saveSecrets(secrets.value);
-    viewer.connectNow();
-  };
   return (
     <>
       <a class="skip" href="#main">
@@ -89,7 +69,7 @@ export function Page(props: PageProps) {
           </div>
         ) : (
           <>
-            {isAdmin && <Control store={store} onAction={control} />}
+            {isAdmin && <Control store={store} onAction={control} onRunAgain={runAgain} />}
             <RunPanels {...props} owner={isAdmin ? owner : undefined} />
           </>
         )}
@@ -99,6 +79,39 @@ export function Page(props: PageProps) {
       </footer>
     </>
   );
+}
+
+/** What this page asks of the coordinator, with the admin token where it is known. */
+function requestsOf({ store, viewer, secrets }: PageProps) {
+  const { admin, token } = secrets.value;
+  const credentials = admin === undefined ? {} : { token: admin };
+  return {
+    control: (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials }),
+    owner: {
+      rename: (workerId, name) => viewer.send({ type: 'renameWorker', workerId, name, ...credentials }),
+      remove: (workerId) => viewer.send({ type: 'removeWorker', workerId, ...credentials }),
+      injectFault: store.run.value?.faultInjection
+        ? (action, workerId) => viewer.send({ type: 'injectFault', action, workerId, ...credentials })
+        : undefined,
+    } satisfies WorkerOwner,
+    runAgain(changes: RunChanges): void {
+      store.rejection.value = undefined;
+      viewer.send({ type: 'runAgain', ...credentials, ...changes });
+    },
+    unlock(adminToken: string): void {
+      store.rejection.value = undefined;
+      store.role.value = undefined;
+      secrets.value = { token, admin: adminToken };
+      saveSecrets(secrets.value);
+      if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });
+      else viewer.connectNow();
+    },
+    enterCode(code: string): void {
+      secrets.value = { token: code, admin };
+      saveSecrets(secrets.value);
+      viewer.connectNow();
+    },
+  };
 }
 
 interface RunPanelsProps extends PageProps {
@@ -111,7 +124,7 @@ function RunPanels({ store, tab, predictor, viewer, owner }: RunPanelsProps) {
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   return (
     <div class="panels">
-      <Join tab={tab} isOver={store.isOver.value}>
+      <Join tab={tab} isOver={store.isOver.value && run?.canRunAgain !== true}>
         {result && <Ending store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
       <Curves store={store} />

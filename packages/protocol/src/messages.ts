@@ -191,8 +191,8 @@ export const messages = {
   /** The worker fails as asked, for `forMs`; only in a run that was started with fault injection. */
   injectFault: fromCoordinator('injectFault', { action: v.picklist(faultActions), forMs: milliseconds }),
 
-  /** The run is over; `message` says how it ended. */
-  finish: fromCoordinator('finish', { message }),
+  /** The run is over; `message` says how it ended. Where another may follow on this server, the worker comes back for it. */
+  finish: fromCoordinator('finish', { message, anotherMayFollow: v.exactOptional(flag) }),
 
   /** `sentAtMs` is read from the sender's clock and comes back unchanged in the pong. */
   ping: fromEither('ping', { sentAtMs: milliseconds }),

@@ -73,6 +73,7 @@ describe.each(messageTypes)('%s', (type) => {
       'numbers',
       'encoding',
       'values',
+      'anotherMayFollow',
     ]);
     if (type === 'chunk') optional.add('checksum');
     const example: Record<string, unknown> = { ...exampleOf(type) };

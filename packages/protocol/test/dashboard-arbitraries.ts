@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { type WatchMessage, type WatchMessageOf, watchMessages } from '../src/dashboard/messages.ts';
 import { diloco, finite, hexHash, message, milliseconds, plainJson, text, whole } from './arbitraries.ts';
+import { task, uploadedData } from './data-setup-arbitraries.ts';
 
 export type WatchMessageType = keyof typeof watchMessages;
 
@@ -113,25 +114,6 @@ const evaluation = fc
     });
   });
 
-const task = fc.constantFrom('classification' as const, 'regression' as const);
-
-const uploaded = fc.record(
-  {
-    found: message,
-    plan: message,
-    sampleType: fc.constantFrom('u8' as const, 'f32' as const),
-    sampleShape: fc.array(fc.integer({ min: 1, max: 2 ** 31 - 1 }), { minLength: 1, maxLength: 4 }),
-    targetType: fc.constantFrom('classes' as const, 'values' as const),
-    outputs: fc.integer({ min: 1, max: 65_535 }),
-    names: fc.array(text(80), { maxLength: 4 }),
-    examples: fc.array(record({ sample: fc.uint8Array({ maxLength: 36 }), target: text(80) }), { maxLength: 4 }),
-  },
-  {
-    requiredKeys: ['found', 'plan', 'sampleType', 'sampleShape', 'targetType', 'outputs', 'examples'],
-    noNullPrototype: true,
-  },
-);
-
 export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<WatchMessageOf<T>> } = {
   run: record({
     type: fc.constant('run' as const),
@@ -168,6 +150,21 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     workerCommand: text(200),
     tokenNeeded: fc.boolean(),
     faultInjection: fc.boolean(),
+    canRunAgain: fc.boolean(),
+  }),
+  earlierRuns: record({
+    type: fc.constant('earlierRuns' as const),
+    label: text(200),
+    runs: fc.array(
+      record({
+        label: text(200),
+        stepsPerEpoch: whole(1),
+        steps: whole(0),
+        points,
+        epochs: fc.array(epochReport, { maxLength: 2 }),
+      }),
+      { maxLength: 3 },
+    ),
   }),
   dataSetup: fc.record(
     {
@@ -180,7 +177,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
       receivedBytes: whole(0),
       totalBytes: whole(0),
       fault: message,
-      data: uploaded,
+      data: uploadedData,
       table: record({
         columns: fc.array(text(80), { maxLength: 4 }),
         rows: fc.array(fc.array(text(80), { maxLength: 4 }), { maxLength: 4 }),
@@ -275,6 +272,18 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
   ),
   readData: fc.record(
     { type: fc.constant('readData' as const), token: text(256), label: whole(0), task },
+    { requiredKeys: ['type'], noNullPrototype: true },
+  ),
+  runAgain: fc.record(
+    {
+      type: fc.constant('runAgain' as const),
+      token: text(256),
+      seed: finite,
+      learningRate: finite,
+      optimizer: text(40),
+      model: text(40),
+      batch: finite,
+    },
     { requiredKeys: ['type'], noNullPrototype: true },
   ),
   injectFault: fc.record(

@@ -62,7 +62,15 @@ describe.each(watchMessageTypes)('%s', (type) => {
 describe('the table of the dashboard', () => {
   it('lets viewers say hello, ask for weights, show the admin token, control the run and its workers, and nothing else', () => {
     expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<
-      'hello' | 'wantWeights' | 'unlock' | 'admin' | 'readData' | 'injectFault' | 'renameWorker' | 'removeWorker'
+      | 'hello'
+      | 'wantWeights'
+      | 'unlock'
+      | 'admin'
+      | 'readData'
+      | 'runAgain'
+      | 'injectFault'
+      | 'renameWorker'
+      | 'removeWorker'
     >();
     expect(watchMessageTypes.filter((type) => senderOf(type) === 'viewer')).toEqual([
       'hello',
@@ -70,6 +78,7 @@ describe('the table of the dashboard', () => {
       'unlock',
       'admin',
       'readData',
+      'runAgain',
       'injectFault',
       'renameWorker',
       'removeWorker',

@@ -6,8 +6,9 @@ import type { Limits, ParameterServer, Run } from '@lockstep/training';
 import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
 import type { OpenedCheckpoints } from './checkpoint/open.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
-import type { CheckpointOptions, ListenOptions } from './options.ts';
+import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
+import type { OnRunAgain } from './run/run-again.ts';
 import type { RunObserver } from './run/run-observer.ts';
 import type { WorkerPool } from './run/worker-pool.ts';
 
@@ -32,18 +33,22 @@ export interface Standing {
   /** Serves a run there. */
   readonly host: Host;
   /**
-   * Takes uploads until an owner starts the run on one.
+   * Takes uploads until an owner starts the run on one, whose files stay until `close`, for another run.
    * @throws AbortError where the signal is aborted before that
    */
   receiveData(request: DataRequest): Promise<Prepared>;
+  /** Removes the uploaded files. */
+  forgetData(): void;
   close(): Promise<void>;
 }
+
+export type UploadedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
 
 export interface DataRequest {
   /** Splits what has no samples to test with. */
   readonly seed: number;
   /** @throws ConfigurationError where there can be no such run on the data */
-  readonly prepare: (data: OpenedDataset) => Promise<Prepared>;
+  readonly prepare: (data: UploadedData) => Promise<Prepared>;
   readonly signal: AbortSignal;
 }
 
@@ -66,4 +71,6 @@ export interface Serving {
   readonly observer: RunObserver;
   readonly checkpoints: OpenedCheckpoints | undefined;
   readonly emit: (event: TrainingEvent) => void;
+  /** Left out where the server does not stay. */
+  readonly onRunAgain: OnRunAgain | undefined;
 }

@@ -70,6 +70,8 @@ export interface TrainingData {
   readonly test: Dataset;
   /** How a file becomes a sample, which a saved model says. */
   readonly reading?: Reading | undefined;
+  /** The same data, split by another seed, which another run from the page may have; left out where no seed splits them. */
+  readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }
 
 /** An optimizer and its settings; what is left out has the default of the optimizer. */
@@ -133,7 +135,7 @@ export interface ListenOptions {
   readonly waitForStart?: boolean | undefined;
   /** Whether the dashboard can kill, freeze and slow workers. */
   readonly faultInjection?: boolean | undefined;
-  /** Whether the server stays after the run, until that is disposed of. */
+  /** Whether the server stays after the run, until that is disposed of; its owner can begin another run there, with which `nextRun` resolves. */
   readonly stay?: boolean | undefined;
   /** What a person types before the run's address to start a worker, which the page shows; by default `npx lockstep worker --url`. */
   readonly workerCommand?: string | undefined;

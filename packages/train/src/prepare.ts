@@ -73,8 +73,7 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
     throw configurationError`${named('data', uploadedData)}: expected with ${named('listen')}, whose page takes the data`;
   }
   resolvedModel(options.model ?? defaultModel);
-  // The button that starts the run is that of the data.
-  return platform.host.prepareNetwork({ ...listen, waitForStart: false }, checkpoint);
+  return platform.host.prepareNetwork(listen, checkpoint);
 }
 
 /** What does not depend on the data. */

@@ -1,11 +1,13 @@
 /** A run at work, for the program that started it. */
 import type { ControlAction } from '@lockstep/training';
 import { EventStream } from '@lockstep/worker';
+import { errorMessage } from './error-message.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { prepareStanding } from './prepare-standing.ts';
 import { isStoppedByOwner } from './run/early-end.ts';
+import { changedOptions, type OnRunAgain, type RunChanges } from './run/run-again.ts';
 import { runTraining, type Trained } from './run/run-training.ts';
 import { resultOf, TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 
@@ -30,8 +32,16 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   #listening: ListeningEvent | undefined;
   readonly #onListening = new Set<(listening: ListeningEvent) => void>();
   #close = async (): Promise<void> => {};
+  #closeServer = async (): Promise<void> => {};
   /** What was asked for before the run could do it. */
   readonly #asked: ControlAction[] = [];
+  /** Of all runs on one server: the newest one, so that those between it and the first are held by none. */
+  #server: { newest: TrainingRun } = { newest: this };
+  /** Whether there is a next one, or one that begins. */
+  #hasNext = false;
+  readonly #onNext = new Set<(next: TrainingRun) => void>();
+  /** Called when the run can be controlled. */
+  #onBegun = (): void => {};
   #control = (action: ControlAction): void => void this.#asked.push(action);
 
   constructor(options: TrainOptions, platform: Platform) {
@@ -73,6 +83,15 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     this.#control('resume');
   }
 
+  /**
+   * Resolves with the run that its owner begins from the page after this one, or with the newest one where that was before;
+   * never where the server does not stay.
+   */
+  nextRun(): Promise<TrainingRun> {
+    const { newest } = this.#server;
+    return newest === this ? new Promise((resolve) => void this.#onNext.add(resolve)) : Promise.resolve(newest);
+  }
+
   /** Ends the run where it is, with a last checkpoint where it writes some; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -84,37 +103,72 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   /** Stops the run, and closes what stays after it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+    const { newest } = this.#server;
+    if (newest !== this) await newest[Symbol.asyncDispose]();
     await this.#close();
+    await this.#closeServer();
   }
 
-  async #train(options: TrainOptions): Promise<TrainingResult> {
+  async #train(asked: TrainOptions): Promise<TrainingResult> {
     // The caller has its first loop before anything happens.
     await Promise.resolve();
     const { signal } = this.#stopping;
     const emit = (event: TrainingEvent): void => this.#emit(event);
     const setting = { platform: this.#platform, emit, signal };
-    const { prepared, platform, close } = await prepareStanding(options, setting);
+    const { options, prepared, platform, close } = await prepareStanding(asked, setting);
     const onControl = (control: (action: ControlAction) => void): void => {
       this.#control = control;
       for (const action of this.#asked.splice(0)) control(action);
+      this.#onBegun();
     };
-    const trained = await runTraining({ prepared, platform, emit, onStep: options.onStep, onControl, signal }).catch(
-      async (error: unknown) => {
-        await close();
-        throw error;
-      },
-    );
-    this.#close = async () => {
-      await trained.close();
+    const onRunAgain: OnRunAgain | undefined = prepared.listen?.stay
+      ? async (changes) => {
+          await this.#ended.catch(() => {});
+          return this.#beginNext(changes, options, trained);
+        }
+      : undefined;
+    const { onStep } = options;
+    const job = { prepared, platform, emit, onStep, onControl, onRunAgain, signal };
+    const trained: Trained = await runTraining(job).catch(async (error: unknown) => {
       await close();
-    };
-    if (!prepared.listen?.stay) await close();
+      throw error;
+    });
+    this.#close = trained.close;
+    this.#closeServer = oneAfterAnother(trained.closeServer, close);
+    if (!prepared.listen?.stay) await this.#closeServer();
     const outcome = outcomeOf(trained, signal);
     const result = await resultOf(trained, outcome, { prepared, platform });
     if (outcome === 'failed') throw new TrainingError(messageOf(trained), result);
     this.#emit({ type: outcome, report: trained.report });
     this.#events.end();
     return result;
+  }
+
+  /** @returns why there can be no such run, and then there may be another */
+  async #beginNext(changes: RunChanges, options: TrainOptions, trained: Trained): Promise<string | undefined> {
+    if (this.#hasNext) return 'another run begins already';
+    this.#hasNext = true;
+    try {
+      const { host } = trained;
+      const next = new TrainingRun(await changedOptions(options, changes), { ...this.#platform, host });
+      next.#server = this.#server;
+      const begun = new Promise<void>((resolve) => {
+        next.#onBegun = resolve;
+      });
+      // What ends it before it has begun is said on the page, what ends it later to those who follow it.
+      next.result.catch(() => {});
+      await Promise.race([begun, next.#ended]);
+      this.#server.newest = next;
+      for (const resolve of this.#onNext) resolve(next);
+      await this.#close();
+      // What is left of this run is held by those who have asked for its result.
+      this.#close = async () => {};
+      this.#control = () => {};
+      return undefined;
+    } catch (error) {
+      this.#hasNext = false;
+      return errorMessage(error);
+    }
   }
 
   #emit(event: TrainingEvent): void {
@@ -135,6 +189,13 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       );
     });
   }
+}
+
+function oneAfterAnother(first: () => Promise<void>, second: () => Promise<void>): () => Promise<void> {
+  return async () => {
+    await first();
+    await second();
+  };
 }
 
 function outcomeOf({ outcome }: Trained, signal: AbortSignal): TrainingOutcome {

@@ -87,7 +87,8 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     },
     onTrace: traceInto((step) => dashboard.summed(step)),
   });
-  const standing = await openStandingServer({ ...prepared, listen }, () => {});
+  const { token, adminToken, tls } = prepared;
+  const standing = await openStandingServer({ listen, token, adminToken, tls }, () => {});
   const { gate, addresses } = standing;
   const onError = (error: unknown): void => console.error(error);
   const dashboard = new Dashboard({
@@ -96,6 +97,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     backend,
     prepared,
     saveTo: listen.saveTo,
+    onRunAgain: undefined,
     permission: gate.permission,
     onFull: () => gate.turnedAway.count('full'),
     viewerLimits,

@@ -92,12 +92,13 @@ describe('a run under TLS', () => {
     viewer.send({ type: 'admin', action: 'start', token: admin });
     await viewer.next('progress', ({ phase }) => phase === 'finished');
     await program.printed(/^The dashboard stays; Ctrl-C ends it\.$/m);
-    expect((await guest.ended).code).toBe(0);
     // A late viewer still sees the run.
     const late = await openViewer(address.replace(/\/\?.*/, ''), { rejectUnauthorized: false });
     expect(await late.next('progress')).toMatchObject({ phase: 'finished', step: 8 });
     program.kill('SIGINT');
     expect((await program.ended).code).toBe(0);
+    // It has waited for another run until the server was gone.
+    expect((await guest.ended).code).toBe(0);
     const { workers, weightsSha256 } = readReport(report);
     expect(workers.map(({ name }) => name).sort()).toEqual(['guest', 'local-1']);
     expect(weightsSha256).toMatch(/^[0-9a-f]{64}$/);

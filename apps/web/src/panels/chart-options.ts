@@ -26,11 +26,24 @@ export const chartKinds: Readonly<Record<CurveKind, ChartKind>> = {
   },
 };
 
-/** @param length of the whole run on its axis; infinite where that is not known */
+export interface ChartExtent {
+  /** Of the whole run on its axis; infinite where that is not known. */
+  readonly length: number;
+  /** How many runs are drawn behind the current one. */
+  readonly earlierRuns: number;
+}
+
+const earlierColors = ['--receive', '--send', '--good', '--late', '--bad', '--wait'] as const;
+
+/** The token of the color of an earlier run, the oldest being 0. */
+export function earlierColor(index: number): string {
+  return earlierColors[index % earlierColors.length]!;
+}
+
 export function chartOptions(
   kind: CurveKind,
   { axis: along, isLogarithmic }: ChartSettings,
-  length: number,
+  { length, earlierRuns }: ChartExtent,
   element: HTMLElement,
 ): uPlot.Options {
   const shown = kind === 'loss' && !isLogarithmic ? linearLoss : chartKinds[kind];
@@ -66,6 +79,7 @@ export function chartOptions(
       { ...line, stroke: color('--train-faint'), width: 1 },
       { ...line, stroke: color('--train') },
       { ...line, stroke: color('--test'), points: dots },
+      ...Array.from({ length: earlierRuns }, (_, run) => ({ ...line, stroke: color(earlierColor(run)), width: 1.25 })),
     ],
   };
 }

@@ -2,19 +2,35 @@
 import type { AdminAction } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import type { Progress, RunStore } from '../watch/run-store.ts';
+import { RunAgain, type RunChanges, runAgainId } from './run-again.tsx';
 
 interface ControlProps {
   readonly store: RunStore;
   readonly onAction: (action: AdminAction) => void;
 }
 
-export function Control({ store, onAction }: ControlProps) {
+interface ControlPanelProps extends ControlProps {
+  readonly onRunAgain: (changes: RunChanges) => void;
+}
+
+export function Control({ store, onAction, onRunAgain }: ControlPanelProps) {
+  const run = store.run.value;
+  const isLive = store.connection.value.phase === 'live';
   return (
     <section class="control" aria-labelledby="control-title">
       <h2 id="control-title" class="sr-only">
         Control
       </h2>
       <Buttons store={store} onAction={onAction} />
+      {run?.canRunAgain && (
+        <RunAgain
+          key={JSON.stringify(run.config)}
+          run={run}
+          isPossible={store.isOver.value && isLive}
+          rejection={store.rejection.value}
+          onRunAgain={onRunAgain}
+        />
+      )}
       <p class="control-note" role="status">
         {waitsForWorkers(store) ? 'It starts with the first worker.' : ''}
       </p>
@@ -43,14 +59,18 @@ function Buttons({ store, onAction }: ControlProps) {
   };
   return (
     <div class="control-buttons" role="toolbar" aria-label="Control the run">
-      <button
-        type="button"
-        class={`next-action ${next === 'pause' ? '' : 'primary'}`}
-        disabled={cannotRun || isStarting}
-        onClick={() => act(next)}
-      >
-        {actionTitles[next]}
-      </button>
+      {store.isOver.value && store.run.value?.canRunAgain ? (
+        <RunAgainButton isPossible={store.connection.value.phase === 'live'} />
+      ) : (
+        <button
+          type="button"
+          class={`next-action ${next === 'pause' ? '' : 'primary'}`}
+          disabled={cannotRun || isStarting}
+          onClick={() => act(next)}
+        >
+          {actionTitles[next]}
+        </button>
+      )}
       <button type="button" disabled={!progress} onClick={() => act('save')}>
         Save
       </button>
@@ -69,6 +89,15 @@ function Buttons({ store, onAction }: ControlProps) {
         </button>
       )}
     </div>
+  );
+}
+
+/** In the place of the button that begins and pauses a run. */
+function RunAgainButton({ isPossible }: { readonly isPossible: boolean }) {
+  return (
+    <button type="button" class="next-action primary" popovertarget={runAgainId} disabled={!isPossible}>
+      Run again
+    </button>
   );
 }
 

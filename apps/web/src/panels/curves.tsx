@@ -4,9 +4,9 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { colorScheme } from '../look/theme.ts';
 import { axisTitles, type ChartSettings, chartSettings } from '../watch/chart-settings.ts';
-import type { Column, CurveAxis, CurveKind, CurveTable } from '../watch/curves.ts';
+import type { Column, CurveAxis, CurveKind, CurveTable, RunCurve } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
-import { chartKinds, chartOptions } from './chart-options.ts';
+import { chartKinds, chartOptions, earlierColor } from './chart-options.ts';
 import { ChartToolbar } from './chart-toolbar.tsx';
 
 const drawEveryMs = 250;
@@ -41,11 +41,12 @@ function Chart({ store, kind }: ChartProps) {
   const reading = useSignal<Reading>({});
   const run = store.run.value;
   const settings = chartSettings.value;
+  const earlierRuns = store.earlierRuns.value.length;
   const { steps = 1, stepsPerEpoch = 1 } = run ?? {};
   const length = { epoch: steps / stepsPerEpoch, step: steps, time: Number.POSITIVE_INFINITY }[settings.axis];
   useEffect(
-    () => startPlot(frame.current!, { store, kind, settings, length }, reading),
-    [kind, length, settings, store, reading],
+    () => startPlot(frame.current!, { store, kind, settings, length, earlierRuns }, reading),
+    [kind, length, settings, store, reading, earlierRuns],
   );
   const { title, format } = chartKinds[kind];
   const { train, test, at } = reading.value;
@@ -63,9 +64,24 @@ function Chart({ store, kind }: ChartProps) {
           <output>{testText}</output>
           <span class="where">{where}</span>
         </p>
+        {earlierRuns > 0 && <RunLegend store={store} />}
       </figcaption>
       <div ref={frame} class="plot" role="img" aria-label={label} />
     </figure>
+  );
+}
+
+/** Names the runs by what each has otherwise. */
+function RunLegend({ store }: { readonly store: RunStore }) {
+  return (
+    <ul class="legend runs" aria-label="Runs">
+      <li class="key key-train">{store.label.value}</li>
+      {store.earlierRuns.value.map(({ label }, index) => (
+        <li key={index} class="key" style={{ '--key': `var(${earlierColor(index)})` }}>
+          {label}
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -78,20 +94,26 @@ interface PlotSetup extends ChartProps {
   readonly settings: ChartSettings;
   /** Of the whole run on its axis; infinite where that is not known. */
   readonly length: number;
+  readonly earlierRuns: number;
 }
 
 /** Plots the curve in `element` and follows the store, the theme and the element's size; returns what ends it. */
-function startPlot(element: HTMLElement, { store, kind, settings, length }: PlotSetup, reading: Signal<Reading>) {
-  const plot = new uPlot(chartOptions(kind, settings, length, element), [[], [], [], []], element);
+function startPlot(element: HTMLElement, setup: PlotSetup, reading: Signal<Reading>) {
+  const { store, kind, settings, length, earlierRuns } = setup;
+  const none = Array.from({ length: 4 + earlierRuns }, () => []);
+  const plot = new uPlot(chartOptions(kind, settings, { length, earlierRuns }, element), none as never, element);
   let table: CurveTable | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const read = (): void => {
-    if (table) reading.value = readTable(table, plot.cursor.idx ?? undefined);
+    const { idx } = plot.cursor;
+    if (table) reading.value = readTable(table, typeof idx === 'number' ? plot.data[0][idx] : undefined);
   };
   const draw = (): void => {
     timer = undefined;
-    table = store.curves(kind, settings)[0]!.table;
-    plot.setData([table.at, table.train, table.smoothTrain, table.test]);
+    const [current, ...earlier] = store.curves(kind, settings);
+    table = current!.table;
+    // The plot is made anew for another number of runs.
+    if (earlier.length === earlierRuns) plot.setData(joinedTable(table, earlier));
     read();
   };
   const scheduleDraw = (): void => {
@@ -113,8 +135,16 @@ function startPlot(element: HTMLElement, { store, kind, settings, length }: Plot
   };
 }
 
-function readTable({ at: places, smoothTrain, test }: CurveTable, index?: number): Reading {
+/** The columns of all runs over the places of all. */
+function joinedTable({ at, train, smoothTrain, test }: CurveTable, earlier: readonly RunCurve[]): uPlot.AlignedData {
+  const own: uPlot.AlignedData = [at, train, smoothTrain, test];
+  if (earlier.length === 0) return own;
+  return uPlot.join([own, ...earlier.map(({ table }): uPlot.AlignedData => [table.at, table.smoothTrain])]);
+}
+
+/** @param at a place on the axis; the end where it is left out */
+function readTable({ at: places, smoothTrain, test }: CurveTable, at?: number): Reading {
   const last = (column: Column): number | undefined =>
-    column.findLast((value, at) => value !== null && at <= (index ?? at)) ?? undefined;
-  return { train: last(smoothTrain), test: last(test), at: index === undefined ? undefined : places[index] };
+    column.findLast((value, index) => value !== null && places[index]! <= (at ?? places[index]!)) ?? undefined;
+  return { train: last(smoothTrain), test: last(test), at };
 }

@@ -37,9 +37,10 @@ export function Join({ tab, isOver, children }: JoinCardProps) {
   );
   return (
     <Card name="join" title="This tab" aside={status}>
+      {children && <p>{overText(state)}</p>}
+      {children}
       {isActive && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
-      {!isActive && children && <p>{overText(state)}</p>}
-      {!isActive && (children || <JoinForm tab={tab} isOver={isOver} />)}
+      {!isActive && !(children && isOver) && <JoinForm tab={tab} isOver={isOver} />}
     </Card>
   );
 }

@@ -2,6 +2,7 @@
 import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, signal } from '@preact/signals';
 import { type CurveKind, Curves, type CurveView, type EpochReport, type RunCurve } from './curves.ts';
+import { EarlierRun } from './earlier-run.ts';
 import { isOver, statusOf } from './status.ts';
 
 export type Run = WatchMessageOf<'run'>;
@@ -46,6 +47,10 @@ export class RunStore {
   /** Absent in a run that writes no checkpoints. */
   readonly checkpoint = signal<Checkpoint>();
   readonly log = signal<readonly LogLine[]>([]);
+  /** Runs that the server has had before this one, the oldest first. */
+  readonly earlierRuns = signal<readonly EarlierRun[]>([]);
+  /** What this run has otherwise than those. */
+  readonly label = signal('this run');
   /** Why the coordinator rejected this page's last request. */
   readonly rejection = signal<string>();
   /** Changes whenever `curveTable` returns something new. */
@@ -70,7 +75,8 @@ export class RunStore {
     // An epoch that the end of the run cuts short is evaluated where that is.
     const lastStep = this.isOver.peek() ? this.progress.peek()!.step : steps;
     const table = this.#curves.table(kind, this.epochs.peek(), { ...view, stepsPerEpoch, lastStep });
-    return [{ label: 'this run', table }];
+    const earlier = this.earlierRuns.peek().map((run) => run.curve(kind, view));
+    return [{ label: this.label.peek(), table }, ...earlier];
   }
 
   /** The newest smoothed values of the curves: what is said of training in figures is what the curves show. */
@@ -90,6 +96,15 @@ export class RunStore {
         // Sent after it where there is one: the coordinator may be another than before.
         this.checkpoint.value = undefined;
         this.result.value = undefined;
+        this.evaluation.value = undefined;
+        this.timeline.value = undefined;
+        this.earlierRuns.value = [];
+        this.label.value = 'this run';
+        return;
+      case 'earlierRuns':
+        this.earlierRuns.value = message.runs.map((run) => new EarlierRun(run));
+        this.label.value = message.label;
+        this.curvesVersion.value++;
         return;
       case 'history':
         this.#curves.clear();

@@ -40,6 +40,7 @@ import {
   topError,
   workerRow,
 } from './parts.ts';
+import { earlierRuns, runChanges } from './run-again.ts';
 
 /** The WebSocket subprotocol of viewers. */
 export const watchSubprotocol = 'lockstep.watch.v4';
@@ -98,7 +99,12 @@ export const watchMessages = {
     /** Whether workers need the token of the join address. */
     tokenNeeded: flag,
     faultInjection: flag,
+    /** Whether the server stays after the run, and takes `runAgain` then. */
+    canRunAgain: flag,
   }),
+
+  /** After `history`, where the server has had runs before this one. */
+  earlierRuns: fromCoordinator('earlierRuns', earlierRuns),
 
   /** Answers `hello` in place of `run` where there is no run yet: it waits for its data, which an owner uploads. */
   dataSetup: fromCoordinator('dataSetup', dataSetup),
@@ -250,6 +256,9 @@ export const watchMessages = {
     label: v.exactOptional(whole(0)),
     task: v.exactOptional(v.picklist(tasks)),
   }),
+
+  /** Begins another run once this one is over; `run` follows on a new connection, or `refused` on this one. */
+  runAgain: fromViewer('runAgain', { token: v.exactOptional(text(256)), ...runChanges }),
 
   /** Makes one worker fail; only in a run that was started with fault injection. */
   injectFault: fromViewer('injectFault', {

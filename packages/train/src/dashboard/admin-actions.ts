@@ -1,13 +1,20 @@
 /** What a viewer that has shown the admin token may do to a run. */
 
 import { writeOutput } from '@lockstep/files';
-import { type AdminAction, bytesOf, type FaultAction, type WatchMessageFrom } from '@lockstep/protocol';
+import {
+  type AdminAction,
+  bytesOf,
+  type FaultAction,
+  type WatchMessageFrom,
+  type WatchMessageOf,
+} from '@lockstep/protocol';
 import type { CoordinatorState, ParameterServer, Run, WorkerCommand } from '@lockstep/training';
 import { errorMessage } from '../error-message.ts';
 import { formatOf, modelFileOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import { stoppedByOwner } from '../run/early-end.ts';
+import type { OnRunAgain } from '../run/run-again.ts';
 import type { OwnerMessage } from './admin-permission.ts';
 
 export interface AdminActionsOptions {
@@ -16,6 +23,8 @@ export interface AdminActionsOptions {
   readonly prepared: Prepared;
   /** Where `save` writes; by default a file in the working directory, named after the model and the step. */
   readonly saveTo: string | undefined;
+  /** Begins another run in this one's place; resolves with the reason where it cannot. */
+  readonly onRunAgain: OnRunAgain | undefined;
 }
 
 export type ActionResult =
@@ -60,6 +69,8 @@ export class AdminActions {
       case 'renameWorker':
       case 'removeWorker':
         return this.#manageWorker(request);
+      case 'runAgain':
+        return this.#runAgain(request);
       case 'readData':
         return refused('the run has its data');
       default:
@@ -74,6 +85,14 @@ export class AdminActions {
     if (action === 'stop') run.stop(stoppedByOwner);
     else run.control(action);
     return done;
+  }
+
+  async #runAgain({ type: _type, token: _token, ...changes }: WatchMessageOf<'runAgain'>): Promise<ActionResult> {
+    const { run, onRunAgain } = this.#options;
+    if (!onRunAgain) return refused('the server does not stay after this run: it was not asked to');
+    if (!hasEnded(run.state)) return refused('the run has not ended');
+    const fault = await onRunAgain(changes);
+    return fault === undefined ? done : refused(fault);
   }
 
   #manageWorker(message: WorkerRequest): ActionResult {

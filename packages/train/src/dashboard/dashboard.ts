@@ -14,6 +14,7 @@ import { TrainingCurve } from '../report/training-curve.ts';
 import { type EarlyEnd, earlyEndOf } from '../run/early-end.ts';
 import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
 import { ownerMessage } from './admin-permission.ts';
+import { type EarlierRuns, type RunRecord, valuesOf } from './earlier-runs.ts';
 import { EvaluationFeed, type EvaluationFeedOptions } from './evaluation-feed.ts';
 import { finiteReport, pointBytes, progressMessage, type RunMessage, runMessage } from './messages.ts';
 import { StepTimeline } from './step-timeline.ts';
@@ -32,13 +33,22 @@ interface ResumeOptions {
   readonly resumed?: WrittenCheckpoint | undefined;
 }
 
+interface ServerOptions {
+  /** Of the server that the run is on. */
+  readonly earlierRuns?: EarlierRuns | undefined;
+}
+
 interface DoorOptions {
   readonly permission: WatchPermission;
   readonly onFull: () => void;
   readonly viewerLimits?: Partial<ViewerLimits> | undefined;
 }
 
-export type DashboardOptions = AdminActionsOptions & EvaluationFeedOptions & ResumeOptions & DoorOptions;
+export type DashboardOptions = AdminActionsOptions &
+  EvaluationFeedOptions &
+  ResumeOptions &
+  ServerOptions &
+  DoorOptions;
 
 const tickMs = 100;
 const workersEveryMs = 250;
@@ -177,6 +187,18 @@ export class Dashboard {
     this.#viewers.broadcast(this.#result);
   }
 
+  /** What is kept of the run for the chart of the next one. */
+  record(): RunRecord {
+    const { prepared, run } = this.#options;
+    return {
+      values: valuesOf(prepared),
+      stepsPerEpoch: this.#about.stepsPerEpoch,
+      steps: run.state.current.step,
+      points: this.#curve.points(),
+      epochs: this.#epochs,
+    };
+  }
+
   /** Sends the last state of the run, and nothing after it. */
   close(): void {
     clearInterval(this.#timer);
@@ -201,7 +223,8 @@ export class Dashboard {
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
     const points = pointBytes(this.#curve.points());
-    const optional = [this.#timeline.last, this.#evaluation.message, this.#checkpoint, this.#result].filter(
+    const earlier = this.#options.earlierRuns?.message();
+    const optional = [earlier, this.#timeline.last, this.#evaluation.message, this.#checkpoint, this.#result].filter(
       (message) => message !== undefined,
     );
     return [

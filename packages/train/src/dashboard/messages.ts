@@ -39,6 +39,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     workerCommand: listen?.workerCommand ?? defaultWorkerCommand,
     tokenNeeded: token !== undefined,
     faultInjection,
+    canRunAgain: listen?.stay ?? false,
   };
 }
 

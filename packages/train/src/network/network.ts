@@ -1,7 +1,7 @@
 /** Runs the training over the network: its page and sockets on a server, and the local workers. */
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
-import type { Limits, Run } from '@lockstep/training';
+import type { CoordinatorState, Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TrainingEvent } from '../events.ts';
 import { createMetrics } from '../http/metrics.ts';
@@ -9,7 +9,6 @@ import { createSite } from '../http/site.ts';
 import { restartCode } from '../http/upgrade.ts';
 import type { Prepared } from '../prepared.ts';
 import type { WorkerPool } from '../run/worker-pool.ts';
-import { LocalWorkers } from './local-workers.ts';
 import { siteFolder } from './site-folder.ts';
 import { createSockets } from './sockets.ts';
 import type { StandingServer } from './standing-server.ts';
@@ -23,6 +22,8 @@ export interface NetworkOptions {
   readonly server: StandingServer;
 }
 
+const waitsForNext = 'the run is over, and another may follow';
+
 /** The server stays when the pool is closed. */
 export function startNetwork(network: NetworkOptions): WorkerPool {
   const { run, prepared, dashboard, emit, server } = network;
@@ -30,23 +31,23 @@ export function startNetwork(network: NetworkOptions): WorkerPool {
   const { addresses, gate } = server;
   dashboard.joinAddresses = server.joinAddresses;
   const sockets = startSockets(network);
-  const workers = new LocalWorkers({
-    count: prepared.workers,
-    url: addresses.local,
-    token,
-    fingerprint: tls?.fingerprint,
-    backend,
-    threads,
-    log: (message) => emit({ type: 'warning', message }),
-    onAllFailed() {
-      // Workers that fail before the first step would fail again; another worker can begin without them.
-      if (run.state.phase === 'waiting' && run.state.connections.size === 0) run.stop('no local worker could start');
+  const { local } = server;
+  local.use(
+    { count: prepared.workers, url: addresses.local, token, fingerprint: tls?.fingerprint, backend, threads },
+    {
+      log: (message) => emit({ type: 'warning', message }),
+      onAllFailed() {
+        // Workers that fail before the first step would fail again; another worker can begin without them.
+        if (run.state.phase === 'waiting' && run.state.connections.size === 0) run.stop('no local worker could start');
+      },
     },
-  });
+  );
   return {
     traffic: () => sockets.traffic(),
     turnedAway: () => gate.turnedAway.total(),
-    stop: () => workers.stop(),
+    async stop() {
+      if (!prepared.listen?.stay) await local.stop();
+    },
     async close() {
       dashboard.close();
       sockets.close();
@@ -68,7 +69,10 @@ function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptio
       batchBytes: plan.batch * bytesPerSample(train),
       allowedOrigins: allowOrigins ?? [],
       ...{ token, code, guesses, turnedAway },
-      onConnection: (transport, address) => run.connect(transport, address),
+      onConnection(transport, address) {
+        if (prepared.listen?.stay && hasEnded(run.state)) server.waiting.turnAway(transport, waitsForNext);
+        else run.connect(transport, address);
+      },
       onViewer: (socket, visit) => dashboard.addViewer(socket, visit),
     },
     server.connections,
@@ -79,7 +83,14 @@ function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptio
     metrics: createMetrics({ run, dashboard, traffic: sockets.traffic, turnedAway: () => turnedAway.total() }),
     metricsFault: (given, address) => permission.watchFault(given, address),
   });
-  const leave = (): void => sockets.close(restartCode, 'another run begins');
+  const leave = (): void => {
+    dashboard.close();
+    sockets.close(restartCode, 'another run begins');
+  };
   server.use({ answer, upgrade: sockets.upgrade, checkOrigin: sockets.checkOrigin, leave });
   return sockets;
+}
+
+function hasEnded({ phase }: CoordinatorState): boolean {
+  return phase === 'finished' || phase === 'failed';
 }

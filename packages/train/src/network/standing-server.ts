@@ -1,14 +1,21 @@
 /** A server with its addresses and tokens, which stands whatever runs on it. */
 import type { Server } from 'node:http';
+import { EarlierRuns } from '../dashboard/earlier-runs.ts';
 import type { ListeningEvent } from '../events.ts';
 import { type Addresses, addressesOf } from '../http/addresses.ts';
 import { defaultPort } from '../options.ts';
 import type { NetworkSettings } from '../prepared.ts';
 import { attachServer } from './attached-server.ts';
 import { createGate, type Gate } from './gate.ts';
+import { LocalPool } from './local-pool.ts';
 import { openServer, type SharedServer } from './shared-server.ts';
+import { WaitingWorkers } from './waiting-workers.ts';
 
 export interface StandingServer extends Pick<SharedServer, 'connections' | 'use' | 'close'> {
+  readonly local: LocalPool;
+  readonly earlierRuns: EarlierRuns;
+  /** Workers that come where there is no run. */
+  readonly waiting: WaitingWorkers;
   readonly settings: NetworkSettings;
   readonly gate: Gate;
   readonly addresses: Addresses;
@@ -36,8 +43,18 @@ export async function openStandingServer(
   const wantedPort = given ? port : (listen.port ?? defaultPort);
   emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });
   const joinAddresses = [addresses.page.replace(/#.*/, ''), addresses.worker];
-  const { use, close } = server;
-  return { settings, gate, addresses, joinAddresses, secure, connections, use, close };
+  const local = new LocalPool();
+  let closed: Promise<void> | undefined;
+  const runs = { local, earlierRuns: new EarlierRuns(), waiting: new WaitingWorkers(token) };
+  return {
+    ...{ settings, gate, addresses, joinAddresses, secure, connections },
+    ...runs,
+    use: server.use,
+    close() {
+      closed ??= local.stop().then(() => server.close());
+      return closed;
+    },
+  };
 }
 
 function isSecure(server: Server): boolean {

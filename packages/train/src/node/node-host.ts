@@ -29,31 +29,47 @@ export const nodeHost: Host = {
   createCheckpointer: (options) => new Checkpointer(options),
   createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   async serve(serving) {
-    const server = await openStandingServer({ ...serving.prepared, listen: serving.listen }, serving.emit);
-    const pool = serveOn(server, serving);
+    const { listen, emit } = serving;
+    const { token, adminToken, tls } = serving.prepared;
+    const server = await openStandingServer({ listen, token, adminToken, tls }, emit);
+    return { ...serveOn(server, serving), closeServer: server.close };
+  },
+  async stand(settings, emit) {
+    const server = await openStandingServer(settings, emit);
+    let dispose = (): void => {};
     return {
-      ...pool,
+      host: hostOn(server),
+      async receiveData(request) {
+        const received = await receiveData(server, request);
+        dispose = received.dispose;
+        return received.prepared;
+      },
+      forgetData: () => dispose(),
       async close() {
-        await pool.close();
+        dispose();
         await server.close();
       },
     };
   },
-  async stand(settings, emit) {
-    const server = await openStandingServer(settings, emit);
-    const prepareNetwork = async () => settings;
-    return {
-      host: { ...nodeHost, prepareNetwork, serve: async (serving) => serveOn(server, serving) },
-      receiveData: (request) => receiveData(server, request),
-      close: server.close,
-    };
-  },
 };
+
+/** What serves runs on a server, one after another. */
+function hostOn(server: StandingServer): Host {
+  const { settings } = server;
+  // A button of the page begins each of them.
+  const listen = { ...settings.listen, waitForStart: false };
+  return {
+    ...nodeHost,
+    prepareNetwork: async () => ({ ...settings, listen }),
+    serve: async (serving) => serveOn(server, serving),
+  };
+}
 
 function serveOn(server: StandingServer, serving: Serving): WorkerPool {
   const dashboard = createDashboard(serving, server);
+  server.earlierRuns.begin(() => dashboard.record());
   serving.observer.dashboard = dashboard;
-  return startNetwork({ ...serving, server, dashboard });
+  return { ...startNetwork({ ...serving, server, dashboard }), host: hostOn(server) };
 }
 
 /** The one from before, where the run is resumed: its workers know no other. */
@@ -62,12 +78,13 @@ function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
   return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
 }
 
-function createDashboard(serving: Serving, { gate }: StandingServer): Dashboard {
+function createDashboard(serving: Serving, { gate, earlierRuns }: StandingServer): Dashboard {
   const { permission, turnedAway } = gate;
   const { run, parameterServer, backend, prepared, listen, checkpoints, emit } = serving;
   const { resumeFrom, resumed } = checkpoints ?? {};
   return new Dashboard({
-    ...{ run, parameterServer, backend, prepared, permission, resumed },
+    ...{ run, parameterServer, backend, prepared, permission, resumed, earlierRuns },
+    onRunAgain: serving.onRunAgain,
     saveTo: listen.saveTo,
     onFull: () => turnedAway.count('full'),
     // A failure to show the run does not end it.

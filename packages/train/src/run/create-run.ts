@@ -33,6 +33,7 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly limits?: Partial<Limits>;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
+  readonly anotherMayFollow?: boolean;
   /** Where the run goes on from. */
   readonly resumeFrom?: Checkpoint | undefined;
 }
@@ -60,6 +61,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     startWorkers,
     waitForStart = false,
     faultInjection = false,
+    anotherMayFollow = false,
     resumeFrom,
     limits: bounds,
     ...callbacks
@@ -92,6 +94,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
       waitForStart,
       faultInjection,
       ...(allTakePart && { participation: 'rotation' as const }),
+      anotherMayFollow,
       verifyRate,
       verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
       refereeHash: reference.hash,

@@ -8,6 +8,7 @@ import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer
 import { copyRun } from '../checkpoint/copy-run.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
 import type { StepEvent, TrainingEvent } from '../events.ts';
+import type { Host } from '../host.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import { createReport, type Report } from '../report/report.ts';
@@ -15,6 +16,7 @@ import { version } from '../version.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
 import { isStoppedByOwner, stoppedByProgram } from './early-end.ts';
 import { startInlineWorker } from './inline-worker.ts';
+import type { OnRunAgain } from './run-again.ts';
 import { RunObserver } from './run-observer.ts';
 import { runText } from './run-text.ts';
 import { threadsBesideWorkers } from './threads-beside-workers.ts';
@@ -28,6 +30,7 @@ export interface TrainingJob {
   readonly onStep: ((event: StepEvent) => void) | undefined;
   /** Called once, with what starts, pauses and resumes the run. */
   readonly onControl: (control: Run['control']) => void;
+  readonly onRunAgain: OnRunAgain | undefined;
   /** Aborted when the run is to end where it is. */
   readonly signal: AbortSignal;
 }
@@ -38,8 +41,12 @@ export interface Trained {
   readonly report: Report;
   /** The newest one, where the run was cut off or has finished and wrote some. */
   readonly checkpoint: WrittenCheckpoint | undefined;
-  /** Ends what `stay` keeps open. */
+  /** Serves another run in this one's place, where the server stays. */
+  readonly host: Host | undefined;
+  /** Ends what `stay` keeps of the run. */
   readonly close: () => Promise<void>;
+  /** Ends the server after that, where it is this run's own. */
+  readonly closeServer: () => Promise<void>;
 }
 
 export async function runTraining(job: TrainingJob): Promise<Trained> {
@@ -60,6 +67,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     await pool.close();
     await closeBackend(backend);
   };
+  const { host, closeServer = async () => {} } = pool;
   try {
     const records = await observer.finish();
     const weights = parameterServer.weights();
@@ -67,9 +75,13 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     const state = run.state;
     const report = createReport({ version, config, model, state, weightsSha256, wire, turnedAway, ...records });
     observer.dashboard?.result(report, weights);
-    return { outcome, weights, report, checkpoint: isWorthKeeping ? checkpointer?.newest : undefined, close };
+    const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
+    return { outcome, weights, report, checkpoint, host, close, closeServer };
   } finally {
-    if (!listen?.stay) await close();
+    if (!listen?.stay) {
+      await close();
+      await closeServer();
+    }
   }
 }
 
@@ -103,7 +115,17 @@ async function begin(job: TrainingJob, opened: Opened) {
   if (computing !== undefined) emit({ type: 'note', message: computing });
   if (inline || !isOver || listen?.stay) {
     const serving = isOver ? { ...prepared, workers: 0 } : prepared;
-    const shared = { run, limits, parameterServer, backend, prepared: serving, observer, checkpoints, emit };
+    const shared = {
+      run,
+      limits,
+      parameterServer,
+      backend,
+      prepared: serving,
+      observer,
+      checkpoints,
+      emit,
+      onRunAgain: job.onRunAgain,
+    };
     const starting =
       listen && platform.host
         ? platform.host.serve({ ...shared, listen })
@@ -146,6 +168,7 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
     startWorkers: listen ? Math.max(1, workers) : 1,
     waitForStart: listen?.waitForStart ?? false,
     faultInjection: listen?.faultInjection ?? false,
+    anotherMayFollow: listen?.stay ?? false,
     resumeFrom,
     onEvent: (event) => observer.event(event, run.state),
     onStep: (result) => observer.step(result, run.state),

@@ -1,4 +1,5 @@
 /** The workers of a run, as the run sees them. */
+import type { Host } from '../host.ts';
 import type { Report } from '../report/report.ts';
 import type { TurnedAway } from '../report/turned-away.ts';
 
@@ -9,8 +10,12 @@ export interface WorkerPool {
   turnedAway?(): TurnedAway;
   /** Stops the workers that this process started, and resolves when they have ended. */
   stop(): Promise<void>;
+  /** Serves another run in this one's place; left out where there is no server. */
+  readonly host?: Host;
   /** Lets no worker join and no viewer watch from now on. */
   close(): Promise<void>;
+  /** Ends the server after that, where it is this pool's own. */
+  readonly closeServer?: () => Promise<void>;
 }
 
 /** That of a run in which nothing is left to compute. */

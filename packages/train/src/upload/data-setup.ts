@@ -1,4 +1,5 @@
 /** What is uploaded, read and shown until an owner starts a run on it. */
+import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';
 import { toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/training';
@@ -7,7 +8,7 @@ import type { ActionResult } from '../dashboard/admin-actions.ts';
 import type { OwnerMessage } from '../dashboard/admin-permission.ts';
 import { outputsOf } from '../dashboard/messages.ts';
 import { errorMessage } from '../error-message.ts';
-import type { DataRequest } from '../host.ts';
+import type { DataRequest, UploadedData } from '../host.ts';
 import { newSecret } from '../new-secret.ts';
 import type { Prepared } from '../prepared.ts';
 import { runText } from '../run/run-text.ts';
@@ -126,7 +127,12 @@ export class DataSetup implements UploadTarget {
     this.#prepared = undefined;
     this.#show({ ...all, phase: 'reading', ...(this.#state.table && { table: this.#state.table }) });
     const { table, opened } = await readUpload(upload.folder, request, this.#options.seed);
-    const prepared = 'fault' in opened ? opened : await this.#prepare(opened);
+    const splitBy = async (otherSeed: number): Promise<OpenedDataset> => {
+      const again = await readUpload(upload.folder, request, otherSeed);
+      if ('fault' in again.opened) throw new DataError(again.opened.fault);
+      return again.opened;
+    };
+    const prepared = 'fault' in opened ? opened : await this.#prepare({ ...opened, splitBy });
     if (!isCurrent()) return;
     const shown = { ...all, ...(table && { table }) };
     if ('fault' in prepared || 'fault' in opened) {
@@ -137,7 +143,7 @@ export class DataSetup implements UploadTarget {
     this.#show({ ...shown, phase: 'ready', data: dataOf(opened, prepared) });
   }
 
-  async #prepare(opened: OpenedDataset): Promise<Prepared | { readonly fault: string }> {
+  async #prepare(opened: UploadedData): Promise<Prepared | { readonly fault: string }> {
     try {
       return await this.#options.prepare(opened);
     } catch (error) {

@@ -11,7 +11,6 @@ import type { Handlers } from '../network/shared-server.ts';
 import { siteFolder } from '../network/site-folder.ts';
 import { createSockets } from '../network/sockets.ts';
 import type { StandingServer } from '../network/standing-server.ts';
-import { turnAway } from '../network/turn-away.ts';
 import type { Prepared } from '../prepared.ts';
 import { version } from '../version.ts';
 import { DataSetup, type DataSetupOptions } from './data-setup.ts';
@@ -22,20 +21,29 @@ const refreshEveryMs = 1_000;
 const maxFrameBytes = 64 * 1024;
 const waitsForData = 'the run waits for its data, which its owner brings on the page';
 
+interface ReceivedData {
+  readonly prepared: Prepared;
+  /** Removes the uploaded files. */
+  readonly dispose: () => void;
+}
+
 /** @throws AbortError where the signal is aborted before a run is started */
-export async function receiveData(server: StandingServer, { signal, ...request }: DataRequest): Promise<Prepared> {
+export async function receiveData(server: StandingServer, { signal, ...request }: DataRequest): Promise<ReceivedData> {
   signal.throwIfAborted();
   let onAbort = (): void => {};
   let setup: DataSetup | undefined;
   try {
-    return await new Promise<Prepared>((resolve, reject) => {
+    const prepared = await new Promise<Prepared>((resolve, reject) => {
       onAbort = () => reject(signal.reason);
       signal.addEventListener('abort', onAbort);
       setup = standOn(server, { ...request, onStart: resolve });
     });
+    return { prepared, dispose: () => setup?.dispose() };
+  } catch (error) {
+    setup?.dispose();
+    throw error;
   } finally {
     signal.removeEventListener('abort', onAbort);
-    setup?.dispose();
   }
 }
 
@@ -73,7 +81,7 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
       // Before the run there is nothing to ask a worker for.
       ...{ vectorBytes: 0, chunkBytes: maxFrameBytes, batchBytes: 0 },
       allowedOrigins: listen.allowOrigins ?? [],
-      onConnection: (transport) => turnAway(transport, token, waitsForData),
+      onConnection: (transport) => server.waiting.turnAway(transport, waitsForData),
       onViewer: (socket, visit) => viewers.add(socket, visit),
     },
     connections,

@@ -1,4 +1,5 @@
 /** How a run ends: every connection is closed with a message, and the shell learns whether the run is complete. */
+import type { MessageOf } from '@lockstep/protocol';
 import { disconnect } from './disconnect.ts';
 import { type Draft, send } from './draft.ts';
 import type { ConnectionId } from './state.ts';
@@ -25,13 +26,17 @@ export function endRun(draft: Draft, message: string): void {
 /** Answers a connection that was opened after the run had ended. */
 export function closeLateArrival(draft: Draft, connection: ConnectionId): void {
   const message = 'the run has ended';
-  send(draft, connection, { type: 'finish', message });
+  send(draft, connection, finishOf(draft, message));
   draft.effects.push({ type: 'close', connection, code: 1000, reason: message });
+}
+
+function finishOf({ setup: { anotherMayFollow } }: Draft, message: string): MessageOf<'finish'> {
+  return { type: 'finish', message, ...(anotherMayFollow === true && { anotherMayFollow }) };
 }
 
 function closeAll(draft: Draft, message: string): void {
   for (const connection of [...draft.connections.values()]) {
-    send(draft, connection.connection, { type: 'finish', message });
+    send(draft, connection.connection, finishOf(draft, message));
     disconnect(draft, connection, message, 1000);
   }
 }

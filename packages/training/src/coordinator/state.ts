@@ -94,6 +94,8 @@ export interface RunSetup {
   readonly participation?: Participation;
   /** Whether faults may be injected into workers. */
   readonly faultInjection?: boolean;
+  /** Whether workers are told at the end to come back for another run. */
+  readonly anotherMayFollow?: boolean;
 }
 
 /** How results that were added were rounded: the name is what their worker declared, the hash is its evidence. */

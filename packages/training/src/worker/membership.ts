@@ -19,7 +19,7 @@ const defaultSampleCacheBytes = 256 * 1024 * 1024;
 
 export type MembershipEvent =
   | SessionEvent
-  /** The connection broke, or the coordinator was full or has no run yet; another attempt follows. */
+  /** The run is over and another may follow, the connection broke, or the coordinator is full or has no run; another attempt follows. */
   | { readonly type: 'lost'; readonly message: string }
   /** An attempt did not reach the coordinator; another follows. */
   | { readonly type: 'unreached'; readonly message: string };
@@ -35,6 +35,8 @@ export class Membership {
   readonly #options: MembershipOptions;
   #resumeKey: string | undefined;
   #failures = 0;
+  /** How the last run ended, while this worker waits for another one. */
+  #lastEnd: string | undefined;
   #isHidden = false;
   #session: Session | undefined;
   /** Why this worker leaves; undefined while it stays. */
@@ -67,16 +69,22 @@ export class Membership {
         transport = await connect();
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
+        // The server has ended between two runs, where it fails twice.
+        if (this.#lastEnd !== undefined && this.#failures > 1 && !waitForCoordinator) {
+          return { type: 'finished', message: this.#lastEnd };
+        }
         // A worker that has a resume key has been in the run.
-        const isAwaited = waitForCoordinator || this.#resumeKey !== undefined;
+        const isAwaited = waitForCoordinator || this.#resumeKey !== undefined || this.#lastEnd !== undefined;
         if (!isAwaited) return { type: 'unreachable', message };
         onEvent?.({ type: 'unreached', message });
       }
       if (transport) {
         const end = await this.#takePart(transport);
-        const retryAfterMs = end.type === 'refused' ? end.retryAfterMs : 0;
-        if (end.type !== 'lost' && (end.type !== 'refused' || retryAfterMs === undefined)) return end;
+        const last = lastOf(end);
+        if (last) return last;
+        if (end.type === 'finished') this.#noteRunEnd(end.message);
         onEvent?.({ type: 'lost', message: end.message });
+        const retryAfterMs = end.type === 'refused' ? end.retryAfterMs : 0;
         if (retryAfterMs) await this.#pause(retryAfterMs);
         // It is reached, and there is only no run yet.
         if (end.type === 'refused' && end.code === 'waiting') this.#failures = 0;
@@ -101,10 +109,18 @@ export class Membership {
     return end;
   }
 
+  /** The next run knows no worker of the last one. */
+  #noteRunEnd(message: string): void {
+    this.#resumeKey = undefined;
+    this.#lastEnd = message;
+    this.#failures = 0;
+  }
+
   #noteEvent(event: SessionEvent): void {
     if (event.type === 'welcomed') {
       this.#resumeKey = event.resumeKey;
       this.#failures = 0;
+      this.#lastEnd = undefined;
       if (this.#isHidden) this.#session?.setHidden(true);
     }
     this.#options.onEvent?.(event);
@@ -120,5 +136,21 @@ export class Membership {
       };
       if (this.#goodbye !== undefined) this.#wake();
     });
+  }
+}
+
+/** The end, where the worker does not come back. */
+function lastOf(end: SessionEnd): MembershipEnd | undefined {
+  switch (end.type) {
+    case 'lost':
+      return undefined;
+    case 'refused':
+      return end.retryAfterMs === undefined ? end : undefined;
+    case 'finished':
+      return end.anotherMayFollow === true ? undefined : end;
+    case 'failed':
+      return end;
+    default:
+      return end satisfies never;
   }
 }

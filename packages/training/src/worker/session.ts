@@ -14,7 +14,7 @@ import { TaskQueue } from './task-queue.ts';
 
 /** How a connection ended. */
 export type SessionEnd =
-  | { readonly type: 'finished'; readonly message: string }
+  | { readonly type: 'finished'; readonly message: string; readonly anotherMayFollow?: boolean }
   | ({ readonly type: 'refused' } & Readonly<Omit<MessageOf<'refuse'>, 'type'>>)
   /** This worker cannot compute what the run needs. */
   | { readonly type: 'failed'; readonly message: string }
@@ -108,7 +108,7 @@ export class Session {
         else this.#faults.inject(message.action, message.forMs);
         return;
       case 'finish':
-        this.#stop({ type: 'finished', message: message.message }, 1000);
+        this.#stop({ ...message, type: 'finished' }, 1000);
         return;
       case 'ping':
         this.#options.transport.send({ type: 'pong', sentAtMs: message.sentAtMs });

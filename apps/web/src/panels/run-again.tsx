@@ -1,0 +1,117 @@
+/** A form with the values of a run that is over, from which another one begins on the same server. */
+import type { WatchMessageOf } from '@lockstep/protocol';
+import { type Signal, useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import type { Run } from '../watch/run-store.ts';
+import { bindInput } from './bind-input.ts';
+
+/** What the next run has otherwise. */
+export type RunChanges = Omit<WatchMessageOf<'runAgain'>, 'type' | 'token'>;
+
+/** Of what a button opens. */
+export const runAgainId = 'run-again';
+
+interface RunAgainProps {
+  readonly run: Run;
+  /** Whether the run is over, and its server is there. */
+  readonly isPossible: boolean;
+  /** Why the last request was not met. */
+  readonly rejection: string | undefined;
+  readonly onRunAgain: (changes: RunChanges) => void;
+}
+
+const optimizers = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'];
+const models = ['mlp', 'cnn'];
+
+/** Over the page, so that nothing moves when a run ends. */
+export function RunAgain({ isPossible, ...form }: RunAgainProps) {
+  const bubble = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!isPossible) bubble.current?.hidePopover();
+  }, [isPossible]);
+  return (
+    <div ref={bubble} id={runAgainId} popover="auto" class="bubble" role="dialog" aria-label="Run again">
+      <RunAgainForm {...form} />
+    </div>
+  );
+}
+
+function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPossible'>) {
+  const before = valuesOf(run);
+  const values = {
+    seed: useSignal(before.seed),
+    learningRate: useSignal(before.learningRate),
+    batch: useSignal(before.batch),
+    optimizer: useSignal(before.optimizer),
+    model: useSignal(before.model),
+  };
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const changed = Object.entries(values).filter(([name, { value }]) => value !== before[name as keyof Values]);
+    const parsed = changed.map(([name, { value }]) => [name, isNumeric(name) ? Number(value) : value] as const);
+    onRunAgain(Object.fromEntries(parsed));
+  };
+  return (
+    <form class="run-again" onSubmit={submit}>
+      <Choice label="Model" names={models} bound={values.model} />
+      <Choice label="Optimizer" names={optimizers} bound={values.optimizer} />
+      <NumberField label="Learning rate" bound={values.learningRate} />
+      <NumberField label="Batch" bound={values.batch} />
+      <NumberField label="Seed" bound={values.seed} />
+      <p class="error">{rejection ?? ''}</p>
+      <button type="submit" class="primary">
+        Begin the run
+      </button>
+    </form>
+  );
+}
+
+function NumberField({ label, bound }: { readonly label: string; readonly bound: Signal<string> }) {
+  return (
+    <label>
+      {label}
+      <input type="number" step="any" required {...bindInput(bound)} />
+    </label>
+  );
+}
+
+type Values = Readonly<Record<'seed' | 'learningRate' | 'batch' | 'optimizer' | 'model', string>>;
+
+function valuesOf({ model, config }: Run): Values {
+  const { name = '' } = model as { readonly name?: string };
+  const { type = '', learningRate = '' } = config.optimizer as Partial<Record<string, unknown>>;
+  return {
+    model: name,
+    optimizer: `${type}`,
+    learningRate: `${learningRate}`,
+    batch: `${config.diloco?.batch ?? config.batch}`,
+    seed: `${config.seed}`,
+  };
+}
+
+function isNumeric(name: string): boolean {
+  return name === 'seed' || name === 'learningRate' || name === 'batch';
+}
+
+interface ChoiceProps {
+  readonly label: string;
+  readonly names: readonly string[];
+  readonly bound: Signal<string>;
+}
+
+/** The run's own value is there as well, such as the name of a model of its owner. */
+function Choice({ label, names, bound }: ChoiceProps) {
+  const shown = names.includes(bound.value) ? names : [bound.value, ...names];
+  return (
+    <label>
+      {label}
+      <select {...bindInput(bound)}>
+        {shown.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

@@ -1,0 +1,41 @@
+/** What the runs of one server are called on the chart, and what is kept of them. */
+import { floatsFrom } from '@lockstep/protocol';
+import { expect, it } from 'vitest';
+import { EarlierRuns, labelsOf, type RunRecord } from '../src/dashboard/earlier-runs.ts';
+
+const values = { model: 'mlp', lr: 'lr 0.1', seed: 'seed 1' };
+
+it.each<[what: string, runs: RunRecord['values'][], labels: string[]]>([
+  ['one thing', [values, { ...values, lr: 'lr 0.2' }], ['lr 0.1', 'lr 0.2']],
+  [
+    'two things',
+    [values, { ...values, lr: 'lr 0.2' }, { ...values, seed: 'seed 2' }],
+    ['lr 0.1, seed 1', 'lr 0.2, seed 1', 'lr 0.1, seed 2'],
+  ],
+  ['nothing', [values, values], ['run 1', 'run 2']],
+  ['nothing but of one', [values, { ...values, model: 'cnn' }, values], ['mlp, run 1', 'cnn', 'mlp, run 3']],
+])('runs are called by what each has otherwise: %s', (_, runs, labels) => {
+  expect(labelsOf(runs)).toEqual(labels);
+});
+
+const record = (count: number, lr: number): RunRecord => ({
+  values: { ...values, lr: `lr ${lr}` },
+  stepsPerEpoch: 10,
+  steps: count,
+  points: Array.from({ length: count }, (_, at) => ({ steps: at + 1, seconds: at, loss: 1, accuracy: 0.5 })),
+  epochs: [],
+});
+
+it('the last eight are kept, each in a bounded number of points that ends with its last', () => {
+  const earlier = new EarlierRuns();
+  expect(earlier.message()).toBeUndefined();
+  for (let run = 1; run <= 12; run += 1) earlier.begin(() => record(run * 300, run));
+  const { label, runs } = earlier.message()!;
+  expect(label).toBe('lr 12');
+  expect(runs.map((run) => run.label)).toEqual([4, 5, 6, 7, 8, 9, 10, 11].map((lr) => `lr ${lr}`));
+  for (const { points, steps } of runs) {
+    const shown = floatsFrom(points.steps);
+    expect(shown.length).toBeLessThanOrEqual(400);
+    expect(shown.at(-1)).toBe(steps);
+  }
+});
