@@ -109,7 +109,7 @@ async function followNext(run: TrainingRun, signal: AbortSignal): Promise<boolea
   let next = await Promise.race([run.nextRun(), interrupted]);
   while (next) {
     const display = new RunDisplay(undefined);
-    const { result, failure } = await endOf(next, display);
+    const { result, failure } = await endOf(next, display, undefined);
     for (const line of summaryLines(result.report, colors)) display.line(line);
     if (failure !== undefined) process.stderr.write(`lockstep: ${failure}\n`);
     if (signal.aborted) return result.stoppedBy === 'program';
