@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { openChecksum, subprotocol } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
-import { defaultLimits, gradientMessages } from '@lockstep/training';
+import { gradientMessages } from '@lockstep/training';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -76,7 +76,8 @@ describe('a run goes on', () => {
   }, 60_000);
 
   it('while a worker sends results for shards that it was not given', async () => {
-    const server = await openTestServer({ args, startWorkers: 2 });
+    const chunkBytes = 128 * 1024;
+    const server = await openTestServer({ args, startWorkers: 2, limits: { chunkBytes } });
     const client = await openRawClient(server.url);
     await joinAsWorker(client);
     const report = finishHonestly(server);
@@ -92,7 +93,7 @@ describe('a run goes on', () => {
       const messages = gradientMessages({
         sum: { step, ...shard, lossSum: 1, correct: 0, count: 16 * shard.n },
         parameterCount: 101_770,
-        chunkBytes: defaultLimits.chunkBytes,
+        chunkBytes,
         checksum,
         encode: (from, to) => ({ bytes: new Uint8Array(4 * (to - from)) }),
         times: () => ({ computeMs: 1 }),

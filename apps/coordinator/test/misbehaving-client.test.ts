@@ -16,8 +16,9 @@ import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startWorker } from './processes.ts';
 
 const parameters = 101_770;
-/** Values in the first of a vector's two chunks. */
+/** A vector has two chunks, the first of so many values. */
 const firstChunk = 65_536;
+const chunkBytes = 4 * firstChunk;
 const steps = 40;
 const gibibyte = 2 ** 30;
 const folder = temporaryFolder();
@@ -51,7 +52,7 @@ async function duringRun(
   });
   const server = await openTestServer({
     args,
-    limits,
+    limits: { chunkBytes, ...limits },
     startWorkers: 1,
     onStep({ step }) {
       if (step !== steps / 2) return;

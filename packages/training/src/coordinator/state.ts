@@ -49,7 +49,7 @@ export const defaultLimits: Limits = {
   maxWorkers: 512,
   maxWorkersPerAddress: 320,
   maxFrameBytes: 64 * 1024 * 1024,
-  chunkBytes: 256 * 1024,
+  chunkBytes: 512 * 1024,
 };
 
 /**
