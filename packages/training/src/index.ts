@@ -11,17 +11,11 @@ export { idleReasonOf } from './coordinator/idle-reason.ts';
 export { InlineCopy } from './coordinator/inline-copy.ts';
 export { InlineGradient } from './coordinator/inline-gradient.ts';
 export { type InlineCompute, InlineWorker } from './coordinator/inline-worker.ts';
+export { defaultLimits, type Limits } from './coordinator/limits.ts';
 export { createReferee } from './coordinator/referee.ts';
 export { Run, type RunOptions, type RunOutcome } from './coordinator/run.ts';
 export { coarseShares } from './coordinator/shares.ts';
-export {
-  type Connection,
-  type CoordinatorState,
-  defaultLimits,
-  type Faults,
-  type Limits,
-  type WorkerRecord,
-} from './coordinator/state.ts';
+export type { Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export type { InnerSteps } from './inner-steps.ts';
 export { checkedSetup, createNumericsCheck, type NumericsCheck } from './numerics-check.ts';

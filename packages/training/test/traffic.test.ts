@@ -5,9 +5,10 @@ import { bytesOf, decodeVector, type LossyEncoding, type MessageOf, memoryPair }
 import { describe, expect, it } from 'vitest';
 import { formatOf } from '../src/batch-bytes.ts';
 import { exactnessOf } from '../src/coordinator/exactness.ts';
+import { defaultLimits } from '../src/coordinator/limits.ts';
 import { createReferee } from '../src/coordinator/referee.ts';
 import { Run } from '../src/coordinator/run.ts';
-import { defaultLimits, type RunSetup } from '../src/coordinator/state.ts';
+import type { RunSetup } from '../src/coordinator/state.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun } from '../src/plan.ts';

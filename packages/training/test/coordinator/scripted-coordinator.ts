@@ -2,14 +2,8 @@
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { expect } from 'vitest';
 import type { CheckedMessage, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from '../../src/coordinator/events.ts';
-import {
-  type ConnectionId,
-  type CoordinatorState,
-  defaultLimits,
-  initialState,
-  type Limits,
-  type RunSetup,
-} from '../../src/coordinator/state.ts';
+import { defaultLimits, type Limits } from '../../src/coordinator/limits.ts';
+import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from '../../src/coordinator/state.ts';
 import { transition } from '../../src/coordinator/transition.ts';
 import { planRun } from '../../src/plan.ts';
 import { type Shard, shardKey } from '../../src/tree.ts';
