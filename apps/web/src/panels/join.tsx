@@ -39,9 +39,23 @@ export function Join({ tab, isOver, children }: JoinCardProps) {
     <Card name="join" title="This tab" aside={status}>
       {children && <p>{overText(state)}</p>}
       {children}
-      {isActive && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
-      {!isActive && !(children && isOver) && <JoinForm tab={tab} isOver={isOver} />}
+      {children && !isOver && <NextRun tab={tab} isActive={isActive} />}
+      {isActive && !children && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
+      {!isActive && !children && <JoinForm tab={tab} isOver={isOver} />}
     </Card>
+  );
+}
+
+/** Beside the ending of a run that another may follow: no higher than the form, so that nothing moves when a run ends. */
+function NextRun({ tab, isActive }: { readonly tab: TabWorker; readonly isActive: boolean }) {
+  const join = (): void => tab.join({ name: deviceName(), backend: 'auto', threads: usualThreads() });
+  return (
+    <p>
+      {isActive ? 'This tab stays for the next run. ' : 'Another run may follow. '}
+      <button type="button" class="small" onClick={isActive ? () => tab.leave() : join}>
+        {isActive ? 'Leave' : 'Join'}
+      </button>
+    </p>
   );
 }
 
