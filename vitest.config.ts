@@ -7,6 +7,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['{packages,apps}/*/test/**/*.test.ts'],
+    // By default one core is left to the machine: with two, a file at a time, which takes half an hour.
+    maxWorkers: '100%',
     // For a machine that does much else: what waits in vain is to say so itself, long before.
     testTimeout: 180_000,
     hookTimeout: 180_000,
