@@ -1,22 +1,12 @@
 /** Checks that the page is stable, accessible, small, and loads from the coordinator alone. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { startRun } from './run.ts';
 
-interface AxeResults {
-  readonly violations: readonly {
-    readonly id: string;
-    readonly impact: string;
-    readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
-  }[];
-}
-
-declare const axe: { run(): Promise<AxeResults> };
-
 const widths = [
+  { width: 320, height: 640 },
   { width: 390, height: 844 },
   { width: 1280, height: 800 },
   { width: 1920, height: 1080 },
@@ -29,12 +19,8 @@ async function shortRun(folder: string): Promise<string[]> {
 }
 
 describePage('the page', ({ browser, folder }) => {
-  let axeSource = '';
-  beforeAll(() => {
-    axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-  });
-
-  it.each((['light', 'dark'] as const).flatMap((colorScheme) => widths.map((viewport) => ({ colorScheme, viewport }))))(
+  // Each width in one of the two themes: colors do not depend on the width.
+  it.each(widths.map((viewport, index) => ({ viewport, colorScheme: (['light', 'dark'] as const)[index % 2]! })))(
     '$colorScheme, $viewport.width pixels wide: no layout shift, no error, no serious violation in axe',
     async ({ colorScheme, viewport }) => {
       const run = await startRun(folder, [...(await shortRun(folder)), '--wait-for-start']);
@@ -51,12 +37,7 @@ describePage('the page', ({ browser, folder }) => {
       expect(tab.foreignRequests).toEqual([]);
       const isWider = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       expect(isWider).toBe(false);
-      await page.evaluate(axeSource);
-      const { violations } = await page.evaluate(() => axe.run());
-      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-      expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' ')}`)).toEqual(
-        [],
-      );
+      expect(await seriousViolations(page)).toEqual([]);
     },
   );
 

@@ -1,18 +1,9 @@
 /** The room's view and the code that people type there, and a class of tabs and Node workers that all take part. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { expect, it } from 'vitest';
 import { startWorker } from '../../coordinator/test/processes.ts';
+import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { singleRun, startRun } from './run.ts';
-
-interface AxeResults {
-  readonly violations: readonly { readonly id: string; readonly impact?: string; readonly nodes: readonly unknown[] }[];
-}
-
-declare const axe: { run(): Promise<AxeResults> };
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 describePage('a room', ({ browser, folder }) => {
   it('sees the address and the code, with which a guest gets in who types them', async () => {
@@ -36,7 +27,6 @@ describePage('a room', ({ browser, folder }) => {
     await guest.join('cpu', 'Ada');
     await room.shows('1 device in the room');
     await room.shows('Ada');
-    await page.evaluate(axeSource);
     for (const [colorScheme, width, height] of [
       ['light', 1920, 1080],
       ['dark', 1280, 800],
@@ -44,8 +34,7 @@ describePage('a room', ({ browser, folder }) => {
     ] as const) {
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height });
-      const { violations } = await page.evaluate(() => axe.run());
-      expect(violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')).toEqual([]);
+      expect(await seriousViolations(page)).toEqual([]);
       expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
     }
     await page.keyboard.press('Tab');
