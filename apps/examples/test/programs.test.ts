@@ -57,7 +57,7 @@ const claims: Readonly<Record<string, (text: string) => void>> = {
     expect(numberIn(text, /^the best rate is ([\d.]+)$/m)).toBe(0.05);
   },
   'own-server'(text) {
-    expect(text).toMatch(/: 160 steps by guest$/m);
+    expect(text).toMatch(/^160 steps by guest$/m);
     expect(text).toMatch(/^my own page at \/about$/m);
     expect(text).toMatch(/^\{"status":"ok","phase":"finished"\}$/m);
   },

@@ -43,7 +43,9 @@ it('each has the weights of one process, the worker stays, and a page opened lat
   expect(await hashOf(run)).toBe(await alone({}));
   const first = await watch();
   first.send({ type: 'runAgain', token, batch: 0 });
-  expect((await first.next('refused')).message).toBe('batch: expected a whole number from 1 to 1000000, got 0');
+  expect((await first.next('refused')).message).toBe(
+    'batch: expected a whole number from 1 to 1000000, or auto, got 0',
+  );
   first.send({ type: 'runAgain', token, learningRate: 0.2 });
   const second = await run.nextRun();
   expect((await first.closed).code).toBe(1012);

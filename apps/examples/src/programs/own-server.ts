@@ -15,12 +15,11 @@ const run = serve(server, { data: 'docs/iris.csv', epochs: 20, listen: { path: '
 const { worker: url } = await run.addresses;
 const worker = join(url, { name: 'guest' }); // here, or on any other machine
 const { report } = await run.result;
-console.log(
-  `${(await worker.done).message}: ${report.steps} steps by ${report.workers.map(({ name }) => name).join(', ')}`,
-);
+console.log(`${report.steps} steps by ${report.workers.map(({ name }) => name).join(', ')}`);
 
 console.log(await (await fetch(`${here}/about`)).text());
 console.log(await (await fetch(`${here}/lockstep/healthz`)).text());
 await run[Symbol.asyncDispose]();
+await worker.done; // a server that stays may have another run, for which it would wait
 server.close();
 server.closeAllConnections();
