@@ -1,5 +1,5 @@
 /** Two coordinators that lead one run at the same time compute the same weights. */
-import { type TrainOptions, train } from '@lockstep/train';
+import { type StepEvent, type TrainOptions, train } from '@lockstep/train';
 import { expect, it } from 'vitest';
 import { FleetCoordinator } from '../../../packages/fleet/src/coordinator.ts';
 import { leaseMs } from '../../../packages/fleet/src/lease.ts';
@@ -12,13 +12,17 @@ const asked: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, steps
 it('a leader that lost its lease and does not know finishes with the weights of the one that took over', async () => {
   const { report: expected } = await train(asked).result;
   const [store, time] = [new MemoryStore(), new VirtualTime()];
-  const begin = () => {
+  /** @param pauseAfter steps; told at each step, so that the run cannot be over before */
+  const begin = (pauseAfter?: number) => {
     const link = store.link();
     const { signal } = new AbortController();
     const lines: string[] = [];
     const options = { standby: true, name: 'here', signal, log: (line: string) => void lines.push(line) };
     const coordinator = new FleetCoordinator(options, { store: link, run: 'x', ...time });
-    const run = train({ ...asked, checkpoint: { store: coordinator, every: { steps: 10 } } });
+    const onStep = ({ step }: StepEvent): void => {
+      if (step === pauseAfter) run.pause();
+    };
+    const run = train({ ...asked, onStep, checkpoint: { store: coordinator, every: { steps: 10 } } });
     const followed = (async () => {
       for await (const event of run) lines.push('message' in event ? event.message : event.type);
     })();
@@ -33,9 +37,8 @@ it('a leader that lost its lease and does not know finishes with the weights of 
     }
   };
 
-  const first = begin();
+  const first = begin(40);
   await noted(first, /^checkpoint/);
-  first.run.pause();
   const second = begin();
   await noted(second, /^Standby: /);
   first.link.fault = 'cut';

@@ -25,7 +25,8 @@ interface LayerOptions {
 }
 
 /**
- * What each layer gives, in the order of `model.layers`: `x` [n, ...input] -> [n, ...output] for every layer.
+ * What each layer gives, in the order of `model.layers`.
+ * `x` [n, ...input] -> [n, ...output] for every layer.
  * `parameters` as for `forward`.
  */
 export function layerOutputs(

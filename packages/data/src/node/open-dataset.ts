@@ -54,7 +54,8 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
 }
 
 /**
- * The rows that `openDataset` trains with, before they become samples; undefined where the path leads to no rows.
+ * The rows that `openDataset` trains with, before they become samples.
+ * Undefined where the path leads to no rows.
  * @throws DataError
  */
 export async function openRows(path: string): Promise<Table | undefined> {
