@@ -70,6 +70,7 @@ function drawScenario(seed: number) {
       ...drawTypes(seed),
       innerSteps: drawInnerSteps(seed),
       participation: drawParticipation(seed),
+      ...drawChunks(seed),
     },
     // Few honest workers beside a liar, so that it is asked often.
     workers: isLying ? 1 : between(1, 6),
@@ -106,6 +107,12 @@ function drawInnerSteps(seed: number) {
 function drawParticipation(seed: number): 'rotation' | 'fastest' {
   const chance = randomStream(createHash('sha256').update(`participation of ${seed}`).digest().readUInt32LE());
   return chance() < 0.5 ? 'rotation' : 'fastest';
+}
+
+/** Of a stream of its own too: in half of the runs a vector is three messages, else one. */
+function drawChunks(seed: number) {
+  const chance = randomStream(createHash('sha256').update(`chunks of ${seed}`).digest().readUInt32LE());
+  return chance() < 0.5 ? { limits: { chunkBytes: 64 } } : {};
 }
 
 function describe(seed: number, scenario: Scenario): string {

@@ -113,8 +113,7 @@ export async function createProblem(
     model,
     format: formatOf(dataset),
     sampleBytes: bytesPerSample(dataset),
-    // Three chunks of the model's 43 values.
-    limits: { ...defaultLimits, chunkBytes: 64, ...options.limits },
+    limits: { ...defaultLimits, ...options.limits },
     token: options.token,
     startWorkers: options.startWorkers ?? 1,
     startWithinMs: 5_000,

@@ -9,7 +9,8 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   const { fault, outcome, state, quarantined, liars, corrupt } = simulation;
   if (fault !== undefined) return fault;
   if (outcome.type === 'hung') return `hung in phase ${state.phase} at step ${state.current.step + 1}`;
-  if (outcome.type === 'failed') return `failed: ${outcome.message}`;
+  // What a liar adds without being verified may make the training diverge.
+  if (outcome.type === 'failed') return hasLies(problem, simulation) ? undefined : `failed: ${outcome.message}`;
   const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name));
   if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
   return liarFault(problem, simulation) ?? weightsFault(problem, simulation);
@@ -19,6 +20,11 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
 function liarRecords({ state, crashed, liars }: Simulation): WorkerRecord[] {
   const records = [...crashed, state].flatMap((life) => [...life.records.values()]);
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
+}
+
+/** Whether the weights may hold what a liar has added without being verified. */
+function hasLies({ setup }: Pick<Problem, 'setup'>, simulation: Simulation): boolean {
+  return setup.verifyRate !== 1 && liarRecords(simulation).length > 0;
 }
 
 /** One liar in so many is overlooked for longer than `mostUnfound`. */
@@ -51,8 +57,7 @@ const tolerance = 1e-3;
 /** The weights are the oracle's: to the bit where one numeric mode contributed, else within rounding. */
 function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
   const { state, crashed, weights } = simulation;
-  // What a liar has added without being verified stays in the weights.
-  if (setup.verifyRate !== 1 && liarRecords(simulation).length > 0) return undefined;
+  if (hasLies({ setup }, simulation)) return undefined;
   const contributions = [...crashed, state].flatMap(({ contributed }) => contributed);
   const contributed = new Set(contributions.map(({ numericsHash }) => numericsHash));
   const isOwnMode = setup.refereeHash === undefined || contributed.has(setup.refereeHash);

@@ -30,6 +30,8 @@ const geometry = fc.record({
   microbatchSize: fc.integer({ min: 1, max: 9 }),
   epochs: fc.integer({ min: 1, max: 3 }),
   participation: fc.constantFrom('fastest' as const, 'rotation' as const),
+  /** A vector in three chunks, or in one. */
+  limits: fc.constantFrom({ chunkBytes: 64 }, {}),
   innerSteps: fc.option(
     fc.record({
       batch: fc.integer({ min: 1, max: 5 }),
