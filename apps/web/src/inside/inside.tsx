@@ -4,7 +4,7 @@ import { useEffect, useMemo } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
 import { whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
-import { Mark, ThemeButton } from '../panels/header.tsx';
+import { ViewHeader } from '../panels/view-header.tsx';
 import type { RunStore } from '../watch/run-store.ts';
 import { ActivationsPart } from './activations-part.tsx';
 import { followsSamples, useChosenSample } from './chosen-sample.ts';
@@ -82,38 +82,16 @@ function useAddress(part: string, isReady: boolean): void {
   }, []);
 }
 
-/** A link would change the address. */
-function focusMain(event: Event): void {
-  event.preventDefault();
-  document.getElementById('main')?.focus();
-}
-
 function InsideHeader({ store, part, note }: Pick<InsideProps, 'store' | 'part'> & { readonly note: string }) {
   const run = store.run.value;
   const { name = 'model' } = (run?.model ?? {}) as { readonly name?: string };
   return (
-    <>
-      <a class="skip" href={`#inside/${part}`} onClick={focusMain}>
-        Skip to the network
-      </a>
-      <header class="top">
-        <h1>
-          <Mark />
-          Inside the network
-        </h1>
-        <p class="subtitle">
-          {run ? `${name}, ${whole(run.parameters)} parameters, ${note} · ${store.status.value.title}` : '\u00a0'}
-        </p>
-        <div class="top-buttons">
-          <a class="button" href="#run">
-            The run
-          </a>
-          <a class="button" href="#learn">
-            Learn
-          </a>
-          <ThemeButton />
-        </div>
-      </header>
-    </>
+    <ViewHeader
+      title="Inside the network"
+      subtitle={run ? `${name}, ${whole(run.parameters)} parameters, ${note} · ${store.status.value.title}` : '\u00a0'}
+      here={`#inside/${part}`}
+      content="the network"
+      other={{ href: '#learn', title: 'Learn' }}
+    />
   );
 }

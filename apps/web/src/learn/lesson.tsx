@@ -1,7 +1,7 @@
 /** The lesson: its chapters at the side, the open one beside them. */
 import { type Chapter, chapters } from '@lockstep/lesson';
 import { useEffect, useRef } from 'preact/hooks';
-import { Mark, ThemeButton } from '../panels/header.tsx';
+import { ViewHeader } from '../panels/view-header.tsx';
 import { ChapterView } from './chapter-view.tsx';
 import './lesson.css';
 
@@ -24,25 +24,13 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
   }, [chapter.id]);
   return (
     <>
-      <a class="skip" href={`#learn/${chapter.id}`} onClick={focusMain}>
-        Skip to the chapter
-      </a>
-      <header class="top">
-        <h1>
-          <Mark />
-          How a network learns
-        </h1>
-        <p class="subtitle">Everything here is computed live in this tab, by the engine that trains.</p>
-        <div class="top-buttons">
-          <a class="button" href="#run">
-            The run
-          </a>
-          <a class="button" href="#inside">
-            Inside
-          </a>
-          <ThemeButton />
-        </div>
-      </header>
+      <ViewHeader
+        title="How a network learns"
+        subtitle="Everything here is computed live in this tab, by the engine that trains."
+        here={`#learn/${chapter.id}`}
+        content="the chapter"
+        other={{ href: '#inside', title: 'Inside' }}
+      />
       <div class="lesson">
         <nav class="chapters" aria-label="Chapters">
           <ol>
@@ -62,12 +50,6 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
       </div>
     </>
   );
-}
-
-/** A link would change the chapter's address. */
-function focusMain(event: Event): void {
-  event.preventDefault();
-  document.getElementById('main')?.focus();
 }
 
 function Neighbors({ before, after }: Record<'before' | 'after', Chapter | undefined>) {
