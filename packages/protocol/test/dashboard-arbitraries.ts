@@ -37,46 +37,28 @@ const epochReport = record({
   imagesPerSecond: milliseconds,
 });
 
-const workerRow = fc.record(
-  {
-    id: text(64),
-    name: text(80),
-    kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
-    backend: text(80),
-    threads: whole(1),
-    phase: fc.constantFrom('handshake' as const, 'checking' as const, 'ready' as const, 'gone' as const),
-    hidden: fc.boolean(),
-    share: fraction,
-    shards: whole(0),
-    samples: whole(0),
-    computeMs: milliseconds,
-    sendMs: milliseconds,
-    waitMs: milliseconds,
-    health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'gone' as const),
-    idle: fc.constantFrom('joining' as const, 'trial' as const, 'slow' as const),
-    samplesPerSecond: milliseconds,
-  },
-  {
-    requiredKeys: [
-      'id',
-      'name',
-      'kind',
-      'backend',
-      'threads',
-      'phase',
-      'hidden',
-      'share',
-      'shards',
-      'samples',
-      'computeMs',
-      'sendMs',
-      'waitMs',
-      'health',
-      'samplesPerSecond',
-    ],
-    noNullPrototype: true,
-  },
-);
+const workerRow = fc
+  .tuple(
+    record({
+      id: text(64),
+      name: text(80),
+      kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
+      backend: text(80),
+      threads: whole(1),
+      phase: fc.constantFrom('handshake' as const, 'checking' as const, 'ready' as const, 'gone' as const),
+      hidden: fc.boolean(),
+      share: fraction,
+      shards: whole(0),
+      samples: whole(0),
+      computeMs: milliseconds,
+      sendMs: milliseconds,
+      waitMs: milliseconds,
+      health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'gone' as const),
+      samplesPerSecond: milliseconds,
+    }),
+    fc.option(fc.constantFrom('joining' as const, 'trial' as const, 'slow' as const), { nil: undefined }),
+  )
+  .map(([row, idle]) => ({ ...row, ...(idle && { idle }) }));
 
 const span = record({
   kind: fc.constantFrom('receive' as const, 'compute' as const, 'send' as const, 'wait' as const),

@@ -1,7 +1,7 @@
 /** The batch of a run whose number of workers is known beforehand: each is to get a microbatch of every full step. */
 import { checkWhole } from '@lockstep/data';
 import { defaultMicrobatchSize } from './plan.ts';
-import { nextPowerOfTwo } from './tree.ts';
+import { nextPowerOfTwo, powerOfTwoUpTo } from './tree.ts';
 
 /** Below 16 samples a gradient costs more to write than to compute … */
 const leastMicrobatchSize = 16;
@@ -45,7 +45,7 @@ export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorker
     return { batch: Math.min(wanted, Math.floor(samples / given)) * given, microbatchSize: given };
   }
   const affordable = samples / (leastStepsPerEpoch * microbatches);
-  const least = microbatches * Math.max(1, Math.min(leastMicrobatchSize, powerOfTwoUpTo(affordable)));
+  const least = microbatches * Math.min(leastMicrobatchSize, powerOfTwoUpTo(affordable));
   const batch = Math.min(Math.max(usualBatch, least), samples);
   return { batch, microbatchSize: microbatchSizeFor(batch, workers) };
 }
@@ -57,9 +57,4 @@ export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorker
 export function microbatchSizeFor(batch: number, workers: number): number {
   checkWhole('workers', workers, 1, batch);
   return Math.min(defaultMicrobatchSize(batch), powerOfTwoUpTo(batch / workers));
-}
-
-/** @param value at least 1; what is less gives a fraction */
-function powerOfTwoUpTo(value: number): number {
-  return 2 ** Math.floor(Math.log2(value));
 }

@@ -18,6 +18,11 @@ export function nextPowerOfTwo(value: number): number {
   return power;
 }
 
+/** The largest power of two that is at most `value`, and at least 1. */
+export function powerOfTwoUpTo(value: number): number {
+  return value < 2 ? 1 : 2 ** Math.floor(Math.log2(value));
+}
+
 /** A shard's key in a map. */
 export function shardKey(shard: Shard): string {
   return `${shard.lo}+${shard.n}`;

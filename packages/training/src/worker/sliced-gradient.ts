@@ -11,6 +11,7 @@ import {
   type VectorSum,
 } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
+import { powerOfTwoUpTo } from '../tree.ts';
 import { VectorAdder } from '../tree-sum.ts';
 import { MicrobatchPiece } from './microbatch-piece.ts';
 import type { PieceCompute, SampleRange, ShardBatch } from './piece.ts';
@@ -227,9 +228,4 @@ function firstOf(sum: PlacedSum): Extract<PlacedSum, { thread: number }> {
 function samplesAtOnce(model: Model): number {
   const values = layerShapes(model).reduce((sum, shape) => sum + shape.reduce((size, length) => size * length, 1), 0);
   return Math.min(maxSamples, Math.floor(maxValues / values));
-}
-
-/** The largest power of two that is at most `value`, and at least 1. */
-function powerOfTwoUpTo(value: number): number {
-  return value < 2 ? 1 : 2 ** Math.floor(Math.log2(value));
 }
