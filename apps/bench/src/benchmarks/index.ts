@@ -7,6 +7,7 @@ import { gradientStep } from './gradient-step.ts';
 import { heap } from './heap.ts';
 import { manyWorkers } from './many-workers.ts';
 import { matmul } from './matmul.ts';
+import { narrowLink } from './narrow-link.ts';
 import { page } from './page.ts';
 import { tabThreads } from './tab-threads.ts';
 import { threadMemory } from './thread-memory.ts';
@@ -20,6 +21,7 @@ export const benchmarks: readonly Benchmark[] = [
   coordinatorThroughput,
   diloco,
   manyWorkers,
+  narrowLink,
   heap,
   threadMemory,
 ];
