@@ -39,12 +39,12 @@ describe('the memory that a run needs', () => {
     const activations = 4 * 32 * 784;
     const sgd = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('sgd') });
     expect(sgd.coordinatorBytes).toBe(5 * vector + activations);
-    expect(sgd.machineBytes).toBe(8 * vector + activations + 2 * (4 * vector + activations));
+    expect(sgd.machineBytes).toBe(6 * vector + activations + 2 * (4 * vector + activations));
     const adam = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('adam') });
     expect(adam.coordinatorBytes - sgd.coordinatorBytes).toBe(2 * vector);
     const single = memoryNeed({ ...sizes, workers: 'single', model, optimizer: defaultOptimizer('sgd') });
     expect(single.coordinatorBytes).toBe(4 * vector + activations);
-    expect(single.machineBytes).toBe(7 * vector + activations);
+    expect(single.machineBytes).toBe(5 * vector + activations);
     // One copy of the weights, and a sum and activations for each thread that has a microbatch.
     for (const [threads, busy] of [
       [3, 3],
@@ -93,10 +93,10 @@ describe('a model', () => {
   it('is refused where the machine has not enough memory for all processes', () => {
     const model = parseModel(wide('large', 3_000, 2_500));
     expect(memoryFault({ ...sizes, model, optimizer }, unlimited)).toBeUndefined();
-    expect(memoryFault({ ...sizes, model, optimizer }, 500e6)).toMatch(
-      /the coordinator and 2 workers need at least 6\d\d MB, and this machine has 500 MB$/,
+    expect(memoryFault({ ...sizes, model, optimizer }, 450e6)).toMatch(
+      /the coordinator and 2 workers need at least 5\d\d MB, and this machine has 450 MB$/,
     );
-    expect(memoryFault({ ...sizes, workers: 'single', model, optimizer }, 300e6)).toMatch(/of this process need/);
+    expect(memoryFault({ ...sizes, workers: 'single', model, optimizer }, 200e6)).toMatch(/of this process need/);
   });
 
   it('of 200 million parameters ends the command with one sentence, exit code 2', async () => {

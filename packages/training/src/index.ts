@@ -18,7 +18,13 @@ export { coarseShares } from './coordinator/shares.ts';
 export type { Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export type { InnerSteps } from './inner-steps.ts';
-export { checkedSetup, createNumericsCheck, type NumericsCheck } from './numerics-check.ts';
+export {
+  checkedSetup,
+  createNumericsCheck,
+  type NumericsCheck,
+  type ReferenceGradient,
+  referenceOf,
+} from './numerics-check.ts';
 export { ParameterServer, type StepResult } from './parameter-server.ts';
 export { planRun, type RunPlan } from './plan.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';

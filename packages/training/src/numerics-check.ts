@@ -7,8 +7,29 @@ import type { DataFormat } from './batch-bytes.ts';
 import type { ComputeSetup } from './worker/compute.ts';
 
 export interface NumericsCheck extends SampleBatch {
-  /** All parameters in model order, little-endian float32. */
+  /** All parameters in model order, little-endian float32; made anew whenever it is read, so that a run does not keep them. */
   readonly weights: Uint8Array;
+}
+
+/** Values of a gradient that those of workers are compared with. */
+export interface ReferenceGradient {
+  /** Of the whole gradient. */
+  readonly length: number;
+  /** The gradient's values 0, `every`, 2 `every` and so on. */
+  readonly values: Float32Array;
+  readonly every: number;
+}
+
+/** Most values of a gradient that are kept: 4 MB. */
+const mostReferenceValues = 2 ** 20;
+
+/** All values of the gradient, or of a long one so many that no layer of its model is left out. */
+export function referenceOf(gradient: Float32Array): ReferenceGradient {
+  const { length } = gradient;
+  // An odd distance does not stay in one column of a matrix, whose width is mostly even.
+  const every = Math.ceil(length / mostReferenceValues) | 1;
+  const values = Float32Array.from({ length: Math.ceil(length / every) }, (_, index) => gradient[index * every]!);
+  return { length, values, every };
 }
 
 type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
@@ -49,23 +70,28 @@ export function createNumericsCheck(
     targetType === 'classes'
       ? Uint16Array.from({ length: count }, () => Math.floor(outputs * random()))
       : Float32Array.from({ length: count * outputs }, () => 2 * random() - 1);
-  return { weights: bytesOf(initialize(model, numericsSeed)), samples, targets, count };
+  return {
+    get weights() {
+      return bytesOf(initialize(model, numericsSeed));
+    },
+    ...{ samples, targets, count },
+  };
 }
 
 /** The largest difference that rounding in another order explains, relative to the largest expected value. */
 const tolerance = 1e-3;
 
 /** What is wrong with a worker's gradient of the check; undefined where only rounding differs. */
-export function numericsFault(expected: Float32Array, got: Float32Array): string | undefined {
-  if (got.length !== expected.length) {
-    return `numerics check: expected a gradient of ${expected.length} values, got ${got.length}`;
+export function numericsFault({ length, values, every }: ReferenceGradient, got: Float32Array): string | undefined {
+  if (got.length !== length) {
+    return `numerics check: expected a gradient of ${length} values, got ${got.length}`;
   }
   let largest = 0;
   let worst = 0;
-  for (let index = 0; index < expected.length; index++) {
+  for (let index = 0; index < values.length; index++) {
     // A NaN stays the worst of all, whatever comes after it.
-    worst = Math.max(worst, Math.abs(got[index]! - expected[index]!));
-    largest = Math.max(largest, Math.abs(expected[index]!));
+    worst = Math.max(worst, Math.abs(got[index * every]! - values[index]!));
+    largest = Math.max(largest, Math.abs(values[index]!));
   }
   if (worst <= tolerance * largest) return undefined;
   return `numerics check: this worker's gradient differs from the reference by ${worst.toPrecision(2)}, at most ${(tolerance * largest).toPrecision(2)} can be rounding: it computes wrongly`;

@@ -36,7 +36,7 @@ export class ParameterServer {
   readonly #plan: RunPlan;
   readonly #optimizer: Optimizer;
   /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
-  readonly #sent: Float32Array;
+  #sent: Float32Array | undefined;
 
   constructor({ backend, plan, weights, optimizer, optimizerState, firstStep = 0 }: ParameterServerOptions) {
     this.backend = backend;
@@ -47,7 +47,6 @@ export class ParameterServer {
     this.aggregator = new Aggregator(backend, plan, weights.length);
     this.#optimizer = createOptimizer(backend, optimizer, this.parameters);
     if (optimizerState) this.#optimizer.restore(optimizerState);
-    this.#sent = new Float32Array(weights.length);
     this.aggregator.begin(firstStep);
   }
 
@@ -68,6 +67,7 @@ export class ParameterServer {
 
   /** The parameters as little-endian bytes, in memory that the next call overwrites. */
   weightBytes(): Uint8Array {
+    this.#sent ??= new Float32Array(this.parameterCount);
     this.#sent.set(this.backend.view(this.parameters));
     return new Uint8Array(this.#sent.buffer);
   }

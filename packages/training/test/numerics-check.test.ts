@@ -1,7 +1,7 @@
 import { parameterCount, resolveModel } from '@lockstep/nn';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createNumericsCheck, numericsFault } from '../src/numerics-check.ts';
+import { createNumericsCheck, numericsFault, referenceOf } from '../src/numerics-check.ts';
 import { model } from './support.ts';
 
 describe('the numerics check', () => {
@@ -45,10 +45,11 @@ describe('the numerics check', () => {
 
 describe('a worker’s gradient of the numerics check', () => {
   const expected = Float32Array.of(1, -2, 0, 1e-6);
+  const reference = referenceOf(expected);
 
   it('may differ by rounding, relative to the largest value', () => {
-    expect(numericsFault(expected, expected)).toBeUndefined();
-    expect(numericsFault(expected, Float32Array.of(1.001, -2.001, 0.001, 0.0015))).toBeUndefined();
+    expect(numericsFault(reference, expected)).toBeUndefined();
+    expect(numericsFault(reference, Float32Array.of(1.001, -2.001, 0.001, 0.0015))).toBeUndefined();
   });
 
   it.each([
@@ -63,7 +64,7 @@ describe('a worker’s gradient of the numerics check', () => {
     ['too few values', Float32Array.of(1, -2, 0)],
     ['too many values', Float32Array.of(1, -2, 0, 1e-6, 0)],
   ])('is refused with a message for %s', (_, got) => {
-    expect(numericsFault(expected, got)).toMatch(/^numerics check: .+/);
+    expect(numericsFault(reference, got)).toMatch(/^numerics check: .+/);
   });
 
   it('is refused wherever its one wrong value lies', () => {
@@ -72,8 +73,19 @@ describe('a worker’s gradient of the numerics check', () => {
         const right = Float32Array.from({ length: 100 }, (_, index) => Math.sin(index));
         const got = right.slice();
         got[at] = wrong;
-        expect(numericsFault(right, got)).toBeDefined();
+        expect(numericsFault(referenceOf(right), got)).toBeDefined();
       }),
     );
+  });
+
+  it('is compared in a million of its values where it is long, and a layer that is wrong is found', () => {
+    const length = 5_000_001;
+    const right = Float32Array.from({ length }, (_, index) => Math.sin(index));
+    const sampled = referenceOf(right);
+    expect(sampled.values.length).toBeLessThanOrEqual(2 ** 20);
+    expect(numericsFault(sampled, right)).toBeUndefined();
+    const wrongLayer = right.slice().fill(0, 4_000_000, 4_001_000);
+    expect(numericsFault(sampled, wrongLayer)).toMatch(/^numerics check: this worker/);
+    expect(numericsFault(sampled, right.subarray(1))).toMatch('expected a gradient of 5000001 values, got 5000000');
   });
 });

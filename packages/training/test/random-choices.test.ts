@@ -1,6 +1,6 @@
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { expect, it } from 'vitest';
-import { createNumericsCheck } from '../src/numerics-check.ts';
+import { createNumericsCheck, referenceOf } from '../src/numerics-check.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
 import { createShardSource } from '../src/shard-source.ts';
 import { oracleWeights } from '../src/simulator/oracle.ts';
@@ -54,7 +54,7 @@ async function setUp(seed: number) {
       samples,
       parameterServer,
       numericsCheck,
-      referenceGradient: new Float32Array(gradient.buffer),
+      referenceGradient: referenceOf(new Float32Array(gradient.buffer)),
     },
   };
 }

@@ -9,7 +9,7 @@ import { defaultLimits } from '../src/coordinator/limits.ts';
 import { createReferee } from '../src/coordinator/referee.ts';
 import { Run } from '../src/coordinator/run.ts';
 import type { RunSetup } from '../src/coordinator/state.ts';
-import { createNumericsCheck } from '../src/numerics-check.ts';
+import { createNumericsCheck, referenceOf } from '../src/numerics-check.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun } from '../src/plan.ts';
 import { createShardSource } from '../src/shard-source.ts';
@@ -68,7 +68,6 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     parameterServer,
     numericsCheck,
     referee: createReferee({
-      backend,
       model,
       targetType: 'classes',
       plan,
@@ -77,7 +76,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
       parameterServer,
       nowMs: clock.nowMs.bind(clock),
     }),
-    referenceGradient: new Float32Array(gradient.slice().buffer),
+    referenceGradient: referenceOf(new Float32Array(gradient.slice().buffer)),
     clock,
     checksum,
     hash,

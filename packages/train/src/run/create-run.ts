@@ -1,7 +1,7 @@
 /** Creates a run from what the options of a command came to. */
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, parameterCount } from '@lockstep/nn';
-import { bytesOf, openChecksum } from '@lockstep/protocol';
+import { floatsOf, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
   type ComputeSetup,
@@ -17,6 +17,7 @@ import {
   ParameterServer,
   Run,
   type RunOptions,
+  referenceOf,
   type ShardSource,
 } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
@@ -103,7 +104,6 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     samples,
     referee: createReferee({
-      backend,
       model,
       targetType,
       plan,
@@ -144,6 +144,6 @@ async function checkOwnNumerics(
   compute.setWeights(weights);
   const { gradient: bytes, computeMs } = await compute.gradient(samples, targets);
   await compute.close();
-  const gradient = new Float32Array(bytes.slice().buffer);
-  return { gradient, hash: sha256(bytesOf(gradient)), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
+  const gradient = referenceOf(floatsOf(bytes));
+  return { gradient, hash: sha256(bytes), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
 }

@@ -35,7 +35,7 @@ const floatBytes = 4;
 /**
  * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
  * microbatch. The coordinator: weights, the optimizer's state, a copy to evaluate, a sum where it adds those of workers, and a
- * compute for the numerics check or for all shards; beside that memory the weights as they travel, and weights and gradient of the numerics check.
+ * compute for the numerics check or for all shards; beside that memory the weights as they travel.
  * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
  */
 export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
@@ -48,7 +48,7 @@ export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   const computeBytes = (computing: number): number => vectorBytes + Math.min(computing, microbatches) * threadBytes;
   const [sums, computing] = workers === 'single' ? [0, threads] : [1, 1];
   const coordinatorBytes = (2 + sums + slots) * vectorBytes + computeBytes(computing);
-  const processBytes = coordinatorBytes + 3 * vectorBytes;
+  const processBytes = coordinatorBytes + vectorBytes;
   // A worker may get a single microbatch.
   const workersBytes = workers === 'single' ? 0 : workers * (computeBytes(1) + 2 * vectorBytes);
   return { coordinatorBytes, machineBytes: processBytes + workersBytes };

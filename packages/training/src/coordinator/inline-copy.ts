@@ -1,6 +1,6 @@
 /** Computes shards beside the parameter server's backend, on another one: weights and sums are copied between them. */
 import { floatsOf } from '@lockstep/protocol';
-import { checkedSetup, type NumericsCheck, numericsFault } from '../numerics-check.ts';
+import { checkedSetup, type NumericsCheck, numericsFault, type ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -17,7 +17,7 @@ export interface InlineCopyOptions {
   readonly seed: number;
   readonly numericsCheck: NumericsCheck;
   /** What the coordinator itself computed for the numerics check. */
-  readonly referenceGradient: Float32Array;
+  readonly referenceGradient: ReferenceGradient;
   readonly hash: (bytes: Uint8Array) => string;
 }
 

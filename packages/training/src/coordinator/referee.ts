@@ -1,45 +1,49 @@
 /** The coordinator's own computation of a shard, which decides between results that differ. */
 import type { Model, TargetType } from '@lockstep/nn';
-import type { Backend } from '@lockstep/tensor';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
-import type { Compute, ShardGradient } from '../worker/compute.ts';
-import { createLocalCompute } from '../worker/local-compute.ts';
+import type { ShardGradient } from '../worker/compute.ts';
+import { SlicedGradient } from '../worker/sliced-gradient.ts';
 
 export interface RefereeOptions {
-  readonly backend: Backend;
   readonly model: Model;
   readonly targetType: TargetType;
   readonly plan: RunPlan;
   readonly samples: ShardSource;
   /** Keys the random choices of the model. */
   readonly seed: number;
+  /** The shards are computed on its backend, from its own weights. */
   readonly parameterServer: ParameterServer;
   readonly nowMs: () => number;
 }
 
-/** Opens its compute with the first shard, since most runs never need it. Shards are computed one after another. */
+/** Vectors of more parameters are freed after each shard: a run with them needs the memory, and rarely a referee. */
+const mostKeptParameters = 2 ** 20;
+
+/** Opens its compute with the first shard, since most runs never need it. */
 export function createReferee(options: RefereeOptions): (step: number, shard: Shard) => Promise<ShardGradient> {
-  const { backend, model, targetType, plan, samples: source, seed, parameterServer, nowMs } = options;
-  let compute: Compute | undefined;
-  let queue: Promise<unknown> = Promise.resolve();
+  const { model, targetType, plan, samples: source, seed, parameterServer, nowMs } = options;
+  const { microbatchSize, innerSteps } = plan;
+  const { backend, parameters, parameterCount } = parameterServer;
+  let kept: SlicedGradient | undefined;
 
-  const gradientOf = async (step: number, { lo, n }: Shard): Promise<ShardGradient> => {
-    if (!compute) {
-      compute = createLocalCompute(backend, { nowMs });
-      const { microbatchSize, innerSteps } = plan;
-      await compute.open({ model, microbatchSize, targetType, innerSteps });
-    }
-    compute.setWeights(parameterServer.weightBytes());
-    const { samples, targets } = source.shard(step, lo, n);
-    return compute.gradient(samples, targets, { key: { seed, step, firstSample: firstSample(plan, step, lo) } });
-  };
-
-  return (step, shard) => {
-    const result = queue.then(() => gradientOf(step, shard));
-    queue = result.catch(() => {});
-    return result;
+  return async (step, { lo, n }) => {
+    const startedAtMs = nowMs();
+    const sliced = kept ?? new SlicedGradient(backend, { model, microbatchSize, targetType, innerSteps }, parameters);
+    const { samples, targets, count } = source.shard(step, lo, n);
+    const size = samples.length / count;
+    const samplesOf = (from: number, to: number) => samples.subarray(from * size, to * size);
+    sliced.begin({ count, samplesOf, targets, key: { seed, step, firstSample: firstSample(plan, step, lo) } });
+    for (let left = count; left > 0; ) left -= sliced.advance();
+    const values = backend.view(sliced.vector()).slice();
+    kept = parameterCount > mostKeptParameters ? undefined : sliced;
+    if (!kept) sliced.dispose();
+    return {
+      gradient: new Uint8Array(values.buffer, 0, parameterCount * 4),
+      ...{ lossSum: values[parameterCount]!, correct: values[parameterCount + 1]!, count },
+      computeMs: nowMs() - startedAtMs,
+    };
   };
 }

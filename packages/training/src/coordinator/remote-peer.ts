@@ -17,14 +17,20 @@ interface RemoteSourcesOptions {
   readonly numericsCheck: NumericsCheck;
 }
 
+type CheckMessage = MessageOf<'numericsCheck' | 'chunk'>;
 type WeightsMessage = MessageOf<'weights' | 'chunk'>;
+
+/** Of the weights of the numerics check. */
+const mostKeptCheckBytes = 4 * 1024 * 1024;
 
 /** What all remote workers of a run are sent: the same objects to all, so that the codec encodes each once. */
 export class RemoteSources {
   readonly tasks: TaskSender;
-  readonly numericsCheck: readonly MessageOf<'numericsCheck' | 'chunk'>[];
+  readonly #numericsCheck: NumericsCheck;
   readonly #parameterServer: ParameterServer;
   readonly #chunkBytes: number;
+  /** Of the numerics check, where they are short. */
+  #checkMessages: readonly CheckMessage[] | undefined;
   #weights: WeightsMessage[] = [];
   #weightsStep = -1;
 
@@ -32,10 +38,14 @@ export class RemoteSources {
     this.tasks = new TaskSender(samples, setup.plan);
     this.#parameterServer = parameterServer;
     this.#chunkBytes = setup.limits.chunkBytes;
-    const { weights: checked, ...batch } = numericsCheck;
-    const begin = (weights: Uint8Array, fields: { readonly values?: number }) =>
-      ({ type: 'numericsCheck', weights, ...fields, ...encodeBatch(batch) }) as const;
-    this.numericsCheck = [...vectorMessages(checked, this.#chunkBytes, begin)];
+    this.#numericsCheck = numericsCheck;
+  }
+
+  /** Short messages are encoded once; long ones are made for each worker that joins, so that a run does not keep them. */
+  sendNumericsCheck(transport: CoordinatorTransport): void {
+    const messages = this.#checkMessages ?? this.#newCheckMessages();
+    if (this.#parameterServer.parameterCount * 4 <= mostKeptCheckBytes) this.#checkMessages = messages;
+    for (const message of messages) transport.send(message);
   }
 
   /** Sends the newest weights, which are those of the step. They are copied once, into frames that all workers get. */
@@ -53,6 +63,13 @@ export class RemoteSources {
       transport.send(message);
     }
     this.#weightsStep = step;
+  }
+
+  #newCheckMessages(): CheckMessage[] {
+    const { weights: checked, ...batch } = this.#numericsCheck;
+    const begin = (weights: Uint8Array, fields: { readonly values?: number }) =>
+      ({ type: 'numericsCheck', weights, ...fields, ...encodeBatch(batch) }) as const;
+    return [...vectorMessages(checked, this.#chunkBytes, begin)];
   }
 }
 
@@ -76,7 +93,7 @@ export class RemotePeer implements Peer {
   }
 
   sendNumericsCheck(): void {
-    for (const message of this.#sources.numericsCheck) this.#transport.send(message);
+    this.#sources.sendNumericsCheck(this.#transport);
   }
 
   sendWeights(step: number): void {

@@ -8,7 +8,7 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import type { NumericsCheck } from '../numerics-check.ts';
+import type { NumericsCheck, ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer, StepResult } from '../parameter-server.ts';
 import { samplesInShard } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -43,7 +43,7 @@ export interface RunOptions {
   readonly parameterServer: ParameterServer;
   readonly numericsCheck: NumericsCheck;
   /** What the coordinator itself computed for the numerics check. */
-  readonly referenceGradient: Float32Array;
+  readonly referenceGradient: ReferenceGradient;
   /** Computes a shard of a step with the parameter server's weights, to decide between results that differ. */
   readonly referee: (step: number, shard: Shard) => Promise<ShardGradient>;
   readonly clock: Clock;

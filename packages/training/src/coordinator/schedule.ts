@@ -69,12 +69,16 @@ interface Division {
 
 /** Divides the used microbatches of a step among workers, by their speed and in rotation. */
 function divide(draft: Draft, workers: readonly Connection[], step: number, used: number): Division {
-  const cut = cutAmong(draft, workers, used);
-  const slots = chooseSlots(draft, step, withoutShare(cut));
-  if (slots.length === 0) return { sharing: cut, slots, shareless: withoutShare(cut) };
-  const others = workers.filter((worker) => !slots.includes(worker));
-  const sharing = cutAmong(draft, others, used - slots.length);
-  return { sharing, slots, shareless: withoutShare(sharing) };
+  let slots: Connection[] = [];
+  let sharing = cutAmong(draft, workers, used);
+  for (;;) {
+    // What slots take may leave a further worker without a share, for which a slot is due as well.
+    const chosen = chooseSlots(draft, step, [...slots, ...withoutShare(sharing)]);
+    if (chosen.length <= slots.length) return { sharing, slots, shareless: withoutShare(sharing) };
+    slots = chosen;
+    const others = workers.filter((worker) => !slots.includes(worker));
+    sharing = cutAmong(draft, others, used - slots.length);
+  }
 }
 
 function cutAmong({ setup }: Draft, workers: readonly Connection[], microbatches: number): Division['sharing'] {

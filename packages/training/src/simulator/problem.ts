@@ -8,7 +8,7 @@ import { defaultLimits, type Limits } from '../coordinator/limits.ts';
 import type { RunOptions } from '../coordinator/run.ts';
 import type { Participation, RunSetup } from '../coordinator/state.ts';
 import type { InnerSteps } from '../inner-steps.ts';
-import { checkedSetup, createNumericsCheck } from '../numerics-check.ts';
+import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
 import { firstSample, planRun } from '../plan.ts';
 import { createShardSource } from '../shard-source.ts';
@@ -107,7 +107,8 @@ export async function createProblem(
   const numericsCheck = createNumericsCheck(model, checkSetup.microbatchSize, types);
   const checkOf = await openGradient(backend, checkSetup);
   const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
-  const referenceGradient = floatsFrom(check.gradient);
+  const gradient = floatsFrom(check.gradient);
+  const referenceGradient = referenceOf(gradient);
   const setup: RunSetup = {
     plan,
     model,
@@ -120,7 +121,7 @@ export async function createProblem(
     verifyRate: options.verifyRate ?? 0,
     verifySalt: seed,
     participation: options.participation ?? 'fastest',
-    refereeHash: host.hash(bytesOf(referenceGradient)),
+    refereeHash: host.hash(bytesOf(gradient)),
     refereeMode: backend.numericMode,
   };
   const resume: Problem['resume'] = (checkpoint) => {

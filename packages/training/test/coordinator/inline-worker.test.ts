@@ -1,6 +1,5 @@
 /** A worker in the coordinator's process: the rules are the same, the weights those of the oracle, in one thread or several. */
 import { initialize, type Model, type OptimizerConfig, optimizers, parseModel, parseOptimizer } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -12,7 +11,7 @@ import { defaultLimits } from '../../src/coordinator/limits.ts';
 import { createReferee } from '../../src/coordinator/referee.ts';
 import { Run } from '../../src/coordinator/run.ts';
 import type { InnerSteps } from '../../src/inner-steps.ts';
-import { checkedSetup, createNumericsCheck } from '../../src/numerics-check.ts';
+import { checkedSetup, createNumericsCheck, referenceOf } from '../../src/numerics-check.ts';
 import { ParameterServer } from '../../src/parameter-server.ts';
 import { planRun } from '../../src/plan.ts';
 import { createShardSource } from '../../src/shard-source.ts';
@@ -72,8 +71,8 @@ async function createInlineRun({
   await own.open(checked);
   own.setWeights(numericsCheck.weights);
   const { gradient } = await own.gradient(numericsCheck.samples, numericsCheck.targets);
-  const referenceGradient = new Float32Array(gradient.slice().buffer);
-  const refereeHash = hash(bytesOf(referenceGradient));
+  const referenceGradient = referenceOf(new Float32Array(gradient.slice().buffer));
+  const refereeHash = hash(gradient);
   const run = new Run({
     setup: {
       plan,
@@ -88,7 +87,7 @@ async function createInlineRun({
       refereeMode: backend.numericMode,
     },
     samples,
-    referee: createReferee({ backend, model, targetType, plan, samples, seed, parameterServer, nowMs }),
+    referee: createReferee({ model, targetType, plan, samples, seed, parameterServer, nowMs }),
     parameterServer,
     numericsCheck,
     referenceGradient,

@@ -98,7 +98,7 @@ export class RunFixture {
 
   /** The right result of the numerics check. */
   numericsResult(): MessageOf<'numericsResult'> {
-    const gradient = new Uint8Array(this.problem.run.referenceGradient.slice().buffer);
+    const gradient = new Uint8Array(this.problem.run.referenceGradient.values.slice().buffer);
     return { type: 'numericsResult', gradient, hash: hash(gradient), lossSum: 1, correct: 0, computeMs: 1 };
   }
 }

@@ -12,6 +12,7 @@ import {
   ParameterServer,
   planRun,
   Run,
+  referenceOf,
 } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import {
@@ -34,9 +35,8 @@ const numericsCheck = createNumericsCheck(model, microbatchSize);
 const compute = createLocalCompute(backend, systemClock);
 await compute.open({ model, microbatchSize });
 compute.setWeights(numericsCheck.weights);
-const referenceGradient = new Float32Array(
-  (await compute.gradient(numericsCheck.samples, numericsCheck.targets)).gradient.slice().buffer,
-);
+const { gradient } = await compute.gradient(numericsCheck.samples, numericsCheck.targets);
+const referenceGradient = referenceOf(new Float32Array(gradient.slice().buffer));
 await compute.close();
 
 const dataset = {
@@ -82,7 +82,6 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
     numericsCheck,
     referenceGradient,
     referee: createReferee({
-      backend,
       model,
       targetType: format.targetType,
       plan,
