@@ -1,5 +1,6 @@
 /** Brings a run as far as it goes with what is known now: starts it, takes complete steps, pauses, resumes. */
-import { available, type Draft, emit, isAnyReady, isOwner, updateConnection } from './draft.ts';
+import { available, type Draft, emit, isAnyReady, owedSamples, updateConnection } from './draft.ts';
+import { DraftShards } from './draft-shards.ts';
 import { finishRun, hasEnded } from './ending.ts';
 import { assignUnowned, planStep, sendWeightsOnce, unownedShards } from './schedule.ts';
 import { referee } from './verification.ts';
@@ -41,7 +42,8 @@ function start(draft: Draft): void {
 
 function isComplete(draft: Draft): boolean {
   const { shards } = draft.current;
-  return shards.size > 0 && [...shards.values()].every((shard) => shard.done);
+  for (const { done } of shards.values()) if (!done) return false;
+  return shards.size > 0;
 }
 
 /** Takes the optimizer's step and moves on: the tasks of the new step were sent ahead, its weights go out now. */
@@ -50,17 +52,17 @@ function takeStep(draft: Draft): void {
   draft.patience = 1;
   draft.effects.push({ type: 'applyStep', step });
   if (step + 1 >= draft.setup.plan.steps) {
-    draft.current = { step: step + 1, shards: new Map() };
+    draft.current = { step: step + 1, shards: new DraftShards() };
     draft.next = undefined;
     return;
   }
   const planned = draft.next;
   draft.next = undefined;
-  draft.current = { step: step + 1, shards: new Map() };
+  draft.current = { step: step + 1, shards: new DraftShards() };
   draft.current = planned ?? planStep(draft, step + 1);
   startClocks(draft);
   for (const connection of [...draft.connections.values()]) {
-    const owns = [...draft.current.shards.values()].some((shard) => isOwner(shard, connection.connection));
+    const owns = owedSamples(draft.current, connection.connection) > 0;
     if (owns || connection.trial?.step === draft.current.step) sendWeightsOnce(draft, connection);
   }
   planNext(draft);

@@ -107,8 +107,7 @@ function cancelOtherOwners(draft: Draft, winner: ConnectionId, { lo, n, owners }
 
 /** A worker computes its shards one after another: the time of those that are left counts from the last result. */
 function restartClocks(draft: Draft, id: ConnectionId): void {
-  for (const shard of draft.current.shards.values()) {
-    if (!isOwner(shard, id)) continue;
+  for (const shard of draft.current.shards.ownedBy(id)) {
     const owners = shard.owners.map((owner) =>
       owner.connection === id ? { ...owner, startedAtMs: draft.nowMs } : owner,
     );

@@ -2,6 +2,7 @@
 import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard, shardKey, shardsOfRange } from '../tree.ts';
 import { available, type Draft, isOwner, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
+import { DraftShards } from './draft-shards.ts';
 import { isProven } from './reputation.ts';
 import { chooseSlots, startSlot } from './rotation.ts';
 import { coarseShares, type Speed } from './shares.ts';
@@ -27,7 +28,7 @@ function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
 export function planStep(draft: Draft, step: number): StepDraft {
   const { microbatches } = draft.setup.plan;
   const used = usedMicrobatches(draft.setup.plan, step);
-  const planned: StepDraft = { step, shards: new Map() };
+  const planned: StepDraft = { step, shards: new DraftShards() };
   const workers = preferProven(draft, available(draft));
   if (workers.length === 0) {
     const whole = { lo: 0, n: microbatches };
@@ -157,8 +158,7 @@ export function assign(draft: Draft, step: StepDraft, shard: Shard, connection: 
 /** Takes a connection off every shard of a step that is not done; returns how many shards that left without an owner. */
 export function unassign(step: StepDraft, connection: ConnectionId): number {
   let unowned = 0;
-  for (const shard of step.shards.values()) {
-    if (!isOwner(shard, connection)) continue;
+  for (const shard of step.shards.ownedBy(connection)) {
     const owners = shard.owners.filter((owner) => owner.connection !== connection);
     updateShard(step, shard, { owners });
     if (owners.length === 0) unowned += 1;
@@ -207,7 +207,11 @@ function candidatesFor<Entry extends readonly [ConnectionId, number]>(
 }
 
 export function unownedShards(step: StepDraft): ShardState[] {
-  return [...step.shards.values()].filter((shard) => !shard.done && !shard.refereed && shard.owners.length === 0);
+  const unowned: ShardState[] = [];
+  for (const shard of step.shards.values()) {
+    if (!shard.done && !shard.refereed && shard.owners.length === 0) unowned.push(shard);
+  }
+  return unowned;
 }
 
 /** Halves the largest unowned shard until there are as many as idle workers, or none is left to halve. */
