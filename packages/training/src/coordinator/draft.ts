@@ -16,6 +16,7 @@ import type {
 
 export interface StepDraft {
   step: number;
+  asked?: Shard | undefined;
   shards: Map<string, ShardState>;
 }
 
@@ -45,8 +46,8 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
     connections: new Map(state.connections),
     addresses: new Map(state.addresses),
     records: new Map(state.records),
-    current: { step: state.current.step, shards: new Map(state.current.shards) },
-    next: state.next && { step: state.next.step, shards: new Map(state.next.shards) },
+    current: { ...state.current, shards: new Map(state.current.shards) },
+    next: state.next && { ...state.next, shards: new Map(state.next.shards) },
     firstOpenedAtMs: state.firstOpenedAtMs,
     effects: [],
   };

@@ -1,7 +1,7 @@
 /** Whole runs in virtual time, with faults of every kind at moments drawn from a seed. */
 import { type Backend, randomStream } from '@lockstep/tensor';
 import type { RunEvent } from '../coordinator/events.ts';
-import type { RunOutcome } from '../coordinator/run.ts';
+import type { RunOutcome } from '../coordinator/run-options.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Entry, Happening } from './chronicle.ts';
 import { type FaultKind, faults, stutter, type World } from './faults.ts';
