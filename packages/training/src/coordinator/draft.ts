@@ -18,6 +18,7 @@ import type {
 
 export interface StepDraft {
   step: number;
+  asked?: Shard | undefined;
   shards: DraftShards;
 }
 
@@ -47,8 +48,8 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
     connections: new DraftMap(state.connections),
     addresses: new DraftMap(state.addresses),
     records: new DraftMap(state.records),
-    current: { step: state.current.step, shards: new DraftShards(state.current.shards) },
-    next: state.next && { step: state.next.step, shards: new DraftShards(state.next.shards) },
+    current: { ...state.current, shards: new DraftShards(state.current.shards) },
+    next: state.next && { ...state.next, shards: new DraftShards(state.next.shards) },
     firstOpenedAtMs: state.firstOpenedAtMs,
     effects: [],
   };
@@ -74,8 +75,8 @@ export function stateOf(draft: Draft): CoordinatorState {
   };
 }
 
-function stepOf({ step, shards }: StepDraft): CoordinatorState['current'] {
-  return { step, shards: shards.result };
+function stepOf(step: StepDraft): CoordinatorState['current'] {
+  return { ...step, shards: step.shards.result };
 }
 
 export function updateConnection(draft: Draft, connection: ConnectionId, changes: Partial<Connection>): void {

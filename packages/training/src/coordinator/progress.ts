@@ -1,4 +1,5 @@
 /** Brings a run as far as it goes with what is known now: starts it, takes complete steps, pauses, resumes. */
+import { finishAsked } from './asked.ts';
 import { available, type Draft, emit, isAnyReady, owedSamples, updateConnection } from './draft.ts';
 import { DraftShards } from './draft-shards.ts';
 import { finishRun, hasEnded } from './ending.ts';
@@ -15,6 +16,10 @@ export function advanceRun(draft: Draft): void {
   if (draft.next) assignUnowned(draft, draft.next);
   for (const shard of unownedShards(draft.current)) if (shard.votes.length > 0) referee(draft, shard);
   while (!draft.pauseRequested && isComplete(draft)) {
+    if (draft.setup.isRelay) {
+      finishAsked(draft);
+      break;
+    }
     takeStep(draft);
     if (draft.current.step >= draft.setup.plan.steps) {
       finishRun(draft);
@@ -36,6 +41,7 @@ function mayStart(draft: Draft): boolean {
 function start(draft: Draft): void {
   draft.phase = 'training';
   emit(draft, { type: 'started' });
+  if (draft.setup.isRelay) return;
   draft.current = planStep(draft, draft.current.step);
   planNext(draft);
 }

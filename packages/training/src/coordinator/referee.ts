@@ -1,7 +1,7 @@
 /** The coordinator's own computation of a shard, which decides between results that differ. */
 import type { Model, TargetType } from '@lockstep/nn';
 import type { Backend } from '@lockstep/tensor';
-import type { ParameterServer } from '../parameter-server.ts';
+import type { Parameters } from '../parameters.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
@@ -16,7 +16,7 @@ export interface RefereeOptions {
   readonly samples: ShardSource;
   /** Keys the random choices of the model. */
   readonly seed: number;
-  readonly parameterServer: ParameterServer;
+  readonly parameterServer: Parameters;
   readonly nowMs: () => number;
 }
 

@@ -2,7 +2,7 @@
 import { bytesOf, type CoordinatorTransport, framed, type MessageOf } from '@lockstep/protocol';
 import { encodeBatch } from '../batch-bytes.ts';
 import type { NumericsCheck } from '../numerics-check.ts';
-import type { ParameterServer } from '../parameter-server.ts';
+import type { Parameters } from '../parameters.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import { vectorMessages } from '../vector-chunks.ts';
@@ -13,7 +13,7 @@ import { TaskSender } from './task-sender.ts';
 interface RemoteSourcesOptions {
   readonly setup: Pick<RunSetup, 'plan' | 'limits'>;
   readonly samples: ShardSource;
-  readonly parameterServer: ParameterServer;
+  readonly parameterServer: Parameters;
   readonly numericsCheck: NumericsCheck;
 }
 
@@ -23,7 +23,7 @@ type WeightsMessage = MessageOf<'weights' | 'chunk'>;
 export class RemoteSources {
   readonly tasks: TaskSender;
   readonly numericsCheck: readonly MessageOf<'numericsCheck' | 'chunk'>[];
-  readonly #parameterServer: ParameterServer;
+  readonly #parameterServer: Parameters;
   readonly #chunkBytes: number;
   #weights: WeightsMessage[] = [];
   #weightsStep = -1;

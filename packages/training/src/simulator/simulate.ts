@@ -2,7 +2,7 @@
 import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
-import type { RunOutcome } from '../coordinator/run.ts';
+import type { RunOutcome } from '../coordinator/run-options.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Entry } from './chronicle.ts';
 import type { FaultKind } from './faults.ts';

@@ -1,7 +1,8 @@
 /** A coordinator in virtual time: it writes checkpoints, crashes, and comes back from the newest one that it can read. */
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import { Run, type RunOptions, type RunOutcome } from '../coordinator/run.ts';
+import { Run } from '../coordinator/run.ts';
+import type { RunOptions, RunOutcome } from '../coordinator/run-options.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Happening } from './chronicle.ts';
 import type { Checkpoint, Problem, RunParts } from './problem.ts';

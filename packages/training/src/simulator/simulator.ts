@@ -1,6 +1,6 @@
 /** The coordinators and workers of a simulated run, and the seeded choices of what happens to them. */
 import { randomStream } from '@lockstep/tensor';
-import type { RunOutcome } from '../coordinator/run.ts';
+import type { RunOutcome } from '../coordinator/run-options.ts';
 import { type CoordinatorState, initialState } from '../coordinator/state.ts';
 import type { Entry, Happening } from './chronicle.ts';
 import { type FaultKind, faults, stutter } from './faults.ts';

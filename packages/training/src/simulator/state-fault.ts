@@ -17,9 +17,11 @@ function phaseFault({ connections, pauseRequested, phase }: CoordinatorState): s
 }
 
 /** While a worker that is not late is ready, a step is neither complete and not taken, nor does a shard wait for an owner. */
-function progressFault({ phase, connections, current }: CoordinatorState): string | undefined {
+function progressFault({ setup, phase, connections, current }: CoordinatorState): string | undefined {
   if (phase !== 'training') return undefined;
   const { shards } = current;
+  // A relay that is asked for nothing waits.
+  if (setup.isRelay && shards.size === 0) return undefined;
   if (!some(shards.values(), ({ done }) => !done)) return `step ${current.step + 1} is complete and not taken`;
   const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
   if (!some(connections.values(), isAvailable)) return undefined;
