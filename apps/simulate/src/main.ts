@@ -51,13 +51,13 @@ class Totals {
   #runs = 0;
   #virtualMs = 0;
 
-  add({ state, crashed, met, virtualMs }: Simulation): void {
+  add({ state, others, met, virtualMs }: Simulation): void {
     this.#runs += 1;
     this.#virtualMs += virtualMs;
     for (const kind of Object.keys(faults) as FaultKind[]) {
       this.#met.set(kind, (this.#met.get(kind) ?? 0) + met[kind]);
     }
-    for (const life of [...crashed, state]) {
+    for (const life of [...others, state]) {
       for (const name of Object.keys(this.#counts) as (keyof typeof life.faults)[]) {
         this.#counts[name] += life.faults[name];
       }

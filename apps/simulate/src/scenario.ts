@@ -5,13 +5,17 @@ import { type HostBackend, isHostBackend, openBackend, randomStream } from '@loc
 import {
   createProblem,
   type FaultKind,
-  faults,
+  fleetFaults,
   type Lie,
   lies,
+  type RunFaultKind,
   runFault,
+  runFaults,
   type Simulation,
   simulate,
 } from '@lockstep/training/simulator';
+
+import { openSimulatedFleet } from './fleet-in-virtual-time.ts';
 
 /** Virtual time after which a run counts as hung. */
 const limitMs = 3_600_000;
@@ -41,7 +45,19 @@ export async function runScenario(backend: HostBackend, seed: number, honest = f
   const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
   const problem = await createProblem(backend, { checksum, hash }, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;
-  const simulation = await simulate({ ...scenario, run, ledger, resume, backend, seed, drain, limitMs });
+  const fleet =
+    scenario.coordinators > 1 ? { coordinators: scenario.coordinators, open: openSimulatedFleet } : undefined;
+  const simulation = await simulate({
+    ...scenario,
+    ...(fleet && { fleet }),
+    run,
+    ledger,
+    resume,
+    backend,
+    seed,
+    drain,
+    limitMs,
+  });
   return { simulation, fault: runFault(problem, simulation), description: describe(seed, scenario) };
 }
 
@@ -56,16 +72,17 @@ function drawScenario(seed: number) {
   const oneOf = <Item>(items: readonly Item[]): Item => items[Math.floor(chance() * items.length)]!;
   const isLying = chance() < 0.4;
   const otherModes = chance() < 0.25 ? 0.5 : 0;
-  const drawn = (Object.keys(faults) as FaultKind[]).filter(() => chance() < (isLying ? 0.25 : 0.5));
+  const drawn = (Object.keys(runFaults) as RunFaultKind[]).filter(() => chance() < (isLying ? 0.25 : 0.5));
   // Late honest workers give a liar its chances.
-  const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn])];
+  const fleet = drawFleet(seed);
+  const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
   const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
     problem: {
       samples: between(1, 90),
       batch: between(1, 40),
       microbatchSize: between(1, 9),
-      epochs: isLying ? between(6, 12) : between(1, 4),
+      epochs: (isLying ? between(6, 12) : between(1, 4)) + fleet.moreEpochs,
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
       ...drawTypes(seed),
       innerSteps: drawInnerSteps(seed),
@@ -85,6 +102,8 @@ function drawScenario(seed: number) {
     encodes: kinds.includes('damage') || chance() < 0.2,
     checkpointEvery: between(1, 5),
     ...(chance() < 0.15 ? { bytesPerMs: between(1, 20) } : {}),
+    coordinators: fleet.coordinators,
+    ...(fleet.coordinators > 1 ? { bytesPerMs: fleet.bytesPerMs } : {}),
   };
 }
 
@@ -94,6 +113,19 @@ function drawTypes(seed: number) {
   const sampleType = chance() < 0.6 ? 'u8' : 'f32';
   const targetType = chance() < 0.6 ? 'classes' : 'values';
   return { sampleType, targetType } as const;
+}
+
+/** Of a stream of its own too: a fifth of the runs have a standby or two. Those last longer than a lease. */
+function drawFleet(seed: number) {
+  const chance = randomStream(createHash('sha256').update(`fleet of ${seed}`).digest().readUInt32LE());
+  if (chance() < 0.8) return { coordinators: 1, faults: [], moreEpochs: 0, bytesPerMs: 0 };
+  const kinds = Object.keys(fleetFaults) as FaultKind[];
+  return {
+    coordinators: chance() < 0.7 ? 2 : 3,
+    faults: kinds.filter(() => chance() < 0.7),
+    moreEpochs: 8,
+    bytesPerMs: 0.5 + 4 * chance(),
+  };
 }
 
 /** Of a stream of its own too: a quarter of the runs have replicas. */
@@ -116,7 +148,7 @@ function drawChunks(seed: number) {
 }
 
 function describe(seed: number, scenario: Scenario): string {
-  const { problem, workers, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs, checkpointEvery } = scenario;
+  const { problem, workers, coordinators, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs } = scenario;
   const { samples, batch, microbatchSize, innerSteps, participation, epochs, verifyRate, sampleType, targetType } =
     problem;
   const parts = [
@@ -127,9 +159,10 @@ function describe(seed: number, scenario: Scenario): string {
     ...liars.map((lie) => `one that lies (${lie})`),
     `${100 * verifyRate} % of the shards are verified`,
     ...(otherModes > 0 ? ['two numeric modes'] : []),
+    ...(coordinators > 1 ? [`${coordinators} coordinators`] : []),
     ...(bytesPerMs === undefined ? [] : [`links of ${bytesPerMs} bytes/ms`]),
     ...(corruptResults > 0 ? [`${100 * corruptResults} % corrupt results`] : []),
-    `a checkpoint every ${checkpointEvery} steps`,
+    `a checkpoint every ${scenario.checkpointEvery} steps`,
     `a fault about every ${faultEveryMs} ms (${scenario.faults.join(', ')})`,
   ];
   return `seed ${seed}: ${parts.join('; ')}`;

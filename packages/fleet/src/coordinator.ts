@@ -29,6 +29,8 @@ export interface CoordinatorParts {
 }
 
 const maxAttempts = 3;
+/** Renewals of the lease between two looks at whether the store still says where this coordinator is. */
+const renewalsPerLook = 5;
 
 /** Where a coordinator can be joined. */
 export interface JoinPlace {
@@ -53,6 +55,7 @@ export class FleetCoordinator {
   #isUnreachable = false;
   #toAnnounce: JoinPlace | undefined;
   #announced: JoinPlace | undefined;
+  #renewals = 0;
   #following: Promise<void> | undefined;
 
   constructor(options: CoordinatorOptions, parts: CoordinatorParts) {
@@ -201,8 +204,17 @@ export class FleetCoordinator {
     } else if (event.type === 'written') {
       if (this.#isUnreachable && state.role === 'leader') log(`${this.place} answers again; this coordinator leads it`);
       this.#isUnreachable = false;
-      void this.#announce();
+      this.#renewals += 1;
+      if (this.#renewals % renewalsPerLook === 0) void this.#lookForAddress();
+      else void this.#announce();
     }
+  }
+
+  /** A server that is killed may lose what it has acknowledged, and the address is written once. */
+  async #lookForAddress(): Promise<void> {
+    const found = await this.#records.get('address').catch(() => undefined);
+    if (found?.value.incarnation !== this.#incarnation) this.#toAnnounce ??= this.#announced;
+    await this.#announce();
   }
 
   async #announce(): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { type CoordinatorOptions, FleetCoordinator } from './coordinator.ts';
 import { CoordinatorFinder } from './finder.ts';
-import { pause, repeat } from './repeat.ts';
+import { type FleetTime, systemTime } from './repeat.ts';
 import type { FleetStore } from './store.ts';
 
 /** The coordinators and workers of one run, as far as they share its store. */
@@ -11,22 +11,25 @@ export class Fleet {
   readonly place: string;
   readonly #store: FleetStore;
   readonly #run: string;
+  readonly #time: FleetTime;
 
-  constructor(store: FleetStore, run: string) {
+  /** @param time that of this machine where left out */
+  constructor(store: FleetStore, run: string, time: FleetTime = systemTime) {
     this.place = store.place;
     this.#store = store;
     this.#run = run;
+    this.#time = time;
   }
 
   /** A coordinator that leads the run once it is opened. */
   coordinator(options: CoordinatorOptions): FleetCoordinator {
-    const nowMs = (): number => performance.now();
+    const { nowMs, repeat } = this.#time;
     return new FleetCoordinator(options, { store: this.#store, run: this.#run, nowMs, repeat });
   }
 
   /** What finds the run's coordinator, for a worker. */
   finder(): CoordinatorFinder {
-    return new CoordinatorFinder({ store: this.#store, run: this.#run, wait: pause });
+    return new CoordinatorFinder({ store: this.#store, run: this.#run, wait: this.#time.pause });
   }
 
   close(): Promise<void> {

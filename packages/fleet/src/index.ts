@@ -10,4 +10,5 @@ export { CoordinatorFinder } from './finder.ts';
 export { Fleet } from './fleet.ts';
 export { FleetError } from './fleet-error.ts';
 export { type FleetOptions, openFleet } from './nats/open.ts';
+export type { FleetTime } from './repeat.ts';
 export { type FleetStore, type KeyValues, type Objects, RevisionConflict, type Versioned } from './store.ts';

@@ -26,3 +26,13 @@ export const repeat: Repeat = (everyMs, callback) => {
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => {});
 }
+
+/** Time and timers of a machine, or of a simulation. */
+export interface FleetTime {
+  readonly nowMs: () => number;
+  readonly repeat: Repeat;
+  /** Resolves after so long, or when the signal is aborted. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+export const systemTime: FleetTime = { nowMs: () => performance.now(), repeat, pause };

@@ -213,6 +213,15 @@ describe('a worker', () => {
     expect(first.coordinator.deposed.aborted).toBe(false);
   });
 
+  it('finds the coordinator also after the store has lost its address alone', async () => {
+    const [first, worker] = [begin('a'), finder()];
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    store.values.delete(`${run}.address`);
+    await time.advance(6_000);
+    expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
+  });
+
   it('is told of a coordinator whose first announcement did not arrive', async () => {
     const [first, worker] = [begin('a'), finder()];
     await opened(first);

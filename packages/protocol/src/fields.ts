@@ -69,7 +69,8 @@ export const plainJson = v.pipe(
   v.check((value) => isPlainJson(value, maxDepth), 'plain JSON'),
 );
 
-export const workerKinds = ['node', 'browser', 'local'] as const;
+/** A `relay` computes nothing itself: it is a coordinator of workers of its own, and sends the sum of their gradients. */
+export const workerKinds = ['node', 'browser', 'local', 'relay'] as const;
 
 /** `kill` ends a worker; for a while, `freeze` makes it answer nothing and `slow` makes it compute more slowly. */
 export const faultActions = ['kill', 'freeze', 'slow'] as const;
@@ -89,6 +90,38 @@ export const treeNode: Condition<{ readonly lo: number; readonly n: number }> = 
   ({ lo, n }) => (n & (n - 1)) === 0 && lo % n === 0,
   'a shard with n a power of two and lo a multiple of n',
 ];
+
+/** Which workers compute a run's steps. */
+export const participations = ['fastest', 'rotation', 'all'] as const;
+
+/** What a relay must know to cut its shards as the coordinator would. */
+export const runGeometry = v.strictObject(
+  {
+    /** In the training set. */
+    samples: whole(1, 2 ** 31 - 1),
+    /** Samples of a step. */
+    batch: whole(1),
+    steps: whole(1),
+    /** Fraction of shards that two workers compute; 0 where left out. */
+    verifyRate: v.exactOptional(fraction),
+    participation: v.exactOptional(v.picklist(participations)),
+  },
+  'the geometry of a run',
+);
+
+/** Most other addresses that a worker is told of. */
+const maxAddresses = 8;
+const addressesPhrase = `at most ${maxAddresses} addresses of WebSockets without secrets`;
+const addressForm = /^wss?:\/\/[^\s/?#@]+[^\s#]*$/;
+
+/** Where else a run can be joined. */
+export const addresses = v.pipe(
+  v.array(text(256), addressesPhrase),
+  v.check(
+    (list) => list.length <= maxAddresses && list.every((one) => addressForm.test(one) && !/[?&]token=/.test(one)),
+    addressesPhrase,
+  ),
+);
 
 export const sampleTypes = ['u8', 'f32'] as const;
 export const targetTypes = ['classes', 'values'] as const;

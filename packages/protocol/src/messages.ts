@@ -1,6 +1,7 @@
 /** The messages between workers and the coordinator: sender, fields and checks, from which the types derive. */
 import * as v from 'valibot';
 import {
+  addresses,
   bytes,
   checksum,
   chunkBytes,
@@ -14,6 +15,7 @@ import {
   milliseconds,
   numberedSamples,
   plainJson,
+  runGeometry,
   sampleBatch,
   sampleShape,
   sampleTypes,
@@ -31,7 +33,7 @@ import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 6;
+export const protocolVersion = 7;
 
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
@@ -88,6 +90,10 @@ export const messages = {
     maxFrameBytes: whole(1),
     /** Bytes of float32 values in a chunk: longer vectors travel in several, each of so many but for the last. */
     chunkBytes,
+    /** For a relay alone. */
+    run: v.exactOptional(runGeometry),
+    /** Where the worker may try to join where this coordinator does not answer; each can be joined with the same token. */
+    addresses: v.exactOptional(addresses),
   }),
 
   refuse: fromCoordinator('refuse', {
@@ -186,7 +192,13 @@ export const messages = {
   cancel: fromCoordinator('cancel', shard, treeNode),
 
   /** Shown to people; `hidden` is true for a browser tab that is not visible. It computes all the same. */
-  status: fromWorker('status', { hidden: flag }),
+  status: fromWorker('status', {
+    hidden: flag,
+    /** Of a relay: the workers that compute for it. */
+    workers: v.exactOptional(whole(0, 2 ** 20)),
+    /** Of a relay: results of a worker that was found to send wrong ones are in sums that it has sent. */
+    unverified: v.exactOptional(flag),
+  }),
 
   /** The worker fails as asked, for `forMs`; only in a run that was started with fault injection. */
   injectFault: fromCoordinator('injectFault', { action: v.picklist(faultActions), forMs: milliseconds }),

@@ -72,6 +72,22 @@ const innerStep = {
 const innerSteps = fc.record(innerStep, { noNullPrototype: true });
 export const diloco = fc.record({ replicas: whole(1), innerSteps: whole(1), ...innerStep }, { noNullPrototype: true });
 
+const runGeometry = fc.record(
+  {
+    samples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    batch: whole(1),
+    steps: whole(1),
+    verifyRate: fc.double({ min: 0, max: 1, noNaN: true }).map(withoutNegativeZero),
+    participation: fc.constantFrom('fastest' as const, 'rotation' as const, 'all' as const),
+  },
+  { requiredKeys: ['samples', 'batch', 'steps'], noNullPrototype: true },
+);
+
+const address = fc
+  .tuple(fc.constantFrom('ws', 'wss'), fc.domain(), fc.integer({ min: 1, max: 65_535 }))
+  .map(([scheme, host, port]) => `${scheme}://${host}:${port}`)
+  .filter(({ length }) => length <= 256);
+
 export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<T>> } = {
   hello: fc.record(
     {
@@ -79,7 +95,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       protocol: whole(0),
       token: text(256),
       resumeKey: text(128),
-      kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
+      kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const, 'relay' as const),
       backend: text(80),
       numericMode: text(200),
       name: text(80),
@@ -105,6 +121,8 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),
       chunkBytes: fc.integer({ min: 1, max: 2 ** 28 }).map((values) => 4 * values),
+      run: runGeometry,
+      addresses: fc.array(address, { maxLength: 8 }),
     },
     {
       requiredKeys: [
@@ -221,7 +239,15 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     })
     .map(({ shard: node, code, message: reason }) => ({ type: 'taskError', ...node, code, message: reason })),
   cancel: shard.map((node) => ({ type: 'cancel', ...node })),
-  status: fc.record({ type: fc.constant('status' as const), hidden: fc.boolean() }, { noNullPrototype: true }),
+  status: fc.record(
+    {
+      type: fc.constant('status' as const),
+      hidden: fc.boolean(),
+      workers: fc.integer({ min: 0, max: 2 ** 20 }),
+      unverified: fc.boolean(),
+    },
+    { requiredKeys: ['type', 'hidden'], noNullPrototype: true },
+  ),
   injectFault: fc.record(
     {
       type: fc.constant('injectFault' as const),

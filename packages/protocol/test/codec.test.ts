@@ -74,6 +74,10 @@ describe.each(messageTypes)('%s', (type) => {
       'encoding',
       'values',
       'anotherMayFollow',
+      'run',
+      'addresses',
+      'workers',
+      'unverified',
     ]);
     if (type === 'chunk') optional.add('checksum');
     const example: Record<string, unknown> = { ...exampleOf(type) };
@@ -86,7 +90,7 @@ describe.each(messageTypes)('%s', (type) => {
 
   it('is refused when a field has another type', () => {
     for (const field of Object.keys(exampleOf(type))) {
-      if (field === 'type' || field === 'model' || field === 'sampleShape' || field === 'innerSteps') continue;
+      if (['type', 'model', 'sampleShape', 'innerSteps', 'addresses'].includes(field)) continue;
       expect(refusal(packedWith(type, { [field]: [1, 2] }), from)).toMatch(
         new RegExp(`^${type}\\.${field}: expected .*, got an array of 2$`),
       );
@@ -299,3 +303,25 @@ describe('frames', () => {
 function ascii(text: string): number[] {
   return [...text].map((character) => character.charCodeAt(0));
 }
+
+describe('the addresses of a welcome', () => {
+  const refusalOfAddresses = (addresses: unknown): string =>
+    refusal(packedWith('welcome', { addresses }), 'coordinator');
+
+  it.each([
+    ['another protocol', ['http://127.0.0.1:7070']],
+    ['no host', ['ws://']],
+    ['a user', ['ws://user:secret@127.0.0.1:7070']],
+    ['a token', ['ws://127.0.0.1:7070/?token=secret']],
+    ['a fragment', ['ws://127.0.0.1:7070/#token=secret']],
+    ['more than eight', new Array<string>(9).fill('ws://127.0.0.1:7070')],
+  ])('are refused with %s', (_, addresses) => {
+    expect(refusalOfAddresses(addresses)).toMatch('expected at most 8 addresses of WebSockets without secrets');
+  });
+
+  it('may name the only certificate to trust', () => {
+    const addresses = ['wss://[::1]:7070/?fingerprint=00ff', 'ws://relay.example:80'];
+    const message = { ...(exampleOf('welcome') as Message), addresses } as Message;
+    expect(decode(encode(message), 'coordinator')).toMatchObject({ addresses });
+  });
+});

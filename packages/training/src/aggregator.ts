@@ -39,10 +39,9 @@ export class Aggregator {
     this.#sum = new TreeSum(backend, parameterCount + 2);
   }
 
-  /** Begins the sum of a step; does nothing after the last one. */
-  begin(step: number): void {
-    const { steps, microbatches } = this.#plan;
-    if (step < steps) this.#sum.begin({ lo: 0, n: microbatches }, usedMicrobatches(this.#plan, step));
+  /** Begins the sum of a step, or of a shard of it; does nothing after the last step. */
+  begin(step: number, shard: Shard = { lo: 0, n: this.#plan.microbatches }): void {
+    if (step < this.#plan.steps) this.#sum.begin(shard, usedMicrobatches(this.#plan, step));
   }
 
   /** Decodes a shard's sum, whose bytes have been validated. @returns undefined where a number is not finite */
@@ -122,6 +121,14 @@ export class Aggregator {
   /** The sum of the step's gradients in the first values of its vectors, once `complete` and until the next `begin`. */
   get gradient(): VectorSum {
     return this.#sum.result;
+  }
+
+  /**
+   * The whole sum in one vector, [parameters + 2], once `complete`: a view of the backend's memory, until it allocates
+   * or the next `begin`.
+   */
+  total(): Float32Array {
+    return this.#backend.view(this.#sum.vector());
   }
 
   /** Sums over the step's samples, once `complete`. */

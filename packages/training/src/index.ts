@@ -13,10 +13,12 @@ export { InlineGradient } from './coordinator/inline-gradient.ts';
 export { type InlineCompute, InlineWorker } from './coordinator/inline-worker.ts';
 export { defaultLimits, type Limits } from './coordinator/limits.ts';
 export { createReferee } from './coordinator/referee.ts';
-export { Run, type RunOptions, type RunOutcome } from './coordinator/run.ts';
+export { Run } from './coordinator/run.ts';
+export type { RunOptions, RunOutcome } from './coordinator/run-options.ts';
 export { coarseShares } from './coordinator/shares.ts';
 export type { Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
+export { WaitingWorkers } from './coordinator/waiting-workers.ts';
 export type { InnerSteps } from './inner-steps.ts';
 export {
   checkedSetup,
@@ -27,6 +29,8 @@ export {
 } from './numerics-check.ts';
 export { ParameterServer, type StepResult } from './parameter-server.ts';
 export { planRun, type RunPlan } from './plan.ts';
+export { Relay, type RelayEvent, type RelayOptions } from './relay/relay.ts';
+export type { RelayRun } from './relay/relay-run.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
 export { TreeSum } from './tree-sum.ts';

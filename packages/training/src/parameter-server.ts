@@ -1,7 +1,6 @@
 /** Holds a run's parameters: adds the gradients of a step, takes the optimizer's step on their mean, gives out weights. */
 import { createOptimizer, type Optimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
-import type { HostBackend, Storage } from '@lockstep/tensor';
-import { Aggregator } from './aggregator.ts';
+import { Parameters, type ParametersOptions } from './parameters.ts';
 import { type RunPlan, stepBatch, stepDivisor } from './plan.ts';
 
 /** What one step did, measured on its batch with the weights before the step. */
@@ -16,36 +15,21 @@ export interface StepResult {
   readonly correct: number;
 }
 
-interface ParameterServerOptions {
-  readonly backend: HostBackend;
-  readonly plan: RunPlan;
-  /** [parameters], in model order. */
-  readonly weights: Float32Array;
+interface ParameterServerOptions extends ParametersOptions {
   readonly optimizer: OptimizerConfig;
   readonly optimizerState?: OptimizerState;
   /** The first step to take; 0 where left out. */
   readonly firstStep?: number;
 }
 
-export class ParameterServer {
-  readonly parameterCount: number;
-  readonly aggregator: Aggregator;
-  /** [parameters], in memory of the backend, as the next step begins with them. */
-  readonly parameters: Storage;
-  readonly backend: HostBackend;
+export class ParameterServer extends Parameters {
   readonly #plan: RunPlan;
   readonly #optimizer: Optimizer;
-  /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
-  #sent: Float32Array | undefined;
 
-  constructor({ backend, plan, weights, optimizer, optimizerState, firstStep = 0 }: ParameterServerOptions) {
-    this.backend = backend;
-    this.#plan = plan;
-    this.parameterCount = weights.length;
-    this.parameters = backend.allocate(weights.length);
-    backend.upload(this.parameters, weights);
-    this.aggregator = new Aggregator(backend, plan, weights.length);
-    this.#optimizer = createOptimizer(backend, optimizer, this.parameters);
+  constructor({ optimizer, optimizerState, firstStep = 0, ...options }: ParameterServerOptions) {
+    super(options);
+    this.#plan = options.plan;
+    this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters);
     if (optimizerState) this.#optimizer.restore(optimizerState);
     this.aggregator.begin(firstStep);
   }
@@ -60,25 +44,12 @@ export class ParameterServer {
     return { step, epoch, count, loss: lossSum / count, correct };
   }
 
-  /** A copy of the parameters. */
-  weights(): Float32Array<ArrayBuffer> {
-    return this.backend.view(this.parameters).slice() as Float32Array<ArrayBuffer>;
-  }
-
-  /** The parameters as little-endian bytes, in memory that the next call overwrites. */
-  weightBytes(): Uint8Array {
-    this.#sent ??= new Float32Array(this.parameterCount);
-    this.#sent.set(this.backend.view(this.parameters));
-    return new Uint8Array(this.#sent.buffer);
-  }
-
   optimizerState(): OptimizerState {
     return this.#optimizer.state();
   }
 
-  dispose(): void {
+  override dispose(): void {
     this.#optimizer.dispose();
-    this.aggregator.dispose();
-    this.backend.free(this.parameters);
+    super.dispose();
   }
 }

@@ -13,7 +13,12 @@ export interface Column {
   readonly text: (worker: WorkerRow) => string;
 }
 
-const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = { browser: 'Tab', node: 'Node', local: 'Local' };
+const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = {
+  browser: 'Tab',
+  node: 'Node',
+  local: 'Local',
+  relay: 'Relay',
+};
 
 const idleTexts: Readonly<Record<NonNullable<WorkerRow['idle']>, string>> = {
   joining: 'joining',

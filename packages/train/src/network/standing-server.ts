@@ -1,5 +1,7 @@
 /** A server with its addresses and tokens, which stands whatever runs on it. */
 import type { Server } from 'node:http';
+import { WaitingWorkers } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
 import { EarlierRuns } from '../dashboard/earlier-runs.ts';
 import type { ListeningEvent } from '../events.ts';
 import { type Addresses, addressesOf } from '../http/addresses.ts';
@@ -9,7 +11,6 @@ import { attachServer } from './attached-server.ts';
 import { createGate, type Gate } from './gate.ts';
 import { LocalPool } from './local-pool.ts';
 import { openServer, type SharedServer } from './shared-server.ts';
-import { WaitingWorkers } from './waiting-workers.ts';
 
 export interface StandingServer extends Pick<SharedServer, 'connections' | 'use' | 'close'> {
   readonly local: LocalPool;
@@ -45,7 +46,7 @@ export async function openStandingServer(
   const joinAddresses = [addresses.page.replace(/#.*/, ''), addresses.worker];
   const local = new LocalPool();
   let closed: Promise<void> | undefined;
-  const runs = { local, earlierRuns: new EarlierRuns(), waiting: new WaitingWorkers(token) };
+  const runs = { local, earlierRuns: new EarlierRuns(), waiting: new WaitingWorkers(systemClock, token) };
   return {
     ...{ settings, gate, addresses, joinAddresses, secure, connections },
     ...runs,

@@ -20,8 +20,16 @@ export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<Connecti
   settleClaims(draft);
   forgetIdleRecords(draft);
   if (draft.phase !== 'training') return;
+  let idle: readonly Connection[] | undefined;
+  const idleWorkers = (): readonly Connection[] => {
+    idle ??= preferProven(
+      draft,
+      available(draft).filter((worker) => owedSamples(draft.current, worker.connection) === 0),
+    );
+    return idle;
+  };
   for (const connection of [...draft.connections.values()]) {
-    if (connection.phase === 'ready') checkShards(draft, connection);
+    if (connection.phase === 'ready' && checkShards(draft, connection, idleWorkers)) idle = undefined;
   }
 }
 
@@ -73,11 +81,16 @@ function heartbeat(draft: Draft, { connection, phase, pingedAtMs }: Connection):
  */
 const mostTimesIdle = 10;
 
-/** Compares how long a worker has had its shards of the current step with how long they should take. */
-function checkShards(draft: Draft, connection: Connection): void {
+/**
+ * Compares how long a worker has had its shards of the current step with how long they should take; true where it or
+ * its shards are treated as late.
+ *
+ * @param idleWorkers available ones that owe nothing of the step; this worker is none of them where it owes a shard
+ */
+function checkShards(draft: Draft, connection: Connection, idleWorkers: () => readonly Connection[]): boolean {
   const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = draft.setup.limits;
   const { connection: id, samplesPerMs, link, arrivalCreditMs } = connection;
-  const owned = [...draft.current.shards.values()].filter((shard) => isOwner(shard, id));
+  const owned = draft.current.shards.ownedBy(id);
   const starts = owned.flatMap(({ owners }) => owners.filter((owner) => owner.connection === id));
   const trials = connection.trial && connection.trial.step <= draft.current.step ? [connection.trial] : [];
   const startedAtMs = Math.min(...[...starts, ...trials].map((since) => since.startedAtMs));
@@ -90,23 +103,18 @@ function checkShards(draft: Draft, connection: Connection): void {
     draft.patience = morePatience(draft);
     recordFailure(draft, connection);
     disconnect(draft, connection, 'no result within the time that it may take', 1008);
-    return;
+    return true;
   }
-  if (owned.length === 0) return;
+  const waitedMs = draft.nowMs - startedAtMs;
+  if (owned.length === 0 || (connection.answerByMs === undefined && waitedMs <= softDeadlineMs)) return false;
 
-  const idle = preferProven(
-    draft,
-    available(draft).filter(
-      (worker) => worker.connection !== id && owedSamples(draft.current, worker.connection) === 0,
-    ),
-  );
-  if (idle.length === 0) return;
+  const idle = idleWorkers();
+  if (idle.length === 0) return false;
   if (connection.answerByMs === undefined) {
     const idleMs = Math.min(...idle.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
     const mostMs = isInSlot(connection, draft.current.step) ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;
     const expectedMs = Math.min(ownMs, mostMs);
-    const waitedMs = draft.nowMs - startedAtMs;
-    if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return;
+    if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return false;
     // What it owes is not done after this time, so its rate is at most that, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
     const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
@@ -114,6 +122,7 @@ function checkShards(draft: Draft, connection: Connection): void {
     markLate(draft, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost), slot });
   }
   duplicate(draft, owned, idle);
+  return true;
 }
 
 /** A late worker is assigned nothing more until it has answered. */

@@ -1,5 +1,7 @@
-/** One transition's mutable copy of the state: maps are copied once, their entries are replaced and never changed. */
+/** One transition's mutable copy of the state: maps are copied at their first change, their entries are replaced and never changed. */
 import { type Shard, shardKey } from '../tree.ts';
+import { DraftMap } from './draft-map.ts';
+import { DraftShards } from './draft-shards.ts';
 import type { Effect, RunEvent } from './events.ts';
 import type {
   AddressRecord,
@@ -16,7 +18,8 @@ import type {
 
 export interface StepDraft {
   step: number;
-  shards: Map<string, ShardState>;
+  asked?: Shard | undefined;
+  shards: DraftShards;
 }
 
 export interface Draft {
@@ -25,14 +28,14 @@ export interface Draft {
   phase: Phase;
   pauseRequested: boolean;
   startRequested: boolean;
-  readonly connections: Map<ConnectionId, Connection>;
-  readonly records: Map<string, WorkerRecord>;
+  readonly connections: DraftMap<ConnectionId, Connection>;
+  readonly records: DraftMap<string, WorkerRecord>;
   joined: number;
   current: StepDraft;
   next: StepDraft | undefined;
   firstOpenedAtMs: number | undefined;
   patience: number;
-  readonly addresses: Map<string, AddressRecord>;
+  readonly addresses: DraftMap<string, AddressRecord>;
   faults: Faults;
   contributed: readonly Contribution[];
   readonly effects: Effect[];
@@ -42,11 +45,11 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
   return {
     ...state,
     nowMs,
-    connections: new Map(state.connections),
-    addresses: new Map(state.addresses),
-    records: new Map(state.records),
-    current: { step: state.current.step, shards: new Map(state.current.shards) },
-    next: state.next && { step: state.next.step, shards: new Map(state.next.shards) },
+    connections: new DraftMap(state.connections),
+    addresses: new DraftMap(state.addresses),
+    records: new DraftMap(state.records),
+    current: { ...state.current, shards: new DraftShards(state.current.shards) },
+    next: state.next && { ...state.next, shards: new DraftShards(state.next.shards) },
     firstOpenedAtMs: state.firstOpenedAtMs,
     effects: [],
   };
@@ -59,17 +62,21 @@ export function stateOf(draft: Draft): CoordinatorState {
     phase: draft.phase,
     pauseRequested: draft.pauseRequested,
     startRequested: draft.startRequested,
-    connections: draft.connections,
-    records: draft.records,
+    connections: draft.connections.result,
+    records: draft.records.result,
     joined: draft.joined,
-    current: draft.current,
-    next: draft.next,
+    current: stepOf(draft.current),
+    next: draft.next && stepOf(draft.next),
     firstOpenedAtMs: draft.firstOpenedAtMs,
     patience: draft.patience,
-    addresses: draft.addresses,
+    addresses: draft.addresses.result,
     faults: draft.faults,
     contributed: draft.contributed,
   };
+}
+
+function stepOf(step: StepDraft): CoordinatorState['current'] {
+  return { ...step, shards: step.shards.result };
 }
 
 export function updateConnection(draft: Draft, connection: ConnectionId, changes: Partial<Connection>): void {
@@ -112,7 +119,8 @@ export function available(draft: Draft): Connection[] {
 }
 
 export function isAnyReady(draft: Draft): boolean {
-  return [...draft.connections.values()].some(({ phase }) => phase === 'ready');
+  for (const { phase } of draft.connections.values()) if (phase === 'ready') return true;
+  return false;
 }
 
 /** Whether a connection owes the result of a shard. */
@@ -122,7 +130,5 @@ export function isOwner(shard: ShardState, connection: ConnectionId): boolean {
 
 /** Samples of a step that a connection still owes. */
 export function owedSamples(step: StepDraft, connection: ConnectionId): number {
-  let samples = 0;
-  for (const shard of step.shards.values()) if (isOwner(shard, connection)) samples += shard.samples;
-  return samples;
+  return step.shards.owedSamples(connection);
 }

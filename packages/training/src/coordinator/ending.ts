@@ -15,11 +15,11 @@ export function finishRun(draft: Draft): void {
   draft.effects.push({ type: 'finished' });
 }
 
-/** The run stops before its last step. */
-export function endRun(draft: Draft, message: string): void {
+/** The run stops before its last step. @param anotherMayFollow as the setup says where left out */
+export function endRun(draft: Draft, message: string, anotherMayFollow?: boolean): void {
   if (hasEnded(draft)) return;
   draft.phase = 'failed';
-  closeAll(draft, message);
+  closeAll(draft, message, anotherMayFollow);
   draft.effects.push({ type: 'failed', message });
 }
 
@@ -30,13 +30,13 @@ export function closeLateArrival(draft: Draft, connection: ConnectionId): void {
   draft.effects.push({ type: 'close', connection, code: 1000, reason: message });
 }
 
-function finishOf({ setup: { anotherMayFollow } }: Draft, message: string): MessageOf<'finish'> {
+function finishOf({ setup }: Draft, message: string, anotherMayFollow = setup.anotherMayFollow): MessageOf<'finish'> {
   return { type: 'finish', message, ...(anotherMayFollow === true && { anotherMayFollow }) };
 }
 
-function closeAll(draft: Draft, message: string): void {
+function closeAll(draft: Draft, message: string, anotherMayFollow?: boolean): void {
   for (const connection of [...draft.connections.values()]) {
-    send(draft, connection.connection, finishOf(draft, message));
+    send(draft, connection.connection, finishOf(draft, message, anotherMayFollow));
     disconnect(draft, connection, message, 1000);
   }
 }

@@ -48,6 +48,10 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   /** The shell's timer; `receivedBytes` of each connection whose platform tells. */
   | { readonly type: 'tick'; readonly receivedBytes?: ReadonlyMap<ConnectionId, number> }
   | { readonly type: 'control'; readonly action: ControlAction }
+  /** A relay is asked for the sum over a shard, instead of one that it has not finished; its weights are there. */
+  | ({ readonly type: 'asked'; readonly step: number } & Shard)
+  /** The sum that a relay was asked for is not wanted any more. */
+  | { readonly type: 'askedNoMore' }
   /** The coordinator has computed a shard itself. */
   | ({
       readonly type: 'refereed';
@@ -61,7 +65,7 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   | { readonly type: 'rename'; readonly workerId: string; readonly name: string }
   /** The worker is told so, and does not come back by itself. */
   | { readonly type: 'remove'; readonly workerId: string }
-  | { readonly type: 'stop'; readonly message: string }
+  | { readonly type: 'stop'; readonly message: string; readonly anotherMayFollow?: boolean | undefined }
 );
 
 /** An event before the shell has read the clock. */
@@ -108,10 +112,14 @@ export type Effect =
   | ({ readonly type: 'addHeld'; readonly step: number; readonly from: ConnectionId } & Shard)
   /** Compute a shard, and report it as `refereed`. */
   | ({ readonly type: 'referee'; readonly step: number } & Shard)
-  /** Drop everything that was added for this step. */
-  | { readonly type: 'restartStep'; readonly step: number }
+  /** Begin the sum of this step, or of the asked shard of it, anew: drop everything that was added for it. */
+  | { readonly type: 'restartStep'; readonly step: number; readonly asked?: Shard }
   /** Every shard of this step is in: take the optimizer's step. */
   | { readonly type: 'applyStep'; readonly step: number }
+  /** The sum over the asked shard is complete. */
+  | { readonly type: 'askedDone' }
+  /** The asked shard has no finite sum, as the relay itself has found. */
+  | { readonly type: 'askedFailed'; readonly message: string }
   | { readonly type: 'event'; readonly event: RunEvent }
   | { readonly type: 'finished' }
   | { readonly type: 'failed'; readonly message: string };

@@ -41,7 +41,9 @@ export function claimText({ exactness, numericMode, bitExactAmong }: Claim): str
 export function exactnessOf({ setup, contributed, current, records }: CoordinatorState): Exactness | null {
   const [first] = contributed;
   if (current.step === 0 || !first) return null;
-  const hadLiar = [...records.values()].some(({ quarantined, shards }) => quarantined !== undefined && shards > 0);
+  const hadLiar = [...records.values()].some(
+    ({ quarantined, unverified, shards }) => shards > 0 && (quarantined !== undefined || unverified === true),
+  );
   if (hadLiar) return 'unverified';
   const isOneMode = contributed.every(
     ({ numericMode, numericsHash }) => numericMode === first.numericMode && numericsHash === first.numericsHash,

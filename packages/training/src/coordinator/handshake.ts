@@ -6,7 +6,7 @@ import type { CheckedMessage } from './events.ts';
 import { estimateLink } from './links.ts';
 import { isRefused, recordFailure } from './reputation.ts';
 import { boundedRate } from './speed.ts';
-import type { Connection, WorkerRecord } from './state.ts';
+import type { Connection, RunSetup, WorkerRecord } from './state.ts';
 
 type Hello = MessageOf<'hello'>;
 
@@ -57,8 +57,12 @@ function claim(draft: Draft, { connection }: Connection, hello: Hello, { connect
   send(draft, rival, { type: 'ping', sentAtMs: draft.nowMs });
 }
 
-function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamples: boolean): MessageOf<'welcome'> {
-  const { plan, model, format, seed, gradients, limits } = setup;
+function welcomeOf(
+  { setup }: Draft,
+  { id, resumeKey, kind }: WorkerRecord,
+  cachesSamples: boolean,
+): MessageOf<'welcome'> {
+  const { plan, model, format, seed, gradients, limits, addresses } = setup;
   return {
     type: 'welcome',
     id,
@@ -75,6 +79,17 @@ function welcomeOf({ setup }: Draft, { id, resumeKey }: WorkerRecord, cachesSamp
     heartbeatMs: limits.heartbeatMs,
     maxFrameBytes: limits.maxFrameBytes,
     chunkBytes: limits.chunkBytes,
+    ...(kind === 'relay' && { run: geometryOf(setup) }),
+    ...(addresses && addresses.length > 0 ? { addresses: [...addresses] } : {}),
+  };
+}
+
+function geometryOf({ plan, verifyRate, participation }: RunSetup): NonNullable<MessageOf<'welcome'>['run']> {
+  const { samples, batch, steps } = plan;
+  return {
+    ...{ samples, batch, steps },
+    ...(verifyRate === undefined ? {} : { verifyRate }),
+    ...(participation === undefined ? {} : { participation }),
   };
 }
 
@@ -157,6 +172,11 @@ export function activate(
   if (record && record.numericMode === refereeMode && numericsHash !== refereeHash) {
     const message = `numerics check: expected the bits of ${refereeMode}, which this worker says that it computes in, got others: try another --backend`;
     recordFailure(draft, connection);
+    refuse(draft, connection, { type: 'refuse', code: 'numerics', message });
+    return;
+  }
+  if (draft.setup.isRelay && numericsHash !== refereeHash) {
+    const message = `numerics check: expected the bits of ${refereeMode}, in which this relay computes, got others: join the coordinator behind it, by its own address`;
     refuse(draft, connection, { type: 'refuse', code: 'numerics', message });
     return;
   }

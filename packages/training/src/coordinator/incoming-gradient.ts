@@ -1,13 +1,13 @@
 /** A gradient that arrives in chunks: each is checked, and decoded into its place. */
 import type { Checksum, MessageOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
-import type { ParameterServer } from '../parameter-server.ts';
+import type { Parameters } from '../parameters.ts';
 import { chunkFault, chunkPlaceFault, gradientFault } from './gradient-check.ts';
 import type { RunSetup } from './state.ts';
 
 export interface IncomingGradientOptions {
   readonly setup: RunSetup;
-  readonly parameterServer: ParameterServer;
+  readonly parameterServer: Parameters;
   readonly checksum: Checksum;
 }
 

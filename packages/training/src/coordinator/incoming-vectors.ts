@@ -6,7 +6,7 @@ import type { UntimedEvent } from './events.ts';
 import { valuesFault } from './gradient-check.ts';
 import type { IncomingGradient } from './incoming-gradient.ts';
 import type { ResultReceiver } from './result-receiver.ts';
-import type { RunOptions } from './run.ts';
+import type { RunOptions } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 
 type NumericsResult = MessageOf<'numericsResult'>;

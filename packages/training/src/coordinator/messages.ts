@@ -1,6 +1,6 @@
 /** What each message of a worker does to the run, by the phase of its connection. */
 import { disconnect, protocolViolation } from './disconnect.ts';
-import { type Draft, send, updateConnection } from './draft.ts';
+import { type Draft, send, updateConnection, updateRecord } from './draft.ts';
 import type { CheckedMessage } from './events.ts';
 import { activate, handshake } from './handshake.ts';
 import { takeGradient, takeTaskError } from './results.ts';
@@ -33,7 +33,7 @@ export function handleMessage(draft: Draft, connection: Connection, message: Che
       else takeTaskError(draft, connection, message);
       return;
     case 'status':
-      updateConnection(draft, id, { hidden: message.hidden });
+      takeStatus(draft, connection, message);
       return;
     case 'ping':
       send(draft, id, { type: 'pong', sentAtMs: message.sentAtMs });
@@ -46,4 +46,16 @@ export function handleMessage(draft: Draft, connection: Connection, message: Che
     default:
       message satisfies never;
   }
+}
+
+/** What a worker says of itself, and a relay of those behind it. */
+function takeStatus(
+  draft: Draft,
+  { connection, workerId = '' }: Connection,
+  { hidden, workers, unverified }: Extract<CheckedMessage, { type: 'status' }>,
+): void {
+  updateConnection(draft, connection, { hidden });
+  if (draft.records.get(workerId)?.kind !== 'relay') return;
+  if (workers !== undefined) updateRecord(draft, workerId, { workersBehind: workers });
+  if (unverified === true) updateRecord(draft, workerId, { unverified });
 }

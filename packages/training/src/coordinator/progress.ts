@@ -1,5 +1,7 @@
 /** Brings a run as far as it goes with what is known now: starts it, takes complete steps, pauses, resumes. */
-import { available, type Draft, emit, isAnyReady, isOwner, updateConnection } from './draft.ts';
+import { finishAsked } from './asked.ts';
+import { available, type Draft, emit, isAnyReady, owedSamples, updateConnection } from './draft.ts';
+import { DraftShards } from './draft-shards.ts';
 import { finishRun, hasEnded } from './ending.ts';
 import { assignUnowned, planStep, sendWeightsOnce, unownedShards } from './schedule.ts';
 import { referee } from './verification.ts';
@@ -14,6 +16,10 @@ export function advanceRun(draft: Draft): void {
   if (draft.next) assignUnowned(draft, draft.next);
   for (const shard of unownedShards(draft.current)) if (shard.votes.length > 0) referee(draft, shard);
   while (!draft.pauseRequested && isComplete(draft)) {
+    if (draft.setup.isRelay) {
+      finishAsked(draft);
+      break;
+    }
     takeStep(draft);
     if (draft.current.step >= draft.setup.plan.steps) {
       finishRun(draft);
@@ -35,13 +41,15 @@ function mayStart(draft: Draft): boolean {
 function start(draft: Draft): void {
   draft.phase = 'training';
   emit(draft, { type: 'started' });
+  if (draft.setup.isRelay) return;
   draft.current = planStep(draft, draft.current.step);
   planNext(draft);
 }
 
 function isComplete(draft: Draft): boolean {
   const { shards } = draft.current;
-  return shards.size > 0 && [...shards.values()].every((shard) => shard.done);
+  for (const { done } of shards.values()) if (!done) return false;
+  return shards.size > 0;
 }
 
 /** Takes the optimizer's step and moves on: the tasks of the new step were sent ahead, its weights go out now. */
@@ -50,17 +58,17 @@ function takeStep(draft: Draft): void {
   draft.patience = 1;
   draft.effects.push({ type: 'applyStep', step });
   if (step + 1 >= draft.setup.plan.steps) {
-    draft.current = { step: step + 1, shards: new Map() };
+    draft.current = { step: step + 1, shards: new DraftShards() };
     draft.next = undefined;
     return;
   }
   const planned = draft.next;
   draft.next = undefined;
-  draft.current = { step: step + 1, shards: new Map() };
+  draft.current = { step: step + 1, shards: new DraftShards() };
   draft.current = planned ?? planStep(draft, step + 1);
   startClocks(draft);
   for (const connection of [...draft.connections.values()]) {
-    const owns = [...draft.current.shards.values()].some((shard) => isOwner(shard, connection.connection));
+    const owns = owedSamples(draft.current, connection.connection) > 0;
     if (owns || connection.trial?.step === draft.current.step) sendWeightsOnce(draft, connection);
   }
   planNext(draft);

@@ -1,6 +1,6 @@
 /** The coordinator's own computation of a shard, which decides between results that differ. */
 import type { Model, TargetType } from '@lockstep/nn';
-import type { ParameterServer } from '../parameter-server.ts';
+import type { Parameters } from '../parameters.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
@@ -15,7 +15,7 @@ export interface RefereeOptions {
   /** Keys the random choices of the model. */
   readonly seed: number;
   /** The shards are computed on its backend, from its own weights. */
-  readonly parameterServer: ParameterServer;
+  readonly parameterServer: Parameters;
   readonly nowMs: () => number;
 }
 

@@ -2,7 +2,7 @@
 import { bytesOf, type CoordinatorTransport, framed, type MessageOf } from '@lockstep/protocol';
 import { encodeBatch } from '../batch-bytes.ts';
 import type { NumericsCheck } from '../numerics-check.ts';
-import type { ParameterServer } from '../parameter-server.ts';
+import type { Parameters } from '../parameters.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import { vectorMessages } from '../vector-chunks.ts';
@@ -13,7 +13,7 @@ import { TaskSender } from './task-sender.ts';
 interface RemoteSourcesOptions {
   readonly setup: Pick<RunSetup, 'plan' | 'limits'>;
   readonly samples: ShardSource;
-  readonly parameterServer: ParameterServer;
+  readonly parameterServer: Parameters;
   readonly numericsCheck: NumericsCheck;
 }
 
@@ -27,7 +27,7 @@ const mostKeptCheckBytes = 4 * 1024 * 1024;
 export class RemoteSources {
   readonly tasks: TaskSender;
   readonly #numericsCheck: NumericsCheck;
-  readonly #parameterServer: ParameterServer;
+  readonly #parameterServer: Parameters;
   readonly #chunkBytes: number;
   /** Of the numerics check, where they are short. */
   #checkMessages: readonly CheckMessage[] | undefined;

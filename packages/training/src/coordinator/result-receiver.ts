@@ -77,13 +77,13 @@ export class ResultReceiver {
     this.#options.parameterServer.aggregator.add({ lo, n }, result.values);
   }
 
-  /** Drops what was added and held of a step, which begins anew. */
-  restartStep(step: number): void {
+  /** Drops what was added and held of a step, which begins anew, or with an asked shard of it. */
+  restartStep(step: number, asked?: Shard): void {
     this.#held.clear();
-    this.#options.parameterServer.aggregator.begin(step);
+    this.#options.parameterServer.aggregator.begin(step, asked);
   }
 
-  /** Drops what is held of a step that is taken. */
+  /** Drops what is held of a step that is taken, or of an asked shard that is done. */
   stepTaken(): void {
     this.#held.clear();
     this.#plausibility.age();

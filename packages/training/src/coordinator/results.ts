@@ -1,6 +1,7 @@
 /** What a worker's result does: a gradient completes a shard, a task error sends it to another worker. */
 import { toMessageText } from '@lockstep/protocol';
 import { type Shard, shardKey } from '../tree.ts';
+import { cancelOwners } from './cancel-owners.ts';
 import { recordContribution } from './contributions.ts';
 import { addReadyTime, disconnect, protocolViolation, unassignAll } from './disconnect.ts';
 import { countFault, type Draft, emit, isOwner, send, updateConnection, updateShard } from './draft.ts';
@@ -53,7 +54,7 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
   const computeMs = Math.min(message.computeMs, totalMs);
   if (disposition === 'add' && !message.isSuspect) {
     updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId });
-    cancelOtherOwners(draft, id, shard);
+    cancelOwners(draft, shard, id);
     recordContribution(draft, workerId, shard.samples, computeMs);
   } else {
     takeVote(draft, connection, shard, message, computeMs);
@@ -85,30 +86,16 @@ function takeVote(
     (other) => isIndependent(draft, other, workerId) && agreesWith.includes(other.connection),
   );
   if (isConfirmed && !isSuspect && !isAudited(draft.setup, draft.current.step, shard.lo)) {
-    cancelOtherOwners(draft, id, shard);
+    cancelOwners(draft, shard, id);
     completeHeld(draft, shard, vote);
   } else if (votes.length >= 2 || isSuspect) {
     referee(draft, draft.current.shards.get(shardKey(shard))!);
   }
 }
 
-/**
- * Cancels a shard that is done with its other owners. Not with a late one, nor with one on trial: the answer shows that
- * the worker is there, and its absence that it is not.
- */
-function cancelOtherOwners(draft: Draft, winner: ConnectionId, { lo, n, owners }: ShardState): void {
-  const { step } = draft.current;
-  for (const { connection } of owners) {
-    const owner = draft.connections.get(connection);
-    if (connection === winner || owner?.answerByMs !== undefined || isTrial(owner, { step, lo, n })) continue;
-    send(draft, connection, { type: 'cancel', step, lo, n });
-  }
-}
-
 /** A worker computes its shards one after another: the time of those that are left counts from the last result. */
 function restartClocks(draft: Draft, id: ConnectionId): void {
-  for (const shard of draft.current.shards.values()) {
-    if (!isOwner(shard, id)) continue;
+  for (const shard of draft.current.shards.ownedBy(id)) {
     const owners = shard.owners.map((owner) =>
       owner.connection === id ? { ...owner, startedAtMs: draft.nowMs } : owner,
     );

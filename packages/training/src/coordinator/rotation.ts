@@ -1,21 +1,25 @@
 /** The rotation of a run in which all take part: each worker without a share gets a slot, a microbatch, at least once an epoch. */
-import { usedMicrobatches } from '../plan.ts';
 import { type Draft, updateConnection } from './draft.ts';
 import type { Connection, Slot } from './state.ts';
 import { trialPauseMs } from './trials.ts';
 
 /**
- * Which workers without a share get a microbatch of a step: at its epoch's beginning one in each step, later as many as
+ * Which workers without a share get one of the microbatches of a step: at its epoch's beginning one in each step, later as many as
  * the steps that are left need; those first that have waited longest.
  */
-export function chooseSlots(draft: Draft, step: number, shareless: readonly Connection[]): Connection[] {
+export function chooseSlots(
+  draft: Draft,
+  step: number,
+  shareless: readonly Connection[],
+  microbatches: number,
+): Connection[] {
   const { participation, plan } = draft.setup;
   if (participation !== 'rotation') return [];
   const due = shareless.filter((worker) => isDue(draft, step, worker));
   const { stepsPerEpoch } = plan;
   const epochEnd = (epochOf(draft, step) + 1) * stepsPerEpoch;
   const stepsLeft = Math.min(epochEnd, plan.steps) - step;
-  const most = Math.min(usedMicrobatches(plan, step), Math.ceil(due.length / stepsLeft));
+  const most = Math.min(microbatches, Math.ceil(due.length / stepsLeft));
   return due.sort((a, b) => a.newestResult - b.newestResult).slice(0, most);
 }
 

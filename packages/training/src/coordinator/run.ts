@@ -1,72 +1,32 @@
 /** A run at work: binds the rules to transports, parameters and a clock, and carries out the rules' effects. */
 import {
-  type Checksum,
   type Closing,
   type CoordinatorTransport,
   type MessageOf,
   protocolVersion,
   type WorkerMessage,
 } from '@lockstep/protocol';
-import type { Clock } from '../clock.ts';
-import type { NumericsCheck, ReferenceGradient } from '../numerics-check.ts';
-import type { ParameterServer, StepResult } from '../parameter-server.ts';
 import { samplesInShard } from '../plan.ts';
-import type { ShardSource } from '../shard-source.ts';
-import type { Shard } from '../tree.ts';
+import { type Shard, shardKey } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
-import type {
-  CheckedMessage,
-  ControlAction,
-  CoordinatorEvent,
-  Effect,
-  RunEvent,
-  UntimedEvent,
-  WorkerCommand,
-} from './events.ts';
-import { type RunHistory, stateAfter } from './history.ts';
+import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, UntimedEvent, WorkerCommand } from './events.ts';
+import { stateAfter } from './history.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineWorker } from './inline-worker.ts';
 import type { Peer } from './peer.ts';
 import { RemotePeer, RemoteSources } from './remote-peer.ts';
 import { ResultReceiver } from './result-receiver.ts';
-import type { ConnectionId, CoordinatorState, RunSetup } from './state.ts';
-import { type Trace, Tracer } from './trace.ts';
+import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
+import type { ConnectionId, CoordinatorState } from './state.ts';
+import { Tracer } from './trace.ts';
 import { transition } from './transition.ts';
-
-export interface RunOptions {
-  readonly setup: RunSetup;
-  /** The first step to take; not 0 where a run goes on from a checkpoint. */
-  readonly firstStep?: number;
-  /** That of the steps before the first one. */
-  readonly history?: RunHistory;
-  readonly samples: ShardSource;
-  readonly parameterServer: ParameterServer;
-  readonly numericsCheck: NumericsCheck;
-  /** What the coordinator itself computed for the numerics check. */
-  readonly referenceGradient: ReferenceGradient;
-  /** Computes a shard of a step with the parameter server's weights, to decide between results that differ. */
-  readonly referee: (step: number, shard: Shard) => Promise<ShardGradient>;
-  readonly clock: Clock;
-  readonly checksum: Checksum;
-  /** Hash of the numerics check's gradient, in hex. */
-  readonly hash: (bytes: Uint8Array) => string;
-  /** A secret that cannot be guessed, by which a worker comes back. */
-  readonly newResumeKey: () => string;
-  readonly onEvent?: (event: RunEvent) => void;
-  /** Called after each step, when the parameter server holds the new weights. */
-  readonly onStep?: (result: StepResult) => void;
-  /** What passes between the coordinator and its workers, for a picture of the step. */
-  readonly onTrace?: (trace: Trace) => void;
-}
-
-export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly message: string };
 
 /** How often the rules look at the clock; well under the shortest deadline. */
 const tickMs = 50;
 
 export class Run {
   readonly outcome: Promise<RunOutcome>;
-  readonly #options: RunOptions;
+  readonly #options: RunOptions | AskedRunOptions;
   readonly #tracer: Tracer;
   readonly #results: ResultReceiver;
   readonly #vectors: IncomingVectors;
@@ -77,7 +37,7 @@ export class Run {
   #cancelTick = (): void => {};
   #end: (outcome: RunOutcome) => void = () => {};
 
-  constructor(options: RunOptions) {
+  constructor(options: RunOptions | AskedRunOptions) {
     this.#options = options;
     this.#remote = new RemoteSources(options);
     this.#tracer = new Tracer(options, (connection) => this.#state.connections.get(connection)?.workerId ?? '');
@@ -129,9 +89,19 @@ export class Run {
     this.#dispatch({ type: 'message', connection, message: hello });
   }
 
-  /** Ends the run where it is; every worker gets the message. */
-  stop(message: string): void {
-    this.#dispatch({ type: 'stop', message });
+  /** Asks the run of a relay for the sum over a shard. */
+  ask(step: number, shard: Shard): void {
+    this.#dispatch({ type: 'asked', step, ...shard });
+  }
+
+  /** Withdraws that. */
+  askNoMore(): void {
+    this.#dispatch({ type: 'askedNoMore' });
+  }
+
+  /** Ends the run where it is; every worker gets the message. @param anotherMayFollow as the setup says where left out */
+  stop(message: string, anotherMayFollow?: boolean): void {
+    this.#dispatch({ type: 'stop', message, anotherMayFollow });
   }
 
   control(action: ControlAction): void {
@@ -195,10 +165,14 @@ export class Run {
         void this.#referee(effect.step, { lo: effect.lo, n: effect.n });
         return;
       case 'restartStep':
-        this.#results.restartStep(effect.step);
+        this.#results.restartStep(effect.step, effect.asked);
         return;
       case 'applyStep':
         this.#applyStep(effect.step);
+        return;
+      case 'askedDone':
+      case 'askedFailed':
+        this.#endAsked(effect);
         return;
       case 'event':
         this.#options.onEvent?.(effect.event);
@@ -221,12 +195,21 @@ export class Run {
   }
 
   #applyStep(step: number): void {
-    const { parameterServer, onStep } = this.#options;
+    const options = this.#options;
+    if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
     this.#tracer.whole(step);
     this.#results.stepTaken();
     // Whole only now: what is copied of the run in `onStep` is of no half step.
-    const result = parameterServer.step(step);
-    onStep?.(result);
+    const result = options.parameterServer.step(step);
+    options.onStep?.(result);
+  }
+
+  #endAsked(effect: Extract<Effect, { type: 'askedDone' | 'askedFailed' }>): void {
+    const options = this.#options;
+    if (!('onAskedDone' in options)) throw new Error('expected a run that is asked for shards');
+    this.#results.stepTaken();
+    if (effect.type === 'askedDone') options.onAskedDone();
+    else options.onAskedFailed(effect.message);
   }
 
   #forget(connection: ConnectionId): void {
@@ -268,12 +251,18 @@ export class Run {
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {
+      // A relay may have been asked for another shard, whose samples and weights it has instead.
+      if (step !== this.#state.current.step || !this.#isOpen(shard)) return;
       this.stop(`the coordinator could not compute a shard itself: ${String(error)}`);
       return;
     }
     // The run may have ended meanwhile, or have taken the step with another result.
-    if (step !== this.#state.current.step) return;
+    if (step !== this.#state.current.step || !this.#isOpen(shard)) return;
     this.#dispatch({ type: 'refereed', step, ...shard, ...this.#results.holdOwn(shard, result) });
+  }
+
+  #isOpen(shard: Shard): boolean {
+    return this.#state.current.shards.get(shardKey(shard))?.done === false;
   }
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {

@@ -2,6 +2,7 @@
 import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard, shardKey, shardsOfRange } from '../tree.ts';
 import { available, type Draft, isOwner, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
+import { DraftShards } from './draft-shards.ts';
 import { isProven } from './reputation.ts';
 import { chooseSlots, startSlot } from './rotation.ts';
 import { coarseShares, type Speed } from './shares.ts';
@@ -23,28 +24,32 @@ function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
   };
 }
 
-/** Cuts a step into shards, each owned by one available worker; one shard without an owner where none is available. */
-export function planStep(draft: Draft, step: number): StepDraft {
-  const { microbatches } = draft.setup.plan;
-  const used = usedMicrobatches(draft.setup.plan, step);
-  const planned: StepDraft = { step, shards: new Map() };
+/**
+ * Cuts a step, or the asked shard of it, into shards, each owned by one available worker; one shard without an owner where
+ * none is available.
+ */
+export function planStep(draft: Draft, step: number, asked?: Shard): StepDraft {
+  const { plan } = draft.setup;
+  const whole = asked ?? { lo: 0, n: plan.microbatches };
+  const last = whole.lo + whole.n;
+  const used = Math.min(last, usedMicrobatches(plan, step));
+  const planned: StepDraft = { step, ...(asked && { asked }), shards: new DraftShards() };
   const workers = preferProven(draft, available(draft));
   if (workers.length === 0) {
-    const whole = { lo: 0, n: microbatches };
     planned.shards.set(shardKey(whole), newShard(draft, step, whole));
     return planned;
   }
-  const { sharing, slots, shareless } = divide(draft, workers, step, used);
+  const { sharing, slots, shareless } = divide(draft, workers, step, used - whole.lo);
   // Slots of the rotation are the last microbatches of a step, newcomers on trial have those before them.
   const shared = used - slots.length;
-  const { newcomers, timed } = chooseTrials(draft, workers, shareless, shared);
-  const firstTrial = newcomers.length > 0 ? shared - newcomers.length : microbatches;
+  const { newcomers, timed } = chooseTrials(draft, workers, shareless, shared - whole.lo);
+  const firstTrial = newcomers.length > 0 ? shared - newcomers.length : last;
   const singles = newcomers.length + slots.length;
-  let from = 0;
+  let from = whole.lo;
   for (const { worker, share } of sharing) {
     const to = from + share;
     // The last share runs on over the empty microbatches: fewer, larger shards make fewer gradients to send.
-    const end = to === used && to > from && singles === 0 ? microbatches : to;
+    const end = to === used && to > from && singles === 0 ? last : to;
     for (const shard of shardsOfShare(from, end, firstTrial)) {
       if (shard.lo < used) addShard(draft, planned, shard, worker);
     }
@@ -55,7 +60,7 @@ export function planStep(draft: Draft, step: number): StepDraft {
     addShard(draft, planned, { lo: shared + index, n: 1 }, worker);
     startSlot(draft, worker, step);
   }
-  for (const [index, worker] of timed.entries()) sendTrial(draft, planned, worker, index);
+  for (const [index, worker] of timed.entries()) sendTrial(draft, planned, worker, whole.lo + index);
   assignVerifiers(draft, planned, workers);
   return planned;
 }
@@ -67,13 +72,13 @@ interface Division {
   readonly shareless: readonly Connection[];
 }
 
-/** Divides the used microbatches of a step among workers, by their speed and in rotation. */
+/** Divides so many microbatches of a step among workers, by their speed and in rotation. */
 function divide(draft: Draft, workers: readonly Connection[], step: number, used: number): Division {
   let slots: Connection[] = [];
   let sharing = cutAmong(draft, workers, used);
   for (;;) {
     // What slots take may leave a further worker without a share, for which a slot is due as well.
-    const chosen = chooseSlots(draft, step, [...slots, ...withoutShare(sharing)]);
+    const chosen = chooseSlots(draft, step, [...slots, ...withoutShare(sharing)], used);
     if (chosen.length <= slots.length) return { sharing, slots, shareless: withoutShare(sharing) };
     slots = chosen;
     const others = workers.filter((worker) => !slots.includes(worker));
@@ -161,8 +166,7 @@ export function assign(draft: Draft, step: StepDraft, shard: Shard, connection: 
 /** Takes a connection off every shard of a step that is not done; returns how many shards that left without an owner. */
 export function unassign(step: StepDraft, connection: ConnectionId): number {
   let unowned = 0;
-  for (const shard of step.shards.values()) {
-    if (!isOwner(shard, connection)) continue;
+  for (const shard of step.shards.ownedBy(connection)) {
     const owners = shard.owners.filter((owner) => owner.connection !== connection);
     updateShard(step, shard, { owners });
     if (owners.length === 0) unowned += 1;
@@ -211,7 +215,11 @@ function candidatesFor<Entry extends readonly [ConnectionId, number]>(
 }
 
 export function unownedShards(step: StepDraft): ShardState[] {
-  return [...step.shards.values()].filter((shard) => !shard.done && !shard.refereed && shard.owners.length === 0);
+  const unowned: ShardState[] = [];
+  for (const shard of step.shards.values()) {
+    if (!shard.done && !shard.refereed && shard.owners.length === 0) unowned.push(shard);
+  }
+  return unowned;
 }
 
 /** Halves the largest unowned shard until there are as many as idle workers, or none is left to halve. */

@@ -52,6 +52,13 @@ export interface RunSetup {
   readonly faultInjection?: boolean;
   /** Whether workers are told at the end to come back for another run. */
   readonly anotherMayFollow?: boolean;
+  /**
+   * Whether this is the run of a relay: shards are asked for one by one, by a coordinator above, and it takes no step. Its
+   * workers must compute the bits of its own numerics check, since the sum that it sends has one numeric mode.
+   */
+  readonly isRelay?: boolean;
+  /** Where workers may join instead, with the same token; they are told when they join. */
+  readonly addresses?: readonly string[];
 }
 
 /** How results that were added were rounded: the name is what their worker declared, the hash is its evidence. */
@@ -84,6 +91,10 @@ export interface WorkerRecord {
   readonly quarantined?: string | undefined;
   /** Set while it is not connected. */
   readonly leftAtMs?: number | undefined;
+  /** Of a relay: the workers that compute for it. */
+  readonly workersBehind?: number | undefined;
+  /** Of a relay: results that were found to be wrong are in sums that it has sent. */
+  readonly unverified?: boolean;
 }
 
 /** A microbatch of a step for a worker without a share. */
@@ -190,6 +201,8 @@ export interface ShardState extends Shard {
 
 interface StepState {
   readonly step: number;
+  /** The shard whose sum a relay was asked for; the whole step where left out. */
+  readonly asked?: Shard | undefined;
   readonly shards: ReadonlyMap<string, ShardState>;
 }
 

@@ -4,6 +4,7 @@
  * Every event, a closed socket as much as a result, ends in `advanceRun`, which assigns shards without an owner, takes a
  * step that is complete, and pauses or resumes. No rule waits for an event that may never come.
  */
+import { takeAsked, withdrawAsked } from './asked.ts';
 import { control } from './control.ts';
 import { checkDeadlines } from './deadlines.ts';
 import { disconnect, reject } from './disconnect.ts';
@@ -49,6 +50,12 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
     case 'control':
       control(draft, event.action);
       return;
+    case 'asked':
+      takeAsked(draft, event);
+      return;
+    case 'askedNoMore':
+      withdrawAsked(draft);
+      return;
     case 'refereed':
       takeRefereed(draft, event);
       return;
@@ -62,7 +69,7 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
       remove(draft, event);
       return;
     case 'stop':
-      endRun(draft, event.message);
+      endRun(draft, event.message, event.anotherMayFollow);
       return;
     default:
       event satisfies never;

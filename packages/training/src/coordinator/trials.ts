@@ -20,10 +20,11 @@ export function chooseTrials(
   microbatches: number,
 ): { readonly newcomers: Connection[]; readonly timed: Connection[] } {
   const free = available(draft).filter((worker) => worker.trial === undefined);
+  const [isFree, isWorker] = [new Set(free), new Set(workers)];
   const most = Math.min(microbatches, Math.max(1, Math.floor(microbatches / microbatchesPerTrial)));
-  const newcomers = free.filter((worker) => !workers.includes(worker)).slice(0, most);
+  const newcomers = free.filter((worker) => !isWorker.has(worker)).slice(0, most);
   // Where workers outnumber the microbatches, no speed would give each of them a share.
-  const tooSlow = microbatches < workers.length ? [] : shareless.filter((worker) => free.includes(worker));
+  const tooSlow = microbatches < workers.length ? [] : shareless.filter((worker) => isFree.has(worker));
   const due = tooSlow.filter(({ nextTrialAtMs }) => draft.nowMs >= nextTrialAtMs);
   return { newcomers, timed: due.slice(0, most - newcomers.length) };
 }

@@ -2,6 +2,7 @@
 import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { shardKey } from '../tree.ts';
+import { failAsked } from './asked.ts';
 import { recordContribution, recordOwnContribution } from './contributions.ts';
 import { disconnect } from './disconnect.ts';
 import { countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
@@ -22,7 +23,8 @@ export function takeRefereed(draft: Draft, event: Extract<CoordinatorEvent, { ty
   const shard = draft.current.shards.get(shardKey(event));
   if (event.step !== draft.current.step || !shard || shard.done) return;
   if (!event.isFinite) {
-    endRun(draft, divergence(draft, shard));
+    if (draft.setup.isRelay) failAsked(draft, 'the gradient is not finite, and the relay finds the same');
+    else endRun(draft, divergence(draft, shard));
     return;
   }
   // A worker's result that was right counts as its own, so that the numeric modes of a run stay those of its workers.
@@ -79,9 +81,9 @@ function quarantine(draft: Draft, { connection: id, workerId }: Vote, shard: Sha
 
 /** A sum cannot be taken back from a total, so the step begins anew where the worker's results are in it. */
 function restartStep(draft: Draft, workerId: string): void {
-  const { step, shards } = draft.current;
+  const { step, asked, shards } = draft.current;
   if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
-  draft.effects.push({ type: 'restartStep', step });
+  draft.effects.push({ type: 'restartStep', step, ...(asked && { asked }) });
   for (const shard of [...shards.values()]) {
     updateShard(draft.current, shard, { votes: [], refereed: false, addedFrom: undefined });
     if (shard.done) updateShard(draft.current, shard, { done: false, owners: [] });

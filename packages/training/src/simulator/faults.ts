@@ -1,20 +1,8 @@
 /** What a simulation does to a run, a fault each; which one happens when is drawn from the run's seed. */
+import { fleetFaults } from './fleet-faults.ts';
 import type { SimulatedCoordinator } from './simulated-coordinator.ts';
 import type { SimulatedWorker } from './simulated-worker.ts';
-
-/** What faults act on. */
-export interface World {
-  readonly coordinator: SimulatedCoordinator;
-  /** Workers that take part, or try to. */
-  readonly living: readonly SimulatedWorker[];
-  /** No more are started beside so many. */
-  readonly mostWorkers: number;
-  /** Uniform in [0, 1). */
-  readonly chance: () => number;
-  readonly join: () => SimulatedWorker;
-  /** Runs something after so much virtual time. */
-  readonly after: (delayMs: number, callback: () => void) => void;
-}
+import { coordinatorOf, type Fault, pick, seconds, timeMs, type World } from './world.ts';
 
 /** Long enough to be taken for dead, half of the time. */
 const longestSilenceMs = 40_000;
@@ -23,17 +11,6 @@ const longestDownMs = 40_000;
 /** Longer than any run. */
 const foreverMs = 1e9;
 
-function pick<Item>({ chance }: World, items: readonly Item[]): Item | undefined {
-  return items[Math.floor(chance() * items.length)];
-}
-
-/** Short times are more likely than long ones. */
-function timeMs({ chance }: World, longestMs: number): number {
-  return longestMs * chance() ** 2;
-}
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-
 /** Runs a worker's code for a tenth of each period only, as a machine does that is busy with something else. */
 export function stutter(world: Pick<World, 'after'>, worker: SimulatedWorker, everyMs: number, forMs: number): void {
   if (forMs <= 0 || worker.ended) return;
@@ -41,8 +18,13 @@ export function stutter(world: Pick<World, 'after'>, worker: SimulatedWorker, ev
   world.after(everyMs, () => stutter(world, worker, everyMs, forMs - everyMs));
 }
 
+/** Of a coordinator that has one: in a fleet, checkpoints are in its store. */
+function diskOf({ fleet, coordinators }: World): SimulatedCoordinator['disk'] | undefined {
+  return fleet ? undefined : coordinators[0]?.disk;
+}
+
 /** Each does it and says what it did; undefined where there was nothing to do it to. */
-export const faults = {
+export const runFaults = {
   join: (world) => (world.living.length < world.mostWorkers ? `${world.join().name} is started` : undefined),
 
   kill: (world) => {
@@ -101,16 +83,19 @@ export const faults = {
   },
 
   crash: (world) => {
-    if (!world.coordinator.canCrash) return undefined;
+    const coordinator = coordinatorOf(world);
+    if (!coordinator?.canCrash) return undefined;
     const downMs = timeMs(world, longestDownMs);
-    world.coordinator.crash(downMs);
-    for (const worker of world.living) worker.link?.cut('the coordinator was killed');
-    return `the coordinator is killed, and started again after ${seconds(downMs)}`;
+    const { process } = coordinator;
+    coordinator.crash(downMs);
+    for (const worker of world.living)
+      if (worker.isConnectedTo(process)) worker.link?.cut('the coordinator was killed');
+    return `${coordinator.name} is killed, and started again after ${seconds(downMs)}`;
   },
 
   'full disk': (world) => {
-    const { disk } = world.coordinator;
-    if (disk.isFull) return undefined;
+    const disk = diskOf(world);
+    if (!disk || disk.isFull) return undefined;
     disk.isFull = true;
     const forMs = timeMs(world, longestDownMs);
     world.after(forMs, () => {
@@ -120,7 +105,10 @@ export const faults = {
   },
 
   'torn checkpoint': (world) =>
-    world.coordinator.disk.tearNewest() ? 'the newest checkpoint cannot be read any more' : undefined,
-} satisfies Record<string, (world: World) => string | undefined>;
+    diskOf(world)?.tearNewest() ? 'the newest checkpoint cannot be read any more' : undefined,
+} satisfies Record<string, Fault>;
 
+export const faults = { ...runFaults, ...fleetFaults };
+
+export type RunFaultKind = keyof typeof runFaults;
 export type FaultKind = keyof typeof faults;

@@ -5,7 +5,7 @@ import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
-import type { RunOptions } from '../coordinator/run.ts';
+import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Participation, RunSetup } from '../coordinator/state.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';

@@ -16,9 +16,9 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   return liarFault(problem, simulation) ?? weightsFault(problem, simulation);
 }
 
-/** Results of liars that were added, in the life of the coordinator that ended the run or in one before. */
-function liarRecords({ state, crashed, liars }: Simulation): WorkerRecord[] {
-  const records = [...crashed, state].flatMap((life) => [...life.records.values()]);
+/** Results of liars that were added, in any life of a coordinator. */
+function liarRecords({ state, others, liars }: Simulation): WorkerRecord[] {
+  const records = [...others, state].flatMap((life) => [...life.records.values()]);
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
 }
 
@@ -56,9 +56,9 @@ const tolerance = 1e-3;
 
 /** The weights are the oracle's: to the bit where one numeric mode contributed, else within rounding. */
 function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
-  const { state, crashed, weights } = simulation;
+  const { state, others, weights, divided } = simulation;
   if (hasLies({ setup }, simulation)) return undefined;
-  const contributions = [...crashed, state].flatMap(({ contributed }) => contributed);
+  const contributions = [...others, state].flatMap(({ contributed }) => contributed);
   const contributed = new Set(contributions.map(({ numericsHash }) => numericsHash));
   const isOwnMode = setup.refereeHash === undefined || contributed.has(setup.refereeHash);
   const expected = expectedOf(contributed.size > 0 && !isOwnMode ? 'nudged' : 'exact');
@@ -68,5 +68,6 @@ function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simu
       ? Object.is(value, expected[index])
       : Math.abs(value - expected[index]!) <= tolerance * largest;
   const differing = weights.findIndex((value, index) => !isSame(value, index));
-  return differing < 0 ? undefined : `weight ${differing}: expected ${expected[differing]}, got ${weights[differing]}`;
+  if (differing >= 0) return `weight ${differing}: expected ${expected[differing]}, got ${weights[differing]}`;
+  return contributed.size <= 1 ? divided : undefined;
 }

@@ -1,27 +1,34 @@
 /** A coordinator in virtual time: it writes checkpoints, crashes, and comes back from the newest one that it can read. */
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import { Run, type RunOptions, type RunOutcome } from '../coordinator/run.ts';
+import { Run } from '../coordinator/run.ts';
+import type { RunOptions, RunOutcome } from '../coordinator/run-options.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Happening } from './chronicle.ts';
 import type { Checkpoint, Problem, RunParts } from './problem.ts';
 import type { SampleLedger } from './sample-ledger.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
+import type { FleetCoordinator, SimulatedFleet } from './simulated-fleet.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 
 export interface CoordinatorOptions {
+  readonly name: string;
   readonly clock: Clock;
   readonly run: RunParts;
   readonly ledger?: SampleLedger | undefined;
   /** Makes the run anew after a crash. */
   readonly resume?: Problem['resume'] | undefined;
+  /** Decides whether it trains, and keeps the checkpoints; it trains at once, and has a disk, where left out. */
+  readonly fleet?: SimulatedFleet | undefined;
   /** Steps between two checkpoints; none is written where left out. */
   readonly checkpointEvery?: number | undefined;
   /** Virtual time that writing a checkpoint takes. */
   readonly writeMs: number;
   /** Virtual time that the coordinator's own computation of a shard takes. */
   readonly refereeMs: number;
-  readonly note: (happening: Happening) => void;
+  readonly note: (happening: Happening, workerName?: string) => void;
+  /** Called with the weights after each step of each life. */
+  readonly onWeights: (step: number, weights: Float32Array) => void;
 }
 
 /** One life of the coordinator, from its start to its crash or to the end of the run. */
@@ -30,24 +37,34 @@ interface Life {
   readonly run: Run;
   readonly parts: RunParts;
   readonly ledger: SampleLedger | undefined;
+  readonly member: FleetCoordinator | undefined;
 }
 
+/** How soon a coordinator that ended by itself is started again. */
+const restartMs = 1_000;
+
 export class SimulatedCoordinator {
+  readonly name: string;
   readonly disk = new SimulatedDisk<Checkpoint>();
   outcome: RunOutcome | undefined;
-  /** The last states of the lives that ended in a crash. */
-  readonly crashed: CoordinatorState[] = [];
+  /** The last states of the lives that ended before the run did. */
+  readonly ended: CoordinatorState[] = [];
   readonly #options: CoordinatorOptions;
+  /** That which runs, training or waiting; undefined while there is none. */
+  #process: SimulatedProcess | undefined;
   #life: Life | undefined;
-  #transports: CoordinatorTransport[] = [];
+  #sampleFault: string | undefined;
   #resumeKeys = 0;
 
   constructor(options: CoordinatorOptions) {
+    this.name = options.name;
     this.#options = options;
-    this.#start(options.run, options.ledger);
+    const { fleet, run, ledger, clock } = options;
+    if (fleet) void this.#stand(fleet);
+    else this.#start(new SimulatedProcess(clock), { run, ledger });
   }
 
-  /** The process that runs now; undefined while there is none. */
+  /** The process that takes connections now; undefined while there is none. */
   get process(): SimulatedProcess | undefined {
     return this.#life?.process;
   }
@@ -62,52 +79,113 @@ export class SimulatedCoordinator {
 
   /** The first sample that was counted not at all or twice, in words. */
   get sampleFault(): string | undefined {
-    return this.#life?.ledger?.fault;
+    return this.#sampleFault ?? this.#life?.ledger?.fault;
   }
 
   get canCrash(): boolean {
-    return this.#options.resume !== undefined && this.#life !== undefined;
+    return this.#options.resume !== undefined && this.#process !== undefined;
   }
 
   accept(transport: CoordinatorTransport, address: string): void {
-    this.#transports.push(transport);
     this.#life?.run.connect(transport, address);
+  }
+
+  /** Runs none of its code for so long. */
+  freeze(forMs: number): void {
+    this.#process?.freeze(forMs);
   }
 
   /** Ends it as `kill -9` does, and starts it again after so long. What it was writing is lost. */
   crash(downMs: number): void {
-    const { clock, resume } = this.#options;
-    if (!this.#life || !resume) return;
-    this.#life.process.kill();
-    this.crashed.push(this.#life.run.state);
-    this.#life = undefined;
+    const { clock, fleet } = this.#options;
+    if (!this.canCrash) return;
+    this.#end();
     clock.after(downMs, () => {
-      const checkpoint = this.disk.newest();
-      const { run, ledger } = resume(checkpoint);
-      const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'anew';
-      this.#options.note({ type: 'fault', text: `the coordinator starts again, ${from}` });
-      this.#start(run, ledger);
+      if (fleet) void this.#stand(fleet);
+      else this.#resume(new SimulatedProcess(clock), this.disk.newest(), undefined);
     });
   }
 
-  #start(parts: RunParts, ledger: SampleLedger | undefined): void {
-    const { clock, note } = this.#options;
+  #end(): void {
+    this.#process?.kill();
+    this.#process = undefined;
+    this.#sampleFault = this.sampleFault;
+    if (this.#life) this.ended.push(this.#life.run.state);
+    this.#life = undefined;
+  }
+
+  /** Waits until it leads, as a standby does, then trains; a process that cannot is started again. */
+  async #stand(fleet: SimulatedFleet): Promise<void> {
+    const { clock, name, note } = this.#options;
     const process = new SimulatedProcess(clock);
-    const isAlive = (): boolean => !process.isDead;
+    this.#process = process;
+    const member = fleet.coordinator(process, name);
+    try {
+      await member.open();
+      this.#resume(process, await member.newest(), member);
+    } catch (error) {
+      await member.close();
+      note({ type: 'fault', text: `${name} cannot lead: ${error instanceof Error ? error.message : String(error)}` });
+      this.#startAgain(process, fleet);
+      return;
+    }
+    void member.deposed.then(() => this.#depose(process, fleet));
+    await member.announce();
+  }
+
+  /** Another coordinator leads: this one tells its workers, and waits as a standby. */
+  #depose(process: SimulatedProcess, fleet: SimulatedFleet): void {
+    if (process.isDead || this.outcome || this.#life?.process !== process) return;
+    this.#options.note({ type: 'fault', text: `${this.name} is deposed` });
+    const { run } = this.#life;
+    process.after(0, () => this.#startAgain(process, fleet));
+    this.ended.push(run.state);
+    this.#life = undefined;
+    run.stop('another coordinator leads the run');
+  }
+
+  #startAgain(process: SimulatedProcess, fleet: SimulatedFleet): void {
+    if (process.isDead) return;
+    // What it sent is on its way first.
+    this.#end();
+    this.#options.clock.after(restartMs, () => void this.#stand(fleet));
+  }
+
+  #resume(process: SimulatedProcess, checkpoint: Checkpoint | undefined, member: FleetCoordinator | undefined): void {
+    const { resume, name, note } = this.#options;
+    if (!resume) throw new Error('expected a way to make the run anew');
+    const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'anew';
+    note({ type: 'fault', text: `${name} starts${member ? '' : ' again'}, ${from}` });
+    this.#start(process, resume(checkpoint), member);
+  }
+
+  #start(
+    process: SimulatedProcess,
+    { run: parts, ledger }: Pick<CoordinatorOptions, 'run' | 'ledger'>,
+    member?: FleetCoordinator,
+  ): void {
+    const { note, onWeights } = this.#options;
+    const isAlive = (): boolean => !process.isDead && this.#life?.process === process;
     const run = new Run({
       ...parts,
       referee: this.#slowReferee(process, parts.referee),
       clock: process,
-      newResumeKey: () => `key-${++this.#resumeKeys}`,
+      newResumeKey: () => `${member ? this.name : 'key'}-${++this.#resumeKeys}`,
       onEvent: (event) => {
-        if (isAlive()) note(event);
+        if (!isAlive()) return;
+        const workerId = 'workerId' in event ? event.workerId : undefined;
+        note(event, run.state.records.get(workerId ?? '')?.name);
       },
       onStep: ({ step, loss }) => {
+        if (!isAlive()) return;
         note({ type: 'step', step, loss });
-        this.#checkpoint(process, parts, ledger, step + 1);
+        onWeights(step, parts.parameterServer.weights());
+        this.#checkpoint(life, step + 1);
       },
     });
-    this.#life = { process, run, parts, ledger };
+    this.#process = process;
+    const life: Life = { process, run, parts, ledger, member };
+    this.#life = life;
     void run.outcome.then((outcome) => {
       if (isAlive()) this.outcome = outcome;
     });
@@ -121,16 +199,18 @@ export class SimulatedCoordinator {
   }
 
   /** Copies what the next step depends on now, and writes it later, out of the step's way. */
-  #checkpoint(process: SimulatedProcess, parts: RunParts, ledger: SampleLedger | undefined, step: number): void {
+  #checkpoint({ process, parts, ledger, member }: Life, step: number): void {
     const { checkpointEvery, writeMs, note } = this.#options;
     if (checkpointEvery === undefined || step % checkpointEvery !== 0) return;
     const { parameterServer } = parts;
     const weights = parameterServer.weights();
     const counts = ledger?.counts() ?? new Uint8Array();
     const checkpoint = { step, weights, optimizer: parameterServer.optimizerState(), counts };
+    const isMissing = (why: string): void =>
+      note({ type: 'fault', text: `${why}: no checkpoint before step ${step + 1}` });
     process.after(writeMs, () => {
-      if (this.disk.write(checkpoint)) return;
-      note({ type: 'fault', text: `the disk is full: no checkpoint before step ${step + 1}` });
+      if (member) member.write(checkpoint).catch((error: Error) => isMissing(error.message));
+      else if (!this.disk.write(checkpoint)) isMissing('the disk is full');
     });
   }
 }

@@ -81,6 +81,11 @@ export class SimulatedLink {
     this.#damage = choice;
   }
 
+  /** Whether its coordinator's end is that process. */
+  isTo(process: Clock): boolean {
+    return this.#options.ends.coordinator === process;
+  }
+
   get bufferedBytes(): number {
     return this.#pair.coordinator.bufferedBytes + this.#pair.worker.bufferedBytes;
   }

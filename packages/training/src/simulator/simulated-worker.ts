@@ -18,11 +18,19 @@ export interface Listener {
   accept(transport: CoordinatorTransport, address: string): void;
 }
 
+/** How a worker finds what it connects to, where that may change. */
+export interface Route {
+  /** Asked at each attempt; undefined where the run is over. @throws Error where there is nothing to connect to */
+  find(): Promise<Listener | undefined>;
+  /** Asked where it was sent away. @returns whether the run goes on elsewhere */
+  goesOn(): Promise<boolean>;
+}
+
 export interface SimulatedWorkerOptions {
   readonly name: string;
   /** Where it says it comes from. */
   readonly address: string;
-  readonly coordinator: Listener;
+  readonly coordinator: Listener | ((process: Clock) => Route);
   readonly clock: Clock;
   readonly backend: Backend;
   readonly numericMode?: NumericMode;
@@ -54,6 +62,7 @@ const restartMs = 2_000;
 export class SimulatedWorker {
   readonly process: SimulatedProcess;
   readonly #options: SimulatedWorkerOptions;
+  readonly #route: Route;
   readonly #compute: Compute;
   #gradientOf: Awaited<ReturnType<typeof openGradient>> | undefined;
   /** The newest weights, and those before. */
@@ -65,9 +74,10 @@ export class SimulatedWorker {
   #numbersPerTarget = 1;
 
   constructor(options: SimulatedWorkerOptions) {
-    const { backend, numericMode = 'exact', clock } = options;
+    const { backend, numericMode = 'exact', clock, coordinator } = options;
     this.#options = options;
     this.process = new SimulatedProcess(clock);
+    this.#route = typeof coordinator === 'function' ? coordinator(this.process) : routeTo(coordinator);
     this.#compute = {
       backend: backend.name,
       numericMode: numericMode === 'exact' ? backend.numericMode : numericMode,
@@ -95,6 +105,11 @@ export class SimulatedWorker {
     return this.#link;
   }
 
+  /** Whether its newest connection is to a process. */
+  isConnectedTo(process: Clock | undefined): boolean {
+    return process !== undefined && this.#link?.isTo(process) === true;
+  }
+
   get ended(): boolean {
     return this.process.isDead || this.#hasFinished;
   }
@@ -120,16 +135,19 @@ export class SimulatedWorker {
       hash,
       random,
       sampleCacheBytes,
-      connect: async () => this.#connect(),
+      connect: () => this.#connect(),
+      waitForCoordinator: typeof this.#options.coordinator === 'function',
       onEvent: (event) => this.#noteEvent(event, membership),
     });
     this.#membership = membership;
     void membership.ended.then((end) => this.#noteEnd(end, membership));
   }
 
-  #connect(): SimulatedLink['worker'] {
-    const { name, address, clock, coordinator, link: speed, encodes = false } = this.#options;
-    if (!coordinator.process) throw new Error('the connection was refused');
+  async #connect(): Promise<SimulatedLink['worker']> {
+    const { name, address, clock, link: speed, encodes = false } = this.#options;
+    const coordinator = await this.#route.find();
+    if (!coordinator) this.#hasFinished = true;
+    if (!coordinator?.process) throw new Error('the connection was refused');
     const ends = { coordinator: coordinator.process, worker: this.process };
     this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes, pacedBytes });
     coordinator.accept(this.#link.coordinator, address);
@@ -145,8 +163,13 @@ export class SimulatedWorker {
   #noteEnd({ type, message }: MembershipEnd, membership: Membership): void {
     if (this.process.isDead || membership !== this.#membership) return;
     const hasLeft = this.#options.joinsAnew === true && message.startsWith('leaves');
-    if (type === 'finished' && !hasLeft) this.#hasFinished = true;
+    if (type === 'finished' && !hasLeft) void this.#followRun();
     else this.process.after(hasLeft ? 1 : restartMs, () => this.#join());
+  }
+
+  async #followRun(): Promise<void> {
+    if (await this.#route.goesOn()) this.#join();
+    else this.#hasFinished = true;
   }
 
   async #open(setup: ComputeSetup): Promise<void> {
@@ -172,4 +195,9 @@ export class SimulatedWorker {
     const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, ...shard)), computeMs });
     return lies[lie](truth, { before, withOlderWeights });
   }
+}
+
+/** To one address, whose run is over when it says so. */
+function routeTo(coordinator: Listener): Route {
+  return { find: async () => coordinator, goesOn: async () => false };
 }

@@ -2,6 +2,7 @@
 import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
 import type { InnerSteps } from '../inner-steps.ts';
+import type { Shard } from '../tree.ts';
 
 /** The gradient of one shard, or what its replicas' inner steps took from the weights. */
 export interface ShardGradient {
@@ -27,13 +28,24 @@ export interface ComputeSetup {
 /** The values of a shard's samples, sample after sample; or the numbers of samples in the byte cache, in that order. */
 export type ShardSamples = SampleValues | Uint32Array;
 
+/** Which shard a gradient is of. */
+export interface NamedShard extends Shard {
+  readonly step: number;
+  /** Of its samples in the training set, in their order, where the coordinator says them. */
+  readonly numbers?: Uint32Array | undefined;
+}
+
 export interface GradientOptions {
+  /** Left out in the numerics check. */
+  readonly shard?: NamedShard;
   /** Keys dropout; the same at each call where left out. */
   readonly key?: RandomKey;
   /** Memory in which the gradient may be left, [parameters + 2]; memory of its own where left out. */
   readonly into?: Float32Array | undefined;
   /** Asked between the slices of a shard; once it is true, the call rejects. A compute without slices never asks. */
   readonly isCanceled?: () => boolean;
+  /** Sets what is called once that is true; for a compute that waits for others. */
+  readonly onCancel?: (listener: () => void) => void;
 }
 
 /** Bytes of samples by number, in the memory where they are computed with. */
@@ -52,8 +64,11 @@ export interface Compute {
    * @throws Error with one sentence where it cannot compute what the run asks for
    */
   open(setup: ComputeSetup): Promise<void>;
-  /** All parameters in model order, little-endian float32, at any alignment; copied before it returns. */
-  setWeights(bytes: Uint8Array): void;
+  /**
+   * All parameters in model order, little-endian float32, at any alignment; copied before it returns.
+   * @param step that begins with them; left out in the numerics check
+   */
+  setWeights(bytes: Uint8Array, step?: number): void;
   /**
    * Allocates a cache for `count` samples of `size` bytes in place of the one before; the next `open` frees it. Left out
    * where the compute gains nothing by owning the bytes.

@@ -2,7 +2,7 @@
 import type { WorkerTransport } from '@lockstep/protocol';
 import { reconnectDelayMs } from './reconnect.ts';
 import { Session, type SessionEnd } from './session.ts';
-import type { SessionEvent, SessionOptions } from './session-options.ts';
+import type { SessionEvent, SessionOptions, WorkerStatus } from './session-options.ts';
 
 export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
   /** From 0 to 1; spreads the moments at which many workers come back. */
@@ -19,8 +19,11 @@ const defaultSampleCacheBytes = 256 * 1024 * 1024;
 
 export type MembershipEvent =
   | SessionEvent
-  /** The run is over and another may follow, the connection broke, or the coordinator is full or has no run; another attempt follows. */
-  | { readonly type: 'lost'; readonly message: string }
+  /**
+   * The run is over and another may follow, the connection broke, or the coordinator is full or has no run; another attempt
+   * follows.
+   */
+  | { readonly type: 'lost'; readonly message: string; readonly isRunOver?: boolean }
   /** An attempt did not reach the coordinator; another follows. */
   | { readonly type: 'unreached'; readonly message: string };
 
@@ -37,7 +40,8 @@ export class Membership {
   #failures = 0;
   /** How the last run ended, while this worker waits for another one. */
   #lastEnd: string | undefined;
-  #isHidden = false;
+  /** What it says of itself; nothing to say where left out. */
+  #status: WorkerStatus | undefined;
   #session: Session | undefined;
   /** Why this worker leaves; undefined while it stays. */
   #goodbye: string | undefined;
@@ -55,10 +59,10 @@ export class Membership {
     this.#wake();
   }
 
-  /** Reports, now and after every return, whether this worker is hidden, as a browser tab can be. */
-  setHidden(hidden: boolean): void {
-    this.#isHidden = hidden;
-    this.#session?.setHidden(hidden);
+  /** Reports something of this worker, now and after every return: whether it is hidden, as a browser tab can be. */
+  reportStatus(status: WorkerStatus): void {
+    this.#status = status;
+    this.#session?.reportStatus(status);
   }
 
   async #stayJoined(): Promise<MembershipEnd> {
@@ -83,7 +87,7 @@ export class Membership {
         const last = lastOf(end);
         if (last) return last;
         if (end.type === 'finished') this.#noteRunEnd(end.message);
-        onEvent?.({ type: 'lost', message: end.message });
+        onEvent?.({ type: 'lost', message: end.message, ...(end.type === 'finished' && { isRunOver: true }) });
         const retryAfterMs = end.type === 'refused' ? end.retryAfterMs : 0;
         if (retryAfterMs) await this.#pause(retryAfterMs);
         // It is reached, and there is only no run yet.
@@ -121,7 +125,7 @@ export class Membership {
       this.#resumeKey = event.resumeKey;
       this.#failures = 0;
       this.#lastEnd = undefined;
-      if (this.#isHidden) this.#session?.setHidden(true);
+      if (this.#status) this.#session?.reportStatus(this.#status);
     }
     this.#options.onEvent?.(event);
   }

@@ -7,6 +7,8 @@ import type { ByteCache, ShardSamples } from './compute.ts';
 export interface LabeledShard {
   readonly samples: ShardSamples;
   readonly targets: SampleBatch['targets'];
+  /** In the training set, where the coordinator says them. */
+  readonly numbers?: Uint32Array;
 }
 
 export interface SampleCacheOptions {
@@ -53,7 +55,8 @@ export class SampleCache {
     const numbers = wordsFrom(bytes);
     if (numbers.length > count) throw new Error(`task: expected at most ${count} samples, got ${numbers.length}`);
     if (batch.count > 0) this.#insert(numbers, batch);
-    return batch.count === numbers.length ? batch : this.#lookUp(numbers);
+    if (batch.count < numbers.length) return this.#lookUp(numbers);
+    return { ...batch, numbers: numbers.map((number) => number % enclosed) };
   }
 
   #insert(numbers: Uint32Array, batch: SampleBatch): void {
@@ -86,7 +89,7 @@ export class SampleCache {
       numbers[at] = number;
     }
     const { targets, targetSize, samplesOf } = memory!;
-    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers) };
+    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers), numbers };
   }
 
   #allocate(batch: SampleBatch): Memory {

@@ -1,5 +1,5 @@
 /** What a worker session is given, and what it reports. */
-import type { Checksum, WorkerKind, WorkerTransport } from '@lockstep/protocol';
+import type { Checksum, MessageOf, WorkerKind, WorkerTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { Compute } from './compute.ts';
 
@@ -16,6 +16,9 @@ export type SessionEvent =
   | { readonly type: 'ready' }
   | { readonly type: 'computed'; readonly step: number; readonly count: number; readonly computeMs: number };
 
+/** What a worker says of itself. */
+export type WorkerStatus = Omit<MessageOf<'status'>, 'type'>;
+
 export interface SessionOptions {
   readonly transport: WorkerTransport;
   readonly compute: Compute;
@@ -27,4 +30,6 @@ export interface SessionOptions {
   /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
   readonly sampleCacheBytes?: number;
   readonly onEvent?: (event: SessionEvent) => void;
+  /** Takes the whole welcome, whose resume key is a secret, before the compute is opened. */
+  readonly onWelcome?: (welcome: MessageOf<'welcome'>) => void;
 }

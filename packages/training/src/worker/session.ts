@@ -8,7 +8,7 @@ import { FaultInjector } from './fault-injection.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import { LivenessTimer } from './liveness-timer.ts';
 import { type LabeledShard, SampleCache } from './sample-cache.ts';
-import type { SessionOptions } from './session-options.ts';
+import type { SessionOptions, WorkerStatus } from './session-options.ts';
 import { errorText, TaskAnswerer } from './task-answer.ts';
 import { TaskQueue } from './task-queue.ts';
 
@@ -74,9 +74,8 @@ export class Session {
     this.#stop({ type: 'finished', message }, 1000);
   }
 
-  /** Reports whether this worker is hidden, as a browser tab can be. */
-  setHidden(hidden: boolean): void {
-    if (!this.#end) this.#options.transport.send({ type: 'status', hidden });
+  reportStatus(status: WorkerStatus): void {
+    if (!this.#end) this.#options.transport.send({ type: 'status', ...status });
   }
 
   #receive(message: CoordinatorMessage): void {
@@ -122,7 +121,7 @@ export class Session {
   }
 
   #welcomed(welcome: MessageOf<'welcome'>): void {
-    const { compute, sampleCacheBytes = 0, onEvent } = this.#options;
+    const { compute, sampleCacheBytes = 0, onEvent, onWelcome } = this.#options;
     const { id, resumeKey, model, microbatchSize, targetType, innerSteps, heartbeatMs } = welcome;
     const { cachedSamples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
@@ -131,6 +130,7 @@ export class Session {
     this.#chunkBytes = welcome.chunkBytes;
     const createByteCache = compute.createByteCache?.bind(compute);
     this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
+    onWelcome?.(welcome);
     onEvent?.({ type: 'welcomed', id, resumeKey });
     const setup = { model, microbatchSize, targetType, innerSteps };
     this.#openForRun = innerSteps ? () => compute.open(setup) : undefined;
@@ -179,7 +179,7 @@ export class Session {
     this.#tasks.dropBefore(step);
     // A job like the shards, so that no shard is computed half with old and half with new weights.
     this.#enqueue(async () => {
-      this.#options.compute.setWeights(bytes);
+      this.#options.compute.setWeights(bytes, step);
       this.#vectors.reuse(bytes);
     });
     this.#computeNext();

@@ -1,6 +1,6 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
 import { floatsOf, type MessageOf, toMessageText } from '@lockstep/protocol';
-import { ComputeError, type ShardGradient } from './compute.ts';
+import { ComputeError, type GradientOptions, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
 import { gradientMessages } from './gradient-messages.ts';
@@ -45,7 +45,15 @@ export class TaskAnswerer {
     let result: ShardGradient;
     try {
       const key = { seed: this.#seed, step, firstSample };
-      const options = { key, into: this.#buffer, isCanceled: () => task.isCanceled };
+      const options: GradientOptions = {
+        key,
+        shard: { step, lo, n, numbers: task.numbers },
+        into: this.#buffer,
+        isCanceled: () => task.isCanceled,
+        onCancel: (listener) => {
+          task.onCancel = listener;
+        },
+      };
       result = await faults.slowed(() => this.#options.compute.gradient(samples, targets, options));
     } catch (error) {
       await faults.thawed();

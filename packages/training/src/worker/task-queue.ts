@@ -8,6 +8,8 @@ export interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, Labe
   readonly receivedAtMs: number;
   /** Set while it runs, where its answer is not needed any more. */
   isCanceled: boolean;
+  /** Called when that is set. */
+  onCancel?: () => void;
 }
 
 export class TaskQueue {
@@ -29,16 +31,21 @@ export class TaskQueue {
   cancel({ step, lo, n }: Pick<Task, 'step' | 'lo' | 'n'>): void {
     const isSame = (task: Task): boolean => task.step === step && task.lo === lo && task.n === n;
     this.#waiting = this.#waiting.filter((task) => !isSame(task));
-    if (this.#running && isSame(this.#running)) this.#running.isCanceled = true;
+    if (this.#running && isSame(this.#running)) cancelTask(this.#running);
   }
 
   cancelAll(): void {
     this.#waiting = [];
-    if (this.#running) this.#running.isCanceled = true;
+    if (this.#running) cancelTask(this.#running);
   }
 
   /** Drops the tasks that wait and are of earlier steps. */
   dropBefore(step: number): void {
     this.#waiting = this.#waiting.filter((task) => task.step >= step);
   }
+}
+
+function cancelTask(task: Task): void {
+  task.isCanceled = true;
+  task.onCancel?.();
 }

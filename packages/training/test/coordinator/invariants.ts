@@ -15,7 +15,10 @@ export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard
 
 export class Invariants {
   readonly #plan: RunPlan;
+  readonly #isRelay: boolean;
   #nextStep: number;
+  /** What a relay was asked for last. */
+  #asked: Shard | undefined;
   /** Shards that were added to the sum of the current step. */
   #added: Shard[] = [];
   #addedInAll = 0;
@@ -26,10 +29,13 @@ export class Invariants {
 
   constructor({ setup, current }: CoordinatorState) {
     this.#plan = setup.plan;
+    this.#isRelay = setup.isRelay ?? false;
     this.#nextStep = current.step;
   }
 
   check(before: CoordinatorState, event: CoordinatorEvent, after: CoordinatorState, effects: readonly Effect[]): void {
+    if (event.type === 'asked' && this.#ends === 0) this.#beginAsked(event.step);
+    if (event.type === 'askedNoMore') this.#added = [];
     const shard = addedBy(before, event);
     if (shard) {
       this.#added.push(shard);
@@ -48,6 +54,11 @@ export class Invariants {
     expect(stateFault(after)).toBeUndefined();
     this.#checkRecords(after);
     expectFaultsOnlyGrow(before, after);
+  }
+
+  #beginAsked(step: number): void {
+    this.#nextStep = step;
+    this.#added = [];
   }
 
   #checkEffects(
@@ -89,6 +100,7 @@ export class Invariants {
         return;
       case 'restartStep':
         this.#added = [];
+        this.#asked = effect.asked;
         return;
       case 'referee':
         expect(effect.step).toBe(this.#nextStep);
@@ -99,6 +111,13 @@ export class Invariants {
         this.#expectTiling(effect.step, this.#added);
         this.#added = [];
         this.#nextStep += 1;
+        return;
+      case 'askedDone':
+        this.#expectTiling(this.#nextStep, this.#added, this.#asked);
+        this.#added = [];
+        return;
+      case 'askedFailed':
+        this.#added = [];
         return;
       case 'finished':
         expect(this.#nextStep).toBe(this.#plan.steps);
@@ -121,7 +140,8 @@ export class Invariants {
     expect(done.map(shardKey).sort()).toEqual(this.#added.map(shardKey).sort());
     if (next) expect(next.step).toBe(current.step + 1);
     for (const step of next ? [current, next] : [current]) {
-      this.#expectTiling(step.step, [...step.shards.values()]);
+      // A relay that is asked for nothing has no shards.
+      if (!this.#isRelay || step.shards.size > 0) this.#expectTiling(step.step, [...step.shards.values()], step.asked);
       this.#checkOwners(step, connections, nowMs);
     }
   }
@@ -152,15 +172,17 @@ export class Invariants {
     }
   }
 
-  /** The shards hold every used microbatch of the step once, and none of them is empty. */
-  #expectTiling(step: number, shards: readonly Shard[]): void {
-    let next = 0;
+  /** The shards hold every used microbatch of the step, or of the asked shard of it, once, and none of them is empty. */
+  #expectTiling(step: number, shards: readonly Shard[], asked?: Shard): void {
+    let next = asked?.lo ?? 0;
     for (const { lo, n } of [...shards].sort((a, b) => a.lo - b.lo)) {
       expect(lo).toBe(next);
       expect(samplesInShard(this.#plan, step, lo, n)).toBeGreaterThan(0);
       next = lo + n;
     }
-    expect(next).toBeGreaterThanOrEqual(usedMicrobatches(this.#plan, step));
+    const last = asked ? asked.lo + asked.n : this.#plan.microbatches;
+    expect(next).toBeGreaterThanOrEqual(Math.min(last, usedMicrobatches(this.#plan, step)));
+    expect(next).toBeLessThanOrEqual(last);
   }
 }
 

@@ -11,7 +11,8 @@ import {
 import { expect } from 'vitest';
 import { decodeBatch } from '../../src/batch-bytes.ts';
 import type { RunEvent } from '../../src/coordinator/events.ts';
-import { Run, type RunOutcome } from '../../src/coordinator/run.ts';
+import { Run } from '../../src/coordinator/run.ts';
+import type { RunOutcome } from '../../src/coordinator/run-options.ts';
 import type { RunSetup } from '../../src/coordinator/state.ts';
 import type { Trace } from '../../src/coordinator/trace.ts';
 import { type Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';

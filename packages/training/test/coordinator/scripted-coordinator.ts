@@ -28,6 +28,7 @@ export interface CoordinatorOptions {
   readonly limits?: Partial<Limits>;
   readonly verifyRate?: number;
   readonly participation?: RunSetup['participation'];
+  readonly isRelay?: boolean;
 }
 
 export interface Task extends Shard {
@@ -50,6 +51,7 @@ function setupOf(options: CoordinatorOptions): RunSetup {
     verifyRate: options.verifyRate ?? 0,
     gradients: options.gradients,
     participation: options.participation ?? 'fastest',
+    isRelay: options.isRelay ?? false,
     ...(refereeMode === undefined ? {} : { refereeMode }),
     ...(refereeHash === undefined ? {} : { refereeHash }),
   };

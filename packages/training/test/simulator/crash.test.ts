@@ -44,7 +44,7 @@ describe('a coordinator that crashes', () => {
     let again = 0;
     for (let seed = 1; seed <= 10; seed++) {
       const simulation = await play(seed, ['crash']);
-      expect(simulation.crashed.length).toBe(simulation.met.crash);
+      expect(simulation.others.length).toBe(simulation.met.crash);
       const lives = livesOf(simulation);
       for (const [index, { steps }] of lives.slice(1).entries()) {
         const before = lives[index]!;

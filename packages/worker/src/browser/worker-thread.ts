@@ -32,7 +32,7 @@ addEventListener('message', ({ data }: MessageEvent<PageMessage>) => {
       return;
     case 'hidden':
       hidden = data.hidden;
-      membership?.setHidden(hidden);
+      membership?.reportStatus({ hidden });
       return;
     case 'leave':
       hasLeft = true;
@@ -79,7 +79,7 @@ async function takePart(request: JoinRequest): Promise<EndedState> {
       connect: () => connect(url),
       onEvent: handleEvent,
     });
-    membership.setHidden(hidden);
+    if (hidden) membership.reportStatus({ hidden });
     if (hasLeft) membership.leave('the tab leaves');
     const { type, message } = await membership.ended;
     membership = undefined;

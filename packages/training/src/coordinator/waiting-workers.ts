@@ -1,7 +1,7 @@
 /** Answers workers where there is no run that they could join. */
 import type { CoordinatorTransport } from '@lockstep/protocol';
-import { helloFault } from '@lockstep/training';
-import { systemClock } from '@lockstep/worker';
+import type { Clock } from '../clock.ts';
+import { helloFault } from './handshake.ts';
 
 const helloTimeoutMs = 5_000;
 /** How long a worker waits at the least before it asks again. */
@@ -10,12 +10,14 @@ const leastWaitMs = 2_000;
 const apartMs = 40;
 
 export class WaitingWorkers {
+  readonly #clock: Clock;
   readonly #token: string | undefined;
   /** When the last of them asks again. */
   #lastAtMs = 0;
 
   /** @param token what joining needs */
-  constructor(token: string | undefined) {
+  constructor(clock: Clock, token: string | undefined) {
+    this.#clock = clock;
     this.#token = token;
   }
 
@@ -24,7 +26,7 @@ export class WaitingWorkers {
    * @param message for the person behind it
    */
   turnAway(transport: CoordinatorTransport, message: string): void {
-    const cancel = systemClock.after(helloTimeoutMs, () => transport.close(1008, 'expected hello, got none'));
+    const cancel = this.#clock.after(helloTimeoutMs, () => transport.close(1008, 'expected hello, got none'));
     transport.listen({
       onMessage: (hello) => {
         if (hello.type !== 'hello') {
@@ -45,7 +47,7 @@ export class WaitingWorkers {
   }
 
   #nextWaitMs(): number {
-    const nowMs = systemClock.nowMs();
+    const nowMs = this.#clock.nowMs();
     this.#lastAtMs = Math.max(nowMs + leastWaitMs, this.#lastAtMs + apartMs);
     return Math.ceil(this.#lastAtMs - nowMs);
   }

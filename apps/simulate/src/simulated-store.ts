@@ -1,0 +1,121 @@
+/** A fleet's store in virtual time: requests take time, are not answered for a while, and a write may be lost after its answer. */
+import { type FleetStore, RevisionConflict, type Versioned } from '@lockstep/fleet';
+import type { Clock } from '@lockstep/training';
+import type { StoreFaults } from '@lockstep/training/simulator';
+
+/** One way. */
+const latencyMs = 5;
+/** After which a request counts as not answered. */
+const timeoutMs = 2_000;
+/** Writes that it may lose at once. */
+const mostLost = 16;
+
+export class SimulatedStore implements StoreFaults {
+  readonly #clock: Clock;
+  readonly #values = new Map<string, Versioned>();
+  readonly #objects = new Map<string, Uint8Array>();
+  #revision = 0;
+  /** Take back the newest writes, the newest last. */
+  #undo: (() => void)[] = [];
+  /** By the name of a process, or '' for all. */
+  readonly #awayUntilMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  away(forMs: number, name = ''): void {
+    this.#awayUntilMs.set(name, Math.max(this.#awayUntilMs.get(name) ?? 0, this.#clock.nowMs() + forMs));
+  }
+
+  loseNewestWrites(count: number): number {
+    const lost = this.#undo.splice(-count);
+    for (const undo of lost.reverse()) undo();
+    return lost.length;
+  }
+
+  /** @param process in which requests are made, so that it gets no answer while it is frozen. @param name of that process */
+  reach(process: Clock, name: string): FleetStore {
+    const ask = async <Value>(use: () => Value): Promise<Value> => {
+      const wait = (ms: number): Promise<void> => new Promise((resolve) => process.after(ms, resolve));
+      const pass = async (): Promise<void> => {
+        await wait(latencyMs);
+        if (!this.#isAway(name)) return;
+        await wait(timeoutMs);
+        throw new Error('the store does not answer');
+      };
+      await pass();
+      const result = settled(use);
+      // What it was asked for is done also where its answer is lost.
+      await pass();
+      return result();
+    };
+    return {
+      place: 'the simulated store',
+      close: async () => {},
+      values: {
+        get: (key) => ask(() => this.#values.get(key)),
+        put: (key, value) => ask(() => this.#write(key, value)),
+        create: (key, value) => ask(() => this.#write(key, value, 0)),
+        update: (key, value, revision) => ask(() => this.#write(key, value, revision)),
+      },
+      objects: {
+        put: (object, bytes) => ask(() => this.#put(object, bytes.slice())),
+        get: (object) => ask(() => this.#objects.get(object)),
+        remove: (object) => ask(() => this.#remove(object)),
+      },
+    };
+  }
+
+  #isAway(name: string): boolean {
+    const untilMs = Math.max(this.#awayUntilMs.get('') ?? 0, this.#awayUntilMs.get(name) ?? 0);
+    return this.#clock.nowMs() < untilMs;
+  }
+
+  /** @param expected the revision before; 0 where there must be none, and left out where any will do */
+  #write(key: string, value: string, expected?: number): number {
+    const before = this.#values.get(key);
+    if (expected !== undefined && (before?.revision ?? 0) !== expected) throw new RevisionConflict(key);
+    this.#revision += 1;
+    this.#values.set(key, { value, revision: this.#revision });
+    this.#note(() => {
+      // The next write gets the number of the one that is lost, as in a log that ends earlier.
+      this.#revision -= 1;
+      restore(this.#values, key, before);
+    });
+    return this.#revision;
+  }
+
+  #put(name: string, bytes: Uint8Array): void {
+    const before = this.#objects.get(name);
+    this.#objects.set(name, bytes);
+    this.#note(() => restore(this.#objects, name, before));
+  }
+
+  #remove(name: string): void {
+    const before = this.#objects.get(name);
+    this.#objects.delete(name);
+    this.#note(() => restore(this.#objects, name, before));
+  }
+
+  #note(undo: () => void): void {
+    this.#undo = [...this.#undo, undo].slice(-mostLost);
+  }
+}
+
+function restore<Key, Value>(map: Map<Key, Value>, key: Key, before: Value | undefined): void {
+  if (before === undefined) map.delete(key);
+  else map.set(key, before);
+}
+
+/** What a call has done, to be taken later: its value or its error. */
+function settled<Value>(use: () => Value): () => Value {
+  try {
+    const value = use();
+    return () => value;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}

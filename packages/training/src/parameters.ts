@@ -1,0 +1,59 @@
+/** The parameters of a model as a step begins with them, and the sum of the step's gradients. */
+import { bytesOf, floatsOf } from '@lockstep/protocol';
+import type { HostBackend, Storage } from '@lockstep/tensor';
+import { Aggregator } from './aggregator.ts';
+import type { RunPlan } from './plan.ts';
+
+export interface ParametersOptions {
+  readonly backend: HostBackend;
+  readonly plan: RunPlan;
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+}
+
+/** All that a relay has of a parameter server: its weights come from the coordinator above it. */
+export class Parameters {
+  readonly parameterCount: number;
+  readonly aggregator: Aggregator;
+  /** [parameters], in memory of the backend, as the next step begins with them. */
+  readonly parameters: Storage;
+  readonly backend: HostBackend;
+  /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
+  #sent: Float32Array | undefined;
+
+  constructor({ backend, plan, weights }: ParametersOptions) {
+    this.backend = backend;
+    this.parameterCount = weights.length;
+    this.parameters = backend.allocate(weights.length);
+    backend.upload(this.parameters, weights);
+    this.aggregator = new Aggregator(backend, plan, weights.length);
+  }
+
+  /** Takes other weights, little-endian float32 at any alignment. */
+  setWeights(bytes: Uint8Array): void {
+    this.backend.upload(this.parameters, floatsOf(bytes));
+  }
+
+  /** Whether these bytes are the weights. */
+  hasWeights(bytes: Uint8Array): boolean {
+    const own = bytesOf(this.backend.view(this.parameters));
+    return own.length === bytes.length && own.every((byte, at) => byte === bytes[at]);
+  }
+
+  /** A copy of the parameters. */
+  weights(): Float32Array<ArrayBuffer> {
+    return this.backend.view(this.parameters).slice() as Float32Array<ArrayBuffer>;
+  }
+
+  /** The parameters as little-endian bytes, in memory that the next call overwrites. */
+  weightBytes(): Uint8Array {
+    this.#sent ??= new Float32Array(this.parameterCount);
+    this.#sent.set(this.backend.view(this.parameters));
+    return new Uint8Array(this.#sent.buffer);
+  }
+
+  dispose(): void {
+    this.aggregator.dispose();
+    this.backend.free(this.parameters);
+  }
+}

@@ -1,0 +1,54 @@
+/** What computes for a relay's session above: numerics checks in this process, shards by the workers behind it. */
+import { type Compute, ComputeError } from '../worker/compute.ts';
+import type { RelayRun } from './relay-run.ts';
+
+export interface RelayComputeOptions {
+  /** Computes numerics checks, and so has the numeric mode of the relay. */
+  readonly local: Compute;
+  /** Those of its workers. */
+  readonly threads: () => number;
+  readonly run: () => RelayRun | undefined;
+  /** Makes ready for the run of the newest welcome. */
+  readonly open: () => Promise<void>;
+  /** Begins a run below anew. */
+  readonly renew: () => Promise<void>;
+}
+
+/** It has no byte cache, so that it gets the samples of each shard in one piece. */
+export function createRelayCompute({ local, threads, run, open, renew }: RelayComputeOptions): Compute {
+  let weights: { readonly bytes: Uint8Array; readonly step: number } | undefined;
+  return {
+    backend: local.backend,
+    numericMode: local.numericMode,
+    get threads() {
+      return threads();
+    },
+    async open(setup) {
+      weights = undefined;
+      await local.open(setup);
+      await open();
+    },
+    setWeights(bytes, step) {
+      if (step === undefined) local.setWeights(bytes);
+      else if (run()?.setWeights(bytes, step) === false) weights = { bytes: bytes.slice(), step };
+      else weights = undefined;
+    },
+    async gradient(samples, targets, options = {}) {
+      const { shard } = options;
+      if (!shard) return local.gradient(samples, targets, options);
+      if (samples instanceof Uint32Array || targets instanceof Uint8Array) {
+        throw new Error('shard: expected samples with targets as they travel, got others');
+      }
+      if (weights) {
+        // The coordinator has gone back to an earlier step: workers below have later weights.
+        await renew();
+        run()?.setWeights(weights.bytes, weights.step);
+        weights = undefined;
+      }
+      const current = run();
+      if (!current || options.isCanceled?.()) throw new ComputeError('failed', 'the shard was canceled');
+      return current.gradient(shard, { samples, targets }, options);
+    },
+    close: () => local.close(),
+  };
+}

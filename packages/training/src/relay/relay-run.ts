@@ -1,0 +1,209 @@
+/** A relay's run below it: its own workers compute the shards that the coordinator above asks for. */
+import type { SampleBatch } from '@lockstep/data';
+import { initialize, type Model, outputCount, parameterCount, parseModel } from '@lockstep/nn';
+import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
+import type { HostBackend } from '@lockstep/tensor';
+import type { DataFormat } from '../batch-bytes.ts';
+import { defaultLimits, type Limits } from '../coordinator/limits.ts';
+import { createReferee } from '../coordinator/referee.ts';
+import { Run } from '../coordinator/run.ts';
+import type { AskedRunOptions } from '../coordinator/run-options.ts';
+import type { RunSetup } from '../coordinator/state.ts';
+import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
+import { Parameters } from '../parameters.ts';
+import { planRun, type RunPlan } from '../plan.ts';
+import {
+  type Compute,
+  ComputeError,
+  type GradientOptions,
+  type NamedShard,
+  type ShardGradient,
+} from '../worker/compute.ts';
+import { AskedSamples } from './asked-samples.ts';
+
+export type Welcome = MessageOf<'welcome'>;
+
+export interface RelayRunOptions
+  extends Pick<AskedRunOptions, 'clock' | 'checksum' | 'hash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
+  /** Of the coordinator above. */
+  readonly welcome: Welcome;
+  readonly backend: HostBackend;
+  /** Computes the numerics check, which each worker must find the same bits for. */
+  readonly compute: Compute;
+  /** What its workers must say; none where left out. */
+  readonly token: string | undefined;
+  /** Where they may go instead. */
+  readonly addresses: readonly string[];
+  /** Chooses the shards that two of them compute; an unsigned 32-bit number that they cannot know. */
+  readonly verifySalt: number;
+  readonly limits?: Partial<Limits> | undefined;
+}
+
+/** What decides whether two welcomes are of one run. */
+export function runKey({ id: _id, resumeKey: _key, addresses: _addresses, heartbeatMs: _ms, ...run }: Welcome): string {
+  return JSON.stringify(run);
+}
+
+/** Bytes of a message beside the numbers of a gradient. */
+const messageOverheadBytes = 64 * 1024;
+
+export async function openRelayRun(options: RelayRunOptions): Promise<RelayRun> {
+  const { welcome, compute } = options;
+  const { model: data, microbatchSize, targetType, innerSteps } = welcome;
+  const model = parseModel(data);
+  const setup = checkedSetup({ model, microbatchSize, targetType, innerSteps });
+  const check = createNumericsCheck(model, setup.microbatchSize, welcome);
+  await compute.open(setup);
+  compute.setWeights(check.weights);
+  const { gradient } = await compute.gradient(check.samples, check.targets);
+  return new RelayRun(options, model, check, floatsFrom(gradient));
+}
+
+/** The geometry that the coordinator above has. @throws Error where it did not say it */
+function planOf({ run, microbatchSize, innerSteps }: Welcome): RunPlan {
+  if (!run) throw new Error('the coordinator did not say what a relay must know of its run');
+  const { samples, batch, steps } = run;
+  return planRun({ samples, batch, steps, epochs: steps, microbatchSize, innerSteps });
+}
+
+function sampleBytesOf({ sampleType, sampleShape, targetType }: DataFormat, model: Model): number {
+  const values = sampleShape.reduce((size, length) => size * length, 1);
+  return values * (sampleType === 'u8' ? 1 : 4) + (targetType === 'classes' ? 2 : 4 * outputCount(model));
+}
+
+function setupOf(
+  { welcome, backend, hash, token, addresses, verifySalt, limits }: RelayRunOptions,
+  model: Model,
+  plan: RunPlan,
+  reference: Float32Array,
+): RunSetup {
+  const { seed, gradients, chunkBytes, cachedSamples, run } = welcome;
+  const { sampleType, sampleShape, targetType } = welcome;
+  const format = { sampleType, sampleShape, targetType };
+  const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
+  return {
+    ...{ plan, model, format, token, gradients, verifySalt, addresses },
+    ...(seed === undefined ? {} : { seed }),
+    // Without numbers from above, every task carries its samples.
+    ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format, model) }),
+    limits: { ...defaultLimits, maxFrameBytes, ...limits, chunkBytes },
+    verifyRate: run?.verifyRate ?? 0,
+    participation: run?.participation ?? 'fastest',
+    refereeHash: hash(bytesOf(reference)),
+    refereeMode: backend.numericMode,
+    startWorkers: 1,
+    startWithinMs: 0,
+    isRelay: true,
+  };
+}
+
+/** What waits for the sum of the asked shard. */
+interface Pending {
+  readonly startedAtMs: number;
+  readonly count: number;
+  readonly into: Float32Array | undefined;
+  resolve(result: ShardGradient): void;
+  reject(error: Error): void;
+}
+
+export class RelayRun {
+  readonly run: Run;
+  readonly setup: RunSetup;
+  readonly key: string;
+  readonly #options: RelayRunOptions;
+  readonly #parameters: Parameters;
+  readonly #samples: AskedSamples;
+  #weightsStep = -1;
+  #pending: Pending | undefined;
+
+  constructor(
+    options: RelayRunOptions,
+    model: Model,
+    numericsCheck: ReturnType<typeof createNumericsCheck>,
+    gradient: Float32Array,
+  ) {
+    const { welcome, backend, clock, checksum, hash, newResumeKey, onEvent, onTrace } = options;
+    const { seed = 0, targetType } = welcome;
+    const plan = planOf(welcome);
+    this.#options = options;
+    this.key = runKey(welcome);
+    this.setup = setupOf(options, model, plan, gradient);
+    const weights = initialize(model, seed);
+    const parameterServer = new Parameters({ backend, plan, weights });
+    const samples = new AskedSamples(plan);
+    this.#parameters = parameterServer;
+    this.#samples = samples;
+    this.run = new Run({
+      ...{ setup: this.setup, samples, parameterServer, numericsCheck },
+      referenceGradient: referenceOf(gradient),
+      ...{ clock, checksum, hash, newResumeKey },
+      ...(onEvent && { onEvent }),
+      ...(onTrace && { onTrace }),
+      referee: createReferee({
+        ...{ model, targetType, plan, samples, seed, parameterServer },
+        nowMs: () => clock.nowMs(),
+      }),
+      onAskedDone: () => this.#finish(),
+      onAskedFailed: (message) => this.#fail(new ComputeError('non-finite', message)),
+    });
+  }
+
+  /**
+   * Takes the weights of a step. @returns false where they are not of this run: they are of an earlier step, or other ones
+   * of the same
+   */
+  setWeights(bytes: Uint8Array, step: number): boolean {
+    if (step < this.#weightsStep) return false;
+    if (step === this.#weightsStep) return this.#parameters.hasWeights(bytes);
+    this.#weightsStep = step;
+    this.#parameters.setWeights(bytes);
+    return true;
+  }
+
+  /** The sum of the gradients over a shard, which its workers compute. @throws ComputeError where they find none */
+  gradient(
+    shard: NamedShard,
+    batch: Pick<SampleBatch, 'samples' | 'targets'>,
+    { into, onCancel }: Pick<GradientOptions, 'into' | 'onCancel'>,
+  ): Promise<ShardGradient> {
+    const count = this.#samples.use(shard, batch);
+    return new Promise((resolve, reject) => {
+      const startedAtMs = this.#options.clock.nowMs();
+      this.#pending = { startedAtMs, count, into, resolve, reject };
+      onCancel?.(() => this.#cancel());
+      this.run.ask(shard.step, shard);
+    });
+  }
+
+  /** Ends it for its workers as well. */
+  close(message: string, anotherMayFollow: boolean): void {
+    this.#cancel();
+    this.run.stop(message, anotherMayFollow);
+    this.#parameters.dispose();
+  }
+
+  #finish(): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (!pending) return;
+    const { startedAtMs, count, into, resolve } = pending;
+    const { aggregator, parameterCount: size } = this.#parameters;
+    const total = aggregator.total();
+    const [lossSum, correct] = [total[size]!, total[size + 1]!];
+    into?.set(total);
+    const gradient = bytesOf(into?.subarray(0, size) ?? total.slice(0, size));
+    resolve({ gradient, lossSum, correct, count, computeMs: this.#options.clock.nowMs() - startedAtMs });
+  }
+
+  #fail(error: Error): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    pending?.reject(error);
+  }
+
+  #cancel(): void {
+    if (!this.#pending) return;
+    this.run.askNoMore();
+    this.#fail(new ComputeError('failed', 'the shard was canceled'));
+  }
+}

@@ -1,0 +1,35 @@
+/** The connections of a relay's workers, so that it can close all where its own run above goes on without it. */
+import type { CoordinatorTransport } from '@lockstep/protocol';
+
+export class Transports {
+  readonly #open = new Set<CoordinatorTransport>();
+
+  /** The same transport, known until it closes. */
+  watch(transport: CoordinatorTransport): CoordinatorTransport {
+    this.#open.add(transport);
+    return {
+      remote: transport.remote,
+      get bufferedBytes() {
+        return transport.bufferedBytes;
+      },
+      get receivedBytes() {
+        return transport.receivedBytes;
+      },
+      listen: (listener) =>
+        transport.listen({
+          onMessage: (message) => listener.onMessage(message),
+          onClose: (closing) => {
+            this.#open.delete(transport);
+            listener.onClose(closing);
+          },
+        }),
+      send: (message) => transport.send(message),
+      close: (code, reason) => transport.close(code, reason),
+    };
+  }
+
+  closeAll(reason: string): void {
+    for (const transport of this.#open) transport.close(1001, reason);
+    this.#open.clear();
+  }
+}

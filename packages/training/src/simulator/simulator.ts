@@ -1,0 +1,211 @@
+/** The coordinators and workers of a simulated run, and the seeded choices of what happens to them. */
+import { randomStream } from '@lockstep/tensor';
+import type { RunOutcome } from '../coordinator/run-options.ts';
+import { type CoordinatorState, initialState } from '../coordinator/state.ts';
+import type { Entry, Happening } from './chronicle.ts';
+import { type FaultKind, faults, stutter } from './faults.ts';
+import { fleetRoute } from './fleet-route.ts';
+import { type Lie, resultFaults } from './lies.ts';
+import type { Simulation, SimulationOptions } from './simulate.ts';
+import { SimulatedCoordinator } from './simulated-coordinator.ts';
+import type { SimulatedFleet } from './simulated-fleet.ts';
+import type { LinkSpeed } from './simulated-link.ts';
+import { SimulatedWorker } from './simulated-worker.ts';
+import { stateFault } from './state-fault.ts';
+import { VirtualClock } from './virtual-clock.ts';
+import { WeightsLedger } from './weights-ledger.ts';
+import type { World } from './world.ts';
+
+/** Bytes that may be under way on a link beside what its tasks explain: heartbeats, cancels and messages of joining. */
+const mostOtherBytes = 64 * 1024;
+
+export class Simulator implements World {
+  readonly clock = new VirtualClock();
+  readonly fleet: SimulatedFleet | undefined;
+  readonly coordinators: readonly SimulatedCoordinator[];
+  readonly mostWorkers: number;
+  /** Uniform in [0, 1). */
+  readonly chance: () => number;
+  readonly #options: SimulationOptions;
+  readonly #workers: SimulatedWorker[] = [];
+  readonly #chronicle: Entry[] = [];
+  readonly #met = Object.fromEntries(Object.keys(faults).map((kind) => [kind, 0])) as Record<FaultKind, number>;
+  readonly #corrupt = new Set<string>();
+  readonly #quarantined: string[] = [];
+  readonly #mostBytes: number;
+  readonly #weights = new WeightsLedger();
+  readonly #checked = new Set<CoordinatorState>();
+
+  constructor(options: SimulationOptions) {
+    const { run, ledger, resume, checkpointEvery, seed } = options;
+    this.#options = options;
+    this.mostWorkers = options.mostWorkers ?? Number.POSITIVE_INFINITY;
+    this.chance = randomStream(seed);
+    const times = { writeMs: 100 * this.chance(), refereeMs: 50 * this.chance() };
+    const { clock } = this;
+    this.fleet = options.fleet?.open(clock);
+    const note = (happening: Happening, name?: string): void => this.#note(happening, name);
+    const onWeights = (step: number, weights: Float32Array): void => this.#weights.note(step, weights);
+    const parts = { clock, run, ledger, resume, fleet: this.fleet, checkpointEvery, ...times, note, onWeights };
+    this.coordinators = this.fleet
+      ? Array.from({ length: options.fleet!.coordinators }, (_, index) => `coordinator ${index + 1}`).map(
+          (name) => new SimulatedCoordinator({ ...parts, name }),
+        )
+      : [new SimulatedCoordinator({ ...parts, name: 'the coordinator' })];
+    const { plan, sampleBytes = 0 } = run.setup;
+    // Weights or a gradient, and samples, of two steps in each direction.
+    this.#mostBytes = mostOtherBytes + 8 * (run.parameterServer.parameterCount * 4 + plan.batch * (sampleBytes + 8));
+  }
+
+  get living(): readonly SimulatedWorker[] {
+    return this.#workers.filter(({ ended }) => !ended);
+  }
+
+  /** Starts the first workers, and whatever happens to them. */
+  begin(): void {
+    const { workers, stutterEveryMs = [], liars = [], faultEveryMs } = this.#options;
+    const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
+    for (let worker = 0; worker < workers; worker++) this.join();
+    for (const everyMs of stutterEveryMs) stutter(this, this.join(), everyMs, Number.POSITIVE_INFINITY);
+    for (const lie of liars) this.join(lie);
+    if (Number.isFinite(faultEveryMs)) this.#scheduleFault(faultEveryMs);
+    if (!Number.isFinite(calmAtMs)) return;
+    this.clock.after(calmAtMs, () => {
+      this.#note({ type: 'fault', text: `${this.join().name} is started, and nothing else happens from now on` });
+    });
+  }
+
+  /** A worker of its own speed, on a link of its own. */
+  join(lie?: Lie): SimulatedWorker {
+    const { backend, run, corruptResults, liarsJoinAnew = false, otherModes = 0, encodes } = this.#options;
+    const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
+    const number = this.#workers.length + 1;
+    const samplesPerMs = 1 + 30 * this.chance();
+    const name = `worker ${number}`;
+    const worker = new SimulatedWorker({
+      name,
+      address: `10.0.0.${number}`,
+      coordinator: this.#route(),
+      clock: this.clock,
+      backend,
+      numericMode: otherModes > 0 && this.chance() < otherModes ? 'nudged' : 'exact',
+      checksum: run.checksum,
+      hash: run.hash,
+      computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.chance()),
+      link: this.#linkSpeed(),
+      ...(encodes === undefined ? {} : { encodes }),
+      random: this.chance,
+      // Most real workers cache samples; some have no memory for it.
+      sampleCacheBytes: this.chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
+      lie,
+      joinsAnew: lie !== undefined && liarsJoinAnew,
+      resultFault: () => {
+        if (this.chance() >= corruptResults || this.clock.nowMs() >= calmAtMs) return undefined;
+        this.#corrupt.add(name);
+        return this.#pick(resultFaults);
+      },
+    });
+    this.#workers.push(worker);
+    return worker;
+  }
+
+  after(delayMs: number, callback: () => void): void {
+    this.clock.after(delayMs, callback);
+  }
+
+  /** Of the first coordinator that has taken the last step, or has failed. */
+  get outcome(): RunOutcome | undefined {
+    return this.#finisher?.outcome;
+  }
+
+  get #finisher(): SimulatedCoordinator | undefined {
+    return this.coordinators.find(({ outcome }) => outcome !== undefined);
+  }
+
+  /** What does not hold since the last event, in words. */
+  newFault(): string | undefined {
+    for (const { state, sampleFault } of this.coordinators) {
+      if (state === undefined || this.#checked.has(state)) continue;
+      const fault = stateFault(state) ?? sampleFault ?? this.#queueFault();
+      if (fault !== undefined) return fault;
+    }
+    this.#checked.clear();
+    for (const { state } of this.coordinators) if (state) this.#checked.add(state);
+    return undefined;
+  }
+
+  result(fault: string | undefined): Simulation {
+    const ends = this.#finisher ?? this.coordinators.find(({ state }) => state !== undefined);
+    const ended = this.coordinators.flatMap((coordinator) => coordinator.ended);
+    const living = this.coordinators.flatMap(({ state }) => state ?? []);
+    const state = ends?.state ?? ended.at(-1) ?? initialState(this.#options.run.setup);
+    const events = this.#chronicle.flatMap(({ happening }) =>
+      happening.type === 'fault' || happening.type === 'step' ? [] : [happening],
+    );
+    return {
+      outcome: ends?.outcome ?? { type: 'hung' },
+      state,
+      others: [...ended, ...living].filter((other) => other !== state),
+      divided: this.#weights.fault,
+      weights: (ends?.parts ?? this.#options.run).parameterServer.weights(),
+      events,
+      chronicle: this.#chronicle,
+      met: this.#met,
+      liars: this.#workers.filter(({ lie }) => lie !== undefined).map(({ name }) => name),
+      corrupt: [...this.#corrupt],
+      quarantined: this.#quarantined,
+      fault,
+      virtualMs: this.clock.nowMs(),
+    };
+  }
+
+  /** To the only coordinator, or to the one that leads. */
+  #route(): ConstructorParameters<typeof SimulatedWorker>[0]['coordinator'] {
+    const { fleet } = this;
+    if (!fleet) return this.coordinators[0]!;
+    const named = (name: string) => this.coordinators.find((coordinator) => coordinator.name === name);
+    return (process) => fleetRoute(fleet.finder(process), named);
+  }
+
+  #linkSpeed(): LinkSpeed {
+    const { bytesPerMs } = this.#options;
+    const latencyMs = 0.1 + 20 * this.chance();
+    return { latencyMs, bytesPerMs: bytesPerMs ?? 1_000 + 100_000 * this.chance() };
+  }
+
+  /** Something happens at exponentially distributed intervals. */
+  #scheduleFault(meanMs: number): void {
+    const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
+    this.clock.after(-meanMs * Math.log(1 - this.chance()), () => {
+      if (this.clock.nowMs() >= calmAtMs) return;
+      this.#injectFault();
+      this.#scheduleFault(meanMs);
+    });
+  }
+
+  #injectFault(): void {
+    const { faults: kinds = ['join', 'kill', 'freeze'] } = this.#options;
+    const kind = this.living.length === 0 ? 'join' : this.#pick(kinds);
+    const text = kind && faults[kind](this);
+    if (kind === undefined || text === undefined) return;
+    this.#met[kind] += 1;
+    this.#note({ type: 'fault', text });
+  }
+
+  #queueFault(): string | undefined {
+    for (const { name, link } of this.#workers) {
+      const bytes = link?.bufferedBytes ?? 0;
+      if (bytes > this.#mostBytes) return `${bytes} bytes wait on the link of ${name}`;
+    }
+    return undefined;
+  }
+
+  #note(happening: Happening, name?: string): void {
+    this.#chronicle.push({ atMs: this.clock.nowMs(), happening, name });
+    if (happening.type === 'quarantined') this.#quarantined.push(name ?? '');
+  }
+
+  #pick<Item>(items: readonly Item[]): Item | undefined {
+    return items[Math.floor(this.chance() * items.length)];
+  }
+}

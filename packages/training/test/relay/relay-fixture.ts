@@ -1,0 +1,87 @@
+/** A coordinator, relays and workers in virtual time, in any tree, held against the oracle. */
+import type { CoordinatorTransport } from '@lockstep/protocol';
+import { Relay, type RelayEvent, type RelayOptions } from '../../src/relay/relay.ts';
+import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
+import { SimulatedProcess } from '../../src/simulator/simulated-process.ts';
+import type { Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
+import { RunFixture } from '../coordinator/run-fixture.ts';
+import { checksum, createProblem, hash, hostBackend, type ProblemOptions } from '../support.ts';
+
+type WorkerOptions = ConstructorParameters<typeof SimulatedWorker>[0];
+
+/** A relay in a process of its own, which a test may kill. */
+export class TestRelay implements Listener {
+  readonly process: SimulatedProcess;
+  readonly relay: Relay;
+  readonly events: RelayEvent[] = [];
+  readonly #links: SimulatedLink[] = [];
+  #isDead = false;
+
+  constructor(tree: RelayTree, above: Listener, name: string, options: Partial<RelayOptions> = {}) {
+    const { clock, problem } = tree.fixture;
+    let keys = 0;
+    this.process = new SimulatedProcess(clock);
+    this.relay = new Relay({
+      ...{ name, checksum, hash, backend: problem.backend, clock: this.process, verifySalt: 7, random: () => 0 },
+      newResumeKey: () => `${name}-key-${++keys}`,
+      connect: async () => {
+        if (!above.process) throw new Error('the connection was refused');
+        const link = tree.link(above.process, this.process, name);
+        this.#links.push(link);
+        above.accept(link.coordinator, name);
+        return link.worker;
+      },
+      onEvent: (event) => this.events.push(event),
+      ...options,
+    });
+  }
+
+  accept(transport: CoordinatorTransport, address: string): void {
+    if (this.#isDead) transport.close(1006, 'gone');
+    else this.relay.accept(transport, address);
+  }
+
+  /** Ends it as `kill -9` does: both ends of each of its connections break. */
+  kill(workers: readonly SimulatedWorker[]): void {
+    this.#isDead = true;
+    this.process.kill();
+    for (const link of this.#links) link.cut('killed');
+    for (const worker of workers) worker.link?.cut('killed');
+  }
+}
+
+export class RelayTree {
+  readonly fixture: RunFixture;
+  readonly root: Listener;
+
+  constructor(fixture: RunFixture) {
+    this.fixture = fixture;
+    this.root = {
+      process: fixture.clock,
+      accept: (transport, address) => fixture.run.connect(transport, address),
+    };
+  }
+
+  relay(above: Listener = this.root, name = 'relay', options: Partial<RelayOptions> = {}): TestRelay {
+    return new TestRelay(this, above, name, options);
+  }
+
+  /** A worker that computes a sample per millisecond. */
+  worker(above: Listener, options: Partial<WorkerOptions> = {}): SimulatedWorker {
+    return this.fixture.join({ coordinator: above, address: options.name ?? '', encodes: true, ...options });
+  }
+
+  workers(above: Listener, count: number, options: Partial<WorkerOptions> = {}): SimulatedWorker[] {
+    return Array.from({ length: count }, (_, index) => this.worker(above, { name: `worker ${index + 1}`, ...options }));
+  }
+
+  link(coordinator: SimulatedProcess | WorkerOptions['clock'], worker: SimulatedProcess, name: string): SimulatedLink {
+    const { clock } = this.fixture;
+    const speed = { latencyMs: 1, bytesPerMs: 1e9 };
+    return new SimulatedLink({ clock, speed, ends: { coordinator, worker }, workerName: name, encodes: true });
+  }
+}
+
+export async function createRelayTree(options: ProblemOptions = {}): Promise<RelayTree> {
+  return new RelayTree(new RunFixture(await createProblem(await hostBackend(), options)));
+}
