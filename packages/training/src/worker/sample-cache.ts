@@ -7,6 +7,7 @@ import type { ByteCache, ShardSamples } from './compute.ts';
 export interface LabeledShard {
   readonly samples: ShardSamples;
   readonly targets: SampleBatch['targets'];
+  readonly count: number;
 }
 
 export interface SampleCacheOptions {
@@ -86,7 +87,8 @@ export class SampleCache {
       numbers[at] = number;
     }
     const { targets, targetSize, samplesOf } = memory!;
-    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers) };
+    const { length: count } = numbers;
+    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers), count };
   }
 
   #allocate(batch: SampleBatch): Memory {
