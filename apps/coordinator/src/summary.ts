@@ -1,5 +1,7 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
+
 import { type Column, decimals, formatTable, percent, significant } from '@lockstep/command';
+import { lossyEncodings } from '@lockstep/protocol';
 import type { EpochReport, Report } from '@lockstep/train';
 import { samplesWord, thousands } from '@lockstep/train/command-line';
 import { claimText } from '@lockstep/training';
@@ -49,7 +51,8 @@ function claimLine(report: Report): string {
         : `${text}: any number of such workers gives these weights, others the same up to rounding`;
     case 'sample-exact': {
       const { gradients } = config;
-      const why = gradients === undefined ? 'the workers round differently' : `gradients traveled as ${gradients}`;
+      const isLossy = lossyEncodings.some((name) => name === gradients);
+      const why = isLossy ? `gradients traveled as ${gradients}` : 'the workers round differently';
       return `${text}: each sample counted once; ${why}`;
     }
     case 'unverified':

@@ -7,6 +7,7 @@ import {
   tokenFrom,
   usageFailure,
 } from '@lockstep/command';
+import { lossyEncodings } from '@lockstep/protocol';
 import type { TrainOptions } from '@lockstep/train';
 import { maxModelFileBytes, uploadedData } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
@@ -14,9 +15,9 @@ import type { CoordinatorOptions } from './options.ts';
 /** @throws CommandFailure with exit code 2 where options do not go together, or a file cannot be used */
 export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   const { data, epochs, steps, batch, expect, microbatch, seed, backend, threads, gradients, init } = options;
-  if (options.verify && gradients !== 'exact') {
+  if (options.verify && lossyEncodings.some((name) => name === gradients)) {
     const got = `${gradients}, whose rounding depends on the workers`;
-    throw usageFailure(`--verify: expected with --gradients exact, got ${got}`);
+    throw usageFailure(`--verify: expected with --gradients exact or fp16-exact, got ${got}`);
   }
   requireNetwork(options);
   const diloco = dilocoOf(options);

@@ -1,16 +1,18 @@
 /** What `--gradients` does to the bytes of a run, and that its report and summary say so. */
+import { type NodeRoundingName, nodeRoundings } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { runToReport, startCoordinator } from './processes.ts';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { runToReport, startCoordinator, startWorker } from './processes.ts';
 
 const steps = 30;
 const vectorBytes = 101_770 * 4;
 
 const folder = temporaryFolder();
 
-async function train(gradients: string): Promise<{ report: Report; stdout: string; vectors: number }> {
-  const { report, stdout } = await runToReport(folder, ['--steps', `${steps}`, '--gradients', gradients]);
+async function train(gradients: string, ...args: readonly string[]) {
+  const { report, stdout } = await runToReport(folder, ['--steps', `${steps}`, '--gradients', gradients, ...args]);
   // Each worker's answer to the numerics check travels whole; the rest are the gradients of two workers.
   const vectors = (report.wire.bytesReceived - 2 * vectorBytes) / (2 * steps * vectorBytes);
   return { report, stdout, vectors };
@@ -32,6 +34,62 @@ it.each([
   expect(report.config.gradients).toBe(gradients);
   expect(stdout).toContain(`gradients traveled as ${gradients}`);
   expect(vectors).toBeLessThan(part);
+});
+
+/** Of the bytes of float32 gradients. */
+const largestPart: Record<NodeRoundingName, number> = { 'fp16-exact': 0.5 };
+
+describe.each(nodeRoundings)('%s', (gradients) => {
+  let single: Promise<Report> | undefined;
+  const expected = (): Promise<Report> => {
+    single ??= train(gradients, '--single', '--threads', '1').then(({ report }) => report);
+    return single;
+  };
+
+  it('gives other weights than exact', async () => {
+    const exact = await train('exact', '--single');
+    expect((await expected()).weightsSha256).not.toBe(exact.report.weightsSha256);
+  });
+
+  it.each([
+    ['--single', '--threads', '2'],
+    ['--single', '--threads', '3'],
+    ['--single', '--backend', 'reference'],
+    ['--workers', '1'],
+    ['--workers', '2'],
+    ['--workers', '3', '--verify-rate', '0.5'],
+    ['--workers', '2', '--threads', '2', '--verify'],
+  ])('gives the weights of one process: %s %s %s %s %s', async (...args) => {
+    const { report } = await train(gradients, ...args);
+    expect(report.weightsSha256).toBe((await expected()).weightsSha256);
+    expect(report.exactness).toBe('bit-exact');
+    expect(report.config.gradients).toBe(gradients);
+    expect(report.faults).toMatchObject({ rejected: 0, quarantined: 0 });
+    expect(report.verified).toBe(args.includes('--verify') ? true : null);
+  });
+
+  it('takes fewer bytes', async () => {
+    const { vectors } = await train(gradients, '--verify-rate', '0');
+    expect(vectors).toBeLessThan(largestPart[gradients]);
+  });
+
+  it('gives them also where a worker is killed', async () => {
+    const workers: ReturnType<typeof startWorker>[] = [];
+    const server = await openTestServer({
+      args: ['--steps', `${steps}`, '--gradients', gradients],
+      startWorkers: 3,
+      onStep({ step }) {
+        if (step === 11) workers[1]!.kill('SIGKILL');
+      },
+    });
+    for (let index = 0; index < 3; index++) workers.push(startWorker(['--url', server.url, '--name', `w${index}`]));
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    const report = server.report();
+    expect(report.weightsSha256).toBe((await expected()).weightsSha256);
+    expect(report.faults.disconnects).toBe(1);
+    await server.close();
+    await Promise.all(workers.map((worker) => worker.ended));
+  });
 });
 
 it('another encoding ends with one line', async () => {

@@ -1,6 +1,7 @@
 /** `--checkpoint` and `--resume` as a person uses them. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeRoundings } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
@@ -152,6 +153,16 @@ describe('--resume', () => {
       expect(text).toContain('local-1');
       expect(text).not.toMatch(/sesame|resumeKey|127\.0\.0\.1/);
     }
+  });
+
+  it.each(nodeRoundings)('has the weights of a run that was not cut off, rounded as %s', async (gradients) => {
+    const args = ['--gradients', gradients];
+    const expected = await runToReport(folder, [...endless, '--single', '--steps', '6', ...args]);
+    const checkpoints = await runOf(`rounded as ${gradients}`, 3, args);
+    const resumed = [...tiny, '--workers', '1', ...args, '--checkpoint', checkpoints, '--steps', '6', '--resume'];
+    const { stdout, report } = await runToReport(folder, resumed);
+    expect(stdout).toMatch(/after step 3 of 6\.$/m);
+    expect(report.weightsSha256).toBe(expected.report.weightsSha256);
   });
 
   it('says what rounded gradients lose', async () => {

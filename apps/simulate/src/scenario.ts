@@ -1,6 +1,6 @@
 /** One simulated run: everything about it follows from its seed. */
 import { createHash } from 'node:crypto';
-import { openChecksum } from '@lockstep/protocol';
+import { type NodeRoundingName, nodeRoundings, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import {
   createProblem,
@@ -86,6 +86,7 @@ function drawScenario(seed: number) {
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
       ...drawTypes(seed),
       innerSteps: drawInnerSteps(seed),
+      rounding: drawRounding(seed),
       participation: drawParticipation(seed),
       ...drawChunks(seed),
     },
@@ -135,6 +136,12 @@ function drawInnerSteps(seed: number) {
   return { batch: 1 + Math.floor(4 * chance()), learningRate: 0.05, momentum: chance() < 0.3 ? 0 : 0.9 };
 }
 
+/** Of a stream of its own too: half of the runs round every node of the tree. */
+function drawRounding(seed: number): NodeRoundingName | undefined {
+  const chance = randomStream(createHash('sha256').update(`rounding of ${seed}`).digest().readUInt32LE());
+  return chance() < 0.5 ? undefined : nodeRoundings[Math.floor(nodeRoundings.length * chance())];
+}
+
 /** Of a stream of its own too: in half of the runs workers without a share take turns. */
 function drawParticipation(seed: number): 'rotation' | 'fastest' {
   const chance = randomStream(createHash('sha256').update(`participation of ${seed}`).digest().readUInt32LE());
@@ -149,11 +156,12 @@ function drawChunks(seed: number) {
 
 function describe(seed: number, scenario: Scenario): string {
   const { problem, workers, coordinators, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs } = scenario;
-  const { samples, batch, microbatchSize, innerSteps, participation, epochs, verifyRate, sampleType, targetType } =
-    problem;
+  const { samples, batch, microbatchSize, innerSteps, rounding, participation, epochs } = problem;
+  const { verifyRate, sampleType, targetType } = problem;
   const parts = [
     `${epochs} epochs of ${samples} ${sampleType} samples with ${targetType}, batch ${batch}, microbatches of ${microbatchSize}`,
     ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
+    ...(rounding ? [`nodes rounded as ${rounding}`] : []),
     `${workers} workers at the start`,
     ...(participation === 'rotation' ? ['all take part'] : []),
     ...liars.map((lie) => `one that lies (${lie})`),

@@ -51,6 +51,16 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'sums are rounded where shards end alone',
+    changes: [
+      {
+        file: 'aggregator.ts',
+        before: 'new TreeSum(backend, parameterCount + 2, rounding)',
+        after: 'new TreeSum(backend, parameterCount + 2)',
+      },
+    ],
+  },
+  {
     name: 'a checkpoint is taken before the step is whole',
     changes: [
       {

@@ -132,6 +132,12 @@ export const sampleShape = v.pipe(
   v.check(({ length }) => length >= 1 && length <= 4, shapePhrase),
 );
 
+/** Within the range in which dividing a half by it, and multiplying, is exact in float32. */
+export const powerOfTwo = number('a power of two from 2^-64 to 2^64', (value) => {
+  const exponent = Math.log2(value);
+  return Number.isInteger(exponent) && Math.abs(exponent) <= 64;
+});
+
 const positive = number('a finite number above 0', (value) => Number.isFinite(value) && value > 0);
 const momentum = number('a number from 0 to below 1', (value) => value >= 0 && value < 1);
 

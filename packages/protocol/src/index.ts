@@ -13,7 +13,7 @@ export {
   watchSubprotocol,
 } from './dashboard/messages.ts';
 export { enclosed } from './fields.ts';
-export { type LossyEncoding, lossyEncodings } from './lossy-format.ts';
+export { type LossyEncoding, lossyEncodings, type NodeRoundingName, nodeRoundings } from './lossy-format.ts';
 export {
   type CoordinatorMessage,
   type Message,
@@ -31,4 +31,4 @@ export { toMessageText } from './text.ts';
 export type { Closing, CoordinatorTransport, TransportListener, WorkerTransport } from './transport.ts';
 export { type MemoryPair, memoryPair } from './transports/memory.ts';
 export { type WebSocketLike, webSocketTransport } from './transports/web-socket.ts';
-export { decodeVector, encodeLossy, encodeSparse, vectorFault } from './vector-codec.ts';
+export { decodeVector, encodeHalves, encodeLossy, encodeSparse, vectorFault } from './vector-codec.ts';

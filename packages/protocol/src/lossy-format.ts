@@ -5,6 +5,10 @@ import { blockLength } from './vector-blocks.ts';
 export const lossyEncodings = ['fp16', 'int8'] as const;
 export type LossyEncoding = (typeof lossyEncodings)[number];
 
+/** What rounds every node of the reduction tree instead of what a worker sends: nothing is lost on the way then. */
+export const nodeRoundings = ['fp16-exact'] as const;
+export type NodeRoundingName = (typeof nodeRoundings)[number];
+
 export interface LossyFormat {
   /** Bytes that `valueCount` values take. */
   byteLength(valueCount: number): number;

@@ -15,6 +15,7 @@ import {
   milliseconds,
   numberedSamples,
   plainJson,
+  powerOfTwo,
   runGeometry,
   sampleBatch,
   sampleShape,
@@ -28,7 +29,7 @@ import {
   whole,
   workerKinds,
 } from './fields.ts';
-import { lossyEncodings } from './lossy-format.ts';
+import { lossyEncodings, nodeRoundings } from './lossy-format.ts';
 import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
@@ -82,8 +83,10 @@ export const messages = {
     targetType: v.picklist(targetTypes),
     /** Seeds the random choices of dropout; 0 where left out. */
     seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
-    /** How workers round the gradients that they send; not at all where left out. */
-    gradients: v.exactOptional(v.picklist(lossyEncodings)),
+    /** How workers round the gradients that they send, or the nodes of the tree that they add; not at all where left out. */
+    gradients: v.exactOptional(v.picklist([...lossyEncodings, ...nodeRoundings])),
+    /** A power of two, present with `fp16-exact`: what 1 in half precision stands for. */
+    gradientUnit: v.exactOptional(powerOfTwo),
     /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
     cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
     heartbeatMs: whole(1),

@@ -62,6 +62,23 @@ export function encodeLossy(
   return encoded;
 }
 
+/**
+ * The vector in half precision, without loss where each value is a half times `unit`, a power of two. Undefined where a
+ * value is not finite or too large for a half.
+ */
+export function encodeHalves(values: Float32Array, unit: number): Uint8Array<ArrayBuffer> | undefined {
+  const { bitmap, runs, valueCount } = findNonZeroBlocks(values);
+  const present = new Float32Array(valueCount);
+  let at = 0;
+  for (const { from, to } of runs) {
+    for (let index = from; index < to; index++) present[at++] = values[index]! / unit;
+  }
+  const bodyBytes = lossyFormats.fp16.byteLength(valueCount);
+  const encoded = new Uint8Array(bodyBytes + bitmap.length);
+  encoded.set(bitmap, bodyBytes);
+  return lossyFormats.fp16.write(present, encoded) ? encoded : undefined;
+}
+
 /** One phrase saying why these bytes are no vector of `length` values, or undefined where they are. */
 export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length: number): string | undefined {
   const least = bitmapBytes(length);
@@ -77,13 +94,17 @@ export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length:
   return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
 }
 
-/** Decodes into `target`, every value of which is written. Throws RangeError where `vectorFault` finds a fault. */
-export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target: Float32Array): void {
+/**
+ * Decodes into `target`, every value of which is written. Throws RangeError where `vectorFault` finds a fault.
+ * @param unit what the values of a lossy format are multiplied by
+ */
+export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target: Float32Array, unit = 1): void {
   const fault = vectorFault(bytes, encoding, target.length);
   if (fault !== undefined) throw new RangeError(`encoded vector: ${fault}`);
   const bitmap = bitmapOf(bytes, target.length);
   const output = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-  const values = encoding === 'sparse' ? bytes : decodeBody(bytes, encoding, presentValues(bitmap, target.length));
+  const values =
+    encoding === 'sparse' ? bytes : decodeBody(bytes, encoding, presentValues(bitmap, target.length), unit);
   let at = 0;
   forEachRun(bitmap, target.length, (from, to, isThere) => {
     if (!isThere) {
@@ -95,9 +116,10 @@ export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target
   });
 }
 
-function decodeBody(bytes: Uint8Array, encoding: LossyEncoding, valueCount: number): Uint8Array {
+function decodeBody(bytes: Uint8Array, encoding: LossyEncoding, valueCount: number, unit: number): Uint8Array {
   const values = new Float32Array(valueCount);
   lossyFormats[encoding].read(bytes, values);
+  if (unit !== 1) for (let index = 0; index < valueCount; index++) values[index] = values[index]! * unit;
   return new Uint8Array(values.buffer);
 }
 

@@ -1,6 +1,7 @@
 /** Arbitrary valid messages, one generator per entry of the message table. */
 import fc from 'fast-check';
 import { enclosed } from '../src/fields.ts';
+import { lossyEncodings, nodeRoundings } from '../src/lossy-format.ts';
 import { type MessageOf, messages, type Side } from '../src/messages.ts';
 import { printable } from '../src/text.ts';
 
@@ -116,7 +117,8 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       innerSteps,
       targetType: fc.constantFrom('classes' as const, 'values' as const),
       seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-      gradients: fc.constantFrom('fp16' as const, 'int8' as const),
+      gradients: fc.constantFrom(...lossyEncodings, ...nodeRoundings),
+      gradientUnit: fc.integer({ min: -64, max: 64 }).map((exponent) => 2 ** exponent),
       cachedSamples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),

@@ -60,6 +60,7 @@ describe.each(messageTypes)('%s', (type) => {
 
   it('is refused without any one of its required fields', () => {
     const optional = new Set([
+      'gradientUnit',
       'token',
       'resumeKey',
       'retryAfterMs',

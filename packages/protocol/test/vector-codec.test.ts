@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { float16Values, toFloat16 } from '../src/float16.ts';
 import { lossyEncodings } from '../src/lossy-format.ts';
-import { decodeVector, encodeLossy, encodeSparse, vectorFault } from '../src/vector-codec.ts';
+import { decodeVector, encodeHalves, encodeLossy, encodeSparse, vectorFault } from '../src/vector-codec.ts';
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
@@ -146,6 +146,28 @@ describe.each(lossyEncodings)('encodeLossy %s', (encoding) => {
 it('fp16 refuses values that are too large for it', () => {
   expect(encodeLossy(Float32Array.of(65_519), 'fp16', new Float32Array(1))).toBeDefined();
   expect(encodeLossy(Float32Array.of(65_520), 'fp16', new Float32Array(1))).toBeUndefined();
+});
+
+describe('encodeHalves', () => {
+  const halves = (unit: number) => Float32Array.from({ length: 400 }, (_, at) => (at < 200 ? 0 : at - 300) * unit);
+
+  it.each([1, 2 ** -20, 2 ** 20])('loses nothing of halves in units of %d, in half of the bytes', (unit) => {
+    const values = halves(unit / 8);
+    const encoded = encodeHalves(values, unit)!;
+    expect(encoded.length).toBeLessThanOrEqual(2 * 256 + 4);
+    expect(vectorFault(encoded, 'fp16', 400)).toBeUndefined();
+    const target = new Float32Array(400).fill(1);
+    decodeVector(encoded, 'fp16', target, unit);
+    expect(target).toEqual(values);
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, 65_520])('refuses %d', (bad) => {
+    const values = halves(1);
+    values[250] = bad;
+    expect(encodeHalves(values, 1)).toBeUndefined();
+    values[250] = bad * 8;
+    expect(encodeHalves(values, 8)).toBeUndefined();
+  });
 });
 
 describe('vectorFault', () => {

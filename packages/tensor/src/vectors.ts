@@ -20,18 +20,40 @@ export function vectorsOf(sum: VectorSum): readonly Storage[] {
   return 'left' in sum ? [...vectorsOf(sum.left), ...vectorsOf(sum.right)] : [sum];
 }
 
-/** The sum as a formula of inputs, of which `inputOf` tells the one that reads a vector. */
-export function sumFormula(sum: VectorSum, inputOf: (vector: Storage) => Formula): Formula {
+/** What is made of each addition of a sum. */
+export type RoundAddition = (sum: Formula) => Formula;
+
+const asItIs: RoundAddition = (sum) => sum;
+
+/**
+ * The sum as a formula of inputs, of which `inputOf` tells the one that reads a vector.
+ * `round` is applied to each addition, from the vectors up.
+ */
+export function sumFormula(
+  sum: VectorSum,
+  inputOf: (vector: Storage) => Formula,
+  round: RoundAddition = asItIs,
+): Formula {
   if (!('left' in sum)) return inputOf(sum);
-  return apply('add', sumFormula(sum.left, inputOf), sumFormula(sum.right, inputOf));
+  return round(apply('add', sumFormula(sum.left, inputOf, round), sumFormula(sum.right, inputOf, round)));
 }
 
-/** The call that leaves a sum in `output`, which may be one of its vectors. */
-export function additionCall(sum: VectorSum, output: Storage): MapCall {
+/** The sum of the same ranges of its vectors. */
+export function sliceSum(backend: Backend, sum: VectorSum, offset: number, length: number): VectorSum {
+  if (!('left' in sum)) return backend.slice(sum, offset, length);
+  const [left, right] = [sliceSum(backend, sum.left, offset, length), sliceSum(backend, sum.right, offset, length)];
+  return { left, right };
+}
+
+/**
+ * The call that leaves a sum in `output`, which may be one of its vectors.
+ * `round` is applied to each addition.
+ */
+export function additionCall(sum: VectorSum, output: Storage, round: RoundAddition = asItIs): MapCall {
   const vectors = [...new Set(vectorsOf(sum))];
   return {
     kind: 'map',
-    formula: sumFormula(sum, (vector) => input(vectors.indexOf(vector))),
+    formula: sumFormula(sum, (vector) => input(vectors.indexOf(vector)), round),
     shape: [output.length],
     inputs: vectors.map((storage) => ({ storage, strides: [1] })),
     output,

@@ -1,6 +1,6 @@
 /** Checks the options of a run, each by itself; a wrong one is one sentence that names it. */
 import { type OptimizerType, optimizers, schedules } from '@lockstep/nn';
-import { lossyEncodings } from '@lockstep/protocol';
+import { lossyEncodings, nodeRoundings } from '@lockstep/protocol';
 import { computeChoices, configurationError, named } from '@lockstep/worker';
 
 /** Both ends included. */
@@ -26,7 +26,7 @@ export const optionBounds = {
 } as const satisfies Readonly<Record<string, Bounds>>;
 
 export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
-export const gradientFormats = ['exact', ...lossyEncodings] as const;
+export const gradientFormats = ['exact', ...nodeRoundings, ...lossyEncodings] as const;
 
 interface Rule {
   /** What follows "expected". */

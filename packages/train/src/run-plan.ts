@@ -1,11 +1,12 @@
 /** The steps of a run, its batch and its microbatches: from what was asked for, else from the data and the workers. */
+import { nodeRoundings } from '@lockstep/protocol';
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
 import { configurationError, named } from '@lockstep/worker';
 import { defaultBatch, defaultEpochs } from './default-length.ts';
 import { type DiLoCoConfig, roundOf } from './diloco.ts';
 import type { TrainOptions } from './options.ts';
 
-type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers'>;
+type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers' | 'gradients'>;
 
 /** Workers that the batch is made for, each of which takes part; undefined where it is not made for any. */
 export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number | undefined {
@@ -18,7 +19,8 @@ export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number |
 
 /** @throws ConfigurationError where batch, microbatch, workers and data do not go together */
 export function planOf(asked: Asked, samples: number, recipeBatch: number, diloco: DiLoCoConfig | undefined): RunPlan {
-  const { epochs: askedEpochs, steps } = asked;
+  const { epochs: askedEpochs, steps, gradients } = asked;
+  const rounding = nodeRoundings.find((name) => name === gradients);
   if (diloco) {
     requireSynchronous(asked);
     const round = roundOf(diloco, samples);
@@ -26,11 +28,11 @@ export function planOf(asked: Asked, samples: number, recipeBatch: number, diloc
     // As many as it would be if each inner step were a step.
     const epochs =
       askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
-    return planRun({ samples, ...round, epochs, steps });
+    return planRun({ samples, ...round, epochs, steps, rounding });
   }
   const { batch, microbatchSize } = batchOf(asked, samples, recipeBatch);
   const epochs = askedEpochs ?? defaultEpochs(Math.ceil(samples / batch), steps);
-  return planRun({ samples, batch, microbatchSize, epochs, steps });
+  return planRun({ samples, batch, microbatchSize, epochs, steps, rounding });
 }
 
 /** With replicas, those are what workers share. */

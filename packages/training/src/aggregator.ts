@@ -1,6 +1,7 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
 import { decodeVector, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tensor';
+import { nodeRounding } from './node-rounding.ts';
 import { type RunPlan, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
 import { TreeSum } from './tree-sum.ts';
@@ -27,6 +28,8 @@ export class Aggregator {
   readonly #backend: HostBackend;
   readonly #plan: RunPlan;
   readonly #parameterCount: number;
+  /** What the halves of a gradient are multiplied by. */
+  readonly #unit: number;
   /** Of vectors [parameters + 2]: the gradient, then the sums of losses and of correct answers. */
   readonly #sum: TreeSum;
   /** Of the values in each buffer of the sum, by their range: the whole gradient, or a chunk. */
@@ -36,7 +39,9 @@ export class Aggregator {
     this.#backend = backend;
     this.#plan = plan;
     this.#parameterCount = parameterCount;
-    this.#sum = new TreeSum(backend, parameterCount + 2);
+    const rounding = nodeRounding(plan);
+    this.#unit = rounding?.unit ?? 1;
+    this.#sum = new TreeSum(backend, parameterCount + 2, rounding);
   }
 
   /** Begins the sum of a step, or of a shard of it; does nothing after the last step. */
@@ -74,7 +79,7 @@ export class Aggregator {
   ): number {
     const values = this.#viewOf(memory).subarray(range.from, range.to);
     if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(bytes);
-    else decodeVector(bytes, encoding, values);
+    else decodeVector(bytes, encoding, values, this.#unit);
     if (memory instanceof Float32Array) return largestOf(values);
     const magnitude = this.#magnitudeOf(memory, range);
     magnitude.program.run();

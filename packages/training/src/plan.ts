@@ -1,5 +1,6 @@
 /** The geometry of a run: its steps, the samples of a step, and the microbatches that they are cut into. */
 import { checkWhole } from '@lockstep/data';
+import type { NodeRoundingName } from '@lockstep/protocol';
 import type { InnerSteps } from './inner-steps.ts';
 import { nextPowerOfTwo } from './tree.ts';
 
@@ -17,6 +18,8 @@ export interface RunPlan {
   readonly steps: number;
   /** What each microbatch, as a replica, does with its samples; left out where gradients are taken at fixed weights. */
   readonly innerSteps?: InnerSteps;
+  /** What every node of the tree is rounded to; left out where sums are float32. */
+  readonly rounding?: NodeRoundingName;
 }
 
 export interface RunPlanOptions {
@@ -28,6 +31,7 @@ export interface RunPlanOptions {
   readonly microbatchSize?: number | undefined;
   /** With a microbatch size, which is that of a replica. */
   readonly innerSteps?: InnerSteps | undefined;
+  readonly rounding?: NodeRoundingName | undefined;
 }
 
 /**
@@ -40,7 +44,7 @@ export function defaultMicrobatchSize(batch: number): number {
 
 /** @throws RangeError where a count is not a positive integer. */
 export function planRun(options: RunPlanOptions): RunPlan {
-  const { samples, batch, epochs, innerSteps } = options;
+  const { samples, batch, epochs, innerSteps, rounding } = options;
   const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch);
   for (const [name, value] of Object.entries({ samples, batch, epochs, microbatchSize, steps: options.steps ?? 1 })) {
     checkWhole(name, value, 1);
@@ -54,6 +58,7 @@ export function planRun(options: RunPlanOptions): RunPlan {
     stepsPerEpoch,
     steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * stepsPerEpoch),
     ...(innerSteps && { innerSteps }),
+    ...(rounding && { rounding }),
   };
 }
 

@@ -1,17 +1,13 @@
 /** Sums vectors in the order of the fixed tree, as they become ready and in as few buffers as that needs. */
-import {
-  additionCall,
-  type Backend,
-  PreparedSums,
-  prepareElementwise,
-  type Storage,
-  type VectorSum,
-  vectorsOf,
-} from '@lockstep/tensor';
+import { type Backend, PreparedSums, type Storage, type VectorSum, vectorsOf } from '@lockstep/tensor';
+import { type NodeRounding, prepareSum } from './node-rounding.ts';
 import type { Shard } from './tree.ts';
 import { TreeReduction } from './tree-reduction.ts';
 
-/** The coordinator sums the shards of a step with this, whose last addition is left to the pass that uses the sum. */
+/**
+ * The coordinator sums the shards of a step with this. The last addition is left to the pass that uses the sum, where no
+ * rounding follows it.
+ */
 export class TreeSum {
   readonly #backend: Backend;
   readonly #length: number;
@@ -22,14 +18,19 @@ export class TreeSum {
   /** Buffers into which vectors are being written, which `begin` leaves alone. */
   readonly #reserved = new Set<Storage>();
   readonly #additions: VectorAdder;
+  readonly #rounding: NodeRounding | undefined;
   #reduction: TreeReduction<VectorSum> | undefined;
   #result: VectorSum | undefined;
 
-  /** @param length of every vector */
-  constructor(backend: Backend, length: number) {
+  /**
+   * @param length of every vector
+   * @param rounding of each node, of vectors [parameters + 2]
+   */
+  constructor(backend: Backend, length: number, rounding?: NodeRounding) {
     this.#backend = backend;
     this.#length = length;
-    this.#additions = new VectorAdder(backend);
+    this.#additions = new VectorAdder(backend, rounding);
+    this.#rounding = rounding;
   }
 
   /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before. */
@@ -39,7 +40,7 @@ export class TreeSum {
     this.#reduction = new TreeReduction<VectorSum>({
       root,
       usedMicrobatches,
-      combine: (left, right, { n }) => (n === root.n ? { left, right } : this.#combine(left, right)),
+      combine: (left, right, { n }) => (n === root.n && !this.#rounding ? { left, right } : this.#combine(left, right)),
     });
   }
 
@@ -129,16 +130,18 @@ export class TreeSum {
 /** Adds the vectors of sums; each sum is prepared once. */
 export class VectorAdder {
   readonly #backend: Backend;
+  readonly #rounding: NodeRounding | undefined;
   readonly #outputs = new Map<Storage, PreparedSums>();
 
-  constructor(backend: Backend) {
+  constructor(backend: Backend, rounding?: NodeRounding) {
     this.#backend = backend;
+    this.#rounding = rounding;
   }
 
   /** `output = sum`; it may be one of the sum's vectors. */
   run(sum: VectorSum, output: Storage): void {
     const known = this.#outputs.get(output);
-    const programs = known ?? new PreparedSums((one) => prepareElementwise(this.#backend, [additionCall(one, output)]));
+    const programs = known ?? new PreparedSums((one) => prepareSum(this.#backend, one, output, this.#rounding));
     this.#outputs.set(output, programs);
     programs.of(sum).run();
   }

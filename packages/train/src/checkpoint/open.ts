@@ -1,5 +1,6 @@
 /** Opens the folder of a run's checkpoints, and finds the one that the run goes on from. */
 import { join } from 'node:path';
+import { lossyEncodings } from '@lockstep/protocol';
 import type { CheckpointOptions } from '../options.ts';
 import type { Prepared } from '../prepared.ts';
 import { thousands } from '../thousands.ts';
@@ -75,10 +76,9 @@ function startsAnew(place: string): string {
 
 function resumedLine(file: string, step: number, { plan, config }: Prepared): string {
   if (step === plan.steps) return `${file} is of the end of this run: every step had been taken.`;
-  const lost =
-    config.gradients === undefined
-      ? ''
-      : `; what ${config.gradients} rounded off at the workers is not in it, so the weights are not those of a run that was not cut off`;
+  const lost = !lossyEncodings.some((name) => name === config.gradients)
+    ? ''
+    : `; what ${config.gradients} rounded off at the workers is not in it, so the weights are not those of a run that was not cut off`;
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}${lost}.`;
 }
 

@@ -1,6 +1,6 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
 import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
-import type { LossyEncoding } from '@lockstep/protocol';
+import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
 import {
   type Claim,
   type CoordinatorState,
@@ -100,8 +100,8 @@ export interface RunConfig {
   readonly steps: number;
   readonly optimizer: OptimizerConfig;
   readonly workers: number | 'single';
-  /** How workers rounded what they sent; left out where they did not. */
-  readonly gradients?: LossyEncoding;
+  /** How workers rounded what they sent, or the nodes of the tree; left out where nothing was rounded. */
+  readonly gradients?: LossyEncoding | NodeRoundingName;
   /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
   readonly initSha256?: string;
 }

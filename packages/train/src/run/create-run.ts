@@ -1,7 +1,7 @@
 /** Creates a run from what the options of a command came to. */
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, parameterCount } from '@lockstep/nn';
-import { floatsOf, openChecksum } from '@lockstep/protocol';
+import { floatsOf, lossyEncodings, openChecksum } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
   type ComputeSetup,
@@ -87,7 +87,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
       seed: config.seed,
       format,
       sampleBytes: bytesPerSample(train),
-      gradients: config.gradients,
+      gradients: lossyEncodings.find((name) => name === config.gradients),
       limits,
       token,
       startWorkers,

@@ -61,15 +61,16 @@ export function valuesFault(
 
 function bytesFault(
   { bytes, encoding }: Pick<GradientMessage, 'bytes' | 'encoding'>,
-  { gradients }: RunSetup,
+  { gradients, plan }: RunSetup,
   length: number,
 ): string | undefined {
   if (encoding === undefined) {
     const expected = length * 4;
     return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
   }
-  if (encoding === 'sparse' || encoding === gradients) return vectorFault(bytes, encoding, length);
-  return `expected values ${gradients === undefined ? 'that are not rounded' : `as ${gradients}`}, got ${encoding}`;
+  const rounded = plan.rounding ? 'fp16' : gradients;
+  if (encoding === 'sparse' || encoding === rounded) return vectorFault(bytes, encoding, length);
+  return `expected values ${rounded === undefined ? 'that are not rounded' : `as ${rounded}`}, got ${encoding}`;
 }
 
 function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup): string | undefined {

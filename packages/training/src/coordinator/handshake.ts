@@ -1,5 +1,7 @@
 /** How a worker joins: its `hello`, the numerics check, and its return under an old identity. */
-import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
+import { type LossyEncoding, type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
+import { nodeRounding } from '../node-rounding.ts';
+import type { RunPlan } from '../plan.ts';
 import { disconnect, mayReturn } from './disconnect.ts';
 import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
 import type { CheckedMessage } from './events.ts';
@@ -74,7 +76,7 @@ function welcomeOf(
     sampleShape: format.sampleShape,
     targetType: format.targetType,
     ...(seed === undefined ? {} : { seed }),
-    ...(gradients === undefined ? {} : { gradients }),
+    ...gradientsOf(plan, gradients),
     ...(cachesSamples ? { cachedSamples: plan.samples } : {}),
     heartbeatMs: limits.heartbeatMs,
     maxFrameBytes: limits.maxFrameBytes,
@@ -91,6 +93,12 @@ function geometryOf({ plan, verifyRate, participation }: RunSetup): NonNullable<
     ...(verifyRate === undefined ? {} : { verifyRate }),
     ...(participation === undefined ? {} : { participation }),
   };
+}
+
+function gradientsOf(plan: RunPlan, lossy: LossyEncoding | undefined) {
+  const rounding = nodeRounding(plan);
+  if (plan.rounding && rounding) return { gradients: plan.rounding, gradientUnit: rounding.unit };
+  return lossy === undefined ? {} : { gradients: lossy };
 }
 
 /** Why a worker may join no run here: it is of another release, or does not know the token. */

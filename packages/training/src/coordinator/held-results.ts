@@ -1,7 +1,7 @@
 /** Results of the current step that wait until another computation of the same shard shows which is right. */
 import { type Shard, shardKey } from '../tree.ts';
 import type { SumSize } from './plausibility.ts';
-import type { ConnectionId } from './state.ts';
+import type { ConnectionId, RunSetup } from './state.ts';
 
 export interface HeldResult {
   /** 0 for the coordinator's own. */
@@ -15,15 +15,18 @@ export interface HeldResult {
 
 /** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
 const roundingTolerance = 1e-3;
-/** The same where workers round their gradients to 16 or 8 bits and carry the rest over. */
+/** The same where gradients are rounded to 16 or 8 bits, by workers or at the nodes of the tree. */
 const lossyTolerance = 0.05;
 
 export class HeldResults {
+  /** Whether workers round what they send: two results of one shard then differ also in one numeric mode. */
   readonly #isLossy: boolean;
+  readonly #tolerance: number;
   readonly #held = new Map<string, HeldResult[]>();
 
-  constructor(isLossy: boolean) {
-    this.#isLossy = isLossy;
+  constructor({ gradients, plan }: Pick<RunSetup, 'gradients' | 'plan'>) {
+    this.#isLossy = gradients !== undefined;
+    this.#tolerance = this.#isLossy || plan.rounding ? lossyTolerance : roundingTolerance;
   }
 
   /** Holds a result; returns the connections whose result of the same shard is equal to it. */
@@ -48,7 +51,7 @@ export class HeldResults {
 
   #isSame(one: HeldResult, other: HeldResult): boolean {
     if (one.numericsHash === other.numericsHash && !this.#isLossy) return equalBits(one.values, other.values);
-    return nearlyEqual(one.values, other.values, this.#isLossy ? lossyTolerance : roundingTolerance);
+    return nearlyEqual(one.values, other.values, this.#tolerance);
   }
 }
 

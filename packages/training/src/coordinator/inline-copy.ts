@@ -1,11 +1,13 @@
 /** Computes shards beside the parameter server's backend, on another one: weights and sums are copied between them. */
 import { floatsOf } from '@lockstep/protocol';
+import { nodeRounding } from '../node-rounding.ts';
 import { checkedSetup, type NumericsCheck, numericsFault, type ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { Compute, ComputeSetup } from '../worker/compute.ts';
+import { shardGradient } from '../worker/shard-gradient.ts';
 import type { InlineCompute, InlineResult } from './inline-worker.ts';
 
 export interface InlineCopyOptions {
@@ -58,9 +60,11 @@ export class InlineCopy implements InlineCompute {
   async add(step: number, shard: Shard): Promise<InlineResult> {
     const { compute, parameterServer, plan, samples: source, seed } = this.#options;
     compute.setWeights(parameterServer.weightBytes());
-    const { samples, targets } = source.shard(step, shard.lo, shard.n);
+    const batch = source.shard(step, shard.lo, shard.n);
     const key = { seed, step, firstSample: firstSample(plan, step, shard.lo) };
-    const { gradient: bytes, computeMs, ...figures } = await compute.gradient(samples, targets, { key });
+    const options = { key, rounding: nodeRounding(plan) };
+    const result = await shardGradient(compute, batch, plan.microbatchSize, options);
+    const { gradient: bytes, computeMs, ...figures } = result;
     const sum = parameterServer.aggregator.decode({ bytes, ...figures });
     if (sum) parameterServer.aggregator.add(shard, sum.values);
     return { isFinite: sum !== undefined, computeMs };

@@ -3,6 +3,7 @@ import { type Dataset, gatherRows, sampleSize } from '@lockstep/data';
 import type { Model } from '@lockstep/nn';
 import { type Backend, createByteTable } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
+import { nodeRounding } from '../node-rounding.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -69,6 +70,7 @@ export class InlineGradient implements InlineCompute {
       samplesOf: this.#rangesOf(numbers),
       targets: samples.targets(step, shard.lo, shard.n),
       key: { seed, step, firstSample: firstSample(plan, step, shard.lo) },
+      rounding: nodeRounding(plan),
     };
     this.#sliced.begin(batch, this.#pacer.sliceSamples);
     this.#pacer.begin();

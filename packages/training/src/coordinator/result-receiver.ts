@@ -20,7 +20,7 @@ export class ResultReceiver {
 
   constructor(options: IncomingGradientOptions) {
     this.#options = options;
-    this.#held = new HeldResults(options.setup.gradients !== undefined);
+    this.#held = new HeldResults(options.setup);
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 

@@ -20,6 +20,8 @@ export function createRelayCompute({ local, threads, run, open, renew }: RelayCo
   return {
     backend: local.backend,
     numericMode: local.numericMode,
+    // Its workers do.
+    roundsNodes: true,
     get threads() {
       return threads();
     },

@@ -1,7 +1,7 @@
 /** A relay's run below it: its own workers compute the shards that the coordinator above asks for. */
 import type { SampleBatch } from '@lockstep/data';
 import { initialize, type Model, outputCount, parameterCount, parseModel } from '@lockstep/nn';
-import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
+import { bytesOf, floatsFrom, lossyEncodings, type MessageOf, nodeRoundings } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { DataFormat } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
@@ -60,10 +60,11 @@ export async function openRelayRun(options: RelayRunOptions): Promise<RelayRun> 
 }
 
 /** The geometry that the coordinator above has. @throws Error where it did not say it */
-function planOf({ run, microbatchSize, innerSteps }: Welcome): RunPlan {
+function planOf({ run, microbatchSize, innerSteps, gradients }: Welcome): RunPlan {
   if (!run) throw new Error('the coordinator did not say what a relay must know of its run');
   const { samples, batch, steps } = run;
-  return planRun({ samples, batch, steps, epochs: steps, microbatchSize, innerSteps });
+  const rounding = nodeRoundings.find((name) => name === gradients);
+  return planRun({ samples, batch, steps, epochs: steps, microbatchSize, innerSteps, rounding });
 }
 
 function sampleBytesOf({ sampleType, sampleShape, targetType }: DataFormat, model: Model): number {
@@ -82,7 +83,8 @@ function setupOf(
   const format = { sampleType, sampleShape, targetType };
   const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
   return {
-    ...{ plan, model, format, token, gradients, verifySalt, addresses },
+    ...{ plan, model, format, token, verifySalt, addresses },
+    gradients: lossyEncodings.find((name) => name === gradients),
     ...(seed === undefined ? {} : { seed }),
     // Without numbers from above, every task carries its samples.
     ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format, model) }),

@@ -16,6 +16,7 @@ import {
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
+import { nodeRounding, roundNode } from '../node-rounding.ts';
 import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 
@@ -39,6 +40,11 @@ export interface OracleOptions {
 export function oracleWeights(options: OracleOptions): Float32Array {
   const { backend, model, plan, weights, targetType = 'classes', round = (bytes) => bytes } = options;
   const microbatches = microbatchGradients(backend, model, targetType);
+  const rounding = nodeRounding(plan);
+  const rounded = (node: Float32Array): Float32Array => {
+    if (rounding) roundNode(node, rounding);
+    return node;
+  };
   const parameters = backend.allocate(weights.length);
   const gradient = backend.allocate(weights.length);
   backend.upload(parameters, weights);
@@ -46,10 +52,12 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   for (let step = 0; step < plan.steps; step++) {
     backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
     const ofMicrobatch = (index: number): Float32Array =>
-      plan.innerSteps
-        ? replicaDelta(options, microbatches, plan.innerSteps, step, index)
-        : microbatchSum(options, microbatches, step, index);
-    backend.upload(gradient, nodeSum(ofMicrobatch, usedMicrobatches(plan, step), 0, plan.microbatches));
+      rounded(
+        plan.innerSteps
+          ? replicaDelta(options, microbatches, plan.innerSteps, step, index)
+          : microbatchSum(options, microbatches, step, index),
+      );
+    backend.upload(gradient, nodeSum(ofMicrobatch, rounded, usedMicrobatches(plan, step), 0, plan.microbatches));
     const { count } = stepBatch(plan, step);
     optimizer.step(plan.innerSteps ? Math.ceil(count / plan.microbatchSize) : count, gradient);
   }
@@ -131,10 +139,16 @@ function replicaDelta(
 }
 
 /** The sum over the microbatches `lo .. lo + n - 1`: left half plus right half, where the right half holds a sample. */
-function nodeSum(ofMicrobatch: (index: number) => Float32Array, used: number, lo: number, n: number): Float32Array {
+function nodeSum(
+  ofMicrobatch: (index: number) => Float32Array,
+  rounded: (node: Float32Array) => Float32Array,
+  used: number,
+  lo: number,
+  n: number,
+): Float32Array {
   if (n === 1) return ofMicrobatch(lo);
-  const left = nodeSum(ofMicrobatch, used, lo, n / 2);
+  const left = nodeSum(ofMicrobatch, rounded, used, lo, n / 2);
   if (lo + n / 2 >= used) return left;
-  const right = nodeSum(ofMicrobatch, used, lo + n / 2, n / 2);
-  return left.map((value, index) => value + right[index]!);
+  const right = nodeSum(ofMicrobatch, rounded, used, lo + n / 2, n / 2);
+  return rounded(left.map((value, index) => value + right[index]!));
 }

@@ -1,13 +1,14 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
 import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
-import { bytesOf, type Checksum, floatsFrom } from '@lockstep/protocol';
+import { bytesOf, type Checksum, floatsFrom, type NodeRoundingName } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Participation, RunSetup } from '../coordinator/state.ts';
 import type { InnerSteps } from '../inner-steps.ts';
+import { nodeRounding } from '../node-rounding.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
 import { firstSample, planRun } from '../plan.ts';
@@ -53,6 +54,7 @@ export interface ProblemOptions extends Partial<Types> {
   readonly microbatchSize?: number;
   /** Whether microbatches are replicas, and what each does. */
   readonly innerSteps?: InnerSteps | undefined;
+  readonly rounding?: NodeRoundingName | undefined;
   readonly epochs?: number;
   readonly seed?: number;
   readonly startWorkers?: number;
@@ -96,8 +98,8 @@ export async function createProblem(
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const { sampleType = 'u8', targetType = 'classes' } = options;
   const types = { sampleType, targetType };
-  const { innerSteps } = options;
-  const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps });
+  const { innerSteps, rounding } = options;
+  const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, rounding });
   const dataset = tinyDataset(count, types);
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
@@ -139,7 +141,10 @@ export async function createProblem(
     const referee: RunOptions['referee'] = (step, { lo, n }) => {
       const shard = samples.shard(step, lo, n);
       const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
-      return gradientOf(parameterServer.weightBytes(), shard.samples, shard.targets, { key });
+      return gradientOf(parameterServer.weightBytes(), shard.samples, shard.targets, {
+        key,
+        rounding: nodeRounding(plan),
+      });
     };
     const firstStep = start.step;
     const run = { setup, firstStep, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host };

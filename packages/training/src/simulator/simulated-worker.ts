@@ -82,6 +82,7 @@ export class SimulatedWorker {
       backend: backend.name,
       numericMode: numericMode === 'exact' ? backend.numericMode : numericMode,
       threads: 1,
+      roundsNodes: true,
       open: (setup) => this.#open(setup),
       setWeights: (bytes) => {
         this.#weights = [numericModes[numericMode](bytes).slice(), this.#weights[0]];

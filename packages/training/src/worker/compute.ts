@@ -2,6 +2,7 @@
 import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
 import type { InnerSteps } from '../inner-steps.ts';
+import type { NodeRounding } from '../node-rounding.ts';
 import type { Shard } from '../tree.ts';
 
 /** The gradient of one shard, or what its replicas' inner steps took from the weights. */
@@ -40,6 +41,8 @@ export interface GradientOptions {
   readonly shard?: NamedShard;
   /** Keys dropout; the same at each call where left out. */
   readonly key?: RandomKey;
+  /** Of each node of the tree, microbatches included; of none where left out. For computes with `roundsNodes`. */
+  readonly rounding?: NodeRounding | undefined;
   /** Memory in which the gradient may be left, [parameters + 2]; memory of its own where left out. */
   readonly into?: Float32Array | undefined;
   /** Asked between the slices of a shard; once it is true, the call rejects. A compute without slices never asks. */
@@ -59,6 +62,8 @@ export interface Compute {
   /** Equal names promise equal bits; the numerics check verifies it. */
   readonly numericMode: string;
   readonly threads: number;
+  /** Whether `gradient` can round nodes; not where left out. */
+  readonly roundsNodes?: boolean;
   /**
    * Prepares for a model; called again where a worker joins another run.
    * @throws Error with one sentence where it cannot compute what the run asks for

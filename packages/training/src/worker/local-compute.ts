@@ -45,6 +45,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     backend: backend.name,
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
+    roundsNodes: isHostBackend(backend),
     async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }) {
       close();
       const model = parseModel(data);
@@ -63,13 +64,13 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       table = createByteTable(backend, count, size);
       return table;
     },
-    async gradient(samples, targets, { key = defaultKey, into, isCanceled } = {}) {
+    async gradient(samples, targets, { key = defaultKey, rounding, into, isCanceled } = {}) {
       const run = ready();
       const { sliced, pacer } = run;
       const startedAtMs = clock.nowMs();
       const count = countOf(targets, sliced);
       const samplesOf = rangesOf(samples, count, table);
-      sliced.begin({ count, samplesOf, targets, key }, pacer?.sliceSamples);
+      sliced.begin({ count, samplesOf, targets, key, rounding }, pacer?.sliceSamples);
       pacer?.begin();
       for (let done = 0; done < count; ) {
         const computed = sliced.advance();

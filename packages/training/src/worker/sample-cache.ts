@@ -7,6 +7,7 @@ import type { ByteCache, ShardSamples } from './compute.ts';
 export interface LabeledShard {
   readonly samples: ShardSamples;
   readonly targets: SampleBatch['targets'];
+  readonly count: number;
   /** In the training set, where the coordinator says them. */
   readonly numbers?: Uint32Array;
 }
@@ -89,7 +90,8 @@ export class SampleCache {
       numbers[at] = number;
     }
     const { targets, targetSize, samplesOf } = memory!;
-    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers), numbers };
+    const { length: count } = numbers;
+    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers), numbers, count };
   }
 
   #allocate(batch: SampleBatch): Memory {

@@ -55,7 +55,7 @@ export class Session {
     this.#faults = new FaultInjector(clock, (message) => {
       if (!this.#end) this.#receive(message);
     });
-    this.#answerer = new TaskAnswerer(options, this.#faults, { chunkBytes: this.#chunkBytes });
+    this.#answerer = new TaskAnswerer(options, this.#faults, { chunkBytes: this.#chunkBytes, microbatchSize: 1 });
     transport.listen({
       onMessage: (message) => this.#receive(message),
       onClose: (closing) => this.#closed(closing),

@@ -4,6 +4,7 @@ import {
   additionCall,
   type Backend,
   isHostBackend,
+  type KernelCall,
   type Magnitude,
   type Program,
   runTogether,
@@ -11,6 +12,7 @@ import {
   type VectorSum,
 } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
+import { type NodeRounding, nodeCalls } from '../node-rounding.ts';
 import { powerOfTwoUpTo } from '../tree.ts';
 import { VectorAdder } from '../tree-sum.ts';
 import { MicrobatchPiece } from './microbatch-piece.ts';
@@ -41,6 +43,8 @@ interface ThreadMemory {
   readonly vectors: Storage[];
   /** By a vector's place, what adds the next vector to it. */
   readonly additions: Map<number, Program>;
+  /** By a vector's place, what rounds it. */
+  readonly roundings: Map<number, Program>;
   /** Of the gradient in a vector, by its place. */
   readonly magnitudes: Map<number, Magnitude>;
 }
@@ -55,7 +59,8 @@ export class SlicedGradient {
   /** Most microbatches that one plan computes, a power of two. */
   readonly #maxMicrobatches: number;
   readonly #threads: readonly ThreadMemory[];
-  readonly #adder: VectorAdder;
+  #adder: VectorAdder;
+  #rounding: NodeRounding | undefined;
   readonly #schedules = new Map<string, ShardSchedule>();
   #batch: ShardBatch | undefined;
   #schedule: ShardSchedule | undefined;
@@ -85,6 +90,7 @@ export class SlicedGradient {
         : new MicrobatchPiece({ backend, ...setup, parameters }),
       vectors: [],
       additions: new Map(),
+      roundings: new Map(),
       magnitudes: new Map(),
     }));
   }
@@ -95,7 +101,9 @@ export class SlicedGradient {
    */
   begin(batch: ShardBatch, turnSamples = Number.POSITIVE_INFINITY): void {
     const microbatches = turnSamples / this.#microbatchSize / this.#threads.length;
-    const pieceMicrobatches = powerOfTwoUpTo(Math.min(this.#maxMicrobatches, microbatches));
+    this.#roundAs(batch.rounding);
+    // The sums over several microbatches at once are not rounded.
+    const pieceMicrobatches = batch.rounding ? 1 : powerOfTwoUpTo(Math.min(this.#maxMicrobatches, microbatches));
     this.#batch = batch;
     this.#schedule = this.#scheduleOf(batch.count, pieceMicrobatches);
     this.#turn = 0;
@@ -122,10 +130,10 @@ export class SlicedGradient {
 
   /**
    * The sum over the shard once every turn was computed, until the next `begin`: vectors [parameters + 2] that hold the
-   * gradient, then the sums of losses and of correct answers.
+   * gradient, then the sums of losses and of correct answers. One vector where it is rounded.
    */
   get sum(): VectorSum {
-    return this.#placed(this.#schedule!.sum);
+    return this.#rounding ? this.vector() : this.#placed(this.#schedule!.sum);
   }
 
   /** The same in one vector. */
@@ -134,6 +142,8 @@ export class SlicedGradient {
     const first = firstOf(sum);
     const output = this.#vectorOf(first.thread, first.vector);
     if (sum !== first) this.#adder.run(this.#placed(sum), output);
+    // It stays where its first term was.
+    this.#schedule = { turns: [], sum: first };
     return output;
   }
 
@@ -141,22 +151,37 @@ export class SlicedGradient {
   isFinite(): boolean {
     const bound = this.#terms.reduce((sum, magnitude) => sum + magnitude.value(), 0);
     if (bound <= surelyFinite) return true;
-    // Terms may be finite and their sum not, so it is added first, and stays where its first term was.
+    // Terms may be finite and their sum not, so it is added first.
     const first = firstOf(this.#schedule!.sum);
     this.vector();
-    this.#schedule = { turns: [], sum: first };
     const magnitude = this.#magnitudeOf(first.thread, first.vector);
     magnitude.program.run();
     return Number.isFinite(magnitude.value());
   }
 
   dispose(): void {
-    this.#adder.dispose();
-    for (const { piece, vectors, additions, magnitudes } of this.#threads) {
+    this.#disposeSums();
+    for (const { piece, vectors, magnitudes } of this.#threads) {
       piece.dispose();
-      for (const program of additions.values()) program.dispose();
       for (const { program } of magnitudes.values()) program.dispose();
       for (const vector of vectors) this.#backend.free(vector);
+    }
+  }
+
+  /** Most computations have one rounding all along; the numerics check before them has none. */
+  #roundAs(rounding: NodeRounding | undefined): void {
+    if (rounding?.unit === this.#rounding?.unit) return;
+    this.#disposeSums();
+    this.#adder = new VectorAdder(this.#backend, rounding);
+    this.#rounding = rounding;
+  }
+
+  #disposeSums(): void {
+    this.#adder.dispose();
+    for (const { additions, roundings } of this.#threads) {
+      for (const program of [...additions.values(), ...roundings.values()]) program.dispose();
+      additions.clear();
+      roundings.clear();
     }
   }
 
@@ -176,6 +201,7 @@ export class SlicedGradient {
     const { vector, additions, endsTerm } = piece;
     const programs = this.#threads[thread]!.piece.programsOf(batch, piece, part, this.#vectorOf(thread, vector));
     if (this.#part + 1 < parts.length) return programs;
+    if (this.#rounding) programs.push(this.#roundingOf(thread, vector, this.#rounding));
     const term = vector - additions;
     for (let into = vector - 1; into >= term; into--) programs.push(this.#additionOf(thread, into));
     if (endsTerm && this.#checksFinite) {
@@ -200,8 +226,20 @@ export class SlicedGradient {
   #additionOf(thread: number, index: number): Program {
     const { additions } = this.#threads[thread]!;
     const [left, right] = [this.#vectorOf(thread, index), this.#vectorOf(thread, index + 1)];
-    const program = additions.get(index) ?? this.#backend.prepare([additionCall({ left, right }, left)]);
+    const program = additions.get(index) ?? this.#backend.prepare(this.#additionCalls({ left, right }, left));
     additions.set(index, program);
+    return program;
+  }
+
+  #additionCalls(sum: VectorSum, output: Storage): KernelCall[] {
+    return this.#rounding ? nodeCalls(this.#backend, sum, output, this.#rounding) : [additionCall(sum, output)];
+  }
+
+  #roundingOf(thread: number, index: number, rounding: NodeRounding): Program {
+    const { roundings } = this.#threads[thread]!;
+    const vector = this.#vectorOf(thread, index);
+    const program = roundings.get(index) ?? this.#backend.prepare(nodeCalls(this.#backend, vector, vector, rounding));
+    roundings.set(index, program);
     return program;
   }
 

@@ -1,10 +1,12 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
-import { floatsOf, type MessageOf, toMessageText } from '@lockstep/protocol';
+import { floatsOf, lossyEncodings, type MessageOf, toMessageText } from '@lockstep/protocol';
+import { type NodeRounding, welcomedRounding } from '../node-rounding.ts';
 import { ComputeError, type GradientOptions, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
 import { gradientMessages } from './gradient-messages.ts';
 import type { SessionOptions } from './session-options.ts';
+import { shardGradient } from './shard-gradient.ts';
 import type { Task } from './task-queue.ts';
 
 /** The message that answers a task, or begins the gradient that does. */
@@ -19,20 +21,28 @@ export class TaskAnswerer {
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
   readonly #chunkBytes: number;
+  readonly #microbatchSize: number;
+  readonly #rounding: NodeRounding | undefined;
   /** Memory for every gradient of the run; the answer is copied into frames before the next shard is computed. */
   #buffer: Float32Array | undefined;
 
   constructor(
     options: SessionOptions,
     faults: FaultInjector,
-    { seed = 0, gradients, chunkBytes }: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'chunkBytes'>,
+    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'gradientUnit' | 'chunkBytes' | 'microbatchSize'>,
   ) {
+    const { seed = 0, gradients, chunkBytes, microbatchSize } = welcome;
     this.#options = options;
     this.#faults = faults;
     this.#seed = seed;
     this.#isLocal = options.identity.kind === 'local';
     this.#chunkBytes = chunkBytes;
-    this.#encoder = new GradientEncoder(!this.#isLocal, gradients);
+    this.#microbatchSize = microbatchSize;
+    this.#rounding = welcomedRounding(welcome);
+    this.#encoder = new GradientEncoder(
+      !this.#isLocal,
+      this.#rounding ?? lossyEncodings.find((name) => name === gradients),
+    );
   }
 
   /**
@@ -41,12 +51,13 @@ export class TaskAnswerer {
    */
   async answer(task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
     const faults = this.#faults;
-    const { step, lo, n, samples, targets, firstSample } = task;
+    const { step, lo, n, firstSample } = task;
     let result: ShardGradient;
     try {
       const key = { seed: this.#seed, step, firstSample };
       const options: GradientOptions = {
         key,
+        rounding: this.#rounding,
         shard: { step, lo, n, numbers: task.numbers },
         into: this.#buffer,
         isCanceled: () => task.isCanceled,
@@ -54,7 +65,7 @@ export class TaskAnswerer {
           task.onCancel = listener;
         },
       };
-      result = await faults.slowed(() => this.#options.compute.gradient(samples, targets, options));
+      result = await faults.slowed(() => shardGradient(this.#options.compute, task, this.#microbatchSize, options));
     } catch (error) {
       await faults.thawed();
       if (task.isCanceled) return [];

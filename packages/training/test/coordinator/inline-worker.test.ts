@@ -1,5 +1,6 @@
 /** A worker in the coordinator's process: the rules are the same, the weights those of the oracle, in one thread or several. */
 import { initialize, type Model, type OptimizerConfig, optimizers, parseModel, parseOptimizer } from '@lockstep/nn';
+import { type NodeRoundingName, nodeRoundings } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -41,6 +42,9 @@ interface Options extends Partial<Pick<DataFormat, 'sampleType' | 'targetType'>>
   readonly optimizer?: OptimizerConfig;
   readonly token?: string;
   readonly innerSteps?: InnerSteps;
+  readonly rounding?: NodeRoundingName;
+  /** Of the compute on `copyOn`. */
+  readonly roundsNodes?: boolean;
   /** What computes; on the parameter server's backend where left out. */
   readonly copyOn?: HostBackend;
   readonly wrap?: (compute: InlineCompute) => InlineCompute;
@@ -59,8 +63,8 @@ async function createInlineRun({
   const { model = usualModel, optimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 }) } = options;
   const types = { sampleType, targetType };
   const dataset = tinyDataset(50, types);
-  const { innerSteps } = options;
-  const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7, innerSteps });
+  const { innerSteps, rounding, roundsNodes = true } = options;
+  const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7, innerSteps, rounding });
   const setup = { model, microbatchSize: plan.microbatchSize, targetType, innerSteps };
   const checked = checkedSetup(setup);
   const samples = createShardSource(dataset, plan, seed);
@@ -100,7 +104,7 @@ async function createInlineRun({
   const numerics = { hash: refereeHash, samplesPerMs: 1 };
   let compute: InlineCompute;
   if (copyOn) {
-    const copied = createLocalCompute(copyOn, clock);
+    const copied = { ...createLocalCompute(copyOn, clock), roundsNodes };
     compute = new InlineCopy({ ...common, compute: copied, setup, numericsCheck, referenceGradient, hash });
   } else compute = new InlineGradient({ ...common, model, dataset, clock, numerics });
   const worker = new InlineWorker({
@@ -148,6 +152,25 @@ describe('an inline worker', () => {
       run.connectInline(worker);
       expect(await run.outcome).toEqual({ type: 'finished' });
       expect(parameterServer.weights()).toEqual(expected());
+    }
+  });
+
+  it.each(nodeRoundings)('trains the weights of the oracle where every node is rounded as %s', async (rounding) => {
+    const innerSteps = { batch: 2, learningRate: 0.05, momentum: 0.9 };
+    const plain = (await createInlineRun({})).expected();
+    for (const place of [
+      { backend: reference },
+      { backend: threaded },
+      { copyOn: threaded },
+      { copyOn: threaded, roundsNodes: false },
+    ]) {
+      for (const options of [{}, { targetType: 'values' as const }, { innerSteps }]) {
+        const made = await createInlineRun({ ...place, ...options, rounding });
+        made.run.connectInline(made.worker);
+        expect(await made.run.outcome).toEqual({ type: 'finished' });
+        expect(made.parameterServer.weights()).toEqual(made.expected());
+        expect(made.parameterServer.weights()).not.toEqual(plain);
+      }
     }
   });
 

@@ -1,3 +1,4 @@
+import { nodeRoundings } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Simulation, simulate } from '../../src/simulator/simulate.ts';
@@ -23,6 +24,7 @@ async function simulateScenario(
 }
 
 const geometry = fc.record({
+  rounding: fc.constantFrom(undefined, ...nodeRoundings),
   sampleType: fc.constantFrom('u8' as const, 'f32' as const),
   targetType: fc.constantFrom('classes' as const, 'values' as const),
   samples: fc.integer({ min: 1, max: 90 }),

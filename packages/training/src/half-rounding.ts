@@ -1,0 +1,42 @@
+/** Rounding to half precision: as a formula for backends, and in plain loops for what no backend adds. */
+import { apply, type Formula } from '@lockstep/tensor';
+
+/** The largest half; larger values become it, so that no sum of a tree overflows. */
+const largestHalf = 65_504;
+/** In float32 `c * x` with `c = 2^13 + 1` splits x so that 11 bits, as many as a half has, are in the upper part. */
+const splitter = 2 ** 13 + 1;
+
+/**
+ * The nearest half to `x / unit`, times `unit`, a power of two; ties to even, 0 without a sign, at most 65,504 units. NaN
+ * where 8,193 times x is not finite in float32: above 4e34.
+ *
+ * Veltkamp's splitting gives the upper 11 bits h of x, but not the even one of two that are equally near. Adding and
+ * subtracting 2^13 h, whose last bit weighs as much as that of the half, leaves the choice to the float adder. Below the
+ * normal halves 0.5 units stand for 2^13 h: the last bit of a number from 0.5 to 1 weighs 2^-24.
+ * Dekker, "A floating-point technique for extending the available precision", 1971; Boldo, "Pitfalls of a full
+ * floating-point proof: example on the formal proof of the Veltkamp/Dekker algorithms", 2006.
+ */
+export function halfFormula(x: Formula, unit: number): Formula {
+  const size = apply('abs', x);
+  const product = apply('mul', size, splitter);
+  const upper = apply('sub', product, apply('sub', product, size));
+  const anchor = apply('maximum', apply('mul', upper, 2 ** 13), 0.5 * unit);
+  const nearest = apply('sub', apply('add', size, anchor), anchor);
+  const bounded = apply('minimum', nearest, largestHalf * unit);
+  return apply('where', apply('greaterEqual', x, 0), bounded, apply('sub', 0, bounded));
+}
+
+/** The same of each value, in place. */
+export function roundToHalves(values: Float32Array, unit: number): void {
+  for (let index = 0; index < values.length; index++) values[index] = nearestHalf(values[index]!, unit);
+}
+
+function nearestHalf(value: number, unit: number): number {
+  const size = Math.abs(value);
+  if (!Number.isFinite(Math.fround(splitter * size))) return Number.NaN;
+  const exponent = Math.max(-14, Math.floor(Math.log2(size / unit)));
+  // A multiple of the last bit is rounded to a whole number by float64's adder, ties to even.
+  const anchor = 1.5 * 2 ** (52 + exponent - 10) * unit;
+  const bounded = Math.min(size + anchor - anchor, largestHalf * unit);
+  return value >= 0 ? bounded : 0 - bounded;
+}
