@@ -70,13 +70,14 @@ test('peers have a program for a hidden layer of any width, and for nothing like
 });
 
 test.each([
+  [undefined, [2]],
   [1, [1]],
   [2, [1, 2]],
   [4, [1, 2, 3, 4]],
   [6, [1, 2, 3, 4, 6]],
   [8, [1, 2, 3, 4, 8]],
   [20, [1, 2, 3, 4, 8, 16, 20]],
-])('up to %d workers: %j', (most, counts) => {
+] as const)('up to %s workers: %j', (most, counts) => {
   expect(workerCounts(most)).toEqual(counts);
 });
 

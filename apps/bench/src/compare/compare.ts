@@ -93,7 +93,7 @@ async function compareTraining(
 }
 
 /** One thread of one process first, as the baseline, then all cores in one process, then what talks over sockets. */
-function workersOf({ workers = 2 }: CompareOptions, hasTabs: boolean): Workers[] {
+function workersOf({ workers }: CompareOptions, hasTabs: boolean): Workers[] {
   const counts = workerCounts(workers);
   const cores = availableParallelism();
   return [

@@ -33,8 +33,8 @@ export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 64, learningRate: 0.1, steps: 800 },
   { model: 'mlp', batch: 128, learningRate: 0.15, steps: 480 },
   { model: 'mlp', batch: 512, learningRate: 0.3, steps: 240 },
-  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 66 },
-  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 30 },
+  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 90 },
+  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 60 },
   { model: 'cnn', batch: 256, learningRate: 0.15, steps: 40 },
 ];
 
@@ -74,8 +74,12 @@ function readModel(nameOrFile: string): Model {
   }
 }
 
-/** How many workers are measured: each number to 4, then doubled, and the greatest. */
-export function workerCounts(most: number): readonly number[] {
+/** How many workers are measured where no number is asked for: as many as the processes of DDP. A run of one takes as long. */
+const defaultWorkers = [2] as const;
+
+/** How many workers are measured: each number to 4, then doubled, and the greatest; the default where none is asked for. */
+export function workerCounts(most: number | undefined): readonly number[] {
+  if (most === undefined) return defaultWorkers;
   const counts: number[] = [];
   for (let count = 1; count <= most; count = count < 4 ? count + 1 : count * 2) counts.push(count);
   return counts.at(-1) === most ? counts : [...counts, most];

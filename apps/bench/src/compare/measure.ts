@@ -51,7 +51,7 @@ const burstsPerRound = 5;
 /** The same where a burst is a single step, which is longer. */
 const stepsPerRound = 3;
 /** A step of a peer that takes longer is measured once: the first one, which was checked. */
-const longestStepMs = 2_000;
+const longestStepMs = 1_000;
 
 /** @throws CommandFailure where the baseline could not be run: nothing can be compared then */
 export async function measureTraining(options: MeasureOptions): Promise<readonly Measured[]> {

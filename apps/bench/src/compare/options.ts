@@ -22,7 +22,7 @@ export const summary =
 export const compareOptions = {
   model: listOption('NAME|FILE,…', 'models to compare, with commas between them (default: the grid)', readName),
   batch: listOption('N,…', 'global batch sizes, with commas between them (default: the grid)', readBatch),
-  workers: wholeNumber('most workers: 1, 2, 3, 4, then doubled, to N (default 2; 8 with --predict)', {
+  workers: wholeNumber('most workers: 1, 2, 3, 4, then doubled, to N (default: two alone; 8 with --predict)', {
     from: 1,
     to: 256,
   }),
