@@ -1,12 +1,17 @@
 /** The controls of a chapter as options of its command line. */
 import { Expected, type Option } from '@lockstep/command';
-import { accepts, type Chapter, type Control, expectedOf, type Setting } from '@lockstep/lesson';
+import { accepts, type Chapter, type Control, expectedOf, type LiveDefinition, type Setting } from '@lockstep/lesson';
 
 type ControlOptions = Readonly<Record<string, Option<Setting | undefined>>>;
 
-/** By the names of options: `--start-x` for the control `startX`. */
-export function controlOptions({ controls }: Chapter): ControlOptions {
-  return Object.fromEntries(Object.entries(controls).map(([name, control]) => [optionName(name), optionOf(control)]));
+/** By the names of options: `--start-x` for the control `startX`, `--live-lr` for `lr` of the live run. */
+export function controlOptions({ controls, live }: Chapter): ControlOptions {
+  const own = Object.entries(controls).map(([name, control]) => [optionName(name), optionOf(control)]);
+  const lives = Object.entries(live?.controls ?? {}).map(([name, control]) => [
+    liveOptionName(name),
+    optionOf({ ...control, label: `Live run, ${control.label.toLowerCase()}` }),
+  ]);
+  return Object.fromEntries([...own, ...lives]);
 }
 
 /** The settings that were given, by the names of controls. */
@@ -14,6 +19,17 @@ export function givenSettings({ controls }: Chapter, values: Readonly<Record<str
   return Object.fromEntries(
     Object.keys(controls).map((name) => [name, values[optionName(name)] as Setting | undefined]),
   );
+}
+
+/** As `givenSettings`, of the chapter's live run. */
+export function givenLiveSettings({ controls }: LiveDefinition, values: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(
+    Object.keys(controls).map((name) => [name, values[liveOptionName(name)] as Setting | undefined]),
+  );
+}
+
+function liveOptionName(control: string): string {
+  return `live-${optionName(control)}`;
 }
 
 function optionName(control: string): string {

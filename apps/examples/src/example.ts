@@ -7,9 +7,16 @@ import {
   usageFailure,
   withDefaultText,
 } from '@lockstep/command';
-import { type Chapter, chapters, type Exhibit } from '@lockstep/lesson';
+import {
+  type Chapter,
+  chapters,
+  createLiveRun,
+  type Exhibit,
+  type LessonContext,
+  type LiveDefinition,
+} from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
-import { controlOptions, givenSettings } from './control-options.ts';
+import { controlOptions, givenLiveSettings, givenSettings } from './control-options.ts';
 import { loadDigits } from './digits.ts';
 import { type Program, programs } from './programs.ts';
 import { wrapped } from './terminal/paragraph.ts';
@@ -71,8 +78,21 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
   const [frames, last] = lastOf(chapter.exhibits(context, givenSettings(chapter, options)));
   for (const paragraph of chapter.text) process.stdout.write(`\n${wrapped(paragraph)}\n`);
   for (const exhibit of last) process.stdout.write(`\n${printExhibit(exhibit)}\n`);
-  if (frames > 1) process.stdout.write('\nOn the page, #learn shows this while it computes.\n');
+  if (chapter.live) runLive(context, chapter.live, givenLiveSettings(chapter.live, options));
+  if (chapter.live) process.stdout.write('\nOn the page, #learn changes this curve while it grows.\n');
+  else if (frames > 1) process.stdout.write('\nOn the page, #learn shows this while it computes.\n');
   return 0;
+}
+
+/** Trains to the curve's end. */
+function runLive(context: LessonContext, live: LiveDefinition, settings: ReturnType<typeof givenLiveSettings>): void {
+  const run = createLiveRun(context, live, settings);
+  try {
+    while (run.advance());
+    for (const exhibit of run.exhibits()) process.stdout.write(`\n${printExhibit(exhibit)}\n`);
+  } finally {
+    run.dispose();
+  }
 }
 
 function lastOf(all: Iterable<readonly Exhibit[]>): [number, readonly Exhibit[]] {

@@ -35,6 +35,7 @@ const expected: Readonly<Record<string, RegExp>> = {
   'gradient-descent': /the learning rate is +about right/,
   'mini-batches': /steps in an epoch +938\n/,
   'back-propagation': /loss +e² +0\.\d+ +1\.0000/,
+  initialization: /He +1\.414 +\d\.\d+/,
   'training-loop': /test +\d+\.\d\d %/,
   optimizers: /\{"type":"adam","learningRate":0\.001\}/,
   attention: /√d +\d\.\d\d +0\.\d+/,
@@ -68,10 +69,11 @@ describe('npm run example', () => {
 
   test.each(chapters.map(({ id }) => id))('%s --help lists every control with its default', async (id) => {
     const help = await printed(id, '--help');
-    const { controls } = chapters.find((chapter) => chapter.id === id)!;
+    const { controls, live } = chapters.find((chapter) => chapter.id === id)!;
     const options = help.replace(/\s+/g, ' ');
-    for (const { label, fallback } of Object.values(controls)) {
-      expect(options).toContain(`${label}: `);
+    const all = [...Object.values(controls), ...Object.values(live?.controls ?? {})];
+    for (const { label, fallback } of all) {
+      expect(options.toLowerCase()).toContain(`${label.toLowerCase()}: `);
       expect(options).toContain(`(default ${fallback})`);
     }
   });
@@ -79,6 +81,7 @@ describe('npm run example', () => {
   test('options change what is computed', async () => {
     expect(await printed('gradient-descent', '--lr', '0.5', '--start-x', '1')).toContain('too large');
     expect(await printed('softmax', '--temperature', '0.05')).toMatch(/100\.00 %/);
+    expect(await printed('activations', '--live-activation', 'relu')).toMatch(/\n +test, % .* 100\n/);
   });
 });
 

@@ -24,6 +24,7 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   'gradient-descent': [/the learning rate is\s*about right/],
   'mini-batches': [/steps in an epoch\s*938/],
   'back-propagation': [/difference quotient/],
+  initialization: [/He1\.414\d\.\d+/],
   'training-loop': [/test\s*9\d\.\d\d %/],
   optimizers: [/"adam","learningRate":0\.001/],
   attention: [/√d[\d.]+/],
@@ -42,6 +43,21 @@ async function isComputed(tab: Tab): Promise<void> {
   const article = tab.page.locator('article.chapter:not([data-phase="computing"])');
   await tab.during('the chapter to be computed', article.waitFor());
   expect(await article.getAttribute('data-phase')).toBe('done');
+}
+
+/** Waits until the newest curve of the live run has taken so many steps. */
+async function hasTaken(tab: Tab, steps: number): Promise<void> {
+  const isThere = (least: number): boolean => {
+    const text = [...document.querySelectorAll('.live-figures')].at(-1)?.textContent ?? '';
+    return Number((/step ([\d,]*\d)/.exec(text)?.[1] ?? '0').replace(',', '')) >= least;
+  };
+  await tab.during(`${steps} steps`, tab.page.waitForFunction(isThere, steps));
+}
+
+/** Of the newest curve, in percent. */
+async function accuracy(tab: Tab): Promise<number> {
+  const text = (await tab.page.locator('.live-figures').last().textContent()) ?? '';
+  return Number(/([\d.]+) %/.exec(text)?.[1]);
 }
 
 async function figure(tab: Tab, label: string): Promise<string> {
@@ -83,7 +99,7 @@ describePage('the lesson', ({ browser, folder }) => {
   it('a slider computes anew: a learning rate too large, one too small, and back', async () => {
     const tab = await openPage();
     await openChapter(tab, 'gradient-descent');
-    const slider = tab.page.getByLabel('Learning rate');
+    const slider = tab.page.getByRole('region', { name: 'Controls' }).getByLabel('Learning rate');
     const outcomeAt = async (lr: number): Promise<string> => {
       await slider.fill(String(Math.log10(lr)));
       await isComputed(tab);
@@ -94,6 +110,57 @@ describePage('the lesson', ({ browser, folder }) => {
     await tab.press('Reset');
     await expect.poll(() => figure(tab, 'the learning rate is')).toBe('about right');
     expect(tab.errors).toEqual([]);
+  });
+
+  it('a control changes the curve of a network while it trains, or begins another one beside it', async () => {
+    const tab = await openPage();
+    await openChapter(tab, 'activations');
+    await tab.press('Watch it in training ↓');
+    const card = tab.page.getByRole('region', { name: 'The same network with another activation' });
+    expect(await card.evaluate((element) => element === document.activeElement)).toBe(true);
+    await tab.press('Train');
+    await hasTaken(tab, 200);
+    expect(await accuracy(tab)).toBeLessThan(80);
+    await card.getByRole('combobox', { name: 'Activation' }).selectOption('relu');
+    await card.getByText(/^Curve 1, step [\d,]+: Activation relu$/).waitFor();
+    await hasTaken(tab, 1200);
+    expect(await accuracy(tab)).toBeGreaterThan(95);
+    await card.getByRole('slider', { name: 'Hidden layers' }).fill('4');
+    await card.getByText(/^2: .*hidden layers 4/).waitFor();
+    await hasTaken(tab, 50);
+    await tab.press('Pause');
+    await card.getByText('Paused.').waitFor();
+    const steps = await card.locator('.live-figures').last().textContent();
+    await tab.press('Another curve');
+    await card.getByText('no step yet').waitFor();
+    expect(await card.locator('.live-figures').nth(1).textContent()).toBe(steps);
+    await tab.press('Go on');
+    await hasTaken(tab, 5);
+    expect(await seriousViolations(tab.page)).toEqual([]);
+    const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
+    expect(shifts).toEqual([]);
+    await tab.press('Clear');
+    await card.getByText('Train, and move the controls while the curve grows.').waitFor();
+    expect(await card.locator('.live-figures').count()).toBe(0);
+    expect(tab.errors).toEqual([]);
+  });
+
+  it('where motion is not wanted, a curve grows by 150 steps at a time', async () => {
+    const tab = await openPage({ reducedMotion: 'reduce' });
+    await openChapter(tab, 'gradient-descent');
+    await tab.page.evaluate(() => {
+      const seen: string[] = [];
+      Object.assign(window, { seen });
+      new MutationObserver(() => seen.push(document.querySelector('.live-figures')?.textContent ?? '')).observe(
+        document.querySelector('.live-card')!,
+        { subtree: true, childList: true, characterData: true },
+      );
+    });
+    await tab.press('Train');
+    await hasTaken(tab, 450);
+    const seen = await tab.page.evaluate(() => (window as unknown as { seen: string[] }).seen);
+    const steps = new Set(seen.flatMap((text) => /step ([\d,]*\d)/.exec(text)?.[1] ?? []));
+    expect([...steps]).toEqual(['150', '300', '450']);
   });
 
   it('one neuron instead of three ends at ln 2, live', async () => {

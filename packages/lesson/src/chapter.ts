@@ -3,6 +3,7 @@ import type { HostBackend } from '@lockstep/tensor';
 import { type Controls, type Setting, type SettingsOf, settingsOf } from './controls.ts';
 import type { Digits } from './digits.ts';
 import type { Exhibit } from './exhibit.ts';
+import type { LiveDefinition } from './live/live-settings.ts';
 
 /** What a chapter computes with. */
 export interface LessonContext {
@@ -24,6 +25,8 @@ interface ChapterText {
   readonly usesDigits?: boolean;
   /** Settings to begin with where no more than `fewestDigits` are at hand. */
   readonly fewDigits?: Readonly<Record<string, Setting>>;
+  /** A network that trains while its settings change. */
+  readonly live?: LiveDefinition;
 }
 
 /** A chapter as tables of chapters hold it. */

@@ -7,6 +7,7 @@ import { crossEntropy } from './chapters/cross-entropy.ts';
 import { dotProduct } from './chapters/dot-product.ts';
 import { forwardPass } from './chapters/forward-pass.ts';
 import { gradientDescent } from './chapters/gradient-descent.ts';
+import { initialization } from './chapters/initialization.ts';
 import { layers } from './chapters/layers.ts';
 import { manyWorkers } from './chapters/many-workers.ts';
 import { matrixProduct } from './chapters/matrix-product.ts';
@@ -34,6 +35,7 @@ export const chapters: readonly Chapter[] = [
   gradientDescent,
   miniBatches,
   backPropagation,
+  initialization,
   trainingLoop,
   optimizers,
   attention,

@@ -31,6 +31,28 @@ export interface Curves {
   readonly isLogarithmic?: boolean;
 }
 
+/** Curves of training that grow while a person changes its settings; the last one trains. */
+export interface LiveCurves {
+  readonly kind: 'live-curves';
+  readonly caption: string;
+  /** Steps after which a curve ends. */
+  readonly length: number;
+  readonly curves: readonly LiveCurve[];
+}
+
+export interface LiveCurve {
+  readonly label: string;
+  /** Steps taken at each place of the curve. */
+  readonly steps: readonly number[];
+  /** Mean losses of the batches since the place before. */
+  readonly losses: readonly number[];
+  /** Of the test samples, 0 to 1. */
+  readonly accuracies: readonly number[];
+  /** What was changed after so many steps. */
+  readonly changes: readonly { readonly step: number; readonly text: string }[];
+  readonly hasDiverged: boolean;
+}
+
 /** A matrix as shades, with its numbers where it is small. */
 export interface Grid {
   readonly kind: 'grid';
@@ -86,4 +108,4 @@ export interface GraphNode {
   readonly gradient: number;
 }
 
-export type Exhibit = Figures | Table | Bars | Curves | Grid | Plane | Graph;
+export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Grid | Plane | Graph;

@@ -3,7 +3,19 @@ export type { Chapter, LessonContext } from './chapter.ts';
 export { chapters } from './chapters.ts';
 export { accepts, type Control, expectedOf, type RangeControl, type Setting } from './controls.ts';
 export { type Digits, fewestDigits, imageSize, labeledImages } from './digits.ts';
-export type { Bars, Curves, Exhibit, Figures, Graph, GraphNode, Grid, Plane, Table } from './exhibit.ts';
+export type {
+  Bars,
+  Curves,
+  Exhibit,
+  Figures,
+  Graph,
+  GraphNode,
+  Grid,
+  LiveCurve,
+  LiveCurves,
+  Plane,
+  Table,
+} from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';
 export { type InsidePart, insideParts, partsOfChapter } from './inside/parts.ts';
 export {
@@ -22,3 +34,5 @@ export {
   type WeightPictures,
   type WeightView,
 } from './inside/weight-view.ts';
+export { createLiveRun, type LiveRun } from './live/live-run.ts';
+export { beginsCurve, type LiveDefinition } from './live/live-settings.ts';

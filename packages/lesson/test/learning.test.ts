@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { backPropagation } from '../src/chapters/back-propagation.ts';
 import { crossEntropy } from '../src/chapters/cross-entropy.ts';
 import { gradientDescent } from '../src/chapters/gradient-descent.ts';
+import { initialization } from '../src/chapters/initialization.ts';
 import { softmax } from '../src/chapters/softmax.ts';
 import { openContext, openDigits } from './context.ts';
 
@@ -148,5 +149,16 @@ describe('back-propagation', () => {
       }),
       { seed: 1, numRuns: 30 },
     );
+  });
+});
+
+describe('initialization', () => {
+  test.each([1, 2, 3])('weights of He keep the size of a signal, usual ones lose it, seed %i', async (seed) => {
+    const { signals } = initialization.result(await openContext(), { seed });
+    const kept = Object.fromEntries(signals.map(({ label, sizes }) => [label, sizes.at(-1)! / sizes[0]!]));
+    expect(kept['He']).toBeGreaterThan(0.5);
+    expect(kept['He']).toBeLessThan(2);
+    expect(kept['usual']).toBeLessThan(0.01);
+    expect(kept['twice He']).toBeGreaterThan(300);
   });
 });

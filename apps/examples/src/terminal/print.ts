@@ -1,6 +1,6 @@
 /** Exhibits of the lesson as text for a terminal. */
 import { formatTable } from '@lockstep/command';
-import type { Bars, Curves, Exhibit, Figures, Graph, Grid, Plane, Table } from '@lockstep/lesson';
+import type { Bars, Curves, Exhibit, Figures, Graph, Grid, LiveCurves, Plane, Table } from '@lockstep/lesson';
 import { barText, levelText, shadeOf } from './shades.ts';
 
 /** Widths of bars and curves, and of shaded planes, in characters. */
@@ -15,6 +15,7 @@ const printers: Printers = {
   table: printTable,
   bars: printBars,
   curves: printCurves,
+  'live-curves': printLiveCurves,
   grid: printGrid,
   plane: printPlane,
   graph: printGraph,
@@ -69,6 +70,22 @@ function printCurves({ caption, xLabel, x, series, isLogarithmic = false }: Curv
   });
   const table = formatTable([{}, { align: 'right' }, {}, { align: 'right' }], rows, '  ');
   return `${caption} (${xLabel} ${short(x[0]!)} to ${short(x.at(-1)!)}):\n${table}`;
+}
+
+function printLiveCurves({ caption, curves }: LiveCurves): string {
+  const drawn = curves.filter(({ steps }) => steps.length > 0);
+  const texts = drawn.map(({ label, steps, losses, accuracies, changes, hasDiverged }) => {
+    const series = [
+      { label: 'loss', values: losses },
+      { label: 'test, %', values: accuracies.map((accuracy) => 100 * accuracy) },
+    ];
+    const lines = series.map((each) =>
+      printCurves({ kind: 'curves', caption: `Curve ${label}`, xLabel: 'step', x: steps, series: [each] }),
+    );
+    const changed = changes.map(({ step, text }) => `  after step ${step}: ${text}`);
+    return [...lines, ...changed, ...(hasDiverged ? ['  It diverged.'] : [])].join('\n');
+  });
+  return [`${caption}:`, ...texts].join('\n');
 }
 
 function printGrid({ caption, rows, columns, values, showsNumbers = false }: Grid): string {

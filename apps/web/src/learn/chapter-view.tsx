@@ -1,60 +1,80 @@
 /** One chapter: its text, its controls, and what it computes with them. */
 import { type Chapter, fewestDigits, partsOfChapter, type Setting } from '@lockstep/lesson';
 import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
-import { useEffect, useMemo } from 'preact/hooks';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { whole } from '../look/format.ts';
 import { ChapterRun, type RunPhase } from './chapter-run.ts';
 import { ControlField } from './control-field.tsx';
 import { ExhibitView } from './exhibits/exhibit.tsx';
+import { LiveCard, liveCardId } from './live-card.tsx';
 import { Paragraph } from './paragraph.tsx';
 
-export function ChapterView({ chapter }: { readonly chapter: Chapter }) {
+interface ChapterViewProps {
+  readonly chapter: Chapter;
+  /** What follows its exhibits. */
+  readonly children: ComponentChildren;
+}
+
+export function ChapterView({ chapter, children }: ChapterViewProps) {
   const run = useMemo(() => new ChapterRun(), []);
   const changed = useSignal<Readonly<Record<string, Setting>>>({});
   const settings = useComputed(() => ({ ...firstSettings(chapter), ...changed.value }));
   useSignalEffect(() => run.start(chapter.id, settings.value));
   useEffect(() => () => run.stop(), [run]);
   const { phase } = run.phase.value;
+  // What is below exhibits that still come would be pushed down.
+  const isShown = useRef(false);
+  isShown.current ||= phase !== 'computing';
   return (
     <article class="chapter" aria-labelledby="chapter-title" data-phase={phase}>
-      <section class="card">
-        <h2 id="chapter-title">{chapter.title}</h2>
-        <p class="claim">{chapter.claim}</p>
-        {chapter.text.map((text, index) => (
-          <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
-        ))}
-        {chapter.usesDigits && <DigitsNote chapter={chapter} />}
-        <LiveParts chapterId={chapter.id} />
-      </section>
-      <section class="card controls" aria-label="Controls">
-        {Object.entries(chapter.controls).map(([name, control]) => (
-          <ControlField
-            key={name}
-            name={name}
-            control={control}
-            value={settings.value[name]!}
-            onChange={(value) => {
-              changed.value = { ...changed.value, [name]: value };
-            }}
-          />
-        ))}
-        <div class="control-buttons">
-          <button type="button" onClick={() => run.start(chapter.id, settings.value)}>
-            Again
-          </button>
-          <button type="button" disabled={Object.keys(changed.value).length === 0} onClick={() => (changed.value = {})}>
-            Reset
-          </button>
+      <div class="chapter-body">
+        <section class="card">
+          <h2 id="chapter-title">{chapter.title}</h2>
+          <p class="claim">{chapter.claim}</p>
+          {chapter.text.map((text, index) => (
+            <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
+          ))}
+          {chapter.usesDigits && <DigitsNote chapter={chapter} />}
+          <LiveParts chapterId={chapter.id} />
+          {chapter.live && <ToLiveRun isThere={isShown.current} />}
+        </section>
+        <section class="card controls" aria-label="Controls">
+          {Object.entries(chapter.controls).map(([name, control]) => (
+            <ControlField
+              key={name}
+              name={name}
+              control={control}
+              value={settings.value[name]!}
+              onChange={(value) => {
+                changed.value = { ...changed.value, [name]: value };
+              }}
+            />
+          ))}
+          <div class="control-buttons">
+            <button type="button" onClick={() => run.start(chapter.id, settings.value)}>
+              Again
+            </button>
+            <button
+              type="button"
+              disabled={Object.keys(changed.value).length === 0}
+              onClick={() => (changed.value = {})}
+            >
+              Reset
+            </button>
+          </div>
+          <p class="aside" role="status">
+            {phaseText(run.phase.value)}
+          </p>
+        </section>
+        <div class="exhibits">
+          {run.exhibits.value.map((exhibit, index) => (
+            <ExhibitView key={`${index} ${exhibit.kind}`} exhibit={exhibit} />
+          ))}
         </div>
-        <p class="aside" role="status">
-          {phaseText(run.phase.value)}
-        </p>
-      </section>
-      <div class="exhibits">
-        {run.exhibits.value.map((exhibit, index) => (
-          <ExhibitView key={`${index} ${exhibit.kind}`} exhibit={exhibit} />
-        ))}
       </div>
+      {chapter.live && isShown.current && <LiveCard chapterId={chapter.id} live={chapter.live} />}
+      {isShown.current && children}
     </article>
   );
 }
@@ -83,6 +103,21 @@ function LiveParts({ chapterId }: { readonly chapterId: string }) {
           <a href={`#inside/${id}`}>{title}</a>
         </>
       ))}
+    </p>
+  );
+}
+
+function ToLiveRun({ isThere }: { readonly isThere: boolean }) {
+  const show = (): void => {
+    const card = document.getElementById(liveCardId)!;
+    card.scrollIntoView({ block: 'start' });
+    card.focus({ preventScroll: true });
+  };
+  return (
+    <p>
+      <button type="button" disabled={!isThere} onClick={show}>
+        Watch it in training ↓
+      </button>
     </p>
   );
 }

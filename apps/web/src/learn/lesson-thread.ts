@@ -4,7 +4,8 @@ import { openBackend } from '@lockstep/tensor';
 import { inspect } from '../inside/inspect.ts';
 import type { InspectAnswer, InspectRequest } from '../inside/messages.ts';
 import { fetchDigits } from './digits.ts';
-import type { ChapterAnswer, ChapterRequest } from './messages.ts';
+import { LiveLoop } from './live-loop.ts';
+import type { ChapterAnswer, ChapterRequest, LiveAnswer, LiveRequest } from './messages.ts';
 
 /** Between two pictures, so that an eye can follow, and the next request comes in. */
 const pictureEveryMs = 30;
@@ -12,8 +13,13 @@ const pictureEveryMs = 30;
 let newest = 0;
 let opened: ReturnType<typeof openHost> | undefined;
 let digits: ReturnType<typeof fetchDigits> | undefined;
+const live = new LiveLoop(contextFor, post);
 
-addEventListener('message', ({ data }: MessageEvent<ChapterRequest | InspectRequest>) => {
+addEventListener('message', ({ data }: MessageEvent<ChapterRequest | InspectRequest | LiveRequest>) => {
+  if ('live' in data) {
+    live.take(data);
+    return;
+  }
   if ('network' in data) {
     computeInspection(data).catch((error: unknown) => post({ type: 'failed', message: messageOf(error) }));
     return;
@@ -23,7 +29,7 @@ addEventListener('message', ({ data }: MessageEvent<ChapterRequest | InspectRequ
   compute(data).catch((error: unknown) => post({ request, type: 'failed', message: messageOf(error) }));
 });
 
-function post(answer: ChapterAnswer | InspectAnswer): void {
+function post(answer: ChapterAnswer | InspectAnswer | LiveAnswer): void {
   postMessage(answer);
 }
 

@@ -44,8 +44,9 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
           </ol>
         </nav>
         <main id="main" tabIndex={-1}>
-          <ChapterView key={chapter.id} chapter={chapter} />
-          <Neighbors before={chapters[number - 1]} after={chapters[number + 1]} />
+          <ChapterView key={chapter.id} chapter={chapter}>
+            <Neighbors before={chapters[number - 1]} after={chapters[number + 1]} />
+          </ChapterView>
         </main>
       </div>
     </>

@@ -5,6 +5,7 @@ import { type ActivationName, activationFunctions } from '../activation.ts';
 import { defineChapter } from '../chapter.ts';
 import { choice, count, range } from '../controls.ts';
 import { fit } from '../fit.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { decimal } from '../number-text.ts';
 import { gradientsOf, spaced, valuesOf } from '../values.ts';
 
@@ -22,6 +23,12 @@ export const activations = defineChapter({
     "An [[activation function]] bends what a neuron says; without one any number of layers is a single matrix. What counts in training is its [[gradient]], because [[back-propagation]] multiplies by it in every layer. The sigmoid's is a quarter at most, so that ten layers leave less than a millionth: the [[vanishing gradient]]. relu's is exactly 1 wherever it is not 0.",
     'Where it is 0 nothing is learned. A neuron whose sum is negative for every input is a [[dead neuron]]: no step changes it again. leakyRelu lets a hundredth through, and GELU, which Transformers use, bends smoothly, so that just below 0 it still has a gradient. The neuron in the table begins with a bias that makes all its sums negative.',
   ],
+  live: defineLive({
+    caption: 'The same network with another activation',
+    hint: 'Train with none: two spirals stay out of reach, and relu learns them from that step on. Six layers of sigmoid learn nothing, six of tanh do.',
+    names: ['data', 'activation', 'depth'],
+    first: { activation: 'none' },
+  }),
   controls: {
     fn: choice('Function', names, 'relu'),
     depth: count({ label: 'Layers in a row', from: 1, to: 30, fallback: 10 }),

@@ -5,6 +5,7 @@ import { defineChapter } from '../chapter.ts';
 import { createClassifier, firstOf } from '../classifier.ts';
 import { range, seedControl } from '../controls.ts';
 import { digitsOf } from '../digits.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { decimal, percent } from '../number-text.ts';
 import { gradientsOf, spaced, valuesOf } from '../values.ts';
 
@@ -22,6 +23,12 @@ export const crossEntropy = defineChapter({
     '[[Cross-entropy]] is the [[loss]] of a classifier: minus the logarithm of the probability that it gave to the right class. Being sure and right costs almost nothing, being sure and wrong costs without limit.',
     'Ten classes that are equally likely have a probability of 0.1 each, and -ln 0.1 is 2.303. If a new network begins elsewhere, something is wrong before training begins. By each [[logit]] the gradient is simply the probability, minus 1 for the right class.',
   ],
+  live: defineLive({
+    caption: 'What training makes small',
+    hint: 'The curve shows the cross-entropy, whichever loss is trained. The squared error of a probability says little where the network is sure and wrong: with first weights ten times as large it needs far more steps.',
+    names: ['loss', 'start'],
+    first: { data: 'digits', depth: 1, width: 32, loss: 'squared error' },
+  }),
   controls: {
     p: range({ label: 'Probability of the right class', from: 0.01, to: 0.99, fallback: 0.1, step: 0.01 }),
     seed: seedControl,

@@ -2,6 +2,7 @@
 import { add, fromArray, type HostBackend, matmul, mul, sub, sum, type Tensor } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { choice, count, range } from '../controls.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { decimal } from '../number-text.ts';
 import { planeGrid } from '../plane-grid.ts';
 import { gradientsOf, valuesOf } from '../values.ts';
@@ -31,6 +32,12 @@ export const gradientDescent = defineChapter({
     'The [[loss]] is a landscape over all parameters; here there are two. The [[gradient]] points where it rises most, so each step goes the other way, as far as the [[learning rate]] times the slope: [[gradient descent]].',
     'Too small, and the path has hardly begun when the steps are used up. Too large, and each step lands higher on the other side than it began: in this bowl above 0.25, since its steepest curvature is 8 and a step of more than 2/8 overshoots. With two valleys the start decides which one is found.',
   ],
+  live: defineLive({
+    caption: 'A network under the same learning rate',
+    hint: 'Begin at 0.01, then raise the rate while it trains: the curve falls faster, until about 3, where it jumps. Lower it again, and see whether the network comes back.',
+    names: ['data', 'lr'],
+    first: { lr: 0.01 },
+  }),
   controls: {
     lr: range({ label: 'Learning rate', from: 0.001, to: 1, fallback: 0.1, step: 0.02, scale: 'log' }),
     landscape: choice('Landscape', ['bowl', 'two valleys'], 'bowl'),

@@ -3,6 +3,7 @@ import { layerShapes, parameterCount, parameterLayout, parseModel } from '@locks
 import type { HostBackend } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { count } from '../controls.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { shapeText, thousands } from '../number-text.ts';
 import { deepNetwork, outputsOf, parametersOf, wideNetwork } from '../tent-networks.ts';
 import { spaced } from '../values.ts';
@@ -15,6 +16,12 @@ export const layers = defineChapter({
     'A [[dense layer]] joins every input to every neuron: one [[weight]] for each pair, and one [[bias]] for each neuron. Its [[parameter|parameters]] are therefore (inputs + 1) x outputs.',
     'One [[hidden layer]] can approximate any continuous function, if it is wide enough. What it lacks is reuse: the zigzag below folds a line, and folds the folded line again. A deep network needs two neurons for each fold; a wide one needs a neuron for each piece, and the pieces double with every fold.',
   ],
+  live: defineLive({
+    caption: 'Two spirals, by depth and width',
+    hint: 'Two neurons a layer are too few, whatever the depth. Eight layers see no gradient for many steps, since the usual first weights shrink it in each layer.',
+    names: ['data', 'depth', 'width'],
+    first: { width: 4 },
+  }),
   controls: {
     inputs: count({ label: 'Inputs', from: 1, to: 1024, fallback: 784 }),
     width: count({ label: 'Neurons in a hidden layer', from: 1, to: 512, fallback: 128 }),

@@ -6,6 +6,7 @@ import { defineChapter } from '../chapter.ts';
 import { createClassifier, firstOf } from '../classifier.ts';
 import { count, seedControl } from '../controls.ts';
 import { batchesOf, digitsOf } from '../digits.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { decimal, thousands } from '../number-text.ts';
 import { meanOf, scalarOf } from '../values.ts';
 
@@ -24,6 +25,12 @@ export const miniBatches = defineChapter({
     'The exact [[gradient]] of the loss takes all images. [[Stochastic gradient descent]] takes it of a [[mini-batch]] that was drawn at random: a guess of the same direction, for a small part of the work. Each pass over all images is an [[epoch]]; 60,000 in batches of 64 are 937 full steps and one of 32.',
     'The larger the batch, the closer its gradient points to that of all, but each further image adds less. The noise also helps: it shakes the path out of shallow valleys.',
   ],
+  live: defineLive({
+    caption: 'The noise of a batch, on digits',
+    hint: 'One image a step makes a ragged curve, 256 a smooth one. Change the size while it trains. A small batch needs a lower learning rate.',
+    names: ['batch', 'lr'],
+    first: { data: 'digits', depth: 1, width: 32, batch: 4, lr: 0.05 },
+  }),
   controls: {
     batch: count({ label: 'Images in a batch', from: 1, to: 1024, fallback: 64, scale: 'log' }),
     seed: seedControl,

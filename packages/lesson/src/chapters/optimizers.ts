@@ -4,6 +4,7 @@ import { defineChapter } from '../chapter.ts';
 import { createClassifier, type Measured } from '../classifier.ts';
 import { count, seedControl } from '../controls.ts';
 import { batchesOf, digitsOf } from '../digits.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { decimal, percent } from '../number-text.ts';
 import { meanOf } from '../values.ts';
 
@@ -31,6 +32,12 @@ export const optimizers = defineChapter({
     'SGD takes steps of one [[learning rate]] for all parameters. [[Adam]] keeps two running means for each parameter, of its gradients and of their squares, and divides one by the root of the other: parameters whose gradients are small but steady move as fast as the others.',
     'Everything else below is equal: the first weights, the order of the images, the number of steps.',
   ],
+  live: defineLive({
+    caption: 'Exchange the optimizer while it trains',
+    hint: 'Begin with sgd, and change to adam at step 500. What is good for one learning rate is not for another: try each optimizer at 0.001 and at 0.1.',
+    names: ['optimizer', 'lr', 'seed'],
+    first: { data: 'digits', depth: 1, width: 32, lr: 0.01 },
+  }),
   controls: {
     epochs: count({ label: 'Epochs', from: 1, to: 10, fallback: 4 }),
     seed: seedControl,

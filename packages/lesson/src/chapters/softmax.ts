@@ -2,6 +2,7 @@
 import { div, exp, fromArray, log, mul, neg, softmax as softmaxOf, sum } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { range } from '../controls.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { decimal, percent } from '../number-text.ts';
 import { scalarOf, valuesOf } from '../values.ts';
 
@@ -17,6 +18,12 @@ export const softmax = defineChapter({
     'Dividing the logits by a [[temperature]] first makes the result sharper (below 1, near 0 the largest takes all) or flatter (above 1, in the end all are equal).',
     'e to the power of 89 is more than a float32 can hold. Since a shift of all logits changes no probability, the largest is subtracted first, and no power is above 1. Shift the logits and see the plain formula break while ours does not.',
   ],
+  live: defineLive({
+    caption: 'Training with a temperature',
+    hint: 'Hot, all answers are nearly equal, so the gradient is small and learning slow. Cold, the network is sure before it knows: the first losses are large, and so are the steps.',
+    names: ['data', 'temperature'],
+    first: { temperature: 5 },
+  }),
   controls: {
     temperature: range({ label: 'Temperature', from: 0.05, to: 50, fallback: 1, step: 0.05, scale: 'log' }),
     top: range({ label: 'The first logit', from: -5, to: 10, fallback: 2, step: 0.1 }),

@@ -4,6 +4,7 @@ import { defineChapter } from '../chapter.ts';
 import { createClassifier, firstOf, type Measured } from '../classifier.ts';
 import { count, range, seedControl } from '../controls.ts';
 import { batchesOf, digitsOf } from '../digits.ts';
+import { defineLive } from '../live/live-settings.ts';
 import { decimal, percent, thousands } from '../number-text.ts';
 
 const batch = 64;
@@ -28,6 +29,12 @@ export const trainingLoop = defineChapter({
     'Everything so far, in four lines that repeat: the [[forward pass]], the [[loss]], [[back-propagation]], one step of [[stochastic gradient descent]]. Accuracy is measured on images that were trained on and on others that were not. While both stay close, the network has learned what digits look like, and not these digits by heart.',
     'With few training images it goes the other way: set them to 300 with many epochs and a learning rate of 0.1. Training reaches 100 %, the test stays behind: [[overfitting]].',
   ],
+  live: defineLive({
+    caption: 'Everything under your hand, on digits',
+    hint: 'Which settings reach 95 % of the test digits in the fewest steps?',
+    names: ['lr', 'batch', 'optimizer', 'activation', 'depth', 'width', 'start', 'seed'],
+    first: { data: 'digits', depth: 1, width: 32 },
+  }),
   controls: {
     lr: range({ label: 'Learning rate', from: 0.0001, to: 10, fallback: 0.01, step: 0.05, scale: 'log' }),
     epochs: count({ label: 'Epochs', from: 1, to: 60, fallback: 15 }),

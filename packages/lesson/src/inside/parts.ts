@@ -15,7 +15,7 @@ export const insideParts: readonly InsidePart[] = [
     id: 'weights',
     title: 'Weights',
     text: 'What the first layer multiplies its inputs by. A run begins with random numbers, and each step changes them a little. Where the inputs are pixels, strokes appear that help to tell one class from another.',
-    chapters: ['dot-product', 'neuron', 'layers', 'training-loop'],
+    chapters: ['dot-product', 'neuron', 'layers', 'initialization', 'training-loop'],
   },
   {
     id: 'sample',

@@ -1,35 +1,13 @@
-/** Curves over a common axis, drawn by uPlot. */
+/** Curves over a common axis. */
 import type { Curves } from '@lockstep/lesson';
-import { useEffect, useRef } from 'preact/hooks';
-import uPlot from 'uplot';
-import { colorScheme, cssColor } from '../../look/theme.ts';
+import { cssColor } from '../../look/theme.ts';
+import { Plot, plotOptions } from './plot.tsx';
 
 /** Tokens of the colors of the first curve, the second, … */
-const colors = ['--train', '--test', '--good'];
+const colors = ['--train', '--test', '--good', '--bad'];
 
 export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
-  const frame = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot>(null);
   const { series, x, isLogarithmic = false, caption, xLabel } = exhibit;
-  const labels = series.map(({ label }) => label).join();
-  useEffect(() => {
-    const element = frame.current!;
-    const created = new uPlot(optionsOf(element, labels.split(','), isLogarithmic), [[]], element);
-    plot.current = created;
-    const observer = new ResizeObserver(() => {
-      created.setSize({ width: element.clientWidth, height: element.clientHeight });
-    });
-    observer.observe(element);
-    const unsubscribe = colorScheme.subscribe(() => created.redraw());
-    return () => {
-      unsubscribe();
-      observer.disconnect();
-      created.destroy();
-    };
-  }, [labels, isLogarithmic]);
-  useEffect(() => {
-    plot.current?.setData([[...x], ...series.map(({ values }) => values.map(drawable))]);
-  }, [exhibit, labels, isLogarithmic]);
   const ends = series.map(({ label, values }) => `${label} from ${short(values[0])} to ${short(values.at(-1))}`);
   return (
     <>
@@ -41,39 +19,26 @@ export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
         ))}
         <span>by {xLabel}</span>
       </p>
-      <div ref={frame} class="lesson-plot" role="img" aria-label={`${caption}: ${ends.join(', ')}`} />
+      <Plot
+        name={`${caption}: ${ends.join(', ')}`}
+        data={[[...x], ...series.map(({ values }) => values.map(drawable))]}
+        version={`${series.map(({ label }) => label).join()} ${isLogarithmic}`}
+        options={(element) => ({
+          ...plotOptions(element),
+          scales: { x: { time: false }, y: isLogarithmic ? { distr: 3 } : {} },
+          series: [
+            {},
+            ...series.map(({ label }, index) => ({
+              label,
+              stroke: () => cssColor(colors[index] ?? '--text'),
+              width: 2,
+              points: { show: false },
+            })),
+          ],
+        })}
+      />
     </>
   );
-}
-
-function optionsOf(element: HTMLElement, labels: readonly string[], isLogarithmic: boolean): uPlot.Options {
-  const axis: uPlot.Axis = {
-    stroke: () => cssColor('--text-muted'),
-    font: `12px ${getComputedStyle(element).fontFamily}`,
-    grid: { stroke: () => cssColor('--border'), width: 1 },
-    ticks: { show: false },
-  };
-  return {
-    width: element.clientWidth,
-    height: element.clientHeight,
-    legend: { show: false },
-    cursor: { show: false },
-    scales: { x: { time: false }, y: isLogarithmic ? { distr: 3 } : {} },
-    padding: [8, 12, 0, 0],
-    axes: [
-      { ...axis, size: 28, gap: 6 },
-      { ...axis, size: 56 },
-    ],
-    series: [
-      {},
-      ...labels.map((label, index) => ({
-        label,
-        stroke: () => cssColor(colors[index] ?? '--text'),
-        width: 2,
-        points: { show: false },
-      })),
-    ],
-  };
 }
 
 /** uPlot leaves a gap for null; the largest of float32 would leave no room for the others. */

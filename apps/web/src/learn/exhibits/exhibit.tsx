@@ -6,8 +6,10 @@ import { CurvesView } from './curves.tsx';
 import { FiguresView } from './figures.tsx';
 import { GraphView } from './graph.tsx';
 import { GridView } from './grid.tsx';
+import { LiveCurvesView } from './live-curves.tsx';
 import { PlaneView } from './plane.tsx';
 import { TableView } from './table.tsx';
+import './exhibits.css';
 
 type Views = {
   readonly [Kind in Exhibit['kind']]: ComponentType<{ readonly exhibit: Extract<Exhibit, { kind: Kind }> }>;
@@ -18,6 +20,7 @@ const views: Views = {
   table: TableView,
   bars: BarsView,
   curves: CurvesView,
+  'live-curves': LiveCurvesView,
   grid: GridView,
   plane: PlaneView,
   graph: GraphView,

@@ -14,7 +14,8 @@ export function PlaneView({ exhibit }: { readonly exhibit: Plane }) {
     (side * (x - exhibit.x[0])) / (exhibit.x[1] - exhibit.x[0]),
     (side * (exhibit.y[1] - y)) / (exhibit.y[1] - exhibit.y[0]),
   ];
-  const label = [caption, ...points.map((point) => point.label)].join('; ');
+  const label = [caption, ...points.map((point) => point.label)].filter((text) => text !== '').join('; ');
+  const radius = points.length > 20 ? 4 : 9;
   return (
     <div class="plane" role="img" aria-label={label}>
       {field && <canvas ref={canvas} width={field.columns} height={field.rows} />}
@@ -33,7 +34,7 @@ export function PlaneView({ exhibit }: { readonly exhibit: Plane }) {
           <Arrow key={name} from={place(0, 0)} to={place(x, y)} name={name} />
         ))}
         {points.map(({ x, y, isOn }) => (
-          <Dot key={`${x} ${y}`} at={place(x, y)} name={isOn ? 'on' : 'off'} radius={9} />
+          <Dot key={`${x} ${y}`} at={place(x, y)} name={isOn ? 'on' : 'off'} radius={radius} />
         ))}
       </svg>
     </div>

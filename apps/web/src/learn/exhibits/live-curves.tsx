@@ -1,0 +1,139 @@
+/** Curves that grow while a person changes their settings: a chart of the loss or of the accuracy, and what was changed. */
+import type { LiveCurve, LiveCurves } from '@lockstep/lesson';
+import { useSignal } from '@preact/signals';
+import type uPlot from 'uplot';
+import { lossText, percent, whole } from '../../look/format.ts';
+import { cssColor } from '../../look/theme.ts';
+import { Plot, plotOptions } from './plot.tsx';
+
+type Measure = 'loss' | 'accuracy';
+
+/** A color and a pattern of dashes for each curve, so that color alone tells none. */
+const styles: readonly { readonly color: string; readonly dash: number[] }[] = [
+  { color: '--train', dash: [] },
+  { color: '--test', dash: [8, 4] },
+  { color: '--good', dash: [2, 3] },
+  { color: '--bad', dash: [12, 3, 2, 3] },
+];
+
+export function LiveCurvesView({ exhibit }: { readonly exhibit: LiveCurves }) {
+  const measure = useSignal<Measure>('loss');
+  const { curves, length } = exhibit;
+  const longest = curves.reduce<readonly number[]>(
+    (most, { steps }) => (steps.length > most.length ? steps : most),
+    [],
+  );
+  const shown = measure.value;
+  return (
+    <>
+      <label class="inline-field">
+        Curve
+        <select value={shown} onChange={({ currentTarget }) => (measure.value = currentTarget.value as Measure)}>
+          <option value="loss">loss of the batches</option>
+          <option value="accuracy">accuracy on test samples</option>
+        </select>
+      </label>
+      <Plot
+        name={`${exhibit.caption}: ${curves.map((curve) => `curve ${curve.label}, ${figuresOf(curve)}`).join('; ')}`}
+        data={[[...longest], ...curves.map((curve) => placesOf(curve, shown, longest.length))]}
+        version={`${shown} ${curves.length} ${curves.map(({ changes }) => changes.length).join()}`}
+        options={(element) => optionsOf(element, curves, shown, length)}
+      />
+      <Notes curves={curves} />
+    </>
+  );
+}
+
+/** Of a fixed height, so that another curve moves nothing. */
+function Notes({ curves }: Pick<LiveCurves, 'curves'>) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+    <section class="live-notes" tabIndex={0} aria-label="Curves and changes">
+      <ul>
+        {curves.map((curve, index) => (
+          <li key={index} class="key" style={{ '--key': `var(${styles[index]!.color})` }}>
+            {curve.label} <span class="live-figures">{figuresOf(curve)}</span>
+          </li>
+        ))}
+      </ul>
+      <ol class="live-changes">
+        {curves.flatMap(({ changes }, index) =>
+          changes.map(({ step, text }) => (
+            <li key={`${index} ${step} ${text}`}>
+              Curve {index + 1}, step {whole(step)}: {text}
+            </li>
+          )),
+        )}
+      </ol>
+    </section>
+  );
+}
+
+function figuresOf({ steps, losses, accuracies, hasDiverged }: LiveCurve): string {
+  const step = steps.at(-1);
+  if (step === undefined) return 'no step yet';
+  if (hasDiverged) return `diverged after ${whole(step)} steps`;
+  return `step ${whole(step)}, loss ${lossText(losses.at(-1)!)}, ${percent(accuracies.at(-1)!)}`;
+}
+
+function placesOf({ losses, accuracies }: LiveCurve, measure: Measure, places: number): (number | null)[] {
+  const values = measure === 'loss' ? losses : accuracies.map((accuracy) => 100 * accuracy);
+  return Array.from({ length: places }, (_, place) => {
+    const value = values[place];
+    return value !== undefined && Number.isFinite(value) ? value : null;
+  });
+}
+
+function optionsOf(
+  element: HTMLElement,
+  curves: readonly LiveCurve[],
+  measure: Measure,
+  length: number,
+): uPlot.Options {
+  const base = plotOptions(element);
+  const y: uPlot.Scale =
+    measure === 'loss' ? { range: (plot, _low, high) => [0, topOf(plot, high ?? 1)] } : { range: [0, 100] };
+  return {
+    ...base,
+    padding: [8, 24, 0, 0],
+    scales: { x: { time: false, range: [0, length] }, y },
+    axes:
+      measure === 'loss'
+        ? base.axes!
+        : [base.axes![0]!, { ...base.axes![1], values: (_plot, splits) => splits.map((split) => `${split} %`) }],
+    series: [
+      {},
+      ...styles.slice(0, curves.length).map(({ color, dash }) => ({
+        stroke: () => cssColor(color),
+        dash,
+        width: 2,
+        points: { show: false },
+      })),
+    ],
+    hooks: { draw: [(plot) => drawChanges(plot, curves)] },
+  };
+}
+
+/** One that diverges does not flatten the others: the axis ends at three times the largest first loss. */
+function topOf(plot: uPlot, high: number): number {
+  const first = plot.data.slice(1).map((values) => Array.from(values).find((value) => typeof value === 'number') ?? 0);
+  return Math.min(high, 3 * Math.max(0.1, ...first)) * 1.05;
+}
+
+/** A vertical line where a control was moved, in the color of the curve. */
+function drawChanges(plot: uPlot, curves: readonly LiveCurve[]): void {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  for (const [index, { changes }] of curves.entries()) {
+    ctx.strokeStyle = cssColor(styles[index]!.color);
+    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+    for (const { step } of changes) {
+      const x = plot.valToPos(step, 'x', true);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+  }
+  ctx.restore();
+}

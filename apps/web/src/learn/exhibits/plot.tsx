@@ -1,0 +1,57 @@
+/** A chart of uPlot that follows the size of its frame and the color scheme. */
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import { colorScheme, cssColor } from '../../look/theme.ts';
+
+interface PlotProps {
+  /** For people who do not see it. */
+  readonly name: string;
+  readonly data: uPlot.AlignedData;
+  /** Another one makes a chart with other options. */
+  readonly version: string;
+  readonly options: (element: HTMLElement) => uPlot.Options;
+}
+
+export function Plot({ name, data, version, options }: PlotProps) {
+  const frame = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(null);
+  useEffect(() => {
+    const element = frame.current!;
+    const created = new uPlot(options(element), [[]], element);
+    plot.current = created;
+    const observer = new ResizeObserver(() => {
+      created.setSize({ width: element.clientWidth, height: element.clientHeight });
+    });
+    observer.observe(element);
+    const unsubscribe = colorScheme.subscribe(() => created.redraw());
+    return () => {
+      unsubscribe();
+      observer.disconnect();
+      created.destroy();
+    };
+  }, [version]);
+  useEffect(() => plot.current?.setData(data), [data, version]);
+  return <div ref={frame} class="lesson-plot" role="img" aria-label={name} />;
+}
+
+/** Axes in the page's colors, no legend, no cursor; series and scales are the caller's. */
+export function plotOptions(element: HTMLElement): uPlot.Options {
+  const axis: uPlot.Axis = {
+    stroke: () => cssColor('--text-muted'),
+    font: `12px ${getComputedStyle(element).fontFamily}`,
+    grid: { stroke: () => cssColor('--border'), width: 1 },
+    ticks: { show: false },
+  };
+  return {
+    width: element.clientWidth,
+    height: element.clientHeight,
+    legend: { show: false },
+    cursor: { show: false },
+    padding: [8, 12, 0, 0],
+    axes: [
+      { ...axis, size: 28, gap: 6 },
+      { ...axis, size: 56 },
+    ],
+    series: [],
+  };
+}

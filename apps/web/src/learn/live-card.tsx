@@ -1,0 +1,148 @@
+/** The live run of a chapter: a network that trains in this tab, and the controls that change it meanwhile. */
+import { beginsCurve, type Control, type Exhibit, type LiveDefinition, type Setting } from '@lockstep/lesson';
+import { useSignal } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
+import { ControlField } from './control-field.tsx';
+import { LiveCurvesView } from './exhibits/live-curves.tsx';
+import { PlaneView } from './exhibits/plane.tsx';
+import { LiveTraining } from './live-training.ts';
+import './live.css';
+
+interface LiveCardProps {
+  readonly chapterId: string;
+  readonly live: LiveDefinition;
+}
+
+export const liveCardId = 'live-run';
+
+export function LiveCard({ chapterId, live }: LiveCardProps) {
+  const training = useMemo(() => new LiveTraining(chapterId), [chapterId]);
+  useEffect(() => () => training.clear(), [training]);
+  const changed = useSignal<Readonly<Record<string, Setting>>>({});
+  const settings = { ...firstOf(live), ...changed.value };
+  const controls = Object.entries(live.controls);
+  const exhibits = training.exhibits.value;
+  const curves = exhibits.find((each): each is Kind<'live-curves'> => each.kind === 'live-curves');
+  const plane = exhibits.find((each): each is Kind<'plane'> => each.kind === 'plane');
+  const group = (legend: string, begins: boolean) => (
+    <LiveControls
+      legend={legend}
+      controls={controls.filter(([name]) => beginsCurve(name) === begins)}
+      settings={settings}
+      onChange={(name, value) => {
+        changed.value = { ...changed.value, [name]: value };
+        training.change({ ...settings, [name]: value });
+      }}
+    />
+  );
+  return (
+    <section
+      id={liveCardId}
+      class="card live-card"
+      aria-labelledby="live-title"
+      tabIndex={-1}
+      data-live={training.phase}
+    >
+      <h3 id="live-title">{live.caption}</h3>
+      <p class="prose">{live.hint}</p>
+      <div class={live.fixed['data'] === 'digits' ? 'live' : 'live live-with-plane'}>
+        <div class="live-curves">
+          <LiveCurvesView
+            exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: 2000, curves: [] }}
+          />
+        </div>
+        {live.fixed['data'] !== 'digits' && <LivePlane plane={plane} />}
+        <div class="live-side">
+          <LiveButtons training={training} settings={settings} />
+          {group('Acts from the next step on', false)}
+          {group('Begins another curve beside it', true)}
+        </div>
+      </div>
+    </section>
+  );
+}
+
+type Kind<Name extends Exhibit['kind']> = Extract<Exhibit, { kind: Name }>;
+
+function firstOf({ controls }: LiveDefinition): Readonly<Record<string, Setting>> {
+  return Object.fromEntries(Object.entries(controls).map(([name, { fallback }]) => [name, fallback]));
+}
+
+interface LiveControlsProps {
+  readonly legend: string;
+  readonly controls: readonly (readonly [string, Control])[];
+  readonly settings: Readonly<Record<string, Setting>>;
+  readonly onChange: (name: string, value: Setting) => void;
+}
+
+function LiveControls({ legend, controls, settings, onChange }: LiveControlsProps) {
+  if (controls.length === 0) return null;
+  return (
+    <fieldset>
+      <legend>{legend}</legend>
+      {controls.map(([name, control]) => (
+        <ControlField
+          key={name}
+          name={`live-${name}`}
+          control={control}
+          value={settings[name]!}
+          onChange={(value) => onChange(name, value)}
+        />
+      ))}
+    </fieldset>
+  );
+}
+
+/** Its place is kept while there is nothing to show. */
+function LivePlane({ plane }: { readonly plane: Kind<'plane'> | undefined }) {
+  return (
+    <figure class="live-plane">
+      {plane ? <PlaneView exhibit={plane} /> : <div class="plane" />}
+      <figcaption class="aside">Shaded: what the network says of each place. Dots: samples of two classes.</figcaption>
+    </figure>
+  );
+}
+
+interface LiveButtonsProps {
+  readonly training: LiveTraining;
+  readonly settings: Readonly<Record<string, Setting>>;
+}
+
+function LiveButtons({ training, settings }: LiveButtonsProps) {
+  const phase = training.phase.value;
+  const isTraining = phase === 'training';
+  return (
+    <>
+      <div class="control-buttons">
+        <button
+          type="button"
+          class="primary next-action"
+          disabled={phase === 'ended' || phase === 'failed'}
+          onClick={() => (isTraining ? training.pause() : training.train(settings))}
+        >
+          {isTraining ? 'Pause' : phase === 'unopened' ? 'Train' : 'Go on'}
+        </button>
+        <button type="button" disabled={phase === 'unopened'} onClick={() => training.restart()}>
+          Another curve
+        </button>
+        <button type="button" disabled={phase === 'unopened'} onClick={() => training.clear()}>
+          Clear
+        </button>
+      </div>
+      <p class="aside live-status" role="status">
+        {statusOf(training)}
+      </p>
+    </>
+  );
+}
+
+function statusOf(training: LiveTraining): string {
+  const texts = {
+    unopened: 'Train, and move the controls while the curve grows.',
+    training: 'Training in this tab.',
+    paused: 'Paused.',
+    ended: 'The curve is at its end. Move a control, or begin another curve.',
+    failed: `The network cannot be trained here: ${training.message.value}.`,
+  };
+  return texts[training.phase.value];
+}

@@ -1,0 +1,88 @@
+/** The first weights: equal ones stay equal, and their size decides what is left of a signal after many layers. */
+import { fromArray, type HostBackend, matmul, mul, normal, relu } from '@lockstep/tensor';
+import { defineChapter } from '../chapter.ts';
+import { count, range, seedControl } from '../controls.ts';
+import { defineLive } from '../live/live-settings.ts';
+import { decimal } from '../number-text.ts';
+import { valuesOf } from '../values.ts';
+
+/** Samples whose signal is followed. */
+const samples = 64;
+/** Deviations of He's weights, of the usual range ±1/sqrt(inputs), and of one that is too wide, times sqrt(inputs). */
+const gains = [
+  { label: 'usual', gain: 1 / Math.sqrt(3) },
+  { label: 'He', gain: Math.SQRT2 },
+  { label: 'twice He', gain: 2 * Math.SQRT2 },
+] as const;
+
+export const initialization = defineChapter({
+  id: 'initialization',
+  title: 'Where training begins',
+  claim: 'Through ten layers of relu a signal keeps its size if the weights have a deviation of √(2 / inputs).',
+  text: [
+    'Training moves [[weight|weights]], but it has to begin somewhere. If all of them are 0, every [[neuron]] of a [[hidden layer]] computes the same and gets the same [[gradient]], so they stay alike: the network learns nothing. So first weights are random.',
+    'Their size counts, too. Each layer multiplies the signal by about the same factor, and [[back-propagation]] multiplies the gradient likewise. [[relu]] drops half of the sum of squares, so weights with a deviation of √(2 / inputs) keep the size: this is the rule of He and others (2015). A little smaller, and after many layers nothing is left, a [[vanishing gradient]]; a little larger, and it grows without bound.',
+  ],
+  live: defineLive({
+    caption: 'The same network from other first weights',
+    hint: 'All zero never learns, whatever the learning rate. With six layers the usual weights wait before they fall, those of He do not. Ten times as large, and the first steps break the network.',
+    names: ['data', 'start', 'depth', 'lr', 'seed'],
+    first: { start: 'all zero', depth: 6 },
+  }),
+  controls: {
+    depth: count({ label: 'Layers of relu', from: 1, to: 30, fallback: 10 }),
+    width: count({ label: 'Neurons in each', from: 4, to: 256, fallback: 128 }),
+    gain: range({ label: 'Deviation times √inputs', from: 0.1, to: 5, fallback: 1, step: 0.05 }),
+    seed: seedControl,
+  },
+  *run({ backend }, { depth, width, gain, seed }) {
+    const all = [...gains, { label: 'yours', gain }];
+    const signals = all.map(({ label, gain: own }) => ({
+      label,
+      gain: own,
+      sizes: signalSizes(backend, { depth, width, gain: own, seed }),
+    }));
+    yield { depth, signals };
+  },
+  show: ({ depth, signals }) => [
+    {
+      kind: 'curves',
+      caption: "The signal's size after each layer",
+      xLabel: 'layer',
+      x: Array.from({ length: depth + 1 }, (_, layer) => layer),
+      series: signals.map(({ label, sizes }) => ({ label, values: sizes })),
+      isLogarithmic: true,
+    },
+    {
+      kind: 'table',
+      caption: `What is left of it after ${depth} ${depth === 1 ? 'layer' : 'layers'}`,
+      header: ['first weights', 'deviation times √inputs', 'size'],
+      rows: signals.map(({ label, gain, sizes }) => [label, decimal(gain), decimal(sizes.at(-1)! / sizes[0]!, 5)]),
+    },
+  ],
+});
+
+interface SignalOptions {
+  readonly depth: number;
+  readonly width: number;
+  readonly gain: number;
+  readonly seed: number;
+}
+
+/** The root of the mean square of the values before the first layer and after each. */
+function signalSizes(backend: HostBackend, { depth, width, gain, seed }: SignalOptions): number[] {
+  let values = valuesOf(backend, () => normal(backend, [samples, width], seed * 100));
+  const sizes = [rootMeanSquare(values)];
+  for (let layer = 1; layer <= depth; layer++) {
+    values = valuesOf(backend, () => {
+      const weights = mul(normal(backend, [width, width], seed * 100 + layer), gain / Math.sqrt(width));
+      return relu(matmul(fromArray(backend, values, [samples, width]), weights));
+    });
+    sizes.push(rootMeanSquare(values));
+  }
+  return sizes;
+}
+
+function rootMeanSquare(values: Float32Array): number {
+  return Math.sqrt(values.reduce((total, value) => total + value * value, 0) / values.length);
+}

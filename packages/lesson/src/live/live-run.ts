@@ -1,0 +1,199 @@
+/** A live run: a small network that trains while its settings change, each curve kept beside the next. */
+import type { LessonContext } from '../chapter.ts';
+import { type Setting, settingsOf } from '../controls.ts';
+import type { Exhibit } from '../exhibit.ts';
+import { meanOf } from '../values.ts';
+import { type LiveData, liveData, liveGrid, planeExtent, valuesOfAll } from './live-data.ts';
+import { createLiveNetwork, type LiveNetwork } from './live-network.ts';
+import { beginsCurve, type LiveDefinition, type LiveSettings } from './live-settings.ts';
+
+type Given = Readonly<Record<string, Setting | undefined>>;
+
+export interface LiveRun {
+  /** Whether the newest curve is neither at its end, nor has diverged. */
+  readonly canAdvance: boolean;
+  /** Trains the newest curve's next place, if it can advance. @returns whether it can again */
+  advance(): boolean;
+  /**
+   * Takes other settings: from the next step on where they leave the parameters as they are and the curve can advance,
+   * else with another curve.
+   * @throws RangeError where a setting is none that the control accepts
+   */
+  change(given: Given): void;
+  /** Begins another curve with the settings of the newest. */
+  restart(): void;
+  exhibits(): readonly Exhibit[];
+  dispose(): void;
+}
+
+/** Steps whose mean loss is one place of a curve. */
+export const stepsPerPlace = 5;
+/** Where a curve ends. */
+export const liveSteps = 2000;
+const mostCurves = 4;
+/** A curve that has taken fewer steps gives its place to the next one. */
+const leastSteps = 50;
+
+/** A curve as it grows, and the settings that it began with. */
+interface Growing {
+  readonly first: LiveSettings;
+  readonly steps: number[];
+  readonly losses: number[];
+  readonly accuracies: number[];
+  readonly changes: { step: number; text: string }[];
+  hasDiverged: boolean;
+}
+
+/** @throws Error where it takes digits, and the context has too few */
+export function createLiveRun(context: LessonContext, definition: LiveDefinition, given: Given = {}): LiveRun {
+  return new CurvesOfRun(context, definition, given);
+}
+
+class CurvesOfRun implements LiveRun {
+  readonly #context: LessonContext;
+  readonly #definition: LiveDefinition;
+  readonly #curves: Growing[] = [];
+  #network: LiveNetwork;
+  #data: LiveData;
+  /** [samples * inputs] */
+  #tested: Float32Array;
+
+  constructor(context: LessonContext, definition: LiveDefinition, given: Given) {
+    this.#context = context;
+    this.#definition = definition;
+    const settings = this.#settings(given);
+    this.#data = liveData(context, settings.data);
+    this.#tested = valuesOfAll(this.#data.test, this.#data.inputs);
+    this.#network = createLiveNetwork(context.backend, this.#data, settings);
+    this.#curves.push(emptyCurve(settings));
+  }
+
+  get canAdvance(): boolean {
+    const { hasDiverged, steps } = this.#curves.at(-1)!;
+    return !hasDiverged && (steps.at(-1) ?? 0) < liveSteps;
+  }
+
+  advance(): boolean {
+    if (!this.canAdvance) return false;
+    const curve = this.#curves.at(-1)!;
+    const taken = curve.steps.at(-1) ?? 0;
+    const losses = Array.from({ length: stepsPerPlace }, () => this.#network.step());
+    curve.steps.push(taken + stepsPerPlace);
+    curve.losses.push(meanOf(losses));
+    curve.accuracies.push(this.#accuracy());
+    curve.hasDiverged = !losses.every(Number.isFinite);
+    return this.canAdvance;
+  }
+
+  change(given: Given): void {
+    const before = this.#network.settings;
+    const next = this.#settings(given);
+    const changed = Object.keys(this.#definition.controls).filter(
+      (name) => settingOf(before, name) !== settingOf(next, name),
+    );
+    if (changed.length === 0) return;
+    if (changed.some(beginsCurve) || !this.canAdvance) {
+      this.#begin(next);
+      return;
+    }
+    this.#network.change(next);
+    const curve = this.#curves.at(-1)!;
+    const step = curve.steps.at(-1) ?? 0;
+    if (step === 0) {
+      this.#curves[this.#curves.length - 1] = emptyCurve(next);
+      return;
+    }
+    // A slider on its way is one change.
+    for (const name of changed) {
+      const label = this.#definition.controls[name]!.label;
+      const earlier = curve.changes.findIndex((each) => each.step === step && each.text.startsWith(`${label} `));
+      if (earlier >= 0) curve.changes.splice(earlier, 1);
+      curve.changes.push({ step, text: `${label} ${settingOf(next, name)}` });
+    }
+  }
+
+  restart(): void {
+    this.#begin(this.#network.settings);
+  }
+
+  exhibits(): readonly Exhibit[] {
+    const curves: Exhibit = {
+      kind: 'live-curves',
+      caption: this.#definition.caption,
+      length: liveSteps,
+      curves: this.#curves.map(({ first, ...curve }, index) => ({ ...curve, label: this.#label(first, index) })),
+    };
+    return this.#data.inputs === 2 ? [curves, this.#plane()] : [curves];
+  }
+
+  dispose(): void {
+    this.#network.dispose();
+  }
+
+  #settings(given: Given): LiveSettings {
+    const { controls, fixed } = this.#definition;
+    return { ...fixed, ...settingsOf(controls, given) } as unknown as LiveSettings;
+  }
+
+  #begin(settings: LiveSettings): void {
+    const isShort = (this.#curves.at(-1)!.steps.at(-1) ?? 0) < leastSteps;
+    if (isShort) this.#curves.pop();
+    else if (this.#curves.length === mostCurves) this.#curves.shift();
+    this.#curves.push(emptyCurve(settings));
+    this.#network.dispose();
+    if (settings.data !== this.#network.settings.data) {
+      this.#data = liveData(this.#context, settings.data);
+      this.#tested = valuesOfAll(this.#data.test, this.#data.inputs);
+    }
+    this.#network = createLiveNetwork(this.#context.backend, this.#data, settings);
+  }
+
+  #accuracy(): number {
+    const { test, classes } = this.#data;
+    const said = this.#network.probabilities(this.#tested);
+    let right = 0;
+    for (let sample = 0; sample < test.labels.length; sample++) {
+      const own = said.subarray(sample * classes, (sample + 1) * classes);
+      if (own.indexOf(Math.max(...own)) === test.labels[sample]) right++;
+    }
+    return right / test.labels.length;
+  }
+
+  /** What tells this curve from the others, or its number where all began alike. */
+  #label(first: LiveSettings, index: number): string {
+    const differing = Object.entries(this.#definition.controls).filter(
+      ([name]) => new Set(this.#curves.map((curve) => settingOf(curve.first, name))).size > 1,
+    );
+    const parts = differing.map(([name, { label }]) => `${label.toLowerCase()} ${settingOf(first, name)}`);
+    return `${index + 1}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`;
+  }
+
+  #plane(): Exhibit {
+    const { rows, columns, centers } = liveGrid;
+    const { train } = this.#data;
+    const values = this.#network.probabilities(centers).filter((_, index) => index % 2 === 1);
+    const place = new Float32Array(2);
+    return {
+      kind: 'plane',
+      caption: 'What the network says of each place',
+      x: planeExtent,
+      y: planeExtent,
+      field: { rows, columns, values: [...values], low: 0, high: 1 },
+      points: Array.from({ length: shownPoints }, (_, sample) => {
+        train.write(sample, place, 0);
+        return { x: place[0]!, y: place[1]!, label: '', isOn: train.labels[sample] === 1 };
+      }),
+    };
+  }
+}
+
+/** Of the training samples, in the picture. */
+const shownPoints = 120;
+
+function emptyCurve(first: LiveSettings): Growing {
+  return { first, steps: [], losses: [], accuracies: [], changes: [], hasDiverged: false };
+}
+
+function settingOf(settings: LiveSettings, name: string): Setting {
+  return settings[name as keyof LiveSettings];
+}

@@ -1,0 +1,196 @@
+/** Live runs: what a control changes from the next step on, what begins another curve, and what every chapter's shows. */
+import { describe, expect, test } from 'vitest';
+import { beginsCurve, chapters, createLiveRun, type Exhibit, type LiveCurves, type LiveRun } from '../src/index.ts';
+import { liveSteps, stepsPerPlace } from '../src/live/live-run.ts';
+import { defineLive, type LiveName, type LiveSettings, liveControls } from '../src/live/live-settings.ts';
+import { openContext, openDigits } from './context.ts';
+
+function defined(names: readonly LiveName[], first: Partial<LiveSettings> = {}) {
+  return defineLive({ caption: 'A live run', hint: '', names, first });
+}
+
+function curvesOf(run: LiveRun): LiveCurves['curves'] {
+  const isLive = (exhibit: Exhibit): exhibit is LiveCurves => exhibit.kind === 'live-curves';
+  return run.exhibits().find(isLive)!.curves;
+}
+
+function advance(run: LiveRun, steps: number): void {
+  for (let taken = 0; taken < steps; taken += stepsPerPlace) run.advance();
+}
+
+/** The losses of a curve, and of another that was equal until its settings changed. */
+async function changedAt(step: number, name: LiveName, value: number | string) {
+  const context = await openContext();
+  return [{}, { [name]: value }].map((change) => {
+    const run = createLiveRun(context, defined([name]));
+    advance(run, step);
+    run.change(change);
+    advance(run, 100);
+    const curves = curvesOf(run);
+    run.dispose();
+    return curves;
+  });
+}
+
+describe('a live run', () => {
+  test('gives the same curve for the same settings, to the bit', async () => {
+    const context = await openContext();
+    const [first, second] = [1, 2].map(() => {
+      const run = createLiveRun(context, defined([]));
+      advance(run, 200);
+      return curvesOf(run);
+    });
+    expect(first).toEqual(second);
+    expect(first![0]!.losses.at(-1)).toBeLessThan(first![0]!.losses[0]!);
+  });
+
+  const other: Partial<Record<LiveName, number | string>> = {
+    activation: 'tanh',
+    optimizer: 'adam',
+    lr: 0.3,
+    batch: 64,
+    temperature: 3,
+    loss: 'squared error',
+  };
+
+  test.each(Object.entries(other))('takes %s from the next step on', async (name, value) => {
+    const [plain, changed] = await changedAt(100, name as LiveName, value);
+    const places = 100 / stepsPerPlace;
+    expect(changed).toHaveLength(1);
+    expect(changed![0]!.losses.slice(0, places)).toEqual(plain![0]!.losses.slice(0, places));
+    expect(changed![0]!.losses.slice(places)).not.toEqual(plain![0]!.losses.slice(places));
+    expect(changed![0]!.changes).toEqual([{ step: 100, text: `${liveControls[name as LiveName].label} ${value}` }]);
+  });
+
+  test.each(Object.keys(liveControls).filter((name) => !Object.hasOwn(other, name)))(
+    'begins another curve with another %s, beside the first',
+    async (name) => {
+      expect(beginsCurve(name)).toBe(true);
+      const control = liveControls[name as LiveName];
+      const value = control.kind === 'range' ? control.fallback + 1 : control.names[1]!;
+      const [plain, changed] = await changedAt(100, name as LiveName, value);
+      expect(changed).toHaveLength(2);
+      expect(changed![0]!.losses).toEqual(plain![0]!.losses.slice(0, 100 / stepsPerPlace));
+      expect(changed![1]!.steps[0]).toBe(stepsPerPlace);
+      expect(changed!.map(({ label }) => label)).toEqual([
+        `1: ${control.label.toLowerCase()} ${control.fallback}`,
+        `2: ${control.label.toLowerCase()} ${value}`,
+      ]);
+    },
+  );
+
+  test('keeps what an optimizer knows when only the learning rate changes', async () => {
+    const context = await openContext();
+    const losses = [0.01, 0.010000001].map((lr) => {
+      const run = createLiveRun(context, defined(['lr'], { optimizer: 'momentum', lr: 0.01 }));
+      advance(run, 100);
+      run.change({ lr });
+      advance(run, 100);
+      return curvesOf(run)[0]!.losses;
+    });
+    for (const [place, loss] of losses[0]!.entries()) expect(losses[1]![place]).toBeCloseTo(loss, 3);
+  });
+
+  test('shows a slider on its way as one change, and one that comes back as its end', async () => {
+    const run = createLiveRun(await openContext(), defined(['lr']));
+    advance(run, 50);
+    for (const lr of [0.2, 0.3, 0.5]) run.change({ lr });
+    expect(curvesOf(run)[0]!.changes).toEqual([{ step: 50, text: 'Learning rate 0.5' }]);
+  });
+
+  test('replaces a curve that has hardly begun, and keeps the newest four', async () => {
+    const run = createLiveRun(await openContext(), defined(['seed']));
+    run.change({ seed: 2 });
+    expect(curvesOf(run)).toHaveLength(1);
+    for (let seed = 3; seed < 9; seed++) {
+      advance(run, 50);
+      run.change({ seed });
+    }
+    expect(curvesOf(run).map(({ label }) => label)).toEqual([5, 6, 7, 8].map((seed, at) => `${at + 1}: seed ${seed}`));
+  });
+
+  test('ends after its steps; a change begins another curve then', async () => {
+    const run = createLiveRun(await openContext(), defined(['lr'], { width: 2 }));
+    while (run.advance());
+    expect(curvesOf(run)[0]!.steps.at(-1)).toBe(liveSteps);
+    expect(run.advance()).toBe(false);
+    run.change({ lr: 0.2 });
+    expect(curvesOf(run)).toHaveLength(2);
+    expect(run.advance()).toBe(true);
+  });
+
+  test('says that it diverged, and takes no more steps', async () => {
+    const run = createLiveRun(await openContext(), defined([], { start: 'ten times', depth: 6 }));
+    while (run.advance());
+    const [curve] = curvesOf(run);
+    expect(curve!.hasDiverged).toBe(true);
+    expect(curve!.steps.at(-1)).toBeLessThan(liveSteps);
+  });
+
+  test('refuses a setting by name', async () => {
+    const run = createLiveRun(await openContext(), defined(['lr']));
+    expect(() => run.change({ lr: 100 })).toThrow('lr: expected a number from 0.0001 to 10, got 100');
+  });
+});
+
+/** The last accuracy with these settings. */
+async function accuracyWith(first: Partial<LiveSettings>, steps = liveSteps): Promise<number> {
+  const run = createLiveRun(await openDigits(), defined([], first));
+  advance(run, steps);
+  const { accuracies } = curvesOf(run)[0]!;
+  run.dispose();
+  return accuracies.at(-1)!;
+}
+
+describe('what the hints say', () => {
+  test.each<[string, Partial<LiveSettings>, Partial<LiveSettings>]>([
+    ['none against relu', { activation: 'none' }, { activation: 'relu' }],
+    [
+      'six layers of sigmoid against six of tanh',
+      { activation: 'sigmoid', depth: 6 },
+      { activation: 'tanh', depth: 6 },
+    ],
+    ['two neurons against four', { depth: 2, width: 2 }, { depth: 2, width: 4 }],
+    ['a learning rate of 3 against 1', { lr: 3 }, { lr: 1 }],
+    ['all zero against the usual weights', { start: 'all zero', depth: 6 }, { start: 'usual', depth: 6 }],
+  ])('%s', async (_, worse, better) => {
+    expect(await accuracyWith(worse)).toBeLessThan(0.9);
+    expect(await accuracyWith(better)).toBeGreaterThan(0.98);
+  });
+
+  test.each<[string, Partial<LiveSettings>, Partial<LiveSettings>, number]>([
+    ['sgd against adam', { lr: 0.01 }, { lr: 0.01, optimizer: 'adam' }, 100],
+    ['the squared error from weights ten times as large', { loss: 'squared error', start: 'ten times' }, {}, 500],
+    ['hot against temperature 1', { temperature: 50 }, {}, 300],
+  ])('on digits: %s', async (_, worse, better, steps) => {
+    const digits = { data: 'digits', depth: 1, width: 32 } as const;
+    const [low, high] = [
+      await accuracyWith({ ...digits, ...worse }, steps),
+      await accuracyWith({ ...digits, ...better }, steps),
+    ];
+    expect(low).toBeLessThan(high - 0.05);
+  });
+});
+
+const withLive = chapters.filter(({ live }) => live);
+
+test.each(withLive)('$id: its live run trains, and every control changes it', async ({ live }) => {
+  const context = await openDigits();
+  for (const [name, control] of Object.entries(live!.controls)) {
+    const run = createLiveRun(context, live!);
+    advance(run, 50);
+    const values = control.kind === 'range' ? [control.from, control.to] : control.names;
+    run.change({ [name]: values.find((value) => value !== control.fallback)! });
+    const curves = curvesOf(run);
+    expect(curves.length === 2 || curves[0]!.changes.length === 1, name).toBe(true);
+    run.dispose();
+  }
+});
+
+test('no live run has a control twice, and digits are for the chapters that use them', () => {
+  expect(withLive.length).toBeGreaterThanOrEqual(9);
+  for (const { id, live, usesDigits = false } of withLive) {
+    expect(live!.fixed['data'] === 'digits', id).toBe(usesDigits);
+    expect(Object.keys({ ...live!.controls, ...live!.fixed }).sort()).toEqual(Object.keys(liveControls).sort());
+  }
+});
