@@ -12,7 +12,7 @@ const stampFile = join(modules, '.lockstep-installed');
 const toolFolder = join(root, '.tools');
 const pnpm = join(toolFolder, 'node_modules', '.bin', 'pnpm');
 
-const programs = ['coordinator-command', 'worker-command', 'simulate', 'examples'];
+const programs = ['coordinator-command', 'worker-command', 'relay-command', 'simulate', 'examples'];
 
 /**
  * Each holds the ones before it. Megabytes are what comes over the network for what it has beyond them, from a cold

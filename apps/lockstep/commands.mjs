@@ -14,6 +14,11 @@ export const commands = {
     args: ['coordinator'],
   },
   worker: { does: 'joins a coordinator', app: 'worker', args: [] },
+  relay: {
+    does: 'joins a coordinator for workers of its own, and sends one gradient for all of them',
+    app: 'relay',
+    args: [],
+  },
   evaluate: { does: 'measures a saved model on test samples', app: 'model', args: ['evaluate'] },
   predict: { does: 'says what a saved model sees in pictures', app: 'model', args: ['predict'] },
   export: { does: 'writes a saved model as ONNX', app: 'model', args: ['export'] },

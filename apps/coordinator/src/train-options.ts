@@ -4,6 +4,7 @@ import {
   readOptionBytes,
   readOptionFile,
   requireOutputs,
+  tlsOf,
   tokenFrom,
   usageFailure,
 } from '@lockstep/command';
@@ -107,14 +108,4 @@ function checkpointOf(options: CoordinatorOptions): TrainOptions['checkpoint'] {
     throw usageFailure(`--${name}: expected with --checkpoint DIR, the folder of the checkpoints`);
   }
   return undefined;
-}
-
-/** @throws CommandFailure with exit code 2 */
-export function tlsOf(options: Pick<CoordinatorOptions, 'tls' | 'tls-cert' | 'tls-key'>) {
-  const { tls, 'tls-cert': certFile, 'tls-key': keyFile } = options;
-  if (certFile === undefined && keyFile === undefined) return tls;
-  if (tls) throw usageFailure('--tls: expected without --tls-cert and --tls-key, which bring a certificate');
-  if (certFile === undefined) throw usageFailure('--tls-key: expected with --tls-cert, got it alone');
-  if (keyFile === undefined) throw usageFailure('--tls-cert: expected with --tls-key, got it alone');
-  return { cert: readOptionFile('tls-cert', certFile), key: readOptionFile('tls-key', keyFile) };
 }

@@ -1,10 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CommandFailure } from '@lockstep/command';
+import { CommandFailure, tlsOf } from '@lockstep/command';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { tlsOf } from '../src/train-options.ts';
 import { startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();

@@ -20,6 +20,7 @@ const anywhere = [
 const inNode = [
   ...anywhere,
   'worker',
+  'worker/internal',
   'tensor/node',
   'data/node',
   'tfjs-node',

@@ -26,6 +26,8 @@ export {
 } from './option.ts';
 export { readInputFile, readOptionBytes, readOptionFile, requireOutputs, saveFile, saveJson } from './option-files.ts';
 export { parseOptions } from './parse.ts';
+export { shellWord, tokenBefore } from './shell-word.ts';
 export { type Column, formatTable } from './table.ts';
+export { tlsOf, tlsOptions } from './tls-options.ts';
 export { tokenFrom } from './token.ts';
 export { version } from './version.ts';

@@ -156,6 +156,20 @@ const rules: Rules = {
   signal: instance('an AbortSignal', (value) => value instanceof AbortSignal),
 };
 
+const { host, port, token, tls, allowOrigins } = listenRules;
+
+const relayRules: Rules = {
+  name: text('one line of 1 to 80 printable characters', /^(?=.*\S)\P{C}{1,80}$/u),
+  token: line,
+  fingerprint: text('a SHA-256 in hex', /^[0-9a-f:]{64,95}$/i),
+  threads: whole(optionBounds.threads),
+  workers: whole(optionBounds.workers),
+  backend: oneOf(computeChoices),
+  wait: flag,
+  listen: { host, port, token, tls, allowOrigins },
+  signal: instance('an AbortSignal', (value) => value instanceof AbortSignal),
+};
+
 /** What may stand for an object of options. */
 const shorthands: Readonly<Record<string, Rule>> = {
   optimizer: oneOf(optimizerTypes),
@@ -163,6 +177,11 @@ const shorthands: Readonly<Record<string, Rule>> = {
   listen: flag,
   checkpoint: name,
 };
+
+/** Those of a relay. @throws ConfigurationError where an option is unknown, or not of its kind */
+export function checkRelayOptions(options: object): void {
+  checkAll(options, relayRules, '');
+}
 
 /** @throws ConfigurationError where an option is unknown, or not of its kind */
 export function checkOptions(options: object): void {
@@ -185,7 +204,7 @@ function checkOne(option: string, value: unknown, rule: Rule | Rules): void {
     if (rule.accepts(value)) return;
     throw configurationError`${named(option)}: expected ${rule.expected}, got ${shown(value)}`;
   }
-  const shorthand = shorthands[option];
+  const shorthand = rule === relayRules['listen'] ? undefined : shorthands[option];
   if (shorthand?.accepts(value)) return;
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     checkAll(value, rule, `${option}.`);

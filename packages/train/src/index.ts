@@ -17,6 +17,8 @@ export type { Addresses } from './http/addresses.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
 export type { Prediction } from './model/predictor.ts';
 export type { CheckpointOptions, ListenOptions, OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
+export type { RelayEvent, RelayOptions } from './relay/options.ts';
+export { relay } from './relay/relay.ts';
 export type { CurvePoint, DataSummary, EpochReport, Report, StepTimes, WorkerReport } from './report/report.ts';
 export type { Verification } from './run/verify.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';

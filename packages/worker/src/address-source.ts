@@ -1,6 +1,6 @@
 /** Finds the coordinator to join where its address may change, and connects to it. */
-import type { WorkerTransport } from '@lockstep/protocol';
 import { connect } from './connect.ts';
+import type { Connector } from './connector.ts';
 import { type JoinAddress, joinAddress } from './join-address.ts';
 
 /** Where a run's coordinator is now; the finder of a fleet is one. */
@@ -19,21 +19,17 @@ export interface FoundAddress {
   readonly fingerprint?: string | undefined;
 }
 
-export interface SourceConnector {
-  /** @throws Error with one sentence that says why there is no connection */
-  connect(): Promise<WorkerTransport>;
-  /** Of the coordinator that was found last. */
-  readonly token: string | undefined;
-  /** Waits where a coordinator has sent its workers away. @returns whether the run goes on, with another one */
-  goesOn(): Promise<boolean>;
-}
-
 /** @param over aborted where the run is over, before `connect` fails */
-export function sourceConnector(source: AddressSource, signal: AbortSignal, over: AbortController): SourceConnector {
+export function sourceConnector(source: AddressSource, signal: AbortSignal, over: AbortController): Connector {
   let address: JoinAddress | undefined;
   return {
     get token() {
       return address?.token;
+    },
+    // The source is asked at each attempt.
+    learn: () => {},
+    get address() {
+      return address;
     },
     async goesOn() {
       await source.changed(signal);

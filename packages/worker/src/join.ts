@@ -1,12 +1,11 @@
 /** Joins a run from Node. */
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
-import { openChecksum } from '@lockstep/protocol';
-import { type AddressSource, type SourceConnector, sourceConnector } from './address-source.ts';
+import { type MessageOf, openChecksum } from '@lockstep/protocol';
+import type { AddressSource } from './address-source.ts';
 import { type ComputeChoice, computeChoices, requireThreads } from './compute-choice.ts';
 import { configurationError, named } from './configuration-error.ts';
-import { connect } from './connect.ts';
-import { joinAddress } from './join-address.ts';
+import { openConnector } from './connector.ts';
 import { type JoinEnd, JoinedWorker, type Participation, type WorkerEvent } from './joined-worker.ts';
 import { openCompute } from './open-compute.ts';
 import { participate } from './participate.ts';
@@ -48,7 +47,7 @@ async function takePart(
 ): Promise<JoinEnd> {
   const { name = hostname().slice(0, maxNameLength), backend = 'auto', threads = 1, wait = false } = options;
   const over = new AbortController();
-  const connector = connectorOf(url, options, participation.leaving, over);
+  const connector = openConnector(url, options, participation.leaving, over);
   requireValid({ name, backend, threads });
   const { compute, refused, choice } = await openCompute(backend, threads).catch((error: Error) => {
     throw configurationError`${named('backend', backend)}: ${error.message}`;
@@ -74,6 +73,7 @@ async function takePart(
         },
       },
       connect: () => connector.connect(),
+      onWelcome: ({ addresses }: MessageOf<'welcome'>) => connector.learn(addresses),
     };
     const emit = (event: WorkerEvent): void => void (over.signal.aborted || participation.emit(event));
     const leaving = AbortSignal.any([participation.leaving, over.signal]);
@@ -83,17 +83,6 @@ async function takePart(
   } finally {
     await compute.close();
   }
-}
-
-function connectorOf(
-  url: string | AddressSource,
-  options: JoinOptions,
-  leaving: AbortSignal,
-  over: AbortController,
-): SourceConnector {
-  if (typeof url !== 'string') return sourceConnector(url, leaving, over);
-  const { url: address, token, fingerprint } = joinAddress(url, options);
-  return { token, connect: () => connect(address, fingerprint), goesOn: async () => false };
 }
 
 interface Valid {

@@ -41,35 +41,35 @@ export class JoinError extends Error {
   }
 }
 
-export interface Participation {
-  readonly emit: (event: WorkerEvent) => void;
+export interface Participation<Event = WorkerEvent> {
+  readonly emit: (event: Event) => void;
   /** Aborted when the worker is to leave. */
   readonly leaving: AbortSignal;
 }
 
 /**
- * A worker at work: an async iterable of what happens.
+ * A worker at work, or a relay, which is one to its coordinator: an async iterable of what happens.
  * A loop over it need not keep up, and may be left: the worker goes on. Loops end by throwing where `done` does.
  */
-export class JoinedWorker implements AsyncIterable<WorkerEvent> {
+export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent> implements AsyncIterable<Event> {
   /**
    * Resolves when the run is over, or this worker has left.
    * @throws ConfigurationError where it cannot be, JoinError where it was not let in or could not go on
    */
   readonly done: Promise<JoinEnd>;
   readonly #ended: Promise<JoinEnd>;
-  readonly #events = new EventStream<WorkerEvent>({
+  readonly #events = new EventStream<Event>({
     replaces: (older, newer) => older.type === 'computed' && newer.type === 'computed',
   });
   readonly #leaving = new AbortController();
 
   /** @param takePart resolves when the worker has ended */
-  constructor(takePart: (participation: Participation) => Promise<JoinEnd>, signal?: AbortSignal) {
+  constructor(takePart: (participation: Participation<Event>) => Promise<JoinEnd>, signal?: AbortSignal) {
     const leave = (): void => this.#leaving.abort();
     if (signal?.aborted) leave();
     const isSignal = signal instanceof AbortSignal;
     if (isSignal) signal.addEventListener('abort', leave);
-    const emit = (event: WorkerEvent): void => this.#events.emit(event);
+    const emit = (event: Event): void => this.#events.emit(event);
     // The caller has its first loop before anything happens.
     this.#ended = Promise.resolve()
       .then(() => {
@@ -87,7 +87,7 @@ export class JoinedWorker implements AsyncIterable<WorkerEvent> {
     this.done = this.#ended.then((end) => end);
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<WorkerEvent> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Event> {
     // The loop throws what `done` would.
     this.done.catch(() => {});
     return this.#events[Symbol.asyncIterator]();

@@ -4,6 +4,12 @@ import { type JoinEnd, JoinError, type Participation } from './joined-worker.ts'
 
 export type ParticipateOptions = Omit<MembershipOptions, 'random' | 'onEvent'>;
 
+/** How taking part ended. @throws JoinError where the worker was not let in, or could not go on */
+export function endOf({ type, message }: MembershipEnd, leaving: AbortSignal): JoinEnd {
+  if (type === 'finished') return { type: leaving.aborted ? 'left' : 'finished', message };
+  throw new JoinError(type, message);
+}
+
 /** @throws JoinError where the worker is not let in, or cannot go on */
 export async function participate(options: ParticipateOptions, { emit, leaving }: Participation): Promise<JoinEnd> {
   const membership = new Membership({ ...options, random: Math.random, onEvent: workerEvents(emit) });
@@ -14,7 +20,7 @@ export async function participate(options: ParticipateOptions, { emit, leaving }
 }
 
 /** What happens to a membership, as events with totals. */
-function workerEvents(emit: Participation['emit']): (event: MembershipEvent) => void {
+export function workerEvents(emit: Participation['emit']): (event: MembershipEvent) => void {
   let hasJoined = false;
   let [shards, samples, computeMs] = [0, 0, 0];
   return (event) => {
@@ -30,17 +36,14 @@ function workerEvents(emit: Participation['emit']): (event: MembershipEvent) => 
         emit({ type: 'computed', step: event.step + 1, shards, samples, computeMs });
         return;
       case 'ready':
+        emit(event);
+        return;
       case 'lost':
       case 'unreached':
-        emit(event);
+        emit({ type: event.type, message: event.message });
         return;
       default:
         event satisfies never;
     }
   };
-}
-
-function endOf({ type, message }: MembershipEnd, leaving: AbortSignal): JoinEnd {
-  if (type === 'finished') return { type: leaving.aborted ? 'left' : 'finished', message };
-  throw new JoinError(type, message);
 }

@@ -15,7 +15,7 @@ export interface MetricsSources {
 }
 
 /** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
-export function createMetrics(sources: MetricsSources): SiteOptions['metrics'] {
+export function createMetrics(sources: MetricsSources): NonNullable<SiteOptions['metrics']> {
   let registry: Registry | undefined;
   return async () => {
     registry ??= openRegistry(sources);

@@ -11,9 +11,10 @@ export type Answer = (request: IncomingMessage, response: ServerResponse, next?:
 export interface SiteOptions {
   readonly folder: string;
   readonly health: () => object;
-  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Left out where there are none. */
+  readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
   /** Why the bearer of a token may not read the metrics, undefined where it may. */
-  readonly metricsFault: (token: string | undefined, address: string) => string | undefined;
+  readonly metricsFault?: (token: string | undefined, address: string) => string | undefined;
   /** Takes what is posted to `/upload`; left out where nothing is to be uploaded. */
   readonly upload?: Answer;
 }
@@ -61,7 +62,7 @@ function isSecureContext({ socket, headers }: IncomingMessage): boolean {
   return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
 }
 
-export function createSite({ folder, health, metrics, metricsFault, upload }: SiteOptions): Answer {
+export function createSite({ folder, health, metrics, metricsFault = () => undefined, upload }: SiteOptions): Answer {
   const files = openFolder(folder);
   return (request, response, next) => {
     const headers = headersFor(request);
@@ -88,6 +89,7 @@ export function createSite({ folder, health, metrics, metricsFault, upload }: Si
         send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
         return;
       case '/metrics': {
+        if (!metrics) return files(request, response, pass);
         const fault = metricsFault(bearerOf(request), sourceOf(request.socket.remoteAddress));
         if (fault !== undefined) {
           response.setHeader('www-authenticate', 'Bearer');

@@ -111,6 +111,8 @@ interface Pending {
 export class RelayRun {
   readonly run: Run;
   readonly setup: RunSetup;
+  /** Of a sample and its target. */
+  readonly sampleBytes: number;
   readonly key: string;
   readonly #options: RelayRunOptions;
   readonly #parameters: Parameters;
@@ -130,6 +132,7 @@ export class RelayRun {
     this.#options = options;
     this.key = runKey(welcome);
     this.setup = setupOf(options, model, plan, gradient);
+    this.sampleBytes = sampleBytesOf(this.setup.format, model);
     const weights = initialize(model, seed);
     const parameterServer = new Parameters({ backend, plan, weights });
     const samples = new AskedSamples(plan);

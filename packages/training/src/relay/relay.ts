@@ -26,6 +26,8 @@ export interface RelayOptions {
   readonly workerToken?: string | undefined;
   /** To the coordinator above. @throws Error with one sentence */
   readonly connect: () => Promise<WorkerTransport>;
+  /** Takes each welcome, which may say where else the run can be joined. */
+  readonly onWelcome?: (welcome: Welcome) => void;
   /** Whether it waits for a coordinator that its first attempt does not reach. */
   readonly waitForCoordinator?: boolean;
   /** Where its workers may go instead, beside the addresses that it is told itself. */
@@ -78,6 +80,7 @@ export class Relay {
   #upward: WorkerTransport | undefined;
   #welcome: Welcome | undefined;
   #run: RelayRun | undefined;
+  #isLeaving = false;
   #hasEnded = false;
 
   constructor(options: RelayOptions) {
@@ -109,6 +112,7 @@ export class Relay {
 
   /** Says goodbye above; the workers may go elsewhere. */
   leave(message: string): void {
+    this.#isLeaving = true;
     this.#membership.leave(message);
     this.#workers.stop();
   }
@@ -131,6 +135,7 @@ export class Relay {
       connect: () => this.#connect(),
       onWelcome: (welcome) => {
         this.#welcome = welcome;
+        this.#options.onWelcome?.(welcome);
       },
       onEvent: (event) => this.#noteAbove(event),
     });
@@ -201,8 +206,7 @@ export class Relay {
     this.#hasEnded = true;
     this.#workers.stop();
     // Where the run goes on without this relay, its workers look for another way to it.
-    const isOver = end.type === 'finished' && end.message !== 'left';
-    if (!isOver) this.#below.closeAll('the relay ends');
+    if (end.type !== 'finished' || this.#isLeaving) this.#below.closeAll('the relay ends');
     this.#closeRun(end.message, false);
     return end;
   }

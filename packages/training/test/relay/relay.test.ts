@@ -1,13 +1,204 @@
 import { describe, expect, it } from 'vitest';
-import { createRelayTree } from './relay-fixture.ts';
+import { lies } from '../../src/simulator/lies.ts';
+import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
-describe('a relay', () => {
-  it.each([1, 2, 3, 4, 5])('with %i workers gives the weights of the oracle, as the only worker', async (count) => {
+const recordsOf = ({ fixture }: RelayTree) => [...fixture.run.state.records.values()];
+
+async function untilStep(tree: RelayTree, step: number): Promise<void> {
+  await tree.fixture.until(() => tree.fixture.run.state.current.step >= step);
+}
+
+describe('a relay gives the weights of the oracle', () => {
+  it.each([1, 2, 3, 4, 5])('with %i workers, as the only worker of the coordinator', async (count) => {
     const tree = await createRelayTree();
     const relay = tree.relay();
     tree.workers(relay, count, { sampleCacheBytes: count % 2 === 0 ? 1e6 : 0 });
     await tree.fixture.finish();
-    const records = [...tree.fixture.run.state.records.values()];
-    expect(records.map(({ kind, name }) => [kind, name])).toEqual([['relay', 'relay']]);
+    expect(recordsOf(tree).map(({ kind, name }) => [kind, name])).toEqual([['relay', 'relay']]);
+  });
+
+  it.each([
+    ['samples that are float32, with values as targets', { sampleType: 'f32', targetType: 'values' }],
+    ['rounds of inner steps', { innerSteps: { batch: 2, learningRate: 0.1, momentum: 0.5 } }],
+    ['verified shards', { verifyRate: 1 }],
+    ['all taking part in turns', { participation: 'rotation' }],
+    ['weights and gradients in chunks', { limits: { chunkBytes: 40 } }],
+    ['a batch of one microbatch', { batch: 3 }],
+    ['a last batch that is short', { samples: 37 }],
+  ] as const)('in a run with %s', async (_, options) => {
+    const tree = await createRelayTree(options);
+    for (const name of ['one', 'other']) tree.workers(tree.relay(tree.root, name), 3, { sampleCacheBytes: 1e6 });
+    await tree.fixture.finish();
+  });
+
+  it('beside workers of the coordinator itself', async () => {
+    const tree = await createRelayTree({ batch: 24, startWorkers: 2 });
+    tree.workers(tree.relay(), 2);
+    tree.worker(tree.root, { name: 'direct' });
+    await tree.fixture.finish();
+    const shards = recordsOf(tree).map((record) => [record.kind, record.shards > 0]);
+    expect(shards).toEqual(
+      expect.arrayContaining([
+        ['relay', true],
+        ['node', true],
+      ]),
+    );
+  });
+
+  it('behind other relays, three deep', async () => {
+    const tree = await createRelayTree({ batch: 40, microbatchSize: 2 });
+    let above: TestRelay | undefined;
+    for (const name of ['top', 'middle', 'bottom']) above = tree.relay(above, name);
+    tree.workers(above!, 3);
+    await tree.fixture.finish();
+    expect(recordsOf(tree).map(({ name }) => name)).toEqual(['top']);
+  });
+});
+
+describe('a relay', () => {
+  it('is no worker of the coordinator before one of its own is ready', async () => {
+    const tree = await createRelayTree();
+    const relay = tree.relay();
+    await tree.fixture.until(() => relay.events.some(({ type }) => type === 'idle'));
+    expect(tree.fixture.run.state.phase).toBe('waiting');
+    const waitedUntilMs = tree.fixture.clock.nowMs() + 10_000;
+    await tree.fixture.until(() => tree.fixture.clock.nowMs() > waitedUntilMs);
+    expect(tree.fixture.run.state.connections.size).toBe(0);
+    tree.worker(relay);
+    await tree.fixture.finish();
+  });
+
+  it('says how many workers stand behind it, behind other relays too', async () => {
+    const tree = await createRelayTree({ epochs: 200 });
+    const top = tree.relay(undefined, 'top');
+    tree.workers(top, 2);
+    tree.workers(tree.relay(top, 'below'), 3);
+    await tree.fixture.until(() => recordsOf(tree).some(({ workersBehind }) => workersBehind === 5));
+    expect(recordsOf(tree)).toMatchObject([{ name: 'top', kind: 'relay', threads: expect.any(Number) }]);
+  });
+
+  it('refuses a worker that computes other bits', async () => {
+    const tree = await createRelayTree();
+    const relay = tree.relay();
+    tree.worker(relay, { name: 'other', numericMode: 'nudged' });
+    tree.worker(relay, { name: 'equal' });
+    await tree.fixture.finish();
+    const below = [...(relay.relay.run?.run.state.records.values() ?? [])];
+    expect(below.filter(({ shards }) => shards > 0).map(({ name }) => name)).toEqual(['equal']);
+  });
+
+  it('tells its workers where else they may go', async () => {
+    const tree = await createRelayTree();
+    const relay = tree.relay(tree.root, 'relay', { addresses: ['ws://127.0.0.1:7070/'] });
+    const below = tree.relay(relay, 'below', { addresses: ['ws://127.0.0.1:7071/'] });
+    tree.worker(below);
+    await tree.fixture.finish();
+    expect(below.relay.run?.setup.addresses).toEqual(['ws://127.0.0.1:7071/', 'ws://127.0.0.1:7070/']);
+  });
+
+  it('refuses workers without its own token, and says that of the run above', async () => {
+    const tree = await createRelayTree({ token: 'above' });
+    const relay = tree.relay(tree.root, 'relay', { token: 'above', workerToken: 'below' });
+    tree.worker(relay, { name: 'without' });
+    await tree.fixture.until(() => relay.events.some(({ type }) => type === 'idle'));
+    const waitedUntilMs = tree.fixture.clock.nowMs() + 10_000;
+    await tree.fixture.until(() => tree.fixture.clock.nowMs() > waitedUntilMs);
+    expect(tree.fixture.run.state.phase).toBe('waiting');
+    expect([...(relay.relay.run?.run.state.records.values() ?? [])]).toEqual([]);
+  });
+});
+
+describe('a run goes on with the weights of the oracle where', () => {
+  it('a worker behind a relay is killed', async () => {
+    const tree = await createRelayTree({ epochs: 10 });
+    const [first] = tree.workers(tree.relay(), 3);
+    await untilStep(tree, 3);
+    first!.kill();
+    await tree.fixture.finish();
+  });
+
+  it('all workers behind a relay are killed: another worker computes, and the relay comes back with its next one', async () => {
+    const tree = await createRelayTree({ epochs: 400, startWorkers: 2 });
+    const relay = tree.relay();
+    const workers = tree.workers(relay, 2);
+    tree.worker(tree.root, { name: 'direct' });
+    await untilStep(tree, 5);
+    for (const worker of workers) worker.kill();
+    await tree.fixture.until(() => tree.fixture.run.state.faults.disconnects === 1);
+    const before = recordsOf(tree).find(({ kind }) => kind === 'relay')!.shards;
+    tree.worker(relay, { name: 'late' });
+    await tree.fixture.finish();
+    const relays = recordsOf(tree).filter(({ kind }) => kind === 'relay');
+    expect(relays.reduce((sum, { shards }) => sum + shards, 0)).toBeGreaterThan(before);
+  });
+
+  it('a relay is killed: its shard is computed elsewhere', async () => {
+    const tree = await createRelayTree({ epochs: 20, startWorkers: 2 });
+    const relay = tree.relay();
+    const workers = tree.workers(relay, 2);
+    tree.workers(tree.relay(tree.root, 'other'), 2);
+    await untilStep(tree, 5);
+    relay.kill(workers);
+    await tree.fixture.finish();
+    expect(tree.fixture.run.state.faults.disconnects).toBe(1);
+  });
+
+  it('a relay freezes for longer than the coordinator waits', async () => {
+    const tree = await createRelayTree({ epochs: 20, startWorkers: 2 });
+    const relay = tree.relay();
+    tree.workers(relay, 2);
+    tree.worker(tree.root, { name: 'direct' });
+    await untilStep(tree, 5);
+    relay.process.freeze(60_000);
+    await tree.fixture.finish();
+    expect(tree.fixture.run.state.faults.duplicated).toBeGreaterThan(0);
+  });
+
+  it('workers behind a relay freeze: the late relay is asked no more', async () => {
+    const tree = await createRelayTree({ epochs: 20, startWorkers: 2 });
+    const relay = tree.relay();
+    const workers = tree.workers(relay, 2);
+    tree.worker(tree.root, { name: 'direct' });
+    await untilStep(tree, 5);
+    for (const worker of workers) worker.freeze(3_000);
+    await tree.fixture.until(() => tree.fixture.run.state.faults.duplicated > 0);
+    await tree.fixture.finish();
+  });
+
+  it('a relay leaves, and its workers learn that it is gone', async () => {
+    const tree = await createRelayTree({ epochs: 20, startWorkers: 2 });
+    const relay = tree.relay();
+    const [worker] = tree.workers(relay, 1);
+    tree.worker(tree.root, { name: 'direct' });
+    await untilStep(tree, 5);
+    relay.relay.leave('enough');
+    let end: unknown;
+    void relay.relay.ended.then((value) => {
+      end = value;
+    });
+    await tree.fixture.until(() => end !== undefined);
+    expect(end).toEqual({ type: 'finished', message: 'enough' });
+    await tree.fixture.finish();
+    expect(worker!.ended).toBe(false);
+  });
+
+  it.each(Object.keys(lies) as (keyof typeof lies)[])('a worker behind a relay lies: %s', async (lie) => {
+    const tree = await createRelayTree({ epochs: 10, verifyRate: 1 });
+    const relay = tree.relay();
+    tree.workers(relay, 2);
+    tree.worker(relay, { name: 'liar', lie });
+    await tree.fixture.finish();
+    expect(tree.fixture.run.state.faults.quarantined).toBe(0);
+  });
+});
+
+describe('after a run', () => {
+  it('workers behind a relay are told that it is over', async () => {
+    const tree = await createRelayTree();
+    const relay = tree.relay();
+    const workers = tree.workers(relay, 2);
+    await tree.fixture.finish();
+    await tree.fixture.until(() => workers.every(({ ended }) => ended));
+    expect(await relay.relay.ended).toEqual({ type: 'finished', message: 'the run is finished' });
   });
 });

@@ -1,0 +1,68 @@
+/** The command line of a relay: relays for a run by its options, and says what happens. */
+import { CommandFailure, commandText, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
+import { ConfigurationError, relay } from '@lockstep/train';
+import { JoinError, joinAddress } from '@lockstep/worker';
+import { type RelayCommandOptions, relayOptions, summary, usage } from './options.ts';
+import { RelayLines } from './relay-lines.ts';
+
+/** How a program ends after SIGINT or SIGTERM. */
+const interruptedCode = 130;
+
+async function main(): Promise<number> {
+  const options = readCommandLine({ usage, summary, options: relayOptions }, process.argv.slice(2));
+  if (!options) return 0;
+  const { url, name } = options;
+  if (url === undefined) {
+    throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
+  }
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
+  const relaying = relay(url, { ...relayed(options), signal: interruption.signal });
+  const log = (message: string): void => void process.stderr.write(`relay ${name}: ${message}\n`);
+  const lines = new RelayLines();
+  try {
+    for await (const event of relaying) for (const line of lines.of(event)) log(line);
+    const { type, message } = await relaying.done;
+    if (interruption.signal.aborted) return interruptedCode;
+    if (type === 'finished') log(message);
+    return 0;
+  } catch (error) {
+    if (error instanceof JoinError) throw failureOf(error, joinAddress(url, {}).url);
+    throw error;
+  }
+}
+
+/** @throws CommandFailure with exit code 2 */
+function relayed(options: RelayCommandOptions) {
+  const { name, host, port, workers, backend, threads, wait } = options;
+  const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
+  return { name, token, workers, backend, threads, wait, listen: { host, port, tls: tlsOf(options) } };
+}
+
+function failureOf({ reason, message }: JoinError, place: string): CommandFailure {
+  switch (reason) {
+    case 'unreachable': {
+      const advice = `start one with ${commandText('coordinator')}, or wait for it with --wait`;
+      return new CommandFailure(`--url ${place}: ${message}; ${advice}`, 2);
+    }
+    case 'refused':
+      return new CommandFailure(`the coordinator at ${place} refused: ${message}`, 2);
+    case 'failed':
+      return new CommandFailure(message, 1);
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** The names under which the command line knows the library's options. */
+const names: Readonly<Record<string, string>> = {
+  'listen.host': 'host',
+  'listen.port': 'port',
+  'listen.token': 'token',
+  'listen.tls.cert': 'tls-cert',
+  'listen.tls.key': 'tls-key',
+};
+
+await runMain('relay', main, (error) =>
+  error instanceof ConfigurationError ? error.messageWith((option) => `--${names[option] ?? option}`) : undefined,
+);

@@ -1,0 +1,55 @@
+/** What happens to a relay, as lines for the person who started it. */
+import { commandText, shellWord, tokenBefore } from '@lockstep/command';
+import type { RelayEvent } from '@lockstep/train';
+
+type Listening = Extract<RelayEvent, { type: 'listening' }>;
+
+export class RelayLines {
+  #listening: Listening | undefined;
+  #isOpen = false;
+  #lostMessage: string | undefined;
+
+  of(event: RelayEvent): string[] {
+    switch (event.type) {
+      case 'listening':
+        this.#listening = event;
+        return portLines(event);
+      case 'open': {
+        const lines = this.#isOpen || !this.#listening ? [] : joinLines(this.#listening);
+        this.#isOpen = true;
+        return lines;
+      }
+      case 'joined':
+        this.#lostMessage = undefined;
+        return event.returned ? [] : [`joined as ${event.id}`];
+      case 'idle':
+        return ['waiting for workers'];
+      case 'lost':
+      case 'unreached': {
+        // Once: the attempts that follow may fail alike.
+        const isKnown = this.#lostMessage === event.message;
+        this.#lostMessage = event.message;
+        return isKnown ? [] : [`${event.message}; trying again; Ctrl-C ends this`];
+      }
+      case 'note':
+        return [event.message];
+      case 'ready':
+      case 'computed':
+        return [];
+      default:
+        return event satisfies never;
+    }
+  }
+}
+
+function portLines({ port, wantedPort }: Listening): string[] {
+  return wantedPort === 0 || port === wantedPort ? [] : [`Port ${wantedPort} is in use, listening on ${port}.`];
+}
+
+/** Secrets are printed here and nowhere else: they are for the person at this terminal. */
+function joinLines({ addresses, token }: Listening): string[] {
+  return [
+    `Join with: ${tokenBefore(token)}${commandText('worker', `--url ${shellWord(addresses.worker)}`)}`,
+    `Join in a browser: ${addresses.page}`,
+  ];
+}

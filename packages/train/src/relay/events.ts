@@ -1,0 +1,30 @@
+/** What happens to a relay, as events for the program that started it. */
+import type { RelayEvent as RuleEvent } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import { workerEvents } from '@lockstep/worker/internal';
+import { EventLines } from '../run/event-lines.ts';
+import type { RelayEvent } from './options.ts';
+
+export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEvent) => void {
+  const lines = new EventLines(systemClock.nowMs);
+  const above = workerEvents((event) => {
+    if (event.type !== 'opened') emit(event);
+  });
+  return (event) => {
+    switch (event.type) {
+      case 'above':
+        above(event.event);
+        return;
+      case 'below': {
+        const message = lines.lineOf(event.event, event.state);
+        if (message !== undefined) emit({ type: 'note', message });
+        return;
+      }
+      case 'idle':
+        emit(event);
+        return;
+      default:
+        event satisfies never;
+    }
+  };
+}

@@ -1,0 +1,162 @@
+/** Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between them. */
+import { hostname } from 'node:os';
+import { openChecksum } from '@lockstep/protocol';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
+import { Relay } from '@lockstep/training';
+import {
+  type AddressSource,
+  type JoinEnd,
+  JoinedWorker,
+  joinAddress,
+  type Participation,
+  systemClock,
+} from '@lockstep/worker';
+import { type Connector, endOf, openConnector } from '@lockstep/worker/internal';
+import { checkRelayOptions } from '../check-options.ts';
+import { isLoopback } from '../http/addresses.ts';
+import { openTls } from '../http/tls.ts';
+import { LocalPool } from '../network/local-pool.ts';
+import { newSecret } from '../new-secret.ts';
+import { sha256 } from '../node/sha256.ts';
+import { defaultHost } from '../options.ts';
+import { relayEvents } from './events.ts';
+import type { RelayEvent, RelayOptions } from './options.ts';
+import { RelayServer } from './relay-server.ts';
+import { Upstream } from './upstream.ts';
+
+const maxNameLength = 80;
+
+/**
+ * Relays for a run until it is over: workers join it as they would join the coordinator, and one gradient goes up for all.
+ * Workers in Node and in pages can join, and other relays.
+ * @param url the join address of the coordinator, or of another relay, or what finds it again and again
+ */
+export function relay(url: string | AddressSource, options: RelayOptions = {}): JoinedWorker<RelayEvent> {
+  return new JoinedWorker<RelayEvent>((participation) => takePart(url, options, participation), options.signal);
+}
+
+/** What a relay says above, and what its workers say to it; none where left out. */
+interface Tokens {
+  readonly above: string | undefined;
+  readonly below: string | undefined;
+}
+
+async function takePart(
+  url: string | AddressSource,
+  options: RelayOptions,
+  participation: Participation<RelayEvent>,
+): Promise<JoinEnd> {
+  checkRelayOptions(options);
+  const over = new AbortController();
+  const connector = openConnector(url, options, participation.leaving, over);
+  const tokens = await tokensOf(url, options);
+  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? 1));
+  const local = new LocalPool();
+  let relay: Relay | undefined;
+  const server = await openServer(options, tokens, connector, () => relay);
+  participation.emit(server.listening);
+  startLocal(local, server, options, participation);
+  try {
+    for (;;) {
+      relay = await openRelay({ url, options, tokens, connector, backend, server, participation });
+      const end = await endOfRelay(relay, participation.leaving, over.signal);
+      server.use(undefined);
+      if (over.signal.aborted) return { type: 'finished', message: 'the run is over' };
+      if (end.type !== 'finished' || !(await connector.goesOn())) return end;
+    }
+  } finally {
+    await local.stop();
+    await server.close();
+    await closeBackend(backend);
+  }
+}
+
+async function tokensOf(url: string | AddressSource, { token, listen }: RelayOptions): Promise<Tokens> {
+  const found = typeof url === 'string' ? joinAddress(url, { token }) : await url.find().catch(() => undefined);
+  const above = token ?? found?.token;
+  const host = listen?.host ?? defaultHost;
+  return { above, below: listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret()) };
+}
+
+/** @throws ConfigurationError where it cannot listen */
+async function openServer(
+  { listen }: RelayOptions,
+  { below: token }: Tokens,
+  connector: Connector,
+  relay: () => Relay | undefined,
+): Promise<RelayServer> {
+  const { host = defaultHost, port, tls, allowOrigins = [] } = listen ?? {};
+  return RelayServer.open({
+    ...{ host, port, token, allowOrigins, relay },
+    tls: await openTls(tls, host, undefined),
+    upstream: new Upstream(() => connector.address),
+  });
+}
+
+function startLocal(
+  local: LocalPool,
+  { listening }: RelayServer,
+  { workers = 0, backend = 'auto' }: RelayOptions,
+  { emit }: Participation<RelayEvent>,
+): void {
+  const { addresses, token, fingerprint } = listening;
+  local.use(
+    { count: workers, url: addresses.local, token, fingerprint, backend, threads: 1 },
+    // Others may join.
+    { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
+  );
+}
+
+interface Opening {
+  readonly url: string | AddressSource;
+  readonly options: RelayOptions;
+  readonly tokens: Tokens;
+  readonly connector: Connector;
+  readonly backend: HostBackend;
+  readonly server: RelayServer;
+  readonly participation: Participation<RelayEvent>;
+}
+
+async function openRelay({ url, options, tokens, connector, backend, server, participation }: Opening): Promise<Relay> {
+  const { name = hostname().slice(0, maxNameLength), wait = false } = options;
+  const { emit } = participation;
+  return new Relay({
+    ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, hash: sha256 },
+    checksum: await openChecksum(),
+    verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
+    token: connector.token ?? tokens.above,
+    workerToken: tokens.below,
+    // No token is told: workers are sent only where theirs is the right one.
+    addresses: typeof url === 'string' && tokens.below === tokens.above ? [openAddress(url, options)] : [],
+    waitForCoordinator: wait || typeof url !== 'string',
+    connect: () => connector.connect(),
+    onWelcome: ({ addresses }) => connector.learn(addresses),
+    onRun(run) {
+      server.use(run);
+      emit({ type: 'open' });
+    },
+    onEvent: relayEvents(emit),
+  });
+}
+
+/** Without secrets. */
+function openAddress(address: string, options: RelayOptions): string {
+  const { url, fingerprint } = joinAddress(address, options);
+  if (fingerprint === undefined) return url;
+  const open = new URL(url);
+  open.searchParams.set('fingerprint', fingerprint);
+  return open.href;
+}
+
+async function endOfRelay(relay: Relay, leaving: AbortSignal, over: AbortSignal): Promise<JoinEnd> {
+  const stop = AbortSignal.any([leaving, over]);
+  const leave = (): void => relay.leave('the relay leaves');
+  stop.addEventListener('abort', leave);
+  if (stop.aborted) leave();
+  return endOf(await relay.ended, leaving);
+}
+
+async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {
+  await backend.close?.();
+}
