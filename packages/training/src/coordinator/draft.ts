@@ -38,21 +38,28 @@ export interface Draft {
   readonly effects: Effect[];
 }
 
+/** Field by field, here and back, since the rest of an object takes long to copy, and a run does so with every message. */
 export function draftOf(state: CoordinatorState, nowMs: number): Draft {
   return {
-    ...state,
+    setup: state.setup,
     nowMs,
+    phase: state.phase,
+    pauseRequested: state.pauseRequested,
+    startRequested: state.startRequested,
     connections: new Map(state.connections),
-    addresses: new Map(state.addresses),
     records: new Map(state.records),
+    joined: state.joined,
     current: { step: state.current.step, shards: new Map(state.current.shards) },
     next: state.next && { step: state.next.step, shards: new Map(state.next.shards) },
     firstOpenedAtMs: state.firstOpenedAtMs,
+    patience: state.patience,
+    addresses: new Map(state.addresses),
+    faults: state.faults,
+    contributed: state.contributed,
     effects: [],
   };
 }
 
-/** Field by field, since the rest of an object takes long to copy, and a run takes this step with every message. */
 export function stateOf(draft: Draft): CoordinatorState {
   return {
     setup: draft.setup,

@@ -30,8 +30,11 @@ export type ShardSamples = SampleValues | Uint32Array;
 export interface GradientOptions {
   /** Keys dropout; the same at each call where left out. */
   readonly key?: RandomKey;
-  /** Memory in which the gradient may be left, [parameters + 2]; memory of its own where left out. */
-  readonly into?: Float32Array | undefined;
+  /**
+   * Whether the gradient may stay in the compute's memory: read it from the result when it is needed, before the next
+   * call. It may be overwritten. In memory of its own where left out.
+   */
+  readonly inPlace?: boolean;
   /** Asked between the slices of a shard; once it is true, the call rejects. A compute without slices never asks. */
   readonly isCanceled?: () => boolean;
 }
