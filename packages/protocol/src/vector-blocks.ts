@@ -4,6 +4,8 @@
  * A bitmap has one bit for each block, the lowest first, in whole little-endian 4-byte words. The last block of a
  * vector may be shorter.
  */
+import { wordsFrom } from './bytes.ts';
+
 export const blockLength = 64;
 
 /** Consecutive values `[from, to)` of a vector, in whole blocks. */
@@ -46,12 +48,13 @@ export function forEachRun(
   length: number,
   visit: (from: number, to: number, isPresent: boolean) => void,
 ): void {
+  const words = wordsFrom(bitmap);
   const blockCount = Math.ceil(length / blockLength);
-  let first = 0;
-  for (let block = 1; block <= blockCount; block++) {
-    if (block < blockCount && isPresent(bitmap, block) === isPresent(bitmap, first)) continue;
-    visit(first * blockLength, Math.min(length, block * blockLength), isPresent(bitmap, first));
-    first = block;
+  for (let block = 0; block < blockCount; ) {
+    const isThere = isPresent(bitmap, block);
+    const end = Math.min(blockCount, endOfRun(words, block, isThere));
+    visit(block * blockLength, Math.min(length, end * blockLength), isThere);
+    block = end;
   }
 }
 
@@ -66,6 +69,17 @@ export function presentValues(bitmap: Uint8Array, length: number): number {
 
 export const isPresent = (bitmap: Uint8Array, block: number): boolean =>
   (bitmap[block >> 3]! & (1 << (block & 7))) !== 0;
+
+/** The first block after `block` that is not as it is: a word of 32 blocks at a time. At most the bits of the bitmap. */
+function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
+  const alike = isThere ? -1 : 0;
+  for (let at = block; at < 32 * words.length; at = (at | 31) + 1) {
+    const others = (words[at >> 5]! ^ alike) >>> (at & 31);
+    // The lowest bit that is set.
+    if (others !== 0) return at + 31 - Math.clz32(others & -others);
+  }
+  return 32 * words.length;
+}
 
 /** In most blocks either the first value decides, or all are 0: eight at a time, without a branch for each. */
 function isZero(words: Int32Array, from: number, to: number): boolean {

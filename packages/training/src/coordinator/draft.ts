@@ -41,21 +41,28 @@ export interface Draft {
   readonly effects: Effect[];
 }
 
+/** Field by field, here and back, since the rest of an object takes long to copy, and a run does so with every message. */
 export function draftOf(state: CoordinatorState, nowMs: number): Draft {
   return {
-    ...state,
+    setup: state.setup,
     nowMs,
+    phase: state.phase,
+    pauseRequested: state.pauseRequested,
+    startRequested: state.startRequested,
     connections: new DraftMap(state.connections),
-    addresses: new DraftMap(state.addresses),
     records: new DraftMap(state.records),
-    current: { ...state.current, shards: new DraftShards(state.current.shards) },
-    next: state.next && { ...state.next, shards: new DraftShards(state.next.shards) },
+    joined: state.joined,
+    current: draftStepOf(state.current),
+    next: state.next && draftStepOf(state.next),
     firstOpenedAtMs: state.firstOpenedAtMs,
+    patience: state.patience,
+    addresses: new DraftMap(state.addresses),
+    faults: state.faults,
+    contributed: state.contributed,
     effects: [],
   };
 }
 
-/** Field by field, since the rest of an object takes long to copy, and a run takes this step with every message. */
 export function stateOf(draft: Draft): CoordinatorState {
   return {
     setup: draft.setup,
@@ -75,8 +82,12 @@ export function stateOf(draft: Draft): CoordinatorState {
   };
 }
 
+function draftStepOf({ step, asked, shards }: CoordinatorState['current']): StepDraft {
+  return { step, asked, shards: new DraftShards(shards) };
+}
+
 function stepOf(step: StepDraft): CoordinatorState['current'] {
-  return { ...step, shards: step.shards.result };
+  return { step: step.step, asked: step.asked, shards: step.shards.result };
 }
 
 export function updateConnection(draft: Draft, connection: ConnectionId, changes: Partial<Connection>): void {

@@ -57,7 +57,10 @@ export class HeldResults {
 
 function equalBits(one: Float32Array, other: Float32Array): boolean {
   const [left, right] = [wordsOf(one), wordsOf(other)];
-  return left.length === right.length && left.every((word, index) => word === right[index]);
+  if (left.length !== right.length) return false;
+  // A function called for each word takes ten times as long.
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
+  return true;
 }
 
 function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {

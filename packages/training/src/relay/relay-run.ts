@@ -103,7 +103,6 @@ function setupOf(
 interface Pending {
   readonly startedAtMs: number;
   readonly count: number;
-  readonly into: Float32Array | undefined;
   resolve(result: ShardGradient): void;
   reject(error: Error): void;
 }
@@ -169,12 +168,12 @@ export class RelayRun {
   gradient(
     shard: NamedShard,
     batch: Pick<SampleBatch, 'samples' | 'targets'>,
-    { into, onCancel }: Pick<GradientOptions, 'into' | 'onCancel'>,
+    { onCancel }: Pick<GradientOptions, 'onCancel'>,
   ): Promise<ShardGradient> {
     const count = this.#samples.use(shard, batch);
     return new Promise((resolve, reject) => {
       const startedAtMs = this.#options.clock.nowMs();
-      this.#pending = { startedAtMs, count, into, resolve, reject };
+      this.#pending = { startedAtMs, count, resolve, reject };
       onCancel?.(() => this.#cancel());
       this.run.ask(shard.step, shard);
     });
@@ -191,12 +190,11 @@ export class RelayRun {
     const pending = this.#pending;
     this.#pending = undefined;
     if (!pending) return;
-    const { startedAtMs, count, into, resolve } = pending;
+    const { startedAtMs, count, resolve } = pending;
     const { aggregator, parameterCount: size } = this.#parameters;
     const total = aggregator.total();
     const [lossSum, correct] = [total[size]!, total[size + 1]!];
-    into?.set(total);
-    const gradient = bytesOf(into?.subarray(0, size) ?? total.slice(0, size));
+    const gradient = bytesOf(total.slice(0, size));
     resolve({ gradient, lossSum, correct, count, computeMs: this.#options.clock.nowMs() - startedAtMs });
   }
 

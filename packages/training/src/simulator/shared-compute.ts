@@ -21,10 +21,10 @@ export async function openGradient(backend: Backend, setup: ComputeSetup): Promi
   const opening = computes.get(key) ?? openCompute(backend, setup);
   computes.set(key, opening);
   const compute = await opening;
-  return (weights, ...shard) => {
+  return (weights, samples, targets, options) => {
     // A host backend reads the result before it returns, so that shards of several workers cannot mix.
     compute.setWeights(weights);
-    return compute.gradient(...shard);
+    return compute.gradient(samples, targets, { ...options, inPlace: false });
   };
 }
 

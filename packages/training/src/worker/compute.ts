@@ -43,8 +43,11 @@ export interface GradientOptions {
   readonly key?: RandomKey;
   /** Of each node of the tree, microbatches included; of none where left out. For computes with `roundsNodes`. */
   readonly rounding?: NodeRounding | undefined;
-  /** Memory in which the gradient may be left, [parameters + 2]; memory of its own where left out. */
-  readonly into?: Float32Array | undefined;
+  /**
+   * Whether the gradient may stay in the compute's memory: read it from the result when it is needed, before the next
+   * call. It may be overwritten. In memory of its own where left out.
+   */
+  readonly inPlace?: boolean;
   /** Asked between the slices of a shard; once it is true, the call rejects. A compute without slices never asks. */
   readonly isCanceled?: () => boolean;
   /** Sets what is called once that is true; for a compute that waits for others. */

@@ -10,7 +10,14 @@ import {
   type TargetValues,
 } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
-import { type Backend, type ByteTable, createByteTable, isHostBackend, type Storage } from '@lockstep/tensor';
+import {
+  type Backend,
+  type ByteTable,
+  createByteTable,
+  type HostBackend,
+  isHostBackend,
+  type Storage,
+} from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { Compute, ShardGradient, ShardSamples } from './compute.ts';
 import { Pacer } from './pacer.ts';
@@ -64,7 +71,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       table = createByteTable(backend, count, size);
       return table;
     },
-    async gradient(samples, targets, { key = defaultKey, rounding, into, isCanceled } = {}) {
+    async gradient(samples, targets, { key = defaultKey, rounding, inPlace = false, isCanceled } = {}) {
       const run = ready();
       const { sliced, pacer } = run;
       const startedAtMs = clock.nowMs();
@@ -79,7 +86,11 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
         await pacer.pause();
         if (isCanceled?.() || opened !== run) throw new Error('compute: the shard was canceled');
       }
-      const sums = await readSums(backend, sliced.vector(), into);
+      const vector = sliced.vector();
+      if (inPlace && isHostBackend(backend)) {
+        return inMemoryOf(backend, vector, { count, computeMs: clock.nowMs() - startedAtMs });
+      }
+      const sums = sumsOf(await backend.download(vector));
       return { ...sums, count, computeMs: clock.nowMs() - startedAtMs };
     },
     async close() {
@@ -110,15 +121,26 @@ function rangesOf(
   return (from, to) => ({ table, numbers: samples.subarray(from, to) });
 }
 
-async function readSums(
-  backend: Backend,
-  result: Storage,
-  into: Float32Array | undefined,
-): Promise<Pick<ShardGradient, 'gradient' | 'lossSum' | 'correct'>> {
-  let values = into;
-  if (values !== undefined && isHostBackend(backend)) values.set(backend.view(result));
-  else values = await backend.download(result);
+/** The parts of a vector [parameters + 2]. */
+function sumsOf(values: Float32Array): Pick<ShardGradient, 'gradient' | 'lossSum' | 'correct'> {
   const size = values.length - 2;
   const gradient = new Uint8Array(values.buffer, values.byteOffset, size * 4);
   return { gradient, lossSum: values[size]!, correct: values[size + 1]! };
+}
+
+/** The sums in a vector of the backend, whose memory may move while nothing is computed. */
+function inMemoryOf(
+  backend: HostBackend,
+  vector: Storage,
+  times: Pick<ShardGradient, 'count' | 'computeMs'>,
+): ShardGradient {
+  const { lossSum, correct } = sumsOf(backend.view(vector));
+  return {
+    get gradient() {
+      return sumsOf(backend.view(vector)).gradient;
+    },
+    lossSum,
+    correct,
+    ...times,
+  };
 }

@@ -17,14 +17,12 @@ export class TaskAnswerer {
   readonly #options: SessionOptions;
   readonly #faults: FaultInjector;
   readonly #seed: number;
-  /** Whether the coordinator is in this process, and gets the message as it is: gradients are then neither encoded nor reused. */
+  /** Whether the coordinator is in this process, and gets the message as it is: gradients are then neither encoded nor overwritten. */
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
   readonly #chunkBytes: number;
   readonly #microbatchSize: number;
   readonly #rounding: NodeRounding | undefined;
-  /** Memory for every gradient of the run; the answer is copied into frames before the next shard is computed. */
-  #buffer: Float32Array | undefined;
 
   constructor(
     options: SessionOptions,
@@ -59,7 +57,8 @@ export class TaskAnswerer {
         key,
         rounding: this.#rounding,
         shard: { step, lo, n, numbers: task.numbers },
-        into: this.#buffer,
+        // The answer is copied into frames before the next shard is computed.
+        inPlace: !this.#isLocal,
         isCanceled: () => task.isCanceled,
         onCancel: (listener) => {
           task.onCancel = listener;
@@ -85,14 +84,12 @@ export class TaskAnswerer {
     const { clock, checksum } = this.#options;
     const { step, lo, n } = task;
     const { lossSum, correct, count, computeMs } = result;
-    const gradient = floatsOf(result.gradient);
-    if (!this.#isLocal) this.#buffer ??= new Float32Array(gradient.length + 2);
     return gradientMessages({
       sum: { step, lo, n, lossSum, correct, count },
-      parameterCount: gradient.length,
+      parameterCount: result.gradient.length / 4,
       chunkBytes: this.#chunkBytes,
       checksum,
-      encode: (from, to) => this.#encoder.encode(gradient, from, to),
+      encode: (from, to) => this.#encoder.encode(floatsOf(result.gradient), from, to),
       times: () => ({ computeMs, turnaroundMs: clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs) }),
     });
   }
