@@ -55,6 +55,8 @@ export interface RunOptions {
   readonly onEvent?: (event: RunEvent) => void;
   /** Called after each step, when the parameter server holds the new weights. */
   readonly onStep?: (result: StepResult) => void;
+  /** Called in place of beginning, where a run that waits for its start is there to count its workers. */
+  readonly onStart?: (() => void) | undefined;
   /** What passes between the coordinator and its workers, for a picture of the step. */
   readonly onTrace?: (trace: Trace) => void;
 }
@@ -135,6 +137,11 @@ export class Run {
   }
 
   control(action: ControlAction): void {
+    const { onStart } = this.#options;
+    if (onStart && action !== 'pause') {
+      onStart();
+      return;
+    }
     this.#dispatch({ type: 'control', action });
   }
 
