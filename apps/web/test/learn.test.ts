@@ -134,8 +134,10 @@ describePage('the lesson', ({ browser, folder }) => {
     await tab.press('Another curve');
     await card.getByText('no step yet').waitFor();
     expect(await card.locator('.live-figures').nth(1).textContent()).toBe(steps);
+    await tab.press('5 steps');
+    await card.getByText(/^step 5, loss/).waitFor();
     await tab.press('Go on');
-    await hasTaken(tab, 5);
+    await hasTaken(tab, 10);
     expect(await seriousViolations(tab.page)).toEqual([]);
     const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
     expect(shifts).toEqual([]);
