@@ -93,6 +93,9 @@ describePage('the lesson', ({ browser, folder }) => {
       expect(tab.foreignRequests).toEqual([]);
       expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
       expect(await seriousViolations(tab.page)).toEqual([]);
+      await tab.page.setViewportSize({ width: 320, height: 640 });
+      await tab.page.evaluate(() => document.documentElement.style.setProperty('font-size', '200%'));
+      await expect.poll(() => tab.page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
     },
   );
 
