@@ -45,7 +45,9 @@ const shared = {
   epochs: withDefaultText(wholeNumber('passes over the training set', optionBounds.epochs), defaultEpochsText),
   steps: wholeNumber('stop after N steps', optionBounds.steps),
   batch: withDefaultText(
-    batchOption('samples in a step, over all workers, or of one replica in an inner step; auto fits --expect'),
+    batchOption(
+      'samples in a step, over all workers, or of one replica in an inner step; auto fits --expect, or with --wait-for-start the workers that are there then',
+    ),
     `${defaultsOf('batch')}; on small data less, and then the default learning rate too; ${dilocoDefaults.batch} with replicas`,
   ),
   expect: withDefaultText(

@@ -28,8 +28,8 @@ export class RunDisplay {
   show(event: TrainingEvent): void {
     switch (event.type) {
       case 'prepared':
+        if (!this.#display && this.#found !== undefined) this.line(this.#found);
         this.#begin(event);
-        if (this.#found !== undefined) this.line(this.#found);
         this.line(event.message);
         return;
       case 'listening':

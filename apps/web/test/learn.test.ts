@@ -93,6 +93,9 @@ describePage('the lesson', ({ browser, folder }) => {
       expect(tab.foreignRequests).toEqual([]);
       expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
       expect(await seriousViolations(tab.page)).toEqual([]);
+      await tab.page.setViewportSize({ width: 320, height: 640 });
+      await tab.page.evaluate(() => document.documentElement.style.setProperty('font-size', '200%'));
+      await expect.poll(() => tab.page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
     },
   );
 
@@ -134,8 +137,10 @@ describePage('the lesson', ({ browser, folder }) => {
     await tab.press('Another curve');
     await card.getByText('no step yet').waitFor();
     expect(await card.locator('.live-figures').nth(1).textContent()).toBe(steps);
+    await tab.press('5 steps');
+    await card.getByText(/^step 5, loss/).waitFor();
     await tab.press('Go on');
-    await hasTaken(tab, 5);
+    await hasTaken(tab, 10);
     expect(await seriousViolations(tab.page)).toEqual([]);
     const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
     expect(shifts).toEqual([]);

@@ -34,5 +34,5 @@ export {
   type WeightPictures,
   type WeightView,
 } from './inside/weight-view.ts';
-export { createLiveRun, type LiveRun } from './live/live-run.ts';
+export { createLiveRun, type LiveRun, liveSteps, stepsPerPlace } from './live/live-run.ts';
 export { beginsCurve, type LiveDefinition } from './live/live-settings.ts';

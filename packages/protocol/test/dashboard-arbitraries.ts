@@ -133,6 +133,10 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     tokenNeeded: fc.boolean(),
     faultInjection: fc.boolean(),
     canRunAgain: fc.boolean(),
+    planAtStart: fc.record(
+      { usualBatch: fc.integer({ min: 1 }), microbatchSize: fc.integer({ min: 1 }) },
+      { requiredKeys: ['usualBatch'], noNullPrototype: true },
+    ),
   }),
   earlierRuns: record({
     type: fc.constant('earlierRuns' as const),

@@ -26,7 +26,8 @@ export interface TrainOptions {
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
   /**
    * Samples in a step, over all workers; by default that of the model's recipe, 128 for most, or less on small data. With
-   * `diloco` samples in an inner step of one replica, by default 16. `auto` takes as many as `expect` asks for.
+   * `diloco` samples in an inner step of one replica, by default 16. `auto` takes as many as `expect` asks for, or with
+   * `listen.waitForStart` and no `expect` as the workers that are there when the run is started ask for.
    */
   readonly batch?: number | 'auto' | undefined;
   /**

@@ -16,7 +16,7 @@ import type { Platform } from './platform.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { DataSummary, RunConfig } from './report/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
-import { expectedWorkers, planOf } from './run-plan.ts';
+import { expectedWorkers, planAtStartOf, planOf } from './run-plan.ts';
 
 export const defaultSeed = 1;
 const defaultModel = 'mlp';
@@ -32,7 +32,9 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   requireFit(model, train);
   const recipe = recipeOf(model.name);
   const diloco = dilocoOf(options);
-  const plan = planOf(options, train.count, recipe.batch, diloco);
+  const planAtStart = diloco ? undefined : planAtStartOf(options, train.count, recipe.batch);
+  const asked = planAtStart ? { ...options, batch: undefined } : options;
+  const plan = planOf(asked, train.count, recipe.batch, diloco);
   const rateScale = typeof options.batch !== 'number' ? learningRateScale(plan.batch, recipe.batch) : 1;
   const rates = diloco ? ({ isOuter: true } as const) : { scale: rateScale };
   const optimizer = optimizerOf(options.optimizer, plan.steps, recipe, rates);
@@ -56,8 +58,8 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
   const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
-  const allTakePart = expectedWorkers(options) !== undefined;
-  return { ...work, backend, threads, workers, verifyRate, allTakePart, checkpoint, ...network };
+  const allTakePart = expectedWorkers(asked) !== undefined;
+  return { ...work, backend, threads, workers, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
 }
 
 /** What stands for data that an owner uploads to the page. */

@@ -6,6 +6,7 @@ import type { ComputeChoice } from '@lockstep/worker';
 import type { Tls } from './http/tls.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
 import type { RunConfig } from './report/report.ts';
+import type { PlanAtStart } from './run-plan.ts';
 
 /** How a server is reached, and by whom. */
 export interface NetworkSettings {
@@ -36,6 +37,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly verifyRate: number;
   /** Whether workers that are too slow for a share take turns. */
   readonly allTakePart: boolean;
+  /** Where the plan is another one as soon as the run is started. */
+  readonly planAtStart: PlanAtStart | undefined;
   /** Undefined in a run of this process alone. */
   readonly listen: NetworkSettings['listen'] | undefined;
   readonly checkpoint: CheckpointOptions | undefined;

@@ -8,11 +8,41 @@ import type { TrainOptions } from './options.ts';
 
 type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers' | 'gradients'>;
 
+/** What a batch is made of that is chosen at the start of the run, for the workers that are there then. */
+export interface PlanAtStart {
+  /** Samples of a step where few workers are there. */
+  readonly usualBatch: number;
+  /** Where it is not to be chosen. */
+  readonly microbatchSize?: number;
+}
+
+/** Whether the batch is for the workers that are there when the run is started. */
+export function isPlannedAtStart({
+  batch,
+  expect,
+  listen,
+}: Pick<TrainOptions, 'batch' | 'expect' | 'listen'>): boolean {
+  return batch === 'auto' && expect === undefined && typeof listen === 'object' && listen.waitForStart === true;
+}
+
+/** @throws ConfigurationError where the run cannot wait for its batch */
+export function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: number): PlanAtStart | undefined {
+  if (!isPlannedAtStart(options)) return undefined;
+  const { checkpoint, microbatch } = options;
+  if (typeof checkpoint === 'object' && (checkpoint.resume || checkpoint.store)) {
+    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')} where a run goes on from a checkpoint, which has a batch`;
+  }
+  return {
+    usualBatch: defaultBatch(samples, recipeBatch),
+    ...(microbatch !== undefined && { microbatchSize: microbatch }),
+  };
+}
+
 /** Workers that the batch is made for, each of which takes part; undefined where it is not made for any. */
 export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number | undefined {
   if (expect !== undefined || batch !== 'auto') return expect;
   if (workers === 0) {
-    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')}, the number of workers to come`;
+    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')}, the number of workers to come, or with ${named('listen.waitForStart')}, and then for those that are there`;
   }
   return workers;
 }

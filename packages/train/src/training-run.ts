@@ -9,6 +9,7 @@ import { prepareStanding } from './prepare-standing.ts';
 import { isStoppedByOwner } from './run/early-end.ts';
 import { changedOptions, type OnRunAgain, type RunChanges } from './run/run-again.ts';
 import { runTraining, type Trained } from './run/run-training.ts';
+import { type PlannedTrained, trainPlannedAtStart } from './run/train-planned-at-start.ts';
 import { resultOf, TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 
 /**
@@ -115,21 +116,25 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     const { signal } = this.#stopping;
     const emit = (event: TrainingEvent): void => this.#emit(event);
     const setting = { platform: this.#platform, emit, signal };
-    const { options, prepared, platform, close } = await prepareStanding(asked, setting);
+    const standing = await prepareStanding(asked, setting);
+    const { platform, close } = standing;
     const onControl = (control: (action: ControlAction) => void): void => {
       this.#control = control;
       for (const action of this.#asked.splice(0)) control(action);
       this.#onBegun();
     };
-    const onRunAgain: OnRunAgain | undefined = prepared.listen?.stay
+    const onRunAgain: OnRunAgain | undefined = standing.prepared.listen?.stay
       ? async (changes) => {
           await this.#ended.catch(() => {});
           return this.#beginNext(changes, options, trained);
         }
       : undefined;
-    const { onStep } = options;
-    const job = { prepared, platform, emit, onStep, onControl, onRunAgain, signal };
-    const trained: Trained = await runTraining(job).catch(async (error: unknown) => {
+    const { onStep } = standing.options;
+    const job = { prepared: standing.prepared, platform, emit, onStep, onControl, onRunAgain, signal };
+    const training: Promise<PlannedTrained> = standing.prepared.planAtStart
+      ? trainPlannedAtStart(job, standing.options)
+      : runTraining(job).then((one) => ({ ...standing, trained: one }));
+    const { trained, prepared, options } = await training.catch(async (error: unknown) => {
       await close();
       throw error;
     });

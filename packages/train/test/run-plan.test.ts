@@ -36,7 +36,10 @@ describe('the batch and microbatch of a run', () => {
   ])('of %j is %j', (asked, geometry) => expect(geometryOf(asked)).toEqual(geometry));
 
   it.each<[TrainOptions, string]>([
-    [{ batch: 'auto' }, 'batch auto: expected with expect, the number of workers to come'],
+    [
+      { batch: 'auto' },
+      'batch auto: expected with expect, the number of workers to come, or with listen.waitForStart, and then for those that are there',
+    ],
     [{ batch: 101 }, 'batch: expected at most the 100 samples of the training set, got 101'],
     [{ batch: 64, microbatch: 65 }, 'microbatch: expected at most the 64 samples of a step, got 65'],
     [{ batch: 64, microbatch: 24 }, 'microbatch: expected a number that divides the batch of 64, got 24'],

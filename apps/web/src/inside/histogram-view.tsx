@@ -1,26 +1,37 @@
-/** How the values of one tensor are spread. */
+/** How the values of one tensor are spread, over how they were spread before. */
 import type { Histogram } from '@lockstep/lesson';
 import { significant } from '../look/format.ts';
 
-export function HistogramView({ histogram: { name, shape, counts, limit } }: { readonly histogram: Histogram }) {
-  const most = Math.max(...counts);
-  const width = 100 / counts.length;
+interface HistogramViewProps {
+  readonly histogram: Histogram;
+  /** Of the same tensor, drawn as a line. */
+  readonly before: Histogram | undefined;
+}
+
+/** Of the drawing, in its own units. */
+const [width, height] = [100, 40];
+
+export function HistogramView({ histogram, before }: HistogramViewProps) {
+  const { name, shape, counts, limit } = histogram;
+  const most = Math.max(...densities(histogram), ...(before ? densities(before) : []));
   const text = significant(Number(limit.toPrecision(2)));
+  const bin = width / counts.length;
   return (
     <figure class="histogram">
       <figcaption>
         {name} <small>[{shape.join(', ')}]</small>
       </figcaption>
       <svg
-        viewBox="0 0 100 40"
+        viewBox={`0 0 ${width} ${height}`}
         preserveAspectRatio="none"
         role="img"
         aria-label={`Histogram of ${name}, from -${text} to ${text}`}
       >
-        {counts.map((count, bin) => {
-          const height = most === 0 ? 0 : (40 * count) / most;
-          return <rect key={bin} x={bin * width} y={40 - height} width={width * 0.9} height={height} />;
+        {densities(histogram).map((density, index) => {
+          const tall = most === 0 ? 0 : (height * density) / most;
+          return <rect key={index} x={index * bin} y={height - tall} width={bin * 0.9} height={tall} />;
         })}
+        {before && most > 0 && limit > 0 && <polyline class="before" points={outline(before, limit, most)} />}
       </svg>
       <p class="scale-ends" aria-hidden="true">
         <span>−{text}</span>
@@ -29,4 +40,19 @@ export function HistogramView({ histogram: { name, shape, counts, limit } }: { r
       </p>
     </figure>
   );
+}
+
+/** Values per unit of the axis: bins of histograms with other limits have other widths. */
+function densities({ counts, limit }: Histogram): number[] {
+  return counts.map((count) => (limit === 0 ? count : count / limit));
+}
+
+/** Through the middles of the bins, on the axis that ends at `limit`. */
+function outline(histogram: Histogram, limit: number, most: number): string {
+  const share = histogram.limit / limit;
+  const points = densities(histogram).map((density, index, { length }) => {
+    const place = ((index + 0.5) / length) * 2 - 1;
+    return `${(width * (1 + place * share)) / 2},${height - (height * density) / most}`;
+  });
+  return points.join(' ');
 }

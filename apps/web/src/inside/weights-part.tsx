@@ -1,6 +1,7 @@
 /** The weights of the first layer as pictures, or those of all layers as histograms. */
-import type { SampleTrace, WeightPictures, WeightView } from '@lockstep/lesson';
+import type { Histogram, SampleTrace, WeightPictures, WeightView } from '@lockstep/lesson';
 import type { Signal } from '@preact/signals';
+import { useRef } from 'preact/hooks';
 import { significant, whole } from '../look/format.ts';
 import { HistogramView } from './histogram-view.tsx';
 import { PartCard } from './part-card.tsx';
@@ -17,6 +18,7 @@ interface WeightsPartProps {
 }
 
 export function WeightsPart({ view, note, trace, chosen }: WeightsPartProps) {
+  const first = useFirst(view && { histograms: view.histograms, note });
   return (
     <PartCard id="weights" aside={note}>
       {!view && <p class="empty">The weights come with the run's next message.</p>}
@@ -24,14 +26,44 @@ export function WeightsPart({ view, note, trace, chosen }: WeightsPartProps) {
       {view?.kind === 'histograms' && (
         <>
           <p>{view.reason}</p>
-          <div class="histograms">
-            {view.histograms.map((histogram) => (
-              <HistogramView key={histogram.name} histogram={histogram} />
-            ))}
-          </div>
+          <Histograms histograms={view.histograms} first={first} />
         </>
       )}
+      {view?.kind === 'pictures' && (
+        <details>
+          <summary>All layers as histograms</summary>
+          <Histograms histograms={view.histograms} first={first} />
+        </details>
+      )}
     </PartCard>
+  );
+}
+
+/** Those that were seen first, while the tensors are the same. */
+interface First {
+  readonly histograms: readonly Histogram[];
+  /** When they were, such as `after step 12`. */
+  readonly note: string;
+}
+
+function useFirst(now: First | undefined): First | undefined {
+  const first = useRef<First | undefined>(undefined);
+  const shapesOf = (one: First | undefined): string =>
+    JSON.stringify(one?.histograms.map(({ name, shape }) => [name, shape]));
+  if (now && shapesOf(now) !== shapesOf(first.current)) first.current = now;
+  return first.current;
+}
+
+function Histograms({ histograms, first }: Pick<First, 'histograms'> & { readonly first: First | undefined }) {
+  return (
+    <>
+      <div class="histograms">
+        {histograms.map((histogram, index) => (
+          <HistogramView key={histogram.name} histogram={histogram} before={first?.histograms[index]} />
+        ))}
+      </div>
+      <p class="aside">The line is how they were when this view was opened, {first?.note}.</p>
+    </>
   );
 }
 

@@ -1,5 +1,13 @@
 /** The live run of a chapter: a network that trains in this tab, and the controls that change it meanwhile. */
-import { beginsCurve, type Control, type Exhibit, type LiveDefinition, type Setting } from '@lockstep/lesson';
+import {
+  beginsCurve,
+  type Control,
+  type Exhibit,
+  type LiveDefinition,
+  liveSteps,
+  type Setting,
+  stepsPerPlace,
+} from '@lockstep/lesson';
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { ControlField } from './control-field.tsx';
@@ -48,7 +56,7 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
       <div class={live.fixed['data'] === 'digits' ? 'live' : 'live live-with-plane'}>
         <div class="live-curves">
           <LiveCurvesView
-            exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: 2000, curves: [] }}
+            exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: liveSteps, curves: [] }}
           />
         </div>
         {live.fixed['data'] !== 'digits' && <LivePlane plane={plane} />}
@@ -121,6 +129,13 @@ function LiveButtons({ training, settings }: LiveButtonsProps) {
           onClick={() => (isTraining ? training.pause() : training.train(settings))}
         >
           {isTraining ? 'Pause' : phase === 'unopened' ? 'Train' : 'Go on'}
+        </button>
+        <button
+          type="button"
+          disabled={isTraining || phase === 'ended' || phase === 'failed'}
+          onClick={() => training.step(settings)}
+        >
+          {stepsPerPlace} steps
         </button>
         <button type="button" disabled={phase === 'unopened'} onClick={() => training.restart()}>
           Another curve

@@ -28,8 +28,9 @@ export class LiveLoop {
   async #handle(request: LiveRequest): Promise<void> {
     switch (request.live) {
       case 'open':
+        // What follows shows it.
         await this.#open(request);
-        break;
+        return;
       case 'train':
         this.#pace = request;
         this.#phase = 'training';
@@ -41,6 +42,9 @@ export class LiveLoop {
       case 'restart':
         this.#run?.restart();
         this.#goOn();
+        break;
+      case 'step':
+        this.#phase = this.#run?.advance() ? 'paused' : 'ended';
         break;
       case 'pause':
         this.#phase = 'paused';

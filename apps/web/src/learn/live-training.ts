@@ -25,16 +25,16 @@ export class LiveTraining {
   }
 
   train(settings: Settings): void {
-    if (!this.#worker) {
-      this.#worker = openThread<LiveAnswer>(
-        (answer) => this.#take(answer),
-        (message) => this.#fail(message),
-      );
-      this.#send({ live: 'open', chapterId: this.#chapterId, settings });
-    }
+    this.#open(settings);
     const isReduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.#send({ live: 'train', ...paces[isReduced ? 'reduced' : 'usual'] });
     this.phase.value = 'training';
+  }
+
+  /** Trains one place of the curve. */
+  step(settings: Settings): void {
+    this.#open(settings);
+    this.#send({ live: 'step' });
   }
 
   pause(): void {
@@ -55,6 +55,15 @@ export class LiveTraining {
     this.#worker = undefined;
     this.exhibits.value = [];
     this.phase.value = 'unopened';
+  }
+
+  #open(settings: Settings): void {
+    if (this.#worker) return;
+    this.#worker = openThread<LiveAnswer>(
+      (answer) => this.#take(answer),
+      (message) => this.#fail(message),
+    );
+    this.#send({ live: 'open', chapterId: this.#chapterId, settings });
   }
 
   #send(request: LiveRequest): void {

@@ -22,7 +22,8 @@ export type LiveRequest =
   /** So many places of the curve in each picture. */
   | { readonly live: 'train'; readonly places: number; readonly pictureEveryMs: number }
   | { readonly live: 'change'; readonly settings: Settings }
-  | { readonly live: 'pause' | 'restart' };
+  /** `step` trains one place of the curve, and pauses. */
+  | { readonly live: 'pause' | 'restart' | 'step' };
 
 export type LivePhase = 'paused' | 'training' | 'ended';
 

@@ -1,6 +1,8 @@
 /** Controls the run with the admin token: start, pause, resume, stop, save. */
 import type { AdminAction } from '@lockstep/protocol';
-import { useSignal } from '@preact/signals';
+import { type Signal, useSignal } from '@preact/signals';
+import { useKeptFocus } from '../look/keep-focus.ts';
+import { batchAtStart } from '../watch/batch-at-start.ts';
 import type { Progress, RunStore } from '../watch/run-store.ts';
 import { RunAgain, type RunChanges, runAgainId } from './run-again.tsx';
 
@@ -32,13 +34,19 @@ export function Control({ store, onAction, onRunAgain }: ControlPanelProps) {
         />
       )}
       <p class="control-note" role="status">
-        {waitsForWorkers(store) ? 'It starts with the first worker.' : ''}
+        {noteOf(store)}
       </p>
       <p class="rejection" role="alert">
         {store.rejection.value ?? ''}
       </p>
     </section>
   );
+}
+
+function noteOf(store: RunStore): string {
+  const atStart = batchAtStart(store);
+  if (atStart) return atStart.text;
+  return waitsForWorkers(store) ? 'It starts with the first worker.' : '';
 }
 
 function waitsForWorkers({ status, workers }: RunStore): boolean {
@@ -52,20 +60,23 @@ function Buttons({ store, onAction }: ControlProps) {
   const next = nextAction(progress);
   // It was pressed, or needs not be: what is missing is a worker.
   const isStarting = next === 'start' && progress?.pauseRequested === false && waitsForWorkers(store);
+  const hasNoBatch =
+    next === 'start' && batchAtStart(store)?.batch === undefined && store.run.value?.planAtStart !== undefined;
+  const kept = useKeptFocus<HTMLDivElement>(`${next} ${isStarting} ${cannotRun}`);
   const act = (action: AdminAction): void => {
     isConfirming.value = false;
     store.rejection.value = undefined;
     onAction(action);
   };
   return (
-    <div class="control-buttons" role="toolbar" aria-label="Control the run">
+    <div ref={kept} class="control-buttons" role="toolbar" aria-label="Control the run">
       {store.isOver.value && store.run.value?.canRunAgain ? (
         <RunAgainButton isPossible={store.connection.value.phase === 'live'} />
       ) : (
         <button
           type="button"
           class={`next-action ${next === 'pause' ? '' : 'primary'}`}
-          disabled={cannotRun || isStarting}
+          disabled={cannotRun || isStarting || hasNoBatch}
           onClick={() => act(next)}
         >
           {actionTitles[next]}
@@ -74,9 +85,24 @@ function Buttons({ store, onAction }: ControlProps) {
       <button type="button" disabled={!progress} onClick={() => act('save')}>
         Save
       </button>
+      <StopButtons isConfirming={isConfirming} isDisabled={cannotRun} onStop={() => act('stop')} />
+    </div>
+  );
+}
+
+interface StopButtonsProps {
+  readonly isConfirming: Signal<boolean>;
+  readonly isDisabled: boolean;
+  readonly onStop: () => void;
+}
+
+function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
+  const kept = useKeptFocus<HTMLSpanElement>(isConfirming.value);
+  return (
+    <span ref={kept} class="control-buttons">
       {isConfirming.value ? (
         <>
-          <button type="button" class="danger" onClick={() => act('stop')}>
+          <button type="button" class="danger" onClick={onStop}>
             Stop for good
           </button>
           <button type="button" onClick={() => (isConfirming.value = false)}>
@@ -84,11 +110,11 @@ function Buttons({ store, onAction }: ControlProps) {
           </button>
         </>
       ) : (
-        <button type="button" disabled={cannotRun} onClick={() => (isConfirming.value = true)}>
+        <button type="button" disabled={isDisabled} onClick={() => (isConfirming.value = true)}>
           Stop
         </button>
       )}
-    </div>
+    </span>
   );
 }
 

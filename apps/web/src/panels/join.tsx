@@ -13,6 +13,7 @@ import type { ComponentChildren } from 'preact';
 import { tabBackendLabels } from '../join/backends.ts';
 import { chooseDeviceName, deviceName } from '../join/device-name.ts';
 import type { TabWorker } from '../join/tab-worker.ts';
+import { useKeptFocus } from '../look/keep-focus.ts';
 import { ActiveWorker } from './active-worker.tsx';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';
@@ -30,6 +31,7 @@ interface JoinCardProps extends JoinProps {
 export function Join({ tab, isOver, children }: JoinCardProps) {
   const state = tab.state.value;
   const isActive = state.phase !== 'watching' && state.phase !== 'ended';
+  const kept = useKeptFocus<HTMLDivElement>(`${isActive} ${isOver}`);
   const status = (
     <p class={`pill pill-${state.phase}`} role="status">
       {state.phase === 'ended' ? state.end : state.phase}
@@ -37,11 +39,13 @@ export function Join({ tab, isOver, children }: JoinCardProps) {
   );
   return (
     <Card name="join" title="This tab" aside={status}>
-      {children && <p>{overText(state)}</p>}
-      {children}
-      {children && !isOver && <NextRun tab={tab} isActive={isActive} />}
-      {isActive && !children && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
-      {!isActive && !children && <JoinForm tab={tab} isOver={isOver} />}
+      <div ref={kept} class="join-body">
+        {children && <p>{overText(state)}</p>}
+        {children}
+        {children && !isOver && <NextRun tab={tab} isActive={isActive} />}
+        {isActive && !children && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
+        {!isActive && !children && <JoinForm tab={tab} isOver={isOver} />}
+      </div>
     </Card>
   );
 }

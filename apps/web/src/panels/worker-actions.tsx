@@ -1,6 +1,7 @@
 /** What the run's owner does with a worker: rename it, remove it and, with fault injection, make it fail. */
 import type { FaultAction } from '@lockstep/protocol';
-import { useSignal } from '@preact/signals';
+import { type Signal, useSignal } from '@preact/signals';
+import { useKeptFocus } from '../look/keep-focus.ts';
 import { bindInput } from './bind-input.ts';
 
 export interface WorkerOwner {
@@ -18,8 +19,19 @@ interface WorkerActionsProps {
 
 const faultTitles = { kill: 'Kill', freeze: 'Freeze', slow: 'Slow' } as const satisfies Record<FaultAction, string>;
 
-export function WorkerActions({ id, name, owner }: WorkerActionsProps) {
-  const step = useSignal<'closed' | 'choosing' | 'naming' | 'removing'>('closed');
+type Step = 'closed' | 'choosing' | 'naming' | 'removing';
+
+export function WorkerActions(props: WorkerActionsProps) {
+  const step = useSignal<Step>('closed');
+  const kept = useKeptFocus<HTMLSpanElement>(step.value);
+  return (
+    <span ref={kept} class="worker-actions">
+      <StepActions {...props} step={step} />
+    </span>
+  );
+}
+
+function StepActions({ id, name, owner, step }: WorkerActionsProps & { readonly step: Signal<Step> }) {
   const label = `${id} ${name}`;
   const cancel = (): void => {
     step.value = 'closed';

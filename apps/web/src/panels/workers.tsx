@@ -1,6 +1,7 @@
 /** The workers: what each computes on, its share of the work, why it has none, and where its time goes. */
 import { useSignal } from '@preact/signals';
 import { counted } from '../look/format.ts';
+import { useKeptFocus } from '../look/keep-focus.ts';
 import type { RunStore, WorkerRow } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
 import { WorkerActions, type WorkerOwner } from './worker-actions.tsx';
@@ -28,12 +29,15 @@ const manyWorkers = 5;
 export function Workers({ store, ownId, owner }: WorkersProps) {
   const order = useSignal<Order | undefined>(undefined);
   const workers = store.workers.value;
+  // A worker that is removed takes its buttons along.
+  const kept = useKeptFocus<HTMLElement>(workers.filter(({ health }) => health !== 'gone').length);
   const connected = workers.filter(({ health }) => health !== 'gone');
   const computing = connected.filter(({ health }) => health !== 'idle').length;
   const aside = `${counted(connected.length, 'worker')} connected, ${computing} computing`;
   return (
     <Card name="workers" title="Workers" aside={aside}>
       <section
+        ref={kept}
         class={workers.length > manyWorkers ? 'scroll many' : 'scroll'}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
         tabIndex={0}

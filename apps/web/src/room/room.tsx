@@ -4,6 +4,7 @@ import { joinLink } from '../join/join-addresses.ts';
 import { counted, percent, significant } from '../look/format.ts';
 import { Mark, ThemeButton } from '../panels/header.tsx';
 import { QrCode } from '../panels/qr-code.tsx';
+import { batchAtStart } from '../watch/batch-at-start.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
 import type { RunStore } from '../watch/run-store.ts';
 import { RoomCurve } from './room-curve.tsx';
@@ -100,6 +101,8 @@ function scoreOf(store: RunStore): { readonly figure: string; readonly label: st
 }
 
 function epochText(store: RunStore): string {
+  const atStart = batchAtStart(store);
+  if (atStart) return atStart.text;
   const [run, progress] = [store.run.value, store.progress.value];
   return run && progress ? `Epoch ${Math.min(progress.epoch, run.config.epochs)} of ${run.config.epochs}` : '\u00a0';
 }

@@ -1,4 +1,4 @@
-/** The weights of a model to look at: pictures where the first layer reads pixels, else histograms of all layers. */
+/** The weights of a model to look at: histograms of all layers, and pictures where the first layer reads pixels. */
 import { layerShapes, type Model, parameterLayout } from '@lockstep/nn';
 import { type Shape, sizeOf } from '@lockstep/tensor';
 
@@ -17,6 +17,8 @@ export interface WeightPictures {
   readonly values: Float32Array;
   /** A weight of this size has the full color: 99 % of them are smaller. */
   readonly scale: number;
+  /** Of all layers. */
+  readonly histograms: readonly Histogram[];
 }
 
 export interface Histogram {
@@ -44,11 +46,11 @@ const bins = 41;
 export function viewWeights(model: Model, sampleShape: Shape, weights: Float32Array): WeightView {
   const first = parameterLayout(model)[0];
   const geometry = first === undefined ? 'This model has no weights.' : pictureGeometry(model, sampleShape);
-  if (typeof geometry === 'string')
-    return { kind: 'histograms', reason: geometry, histograms: histograms(model, weights) };
+  const all = histograms(model, weights);
+  if (typeof geometry === 'string') return { kind: 'histograms', reason: geometry, histograms: all };
   const values = weights.subarray(0, first!.size);
   const pictures = picturesOf(values, geometry);
-  return { kind: 'pictures', ...geometry, values: pictures, scale: scaleOf(pictures) };
+  return { kind: 'pictures', ...geometry, values: pictures, scale: scaleOf(pictures), histograms: all };
 }
 
 type Geometry = Pick<WeightPictures, 'of' | 'count' | 'total' | 'rows' | 'columns' | 'channels'>;

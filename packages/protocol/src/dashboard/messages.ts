@@ -101,6 +101,8 @@ export const watchMessages = {
     faultInjection: flag,
     /** Whether the server stays after the run, and takes `runAgain` then. */
     canRunAgain: flag,
+    /** Where `batch` is chosen for the workers that are there at the start: what `batchForWorkers` takes beside their number. */
+    planAtStart: v.exactOptional(v.strictObject({ usualBatch: whole(1), microbatchSize: v.exactOptional(whole(1)) })),
   }),
 
   /** After `history`, where the server has had runs before this one. */

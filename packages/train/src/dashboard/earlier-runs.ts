@@ -24,7 +24,9 @@ export class EarlierRuns {
 
   /** Another run begins. @param record gives what there is of it */
   begin(record: () => RunRecord): void {
-    if (this.#current) this.#records.push(thinned(this.#current()));
+    const last = this.#current?.();
+    // One that only gathered workers has taken no step.
+    if (last && last.steps > 0) this.#records.push(thinned(last));
     if (this.#records.length > mostRuns) this.#records.shift();
     this.#current = record;
   }

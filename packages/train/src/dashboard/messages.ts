@@ -17,7 +17,7 @@ type ProgressMessage = WatchMessageOf<'progress'>;
 
 /** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
-  const { model, plan, config, train, test, token, listen } = prepared;
+  const { model, plan, planAtStart, config, train, test, token, listen } = prepared;
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
   const workers = localWorkers === 'single' ? 0 : localWorkers;
   const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;
@@ -40,6 +40,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     tokenNeeded: token !== undefined,
     faultInjection,
     canRunAgain: listen?.stay ?? false,
+    ...(planAtStart && { planAtStart }),
   };
 }
 

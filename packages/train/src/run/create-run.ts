@@ -26,7 +26,7 @@ import { newSecret } from '../new-secret.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 
-export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace'> {
+export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
   readonly platform: Pick<Platform, 'sha256'>;
   readonly backend: HostBackend;

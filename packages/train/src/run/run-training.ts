@@ -31,6 +31,10 @@ export interface TrainingJob {
   /** Called once, with what starts, pauses and resumes the run. */
   readonly onControl: (control: Run['control']) => void;
   readonly onRunAgain: OnRunAgain | undefined;
+  /** Workers that it waits for a while, where those are not its local ones. */
+  readonly startWorkers?: number | undefined;
+  /** Called in place of beginning, when the run is started. */
+  readonly onStart?: ((run: Run) => void) | undefined;
   /** Aborted when the run is to end where it is. */
   readonly signal: AbortSignal;
 }
@@ -146,7 +150,7 @@ async function begin(job: TrainingJob, opened: Opened) {
 }
 
 async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
-  const { prepared, platform, emit, onStep, signal } = job;
+  const { prepared, platform, emit, onStep, onStart, signal } = job;
   const { plan, listen, workers } = prepared;
   const resumeFrom = checkpoints?.resumeFrom;
   const observer = new RunObserver({
@@ -165,7 +169,7 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
     prepared,
     platform,
     backend,
-    startWorkers: listen ? Math.max(1, workers) : 1,
+    startWorkers: job.startWorkers ?? (listen ? Math.max(1, workers) : 1),
     waitForStart: listen?.waitForStart ?? false,
     faultInjection: listen?.faultInjection ?? false,
     anotherMayFollow: listen?.stay ?? false,
@@ -173,6 +177,7 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
     onEvent: (event) => observer.event(event, run.state),
     onStep: (result) => observer.step(result, run.state),
     onTrace: (trace) => observer.trace(trace),
+    onStart: onStart && (() => onStart(run)),
   });
   const { run, parameterServer } = created;
   return { created, observer };

@@ -40,6 +40,8 @@ export interface RunOptions extends CommonOptions {
   readonly parameterServer: ParameterServer;
   /** Called after each step, when the parameter server holds the new weights. */
   readonly onStep?: (result: StepResult) => void;
+  /** Called in place of beginning, where a run that waits for its start is there to count its workers. */
+  readonly onStart?: (() => void) | undefined;
 }
 
 /** Of the run of a relay, which is asked for shards and takes no step. */

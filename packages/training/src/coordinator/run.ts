@@ -105,6 +105,11 @@ export class Run {
   }
 
   control(action: ControlAction): void {
+    const { onStart } = this.#options;
+    if (onStart && action !== 'pause') {
+      onStart();
+      return;
+    }
     this.#dispatch({ type: 'control', action });
   }
 

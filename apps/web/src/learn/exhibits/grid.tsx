@@ -7,19 +7,22 @@ export function GridView({ exhibit }: { readonly exhibit: Grid }) {
   return exhibit.showsNumbers ? <Numbers exhibit={exhibit} /> : <Shades exhibit={exhibit} />;
 }
 
-function Numbers({ exhibit: { rows, columns, values } }: { readonly exhibit: Grid }) {
+function Numbers({ exhibit: { caption, rows, columns, values } }: { readonly exhibit: Grid }) {
   return (
-    <table class="matrix-numbers">
-      <tbody>
-        {Array.from({ length: rows }, (_, row) => (
-          <tr key={row}>
-            {values.slice(row * columns, (row + 1) * columns).map((value, column) => (
-              <td key={column}>{value}</td>
-            ))}
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a keyboard must reach what scrolls.
+    <section class="scroll" tabIndex={0} aria-label={caption}>
+      <table class="matrix-numbers">
+        <tbody>
+          {Array.from({ length: rows }, (_, row) => (
+            <tr key={row}>
+              {values.slice(row * columns, (row + 1) * columns).map((value, column) => (
+                <td key={column}>{value}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
   );
 }
 

@@ -1,0 +1,100 @@
+/** A batch that is made for the workers that are there when the run is started. */
+import { batchForWorkers } from '@lockstep/training';
+import { type JoinedWorker, join } from '@lockstep/worker';
+import { afterEach, expect, it } from 'vitest';
+import { type TrainingEvent, type TrainingRun, type TrainOptions, train } from '../src/index.ts';
+import { openViewer, type TestViewer } from './test-viewer.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
+
+const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 'auto', epochs: 2 };
+const opened: { runs: TrainingRun[]; viewers: TestViewer[] } = { runs: [], viewers: [] };
+
+afterEach(async () => {
+  for (const { socket } of opened.viewers.splice(0)) socket.terminate();
+  for (const run of opened.runs.splice(0)) await run[Symbol.asyncDispose]();
+});
+
+async function open(options: TrainOptions, stay = false) {
+  const run = train({ ...tiny, ...options, listen: { port: 0, waitForStart: true, stay } });
+  opened.runs.push(run);
+  const { owner, worker } = await run.addresses;
+  const token = /admin=([^&]+)/.exec(owner)![1]!;
+  const viewer = await openViewer(worker, {}, { adminToken: token });
+  opened.viewers.push(viewer);
+  return { run, worker, token, viewer };
+}
+
+async function joined(viewer: TestViewer, url: string, count: number): Promise<JoinedWorker[]> {
+  const workers = Array.from({ length: count }, (_, index) => join(url, { name: `guest ${index}`, backend: 'cpu' }));
+  await viewer.next('workers', ({ workers: rows }) => rows.filter(({ phase }) => phase === 'ready').length === count);
+  return workers;
+}
+
+const alone = async (options: TrainOptions): Promise<string> =>
+  (await train({ ...tiny, ...options }).result).report.weightsSha256;
+
+it.each([1, 3])('is for %i workers, with the weights of one process, whoever starts it', async (count) => {
+  const { run, worker, token, viewer } = await open({});
+  const events: TrainingEvent[] = [];
+  const reading = (async () => {
+    for await (const event of run) if (event.type === 'prepared') events.push(event);
+  })();
+  const about = await viewer.next('run');
+  const { usualBatch } = about.planAtStart!;
+  await joined(viewer, worker, count);
+  if (count === 1) run.start();
+  else viewer.send({ type: 'admin', action: 'start', token });
+  const { report } = await run.result;
+  const planned = batchForWorkers({ samples: about.samples, workers: count, usualBatch });
+  expect(report.config).toMatchObject({ batch: planned.batch, microbatchSize: planned.microbatchSize });
+  expect(report.weightsSha256).toBe(await alone({ expect: count }));
+  expect(report.workers).toHaveLength(count);
+  await reading;
+  expect(events.map((event) => (event.type === 'prepared' ? event.config.batch : 0))).toEqual([
+    usualBatch,
+    planned.batch,
+  ]);
+});
+
+it('is for one worker where none is there, and where the microbatch is given', async () => {
+  const { run, worker, viewer } = await open({ microbatch: 8 });
+  expect((await viewer.next('run')).planAtStart).toMatchObject({ microbatchSize: 8 });
+  run.start();
+  join(worker, { name: 'late', backend: 'cpu' }).done.catch(() => {});
+  expect((await run.result).report.weightsSha256).toBe(await alone({ microbatch: 8, expect: 1 }));
+});
+
+it('ends where it is, when it is stopped before its start', async () => {
+  const { run, worker, token, viewer } = await open({});
+  const [guest] = await joined(viewer, worker, 1);
+  viewer.send({ type: 'admin', action: 'stop', token });
+  const { outcome, report } = await run.result;
+  expect(outcome).toBe('stopped');
+  expect(report.steps).toBe(0);
+  await guest!.done.catch(() => {});
+});
+
+it('stays for a run after it, with its number of workers', async () => {
+  const { run, worker, token, viewer } = await open({}, true);
+  const workers = await joined(viewer, worker, 2);
+  run.start();
+  await run.result;
+  const owner = await openViewer(worker, {}, { adminToken: token });
+  opened.viewers.push(owner);
+  owner.send({ type: 'runAgain', token, seed: 2 });
+  const next = await run.nextRun();
+  expect((await next.result).report.weightsSha256).toBe(await alone({ expect: 2, seed: 2 }));
+  await run[Symbol.asyncDispose]();
+  for (const each of workers) await each.done;
+});
+
+it.each<[TrainOptions, string]>([
+  [
+    { checkpoint: { folder: 'x', resume: true } },
+    'batch auto: expected with expect where a run goes on from a checkpoint',
+  ],
+  [{ diloco: true }, 'batch: expected a number with diloco.replicas, got auto'],
+])('%j is refused', async (options, message) => {
+  const run = train({ ...tiny, ...options, listen: { port: 0, waitForStart: true } });
+  await expect(run.result).rejects.toThrow(message);
+});
