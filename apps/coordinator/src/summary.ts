@@ -69,10 +69,10 @@ const columns: readonly Column[] = [
 
 function workerTable({ workers, steps, wire }: Report): string[] {
   const total = workers.reduce((sum, worker) => sum + worker.samples, 0);
-  const rows = workers.map(({ id, name, backend, shards, samples, computeMs, waitMs }) => [
+  const rows = workers.map(({ id, name, backend, workersBehind, shards, samples, computeMs, waitMs }) => [
     id,
     name,
-    backend,
+    workersBehind === undefined ? backend : `${workersBehind} behind it`,
     thousands(shards),
     percent(total > 0 ? samples / total : 0),
     `${(computeMs / 1000).toFixed(1)} s`,

@@ -6,20 +6,23 @@ import { parseOptions } from '@lockstep/command';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { commands } from '../src/options.ts';
-import { startWorker } from './processes.ts';
+import { startRelay, startWorker } from './processes.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
-const { stdout: workerHelp } = await startWorker(['--help']).ended;
+const helpOf: Readonly<Record<string, string>> = {
+  worker: (await startWorker(['--help']).ended).stdout,
+  relay: (await startRelay(['--help']).ended).stdout,
+};
 
 /** @throws CommandFailure where an option of the coordinator is unknown, or has no such value */
 function checkCommand([name, ...args]: readonly string[]): void {
-  expect(['coordinator', 'worker']).toContain(name);
+  expect(['coordinator', ...Object.keys(helpOf)]).toContain(name);
   if (name === 'coordinator') parseOptions(commands.coordinator.options, args);
   else
     for (const option of args.filter((arg) => arg.startsWith('--'))) {
-      expect(workerHelp).toContain(`  ${option.split('=')[0]}`);
+      expect(helpOf[name!]).toContain(`  ${option.split('=')[0]}`);
     }
 }
 
@@ -113,7 +116,7 @@ describe('deploy/Dockerfile', () => {
   it('sets up commands that there are, and installs the client of NATS in the version of packages/fleet', () => {
     const product = JSON.stringify(read('apps/lockstep/commands.mjs'));
     const names = [...text.matchAll(/lockstep\.mjs (\w+)/g)].map(([, name]) => name!);
-    expect(names).toEqual(['coordinator', 'worker', 'evaluate']);
+    expect(names).toEqual(['coordinator', 'worker', 'relay', 'evaluate']);
     for (const name of names) expect(product).toContain(`${name}: {`);
     const { dependencies } = JSON.parse(read('packages/fleet/package.json'));
     const installed = [...text.matchAll(/(@nats-io\/[\w-]+)@(\S+)/g)].map(([, name, version]) => [name, version]);
@@ -123,7 +126,7 @@ describe('deploy/Dockerfile', () => {
 
 describe('docs/deploying.md', () => {
   const text = read('docs/deploying.md');
-  const named = [...text.matchAll(/^(?:\w+=\S+ )?npx lockstep (coordinator|worker) ([^\n#]*)/gm)];
+  const named = [...text.matchAll(/^(?:\w+=\S+ )?npx lockstep (coordinator|worker|relay) ([^\n#]*)/gm)];
 
   it('names commands with options that there are', () => {
     expect(named.length).toBeGreaterThan(4);

@@ -138,6 +138,10 @@ export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, ch
   return start(process.execPath, [appFile('worker'), ...args], env, channel);
 }
 
+export function startRelay(args: readonly string[], env?: NodeJS.ProcessEnv): Program {
+  return start(process.execPath, [appFile('relay'), ...args], env);
+}
+
 /** Such as `evaluate`, with its options. */
 export function startModelCommand(args: readonly string[]): Program {
   return start(process.execPath, [appFile('model'), ...args]);

@@ -23,6 +23,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
   predict: [],
   export: [],
   coordinator: ['--steps', '5', '--port', '0'],
+  relay: ['--port', '0'],
   compare: [...short, '--html', join(folder, 'compare.html')],
   bench: ['--rounds', '1', '--benchmark', 'matmul'],
   simulate: ['--runs', '3'],
@@ -57,17 +58,19 @@ describe('README.md', () => {
     expect(commands).toContain('npm run worker -- --url ws://127.0.0.1:7070');
   });
 
-  it.each(commands.filter((command) => !/npm run (worker|coordinator)/.test(command)))('%s', async (command) => {
+  it.each(commands.filter((command) => !/npm run (worker|coordinator|relay)/.test(command)))('%s', async (command) => {
     const { code, stdout, stderr } = await run(command);
     if (command === 'npm run tfjs-node' && code === 1) expect(stderr).toMatch(/tfjs-node: .*(no time left|too long)/);
     else expect({ code, ends: code === 0 ? '' : `${stdout}${stderr}`.slice(-2_000) }).toEqual({ code: 0, ends: '' });
   });
 
-  it('npm run coordinator, and a worker that joins it', async () => {
+  it('npm run coordinator, a relay that joins it, and a worker that joins that', async () => {
     const coordinator = startNpm(['run', 'coordinator', '--', ...less['coordinator']!]);
     const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
-    const worker = startNpm(['run', 'worker', '--', '--url', url]);
-    expect(await worker.ended).toMatchObject({ code: 0 });
+    const relay = startNpm(['run', 'relay', '--', '--url', url, ...less['relay']!]);
+    const [, below = ''] = await relay.printed(/--url (ws:\S+)/);
+    const worker = startNpm(['run', 'worker', '--', '--url', below]);
+    for (const program of [worker, relay]) expect(await program.ended).toMatchObject({ code: 0 });
     expect(await coordinator.ended).toMatchObject({ code: 0 });
   });
 });

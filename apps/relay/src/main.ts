@@ -1,4 +1,5 @@
 /** The command line of a relay: relays for a run by its options, and says what happens. */
+import { hostname } from 'node:os';
 import { CommandFailure, commandText, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
 import { ConfigurationError, relay } from '@lockstep/train';
 import { JoinError, joinAddress } from '@lockstep/worker';
@@ -18,7 +19,7 @@ async function main(): Promise<number> {
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
   const relaying = relay(url, { ...relayed(options), signal: interruption.signal });
-  const log = (message: string): void => void process.stderr.write(`relay ${name}: ${message}\n`);
+  const log = (message: string): void => void process.stderr.write(`relay ${name ?? hostname()}: ${message}\n`);
   const lines = new RelayLines();
   try {
     for await (const event of relaying) for (const line of lines.of(event)) log(line);

@@ -1,5 +1,4 @@
 /** The options of `npm run relay`. */
-import { hostname } from 'node:os';
 import {
   choice,
   commandText,
@@ -23,7 +22,7 @@ export const summary =
 
 export const relayOptions = {
   url: webSocketUrl('address of the coordinator, or of another relay, as it prints it'),
-  name: withFallback(lineOption('NAME', 'name of this relay in the run', 80), hostname().slice(0, 80)),
+  name: withDefaultText(lineOption('NAME', 'name of this relay in the run', 80), "the machine's name"),
   host: withFallback(
     textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),
     defaultHost,

@@ -6,7 +6,7 @@ import type { WorkerRow } from '../src/watch/run-store.ts';
 const row: fc.Arbitrary<WorkerRow> = fc.record({
   id: fc.string(),
   name: fc.string(),
-  kind: fc.constantFrom('browser' as const, 'node' as const, 'local' as const),
+  kind: fc.constantFrom('browser' as const, 'node' as const, 'local' as const, 'relay' as const),
   backend: fc.constantFrom('cpu', 'webgl'),
   threads: fc.integer({ min: 1, max: 4 }),
   phase: fc.constant('ready' as const),
@@ -46,5 +46,11 @@ describe('the table of workers', () => {
     const [worker] = fc.sample(row, 1);
     const idle = { ...worker!, health: 'idle', idle: 'slow', hidden: true } as const;
     expect(columns.health.text(idle)).toBe('idle, too slow for a share, hidden');
+  });
+
+  it('says how many workers stand behind a relay', () => {
+    const [worker] = fc.sample(row, 1);
+    const text = (workersBehind: number): string => columns.kind.text({ ...worker!, kind: 'relay', workersBehind });
+    expect([text(1), text(12)]).toEqual(['Relay of 1 worker', 'Relay of 12 workers']);
   });
 });

@@ -42,7 +42,7 @@ const workerRow = fc
     record({
       id: text(64),
       name: text(80),
-      kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const),
+      kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const, 'relay' as const),
       backend: text(80),
       threads: whole(1),
       phase: fc.constantFrom('handshake' as const, 'checking' as const, 'ready' as const, 'gone' as const),
@@ -57,8 +57,13 @@ const workerRow = fc
       samplesPerSecond: milliseconds,
     }),
     fc.option(fc.constantFrom('joining' as const, 'trial' as const, 'slow' as const), { nil: undefined }),
+    fc.option(whole(0), { nil: undefined }),
   )
-  .map(([row, idle]) => ({ ...row, ...(idle && { idle }) }));
+  .map(([row, idle, workersBehind]) => ({
+    ...row,
+    ...(idle && { idle }),
+    ...(workersBehind === undefined ? {} : { workersBehind }),
+  }));
 
 const span = record({
   kind: fc.constantFrom('receive' as const, 'compute' as const, 'send' as const, 'wait' as const),

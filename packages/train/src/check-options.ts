@@ -210,7 +210,9 @@ function checkOne(option: string, value: unknown, rule: Rule | Rules): void {
     checkAll(value, rule, `${option}.`);
     return;
   }
-  throw configurationError`${named(option)}: expected ${shorthand?.expected ?? ''}, or an object with some of ${Object.keys(rule).join(', ')}, got ${shown(value)}`;
+  const others = shorthand ? `${shorthand.expected}, or ` : '';
+  const names = Object.keys(rule).join(', ');
+  throw configurationError`${named(option)}: expected ${others}an object with some of ${names}, got ${shown(value)}`;
 }
 
 function isRule(rule: Rule | Rules): rule is Rule {

@@ -8,6 +8,6 @@ export { ConfigurationError, configurationError, type NamedOption, named } from 
 export { EventStream } from './event-stream.ts';
 export { type JoinOptions, join } from './join.ts';
 export { joinAddress } from './join-address.ts';
-export { type JoinEnd, JoinError, JoinedWorker, type Participation, type WorkerEvent } from './joined-worker.ts';
+export { type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
 export type { LocalWorkerSetup } from './local-worker.ts';
 export { systemClock } from './system-clock.ts';

@@ -48,7 +48,7 @@ export interface Participation<Event = WorkerEvent> {
 }
 
 /**
- * A worker at work, or a relay, which is one to its coordinator: an async iterable of what happens.
+ * A worker at work, or a relay: an async iterable of what happens.
  * A loop over it need not keep up, and may be left: the worker goes on. Loops end by throwing where `done` does.
  */
 export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent> implements AsyncIterable<Event> {

@@ -38,6 +38,11 @@ function healthText({ health, idle, hidden }: WorkerRow): string {
   return texts.join(', ');
 }
 
+function kindText({ kind, workersBehind }: WorkerRow): string {
+  if (workersBehind === undefined) return kindTitles[kind];
+  return `${kindTitles[kind]} of ${workersBehind} worker${workersBehind === 1 ? '' : 's'}`;
+}
+
 function milliseconds(title: string, value: (worker: WorkerRow) => number): Column {
   return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
 }
@@ -53,7 +58,7 @@ export const columns = {
     value: ({ samplesPerSecond }) => samplesPerSecond,
     text: ({ samplesPerSecond }) => whole(samplesPerSecond),
   },
-  kind: { title: 'Kind', value: ({ kind }) => kindTitles[kind], text: ({ kind }) => kindTitles[kind] },
+  kind: { title: 'Kind', value: ({ kind }) => kindTitles[kind], text: kindText },
   backend: {
     title: 'Computes on',
     value: ({ backend }) => backendLabel(backend),

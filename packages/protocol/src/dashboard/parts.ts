@@ -61,6 +61,8 @@ export const workerRow = v.strictObject({
   threads: whole(1),
   phase: v.picklist(workerPhases),
   hidden: flag,
+  /** Of a relay: the workers that compute for it. */
+  workersBehind: v.exactOptional(whole(0)),
   /** The part of all accepted samples that this worker computed. */
   share: fraction,
   shards: whole(0),

@@ -30,7 +30,7 @@ export function workerTable(state: CoordinatorState, averagesOf: (workerId: stri
 }
 
 function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, times: MeanTimes) {
-  const { id, name, kind, backend, threads, shards, samples } = record;
+  const { id, name, kind, backend, threads, shards, samples, workersBehind } = record;
   return {
     id,
     name,
@@ -39,6 +39,7 @@ function rowOf(record: WorkerRecord, connection: Connection | undefined, total: 
     threads,
     phase: connection?.phase ?? ('gone' as const),
     hidden: connection?.hidden ?? false,
+    ...(workersBehind === undefined ? {} : { workersBehind }),
     share: total > 0 ? samples / total : 0,
     shards,
     samples,

@@ -3,7 +3,7 @@ import type { ComputeChoice, WorkerEvent } from '@lockstep/worker';
 import type { ListeningEvent } from '../events.ts';
 import type { ListenOptions } from '../options.ts';
 
-/** How a process relays for a run: it adds what its own workers compute, and sends the sum to the coordinator. */
+/** How a process relays for a run, to whose coordinator it sends what its own workers compute. */
 export interface RelayOptions {
   /** In the run's tables; by default the machine's name. */
   readonly name?: string | undefined;

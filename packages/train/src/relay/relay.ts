@@ -4,15 +4,8 @@ import { openChecksum } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { Relay } from '@lockstep/training';
-import {
-  type AddressSource,
-  type JoinEnd,
-  JoinedWorker,
-  joinAddress,
-  type Participation,
-  systemClock,
-} from '@lockstep/worker';
-import { type Connector, endOf, openConnector } from '@lockstep/worker/internal';
+import { type AddressSource, type JoinEnd, JoinedWorker, joinAddress, systemClock } from '@lockstep/worker';
+import { type Connector, endOf, openConnector, type Participation } from '@lockstep/worker/internal';
 import { checkRelayOptions } from '../check-options.ts';
 import { isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
@@ -28,8 +21,8 @@ import { Upstream } from './upstream.ts';
 const maxNameLength = 80;
 
 /**
- * Relays for a run until it is over: workers join it as they would join the coordinator, and one gradient goes up for all.
- * Workers in Node and in pages can join, and other relays.
+ * Relays for a run until it is over: workers join it, and one gradient goes up for all of them.
+ * They join as they would join the coordinator, in Node and in pages; other relays can join as well.
  * @param url the join address of the coordinator, or of another relay, or what finds it again and again
  */
 export function relay(url: string | AddressSource, options: RelayOptions = {}): JoinedWorker<RelayEvent> {

@@ -38,6 +38,8 @@ export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
   /** Time that it took part and did not compute: receiving, sending, and waiting for others. */
   readonly waitMs: number;
+  /** Of a relay: the workers that compute for it, as it said last. */
+  readonly workersBehind?: number;
   /** What was wrong with its results; its `shards` had been added before. Left out where nothing was. */
   readonly quarantined?: string;
 }
@@ -178,7 +180,11 @@ export function createReport(options: ReportOptions): Report {
 }
 
 function workerReport(record: WorkerRecord): WorkerReport {
-  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined } = record;
+  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
   const work = { shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
-  return { id, name, kind, backend, ...work, ...(quarantined === undefined ? {} : { quarantined }) };
+  return {
+    ...{ id, name, kind, backend, ...work },
+    ...(workersBehind === undefined ? {} : { workersBehind }),
+    ...(quarantined === undefined ? {} : { quarantined }),
+  };
 }

@@ -202,11 +202,12 @@ export class Run {
   #applyStep(step: number): void {
     const options = this.#options;
     if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
+    const { parameterServer, onStep } = options;
     this.#tracer.whole(step);
     this.#results.stepTaken();
     // Whole only now: what is copied of the run in `onStep` is of no half step.
-    const result = options.parameterServer.step(step);
-    options.onStep?.(result);
+    const result = parameterServer.step(step);
+    onStep?.(result);
   }
 
   #endAsked(effect: Extract<Effect, { type: 'askedDone' | 'askedFailed' }>): void {

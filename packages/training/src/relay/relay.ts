@@ -191,6 +191,8 @@ export class Relay {
   }
 
   #noteAbove(event: MembershipEvent): void {
+    // It waited for workers, and waits no longer.
+    if (event.type === 'unreached' && this.#isLeaving) return;
     if (event.type === 'lost' && event.isRunOver) this.#closeRun(event.message, true);
     if (event.type === 'lost' && event.message === noWorkers) this.#options.onEvent?.({ type: 'idle' });
     else this.#options.onEvent?.({ type: 'above', event });

@@ -1,5 +1,5 @@
 /** A coordinator, relays and workers in virtual time, in any tree, held against the oracle. */
-import type { CoordinatorTransport } from '@lockstep/protocol';
+import { type CoordinatorTransport, encode, type Message } from '@lockstep/protocol';
 import { Relay, type RelayEvent, type RelayOptions } from '../../src/relay/relay.ts';
 import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { SimulatedProcess } from '../../src/simulator/simulated-process.ts';
@@ -53,12 +53,14 @@ export class TestRelay implements Listener {
 export class RelayTree {
   readonly fixture: RunFixture;
   readonly root: Listener;
+  /** Of all frames to and from the coordinator. */
+  bytes = 0;
 
   constructor(fixture: RunFixture) {
     this.fixture = fixture;
     this.root = {
       process: fixture.clock,
-      accept: (transport, address) => fixture.run.connect(transport, address),
+      accept: (transport, address) => fixture.run.connect(this.#counted(transport), address),
     };
   }
 
@@ -73,6 +75,29 @@ export class RelayTree {
 
   workers(above: Listener, count: number, options: Partial<WorkerOptions> = {}): SimulatedWorker[] {
     return Array.from({ length: count }, (_, index) => this.worker(above, { name: `worker ${index + 1}`, ...options }));
+  }
+
+  #counted(transport: CoordinatorTransport): CoordinatorTransport {
+    const count = (message: Message): void => {
+      this.bytes += encode(message).byteLength;
+    };
+    return {
+      remote: transport.remote,
+      bufferedBytes: 0,
+      listen: ({ onMessage, onClose }) =>
+        transport.listen({
+          onMessage(message) {
+            count(message);
+            onMessage(message);
+          },
+          onClose,
+        }),
+      send(message) {
+        count(message);
+        transport.send(message);
+      },
+      close: (code, reason) => transport.close(code, reason),
+    };
   }
 
   link(coordinator: SimulatedProcess | WorkerOptions['clock'], worker: SimulatedProcess, name: string): SimulatedLink {

@@ -55,6 +55,22 @@ describe('a relay gives the weights of the oracle', () => {
   });
 });
 
+describe('what passes through the coordinator', () => {
+  it('is at most five times that of one worker where 64 stand behind four relays', async () => {
+    const options = { samples: 1024, batch: 256, microbatchSize: 4, startWorkers: 4 };
+    const alone = await createRelayTree({ ...options, startWorkers: 1 });
+    alone.worker(alone.root, { sampleCacheBytes: 1e6 });
+    await alone.fixture.finish();
+    const tree = await createRelayTree(options);
+    for (const name of ['a', 'b', 'c', 'd']) {
+      tree.workers(tree.relay(tree.root, name, { sampleCacheBytes: 1e6 }), 16, { sampleCacheBytes: 1e6 });
+    }
+    await tree.fixture.finish();
+    expect(tree.bytes / alone.bytes).toBeLessThan(5);
+    expect(tree.bytes).toBeGreaterThan(alone.bytes);
+  });
+});
+
 describe('a relay', () => {
   it('is no worker of the coordinator before one of its own is ready', async () => {
     const tree = await createRelayTree();

@@ -1,0 +1,129 @@
+/** Relays and workers as processes, as a person starts them. */
+import type { Report } from '@lockstep/train';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { openTestServer, type TestServer } from '../../../packages/train/test/test-server.ts';
+import { type Program, runToReport, startRelay, startWorker } from '../../coordinator/test/processes.ts';
+
+const folder = temporaryFolder();
+const steps = 200;
+
+let single: Promise<Report> | undefined;
+const oracle = (): Promise<Report> => {
+  single ??= runToReport(folder, ['--steps', `${steps}`, '--single', '--threads', '1']).then(({ report }) => report);
+  return single;
+};
+
+interface Relayed {
+  readonly relay: Program;
+  readonly workers: readonly Program[];
+}
+
+/** A relay with two workers. */
+async function relayWithWorkers({ url }: TestServer, name: string): Promise<Relayed> {
+  const relay = startRelay(['--url', url, '--name', name, '--port', '0']);
+  const [, below = ''] = await relay.printed(/--url '?(ws:[^'\s]+)/);
+  const workers = [1, 2].map((number) => startWorker(['--url', below, '--name', `${name}-${number}`]));
+  return { relay, workers };
+}
+
+describe('kill -9', () => {
+  it('of one of two relays in the middle of a step changes no bit, and its workers go on at the coordinator', async () => {
+    const relayed: Relayed[] = [];
+    const server = await openTestServer({
+      args: ['--steps', `${steps}`],
+      startWorkers: 2,
+      onStep({ step }) {
+        if (step !== 70) return;
+        relayed[0]!.relay.kill('SIGKILL');
+        server.control('pause');
+      },
+    });
+    for (const name of ['left', 'right']) relayed.push(await relayWithWorkers(server, name));
+    await relayed[0]!.relay.ended;
+    // The other relay, and both workers of the one that was killed.
+    await server.ready(3);
+    server.control('resume');
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    const report = server.report();
+    expect(report.weightsSha256).toBe((await oracle()).weightsSha256);
+    expect(report.exactness).toBe('bit-exact');
+    expect(report.faults.disconnects).toBe(1);
+    const kinds = report.workers.map(({ name, kind }) => [name, kind]);
+    expect(kinds.sort()).toEqual([
+      ['left', 'relay'],
+      ['left-1', 'node'],
+      ['left-2', 'node'],
+      ['right', 'relay'],
+    ]);
+    await server.close();
+    for (const { workers } of relayed) for (const worker of workers) expect((await worker.ended).code).toBe(0);
+    expect((await relayed[1]!.relay.ended).code).toBe(0);
+  });
+
+  it('of all workers of a relay: another worker computes, and the relay leaves until it has one again', async () => {
+    const server = await openTestServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
+    const { relay, workers } = await relayWithWorkers(server, 'relay');
+    await server.ready(1);
+    server.control('pause');
+    for (const worker of workers) worker.kill('SIGKILL');
+    await relay.printed(/waiting for workers[\s\S]*waiting for workers/);
+    startWorker(['--url', server.url, '--name', 'direct']);
+    server.control('resume');
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    expect(server.report().weightsSha256).toBe((await oracle()).weightsSha256);
+    await server.close();
+  });
+});
+
+describe('npm run relay', () => {
+  it.each<[title: string, args: readonly string[], message: RegExp]>([
+    ['no address', [], /^relay: --url: expected the address that the coordinator printed/],
+    ['another protocol', ['--url', 'http://127.0.0.1:7070'], /^relay: --url: expected .*http:\/\/127\.0\.0\.1:7070/],
+    [
+      'nothing at the address',
+      ['--url', 'ws://127.0.0.1:1'],
+      /^relay: --url ws:\/\/127\.0\.0\.1:1\/: nothing answers there/m,
+    ],
+    [
+      'a port beyond the last',
+      ['--url', 'ws://127.0.0.1:1', '--port', '70000'],
+      /^relay: --port: expected a whole number/,
+    ],
+    [
+      'too many workers',
+      ['--url', 'ws://127.0.0.1:1', '--workers', '1000'],
+      /^relay: --workers: expected a whole number/,
+    ],
+    [
+      'a certificate alone',
+      ['--url', 'ws://127.0.0.1:1', '--tls-cert', 'a.pem'],
+      /^relay: --tls-cert: expected with --tls-key/,
+    ],
+    [
+      'two tokens',
+      ['--url', 'ws://127.0.0.1:1', '--token', 'a', '--token-file', 'b'],
+      /^relay: --token-file: expected without/,
+    ],
+    ['an unknown option', ['--url', 'ws://127.0.0.1:1', '--steps', '5'], /^relay: /],
+  ])('with %s ends with one sentence and exit code 2', async (_title, args, message) => {
+    const { code, stdout, stderr } = await startRelay([...args, ...(args.includes('--port') ? [] : ['--port', '0'])])
+      .ended;
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+
+  it('ends with 130 where it is interrupted, and its worker goes on at the coordinator', async () => {
+    const server = await openTestServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
+    const { relay } = await relayWithWorkers(server, 'relay');
+    await server.ready(1);
+    server.control('pause');
+    relay.kill('SIGINT');
+    expect((await relay.ended).code).toBe(130);
+    await server.ready(2);
+    server.control('resume');
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    expect(server.report().weightsSha256).toBe((await oracle()).weightsSha256);
+    await server.close();
+  });
+});

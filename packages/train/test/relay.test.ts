@@ -1,0 +1,159 @@
+/** `relay` as a program uses it, between a run and workers over real sockets. */
+import { type JoinedWorker, join } from '@lockstep/worker';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  type ListeningEvent,
+  type RelayEvent,
+  type RelayOptions,
+  relay,
+  type TrainingRun,
+  type TrainOptions,
+  train,
+} from '../src/index.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
+
+const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
+const runs = new Set<TrainingRun>();
+const relays = new Set<JoinedWorker<RelayEvent>>();
+
+afterEach(async () => {
+  for (const one of relays) await one.leave();
+  for (const run of runs) await run[Symbol.asyncDispose]();
+  relays.clear();
+  runs.clear();
+});
+
+async function open(options: TrainOptions = {}) {
+  const run = train({ ...tiny, listen: { port: 0 }, ...options });
+  runs.add(run);
+  return { run, url: (await run.addresses).worker };
+}
+
+/** A relay that its workers may join. */
+async function openRelay(url: string, { listen, ...options }: RelayOptions = {}) {
+  const one = relay(url, { name: 'relay', ...options, listen: { port: 0, ...listen } });
+  relays.add(one);
+  one.done.catch(() => {});
+  let listening: ListeningEvent | undefined;
+  const events: RelayEvent[] = [];
+  for await (const event of one) {
+    events.push(event);
+    if (event.type === 'listening') listening = event;
+    if (event.type === 'open') break;
+  }
+  if (!listening) throw new Error(`expected a relay that listens, got ${JSON.stringify(events)}`);
+  return { relay: one, url: listening.addresses.worker, page: listening.addresses.page.replace(/#.*/, '') };
+}
+
+describe('a relay', () => {
+  it('is one worker of the run, whose weights are those of one process', async () => {
+    const { run, url } = await open();
+    const between = await openRelay(url);
+    const workers = ['one', 'other'].map((name) => join(between.url, { name }));
+    const { report } = await run.result;
+    for (const worker of workers)
+      expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await between.relay.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(report.workers).toMatchObject([{ name: 'relay', kind: 'relay', workersBehind: expect.any(Number) }]);
+    expect(report.exactness).toBe('bit-exact');
+    expect(report.weightsSha256).toBe((await train(tiny).result).report.weightsSha256);
+  });
+
+  it('may stand behind another one, and start workers itself', async () => {
+    const { run, url } = await open({ epochs: 20 });
+    const top = await openRelay(url, { name: 'top' });
+    await openRelay(top.url, { name: 'below', workers: 1 });
+    const { report } = await run.result;
+    expect(report.workers).toMatchObject([{ name: 'top', workersBehind: 1 }]);
+    expect(report.weightsSha256).toBe((await train({ ...tiny, epochs: 20 }).result).report.weightsSha256);
+  });
+
+  it('leaves, and its worker goes on at the coordinator of which it was told', async () => {
+    const { run, url } = await open({ epochs: 2_000 });
+    const between = await openRelay(url);
+    const worker = join(between.url, { name: 'guest' });
+    for await (const { type } of worker) if (type === 'computed') break;
+    await between.relay.leave();
+    for await (const { workers } of workersOf(url)) if (workers.some(({ name }) => name === 'guest')) break;
+    await run.stop();
+    const { report } = await run.result;
+    expect(report.workers.map(({ name, kind }) => [name, kind])).toEqual([
+      ['relay', 'relay'],
+      ['guest', 'node'],
+    ]);
+  });
+
+  it('passes viewers on to the coordinator, and metrics; the page it has itself', async () => {
+    const { url } = await open({ epochs: 100_000 });
+    const between = await openRelay(url);
+    join(between.url, { name: 'guest' });
+    const viewer = await openViewer(between.url.replace(/\/$/, ''));
+    await viewer.next('workers', ({ workers }) =>
+      workers.some(({ kind, workersBehind }) => kind === 'relay' && workersBehind === 1),
+    );
+    viewer.socket.close();
+    const [metrics, health, page] = await Promise.all(
+      ['metrics', 'healthz', ''].map(async (path) => (await fetch(`${between.page}${path}`)).text()),
+    );
+    expect(metrics).toContain('lockstep_');
+    expect(JSON.parse(health!)).toMatchObject({ status: 'ok', workers: 1 });
+    expect(page).toContain('<!doctype html>');
+  });
+
+  it('passes no page of another origin on', async () => {
+    const { url } = await open({ epochs: 100_000 });
+    const between = await openRelay(url);
+    const headers = { origin: 'http://foreign.example' };
+    await expect(openViewer(between.url.replace(/\/$/, ''), { headers })).rejects.toThrow('403');
+  });
+
+  it('needs the token of the run, and asks its workers for the same', async () => {
+    const { run, url } = await open({ listen: { port: 0, token: 'a secret' } });
+    await expect(relay(url, { listen: { port: 0 } }).done).rejects.toMatchObject({ reason: 'refused' });
+    const between = await openRelay(url, { token: 'a secret' });
+    await expect(join(between.url).done).rejects.toMatchObject({ name: 'JoinError', reason: 'refused' });
+    join(between.url, { token: 'a secret' });
+    expect((await run.result).report.turnedAway.token).toBe(1);
+  });
+
+  it('is told where nothing answers', async () => {
+    const { run, url } = await open();
+    await run.stop();
+    await expect(relay(url, { listen: { port: 0 } }).done).rejects.toMatchObject({ reason: 'unreachable' });
+  });
+
+  it.each<[url: string, options: object, message: string]>([
+    ['http://127.0.0.1', {}, 'url: expected an address like ws://127.0.0.1:7070, got http://127.0.0.1'],
+    ['ws://127.0.0.1:1', { name: '' }, 'name: expected one line of 1 to 80 printable characters, got nothing'],
+    ['ws://127.0.0.1:1', { token: '' }, 'token: expected one line of 1 to 256 printable characters'],
+    ['ws://127.0.0.1:1', { fingerprint: 'no' }, 'fingerprint: expected a SHA-256 in hex, got no'],
+    ['ws://127.0.0.1:1', { threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
+    ['ws://127.0.0.1:1', { workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
+    ['ws://127.0.0.1:1', { backend: 'abacus' }, 'backend: expected one of auto, cpu'],
+    ['ws://127.0.0.1:1', { wait: 1 }, 'wait: expected true or false, got 1'],
+    ['ws://127.0.0.1:1', { listen: { port: 70_000 } }, 'listen.port: expected a whole number from 0 to 65535'],
+    ['ws://127.0.0.1:1', { listen: { stay: true } }, 'listen.stay: unknown option; there are host, port, token'],
+    ['ws://127.0.0.1:1', { listen: 1 }, 'listen: expected an object with some of host, port, token'],
+    ['ws://127.0.0.1:1', { signal: 1 }, 'signal: expected an AbortSignal, got 1'],
+  ])('with a wrong option is refused in one sentence: %s %j', async (url, options, message) => {
+    const error = await relay(url, options as RelayOptions).done.catch((reason: Error) => reason);
+    expect(error).toMatchObject({ name: 'ConfigurationError' });
+    expect((error as Error).message.startsWith(message), (error as Error).message).toBe(true);
+  });
+});
+
+/** The tables of workers that a viewer of a run is shown, one after another. */
+async function* workersOf(url: string) {
+  const viewer = await openViewer(url.replace(/\/$/, ''));
+  let shown = 0;
+  try {
+    for (;;) {
+      const { workers } = await viewer.next('workers', () => viewer.received.length > shown);
+      shown = viewer.received.length;
+      yield { workers };
+    }
+  } finally {
+    viewer.socket.close();
+  }
+}
