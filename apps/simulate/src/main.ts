@@ -10,6 +10,7 @@ const simulateOptions = {
   runs: withFallback(wholeNumber('simulated runs', { from: 1, to: 1_000_000_000 }), 1_000),
   seed: withFallback(wholeNumber('seed of the first run; each further run has the next one', { from: 0 }), 1),
   honest: switchOption('no worker lies or computes wrongly'),
+  relays: switchOption('relays in each run, with a thousand workers in one of forty'),
   replay: switchOption('say in words what happened in the first run, whether it fails or not'),
   ...generalOptions,
 };
@@ -18,17 +19,21 @@ async function main(): Promise<number> {
   const command = { usage: 'npm run simulate -- [options]', summary, options: simulateOptions };
   const options = readCommandLine(command, process.argv.slice(2));
   if (!options) return 0;
+  const { honest, relays } = options;
   const backend = await openReference();
   const totals = new Totals();
   for (let run = 0; run < options.runs; run++) {
     const seed = options.seed + run;
-    const { simulation, fault, description } = await runScenario(backend, seed, options.honest);
+    const { simulation, fault, description } = await runScenario(backend, seed, {
+      honest,
+      ...(relays && { relays: 'large' }),
+    });
     if (fault !== undefined || (options.replay && run === 0)) {
       process.stdout.write(`${description}\n${replay(simulation)}`);
     }
     if (fault !== undefined) {
-      const honest = options.honest ? ' --honest' : '';
-      process.stderr.write(`simulate: ${fault}; again with --runs 1 --seed ${seed}${honest}\n`);
+      const switches = `${honest ? ' --honest' : ''}${relays ? ' --relays' : ''}`;
+      process.stderr.write(`simulate: ${fault}; again with --runs 1 --seed ${seed}${switches}\n`);
       return 1;
     }
     totals.add(simulation);
@@ -51,13 +56,13 @@ class Totals {
   #runs = 0;
   #virtualMs = 0;
 
-  add({ state, others, met, virtualMs }: Simulation): void {
+  add({ state, others, relays, met, virtualMs }: Simulation): void {
     this.#runs += 1;
     this.#virtualMs += virtualMs;
     for (const kind of Object.keys(faults) as FaultKind[]) {
       this.#met.set(kind, (this.#met.get(kind) ?? 0) + met[kind]);
     }
-    for (const life of [...others, state]) {
+    for (const life of [...others, ...relays, state]) {
       for (const name of Object.keys(this.#counts) as (keyof typeof life.faults)[]) {
         this.#counts[name] += life.faults[name];
       }

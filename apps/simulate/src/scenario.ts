@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type NodeRoundingName, nodeRoundings, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
+import type { Limits } from '@lockstep/training';
 import {
   createProblem,
   type FaultKind,
@@ -16,6 +17,7 @@ import {
 } from '@lockstep/training/simulator';
 
 import { openSimulatedFleet } from './fleet-in-virtual-time.ts';
+import { drawTree, type Forest, type Tree } from './tree.ts';
 
 /** Virtual time after which a run counts as hung. */
 const limitMs = 3_600_000;
@@ -39,9 +41,19 @@ export interface ScenarioResult {
   readonly description: string;
 }
 
-/** @param honest whether all workers are honest and compute rightly, whatever the seed says */
-export async function runScenario(backend: HostBackend, seed: number, honest = false): Promise<ScenarioResult> {
-  const drawn = drawScenario(seed);
+export interface ScenarioOptions {
+  /** Whether all workers are honest and compute rightly, whatever the seed says. */
+  readonly honest?: boolean;
+  /** How many relays there are: in one run of six a few where left out. */
+  readonly relays?: Forest;
+}
+
+export async function runScenario(
+  backend: HostBackend,
+  seed: number,
+  { honest = false, relays = 'sometimes' }: ScenarioOptions = {},
+): Promise<ScenarioResult> {
+  const drawn = withRelays(drawScenario(seed), drawTree(seed, relays));
   const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
   const problem = await createProblem(backend, { checksum, hash }, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;
@@ -61,7 +73,7 @@ export async function runScenario(backend: HostBackend, seed: number, honest = f
   return { simulation, fault: runFault(problem, simulation), description: describe(seed, scenario) };
 }
 
-type Scenario = ReturnType<typeof drawScenario>;
+type Scenario = ReturnType<typeof withRelays>;
 
 /** Lies that another numeric mode's rounding cannot hide. */
 const coarseLies: readonly Lie[] = ['sign', 'scaled', 'other-shard', 'loss', 'non-finite', 'no-answer'];
@@ -88,6 +100,7 @@ function drawScenario(seed: number) {
       innerSteps: drawInnerSteps(seed),
       rounding: drawRounding(seed),
       participation: drawParticipation(seed),
+      anotherMayFollow: drawFollowing(seed),
       ...drawChunks(seed),
     },
     // Few honest workers beside a liar, so that it is asked often.
@@ -106,6 +119,15 @@ function drawScenario(seed: number) {
     coordinators: fleet.coordinators,
     ...(fleet.coordinators > 1 ? { bytesPerMs: fleet.bytesPerMs } : {}),
   };
+}
+
+/** The scenario behind a tree of relays: as many workers as it has, and steps for all. */
+function withRelays(scenario: ReturnType<typeof drawScenario>, tree: Tree | undefined) {
+  if (!tree) return { ...scenario, relays: undefined, faultsFromMs: undefined };
+  const { relays, workers, faults: more, faultsFromMs, faultEveryMs = scenario.faultEveryMs, problem } = tree;
+  const all = { ...scenario.problem, ...problem, limits: { ...scenario.problem.limits, ...problem.limits } };
+  const faults = [...scenario.faults, ...more];
+  return { ...scenario, relays, workers, mostWorkers: workers + 4, faults, faultEveryMs, faultsFromMs, problem: all };
 }
 
 /** Of a stream of its own, so that a seed's faults do not depend on what the data are. */
@@ -148,14 +170,21 @@ function drawParticipation(seed: number): 'rotation' | 'fastest' {
   return chance() < 0.5 ? 'rotation' : 'fastest';
 }
 
+/** Of a stream of its own too: in a quarter of the runs workers are to wait for another one at the end. */
+function drawFollowing(seed: number): boolean {
+  const chance = randomStream(createHash('sha256').update(`following of ${seed}`).digest().readUInt32LE());
+  return chance() < 0.25;
+}
+
 /** Of a stream of its own too: in half of the runs a vector is three messages, else one. */
-function drawChunks(seed: number) {
+function drawChunks(seed: number): { readonly limits?: Partial<Limits> } {
   const chance = randomStream(createHash('sha256').update(`chunks of ${seed}`).digest().readUInt32LE());
   return chance() < 0.5 ? { limits: { chunkBytes: 64 } } : {};
 }
 
 function describe(seed: number, scenario: Scenario): string {
-  const { problem, workers, coordinators, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs } = scenario;
+  const { problem, workers, relays, coordinators, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs } =
+    scenario;
   const { samples, batch, microbatchSize, innerSteps, rounding, participation, epochs } = problem;
   const { verifyRate, sampleType, targetType } = problem;
   const parts = [
@@ -167,6 +196,7 @@ function describe(seed: number, scenario: Scenario): string {
     ...liars.map((lie) => `one that lies (${lie})`),
     `${100 * verifyRate} % of the shards are verified`,
     ...(otherModes > 0 ? ['two numeric modes'] : []),
+    ...(relays ? [`relays: ${relays.join(' above ')}`] : []),
     ...(coordinators > 1 ? [`${coordinators} coordinators`] : []),
     ...(bytesPerMs === undefined ? [] : [`links of ${bytesPerMs} bytes/ms`]),
     ...(corruptResults > 0 ? [`${100 * corruptResults} % corrupt results`] : []),

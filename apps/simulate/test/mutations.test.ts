@@ -52,7 +52,7 @@ describe('the simulator', () => {
     const backend = await openReference();
     let found: string | undefined;
     for (let seed = 1; found === undefined && seed <= mostRuns; seed++) {
-      found = (await runScenario(backend, seed)).fault;
+      found = (await runScenario(backend, seed, mutation.scenario)).fault;
     }
     expect(found, `${mostRuns} runs`).toBeDefined();
   });

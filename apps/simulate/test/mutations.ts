@@ -1,7 +1,11 @@
 /** Wrong rules, each a change of the source's text, which the simulator must find. */
 
+import type { ScenarioOptions } from '../src/scenario.ts';
+
 export interface Mutation {
   readonly name: string;
+  /** Of the runs that are to find it. */
+  readonly scenario?: ScenarioOptions;
   readonly changes: readonly {
     /** Below `packages/training/src`. */
     readonly file: string;
@@ -65,8 +69,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/run.ts',
-        before: '    const result = parameterServer.step(step);\n    onStep?.(result);\n',
-        after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
+        before: '    const result = options.parameterServer.step(step);\n    options.onStep?.(result);\n',
+        after: '    options.onStep?.({ step, loss: 0 });\n    options.parameterServer.step(step);\n',
       },
     ],
   },
@@ -87,6 +91,49 @@ export const mutations: readonly Mutation[] = [
         file: 'tree-sum.ts',
         before: '[...this.#buffers].filter((buffer) => !this.#reserved.has(buffer))',
         after: '[...this.#buffers]',
+      },
+    ],
+  },
+  {
+    name: 'a relay takes workers that round in another way',
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'coordinator/handshake.ts',
+        before: 'if (draft.setup.isRelay && numericsHash !== refereeHash) {',
+        after: 'if (draft.setup.isRelay && numericsHash === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a relay computes an earlier step with later weights, where the coordinator came back from a checkpoint',
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'relay/relay-run.ts',
+        before: 'if (step < this.#weightsStep) return false;',
+        after: 'if (step < this.#weightsStep) return true;',
+      },
+    ],
+  },
+  {
+    name: 'a relay goes on with what it has added of the shard before',
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'coordinator/asked.ts',
+        before: "  draft.effects.push({ type: 'restartStep', step, asked });\n",
+        after: '',
+      },
+    ],
+  },
+  {
+    name: 'workers are not told that another run may follow',
+    changes: [
+      {
+        file: 'coordinator/ending.ts',
+        before: '...(anotherMayFollow === true && { anotherMayFollow })',
+        after: '...(anotherMayFollow === undefined && { anotherMayFollow })',
       },
     ],
   },

@@ -12,11 +12,14 @@ export interface Entry {
   readonly happening: Happening;
   /** Of the worker that it is about. */
   readonly name?: string | undefined;
+  /** The relay in whose run it happened; the coordinator's where left out. */
+  readonly relay?: string | undefined;
 }
 
 /** One line, without the end of the line. */
-export function lineOf({ atMs, happening, name }: Entry): string {
-  return `${(atMs / 1000).toFixed(3).padStart(10)} s  ${textOf(happening, name ?? 'an unknown client')}`;
+export function lineOf({ atMs, happening, name, relay }: Entry): string {
+  const place = relay === undefined ? '' : `${relay}: `;
+  return `${(atMs / 1000).toFixed(3).padStart(10)} s  ${place}${textOf(happening, name ?? 'an unknown client')}`;
 }
 
 function textOf(happening: Happening, worker: string): string {

@@ -1,8 +1,9 @@
 /** What a simulation does to a run, a fault each; which one happens when is drawn from the run's seed. */
 import { fleetFaults } from './fleet-faults.ts';
+import { relayFaults } from './relay-faults.ts';
 import type { SimulatedCoordinator } from './simulated-coordinator.ts';
 import type { SimulatedWorker } from './simulated-worker.ts';
-import { coordinatorOf, type Fault, pick, seconds, timeMs, type World } from './world.ts';
+import { coordinatorOf, cutAllTo, type Fault, pick, seconds, timeMs, type World } from './world.ts';
 
 /** Long enough to be taken for dead, half of the time. */
 const longestSilenceMs = 40_000;
@@ -88,8 +89,7 @@ export const runFaults = {
     const downMs = timeMs(world, longestDownMs);
     const { process } = coordinator;
     coordinator.crash(downMs);
-    for (const worker of world.living)
-      if (worker.isConnectedTo(process)) worker.link?.cut('the coordinator was killed');
+    cutAllTo(world, process, 'the coordinator was killed');
     return `${coordinator.name} is killed, and started again after ${seconds(downMs)}`;
   },
 
@@ -108,7 +108,7 @@ export const runFaults = {
     diskOf(world)?.tearNewest() ? 'the newest checkpoint cannot be read any more' : undefined,
 } satisfies Record<string, Fault>;
 
-export const faults = { ...runFaults, ...fleetFaults };
+export const faults = { ...runFaults, ...fleetFaults, ...relayFaults };
 
 export type RunFaultKind = keyof typeof runFaults;
 export type FaultKind = keyof typeof faults;

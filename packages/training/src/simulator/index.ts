@@ -5,6 +5,7 @@ export { fleetFaults } from './fleet-faults.ts';
 export { type Lie, lies } from './lies.ts';
 export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { type Checkpoint, createProblem, type Problem, type ProblemOptions } from './problem.ts';
+export { relayFaults } from './relay-faults.ts';
 export { runFault } from './run-fault.ts';
 export { type Simulation, type SimulationOptions, simulate } from './simulate.ts';
 export type { FleetCoordinator, FleetFinder, SimulatedFleet, StoreFaults } from './simulated-fleet.ts';

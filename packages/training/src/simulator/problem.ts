@@ -58,6 +58,8 @@ export interface ProblemOptions extends Partial<Types> {
   readonly epochs?: number;
   readonly seed?: number;
   readonly startWorkers?: number;
+  readonly startWithinMs?: number;
+  readonly anotherMayFollow?: boolean;
   readonly limits?: Partial<Limits>;
   readonly token?: string;
   readonly verifyRate?: number;
@@ -119,10 +121,11 @@ export async function createProblem(
     limits: { ...defaultLimits, ...options.limits },
     token: options.token,
     startWorkers: options.startWorkers ?? 1,
-    startWithinMs: 5_000,
+    startWithinMs: options.startWithinMs ?? 5_000,
     verifyRate: options.verifyRate ?? 0,
     verifySalt: seed,
     participation: options.participation ?? 'fastest',
+    anotherMayFollow: options.anotherMayFollow ?? false,
     refereeHash: host.hash(bytesOf(gradient)),
     refereeMode: backend.numericMode,
   };

@@ -11,14 +11,16 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   if (outcome.type === 'hung') return `hung in phase ${state.phase} at step ${state.current.step + 1}`;
   // What a liar adds without being verified may make the training diverge.
   if (outcome.type === 'failed') return hasLies(problem, simulation) ? undefined : `failed: ${outcome.message}`;
-  const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name));
+  // What a liar has added behind a relay is wrong in the relay's sum.
+  const isMisled = (name: string): boolean => name.startsWith('relay ') && hasLies(problem, simulation);
+  const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name) && !isMisled(name));
   if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
   return liarFault(problem, simulation) ?? weightsFault(problem, simulation);
 }
 
-/** Results of liars that were added, in any life of a coordinator. */
-function liarRecords({ state, others, liars }: Simulation): WorkerRecord[] {
-  const records = [...others, state].flatMap((life) => [...life.records.values()]);
+/** Results of liars that were added, in any life of a coordinator or relay. */
+function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord[] {
+  const records = [...others, state, ...relays].flatMap((life) => [...life.records.values()]);
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
 }
 

@@ -33,3 +33,25 @@ async function openCompute(backend: Backend, setup: ComputeSetup): Promise<Compu
   await compute.open(setup);
   return compute;
 }
+
+/** A compute of those plans, for numerics checks of many relays. */
+export function createSharedCompute(backend: Backend): Compute {
+  let gradientOf: Gradient | undefined;
+  let weights = new Uint8Array();
+  return {
+    backend: backend.name,
+    numericMode: backend.numericMode,
+    threads: 1,
+    async open(setup) {
+      gradientOf = await openGradient(backend, setup);
+    },
+    setWeights(bytes) {
+      weights = bytes.slice();
+    },
+    async gradient(...shard) {
+      if (!gradientOf) throw new Error('compute: expected open() before a shard');
+      return gradientOf(weights, ...shard);
+    },
+    close: async () => {},
+  };
+}

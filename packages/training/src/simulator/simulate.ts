@@ -24,6 +24,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Computes for all workers, one after another. */
   readonly backend: Backend;
+  /** Relays of each level, the topmost first; workers join the coordinator itself where left out. */
+  readonly relays?: readonly number[] | undefined;
   /** Honest workers at the start. */
   readonly workers: number;
   /** Honest workers at the start, beside those, that stand still for 90 % of each period of so many milliseconds. */
@@ -32,6 +34,8 @@ export interface SimulationOptions {
   readonly mostWorkers?: number;
   /** Mean virtual time between two faults; infinite for none. */
   readonly faultEveryMs: number;
+  /** Nothing happens before; from the beginning where left out. */
+  readonly faultsFromMs?: number | undefined;
   /** What may happen; workers join, are killed and freeze where left out. */
   readonly faults?: readonly FaultKind[];
   /** From then on nothing happens any more, and one worker that stays has joined. */
@@ -61,6 +65,8 @@ export interface Simulation {
   /** Of the coordinator that ended the run, and of all lives of coordinators that did not. */
   readonly state: CoordinatorState;
   readonly others: readonly CoordinatorState[];
+  /** Of all runs of relays. */
+  readonly relays: readonly CoordinatorState[];
   /** The first step after which two lives had other weights, in words; of such a run with one numeric mode and no lie. */
   readonly divided: string | undefined;
   readonly weights: Float32Array;
@@ -79,6 +85,9 @@ export interface Simulation {
   readonly virtualMs: number;
 }
 
+/** How long workers are watched after a run that another one may follow. */
+const afterRunMs = 3_000;
+
 export async function simulate(options: SimulationOptions): Promise<Simulation> {
   const { drain, limitMs } = options;
   const simulator = new Simulator(options);
@@ -94,6 +103,11 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
     }
     fault ??= simulator.newFault();
     await drain();
+  }
+  if (fault === undefined && simulator.outcome?.type === 'finished' && options.run.setup.anotherMayFollow) {
+    const untilMs = clock.nowMs() + afterRunMs;
+    while (clock.nowMs() < untilMs && clock.step()) await drain();
+    fault = simulator.departureFault();
   }
   return simulator.result(fault);
 }

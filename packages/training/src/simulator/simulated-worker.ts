@@ -1,6 +1,6 @@
 /** A worker in virtual time: the real membership over a simulated link, on a machine that can fail or lie. */
 import { outputCount, parseModel } from '@lockstep/nn';
-import type { Checksum, CoordinatorTransport } from '@lockstep/protocol';
+import type { Checksum, CoordinatorTransport, MessageOf } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { Compute, ComputeSetup, ShardGradient } from '../worker/compute.ts';
@@ -24,6 +24,11 @@ export interface Route {
   find(): Promise<Listener | undefined>;
   /** Asked where it was sent away. @returns whether the run goes on elsewhere */
   goesOn(): Promise<boolean>;
+  noteWelcome?(welcome: MessageOf<'welcome'>): void;
+  /** From now on it goes to that address first. */
+  moveTo?(address: string): void;
+  /** It is refused for good where it is. */
+  noteRefusal?(): void;
 }
 
 export interface SimulatedWorkerOptions {
@@ -54,7 +59,7 @@ export interface SimulatedWorkerOptions {
 }
 
 /** Bytes on a link from which vectors wait: about one chunk, so that others overtake those after it. */
-const pacedBytes = 150;
+export const pacedBytes = 150;
 
 /** How soon a worker whose membership has ended, but not the run, is started again. */
 const restartMs = 2_000;
@@ -126,6 +131,10 @@ export class SimulatedWorker {
     this.process.freeze(forMs);
   }
 
+  moveTo(address: string): void {
+    this.#route.moveTo?.(address);
+  }
+
   #join(): void {
     const { name, encodes = false, checksum, hash, random, sampleCacheBytes } = this.#options;
     const membership = new Membership({
@@ -137,6 +146,7 @@ export class SimulatedWorker {
       random,
       sampleCacheBytes,
       connect: () => this.#connect(),
+      onWelcome: (welcome) => this.#route.noteWelcome?.(welcome),
       waitForCoordinator: typeof this.#options.coordinator === 'function',
       onEvent: (event) => this.#noteEvent(event, membership),
     });
@@ -164,6 +174,7 @@ export class SimulatedWorker {
   #noteEnd({ type, message }: MembershipEnd, membership: Membership): void {
     if (this.process.isDead || membership !== this.#membership) return;
     const hasLeft = this.#options.joinsAnew === true && message.startsWith('leaves');
+    if (type === 'refused') this.#route.noteRefusal?.();
     if (type === 'finished' && !hasLeft) void this.#followRun();
     else this.process.after(hasLeft ? 1 : restartMs, () => this.#join());
   }

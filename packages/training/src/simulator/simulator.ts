@@ -1,16 +1,19 @@
 /** The coordinators and workers of a simulated run, and the seeded choices of what happens to them. */
-import { randomStream } from '@lockstep/tensor';
+import { isHostBackend, randomStream } from '@lockstep/tensor';
+import type { Clock } from '../clock.ts';
 import type { RunOutcome } from '../coordinator/run-options.ts';
 import { type CoordinatorState, initialState } from '../coordinator/state.ts';
 import type { Entry, Happening } from './chronicle.ts';
 import { type FaultKind, faults, stutter } from './faults.ts';
 import { fleetRoute } from './fleet-route.ts';
 import { type Lie, resultFaults } from './lies.ts';
+import { RelayTree } from './relay-tree.ts';
 import type { Simulation, SimulationOptions } from './simulate.ts';
 import { SimulatedCoordinator } from './simulated-coordinator.ts';
 import type { SimulatedFleet } from './simulated-fleet.ts';
 import type { LinkSpeed } from './simulated-link.ts';
-import { SimulatedWorker } from './simulated-worker.ts';
+import type { SimulatedRelay } from './simulated-relay.ts';
+import { type Listener, SimulatedWorker } from './simulated-worker.ts';
 import { stateFault } from './state-fault.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { WeightsLedger } from './weights-ledger.ts';
@@ -33,6 +36,7 @@ export class Simulator implements World {
   readonly #corrupt = new Set<string>();
   readonly #quarantined: string[] = [];
   readonly #mostBytes: number;
+  readonly #tree: RelayTree | undefined;
   readonly #weights = new WeightsLedger();
   readonly #checked = new Set<CoordinatorState>();
 
@@ -55,6 +59,11 @@ export class Simulator implements World {
     const { plan, sampleBytes = 0 } = run.setup;
     // Weights or a gradient, and samples, of two steps in each direction.
     this.#mostBytes = mostOtherBytes + 8 * (run.parameterServer.parameterCount * 4 + plan.batch * (sampleBytes + 8));
+    this.#tree = this.#createTree();
+  }
+
+  get relays(): readonly SimulatedRelay[] {
+    return this.#tree?.relays ?? [];
   }
 
   get living(): readonly SimulatedWorker[] {
@@ -68,15 +77,18 @@ export class Simulator implements World {
     for (let worker = 0; worker < workers; worker++) this.join();
     for (const everyMs of stutterEveryMs) stutter(this, this.join(), everyMs, Number.POSITIVE_INFINITY);
     for (const lie of liars) this.join(lie);
-    if (Number.isFinite(faultEveryMs)) this.#scheduleFault(faultEveryMs);
+    if (Number.isFinite(faultEveryMs)) this.#beginFaults(faultEveryMs);
     if (!Number.isFinite(calmAtMs)) return;
     this.clock.after(calmAtMs, () => {
-      this.#note({ type: 'fault', text: `${this.join().name} is started, and nothing else happens from now on` });
+      this.#note({
+        type: 'fault',
+        text: `${this.join(undefined, true).name} is started, and nothing else happens from now on`,
+      });
     });
   }
 
-  /** A worker of its own speed, on a link of its own. */
-  join(lie?: Lie): SimulatedWorker {
+  /** A worker of its own speed, on a link of its own. @param isDirect whether it goes past all relays */
+  join(lie?: Lie, isDirect = false): SimulatedWorker {
     const { backend, run, corruptResults, liarsJoinAnew = false, otherModes = 0, encodes } = this.#options;
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     const number = this.#workers.length + 1;
@@ -85,7 +97,7 @@ export class Simulator implements World {
     const worker = new SimulatedWorker({
       name,
       address: `10.0.0.${number}`,
-      coordinator: this.#route(),
+      coordinator: this.#route(isDirect),
       clock: this.clock,
       backend,
       numericMode: otherModes > 0 && this.chance() < otherModes ? 'nudged' : 'exact',
@@ -124,14 +136,24 @@ export class Simulator implements World {
 
   /** What does not hold since the last event, in words. */
   newFault(): string | undefined {
-    for (const { state, sampleFault } of this.coordinators) {
-      if (state === undefined || this.#checked.has(state)) continue;
-      const fault = stateFault(state) ?? sampleFault ?? this.#queueFault();
-      if (fault !== undefined) return fault;
+    const failed = this.relays.find(({ failure }) => failure !== undefined);
+    if (failed) return `${failed.name} failed: ${failed.failure}`;
+    const places = [...this.coordinators, ...this.relays];
+    const changed = places.filter(({ state }) => state !== undefined && !this.#checked.has(state));
+    if (changed.length === 0) return undefined;
+    for (const { name, state } of changed) {
+      const fault = stateFault(state!);
+      if (fault !== undefined) return `${name}: ${fault}`;
     }
     this.#checked.clear();
-    for (const { state } of this.coordinators) if (state) this.#checked.add(state);
-    return undefined;
+    for (const { state } of places) if (state) this.#checked.add(state);
+    return this.coordinators.find(({ sampleFault }) => sampleFault)?.sampleFault ?? this.#queueFault();
+  }
+
+  /** A worker that does not wait for the run that may follow, in words. */
+  departureFault(): string | undefined {
+    const gone = this.#workers.find(({ ended, process }) => ended && !process.isDead);
+    return gone && `${gone.name} has left, and another run may follow`;
   }
 
   result(fault: string | undefined): Simulation {
@@ -139,13 +161,14 @@ export class Simulator implements World {
     const ended = this.coordinators.flatMap((coordinator) => coordinator.ended);
     const living = this.coordinators.flatMap(({ state }) => state ?? []);
     const state = ends?.state ?? ended.at(-1) ?? initialState(this.#options.run.setup);
-    const events = this.#chronicle.flatMap(({ happening }) =>
-      happening.type === 'fault' || happening.type === 'step' ? [] : [happening],
+    const events = this.#chronicle.flatMap(({ happening, relay }) =>
+      happening.type === 'fault' || happening.type === 'step' || relay !== undefined ? [] : [happening],
     );
     return {
       outcome: ends?.outcome ?? { type: 'hung' },
       state,
       others: [...ended, ...living].filter((other) => other !== state),
+      relays: this.relays.flatMap((relay) => [...relay.ended, ...(relay.state ? [relay.state] : [])]),
       divided: this.#weights.fault,
       weights: (ends?.parts ?? this.#options.run).parameterServer.weights(),
       events,
@@ -159,12 +182,29 @@ export class Simulator implements World {
     };
   }
 
-  /** To the only coordinator, or to the one that leads. */
-  #route(): ConstructorParameters<typeof SimulatedWorker>[0]['coordinator'] {
+  /** To the only coordinator, to the one that leads, or by a place in the tree. */
+  #route(isDirect: boolean): ConstructorParameters<typeof SimulatedWorker>[0]['coordinator'] {
+    if (this.#tree) return isDirect ? this.#tree.directRoute() : this.#tree.routeOfWorker();
     const { fleet } = this;
-    if (!fleet) return this.coordinators[0]!;
-    const named = (name: string) => this.coordinators.find((coordinator) => coordinator.name === name);
-    return (process) => fleetRoute(fleet.finder(process), named);
+    return fleet ? (process) => fleetRoute(fleet.finder(process), this.#named) : this.coordinators[0]!;
+  }
+
+  readonly #named = (name: string): Listener | undefined =>
+    this.coordinators.find((coordinator) => coordinator.name === name);
+
+  #createTree(): RelayTree | undefined {
+    const { relays: levels, backend, run, encodes = false } = this.#options;
+    if (!levels) return undefined;
+    if (!isHostBackend(backend)) throw new Error('relays: expected a backend in memory that JavaScript sees');
+    const { fleet, clock, chance } = this;
+    return new RelayTree({
+      ...{ levels, clock, backend, run, chance, encodes },
+      linkSpeed: () => this.#linkSpeed(),
+      coordinator: async (process: Clock) =>
+        fleet ? fleetRoute(fleet.finder(process), this.#named).find() : this.coordinators[0],
+      isRunOver: () => this.outcome !== undefined,
+      onEvent: (relay, event, name) => this.#note(event, name, relay),
+    });
   }
 
   #linkSpeed(): LinkSpeed {
@@ -173,11 +213,17 @@ export class Simulator implements World {
     return { latencyMs, bytesPerMs: bytesPerMs ?? 1_000 + 100_000 * this.chance() };
   }
 
+  #beginFaults(meanMs: number): void {
+    const { faultsFromMs } = this.#options;
+    if (faultsFromMs === undefined) this.#scheduleFault(meanMs);
+    else this.clock.after(faultsFromMs, () => this.#scheduleFault(meanMs));
+  }
+
   /** Something happens at exponentially distributed intervals. */
   #scheduleFault(meanMs: number): void {
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     this.clock.after(-meanMs * Math.log(1 - this.chance()), () => {
-      if (this.clock.nowMs() >= calmAtMs) return;
+      if (this.outcome !== undefined || this.clock.nowMs() >= calmAtMs) return;
       this.#injectFault();
       this.#scheduleFault(meanMs);
     });
@@ -193,15 +239,15 @@ export class Simulator implements World {
   }
 
   #queueFault(): string | undefined {
-    for (const { name, link } of this.#workers) {
+    for (const { name, link } of [...this.#workers, ...this.relays]) {
       const bytes = link?.bufferedBytes ?? 0;
       if (bytes > this.#mostBytes) return `${bytes} bytes wait on the link of ${name}`;
     }
     return undefined;
   }
 
-  #note(happening: Happening, name?: string): void {
-    this.#chronicle.push({ atMs: this.clock.nowMs(), happening, name });
+  #note(happening: Happening, name?: string, relay?: string): void {
+    this.#chronicle.push({ atMs: this.clock.nowMs(), happening, name, relay });
     if (happening.type === 'quarantined') this.#quarantined.push(name ?? '');
   }
 

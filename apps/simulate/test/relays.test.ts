@@ -1,0 +1,66 @@
+/** Trees of relays with faults: the weights are the oracle's, also with a thousand workers. */
+import { createHash } from 'node:crypto';
+import { openChecksum } from '@lockstep/protocol';
+import { createProblem, relayFaults, runFault, type Simulation, simulate } from '@lockstep/training/simulator';
+import { describe, expect, it } from 'vitest';
+import { openReference, runScenario } from '../src/scenario.ts';
+
+const backend = await openReference();
+const checksum = await openChecksum();
+const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const freshSeed = Math.floor(Date.now() / 1000);
+
+/** Shards whose sum came from a relay, and those that workers behind relays computed. */
+function shardsOf({ state, others, relays }: Simulation): { readonly above: number; readonly below: number } {
+  const sum = (states: Simulation['others'], isCounted: (kind: string) => boolean): number =>
+    states
+      .flatMap(({ records }) => [...records.values()])
+      .reduce((total, { kind, shards }) => total + (isCounted(kind) ? shards : 0), 0);
+  return { above: sum([state, ...others], (kind) => kind === 'relay'), below: sum(relays, () => true) };
+}
+
+describe('a run with relays', () => {
+  it.each([1, freshSeed])('of the 12 seeds from %i keeps every promise', async (first) => {
+    const met = new Map<string, number>();
+    let [above, below] = [0, 0];
+    for (let seed = first; seed < first + 12; seed++) {
+      const { fault, description, simulation } = await runScenario(backend, seed, { relays: 'small' });
+      expect(fault, description).toBeUndefined();
+      for (const kind of Object.keys(relayFaults) as (keyof typeof relayFaults)[]) {
+        met.set(kind, (met.get(kind) ?? 0) + simulation.met[kind]);
+      }
+      const shards = shardsOf(simulation);
+      above += shards.above;
+      below += shards.below;
+    }
+    // The promises mean nothing where no relay took part, or no fault met one.
+    expect(Math.min(above, below)).toBeGreaterThan(0);
+    expect([...met].filter(([, count]) => count === 0)).toEqual([]);
+  });
+
+  it('repeats exactly from its seed', async () => {
+    const one = await runScenario(backend, freshSeed, { relays: 'small' });
+    const other = await runScenario(backend, freshSeed, { relays: 'small' });
+    expect(other.simulation.chronicle).toEqual(one.simulation.chronicle);
+    expect(other.simulation.weights).toEqual(one.simulation.weights);
+  });
+
+  it('and a thousand workers gives the weights of the oracle, while relays are killed and workers move', async () => {
+    const [workers, relays] = [1_000, [32]];
+    const limits = { maxWorkers: 2 * workers, maxWorkersPerAddress: workers };
+    const geometry = { samples: workers, batch: workers, microbatchSize: 1, epochs: 3 };
+    const times = { startWorkers: 2 * workers, startWithinMs: 10_000 };
+    const problem = await createProblem(backend, { checksum, hash }, { ...geometry, ...times, limits });
+    const { run, ledger } = problem;
+    const simulation = await simulate({
+      ...{ run, ledger, backend, drain, seed: 1, workers, relays, corruptResults: 0, limitMs: 3_600_000 },
+      ...{ faults: ['relay killed', 'relay cut', 'worker moves'], faultEveryMs: 15, faultsFromMs: times.startWithinMs },
+    });
+    expect(runFault(problem, simulation)).toBeUndefined();
+    expect(simulation.met['relay killed']).toBeGreaterThan(0);
+    const { above, below } = shardsOf(simulation);
+    expect(above).toBeGreaterThanOrEqual(relays[0]!);
+    expect(below).toBeGreaterThan(workers / 2);
+  });
+});

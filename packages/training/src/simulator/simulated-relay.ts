@@ -1,0 +1,161 @@
+/** A relay in virtual time: the real one, on a machine that can be killed or freeze, over a link that can break. */
+import type { Checksum, CoordinatorTransport } from '@lockstep/protocol';
+import type { HostBackend } from '@lockstep/tensor';
+import type { Clock } from '../clock.ts';
+import type { RunEvent } from '../coordinator/events.ts';
+import type { CoordinatorState } from '../coordinator/state.ts';
+import { Relay } from '../relay/relay.ts';
+import type { RelayRun } from '../relay/relay-run.ts';
+import { createSharedCompute } from './shared-compute.ts';
+import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
+import { SimulatedProcess } from './simulated-process.ts';
+import type { Listener } from './simulated-worker.ts';
+import { addressOf, type TreeRoute } from './tree-route.ts';
+
+export interface SimulatedRelayOptions {
+  readonly name: string;
+  /** Where it says it comes from. */
+  readonly ip: string;
+  readonly clock: Clock;
+  readonly backend: HostBackend;
+  readonly checksum: Checksum;
+  readonly hash: (bytes: Uint8Array) => string;
+  /** From 0 to 1; spreads its attempts to come back. */
+  readonly random: () => number;
+  /** Upward. */
+  readonly link: LinkSpeed;
+  /** Whether its messages upward travel as encoded frames. */
+  readonly encodes: boolean;
+  /** Bytes on a link from which vectors wait. */
+  readonly pacedBytes: number;
+  readonly sampleCacheBytes: number;
+  readonly verifySalt: number;
+  readonly route: (process: Clock) => TreeRoute;
+  /** Where its workers may go instead. */
+  readonly addresses: readonly string[];
+  readonly onEvent: (event: RunEvent, workerName: string | undefined) => void;
+}
+
+/** One life of the process, from its start until it is killed or has ended. */
+interface Life {
+  readonly process: SimulatedProcess;
+  readonly route: TreeRoute;
+  readonly relay: Relay;
+}
+
+/** How soon one that has ended by itself is started again. */
+const restartMs = 2_000;
+
+export class SimulatedRelay implements Listener {
+  readonly name: string;
+  readonly address: string;
+  /** The last states of its runs that are over. */
+  readonly ended: CoordinatorState[] = [];
+  /** What went wrong in the relay itself, which nothing that happens to it may cause. */
+  failure: string | undefined;
+  readonly #options: SimulatedRelayOptions;
+  #life: Life | undefined;
+  #run: RelayRun | undefined;
+  #link: SimulatedLink | undefined;
+  #resumeKeys = 0;
+
+  constructor(options: SimulatedRelayOptions) {
+    this.name = options.name;
+    this.address = addressOf(options.name);
+    this.#options = options;
+    this.#start();
+  }
+
+  get process(): SimulatedProcess | undefined {
+    return this.#life?.process;
+  }
+
+  /** Of the run below. */
+  get state(): CoordinatorState | undefined {
+    return this.#run?.run.state;
+  }
+
+  /** The newest connection upward. */
+  get link(): SimulatedLink | undefined {
+    return this.#link;
+  }
+
+  isConnectedTo(process: Clock | undefined): boolean {
+    return process !== undefined && this.#link?.isTo(process) === true;
+  }
+
+  accept(transport: CoordinatorTransport, address: string): void {
+    this.#life?.relay.accept(transport, address);
+  }
+
+  freeze(forMs: number): void {
+    this.#life?.process.freeze(forMs);
+  }
+
+  /** From now on its coordinator above is another one, which it joins when its connection is gone. */
+  moveTo(address: string): void {
+    this.#life?.route.moveTo(address);
+  }
+
+  /** Ends it as `kill -9` does, and starts it again after so long. The links of its workers are not its own to cut. */
+  kill(downMs: number): void {
+    if (!this.#life) return;
+    this.#end();
+    this.#link?.cut('killed');
+    this.#options.clock.after(downMs, () => this.#start());
+  }
+
+  #end(): void {
+    this.#life?.process.kill();
+    this.#life = undefined;
+    if (this.#run) this.ended.push(this.#run.run.state);
+    this.#run = undefined;
+  }
+
+  #start(): void {
+    const { name, clock, backend, checksum, hash, random, sampleCacheBytes, verifySalt, addresses } = this.#options;
+    const process = new SimulatedProcess(clock);
+    const route = this.#options.route(process);
+    const isAlive = (): boolean => this.#life?.process === process;
+    const relay = new Relay({
+      ...{ name, clock: process, backend, checksum, hash, random, sampleCacheBytes, verifySalt, addresses },
+      waitForCoordinator: true,
+      createCompute: () => createSharedCompute(backend),
+      newResumeKey: () => `${name}-${++this.#resumeKeys}`,
+      connect: () => this.#connect(process, route),
+      onRun: (run) => {
+        if (isAlive()) this.#begin(run);
+      },
+      onEvent: (event) => {
+        if (!isAlive() || event.type !== 'below') return;
+        const workerId = 'workerId' in event.event ? event.event.workerId : undefined;
+        this.#options.onEvent(event.event, event.state.records.get(workerId ?? '')?.name);
+      },
+    });
+    this.#life = { process, route, relay };
+    void relay.ended.then((end) => {
+      if (!isAlive()) return;
+      if (end.type === 'failed') this.failure ??= end.message;
+      // What it sent is on its way first.
+      process.after(0, () => this.#end());
+      clock.after(restartMs, () => {
+        if (!this.#life) this.#start();
+      });
+    });
+  }
+
+  #begin(run: RelayRun): void {
+    if (this.#run) this.ended.push(this.#run.run.state);
+    this.#run = run;
+  }
+
+  async #connect(process: SimulatedProcess, route: TreeRoute): Promise<SimulatedLink['worker']> {
+    const { name, ip, clock, link: speed, encodes, pacedBytes } = this.#options;
+    const above = await route.find();
+    if (!above?.process) throw new Error('the connection was refused');
+    const ends = { coordinator: above.process, worker: process };
+    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes, pacedBytes });
+    above.accept(this.#link.coordinator, ip);
+    return this.#link.worker;
+  }
+}
