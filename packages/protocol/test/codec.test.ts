@@ -113,6 +113,7 @@ describe('the table', () => {
       | 'welcome'
       | 'refuse'
       | 'numericsCheck'
+      | 'exponents'
       | 'weights'
       | 'chunk'
       | 'task'

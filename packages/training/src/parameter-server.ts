@@ -1,7 +1,9 @@
 /** Holds a run's parameters: adds the gradients of a step, takes the optimizer's step on their mean, gives out weights. */
 import { createOptimizer, type Optimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
-import type { HostBackend, Storage } from '@lockstep/tensor';
+import { type HostBackend, type Storage, vectorsOf } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
+import { nextExponents, unitsOf } from './level-units.ts';
+import { firstRounding, type NodeRounding } from './node-rounding.ts';
 import { type RunPlan, stepBatch, stepDivisor } from './plan.ts';
 
 /** What one step did, measured on its batch with the weights before the step. */
@@ -27,6 +29,9 @@ interface ParameterServerOptions {
   readonly firstStep?: number;
 }
 
+/** Beside the vectors of the optimizer, in the state that a checkpoint holds. */
+const exponentsSlot = 'gradientExponents';
+
 export class ParameterServer {
   readonly parameterCount: number;
   readonly aggregator: Aggregator;
@@ -35,6 +40,9 @@ export class ParameterServer {
   readonly backend: HostBackend;
   readonly #plan: RunPlan;
   readonly #optimizer: Optimizer;
+  /** Of the units of the current step, where the one before has left some. */
+  #exponents: Int8Array | undefined;
+  #rounding: NodeRounding | undefined;
   /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
   readonly #sent: Float32Array;
 
@@ -46,9 +54,25 @@ export class ParameterServer {
     backend.upload(this.parameters, weights);
     this.aggregator = new Aggregator(backend, plan, weights.length);
     this.#optimizer = createOptimizer(backend, optimizer, this.parameters);
-    if (optimizerState) this.#optimizer.restore(optimizerState);
+    this.#rounding = firstRounding(plan);
+    if (optimizerState) this.#restore(optimizerState);
     this.#sent = new Float32Array(weights.length);
-    this.aggregator.begin(firstStep);
+    this.beginStep(firstStep);
+  }
+
+  /** How the nodes of the current step are rounded. */
+  get rounding(): NodeRounding | undefined {
+    return this.#rounding;
+  }
+
+  /** One for each block of values; undefined where the current step needs none. */
+  get exponents(): Int8Array | undefined {
+    return this.#exponents;
+  }
+
+  /** Begins the sum of a step, anew where it was begun. */
+  beginStep(step: number): void {
+    this.aggregator.begin(step, this.#rounding);
   }
 
   /** Takes the optimizer's step with the sum of all gradients. @throws Error where a shard is missing. */
@@ -56,8 +80,13 @@ export class ParameterServer {
     if (!this.aggregator.complete) throw new Error(`step ${step}: expected every shard's gradient, some are missing`);
     const { epoch, count } = stepBatch(this.#plan, step);
     const { lossSum, correct } = this.aggregator.figures();
-    this.#optimizer.step(stepDivisor(this.#plan, step), this.aggregator.gradient);
-    this.aggregator.begin(step + 1);
+    const { gradient } = this.aggregator;
+    this.#optimizer.step(stepDivisor(this.#plan, step), gradient);
+    if (this.#plan.rounding === 'int8-exact') {
+      const root = this.backend.view(vectorsOf(gradient)[0]!);
+      this.#useExponents(nextExponents(root, this.parameterCount, this.#exponents));
+    }
+    this.beginStep(step + 1);
     return { step, epoch, count, loss: lossSum / count, correct };
   }
 
@@ -72,8 +101,22 @@ export class ParameterServer {
     return new Uint8Array(this.#sent.buffer);
   }
 
+  /** All that the next step depends on beside the parameters: with levels, the exponents of their units as well. */
   optimizerState(): OptimizerState {
-    return this.#optimizer.state();
+    const { step, slots } = this.#optimizer.state();
+    const exponents = this.#exponents && { [exponentsSlot]: Float32Array.from(this.#exponents) };
+    return { step, slots: { ...slots, ...exponents } };
+  }
+
+  #restore({ step, slots }: OptimizerState): void {
+    const { [exponentsSlot]: exponents, ...rest } = slots;
+    this.#optimizer.restore({ step, slots: rest });
+    if (exponents) this.#useExponents(Int8Array.from(exponents));
+  }
+
+  #useExponents(exponents: Int8Array): void {
+    this.#exponents = exponents;
+    this.#rounding = { type: 'int8', units: unitsOf(exponents, this.parameterCount) };
   }
 
   dispose(): void {

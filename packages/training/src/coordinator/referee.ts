@@ -1,7 +1,6 @@
 /** The coordinator's own computation of a shard, which decides between results that differ. */
 import type { Model, TargetType } from '@lockstep/nn';
 import type { Backend } from '@lockstep/tensor';
-import { nodeRounding } from '../node-rounding.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -36,7 +35,7 @@ export function createReferee(options: RefereeOptions): (step: number, shard: Sh
     compute.setWeights(parameterServer.weightBytes());
     const { samples, targets } = source.shard(step, lo, n);
     const key = { seed, step, firstSample: firstSample(plan, step, lo) };
-    return compute.gradient(samples, targets, { key, rounding: nodeRounding(plan) });
+    return compute.gradient(samples, targets, { key, rounding: parameterServer.rounding });
   };
 
   return (step, shard) => {

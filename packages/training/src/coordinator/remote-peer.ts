@@ -17,7 +17,7 @@ interface RemoteSourcesOptions {
   readonly numericsCheck: NumericsCheck;
 }
 
-type WeightsMessage = MessageOf<'weights' | 'chunk'>;
+type WeightsMessage = MessageOf<'exponents' | 'weights' | 'chunk'>;
 
 /** What all remote workers of a run are sent: the same objects to all, so that the codec encodes each once. */
 export class RemoteSources {
@@ -45,14 +45,30 @@ export class RemoteSources {
       return;
     }
     const { backend, parameters } = this.#parameterServer;
-    const begin = (bytes: Uint8Array, fields: { readonly values?: number }): WeightsMessage =>
+    const begin = (bytes: Uint8Array, fields: { readonly values?: number }): MessageOf<'weights'> =>
       framed({ type: 'weights', step, ...fields, bytes });
     this.#weights = [];
+    for (const message of exponentMessages(step, this.#parameterServer.exponents, this.#chunkBytes)) {
+      this.#weights.push(message);
+      transport.send(message);
+    }
     for (const message of vectorMessages(bytesOf(backend.view(parameters)), this.#chunkBytes, begin)) {
       this.#weights.push(message);
       transport.send(message);
     }
     this.#weightsStep = step;
+  }
+}
+
+function* exponentMessages(
+  step: number,
+  exponents: Int8Array | undefined,
+  chunkBytes: number,
+): Generator<MessageOf<'exponents'>, void> {
+  if (!exponents) return;
+  const all = new Uint8Array(exponents.buffer, exponents.byteOffset, exponents.length);
+  for (let at = 0; at < all.length; at += chunkBytes) {
+    yield { type: 'exponents', step, at, bytes: all.subarray(at, at + chunkBytes) };
   }
 }
 
