@@ -18,7 +18,7 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   const { data, epochs, steps, batch, expect, microbatch, seed, backend, threads, gradients, init } = options;
   if (options.verify && lossyEncodings.some((name) => name === gradients)) {
     const got = `${gradients}, whose rounding depends on the workers`;
-    throw usageFailure(`--verify: expected with --gradients exact or fp16-exact, got ${got}`);
+    throw usageFailure(`--verify: expected with --gradients exact, fp16-exact or int8-exact, got ${got}`);
   }
   requireNetwork(options);
   const diloco = dilocoOf(options);

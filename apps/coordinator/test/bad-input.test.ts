@@ -135,7 +135,10 @@ describe('an impossible request', () => {
       ['--replicas', '800'],
       /--inner-steps: expected a round of at most the 60000 samples of the training set, got 800 replicas x 50 inner steps x 16 samples, which are 640000/,
     ],
-    [['--verify', '--gradients', 'int8'], /--verify: expected with --gradients exact or fp16-exact, got int8/],
+    [
+      ['--verify', '--gradients', 'int8'],
+      /--verify: expected with --gradients exact, fp16-exact or int8-exact, got int8/,
+    ],
   ])('%j ends with one line, exit code 2', async (args, message) => {
     expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');
   });

@@ -37,7 +37,7 @@ it.each([
 });
 
 /** Of the bytes of float32 gradients. */
-const largestPart: Record<NodeRoundingName, number> = { 'fp16-exact': 0.5 };
+const largestPart: Record<NodeRoundingName, number> = { 'fp16-exact': 0.5, 'int8-exact': 0.27 };
 
 describe.each(nodeRoundings)('%s', (gradients) => {
   let single: Promise<Report> | undefined;

@@ -59,8 +59,18 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'aggregator.ts',
-        before: 'new TreeSum(backend, parameterCount + 2, rounding)',
-        after: 'new TreeSum(backend, parameterCount + 2)',
+        before: 'usedMicrobatches(this.#plan, step), rounding);',
+        after: 'usedMicrobatches(this.#plan, step));',
+      },
+    ],
+  },
+  {
+    name: 'a checkpoint leaves out the units of the next step',
+    changes: [
+      {
+        file: 'parameter-server.ts',
+        before: 'if (exponents) this.#useExponents(Int8Array.from(exponents));',
+        after: '',
       },
     ],
   },

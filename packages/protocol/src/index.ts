@@ -31,4 +31,5 @@ export { toMessageText } from './text.ts';
 export type { Closing, CoordinatorTransport, TransportListener, WorkerTransport } from './transport.ts';
 export { type MemoryPair, memoryPair } from './transports/memory.ts';
 export { type WebSocketLike, webSocketTransport } from './transports/web-socket.ts';
-export { decodeVector, encodeHalves, encodeLossy, encodeSparse, vectorFault } from './vector-codec.ts';
+export { blockLength } from './vector-blocks.ts';
+export { decodeVector, encodeHalves, encodeLevels, encodeLossy, encodeSparse, vectorFault } from './vector-codec.ts';

@@ -6,7 +6,7 @@ export const lossyEncodings = ['fp16', 'int8'] as const;
 export type LossyEncoding = (typeof lossyEncodings)[number];
 
 /** What rounds every node of the reduction tree instead of what a worker sends: nothing is lost on the way then. */
-export const nodeRoundings = ['fp16-exact'] as const;
+export const nodeRoundings = ['fp16-exact', 'int8-exact'] as const;
 export type NodeRoundingName = (typeof nodeRoundings)[number];
 
 export interface LossyFormat {

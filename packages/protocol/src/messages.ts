@@ -85,7 +85,7 @@ export const messages = {
     seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
     /** How workers round the gradients that they send, or the nodes of the tree that they add; not at all where left out. */
     gradients: v.exactOptional(v.picklist([...lossyEncodings, ...nodeRoundings])),
-    /** A power of two, present with `fp16-exact`: what 1 in half precision stands for. */
+    /** A power of two, present where nodes are rounded: what 1 in half precision stands for. */
     gradientUnit: v.exactOptional(powerOfTwo),
     /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
     cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
@@ -124,6 +124,17 @@ export const messages = {
 
   /** All parameters in model order, as they are before `step`. */
   weights: fromCoordinator('weights', { step, bytes: floatBytes, ...vector }),
+
+  /**
+   * With `int8-exact`, before the weights of every step but the first: exponents of the units that its nodes are whole
+   * levels of, int8, one for each block of 64 values. Without them a step's nodes are halves.
+   */
+  exponents: fromCoordinator('exponents', {
+    step,
+    /** Block of the first one. */
+    at: whole(0),
+    bytes,
+  }),
 
   /**
    * The next values of the vector that the sender's last `weights`, `gradient`, `numericsCheck` or `numericsResult` began.

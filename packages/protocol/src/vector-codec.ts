@@ -7,8 +7,8 @@
 import { type LossyEncoding, lossyEncodings, lossyFormats } from './lossy-format.ts';
 import { bitmapBytes, blockLength, findNonZeroBlocks, forEachRun, isPresent, presentValues } from './vector-blocks.ts';
 
-/** `sparse` is lossless; the others round, and are used only where a run asks for them. */
-export const vectorEncodings = ['sparse', ...lossyEncodings] as const;
+/** `sparse` is lossless; the others are used only where a run asks for them. `levels` are int8, in units that both sides know. */
+export const vectorEncodings = ['sparse', ...lossyEncodings, 'levels'] as const;
 export type VectorEncoding = (typeof vectorEncodings)[number];
 
 /** The least part of the bytes that leaving out zeros must save to be worth a second copy. */
@@ -79,6 +79,31 @@ export function encodeHalves(values: Float32Array, unit: number): Uint8Array<Arr
   return lossyFormats.fp16.write(present, encoded) ? encoded : undefined;
 }
 
+/**
+ * The vector in whole levels, without loss where each value is a level from -127 to 127 times its unit, a power of two.
+ * Undefined where one is not.
+ */
+export function encodeLevels(values: Float32Array, units: Float32Array): Uint8Array<ArrayBuffer> | undefined {
+  const { bitmap, runs, valueCount } = findNonZeroBlocks(values);
+  const encoded = new Uint8Array(valueCount + bitmap.length);
+  const levels = new Int8Array(encoded.buffer, 0, valueCount);
+  let at = 0;
+  for (const { from, to } of runs) {
+    for (let index = from; index < to; index++, at++) {
+      const level = values[index]! / units[index]!;
+      levels[at] = level;
+      if (levels[at] !== level) return undefined;
+    }
+  }
+  encoded.set(bitmap, valueCount);
+  return encoded;
+}
+
+function bodyLength(encoding: VectorEncoding, valueCount: number): number {
+  if (encoding === 'sparse') return 4 * valueCount;
+  return encoding === 'levels' ? valueCount : lossyFormats[encoding].byteLength(valueCount);
+}
+
 /** One phrase saying why these bytes are no vector of `length` values, or undefined where they are. */
 export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length: number): string | undefined {
   const least = bitmapBytes(length);
@@ -89,22 +114,26 @@ export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length:
     if (isPresent(bitmap, block)) return `expected ${blockCount} blocks, got block ${block}`;
   }
   const valueCount = presentValues(bitmap, length);
-  const bodyBytes = encoding === 'sparse' ? 4 * valueCount : lossyFormats[encoding].byteLength(valueCount);
+  const bodyBytes = bodyLength(encoding, valueCount);
   const expected = bodyBytes + least;
   return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
 }
 
 /**
  * Decodes into `target`, every value of which is written. Throws RangeError where `vectorFault` finds a fault.
- * @param unit what the values of a lossy format are multiplied by
+ * @param unit what values that are not float32 are multiplied by: all by one number, or each by its own
  */
-export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target: Float32Array, unit = 1): void {
+export function decodeVector(
+  bytes: Uint8Array,
+  encoding: VectorEncoding,
+  target: Float32Array,
+  unit: number | Float32Array = 1,
+): void {
   const fault = vectorFault(bytes, encoding, target.length);
   if (fault !== undefined) throw new RangeError(`encoded vector: ${fault}`);
   const bitmap = bitmapOf(bytes, target.length);
   const output = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-  const values =
-    encoding === 'sparse' ? bytes : decodeBody(bytes, encoding, presentValues(bitmap, target.length), unit);
+  const values = encoding === 'sparse' ? bytes : decodeBody(bytes, encoding, presentValues(bitmap, target.length));
   let at = 0;
   forEachRun(bitmap, target.length, (from, to, isThere) => {
     if (!isThere) {
@@ -114,12 +143,19 @@ export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target
     output.set(values.subarray(at, at + 4 * (to - from)), 4 * from);
     at += 4 * (to - from);
   });
+  if (encoding !== 'sparse' && unit !== 1) scale(target, unit);
 }
 
-function decodeBody(bytes: Uint8Array, encoding: LossyEncoding, valueCount: number, unit: number): Uint8Array {
+function scale(target: Float32Array, unit: number | Float32Array): void {
+  for (let index = 0; index < target.length; index++) {
+    target[index] = target[index]! * (typeof unit === 'number' ? unit : unit[index]!);
+  }
+}
+
+function decodeBody(bytes: Uint8Array, encoding: LossyEncoding | 'levels', valueCount: number): Uint8Array {
   const values = new Float32Array(valueCount);
-  lossyFormats[encoding].read(bytes, values);
-  if (unit !== 1) for (let index = 0; index < valueCount; index++) values[index] = values[index]! * unit;
+  if (encoding === 'levels') values.set(new Int8Array(bytes.buffer, bytes.byteOffset, valueCount));
+  else lossyFormats[encoding].read(bytes, values);
   return new Uint8Array(values.buffer);
 }
 

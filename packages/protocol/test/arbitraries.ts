@@ -4,6 +4,7 @@ import { enclosed } from '../src/fields.ts';
 import { lossyEncodings, nodeRoundings } from '../src/lossy-format.ts';
 import { type MessageOf, messages, type Side } from '../src/messages.ts';
 import { printable } from '../src/text.ts';
+import { vectorEncodings } from '../src/vector-codec.ts';
 
 export type MessageType = keyof typeof messages;
 
@@ -105,6 +106,10 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     },
     { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'numericMode', 'name', 'threads'], noNullPrototype: true },
   ),
+  exponents: fc.record(
+    { type: fc.constant('exponents' as const), step: whole(0), at: whole(0), bytes: fc.uint8Array({ maxLength: 300 }) },
+    { noNullPrototype: true },
+  ),
   welcome: fc.record(
     {
       type: fc.constant('welcome' as const),
@@ -184,7 +189,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       type: fc.constant('chunk' as const),
       at: whole(1),
       bytes: fc.uint8Array({ maxLength: 64 }),
-      encoding: fc.constantFrom('sparse' as const, 'fp16' as const, 'int8' as const),
+      encoding: fc.constantFrom(...vectorEncodings),
       checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
     },
     { requiredKeys: ['type', 'at', 'bytes'], noNullPrototype: true },
@@ -211,7 +216,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
         fc.record({ bytes: floatBytes }),
         fc.record({
           bytes: fc.uint8Array({ maxLength: 64 }),
-          encoding: fc.constantFrom('sparse' as const, 'fp16' as const, 'int8' as const),
+          encoding: fc.constantFrom(...vectorEncodings),
         }),
       ),
       checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),

@@ -117,6 +117,7 @@ describe('the table', () => {
       | 'welcome'
       | 'refuse'
       | 'numericsCheck'
+      | 'exponents'
       | 'weights'
       | 'chunk'
       | 'task'

@@ -2,7 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { float16Values, toFloat16 } from '../src/float16.ts';
 import { lossyEncodings } from '../src/lossy-format.ts';
-import { decodeVector, encodeHalves, encodeLossy, encodeSparse, vectorFault } from '../src/vector-codec.ts';
+import {
+  decodeVector,
+  encodeHalves,
+  encodeLevels,
+  encodeLossy,
+  encodeSparse,
+  vectorEncodings,
+  vectorFault,
+} from '../src/vector-codec.ts';
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
@@ -170,6 +178,26 @@ describe('encodeHalves', () => {
   });
 });
 
+describe('encodeLevels', () => {
+  const units = Float32Array.from({ length: 400 }, (_, index) => 2 ** ((index >> 6) - 3));
+  const levels = units.map((unit, index) => (index < 200 ? 0 : (index % 255) - 127) * unit);
+
+  it('loses nothing of whole levels, in a quarter of the bytes', () => {
+    const encoded = encodeLevels(levels, units)!;
+    expect(encoded.length).toBeLessThanOrEqual(256 + 4);
+    expect(vectorFault(encoded, 'levels', 400)).toBeUndefined();
+    const target = new Float32Array(400).fill(1);
+    decodeVector(encoded, 'levels', target, units);
+    expect(target).toEqual(levels);
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, 128, -129, 0.5])('refuses level %d', (bad) => {
+    const values = levels.slice();
+    values[250] = bad * units[250]!;
+    expect(encodeLevels(values, units)).toBeUndefined();
+  });
+});
+
 describe('vectorFault', () => {
   it('finds bytes cut, added or set beyond the end, which decodeVector refuses', () => {
     const values = new Float32Array(1000);
@@ -192,7 +220,7 @@ describe('vectorFault', () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 300 }),
-        fc.constantFrom('sparse' as const, ...lossyEncodings),
+        fc.constantFrom(...vectorEncodings),
         fc.integer({ min: 0, max: 200 }),
         (bytes, encoding, length) => {
           const fault = vectorFault(bytes, encoding, length);

@@ -50,8 +50,8 @@ export interface TrainOptions {
   /** Rounds in which replicas take steps by themselves, and then their mean is taken (DiLoCo); by default none. */
   readonly diloco?: boolean | DiLoCoOptions | undefined;
   /**
-   * How gradients travel. `fp16` and `int8` round what each worker sends; `fp16-exact` rounds each node of the tree, so that
-   * the weights do not depend on who computed. By default `exact`.
+   * How gradients travel. `fp16` and `int8` round what each worker sends; `fp16-exact` and `int8-exact` round each node of the tree,
+   * so that the weights do not depend on who computed. By default `exact`.
    */
   readonly gradients?: 'exact' | NodeRoundingName | LossyEncoding | undefined;
   /** Part of the shards that two workers compute, 0 to 1; by default 0.01. */

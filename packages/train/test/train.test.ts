@@ -242,7 +242,7 @@ describe('an option that is wrong', () => {
     [{ backend: 'abacus' }, 'backend: expected one of auto, cpu'],
     [{ backend: 'reference', threads: 2 }, 'threads: expected 1 with backend reference'],
     [{ threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
-    [{ gradients: 'bf16' }, 'gradients: expected one of exact, fp16-exact, fp16, int8, got bf16'],
+    [{ gradients: 'bf16' }, 'gradients: expected one of exact, fp16-exact, int8-exact, fp16, int8, got bf16'],
     [{ verifyRate: 2 }, 'verifyRate: expected a number from 0 to 1, got 2'],
     [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
     [{ listen: 7070 }, 'listen: expected true or false, or an object'],

@@ -1,7 +1,7 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
 import { decodeVector, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tensor';
-import { nodeRounding } from './node-rounding.ts';
+import type { NodeRounding } from './node-rounding.ts';
 import { type RunPlan, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
 import { TreeSum } from './tree-sum.ts';
@@ -28,8 +28,8 @@ export class Aggregator {
   readonly #backend: HostBackend;
   readonly #plan: RunPlan;
   readonly #parameterCount: number;
-  /** What the halves of a gradient are multiplied by. */
-  readonly #unit: number;
+  /** Of the step. */
+  #rounding: NodeRounding | undefined;
   /** Of vectors [parameters + 2]: the gradient, then the sums of losses and of correct answers. */
   readonly #sum: TreeSum;
   /** Of the values in each buffer of the sum, by their range: the whole gradient, or a chunk. */
@@ -39,14 +39,14 @@ export class Aggregator {
     this.#backend = backend;
     this.#plan = plan;
     this.#parameterCount = parameterCount;
-    const rounding = nodeRounding(plan);
-    this.#unit = rounding?.unit ?? 1;
-    this.#sum = new TreeSum(backend, parameterCount + 2, rounding);
+    this.#sum = new TreeSum(backend, parameterCount + 2);
   }
 
-  /** Begins the sum of a step, or of a shard of it; does nothing after the last step. */
-  begin(step: number, shard: Shard = { lo: 0, n: this.#plan.microbatches }): void {
-    if (step < this.#plan.steps) this.#sum.begin(shard, usedMicrobatches(this.#plan, step));
+  /** Begins the sum of a step, or of a shard of it, whose nodes are rounded so; does nothing after the last step. */
+  begin(step: number, rounding?: NodeRounding, shard: Shard = { lo: 0, n: this.#plan.microbatches }): void {
+    if (step >= this.#plan.steps) return;
+    this.#rounding = rounding;
+    this.#sum.begin(shard, usedMicrobatches(this.#plan, step), rounding);
   }
 
   /** Decodes a shard's sum, whose bytes have been validated. @returns undefined where a number is not finite */
@@ -79,7 +79,7 @@ export class Aggregator {
   ): number {
     const values = this.#viewOf(memory).subarray(range.from, range.to);
     if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(bytes);
-    else decodeVector(bytes, encoding, values, this.#unit);
+    else decodeVector(bytes, encoding, values, this.#unitOf(encoding, range));
     if (memory instanceof Float32Array) return largestOf(values);
     const magnitude = this.#magnitudeOf(memory, range);
     magnitude.program.run();
@@ -152,6 +152,13 @@ export class Aggregator {
     const view = this.#backend.view(buffer);
     if (values.buffer !== view.buffer || values.byteOffset !== view.byteOffset) view.set(values);
     this.#sum.add(shard, buffer);
+  }
+
+  /** What the values of an encoding stand for. Late results of another rounding are dropped, whatever they become. */
+  #unitOf(encoding: ShardSum['encoding'], { from, to }: { readonly from: number; readonly to: number }) {
+    const rounding = this.#rounding;
+    if (encoding === 'fp16') return rounding?.type === 'fp16' ? rounding.unit : 1;
+    return encoding === 'levels' && rounding?.type === 'int8' ? rounding.units.subarray(from, to) : 1;
   }
 
   #viewOf(memory: SumMemory): Float32Array {

@@ -31,10 +31,19 @@ export function roundToHalves(values: Float32Array, unit: number): void {
   for (let index = 0; index < values.length; index++) values[index] = nearestHalf(values[index]!, unit);
 }
 
+const scratch = new Float32Array(1);
+const scratchBits = new Int32Array(scratch.buffer);
+
+/** Of a float32, from its bits: engines round logarithms. */
+function exponentOf(size: number): number {
+  scratch[0] = size;
+  return (scratchBits[0]! >>> 23) - 127;
+}
+
 function nearestHalf(value: number, unit: number): number {
   const size = Math.abs(value);
   if (!Number.isFinite(Math.fround(splitter * size))) return Number.NaN;
-  const exponent = Math.max(-14, Math.floor(Math.log2(size / unit)));
+  const exponent = Math.max(-14, exponentOf(size / unit));
   // A multiple of the last bit is rounded to a whole number by float64's adder, ties to even.
   const anchor = 1.5 * 2 ** (52 + exponent - 10) * unit;
   const bounded = Math.min(size + anchor - anchor, largestHalf * unit);

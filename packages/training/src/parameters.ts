@@ -2,7 +2,9 @@
 import { bytesOf, floatsOf } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
+import { firstRounding, type NodeRounding } from './node-rounding.ts';
 import type { RunPlan } from './plan.ts';
+import type { Shard } from './tree.ts';
 
 export interface ParametersOptions {
   readonly backend: HostBackend;
@@ -18,6 +20,8 @@ export class Parameters {
   /** [parameters], in memory of the backend, as the next step begins with them. */
   readonly parameters: Storage;
   readonly backend: HostBackend;
+  /** How the nodes of the current step are rounded. */
+  rounding: NodeRounding | undefined;
   /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
   #sent: Float32Array | undefined;
 
@@ -27,6 +31,17 @@ export class Parameters {
     this.parameters = backend.allocate(weights.length);
     backend.upload(this.parameters, weights);
     this.aggregator = new Aggregator(backend, plan, weights.length);
+    this.rounding = firstRounding(plan);
+  }
+
+  /** One for each block of values, by which its nodes are rounded; undefined where the current step needs none. */
+  get exponents(): Int8Array | undefined {
+    return this.rounding?.type === 'int8' ? this.rounding.exponents : undefined;
+  }
+
+  /** Begins the sum of a step, or of a shard of it, anew where it was begun. */
+  beginStep(step: number, asked?: Shard): void {
+    this.aggregator.begin(step, this.rounding, asked);
   }
 
   /** Takes other weights, little-endian float32 at any alignment. */

@@ -1,6 +1,7 @@
 /** Sums vectors in the order of the fixed tree, as they become ready and in as few buffers as that needs. */
 import { type Backend, PreparedSums, type Storage, type VectorSum, vectorsOf } from '@lockstep/tensor';
-import { type NodeRounding, prepareSum } from './node-rounding.ts';
+import type { NodeRounding } from './node-rounding.ts';
+import { RoundingPasses } from './rounding-passes.ts';
 import type { Shard } from './tree.ts';
 import { TreeReduction } from './tree-reduction.ts';
 
@@ -18,29 +19,28 @@ export class TreeSum {
   /** Buffers into which vectors are being written, which `begin` leaves alone. */
   readonly #reserved = new Set<Storage>();
   readonly #additions: VectorAdder;
-  readonly #rounding: NodeRounding | undefined;
   #reduction: TreeReduction<VectorSum> | undefined;
   #result: VectorSum | undefined;
 
-  /**
-   * @param length of every vector
-   * @param rounding of each node, of vectors [parameters + 2]
-   */
-  constructor(backend: Backend, length: number, rounding?: NodeRounding) {
+  /** @param length of every vector */
+  constructor(backend: Backend, length: number) {
     this.#backend = backend;
     this.#length = length;
-    this.#additions = new VectorAdder(backend, rounding);
-    this.#rounding = rounding;
+    this.#additions = new VectorAdder(backend);
   }
 
-  /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before. */
-  begin(root: Shard, usedMicrobatches: number): void {
+  /**
+   * Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before.
+   * @param rounding of each node, of vectors [parameters + 2]
+   */
+  begin(root: Shard, usedMicrobatches: number, rounding?: NodeRounding): void {
+    this.#additions.roundAs(rounding);
     this.#result = undefined;
     this.#idle = [...this.#buffers].filter((buffer) => !this.#reserved.has(buffer));
     this.#reduction = new TreeReduction<VectorSum>({
       root,
       usedMicrobatches,
-      combine: (left, right, { n }) => (n === root.n && !this.#rounding ? { left, right } : this.#combine(left, right)),
+      combine: (left, right, { n }) => (n === root.n && !rounding ? { left, right } : this.#combine(left, right)),
     });
   }
 
@@ -129,24 +129,35 @@ export class TreeSum {
 
 /** Adds the vectors of sums; each sum is prepared once. */
 export class VectorAdder {
-  readonly #backend: Backend;
-  readonly #rounding: NodeRounding | undefined;
+  /** What it adds with; its owner makes other passes of the same vectors with it. */
+  readonly passes: RoundingPasses;
   readonly #outputs = new Map<Storage, PreparedSums>();
 
-  constructor(backend: Backend, rounding?: NodeRounding) {
-    this.#backend = backend;
-    this.#rounding = rounding;
+  constructor(backend: Backend) {
+    this.passes = new RoundingPasses(backend);
+  }
+
+  /** Sets the rounding of the next sums. @returns whether calls that were made of `passes` are of no use any more */
+  roundAs(rounding: NodeRounding | undefined): boolean {
+    const isOther = this.passes.use(rounding);
+    if (isOther) this.#disposePrograms();
+    return isOther;
   }
 
   /** `output = sum`; it may be one of the sum's vectors. */
   run(sum: VectorSum, output: Storage): void {
     const known = this.#outputs.get(output);
-    const programs = known ?? new PreparedSums((one) => prepareSum(this.#backend, one, output, this.#rounding));
+    const programs = known ?? new PreparedSums((one) => this.passes.prepareSum(one, output));
     this.#outputs.set(output, programs);
     programs.of(sum).run();
   }
 
   dispose(): void {
+    this.#disposePrograms();
+    this.passes.dispose();
+  }
+
+  #disposePrograms(): void {
     for (const programs of this.#outputs.values()) programs.dispose();
     this.#outputs.clear();
   }

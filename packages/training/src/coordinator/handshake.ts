@@ -1,6 +1,6 @@
 /** How a worker joins: its `hello`, the numerics check, and its return under an old identity. */
 import { type LossyEncoding, type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
-import { nodeRounding } from '../node-rounding.ts';
+import { firstRounding } from '../node-rounding.ts';
 import type { RunPlan } from '../plan.ts';
 import { disconnect, mayReturn } from './disconnect.ts';
 import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
@@ -96,7 +96,7 @@ function geometryOf({ plan, verifyRate, participation }: RunSetup): NonNullable<
 }
 
 function gradientsOf(plan: RunPlan, lossy: LossyEncoding | undefined) {
-  const rounding = nodeRounding(plan);
+  const rounding = firstRounding(plan);
   if (plan.rounding && rounding) return { gradients: plan.rounding, gradientUnit: rounding.unit };
   return lossy === undefined ? {} : { gradients: lossy };
 }

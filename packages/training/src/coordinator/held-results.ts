@@ -29,12 +29,15 @@ export class HeldResults {
     this.#tolerance = this.#isLossy || plan.rounding ? lossyTolerance : roundingTolerance;
   }
 
-  /** Holds a result; returns the connections whose result of the same shard is equal to it. */
-  add(shard: Shard, result: HeldResult): ConnectionId[] {
+  /**
+   * Holds a result; returns the connections whose result of the same shard is equal to it.
+   * @param units what a level of each value stands for: in another numeric mode one more or one less is rounding
+   */
+  add(shard: Shard, result: HeldResult, units?: Float32Array): ConnectionId[] {
     const key = shardKey(shard);
     const others = this.#held.get(key) ?? [];
     this.#held.set(key, [...others, result]);
-    return others.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
+    return others.filter((other) => this.#isSame(other, result, units)).map(({ connection }) => connection);
   }
 
   /** The result that is held for a connection; all results of the shard are dropped. */
@@ -49,9 +52,9 @@ export class HeldResults {
     this.#held.clear();
   }
 
-  #isSame(one: HeldResult, other: HeldResult): boolean {
+  #isSame(one: HeldResult, other: HeldResult, units?: Float32Array): boolean {
     if (one.numericsHash === other.numericsHash && !this.#isLossy) return equalBits(one.values, other.values);
-    return nearlyEqual(one.values, other.values, this.#tolerance);
+    return nearlyEqual(one.values, other.values, this.#tolerance, units);
   }
 }
 
@@ -68,12 +71,12 @@ function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
 }
 
 /** Gradient, loss and correct answers each within the tolerance; a sample at the border of two classes may differ. */
-function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number): boolean {
+function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number, units?: Float32Array): boolean {
   const size = one.length - 2;
   let [largest, worst] = [0, 0];
   for (let index = 0; index < size; index++) {
     largest = Math.max(largest, Math.abs(one[index]!));
-    worst = Math.max(worst, Math.abs(one[index]! - other[index]!));
+    worst = Math.max(worst, Math.abs(one[index]! - other[index]!) - (units?.[index] ?? 0));
   }
   const loss = Math.abs(one[size]! - other[size]!) <= tolerance * Math.max(1, Math.abs(one[size]!));
   const correct = Math.abs(one[size + 1]! - other[size + 1]!) <= Math.max(1, tolerance * one[size + 1]!);

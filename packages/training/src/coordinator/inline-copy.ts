@@ -1,6 +1,5 @@
 /** Computes shards beside the parameter server's backend, on another one: weights and sums are copied between them. */
 import { floatsOf } from '@lockstep/protocol';
-import { nodeRounding } from '../node-rounding.ts';
 import { checkedSetup, type NumericsCheck, numericsFault, type ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
@@ -62,7 +61,7 @@ export class InlineCopy implements InlineCompute {
     compute.setWeights(parameterServer.weightBytes());
     const batch = source.shard(step, shard.lo, shard.n);
     const key = { seed, step, firstSample: firstSample(plan, step, shard.lo) };
-    const options = { key, rounding: nodeRounding(plan) };
+    const options = { key, rounding: parameterServer.rounding };
     const result = await shardGradient(compute, batch, plan.microbatchSize, options);
     const { gradient: bytes, computeMs, ...figures } = result;
     const sum = parameterServer.aggregator.decode({ bytes, ...figures });

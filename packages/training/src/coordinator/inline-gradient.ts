@@ -3,7 +3,6 @@ import { type Dataset, gatherRows, sampleSize } from '@lockstep/data';
 import type { Model } from '@lockstep/nn';
 import { type Backend, createByteTable } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
-import { nodeRounding } from '../node-rounding.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -62,7 +61,7 @@ export class InlineGradient implements InlineCompute {
   }
 
   add(step: number, shard: Shard): InlineResult | Promise<InlineResult> {
-    const { samples, plan, seed, clock } = this.#options;
+    const { samples, plan, seed, clock, parameterServer } = this.#options;
     const startedAtMs = clock.nowMs();
     const numbers = samples.numbers(step, shard.lo, shard.n);
     const batch = {
@@ -70,7 +69,7 @@ export class InlineGradient implements InlineCompute {
       samplesOf: this.#rangesOf(numbers),
       targets: samples.targets(step, shard.lo, shard.n),
       key: { seed, step, firstSample: firstSample(plan, step, shard.lo) },
-      rounding: nodeRounding(plan),
+      rounding: parameterServer.rounding,
     };
     this.#sliced.begin(batch, this.#pacer.sliceSamples);
     this.#pacer.begin();

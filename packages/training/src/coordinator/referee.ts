@@ -1,6 +1,5 @@
 /** The coordinator's own computation of a shard, which decides between results that differ. */
 import type { Model, TargetType } from '@lockstep/nn';
-import { nodeRounding } from '../node-rounding.ts';
 import type { Parameters } from '../parameters.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -37,7 +36,7 @@ export function createReferee(options: RefereeOptions): (step: number, shard: Sh
     const size = samples.length / count;
     const samplesOf = (from: number, to: number) => samples.subarray(from * size, to * size);
     const key = { seed, step, firstSample: firstSample(plan, step, lo) };
-    sliced.begin({ count, samplesOf, targets, key, rounding: nodeRounding(plan) });
+    sliced.begin({ count, samplesOf, targets, key, rounding: parameterServer.rounding });
     for (let left = count; left > 0; ) left -= sliced.advance();
     const values = backend.view(sliced.vector()).slice();
     kept = parameterCount > mostKeptParameters ? undefined : sliced;

@@ -18,7 +18,7 @@ interface RemoteSourcesOptions {
 }
 
 type CheckMessage = MessageOf<'numericsCheck' | 'chunk'>;
-type WeightsMessage = MessageOf<'weights' | 'chunk'>;
+type WeightsMessage = MessageOf<'exponents' | 'weights' | 'chunk'>;
 
 /** Of the weights of the numerics check. */
 const mostKeptCheckBytes = 4 * 1024 * 1024;
@@ -55,9 +55,13 @@ export class RemoteSources {
       return;
     }
     const { backend, parameters } = this.#parameterServer;
-    const begin = (bytes: Uint8Array, fields: { readonly values?: number }): WeightsMessage =>
+    const begin = (bytes: Uint8Array, fields: { readonly values?: number }): MessageOf<'weights'> =>
       framed({ type: 'weights', step, ...fields, bytes });
     this.#weights = [];
+    for (const message of exponentMessages(step, this.#parameterServer.exponents, this.#chunkBytes)) {
+      this.#weights.push(message);
+      transport.send(message);
+    }
     for (const message of vectorMessages(bytesOf(backend.view(parameters)), this.#chunkBytes, begin)) {
       this.#weights.push(message);
       transport.send(message);
@@ -70,6 +74,18 @@ export class RemoteSources {
     const begin = (weights: Uint8Array, fields: { readonly values?: number }) =>
       ({ type: 'numericsCheck', weights, ...fields, ...encodeBatch(batch) }) as const;
     return [...vectorMessages(checked, this.#chunkBytes, begin)];
+  }
+}
+
+function* exponentMessages(
+  step: number,
+  exponents: Int8Array | undefined,
+  chunkBytes: number,
+): Generator<MessageOf<'exponents'>, void> {
+  if (!exponents) return;
+  const all = new Uint8Array(exponents.buffer, exponents.byteOffset, exponents.length);
+  for (let at = 0; at < all.length; at += chunkBytes) {
+    yield { type: 'exponents', step, at, bytes: all.subarray(at, at + chunkBytes) };
   }
 }
 

@@ -54,7 +54,7 @@ export class ResultReceiver {
     const workerId = state.connections.get(connection)?.workerId ?? '';
     const numericsHash = state.records.get(workerId)?.numericsHash ?? '';
     const size = sizeOf(sum, header);
-    const agreesWith = this.#held.add({ lo, n }, { connection, values, size, numericsHash });
+    const agreesWith = this.#held.add({ lo, n }, { connection, values, size, numericsHash }, this.#units);
     return { ...told, agreesWith, isSuspect };
   }
 
@@ -65,8 +65,14 @@ export class ResultReceiver {
     const sum = parameterServer.aggregator.decode({ bytes: gradient, lossSum, correct });
     if (!sum) return { isFinite: false, agreesWith: [] };
     const own = { connection: 0, values: sum.values.slice(), size: sizeOf(sum, result) };
-    const agreesWith = this.#held.add(shard, { ...own, numericsHash: setup.refereeHash ?? '' });
+    const agreesWith = this.#held.add(shard, { ...own, numericsHash: setup.refereeHash ?? '' }, this.#units);
     return { isFinite: true, agreesWith };
+  }
+
+  /** What a level of each value stands for, where there are levels. */
+  get #units(): Float32Array | undefined {
+    const { rounding } = this.#options.parameterServer;
+    return rounding?.type === 'int8' ? rounding.units : undefined;
   }
 
   /** Adds a result that was held and found to be right; the others of its shard are dropped. */
@@ -80,7 +86,7 @@ export class ResultReceiver {
   /** Drops what was added and held of a step, which begins anew, or with an asked shard of it. */
   restartStep(step: number, asked?: Shard): void {
     this.#held.clear();
-    this.#options.parameterServer.aggregator.begin(step, asked);
+    this.#options.parameterServer.beginStep(step, asked);
   }
 
   /** Drops what is held of a step that is taken, or of an asked shard that is done. */

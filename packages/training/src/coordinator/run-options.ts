@@ -32,6 +32,8 @@ interface CommonOptions {
   /** A secret that cannot be guessed, by which a worker comes back. */
   readonly newResumeKey: () => string;
   readonly onEvent?: (event: RunEvent) => void;
+  /** Called in place of beginning, where a run that waits for its start is there to count its workers. */
+  readonly onStart?: (() => void) | undefined;
   /** What passes between the coordinator and its workers, for a picture of the step. */
   readonly onTrace?: (trace: Trace) => void;
 }
@@ -40,8 +42,6 @@ export interface RunOptions extends CommonOptions {
   readonly parameterServer: ParameterServer;
   /** Called after each step, when the parameter server holds the new weights. */
   readonly onStep?: (result: StepResult) => void;
-  /** Called in place of beginning, where a run that waits for its start is there to count its workers. */
-  readonly onStart?: (() => void) | undefined;
 }
 
 /** Of the run of a relay, which is asked for shards and takes no step. */

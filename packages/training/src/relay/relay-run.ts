@@ -168,9 +168,10 @@ export class RelayRun {
   gradient(
     shard: NamedShard,
     batch: Pick<SampleBatch, 'samples' | 'targets'>,
-    { onCancel }: Pick<GradientOptions, 'onCancel'>,
+    { rounding, onCancel }: Pick<GradientOptions, 'rounding' | 'onCancel'>,
   ): Promise<ShardGradient> {
     const count = this.#samples.use(shard, batch);
+    this.#parameters.rounding = rounding;
     return new Promise((resolve, reject) => {
       const startedAtMs = this.#options.clock.nowMs();
       this.#pending = { startedAtMs, count, resolve, reject };

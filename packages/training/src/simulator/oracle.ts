@@ -16,7 +16,8 @@ import {
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
-import { nodeRounding, roundNode } from '../node-rounding.ts';
+import { nextExponents } from '../level-units.ts';
+import { firstRounding, levelRounding, type NodeRounding, roundMicrobatch, roundSum } from '../node-rounding.ts';
 import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 
@@ -40,9 +41,10 @@ export interface OracleOptions {
 export function oracleWeights(options: OracleOptions): Float32Array {
   const { backend, model, plan, weights, targetType = 'classes', round = (bytes) => bytes } = options;
   const microbatches = microbatchGradients(backend, model, targetType);
-  const rounding = nodeRounding(plan);
-  const rounded = (node: Float32Array): Float32Array => {
-    if (rounding) roundNode(node, rounding);
+  let rounding: NodeRounding | undefined = firstRounding(plan);
+  let exponents: Int8Array | undefined;
+  const roundedSum = (node: Float32Array): Float32Array => {
+    if (rounding) roundSum(node, rounding);
     return node;
   };
   const parameters = backend.allocate(weights.length);
@@ -52,12 +54,13 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   for (let step = 0; step < plan.steps; step++) {
     backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
     const ofMicrobatch = (index: number): Float32Array =>
-      rounded(
-        plan.innerSteps
-          ? replicaDelta(options, microbatches, plan.innerSteps, step, index)
-          : microbatchSum(options, microbatches, step, index),
-      );
-    backend.upload(gradient, nodeSum(ofMicrobatch, rounded, usedMicrobatches(plan, step), 0, plan.microbatches));
+      roundedMicrobatch(options, rounding, step, index, microbatches);
+    const root = nodeSum(ofMicrobatch, roundedSum, usedMicrobatches(plan, step), 0, plan.microbatches);
+    backend.upload(gradient, root);
+    if (plan.rounding === 'int8-exact') {
+      exponents = nextExponents(root, root.length, exponents);
+      rounding = levelRounding(exponents, root.length);
+    }
     const { count } = stepBatch(plan, step);
     optimizer.step(plan.innerSteps ? Math.ceil(count / plan.microbatchSize) : count, gradient);
   }
@@ -93,6 +96,21 @@ function microbatchGradients(backend: HostBackend, model: Model, targetType: Tar
   };
   ofModel.set(targetType, { parameters, planOf });
   return { parameters, planOf };
+}
+
+function roundedMicrobatch(
+  options: OracleOptions,
+  rounding: NodeRounding | undefined,
+  step: number,
+  index: number,
+  microbatches: MicrobatchGradients,
+): Float32Array {
+  const { plan, seed = 0 } = options;
+  const sum = plan.innerSteps
+    ? replicaDelta(options, microbatches, plan.innerSteps, step, index)
+    : microbatchSum(options, microbatches, step, index);
+  if (rounding) roundMicrobatch(sum, rounding, { seed, step, firstSample: firstSample(plan, step, index) });
+  return sum;
 }
 
 function microbatchSum(

@@ -8,7 +8,6 @@ import { defaultLimits, type Limits } from '../coordinator/limits.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Participation, RunSetup } from '../coordinator/state.ts';
 import type { InnerSteps } from '../inner-steps.ts';
-import { nodeRounding } from '../node-rounding.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
 import { firstSample, planRun } from '../plan.ts';
@@ -146,7 +145,7 @@ export async function createProblem(
       const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
       return gradientOf(parameterServer.weightBytes(), shard.samples, shard.targets, {
         key,
-        rounding: nodeRounding(plan),
+        rounding: parameterServer.rounding,
       });
     };
     const firstStep = start.step;

@@ -25,9 +25,9 @@ export class SampleLedger {
     const { aggregator } = server;
     const [begin, add] = [aggregator.begin.bind(aggregator), aggregator.add.bind(aggregator)];
     const step = server.step.bind(server);
-    aggregator.begin = (next) => {
+    aggregator.begin = (...next) => {
       this.#added = [];
-      begin(next);
+      begin(...next);
     };
     aggregator.add = (shard, values) => {
       this.#added.push(shard);

@@ -2,13 +2,15 @@
 import type { SampleBatch } from '@lockstep/data';
 import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
+import type { NodeRounding } from '../node-rounding.ts';
 import { checkedSetup } from '../numerics-check.ts';
 import { vectorMessages } from '../vector-chunks.ts';
 import { FaultInjector } from './fault-injection.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import { LivenessTimer } from './liveness-timer.ts';
-import { type LabeledShard, SampleCache } from './sample-cache.ts';
+import { SampleCache } from './sample-cache.ts';
 import type { SessionOptions, WorkerStatus } from './session-options.ts';
+import { StepRoundings } from './step-roundings.ts';
 import { errorText, TaskAnswerer } from './task-answer.ts';
 import { TaskQueue } from './task-queue.ts';
 
@@ -38,6 +40,9 @@ export class Session {
   #format: DataFormat | undefined;
   /** Opens the compute anew after the numerics check, where the run has inner steps. */
   #openForRun: (() => Promise<void>) | undefined;
+  #roundings = new StepRoundings();
+  /** Of the step whose weights are there. */
+  #rounding: NodeRounding | undefined;
   #weightsStep = -1;
   #weightsAtMs = 0;
   #isComputing = false;
@@ -91,6 +96,9 @@ export class Session {
       case 'refuse':
         this.#stop({ ...message, type: 'refused' }, 1000);
         return;
+      case 'exponents':
+        this.#orLost(() => this.#roundings.add(message));
+        return;
       case 'numericsCheck':
       case 'weights':
       case 'chunk':
@@ -126,6 +134,9 @@ export class Session {
     const { cachedSamples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
     this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
+    this.#orLost(() => {
+      this.#roundings = new StepRoundings(welcome);
+    });
     this.#format = welcome;
     this.#chunkBytes = welcome.chunkBytes;
     const createByteCache = compute.createByteCache?.bind(compute);
@@ -138,15 +149,20 @@ export class Session {
   }
 
   #takeVector(message: MessageOf<'numericsCheck' | 'weights' | 'chunk'>): void {
-    let whole: MessageOf<'numericsCheck' | 'weights'> | undefined;
+    this.#orLost(() => {
+      const whole = this.#vectors.take(message);
+      if (whole?.type === 'numericsCheck') this.#checkNumerics(whole);
+      else if (whole) this.#takeWeights(whole);
+    });
+  }
+
+  /** Ends the connection where what has arrived is wrong. */
+  #orLost(take: () => void): void {
     try {
-      whole = this.#vectors.take(message);
+      take();
     } catch (error) {
       this.#stop({ type: 'lost', message: errorText(error) }, 1002);
-      return;
     }
-    if (whole?.type === 'numericsCheck') this.#checkNumerics(whole);
-    else if (whole) this.#takeWeights(whole);
   }
 
   #checkNumerics({ weights, ...batch }: MessageOf<'numericsCheck'>): void {
@@ -174,6 +190,7 @@ export class Session {
   }
 
   #takeWeights({ step, bytes }: MessageOf<'weights'>): void {
+    this.#rounding = this.#roundings.take(step, bytes.length / 4);
     this.#weightsStep = step;
     this.#weightsAtMs = this.#options.clock.nowMs();
     this.#tasks.dropBefore(step);
@@ -187,18 +204,14 @@ export class Session {
 
   #takeTask(task: MessageOf<'task'>): void {
     const receivedAtMs = this.#options.clock.nowMs();
-    let shard: LabeledShard;
-    try {
+    this.#orLost(() => {
       // Those of a task that is too late are cached as well: later tasks may name them.
-      shard = this.#samples.samplesOf({ ...this.#decode(task), numbers: task.numbers });
-    } catch (error) {
-      this.#stop({ type: 'lost', message: errorText(error) }, 1002);
-      return;
-    }
-    const { step, lo, n, first: firstSample = 0 } = task;
-    if (step < this.#weightsStep) return;
-    this.#tasks.add({ step, lo, n, firstSample, ...shard, receivedAtMs, isCanceled: false });
-    this.#computeNext();
+      const shard = this.#samples.samplesOf({ ...this.#decode(task), numbers: task.numbers });
+      const { step, lo, n, first: firstSample = 0 } = task;
+      if (step < this.#weightsStep) return;
+      this.#tasks.add({ step, lo, n, firstSample, ...shard, receivedAtMs, isCanceled: false });
+      this.#computeNext();
+    });
   }
 
   #decode(batch: Parameters<typeof decodeBatch>[1]): SampleBatch {
@@ -215,7 +228,7 @@ export class Session {
       try {
         // Newer weights, or a cancel, may have come before this job began.
         if (task.step !== this.#weightsStep || task.isCanceled) return;
-        this.#send(await this.#answerer.answer(task, this.#weightsAtMs));
+        this.#send(await this.#answerer.answer(task, this.#weightsAtMs, this.#rounding));
       } finally {
         this.#isComputing = false;
         this.#computeNext();

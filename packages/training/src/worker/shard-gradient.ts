@@ -1,7 +1,7 @@
 /** The gradient of a shard in the rounding of the run, also from a compute that does not round. */
-import type { TargetValues } from '@lockstep/nn';
+import { defaultKey, type TargetValues } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
-import { roundNode } from '../node-rounding.ts';
+import { roundMicrobatch, roundSum } from '../node-rounding.ts';
 import { nextPowerOfTwo } from '../tree.ts';
 import { TreeReduction } from '../tree-reduction.ts';
 import type { Compute, GradientOptions, ShardGradient, ShardSamples } from './compute.ts';
@@ -24,11 +24,11 @@ export async function shardGradient(
   options: GradientOptions,
 ): Promise<ShardGradient> {
   const { samples, targets, count } = shard;
-  const { rounding, key, isCanceled } = options;
+  const { rounding, key = defaultKey, isCanceled } = options;
   if (!rounding || compute.roundsNodes) return compute.gradient(samples, targets, options);
   const usedMicrobatches = Math.ceil(count / microbatchSize);
   const root = { lo: 0, n: nextPowerOfTwo(usedMicrobatches) };
-  const combine = (left: Node, right: Node): Node => addNodes(left, right, (sum) => roundNode(sum, rounding));
+  const combine = (left: Node, right: Node): Node => addNodes(left, right, (sum) => roundSum(sum, rounding));
   const reduction = new TreeReduction<Node>({ root, usedMicrobatches, combine });
   let [sum, computeMs]: [Node | undefined, number] = [undefined, 0];
   for (let index = 0; index < usedMicrobatches; index++) {
@@ -36,12 +36,11 @@ export async function shardGradient(
     const from = index * microbatchSize;
     const to = Math.min(count, from + microbatchSize);
     const own = rowsOf(shard, from, to);
-    const result = await compute.gradient(own.samples, own.targets, {
-      ...(key && { key: { ...key, firstSample: key.firstSample + from } }),
-      ...(isCanceled && { isCanceled }),
-    });
+    const ownKey = { ...key, firstSample: key.firstSample + from };
+    const canceling = isCanceled && { isCanceled };
+    const result = await compute.gradient(own.samples, own.targets, { key: ownKey, ...canceling });
     const gradient = floatsOf(result.gradient).slice();
-    roundNode(gradient, rounding);
+    roundMicrobatch(gradient, rounding, ownKey);
     sum = reduction.add({ lo: index, n: 1 }, { gradient, lossSum: result.lossSum, correct: result.correct });
     computeMs += result.computeMs;
   }

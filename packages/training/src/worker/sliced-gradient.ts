@@ -1,10 +1,8 @@
 /** The gradient of a shard on one backend, computed piece by piece, side by side where the backend has threads. */
 import { layerShapes, type Model, type TargetType } from '@lockstep/nn';
 import {
-  additionCall,
   type Backend,
   isHostBackend,
-  type KernelCall,
   type Magnitude,
   type Program,
   runTogether,
@@ -12,7 +10,7 @@ import {
   type VectorSum,
 } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
-import { type NodeRounding, nodeCalls } from '../node-rounding.ts';
+import { shiftOf } from '../level-rounding.ts';
 import { powerOfTwoUpTo } from '../tree.ts';
 import { VectorAdder } from '../tree-sum.ts';
 import { MicrobatchPiece } from './microbatch-piece.ts';
@@ -43,8 +41,8 @@ interface ThreadMemory {
   readonly vectors: Storage[];
   /** By a vector's place, what adds the next vector to it. */
   readonly additions: Map<number, Program>;
-  /** By a vector's place, what rounds it. */
-  readonly roundings: Map<number, Program>;
+  /** By a vector's place, what rounds it, and the shift [1] of the microbatch whose sum it is. */
+  readonly roundings: Map<number, { readonly program: Program; readonly shift: Storage }>;
   /** Of the gradient in a vector, by its place. */
   readonly magnitudes: Map<number, Magnitude>;
 }
@@ -59,8 +57,7 @@ export class SlicedGradient {
   /** Most microbatches that one plan computes, a power of two. */
   readonly #maxMicrobatches: number;
   readonly #threads: readonly ThreadMemory[];
-  #adder: VectorAdder;
-  #rounding: NodeRounding | undefined;
+  readonly #adder: VectorAdder;
   readonly #schedules = new Map<string, ShardSchedule>();
   #batch: ShardBatch | undefined;
   #schedule: ShardSchedule | undefined;
@@ -101,7 +98,7 @@ export class SlicedGradient {
    */
   begin(batch: ShardBatch, turnSamples = Number.POSITIVE_INFINITY): void {
     const microbatches = turnSamples / this.#microbatchSize / this.#threads.length;
-    this.#roundAs(batch.rounding);
+    if (this.#adder.roundAs(batch.rounding)) this.#disposePasses();
     // The sums over several microbatches at once are not rounded.
     const pieceMicrobatches = batch.rounding ? 1 : powerOfTwoUpTo(Math.min(this.#maxMicrobatches, microbatches));
     this.#batch = batch;
@@ -133,7 +130,7 @@ export class SlicedGradient {
    * gradient, then the sums of losses and of correct answers. One vector where it is rounded.
    */
   get sum(): VectorSum {
-    return this.#rounding ? this.vector() : this.#placed(this.#schedule!.sum);
+    return this.#adder.passes.rounding ? this.vector() : this.#placed(this.#schedule!.sum);
   }
 
   /** The same in one vector. */
@@ -160,7 +157,8 @@ export class SlicedGradient {
   }
 
   dispose(): void {
-    this.#disposeSums();
+    this.#disposePasses();
+    this.#adder.dispose();
     for (const { piece, vectors, magnitudes } of this.#threads) {
       piece.dispose();
       for (const { program } of magnitudes.values()) program.dispose();
@@ -168,18 +166,13 @@ export class SlicedGradient {
     }
   }
 
-  /** Most computations have one rounding all along; the numerics check before them has none. */
-  #roundAs(rounding: NodeRounding | undefined): void {
-    if (rounding?.unit === this.#rounding?.unit) return;
-    this.#disposeSums();
-    this.#adder = new VectorAdder(this.#backend, rounding);
-    this.#rounding = rounding;
-  }
-
-  #disposeSums(): void {
-    this.#adder.dispose();
+  #disposePasses(): void {
     for (const { additions, roundings } of this.#threads) {
-      for (const program of [...additions.values(), ...roundings.values()]) program.dispose();
+      for (const program of additions.values()) program.dispose();
+      for (const { program, shift } of roundings.values()) {
+        program.dispose();
+        this.#backend.free(shift);
+      }
       additions.clear();
       roundings.clear();
     }
@@ -201,7 +194,7 @@ export class SlicedGradient {
     const { vector, additions, endsTerm } = piece;
     const programs = this.#threads[thread]!.piece.programsOf(batch, piece, part, this.#vectorOf(thread, vector));
     if (this.#part + 1 < parts.length) return programs;
-    if (this.#rounding) programs.push(this.#roundingOf(thread, vector, this.#rounding));
+    if (batch.rounding) programs.push(this.#roundingOf(thread, vector, batch, piece));
     const term = vector - additions;
     for (let into = vector - 1; into >= term; into--) programs.push(this.#additionOf(thread, into));
     if (endsTerm && this.#checksFinite) {
@@ -226,21 +219,24 @@ export class SlicedGradient {
   #additionOf(thread: number, index: number): Program {
     const { additions } = this.#threads[thread]!;
     const [left, right] = [this.#vectorOf(thread, index), this.#vectorOf(thread, index + 1)];
-    const program = additions.get(index) ?? this.#backend.prepare(this.#additionCalls({ left, right }, left));
+    const program = additions.get(index) ?? this.#backend.prepare(this.#adder.passes.sumCalls({ left, right }, left));
     additions.set(index, program);
     return program;
   }
 
-  #additionCalls(sum: VectorSum, output: Storage): KernelCall[] {
-    return this.#rounding ? nodeCalls(this.#backend, sum, output, this.#rounding) : [additionCall(sum, output)];
+  /** What rounds the sum over a microbatch, for this one. */
+  #roundingOf(thread: number, index: number, { key }: ShardBatch, { from }: Piece): Program {
+    const { roundings } = this.#threads[thread]!;
+    const known = roundings.get(index) ?? this.#prepareRounding(this.#vectorOf(thread, index));
+    roundings.set(index, known);
+    const shift = shiftOf({ ...key, firstSample: key.firstSample + from });
+    this.#backend.upload(known.shift, Float32Array.of(shift));
+    return known.program;
   }
 
-  #roundingOf(thread: number, index: number, rounding: NodeRounding): Program {
-    const { roundings } = this.#threads[thread]!;
-    const vector = this.#vectorOf(thread, index);
-    const program = roundings.get(index) ?? this.#backend.prepare(nodeCalls(this.#backend, vector, vector, rounding));
-    roundings.set(index, program);
-    return program;
+  #prepareRounding(vector: Storage) {
+    const shift = this.#backend.allocate(1);
+    return { shift, program: this.#backend.prepare(this.#adder.passes.microbatchCalls(vector, shift)) };
   }
 
   #magnitudeOf(thread: number, index: number): Magnitude {

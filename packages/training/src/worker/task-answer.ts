@@ -1,6 +1,6 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
 import { floatsOf, lossyEncodings, type MessageOf, toMessageText } from '@lockstep/protocol';
-import { type NodeRounding, welcomedRounding } from '../node-rounding.ts';
+import type { NodeRounding } from '../node-rounding.ts';
 import { ComputeError, type GradientOptions, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
@@ -22,12 +22,11 @@ export class TaskAnswerer {
   readonly #encoder: GradientEncoder;
   readonly #chunkBytes: number;
   readonly #microbatchSize: number;
-  readonly #rounding: NodeRounding | undefined;
 
   constructor(
     options: SessionOptions,
     faults: FaultInjector,
-    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'gradientUnit' | 'chunkBytes' | 'microbatchSize'>,
+    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'chunkBytes' | 'microbatchSize'>,
   ) {
     const { seed = 0, gradients, chunkBytes, microbatchSize } = welcome;
     this.#options = options;
@@ -36,18 +35,20 @@ export class TaskAnswerer {
     this.#isLocal = options.identity.kind === 'local';
     this.#chunkBytes = chunkBytes;
     this.#microbatchSize = microbatchSize;
-    this.#rounding = welcomedRounding(welcome);
-    this.#encoder = new GradientEncoder(
-      !this.#isLocal,
-      this.#rounding ?? lossyEncodings.find((name) => name === gradients),
-    );
+    const lossy = lossyEncodings.find((name) => name === gradients);
+    this.#encoder = new GradientEncoder(!this.#isLocal, lossy);
   }
 
   /**
    * @param weightsAtMs when the weights of its step arrived
+   * @param rounding of the step
    * @returns the messages of the answer, each made when it is asked for; none where the task was canceled meanwhile
    */
-  async answer(task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
+  async answer(
+    task: Task,
+    weightsAtMs: number,
+    rounding?: NodeRounding,
+  ): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
     const faults = this.#faults;
     const { step, lo, n, firstSample } = task;
     let result: ShardGradient;
@@ -55,7 +56,7 @@ export class TaskAnswerer {
       const key = { seed: this.#seed, step, firstSample };
       const options: GradientOptions = {
         key,
-        rounding: this.#rounding,
+        rounding,
         shard: { step, lo, n, numbers: task.numbers },
         // The answer is copied into frames before the next shard is computed.
         inPlace: !this.#isLocal,
@@ -77,10 +78,15 @@ export class TaskAnswerer {
       const message = `the loss of this shard is ${result.lossSum}`;
       return [{ type: 'taskError', step, lo, n, code: 'non-finite', message }];
     }
-    return this.#gradientMessages(task, result, weightsAtMs);
+    return this.#gradientMessages(task, result, weightsAtMs, rounding);
   }
 
-  #gradientMessages(task: Task, result: ShardGradient, weightsAtMs: number): Iterable<MessageOf<'gradient' | 'chunk'>> {
+  #gradientMessages(
+    task: Task,
+    result: ShardGradient,
+    weightsAtMs: number,
+    rounding: NodeRounding | undefined,
+  ): Iterable<MessageOf<'gradient' | 'chunk'>> {
     const { clock, checksum } = this.#options;
     const { step, lo, n } = task;
     const { lossSum, correct, count, computeMs } = result;
@@ -89,7 +95,7 @@ export class TaskAnswerer {
       parameterCount: result.gradient.length / 4,
       chunkBytes: this.#chunkBytes,
       checksum,
-      encode: (from, to) => this.#encoder.encode(floatsOf(result.gradient), from, to),
+      encode: (from, to) => this.#encoder.encode(floatsOf(result.gradient), from, to, rounding),
       times: () => ({ computeMs, turnaroundMs: clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs) }),
     });
   }
