@@ -79,8 +79,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/run.ts',
-        before: '    const result = options.parameterServer.step(step);\n    options.onStep?.(result);\n',
-        after: '    options.onStep?.({ step, loss: 0 });\n    options.parameterServer.step(step);\n',
+        before: '    const result = parameterServer.step(step);\n    onStep?.(result);\n',
+        after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
       },
     ],
   },

@@ -112,7 +112,7 @@ export const runGeometry = v.strictObject(
 /** Most other addresses that a worker is told of. */
 const maxAddresses = 8;
 const addressesPhrase = `at most ${maxAddresses} addresses of WebSockets without secrets`;
-const addressForm = /^wss?:\/\/[^\s/?#@]+[^\s#]*$/;
+const addressForm = /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/;
 
 /** Where else a run can be joined. */
 export const addresses = v.pipe(
