@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { commandText, fleetOf, requireFleet, usageFailure } from '@lockstep/command';
 import { type FleetCoordinator, FleetError, type FleetOptions, openFleet } from '@lockstep/fleet';
-import type { ListeningEvent, TrainingResult, TrainOptions } from '@lockstep/train';
+import type { ListeningEvent, RelaysEvent, TrainingResult, TrainOptions } from '@lockstep/train';
 import { isLoopback } from '@lockstep/train/command-line';
 import { joinAddress } from '@lockstep/worker';
 import type { CoordinatorOptions } from './options.ts';
@@ -16,6 +16,8 @@ export interface FleetMember {
   /** Aborted with a FleetError when another coordinator leads the run. */
   readonly deposed: AbortSignal;
   announce(listening: ListeningEvent): void;
+  /** Says which relays its workers may join. */
+  announceRelays({ relays }: RelaysEvent): void;
   /** Leaves the run to another coordinator. */
   end(outcome: TrainingResult['outcome'] | undefined): Promise<void>;
 }
@@ -61,6 +63,9 @@ async function join(
     announce({ addresses, host, token }) {
       for (const line of joinLines(fleet.place, options, { host, url: addresses.worker })) log(line);
       void coordinator.announce(joinAddress(announce ?? addresses.worker, { token }));
+    },
+    announceRelays({ relays }) {
+      void coordinator.announceRelays(relays.map(({ address, workers }) => ({ ...joinAddress(address, {}), workers })));
     },
     async end(outcome) {
       if (outcome === 'finished') await coordinator.finish();

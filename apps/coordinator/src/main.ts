@@ -128,6 +128,7 @@ async function endOf(
     for await (const event of run) {
       display.show(event);
       if (event.type === 'listening') fleet?.announce(event);
+      if (event.type === 'relays') fleet?.announceRelays(event);
     }
     const result = await run.result;
     await fleet?.end(result.outcome);

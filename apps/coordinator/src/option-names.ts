@@ -22,6 +22,7 @@ const names: Readonly<Record<string, keyof CoordinatorOptions>> = {
   'listen.tls.cert': 'tls-cert',
   'listen.tls.key': 'tls-key',
   'listen.allowOrigins': 'allow-origin',
+  'listen.waitForStart': 'wait-for-start',
   'checkpoint.folder': 'checkpoint',
   'checkpoint.every': 'checkpoint-every',
 };

@@ -48,6 +48,7 @@ export class RunDisplay {
         this.line(event.message);
         return;
       case 'checkpoint':
+      case 'relays':
         return;
       case 'finished':
       case 'stopped':

@@ -60,7 +60,10 @@ describe('an impossible request', () => {
     [['--batch'], /--batch: expected a value \(N\|auto\), got none/],
     [['--batch', '--epochs', '1'], /--batch: expected a value \(N\|auto\), got none/],
     [['--batch', '60001'], /--batch: expected at most the 60000 samples of the training set, got 60001/],
-    [['--single', '--batch', 'auto'], /--batch auto: expected with --expect, the number of workers to come$/m],
+    [
+      ['--single', '--batch', 'auto'],
+      /--batch auto: expected with --expect, the number of workers to come, or with --wait-for-start, and then for those that are there$/m,
+    ],
     [['--lr', 'nan'], /--lr: expected a number above 0, got nan/],
     [['--lr', '-1'], /--lr: expected a number above 0, got -1/],
     [['--epochs', '0'], /--epochs: expected a whole number from 1 to \d+, got 0/],

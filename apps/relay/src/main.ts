@@ -2,7 +2,8 @@
 import { hostname } from 'node:os';
 import { CommandFailure, commandText, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
 import { ConfigurationError, relay } from '@lockstep/train';
-import { JoinError, joinAddress } from '@lockstep/worker';
+import { JoinError } from '@lockstep/worker';
+import { findCoordinator } from './coordinator.ts';
 import { type RelayCommandOptions, relayOptions, summary, usage } from './options.ts';
 import { RelayLines } from './relay-lines.ts';
 
@@ -12,13 +13,12 @@ const interruptedCode = 130;
 async function main(): Promise<number> {
   const options = readCommandLine({ usage, summary, options: relayOptions }, process.argv.slice(2));
   if (!options) return 0;
-  const { url, name } = options;
-  if (url === undefined) {
-    throw new CommandFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070', 2);
-  }
+  const { name } = options;
+  const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
+  const coordinator = await findCoordinator(options, token);
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
-  const relaying = relay(url, { ...relayed(options), signal: interruption.signal });
+  const relaying = relay(coordinator.url, { ...relayed(options), token, signal: interruption.signal });
   const log = (message: string): void => void process.stderr.write(`relay ${name ?? hostname()}: ${message}\n`);
   const lines = new RelayLines();
   try {
@@ -28,16 +28,17 @@ async function main(): Promise<number> {
     if (type === 'finished') log(message);
     return 0;
   } catch (error) {
-    if (error instanceof JoinError) throw failureOf(error, joinAddress(url, {}).url);
+    if (error instanceof JoinError) throw failureOf(error, coordinator.place);
     throw error;
+  } finally {
+    await coordinator.close();
   }
 }
 
 /** @throws CommandFailure with exit code 2 */
 function relayed(options: RelayCommandOptions) {
-  const { name, host, port, workers, backend, threads, wait } = options;
-  const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
-  return { name, token, workers, backend, threads, wait, listen: { host, port, tls: tlsOf(options) } };
+  const { name, host, port, announce, workers, backend, threads, wait } = options;
+  return { name, announce, workers, backend, threads, wait, listen: { host, port, tls: tlsOf(options) } };
 }
 
 function failureOf({ reason, message }: JoinError, place: string): CommandFailure {

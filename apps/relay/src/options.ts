@@ -2,6 +2,7 @@
 import {
   choice,
   commandText,
+  fleetOptions,
   generalOptions,
   lineOption,
   switchOption,
@@ -34,6 +35,8 @@ export const relayOptions = {
   ),
   'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
   ...tlsOptions,
+  ...fleetOptions,
+  announce: webSocketUrl('with --fleet: the address to join by, where it is not the one listened on'),
   workers: withFallback(wholeNumber('workers to start on this machine', optionBounds.workers), 0),
   backend: withFallback(choice(computeChoices, 'what those compute on'), 'auto'),
   threads: withFallback(wholeNumber('threads that add gradients', optionBounds.threads), 1),

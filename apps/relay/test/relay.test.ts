@@ -105,6 +105,16 @@ describe('npm run relay', () => {
       ['--url', 'ws://127.0.0.1:1', '--token', 'a', '--token-file', 'b'],
       /^relay: --token-file: expected without/,
     ],
+    [
+      'an address beside a fleet',
+      ['--url', 'ws://127.0.0.1:1', '--fleet', 'nats://127.0.0.1:1'],
+      /^relay: --url: expected without --fleet/,
+    ],
+    [
+      'an address to tell without a fleet',
+      ['--url', 'ws://127.0.0.1:1', '--announce', 'ws://a:1'],
+      /^relay: --announce: /,
+    ],
     ['an unknown option', ['--url', 'ws://127.0.0.1:1', '--steps', '5'], /^relay: /],
   ])('with %s ends with one sentence and exit code 2', async (_title, args, message) => {
     const { code, stdout, stderr } = await startRelay([...args, ...(args.includes('--port') ? [] : ['--port', '0'])])

@@ -33,14 +33,7 @@ async function findInFleet(
 ): Promise<FoundCoordinator> {
   try {
     const fleet = await openFleet({ ...where, role: 'worker' });
-    const finder = fleet.finder();
-    const url: AddressSource = {
-      async find() {
-        const found = await finder.find();
-        return found && { ...found, token: token ?? found.token };
-      },
-      changed: (signal) => finder.changed(signal),
-    };
+    const url = fleet.finder({ token, random: Math.random });
     return { url, secrets: {}, place: `the fleet at ${fleet.place}`, close: () => fleet.close() };
   } catch (error) {
     if (error instanceof FleetError) throw usageFailure(`--${error.option}: ${error.message}`);

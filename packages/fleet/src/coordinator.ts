@@ -5,7 +5,7 @@ import { agreeOnConfig, type RunClaim } from './config.ts';
 import { FleetError } from './fleet-error.ts';
 import type { LeaseEvent, LeaseState } from './lease.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { RunRecords } from './records.ts';
+import { type RelayRecord, RunRecords } from './records.ts';
 import type { Repeat } from './repeat.ts';
 import { type FleetStore, RevisionConflict } from './store.ts';
 
@@ -56,6 +56,8 @@ export class FleetCoordinator {
   #toAnnounce: JoinPlace | undefined;
   #announced: JoinPlace | undefined;
   #renewals = 0;
+  /** Set while the store does not say so. */
+  #relays: readonly RelayRecord[] | undefined;
   #following: Promise<void> | undefined;
 
   constructor(options: CoordinatorOptions, parts: CoordinatorParts) {
@@ -135,6 +137,12 @@ export class FleetCoordinator {
   /** Says where the run can be joined, again if need be when the store answers again. */
   async announce(place: JoinPlace): Promise<void> {
     this.#toAnnounce = place;
+    await this.#announce();
+  }
+
+  /** Says which relays workers may join; each list takes the place of the one before. */
+  async announceRelays(relays: readonly RelayRecord[]): Promise<void> {
+    this.#relays = relays;
     await this.#announce();
   }
 
@@ -218,9 +226,25 @@ export class FleetCoordinator {
   }
 
   async #announce(): Promise<void> {
+    if (this.#incarnation === undefined) return;
+    await this.#announcePlace(this.#incarnation);
+    await this.#putRelays(this.#incarnation);
+  }
+
+  async #putRelays(incarnation: number): Promise<void> {
+    const relays = this.#relays;
+    if (!relays) return;
+    this.#relays = undefined;
+    try {
+      await this.#records.put('relays', { incarnation, relays });
+    } catch {
+      this.#relays ??= relays;
+    }
+  }
+
+  async #announcePlace(incarnation: number): Promise<void> {
     const place = this.#toAnnounce;
-    const incarnation = this.#incarnation;
-    if (!place || incarnation === undefined) return;
+    if (!place) return;
     this.#toAnnounce = undefined;
     const { token, ...address } = place;
     try {

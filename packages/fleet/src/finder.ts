@@ -1,9 +1,16 @@
 /** Finds the coordinator that leads a run, for its workers. */
 import type { JoinPlace } from './coordinator.ts';
-import { RunRecords } from './records.ts';
+import { type RelayRecord, RunRecords } from './records.ts';
 import type { FleetStore } from './store.ts';
 
-export interface FinderOptions {
+export interface FinderChoices {
+  /** The secret of the run; that which the fleet has where left out. */
+  readonly token?: string | undefined;
+  /** From 0 to 1: spreads workers over relays. Without it only the coordinator is found. */
+  readonly random?: (() => number) | undefined;
+}
+
+export interface FinderOptions extends FinderChoices {
   readonly store: FleetStore;
   readonly run: string;
   /** Resolves after so long, or when the signal is aborted. */
@@ -19,6 +26,8 @@ export class CoordinatorFinder {
   readonly #options: FinderOptions;
   readonly #records: RunRecords;
   #found: number | undefined;
+  /** The relay that was found last. */
+  #relay: string | undefined;
 
   constructor(options: FinderOptions) {
     this.#options = options;
@@ -26,7 +35,7 @@ export class CoordinatorFinder {
   }
 
   /**
-   * Where the run is led; undefined where it is over.
+   * Where the run can be joined: at one of its relays, or where it is led; undefined where it is over.
    * @throws Error with one phrase where no coordinator has been there yet, or the store does not answer
    */
   async find(): Promise<JoinPlace | undefined> {
@@ -35,9 +44,25 @@ export class CoordinatorFinder {
     if (!address) throw new Error(`no coordinator leads run ${run} of the fleet at ${store.place}`);
     const { incarnation, url, fingerprint } = address.value;
     if (end && end.value.incarnation >= incarnation) return undefined;
-    const token = await this.#records.get('token');
+    const token = this.#options.token ?? (await this.#records.get('token'))?.value.token;
     this.#found = incarnation;
-    return { url, fingerprint, token: token?.value.token };
+    const relay = await this.#relayOf(incarnation);
+    this.#relay = relay?.url;
+    return relay ? { url: relay.url, fingerprint: relay.fingerprint, token } : { url, fingerprint, token };
+  }
+
+  /**
+   * The one of two relays, drawn at random, that has fewer workers: many workers that come at once spread so. One that
+   * was found last is passed over, since it is not there, or the worker need not ask.
+   */
+  async #relayOf(incarnation: number): Promise<RelayRecord | undefined> {
+    const { random } = this.#options;
+    if (!random) return undefined;
+    const found = await this.#records.get('relays');
+    if (found?.value.incarnation !== incarnation) return undefined;
+    const relays = found.value.relays.filter(({ url }) => url !== this.#relay);
+    const [one, other] = [0, 1].map(() => relays[Math.floor(random() * relays.length)]);
+    return one && other && other.workers < one.workers ? other : one;
   }
 
   /** Waits for a coordinator that follows the one that was found, or for the end of the run. @returns whether there is one */

@@ -1,7 +1,7 @@
 /** A fleet: coordinators and workers of runs that share one store. */
 
 import { type CoordinatorOptions, FleetCoordinator } from './coordinator.ts';
-import { CoordinatorFinder } from './finder.ts';
+import { CoordinatorFinder, type FinderChoices } from './finder.ts';
 import { type FleetTime, systemTime } from './repeat.ts';
 import type { FleetStore } from './store.ts';
 
@@ -27,9 +27,9 @@ export class Fleet {
     return new FleetCoordinator(options, { store: this.#store, run: this.#run, nowMs, repeat });
   }
 
-  /** What finds the run's coordinator, for a worker. */
-  finder(): CoordinatorFinder {
-    return new CoordinatorFinder({ store: this.#store, run: this.#run, wait: this.#time.pause });
+  /** What finds the run's coordinator, or a relay of it. */
+  finder(choices: FinderChoices = {}): CoordinatorFinder {
+    return new CoordinatorFinder({ store: this.#store, run: this.#run, wait: this.#time.pause, ...choices });
   }
 
   close(): Promise<void> {

@@ -20,8 +20,20 @@ export interface CheckpointRecord {
   readonly bytes: number;
 }
 
+/** A relay of the run. */
+export interface RelayRecord {
+  /** Without secrets. */
+  readonly url: string;
+  /** SHA-256 of the only certificate to trust, in hex. */
+  readonly fingerprint?: string | undefined;
+  /** That compute for it. */
+  readonly workers: number;
+}
+
 interface Values {
   readonly address: Announced;
+  /** Those that are connected with the leader of this incarnation: it is the one that sees them go. */
+  readonly relays: { readonly incarnation: number; readonly relays: readonly RelayRecord[] };
   /** In a key of its own, since viewers may read where a run is, and workers alone its secret. */
   readonly token: { readonly token?: string | undefined };
   /** The leader of this incarnation has taken the last step. */

@@ -195,6 +195,49 @@ describe('a worker', () => {
     expect(await worker.find()).toBeUndefined();
   });
 
+  const relaysOf = (count: number) =>
+    Array.from({ length: count }, (_, number) => ({ url: `ws://relay-${number}/`, workers: number }));
+
+  it('finds a relay that is connected, and the coordinator where that is not there', async () => {
+    const first = begin('a');
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    await first.coordinator.announceRelays([{ url: 'wss://relay/', fingerprint: 'ff', workers: 3 }]);
+    const worker = new CoordinatorFinder({ store: store.link(), run, wait, random: () => 0.5 });
+    const places = [await worker.find(), await worker.find(), await worker.find()];
+    expect(places).toEqual([
+      { url: 'wss://relay/', fingerprint: 'ff', token: 'secret' },
+      { url: 'ws://a/', fingerprint: undefined, token: 'secret' },
+      { url: 'wss://relay/', fingerprint: 'ff', token: 'secret' },
+    ]);
+    expect(await finder().find()).toMatchObject({ url: 'ws://a/' });
+    await first.coordinator.announceRelays([]);
+    expect(await worker.find()).toMatchObject({ url: 'ws://a/' });
+  });
+
+  it('finds the one of two relays that has fewer workers, and no relay of an earlier coordinator', async () => {
+    const [first, second] = [begin('a'), begin('b')];
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/' });
+    await first.coordinator.announceRelays(relaysOf(4));
+    const draws = [0.9, 0.3];
+    const worker = new CoordinatorFinder({ store: store.link(), run, wait, random: () => draws.shift() ?? 0 });
+    expect(await worker.find()).toMatchObject({ url: 'ws://relay-1/' });
+    const changed = worker.changed(signal);
+    first.link.fault = 'cut';
+    void second.coordinator.open(claim(1)).then(() => second.coordinator.announce({ url: 'ws://b/' }));
+    expect(await changed).toBe(true);
+    expect(await worker.find()).toMatchObject({ url: 'ws://b/' });
+  });
+
+  it('has the token that it was given in place of that of the fleet', async () => {
+    const first = begin('a');
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    const worker = new CoordinatorFinder({ store: store.link(), run, wait, token: 'given' });
+    expect(await worker.find()).toMatchObject({ token: 'given' });
+  });
+
   it('waits for another coordinator no longer than a takeover may last', async () => {
     const [first, worker] = [begin('a'), finder()];
     await opened(first);

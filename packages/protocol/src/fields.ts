@@ -114,13 +114,15 @@ const maxAddresses = 8;
 const addressesPhrase = `at most ${maxAddresses} addresses of WebSockets without secrets`;
 const addressForm = /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/;
 
+const isOpenAddress = (one: string): boolean => addressForm.test(one) && !/[?&]token=/.test(one);
+
+/** Where a relay can be joined. */
+export const openAddress = v.pipe(text(256), v.check(isOpenAddress, 'the address of a WebSocket without secrets'));
+
 /** Where else a run can be joined. */
 export const addresses = v.pipe(
   v.array(text(256), addressesPhrase),
-  v.check(
-    (list) => list.length <= maxAddresses && list.every((one) => addressForm.test(one) && !/[?&]token=/.test(one)),
-    addressesPhrase,
-  ),
+  v.check((list) => list.length <= maxAddresses && list.every(isOpenAddress), addressesPhrase),
 );
 
 export const sampleTypes = ['u8', 'f32'] as const;

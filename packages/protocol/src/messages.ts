@@ -14,6 +14,7 @@ import {
   message,
   milliseconds,
   numberedSamples,
+  openAddress,
   plainJson,
   powerOfTwo,
   runGeometry,
@@ -210,6 +211,8 @@ export const messages = {
     hidden: flag,
     /** Of a relay: the workers that compute for it. */
     workers: v.exactOptional(whole(0, 2 ** 20)),
+    /** Of a relay: where workers that know the run's token can join it. */
+    address: v.exactOptional(openAddress),
     /** Of a relay: results of a worker that was found to send wrong ones are in sums that it has sent. */
     unverified: v.exactOptional(flag),
   }),

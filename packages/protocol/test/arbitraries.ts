@@ -251,6 +251,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       type: fc.constant('status' as const),
       hidden: fc.boolean(),
       workers: fc.integer({ min: 0, max: 2 ** 20 }),
+      address,
       unverified: fc.boolean(),
     },
     { requiredKeys: ['type', 'hidden'], noNullPrototype: true },

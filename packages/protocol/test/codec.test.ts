@@ -78,6 +78,7 @@ describe.each(messageTypes)('%s', (type) => {
       'run',
       'addresses',
       'workers',
+      'address',
       'unverified',
     ]);
     if (type === 'chunk') optional.add('checksum');
@@ -305,25 +306,3 @@ describe('frames', () => {
 function ascii(text: string): number[] {
   return [...text].map((character) => character.charCodeAt(0));
 }
-
-describe('the addresses of a welcome', () => {
-  const refusalOfAddresses = (addresses: unknown): string =>
-    refusal(packedWith('welcome', { addresses }), 'coordinator');
-
-  it.each([
-    ['another protocol', ['http://127.0.0.1:7070']],
-    ['no host', ['ws://']],
-    ['a user', ['ws://user:secret@127.0.0.1:7070']],
-    ['a token', ['ws://127.0.0.1:7070/?token=secret']],
-    ['a fragment', ['ws://127.0.0.1:7070/#token=secret']],
-    ['more than eight', new Array<string>(9).fill('ws://127.0.0.1:7070')],
-  ])('are refused with %s', (_, addresses) => {
-    expect(refusalOfAddresses(addresses)).toMatch('expected at most 8 addresses of WebSockets without secrets');
-  });
-
-  it('may name the only certificate to trust', () => {
-    const addresses = ['wss://[::1]:7070/?fingerprint=00ff', 'ws://relay.example:80'];
-    const message = { ...(exampleOf('welcome') as Message), addresses } as Message;
-    expect(decode(encode(message), 'coordinator')).toMatchObject({ addresses });
-  });
-});

@@ -167,6 +167,7 @@ const relayRules: Rules = {
   backend: oneOf(computeChoices),
   wait: flag,
   listen: { host, port, token, tls, allowOrigins },
+  announce: text('the address of a WebSocket without secrets', /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/),
   signal: instance('an AbortSignal', (value) => value instanceof AbortSignal),
 };
 

@@ -13,6 +13,7 @@ export type TrainingEvent =
   | StepEvent
   | EpochEvent
   | WorkerEvent
+  | RelaysEvent
   | CheckpointEvent
   | PauseEvent
   /** Something that people want to know, such as what computes. */
@@ -43,6 +44,20 @@ export interface ListeningEvent {
   readonly token: string | undefined;
   /** SHA-256 of a certificate that was made for this run, hex without colons. */
   readonly fingerprint: string | undefined;
+}
+
+/** Which relays workers can join has changed, or how many workers they have. */
+export interface RelaysEvent {
+  readonly type: 'relays';
+  readonly relays: readonly RelayPlace[];
+}
+
+/** A relay of the run, which workers that know the run's token can join. */
+export interface RelayPlace {
+  /** Without secrets. */
+  readonly address: string;
+  /** That compute for it. */
+  readonly workers: number;
 }
 
 /** A step was taken. Of steps that a reader did not get to, the newest stands for all. */

@@ -12,7 +12,15 @@ export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
 export type { RunClaim, SharedCheckpoints } from './checkpoint/shared.ts';
-export type { EpochEvent, ListeningEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
+export type {
+  EpochEvent,
+  ListeningEvent,
+  PreparedEvent,
+  RelayPlace,
+  RelaysEvent,
+  StepEvent,
+  TrainingEvent,
+} from './events.ts';
 export type { Addresses } from './http/addresses.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
 export type { Prediction } from './model/predictor.ts';

@@ -33,7 +33,7 @@ async function joined(viewer: TestViewer, url: string, count: number): Promise<J
 const alone = async (options: TrainOptions): Promise<string> =>
   (await train({ ...tiny, ...options }).result).report.weightsSha256;
 
-it.each([1, 3])('is for %i workers, with the weights of one process, whoever starts it', async (count) => {
+it.each([1, 3])('is for %i workers, with the weights of one process, by page or program', async (count) => {
   const { run, worker, token, viewer } = await open({});
   const events: TrainingEvent[] = [];
   const reading = (async () => {

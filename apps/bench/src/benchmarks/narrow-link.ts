@@ -1,6 +1,6 @@
 /** How many images a second workers behind one narrow link train on, by what travels over it. */
 import { type Dataset, gather } from '@lockstep/data';
-import { type Report, type TrainOptions, train } from '@lockstep/train';
+import { type Report, relay, type TrainOptions, train } from '@lockstep/train';
 import { join, systemClock } from '@lockstep/worker';
 import type { Benchmark, Fact } from '../benchmark.ts';
 import { digits, thousands } from '../figure-text.ts';
@@ -34,21 +34,26 @@ interface Mode {
   readonly name: string;
   readonly options: TrainOptions;
   readonly stepSamples: number;
-  /** Whether any process ends with the same weights. */
-  readonly isExact: boolean;
+  /** Whether the workers are those of a relay, which is alone behind the link. */
+  readonly hasRelay?: boolean;
 }
 
 const synchronous = { batch, optimizer: { type: 'sgd' }, verifyRate: 0 } as const;
 
 const modes: readonly Mode[] = [
-  { name: 'synchronous, float32', options: synchronous, stepSamples: batch, isExact: true },
-  { name: 'synchronous, fp16', options: { ...synchronous, gradients: 'fp16' }, stepSamples: batch, isExact: false },
-  { name: 'synchronous, int8', options: { ...synchronous, gradients: 'int8' }, stepSamples: batch, isExact: false },
+  { name: 'synchronous, float32', options: synchronous, stepSamples: batch },
+  { name: 'synchronous, fp16-exact', options: { ...synchronous, gradients: 'fp16-exact' }, stepSamples: batch },
+  { name: 'synchronous, int8-exact', options: { ...synchronous, gradients: 'int8-exact' }, stepSamples: batch },
+  {
+    name: 'synchronous, float32, behind a relay',
+    options: synchronous,
+    stepSamples: batch,
+    hasRelay: true,
+  },
   {
     name: `${replicas} replicas, ${innerSteps} inner steps`,
     options: { batch: innerBatch, diloco: { replicas, innerSteps }, verifyRate: 0 },
     stepSamples: samples,
-    isExact: true,
   },
 ];
 
@@ -64,7 +69,7 @@ export const narrowLink: Benchmark = {
   title: `784-128-10, ${workers} workers behind one link that they share: images a second by what travels`,
   method: [
     `${thousands(samples)} images of MNIST, which travel before the link is narrowed, since each travels once. Steps of ${batch} images, or rounds of ${thousands(samples)}.`,
-    'Link, coordinator and workers are one process: what is timed is the link. Exact modes must end with the weights of one process.',
+    'Link, coordinator and workers are one process: what is timed is the link. All must end with the weights of one process.',
   ],
   async facts(progress) {
     const data = await firstSamples();
@@ -126,14 +131,17 @@ async function measure(mode: Mode, link: Link, data: Dataset): Promise<Measureme
   const { worker: address } = await run.addresses;
   narrow = new ThrottledLink(systemClock, Number(new URL(address).port));
   try {
-    const port = await narrow.open();
+    const behindLink = `ws://127.0.0.1:${await narrow.open()}`;
+    const middle = mode.hasRelay ? relay(behindLink, { listen: { port: 0 } }) : undefined;
+    const url = middle ? await addressOf(middle) : behindLink;
     const members = Array.from({ length: workers }, (_, index) =>
-      join(`ws://127.0.0.1:${port}`, { name: `worker ${index + 1}`, backend: 'cpu' }),
+      join(url, { name: `worker ${index + 1}`, backend: 'cpu', wait: true }),
     );
-    await Promise.all(members.map(ready));
+    await Promise.all([...members, ...(middle ? [middle] : [])].map(ready));
     run.start();
     const { report } = await run.result;
     await Promise.all(members.map(({ done }) => done));
+    await middle?.done;
     const times = stepEndsMs.slice(1).map((endMs, index) => endMs - stepEndsMs[index]!);
     const bytes = narrow.carriedBytes - bytesBefore;
     const msPerStep = spread(times).median;
@@ -147,21 +155,26 @@ async function measure(mode: Mode, link: Link, data: Dataset): Promise<Measureme
   }
 }
 
-async function ready(worker: ReturnType<typeof join>): Promise<void> {
-  for await (const event of worker) if (event.type === 'ready') return;
+async function ready(worker: AsyncIterable<{ readonly type: string }>): Promise<void> {
+  for await (const { type } of worker) if (type === 'ready') return;
+}
+
+async function addressOf(middle: ReturnType<typeof relay>): Promise<string> {
+  for await (const event of middle) if (event.type === 'listening') return event.addresses.local;
+  throw new Error('narrow-link: expected a relay that listens');
 }
 
 async function modeFact(mode: Mode, link: Link, measurement: Measurement, data: Dataset): Promise<Fact> {
   const { imagesPerSecond, bytesPerImage, report } = measurement;
-  const alone = mode.isExact ? (await train(optionsOf(mode, link, data)).result).report : report;
-  const isEqual = alone.weightsSha256 === report.weightsSha256;
-  const weights = mode.isExact ? `, weights ${isEqual ? 'of one process' : 'DIFFER from those of one process'}` : '';
+  const alone = await train(optionsOf(mode, link, data)).result;
+  const isEqual = alone.report.weightsSha256 === report.weightsSha256;
   const { reassigned, duplicated, disconnects } = report.faults;
   return {
     name: `${link.name}: ${mode.name}`,
     holds: isEqual,
     message:
-      `${thousands(imagesPerSecond)} images/s, ${digits(bytesPerImage)} bytes an image over the link${weights}; ` +
+      `${thousands(imagesPerSecond)} images/s, ${digits(bytesPerImage)} bytes an image over the link, ` +
+      `weights ${isEqual ? 'of one process' : 'that DIFFER from those of one process'}; ` +
       `${duplicated} shards twice, ${reassigned} reassigned, ${disconnects} disconnects`,
     figures: { imagesPerSecond, bytesPerImage, duplicated, reassigned, disconnects },
   };

@@ -21,6 +21,8 @@ export interface RelayOptions {
   readonly wait?: boolean | undefined;
   /** Where its workers join; the token is that of the run where left out. */
   readonly listen?: Pick<ListenOptions, 'host' | 'port' | 'token' | 'tls' | 'allowOrigins'> | undefined;
+  /** Where others reach it, such as behind a proxy: the coordinator tells workers of a fleet; by default where it listens. */
+  readonly announce?: string | undefined;
   /** The relay leaves where it is aborted, as `leave` does. */
   readonly signal?: AbortSignal | undefined;
 }

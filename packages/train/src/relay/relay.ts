@@ -121,7 +121,10 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
     token: connector.token ?? tokens.above,
     workerToken: tokens.below,
     // No token is told: workers are sent only where theirs is the right one.
-    addresses: typeof url === 'string' && tokens.below === tokens.above ? [openAddress(url, options)] : [],
+    ...(tokens.below === tokens.above && {
+      addresses: typeof url === 'string' ? [openAddress(url, options)] : [],
+      address: options.announce ?? server.listening.addresses.worker,
+    }),
     waitForCoordinator: wait || typeof url !== 'string',
     connect: () => connector.connect(),
     onWelcome: ({ addresses }) => connector.learn(addresses),

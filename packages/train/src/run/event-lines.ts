@@ -60,6 +60,7 @@ function eventLine(event: RunEvent, { records }: CoordinatorState): string | und
     case 'renamed':
       return `${nameOf(event.workerId)} was ${event.before} until now`;
     case 'started':
+    case 'relayStatus':
       return undefined;
     case 'paused':
       return 'paused: no worker is left; training resumes when one joins';

@@ -6,7 +6,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Checkpointer } from '../checkpoint/checkpointer.ts';
 import type { Progress } from '../checkpoint/progress.ts';
 import type { Dashboard } from '../dashboard/dashboard.ts';
-import type { StepEvent, TrainingEvent } from '../events.ts';
+import type { RelayPlace, StepEvent, TrainingEvent } from '../events.ts';
 import type { ReportOptions } from '../report/report.ts';
 import { StepExchanges } from '../report/step-exchanges.ts';
 import { StepTimesRecorder } from '../report/step-times.ts';
@@ -40,6 +40,7 @@ export class RunObserver {
   readonly #targetType: TargetType;
   readonly #resumedAtSteps: readonly number[];
   #samplesSoFar = 0;
+  #relays = '[]';
 
   constructor(options: RunObserverOptions) {
     this.#emit = options.emit;
@@ -67,6 +68,7 @@ export class RunObserver {
   }
 
   event(event: RunEvent, state: CoordinatorState): void {
+    if (event.type === 'relayStatus' || event.type === 'left') this.#lookAtRelays(state);
     if (event.type === 'started') {
       this.#epochs.start();
       this.#emit({ type: 'started' });
@@ -75,7 +77,7 @@ export class RunObserver {
     // Steps of which a checkpoint says that all workers agreed have results of one that lied.
     if (event.type === 'quarantined' && event.shards > 0) this.checkpointer?.hurry();
     const message = this.#eventLines.lineOf(event, state);
-    if (message === undefined) return;
+    if (message === undefined || event.type === 'relayStatus') return;
     this.#emit(eventFor(event, message, state));
     this.dashboard?.event(message);
   }
@@ -113,6 +115,14 @@ export class RunObserver {
     this.checkpointer?.stepped();
   }
 
+  #lookAtRelays(state: CoordinatorState): void {
+    const relays = relaysOf(state);
+    const text = JSON.stringify(relays);
+    if (text === this.#relays) return;
+    this.#relays = text;
+    this.#emit({ type: 'relays', relays });
+  }
+
   trace(trace: Trace): void {
     const step = this.#exchanges.trace(trace);
     if (step === undefined) return;
@@ -135,9 +145,17 @@ export class RunObserver {
   }
 }
 
+/** Those that are connected and can be joined. */
+function relaysOf({ connections, records }: CoordinatorState): RelayPlace[] {
+  return [...connections.values()].flatMap(({ phase, workerId = '' }) => {
+    const { address, workersBehind = 0 } = records.get(workerId) ?? {};
+    return phase === 'ready' && address !== undefined ? [{ address, workers: workersBehind }] : [];
+  });
+}
+
 /** The event for the program that started the run. */
 function eventFor(
-  event: Exclude<RunEvent, { type: 'started' }>,
+  event: Exclude<RunEvent, { type: 'started' | 'relayStatus' }>,
   message: string,
   { records }: CoordinatorState,
 ): TrainingEvent {

@@ -88,6 +88,8 @@ export type RunEvent =
   | { readonly type: 'slowLink'; readonly workerId: string; readonly networkMs: number; readonly computeMs: number }
   /** A worker's result was wrong; before, `shards` of its results had been added. */
   | { readonly type: 'quarantined'; readonly workerId: string; readonly message: string; readonly shards: number }
+  /** A relay has told how many workers stand behind it. */
+  | { readonly type: 'relayStatus'; readonly workerId: string }
   | { readonly type: 'renamed'; readonly workerId: string; readonly before: string }
   | { readonly type: 'started' }
   /** No worker is ready. */

@@ -1,6 +1,6 @@
 /** What each message of a worker does to the run, by the phase of its connection. */
 import { disconnect, protocolViolation } from './disconnect.ts';
-import { type Draft, send, updateConnection, updateRecord } from './draft.ts';
+import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
 import type { CheckedMessage } from './events.ts';
 import { activate, handshake } from './handshake.ts';
 import { takeGradient, takeTaskError } from './results.ts';
@@ -52,10 +52,12 @@ export function handleMessage(draft: Draft, connection: Connection, message: Che
 function takeStatus(
   draft: Draft,
   { connection, workerId = '' }: Connection,
-  { hidden, workers, unverified }: Extract<CheckedMessage, { type: 'status' }>,
+  { hidden, workers, address, unverified }: Extract<CheckedMessage, { type: 'status' }>,
 ): void {
   updateConnection(draft, connection, { hidden });
   if (draft.records.get(workerId)?.kind !== 'relay') return;
   if (workers !== undefined) updateRecord(draft, workerId, { workersBehind: workers });
   if (unverified === true) updateRecord(draft, workerId, { unverified });
+  if (address !== undefined) updateRecord(draft, workerId, { address });
+  emit(draft, { type: 'relayStatus', workerId });
 }

@@ -93,6 +93,8 @@ export interface WorkerRecord {
   readonly leftAtMs?: number | undefined;
   /** Of a relay: the workers that compute for it. */
   readonly workersBehind?: number | undefined;
+  /** Of a relay: where workers that know the run's token can join it. */
+  readonly address?: string | undefined;
   /** Of a relay: results that were found to be wrong are in sums that it has sent. */
   readonly unverified?: boolean;
 }

@@ -32,6 +32,8 @@ export interface RelayOptions {
   readonly waitForCoordinator?: boolean;
   /** Where its workers may go instead, beside the addresses that it is told itself. */
   readonly addresses?: readonly string[];
+  /** Where workers that know the run's token can join it, without secrets: the coordinator is told. */
+  readonly address?: string | undefined;
   /** Adds gradients, and is the referee of its workers. */
   readonly backend: HostBackend;
   /** Computes numerics checks; on that backend where left out. */
@@ -91,6 +93,7 @@ export class Relay {
       clock,
       idleMs,
       state: () => this.#run?.run.state,
+      address: options.address,
       report: (status) => this.#membership.reportStatus(status),
       onIdle: () => this.#dropUpward(),
     });

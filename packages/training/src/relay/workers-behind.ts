@@ -11,6 +11,8 @@ export interface WorkersBehindOptions {
   readonly state: () => CoordinatorState | undefined;
   /** Tells the coordinator above. */
   readonly report: (status: WorkerStatus) => void;
+  /** Where workers that know the run's token can join the relay. */
+  readonly address?: string | undefined;
   /** Called when none has been ready for so long. */
   readonly onIdle: () => void;
 }
@@ -87,7 +89,9 @@ export class WorkersBehind {
 
   #report(): void {
     this.#reported = this.#count();
-    this.#options.report({ hidden: false, workers: this.#reported, ...(this.#hadLiar && { unverified: true }) });
+    const { address, report } = this.#options;
+    const told = { ...(address !== undefined && { address }), ...(this.#hadLiar && { unverified: true }) };
+    report({ hidden: false, workers: this.#reported, ...told });
   }
 
   #schedule(): void {
