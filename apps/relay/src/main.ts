@@ -1,6 +1,6 @@
 /** The command line of a relay: relays for a run by its options, and says what happens. */
 import { hostname } from 'node:os';
-import { CommandFailure, commandText, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
+import { joinFailure, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
 import { ConfigurationError, relay } from '@lockstep/train';
 import { JoinError } from '@lockstep/worker';
 import { findCoordinator } from './coordinator.ts';
@@ -28,7 +28,7 @@ async function main(): Promise<number> {
     if (type === 'finished') log(message);
     return 0;
   } catch (error) {
-    if (error instanceof JoinError) throw failureOf(error, coordinator.place);
+    if (error instanceof JoinError) throw joinFailure(error, coordinator.place);
     throw error;
   } finally {
     await coordinator.close();
@@ -39,21 +39,6 @@ async function main(): Promise<number> {
 function relayed(options: RelayCommandOptions) {
   const { name, host, port, announce, workers, backend, threads, wait } = options;
   return { name, announce, workers, backend, threads, wait, listen: { host, port, tls: tlsOf(options) } };
-}
-
-function failureOf({ reason, message }: JoinError, place: string): CommandFailure {
-  switch (reason) {
-    case 'unreachable': {
-      const advice = `start one with ${commandText('coordinator')}, or wait for it with --wait`;
-      return new CommandFailure(`--url ${place}: ${message}; ${advice}`, 2);
-    }
-    case 'refused':
-      return new CommandFailure(`the coordinator at ${place} refused: ${message}`, 2);
-    case 'failed':
-      return new CommandFailure(message, 1);
-    default:
-      return reason satisfies never;
-  }
 }
 
 /** The names under which the command line knows the library's options. */

@@ -1,5 +1,5 @@
 /** The Node worker's command line: joins a run by its options, and says what happens. */
-import { CommandFailure, commandText, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
+import { joinFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { ConfigurationError, JoinError, join } from '@lockstep/worker';
 import { findCoordinator } from './coordinator.ts';
 import { summary, usage, workerOptions } from './options.ts';
@@ -28,25 +28,10 @@ async function main(): Promise<number> {
     if (type === 'finished') log(message);
     return 0;
   } catch (error) {
-    if (error instanceof JoinError) throw failureOf(error, place);
+    if (error instanceof JoinError) throw joinFailure(error, place);
     throw error;
   } finally {
     await coordinator.close();
-  }
-}
-
-function failureOf({ reason, message }: JoinError, place: string): CommandFailure {
-  switch (reason) {
-    case 'unreachable': {
-      const advice = `start one with ${commandText('coordinator')}, or wait for it with --wait`;
-      return new CommandFailure(`--url ${place}: ${message}; ${advice}`, 2);
-    }
-    case 'refused':
-      return new CommandFailure(`the coordinator at ${place} refused: ${message}`, 2);
-    case 'failed':
-      return new CommandFailure(message, 1);
-    default:
-      return reason satisfies never;
   }
 }
 

@@ -5,6 +5,7 @@ export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from 
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
 export { type FleetOptionValues, fleetOf, fleetOptions, requireFleet } from './fleet-options.ts';
 export { helpText } from './help.ts';
+export { joinFailure } from './join-failure.ts';
 export { decimals, percent, significant } from './number-text.ts';
 export {
   choice,
