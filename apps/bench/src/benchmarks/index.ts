@@ -9,6 +9,7 @@ import { manyWorkers } from './many-workers.ts';
 import { matmul } from './matmul.ts';
 import { narrowLink } from './narrow-link.ts';
 import { page } from './page.ts';
+import { relayTree } from './relays.ts';
 import { tabThreads } from './tab-threads.ts';
 import { threadMemory } from './thread-memory.ts';
 
@@ -22,6 +23,7 @@ export const benchmarks: readonly Benchmark[] = [
   diloco,
   manyWorkers,
   narrowLink,
+  relayTree,
   heap,
   threadMemory,
 ];

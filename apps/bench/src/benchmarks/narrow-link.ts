@@ -1,13 +1,10 @@
 /** How many images a second workers behind one narrow link train on, by what travels over it. */
-import { type Dataset, gather } from '@lockstep/data';
-import { type Report, relay, type TrainOptions, train } from '@lockstep/train';
-import { join, systemClock } from '@lockstep/worker';
+import type { Dataset } from '@lockstep/data';
+import { type Report, type TrainOptions, train } from '@lockstep/train';
 import type { Benchmark, Fact } from '../benchmark.ts';
 import { digits, thousands } from '../figure-text.ts';
-import { spread } from '../statistics.ts';
 import type { LinkSpeed } from '../workloads/link-lane.ts';
-import { loadTrainingSet } from '../workloads/mnist-data.ts';
-import { ThrottledLink } from '../workloads/throttled-link.ts';
+import { firstImages, runLinked } from '../workloads/linked-run.ts';
 
 const workers = 4;
 const batch = 128;
@@ -34,8 +31,8 @@ interface Mode {
   readonly name: string;
   readonly options: TrainOptions;
   readonly stepSamples: number;
-  /** Whether the workers are those of a relay, which is alone behind the link. */
-  readonly hasRelay?: boolean;
+  /** Those are behind the link then, and the workers behind them. */
+  readonly relays?: number;
 }
 
 const synchronous = { batch, optimizer: { type: 'sgd' }, verifyRate: 0 } as const;
@@ -48,7 +45,7 @@ const modes: readonly Mode[] = [
     name: 'synchronous, float32, behind a relay',
     options: synchronous,
     stepSamples: batch,
-    hasRelay: true,
+    relays: 1,
   },
   {
     name: `${replicas} replicas, ${innerSteps} inner steps`,
@@ -72,7 +69,7 @@ export const narrowLink: Benchmark = {
     'Link, coordinator and workers are one process: what is timed is the link. All must end with the weights of one process.',
   ],
   async facts(progress) {
-    const data = await firstSamples();
+    const data = await firstImages(samples);
     const facts: Fact[] = [];
     for (const link of links) {
       const rates: number[] = [];
@@ -88,80 +85,26 @@ export const narrowLink: Benchmark = {
   },
 };
 
-async function firstSamples(): Promise<Dataset> {
-  const all = await loadTrainingSet();
-  if (all.targets.type !== 'classes') throw new Error('narrow-link: expected classes');
-  const first = gather(
-    all,
-    Uint32Array.from({ length: samples }, (_, index) => index),
-    0,
-    samples,
-  );
-  const { names } = all.targets;
-  return {
-    ...{ samples: first.samples, sampleShape: all.sampleShape, count: samples },
-    targets: { type: 'classes', labels: first.targets as Uint16Array, names },
-  };
-}
-
-/** Steps before the timed ones; those of a step that began before the link was narrowed are the last. */
+/** Steps before the timed ones. */
 function warmUpSteps({ stepSamples }: Mode): number {
-  return (warmUpEpochs * samples) / stepSamples + 1;
+  return (warmUpEpochs * samples) / stepSamples;
 }
 
 function optionsOf(mode: Mode, link: Link, data: Dataset): TrainOptions {
-  const steps = warmUpSteps(mode) + link.steps;
+  const steps = warmUpSteps(mode) + 1 + link.steps;
   return { ...mode.options, data: { train: data, test: data }, steps, epochs: steps, threads: 1 };
 }
 
 async function measure(mode: Mode, link: Link, data: Dataset): Promise<Measurement> {
-  const stepEndsMs: number[] = [];
-  let bytesBefore = 0;
-  let narrow: ThrottledLink | undefined;
-  const run = train({
-    ...optionsOf(mode, link, data),
-    listen: { port: 0, waitForStart: true },
-    onStep({ step }) {
-      if (step === warmUpSteps(mode) - 1) narrow?.limit(link.speed);
-      if (step < warmUpSteps(mode)) return;
-      if (stepEndsMs.length === 0) bytesBefore = narrow?.carriedBytes ?? 0;
-      stepEndsMs.push(performance.now());
-    },
+  const { msPerStep, bytesPerStep, report } = await runLinked({
+    options: optionsOf(mode, link, data),
+    workers,
+    relays: mode.relays,
+    warmUpSteps: warmUpSteps(mode),
+    speed: link.speed,
   });
-  const { worker: address } = await run.addresses;
-  narrow = new ThrottledLink(systemClock, Number(new URL(address).port));
-  try {
-    const behindLink = `ws://127.0.0.1:${await narrow.open()}`;
-    const middle = mode.hasRelay ? relay(behindLink, { listen: { port: 0 } }) : undefined;
-    const url = middle ? await addressOf(middle) : behindLink;
-    const members = Array.from({ length: workers }, (_, index) =>
-      join(url, { name: `worker ${index + 1}`, backend: 'cpu', wait: true }),
-    );
-    await Promise.all([...members, ...(middle ? [middle] : [])].map(ready));
-    run.start();
-    const { report } = await run.result;
-    await Promise.all(members.map(({ done }) => done));
-    await middle?.done;
-    const times = stepEndsMs.slice(1).map((endMs, index) => endMs - stepEndsMs[index]!);
-    const bytes = narrow.carriedBytes - bytesBefore;
-    const msPerStep = spread(times).median;
-    return {
-      imagesPerSecond: (1000 * mode.stepSamples) / msPerStep,
-      bytesPerImage: bytes / (times.length * mode.stepSamples),
-      report,
-    };
-  } finally {
-    await narrow.close();
-  }
-}
-
-async function ready(worker: AsyncIterable<{ readonly type: string }>): Promise<void> {
-  for await (const { type } of worker) if (type === 'ready') return;
-}
-
-async function addressOf(middle: ReturnType<typeof relay>): Promise<string> {
-  for await (const event of middle) if (event.type === 'listening') return event.addresses.local;
-  throw new Error('narrow-link: expected a relay that listens');
+  const { stepSamples } = mode;
+  return { imagesPerSecond: (1000 * stepSamples) / msPerStep, bytesPerImage: bytesPerStep / stepSamples, report };
 }
 
 async function modeFact(mode: Mode, link: Link, measurement: Measurement, data: Dataset): Promise<Fact> {
