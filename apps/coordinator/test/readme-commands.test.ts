@@ -68,7 +68,8 @@ describe('README.md', () => {
     const coordinator = startNpm(['run', 'coordinator', '--', ...less['coordinator']!]);
     const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
     const relay = startNpm(['run', 'relay', '--', '--url', url, ...less['relay']!]);
-    const [, below = ''] = await relay.printed(/--url (ws:\S+)/);
+    // npm prints the command itself as well, with the coordinator's address.
+    const [, below = ''] = await relay.printed(/Join with: .*--url (ws:\S+)/);
     const worker = startNpm(['run', 'worker', '--', '--url', below]);
     for (const program of [worker, relay]) expect(await program.ended).toMatchObject({ code: 0 });
     expect(await coordinator.ended).toMatchObject({ code: 0 });
