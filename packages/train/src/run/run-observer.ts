@@ -92,6 +92,8 @@ export class RunObserver {
   }
 
   step(result: StepResult, state: CoordinatorState): void {
+    // A relay that had no worker goes without an event.
+    if (this.#relays !== '[]') this.#lookAtRelays(state);
     this.#stepTimes.stepped(this.#nowMs());
     this.#epochs.step(result);
     const { seconds } = this.#epochs;
@@ -149,7 +151,7 @@ export class RunObserver {
 function relaysOf({ connections, records }: CoordinatorState): RelayPlace[] {
   return [...connections.values()].flatMap(({ phase, workerId = '' }) => {
     const { address, workersBehind = 0 } = records.get(workerId) ?? {};
-    return phase === 'ready' && address !== undefined ? [{ address, workers: workersBehind }] : [];
+    return phase !== 'handshake' && address !== undefined ? [{ address, workers: workersBehind }] : [];
   });
 }
 

@@ -50,10 +50,12 @@ function noteArrival(draft: Draft, id: ConnectionId, bytes: number): void {
 /** Why a connection has run out of time, or undefined where it has not. */
 function expiryOf(draft: Draft, connection: Connection): string | undefined {
   const { handshakeMs, numericsCheckMs, deadMs } = draft.setup.limits;
-  const { phase, claim, phaseAtMs, lastReceivedAtMs, arrivalCreditMs } = connection;
+  const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, arrivalCreditMs } = connection;
   const phaseMs = draft.nowMs - phaseAtMs;
   if (phase === 'handshake' && !claim && phaseMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
-  if (phase === 'checking' && phaseMs > numericsCheckMs * draft.patience + arrivalCreditMs) {
+  // A relay without a worker answers the numerics check once it has one.
+  const isWaiting = draft.records.get(workerId)?.workersBehind === 0;
+  if (phase === 'checking' && !isWaiting && phaseMs > numericsCheckMs * draft.patience + arrivalCreditMs) {
     draft.patience = morePatience(draft);
     return `no answer to the numerics check within ${Math.round(phaseMs / 1000)} s`;
   }

@@ -51,11 +51,15 @@ export function handleMessage(draft: Draft, connection: Connection, message: Che
 /** What a worker says of itself, and a relay of those behind it. */
 function takeStatus(
   draft: Draft,
-  { connection, workerId = '' }: Connection,
+  { connection, phase, workerId = '' }: Connection,
   { hidden, workers, address, unverified }: Extract<CheckedMessage, { type: 'status' }>,
 ): void {
   updateConnection(draft, connection, { hidden });
-  if (draft.records.get(workerId)?.kind !== 'relay') return;
+  const record = draft.records.get(workerId);
+  if (record?.kind !== 'relay') return;
+  // The numerics check of a relay begins once a worker is there.
+  if (phase === 'checking' && record.workersBehind === 0)
+    updateConnection(draft, connection, { phaseAtMs: draft.nowMs });
   if (workers !== undefined) updateRecord(draft, workerId, { workersBehind: workers });
   if (unverified === true) updateRecord(draft, workerId, { unverified });
   if (address !== undefined) updateRecord(draft, workerId, { address });

@@ -10,12 +10,14 @@ export interface RelayComputeOptions {
   readonly run: () => RelayRun | undefined;
   /** Makes ready for the run of the newest welcome. */
   readonly open: () => Promise<void>;
+  /** Resolves once a worker is ready: until then numerics checks are not answered, so that the relay is asked for nothing. */
+  readonly present: () => Promise<void>;
   /** Begins a run below anew. */
   readonly renew: () => Promise<void>;
 }
 
 /** It has no byte cache, so that it gets the samples of each shard in one piece. */
-export function createRelayCompute({ local, threads, run, open, renew }: RelayComputeOptions): Compute {
+export function createRelayCompute({ local, threads, run, open, renew, present }: RelayComputeOptions): Compute {
   let weights: { readonly bytes: Uint8Array; readonly step: number } | undefined;
   return {
     backend: local.backend,
@@ -37,7 +39,12 @@ export function createRelayCompute({ local, threads, run, open, renew }: RelayCo
     },
     async gradient(samples, targets, options = {}) {
       const { shard } = options;
-      if (!shard) return local.gradient(samples, targets, options);
+      if (!shard) {
+        await present();
+        // A later connection may have begun its own.
+        if (options.isCanceled?.()) throw new ComputeError('failed', 'the numerics check was canceled');
+        return local.gradient(samples, targets, options);
+      }
       if (samples instanceof Uint32Array || targets instanceof Uint8Array) {
         throw new Error('shard: expected samples with targets as they travel, got others');
       }

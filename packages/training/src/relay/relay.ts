@@ -133,6 +133,7 @@ export class Relay {
         run: () => this.#run,
         open: () => this.#openRun(createCompute),
         renew: () => this.#renew(createCompute),
+        present: () => workers.present(),
       }),
       identity: { kind: 'relay', name, token },
       connect: () => this.#connect(),
@@ -144,9 +145,7 @@ export class Relay {
     });
   }
 
-  /** The first time at once, to learn what the run is; later when a worker is there to compute. */
   async #connect(): Promise<WorkerTransport> {
-    if (this.#run) await this.#workers.present();
     this.#upward = await this.#options.connect();
     return this.#upward;
   }
@@ -155,7 +154,7 @@ export class Relay {
     const welcome = this.#welcome;
     if (!welcome) throw new Error('expected a welcome first');
     if (this.#run?.key !== runKey(welcome)) await this.#renew(createCompute);
-    if (!this.#workers.arePresent) this.#dropUpward();
+    if (!this.#workers.arePresent) this.#options.onEvent?.({ type: 'idle' });
   }
 
   /** Begins another run below: the workers of the one before are told to come back. */
@@ -201,7 +200,7 @@ export class Relay {
     else this.#options.onEvent?.({ type: 'above', event });
   }
 
-  /** Leaves, to come back when a worker is ready: what it owes is computed elsewhere. */
+  /** Leaves and comes back, to answer the numerics check when a worker is ready: what it owes is computed elsewhere. */
   #dropUpward(): void {
     this.#upward?.send({ type: 'bye', message: noWorkers });
     this.#upward?.close(1000, noWorkers);

@@ -58,6 +58,7 @@ export class WorkersBehind {
     this.#hadLiar = false;
     this.#isIdle = false;
     this.#readyAtMs = this.#options.clock.nowMs();
+    this.#report();
   }
 
   /** A worker was quarantined after sums with its results had been sent. */

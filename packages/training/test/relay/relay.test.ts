@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { defaultLimits } from '../../src/coordinator/limits.ts';
 import { lies } from '../../src/simulator/lies.ts';
+import type { MembershipEnd } from '../../src/worker/membership.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
 const recordsOf = ({ fixture }: RelayTree) => [...fixture.run.state.records.values()];
@@ -80,11 +82,26 @@ describe('a relay', () => {
     const relay = tree.relay();
     await tree.fixture.until(() => relay.events.some(({ type }) => type === 'idle'));
     expect(tree.fixture.run.state.phase).toBe('waiting');
-    const waitedUntilMs = tree.fixture.clock.nowMs() + 10_000;
+    // Longer than a numerics check may take.
+    const waitedUntilMs = tree.fixture.clock.nowMs() + 2 * defaultLimits.numericsCheckMs;
     await tree.fixture.until(() => tree.fixture.clock.nowMs() > waitedUntilMs);
-    expect(tree.fixture.run.state.connections.size).toBe(0);
+    const phases = [...tree.fixture.run.state.connections.values()].map(({ phase }) => phase);
+    expect(phases).toEqual(['checking']);
     tree.worker(relay);
     await tree.fixture.finish();
+  });
+
+  it('learns that the run is over also without a worker', async () => {
+    const tree = await createRelayTree();
+    const relay = tree.relay();
+    await tree.fixture.until(() => relay.events.some(({ type }) => type === 'idle'));
+    tree.worker(tree.root, { name: 'direct' });
+    let end: MembershipEnd | undefined;
+    void relay.relay.ended.then((value) => {
+      end = value;
+    });
+    await tree.fixture.until(() => end !== undefined);
+    expect(end).toMatchObject({ type: 'finished', message: 'the run is finished' });
   });
 
   it('says how many workers stand behind it, behind other relays too', async () => {
