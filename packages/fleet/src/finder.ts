@@ -3,6 +3,7 @@ import type { JoinPlace } from './coordinator.ts';
 import { type RelayRecord, RunRecords } from './records.ts';
 import type { FleetStore } from './store.ts';
 
+/** What a finder is given beside the store: a secret, and a source of chance that spreads workers over relays. */
 export interface FinderChoices {
   /** The secret of the run; that which the fleet has where left out. */
   readonly token?: string | undefined;
