@@ -1,9 +1,9 @@
-/** Finds the coordinator that leads a run, for its workers. */
+/** Finds where a run can be joined: the coordinator that leads it, or a relay that is connected with it. */
 import type { JoinPlace } from './coordinator.ts';
 import { type RelayRecord, RunRecords } from './records.ts';
 import type { FleetStore } from './store.ts';
 
-/** What a finder is given beside the store: a secret, and a source of chance that spreads workers over relays. */
+/** What a finder may be given: the secret of the run, and chance, by which workers spread over relays. */
 export interface FinderChoices {
   /** The secret of the run; that which the fleet has where left out. */
   readonly token?: string | undefined;
