@@ -1,6 +1,5 @@
 /** The cluster of `deploy/nats`, with a certificate that is made on the spot. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +15,8 @@ export interface NatsCluster {
 }
 
 const config = fileURLToPath(new URL('../../../deploy/nats/server.conf', import.meta.url));
-const names = ['a', 'b', 'c'];
+// Nothing listens there; a server counts its routes to know how many are to elect a leader.
+const unused = [1, 2, 3].map((port) => `nats://127.0.0.1:${port}`);
 
 /** Each role's password is its name, backwards. */
 export const passwords = { coordinator: 'rotanidrooc', worker: 'rekrow', viewer: 'reweiv' };
@@ -27,27 +27,28 @@ export async function startNatsCluster(): Promise<NatsCluster> {
   const made = await certificate();
   writeFileSync(cert, made.cert);
   writeFileSync(key, made.private);
-  const ports = await freePorts(names.length);
-  const routes = ports.map((port) => `nats://127.0.0.1:${port}`);
-  const servers = await Promise.all(
-    names.map((name, index) => {
-      mkdirSync(join(folder, name));
-      const env = {
-        NATS_NAME: name,
-        NATS_LISTEN: '127.0.0.1:-1',
-        NATS_CERT: cert,
-        NATS_KEY: key,
-        NATS_CA: cert,
-        NATS_STORE: join(folder, name),
-        NATS_CLUSTER_LISTEN: `127.0.0.1:${ports[index]}`,
-        ...Object.fromEntries(routes.map((route, at) => [`NATS_ROUTE_${at + 1}`, route])),
-        ...Object.fromEntries(
-          Object.entries(passwords).map(([role, password]) => [`NATS_${role.toUpperCase()}_PASSWORD`, password]),
-        ),
-      };
-      return startNatsServer({ args: ['--config', config], env });
-    }),
-  );
+  const start = (name: string, routes: readonly string[]): Promise<NatsServer> => {
+    mkdirSync(join(folder, name));
+    const env = {
+      NATS_NAME: name,
+      NATS_LISTEN: '127.0.0.1:-1',
+      NATS_CERT: cert,
+      NATS_KEY: key,
+      NATS_CA: cert,
+      NATS_STORE: join(folder, name),
+      NATS_CLUSTER_LISTEN: '127.0.0.1:-1',
+      ...Object.fromEntries(routes.map((route, at) => [`NATS_ROUTE_${at + 1}`, route])),
+      ...Object.fromEntries(
+        Object.entries(passwords).map(([role, password]) => [`NATS_${role.toUpperCase()}_PASSWORD`, password]),
+      ),
+    };
+    return startNatsServer({ args: ['--config', config], env });
+  };
+  const first = await start('a', unused);
+  const [, address] = await first.logged(/Listening for route connections on (\S+)/);
+  // Each takes a port that is free as it starts; the first tells the others of each other.
+  const others = await Promise.all(['b', 'c'].map((name) => start(name, [`nats://${address}`, ...unused.slice(1)])));
+  const servers = [first, ...others];
   await Promise.race(servers.map(({ logged }) => logged(/Self is new JetStream cluster metadata leader/)));
   return {
     url: servers.map(({ url }) => url.replace('nats://127.0.0.1', 'tls://localhost')).join(','),
@@ -76,17 +77,4 @@ function certificate() {
       },
     ],
   });
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const held = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = held.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
