@@ -27,8 +27,12 @@ function checkCommand([name, ...args]: readonly string[]): void {
 }
 
 interface Container {
+  readonly name: string;
   readonly image?: string;
   readonly args?: readonly string[];
+  readonly env?: readonly { readonly name: string }[];
+  readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly readinessProbe?: Readonly<Record<string, { readonly port?: string }>>;
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
 }
 
@@ -41,7 +45,10 @@ interface Manifest {
       readonly metadata: { readonly labels: Readonly<Record<string, string>> };
       readonly spec: {
         readonly containers: readonly Container[];
-        readonly volumes: readonly { readonly name: string }[];
+        readonly volumes: readonly {
+          readonly name: string;
+          readonly secret: { readonly items: readonly { readonly path: string }[] };
+        }[];
       };
     };
   };
@@ -50,13 +57,18 @@ interface Manifest {
 describe('deploy/compose.yaml', () => {
   const { services, secrets, volumes } = parse(read('deploy/compose.yaml'), { merge: true });
 
-  it('has NATS, a coordinator with its standby, and workers', () => {
-    expect(Object.keys(services)).toEqual(['nats', 'coordinator', 'standby', 'worker']);
+  it('has NATS, a coordinator with its standby, relays, and workers that come after them', () => {
+    expect(Object.keys(services)).toEqual(['nats', 'coordinator', 'standby', 'relay', 'worker']);
+    expect(services.worker.depends_on).toEqual({ relay: { condition: 'service_healthy' } });
+    expect(services.relay.healthcheck.test.slice(0, 3)).toEqual(['CMD', 'node', '-e']);
+    expect(services.relay.command).toContain(
+      `--port=${/127\.0\.0\.1:(\d+)/.exec(services.relay.healthcheck.test[3])![1]}`,
+    );
     expect(Object.keys(secrets)).toEqual(['nats-login']);
     expect(Object.keys(volumes)).toEqual(['nats-data']);
   });
 
-  it.each(['coordinator', 'standby', 'worker'])('%s: its command is one', (name) => {
+  it.each(['coordinator', 'standby', 'relay', 'worker'])('%s: its command is one', (name) => {
     const { command, secrets: mounted, build } = services[name];
     checkCommand(command);
     expect(command).toContain(`--fleet-credentials=/run/secrets/${mounted[0]}`);
@@ -71,30 +83,58 @@ describe('deploy/kubernetes', () => {
   const manifests = documents.map((document) => document.toJS() as Manifest);
   const deployments = manifests.filter(({ kind }) => kind === 'Deployment');
 
-  it('is YAML with two deployments and a service that selects the coordinators', () => {
+  it('is YAML with a deployment for each program and a service that selects the coordinators', () => {
     expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-    expect(deployments.map(({ metadata }) => metadata.name)).toEqual(['lockstep-coordinator', 'lockstep-worker']);
+    const names = ['lockstep-coordinator', 'lockstep-relay', 'lockstep-worker'];
+    expect(deployments.map(({ metadata }) => metadata.name)).toEqual(names);
     const service = manifests.find(({ kind }) => kind === 'Service')!;
     expect(service.spec.selector).toEqual(deployments[0]!.spec.template!.metadata.labels);
   });
 
-  it.each(deployments)('$metadata.name: commands, labels and volumes fit together', ({ spec }) => {
-    const { metadata, spec: pod } = spec.template!;
-    expect(spec.selector['matchLabels']).toEqual(metadata.labels);
-    for (const { args, volumeMounts } of pod.containers) {
+  it.each(deployments)('$metadata.name: commands, labels, ports and volumes fit together', ({ metadata, spec }) => {
+    const { metadata: podMetadata, spec: pod } = spec.template!;
+    expect(spec.selector['matchLabels']).toEqual(podMetadata.labels);
+    for (const container of pod.containers) {
+      const { name, args, volumeMounts } = container;
       checkCommand(args!);
-      const mounted = volumeMounts.map(({ name }) => pod.volumes.find((volume) => volume.name === name));
-      expect(mounted).not.toContain(undefined);
-      expect(args!.find((arg) => arg.startsWith('--fleet-credentials='))).toContain(volumeMounts[0]!.mountPath);
+      expect([name, metadata.name]).toEqual([args![0], `lockstep-${name}`]);
+      const [mount] = volumeMounts;
+      const volume = pod.volumes.find((one) => one.name === mount!.name);
+      const path = `${mount!.mountPath}/${volume!.secret.items[0]!.path}`;
+      expect(args).toContain(`--fleet-credentials=${path}`);
+      checkPorts(container);
     }
   });
 });
 
+/** What listens is told of by the pod's address, and probed at the port that it listens on. */
+function checkPorts({ args, env = [], ports = [], readinessProbe = {} }: Container): void {
+  const listens = args!.filter((arg) => /^--(?:host|port|announce)=/.test(arg));
+  const expected = ports.flatMap(({ containerPort }) => [
+    '--host=0.0.0.0',
+    `--port=${containerPort}`,
+    `--announce=ws://$(POD_IP):${containerPort}`,
+  ]);
+  expect(listens).toEqual(expected);
+  expect(env.map(({ name }) => name)).toEqual(ports.map(() => 'POD_IP'));
+  const probed = Object.values(readinessProbe).flatMap(({ port }) => port ?? []);
+  expect(probed).toEqual(ports.map(({ name }) => name));
+}
+
 describe('deploy/systemd', () => {
-  it.each(readdirSync(join(root, 'deploy/systemd')))('%s: its command is one', (file) => {
+  const units = readdirSync(join(root, 'deploy/systemd'));
+
+  it('has a unit for each program, which the docs name', () => {
+    const names = ['coordinator', 'relay', 'worker'].map((program) => `lockstep-${program}.service`);
+    expect(units).toEqual(names);
+    for (const name of names) expect(read('docs/deploying.md')).toContain(`deploy/systemd/${name}`);
+  });
+
+  it.each(units)('%s: its command is one', (file) => {
     const [, program, command = ''] = /^ExecStart=(\S+) (.*)$/m.exec(read(`deploy/systemd/${file}`)) ?? [];
     expect(program).toBe('/usr/local/bin/lockstep');
     checkCommand(command.split(' '));
+    expect(file).toBe(`lockstep-${command.split(' ')[0]}.service`);
   });
 });
 

@@ -1,12 +1,27 @@
 /** The example configuration of three NATS servers: what each role may do there, and what it may not. */
+import { readFileSync } from 'node:fs';
 import { Kvm } from '@nats-io/kv';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStore } from '../src/nats/open.ts';
-import { RunRecords } from '../src/records.ts';
+import { type RecordName, RunRecords } from '../src/records.ts';
 import type { FleetStore } from '../src/store.ts';
 import { type NatsCluster, passwords, startNatsCluster } from './nats-cluster.ts';
 import { hasNatsServer } from './nats-server.ts';
+
+describe('deploy/nats/permissions.conf', () => {
+  it('names the keys that a run has, and no others', () => {
+    const text = readFileSync(new URL('../../../deploy/nats/permissions.conf', import.meta.url), 'utf8');
+    const keys: Readonly<Record<RecordName | 'lease', true>> = {
+      ...{ lease: true, address: true, relays: true, token: true, config: true, checkpoints: true, end: true },
+    };
+    const explained = [...text.matchAll(/RUN\.(\w+)/g)].map(([, name]) => name);
+    expect(explained).toEqual(Object.keys(keys));
+    const permitted = [...text.matchAll(/\$KV\.lockstep\.\*\.(\w+)/g)].map(([, name]) => name);
+    expect(permitted.length).toBeGreaterThan(0);
+    expect(permitted.filter((name) => !Object.keys(keys).includes(name!))).toEqual([]);
+  });
+});
 
 describe.skipIf(!hasNatsServer)('deploy/nats, with nats-server', () => {
   let cluster: NatsCluster;
@@ -28,6 +43,7 @@ describe.skipIf(!hasNatsServer)('deploy/nats, with nats-server', () => {
     const records = new RunRecords(coordinator.values, 'mnist');
     await records.put('address', { incarnation: 1, url: 'ws://a/' });
     await records.put('token', { token: 'secret' });
+    await records.put('relays', { incarnation: 1, relays: [{ url: 'ws://b/', workers: 2 }] });
     await coordinator.values.create('mnist.lease', '{}');
   });
   afterAll(async () => {
@@ -45,12 +61,13 @@ describe.skipIf(!hasNatsServer)('deploy/nats, with nats-server', () => {
     expect(await coordinator.values.get('mnist.lease')).toBeDefined();
   });
 
-  it('a worker reads address, token and end, and nothing else', async () => {
+  it('a worker, or a relay, reads address, token, relays and end, and nothing else', async () => {
     const records = new RunRecords(worker.values, 'mnist');
     expect((await records.get('address'))?.value.url).toBe('ws://a/');
     expect((await records.get('token'))?.value.token).toBe('secret');
+    expect((await records.get('relays'))?.value.relays).toEqual([{ url: 'ws://b/', workers: 2 }]);
     expect(await records.get('end')).toBeUndefined();
-    await expect(records.get('checkpoints')).rejects.toThrow();
+    for (const name of ['checkpoints', 'config'] as const) await expect(records.get(name)).rejects.toThrow();
     await expect(worker.values.get('mnist.lease')).rejects.toThrow();
     await expect(worker.values.put('mnist.address', '{}')).rejects.toThrow();
     await expect(worker.objects.get('mnist.checkpoint.x')).rejects.toThrow();

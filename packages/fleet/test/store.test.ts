@@ -51,3 +51,13 @@ describe.each(Object.entries(stores))('the store in %s', (name, open) => {
     expect(await objects.get('run.object')).toBeUndefined();
   });
 });
+
+describe.skipIf(!hasNatsServer)('a worker where no coordinator has been', () => {
+  it('is told so in words', async () => {
+    const empty = await startNatsServer();
+    const store = await openStore({ servers: empty.url, role: 'worker' });
+    await expect(store.values.get('run.address')).rejects.toThrow(/^its servers have no records, or elect a leader$/);
+    await store.close();
+    await empty.close();
+  });
+});

@@ -117,6 +117,53 @@ describe('a relay', () => {
     expect((await run.result).report.turnedAway.token).toBe(1);
   });
 
+  it('that starts before its coordinator listens once it is found, and asks its workers for the token that is found with it', async () => {
+    const { run, url } = await open({ listen: { port: 0, token: 'a secret' } });
+    let isThere = false;
+    const events: RelayEvent[] = [];
+    const one = relay(
+      {
+        async find() {
+          if (!isThere) throw new Error('no coordinator leads');
+          return { url, token: 'a secret' };
+        },
+        async changed() {
+          const wasThere = isThere;
+          isThere = true;
+          return !wasThere;
+        },
+      },
+      { name: 'early', listen: { port: 0 } },
+    );
+    relays.add(one);
+    for await (const event of one) {
+      events.push(event);
+      if (event.type === 'open') break;
+    }
+    expect(events.map(({ type }) => type)).toEqual(['unreached', 'listening', 'joined', 'open']);
+    const listening = events.find((event) => event.type === 'listening')!;
+    expect(listening.token).toBe('a secret');
+    join(listening.addresses.worker, { token: 'a secret' });
+    const { report } = await run.result;
+    expect(report.workers).toMatchObject([{ name: 'early', kind: 'relay' }]);
+  });
+
+  it.each<[string, () => Promise<undefined>, 'finished' | 'left']>([
+    ['whose run is over before it starts', async () => undefined, 'finished'],
+    ['that leaves while no coordinator is known', () => Promise.reject(new Error('no coordinator leads')), 'left'],
+  ])('%s ends without listening', async (_title, find, type) => {
+    const leaving = new AbortController();
+    const changed = async (): Promise<boolean> => {
+      leaving.abort();
+      return false;
+    };
+    const one = relay({ find, changed }, { listen: { port: 0 }, signal: leaving.signal });
+    const seen: string[] = [];
+    for await (const event of one) seen.push(event.type);
+    expect(seen).not.toContain('listening');
+    expect(await one.done).toMatchObject({ type });
+  });
+
   it('is told where nothing answers', async () => {
     const { run, url } = await open();
     await run.stop();

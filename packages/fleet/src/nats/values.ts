@@ -17,7 +17,7 @@ export function natsValues({ jetstream, transport }: Nats, bucket: KV): KeyValue
   return {
     async get(key) {
       const entry = await bucket.get(key).catch((error: unknown) => {
-        const isMissing = error instanceof transport.errors.NoRespondersError;
+        const isMissing = error instanceof transport.errors.RequestError && error.isNoResponders();
         throw isMissing ? new Error('its servers have no records, or elect a leader') : error;
       });
       return entry?.operation === 'PUT' ? { value: entry.string(), revision: entry.revision } : undefined;

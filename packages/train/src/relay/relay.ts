@@ -4,7 +4,14 @@ import { openChecksum } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { Relay } from '@lockstep/training';
-import { type AddressSource, type JoinEnd, JoinedWorker, joinAddress, systemClock } from '@lockstep/worker';
+import {
+  type AddressSource,
+  type FoundAddress,
+  type JoinEnd,
+  JoinedWorker,
+  joinAddress,
+  systemClock,
+} from '@lockstep/worker';
 import { type Connector, endOf, openConnector, type Participation } from '@lockstep/worker/internal';
 import { checkRelayOptions } from '../check-options.ts';
 import { isLoopback } from '../http/addresses.ts';
@@ -43,7 +50,9 @@ async function takePart(
   checkRelayOptions(options);
   const over = new AbortController();
   const connector = openConnector(url, options, participation.leaving, over);
-  const tokens = await tokensOf(url, options);
+  const above = await findAbove(url, options, participation);
+  if (!above) return overOrLeft(participation.leaving);
+  const tokens = tokensOf(above, options);
   const { backend } = await openBackend('auto', nodeThreads(options.threads ?? 1));
   const local = new LocalPool();
   let relay: Relay | undefined;
@@ -65,9 +74,31 @@ async function takePart(
   }
 }
 
-async function tokensOf(url: string | AddressSource, { token, listen }: RelayOptions): Promise<Tokens> {
-  const found = typeof url === 'string' ? joinAddress(url, { token }) : await url.find().catch(() => undefined);
-  const above = token ?? found?.token;
+/** The secret of the run is known only once its coordinator is, which a source may have to wait for. */
+async function findAbove(
+  url: string | AddressSource,
+  { token }: RelayOptions,
+  { leaving, emit }: Participation<RelayEvent>,
+): Promise<FoundAddress | undefined> {
+  if (typeof url === 'string') return joinAddress(url, { token });
+  while (!leaving.aborted) {
+    try {
+      return await url.find();
+    } catch (error) {
+      emit({ type: 'unreached', message: (error as Error).message });
+      await url.changed(leaving);
+    }
+  }
+  return undefined;
+}
+
+/** How it ended where no coordinator was found. */
+function overOrLeft({ aborted }: AbortSignal): JoinEnd {
+  return aborted ? { type: 'left', message: 'the relay leaves' } : { type: 'finished', message: 'the run is over' };
+}
+
+function tokensOf(found: FoundAddress, { token, listen }: RelayOptions): Tokens {
+  const above = token ?? found.token;
   const host = listen?.host ?? defaultHost;
   return { above, below: listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret()) };
 }

@@ -1,0 +1,53 @@
+/** The commands of `deploy/compose.yaml` as processes over a NATS server: in what order they start changes no bit. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { hasNatsServer, type NatsServer, startNatsServer } from '../../../packages/fleet/test/nats-server.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { readReport, runToReport, startCoordinator, startRelay, startWorker } from './processes.ts';
+
+const file = fileURLToPath(new URL('../../../deploy/compose.yaml', import.meta.url));
+const { services } = parse(readFileSync(file, 'utf8'), { merge: true });
+const folder = temporaryFolder();
+
+describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
+  let server: NatsServer;
+  const login = 'lockstep:secret';
+
+  /** The arguments of a service on this machine alone. */
+  const argumentsOf = (service: string): string[] => {
+    const credentials = join(folder, 'nats-login');
+    writeFileSync(credentials, login);
+    const here = { fleet: server.url, 'fleet-credentials': credentials, host: '127.0.0.1', port: '0' };
+    const given = (services[service].command as string[]).slice(1).map((arg) => /^--([\w-]+)(?:=.*)?$/.exec(arg)![1]!);
+    const replaced = given.filter((name) => name in here).map((name) => `--${name}=${here[name as keyof typeof here]}`);
+    const kept = services[service].command.slice(1).filter((_: string, at: number) => !(given[at]! in here));
+    return [...kept, ...replaced];
+  };
+
+  beforeAll(async () => {
+    const [user = '', password = ''] = login.split(':');
+    server = await startNatsServer({ login: { user, password } });
+  });
+  afterAll(() => server.close());
+
+  it('relays that start first wait for the coordinator, take the workers, and learn its token', async () => {
+    const relays = ['one', 'other'].map((name) => startRelay([...argumentsOf('relay'), '--name', name]));
+    for (const relay of relays) await relay.printed(/its servers have no records/);
+    const training = [...(await tinyArgs(folder)), '--epochs', '2'];
+    const report = join(folder, 'report.json');
+    const own = ['--token', 'secret-of-the-run', '--report', report, ...training];
+    const coordinator = startCoordinator('coordinator', [...argumentsOf('coordinator'), ...own]);
+    for (const relay of relays) await relay.printed(/Join with: LOCKSTEP_TOKEN=secret-of-the-run /);
+    const workers = Array.from({ length: 3 }, () => startWorker(argumentsOf('worker')));
+    const { report: expected } = await runToReport(folder, ['--single', ...training]);
+    expect(await coordinator.ended).toMatchObject({ code: 0, stderr: '' });
+    for (const program of [...workers, ...relays]) expect(await program.ended).toMatchObject({ code: 0 });
+    const { weightsSha256, exactness, workers: taking } = readReport(report);
+    expect({ weightsSha256, exactness }).toEqual({ weightsSha256: expected.weightsSha256, exactness: 'bit-exact' });
+    expect(taking.filter(({ kind, samples }) => kind === 'relay' && samples > 0).length).toBeGreaterThan(0);
+  });
+});
