@@ -1,12 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createEvaluator, defaultOptimizer, parseModel, resolveModel } from '@lockstep/nn';
+import { createEvaluator, defaultOptimizer, parameterCount, parseModel, resolveModel } from '@lockstep/nn';
 import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
 import { systemMemoryBytes } from '../src/node/memory.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { createRun } from '../src/run/create-run.ts';
+import { startInlineWorker } from '../src/run/inline-worker.ts';
 import { memoryFault, memoryNeed } from '../src/run/memory-need.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
@@ -53,6 +54,43 @@ describe('the memory that a run needs', () => {
       const many = memoryNeed({ ...sizes, workers: 'single', threads, model, optimizer: defaultOptimizer('sgd') });
       expect(many.coordinatorBytes).toBe(3 * vector + busy * (vector + activations));
     }
+  });
+
+  it('has vectors for levels wherever sums are rounded to them, and none for halves', () => {
+    const model = parseModel({ name: 'linear', input: [784], layers: [{ type: 'dense', units: 10 }] });
+    const vector = 4 * 7850;
+    const options = { ...sizes, model, optimizer: defaultOptimizer('sgd') };
+    for (const [workers, inCoordinator, onMachine] of [
+      ['single', 4, 5],
+      [0, 2, 3],
+      [2, 2, 3 + 2 * 3],
+    ] as const) {
+      const exact = memoryNeed({ ...options, workers });
+      const levels = memoryNeed({ ...options, workers, gradients: 'int8-exact' });
+      expect(levels.coordinatorBytes - exact.coordinatorBytes).toBe(inCoordinator * vector);
+      expect(levels.machineBytes - exact.machineBytes).toBe(onMachine * vector);
+      expect(memoryNeed({ ...options, workers, gradients: 'fp16-exact' })).toEqual(exact);
+    }
+  });
+
+  it.each(['exact', 'int8-exact'])('of one process with %s is less than what its backend takes', async (gradients) => {
+    writeFileSync(join(folder, 'large.json'), JSON.stringify(wide('large', 1_500, 1_000)));
+    const prepared = await prepareArguments([
+      ...[...tiny, '--single', '--threads', '1', '--optimizer', 'sgd', '--steps', '3'],
+      ...['--model', join(folder, 'large.json'), '--gradients', gradients],
+    ]);
+    const { backend } = await openBackend('cpu');
+    const created = await createRun({ prepared, platform: nodePlatform, backend, startWorkers: 1 });
+    await startInlineWorker(created, prepared, nodePlatform, undefined);
+    expect(await created.run.outcome).toEqual({ type: 'finished' });
+    const { model, optimizer, plan } = prepared;
+    const taken = backend.view(backend.allocate(1)).buffer.byteLength;
+    const need = { ...sizes, workers: 'single', model, optimizer, gradients, microbatches: plan.microbatches } as const;
+    // One vector of that is for evaluations, of which there are none here.
+    const evaluated = 4 * parameterCount(model);
+    const { coordinatorBytes } = memoryNeed({ ...need, microbatchSize: plan.microbatchSize });
+    expect(coordinatorBytes - evaluated).toBeLessThanOrEqual(taken);
+    expect(coordinatorBytes - evaluated).toBeGreaterThan(taken / 2);
   });
 
   it('is less than what a run takes, and more than a third of it', async () => {

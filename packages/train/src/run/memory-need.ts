@@ -16,6 +16,8 @@ export interface MemoryNeedOptions {
   readonly microbatchSize: number;
   /** Of a run whose microbatches are replicas. */
   readonly diloco?: { readonly batch: number } | undefined;
+  /** How gradients travel; `exact` where left out. */
+  readonly gradients?: string | undefined;
   /** In a step. */
   readonly microbatches: number;
   /** Local workers. */
@@ -31,15 +33,18 @@ export interface MemoryNeed {
 }
 
 const floatBytes = 4;
+/** With levels: in the backend, what rounds each value's sum, its unit and its place; beside it the units. */
+const levelVectors = { inBackend: 2, beside: 1 };
 
 /**
  * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
  * microbatch. The coordinator: weights, the optimizer's state, a copy to evaluate, a sum where it adds those of workers, and a
  * compute for the numerics check or for all shards; beside that memory the weights as they travel.
- * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
+ * A worker process: its compute, the weights as they arrive and the gradient as it leaves. Where gradients are levels, the
+ * coordinator's sum and each compute have vectors for these.
  */
 export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
-  const { model, optimizer, microbatchSize, diloco, microbatches, workers, threads } = options;
+  const { model, optimizer, microbatchSize, diloco, gradients, microbatches, workers, threads } = options;
   const vectorBytes = floatBytes * parameterCount(model);
   const slots = optimizerRule(optimizer).slots(optimizer).length;
   // A replica has weights, a gradient and mostly a momentum of its own.
@@ -47,10 +52,13 @@ export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   const threadBytes = vectors * vectorBytes + floatBytes * samples * keptActivations(model);
   const computeBytes = (computing: number): number => vectorBytes + Math.min(computing, microbatches) * threadBytes;
   const [sums, computing] = workers === 'single' ? [0, threads] : [1, 1];
-  const coordinatorBytes = (2 + sums + slots) * vectorBytes + computeBytes(computing);
-  const processBytes = coordinatorBytes + vectorBytes;
+  const { inBackend, beside } = gradients === 'int8-exact' ? levelVectors : { inBackend: 0, beside: 0 };
+  // In one process its compute rounds as well; with workers the coordinator's, which makes the numerics check, need not.
+  const rounding = (workers === 'single' ? 2 : 1) * inBackend;
+  const coordinatorBytes = (2 + sums + slots + rounding) * vectorBytes + computeBytes(computing);
+  const processBytes = coordinatorBytes + (1 + beside) * vectorBytes;
   // A worker may get a single microbatch.
-  const workersBytes = workers === 'single' ? 0 : workers * (computeBytes(1) + 2 * vectorBytes);
+  const workersBytes = workers === 'single' ? 0 : workers * (computeBytes(1) + (2 + inBackend + beside) * vectorBytes);
   return { coordinatorBytes, machineBytes: processBytes + workersBytes };
 }
 
