@@ -22,7 +22,7 @@ import { TopErrors } from './panels/top-errors.tsx';
 import type { WorkerOwner } from './panels/worker-actions.tsx';
 import { Workers } from './panels/workers.tsx';
 import { goesOnText } from './watch/checkpoint-text.ts';
-import type { RunStore } from './watch/run-store.ts';
+import type { Connection, RunStore } from './watch/run-store.ts';
 import type { Viewer } from './watch/viewer.ts';
 
 export interface PageProps {
@@ -39,6 +39,7 @@ export function Page(props: PageProps) {
   const run = store.run.value;
   const { admin, token } = secrets.value;
   const isAdmin = admin !== undefined;
+  const needsCode = isCodeWanted(store, token);
   const { control, owner, runAgain, unlock, enterCode } = requestsOf(props);
   const { dataSetup, rejection } = store;
   return (
@@ -55,9 +56,10 @@ export function Page(props: PageProps) {
         onUnlock={isAdmin ? undefined : unlock}
       />
       <main id="main" tabIndex={-1}>
-        <ConnectionStatus store={store} />
-        {isCodeWanted(store, token) && <CodeForm fault={codeFault(store, token)} onCode={enterCode} />}
-        <Overview store={store} />
+        <ConnectionStatus store={store} isCodeWanted={needsCode} />
+        <Overview store={store}>
+          {needsCode && <CodeForm fault={refusalOf(store.connection.value)} onCode={enterCode} />}
+        </Overview>
         {dataSetup.value ? (
           <div class="panels before-run">
             <DataCard
@@ -157,13 +159,12 @@ function isCodeWanted({ connection, run }: RunStore, token: string | undefined):
   return connection.value.phase === 'live' && run.value?.tokenNeeded === true && token === undefined;
 }
 
-function codeFault({ connection }: RunStore, token: string | undefined): string | undefined {
-  const { value } = connection;
-  return value.phase === 'refused' && token !== undefined ? value.reason : undefined;
+function refusalOf(connection: Connection): string | undefined {
+  return connection.phase === 'refused' ? `Not connected: ${connection.reason}.` : undefined;
 }
 
 /** Shows why the page is disconnected; the panels keep the last state. */
-function ConnectionStatus({ store }: { readonly store: RunStore }) {
+function ConnectionStatus({ store, isCodeWanted }: { readonly store: RunStore; readonly isCodeWanted: boolean }) {
   const connection = store.connection.value;
   // A run that has finished has nothing to go on with.
   const goesOn = store.progress.value?.phase === 'finished' ? '' : goesOnText(store.checkpoint.value);
@@ -173,7 +174,8 @@ function ConnectionStatus({ store }: { readonly store: RunStore }) {
         (store.isOver.value
           ? `The coordinator has ended; this is what it left. ${goesOn}`
           : `Not connected: ${connection.reason}. Trying again … ${goesOn}`)}
-      {connection.phase === 'refused' && `Not connected: ${connection.reason}.`}
+      {/* The form for the code says it. */}
+      {isCodeWanted ? '' : refusalOf(connection)}
     </p>
   );
 }

@@ -2,7 +2,9 @@
 import { expect, it } from 'vitest';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
+import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
+import type { Tab } from './tab.ts';
 
 const kinds = Object.entries(kindsOfData).map(([name, { model, ...data }]) => ({ name, model, data }));
 
@@ -34,9 +36,31 @@ describePage('tabs', ({ browser }) => {
       expect(await topErrors.textContent()).toMatch(new RegExp(`${names[0]} -?\\d{4,} .*?-?\\d{4,}`));
     }
     await tab.shows(/^Drawings are for models of gray images/);
+    if (type === 'values') await followsValues(tab);
     expect(tab.errors).toEqual([]);
   });
 });
+
+/** From inside, one of the samples that the network is farthest off: what it predicts beside what is right. */
+async function followsValues(tab: Tab): Promise<void> {
+  const { page } = tab;
+  await page.getByRole('link', { name: 'Inside', exact: true }).click();
+  const samples = page.locator('.test-samples button');
+  await tab.during('samples to follow', samples.nth(1).waitFor());
+  const table = page.getByRole('table', { name: 'The prediction against the target' });
+  const shown = async (at: number): Promise<string[]> => {
+    await samples.nth(at).click();
+    const text = (await samples.nth(at).locator('span').last().textContent()) ?? '';
+    await tab.shows(`target ${text}`, { exact: true });
+    return table.locator('tbody tr').allTextContents();
+  };
+  expect(await shown(1)).not.toEqual(await shown(0));
+  for (let stage = 1; stage < 6; stage++) await tab.press('Next');
+  await page.getByRole('heading', { name: '6. Step' }).waitFor();
+  await page.getByRole('button', { name: 'Loss', exact: true }).click();
+  await tab.shows(/Values are learned standardized: less their mean/);
+  expect(await seriousViolations(page)).toEqual([]);
+}
 
 function report(type: 'classes' | 'values') {
   const accuracy = type === 'classes' ? 0.5 : null;

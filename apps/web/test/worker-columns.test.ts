@@ -17,7 +17,7 @@ const row: fc.Arbitrary<WorkerRow> = fc.record({
   computeMs: fc.nat(),
   sendMs: fc.nat(),
   waitMs: fc.nat(),
-  health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'gone' as const),
+  health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'finished' as const, 'gone' as const),
   samplesPerSecond: fc.nat(),
 });
 const names = Object.keys(columns) as ColumnName[];

@@ -26,6 +26,8 @@ export const glossary: Readonly<Record<string, string>> = {
   'gradient descent': 'Steps against the gradient, each as long as the learning rate times the slope.',
   'hidden layer': 'A layer between input and output, whose values nothing outside sees.',
   'learning rate': 'How far a step goes for a given slope.',
+  'mean squared error':
+    'The loss where targets are numbers: the squares of what predictions are off by, added and divided by their number.',
   logit: 'A score for a class before the softmax; any number.',
   loss: 'One number that says how wrong the network is. Training makes it smaller.',
   magnitude: 'The length of a vector: the root of the sum of the squares of its numbers.',

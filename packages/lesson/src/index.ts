@@ -26,7 +26,15 @@ export {
   traceSample,
 } from './inside/sample-trace.ts';
 export { type SingleStep, singleStep } from './inside/single-step.ts';
-export { gradientTable, outputBars, probabilityBars, type RunFacts, type Stage, stagesOf } from './inside/stages.ts';
+export {
+  gradientTable,
+  outputBars,
+  predictionTable,
+  probabilityBars,
+  type RunFacts,
+  type Stage,
+  stagesOf,
+} from './inside/stages.ts';
 export {
   type Histogram,
   viewWeights,

@@ -14,6 +14,13 @@ export function decimal(value: number, digits = 3): string {
   return (value + 0).toFixed(digits);
 }
 
+/** With so many digits that are not leading zeros: 123456.7 -> "123457". */
+export function significant(value: number, digits = 6): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(2);
+  return `${Number(value.toPrecision(digits))}`;
+}
+
 /** A part of a whole: 0.936 -> "93.60 %". */
 export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;

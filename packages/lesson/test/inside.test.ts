@@ -14,7 +14,7 @@ import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
 import { chapters, insideParts, type LabeledSample, partsOf, partsOfChapter, traceSample } from '../src/index.ts';
 import { singleStep } from '../src/inside/single-step.ts';
-import { gradientTable, type RunFacts, stagesOf } from '../src/inside/stages.ts';
+import { gradientTable, predictionTable, type RunFacts, stagesOf } from '../src/inside/stages.ts';
 import { viewWeights } from '../src/inside/weight-view.ts';
 import { openContext } from './context.ts';
 
@@ -27,9 +27,14 @@ const seed = 3;
 const pixels = Uint8Array.from({ length: 784 }, (_, index) => (index % 3 === 0 ? (index * 37) % 256 : 0));
 
 const cases: readonly { readonly name: string; readonly model: Model; readonly sample: LabeledSample }[] = [
-  { name: 'mlp', model: resolveModel('mlp'), sample: { values: pixels, label: 4 } },
-  { name: 'cnn', model: resolveModel('cnn'), sample: { values: pixels, label: 9 } },
-  { name: 'table', model: table, sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), label: 2 } },
+  { name: 'mlp', model: resolveModel('mlp'), sample: { values: pixels, target: 4 } },
+  { name: 'cnn', model: resolveModel('cnn'), sample: { values: pixels, target: 9 } },
+  { name: 'table', model: table, sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), target: 2 } },
+  {
+    name: 'table of values',
+    model: table,
+    sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), target: Float32Array.of(0.5, -1, 2) },
+  },
 ];
 
 /** A storage with these values. */
@@ -54,16 +59,20 @@ describe.each(cases)('a sample in $name', ({ model, sample }) => {
     const prediction = createPrediction(backend, model, 1, parameters);
     prediction.run(sample.values);
     expect(trace.layers.at(-1)!.values).toEqual(backend.view(prediction.output).slice());
-    const plan = createMicrobatchGradient(backend, model, 1, parameters);
-    plan.run(sample.values, Uint8Array.of(sample.label));
+    const { target } = sample;
+    const isClass = typeof target === 'number';
+    const plan = createMicrobatchGradient(backend, model, 1, parameters, {
+      targetType: isClass ? 'classes' : 'values',
+    });
+    plan.run(sample.values, isClass ? Uint8Array.of(target) : target);
     const expected = backend.view(plan.output);
     expect(plain(trace.gradient)).toEqual(plain(expected.subarray(0, weights.length)));
     expect(trace.loss).toBe(expected[weights.length]);
   });
 
-  test('has probabilities, and gradients of every layer', async () => {
+  test('has gradients of every layer', async () => {
     const { backend } = await openContext();
-    const { layers, probabilities, gradient } = traceSample(backend, model, weights, sample);
+    const { layers, gradient } = traceSample(backend, model, weights, sample);
     expect(layers.map(({ type }) => type)).toEqual(model.layers.map(({ type }) => type));
     for (const { values, gradient: own } of layers) expect(own.length).toBe(values.length);
     const tensors = layers.flatMap(({ parameters }) => parameters);
@@ -71,12 +80,27 @@ describe.each(cases)('a sample in $name', ({ model, sample }) => {
     const squares = tensors.reduce((total, { norm }) => total + norm * norm, 0);
     expect(Math.sqrt(squares)).toBeCloseTo(Math.hypot(...gradient), 5);
     expect(tensors.reduce((total, { zeros }) => total + zeros, 0)).toBe(gradient.filter((value) => value === 0).length);
-    expect(probabilities.reduce((total, value) => total + value, 0)).toBeCloseTo(1, 6);
-    // Of cross-entropy: the probability, less 1 for the label.
-    for (const [label, value] of layers.at(-1)!.gradient.entries()) {
-      expect(value).toBeCloseTo(probabilities[label]! - (label === sample.label ? 1 : 0), 5);
-    }
   });
+});
+
+test.each(cases)('the last layer of $name has the gradient that its stage says', async ({ model, sample }) => {
+  const { backend } = await openContext();
+  const { layers, probabilities } = traceSample(backend, model, initialize(model, seed), sample);
+  const { values, gradient } = layers.at(-1)!;
+  const { target } = sample;
+  if (typeof target !== 'number') {
+    // Of the mean of squares: twice the difference, over the number of outputs.
+    expect(probabilities).toBeUndefined();
+    for (const [at, value] of gradient.entries()) {
+      expect(value).toBeCloseTo((2 * (values[at]! - target[at]!)) / target.length, 5);
+    }
+    return;
+  }
+  expect(probabilities!.reduce((total, value) => total + value, 0)).toBeCloseTo(1, 6);
+  // Of cross-entropy: the probability, less 1 for the label.
+  for (const [label, value] of gradient.entries()) {
+    expect(value).toBeCloseTo(probabilities![label]! - (label === target ? 1 : 0), 5);
+  }
 });
 
 test('a sample of another size, and weights of another model, are refused with both sizes', async () => {
@@ -152,7 +176,7 @@ describe('the stages of a step', () => {
     expect(forward).toContain(`leaves ${trace.layers[1]!.values.filter((value) => value > 0).length} of 128 above 0`);
     expect(loss).toContain('The label is four');
     expect(loss).toContain(trace.loss.toFixed(4));
-    expect(loss).toContain(`${(100 * trace.probabilities[4]!).toFixed(2)} %`);
+    expect(loss).toContain(`${(100 * trace.probabilities![4]!).toFixed(2)} %`);
     expect(backward.indexOf('[10]')).toBeLessThan(backward.indexOf('[128]'));
     expect(send).toContain('407,080 bytes');
     expect(add).toContain('"levels of the tree","value":"4"');
@@ -164,6 +188,48 @@ describe('the stages of a step', () => {
   test('say what a microbatch is in a run of replicas', async () => {
     const { shown } = await stages({ ...run, replicas: 4 });
     expect(shown[4]!.text).toContain('one of 4 replicas');
+  });
+
+  test("of values say what the outputs are off by, and the prediction in the values' own unit", async () => {
+    const { backend } = await openContext();
+    const weights = initialize(table, seed);
+    const valued = cases.find(({ name }) => name === 'table of values')!.sample;
+    const trace = traceSample(backend, table, weights, valued);
+    const single = singleStep(backend, table, {
+      ...{ weights, sample: valued, trace, step: 0 },
+      optimizer: { type: 'sgd', learningRate: 0.05 },
+    });
+    const standardization = { mean: 1000, deviation: 200 };
+    const names = ['price', 'weight', 'height'];
+    const shown = stagesOf(trace, single, {
+      batch: 4,
+      microbatches: 2,
+      label: '1100, 800, 1400',
+      names,
+      standardization,
+    });
+    const outputs = trace.layers.at(-1)!.values;
+    const right = valued.target as Float32Array;
+    const squares = right.reduce((total, value, at) => total + (outputs[at]! - value) ** 2, 0);
+    expect(trace.loss).toBeCloseTo(squares / 3, 5);
+    const [, loss, backward] = shown;
+    expect(loss!.text).toContain(`Here it is ${trace.loss.toFixed(4)}. Values are learned standardized`);
+    expect(backward!.text).toContain('twice what they are off by');
+    const prediction = predictionTable(trace, names, standardization);
+    if (prediction.kind !== 'table') throw new Error('expected a table');
+    expect(prediction.rows.map(([name, , target]) => [name, target])).toEqual([
+      ['price', '1100'],
+      ['weight', '800'],
+      ['height', '1400'],
+    ]);
+    for (const [at, [, predicted, , difference]] of prediction.rows.entries()) {
+      expect(Number(predicted)).toBeCloseTo(outputs[at]! * 200 + 1000, 2);
+      expect(Number(difference)).toBeCloseTo((outputs[at]! - right[at]!) * 200, 2);
+    }
+    expect(single.lossAfter).toBeLessThan(single.lossBefore);
+    expect(() => traceSample(backend, table, weights, { ...valued, target: right.subarray(1) })).toThrow(
+      'target: expected 3 values, got 2',
+    );
   });
 
   test('the table has the norm and the zeros of every tensor', async () => {

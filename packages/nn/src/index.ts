@@ -12,7 +12,7 @@ export { createMicrobatchGradient, createShardGradient } from './gradient-plan.t
 export { initialize } from './initialize.ts';
 export { defaultKey, type LabeledPlan, type RandomKey } from './labeled-plan.ts';
 export { type Layer, type LayerType, layers } from './layers/index.ts';
-export type { TargetType, TargetValues } from './losses.ts';
+export { losses, type TargetType, type TargetValues } from './losses.ts';
 export { inputSize, layerParameters, layerShapes, type Model, outputCount, parseModel } from './model.ts';
 export {
   byteScaling,

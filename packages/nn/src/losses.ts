@@ -24,6 +24,7 @@ interface Loss {
   correct(outputs: Tensor, targets: Tensor, options: SumOptions): Tensor;
 }
 
+/** The loss of each type of target, as tensors: `losses.values.each(outputs, targets)`. */
 export const losses = {
   /** Cross-entropy of the softmax, as `torch.nn.CrossEntropyLoss`: `-log(softmax(outputs)[label])`. */
   classes: {

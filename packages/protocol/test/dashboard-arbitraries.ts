@@ -53,7 +53,7 @@ const workerRow = fc
       computeMs: milliseconds,
       sendMs: milliseconds,
       waitMs: milliseconds,
-      health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'gone' as const),
+      health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'finished' as const, 'gone' as const),
       samplesPerSecond: milliseconds,
     }),
     fc.option(fc.constantFrom('joining' as const, 'trial' as const, 'slow' as const), { nil: undefined }),

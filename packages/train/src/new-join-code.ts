@@ -14,3 +14,7 @@ export function newJoinCode(): string {
   }
   return code;
 }
+
+export function isJoinCode(text: string): boolean {
+  return text.length === length && [...text].every((letter) => alphabet.includes(letter));
+}

@@ -56,8 +56,10 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   requireMemory({ model, ...config, microbatches: plan.microbatches, threads }, platform);
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
   const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
-  const noNetwork = { listen: undefined, token: undefined, adminToken: '', tls: undefined };
-  const network = (listen && (await platform.host?.prepareNetwork(listen, checkpoint))) ?? noNetwork;
+  const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
+  // Local workers end with this process: no secret is kept for them.
+  const kept = options.listen ? checkpoint : undefined;
+  const network = (listen && (await platform.host?.prepareNetwork(listen, kept))) ?? noNetwork;
   const allTakePart = expectedWorkers(asked) !== undefined;
   return { ...work, backend, threads, workers, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
 }

@@ -12,6 +12,8 @@ import type { PlanAtStart } from './run-plan.ts';
 export interface NetworkSettings {
   readonly listen: ListenOptions & { readonly host: string };
   readonly token: string | undefined;
+  /** What people may type in place of the token; undefined where none is needed. */
+  readonly code: string | undefined;
   readonly adminToken: string;
   readonly tls: Tls | undefined;
 }

@@ -87,8 +87,8 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     },
     onTrace: traceInto((step) => dashboard.summed(step)),
   });
-  const { token, adminToken, tls } = prepared;
-  const standing = await openStandingServer({ listen, token, adminToken, tls }, () => {});
+  const { token, code, adminToken, tls } = prepared;
+  const standing = await openStandingServer({ listen, token, code, adminToken, tls }, () => {});
   const { gate, addresses } = standing;
   const onError = (error: unknown): void => console.error(error);
   const dashboard = new Dashboard({

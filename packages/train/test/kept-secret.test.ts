@@ -43,11 +43,24 @@ describe('the token of a run that others may join', () => {
     expect(statSync(fileIn(checkpoints)).mode & 0o077).toBe(0);
   });
 
+  it('has a code that stands for it, which is kept as well, also where the token was given', async () => {
+    const open = ['--host', '0.0.0.0', '--token', 'secret', '--checkpoint', join(folder, 'code')];
+    const { code } = await prepared(...open);
+    expect(code).toMatch(/^[A-HJKMNP-Z2-9]{6}$/);
+    const file = join(folder, 'code', 'join-code');
+    if (process.platform !== 'win32') expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect((await prepared(...open, '--resume')).code).toBe(code);
+    writeFileSync(file, 'ABC10L');
+    expect((await prepared(...open, '--resume')).code).not.toBe('ABC10L');
+    expect((await prepared(...open)).code).not.toBe(code);
+    expect((await prepared('--checkpoint', join(folder, 'no code'))).code).toBeUndefined();
+  });
+
   it('is not kept where it was given, or none is needed', async () => {
     const checkpoints = join(folder, 'none');
     expect(await tokenOf('--host', '0.0.0.0', '--token', 'secret', '--checkpoint', checkpoints)).toBe('secret');
     expect(await tokenOf('--checkpoint', checkpoints)).toBeUndefined();
-    expect(readdirSync(checkpoints)).toEqual([]);
+    expect(readdirSync(checkpoints)).toEqual(['join-code']);
   });
 });
 

@@ -102,6 +102,30 @@ describe('a server that waits for the data of its run', () => {
     expect((await run.result).report.weightsSha256).toBe(expected.report.weightsSha256);
   });
 
+  it.each([1, 3])('has its batch made for %i workers that are there at the start of the run', async (count) => {
+    const options: TrainOptions = { batch: 'auto', listen: { port: 0, waitForStart: true } };
+    const { run, worker, admin, watch, upload } = await open(options);
+    const setup = await watch();
+    // They come while there is no data, and wait.
+    const guests = Array.from({ length: count }, (_, at) => join(worker, { name: `guest ${at}`, backend: 'cpu' }));
+    await upload({ 'iris.csv': iris });
+    const { data } = await setup.next('dataSetup', ({ phase }) => phase === 'ready');
+    expect(data?.plan).toContain('the batch is made for the workers that are there at the start');
+    setup.send({ type: 'admin', action: 'start', token: admin });
+    await setup.closed;
+    const viewer = await watch();
+    const about = await viewer.next('run');
+    expect(about.planAtStart).toMatchObject({ usualBatch: expect.any(Number) });
+    await viewer.next('workers', ({ workers }) => workers.filter(({ phase }) => phase === 'ready').length === count);
+    viewer.send({ type: 'admin', action: 'start', token: admin });
+    const { report } = await run.result;
+    expect(report.workers).toHaveLength(count);
+    const alone = await train({ ...ways, data: irisFile, batch: 'auto', expect: count }).result;
+    expect(report.config.batch).toBe(alone.report.config.batch);
+    expect(report.weightsSha256).toBe(alone.report.weightsSha256);
+    await Promise.all(guests.map(({ done }) => done));
+  });
+
   it('takes no data from others, nor two uploads at a time', async () => {
     const { post } = await open();
     const list = JSON.stringify([{ path: 'a.csv', bytes: 10 }]);

@@ -64,8 +64,7 @@ describe('a viewer', () => {
     const hashed = await viewer.next('progress', ({ weightsHashStep }) => weightsHashStep === steps);
     expect(hashed.weightsHash).toBe(server.weightsSha256().slice(0, 16));
 
-    // The worker leaves a moment after its last shard.
-    const { workers } = await viewer.next('workers', (message) => message.workers[0]?.health === 'gone');
+    const { workers } = await viewer.next('workers', (message) => message.workers[0]?.health === 'finished');
     expect(workers).toMatchObject([{ id: 'w1', name: 'this process', kind: 'local', share: 1, samples: steps * 32 }]);
     const picture = await viewer.next('timeline');
     expect(picture.rows.map(({ workerId }) => workerId)).toEqual(['w1']);

@@ -1,10 +1,32 @@
-import { defaultLimits, planRun } from '@lockstep/training';
+import { type CoordinatorState, defaultLimits, planRun } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
 import { workerTable } from '../src/dashboard/worker-table.ts';
 
+const emptyState: CoordinatorState = {
+  setup: {
+    plan: planRun({ samples: 64, batch: 16, epochs: 1 }),
+    model: {},
+    format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
+    seed: 1,
+    limits: defaultLimits,
+    startWorkers: 1,
+    startWithinMs: 1,
+  },
+  phase: 'waiting',
+  pauseRequested: false,
+  startRequested: false,
+  patience: 1,
+  addresses: new Map(),
+  connections: new Map(),
+  records: new Map(),
+  joined: 0,
+  current: { step: 0, shards: new Map() },
+  faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
+  contributed: [],
+};
+
 describe('the table of workers', () => {
   it('has connected workers, then those that left, no more than a message holds', () => {
-    const plan = planRun({ samples: 64, batch: 16, epochs: 1 });
     const ids = Array.from({ length: 400 }, (_, index) => `w${index + 1}`);
     const record = (id: string, index: number) => ({
       id,
@@ -23,20 +45,8 @@ describe('the table of workers', () => {
     const present = ids.filter((_, index) => index % 10 !== 0);
     const rows = workerTable(
       {
-        setup: {
-          plan,
-          model: {},
-          format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
-          seed: 1,
-          limits: defaultLimits,
-          startWorkers: 1,
-          startWithinMs: 1,
-        },
+        ...emptyState,
         phase: 'training',
-        pauseRequested: false,
-        startRequested: false,
-        patience: 1,
-        addresses: new Map(),
         connections: new Map(
           present.map((workerId, connection) => [
             connection,
@@ -68,9 +78,6 @@ describe('the table of workers', () => {
         ),
         records: new Map(ids.map((id, index) => [id, record(id, index)])),
         joined: 400,
-        current: { step: 0, shards: new Map() },
-        faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
-        contributed: [],
       },
       () => ({ computeMs: 1, sendMs: 2, waitMs: 3 }),
     );
@@ -80,5 +87,23 @@ describe('the table of workers', () => {
     // The last to leave is the first.
     expect(rows[256]).toMatchObject({ id: 'w391', health: 'gone', phase: 'gone', samplesPerSecond: 0 });
     expect(JSON.stringify(rows)).not.toContain('secret');
+  });
+
+  it('tells those that stayed to the end of the run from those that left before, also where they computed nothing', () => {
+    const left = (id: string, shards: number, leftAtMs: number) => ({
+      ...{ id, resumeKey: '', name: id, kind: 'browser' as const, backend: 'cpu', numericMode: 'a', threads: 1 },
+      ...{ shards, samples: 10 * shards, computeMs: 1, readyMs: 1, leftAtMs },
+    });
+    const records = [left('early', 3, 400), left('idle', 0, 500), left('busy', 2, 500), left('brief', 0, 300)];
+    const rows = workerTable(
+      {
+        ...emptyState,
+        phase: 'finished',
+        endedAtMs: 500,
+        records: new Map(records.map((record) => [record.id, record])),
+      },
+      () => ({ computeMs: 0, sendMs: 0, waitMs: 0 }),
+    );
+    expect(rows.map(({ id, health }) => `${id} ${health}`)).toEqual(['idle finished', 'busy finished', 'early gone']);
   });
 });

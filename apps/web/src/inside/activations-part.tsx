@@ -1,17 +1,18 @@
 /** What each layer computes of the sample, from the input to the softmax. */
-import { type LayerTrace, outputBars, probabilityBars, type SampleTrace } from '@lockstep/lesson';
+import { type LayerTrace, outputBars, predictionTable, probabilityBars, type SampleTrace } from '@lockstep/lesson';
 import type { Signal } from '@preact/signals';
 import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
 import { percent, significant, whole } from '../look/format.ts';
+import type { Run } from '../watch/run-store.ts';
+import { answerText } from './answer-text.ts';
 import { noSample, PartCard } from './part-card.tsx';
 import { ScaleLegend } from './scale-legend.tsx';
 import { Tiles } from './tiles.tsx';
 import { unitLayers } from './unit-layers.ts';
 
 interface ActivationsPartProps {
+  readonly run: Run | undefined;
   readonly trace: SampleTrace | undefined;
-  /** Of the sample, as a task has it. */
-  readonly sampleShape: readonly number[];
   readonly names: readonly string[];
   readonly note: string;
   /** The neuron or filter of the first layer that a person looks at; absent where its weights are no pictures. */
@@ -23,7 +24,7 @@ const plain: ReadonlySet<string> = new Set(['flatten', 'dropout']);
 /** Outputs that bars can show. */
 const mostBars = 20;
 
-export function ActivationsPart({ trace, sampleShape, names, note, chosen }: ActivationsPartProps) {
+export function ActivationsPart({ run, trace, names, note, chosen }: ActivationsPartProps) {
   if (!trace) {
     return (
       <PartCard id="activations" aside={note}>
@@ -34,7 +35,7 @@ export function ActivationsPart({ trace, sampleShape, names, note, chosen }: Act
   const units = unitLayers(trace);
   return (
     <PartCard id="activations" aside={note}>
-      <LayerView title="The sample" values={trace.input} shape={sampleShape} />
+      <LayerView title="The sample" values={trace.input} shape={run?.sampleShape ?? []} />
       {trace.layers
         .slice(0, -1)
         .map((layer, index) =>
@@ -47,18 +48,25 @@ export function ActivationsPart({ trace, sampleShape, names, note, chosen }: Act
             />
           ),
         )}
-      <Outputs trace={trace} names={names} />
+      {trace.probabilities ? (
+        <Outputs trace={trace} probabilities={trace.probabilities} names={names} />
+      ) : (
+        <ExhibitView exhibit={predictionTable(trace, names, run?.standardization)} />
+      )}
       <p class="aside" role="status">
-        {answerText(trace.probabilities, names)}
+        The network says {answerText(run, trace)}
+        {certaintyText(trace.probabilities)}.
       </p>
     </PartCard>
   );
 }
 
-function Outputs({
-  trace: { layers, probabilities },
-  names,
-}: Pick<ActivationsPartProps, 'names'> & { trace: SampleTrace }) {
+interface OutputsProps extends Pick<ActivationsPartProps, 'names'> {
+  readonly trace: SampleTrace;
+  readonly probabilities: readonly number[];
+}
+
+function Outputs({ trace: { layers }, probabilities, names }: OutputsProps) {
   const { type, values, shape } = layers.at(-1)!;
   if (values.length > mostBars) return <LayerView title="Logits" values={values} shape={shape} />;
   return (
@@ -73,11 +81,10 @@ function titleOf({ type, shape }: LayerTrace): string {
   return `${type}, ${shape.map(whole).join(' x ')}`;
 }
 
-function answerText(probabilities: readonly number[], names: readonly string[]): string {
-  const highest = Math.max(...probabilities);
+function certaintyText(probabilities: readonly number[] | undefined): string {
+  if (!probabilities) return '';
   const sum = probabilities.reduce((total, value) => total + value, 0);
-  const answer = probabilities.indexOf(highest);
-  return `The network says ${names[answer] ?? answer}, with ${percent(highest)}. The probabilities add up to ${sum.toFixed(6)}.`;
+  return `, with ${percent(Math.max(...probabilities))}. The probabilities add up to ${sum.toFixed(6)}`;
 }
 
 interface LayerViewProps {

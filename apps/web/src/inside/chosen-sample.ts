@@ -1,11 +1,13 @@
 /** The sample that a person looks at: a drawing, or one of the last evaluation's errors. */
 import type { LabeledSample } from '@lockstep/lesson';
-import { argmax } from '@lockstep/nn';
+import { argmax, standardizeValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type ReadonlySignal, type Signal, useComputed, useSignal } from '@preact/signals';
 import { digitImage, type Stroke } from '../draw/digit-image.ts';
 import { canvasSide } from '../draw/keyboard-pen.ts';
 import type { Predictor } from '../draw/predictor.ts';
+import { significant } from '../look/format.ts';
+import { outputName } from '../look/output-name.ts';
 import { takesDrawings } from '../panels/draw.tsx';
 import type { Evaluation, Run, RunStore } from '../watch/run-store.ts';
 
@@ -23,23 +25,38 @@ const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: numbe
   label: 7,
 };
 
-/** Whether the page can follow a sample: what values are standardized by it does not know. */
-export function followsSamples(run: Run | undefined): boolean {
-  return run === undefined || run.targetType === 'classes';
-}
-
-/** A sample of the test set: its bytes as in a task, and its values. */
+/** A sample of the test set: its bytes as in a task, its values, and its class or values in a few words. */
 export interface TestSample {
   readonly bytes: Uint8Array;
   readonly sample: LabeledSample;
+  readonly text: string;
 }
 
 /** Those that the last evaluation sent, its top errors. */
-export function testSamples({ sampleType }: Run, evaluation: Evaluation | undefined): readonly TestSample[] {
-  return (evaluation?.topErrors ?? []).map(({ sample: bytes, label }) => ({
-    bytes,
-    sample: { values: sampleType === 'u8' ? bytes : floatsFrom(bytes), label },
-  }));
+export function testSamples(run: Run, evaluation: Evaluation | undefined): readonly TestSample[] {
+  const { topErrors = [], farthest = [] } = evaluation ?? {};
+  const valuesOf = (bytes: Uint8Array) => (run.sampleType === 'u8' ? bytes : floatsFrom(bytes));
+  return [
+    ...topErrors.map(({ sample: bytes, label }) => ({
+      bytes,
+      sample: { values: valuesOf(bytes), target: label },
+      text: outputName(run, label),
+    })),
+    ...farthest.map(({ sample: bytes, target }) => {
+      const given = floatsFrom(target);
+      const sample = { values: valuesOf(bytes), target: standardizeValues(given, run.standardization) };
+      return { bytes, sample, text: valuesText(given) };
+    }),
+  ];
+}
+
+/** Of many values the first. */
+const mostValues = 3;
+
+/** "12.5", or "12.5, 3, 0.7, …". */
+export function valuesText(values: Float32Array): string {
+  const shown = Array.from(values.subarray(0, mostValues), significant);
+  return [...shown, ...(values.length > mostValues ? ['…'] : [])].join(', ');
 }
 
 export interface SampleChoice {
@@ -62,7 +79,6 @@ export function useChosenSample(store: RunStore, predictor: Predictor): SampleCh
   const picked = useSignal<LabeledSample>();
   const sample = useComputed(() => {
     const run = store.run.value;
-    if (!followsSamples(run)) return undefined;
     if (picked.value) return picked.value;
     if (takesDrawings(run)) return drawnSample(strokes.value, label.value);
     return run && testSamples(run, store.evaluation.value)[0]?.sample;
@@ -72,5 +88,5 @@ export function useChosenSample(store: RunStore, predictor: Predictor): SampleCh
 
 function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
   if (strokes.length === 0) return undefined;
-  return { values: digitImage(strokes, canvasSide), label };
+  return { values: digitImage(strokes, canvasSide), target: label };
 }

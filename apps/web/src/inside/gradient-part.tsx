@@ -3,28 +3,29 @@ import { gradientTable } from '@lockstep/lesson';
 import type { Signal } from '@preact/signals';
 import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
 import { Figure } from '../panels/figure.tsx';
+import type { Run } from '../watch/run-store.ts';
+import { answerText } from './answer-text.ts';
 import type { InspectedSample } from './messages.ts';
 import { noSample, PartCard } from './part-card.tsx';
 import { ScaleLegend } from './scale-legend.tsx';
 import { Tiles } from './tiles.tsx';
 
 interface GradientPartProps {
+  readonly run: Run | undefined;
   readonly inspected: InspectedSample | undefined;
   readonly label: string;
-  readonly names: readonly string[];
   /** The neuron or filter of the first layer that a person looks at. */
   readonly chosen: Signal<number>;
 }
 
-export function GradientPart({ inspected, label, names, chosen }: GradientPartProps) {
+export function GradientPart({ run, inspected, label, chosen }: GradientPartProps) {
   if (!inspected) return <PartCard id="gradient">{noSample}</PartCard>;
   const { trace, gradientView } = inspected;
-  const answer = trace.probabilities.indexOf(Math.max(...trace.probabilities));
   return (
     <PartCard id="gradient">
       <dl class="lesson-figures">
-        <Figure label="label" value={label} />
-        <Figure label="the network says" value={names[answer] ?? `${answer}`} />
+        <Figure label={trace.probabilities ? 'label' : 'target'} value={label} />
+        <Figure label="the network says" value={answerText(run, trace)} />
         <Figure label="loss" value={trace.loss.toFixed(4)} />
       </dl>
       <ExhibitView exhibit={gradientTable(trace)} />

@@ -7,7 +7,8 @@ import { outputName } from '../look/output-name.ts';
 import { ViewHeader } from '../panels/view-header.tsx';
 import type { RunStore } from '../watch/run-store.ts';
 import { ActivationsPart } from './activations-part.tsx';
-import { followsSamples, useChosenSample } from './chosen-sample.ts';
+import { targetText } from './answer-text.ts';
+import { useChosenSample } from './chosen-sample.ts';
 import { GradientPart } from './gradient-part.tsx';
 import { openInspection } from './inspection.ts';
 import { SamplePart } from './sample-part.tsx';
@@ -34,12 +35,12 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   useAddress(part, weightView !== undefined);
   const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
   const note = step === undefined ? '' : `${inspection.isHeld.value ? 'held ' : ''}after step ${whole(step)}`;
-  const label = choice.sample.value ? outputName(run, choice.sample.value.label) : '';
+  const label = choice.sample.value ? targetText(run, choice.sample.value.target) : '';
   const trace = inspected?.trace;
   return (
     <>
       <InsideHeader store={store} part={part} note={note} />
-      <main id="main" tabIndex={-1} class={`inside ${followsSamples(run) ? '' : 'inside-weights-only'}`}>
+      <main id="main" tabIndex={-1} class="inside">
         {inspection.failure.value && (
           <p class="error" role="status">
             The network cannot be shown here: {inspection.failure.value}.
@@ -47,18 +48,13 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
         )}
         <WeightsPart view={weightView} note={note} trace={trace} chosen={chosen} />
         <SamplePart store={store} choice={choice} />
-        {followsSamples(run) && (
-          <>
-            <ActivationsPart
-              {...{ trace, names }}
-              chosen={weightView?.kind === 'pictures' ? chosen : undefined}
-              sampleShape={run?.sampleShape ?? []}
-              note={inspected ? `label ${label}` : ''}
-            />
-            <GradientPart {...{ inspected, label, names, chosen }} />
-            <StepPart {...{ run, inspected, label, names, step }} isHeld={inspection.isHeld} />
-          </>
-        )}
+        <ActivationsPart
+          {...{ run, trace, names }}
+          chosen={weightView?.kind === 'pictures' ? chosen : undefined}
+          note={inspected ? `${run?.targetType === 'values' ? 'target' : 'label'} ${label}` : ''}
+        />
+        <GradientPart {...{ run, inspected, label, chosen }} />
+        <StepPart {...{ run, inspected, label, names, step }} isHeld={inspection.isHeld} />
       </main>
     </>
   );

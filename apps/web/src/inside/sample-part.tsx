@@ -1,13 +1,11 @@
 /** The sample to follow: a drawing with its label, or a test sample. */
 import type { LabeledSample } from '@lockstep/lesson';
 import type { Stroke } from '../draw/digit-image.ts';
-import { outputName } from '../look/output-name.ts';
-import { Card } from '../panels/card.tsx';
 import { takesDrawings } from '../panels/draw.tsx';
 import { DrawingCanvas } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import type { RunStore } from '../watch/run-store.ts';
-import { followsSamples, type SampleChoice, testSamples } from './chosen-sample.ts';
+import { type SampleChoice, testSamples } from './chosen-sample.ts';
 import { PartCard } from './part-card.tsx';
 
 interface SamplePartProps {
@@ -17,13 +15,6 @@ interface SamplePartProps {
 
 export function SamplePart({ store, choice }: SamplePartProps) {
   const run = store.run.value;
-  if (!followsSamples(run)) {
-    return (
-      <Card name="inside-sample" title="One sample">
-        <p class="empty">Samples are followed where they are labeled with classes; this run's have values.</p>
-      </Card>
-    );
-  }
   return (
     <PartCard id="sample">
       {takesDrawings(run) && <Drawing choice={choice} />}
@@ -82,7 +73,7 @@ function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartPro
       <h3>{takesDrawings(run) ? 'Or a' : 'A'} top error of the last evaluation</h3>
       {run && samples.length > 0 ? (
         <ul class="test-samples">
-          {samples.map(({ bytes, sample }, index) => (
+          {samples.map(({ bytes, sample, text }, index) => (
             <li key={index}>
               <button
                 type="button"
@@ -91,8 +82,8 @@ function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartPro
                   picked.value = sample;
                 }}
               >
-                <SampleView run={run} sample={bytes} label="A sample of class" />
-                <span>{outputName(run, sample.label)}</span>
+                <SampleView run={run} sample={bytes} label="A sample of" />
+                <span>{text}</span>
               </button>
             </li>
           ))}
@@ -105,5 +96,10 @@ function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartPro
 }
 
 function isSame(left: LabeledSample | undefined, right: LabeledSample): boolean {
-  return left?.label === right.label && left.values.every((value, index) => value === right.values[index]);
+  return left !== undefined && isEqual(left.target, right.target) && isEqual(left.values, right.values);
+}
+
+function isEqual(left: LabeledSample['target' | 'values'], right: LabeledSample['target' | 'values']): boolean {
+  if (typeof left === 'number' || typeof right === 'number') return left === right;
+  return left.every((value, index) => value === right[index]);
 }

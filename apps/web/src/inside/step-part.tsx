@@ -77,5 +77,6 @@ function stagesFor(
   names: readonly string[],
 ): readonly Stage[] {
   const { batch, diloco } = run.config;
-  return stagesOf(trace, single, { batch, microbatches: run.microbatches, replicas: diloco?.replicas, label, names });
+  const { microbatches, standardization } = run;
+  return stagesOf(trace, single, { batch, microbatches, replicas: diloco?.replicas, label, names, standardization });
 }

@@ -2,6 +2,9 @@
 import { glossary, partsOf } from '@lockstep/lesson';
 import { Term } from '../look/term.tsx';
 
+/** What follows a term on the same line. */
+const punctuation = /^[.,;:)]+/;
+
 interface ParagraphProps {
   readonly text: string;
   /** Tells the paragraphs of a page apart. */
@@ -9,17 +12,21 @@ interface ParagraphProps {
 }
 
 export function Paragraph({ text, name }: ParagraphProps) {
+  const parts = partsOf(text);
   return (
     <p class="prose">
-      {partsOf(text).map((part, index) =>
-        part.term === undefined ? (
-          part.text
-        ) : (
-          <Term key={index} id={`term-${name}-${index}`} term={part.term} explanation={glossary[part.term]!}>
-            {part.text}
-          </Term>
-        ),
-      )}
+      {parts.map((part, index) => {
+        if (part.term === undefined) return index === 0 ? part.text : part.text.replace(punctuation, '');
+        const [mark = ''] = punctuation.exec(parts[index + 1]?.text ?? '') ?? [];
+        return (
+          <span key={index} class="term-with-mark">
+            <Term id={`term-${name}-${index}`} term={part.term} explanation={glossary[part.term]!}>
+              {part.text}
+            </Term>
+            {mark}
+          </span>
+        );
+      })}
     </p>
   );
 }

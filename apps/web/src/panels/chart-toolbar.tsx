@@ -45,12 +45,14 @@ export function ChartToolbar({ store }: { readonly store: RunStore }) {
         />
         Log loss
       </label>
-      <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>
-        CSV
-      </button>
-      <button type="button" class="small" onClick={() => void saveCurvesPng()}>
-        PNG
-      </button>
+      <span class="chart-files">
+        <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>
+          CSV
+        </button>
+        <button type="button" class="small" onClick={() => void saveCurvesPng()}>
+          PNG
+        </button>
+      </span>
     </div>
   );
 }

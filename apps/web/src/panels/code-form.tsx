@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { bindInput } from './bind-input.ts';
 
 interface CodeFormProps {
-  /** What was wrong with the code before. */
+  /** Why the page is not let in, or what was wrong with the code before. */
   readonly fault: string | undefined;
   readonly onCode: (code: string) => void;
 }
@@ -20,7 +20,7 @@ export function CodeForm({ fault, onCode }: CodeFormProps) {
     if (text !== '') onCode(text.length === codeLength ? text.toUpperCase() : text);
   };
   return (
-    <form class="card code-form" onSubmit={submit}>
+    <form class="code-form" onSubmit={submit}>
       <label>
         Code of this run
         <input
@@ -36,8 +36,11 @@ export function CodeForm({ fault, onCode }: CodeFormProps) {
       <button type="submit" class="primary">
         Enter
       </button>
-      <p id="code-fault" class={fault === undefined ? 'aside' : 'error'} role="status">
-        {fault ?? 'Six letters and digits, which the owner of the run shows.'}
+      <p class="aside">
+        Six letters and digits, which the owner of the run shows.{' '}
+        <span id="code-fault" class="error" role="status">
+          {fault ?? ''}
+        </span>
       </p>
     </form>
   );

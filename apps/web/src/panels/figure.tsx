@@ -7,14 +7,14 @@ interface FigureProps {
   readonly value: string | undefined;
 }
 
-export function Figure({ label, note, value = '–' }: FigureProps) {
+export function Figure({ label, note, value }: FigureProps) {
   return (
     <div class="figure">
       <dt>
         {label}
         {note && <small> {note}</small>}
       </dt>
-      <dd>{value}</dd>
+      <dd class={value === undefined ? 'unknown' : ''}>{value ?? '–'}</dd>
     </div>
   );
 }

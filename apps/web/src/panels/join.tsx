@@ -31,10 +31,12 @@ interface JoinCardProps extends JoinProps {
 export function Join({ tab, isOver, children }: JoinCardProps) {
   const state = tab.state.value;
   const isActive = state.phase !== 'watching' && state.phase !== 'ended';
+  // A tab that stays asks for the next run again and again.
+  const isBetweenRuns = Boolean(children) && isActive;
   const kept = useKeptFocus<HTMLDivElement>(`${isActive} ${isOver}`);
   const status = (
-    <p class={`pill pill-${state.phase}`} role="status">
-      {state.phase === 'ended' ? state.end : state.phase}
+    <p class={`pill pill-${isBetweenRuns ? 'waiting' : state.phase}`} role="status">
+      {isBetweenRuns ? 'waiting' : state.phase === 'ended' ? state.end : state.phase}
     </p>
   );
   return (

@@ -1,4 +1,5 @@
 /** The run at a glance: phase, progress, headline numbers, exactness. */
+import type { ComponentChildren } from 'preact';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
 import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
@@ -9,7 +10,13 @@ import { Exactness } from './exactness.tsx';
 import { Figure } from './figure.tsx';
 import { RunTerm } from './run-term.tsx';
 
-export function Overview({ store }: { readonly store: RunStore }) {
+interface OverviewProps {
+  readonly store: RunStore;
+  /** Over the figures, which a page that is not let in does not know. */
+  readonly children?: ComponentChildren;
+}
+
+export function Overview({ store, children }: OverviewProps) {
   const run = store.run.value;
   const progress = store.progress.value;
   const checkpoint = store.checkpoint.value;
@@ -27,8 +34,11 @@ export function Overview({ store }: { readonly store: RunStore }) {
         <p class="phase-detail">{run && progress ? positionText(run, progress, status, checkpoint) : '\u00a0'}</p>
         <Exactness progress={progress} />
       </div>
-      <ProgressBar run={run} steps={progress?.step ?? 0} />
-      <Figures store={store} />
+      <div class={`overview-body ${children && !run ? 'overview-closed' : ''}`}>
+        <ProgressBar run={run} steps={progress?.step ?? 0} />
+        <Figures store={store} />
+        {children}
+      </div>
     </section>
   );
 }
@@ -80,6 +90,8 @@ function Figures({ store }: { readonly store: RunStore }) {
   const { loss, accuracy } = store.training(chartSettings.value.memory);
   const run = store.run.value;
   const lastEpoch = store.epochs.value.at(-1);
+  const totals = store.isOver.value ? store.totals.value : undefined;
+  const speed = isTraining ? imagesPerSecond : totals?.imagesPerSecond;
   return (
     <dl class="figures">
       <Figure
@@ -88,18 +100,23 @@ function Figures({ store }: { readonly store: RunStore }) {
         value={loss === undefined ? undefined : lossText(loss)}
       />
       {run?.targetType === 'values' ? (
-        <ValueFigures loss={loss} lastEpoch={lastEpoch} deviation={run.targetDeviation} />
+        <ValueFigures loss={loss} lastEpoch={lastEpoch} deviation={run.standardization?.deviation} />
       ) : (
         <ClassFigures accuracy={accuracy} lastEpoch={lastEpoch} />
       )}
       <Figure
         label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
-        value={isTraining ? whole(imagesPerSecond) : undefined}
+        note={totals && 'whole run'}
+        value={speed === undefined ? undefined : whole(speed)}
       />
-      <Figure
-        label="Time left"
-        value={secondsLeft === undefined || !isTraining ? undefined : durationText(secondsLeft)}
-      />
+      {totals ? (
+        <Figure label="Time taken" value={durationText(totals.wallSeconds)} />
+      ) : (
+        <Figure
+          label="Time left"
+          value={secondsLeft === undefined || !isTraining ? undefined : durationText(secondsLeft)}
+        />
+      )}
     </dl>
   );
 }

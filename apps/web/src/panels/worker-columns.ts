@@ -31,7 +31,7 @@ const idleTexts: Readonly<Record<NonNullable<WorkerRow['idle']>, string>> = {
 };
 
 /** Those that need a look first. */
-const healthOrder: readonly WorkerRow['health'][] = ['late', 'idle', 'good', 'gone'];
+const healthOrder: readonly WorkerRow['health'][] = ['late', 'idle', 'good', 'finished', 'gone'];
 
 function healthText({ health, idle, hidden }: WorkerRow): string {
   const texts = [health, ...(idle === undefined ? [] : [idleTexts[idle]]), ...(hidden ? ['hidden'] : [])];
@@ -45,6 +45,11 @@ function kindText({ kind, workersBehind }: WorkerRow): string {
 
 function milliseconds(title: string, value: (worker: WorkerRow) => number): Column {
   return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
+}
+
+/** Whether it has a connection. */
+export function isConnected({ health }: WorkerRow): boolean {
+  return health !== 'gone' && health !== 'finished';
 }
 
 /** In the order in which a narrow screen needs them. */

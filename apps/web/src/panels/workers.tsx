@@ -11,6 +11,7 @@ import {
   columns,
   inOrder,
   isAscending,
+  isConnected,
   nextOrder,
   type Order,
 } from './worker-columns.ts';
@@ -30,12 +31,9 @@ export function Workers({ store, ownId, owner }: WorkersProps) {
   const order = useSignal<Order | undefined>(undefined);
   const workers = store.workers.value;
   // A worker that is removed takes its buttons along.
-  const kept = useKeptFocus<HTMLElement>(workers.filter(({ health }) => health !== 'gone').length);
-  const connected = workers.filter(({ health }) => health !== 'gone');
-  const computing = connected.filter(({ health }) => health !== 'idle').length;
-  const aside = `${counted(connected.length, 'worker')} connected, ${computing} computing`;
+  const kept = useKeptFocus<HTMLElement>(workers.filter(isConnected).length);
   return (
-    <Card name="workers" title="Workers" aside={aside}>
+    <Card name="workers" title="Workers" aside={countText(workers)}>
       <section
         ref={kept}
         class={workers.length > manyWorkers ? 'scroll many' : 'scroll'}
@@ -73,6 +71,14 @@ export function Workers({ store, ownId, owner }: WorkersProps) {
   );
 }
 
+function countText(workers: readonly WorkerRow[]): string {
+  const finished = workers.filter(({ health }) => health === 'finished').length;
+  if (finished > 0) return `${counted(finished, 'worker')} at the end`;
+  const connected = workers.filter(isConnected);
+  const computing = connected.filter(({ health }) => health !== 'idle').length;
+  return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
+}
+
 interface TitleProps {
   readonly name: ColumnName;
   readonly order: Order | undefined;
@@ -100,7 +106,6 @@ interface RowProps extends Pick<WorkersProps, 'owner'> {
 
 function Row({ worker, isOwn, owner }: RowProps) {
   const { id, name, phase, health } = worker;
-  const isConnected = health !== 'gone';
   return (
     <tr class={`worker worker-${health}`} data-phase={phase}>
       <th scope="row" title={name}>
@@ -111,7 +116,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
         .map((column) => (
           <Cell key={column} name={column} worker={worker} />
         ))}
-      {owner && <td class="actions">{isConnected && <WorkerActions id={id} name={name} owner={owner} />}</td>}
+      {owner && <td class="actions">{isConnected(worker) && <WorkerActions id={id} name={name} owner={owner} />}</td>}
     </tr>
   );
 }
@@ -136,5 +141,5 @@ function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: Wo
       </td>
     );
   }
-  return <td class={isNumber ? 'number' : ''}>{isNumber && health === 'gone' ? '–' : text(worker)}</td>;
+  return <td class={isNumber ? 'number' : ''}>{isNumber && !isConnected(worker) ? '–' : text(worker)}</td>;
 }

@@ -6,7 +6,7 @@ import { Mark, ThemeButton } from '../panels/header.tsx';
 import { QrCode } from '../panels/qr-code.tsx';
 import { batchAtStart } from '../watch/batch-at-start.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
-import type { RunStore } from '../watch/run-store.ts';
+import type { RunStore, WorkerRow } from '../watch/run-store.ts';
 import { RoomCurve } from './room-curve.tsx';
 import './room.css';
 
@@ -28,17 +28,39 @@ export function Room({ store, secrets }: RoomProps) {
           <span class={`phase-dot phase-${name}`} aria-hidden="true" />
           {title}
         </p>
-        <a class="button" href="#run">
-          The run
-        </a>
-        <ThemeButton />
+        <div class="top-buttons">
+          <a class="button" href="#run">
+            The run
+          </a>
+          <FullScreenButton />
+          <ThemeButton />
+        </div>
       </header>
-      <main class="room-main">
+      <main class={isGathering(store) ? 'room-main room-gathering' : 'room-main'}>
         <Invitation store={store} token={secrets.token} />
         <Score store={store} />
         <Names store={store} />
       </main>
     </div>
+  );
+}
+
+/** Whether people still come in: no step has been taken. */
+function isGathering({ progress, isOver }: RunStore): boolean {
+  return (progress.value?.step ?? 0) === 0 && !isOver.value;
+}
+
+/** Absent where the browser shows no page alone, as on a phone. */
+function FullScreenButton() {
+  if (!document.fullscreenEnabled) return null;
+  const toggle = (): void =>
+    void (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()).catch(
+      () => {},
+    );
+  return (
+    <button type="button" class="room-full" onClick={toggle}>
+      Full screen
+    </button>
   );
 }
 
@@ -72,7 +94,7 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
   );
 }
 
-/** What is known best: the test set's figure of the last epoch, else that of the steps so far. */
+/** What is known best: how many are here, the figure of the steps so far, or the test set's of the last epoch. */
 function Score({ store }: { readonly store: RunStore }) {
   store.curvesVersion.value;
   const { figure, label } = scoreOf(store);
@@ -87,6 +109,7 @@ function Score({ store }: { readonly store: RunStore }) {
 }
 
 function scoreOf(store: RunStore): { readonly figure: string; readonly label: string } {
+  if (isGathering(store)) return { label: 'In the room', figure: `${present(store).length}` };
   const last = store.epochs.value.at(-1);
   const { loss, accuracy } = store.training(chartSettings.value.memory);
   if (store.run.value?.targetType === 'values') {
@@ -103,17 +126,16 @@ function scoreOf(store: RunStore): { readonly figure: string; readonly label: st
 function epochText(store: RunStore): string {
   const atStart = batchAtStart(store);
   if (atStart) return atStart.text;
+  if (isGathering(store)) return 'Devices that will train together';
   const [run, progress] = [store.run.value, store.progress.value];
   return run && progress ? `Epoch ${Math.min(progress.epoch, run.config.epochs)} of ${run.config.epochs}` : '\u00a0';
 }
 
 function Names({ store }: { readonly store: RunStore }) {
-  const workers = store.workers.value.filter(({ health }) => health !== 'gone');
+  const workers = present(store);
   return (
     <section class="room-names" aria-labelledby="room-names-title">
-      <h2 id="room-names-title">
-        {workers.length === 0 ? 'Waiting for the first one' : `${counted(workers.length, 'device')} in the room`}
-      </h2>
+      <h2 id="room-names-title">{namesTitle(workers.length, store.isOver.value)}</h2>
       <ul>
         {workers.map(({ id, name, health }) => (
           <li key={id} class={`room-name room-${health}`}>
@@ -123,4 +145,14 @@ function Names({ store }: { readonly store: RunStore }) {
       </ul>
     </section>
   );
+}
+
+/** Those that are connected or, of a run that is over, were to its end. */
+function present({ workers }: RunStore): readonly WorkerRow[] {
+  return workers.value.filter(({ health }) => health !== 'gone');
+}
+
+function namesTitle(count: number, isOver: boolean): string {
+  if (isOver) return `${counted(count, 'device')} trained it`;
+  return count === 0 ? 'Waiting for the first one' : `${counted(count, 'device')} in the room`;
 }

@@ -3,6 +3,7 @@ import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, signal } from '@preact/signals';
 import { type CurveKind, Curves, type CurveView, type EpochReport, type RunCurve } from './curves.ts';
 import { EarlierRun } from './earlier-run.ts';
+import { totalsOf } from './run-totals.ts';
 import { isOver, statusOf } from './status.ts';
 
 export type Run = WatchMessageOf<'run'>;
@@ -57,6 +58,8 @@ export class RunStore {
   readonly curvesVersion = signal(0);
   /** What is left of a run that is over. */
   readonly result = signal<WatchMessageOf<'result'>>();
+  /** Of a run that is over, by its report. */
+  readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
   /** The run's state and that of the connection as one. */
   readonly status = computed(() =>
     statusOf(this.connection.value, this.progress.value, this.dataSetup.value !== undefined),

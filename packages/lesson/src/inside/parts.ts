@@ -20,13 +20,13 @@ export const insideParts: readonly InsidePart[] = [
   {
     id: 'sample',
     title: 'One sample',
-    text: 'All that follows is computed in this tab for this one sample, with the [[weight|weights]] above. Its label decides the [[loss]], not what the network says.',
+    text: 'All that follows is computed in this tab for this one sample, with the [[weight|weights]] above. Its label, or its value where targets are numbers, decides the [[loss]], not what the network says.',
     chapters: [],
   },
   {
     id: 'activations',
     title: 'Activations, layer by layer',
-    text: 'The [[forward pass]]: each layer reads what the one before gives. A neuron that [[relu]] sets to 0 takes no part in the answer. The last layer gives a [[logit]] for each class, and the [[softmax]] makes them probabilities.',
+    text: 'The [[forward pass]]: each layer reads what the one before gives. A neuron that [[relu]] sets to 0 takes no part in the answer. The last layer gives a [[logit]] for each class, which the [[softmax]] makes probabilities; where targets are numbers, it gives the prediction.',
     chapters: ['forward-pass', 'activations', 'softmax', 'matrix-product'],
   },
   {

@@ -2,6 +2,7 @@
 import {
   byteDivisor,
   layerOutputs,
+  losses,
   type Model,
   parameterLayout,
   probabilitiesOf,
@@ -12,7 +13,6 @@ import {
   fromArray,
   type HostBackend,
   type Shape,
-  softmaxCrossEntropy,
   sum,
   type Tensor,
   tidy,
@@ -20,10 +20,11 @@ import {
   zeros,
 } from '@lockstep/tensor';
 
-/** A sample as a task has it, with the number of its class. */
+/** A sample as a task has it, with the number of its class, or the values that outputs are to come close to. */
 export interface LabeledSample {
   readonly values: SampleValues;
-  readonly label: number;
+  /** Values are standardized where those of the run are. */
+  readonly target: number | Float32Array;
 }
 
 /** The weights or biases of a layer, and the size of the gradient by them. */
@@ -54,8 +55,10 @@ export interface SampleTrace {
   /** As the first layer reads it. */
   readonly input: Float32Array;
   readonly layers: readonly LayerTrace[];
-  /** The softmax of the last layer's values. */
-  readonly probabilities: readonly number[];
+  /** What the sample is labeled with. */
+  readonly target: LabeledSample['target'];
+  /** The softmax of the last layer's values; undefined where the target is values. */
+  readonly probabilities: readonly number[] | undefined;
   readonly loss: number;
   /** Of the loss, by all parameters, in model order. */
   readonly gradient: Float32Array;
@@ -70,7 +73,7 @@ export function traceSample(
   backend: HostBackend,
   model: Model,
   weights: Float32Array,
-  { values, label }: LabeledSample,
+  { values, target }: LabeledSample,
 ): SampleTrace {
   return tidy(() => {
     const x = inputTensor(backend, model, values);
@@ -81,7 +84,7 @@ export function traceSample(
     const { value, gradients } = valueAndGrad(
       (...all) => {
         const pass = (output: Tensor, layer: number): Tensor => add(output, all[parameters.length + layer]!);
-        return sampleLoss(layerOutputs(model, x, all.slice(0, parameters.length), { pass }).at(-1)!, label);
+        return sampleLoss(layerOutputs(model, x, all.slice(0, parameters.length), { pass }).at(-1)!, target);
       },
       [...parameters, ...added],
     );
@@ -96,7 +99,8 @@ export function traceSample(
         gradient: read(gradients[parameters.length + layer]!),
         parameters: parameterTraces(model, layer, gradient),
       })),
-      probabilities: probabilitiesOf(read(outputs.at(-1)!)),
+      target,
+      probabilities: typeof target === 'number' ? probabilitiesOf(read(outputs.at(-1)!)) : undefined,
       loss: read(value)[0]!,
       gradient,
     };
@@ -108,7 +112,7 @@ export function lossOf(backend: HostBackend, model: Model, weights: Float32Array
   return tidy(() => {
     const x = inputTensor(backend, model, sample.values);
     const outputs = layerOutputs(model, x, parameterTensors(backend, model, weights)).at(-1)!;
-    return backend.view(sampleLoss(outputs, sample.label).storage)[0]!;
+    return backend.view(sampleLoss(outputs, sample.target).storage)[0]!;
   });
 }
 
@@ -129,9 +133,13 @@ function parameterTensors(backend: HostBackend, model: Model, weights: Float32Ar
   return layout.map(({ offset, size, shape }) => fromArray(backend, weights.subarray(offset, offset + size), shape));
 }
 
-/** Of outputs [1, classes]: the loss that training lessens. */
-function sampleLoss(outputs: Tensor, label: number): Tensor {
-  return sum(softmaxCrossEntropy(outputs, fromArray(outputs.backend, [label])));
+/** Of outputs [1, outputs]: the loss that training lessens. */
+function sampleLoss(outputs: Tensor, target: LabeledSample['target']): Tensor {
+  const { backend, shape } = outputs;
+  if (typeof target === 'number') return sum(losses.classes.each(outputs, fromArray(backend, [target])));
+  const count = shape[1]!;
+  if (target.length !== count) throw new Error(`target: expected ${count} values, got ${target.length}`);
+  return sum(losses.values.each(outputs, fromArray(backend, target, shape)));
 }
 
 function parameterTraces(model: Model, layer: number, gradient: Float32Array): ParameterTrace[] {

@@ -1,6 +1,7 @@
 /** The stages of one step, from the sample to the new weights: each with the numbers of one sample. */
+import { restoreValues, type Standardization } from '@lockstep/nn';
 import type { Exhibit } from '../exhibit.ts';
-import { decimal, percent, shapeText, thousands } from '../number-text.ts';
+import { decimal, percent, shapeText, significant, thousands } from '../number-text.ts';
 import { normOf, type SampleTrace } from './sample-trace.ts';
 import type { SingleStep } from './single-step.ts';
 
@@ -11,9 +12,11 @@ export interface RunFacts {
   readonly microbatches: number;
   /** Of a run in rounds of replicas: how many. */
   readonly replicas?: number | undefined;
-  /** What the sample is labeled with, and the names of all classes. */
+  /** What the sample is labeled with, and the names of all classes or values. */
   readonly label: string;
   readonly names: readonly string[];
+  /** Of targets that are values, where the model learns them standardized. */
+  readonly standardization?: Standardization | undefined;
 }
 
 export interface Stage {
@@ -27,7 +30,7 @@ export interface Stage {
 export function stagesOf(trace: SampleTrace, single: SingleStep, run: RunFacts): readonly Stage[] {
   return [
     forwardStage(trace),
-    lossStage(trace, run),
+    trace.probabilities ? classLossStage(trace, trace.probabilities, run) : valueLossStage(trace, run),
     backwardStage(trace),
     sendStage(trace),
     addStage(single, run),
@@ -79,7 +82,7 @@ function forwardStage({ input, layers }: SampleTrace): Stage {
   };
 }
 
-function lossStage({ probabilities, loss }: SampleTrace, { label, names }: RunFacts): Stage {
+function classLossStage({ loss }: SampleTrace, probabilities: readonly number[], { label, names }: RunFacts): Stage {
   return {
     id: 'loss',
     title: 'Loss',
@@ -88,11 +91,69 @@ function lossStage({ probabilities, loss }: SampleTrace, { label, names }: RunFa
   };
 }
 
-function backwardStage({ layers }: SampleTrace): Stage {
+function valueLossStage(trace: SampleTrace, { names, standardization }: RunFacts): Stage {
+  const standardized = standardization
+    ? ` Values are learned standardized: less their mean, ${decimal(standardization.mean, 4)}, over their deviation, ${decimal(standardization.deviation, 4)}.`
+    : '';
+  return {
+    id: 'loss',
+    title: 'Loss',
+    text: `The [[loss]] is the [[mean squared error]]: the squares of what each output is off by, added and divided by their number. Here it is ${decimal(trace.loss, 4)}.${standardized}`,
+    exhibits: [squaresTable(trace, names)],
+  };
+}
+
+/** Outputs beside their targets, as the model has them. */
+function squaresTable({ layers, target }: SampleTrace, names: readonly string[]): Exhibit {
+  const outputs = layers.at(-1)!.values;
+  const rows = Array.from(target as Float32Array, (value, index) => {
+    const difference = outputs[index]! - value;
+    return [names[index] ?? `${index}`, ...[outputs[index]!, value, difference, difference ** 2].map(fourDigits)];
+  });
+  return {
+    kind: 'table',
+    caption: 'The outputs, standardized as the targets are',
+    header: ['value', 'output', 'target', 'off by', 'squared'],
+    rows: rows.slice(0, mostRows),
+  };
+}
+
+/** Of a sample whose target is values: what the network predicts beside what is right, in the unit of the values. */
+export function predictionTable(
+  { layers, target }: SampleTrace,
+  names: readonly string[],
+  standardization: Standardization | undefined,
+): Exhibit {
+  const [predicted, right] = [layers.at(-1)!.values, target as Float32Array].map((values) =>
+    restoreValues(values, standardization),
+  ) as [Float32Array, Float32Array];
+  const rows = Array.from(right, (value, index) => [
+    names[index] ?? `${index}`,
+    ...[predicted[index]!, value, predicted[index]! - value].map((number) => significant(number)),
+  ]);
+  return {
+    kind: 'table',
+    caption: 'The prediction against the target',
+    header: ['value', 'prediction', 'target', 'off by'],
+    rows: rows.slice(0, mostRows),
+  };
+}
+
+/** Of a table over outputs, of which there may be thousands. */
+const mostRows = 20;
+
+function fourDigits(value: number): string {
+  return decimal(value, 4);
+}
+
+function backwardStage({ layers, probabilities }: SampleTrace): Stage {
+  const begins = probabilities
+    ? 'It begins at the [[logit|logits]], where the gradient is the probability, less 1 for the label.'
+    : 'It begins at the outputs, where the gradient is twice what they are off by, over their number.';
   return {
     id: 'backward',
     title: 'Backward',
-    text: `[[Back-propagation]] goes through the layers in reverse, by the [[chain rule]]. It begins at the [[logit|logits]], where the gradient is the probability, less 1 for the label. Where a [[neuron]] is at 0 behind relu, nothing passes.`,
+    text: `[[Back-propagation]] goes through the layers in reverse, by the [[chain rule]]. ${begins} Where a [[neuron]] is at 0 behind relu, nothing passes.`,
     exhibits: [
       {
         kind: 'table',

@@ -43,7 +43,7 @@ import {
 import { earlierRuns, runChanges } from './run-again.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v4';
+export const watchSubprotocol = 'lockstep.watch.v5';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
@@ -90,8 +90,8 @@ export const watchMessages = {
     outputs: whole(1, maxOutputs),
     /** One for each; left out where there are more than 256. */
     names: v.exactOptional(names),
-    /** Of values that are standardized: the root of a loss, times this, is in their unit. */
-    targetDeviation: v.exactOptional(finite),
+    /** Of values that are learned standardized: `value * deviation + mean` is in their unit, as is the root of a loss, times the deviation. */
+    standardization: v.exactOptional(v.strictObject({ mean: finite, deviation: finite })),
     /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
     /** What a person types before the run's address to start a worker: `npm run worker -- --url`. */

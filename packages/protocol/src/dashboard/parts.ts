@@ -2,7 +2,8 @@
 import * as v from 'valibot';
 import { bytes, finite, flag, floatBytes, fraction, milliseconds, step, text, whole, workerKinds } from '../fields.ts';
 
-const healths = ['good', 'idle', 'late', 'gone'] as const;
+/** `finished`: it stayed to the end of the run; `gone`: it left before. */
+const healths = ['good', 'idle', 'late', 'finished', 'gone'] as const;
 const idleReasons = ['joining', 'waiting', 'paused', 'trial', 'outnumbered', 'slow', 'rotation'] as const;
 const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
 export const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;

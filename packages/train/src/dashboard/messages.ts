@@ -34,7 +34,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     testSamples: test.count,
     ...formatOf(test),
     ...outputsOf(test),
-    ...deviationOf(test),
+    ...standardizationOf(test),
     joinAddresses: [],
     workerCommand: listen?.workerCommand ?? defaultWorkerCommand,
     tokenNeeded: token !== undefined,
@@ -55,9 +55,10 @@ export function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'ou
   return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };
 }
 
-function deviationOf({ targets }: Dataset): Pick<RunMessage, 'targetDeviation'> {
+function standardizationOf({ targets }: Dataset): Pick<RunMessage, 'standardization'> {
   if (targets.type === 'classes' || !targets.standardization) return {};
-  return { targetDeviation: targets.standardization.deviation };
+  const { mean, deviation } = targets.standardization;
+  return { standardization: { mean, deviation } };
 }
 
 export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond' | 'points'> {

@@ -9,7 +9,7 @@ type Row = WatchMessageOf<'workers'>['workers'][number];
 const maxPresent = 256;
 const maxGone = 20;
 
-/** Workers that are connected, then those that computed something and left, the last to leave first. */
+/** Workers that are connected or stayed to the end, then those that computed something and left, the last to leave first. */
 export function workerTable(state: CoordinatorState, averagesOf: (workerId: string) => MeanTimes): Row[] {
   const connections = new Map<string, Connection>();
   for (const connection of state.connections.values()) {
@@ -18,14 +18,16 @@ export function workerTable(state: CoordinatorState, averagesOf: (workerId: stri
   const records = [...state.records.values()];
   const total = records.reduce((sum, { samples }) => sum + samples, 0);
   const present = records.filter(({ id }) => connections.has(id)).slice(0, maxPresent);
-  const gone = records
-    .filter(({ id, shards }) => shards > 0 && !connections.has(id))
+  const left = records.filter(({ id }) => !connections.has(id));
+  const finished = left.filter(({ leftAtMs }) => stayed(state, leftAtMs)).slice(0, maxPresent);
+  const gone = left
+    .filter(({ shards, leftAtMs }) => shards > 0 && !stayed(state, leftAtMs))
     .sort((a, b) => (b.leftAtMs ?? 0) - (a.leftAtMs ?? 0))
     .slice(0, maxGone);
-  return [...present, ...gone].map((record) => {
+  return [...present, ...finished, ...gone].map((record) => {
     const connection = connections.get(record.id);
     const times = averagesOf(record.id);
-    return { ...rowOf(record, connection, total, times), ...healthOf(state, connection) };
+    return { ...rowOf(record, connection, total, times), ...healthOf(state, record, connection) };
   });
 }
 
@@ -48,9 +50,18 @@ function rowOf(record: WorkerRecord, connection: Connection | undefined, total: 
   };
 }
 
-function healthOf(state: CoordinatorState, connection: Connection | undefined): Pick<Row, 'health' | 'idle'> {
-  if (!connection) return { health: 'gone' };
+function healthOf(
+  state: CoordinatorState,
+  { leftAtMs }: WorkerRecord,
+  connection: Connection | undefined,
+): Pick<Row, 'health' | 'idle'> {
+  if (!connection) return { health: stayed(state, leftAtMs) ? 'finished' : 'gone' };
   if (connection.answerByMs !== undefined) return { health: 'late' };
   const idle = idleReasonOf(state, connection);
   return idle === undefined ? { health: 'good' } : { health: 'idle', idle };
+}
+
+/** Whether a worker's connection was closed by the end of the run. */
+function stayed({ endedAtMs }: CoordinatorState, leftAtMs: number | undefined): boolean {
+  return endedAtMs !== undefined && leftAtMs === endedAtMs;
 }

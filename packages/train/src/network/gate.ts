@@ -3,10 +3,9 @@ import { systemClock } from '@lockstep/worker';
 import { WatchPermission } from '../dashboard/watch-permission.ts';
 import { TokenGuesses } from '../guard/token-guesses.ts';
 import { TurnedAwayCounter } from '../guard/turned-away.ts';
-import { newJoinCode } from '../new-join-code.ts';
 
 export interface Gate {
-  /** Stands for the token as long as this process runs; undefined where no token is needed. */
+  /** Stands for the token; undefined where none is needed. */
   readonly code: string | undefined;
   readonly guesses: TokenGuesses;
   readonly permission: WatchPermission;
@@ -16,14 +15,15 @@ export interface Gate {
 export interface GateTokens {
   /** What joining needs; watching needs it as well, unless it is open to every client. */
   readonly token: string | undefined;
+  /** Stands for the token. */
+  readonly code: string | undefined;
   readonly adminToken: string;
   readonly publicView: boolean;
 }
 
-export function createGate({ token, adminToken, publicView }: GateTokens): Gate {
+export function createGate({ token, code, adminToken, publicView }: GateTokens): Gate {
   const guesses = new TokenGuesses(systemClock.nowMs);
   const turnedAway = new TurnedAwayCounter();
-  const code = token === undefined ? undefined : newJoinCode();
   const onBadToken = (): void => turnedAway.count('token');
   const permission = new WatchPermission({ token, code, publicView, adminToken, guesses, onBadToken });
   return { code, guesses, turnedAway, permission };

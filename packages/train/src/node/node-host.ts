@@ -11,6 +11,7 @@ import { openTls } from '../http/tls.ts';
 import { portOf } from '../network/attached-server.ts';
 import { startNetwork } from '../network/network.ts';
 import { openStandingServer, type StandingServer } from '../network/standing-server.ts';
+import { isJoinCode, newJoinCode } from '../new-join-code.ts';
 import { newSecret } from '../new-secret.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
 import type { WorkerPool } from '../run/worker-pool.ts';
@@ -23,15 +24,16 @@ export const nodeHost: Host = {
     const host = listen.host ?? (listen.server ? portOf(listen.server).address : defaultHost);
     const token = listen.token ?? (isLoopback(host) ? undefined : await newToken(checkpoint));
     const tls = listen.server ? undefined : await openTls(listen.tls, host, checkpoint);
-    return { listen: { ...listen, host }, token, adminToken: newSecret(), tls };
+    const code = token === undefined ? undefined : await newCode(checkpoint);
+    return { listen: { ...listen, host }, token, code, adminToken: newSecret(), tls };
   },
   openCheckpoints,
   createCheckpointer: (options) => new Checkpointer(options),
   createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   async serve(serving) {
     const { listen, emit } = serving;
-    const { token, adminToken, tls } = serving.prepared;
-    const server = await openStandingServer({ listen, token, adminToken, tls }, emit);
+    const { token, code, adminToken, tls } = serving.prepared;
+    const server = await openStandingServer({ listen, token, code, adminToken, tls }, emit);
     return { ...serveOn(server, serving), closeServer: server.close };
   },
   async stand(settings, emit) {
@@ -76,6 +78,11 @@ function serveOn(server: StandingServer, serving: Serving): WorkerPool {
 function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
   const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
   return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
+}
+
+/** As the token: a tab that was let in by the code knows nothing else. */
+function newCode(checkpoint: CheckpointOptions | undefined): Promise<string> {
+  return keptSecret({ checkpoint, fileName: 'join-code', isValid: isJoinCode, create: newJoinCode });
 }
 
 function createDashboard(serving: Serving, { gate, earlierRuns }: StandingServer): Dashboard {

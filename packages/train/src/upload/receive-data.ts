@@ -14,6 +14,7 @@ import type { StandingServer } from '../network/standing-server.ts';
 import type { Prepared } from '../prepared.ts';
 import { version } from '../version.ts';
 import { DataSetup, type DataSetupOptions } from './data-setup.ts';
+import { removeLeftBehind } from './left-behind.ts';
 import { createUploadAnswer } from './upload-requests.ts';
 
 const refreshEveryMs = 1_000;
@@ -30,6 +31,7 @@ interface ReceivedData {
 /** @throws AbortError where the signal is aborted before a run is started */
 export async function receiveData(server: StandingServer, { signal, ...request }: DataRequest): Promise<ReceivedData> {
   signal.throwIfAborted();
+  void removeLeftBehind();
   let onAbort = (): void => {};
   let setup: DataSetup | undefined;
   try {

@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { reasonOf } from '@lockstep/files';
+import { uploadPrefix } from './left-behind.ts';
 import { type PlannedFile, UploadError } from './upload-plan.ts';
 
 export class Upload {
@@ -25,7 +26,7 @@ export class Upload {
     this.id = id;
     this.#files = files;
     this.totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
-    this.#temporary = mkdtempSync(join(tmpdir(), 'lockstep-upload-'));
+    this.#temporary = mkdtempSync(join(tmpdir(), uploadPrefix()));
     process.on('exit', this.#onExit);
   }
 

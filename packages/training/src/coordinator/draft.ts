@@ -34,6 +34,7 @@ export interface Draft {
   current: StepDraft;
   next: StepDraft | undefined;
   firstOpenedAtMs: number | undefined;
+  endedAtMs: number | undefined;
   patience: number;
   readonly addresses: DraftMap<string, AddressRecord>;
   faults: Faults;
@@ -55,6 +56,7 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
     current: draftStepOf(state.current),
     next: state.next && draftStepOf(state.next),
     firstOpenedAtMs: state.firstOpenedAtMs,
+    endedAtMs: state.endedAtMs,
     patience: state.patience,
     addresses: new DraftMap(state.addresses),
     faults: state.faults,
@@ -75,6 +77,7 @@ export function stateOf(draft: Draft): CoordinatorState {
     current: stepOf(draft.current),
     next: draft.next && stepOf(draft.next),
     firstOpenedAtMs: draft.firstOpenedAtMs,
+    endedAtMs: draft.endedAtMs,
     patience: draft.patience,
     addresses: draft.addresses.result,
     faults: draft.faults,

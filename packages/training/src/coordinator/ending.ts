@@ -11,6 +11,7 @@ export function hasEnded(draft: Draft): boolean {
 /** Every step has been taken. */
 export function finishRun(draft: Draft): void {
   draft.phase = 'finished';
+  draft.endedAtMs = draft.nowMs;
   closeAll(draft, 'the run is finished');
   draft.effects.push({ type: 'finished' });
 }
@@ -19,6 +20,7 @@ export function finishRun(draft: Draft): void {
 export function endRun(draft: Draft, message: string, anotherMayFollow?: boolean): void {
   if (hasEnded(draft)) return;
   draft.phase = 'failed';
+  draft.endedAtMs = draft.nowMs;
   closeAll(draft, message, anotherMayFollow);
   draft.effects.push({ type: 'failed', message });
 }

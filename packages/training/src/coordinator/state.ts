@@ -246,6 +246,8 @@ export interface CoordinatorState {
   /** The step after it, whose tasks are sent ahead of their weights. */
   readonly next?: StepState | undefined;
   readonly firstOpenedAtMs?: number | undefined;
+  /** When the run ended; workers that left then stayed to its end. */
+  readonly endedAtMs?: number | undefined;
   /** Multiplies every deadline: doubled by each worker that missed one, 1 again with each step. */
   readonly patience: number;
   readonly addresses: ReadonlyMap<string, AddressRecord>;
