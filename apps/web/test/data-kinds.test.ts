@@ -47,14 +47,16 @@ async function followsValues(tab: Tab): Promise<void> {
   await page.getByRole('link', { name: 'Inside', exact: true }).click();
   const samples = page.locator('.test-samples button');
   await tab.during('samples to follow', samples.nth(1).waitFor());
-  const table = page.getByRole('table', { name: 'The prediction against the target' });
+  const rows = page.locator('.inside-activations-card .exhibit-table tbody tr');
   const shown = async (at: number): Promise<string[]> => {
     await samples.nth(at).click();
     const text = (await samples.nth(at).locator('span').last().textContent()) ?? '';
     await tab.shows(`target ${text}`, { exact: true });
-    return table.locator('tbody tr').allTextContents();
+    return rows.allTextContents();
   };
-  expect(await shown(1)).not.toEqual(await shown(0));
+  const [second, first] = [await shown(1), await shown(0)];
+  expect(first).toHaveLength(2);
+  expect(second).not.toEqual(first);
   for (let stage = 1; stage < 6; stage++) await tab.press('Next');
   await page.getByRole('heading', { name: '6. Step' }).waitFor();
   await page.getByRole('button', { name: 'Loss', exact: true }).click();

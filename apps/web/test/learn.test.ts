@@ -93,6 +93,7 @@ describePage('the lesson', ({ browser, folder }) => {
       expect(tab.foreignRequests).toEqual([]);
       expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
       expect(await seriousViolations(tab.page)).toEqual([]);
+      expect((await tab.layoutShifts()).filter(({ score }) => score > 0.01)).toEqual([]);
       await tab.page.setViewportSize({ width: 320, height: 640 });
       await tab.page.evaluate(() => document.documentElement.style.setProperty('font-size', '200%'));
       await expect.poll(() => tab.page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
@@ -128,7 +129,18 @@ describePage('the lesson', ({ browser, folder }) => {
     await card.getByText(/^Curve 1, step [\d,]+: Activation relu$/).waitFor();
     await hasTaken(tab, 1200);
     expect(await accuracy(tab)).toBeGreaterThan(95);
+    const neurons = card.getByRole('region', { name: 'What each hidden neuron gives at each place' });
+    await neurons.focus();
+    const layers = neurons.getByRole('img', { name: /^Layer \d: \d+ of 16 neurons give 0 everywhere$/ });
+    expect(await layers.count()).toBe(2);
+    const isPainted = (canvas: HTMLElement | SVGElement): boolean => {
+      const { width, height } = canvas as HTMLCanvasElement;
+      const { data } = (canvas as HTMLCanvasElement).getContext('2d')!.getImageData(0, 0, width, height);
+      return new Set(new Uint32Array(data.buffer)).size > 20;
+    };
+    expect(await layers.first().evaluate(isPainted)).toBe(true);
     await card.getByRole('slider', { name: 'Hidden layers' }).fill('4');
+    await expect.poll(() => layers.count()).toBe(4);
     await card.getByText(/^2: .*hidden layers 4/).waitFor();
     await hasTaken(tab, 50);
     await tab.press('Pause');

@@ -91,6 +91,22 @@ export interface Plane {
   readonly path?: readonly (readonly [x: number, y: number])[];
 }
 
+/** What each neuron of the hidden layers gives over a part of the plane. */
+export interface Neurons {
+  readonly kind: 'neurons';
+  readonly caption: string;
+  /** Of a neuron's picture: equal cells, the row of the largest y first. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly layers: readonly NeuronLayer[];
+}
+
+export interface NeuronLayer {
+  readonly neurons: number;
+  /** Of the first neurons, [shown, rows, columns]: each over its largest size, so from -1 to 1, or 0 everywhere. */
+  readonly values: Float32Array;
+}
+
 /** A computation, from left to right: what each node computed, and the gradient of the last one by it. */
 export interface Graph {
   readonly kind: 'graph';
@@ -108,4 +124,4 @@ export interface GraphNode {
   readonly gradient: number;
 }
 
-export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Grid | Plane | Graph;
+export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Grid | Plane | Neurons | Graph;

@@ -13,6 +13,8 @@ export type {
   Grid,
   LiveCurve,
   LiveCurves,
+  NeuronLayer,
+  Neurons,
   Plane,
   Table,
 } from './exhibit.ts';
@@ -44,3 +46,4 @@ export {
 } from './inside/weight-view.ts';
 export { createLiveRun, type LiveRun, liveSteps, stepsPerPlace } from './live/live-run.ts';
 export { beginsCurve, type LiveDefinition } from './live/live-settings.ts';
+export { silentNeurons } from './live/neuron-pictures.ts';

@@ -1,6 +1,15 @@
 /** Live runs: what a control changes from the next step on, what begins another curve, and what every chapter's shows. */
 import { describe, expect, test } from 'vitest';
-import { beginsCurve, chapters, createLiveRun, type Exhibit, type LiveCurves, type LiveRun } from '../src/index.ts';
+import {
+  beginsCurve,
+  chapters,
+  createLiveRun,
+  type Exhibit,
+  type LiveCurves,
+  type LiveRun,
+  type Neurons,
+  silentNeurons,
+} from '../src/index.ts';
 import { liveSteps, stepsPerPlace } from '../src/live/live-run.ts';
 import { defineLive, type LiveName, type LiveSettings, liveControls } from '../src/live/live-settings.ts';
 import { openContext, openDigits } from './context.ts';
@@ -117,6 +126,51 @@ describe('a live run', () => {
     run.change({ lr: 0.2 });
     expect(curvesOf(run)).toHaveLength(2);
     expect(run.advance()).toBe(true);
+  });
+
+  test.each(['relu', 'tanh'] as const)('has a picture of what every hidden neuron gives, of %s', async (activation) => {
+    const run = createLiveRun(await openContext(), defined(['start', 'depth'], { activation, width: 20, depth: 3 }));
+    const neuronsOf = (): Neurons => run.exhibits().find((exhibit): exhibit is Neurons => exhibit.kind === 'neurons')!;
+    const cells = neuronsOf().rows * neuronsOf().columns;
+    const before = neuronsOf();
+    advance(run, 100);
+    const { layers } = neuronsOf();
+    // The first 16 of the 20.
+    expect(layers.map(({ neurons, values }) => [neurons, values.length / cells])).toEqual(
+      [20, 20, 20].map((n) => [n, 16]),
+    );
+    expect(layers[0]!.values).not.toEqual(before.layers[0]!.values);
+    for (const { values } of layers) {
+      for (let at = 0; at < values.length; at += cells) {
+        const own = values.subarray(at, at + cells);
+        const sizes = own.map(Math.abs);
+        expect([0, 1]).toContain(Math.max(...sizes));
+        if (activation === 'relu') expect(Math.min(...own)).toBeGreaterThanOrEqual(0);
+      }
+    }
+    run.change({ depth: 1 });
+    expect(neuronsOf().layers).toHaveLength(1);
+    run.change({ depth: 1, start: 'all zero' });
+    expect(silentNeurons(neuronsOf().layers[0]!.values, cells)).toBe(16);
+    run.dispose();
+  });
+
+  test('a tanh neuron of the first layer bends along a line: equal values lie on parallels', async () => {
+    const run = createLiveRun(await openContext(), defined([], { activation: 'tanh', depth: 1, width: 1 }));
+    const neurons = run.exhibits().find((exhibit): exhibit is Neurons => exhibit.kind === 'neurons')!;
+    const { columns, rows, layers } = neurons;
+    const { values } = layers[0]!;
+    // Before tanh the value grows by the same amount with each column and with each row.
+    const sums = values.map((value) => Math.atanh(Math.max(-0.999, Math.min(0.999, value))));
+    const rising = (at: number, next: number): number => Math.sign(sums[next]! - sums[at]!);
+    const [across, down] = [rising(0, 1), rising(0, columns)];
+    for (let row = 0; row < rows - 1; row++) {
+      for (let column = 0; column < columns - 1; column++) {
+        const at = row * columns + column;
+        expect([0, across]).toContain(rising(at, at + 1));
+        expect([0, down]).toContain(rising(at, at + columns));
+      }
+    }
   });
 
   test('says that it diverged, and takes no more steps', async () => {

@@ -1,6 +1,7 @@
 /** Exhibits of the lesson as text for a terminal. */
 import { formatTable } from '@lockstep/command';
-import type { Bars, Curves, Exhibit, Figures, Graph, Grid, LiveCurves, Plane, Table } from '@lockstep/lesson';
+import type { Bars, Curves, Exhibit, Figures, Graph, Grid, LiveCurves, Neurons, Plane, Table } from '@lockstep/lesson';
+import { silentNeurons } from '@lockstep/lesson';
 import { barText, levelText, shadeOf } from './shades.ts';
 
 /** Widths of bars and curves, and of shaded planes, in characters. */
@@ -18,12 +19,23 @@ const printers: Printers = {
   'live-curves': printLiveCurves,
   grid: printGrid,
   plane: printPlane,
+  neurons: printNeurons,
   graph: printGraph,
 };
 
 export function printExhibit(exhibit: Exhibit): string {
   const print = printers[exhibit.kind] as (exhibit: Exhibit) => string;
   return print(exhibit);
+}
+
+/** A terminal has no room for pictures of many neurons; it says how many there are, and how many give 0 everywhere. */
+function printNeurons({ caption, layers, rows, columns }: Neurons): string {
+  const lines = layers.map(({ neurons, values }, layer) => {
+    const shown = values.length / (rows * columns);
+    const silent = silentNeurons(values, rows * columns);
+    return [`  layer ${layer + 1}`, `${neurons} neurons`, `${silent} of the first ${shown} give 0 everywhere`];
+  });
+  return `${caption}:\n${formatTable([{}, {}, {}], lines)}`;
 }
 
 function printFigures({ figures }: Figures): string {

@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { colorScheme } from '../look/theme.ts';
 import { paintTiles } from './paint-tiles.ts';
 import { layOutTiles, type TileGrid, type TileLayout } from './tile-layout.ts';
+import './tiles.css';
 
 interface TilesProps extends TileGrid {
   /** [count, rows, columns] */

@@ -12,6 +12,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { ControlField } from './control-field.tsx';
 import { LiveCurvesView } from './exhibits/live-curves.tsx';
+import { NeuronsView } from './exhibits/neurons.tsx';
 import { PlaneView } from './exhibits/plane.tsx';
 import { LiveTraining } from './live-training.ts';
 import './live.css';
@@ -32,6 +33,7 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
   const exhibits = training.exhibits.value;
   const curves = exhibits.find((each): each is Kind<'live-curves'> => each.kind === 'live-curves');
   const plane = exhibits.find((each): each is Kind<'plane'> => each.kind === 'plane');
+  const neurons = exhibits.find((each): each is Kind<'neurons'> => each.kind === 'neurons');
   const group = (legend: string, begins: boolean) => (
     <LiveControls
       legend={legend}
@@ -59,7 +61,12 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
             exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: liveSteps, curves: [] }}
           />
         </div>
-        {live.fixed['data'] !== 'digits' && <LivePlane plane={plane} />}
+        {live.fixed['data'] !== 'digits' && (
+          <>
+            <LivePlane plane={plane} />
+            <LiveNeurons neurons={neurons} />
+          </>
+        )}
         <div class="live-side">
           <LiveButtons training={training} settings={settings} />
           {group('Acts from the next step on', false)}
@@ -107,6 +114,18 @@ function LivePlane({ plane }: { readonly plane: Kind<'plane'> | undefined }) {
     <figure class="live-plane">
       {plane ? <PlaneView exhibit={plane} /> : <div class="plane" />}
       <figcaption class="aside">Shaded: what the network says of each place. Dots: samples of two classes.</figcaption>
+    </figure>
+  );
+}
+
+/** Its height is kept as well. */
+function LiveNeurons({ neurons }: { readonly neurons: Kind<'neurons'> | undefined }) {
+  return (
+    <figure class="live-neurons">
+      {neurons ? <NeuronsView exhibit={neurons} /> : <div class="neurons" />}
+      <figcaption class="aside">
+        Each square is a hidden neuron: what it gives over the same plane, blue above 0, orange below.
+      </figcaption>
     </figure>
   );
 }

@@ -34,6 +34,8 @@ export interface LiveNetwork {
   step(): number;
   /** Probabilities of the classes for samples [n * inputs]: [n * classes]. */
   probabilities(samples: Float32Array): Float32Array;
+  /** What the hidden layers give for samples [n * inputs], layer after layer: each [n * width]. */
+  hidden(samples: Float32Array): readonly Float32Array[];
   /** Takes settings that leave the parameters as they are; the optimizer keeps its state where it stays the same. */
   change(settings: LiveSettings): void;
   dispose(): void;
@@ -87,6 +89,20 @@ export function createLiveNetwork(backend: HostBackend, data: LiveData, first: L
       backend.upload(plan.inputs.at(-1)!.storage, samples);
       plan.run();
       return backend.view(plan.output).slice(0, rows * data.classes);
+    },
+    hidden(samples) {
+      const rows = samples.length / data.inputs;
+      const plan = planOf(`hidden ${rows}`, () => {
+        const body = (...tensors: Tensor[]): Tensor[] => [
+          ...layersOf(tensors.slice(0, -1), tensors.at(-1)!, settings).slice(0, -1),
+        ];
+        return compile(backend, body, [...views(), [rows, data.inputs]]);
+      });
+      backend.upload(plan.inputs.at(-1)!.storage, samples);
+      plan.run();
+      const size = rows * settings.width;
+      const output = backend.view(plan.output);
+      return Array.from({ length: settings.depth }, (_, layer) => output.slice(layer * size, (layer + 1) * size));
     },
     change(next) {
       forgetPlans();
@@ -146,13 +162,18 @@ function firstWeights(backend: HostBackend, shapes: readonly Shape[], { start, s
 }
 
 /** Scores [rows, classes] over the temperature. */
-function logitsOf(parameters: readonly Tensor[], x: Tensor, { activation, temperature }: LiveSettings): Tensor {
-  const scores = parameters.reduce((values, parameter, index) => {
-    if (index % 2 === 0) return matmul(values, parameter);
-    const sums = add(values, parameter);
-    return index === parameters.length - 1 ? sums : activationFunctions[activation](sums);
-  }, x);
-  return div(scores, temperature);
+function logitsOf(parameters: readonly Tensor[], x: Tensor, settings: LiveSettings): Tensor {
+  return div(layersOf(parameters, x, settings).at(-1)!, settings.temperature);
+}
+
+/** What each layer gives: hidden ones [rows, width], then the scores [rows, classes]. */
+function layersOf(parameters: readonly Tensor[], x: Tensor, { activation }: LiveSettings): readonly Tensor[] {
+  const layers: Tensor[] = [];
+  for (let index = 0; index < parameters.length; index += 2) {
+    const sums = add(matmul(layers.at(-1) ?? x, parameters[index]!), parameters[index + 1]!);
+    layers.push(index + 2 === parameters.length ? sums : activationFunctions[activation](sums));
+  }
+  return layers;
 }
 
 /** The gradients of a batch's mean loss, parameter by parameter, and its mean cross-entropy. */

@@ -6,6 +6,7 @@ import { meanOf } from '../values.ts';
 import { type LiveData, liveData, liveGrid, planeExtent, valuesOfAll } from './live-data.ts';
 import { createLiveNetwork, type LiveNetwork } from './live-network.ts';
 import { beginsCurve, type LiveDefinition, type LiveSettings } from './live-settings.ts';
+import { neuronPictures } from './neuron-pictures.ts';
 
 type Given = Readonly<Record<string, Setting | undefined>>;
 
@@ -123,7 +124,7 @@ class CurvesOfRun implements LiveRun {
       length: liveSteps,
       curves: this.#curves.map(({ first, ...curve }, index) => ({ ...curve, label: this.#label(first, index) })),
     };
-    return this.#data.inputs === 2 ? [curves, this.#plane()] : [curves];
+    return this.#data.inputs === 2 ? [curves, this.#plane(), neuronPictures(this.#network)] : [curves];
   }
 
   dispose(): void {

@@ -7,6 +7,7 @@ import { FiguresView } from './figures.tsx';
 import { GraphView } from './graph.tsx';
 import { GridView } from './grid.tsx';
 import { LiveCurvesView } from './live-curves.tsx';
+import { NeuronsView } from './neurons.tsx';
 import { PlaneView } from './plane.tsx';
 import { TableView } from './table.tsx';
 import './exhibits.css';
@@ -23,6 +24,7 @@ const views: Views = {
   'live-curves': LiveCurvesView,
   grid: GridView,
   plane: PlaneView,
+  neurons: NeuronsView,
   graph: GraphView,
 };
 

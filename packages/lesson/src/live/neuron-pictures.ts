@@ -1,0 +1,44 @@
+/** Pictures of what hidden neurons give over the plane. */
+import type { NeuronLayer, Neurons } from '../exhibit.ts';
+import { planeGrid } from '../plane-grid.ts';
+import { planeExtent } from './live-data.ts';
+import type { LiveNetwork } from './live-network.ts';
+
+const { rows, columns, centers } = planeGrid(planeExtent, planeExtent, 16);
+/** Of a layer, in pictures. */
+const mostShown = 16;
+
+export function neuronPictures(network: LiveNetwork): Neurons {
+  const { width } = network.settings;
+  return {
+    kind: 'neurons',
+    caption: 'What each hidden neuron gives at each place',
+    rows,
+    columns,
+    layers: network.hidden(centers).map((values) => layerOf(values, width)),
+  };
+}
+
+/** @param values [cells, neurons] */
+function layerOf(values: Float32Array, neurons: number): NeuronLayer {
+  const [shown, cells] = [Math.min(neurons, mostShown), rows * columns];
+  const pictures = new Float32Array(shown * cells);
+  for (let neuron = 0; neuron < shown; neuron++) {
+    const own = Float32Array.from({ length: cells }, (_, cell) => values[cell * neurons + neuron]!);
+    const largest = own.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    pictures.set(
+      own.map((value) => (largest > 0 ? value / largest : 0)),
+      neuron * cells,
+    );
+  }
+  return { neurons, values: pictures };
+}
+
+/** Of pictures [shown, cells]: how many neurons give 0 everywhere. */
+export function silentNeurons(values: Float32Array, cells: number): number {
+  let silent = 0;
+  for (let at = 0; at < values.length; at += cells) {
+    if (values.subarray(at, at + cells).every((value) => value === 0)) silent++;
+  }
+  return silent;
+}
