@@ -106,7 +106,10 @@ export const messages = {
     retryAfterMs: v.exactOptional(whole(0)),
   }),
 
-  /** A fixed small problem whose gradient shows the numeric mode of a worker, and whether it computes correctly. */
+  /**
+   * A fixed small problem whose gradient shows the numeric mode of a worker, and whether it computes correctly. With it the
+   * sample cache is emptied.
+   */
   numericsCheck: fromCoordinator(
     'numericsCheck',
     { weights: floatBytes, ...vector, count: whole(1), samples: bytes, targets: bytes },

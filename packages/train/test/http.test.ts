@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -176,6 +176,28 @@ describe('the site', () => {
       expect(head.body).toBe('');
       expect([head.status, head.headers['content-length']]).toEqual([get.status, get.headers['content-length']]);
     }
+  });
+
+  it.each(['bytes=10-5', 'bytes=900-', 'bytes=-1', 'bytes=x'])(
+    'sends the whole page to who asks for %s',
+    async (range) => {
+      const { status, body } = await ask(port, '/', 'GET', { range });
+      expect([status, body]).toEqual([200, '<!doctype html><title>page</title>']);
+    },
+  );
+
+  it('goes on with its page where that is built anew', async () => {
+    const rebuilt = join(folder, 'rebuilt');
+    const name = '/assets/main-a1b2c3.js';
+    const paths = ['/', name];
+    cpSync(built, rebuilt, { recursive: true });
+    const own = await serve(rebuilt);
+    const before = await Promise.all(paths.map((path) => ask(own, path)));
+    rmSync(rebuilt, { recursive: true });
+    mkdirSync(rebuilt);
+    writeFileSync(join(rebuilt, 'index.html'), 'another page');
+    const after = await Promise.all(paths.map((path) => ask(own, path)));
+    expect(after.map(({ status, body }) => [status, body])).toEqual(before.map(({ body }) => [200, body]));
   });
 
   it('that is not built says so', async () => {

@@ -184,6 +184,27 @@ describe('a worker session that computes', () => {
   });
 });
 
+describe('a worker session of a run with inner steps', () => {
+  const innerSteps = { batch: 2, learningRate: 0.1, momentum: 0 };
+
+  it('computes each numerics check without them, also one after a task that it failed at', async () => {
+    const script = new Script();
+    await script.activate({ innerSteps });
+    const model = { name: 'any' };
+    const forCheck = { model, microbatchSize: 2, targetType: 'classes' };
+    const forRun = { model, microbatchSize: 4, targetType: 'classes', innerSteps };
+    expect(script.opened).toEqual([forCheck, forRun]);
+    await script.send(weights(0), task(0, 0));
+    await script.jobs[0]!.fail(new ComputeError('device-lost', 'the device is gone'));
+    await script.send(numericsCheck);
+    expect(script.opened).toEqual([forCheck, forRun, forCheck]);
+    await script.jobs[1]!.finish();
+    await script.jobs[2]!.finish();
+    expect(script.opened).toEqual([forCheck, forRun, forCheck, forRun]);
+    expect(script.of('numericsResult')).toHaveLength(2);
+  });
+});
+
 describe('a worker session that gets many messages at once', () => {
   it('begins no task that is stale by the time it could begin', async () => {
     const script = new Script();

@@ -1,9 +1,7 @@
 /** Answers plain HTTP, which only reads, but for uploads: the page, the health of the process, and its metrics. */
-import { existsSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { join } from 'node:path';
-import sirv from 'sirv';
 import { sourceOf } from '../guard/source-address.ts';
+import { openPageFiles } from './page-files.ts';
 
 /** @param next what answers where this has nothing to; left out, that is said */
 export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
@@ -18,8 +16,6 @@ export interface SiteOptions {
   /** Takes what is posted to `/upload`; left out where nothing is to be uploaded. */
   readonly upload?: Answer;
 }
-
-const yearSeconds = 365 * 24 * 3600;
 
 /**
  * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this one.
@@ -109,28 +105,15 @@ export function createSite({ folder, health, metrics, metricsFault = () => undef
 }
 
 function openFolder(folder: string): Answer {
-  const notFound: Answer = (_, response) => sendText(response, 404, 'there is nothing at this address');
-  if (!existsSync(join(folder, 'index.html'))) {
-    const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
-    return (request, response, next) => {
-      if (pathOf(request) === '/') sendText(response, 503, message);
-      else if (next) next();
-      else notFound(request, response);
-    };
-  }
-  // sirv reads the names once: whatever an address says, only files that are there now can be served.
-  return sirv(folder, {
-    etag: true,
-    // The build has written both beside each file.
-    brotli: true,
-    gzip: true,
-    onNoMatch: notFound,
-    setHeaders(response, path) {
-      // Vite puts a hash of the content into the name of every file in this folder.
-      const isHashed = path.startsWith('/assets/');
-      response.setHeader('cache-control', isHashed ? `public, max-age=${yearSeconds}, immutable` : 'no-cache');
-    },
-  });
+  const page = openPageFiles(folder);
+  const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
+  return (request, response, next) => {
+    const path = pathOf(request) ?? '/';
+    if (page?.(path, request, response)) return;
+    if (!page && path === '/') sendText(response, 503, message);
+    else if (next) next();
+    else sendText(response, 404, 'there is nothing at this address');
+  };
 }
 
 /** The token of a request. */

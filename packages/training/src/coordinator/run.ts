@@ -4,6 +4,7 @@ import {
   type CoordinatorTransport,
   type MessageOf,
   protocolVersion,
+  toMessageText,
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
@@ -150,6 +151,8 @@ export class Run {
         this.#peers.get(effect.connection)?.send(effect.message);
         return;
       case 'sendNumericsCheck':
+        // It begins with an empty sample cache.
+        this.#remote.tasks.forget(effect.connection);
         this.#peers.get(effect.connection)?.sendNumericsCheck();
         return;
       case 'sendWeights':
@@ -259,7 +262,8 @@ export class Run {
     } catch (error) {
       // A relay may have been asked for another shard, whose samples and weights it has instead.
       if (step !== this.#state.current.step || !this.#isOpen(shard)) return;
-      this.stop(`the coordinator could not compute a shard itself: ${String(error)}`);
+      const reason = error instanceof Error ? error.message : String(error);
+      this.stop(toMessageText(`a shard could not be computed here, to decide between results that differ: ${reason}`));
       return;
     }
     // The run may have ended meanwhile, or have taken the step with another result.

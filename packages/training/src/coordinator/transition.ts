@@ -8,7 +8,7 @@ import { takeAsked, withdrawAsked } from './asked.ts';
 import { control } from './control.ts';
 import { checkDeadlines } from './deadlines.ts';
 import { disconnect, reject } from './disconnect.ts';
-import { countFault, type Draft, draftOf, send, stateOf, updateConnection } from './draft.ts';
+import { countFault, type Draft, draftOf, emit, send, stateOf, updateConnection } from './draft.ts';
 import { closeLateArrival, endRun, hasEnded } from './ending.ts';
 import type { CoordinatorEvent, Effect } from './events.ts';
 import { injectFault, remove, rename } from './manage-worker.ts';
@@ -90,6 +90,7 @@ function applyToConnection(draft: Draft, connection: Connection, event: Connecti
     case 'numericsMismatch':
       countFault(draft, 'rejected');
       send(draft, event.connection, { type: 'refuse', code: 'numerics', message: event.message });
+      emit(draft, { type: 'rejected', workerId: connection.workerId, message: event.message });
       disconnect(draft, connection, event.message, 1008);
       return;
     case 'closed':

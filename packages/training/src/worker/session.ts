@@ -3,11 +3,10 @@ import type { SampleBatch } from '@lockstep/data';
 import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
 import type { NodeRounding } from '../node-rounding.ts';
-import { checkedSetup } from '../numerics-check.ts';
-import { vectorMessages } from '../vector-chunks.ts';
 import { FaultInjector } from './fault-injection.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import { LivenessTimer } from './liveness-timer.ts';
+import { NumericsAnswerer } from './numerics-answer.ts';
 import { SampleCache } from './sample-cache.ts';
 import type { SessionOptions, WorkerStatus } from './session-options.ts';
 import { StepRoundings } from './step-roundings.ts';
@@ -35,11 +34,10 @@ export class Session {
   readonly #tasks = new TaskQueue();
   readonly #vectors = new IncomingVectors();
   #answerer: TaskAnswerer;
-  #chunkBytes = Number.MAX_SAFE_INTEGER;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
+  #newSamples = (): SampleCache => this.#samples;
   #format: DataFormat | undefined;
-  /** Opens the compute anew after the numerics check, where the run has inner steps. */
-  #openForRun: (() => Promise<void>) | undefined;
+  #numerics: NumericsAnswerer | undefined;
   #roundings = new StepRoundings();
   /** Of the step whose weights are there. */
   #rounding: NodeRounding | undefined;
@@ -60,7 +58,10 @@ export class Session {
     this.#faults = new FaultInjector(clock, (message) => {
       if (!this.#end) this.#receive(message);
     });
-    this.#answerer = new TaskAnswerer(options, this.#faults, { chunkBytes: this.#chunkBytes, microbatchSize: 1 });
+    this.#answerer = new TaskAnswerer(options, this.#faults, {
+      chunkBytes: Number.MAX_SAFE_INTEGER,
+      microbatchSize: 1,
+    });
     transport.listen({
       onMessage: (message) => this.#receive(message),
       onClose: (closing) => this.#closed(closing),
@@ -138,14 +139,14 @@ export class Session {
       this.#roundings = new StepRoundings(welcome);
     });
     this.#format = welcome;
-    this.#chunkBytes = welcome.chunkBytes;
     const createByteCache = compute.createByteCache?.bind(compute);
-    this.#samples = new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
+    this.#newSamples = () => new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
     onWelcome?.(welcome);
     onEvent?.({ type: 'welcomed', id, resumeKey });
     const setup = { model, microbatchSize, targetType, innerSteps };
-    this.#openForRun = innerSteps ? () => compute.open(setup) : undefined;
-    this.#enqueue(() => compute.open(checkedSetup(setup)));
+    const numerics = new NumericsAnswerer(this.#options, setup, welcome.chunkBytes);
+    this.#numerics = numerics;
+    this.#enqueue(() => numerics.open());
   }
 
   #takeVector(message: MessageOf<'numericsCheck' | 'weights' | 'chunk'>): void {
@@ -166,25 +167,15 @@ export class Session {
   }
 
   #checkNumerics({ weights, ...batch }: MessageOf<'numericsCheck'>): void {
-    const { compute, hash, transport, onEvent } = this.#options;
+    const { transport, onEvent } = this.#options;
+    const check = { weights, ...this.#decode(batch) };
+    const numerics = this.#numerics!;
     this.#tasks.dropBefore(Number.POSITIVE_INFINITY);
     this.#weightsStep = -1;
+    // The compute may have lost what was cached in it: the coordinator sends all samples anew.
+    this.#samples = this.#newSamples();
     this.#enqueue(async () => {
-      const options = { isCanceled: () => this.#end !== undefined };
-      const { samples, targets } = this.#decode(batch);
-      compute.setWeights(weights);
-      // The first run warms up what compiles on first use; the second is timed.
-      await compute.gradient(samples, targets, options);
-      const { gradient, lossSum, correct, computeMs } = await compute.gradient(samples, targets, options);
-      // The first task follows the answer.
-      await this.#openForRun?.();
-      const result = { type: 'numericsResult', hash: hash(gradient), lossSum, correct, computeMs } as const;
-      const begin = (first: Uint8Array, fields: { readonly values?: number }) => ({
-        ...result,
-        ...fields,
-        gradient: first,
-      });
-      for (const message of vectorMessages(gradient, this.#chunkBytes, begin)) transport.send(message);
+      for (const message of await numerics.answer(check, () => this.#end !== undefined)) transport.send(message);
       onEvent?.({ type: 'ready' });
     });
   }
