@@ -34,6 +34,8 @@ test('threads may bring what each needs for itself', () => {
 test('a copy of the samples for each thread is seen, and so is one for all of them', () => {
   const copies = memoryFacts(threads, [147e6, 159e6 + 47e6, 183e6 + 3 * 47e6], few, sampleBytes);
   expect(copies.map(({ holds }) => holds)).toEqual([true, false, false]);
+  const two = memoryFacts(threads, [194e6, 206e6, 230e6], few, sampleBytes);
+  expect(two.map(({ holds }) => holds)).toEqual([false, false, false]);
   const one = memoryFacts(threads, [147e6, 159e6, 183e6 + 47e6], few, sampleBytes);
   expect(one.map(({ holds }) => holds)).toEqual([true, true, false]);
 });

@@ -1,6 +1,6 @@
 /** The data that the command line names. */
 import { readerOptionsOf, usageFailure } from '@lockstep/command';
-import { DataError } from '@lockstep/data';
+import { DataError, movableSamples } from '@lockstep/data';
 import { openDataset } from '@lockstep/data/node';
 import type { OpenedDataset } from '@lockstep/data/readers';
 import type { TrainingData } from '@lockstep/train';
@@ -26,7 +26,9 @@ export async function openData(options: CoordinatorOptions): Promise<OpenedData 
   }
   try {
     const splitBy = (seed: number) => openDataset(data, { ...readerOptions, seed });
-    return { ...(await splitBy(seed)), splitBy };
+    const opened = await splitBy(seed);
+    // Nothing but the run uses them.
+    return { ...opened, train: movableSamples(opened.train), splitBy };
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`--data: ${error.message}`);
     throw error;

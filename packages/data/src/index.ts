@@ -17,4 +17,5 @@ export {
   targetValues,
 } from './dataset.ts';
 export { gather, gatherRows, gatherTargets, type SampleBatch } from './gather.ts';
+export { movableSamples, moveSamples } from './movable-samples.ts';
 export { permutation } from './permutation.ts';

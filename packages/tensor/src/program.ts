@@ -13,6 +13,8 @@ export interface ByteTable {
   readonly rows: number;
   /** Bytes of a row. */
   readonly columns: number;
+  /** A view of all rows, one after another; valid until the backend allocates again. */
+  readonly bytes: Uint8Array;
   /** Copies a row in; `bytes` [columns]. What a row holds before is unspecified. */
   write(row: number, bytes: Uint8Array): void;
   /** A copy of a row. */

@@ -1,5 +1,5 @@
 /** Turns options into a run that can start, or refuses them. */
-import { checkDataset, DataError, type Dataset, sampleSize } from '@lockstep/data';
+import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } from '@lockstep/data';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf } from '@lockstep/training';
 import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
@@ -27,7 +27,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const { backend, workers, threads, checkpoint, listen } = checkedBefore(options, platform);
   const { data, seed = defaultSeed, gradients = 'exact' } = options;
   const isAlone = listen === undefined;
-  const { train, test, reading } = checked(typeof data === 'object' ? data : await platform.loadData(data, seed));
+  const { train, test, reading } = checked(typeof data === 'object' ? data : await loadOwn(platform, data, seed));
   const model = modelOf(options.model ?? defaultModel, train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
@@ -62,6 +62,12 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const network = (listen && (await platform.host?.prepareNetwork(listen, kept))) ?? noNetwork;
   const allTakePart = expectedWorkers(asked) !== undefined;
   return { ...work, backend, threads, workers, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
+}
+
+/** Data that nothing but the run holds, so that it may move the samples. */
+async function loadOwn(platform: Platform, data: string | undefined, seed: number): Promise<TrainingData> {
+  const loaded = await platform.loadData(data, seed);
+  return { ...loaded, train: movableSamples(loaded.train) };
 }
 
 /** What stands for data that an owner uploads to the page. */

@@ -18,6 +18,8 @@ const runs = 3;
 const fewSamples = 1_000;
 /** An engine's own memory, stack and workspace of a thread, and its sums of gradients. A copy of the samples takes 47 MB. */
 const allowedBytesPerThread = 35e6;
+/** One, and what else a larger set of samples takes: their order, their labels. */
+const mostCopies = 1.5;
 
 export const threadMemory: Benchmark = {
   kind: 'inspection',
@@ -26,7 +28,7 @@ export const threadMemory: Benchmark = {
   method: [
     `The program itself: npm start -- --single --threads N --steps ${steps} on MNIST; resident memory at its end, medians of ${runs} runs.`,
     `Threads share weights and samples: each further one may add ${megabytes(allowedBytesPerThread)}, less than a copy of the samples. How often the samples`,
-    `lie in memory is what 60,000 of them take more than ${fewSamples.toLocaleString('en-US')}, over their bytes; threads may not change it.`,
+    `lie in memory is what 60,000 of them take more than ${fewSamples.toLocaleString('en-US')}, over their bytes: once, whatever the threads.`,
   ],
   async facts(progress) {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-thread-memory-'));
@@ -47,7 +49,7 @@ export const threadMemory: Benchmark = {
 };
 
 /**
- * Whether threads add no more than they need for themselves, and no copy of the samples.
+ * Whether threads add no more than they need for themselves, and the samples are there once.
  * @param all resident bytes for each number of threads, and `few` those with fewer samples, by `sampleBytes`
  */
 export function memoryFacts(
@@ -63,7 +65,7 @@ export function memoryFacts(
     const more = perThread === 0 ? '' : `, ${megabytes(perThread)} more for each further thread`;
     return {
       name: count === 1 ? '1 thread' : `${count} threads share one memory`,
-      holds: perThread <= allowedBytesPerThread && Math.abs(copy - copies[0]!) < 0.5,
+      holds: perThread <= allowedBytesPerThread && copy < mostCopies,
       message: `${megabytes(bytes)} resident${more}; the samples lie in it ${copy.toFixed(1)} times`,
       figures: { threads: count, residentBytes: bytes, bytesPerFurtherThread: perThread, copiesOfSamples: copy },
     };

@@ -21,8 +21,7 @@ export abstract class HostTable implements ByteTable {
     this.columns = columns;
   }
 
-  /** All bytes, row after row; valid until the next allocation. */
-  protected abstract get bytes(): Uint8Array;
+  abstract get bytes(): Uint8Array;
   abstract dispose(): void;
 
   write(row: number, bytes: Uint8Array): void {
@@ -45,7 +44,7 @@ export abstract class HostTable implements ByteTable {
 }
 
 class DetachedTable extends HostTable {
-  protected readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array;
 
   constructor(rows: number, columns: number) {
     super(rows, columns);

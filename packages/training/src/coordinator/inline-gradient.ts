@@ -1,7 +1,7 @@
 /** Computes shards on the parameter server's own backend: from its weights, into vectors that it adds. */
-import { type Dataset, gatherRows, sampleSize } from '@lockstep/data';
+import { type Dataset, gatherRows, moveSamples, sampleSize } from '@lockstep/data';
 import type { Model } from '@lockstep/nn';
-import { type Backend, createByteTable } from '@lockstep/tensor';
+import { type Backend, type ByteTable, createByteTable } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
@@ -98,16 +98,19 @@ export class InlineGradient implements InlineCompute {
   }
 }
 
-/** Bytes are copied once to where they are computed with, and converted there; floats are copied as they are needed. */
+/** Bytes are moved to where they are computed with, and converted there; floats are copied as they are needed. */
 function rangesOf(backend: Backend, dataset: Dataset): (numbers: Uint32Array) => ShardBatch['samplesOf'] {
-  const { samples, count } = dataset;
   const size = sampleSize(dataset);
-  if (!(samples instanceof Uint8Array)) {
-    return (numbers) => (from, to) => gatherRows(samples, size, numbers.subarray(from, to));
-  }
-  const table = createByteTable(backend, count, size);
-  for (let sample = 0; sample < count; sample++) {
-    table.write(sample, samples.subarray(sample * size, (sample + 1) * size));
-  }
+  const table = tableOf(backend, dataset, size);
+  if (!table) return (numbers) => (from, to) => gatherRows(dataset.samples, size, numbers.subarray(from, to));
+  moveSamples(dataset, () => table.bytes);
   return (numbers) => (from, to) => ({ table, numbers: numbers.subarray(from, to) });
+}
+
+/** A copy of the samples, where they are bytes. */
+function tableOf(backend: Backend, { samples, count }: Dataset, size: number): ByteTable | undefined {
+  if (!(samples instanceof Uint8Array)) return undefined;
+  const table = createByteTable(backend, count, size);
+  table.bytes.set(samples);
+  return table;
 }

@@ -1,4 +1,5 @@
 /** A worker in the coordinator's process: the rules are the same, the weights those of the oracle, in one thread or several. */
+import { movableSamples } from '@lockstep/data';
 import { initialize, type Model, type OptimizerConfig, optimizers, parseModel, parseOptimizer } from '@lockstep/nn';
 import { type NodeRoundingName, nodeRoundings } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -62,7 +63,8 @@ async function createInlineRun({
 }: Options) {
   const { model = usualModel, optimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 }) } = options;
   const types = { sampleType, targetType };
-  const dataset = tinyDataset(50, types);
+  const dataset = movableSamples(tinyDataset(50, types));
+  const given = dataset.samples;
   const { innerSteps, rounding, roundsNodes = true } = options;
   const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7, innerSteps, rounding });
   const setup = { model, microbatchSize: plan.microbatchSize, targetType, innerSteps };
@@ -115,7 +117,7 @@ async function createInlineRun({
   });
   const expected = (): Float32Array =>
     oracleWeights({ backend: reference, model, targetType, plan, samples, weights, optimizer, seed });
-  return { run, worker, parameterServer, expected, weights };
+  return { run, worker, parameterServer, expected, weights, dataset, given };
 }
 
 describe('an inline worker', () => {
@@ -143,6 +145,17 @@ describe('an inline worker', () => {
       expect(await run.outcome).toEqual({ type: 'finished' });
       expect(parameterServer.weights()).toEqual(expected());
     }
+  });
+
+  it('keeps the only copy of samples that are bytes, also where memory grows', async () => {
+    for (const backend of [reference, threaded]) {
+      const { dataset, given } = await createInlineRun({ backend });
+      expect(given).toHaveLength(0);
+      backend.free(backend.allocate(5_000_000));
+      expect(dataset.samples).toEqual(tinyDataset(50, { sampleType: 'u8', targetType: 'classes' }).samples);
+    }
+    const floats = await createInlineRun({ sampleType: 'f32' });
+    expect(floats.dataset.samples).toBe(floats.given);
   });
 
   it('trains the weights of the oracle by replicas, whose inner steps are taken in place, in threads, or elsewhere', async () => {

@@ -27,7 +27,7 @@ export class CpuByteTable extends HostTable {
     this.#allocator.release(this.address);
   }
 
-  protected get bytes(): Uint8Array {
+  get bytes(): Uint8Array {
     return new Uint8Array(this.#memory.buffer, this.address, this.rows * this.columns);
   }
 }

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import type { Dataset } from '../src/dataset.ts';
+import { gather } from '../src/gather.ts';
+import { movableSamples, moveSamples } from '../src/movable-samples.ts';
+
+const datasetOf = (samples: Dataset['samples']): Dataset => ({
+  samples,
+  sampleShape: [2],
+  count: samples.length / 2,
+  targets: { type: 'classes', labels: new Uint16Array(samples.length / 2), names: ['one', 'other'] },
+});
+
+describe('samples that can be moved', () => {
+  it.each([Uint8Array, Float32Array])('are the same before and after, and lie in one place, as a %o', (Values) => {
+    const values = [1, 2, 3, 4, 5, 6];
+    const first = Values.from(values);
+    const dataset = movableSamples(datasetOf(first));
+    expect(dataset).toEqual(datasetOf(Values.from(values)));
+    expect(dataset.samples).toBe(first);
+    const copy = first.slice();
+    moveSamples(dataset, () => copy);
+    expect(dataset.samples).toBe(copy);
+    expect(dataset).toEqual(datasetOf(Values.from(values)));
+    expect(gather(dataset, Uint32Array.of(2, 0), 0, 2).samples).toEqual(Values.of(5, 6, 1, 2));
+    expect(first).toHaveLength(0);
+  });
+
+  it('are read anew each time, since memory may grow', () => {
+    const dataset = movableSamples(datasetOf(Uint8Array.of(7, 8)));
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    new Uint8Array(memory.buffer).set([7, 8]);
+    moveSamples(dataset, () => new Uint8Array(memory.buffer, 0, 2));
+    const before = dataset.samples;
+    memory.grow(1);
+    expect(before).toHaveLength(0);
+    expect(dataset.samples).toEqual(Uint8Array.of(7, 8));
+  });
+
+  it('move once', () => {
+    const dataset = movableSamples(datasetOf(Uint8Array.of(7, 8)));
+    const [one, other] = [Uint8Array.of(7, 8), Uint8Array.of(7, 8)];
+    moveSamples(dataset, () => one);
+    moveSamples(dataset, () => other);
+    expect(dataset.samples).toBe(one);
+    expect(one).toHaveLength(2);
+  });
+
+  it('are only those of a data set that was made so', () => {
+    const samples = Uint8Array.of(7, 8);
+    const dataset = datasetOf(samples);
+    moveSamples(dataset, () => Uint8Array.of(1, 1));
+    expect(dataset.samples).toBe(samples);
+    expect(samples).toHaveLength(2);
+  });
+});
