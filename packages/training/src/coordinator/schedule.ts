@@ -86,12 +86,16 @@ function divide(draft: Draft, workers: readonly Connection[], step: number, used
   }
 }
 
+/** Of what a result takes beside computing: the other half is the way of the weights. */
+const gradientPart = 0.5;
+
 function cutAmong({ setup }: Draft, workers: readonly Connection[], microbatches: number): Division['sharing'] {
   if (microbatches === 0) return [];
   const speeds = workers.map(
     ({ samplesPerMs, overheadMs }): Speed => ({
       rate: samplesPerMs / setup.plan.microbatchSize,
       overheadMs: setup.participation === 'all' ? 0 : overheadMs,
+      gradientMs: overheadMs * gradientPart,
     }),
   );
   const cut = coarseShares(microbatches, speeds);

@@ -1,4 +1,5 @@
 /** How a step's microbatches are shared among workers by their speed. */
+import { powerOfTwoUpTo, shardsOfRange } from '../tree.ts';
 
 /** How fast a worker is. */
 export interface Speed {
@@ -6,6 +7,8 @@ export interface Speed {
   readonly rate: number;
   /** Milliseconds that a share takes beside computing, whatever its size. */
   readonly overheadMs: number;
+  /** Milliseconds that each gradient of a share takes beyond the first; 0 where left out. */
+  readonly gradientMs?: number;
 }
 
 /**
@@ -50,7 +53,7 @@ function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
   return endMs;
 }
 
-/** A cut may take 12.5 % longer than the finest one if that saves messages, or leaves out no worker. */
+/** A cut may take 12.5 % longer than the fastest one if that saves messages, or leaves out no worker. */
 const slack = 1.125;
 /** Overheads may make it so much longer: less is noise where workers share a machine. */
 const slackMs = 3;
@@ -60,25 +63,39 @@ const tooLongMs = Number.MAX_VALUE;
 /**
  * As `shares`, but by rate alone, among all workers or else those that get a share at all, and in units as large as
  * `slack` allows: shares of nearly equal workers become equal and end where nodes of the tree end. Every shard costs a
- * gradient message, which is as long as that of the whole batch.
+ * gradient message, which is as long as that of the whole batch: what that takes counts as part of a share's time, so
+ * that the units grow with it.
  */
 export function coarseShares(microbatches: number, speeds: readonly Speed[]): number[] {
   const known = knownSpeeds(speeds);
   const finest = shares(microbatches, known);
-  const finestMs = stepMs(finest, known);
+  const fastestMs = leastMs(cutsInUnits(microbatches, known), known);
   const isFast = (cut: readonly number[]): boolean =>
-    stepMs(cut, known) <= Math.max(slack * finestMs, finestMs + slackMs);
-  const all = known.map(({ rate }) => ({ rate, overheadMs: 0 }));
+    stepMs(cut, known) <= Math.max(slack * fastestMs, fastestMs + slackMs);
+  const all = known.map((speed) => ({ ...speed, overheadMs: 0 }));
   const included = all.map((speed, worker) => (finest[worker] === 0 ? { ...speed, overheadMs: tooLongMs } : speed));
+  let fastest = finest;
   for (const cutBy of [all, included, known]) {
-    const inFull = shares(microbatches, cutBy);
-    for (let unit = 2 ** Math.floor(Math.log2(microbatches)); unit >= 1; unit /= 2) {
-      const cut = sharesInUnits(microbatches, cutBy, unit);
+    const cuts = cutsInUnits(microbatches, cutBy);
+    const inFull = cuts.at(-1)!;
+    const mostMs = slack * leastMs(cuts, cutBy);
+    for (const cut of cuts) {
       const leavesOut = cut.some((share, worker) => share === 0 && inFull[worker]! + finest[worker]! > 0);
-      if (!leavesOut && stepMs(cut, cutBy) <= slack * stepMs(inFull, cutBy) && isFast(cut)) return cut;
+      if (leavesOut) continue;
+      if (stepMs(cut, cutBy) <= mostMs && isFast(cut)) return cut;
+      if (stepMs(cut, known) < stepMs(fastest, known)) fastest = cut;
     }
   }
-  return finest;
+  return fastest;
+}
+
+/** The cuts into shares of whole units, from the largest unit to single microbatches. */
+function cutsInUnits(microbatches: number, speeds: readonly Speed[]): number[][] {
+  const cuts: number[][] = [];
+  for (let unit = powerOfTwoUpTo(microbatches); unit >= 1; unit /= 2) {
+    cuts.push(sharesInUnits(microbatches, speeds, unit));
+  }
+  return cuts;
 }
 
 function sharesInUnits(microbatches: number, speeds: readonly Speed[], unit: number): number[] {
@@ -91,9 +108,22 @@ function sharesInUnits(microbatches: number, speeds: readonly Speed[], unit: num
   });
 }
 
-/** Milliseconds until the last worker has done its share. */
+function leastMs(cuts: readonly (readonly number[])[], speeds: readonly Speed[]): number {
+  return Math.min(...cuts.map((cut) => stepMs(cut, speeds)));
+}
+
+/** Milliseconds until the last worker has done its share, and sent a gradient for each shard of it. */
 function stepMs(cut: readonly number[], speeds: readonly Speed[]): number {
-  return Math.max(
-    ...cut.map((share, index) => (share > 0 ? speeds[index]!.overheadMs + share / speeds[index]!.rate : 0)),
-  );
+  let from = 0;
+  let longestMs = 0;
+  for (const [worker, share] of cut.entries()) {
+    const to = from + share;
+    if (share > 0) {
+      const { rate, overheadMs, gradientMs = 0 } = speeds[worker]!;
+      const furtherMs = gradientMs > 0 ? gradientMs * (shardsOfRange(from, to).length - 1) : 0;
+      longestMs = Math.max(longestMs, overheadMs + share / rate + furtherMs);
+    }
+    from = to;
+  }
+  return longestMs;
 }

@@ -126,6 +126,44 @@ describe('coarse shares', () => {
     );
   });
 
+  /** Milliseconds until the last worker has sent a gradient for each shard of its share. */
+  const sentMs = (cut: readonly number[], known: readonly Speed[]): number => {
+    let from = 0;
+    const ends = cut.map((share, at) => {
+      const further = shardsOfRange(from, from + share).length - 1;
+      from += share;
+      const { rate, overheadMs, gradientMs = 0 } = known[at]!;
+      return share > 0 ? overheadMs + share / rate + further * gradientMs : 0;
+    });
+    return Math.max(...ends);
+  };
+
+  it('take no longer than the finest, but for 12.5 % or 3 ms, where gradients cost time, and no more messages for them', () => {
+    const speed = fc.record({
+      rate: fc.double({ min: 0.01, max: 100, noNaN: true }),
+      overheadMs: fc.double({ min: 0, max: 100, noNaN: true }),
+      gradientMs: fc.double({ min: 0, max: 100, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200 }), fc.array(speed, { minLength: 1, maxLength: 8 }), (count, known) => {
+        const [finest, coarse] = [shares(count, known), coarseShares(count, known)];
+        expect(coarse.every((share, at) => share >= (finest[at] === 0 ? 0 : 1))).toBe(true);
+        expect(coarse.reduce((sum, share) => sum + share, 0)).toBe(count);
+        const mostMs = Math.max(1.125 * sentMs(finest, known), sentMs(finest, known) + 3);
+        expect(sentMs(coarse, known)).toBeLessThanOrEqual(mostMs * (1 + 1e-9));
+      }),
+    );
+  });
+
+  it('end where larger shards do the more a gradient costs', () => {
+    const of = (gradientMs: number): number[] => {
+      const known = [100, 70, 90, 85].map((rate) => ({ rate: rate / 100, overheadMs: 0, gradientMs }));
+      return coarseShares(64, known);
+    };
+    expect([0, 1, 4, 16].map((gradientMs) => shardsOf(of(gradientMs)))).toEqual([6, 4, 4, 4]);
+    expect(of(16)).toEqual([16, 16, 16, 16]);
+  });
+
   it.each([
     // Rates that differ by noise alone give one shard to each worker, not six in all.
     { microbatches: 32, samplesPerMs: [100, 113], cut: [16, 16], shards: 2 },

@@ -113,6 +113,23 @@ describe('a relay', () => {
     expect(recordsOf(tree)).toMatchObject([{ name: 'top', kind: 'relay', threads: expect.any(Number) }]);
   });
 
+  it.each([1, 2, 16])(
+    'is as fast as its workers together where it is asked for %i microbatches',
+    async (microbatches) => {
+      const tree = await createRelayTree({
+        batch: 4 * microbatches,
+        microbatchSize: 4,
+        samples: 16 * microbatches,
+        epochs: 3,
+      });
+      tree.workers(tree.relay(), 4);
+      await untilStep(tree, 10);
+      const rates = [...tree.fixture.run.state.connections.values()].map(({ samplesPerMs }) => samplesPerMs);
+      expect(rates).toEqual([expect.closeTo(4, 0)]);
+      await tree.fixture.finish();
+    },
+  );
+
   it('refuses a worker that computes other bits', async () => {
     const tree = await createRelayTree();
     const relay = tree.relay();
