@@ -1,12 +1,14 @@
 /** What is compared: the default grid, and what a person asks for instead. */
 import { describe, expect, test } from 'vitest';
+import { startUpPart } from '../src/compare/figures.ts';
 import { defaultPoints, gridOf, workerCounts } from '../src/compare/grid.ts';
 import { commandOf } from '../src/compare/lockstep-run.ts';
 import { peerNet } from '../src/compare/peers.ts';
 
 const nothing = { model: undefined, batch: undefined, steps: undefined, lr: undefined };
-/** Images in the default number of epochs. */
-const fiveEpochs = 300_000;
+/** Images in one epoch, and in the default number of them. */
+const oneEpoch = 60_000;
+const fiveEpochs = 5 * oneEpoch;
 
 describe('the grid', () => {
   test('by default holds what gains least and most, within the default number of epochs each', () => {
@@ -22,6 +24,12 @@ describe('the grid', () => {
     for (const { batch, steps } of grid) expect(batch * steps).toBeLessThanOrEqual(fiveEpochs);
     for (const training of grid) expect(peerNet(training)).toBeDefined();
     expect(grid.map(({ parameters }) => parameters)).toEqual([101_770, 101_770, 101_770, 101_770, 814_090, 11_274]);
+  });
+
+  test('measures perceptrons of large batches when their workers have kept every sample', () => {
+    const large = gridOf(nothing).filter(({ model, batch }) => model.name.startsWith('mlp') && batch >= 512);
+    expect(large).toHaveLength(3);
+    for (const { batch, steps } of large) expect(batch * steps * startUpPart).toBeGreaterThanOrEqual(oneEpoch);
   });
 
   test('is every model at every batch where these are given', () => {

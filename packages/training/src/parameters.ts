@@ -1,10 +1,11 @@
 /** The parameters of a model as a step begins with them, and the sum of the step's gradients. */
-import { bytesOf, floatsOf } from '@lockstep/protocol';
+import { bytesOf } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
 import { firstRounding, type NodeRounding } from './node-rounding.ts';
 import type { RunPlan } from './plan.ts';
 import type { Shard } from './tree.ts';
+import { uploadFloats } from './upload-floats.ts';
 
 export interface ParametersOptions {
   readonly backend: HostBackend;
@@ -46,7 +47,7 @@ export class Parameters {
 
   /** Takes other weights, little-endian float32 at any alignment. */
   setWeights(bytes: Uint8Array): void {
-    this.backend.upload(this.parameters, floatsOf(bytes));
+    uploadFloats(this.backend, this.parameters, bytes);
   }
 
   /** Whether these bytes are the weights. */

@@ -21,7 +21,7 @@ export const tabThreads: Benchmark = {
   title: 'A tab of Chromium with two threads against one, training the small convolutional net',
   method: [
     `${pairs} pairs of runs in turns, ${steps} steps of batch ${batch}, each with one tab as the only worker of a coordinator; its rate is that of`,
-    `the second half. Two threads must be at least ${leastTimes} times as fast in the median pair, and end with the weights of one process of Node.`,
+    `the last third. Two threads must be at least ${leastTimes} times as fast in the median pair, and end with the weights of one process of Node.`,
   ],
   async facts(progress) {
     const lacks = await lackOf(availableParallelism());

@@ -36,7 +36,7 @@ export async function compare(context: CompareContext) {
   output.print(
     ...machineLines(machine),
     `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
-    `start-up and first half, and evaluates ${evaluatedImages.toLocaleString('en-US')} images at its end. Peers take the same batches from the same weights, ready as`,
+    `start-up and first two thirds, and evaluates ${evaluatedImages.toLocaleString('en-US')} images at its end. Peers take the same batches from the same weights, ready as`,
     'float32, in their fastest form; a round of theirs is the median of some bursts.',
   );
   // Loaded on demand: it brings a browser's driver and a bundler.

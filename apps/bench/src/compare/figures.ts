@@ -3,11 +3,11 @@ import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
 import { median, pairedRatios, type Spread, spread } from '../statistics.ts';
 
 /** Part of a run's steps that count as start-up: engines go on to compile hot code for long. */
-const startUpPart = 0.5;
+export const startUpPart = 2 / 3;
 /** The rest is cut into so many intervals: an evaluation at an epoch's end spoils one or two, and not their median. */
 const intervals = 8;
 
-/** Milliseconds a step once the run is warm: the median interval of its second half. */
+/** Milliseconds a step once the run is warm: the median interval of its last third. */
 export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
   const last = curve.at(-1);
   if (last === undefined || curve.length < 2) {

@@ -25,16 +25,16 @@ type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly mod
 
 /**
  * From the size that must lose to one process to those that gain most. Each reaches 80 % within its steps, and is mostly
- * warm after half of them: steps of small batches are short, and the engine compiles beside the first hundreds, on the core
- * that a second thread or worker would have. At 512 and 2048 the second half is of a second epoch, for which workers have
- * kept their samples.
+ * warm after two thirds of them: steps of small batches are short, and the engine compiles beside the first hundreds, on the
+ * core that a second thread or worker would have. From 512 on a perceptron is measured after its first epoch: workers have
+ * kept their samples then, as peers have theirs ready.
  */
 export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 64, learningRate: 0.1, steps: 800 },
   { model: 'mlp', batch: 128, learningRate: 0.15, steps: 480 },
   { model: 'mlp', batch: 512, learningRate: 0.3, steps: 240 },
   { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 90 },
-  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 60 },
+  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 180 },
   { model: 'cnn', batch: 256, learningRate: 0.15, steps: 40 },
 ];
 

@@ -27,7 +27,7 @@ export const compareOptions = {
     to: 256,
   }),
   rounds: withFallback(wholeNumber('interleaved repetitions of every run', { from: 1, to: 100 }), 3),
-  steps: wholeNumber('steps of a run (default: about a second of training)', { from: 10, to: 1_000_000 }),
+  steps: wholeNumber('steps of a run (default: some seconds of training)', { from: 10, to: 1_000_000 }),
   lr: positiveNumber('learning rate of plain SGD (default: one that suits the batch)'),
   accuracy: withFallback(numberFrom('the accuracy that a run is timed to, in percent', { from: 1, below: 100 }), 80),
   seed: withFallback(wholeNumber('fixes initial weights and the order of samples', { to: 2 ** 32 - 1 }), 1),

@@ -38,7 +38,7 @@ ${chartSections(report)}
 ${figures(results, accuracy)}
 ${listOf(results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'missing' ? [`${row.name} ${row.status}: ${row.reason}`] : []))))}
 <h2>How it was measured</h2>
-<p>Each row of Lockstep is the program itself, started anew for each round; its start-up and the first half of its steps, in which the engine still compiles, do not count. Every row takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first checked against one step in double precision.</p>
+<p>Each row of Lockstep is the program itself, started anew for each round; its start-up and the first two thirds of its steps, in which the engine still compiles and workers get their samples, do not count. Every row takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first checked against one step in double precision.</p>
 <p>The accuracy of ${Math.round(accuracy * 100)} % is that of the training samples as they come, each before it is trained on, over the last 1,000 or more. Bytes are those of all workers' sockets, both ways, joining included.</p>
 <details><summary>The commands</summary><ul>${results.flatMap(({ rows }) => rows.filter(isLockstep).map(({ command }) => html`<li><code>${command}</code></li>`))}</ul></details>
 ${listOf(results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'peer' ? [`${rowName(row)}: ${row.notes.join('; ')}`] : []))))}

@@ -9,7 +9,6 @@ import {
   type SampleValues,
   type TargetValues,
 } from '@lockstep/nn';
-import { floatsOf } from '@lockstep/protocol';
 import {
   type Backend,
   type ByteTable,
@@ -19,6 +18,7 @@ import {
   type Storage,
 } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
+import { uploadFloats } from '../upload-floats.ts';
 import type { Compute, ShardGradient, ShardSamples } from './compute.ts';
 import { Pacer } from './pacer.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
@@ -61,7 +61,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       opened = { parameters, sliced, pacer: 'after' in clock ? new Pacer(clock) : undefined };
     },
     setWeights(bytes) {
-      backend.upload(ready().parameters, floatsOf(bytes));
+      uploadFloats(backend, ready().parameters, bytes);
     },
     createByteCache(count, size) {
       const expected = inputSize(ready().sliced.model);
