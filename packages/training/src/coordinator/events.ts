@@ -50,6 +50,10 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   | { readonly type: 'control'; readonly action: ControlAction }
   /** A relay is asked for the sum over a shard, instead of one that it has not finished; its weights are there. */
   | ({ readonly type: 'asked'; readonly step: number } & Shard)
+  /** A relay is being sent the weights of a later step, and can send them on. */
+  | { readonly type: 'weightsArriving'; readonly step: number }
+  /** They broke off before they were whole. */
+  | { readonly type: 'weightsBroken'; readonly step: number }
   /** The sum that a relay was asked for is not wanted any more. */
   | { readonly type: 'askedNoMore' }
   /** The coordinator has computed a shard itself. */
@@ -108,6 +112,8 @@ export type Effect =
     }
   | { readonly type: 'sendNumericsCheck'; readonly connection: ConnectionId }
   | { readonly type: 'sendWeights'; readonly connection: ConnectionId; readonly step: number }
+  /** Send the weights of a later step on while they arrive. */
+  | { readonly type: 'forwardWeights'; readonly connections: readonly ConnectionId[]; readonly step: number }
   | ({ readonly type: 'sendTask'; readonly connection: ConnectionId; readonly step: number } & Shard)
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }
   /** Add the result of a shard that was held for this connection; 0 is the coordinator's own. Drop the others. */

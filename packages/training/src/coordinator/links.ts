@@ -16,14 +16,22 @@ export function estimateLink(draft: Draft, { connection, link }: Connection, net
   updateConnection(draft, connection, { link: { ...link, networkMs: Math.max(0, networkMs) } });
 }
 
-/** One more result, whose transfers took `networkMs` beside `computeMs` of computing; reports a link that is slow. */
+interface ResultTimes {
+  /** From the last thing that the worker needed for it. */
+  readonly totalMs: number;
+  readonly computeMs: number;
+  /** For which the worker had all that it needed, as it says. */
+  readonly turnaroundMs?: number | undefined;
+}
+
+/** One more result; reports a link that is slow. The links behind a relay are part of its own. */
 export function measureLink(
   draft: Draft,
   { connection, workerId, link }: Connection,
-  ms: number,
-  computeMs: number,
+  { totalMs, computeMs, turnaroundMs = 0 }: ResultTimes,
 ): void {
-  const measured = Math.max(0, ms);
+  const isRelay = draft.records.get(workerId ?? '')?.kind === 'relay';
+  const measured = Math.max(0, totalMs - (isRelay ? computeMs : Math.max(computeMs, turnaroundMs)));
   const networkMs = link.results > 0 ? link.networkMs + smoothing * (measured - link.networkMs) : measured;
   const results = link.results + 1;
   const isSlow = results >= enoughResults && networkMs > Math.max(slowMs, slowFactor * computeMs);

@@ -1,5 +1,6 @@
 /** The coordinator's side of a worker: what the run gives it, by whatever way that goes. */
 import type { Shard } from '../tree.ts';
+import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import type { Effect } from './events.ts';
 
 /** A message of the rules to one worker. */
@@ -12,6 +13,8 @@ export interface Peer {
   sendNumericsCheck(): void;
   /** The step's weights are those of the parameter server now. */
   sendWeights(step: number): void;
+  /** Sends on a message of weights that came in several; a run whose weights are its own has none. */
+  forwardWeights?(part: WeightsPart): void;
   /** @param cachesSamples whether the worker said that it keeps samples */
   sendTask(step: number, shard: Shard, cachesSamples: boolean): void;
   close(code: number, reason: string): void;

@@ -6,6 +6,7 @@ import type { Parameters } from '../parameters.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import { vectorMessages } from '../vector-chunks.ts';
+import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import type { Peer, RuleMessage } from './peer.ts';
 import type { ConnectionId, RunSetup } from './state.ts';
 import { TaskSender } from './task-sender.ts';
@@ -114,6 +115,10 @@ export class RemotePeer implements Peer {
 
   sendWeights(step: number): void {
     this.#sources.sendWeights(step, this.#transport);
+  }
+
+  forwardWeights(part: WeightsPart): void {
+    this.#transport.send(part);
   }
 
   sendTask(step: number, shard: Shard, cachesSamples: boolean): void {

@@ -64,7 +64,7 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
   if (wasTrial) return;
   updateConnection(draft, id, speedAfter(connection, { samples: shard.samples, computeMs, totalMs }));
   recordSuccess(draft, connection);
-  measureLink(draft, connection, totalMs - Math.max(computeMs, message.turnaroundMs ?? 0), computeMs);
+  measureLink(draft, connection, { totalMs, computeMs, turnaroundMs: message.turnaroundMs });
 }
 
 /**

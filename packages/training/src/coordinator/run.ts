@@ -10,6 +10,7 @@ import {
 import { samplesInShard } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { ShardGradient } from '../worker/compute.ts';
+import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, UntimedEvent, WorkerCommand } from './events.ts';
 import { stateAfter } from './history.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
@@ -21,6 +22,7 @@ import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 import { Tracer } from './trace.ts';
 import { transition } from './transition.ts';
+import { WeightsForwarder } from './weights-forwarder.ts';
 
 /** How often the rules look at the clock; well under the shortest deadline. */
 const tickMs = 50;
@@ -33,6 +35,7 @@ export class Run {
   readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
   readonly #peers = new Map<ConnectionId, Peer>();
+  readonly #forwarder = new WeightsForwarder(this.#peers);
   #state: CoordinatorState;
   #lastConnection: ConnectionId = 0;
   #cancelTick = (): void => {};
@@ -100,6 +103,13 @@ export class Run {
     this.#dispatch({ type: 'askedNoMore' });
   }
 
+  /** Sends weights of a later step on as they arrive, message by message; undefined where they broke off. */
+  forwardWeights(step: number, part: WeightsPart | undefined): void {
+    if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
+    else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
+    if (part) this.#forwarder.send(this.#state, step, part);
+  }
+
   /** Ends the run where it is; every worker gets the message. @param anotherMayFollow as the setup says where left out */
   stop(message: string, anotherMayFollow?: boolean): void {
     this.#dispatch({ type: 'stop', message, anotherMayFollow });
@@ -158,6 +168,9 @@ export class Run {
       case 'sendWeights':
         this.#peers.get(effect.connection)?.sendWeights(effect.step);
         this.#tracer.asked(effect.connection, effect.step);
+        return;
+      case 'forwardWeights':
+        this.#forwarder.begin(effect.connections);
         return;
       case 'sendTask':
         this.#sendTask(effect);

@@ -11,6 +11,7 @@ import { disconnect, reject } from './disconnect.ts';
 import { countFault, type Draft, draftOf, emit, send, stateOf, updateConnection } from './draft.ts';
 import { closeLateArrival, endRun, hasEnded } from './ending.ts';
 import type { CoordinatorEvent, Effect } from './events.ts';
+import { forgetForwarded, forwardWeights } from './forwarded-weights.ts';
 import { injectFault, remove, rename } from './manage-worker.ts';
 import { handleMessage } from './messages.ts';
 import { advanceRun } from './progress.ts';
@@ -52,6 +53,12 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
       return;
     case 'asked':
       takeAsked(draft, event);
+      return;
+    case 'weightsArriving':
+      forwardWeights(draft, event.step);
+      return;
+    case 'weightsBroken':
+      forgetForwarded(draft, event.step);
       return;
     case 'askedNoMore':
       withdrawAsked(draft);

@@ -64,6 +64,6 @@ export function takeTrial(
     ...speedAfter(before, { samples, computeMs, totalMs }),
   });
   recordSuccess(draft, connection);
-  measureLink(draft, connection, totalMs - Math.max(computeMs, message.turnaroundMs ?? 0), computeMs);
+  measureLink(draft, connection, { totalMs, computeMs, turnaroundMs: message.turnaroundMs });
   return true;
 }

@@ -32,6 +32,7 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
       await local.open(setup);
       await open();
     },
+    takeWeightsPart: (part) => run()?.takeWeightsPart(part),
     setWeights(bytes, step) {
       if (step === undefined) local.setWeights(bytes);
       else if (run()?.setWeights(bytes, step) === false) weights = { bytes: bytes.slice(), step };

@@ -19,6 +19,7 @@ import {
   type NamedShard,
   type ShardGradient,
 } from '../worker/compute.ts';
+import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import { AskedSamples } from './asked-samples.ts';
 
 export type Welcome = MessageOf<'welcome'>;
@@ -117,6 +118,10 @@ export class RelayRun {
   readonly #parameters: Parameters;
   readonly #samples: AskedSamples;
   #weightsStep = -1;
+  /** The newest step whose weights its workers may have. */
+  #forwardedStep = -1;
+  /** The weights that are arriving, and how many of their bytes have not. */
+  #arriving: { readonly step: number; missingBytes: number } | undefined;
   #pending: Pending | undefined;
 
   constructor(
@@ -157,11 +162,37 @@ export class RelayRun {
    * of the same
    */
   setWeights(bytes: Uint8Array, step: number): boolean {
-    if (step < this.#weightsStep) return false;
+    if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return false;
     if (step === this.#weightsStep) return this.#parameters.hasWeights(bytes);
     this.#weightsStep = step;
     this.#parameters.setWeights(bytes);
     return true;
+  }
+
+  /**
+   * Sends weights on as they arrive. Exponents do not travel ahead of the shards that need them, so that weights with levels
+   * wait as well.
+   */
+  takeWeightsPart(part: WeightsPart): void {
+    if (part.type === 'weights') {
+      this.dropArriving();
+      const { step, values = 0 } = part;
+      if (step <= this.#weightsStep || this.setup.plan.rounding === 'int8-exact') return;
+      this.#arriving = { step, missingBytes: 4 * values };
+    }
+    const arriving = this.#arriving;
+    if (!arriving) return;
+    this.run.forwardWeights(arriving.step, part);
+    arriving.missingBytes -= part.bytes.length;
+    if (arriving.missingBytes > 0) return;
+    this.#forwardedStep = arriving.step;
+    this.#arriving = undefined;
+  }
+
+  /** Weights that are not whole will not be: the connection above broke. */
+  dropArriving(): void {
+    if (this.#arriving) this.run.forwardWeights(this.#arriving.step, undefined);
+    this.#arriving = undefined;
   }
 
   /** The sum of the gradients over a shard, which its workers compute. @throws ComputeError where they find none */

@@ -193,6 +193,7 @@ export class Relay {
   }
 
   #noteAbove(event: MembershipEvent): void {
+    if (event.type === 'lost') this.#run?.dropArriving();
     // It waited for workers, and waits no longer.
     if (event.type === 'unreached' && this.#isLeaving) return;
     if (event.type === 'lost' && event.isRunOver) this.#closeRun(event.message, true);

@@ -4,6 +4,7 @@ import type { TaskErrorCode } from '@lockstep/protocol';
 import type { InnerSteps } from '../inner-steps.ts';
 import type { NodeRounding } from '../node-rounding.ts';
 import type { Shard } from '../tree.ts';
+import type { WeightsPart } from './incoming-vectors.ts';
 
 /** The gradient of one shard, or what its replicas' inner steps took from the weights. */
 export interface ShardGradient {
@@ -77,6 +78,11 @@ export interface Compute {
    * @param step that begins with them; left out in the numerics check
    */
   setWeights(bytes: Uint8Array, step?: number): void;
+  /**
+   * Takes each message of weights that come in several, as it arrives, unless the first of them comes while a shard is
+   * computed; `setWeights` follows once they are whole. For a compute that sends them on.
+   */
+  takeWeightsPart?(part: WeightsPart): void;
   /**
    * Allocates a cache for `count` samples of `size` bytes in place of the one before; the next `open` frees it. Left out
    * where the compute gains nothing by owning the bytes.

@@ -4,12 +4,21 @@ import { VectorAssembly } from '../vector-chunks.ts';
 
 type First = MessageOf<'weights' | 'numericsCheck'>;
 
+/** Weights come in several: the first of them, or a chunk. */
+export type WeightsPart = MessageOf<'weights' | 'chunk'>;
+
 export class IncomingVectors {
+  readonly #onWeightsPart: (message: WeightsPart) => void;
   #open: { readonly first: First; readonly assembly: VectorAssembly } | undefined;
   /** Of the newest whole vector. */
   #lent: Uint8Array<ArrayBuffer> | undefined;
   /** Of a vector that is not needed any more. */
   #spare: Uint8Array<ArrayBuffer> | undefined;
+
+  /** @param onWeightsPart takes each message of weights that come in several, once it has been found to fit */
+  constructor(onWeightsPart: (message: WeightsPart) => void = () => {}) {
+    this.#onWeightsPart = onWeightsPart;
+  }
 
   /**
    * Takes the next message of a vector; returns it with the whole vector, or undefined where more of it has to come.
@@ -18,7 +27,10 @@ export class IncomingVectors {
   take(message: First | MessageOf<'chunk'>): First | undefined {
     if (message.type !== 'chunk') return this.#begin(message);
     if (!this.#open) throw new Error('chunk: expected a vector that it is part of, got none');
-    return this.#add(this.#open.first, this.#open.assembly, message);
+    const { first, assembly } = this.#open;
+    const whole = this.#add(first, assembly, message);
+    if (first.type === 'weights') this.#onWeightsPart(message);
+    return whole;
   }
 
   /** Lets memory be used for the next vector: its bytes have been copied. */
@@ -26,13 +38,16 @@ export class IncomingVectors {
     if (bytes === this.#lent) this.#spare = this.#lent;
   }
 
+  /** It takes the place of one that is not whole: a relay sends weights on as they arrive, and they may break off there. */
   #begin(first: First): First | undefined {
-    if (this.#open) throw new Error(`${first.type}: expected the other chunks of ${this.#open.first.type} first`);
+    this.#open = undefined;
     const { values } = first;
     if (values === undefined) return first;
     const assembly = new VectorAssembly(values, this.#spare);
     this.#spare = undefined;
-    return this.#add(first, assembly, { at: 0, bytes: first.type === 'weights' ? first.bytes : first.weights });
+    const whole = this.#add(first, assembly, { at: 0, bytes: first.type === 'weights' ? first.bytes : first.weights });
+    if (first.type === 'weights') this.#onWeightsPart(first);
+    return whole;
   }
 
   #add(first: First, assembly: VectorAssembly, chunk: Parameters<VectorAssembly['add']>[0]): First | undefined {

@@ -32,7 +32,7 @@ export class Session {
   readonly #liveness: LivenessTimer;
   readonly #faults: FaultInjector;
   readonly #tasks = new TaskQueue();
-  readonly #vectors = new IncomingVectors();
+  readonly #vectors: IncomingVectors;
   #answerer: TaskAnswerer;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
   #newSamples = (): SampleCache => this.#samples;
@@ -50,8 +50,11 @@ export class Session {
   #resolveEnded: (end: SessionEnd) => void = () => {};
 
   constructor(options: SessionOptions) {
-    const { transport, clock } = options;
+    const { transport, clock, compute } = options;
     this.#options = options;
+    this.#vectors = new IncomingVectors((part) => {
+      if (part.type === 'chunk' || !this.#isComputing) compute.takeWeightsPart?.(part);
+    });
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });

@@ -57,6 +57,24 @@ describe('a relay', () => {
   });
 
   it.each([
+    ['are sent on', [], 0],
+    ['broke off anew', [{ type: 'weightsBroken', step: 2 }], 2],
+  ] as const)('gives weights that %s to those that computed for the step before', (_, events, sent) => {
+    const relay = relayWith(2);
+    ask(relay, 1, { lo: 0, n: 8 });
+    // What is open may need the weights of its step sent.
+    const early = relay.dispatch({ type: 'weightsArriving', step: 2 });
+    expect(early).toContainEqual({ type: 'forwardWeights', connections: [], step: 2 });
+    for (const worker of [1, 2]) relay.answerAll(worker);
+    const newcomer = relay.join();
+    const effects = relay.dispatch({ type: 'weightsArriving', step: 2 });
+    expect(effects).toContainEqual({ type: 'forwardWeights', connections: [1, 2], step: 2 });
+    for (const event of events) relay.dispatch(event);
+    const asked = ask(relay, 2, { lo: 0, n: 8 }).flatMap((effect) => (effect.type === 'sendWeights' ? [effect] : []));
+    expect(asked.filter(({ connection }) => connection !== newcomer)).toHaveLength(sent);
+  });
+
+  it.each([
     ['withdrawn', (relay: ScriptedCoordinator) => relay.dispatch({ type: 'askedNoMore' })],
     ['asked for another one', (relay: ScriptedCoordinator) => ask(relay, 2, { lo: 4, n: 4 })],
   ])('cancels what its workers compute where it is %s', (_, withdraw) => {
@@ -129,6 +147,17 @@ describe('in any order of events', () => {
       ask(relay, step, { lo: n * (value % places), n });
     },
   };
+  const arrive = {
+    weight: 6,
+    always: true,
+    perform(relay: ScriptedCoordinator, { value }: { value: number }): void {
+      const step = relay.state.current.step + 1;
+      if (step >= relay.setup.plan.steps) return;
+      relay.dispatch({ type: 'weightsArriving', step });
+      if (value % 2 === 0) relay.dispatch({ type: 'weightsBroken', step });
+      else ask(relay, step, { lo: 0, n: 1 });
+    },
+  };
   const withdraw = {
     weight: 1,
     always: true,
@@ -137,20 +166,25 @@ describe('in any order of events', () => {
 
   it('the invariants of a relay hold after each', () => {
     let done = 0;
+    let forwarded = 0;
     fc.assert(
       fc.property(
         geometry,
-        programs([...workActions, askAny, withdraw], { minLength: 50, maxLength: 250 }),
+        programs([...workActions, askAny, arrive, withdraw], { minLength: 50, maxLength: 250 }),
         (options, program) => {
           const relay = new ScriptedCoordinator({ ...options, ...ofRelay, startWorkers: 1 });
           relay.join();
           perform(relay, program);
           done += typesOf(relay.effects).filter((type) => type === 'askedDone').length;
+          forwarded += relay.effects.flatMap((effect) =>
+            effect.type === 'forwardWeights' ? effect.connections : [],
+          ).length;
         },
       ),
       { numRuns: 60 },
     );
     // The property means nothing where the programs do not reach this.
     expect(done).toBeGreaterThan(100);
+    expect(forwarded).toBeGreaterThan(20);
   });
 });

@@ -69,6 +69,11 @@ export class Invariants {
   ): void {
     const alive = new Set(before.connections.keys());
     if (event.type === 'opened') alive.add(event.connection);
+    if (event.type === 'weightsBroken') {
+      for (const [connection, step] of this.#weightsOf) {
+        if (step === event.step) this.#weightsOf.set(connection, this.#nextStep);
+      }
+    }
     for (const effect of effects) {
       // No effect names a connection that is gone, or that an earlier effect closed.
       if ('connection' in effect) expect(alive).toContain(effect.connection);
@@ -88,6 +93,14 @@ export class Invariants {
         expect(effect.step).toBe(this.#nextStep);
         expect(effect.step).toBeGreaterThan(this.#weightsOf.get(effect.connection)!);
         this.#weightsOf.set(effect.connection, effect.step);
+        return;
+      case 'forwardWeights':
+        // Those of a later step, to workers that have the current ones.
+        expect(effect.step).toBeGreaterThan(this.#nextStep);
+        for (const connection of effect.connections) {
+          expect(this.#weightsOf.get(connection)).toBe(this.#nextStep);
+          this.#weightsOf.set(connection, effect.step);
+        }
         return;
       case 'sendTask':
         expect([this.#nextStep, this.#nextStep + 1]).toContain(effect.step);

@@ -1,10 +1,52 @@
+import type { CoordinatorTransport, Message, MessageOf, WorkerTransport } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/coordinator/limits.ts';
 import { lies } from '../../src/simulator/lies.ts';
 import type { MembershipEnd } from '../../src/worker/membership.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
+type WeightsPart = MessageOf<'weights' | 'chunk'>;
+
 const recordsOf = ({ fixture }: RelayTree) => [...fixture.run.state.records.values()];
+
+const isPart = (message: Message): message is WeightsPart =>
+  (message.type === 'weights' && message.values !== undefined) || message.type === 'chunk';
+
+const partName = (way: string, part: WeightsPart): string =>
+  `${way} ${part.type} ${part.type === 'weights' ? part.step : part.at}`;
+
+/** Notes what arrives of weights. */
+function noting(transport: WorkerTransport, passed: string[], then = (_part: string): void => {}): WorkerTransport {
+  return {
+    remote: transport.remote,
+    bufferedBytes: 0,
+    listen: ({ onMessage, onClose }) =>
+      transport.listen({
+        onMessage(message) {
+          if (isPart(message)) passed.push(partName('in', message));
+          onMessage(message);
+          if (isPart(message)) then(partName('in', message));
+        },
+        onClose,
+      }),
+    send: (message) => transport.send(message),
+    close: (code, reason) => transport.close(code, reason),
+  };
+}
+
+/** Notes what is sent of weights. */
+function notingSent(transport: CoordinatorTransport, passed: string[]): CoordinatorTransport {
+  return {
+    remote: transport.remote,
+    bufferedBytes: 0,
+    listen: (listener) => transport.listen(listener),
+    send(message) {
+      if (isPart(message)) passed.push(partName('out', message));
+      transport.send(message);
+    },
+    close: (code, reason) => transport.close(code, reason),
+  };
+}
 
 async function untilStep(tree: RelayTree, step: number): Promise<void> {
   await tree.fixture.until(() => tree.fixture.run.state.current.step >= step);
@@ -129,6 +171,51 @@ describe('a relay', () => {
       await tree.fixture.finish();
     },
   );
+
+  it('sends weights on while they arrive', async () => {
+    const tree = await createRelayTree({ limits: { chunkBytes: 40 } });
+    const passed: string[] = [];
+    const relay = tree.relay(tree.root, 'relay', {
+      connect: async () => {
+        // Until then the relay is not there yet.
+        await undefined;
+        const link = tree.link(tree.root.process!, relay.process, 'relay');
+        tree.root.accept(link.coordinator, 'relay');
+        return noting(link.worker, passed);
+      },
+    });
+    const accept = relay.accept.bind(relay);
+    relay.accept = (transport, address) => accept(notingSent(transport, passed), address);
+    tree.worker(relay);
+    await untilStep(tree, 2);
+    passed.length = 0;
+    await tree.fixture.finish();
+    const parts = passed.filter((_, index) => index % 2 === 0);
+    expect(parts.length).toBeGreaterThan(10);
+    expect(passed).toEqual(parts.flatMap((part) => [part, part.replace('in', 'out')]));
+  });
+
+  it('has weights sent anew where the connection above breaks within them', async () => {
+    const tree = await createRelayTree({ limits: { chunkBytes: 40 } });
+    const passed: string[] = [];
+    let attempts = 0;
+    const relay = tree.relay(tree.root, 'relay', {
+      connect: async () => {
+        // Until then the relay is not there yet.
+        await undefined;
+        const link = tree.link(tree.root.process!, relay.process, 'relay');
+        tree.root.accept(link.coordinator, 'relay');
+        attempts += 1;
+        const isFirst = attempts === 1;
+        return noting(link.worker, passed, (part) => {
+          if (isFirst && part === 'in weights 3') tree.fixture.clock.after(0, () => link.cut('cut'));
+        });
+      },
+    });
+    tree.workers(relay, 2);
+    await tree.fixture.finish();
+    expect(attempts).toBe(2);
+  });
 
   it('refuses a worker that computes other bits', async () => {
     const tree = await createRelayTree();
