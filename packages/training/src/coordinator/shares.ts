@@ -63,6 +63,7 @@ const tooLongMs = Number.MAX_VALUE;
  * gradient message, which is as long as that of the whole batch.
  */
 export function coarseShares(microbatches: number, speeds: readonly Speed[]): number[] {
+  if (speeds.length === 1) return [microbatches];
   const known = knownSpeeds(speeds);
   const finest = shares(microbatches, known);
   const finestMs = stepMs(finest, known);
