@@ -1,4 +1,4 @@
-/** Passes over one storage: byte rows into it, bytes to floats, its largest magnitude. */
+/** Passes over one storage: bytes to floats, rows of a table of them as well; its largest magnitude. */
 
 /** `target[i] = bytes[i] / divisor`. The bytes may be the target's last quarter: reads stay ahead of writes. */
 export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: f32): void {
@@ -33,11 +33,32 @@ export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: 
   }
 }
 
-/** Copies rows `numbers` [count] of a table with `columns` bytes in a row; the caller has checked that there are such rows. */
-export function copyRows(table: usize, columns: usize, numbers: usize, count: i32, target: usize): void {
-  for (; count > 0; count--, numbers += 4, target += columns) {
-    memory.copy(target, table + <usize>load<u32>(numbers) * columns, columns);
+/** Rows that are fetched from memory together: 16 of MNIST take 12 KB of the first cache. */
+const rowsTogether: i32 = 16;
+
+/**
+ * `target[i] = byte / divisor` for the rows `numbers` [count] of a table with `columns` bytes in a row, one after another; the
+ * caller has checked that there are such rows.
+ */
+export function rowsToFloats(table: usize, columns: usize, numbers: usize, count: i32, target: usize, divisor: f32): void {
+  for (; count > 0; count -= rowsTogether) {
+    const rows = min(rowsTogether, count);
+    touchRows(table, columns, numbers, rows, target);
+    for (const end = numbers + (<usize>rows << 2); numbers < end; numbers += 4, target += columns << 2) {
+      bytesToFloats(table + <usize>load<u32>(numbers) * columns, target, <i32>columns, divisor);
+    }
   }
+}
+
+/** Reads a byte of each cache line of the rows, so that all of them are on their way at the same time. */
+function touchRows(table: usize, columns: usize, numbers: usize, count: i32, target: usize): void {
+  let any: u32 = 0;
+  for (; count > 0; count--, numbers += 4) {
+    let at = table + <usize>load<u32>(numbers) * columns;
+    for (const end = at + columns; at < end; at += 64) any |= load<u8>(at);
+  }
+  // What is stored is overwritten; the reads would be left out without it.
+  if (any != 0) store<u8>(target, any);
 }
 
 /** Whether no value is NaN or infinite. */

@@ -1,6 +1,6 @@
 /** Runs a program: kernel calls with their arguments, one after another. */
 import * as codes from '../src/backends/cpu/call-codes';
-import { bytesToFloats, copyRows, largestMagnitude } from './convert';
+import { bytesToFloats, largestMagnitude, rowsToFloats } from './convert';
 import { convolution } from './convolution';
 import { crossEntropy } from './cross-entropy';
 import { gather, scatterAdd } from './gather';
@@ -86,9 +86,9 @@ function movement(code: i32, call: usize): usize {
     case codes.bytesToFloats:
       bytesToFloats(word(call, 1), word(call, 2), word(call, 3), load<f32>(call, 16));
       return 20;
-    case codes.copyRows:
-      copyRows(word(call, 1), word(call, 2), word(call, 3), word(call, 4), word(call, 5));
-      return 24;
+    case codes.rowsToFloats:
+      rowsToFloats(word(call, 1), word(call, 2), word(call, 3), word(call, 4), word(call, 5), load<f32>(call, 24));
+      return 28;
     case codes.random:
       random(word(call, 1), word(call, 2), word(call, 3), word(call, 4), word(call, 5), word(call, 6));
       return 28;

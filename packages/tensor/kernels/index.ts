@@ -9,5 +9,5 @@ export { multiplyAddOnce } from './multiply-add';
 export { pool, unpool } from './pool';
 export { random } from './random';
 export { argmax, largest as max, smallest as min, sum } from './reduce';
-export { bytesToFloats, copyRows, largestMagnitude } from './convert';
+export { bytesToFloats, largestMagnitude, rowsToFloats } from './convert';
 export { setWorkspace, workspace, workspaceBytes } from './sizes';

@@ -93,9 +93,17 @@ function stepOf(step: StepDraft): CoordinatorState['current'] {
   return { step: step.step, asked: step.asked, shards: step.shards.result };
 }
 
+/** A connection has many fields, and each result changes some: what changes none is not worth a copy. */
 export function updateConnection(draft: Draft, connection: ConnectionId, changes: Partial<Connection>): void {
   const before = draft.connections.get(connection);
-  if (before) draft.connections.set(connection, { ...before, ...changes });
+  if (before && changesSome(before, changes)) draft.connections.set(connection, { ...before, ...changes });
+}
+
+function changesSome(before: Connection, changes: Partial<Connection>): boolean {
+  for (const name in changes) {
+    if (before[name as keyof Connection] !== changes[name as keyof Connection]) return true;
+  }
+  return false;
 }
 
 export function updateRecord(draft: Draft, workerId: string, changes: Partial<WorkerRecord>): void {

@@ -60,9 +60,9 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
     takeVote(draft, connection, shard, message, computeMs);
   }
   restartClocks(draft, id);
-  updateConnection(draft, id, { taskErrors: 0, arrivalCreditMs: 0, newestResult: message.step });
+  const speed = wasTrial ? {} : speedAfter(connection, { samples: shard.samples, computeMs, totalMs });
+  updateConnection(draft, id, { taskErrors: 0, arrivalCreditMs: 0, newestResult: message.step, ...speed });
   if (wasTrial) return;
-  updateConnection(draft, id, speedAfter(connection, { samples: shard.samples, computeMs, totalMs }));
   recordSuccess(draft, connection);
   measureLink(draft, connection, { totalMs, computeMs, turnaroundMs: message.turnaroundMs });
 }

@@ -67,6 +67,7 @@ const tooLongMs = Number.MAX_VALUE;
  * that the units grow with it.
  */
 export function coarseShares(microbatches: number, speeds: readonly Speed[]): number[] {
+  if (speeds.length === 1) return [microbatches];
   const known = knownSpeeds(speeds);
   const finest = shares(microbatches, known);
   const fastestMs = leastMs(cutsInUnits(microbatches, known), known);

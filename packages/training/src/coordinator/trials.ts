@@ -19,7 +19,9 @@ export function chooseTrials(
   shareless: readonly Connection[],
   microbatches: number,
 ): { readonly newcomers: Connection[]; readonly timed: Connection[] } {
-  const free = available(draft).filter((worker) => worker.trial === undefined);
+  const all = available(draft);
+  if (shareless.length === 0 && workers.length === all.length) return { newcomers: [], timed: [] };
+  const free = all.filter((worker) => worker.trial === undefined);
   const [isFree, isWorker] = [new Set(free), new Set(workers)];
   const most = Math.min(microbatches, Math.max(1, Math.floor(microbatches / microbatchesPerTrial)));
   const newcomers = free.filter((worker) => !isWorker.has(worker)).slice(0, most);

@@ -20,27 +20,28 @@ interface RowInput {
 export class CpuByteInput implements ByteInput {
   readonly #context: ProgramMemory;
   readonly #storage: Storage;
-  /** The last quarter of the storage, in which bytes wait for their conversion: it reads ahead of what it writes. */
-  readonly #bytes: number;
-  readonly #conversion: readonly number[];
+  readonly #address: number;
+  readonly #divisorBits: number;
   readonly #rows = new Map<ByteTable, RowInput>();
   #taken: Program | undefined;
 
   /** @param address of the storage */
   constructor(context: ProgramMemory, storage: Storage, address: number, divisor: number) {
-    const count = storage.length;
     this.#context = context;
     this.#storage = storage;
-    this.#bytes = address + (bytesPerValue - 1) * count;
-    const [divisorBits] = new Uint32Array(Float32Array.of(divisor).buffer);
-    this.#conversion = [codes.bytesToFloats, this.#bytes, address, count, divisorBits!];
+    this.#address = address;
+    this.#divisorBits = new Uint32Array(Float32Array.of(divisor).buffer)[0]!;
   }
 
   take(bytes: Uint8Array): Program {
+    const { length } = this.#storage;
     checkCopy(this.#storage, bytes.length);
-    new Uint8Array(this.#context.memory.buffer, this.#bytes, bytes.length).set(bytes);
+    // They wait in the last quarter of the storage: the conversion reads ahead of what it writes.
+    const waiting = this.#address + (bytesPerValue - 1) * length;
+    new Uint8Array(this.#context.memory.buffer, waiting, length).set(bytes);
     noteChange(this.#storage);
-    this.#taken ??= createProgram(this.#context, this.#conversion);
+    const words = [codes.bytesToFloats, waiting, this.#address, length, this.#divisorBits];
+    this.#taken ??= createProgram(this.#context, words);
     return this.#taken;
   }
 
@@ -64,8 +65,8 @@ export class CpuByteInput implements ByteInput {
   #createRowInput(table: CpuByteTable, count: number): RowInput {
     const { allocator } = this.#context;
     const numbers = allocator.allocate(count * wordBytes);
-    const copy = [codes.copyRows, table.address, table.columns, numbers, count, this.#bytes];
-    const program = createProgram(this.#context, [...copy, ...this.#conversion]);
+    const words = [codes.rowsToFloats, table.address, table.columns, numbers, count, this.#address, this.#divisorBits];
+    const program = createProgram(this.#context, words);
     return {
       numbers,
       program,

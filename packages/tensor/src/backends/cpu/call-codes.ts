@@ -19,6 +19,7 @@ export const scatterAdd = 12;
 export const random = 13;
 /** The divisor is the bits of a float32. */
 export const bytesToFloats = 14;
-export const copyRows = 15;
+/** Of rows of a table; the divisor comes last. */
+export const rowsToFloats = 15;
 /** Leaves the largest absolute value at an address: first value, count, where. */
 export const largestMagnitude = 16;
