@@ -17,7 +17,7 @@ export interface PlanAtStart {
 }
 
 /** Whether the batch is for the workers that are there when the run is started. */
-export function isPlannedAtStart({
+function isPlannedAtStart({
   batch,
   expect,
   listen,
