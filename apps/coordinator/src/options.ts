@@ -1,5 +1,6 @@
 /** The options of `npm start` and `npm run coordinator`. */
 import {
+  announceOptions,
   choice,
   commandText,
   dataOptions,
@@ -7,15 +8,14 @@ import {
   fleetOptions,
   fraction,
   generalOptions,
-  lineOption,
   numberFrom,
   type Option,
   positiveNumber,
   switchOption,
   textOption,
   tlsOptions,
+  tokenOptions,
   type ValuesOf,
-  webSocketUrl,
   wholeNumber,
   withDefaultText,
   withFallback,
@@ -128,11 +128,10 @@ const shared = {
     defaultHost,
   ),
   port: withDefaultText(wholeNumber('port to listen on', optionBounds.port), `${defaultPort}, or the next free one`),
-  token: withDefaultText(
-    lineOption('TOKEN', 'secret that workers need to join, and viewers to watch', 256),
+  ...tokenOptions(
+    'secret that workers need to join, and viewers to watch',
     'LOCKSTEP_TOKEN of the environment; else none on loopback, or one made for this run',
   ),
-  'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
   'public-view': switchOption('every client that reaches the port may watch, without the token'),
   ...tlsOptions,
   'allow-origin': origins('origins of other pages that may join and watch, separated by commas'),
@@ -144,7 +143,7 @@ const shared = {
   resume: switchOption('go on from the newest checkpoint in --checkpoint that fits this run'),
   ...fleetOptions,
   standby: switchOption('with --fleet: wait where the run has a coordinator, and go on when that is gone'),
-  announce: webSocketUrl('with --fleet: the address to join by, where it is not the one listened on'),
+  ...announceOptions,
   verify: switchOption('train again in one process afterwards, and compare the weights'),
   save: textOption(
     'FILE',

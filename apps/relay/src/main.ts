@@ -1,6 +1,7 @@
 /** The command line of a relay: relays for a run by its options, and says what happens. */
 import { hostname } from 'node:os';
 import { joinFailure, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
+import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, relay } from '@lockstep/train';
 import { JoinError } from '@lockstep/worker';
 import { findCoordinator } from './coordinator.ts';
@@ -50,6 +51,9 @@ const names: Readonly<Record<string, string>> = {
   'listen.tls.key': 'tls-key',
 };
 
-await runMain('relay', main, (error) =>
-  error instanceof ConfigurationError ? error.messageWith((option) => `--${names[option] ?? option}`) : undefined,
-);
+await runMain('relay', main, (error) => {
+  if (error instanceof FleetError) return `--${error.option}: ${error.message}`;
+  return error instanceof ConfigurationError
+    ? error.messageWith((option) => `--${names[option] ?? option}`)
+    : undefined;
+});

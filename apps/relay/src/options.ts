@@ -1,5 +1,6 @@
 /** The options of `npm run relay`. */
 import {
+  announceOptions,
   choice,
   commandText,
   fleetOptions,
@@ -8,6 +9,7 @@ import {
   switchOption,
   textOption,
   tlsOptions,
+  tokenOptions,
   type ValuesOf,
   webSocketUrl,
   wholeNumber,
@@ -29,14 +31,13 @@ export const relayOptions = {
     defaultHost,
   ),
   port: withDefaultText(wholeNumber('port to listen on', optionBounds.port), `${defaultPort}, or the next free one`),
-  token: withDefaultText(
-    lineOption('TOKEN', 'secret of the run, which its workers need as well', 256),
+  ...tokenOptions(
+    'secret of the run, which its workers need as well',
     'LOCKSTEP_TOKEN of the environment; else that of the address',
   ),
-  'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
   ...tlsOptions,
   ...fleetOptions,
-  announce: webSocketUrl('with --fleet: the address to join by, where it is not the one listened on'),
+  ...announceOptions,
   workers: withFallback(wholeNumber('workers to start on this machine', optionBounds.workers), 0),
   backend: withFallback(choice(computeChoices, 'what those compute on'), 'auto'),
   threads: withFallback(wholeNumber('threads that add gradients', optionBounds.threads), 1),

@@ -7,6 +7,8 @@ type Listening = Extract<RelayEvent, { type: 'listening' }>;
 export class RelayLines {
   #listening: Listening | undefined;
   #isOpen = false;
+  /** Whether no worker has been ready since the last line about that. */
+  #isIdle = false;
   #lostMessage: string | undefined;
 
   of(event: RelayEvent): string[] {
@@ -22,8 +24,11 @@ export class RelayLines {
       case 'joined':
         this.#lostMessage = undefined;
         return event.returned ? [] : [`joined as ${event.id}`];
-      case 'idle':
-        return ['waiting for workers'];
+      case 'idle': {
+        const isKnown = this.#isIdle;
+        this.#isIdle = true;
+        return isKnown ? [] : ['waiting for workers'];
+      }
       case 'lost':
       case 'unreached': {
         // Once: the attempts that follow may fail alike.
@@ -34,6 +39,8 @@ export class RelayLines {
       case 'note':
         return [event.message];
       case 'ready':
+        this.#isIdle = false;
+        return [];
       case 'computed':
         return [];
       default:

@@ -75,7 +75,7 @@ export async function runScenario(
 
 type Scenario = ReturnType<typeof withRelays>;
 
-/** Lies that another numeric mode's rounding cannot hide. */
+/** Lies that another numeric mode's rounding cannot hide, where nodes are not rounded as well. */
 const coarseLies: readonly Lie[] = ['sign', 'scaled', 'other-shard', 'loss', 'non-finite', 'no-answer'];
 
 function drawScenario(seed: number) {
@@ -88,7 +88,10 @@ function drawScenario(seed: number) {
   // Late honest workers give a liar its chances.
   const fleet = drawFleet(seed);
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
-  const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
+  const rounding = drawRounding(seed);
+  const hidden: readonly Lie[] = rounding === undefined ? [] : ['scaled'];
+  const tellable = coarseLies.filter((lie) => !hidden.includes(lie));
+  const lie = oneOf(otherModes > 0 ? tellable : (Object.keys(lies) as Lie[]));
   return {
     problem: {
       samples: between(1, 90),
@@ -98,7 +101,7 @@ function drawScenario(seed: number) {
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
       ...drawTypes(seed),
       innerSteps: drawInnerSteps(seed),
-      rounding: drawRounding(seed),
+      rounding,
       participation: drawParticipation(seed),
       anotherMayFollow: drawFollowing(seed),
       ...drawChunks(seed),

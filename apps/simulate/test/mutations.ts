@@ -138,6 +138,29 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a relay fails at some shards, which others compute instead',
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'relay/relay-run.ts',
+        before: '    const count = this.#samples.use(shard, batch);\n',
+        after:
+          "    if (shard.step % 4 === 2) throw new Error('broken');\n    const count = this.#samples.use(shard, batch);\n",
+      },
+    ],
+  },
+  {
+    name: 'a worker that is gone keeps its shares behind a relay, until they are late',
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'coordinator/disconnect.ts',
+        before: "  unassignAll(draft, connection);\n  emit(draft, { type: 'left'",
+        after: "  if (!draft.setup.isRelay) unassignAll(draft, connection);\n  emit(draft, { type: 'left'",
+      },
+    ],
+  },
+  {
     name: 'workers are not told that another run may follow',
     changes: [
       {

@@ -1,5 +1,6 @@
 /** The Node worker's command line: joins a run by its options, and says what happens. */
 import { joinFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
+import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, JoinError, join } from '@lockstep/worker';
 import { findCoordinator } from './coordinator.ts';
 import { summary, usage, workerOptions } from './options.ts';
@@ -15,8 +16,8 @@ async function main(): Promise<number> {
   const coordinator = await findCoordinator(options, token);
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
-  const { url, secrets, place } = coordinator;
-  const worker = join(url, { name, backend, threads, wait, ...secrets, signal: interruption.signal });
+  const { url, place } = coordinator;
+  const worker = join(url, { name, backend, threads, wait, token, signal: interruption.signal });
   const log = (message: string): void => void process.stderr.write(`worker ${name}: ${message}\n`);
   const lines = new WorkerLines('', performance.now(), progressEveryMs);
   try {
@@ -35,6 +36,7 @@ async function main(): Promise<number> {
   }
 }
 
-await runMain('worker', main, (error) =>
-  error instanceof ConfigurationError ? error.messageWith((option) => `--${option}`) : undefined,
-);
+await runMain('worker', main, (error) => {
+  if (error instanceof FleetError) return `--${error.option}: ${error.message}`;
+  return error instanceof ConfigurationError ? error.messageWith((option) => `--${option}`) : undefined;
+});

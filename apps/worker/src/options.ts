@@ -7,11 +7,10 @@ import {
   generalOptions,
   lineOption,
   switchOption,
-  textOption,
+  tokenOptions,
   type ValuesOf,
   webSocketUrl,
   wholeNumber,
-  withDefaultText,
   withFallback,
 } from '@lockstep/command';
 import { computeChoices } from '@lockstep/worker';
@@ -25,11 +24,7 @@ export const workerOptions = {
   name: withFallback(lineOption('NAME', 'name of this worker in the run', 80), hostname().slice(0, 80)),
   backend: withFallback(choice(computeChoices, 'what computes'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),
-  token: withDefaultText(
-    lineOption('TOKEN', 'secret of the run, where the address lacks it', 256),
-    'LOCKSTEP_TOKEN of the environment',
-  ),
-  'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
+  ...tokenOptions('secret of the run, where the address lacks it', 'LOCKSTEP_TOKEN of the environment'),
   ...fleetOptions,
   wait: switchOption('wait for the coordinator where it does not answer yet'),
   ...generalOptions,

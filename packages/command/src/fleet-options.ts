@@ -1,6 +1,6 @@
 /** The options by which coordinators and workers find each other in a fleet. */
 import { usageFailure } from './failure.ts';
-import { textOption, type ValuesOf, withDefaultText } from './option.ts';
+import { textOption, type ValuesOf, webSocketUrl, withDefaultText } from './option.ts';
 import { readOptionFile } from './option-files.ts';
 
 export const fleetOptions = {
@@ -8,6 +8,11 @@ export const fleetOptions = {
   run: withDefaultText(textOption('NAME', 'the run of the fleet to take part in'), 'default'),
   'fleet-credentials': textOption('FILE', 'with --fleet: a .creds file, an nkey seed, or a file with user:password'),
   'fleet-ca': textOption('FILE.pem', "with --fleet: the authority that has signed the servers' certificates"),
+};
+
+/** Of what listens, and can be found through a fleet. */
+export const announceOptions = {
+  announce: webSocketUrl('with --fleet: the address to join by, where it is not the one listened on'),
 };
 
 export type FleetOptionValues = ValuesOf<typeof fleetOptions>;
@@ -23,6 +28,21 @@ export function fleetOf(options: FleetOptionValues) {
   const read = (option: string, file: string | undefined): string | undefined =>
     file === undefined ? undefined : readOptionFile(option, file);
   return { servers, run, credentials: read('fleet-credentials', credentials), ca: read('fleet-ca', ca) };
+}
+
+/**
+ * Where to look for the coordinator to join: at an address, or in a fleet.
+ * @throws CommandFailure with exit code 2 where neither is given, or both
+ */
+export function joinPlaceOf(options: FleetOptionValues & { readonly url: string | undefined }) {
+  const { url } = options;
+  const fleet = fleetOf(options);
+  if (!fleet) {
+    if (url !== undefined) return { url };
+    throw usageFailure('--url: expected the address that the coordinator printed, like ws://127.0.0.1:7070');
+  }
+  if (url !== undefined) throw usageFailure('--url: expected without --fleet, which finds the coordinator');
+  return { fleet };
 }
 
 /** @throws CommandFailure with exit code 2 where one of these options is given without `--fleet` */

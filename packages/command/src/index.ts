@@ -3,7 +3,14 @@ export { type CommandLine, generalOptions, readCommandLine } from './command-lin
 export { commandText } from './command-text.ts';
 export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from './data-options.ts';
 export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
-export { type FleetOptionValues, fleetOf, fleetOptions, requireFleet } from './fleet-options.ts';
+export {
+  announceOptions,
+  type FleetOptionValues,
+  fleetOf,
+  fleetOptions,
+  joinPlaceOf,
+  requireFleet,
+} from './fleet-options.ts';
 export { helpText } from './help.ts';
 export { joinFailure } from './join-failure.ts';
 export { decimals, percent, significant } from './number-text.ts';
@@ -30,5 +37,5 @@ export { parseOptions } from './parse.ts';
 export { shellWord, tokenBefore } from './shell-word.ts';
 export { type Column, formatTable } from './table.ts';
 export { tlsOf, tlsOptions } from './tls-options.ts';
-export { tokenFrom } from './token.ts';
+export { tokenFrom, tokenOptions } from './token.ts';
 export { version } from './version.ts';

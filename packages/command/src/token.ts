@@ -1,15 +1,20 @@
 /** The token of a run, from where it can be given: an option, a file, or the environment. */
 import { readFileSync } from 'node:fs';
 import { usageFailure } from './failure.ts';
-import { Expected, lineOption } from './option.ts';
-
-export interface TokenOptions {
-  readonly token: string | undefined;
-  readonly 'token-file': string | undefined;
-}
+import { Expected, lineOption, textOption, type ValuesOf, withDefaultText } from './option.ts';
 
 const maxTokenLength = 256;
 const { parse } = lineOption('TOKEN', '', maxTokenLength);
+
+/** The options that give a token. @param otherwise how the token comes about without them */
+export function tokenOptions(description: string, otherwise: string) {
+  return {
+    token: withDefaultText(lineOption('TOKEN', description, maxTokenLength), otherwise),
+    'token-file': textOption('FILE', 'file with the token, which then stands in no list of processes'),
+  };
+}
+
+type TokenOptions = ValuesOf<ReturnType<typeof tokenOptions>>;
 
 /** The options come before `LOCKSTEP_TOKEN`. @throws CommandFailure with exit code 2 */
 export function tokenFrom({ token, 'token-file': file }: TokenOptions, environment: string | undefined) {

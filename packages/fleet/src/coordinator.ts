@@ -221,7 +221,9 @@ export class FleetCoordinator {
   /** A server that is killed may lose what it has acknowledged, and the address is written once. */
   async #lookForAddress(): Promise<void> {
     const found = await this.#records.get('address').catch(() => undefined);
-    if (found?.value.incarnation !== this.#incarnation) this.#toAnnounce ??= this.#announced;
+    // Where a lease was lost, the next one may have the same number.
+    const isOwn = found?.value.incarnation === this.#incarnation && found?.value.url === this.#announced?.url;
+    if (!isOwn) this.#toAnnounce ??= this.#announced;
     await this.#announce();
   }
 

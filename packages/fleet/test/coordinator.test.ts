@@ -265,6 +265,18 @@ describe('a worker', () => {
     expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
   });
 
+  it('finds the coordinator also where another one has announced itself under a lease of the same number, which was lost', async () => {
+    const [first, worker] = [begin('a'), finder()];
+    await opened(first);
+    await first.coordinator.announce({ url: 'ws://a/' });
+    const key = `${run}.address`;
+    const { value, revision } = store.values.get(key)!;
+    store.values.set(key, { value: value.replace('ws://a/', 'ws://b/'), revision });
+    expect(await worker.find()).toMatchObject({ url: 'ws://b/' });
+    await time.advance(6_000);
+    expect(await worker.find()).toMatchObject({ url: 'ws://a/' });
+  });
+
   it('is told of a coordinator whose first announcement did not arrive', async () => {
     const [first, worker] = [begin('a'), finder()];
     await opened(first);

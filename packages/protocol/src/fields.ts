@@ -92,7 +92,7 @@ export const treeNode: Condition<{ readonly lo: number; readonly n: number }> = 
 ];
 
 /** Which workers compute a run's steps. */
-export const participations = ['fastest', 'rotation', 'all'] as const;
+const participations = ['fastest', 'rotation', 'all'] as const;
 
 /** What a relay must know to cut its shards as the coordinator would. */
 export const runGeometry = v.strictObject(

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { type WatchMessage, type WatchMessageOf, watchMessages } from '../src/dashboard/messages.ts';
 import { diloco, finite, hexHash, message, milliseconds, plainJson, text, whole } from './arbitraries.ts';
 import { task, uploadedData } from './data-setup-arbitraries.ts';
+import { viewerArbitraries } from './viewer-arbitraries.ts';
 
 export type WatchMessageType = keyof typeof watchMessages;
 
@@ -247,53 +248,7 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
   ),
   joinCode: record({ type: fc.constant('joinCode' as const), code: text(16) }),
   refused: record({ type: fc.constant('refused' as const), message }),
-  hello: fc.record(
-    { type: fc.constant('hello' as const), token: text(256), adminToken: text(256) },
-    { requiredKeys: ['type'], noNullPrototype: true },
-  ),
-  wantWeights: record({ type: fc.constant('wantWeights' as const) }),
-  unlock: record({ type: fc.constant('unlock' as const), token: text(256) }),
-  admin: fc.record(
-    {
-      type: fc.constant('admin' as const),
-      token: text(256),
-      action: fc.constantFrom('start' as const, 'pause' as const, 'resume' as const, 'stop' as const, 'save' as const),
-    },
-    { requiredKeys: ['type', 'action'], noNullPrototype: true },
-  ),
-  readData: fc.record(
-    { type: fc.constant('readData' as const), token: text(256), label: whole(0), task },
-    { requiredKeys: ['type'], noNullPrototype: true },
-  ),
-  runAgain: fc.record(
-    {
-      type: fc.constant('runAgain' as const),
-      token: text(256),
-      seed: finite,
-      learningRate: finite,
-      optimizer: text(40),
-      model: text(40),
-      batch: finite,
-    },
-    { requiredKeys: ['type'], noNullPrototype: true },
-  ),
-  injectFault: fc.record(
-    {
-      type: fc.constant('injectFault' as const),
-      token: text(256),
-      action: fc.constantFrom('kill' as const, 'freeze' as const, 'slow' as const),
-      workerId: text(64),
-    },
-    { requiredKeys: ['type', 'action', 'workerId'], noNullPrototype: true },
-  ),
-  renameWorker: fc.record(
-    { type: fc.constant('renameWorker' as const), token: text(256), workerId: text(64), name: text(80) },
-    { requiredKeys: ['type', 'workerId', 'name'], noNullPrototype: true },
-  ),
-  removeWorker: fc.record(
-    { type: fc.constant('removeWorker' as const), token: text(256), workerId: text(64) },
-    { requiredKeys: ['type', 'workerId'], noNullPrototype: true },
-  ),
+  ...viewerArbitraries,
 };
 
 export const watchMessageTypes = Object.keys(watchMessages) as WatchMessageType[];

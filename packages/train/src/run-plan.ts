@@ -17,11 +17,7 @@ export interface PlanAtStart {
 }
 
 /** Whether the batch is for the workers that are there when the run is started. */
-export function isPlannedAtStart({
-  batch,
-  expect,
-  listen,
-}: Pick<TrainOptions, 'batch' | 'expect' | 'listen'>): boolean {
+function isPlannedAtStart({ batch, expect, listen }: Pick<TrainOptions, 'batch' | 'expect' | 'listen'>): boolean {
   return batch === 'auto' && expect === undefined && typeof listen === 'object' && listen.waitForStart === true;
 }
 

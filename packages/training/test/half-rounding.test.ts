@@ -1,24 +1,13 @@
 /** Rounding to half precision: PyTorch's, with the same bits as a formula on every backend and in plain loops. */
-import { setFlagsFromString } from 'node:v8';
-import { type HostBackend, input, openBackend, prepareElementwise } from '@lockstep/tensor';
-import { nodeThreads } from '@lockstep/tensor/node';
+import { type HostBackend, input, prepareElementwise } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { halfFormula, roundToHalves } from '../src/half-rounding.ts';
 import golden from './half-golden.json' with { type: 'json' };
-import { hostBackend } from './support.ts';
+import { everyHostBackend } from './support.ts';
 
-// Node 20 has the instructions behind a flag; later ones know it no more.
-setFlagsFromString('--experimental-wasm-relaxed-simd');
-
-const threaded = (await openBackend('cpu', nodeThreads(2))).backend;
-const backends: readonly HostBackend[] = [
-  await hostBackend('reference'),
-  await hostBackend('cpu'),
-  (await openBackend('cpu-relaxed')).backend,
-  threaded,
-];
-afterAll(() => threaded.close?.());
+const backends = await everyHostBackend();
+afterAll(() => Promise.all(backends.map((backend) => backend.close?.())));
 
 function byFormula(backend: HostBackend, values: Float32Array, unit: number): Float32Array {
   const storage = backend.allocate(values.length);

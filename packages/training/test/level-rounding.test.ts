@@ -1,26 +1,15 @@
 /** Rounding to levels: the same bits as formulas on every backend and in plain loops, and right on average. */
-import { setFlagsFromString } from 'node:v8';
-import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { nodeThreads } from '@lockstep/tensor/node';
+import type { HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { shiftOf } from '../src/level-rounding.ts';
 import { nextExponents, unitsOf } from '../src/level-units.ts';
 import { levelRounding, roundMicrobatch, roundSum } from '../src/node-rounding.ts';
 import { RoundingPasses } from '../src/rounding-passes.ts';
-import { hostBackend } from './support.ts';
+import { everyHostBackend } from './support.ts';
 
-// Node 20 has the instructions behind a flag; later ones know it no more.
-setFlagsFromString('--experimental-wasm-relaxed-simd');
-
-const threaded = (await openBackend('cpu', nodeThreads(2))).backend;
-const backends: readonly HostBackend[] = [
-  await hostBackend('reference'),
-  await hostBackend('cpu'),
-  (await openBackend('cpu-relaxed')).backend,
-  threaded,
-];
-afterAll(() => threaded.close?.());
+const backends = await everyHostBackend();
+afterAll(() => Promise.all(backends.map((backend) => backend.close?.())));
 
 const size = 130;
 const figures = [3.25, 7];

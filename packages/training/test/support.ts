@@ -1,7 +1,9 @@
 /** What the tests of this package share: the simulator's small problem, with the hash and the checksum of Node. */
 import { createHash } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
 import { type Checksum, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
 import type { Aggregator } from '../src/aggregator.ts';
 import {
   createProblem as createProblemWith,
@@ -32,6 +34,18 @@ export async function hostBackend(name: 'reference' | 'cpu' = 'reference'): Prom
   const { backend } = await openBackend(name);
   if (!isHostBackend(backend)) throw new Error(`${name}: expected a backend in JavaScript's own memory`);
   return backend;
+}
+
+/** A host backend of each numeric mode, and one with threads, which a test closes. */
+export async function everyHostBackend(): Promise<(HostBackend & { close?(): Promise<void> })[]> {
+  // Node 20 has the instructions behind a flag; later ones know it no more.
+  setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return [
+    await hostBackend('reference'),
+    await hostBackend('cpu'),
+    (await openBackend('cpu-relaxed')).backend,
+    (await openBackend('cpu', nodeThreads(2))).backend,
+  ];
 }
 
 /** What an aggregator decodes. */

@@ -20,6 +20,9 @@ export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEven
         if (message !== undefined) emit({ type: 'note', message });
         return;
       }
+      case 'renewed':
+        emit({ type: 'note', message: `${event.message}; another run begins for the workers here` });
+        return;
       case 'idle':
         emit(event);
         return;

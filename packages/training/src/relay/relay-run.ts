@@ -38,6 +38,8 @@ export interface RelayRunOptions
   /** Chooses the shards that two of them compute; an unsigned 32-bit number that they cannot know. */
   readonly verifySalt: number;
   readonly limits?: Partial<Limits> | undefined;
+  /** Called where it ends by itself: this process could not compute a shard that its workers disagree about. */
+  readonly onFailed: (message: string) => void;
 }
 
 /** What decides whether two welcomes are of one run. */
@@ -96,6 +98,8 @@ function setupOf(
     refereeMode: backend.numericMode,
     startWorkers: 1,
     startWithinMs: 0,
+    // Where it ends by itself, another begins.
+    anotherMayFollow: true,
     isRelay: true,
   };
 }
@@ -123,6 +127,7 @@ export class RelayRun {
   /** The weights that are arriving, and how many of their bytes have not. */
   #arriving: { readonly step: number; missingBytes: number } | undefined;
   #pending: Pending | undefined;
+  #isClosed = false;
 
   constructor(
     options: RelayRunOptions,
@@ -154,6 +159,9 @@ export class RelayRun {
       }),
       onAskedDone: () => this.#finish(),
       onAskedFailed: (message) => this.#fail(new ComputeError('non-finite', message)),
+    });
+    void this.run.outcome.then((outcome) => {
+      if (outcome.type === 'failed' && !this.#isClosed) options.onFailed(outcome.message);
     });
   }
 
@@ -213,6 +221,7 @@ export class RelayRun {
 
   /** Ends it for its workers as well. */
   close(message: string, anotherMayFollow: boolean): void {
+    this.#isClosed = true;
     this.#cancel();
     this.run.stop(message, anotherMayFollow);
     this.#parameters.dispose();

@@ -64,7 +64,9 @@ export type RelayEvent =
   /** As a coordinator of workers. */
   | { readonly type: 'below'; readonly event: RunEvent; readonly state: CoordinatorState }
   /** No worker is there that could compute: it is no worker above until there is one. */
-  | { readonly type: 'idle' };
+  | { readonly type: 'idle' }
+  /** Its run below has ended by itself, and another one begins. */
+  | { readonly type: 'renewed'; readonly message: string };
 
 /** How long it stays a worker above while none of its own is ready. */
 const idleMs = 2_000;
@@ -95,7 +97,7 @@ export class Relay {
       state: () => this.#run?.run.state,
       address: options.address,
       report: (status) => this.#membership.reportStatus(status),
-      onIdle: () => this.#dropUpward(),
+      onIdle: () => this.#dropUpward(noWorkers),
     });
     this.#membership = this.#join(createCompute);
     this.ended = this.#membership.ended.then((end) => this.#end(end));
@@ -168,6 +170,7 @@ export class Relay {
       addresses: [...new Set([...addresses, ...(welcome.addresses ?? [])])].slice(0, mostAddresses),
       compute: createCompute(),
       onEvent: (event) => this.#noteBelow(event),
+      onFailed: (message) => this.#startOver(message),
       ...(onTrace && { onTrace }),
     });
     if (this.#hasEnded) {
@@ -202,9 +205,16 @@ export class Relay {
   }
 
   /** Leaves and comes back, to answer the numerics check when a worker is ready: what it owes is computed elsewhere. */
-  #dropUpward(): void {
-    this.#upward?.send({ type: 'bye', message: noWorkers });
-    this.#upward?.close(1000, noWorkers);
+  #dropUpward(message: string): void {
+    this.#upward?.send({ type: 'bye', message });
+    this.#upward?.close(1000, message);
+  }
+
+  /** Its next welcome begins another run below. */
+  #startOver(message: string): void {
+    this.#options.onEvent?.({ type: 'renewed', message });
+    this.#dropUpward(message);
+    this.#closeRun(message, true);
   }
 
   #end(end: MembershipEnd): MembershipEnd {

@@ -15,7 +15,31 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   const isMisled = (name: string): boolean => name.startsWith('relay ') && hasLies(problem, simulation);
   const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name) && !isMisled(name));
   if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
-  return liarFault(problem, simulation) ?? weightsFault(problem, simulation);
+  return (
+    numericsRefusal(simulation) ??
+    relayRejection(problem, simulation) ??
+    liarFault(problem, simulation) ??
+    weightsFault(problem, simulation)
+  );
+}
+
+/** Every worker computes the numerics check rightly, also one that lies in its results; only a damaged frame may be refused. */
+function numericsRefusal({ chronicle, met }: Simulation): string | undefined {
+  if (met.damage > 0) return undefined;
+  for (const { happening, name } of chronicle) {
+    const isRefusal = happening.type === 'rejected' && happening.message.startsWith('numerics check');
+    if (isRefusal) return `${name ?? 'a worker'} is refused, and computes rightly: ${happening.message}`;
+  }
+  return undefined;
+}
+
+/** Nothing that happens to a relay makes it send what is wrong, or fail at a task; a liar behind it may make training diverge. */
+function relayRejection(problem: Problem, simulation: Simulation): string | undefined {
+  if (hasLies(problem, simulation)) return undefined;
+  for (const { happening, name = '' } of simulation.chronicle) {
+    if (happening.type === 'rejected' && name.startsWith('relay ')) return `${name} is rejected: ${happening.message}`;
+  }
+  return undefined;
 }
 
 /** Results of liars that were added, in any life of a coordinator or relay. */

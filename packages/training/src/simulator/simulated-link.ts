@@ -36,6 +36,8 @@ interface Transfer {
 export class SimulatedLink {
   readonly worker: WorkerTransport;
   readonly coordinator: CoordinatorTransport;
+  /** Why the worker ended it, where what had arrived was wrong, or where it could not go on: neither is a fault of a link. */
+  workerFault: string | undefined;
   readonly #options: SimulatedLinkOptions;
   readonly #pair: MemoryPair;
   /** When the last frame of each direction has left. */
@@ -61,7 +63,7 @@ export class SimulatedLink {
         else this.#carry(from, byteLength, deliver);
       },
     });
-    this.worker = this.#pair.worker;
+    this.worker = this.#noted(this.#pair.worker);
     this.coordinator = this.#counted(this.#pair.coordinator);
   }
 
@@ -112,6 +114,31 @@ export class SimulatedLink {
       else deliver();
     };
     receiver.after(endsAtMs + speed.latencyMs - clock.nowMs(), arrive);
+  }
+
+  /** The worker's end, which notes what it finds wrong. */
+  #noted(transport: WorkerTransport): WorkerTransport {
+    let isOpen = true;
+    return {
+      remote: transport.remote,
+      get bufferedBytes() {
+        return transport.bufferedBytes;
+      },
+      listen: ({ onMessage, onClose }) =>
+        transport.listen({
+          onMessage,
+          onClose: (closing) => {
+            isOpen = false;
+            onClose(closing);
+          },
+        }),
+      send: (message) => transport.send(message),
+      close: (code, reason) => {
+        if (isOpen && (code === 1002 || code === 1011)) this.workerFault = reason;
+        isOpen = false;
+        transport.close(code, reason);
+      },
+    };
   }
 
   /** The coordinator's end, which tells how many bytes have arrived as a socket does. */

@@ -127,7 +127,9 @@ export class SimulatedRelay implements Listener {
         if (isAlive()) this.#begin(run);
       },
       onEvent: (event) => {
-        if (!isAlive() || event.type !== 'below') return;
+        if (!isAlive()) return;
+        if (event.type === 'renewed') this.failure ??= event.message;
+        if (event.type !== 'below') return;
         const workerId = 'workerId' in event.event ? event.event.workerId : undefined;
         this.#options.onEvent(event.event, event.state.records.get(workerId ?? '')?.name);
       },

@@ -147,7 +147,7 @@ export class Simulator implements World {
     }
     this.#checked.clear();
     for (const { state } of places) if (state) this.#checked.add(state);
-    return this.coordinators.find(({ sampleFault }) => sampleFault)?.sampleFault ?? this.#queueFault();
+    return this.coordinators.find(({ sampleFault }) => sampleFault)?.sampleFault ?? this.#linkFault();
   }
 
   /** A worker that does not wait for the run that may follow, in words. */
@@ -238,8 +238,9 @@ export class Simulator implements World {
     this.#note({ type: 'fault', text });
   }
 
-  #queueFault(): string | undefined {
+  #linkFault(): string | undefined {
     for (const { name, link } of [...this.#workers, ...this.relays]) {
+      if (link?.workerFault !== undefined) return `${name} ends its connection: ${link.workerFault}`;
       const bytes = link?.bufferedBytes ?? 0;
       if (bytes > this.#mostBytes) return `${bytes} bytes wait on the link of ${name}`;
     }

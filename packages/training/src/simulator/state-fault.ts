@@ -7,13 +7,24 @@ const mostVotes = 8;
 /** What does not hold, in words; undefined where all does. */
 export function stateFault(state: CoordinatorState): string | undefined {
   if (state.phase === 'waiting' || state.phase === 'finished' || state.phase === 'failed') return boundFault(state);
-  return phaseFault(state) ?? progressFault(state) ?? boundFault(state);
+  return phaseFault(state) ?? ownerFault(state) ?? progressFault(state) ?? boundFault(state);
 }
 
 function phaseFault({ connections, pauseRequested, phase }: CoordinatorState): string | undefined {
   const canTrain = !pauseRequested && some(connections.values(), (connection) => connection.phase === 'ready');
   const expected = canTrain ? 'training' : 'paused';
   return phase === expected ? undefined : `expected the phase ${expected}, got ${phase}`;
+}
+
+/** A share of a worker that is gone, or has to pass the numerics check first, is another one's. */
+function ownerFault({ connections, current, next }: CoordinatorState): string | undefined {
+  for (const { step, shards } of next ? [current, next] : [current]) {
+    for (const { lo, n, owners } of shards.values()) {
+      const absent = owners.find(({ connection }) => connections.get(connection)?.phase !== 'ready');
+      if (absent) return `microbatches ${lo} to ${lo + n - 1} of step ${step + 1} belong to a worker that is not ready`;
+    }
+  }
+  return undefined;
 }
 
 /** While a worker that is not late is ready, a step is neither complete and not taken, nor does a shard wait for an owner. */

@@ -249,6 +249,16 @@ describe('a relay', () => {
 });
 
 describe('a run goes on with the weights of the oracle where', () => {
+  it('the run below a relay ends by itself: its workers come back to the next one', async () => {
+    const tree = await createRelayTree({ epochs: 10 });
+    const relay = tree.relay();
+    tree.workers(relay, 2);
+    await untilStep(tree, 3);
+    relay.relay.run!.run.stop('no memory is left');
+    await tree.fixture.finish();
+    expect(relay.events).toContainEqual({ type: 'renewed', message: 'no memory is left' });
+  });
+
   it('a worker behind a relay is killed', async () => {
     const tree = await createRelayTree({ epochs: 10 });
     const [first] = tree.workers(tree.relay(), 3);
