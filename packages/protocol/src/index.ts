@@ -2,6 +2,7 @@
 export { bytesOf, floatsFrom, floatsOf, halfWordsFrom, wordsFrom } from './bytes.ts';
 export { type Checksum, chunkChecksum, gradientChecksum, openChecksum } from './checksum.ts';
 export { decode, decodeWatch, encode, encodeWatch, framed } from './codec.ts';
+export { copyBytes } from './copy-bytes.ts';
 export {
   type AdminAction,
   type FaultAction,

@@ -1,6 +1,7 @@
 /** Encodes messages of one table as msgpack frames, and decodes checked frames back into messages. */
 import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
 import * as v from 'valibot';
+import { copyBytes, isShared } from './copy-bytes.ts';
 import { checkFrame } from './frame.ts';
 import type { MessageTable } from './message-table.ts';
 import { ProtocolError } from './protocol-error.ts';
@@ -56,8 +57,23 @@ function pack(message: object): Uint8Array<ArrayBuffer> {
   // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets it be used again.
   if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
   bulkPackr.useBuffer(allocate(bulkBytes + smallFieldsBytes));
-  const frame = bulkPackr.pack(message);
+  const frame = bulkPackr.pack(withOwnBytes(message));
   return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
+}
+
+/** The message with shared bytes copied: msgpackr would copy them byte by byte. */
+function withOwnBytes(message: object): object {
+  const entries = Object.entries(message);
+  if (!entries.some(([, value]) => value instanceof Uint8Array && isShared(value))) return message;
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key, value instanceof Uint8Array && isShared(value) ? ownCopy(value) : value]),
+  );
+}
+
+function ownCopy(bytes: Uint8Array): Uint8Array {
+  const copy = allocate(bytes.length);
+  copyBytes(copy, bytes);
+  return copy;
 }
 
 /** Where Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */

@@ -1,5 +1,5 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
-import { decodeVector, type MessageOf } from '@lockstep/protocol';
+import { bytesOf, copyBytes, decodeVector, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tensor';
 import type { NodeRounding } from './node-rounding.ts';
 import { type RunPlan, usedMicrobatches } from './plan.ts';
@@ -78,7 +78,7 @@ export class Aggregator {
     { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
   ): number {
     const values = this.#viewOf(memory).subarray(range.from, range.to);
-    if (encoding === undefined) new Uint8Array(values.buffer, values.byteOffset, values.byteLength).set(bytes);
+    if (encoding === undefined) copyBytes(bytesOf(values), bytes);
     else decodeVector(bytes, encoding, values, this.#unitOf(encoding, range));
     if (memory instanceof Float32Array) return largestOf(values);
     const magnitude = this.#magnitudeOf(memory, range);

@@ -1,5 +1,5 @@
 /** Copies the float32 values of messages into a backend's vectors. */
-import { bytesOf, floatsOf } from '@lockstep/protocol';
+import { bytesOf, copyBytes, floatsOf } from '@lockstep/protocol';
 import { type Backend, isHostBackend, type Storage } from '@lockstep/tensor';
 
 /**
@@ -9,6 +9,6 @@ import { type Backend, isHostBackend, type Storage } from '@lockstep/tensor';
  */
 export function uploadFloats(backend: Backend, vector: Storage, bytes: Uint8Array): void {
   const fits = bytes.length === 4 * vector.length;
-  if (fits && isHostBackend(backend)) bytesOf(backend.view(vector)).set(bytes);
+  if (fits && isHostBackend(backend)) copyBytes(bytesOf(backend.view(vector)), bytes);
   else backend.upload(vector, floatsOf(bytes));
 }
