@@ -37,18 +37,28 @@ export interface DatasetEvaluator<Result> {
   dispose(): void;
 }
 
-interface Accumulator<Result> {
+/** Sums up one evaluation. */
+export interface Accumulator<Result> {
   /** Takes the output of a slice whose first sample is number `first` of the data set. */
   add(output: Float32Array, first: number): void;
   result(): Result;
 }
 
 /** Samples in a slice, of which each thread computes one: a few milliseconds of work for the small models of MNIST. */
-const sliceSize = 250;
+const mostSliceSamples = 250;
+/** Parameters times samples of a slice, where that is less: a tenth of a second for layers of neurons. */
+const mostSliceWork = 2 ** 31;
+
+/** Memory for weights, [parameters] or longer, from elsewhere. */
+export interface WeightsMemory {
+  take(): Storage;
+  give(memory: Storage): void;
+}
 
 /**
  * @param createPlan compiles the model for so many samples
  * @param accumulate begins the result of one evaluation
+ * @param memory for each evaluation; memory of its own, which it keeps, where left out
  */
 export function createDatasetEvaluator<Result>(
   backend: Backend,
@@ -56,46 +66,78 @@ export function createDatasetEvaluator<Result>(
   data: LabeledSamples,
   createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => LabeledPlan | PredictionPlan,
   accumulate: () => Accumulator<Result>,
+  memory?: WeightsMemory,
 ): DatasetEvaluator<Result> {
-  const parameters = backend.allocate(parameterCount(model));
-  /** One for each thread, by the number of samples: that of a whole slice, and that of a shorter last one. */
-  const plans = new Map<string, LabeledPlan | PredictionPlan>();
-  const planFor = (thread: number, planSamples: number): LabeledPlan | PredictionPlan => {
-    const key = `${thread} ${planSamples}`;
-    const plan = plans.get(key) ?? createPlan(backend, model, planSamples, parameters);
-    plans.set(key, plan);
-    return plan;
-  };
+  const opened = openPlans(backend, model, createPlan, memory);
   const { samples, count } = data;
   const targets = targetsOf(data);
   const [size, targetSize] = [samples.length / count, targets.length / count];
   const { threads = 1 } = backend;
+  const sliceSize = sliceSizeOf(model);
   return {
     async evaluate(weights, pause) {
-      backend.upload(parameters, weights);
+      const plans = opened.begin(weights);
       const accumulator = accumulate();
-      for (let from = 0; from < count; from += threads * sliceSize) {
-        const slices = Array.from({ length: threads }, (_, thread) => from + thread * sliceSize)
-          .filter((first) => first < count)
-          .map((first, thread) => {
-            const to = Math.min(count, first + sliceSize);
-            const plan = planFor(thread, to - first);
-            const own = samples.subarray(first * size, to * size);
-            const loading = plan.load(own, targets.subarray(first * targetSize, to * targetSize));
-            return { first, output: plan.output, programs: [...loading, plan.into(plan.output)] };
-          });
-        runTogether(
-          backend,
-          slices.map(({ programs }) => programs),
-        );
-        for (const { first, output } of slices) accumulator.add(await backend.download(output), first);
-        if (from + threads * sliceSize < count) await pause();
+      try {
+        for (let from = 0; from < count; from += threads * sliceSize) {
+          const slices = Array.from({ length: threads }, (_, thread) => from + thread * sliceSize)
+            .filter((first) => first < count)
+            .map((first, thread) => {
+              const to = Math.min(count, first + sliceSize);
+              const plan = plans(thread, to - first);
+              const own = samples.subarray(first * size, to * size);
+              const loading = plan.load(own, targets.subarray(first * targetSize, to * targetSize));
+              return { first, output: plan.output, programs: [...loading, plan.into(plan.output)] };
+            });
+          runTogether(
+            backend,
+            slices.map(({ programs }) => programs),
+          );
+          for (const { first, output } of slices) accumulator.add(await backend.download(output), first);
+          if (from + threads * sliceSize < count) await pause();
+        }
+      } finally {
+        if (memory) opened.release();
       }
       return accumulator.result();
     },
-    dispose() {
+    dispose: opened.release,
+  };
+}
+
+function sliceSizeOf(model: Model): number {
+  return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / parameterCount(model))));
+}
+
+/** The weights of an evaluation, and the plans that read them. */
+function openPlans<Plan extends { dispose(): void }>(
+  backend: Backend,
+  model: Model,
+  createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => Plan,
+  memory: WeightsMemory | undefined,
+) {
+  const size = parameterCount(model);
+  let taken: Storage | undefined;
+  /** One for each thread, by the number of samples: that of a whole slice, and that of a shorter last one. */
+  const plans = new Map<string, Plan>();
+  return {
+    /** Takes weights in. @returns the plan of a thread for so many samples */
+    begin(weights: Float32Array): (thread: number, samples: number) => Plan {
+      taken ??= memory?.take() ?? backend.allocate(size);
+      const parameters = taken.length === size ? taken : backend.slice(taken, 0, size);
+      backend.upload(parameters, weights);
+      return (thread, samples) => {
+        const key = `${thread} ${samples}`;
+        const plan = plans.get(key) ?? createPlan(backend, model, samples, parameters);
+        plans.set(key, plan);
+        return plan;
+      };
+    },
+    release(): void {
       for (const plan of plans.values()) plan.dispose();
-      backend.free(parameters);
+      plans.clear();
+      if (taken) (memory?.give ?? backend.free.bind(backend))(taken);
+      taken = undefined;
     },
   };
 }

@@ -1,6 +1,12 @@
 /** Loss and accuracy of a model on a data set. */
 import { type Backend, type Storage, sum } from '@lockstep/tensor';
-import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
+import {
+  type Accumulator,
+  createDatasetEvaluator,
+  type DatasetEvaluator,
+  type LabeledSamples,
+  type WeightsMemory,
+} from './dataset-evaluator.ts';
 import { forward } from './forward.ts';
 import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
 import { losses, type TargetType } from './losses.ts';
@@ -26,13 +32,21 @@ export interface Evaluation {
 /** Measures the loss and accuracy of weights on a fixed set of samples. */
 export type Evaluator = DatasetEvaluator<Evaluation>;
 
-/** An evaluator of `model` on `data`, which compiles its plans once. */
-export function createEvaluator(backend: Backend, model: Model, data: LabeledSamples): Evaluator {
+/**
+ * An evaluator of `model` on `data`, which compiles its plans once.
+ * @param memory for the weights of each evaluation, whose plans are then compiled anew; memory of its own where left out
+ */
+export function createEvaluator(
+  backend: Backend,
+  model: Model,
+  data: LabeledSamples,
+  memory?: WeightsMemory,
+): Evaluator {
   const { count, targets } = data;
   const variance = targets.type === 'values' ? targetVariance(targets.values, outputCount(model)) : 0;
   const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
     createEvaluation(planBackend, planModel, samples, parameters, targets.type);
-  return createDatasetEvaluator(backend, model, data, createPlan, () => {
+  const accumulate = (): Accumulator<Evaluation> => {
     let [lossSum, correctCount] = [0, 0];
     return {
       add(output) {
@@ -46,7 +60,8 @@ export function createEvaluator(backend: Backend, model: Model, data: LabeledSam
         return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse };
       },
     };
-  });
+  };
+  return createDatasetEvaluator(backend, model, data, createPlan, accumulate, memory);
 }
 
 /**

@@ -5,7 +5,7 @@
 export { builtInModels, resolveModel } from './built-in.ts';
 export { argmax, probabilitiesOf } from './class-scores.ts';
 export { type ConfusionMatrix, createConfusionEvaluator } from './confusion-matrix.ts';
-export type { DatasetEvaluator, LabeledSamples } from './dataset-evaluator.ts';
+export type { DatasetEvaluator, LabeledSamples, WeightsMemory } from './dataset-evaluator.ts';
 export { createEvaluation, createEvaluator, type Evaluation, type Evaluator } from './evaluation.ts';
 export { layerOutputs } from './forward.ts';
 export { createMicrobatchGradient, createShardGradient } from './gradient-plan.ts';

@@ -31,7 +31,7 @@ export function createOptimizer(backend: HostBackend, config: OptimizerConfig, p
   const size = parameters.length;
   const slotNames = optimizerRule(config).slots(config);
   const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));
-  for (const slot of slots.values()) backend.upload(slot, new Float32Array(size));
+  for (const slot of slots.values()) backend.view(slot).fill(0);
   const scalarNames = Object.keys(ruleScalars(config, 1));
   const scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
   const scalars = backend.allocate(scalarValues.length);

@@ -55,6 +55,37 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
     }
   });
 
+  it('gives memory that it borrows back after each evaluation, also one that is given up, and measures the same in it', async () => {
+    const backend = await open();
+    const data = tinyDataset(600);
+    const weights = initialize(model, 5);
+    const own = createEvaluator(backend, model, data);
+    const expected = await own.evaluate(weights, noPause);
+    // Longer than the weights, and another one each time.
+    const lent = new Set<unknown>();
+    const borrowing = createEvaluator(backend, model, data, {
+      take() {
+        const memory = backend.allocate(parameterCount(model) + 2);
+        lent.add(memory);
+        return memory;
+      },
+      give(memory) {
+        expect(lent.delete(memory)).toBe(true);
+        backend.free(memory);
+      },
+    });
+    expect(lent.size).toBe(0);
+    const gaveUp = new Error('given up');
+    for (let time = 0; time < 2; time++) {
+      expect(await borrowing.evaluate(weights, noPause)).toEqual(expected);
+      expect(lent.size).toBe(0);
+      await expect(borrowing.evaluate(weights, () => Promise.reject(gaveUp))).rejects.toBe(gaveUp);
+      expect(lent.size).toBe(0);
+    }
+    borrowing.dispose();
+    own.dispose();
+  });
+
   it('pauses between slices and not after the last, and has its own copy of the weights by then', async () => {
     const backend = await open();
     const evaluator = createEvaluator(backend, model, tinyDataset(600));

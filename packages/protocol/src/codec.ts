@@ -1,5 +1,6 @@
 /** Encodes messages as msgpack frames, and decodes checked frames back into messages. */
 import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from './dashboard/messages.ts';
+import type { FrameMemory } from './frame-memory.ts';
 import { type Message, type MessageFrom, messages, type Side } from './messages.ts';
 import { decodeBy, encodeObject, packAround } from './table-codec.ts';
 
@@ -17,9 +18,10 @@ type BulkMessage = Extract<Message, { readonly bytes: Uint8Array }>;
 /**
  * The message with its bytes copied into its frame, which `encode` then gives out. That is the only copy: the memory of
  * `bytes` may change afterwards, as a backend's does.
+ * @param memory for the frames of one vector; memory of the frame's own where left out
  */
-export function framed<M extends BulkMessage>(message: M): M {
-  return packAround(message);
+export function framed<M extends BulkMessage>(message: M, memory?: FrameMemory): M {
+  return packAround(message, memory);
 }
 
 /**

@@ -14,6 +14,7 @@ export {
   watchSubprotocol,
 } from './dashboard/messages.ts';
 export { enclosed } from './fields.ts';
+export { FrameMemory } from './frame-memory.ts';
 export { type LossyEncoding, lossyEncodings, type NodeRoundingName, nodeRoundings } from './lossy-format.ts';
 export {
   type CoordinatorMessage,

@@ -3,6 +3,7 @@ import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
 import * as v from 'valibot';
 import { copyBytes, isShared } from './copy-bytes.ts';
 import { checkFrame } from './frame.ts';
+import { allocateFrame, type FrameMemory, smallFieldsBytes } from './frame-memory.ts';
 import type { MessageTable } from './message-table.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { toMessageText } from './text.ts';
@@ -14,8 +15,6 @@ const packr = new Packr(settings);
 const bulkPackr = new Packr(settings);
 /** The number of bulk bytes from which that is faster. */
 const bulkFrom = 4_096;
-/** More than the fields other than bulk bytes usually take; a message with larger ones is packed more slowly. */
-const smallFieldsBytes = 1_024;
 
 const frames = new WeakMap<object, Uint8Array<ArrayBuffer>>();
 
@@ -29,9 +28,9 @@ export function encodeObject(message: object): Uint8Array<ArrayBuffer> {
 }
 
 /** See `framed` in codec.ts. */
-export function packAround<M extends { readonly bytes: Uint8Array }>({ bytes, ...fields }: M): M {
+export function packAround<M extends { readonly bytes: Uint8Array }>({ bytes, ...fields }: M, memory?: FrameMemory): M {
   // The last field of a map ends where its frame ends.
-  const frame = pack({ ...fields, bytes });
+  const frame = pack({ ...fields, bytes }, memory);
   const message = { ...fields, bytes: frame.subarray(frame.length - bytes.length) } as unknown as M;
   frames.set(message, frame);
   return message;
@@ -51,13 +50,15 @@ export function decodeBy(table: MessageTable, frame: Uint8Array, from: string): 
   return result.output as object;
 }
 
-function pack(message: object): Uint8Array<ArrayBuffer> {
+function pack(message: object, memory?: FrameMemory): Uint8Array<ArrayBuffer> {
   let bulkBytes = 0;
   for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
   // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets it be used again.
   if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
-  bulkPackr.useBuffer(allocate(bulkBytes + smallFieldsBytes));
+  const size = bulkBytes + smallFieldsBytes;
+  bulkPackr.useBuffer(memory?.next(size) ?? allocateFrame(size));
   const frame = bulkPackr.pack(withOwnBytes(message));
+  memory?.keep(frame);
   return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
 }
 
@@ -71,16 +72,9 @@ function withOwnBytes(message: object): object {
 }
 
 function ownCopy(bytes: Uint8Array): Uint8Array {
-  const copy = allocate(bytes.length);
+  const copy = allocateFrame(bytes.length);
   copyBytes(copy, bytes);
   return copy;
-}
-
-/** Where Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
-declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
-
-function allocate(size: number): Uint8Array {
-  return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
 }
 
 function unpack(frame: Uint8Array): object {

@@ -69,7 +69,6 @@ it.skipIf(absence !== undefined)(
         samples,
         seed: 0,
         parameterServer,
-        nowMs: clock.nowMs,
       }),
       clock,
       checksum,

@@ -63,7 +63,12 @@ export class Aggregator {
     return isMuch ? new Float32Array(length) : this.#sum.reserve();
   }
 
-  /** How many sums are arriving in the backend's memory. */
+  /** The same, always in the backend's memory. */
+  reserveVector(): Storage {
+    return this.#sum.reserve();
+  }
+
+  /** How many sums are in reserved memory of the backend. */
   get reservedCount(): number {
     return this.#sum.reservedCount;
   }
@@ -80,10 +85,7 @@ export class Aggregator {
     const values = this.#viewOf(memory).subarray(range.from, range.to);
     if (encoding === undefined) copyBytes(bytesOf(values), bytes);
     else decodeVector(bytes, encoding, values, this.#unitOf(encoding, range));
-    if (memory instanceof Float32Array) return largestOf(values);
-    const magnitude = this.#magnitudeOf(memory, range);
-    magnitude.program.run();
-    return magnitude.value();
+    return this.#largestOf(memory, range);
   }
 
   /**
@@ -100,6 +102,18 @@ export class Aggregator {
     values[size] = lossSum;
     values[size + 1] = correct;
     return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
+  }
+
+  /** What reserved memory holds: a view, which is valid until the backend allocates. */
+  valuesOf(memory: SumMemory): Float32Array {
+    return this.#viewOf(memory);
+  }
+
+  /** A shard's whole sum in reserved memory. @returns undefined where a number is not finite */
+  read(memory: SumMemory): DecodedSum | undefined {
+    const values = this.#viewOf(memory);
+    const [lossSum, correct] = [values[this.#parameterCount]!, values[this.#parameterCount + 1]!];
+    return this.finish(memory, this.#largestOf(memory, { from: 0, to: this.#parameterCount }), { lossSum, correct });
   }
 
   /** Adds a shard's sum: reserved memory, what `decode` has just returned, or a copy of what it returned before. */
@@ -163,6 +177,13 @@ export class Aggregator {
 
   #viewOf(memory: SumMemory): Float32Array {
     return memory instanceof Float32Array ? memory : this.#backend.view(memory);
+  }
+
+  #largestOf(memory: SumMemory, range: { readonly from: number; readonly to: number }): number {
+    if (memory instanceof Float32Array) return largestOf(memory.subarray(range.from, range.to));
+    const magnitude = this.#magnitudeOf(memory, range);
+    magnitude.program.run();
+    return magnitude.value();
   }
 
   #magnitudeOf(buffer: Storage, { from, to }: { readonly from: number; readonly to: number }): Magnitude {

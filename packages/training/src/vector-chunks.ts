@@ -1,5 +1,5 @@
 /** Vectors as messages: the first brings a vector's first values, chunks bring the others, and together they are it again. */
-import { framed, type Message, type MessageOf } from '@lockstep/protocol';
+import { type FrameMemory, framed, type Message, type MessageOf } from '@lockstep/protocol';
 
 /** The values `[from, to)` of each chunk of a vector, in order; at least one. */
 export function chunkRanges(values: number, chunkBytes: number): { readonly from: number; readonly to: number }[] {
@@ -17,17 +17,19 @@ export const announced = (values: number, chunkBytes: number): { readonly values
 /**
  * The messages of a float32 vector, each made when it is asked for: one is on its way while the next is copied.
  * @param begin makes the first one, with these bytes of the vector and these fields
+ * @param memory for the frames of the others; memory of their own where left out
  */
 export function* vectorMessages<First extends Message>(
   vector: Uint8Array,
   chunkBytes: number,
   begin: (bytes: Uint8Array, fields: { readonly values?: number }) => First,
+  memory?: FrameMemory,
 ): Generator<First | MessageOf<'chunk'>, void> {
   const values = vector.length / 4;
   for (const { from, to } of chunkRanges(values, chunkBytes)) {
     const bytes = vector.subarray(4 * from, 4 * to);
     if (from === 0) yield begin(bytes, announced(values, chunkBytes));
-    else yield framed({ type: 'chunk', at: from, bytes });
+    else yield framed({ type: 'chunk', at: from, bytes }, memory);
   }
 }
 

@@ -74,7 +74,6 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
       samples,
       seed: 0,
       parameterServer,
-      nowMs: clock.nowMs.bind(clock),
     }),
     referenceGradient: referenceOf(new Float32Array(gradient.slice().buffer)),
     clock,

@@ -72,13 +72,14 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const { chunkBytes } = { ...defaultLimits, ...bounds };
   const maxFrameBytes = Math.min(vectorBytes, chunkBytes) + messageOverheadBytes;
   const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
-  const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const format = formatOf(train);
   const { targetType } = format;
   const { microbatchSize, innerSteps } = plan;
   const setup = checkedSetup({ model, microbatchSize, targetType, innerSteps });
   const numericsCheck = createNumericsCheck(model, setup.microbatchSize, format);
+  // First, since the vectors of the parameter server then take the memory that it leaves.
   const reference = await checkOwnNumerics(backend, setup, numericsCheck, sha256);
+  const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const samples = createShardSource(train, plan, config.seed);
   const run = new Run({
     setup: {
@@ -110,7 +111,6 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
       samples,
       seed: config.seed,
       parameterServer,
-      nowMs: systemClock.nowMs,
     }),
     parameterServer,
     numericsCheck,

@@ -38,27 +38,32 @@ const levelVectors = { inBackend: 2, beside: 1 };
 
 /**
  * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
- * microbatch. The coordinator: weights, the optimizer's state, a copy to evaluate, a sum where it adds those of workers, and a
- * compute for the numerics check or for all shards; beside that memory the weights as they travel.
+ * microbatch. The coordinator begins with a compute for the numerics check, whose memory is used again: for weights, the
+ * optimizer's state, and a sum of those of workers, or sums of its own and a copy to evaluate. Beside that memory the weights
+ * as they travel, and those to evaluate.
  * A worker process: its compute, the weights as they arrive and the gradient as it leaves. Where gradients are levels, the
  * coordinator's sum and each compute have vectors for these.
  */
 export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   const { model, optimizer, microbatchSize, diloco, gradients, microbatches, workers, threads } = options;
+  const isAlone = workers === 'single';
   const vectorBytes = floatBytes * parameterCount(model);
   const slots = optimizerRule(optimizer).slots(optimizer).length;
   // A replica has weights, a gradient and mostly a momentum of its own.
   const [vectors, samples] = diloco ? [4, diloco.batch] : [1, microbatchSize];
   const threadBytes = vectors * vectorBytes + floatBytes * samples * keptActivations(model);
-  const computeBytes = (computing: number): number => vectorBytes + Math.min(computing, microbatches) * threadBytes;
-  const [sums, computing] = workers === 'single' ? [0, threads] : [1, 1];
   const { inBackend, beside } = gradients === 'int8-exact' ? levelVectors : { inBackend: 0, beside: 0 };
   // In one process its compute rounds as well; with workers the coordinator's, which makes the numerics check, need not.
-  const rounding = (workers === 'single' ? 2 : 1) * inBackend;
-  const coordinatorBytes = (2 + sums + slots + rounding) * vectorBytes + computeBytes(computing);
-  const processBytes = coordinatorBytes + (1 + beside) * vectorBytes;
+  const rounding = (isAlone ? 2 : 1) * inBackend;
+  const computingBytes = isAlone ? Math.min(threads, microbatches) * threadBytes : 0;
+  const stepBytes = (2 + slots + rounding) * vectorBytes + computingBytes;
+  // That of a check is a single gradient, in one thread.
+  const computeBytes = vectorBytes + threadBytes;
+  const checkBytes = 2 * vectorBytes + threadBytes - vectors * vectorBytes;
+  const coordinatorBytes = Math.max(checkBytes, stepBytes);
+  const processBytes = coordinatorBytes + ((isAlone ? 1 : 2) + beside) * vectorBytes;
   // A worker may get a single microbatch.
-  const workersBytes = workers === 'single' ? 0 : workers * (computeBytes(1) + (2 + inBackend + beside) * vectorBytes);
+  const workersBytes = isAlone ? 0 : workers * (computeBytes + (2 + inBackend + beside) * vectorBytes);
   return { coordinatorBytes, machineBytes: processBytes + workersBytes };
 }
 

@@ -1,5 +1,5 @@
 /** One training run from its first worker to its last evaluation. */
-import { createEvaluator, type Evaluator, parameterCount } from '@lockstep/nn';
+import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { Run, RunOutcome } from '@lockstep/training';
@@ -155,7 +155,10 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
   const resumeFrom = checkpoints?.resumeFrom;
   const observer = new RunObserver({
     plan,
-    evaluator: createRunEvaluator(job, backend),
+    evaluator: createRunEvaluator(job, backend, {
+      take: () => parameterServer.aggregator.reserveVector(),
+      give: (vector) => parameterServer.aggregator.release(vector),
+    }),
     targetType: prepared.test.targets.type,
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
@@ -183,11 +186,22 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
   return { created, observer };
 }
 
-/** In one process, evaluations share its threads with the steps and take turns with them. */
-function createRunEvaluator({ prepared, platform, emit }: TrainingJob, backend: HostBackend): Evaluator {
+/** Of a larger model, another engine and its copies of the weights would take more memory than its turns take time. */
+const mostParametersBeside = 2 ** 22;
+
+/**
+ * In one process, evaluations share its threads with the steps and take turns with them; so do those of large models.
+ * @param vectors of the parameter server, which hold the weights of a large model as long as they are evaluated
+ */
+function createRunEvaluator(
+  { prepared, platform, emit }: TrainingJob,
+  backend: HostBackend,
+  vectors: WeightsMemory,
+): Evaluator {
   const { model, test, listen } = prepared;
-  const inline = (): Evaluator => createEvaluator(backend, model, test);
-  if (!listen || !platform.host) return inline();
+  const isLarge = parameterCount(model) > mostParametersBeside;
+  const inline = (): Evaluator => createEvaluator(backend, model, test, isLarge ? vectors : undefined);
+  if (!listen || !platform.host || isLarge) return inline();
   const { name, threads = 1 } = backend;
   return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
     emit({

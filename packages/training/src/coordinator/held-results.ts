@@ -1,4 +1,5 @@
 /** Results of the current step that wait until another computation of the same shard shows which is right. */
+import type { Aggregator, SumMemory } from '../aggregator.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { SumSize } from './plausibility.ts';
 import type { ConnectionId, RunSetup } from './state.ts';
@@ -6,8 +7,8 @@ import type { ConnectionId, RunSetup } from './state.ts';
 export interface HeldResult {
   /** 0 for the coordinator's own. */
   readonly connection: ConnectionId;
-  /** [parameters + 2]: gradient, sum of losses, correct answers; a copy that belongs to the holder. */
-  readonly values: Float32Array;
+  /** [parameters + 2]: gradient, sum of losses, correct answers; reserved for the holder. */
+  readonly memory: SumMemory;
   readonly size: SumSize;
   /** Of the numeric mode that computed it. */
   readonly numericsHash: string;
@@ -23,8 +24,13 @@ export class HeldResults {
   readonly #isLossy: boolean;
   readonly #tolerance: number;
   readonly #held = new Map<string, HeldResult[]>();
+  readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
 
-  constructor({ gradients, plan }: Pick<RunSetup, 'gradients' | 'plan'>) {
+  constructor(
+    { gradients, plan }: Pick<RunSetup, 'gradients' | 'plan'>,
+    memory: Pick<Aggregator, 'valuesOf' | 'release'>,
+  ) {
+    this.#memory = memory;
     this.#isLossy = gradients !== undefined;
     this.#tolerance = this.#isLossy || plan.rounding ? lossyTolerance : roundingTolerance;
   }
@@ -40,21 +46,32 @@ export class HeldResults {
     return others.filter((other) => this.#isSame(other, result, units)).map(({ connection }) => connection);
   }
 
-  /** The result that is held for a connection; all results of the shard are dropped. */
+  /** The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. */
   take(shard: Shard, connection: ConnectionId): HeldResult | undefined {
     const key = shardKey(shard);
-    const result = this.#held.get(key)?.find((held) => held.connection === connection);
+    const results = this.#held.get(key) ?? [];
+    const result = results.find((held) => held.connection === connection);
+    this.#drop(results.filter((held) => held !== result));
     this.#held.delete(key);
     return result;
   }
 
   clear(): void {
+    for (const results of this.#held.values()) this.#drop(results);
     this.#held.clear();
   }
 
+  #drop(results: readonly HeldResult[]): void {
+    for (const { memory } of results) this.#memory.release(memory);
+  }
+
   #isSame(one: HeldResult, other: HeldResult, units?: Float32Array): boolean {
-    if (one.numericsHash === other.numericsHash && !this.#isLossy) return equalBits(one.values, other.values);
-    return nearlyEqual(one.values, other.values, this.#tolerance, units);
+    const [left, right] = [one, other].map(({ memory }) => this.#memory.valuesOf(memory)) as [
+      Float32Array,
+      Float32Array,
+    ];
+    if (one.numericsHash === other.numericsHash && !this.#isLossy) return equalBits(left, right);
+    return nearlyEqual(left, right, this.#tolerance, units);
   }
 }
 

@@ -39,7 +39,7 @@ export class InlineGradient implements InlineCompute {
     this.#options = options;
     const { microbatchSize, innerSteps } = plan;
     const setup = { model, microbatchSize, innerSteps, targetType: dataset.targets.type };
-    this.#sliced = new SlicedGradient(backend, setup, parameters, true);
+    this.#sliced = new SlicedGradient(backend, setup, parameters, { checksFinite: true });
     this.#pacer = new Pacer(clock);
     this.#rangesOf = rangesOf(backend, dataset);
   }

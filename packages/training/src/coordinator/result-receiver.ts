@@ -2,11 +2,11 @@
 import type { MessageOf } from '@lockstep/protocol';
 import type { DecodedSum } from '../aggregator.ts';
 import type { Shard } from '../tree.ts';
-import type { ShardGradient } from '../worker/compute.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { HeldResults } from './held-results.ts';
 import { IncomingGradient, type IncomingGradientOptions } from './incoming-gradient.ts';
 import { Plausibility, type SumSize } from './plausibility.ts';
+import type { OwnSum } from './referee.ts';
 import { dispositionOf } from './results.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 
@@ -20,7 +20,7 @@ export class ResultReceiver {
 
   constructor(options: IncomingGradientOptions) {
     this.#options = options;
-    this.#held = new HeldResults(options.setup);
+    this.#held = new HeldResults(options.setup, options.parameterServer.aggregator);
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
@@ -44,29 +44,36 @@ export class ResultReceiver {
       aggregator.add({ lo, n }, memory);
       return told;
     }
-    const values = sum?.values.slice();
-    aggregator.release(memory);
+    if (disposition === 'ignore' || !sum) aggregator.release(memory);
     if (disposition === 'ignore') return told;
-    if (!sum || !values) {
+    if (!sum) {
       const message = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
       return { type: 'taskError', step, lo, n, code: 'non-finite', message };
     }
     const workerId = state.connections.get(connection)?.workerId ?? '';
     const numericsHash = state.records.get(workerId)?.numericsHash ?? '';
     const size = sizeOf(sum, header);
-    const agreesWith = this.#held.add({ lo, n }, { connection, values, size, numericsHash }, this.#units);
+    const agreesWith = this.#held.add({ lo, n }, { connection, memory, size, numericsHash }, this.#units);
     return { ...told, agreesWith, isSuspect };
   }
 
   /** Holds what the coordinator itself has computed; returns what the rules are told of it. */
-  holdOwn(shard: Shard, result: ShardGradient): Pick<Refereed, 'isFinite' | 'agreesWith'> {
+  holdOwn(shard: Shard, { memory, count }: OwnSum): Pick<Refereed, 'isFinite' | 'agreesWith'> {
     const { parameterServer, setup } = this.#options;
-    const { gradient, lossSum, correct } = result;
-    const sum = parameterServer.aggregator.decode({ bytes: gradient, lossSum, correct });
-    if (!sum) return { isFinite: false, agreesWith: [] };
-    const own = { connection: 0, values: sum.values.slice(), size: sizeOf(sum, result) };
+    const { aggregator, parameterCount } = parameterServer;
+    const sum = aggregator.read(memory);
+    if (!sum) {
+      aggregator.release(memory);
+      return { isFinite: false, agreesWith: [] };
+    }
+    const own = { connection: 0, memory, size: sizeOf(sum, { lossSum: sum.values[parameterCount]!, count }) };
     const agreesWith = this.#held.add(shard, { ...own, numericsHash: setup.refereeHash ?? '' }, this.#units);
     return { isFinite: true, agreesWith };
+  }
+
+  /** Drops what the coordinator itself has computed, where it is not needed any more. */
+  dropOwn({ memory }: OwnSum): void {
+    this.#options.parameterServer.aggregator.release(memory);
   }
 
   /** What a level of each value stands for, where there are levels. */
@@ -80,7 +87,7 @@ export class ResultReceiver {
     const result = this.#held.take({ lo, n }, from);
     if (!result) throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a held result of connection ${from}`);
     this.#plausibility.confirm(result.size);
-    this.#options.parameterServer.aggregator.add({ lo, n }, result.values);
+    this.#options.parameterServer.aggregator.add({ lo, n }, result.memory);
   }
 
   /** Drops what was added and held of a step, which begins anew, or with an asked shard of it. */

@@ -6,9 +6,9 @@ import type { ParameterServer, StepResult } from '../parameter-server.ts';
 import type { Parameters } from '../parameters.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
-import type { ShardGradient } from '../worker/compute.ts';
 import type { RunEvent } from './events.ts';
 import type { RunHistory } from './history.ts';
+import type { OwnSum } from './referee.ts';
 import type { RunSetup } from './state.ts';
 import type { Trace } from './trace.ts';
 
@@ -24,7 +24,7 @@ interface CommonOptions {
   /** What the coordinator itself computed for the numerics check. */
   readonly referenceGradient: ReferenceGradient;
   /** Computes a shard of a step with the parameter server's weights, to decide between results that differ. */
-  readonly referee: (step: number, shard: Shard) => Promise<ShardGradient>;
+  readonly referee: (step: number, shard: Shard) => Promise<OwnSum>;
   readonly clock: Clock;
   readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */

@@ -9,13 +9,13 @@ import {
 } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
-import type { ShardGradient } from '../worker/compute.ts';
 import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, UntimedEvent, WorkerCommand } from './events.ts';
 import { stateAfter } from './history.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineWorker } from './inline-worker.ts';
 import type { Peer } from './peer.ts';
+import type { OwnSum } from './referee.ts';
 import { RemotePeer, RemoteSources } from './remote-peer.ts';
 import { ResultReceiver } from './result-receiver.ts';
 import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
@@ -269,7 +269,7 @@ export class Run {
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
-    let result: ShardGradient;
+    let result: OwnSum;
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {
@@ -280,7 +280,10 @@ export class Run {
       return;
     }
     // The run may have ended meanwhile, or have taken the step with another result.
-    if (step !== this.#state.current.step || !this.#isOpen(shard)) return;
+    if (step !== this.#state.current.step || !this.#isOpen(shard)) {
+      this.#results.dropOwn(result);
+      return;
+    }
     this.#dispatch({ type: 'refereed', step, ...shard, ...this.#results.holdOwn(shard, result) });
   }
 

@@ -155,7 +155,6 @@ export class RelayRun {
       ...(onTrace && { onTrace }),
       referee: createReferee({
         ...{ model, targetType, plan, samples, seed, parameterServer },
-        nowMs: () => clock.nowMs(),
       }),
       onAskedDone: () => this.#finish(),
       onAskedFailed: (message) => this.#fail(new ComputeError('non-finite', message)),

@@ -140,13 +140,14 @@ export async function createProblem(
     });
     const ledger = new SampleLedger(plan, samples, checkpoint?.counts);
     ledger.watch(parameterServer);
-    const referee: RunOptions['referee'] = (step, { lo, n }) => {
-      const shard = samples.shard(step, lo, n);
+    const referee: RunOptions['referee'] = async (step, { lo, n }) => {
+      const { samples: values, targets, count } = samples.shard(step, lo, n);
+      const { aggregator, parameterCount: to, rounding } = parameterServer;
       const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
-      return gradientOf(parameterServer.weightBytes(), shard.samples, shard.targets, {
-        key,
-        rounding: parameterServer.rounding,
-      });
+      const own = await gradientOf(parameterServer.weightBytes(), values, targets, { key, rounding });
+      const memory = aggregator.reserve();
+      aggregator.finish(memory, aggregator.write(memory, { from: 0, to }, { bytes: own.gradient }), own);
+      return { memory, count };
     };
     const firstStep = start.step;
     const run = { setup, firstStep, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host };

@@ -34,6 +34,20 @@ export interface GradientSetup {
   readonly innerSteps?: InnerSteps | undefined;
 }
 
+/** Memory for vectors [parameters + 2] from elsewhere. */
+export interface VectorMemory {
+  take(): Storage;
+  give(vector: Storage): void;
+}
+
+/** How a shard is computed. */
+export interface SlicedOptions {
+  /** Whether `isFinite` is asked for each shard, which takes a pass over the terms of its sum. */
+  readonly checksFinite?: boolean;
+  /** Where the vectors of large models come from; the backend's own memory where left out. */
+  readonly vectors?: VectorMemory | undefined;
+}
+
 /** What a thread needs of its own. */
 interface ThreadMemory {
   readonly piece: PieceCompute;
@@ -53,6 +67,7 @@ export class SlicedGradient {
   readonly #backend: Backend;
   readonly #parameters: Storage;
   readonly #checksFinite: boolean;
+  readonly #vectors: VectorMemory;
   readonly #microbatchSize: number;
   /** Most microbatches that one plan computes, a power of two. */
   readonly #maxMicrobatches: number;
@@ -66,21 +81,22 @@ export class SlicedGradient {
   #part = 0;
   #terms: Magnitude[] = [];
 
-  /**
-   * @param parameters [parameters], which belong to the caller
-   * @param checksFinite whether `isFinite` is asked for each shard, which takes a pass over the terms of its sum
-   */
-  constructor(backend: Backend, setup: GradientSetup, parameters: Storage, checksFinite = false) {
+  /** @param parameters [parameters], which belong to the caller */
+  constructor(backend: Backend, setup: GradientSetup, parameters: Storage, options: SlicedOptions = {}) {
     const { model, microbatchSize, targetType, innerSteps } = setup;
+    const { checksFinite = false, vectors } = options;
     this.#backend = backend;
     this.model = model;
     this.targetType = targetType;
     this.#microbatchSize = microbatchSize;
     this.#parameters = parameters;
     this.#checksFinite = checksFinite;
+    this.#vectors = vectors ?? ownVectors(backend, parameters.length + 2);
     this.#adder = new VectorAdder(backend);
     const isOneByOne = innerSteps !== undefined || !backend.microbatchSums;
-    this.#maxMicrobatches = isOneByOne ? 1 : powerOfTwoUpTo(samplesAtOnce(model) / microbatchSize);
+    this.#maxMicrobatches = isOneByOne
+      ? 1
+      : powerOfTwoUpTo(samplesAtOnce(model, vectors ? parameters.length : 0) / microbatchSize);
     this.#threads = Array.from({ length: backend.threads ?? 1 }, () => ({
       piece: innerSteps
         ? new ReplicaPiece({ backend, model, innerSteps, targetType, parameters })
@@ -156,13 +172,14 @@ export class SlicedGradient {
     return Number.isFinite(magnitude.value());
   }
 
-  dispose(): void {
+  /** @param kept a vector that is the caller's from now on */
+  dispose(kept?: Storage): void {
     this.#disposePasses();
     this.#adder.dispose();
     for (const { piece, vectors, magnitudes } of this.#threads) {
       piece.dispose();
       for (const { program } of magnitudes.values()) program.dispose();
-      for (const vector of vectors) this.#backend.free(vector);
+      for (const vector of vectors) if (vector !== kept) this.#vectors.give(vector);
     }
   }
 
@@ -212,7 +229,7 @@ export class SlicedGradient {
 
   #vectorOf(thread: number, index: number): Storage {
     const { vectors } = this.#threads[thread]!;
-    while (vectors.length <= index) vectors.push(this.#backend.allocate(this.#parameters.length + 2));
+    while (vectors.length <= index) vectors.push(this.#vectors.take());
     return vectors[index]!;
   }
 
@@ -259,7 +276,12 @@ function firstOf(sum: PlacedSum): Extract<PlacedSum, { thread: number }> {
   return 'thread' in sum ? sum : firstOf(sum.left);
 }
 
-function samplesAtOnce(model: Model): number {
+function ownVectors(backend: Backend, length: number): VectorMemory {
+  return { take: () => backend.allocate(length), give: (vector) => backend.free(vector) };
+}
+
+/** @param spared values of a vector, of which more than one are to be spared; 0 where the cache matters more */
+function samplesAtOnce(model: Model, spared: number): number {
   const values = layerShapes(model).reduce((sum, shape) => sum + shape.reduce((size, length) => size * length, 1), 0);
-  return Math.min(maxSamples, Math.floor(maxValues / values));
+  return Math.min(maxSamples, Math.floor(Math.max(maxValues, spared / 8) / values));
 }

@@ -93,7 +93,7 @@ async function createInlineRun({
       refereeMode: backend.numericMode,
     },
     samples,
-    referee: createReferee({ model, targetType, plan, samples, seed, parameterServer, nowMs }),
+    referee: createReferee({ model, targetType, plan, samples, seed, parameterServer }),
     parameterServer,
     numericsCheck,
     referenceGradient,

@@ -88,7 +88,6 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
       samples: source,
       seed: 0,
       parameterServer: server,
-      nowMs: systemClock.nowMs,
     }),
     clock: systemClock,
     checksum,

@@ -4,6 +4,8 @@ import { pageBytes, type WasmMemory } from './webassembly.ts';
 const alignment = 64;
 /** Kernels may read, not write, this far beyond a block. */
 const slackBytes = 64;
+/** Large models would have much that is never used. */
+const mostSparePages = (16 * 2 ** 20) / pageBytes;
 
 interface FreeBlock {
   start: number;
@@ -52,14 +54,14 @@ export class Allocator {
     this.#free.splice(index + 1, 1);
   }
 
-  /** Makes the gap at the end one of at least `size`, adding a quarter of the memory where it can; returns its index. */
+  /** Makes the gap at the end one of at least `size`, adding a quarter of the memory or 16 MB where it can; returns its index. */
   #grow(size: number): number {
     const before = this.#memory.buffer.byteLength;
     const end = before - slackBytes;
     const lastFree = this.#free.at(-1);
     const there = lastFree?.end === end ? end - lastFree.start : 0;
     const needed = Math.ceil((size - there) / pageBytes);
-    const generous = Math.max(needed, Math.ceil(before / 4 / pageBytes));
+    const generous = Math.max(needed, Math.min(mostSparePages, Math.ceil(before / 4 / pageBytes)));
     try {
       this.#memory.grow(generous);
     } catch {
