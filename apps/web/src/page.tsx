@@ -8,7 +8,7 @@ import type { TabWorker } from './join/tab-worker.ts';
 import { CodeForm } from './panels/code-form.tsx';
 import { ConfusionMatrix } from './panels/confusion-matrix.tsx';
 import { Control } from './panels/control.tsx';
-import { Curves } from './panels/curves.tsx';
+import { Curves, LearningRate } from './panels/curves.tsx';
 import { type DataActions, DataCard } from './panels/data-card.tsx';
 import { Draw } from './panels/draw.tsx';
 import { Ending } from './panels/ending.tsx';
@@ -17,6 +17,7 @@ import { Join } from './panels/join.tsx';
 import { Log } from './panels/log.tsx';
 import { Overview } from './panels/overview.tsx';
 import type { RunChanges } from './panels/run-again.tsx';
+import { Runs } from './panels/runs.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
 import { TopErrors } from './panels/top-errors.tsx';
 import type { WorkerOwner } from './panels/worker-actions.tsx';
@@ -56,7 +57,7 @@ export function Page(props: PageProps) {
         onUnlock={isAdmin ? undefined : unlock}
       />
       <main id="main" tabIndex={-1}>
-        <ConnectionStatus store={store} isCodeWanted={needsCode} />
+        <Notice store={store} isCodeWanted={needsCode} />
         <Overview store={store}>
           {needsCode && <CodeForm fault={refusalOf(store.connection.value)} onCode={enterCode} />}
         </Overview>
@@ -73,6 +74,8 @@ export function Page(props: PageProps) {
           <>
             {isAdmin && <Control store={store} onAction={control} onRunAgain={runAgain} />}
             <RunPanels {...props} owner={isAdmin ? owner : undefined} />
+            {store.rateAt.value && <LearningRate store={store} />}
+            <Runs store={store} />
           </>
         )}
       </main>
@@ -163,19 +166,30 @@ function refusalOf(connection: Connection): string | undefined {
   return connection.phase === 'refused' ? `Not connected: ${connection.reason}.` : undefined;
 }
 
-/** Shows why the page is disconnected; the panels keep the last state. */
-function ConnectionStatus({ store, isCodeWanted }: { readonly store: RunStore; readonly isCodeWanted: boolean }) {
+/** Shows why the page is disconnected, or why a run ended before its last step; the panels keep the last state. */
+function Notice({ store, isCodeWanted }: { readonly store: RunStore; readonly isCodeWanted: boolean }) {
   const connection = store.connection.value;
+  const { reason } = store.status.value;
+  const isLost = connection.phase === 'lost';
+  const isOver = store.isOver.value;
   // A run that has finished has nothing to go on with.
-  const goesOn = store.progress.value?.phase === 'finished' ? '' : goesOnText(store.checkpoint.value);
+  const isCutOff = store.progress.value?.phase !== 'finished' && (isOver || isLost);
+  const parts = [
+    reason && sentence(reason),
+    isLost && isOver && 'The coordinator has ended; this is what it left.',
+    isLost && !isOver && `Not connected: ${connection.reason}. Trying again …`,
+    // The form for the code says it otherwise.
+    !isCodeWanted && refusalOf(connection),
+    isCutOff && goesOnText(store.checkpoint.value),
+  ];
   return (
-    <p class="connection" role="status">
-      {connection.phase === 'lost' &&
-        (store.isOver.value
-          ? `The coordinator has ended; this is what it left. ${goesOn}`
-          : `Not connected: ${connection.reason}. Trying again … ${goesOn}`)}
-      {/* The form for the code says it. */}
-      {isCodeWanted ? '' : refusalOf(connection)}
+    <p class="notice" role="status">
+      {parts.filter(Boolean).join(' ')}
     </p>
   );
+}
+
+/** With a capital at its beginning, and a full stop. */
+function sentence(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 }

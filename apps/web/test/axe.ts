@@ -15,12 +15,22 @@ declare const axe: { run(): Promise<AxeResults> };
 
 let source: string | undefined;
 
-/** The rules that the page breaks seriously, each with the elements that do. */
+/** The rules that the page breaks, each with the elements that do. */
+export async function violations(page: Page): Promise<string[]> {
+  return (await broken(page)).map(textOf);
+}
+
+/** Those that keep people from using it. */
 export async function seriousViolations(page: Page): Promise<string[]> {
+  return (await broken(page)).filter(({ impact }) => impact === 'serious' || impact === 'critical').map(textOf);
+}
+
+async function broken(page: Page): Promise<AxeResults['violations']> {
   source ??= readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   await page.evaluate(source);
-  const { violations } = await page.evaluate(() => axe.run());
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' ')}`);
+  return (await page.evaluate(() => axe.run())).violations;
+}
+
+function textOf({ id, nodes }: AxeResults['violations'][number]): string {
+  return `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' ')}`;
 }

@@ -7,7 +7,21 @@ import { startRun } from './run.ts';
 describePage('the toolbar of the curves', ({ browser, folder }) => {
   it('changes the axis for good, and saves a table and a picture', async () => {
     const data = await writeFolder(folder, 'tiny', tinyFiles());
-    const run = await startRun(folder, ['--workers', '1', '--data', data, '--batch', '32', '--epochs', '3', '--stay']);
+    const args = [
+      '--workers',
+      '1',
+      '--data',
+      data,
+      '--batch',
+      '32',
+      '--epochs',
+      '3',
+      '--lr',
+      '0.1',
+      '--schedule',
+      'cosine',
+    ];
+    const run = await startRun(folder, [...args, '--stay']);
     await run.program.printed(/The dashboard stays/);
     const tab = await browser.open(run);
     await tab.shows('test images, epoch 3');
@@ -16,6 +30,13 @@ describePage('the toolbar of the curves', ({ browser, folder }) => {
     await tab.during('the loss over the steps', curve.waitFor());
     await tab.page.reload();
     await tab.during('the loss over the steps, in the page loaded again', curve.waitFor());
+
+    // The schedule's rate of the last step, which a cosine has brought near 0.
+    const rate = tab.page.getByRole('img', { name: /^Learning rate over the steps: \d/ });
+    await tab.during('the learning rate', rate.waitFor());
+    const last = Number(/: ([\d.e-]+) \(now\)/.exec((await rate.getAttribute('aria-label'))!)![1]);
+    expect(last).toBeGreaterThan(0);
+    expect(last).toBeLessThan(0.02);
 
     const table = await tab.saves('CSV');
     expect(table.name).toBe('lockstep-curves.csv');

@@ -33,6 +33,16 @@ const view = (stepsPerEpoch: number, lastStep = Number.POSITIVE_INFINITY) => ({
 });
 
 describe('curves', () => {
+  it('have a value of each step, counted from 0, where there are points', () => {
+    const curves = new Curves();
+    curves.add(points(1, 20, () => 2));
+    const { at, smoothTrain, train, test } = curves.ofSteps((step) => 0.1 / (step + 1), { ...view(10), axis: 'step' });
+    expect(at).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+    expect(smoothTrain).toEqual(at.map((step) => 0.1 / step));
+    expect(new Set([...train, ...test])).toEqual(new Set([null]));
+    expect(curves.seconds).toBeCloseTo(2, 6);
+  });
+
   it('take each step once where history and progress overlap', () => {
     const curves = new Curves();
     curves.add(points(1, 20, () => 2));

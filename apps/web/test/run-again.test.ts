@@ -1,8 +1,10 @@
 /** Three runs from the page, with a tab that stays joined. */
 import { expect, it } from 'vitest';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { singleRun, startRun } from './run.ts';
+import type { Tab } from './tab.ts';
 
 describePage('a server that stays', ({ browser, folder }) => {
   it('has another run from the page, and then another, each with the bits of one process', async () => {
@@ -40,6 +42,7 @@ describePage('a server that stays', ({ browser, folder }) => {
       'momentum',
       'momentum',
     ]);
+    await comparesRuns(tab);
     expect(tab.errors).toEqual([]);
     run.program.kill('SIGINT');
     const { code, stdout } = await run.program.ended;
@@ -48,3 +51,34 @@ describePage('a server that stays', ({ browser, folder }) => {
     await tab.panelShowsAtEnd('The run is over');
   });
 });
+
+/** What each run was given and came to, in the order of any column, by the keyboard alone, and on a phone. */
+async function comparesRuns({ page }: Tab): Promise<void> {
+  const table = page.getByRole('region', { name: 'Table of runs' });
+  const column = (title: string) => table.locator('thead th').filter({ hasText: title });
+  /** The cells of a column, row by row. */
+  const cells = async (title: string): Promise<string[]> => {
+    const titles = await table.locator('thead th').allTextContents();
+    const at = titles.findIndex((text) => text.includes(title));
+    const rows = await table.locator('tbody tr').all();
+    return Promise.all(rows.map(async (row) => (await row.locator('th, td').nth(at).textContent())!.trim()));
+  };
+  expect(await cells('Optimizer')).toEqual(['adam', 'momentum', 'momentum']);
+  expect((await cells('Seed'))[0]).toBe('7');
+  expect((await cells('Learning rate'))[2]).toBe('0.2');
+  expect(await cells('Workers')).toEqual(['1', '1', '1']);
+  for (const result of ['Test accuracy', 'Test loss', 'Time']) expect(await cells(result)).not.toContain('–');
+  const losses = (await cells('Test loss')).map(Number);
+  await column('Test loss').getByRole('button').focus();
+  for (const [direction, sign] of [
+    ['descending', -1],
+    ['ascending', 1],
+  ] as const) {
+    await page.keyboard.press('Enter');
+    expect(await column('Test loss').getAttribute('aria-sort')).toBe(direction);
+    expect((await cells('Test loss')).map(Number)).toEqual(losses.toSorted((a, b) => sign * (a - b)));
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+  expect(await seriousViolations(page)).toEqual([]);
+}

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ColumnName, columns, inOrder, nextOrder } from '../src/panels/worker-columns.ts';
+import { type Columns, inOrder, nextOrder } from '../src/panels/table-order.ts';
+import { type ColumnName, columns } from '../src/panels/worker-columns.ts';
 import type { WorkerRow } from '../src/watch/run-store.ts';
 
 const row: fc.Arbitrary<WorkerRow> = fc.record({
@@ -21,6 +22,7 @@ const row: fc.Arbitrary<WorkerRow> = fc.record({
   samplesPerSecond: fc.nat(),
 });
 const names = Object.keys(columns) as ColumnName[];
+const all: Columns<ColumnName, WorkerRow> = columns;
 
 describe('the table of workers', () => {
   it('is in the order of any column, both ways, with all its rows', () => {
@@ -29,7 +31,7 @@ describe('the table of workers', () => {
         const first = nextOrder(undefined, by);
         const second = nextOrder(first, by);
         expect(nextOrder(second, by)).toBeUndefined();
-        const values = (order: typeof first) => inOrder(workers, order).map(columns[by].value);
+        const values = (order: typeof first) => inOrder(all, workers, order).map(columns[by].value);
         const ascending = workers
           .map((worker): number | string => columns[by].value(worker))
           .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
@@ -37,7 +39,7 @@ describe('the table of workers', () => {
         expect(orders).toEqual(
           'isNumber' in columns[by] ? [ascending.toReversed(), ascending] : [ascending, ascending.toReversed()],
         );
-        expect(inOrder(workers, undefined)).toBe(workers);
+        expect(inOrder(all, workers, undefined)).toBe(workers);
       }),
     );
   });

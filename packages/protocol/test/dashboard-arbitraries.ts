@@ -150,6 +150,14 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     runs: fc.array(
       record({
         label: text(200),
+        settings: record({
+          model: text(80),
+          optimizer: text(40),
+          learningRate: finite,
+          batch: whole(1),
+          seed: whole(0),
+          workers: whole(0),
+        }),
         stepsPerEpoch: whole(1),
         steps: whole(0),
         points,

@@ -1,13 +1,15 @@
-/** How the curves are drawn: uPlot's options for the loss and for the accuracy. */
+/** How the curves are drawn: uPlot's options for each chart. */
 import type uPlot from 'uplot';
-import { lossText, percent } from '../look/format.ts';
+import { lossText, percent, significant } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
 import type { ChartSettings } from '../watch/chart-settings.ts';
 import type { CurveKind } from '../watch/curves.ts';
 
 type ChartKind = { title: string; format: (value: number) => string; scale: uPlot.Scale; axis: uPlot.Axis };
 
-export const chartKinds: Readonly<Record<CurveKind, ChartKind>> = {
+export type ChartName = CurveKind | 'rate';
+
+export const chartKinds: Readonly<Record<ChartName, ChartKind>> = {
   loss: {
     title: 'Loss',
     format: lossText,
@@ -23,6 +25,12 @@ export const chartKinds: Readonly<Record<CurveKind, ChartKind>> = {
     format: (value) => percent(value / 100),
     scale: { range: accuracyRange },
     axis: { values: (_plot, splits) => splits.map((split) => `${split} %`) },
+  },
+  rate: {
+    title: 'Learning rate',
+    format: significant,
+    scale: { range: (_plot, _low, high) => [0, (high || 1) * 1.05] },
+    axis: {},
   },
 };
 
@@ -41,7 +49,7 @@ export function earlierColor(index: number): string {
 }
 
 export function chartOptions(
-  kind: CurveKind,
+  kind: ChartName,
   { axis: along, isLogarithmic }: ChartSettings,
   { length, earlierRuns }: ChartExtent,
   element: HTMLElement,

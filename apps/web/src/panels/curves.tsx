@@ -4,9 +4,9 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { colorScheme } from '../look/theme.ts';
 import { axisTitles, type ChartSettings, chartSettings } from '../watch/chart-settings.ts';
-import type { Column, CurveAxis, CurveKind, CurveTable, RunCurve } from '../watch/curves.ts';
+import type { Column, CurveAxis, CurveTable, RunCurve } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
-import { chartKinds, chartOptions, earlierColor } from './chart-options.ts';
+import { type ChartName, chartKinds, chartOptions, earlierColor } from './chart-options.ts';
 import { ChartToolbar } from './chart-toolbar.tsx';
 
 const drawEveryMs = 250;
@@ -24,9 +24,18 @@ export function Curves({ store }: { readonly store: RunStore }) {
   );
 }
 
+/** The learning rate of each step so far, in a run with a schedule. */
+export function LearningRate({ store }: { readonly store: RunStore }) {
+  return (
+    <section class="card rate-card" aria-label="The schedule">
+      <Chart store={store} kind="rate" />
+    </section>
+  );
+}
+
 interface ChartProps {
   readonly store: RunStore;
-  readonly kind: CurveKind;
+  readonly kind: ChartName;
 }
 
 interface Reading {
@@ -41,7 +50,7 @@ function Chart({ store, kind }: ChartProps) {
   const reading = useSignal<Reading>({});
   const run = store.run.value;
   const settings = chartSettings.value;
-  const earlierRuns = store.earlierRuns.value.length;
+  const earlierRuns = kind === 'rate' ? 0 : store.earlierRuns.value.length;
   const { steps = 1, stepsPerEpoch = 1 } = run ?? {};
   const length = { epoch: steps / stepsPerEpoch, step: steps, time: Number.POSITIVE_INFINITY }[settings.axis];
   useEffect(
@@ -52,16 +61,21 @@ function Chart({ store, kind }: ChartProps) {
   const { train, test, at } = reading.value;
   const where = at === undefined ? 'now' : placeText(settings.axis, at);
   const [trainText, testText] = [train, test].map((value) => (value === undefined ? '–' : format(value)));
-  const label = `${title} over the ${axisTitles[settings.axis]}: training ${trainText}, test ${testText} (${where})`;
+  const values = kind === 'rate' ? trainText : `training ${trainText}, test ${testText}`;
+  const label = `${title} over the ${axisTitles[settings.axis]}: ${values} (${where})`;
   return (
     <figure class="chart">
       <figcaption>
         <h3>{title}</h3>
         <p class="legend">
-          <span class="key key-train">train</span>
+          <span class="key key-train">{kind === 'rate' ? 'of the step' : 'train'}</span>
           <output>{trainText}</output>
-          <span class="key key-test">test</span>
-          <output>{testText}</output>
+          {kind !== 'rate' && (
+            <>
+              <span class="key key-test">test</span>
+              <output>{testText}</output>
+            </>
+          )}
           <span class="where">{where}</span>
         </p>
         {earlierRuns > 0 && <RunLegend store={store} />}
@@ -110,8 +124,9 @@ function startPlot(element: HTMLElement, setup: PlotSetup, reading: Signal<Readi
   };
   const draw = (): void => {
     timer = undefined;
-    const [current, ...earlier] = store.curves(kind, settings);
-    table = current!.table;
+    const [current, ...earlier] = kind === 'rate' ? store.rateCurves(settings) : store.curves(kind, settings);
+    if (!current) return;
+    table = current.table;
     // The plot is made anew for another number of runs.
     if (earlier.length === earlierRuns) plot.setData(joinedTable(table, earlier));
     read();

@@ -2,10 +2,9 @@
 import type { ComponentChildren } from 'preact';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
-import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
+import { resumedText } from '../watch/checkpoint-text.ts';
 import type { EpochReport } from '../watch/curves.ts';
 import { type Checkpoint, isPicture, type Progress, type Run, type RunStore } from '../watch/run-store.ts';
-import type { Status } from '../watch/status.ts';
 import { Exactness } from './exactness.tsx';
 import { Figure } from './figure.tsx';
 import { RunTerm } from './run-term.tsx';
@@ -31,7 +30,7 @@ export function Overview({ store, children }: OverviewProps) {
           <span class={`phase-dot phase-${status.name}`} aria-hidden="true" />
           {status.title}
         </p>
-        <p class="phase-detail">{run && progress ? positionText(run, progress, status, checkpoint) : '\u00a0'}</p>
+        <p class="phase-detail">{run && progress ? positionText(run, progress, checkpoint) : '\u00a0'}</p>
         <Exactness progress={progress} />
       </div>
       <div class={`overview-body ${children && !run ? 'overview-closed' : ''}`}>
@@ -43,20 +42,8 @@ export function Overview({ store, children }: OverviewProps) {
   );
 }
 
-function positionText(
-  { config, steps }: Run,
-  { step, epoch }: Progress,
-  { name, reason }: Status,
-  checkpoint: Checkpoint | undefined,
-): string {
-  const position = `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}${resumedText(checkpoint)}`;
-  const goesOn = name === 'stopped' || name === 'failed' ? goesOnText(checkpoint) : '';
-  return [position, reason && sentence(reason), goesOn].filter(Boolean).join('. ');
-}
-
-/** With a capital at its beginning. */
-function sentence(text: string): string {
-  return text[0]!.toUpperCase() + text.slice(1);
+function positionText({ config, steps }: Run, { step, epoch }: Progress, checkpoint: Checkpoint | undefined): string {
+  return `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}${resumedText(checkpoint)}`;
 }
 
 function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {

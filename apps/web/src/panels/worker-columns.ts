@@ -1,17 +1,8 @@
-/** The columns of the table of workers, and the orders that they give it. */
+/** The columns of the table of workers. */
 import { backendLabel } from '../join/backends.ts';
 import { millisecondsText, percent, whole } from '../look/format.ts';
 import type { WorkerRow } from '../watch/run-store.ts';
-
-export interface Column {
-  readonly title: string;
-  readonly unit?: string;
-  readonly isNumber?: boolean;
-  /** What the rows are ordered by; numbers begin with the largest. */
-  readonly value: (worker: WorkerRow) => number | string;
-  /** Of a connected worker. */
-  readonly text: (worker: WorkerRow) => string;
-}
+import type { Column, Columns } from './table-order.ts';
 
 const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = {
   browser: 'Tab',
@@ -43,7 +34,7 @@ function kindText({ kind, workersBehind }: WorkerRow): string {
   return `${kindTitles[kind]} of ${workersBehind} worker${workersBehind === 1 ? '' : 's'}`;
 }
 
-function milliseconds(title: string, value: (worker: WorkerRow) => number): Column {
+function milliseconds(title: string, value: (worker: WorkerRow) => number): Column<WorkerRow> {
   return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
 }
 
@@ -72,33 +63,6 @@ export const columns = {
   compute: milliseconds('Compute', ({ computeMs }) => computeMs),
   link: milliseconds('Link', ({ sendMs }) => sendMs),
   wait: milliseconds('Wait', ({ waitMs }) => waitMs),
-} as const satisfies Readonly<Record<string, Column>>;
+} as const satisfies Columns<string, WorkerRow>;
 
 export type ColumnName = keyof typeof columns;
-
-export interface Order {
-  readonly by: ColumnName;
-  readonly isReversed: boolean;
-}
-
-/** The order after a press on a column's title: by it, then the other way round, then that of joining again. */
-export function nextOrder(order: Order | undefined, by: ColumnName): Order | undefined {
-  if (order?.by !== by) return { by, isReversed: false };
-  return order.isReversed ? undefined : { by, isReversed: true };
-}
-
-/** Whether the smallest value or the first text comes first. */
-export function isAscending({ by, isReversed }: Order): boolean {
-  return 'isNumber' in columns[by] === isReversed;
-}
-
-/** Equal workers stay in the order of joining. */
-export function inOrder(workers: readonly WorkerRow[], order: Order | undefined): readonly WorkerRow[] {
-  if (order === undefined) return workers;
-  const { value }: Column = columns[order.by];
-  const sign = isAscending(order) ? 1 : -1;
-  return [...workers].sort((a, b) => {
-    const [first, second] = [value(a), value(b)];
-    return first === second ? 0 : first < second ? -sign : sign;
-  });
-}

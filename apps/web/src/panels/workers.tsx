@@ -4,17 +4,10 @@ import { counted } from '../look/format.ts';
 import { useKeptFocus } from '../look/keep-focus.ts';
 import type { RunStore, WorkerRow } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
+import { ColumnTitles } from './column-titles.tsx';
+import { type Columns, inOrder, type Order } from './table-order.ts';
 import { WorkerActions, type WorkerOwner } from './worker-actions.tsx';
-import {
-  type Column,
-  type ColumnName,
-  columns,
-  inOrder,
-  isAscending,
-  isConnected,
-  nextOrder,
-  type Order,
-} from './worker-columns.ts';
+import { type ColumnName, columns, isConnected } from './worker-columns.ts';
 
 interface WorkersProps {
   readonly store: RunStore;
@@ -23,12 +16,13 @@ interface WorkersProps {
   readonly owner: WorkerOwner | undefined;
 }
 
+const allColumns: Columns<ColumnName, WorkerRow> = columns;
 const names = Object.keys(columns) as ColumnName[];
 /** More than the panel shows without scrolling. */
 const manyWorkers = 5;
 
 export function Workers({ store, ownId, owner }: WorkersProps) {
-  const order = useSignal<Order | undefined>(undefined);
+  const order = useSignal<Order<ColumnName> | undefined>(undefined);
   const workers = store.workers.value;
   // A worker that is removed takes its buttons along.
   const kept = useKeptFocus<HTMLElement>(workers.filter(isConnected).length);
@@ -44,14 +38,7 @@ export function Workers({ store, ownId, owner }: WorkersProps) {
         <table class="workers">
           <thead>
             <tr>
-              {names.map((name) => (
-                <Title
-                  key={name}
-                  name={name}
-                  order={order.value}
-                  onPress={() => (order.value = nextOrder(order.value, name))}
-                />
-              ))}
+              <ColumnTitles columns={allColumns} order={order} />
               {owner && (
                 <th scope="col" class="actions">
                   <span class="sr-only">Edit</span>
@@ -60,7 +47,7 @@ export function Workers({ store, ownId, owner }: WorkersProps) {
             </tr>
           </thead>
           <tbody>
-            {inOrder(workers, order.value).map((worker) => (
+            {inOrder(allColumns, workers, order.value).map((worker) => (
               <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} owner={owner} />
             ))}
           </tbody>
@@ -77,26 +64,6 @@ function countText(workers: readonly WorkerRow[]): string {
   const connected = workers.filter(isConnected);
   const computing = connected.filter(({ health }) => health !== 'idle').length;
   return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
-}
-
-interface TitleProps {
-  readonly name: ColumnName;
-  readonly order: Order | undefined;
-  readonly onPress: () => void;
-}
-
-/** A column's title, which orders the rows when it is pressed. */
-function Title({ name, order, onPress }: TitleProps) {
-  const { title, unit, isNumber }: Column = columns[name];
-  const direction = order?.by === name ? (isAscending(order) ? 'ascending' : 'descending') : undefined;
-  return (
-    <th scope="col" class={isNumber ? 'number' : ''} aria-sort={direction}>
-      <button type="button" class="column-title" onClick={onPress}>
-        {title} {unit && <small>{unit}</small>}
-        <span class={`order ${direction ?? ''}`} aria-hidden="true" />
-      </button>
-    </th>
-  );
 }
 
 interface RowProps extends Pick<WorkersProps, 'owner'> {
@@ -122,7 +89,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
 }
 
 function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: WorkerRow }) {
-  const { text, isNumber }: Column = columns[name];
+  const { text, isNumber } = allColumns[name];
   const { health, share } = worker;
   if (name === 'health') {
     return (

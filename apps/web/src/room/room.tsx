@@ -36,7 +36,11 @@ export function Room({ store, secrets }: RoomProps) {
           <ThemeButton />
         </div>
       </header>
-      <main class={isGathering(store) ? 'room-main room-gathering' : 'room-main'}>
+      {/* Another scene, of which nothing moves into the other. */}
+      <main
+        key={isGathering(store) ? 'gathering' : 'run'}
+        class={isGathering(store) ? 'room-main room-gathering' : 'room-main'}
+      >
         <Invitation store={store} token={secrets.token} />
         <Score store={store} />
         <Names store={store} />
@@ -85,9 +89,10 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
       <p>
         or open <span class="room-address">{address}</span>
       </p>
-      {code !== undefined && (
-        <p>
-          and type <strong class="room-code">{code}</strong>
+      {/* The code comes a moment after the page; its place is kept. */}
+      {token !== undefined && (
+        <p class={code === undefined ? 'room-pending' : ''}>
+          and type <strong class="room-code">{code ?? '\u00a0'}</strong>
         </p>
       )}
     </section>

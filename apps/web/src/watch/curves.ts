@@ -2,6 +2,7 @@
 import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
 
 export type EpochReport = WatchMessageOf<'epoch'>['report'];
+/** Curves of training and test. */
 export type CurveKind = 'loss' | 'accuracy';
 /** What the horizontal axis counts: steps, seconds of training, or epochs. */
 export type CurveAxis = 'step' | 'time' | 'epoch';
@@ -50,6 +51,11 @@ export class Curves {
     return this.#steps.length;
   }
 
+  /** Since training began, at the newest point. */
+  get seconds(): number | undefined {
+    return this.#seconds.at(-1);
+  }
+
   clear(): void {
     this.#steps = [];
     this.#seconds = [];
@@ -84,6 +90,17 @@ export class Curves {
       train: steps.map((step) => train[indices.get(step) ?? -1] ?? null),
       smoothTrain: steps.map((step) => smoothTrain[indices.get(step) ?? -1] ?? null),
       test: steps.map((step) => test.get(step) ?? null),
+    };
+  }
+
+  /** A value of each step, counted from 0, where there are points. */
+  ofSteps(valueAt: (step: number) => number, view: RunView): CurveTable {
+    const none = this.#steps.map(() => null);
+    return {
+      at: this.#steps.map((step) => this.#placeOf(step, view)),
+      train: none,
+      smoothTrain: this.#steps.map((step) => valueAt(step - 1)),
+      test: none,
     };
   }
 

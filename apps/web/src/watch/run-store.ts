@@ -3,6 +3,7 @@ import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, signal } from '@preact/signals';
 import { type CurveKind, Curves, type CurveView, type EpochReport, type RunCurve } from './curves.ts';
 import { EarlierRun } from './earlier-run.ts';
+import { type RunSummary, settingsOf, summaryOf } from './run-summary.ts';
 import { totalsOf } from './run-totals.ts';
 import { isOver, statusOf } from './status.ts';
 
@@ -48,6 +49,8 @@ export class RunStore {
   /** Absent in a run that writes no checkpoints. */
   readonly checkpoint = signal<Checkpoint>();
   readonly log = signal<readonly LogLine[]>([]);
+  /** The learning rate of a step, counted from 0; undefined where the run has no schedule. */
+  readonly rateAt = signal<(step: number) => number>();
   /** Runs that the server has had before this one, the oldest first. */
   readonly earlierRuns = signal<readonly EarlierRun[]>([]);
   /** What this run has otherwise than those. */
@@ -82,6 +85,26 @@ export class RunStore {
     return [{ label: this.label.peek(), table }, ...earlier];
   }
 
+  /** The learning rate of each step; none where the run has no schedule. */
+  rateCurves(view: CurveView): readonly RunCurve[] {
+    const { stepsPerEpoch = 1, steps = Number.POSITIVE_INFINITY } = this.run.peek() ?? {};
+    const rateAt = this.rateAt.peek();
+    if (!rateAt) return [];
+    const table = this.#curves.ofSteps(rateAt, { ...view, stepsPerEpoch, lastStep: steps });
+    return [{ label: this.label.peek(), table }];
+  }
+
+  /** This run, then those before it, the oldest first. */
+  summaries(): readonly RunSummary[] {
+    this.curvesVersion.value;
+    const run = this.run.value;
+    if (!run) return [];
+    const earlier = this.earlierRuns.value;
+    const settings = settingsOf(run, this.workers.value);
+    const about = { place: earlier.length, label: this.label.value, settings, seconds: this.#curves.seconds };
+    return [summaryOf(about, this.epochs.value), ...earlier.map(({ summary }) => summary)];
+  }
+
   /** The newest smoothed values of the curves: what is said of training in figures is what the curves show. */
   training(memory: number): Readonly<Record<CurveKind, number | undefined>> {
     return { loss: this.#curves.newest('loss', memory), accuracy: this.#curves.newest('accuracy', memory) };
@@ -102,10 +125,11 @@ export class RunStore {
         this.evaluation.value = undefined;
         this.timeline.value = undefined;
         this.earlierRuns.value = [];
+        this.#followRate(message);
         this.label.value = 'this run';
         return;
       case 'earlierRuns':
-        this.earlierRuns.value = message.runs.map((run) => new EarlierRun(run));
+        this.earlierRuns.value = message.runs.map((run, place) => new EarlierRun(run, place));
         this.label.value = message.label;
         this.curvesVersion.value++;
         return;
@@ -172,6 +196,21 @@ export class RunStore {
     this.epochs.value = [];
     this.#curves.clear();
     this.curvesVersion.value++;
+  }
+
+  /** The formula of schedules comes only where a run has one. */
+  #followRate(run: Run): void {
+    const { optimizer } = run.config;
+    this.rateAt.value = undefined;
+    if (!(optimizer as { readonly schedule?: unknown } | null)?.schedule) return;
+    import('./learning-rate.ts').then(
+      ({ learningRateOf }) => {
+        if (this.run.value === run) this.rateAt.value = learningRateOf(optimizer);
+      },
+      () => {
+        // The server is gone, which the page's connection says.
+      },
+    );
   }
 
   #appendToLog(texts: readonly string[], at: Date | undefined): void {

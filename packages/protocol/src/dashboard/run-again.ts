@@ -13,9 +13,20 @@ export const runChanges = {
   batch: v.exactOptional(finite),
 };
 
+/** What a run was given, and how many workers computed it. */
+const runSettings = v.strictObject({
+  model: text(80),
+  optimizer: text(40),
+  learningRate: finite,
+  batch: whole(1),
+  seed: whole(0),
+  workers: whole(0),
+});
+
 const earlierRun = v.strictObject({
   /** What it had otherwise than the other runs, such as `lr 0.1`. */
   label: text(200),
+  settings: runSettings,
   stepsPerEpoch: whole(1),
   /** Steps taken. */
   steps: whole(0),

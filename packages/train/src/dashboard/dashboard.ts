@@ -14,7 +14,7 @@ import { TrainingCurve } from '../report/training-curve.ts';
 import { type EarlyEnd, earlyEndOf } from '../run/early-end.ts';
 import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
 import { ownerMessage } from './admin-permission.ts';
-import { type EarlierRuns, type RunRecord, valuesOf } from './earlier-runs.ts';
+import { type EarlierRuns, type RunRecord, settingsOf } from './earlier-runs.ts';
 import { EvaluationFeed, type EvaluationFeedOptions } from './evaluation-feed.ts';
 import { finiteReport, pointBytes, progressMessage, type RunMessage, runMessage } from './messages.ts';
 import { StepTimeline } from './step-timeline.ts';
@@ -190,8 +190,9 @@ export class Dashboard {
   /** What is kept of the run for the chart of the next one. */
   record(): RunRecord {
     const { prepared, run } = this.#options;
+    const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
     return {
-      values: valuesOf(prepared),
+      settings: settingsOf(prepared, workers.length),
       stepsPerEpoch: this.#about.stepsPerEpoch,
       steps: run.state.current.step,
       points: this.#curve.points(),

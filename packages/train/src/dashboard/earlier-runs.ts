@@ -4,10 +4,12 @@ import type { Prepared } from '../prepared.ts';
 import type { CurvePoint, EpochReport } from '../report/report.ts';
 import { pointBytes } from './messages.ts';
 
+type RunSettings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
+
 /** What is left of a run. */
 export interface RunRecord {
-  /** What a person may change from run to run, by its name. */
-  readonly values: Readonly<Record<string, string>>;
+  /** What it was given, and how many workers computed it. */
+  readonly settings: RunSettings;
   readonly stepsPerEpoch: number;
   readonly steps: number;
   readonly points: readonly CurvePoint[];
@@ -34,30 +36,34 @@ export class EarlierRuns {
   /** Undefined where the current run is the first. */
   message(): WatchMessageOf<'earlierRuns'> | undefined {
     if (this.#records.length === 0 || !this.#current) return undefined;
-    const labels = labelsOf([...this.#records, this.#current()].map(({ values }) => values));
-    const runs = this.#records.map(({ stepsPerEpoch, steps, points, epochs }, index) => {
-      return { label: labels[index]!, stepsPerEpoch, steps, points: pointBytes(points), epochs: [...epochs] };
+    const labels = labelsOf([...this.#records, this.#current()].map(({ settings }) => settings));
+    const runs = this.#records.map(({ settings, stepsPerEpoch, steps, points, epochs }, index) => {
+      return { label: labels[index]!, settings, stepsPerEpoch, steps, points: pointBytes(points), epochs: [...epochs] };
     });
     return { type: 'earlierRuns', label: labels.at(-1)!, runs };
   }
 }
 
-export function valuesOf({ model, config }: Prepared): RunRecord['values'] {
+/** @param workers that computed it */
+export function settingsOf({ model, config }: Prepared, workers: number): RunSettings {
   const { optimizer, seed, batch } = config;
   const { type, learningRate } = optimizer;
-  return {
-    model: model.name,
-    optimizer: type,
-    lr: `lr ${Number(learningRate.toPrecision(4))}`,
-    batch: `batch ${batch}`,
-    seed: `seed ${seed}`,
-  };
+  return { model: toMessageText(model.name, 80) || 'model', optimizer: type, learningRate, batch, seed, workers };
 }
 
+/** What a person may change from run to run, as a label says it. */
+const labelTexts = {
+  model: ({ model }) => model,
+  optimizer: ({ optimizer }) => optimizer,
+  lr: ({ learningRate }) => `lr ${Number(learningRate.toPrecision(4))}`,
+  batch: ({ batch }) => `batch ${batch}`,
+  seed: ({ seed }) => `seed ${seed}`,
+} as const satisfies Readonly<Record<string, (settings: RunSettings) => string>>;
+
 /** What each has otherwise than the others; runs that are alike are numbered. */
-export function labelsOf(runs: readonly RunRecord['values'][]): string[] {
-  const names = Object.keys(runs[0] ?? {}).filter((name) => new Set(runs.map((values) => values[name])).size > 1);
-  const labels = runs.map((values) => names.map((name) => values[name]).join(', '));
+export function labelsOf(runs: readonly RunSettings[]): string[] {
+  const texts = Object.values(labelTexts).filter((textOf) => new Set(runs.map(textOf)).size > 1);
+  const labels = runs.map((settings) => texts.map((textOf) => textOf(settings)).join(', '));
   return labels.map((label, index) => {
     const isAlone = label !== '' && labels.indexOf(label) === labels.lastIndexOf(label);
     return toMessageText(isAlone ? label : [label, `run ${index + 1}`].filter(Boolean).join(', '), 200);

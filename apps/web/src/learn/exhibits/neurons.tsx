@@ -16,7 +16,7 @@ export function NeuronsView({ exhibit }: { readonly exhibit: Neurons }) {
         return (
           <div key={layer} class="neuron-layer">
             <p class="aside">{text}</p>
-            <Tiles {...{ rows, columns, values, label }} count={shown} scale={1} height={80} largestCell={3} gap={3} />
+            <Tiles {...{ rows, columns, values, label }} count={shown} scale={1} height={104} largestCell={3} gap={2} />
           </div>
         );
       })}
