@@ -10,7 +10,7 @@ import type { Participation, RunSetup } from '../coordinator/state.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
-import { firstSample, planRun } from '../plan.ts';
+import { firstSample, planRun, type RunPlan } from '../plan.ts';
 import { createShardSource } from '../shard-source.ts';
 import { type NumericMode, numericModes } from './numeric-modes.ts';
 import { oracleWeights } from './oracle.ts';
@@ -90,6 +90,33 @@ export interface Problem {
   readonly expected: (mode?: NumericMode) => Float32Array;
 }
 
+interface Prepared {
+  readonly backend: HostBackend;
+  readonly plan: RunPlan;
+  readonly dataset: Dataset;
+  /** Of the numerics check's gradient. */
+  readonly referenceHash: string;
+}
+
+function setupOf(options: ProblemOptions, { backend, plan, dataset, referenceHash }: Prepared): RunSetup {
+  return {
+    plan,
+    model,
+    format: formatOf(dataset),
+    sampleBytes: bytesPerSample(dataset),
+    limits: { ...defaultLimits, ...options.limits },
+    token: options.token,
+    startWorkers: options.startWorkers ?? 1,
+    startWithinMs: options.startWithinMs ?? 5_000,
+    verifyRate: options.verifyRate ?? 0,
+    verifySalt: options.seed ?? 1,
+    participation: options.participation ?? 'fastest',
+    anotherMayFollow: options.anotherMayFollow ?? false,
+    refereeHash: referenceHash,
+    refereeMode: backend.numericMode,
+  };
+}
+
 /** @param host what the machine brings: a checksum of frames and a hash of bytes, in hex */
 export async function createProblem(
   backend: HostBackend,
@@ -112,22 +139,7 @@ export async function createProblem(
   const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const gradient = floatsFrom(check.gradient);
   const referenceGradient = referenceOf(gradient);
-  const setup: RunSetup = {
-    plan,
-    model,
-    format: formatOf(dataset),
-    sampleBytes: bytesPerSample(dataset),
-    limits: { ...defaultLimits, ...options.limits },
-    token: options.token,
-    startWorkers: options.startWorkers ?? 1,
-    startWithinMs: options.startWithinMs ?? 5_000,
-    verifyRate: options.verifyRate ?? 0,
-    verifySalt: seed,
-    participation: options.participation ?? 'fastest',
-    anotherMayFollow: options.anotherMayFollow ?? false,
-    refereeHash: host.hash(bytesOf(gradient)),
-    refereeMode: backend.numericMode,
-  };
+  const setup = setupOf(options, { backend, plan, dataset, referenceHash: host.hash(bytesOf(gradient)) });
   const resume: Problem['resume'] = (checkpoint) => {
     const start = { weights, step: 0, ...checkpoint };
     const parameterServer = new ParameterServer({
