@@ -78,6 +78,7 @@ describe('epochs', () => {
       },
     ]);
     expect(evaluated).toEqual([3, 6]);
+    expect(records.weights).toEqual(Float32Array.of(6));
     expect(reported).toEqual([1, 2]);
     expect(records).toMatchObject({ initialLoss: 1, images: 20, steps: 6, wallSeconds: 6 });
   });
@@ -148,7 +149,24 @@ describe('epochs', () => {
     expect(await epochs.finish()).toEqual(none);
   });
 
+  it('leave the weights of the end where they have been evaluated there', async () => {
+    const { epochs, step } = setUp();
+    step({ step: 0, loss: 1, correct: 1 });
+    expect((await epochs.finish()).weights).toEqual(Float32Array.of(1));
+    const interruption = new AbortController();
+    const aborted = setUp({ signal: interruption.signal });
+    for (let index = 0; index < 4; index++) aborted.step({ step: index, loss: 1, correct: 1 });
+    interruption.abort();
+    expect((await aborted.epochs.finish()).weights).toBeUndefined();
+  });
+
   describe('of a run that goes on', () => {
+    /** Without weights, of which a process has those that it has trained. */
+    const recordsOf = async (epochs: EpochTracker) => {
+      const { weights: _, ...records } = await epochs.finish();
+      return records;
+    };
+
     /** Two runs of so many steps, the second from the state of the first; a step takes a second. */
     async function inTwoRuns(cut: number, steps: number, hasEvaluated: boolean) {
       const first = setUp({
@@ -169,7 +187,7 @@ describe('epochs', () => {
       second.epochs.start();
       second.epochs.evaluatePending();
       play(second, cut, steps);
-      return second.epochs.finish();
+      return recordsOf(second.epochs);
     }
 
     const whole = async (steps: number) => {
@@ -178,7 +196,7 @@ describe('epochs', () => {
         wait(1000);
         step({ step: index, loss: index + 1, correct: index % 3 });
       }
-      return epochs.finish();
+      return recordsOf(epochs);
     };
 
     it.each([true, false])(

@@ -147,13 +147,14 @@ export class Dashboard {
     this.#timeline.add(step);
   }
 
-  /** @param weights what the epoch was evaluated with; kept */
+  /** @param weights what the epoch was evaluated with; kept where that costs little */
   epoch(report: EpochReport, weights: Float32Array): void {
     const finite = finiteReport(report);
     if (this.#epochs.length === maxEpochs) this.#epochs = this.#epochs.filter((_, index) => index % 2 === 1);
     this.#epochs.push(finite);
     this.#viewers.broadcast({ type: 'epoch', report: finite });
-    this.#evaluation.add(report.epoch, weights);
+    const { phase } = this.#options.run.state;
+    this.#evaluation.add({ epoch: report.epoch, weights, isLast: phase === 'finished' || phase === 'failed' });
   }
 
   /** A checkpoint that is on the disk. */

@@ -18,29 +18,39 @@ const mostErrors = 16;
 const mostSampleBytes = 2 ** 20;
 /** Most classes whose matrix a page shows. */
 const maxShownClasses = 256;
+/** More are kept only while they are evaluated: viewers who come later see the next evaluation. */
+const mostKeptParameters = 2 ** 22;
 
 type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'farthest'>;
+interface Evaluated {
+  readonly epoch: number;
+  readonly weights: Float32Array;
+  /** Whether no other evaluation follows: the run's end has its weights as well. */
+  readonly isLast: boolean;
+}
+
 type ErrorFinder = (weights: Float32Array) => Promise<Errors>;
 
 export class EvaluationFeed {
   /** The last evaluation; undefined before the first. */
   message: WatchMessageOf<'evaluation'> | undefined;
   readonly #options: EvaluationFeedOptions;
-  readonly #viewers: Viewers;
+  readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
   /** Created at the first evaluation, so that a run without viewers pays nothing. */
   #findErrors: ErrorFinder | undefined;
-  #newest: { readonly epoch: number; readonly weights: Float32Array } | undefined;
+  #newest: Evaluated | undefined;
   #isEvaluating = false;
 
-  constructor(options: EvaluationFeedOptions, viewers: Viewers) {
+  constructor(options: EvaluationFeedOptions, viewers: Pick<Viewers, 'size' | 'broadcast'>) {
     this.#options = options;
     this.#viewers = viewers;
   }
 
-  /** @param weights at the end of the epoch; kept */
-  add(epoch: number, weights: Float32Array): void {
-    this.#newest = { epoch, weights };
+  /** Takes the weights at the end of an epoch, which it may keep. */
+  add(evaluated: Evaluated): void {
+    this.#newest = evaluated;
     this.refresh();
+    this.#forgetLarge();
   }
 
   /** Evaluates the newest weights, if that has not been done and there are viewers; one evaluation at a time. */
@@ -54,7 +64,13 @@ export class EvaluationFeed {
       .finally(() => {
         this.#isEvaluating = false;
         this.refresh();
+        this.#forgetLarge();
       });
+  }
+
+  #forgetLarge(): void {
+    if (this.#isEvaluating || !this.#newest || this.#newest.isLast) return;
+    if (this.#newest.weights.length > mostKeptParameters) this.#newest = undefined;
   }
 
   async #evaluate(epoch: number, weights: Float32Array): Promise<void> {

@@ -10,7 +10,7 @@ export interface EpochTrackerOptions {
   readonly evaluator: Evaluator;
   readonly targetType: TargetType;
   /** A copy of the parameters as they are now. */
-  readonly weights: () => Float32Array;
+  readonly weights: () => Float32Array<ArrayBuffer>;
   readonly nowMs: () => number;
   /** Lets sockets and timers have their turn. */
   readonly pause: () => Promise<void>;
@@ -22,7 +22,11 @@ export interface EpochTrackerOptions {
   readonly resumeFrom?: (EpochState & Pick<Checkpoint, 'step' | 'weights'>) | undefined;
 }
 
-export type EpochRecords = Pick<ReportOptions, 'epochs' | 'initialLoss' | 'images' | 'steps' | 'wallSeconds'>;
+export interface EpochRecords
+  extends Pick<ReportOptions, 'epochs' | 'initialLoss' | 'images' | 'steps' | 'wallSeconds'> {
+  /** Those after the last step, where they have been evaluated: another copy of a large model would take as much again. */
+  readonly weights: Float32Array<ArrayBuffer> | undefined;
+}
 
 /** What a checkpoint keeps of the epochs. */
 export interface EpochState extends Pick<Checkpoint, 'unevaluated'> {
@@ -49,6 +53,8 @@ export class EpochTracker {
   #initialLoss: number | undefined;
   #images: number;
   #steps: number;
+  /** Of the last evaluation that this process has asked for. */
+  #newest: { readonly steps: number; readonly weights: Float32Array<ArrayBuffer> } | undefined;
 
   constructor(options: EpochTrackerOptions) {
     this.#options = options;
@@ -99,7 +105,7 @@ export class EpochTracker {
     this.#steps = step + 1;
     const sums = this.#sums;
     this.#sums = { lossSum: sums.lossSum + loss * count, correct: sums.correct + correct, count: sums.count + count };
-    if (this.#steps === plan.steps || this.#isWhole(epoch + 1)) this.#endEpoch(epoch, this.#options.weights());
+    if (this.#steps === plan.steps || this.#isWhole(epoch + 1)) this.#endEpochHere(epoch);
   }
 
   /** As after the last step. An epoch that the end of the run cuts short counts as one that is not over. */
@@ -119,22 +125,29 @@ export class EpochTracker {
 
   /** What the report says of epochs and steps, once all evaluations are done or given up; there can be no others then. */
   async finish(): Promise<EpochRecords> {
-    const { plan, signal, evaluator, weights } = this.#options;
+    const { plan, signal, evaluator } = this.#options;
     // A run that ends within an epoch is evaluated there, unless it is to end at once.
     const isWithinEpoch = this.#sums.count > 0 && this.#steps < plan.steps;
-    if (isWithinEpoch && !signal.aborted) this.#endEpoch(Math.floor(this.#steps / plan.stepsPerEpoch), weights());
+    if (isWithinEpoch && !signal.aborted) this.#endEpochHere(Math.floor(this.#steps / plan.stepsPerEpoch));
     await this.#evaluations
       .catch((error: unknown) => {
         if (!signal.aborted || error !== signal.reason) throw error;
       })
       .finally(() => evaluator.dispose());
     const records = { initialLoss: this.#initialLoss, images: this.#images, steps: this.#steps };
-    return { epochs: this.#reports, wallSeconds: this.seconds, ...records };
+    const weights = this.#newest?.steps === this.#steps ? this.#newest.weights : undefined;
+    return { epochs: this.#reports, wallSeconds: this.seconds, weights, ...records };
   }
 
   /** @param epoch from 1 */
   #isWhole(epoch: number): boolean {
     return epoch * this.#options.plan.stepsPerEpoch <= this.#steps;
+  }
+
+  #endEpochHere(epoch: number): void {
+    const weights = this.#options.weights();
+    this.#newest = { steps: this.#steps, weights };
+    this.#endEpoch(epoch, weights);
   }
 
   #endEpoch(epoch: number, weights: Float32Array): void {

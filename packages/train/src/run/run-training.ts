@@ -74,7 +74,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   const { host, closeServer = async () => {} } = pool;
   try {
     const records = await observer.finish();
-    const weights = parameterServer.weights();
+    const weights = records.weights ?? parameterServer.weights();
     const weightsSha256 = platform.sha256(bytesOf(weights));
     const state = run.state;
     const report = createReport({ version, config, model, state, weightsSha256, wire, turnedAway, ...records });
