@@ -42,14 +42,16 @@ export interface Placement {
 /** A thread that takes so many times as long as the calling one is taken for dead; they get equal parts. */
 const patienceFactor = 20;
 const leastPatienceMs = 10_000;
+/** No look counts for longer: a process that has been stopped, as on a laptop that slept, has not waited meanwhile. */
+const longestLookMs = 500;
 
 const { performance } = globalThis as unknown as { performance: { now(): number } };
 
 export class ThreadTeam {
   readonly #threads: readonly PlatformThread[];
   readonly #control: Int32Array;
-  /** Of each thread that the calling one has taken over from: the last ticket that it had seen, and since when. */
-  readonly #late = new Map<number, { readonly seen: number; readonly sinceMs: number }>();
+  /** Of each thread that the calling one has taken over from: the last ticket that it had seen, and how long that is so. */
+  readonly #late = new Map<number, { readonly seen: number; readonly lookedAtMs: number; readonly waitedMs: number }>();
   #failure: string | undefined;
 
   /** @param workspaces one for each thread beside the calling one. Resolves when all are ready. @throws Error with one sentence */
@@ -136,18 +138,22 @@ export class ThreadTeam {
 
   /** A thread that is only late sees each ticket in the end; a dead one sees none. */
   #expectAwake(thread: number, seen: number): void {
-    const nowMs = performance.now();
+    const lookedAtMs = performance.now();
     const late = this.#late.get(thread);
-    if (late?.seen !== seen) this.#late.set(thread, { seen, sinceMs: nowMs });
-    else if (nowMs - late.sinceMs > leastPatienceMs) this.#failure ??= noResultFor(leastPatienceMs);
+    const isSame = late?.seen === seen;
+    const waitedMs = isSame ? late.waitedMs + Math.min(lookedAtMs - late.lookedAtMs, longestLookMs) : 0;
+    this.#late.set(thread, { seen, lookedAtMs, waitedMs });
+    if (waitedMs > leastPatienceMs) this.#failure ??= noResultFor(leastPatienceMs);
   }
 
   #join(patienceMs: number): void {
     const control = this.#control;
-    const untilMs = performance.now() + patienceMs;
+    let waitedMs = 0;
     for (let pending = Atomics.load(control, pendingWord); pending > 0; ) {
-      pending = waitWhile(control, pendingWord, pending, patienceMs);
-      if (pending > 0 && performance.now() > untilMs) {
+      const lookedAtMs = performance.now();
+      pending = waitWhile(control, pendingWord, pending, longestLookMs);
+      waitedMs += Math.min(performance.now() - lookedAtMs, longestLookMs);
+      if (pending > 0 && waitedMs >= patienceMs) {
         this.#failure ??= noResultFor(patienceMs);
         break;
       }
