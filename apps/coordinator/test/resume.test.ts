@@ -1,5 +1,5 @@
 /** `--checkpoint` and `--resume` as a person uses them. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeRoundings } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
@@ -148,7 +148,12 @@ describe('--resume', () => {
     const checkpoints = path('secret');
     const args = [...tiny, '--workers', '2', '--token', 'open sesame', '--checkpoint', checkpoints];
     await runToReport(folder, [...args, '--steps', '4', '--checkpoint-every', '1']);
-    for (const name of readdirSync(checkpoints)) {
+    const names = readdirSync(checkpoints);
+    const files = names.filter((name) => name.endsWith('.safetensors'));
+    // The code that people type is kept, for its owner alone.
+    expect(names.filter((name) => !files.includes(name))).toEqual(['join-code']);
+    expect(statSync(join(checkpoints, 'join-code')).mode & 0o777).toBe(0o600);
+    for (const name of files) {
       const text = readFileSync(join(checkpoints, name)).toString('latin1');
       expect(text).toContain('local-1');
       expect(text).not.toMatch(/sesame|resumeKey|127\.0\.0\.1/);
