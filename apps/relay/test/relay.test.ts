@@ -125,7 +125,9 @@ describe('npm run relay', () => {
 
   it('ends with 130 where it is interrupted, and its worker goes on at the coordinator', async () => {
     const server = await openTestServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
-    const { relay } = await relayWithWorkers(server, 'relay');
+    const { relay, workers } = await relayWithWorkers(server, 'relay');
+    // Of the coordinator's address a worker is told when it joins.
+    for (const worker of workers) await worker.printed(/joined as/);
     await server.ready(1);
     server.control('pause');
     relay.kill('SIGINT');

@@ -29,8 +29,8 @@ export function movableSamples({ samples, sampleShape, count, targets }: Dataset
 }
 
 /**
- * Has a data set read its samples where a caller has copied them to, and gives back the memory that they took before.
- * Does nothing to a data set that is not movable, or is no more: a move is for good.
+ * Has a data set read its samples where a caller has copied them to.
+ * The memory that they took before is given back. A data set that is not movable, or is no more, stays as it is: a move is for good.
  * @param read returns equal samples; called each time when they are asked for
  */
 export function moveSamples(dataset: Dataset, read: ReadSamples): void {

@@ -35,8 +35,9 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   useAddress(part, weightView !== undefined);
   const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
   const note = step === undefined ? '' : `${inspection.isHeld.value ? 'held ' : ''}after step ${whole(step)}`;
-  const label = choice.sample.value ? targetText(run, choice.sample.value.target) : '';
   const trace = inspected?.trace;
+  // Of the sample that is shown: the one that was chosen is computed a moment later.
+  const label = trace ? targetText(run, trace.target) : '';
   return (
     <>
       <InsideHeader store={store} part={part} note={note} />
