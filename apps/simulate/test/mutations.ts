@@ -121,8 +121,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'relay/relay-run.ts',
-        before: 'if (step < this.#weightsStep) return false;',
-        after: 'if (step < this.#weightsStep) return true;',
+        before: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return false;',
+        after: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return true;',
       },
     ],
   },

@@ -26,12 +26,12 @@ export const glossary: Readonly<Record<string, string>> = {
   'gradient descent': 'Steps against the gradient, each as long as the learning rate times the slope.',
   'hidden layer': 'A layer between input and output, whose values nothing outside sees.',
   'learning rate': 'How far a step goes for a given slope.',
-  'mean squared error':
-    'The loss where targets are numbers: the squares of what predictions are off by, added and divided by their number.',
   logit: 'A score for a class before the softmax; any number.',
   loss: 'One number that says how wrong the network is. Training makes it smaller.',
   magnitude: 'The length of a vector: the root of the sum of the squares of its numbers.',
   'matrix product': 'A table of dot products: each row of the first matrix with each column of the second.',
+  'mean squared error':
+    'The loss where targets are numbers: the squares of what predictions are off by, added and divided by their number.',
   'mini-batch': 'The samples of one step, drawn at random: few enough to be quick, enough for a good direction.',
   neuron: 'Dot product with weights, plus a bias, through an activation function.',
   overfitting: 'Learning the training samples by heart: they are read ever better, others are not.',

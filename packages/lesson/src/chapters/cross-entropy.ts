@@ -21,7 +21,7 @@ export const crossEntropy = defineChapter({
   usesDigits: true,
   text: [
     '[[Cross-entropy]] is the [[loss]] of a classifier: minus the logarithm of the probability that it gave to the right class. Being sure and right costs almost nothing, being sure and wrong costs without limit.',
-    'Ten classes that are equally likely have a probability of 0.1 each, and -ln 0.1 is 2.303. If a new network begins elsewhere, something is wrong before training begins. By each [[logit]] the gradient is simply the probability, minus 1 for the right class.',
+    'Ten classes that are equally likely have a probability of 0.1 each, and -ln 0.1 is 2.303. If a new network begins elsewhere, something is wrong before training begins. By each [[logit]] the gradient is simply the probability, minus 1 for the right class. Where targets are numbers and not classes, the [[mean squared error]] takes its place.',
   ],
   live: defineLive({
     caption: 'What training makes small',
