@@ -1,6 +1,7 @@
 /** Checks that curves neither lose nor repeat points, however these arrive. */
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
+import { lossText } from '../src/look/format.ts';
 import { Curves, type EpochReport } from '../src/watch/curves.ts';
 
 function points(from: number, to: number, loss: (step: number) => number): Parameters<Curves['add']>[0] {
@@ -50,6 +51,17 @@ describe('curves', () => {
     const { at: epochs, train } = curves.table('loss', [], view(10));
     expect(epochs).toEqual(Array.from({ length: 30 }, (_, index) => (index + 1) / 10));
     expect(train.every((value) => value === 2)).toBe(true);
+  });
+
+  it('have no point for a test loss that is not finite, of which no axis could show the others', () => {
+    const curves = new Curves();
+    curves.add(points(1, 20, () => 1));
+    const diverged = { ...report(2), testLoss: Number.MAX_VALUE };
+    const { test } = curves.table('loss', [report(1), diverged], view(10));
+    expect([test[9], test[19]]).toEqual([0.1, null]);
+    expect([lossText(diverged.testLoss), lossText(2.5), lossText(1e9)]).toEqual(['∞', '2.5000', '1.000e+9']);
+    const accuracies = curves.table('accuracy', [diverged], view(10)).test;
+    expect(accuracies[19]).toBe(90);
   });
 
   it('place test values at the end of their epoch, with or without a training step there', () => {

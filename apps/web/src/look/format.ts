@@ -18,7 +18,13 @@ export function significant(value: number): string {
 }
 
 export function lossText(loss: number): string {
+  if (!isLossFinite(loss)) return '∞';
   return Math.abs(loss) < 1e6 ? loss.toFixed(loss < 10 ? 4 : 2) : significant(loss);
+}
+
+/** Messages have the largest number in place of one that is not finite. */
+export function isLossFinite(loss: number): boolean {
+  return Math.abs(loss) < Number.MAX_VALUE;
 }
 
 /** Three digits: 0.42 -> "0.42", 12.3 -> "12.3", 250 -> "250". */

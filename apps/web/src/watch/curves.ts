@@ -1,5 +1,6 @@
 /** The training curves: collects points as they arrive and returns them as columns to draw. */
 import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
+import { isLossFinite } from '../look/format.ts';
 
 export type EpochReport = WatchMessageOf<'epoch'>['report'];
 /** Curves of training and test. */
@@ -79,8 +80,10 @@ export class Curves {
   table(kind: CurveKind, reports: readonly EpochReport[], view: RunView): CurveTable {
     const train = this.#values[kind];
     const smoothTrain = movingMean(train, view.memory);
-    const testOf = (report: EpochReport) =>
-      kind === 'loss' ? report.testLoss : (report.testAccuracy ?? Number.NaN) * 100;
+    const testOf = ({ testLoss, testAccuracy }: EpochReport): number | null => {
+      if (kind === 'accuracy') return (testAccuracy ?? Number.NaN) * 100;
+      return isLossFinite(testLoss) ? testLoss : null;
+    };
     const stepOf = ({ epoch }: EpochReport) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
     const test = new Map(reports.map((report) => [stepOf(report), testOf(report)]));
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
