@@ -137,7 +137,7 @@ describePage('by keyboard alone', ({ browser, folder }) => {
     await keepsFocus(tab, /^Go on$/);
     await tabTo(tab, /^The run$/, 'Shift+Tab');
     await page.keyboard.press('Enter');
-    await tab.shows('This tab');
+    await tab.shows('This tab', { exact: true });
     await tabTo(tab, /^Canvas to draw/);
     for (const key of [' ', 'ArrowDown', 'ArrowDown', 'ArrowDown', 'ArrowDown', ' ']) await page.keyboard.press(key);
     await page.getByText(/^Looks like \d/).waitFor({ state: 'attached' });
@@ -146,7 +146,7 @@ describePage('by keyboard alone', ({ browser, folder }) => {
     await page.keyboard.press('Enter');
     await tab.shows('One sample');
     await pressAt(tab, /^The run$/);
-    await tab.shows('This tab');
+    await tab.shows('This tab', { exact: true });
     expect(tab.errors).toEqual([]);
   });
 });
