@@ -61,6 +61,26 @@ describe('the next copy', () => {
     );
   });
 
+  it.each([10, 50, 128])(
+    'is on the disk before %i more steps are over also where the writes before took no step',
+    (steps) => {
+      const clock = new CheckpointClock({ steps }, 0, 0);
+      const next = (from: number): number => {
+        let step = from;
+        while (!clock.isDue(step, 0)) step++;
+        clock.copied(step, 0);
+        return step;
+      };
+      let safe = 0;
+      for (let copies = 0; copies < 5; copies++) {
+        safe = next(safe);
+        clock.written(safe);
+      }
+      // Before it is on the disk the run is as it was at the copy before.
+      expect(next(safe) + Math.floor(steps / 10) - safe).toBeLessThanOrEqual(steps);
+    },
+  );
+
   it('is due at each step with an interval of one', () => {
     const clock = new CheckpointClock({ steps: 1 }, 0, 0);
     expect(clock.isDue(0, 0)).toBe(false);

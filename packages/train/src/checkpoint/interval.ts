@@ -14,6 +14,8 @@ export function intervalText(interval: CheckpointInterval): string {
 const assumedPart = 0.2;
 /** The next write may take longer than the last one by this factor. */
 const reserve = 2;
+/** The part of the interval that the next write may last however short the last one was: a write of no step says little of it. */
+const leastPart = 0.1;
 
 /**
  * When the next copy is due. With an interval of N steps at most N are computed again: a copy is taken so many steps
@@ -36,7 +38,8 @@ export class CheckpointClock {
   isDue(step: number, nowMs: number): boolean {
     if ('minutes' in this.#interval) return nowMs - this.#copiedAtMs >= this.#interval.minutes * 60_000;
     const { steps } = this.#interval;
-    const early = Math.min(Math.ceil(reserve * this.#writeSteps), Math.floor(steps / 2));
+    const lasting = Math.max(Math.ceil(reserve * this.#writeSteps), Math.floor(leastPart * steps));
+    const early = Math.min(lasting, Math.floor(steps / 2));
     return step - this.#copiedStep >= steps - early;
   }
 
