@@ -1,5 +1,5 @@
 /** The only worker of a run in one process: nothing travels to it, and it leaves its sums where they are added. */
-import { toMessageText } from '@lockstep/protocol';
+import { type MessageOf, protocolVersion, toMessageText } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { CheckedMessage } from './events.ts';
 import type { Peer, RuleMessage } from './peer.ts';
@@ -59,12 +59,12 @@ export class InlineWorker implements Peer {
     this.#options = options;
   }
 
-  get compute(): InlineCompute {
-    return this.#options.compute;
-  }
-
-  get name(): string {
-    return this.#options.name;
+  /** What it says of itself when it joins, as a worker that is elsewhere does. */
+  hello(token: string | undefined): MessageOf<'hello'> {
+    const { name, compute } = this.#options;
+    const { backend, numericMode, threads } = compute;
+    const identity = { kind: 'local', name, backend, numericMode, threads } as const;
+    return { type: 'hello', protocol: protocolVersion, ...identity, ...(token === undefined ? {} : { token }) };
   }
 
   attach(port: InlinePort): void {
@@ -97,7 +97,7 @@ export class InlineWorker implements Peer {
 
   sendNumericsCheck(): void {
     this.#options.schedule(() => {
-      this.compute.checkNumerics().then(
+      this.#options.compute.checkNumerics().then(
         (result) => this.#report({ type: 'numericsResult', ...result }),
         (error: unknown) => this.#fail(error),
       );
@@ -133,7 +133,7 @@ export class InlineWorker implements Peer {
     const untilMs = nowMs() + turnMs;
     try {
       for (let task = this.#next(); task; task = this.#next()) {
-        const result = this.compute.add(task.step, task);
+        const result = this.#options.compute.add(task.step, task);
         if (result instanceof Promise) {
           void this.#finishLater(task, result);
           return;

@@ -3,7 +3,6 @@ import {
   type Closing,
   type CoordinatorTransport,
   type MessageOf,
-  protocolVersion,
   toMessageText,
   type WorkerMessage,
 } from '@lockstep/protocol';
@@ -73,23 +72,12 @@ export class Run {
   /** Takes in a worker of this process, the only one: it computes with the parameter server's weights and adds its sums there. */
   connectInline(worker: InlineWorker): void {
     const connection = ++this.#lastConnection;
-    const { name, compute } = worker;
-    const { backend, numericMode, threads } = compute;
     worker.attach({
       report: (message) => this.#receiveInline(connection, message),
       fail: (message) => this.stop(message),
     });
     this.#open(connection, worker, '');
-    const { token } = this.#options.setup;
-    const identity = {
-      kind: 'local',
-      name,
-      backend,
-      numericMode,
-      threads,
-      ...(token === undefined ? {} : { token }),
-    } as const;
-    const hello = { type: 'hello', protocol: protocolVersion, ...identity } as const;
+    const hello = worker.hello(this.#options.setup.token);
     this.#dispatch({ type: 'message', connection, message: hello });
   }
 
