@@ -1,5 +1,5 @@
 /** A coordinator, relays and workers in virtual time, in any tree, held against the oracle. */
-import { type CoordinatorTransport, encode, type Message } from '@lockstep/protocol';
+import { type CoordinatorTransport, encode, type Message, type Transport } from '@lockstep/protocol';
 import { Relay, type RelayEvent, type RelayOptions } from '../../src/relay/relay.ts';
 import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { SimulatedProcess } from '../../src/simulator/simulated-process.ts';
@@ -50,6 +50,40 @@ export class TestRelay implements Listener {
   }
 }
 
+interface Observer {
+  /** Called with each message before the listener is. */
+  received?(message: Message): void;
+  /** Called with each message after the listener was. */
+  handled?(message: Message): void;
+  /** Called with each message before it is sent. */
+  sent?(message: Message): void;
+}
+
+/** A transport of which a test sees the messages. */
+export function observed<Receives extends Message, Sends extends Message>(
+  transport: Transport<Receives, Sends>,
+  { received, handled, sent }: Observer,
+): Transport<Receives, Sends> {
+  return {
+    remote: transport.remote,
+    bufferedBytes: 0,
+    listen: ({ onMessage, onClose }) =>
+      transport.listen({
+        onMessage(message) {
+          received?.(message);
+          onMessage(message);
+          handled?.(message);
+        },
+        onClose,
+      }),
+    send(message) {
+      sent?.(message);
+      transport.send(message);
+    },
+    close: (code, reason) => transport.close(code, reason),
+  };
+}
+
 export class RelayTree {
   readonly fixture: RunFixture;
   readonly root: Listener;
@@ -58,9 +92,13 @@ export class RelayTree {
 
   constructor(fixture: RunFixture) {
     this.fixture = fixture;
+    const count = (message: Message): void => {
+      this.bytes += encode(message).byteLength;
+    };
     this.root = {
       process: fixture.clock,
-      accept: (transport, address) => fixture.run.connect(this.#counted(transport), address),
+      accept: (transport, address) =>
+        fixture.run.connect(observed(transport, { received: count, sent: count }), address),
     };
   }
 
@@ -77,27 +115,8 @@ export class RelayTree {
     return Array.from({ length: count }, (_, index) => this.worker(above, { name: `worker ${index + 1}`, ...options }));
   }
 
-  #counted(transport: CoordinatorTransport): CoordinatorTransport {
-    const count = (message: Message): void => {
-      this.bytes += encode(message).byteLength;
-    };
-    return {
-      remote: transport.remote,
-      bufferedBytes: 0,
-      listen: ({ onMessage, onClose }) =>
-        transport.listen({
-          onMessage(message) {
-            count(message);
-            onMessage(message);
-          },
-          onClose,
-        }),
-      send(message) {
-        count(message);
-        transport.send(message);
-      },
-      close: (code, reason) => transport.close(code, reason),
-    };
+  async untilStep(step: number): Promise<void> {
+    await this.fixture.until(() => this.fixture.run.state.current.step >= step);
   }
 
   link(coordinator: SimulatedProcess | WorkerOptions['clock'], worker: SimulatedProcess, name: string): SimulatedLink {

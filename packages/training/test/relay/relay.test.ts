@@ -1,56 +1,10 @@
-import type { CoordinatorTransport, Message, MessageOf, WorkerTransport } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/coordinator/limits.ts';
 import { lies } from '../../src/simulator/lies.ts';
 import type { MembershipEnd } from '../../src/worker/membership.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
-type WeightsPart = MessageOf<'weights' | 'chunk'>;
-
 const recordsOf = ({ fixture }: RelayTree) => [...fixture.run.state.records.values()];
-
-const isPart = (message: Message): message is WeightsPart =>
-  (message.type === 'weights' && message.values !== undefined) || message.type === 'chunk';
-
-const partName = (way: string, part: WeightsPart): string =>
-  `${way} ${part.type} ${part.type === 'weights' ? part.step : part.at}`;
-
-/** Notes what arrives of weights. */
-function noting(transport: WorkerTransport, passed: string[], then = (_part: string): void => {}): WorkerTransport {
-  return {
-    remote: transport.remote,
-    bufferedBytes: 0,
-    listen: ({ onMessage, onClose }) =>
-      transport.listen({
-        onMessage(message) {
-          if (isPart(message)) passed.push(partName('in', message));
-          onMessage(message);
-          if (isPart(message)) then(partName('in', message));
-        },
-        onClose,
-      }),
-    send: (message) => transport.send(message),
-    close: (code, reason) => transport.close(code, reason),
-  };
-}
-
-/** Notes what is sent of weights. */
-function notingSent(transport: CoordinatorTransport, passed: string[]): CoordinatorTransport {
-  return {
-    remote: transport.remote,
-    bufferedBytes: 0,
-    listen: (listener) => transport.listen(listener),
-    send(message) {
-      if (isPart(message)) passed.push(partName('out', message));
-      transport.send(message);
-    },
-    close: (code, reason) => transport.close(code, reason),
-  };
-}
-
-async function untilStep(tree: RelayTree, step: number): Promise<void> {
-  await tree.fixture.until(() => tree.fixture.run.state.current.step >= step);
-}
 
 describe('a relay gives the weights of the oracle', () => {
   it.each([1, 2, 3, 4, 5])('with %i workers, as the only worker of the coordinator', async (count) => {
@@ -165,57 +119,12 @@ describe('a relay', () => {
         epochs: 3,
       });
       tree.workers(tree.relay(), 4);
-      await untilStep(tree, 10);
+      await tree.untilStep(10);
       const rates = [...tree.fixture.run.state.connections.values()].map(({ samplesPerMs }) => samplesPerMs);
       expect(rates).toEqual([expect.closeTo(4, 0)]);
       await tree.fixture.finish();
     },
   );
-
-  it('sends weights on while they arrive', async () => {
-    const tree = await createRelayTree({ limits: { chunkBytes: 40 } });
-    const passed: string[] = [];
-    const relay = tree.relay(tree.root, 'relay', {
-      connect: async () => {
-        // Until then the relay is not there yet.
-        await undefined;
-        const link = tree.link(tree.root.process!, relay.process, 'relay');
-        tree.root.accept(link.coordinator, 'relay');
-        return noting(link.worker, passed);
-      },
-    });
-    const accept = relay.accept.bind(relay);
-    relay.accept = (transport, address) => accept(notingSent(transport, passed), address);
-    tree.worker(relay);
-    await untilStep(tree, 2);
-    passed.length = 0;
-    await tree.fixture.finish();
-    const parts = passed.filter((_, index) => index % 2 === 0);
-    expect(parts.length).toBeGreaterThan(10);
-    expect(passed).toEqual(parts.flatMap((part) => [part, part.replace('in', 'out')]));
-  });
-
-  it('has weights sent anew where the connection above breaks within them', async () => {
-    const tree = await createRelayTree({ limits: { chunkBytes: 40 } });
-    const passed: string[] = [];
-    let attempts = 0;
-    const relay = tree.relay(tree.root, 'relay', {
-      connect: async () => {
-        // Until then the relay is not there yet.
-        await undefined;
-        const link = tree.link(tree.root.process!, relay.process, 'relay');
-        tree.root.accept(link.coordinator, 'relay');
-        attempts += 1;
-        const isFirst = attempts === 1;
-        return noting(link.worker, passed, (part) => {
-          if (isFirst && part === 'in weights 3') tree.fixture.clock.after(0, () => link.cut('cut'));
-        });
-      },
-    });
-    tree.workers(relay, 2);
-    await tree.fixture.finish();
-    expect(attempts).toBe(2);
-  });
 
   it('refuses a worker that computes other bits', async () => {
     const tree = await createRelayTree();
@@ -253,7 +162,7 @@ describe('a run goes on with the weights of the oracle where', () => {
     const tree = await createRelayTree({ epochs: 10 });
     const relay = tree.relay();
     tree.workers(relay, 2);
-    await untilStep(tree, 3);
+    await tree.untilStep(3);
     relay.relay.run!.run.stop('no memory is left');
     await tree.fixture.finish();
     expect(relay.events).toContainEqual({ type: 'renewed', message: 'no memory is left' });
@@ -262,7 +171,7 @@ describe('a run goes on with the weights of the oracle where', () => {
   it('a worker behind a relay is killed', async () => {
     const tree = await createRelayTree({ epochs: 10 });
     const [first] = tree.workers(tree.relay(), 3);
-    await untilStep(tree, 3);
+    await tree.untilStep(3);
     first!.kill();
     await tree.fixture.finish();
   });
@@ -272,7 +181,7 @@ describe('a run goes on with the weights of the oracle where', () => {
     const relay = tree.relay();
     const workers = tree.workers(relay, 2);
     tree.worker(tree.root, { name: 'direct' });
-    await untilStep(tree, 5);
+    await tree.untilStep(5);
     for (const worker of workers) worker.kill();
     await tree.fixture.until(() => tree.fixture.run.state.faults.disconnects === 1);
     const before = recordsOf(tree).find(({ kind }) => kind === 'relay')!.shards;
@@ -287,7 +196,7 @@ describe('a run goes on with the weights of the oracle where', () => {
     const relay = tree.relay();
     const workers = tree.workers(relay, 2);
     tree.workers(tree.relay(tree.root, 'other'), 2);
-    await untilStep(tree, 5);
+    await tree.untilStep(5);
     relay.kill(workers);
     await tree.fixture.finish();
     expect(tree.fixture.run.state.faults.disconnects).toBe(1);
@@ -298,7 +207,7 @@ describe('a run goes on with the weights of the oracle where', () => {
     const relay = tree.relay();
     tree.workers(relay, 2);
     tree.worker(tree.root, { name: 'direct' });
-    await untilStep(tree, 5);
+    await tree.untilStep(5);
     relay.process.freeze(60_000);
     await tree.fixture.finish();
     expect(tree.fixture.run.state.faults.duplicated).toBeGreaterThan(0);
@@ -309,7 +218,7 @@ describe('a run goes on with the weights of the oracle where', () => {
     const relay = tree.relay();
     const workers = tree.workers(relay, 2);
     tree.worker(tree.root, { name: 'direct' });
-    await untilStep(tree, 5);
+    await tree.untilStep(5);
     for (const worker of workers) worker.freeze(3_000);
     await tree.fixture.until(() => tree.fixture.run.state.faults.duplicated > 0);
     await tree.fixture.finish();
@@ -320,7 +229,7 @@ describe('a run goes on with the weights of the oracle where', () => {
     const relay = tree.relay();
     const [worker] = tree.workers(relay, 1);
     tree.worker(tree.root, { name: 'direct' });
-    await untilStep(tree, 5);
+    await tree.untilStep(5);
     relay.relay.leave('enough');
     let end: unknown;
     void relay.relay.ended.then((value) => {
