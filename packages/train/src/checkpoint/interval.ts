@@ -10,12 +10,14 @@ export function intervalText(interval: CheckpointInterval): string {
   return count === 1 ? `every ${unit}` : `every ${count} ${unit}s`;
 }
 
-/** Steps that one write is taken to last before one was measured, as a part of the interval. */
-const assumedPart = 0.2;
+/** Steps that a write may last before one was measured, as a part of the interval: the first of a process compiles its code. */
+const assumedPart = 0.5;
 /** The next write may take longer than the last one by this factor. */
 const reserve = 2;
 /** The part of the interval that the next write may last however short the last one was: a write of no step says little of it. */
 const leastPart = 0.1;
+/** What is left of a slow write's length after each shorter one: what held it up may come back. */
+const memory = 0.5;
 
 /**
  * When the next copy is due. With an interval of N steps at most N are computed again: a copy is taken so many steps
@@ -50,6 +52,6 @@ export class CheckpointClock {
 
   /** @param step steps taken when the copy was on the disk */
   written(step: number): void {
-    this.#writeSteps = step - this.#copiedStep;
+    this.#writeSteps = Math.max(step - this.#copiedStep, memory * this.#writeSteps);
   }
 }
