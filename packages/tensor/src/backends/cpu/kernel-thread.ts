@@ -34,7 +34,10 @@ export type ThreadMessage =
 /** Blocks its thread for good once it is ready. @param post takes a message to the backend's thread */
 export async function runKernelThread(setup: ThreadSetup, post: (message: ThreadMessage) => void): Promise<void> {
   const { module, memory, workspace, thread } = setup;
-  const fail = (error: unknown): void => post({ type: 'failed', message: String(error) });
+  // What `post` returns is dropped: a MessagePort of Node returns true.
+  const fail = (error: unknown): void => {
+    post({ type: 'failed', message: String(error) });
+  };
   const control = new Int32Array(setup.control);
   const line = lineOf(thread);
   const kernels = await instantiateKernels(module, memory).catch(fail);
