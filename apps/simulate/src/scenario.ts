@@ -75,7 +75,7 @@ export async function runScenario(
 
 type Scenario = ReturnType<typeof withRelays>;
 
-/** Lies that another numeric mode's rounding cannot hide, where nodes are not rounded as well. */
+/** Lies that another numeric mode's rounding cannot hide. */
 const coarseLies: readonly Lie[] = ['sign', 'scaled', 'other-shard', 'loss', 'non-finite', 'no-answer'];
 
 function drawScenario(seed: number) {
@@ -89,9 +89,7 @@ function drawScenario(seed: number) {
   const fleet = drawFleet(seed);
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
   const rounding = drawRounding(seed);
-  const hidden: readonly Lie[] = rounding === undefined ? [] : ['scaled'];
-  const tellable = coarseLies.filter((lie) => !hidden.includes(lie));
-  const lie = oneOf(otherModes > 0 ? tellable : (Object.keys(lies) as Lie[]));
+  const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
     problem: {
       samples: between(1, 90),

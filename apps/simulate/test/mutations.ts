@@ -110,8 +110,18 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/handshake.ts',
-        before: 'if (draft.setup.isRelay && numericsHash !== refereeHash) {',
-        after: 'if (draft.setup.isRelay && numericsHash === undefined) {',
+        before: '  if (isRelay) {',
+        after: '  if (isRelay && numericMode === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a run that rounds nodes takes workers that round in another way',
+    changes: [
+      {
+        file: 'coordinator/handshake.ts',
+        before: '  if (plan.rounding) {',
+        after: '  if (plan.rounding && numericMode === undefined) {',
       },
     ],
   },

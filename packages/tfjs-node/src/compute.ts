@@ -81,8 +81,10 @@ class TensorFlowCompute implements Compute {
   async gradient(
     samples: ShardSamples,
     targets: TargetValues,
-    { key = defaultKey }: GradientOptions = {},
+    { key = defaultKey, rounding }: GradientOptions = {},
   ): Promise<ShardGradient> {
+    if (rounding)
+      throw new Error('tfjs-node: expected a run that rounds no sums; --backend cpu computes those that do');
     const {
       microbatchSize,
       inputSize: size,

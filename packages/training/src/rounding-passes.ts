@@ -41,10 +41,19 @@ export class RoundingPasses {
     return this.#rounding;
   }
 
-  /** Sets the rounding of the next passes. @returns whether calls that were made before are of no use any more */
+  /**
+   * Sets the rounding of the next passes.
+   * @returns whether calls that were made before are of no use any more
+   * @throws Error on a backend that keeps no promise of how it rounds, as a GPU
+   */
   use(rounding: NodeRounding | undefined): boolean {
     const before = this.#rounding;
     if (rounding === before) return false;
+    if (rounding && !isHostBackend(this.#backend)) {
+      throw new Error(
+        `${this.#backend.name}: expected a backend that rounds sums as all others do: compute on the CPU`,
+      );
+    }
     this.#rounding = rounding;
     if (rounding?.type === 'int8') {
       this.#levels ??= this.#allocate(rounding.units.length);
@@ -111,7 +120,6 @@ export class RoundingPasses {
 
   #allocate(size: number): LevelStorages {
     const backend = this.#backend;
-    if (!isHostBackend(backend)) throw new Error(`${backend.name}: it does not round to levels`);
     const levels = { units: backend.allocate(size), places: backend.allocate(size) };
     backend.upload(levels.places, places(size));
     return levels;

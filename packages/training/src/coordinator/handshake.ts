@@ -176,16 +176,10 @@ export function activate(
 ): void {
   const workerId = connection.workerId ?? '';
   const record = draft.records.get(workerId);
-  const { refereeMode, refereeHash } = draft.setup;
-  if (record && record.numericMode === refereeMode && numericsHash !== refereeHash) {
-    const message = `numerics check: expected the bits of ${refereeMode}, which this worker says that it computes in, got others: try another --backend`;
-    recordFailure(draft, connection);
-    refuse(draft, connection, { type: 'refuse', code: 'numerics', message });
-    return;
-  }
-  if (draft.setup.isRelay && numericsHash !== refereeHash) {
-    const message = `numerics check: expected the bits of ${refereeMode}, in which this relay computes, got others: join the coordinator behind it, by its own address`;
-    refuse(draft, connection, { type: 'refuse', code: 'numerics', message });
+  const fault = numericModeFault(draft, record?.numericMode, numericsHash);
+  if (fault !== undefined) {
+    if (record?.numericMode === draft.setup.refereeMode) recordFailure(draft, connection);
+    refuse(draft, connection, { type: 'refuse', code: 'numerics', message: `numerics check: ${fault}` });
     return;
   }
   const returned = record?.numericsHash !== undefined;
@@ -198,4 +192,22 @@ export function activate(
   estimateLink(draft, connection, draft.nowMs - connection.phaseAtMs - 2 * computeMs);
   updateRecord(draft, workerId, { numericsHash, leftAtMs: undefined });
   emit(draft, { type: 'joined', workerId, returned });
+}
+
+/** Why a worker with these bits may not compute here. */
+function numericModeFault({ setup }: Draft, numericMode: string | undefined, hash: string): string | undefined {
+  const { refereeMode, refereeHash, isRelay, plan } = setup;
+  if (hash === refereeHash) return undefined;
+  const expected = `expected the bits of ${refereeMode}`;
+  if (numericMode === refereeMode) {
+    return `${expected}, which this worker says that it computes in, got others: try another --backend`;
+  }
+  if (isRelay) {
+    return `${expected}, in which this relay computes, got others: join the coordinator behind it, by its own address`;
+  }
+  // Rounded, two modes differ by whole levels, among which a lie cannot be told from rounding.
+  if (plan.rounding) {
+    return `${expected}, as all workers of a run with gradients as ${plan.rounding} have, got those of ${numericMode}: compute on the CPU (--backend cpu)`;
+  }
+  return undefined;
 }

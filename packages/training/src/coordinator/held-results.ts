@@ -16,7 +16,7 @@ export interface HeldResult {
 
 /** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
 const roundingTolerance = 1e-3;
-/** The same where gradients are rounded to 16 or 8 bits, by workers or at the nodes of the tree. */
+/** The same where workers round their gradients to 16 or 8 bits. */
 const lossyTolerance = 0.05;
 
 export class HeldResults {
@@ -26,24 +26,18 @@ export class HeldResults {
   readonly #held = new Map<string, HeldResult[]>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
 
-  constructor(
-    { gradients, plan }: Pick<RunSetup, 'gradients' | 'plan'>,
-    memory: Pick<Aggregator, 'valuesOf' | 'release'>,
-  ) {
+  constructor({ gradients }: Pick<RunSetup, 'gradients'>, memory: Pick<Aggregator, 'valuesOf' | 'release'>) {
     this.#memory = memory;
     this.#isLossy = gradients !== undefined;
-    this.#tolerance = this.#isLossy || plan.rounding ? lossyTolerance : roundingTolerance;
+    this.#tolerance = this.#isLossy ? lossyTolerance : roundingTolerance;
   }
 
-  /**
-   * Holds a result; returns the connections whose result of the same shard is equal to it.
-   * @param units what a level of each value stands for: in another numeric mode one more or one less is rounding
-   */
-  add(shard: Shard, result: HeldResult, units?: Float32Array): ConnectionId[] {
+  /** Holds a result; returns the connections whose result of the same shard is equal to it. */
+  add(shard: Shard, result: HeldResult): ConnectionId[] {
     const key = shardKey(shard);
     const others = this.#held.get(key) ?? [];
     this.#held.set(key, [...others, result]);
-    return others.filter((other) => this.#isSame(other, result, units)).map(({ connection }) => connection);
+    return others.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
   }
 
   /** The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. */
@@ -65,13 +59,13 @@ export class HeldResults {
     for (const { memory } of results) this.#memory.release(memory);
   }
 
-  #isSame(one: HeldResult, other: HeldResult, units?: Float32Array): boolean {
+  #isSame(one: HeldResult, other: HeldResult): boolean {
     const [left, right] = [one, other].map(({ memory }) => this.#memory.valuesOf(memory)) as [
       Float32Array,
       Float32Array,
     ];
     if (one.numericsHash === other.numericsHash && !this.#isLossy) return equalBits(left, right);
-    return nearlyEqual(left, right, this.#tolerance, units);
+    return nearlyEqual(left, right, this.#tolerance);
   }
 }
 
@@ -88,12 +82,12 @@ function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
 }
 
 /** Gradient, loss and correct answers each within the tolerance; a sample at the border of two classes may differ. */
-function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number, units?: Float32Array): boolean {
+function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number): boolean {
   const size = one.length - 2;
   let [largest, worst] = [0, 0];
   for (let index = 0; index < size; index++) {
     largest = Math.max(largest, Math.abs(one[index]!));
-    worst = Math.max(worst, Math.abs(one[index]! - other[index]!) - (units?.[index] ?? 0));
+    worst = Math.max(worst, Math.abs(one[index]! - other[index]!));
   }
   const loss = Math.abs(one[size]! - other[size]!) <= tolerance * Math.max(1, Math.abs(one[size]!));
   const correct = Math.abs(one[size + 1]! - other[size + 1]!) <= Math.max(1, tolerance * one[size + 1]!);

@@ -6,7 +6,6 @@ import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { Compute, ComputeSetup } from '../worker/compute.ts';
-import { shardGradient } from '../worker/shard-gradient.ts';
 import type { InlineCompute, InlineResult } from './inline-worker.ts';
 
 export interface InlineCopyOptions {
@@ -62,7 +61,7 @@ export class InlineCopy implements InlineCompute {
     const batch = source.shard(step, shard.lo, shard.n);
     const key = { seed, step, firstSample: firstSample(plan, step, shard.lo) };
     const options = { key, rounding: parameterServer.rounding };
-    const result = await shardGradient(compute, batch, plan.microbatchSize, options);
+    const result = await compute.gradient(batch.samples, batch.targets, options);
     const { gradient: bytes, computeMs, ...figures } = result;
     const sum = parameterServer.aggregator.decode({ bytes, ...figures });
     if (sum) parameterServer.aggregator.add(shard, sum.values);

@@ -53,7 +53,7 @@ export class ResultReceiver {
     const workerId = state.connections.get(connection)?.workerId ?? '';
     const numericsHash = state.records.get(workerId)?.numericsHash ?? '';
     const size = sizeOf(sum, header);
-    const agreesWith = this.#held.add({ lo, n }, { connection, memory, size, numericsHash }, this.#units);
+    const agreesWith = this.#held.add({ lo, n }, { connection, memory, size, numericsHash });
     return { ...told, agreesWith, isSuspect };
   }
 
@@ -67,19 +67,13 @@ export class ResultReceiver {
       return { isFinite: false, agreesWith: [] };
     }
     const own = { connection: 0, memory, size: sizeOf(sum, { lossSum: sum.values[parameterCount]!, count }) };
-    const agreesWith = this.#held.add(shard, { ...own, numericsHash: setup.refereeHash ?? '' }, this.#units);
+    const agreesWith = this.#held.add(shard, { ...own, numericsHash: setup.refereeHash ?? '' });
     return { isFinite: true, agreesWith };
   }
 
   /** Drops what the coordinator itself has computed, where it is not needed any more. */
   dropOwn({ memory }: OwnSum): void {
     this.#options.parameterServer.aggregator.release(memory);
-  }
-
-  /** What a level of each value stands for, where there are levels. */
-  get #units(): Float32Array | undefined {
-    const { rounding } = this.#options.parameterServer;
-    return rounding?.type === 'int8' ? rounding.units : undefined;
   }
 
   /** Adds a result that was held and found to be right; the others of its shard are dropped. */

@@ -22,8 +22,6 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
   return {
     backend: local.backend,
     numericMode: local.numericMode,
-    // Its workers do.
-    roundsNodes: true,
     get threads() {
       return threads();
     },

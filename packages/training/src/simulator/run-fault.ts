@@ -80,20 +80,20 @@ function liarFault({ setup }: Problem, simulation: Simulation): string | undefin
 /** The largest difference between runs of several numeric modes, relative to the largest weight. */
 const tolerance = 1e-3;
 
-/** The weights are the oracle's: to the bit where one numeric mode contributed, else within rounding. */
+/** The weights are the oracle's: to the bit where one numeric mode contributed or nodes are rounded, else within rounding. */
 function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
   const { state, others, weights, divided } = simulation;
   if (hasLies({ setup }, simulation)) return undefined;
   const contributions = [...others, state].flatMap(({ contributed }) => contributed);
   const contributed = new Set(contributions.map(({ numericsHash }) => numericsHash));
   const isOwnMode = setup.refereeHash === undefined || contributed.has(setup.refereeHash);
-  const expected = expectedOf(contributed.size > 0 && !isOwnMode ? 'nudged' : 'exact');
+  const isExact = contributed.size <= 1 || setup.plan.rounding !== undefined;
+  const isNudged = contributed.size > 0 && !isOwnMode && setup.plan.rounding === undefined;
+  const expected = expectedOf(isNudged ? 'nudged' : 'exact');
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const isSame = (value: number, index: number): boolean =>
-    contributed.size <= 1
-      ? Object.is(value, expected[index])
-      : Math.abs(value - expected[index]!) <= tolerance * largest;
+    isExact ? Object.is(value, expected[index]) : Math.abs(value - expected[index]!) <= tolerance * largest;
   const differing = weights.findIndex((value, index) => !isSame(value, index));
   if (differing >= 0) return `weight ${differing}: expected ${expected[differing]}, got ${weights[differing]}`;
-  return contributed.size <= 1 ? divided : undefined;
+  return isExact ? divided : undefined;
 }

@@ -87,7 +87,6 @@ export class SimulatedWorker {
       backend: backend.name,
       numericMode: numericMode === 'exact' ? backend.numericMode : numericMode,
       threads: 1,
-      roundsNodes: true,
       open: (setup) => this.#open(setup),
       setWeights: (bytes) => {
         this.#weights = [numericModes[numericMode](bytes).slice(), this.#weights[0]];

@@ -92,6 +92,8 @@ export class Simulator implements World {
     const { backend, run, corruptResults, liarsJoinAnew = false, otherModes = 0, encodes } = this.#options;
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     const number = this.#workers.length + 1;
+    // The last one is to end the run, which takes no other mode where it rounds nodes.
+    const isOfOwnMode = isDirect && run.setup.plan.rounding !== undefined;
     const samplesPerMs = 1 + 30 * this.chance();
     const name = `worker ${number}`;
     const worker = new SimulatedWorker({
@@ -100,7 +102,7 @@ export class Simulator implements World {
       coordinator: this.#route(isDirect),
       clock: this.clock,
       backend,
-      numericMode: otherModes > 0 && this.chance() < otherModes ? 'nudged' : 'exact',
+      numericMode: otherModes > 0 && this.chance() < otherModes && !isOfOwnMode ? 'nudged' : 'exact',
       checksum: run.checksum,
       hash: run.hash,
       computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.chance()),

@@ -42,7 +42,7 @@ export interface GradientOptions {
   readonly shard?: NamedShard;
   /** Keys dropout; the same at each call where left out. */
   readonly key?: RandomKey;
-  /** Of each node of the tree, microbatches included; of none where left out. For computes with `roundsNodes`. */
+  /** Of each node of the tree, microbatches included; of none where left out. */
   readonly rounding?: NodeRounding | undefined;
   /**
    * Whether the gradient may stay in the compute's memory: read it from the result when it is needed, before the next
@@ -66,8 +66,6 @@ export interface Compute {
   /** Equal names promise equal bits; the numerics check verifies it. */
   readonly numericMode: string;
   readonly threads: number;
-  /** Whether `gradient` can round nodes; not where left out. */
-  readonly roundsNodes?: boolean;
   /**
    * Prepares for a model; called again where a worker joins another run.
    * @throws Error with one sentence where it cannot compute what the run asks for

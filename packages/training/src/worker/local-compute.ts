@@ -52,7 +52,6 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     backend: backend.name,
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
-    roundsNodes: isHostBackend(backend),
     async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }) {
       close();
       const model = parseModel(data);

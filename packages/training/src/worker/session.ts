@@ -61,10 +61,7 @@ export class Session {
     this.#faults = new FaultInjector(clock, (message) => {
       if (!this.#end) this.#receive(message);
     });
-    this.#answerer = new TaskAnswerer(options, this.#faults, {
-      chunkBytes: Number.MAX_SAFE_INTEGER,
-      microbatchSize: 1,
-    });
+    this.#answerer = new TaskAnswerer(options, this.#faults, { chunkBytes: Number.MAX_SAFE_INTEGER });
     transport.listen({
       onMessage: (message) => this.#receive(message),
       onClose: (closing) => this.#closed(closing),

@@ -6,7 +6,6 @@ import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
 import { gradientMessages } from './gradient-messages.ts';
 import type { SessionOptions } from './session-options.ts';
-import { shardGradient } from './shard-gradient.ts';
 import type { Task } from './task-queue.ts';
 
 /** The message that answers a task, or begins the gradient that does. */
@@ -21,20 +20,18 @@ export class TaskAnswerer {
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
   readonly #chunkBytes: number;
-  readonly #microbatchSize: number;
 
   constructor(
     options: SessionOptions,
     faults: FaultInjector,
-    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'chunkBytes' | 'microbatchSize'>,
+    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'chunkBytes'>,
   ) {
-    const { seed = 0, gradients, chunkBytes, microbatchSize } = welcome;
+    const { seed = 0, gradients, chunkBytes } = welcome;
     this.#options = options;
     this.#faults = faults;
     this.#seed = seed;
     this.#isLocal = options.identity.kind === 'local';
     this.#chunkBytes = chunkBytes;
-    this.#microbatchSize = microbatchSize;
     const lossy = lossyEncodings.find((name) => name === gradients);
     this.#encoder = new GradientEncoder(!this.#isLocal, lossy);
   }
@@ -65,7 +62,7 @@ export class TaskAnswerer {
           task.onCancel = listener;
         },
       };
-      result = await faults.slowed(() => shardGradient(this.#options.compute, task, this.#microbatchSize, options));
+      result = await faults.slowed(() => this.#options.compute.gradient(task.samples, task.targets, options));
     } catch (error) {
       await faults.thawed();
       if (task.isCanceled) return [];

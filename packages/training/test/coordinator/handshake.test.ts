@@ -1,3 +1,4 @@
+import { nodeRoundings } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/coordinator/limits.ts';
 import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
@@ -104,6 +105,26 @@ describe('a worker whose numerics check has other bits than the numeric mode tha
     const other = coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'bbbbbbbb' });
     expect(coordinator.tasksOf(other)).toHaveLength(1);
   });
+});
+
+describe('a worker of another numeric mode', () => {
+  it.each(nodeRoundings)(
+    'is refused where nodes are rounded as %s, with a sentence that says what to choose',
+    (rounding) => {
+      const coordinator = new ScriptedCoordinator({ refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa', rounding });
+      const gpu = coordinator.open();
+      coordinator.hello(gpu, { numericMode: 'gpu.js webgl2' });
+      const effects = coordinator.numericsResult(gpu, 'bbbbbbbb');
+      expect(sentTo(gpu, effects)).toEqual(['refuse', 'close']);
+      const message = expect.stringContaining(
+        `gradients as ${rounding} have, got those of gpu.js webgl2: compute on the CPU`,
+      );
+      expect(effects).toContainEqual(
+        expect.objectContaining({ message: { type: 'refuse', code: 'numerics', message } }),
+      );
+      expect(coordinator.tasksOf(coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'aaaaaaaa' }))).toHaveLength(1);
+    },
+  );
 });
 
 describe('a worker that returns', () => {

@@ -44,8 +44,6 @@ interface Options extends Partial<Pick<DataFormat, 'sampleType' | 'targetType'>>
   readonly token?: string;
   readonly innerSteps?: InnerSteps;
   readonly rounding?: NodeRoundingName;
-  /** Of the compute on `copyOn`. */
-  readonly roundsNodes?: boolean;
   /** What computes; on the parameter server's backend where left out. */
   readonly copyOn?: HostBackend;
   readonly wrap?: (compute: InlineCompute) => InlineCompute;
@@ -65,7 +63,7 @@ async function createInlineRun({
   const types = { sampleType, targetType };
   const dataset = movableSamples(tinyDataset(50, types));
   const given = dataset.samples;
-  const { innerSteps, rounding, roundsNodes = true } = options;
+  const { innerSteps, rounding } = options;
   const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7, innerSteps, rounding });
   const setup = { model, microbatchSize: plan.microbatchSize, targetType, innerSteps };
   const checked = checkedSetup(setup);
@@ -106,8 +104,14 @@ async function createInlineRun({
   const numerics = { hash: refereeHash, samplesPerMs: 1 };
   let compute: InlineCompute;
   if (copyOn) {
-    const copied = { ...createLocalCompute(copyOn, clock), roundsNodes };
-    compute = new InlineCopy({ ...common, compute: copied, setup, numericsCheck, referenceGradient, hash });
+    compute = new InlineCopy({
+      ...common,
+      compute: createLocalCompute(copyOn, clock),
+      setup,
+      numericsCheck,
+      referenceGradient,
+      hash,
+    });
   } else compute = new InlineGradient({ ...common, model, dataset, clock, numerics });
   const worker = new InlineWorker({
     compute: wrap(compute),
@@ -171,12 +175,7 @@ describe('an inline worker', () => {
   it.each(nodeRoundings)('trains the weights of the oracle where every node is rounded as %s', async (rounding) => {
     const innerSteps = { batch: 2, learningRate: 0.05, momentum: 0.9 };
     const plain = (await createInlineRun({})).expected();
-    for (const place of [
-      { backend: reference },
-      { backend: threaded },
-      { copyOn: threaded },
-      { copyOn: threaded, roundsNodes: false },
-    ]) {
+    for (const place of [{ backend: reference }, { backend: threaded }, { copyOn: threaded }]) {
       for (const options of [{}, { targetType: 'values' as const }, { innerSteps }]) {
         const made = await createInlineRun({ ...place, ...options, rounding });
         made.run.connectInline(made.worker);
