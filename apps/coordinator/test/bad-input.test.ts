@@ -72,6 +72,10 @@ describe('an impossible request', () => {
     [['--seed', '4294967296'], /--seed: expected a whole number from 0 to 4294967295, got 4294967296/],
     [['--seed', '1', '--seed', '2'], /--seed: given twice, expected once/],
     [['--single=yes'], /--single: takes no value, got yes/],
+    [
+      ['--gradients', 'int8-exact', '--backend', 'webgpu'],
+      /--backend: expected auto, cpu, reference with --gradients int8-exact, which promises equal bits on any workers, got webgpu/,
+    ],
     [['--threads', '2', '--backend', 'tfjs-node'], /--threads: expected 1 with --backend tfjs-node.*, got 2/],
     [
       ['--threads', '2', '--backend', 'reference'],

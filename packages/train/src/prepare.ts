@@ -1,8 +1,9 @@
 /** Turns options into a run that can start, or refuses them. */
 import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } from '@lockstep/data';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
+import { nodeRoundings } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/training';
-import { configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
+import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { checkOptions } from './check-options.ts';
 import { learningRateScale } from './default-length.ts';
 import { dilocoOf } from './diloco.ts';
@@ -90,6 +91,7 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
 function checkedBefore(options: TrainOptions, platform: Platform) {
   checkOptions(options);
   requireHost(options, platform);
+  requireEqualRounding(options);
   const { backend = 'auto', workers = 0 } = options;
   const checkpoint = checkpointOf(options.checkpoint);
   const listen = listenOf(options);
@@ -120,6 +122,14 @@ function requireHost(options: TrainOptions, { host }: Platform): void {
     if (!options[name]) continue;
     throw configurationError`${named(name)}: expected none in a page, which has no sockets to listen on, processes or files`;
   }
+}
+
+/** @throws ConfigurationError where nodes of the tree are rounded by a backend that rounds in its own way */
+function requireEqualRounding({ backend = 'auto', gradients }: TrainOptions): void {
+  if (!nodeRoundings.some((name) => name === gradients)) return;
+  const equal: readonly ComputeChoice[] = ['auto', 'cpu', 'reference'];
+  if (equal.includes(backend)) return;
+  throw configurationError`${named('backend')}: expected ${equal.join(', ')} with ${named('gradients', gradients)}, which promises equal bits on any workers, got ${backend}`;
 }
 
 function checkpointOf(checkpoint: TrainOptions['checkpoint']): CheckpointOptions | undefined {
