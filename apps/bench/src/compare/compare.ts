@@ -29,15 +29,15 @@ export interface CompareContext {
 export type CompareReport = Awaited<ReturnType<typeof compare>>;
 
 export async function compare(context: CompareContext) {
-  const { options, grid, output, version } = context;
+  const { options, grid, train, output, version } = context;
   const { rounds } = options;
   const startedAt = new Date();
   const machine = describeMachine();
   output.print(
     ...machineLines(machine),
     `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
-    `start-up and first two thirds, and evaluates ${evaluatedImages.toLocaleString('en-US')} images at its end. Peers take the same batches from the same weights, ready as`,
-    'float32, in their fastest form; a round of theirs is the median of some bursts.',
+    `start-up and first two thirds; it trains on ${train.count.toLocaleString('en-US')} images and evaluates ${evaluatedImages.toLocaleString('en-US')}. Peers take the same batches from the same`,
+    'weights, ready as float32, in their fastest form; a round of theirs is the median of some bursts.',
   );
   // Loaded on demand: it brings a browser's driver and a bundler.
   const tabs = options.browser ? await (await import('./tabs.ts')).openTabs() : undefined;

@@ -12,20 +12,21 @@ import { type CompareOptions, compareOptions, summary, usage } from './options.t
 import { pageOf } from './page.ts';
 import { predictAndCheck } from './predict/command.ts';
 import { isSound } from './results.ts';
-import { writeRunData } from './run-data.ts';
+import { runDataOf, writeRunData } from './run-data.ts';
 
 async function main(): Promise<number> {
   const options = readCommandLine({ usage, summary, options: compareOptions }, process.argv.slice(2));
   if (!options) return 0;
   requireConsistent(options);
   const grid = gridOf(options);
-  const train = await loadTrainingSet(options.data);
-  const tooLarge = grid.find(({ batch }) => batch > train.count);
+  const all = await loadTrainingSet(options.data);
+  const tooLarge = grid.find(({ batch }) => batch > all.count);
   if (tooLarge) {
-    const expected = `expected at most the ${train.count} samples of the training set`;
+    const expected = `expected at most the ${all.count} samples of the training set`;
     throw usageFailure(`--batch: ${expected}, got ${tooLarge.batch}`);
   }
   const { signal } = interruption();
+  const train = options.predict ? all : runDataOf(all, grid);
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-compare-'));
   try {
     const context = { options, grid, train, folder, output: terminalOutput(), version, signal };
