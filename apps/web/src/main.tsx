@@ -11,13 +11,13 @@ import { deviceName } from './join/device-name.ts';
 import { TabWorker } from './join/tab-worker.ts';
 import { Views } from './views.tsx';
 import { RunStore } from './watch/run-store.ts';
-import { startViewer } from './watch/viewer.ts';
+import { Viewer } from './watch/viewer.ts';
 import './style.css';
 
 const address = readAddress();
 const secrets = signal(address.secrets);
 const store = new RunStore();
-const viewer = startViewer(socketAddress(watchPath), store, () => helloOf(secrets.peek()));
+const viewer = new Viewer({ url: socketAddress(watchPath), store, hello: () => helloOf(secrets.peek()) });
 const tab = new TabWorker(store, secrets);
 const predictor = new Predictor(store, () => viewer.send({ type: 'wantWeights' }));
 const uploader = new Uploader();

@@ -1,6 +1,6 @@
 /** One chapter: its text, its controls, and what it computes with them. */
 import { type Chapter, fewestDigits, partsOfChapter, type Setting } from '@lockstep/lesson';
-import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { whole } from '../look/format.ts';
@@ -10,6 +10,9 @@ import { ExhibitView } from './exhibits/exhibit.tsx';
 import { LiveCard, liveCardId } from './live-card.tsx';
 import { Paragraph } from './paragraph.tsx';
 
+/** By the names of the chapter's controls. */
+type Settings = Readonly<Record<string, Setting>>;
+
 interface ChapterViewProps {
   readonly chapter: Chapter;
   /** What follows its exhibits. */
@@ -18,7 +21,7 @@ interface ChapterViewProps {
 
 export function ChapterView({ chapter, children }: ChapterViewProps) {
   const run = useMemo(() => new ChapterRun(), []);
-  const changed = useSignal<Readonly<Record<string, Setting>>>({});
+  const changed = useSignal<Settings>({});
   const settings = useComputed(() => ({ ...firstSettings(chapter), ...changed.value }));
   useSignalEffect(() => run.start(chapter.id, settings.value));
   useEffect(() => () => run.stop(), [run]);
@@ -39,34 +42,13 @@ export function ChapterView({ chapter, children }: ChapterViewProps) {
           <LiveParts chapterId={chapter.id} />
           {chapter.live && <ToLiveRun isThere={isShown.current} />}
         </section>
-        <section class="card controls" aria-label="Controls">
-          {Object.entries(chapter.controls).map(([name, control]) => (
-            <ControlField
-              key={name}
-              name={name}
-              control={control}
-              value={settings.value[name]!}
-              onChange={(value) => {
-                changed.value = { ...changed.value, [name]: value };
-              }}
-            />
-          ))}
-          <div class="control-buttons">
-            <button type="button" onClick={() => run.start(chapter.id, settings.value)}>
-              Again
-            </button>
-            <button
-              type="button"
-              disabled={Object.keys(changed.value).length === 0}
-              onClick={() => (changed.value = {})}
-            >
-              Reset
-            </button>
-          </div>
-          <p class="aside" role="status">
-            {phaseText(run.phase.value)}
-          </p>
-        </section>
+        <Controls
+          chapter={chapter}
+          settings={settings.value}
+          changed={changed}
+          phase={run.phase.value}
+          onAgain={() => run.start(chapter.id, settings.value)}
+        />
         <div class="exhibits">
           {run.exhibits.value.map((exhibit, index) => (
             <ExhibitView key={`${index} ${exhibit.kind}`} exhibit={exhibit} />
@@ -79,8 +61,46 @@ export function ChapterView({ chapter, children }: ChapterViewProps) {
   );
 }
 
+interface ControlsProps {
+  readonly chapter: Chapter;
+  readonly settings: Settings;
+  /** Those that differ from what the chapter begins with. */
+  readonly changed: Signal<Settings>;
+  readonly phase: RunPhase;
+  readonly onAgain: () => void;
+}
+
+function Controls({ chapter, settings, changed, phase, onAgain }: ControlsProps) {
+  return (
+    <section class="card controls" aria-label="Controls">
+      {Object.entries(chapter.controls).map(([name, control]) => (
+        <ControlField
+          key={name}
+          name={name}
+          control={control}
+          value={settings[name]!}
+          onChange={(value) => {
+            changed.value = { ...changed.value, [name]: value };
+          }}
+        />
+      ))}
+      <div class="control-buttons">
+        <button type="button" onClick={onAgain}>
+          Again
+        </button>
+        <button type="button" disabled={Object.keys(changed.value).length === 0} onClick={() => (changed.value = {})}>
+          Reset
+        </button>
+      </div>
+      <p class="aside" role="status">
+        {phaseText(phase)}
+      </p>
+    </section>
+  );
+}
+
 /** What a chapter begins with in a tab, which has a part of the digits. */
-function firstSettings({ controls, fewDigits = {} }: Chapter): Readonly<Record<string, Setting>> {
+function firstSettings({ controls, fewDigits = {} }: Chapter): Settings {
   const fallbacks = Object.entries(controls).map(([name, { fallback }]) => [name, fallback]);
   return { ...Object.fromEntries(fallbacks), ...fewDigits };
 }

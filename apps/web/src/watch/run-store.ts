@@ -117,16 +117,7 @@ export class RunStore {
         this.dataSetup.value = message;
         return;
       case 'run':
-        this.run.value = message;
-        this.dataSetup.value = undefined;
-        // Sent after it where there is one: the coordinator may be another than before.
-        this.checkpoint.value = undefined;
-        this.result.value = undefined;
-        this.evaluation.value = undefined;
-        this.timeline.value = undefined;
-        this.earlierRuns.value = [];
-        this.#followRate(message);
-        this.label.value = 'this run';
+        this.#beginRun(message);
         return;
       case 'earlierRuns':
         this.earlierRuns.value = message.runs.map((run, place) => new EarlierRun(run, place));
@@ -134,12 +125,7 @@ export class RunStore {
         this.curvesVersion.value++;
         return;
       case 'history':
-        this.#curves.clear();
-        this.#curves.add(message.points);
-        this.epochs.value = message.epochs;
-        this.log.value = [];
-        this.#appendToLog(message.events, undefined);
-        this.curvesVersion.value++;
+        this.#takeHistory(message);
         return;
       case 'progress':
         this.#curves.add(message.points);
@@ -152,12 +138,9 @@ export class RunStore {
       case 'timeline':
         this.timeline.value = message;
         return;
-      case 'epoch': {
-        const { report } = message;
-        this.epochs.value = [...this.epochs.value.filter(({ epoch }) => epoch !== report.epoch), report];
-        this.curvesVersion.value++;
+      case 'epoch':
+        this.#addEpoch(message.report);
         return;
-      }
       case 'evaluation':
         this.evaluation.value = message;
         return;
@@ -185,6 +168,31 @@ export class RunStore {
       default:
         message satisfies never;
     }
+  }
+
+  #beginRun(message: WatchMessageOf<'run'>): void {
+    this.run.value = message;
+    // Sent after it where there is one: the coordinator may be another than before.
+    for (const about of [this.dataSetup, this.checkpoint, this.result, this.evaluation, this.timeline]) {
+      about.value = undefined;
+    }
+    this.earlierRuns.value = [];
+    this.#followRate(message);
+    this.label.value = 'this run';
+  }
+
+  #takeHistory({ points, epochs, events }: WatchMessageOf<'history'>): void {
+    this.#curves.clear();
+    this.#curves.add(points);
+    this.epochs.value = epochs;
+    this.log.value = [];
+    this.#appendToLog(events, undefined);
+    this.curvesVersion.value++;
+  }
+
+  #addEpoch(report: WatchMessageOf<'epoch'>['report']): void {
+    this.epochs.value = [...this.epochs.value.filter(({ epoch }) => epoch !== report.epoch), report];
+    this.curvesVersion.value++;
   }
 
   /** The server that is watched has another life than before. */

@@ -15,71 +15,97 @@ const refusedCode = 1008;
 /** Another run answers there from now on. */
 const restartCode = 1012;
 
-export type Viewer = ReturnType<typeof startViewer>;
+export interface ViewerOptions {
+  readonly url: string;
+  readonly store: RunStore;
+  /** Reads the tokens of this page anew for each connection. */
+  readonly hello: () => WatchMessageOf<'hello'>;
+}
 
-/** @param hello reads the tokens of this page anew for each connection */
-export function startViewer(url: string, store: RunStore, hello: () => WatchMessageOf<'hello'>) {
-  let socket: WebSocket;
-  let failures = 0;
-  let retry: ReturnType<typeof setTimeout> | undefined;
+export class Viewer {
+  readonly #options: ViewerOptions;
+  #socket: WebSocket;
+  #failures = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
 
-  const connect = (): void => {
-    let lostReason: string | undefined;
+  constructor(options: ViewerOptions) {
+    this.#options = options;
+    this.#socket = this.#connect();
+    // A page that is shown again, or whose network is back, does not wait for the next attempt.
+    const connectNow = (): void => this.connectNow();
+    addEventListener('online', connectNow);
+    document.addEventListener('visibilitychange', connectNow);
+  }
+
+  /** Tries again at once where the connection is down. */
+  connectNow(): void {
+    const { phase } = this.#options.store.connection.value;
+    if (document.hidden || (phase !== 'lost' && phase !== 'refused')) return;
+    clearTimeout(this.#retry);
+    this.#connectAnew();
+  }
+
+  /** Does nothing while the connection is down. */
+  send(message: WatchMessageFrom<'viewer'>): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeWatch(message));
+  }
+
+  #connectAnew(): void {
+    this.#options.store.connection.value = { phase: 'connecting' };
+    this.#socket = this.#connect();
+  }
+
+  #connect(): WebSocket {
+    const { url, hello } = this.#options;
+    let fault: string | undefined;
     let refusal: string | undefined;
-    socket = new WebSocket(url, watchSubprotocol);
+    const socket = new WebSocket(url, watchSubprotocol);
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => {
       socket.send(encodeWatch(hello()));
     });
-    socket.addEventListener('message', ({ data, target }: MessageEvent<ArrayBuffer>) => {
+    socket.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
       try {
         const message = decodeWatch(new Uint8Array(data), 'coordinator');
         if (message.type === 'refused') refusal = message.message;
-        if (message.type === 'run' || message.type === 'dataSetup') {
-          failures = 0;
-          store.connection.value = { phase: 'live' };
-        }
-        store.apply(message);
+        this.#take(message);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        lostReason = 'this page and the coordinator are of different releases: reload the page';
-        (target as WebSocket).close();
+        fault = 'this page and the coordinator are of different releases: reload the page';
+        socket.close();
       }
     });
     socket.addEventListener('close', ({ code, reason }) => {
-      lostReason ??= (reason && refusal?.startsWith(reason) ? refusal : reason) || 'the coordinator does not answer';
-      // What the page lacks it does not get by trying again.
-      if (code === refusedCode) {
-        store.connection.value = { phase: 'refused', reason: lostReason };
-        return;
-      }
-      if (code === restartCode) {
-        store.connection.value = { phase: 'connecting' };
-        connect();
-        return;
-      }
-      store.connection.value = { phase: 'lost', reason: lostReason };
-      retry = setTimeout(connect, reconnectDelayMs(failures++, Math.random()));
+      // A reason of a closing is cut off where it is long.
+      const said = reason !== '' && refusal?.startsWith(reason) ? refusal : reason;
+      this.#closed(code, fault ?? (said || 'the coordinator does not answer'));
     });
-  };
-  connect();
-  // A page that is shown again, or whose network is back, does not wait for the next attempt.
-  const connectNow = (): void => {
-    const { phase } = store.connection.value;
-    if (document.hidden || (phase !== 'lost' && phase !== 'refused')) return;
-    clearTimeout(retry);
-    store.connection.value = { phase: 'connecting' };
-    connect();
-  };
-  addEventListener('online', connectNow);
-  document.addEventListener('visibilitychange', connectNow);
+    return socket;
+  }
 
-  return {
-    /** Tries again at once where the connection is down. */
-    connectNow,
-    /** Does nothing while the connection is down. */
-    send(message: WatchMessageFrom<'viewer'>): void {
-      if (socket.readyState === WebSocket.OPEN) socket.send(encodeWatch(message));
-    },
-  };
+  #take(message: WatchMessageFrom<'coordinator'>): void {
+    const { store } = this.#options;
+    if (message.type === 'run' || message.type === 'dataSetup') {
+      this.#failures = 0;
+      store.connection.value = { phase: 'live' };
+    }
+    store.apply(message);
+  }
+
+  #closed(code: number, reason: string): void {
+    const { connection } = this.#options.store;
+    if (code === restartCode) {
+      this.#connectAnew();
+      return;
+    }
+    // What the page lacks it does not get by trying again.
+    connection.value = { phase: code === refusedCode ? 'refused' : 'lost', reason };
+    if (code === refusedCode) return;
+    this.#retry = setTimeout(
+      () => {
+        this.#socket = this.#connect();
+      },
+      reconnectDelayMs(this.#failures++, Math.random()),
+    );
+  }
 }

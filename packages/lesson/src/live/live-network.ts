@@ -1,6 +1,6 @@
 /** The network of a live run: its first weights, steps by settings that may change between them, and what it says. */
 import { permutation } from '@lockstep/data';
-import { createOptimizer, type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
+import { createOptimizer, type Optimizer, type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
 import {
   add,
   compile,
@@ -28,97 +28,112 @@ import { valuesOf } from '../values.ts';
 import type { LiveData } from './live-data.ts';
 import type { LiveSettings } from './live-settings.ts';
 
-export interface LiveNetwork {
-  readonly settings: LiveSettings;
-  /** One optimizer step on the next batch. @returns its mean cross-entropy before the step */
-  step(): number;
-  /** Probabilities of the classes for samples [n * inputs]: [n * classes]. */
-  probabilities(samples: Float32Array): Float32Array;
-  /** What the hidden layers give for samples [n * inputs], layer after layer: each [n * width]. */
-  hidden(samples: Float32Array): readonly Float32Array[];
-  /** Takes settings that leave the parameters as they are; the optimizer keeps its state where it stays the same. */
-  change(settings: LiveSettings): void;
-  dispose(): void;
-}
+export class LiveNetwork {
+  readonly #backend: HostBackend;
+  readonly #data: LiveData;
+  readonly #shapes: readonly Shape[];
+  readonly #parameters: Plan['output'];
+  readonly #nextSamples: (count: number) => number[];
+  /** By what they compute; of the settings. */
+  readonly #plans = new Map<string, Plan>();
+  #settings: LiveSettings;
+  #optimizer: Optimizer;
 
-export function createLiveNetwork(backend: HostBackend, data: LiveData, first: LiveSettings): LiveNetwork {
-  const shapes = shapesOf(data, first);
-  const parameters = backend.allocate(shapes.reduce((total, shape) => total + sizeOf(shape), 0));
-  backend.upload(parameters, firstWeights(backend, shapes, first));
-  const views = (): Tensor[] => viewsOf(backend, parameters, shapes);
-  const nextSamples = sampleStream(data.train.labels.length, first.seed);
-  const plans = new Map<string, Plan>();
-  const planOf = (key: string, create: () => Plan): Plan => {
-    const plan = plans.get(key) ?? create();
-    plans.set(key, plan);
+  constructor(backend: HostBackend, data: LiveData, settings: LiveSettings) {
+    this.#backend = backend;
+    this.#data = data;
+    this.#settings = settings;
+    this.#shapes = shapesOf(data, settings);
+    this.#parameters = backend.allocate(this.#shapes.reduce((total, shape) => total + sizeOf(shape), 0));
+    backend.upload(this.#parameters, firstWeights(backend, this.#shapes, settings));
+    this.#nextSamples = sampleStream(data.train.labels.length, settings.seed);
+    this.#optimizer = createOptimizer(backend, optimizerOf(settings), this.#parameters);
+  }
+
+  get settings(): LiveSettings {
+    return this.#settings;
+  }
+
+  /** One optimizer step on the next batch. @returns its mean cross-entropy before the step */
+  step(): number {
+    const [backend, data] = [this.#backend, this.#data];
+    const plan = this.#planOf('step', () => gradientPlan(backend, this.#views(), data, this.#settings));
+    const [x, labels] = plan.inputs.slice(this.#shapes.length);
+    const samples = this.#nextSamples(this.#settings.batch);
+    const values = new Float32Array(samples.length * data.inputs);
+    for (const [row, sample] of samples.entries()) data.train.write(sample, values, row * data.inputs);
+    backend.upload(x!.storage, values);
+    backend.upload(
+      labels!.storage,
+      Float32Array.from(samples, (sample) => data.train.labels[sample]!),
+    );
+    plan.run();
+    const loss = backend.view(plan.output)[this.#parameters.length]!;
+    this.#optimizer.step(1, plan.output);
+    return loss;
+  }
+
+  /** Probabilities of the classes for samples [n * inputs]: [n * classes]. */
+  probabilities(samples: Float32Array): Float32Array {
+    const output = this.#computed('probabilities', samples, (parameters, x) =>
+      softmax(logitsOf(parameters, x, this.#settings)),
+    );
+    return output.slice(0, (samples.length / this.#data.inputs) * this.#data.classes);
+  }
+
+  /** What the hidden layers give for samples [n * inputs], layer after layer: each [n * width]. */
+  hidden(samples: Float32Array): readonly Float32Array[] {
+    const { width, depth } = this.#settings;
+    const output = this.#computed('hidden', samples, (parameters, x) =>
+      layersOf(parameters, x, this.#settings).slice(0, -1),
+    );
+    const size = (samples.length / this.#data.inputs) * width;
+    return Array.from({ length: depth }, (_, layer) => output.slice(layer * size, (layer + 1) * size));
+  }
+
+  /** Takes settings that leave the parameters as they are; the optimizer keeps its state where it stays the same. */
+  change(settings: LiveSettings): void {
+    this.#forgetPlans();
+    const before = this.#optimizer;
+    const state = settings.optimizer === this.#settings.optimizer ? before.state() : undefined;
+    this.#optimizer = createOptimizer(this.#backend, optimizerOf(settings), this.#parameters);
+    if (state) this.#optimizer.restore(state);
+    before.dispose();
+    this.#settings = settings;
+  }
+
+  dispose(): void {
+    this.#forgetPlans();
+    this.#optimizer.dispose();
+    this.#backend.free(this.#parameters);
+  }
+
+  /** What a function of the parameters gives for samples [n * inputs]; a view until the next computation. */
+  #computed(name: string, samples: Float32Array, body: (parameters: Tensor[], x: Tensor) => Tensor | Tensor[]) {
+    const shape = [samples.length / this.#data.inputs, this.#data.inputs];
+    const plan = this.#planOf(`${name} of ${shape}`, () => {
+      const ofInputs = (...inputs: Tensor[]) => body(inputs.slice(0, -1), inputs.at(-1)!);
+      return compile(this.#backend, ofInputs, [...this.#views(), shape]);
+    });
+    this.#backend.upload(plan.inputs.at(-1)!.storage, samples);
+    plan.run();
+    return this.#backend.view(plan.output);
+  }
+
+  #views(): Tensor[] {
+    return viewsOf(this.#backend, this.#parameters, this.#shapes);
+  }
+
+  #planOf(key: string, create: () => Plan): Plan {
+    const plan = this.#plans.get(key) ?? create();
+    this.#plans.set(key, plan);
     return plan;
-  };
-  const forgetPlans = (): void => {
-    for (const plan of plans.values()) plan.dispose();
-    plans.clear();
-  };
-  let settings = first;
-  let optimizer = createOptimizer(backend, optimizerOf(first), parameters);
-  return {
-    get settings() {
-      return settings;
-    },
-    step() {
-      const plan = planOf('step', () => gradientPlan(backend, views(), data, settings));
-      const [x, labels] = plan.inputs.slice(shapes.length);
-      const samples = nextSamples(settings.batch);
-      const values = new Float32Array(samples.length * data.inputs);
-      for (const [row, sample] of samples.entries()) data.train.write(sample, values, row * data.inputs);
-      backend.upload(x!.storage, values);
-      backend.upload(
-        labels!.storage,
-        Float32Array.from(samples, (sample) => data.train.labels[sample]!),
-      );
-      plan.run();
-      const loss = backend.view(plan.output)[parameters.length]!;
-      optimizer.step(1, plan.output);
-      return loss;
-    },
-    probabilities(samples) {
-      const rows = samples.length / data.inputs;
-      const plan = planOf(`${rows}`, () => {
-        const body = (...tensors: Tensor[]): Tensor =>
-          softmax(logitsOf(tensors.slice(0, -1), tensors.at(-1)!, settings));
-        return compile(backend, body, [...views(), [rows, data.inputs]]);
-      });
-      backend.upload(plan.inputs.at(-1)!.storage, samples);
-      plan.run();
-      return backend.view(plan.output).slice(0, rows * data.classes);
-    },
-    hidden(samples) {
-      const rows = samples.length / data.inputs;
-      const plan = planOf(`hidden ${rows}`, () => {
-        const body = (...tensors: Tensor[]): Tensor[] => [
-          ...layersOf(tensors.slice(0, -1), tensors.at(-1)!, settings).slice(0, -1),
-        ];
-        return compile(backend, body, [...views(), [rows, data.inputs]]);
-      });
-      backend.upload(plan.inputs.at(-1)!.storage, samples);
-      plan.run();
-      const size = rows * settings.width;
-      const output = backend.view(plan.output);
-      return Array.from({ length: settings.depth }, (_, layer) => output.slice(layer * size, (layer + 1) * size));
-    },
-    change(next) {
-      forgetPlans();
-      const before = optimizer;
-      const state = next.optimizer === settings.optimizer ? before.state() : undefined;
-      optimizer = createOptimizer(backend, optimizerOf(next), parameters);
-      if (state) optimizer.restore(state);
-      before.dispose();
-      settings = next;
-    },
-    dispose() {
-      forgetPlans();
-      optimizer.dispose();
-      backend.free(parameters);
-    },
-  };
+  }
+
+  #forgetPlans(): void {
+    for (const plan of this.#plans.values()) plan.dispose();
+    this.#plans.clear();
+  }
 }
 
 /** Weights [inputs, outputs] and biases [outputs], layer after layer. */

@@ -4,7 +4,7 @@ import { type Setting, settingsOf } from '../controls.ts';
 import type { Exhibit } from '../exhibit.ts';
 import { meanOf } from '../values.ts';
 import { type LiveData, liveData, liveGrid, planeExtent, valuesOfAll } from './live-data.ts';
-import { createLiveNetwork, type LiveNetwork } from './live-network.ts';
+import { LiveNetwork } from './live-network.ts';
 import { beginsCurve, type LiveDefinition, type LiveSettings } from './live-settings.ts';
 import { neuronPictures } from './neuron-pictures.ts';
 
@@ -65,7 +65,7 @@ class CurvesOfRun implements LiveRun {
     const settings = this.#settings(given);
     this.#data = liveData(context, settings.data);
     this.#tested = valuesOfAll(this.#data.test, this.#data.inputs);
-    this.#network = createLiveNetwork(context.backend, this.#data, settings);
+    this.#network = new LiveNetwork(context.backend, this.#data, settings);
     this.#curves.push(emptyCurve(settings));
   }
 
@@ -146,7 +146,7 @@ class CurvesOfRun implements LiveRun {
       this.#data = liveData(this.#context, settings.data);
       this.#tested = valuesOfAll(this.#data.test, this.#data.inputs);
     }
-    this.#network = createLiveNetwork(this.#context.backend, this.#data, settings);
+    this.#network = new LiveNetwork(this.#context.backend, this.#data, settings);
   }
 
   #accuracy(): number {
