@@ -80,6 +80,8 @@ describe('the site', () => {
   it.each([
     ['gzip, deflate, br, zstd', 'br'],
     ['gzip, deflate', 'gzip'],
+    ['br;q=0, gzip;q=0.5', 'gzip'],
+    ['Gzip ; q=0.000,BR', 'br'],
   ] as const)('sends files packed to who accepts %s, and says so to caches', async (accepted, encoding) => {
     const path = '/assets/main-a1b2c3.js';
     const packed = await ask(port, path, 'GET', { 'accept-encoding': accepted });
@@ -93,6 +95,8 @@ describe('the site', () => {
     expect(decoders[encoding](packed.bytes).toString()).toBe('export {};');
     const plain = await ask(port, path);
     expect(plain.headers['content-encoding']).toBeUndefined();
+    const none = await ask(port, path, 'GET', { 'accept-encoding': 'br;q=0, gzip; q=0.0, brotli, x-gzip' });
+    expect(none.headers['content-encoding']).toBeUndefined();
     expect(plain.headers).toMatchObject({ vary: 'Accept-Encoding' });
     expect(plain.headers['etag']).not.toBe(packed.headers['etag']);
     const etag = String(packed.headers['etag']);

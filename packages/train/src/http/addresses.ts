@@ -39,8 +39,14 @@ export function addressesOf({ token, adminToken, tls }: Secrets, host: string, p
   };
 }
 
+/** An IPv6 address may be given in brackets, as it stands in a URL. */
+export function bareHost(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
+}
+
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  const bare = bareHost(host);
+  return bare === 'localhost' || bare === '::1' || bare.startsWith('127.');
 }
 
 function isAnyAddress(host: string): boolean {

@@ -91,7 +91,7 @@ function encoded(bytes: Buffer | undefined): Encoded | undefined {
 /** The whole file, whatever range of it is asked for. Node leaves the body out where the request is a HEAD. */
 function send(file: PageFile, { headers }: IncomingMessage, response: ServerResponse): void {
   const accepted = String(headers['accept-encoding'] ?? '');
-  const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepted.includes(name));
+  const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepts(accepted, name));
   const { bytes, etag } = (encoding && file[encoding]) ?? file.plain ?? unpacked(file.gzip!);
   response.setHeader('vary', 'Accept-Encoding');
   response.setHeader('cache-control', file.cacheControl);
@@ -102,6 +102,14 @@ function send(file: PageFile, { headers }: IncomingMessage, response: ServerResp
   }
   const packing = encoding && { 'content-encoding': encoding };
   response.writeHead(200, { 'content-type': file.type, 'content-length': bytes.length, ...packing }).end(bytes);
+}
+
+/** Whether a coding is in the list, with a weight above 0 where it has one (RFC 9110, section 12.5.3). */
+function accepts(list: string, coding: string): boolean {
+  return list.split(',').some((entry) => {
+    const [name, ...parameters] = entry.split(';').map((part) => part.trim().toLowerCase());
+    return name === coding && !parameters.some((parameter) => /^q\s*=\s*0(?:\.0*)?$/.test(parameter));
+  });
 }
 
 function unpacked({ bytes, etag }: Encoded): Encoded {

@@ -6,7 +6,7 @@ import { keptSecret } from '../checkpoint/kept-secret.ts';
 import { openCheckpoints } from '../checkpoint/open.ts';
 import { Dashboard } from '../dashboard/dashboard.ts';
 import type { Host, Serving } from '../host.ts';
-import { isLoopback } from '../http/addresses.ts';
+import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
 import { portOf } from '../network/attached-server.ts';
 import { startNetwork } from '../network/network.ts';
@@ -21,7 +21,7 @@ import { BackgroundEvaluator } from './background-evaluator.ts';
 export const nodeHost: Host = {
   requireCheckpointFolder,
   async prepareNetwork(listen, checkpoint) {
-    const host = listen.host ?? (listen.server ? portOf(listen.server).address : defaultHost);
+    const host = bareHost(listen.host ?? (listen.server ? portOf(listen.server).address : defaultHost));
     const token = listen.token ?? (isLoopback(host) ? undefined : await newToken(checkpoint));
     const tls = listen.server ? undefined : await openTls(listen.tls, host, checkpoint);
     const code = token === undefined ? undefined : await newCode(checkpoint);

@@ -14,7 +14,7 @@ import {
 } from '@lockstep/worker';
 import { type Connector, endOf, openConnector, type Participation } from '@lockstep/worker/internal';
 import { checkRelayOptions } from '../check-options.ts';
-import { isLoopback } from '../http/addresses.ts';
+import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
 import { LocalPool } from '../network/local-pool.ts';
 import { newSecret } from '../new-secret.ts';
@@ -99,7 +99,7 @@ function overOrLeft({ aborted }: AbortSignal): JoinEnd {
 
 function tokensOf(found: FoundAddress, { token, listen }: RelayOptions): Tokens {
   const above = token ?? found.token;
-  const host = listen?.host ?? defaultHost;
+  const host = bareHost(listen?.host ?? defaultHost);
   return { above, below: listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret()) };
 }
 
@@ -110,7 +110,8 @@ async function openServer(
   connector: Connector,
   relay: () => Relay | undefined,
 ): Promise<RelayServer> {
-  const { host = defaultHost, port, tls, allowOrigins = [] } = listen ?? {};
+  const { port, tls, allowOrigins = [] } = listen ?? {};
+  const host = bareHost(listen?.host ?? defaultHost);
   return RelayServer.open({
     ...{ host, port, token, allowOrigins, relay },
     tls: await openTls(tls, host, undefined),
