@@ -23,7 +23,7 @@ import { drawTree, type Forest, type Tree } from './tree.ts';
 const limitMs = 3_600_000;
 
 const checksum = await openChecksum();
-const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const newHash = () => createHash('sha256');
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The plain-loop backend: every simulated worker computes on it. */
@@ -55,7 +55,7 @@ export async function runScenario(
 ): Promise<ScenarioResult> {
   const drawn = withRelays(drawScenario(seed), drawTree(seed, relays));
   const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
-  const problem = await createProblem(backend, { checksum, hash }, { seed, ...scenario.problem });
+  const problem = await createProblem(backend, { checksum, newHash }, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;
   const fleet =
     scenario.coordinators > 1 ? { coordinators: scenario.coordinators, open: openSimulatedFleet } : undefined;
