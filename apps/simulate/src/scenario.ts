@@ -104,7 +104,7 @@ function drawScenario(seed: number) {
       rounding,
       participation: drawParticipation(seed),
       anotherMayFollow: drawFollowing(seed),
-      ...drawChunks(seed),
+      ...drawVectors(seed),
     },
     // Few honest workers beside a liar, so that it is asked often.
     workers: isLying ? 1 : between(1, 6),
@@ -179,10 +179,16 @@ function drawFollowing(seed: number): boolean {
   return chance() < 0.25;
 }
 
-/** Of a stream of its own too: in half of the runs a vector is three messages, else one. */
-function drawChunks(seed: number): { readonly limits?: Partial<Limits> } {
-  const chance = randomStream(createHash('sha256').update(`chunks of ${seed}`).digest().readUInt32LE());
-  return chance() < 0.5 ? { limits: { chunkBytes: 64 } } : {};
+/** Of streams of their own too: in half of the runs a vector is three messages, else one, and in half the held results are long. */
+function drawVectors(seed: number): { readonly limits: Partial<Limits> } {
+  const chanceOf = (name: string): number =>
+    randomStream(createHash('sha256').update(`${name} of ${seed}`).digest().readUInt32LE())();
+  return {
+    limits: {
+      ...(chanceOf('chunks') < 0.5 && { chunkBytes: 64 }),
+      ...(chanceOf('held results') < 0.5 && { mostHeldBytes: 0 }),
+    },
+  };
 }
 
 function describe(seed: number, scenario: Scenario): string {

@@ -255,10 +255,12 @@ export class Run {
     const { event, gradient } = received;
     if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
     this.#dispatch(event);
+    this.#results.digestHeld();
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
     let result: OwnSum;
+    this.#results.digestHeld(shard);
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {
