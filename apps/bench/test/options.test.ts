@@ -7,7 +7,7 @@ import { benchOptions, summary, usage } from '../src/options.ts';
 const parse = (...args: readonly string[]) => parseOptions(benchOptions, args);
 
 const listed =
-  'names of gradient-step, matmul, cnn-step, page, tab-threads, coordinator-throughput, diloco, many-workers, narrow-link, relays, heap, thread-memory with commas between them';
+  'names of gradient-step, matmul, cnn-step, page, tab-threads, coordinator-throughput, diloco, many-workers, narrow-link, relays, heap, thread-memory, coordinator-memory with commas between them';
 
 describe('options', () => {
   test('none: every benchmark, default rounds, no report', () => {

@@ -23,7 +23,7 @@ import { drawTree, type Forest, type Tree } from './tree.ts';
 const limitMs = 3_600_000;
 
 const checksum = await openChecksum();
-const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const newHash = () => createHash('sha256');
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The plain-loop backend: every simulated worker computes on it. */
@@ -55,7 +55,7 @@ export async function runScenario(
 ): Promise<ScenarioResult> {
   const drawn = withRelays(drawScenario(seed), drawTree(seed, relays));
   const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
-  const problem = await createProblem(backend, { checksum, hash }, { seed, ...scenario.problem });
+  const problem = await createProblem(backend, { checksum, newHash }, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;
   const fleet =
     scenario.coordinators > 1 ? { coordinators: scenario.coordinators, open: openSimulatedFleet } : undefined;
@@ -102,7 +102,7 @@ function drawScenario(seed: number) {
       rounding,
       participation: drawParticipation(seed),
       anotherMayFollow: drawFollowing(seed),
-      ...drawChunks(seed),
+      ...drawVectors(seed),
     },
     // Few honest workers beside a liar, so that it is asked often.
     workers: isLying ? 1 : between(1, 6),
@@ -177,10 +177,16 @@ function drawFollowing(seed: number): boolean {
   return chance() < 0.25;
 }
 
-/** Of a stream of its own too: in half of the runs a vector is three messages, else one. */
-function drawChunks(seed: number): { readonly limits?: Partial<Limits> } {
-  const chance = randomStream(createHash('sha256').update(`chunks of ${seed}`).digest().readUInt32LE());
-  return chance() < 0.5 ? { limits: { chunkBytes: 64 } } : {};
+/** Of streams of their own too: in half of the runs a vector is three messages, else one, and in half the held results are long. */
+function drawVectors(seed: number): { readonly limits: Partial<Limits> } {
+  const chanceOf = (name: string): number =>
+    randomStream(createHash('sha256').update(`${name} of ${seed}`).digest().readUInt32LE())();
+  return {
+    limits: {
+      ...(chanceOf('chunks') < 0.5 && { chunkBytes: 64 }),
+      ...(chanceOf('held results') < 0.5 && { mostHeldBytes: 0 }),
+    },
+  };
 }
 
 function describe(seed: number, scenario: Scenario): string {

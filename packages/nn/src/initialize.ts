@@ -3,7 +3,7 @@ import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import type { Model } from './model.ts';
 import { parameterLayout, totalSize } from './parameters.ts';
-import { fromTorch } from './torch-layout.ts';
+import { inTorchOrder } from './torch-layout.ts';
 
 /**
  * Initial weights `[parameterCount]` by a seed: the bits of PyTorch.
@@ -19,16 +19,14 @@ export function initialize(model: Model, seed: number): Float32Array {
   const generator = mersenne(seed);
   const layout = parameterLayout(model);
   const result = new Float32Array(totalSize(layout));
-  for (const { bound: exactBound, torch, offset, size } of layout) {
+  for (const { bound: exactBound, torch, offset } of layout) {
     if (exactBound === 0) continue;
     const bound = Math.fround(exactBound);
     const width = 2 * bound;
-    const values = new Float32Array(size);
-    for (let index = 0; index < size; index++) {
+    inTorchOrder(torch, (place) => {
       // Exact in float64 (24 x 24 bits), so rounded once, as a fused multiply-add is.
-      values[index] = uniformFloat32(generator) * width - bound;
-    }
-    result.set(fromTorch(values, torch), offset);
+      result[offset + place] = uniformFloat32(generator) * width - bound;
+    });
   }
   return result;
 }

@@ -18,28 +18,31 @@ export function sameLayout(shape: Shape): TorchLayout {
 
 /** `values` in our order -> a new array in PyTorch's. */
 export function toTorch(values: Float32Array, layout: TorchLayout): Float32Array {
-  return Float32Array.from(sources(layout), (source) => values[source]!);
+  const result = new Float32Array(values.length);
+  let index = 0;
+  inTorchOrder(layout, (place) => {
+    result[index++] = values[place]!;
+  });
+  return result;
 }
 
 /** `values` in PyTorch's order -> a new array in ours. */
 export function fromTorch(values: Float32Array, layout: TorchLayout): Float32Array {
   const result = new Float32Array(values.length);
-  sources(layout).forEach((target, index) => {
-    result[target] = values[index]!;
+  let index = 0;
+  inTorchOrder(layout, (place) => {
+    result[place] = values[index++]!;
   });
   return result;
 }
 
-/** For each element in PyTorch's order, its index in ours. */
-function sources({ view, order }: TorchLayout): Uint32Array {
-  const strides = view.map((_, axis) => sizeOf(view.slice(axis + 1)));
-  let offsets = Uint32Array.of(0);
-  for (const axis of order) {
-    const [length, stride] = [view[axis]!, strides[axis]!];
-    offsets = Uint32Array.from({ length: offsets.length * length }, (_, index) => {
-      const outer = Math.floor(index / length);
-      return offsets[outer]! + (index - outer * length) * stride;
-    });
-  }
-  return offsets;
+/** Visits each element in PyTorch's order, by its index in ours; a list of all would take as much memory as they do. */
+export function inTorchOrder({ view, order }: TorchLayout, visit: (place: number) => void): void {
+  const axes = order.map((axis) => ({ length: view[axis]!, stride: sizeOf(view.slice(axis + 1)) }));
+  const walk = (depth: number, first: number): void => {
+    const axis = axes[depth];
+    if (!axis) visit(first);
+    else for (let step = 0; step < axis.length; step++) walk(depth + 1, first + step * axis.stride);
+  };
+  walk(0, 0);
 }

@@ -18,7 +18,7 @@ type BulkMessage = Extract<Message, { readonly bytes: Uint8Array }>;
 /**
  * The message with its bytes copied into its frame, which `encode` then gives out. That is the only copy: the memory of
  * `bytes` may change afterwards, as a backend's does.
- * @param memory for the frames of one vector; memory of the frame's own where left out
+ * @param memory for the frame, in place of the one before; memory of its own where left out
  */
 export function framed<M extends BulkMessage>(message: M, memory?: FrameMemory): M {
   return packAround(message, memory);

@@ -1,4 +1,4 @@
-/** Memory for the frames of one long vector: a single block, which the system gets back whole. */
+/** Memory for frames, which is used again once nothing reads them any more. */
 
 /** Most bytes that a frame's fields other than its bulk bytes usually take. */
 export const smallFieldsBytes = 1_024;
@@ -10,28 +10,17 @@ export function allocateFrame(size: number): Uint8Array {
   return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
 }
 
+/** Memory for one frame at a time. */
 export class FrameMemory {
   readonly #block: Uint8Array;
-  #used = 0;
 
-  /** @param bytes of the vector @param frames that it travels in */
-  constructor(bytes: number, frames: number) {
-    this.#block = allocateFrame(bytes + frames * smallFieldsBytes);
+  /** @param bytes most bulk bytes of a frame */
+  constructor(bytes: number) {
+    this.#block = allocateFrame(bytes + smallFieldsBytes);
   }
 
-  /** Begins another vector, once nothing reads the frames of the one before. */
-  reuse(): void {
-    this.#used = 0;
-  }
-
-  /** The next `size` bytes; memory of its own where no more are left. */
+  /** Memory for a frame of `size` bytes in place of the one before; memory of its own where that is more. */
   next(size: number): Uint8Array {
-    const rest = this.#block.subarray(this.#used);
-    return rest.length < size ? allocateFrame(size) : rest;
-  }
-
-  /** Keeps what a frame has used of it. */
-  keep({ buffer, byteOffset, byteLength }: Uint8Array): void {
-    if (buffer === this.#block.buffer) this.#used = byteOffset - this.#block.byteOffset + byteLength;
+    return this.#block.length < size ? allocateFrame(size) : this.#block;
   }
 }

@@ -30,7 +30,14 @@ export {
 export { ProtocolError } from './protocol-error.ts';
 export { sameSecret } from './secret.ts';
 export { toMessageText } from './text.ts';
-export type { Closing, CoordinatorTransport, Transport, TransportListener, WorkerTransport } from './transport.ts';
+export type {
+  Closing,
+  CoordinatorTransport,
+  Transport,
+  TransportListener,
+  VectorStream,
+  WorkerTransport,
+} from './transport.ts';
 export { type MemoryPair, memoryPair } from './transports/memory.ts';
 export { type WebSocketLike, webSocketTransport } from './transports/web-socket.ts';
 export { blockLength } from './vector-blocks.ts';

@@ -58,7 +58,6 @@ function pack(message: object, memory?: FrameMemory): Uint8Array<ArrayBuffer> {
   const size = bulkBytes + smallFieldsBytes;
   bulkPackr.useBuffer(memory?.next(size) ?? allocateFrame(size));
   const frame = bulkPackr.pack(withOwnBytes(message));
-  memory?.keep(frame);
   return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
 }
 

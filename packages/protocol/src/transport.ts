@@ -18,6 +18,14 @@ export interface TransportListener<Receives extends Message> {
   onClose(closing: Closing): void;
 }
 
+/** The messages of a vector, each of which is made when a connection has room for it. */
+export interface VectorStream<Sends extends Message> {
+  /** The next one; undefined at the end. */
+  next(): Sends | undefined;
+  /** Called once a connection needs a message no more, where it tells: the memory of its frame may change then. */
+  sent?(message: Sends): void;
+}
+
 /**
  * One end of a connection. Every implementation keeps these rules:
  * - messages arrive in the order sent, except that vectors and their chunks wait while much is buffered, and others
@@ -29,7 +37,7 @@ export interface TransportListener<Receives extends Message> {
 export interface Transport<Receives extends Message = Message, Sends extends Message = Message> {
   /** Describes the other end to people. */
   readonly remote: string;
-  /** Bytes accepted by `send` and not yet handed to the network, those that wait included. */
+  /** Bytes accepted by `send` and not yet handed to the network, those that wait included; of streams those that are made. */
   readonly bufferedBytes: number;
   /** Bytes that have arrived, unfinished frames included; undefined where the platform does not tell. */
   readonly receivedBytes?: number | undefined;
@@ -37,6 +45,8 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   listen(listener: TransportListener<Receives>): void;
   /** Queues a message, which must not change any more. Does nothing on a connection that has ended. */
   send(message: Sends): void;
+  /** Sends a vector after those before it; others may overtake it. Does nothing on a connection that has ended. */
+  sendVector(stream: VectorStream<Sends>): void;
   /** Ends the connection once what is buffered has been sent; vectors that wait are not. Only the first call counts. */
   close(code: number, reason: string): void;
 }

@@ -72,7 +72,7 @@ it.skipIf(absence !== undefined)(
       }),
       clock,
       checksum,
-      hash,
+      newHash: () => createHash('sha256'),
       newResumeKey: () => `key ${++keys}`,
       onStep({ step }) {
         if (step === 2) join('engine', engine());

@@ -1,6 +1,6 @@
 /** What a run needs of the machine that it runs on: a Node process, or a page. */
 import type { ThreadOptions } from '@lockstep/tensor';
-import type { Compute } from '@lockstep/training';
+import type { Compute, NewHash } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Host } from './host.ts';
 import type { TrainingData } from './options.ts';
@@ -19,6 +19,8 @@ export interface Platform {
   openCompute(choice: ComputeChoice, threads: number): Promise<{ readonly compute: Compute; readonly choice: string }>;
   /** In hex. */
   sha256(bytes: Uint8Array): string;
+  /** Begins one of bytes that come part by part. */
+  newSha256: NewHash;
   /** Calls back when events and timers have had their turn. */
   defer(callback: () => void): void;
   /**

@@ -42,9 +42,12 @@ export class Aggregator {
     this.#sum = new TreeSum(backend, parameterCount + 2);
   }
 
-  /** Begins the sum of a step, or of a shard of it, whose nodes are rounded so; does nothing after the last step. */
+  /** Begins the sum of a step, or of a shard of it, whose nodes are rounded so; after the last step there is none. */
   begin(step: number, rounding?: NodeRounding, shard: Shard = { lo: 0, n: this.#plan.microbatches }): void {
-    if (step >= this.#plan.steps) return;
+    if (step >= this.#plan.steps) {
+      this.#sum.drop();
+      return;
+    }
     this.#rounding = rounding;
     this.#sum.begin(shard, usedMicrobatches(this.#plan, step), rounding);
   }

@@ -81,18 +81,45 @@ export function createNumericsCheck(
 /** The largest difference that rounding in another order explains, relative to the largest expected value. */
 const tolerance = 1e-3;
 
-/** What is wrong with a worker's gradient of the check; undefined where only rounding differs. */
-export function numericsFault({ length, values, every }: ReferenceGradient, got: Float32Array): string | undefined {
-  if (got.length !== length) {
-    return `numerics check: expected a gradient of ${length} values, got ${got.length}`;
+/** Compares a worker's gradient of the check with the reference, part by part, as it arrives. */
+export class NumericsComparison {
+  readonly #reference: ReferenceGradient;
+  /** Values so far. */
+  #length = 0;
+  #worst = 0;
+
+  constructor(reference: ReferenceGradient) {
+    this.#reference = reference;
   }
-  let largest = 0;
-  let worst = 0;
-  for (let index = 0; index < values.length; index++) {
-    // A NaN stays the worst of all, whatever comes after it.
-    worst = Math.max(worst, Math.abs(got[index * every]! - values[index]!));
-    largest = Math.max(largest, Math.abs(values[index]!));
+
+  /** Takes the next values, little-endian float32 at any alignment. */
+  add(bytes: Uint8Array): void {
+    const { values, every } = this.#reference;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const end = this.#length + bytes.length / 4;
+    for (let index = Math.ceil(this.#length / every); index * every < end && index < values.length; index++) {
+      const got = view.getFloat32(4 * (index * every - this.#length), true);
+      // A NaN stays the worst of all, whatever comes after it.
+      this.#worst = Math.max(this.#worst, Math.abs(got - values[index]!));
+    }
+    this.#length = end;
   }
-  if (worst <= tolerance * largest) return undefined;
-  return `numerics check: this worker's gradient differs from the reference by ${worst.toPrecision(2)}, at most ${(tolerance * largest).toPrecision(2)} can be rounding: it computes wrongly`;
+
+  /** What is wrong with the gradient, once it is whole; undefined where only rounding differs. */
+  fault(): string | undefined {
+    const { length, values } = this.#reference;
+    if (this.#length !== length) {
+      return `numerics check: expected a gradient of ${length} values, got ${this.#length}`;
+    }
+    const most = tolerance * values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+    if (this.#worst <= most) return undefined;
+    return `numerics check: this worker's gradient differs from the reference by ${this.#worst.toPrecision(2)}, at most ${most.toPrecision(2)} can be rounding: it computes wrongly`;
+  }
+}
+
+/** The same of a gradient that is there. */
+export function numericsFault(reference: ReferenceGradient, gradient: Uint8Array): string | undefined {
+  const comparison = new NumericsComparison(reference);
+  comparison.add(gradient);
+  return comparison.fault();
 }

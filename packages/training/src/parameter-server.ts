@@ -46,6 +46,7 @@ export class ParameterServer extends Parameters {
     const { epoch, count } = stepBatch(this.#plan, step);
     const { lossSum, correct } = this.aggregator.figures();
     const { gradient } = this.aggregator;
+    this.changing();
     this.#optimizer.step(stepDivisor(this.#plan, step), gradient);
     if (this.#plan.rounding === 'int8-exact') {
       const root = this.backend.view(vectorsOf(gradient)[0]!);

@@ -23,6 +23,7 @@ export class Parameters {
   readonly backend: HostBackend;
   /** How the nodes of the current step are rounded. */
   rounding: NodeRounding | undefined;
+  #beforeChange = (): void => {};
   /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
   #sent: Float32Array | undefined;
 
@@ -45,8 +46,19 @@ export class Parameters {
     this.aggregator.begin(step, this.rounding, asked);
   }
 
+  /** Calls back before the weights change, where a reader has not read all of them. */
+  beforeChange(callback: () => void): void {
+    this.#beforeChange = callback;
+  }
+
+  /** To be called before the weights change. */
+  protected changing(): void {
+    this.#beforeChange();
+  }
+
   /** Takes other weights, little-endian float32 at any alignment. */
   setWeights(bytes: Uint8Array): void {
+    this.changing();
     uploadFloats(this.backend, this.parameters, bytes);
   }
 

@@ -34,14 +34,20 @@ export class TreeSum {
    * @param rounding of each node, of vectors [parameters + 2]
    */
   begin(root: Shard, usedMicrobatches: number, rounding?: NodeRounding): void {
+    this.drop();
     this.#additions.roundAs(rounding);
-    this.#result = undefined;
-    this.#idle = [...this.#buffers].filter((buffer) => !this.#reserved.has(buffer));
     this.#reduction = new TreeReduction<VectorSum>({
       root,
       usedMicrobatches,
       combine: (left, right, { n }) => (n === root.n && !rounding ? { left, right } : this.#combine(left, right)),
     });
+  }
+
+  /** Drops the sum: its buffers hold nothing. */
+  drop(): void {
+    this.#reduction = undefined;
+    this.#result = undefined;
+    this.#idle = [...this.#buffers].filter((buffer) => !this.#reserved.has(buffer));
   }
 
   /** A buffer to write a vector into before `add`, which then copies nothing. The same one until then. */

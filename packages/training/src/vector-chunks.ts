@@ -1,5 +1,5 @@
 /** Vectors as messages: the first brings a vector's first values, chunks bring the others, and together they are it again. */
-import { type FrameMemory, framed, type Message, type MessageOf } from '@lockstep/protocol';
+import { framed, type Message, type MessageOf } from '@lockstep/protocol';
 
 /** The values `[from, to)` of each chunk of a vector, in order; at least one. */
 export function chunkRanges(values: number, chunkBytes: number): { readonly from: number; readonly to: number }[] {
@@ -17,19 +17,17 @@ export const announced = (values: number, chunkBytes: number): { readonly values
 /**
  * The messages of a float32 vector, each made when it is asked for: one is on its way while the next is copied.
  * @param begin makes the first one, with these bytes of the vector and these fields
- * @param memory for the frames of the others; memory of their own where left out
  */
 export function* vectorMessages<First extends Message>(
   vector: Uint8Array,
   chunkBytes: number,
   begin: (bytes: Uint8Array, fields: { readonly values?: number }) => First,
-  memory?: FrameMemory,
 ): Generator<First | MessageOf<'chunk'>, void> {
   const values = vector.length / 4;
   for (const { from, to } of chunkRanges(values, chunkBytes)) {
     const bytes = vector.subarray(4 * from, 4 * to);
     if (from === 0) yield begin(bytes, announced(values, chunkBytes));
-    else yield framed({ type: 'chunk', at: from, bytes }, memory);
+    else yield framed({ type: 'chunk', at: from, bytes });
   }
 }
 
@@ -48,15 +46,25 @@ export class VectorAssembly {
   }
 
   /** Takes the next chunk; returns what is wrong with it, in words. */
-  add({ at, bytes, encoding }: Pick<MessageOf<'chunk'>, 'bytes' | 'encoding'> & { at: number }): string | undefined {
-    const rest = this.bytes.length - this.#filled;
-    if (encoding !== undefined) return `expected float32 values, got ${encoding}`;
-    if (4 * at !== this.#filled) return `expected the values from ${this.#filled / 4} on, got those from ${at} on`;
-    if (bytes.length === 0 || bytes.length % 4 !== 0 || bytes.length > rest) {
-      return `expected 4 to ${rest} bytes of float32 values, got ${bytes.length}`;
-    }
-    this.bytes.set(bytes, this.#filled);
-    this.#filled += bytes.length;
+  add(chunk: FloatChunk): string | undefined {
+    const fault = floatChunkFault(chunk, this.#filled / 4, this.bytes.length / 4);
+    if (fault !== undefined) return fault;
+    this.bytes.set(chunk.bytes, this.#filled);
+    this.#filled += chunk.bytes.length;
     return undefined;
   }
+}
+
+/** A chunk of a float32 vector, or what its first message brings. */
+export type FloatChunk = Pick<MessageOf<'chunk'>, 'at' | 'bytes' | 'encoding'>;
+
+/** What is wrong with the next chunk of a vector of so many values, those from `due` on missing. */
+export function floatChunkFault({ at, bytes, encoding }: FloatChunk, due: number, values: number): string | undefined {
+  const rest = 4 * (values - due);
+  if (encoding !== undefined) return `expected float32 values, got ${encoding}`;
+  if (at !== due) return `expected the values from ${due} on, got those from ${at} on`;
+  if (bytes.length === 0 || bytes.length % 4 !== 0 || bytes.length > rest) {
+    return `expected 4 to ${rest} bytes of float32 values, got ${bytes.length}`;
+  }
+  return undefined;
 }

@@ -42,6 +42,7 @@ function transport(answers: readonly CoordinatorMessage[], hellos: MessageOf<'he
         for (const answer of answers) listener?.onMessage(answer);
       });
     },
+    sendVector: () => {},
     close(code, reason) {
       queueMicrotask(() => listener?.onClose({ code, reason, by: 'local' }));
     },

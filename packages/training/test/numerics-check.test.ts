@@ -1,7 +1,14 @@
 import { parameterCount, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createNumericsCheck, numericsFault, referenceOf } from '../src/numerics-check.ts';
+import {
+  createNumericsCheck,
+  NumericsComparison,
+  numericsFault,
+  type ReferenceGradient,
+  referenceOf,
+} from '../src/numerics-check.ts';
 import { model } from './support.ts';
 
 describe('the numerics check', () => {
@@ -43,13 +50,15 @@ describe('the numerics check', () => {
   });
 });
 
+const faultOf = (reference: ReferenceGradient, gradient: Float32Array) => numericsFault(reference, bytesOf(gradient));
+
 describe('a worker’s gradient of the numerics check', () => {
   const expected = Float32Array.of(1, -2, 0, 1e-6);
   const reference = referenceOf(expected);
 
   it('may differ by rounding, relative to the largest value', () => {
-    expect(numericsFault(reference, expected)).toBeUndefined();
-    expect(numericsFault(reference, Float32Array.of(1.001, -2.001, 0.001, 0.0015))).toBeUndefined();
+    expect(faultOf(reference, expected)).toBeUndefined();
+    expect(faultOf(reference, Float32Array.of(1.001, -2.001, 0.001, 0.0015))).toBeUndefined();
   });
 
   it.each([
@@ -64,7 +73,7 @@ describe('a worker’s gradient of the numerics check', () => {
     ['too few values', Float32Array.of(1, -2, 0)],
     ['too many values', Float32Array.of(1, -2, 0, 1e-6, 0)],
   ])('is refused with a message for %s', (_, got) => {
-    expect(numericsFault(reference, got)).toMatch(/^numerics check: .+/);
+    expect(faultOf(reference, got)).toMatch(/^numerics check: .+/);
   });
 
   it('is refused wherever its one wrong value lies', () => {
@@ -73,7 +82,7 @@ describe('a worker’s gradient of the numerics check', () => {
         const right = Float32Array.from({ length: 100 }, (_, index) => Math.sin(index));
         const got = right.slice();
         got[at] = wrong;
-        expect(numericsFault(referenceOf(right), got)).toBeDefined();
+        expect(faultOf(referenceOf(right), got)).toBeDefined();
       }),
     );
   });
@@ -83,9 +92,38 @@ describe('a worker’s gradient of the numerics check', () => {
     const right = Float32Array.from({ length }, (_, index) => Math.sin(index));
     const sampled = referenceOf(right);
     expect(sampled.values.length).toBeLessThanOrEqual(2 ** 20);
-    expect(numericsFault(sampled, right)).toBeUndefined();
+    expect(faultOf(sampled, right)).toBeUndefined();
     const wrongLayer = right.slice().fill(0, 4_000_000, 4_001_000);
-    expect(numericsFault(sampled, wrongLayer)).toMatch(/^numerics check: this worker/);
-    expect(numericsFault(sampled, right.subarray(1))).toMatch('expected a gradient of 5000001 values, got 5000000');
+    expect(faultOf(sampled, wrongLayer)).toMatch(/^numerics check: this worker/);
+    expect(faultOf(sampled, right.subarray(1))).toMatch('expected a gradient of 5000001 values, got 5000000');
+  });
+
+  it('is found the same however it is cut into parts, at any alignment', () => {
+    const right = Float32Array.from({ length: 60 }, (_, index) => Math.sin(index));
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 59 }),
+        fc.constantFrom(0, 1e-5, 1, Number.NaN),
+        fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 12 }),
+        fc.integer({ min: 1, max: 7 }),
+        (at, change, lengths, every) => {
+          const values = Float32Array.from({ length: Math.ceil(60 / every) }, (_, index) => right[index * every]!);
+          const got = right.slice();
+          got[at] = got[at]! + change;
+          const comparison = new NumericsComparison({ length: 60, values, every });
+          let from = 0;
+          for (const length of [...lengths, 60]) {
+            const part = bytesOf(got.subarray(from, from + length));
+            const shifted = new Uint8Array(part.length + 1);
+            shifted.set(part, 1);
+            comparison.add(shifted.subarray(1));
+            from = Math.min(60, from + length);
+          }
+          const isFound = at % every === 0 && !(Math.abs(change) < 1e-3);
+          expect(comparison.fault() !== undefined).toBe(isFound);
+          expect(comparison.fault()).toBe(faultOf({ length: 60, values, every }, got));
+        },
+      ),
+    );
   });
 });

@@ -5,6 +5,7 @@ import { type Checksum, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { Aggregator } from '../src/aggregator.ts';
+import type { NewHash } from '../src/incremental-hash.ts';
 import {
   createProblem as createProblemWith,
   type Problem,
@@ -20,6 +21,8 @@ export type { Problem, ProblemOptions } from '../src/simulator/problem.ts';
 export function hash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
+
+export const newHash: NewHash = () => createHash('sha256');
 
 export function weightsHash(weights: Float32Array): string {
   return hash(new Uint8Array(weights.slice().buffer));
@@ -59,5 +62,5 @@ export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): b
 }
 
 export function createProblem(backend: HostBackend, options?: ProblemOptions): Promise<Problem> {
-  return createProblemWith(backend, { checksum, hash }, options);
+  return createProblemWith(backend, { checksum, newHash }, options);
 }

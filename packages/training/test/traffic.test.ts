@@ -18,7 +18,7 @@ import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { GradientEncoder } from '../src/worker/gradient-encoder.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { Session } from '../src/worker/session.ts';
-import { checksum, hash, hostBackend } from './support.ts';
+import { checksum, hash, hostBackend, newHash } from './support.ts';
 
 const model = parseModel({
   name: 'margins',
@@ -78,7 +78,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     referenceGradient: referenceOf(new Float32Array(gradient.slice().buffer)),
     clock,
     checksum,
-    hash,
+    newHash,
     newResumeKey: () => `key-${++keys}`,
   });
   const sent: MessageOf<'gradient'>[] = [];
@@ -91,6 +91,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     const transport = {
       remote: pair.worker.remote,
       bufferedBytes: 0,
+      sendVector: pair.worker.sendVector.bind(pair.worker),
       listen: ({ onMessage, onClose }: Parameters<typeof pair.worker.listen>[0]) =>
         pair.worker.listen({
           onMessage(message) {

@@ -1,6 +1,7 @@
 /** The table of benchmarks: to add one, write its file and add it here. */
 import type { Benchmark } from '../benchmark.ts';
 import { cnnStep } from './cnn-step.ts';
+import { coordinatorMemory } from './coordinator-memory.ts';
 import { coordinatorThroughput } from './coordinator-throughput.ts';
 import { diloco } from './diloco.ts';
 import { gradientStep } from './gradient-step.ts';
@@ -26,4 +27,5 @@ export const benchmarks: readonly Benchmark[] = [
   relayTree,
   heap,
   threadMemory,
+  coordinatorMemory,
 ];

@@ -2,7 +2,14 @@
 import { encode } from '../codec.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
 import { toMessageText } from '../text.ts';
-import type { Closing, CoordinatorTransport, Transport, TransportListener, WorkerTransport } from '../transport.ts';
+import type {
+  Closing,
+  CoordinatorTransport,
+  Transport,
+  TransportListener,
+  VectorStream,
+  WorkerTransport,
+} from '../transport.ts';
 import { Inbox } from './inbox.ts';
 import { pacedBytes as defaultPacedBytes, PacedVectors } from './paced-vectors.ts';
 
@@ -112,6 +119,17 @@ class MemoryEnd<Receives extends Message, Sends extends Message> implements Tran
     if (this.inbox.hasEnded) return;
     const payload = this.#way.frameOf(message, this.#side);
     this.#vectors.push(message.type, { payload, byteLength: wireBytes(payload) });
+  }
+
+  /** What has arrived may be read for a while, so a stream is never told that a message was sent. */
+  sendVector(stream: VectorStream<Sends>): void {
+    if (this.inbox.hasEnded) return;
+    this.#vectors.pushSource(() => {
+      const message = stream.next();
+      if (!message) return undefined;
+      const payload = this.#way.frameOf(message, this.#side);
+      return { payload, byteLength: wireBytes(payload) };
+    });
   }
 
   close(code: number, reason: string): void {

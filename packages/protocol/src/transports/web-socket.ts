@@ -2,9 +2,9 @@
 import { encode } from '../codec.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
 import { clipUtf8, toMessageText } from '../text.ts';
-import type { Transport, TransportListener } from '../transport.ts';
+import type { Transport, TransportListener, VectorStream } from '../transport.ts';
 import { Inbox } from './inbox.ts';
-import { PacedVectors, pacedBytes } from './paced-vectors.ts';
+import { PacedVectors, type Parcel, pacedBytes } from './paced-vectors.ts';
 
 declare const queueMicrotask: (run: () => void) => void;
 declare const setTimeout: (run: () => void, delayMs: number) => unknown;
@@ -62,6 +62,12 @@ const open = 1;
 /** RFC 6455: a control frame carries at most 125 bytes, two of them the code. */
 const maxReasonBytes = 123;
 
+/** What waits for the socket to open. */
+interface PendingFrame {
+  readonly type: Message['type'];
+  readonly frame: Uint8Array<ArrayBuffer>;
+}
+
 class SocketEnd implements Transport<Message, Message> {
   readonly remote: string;
   readonly #socket: WebSocketLike;
@@ -70,10 +76,13 @@ class SocketEnd implements Transport<Message, Message> {
   readonly #receivedBytes: (() => number) | undefined;
   readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
   readonly #vectors = new PacedVectors<Uint8Array<ArrayBuffer>>(
-    () => this.#socket.bufferedAmount >= pacedBytes,
-    ({ payload }) => this.#socket.send(payload, this.#resume),
+    () => this.#socket.bufferedAmount >= pacedBytes || this.#unsentBytes >= pacedBytes,
+    (parcel) => this.#hand(parcel),
   );
-  #pending: { readonly type: Message['type']; readonly frame: Uint8Array<ArrayBuffer> }[] = [];
+  /** Of streams, where the socket tells when it has sent something: what the network takes at once is told later. */
+  #unsentBytes = 0;
+  #tellsSent = false;
+  #pending: (PendingFrame | VectorStream<Message>)[] = [];
   #isPolling = false;
 
   constructor(socket: WebSocketLike, options: WebSocketTransportOptions<Side>) {
@@ -93,7 +102,7 @@ class SocketEnd implements Transport<Message, Message> {
 
   get bufferedBytes(): number {
     const bytes = this.#socket.bufferedAmount + this.#vectors.byteLength;
-    return this.#pending.reduce((sum, { frame }) => sum + frame.byteLength, bytes);
+    return this.#pending.reduce((sum, pending) => sum + ('frame' in pending ? pending.frame.byteLength : 0), bytes);
   }
 
   get receivedBytes(): number | undefined {
@@ -114,6 +123,12 @@ class SocketEnd implements Transport<Message, Message> {
     }
   }
 
+  sendVector(stream: VectorStream<Message>): void {
+    if (this.#inbox.hasEnded) return;
+    if (this.#socket.readyState === connecting) this.#pending.push(stream);
+    else if (this.#socket.readyState === open) this.#pushStream(stream);
+  }
+
   close(code: number, reason: string): void {
     if (!this.#inbox.end({ code, reason, by: 'local' })) return;
     this.#pending = [];
@@ -122,10 +137,13 @@ class SocketEnd implements Transport<Message, Message> {
   }
 
   #flush(): void {
-    const frames = this.#pending;
+    const all = this.#pending;
     this.#pending = [];
     if (this.#inbox.hasEnded) return;
-    for (const { type, frame } of frames) this.#push(type, frame);
+    for (const pending of all) {
+      if ('frame' in pending) this.#push(pending.type, pending.frame);
+      else this.#pushStream(pending);
+    }
   }
 
   #push(type: Message['type'], frame: Uint8Array<ArrayBuffer>): void {
@@ -133,14 +151,36 @@ class SocketEnd implements Transport<Message, Message> {
     this.#poll();
   }
 
+  #pushStream(stream: VectorStream<Message>): void {
+    this.#vectors.pushSource(() => {
+      const message = stream.next();
+      if (!message) return undefined;
+      const payload = encode(message);
+      const sent = stream.sent && (() => stream.sent!(message));
+      return { payload, byteLength: payload.byteLength, sent };
+    });
+    this.#poll();
+  }
+
+  #hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
+    const isCounted = sent !== undefined && this.#tellsSent;
+    if (isCounted) this.#unsentBytes += byteLength;
+    this.#socket.send(payload, () => {
+      this.#tellsSent = true;
+      if (isCounted) this.#unsentBytes -= byteLength;
+      sent?.();
+      this.#resume();
+    });
+  }
+
   readonly #resume = (): void => {
-    if (this.#vectors.byteLength === 0) return;
+    if (!this.#vectors.isWaiting) return;
     if (this.#inbox.hasEnded || this.#socket.readyState !== open) this.#vectors.clear();
     else this.#vectors.resume();
   };
 
   #poll(): void {
-    if (this.#isPolling || this.#vectors.byteLength === 0) return;
+    if (this.#isPolling || !this.#vectors.isWaiting) return;
     this.#isPolling = true;
     setTimeout(() => {
       this.#isPolling = false;

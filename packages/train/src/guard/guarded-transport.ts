@@ -6,6 +6,7 @@ import {
   type MessageOf,
   sameSecret,
   type TransportListener,
+  type VectorStream,
   type WorkerMessage,
   webSocketTransport,
 } from '@lockstep/protocol';
@@ -98,12 +99,25 @@ export class GuardedTransport implements CoordinatorTransport {
 
   send(message: CoordinatorMessage): void {
     this.#noteRequest(message);
-    if (this.#inner.bufferedBytes > this.#options.maxQueuedBytes) {
-      this.#cut(`reads too little: ${this.#inner.bufferedBytes} bytes wait for it`);
-      this.#guarded.webSocket.terminate();
-      return;
-    }
-    this.#inner.send(message);
+    if (this.#keepsReading()) this.#inner.send(message);
+  }
+
+  sendVector(stream: VectorStream<CoordinatorMessage>): void {
+    const next = (): CoordinatorMessage | undefined => {
+      const message = stream.next();
+      if (message) this.#noteRequest(message);
+      return message;
+    };
+    const sent = stream.sent?.bind(stream);
+    if (this.#keepsReading()) this.#inner.sendVector({ next, ...(sent && { sent }) });
+  }
+
+  /** Whether not too much waits for this worker; else its socket ends. */
+  #keepsReading(): boolean {
+    if (this.#inner.bufferedBytes <= this.#options.maxQueuedBytes) return true;
+    this.#cut(`reads too little: ${this.#inner.bufferedBytes} bytes wait for it`);
+    this.#guarded.webSocket.terminate();
+    return false;
   }
 
   close(code: number, reason: string): void {

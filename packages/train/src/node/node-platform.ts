@@ -8,7 +8,7 @@ import type { Platform } from '../platform.ts';
 import { systemMemoryBytes } from './memory.ts';
 import { nodeHost } from './node-host.ts';
 import { openCompute } from './open-compute.ts';
-import { sha256 } from './sha256.ts';
+import { newSha256, sha256 } from './sha256.ts';
 
 export const nodePlatform: Platform = {
   cores: availableParallelism(),
@@ -16,6 +16,7 @@ export const nodePlatform: Platform = {
   threads: nodeThreads,
   openCompute,
   sha256,
+  newSha256,
   defer: (callback) => void setImmediate(callback),
   async loadData(data, seed) {
     try {

@@ -1,5 +1,9 @@
 /** SHA-256 of bytes, in hex. */
 import { createHash } from 'node:crypto';
+import type { NewHash } from '@lockstep/training';
+
+/** Of bytes that come part by part. */
+export const newSha256: NewHash = () => createHash('sha256');
 
 export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');

@@ -34,6 +34,10 @@ export const pagePlatform: Platform = {
     throw configurationError`${option}: expected one that computes in this thread`;
   },
   sha256: (bytes) => bytesToHex(sha256(bytes)),
+  newSha256() {
+    const hash = sha256.create();
+    return { update: (bytes) => hash.update(bytes), digest: () => bytesToHex(hash.digest()) };
+  },
   defer: createDefer(),
   async loadData() {
     throw configurationError`${named('data')}: expected { train, test } in a page, which has no folders`;

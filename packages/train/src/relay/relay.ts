@@ -18,7 +18,7 @@ import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
 import { LocalPool } from '../network/local-pool.ts';
 import { newSecret } from '../new-secret.ts';
-import { sha256 } from '../node/sha256.ts';
+import { newSha256, sha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
 import { relayEvents } from './events.ts';
 import type { RelayEvent, RelayOptions } from './options.ts';
@@ -148,6 +148,7 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
   const { emit } = participation;
   return new Relay({
     ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, hash: sha256 },
+    newHash: newSha256,
     checksum: await openChecksum(),
     verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
     token: connector.token ?? tokens.above,

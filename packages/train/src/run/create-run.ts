@@ -28,7 +28,7 @@ import type { Prepared } from '../prepared.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
-  readonly platform: Pick<Platform, 'sha256'>;
+  readonly platform: Pick<Platform, 'sha256' | 'newSha256'>;
   readonly backend: HostBackend;
   readonly startWorkers: number;
   readonly limits?: Partial<Limits>;
@@ -58,7 +58,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const {
     backend,
     prepared,
-    platform: { sha256 },
+    platform: { sha256, newSha256 },
     startWorkers,
     waitForStart = false,
     faultInjection = false,
@@ -117,7 +117,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     referenceGradient: reference.gradient,
     clock: systemClock,
     checksum: await openChecksum(),
-    hash: sha256,
+    newHash: newSha256,
     newResumeKey: newSecret,
     ...callbacks,
   });
@@ -142,8 +142,12 @@ async function checkOwnNumerics(
   const compute = createLocalCompute(backend, systemClock);
   await compute.open(setup);
   compute.setWeights(weights);
-  const { gradient: bytes, computeMs } = await compute.gradient(samples, targets);
+  const { gradient: bytes, computeMs } = await compute.gradient(samples, targets, { inPlace: true });
+  const checked = {
+    gradient: referenceOf(floatsOf(bytes)),
+    hash: sha256(bytes),
+    samplesPerMs: computeMs > 0 ? count / computeMs : 0,
+  };
   await compute.close();
-  const gradient = referenceOf(floatsOf(bytes));
-  return { gradient, hash: sha256(bytes), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
+  return checked;
 }

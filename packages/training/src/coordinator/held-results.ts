@@ -1,5 +1,7 @@
 /** Results of the current step that wait until another computation of the same shard shows which is right. */
+import { bytesOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
+import type { NewHash } from '../incremental-hash.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { SumSize } from './plausibility.ts';
 import type { ConnectionId, RunSetup } from './state.ts';
@@ -14,21 +16,31 @@ export interface HeldResult {
   readonly numericsHash: string;
 }
 
+/** A result, or what is left of it. */
+interface Held extends Omit<HeldResult, 'memory'> {
+  memory: SumMemory | undefined;
+  digest?: string | undefined;
+}
+
 /** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
 const roundingTolerance = 1e-3;
 /** The same where workers round their gradients to 16 or 8 bits. */
 const lossyTolerance = 0.05;
 
 export class HeldResults {
+  readonly #setup: HeldSetup;
   /** Whether workers round what they send: two results of one shard then differ also in one numeric mode. */
   readonly #isLossy: boolean;
   readonly #tolerance: number;
-  readonly #held = new Map<string, HeldResult[]>();
+  readonly #held = new Map<string, Held[]>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
+  readonly #newHash: NewHash;
 
-  constructor({ gradients }: Pick<RunSetup, 'gradients'>, memory: Pick<Aggregator, 'valuesOf' | 'release'>) {
+  constructor(setup: HeldSetup, memory: Pick<Aggregator, 'valuesOf' | 'release'>, newHash: NewHash) {
+    this.#setup = setup;
     this.#memory = memory;
-    this.#isLossy = gradients !== undefined;
+    this.#newHash = newHash;
+    this.#isLossy = setup.gradients !== undefined;
     this.#tolerance = this.#isLossy ? lossyTolerance : roundingTolerance;
   }
 
@@ -36,18 +48,40 @@ export class HeldResults {
   add(shard: Shard, result: HeldResult): ConnectionId[] {
     const key = shardKey(shard);
     const others = this.#held.get(key) ?? [];
-    this.#held.set(key, [...others, result]);
+    this.#held.set(key, [...others, { ...result }]);
     return others.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
   }
 
-  /** The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. */
+  /**
+   * Keeps a digest in place of each long result that only equal bits can confirm, so that it takes no memory while others
+   * are computed. The coordinator finds the same bits where it is right; a result in another numeric mode never confirms it.
+   * @param shard whose results; those of all where left out
+   */
+  digest(shard?: Shard): void {
+    if (this.#isLossy) return;
+    const all = shard ? (this.#held.get(shardKey(shard)) ?? []) : [...this.#held.values()].flat();
+    for (const held of all) {
+      const { memory, numericsHash } = held;
+      if (!memory || numericsHash !== this.#setup.refereeHash) continue;
+      if (4 * this.#memory.valuesOf(memory).length <= this.#setup.limits.mostHeldBytes) continue;
+      held.digest = this.#digestOf(held);
+      held.memory = undefined;
+      this.#memory.release(memory);
+    }
+  }
+
+  /**
+   * The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. One of
+   * which only the digest is left has the memory of an equal one.
+   */
   take(shard: Shard, connection: ConnectionId): HeldResult | undefined {
     const key = shardKey(shard);
     const results = this.#held.get(key) ?? [];
     const result = results.find((held) => held.connection === connection);
-    this.#drop(results.filter((held) => held !== result));
+    const whole = result?.memory ? result : results.find((held) => held.memory && result && this.#isSame(held, result));
+    this.#drop(results.filter((held) => held !== whole));
     this.#held.delete(key);
-    return result;
+    return result && whole?.memory && { ...result, memory: whole.memory };
   }
 
   clear(): void {
@@ -55,19 +89,29 @@ export class HeldResults {
     this.#held.clear();
   }
 
-  #drop(results: readonly HeldResult[]): void {
-    for (const { memory } of results) this.#memory.release(memory);
+  #drop(results: readonly Held[]): void {
+    for (const { memory } of results) if (memory) this.#memory.release(memory);
   }
 
-  #isSame(one: HeldResult, other: HeldResult): boolean {
-    const [left, right] = [one, other].map(({ memory }) => this.#memory.valuesOf(memory)) as [
-      Float32Array,
-      Float32Array,
-    ];
-    if (one.numericsHash === other.numericsHash && !this.#isLossy) return equalBits(left, right);
+  #isSame(one: Held, other: Held): boolean {
+    const isOneMode = one.numericsHash === other.numericsHash;
+    if (!one.memory || !other.memory) return isOneMode && this.#digestOf(one) === this.#digestOf(other);
+    const [left, right] = [this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory)];
+    if (isOneMode && !this.#isLossy) return equalBits(left, right);
     return nearlyEqual(left, right, this.#tolerance);
   }
+
+  #digestOf({ memory, digest }: Held): string | undefined {
+    if (!memory) return digest;
+    const hash = this.#newHash();
+    hash.update(bytesOf(this.#memory.valuesOf(memory)));
+    return hash.digest('hex');
+  }
 }
+
+type HeldSetup = Pick<RunSetup, 'gradients' | 'refereeHash'> & {
+  readonly limits: Pick<RunSetup['limits'], 'mostHeldBytes'>;
+};
 
 function equalBits(one: Float32Array, other: Float32Array): boolean {
   const [left, right] = [wordsOf(one), wordsOf(other)];

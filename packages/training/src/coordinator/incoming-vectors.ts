@@ -1,20 +1,17 @@
 /** Takes in what workers send as vectors, message by message; the rules are told of each once it is whole. */
-import { floatsFrom, type MessageOf } from '@lockstep/protocol';
-import { numericsFault } from '../numerics-check.ts';
-import { announced, VectorAssembly } from '../vector-chunks.ts';
+import type { MessageOf } from '@lockstep/protocol';
+import type { FloatChunk } from '../vector-chunks.ts';
 import type { UntimedEvent } from './events.ts';
-import { valuesFault } from './gradient-check.ts';
 import type { IncomingGradient } from './incoming-gradient.ts';
+import { IncomingNumerics } from './incoming-numerics.ts';
 import type { ResultReceiver } from './result-receiver.ts';
 import type { RunOptions } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 
-type NumericsResult = MessageOf<'numericsResult'>;
-
 /** A vector of which chunks are missing. */
 type OpenVector =
   | { readonly type: 'gradient'; readonly gradient: IncomingGradient }
-  | { readonly type: 'numericsResult'; readonly result: NumericsResult; readonly assembly: VectorAssembly };
+  | { readonly type: 'numericsResult'; readonly numerics: IncomingNumerics };
 
 /** What has become whole, or has a fault. */
 export interface Received {
@@ -23,7 +20,7 @@ export interface Received {
   readonly gradient?: MessageOf<'gradient'>;
 }
 
-type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'hash'>;
+type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
 
 export class IncomingVectors {
   readonly #options: Options;
@@ -47,7 +44,7 @@ export class IncomingVectors {
       if (!open) return invalid(connection, 'chunk: expected a vector that it is part of, got none');
       return open.type === 'gradient'
         ? this.#takeGradient(state, connection, open.gradient, message)
-        : this.#takeNumerics(connection, open.result, open.assembly, message);
+        : this.#takeNumerics(connection, open.numerics, message);
     }
     if (open) return invalid(connection, `${message.type}: expected the other chunks of a ${open.type} first`);
     if (message.type === 'gradient') {
@@ -86,34 +83,29 @@ export class IncomingVectors {
     return told.type === 'gradient' ? { event, gradient: gradient.header } : { event };
   }
 
-  #beginNumerics(connection: ConnectionId, result: NumericsResult): Received | undefined {
-    const { referenceGradient, setup } = this.#options;
-    const { values } = announced(referenceGradient.length, setup.limits.chunkBytes);
-    const fault = valuesFault(result, { values });
+  #beginNumerics(connection: ConnectionId, result: MessageOf<'numericsResult'>): Received | undefined {
+    const { referenceGradient: reference, setup, newHash } = this.#options;
+    const numerics = new IncomingNumerics(result, { reference, chunkBytes: setup.limits.chunkBytes, newHash });
+    const fault = numerics.announcementFault();
     if (fault !== undefined) return invalid(connection, `numericsResult: ${fault}`);
-    if (values === undefined) return this.#finishNumerics(connection, result);
-    return this.#takeNumerics(connection, result, new VectorAssembly(values), { at: 0, bytes: result.gradient });
+    return this.#takeNumerics(connection, numerics, { at: 0, bytes: result.gradient });
   }
 
-  #takeNumerics(
-    connection: ConnectionId,
-    result: NumericsResult,
-    assembly: VectorAssembly,
-    chunk: Parameters<VectorAssembly['add']>[0],
-  ): Received | undefined {
-    const fault = assembly.add(chunk);
+  #takeNumerics(connection: ConnectionId, numerics: IncomingNumerics, chunk: FloatChunk): Received | undefined {
+    const fault = numerics.add(chunk);
     this.#open.delete(connection);
     if (fault !== undefined) return invalid(connection, `numericsResult: ${fault}`);
-    if (assembly.isWhole) return this.#finishNumerics(connection, { ...result, gradient: assembly.bytes });
-    this.#open.set(connection, { type: 'numericsResult', result, assembly });
+    if (numerics.isWhole) return this.#finishNumerics(connection, numerics);
+    this.#open.set(connection, { type: 'numericsResult', numerics });
     return undefined;
   }
 
-  #finishNumerics(connection: ConnectionId, { gradient, hash: claimed, computeMs }: NumericsResult): Received {
-    const { referenceGradient, numericsCheck } = this.#options;
-    const fault = numericsFault(referenceGradient, floatsFrom(gradient));
+  #finishNumerics(connection: ConnectionId, numerics: IncomingNumerics): Received {
+    const { numericsCheck } = this.#options;
+    const { hash: claimed, computeMs } = numerics.result;
+    const fault = numerics.fault();
     if (fault !== undefined) return { event: { type: 'numericsMismatch', connection, message: fault } };
-    const hash = this.#options.hash(gradient);
+    const hash = numerics.hash();
     if (hash !== claimed) return invalid(connection, `numerics check: expected hash ${hash}, got ${claimed}`);
     const samplesPerMs = computeMs > 0 ? numericsCheck.count / computeMs : 0;
     const message = { type: 'numericsResult', hash, samplesPerMs, computeMs } as const;

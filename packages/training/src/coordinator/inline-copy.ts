@@ -1,5 +1,4 @@
 /** Computes shards beside the parameter server's backend, on another one: weights and sums are copied between them. */
-import { floatsOf } from '@lockstep/protocol';
 import { checkedSetup, type NumericsCheck, numericsFault, type ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
@@ -48,7 +47,7 @@ export class InlineCopy implements InlineCompute {
     // The first run warms up what compiles on first use; the second is timed.
     await compute.gradient(samples, targets);
     const { gradient, computeMs } = await compute.gradient(samples, targets);
-    const fault = numericsFault(referenceGradient, floatsOf(gradient));
+    const fault = numericsFault(referenceGradient, gradient);
     if (fault !== undefined) throw new Error(fault);
     const result = { hash: hash(gradient), samplesPerMs: computeMs > 0 ? count / computeMs : 0 };
     if (setup.innerSteps) await compute.open(setup);

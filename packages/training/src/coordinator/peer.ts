@@ -18,4 +18,6 @@ export interface Peer {
   /** @param cachesSamples whether the worker said that it keeps samples */
   sendTask(step: number, shard: Shard, cachesSamples: boolean): void;
   close(code: number, reason: string): void;
+  /** The connection has ended: nothing more is sent. */
+  forget?(): void;
 }

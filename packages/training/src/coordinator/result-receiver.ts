@@ -1,6 +1,7 @@
 /** Takes in the numbers of results: checks them, adds them to the step's sum, or holds them until they are compared. */
 import type { MessageOf } from '@lockstep/protocol';
 import type { DecodedSum } from '../aggregator.ts';
+import type { NewHash } from '../incremental-hash.ts';
 import type { Shard } from '../tree.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { HeldResults } from './held-results.ts';
@@ -18,9 +19,9 @@ export class ResultReceiver {
   readonly #plausibility = new Plausibility();
   readonly #isVerifying: boolean;
 
-  constructor(options: IncomingGradientOptions) {
+  constructor(options: IncomingGradientOptions & { readonly newHash: NewHash }) {
     this.#options = options;
-    this.#held = new HeldResults(options.setup, options.parameterServer.aggregator);
+    this.#held = new HeldResults(options.setup, options.parameterServer.aggregator, options.newHash);
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
@@ -69,6 +70,11 @@ export class ResultReceiver {
     const own = { connection: 0, memory, size: sizeOf(sum, { lossSum: sum.values[parameterCount]!, count }) };
     const agreesWith = this.#held.add(shard, { ...own, numericsHash: setup.refereeHash ?? '' });
     return { isFinite: true, agreesWith };
+  }
+
+  /** Lets the memory of results that are held, of one shard or of all, be used for others, where a digest is enough. */
+  digestHeld(shard?: Shard): void {
+    this.#held.digest(shard);
   }
 
   /** Drops what the coordinator itself has computed, where it is not needed any more. */

@@ -1,6 +1,7 @@
 /** What a run is given, and how it ends. */
 import type { Checksum } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
+import type { NewHash } from '../incremental-hash.ts';
 import type { NumericsCheck, ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer, StepResult } from '../parameter-server.ts';
 import type { Parameters } from '../parameters.ts';
@@ -27,8 +28,8 @@ interface CommonOptions {
   readonly referee: (step: number, shard: Shard) => Promise<OwnSum>;
   readonly clock: Clock;
   readonly checksum: Checksum;
-  /** Hash of the numerics check's gradient, in hex. */
-  readonly hash: (bytes: Uint8Array) => string;
+  /** Begins the hash of a numerics check's gradient. */
+  readonly newHash: NewHash;
   /** A secret that cannot be guessed, by which a worker comes back. */
   readonly newResumeKey: () => string;
   readonly onEvent?: (event: RunEvent) => void;

@@ -15,7 +15,8 @@ import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineWorker } from './inline-worker.ts';
 import type { Peer } from './peer.ts';
 import type { OwnSum } from './referee.ts';
-import { RemotePeer, RemoteSources } from './remote-peer.ts';
+import { RemotePeer } from './remote-peer.ts';
+import { RemoteSources } from './remote-sources.ts';
 import { ResultReceiver } from './result-receiver.ts';
 import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
@@ -223,9 +224,9 @@ export class Run {
   }
 
   #forget(connection: ConnectionId): void {
+    this.#peers.get(connection)?.forget?.();
     this.#peers.delete(connection);
     this.#vectors.forget(connection);
-    this.#remote.tasks.forget(connection);
   }
 
   #receive(connection: ConnectionId, message: WorkerMessage): void {
@@ -254,10 +255,12 @@ export class Run {
     const { event, gradient } = received;
     if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
     this.#dispatch(event);
+    this.#results.digestHeld();
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
     let result: OwnSum;
+    this.#results.digestHeld(shard);
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {

@@ -25,7 +25,9 @@ import { AskedSamples } from './asked-samples.ts';
 export type Welcome = MessageOf<'welcome'>;
 
 export interface RelayRunOptions
-  extends Pick<AskedRunOptions, 'clock' | 'checksum' | 'hash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
+  extends Pick<AskedRunOptions, 'clock' | 'checksum' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
+  /** Hash of bytes, in hex. */
+  readonly hash: (bytes: Uint8Array) => string;
   /** Of the coordinator above. */
   readonly welcome: Welcome;
   readonly backend: HostBackend;
@@ -135,7 +137,7 @@ export class RelayRun {
     numericsCheck: ReturnType<typeof createNumericsCheck>,
     gradient: Float32Array,
   ) {
-    const { welcome, backend, clock, checksum, hash, newResumeKey, onEvent, onTrace } = options;
+    const { welcome, backend, clock, checksum, newHash, newResumeKey, onEvent, onTrace } = options;
     const { seed = 0, targetType } = welcome;
     const plan = planOf(welcome);
     this.#options = options;
@@ -150,7 +152,7 @@ export class RelayRun {
     this.run = new Run({
       ...{ setup: this.setup, samples, parameterServer, numericsCheck },
       referenceGradient: referenceOf(gradient),
-      ...{ clock, checksum, hash, newResumeKey },
+      ...{ clock, checksum, newHash, newResumeKey },
       ...(onEvent && { onEvent }),
       ...(onTrace && { onTrace }),
       referee: createReferee({

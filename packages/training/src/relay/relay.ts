@@ -10,6 +10,7 @@ import type { Limits } from '../coordinator/limits.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Trace } from '../coordinator/trace.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
+import type { NewHash } from '../incremental-hash.ts';
 import type { Compute } from '../worker/compute.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 import { Membership, type MembershipEnd, type MembershipEvent } from '../worker/membership.ts';
@@ -42,6 +43,8 @@ export interface RelayOptions {
   readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
+  /** Begins one. */
+  readonly newHash: NewHash;
   /** From 0 to 1; spreads the moments at which many workers come back. */
   readonly random: () => number;
   /** A secret that cannot be guessed, by which a worker comes back. */
@@ -164,9 +167,9 @@ export class Relay {
     const welcome = this.#welcome!;
     this.#closeRun('another run begins', true);
     const { workerToken: token, addresses = [], onRun, onTrace } = this.#options;
-    const { backend, clock, checksum, hash, newResumeKey, verifySalt, limits } = this.#options;
+    const { backend, clock, checksum, hash, newHash, newResumeKey, verifySalt, limits } = this.#options;
     const run = await openRelayRun({
-      ...{ welcome, backend, clock, checksum, hash, newResumeKey, verifySalt, limits, token },
+      ...{ welcome, backend, clock, checksum, hash, newHash, newResumeKey, verifySalt, limits, token },
       addresses: [...new Set([...addresses, ...(welcome.addresses ?? [])])].slice(0, mostAddresses),
       compute: createCompute(),
       onEvent: (event) => this.#noteBelow(event),

@@ -24,6 +24,7 @@ export class Transports {
           },
         }),
       send: (message) => transport.send(message),
+      sendVector: (stream) => transport.sendVector(stream),
       close: (code, reason) => transport.close(code, reason),
     };
   }

@@ -7,6 +7,7 @@ import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Participation, RunSetup } from '../coordinator/state.ts';
+import type { NewHash } from '../incremental-hash.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
@@ -76,7 +77,10 @@ export interface Checkpoint {
 }
 
 /** Everything that a run needs but time and randomness. */
-export type RunParts = Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent' | 'onStep'>;
+export interface RunParts extends Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent' | 'onStep'> {
+  /** Of bytes, in hex: what workers are given. */
+  readonly hash: (bytes: Uint8Array) => string;
+}
 
 export interface Problem {
   readonly backend: HostBackend;
@@ -117,15 +121,20 @@ function setupOf(options: ProblemOptions, { backend, plan, dataset, referenceHas
   };
 }
 
-/** @param host what the machine brings: a checksum of frames and a hash of bytes, in hex */
+/** @param host what the machine brings: a checksum of frames and a hash of bytes */
 export async function createProblem(
   backend: HostBackend,
-  host: { readonly checksum: Checksum; readonly hash: (bytes: Uint8Array) => string },
+  host: { readonly checksum: Checksum; readonly newHash: NewHash },
   options: ProblemOptions = {},
 ): Promise<Problem> {
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const { sampleType = 'u8', targetType = 'classes' } = options;
   const types = { sampleType, targetType };
+  const hash: RunParts['hash'] = (bytes) => {
+    const whole = host.newHash();
+    whole.update(bytes);
+    return whole.digest('hex');
+  };
   const { innerSteps, rounding } = options;
   const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, rounding });
   const dataset = tinyDataset(count, types);
@@ -139,7 +148,7 @@ export async function createProblem(
   const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const gradient = floatsFrom(check.gradient);
   const referenceGradient = referenceOf(gradient);
-  const setup = setupOf(options, { backend, plan, dataset, referenceHash: host.hash(bytesOf(gradient)) });
+  const setup = setupOf(options, { backend, plan, dataset, referenceHash: hash(bytesOf(gradient)) });
   const resume: Problem['resume'] = (checkpoint) => {
     const start = { weights, step: 0, ...checkpoint };
     const parameterServer = new ParameterServer({
@@ -162,7 +171,17 @@ export async function createProblem(
       return { memory, count };
     };
     const firstStep = start.step;
-    const run = { setup, firstStep, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host };
+    const run = {
+      setup,
+      firstStep,
+      samples,
+      parameterServer,
+      numericsCheck,
+      referenceGradient,
+      referee,
+      hash,
+      ...host,
+    };
     return { run, ledger };
   };
   return {

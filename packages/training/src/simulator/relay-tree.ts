@@ -13,7 +13,7 @@ export interface RelayTreeOptions {
   readonly levels: readonly number[];
   readonly clock: Clock;
   readonly backend: HostBackend;
-  readonly run: Pick<RunParts, 'checksum' | 'hash'>;
+  readonly run: Pick<RunParts, 'checksum' | 'hash' | 'newHash'>;
   /** Uniform in [0, 1). */
   readonly chance: () => number;
   readonly encodes: boolean;
@@ -71,6 +71,7 @@ export class RelayTree {
       ip: `10.1.0.${number}`,
       checksum: run.checksum,
       hash: run.hash,
+      newHash: run.newHash,
       random: chance,
       link: linkSpeed(),
       sampleCacheBytes: chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,

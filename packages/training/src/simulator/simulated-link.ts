@@ -133,6 +133,7 @@ export class SimulatedLink {
           },
         }),
       send: (message) => transport.send(message),
+      sendVector: (stream) => transport.sendVector(stream),
       close: (code, reason) => {
         if (isOpen && (code === 1002 || code === 1011)) this.workerFault = reason;
         isOpen = false;
@@ -154,6 +155,7 @@ export class SimulatedLink {
       },
       listen: (listener) => transport.listen(listener),
       send: (message) => transport.send(message),
+      sendVector: (stream) => transport.sendVector(stream),
       close: (code, reason) => transport.close(code, reason),
     };
   }

@@ -4,6 +4,7 @@ import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
+import type { NewHash } from '../incremental-hash.ts';
 import { Relay } from '../relay/relay.ts';
 import type { RelayRun } from '../relay/relay-run.ts';
 import { createSharedCompute } from './shared-compute.ts';
@@ -20,6 +21,7 @@ export interface SimulatedRelayOptions {
   readonly backend: HostBackend;
   readonly checksum: Checksum;
   readonly hash: (bytes: Uint8Array) => string;
+  readonly newHash: NewHash;
   /** From 0 to 1; spreads its attempts to come back. */
   readonly random: () => number;
   /** Upward. */
@@ -113,12 +115,13 @@ export class SimulatedRelay implements Listener {
   }
 
   #start(): void {
-    const { name, clock, backend, checksum, hash, random, sampleCacheBytes, verifySalt, addresses } = this.#options;
+    const { name, clock, backend, checksum, hash, newHash, random, sampleCacheBytes, verifySalt, addresses } =
+      this.#options;
     const process = new SimulatedProcess(clock);
     const route = this.#options.route(process);
     const isAlive = (): boolean => this.#life?.process === process;
     const relay = new Relay({
-      ...{ name, clock: process, backend, checksum, hash, random, sampleCacheBytes, verifySalt, addresses },
+      ...{ name, clock: process, backend, checksum, hash, newHash, random, sampleCacheBytes, verifySalt, addresses },
       waitForCoordinator: true,
       createCompute: () => createSharedCompute(backend),
       newResumeKey: () => `${name}-${++this.#resumeKeys}`,

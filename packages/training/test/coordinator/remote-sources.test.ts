@@ -1,9 +1,10 @@
-/** In what memory a run sends weights, and when it uses that again. */
-import { bytesOf, type CoordinatorMessage, type CoordinatorTransport, encode } from '@lockstep/protocol';
+/** What remote workers are sent of vectors: the weights of their step, and a numerics check that a run does not keep. */
+import { bytesOf, type CoordinatorMessage } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/coordinator/limits.ts';
-import { RemoteSources } from '../../src/coordinator/remote-peer.ts';
+import { RemoteSources } from '../../src/coordinator/remote-sources.ts';
+import type { OutgoingVector } from '../../src/coordinator/vector-broadcast.ts';
 import { createNumericsCheck } from '../../src/numerics-check.ts';
 import { Parameters } from '../../src/parameters.ts';
 import { planRun } from '../../src/plan.ts';
@@ -17,77 +18,82 @@ const samples: ShardSource = {
   },
 } as unknown as ShardSource;
 
-/** Keeps what it is sent, as a socket does until it has written it. */
-function openTransport() {
-  const sent: CoordinatorMessage[] = [];
-  const transport = {
-    bufferedBytes: 0,
-    send: (message: CoordinatorMessage) => void sent.push(message),
-  };
-  return { sent, transport: transport as typeof transport & CoordinatorTransport };
-}
-
-/** The vector of the newest weights that were sent, and the memory of their frames. */
-function newest(sent: readonly CoordinatorMessage[]) {
-  const first = sent.findLastIndex(({ type }) => type === 'weights');
-  const messages = sent.slice(first);
-  const parts = messages.map((message) => ('bytes' in message ? message.bytes : new Uint8Array()));
-  return { bytes: Buffer.concat(parts), memory: new Set(messages.map((message) => encode(message).buffer)) };
-}
-
-async function open(parameters: number) {
+async function open(length: number) {
   const { backend } = await openBackend('cpu');
-  const weights = Float32Array.from({ length: parameters }, (_, index) => index % 1_000);
+  const weights = Float32Array.from({ length }, (_, index) => index % 1_000);
   const parameterServer = new Parameters({ backend, plan, weights });
-  const sources = new RemoteSources({
-    setup: { plan, limits: defaultLimits },
-    ...{ samples, parameterServer, numericsCheck: createNumericsCheck(model, 2) },
+  let checksMade = 0;
+  const numericsCheck = Object.defineProperty({ ...createNumericsCheck(model, 2) }, 'weights', {
+    get: () => {
+      checksMade += 1;
+      return bytesOf(weights);
+    },
   });
-  /** Sends other weights in each step. */
-  const send = (step: number, ...transports: readonly CoordinatorTransport[]): Buffer => {
-    parameterServer.setWeights(bytesOf(weights.map((value) => value + step)));
-    for (const transport of transports) sources.sendWeights(step, transport);
-    return Buffer.from(parameterServer.weights().buffer);
+  const setup = { plan, limits: defaultLimits };
+  const sources = new RemoteSources({ setup, samples, parameterServer, numericsCheck });
+  return {
+    sources,
+    /** Sets other weights, those of a step. @returns their bytes */
+    set(step: number): Buffer {
+      parameterServer.setWeights(bytesOf(weights.map((value) => value + step)));
+      return Buffer.from(parameterServer.weights().buffer);
+    },
+    checksMade: () => checksMade,
   };
-  return { sources, send };
 }
 
-describe('long weights', () => {
-  it('are in one block of memory, which the next step uses again once all of it is sent', async () => {
-    const { send } = await open(1_200_000);
-    const [one, other] = [openTransport(), openTransport()];
-    let blocks: Set<ArrayBufferLike>[] = [];
-    for (let step = 0; step < 3; step++) {
-      const expected = send(step, one.transport, other.transport);
-      for (const { sent } of [one, other]) {
-        const { bytes, memory } = newest(sent);
-        expect(Buffer.compare(bytes, expected)).toBe(0);
-        expect(memory.size).toBe(1);
-        blocks = [...blocks, memory];
-      }
-    }
-    expect(new Set(blocks.flatMap((block) => [...block])).size).toBe(1);
+/** The next messages, so many or all that are left. */
+function take(vector: OutgoingVector, count = Number.POSITIVE_INFINITY): CoordinatorMessage[] {
+  const messages: CoordinatorMessage[] = [];
+  while (messages.length < count) {
+    const message = vector.next();
+    if (!message) break;
+    messages.push(message);
+  }
+  return messages;
+}
+
+function bytesIn(messages: readonly CoordinatorMessage[]): Buffer {
+  return Buffer.concat(messages.map((message) => ('bytes' in message ? message.bytes : new Uint8Array())));
+}
+
+describe.each([200_000, 1_200_000])('%d weights', (length) => {
+  it('are those of the step, to a worker that reads while the next step is taken as well', async () => {
+    const { sources, set } = await open(length);
+    const first = set(1);
+    const [quick, slow] = [sources.weights(1), sources.weights(1)];
+    const begun = take(slow, 1);
+    expect(bytesIn(take(quick)).equals(first)).toBe(true);
+    const second = set(2);
+    expect(bytesIn(take(sources.weights(2))).equals(second)).toBe(true);
+    set(3);
+    expect(bytesIn([...begun, ...take(slow)]).equals(first)).toBe(true);
   });
 
-  it('are left alone where a worker has not read them all', async () => {
-    const { send } = await open(1_200_000);
-    const [slow, quick] = [openTransport(), openTransport()];
-    const expected = send(0, slow.transport, quick.transport);
-    slow.transport.bufferedBytes = 1;
-    const next = send(1, quick.transport);
-    expect(Buffer.compare(newest(slow.sent).bytes, expected)).toBe(0);
-    expect(Buffer.compare(newest(quick.sent).bytes, next)).toBe(0);
+  it('begin with the step and, where chunks follow, with their number', async () => {
+    const { sources, set } = await open(length);
+    set(1);
+    const [message, ...chunks] = take(sources.weights(7));
+    const values = chunks.length > 0 ? length : undefined;
+    expect({ values: undefined, ...message, bytes: undefined }).toEqual({ type: 'weights', step: 7, values });
+    expect(chunks.map((chunk) => 'at' in chunk && chunk.at)).toEqual(
+      chunks.map((_, index) => ((index + 1) * defaultLimits.chunkBytes) / 4),
+    );
   });
 });
 
-describe('short weights', () => {
-  it('are in memory of their own in each step', async () => {
-    const { send } = await open(200_000);
-    const { sent, transport } = openTransport();
-    const memory = [0, 1].flatMap((step) => {
-      send(step, transport);
-      return [...newest(sent).memory];
-    });
-    expect(new Set(memory).size).toBe(memory.length);
+describe('the weights of the numerics check', () => {
+  it('are made once for workers that join together, and for later ones only where they are long', async () => {
+    for (const [length, later] of [
+      [200_000, 1],
+      [1_200_000, 2],
+    ] as const) {
+      const { sources, checksMade } = await open(length);
+      const vectors = [sources.numericsCheck(), sources.numericsCheck()];
+      for (const vector of vectors) take(vector);
+      expect(checksMade()).toBe(1);
+      take(sources.numericsCheck());
+      expect(checksMade()).toBe(later);
+    }
   });
 });

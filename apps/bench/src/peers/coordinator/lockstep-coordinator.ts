@@ -91,7 +91,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
     }),
     clock: systemClock,
     checksum,
-    hash: (bytes) => createHash('sha256').update(bytes).digest('hex'),
+    newHash: () => createHash('sha256'),
     newResumeKey: () => randomBytes(16).toString('base64url'),
     onStep: () => onStep(),
   });

@@ -1,0 +1,124 @@
+/** How much memory a coordinator takes for a large model: how many vectors of its parameters are resident. */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { CommandFailure } from '@lockstep/command';
+import type { Report } from '@lockstep/train';
+import type { Benchmark, Fact } from '../benchmark.ts';
+import { digits } from '../figure-text.ts';
+import { spread } from '../statistics.ts';
+import { loadTrainingSet } from '../workloads/mnist-data.ts';
+import { writeMnistFiles } from '../workloads/mnist-files.ts';
+import { type MemorySamples, measuredVariable } from '../workloads/sample-memory.ts';
+
+const workers = 2;
+const steps = 12;
+const batch = 64;
+const units = 4_620;
+const layers = [
+  { type: 'dense', units },
+  { type: 'relu' },
+  { type: 'dense', units },
+  { type: 'relu' },
+  { type: 'dense', units: 10 },
+];
+const model = { name: `mlp-${units}`, input: [784], layers };
+const testSamples = 500;
+/** Weights, momentum and the gradients of two workers are four; Node and the samples are one and a half. */
+const mostVectors = 7;
+
+export const coordinatorMemory: Benchmark = {
+  kind: 'inspection',
+  name: 'coordinator-memory',
+  title: `Memory of a coordinator with 25 million parameters and ${workers} workers`,
+  method: [
+    `The program itself: npm start with the layers 784-${units}-${units}-10, momentum, ${steps} steps of ${batch} images of MNIST, an evaluation of ${testSamples}, and`,
+    `${workers} local workers. Its resident memory, Node and the samples included, in vectors of the parameters as float32: the most at one time, and the median`,
+    'from the last worker that joins to the evaluation. A missed heartbeat or deadline shows as a worker that is gone, late or whose shard is given to another.',
+  ],
+  async facts(progress) {
+    progress(`coordinator-memory: ${steps} steps`);
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-coordinator-memory-'));
+    try {
+      const train = await loadTrainingSet(undefined);
+      await writeMnistFiles(train, { trainCount: train.count, testCount: testSamples }, folder);
+      return memoryFacts(await runOnce(folder));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+/** What a run of the program came to. */
+export interface MeasuredRun extends MemorySamples {
+  /** When the last worker had joined, and when the run had been evaluated: milliseconds since 1970. */
+  readonly joinedAtMs: number;
+  readonly evaluatedAtMs: number;
+  readonly report: Pick<Report, 'model' | 'faults' | 'exactness'>;
+}
+
+export function memoryFacts({ peakBytes, samples, joinedAtMs, evaluatedAtMs, report }: MeasuredRun): Fact[] {
+  const vectorBytes = 4 * report.model.parameters;
+  const training = samples.filter(({ atMs }) => atMs >= joinedAtMs && atMs <= evaluatedAtMs).map(({ bytes }) => bytes);
+  const [peak, median] = [peakBytes, spread(training).median].map((bytes) => bytes / vectorBytes) as [number, number];
+  const { disconnects, reassigned, duplicated } = report.faults;
+  return [
+    {
+      name: `at most ${mostVectors} vectors of the parameters are resident`,
+      holds: peak <= mostVectors,
+      message: `${digits(peak)} at one time, ${digits(median)} while it trains, of ${Math.round(vectorBytes / 1e6)} MB each`,
+      figures: { peakVectors: peak, trainingVectors: median, vectorBytes },
+    },
+    {
+      name: 'no worker is late or gone',
+      holds: disconnects + reassigned + duplicated === 0 && report.exactness === 'bit-exact',
+      message: `${disconnects} disconnects, ${reassigned} shards given to another worker, ${duplicated} computed twice; ${report.exactness}`,
+      figures: { disconnects, reassigned, duplicated },
+    },
+  ];
+}
+
+const program = fileURLToPath(new URL('../../../coordinator/dist/main.js', import.meta.url));
+const preload = new URL('../workloads/sample-memory.js', import.meta.url).href;
+
+/** @throws CommandFailure where the program fails */
+async function runOnce(folder: string): Promise<MeasuredRun> {
+  const [modelFile, reportFile] = ['model.json', 'report.json'].map((name) => join(folder, name)) as [string, string];
+  await writeFile(modelFile, JSON.stringify(model));
+  const options = {
+    ...{ model: modelFile, report: reportFile, data: folder, port: '0', lr: '0.001' },
+    ...{ workers: `${workers}`, steps: `${steps}`, batch: `${batch}` },
+  };
+  const args = ['start', ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])];
+  const child = spawn(process.execPath, [...process.execArgv, '--import', preload, program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env: { ...process.env, [measuredVariable]: '1' },
+  });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  const [code, times, failure, memory] = await Promise.all([
+    ended,
+    timesOf(child.stdout!),
+    text(child.stderr!),
+    text(child.stdio[3] as NodeJS.ReadableStream),
+  ]);
+  if (code !== 0) throw new CommandFailure(`the coordinator ended with exit code ${code}: ${failure.trim()}`, 1);
+  const report = JSON.parse(await readFile(reportFile, 'utf8')) as Report;
+  return { ...(JSON.parse(memory) as MemorySamples), ...times, report };
+}
+
+/** When the program says that a worker has joined, the last time, and that an epoch has been evaluated. */
+async function timesOf(stdout: NodeJS.ReadableStream): Promise<Pick<MeasuredRun, 'joinedAtMs' | 'evaluatedAtMs'>> {
+  let [joinedAtMs, evaluatedAtMs] = [0, 0];
+  for await (const line of createInterface({ input: stdout })) {
+    if (/ joined \(/.test(line)) joinedAtMs = Date.now();
+    if (/^ *epoch /.test(line)) evaluatedAtMs = Date.now();
+  }
+  return { joinedAtMs, evaluatedAtMs };
+}

@@ -1,0 +1,26 @@
+/** Loaded into a program with --import: its resident memory, at all times, goes to its fourth stream as a line of JSON. */
+import { writeSync } from 'node:fs';
+
+/** Resident memory of a process, in bytes. */
+export interface MemorySamples {
+  /** The most at one time. */
+  readonly peakBytes: number;
+  /** Times in milliseconds since 1970. */
+  readonly samples: readonly { readonly atMs: number; readonly bytes: number }[];
+}
+
+/** Of the process that is measured. Those that it starts load this as well, and do nothing. */
+export const measuredVariable = 'LOCKSTEP_MEASURED';
+
+const stream = 3;
+const everyMs = 25;
+
+if (process.env[measuredVariable] !== undefined) {
+  delete process.env[measuredVariable];
+  const samples: MemorySamples['samples'][number][] = [];
+  setInterval(() => samples.push({ atMs: Date.now(), bytes: process.memoryUsage.rss() }), everyMs).unref();
+  process.once('exit', () => {
+    const memory: MemorySamples = { peakBytes: process.resourceUsage().maxRSS * 1024, samples };
+    writeSync(stream, `${JSON.stringify(memory)}\n`);
+  });
+}

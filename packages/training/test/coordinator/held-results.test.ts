@@ -1,0 +1,125 @@
+/** Results that wait to be compared, whole or as digests. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HeldResults } from '../../src/coordinator/held-results.ts';
+import { planRun } from '../../src/plan.ts';
+import { newHash } from '../support.ts';
+
+const plan = planRun({ samples: 16, batch: 8, microbatchSize: 2, epochs: 1 });
+const [shard, other] = [
+  { lo: 0, n: 2 },
+  { lo: 2, n: 2 },
+];
+const size = { gradient: 1, loss: 1 };
+
+/** Memory of which a test sees what is reserved. */
+function createMemory() {
+  const reserved = new Set<Float32Array>();
+  return {
+    reserved,
+    reserve(values: readonly number[]): Float32Array {
+      const memory = Float32Array.from(values);
+      reserved.add(memory);
+      return memory;
+    },
+    valuesOf: (memory: unknown) => {
+      if (!reserved.has(memory as Float32Array)) throw new Error('expected memory that is reserved');
+      return memory as Float32Array;
+    },
+    release(memory: unknown) {
+      if (!reserved.delete(memory as Float32Array)) throw new Error('released twice');
+    },
+  };
+}
+
+interface Options {
+  readonly mostHeldBytes?: number;
+  readonly gradients?: 'fp16';
+}
+
+function create({ mostHeldBytes = 0, gradients }: Options = {}) {
+  const memory = createMemory();
+  const setup = { plan, refereeHash: 'own', limits: { mostHeldBytes }, ...(gradients && { gradients }) };
+  const held = new HeldResults(setup, memory, newHash);
+  const add = (connection: number, values: readonly number[], numericsHash = 'own', of = shard) =>
+    held.add(of, { connection, memory: memory.reserve(values), size, numericsHash });
+  return { held, memory, add };
+}
+
+const vector = fc.array(fc.constantFrom(0, -0, 1, 1 + 2 ** -23, Number.NaN), { minLength: 3, maxLength: 4 });
+
+describe('held results of one numeric mode', () => {
+  it('agree, and are given out, the same whether they are whole or digests', () => {
+    fc.assert(
+      fc.property(
+        fc.array(vector, { minLength: 1, maxLength: 5 }),
+        fc.nat(),
+        fc.nat({ max: 4 }),
+        (vectors, mask, at) => {
+          const whole = create();
+          const digested = create();
+          for (const [connection, values] of vectors.entries()) {
+            const expected = whole.add(connection, values);
+            expect(digested.add(connection, values)).toEqual(expected);
+            const isLast = connection === vectors.length - 1;
+            if (!isLast && (mask >> connection) & 1) digested.held.digest();
+          }
+          const last = vectors.length - 1;
+          const connection = at % vectors.length;
+          const isEqual = vectors[connection]!.every((value, index) => Object.is(value, vectors[last]![index]));
+          const isWhole = digested.memory.reserved.size === vectors.length;
+          const taken = digested.held.take(shard, connection);
+          const expected = whole.held.take(shard, connection)!;
+          if (taken) {
+            expect(taken).toEqual(expected);
+            expect([...digested.memory.reserved]).toEqual([taken.memory]);
+          } else expect(isEqual && vectors[connection]!.length === vectors[last]!.length).toBe(false);
+          if (isWhole) expect(taken).toBeDefined();
+        },
+      ),
+    );
+  });
+
+  it('take no memory once a digest is enough, each shard by itself', () => {
+    const { held, memory, add } = create();
+    add(1, [1, 2, 3]);
+    add(2, [4, 5, 6], 'own', other);
+    held.digest(other);
+    expect(memory.reserved.size).toBe(1);
+    held.digest();
+    expect(memory.reserved.size).toBe(0);
+    expect(add(3, [1, 2, 3])).toEqual([1]);
+    expect(held.take(shard, 1)).toMatchObject({ connection: 1, memory: Float32Array.of(1, 2, 3) });
+    held.clear();
+    expect(memory.reserved.size).toBe(1);
+  });
+
+  it.each<[string, Options]>([
+    ['they are short', { mostHeldBytes: 12 }],
+    ['workers round what they send', { gradients: 'fp16' }],
+  ])('stay whole where %s', (_, options) => {
+    const { held, memory, add } = create(options);
+    add(1, [1, 2, 3]);
+    held.digest();
+    expect(memory.reserved.size).toBe(1);
+  });
+});
+
+describe('held results of other numeric modes', () => {
+  it('stay whole, and are confirmed by what the coordinator finds, within rounding', () => {
+    const { held, memory, add } = create();
+    add(1, [1, 2, 3], 'other');
+    add(2, [1, 2, 4]);
+    held.digest();
+    expect(memory.reserved.size).toBe(1);
+    expect(add(0, [1 + 1e-6, 2, 3])).toEqual([1]);
+    expect(held.take(shard, 1)?.memory).toEqual(Float32Array.of(1, 2, 3));
+  });
+
+  it('are not confirmed by a digest', () => {
+    const { held, add } = create();
+    add(1, [1, 2, 3]);
+    held.digest();
+    expect(add(2, [1, 2, 3], 'other')).toEqual([]);
+  });
+});
