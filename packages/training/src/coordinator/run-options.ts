@@ -1,5 +1,4 @@
 /** What a run is given, and how it ends. */
-import type { Checksum } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { NumericsCheck, ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer, StepResult } from '../parameter-server.ts';
@@ -26,7 +25,6 @@ interface CommonOptions {
   /** Computes a shard of a step with the parameter server's weights, to decide between results that differ. */
   readonly referee: (step: number, shard: Shard) => Promise<OwnSum>;
   readonly clock: Clock;
-  readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** A secret that cannot be guessed, by which a worker comes back. */

@@ -24,6 +24,7 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
     numericMode: local.numericMode,
     // Its workers do.
     roundsNodes: true,
+    codec: local.codec,
     get threads() {
       return threads();
     },

@@ -25,7 +25,7 @@ import { AskedSamples } from './asked-samples.ts';
 export type Welcome = MessageOf<'welcome'>;
 
 export interface RelayRunOptions
-  extends Pick<AskedRunOptions, 'clock' | 'checksum' | 'hash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
+  extends Pick<AskedRunOptions, 'clock' | 'hash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
   /** Of the coordinator above. */
   readonly welcome: Welcome;
   readonly backend: HostBackend;
@@ -135,7 +135,7 @@ export class RelayRun {
     numericsCheck: ReturnType<typeof createNumericsCheck>,
     gradient: Float32Array,
   ) {
-    const { welcome, backend, clock, checksum, hash, newResumeKey, onEvent, onTrace } = options;
+    const { welcome, backend, clock, hash, newResumeKey, onEvent, onTrace } = options;
     const { seed = 0, targetType } = welcome;
     const plan = planOf(welcome);
     this.#options = options;
@@ -150,7 +150,7 @@ export class RelayRun {
     this.run = new Run({
       ...{ setup: this.setup, samples, parameterServer, numericsCheck },
       referenceGradient: referenceOf(gradient),
-      ...{ clock, checksum, hash, newResumeKey },
+      ...{ clock, hash, newResumeKey },
       ...(onEvent && { onEvent }),
       ...(onTrace && { onTrace }),
       referee: createReferee({

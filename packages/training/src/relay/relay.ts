@@ -2,7 +2,7 @@
  * A relay: a worker to the coordinator above it, a coordinator to workers of its own, and the same rules and the same tree
  * in both. Of all that its workers compute of a shard, one gradient goes up.
  */
-import type { Checksum, CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
+import type { CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
@@ -39,7 +39,6 @@ export interface RelayOptions {
   /** Computes numerics checks; on that backend where left out. */
   readonly createCompute?: () => Compute;
   readonly clock: Clock;
-  readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** From 0 to 1; spreads the moments at which many workers come back. */
@@ -123,10 +122,10 @@ export class Relay {
   }
 
   #join(createCompute: () => Compute): Membership {
-    const { name, token, clock, checksum, hash, random, sampleCacheBytes, waitForCoordinator } = this.#options;
+    const { name, token, clock, hash, random, sampleCacheBytes, waitForCoordinator } = this.#options;
     const workers = this.#workers;
     return new Membership({
-      ...{ clock, checksum, hash, random },
+      ...{ clock, hash, random },
       ...(sampleCacheBytes === undefined ? {} : { sampleCacheBytes }),
       ...(waitForCoordinator === undefined ? {} : { waitForCoordinator }),
       compute: createRelayCompute({
@@ -164,9 +163,9 @@ export class Relay {
     const welcome = this.#welcome!;
     this.#closeRun('another run begins', true);
     const { workerToken: token, addresses = [], onRun, onTrace } = this.#options;
-    const { backend, clock, checksum, hash, newResumeKey, verifySalt, limits } = this.#options;
+    const { backend, clock, hash, newResumeKey, verifySalt, limits } = this.#options;
     const run = await openRelayRun({
-      ...{ welcome, backend, clock, checksum, hash, newResumeKey, verifySalt, limits, token },
+      ...{ welcome, backend, clock, hash, newResumeKey, verifySalt, limits, token },
       addresses: [...new Set([...addresses, ...(welcome.addresses ?? [])])].slice(0, mostAddresses),
       compute: createCompute(),
       onEvent: (event) => this.#noteBelow(event),

@@ -1,7 +1,7 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
 import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
-import { bytesOf, type Checksum, floatsFrom, type NodeRoundingName } from '@lockstep/protocol';
+import { bytesOf, floatsFrom, type NodeRoundingName } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
@@ -117,10 +117,10 @@ function setupOf(options: ProblemOptions, { backend, plan, dataset, referenceHas
   };
 }
 
-/** @param host what the machine brings: a checksum of frames and a hash of bytes, in hex */
+/** @param hash of bytes, in hex, which the machine brings */
 export async function createProblem(
   backend: HostBackend,
-  host: { readonly checksum: Checksum; readonly hash: (bytes: Uint8Array) => string },
+  hash: (bytes: Uint8Array) => string,
   options: ProblemOptions = {},
 ): Promise<Problem> {
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
@@ -139,7 +139,7 @@ export async function createProblem(
   const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const gradient = floatsFrom(check.gradient);
   const referenceGradient = referenceOf(gradient);
-  const setup = setupOf(options, { backend, plan, dataset, referenceHash: host.hash(bytesOf(gradient)) });
+  const setup = setupOf(options, { backend, plan, dataset, referenceHash: hash(bytesOf(gradient)) });
   const resume: Problem['resume'] = (checkpoint) => {
     const start = { weights, step: 0, ...checkpoint };
     const parameterServer = new ParameterServer({
@@ -162,7 +162,7 @@ export async function createProblem(
       return { memory, count };
     };
     const firstStep = start.step;
-    const run = { setup, firstStep, samples, parameterServer, numericsCheck, referenceGradient, referee, ...host };
+    const run = { setup, firstStep, samples, parameterServer, numericsCheck, referenceGradient, referee, hash };
     return { run, ledger };
   };
   return {

@@ -53,6 +53,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
     roundsNodes: isHostBackend(backend),
+    codec: isHostBackend(backend) ? backend.codec : undefined,
     async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }) {
       close();
       const model = parseModel(data);

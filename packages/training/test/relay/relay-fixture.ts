@@ -5,7 +5,7 @@ import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { SimulatedProcess } from '../../src/simulator/simulated-process.ts';
 import type { Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
 import { RunFixture } from '../coordinator/run-fixture.ts';
-import { checksum, createProblem, hash, hostBackend, type ProblemOptions } from '../support.ts';
+import { createProblem, hash, hostBackend, type ProblemOptions } from '../support.ts';
 
 type WorkerOptions = ConstructorParameters<typeof SimulatedWorker>[0];
 
@@ -22,7 +22,7 @@ export class TestRelay implements Listener {
     let keys = 0;
     this.process = new SimulatedProcess(clock);
     this.relay = new Relay({
-      ...{ name, checksum, hash, backend: problem.backend, clock: this.process, verifySalt: 7, random: () => 0 },
+      ...{ name, hash, backend: problem.backend, clock: this.process, verifySalt: 7, random: () => 0 },
       newResumeKey: () => `${name}-key-${++keys}`,
       connect: async () => {
         if (!above.process) throw new Error('the connection was refused');
