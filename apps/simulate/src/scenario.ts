@@ -1,6 +1,6 @@
 /** One simulated run: everything about it follows from its seed. */
 import { createHash } from 'node:crypto';
-import { type NodeRoundingName, nodeRoundings, openChecksum } from '@lockstep/protocol';
+import { type NodeRoundingName, nodeRoundings } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import type { Limits } from '@lockstep/training';
 import {
@@ -22,7 +22,6 @@ import { drawTree, type Forest, type Tree } from './tree.ts';
 /** Virtual time after which a run counts as hung. */
 const limitMs = 3_600_000;
 
-const checksum = await openChecksum();
 const newHash = () => createHash('sha256');
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -55,7 +54,7 @@ export async function runScenario(
 ): Promise<ScenarioResult> {
   const drawn = withRelays(drawScenario(seed), drawTree(seed, relays));
   const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
-  const problem = await createProblem(backend, { checksum, newHash }, { seed, ...scenario.problem });
+  const problem = await createProblem(backend, newHash, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;
   const fleet =
     scenario.coordinators > 1 ? { coordinators: scenario.coordinators, open: openSimulatedFleet } : undefined;

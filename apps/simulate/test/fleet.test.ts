@@ -1,19 +1,17 @@
 /** Coordinators that take turns, with the real lease and the real finder at a simulated store. */
 import { createHash } from 'node:crypto';
-import { openChecksum } from '@lockstep/protocol';
 import { createProblem, type FaultKind, runFault, type Simulation, simulate } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { openSimulatedFleet } from '../src/fleet-in-virtual-time.ts';
 import { openReference } from '../src/scenario.ts';
 
 const backend = await openReference();
-const checksum = await openChecksum();
 const newHash = () => createHash('sha256');
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** A run of about 20 s of virtual time, in which no promise is broken. */
 async function play(seed: number, faults: readonly FaultKind[], faultEveryMs = 4_000): Promise<Simulation> {
-  const problem = await createProblem(backend, { checksum, newHash }, { seed, epochs: 15 });
+  const problem = await createProblem(backend, newHash, { seed, epochs: 15 });
   const { run, ledger, resume } = problem;
   const simulation = await simulate({
     ...{ run, ledger, resume, backend, seed, drain, faults, faultEveryMs },

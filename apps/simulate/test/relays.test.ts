@@ -1,12 +1,10 @@
 /** Trees of relays with faults: the weights are the oracle's, also with a thousand workers. */
 import { createHash } from 'node:crypto';
-import { openChecksum } from '@lockstep/protocol';
 import { createProblem, relayFaults, runFault, type Simulation, simulate } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario } from '../src/scenario.ts';
 
 const backend = await openReference();
-const checksum = await openChecksum();
 const newHash = () => createHash('sha256');
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const freshSeed = Math.floor(Date.now() / 1000);
@@ -51,7 +49,7 @@ describe('a run with relays', () => {
     const limits = { maxWorkers: 2 * workers, maxWorkersPerAddress: workers };
     const geometry = { samples: workers, batch: workers, microbatchSize: 1, epochs: 3 };
     const times = { startWorkers: 2 * workers, startWithinMs: 10_000 };
-    const problem = await createProblem(backend, { checksum, newHash }, { ...geometry, ...times, limits });
+    const problem = await createProblem(backend, newHash, { ...geometry, ...times, limits });
     const { run, ledger } = problem;
     const simulation = await simulate({
       ...{ run, ledger, backend, drain, seed: 1, workers, relays, corruptResults: 0, limitMs: 3_600_000 },

@@ -1,6 +1,6 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
 export { bytesOf, floatsFrom, floatsOf, halfWordsFrom, wordsFrom } from './bytes.ts';
-export { type Checksum, chunkChecksum, gradientChecksum, openChecksum } from './checksum.ts';
+export { type Checksum, checksumOf, chunkChecksum, gradientChecksum } from './checksum.ts';
 export { decode, decodeWatch, encode, encodeWatch, framed } from './codec.ts';
 export { copyBytes } from './copy-bytes.ts';
 export {

@@ -35,7 +35,7 @@ import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 7;
+export const protocolVersion = 8;
 
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';

@@ -9,14 +9,14 @@ import { wordsFrom } from './bytes.ts';
 export const blockLength = 64;
 
 /** Consecutive values `[from, to)` of a vector, in whole blocks. */
-export interface Run {
-  from: number;
-  to: number;
+interface Run {
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface NonZeroBlocks {
   readonly bitmap: Uint8Array;
-  readonly runs: readonly Readonly<Run>[];
+  readonly runs: readonly Run[];
   /** Values in all runs. */
   readonly valueCount: number;
 }
@@ -24,21 +24,26 @@ export interface NonZeroBlocks {
 /** Bytes of the bitmap of a vector of `length` values. */
 export const bitmapBytes = (length: number): number => 4 * Math.ceil(Math.ceil(length / blockLength) / 32);
 
-/** Finds the blocks to send. Values are compared by their bits: -0 is not +0, and a NaN counts. */
-export function findNonZeroBlocks(values: Float32Array): NonZeroBlocks {
+/** The bitmap of a vector. Values are compared by their bits: -0 is not +0, and a NaN counts. */
+export function nonZeroBitmap(values: Float32Array): Uint8Array {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
   const bitmap = new Uint8Array(bitmapBytes(values.length));
-  const runs: Run[] = [];
-  let valueCount = 0;
   for (let from = 0, block = 0; from < words.length; from += blockLength, block++) {
     const to = Math.min(words.length, from + blockLength);
-    if (isZero(words, from, to)) continue;
-    bitmap[block >> 3]! |= 1 << (block & 7);
-    valueCount += to - from;
-    const last = runs.at(-1);
-    if (last?.to === from) last.to = to;
-    else runs.push({ from, to });
+    if (!isZero(words, from, to)) bitmap[block >> 3]! |= 1 << (block & 7);
   }
+  return bitmap;
+}
+
+/** The blocks of a vector to send. @param bitmap where something faster has found it */
+export function findNonZeroBlocks(values: Float32Array, bitmap = nonZeroBitmap(values)): NonZeroBlocks {
+  const runs: Run[] = [];
+  let valueCount = 0;
+  forEachRun(bitmap, values.length, (from, to, isThere) => {
+    if (!isThere) return;
+    runs.push({ from, to });
+    valueCount += to - from;
+  });
   return { bitmap, runs, valueCount };
 }
 

@@ -17,9 +17,10 @@ const leastSaving = 0.1;
 /**
  * The vector without its zero blocks, encoded in its own memory, which it overwrites. Undefined, and the values
  * unchanged, where that saves less than a tenth of the bytes.
+ * @param blocks its bitmap, where something faster than plain loops has found it
  */
-export function encodeSparse(values: Float32Array): Uint8Array | undefined {
-  const { bitmap, runs, valueCount } = findNonZeroBlocks(values);
+export function encodeSparse(values: Float32Array, blocks?: Uint8Array): Uint8Array | undefined {
+  const { bitmap, runs, valueCount } = findNonZeroBlocks(values, blocks);
   const byteLength = 4 * valueCount + bitmap.length;
   if (byteLength >= (1 - leastSaving) * values.byteLength) return undefined;
   let at = 0;

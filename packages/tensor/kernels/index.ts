@@ -1,4 +1,5 @@
 /** Everything the module exports. Pointers are byte addresses; lengths count float32 values. */
+export { checksumEnd, checksumTake, nonZeroBlocks } from './codec';
 export { convolution } from './convolution';
 export { crossEntropy } from './cross-entropy';
 export { execute } from './execute';

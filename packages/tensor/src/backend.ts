@@ -266,8 +266,21 @@ export interface Backend {
   runTogether?(lists: readonly (readonly Program[])[]): void;
 }
 
+/**
+ * Passes over vectors as they travel, by a backend's kernels: in place where they lie in its memory. Plain loops in
+ * `protocol/src` give the same.
+ */
+export interface CodecKernels {
+  /** A 32-bit checksum, that of `checksum.ts`. */
+  checksum(bytes: Uint8Array): number;
+  /** Which blocks of 64 values hold anything but +0, as a bitmap of `vector-blocks.ts`. */
+  nonZeroBlocks(values: Float32Array): Uint8Array;
+}
+
 /** A backend whose storages JavaScript can see. */
 export interface HostBackend extends Backend {
+  /** Left out where nothing is faster than plain loops. */
+  readonly codec?: CodecKernels;
   /** The storage's own memory, not a copy. Valid until the next `allocate` or `prepare`. */
   view(storage: Storage): Float32Array;
   magnitudeOf(storage: Storage): Magnitude;

@@ -5,6 +5,7 @@
 export { noGrad, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
+  type CodecKernels,
   type HostBackend,
   isHostBackend,
   type KernelCall,

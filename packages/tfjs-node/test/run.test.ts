@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { initialize, parseOptimizer } from '@lockstep/nn';
-import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
+import { bytesOf, memoryPair } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import {
   type Clock,
@@ -45,7 +45,6 @@ it.skipIf(absence !== undefined)(
     const { gradient } = await first.gradient(numericsCheck.samples, numericsCheck.targets);
     const referenceGradient = referenceOf(floatsOf(gradient));
     const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
-    const checksum = await openChecksum();
 
     let keys = 0;
     const run = new Run({
@@ -71,7 +70,6 @@ it.skipIf(absence !== undefined)(
         parameterServer,
       }),
       clock,
-      checksum,
       newHash: () => createHash('sha256'),
       newResumeKey: () => `key ${++keys}`,
       onStep({ step }) {
@@ -85,7 +83,7 @@ it.skipIf(absence !== undefined)(
       const pair = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
       run.connect(pair.coordinator);
       const identity = { kind: 'local', name } as const;
-      return new Session({ transport: pair.worker, compute, identity, clock, checksum, hash });
+      return new Session({ transport: pair.worker, compute, identity, clock, hash });
     };
     const tensorFlow = join('TensorFlow', await createTensorFlowCompute(clock));
 

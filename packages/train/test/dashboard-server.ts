@@ -1,6 +1,6 @@
 /** A whole run inside the test: coordinator, dashboard and HTTP over real sockets, and workers in this process. */
 import { initialize } from '@lockstep/nn';
-import { bytesOf, memoryPair, openChecksum } from '@lockstep/protocol';
+import { bytesOf, memoryPair } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import {
   type Compute,
@@ -138,8 +138,7 @@ async function startSession(run: Run, compute: Compute): Promise<WorkerPool> {
   const { coordinator, worker } = memoryPair({ schedule: (deliver) => void setImmediate(deliver) });
   run.connect(coordinator);
   const identity = { kind: 'local', name: 'this process' } as const;
-  const checksum = await openChecksum();
-  const session = new Session({ transport: worker, compute, identity, clock: systemClock, checksum, hash: sha256 });
+  const session = new Session({ transport: worker, compute, identity, clock: systemClock, hash: sha256 });
   return {
     ...idlePool,
     async stop() {

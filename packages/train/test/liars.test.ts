@@ -1,6 +1,6 @@
 /** Liars over real sockets: real sessions, whose compute is wrong on purpose, beside honest worker processes. */
 import { once } from 'node:events';
-import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
+import { subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import {
   type Compute,
@@ -26,7 +26,6 @@ const [dataOption, data] = (await tinyArgs(folder)) as [string, string];
 /** Four microbatches a step, so that each of three workers has a share. */
 const args = [dataOption, data, '--batch', '64', '--epochs', '500', '--steps', '100'];
 const { report: expected } = await runToReport(folder, [...args, '--single']);
-const checksum = await openChecksum();
 const { backend } = await openBackend('auto');
 
 type LieContext = Parameters<(typeof lies)['older-step']>[1];
@@ -64,7 +63,6 @@ function joinLiar(url: string, name: string, change: Change): Promise<Membership
     compute: { ...honest, setWeights, gradient },
     identity: { kind: 'node', name },
     clock: systemClock,
-    checksum,
     hash: sha256,
     random: Math.random,
   });

@@ -1,7 +1,7 @@
 /** 64 workers: every step is taken once, every worker is counted, and memory stays flat. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
+import { subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { createLocalCompute, Session } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
@@ -54,7 +54,6 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
       liveBytes.set(step, process.memoryUsage().arrayBuffers - plansBytes);
     },
   });
-  const checksum = await openChecksum();
   const sessions = Array.from({ length: workers }, (_, index) => {
     const socket = new WebSocket(server.url, subprotocol, { perMessageDeflate: false });
     return new Session({
@@ -62,7 +61,6 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
       compute: createLocalCompute(backend, systemClock),
       identity: { kind: 'node', name: `worker-${index}` },
       clock: systemClock,
-      checksum,
       hash: sha256,
     });
   });

@@ -1,6 +1,6 @@
 /** A worker inside the test, which knows the steps that it computes and comes back as every worker does. */
 import { once } from 'node:events';
-import { openChecksum, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { createLocalCompute, Membership } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
@@ -32,7 +32,6 @@ export async function openStepWitness(url: string): Promise<StepWitness> {
     compute: createLocalCompute(backend, systemClock),
     identity: { kind: 'node', name: 'witness' },
     clock: systemClock,
-    checksum: await openChecksum(),
     hash: sha256,
     random: Math.random,
     connect: () => connect(url),

@@ -1,7 +1,8 @@
 /** The parameters of a model as a step begins with them, and the sum of the step's gradients. */
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, type Checksum } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
+import { checksumBy } from './codec-checksum.ts';
 import { firstRounding, type NodeRounding } from './node-rounding.ts';
 import type { RunPlan } from './plan.ts';
 import type { Shard } from './tree.ts';
@@ -21,6 +22,8 @@ export class Parameters {
   /** [parameters], in memory of the backend, as the next step begins with them. */
   readonly parameters: Storage;
   readonly backend: HostBackend;
+  /** Of gradients as they arrive. */
+  readonly checksum: Checksum;
   /** How the nodes of the current step are rounded. */
   rounding: NodeRounding | undefined;
   #beforeChange = (): void => {};
@@ -29,6 +32,7 @@ export class Parameters {
 
   constructor({ backend, plan, weights }: ParametersOptions) {
     this.backend = backend;
+    this.checksum = checksumBy(backend.codec);
     this.parameterCount = weights.length;
     this.parameters = backend.allocate(weights.length);
     backend.upload(this.parameters, weights);

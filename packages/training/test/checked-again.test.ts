@@ -5,7 +5,7 @@ import { type Compute, ComputeError } from '../src/worker/compute.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { Session, type SessionEnd } from '../src/worker/session.ts';
 import { RunFixture } from './coordinator/run-fixture.ts';
-import { checksum, createProblem, hash, hostBackend } from './support.ts';
+import { createProblem, hash, hostBackend } from './support.ts';
 
 const failure = new ComputeError('device-lost', 'the device was lost for a moment');
 
@@ -34,7 +34,7 @@ describe.each([
       const identity = { kind: 'node', name: 'worker' } as const;
       let end: SessionEnd | undefined;
       const session = new Session({
-        ...{ transport: pair.worker, compute, identity, clock: fixture.clock, checksum, hash },
+        ...{ transport: pair.worker, compute, identity, clock: fixture.clock, hash },
         sampleCacheBytes: 2 ** 20,
       });
       void session.ended.then((value) => {

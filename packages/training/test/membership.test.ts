@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import type { Compute } from '../src/worker/compute.ts';
 import { Membership, type MembershipEnd } from '../src/worker/membership.ts';
-import { checksum, hash } from './support.ts';
+import { hash } from './support.ts';
 
 /** What an attempt meets: messages that answer `hello`, or nothing. */
 type Attempt = readonly CoordinatorMessage[] | Error;
@@ -59,7 +59,7 @@ async function play(attempts: readonly Attempt[], waitForCoordinator = false) {
   const membership = new Membership({
     compute: { backend: 'none', numericMode: 'none', threads: 1 } as Compute,
     identity: { kind: 'node', name: 'tester' },
-    ...{ clock, checksum, hash, waitForCoordinator, random: () => 1 },
+    ...{ clock, hash, waitForCoordinator, random: () => 1 },
     async connect() {
       atMs.push(clock.nowMs());
       const attempt = left.shift() ?? unreached;

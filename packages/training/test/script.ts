@@ -11,7 +11,7 @@ import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import type { Compute, ShardGradient } from '../src/worker/compute.ts';
 import { Session, type SessionEnd } from '../src/worker/session.ts';
 import type { SessionEvent, SessionOptions } from '../src/worker/session-options.ts';
-import { checksum, hash } from './support.ts';
+import { hash } from './support.ts';
 
 interface Job {
   readonly labels: number[];
@@ -49,7 +49,6 @@ export class Script {
       compute: this.#compute(),
       identity: { kind: 'node', name: 'tester', ...identity },
       clock: this.clock,
-      checksum,
       hash,
       sampleCacheBytes,
       onEvent: (event) => this.events.push(event),

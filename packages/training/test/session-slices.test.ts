@@ -8,7 +8,7 @@ import { createNumericsCheck } from '../src/numerics-check.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { Session } from '../src/worker/session.ts';
-import { checksum, hash, hostBackend, model } from './support.ts';
+import { hash, hostBackend, model } from './support.ts';
 
 const microbatchSize = 2;
 
@@ -35,7 +35,6 @@ async function startSlowSession() {
     compute: createLocalCompute(await hostBackend(), slowClock),
     identity: { kind: 'node', name: 'slow' },
     clock: new VirtualClock(),
-    checksum,
     hash,
   });
   return {

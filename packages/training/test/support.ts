@@ -1,7 +1,6 @@
-/** What the tests of this package share: the simulator's small problem, with the hash and the checksum of Node. */
+/** What the tests of this package share: the simulator's small problem, with the hash of Node. */
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
-import { type Checksum, openChecksum } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { Aggregator } from '../src/aggregator.ts';
@@ -27,8 +26,6 @@ export const newHash: NewHash = () => createHash('sha256');
 export function weightsHash(weights: Float32Array): string {
   return hash(new Uint8Array(weights.slice().buffer));
 }
-
-export const checksum: Checksum = await openChecksum();
 
 /** Lets promises that are ready run on. */
 export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -62,5 +59,5 @@ export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): b
 }
 
 export function createProblem(backend: HostBackend, options?: ProblemOptions): Promise<Problem> {
-  return createProblemWith(backend, { checksum, newHash }, options);
+  return createProblemWith(backend, newHash, options);
 }

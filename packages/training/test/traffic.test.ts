@@ -18,7 +18,7 @@ import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { GradientEncoder } from '../src/worker/gradient-encoder.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { Session } from '../src/worker/session.ts';
-import { checksum, hash, hostBackend, newHash } from './support.ts';
+import { hash, hostBackend, newHash } from './support.ts';
 
 const model = parseModel({
   name: 'margins',
@@ -77,7 +77,6 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     }),
     referenceGradient: referenceOf(new Float32Array(gradient.slice().buffer)),
     clock,
-    checksum,
     newHash,
     newResumeKey: () => `key-${++keys}`,
   });
@@ -108,7 +107,7 @@ async function train(gradients: LossyEncoding | undefined, workers: number, samp
     };
     const identity = { kind: 'node', name: `worker-${index}` } as const;
     const compute = createLocalCompute(backend, clock);
-    return new Session({ transport, compute, identity, clock, checksum, hash, sampleCacheBytes });
+    return new Session({ transport, compute, identity, clock, hash, sampleCacheBytes });
   });
   expect(await run.outcome).toEqual({ type: 'finished' });
   await Promise.all(sessions.map((session) => session.ended));

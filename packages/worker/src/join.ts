@@ -1,7 +1,7 @@
 /** Joins a run from Node. */
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type MessageOf, openChecksum } from '@lockstep/protocol';
+import type { MessageOf } from '@lockstep/protocol';
 import type { AddressSource } from './address-source.ts';
 import { type ComputeChoice, computeChoices, requireThreads } from './compute-choice.ts';
 import { configurationError, named } from './configuration-error.ts';
@@ -59,12 +59,10 @@ async function takePart(
       threads: compute.threads,
       reasons: [...refused, choice],
     });
-    const checksum = await openChecksum();
     const work = {
       compute,
       clock: systemClock,
       waitForCoordinator: wait || typeof url !== 'string',
-      checksum,
       hash: (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex'),
       identity: {
         ...{ kind: 'node' as const, name },

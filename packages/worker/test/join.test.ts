@@ -1,10 +1,4 @@
-import {
-  type CoordinatorTransport,
-  type MessageOf,
-  memoryPair,
-  openChecksum,
-  type WorkerTransport,
-} from '@lockstep/protocol';
+import { type CoordinatorTransport, type MessageOf, memoryPair, type WorkerTransport } from '@lockstep/protocol';
 import type { Compute } from '@lockstep/training';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
@@ -21,11 +15,7 @@ const compute: Compute = {
   close: async () => {},
 };
 
-let checksum: (bytes: Uint8Array) => number;
-
-beforeAll(async () => {
-  checksum = await openChecksum();
-});
+beforeAll(async () => {});
 
 /** The error of `connect` where no coordinator listens. */
 const refusedConnection = 'nothing answers there (connection refused)';
@@ -77,7 +67,6 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
       },
     },
     identity: { kind: 'node', name: 'tester' } as const,
-    checksum,
     hash: () => '0'.repeat(64),
     connect,
     ...extra,

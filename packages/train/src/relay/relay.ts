@@ -1,6 +1,5 @@
 /** Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between them. */
 import { hostname } from 'node:os';
-import { openChecksum } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { Relay } from '@lockstep/training';
@@ -149,7 +148,6 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
   return new Relay({
     ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, hash: sha256 },
     newHash: newSha256,
-    checksum: await openChecksum(),
     verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
     token: connector.token ?? tokens.above,
     workerToken: tokens.below,

@@ -1,7 +1,7 @@
 /** Creates a run from what the options of a command came to. */
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, parameterCount } from '@lockstep/nn';
-import { floatsOf, lossyEncodings, openChecksum } from '@lockstep/protocol';
+import { floatsOf, lossyEncodings } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
   type ComputeSetup,
@@ -116,7 +116,6 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     numericsCheck,
     referenceGradient: reference.gradient,
     clock: systemClock,
-    checksum: await openChecksum(),
     newHash: newSha256,
     newResumeKey: newSecret,
     ...callbacks,

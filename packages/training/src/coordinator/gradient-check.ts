@@ -18,7 +18,7 @@ export function gradientFault(
   message: GradientMessage,
   setup: RunSetup,
   parameterCount: number,
-  checksum: Checksum,
+  checksum?: Checksum,
 ): string | undefined {
   const { chunkBytes } = setup.limits;
   const fault =
@@ -26,7 +26,7 @@ export function gradientFault(
     valuesFault(message, announced(parameterCount, chunkBytes)) ??
     bytesFault(message, setup, Math.min(parameterCount, chunkBytes / 4)) ??
     countFault(message, setup) ??
-    checksumFault(message, gradientChecksum(checksum, message));
+    checksumFault(message, gradientChecksum(message, checksum));
   return fault === undefined ? undefined : `gradient: ${fault}`;
 }
 
@@ -35,12 +35,12 @@ export function chunkFault(
   message: MessageOf<'chunk'>,
   setup: RunSetup,
   { at, length }: { readonly at: number; readonly length: number },
-  checksum: Checksum,
+  checksum?: Checksum,
 ): string | undefined {
   const fault =
     chunkPlaceFault(message, at) ??
     bytesFault(message, setup, length) ??
-    checksumFault(message, chunkChecksum(checksum, message));
+    checksumFault(message, chunkChecksum(message, checksum));
   return fault === undefined ? undefined : `chunk: ${fault}`;
 }
 

@@ -1,5 +1,5 @@
 /** A gradient that arrives in chunks: each is checked, and decoded into its place. */
-import type { Checksum, MessageOf } from '@lockstep/protocol';
+import type { MessageOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
 import type { Parameters } from '../parameters.ts';
 import { chunkFault, chunkPlaceFault, gradientFault } from './gradient-check.ts';
@@ -8,7 +8,6 @@ import type { RunSetup } from './state.ts';
 export interface IncomingGradientOptions {
   readonly setup: RunSetup;
   readonly parameterServer: Parameters;
-  readonly checksum: Checksum;
 }
 
 /** A gradient of which chunks may be missing. */
@@ -33,8 +32,8 @@ export class IncomingGradient {
 
   /** Takes its first message or its next chunk; returns what is wrong with it, in words. */
   add(message: MessageOf<'gradient' | 'chunk'>): string | undefined {
-    const { setup, parameterServer, checksum } = this.#options;
-    const { parameterCount } = parameterServer;
+    const { setup, parameterServer } = this.#options;
+    const { parameterCount, checksum } = parameterServer;
     const at = this.#at;
     const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
     let fault: string | undefined;

@@ -1,5 +1,4 @@
 /** What a run is given, and how it ends. */
-import type { Checksum } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { NewHash } from '../incremental-hash.ts';
 import type { NumericsCheck, ReferenceGradient } from '../numerics-check.ts';
@@ -27,7 +26,6 @@ interface CommonOptions {
   /** Computes a shard of a step with the parameter server's weights, to decide between results that differ. */
   readonly referee: (step: number, shard: Shard) => Promise<OwnSum>;
   readonly clock: Clock;
-  readonly checksum: Checksum;
   /** Begins the hash of a numerics check's gradient. */
   readonly newHash: NewHash;
   /** A secret that cannot be guessed, by which a worker comes back. */

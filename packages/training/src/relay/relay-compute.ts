@@ -22,6 +22,7 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
   return {
     backend: local.backend,
     numericMode: local.numericMode,
+    codec: local.codec,
     get threads() {
       return threads();
     },

@@ -25,7 +25,7 @@ import { AskedSamples } from './asked-samples.ts';
 export type Welcome = MessageOf<'welcome'>;
 
 export interface RelayRunOptions
-  extends Pick<AskedRunOptions, 'clock' | 'checksum' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
+  extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
   /** Hash of bytes, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** Of the coordinator above. */
@@ -137,7 +137,7 @@ export class RelayRun {
     numericsCheck: ReturnType<typeof createNumericsCheck>,
     gradient: Float32Array,
   ) {
-    const { welcome, backend, clock, checksum, newHash, newResumeKey, onEvent, onTrace } = options;
+    const { welcome, backend, clock, newHash, newResumeKey, onEvent, onTrace } = options;
     const { seed = 0, targetType } = welcome;
     const plan = planOf(welcome);
     this.#options = options;
@@ -152,7 +152,7 @@ export class RelayRun {
     this.run = new Run({
       ...{ setup: this.setup, samples, parameterServer, numericsCheck },
       referenceGradient: referenceOf(gradient),
-      ...{ clock, checksum, newHash, newResumeKey },
+      ...{ clock, newHash, newResumeKey },
       ...(onEvent && { onEvent }),
       ...(onTrace && { onTrace }),
       referee: createReferee({

@@ -2,7 +2,7 @@
  * A relay: a worker to the coordinator above it, a coordinator to workers of its own, and the same rules and the same tree
  * in both. Of all that its workers compute of a shard, one gradient goes up.
  */
-import type { Checksum, CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
+import type { CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
@@ -40,7 +40,6 @@ export interface RelayOptions {
   /** Computes numerics checks; on that backend where left out. */
   readonly createCompute?: () => Compute;
   readonly clock: Clock;
-  readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** Begins one. */
@@ -126,10 +125,10 @@ export class Relay {
   }
 
   #join(createCompute: () => Compute): Membership {
-    const { name, token, clock, checksum, hash, random, sampleCacheBytes, waitForCoordinator } = this.#options;
+    const { name, token, clock, hash, random, sampleCacheBytes, waitForCoordinator } = this.#options;
     const workers = this.#workers;
     return new Membership({
-      ...{ clock, checksum, hash, random },
+      ...{ clock, hash, random },
       ...(sampleCacheBytes === undefined ? {} : { sampleCacheBytes }),
       ...(waitForCoordinator === undefined ? {} : { waitForCoordinator }),
       compute: createRelayCompute({
@@ -167,9 +166,9 @@ export class Relay {
     const welcome = this.#welcome!;
     this.#closeRun('another run begins', true);
     const { workerToken: token, addresses = [], onRun, onTrace } = this.#options;
-    const { backend, clock, checksum, hash, newHash, newResumeKey, verifySalt, limits } = this.#options;
+    const { backend, clock, hash, newHash, newResumeKey, verifySalt, limits } = this.#options;
     const run = await openRelayRun({
-      ...{ welcome, backend, clock, checksum, hash, newHash, newResumeKey, verifySalt, limits, token },
+      ...{ welcome, backend, clock, hash, newHash, newResumeKey, verifySalt, limits, token },
       addresses: [...new Set([...addresses, ...(welcome.addresses ?? [])])].slice(0, mostAddresses),
       compute: createCompute(),
       onEvent: (event) => this.#noteBelow(event),

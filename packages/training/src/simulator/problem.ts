@@ -1,7 +1,7 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
 import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
-import { bytesOf, type Checksum, floatsFrom, type NodeRoundingName } from '@lockstep/protocol';
+import { bytesOf, floatsFrom, type NodeRoundingName } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
@@ -121,17 +121,17 @@ function setupOf(options: ProblemOptions, { backend, plan, dataset, referenceHas
   };
 }
 
-/** @param host what the machine brings: a checksum of frames and a hash of bytes */
+/** @param newHash begins a hash of bytes, which the machine brings */
 export async function createProblem(
   backend: HostBackend,
-  host: { readonly checksum: Checksum; readonly newHash: NewHash },
+  newHash: NewHash,
   options: ProblemOptions = {},
 ): Promise<Problem> {
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const { sampleType = 'u8', targetType = 'classes' } = options;
   const types = { sampleType, targetType };
   const hash: RunParts['hash'] = (bytes) => {
-    const whole = host.newHash();
+    const whole = newHash();
     whole.update(bytes);
     return whole.digest('hex');
   };
@@ -171,18 +171,8 @@ export async function createProblem(
       return { memory, count };
     };
     const firstStep = start.step;
-    const run = {
-      setup,
-      firstStep,
-      samples,
-      parameterServer,
-      numericsCheck,
-      referenceGradient,
-      referee,
-      hash,
-      ...host,
-    };
-    return { run, ledger };
+    const given = { samples, parameterServer, numericsCheck, referenceGradient, referee };
+    return { run: { setup, firstStep, ...given, hash, newHash }, ledger };
   };
   return {
     backend,

@@ -13,7 +13,7 @@ export interface RelayTreeOptions {
   readonly levels: readonly number[];
   readonly clock: Clock;
   readonly backend: HostBackend;
-  readonly run: Pick<RunParts, 'checksum' | 'hash' | 'newHash'>;
+  readonly run: Pick<RunParts, 'hash' | 'newHash'>;
   /** Uniform in [0, 1). */
   readonly chance: () => number;
   readonly encodes: boolean;
@@ -69,7 +69,6 @@ export class RelayTree {
     return new SimulatedRelay({
       ...{ name, clock, backend, encodes, pacedBytes },
       ip: `10.1.0.${number}`,
-      checksum: run.checksum,
       hash: run.hash,
       newHash: run.newHash,
       random: chance,

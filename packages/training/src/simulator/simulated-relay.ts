@@ -1,5 +1,5 @@
 /** A relay in virtual time: the real one, on a machine that can be killed or freeze, over a link that can break. */
-import type { Checksum, CoordinatorTransport } from '@lockstep/protocol';
+import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
@@ -19,7 +19,6 @@ export interface SimulatedRelayOptions {
   readonly ip: string;
   readonly clock: Clock;
   readonly backend: HostBackend;
-  readonly checksum: Checksum;
   readonly hash: (bytes: Uint8Array) => string;
   readonly newHash: NewHash;
   /** From 0 to 1; spreads its attempts to come back. */
@@ -115,13 +114,12 @@ export class SimulatedRelay implements Listener {
   }
 
   #start(): void {
-    const { name, clock, backend, checksum, hash, newHash, random, sampleCacheBytes, verifySalt, addresses } =
-      this.#options;
+    const { name, clock, backend, hash, newHash, random, sampleCacheBytes, verifySalt, addresses } = this.#options;
     const process = new SimulatedProcess(clock);
     const route = this.#options.route(process);
     const isAlive = (): boolean => this.#life?.process === process;
     const relay = new Relay({
-      ...{ name, clock: process, backend, checksum, hash, newHash, random, sampleCacheBytes, verifySalt, addresses },
+      ...{ name, clock: process, backend, hash, newHash, random, sampleCacheBytes, verifySalt, addresses },
       waitForCoordinator: true,
       createCompute: () => createSharedCompute(backend),
       newResumeKey: () => `${name}-${++this.#resumeKeys}`,

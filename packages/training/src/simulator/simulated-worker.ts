@@ -1,6 +1,6 @@
 /** A worker in virtual time: the real membership over a simulated link, on a machine that can fail or lie. */
 import { outputCount, parseModel } from '@lockstep/nn';
-import type { Checksum, CoordinatorTransport, MessageOf } from '@lockstep/protocol';
+import type { CoordinatorTransport, MessageOf } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { Compute, ComputeSetup, ShardGradient } from '../worker/compute.ts';
@@ -39,7 +39,6 @@ export interface SimulatedWorkerOptions {
   readonly clock: Clock;
   readonly backend: Backend;
   readonly numericMode?: NumericMode;
-  readonly checksum: Checksum;
   readonly hash: (bytes: Uint8Array) => string;
   /** Virtual time that a shard of so many samples takes. */
   readonly computeMs: (samples: number) => number;
@@ -135,12 +134,11 @@ export class SimulatedWorker {
   }
 
   #join(): void {
-    const { name, encodes = false, checksum, hash, random, sampleCacheBytes } = this.#options;
+    const { name, encodes = false, hash, random, sampleCacheBytes } = this.#options;
     const membership = new Membership({
       compute: this.#compute,
       identity: { kind: encodes ? 'node' : 'local', name },
       clock: this.process,
-      checksum,
       hash,
       random,
       sampleCacheBytes,

@@ -103,7 +103,6 @@ export class Simulator implements World {
       clock: this.clock,
       backend,
       numericMode: otherModes > 0 && this.chance() < otherModes && !isOfOwnMode ? 'nudged' : 'exact',
-      checksum: run.checksum,
       hash: run.hash,
       computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.chance()),
       link: this.#linkSpeed(),

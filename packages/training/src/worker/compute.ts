@@ -1,6 +1,7 @@
 /** The interface of whatever computes for a worker session: this thread, other threads, or a GPU. */
 import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
 import type { TaskErrorCode } from '@lockstep/protocol';
+import type { CodecKernels } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
 import type { NodeRounding } from '../node-rounding.ts';
 import type { Shard } from '../tree.ts';
@@ -66,6 +67,8 @@ export interface Compute {
   /** Equal names promise equal bits; the numerics check verifies it. */
   readonly numericMode: string;
   readonly threads: number;
+  /** For its gradients as they travel; plain loops where left out. */
+  readonly codec?: CodecKernels | undefined;
   /**
    * Prepares for a model; called again where a worker joins another run.
    * @throws Error with one sentence where it cannot compute what the run asks for

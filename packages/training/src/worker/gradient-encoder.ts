@@ -8,6 +8,7 @@ import {
   type LossyEncoding,
   type MessageOf,
 } from '@lockstep/protocol';
+import type { CodecKernels } from '@lockstep/tensor';
 import type { NodeRounding } from '../node-rounding.ts';
 
 type Encoded = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding'>;
@@ -20,12 +21,14 @@ type Encoded = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding'>;
 export class GradientEncoder {
   readonly #sparse: boolean;
   readonly #lossy: LossyEncoding | undefined;
+  readonly #codec: CodecKernels | undefined;
   #residual = new Float32Array(0);
 
   /** @param sparse false where the gradient stays in this process, and encoding only costs time */
-  constructor(sparse: boolean, lossy?: LossyEncoding) {
+  constructor(sparse: boolean, lossy?: LossyEncoding, codec?: CodecKernels) {
     this.#sparse = sparse;
     this.#lossy = lossy;
+    this.#codec = codec;
   }
 
   /**
@@ -37,7 +40,7 @@ export class GradientEncoder {
     // Values that the encoding cannot hold are sent as they are, so that the coordinator sees them.
     const encoded = this.#encodeRounded(gradient, from, to, rounded);
     if (encoded) return encoded;
-    const bytes = this.#sparse ? encodeSparse(values) : undefined;
+    const bytes = this.#sparse ? encodeSparse(values, this.#codec?.nonZeroBlocks(values)) : undefined;
     return bytes ? { bytes, encoding: 'sparse' } : { bytes: bytesOf(values) };
   }
 

@@ -9,7 +9,8 @@ export interface GradientParts {
   readonly sum: Pick<GradientMessage, 'step' | 'lo' | 'n' | 'lossSum' | 'correct' | 'count'>;
   readonly parameterCount: number;
   readonly chunkBytes: number;
-  readonly checksum: Checksum;
+  /** By kernels; by plain loops where left out. */
+  readonly checksum?: Checksum;
   /** The values `[from, to)` of the gradient; their memory may change when those after them are asked for. */
   readonly encode: (from: number, to: number) => Pick<GradientMessage, 'bytes' | 'encoding'>;
   readonly times: () => Pick<GradientMessage, 'computeMs' | 'turnaroundMs'>;
@@ -22,11 +23,11 @@ export function* gradientMessages(parts: GradientParts): Generator<MessageOf<'gr
     const encoded = encode(from, to);
     if (from > 0) {
       const chunk = { at: from, ...encoded };
-      yield { type: 'chunk', ...chunk, checksum: chunkChecksum(checksum, chunk) };
+      yield { type: 'chunk', ...chunk, checksum: chunkChecksum(chunk, checksum) };
       continue;
     }
     const signed = { ...sum, ...encoded };
     const fields = { ...signed, ...announced(parameterCount, chunkBytes), ...times() };
-    yield { type: 'gradient', ...fields, checksum: gradientChecksum(checksum, signed) };
+    yield { type: 'gradient', ...fields, checksum: gradientChecksum(signed, checksum) };
   }
 }

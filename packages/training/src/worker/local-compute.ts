@@ -52,6 +52,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     backend: backend.name,
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
+    codec: isHostBackend(backend) ? backend.codec : undefined,
     async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }) {
       close();
       const model = parseModel(data);

@@ -1,5 +1,5 @@
 /** What a worker session is given, and what it reports. */
-import type { Checksum, MessageOf, WorkerKind, WorkerTransport } from '@lockstep/protocol';
+import type { MessageOf, WorkerKind, WorkerTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { Compute } from './compute.ts';
 
@@ -24,7 +24,6 @@ export interface SessionOptions {
   readonly compute: Compute;
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
-  readonly checksum: Checksum;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
   /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */

@@ -1,5 +1,6 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
-import { floatsOf, lossyEncodings, type MessageOf, toMessageText } from '@lockstep/protocol';
+import { type Checksum, floatsOf, lossyEncodings, type MessageOf, toMessageText } from '@lockstep/protocol';
+import { checksumBy } from '../codec-checksum.ts';
 import type { NodeRounding } from '../node-rounding.ts';
 import { ComputeError, type GradientOptions, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
@@ -19,6 +20,7 @@ export class TaskAnswerer {
   /** Whether the coordinator is in this process, and gets the message as it is: gradients are then neither encoded nor overwritten. */
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
+  readonly #checksum: Checksum;
   readonly #chunkBytes: number;
 
   constructor(
@@ -33,7 +35,8 @@ export class TaskAnswerer {
     this.#isLocal = options.identity.kind === 'local';
     this.#chunkBytes = chunkBytes;
     const lossy = lossyEncodings.find((name) => name === gradients);
-    this.#encoder = new GradientEncoder(!this.#isLocal, lossy);
+    this.#encoder = new GradientEncoder(!this.#isLocal, lossy, options.compute.codec);
+    this.#checksum = checksumBy(options.compute.codec);
   }
 
   /**
@@ -84,14 +87,14 @@ export class TaskAnswerer {
     weightsAtMs: number,
     rounding: NodeRounding | undefined,
   ): Iterable<MessageOf<'gradient' | 'chunk'>> {
-    const { clock, checksum } = this.#options;
+    const { clock } = this.#options;
     const { step, lo, n } = task;
     const { lossSum, correct, count, computeMs } = result;
     return gradientMessages({
       sum: { step, lo, n, lossSum, correct, count },
       parameterCount: result.gradient.length / 4,
       chunkBytes: this.#chunkBytes,
-      checksum,
+      checksum: this.#checksum,
       encode: (from, to) => this.#encoder.encode(floatsOf(result.gradient), from, to, rounding),
       times: () => ({ computeMs, turnaroundMs: clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs) }),
     });

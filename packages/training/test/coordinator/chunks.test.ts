@@ -1,7 +1,7 @@
 /** Gradients that arrive in chunks: what is refused, what is ignored, and that nothing is left of those that never end. */
 import { chunkChecksum, type MessageOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { checksum, hash } from '../support.ts';
+import { hash } from '../support.ts';
 import { Client, createRunFixture, hello, inChunks, type RunFixture } from './run-fixture.ts';
 
 type Messages = MessageOf<'gradient' | 'chunk'>[];
@@ -14,7 +14,7 @@ const limits = { chunkBytes };
 const sealed = (part: Pick<MessageOf<'chunk'>, 'at' | 'bytes' | 'encoding'>): MessageOf<'chunk'> => ({
   type: 'chunk',
   ...part,
-  checksum: chunkChecksum(checksum, part),
+  checksum: chunkChecksum(part),
 });
 
 /** A client that has passed the numerics check, whose gradient travels in chunks, and has its first task. */

@@ -20,7 +20,7 @@ import { createShardSource } from '../../src/shard-source.ts';
 import { oracleWeights } from '../../src/simulator/oracle.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
-import { checksum, hash, hostBackend, newHash, tinyDataset } from '../support.ts';
+import { hash, hostBackend, newHash, tinyDataset } from '../support.ts';
 
 const seed = 5;
 /** Time stands still: what drives these runs is their events alone. */
@@ -96,7 +96,6 @@ async function createInlineRun({
     numericsCheck,
     referenceGradient,
     clock,
-    checksum,
     newHash,
     newResumeKey: () => 'key',
   });

@@ -19,7 +19,7 @@ import { type Listener, SimulatedWorker } from '../../src/simulator/simulated-wo
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { gradientMessages } from '../../src/worker/gradient-messages.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
-import { checksum, createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
+import { createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
 
 /** Virtual time after which a run counts as hung. */
 const limitMs = 3_600_000;
@@ -77,7 +77,6 @@ export class RunFixture {
       clock: this.clock,
       backend: this.problem.backend,
       random: () => 0,
-      checksum,
       hash,
       computeMs: (samples) => samples,
       link: { latencyMs: 1, bytesPerMs: 1e9 },
@@ -123,8 +122,8 @@ export const hello: MessageOf<'hello'> = {
 };
 
 /** A gradient message with the checksum of what it says. */
-export function signed(sum: Parameters<typeof gradientChecksum>[1]): MessageOf<'gradient'> {
-  return { computeMs: 1, ...sum, type: 'gradient', checksum: gradientChecksum(checksum, sum) };
+export function signed(sum: Parameters<typeof gradientChecksum>[0]): MessageOf<'gradient'> {
+  return { computeMs: 1, ...sum, type: 'gradient', checksum: gradientChecksum(sum) };
 }
 
 /** A gradient in the messages in which a worker sends it. */
@@ -137,7 +136,6 @@ export function inChunks(
       sum: { step, lo, n, lossSum, correct, count },
       parameterCount: bytes.length / 4,
       chunkBytes,
-      checksum,
       encode: (from, to) => ({ bytes: bytes.subarray(4 * from, 4 * to) }),
       times: () => ({ computeMs: 1 }),
     }),

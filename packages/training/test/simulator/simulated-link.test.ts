@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { chunkFault, gradientFault } from '../../src/coordinator/gradient-check.ts';
 import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
-import { checksum, createProblem, hostBackend } from '../support.ts';
+import { createProblem, hostBackend } from '../support.ts';
 
 function openLink(encodes = false) {
   const clock = new VirtualClock();
@@ -73,7 +73,7 @@ it('a gradient with any one bit of its frame flipped is rejected, or says the sa
   const { run, setup } = await createProblem(await hostBackend(), { limits: { chunkBytes: 1_024 } });
   const bytes = new Uint8Array(4 * run.parameterServer.parameterCount).map((_, index) => index);
   const sum = { step: 1, lo: 2, n: 1, bytes, lossSum: 1.5, correct: 1, count: 3 };
-  const good = { type: 'gradient', ...sum, checksum: gradientChecksum(checksum, sum), computeMs: 2 } as const;
+  const good = { type: 'gradient', ...sum, checksum: gradientChecksum(sum), computeMs: 2 } as const;
   const outcomes = new Set<string>();
   for (let choice = 0; choice < 1; choice += 1 / 5_000) {
     const { link, received, runUntil } = openLink(true);
@@ -82,7 +82,7 @@ it('a gradient with any one bit of its frame flipped is rejected, or says the sa
     runUntil(5_000);
     const message = received[0]?.message;
     if (message?.type !== 'gradient') outcomes.add('no gradient');
-    else if (gradientFault(message, setup, run.parameterServer.parameterCount, checksum) !== undefined) {
+    else if (gradientFault(message, setup, run.parameterServer.parameterCount) !== undefined) {
       outcomes.add('rejected');
     } else {
       outcomes.add('the same');
@@ -98,14 +98,14 @@ it('a chunk of a gradient with any one bit of its frame flipped is rejected', as
   const { setup } = await createProblem(await hostBackend());
   const place = { at: 16, length: 16 };
   const part = { at: 16, bytes: new Uint8Array(64).map((_, index) => index) };
-  const good = { type: 'chunk', ...part, checksum: chunkChecksum(checksum, part) } as const;
-  expect(chunkFault(good, setup, place, checksum)).toBeUndefined();
+  const good = { type: 'chunk', ...part, checksum: chunkChecksum(part) } as const;
+  expect(chunkFault(good, setup, place)).toBeUndefined();
   for (let choice = 0; choice < 1; choice += 1 / 2_000) {
     const { link, received, runUntil } = openLink(true);
     link.damageNext(choice);
     link.worker.send(good);
     runUntil(5_000);
     const message = received[0]?.message;
-    if (message?.type === 'chunk') expect(chunkFault(message, setup, place, checksum)).toBeDefined();
+    if (message?.type === 'chunk') expect(chunkFault(message, setup, place)).toBeDefined();
   }
 });

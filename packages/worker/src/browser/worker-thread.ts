@@ -1,5 +1,4 @@
 /** The thread of this tab's worker: socket, heartbeat and compute, undisturbed by a busy or hidden page. */
-import { openChecksum } from '@lockstep/protocol';
 import { DeviceLostError } from '@lockstep/tensor';
 import { type Compute, ComputeError, createLocalCompute, Membership, type MembershipEvent } from '@lockstep/training';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -57,7 +56,6 @@ function update(changes: Partial<ActiveState>): void {
 async function takePart(request: JoinRequest): Promise<EndedState> {
   const { url, name, token, workload, threads, resumeKey } = request;
   let { backend: choice } = request;
-  const checksum = await openChecksum();
   state = openingState(resumeKey);
   for (;;) {
     const chosen = await chooseBackend({ choice, threads, workload }, systemClock);
@@ -73,7 +71,6 @@ async function takePart(request: JoinRequest): Promise<EndedState> {
       compute,
       clock: systemClock,
       random: Math.random,
-      checksum,
       hash: (bytes) => bytesToHex(sha256(bytes)),
       identity: { kind: 'browser', name, token, resumeKey: state.resumeKey },
       connect: () => connect(url),

@@ -1,6 +1,6 @@
 /** The coordinator of a run, as a program: its rules, sums and optimizer behind WebSockets, without files and dashboard. */
 import { createHash, randomBytes } from 'node:crypto';
-import { openChecksum, subprotocol, webSocketTransport } from '@lockstep/protocol';
+import { subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import {
   createLocalCompute,
@@ -30,7 +30,6 @@ const samples = 4096;
 const maxFrameBytes = vectorBytes + 64 * 1024;
 
 const { backend } = (await openBackend('auto')) as { readonly backend: HostBackend };
-const checksum = await openChecksum();
 const numericsCheck = createNumericsCheck(model, microbatchSize);
 const compute = createLocalCompute(backend, systemClock);
 await compute.open({ model, microbatchSize });
@@ -90,7 +89,6 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
       parameterServer: server,
     }),
     clock: systemClock,
-    checksum,
     newHash: () => createHash('sha256'),
     newResumeKey: () => randomBytes(16).toString('base64url'),
     onStep: () => onStep(),

@@ -5,7 +5,6 @@ import {
   type CoordinatorMessage,
   halfWordsFrom,
   type MessageOf,
-  openChecksum,
   protocolVersion,
   subprotocol,
   type WorkerTransport,
@@ -20,7 +19,6 @@ import { maxFrameBytes, serveWorkers } from './serve-workers.ts';
 const { backend } = await openBackend('auto');
 const compute = createLocalCompute(backend, systemClock);
 await compute.open({ model, microbatchSize });
-const checksumOf = await openChecksum();
 const bytes = bytesOf(readyGradient());
 let checked: readonly MessageOf<'numericsResult' | 'chunk'>[] | undefined;
 
@@ -43,7 +41,6 @@ function answerWith(sum: Parameters<typeof gradientMessages>[0]['sum'], chunkByt
     sum,
     parameterCount: bytes.length / 4,
     chunkBytes,
-    checksum: checksumOf,
     encode: (from, to) => ({ bytes: bytes.subarray(4 * from, 4 * to) }),
     times: () => ({ computeMs: 0.1 }),
   });

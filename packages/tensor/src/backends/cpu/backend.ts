@@ -10,6 +10,7 @@ import { Allocator } from './allocator.ts';
 import { CpuByteInput } from './byte-input.ts';
 import { CpuByteTable } from './byte-table.ts';
 import * as codes from './call-codes.ts';
+import { CpuCodec } from './codec.ts';
 import { programWords, takesMicrobatches } from './prepare.ts';
 import { type CpuProgram, createProgram, ProgramList, type ProgramMemory, placeProgram } from './programs.ts';
 import { type Placement, type ThreadOptions, ThreadTeam } from './thread-team.ts';
@@ -24,6 +25,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   readonly kernels: Kernels;
   readonly memory: WasmMemory;
   readonly allocator: Allocator;
+  readonly codec: CpuCodec;
   readonly #module: object;
   #team: ThreadTeam | undefined;
   /** Of each thread; the first is the calling one. */
@@ -37,6 +39,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
     this.memory = memory;
     this.#module = module;
     this.allocator = new Allocator(memory, kernels.workspace() + kernels.workspaceBytes());
+    this.codec = new CpuCodec(kernels, memory);
     this.#lists = [new ProgramList(this)];
   }
 

@@ -25,6 +25,9 @@ export interface Kernels {
   setWorkspace(address: number): void;
   multiplyAddOnce(sum: number, a: number, b: number): number;
   bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
+  checksumTake(state: number, bytes: number, count: number): void;
+  checksumEnd(state: number, count: number): number;
+  nonZeroBlocks(values: number, count: number, bitmap: number): void;
 }
 
 export const pageBytes = 65536;

@@ -1,0 +1,91 @@
+/** Passes over vectors as they travel: their checksum, and which blocks of them are zeros. */
+
+/** A word for each of 32 lanes. */
+const blockBytes: usize = 128;
+const multiplier: u32 = 0x9e3779b1;
+const wordMultiplier: u32 = 0x85ebca77;
+
+// @ts-ignore: decorator
+@inline function taken(lanes: v128, words: v128): v128 {
+  const sum = i32x4.add(lanes, i32x4.mul(words, i32x4.splat(wordMultiplier)));
+  return i32x4.mul(v128.or(i32x4.shl(sum, 13), i32x4.shr_u(sum, 19)), i32x4.splat(multiplier));
+}
+
+/**
+ * Takes bytes into the lanes [32] at `state`; a last block that is not whole is filled with zeros, in the block behind the
+ * lanes. The checksum is that of protocol/src/checksum.ts.
+ */
+export function checksumTake(state: usize, bytes: usize, count: usize): void {
+  const rest = count % blockBytes;
+  takeBlocks(state, bytes, bytes + count - rest);
+  if (rest == 0) return;
+  const last = state + blockBytes;
+  memory.fill(last, 0, blockBytes);
+  memory.copy(last, bytes + count - rest, rest);
+  takeBlocks(state, last, last + blockBytes);
+}
+
+function takeBlocks(state: usize, bytes: usize, end: usize): void {
+  let a = v128.load(state, 0);
+  let b = v128.load(state, 16);
+  let c = v128.load(state, 32);
+  let d = v128.load(state, 48);
+  let e = v128.load(state, 64);
+  let f = v128.load(state, 80);
+  let g = v128.load(state, 96);
+  let h = v128.load(state, 112);
+  for (; bytes < end; bytes += blockBytes) {
+    a = taken(a, v128.load(bytes, 0));
+    b = taken(b, v128.load(bytes, 16));
+    c = taken(c, v128.load(bytes, 32));
+    d = taken(d, v128.load(bytes, 48));
+    e = taken(e, v128.load(bytes, 64));
+    f = taken(f, v128.load(bytes, 80));
+    g = taken(g, v128.load(bytes, 96));
+    h = taken(h, v128.load(bytes, 112));
+  }
+  v128.store(state, a, 0);
+  v128.store(state, b, 16);
+  v128.store(state, c, 32);
+  v128.store(state, d, 48);
+  v128.store(state, e, 64);
+  v128.store(state, f, 80);
+  v128.store(state, g, 96);
+  v128.store(state, h, 112);
+}
+
+/** The checksum of `count` bytes, which the lanes at `state` have taken. */
+export function checksumEnd(state: usize, count: u32): u32 {
+  let sum = count;
+  for (const end = state + blockBytes; state < end; state += 4) {
+    sum = rotl(sum + load<u32>(state) * wordMultiplier, 13) * multiplier;
+  }
+  sum = (sum ^ (sum >>> 15)) * wordMultiplier;
+  sum = (sum ^ (sum >>> 13)) * 0xc2b2ae3d;
+  return sum ^ (sum >>> 16);
+}
+
+/** Values of a block. */
+const blockLength: i32 = 64;
+
+/** Sets one bit for each block of `values` [count] that has another bit than those of +0, in whole words at `bitmap`. */
+export function nonZeroBlocks(values: usize, count: i32, bitmap: usize): void {
+  for (; count > 0; bitmap += 4) {
+    let word: u32 = 0;
+    for (let bit = 0; bit < 32 && count > 0; bit++, count -= blockLength, values += blockLength << 2) {
+      if (isNonZero(values, min(count, blockLength))) word |= 1 << bit;
+    }
+    store<u32>(bitmap, word);
+  }
+}
+
+/** The first values decide in most blocks. */
+function isNonZero(values: usize, count: i32): bool {
+  const end = values + (<usize>(count & ~15) << 2);
+  for (; values < end; values += 64) {
+    const low = v128.or(v128.load(values, 0), v128.load(values, 16));
+    if (v128.any_true(v128.or(low, v128.or(v128.load(values, 32), v128.load(values, 48))))) return true;
+  }
+  for (let rest = count & 15; rest > 0; rest--, values += 4) if (load<u32>(values) != 0) return true;
+  return false;
+}
