@@ -133,6 +133,46 @@ function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: 
   }
 }
 
+/** Where the values of operand `index` of an instruction lie; 0 is its target. */
+// @ts-ignore: decorator
+@inline function operand(instruction: usize, slots: usize, index: usize): usize {
+  return <usize>load<u32>(slots + (<usize>load<u32>(instruction + (index << 2), 4) << 2));
+}
+
+// @ts-ignore: decorator
+@inline function momentumSum(x: usize, a: v128, y: usize, b: v128): v128 {
+  return f32x4.add(f32x4.mul(v128.load(x), a), f32x4.mul(v128.load(y), b));
+}
+
+/** One vector of `momentumStep`; the sum is stored before the difference is read. */
+// @ts-ignore: decorator
+@inline function stepVector(x: usize, a: v128, y: usize, b: v128, sum: usize, z: usize, c: v128, difference: usize): void {
+  const value = momentumSum(x, a, y, b);
+  v128.store(sum, value);
+  v128.store(difference, f32x4.sub(v128.load(z), f32x4.mul(c, value)));
+}
+
+/** Three instructions at once: `sum = x * a + y * b`, `difference = z - c * sum`, where a, b and c are one value each. */
+function momentumStep(mul: usize, slots: usize, count: i32): void {
+  let x = operand(mul, slots, 1), y = operand(mul + 20, slots, 2), sum = operand(mul + 20, slots, 0);
+  let z = operand(mul + 40, slots, 1), difference = operand(mul + 40, slots, 0);
+  const a = v128.load(operand(mul, slots, 2));
+  const b = v128.load(operand(mul + 20, slots, 3));
+  const c = v128.load(operand(mul + 40, slots, 2));
+  for (; count >= 16; count -= 16) {
+    stepVector(x, a, y, b, sum, z, c, difference);
+    stepVector(x + 16, a, y + 16, b, sum + 16, z + 16, c, difference + 16);
+    stepVector(x + 32, a, y + 32, b, sum + 32, z + 32, c, difference + 32);
+    stepVector(x + 48, a, y + 48, b, sum + 48, z + 48, c, difference + 48);
+    x += 64; y += 64; sum += 64; z += 64; difference += 64;
+  }
+  for (; count > 0; count -= 4, x += 16, y += 16, sum += 16, z += 16, difference += 16) {
+    const value = momentumSum(x, a, y, b);
+    storeLanes(sum, value, count);
+    storeLanes(difference, f32x4.sub(v128.load(z), f32x4.mul(c, value)), count);
+  }
+}
+
 function fill(target: usize, value: f32, count: i32): void {
   const end = target + (<usize>count << 2);
   for (; target < end; target += 16) v128.store(target, f32x4.splat(value));
@@ -227,6 +267,11 @@ export function map(descriptor: usize): void {
       const target = addressOf(output, axes, rank) + <usize>start * outputStride;
       store<u32>(outputSlot, <u32>(outputStride == 4 ? target : outputChunk));
       for (let at = instructions; at <= lastInstruction; at += 20) {
+        if (load<i32>(at, 0) == opcodes.momentumStep) {
+          momentumStep(at, slots, count);
+          at += 40;
+          continue;
+        }
         execute(
           load<i32>(at, 0),
           <usize>load<u32>(slots + (<usize>load<u32>(at, 4) << 2)),

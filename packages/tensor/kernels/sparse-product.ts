@@ -47,6 +47,8 @@ export function sparseProduct(
     const bytes = <usize>((columns + 3) & ~3) << 2;
     // Sums are whole vectors: where rows are, too, the first sum of a lane lies in its row.
     const inPlace = (columns & 3) == 0;
+    // Then a lane has one list and one sum, and nothing follows.
+    const isPlain = inPlace && microbatches == 1 && k <= sparseInner && bias == 0 && !relu;
     const listBytes = (<usize>min(size, sparseInner) << 3) + 64;
     const sums = (work + LISTS + <usize>sparseLanes * listBytes + 63) & ~63;
     const laneBytes = <usize>(33 - clz(microbatches)) * bytes;
@@ -67,6 +69,10 @@ export function sparseProduct(
             const at = left + (<usize>(row * k + start) << 2);
             makeRowLists(work, listBytes, at, <usize>k << 2, lanes, inner, offset, <u32>rowBytes);
           }
+          if (isPlain) {
+            plainSums(work, listBytes, lanes, rightColumn, to, rowBytes, bytes);
+            continue;
+          }
           for (let lane = 0; lane < lanes; lane++) {
             const list = work + LISTS + <usize>lane * listBytes;
             const end = <usize>load<u32>(work + ENDS + (<usize>lane << 2));
@@ -76,7 +82,7 @@ export function sparseProduct(
           }
         }
       }
-      for (let lane = 0; lane < lanes; lane++) {
+      for (let lane = 0; lane < lanes && !isPlain; lane++) {
         const stack = sums + <usize>lane * laneBytes;
         const target = to + <usize>lane * rowBytes;
         finishLane(work, lane, firstSum(stack, inPlace, to, lane, rowBytes), stack, bytes, target, columns, addend, relu);
@@ -110,6 +116,31 @@ function makeRowLists(
     const list = work + LISTS + <usize>lane * listBytes;
     store<u32>(work + ENDS + (<usize>lane << 2), <u32>listRow(list, left, inner, offset, rowBytes));
   }
+}
+
+/** The sums of lanes that have a single list each, in their rows of the output. */
+function plainSums(
+  work: usize, listBytes: usize, lanes: i32, right: usize, output: usize, rowBytes: usize, bytes: usize,
+): void {
+  let list = work + LISTS;
+  for (let lane: usize = 0; lane < <usize>lanes; lane++, list += listBytes, output += rowBytes) {
+    const end = <usize>load<u32>(work + ENDS + (lane << 2));
+    if (end != list) extendChains(false, list, end, right, output, bytes);
+    else clear(output, bytes);
+  }
+}
+
+/** Makes whole vectors 0; for the length of a row a call of memory.fill takes longer. */
+function clear(sum: usize, bytes: usize): void {
+  const zero = f32x4.splat(0.0);
+  const end = sum + bytes;
+  for (const stop = sum + (bytes & ~63); sum < stop; sum += 64) {
+    v128.store(sum, zero, 0);
+    v128.store(sum, zero, 16);
+    v128.store(sum, zero, 32);
+    v128.store(sum, zero, 48);
+  }
+  for (; sum < end; sum += 16) v128.store(sum, zero);
 }
 
 /** Adds the entries of a list to the lane's sum over `microbatch`, which may begin with them. */
@@ -157,7 +188,7 @@ function finishLane(
   work: usize, lane: i32, first: usize, stack: usize, bytes: usize, output: usize, columns: i32, bias: usize, relu: bool,
 ): void {
   let top = load<i32>(work + STATES + (<usize>lane << 3));
-  if (top < 0) memory.fill(first, 0, bytes);
+  if (top < 0) clear(first, bytes);
   for (; top > 0; top--) addTop(first, stack, top, bytes);
   if (bias == 0 && !relu) {
     if (first != output) memory.copy(output, first, <usize>columns << 2);

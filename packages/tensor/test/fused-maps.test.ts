@@ -1,8 +1,13 @@
 /** Maps that become one pass give the bits of one after another, whatever they read and write. */
+import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { apply, type Formula, input, type MapCall, openBackend, type Primitive } from '../src/index.ts';
+import { apply, constant, type Formula, input, type MapCall, openBackend, type Primitive } from '../src/index.ts';
+import { nodeThreads } from '../src/node.ts';
 import { randomValues } from './values.ts';
+
+// Node 20 has the instructions of relaxed SIMD behind a flag; later ones know it no more.
+setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 const { backend: cpu } = await openBackend('cpu');
 const { backend: reference } = await openBackend('reference');
@@ -77,4 +82,73 @@ it('one program of maps has the bits of a program for each', () => {
     }),
     { numRuns: 400 },
   );
+});
+
+/** What a factor of a step is: a number of the formula, one value in memory, or a vector. */
+const factorArbitrary = fc.constantFrom('constant', 'scalar', 'vector');
+const vectorArbitrary = fc.nat(vectors - 1);
+
+const stepArbitrary = fc.record({
+  factors: fc.tuple(factorArbitrary, factorArbitrary, factorArbitrary),
+  /** By number: x, y and z, then the two outputs. */
+  places: fc.tuple(vectorArbitrary, vectorArbitrary, vectorArbitrary, vectorArbitrary, vectorArbitrary),
+  /** Whether something beside the sum reads the first product. */
+  readsTwice: fc.boolean(),
+  length: fc.constantFrom(1, 2, 5, 16, 31, 511, 512, 1500),
+});
+
+/** `sum = x * a + y * b` and `z - c * sum`, as an optimizer with momentum has them. */
+function stepCalls(
+  backend: typeof cpu,
+  memory: ReturnType<typeof cpu.allocate>,
+  { factors, places, readsTwice, length }: typeof stepArbitrary extends fc.Arbitrary<infer Value> ? Value : never,
+): MapCall[] {
+  const at = (vector: number) => ({ storage: backend.slice(memory, vector * length, length), strides: [1] });
+  const scalars = factors.map((_, index) => ({
+    storage: backend.slice(memory, vectors * length + index, 1),
+    strides: [0],
+  }));
+  const factor = (which: number, atInput: number): Formula =>
+    factors[which] === 'constant' ? constant([0.9, 0.0625, 0.05][which]!) : input(atInput);
+  const view = (which: number) => (factors[which] === 'vector' ? at((which + 3) % vectors) : scalars[which]!);
+  const [x, y, z, sum, difference] = places.map(at);
+  const decayed = apply('mul', input(0), factor(0, 1));
+  const added = apply('add', decayed, apply('mul', input(2), factor(1, 3)));
+  const step = apply('sub', input(0), apply('mul', factor(2, 1), input(2)));
+  return [
+    {
+      kind: 'map',
+      formula: readsTwice ? apply('maximum', added, decayed) : added,
+      shape: [length],
+      inputs: [x!, view(0), y!, view(1)],
+      output: sum!.storage,
+    },
+    { kind: 'map', formula: step, shape: [length], inputs: [z!, view(2), sum!], output: difference!.storage },
+  ];
+}
+
+it.each([
+  ['cpu', 1],
+  ['cpu', 2],
+  ['cpu-relaxed', 1],
+  ['cpu-relaxed', 2],
+] as const)('on %s with %i threads a step with momentum has the bits of its operations', async (name, threads) => {
+  const opened = (await openBackend(name, nodeThreads(threads))).backend;
+  const run = (backend: typeof cpu, step: Parameters<typeof stepCalls>[2], isOneProgram: boolean): Float32Array => {
+    const memory = backend.allocate(vectors * step.length + 3);
+    const values = randomValues(memory.length, 2, 0.8).map((value, index) => (index % 7 === 0 ? -value : value));
+    backend.upload(memory, values);
+    const calls = stepCalls(backend, memory, step);
+    for (const each of isOneProgram ? [calls] : calls.map((call) => [call])) backend.prepare(each).run();
+    const result = backend.view(memory).slice();
+    backend.free(memory);
+    return result;
+  };
+  fc.assert(
+    fc.property(stepArbitrary, (step) => {
+      expect(run(opened, step, true)).toEqual(run(reference, step, false));
+    }),
+    { numRuns: 300 },
+  );
+  await opened.close?.();
 });

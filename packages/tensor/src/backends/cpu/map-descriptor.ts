@@ -38,10 +38,16 @@ interface View {
   readonly strides: readonly number[];
 }
 
+interface Instruction {
+  readonly code: number;
+  /** Slots. */
+  readonly target: number;
+  readonly operands: readonly number[];
+}
+
 /** What the maps of one pass have in common: slots are the views, then constants and intermediate values, last the output. */
 class Assembly {
-  readonly instructions: { readonly code: number; readonly target: number; readonly operands: readonly number[] }[] =
-    [];
+  readonly instructions: Instruction[] = [];
   readonly constants = new Map<number, number>();
   readonly views: readonly View[];
   slots: number;
@@ -117,9 +123,27 @@ function assemble(maps: readonly PlacedMap<number>[]): Assembly {
   return assembly;
 }
 
+/** Marks what begins a `momentumStep`. */
+function withSteps(instructions: readonly Instruction[], views: number, isUniform: (slot: number) => boolean) {
+  const reads = instructions.flatMap(({ operands }) => operands);
+  return instructions.map((instruction, index): Instruction => {
+    const [sum, difference] = [instructions[index + 1], instructions[index + 2]];
+    const { code, target, operands } = instruction;
+    if (code !== codes.mul || sum?.code !== codes.addProduct || difference?.code !== codes.subProduct)
+      return instruction;
+    const [product, , b] = sum.operands as [number, number, number];
+    const [, c, factor] = difference.operands as [number, number, number];
+    const areUniform = [operands[1]!, b, c].every(isUniform);
+    // The first product is stored nowhere then: only the sum may read it.
+    const isInner = target >= views && product === target && reads.filter((slot) => slot === target).length === 1;
+    const isStep = areUniform && isInner && factor === sum.target;
+    return isStep ? { ...instruction, code: opcodes.momentumStep } : instruction;
+  });
+}
+
 /** @param maps with the same shape where they are several */
 export function mapDescriptor(maps: readonly PlacedMap<number>[]): Descriptor {
-  const { instructions, constants, slots, views } = assemble(maps);
+  const { instructions: assembled, constants, slots, views } = assemble(maps);
   const { output, shape, strides } = maps.at(-1)!;
   const all = [...views, { address: output, strides: strides.at(-1)! }];
   const axes = joinAxes(
@@ -127,6 +151,9 @@ export function mapDescriptor(maps: readonly PlacedMap<number>[]): Descriptor {
     all.map((view) => view.strides),
   );
   const inner = axes.pop() ?? { length: 1, strides: all.map(() => 1) };
+  const isUniform = (slot: number): boolean =>
+    constants.has(slot) || (slot < views.length && inner.strides[slot] === 0);
+  const instructions = withSteps(assembled, views.length, isUniform);
   const outerElements = axes.reduce((product, axis) => product * axis.length, 1);
   const headerWords = 7 + 2 * axes.length + all.length * (2 + axes.length) + 5 * instructions.length;
   const chunksOffset = 4 * (headerWords + slots);

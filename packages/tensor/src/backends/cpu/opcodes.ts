@@ -30,3 +30,8 @@ export const greater = 20;
 export const addProduct = 21;
 /** `x - y * z`, product and difference each rounded. */
 export const subProduct = 22;
+/**
+ * `sum = x * a + y * b`, then `difference = z - c * sum`, as one loop: a step with momentum. Here a, b and c are one value for
+ * all elements. It stands for the code of the `mul` that begins it; the `addProduct` and the `subProduct` follow as they are.
+ */
+export const momentumStep = 23;
