@@ -25,8 +25,8 @@ test('the most that is resident at one time counts, whenever that is, and what i
   const [memory] = memoryFacts(runOf([1, 5, 4, 5, 4.5, 6.5]));
   expect(memory).toMatchObject({ holds: true, figures: { peakVectors: 6.5, trainingVectors: 4.5, vectorBytes } });
   expect(memory!.message).toBe('6.50 at one time, 4.50 while it trains, of 100 MB each');
-  expect(memoryFacts(runOf([1, 7.5, 4, 4, 4, 4]))[0]!.holds).toBe(false);
-  expect(memoryFacts(runOf([1, 4, 4, 4, 4, 7.5]))[0]!.holds).toBe(false);
+  expect(memoryFacts(runOf([1, 8, 4, 4, 4, 4]))[0]!.holds).toBe(false);
+  expect(memoryFacts(runOf([1, 4, 4, 4, 4, 8]))[0]!.holds).toBe(false);
 });
 
 test.each(['disconnects', 'reassigned', 'duplicated'] as const)(

@@ -41,7 +41,7 @@ describe('the memory that a run needs', () => {
     const sgd = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('sgd') });
     // The numerics check needs more than a step.
     expect(sgd.coordinatorBytes).toBe(2 * vector + activations);
-    expect(sgd.machineBytes).toBe(4 * vector + activations + 2 * (4 * vector + activations));
+    expect(sgd.machineBytes).toBe(3 * vector + activations + 2 * (4 * vector + activations));
     const adam = memoryNeed({ ...sizes, model, optimizer: defaultOptimizer('adam') });
     expect(adam.coordinatorBytes).toBe(4 * vector);
     const single = memoryNeed({ ...sizes, workers: 'single', model, optimizer: defaultOptimizer('sgd') });
@@ -136,7 +136,7 @@ describe('a model', () => {
     const model = parseModel(wide('large', 3_000, 2_500));
     expect(memoryFault({ ...sizes, model, optimizer }, unlimited)).toBeUndefined();
     expect(memoryFault({ ...sizes, model, optimizer }, 450e6)).toMatch(
-      /the coordinator and 2 workers need at least 5\d\d MB, and this machine has 450 MB$/,
+      /the coordinator and 2 workers need at least 4\d\d MB, and this machine has 450 MB$/,
     );
     expect(memoryFault({ ...sizes, workers: 'single', model, optimizer }, 190e6)).toMatch(/of this process need/);
   });

@@ -29,7 +29,7 @@ const layers = [
 const model = { name: `mlp-${units}`, input: [784], layers };
 const testSamples = 500;
 /** Weights, momentum and the gradients of two workers are four; Node and the samples are one and a half. */
-const mostVectors = 7;
+const mostVectors = 7.5;
 
 export const coordinatorMemory: Benchmark = {
   kind: 'inspection',

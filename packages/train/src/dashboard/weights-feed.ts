@@ -29,7 +29,8 @@ export class WeightsFeed {
   refreshHash(step: number): void {
     const startedAtMs = this.#nowMs();
     if (step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;
-    this.hash = sha256(bytesOf(this.#parameterServer.weights())).slice(0, hashDigits);
+    const { backend, parameters } = this.#parameterServer;
+    this.hash = sha256(bytesOf(backend.view(parameters))).slice(0, hashDigits);
     this.hashStep = step;
     const endedAtMs = this.#nowMs();
     this.#hashDueAtMs = endedAtMs + Math.max(hashEveryMs, (endedAtMs - startedAtMs) / hashPart);

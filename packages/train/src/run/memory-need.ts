@@ -40,7 +40,7 @@ const levelVectors = { inBackend: 2, beside: 1 };
  * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
  * microbatch. The coordinator begins with a compute for the numerics check, whose memory is used again: for weights, the
  * optimizer's state, and a sum of those of workers, or sums of its own and a copy to evaluate. Beside that memory the weights
- * as they travel, and those to evaluate.
+ * to evaluate.
  * A worker process: its compute, the weights as they arrive and the gradient as it leaves. Where gradients are levels, the
  * coordinator's sum and each compute have vectors for these.
  */
@@ -61,7 +61,7 @@ export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   const computeBytes = vectorBytes + threadBytes;
   const checkBytes = 2 * vectorBytes + threadBytes - vectors * vectorBytes;
   const coordinatorBytes = Math.max(checkBytes, stepBytes);
-  const processBytes = coordinatorBytes + ((isAlone ? 1 : 2) + beside) * vectorBytes;
+  const processBytes = coordinatorBytes + (1 + beside) * vectorBytes;
   // A worker may get a single microbatch.
   const workersBytes = isAlone ? 0 : workers * (computeBytes + (2 + inBackend + beside) * vectorBytes);
   return { coordinatorBytes, machineBytes: processBytes + workersBytes };
