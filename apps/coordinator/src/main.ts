@@ -4,6 +4,7 @@ import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/
 import { resolveModel, summary } from '@lockstep/nn';
 import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
 import colors from 'picocolors';
+import { lowerEngineThreads } from './engine-threads.ts';
 import { asUsageFailure, type FleetMember, joinFleet } from './fleet.ts';
 import { openData } from './open-data.ts';
 import { commandLineNames } from './option-names.ts';
@@ -26,6 +27,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const asked = trainOptionsOf(options);
+  if (options.single && options.threads !== 1) lowerEngineThreads();
   const opened = await openData(options);
   // Until here a signal ends the process by itself.
   const interruption = new AbortController();
