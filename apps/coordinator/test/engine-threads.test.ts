@@ -1,0 +1,31 @@
+/** Priorities of the threads of a run in one process. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { startCoordinator } from './processes.ts';
+
+const folder = temporaryFolder();
+
+/** Nice values of all threads; the first is that of the main one. */
+function niceValues(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+    // The name stands in brackets and may have spaces; nice is the 17th field behind it (proc(5)).
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}
+
+it.runIf(process.platform === 'linux').each([
+  ['the engine gives way where threads compute', '2', 19],
+  ['and has the priority of all where one computes', '1', 0],
+])('%s', async (_, threads, engine) => {
+  const args = ['--single', '--threads', threads, '--epochs', '1000000', ...(await tinyArgs(folder))];
+  const program = startCoordinator('start', args);
+  await program.printed(/epoch +1\//);
+  const [main, ...others] = niceValues(program.pid);
+  expect(main).toBe(0);
+  expect(others.filter((nice) => nice === engine).length).toBeGreaterThan(0);
+  expect(others.filter((nice) => nice === 0).length).toBeGreaterThan(0);
+  expect(new Set([0, engine, ...others])).toEqual(new Set([0, engine]));
+});
