@@ -45,14 +45,16 @@ export interface ScenarioOptions {
   readonly honest?: boolean;
   /** How many relays there are: in one run of six a few where left out. */
   readonly relays?: Forest;
+  /** How nodes are rounded in a run that half of the workers would compute in another numeric mode; drawn where left out. */
+  readonly mixed?: NodeRoundingName;
 }
 
 export async function runScenario(
   backend: HostBackend,
   seed: number,
-  { honest = false, relays = 'sometimes' }: ScenarioOptions = {},
+  { honest = false, relays = 'sometimes', mixed }: ScenarioOptions = {},
 ): Promise<ScenarioResult> {
-  const drawn = withRelays(drawScenario(seed), drawTree(seed, relays));
+  const drawn = withRelays(withModes(drawScenario(seed), mixed), drawTree(seed, relays));
   const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
   const problem = await createProblem(backend, newHash, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;
@@ -119,6 +121,11 @@ function drawScenario(seed: number) {
     coordinators: fleet.coordinators,
     ...(fleet.coordinators > 1 ? { bytesPerMs: fleet.bytesPerMs } : {}),
   };
+}
+
+function withModes(scenario: ReturnType<typeof drawScenario>, rounding: NodeRoundingName | undefined) {
+  if (!rounding) return scenario;
+  return { ...scenario, otherModes: 0.5, problem: { ...scenario.problem, rounding } };
 }
 
 /** The scenario behind a tree of relays: as many workers as it has, and steps for all. */

@@ -117,6 +117,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a run that rounds nodes takes workers that round in another way',
+    scenario: { mixed: 'fp16-exact', honest: true },
     changes: [
       {
         file: 'coordinator/handshake.ts',

@@ -24,6 +24,16 @@ async function look(tab: Tab, state: string): Promise<void> {
   expect(errors, state).toEqual([]);
 }
 
+/** Waits for all that a page loads by itself, what the end of a run needs last. */
+async function isLoaded(tab: Tab): Promise<void> {
+  const hasAll = (): boolean => {
+    const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
+    const asked = [...document.querySelectorAll<HTMLLinkElement>('link[rel=modulepreload]')].map(({ href }) => href);
+    return loaded.some((name) => name.includes('/final-model-')) && asked.every((href) => loaded.includes(href));
+  };
+  await tab.during('the page to be loaded', tab.page.waitForFunction(hasAll));
+}
+
 describePage('every state', ({ browser, folder }) => {
   it.each(screens)(
     'of a run that waits, trains, pauses and is stopped, $viewport.width pixels wide',
@@ -72,6 +82,7 @@ describePage('every state', ({ browser, folder }) => {
     const run = await startRun(folder, [...long, '--workers', '1']);
     const guest = await browser.open(run, 'page', screen);
     await guest.shows('Training', { exact: true });
+    await isLoaded(guest);
     run.program.killGroup('SIGKILL');
     await guest.page.getByText('Connection lost', { exact: true }).waitFor();
     await guest.page.getByText(/^Not connected: /).waitFor();

@@ -267,8 +267,8 @@ export interface Backend {
 }
 
 /**
- * Passes over vectors as they travel, by a backend's kernels: in place where they lie in its memory. Plain loops in
- * `protocol/src` give the same.
+ * Passes of a backend's kernels over vectors as they travel, in place where they lie in its memory.
+ * Plain loops in `protocol/src` give the same.
  */
 export interface CodecKernels {
   /** A 32-bit checksum, that of `checksum.ts`. */

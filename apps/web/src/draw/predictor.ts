@@ -90,6 +90,8 @@ export class Predictor {
       if (weights && this.#inference) this.#setWeights(weights);
       this.#refreshWeights();
     } catch (error) {
+      // With the server gone it is not loaded: the page tries again when it hears of the run.
+      if (json === this.#modelJson) this.#modelJson = undefined;
       this.error.value = `Drawings cannot be read here: ${error instanceof Error ? error.message : String(error)}.`;
     }
   }

@@ -1,6 +1,6 @@
 /** Creates a run from what the options of a command came to. */
 import { bytesPerSample } from '@lockstep/data';
-import { initialize, parameterCount } from '@lockstep/nn';
+import { initialize, type Model, parameterCount } from '@lockstep/nn';
 import { floatsOf, lossyEncodings } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
@@ -55,63 +55,30 @@ const messageOverheadBytes = 64 * 1024;
 const startWithinMs = 10_000;
 
 export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
-  const {
-    backend,
-    prepared,
-    platform: { sha256, newSha256 },
-    startWorkers,
-    waitForStart = false,
-    faultInjection = false,
-    anotherMayFollow = false,
-    resumeFrom,
-    limits: bounds,
-    ...callbacks
-  } = options;
-  const { model, plan, config, optimizer, train, token, verifyRate, allTakePart } = prepared;
-  const vectorBytes = parameterCount(model) * 4;
-  const { chunkBytes } = { ...defaultLimits, ...bounds };
-  const maxFrameBytes = Math.min(vectorBytes, chunkBytes) + messageOverheadBytes;
-  const limits = { ...defaultLimits, maxFrameBytes, ...bounds };
-  const format = formatOf(train);
-  const { targetType } = format;
+  const { prepared, backend, platform, startWorkers, limits: bounds, resumeFrom, ...others } = options;
+  const { waitForStart = false, faultInjection = false, anotherMayFollow = false, ...callbacks } = others;
+  const { model, plan, config, optimizer, train } = prepared;
+  const { seed } = config;
+  const { sha256, newSha256 } = platform;
   const { microbatchSize, innerSteps } = plan;
-  const setup = checkedSetup({ model, microbatchSize, targetType, innerSteps });
-  const numericsCheck = createNumericsCheck(model, setup.microbatchSize, format);
+  const { targetType } = formatOf(train);
+  const checked = checkedSetup({ model, microbatchSize, targetType, innerSteps });
+  const numericsCheck = createNumericsCheck(model, checked.microbatchSize, formatOf(train));
   // First, since the vectors of the parameter server then take the memory that it leaves.
-  const reference = await checkOwnNumerics(backend, setup, numericsCheck, sha256);
+  const reference = await checkOwnNumerics(backend, checked, numericsCheck, sha256);
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
-  const samples = createShardSource(train, plan, config.seed);
+  const samples = createShardSource(train, plan, seed);
+  const limits = limitsOf(model, bounds);
   const run = new Run({
     setup: {
-      plan,
-      model,
-      seed: config.seed,
-      format,
-      sampleBytes: bytesPerSample(train),
-      gradients: lossyEncodings.find((name) => name === config.gradients),
-      limits,
-      token,
-      startWorkers,
-      startWithinMs,
-      waitForStart,
-      faultInjection,
-      ...(allTakePart && { participation: 'rotation' as const }),
-      anotherMayFollow,
-      verifyRate,
-      verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
+      ...{ startWorkers, startWithinMs, waitForStart, faultInjection, anotherMayFollow, limits },
+      ...setupOf(prepared),
       refereeHash: reference.hash,
       refereeMode: backend.numericMode,
     },
     ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     samples,
-    referee: createReferee({
-      model,
-      targetType,
-      plan,
-      samples,
-      seed: config.seed,
-      parameterServer,
-    }),
+    referee: createReferee({ model, targetType, plan, samples, seed, parameterServer }),
     parameterServer,
     numericsCheck,
     referenceGradient: reference.gradient,
@@ -121,6 +88,26 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
     ...callbacks,
   });
   return { run, parameterServer, limits, samples, numericsCheck, reference };
+}
+
+/** What follows from the options alone. */
+function setupOf({ model, plan, config, train, token, verifyRate, allTakePart }: Prepared) {
+  return {
+    ...{ plan, model, token, verifyRate },
+    seed: config.seed,
+    format: formatOf(train),
+    sampleBytes: bytesPerSample(train),
+    gradients: lossyEncodings.find((name) => name === config.gradients),
+    ...(allTakePart && { participation: 'rotation' as const }),
+    verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
+  };
+}
+
+/** No message is longer than a chunk of the model's vectors needs. */
+function limitsOf(model: Model, bounds: Partial<Limits> | undefined): Limits {
+  const { chunkBytes } = { ...defaultLimits, ...bounds };
+  const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
+  return { ...defaultLimits, maxFrameBytes, ...bounds };
 }
 
 /** What the first step begins with. */
