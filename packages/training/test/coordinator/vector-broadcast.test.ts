@@ -120,7 +120,7 @@ const action = fc.oneof(
 );
 
 describe('a vector to many connections', () => {
-  it('is the same to each, in order, whoever has room and whenever the vector changes, and in little memory', () => {
+  it('is the same to each, in order, whichever has room and whenever the vector changes, and in little memory', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 20 * chunkValues }),
