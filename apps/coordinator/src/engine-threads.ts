@@ -17,7 +17,7 @@ export function lowerEngineThreads(): void {
   }
 }
 
-/** All but the main thread: none other has been started yet. */
+/** All but the main thread: beside the engine's there are at most some that read files. */
 function engineThreads(): number[] {
   try {
     return readdirSync('/proc/self/task')

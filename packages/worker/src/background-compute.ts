@@ -39,7 +39,12 @@ class BackgroundCompute implements Compute {
     this.#thread.tell({ type: 'weights', bytes });
   }
 
-  async gradient(samples: ShardSamples, targets: TargetValues, { key }: GradientOptions = {}): Promise<ShardGradient> {
+  async gradient(
+    samples: ShardSamples,
+    targets: TargetValues,
+    { key, rounding }: GradientOptions = {},
+  ): Promise<ShardGradient> {
+    if (rounding) throw new Error(`${this.backend}: expected a run that rounds no sums: compute on the CPU`);
     if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
     const answer = await this.#thread.ask({ type: 'gradient', samples, targets, key });
     if (answer.type !== 'computed') throw new Error(`compute thread: expected a gradient, got ${answer.type}`);

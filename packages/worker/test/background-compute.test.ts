@@ -46,6 +46,15 @@ describe('a background compute', () => {
     await local.close();
   });
 
+  it('refuses to round sums, which a GPU does in its own way', async () => {
+    const { compute } = await start('reference');
+    await compute.open(setup);
+    compute.setWeights(bytesOf(initialize(model, 1)));
+    const rounding = { type: 'fp16', unit: 1 } as const;
+    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8), { rounding })).rejects.toThrow('rounds no sums');
+    await compute.close();
+  });
+
   it('computes again after a failure, and ends with a sentence', async () => {
     const { compute } = await start('reference');
     await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('expected open() before');
