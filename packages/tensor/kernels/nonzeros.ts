@@ -102,22 +102,48 @@ export function extendChains(accumulate: bool, entry: usize, end: usize, right: 
   let count = <i32>((end - entry) >> 3);
   if (!accumulate) {
     const begun = min(count, 4);
-    if (begun == 4) addEntries(4, true, entry, right, sum, bytes);
-    else if (begun == 3) addEntries(3, true, entry, right, sum, bytes);
-    else if (begun == 2) addEntries(2, true, entry, right, sum, bytes);
-    else addEntries(1, true, entry, right, sum, bytes);
+    addFew(begun, true, false, entry, right, sum, sum, bytes);
     count -= begun;
     entry += <usize>begun << 3;
   }
-  for (; count >= 4; count -= 4, entry += 32) addEntries(4, false, entry, right, sum, bytes);
-  if (count == 1) addEntries(1, false, entry, right, sum, bytes);
-  else if (count == 2) addEntries(2, false, entry, right, sum, bytes);
-  else if (count == 3) addEntries(3, false, entry, right, sum, bytes);
+  for (; count >= 4; count -= 4, entry += 32) addEntries(4, false, false, entry, right, sum, sum, bytes);
+  if (count > 0) addFew(count, false, false, entry, right, sum, sum, bytes);
 }
 
-/** Extends the chains at `sum`, or begins them where `first`, by `count` entries, a constant where this is inlined. */
+/**
+ * As `extendChains`, and then adds the sums to those at `target`, in the pass over the last entries; what is left at `sum`
+ * has no meaning.
+ */
+export function addChains(
+  accumulate: bool, entry: usize, end: usize, right: usize, sum: usize, target: usize, bytes: usize,
+): void {
+  const last = (((end - entry) >> 3) - 1) & 3;
+  const rest = end - ((last + 1) << 3);
+  if (rest != entry) extendChains(accumulate, entry, rest, right, sum, bytes);
+  const begins = rest == entry && !accumulate;
+  if (begins) addFew(<i32>last + 1, true, true, rest, right, sum, target, bytes);
+  else addFew(<i32>last + 1, false, true, rest, right, sum, target, bytes);
+}
+
+/** `addEntries` for one to four entries. */
 // @ts-ignore: decorator
-@inline function addEntries(count: i32, first: bool, entry: usize, right: usize, sum: usize, bytes: usize): void {
+@inline function addFew(
+  count: i32, first: bool, into: bool, entry: usize, right: usize, sum: usize, target: usize, bytes: usize,
+): void {
+  if (count == 4) addEntries(4, first, into, entry, right, sum, target, bytes);
+  else if (count == 3) addEntries(3, first, into, entry, right, sum, target, bytes);
+  else if (count == 2) addEntries(2, first, into, entry, right, sum, target, bytes);
+  else addEntries(1, first, into, entry, right, sum, target, bytes);
+}
+
+/**
+ * Extends the chains at `sum`, or begins them where `first`, by `count` entries, and stores them there, or adds them to
+ * `target` where `into`. All three are constants where this is inlined.
+ */
+// @ts-ignore: decorator
+@inline function addEntries(
+  count: i32, first: bool, into: bool, entry: usize, right: usize, sum: usize, target: usize, bytes: usize,
+): void {
   let row0 = right + <usize>load<u32>(entry);
   const value0 = v128.load32_splat(entry, 4);
   let row1 = count > 1 ? right + <usize>load<u32>(entry, 8) : 0;
@@ -128,21 +154,23 @@ export function extendChains(accumulate: bool, entry: usize, end: usize, right: 
   const value3 = count > 3 ? v128.load32_splat(entry, 28) : value0;
   const end = sum + bytes;
   for (const stop = sum + (bytes & ~127); sum < stop; sum += 128) {
-    addToVector(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);
-    addToVector(count, first, sum + 16, value0, row0 + 16, value1, row1 + 16, value2, row2 + 16, value3, row3 + 16);
-    addToVector(count, first, sum + 32, value0, row0 + 32, value1, row1 + 32, value2, row2 + 32, value3, row3 + 32);
-    addToVector(count, first, sum + 48, value0, row0 + 48, value1, row1 + 48, value2, row2 + 48, value3, row3 + 48);
-    addToVector(count, first, sum + 64, value0, row0 + 64, value1, row1 + 64, value2, row2 + 64, value3, row3 + 64);
-    addToVector(count, first, sum + 80, value0, row0 + 80, value1, row1 + 80, value2, row2 + 80, value3, row3 + 80);
-    addToVector(count, first, sum + 96, value0, row0 + 96, value1, row1 + 96, value2, row2 + 96, value3, row3 + 96);
-    addToVector(count, first, sum + 112, value0, row0 + 112, value1, row1 + 112, value2, row2 + 112, value3, row3 + 112);
+    addToVector(count, first, into, sum, target, value0, row0, value1, row1, value2, row2, value3, row3);
+    addToVector(count, first, into, sum + 16, target + 16, value0, row0 + 16, value1, row1 + 16, value2, row2 + 16, value3, row3 + 16);
+    addToVector(count, first, into, sum + 32, target + 32, value0, row0 + 32, value1, row1 + 32, value2, row2 + 32, value3, row3 + 32);
+    addToVector(count, first, into, sum + 48, target + 48, value0, row0 + 48, value1, row1 + 48, value2, row2 + 48, value3, row3 + 48);
+    addToVector(count, first, into, sum + 64, target + 64, value0, row0 + 64, value1, row1 + 64, value2, row2 + 64, value3, row3 + 64);
+    addToVector(count, first, into, sum + 80, target + 80, value0, row0 + 80, value1, row1 + 80, value2, row2 + 80, value3, row3 + 80);
+    addToVector(count, first, into, sum + 96, target + 96, value0, row0 + 96, value1, row1 + 96, value2, row2 + 96, value3, row3 + 96);
+    addToVector(count, first, into, sum + 112, target + 112, value0, row0 + 112, value1, row1 + 112, value2, row2 + 112, value3, row3 + 112);
+    if (into) target += 128;
     row0 += 128;
     if (count > 1) row1 += 128;
     if (count > 2) row2 += 128;
     if (count > 3) row3 += 128;
   }
   for (; sum < end; sum += 16) {
-    addToVector(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);
+    addToVector(count, first, into, sum, target, value0, row0, value1, row1, value2, row2, value3, row3);
+    if (into) target += 16;
     row0 += 16;
     if (count > 1) row1 += 16;
     if (count > 2) row2 += 16;
@@ -153,7 +181,7 @@ export function extendChains(accumulate: bool, entry: usize, end: usize, right: 
 /** The same for four sums. */
 // @ts-ignore: decorator
 @inline function addToVector(
-  count: i32, first: bool, sum: usize,
+  count: i32, first: bool, into: bool, sum: usize, target: usize,
   value0: v128, row0: usize, value1: v128, row1: usize, value2: v128, row2: usize, value3: v128, row3: usize,
 ): void {
   let chain = first ? f32x4.splat(0.0) : v128.load(sum);
@@ -161,5 +189,6 @@ export function extendChains(accumulate: bool, entry: usize, end: usize, right: 
   if (count > 1) chain = multiplyAdd(chain, value1, v128.load(row1));
   if (count > 2) chain = multiplyAdd(chain, value2, v128.load(row2));
   if (count > 3) chain = multiplyAdd(chain, value3, v128.load(row3));
-  v128.store(sum, chain);
+  if (into) v128.store(target, f32x4.add(v128.load(target), chain));
+  else v128.store(sum, chain);
 }

@@ -1,7 +1,7 @@
 /** Matrix products that skip the zeros of the left operand, with the bits of the dense product. */
 import { allFinite } from './convert';
 import { storeLanes } from './lanes';
-import { extendChains, fewNonzeros, listColumns, listRow } from './nonzeros';
+import { addChains, extendChains, fewNonzeros, listColumns, listRow } from './nonzeros';
 import { sparseColumns, sparseInner, sparseLanes, workspace } from './sizes';
 
 // Why skipping is exact: 0 times a finite number is +0 or -0, and adding either to an accumulator that began at +0
@@ -49,6 +49,8 @@ export function sparseProduct(
     const inPlace = (columns & 3) == 0;
     // Then a lane has one list and one sum, and nothing follows.
     const isPlain = inPlace && microbatches == 1 && k <= sparseInner && bias == 0 && !relu;
+    // Then a list is all of a microbatch.
+    const isWhole = size <= sparseInner;
     const listBytes = (<usize>min(size, sparseInner) << 3) + 64;
     const sums = (work + LISTS + <usize>sparseLanes * listBytes + 63) & ~63;
     const laneBytes = <usize>(33 - clz(microbatches)) * bytes;
@@ -78,7 +80,7 @@ export function sparseProduct(
             const end = <usize>load<u32>(work + ENDS + (<usize>lane << 2));
             if (end == list) continue;
             const stack = sums + <usize>lane * laneBytes;
-            extendLane(work, lane, microbatch, list, end, rightColumn, firstSum(stack, inPlace, to, lane, rowBytes), stack, bytes);
+            extendLane(work, lane, microbatch, isWhole, list, end, rightColumn, firstSum(stack, inPlace, to, lane, rowBytes), stack, bytes);
           }
         }
       }
@@ -143,10 +145,10 @@ function clear(sum: usize, bytes: usize): void {
   for (; sum < end; sum += 16) v128.store(sum, zero);
 }
 
-/** Adds the entries of a list to the lane's sum over `microbatch`, which may begin with them. */
+/** Adds the entries of a list to the lane's sum over `microbatch`, which may begin with them, and with `isWhole` is complete. */
 function extendLane(
-  work: usize, lane: i32, microbatch: i32, list: usize, end: usize, right: usize, first: usize, stack: usize,
-  bytes: usize,
+  work: usize, lane: i32, microbatch: i32, isWhole: bool, list: usize, end: usize, right: usize, first: usize,
+  stack: usize, bytes: usize,
 ): void {
   const state = work + STATES + (<usize>lane << 3);
   let top = load<i32>(state);
@@ -154,17 +156,24 @@ function extendLane(
     extendChains(true, list, end, right, top == 0 ? first : stack + <usize>top * bytes, bytes);
     return;
   }
+  let level = 0;
   if (top >= 0) {
     const levels = work + LEVELS + (<usize>lane << 6);
     // The level at which this microbatch meets the one before: sums that meet lower down are complete.
-    const level = 32 - clz(load<i32>(state, 4) ^ microbatch);
+    level = 32 - clz(load<i32>(state, 4) ^ microbatch);
     for (; top > 0 && load<i32>(levels + (<usize>top << 2)) < level; top--) addTop(first, stack, top, bytes);
     store<i32>(levels + (<usize>(top + 1) << 2), level);
   }
-  top++;
-  store<i32>(state, top);
   store<i32>(state, microbatch, 4);
-  extendChains(false, list, end, right, top == 0 ? first : stack + <usize>top * bytes, bytes);
+  const sum = top < 0 ? first : stack + <usize>(top + 1) * bytes;
+  // The last microbatch below the node where both meet: whatever follows is added to the sum of that node.
+  if (isWhole && top >= 0 && ctz(~microbatch) >= level) {
+    store<i32>(state, top);
+    addChains(false, list, end, right, sum, top == 0 ? first : sum - bytes, bytes);
+    return;
+  }
+  store<i32>(state, top + 1);
+  extendChains(false, list, end, right, sum, bytes);
 }
 
 /** Adds sum `top` of the stack to the one below it, which is `first` where it is the lowest. */
