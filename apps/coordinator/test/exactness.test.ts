@@ -5,7 +5,7 @@ import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { runToReport, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
-const steps = 100;
+const steps = 200;
 
 async function train(args: readonly string[]): Promise<Report> {
   return (await runToReport(folder, ['--steps', `${steps}`, ...args])).report;
@@ -65,7 +65,7 @@ describe('kill -9', () => {
     const expected = await oracle();
     for (let round = 0; round < 10; round++) {
       // Steps spread over the run, another worker each time; the moment within the step is left to chance.
-      const atStep = 5 + ((round * 67) % 90);
+      const atStep = 5 + ((round * 67) % 180);
       const workers: ReturnType<typeof startWorker>[] = [];
       const server = await openTestServer({
         args: ['--steps', `${steps}`],
@@ -92,7 +92,7 @@ describe('kill -9', () => {
       args: ['--steps', `${steps}`],
       startWorkers: 2,
       onStep: ({ step }) => {
-        if (step !== 35) return;
+        if (step !== 70) return;
         for (const worker of workers) worker.kill('SIGKILL');
       },
     });
