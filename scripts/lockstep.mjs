@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runChild } from '../apps/lockstep/child.mjs';
 import { commandLines, commands as productCommands } from '../apps/lockstep/commands.mjs';
-import { allocatorSettings, engineFlags } from '../apps/lockstep/node-settings.mjs';
+import { allocatorSettings } from '../apps/lockstep/node-settings.mjs';
 import { installPackages } from './packages.mjs';
 import { environment, fail, log, manifest, quietly, root } from './project.mjs';
 
@@ -80,7 +80,7 @@ function ofProduct({ does, app: name, args }) {
 }
 
 function app(program) {
-  return [...engineFlags, join(root, 'apps', program)];
+  return [join(root, 'apps', program)];
 }
 
 /** Pictures take a package more to be read: those of an example, and folders in the folder of `--data`. */

@@ -1,5 +1,6 @@
 /** `npm run bench`. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
 import { readCommandLine, requireOutputs, runMain, saveJson } from '@lockstep/command';
+import { setEngineFlags } from '@lockstep/worker/own-process';
 import { benchmarks } from './benchmarks/index.ts';
 import { benchOptions, summary, usage } from './options.ts';
 import { isSound, runBenchmarks } from './run-benchmarks.ts';
@@ -8,6 +9,7 @@ import { terminalOutput } from './terminal.ts';
 async function main(): Promise<number> {
   const options = readCommandLine({ usage, summary, options: benchOptions }, process.argv.slice(2));
   if (!options) return 0;
+  setEngineFlags();
   const { benchmark, rounds, report: file } = options;
   requireOutputs({ report: file });
   const chosen = benchmarks.filter(({ name }) => benchmark.includes(name));

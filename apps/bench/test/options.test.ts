@@ -1,4 +1,5 @@
 /** The command line of bench: what it accepts, and one sentence for everything else. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { helpText, parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
 import { benchmarks } from '../src/benchmarks/index.ts';
@@ -38,6 +39,17 @@ describe('options', () => {
     [['--rounds', '--help'], '--rounds: expected a value (N), got none'],
   ])('%j is refused with what was expected and got', (args, message) => {
     expect(() => parse(...args)).toThrow(message);
+  });
+
+  test('documents name no other benchmark', () => {
+    const folder = new URL('../../../docs/', import.meta.url);
+    const pages = readdirSync(folder).filter((name) => name.endsWith('.md'));
+    const texts = [new URL('../README.md', folder), ...pages.map((name) => new URL(name, folder))].map((file) =>
+      readFileSync(file, 'utf8'),
+    );
+    const named = texts.flatMap((text) => [...text.matchAll(/--benchmark ([\w,-]+)/g)].map(([, list]) => list!));
+    expect(named).toContain('narrow-link');
+    for (const list of named) expect(parse('--benchmark', list).benchmark).toEqual(list.split(','));
   });
 
   test('the help names every option and benchmark', () => {

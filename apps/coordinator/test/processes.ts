@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Report } from '@lockstep/train';
-import { afterEach, expect } from 'vitest';
+import { afterAll, afterEach, expect } from 'vitest';
 
 export interface Ended {
   readonly code: number | null;
@@ -31,10 +31,15 @@ export interface Program {
 export const canListProcesses = process.platform === 'linux';
 
 const running = new Set<ChildProcess>();
+/** Those among them that all tests of a file share. */
+const shared = new Set<ChildProcess>();
 
-afterEach(async () => {
-  const ended = [...running].map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
-  for (const child of running) {
+afterEach(() => endAll([...running].filter((child) => !shared.has(child))));
+afterAll(() => endAll([...running]));
+
+async function endAll(children: readonly ChildProcess[]): Promise<void> {
+  const ended = children.map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
+  for (const child of children) {
     try {
       process.kill(-child.pid!, 'SIGKILL');
     } catch {
@@ -42,7 +47,12 @@ afterEach(async () => {
     }
   }
   await Promise.all(ended);
-});
+}
+
+/** Lets a program run until the last test of the file has ended. */
+export function share({ pid }: Program): void {
+  for (const child of running) if (child.pid === pid) shared.add(child);
+}
 
 /** A test process that is told to end runs no hooks, and would leave its programs behind. */
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

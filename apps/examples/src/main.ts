@@ -1,5 +1,7 @@
 /** `npm run example -- NAME`: runs a chapter of the lesson, or a program that uses the library, and prints what it shows. */
 import { runMain } from '@lockstep/command';
+import { setEngineFlags } from '@lockstep/worker/own-process';
 import { example } from './example.ts';
 
+setEngineFlags();
 await runMain('example', () => example(process.argv.slice(2)));

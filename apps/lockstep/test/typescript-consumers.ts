@@ -29,6 +29,7 @@ const inNode = [
   'files',
   'train/command-line',
   'worker/local-worker',
+  'worker/own-process',
 ];
 const inPage = [...anywhere, 'worker/browser'];
 

@@ -4,6 +4,7 @@ import { joinFailure, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockst
 import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, relay } from '@lockstep/train';
 import { JoinError } from '@lockstep/worker';
+import { setEngineFlags } from '@lockstep/worker/own-process';
 import { findCoordinator } from './coordinator.ts';
 import { type RelayCommandOptions, relayOptions, summary, usage } from './options.ts';
 import { RelayLines } from './relay-lines.ts';
@@ -14,6 +15,7 @@ const interruptedCode = 130;
 async function main(): Promise<number> {
   const options = readCommandLine({ usage, summary, options: relayOptions }, process.argv.slice(2));
   if (!options) return 0;
+  setEngineFlags();
   const { name } = options;
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   const coordinator = await findCoordinator(options, token);

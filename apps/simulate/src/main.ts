@@ -1,7 +1,15 @@
 /** Simulates runs one after another, and replays the first that fails in words. */
-import { generalOptions, readCommandLine, runMain, switchOption, wholeNumber, withFallback } from '@lockstep/command';
+import {
+  generalOptions,
+  readCommandLine,
+  runMain,
+  switchOption,
+  wholeNumber,
+  withDefaultText,
+  withFallback,
+} from '@lockstep/command';
 import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/training/simulator';
-import { openReference, runScenario } from './scenario.ts';
+import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
 
 const summary =
   'Runs the rules of a run in virtual time against the oracle: coordinators that crash, workers that fail or lie, bad links.';
@@ -11,6 +19,7 @@ const simulateOptions = {
   seed: withFallback(wholeNumber('seed of the first run; each further run has the next one', { from: 0 }), 1),
   honest: switchOption('no worker lies or computes wrongly'),
   relays: switchOption('relays in each run, with a thousand workers in one of forty'),
+  workers: withDefaultText(wholeNumber('workers behind relays, in each run', { from: 1, to: 10_000 }), 'drawn'),
   replay: switchOption('say in words what happened in the first run, whether it fails or not'),
   ...generalOptions,
 };
@@ -19,20 +28,18 @@ async function main(): Promise<number> {
   const command = { usage: 'npm run simulate -- [options]', summary, options: simulateOptions };
   const options = readCommandLine(command, process.argv.slice(2));
   if (!options) return 0;
-  const { honest, relays } = options;
+  const { honest, relays, workers } = options;
+  const asked: ScenarioOptions = { honest, ...(relays && { relays: 'large' }), ...(workers && { workers }) };
   const backend = await openReference();
   const totals = new Totals();
   for (let run = 0; run < options.runs; run++) {
     const seed = options.seed + run;
-    const { simulation, fault, description } = await runScenario(backend, seed, {
-      honest,
-      ...(relays && { relays: 'large' }),
-    });
+    const { simulation, fault, description } = await runScenario(backend, seed, asked);
     if (fault !== undefined || (options.replay && run === 0)) {
       process.stdout.write(`${description}\n${replay(simulation)}`);
     }
     if (fault !== undefined) {
-      const switches = `${honest ? ' --honest' : ''}${relays ? ' --relays' : ''}`;
+      const switches = `${honest ? ' --honest' : ''}${relays ? ' --relays' : ''}${workers ? ` --workers ${workers}` : ''}`;
       process.stderr.write(`simulate: ${fault}; again with --runs 1 --seed ${seed}${switches}\n`);
       return 1;
     }

@@ -45,6 +45,8 @@ export interface ScenarioOptions {
   readonly honest?: boolean;
   /** How many relays there are: in one run of six a few where left out. */
   readonly relays?: Forest;
+  /** How many workers are behind relays in each run; drawn where left out. */
+  readonly workers?: number;
   /** How nodes are rounded in a run that half of the workers would compute in another numeric mode; drawn where left out. */
   readonly mixed?: NodeRoundingName;
 }
@@ -52,9 +54,9 @@ export interface ScenarioOptions {
 export async function runScenario(
   backend: HostBackend,
   seed: number,
-  { honest = false, relays = 'sometimes', mixed }: ScenarioOptions = {},
+  { honest = false, relays = 'sometimes', workers, mixed }: ScenarioOptions = {},
 ): Promise<ScenarioResult> {
-  const drawn = withRelays(withModes(drawScenario(seed), mixed), drawTree(seed, relays));
+  const drawn = withRelays(withModes(drawScenario(seed), mixed), drawTree(seed, relays, workers));
   const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
   const problem = await createProblem(backend, newHash, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;

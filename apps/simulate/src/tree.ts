@@ -23,24 +23,28 @@ const startWithinMs = 10_000;
 /** A few relays in one run of six, a few in each, or in each some, with a thousand workers in one run of forty. */
 export type Forest = 'sometimes' | 'small' | 'large';
 
-/** Of a stream of its own. */
-export function drawTree(seed: number, forest: Forest): Tree | undefined {
+/**
+ * Of a stream of its own.
+ * @param asked workers behind relays in each run; drawn where left out
+ */
+export function drawTree(seed: number, forest: Forest, asked?: number): Tree | undefined {
   const chance = randomStream(createHash('sha256').update(`relays of ${seed}`).digest().readUInt32LE());
   const between = (least: number, most: number): number => least + Math.floor((most - least + 1) * chance());
-  if (chance() > 1 / 6 && forest === 'sometimes') return undefined;
-  const isLarge = forest === 'large' && chance() < 1 / 40;
-  const workers = isLarge ? thousand : between(1, forest === 'large' ? 24 : 8);
+  if (asked === undefined && chance() > 1 / 6 && forest === 'sometimes') return undefined;
+  const isLarge = asked !== undefined || (forest === 'large' && chance() < 1 / 40);
+  const workers = isLarge ? (asked ?? thousand) : between(1, forest === 'large' ? 24 : 8);
   const fanIn = isLarge ? between(24, 32) : between(2, forest === 'large' ? 32 : 4);
   const lowest = Math.min(mostRelays, Math.max(1, Math.ceil(workers / fanIn)));
   const relays = chance() < 0.6 ? [lowest] : [Math.ceil(lowest / fanIn), lowest];
   const faults = (Object.keys(relayFaults) as FaultKind[]).filter(() => chance() < 0.6);
-  const limits = { maxWorkers: 2 * thousand, maxWorkersPerAddress: thousand };
-  const problem = { startWorkers: thousand, startWithinMs, limits };
+  const most = Math.max(workers, thousand);
+  const limits = { maxWorkers: 2 * most, maxWorkersPerAddress: most };
+  const problem = { startWorkers: most, startWithinMs, limits };
   const tree = { relays, workers, faults, faultsFromMs: startWithinMs };
   if (isLarge) {
-    const samples = between(thousand, 2 * thousand);
-    const geometry = { samples, batch: samples, microbatchSize: 1, epochs: between(2, 5), innerSteps: undefined };
-    return { ...tree, faultEveryMs: between(30, 300), problem: { ...problem, ...geometry } };
+    const samples = between(workers, 2 * workers);
+    const geometry = { samples, batch: samples, microbatchSize: 1, epochs: between(4, 10), innerSteps: undefined };
+    return { ...tree, faultEveryMs: between(10, 100), problem: { ...problem, ...geometry } };
   }
   const geometry = { samples: between(20, 200), batch: between(8, 80), microbatchSize: between(1, 4) };
   return { ...tree, problem: { ...problem, ...geometry, epochs: between(3, 12) } };

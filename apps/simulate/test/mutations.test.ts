@@ -46,13 +46,20 @@ async function loadMutated(mutation: Mutation): Promise<typeof import('../src/sc
   return scenario as typeof import('../src/scenario.ts');
 }
 
+/** Of the runs, in the order in which they are tried: that which found it before, then all. */
+function seedsOf({ foundBy }: Mutation): number[] {
+  if (foundBy > mostRuns) throw new Error(`expected a seed of the first ${mostRuns}, got ${foundBy}`);
+  return [foundBy, ...Array.from({ length: mostRuns }, (_, index) => index + 1)];
+}
+
 describe('the simulator', () => {
   it.each(mutations)('finds: $name', async (mutation) => {
     const { openReference, runScenario } = await loadMutated(mutation);
     const backend = await openReference();
     let found: string | undefined;
-    for (let seed = 1; found === undefined && seed <= mostRuns; seed++) {
+    for (const seed of seedsOf(mutation)) {
       found = (await runScenario(backend, seed, mutation.scenario)).fault;
+      if (found !== undefined) break;
     }
     expect(found, `${mostRuns} runs`).toBeDefined();
   });

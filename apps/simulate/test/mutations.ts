@@ -4,6 +4,8 @@ import type { ScenarioOptions } from '../src/scenario.ts';
 
 export interface Mutation {
   readonly name: string;
+  /** Seed of the first run that finds it: the others are tried where rules or scenarios have changed since. */
+  readonly foundBy: number;
   /** Of the runs that are to find it. */
   readonly scenario?: ScenarioOptions;
   readonly changes: readonly {
@@ -17,6 +19,7 @@ export interface Mutation {
 export const mutations: readonly Mutation[] = [
   {
     name: 'no re-check of completion when a connection closes',
+    foundBy: 5,
     changes: [
       {
         file: 'coordinator/transition.ts',
@@ -27,6 +30,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a late result is added a second time',
+    foundBy: 53,
     changes: [
       {
         file: 'coordinator/results.ts',
@@ -37,6 +41,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'shards are summed in the order of their arrival',
+    foundBy: 2,
     changes: [
       {
         file: 'tree-reduction.ts',
@@ -56,6 +61,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'sums are rounded where shards end alone',
+    foundBy: 2,
     changes: [
       {
         file: 'aggregator.ts',
@@ -66,6 +72,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a checkpoint leaves out the units of the next step',
+    foundBy: 87,
     changes: [
       {
         file: 'parameter-server.ts',
@@ -76,6 +83,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a checkpoint is taken before the step is whole',
+    foundBy: 87,
     changes: [
       {
         file: 'coordinator/run.ts',
@@ -86,6 +94,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the second vote of one liar counts as independent',
+    foundBy: 100,
     changes: [
       {
         file: 'coordinator/verification.ts',
@@ -96,6 +105,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'memory into which a gradient is being written is given to another one',
+    foundBy: 34,
     changes: [
       {
         file: 'tree-sum.ts',
@@ -106,6 +116,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a relay takes workers that round in another way',
+    foundBy: 3,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -117,6 +128,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a run that rounds nodes takes workers that round in another way',
+    foundBy: 30,
     scenario: { mixed: 'fp16-exact', honest: true },
     changes: [
       {
@@ -128,6 +140,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a relay computes an earlier step with later weights, where the coordinator came back from a checkpoint',
+    foundBy: 11,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -139,6 +152,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a relay goes on with what it has added of the shard before',
+    foundBy: 1,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -150,6 +164,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a relay fails at some shards, which others compute instead',
+    foundBy: 1,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -162,6 +177,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a worker that is gone keeps its shares behind a relay, until they are late',
+    foundBy: 6,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -173,6 +189,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'workers are not told that another run may follow',
+    foundBy: 5,
     changes: [
       {
         file: 'coordinator/ending.ts',

@@ -44,6 +44,16 @@ describe('a run with relays', () => {
     expect(other.simulation.weights).toEqual(one.simulation.weights);
   });
 
+  it('has as many workers as were asked for, behind relays, whatever its seed draws', async () => {
+    for (const seed of [1, freshSeed]) {
+      const { fault, description, simulation } = await runScenario(backend, seed, { workers: 60 });
+      expect(fault, description).toBeUndefined();
+      expect(description).toMatch(/; 60 workers at the start; .*relays: (?:1 above )?[23];/);
+      const { above, below } = shardsOf(simulation);
+      expect(Math.min(above, below), description).toBeGreaterThan(0);
+    }
+  });
+
   it('and a thousand workers gives the weights of the oracle, while relays are killed and workers move', async () => {
     const [workers, relays] = [1_000, [32]];
     const limits = { maxWorkers: 2 * workers, maxWorkersPerAddress: workers };

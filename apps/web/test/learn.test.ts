@@ -3,9 +3,10 @@ import { chapters } from '@lockstep/lesson';
 import type { BrowserContextOptions } from 'playwright-core';
 import { beforeAll, expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { share } from '../../coordinator/test/processes.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
-import { startRun } from './run.ts';
+import { startRun, type TestRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
 /** What each chapter must show, computed in the tab. */
@@ -68,13 +69,13 @@ async function figure(tab: Tab, label: string): Promise<string> {
 }
 
 describePage('the lesson', ({ browser, folder }) => {
-  let data = '';
+  let run: TestRun | undefined;
   beforeAll(async () => {
-    data = await writeFolder(folder, 'tiny', tinyFiles());
+    run = await startRun(folder, ['--wait-for-start', '--data', await writeFolder(folder, 'tiny', tinyFiles())]);
+    share(run.program);
   });
-  /** A tab on a run that waits: the lesson needs a page and nothing else. */
-  const openPage = async (options: BrowserContextOptions = {}): Promise<Tab> =>
-    browser.open(await startRun(folder, ['--wait-for-start', '--data', data]), 'page', options);
+  /** A tab on the run, which waits: the lesson needs a page and nothing else. */
+  const openPage = (options: BrowserContextOptions = {}): Promise<Tab> => browser.open(run!, 'page', options);
 
   it('has something to expect of every chapter', () => {
     expect(Object.keys(shown)).toEqual(chapters.map(({ id }) => id));

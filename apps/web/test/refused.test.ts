@@ -57,7 +57,8 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a tab beyond the limit of workers waits, shows why, and joins when another leaves', async () => {
-    const { coordinator, addresses } = await openCoordinator({ limits: { maxWorkers: 1 } });
+    // One that waits tries again as often as a place is kept for one that may come back.
+    const { coordinator, addresses } = await openCoordinator({ limits: { maxWorkers: 1, resumeMs: 2_000 } });
     const first = await browser.open(addresses, 'join');
     await first.computed(1);
     const second = await browser.open(addresses, 'join');

@@ -3,19 +3,24 @@ import { expect, it } from 'vitest';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { violations } from './axe.ts';
 import { describePage } from './browser.ts';
-import { startRun } from './run.ts';
+import { type RunAddresses, startRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
 /** Of a run that does not end meanwhile. */
 const long = ['--epochs', '100'] as const;
 
+/** Each run is looked at on both at once: what costs most is to start it and to open its pages. */
 const screens = [
   { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
   { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
 ] as const;
 
-/** Looks at the page as it is. @param state what it shows, for the test that fails */
-async function look(tab: Tab, state: string): Promise<void> {
+/** Looks at the pages as they are. @param what they show, for the test that fails */
+async function look(tabs: readonly Tab[], what: string): Promise<void> {
+  for (const tab of tabs) await lookAt(tab, `${what}, ${tab.page.viewportSize()?.width} pixels wide`);
+}
+
+async function lookAt(tab: Tab, state: string): Promise<void> {
   const { page, errors } = tab;
   expect(await violations(page), state).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), state).toBe(false);
@@ -34,102 +39,109 @@ async function isLoaded(tab: Tab): Promise<void> {
   await tab.during('the page to be loaded', tab.page.waitForFunction(hasAll));
 }
 
-describePage('every state', ({ browser, folder }) => {
-  it.each(screens)(
-    'of a run that waits, trains, pauses and is stopped, $viewport.width pixels wide',
-    async (screen) => {
-      const run = await startRun(folder, [...long, '--workers', '1', '--wait-for-start']);
-      const owner = await browser.open(run, 'owner', screen);
-      const guest = await browser.open(run, 'page', screen);
-      for (const tab of [owner, guest]) {
-        await tab.shows('Waiting for start');
-        await tab.shows('1 worker connected');
-        await look(tab, 'waiting');
-      }
-      await owner.press('Start');
-      for (const tab of [owner, guest]) {
-        await tab.shows('Training', { exact: true });
-        await look(tab, 'training');
-      }
-      await owner.press('Pause');
-      for (const tab of [owner, guest]) {
-        await tab.shows('Paused', { exact: true });
-        await look(tab, 'paused');
-      }
-      await owner.press('Stop');
-      await owner.press('Stop for good');
-      await run.report();
-      for (const { page } of [owner, guest]) await page.getByText('Stopped', { exact: true }).first().waitFor();
-      await look(owner, 'stopped');
-      await look(guest, 'stopped');
-    },
-  );
+function each(tabs: readonly Tab[], act: (tab: Tab) => Promise<unknown>): Promise<unknown[]> {
+  return Promise.all(tabs.map(act));
+}
 
-  it.each(screens)('of a run that fails, $viewport.width pixels wide', async (screen) => {
+describePage('every state, wide and narrow', ({ browser, folder }) => {
+  const open = (run: RunAddresses, address: 'page' | 'owner'): Promise<Tab[]> =>
+    Promise.all(screens.map((screen) => browser.open(run, address, screen)));
+
+  it('of a run that waits, trains, pauses and is stopped', async () => {
+    const run = await startRun(folder, [...long, '--workers', '1', '--wait-for-start']);
+    const owners = await open(run, 'owner');
+    const [owner] = owners as [Tab];
+    const all = [...owners, ...(await open(run, 'page'))];
+    await each(all, (tab) => tab.shows('Waiting for start'));
+    await each(all, (tab) => tab.shows('1 worker connected'));
+    await look(all, 'waiting');
+    await owner.press('Start');
+    await each(all, (tab) => tab.shows('Training', { exact: true }));
+    await look(all, 'training');
+    await owner.press('Pause');
+    await each(all, (tab) => tab.shows('Paused', { exact: true }));
+    await look(all, 'paused');
+    await owner.press('Stop');
+    await owner.press('Stop for good');
+    await run.report();
+    await each(all, ({ page }) => page.getByText('Stopped', { exact: true }).first().waitFor());
+    await look(all, 'stopped');
+  });
+
+  it('of a run that fails', async () => {
     const args = [...(await tinyArgs(folder)), '--epochs', '50', '--optimizer', 'sgd', '--lr', '1e30'];
     const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
-    const owner = await browser.open(run, 'owner', screen);
-    await owner.shows('1 worker connected');
-    await owner.press('Start');
-    const { page } = owner;
-    await page.getByText('Failed', { exact: true }).first().waitFor();
-    // Why, and what to try.
-    expect(await page.locator('.notice').textContent()).toMatch(/^Step \d+: .*; try a smaller learning rate\.$/);
-    await look(owner, 'failed');
+    const owners = await open(run, 'owner');
+    await each(owners, (owner) => owner.shows('1 worker connected'));
+    await owners[0]!.press('Start');
+    await each(owners, ({ page }) => page.getByText('Failed', { exact: true }).first().waitFor());
+    for (const { page } of owners) {
+      // Why, and what to try.
+      expect(await page.locator('.notice').textContent()).toMatch(/^Step \d+: .*; try a smaller learning rate\.$/);
+    }
+    await look(owners, 'failed');
   });
 
-  it.each(screens)('of a page that loses its coordinator, $viewport.width pixels wide', async (screen) => {
+  it('of a page that loses its coordinator', async () => {
     const run = await startRun(folder, [...long, '--workers', '1']);
-    const guest = await browser.open(run, 'page', screen);
-    await guest.shows('Training', { exact: true });
-    await isLoaded(guest);
+    const guests = await open(run, 'page');
+    await each(guests, (guest) => guest.shows('Training', { exact: true }));
+    await each(guests, isLoaded);
     run.program.killGroup('SIGKILL');
-    await guest.page.getByText('Connection lost', { exact: true }).waitFor();
-    await guest.page.getByText(/^Not connected: /).waitFor();
-    await look(guest, 'lost');
+    await each(guests, ({ page }) => page.getByText('Connection lost', { exact: true }).waitFor());
+    await each(guests, ({ page }) => page.getByText(/^Not connected: /).waitFor());
+    await look(guests, 'lost');
   });
 
-  it.each(screens)('of a guest who must be let in, $viewport.width pixels wide', async (screen) => {
+  it('of a guest who must be let in', async () => {
     const run = await startRun(folder, ['--wait-for-start', '--token', 'a token of more than six letters']);
-    const guest = await browser.open(run, 'page', screen);
-    const field = guest.page.getByLabel('Code of this run');
-    await guest.during('a field for the code', field.waitFor());
-    await guest.shows(/^Not connected: watching this run needs its token/);
-    await look(guest, 'no token');
-    await field.fill('AAAAAA');
-    await field.press('Enter');
-    await guest.shows(/not the token of this run/);
-    await look(guest, 'wrong code');
+    const guests = await open(run, 'page');
+    for (const guest of guests) {
+      const field = guest.page.getByLabel('Code of this run');
+      await guest.during('a field for the code', field.waitFor());
+      await guest.shows(/^Not connected: watching this run needs its token/);
+      await look([guest], 'no token');
+      await field.fill('AAAAAA');
+      await field.press('Enter');
+      await guest.shows(/not the token of this run/);
+      await look([guest], 'wrong code');
+    }
   });
 
-  it.each(screens)('of a guest with a wrong admin token, $viewport.width pixels wide', async (screen) => {
+  it('of a guest with a wrong admin token', async () => {
     const run = await startRun(folder, [...long, '--workers', '1']);
-    const guest = await browser.open(run, 'page', screen);
-    await guest.shows('Training', { exact: true });
-    await guest.press('Control');
-    await guest.page.getByLabel('Admin token').fill('guess');
-    await guest.press('Unlock');
-    await guest.shows(/not the admin token of this run/);
-    await look(guest, 'wrong admin token');
+    const guests = await open(run, 'page');
+    await each(guests, async (guest) => {
+      await guest.shows('Training', { exact: true });
+      await guest.press('Control');
+      await guest.page.getByLabel('Admin token').fill('guess');
+      await guest.press('Unlock');
+      await guest.shows(/not the admin token of this run/);
+    });
+    await look(guests, 'wrong admin token');
   });
 
-  it.each(screens)('of the room: gathering, training, over, $viewport.width pixels wide', async (screen) => {
+  it('of the room: gathering, training, over', async () => {
     const args = [...(await tinyArgs(folder)), '--epochs', '4', '--token', 'a token of more than six letters'];
     const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
-    const room = await browser.open({ ...run, owner: `${run.owner}&room` }, 'owner', screen);
-    const owner = await browser.open(run, 'owner', screen);
-    await room.shows('1 device in the room');
-    expect(await room.page.locator('.room-figure').textContent()).toBe('1');
-    await look(room, 'gathering');
-    await owner.press('Start');
-    await room.shows('Test accuracy');
-    await look(room, 'training');
-    await room.shows('Finished');
-    await room.shows('1 device trained it');
-    await room.shows(/^local-1$/);
-    await look(room, 'over');
-    await owner.shows('1 worker at the end');
-    await owner.shows('Time taken');
-    await look(owner, 'finished');
+    const rooms = await open({ ...run, owner: `${run.owner}&room` }, 'owner');
+    const owners = await open(run, 'owner');
+    await each(rooms, (room) => room.shows('1 device in the room'));
+    for (const { page } of rooms) expect(await page.locator('.room-figure').textContent()).toBe('1');
+    await look(rooms, 'gathering');
+    await owners[0]!.press('Start');
+    await each(rooms, (room) => room.shows('Test accuracy'));
+    await look(rooms, 'training');
+    await each(rooms, async (room) => {
+      await room.shows('Finished');
+      await room.shows('1 device trained it');
+      await room.shows(/^local-1$/);
+    });
+    await look(rooms, 'over');
+    await each(owners, async (owner) => {
+      await owner.shows('1 worker at the end');
+      await owner.shows('Time taken');
+    });
+    await look(owners, 'finished');
   });
 });

@@ -2,6 +2,7 @@
 import { joinFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, JoinError, join } from '@lockstep/worker';
+import { setEngineFlags } from '@lockstep/worker/own-process';
 import { findCoordinator } from './coordinator.ts';
 import { summary, usage, workerOptions } from './options.ts';
 import { WorkerLines } from './worker-lines.ts';
@@ -11,6 +12,7 @@ const progressEveryMs = 30_000;
 async function main(): Promise<number> {
   const options = readCommandLine({ usage, summary, options: workerOptions }, process.argv.slice(2));
   if (!options) return 0;
+  setEngineFlags();
   const { name, backend, threads, wait } = options;
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   const coordinator = await findCoordinator(options, token);

@@ -88,15 +88,11 @@ export function createLabeledPlan(
   const [x, targetTensor, randomKeys, numbers] = plan.inputs;
   const sampleInput = createSampleInput(backend, x!);
   const takeTargets = targetInput(backend, targetTensor!, targetType);
-  const sampleNumbers = new Float32Array(samples);
+  const takeKey = isRandom ? keyInput(backend, randomKeys!, numbers!) : undefined;
 
   const load: LabeledPlan['load'] = (values, targets, key = defaultKey) => {
     takeTargets(targets);
-    if (isRandom) {
-      for (let index = 0; index < samples; index++) sampleNumbers[index] = key.firstSample + index;
-      backend.upload(randomKeys!.storage, randomKey(key.seed, key.step));
-      backend.upload(numbers!.storage, sampleNumbers);
-    }
+    takeKey?.(key);
     return sampleInput.take(values);
   };
 
@@ -112,6 +108,16 @@ export function createLabeledPlan(
       sampleInput.dispose();
       plan.dispose();
     },
+  };
+}
+
+/** @returns what takes in the key of a run's random values */
+function keyInput(backend: Backend, randomKeys: Tensor, numbers: Tensor): (key: RandomKey) => void {
+  const sampleNumbers = new Float32Array(numbers.size);
+  return ({ seed, step, firstSample }) => {
+    for (let index = 0; index < sampleNumbers.length; index++) sampleNumbers[index] = firstSample + index;
+    backend.upload(randomKeys.storage, randomKey(seed, step));
+    backend.upload(numbers.storage, sampleNumbers);
   };
 }
 

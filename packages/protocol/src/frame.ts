@@ -43,11 +43,8 @@ export function checkFrame(frame: Uint8Array): void {
     values += 1;
     if (values > maxValues) refuse(`at most ${maxValues} values`, 'more');
 
-    if (position >= frame.length) refuse('a complete value', `the end after ${frame.length} bytes`);
-    const token = frame[position]!;
+    const header = headerAt(frame, position);
     position += 1;
-    const header = headers[token];
-    if (header === undefined) refuse('maps, arrays, strings, bytes and numbers', `type byte 0x${token.toString(16)}`);
     if (level === 0 && header.kind !== 'map') refuse('a map', `a value of kind ${header.kind}`);
     if (expectsKey && header.kind !== 'string') refuse('a string as key', `a value of kind ${header.kind}`);
 
@@ -75,6 +72,12 @@ export function checkFrame(frame: Uint8Array): void {
     if (position > frame.length) refuse(`${position} bytes from its headers`, `${frame.length} bytes`);
   }
   if (position !== frame.length) refuse(`one value of ${position} bytes`, `${frame.length} bytes`);
+}
+
+function headerAt(frame: Uint8Array, position: number): Header {
+  if (position >= frame.length) refuse('a complete value', `the end after ${frame.length} bytes`);
+  const token = frame[position]!;
+  return headers[token] ?? refuse('maps, arrays, strings, bytes and numbers', `type byte 0x${token.toString(16)}`);
 }
 
 function refuse(expected: string, got: string): never {

@@ -45,15 +45,7 @@ export function compile(
   inputShapes: readonly (Tensor | Shape)[],
   { into = [], output: given }: { readonly into?: readonly (Storage | undefined)[]; readonly output?: Storage } = {},
 ): Plan {
-  const owned: Storage[] = [];
-  const allocate = (length: number): Storage => {
-    const storage = backend.allocate(length);
-    owned.push(storage);
-    return storage;
-  };
-  const free = (): void => {
-    for (const storage of owned.splice(0)) backend.free(storage);
-  };
+  const { allocate, free } = ownStorages(backend);
   try {
     const inputs = inputShapes.map((input) => bindInput(backend, input, allocate));
     const recording = record(backend.numericMode, body, inputs);
@@ -91,6 +83,21 @@ export function compile(
     free();
     throw error;
   }
+}
+
+/** Allocates what belongs to a plan, and frees all of it at once. */
+function ownStorages(backend: Backend) {
+  const owned: Storage[] = [];
+  return {
+    allocate(length: number): Storage {
+      const storage = backend.allocate(length);
+      owned.push(storage);
+      return storage;
+    },
+    free(): void {
+      for (const storage of owned.splice(0)) backend.free(storage);
+    },
+  };
 }
 
 /** The simplified calls on inputs, constants, targets of outputs, and one arena for everything between. */

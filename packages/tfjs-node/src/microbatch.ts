@@ -40,14 +40,7 @@ export function createMicrobatchGradient(
   const openLoss = targetType === 'classes' ? crossEntropy : meanSquaredError;
   let weights: Tensor[] = [];
 
-  const forward = (input: Tensor, parameters: readonly Tensor[], key: RandomKey): Tensor => {
-    return model.layers.reduce((x, layer, index) => {
-      const own = parameters.filter((_, position) => layout[position]!.layer === index);
-      return applyLayer(tf, layer, x, own, (like, rate) => {
-        return tf.tensor(dropoutScale(host, key, index, like, rate), like.shape);
-      });
-    }, input);
-  };
+  const forward = createForward(tf, host, model);
 
   return {
     setWeights(values) {
@@ -79,6 +72,18 @@ export function createMicrobatchGradient(
       weights = [];
     },
   };
+}
+
+/** @returns what computes the outputs of a batch */
+function createForward(tf: TensorFlow, host: HostBackend, model: Model) {
+  const layout = parameterLayout(model);
+  return (input: Tensor, parameters: readonly Tensor[], key: RandomKey): Tensor =>
+    model.layers.reduce((x, layer, index) => {
+      const own = parameters.filter((_, position) => layout[position]!.layer === index);
+      return applyLayer(tf, layer, x, own, (like, rate) => {
+        return tf.tensor(dropoutScale(host, key, index, like, rate), like.shape);
+      });
+    }, input);
 }
 
 /** A copy: TensorFlow may read an array in place. */

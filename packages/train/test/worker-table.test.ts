@@ -64,6 +64,7 @@ describe('the table of workers', () => {
               link: { networkMs: 0, results: 0, slownessReported: false },
               pingedAtMs: 0,
               readyAtMs: 0,
+              hasBeenReady: true,
               overheadMs: 0,
               nextTrialAtMs: 0,
               newestResult: -1,

@@ -8,3 +8,12 @@ export interface IncrementalHash {
 
 /** What a machine brings: begins a hash. */
 export type NewHash = () => IncrementalHash;
+
+/** The hash of whole bytes, in hex. */
+export function hashWith(newHash: NewHash): (bytes: Uint8Array) => string {
+  return (bytes) => {
+    const hash = newHash();
+    hash.update(bytes);
+    return hash.digest('hex');
+  };
+}

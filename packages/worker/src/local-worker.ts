@@ -1,6 +1,7 @@
 /** The program of a worker that a run starts on its own machine: it asks by its channel what to join, and ends with it. */
 import { once } from 'node:events';
 import { type JoinOptions, join } from './join.ts';
+import { setEngineFlags } from './own-process.ts';
 
 /** What a local worker is told: the address to join, and how. */
 export interface LocalWorkerSetup extends Pick<JoinOptions, 'name' | 'backend' | 'threads' | 'token' | 'fingerprint'> {
@@ -10,6 +11,7 @@ export interface LocalWorkerSetup extends Pick<JoinOptions, 'name' | 'backend' |
 /** How a process ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;
 
+setEngineFlags();
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
 process.on('disconnect', () => process.exit(1));

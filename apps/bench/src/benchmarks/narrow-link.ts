@@ -9,8 +9,10 @@ import { firstImages, runLinked } from '../workloads/linked-run.ts';
 const workers = 4;
 const batch = 128;
 const [replicas, innerSteps, innerBatch] = [8, 50, 16];
-/** As many as a round of replicas takes. */
-const samples = replicas * innerSteps * innerBatch;
+/** Those that synchronous steps train on: few, so that the epochs before the timed steps are short. */
+const stepImages = 5 * batch;
+/** Those of a round of replicas. */
+const roundImages = replicas * innerSteps * innerBatch;
 /** Epochs without a limit, after which a worker has nearly all samples: they would hide what vectors cost. */
 const warmUpEpochs = 15;
 
@@ -28,27 +30,26 @@ interface Link {
 interface Mode {
   readonly name: string;
   readonly options: TrainOptions;
+  /** Images that it trains on in an epoch, and in a step or round. */
+  readonly images: number;
   readonly stepSamples: number;
   /** Those are behind the link then, and the workers behind them. */
   readonly relays?: number;
 }
 
 const synchronous = { batch, optimizer: { type: 'sgd' }, verifyRate: 0 } as const;
+const steps = { images: stepImages, stepSamples: batch };
 
 const modes: readonly Mode[] = [
-  { name: 'synchronous, float32', options: synchronous, stepSamples: batch },
-  { name: 'synchronous, fp16-exact', options: { ...synchronous, gradients: 'fp16-exact' }, stepSamples: batch },
-  { name: 'synchronous, int8-exact', options: { ...synchronous, gradients: 'int8-exact' }, stepSamples: batch },
-  {
-    name: 'synchronous, float32, behind a relay',
-    options: synchronous,
-    stepSamples: batch,
-    relays: 1,
-  },
+  { name: 'synchronous, float32', options: synchronous, ...steps },
+  { name: 'synchronous, fp16-exact', options: { ...synchronous, gradients: 'fp16-exact' }, ...steps },
+  { name: 'synchronous, int8-exact', options: { ...synchronous, gradients: 'int8-exact' }, ...steps },
+  { name: 'synchronous, float32, behind a relay', options: synchronous, ...steps, relays: 1 },
   {
     name: `${replicas} replicas, ${innerSteps} inner steps`,
     options: { batch: innerBatch, diloco: { replicas, innerSteps }, verifyRate: 0 },
-    stepSamples: samples,
+    images: roundImages,
+    stepSamples: roundImages,
   },
 ];
 
@@ -72,16 +73,16 @@ export const narrowLink: Benchmark = {
   name: 'narrow-link',
   title: `784-128-10, ${workers} workers behind one link that they share: images a second by what travels`,
   method: [
-    `${thousands(samples)} images of MNIST, which travel before the link is narrowed, since each travels once. Steps of ${batch} images, or rounds of ${thousands(samples)}.`,
+    `Steps of ${batch} of ${stepImages} images of MNIST, or rounds of ${thousands(roundImages)}: they travel before the link is narrowed, since each travels once.`,
     'Link, coordinator and workers are one process: what is timed is the link. All must end with the weights of one process.',
   ],
   async facts(progress) {
-    const data = await firstImages(samples);
     const facts: Fact[] = [];
     for (const link of links) {
       const rates: number[] = [];
       for (const mode of link.modes) {
         progress(`narrow-link: ${link.name}, ${mode.name}`);
+        const data = await firstImages(mode.images);
         const measurement = await measure(mode, link, data);
         rates.push(measurement.imagesPerSecond);
         facts.push(await modeFact(mode, link, measurement, data));
@@ -93,8 +94,8 @@ export const narrowLink: Benchmark = {
 };
 
 /** Steps before the timed ones. */
-function warmUpSteps({ stepSamples }: Mode): number {
-  return (warmUpEpochs * samples) / stepSamples;
+function warmUpSteps({ images, stepSamples }: Mode): number {
+  return (warmUpEpochs * images) / stepSamples;
 }
 
 function optionsOf(mode: Mode, link: Link, data: Dataset): TrainOptions {

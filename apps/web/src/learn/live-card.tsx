@@ -30,10 +30,6 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
   const changed = useSignal<Readonly<Record<string, Setting>>>({});
   const settings = { ...firstOf(live), ...changed.value };
   const controls = Object.entries(live.controls);
-  const exhibits = training.exhibits.value;
-  const curves = exhibits.find((each): each is Kind<'live-curves'> => each.kind === 'live-curves');
-  const plane = exhibits.find((each): each is Kind<'plane'> => each.kind === 'plane');
-  const neurons = exhibits.find((each): each is Kind<'neurons'> => each.kind === 'neurons');
   const group = (legend: string, begins: boolean) => (
     <LiveControls
       legend={legend}
@@ -56,17 +52,7 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
       <h3 id="live-title">{live.caption}</h3>
       <p class="prose">{live.hint}</p>
       <div class={live.fixed['data'] === 'digits' ? 'live' : 'live live-with-plane'}>
-        <div class="live-curves">
-          <LiveCurvesView
-            exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: liveSteps, curves: [] }}
-          />
-        </div>
-        {live.fixed['data'] !== 'digits' && (
-          <>
-            <LivePlane plane={plane} />
-            <LiveNeurons neurons={neurons} />
-          </>
-        )}
+        <LiveExhibits live={live} exhibits={training.exhibits.value} />
         <div class="live-side">
           <LiveButtons training={training} settings={settings} />
           {group('Acts from the next step on', false)}
@@ -74,6 +60,33 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
         </div>
       </div>
     </section>
+  );
+}
+
+interface LiveExhibitsProps {
+  readonly live: LiveDefinition;
+  readonly exhibits: readonly Exhibit[];
+}
+
+/** The curves, and what else the training shows of its data. */
+function LiveExhibits({ live, exhibits }: LiveExhibitsProps) {
+  const curves = exhibits.find((each): each is Kind<'live-curves'> => each.kind === 'live-curves');
+  const plane = exhibits.find((each): each is Kind<'plane'> => each.kind === 'plane');
+  const neurons = exhibits.find((each): each is Kind<'neurons'> => each.kind === 'neurons');
+  return (
+    <>
+      <div class="live-curves">
+        <LiveCurvesView
+          exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: liveSteps, curves: [] }}
+        />
+      </div>
+      {live.fixed['data'] !== 'digits' && (
+        <>
+          <LivePlane plane={plane} />
+          <LiveNeurons neurons={neurons} />
+        </>
+      )}
+    </>
   );
 }
 

@@ -45,14 +45,20 @@ export function ChartToolbar({ store }: { readonly store: RunStore }) {
         />
         Log loss
       </label>
-      <span class="chart-files">
-        <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>
-          CSV
-        </button>
-        <button type="button" class="small" onClick={() => void saveCurvesPng()}>
-          PNG
-        </button>
-      </span>
+      <SaveButtons store={store} />
     </div>
+  );
+}
+
+function SaveButtons({ store }: { readonly store: RunStore }) {
+  return (
+    <span class="chart-files">
+      <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>
+        CSV
+      </button>
+      <button type="button" class="small" onClick={() => void saveCurvesPng()}>
+        PNG
+      </button>
+    </span>
   );
 }

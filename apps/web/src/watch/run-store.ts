@@ -15,6 +15,12 @@ export type Evaluation = WatchMessageOf<'evaluation'>;
 export type Checkpoint = WatchMessageOf<'checkpoint'>;
 export type DataSetup = WatchMessageOf<'dataSetup'>;
 
+/** Of those messages the newest one says all. */
+type NewestMessage = Exclude<
+  WatchMessageFrom<'coordinator'>,
+  WatchMessageOf<'dataSetup' | 'run' | 'earlierRuns' | 'history' | 'progress' | 'epoch' | 'event'>
+>;
+
 /** Whether samples are [height, width, channels], gray or in color; MNIST before it is known. */
 export function isPicture(run: Pick<Run, 'sampleShape'> | undefined): boolean {
   const [, , channels = 1] = run?.sampleShape ?? [];
@@ -132,14 +138,24 @@ export class RunStore {
         this.progress.value = message;
         this.curvesVersion.value++;
         return;
+      case 'epoch':
+        this.#addEpoch(message.report);
+        return;
+      case 'event':
+        this.#appendToLog([message.message], new Date());
+        return;
+      default:
+        this.#keepNewest(message);
+    }
+  }
+
+  #keepNewest(message: NewestMessage): void {
+    switch (message.type) {
       case 'workers':
         this.workers.value = message.workers;
         return;
       case 'timeline':
         this.timeline.value = message;
-        return;
-      case 'epoch':
-        this.#addEpoch(message.report);
         return;
       case 'evaluation':
         this.evaluation.value = message;
@@ -158,9 +174,6 @@ export class RunStore {
         return;
       case 'checkpoint':
         this.checkpoint.value = message;
-        return;
-      case 'event':
-        this.#appendToLog([message.message], new Date());
         return;
       case 'refused':
         this.rejection.value = message.message;

@@ -1,7 +1,7 @@
 /** The figures of a run for Prometheus. */
 
 import type { CoordinatorState, Run } from '@lockstep/training';
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Counter, Gauge, Registry } from 'prom-client';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TurnedAway } from '../report/turned-away.ts';
 import type { Traffic } from '../run/worker-pool.ts';
@@ -16,9 +16,10 @@ export interface MetricsSources {
 
 /** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
 export function createMetrics(sources: MetricsSources): NonNullable<SiteOptions['metrics']> {
-  let registry: Registry | undefined;
+  let opened: Promise<Registry> | undefined;
   return async () => {
-    registry ??= openRegistry(sources);
+    opened ??= openRegistry(sources);
+    const registry = await opened;
     return { contentType: registry.contentType, text: await registry.metrics() };
   };
 }
@@ -27,7 +28,8 @@ type Phase = CoordinatorState['phase'];
 const runPhases: readonly Phase[] = ['waiting', 'training', 'paused', 'finished', 'failed'];
 const workerPhases = ['handshake', 'checking', 'ready'] as const;
 
-function openRegistry({ run, dashboard, traffic, turnedAway }: MetricsSources): Registry {
+async function openRegistry({ run, dashboard, traffic, turnedAway }: MetricsSources): Promise<Registry> {
+  const { Counter, collectDefaultMetrics, Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   type Read = () => number | [label: string, value: number][];

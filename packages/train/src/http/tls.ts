@@ -5,7 +5,6 @@ import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
 
 import { configurationError, named } from '@lockstep/worker';
-import { generate } from 'selfsigned';
 import { keptSecret } from '../checkpoint/kept-secret.ts';
 import type { CheckpointOptions, TlsOptions } from '../options.ts';
 import { networkAddresses } from './addresses.ts';
@@ -59,6 +58,8 @@ function isCertificate(text: string): boolean {
 }
 
 async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>> {
+  // A fifth of the time that a coordinator takes to start, where it is loaded at once.
+  const { generate } = await import('selfsigned');
   const names = new Set(['localhost', '127.0.0.1', '::1', hostname(), `${hostname()}.local`, ...networkAddresses()]);
   if (host !== '0.0.0.0' && host !== '::') names.add(host);
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'Lockstep coordinator' }], {

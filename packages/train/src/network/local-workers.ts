@@ -50,7 +50,7 @@ export class LocalWorkers {
     const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
     const child = fork(program, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      execArgv: engineFlags(process.execArgv),
+      execArgv: heapLimits(process.execArgv),
     });
     const { url, backend, threads, token, fingerprint } = this.#options;
     const setup: LocalWorkerSetup = { url, name, backend, threads, token, fingerprint };
@@ -74,9 +74,7 @@ export class LocalWorkers {
   }
 }
 
-/** Flags of the engine hold for workers too; those that load modules, or debug, are meant for this process alone. */
-function engineFlags(flags: readonly string[]): string[] {
-  return flags.filter((flag) =>
-    /^--(?:no-)?(?:incremental-marking|experimental-wasm|max-(?:old|semi)-space-size)/.test(flag),
-  );
+/** They hold for workers too; flags that load modules, or debug, are meant for this process alone. */
+function heapLimits(flags: readonly string[]): string[] {
+  return flags.filter((flag) => /^--max-(?:old|semi)-space-size/.test(flag));
 }

@@ -17,7 +17,7 @@ import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
 import { LocalPool } from '../network/local-pool.ts';
 import { newSecret } from '../new-secret.ts';
-import { newSha256, sha256 } from '../node/sha256.ts';
+import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
 import { relayEvents } from './events.ts';
 import type { RelayEvent, RelayOptions } from './options.ts';
@@ -146,8 +146,7 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
   const { name = hostname().slice(0, maxNameLength), wait = false } = options;
   const { emit } = participation;
   return new Relay({
-    ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, hash: sha256 },
-    newHash: newSha256,
+    ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, newHash: newSha256 },
     verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
     token: connector.token ?? tokens.above,
     workerToken: tokens.below,

@@ -13,8 +13,8 @@ export function disconnect(draft: Draft, connection: Connection, message: string
   const record = draft.records.get(connection.workerId ?? '');
   if (!record) return;
   updateRecord(draft, record.id, { leftAtMs: draft.nowMs });
-  if (connection.phase !== 'ready') return;
-  addReadyTime(draft, connection);
+  if (connection.phase === 'ready') addReadyTime(draft, connection);
+  if (!connection.hasBeenReady) return;
   if (draft.phase !== 'training' && draft.phase !== 'paused') return;
   countFault(draft, 'disconnects');
   unassignAll(draft, connection);

@@ -186,6 +186,7 @@ export function activate(
   updateConnection(draft, connection.connection, {
     phase: 'ready',
     readyAtMs: draft.nowMs,
+    hasBeenReady: true,
     samplesPerMs: boundedRate(samplesPerMs),
   });
   // Weights went one way and a gradient came back, as in a step; the worker computed twice, to warm up first.

@@ -25,7 +25,7 @@ export function remove(draft: Draft, { workerId }: EventOf<'remove'>): void {
   for (const connection of connectionsOf(draft, workerId)) {
     const message = 'the owner of this run has removed this worker';
     send(draft, connection.connection, { type: 'refuse', code: 'removed', message });
-    const isAnnounced = connection.phase === 'ready' && draft.phase !== 'waiting';
+    const isAnnounced = connection.hasBeenReady && draft.phase !== 'waiting';
     disconnect(draft, connection, message, 1008);
     // Where it has not taken part yet, its going is no event by itself.
     if (!isAnnounced) emit(draft, { type: 'left', workerId, message });

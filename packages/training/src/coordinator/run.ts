@@ -150,9 +150,7 @@ export class Run {
         this.#peers.get(effect.connection)?.send(effect.message);
         return;
       case 'sendNumericsCheck':
-        // It begins with an empty sample cache.
-        this.#remote.tasks.forget(effect.connection);
-        this.#peers.get(effect.connection)?.sendNumericsCheck();
+        this.#sendNumericsCheck(effect.connection);
         return;
       case 'sendWeights':
         this.#peers.get(effect.connection)?.sendWeights(effect.step);
@@ -195,6 +193,12 @@ export class Run {
       default:
         effect satisfies never;
     }
+  }
+
+  #sendNumericsCheck(connection: ConnectionId): void {
+    // A worker that is checked begins with an empty sample cache.
+    this.#remote.tasks.forget(connection);
+    this.#peers.get(connection)?.sendNumericsCheck();
   }
 
   #sendTask({ connection, step, lo, n }: Extract<Effect, { type: 'sendTask' }>): void {

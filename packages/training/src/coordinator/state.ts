@@ -147,6 +147,8 @@ export interface Connection {
   readonly arrivalCreditMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
+  /** Whether it has been ready: after a task error it is checked again, and is not for a while. */
+  readonly hasBeenReady: boolean;
   /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
   /** Smoothed time that a result takes beyond that: transfers, queues, stalls. */

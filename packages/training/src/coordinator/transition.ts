@@ -15,7 +15,7 @@ import { forgetForwarded, forwardWeights } from './forwarded-weights.ts';
 import { injectFault, remove, rename } from './manage-worker.ts';
 import { handleMessage } from './messages.ts';
 import { advanceRun } from './progress.ts';
-import type { Connection, ConnectionId, CoordinatorState } from './state.ts';
+import type { ConnectionId, CoordinatorState } from './state.ts';
 import { takeRefereed } from './verification.ts';
 
 export interface Transition {
@@ -39,12 +39,9 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
     case 'message':
     case 'invalid':
     case 'numericsMismatch':
-    case 'closed': {
-      // An event of a connection that the rules have closed already comes too late to matter.
-      const connection = draft.connections.get(event.connection);
-      if (connection) applyToConnection(draft, connection, event);
+    case 'closed':
+      applyToConnection(draft, event);
       return;
-    }
     case 'tick':
       checkDeadlines(draft, event.receivedBytes);
       return;
@@ -85,7 +82,10 @@ function apply(draft: Draft, event: CoordinatorEvent): void {
 
 type ConnectionEvent = Extract<CoordinatorEvent, { type: 'message' | 'invalid' | 'numericsMismatch' | 'closed' }>;
 
-function applyToConnection(draft: Draft, connection: Connection, event: ConnectionEvent): void {
+function applyToConnection(draft: Draft, event: ConnectionEvent): void {
+  const connection = draft.connections.get(event.connection);
+  // An event of a connection that the rules have closed already comes too late to matter.
+  if (!connection) return;
   switch (event.type) {
     case 'message':
       updateConnection(draft, event.connection, { lastReceivedAtMs: event.atMs });
@@ -127,6 +127,7 @@ function open(draft: Draft, id: ConnectionId, resumeKey: string, address: string
     link: { networkMs: 0, results: 0, slownessReported: false },
     pingedAtMs: draft.nowMs,
     readyAtMs: draft.nowMs,
+    hasBeenReady: false,
     samplesPerMs: 0,
     overheadMs: 0,
     nextTrialAtMs: 0,

@@ -9,6 +9,7 @@ import { createReferee } from '../coordinator/referee.ts';
 import { Run } from '../coordinator/run.ts';
 import type { AskedRunOptions } from '../coordinator/run-options.ts';
 import type { RunSetup } from '../coordinator/state.ts';
+import { hashWith } from '../incremental-hash.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { Parameters } from '../parameters.ts';
 import { planRun, type RunPlan } from '../plan.ts';
@@ -26,8 +27,6 @@ export type Welcome = MessageOf<'welcome'>;
 
 export interface RelayRunOptions
   extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
-  /** Hash of bytes, in hex. */
-  readonly hash: (bytes: Uint8Array) => string;
   /** Of the coordinator above. */
   readonly welcome: Welcome;
   readonly backend: HostBackend;
@@ -78,7 +77,7 @@ function sampleBytesOf({ sampleType, sampleShape, targetType }: DataFormat, mode
 }
 
 function setupOf(
-  { welcome, backend, hash, token, addresses, verifySalt, limits }: RelayRunOptions,
+  { welcome, backend, newHash, token, addresses, verifySalt, limits }: RelayRunOptions,
   model: Model,
   plan: RunPlan,
   reference: Float32Array,
@@ -96,7 +95,7 @@ function setupOf(
     limits: { ...defaultLimits, maxFrameBytes, ...limits, chunkBytes },
     verifyRate: run?.verifyRate ?? 0,
     participation: run?.participation ?? 'fastest',
-    refereeHash: hash(bytesOf(reference)),
+    refereeHash: hashWith(newHash)(bytesOf(reference)),
     refereeMode: backend.numericMode,
     startWorkers: 1,
     startWithinMs: 0,

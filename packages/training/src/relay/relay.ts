@@ -10,7 +10,7 @@ import type { Limits } from '../coordinator/limits.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Trace } from '../coordinator/trace.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
-import type { NewHash } from '../incremental-hash.ts';
+import { hashWith, type NewHash } from '../incremental-hash.ts';
 import type { Compute } from '../worker/compute.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 import { Membership, type MembershipEnd, type MembershipEvent } from '../worker/membership.ts';
@@ -40,9 +40,7 @@ export interface RelayOptions {
   /** Computes numerics checks; on that backend where left out. */
   readonly createCompute?: () => Compute;
   readonly clock: Clock;
-  /** Hash of the numerics check's gradient, in hex. */
-  readonly hash: (bytes: Uint8Array) => string;
-  /** Begins one. */
+  /** Begins the hash of a numerics check's gradient. */
   readonly newHash: NewHash;
   /** From 0 to 1; spreads the moments at which many workers come back. */
   readonly random: () => number;
@@ -125,10 +123,11 @@ export class Relay {
   }
 
   #join(createCompute: () => Compute): Membership {
-    const { name, token, clock, hash, random, sampleCacheBytes, waitForCoordinator } = this.#options;
+    const { name, token, clock, newHash, random, sampleCacheBytes, waitForCoordinator } = this.#options;
     const workers = this.#workers;
     return new Membership({
-      ...{ clock, hash, random },
+      ...{ clock, random },
+      hash: hashWith(newHash),
       ...(sampleCacheBytes === undefined ? {} : { sampleCacheBytes }),
       ...(waitForCoordinator === undefined ? {} : { waitForCoordinator }),
       compute: createRelayCompute({
@@ -166,9 +165,9 @@ export class Relay {
     const welcome = this.#welcome!;
     this.#closeRun('another run begins', true);
     const { workerToken: token, addresses = [], onRun, onTrace } = this.#options;
-    const { backend, clock, hash, newHash, newResumeKey, verifySalt, limits } = this.#options;
+    const { backend, clock, newHash, newResumeKey, verifySalt, limits } = this.#options;
     const run = await openRelayRun({
-      ...{ welcome, backend, clock, hash, newHash, newResumeKey, verifySalt, limits, token },
+      ...{ welcome, backend, clock, newHash, newResumeKey, verifySalt, limits, token },
       addresses: [...new Set([...addresses, ...(welcome.addresses ?? [])])].slice(0, mostAddresses),
       compute: createCompute(),
       onEvent: (event) => this.#noteBelow(event),

@@ -7,12 +7,12 @@ import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Participation, RunSetup } from '../coordinator/state.ts';
-import type { NewHash } from '../incremental-hash.ts';
+import { hashWith, type NewHash } from '../incremental-hash.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
 import { firstSample, planRun, type RunPlan } from '../plan.ts';
-import { createShardSource } from '../shard-source.ts';
+import { createShardSource, type ShardSource } from '../shard-source.ts';
 import { type NumericMode, numericModes } from './numeric-modes.ts';
 import { oracleWeights } from './oracle.ts';
 import { SampleLedger } from './sample-ledger.ts';
@@ -77,10 +77,7 @@ export interface Checkpoint {
 }
 
 /** Everything that a run needs but time and randomness. */
-export interface RunParts extends Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent' | 'onStep'> {
-  /** Of bytes, in hex: what workers are given. */
-  readonly hash: (bytes: Uint8Array) => string;
-}
+export type RunParts = Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent' | 'onStep'>;
 
 export interface Problem {
   readonly backend: HostBackend;
@@ -121,6 +118,24 @@ function setupOf(options: ProblemOptions, { backend, plan, dataset, referenceHas
   };
 }
 
+interface Refereed {
+  readonly plan: RunPlan;
+  readonly samples: ShardSource;
+  readonly gradientOf: Awaited<ReturnType<typeof openGradient>>;
+}
+
+function refereeOf({ plan, samples, gradientOf }: Refereed, parameterServer: ParameterServer): RunOptions['referee'] {
+  return async (step, { lo, n }) => {
+    const { samples: values, targets, count } = samples.shard(step, lo, n);
+    const { aggregator, parameterCount: to, rounding } = parameterServer;
+    const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
+    const own = await gradientOf(parameterServer.weightBytes(), values, targets, { key, rounding });
+    const memory = aggregator.reserve();
+    aggregator.finish(memory, aggregator.write(memory, { from: 0, to }, { bytes: own.gradient }), own);
+    return { memory, count };
+  };
+}
+
 /** @param newHash begins a hash of bytes, which the machine brings */
 export async function createProblem(
   backend: HostBackend,
@@ -130,11 +145,6 @@ export async function createProblem(
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const { sampleType = 'u8', targetType = 'classes' } = options;
   const types = { sampleType, targetType };
-  const hash: RunParts['hash'] = (bytes) => {
-    const whole = newHash();
-    whole.update(bytes);
-    return whole.digest('hex');
-  };
   const { innerSteps, rounding } = options;
   const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, rounding });
   const dataset = tinyDataset(count, types);
@@ -148,31 +158,19 @@ export async function createProblem(
   const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const gradient = floatsFrom(check.gradient);
   const referenceGradient = referenceOf(gradient);
-  const setup = setupOf(options, { backend, plan, dataset, referenceHash: hash(bytesOf(gradient)) });
+  const setup = setupOf(options, { backend, plan, dataset, referenceHash: hashWith(newHash)(bytesOf(gradient)) });
   const resume: Problem['resume'] = (checkpoint) => {
     const start = { weights, step: 0, ...checkpoint };
+    const firstStep = start.step;
     const parameterServer = new ParameterServer({
-      backend,
-      plan,
-      optimizer,
-      weights: start.weights,
+      ...{ backend, plan, optimizer, weights: start.weights, firstStep },
       ...(checkpoint && { optimizerState: checkpoint.optimizer }),
-      firstStep: start.step,
     });
     const ledger = new SampleLedger(plan, samples, checkpoint?.counts);
     ledger.watch(parameterServer);
-    const referee: RunOptions['referee'] = async (step, { lo, n }) => {
-      const { samples: values, targets, count } = samples.shard(step, lo, n);
-      const { aggregator, parameterCount: to, rounding } = parameterServer;
-      const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
-      const own = await gradientOf(parameterServer.weightBytes(), values, targets, { key, rounding });
-      const memory = aggregator.reserve();
-      aggregator.finish(memory, aggregator.write(memory, { from: 0, to }, { bytes: own.gradient }), own);
-      return { memory, count };
-    };
-    const firstStep = start.step;
+    const referee = refereeOf({ plan, samples, gradientOf }, parameterServer);
     const given = { samples, parameterServer, numericsCheck, referenceGradient, referee };
-    return { run: { setup, firstStep, ...given, hash, newHash }, ledger };
+    return { run: { setup, firstStep, ...given, newHash }, ledger };
   };
   return {
     backend,

@@ -13,7 +13,7 @@ export interface RelayTreeOptions {
   readonly levels: readonly number[];
   readonly clock: Clock;
   readonly backend: HostBackend;
-  readonly run: Pick<RunParts, 'hash' | 'newHash'>;
+  readonly run: Pick<RunParts, 'newHash'>;
   /** Uniform in [0, 1). */
   readonly chance: () => number;
   readonly encodes: boolean;
@@ -69,7 +69,6 @@ export class RelayTree {
     return new SimulatedRelay({
       ...{ name, clock, backend, encodes, pacedBytes },
       ip: `10.1.0.${number}`,
-      hash: run.hash,
       newHash: run.newHash,
       random: chance,
       link: linkSpeed(),

@@ -19,7 +19,6 @@ export interface SimulatedRelayOptions {
   readonly ip: string;
   readonly clock: Clock;
   readonly backend: HostBackend;
-  readonly hash: (bytes: Uint8Array) => string;
   readonly newHash: NewHash;
   /** From 0 to 1; spreads its attempts to come back. */
   readonly random: () => number;
@@ -114,12 +113,12 @@ export class SimulatedRelay implements Listener {
   }
 
   #start(): void {
-    const { name, clock, backend, hash, newHash, random, sampleCacheBytes, verifySalt, addresses } = this.#options;
+    const { name, clock, backend, newHash, random, sampleCacheBytes, verifySalt, addresses } = this.#options;
     const process = new SimulatedProcess(clock);
     const route = this.#options.route(process);
     const isAlive = (): boolean => this.#life?.process === process;
     const relay = new Relay({
-      ...{ name, clock: process, backend, hash, newHash, random, sampleCacheBytes, verifySalt, addresses },
+      ...{ name, clock: process, backend, newHash, random, sampleCacheBytes, verifySalt, addresses },
       waitForCoordinator: true,
       createCompute: () => createSharedCompute(backend),
       newResumeKey: () => `${name}-${++this.#resumeKeys}`,

@@ -3,6 +3,7 @@ import { isHostBackend, randomStream } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunOutcome } from '../coordinator/run-options.ts';
 import { type CoordinatorState, initialState } from '../coordinator/state.ts';
+import { hashWith } from '../incremental-hash.ts';
 import type { Entry, Happening } from './chronicle.ts';
 import { type FaultKind, faults, stutter } from './faults.ts';
 import { fleetRoute } from './fleet-route.ts';
@@ -103,7 +104,7 @@ export class Simulator implements World {
       clock: this.clock,
       backend,
       numericMode: otherModes > 0 && this.chance() < otherModes && !isOfOwnMode ? 'nudged' : 'exact',
-      hash: run.hash,
+      hash: hashWith(run.newHash),
       computeMs: (samples) => (samples / samplesPerMs) * (0.8 + 0.4 * this.chance()),
       link: this.#linkSpeed(),
       ...(encodes === undefined ? {} : { encodes }),

@@ -2,6 +2,7 @@
 import {
   defaultKey,
   inputSize,
+  type Model,
   outputCount,
   parameterCount,
   parseModel,
@@ -19,7 +20,7 @@ import {
 } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import { uploadFloats } from '../upload-floats.ts';
-import type { Compute, ShardGradient, ShardSamples } from './compute.ts';
+import type { Compute, ComputeSetup, ShardGradient, ShardSamples } from './compute.ts';
 import { Pacer } from './pacer.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 
@@ -41,8 +42,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
   };
 
   const close = (): void => {
-    opened?.sliced.dispose();
-    if (opened) backend.free(opened.parameters);
+    if (opened) closeModel(backend, opened);
     opened = undefined;
     table?.dispose();
     table = undefined;
@@ -53,19 +53,15 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
     codec: isHostBackend(backend) ? backend.codec : undefined,
-    async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }) {
+    async open(setup) {
       close();
-      const model = parseModel(data);
-      const parameters = backend.allocate(parameterCount(model));
-      const sliced = new SlicedGradient(backend, { model, microbatchSize, targetType, innerSteps }, parameters);
-      opened = { parameters, sliced, pacer: 'after' in clock ? new Pacer(clock) : undefined };
+      opened = openModel(backend, setup, 'after' in clock ? new Pacer(clock) : undefined);
     },
     setWeights(bytes) {
       uploadFloats(backend, ready().parameters, bytes);
     },
     createByteCache(count, size) {
-      const expected = inputSize(ready().sliced.model);
-      if (size !== expected) throw new Error(`compute: expected samples of ${expected} bytes, got some of ${size}`);
+      checkSampleSize(size, ready().sliced.model);
       table?.dispose();
       table = undefined;
       table = createByteTable(backend, count, size);
@@ -78,25 +74,49 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       const count = countOf(targets, sliced);
       const samplesOf = rangesOf(samples, count, table);
       sliced.begin({ count, samplesOf, targets, key, rounding }, pacer?.sliceSamples);
-      pacer?.begin();
-      for (let done = 0; done < count; ) {
-        const computed = sliced.advance();
-        done += computed;
-        if (!pacer?.endSlice(computed) || done === count) continue;
-        await pacer.pause();
-        if (isCanceled?.() || opened !== run) throw new Error('compute: the shard was canceled');
-      }
-      const vector = sliced.vector();
-      if (inPlace && isHostBackend(backend)) {
-        return inMemoryOf(backend, vector, { count, computeMs: clock.nowMs() - startedAtMs });
-      }
-      const sums = sumsOf(await backend.download(vector));
-      return { ...sums, count, computeMs: clock.nowMs() - startedAtMs };
+      await advanceTo(count, run, () => isCanceled?.() || opened !== run);
+      return resultOf(backend, sliced.vector(), { count, inPlace, elapsedMs: () => clock.nowMs() - startedAtMs });
     },
     async close() {
       close();
     },
   };
+}
+
+function openModel(
+  backend: Backend,
+  { model: data, microbatchSize, targetType = 'classes', innerSteps }: ComputeSetup,
+  pacer: Pacer | undefined,
+): Opened {
+  const model = parseModel(data);
+  const parameters = backend.allocate(parameterCount(model));
+  const sliced = new SlicedGradient(backend, { model, microbatchSize, targetType, innerSteps }, parameters);
+  return { parameters, sliced, pacer };
+}
+
+function closeModel(backend: Backend, { parameters, sliced }: Opened): void {
+  sliced.dispose();
+  backend.free(parameters);
+}
+
+function checkSampleSize(size: number, model: Model): void {
+  const expected = inputSize(model);
+  if (size !== expected) throw new Error(`compute: expected samples of ${expected} bytes, got some of ${size}`);
+}
+
+/**
+ * Computes a shard of `count` samples, in slices with pauses between them.
+ * @throws Error where it was canceled in a pause
+ */
+async function advanceTo(count: number, { sliced, pacer }: Opened, isCanceled: () => boolean): Promise<void> {
+  pacer?.begin();
+  for (let done = 0; done < count; ) {
+    const computed = sliced.advance();
+    done += computed;
+    if (!pacer?.endSlice(computed) || done === count) continue;
+    await pacer.pause();
+    if (isCanceled()) throw new Error('compute: the shard was canceled');
+  }
 }
 
 /** Samples that have so many targets. */
@@ -126,6 +146,24 @@ function sumsOf(values: Float32Array): Pick<ShardGradient, 'gradient' | 'lossSum
   const size = values.length - 2;
   const gradient = new Uint8Array(values.buffer, values.byteOffset, size * 4);
   return { gradient, lossSum: values[size]!, correct: values[size + 1]! };
+}
+
+interface ResultOptions {
+  readonly count: number;
+  /** Whether the gradient may stay in the backend's memory. */
+  readonly inPlace: boolean;
+  readonly elapsedMs: () => number;
+}
+
+/** The sums in a vector of the backend. */
+async function resultOf(
+  backend: Backend,
+  vector: Storage,
+  { count, inPlace, elapsedMs }: ResultOptions,
+): Promise<ShardGradient> {
+  if (inPlace && isHostBackend(backend)) return inMemoryOf(backend, vector, { count, computeMs: elapsedMs() });
+  const sums = sumsOf(await backend.download(vector));
+  return { ...sums, count, computeMs: elapsedMs() };
 }
 
 /** The sums in a vector of the backend, whose memory may move while nothing is computed. */

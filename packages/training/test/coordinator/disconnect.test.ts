@@ -18,6 +18,21 @@ describe('the shards of a worker that disconnects', () => {
     expect(coordinator.state.phase).toBe('finished');
   });
 
+  it('are assigned once where it goes while it is checked again, and its going is told', () => {
+    const coordinator = new ScriptedCoordinator();
+    const [first] = [coordinator.join(), coordinator.join()];
+    coordinator.completePlannedSteps();
+    const [task] = coordinator.tasksOf(first);
+    coordinator.receive(first, { type: 'taskError', ...task!, code: 'device-lost', message: 'the device is gone' });
+    const { reassigned } = coordinator.state.faults;
+    expect(reassigned).toBeGreaterThan(0);
+    const effects = coordinator.close(first);
+    expect(eventsOf(effects)).toEqual([{ type: 'left', workerId: 'w1', message: 'its connection closed' }]);
+    expect(coordinator.state.faults).toMatchObject({ disconnects: 1, reassigned });
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+  });
+
   it('are halved where more workers than shards are idle', () => {
     const coordinator = new ScriptedCoordinator({ steps: 1 });
     const first = coordinator.join();

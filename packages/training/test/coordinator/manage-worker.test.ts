@@ -19,6 +19,14 @@ describe('a worker that is removed', () => {
     expect(coordinator.state.phase).toBe('finished');
   });
 
+  it('is announced once where it is checked again', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 2 });
+    const [first] = [coordinator.join(), coordinator.join()];
+    const [task] = coordinator.tasksOf(first);
+    coordinator.receive(first, { type: 'taskError', ...task!, code: 'device-lost', message: 'the device is gone' });
+    expect(eventsOf(coordinator.dispatch({ type: 'remove', workerId: 'w1' }))).toMatchObject([{ type: 'left' }]);
+  });
+
   it('is announced once also before the run begins; one that is unknown is not', () => {
     const coordinator = new ScriptedCoordinator({ startWorkers: 2 });
     coordinator.join();

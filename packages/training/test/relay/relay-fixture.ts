@@ -5,7 +5,7 @@ import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { SimulatedProcess } from '../../src/simulator/simulated-process.ts';
 import type { Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
 import { RunFixture } from '../coordinator/run-fixture.ts';
-import { createProblem, hash, hostBackend, newHash, type ProblemOptions } from '../support.ts';
+import { createProblem, hostBackend, newHash, type ProblemOptions } from '../support.ts';
 
 type WorkerOptions = ConstructorParameters<typeof SimulatedWorker>[0];
 
@@ -24,7 +24,6 @@ export class TestRelay implements Listener {
     this.relay = new Relay({
       ...{
         name,
-        hash,
         newHash,
         backend: problem.backend,
         clock: this.process,

@@ -1,0 +1,38 @@
+/** What a program sets in its own process, seen from outside while a local worker waits for what to join. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { on } from 'node:events';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+
+const witness = fileURLToPath(new URL('./collection-witness.mjs', import.meta.url));
+const localWorker = fileURLToPath(new URL('../dist/local-worker.js', import.meta.url));
+
+const running = new Set<ChildProcess>();
+
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+  running.clear();
+});
+
+/** The program, and its messages one after another: that it is ready, then what the witness has seen. */
+function start(program: string) {
+  const child = fork(program, { execArgv: ['--import', pathToFileURL(witness).href], stdio: 'pipe' });
+  running.add(child);
+  const messages = on(child, 'message', { close: ['exit'] });
+  return async (): Promise<unknown> => (await messages.next()).value?.[0];
+}
+
+async function collectionsOf(program: string) {
+  const next = start(program);
+  expect(await next()).toBe('ready');
+  return (await next()) as { readonly collections: number; readonly incremental: number };
+}
+
+describe('a local worker', () => {
+  it('marks nothing incrementally, as a program without the flag does', async () => {
+    const [worker, plain] = await Promise.all([localWorker, witness].map(collectionsOf));
+    expect(plain!.incremental).toBeGreaterThan(0);
+    expect(worker!.collections).toBeGreaterThan(0);
+    expect(worker!.incremental).toBe(0);
+  });
+});
