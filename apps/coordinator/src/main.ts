@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
 import { resolveModel, summary } from '@lockstep/nn';
 import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
-import { setEngineFlags } from '@lockstep/worker/own-process';
+import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import colors from 'picocolors';
 import { lowerEngineThreads } from './engine-threads.ts';
 import { asUsageFailure, type FleetMember, joinFleet } from './fleet.ts';
@@ -29,7 +29,8 @@ async function main(): Promise<number> {
   }
   const asked = trainOptionsOf(options);
   setEngineFlags();
-  if (options.single && options.threads !== 1) lowerEngineThreads();
+  if (options.single && options.threads === 1) compileSooner();
+  else if (options.single) lowerEngineThreads();
   const opened = await openData(options);
   // Until here a signal ends the process by itself.
   const interruption = new AbortController();

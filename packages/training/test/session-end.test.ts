@@ -13,6 +13,22 @@ describe('a worker session', () => {
     expect(script.of('pong')).toEqual([{ type: 'pong', sentAtMs: 12.5 }]);
   });
 
+  it('pings once in each heartbeat without being asked, but for one in which it is frozen, until its end', async () => {
+    const script = new Script();
+    await script.pass(10_000);
+    expect(script.of('ping')).toEqual([]);
+    await script.activate();
+    await script.pass(7_000);
+    expect(script.of('ping')).toHaveLength(3);
+    await script.send({ type: 'injectFault', action: 'freeze', forMs: 2_000 });
+    await script.pass(4_000);
+    expect(script.of('ping').map(({ sentAtMs }) => sentAtMs)).toEqual([12_000, 14_000, 16_000, 20_000]);
+    await script.send({ type: 'finish', message: 'the run is finished' });
+    await script.close(1000, '');
+    await script.pass(10_000);
+    expect(script.of('ping')).toHaveLength(4);
+  });
+
   it('is lost where the coordinator never sends a message', async () => {
     const script = new Script();
     await script.pass(14_000);

@@ -21,26 +21,30 @@ export class FaultInjector {
     this.#deliver = deliver;
   }
 
+  get isFrozen(): boolean {
+    return this.#clock.nowMs() < this.#frozenUntilMs;
+  }
+
   inject(action: 'freeze' | 'slow', forMs: number): void {
     const untilMs = this.#clock.nowMs() + forMs;
     if (action === 'slow') {
       this.#slowUntilMs = untilMs;
       return;
     }
-    const wasFrozen = this.#isFrozen();
+    const wasFrozen = this.isFrozen;
     this.#frozenUntilMs = untilMs;
     if (!wasFrozen) void this.#deliverDeferred();
   }
 
   /** Whether the message is deferred: the worker is frozen, or earlier messages have not been delivered yet. */
   defers(message: CoordinatorMessage): boolean {
-    if (!this.#isFrozen() && this.#deferred.length === 0) return false;
+    if (!this.isFrozen && this.#deferred.length === 0) return false;
     this.#deferred.push(message);
     return true;
   }
 
   async thawed(): Promise<void> {
-    while (this.#isFrozen()) await this.#wait(this.#frozenUntilMs - this.#clock.nowMs());
+    while (this.isFrozen) await this.#wait(this.#frozenUntilMs - this.#clock.nowMs());
   }
 
   /** Computes; while the worker is slow, this takes a multiple of the time. */
@@ -55,10 +59,6 @@ export class FaultInjector {
   async #deliverDeferred(): Promise<void> {
     await this.thawed();
     for (const message of this.#deferred.splice(0)) this.#deliver(message);
-  }
-
-  #isFrozen(): boolean {
-    return this.#clock.nowMs() < this.#frozenUntilMs;
   }
 
   #wait(delayMs: number): Promise<void> {

@@ -4,6 +4,7 @@ import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion 
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
 import type { NodeRounding } from '../node-rounding.ts';
 import { FaultInjector } from './fault-injection.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import { LivenessTimer } from './liveness-timer.ts';
 import { NumericsAnswerer } from './numerics-answer.ts';
@@ -33,6 +34,7 @@ export class Session {
   readonly #faults: FaultInjector;
   readonly #tasks = new TaskQueue();
   readonly #vectors: IncomingVectors;
+  #heartbeat: Heartbeat | undefined;
   #answerer: TaskAnswerer;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
   #newSamples = (): SampleCache => this.#samples;
@@ -134,6 +136,8 @@ export class Session {
     const { id, resumeKey, model, microbatchSize, targetType, innerSteps, heartbeatMs } = welcome;
     const { cachedSamples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
+    this.#heartbeat?.stop();
+    this.#heartbeat = new Heartbeat(this.#options.clock, heartbeatMs, () => this.#ping());
     this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
     this.#orLost(() => {
       this.#roundings = new StepRoundings(welcome);
@@ -147,6 +151,12 @@ export class Session {
     const numerics = new NumericsAnswerer(this.#options, setup, welcome.chunkBytes);
     this.#numerics = numerics;
     this.#enqueue(() => numerics.open());
+  }
+
+  /** Without being asked: on a narrow link the coordinator's ping waits behind weights for longer than a worker may be silent. */
+  #ping(): void {
+    const sentAtMs = this.#options.clock.nowMs();
+    if (!this.#faults.isFrozen) this.#options.transport.send({ type: 'ping', sentAtMs });
   }
 
   #takeVector(message: MessageOf<'numericsCheck' | 'weights' | 'chunk'>): void {
@@ -257,6 +267,7 @@ export class Session {
 
   #closed(closing: Closing): void {
     this.#liveness.stop();
+    this.#heartbeat?.stop();
     this.#end ??= { type: 'lost', message: lostMessage(closing) };
     this.#tasks.cancelAll();
     this.#resolveEnded(this.#end);
