@@ -1,5 +1,6 @@
 /** Opens a WebSocket to a coordinator. */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
@@ -24,7 +25,12 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
     // A mask of zeros is valid (RFC 6455), and ws then skips masking, which only protects caches of browsers' proxies.
     generateMask: (mask) => mask.fill(0),
   });
-  const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes });
+  let stream: Socket | undefined;
+  socket.once('upgrade', (response) => {
+    stream = response.socket;
+  });
+  const receivedBytes = (): number => stream?.bytesRead ?? 0;
+  const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes, receivedBytes });
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('unexpected-response', (_request, response) => {

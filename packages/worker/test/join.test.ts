@@ -48,11 +48,19 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
         hellos.push(message);
         visit(pair.coordinator, message);
       },
-      onClose() {
-        isBetween = true;
-      },
+      onClose() {},
     });
-    return pair.worker;
+    const { worker } = pair;
+    const listen = worker.listen.bind(worker);
+    worker.listen = ({ onMessage, onClose }) =>
+      listen({
+        onMessage,
+        onClose(closing) {
+          isBetween = true;
+          onClose(closing);
+        },
+      });
+    return worker;
   };
 
   const options = {

@@ -69,7 +69,7 @@ export class Session {
       onClose: (closing) => this.#closed(closing),
     });
     transport.send(helloOf(options));
-    this.#liveness = new LivenessTimer(clock, handshakeMs, (patienceMs) => {
+    this.#liveness = new LivenessTimer(clock, transport, handshakeMs, (patienceMs) => {
       const message = `the coordinator was silent for ${Math.round(patienceMs / 1000)} s`;
       this.#stop({ type: 'lost', message }, 1001);
     });
