@@ -2,7 +2,8 @@
 
 /**
  * Every step passes megabytes of messages through memory that glibc must not give back to the kernel, which would fault it
- * in again page by page at the next step. The first alone would keep it from learning how large the program's blocks are. Other C libraries do not look.
+ * in again page by page at the next step. The first alone would keep it from learning how large the program's blocks are.
+ * Other C libraries do not look.
  */
 export const allocatorSettings = {
   MALLOC_TRIM_THRESHOLD_: `${256 * 2 ** 20}`,

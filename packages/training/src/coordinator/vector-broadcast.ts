@@ -40,7 +40,7 @@ export class VectorBroadcast {
   readonly #ranges: ReturnType<typeof chunkRanges>;
   /** Of each stream that is not at its end, the number of its next chunk. */
   readonly #places = new Map<OutgoingVector, number>();
-  /** Those made last, by the number of their chunk. */
+  /** Those made last, by the number of their chunk; none of a vector that has changed, as each may be one of many. */
   readonly #kept = new Map<number, Frame>();
   /** Those that a connection may be sending. */
   readonly #read = new WeakMap<CoordinatorMessage, Frame>();
@@ -104,12 +104,16 @@ export class VectorBroadcast {
     const rest = this.#rest ?? { at: 0, bytes: bytes() };
     const memory = pool.take();
     const message = messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, memory);
-    const frame: Frame = { message, memory, isKept: true, readers: 0 };
+    const frame: Frame = { message, memory, isKept: !this.#hasChanged, readers: 0 };
+    if (frame.isKept) this.#keep(index, frame);
+    this.#read.set(message, frame);
+    return frame;
+  }
+
+  #keep(index: number, frame: Frame): void {
     const [oldest] = this.#kept;
     if (oldest && this.#kept.size >= mostKeptFrames) this.#forget(...oldest);
     this.#kept.set(index, frame);
-    this.#read.set(message, frame);
-    return frame;
   }
 
   #sent(message: CoordinatorMessage): void {
@@ -134,7 +138,6 @@ export class VectorBroadcast {
   #end(stream: OutgoingVector): void {
     if (!this.#places.delete(stream) || this.isOpen) return;
     this.#rest = undefined;
-    if (this.#hasChanged) this.forgetFrames();
     this.#options.onIdle?.();
   }
 }

@@ -145,7 +145,11 @@ describe('a vector to many connections', () => {
               while (connection.inFlight.length > 0) connection.sent();
             } while (connection.pull());
             const expected = framesOf(length, connection.step);
-            expect(connection.left).toEqual(connection.isClosed ? expected.slice(0, connection.left.length) : expected);
+            const { left, isClosed } = connection;
+            // Compared as buffers: a matcher would look at millions of bytes one by one.
+            expect(left.length).toBeLessThanOrEqual(expected.length);
+            if (!isClosed) expect(left).toHaveLength(expected.length);
+            expect(left.findIndex((frame, index) => Buffer.compare(frame, expected[index]!) !== 0)).toBe(-1);
           }
           expect(pool.inUse).toBe(0);
         },
@@ -171,6 +175,17 @@ describe('a vector to many connections', () => {
     expect(sender.broadcast.isOpen).toBe(true);
     sender.connections[1]!.close();
     expect(sender.broadcast.isOpen).toBe(false);
+  });
+
+  it('keeps no frame of a vector that has changed for those that are behind', () => {
+    const sender = new Sender(5 * chunkValues);
+    sender.connect();
+    sender.change();
+    const connection = sender.connections[0]!;
+    for (let chunk = 0; chunk < 3; chunk++) connection.pull();
+    expect(sender.pool.inUse).toBe(3);
+    while (connection.inFlight.length > 0) connection.sent();
+    expect(sender.pool.inUse).toBe(0);
   });
 
   it('uses the memory of its frames again in the next step', () => {
