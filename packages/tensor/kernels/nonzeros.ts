@@ -111,18 +111,18 @@ export function extendChains(accumulate: bool, entry: usize, end: usize, right: 
 }
 
 /**
- * As `extendChains`, and then adds the sums to those at `target`, in the pass over the last entries; what is left at `sum`
- * has no meaning.
+ * `target[column]` plus the chain over the entries, from +0, that `extendChains` gives: added in the pass over the last
+ * entries. What is left at `sum` has no meaning.
  */
-export function addChains(
-  accumulate: bool, entry: usize, end: usize, right: usize, sum: usize, target: usize, bytes: usize,
-): void {
-  const last = (((end - entry) >> 3) - 1) & 3;
-  const rest = end - ((last + 1) << 3);
-  if (rest != entry) extendChains(accumulate, entry, rest, right, sum, bytes);
-  const begins = rest == entry && !accumulate;
-  if (begins) addFew(<i32>last + 1, true, true, rest, right, sum, target, bytes);
-  else addFew(<i32>last + 1, false, true, rest, right, sum, target, bytes);
+export function addChains(entry: usize, end: usize, right: usize, sum: usize, target: usize, bytes: usize): void {
+  const last = <i32>(((end - entry) >> 3) - 1) & 3;
+  const rest = end - (<usize>(last + 1) << 3);
+  if (rest == entry) {
+    addFew(last + 1, true, true, rest, right, sum, target, bytes);
+    return;
+  }
+  extendChains(false, entry, rest, right, sum, bytes);
+  addFew(last + 1, false, true, rest, right, sum, target, bytes);
 }
 
 /** `addEntries` for one to four entries. */

@@ -169,7 +169,7 @@ function extendLane(
   // The last microbatch below the node where both meet: whatever follows is added to the sum of that node.
   if (isWhole && top >= 0 && ctz(~microbatch) >= level) {
     store<i32>(state, top);
-    addChains(false, list, end, right, sum, top == 0 ? first : sum - bytes, bytes);
+    addChains(list, end, right, sum, top == 0 ? first : sum - bytes, bytes);
     return;
   }
   store<i32>(state, top + 1);

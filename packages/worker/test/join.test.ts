@@ -1,6 +1,6 @@
 import { type CoordinatorTransport, type MessageOf, memoryPair, type WorkerTransport } from '@lockstep/protocol';
 import type { Compute } from '@lockstep/training';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
 import { JoinedWorker } from '../src/joined-worker.ts';
 import { participate } from '../src/participate.ts';
@@ -14,8 +14,6 @@ const compute: Compute = {
   gradient: () => Promise.reject(new Error('expected no shard')),
   close: async () => {},
 };
-
-beforeAll(async () => {});
 
 /** The error of `connect` where no coordinator listens. */
 const refusedConnection = 'nothing answers there (connection refused)';
