@@ -81,7 +81,9 @@ export class HeldResults {
     const whole = result?.memory ? result : results.find((held) => held.memory && result && this.#isSame(held, result));
     this.#drop(results.filter((held) => held !== whole));
     this.#held.delete(key);
-    return result && whole?.memory && { ...result, memory: whole.memory };
+    if (!result || !whole?.memory) return undefined;
+    const { size, numericsHash } = result;
+    return { connection, memory: whole.memory, size, numericsHash };
   }
 
   clear(): void {

@@ -46,7 +46,8 @@ function create({ mostHeldBytes = 0, gradients }: Options = {}) {
   return { held, memory, add };
 }
 
-const vector = fc.array(fc.constantFrom(0, -0, 1, 1 + 2 ** -23, Number.NaN), { minLength: 3, maxLength: 4 });
+/** Two of them are often equal. */
+const vector = fc.array(fc.constantFrom(0, -0, 1, 1 + 2 ** -23, Number.NaN), { minLength: 1, maxLength: 2 });
 
 describe('held results of one numeric mode', () => {
   it('agree, and are given out, the same whether they are whole or digests', () => {
@@ -89,7 +90,8 @@ describe('held results of one numeric mode', () => {
     held.digest();
     expect(memory.reserved.size).toBe(0);
     expect(add(3, [1, 2, 3])).toEqual([1]);
-    expect(held.take(shard, 1)).toMatchObject({ connection: 1, memory: Float32Array.of(1, 2, 3) });
+    const taken = { connection: 1, memory: Float32Array.of(1, 2, 3), size, numericsHash: 'own' };
+    expect(held.take(shard, 1)).toEqual(taken);
     held.clear();
     expect(memory.reserved.size).toBe(1);
   });
