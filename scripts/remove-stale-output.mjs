@@ -4,6 +4,10 @@ import { join } from 'node:path';
 
 const compiled = /(\.d\.ts|\.js)(\.map)?$/;
 
+/** Written anew by each build. */
+const bundle = /^bundle[\\/]/;
+
 for (const file of readdirSync('dist', { recursive: true })) {
-  if (compiled.test(file) && !existsSync(join('src', file.replace(compiled, '.ts')))) rmSync(join('dist', file));
+  if (bundle.test(file) || !compiled.test(file)) continue;
+  if (!existsSync(join('src', file.replace(compiled, '.ts')))) rmSync(join('dist', file));
 }

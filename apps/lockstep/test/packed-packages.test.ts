@@ -54,6 +54,16 @@ it('projects in TypeScript are tried with every module that a package exports', 
   expect(modules.sort()).toEqual([...checkedModules].sort());
 });
 
+it('each module that Node may import is joined into few files for it', () => {
+  const modules = [...packed.values()].flatMap(({ name, manifest }) =>
+    Object.entries(manifest.exports as Record<string, string | Record<string, string>>).flatMap(([path, conditions]) =>
+      typeof conditions === 'string' ? [] : [{ module: posix.join(name, path), node: conditions['node'] }],
+    ),
+  );
+  const notForNode = modules.filter(({ node }) => !node?.startsWith('./dist/bundle/'));
+  expect(notForNode.map(({ module }) => module)).toEqual(['@lockstep/worker/browser']);
+});
+
 describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
   const open = (): PackedPackage => packed.get(name)!;
 
@@ -114,13 +124,19 @@ describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
     const { files, read } = open();
     const maps = files.filter((file) => file.endsWith('.map'));
     const compiled = files.filter((file) => /^dist\/.*(\.js|\.d\.ts)$/.test(file) && name !== '@lockstep/web');
-    expect(compiled.filter((file) => !maps.includes(`${file}.map`))).toEqual([]);
+    const unmapped = compiled.filter((file) => !maps.includes(`${file}.map`));
+    expect(unmapped.filter((file) => !onlyPassesOn(read(file)))).toEqual([]);
     const sources = maps.flatMap((map) =>
       (JSON.parse(read(map)) as { sources: string[] }).sources.map((source) => posix.join(posix.dirname(map), source)),
     );
     expect(sources.filter((source) => !files.includes(source))).toEqual([]);
   });
 });
+
+/** Whether a bundled module is made of imports and exports alone, of which no line has a source. */
+function onlyPassesOn(code: string): boolean {
+  return code.split('\n').every((line) => /^(import .*|export \{.*\}( from ".*")?;|)$/.test(line));
+}
 
 /** Names of the packages that a module imports, without those of its own files. */
 function importsOf(code: string): string[] {

@@ -28,7 +28,10 @@ const inNode = [
   'command',
   'files',
   'train/command-line',
+  'tensor/node-thread',
+  'train/evaluation-thread',
   'worker/local-worker',
+  'worker/background-thread',
   'worker/own-process',
 ];
 const inPage = [...anywhere, 'worker/browser'];

@@ -1,6 +1,6 @@
 /** The version of Lockstep, which all its packages share. */
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
-const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
 
 export const { version } = manifest;

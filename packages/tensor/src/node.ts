@@ -2,12 +2,13 @@
  * Threads of a backend in Node.
  * @module
  */
+import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { ThreadMessage } from './backends/cpu/kernel-thread.ts';
 import type { ThreadOptions } from './backends/cpu/thread-team.ts';
 
 /** Also where this is a source: threads run what the build made. */
-const program = new URL('../dist/node-thread.js', import.meta.url);
+const program = createRequire(import.meta.url).resolve('@lockstep/tensor/node-thread');
 
 /**
  * Compute threads of Node, for `openBackend`.

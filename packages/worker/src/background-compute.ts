@@ -1,10 +1,14 @@
 /** A compute in a thread of its own, so that the socket's thread always answers. */
+import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { TargetValues } from '@lockstep/nn';
 import { prepareProcess } from '@lockstep/tfjs-node';
 import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardSamples } from '@lockstep/training';
 import type { BackgroundAnswer, BackgroundCall, BackgroundSetup, Started } from './background-protocol.ts';
 import type { ComputeChoice } from './compute-choice.ts';
+
+/** Also where this is a source: the thread runs what the build made. */
+const program = createRequire(import.meta.url).resolve('@lockstep/worker/background-thread');
 
 /** @throws Error with one sentence where nothing of the choice can be opened */
 export async function startBackgroundCompute(choice: ComputeChoice): Promise<Started & { readonly compute: Compute }> {
@@ -66,7 +70,7 @@ class ComputeThread {
   constructor(setup: BackgroundSetup) {
     // Options for modules or debuggers are meant for the socket's thread; V8's flags hold for the process anyway.
     const options = { workerData: setup, execArgv: [] };
-    this.#worker = new Worker(new URL('./background-thread.js', import.meta.url), options);
+    this.#worker = new Worker(program, options);
     this.#worker.on('message', (answer: BackgroundAnswer) => {
       const first = this.#waiting.shift();
       if (answer.type === 'failed') first?.reject(new Error(answer.message));

@@ -1,4 +1,5 @@
 /** Evaluates in a thread of its own, so that no step waits for an evaluation. */
+import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { Evaluation, Evaluator } from '@lockstep/nn';
 import type { EvaluationSetup } from '../host.ts';
@@ -12,7 +13,7 @@ export type EvaluationAnswer =
 type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
 
 /** Also where this is a source: the thread runs what the build made. */
-const program = new URL('../../dist/node/evaluation-thread.js', import.meta.url);
+const program = createRequire(import.meta.url).resolve('@lockstep/train/evaluation-thread');
 
 /** Begins its thread with the first evaluation; evaluations are asked for one after another. */
 export class BackgroundEvaluator implements Evaluator {
