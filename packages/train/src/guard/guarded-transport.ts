@@ -11,6 +11,7 @@ import {
   webSocketTransport,
 } from '@lockstep/protocol';
 import type { WebSocket } from 'ws';
+import { socketsCountBytes } from '../http/traffic-counter.ts';
 import { type AnswerSize, ConnectionBudget } from './connection-budget.ts';
 import { type TokenGuesses, tooSoonMessage } from './token-guesses.ts';
 import type { TurnedAwayReason } from './turned-away.ts';
@@ -64,13 +65,13 @@ export class GuardedTransport implements CoordinatorTransport {
     // Charged before the transport decodes it.
     webSocket.on('message', (data: ArrayBuffer) => {
       this.#frameBytes = data.byteLength + frameHeaderBytes;
-      this.#charge({ messages: 1 });
+      this.#charge({ messages: 1, bytes: socketsCountBytes ? 0 : this.#frameBytes });
     });
     this.#inner = webSocketTransport(webSocket, {
       side: 'coordinator',
       remote: `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`,
       maxFrameBytes: options.maxFrameBytes,
-      receivedBytes: () => socket.bytesRead,
+      receivedBytes: socketsCountBytes ? () => socket.bytesRead : undefined,
     });
   }
 
@@ -84,6 +85,10 @@ export class GuardedTransport implements CoordinatorTransport {
 
   get receivedBytes(): number | undefined {
     return this.#inner.receivedBytes;
+  }
+
+  get sentBytes(): number | undefined {
+    return this.#inner.sentBytes;
   }
 
   listen(listener: TransportListener<WorkerMessage>): void {

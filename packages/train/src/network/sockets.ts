@@ -56,7 +56,7 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     onViewer: (webSocket, { socket }) =>
       onViewer(webSocket, { address: sourceOf(socket.remoteAddress), settle: () => connections.settle(socket) }),
     onWorker(webSocket, { socket }) {
-      traffic.add(socket);
+      traffic.add(socket, webSocket);
       const address = sourceOf(socket.remoteAddress);
       const onWelcome = (): void => connections.settle(socket);
       options.onConnection(new GuardedTransport({ webSocket, socket, address, onWelcome }, guard), address);
