@@ -35,7 +35,7 @@ import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 8;
+export const protocolVersion = 9;
 
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
@@ -226,8 +226,11 @@ export const messages = {
   /** The run is over; `message` says how it ended. Where another may follow on this server, the worker comes back for it. */
   finish: fromCoordinator('finish', { message, anotherMayFollow: v.exactOptional(flag) }),
 
-  /** `sentAtMs` is read from the sender's clock and comes back unchanged in the pong. */
-  ping: fromEither('ping', { sentAtMs: milliseconds }),
+  /**
+   * `sentAtMs` is read from the sender's clock and comes back unchanged in the pong. A worker tells how many bytes have
+   * arrived so far, unfinished frames included where its platform tells: behind a link that has become slow it has more time.
+   */
+  ping: fromEither('ping', { sentAtMs: milliseconds, receivedBytes: v.exactOptional(whole(0)) }),
 
   pong: fromEither('pong', { sentAtMs: milliseconds }),
 

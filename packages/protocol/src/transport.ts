@@ -39,8 +39,10 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   readonly remote: string;
   /** Bytes accepted by `send` and not yet handed to the network, those that wait included; of streams those that are made. */
   readonly bufferedBytes: number;
-  /** Bytes that have arrived, unfinished frames included; undefined where the platform does not tell. */
+  /** Bytes that have arrived, unfinished frames included where the platform tells; undefined where nothing is counted. */
   readonly receivedBytes?: number | undefined;
+  /** Bytes of the messages handed to the network; undefined where nothing is counted. */
+  readonly sentBytes?: number | undefined;
   /** Starts delivery; called once. Throws an Error when called again. */
   listen(listener: TransportListener<Receives>): void;
   /** Queues a message, which must not change any more. Does nothing on a connection that has ended. */

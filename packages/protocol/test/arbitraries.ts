@@ -268,7 +268,10 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     { type: fc.constant('finish' as const), message, anotherMayFollow: fc.boolean() },
     { requiredKeys: ['type', 'message'], noNullPrototype: true },
   ),
-  ping: fc.record({ type: fc.constant('ping' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
+  ping: fc.record(
+    { type: fc.constant('ping' as const), sentAtMs: milliseconds, receivedBytes: fc.maxSafeNat() },
+    { requiredKeys: ['type', 'sentAtMs'], noNullPrototype: true },
+  ),
   pong: fc.record({ type: fc.constant('pong' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
   bye: fc.record({ type: fc.constant('bye' as const), message }, { noNullPrototype: true }),
 };

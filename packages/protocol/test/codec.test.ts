@@ -72,6 +72,7 @@ describe.each(messageTypes)('%s', (type) => {
       'workers',
       'address',
       'unverified',
+      'receivedBytes',
     ]);
     if (type === 'chunk') optional.add('checksum');
     const example: Record<string, unknown> = { ...exampleOf(type) };

@@ -57,6 +57,17 @@ describeTransport({ name: 'webSocketTransport', open: openWorker, dispose });
 describe('webSocketTransport', () => {
   afterEach(dispose);
 
+  it('counts the bytes of the messages that it has sent, and of those that have arrived', async () => {
+    const { coordinator, worker } = await openWorker();
+    const recorder = new Recorder(worker);
+    const messages = [1, 2, 3].map((sentAtMs) => ({ type: 'ping', sentAtMs }) as const);
+    for (const message of messages) coordinator.send(message);
+    const bytes = messages.reduce((sum, message) => sum + encode(message).byteLength, 0);
+    expect(coordinator.sentBytes).toBe(bytes);
+    await recorder.messageCount(messages.length);
+    expect([worker.receivedBytes, worker.sentBytes]).toEqual([bytes, 0]);
+  });
+
   /** A worker's bare socket, and what the coordinator's end receives from it. */
   async function rawWorker(maxFrameBytes?: number) {
     const { server, port } = await listen();

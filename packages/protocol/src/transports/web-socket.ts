@@ -35,8 +35,8 @@ export interface WebSocketTransportOptions<S extends Side> {
    * number as its `maxPayload`, which refuses by the header alone. Default: no limit.
    */
   readonly maxFrameBytes?: number;
-  /** Tells how many bytes have arrived so far, unfinished frames included. */
-  readonly receivedBytes?: () => number;
+  /** Tells how many bytes have arrived so far, unfinished frames included. Default: those of whole frames are counted. */
+  readonly receivedBytes?: (() => number) | undefined;
 }
 
 export type WebSocketTransport<S extends Side> = S extends 'worker'
@@ -73,7 +73,7 @@ class SocketEnd implements Transport<Message, Message> {
   readonly #socket: WebSocketLike;
   readonly #from: Side;
   readonly #maxFrameBytes: number;
-  readonly #receivedBytes: (() => number) | undefined;
+  readonly #receivedBytes: () => number;
   readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
   readonly #vectors = new PacedVectors<Uint8Array<ArrayBuffer>>(
     () => this.#socket.bufferedAmount >= pacedBytes || this.#unsentBytes >= pacedBytes,
@@ -82,6 +82,9 @@ class SocketEnd implements Transport<Message, Message> {
   /** Of streams, where the socket tells when it has sent something: what the network takes at once is told later. */
   #unsentBytes = 0;
   #tellsSent = false;
+  /** Of all frames that have arrived whole. */
+  #framesBytes = 0;
+  #sentBytes = 0;
   #pending: (PendingFrame | VectorStream<Message>)[] = [];
   #isPolling = false;
 
@@ -90,7 +93,7 @@ class SocketEnd implements Transport<Message, Message> {
     this.#socket = socket;
     this.#from = options.side === 'worker' ? 'coordinator' : 'worker';
     this.#maxFrameBytes = options.maxFrameBytes ?? Number.POSITIVE_INFINITY;
-    this.#receivedBytes = options.receivedBytes;
+    this.#receivedBytes = options.receivedBytes ?? (() => this.#framesBytes);
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => this.#flush());
     socket.addEventListener('message', (event) => this.#receive(event.data));
@@ -105,8 +108,12 @@ class SocketEnd implements Transport<Message, Message> {
     return this.#pending.reduce((sum, pending) => sum + ('frame' in pending ? pending.frame.byteLength : 0), bytes);
   }
 
-  get receivedBytes(): number | undefined {
-    return this.#receivedBytes?.();
+  get receivedBytes(): number {
+    return this.#receivedBytes();
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes;
   }
 
   listen(listener: TransportListener<Message>): void {
@@ -165,6 +172,7 @@ class SocketEnd implements Transport<Message, Message> {
   #hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
     const isCounted = sent !== undefined && this.#tellsSent;
     if (isCounted) this.#unsentBytes += byteLength;
+    this.#sentBytes += byteLength;
     this.#socket.send(payload, () => {
       this.#tellsSent = true;
       if (isCounted) this.#unsentBytes -= byteLength;
@@ -195,6 +203,7 @@ class SocketEnd implements Transport<Message, Message> {
     } else if (data.byteLength > this.#maxFrameBytes) {
       this.close(1009, `frame: expected at most ${this.#maxFrameBytes} bytes, got ${data.byteLength}`);
     } else {
+      this.#framesBytes += data.byteLength;
       this.#inbox.deliverFrame(new Uint8Array(data), this.#from, (code, reason) => this.close(code, reason));
     }
   }

@@ -43,19 +43,36 @@ function noteArrival(draft: Draft, id: ConnectionId, bytes: number): void {
   updateConnection(draft, id, {
     receivedBytes: bytes,
     lastReceivedAtMs: draft.nowMs,
-    arrivalCreditMs: connection.arrivalCreditMs + (bytes - connection.receivedBytes) / leastBytesPerMs,
+    transferCreditMs: connection.transferCreditMs + (bytes - connection.receivedBytes) / leastBytesPerMs,
+  });
+}
+
+/**
+ * So many bytes have arrived at a worker, by its own account. While they do, at no less than the slowest link's rate, what it
+ * was asked for waits: a link may have become slow since its deadline was set.
+ */
+export function noteDelivery(
+  draft: Draft,
+  { connection: id, delivered, transferCreditMs }: Connection,
+  bytes: number,
+): void {
+  if (bytes <= delivered.bytes) return;
+  const creditMs = Math.min((bytes - delivered.bytes) / leastBytesPerMs, draft.nowMs - delivered.atMs);
+  updateConnection(draft, id, {
+    delivered: { bytes, atMs: draft.nowMs },
+    transferCreditMs: transferCreditMs + creditMs,
   });
 }
 
 /** Why a connection has run out of time, or undefined where it has not. */
 function expiryOf(draft: Draft, connection: Connection): string | undefined {
   const { handshakeMs, numericsCheckMs, deadMs } = draft.setup.limits;
-  const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, arrivalCreditMs } = connection;
+  const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, transferCreditMs } = connection;
   const phaseMs = draft.nowMs - phaseAtMs;
   if (phase === 'handshake' && !claim && phaseMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
   // A relay without a worker answers the numerics check once it has one.
   const isWaiting = draft.records.get(workerId)?.workersBehind === 0;
-  if (phase === 'checking' && !isWaiting && phaseMs > numericsCheckMs * draft.patience + arrivalCreditMs) {
+  if (phase === 'checking' && !isWaiting && phaseMs > numericsCheckMs * draft.patience + transferCreditMs) {
     draft.patience = morePatience(draft);
     return `no answer to the numerics check within ${Math.round(phaseMs / 1000)} s`;
   }
@@ -91,7 +108,7 @@ const mostTimesIdle = 10;
  */
 function checkShards(draft: Draft, connection: Connection, idleWorkers: () => readonly Connection[]): boolean {
   const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = draft.setup.limits;
-  const { connection: id, samplesPerMs, link, arrivalCreditMs } = connection;
+  const { connection: id, samplesPerMs, link, transferCreditMs } = connection;
   const owned = draft.current.shards.ownedBy(id);
   const starts = owned.flatMap(({ owners }) => owners.filter((owner) => owner.connection === id));
   const trials = connection.trial && connection.trial.step <= draft.current.step ? [connection.trial] : [];
@@ -101,7 +118,7 @@ function checkShards(draft: Draft, connection: Connection, idleWorkers: () => re
   const knownMs = Number.isFinite(ownMs) ? ownMs : link.networkMs;
   const answerByMs =
     connection.answerByMs ?? startedAtMs + draft.patience * Math.max(hardDeadlineMs, hardFactor * knownMs);
-  if (draft.nowMs > answerByMs + arrivalCreditMs) {
+  if (draft.nowMs > answerByMs + transferCreditMs) {
     draft.patience = morePatience(draft);
     recordFailure(draft, connection);
     disconnect(draft, connection, 'no result within the time that it may take', 1008);

@@ -39,7 +39,7 @@ export function admit(draft: Draft, connection: Connection, hello: Hello, record
   updateConnection(draft, id, {
     phase: 'checking',
     phaseAtMs: draft.nowMs,
-    arrivalCreditMs: 0,
+    transferCreditMs: 0,
     workerId: member.id,
     claim: undefined,
     cachesSamples,

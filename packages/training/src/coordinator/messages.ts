@@ -1,4 +1,5 @@
 /** What each message of a worker does to the run, by the phase of its connection. */
+import { noteDelivery } from './deadlines.ts';
 import { disconnect, protocolViolation } from './disconnect.ts';
 import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
 import type { CheckedMessage } from './events.ts';
@@ -36,6 +37,7 @@ export function handleMessage(draft: Draft, connection: Connection, message: Che
       takeStatus(draft, connection, message);
       return;
     case 'ping':
+      noteDelivery(draft, connection, message.receivedBytes ?? 0);
       send(draft, id, { type: 'pong', sentAtMs: message.sentAtMs });
       return;
     case 'pong':

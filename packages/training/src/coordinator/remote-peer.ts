@@ -24,6 +24,10 @@ export class RemotePeer implements Peer {
     return this.#transport.receivedBytes;
   }
 
+  get sentBytes(): number | undefined {
+    return this.#transport.sentBytes;
+  }
+
   send(message: RuleMessage): void {
     this.#transport.send(message);
   }

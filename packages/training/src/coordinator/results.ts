@@ -61,7 +61,7 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
   }
   restartClocks(draft, id);
   const speed = wasTrial ? {} : speedAfter(connection, { samples: shard.samples, computeMs, totalMs });
-  updateConnection(draft, id, { taskErrors: 0, arrivalCreditMs: 0, newestResult: message.step, ...speed });
+  updateConnection(draft, id, { taskErrors: 0, transferCreditMs: 0, newestResult: message.step, ...speed });
   if (wasTrial) return;
   recordSuccess(draft, connection);
   measureLink(draft, connection, { totalMs, computeMs, turnaroundMs: message.turnaroundMs });
@@ -127,7 +127,7 @@ function checkAgain(draft: Draft, connection: Connection): void {
     addReadyTime(draft, connection);
   }
   const { connection: id } = connection;
-  updateConnection(draft, id, { phase: 'checking', phaseAtMs: draft.nowMs, arrivalCreditMs: 0, weightsStep: -1 });
+  updateConnection(draft, id, { phase: 'checking', phaseAtMs: draft.nowMs, transferCreditMs: 0, weightsStep: -1 });
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });
 }
 

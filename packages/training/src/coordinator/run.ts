@@ -236,7 +236,16 @@ export class Run {
   #receive(connection: ConnectionId, message: WorkerMessage): void {
     if (message.type === 'gradient' || message.type === 'numericsResult' || message.type === 'chunk') {
       this.#receiveVector(connection, message);
+    } else if (message.type === 'ping') {
+      this.#receivePing(connection, message);
     } else this.#dispatch({ type: 'message', connection, message });
+  }
+
+  /** No worker has received more than it was sent, whatever it says. */
+  #receivePing(connection: ConnectionId, { receivedBytes = 0, ...ping }: MessageOf<'ping'>): void {
+    const sentBytes = this.#peers.get(connection)?.sentBytes ?? 0;
+    const message = { ...ping, receivedBytes: Math.min(receivedBytes, sentBytes) };
+    this.#dispatch({ type: 'message', connection, message });
   }
 
   /** What a worker of this process reports is its own finding: there is nothing to check, and its sum has been added. */

@@ -161,7 +161,7 @@ export function assign(draft: Draft, step: StepDraft, shard: Shard, connection: 
   const before = step.shards.get(shardKey(shard));
   const worker = draft.connections.get(connection);
   if (!before || !worker) return;
-  if (owedSamples(step, connection) === 0) updateConnection(draft, connection, { arrivalCreditMs: 0 });
+  if (owedSamples(step, connection) === 0) updateConnection(draft, connection, { transferCreditMs: 0 });
   if (step.step === draft.current.step) sendWeightsOnce(draft, worker);
   updateShard(step, shard, { owners: [...before.owners, { connection, startedAtMs: draft.nowMs }] });
   draft.effects.push({ type: 'sendTask', connection, step: step.step, lo: shard.lo, n: shard.n });

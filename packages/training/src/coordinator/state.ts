@@ -143,8 +143,10 @@ export interface Connection {
   readonly lastReceivedAtMs: number;
   /** Bytes that have arrived from it, unfinished frames included. */
   readonly receivedBytes: number;
-  /** By how much arriving bytes have put off the deadline of what it was asked for last. */
-  readonly arrivalCreditMs: number;
+  /** Bytes that have arrived there, and when it said so. */
+  readonly delivered: { readonly bytes: number; readonly atMs: number };
+  /** By how much bytes that arrive, here or there, have put off the deadline of what it was asked for last. */
+  readonly transferCreditMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
   /** Whether it has been ready: after a task error it is checked again, and is not for a while. */

@@ -15,6 +15,9 @@ export class Transports {
       get receivedBytes() {
         return transport.receivedBytes;
       },
+      get sentBytes() {
+        return transport.sentBytes;
+      },
       listen: (listener) =>
         transport.listen({
           onMessage: (message) => listener.onMessage(message),

@@ -2,8 +2,8 @@
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
+import type { LinkSpeed } from './link-direction.ts';
 import type { RunParts } from './problem.ts';
-import type { LinkSpeed } from './simulated-link.ts';
 import { SimulatedRelay } from './simulated-relay.ts';
 import { type Listener, pacedBytes } from './simulated-worker.ts';
 import { TreeRoute, topAddress } from './tree-route.ts';

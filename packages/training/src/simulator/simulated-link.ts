@@ -7,12 +7,7 @@ import {
   type WorkerTransport,
 } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-
-/** In each direction: frames follow one another, and each is under way for the latency as well. */
-export interface LinkSpeed {
-  readonly latencyMs: number;
-  readonly bytesPerMs: number;
-}
+import { LinkDirection, type LinkSpeed } from './link-direction.ts';
 
 interface SimulatedLinkOptions {
   readonly clock: Clock;
@@ -26,13 +21,6 @@ interface SimulatedLinkOptions {
   readonly pacedBytes?: number | undefined;
 }
 
-/** A frame on its way to the coordinator. */
-interface Transfer {
-  readonly beginsAtMs: number;
-  readonly endsAtMs: number;
-  readonly byteLength: number;
-}
-
 export class SimulatedLink {
   readonly worker: WorkerTransport;
   readonly coordinator: CoordinatorTransport;
@@ -40,27 +28,23 @@ export class SimulatedLink {
   workerFault: string | undefined;
   readonly #options: SimulatedLinkOptions;
   readonly #pair: MemoryPair;
-  /** When the last frame of each direction has left. */
-  readonly #freeAtMs = { coordinator: 0, worker: 0 };
-  readonly #silentUntilMs = { coordinator: 0, worker: 0 };
-  readonly #transfers: Transfer[] = [];
-  /** Bytes of frames that have arrived whole. */
-  #arrivedBytes = 0;
-  #receivedBefore = 0;
+  /** Each by the side that sends. */
+  readonly #directions: Readonly<Record<Side, LinkDirection>>;
   /** A number in [0, 1) that says which bit of the worker's next frame flips. */
   #damage: number | undefined;
 
   constructor(options: SimulatedLinkOptions) {
-    const { workerName, encodes, pacedBytes } = options;
+    const { clock, speed, ends, workerName, encodes, pacedBytes } = options;
     this.#options = options;
+    this.#directions = { coordinator: new LinkDirection(clock, speed), worker: new LinkDirection(clock, speed) };
     this.#pair = memoryPair({
       workerName,
       encode: encodes,
       ...(pacedBytes === undefined ? {} : { pacedBytes }),
       transmit: (frame, from) => (from === 'worker' ? this.#transmit(frame) : frame),
       schedule: (deliver, { from, kind, byteLength }) => {
-        if (kind === 'local') options.ends[from].after(0, deliver);
-        else this.#carry(from, byteLength, deliver);
+        if (kind === 'local') ends[from].after(0, deliver);
+        else this.#directions[from].carry(byteLength, ends[from === 'worker' ? 'coordinator' : 'worker'], deliver);
       },
     });
     this.worker = this.#noted(this.#pair.worker);
@@ -69,13 +53,18 @@ export class SimulatedLink {
 
   /** Both ends learn that the connection is gone, and what was under way is lost; on a silent link neither learns it. */
   cut(reason: string): void {
-    const nowMs = this.#options.clock.nowMs();
-    if (Math.max(this.#silentUntilMs.coordinator, this.#silentUntilMs.worker) <= nowMs) this.#pair.sever(reason);
+    const { coordinator, worker } = this.#directions;
+    if (!coordinator.isSilent && !worker.isSilent) this.#pair.sever(reason);
   }
 
   /** Nothing from this side arrives for so long, and neither end is told: a half-open connection. */
   silence(from: Side, forMs: number): void {
-    this.#silentUntilMs[from] = Math.max(this.#silentUntilMs[from], this.#options.clock.nowMs() + forMs);
+    this.#directions[from].silence(forMs);
+  }
+
+  /** What is sent from now on is under way at another speed. */
+  changeSpeed(speed: LinkSpeed): void {
+    for (const direction of Object.values(this.#directions)) direction.speed = speed;
   }
 
   /** Flips one bit of the next frame that the worker sends, drawn from a number in [0, 1). */
@@ -101,28 +90,17 @@ export class SimulatedLink {
     return damaged;
   }
 
-  #carry(from: Side, byteLength: number, deliver: () => void): void {
-    const { clock, speed, ends } = this.#options;
-    const beginsAtMs = Math.max(clock.nowMs(), this.#freeAtMs[from]);
-    const endsAtMs = beginsAtMs + byteLength / speed.bytesPerMs;
-    this.#freeAtMs[from] = endsAtMs;
-    if (from === 'worker') this.#transfers.push({ beginsAtMs, endsAtMs, byteLength });
-    const receiver = from === 'worker' ? ends.coordinator : ends.worker;
-    const arrive = (): void => {
-      const silentMs = this.#silentUntilMs[from] - clock.nowMs();
-      if (silentMs > 0) receiver.after(silentMs, arrive);
-      else deliver();
-    };
-    receiver.after(endsAtMs + speed.latencyMs - clock.nowMs(), arrive);
-  }
-
   /** The worker's end, which notes what it finds wrong. */
   #noted(transport: WorkerTransport): WorkerTransport {
+    const { coordinator } = this.#directions;
     let isOpen = true;
     return {
       remote: transport.remote,
       get bufferedBytes() {
         return transport.bufferedBytes;
+      },
+      get receivedBytes() {
+        return coordinator.receivedBytes;
       },
       listen: ({ onMessage, onClose }) =>
         transport.listen({
@@ -142,34 +120,24 @@ export class SimulatedLink {
     };
   }
 
-  /** The coordinator's end, which tells how many bytes have arrived as a socket does. */
+  /** The coordinator's end, which tells how many bytes it has sent and received as a socket does. */
   #counted(transport: CoordinatorTransport): CoordinatorTransport {
-    const receivedBytes = (): number => this.#receivedBytes();
+    const { coordinator, worker } = this.#directions;
     return {
       remote: transport.remote,
       get bufferedBytes() {
         return transport.bufferedBytes;
       },
       get receivedBytes() {
-        return receivedBytes();
+        return worker.receivedBytes;
+      },
+      get sentBytes() {
+        return coordinator.sentBytes;
       },
       listen: (listener) => transport.listen(listener),
       send: (message) => transport.send(message),
       sendVector: (stream) => transport.sendVector(stream),
       close: (code, reason) => transport.close(code, reason),
     };
-  }
-
-  /** Bytes that have reached the coordinator, part of an unfinished frame included. */
-  #receivedBytes(): number {
-    const { clock, speed } = this.#options;
-    if (this.#silentUntilMs.worker > clock.nowMs()) return this.#receivedBefore;
-    const sentAtMs = clock.nowMs() - speed.latencyMs;
-    while (this.#transfers[0] && this.#transfers[0].endsAtMs <= sentAtMs) {
-      this.#arrivedBytes += this.#transfers.shift()!.byteLength;
-    }
-    const part = Math.max(0, sentAtMs - (this.#transfers[0]?.beginsAtMs ?? sentAtMs)) * speed.bytesPerMs;
-    this.#receivedBefore = Math.max(this.#receivedBefore, this.#arrivedBytes + Math.floor(part));
-    return this.#receivedBefore;
   }
 }

@@ -6,9 +6,10 @@ import type { Clock } from '../clock.ts';
 import type { Compute, ComputeSetup, ShardGradient } from '../worker/compute.ts';
 import { Membership, type MembershipEnd, type MembershipEvent } from '../worker/membership.ts';
 import { type Lie, lies, type ResultFault } from './lies.ts';
+import type { LinkSpeed } from './link-direction.ts';
 import { type NumericMode, numericModes } from './numeric-modes.ts';
 import { openGradient } from './shared-compute.ts';
-import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
+import { SimulatedLink } from './simulated-link.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 
 /** What workers connect to. */

@@ -153,10 +153,16 @@ export class Session {
     this.#enqueue(() => numerics.open());
   }
 
-  /** Without being asked: on a narrow link the coordinator's ping waits behind weights for longer than a worker may be silent. */
+  /**
+   * Without being asked: on a narrow link the coordinator's ping waits behind weights for longer than a worker may be silent.
+   * How much of them has arrived tells that it is the link that takes its time.
+   */
   #ping(): void {
-    const sentAtMs = this.#options.clock.nowMs();
-    if (!this.#faults.isFrozen) this.#options.transport.send({ type: 'ping', sentAtMs });
+    if (this.#faults.isFrozen) return;
+    const { clock, transport } = this.#options;
+    const { receivedBytes } = transport;
+    const arrived = receivedBytes === undefined ? {} : { receivedBytes };
+    transport.send({ type: 'ping', sentAtMs: clock.nowMs(), ...arrived });
   }
 
   #takeVector(message: MessageOf<'numericsCheck' | 'weights' | 'chunk'>): void {

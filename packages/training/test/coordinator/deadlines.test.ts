@@ -131,6 +131,34 @@ describe('a worker past its hard deadline', () => {
   });
 });
 
+describe('a worker that says how many bytes have arrived', () => {
+  /** Pings each heartbeat with so many bytes more, for so long; then only answers pings. Returns when it is disconnected. */
+  function disconnectedAtMs(bytesPerMs: number, forMs: number): number {
+    const coordinator = new ScriptedCoordinator();
+    const only = coordinator.join();
+    const startedAtMs = coordinator.nowMs;
+    const waitedMs = (): number => coordinator.nowMs - startedAtMs;
+    while (coordinator.state.connections.has(only)) {
+      coordinator.wait(500);
+      if (waitedMs() > forMs) coordinator.pong(only);
+      else if (waitedMs() % 2_000 === 0) {
+        const receivedBytes = bytesPerMs * waitedMs();
+        coordinator.receive(only, { type: 'ping', sentAtMs: coordinator.nowMs, receivedBytes });
+      }
+    }
+    return waitedMs();
+  }
+
+  it('has more time while they arrive at no less than 256 kbit/s, and no more than that', () => {
+    const until = 40_000;
+    expect(disconnectedAtMs(0, until)).toBe(5_500);
+    expect(disconnectedAtMs(16, until)).toBeLessThan(12_000);
+    for (const bytesPerMs of [32, 1e3, 1e9]) {
+      expect(disconnectedAtMs(bytesPerMs, until)).toBe(until + 5_500);
+    }
+  });
+});
+
 describe('a silent connection', () => {
   it('is closed after 15 s, and not before', () => {
     const coordinator = new ScriptedCoordinator({ limits: { hardDeadlineMs: 60_000 } });

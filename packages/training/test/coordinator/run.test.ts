@@ -161,6 +161,41 @@ describe('a worker that answers pings and never a task', () => {
   });
 });
 
+describe('bytes on their way to a worker', () => {
+  it('put off its deadline, where its link has become slow', async () => {
+    const limits = { heartbeatMs: 200, hardDeadlineMs: 1_000 };
+    const fixture = await createRunFixture({
+      samples: 15_000,
+      batch: 15_000,
+      microbatchSize: 2_000,
+      epochs: 6,
+      limits,
+    });
+    const worker = fixture.join({ computeMs: () => 10 });
+    await fixture.until(() => fixture.run.state.current.step > 0);
+    // The samples of a step take 1.9 s then.
+    worker.link?.changeSpeed({ latencyMs: 1, bytesPerMs: 40 });
+    await fixture.finish();
+    expect(fixture.clock.nowMs()).toBeGreaterThan(2 * 1_900);
+    expect(fixture.run.state.faults.disconnects).toBe(0);
+  });
+
+  it('count only where they were sent, whatever it says', async () => {
+    const fixture = await createRunFixture();
+    const liar = await fixture.joinClient();
+    let receivedBytes = 0;
+    const boast = (): void => {
+      receivedBytes += 1e6;
+      liar.send({ type: 'ping', sentAtMs: 0, receivedBytes });
+      if (!liar.closing) fixture.clock.after(1_000, boast);
+    };
+    const since = fixture.clock.nowMs();
+    boast();
+    await fixture.until(() => liar.closing !== undefined);
+    expect(fixture.clock.nowMs() - since).toBeLessThan(6_000);
+  });
+});
+
 describe('a worker that was late', () => {
   it('is assigned shards again: the run goes on with it alone when the other one dies', async () => {
     const fixture = await createRunFixture({ epochs: 40 });

@@ -54,6 +54,18 @@ describe('a link', () => {
     expect(counts).toEqual([0, 20, 64, 64]);
   });
 
+  it('tells a worker the same, and the coordinator how much it has sent; another speed holds for later frames', () => {
+    const { link, runUntil } = openLink();
+    link.coordinator.send(ping);
+    link.changeSpeed({ latencyMs: 10, bytesPerMs: 2 });
+    link.coordinator.send(ping);
+    const counts = [30, 74, 90, 106, 500].map((atMs) => {
+      runUntil(atMs);
+      return [link.worker.receivedBytes, link.coordinator.sentBytes];
+    });
+    expect(counts).toEqual([20, 64, 96, 128, 128].map((received) => [received, 128]));
+  });
+
   it('that is silent delivers later what was sent, and tells neither end that it is cut', () => {
     const { link, received, closings, runUntil } = openLink();
     link.silence('worker', 5_000);
