@@ -1,10 +1,10 @@
 /** Candidates that compute in a page of a real browser: Node takes the rounds, the page takes the time. */
 import { fileURLToPath } from 'node:url';
 import type { OpenPage } from '@lockstep/chromium';
+import { version } from '@lockstep/command';
 import type { Absent, Implementation } from '../harness/candidate.ts';
 import type { MnistStep } from '../workloads/mnist-step.ts';
 import type { PageBench, PageCandidate } from './page-contract.ts';
-import { packageVersion } from './version.ts';
 
 declare const pageBench: PageBench;
 
@@ -27,7 +27,7 @@ export class SharedPage {
     const opened = await page.evaluate(([candidate, pageWork]) => pageBench.open(candidate, pageWork), given);
     if ('absent' in opened) return opened;
     return {
-      version: opened.version ?? (await packageVersion('@lockstep/tensor')),
+      version: opened.version ?? version,
       notes: opened.notes,
       reset: () => page.evaluate((candidate) => pageBench.reset(candidate), name),
       async run(steps) {

@@ -1,8 +1,9 @@
 /** A matrix product on one of Lockstep's backends that JavaScript can read. */
+
+import { version } from '@lockstep/command';
 import type { HostBackendName } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import type { Product } from '../../workloads/product.ts';
-import { packageVersion } from '../version.ts';
 import { openHost } from './open.ts';
 
 export async function openLockstepMatmul(work: Product, name: HostBackendName): Promise<Implementation | Absent> {
@@ -16,7 +17,7 @@ export async function openLockstepMatmul(work: Product, name: HostBackendName): 
     { kind: 'matmul', m, k, n, left, right, transposeLeft: false, transposeRight: false, output },
   ]);
   return {
-    version: await packageVersion('@lockstep/tensor'),
+    version,
     notes: [`numeric mode ${backend.numericMode}, 1 thread`, 'a prepared program of one kernel call'],
     // A call of a host backend is complete when it returns.
     run: (steps) => timeSteps(steps, program.run),

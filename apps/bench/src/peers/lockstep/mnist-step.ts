@@ -1,9 +1,10 @@
 /** The training step on one of Lockstep's backends that JavaScript can read. */
+
+import { version } from '@lockstep/command';
 import { createMicrobatchGradient, createOptimizer, resolveModel } from '@lockstep/nn';
 import type { HostBackend, HostBackendName } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import type { MnistStep } from '../../workloads/mnist-step.ts';
-import { packageVersion } from '../version.ts';
 import { openHost } from './open.ts';
 
 /** The compiled gradient of a batch as one microbatch and the optimizer of a run; a step starts from pixels as bytes. */
@@ -37,7 +38,7 @@ export async function openLockstepStep(work: MnistStep, name: HostBackendName): 
   if ('absent' in backend) return backend;
   const { parameters, reset, step, dispose } = createTraining(backend, work);
   return {
-    version: await packageVersion('@lockstep/tensor'),
+    version,
     notes: [`numeric mode ${backend.numericMode}, 1 thread`, 'compiled gradient and optimizer, from bytes'],
     reset: async () => reset(),
     // A call of a host backend is complete when it returns.
