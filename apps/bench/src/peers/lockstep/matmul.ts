@@ -1,5 +1,4 @@
 /** A matrix product on one of Lockstep's backends that JavaScript can read. */
-
 import { version } from '@lockstep/command';
 import type { HostBackendName } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';

@@ -1,5 +1,4 @@
 /** The training step on one of Lockstep's backends that JavaScript can read. */
-
 import { version } from '@lockstep/command';
 import { createMicrobatchGradient, createOptimizer, resolveModel } from '@lockstep/nn';
 import type { HostBackend, HostBackendName } from '@lockstep/tensor';
