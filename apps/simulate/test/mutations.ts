@@ -19,7 +19,7 @@ export interface Mutation {
 export const mutations: readonly Mutation[] = [
   {
     name: 'no re-check of completion when a connection closes',
-    foundBy: 5,
+    foundBy: 7,
     changes: [
       {
         file: 'coordinator/transition.ts',
@@ -30,7 +30,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a late result is added a second time',
-    foundBy: 53,
+    foundBy: 23,
     changes: [
       {
         file: 'coordinator/results.ts',
@@ -41,7 +41,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'shards are summed in the order of their arrival',
-    foundBy: 2,
+    foundBy: 4,
     changes: [
       {
         file: 'tree-reduction.ts',
@@ -72,7 +72,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a checkpoint leaves out the units of the next step',
-    foundBy: 87,
+    foundBy: 65,
     changes: [
       {
         file: 'parameter-server.ts',
@@ -83,7 +83,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a checkpoint is taken before the step is whole',
-    foundBy: 87,
+    foundBy: 21,
     changes: [
       {
         file: 'coordinator/run.ts',
@@ -94,7 +94,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the second vote of one liar counts as independent',
-    foundBy: 100,
+    foundBy: 301,
     changes: [
       {
         file: 'coordinator/verification.ts',
@@ -105,7 +105,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'memory into which a gradient is being written is given to another one',
-    foundBy: 34,
+    foundBy: 22,
     changes: [
       {
         file: 'tree-sum.ts',
@@ -128,7 +128,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a run that rounds nodes takes workers that round in another way',
-    foundBy: 30,
+    foundBy: 32,
     scenario: { mixed: 'fp16-exact', honest: true },
     changes: [
       {
@@ -140,7 +140,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a relay computes an earlier step with later weights, where the coordinator came back from a checkpoint',
-    foundBy: 11,
+    foundBy: 15,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -164,7 +164,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a relay fails at some shards, which others compute instead',
-    foundBy: 1,
+    foundBy: 2,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -177,7 +177,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a worker that is gone keeps its shares behind a relay, until they are late',
-    foundBy: 6,
+    foundBy: 2,
     scenario: { relays: 'small' },
     changes: [
       {

@@ -73,6 +73,14 @@ export const runFaults = {
     );
   },
 
+  narrow: (world) => {
+    const worker = pick(world, world.living);
+    const times = 10 ** (1 + 3 * world.chance());
+    const forMs = timeMs(world, longestSilenceMs);
+    worker?.link?.slowDown(times, forMs);
+    return worker && `the link of ${worker.name} is ${Math.round(times)} times slower for ${seconds(forMs)}`;
+  },
+
   damage: (world) => {
     // A liar is known by its name, which would be damaged as well.
     const worker = pick(

@@ -62,6 +62,13 @@ export class SimulatedLink {
     this.#directions[from].silence(forMs);
   }
 
+  /** What is sent for so long is under way at a fraction of the link's speed. */
+  slowDown(times: number, forMs: number): void {
+    const { clock, speed } = this.#options;
+    this.changeSpeed({ ...speed, bytesPerMs: speed.bytesPerMs / times });
+    clock.after(forMs, () => this.changeSpeed(speed));
+  }
+
   /** What is sent from now on is under way at another speed. */
   changeSpeed(speed: LinkSpeed): void {
     for (const direction of Object.values(this.#directions)) direction.speed = speed;

@@ -66,6 +66,16 @@ describe('a link', () => {
     expect(counts).toEqual([20, 64, 96, 128, 128].map((received) => [received, 128]));
   });
 
+  it('that is slower for a while is as fast as before afterwards', () => {
+    const { link, received, runUntil } = openLink();
+    link.slowDown(4, 300);
+    link.worker.send(ping);
+    runUntil(400);
+    link.worker.send(ping);
+    runUntil(1_000);
+    expect(received.map(({ atMs }) => atMs)).toEqual([266, 474]);
+  });
+
   it('that is silent delivers later what was sent, and tells neither end that it is cut', () => {
     const { link, received, closings, runUntil } = openLink();
     link.silence('worker', 5_000);
