@@ -35,7 +35,17 @@ export async function seriousViolations(page: Page): Promise<string[]> {
 async function broken(page: Page): Promise<AxeResults['violations']> {
   source ??= readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(source);
+  await page.evaluate(movedIn);
   return page.evaluate(async () => (await axe.run({ resultTypes: ['violations'], selectors: false })).violations);
+}
+
+/** Resolves once no animation is under way that ends by itself: what fades in has little contrast meanwhile. */
+async function movedIn(): Promise<void> {
+  const ending = document.getAnimations().filter((animation) => {
+    const { endTime = Number.POSITIVE_INFINITY } = animation.effect?.getComputedTiming() ?? {};
+    return animation.playState === 'running' && Number.isFinite(Number(endTime));
+  });
+  await Promise.allSettled(ending.map(({ finished }) => finished));
 }
 
 function textOf({ id, nodes }: AxeResults['violations'][number]): string {
