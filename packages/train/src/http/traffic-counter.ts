@@ -1,25 +1,25 @@
 /** Counts the bytes over sockets: WebSocket frames and HTTP headers included, where the engine's sockets count them. */
 import type { Socket } from 'node:net';
-import type { WebSocket } from 'ws';
+import type { Transport } from '@lockstep/protocol';
 import type { Traffic } from '../run/worker-pool.ts';
 
 /** Bun's sockets count nothing once they are WebSockets. */
 export const socketsCountBytes = process.versions['bun'] === undefined;
 
 export class TrafficCounter {
-  readonly #socketsCount: boolean;
+  readonly #countsSockets: boolean;
   readonly #open = new Set<() => Traffic>();
   #closed: Traffic = { bytesSent: 0, bytesReceived: 0 };
 
   /** @param countsSockets whether sockets count their bytes; else those of messages are counted */
   constructor(countsSockets = socketsCountBytes) {
-    this.#socketsCount = countsSockets;
+    this.#countsSockets = countsSockets;
   }
 
-  add(socket: Socket, webSocket: WebSocket): void {
-    const traffic = this.#socketsCount
+  add(socket: Socket, transport: Pick<Transport, 'sentBytes' | 'receivedBytes'>): void {
+    const traffic = this.#countsSockets
       ? () => ({ bytesSent: socket.bytesWritten, bytesReceived: socket.bytesRead })
-      : trafficOfMessages(webSocket);
+      : () => ({ bytesSent: transport.sentBytes ?? 0, bytesReceived: transport.receivedBytes ?? 0 });
     this.#open.add(traffic);
     socket.once('close', () => {
       this.#open.delete(traffic);
@@ -37,17 +37,4 @@ function sum(one: Traffic, other: Traffic): Traffic {
     bytesSent: one.bytesSent + other.bytesSent,
     bytesReceived: one.bytesReceived + other.bytesReceived,
   };
-}
-
-function trafficOfMessages(webSocket: WebSocket): () => Traffic {
-  let [bytesSent, bytesReceived] = [0, 0];
-  webSocket.on('message', (data: ArrayBuffer) => {
-    bytesReceived += data.byteLength;
-  });
-  const send = webSocket.send.bind(webSocket);
-  webSocket.send = (data: Uint8Array, ...rest: unknown[]): void => {
-    bytesSent += data.byteLength;
-    (send as (...args: unknown[]) => void)(data, ...rest);
-  };
-  return () => ({ bytesSent, bytesReceived });
 }

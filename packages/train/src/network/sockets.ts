@@ -56,10 +56,11 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     onViewer: (webSocket, { socket }) =>
       onViewer(webSocket, { address: sourceOf(socket.remoteAddress), settle: () => connections.settle(socket) }),
     onWorker(webSocket, { socket }) {
-      traffic.add(socket, webSocket);
       const address = sourceOf(socket.remoteAddress);
       const onWelcome = (): void => connections.settle(socket);
-      options.onConnection(new GuardedTransport({ webSocket, socket, address, onWelcome }, guard), address);
+      const transport = new GuardedTransport({ webSocket, socket, address, onWelcome }, guard);
+      traffic.add(socket, transport);
+      options.onConnection(transport, address);
     },
   });
   return { ...upgrades, checkOrigin: check.origin, traffic: () => traffic.total() };

@@ -9,8 +9,6 @@ export type RuleMessage = Extract<Effect, { type: 'send' }>['message'];
 export interface Peer {
   /** Bytes that have arrived, unfinished frames included, where the way tells. */
   readonly receivedBytes?: number | undefined;
-  /** Bytes that were sent so far, where the way tells. */
-  readonly sentBytes?: number | undefined;
   send(message: RuleMessage): void;
   sendNumericsCheck(): void;
   /** The step's weights are those of the parameter server now. */

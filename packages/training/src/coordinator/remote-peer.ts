@@ -1,5 +1,5 @@
 /** A worker at the other end of a transport. */
-import type { CoordinatorTransport } from '@lockstep/protocol';
+import type { CoordinatorTransport, WorkerMessage } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import type { Peer, RuleMessage } from './peer.ts';
@@ -24,8 +24,11 @@ export class RemotePeer implements Peer {
     return this.#transport.receivedBytes;
   }
 
-  get sentBytes(): number | undefined {
-    return this.#transport.sentBytes;
+  /** A message as it may be believed: no worker has received more than it was sent, whatever it says. */
+  checked(message: WorkerMessage): WorkerMessage {
+    if (message.type !== 'ping') return message;
+    const { receivedBytes = 0, ...ping } = message;
+    return { ...ping, receivedBytes: Math.min(receivedBytes, this.#transport.sentBytes ?? 0) };
   }
 
   send(message: RuleMessage): void {

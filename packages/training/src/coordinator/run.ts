@@ -63,9 +63,10 @@ export class Run {
   /** Takes over a connection that was just opened. @param address where it comes from; empty for this process */
   connect(transport: CoordinatorTransport, address = ''): void {
     const connection = ++this.#lastConnection;
-    this.#open(connection, new RemotePeer(connection, transport, this.#remote), address);
+    const peer = new RemotePeer(connection, transport, this.#remote);
+    this.#open(connection, peer, address);
     transport.listen({
-      onMessage: (message) => this.#receive(connection, message),
+      onMessage: (message) => this.#receive(connection, peer.checked(message)),
       onClose: (closing) => this.#closed(connection, closing),
     });
   }
@@ -236,16 +237,7 @@ export class Run {
   #receive(connection: ConnectionId, message: WorkerMessage): void {
     if (message.type === 'gradient' || message.type === 'numericsResult' || message.type === 'chunk') {
       this.#receiveVector(connection, message);
-    } else if (message.type === 'ping') {
-      this.#receivePing(connection, message);
     } else this.#dispatch({ type: 'message', connection, message });
-  }
-
-  /** No worker has received more than it was sent, whatever it says. */
-  #receivePing(connection: ConnectionId, { receivedBytes = 0, ...ping }: MessageOf<'ping'>): void {
-    const sentBytes = this.#peers.get(connection)?.sentBytes ?? 0;
-    const message = { ...ping, receivedBytes: Math.min(receivedBytes, sentBytes) };
-    this.#dispatch({ type: 'message', connection, message });
   }
 
   /** What a worker of this process reports is its own finding: there is nothing to check, and its sum has been added. */

@@ -1,6 +1,8 @@
-/** Calls at regular intervals, from the first interval's end until it is stopped. */
+/** A worker's signs of life: what it sends, and when. */
+import type { MessageOf, WorkerTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 
+/** Calls at regular intervals, from the first interval's end until it is stopped. */
 export class Heartbeat {
   readonly #clock: Clock;
   readonly #everyMs: number;
@@ -24,4 +26,14 @@ export class Heartbeat {
       this.#beat();
     });
   }
+}
+
+interface PingSource {
+  readonly clock: Clock;
+  readonly transport: Pick<WorkerTransport, 'receivedBytes'>;
+}
+
+/** How many bytes have arrived tells that it is the link that takes its time. */
+export function pingOf({ clock, transport: { receivedBytes } }: PingSource): MessageOf<'ping'> {
+  return { type: 'ping', sentAtMs: clock.nowMs(), ...(receivedBytes !== undefined && { receivedBytes }) };
 }

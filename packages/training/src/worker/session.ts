@@ -4,7 +4,7 @@ import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion 
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
 import type { NodeRounding } from '../node-rounding.ts';
 import { FaultInjector } from './fault-injection.ts';
-import { Heartbeat } from './heartbeat.ts';
+import { Heartbeat, pingOf } from './heartbeat.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import { LivenessTimer } from './liveness-timer.ts';
 import { NumericsAnswerer } from './numerics-answer.ts';
@@ -153,16 +153,9 @@ export class Session {
     this.#enqueue(() => numerics.open());
   }
 
-  /**
-   * Without being asked: on a narrow link the coordinator's ping waits behind weights for longer than a worker may be silent.
-   * How much of them has arrived tells that it is the link that takes its time.
-   */
+  /** Without being asked: on a narrow link the coordinator's ping waits behind weights for longer than a worker may be silent. */
   #ping(): void {
-    if (this.#faults.isFrozen) return;
-    const { clock, transport } = this.#options;
-    const { receivedBytes } = transport;
-    const arrived = receivedBytes === undefined ? {} : { receivedBytes };
-    transport.send({ type: 'ping', sentAtMs: clock.nowMs(), ...arrived });
+    if (!this.#faults.isFrozen) this.#options.transport.send(pingOf(this.#options));
   }
 
   #takeVector(message: MessageOf<'numericsCheck' | 'weights' | 'chunk'>): void {
