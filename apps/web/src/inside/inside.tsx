@@ -1,6 +1,6 @@
 /** The live network from inside: its weights while they form, and one sample on its way through it. */
 import { useSignal } from '@preact/signals';
-import { useEffect, useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
 import { whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
@@ -63,10 +63,28 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
 
 /** Scrolls to the part of the address, again when the parts above it have their height. */
 function useAddress(part: string, isReady: boolean): void {
+  const hasMoved = useRef(false);
+  useEffect(() => {
+    hasMoved.current = false;
+    const listening = new AbortController();
+    for (const type of ['keydown', 'pointerdown', 'wheel']) {
+      addEventListener(
+        type,
+        () => {
+          hasMoved.current = true;
+        },
+        { signal: listening.signal, passive: true },
+      );
+    }
+    return () => listening.abort();
+  }, [part]);
   useEffect(() => {
     // Pictures take their size in the next frame.
     let frame = requestAnimationFrame(() => {
-      frame = requestAnimationFrame(() => document.querySelector(`.inside-${part}-card`)?.scrollIntoView());
+      frame = requestAnimationFrame(() => {
+        // A person who is elsewhere by now keeps their place, and their focus in the window.
+        if (!hasMoved.current) document.querySelector(`.inside-${part}-card`)?.scrollIntoView();
+      });
     });
     return () => cancelAnimationFrame(frame);
   }, [part, isReady]);
