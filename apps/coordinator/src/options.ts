@@ -96,9 +96,10 @@ const shared = {
   seed: withFallback(wholeNumber('fixes the initial weights and the order of samples', optionBounds.seed), 1),
   backend: withFallback(choice(computeChoices, 'what the local workers compute on'), 'auto'),
   threads: withDefaultText(
-    wholeNumber('compute threads in each local worker, or with --single in this process', optionBounds.threads),
-    'all cores with --single, else the cores shared out among the local workers',
+    wholeNumber('compute threads in each local worker, and in this process where it computes', optionBounds.threads),
+    'all cores with --single, else the cores shared out',
   ),
+  colocate: switchOption('this process computes too, beside its workers: nothing of its share travels'),
   replicas: withDefaultText(
     wholeNumber('DiLoCo: replicas that take inner steps by themselves, whose mean is a step', optionBounds.replicas),
     `none, or ${dilocoDefaults.replicas} with --inner-steps`,

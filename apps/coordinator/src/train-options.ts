@@ -43,6 +43,7 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
     verifyRate: options['verify-rate'],
     listen: options.single ? false : { ...listenOf(options), token },
     workers: options.single ? 0 : options.workers,
+    colocate: options.colocate,
   };
 }
 
@@ -87,6 +88,7 @@ function requireNetwork(options: CoordinatorOptions): void {
     'wait-for-start',
     'stay',
     'fleet',
+    'colocate',
   ] as const) {
     if (options[name] === undefined || options[name] === false) continue;
     throw usageFailure(`--${name}: expected without --single, which opens no socket`);

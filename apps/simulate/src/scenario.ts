@@ -121,6 +121,7 @@ function drawScenario(seed: number) {
     checkpointEvery: between(1, 5),
     ...(chance() < 0.15 ? { bytesPerMs: between(1, 20) } : {}),
     coordinators: fleet.coordinators,
+    colocated: drawColocated(seed),
     ...(fleet.coordinators > 1 ? { bytesPerMs: fleet.bytesPerMs } : {}),
   };
 }
@@ -167,6 +168,12 @@ function drawInnerSteps(seed: number) {
   return { batch: 1 + Math.floor(4 * chance()), learningRate: 0.05, momentum: chance() < 0.3 ? 0 : 0.9 };
 }
 
+/** Of a stream of its own too: in a quarter of the runs the coordinator computes as well, no faster than most workers. */
+function drawColocated(seed: number): number | undefined {
+  const chance = randomStream(createHash('sha256').update(`colocated of ${seed}`).digest().readUInt32LE());
+  return chance() < 0.75 ? undefined : 0.05 + chance();
+}
+
 /** Of a stream of its own too: half of the runs round every node of the tree. */
 function drawRounding(seed: number): NodeRoundingName | undefined {
   const chance = randomStream(createHash('sha256').update(`rounding of ${seed}`).digest().readUInt32LE());
@@ -207,6 +214,7 @@ function describe(seed: number, scenario: Scenario): string {
     ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
     ...(rounding ? [`nodes rounded as ${rounding}`] : []),
     `${workers} workers at the start`,
+    ...(scenario.colocated ? ['the coordinator computes too'] : []),
     ...(participation === 'rotation' ? ['all take part'] : []),
     ...liars.map((lie) => `one that lies (${lie})`),
     `${100 * verifyRate} % of the shards are verified`,

@@ -40,6 +40,28 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "the coordinator's own sum of a shard is added, whatever has become of the shard",
+    foundBy: 4,
+    changes: [
+      {
+        file: 'coordinator/result-receiver.ts',
+        before: "if (disposition === 'add') aggregator.add(told, sum);",
+        after: 'if (disposition) aggregator.add(told, sum);',
+      },
+    ],
+  },
+  {
+    name: "the coordinator's own result is not compared where it is to be",
+    foundBy: 4,
+    changes: [
+      {
+        file: 'coordinator/result-receiver.ts',
+        before: 'else return { ...told, agreesWith: this.holdOwn',
+        after: 'else if (count < 0) return { ...told, agreesWith: this.holdOwn',
+      },
+    ],
+  },
+  {
     name: 'shards are summed in the order of their arrival',
     foundBy: 4,
     changes: [
@@ -105,7 +127,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'memory into which a gradient is being written is given to another one',
-    foundBy: 22,
+    foundBy: 53,
     changes: [
       {
         file: 'tree-sum.ts',

@@ -150,6 +150,7 @@ const rules: Rules = {
   gradients: oneOf(gradientFormats),
   verifyRate: number('from 0 to 1', (value) => value >= 0 && value <= 1),
   workers: whole(optionBounds.workers),
+  colocate: flag,
   listen: listenRules,
   checkpoint: { folder: name, store: shared, every: interval, resume: flag },
   onStep: action,

@@ -43,9 +43,9 @@ export interface TrainOptions {
   readonly steps?: number | undefined;
   /** Fixes the initial weights and the order of samples; by default 1. */
   readonly seed?: number | undefined;
-  /** What the local workers compute on, or this process where it is the only one; by default `auto`. */
+  /** What the local workers compute on, and this process where it computes; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
-  /** Compute threads in each local worker, or in this process; by default the cores, shared out. */
+  /** Compute threads in each local worker, and in this process where it computes; by default the cores, shared out. */
   readonly threads?: number | undefined;
   /** Rounds in which replicas take steps by themselves, and then their mean is taken (DiLoCo); by default none. */
   readonly diloco?: boolean | DiLoCoOptions | undefined;
@@ -58,6 +58,8 @@ export interface TrainOptions {
   readonly verifyRate?: number | undefined;
   /** Processes to start on this machine, which compute; by default none. */
   readonly workers?: number | undefined;
+  /** Whether this process computes shards as well, beside its workers: nothing of its share travels. By default false. */
+  readonly colocate?: boolean | undefined;
   /** Where workers can join and viewers watch; left out, local workers alone join, and where there are none this process computes alone. */
   readonly listen?: boolean | ListenOptions | undefined;
   /** Where the run's checkpoints are kept, or their folder; left out, none are written. */

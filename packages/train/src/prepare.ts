@@ -25,7 +25,7 @@ const defaultVerifyRate = 0.01;
 
 /** @throws ConfigurationError with one sentence where the run cannot be */
 export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
-  const { backend, workers, threads, checkpoint, listen } = checkedBefore(options, platform);
+  const { backend, workers, threads, colocate, checkpoint, listen } = checkedBefore(options, platform);
   const { data, seed = defaultSeed, gradients = 'exact' } = options;
   const isAlone = listen === undefined;
   const { train, test, reading } = checked(typeof data === 'object' ? data : await loadOwn(platform, data, seed));
@@ -54,7 +54,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
     ...(gradients === 'exact' ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
   };
-  requireMemory({ model, ...config, microbatches: plan.microbatches, threads }, platform);
+  requireMemory({ model, ...config, microbatches: plan.microbatches, threads, colocate }, platform);
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
   const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
@@ -62,7 +62,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const kept = options.listen ? checkpoint : undefined;
   const network = (listen && (await platform.host?.prepareNetwork(listen, kept))) ?? noNetwork;
   const allTakePart = expectedWorkers(asked) !== undefined;
-  return { ...work, backend, threads, workers, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
+  return { ...work, backend, threads, workers, colocate, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
 }
 
 /** Data that nothing but the run holds, so that it may move the samples. */
@@ -92,13 +92,24 @@ function checkedBefore(options: TrainOptions, platform: Platform) {
   checkOptions(options);
   requireHost(options, platform);
   requireEqualRounding(options);
-  const { backend = 'auto', workers = 0 } = options;
+  const { backend = 'auto', workers = 0, colocate = false } = options;
   const checkpoint = checkpointOf(options.checkpoint);
   const listen = listenOf(options);
-  const threads = options.threads ?? defaultThreads(backend, listen === undefined ? 1 : workers, platform.cores);
+  if (colocate) requireColocation(backend, listen);
+  const processes = listen === undefined ? 1 : workers + (colocate ? 1 : 0);
+  const threads = options.threads ?? defaultThreads(backend, processes, platform.cores);
   requireThreads(backend, threads);
   platform.host?.requireCheckpointFolder(checkpoint);
-  return { backend, workers, threads, checkpoint, listen };
+  return { backend, workers, threads, colocate, checkpoint, listen };
+}
+
+/** @throws ConfigurationError where this process cannot compute beside others */
+function requireColocation(backend: ComputeChoice, listen: ListenOptions | undefined): void {
+  if (!listen) {
+    throw configurationError`${named('colocate')}: expected with workers or ${named('listen')}, since a process alone computes anyway`;
+  }
+  if (backend === 'auto' || backend === 'cpu') return;
+  throw configurationError`${named('backend')}: expected auto or cpu with ${named('colocate')}, which computes with the coordinator's own weights, got ${backend}`;
 }
 
 /** Workers of this machine alone are let in by a token that only they get. */
@@ -118,7 +129,7 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
 /** @throws ConfigurationError where the options ask for what a page does not have */
 function requireHost(options: TrainOptions, { host }: Platform): void {
   if (host) return;
-  for (const name of ['listen', 'workers', 'checkpoint'] as const) {
+  for (const name of ['listen', 'workers', 'colocate', 'checkpoint'] as const) {
     if (!options[name]) continue;
     throw configurationError`${named(name)}: expected none in a page, which has no sockets to listen on, processes or files`;
   }

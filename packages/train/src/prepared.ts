@@ -31,10 +31,12 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly plan: RunPlan;
   readonly config: RunConfig;
   readonly backend: ComputeChoice;
-  /** That compute in each local worker, or in this process where it is the only one. */
+  /** That compute in each local worker, and in this process where it computes. */
   readonly threads: number;
   /** Processes to start on this machine. */
   readonly workers: number;
+  /** Whether this process takes part as a worker beside others. */
+  readonly colocate: boolean;
   /** Part of the shards that two workers compute; 0 where there is but this process. */
   readonly verifyRate: number;
   /** Whether workers that are too slow for a share take turns. */

@@ -119,20 +119,18 @@ export class Aggregator {
     return this.finish(memory, this.#largestOf(memory, { from: 0, to: this.#parameterCount }), { lossSum, correct });
   }
 
-  /** Adds a shard's sum: reserved memory, what `decode` has just returned, or a copy of what it returned before. */
-  add(shard: Shard, sum: SumMemory): void {
+  /**
+   * Adds a shard's sum: reserved memory, what `decode` has just returned, or a copy of what it returned before; or vectors
+   * [parameters + 2] of the backend, which must not change until the next `begin`.
+   */
+  add(shard: Shard, sum: SumMemory | VectorSum): void {
     if (sum instanceof Float32Array) this.#addValues(shard, sum);
     else this.#sum.add(shard, sum);
   }
 
-  /** Gives reserved memory back, whose sum is not added. */
-  release(memory: SumMemory): void {
-    if (!(memory instanceof Float32Array)) this.#sum.release(memory);
-  }
-
-  /** Adds a shard's sum that lies in vectors [parameters + 2] of the backend, which must not change until the next `begin`. */
-  addInPlace(shard: Shard, sum: VectorSum): void {
-    this.#sum.add(shard, sum);
+  /** Gives reserved memory back, whose sum is not added. What is not reserved is its owner's still. */
+  release(memory: SumMemory | VectorSum): void {
+    if (!(memory instanceof Float32Array) && !('left' in memory)) this.#sum.release(memory);
   }
 
   /** Whether every shard of the step has been added. */

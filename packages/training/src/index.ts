@@ -19,6 +19,7 @@ export { coarseShares } from './coordinator/shares.ts';
 export type { Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export { WaitingWorkers } from './coordinator/waiting-workers.ts';
+export { createYield } from './coordinator/yield-to-others.ts';
 export type { NewHash } from './incremental-hash.ts';
 export type { InnerSteps } from './inner-steps.ts';
 export {

@@ -97,12 +97,12 @@ describe('the sum of a step', () => {
         return vector;
       });
       const sum = { left: vectors[0]!, right: vectors[1]! };
-      aggregator.addInPlace(root, sum);
+      aggregator.add(root, sum);
       expect(aggregator.complete).toBe(true);
       expect(aggregator.gradient).toBe(sum);
       expect(aggregator.figures()).toEqual({ lossSum: 1, correct: 4 });
       aggregator.begin(1);
-      aggregator.addInPlace({ lo: 0, n: 2 }, sum);
+      aggregator.add({ lo: 0, n: 2 }, sum);
       addSum(aggregator, { lo: 2, n: 2 }, shardSum(valuesOf(2), { lossSum: 0.25 }));
       const [first, second, third] = [0, 1, 2].map(valuesOf) as [Float32Array, Float32Array, Float32Array];
       const expected = first.map((value, index) => Math.fround(value + second[index]!) + third[index]!);

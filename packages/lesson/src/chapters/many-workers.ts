@@ -98,7 +98,7 @@ function train({ backend, nowMs }: LessonContext, images: LabeledImages, { worke
       const { shard, compute, output } = shards[arrived]!;
       const first = step * batch + shard.lo * microbatchSize;
       compute(pick(images, order.subarray(first, first + shard.n * microbatchSize)));
-      server.aggregator.addInPlace(shard, output);
+      server.aggregator.add(shard, output);
     }
     server.step(step);
   }

@@ -1,13 +1,20 @@
 /** A worker in the coordinator's own process: the same rules and the same sums, with nothing that travels. */
 
-import { type Compute, type InlineCompute, InlineCopy, InlineGradient, InlineWorker } from '@lockstep/training';
+import {
+  type Compute,
+  createYield,
+  type InlineCompute,
+  InlineCopy,
+  InlineGradient,
+  InlineWorker,
+} from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import type { CreatedRun } from './create-run.ts';
 import { idlePool, type WorkerPool } from './worker-pool.ts';
 
-/** @param compute what computes; the parameter server's own backend where left out */
+/** The only worker of its run. @param compute what computes; the parameter server's own backend where left out */
 export async function startInlineWorker(
   created: CreatedRun,
   prepared: Prepared,
@@ -27,7 +34,20 @@ export async function startInlineWorker(
   return { ...idlePool, stop: async () => compute?.close() };
 }
 
-function inPlace({ parameterServer, samples, reference }: CreatedRun, prepared: Prepared): InlineCompute {
+/** One that takes part beside those that join over the network. */
+export function startColocatedWorker(created: CreatedRun, prepared: Prepared, { defer }: Platform): void {
+  const { run } = created;
+  const { nowMs } = systemClock;
+  const yieldToOthers = createYield({ unsent: () => run.unsent, nowMs, defer });
+  const compute = inPlace(created, prepared, yieldToOthers);
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', nowMs, schedule: defer, hasOthers: true }));
+}
+
+function inPlace(
+  { parameterServer, samples, reference }: CreatedRun,
+  prepared: Prepared,
+  yieldToOthers?: () => Promise<void>,
+): InlineCompute {
   const { model, plan, train, config } = prepared;
   const { seed } = config;
   const clock = systemClock;
@@ -39,6 +59,7 @@ function inPlace({ parameterServer, samples, reference }: CreatedRun, prepared: 
     samples,
     seed,
     clock,
+    yieldToOthers,
     numerics: reference,
   });
 }

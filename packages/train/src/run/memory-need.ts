@@ -23,6 +23,8 @@ export interface MemoryNeedOptions {
   /** Local workers. */
   readonly workers: number | 'single';
   readonly threads: number;
+  /** Whether the coordinator computes beside its workers. */
+  readonly colocate?: boolean | undefined;
 }
 
 export interface MemoryNeed {
@@ -47,15 +49,16 @@ const levelVectors = { inBackend: 2, beside: 1 };
 export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   const { model, optimizer, microbatchSize, diloco, gradients, microbatches, workers, threads } = options;
   const isAlone = workers === 'single';
+  const computes = isAlone || options.colocate === true;
   const vectorBytes = floatBytes * parameterCount(model);
   const slots = optimizerRule(optimizer).slots(optimizer).length;
   // A replica has weights, a gradient and mostly a momentum of its own.
   const [vectors, samples] = diloco ? [4, diloco.batch] : [1, microbatchSize];
   const threadBytes = vectors * vectorBytes + floatBytes * samples * keptActivations(model);
   const { inBackend, beside } = gradients === 'int8-exact' ? levelVectors : { inBackend: 0, beside: 0 };
-  // In one process its compute rounds as well; with workers the coordinator's, which makes the numerics check, need not.
-  const rounding = (isAlone ? 2 : 1) * inBackend;
-  const computingBytes = isAlone ? Math.min(threads, microbatches) * threadBytes : 0;
+  // Where it computes, that rounds as well; else the coordinator's compute, which makes the numerics check, need not.
+  const rounding = (computes ? 2 : 1) * inBackend;
+  const computingBytes = computes ? Math.min(threads, microbatches) * threadBytes : 0;
   const stepBytes = (2 + slots + rounding) * vectorBytes + computingBytes;
   // That of a check is a single gradient, in one thread.
   const computeBytes = vectorBytes + threadBytes;

@@ -15,7 +15,7 @@ import { createReport, type Report } from '../report/report.ts';
 import { version } from '../version.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
 import { isStoppedByOwner, stoppedByProgram } from './early-end.ts';
-import { startInlineWorker } from './inline-worker.ts';
+import { startColocatedWorker, startInlineWorker } from './inline-worker.ts';
 import type { OnRunAgain } from './run-again.ts';
 import { RunObserver } from './run-observer.ts';
 import { runText } from './run-text.ts';
@@ -139,6 +139,7 @@ async function begin(job: TrainingJob, opened: Opened) {
       run.stop('no worker can join');
       throw error;
     });
+    if (prepared.colocate && !isOver) startColocatedWorker(created, prepared, platform);
   }
   observer.evaluatePending();
   job.onControl((action) => run.control(action));
@@ -151,7 +152,7 @@ async function begin(job: TrainingJob, opened: Opened) {
 
 async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
   const { prepared, platform, emit, onStep, onStart, signal } = job;
-  const { plan, listen, workers } = prepared;
+  const { plan, listen, workers, colocate } = prepared;
   const resumeFrom = checkpoints?.resumeFrom;
   const observer = new RunObserver({
     plan,
@@ -172,7 +173,7 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
     prepared,
     platform,
     backend,
-    startWorkers: job.startWorkers ?? (listen ? Math.max(1, workers) : 1),
+    startWorkers: job.startWorkers ?? Math.max(1, workers + (colocate ? 1 : 0)),
     waitForStart: listen?.waitForStart ?? false,
     faultInjection: listen?.faultInjection ?? false,
     anotherMayFollow: listen?.stay ?? false,
@@ -216,9 +217,10 @@ function createRunEvaluator(
  * The run's own backend, for sums and the optimizer's steps, whatever workers compute on. `inline` is what
  * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
  */
-async function openBackends({ model, listen, backend: name, threads, workers }: Prepared, platform: Platform) {
+async function openBackends(prepared: Prepared, platform: Platform) {
+  const { model, listen, backend: name, threads, workers, colocate } = prepared;
   const isAlone = listen === undefined;
-  const isOwn = isAlone && (name === 'auto' || name === 'cpu');
+  const isOwn = (isAlone || colocate) && (name === 'auto' || name === 'cpu');
   const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
   const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
   if (!isAlone) return { backend, choice, inline: undefined };
@@ -231,6 +233,7 @@ async function openBackends({ model, listen, backend: name, threads, workers }: 
 /** What computes in this process, or in local workers, which choose by the same rule as this process. */
 function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   if (inline) return `In this process: ${inline.choice}`;
+  if (prepared.colocate) return `In this process and its local workers: ${choice}`;
   return prepared.workers > 0 && prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
 

@@ -54,7 +54,7 @@ export class InlineCopy implements InlineCompute {
     return result;
   }
 
-  async add(step: number, shard: Shard): Promise<InlineResult> {
+  async compute(step: number, shard: Shard): Promise<InlineResult> {
     const { compute, parameterServer, plan, samples: source, seed } = this.#options;
     compute.setWeights(parameterServer.weightBytes());
     const batch = source.shard(step, shard.lo, shard.n);
@@ -62,8 +62,11 @@ export class InlineCopy implements InlineCompute {
     const options = { key, rounding: parameterServer.rounding };
     const result = await compute.gradient(batch.samples, batch.targets, options);
     const { gradient: bytes, computeMs, ...figures } = result;
-    const sum = parameterServer.aggregator.decode({ bytes, ...figures });
-    if (sum) parameterServer.aggregator.add(shard, sum.values);
-    return { isFinite: sum !== undefined, computeMs };
+    const { aggregator, parameterCount } = parameterServer;
+    const memory = aggregator.reserve();
+    const largest = aggregator.write(memory, { from: 0, to: parameterCount }, { bytes });
+    if (aggregator.finish(memory, largest, figures)) return { sum: memory, computeMs };
+    aggregator.release(memory);
+    return { sum: undefined, computeMs };
   }
 }

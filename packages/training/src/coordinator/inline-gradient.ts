@@ -1,12 +1,13 @@
-/** Computes shards on the parameter server's own backend: from its weights, into vectors that it adds. */
+/** Computes shards on the parameter server's own backend, from its weights. */
 import { type Dataset, gatherRows, moveSamples, sampleSize } from '@lockstep/data';
 import type { Model } from '@lockstep/nn';
-import { type Backend, type ByteTable, createByteTable } from '@lockstep/tensor';
+import { type Backend, type ByteTable, createByteTable, type Storage, type VectorSum } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
+import { VectorAdder } from '../tree-sum.ts';
 import { valueAt } from '../vector-value.ts';
 import { Pacer } from '../worker/pacer.ts';
 import type { ShardBatch } from '../worker/piece.ts';
@@ -22,14 +23,23 @@ export interface InlineGradientOptions {
   /** Keys the random choices of the model. */
   readonly seed: number;
   readonly clock: Clock;
+  /**
+   * Where workers elsewhere take part: lets what is on its way to them and from them go first, before each slice of a shard.
+   * Sums are then in memory of their own, since another shard of the step may follow.
+   */
+  readonly yieldToOthers?: (() => Promise<void>) | undefined;
   /** What the coordinator itself found for the numerics check, on this backend. */
   readonly numerics: { readonly hash: string; readonly samplesPerMs: number };
 }
+
+/** Events of workers elsewhere wait about this long for a slice. */
+const besideOthersMs = 10;
 
 export class InlineGradient implements InlineCompute {
   readonly #options: InlineGradientOptions;
   readonly #sliced: SlicedGradient;
   readonly #pacer: Pacer;
+  readonly #adder: VectorAdder;
   /** Of the samples with these numbers, what the gradient takes. */
   readonly #rangesOf: (numbers: Uint32Array) => ShardBatch['samplesOf'];
 
@@ -40,7 +50,8 @@ export class InlineGradient implements InlineCompute {
     const { microbatchSize, innerSteps } = plan;
     const setup = { model, microbatchSize, innerSteps, targetType: dataset.targets.type };
     this.#sliced = new SlicedGradient(backend, setup, parameters, { checksFinite: true });
-    this.#pacer = new Pacer(clock);
+    this.#pacer = new Pacer(clock, options.yieldToOthers && besideOthersMs);
+    this.#adder = new VectorAdder(backend);
     this.#rangesOf = rangesOf(backend, dataset);
   }
 
@@ -60,9 +71,16 @@ export class InlineGradient implements InlineCompute {
     return this.#options.numerics;
   }
 
-  add(step: number, shard: Shard): InlineResult | Promise<InlineResult> {
-    const { samples, plan, seed, clock, parameterServer } = this.#options;
+  compute(step: number, shard: Shard, isCanceled: () => boolean): InlineResult | Promise<InlineResult> {
+    const { yieldToOthers, clock } = this.#options;
+    if (yieldToOthers) return this.#computeBesideOthers(step, shard, { yieldToOthers, isCanceled });
     const startedAtMs = clock.nowMs();
+    return this.#computeRest(this.#begin(step, shard), startedAtMs, isCanceled);
+  }
+
+  /** @returns the samples of the shard */
+  #begin(step: number, shard: Shard): number {
+    const { samples, plan, seed, parameterServer } = this.#options;
     const numbers = samples.numbers(step, shard.lo, shard.n);
     const batch = {
       count: numbers.length,
@@ -73,28 +91,60 @@ export class InlineGradient implements InlineCompute {
     };
     this.#sliced.begin(batch, this.#pacer.sliceSamples);
     this.#pacer.begin();
-    return this.#addRest(shard, numbers.length, startedAtMs);
+    return numbers.length;
   }
 
-  #addRest(shard: Shard, count: number, startedAtMs: number): InlineResult | Promise<InlineResult> {
+  #computeRest(count: number, startedAtMs: number, isCanceled: () => boolean): InlineResult | Promise<InlineResult> {
     for (let left = count; left > 0; ) {
       const done = this.#sliced.advance();
       left -= done;
       const rest = left;
       if (!this.#pacer.endSlice(done) || rest === 0) continue;
-      return this.#pacer.pause().then(() => this.#addRest(shard, rest, startedAtMs));
+      return this.#pacer.pause().then(() => {
+        const computeMs = this.#options.clock.nowMs() - startedAtMs;
+        return isCanceled() ? { sum: undefined, computeMs } : this.#computeRest(rest, startedAtMs, isCanceled);
+      });
     }
-    return { isFinite: this.#addSum(shard), computeMs: this.#options.clock.nowMs() - startedAtMs };
+    return { sum: this.#sum(), computeMs: this.#options.clock.nowMs() - startedAtMs };
   }
 
-  /** @returns false, with nothing added, where a number is not finite */
-  #addSum(shard: Shard): boolean {
-    const { backend, aggregator, parameterCount } = this.#options.parameterServer;
-    if (!this.#sliced.isFinite()) return false;
+  async #computeBesideOthers(
+    step: number,
+    shard: Shard,
+    { yieldToOthers, isCanceled }: { yieldToOthers(): Promise<void>; isCanceled(): boolean },
+  ): Promise<InlineResult> {
+    const { clock } = this.#options;
+    let computeMs = 0;
+    let left = Number.POSITIVE_INFINITY;
+    while (left > 0) {
+      await yieldToOthers();
+      if (isCanceled()) return { sum: undefined, computeMs };
+      const beganAtMs = clock.nowMs();
+      if (left === Number.POSITIVE_INFINITY) left = this.#begin(step, shard);
+      else this.#pacer.begin();
+      const done = this.#sliced.advance();
+      left -= done;
+      this.#pacer.endSlice(done);
+      computeMs += clock.nowMs() - beganAtMs;
+    }
+    const sum = this.#sum();
+    return { sum: sum && this.#copyOf(sum), computeMs };
+  }
+
+  #copyOf(sum: VectorSum): Storage {
+    const { backend, aggregator } = this.#options.parameterServer;
+    const copy = aggregator.reserveVector();
+    if ('left' in sum) this.#adder.run(sum, copy);
+    else backend.view(copy).set(backend.view(sum));
+    return copy;
+  }
+
+  /** Undefined where a number is not finite. */
+  #sum(): VectorSum | undefined {
+    const { backend, parameterCount } = this.#options.parameterServer;
+    if (!this.#sliced.isFinite()) return undefined;
     const { sum } = this.#sliced;
-    if (!Number.isFinite(valueAt(backend, sum, parameterCount))) return false;
-    aggregator.addInPlace(shard, sum);
-    return true;
+    return Number.isFinite(valueAt(backend, sum, parameterCount)) ? sum : undefined;
   }
 }
 

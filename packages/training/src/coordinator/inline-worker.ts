@@ -1,13 +1,21 @@
-/** The only worker of a run in one process: nothing travels to it, and it leaves its sums where they are added. */
+/** A worker in the coordinator's process, the only one or beside others: nothing travels to it, or from it. */
 import { type MessageOf, protocolVersion, toMessageText } from '@lockstep/protocol';
+import type { VectorSum } from '@lockstep/tensor';
+import type { SumMemory } from '../aggregator.ts';
 import type { Shard } from '../tree.ts';
 import type { CheckedMessage } from './events.ts';
 import type { Peer, RuleMessage } from './peer.ts';
 
-/** What it found of a shard, which is the whole step. */
+/**
+ * The sum over a shard, [parameters + 2]: memory that is reserved in the aggregator, or, of a worker without others, vectors
+ * that stay as they are until the next step.
+ */
+export type InlineSum = SumMemory | VectorSum;
+
+/** What it found of a shard. */
 export interface InlineResult {
-  /** Whether the sum was added; it is not where a number is not finite. */
-  readonly isFinite: boolean;
+  /** Undefined where a number is not finite. */
+  readonly sum: InlineSum | undefined;
   readonly computeMs: number;
 }
 
@@ -18,10 +26,11 @@ export interface InlineCompute {
   /** Computes the gradient of the numerics check; its hash in hex. */
   checkNumerics(): Promise<{ readonly hash: string; readonly samplesPerMs: number }>;
   /**
-   * Computes a shard with the weights of the parameter server, and adds its sum there. What is done at once is no promise.
+   * Computes a shard with the weights of the parameter server. What is done at once is no promise.
+   * @param isCanceled asked in pauses: the rest is not computed, and the sum left out
    * @throws Error with one sentence where it cannot compute any more
    */
-  add(step: number, shard: Shard): InlineResult | Promise<InlineResult>;
+  compute(step: number, shard: Shard, isCanceled: () => boolean): InlineResult | Promise<InlineResult>;
 }
 
 export interface InlineWorkerOptions {
@@ -30,14 +39,22 @@ export interface InlineWorkerOptions {
   readonly nowMs: () => number;
   /** Calls back when other events have had their turn. */
   readonly schedule: (callback: () => void) => void;
+  /** Whether there may be others: where the rules end its connection, the run then goes on, and it joins again. */
+  readonly hasOthers?: boolean;
 }
 
 /** What the run takes from it. */
 export interface InlinePort {
   readonly report: (message: CheckedMessage) => void;
+  /** A shard's gradient, whose sum the run adds, holds, or drops. */
+  readonly finish: (message: InlineGradientMessage, sum: InlineSum | undefined) => void;
+  /** It joins again, after its connection was ended. */
+  readonly reconnect: () => void;
   /** It cannot go on; one sentence. */
   readonly fail: (message: string) => void;
 }
+
+export type InlineGradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 
 interface Task extends Shard {
   readonly step: number;
@@ -53,6 +70,12 @@ export class InlineWorker implements Peer {
   #weightsStep = -1;
   /** Whether `#work` runs, or is about to. */
   #isAwake = false;
+  /** What is being computed while other events have their turn. */
+  #running: Task | undefined;
+  #resumeKey: string | undefined;
+  /** Whether it was sent away for good. */
+  #isRefused = false;
+  #comesBack = false;
   #hasEnded = false;
 
   constructor(options: InlineWorkerOptions) {
@@ -64,19 +87,25 @@ export class InlineWorker implements Peer {
     const { name, compute } = this.#options;
     const { backend, numericMode, threads } = compute;
     const identity = { kind: 'local', name, backend, numericMode, threads } as const;
-    return { type: 'hello', protocol: protocolVersion, ...identity, ...(token === undefined ? {} : { token }) };
+    return {
+      ...{ type: 'hello', protocol: protocolVersion, ...identity },
+      ...(token !== undefined && { token }),
+      ...(this.#resumeKey !== undefined && { resumeKey: this.#resumeKey }),
+    };
   }
 
+  /** Begins a connection, the first or one after another. */
   attach(port: InlinePort): void {
     this.#port = port;
+    this.#weightsStep = -1;
+    this.#hasEnded = false;
   }
 
   send(message: RuleMessage): void {
     switch (message.type) {
       case 'cancel':
-        this.#tasks = this.#tasks.filter(
-          ({ step, lo, n }) => step !== message.step || lo !== message.lo || n !== message.n,
-        );
+        this.#tasks = this.#tasks.filter((task) => !isSame(task, message));
+        if (this.#running && isSame(this.#running, message)) this.#running = undefined;
         return;
       case 'ping':
         this.#options.schedule(() => this.#report({ type: 'pong', sentAtMs: message.sentAtMs }));
@@ -84,9 +113,13 @@ export class InlineWorker implements Peer {
       case 'finish':
         this.#end();
         return;
-      // After a refusal its connection is closed, with the same words.
+      // Its connection is closed after that, with the same words.
       case 'refuse':
+        this.#isRefused = true;
+        return;
       case 'welcome':
+        this.#resumeKey = message.resumeKey;
+        return;
       case 'pong':
       case 'injectFault':
         return;
@@ -118,7 +151,20 @@ export class InlineWorker implements Peer {
   close(_code: number, reason: string): void {
     if (this.#hasEnded) return;
     this.#end();
-    this.#options.schedule(() => this.#port?.fail(reason));
+    const { hasOthers = false, schedule } = this.#options;
+    this.#comesBack = hasOthers && !this.#isRefused;
+    schedule(() => {
+      if (!hasOthers) this.#port?.fail(reason);
+      else if (!this.#isAwake) this.#rest();
+    });
+  }
+
+  /** Joins again where it is to, now that nothing is being computed. */
+  #rest(): void {
+    this.#isAwake = false;
+    if (!this.#comesBack) return;
+    this.#comesBack = false;
+    this.#port?.reconnect();
   }
 
   #wake(): void {
@@ -133,7 +179,9 @@ export class InlineWorker implements Peer {
     const untilMs = nowMs() + turnMs;
     try {
       for (let task = this.#next(); task; task = this.#next()) {
-        const result = this.#options.compute.add(task.step, task);
+        const isCanceled = (): boolean => this.#running !== task;
+        this.#running = task;
+        const result = this.#options.compute.compute(task.step, task, isCanceled);
         if (result instanceof Promise) {
           void this.#finishLater(task, result);
           return;
@@ -143,7 +191,7 @@ export class InlineWorker implements Peer {
         schedule(() => this.#work());
         return;
       }
-      this.#isAwake = false;
+      this.#rest();
     } catch (error) {
       this.#fail(error);
     }
@@ -163,10 +211,14 @@ export class InlineWorker implements Peer {
     }
   }
 
-  #finish({ step, lo, n }: Task, result: InlineResult): void {
-    const { computeMs } = result;
-    if (result.isFinite) {
-      this.#report({ type: 'gradient', step, lo, n, computeMs });
+  #finish(task: Task, { sum, computeMs }: InlineResult): void {
+    const { step, lo, n } = task;
+    const isCanceled = this.#running !== task;
+    this.#running = undefined;
+    if (isCanceled && sum === undefined) return;
+    // Weights that changed meanwhile make numbers of no meaning: as a late result it is ignored, whatever they are.
+    if (sum !== undefined || step !== this.#weightsStep) {
+      this.#port?.finish({ type: 'gradient', step, lo, n, computeMs }, sum);
       return;
     }
     const message = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
@@ -186,5 +238,10 @@ export class InlineWorker implements Peer {
   #end(): void {
     this.#hasEnded = true;
     this.#tasks = [];
+    this.#running = undefined;
   }
+}
+
+function isSame(task: Task, { step, lo, n }: Task): boolean {
+  return task.step === step && task.lo === lo && task.n === n;
 }

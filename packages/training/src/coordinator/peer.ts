@@ -2,6 +2,7 @@
 import type { Shard } from '../tree.ts';
 import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import type { Effect } from './events.ts';
+import type { ConnectionId } from './state.ts';
 
 /** A message of the rules to one worker. */
 export type RuleMessage = Extract<Effect, { type: 'send' }>['message'];
@@ -20,4 +21,13 @@ export interface Peer {
   close(code: number, reason: string): void;
   /** The connection has ended: nothing more is sent. */
   forget?(): void;
+}
+
+/** Bytes that have arrived of each, where that is known. */
+export function receivedBytesOf(peers: ReadonlyMap<ConnectionId, Peer>): Map<ConnectionId, number> {
+  const received = new Map<ConnectionId, number>();
+  for (const [connection, { receivedBytes }] of peers) {
+    if (receivedBytes !== undefined) received.set(connection, receivedBytes);
+  }
+  return received;
 }

@@ -65,6 +65,12 @@ export class RemoteSources {
     return this.#weights.stream();
   }
 
+  /** Of the newest weights: whether connections still wait for chunks, and how many were given to them. */
+  get unsent(): { readonly isAny: boolean; readonly given: number } {
+    const { isOpen = false, given = 0 } = this.#weights ?? {};
+    return { isAny: isOpen, given };
+  }
+
   get #vectorBytes(): number {
     return this.#parameterServer.parameterCount * 4;
   }

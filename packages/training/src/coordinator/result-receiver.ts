@@ -6,6 +6,7 @@ import type { Shard } from '../tree.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { HeldResults } from './held-results.ts';
 import { IncomingGradient, type IncomingGradientOptions } from './incoming-gradient.ts';
+import type { InlineGradientMessage, InlineSum } from './inline-worker.ts';
 import { Plausibility, type SumSize } from './plausibility.ts';
 import type { OwnSum } from './referee.ts';
 import { dispositionOf } from './results.ts';
@@ -58,8 +59,31 @@ export class ResultReceiver {
     return { ...told, agreesWith, isSuspect };
   }
 
-  /** Holds what the coordinator itself has computed; returns what the rules are told of it. */
-  holdOwn(shard: Shard, { memory, count }: OwnSum): Pick<Refereed, 'isFinite' | 'agreesWith'> {
+  /** Adds, holds or drops the sum of a worker of this process; returns what the rules are told of it. */
+  finishInline(
+    state: CoordinatorState,
+    connection: ConnectionId,
+    told: InlineGradientMessage,
+    { sum, count }: { readonly sum: InlineSum; readonly count: number },
+  ): CheckedMessage {
+    const { aggregator } = this.#options.parameterServer;
+    const disposition = dispositionOf(state, connection, told);
+    if (disposition === 'add') aggregator.add(told, sum);
+    else if (disposition === 'ignore') aggregator.release(sum);
+    else if ('left' in sum) throw new Error('expected memory of its own for a result that is compared');
+    else return { ...told, agreesWith: this.holdOwn(told, { memory: sum, count }, connection).agreesWith };
+    return told;
+  }
+
+  /**
+   * Holds what the coordinator itself has computed; returns what the rules are told of it.
+   * @param connection of the worker that it is, where it takes part as one; else it decides between others
+   */
+  holdOwn(
+    shard: Shard,
+    { memory, count }: OwnSum,
+    connection: ConnectionId = 0,
+  ): Pick<Refereed, 'isFinite' | 'agreesWith'> {
     const { parameterServer, setup } = this.#options;
     const { aggregator, parameterCount } = parameterServer;
     const sum = aggregator.read(memory);
@@ -67,7 +91,7 @@ export class ResultReceiver {
       aggregator.release(memory);
       return { isFinite: false, agreesWith: [] };
     }
-    const own = { connection: 0, memory, size: sizeOf(sum, { lossSum: sum.values[parameterCount]!, count }) };
+    const own = { connection, memory, size: sizeOf(sum, { lossSum: sum.values[parameterCount]!, count }) };
     const agreesWith = this.#held.add(shard, { ...own, numericsHash: setup.refereeHash ?? '' });
     return { isFinite: true, agreesWith };
   }

@@ -9,11 +9,11 @@ import {
 import { samplesInShard } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { WeightsPart } from '../worker/incoming-vectors.ts';
-import type { CheckedMessage, ControlAction, CoordinatorEvent, Effect, UntimedEvent, WorkerCommand } from './events.ts';
+import type { ControlAction, CoordinatorEvent, Effect, UntimedEvent, WorkerCommand } from './events.ts';
 import { stateAfter } from './history.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
-import type { InlineWorker } from './inline-worker.ts';
-import type { Peer } from './peer.ts';
+import type { InlineGradientMessage, InlineSum, InlineWorker } from './inline-worker.ts';
+import { type Peer, receivedBytesOf } from './peer.ts';
 import type { OwnSum } from './referee.ts';
 import { RemotePeer } from './remote-peer.ts';
 import { RemoteSources } from './remote-sources.ts';
@@ -60,6 +60,11 @@ export class Run {
     return this.#state;
   }
 
+  /** Of the newest weights: whether workers elsewhere still wait for chunks, and how many were given to them. */
+  get unsent(): { readonly isAny: boolean; readonly given: number } {
+    return this.#remote.unsent;
+  }
+
   /** Takes over a connection that was just opened. @param address where it comes from; empty for this process */
   connect(transport: CoordinatorTransport, address = ''): void {
     const connection = ++this.#lastConnection;
@@ -71,11 +76,13 @@ export class Run {
     });
   }
 
-  /** Takes in a worker of this process, the only one: it computes with the parameter server's weights and adds its sums there. */
+  /** Takes in a worker of this process, the only one or beside others: it computes with the parameter server's weights. */
   connectInline(worker: InlineWorker): void {
     const connection = ++this.#lastConnection;
     worker.attach({
-      report: (message) => this.#receiveInline(connection, message),
+      report: (message) => this.#dispatch({ type: 'message', connection, message }),
+      finish: (message, sum) => this.#finishInline(connection, message, sum),
+      reconnect: () => this.connectInline(worker),
       fail: (message) => this.stop(message),
     });
     this.#open(connection, worker, '');
@@ -133,16 +140,8 @@ export class Run {
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(tickMs, () => {
       this.#tick();
-      this.#dispatch({ type: 'tick', receivedBytes: this.#receivedBytes() });
+      this.#dispatch({ type: 'tick', receivedBytes: receivedBytesOf(this.#peers) });
     });
-  }
-
-  #receivedBytes(): Map<ConnectionId, number> {
-    const received = new Map<ConnectionId, number>();
-    for (const [connection, { receivedBytes }] of this.#peers) {
-      if (receivedBytes !== undefined) received.set(connection, receivedBytes);
-    }
-    return received;
   }
 
   #carryOut(effect: Effect): void {
@@ -240,14 +239,14 @@ export class Run {
     } else this.#dispatch({ type: 'message', connection, message });
   }
 
-  /** What a worker of this process reports is its own finding: there is nothing to check, and its sum has been added. */
-  #receiveInline(connection: ConnectionId, message: CheckedMessage): void {
-    if (message.type === 'gradient') {
-      const { step, lo, n, computeMs } = message;
-      const count = samplesInShard(this.#options.setup.plan, step, lo, n);
-      this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
-    }
+  /** What a worker of this process finds is the coordinator's own: there is nothing to check. */
+  #finishInline(connection: ConnectionId, told: InlineGradientMessage, sum: InlineSum | undefined): void {
+    const { step, lo, n, computeMs } = told;
+    const count = samplesInShard(this.#options.setup.plan, step, lo, n);
+    this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
+    const message = sum ? this.#results.finishInline(this.#state, connection, told, { sum, count }) : told;
     this.#dispatch({ type: 'message', connection, message });
+    this.#results.digestHeld();
   }
 
   /** Takes in a vector where the state wants it, and tells the state once it is whole. */

@@ -45,6 +45,7 @@ export class VectorBroadcast {
   /** Those that a connection may be sending. */
   readonly #read = new WeakMap<CoordinatorMessage, Frame>();
   #hasChanged = false;
+  #given = 0;
   /** What is left to send, from this byte on, of a vector that has changed since. */
   #rest: { readonly at: number; readonly bytes: Uint8Array } | undefined;
 
@@ -56,6 +57,11 @@ export class VectorBroadcast {
   /** Whether a connection has still to be sent some of it. */
   get isOpen(): boolean {
     return this.#places.size > 0;
+  }
+
+  /** Chunks that connections were given so far. */
+  get given(): number {
+    return this.#given;
   }
 
   /** The vector for one more connection. */
@@ -93,6 +99,7 @@ export class VectorBroadcast {
     if (index === undefined) return undefined;
     const frame = this.#kept.get(index) ?? this.#make(index);
     frame.readers += 1;
+    this.#given += 1;
     if (index + 1 < this.#ranges.length) this.#places.set(stream, index + 1);
     else this.#end(stream);
     return frame.message;

@@ -11,27 +11,32 @@ type Gradient = (
   options?: GradientOptions,
 ) => Promise<ShardGradient>;
 
-const opened = new WeakMap<Backend, Map<string, Promise<Compute>>>();
+const opened = new WeakMap<Backend, Map<string, Promise<Gradient>>>();
 
 /** The gradient of a model's shards by any weights; plans are kept for as long as the backend is. */
 export async function openGradient(backend: Backend, setup: ComputeSetup): Promise<Gradient> {
-  const computes = opened.get(backend) ?? new Map<string, Promise<Compute>>();
-  opened.set(backend, computes);
+  const gradients = opened.get(backend) ?? new Map<string, Promise<Gradient>>();
+  opened.set(backend, gradients);
   const key = JSON.stringify(setup);
-  const opening = computes.get(key) ?? openCompute(backend, setup);
-  computes.set(key, opening);
-  const compute = await opening;
-  return (weights, samples, targets, options) => {
-    // A host backend reads the result before it returns, so that shards of several workers cannot mix.
-    compute.setWeights(weights);
-    return compute.gradient(samples, targets, { ...options, inPlace: false });
-  };
+  const opening = gradients.get(key) ?? openOne(backend, setup);
+  gradients.set(key, opening);
+  return opening;
 }
 
-async function openCompute(backend: Backend, setup: ComputeSetup): Promise<Compute> {
+async function openOne(backend: Backend, setup: ComputeSetup): Promise<Gradient> {
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
   await compute.open(setup);
-  return compute;
+  let last: Promise<unknown> = Promise.resolve();
+  return (weights, samples, targets, options) => {
+    const own = weights.slice();
+    // One after another: the next shard is computed where the result of the one before still lies.
+    const result = last.then(() => {
+      compute.setWeights(own);
+      return compute.gradient(samples, targets, { ...options, inPlace: false });
+    });
+    last = result.catch(() => {});
+    return result;
+  };
 }
 
 /** A compute of those plans, for numerics checks of many relays. */

@@ -52,6 +52,8 @@ export interface SimulationOptions {
   readonly bytesPerMs?: number;
   /** Whether messages travel as encoded frames. */
   readonly encodes?: boolean;
+  /** Microbatches a millisecond that coordinators compute themselves; they compute none where left out. */
+  readonly colocated?: number | undefined;
   /** Steps between two checkpoints; none is written where left out. */
   readonly checkpointEvery?: number;
   /** Lets promises that are ready run on; called after every virtual event. */

@@ -9,6 +9,7 @@ import type { Checkpoint, Problem, RunParts } from './problem.ts';
 import type { SampleLedger } from './sample-ledger.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 import type { FleetCoordinator, SimulatedFleet } from './simulated-fleet.ts';
+import { connectInline } from './simulated-inline.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 
 export interface CoordinatorOptions {
@@ -26,6 +27,8 @@ export interface CoordinatorOptions {
   readonly writeMs: number;
   /** Virtual time that the coordinator's own computation of a shard takes. */
   readonly refereeMs: number;
+  /** Virtual time that so many microbatches take it as a worker beside others; it is none where left out. */
+  readonly colocatedMs?: ((microbatches: number) => number) | undefined;
   readonly note: (happening: Happening, workerName?: string) => void;
   /** Called with the weights after each step of each life. */
   readonly onWeights: (step: number, weights: Float32Array) => void;
@@ -189,6 +192,8 @@ export class SimulatedCoordinator {
     void run.outcome.then((outcome) => {
       if (isAlive()) this.outcome = outcome;
     });
+    const { colocatedMs } = this.#options;
+    if (colocatedMs) connectInline(run, { parts, process, computeMs: colocatedMs });
   }
 
   #slowReferee(process: SimulatedProcess, referee: RunOptions['referee']): RunOptions['referee'] {

@@ -51,7 +51,10 @@ export class Simulator implements World {
     this.fleet = options.fleet?.open(clock);
     const note = (happening: Happening, name?: string): void => this.#note(happening, name);
     const onWeights = (step: number, weights: Float32Array): void => this.#weights.note(step, weights);
-    const parts = { clock, run, ledger, resume, fleet: this.fleet, checkpointEvery, ...times, note, onWeights };
+    const { colocated: rate } = options;
+    const colocatedMs = rate && ((microbatches: number) => (microbatches / rate) * (0.8 + 0.4 * this.chance()));
+    const common = { clock, run, ledger, resume, fleet: this.fleet, checkpointEvery, note, onWeights };
+    const parts = { ...common, ...times, ...(colocatedMs && { colocatedMs }) };
     this.coordinators = this.fleet
       ? Array.from({ length: options.fleet!.coordinators }, (_, index) => `coordinator ${index + 1}`).map(
           (name) => new SimulatedCoordinator({ ...parts, name }),

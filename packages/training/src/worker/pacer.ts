@@ -2,23 +2,25 @@
 import type { Clock } from '../clock.ts';
 
 /** Other events wait at least this long, and at most about twice as long: a tenth of a second. */
-const sliceMs = 50;
+const usualSliceMs = 50;
 
 /** One for each model, since it learns how fast the device computes it. */
 export class Pacer {
   readonly #clock: Clock;
+  readonly #sliceMs: number;
   #turnAtMs = 0;
   #sliceAtMs = 0;
   /** The fastest so far, so that neither compilation nor a busy moment makes later slices small. */
   #msPerSample = Number.POSITIVE_INFINITY;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, sliceMs = usualSliceMs) {
     this.#clock = clock;
+    this.#sliceMs = sliceMs;
   }
 
-  /** Samples that take about `sliceMs`; 0 before the first was measured. */
+  /** Samples that take about one slice; 0 before the first was measured. */
   get sliceSamples(): number {
-    return sliceMs / this.#msPerSample;
+    return this.#sliceMs / this.#msPerSample;
   }
 
   /** Called where a shard begins, and after each pause. */
@@ -32,7 +34,7 @@ export class Pacer {
     const nowMs = this.#clock.nowMs();
     this.#msPerSample = Math.min(this.#msPerSample, (nowMs - this.#sliceAtMs) / samples);
     this.#sliceAtMs = nowMs;
-    return nowMs - this.#turnAtMs >= sliceMs;
+    return nowMs - this.#turnAtMs >= this.#sliceMs;
   }
 
   /** Gives the event loop a turn. */

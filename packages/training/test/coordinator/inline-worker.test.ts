@@ -226,9 +226,9 @@ describe('an inline worker', () => {
         numericMode: compute.numericMode,
         threads: compute.threads,
         checkNumerics: () => compute.checkNumerics(),
-        add(step, shard) {
+        compute(step, ...shard) {
           if (step === 3) throw new Error('a compute thread has died: it was killed');
-          return compute.add(step, shard);
+          return compute.compute(step, ...shard);
         },
       }),
     });
@@ -244,7 +244,7 @@ describe('an inline worker', () => {
         numericMode: compute.numericMode,
         threads: compute.threads,
         checkNumerics: async () => ({ hash: '0'.repeat(64), samplesPerMs: 1 }),
-        add: (step, shard) => compute.add(step, shard),
+        compute: (...shard) => compute.compute(...shard),
       }),
     });
     run.connectInline(worker);
