@@ -27,7 +27,7 @@ const colorOf = (row) => (row.kind === 'peer' ? 'peer' : row.workers.kind);
 /** @param {TrainingResult} result @returns {LockstepRow[]} */
 const lockstepRows = ({ rows }) => rows.filter((row) => row.kind === 'lockstep');
 
-/** The number of threads, workers or tabs. @param {LockstepRow} row */
+/** The number of threads, processes, workers or tabs. @param {LockstepRow} row */
 const dotText = ({ workers: { count } }) => `${count}`;
 
 /** @param {Plot} plot @param {readonly Label[]} labels */

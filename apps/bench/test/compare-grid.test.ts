@@ -96,6 +96,9 @@ test('the command of a row is the one that a person would type', () => {
   expect(commandOf(training!, { kind: 'threads', count: 1 }, settings)).toBe(
     'npm start -- --single --threads 1 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
   );
+  expect(commandOf(training!, { kind: 'processes', count: 2 }, settings)).toBe(
+    'npm start -- --colocate --workers 1 --threads 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
+  );
   expect(commandOf(training!, { kind: 'workers', count: 2 }, { ...settings, backend: 'cpu' })).toBe(
     'npm start -- --workers 2 --threads 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3 --backend cpu',
   );

@@ -88,7 +88,7 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
     const [result] = report.results;
     expect(result).toMatchObject({ sameWeights: true, curveDistance: 0 });
     const rows = result!.rows as readonly LockstepRow[];
-    expect(rows.map(({ name }) => name)).toEqual([...threadRows, '1 worker', '2 workers']);
+    expect(rows.map(({ name }) => name)).toEqual([...threadRows, '2 processes', '1 worker', '2 workers']);
     for (const { msPerStep, parts, curve, workers, bytesPerStep } of rows) {
       expect(msPerStep.min).toBeGreaterThan(0);
       expect(parts).not.toBeNull();

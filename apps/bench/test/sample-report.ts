@@ -3,7 +3,7 @@ import type { Report } from '@lockstep/train';
 
 export interface SampleOptions {
   readonly batch?: number;
-  readonly workers?: number | 'single' | 'threads';
+  readonly workers?: number | 'single' | 'threads' | 'processes';
   readonly computeMs?: number;
   readonly stepMs?: number;
   readonly steps?: number;
@@ -25,7 +25,7 @@ export function reportOf(options: SampleOptions): Report {
       epochs: 1,
       steps,
       optimizer: { type: 'sgd', learningRate: 0.1 },
-      workers: typeof workers === 'string' ? 'single' : workers,
+      workers: workers === 'processes' ? 1 : typeof workers === 'string' ? 'single' : workers,
     },
     model: { name: 'mlp', parameters: 101_770 },
     initialLoss: 2.3,
@@ -41,7 +41,7 @@ export function reportOf(options: SampleOptions): Report {
     verified: null,
     workers: [],
     wire:
-      typeof workers === 'string'
+      workers === 'single' || workers === 'threads'
         ? { bytesSent: 0, bytesReceived: 0 }
         : { bytesSent: steps * 1e6, bytesReceived: steps * 5e5 },
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },

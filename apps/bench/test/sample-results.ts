@@ -10,16 +10,13 @@ export const [sampleTraining] = gridOf({ model: ['mlp'], batch: [512], steps: 20
 
 const cores = availableParallelism();
 
-/** A row of Lockstep whose rounds took so many milliseconds a step; `threads` are as many as this machine has cores. */
+/** A row of Lockstep whose rounds took so many milliseconds a step; `threads` are as many as this machine has cores, processes two. */
 export function own(
-  workers: number | 'single' | 'threads',
+  workers: number | 'single' | 'threads' | 'processes',
   stepMs: readonly number[],
   options: SampleOptions = {},
 ): Measured {
-  const computing: Workers =
-    typeof workers === 'number'
-      ? { kind: 'workers', count: workers }
-      : { kind: 'threads', count: workers === 'single' ? 1 : cores };
+  const computing = computingOf(workers);
   return {
     kind: 'lockstep',
     name: workersName(computing),
@@ -28,6 +25,12 @@ export function own(
     msPerStep: stepMs,
     reports: stepMs.map((ms) => reportOf({ workers, stepMs: ms, computeMs: ms / 2, ...options })),
   };
+}
+
+function computingOf(workers: number | 'single' | 'threads' | 'processes'): Workers {
+  if (typeof workers === 'number') return { kind: 'workers', count: workers };
+  if (workers === 'processes') return { kind: 'processes', count: 2 };
+  return { kind: 'threads', count: workers === 'single' ? 1 : cores };
 }
 
 export const peer = (name: string, msPerStep: readonly number[]): Measured => ({
@@ -46,7 +49,7 @@ export const absent: Measured = {
   reason: 'no <WebAssembly> here',
 };
 
-/** The result of two rounds, the second at half the speed, with PyTorch and DDP beside it. */
+/** The result of two rounds, the second at half the speed, with PyTorch and DDP beside it; two processes are as fast as two workers. */
 export function measured(singleMs: number, oneMs: number, twoMs: number): TrainingResult {
   return resultOf(
     sampleTraining!,
@@ -54,6 +57,7 @@ export function measured(singleMs: number, oneMs: number, twoMs: number): Traini
       own('single', [singleMs, singleMs * 2]),
       own(1, [oneMs, oneMs * 2]),
       own(2, [twoMs, twoMs * 2]),
+      own('processes', [twoMs, twoMs * 2]),
       peer(pytorchName, [4, 4]),
       peer(ddpName, [8]),
       absent,

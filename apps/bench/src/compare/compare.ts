@@ -93,12 +93,15 @@ async function compareTraining(
 }
 
 /** One thread of one process first, as the baseline, then all cores in one process, then what talks over sockets. */
-function workersOf({ workers }: CompareOptions, hasTabs: boolean): Workers[] {
+function workersOf({ workers, backend }: CompareOptions, hasTabs: boolean): Workers[] {
   const counts = workerCounts(workers);
+  // A coordinator computes on the CPU alone.
+  const colocated = backend === 'auto' || backend === 'cpu' ? counts.filter((count) => count > 1) : [];
   const cores = availableParallelism();
   return [
     { kind: 'threads', count: 1 },
     ...(cores > 1 ? [{ kind: 'threads', count: cores } as const] : []),
+    ...colocated.map((count): Workers => ({ kind: 'processes', count })),
     ...counts.map((count): Workers => ({ kind: 'workers', count })),
     ...(hasTabs ? counts.map((count): Workers => ({ kind: 'tabs', count })) : []),
   ];

@@ -8,9 +8,12 @@ import type { Report } from '@lockstep/train';
 import type { Training } from './grid.ts';
 import type { CompareOptions } from './options.ts';
 
-/** What computes: threads of one process without sockets, worker processes, or browser tabs. */
+/**
+ * What computes: threads of one process without sockets; processes, of which the coordinator is one; worker processes beside
+ * the coordinator; or browser tabs.
+ */
 export interface Workers {
-  readonly kind: 'threads' | 'workers' | 'tabs';
+  readonly kind: 'threads' | 'processes' | 'workers' | 'tabs';
   readonly count: number;
 }
 
@@ -42,8 +45,16 @@ function trainingArguments(training: Training, workers: Workers, settings: Omit<
 }
 
 function computing({ kind, count }: Workers, threadsOfWorker: number): string[] {
-  if (kind === 'threads') return ['--single', '--threads', `${count}`];
-  return kind === 'tabs' ? ['--workers', '0'] : ['--workers', `${count}`, '--threads', `${threadsOfWorker}`];
+  switch (kind) {
+    case 'threads':
+      return ['--single', '--threads', `${count}`];
+    case 'processes':
+      return ['--colocate', '--workers', `${count - 1}`, '--threads', `${threadsOfWorker}`];
+    case 'workers':
+      return ['--workers', `${count}`, '--threads', `${threadsOfWorker}`];
+    case 'tabs':
+      return ['--workers', '0'];
+  }
 }
 
 /** What a person types to train the same. */

@@ -38,7 +38,7 @@ ${chartSections(report)}
 ${figures(results, accuracy)}
 ${listOf(results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'missing' ? [`${row.name} ${row.status}: ${row.reason}`] : []))))}
 <h2>How it was measured</h2>
-<p>Each row of Lockstep is the program itself, started anew for each round; its start-up and the first two thirds of its steps, in which the engine still compiles and workers get their samples, do not count. Every row takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first checked against one step in double precision.</p>
+<p>Of so many processes the coordinator is one and computes too, as each process of DDP does; so many workers are as many processes beside it. Each row of Lockstep is the program itself, started anew for each round; its start-up and the first two thirds of its steps, in which the engine still compiles and workers get their samples, do not count. Every row takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first checked against one step in double precision.</p>
 <p>The accuracy of ${Math.round(accuracy * 100)} % is that of the training samples as they come, each before it is trained on, over the last 1,000 or more. Bytes are those of all workers' sockets, both ways, joining included.</p>
 <details><summary>The commands</summary><ul>${results.flatMap(({ rows }) => rows.filter(isLockstep).map(({ command }) => html`<li><code>${command}</code></li>`))}</ul></details>
 ${listOf(results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'peer' ? [`${rowName(row)}: ${row.notes.join('; ')}`] : []))))}
@@ -63,7 +63,8 @@ function chartSections({ results, rounds }: CompareReport): Markup {
   const hasDistributed = rows.some((row) => isLockstep(row) && !isOneThread(row.workers));
   const kinds = keys([
     ['threads', 'Lockstep, threads of one process'],
-    ['workers', 'Lockstep, worker processes'],
+    ['processes', 'Lockstep, processes, the coordinator among them'],
+    ['workers', 'Lockstep, workers beside the coordinator'],
     ...(hasTabs ? [['tabs', 'Lockstep, browser tabs'] as const] : []),
     ...(rows.some(({ kind }) => kind === 'peer') ? [['peer', 'others'] as const] : []),
   ]);
@@ -77,7 +78,7 @@ ${hasDistributed ? speedUpSection() : ''}
 ${keys(stepParts.map((part) => [part, partTitles[part]]))}
 ${cards(results, 'step', 'Parts of a step')}
 <h2>Loss against wall time</h2>
-<p class="quiet">${curveMessage(results)} The dot at the end of a line has the number of its threads${hasTabs ? ', workers or tabs' : ' or workers'}; the line of one thread is solid.</p>
+<p class="quiet">${curveMessage(results)} The dot at the end of a line has the number of its threads, processes${hasTabs ? ', workers or tabs' : ' or workers'}; the line of one thread is solid.</p>
 ${cards(results, 'curves', 'Loss against seconds')}`;
 }
 
@@ -92,7 +93,7 @@ const partTitles = {
 
 function speedUpSection(): Markup {
   return html`<h2>Speed-up</h2>
-<p class="quiet">Against one thread at the same batch; the number in a dot is that of its threads, workers or tabs. A ring is PyTorch with all threads, or with DDP (gloo, 2 processes), against its one thread.</p>
+<p class="quiet">Against one thread at the same batch; the number in a dot is that of its threads, processes, workers or tabs. A ring is PyTorch with all threads, or with DDP (gloo, 2 processes), against its one thread.</p>
 <section class="card"><div class="plot" data-chart="speedUps" role="img" aria-label="Speed-up by training"></div></section>`;
 }
 

@@ -109,7 +109,7 @@ function peerFigures(row: MeasuredPeer, measured: readonly Measured[]) {
 
 /** What of Lockstep has as many threads, or processes, as a row of PyTorch. */
 function counterpartOf(name: string): Workers | undefined {
-  if (name === ddpName) return { kind: 'workers', count: ddpRanks };
+  if (name === ddpName) return { kind: 'processes', count: ddpRanks };
   if (name === pytorchName) return { kind: 'threads', count: 1 };
   const cores = availableParallelism();
   return name === pytorchThreadsName(cores) ? { kind: 'threads', count: cores } : undefined;
