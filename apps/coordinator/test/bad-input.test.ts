@@ -121,6 +121,8 @@ describe('an impossible request', () => {
     [['--fleet', 'nats://u:secret@127.0.0.1:1'], /--fleet: the fleet at nats:\/\/127\.0\.0\.1:1 cannot be reached: /],
     [['--fleet', 'nats://a', '--resume'], /--resume: expected without --fleet, which keeps the checkpoints/],
     [['--fleet', 'nats://a', '--single'], /--fleet: expected without --single, which opens no socket/],
+    [['--colocate', '--single'], /--colocate: expected without --single, which opens no socket/],
+    [['--colocate', '--backend', 'webgpu'], /--backend: expected auto or cpu with --colocate, .*, got webgpu/],
     [['--resume'], /--resume: expected with --checkpoint DIR, the folder of the checkpoints/],
     [['--checkpoint-every', '50'], /--checkpoint-every: expected with --checkpoint DIR/],
     [['--checkpoint-every', '5s'], /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],

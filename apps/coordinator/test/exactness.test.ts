@@ -1,8 +1,9 @@
+import { join } from 'node:path';
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
-import { runToReport, startWorker } from './processes.ts';
+import { canListProcesses, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 const steps = 200;
@@ -47,6 +48,20 @@ describe('weightsSha256', () => {
     expect(report.exactness).toBe('bit-exact');
   });
 
+  it.each([
+    ['--workers', '1', '--threads', '1'],
+    ['--workers', '2', '--threads', '2'],
+    ['--workers', '2', '--verify-rate', '1'],
+  ])('is the same where the coordinator computes too: %s %s %s %s', async (...args) => {
+    const report = await train(['--colocate', ...args]);
+    expect(report.weightsSha256).toBe((await oracle()).weightsSha256);
+    expect(report.exactness).toBe('bit-exact');
+    expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, quarantined: 0 });
+    const own = report.workers.find(({ name }) => name === 'coordinator');
+    expect(own?.kind).toBe('local');
+    expect(own?.shards).toBeGreaterThan(0);
+  });
+
   it('is the same on the reference backend', async () => {
     const short = ['--steps', '20', '--batch', '32'];
     const { report: expected } = await runToReport(folder, ['--single', ...short]);
@@ -84,6 +99,25 @@ describe('kill -9', () => {
       await Promise.all(workers.map((worker) => worker.ended));
     }
   }, 180_000);
+
+  it.skipIf(!canListProcesses)(
+    'of all workers leaves a coordinator that computes to go on alone, with the same bits',
+    async () => {
+      const options = ['--steps', '500', '--batch', '256'];
+      const { report: expected } = await runToReport(folder, ['--single', ...options]);
+      const file = join(folder, 'colocated.json');
+      const all = ['--port', '0', '--report', file, '--colocate', '--workers', '2', ...options];
+      const run = startCoordinator('start', all);
+      await run.printed(/w3 \S+ joined/);
+      for (const pid of run.offspring()) process.kill(pid, 'SIGKILL');
+      const { code, stdout, stderr } = await run.ended;
+      expect(code).toBe(0);
+      expect(`${stdout}${stderr}`.match(/worker local-\d ended \(killed\)/g)).toHaveLength(2);
+      const report = readReport(file);
+      expect(report.weightsSha256).toBe(expected.weightsSha256);
+      expect(report.faults.disconnects).toBe(2);
+    },
+  );
 
   it('of all workers pauses the run, and one that comes later ends it with the same bits', async () => {
     const expected = await oracle();

@@ -57,6 +57,17 @@ describe('the memory that a run needs', () => {
     }
   });
 
+  it('has those of its own compute where the coordinator takes part', () => {
+    const model = parseModel({ name: 'linear', input: [784], layers: [{ type: 'dense', units: 100 }] });
+    const options = { ...sizes, threads: 3, model, optimizer: defaultOptimizer('sgd') };
+    const single = memoryNeed({ ...options, workers: 'single' });
+    const beside = memoryNeed({ ...options, colocate: true });
+    const workersAlone = memoryNeed(options);
+    expect(beside.coordinatorBytes).toBe(single.coordinatorBytes);
+    const others = workersAlone.machineBytes - workersAlone.coordinatorBytes;
+    expect(beside.machineBytes).toBe(single.coordinatorBytes + others);
+  });
+
   it('has vectors for levels wherever sums are rounded to them, and none for halves', () => {
     const model = parseModel({ name: 'linear', input: [784], layers: [{ type: 'dense', units: 10 }] });
     const vector = 4 * 7850;

@@ -44,6 +44,7 @@ describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000 }, () =
   it.each<[options: TrainOptions, message: RegExp]>([
     [{ workers: 2 }, /^ConfigurationError: workers: expected none in a page/],
     [{ listen: true }, /^ConfigurationError: listen: expected none in a page/],
+    [{ colocate: true }, /^ConfigurationError: colocate: expected none in a page/],
     [{ checkpoint: 'runs' }, /^ConfigurationError: checkpoint: expected none in a page/],
     [{ data: 'folder' }, /^ConfigurationError: data: expected \{ train, test \} in a page/],
     [

@@ -245,6 +245,12 @@ describe('an option that is wrong', () => {
     [{ gradients: 'bf16' }, 'gradients: expected one of exact, fp16-exact, int8-exact, fp16, int8, got bf16'],
     [{ verifyRate: 2 }, 'verifyRate: expected a number from 0 to 1, got 2'],
     [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
+    [{ colocate: 1 }, 'colocate: expected true or false, got 1'],
+    [{ colocate: true }, 'colocate: expected with workers or listen, since a process alone computes anyway'],
+    [
+      { colocate: true, workers: 1, backend: 'reference' },
+      "backend: expected auto or cpu with colocate, which computes with the coordinator's own weights, got reference",
+    ],
     [{ listen: 7070 }, 'listen: expected true or false, or an object'],
     [{ listen: { port: 65_536 } }, 'listen.port: expected a whole number from 0 to 65535, got 65536'],
     [{ listen: { path: '/here' } }, 'listen.path: expected with listen.server, got it alone'],

@@ -30,11 +30,11 @@ type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly mod
  * kept their samples then, as peers have theirs ready.
  */
 export const defaultPoints: readonly Point[] = [
-  { model: 'mlp', batch: 64, learningRate: 0.1, steps: 800 },
+  { model: 'mlp', batch: 64, learningRate: 0.1, steps: 700 },
   { model: 'mlp', batch: 128, learningRate: 0.15, steps: 480 },
-  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 240 },
-  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 90 },
-  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 120 },
+  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 210 },
+  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 75 },
+  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 100 },
   { model: 'cnn', batch: 256, learningRate: 0.15, steps: 40 },
 ];
 
