@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
+import { type InlineCompute, InlineWorker } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
 import { startWorker } from '../../../apps/coordinator/test/processes.ts';
 import { sha256 } from '../src/node/sha256.ts';
@@ -157,6 +158,21 @@ describe('fault injection', () => {
     faulty.viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w9', token: faulty.token });
     expect((await faulty.viewer.next('refused')).message).toBe('there is no worker w9 here');
     expect(await faulty.viewer.next('run')).toMatchObject({ faultInjection: true });
+  });
+
+  it('is refused for the coordinator that computes itself', async () => {
+    const { server, viewer, token } = await open(['--chaos', '--wait-for-start']);
+    const compute: InlineCompute = {
+      ...{ backend: 'cpu', numericMode: 'any', threads: 1 },
+      checkNumerics: async () => ({ hash: '0'.repeat(64), samplesPerMs: 1 }),
+      compute: () => ({ sum: undefined, computeMs: 0 }),
+    };
+    const schedule = (callback: () => void): void => void setImmediate(callback);
+    server.run.connectInline(
+      new InlineWorker({ compute, name: 'coordinator', nowMs: () => performance.now(), schedule, hasOthers: true }),
+    );
+    viewer.send({ type: 'injectFault', action: 'freeze', workerId: 'w1', token });
+    expect((await viewer.next('refused')).message).toBe('w1 is the coordinator itself, which would fail for all');
   });
 
   it('kills one worker, freezes and slows others, and changes no bit', async () => {

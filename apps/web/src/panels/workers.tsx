@@ -58,6 +58,11 @@ export function Workers({ store, ownId, owner }: WorkersProps) {
   );
 }
 
+/** The coordinator itself would fail for all. */
+function withoutFaults(owner: WorkerOwner): WorkerOwner {
+  return { ...owner, injectFault: undefined };
+}
+
 function countText(workers: readonly WorkerRow[]): string {
   const finished = workers.filter(({ health }) => health === 'finished').length;
   if (finished > 0) return `${counted(finished, 'worker')} at the end`;
@@ -72,7 +77,7 @@ interface RowProps extends Pick<WorkersProps, 'owner'> {
 }
 
 function Row({ worker, isOwn, owner }: RowProps) {
-  const { id, name, phase, health } = worker;
+  const { id, name, kind, phase, health } = worker;
   return (
     <tr class={`worker worker-${health}`} data-phase={phase}>
       <th scope="row" title={name}>
@@ -83,7 +88,13 @@ function Row({ worker, isOwn, owner }: RowProps) {
         .map((column) => (
           <Cell key={column} name={column} worker={worker} />
         ))}
-      {owner && <td class="actions">{isConnected(worker) && <WorkerActions id={id} name={name} owner={owner} />}</td>}
+      {owner && (
+        <td class="actions">
+          {isConnected(worker) && (
+            <WorkerActions id={id} name={name} owner={kind === 'local' ? withoutFaults(owner) : owner} />
+          )}
+        </td>
+      )}
     </tr>
   );
 }

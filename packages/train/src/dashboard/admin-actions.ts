@@ -103,6 +103,8 @@ export class AdminActions {
     if (hasEnded(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
     if (!isConnected) return refused(`there is no worker ${workerId} here`);
+    if (message.type === 'injectFault' && run.state.records.get(workerId)?.kind === 'local')
+      return refused(`${workerId} is the coordinator itself, which would fail for all`);
     run.manageWorker(commandOf(message));
     return done;
   }
