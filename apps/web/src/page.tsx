@@ -39,7 +39,8 @@ export function Page(props: PageProps) {
   const { store, tab, secrets } = props;
   const run = store.run.value;
   const { admin, token } = secrets.value;
-  const isAdmin = admin !== undefined;
+  // One that was typed may be wrong: what only the owner sees comes when the coordinator has said so, and nothing jumps.
+  const isAdmin = admin !== undefined && store.role.value?.role !== 'guest';
   const needsCode = isCodeWanted(store, token);
   const { control, owner, runAgain, unlock, enterCode } = requestsOf(props);
   const { dataSetup, rejection } = store;
@@ -105,7 +106,7 @@ function requestsOf({ store, viewer, secrets }: PageProps) {
     },
     unlock(adminToken: string): void {
       store.rejection.value = undefined;
-      store.role.value = undefined;
+      store.role.value = { type: 'role', role: 'guest' };
       secrets.value = { token, admin: adminToken };
       saveSecrets(secrets.value);
       if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });

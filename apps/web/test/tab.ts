@@ -41,12 +41,20 @@ function observeLayout(): void {
   interface Entry extends PerformanceEntry {
     readonly value: number;
     readonly hadRecentInput: boolean;
-    readonly sources: readonly { readonly node: Node | null }[];
+    readonly sources: readonly {
+      readonly node: Node | null;
+      readonly previousRect: DOMRectReadOnly;
+      readonly currentRect: DOMRectReadOnly;
+    }[];
   }
+  const placeOf = ({ x, y, width, height }: DOMRectReadOnly): string => `${x},${y} ${width}x${height}`;
   window.layoutShifts = [];
   new PerformanceObserver((list) => {
     for (const { value, hadRecentInput, sources } of list.getEntries() as Entry[]) {
-      const nodes = sources.map(({ node }) => `${node?.nodeName}: ${node?.textContent?.slice(0, 60)}`);
+      const nodes = sources.map(
+        ({ node, previousRect: from, currentRect: to }) =>
+          `${node?.nodeName}: ${node?.textContent?.slice(0, 60)} (from ${placeOf(from)} to ${placeOf(to)})`,
+      );
       if (!hadRecentInput) window.layoutShifts.push({ score: value, nodes });
     }
   }).observe({ type: 'layout-shift', buffered: true });
@@ -77,6 +85,16 @@ export class Tab {
   /** Layout shifts that no input caused. */
   layoutShifts(): Promise<readonly LayoutShift[]> {
     return this.page.evaluate(() => window.layoutShifts);
+  }
+
+  /** Waits for all that the page loads by itself, what the end of a run needs last. */
+  async loaded(): Promise<void> {
+    const hasAll = (): boolean => {
+      const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
+      const asked = [...document.querySelectorAll<HTMLLinkElement>('link[rel=modulepreload]')].map(({ href }) => href);
+      return loaded.some((name) => name.includes('/final-model-')) && asked.every((href) => loaded.includes(href));
+    };
+    await this.during('the page to be loaded', this.page.waitForFunction(hasAll));
   }
 
   async shows(text: string | RegExp, options: { exact?: boolean } = {}): Promise<void> {
