@@ -108,7 +108,8 @@ describe('kill -9', () => {
       const file = join(folder, 'colocated.json');
       const all = ['--port', '0', '--report', file, '--colocate', '--workers', '2', ...options];
       const run = startCoordinator('start', all);
-      await run.printed(/w3 \S+ joined/);
+      // It begins with all three.
+      for (const id of ['w1', 'w2', 'w3']) await run.printed(new RegExp(`${id} \\S+ joined`));
       for (const pid of run.offspring()) process.kill(pid, 'SIGKILL');
       const { code, stdout, stderr } = await run.ended;
       expect(code).toBe(0);

@@ -61,7 +61,7 @@ describe('an interrupted coordinator', () => {
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
-    expect(stdout).toMatch(/^the model after step \d+ was not saved: give --save FILE\.safetensors to keep it$/m);
+    expect(stdout).toMatch(/^the model after step [\d,]+ was not saved: give --save FILE\.safetensors to keep it$/m);
   });
 
   it('ends also while it waits for workers', async () => {

@@ -14,21 +14,22 @@ describePage('checkpoints', ({ browser, folder }) => {
     const tab = await browser.open(first);
     await tab.join('cpu', 'tab');
     await tab.computed(30);
+    await tab.loaded();
     first.program.kill('SIGKILL');
     await tab.page
-      .getByText(/^Not connected: .* Started again with --resume, the run goes on after step \d+/)
+      .getByText(/^Not connected: .* Started again with --resume, the run goes on after step [\d,]+/)
       .waitFor();
 
     const second = await startRun(folder, [...args, '--resume'], port);
-    await tab.page.getByText(/step \d+ of [\d,]+, resumed after step \d+/).waitFor();
+    await tab.page.getByText(/step [\d,]+ of [\d,]+, resumed after step [\d,]+/).waitFor();
     await second.program.printed(/w\d+ tab joined/);
     const viewer = await second.watch();
     await viewer.next('workers', ({ workers }) => workers.some(({ phase, shards }) => phase === 'ready' && shards > 9));
     const report = await second.stop();
     await tab.page
-      .getByText(/^The coordinator was interrupted\. .*Started again with --resume, the run goes on after step \d+/)
+      .getByText(/^The coordinator was interrupted\. .*Started again with --resume, the run goes on after step [\d,]+/)
       .waitFor();
-    await tab.page.getByText(/^Epoch .* resumed after step \d+$/).waitFor();
+    await tab.page.getByText(/^Epoch .* resumed after step [\d,]+$/).waitFor();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
     expect(tab.errors).toEqual([]);
   });

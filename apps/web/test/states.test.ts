@@ -29,16 +29,6 @@ async function lookAt(tab: Tab, state: string): Promise<void> {
   expect(errors, state).toEqual([]);
 }
 
-/** Waits for all that a page loads by itself, what the end of a run needs last. */
-async function isLoaded(tab: Tab): Promise<void> {
-  const hasAll = (): boolean => {
-    const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
-    const asked = [...document.querySelectorAll<HTMLLinkElement>('link[rel=modulepreload]')].map(({ href }) => href);
-    return loaded.some((name) => name.includes('/final-model-')) && asked.every((href) => loaded.includes(href));
-  };
-  await tab.during('the page to be loaded', tab.page.waitForFunction(hasAll));
-}
-
 function each(tabs: readonly Tab[], act: (tab: Tab) => Promise<unknown>): Promise<unknown[]> {
   return Promise.all(tabs.map(act));
 }
@@ -86,7 +76,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     const run = await startRun(folder, [...long, '--workers', '1']);
     const guests = await open(run, 'page');
     await each(guests, (guest) => guest.shows('Training', { exact: true }));
-    await each(guests, isLoaded);
+    await each(guests, (guest) => guest.loaded());
     run.program.killGroup('SIGKILL');
     await each(guests, ({ page }) => page.getByText('Connection lost', { exact: true }).waitFor());
     await each(guests, ({ page }) => page.getByText(/^Not connected: /).waitFor());

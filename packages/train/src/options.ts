@@ -58,7 +58,7 @@ export interface TrainOptions {
   readonly verifyRate?: number | undefined;
   /** Processes to start on this machine, which compute; by default none. */
   readonly workers?: number | undefined;
-  /** Whether this process computes shards as well, beside its workers: nothing of its share travels. By default false. */
+  /** Whether this process computes a share as well, in slices between its other events: nothing of that share travels. By default false. */
   readonly colocate?: boolean | undefined;
   /** Where workers can join and viewers watch; left out, local workers alone join, and where there are none this process computes alone. */
   readonly listen?: boolean | ListenOptions | undefined;
