@@ -150,7 +150,7 @@ const showThroughput = (element, { rows }) => {
   showRows(element, names, {
     scale: { range: () => [0, most * 1.5] },
     axis: axisTo(most, ''),
-    series: ['threads', 'workers', 'tabs', 'peer'].map((kind) => ({
+    series: [...new Set(timed.map(colorOf))].map((kind) => ({
       ...barStyle(kind, 0),
       column: timed.map((row) => (colorOf(row) === kind ? row.imagesPerSecond.median : null)),
     })),
@@ -166,7 +166,7 @@ const showThroughput = (element, { rows }) => {
   });
 };
 
-/** Speed-ups against one thread on a logarithmic scale: a dot with the number of threads, workers or tabs, a ring for PyTorch. @type {Chart} */
+/** Speed-ups against one thread on a logarithmic scale: a dot with the number of threads, processes, workers or tabs, a ring for PyTorch. @type {Chart} */
 const showSpeedUps = (element) => {
   /** A column for each kind of dot, a cell for each training. @type {Map<string, { dot: string, text: string, column: (number | null)[] }>} */
   const dots = new Map();
@@ -220,7 +220,7 @@ const showStep = (element, result) => {
 };
 
 const lineStyle = { width: 2, spanGaps: true, points: { show: false } };
-/** By the number of threads, workers or tabs. */
+/** By the number of threads, processes, workers or tabs. */
 const dashes = [
   [6, 3],
   [12, 4],

@@ -31,6 +31,20 @@ function tagsOf(page: string): Map<string, number> {
   return counts;
 }
 
+/** Runs in the page: kinds of rows whose color is nowhere in the first chart of images a second. */
+const kindsWithoutBar = `() => {
+  const canvas = document.querySelector('[data-chart=throughput] canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const drawn = new Set();
+  for (let at = 0; at < data.length; at += 4) {
+    drawn.add('#' + [...data.subarray(at, at + 3)].map((part) => part.toString(16).padStart(2, '0')).join(''));
+  }
+  const style = getComputedStyle(document.documentElement);
+  const [{ rows }] = JSON.parse(document.getElementById('report').textContent).results;
+  const kinds = rows.filter(({ kind }) => kind !== 'missing').map((row) => (row.kind === 'peer' ? 'peer' : row.workers.kind));
+  return [...new Set(kinds)].filter((kind) => !drawn.has(style.getPropertyValue('--' + kind).trim()));
+}`;
+
 const results = [measured(4, 8, 2), measured(1, 4, 5)];
 const report: CompareReport = {
   compare: 1,
@@ -135,6 +149,7 @@ describe.skipIf(executablePath === undefined)('in a browser, from disk and witho
       const charts = await tab.locator('.plot').count();
       await expect.poll(() => tab.locator('.plot canvas').count()).toBe(charts);
       expect(errors).toEqual([]);
+      expect(await tab.evaluate(`(${kindsWithoutBar})()`)).toEqual([]);
       expect(await tab.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
       await context.close();
     },
