@@ -57,7 +57,12 @@ export async function runScenario(
   { honest = false, relays = 'sometimes', workers, mixed }: ScenarioOptions = {},
 ): Promise<ScenarioResult> {
   const drawn = withRelays(withModes(drawScenario(seed), mixed), drawTree(seed, relays, workers));
-  const scenario = honest ? { ...drawn, liars: [], corruptResults: 0 } : drawn;
+  const scenario = {
+    ...drawn,
+    ...(honest && { liars: [], corruptResults: 0 }),
+    // Behind narrow links a coordinator that computes does without them.
+    ...(workers !== undefined && { colocated: undefined }),
+  };
   const problem = await createProblem(backend, newHash, { seed, ...scenario.problem });
   const { run, ledger, resume } = problem;
   const fleet =
