@@ -18,7 +18,7 @@ const mostReservedBytes = 512 * 1024 * 1024;
 
 /** A shard's sum, decoded. */
 export interface DecodedSum {
-  /** [parameters + 2]: gradient, sum of losses, correct answers; overwritten by the next `decode`. */
+  /** [parameters + 2]: gradient, sum of losses, correct answers: a view of its memory. */
   readonly values: Float32Array;
   /** The largest absolute value of the gradient. */
   readonly largest: number;
@@ -50,13 +50,6 @@ export class Aggregator {
     }
     this.#rounding = rounding;
     this.#sum.begin(shard, usedMicrobatches(this.#plan, step), rounding);
-  }
-
-  /** Decodes a shard's sum, whose bytes have been validated. @returns undefined where a number is not finite */
-  decode(sum: ShardSum): DecodedSum | undefined {
-    const { free } = this.#sum;
-    const largest = this.write(free, { from: 0, to: this.#parameterCount }, sum);
-    return this.finish(free, largest, sum);
   }
 
   /** Memory of the caller's own to `write` a sum into, until it is added or released. */
@@ -120,8 +113,8 @@ export class Aggregator {
   }
 
   /**
-   * Adds a shard's sum: reserved memory, what `decode` has just returned, or a copy of what it returned before; or vectors
-   * [parameters + 2] of the backend, which must not change until the next `begin`.
+   * Adds a shard's sum: reserved memory, or vectors [parameters + 2] of the backend, which must not change until the next
+   * `begin`.
    */
   add(shard: Shard, sum: SumMemory | VectorSum): void {
     if (sum instanceof Float32Array) this.#addValues(shard, sum);
@@ -164,8 +157,7 @@ export class Aggregator {
 
   #addValues(shard: Shard, values: Float32Array): void {
     const buffer = this.#sum.free;
-    const view = this.#backend.view(buffer);
-    if (values.buffer !== view.buffer || values.byteOffset !== view.byteOffset) view.set(values);
+    this.#backend.view(buffer).set(values);
     this.#sum.add(shard, buffer);
   }
 

@@ -48,14 +48,17 @@ export async function everyHostBackend(): Promise<(HostBackend & { close?(): Pro
   ];
 }
 
-/** What an aggregator decodes. */
-export type EncodedSum = Parameters<Aggregator['decode']>[0];
+/** What an aggregator takes in of a shard. */
+export type EncodedSum = Parameters<Aggregator['write']>[2] & Parameters<Aggregator['finish']>[2];
 
 /** Decodes a shard's sum and adds it; false, with nothing added, where a number is not finite. */
 export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): boolean {
-  const decoded = aggregator.decode(sum);
-  if (decoded) aggregator.add(shard, decoded.values);
-  return decoded !== undefined;
+  const memory = aggregator.reserve();
+  const largest = aggregator.write(memory, { from: 0, to: memory.length - 2 }, sum);
+  const isAdded = aggregator.finish(memory, largest, sum) !== undefined;
+  if (isAdded) aggregator.add(shard, memory);
+  else aggregator.release(memory);
+  return isAdded;
 }
 
 export function createProblem(backend: HostBackend, options?: ProblemOptions): Promise<Problem> {
