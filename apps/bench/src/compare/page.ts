@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { milliseconds, thousands } from '../figure-text.ts';
 import type { CompareReport } from './compare.ts';
 import { stepParts } from './figures.ts';
+import type { Workers } from './lockstep-run.ts';
 import { html, type Markup } from './markup.ts';
 import { ratioCells, ratioHeaders, rowName } from './result-text.ts';
 import { isLockstep, isOneThread, isTimed, type TrainingResult } from './results.ts';
@@ -59,11 +60,12 @@ function keys(colors: readonly (readonly [color: string, title: string])[]): Mar
 
 function chartSections({ results, rounds }: CompareReport): Markup {
   const rows = results.flatMap((result) => result.rows);
-  const hasTabs = rows.some((row) => isLockstep(row) && row.workers.kind === 'tabs');
+  const has = (kind: Workers['kind']): boolean => rows.some((row) => isLockstep(row) && row.workers.kind === kind);
+  const [hasTabs, hasProcesses] = [has('tabs'), has('processes')];
   const hasDistributed = rows.some((row) => isLockstep(row) && !isOneThread(row.workers));
   const kinds = keys([
     ['threads', 'Lockstep, threads of one process'],
-    ['processes', 'Lockstep, processes, the coordinator among them'],
+    ...(hasProcesses ? [['processes', 'Lockstep, processes, the coordinator among them'] as const] : []),
     ['workers', 'Lockstep, workers beside the coordinator'],
     ...(hasTabs ? [['tabs', 'Lockstep, browser tabs'] as const] : []),
     ...(rows.some(({ kind }) => kind === 'peer') ? [['peer', 'others'] as const] : []),
