@@ -1,6 +1,7 @@
 /** Gradients of a convolution that skip the zeros of the output's gradient, with the bits of the dense ones. */
+import { extendChains } from './chains';
 import { allFinite } from './convert';
-import { extendChains, fewNonzeros, listColumns, listRow } from './nonzeros';
+import { columnListsBytes, fewNonzeros, listColumns, listEnd, listRow, listSlack, setListEnd } from './nonzeros';
 import { sparseLanes, workspace, workspaceBytes } from './sizes';
 import {
   CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
@@ -33,7 +34,7 @@ function outputPixels(geometry: usize): i32 {
 }
 
 function listBytesOf(geometry: usize): usize {
-  return <usize>outputPixels(geometry) << 3;
+  return <usize>(outputPixels(geometry) + listSlack) << 3;
 }
 
 function paddedBytes(geometry: usize): usize {
@@ -53,9 +54,9 @@ export function worthSkippingKernelZeros(geometry: usize, filters: i32, images: 
   return isSparse(geometry, filters, gradient) && allFinite(images, load<i32>(geometry, IMAGES) * size);
 }
 
-// The kernel's memory: the ends of sixteen lists, one for each filter, the lists, and the transposed result
+// The kernel's memory: what `listColumns` works on, with a column for each filter, the lists, and the transposed result
 // [filters, windowHeight, run], its rows in whole vectors.
-const KERNEL_LISTS: usize = 64;
+const KERNEL_LISTS: usize = columnListsBytes;
 
 /** `output` [windowHeight, windowWidth, channels, filters] = transposed unfolded(images) x gradient; `frame` as `padded` takes it. */
 export function sparseKernelGradient(
@@ -81,23 +82,22 @@ export function sparseKernelGradient(
 
 /** Lists the nonzeros of neighboring filters, over the pixels of one gradient, with the offsets of their windows. */
 function listFilters(geometry: usize, lanes: i32, gradient: usize, pixelBytes: usize): void {
-  const ends = workspace();
-  for (let lane: usize = 0; lane < <usize>lanes; lane++) {
-    store<u32>(ends + (lane << 2), <u32>(ends + KERNEL_LISTS + lane * listBytesOf(geometry)));
-  }
+  const lists = workspace();
+  const listBytes = listBytesOf(geometry);
+  for (let lane = 0; lane < lanes; lane++) setListEnd(lists, lane, lists + KERNEL_LISTS + <usize>lane * listBytes);
   const width = load<i32>(geometry, OUTPUT_WIDTH);
   const step = <u32>(load<i32>(geometry, STRIDE_WIDTH) * load<i32>(geometry, CHANNELS)) << 2;
   const rowStep = <u32>load<i32>(geometry, STRIDE_HEIGHT) * <u32>paddedRowBytes(geometry);
   let offset: u32 = 0;
   for (let y = load<i32>(geometry, OUTPUT_HEIGHT); y > 0; y--, offset += rowStep, gradient += <usize>width * pixelBytes) {
-    listColumns(ends, lanes, gradient, pixelBytes, width, offset, step);
+    listColumns(lists, lanes, gradient, pixelBytes, width, offset, step);
   }
 }
 
 /** Adds the windows over `image` that the list of a lane names, each times its value, to `sums`. */
 function addWindows(geometry: usize, lane: i32, image: usize, sums: usize): void {
   const list = workspace() + KERNEL_LISTS + <usize>lane * listBytesOf(geometry);
-  const end = <usize>load<u32>(workspace() + (<usize>lane << 2));
+  const end = listEnd(workspace(), lane);
   if (end == list) return;
   const runBytes = runBytesOf(geometry);
   const frameBytes = paddedRowBytes(geometry);
@@ -123,7 +123,7 @@ function transposeKernel(geometry: usize, filters: i32, source: usize, target: u
 export function worthSkippingInputZeros(geometry: usize, filters: i32, gradient: usize, kernel: usize): bool {
   // A sum over the whole vectors of a row must end with it: what follows is the sums of other pixels.
   if ((runOf(geometry) & 3) != 0) return false;
-  const lists = <usize>(filters + 1) << 3;
+  const lists = <usize>(filters + listSlack) << 3;
   if (lists + paddedBytes(geometry) + <usize>filters * windowBytesOf(geometry) + 64 > workspaceBytes()) return false;
   return isSparse(geometry, filters, gradient) && allFinite(kernel, load<i32>(geometry, WINDOW_HEIGHT) * runOf(geometry) * filters);
 }
@@ -136,7 +136,7 @@ export function sparseInputGradient(
   geometry: usize, filters: i32, gradient: usize, kernel: usize, output: usize,
 ): void {
   const list = workspace();
-  const kernels = (list + (<usize>(filters + 1) << 3) + 15) & ~15;
+  const kernels = (list + (<usize>(filters + listSlack) << 3) + 15) & ~15;
   const frame = kernels + <usize>filters * windowBytesOf(geometry);
   const rowBytes = <usize>(load<i32>(geometry, WIDTH) * load<i32>(geometry, CHANNELS)) << 2;
   const frameBytes = paddedRowBytes(geometry);

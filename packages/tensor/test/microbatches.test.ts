@@ -92,7 +92,7 @@ const products = fc.record({
   m: fc.integer({ min: 1, max: 40 }),
   n: fc.oneof(fc.integer({ min: 1, max: 70 }), fc.constant(515)),
   microbatches: fc.integer({ min: 1, max: 16 }),
-  run: fc.integer({ min: 1, max: 20 }),
+  run: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 20 }) }, fc.integer({ min: 21, max: 70 })),
 });
 
 describe('a product per microbatch on cpu', () => {
@@ -114,6 +114,7 @@ describe('a product per microbatch on cpu', () => {
     { m: 784, n: 128, microbatches: 4, run: 32 },
     { m: 128, n: 10, microbatches: 8, run: 64 },
     { m: 50, n: 40, microbatches: 9, run: 500 },
+    { m: 20, n: 20, microbatches: 4, run: 1500 },
     { m: 6, n: 20, microbatches: 3, run: 3000 },
   ])('has the bits of its runs at the size of real work: %o', (sizes) => {
     for (const density of [1, 0.19]) {
