@@ -71,6 +71,8 @@ export function createLabeledPlan(
   outputs: LabeledOutputs,
 ): LabeledPlan {
   checkSamples(samples);
+  const tensors = parameterTensors(backend, model, parameters);
+  const sampleInput = createSampleInput(backend, [samples, ...model.input]);
   const plan = compile(
     backend,
     (x, targets, ...rest) => {
@@ -78,15 +80,14 @@ export function createLabeledPlan(
       return outputs(x!, targets!, rest, key && sampleNumbers && { key, samples: sampleNumbers });
     },
     [
-      [samples, ...model.input],
+      sampleInput.x,
       losses[targetType].targetShape(samples, outputCount(model)),
       ...(isRandom ? [[4], [samples]] : []),
-      ...parameterTensors(backend, model, parameters),
+      ...tensors,
     ],
     output === undefined ? {} : { output },
   );
-  const [x, targetTensor, randomKeys, numbers] = plan.inputs;
-  const sampleInput = createSampleInput(backend, x!);
+  const [, targetTensor, randomKeys, numbers] = plan.inputs;
   const takeTargets = targetInput(backend, targetTensor!, targetType);
   const takeKey = isRandom ? keyInput(backend, randomKeys!, numbers!) : undefined;
 
@@ -105,8 +106,8 @@ export function createLabeledPlan(
       plan.run();
     },
     dispose() {
-      sampleInput.dispose();
       plan.dispose();
+      sampleInput.dispose();
     },
   };
 }

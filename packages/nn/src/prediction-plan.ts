@@ -19,11 +19,9 @@ export interface PredictionPlan {
 /** `parameters` [P] stay the caller's and are read anew at each run. */
 export function createPrediction(backend: Backend, model: Model, samples: number, parameters: Storage): PredictionPlan {
   checkSamples(samples);
-  const plan = compile(backend, (x, ...tensors) => [forward(model, x!, tensors)], [
-    [samples, ...model.input],
-    ...parameterTensors(backend, model, parameters),
-  ]);
-  const sampleInput = createSampleInput(backend, plan.inputs[0]!);
+  const tensors = parameterTensors(backend, model, parameters);
+  const sampleInput = createSampleInput(backend, [samples, ...model.input]);
+  const plan = compile(backend, (x, ...weights) => [forward(model, x!, weights)], [sampleInput.x, ...tensors]);
   return {
     output: plan.output,
     load: (values) => sampleInput.take(values),
@@ -33,8 +31,8 @@ export function createPrediction(backend: Backend, model: Model, samples: number
       plan.run();
     },
     dispose() {
-      sampleInput.dispose();
       plan.dispose();
+      sampleInput.dispose();
     },
   };
 }

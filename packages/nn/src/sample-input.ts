@@ -1,5 +1,14 @@
 /** Samples on their way into a compiled model: bytes are divided, floats taken as they are. */
-import { type Backend, type ByteTable, createByteInput, type Program, type Tensor } from '@lockstep/tensor';
+import {
+  type Backend,
+  type ByteTable,
+  createByteInput,
+  fromStorage,
+  type Program,
+  type Shape,
+  sizeOf,
+  type Tensor,
+} from '@lockstep/tensor';
 
 /** Samples, one after another: a model sees a byte as byte / 255, and a float as it is. */
 export type SampleValues = Uint8Array | Float32Array;
@@ -14,19 +23,28 @@ export interface SampleRows {
 export const byteDivisor = 255;
 
 export interface SampleInput {
+  /** [samples, ...input], to be an input of a plan. */
+  readonly x: Tensor;
   /**
    * Takes in as many samples as the tensor has rows. Throws one sentence when lengths differ.
    * @returns the rest of that work, for the thread that computes
    */
   take(samples: SampleValues | SampleRows): readonly Program[];
+  /** Gives back the memory of the samples too, which no plan may read any more. */
   dispose(): void;
 }
 
-/** @param x [samples, ...input], of a plan's inputs */
-export function createSampleInput(backend: Backend, x: Tensor): SampleInput {
-  const byteInput = createByteInput(backend, x.storage, byteDivisor);
-  const count = x.shape[0]!;
+/**
+ * An input of `shape` [samples, ...input].
+ * It comes before the plan that reads it: a backend may then leave bytes as they are for the plan's products.
+ */
+export function createSampleInput(backend: Backend, shape: Shape): SampleInput {
+  const storage = backend.allocate(sizeOf(shape));
+  const x = fromStorage(backend, storage, shape);
+  const byteInput = createByteInput(backend, storage, byteDivisor);
+  const count = shape[0]!;
   return {
+    x,
     take(samples) {
       if ('table' in samples) {
         checkRows(samples, count, x.size / count);
@@ -34,10 +52,14 @@ export function createSampleInput(backend: Backend, x: Tensor): SampleInput {
       }
       checkLength('values of samples', samples.length, x.size);
       if (samples instanceof Uint8Array) return [byteInput.take(samples)];
-      backend.upload(x.storage, samples);
+      backend.upload(storage, samples);
       return [];
     },
-    dispose: () => byteInput.dispose(),
+    dispose() {
+      byteInput.dispose();
+      x.dispose();
+      backend.free(storage);
+    },
   };
 }
 

@@ -50,6 +50,17 @@ export function rowsToFloats(table: usize, columns: usize, numbers: usize, count
   }
 }
 
+/** The rows `numbers` [count] of a table with `columns` bytes in a row, one after another. */
+export function rowsToBytes(table: usize, columns: usize, numbers: usize, count: i32, target: usize): void {
+  for (; count > 0; count -= rowsTogether) {
+    const rows = min(rowsTogether, count);
+    touchRows(table, columns, numbers, rows, target);
+    for (const end = numbers + (<usize>rows << 2); numbers < end; numbers += 4, target += columns) {
+      memory.copy(target, table + <usize>load<u32>(numbers) * columns, columns);
+    }
+  }
+}
+
 /** Reads a byte of each cache line of the rows, so that all of them are on their way at the same time. */
 function touchRows(table: usize, columns: usize, numbers: usize, count: i32, target: usize): void {
   let any: u32 = 0;

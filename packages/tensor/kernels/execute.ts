@@ -1,6 +1,6 @@
 /** Runs a program: kernel calls with their arguments, one after another. */
 import * as codes from '../src/backends/cpu/call-codes';
-import { bytesToFloats, largestMagnitude, rowsToFloats } from './convert';
+import { bytesToFloats, largestMagnitude, rowsToBytes, rowsToFloats } from './convert';
 import { convolution } from './convolution';
 import { crossEntropy } from './cross-entropy';
 import { gather, scatterAdd } from './gather';
@@ -37,9 +37,9 @@ function product(code: i32, call: usize): usize {
     case codes.matmul:
       matmul(
         word(call, 1), word(call, 2), word(call, 3), word(call, 4), word(call, 5), word(call, 6) != 0,
-        word(call, 7) != 0, word(call, 8), word(call, 9), word(call, 10), word(call, 11) != 0,
+        word(call, 7) != 0, word(call, 8), word(call, 9), word(call, 10), word(call, 11) != 0, word(call, 12),
       );
-      return 48;
+      return 52;
     case codes.convolution:
       convolution(word(call, 1));
       return 8;
@@ -89,6 +89,9 @@ function movement(code: i32, call: usize): usize {
     case codes.rowsToFloats:
       rowsToFloats(word(call, 1), word(call, 2), word(call, 3), word(call, 4), word(call, 5), load<f32>(call, 24));
       return 28;
+    case codes.rowsToBytes:
+      rowsToBytes(word(call, 1), word(call, 2), word(call, 3), word(call, 4), word(call, 5));
+      return 24;
     case codes.random:
       random(word(call, 1), word(call, 2), word(call, 3), word(call, 4), word(call, 5), word(call, 6));
       return 28;

@@ -1,4 +1,5 @@
 /** Matrix products: packs both operands into panels and multiplies them tile by tile, or skips a sparse left operand's zeros. */
+import { convertWaiting, waitingBytes, waitingQuotients } from './byte-operand';
 import { microbatchTile } from './microbatch-tile';
 import {
   columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes, workspace,
@@ -150,16 +151,20 @@ function emptyProduct(m: i32, n: i32, output: usize, bias: usize, relu: bool): v
  * `output[m, n] = left x right`; a transposed operand is stored as [k, m] or [n, k]. The sums over k are per microbatch,
  * one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], where it is not 0, is added to each row, and
  * what is negative becomes 0 where `relu`. More than one microbatch takes neither of these two, and a k of at most 8192.
+ * Where `operand` is not 0, the left values may wait as bytes, as byte-operand.ts says; they are converted if that is needed.
  */
 export function matmul(
   m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
-  output: usize, bias: usize, relu: bool,
+  output: usize, bias: usize, relu: bool, operand: usize,
 ): void {
+  const quotients = operand == 0 ? 0 : waitingQuotients(operand);
+  const values = quotients == 0 ? left : waitingBytes(left, m * k);
   if (k == 0) {
     emptyProduct(m, n, output, bias, relu);
-  } else if (!transposeRight && worthSkippingZeros(m, k, n, left, right)) {
-    sparseProduct(m, k, n, left, right, transposeLeft, microbatches, output, bias, relu);
+  } else if (!transposeRight && worthSkippingZeros(m, k, n, values, quotients, right)) {
+    sparseProduct(m, k, n, values, quotients, right, transposeLeft, microbatches, output, bias, relu);
   } else {
+    if (quotients != 0) convertWaiting(operand, left, m * k);
     denseProduct(m, k, n, left, right, transposeLeft, transposeRight, microbatches, output, bias, relu);
   }
 }

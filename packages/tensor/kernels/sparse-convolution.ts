@@ -1,7 +1,8 @@
 /** Gradients of a convolution that skip the zeros of the output's gradient, with the bits of the dense ones. */
 import { extendChains } from './chains';
 import { allFinite } from './convert';
-import { columnListsBytes, fewNonzeros, listColumns, listEnd, listRow, listSlack, setListEnd } from './nonzeros';
+import { fewNonzeros } from './few-nonzeros';
+import { columnListsBytes, listColumns, listEnd, listRow, listSlack, setListEnd } from './nonzeros';
 import { sparseLanes, workspace, workspaceBytes } from './sizes';
 import {
   CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
@@ -43,7 +44,7 @@ function paddedBytes(geometry: usize): usize {
 
 function isSparse(geometry: usize, filters: i32, gradient: usize): bool {
   const size = load<i32>(geometry, IMAGES) * outputPixels(geometry) * filters;
-  return runOf(geometry) >= shortestRun && size >= smallestGradient && fewNonzeros(gradient, size);
+  return runOf(geometry) >= shortestRun && size >= smallestGradient && fewNonzeros<f32>(gradient, size);
 }
 
 /** Whether `sparseKernelGradient` is exact, has the room that it needs, and takes less time. */
@@ -90,7 +91,7 @@ function listFilters(geometry: usize, lanes: i32, gradient: usize, pixelBytes: u
   const rowStep = <u32>load<i32>(geometry, STRIDE_HEIGHT) * <u32>paddedRowBytes(geometry);
   let offset: u32 = 0;
   for (let y = load<i32>(geometry, OUTPUT_HEIGHT); y > 0; y--, offset += rowStep, gradient += <usize>width * pixelBytes) {
-    listColumns(lists, lanes, gradient, pixelBytes, width, offset, step);
+    listColumns<f32>(lists, lanes, gradient, pixelBytes, width, offset, step, 0);
   }
 }
 
@@ -173,7 +174,7 @@ function spread(geometry: usize, filters: i32, gradient: usize, list: usize, ker
   for (let y = 0; y < load<i32>(geometry, OUTPUT_HEIGHT); y++) {
     let corner = frame + <usize>(y * load<i32>(geometry, STRIDE_HEIGHT)) * frameBytes;
     for (let x = 0; x < width; x++, corner += step, gradient += <usize>filters << 2) {
-      const end = listRow(list, gradient, filters, 0, windowBytes);
+      const end = listRow<f32>(list, gradient, filters, 0, windowBytes, 0);
       if (end == list) continue;
       let right = kernels;
       let sums = corner;

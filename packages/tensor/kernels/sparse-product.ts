@@ -2,8 +2,9 @@
 import { addChains, extendChains } from './chains';
 import { allFinite } from './convert';
 import { storeLanes } from './lanes';
+import { fewNonzeros } from './few-nonzeros';
 import {
-  columnListsBytes, columnMask, fewNonzeros, listColumns, listEnd, listRow, listSlack, maskRows, setListEnd,
+  columnListsBytes, columnMask, listColumns, listEnd, listRow, listSlack, maskRows, setListEnd,
 } from './nonzeros';
 import { sparseColumns, sparseInner, sparseLanes, workspace } from './sizes';
 
@@ -15,11 +16,14 @@ import { sparseColumns, sparseInner, sparseLanes, workspace } from './sizes';
 const smallestLeft: i32 = 1024;
 const fewestColumns: i32 = 16;
 
-/** Whether enough values of `left` are 0, judged by a sample of them, and `right` is finite. */
-export function worthSkippingZeros(m: i32, k: i32, n: i32, left: usize, right: usize): bool {
+/**
+ * Whether enough values of `left` are 0, judged by a sample of them, and `right` is finite. Where `quotients` is not 0, the left
+ * values are bytes, each of which stands for one of the 256 floats there, 0 for 0.
+ */
+export function worthSkippingZeros(m: i32, k: i32, n: i32, left: usize, quotients: usize, right: usize): bool {
   const size = m * k;
   if (n < fewestColumns || size < smallestLeft) return false;
-  return fewNonzeros(left, size) && allFinite(right, k * n);
+  return (quotients == 0 ? fewNonzeros<f32>(left, size) : fewNonzeros<u8>(left, size)) && allFinite(right, k * n);
 }
 
 // The kernel's memory. A lane is one row of the result. What `listColumns` works on, with a list for each lane of a strip;
@@ -36,13 +40,16 @@ const LISTS: usize = STATES + 8 * <usize>sparseLanes;
  * src/backends/pairwise-sum.ts), of a transposed left operand; else there is one. Then `bias` [n], where it is not 0, is added
  * to each row, and what is negative becomes 0 where `relu`.
  *
+ * The left values may be bytes, as in `worthSkippingZeros`.
+ *
  * A microbatch without a nonzero is left out of the tree: its sum is +0, no sum here is ever -0, so adding it changes no bit.
  */
 export function sparseProduct(
-  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, microbatches: i32, output: usize,
-  bias: usize, relu: bool,
+  m: i32, k: i32, n: i32, left: usize, quotients: usize, right: usize, transposeLeft: bool, microbatches: i32,
+  output: usize, bias: usize, relu: bool,
 ): void {
   const work = workspace();
+  const valueBits: usize = quotients == 0 ? 2 : 0;
   const rowBytes = <usize>n << 2;
   const size = k / microbatches;
   // Rows that lists are made of together: part of a microbatch, or several of them.
@@ -68,13 +75,13 @@ export function sparseProduct(
         inner = min(min(sparseInner, span - start % span), k - start);
         const offset = <u32>start * <u32>rowBytes;
         if (transposeLeft) {
-          const at = left + (<usize>(start * m + row) << 2);
-          makeColumnLists(work, listBytes, at, <usize>m << 2, lanes, inner, offset, <u32>rowBytes);
+          const at = left + (<usize>(start * m + row) << valueBits);
+          makeColumnLists(work, listBytes, at, <usize>m << valueBits, lanes, inner, offset, <u32>rowBytes, quotients);
         }
         for (let lane = 0; lane < lanes; lane++) {
           const list = work + LISTS + <usize>lane * listBytes;
-          const at = left + (<usize>((row + lane) * k + start) << 2);
-          const end = transposeLeft ? listEnd(work, lane) : listRow(list, at, inner, offset, <u32>rowBytes);
+          const at = left + (<usize>((row + lane) * k + start) << valueBits);
+          const end = transposeLeft ? listEnd(work, lane) : makeRowList(list, at, inner, offset, <u32>rowBytes, quotients);
           const target = to + <usize>lane * rowBytes;
           const stack = sums + <usize>lane * laneBytes;
           const first = inPlace ? target : stack;
@@ -100,9 +107,17 @@ export function sparseProduct(
 /** Makes the lists of neighboring rows of a transposed left operand, from `inner` of its columns. */
 function makeColumnLists(
   work: usize, listBytes: usize, at: usize, leftBytes: usize, lanes: i32, inner: i32, offset: u32, rowBytes: u32,
+  quotients: usize,
 ): void {
   for (let lane = 0; lane < lanes; lane++) setListEnd(work, lane, work + LISTS + <usize>lane * listBytes);
-  listColumns(work, lanes, at, leftBytes, inner, offset, rowBytes);
+  if (quotients == 0) listColumns<f32>(work, lanes, at, leftBytes, inner, offset, rowBytes, 0);
+  else listColumns<u8>(work, lanes, at, leftBytes, inner, offset, rowBytes, quotients);
+}
+
+/** Makes the list of a row that is not transposed; returns its end. */
+function makeRowList(list: usize, at: usize, inner: i32, offset: u32, rowBytes: u32, quotients: usize): usize {
+  if (quotients == 0) return listRow<f32>(list, at, inner, offset, rowBytes, 0);
+  return listRow<u8>(list, at, inner, offset, rowBytes, quotients);
 }
 
 /** The sum of a lane that has a single list, in its row of the output. */

@@ -25,7 +25,7 @@ export interface ByteTable {
 /**
  * Bytes on their way into a storage as `byte / divisor`, a float32 division.
  * They are taken in at once; the program that is returned may leave the conversion to the thread that it runs on, and
- * belongs to the input.
+ * belongs to the input. Products may convert while they read, so that programs which read the storage must not run side by side.
  */
 export interface ByteInput {
   /** Takes as many bytes as the storage has values. @throws RangeError for another number */

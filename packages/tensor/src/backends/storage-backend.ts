@@ -29,6 +29,11 @@ export class OwnedStorage<Memory> implements Storage {
     return this.#memory;
   }
 
+  /** What it is a slice of, or itself. */
+  get whole(): OwnedStorage<Memory> {
+    return this.#whole;
+  }
+
   slice(offset: number, length: number): OwnedStorage<Memory> {
     return new OwnedStorage(this.owner, this.memory, length, this.offset + offset, this.#whole);
   }

@@ -8,6 +8,7 @@ import { separateNumericMode } from '../reference/backend.ts';
 import { HostStorageBackend, type Scratch } from '../storage-backend.ts';
 import { Allocator } from './allocator.ts';
 import { CpuByteInput } from './byte-input.ts';
+import { ByteOperands, waitingAddress } from './byte-operand.ts';
 import { CpuByteTable } from './byte-table.ts';
 import * as codes from './call-codes.ts';
 import { CpuCodec } from './codec.ts';
@@ -27,6 +28,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   readonly allocator: Allocator;
   readonly codec: CpuCodec;
   readonly #module: object;
+  readonly #byteOperands: ByteOperands;
   #team: ThreadTeam | undefined;
   /** Of each thread; the first is the calling one. */
   #lists: readonly ProgramList[];
@@ -40,6 +42,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
     this.#module = module;
     this.allocator = new Allocator(memory, kernels.workspace() + kernels.workspaceBytes());
     this.codec = new CpuCodec(kernels, memory);
+    this.#byteOperands = new ByteOperands(this);
     this.#lists = [new ProgramList(this)];
   }
 
@@ -61,11 +64,11 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
 
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void {
     checkCopy(storage, bytes.length);
+    this.#byteOperands.settle(this.own(storage));
     const address = this.#addressOf(storage);
-    // The last quarter: the kernel reads ahead of what it writes.
-    const lastQuarter = address + (bytesPerValue - 1) * bytes.length;
-    new Uint8Array(this.memory.buffer, lastQuarter, bytes.length).set(bytes);
-    this.kernels.bytesToFloats(lastQuarter, address, bytes.length, divisor);
+    const waiting = waitingAddress(address, bytes.length);
+    new Uint8Array(this.memory.buffer, waiting, bytes.length).set(bytes);
+    this.kernels.bytesToFloats(waiting, address, bytes.length, divisor);
     noteChange(storage);
   }
 
@@ -74,14 +77,17 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   }
 
   byteInput(storage: Storage, divisor: number): ByteInput {
-    return new CpuByteInput(this, storage, this.#addressOf(storage), divisor);
+    const operand = this.#byteOperands.open(this.own(storage), Math.fround(divisor));
+    return new CpuByteInput(this, storage, this.#addressOf(storage), divisor, operand);
   }
 
   view(storage: Storage): Float32Array {
+    this.#byteOperands.settle(this.own(storage));
     return new Float32Array(this.memory.buffer, this.#addressOf(storage), storage.length);
   }
 
   magnitudeOf(storage: Storage): Magnitude {
+    this.#byteOperands.close(this.own(storage));
     const result = this.allocate(1);
     const words = [codes.largestMagnitude, this.#addressOf(storage), storage.length, this.#addressOf(result)];
     const program = createProgram(this, words);
@@ -107,6 +113,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   }
 
   protected releaseMemory(address: number): void {
+    this.#byteOperands.release(address);
     this.allocator.release(address);
   }
 
@@ -117,9 +124,13 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   protected prepareCalls(calls: readonly KernelCall[], scratch: Scratch): Pick<Program, 'run'> {
     const reserve = (bytes: number): number => this.#addressOf(scratch(Math.ceil(bytes / bytesPerValue)));
     const onAddresses = calls.map((call) =>
-      placed(call, (storage, _, offset) => this.#addressOf(storage) + offset * bytesPerValue),
+      placed(call, (storage, _, offset, role) => {
+        this.#byteOperands.noteUse(this.own(storage), call, role);
+        return this.#addressOf(storage) + offset * bytesPerValue;
+      }),
     );
-    const words = programWords(onAddresses, { memory: this.memory, reserve });
+    const byteOperand = (values: number, length: number): number => this.#byteOperands.addressOf(values, length);
+    const words = programWords(onAddresses, { memory: this.memory, reserve, byteOperand });
     return placeProgram(this, words, reserve(words.length * bytesPerValue));
   }
 

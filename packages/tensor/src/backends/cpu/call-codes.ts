@@ -21,5 +21,7 @@ export const random = 13;
 export const bytesToFloats = 14;
 /** Of rows of a table; the divisor comes last. */
 export const rowsToFloats = 15;
+/** Of rows of a table, as they are. */
+export const rowsToBytes = 16;
 /** Leaves the largest absolute value at an address: first value, count, where. */
-export const largestMagnitude = 16;
+export const largestMagnitude = 17;

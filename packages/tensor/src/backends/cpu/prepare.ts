@@ -18,6 +18,8 @@ export interface CallContext {
   readonly memory: WasmMemory;
   /** Address of a block that is kept as long as the call may run. */
   reserve(bytes: number): number;
+  /** Address of the byte operand that `length` values at `values` are, 0 where they are floats alone. */
+  byteOperand(values: number, length: number): number;
 }
 
 /** Whether the kernel itself sums per microbatch, without a pass over the output for each of them. */
@@ -80,13 +82,19 @@ function placeDescriptor({ bytes, write }: Descriptor, context: CallContext): nu
   return address;
 }
 
-function matmulWords(call: Placed<MatmulCall, number>): number[] {
+function matmulWords(call: Placed<MatmulCall, number>, { byteOperand }: CallContext): number[] {
   const { m, k, n, left, right, output, bias = 0, microbatches = 1 } = call;
   const transposed = [Number(call.transposeLeft), Number(call.transposeRight)];
   const relu = Number(call.epilogue?.relu ?? false);
+  const operand = call.batch === undefined ? byteOperand(left, m * k) : 0;
   return batchOffsets(call).flatMap((at) => {
-    const [a, b] = [left + bytesPerValue * at.left, right + bytesPerValue * at.right];
-    return [codes.matmul, m, k, n, a, b, ...transposed, microbatches, output + bytesPerValue * at.output, bias, relu];
+    const [a, b, c] = [at.left, at.right, at.output].map((offset) => bytesPerValue * offset) as [
+      number,
+      number,
+      number,
+    ];
+    const addresses = [left + a, right + b];
+    return [codes.matmul, m, k, n, ...addresses, ...transposed, microbatches, output + c, bias, relu, operand];
   });
 }
 

@@ -1,0 +1,143 @@
+/** Storages whose values may wait as bytes: products read those, and what else reads the storage has them converted before. */
+import type { KernelCall } from '../../backend.ts';
+import type { Role } from '../operands.ts';
+import type { OwnedStorage } from '../storage-backend.ts';
+import type { Allocator } from './allocator.ts';
+import type { Kernels, WasmMemory } from './webassembly.ts';
+
+const bytesPerValue = 4;
+const byteValues = 256;
+// What kernels/byte-operand.ts reads: whether bytes wait, their divisor, and all quotients.
+const divisorOffset = 4;
+const quotientsOffset = 16;
+const operandBytes = quotientsOffset + byteValues * bytesPerValue;
+
+type CpuStorage = OwnedStorage<number>;
+
+interface OperandContext {
+  readonly kernels: Pick<Kernels, 'bytesToFloats'>;
+  readonly memory: WasmMemory;
+  readonly allocator: Allocator;
+}
+
+/** One storage. Bytes wait in its last quarter, so that a conversion reads ahead of what it writes. */
+export class ByteOperand {
+  /** Of what kernels read. */
+  readonly address: number;
+  readonly length: number;
+  readonly #context: OperandContext;
+  readonly #values: number;
+  readonly #divisor: number;
+  #isOpen = true;
+
+  /** @param values address of the storage */
+  constructor(context: OperandContext, values: number, length: number, divisor: number) {
+    const { memory, allocator } = context;
+    this.address = allocator.allocate(operandBytes);
+    this.length = length;
+    this.#context = context;
+    this.#values = values;
+    this.#divisor = divisor;
+    this.waits = false;
+    new Float32Array(memory.buffer, this.address + divisorOffset, 1)[0] = divisor;
+    const bytes = Float32Array.from({ length: byteValues }, (_, byte) => byte);
+    new Float32Array(memory.buffer, this.address + quotientsOffset, byteValues).set(
+      bytes.map((byte) => byte / divisor),
+    );
+  }
+
+  /** Whether bytes with this divisor may wait: no program but products reads the storage. */
+  isOpen(divisor: number): boolean {
+    return this.#isOpen && divisor === this.#divisor;
+  }
+
+  get waits(): boolean {
+    return this.#flag[0] !== 0;
+  }
+
+  set waits(waits: boolean) {
+    this.#flag[0] = Number(waits);
+  }
+
+  /** Converts what waits. */
+  settle(): void {
+    if (!this.waits) return;
+    const { length } = this;
+    this.#context.kernels.bytesToFloats(waitingAddress(this.#values, length), this.#values, length, this.#divisor);
+    this.waits = false;
+  }
+
+  /** From now on nothing waits: a program needs floats. */
+  close(): void {
+    this.settle();
+    this.#isOpen = false;
+  }
+
+  get #flag(): Uint32Array {
+    return new Uint32Array(this.#context.memory.buffer, this.address, 1);
+  }
+}
+
+/** Where the bytes of a storage of `length` values wait. */
+export function waitingAddress(values: number, length: number): number {
+  return values + (bytesPerValue - 1) * length;
+}
+
+/** The operands of a backend. */
+export class ByteOperands {
+  readonly #context: OperandContext;
+  /** By the address of the storage. */
+  readonly #operands = new Map<number, ByteOperand>();
+  /** Storages that programs read as floats: they were prepared before there was an operand. */
+  readonly #read = new WeakSet<CpuStorage>();
+
+  constructor(context: OperandContext) {
+    this.#context = context;
+  }
+
+  /** That of a whole storage, made if need be; undefined where its programs need floats. */
+  open({ whole, offset, length, memory }: CpuStorage, divisor: number): ByteOperand | undefined {
+    // 0 stands for 0 then, so that products may skip it.
+    const isPlain = divisor > 0 && Number.isFinite(divisor);
+    if (!isPlain || offset > 0 || length < whole.length || this.#read.has(whole)) return undefined;
+    const operand = this.#operands.get(memory) ?? new ByteOperand(this.#context, memory, length, divisor);
+    this.#operands.set(memory, operand);
+    return operand;
+  }
+
+  /** Address of the operand that is all of `length` values at `values`, 0 where there is none. */
+  addressOf(values: number, length: number): number {
+    const operand = this.#operands.get(values);
+    return operand?.length === length ? operand.address : 0;
+  }
+
+  /** Says that a program has the storage in this role. */
+  noteUse(storage: CpuStorage, call: KernelCall, role: Role): void {
+    const operand = this.#operands.get(storage.memory);
+    if (operand === undefined) this.#read.add(storage.whole);
+    else if (!isLeftOfProduct(call, role) || storage.offset > 0 || storage.length < operand.length) operand.close();
+  }
+
+  /** Makes the floats of a storage, or of a part of it, current. */
+  settle({ memory }: CpuStorage): void {
+    this.#operands.get(memory)?.settle();
+  }
+
+  /** Says that something beside programs reads floats, at any time. */
+  close({ memory }: CpuStorage): void {
+    this.#operands.get(memory)?.close();
+  }
+
+  /** Forgets the operand of a storage that is freed. */
+  release(values: number): void {
+    const operand = this.#operands.get(values);
+    if (operand === undefined) return;
+    this.#operands.delete(values);
+    this.#context.allocator.release(operand.address);
+  }
+}
+
+/** Whether the call multiplies all of the storage at once, from the left. */
+function isLeftOfProduct(call: KernelCall, role: Role): boolean {
+  return call.kind === 'matmul' && role === 'left' && call.batch === undefined;
+}

@@ -1,0 +1,253 @@
+/** Bytes that products read as they are: with the bits of their floats, which whatever else reads the storage finds there. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  add,
+  compile,
+  createByteInput,
+  createByteTable,
+  fromArray,
+  fromStorage,
+  type HostBackend,
+  matmul,
+  max,
+  type Plan,
+  relu,
+  type Storage,
+  sum,
+  type Tensor,
+  tidy,
+} from '../src/index.ts';
+import { bitsOf, openAll, randomStream, randomValues } from './support.ts';
+
+const backends = await openAll();
+
+/** Bytes of which about `density` are not 0. */
+function randomBytes(count: number, seed: number, density: number): Uint8Array {
+  const random = randomStream(seed);
+  return Uint8Array.from({ length: count }, () => (random() < density ? 1 + random() * 255 : 0));
+}
+
+function floatsOf(bytes: Uint8Array, divisor = 255): Float32Array {
+  return Float32Array.from(bytes).map((byte) => Math.fround(byte / divisor));
+}
+
+interface Layer {
+  readonly rows: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly microbatches: number;
+}
+
+/** A layer and the gradient of its weights: both read the samples `x` [rows, inputs] from the left. */
+function compileLayer(backend: HostBackend, x: Storage, { rows, inputs, outputs, microbatches }: Layer): Plan {
+  return compile(
+    backend,
+    (samples, weights, bias, gradient) => [
+      relu(add(matmul(samples!, weights!), bias!)),
+      matmul(samples!, gradient!, { transposeLeft: true, microbatches }),
+    ],
+    [fromStorage(backend, x, [rows, inputs]), [inputs, outputs], [outputs], [rows, outputs]],
+  );
+}
+
+function randomLayer(backend: HostBackend, x: Storage, layer: Layer, poison?: number): Plan {
+  const plan = compileLayer(backend, x, layer);
+  for (const [index, { storage }] of plan.inputs.entries()) {
+    if (index > 0) backend.upload(storage, randomValues(storage.length, 80 + index));
+  }
+  if (poison !== undefined) backend.view(plan.inputs[1]!.storage)[7] = poison;
+  return plan;
+}
+
+function resultOf(backend: HostBackend, plan: Plan): ArrayLike<number> {
+  plan.run();
+  return bitsOf(backend.view(plan.output).slice());
+}
+
+const layers = fc
+  .record({
+    microbatches: fc.integer({ min: 1, max: 5 }),
+    size: fc.integer({ min: 1, max: 40 }),
+    inputs: fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 10, max: 150 }) }, fc.constant(1030)),
+    outputs: fc.integer({ min: 1, max: 40 }),
+  })
+  .map(({ size, ...layer }) => ({ ...layer, rows: size * layer.microbatches }));
+
+describe.each(backends.map((backend) => [backend.name, backend] as const))('bytes as operands on %s', (_, backend) => {
+  /** What `check` finds of a storage that holds bytes, and of one that holds their floats. */
+  function both(layer: Layer, bytes: Uint8Array, check: (x: Storage) => void): void {
+    for (const isByte of [true, false]) {
+      const x = backend.allocate(bytes.length);
+      const input = isByte ? createByteInput(backend, x, 255) : undefined;
+      const plan = randomLayer(backend, x, layer);
+      if (input) input.take(bytes).run();
+      else backend.upload(x, floatsOf(bytes));
+      check(x);
+      input?.dispose();
+      plan.dispose();
+      backend.free(x);
+    }
+  }
+
+  it('multiply with the bits of their floats, for random sizes and densities, taken either way', () => {
+    const density = fc.constantFrom(0, 0.05, 0.2, 0.34, 0.9);
+    const poison = fc.constantFrom(undefined, undefined, Number.NaN, Number.POSITIVE_INFINITY);
+    fc.assert(
+      fc.property(layers, density, poison, fc.nat(), (layer, part, wrong, seed) => {
+        const { rows, inputs } = layer;
+        const x = backend.allocate(rows * inputs);
+        const input = createByteInput(backend, x, 255);
+        const plan = randomLayer(backend, x, layer, wrong);
+        const bytes = randomBytes(rows * inputs, seed, part);
+        backend.upload(x, floatsOf(bytes));
+        const expected = resultOf(backend, plan);
+        input.take(bytes).run();
+        expect(resultOf(backend, plan)).toEqual(expected);
+        const table = createByteTable(backend, rows, inputs);
+        for (let row = 0; row < rows; row++) table.write(row, bytes.subarray(row * inputs, (row + 1) * inputs));
+        const numbers = Uint32Array.from({ length: rows }, (__, row) => row);
+        input.takeRows(table, numbers).run();
+        expect(resultOf(backend, plan)).toEqual(expected);
+        // Once more from the same bytes, whatever the run before did to them.
+        expect(resultOf(backend, plan)).toEqual(expected);
+        expect(backend.view(x)).toEqual(floatsOf(bytes));
+        input.dispose();
+        plan.dispose();
+        table.dispose();
+        backend.free(x);
+      }),
+      { numRuns: 60, seed: 11 },
+    );
+  });
+
+  const layer: Layer = { rows: 40, inputs: 60, outputs: 20, microbatches: 4 };
+  const bytes = randomBytes(layer.rows * layer.inputs, 5, 0.2);
+  const floats = floatsOf(bytes);
+
+  it('are floats to all that looks: views, downloads, slices, magnitudes', async () => {
+    const found: Float32Array[][] = [];
+    const downloads: Promise<Float32Array>[] = [];
+    both(layer, bytes, (x) => {
+      found.push([backend.view(backend.slice(x, 7, 30)).slice(), backend.view(x).slice()]);
+      downloads.push(backend.download(x));
+    });
+    expect(found[0]).toEqual(found[1]);
+    for (const values of await Promise.all(downloads)) expect(values).toEqual(floats);
+    both(layer, bytes, (x) => {
+      const { program, value } = backend.magnitudeOf(x);
+      program.run();
+      expect(value()).toBe(Math.max(...floats));
+      program.dispose();
+    });
+  });
+
+  it('give way to floats that are written over a part of them', () => {
+    const part = Uint8Array.from({ length: 9 }, (__, index) => index);
+    both(layer, bytes, (x) => {
+      backend.upload(backend.slice(x, 100, 3), Float32Array.of(-1, -2, -3));
+      backend.uploadBytes(backend.slice(x, 300, 9), part, 3);
+      const expected = floats.slice();
+      expected.set([-1, -2, -3], 100);
+      expected.set(floatsOf(part, 3), 300);
+      expect(backend.view(x)).toEqual(expected);
+    });
+  });
+
+  const { rows, inputs } = layer;
+  const readers: Record<string, (x: Tensor) => Tensor> = {
+    'a sum': (x) => sum(x, { axes: [1] }),
+    'a product with itself': (x) => matmul(x, x, { transposeLeft: true }),
+    'a product from the right': (x) => matmul(fromArray(backend, randomValues(7 * rows, 71), [7, rows]), x),
+    'a product of some rows': (x) => {
+      const part = fromStorage(backend, backend.slice(x.storage, 0, 10 * inputs), [10, inputs]);
+      return matmul(part, fromArray(backend, randomValues(inputs * 20, 72), [inputs, 20]));
+    },
+    'a batch of products': (x) => {
+      const halves = fromStorage(backend, x.storage, [2, rows / 2, inputs]);
+      return matmul(halves, fromArray(backend, randomValues(2 * inputs * 20, 73), [2, inputs, 20]));
+    },
+  };
+
+  it.each(Object.entries(readers))('are floats to %s, and go on to be multiplied', (_name, reader) => {
+    const x = backend.allocate(bytes.length);
+    const tensor = fromStorage(backend, x, [rows, inputs]);
+    const bits = () => tidy(() => bitsOf(backend.view(reader(tensor).storage).slice()));
+    const input = createByteInput(backend, x, 255);
+    const products = randomLayer(backend, x, layer);
+    backend.upload(x, new Float32Array(x.length).fill(7));
+    input.take(bytes).run();
+    const [product, found] = [resultOf(backend, products), bits()];
+    input.take(bytes).run();
+    expect([resultOf(backend, products), bits()]).toEqual([product, found]);
+    backend.upload(x, floats);
+    expect([resultOf(backend, products), bits()]).toEqual([product, found]);
+    products.dispose();
+    input.dispose();
+    backend.free(x);
+  });
+
+  it('are floats to a plan that there was before', () => {
+    const x = backend.allocate(bytes.length);
+    const tensor = fromStorage(backend, x, [layer.rows, layer.inputs]);
+    const maxima = compile(backend, (values) => max(values!, { axes: [1] }), [tensor]);
+    const input = createByteInput(backend, x, 255);
+    const products = randomLayer(backend, x, layer);
+    for (let round = 0; round < 2; round++) {
+      input.take(bytes).run();
+      maxima.run();
+      const rows = Array.from({ length: layer.rows }, (__, row) =>
+        floats.subarray(row * layer.inputs).slice(0, layer.inputs),
+      );
+      expect([...backend.view(maxima.output)]).toEqual(rows.map((row) => Math.max(...row)));
+      products.run();
+    }
+    for (const plan of [maxima, products]) plan.dispose();
+    input.dispose();
+    backend.free(x);
+  });
+
+  it('can be replaced by the result of a plan', () => {
+    const x = backend.allocate(4);
+    const input = createByteInput(backend, x, 1);
+    const tensor = fromStorage(backend, x, [2, 2]);
+    const doubled = compile(backend, (values) => add(values!, values!), [tensor], { into: [x] });
+    const product = compile(backend, (values, right) => matmul(values!, right!), [tensor, [2, 2]]);
+    backend.upload(product.inputs[1]!.storage, Float32Array.of(1, 0, 0, 1));
+    input.take(Uint8Array.of(1, 2, 3, 4)).run();
+    doubled.run();
+    product.run();
+    expect([...backend.view(product.output)]).toEqual([2, 4, 6, 8]);
+    for (const plan of [doubled, product]) plan.dispose();
+    input.dispose();
+    backend.free(x);
+  });
+
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e-42, 0.1])('divide by %f as floats do', (divisor) => {
+    const x = backend.allocate(bytes.length);
+    const input = createByteInput(backend, x, divisor);
+    const plan = randomLayer(backend, x, layer);
+    backend.uploadBytes(x, bytes, divisor);
+    const expected = [resultOf(backend, plan), bitsOf(backend.view(x).slice())];
+    input.take(bytes).run();
+    expect([resultOf(backend, plan), bitsOf(backend.view(x).slice())]).toEqual(expected);
+    input.dispose();
+    plan.dispose();
+    backend.free(x);
+  });
+
+  it('leave nothing behind in memory that is freed and taken again', () => {
+    for (let round = 0; round < 3; round++) {
+      const x = backend.allocate(bytes.length);
+      const input = round === 1 ? undefined : createByteInput(backend, x, 255);
+      const plan = randomLayer(backend, x, layer);
+      const values = floats.map((value) => value + round);
+      backend.upload(x, values);
+      input?.take(bytes).run();
+      input?.dispose();
+      expect(backend.view(x)).toEqual(input ? floats : values);
+      plan.dispose();
+      backend.free(x);
+    }
+  });
+});
