@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runChild } from '../apps/lockstep/child.mjs';
 import { commandLines, commands as productCommands } from '../apps/lockstep/commands.mjs';
-import { allocatorSettings } from '../apps/lockstep/node-settings.mjs';
+import { allocatorSettings, engineArguments } from '../apps/lockstep/node-settings.mjs';
 import { installPackages } from './packages.mjs';
 import { environment, fail, log, manifest, quietly, root } from './project.mjs';
 
@@ -139,7 +139,7 @@ async function main([name, ...args]) {
     log('Every package is installed.');
     return 0;
   }
-  const { code, error } = await runChild(process.execPath, [...command.run, ...args], {
+  const { code, error } = await runChild(process.execPath, [...engineArguments(), ...command.run, ...args], {
     cwd: root,
     // A script hands its children over to this process; a program ends its own.
     group: !command.build,

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { runChild } from './child.mjs';
 import { commandLines, commands } from './commands.mjs';
-import { allocatorSettings } from './node-settings.mjs';
+import { allocatorSettings, engineArguments } from './node-settings.mjs';
 
 /** How a person types a command; the programs use it in what they print. */
 const typed = 'npx lockstep';
@@ -42,7 +42,8 @@ async function main([name, ...args]) {
     fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name}`, 2);
   }
   const command = commands[name];
-  const { code, error } = await runChild(process.execPath, [programOf(command.app), ...command.args, ...args], {
+  const program = [programOf(command.app), ...command.args, ...args];
+  const { code, error } = await runChild(process.execPath, [...engineArguments(), ...program], {
     env: { ...allocatorSettings, LOCKSTEP_COMMAND: typed, ...process.env },
   });
   if (error) fail(`could not start ${process.execPath}: ${error.message}`, 1);

@@ -1,0 +1,28 @@
+/** What Node is started with. */
+import { spawnSync } from 'node:child_process';
+import { expect, it } from 'vitest';
+import { engineArguments } from '../node-settings.mjs';
+
+const node = { ...process.versions, bun: undefined, deno: undefined };
+
+it('gives V8 as many threads as there are cores, where its own four are more', () => {
+  const sizes = [1, 2, 3, 4, 64].map((cores) => engineArguments({ cores, versions: node, options: '' }));
+  expect(sizes).toEqual([['--v8-pool-size=1'], ['--v8-pool-size=2'], ['--v8-pool-size=3'], [], []]);
+});
+
+it("leaves a person's own size and other engines alone", () => {
+  expect(engineArguments({ cores: 2, versions: node, options: '--v8-pool-size=3' })).toEqual([]);
+  for (const versions of [
+    { ...node, bun: '1.3.0' },
+    { ...node, deno: '2.5.0' },
+  ]) {
+    expect(engineArguments({ cores: 2, versions, options: '' })).toEqual([]);
+  }
+});
+
+it('is taken by this Node', () => {
+  const args = [...engineArguments({ cores: 2 }), '--print', 'process.execArgv.join()'];
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect(status).toBe(0);
+  expect(stdout).toContain(engineArguments({ cores: 2 }).join());
+});
