@@ -34,7 +34,7 @@ export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 128, learningRate: 0.15, steps: 480 },
   { model: 'mlp', batch: 512, learningRate: 0.3, steps: 210 },
   { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 75 },
-  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 100 },
+  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 70 },
   { model: 'cnn', batch: 256, learningRate: 0.15, steps: 40 },
 ];
 
