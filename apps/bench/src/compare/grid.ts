@@ -31,10 +31,10 @@ type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly mod
  */
 export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 64, learningRate: 0.1, steps: 700 },
-  { model: 'mlp', batch: 128, learningRate: 0.15, steps: 480 },
-  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 210 },
-  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 75 },
-  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 70 },
+  { model: 'mlp', batch: 128, learningRate: 0.15, steps: 440 },
+  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 190 },
+  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 65 },
+  { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 88 },
   { model: 'cnn', batch: 256, learningRate: 0.15, steps: 40 },
 ];
 
