@@ -35,7 +35,7 @@ export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 512, learningRate: 0.3, steps: 190 },
   { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 65 },
   { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 88 },
-  { model: 'cnn', batch: 256, learningRate: 0.15, steps: 40 },
+  { model: 'cnn', batch: 256, learningRate: 0.15, steps: 36 },
 ];
 
 /** @throws CommandFailure with exit code 2 */
