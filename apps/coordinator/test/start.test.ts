@@ -33,9 +33,12 @@ it('start without options trains MNIST to 97 % or better with two worker process
   expect(samples).toBe(report.config.epochs * 60_000);
   expect(report).toMatchObject({ exactness: 'bit-exact', numericMode: 'f32-mul-add.v1', bitExactAmong: null });
   expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, reassigned: 0 });
-  // Each worker and step: at least the weights one way and a gradient the other.
+  // At least the weights of each step one way, and the gradient of each shard the other: most of it, since blocks of zeros stay,
+  // those of pixels that are black in all its samples. A worker that is slow for a while gets no shard of some steps.
   expect(report.wire.bytesSent).toBeGreaterThan(report.steps * 4 * 101_770);
-  expect(report.wire.bytesReceived).toBeGreaterThan(report.steps * 4 * 101_770);
+  const shards = report.workers.reduce((sum, worker) => sum + worker.shards, 0);
+  expect(shards).toBeGreaterThanOrEqual(report.steps);
+  expect(report.wire.bytesReceived).toBeGreaterThan(shards * 2 * 101_770);
   expect(report.weightsSha256).toBe(sha256(bytesOf(readModelFile(resolveModel('mlp'), readFileSync(model)))));
 
   expect(stdout).toMatch(/^Training mlp, 101,770 parameters: \d+ epochs? of 60,000 images, batch 128, momentum/);
