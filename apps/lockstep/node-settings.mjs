@@ -16,7 +16,8 @@ const defaultPoolSize = 4;
 
 /**
  * Arguments of Node. V8 compiles and collects garbage on four threads, however few cores there are: on two of them those that
- * compile hot code halved the speed of the first seconds. Other engines have no such option, and a person's own holds.
+ * compile hot code took half of a training thread's time, for a tenth of a second at once. Other engines have no such option,
+ * and a person's own holds.
  */
 export function engineArguments({
   cores = availableParallelism(),

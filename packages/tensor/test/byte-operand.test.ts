@@ -207,6 +207,47 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('byte
     backend.free(x);
   });
 
+  it('are floats to a magnitude that was asked for before', () => {
+    const x = backend.allocate(bytes.length);
+    const { program, value } = backend.magnitudeOf(x);
+    backend.upload(x, new Float32Array(x.length).fill(7));
+    const input = createByteInput(backend, x, 255);
+    const products = randomLayer(backend, x, layer);
+    input.take(bytes).run();
+    program.run();
+    expect(value()).toBe(Math.max(...floats));
+    products.dispose();
+    program.dispose();
+    input.dispose();
+    backend.free(x);
+  });
+
+  it('give way to bytes of another input, of a part or with another divisor', () => {
+    const others = [
+      { count: 10 * inputs, divisor: 255 },
+      { count: bytes.length, divisor: 0.5 },
+      { count: bytes.length, divisor: Number.NaN },
+    ];
+    for (const { count, divisor } of others) {
+      const x = backend.allocate(bytes.length);
+      const input = createByteInput(backend, x, 255);
+      const products = randomLayer(backend, x, layer);
+      input.take(bytes).run();
+      const other = createByteInput(backend, backend.slice(x, 0, count), divisor);
+      const taken = bytes.slice(0, count).reverse();
+      other.take(taken).run();
+      const expected = floats.slice();
+      expected.set(floatsOf(taken, divisor));
+      const found = resultOf(backend, products);
+      expect(backend.view(x)).toEqual(expected);
+      backend.upload(x, expected);
+      expect(resultOf(backend, products)).toEqual(found);
+      products.dispose();
+      for (const each of [input, other]) each.dispose();
+      backend.free(x);
+    }
+  });
+
   it('can be replaced by the result of a plan', () => {
     const x = backend.allocate(4);
     const input = createByteInput(backend, x, 1);

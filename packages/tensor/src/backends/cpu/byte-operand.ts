@@ -88,18 +88,22 @@ export class ByteOperands {
   readonly #context: OperandContext;
   /** By the address of the storage. */
   readonly #operands = new Map<number, ByteOperand>();
-  /** Storages that programs read as floats: they were prepared before there was an operand. */
+  /** Storages that something reads or writes as floats: it came before there was an operand, or beside programs. */
   readonly #read = new WeakSet<CpuStorage>();
 
   constructor(context: OperandContext) {
     this.#context = context;
   }
 
-  /** That of a whole storage, made if need be; undefined where its programs need floats. */
-  open({ whole, offset, length, memory }: CpuStorage, divisor: number): ByteOperand | undefined {
+  /** That of a whole storage, made if need be; undefined, and nothing waits any more, where floats are needed. */
+  open(storage: CpuStorage, divisor: number): ByteOperand | undefined {
+    const { whole, offset, length, memory } = storage;
     // 0 stands for 0 then, so that products may skip it.
     const isPlain = divisor > 0 && Number.isFinite(divisor);
-    if (!isPlain || offset > 0 || length < whole.length || this.#read.has(whole)) return undefined;
+    if (!isPlain || offset > 0 || length < whole.length || this.#read.has(whole)) {
+      this.close(storage);
+      return undefined;
+    }
     const operand = this.#operands.get(memory) ?? new ByteOperand(this.#context, memory, length, divisor);
     this.#operands.set(memory, operand);
     return operand;
@@ -114,8 +118,8 @@ export class ByteOperands {
   /** Says that a program has the storage in this role. */
   noteUse(storage: CpuStorage, call: KernelCall, role: Role): void {
     const operand = this.#operands.get(storage.memory);
-    if (operand === undefined) this.#read.add(storage.whole);
-    else if (!isLeftOfProduct(call, role) || storage.offset > 0 || storage.length < operand.length) operand.close();
+    const isOperand = operand?.length === storage.length && storage.offset === 0 && isLeftOfProduct(call, role);
+    if (!isOperand) this.close(storage);
   }
 
   /** Makes the floats of a storage, or of a part of it, current. */
@@ -123,9 +127,10 @@ export class ByteOperands {
     this.#operands.get(memory)?.settle();
   }
 
-  /** Says that something beside programs reads floats, at any time. */
-  close({ memory }: CpuStorage): void {
+  /** Says that something reads or writes floats of the storage at any time. */
+  close({ memory, whole }: CpuStorage): void {
     this.#operands.get(memory)?.close();
+    this.#read.add(whole);
   }
 
   /** Forgets the operand of a storage that is freed. */

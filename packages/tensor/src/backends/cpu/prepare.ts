@@ -88,13 +88,12 @@ function matmulWords(call: Placed<MatmulCall, number>, { byteOperand }: CallCont
   const relu = Number(call.epilogue?.relu ?? false);
   const operand = call.batch === undefined ? byteOperand(left, m * k) : 0;
   return batchOffsets(call).flatMap((at) => {
-    const [a, b, c] = [at.left, at.right, at.output].map((offset) => bytesPerValue * offset) as [
-      number,
-      number,
-      number,
+    const [a, b, c] = [
+      left + bytesPerValue * at.left,
+      right + bytesPerValue * at.right,
+      output + bytesPerValue * at.output,
     ];
-    const addresses = [left + a, right + b];
-    return [codes.matmul, m, k, n, ...addresses, ...transposed, microbatches, output + c, bias, relu, operand];
+    return [codes.matmul, m, k, n, a, b, ...transposed, microbatches, c, bias, relu, operand];
   });
 }
 
