@@ -3,6 +3,7 @@ import type { OpenedDataset } from '@lockstep/data/readers';
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Limits, ParameterServer, Run } from '@lockstep/training';
+import type { ComputeChoice } from '@lockstep/worker';
 import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
 import type { OpenedCheckpoints } from './checkpoint/open.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
@@ -26,6 +27,24 @@ export interface Host {
   serve(serving: Serving): Promise<WorkerPool>;
   /** Opens a server that stands before its run. @throws ConfigurationError where it cannot listen */
   stand(settings: NetworkSettings, emit: (event: ListeningEvent) => void): Promise<Standing>;
+  /** Starts local workers that load while their run is prepared, where no server has any. */
+  startWorkers(setup: LocalWorkersSetup): StartedWorkers;
+}
+
+/** What is asked of local workers before it is known what they join. */
+export interface LocalWorkersSetup {
+  readonly count: number;
+  readonly backend: ComputeChoice;
+  /** Compute threads of each. */
+  readonly threads: number;
+}
+
+/** Local workers without a run. */
+export interface StartedWorkers {
+  /** Serves the run that they join. */
+  readonly host: Host;
+  /** Ends them. */
+  close(): Promise<void>;
 }
 
 /** A server without a run. */

@@ -1,9 +1,9 @@
-/** Turns options into a run that can start, and where its data are uploaded, with the server that stands before it. */
+/** Turns options into a run that can start, with what stands before it: its local workers, or where data are uploaded, its server. */
 import type { TrainingEvent } from './events.ts';
-import type { UploadedData } from './host.ts';
+import type { Host, UploadedData } from './host.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { defaultSeed, prepare, prepareServer, uploadedData } from './prepare.ts';
+import { defaultSeed, localWorkersOf, prepare, prepareServer, uploadedData } from './prepare.ts';
 import type { Prepared } from './prepared.ts';
 
 interface Setting {
@@ -18,17 +18,37 @@ export interface PreparedStanding {
   readonly prepared: Prepared;
   /** On which the run is to be trained. */
   readonly platform: Platform;
-  /** Closes the server that stands before the run, where there is one. */
+  /** Closes what stands before the run, where there is anything. */
   readonly close: () => Promise<void>;
 }
 
 /** @throws ConfigurationError where the run cannot be; AbortError where it is stopped before it has its data */
 export async function prepareStanding(options: TrainOptions, setting: Setting): Promise<PreparedStanding> {
-  const { platform, emit, signal } = setting;
-  if (options.data !== uploadedData || !platform.host) {
+  const { host } = setting.platform;
+  return options.data === uploadedData && host
+    ? prepareOnServer(options, host, setting)
+    : prepareBesideWorkers(options, setting.platform);
+}
+
+/** Local workers load while the run's data are read, on a core that nothing needs yet. */
+async function prepareBesideWorkers(options: TrainOptions, platform: Platform): Promise<PreparedStanding> {
+  const setup = localWorkersOf(options, platform);
+  if (setup.count === 0 || !platform.host) {
     return { options, prepared: await prepare(options, platform), platform, close: async () => {} };
   }
-  const standing = await platform.host.stand(await prepareServer(options, platform), emit);
+  const { host, close } = platform.host.startWorkers(setup);
+  const there: Platform = { ...platform, host };
+  try {
+    return { options, prepared: await prepare(options, there), platform: there, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function prepareOnServer(options: TrainOptions, server: Host, setting: Setting): Promise<PreparedStanding> {
+  const { platform, emit, signal } = setting;
+  const standing = await server.stand(await prepareServer(options, platform), emit);
   const { host, close } = standing;
   const there: Platform = { ...platform, host };
   emit({ type: 'note', message: 'The run waits for its data: bring them on the dashboard.' });

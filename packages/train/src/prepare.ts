@@ -8,6 +8,7 @@ import { checkOptions } from './check-options.ts';
 import { learningRateScale } from './default-length.ts';
 import { dilocoOf } from './diloco.ts';
 import { errorMessage } from './error-message.ts';
+import type { LocalWorkersSetup } from './host.ts';
 import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer/optimizer.ts';
@@ -85,6 +86,12 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
   }
   resolvedModel(options.model ?? defaultModel);
   return platform.host.prepareNetwork(listen, checkpoint);
+}
+
+/** The local workers of the run. @throws ConfigurationError where it cannot be, whatever the data are */
+export function localWorkersOf(options: TrainOptions, platform: Platform): LocalWorkersSetup {
+  const { workers, backend, threads } = checkedBefore(options, platform);
+  return { count: workers, backend, threads };
 }
 
 /** What does not depend on the data. */

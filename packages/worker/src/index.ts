@@ -9,5 +9,5 @@ export { EventStream } from './event-stream.ts';
 export { type JoinOptions, join } from './join.ts';
 export { joinAddress } from './join-address.ts';
 export { type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
-export type { LocalWorkerSetup } from './local-worker.ts';
+export type { LocalWork, LocalWorkerAddress } from './local-worker.ts';
 export { systemClock } from './system-clock.ts';

@@ -40,16 +40,24 @@ export function join(url: string | AddressSource, options: JoinOptions = {}): Jo
   return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
 }
 
+/** Joins as `join` does, with the compute of `options` that opens already; it is closed at the end. */
+export function joinComputing(url: string, options: JoinOptions, opening: OpeningCompute): JoinedWorker {
+  return new JoinedWorker((participation) => takePart(url, options, participation, opening), options.signal);
+}
+
+type OpeningCompute = ReturnType<typeof openCompute>;
+
 async function takePart(
   url: string | AddressSource,
   options: JoinOptions,
   participation: Participation,
+  opening?: OpeningCompute,
 ): Promise<JoinEnd> {
   const { name = hostname().slice(0, maxNameLength), backend = 'auto', threads = 1, wait = false } = options;
   const over = new AbortController();
   const connector = openConnector(url, options, participation.leaving, over);
   requireValid({ name, backend, threads });
-  const { compute, refused, choice } = await openCompute(backend, threads).catch((error: Error) => {
+  const { compute, refused, choice } = await (opening ?? openCompute(backend, threads)).catch((error: Error) => {
     throw configurationError`${named('backend', backend)}: ${error.message}`;
   });
   try {

@@ -1,10 +1,19 @@
-/** The program of a worker that a run starts on its own machine: it asks by its channel what to join, and ends with it. */
+/** The program of a worker that a run starts on its own machine: it hears by its channel what to join, and ends with it. */
 import { once } from 'node:events';
-import { type JoinOptions, join } from './join.ts';
+import type { ComputeChoice } from './compute-choice.ts';
+import { type JoinOptions, joinComputing } from './join.ts';
+import { openCompute } from './open-compute.ts';
 import { setEngineFlags } from './own-process.ts';
 
-/** What a local worker is told: the address to join, and how. */
-export interface LocalWorkerSetup extends Pick<JoinOptions, 'name' | 'backend' | 'threads' | 'token' | 'fingerprint'> {
+/** What a local worker is started with, as JSON in its only argument. */
+export interface LocalWork {
+  readonly name: string;
+  readonly backend: ComputeChoice;
+  readonly threads: number;
+}
+
+/** What it is told by its channel, once that is known: what to join. */
+export interface LocalWorkerAddress extends Pick<JoinOptions, 'token' | 'fingerprint'> {
   readonly url: string;
 }
 
@@ -12,16 +21,22 @@ export interface LocalWorkerSetup extends Pick<JoinOptions, 'name' | 'backend' |
 const interruptedCode = 130;
 
 setEngineFlags();
-const interruption = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
 process.on('disconnect', () => process.exit(1));
 
+const work = JSON.parse(process.argv[2]!) as LocalWork;
+// It opens what it computes on while its run is prepared.
+const opening = openCompute(work.backend, work.threads);
+// What keeps it from that is thrown where it joins.
+opening.catch(() => {});
 process.send?.('ready');
-const [{ url, ...options }] = (await once(process, 'message')) as [LocalWorkerSetup];
+const [{ url, ...secrets }] = (await once(process, 'message')) as [LocalWorkerAddress];
+// Until here a signal ends the process by itself.
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
 // The channel must not keep alive a worker that has nothing else to do.
 process.channel?.unref();
 try {
-  await join(url, { ...options, signal: interruption.signal }).done;
+  await joinComputing(url, { ...work, ...secrets, signal: interruption.signal }, opening).done;
   process.exitCode = interruption.signal.aborted ? interruptedCode : 0;
 } catch (error) {
   // The run shows the last line of a worker that failed.

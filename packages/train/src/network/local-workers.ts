@@ -2,33 +2,53 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import type { ComputeChoice, LocalWorkerSetup } from '@lockstep/worker';
+import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
+import type { LocalWorkersSetup } from '../host.ts';
 
-export interface LocalWorkersOptions {
-  readonly count: number;
-  readonly url: string;
-  readonly token: string | undefined;
-  readonly fingerprint: string | undefined;
-  readonly backend: ComputeChoice;
-  readonly threads: number;
+export interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
   readonly log: (line: string) => void;
   /** Called when the last of them has ended by itself, not by a signal. */
   readonly onAllFailed: () => void;
 }
 
+/** What they join, and what hears of them from then on. */
+export interface LocalWorkersRun extends LocalWorkersListener {
+  readonly address: LocalWorkerAddress;
+}
+
 const stopTimeoutMs = 2_000;
 /** How a worker ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;
+const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 
+/** A process that has ended, though it was not asked to. */
+interface EarlyEnd {
+  readonly name: string;
+  /** Null where a signal ended it, or it could not be started. */
+  readonly code: number | null;
+  readonly lastLine: string;
+}
+
+/** They load, and open what they compute on, before there is a run to join. */
 export class LocalWorkers {
-  readonly #options: LocalWorkersOptions;
   readonly #running = new Set<ChildProcess>();
+  /** Loaded, but without an address. */
+  readonly #ready = new Set<ChildProcess>();
+  /** Before there was a run to tell. */
+  readonly #earlyEnds: EarlyEnd[] = [];
+  #run: LocalWorkersRun | undefined;
   #isStopping = false;
 
-  constructor(options: LocalWorkersOptions) {
-    this.#options = options;
-    for (let index = 1; index <= options.count; index++) this.#start(`local-${index}`);
+  constructor({ count, backend, threads }: LocalWorkersSetup) {
+    for (let index = 1; index <= count; index++) this.#start({ name: `local-${index}`, backend, threads });
+  }
+
+  /** Each joins once it has loaded. */
+  join(run: LocalWorkersRun): void {
+    this.#run = run;
+    for (const child of this.#ready) this.#send(child, run);
+    for (const end of this.#earlyEnds.splice(0)) this.#report(end, run);
   }
 
   /** Asks all to end, and kills those that have not after two seconds. */
@@ -44,33 +64,44 @@ export class LocalWorkers {
     clearTimeout(kill);
   }
 
-  #start(name: string): void {
+  #start(work: LocalWork): void {
     // A worker notices by its channel when this process is gone, however it went; secrets go there, where no list of
     // processes shows them.
-    const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
-    const child = fork(program, {
+    const child = fork(program, [JSON.stringify(work)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: heapLimits(process.execArgv),
     });
-    const { url, backend, threads, token, fingerprint } = this.#options;
-    const setup: LocalWorkerSetup = { url, name, backend, threads, token, fingerprint };
-    // It may end before it gets this, which its end tells.
-    child.once('message', () => child.send(setup, () => {}));
+    child.once('message', () => {
+      if (this.#run) this.#send(child, this.#run);
+      else this.#ready.add(child);
+    });
     this.#running.add(child);
     let lastLine = '';
     createInterface({ input: child.stderr! }).on('line', (line) => {
       lastLine = line;
     });
     const onEnd = (code: number | null): void => {
+      this.#ready.delete(child);
       if (!this.#running.delete(child) || this.#isStopping) return;
-      const how = code === null ? 'killed' : `exit code ${code}`;
-      this.#options.log(`worker ${name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
-      const isFailure = code !== null && code !== interruptedCode;
-      if (this.#running.size === 0 && isFailure) this.#options.onAllFailed();
+      const end = { name: work.name, code, lastLine };
+      if (this.#run) this.#report(end, this.#run);
+      else this.#earlyEnds.push(end);
     };
     child.on('error', () => onEnd(null));
     // `close`, unlike `exit`, comes after the last line has been read.
     child.on('close', onEnd);
+  }
+
+  /** It may end before it gets this, which its end tells. */
+  #send(child: ChildProcess, { address }: LocalWorkersRun): void {
+    child.send(address, () => {});
+  }
+
+  #report({ name, code, lastLine }: EarlyEnd, { log, onAllFailed }: LocalWorkersRun): void {
+    const how = code === null ? 'killed' : `exit code ${code}`;
+    log(`worker ${name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
+    const isFailure = code !== null && code !== interruptedCode;
+    if (this.#running.size === 0 && isFailure) onAllFailed();
   }
 }
 

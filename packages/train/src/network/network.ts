@@ -33,7 +33,8 @@ export function startNetwork(network: NetworkOptions): WorkerPool {
   const sockets = startSockets(network);
   const { local } = server;
   local.use(
-    { count: prepared.workers, url: addresses.local, token, fingerprint: tls?.fingerprint, backend, threads },
+    { count: prepared.workers, backend, threads },
+    { url: addresses.local, token, fingerprint: tls?.fingerprint },
     {
       log: (message) => emit({ type: 'warning', message }),
       onAllFailed() {

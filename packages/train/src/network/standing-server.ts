@@ -26,10 +26,14 @@ export interface StandingServer extends Pick<SharedServer, 'connections' | 'use'
   readonly secure: boolean;
 }
 
-/** @throws ConfigurationError where it cannot listen */
+/**
+ * @param local workers that were started before, which end with the server
+ * @throws ConfigurationError where it cannot listen
+ */
 export async function openStandingServer(
   settings: NetworkSettings,
   emit: (event: ListeningEvent) => void,
+  local = new LocalPool(),
 ): Promise<StandingServer> {
   const { listen, token, tls } = settings;
   const { host, server: given, path } = listen;
@@ -44,7 +48,6 @@ export async function openStandingServer(
   const wantedPort = given ? port : (listen.port ?? defaultPort);
   emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });
   const joinAddresses = [addresses.page.replace(/#.*/, ''), addresses.worker];
-  const local = new LocalPool();
   let closed: Promise<void> | undefined;
   const runs = { local, earlierRuns: new EarlierRuns(), waiting: new WaitingWorkers(systemClock, token) };
   return {

@@ -9,6 +9,7 @@ import type { Host, Serving } from '../host.ts';
 import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
 import { portOf } from '../network/attached-server.ts';
+import { LocalPool } from '../network/local-pool.ts';
 import { startNetwork } from '../network/network.ts';
 import { openStandingServer, type StandingServer } from '../network/standing-server.ts';
 import { isJoinCode, newJoinCode } from '../new-join-code.ts';
@@ -30,12 +31,7 @@ export const nodeHost: Host = {
   openCheckpoints,
   createCheckpointer: (options) => new Checkpointer(options),
   createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
-  async serve(serving) {
-    const { listen, emit } = serving;
-    const { token, code, adminToken, tls } = serving.prepared;
-    const server = await openStandingServer({ listen, token, code, adminToken, tls }, emit);
-    return { ...serveOn(server, serving), closeServer: server.close };
-  },
+  serve: (serving) => serveOnOwn(serving),
   async stand(settings, emit) {
     const server = await openStandingServer(settings, emit);
     let dispose = (): void => {};
@@ -53,18 +49,34 @@ export const nodeHost: Host = {
       },
     };
   },
+  startWorkers(setup) {
+    const local = new LocalPool();
+    local.start(setup);
+    return { host: { ...nodeHost, serve: (serving) => serveOnOwn(serving, local) }, close: () => local.stop() };
+  },
 };
+
+/** On a server that is opened for it. @param local workers that were started before */
+async function serveOnOwn(serving: Serving, local?: LocalPool): Promise<WorkerPool> {
+  const { listen, emit } = serving;
+  const { token, code, adminToken, tls } = serving.prepared;
+  const server = await openStandingServer({ listen, token, code, adminToken, tls }, emit, local);
+  return { ...serveOn(server, serving), closeServer: server.close };
+}
 
 /** What serves runs on a server, one after another. */
 function hostOn(server: StandingServer): Host {
   const { settings } = server;
   // A button of the page begins each of them.
   const listen = { ...settings.listen, waitForStart: false };
-  return {
+  const host: Host = {
     ...nodeHost,
     prepareNetwork: async () => ({ ...settings, listen }),
     serve: async (serving) => serveOn(server, serving),
+    // The server keeps its own from run to run.
+    startWorkers: () => ({ host, close: async () => {} }),
   };
+  return host;
 }
 
 function serveOn(server: StandingServer, serving: Serving): WorkerPool {

@@ -126,7 +126,8 @@ function startLocal(
 ): void {
   const { addresses, token, fingerprint } = listening;
   local.use(
-    { count: workers, url: addresses.local, token, fingerprint, backend, threads: 1 },
+    { count: workers, backend, threads: 1 },
+    { url: addresses.local, token, fingerprint },
     // Others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
   );

@@ -1,0 +1,151 @@
+/** Local workers before their run: they load while it is prepared, and leave nothing behind where it cannot be. */
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { configurationError } from '@lockstep/worker';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
+import type { TrainingEvent } from '../src/events.ts';
+import type { TrainOptions } from '../src/index.ts';
+import { nodePlatform } from '../src/node/node-platform.ts';
+import { TrainingRun } from '../src/training-run.ts';
+import { temporaryFolder } from './folder.ts';
+import { openViewer } from './test-viewer.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
+
+const folder = temporaryFolder();
+
+const started: ChildProcess[] = [];
+vi.mock('node:child_process', async (importOriginal) => {
+  const actual = await importOriginal<typeof import('node:child_process')>();
+  const fork: typeof actual.fork = (...args: Parameters<typeof actual.fork>) => {
+    const child = actual.fork(...args);
+    started.push(child);
+    return child;
+  };
+  return { ...actual, fork };
+});
+afterEach(() => void started.splice(0));
+
+function running(): number {
+  return started.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null).length;
+}
+
+/** A run of two workers, and how many processes there were when its data were asked for. */
+function runOf(options: TrainOptions, whileLoading: () => void | Promise<void> = () => {}) {
+  const seen = { processes: 0 };
+  const run = new TrainingRun(
+    { data: 'tiny', model: tinyModel, batch: 16, epochs: 1, workers: 2, ...options },
+    {
+      ...nodePlatform,
+      async loadData() {
+        seen.processes = running();
+        await whileLoading();
+        // The run moves the samples of data that it has loaded.
+        return structuredClone(tinyData);
+      },
+    },
+  );
+  return { run, seen };
+}
+
+it('they load while the data are read, and train', async () => {
+  const { run, seen } = runOf({});
+  const { report } = await run.result;
+  expect(seen.processes).toBe(2);
+  expect(report.workers.map(({ name }) => name).sort()).toEqual(['local-1', 'local-2']);
+  expect(running()).toBe(0);
+});
+
+it('the next run on the server goes on with them', async () => {
+  const { run } = runOf({ listen: { port: 0, stay: true } });
+  onTestFinished(() => run[Symbol.asyncDispose]());
+  const { owner, worker } = await run.addresses;
+  const token = /admin=([^&]+)/.exec(owner)![1]!;
+  await run.result;
+  const viewer = await openViewer(worker, {}, { adminToken: token });
+  onTestFinished(() => viewer.socket.terminate());
+  viewer.send({ type: 'runAgain', token, seed: 2 });
+  const { report } = await (await run.nextRun()).result;
+  expect(report.workers.map(({ name }) => name).sort()).toEqual(['local-1', 'local-2']);
+  expect(started).toHaveLength(2);
+  expect(running()).toBe(2);
+  await run[Symbol.asyncDispose]();
+  expect(running()).toBe(0);
+});
+
+it('they end where the resumed run is over already, though its server stays', async () => {
+  const checkpoint = { folder: mkdtempSync(join(folder, 'over-')), resume: true };
+  await runOf({ checkpoint }).run.result;
+  started.splice(0);
+  const { run, seen } = runOf({ checkpoint, listen: { port: 0, stay: true } });
+  onTestFinished(() => run[Symbol.asyncDispose]());
+  expect((await run.result).report.steps).toBe(6);
+  expect(seen.processes).toBe(2);
+  await vi.waitUntil(() => running() === 0, { timeout: 120_000, interval: 5 });
+});
+
+it('there are none in one process', async () => {
+  const { run, seen } = runOf({ workers: 0 });
+  await run.result;
+  expect(seen.processes).toBe(0);
+});
+
+/** A port of 127.0.0.1 that another server has. */
+async function takenPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as { port: number }).port;
+}
+
+it.each([
+  {
+    what: 'data that cannot be read',
+    whileLoading() {
+      throw configurationError`no such data`;
+    },
+    message: 'no such data',
+  },
+  {
+    what: 'a model that does not fit the data',
+    options: async () => ({ model: { ...tinyModel, input: [3] } }),
+    message: 'expected an input of',
+  },
+  {
+    what: 'a port that is taken',
+    options: async () => ({ listen: { port: await takenPort() } }),
+    message: 'port',
+  },
+])('they end where the run is refused: $what', async ({ options, whileLoading, message }) => {
+  const { run, seen } = runOf((await options?.()) ?? {}, whileLoading);
+  await expect(run.result).rejects.toThrow(message);
+  expect(seen.processes).toBe(2);
+  expect(running()).toBe(0);
+});
+
+it('they end where the run is stopped while it is prepared', async () => {
+  const stopping = new AbortController();
+  const { run, seen } = runOf({ signal: stopping.signal }, () => stopping.abort());
+  expect((await run.result).outcome).toBe('stopped');
+  expect(seen.processes).toBe(2);
+  expect(running()).toBe(0);
+});
+
+it.each(['before', 'after'])('where none can load, the run says so: they end %s it is prepared', async (when) => {
+  vi.stubEnv('NODE_OPTIONS', '--import=data:text/javascript,throw%20new%20Error("no%20room")');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const { run } = runOf({}, async () => {
+    if (when === 'before') await vi.waitUntil(() => running() === 0, { timeout: 120_000, interval: 5 });
+  });
+  const events: TrainingEvent[] = [];
+  const follow = async (): Promise<void> => {
+    for await (const event of run) events.push(event);
+  };
+  await expect(follow()).rejects.toThrow('no local worker could start');
+  const warnings = events.flatMap((event) => (event.type === 'warning' ? event.message : []));
+  expect(warnings.sort()).toEqual([
+    expect.stringMatching(/^worker local-1 ended \(exit code 1\)/),
+    expect.stringMatching(/^worker local-2 ended \(exit code 1\)/),
+  ]);
+});
