@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { on } from 'node:events';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { LocalWork } from '../src/local-worker.ts';
 
 const witness = fileURLToPath(new URL('./collection-witness.mjs', import.meta.url));
 const localWorker = fileURLToPath(new URL('../dist/local-worker.js', import.meta.url));
@@ -16,7 +17,11 @@ afterEach(() => {
 
 /** The program, and its messages one after another: that it is ready, then what the witness has seen. */
 function start(program: string) {
-  const child = fork(program, { execArgv: ['--import', pathToFileURL(witness).href], stdio: 'pipe' });
+  const work: LocalWork = { name: 'local-1', backend: 'cpu', threads: 1 };
+  const child = fork(program, [JSON.stringify(work)], {
+    execArgv: ['--import', pathToFileURL(witness).href],
+    stdio: 'pipe',
+  });
   running.add(child);
   const messages = on(child, 'message', { close: ['exit'] });
   return async (): Promise<unknown> => (await messages.next()).value?.[0];

@@ -1,7 +1,6 @@
 /** The local workers of a server: started before its first run, or with it, and kept from run to run where the server stays. */
-import type { LocalWorkerAddress } from '@lockstep/worker';
 import type { LocalWorkersSetup } from '../host.ts';
-import { LocalWorkers, type LocalWorkersListener } from './local-workers.ts';
+import { type LocalServer, LocalWorkers, type LocalWorkersListener } from './local-workers.ts';
 
 export class LocalPool {
   #workers: LocalWorkers | undefined;
@@ -16,7 +15,7 @@ export class LocalPool {
   }
 
   /** Lets them join, if they have not yet; those that a run turns out not to need end. */
-  use(setup: LocalWorkersSetup, address: LocalWorkerAddress, listener: LocalWorkersListener): void {
+  use(setup: LocalWorkersSetup, server: LocalServer, listener: LocalWorkersListener): void {
     this.#listener = listener;
     if (setup.count === 0) {
       if (!this.#hasJoined) void this.stop();
@@ -26,7 +25,7 @@ export class LocalPool {
     if (this.#hasJoined) return;
     this.#hasJoined = true;
     this.#workers?.join({
-      address,
+      server,
       log: (line) => this.#listener?.log(line),
       onAllFailed: () => this.#listener?.onAllFailed(),
     });

@@ -120,14 +120,14 @@ async function openServer(
 
 function startLocal(
   local: LocalPool,
-  { listening }: RelayServer,
+  server: RelayServer,
   { workers = 0, backend = 'auto' }: RelayOptions,
   { emit }: Participation<RelayEvent>,
 ): void {
-  const { addresses, token, fingerprint } = listening;
+  const { addresses, token, fingerprint } = server.listening;
   local.use(
     { count: workers, backend, threads: 1 },
-    { url: addresses.local, token, fingerprint },
+    { address: { url: addresses.local, token, fingerprint }, adopt: (pipe) => server.adopt(pipe) },
     // Others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
   );
