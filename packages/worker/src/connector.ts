@@ -23,7 +23,7 @@ export interface ConnectorOptions {
   /** What the address may have instead. */
   readonly token?: string | undefined;
   readonly fingerprint?: string | undefined;
-  /** Leads to the server of the address already; only the first connection goes over it. */
+  /** Leads to the server of the address already; only the first connection goes over it, if that can be. */
   readonly pipe?: Duplex | undefined;
 }
 
@@ -48,10 +48,11 @@ export function openConnector(
       return book.joined;
     },
     connect: () =>
-      book.reach((one) => {
+      book.reach(async ({ url: address, fingerprint }) => {
         const unused = pipe;
         pipe = undefined;
-        return connect(one.url, one.fingerprint, unused);
+        const piped = unused && (await connect(address, undefined, unused).catch(() => undefined));
+        return piped ?? connect(address, fingerprint);
       }),
     learn: (addresses) => book.learn(addresses ?? []),
     goesOn: async () => false,

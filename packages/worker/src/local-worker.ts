@@ -33,7 +33,8 @@ const work = JSON.parse(process.argv[2]!) as LocalWork;
 // It opens what it computes on while its run is prepared.
 const opening = openCompute(work.backend, work.threads);
 // What keeps it from that is thrown where it joins.
-opening.catch(() => {});
+await opening.catch(() => {});
+// From the answer on a server waits for its first words.
 process.send?.('ready');
 const [{ url, isPiped, ...secrets }] = (await once(process, 'message')) as [LocalWorkerAddress];
 // Until here a signal ends the process by itself.
