@@ -185,6 +185,12 @@ const parquet: readonly Case[] = [
     'column features: expected a number or a text in each row, got nested values',
   ],
   ['a missing value', golden('types.parquet'), 'row 3, column text: expected a category, got none', { label: 'label' }],
+  ['bytes that are no text', golden('bytes.parquet'), 'row 2, column code: expected a number or a text, got 2 bytes'],
+  [
+    'a time beyond all dates',
+    golden('far-time.parquet'),
+    'row 2, column seen: expected a number or a text, got a time that a Date cannot hold',
+  ],
   [
     'half of it',
     golden('iris-snappy.parquet').subarray(0, 2000),
