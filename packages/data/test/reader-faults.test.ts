@@ -88,6 +88,11 @@ const csv: readonly Case[] = [
     `a,label\n${numbered(20, (index) => `${index},${index}`)}`,
     'column label: expected classes, got 20 different numbers from 0 to 19: to learn the numbers themselves, give --task regression',
   ],
+  [
+    'classes that are larger than exact numbers',
+    `a,label\n${numbered(20, (index) => `${index},${9_007_199_254_740_992n + BigInt(index % 2)}`)}`,
+    'line 2, column label: expected a class: a text, or a number up to 2^53 - 1, got 9007199254740992',
+  ],
   ['texts as values', table, 'line 2, column label: expected a finite number, got "x"', { task: 'regression' }],
   [
     'values beyond float32',
