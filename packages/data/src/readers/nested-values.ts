@@ -45,6 +45,7 @@ function isList(value: unknown): value is ArrayLike<unknown> {
 
 function shown(value: unknown): string {
   if (typeof value === 'number') return `${value}`;
+  if (typeof value === 'bigint') return `${value}n, a BigInt`;
   const text = JSON.stringify(value) ?? typeof value;
   return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
 }
