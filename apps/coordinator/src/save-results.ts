@@ -24,7 +24,9 @@ export async function saveResults({ result, save, reportFile, verification, log 
       failures.push(error.message);
     }
   };
-  if (save !== undefined) {
+  // A model of an earlier run is worth more than weights that have learned nothing.
+  if (save !== undefined && report.steps === 0) log(`no step was taken: nothing is saved to ${save}`);
+  else if (save !== undefined) {
     await attempt(async () => {
       await saveFile(save, result.modelFile(formatOf(save)));
       return `model after step ${report.steps} saved to ${save}`;

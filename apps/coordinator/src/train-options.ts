@@ -24,7 +24,9 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   const diloco = dilocoOf(options);
   const checkpoint = checkpointOf(options);
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
-  requireOutputs({ save: options.save, report: options.report });
+  requireOutputs({ save: options.save, report: options.report }, inputsOf(options));
+  // A run may go on in the file that it began with.
+  requireOutputs({ report: options.report }, { init });
   return {
     ...{ data, epochs, steps, batch, expect, microbatch, seed, backend, threads, gradients, checkpoint, diloco },
     model: modelText(options.model),
@@ -73,7 +75,22 @@ function listenOf(options: CoordinatorOptions) {
 
 /** The text of a layer list, or the name of a model. @throws CommandFailure with exit code 2 */
 export function modelText(nameOrFile: string): string {
-  return nameOrFile.endsWith('.json') ? readOptionFile('model', nameOrFile) : nameOrFile;
+  return isModelFile(nameOrFile) ? readOptionFile('model', nameOrFile) : nameOrFile;
+}
+
+function isModelFile(nameOrFile: string): boolean {
+  return nameOrFile.endsWith('.json');
+}
+
+/** Files that are read, and would be lost if a run wrote over them. */
+function inputsOf(options: CoordinatorOptions): Readonly<Record<string, string | undefined>> {
+  const { data, model } = options;
+  const others = ['token-file', 'tls-cert', 'tls-key', 'fleet-credentials', 'fleet-ca'] as const;
+  return {
+    data: data === uploadedData ? undefined : data,
+    model: isModelFile(model) ? model : undefined,
+    ...Object.fromEntries(others.map((name) => [name, options[name]])),
+  };
 }
 
 /** `--single` opens no socket. */

@@ -134,6 +134,10 @@ describe('an impossible request', () => {
       ['--save', path('out'), '--report', path('./link')],
       /--report: expected another file than --save writes, got the same/,
     ],
+    [
+      ['--data', path('no-json.json'), '--save', path('no-json.json')],
+      /--save: expected another file than --data reads, got the same/,
+    ],
     [['--save', path('x'.repeat(5_000))], /^lockstep: --save: .{1,300}: expected .* got a name that is too long$/m],
     [['--data', path('x'.repeat(5_000))], /^lockstep: --data: .{1,300}: expected .* got a name that is too long$/m],
     [['--replicas', '0'], /--replicas: expected a whole number from 1 to 1024, got 0/],

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
@@ -64,12 +64,16 @@ describe('an interrupted coordinator', () => {
     expect(stdout).toMatch(/^the model after step [\d,]+ was not saved: give --save FILE\.safetensors to keep it$/m);
   });
 
-  it('ends also while it waits for workers', async () => {
-    const program = startCoordinator('coordinator', endless);
+  it('ends also while it waits for workers, and leaves the model of an earlier run', async () => {
+    const model = join(folder, 'earlier.safetensors');
+    writeFileSync(model, 'trained');
+    const program = startCoordinator('coordinator', [...endless, '--save', model]);
     await program.printed(/--url ws:/);
     program.kill('SIGINT');
-    const { code, stderr } = await program.ended;
+    const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
+    expect(stdout).toContain(`no step was taken: nothing is saved to ${model}\n`);
+    expect(readFileSync(model, 'utf8')).toBe('trained');
   });
 });
 

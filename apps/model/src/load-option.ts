@@ -38,8 +38,17 @@ async function load<Value>(
   }
 }
 
+/** Files that are read, and would be lost if a command wrote over them. */
+export function inputsOf({ load: file, model }: LoadValues): Readonly<Record<string, string | undefined>> {
+  return { load: file, model: model !== undefined && isFile(model) ? model : undefined };
+}
+
+function isFile(nameOrFile: string): boolean {
+  return nameOrFile.endsWith('.json');
+}
+
 function modelOf(nameOrFile: string): Model {
-  const text = nameOrFile.endsWith('.json') ? readOptionFile('model', nameOrFile) : nameOrFile;
+  const text = isFile(nameOrFile) ? readOptionFile('model', nameOrFile) : nameOrFile;
   try {
     return resolveModel(text);
   } catch (error) {

@@ -80,6 +80,10 @@ describe('npm run evaluate', () => {
     [['--load', folder], /^--load: .*: expected a regular file, got a folder$/],
     [['--load', place('tiny/t10k-labels-idx1-ubyte')], /^--load .*: safetensors: the header claims/],
     [
+      ['--load', place('bars'), '--report', place('bars')],
+      /^--report: expected another file than --load reads, got the same: .*bars$/,
+    ],
+    [
       ['--load', place('bars'), '--data', place('none')],
       /^--data: .*none: expected a file or a folder with data, got nothing there$/,
     ],

@@ -36,8 +36,13 @@ describe('npm run export', () => {
       ['--load', place('bars'), '--onnx', place('none/out.onnx')],
       /^--onnx: .*: expected a file in a folder that exists/,
     ],
+    [
+      ['--load', place('bars'), '--onnx', place('bars')],
+      /^--onnx: expected another file than --load reads, got the same: .*bars$/,
+    ],
   ])('%j is refused, and writes nothing', async (args, message) => {
     await expectRefusal(() => exportModel(args), message);
+    expect(readFileSync(place('bars'))).toEqual(Buffer.from(barsFile()));
     expect(existsSync(place('out.onnx'))).toBe(false);
   });
 });

@@ -154,6 +154,17 @@ describe('a model of tables', () => {
   });
 });
 
+it('measures a model of floats on arrays of whole numbers', async () => {
+  const floats = { sampleShape: [2], scaling: { type: 'none' } } as const;
+  save('floats', [0, 1, 0, 0], { ...floats, targets: { type: 'classes', names: ['low', 'high'] } });
+  writeFileSync(place('whole.jsonl'), '{"features":[-1.5,2],"label":"low"}\n{"features":[3,200],"label":"high"}\n');
+  writeFileSync(place('new.jsonl'), '{"features":[3,200],"label":"high"}\n{"features":[0,7],"label":"low"}\n');
+  const args = ['--load', place('floats'), '--all', '--data'];
+  for (const name of ['whole.jsonl', 'new.jsonl']) {
+    expect((await printed(() => evaluate([...args, place(name)]))).stdout).toContain('accuracy 100.00 %: 0 of 2 wrong');
+  }
+});
+
 describe('a model of pictures', () => {
   it('cuts a picture as those that it learned from', async () => {
     const { stdout } = await printed(() => predict(['--load', place('pictures'), place('wide.png')]));

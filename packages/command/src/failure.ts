@@ -1,4 +1,5 @@
 /** Failures that a person caused or can fix: one sentence and an exit code, never a stack trace. */
+import { reasonOf } from '@lockstep/files';
 
 export class CommandFailure extends Error {
   /** 1: a run that had begun failed. 2: what was asked for cannot be done. */
@@ -31,9 +32,9 @@ export async function runMain(
   main: () => Promise<number>,
   usageFault: (error: unknown) => string | undefined = () => undefined,
 ): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
+  const output = watchOutput(program);
   try {
-    process.exitCode = await main();
+    process.exitCode = (await main()) || (output.isLost() ? 1 : 0);
   } catch (error) {
     const fault = usageFault(error);
     if (fault !== undefined) {
@@ -59,7 +60,20 @@ function isOutOfMemory(error: unknown): boolean {
   return error instanceof RangeError && /memory|allocation failed/i.test(error.message);
 }
 
-/** The process that reads the output may end first, as `head` does; that is no failure. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+/**
+ * A full disk under what is printed ends no work: it is one sentence, and exit code 1 in the end.
+ * The process that reads the output may end first, as `head` does; that is no failure.
+ */
+function watchOutput(program: string): { readonly isLost: () => boolean } {
+  let isLost = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE' || isLost) return;
+      isLost = true;
+      process.exitCode ||= 1;
+      if (stream === process.stderr) return;
+      process.stderr.write(`${program}: could not write what is printed: ${reasonOf(error)}\n`);
+    });
+  }
+  return { isLost: () => isLost };
 }

@@ -1,5 +1,5 @@
 /** Files that options name: refused in one sentence where they cannot be read or written. */
-import { checkOutput, FileError, readRegularFile, shownPath, writeOutput } from '@lockstep/files';
+import { checkOutput, FileError, fileIdentity, readRegularFile, shownPath, writeOutput } from '@lockstep/files';
 import { CommandFailure, usageFailure } from './failure.ts';
 
 /** Descriptions of models and certificates are far smaller. */
@@ -20,21 +20,28 @@ export function readInputFile(file: string, maxBytes: number): Uint8Array {
   return orUsageFailure(undefined, () => readRegularFile(file, maxBytes));
 }
 
+type NamedFiles = Readonly<Record<string, string | undefined>>;
+
 /**
  * Checked before the work that the files are to hold; an option that is not given has no file.
- * @throws CommandFailure with exit code 2 where one could not be written, or two are the same
+ * @param inputs files that the command reads, and that it must not write over
+ * @throws CommandFailure with exit code 2 where one could not be written, is an input, or two are the same
  */
-export function requireOutputs(files: Readonly<Record<string, string | undefined>>): void {
-  const optionOf = new Map<string, string>();
-  for (const [option, file] of Object.entries(files)) {
+export function requireOutputs(outputs: NamedFiles, inputs: NamedFiles = {}): void {
+  const useOf = new Map<string, string>();
+  for (const [option, file] of Object.entries(inputs)) {
+    const identity = file === undefined ? undefined : fileIdentity(file);
+    if (identity !== undefined) useOf.set(identity, `--${option} reads`);
+  }
+  for (const [option, file] of Object.entries(outputs)) {
     if (file === undefined) continue;
     const identity = orUsageFailure(option, () => checkOutput(file));
     if (identity === undefined) continue;
-    const other = optionOf.get(identity);
+    const other = useOf.get(identity);
     if (other !== undefined) {
-      throw usageFailure(`--${option}: expected another file than --${other} writes, got the same: ${shownPath(file)}`);
+      throw usageFailure(`--${option}: expected another file than ${other}, got the same: ${shownPath(file)}`);
     }
-    optionOf.set(identity, option);
+    useOf.set(identity, `--${option} writes`);
   }
 }
 

@@ -36,6 +36,17 @@ describe('files of options', () => {
     }
   });
 
+  it('that are written are none of those that are read, by whatever name', () => {
+    writeFileSync(place('rows.csv'), 'a,label\n');
+    symlinkSync('rows.csv', place('rows'));
+    const inputs = { data: place('rows.csv'), model: undefined, load: place('absent') };
+    for (const save of [place('rows.csv'), place('rows'), `${folder}/./rows.csv`]) {
+      const message = `--save: expected another file than --data reads, got the same: ${save}`;
+      expect(() => requireOutputs({ save }, inputs)).toThrow(expect.objectContaining({ exitCode: 2, message }));
+    }
+    expect(() => requireOutputs({ save: place('new'), report: place('absent') }, inputs)).not.toThrow();
+  });
+
   it('are written, or fail with exit code 1', async () => {
     await saveJson(place('json'), { a: 1 });
     expect(readFileSync(place('json'), 'utf8')).toBe('{\n  "a": 1\n}\n');

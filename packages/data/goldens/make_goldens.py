@@ -6,6 +6,7 @@ Needs scikit-learn, pandas, pyarrow and Pillow:
 """
 
 import json
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,16 @@ types = pa.table(
     }
 )
 pq.write_table(types, HERE / "types.parquet")
+
+# Shuffled rows, whose index pandas writes as a last column of its own name.
+shuffled = pd.DataFrame(
+    {"day": [date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 2)], "label": ["x", "y", "x"]}, index=[2, 0, 1]
+)
+shuffled.to_parquet(HERE / "shuffled.parquet")
+
+pq.write_table(pa.table({"code": pa.array([b"ab", b"\x00\xff"]), "label": ["x", "y"]}), HERE / "bytes.parquet")
+far = pa.array([0, 2**62], pa.timestamp("ms"))
+pq.write_table(pa.table({"seen": far, "label": ["x", "y"]}), HERE / "far-time.parquet")
 
 mixed = table.drop(columns="petal_width")
 numbers = mixed.drop(columns="species")

@@ -85,6 +85,11 @@ describe('a data set of arrays', () => {
       'sample 1: expected a list of 2, got one of 1',
     ],
     ['a text as a sample', { samples: [[1], ['2']], labels: [0, 1] }, 'sample 1: expected finite numbers, got "2"'],
+    [
+      'a BigInt',
+      { samples: BigInt64Array.of(1n, 2n) as never, labels: [0, 1] },
+      'sample 0: expected finite numbers, got 1n, a BigInt',
+    ],
     ['NaN', { samples: [[1], [Number.NaN]], labels: [0, 1] }, 'sample 1: expected finite numbers, got NaN'],
     [
       'a label that is no class',

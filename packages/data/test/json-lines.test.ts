@@ -36,6 +36,25 @@ describe('JSON Lines', () => {
     expect(train.samples).toBeInstanceOf(Uint8Array);
   });
 
+  it('takes both files of a pair as bytes where one has a number above 1', () => {
+    const pixels = ['u', 'v'].map((label) => ({ sample: [0, 255], label }));
+    const { train, test } = datasetFromJsonLines(parse(...pixels), {}, parse({ sample: [0, 1], label: 'u' }));
+    expect([train.samples, test.samples]).toEqual([Uint8Array.of(0, 255, 0, 255), Uint8Array.of(0, 1)]);
+  });
+
+  it('gives a trained model what it takes, whatever the numbers look like', () => {
+    const like = { classes: ['u', 'v'] };
+    const flags = parse({ sample: [0, 1], label: 'u' });
+    const whole = parse({ sample: [2, 3], label: 'u' });
+    const read = (lines: typeof flags, bytes: boolean) =>
+      datasetFromJsonLines(lines, { like: { ...like, bytes }, testFraction: 1 }).test.samples;
+    expect(read(flags, true)).toEqual(Uint8Array.of(0, 1));
+    expect(read(whole, false)).toEqual(Float32Array.of(2, 3));
+    expect(() => read(parse({ sample: [2, 3], label: 'u' }, { sample: [2, 0.5], label: 'v' }), true)).toThrow(
+      /^x\.jsonl: line 2: expected whole numbers from 0 to 255, as in training, got 0\.5$/,
+    );
+  });
+
   it('treats flat objects like the rows of a table, keys in any order', () => {
     const { train, reading } = datasetFromJsonLines(
       parse({ size: 1, color: 'red', label: 'u' }, { label: 'u', color: 'blue', size: 3 }),

@@ -27,4 +27,12 @@ describe('Parquet', () => {
       ['x', 'y', 'x'],
     ]);
   });
+
+  it('has days without a time, and no column for the unnamed index of pandas', async () => {
+    const { columns } = await parseParquet(readFileSync(golden('shuffled.parquet')), 'shuffled.parquet');
+    expect(columns.map((column) => [column.name, column.textAt(0), column.textAt(1)])).toEqual([
+      ['day', '2024-01-31', '2024-02-01'],
+      ['label', 'x', 'y'],
+    ]);
+  });
 });

@@ -88,6 +88,11 @@ const csv: readonly Case[] = [
     `a,label\n${numbered(20, (index) => `${index},${index}`)}`,
     'column label: expected classes, got 20 different numbers from 0 to 19: to learn the numbers themselves, give --task regression',
   ],
+  [
+    'classes that are larger than exact numbers',
+    `a,label\n${numbered(20, (index) => `${index},${9_007_199_254_740_992n + BigInt(index % 2)}`)}`,
+    'line 2, column label: expected a class: a text, or a number up to 2^53 - 1, got 9007199254740992',
+  ],
   ['texts as values', table, 'line 2, column label: expected a finite number, got "x"', { task: 'regression' }],
   [
     'values beyond float32',
@@ -185,6 +190,12 @@ const parquet: readonly Case[] = [
     'column features: expected a number or a text in each row, got nested values',
   ],
   ['a missing value', golden('types.parquet'), 'row 3, column text: expected a category, got none', { label: 'label' }],
+  ['bytes that are no text', golden('bytes.parquet'), 'row 2, column code: expected a number or a text, got 2 bytes'],
+  [
+    'a time beyond all dates',
+    golden('far-time.parquet'),
+    'row 2, column seen: expected a number or a text, got a time that a Date cannot hold',
+  ],
   [
     'half of it',
     golden('iris-snappy.parquet').subarray(0, 2000),

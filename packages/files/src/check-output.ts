@@ -1,5 +1,5 @@
 /** Tries whether an output could be written, before the work that it is to hold is done. */
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, type Stats, statSync, unlinkSync, writeSync } from 'node:fs';
 import { reasonOf, unexpected } from './file-error.ts';
 import { partBeside } from './replace-file.ts';
 import { type Target, targetOf } from './target.ts';
@@ -23,10 +23,23 @@ export function checkOutput(path: string): string | undefined {
     case 'descriptor':
     case 'file':
     case 'pipe':
-      return `${target.stats.dev}:${target.stats.ino}`;
+      return identityOf(target.stats);
     default:
       return target satisfies never;
   }
+}
+
+/** What `checkOutput` gives for an output that would take this file's place; undefined where there is none to see. */
+export function fileIdentity(path: string): string | undefined {
+  try {
+    return identityOf(statSync(path));
+  } catch {
+    return undefined;
+  }
+}
+
+function identityOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
 }
 
 function tryOut(target: Target): void {

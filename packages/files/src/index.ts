@@ -1,6 +1,6 @@
 /** Files that a person names: read where they are regular, written whole or not at all. */
 
-export { checkOutput } from './check-output.ts';
+export { checkOutput, fileIdentity } from './check-output.ts';
 export { FileError, reasonOf, shownPath } from './file-error.ts';
 export { readRegularFile } from './read-regular-file.ts';
 export { writeOutput } from './write-output.ts';

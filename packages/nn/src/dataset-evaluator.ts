@@ -14,7 +14,12 @@ export interface LabeledSamples {
   readonly samples: SampleValues;
   readonly count: number;
   readonly targets:
-    | { readonly type: 'classes'; readonly labels: Uint8Array | Uint16Array }
+    | {
+        readonly type: 'classes';
+        readonly labels: Uint8Array | Uint16Array;
+        /** In the order of their numbers. */
+        readonly names?: readonly string[] | undefined;
+      }
     | {
         readonly type: 'values';
         readonly values: Float32Array;

@@ -191,6 +191,13 @@ function checked({ train, test, reading }: TrainingData): TrainingData {
 function requireAlike(train: Dataset, test: Dataset): void {
   const [expected, got] = [train, test].map(describe);
   if (got !== expected) throw new DataError(`the test set: expected ${expected}, as the training set, got ${got}`);
+  const at = train.targets.names.findIndex((name, index) => name !== test.targets.names[index]);
+  if (at < 0) return;
+  const [name, other] = [train, test].map(({ targets }) => JSON.stringify(targets.names[at]));
+  const which = `${train.targets.type === 'classes' ? 'class' : 'value'} ${at}`;
+  throw new DataError(
+    `the test set: expected ${name} as ${which}, as in the training set, got ${other}: give both the same names in one order`,
+  );
 }
 
 /** Such as `u8 samples of 28 x 28 x 1 and 10 classes`. */

@@ -66,6 +66,10 @@ describe('a run is refused before it begins', () => {
     samples[42] = Number.NaN;
     return { ...rows, samples };
   };
+  const renamed = (data: Dataset, names: readonly string[]): Dataset => ({
+    ...data,
+    targets: { ...data.targets, names },
+  });
   const refusals: [string, TrainOptions, string][] = [
     [
       'for a number that is not finite',
@@ -76,6 +80,11 @@ describe('a run is refused before it begins', () => {
       'for a test set of another kind',
       { data: { train: rows, test: kindsOfData['a table with values'].test } },
       'data: the test set: expected f32 samples of 4 and 3 classes, as the training set, got f32 samples of 3 and 2 values',
+    ],
+    [
+      'for classes that the test set numbers in another way',
+      { data: { train: rows, test: renamed(test, ['setosa', 'virginica', 'versicolor']) } },
+      'data: the test set: expected "versicolor" as class 1, as in the training set, got "virginica": give both the same names in one order',
     ],
     [
       'for a built-in model that cannot take the samples',

@@ -111,6 +111,10 @@ describe('a loaded model', () => {
         "evaluate: expected labels below 10, the model's classes, got 10",
       ],
       [
+        { targets: { type: 'classes', labels, names: ['0', 'two', 'one'] } },
+        'evaluate: expected "two" as class 2, as the model has it, got it as class 1: give the classes of the model',
+      ],
+      [
         { targets: { type: 'values', values: new Float32Array(3000) } },
         'evaluate: expected targets that the model gives, got values',
       ],

@@ -16,7 +16,7 @@ import { parameterCount } from '@lockstep/nn';
 import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';
 import { thousands } from '@lockstep/train/command-line';
-import { loadOptions, openModel } from '../load-option.ts';
+import { inputsOf, loadOptions, openModel } from '../load-option.ts';
 import { testSamples } from './test-samples.ts';
 import { evaluationText } from './text.ts';
 
@@ -37,7 +37,7 @@ const commandLine = {
 export async function evaluate(args: readonly string[]): Promise<number> {
   const options = readCommandLine(commandLine, args);
   if (!options) return 0;
-  requireOutputs({ report: options.report });
+  requireOutputs({ report: options.report }, { ...inputsOf(options), data: options.data });
   const model = await openModel(options);
   const test = await testSamples(options, model);
   requireFit(model, test, options.data);

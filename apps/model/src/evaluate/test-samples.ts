@@ -32,14 +32,19 @@ export async function testSamples({ data, label, all }: Named, model: LoadedMode
 }
 
 function asInTraining(
-  { reading, sampleShape, classes, values, standardization }: LoadedModel,
+  { reading, sampleShape, scaling, classes, values, standardization }: LoadedModel,
   label?: string,
 ): OpenOptions {
   if (reading?.type === 'pictures') {
     const [height, width, channels] = sampleShape;
     return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
   }
-  const like = { columns: reading?.columns, classes: classes.length > 0 ? classes : undefined, standardization };
+  const like = {
+    columns: reading?.columns,
+    bytes: scaling.type === 'byte',
+    classes: classes.length > 0 ? classes : undefined,
+    standardization,
+  };
   const known = reading && values.length === 1 ? values[0] : undefined;
   return { like, label: label ?? known };
 }

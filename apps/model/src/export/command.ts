@@ -9,7 +9,7 @@ import {
   usageFailure,
 } from '@lockstep/command';
 import { writeOnnx } from '@lockstep/onnx';
-import { loadOptions, readModel } from '../load-option.ts';
+import { inputsOf, loadOptions, readModel } from '../load-option.ts';
 
 const commandLine = {
   usage: commandText('export', '--load FILE.safetensors --onnx FILE.onnx'),
@@ -27,7 +27,7 @@ export async function exportModel(args: readonly string[]): Promise<number> {
   if (!options) return 0;
   const { onnx } = options;
   if (onnx === undefined) throw usageFailure('--onnx: expected FILE.onnx, where to write the model, got none');
-  requireOutputs({ onnx });
+  requireOutputs({ onnx }, inputsOf(options));
   const { model, weights, metadata } = await readModel(options);
   // Says how PyTorch takes the safetensors file.
   const { format: _, ...about } = metadata;

@@ -1,24 +1,20 @@
 /** JSON Lines as a data set. */
 import { DataError } from '../data-error.ts';
-import type { Dataset } from '../dataset.ts';
+import { type Dataset, type SampleValues, sampleSize } from '../dataset.ts';
 import { splitIndices, takeSamples } from '../split.ts';
 import type { JsonLines } from './json-lines.ts';
 import { fitTargets, labelColumn, targetsOf } from './labels.ts';
-import { asBytes } from './nested-values.ts';
+import { firstBeyondBytes } from './nested-values.ts';
 import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
 import { requireColumn } from './table.ts';
 import { allRows, classNames, datasetFromTable, type TableOptions } from './table-dataset.ts';
 
-interface Parts {
-  readonly train: Dataset;
-  readonly test: Dataset;
-}
-
 /**
  * Objects of a JSON Lines file as samples and their labels.
  *
- * Arrays whose numbers are all whole from 0 to 255, as those of pictures, become bytes; others stay as they are. Values to
- * learn are standardized by the mean and deviation of the lines to train with.
+ * Arrays whose numbers are all whole from 0 to 255, as those of pictures, become bytes; others stay as they are. Those for
+ * a model that is trained already become what it takes. Values to learn are standardized by the mean and deviation of the
+ * lines to train with.
  * @param test the samples to test with; without it, a seeded part of `lines`
  * @throws DataError
  */
@@ -33,17 +29,18 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
   const standardization = options.like
     ? options.like.standardization
     : fitTargets(table, label, names, rows?.train ?? allRows(table));
+  const areBytes = options.like?.bytes ?? holdBytes(test ? [lines, test] : [lines]);
   const labeled = (part: JsonLines): Dataset => {
     const column = requireColumn(part.table, label.name, 'the label');
     const targets = targetsOf(part.table, column, names, standardization);
-    return { samples: part.samples!.values, sampleShape: samples.shape, count: part.table.count, targets };
+    const values = areBytes ? bytesOf(part) : part.samples!.values;
+    return { samples: values, sampleShape: samples.shape, count: part.table.count, targets };
   };
   const all = labeled(lines);
-  const numbers = rows
+  const parts = rows
     ? { train: takeSamples(all, rows.train), test: takeSamples(all, rows.test) }
     : { train: all, test: labeled(test!) };
-  const parts = bytesOf(numbers) ?? numbers;
-  const kind = parts === numbers ? 'numbers' : 'bytes';
+  const kind = areBytes ? 'bytes' : 'numbers';
   const what = `${plural(table.count + (test?.table.count ?? 0), 'line')}, ${samples.shape.join(' x ')} ${kind} each`;
   const counts = partsText(parts, test ? undefined : options);
   return { ...parts, found: `${table.name}: ${what}, ${targetsText(given)} in ${label.name}; ${counts}` };
@@ -55,10 +52,19 @@ function requireShape({ table, samples }: JsonLines, shape: readonly number[], l
   throw new DataError(`${table.name}: expected arrays of ${shape.join(' x ')}, as in ${like}, got ${got}`);
 }
 
-function bytesOf({ train, test }: Parts): Parts | undefined {
-  const [trainBytes, testBytes] = [train, test].map(({ count, samples }) =>
-    count === 0 ? new Uint8Array() : asBytes(samples as Float32Array),
+/** Zeros and ones alone are flags rather than pixels. */
+function holdBytes(parts: readonly JsonLines[]): boolean {
+  const values = parts.map(({ samples }) => samples!.values);
+  return values.every((one) => firstBeyondBytes(one) < 0) && values.some((one) => one.some((value) => value > 1));
+}
+
+/** @throws DataError that names the line of a number that is none */
+function bytesOf({ table, samples }: JsonLines): SampleValues {
+  const { values, shape } = samples!;
+  const at = firstBeyondBytes(values);
+  if (at < 0) return Uint8Array.from(values);
+  const place = table.placeOf(Math.floor(at / sampleSize({ sampleShape: shape })));
+  throw new DataError(
+    `${table.name}: ${place}: expected whole numbers from 0 to 255, as in training, got ${values[at]}`,
   );
-  if (!trainBytes || !testBytes) return undefined;
-  return { train: { ...train, samples: trainBytes }, test: { ...test, samples: testBytes } };
 }

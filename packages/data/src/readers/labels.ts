@@ -13,6 +13,7 @@ export type Task = 'classification' | 'regression';
 const usualNames = ['label', 'class', 'target', 'species', 'y'];
 /** Numbers that are not whole, or many and mostly different, are measurements. */
 const maxNumericClasses = 10;
+const exactClass = 'a class: a text, or a number up to 2^53 - 1';
 
 /** The column of this name, else one with a usual name, else the last. @throws DataError where there is no such column */
 export function labelColumn(table: Table, label: string | undefined): Column {
@@ -32,6 +33,8 @@ export function classesOf(table: Table, column: Column): string[] {
     const text = column.textAt(row);
     if (text === '') throw cellError(table, row, column, 'a label');
     const value = column.numberAt(row);
+    // Beyond it, different whole numbers of the file are one float64.
+    if (Math.abs(value ?? 0) > Number.MAX_SAFE_INTEGER) throw cellError(table, row, column, exactClass);
     areNumbers &&= value !== undefined;
     areWhole &&= Number.isInteger(value);
     different.add(text);

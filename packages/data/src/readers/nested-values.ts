@@ -34,14 +34,9 @@ export function flatten(
   return undefined;
 }
 
-/** The same numbers as bytes where all are whole from 0 to 255, and some above 1, as in pictures; undefined elsewhere. */
-export function asBytes(values: Float32Array): Uint8Array | undefined {
-  let most = 0;
-  for (const value of values) {
-    if (!Number.isInteger(value) || value < 0 || value > 255) return undefined;
-    if (value > most) most = value;
-  }
-  return most > 1 ? Uint8Array.from(values) : undefined;
+/** Position of the first number that is not whole from 0 to 255; -1 where all are bytes. */
+export function firstBeyondBytes(values: Float32Array): number {
+  return values.findIndex((value) => !Number.isInteger(value) || value < 0 || value > 255);
 }
 
 function isList(value: unknown): value is ArrayLike<unknown> {
@@ -50,6 +45,7 @@ function isList(value: unknown): value is ArrayLike<unknown> {
 
 function shown(value: unknown): string {
   if (typeof value === 'number') return `${value}`;
+  if (typeof value === 'bigint') return `${value}n, a BigInt`;
   const text = JSON.stringify(value) ?? typeof value;
   return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
 }

@@ -24,6 +24,8 @@ export interface TableOptions extends SplitOptions {
 export interface TrainedTable {
   /** Undefined for samples that are arrays. */
   readonly columns?: readonly FeatureColumn[] | undefined;
+  /** Whether samples that are arrays were bytes; undefined leaves that to their numbers. */
+  readonly bytes?: boolean | undefined;
   /** Of its classes, in their order; undefined for values. */
   readonly classes: readonly string[] | undefined;
   /** Of its values; undefined where they are as they were given. */

@@ -155,9 +155,22 @@ export class LoadedModel {
     if (numbers.length !== count * perSample) {
       throw new Error(`evaluate: expected ${count * perSample} targets, ${perSample} a sample, got ${numbers.length}`);
     }
-    const wrong = targets.type === 'classes' && targets.labels.find((label) => label >= this.classes.length);
-    if (typeof wrong !== 'number') return;
-    throw new Error(`evaluate: expected labels below ${this.classes.length}, the model's classes, got ${wrong}`);
+    if (targets.type === 'values') return;
+    const wrong = targets.labels.find((label) => label >= this.classes.length);
+    if (wrong !== undefined)
+      throw new Error(`evaluate: expected labels below ${this.classes.length}, the model's classes, got ${wrong}`);
+    this.#requireNumbering(targets.names ?? []);
+  }
+
+  /** Other names are welcome, such as numbers; a name that the model has as well stands for the same class. */
+  #requireNumbering(names: readonly string[]): void {
+    const numbers = new Map(this.classes.map((name, index) => [name, index]));
+    const at = names.findIndex((name, index) => (numbers.get(name) ?? index) !== index);
+    if (at < 0) return;
+    const name = JSON.stringify(names[at]);
+    throw new Error(
+      `evaluate: expected ${name} as class ${numbers.get(names[at]!)}, as the model has it, got it as class ${at}: give the classes of the model`,
+    );
   }
 }
 
