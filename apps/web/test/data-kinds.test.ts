@@ -47,7 +47,7 @@ describePage('tabs', ({ browser }) => {
 
   it('show long names of classes in their place, and large numbers with commas', async () => {
     const { model, train, test } = kindsOfData['a table with classes'];
-    const names = ['Donaudampfschifffahrtsgesellschaft', 'a name of several words', 'virginica'];
+    const names = ['Donaudampfschifffahrt', 'Rindfleischetikettierung', 'Kraftfahrzeugversicherung'];
     const named = ({ targets, ...data }: Dataset): Dataset => ({ ...data, targets: { ...targets, names } });
     const args = { model, data: { train: named(train), test: named(test) }, batch: 60, epochs: 10_000 };
     const server = await openDashboardServer({ args: { ...args, listen: { port: 0, waitForStart: true } } });

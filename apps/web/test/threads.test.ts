@@ -36,6 +36,7 @@ describePage('the threads of a tab', ({ browser, folder }) => {
     expect(await tab.page.getByLabel('Threads').isDisabled()).toBe(true);
     await tab.join('cpu', 'tab');
     await tab.computed(2);
+    await tab.page.setViewportSize({ width: 320, height: 640 });
     await tab.page.getByText(/^Why nothing faster/).click();
     expect(await seriousViolations(tab.page)).toEqual([]);
     const report = await run.stop();
