@@ -69,7 +69,7 @@ export function Page(props: PageProps) {
               actions={admin === undefined ? undefined : dataActions(props, admin)}
               rejection={rejection.value}
             />
-            <Join tab={tab} isOver={false} />
+            <Join tab={tab} run={run} isOver={false} />
           </div>
         ) : (
           <>
@@ -130,7 +130,7 @@ function RunPanels({ store, tab, predictor, viewer, owner }: RunPanelsProps) {
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   return (
     <div class="panels">
-      <Join tab={tab} isOver={store.isOver.value && run?.canRunAgain !== true}>
+      <Join tab={tab} run={run} isOver={store.isOver.value && run?.canRunAgain !== true}>
         {result && <Ending store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
       <Curves store={store} />

@@ -99,6 +99,23 @@ describe('curves', () => {
     expect(test.at(-1)).toBe(0.2);
   });
 
+  it('have as many points of tests as a screen shows, the newest among them, and those that stand stay', () => {
+    const curves = new Curves();
+    curves.add(points(1, 20_000, () => 1));
+    const testsOf = (epochs: number): (number | null)[][] => {
+      const reports = Array.from({ length: epochs }, (_, index) => report(index + 1));
+      const { at, test } = curves.table('loss', reports, view(1));
+      return at.map((place, index) => [place, test[index]!]).filter(([, value]) => value !== null);
+    };
+    const tests = testsOf(20_000);
+    expect(tests.length).toBeLessThanOrEqual(3_001);
+    expect(tests.at(-1)).toEqual([20_000, 2_000]);
+    // Each is that of its epoch.
+    for (const [place, value] of tests) expect(value).toBe(place! / 10);
+    expect(testsOf(20_001).slice(0, -1)).toEqual(tests);
+    expect(testsOf(3_000)).toHaveLength(3_000);
+  });
+
   it('stand over steps and seconds as well, tests between two points by their time', () => {
     const curves = new Curves();
     curves.add(points(1, 5, () => 1));

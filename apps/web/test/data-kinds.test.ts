@@ -1,9 +1,11 @@
 /** Tabs train on every kind of data with the bits of the oracle, and the page shows each kind as what it is. */
+import type { Dataset } from '@lockstep/data';
 import { expect, it } from 'vitest';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
+import { textWithoutPlace } from './layout.ts';
 import type { Tab } from './tab.ts';
 
 const kinds = Object.entries(kindsOfData).map(([name, { model, ...data }]) => ({ name, model, data }));
@@ -18,6 +20,7 @@ describePage('tabs', ({ browser }) => {
     const tab = await browser.open({ page, owner, join: page, ended }, 'owner');
     await tab.join('cpu', 'tab');
     await tab.workersReady(1);
+    await tab.panelShows(data.train.sampleShape.length === 3 ? 'Images' : 'Samples');
     await tab.press('Start');
     expect(await server.run.outcome).toEqual({ type: 'finished' });
     expect(server.weightsSha256()).toBe(await server.expectedSha256());
@@ -31,6 +34,8 @@ describePage('tabs', ({ browser }) => {
     } else {
       await tab.shows('This model gives values, and no classes.');
       await tab.shows('Test RMSE');
+      // The only chart takes the place of both.
+      expect((await tab.page.locator('.chart').boundingBox())!.width).toBeGreaterThan(600);
       await tab.shows('123500');
       // The value, and what the model gave, in their own unit.
       expect(await topErrors.textContent()).toMatch(new RegExp(`${names[0]} -?\\d{4,} .*?-?\\d{4,}`));
@@ -38,6 +43,23 @@ describePage('tabs', ({ browser }) => {
     await tab.shows(/^Drawings are for models of gray images/);
     if (type === 'values') await followsValues(tab);
     expect(tab.errors).toEqual([]);
+  });
+
+  it('show long names of classes in their place, and large numbers with commas', async () => {
+    const { model, train, test } = kindsOfData['a table with classes'];
+    const names = ['Donaudampfschifffahrt', 'Rindfleischetikettierung', 'Kraftfahrzeugversicherung'];
+    const named = ({ targets, ...data }: Dataset): Dataset => ({ ...data, targets: { ...targets, names } });
+    const args = { model, data: { train: named(train), test: named(test) }, batch: 60, epochs: 10_000 };
+    const server = await openDashboardServer({ args: { ...args, listen: { port: 0, waitForStart: true } } });
+    const { page, owner } = server.addresses;
+    const run = { page, owner, join: page, ended: new Promise<string>(() => {}) };
+    const tab = await browser.open(run, 'page', { viewport: { width: 390, height: 844 } });
+    // Before the first step the model knows nothing: there are errors of each class.
+    server.epoch(report('classes'));
+    await tab.during('the top errors', tab.page.locator('.top-errors > li').nth(7).waitFor());
+    await tab.shows('Epoch 1 of 10,000, step 0 of 50,000');
+    expect(await textWithoutPlace(tab.page)).toEqual([]);
+    expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
   });
 });
 

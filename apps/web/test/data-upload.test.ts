@@ -1,7 +1,11 @@
 /** An owner brings the data of a run on the page, and starts it there. */
 import { readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
+import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { singleRun, startRun } from './run.ts';
 import type { Tab } from './tab.ts';
@@ -43,6 +47,8 @@ describePage('data from the page', ({ browser, folder }) => {
       '0.2',
       'setosa',
     ]);
+    await tab.page.setViewportSize({ width: 390, height: 844 });
+    expect(await seriousViolations(tab.page)).toEqual([]);
     await tab.press('Start');
     const { weightsSha256, workers } = await run.report();
     expect(weightsSha256).toBe((await singleRun(folder, ['--data', irisFile, ...length])).weightsSha256);
@@ -51,4 +57,51 @@ describePage('data from the page', ({ browser, folder }) => {
     expect(headings.map((text) => text.trim())).toEqual(['setosa', 'versicolor', 'virginica']);
     expect([...tab.errors, ...guest.errors]).toEqual([]);
   });
+
+  it('are pictures, which keep their shape where they are shown', async () => {
+    const tab = await browser.open(await startRun(folder, ['--data', 'upload']), 'owner', { colorScheme: 'light' });
+    const pictures = join(folder, 'pictures');
+    for (const [name, color] of [
+      ['red', '#800000'],
+      ['blue', '#000080'],
+    ] as const) {
+      await mkdir(join(pictures, name), { recursive: true });
+      const png = await wideBar(tab.page, color);
+      for (const index of [0, 1, 2, 3]) await writeFile(join(pictures, name, `${index}.png`), png);
+    }
+    await tab.page.getByLabel('Folder', { exact: true }).setInputFiles(pictures);
+    await tab.shows(/^pictures: 8 pictures, 2 classes \(blue, red\), 40 x 10/);
+    const [top, middle] = await brightness(tab.page, await tab.page.locator('.examples canvas').first().screenshot());
+    expect(top).toBeGreaterThan(200);
+    expect(middle).toBeLessThan(60);
+  });
 });
+
+/** A PNG of 40 x 10 pixels. */
+async function wideBar(page: Page, color: string): Promise<Buffer> {
+  const url = await page.evaluate((fill) => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 40, height: 10 });
+    const context = canvas.getContext('2d')!;
+    context.fillStyle = fill;
+    context.fillRect(0, 0, 40, 10);
+    return canvas.toDataURL('image/png');
+  }, color);
+  return Buffer.from(url.slice(url.indexOf(',') + 1), 'base64');
+}
+
+/** Mean of red, green and blue, near the top of a picture and in its middle. */
+async function brightness(page: Page, png: Buffer): Promise<[number, number]> {
+  return page.evaluate(
+    async (bytes) => {
+      const image = await createImageBitmap(new Blob([Uint8Array.from(bytes)]));
+      const context = new OffscreenCanvas(image.width, image.height).getContext('2d')!;
+      context.drawImage(image, 0, 0);
+      const at = (part: number): number => {
+        const { data } = context.getImageData(image.width / 2, Math.floor(image.height * part), 1, 1);
+        return (data[0]! + data[1]! + data[2]!) / 3;
+      };
+      return [at(0.2), at(0.5)] as [number, number];
+    },
+    [...png],
+  );
+}

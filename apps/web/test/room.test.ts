@@ -1,4 +1,5 @@
 /** The room's view and the code that people type there, and a class of tabs and Node workers that all take part. */
+import { decodeWatch, encodeWatch, type WatchMessageOf } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
 import { startWorker } from '../../coordinator/test/processes.ts';
 import { seriousViolations } from './axe.ts';
@@ -45,6 +46,33 @@ describePage('a room', ({ browser, folder }) => {
     expect(JSON.stringify(stopped)).not.toContain(code);
   });
 
+  it('of thirty fits on a projector, each under the name of its browser', async () => {
+    const run = await startRun(folder, ['--workers', '1', '--wait-for-start']);
+    const room = await browser.open({ ...run, owner: `${run.owner}&room` }, 'owner');
+    const { page } = room;
+    // What thirty devices would be costs more than this test is worth.
+    await page.routeWebSocket(/\/watch$/, (toPage) => {
+      toPage.connectToServer().onMessage((frame) => {
+        const message = decodeWatch(frame as Buffer, 'coordinator');
+        const all = message.type === 'workers' ? { ...message, workers: classOf(message.workers[0]) } : message;
+        toPage.send(Buffer.from(encodeWatch(all)));
+      });
+    });
+    await page.reload();
+    await room.shows('30 devices in the room');
+    for (const [width, height] of [
+      [1920, 1080],
+      [1280, 800],
+      [1024, 768],
+    ] as const) {
+      await page.setViewportSize({ width, height });
+      expect(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight)).toBe(false);
+      const list = (await page.locator('.room-names ul').boundingBox())!;
+      const last = (await page.locator('.room-name').last().boundingBox())!;
+      expect(last.y + last.height).toBeLessThanOrEqual(list.y + list.height + 1);
+    }
+  });
+
   it('of tabs and Node workers takes part as a whole, and changes no bit', async () => {
     const epochs = 2;
     // 118 steps are an epoch.
@@ -62,3 +90,11 @@ describePage('a room', ({ browser, folder }) => {
     expect(report.weightsSha256).toBe((await singleRun(folder, args)).weightsSha256);
   });
 });
+
+type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
+
+/** Thirty devices that are like the one. */
+function classOf(one: WorkerRow | undefined): WorkerRow[] {
+  if (!one) return [];
+  return Array.from({ length: 30 }, (_, index) => ({ ...one, id: `w${index + 1}`, name: 'Chrome on Windows' }));
+}

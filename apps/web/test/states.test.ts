@@ -3,15 +3,17 @@ import { expect, it } from 'vitest';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { violations } from './axe.ts';
 import { describePage } from './browser.ts';
+import { textWithoutPlace } from './layout.ts';
 import { type RunAddresses, startRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
 /** Of a run that does not end meanwhile. */
 const long = ['--epochs', '100'] as const;
 
-/** Each run is looked at on both at once: what costs most is to start it and to open its pages. */
+/** Each run is looked at on all at once: what costs most is to start it and to open its pages. */
 const screens = [
   { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  { viewport: { width: 768, height: 1024 }, colorScheme: 'light' },
   { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
 ] as const;
 
@@ -24,6 +26,7 @@ async function lookAt(tab: Tab, state: string): Promise<void> {
   const { page, errors } = tab;
   expect(await violations(page), state).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), state).toBe(false);
+  expect(await textWithoutPlace(page), state).toEqual([]);
   const shifted = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
   expect(shifted, state).toEqual([]);
   expect(errors, state).toEqual([]);
@@ -47,6 +50,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await look(all, 'waiting');
     await owner.press('Start');
     await each(all, (tab) => tab.shows('Training', { exact: true }));
+    await each(all, (tab) => tab.shows(/^\d+ (min|h) \d\d/));
     await look(all, 'training');
     await owner.press('Pause');
     await each(all, (tab) => tab.shows('Paused', { exact: true }));
@@ -56,6 +60,22 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await run.report();
     await each(all, ({ page }) => page.getByText('Stopped', { exact: true }).first().waitFor());
     await look(all, 'stopped');
+  });
+
+  it('of tabs that take part, to the end of their run', async () => {
+    const args = [...(await tinyArgs(folder)), '--epochs', '4', '--wait-for-start', '--stay'];
+    const owners = await open(await startRun(folder, args), 'owner');
+    await each(owners, (owner) => owner.join('cpu', 'Tablet 17 of class 4b, at the window on the left'));
+    await each(owners, (owner) => owner.workersReady(screens.length));
+    for (const { page } of owners) {
+      const [name, tag] = [page.locator('.workers th:has(.tag)'), page.locator('.tag')];
+      const [within, box] = [(await name.boundingBox())!, (await tag.boundingBox())!];
+      expect(box.x + box.width).toBeLessThanOrEqual(within.x + within.width);
+    }
+    await look(owners, 'joined');
+    await owners[0]!.press('Start');
+    await each(owners, (owner) => owner.panelShows('This tab stays for the next run.'));
+    await look(owners, 'finished as a worker');
   });
 
   it('of a run that fails', async () => {

@@ -1,6 +1,7 @@
 /** Checks that the threads of a tab change no bit of the model, and that a page which cannot have them says why. */
 import { expect, it } from 'vitest';
 import { freePort } from '../../../packages/train/test/free-port.ts';
+import { seriousViolations } from './axe.ts';
 import { describePage, foreignName } from './browser.ts';
 import { endless, singleHash, singleRun, startRun } from './run.ts';
 
@@ -35,6 +36,9 @@ describePage('the threads of a tab', ({ browser, folder }) => {
     expect(await tab.page.getByLabel('Threads').isDisabled()).toBe(true);
     await tab.join('cpu', 'tab');
     await tab.computed(2);
+    await tab.page.setViewportSize({ width: 320, height: 640 });
+    await tab.page.getByText(/^Why nothing faster/).click();
+    expect(await seriousViolations(tab.page)).toEqual([]);
     const report = await run.stop();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
   });

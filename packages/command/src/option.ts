@@ -53,10 +53,13 @@ export function operands(placeholder: string, description: string): Option<reado
   return { placeholder, description, fallback: [], isOperand: true, parse: (text) => [text] };
 }
 
+/** What a message takes: no control characters, nothing that turns the direction of the text around it. */
+const printable = /^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+$/u;
+
 /** A text that travels in one field of a message. */
 export function lineOption(placeholder: string, description: string, maxLength: number): Option<string | undefined> {
   return valueOption(placeholder, description, `one line of 1 to ${maxLength} printable characters`, (text) =>
-    text.trim() !== '' && text.length <= maxLength && /^\P{C}*$/u.test(text) ? text : undefined,
+    text.trim() !== '' && text.length <= maxLength && printable.test(text) ? text : undefined,
   );
 }
 

@@ -6,7 +6,7 @@ import { parseOptions } from '../src/parse.ts';
 const table = { name: lineOption('NAME', 'a name', 5) };
 
 describe('lineOption', () => {
-  it.each(['a', 'abcde', 'a b', 'zoë'])('takes %j', (text) => {
+  it.each(['a', 'abcde', 'a b', 'zoë', '👩\u200d🏫', 'می\u200cم'])('takes %j', (text) => {
     expect(parseOptions(table, ['--name', text])).toEqual({ name: text });
   });
 

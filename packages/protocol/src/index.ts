@@ -29,7 +29,7 @@ export {
 } from './messages.ts';
 export { ProtocolError } from './protocol-error.ts';
 export { sameSecret } from './secret.ts';
-export { toMessageText } from './text.ts';
+export { isPrintableLine, toMessageText } from './text.ts';
 export type {
   Closing,
   CoordinatorTransport,

@@ -9,6 +9,11 @@ export const maxMessageLength = 1000;
  */
 export const printable = /^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+$/u;
 
+/** Whether a field of a message takes `text`: printable, not blank, of at most `maxLength` UTF-16 units. */
+export function isPrintableLine(text: string, maxLength: number): boolean {
+  return text.trim() !== '' && text.length <= maxLength && printable.test(text);
+}
+
 const unprintableRun = /[\s\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+/gu;
 
 /** `text` as one printable line of 1 to `maxLength` UTF-16 units; a longer one is cut and ends in "…". */

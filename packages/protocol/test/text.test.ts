@@ -1,11 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { clipUtf8, printable, toMessageText } from '../src/text.ts';
+import { clipUtf8, isPrintableLine, printable, toMessageText } from '../src/text.ts';
 
 const utf16Unit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit));
 
 const anyText = fc.string({
   unit: fc.oneof(fc.constantFrom('\ud800', '\udc00', '\n', '\u202e', '😀', 'é'), utf16Unit),
+});
+
+describe('isPrintableLine', () => {
+  it.each(['a', 'a b', 'zoë', '数学', '👩\u200d🏫', 'می\u200cخ'])('takes %j', (text) => {
+    expect(isPrintableLine(text, 5)).toBe(true);
+  });
+
+  it.each(['', ' ', 'abcdef', 'a\nb', '\u001b[m', 'a\u202eb', '\ud800'])('refuses %j', (text) => {
+    expect(isPrintableLine(text, 5)).toBe(false);
+  });
 });
 
 describe('toMessageText', () => {

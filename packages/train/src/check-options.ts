@@ -1,6 +1,6 @@
 /** Checks the options of a run, each by itself; a wrong one is one sentence that names it. */
 import { type OptimizerType, optimizers, schedules } from '@lockstep/nn';
-import { lossyEncodings, nodeRoundings } from '@lockstep/protocol';
+import { isPrintableLine, lossyEncodings, nodeRoundings } from '@lockstep/protocol';
 import { computeChoices, configurationError, named } from '@lockstep/worker';
 
 /** Both ends included. */
@@ -63,6 +63,13 @@ function text(expected: string, pattern: RegExp): Rule {
   return { expected, accepts: (value) => typeof value === 'string' && pattern.test(value) };
 }
 
+function lineOf(maxLength: number): Rule {
+  return {
+    expected: `one line of 1 to ${maxLength} printable characters`,
+    accepts: (value) => typeof value === 'string' && isPrintableLine(value, maxLength),
+  };
+}
+
 function either(...rules: readonly Rule[]): Rule {
   const expected = rules.map((rule) => rule.expected).join(', or ');
   return { expected, accepts: (value) => rules.some(({ accepts }) => accepts(value)) };
@@ -75,7 +82,7 @@ function instance(expected: string, accepts: (value: object) => boolean = () => 
 const flag: Rule = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' };
 const name = text('a text that is not empty', /\S/);
 const action: Rule = { expected: 'a function', accepts: (value) => typeof value === 'function' };
-const line = text('one line of 1 to 256 printable characters', /^(?=.*\S)\P{C}{1,256}$/u);
+const line = lineOf(256);
 const positive = number('above 0', (value) => value > 0);
 const interval = instance('{ steps } or { minutes }, a number above 0', (value) => {
   const [[unit, count] = [], ...others] = Object.entries(value);
@@ -160,7 +167,7 @@ const rules: Rules = {
 const { host, port, token, tls, allowOrigins } = listenRules;
 
 const relayRules: Rules = {
-  name: text('one line of 1 to 80 printable characters', /^(?=.*\S)\P{C}{1,80}$/u),
+  name: lineOf(80),
   token: line,
   fingerprint: text('a SHA-256 in hex', /^[0-9a-f:]{64,95}$/i),
   threads: whole(optionBounds.threads),

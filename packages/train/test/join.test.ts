@@ -72,6 +72,7 @@ describe('a worker that joins', () => {
     ['ws://127.0.0.1:1', { backend: 'reference', threads: 2 }, 'threads: expected 1 with backend reference'],
     ['ws://127.0.0.1:1', { threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
     ['ws://127.0.0.1:1', { signal: 1 }, 'signal: expected an AbortSignal, got 1'],
+    ['ws://127.0.0.1:1', { name: '😀'.repeat(41) }, 'name: expected one line of 1 to 80 printable characters, got 😀'],
     ['ws://127.0.0.1:1', { name: '' }, 'name: expected one line of 1 to 80 printable characters, got nothing'],
   ])('with a wrong option is refused in one sentence: %s %j', async (url, options, message) => {
     const error = await join(url, options as JoinOptions).done.catch((reason: Error) => reason);

@@ -47,6 +47,12 @@ function open(files: readonly PlannedFile[]): Upload {
   return upload;
 }
 
+it('a list of files takes names with emoji and in any script', () => {
+  const paths = ['👩\u200d🏫 class/1.png', 'می\u200cخواهم/数学.png'];
+  const files = uploadPlanOf(plan(...paths.map((path): [string, number] => [path, 1])), limits);
+  expect(files.map(({ path }) => path)).toEqual(paths);
+});
+
 it('an upload is its files again, whatever its pieces are', async () => {
   await fc.assert(
     fc.asyncProperty(

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
-import type { MessageOf } from '@lockstep/protocol';
+import { isPrintableLine, type MessageOf } from '@lockstep/protocol';
 import type { AddressSource } from './address-source.ts';
 import { type ComputeChoice, computeChoices, requireThreads } from './compute-choice.ts';
 import { configurationError, named } from './configuration-error.ts';
@@ -113,7 +113,7 @@ function requireValid({ name, backend, threads }: Valid): void {
     throw configurationError`${named('threads')}: expected a whole number from 1 to ${maxThreads}, got ${threads}`;
   }
   requireThreads(backend, threads);
-  if (!/^(?=.*\S)\P{C}{1,80}$/u.test(name)) {
+  if (!isPrintableLine(name, 80)) {
     throw configurationError`${named('name')}: expected one line of 1 to 80 printable characters, got ${name || 'nothing'}`;
   }
 }

@@ -4,9 +4,16 @@ import type { ActiveState } from '@lockstep/worker/browser';
 import { oneThreadReason } from '@lockstep/worker/browser';
 import { backendPhrase, insecureContextReason } from '../join/backends.ts';
 import { counted, millisecondsText, whole } from '../look/format.ts';
+import { isPicture, type Run } from '../watch/run-store.ts';
 import { Figure } from './figure.tsx';
 
-export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; readonly onLeave: () => void }) {
+interface ActiveWorkerProps {
+  readonly state: ActiveState;
+  readonly run: Run | undefined;
+  readonly onLeave: () => void;
+}
+
+export function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
   const { phase, id, backend, threads = 1, device, shards, samples, computeMs, retryReason } = state;
   const insecure = backend === 'webgpu' ? undefined : insecureContextReason();
   const oneThread = backend === 'cpu' ? oneThreadReason() : undefined;
@@ -27,7 +34,7 @@ export function ActiveWorker({ state, onLeave }: { readonly state: ActiveState; 
       </p>
       <dl class="figures">
         <Figure label="Shards" value={whole(shards)} />
-        <Figure label="Images" value={whole(samples)} />
+        <Figure label={isPicture(run) ? 'Images' : 'Samples'} value={whole(samples)} />
         <Figure label="ms a shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
       </dl>
       <Reasons reasons={reasons} />
@@ -43,7 +50,8 @@ function Reasons({ reasons }: Pick<ActiveState, 'reasons'>) {
   return (
     <details class="reasons">
       <summary>Why nothing faster ({counted(reasons.length, 'reason')})</summary>
-      <ul>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
+      <ul tabIndex={0}>
         {reasons.map((reason) => (
           <li key={reason}>{reason}</li>
         ))}

@@ -63,7 +63,7 @@ export function chartOptions(
     ticks: { show: false },
   };
   const line: uPlot.Series = { width: 2, points: { show: false }, spanGaps: true };
-  const dots = { show: true, size: 7, width: 2, stroke: color('--test'), fill: color('--surface') };
+  const dots = { show: fitDots, size: dotSize, width: 2, stroke: color('--test'), fill: color('--surface') };
   const least = along === 'epoch' ? 0.01 : 1;
   const tickSteps = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) =>
     [1, 2, 5].map((digit) => least * power * digit),
@@ -90,6 +90,15 @@ export function chartOptions(
       ...Array.from({ length: earlierRuns }, (_, run) => ({ ...line, stroke: color(earlierColor(run)), width: 1.25 })),
     ],
   };
+}
+
+/** In pixels. */
+const dotSize = 7;
+
+/** Whether the points of a series stand side by side; more of them are a line. */
+function fitDots(plot: uPlot, series: number): boolean {
+  const count = (plot.data[series] ?? []).filter((value) => typeof value === 'number').length;
+  return count * dotSize <= plot.over.clientWidth;
 }
 
 /** Width of the axis: short at first, such as five epochs, then doubled whenever the curve reaches its end. */

@@ -17,7 +17,7 @@ export function ConfusionMatrix({ evaluation, run }: ConfusionMatrixProps) {
     <Card
       name="confusion"
       title={<RunTerm term="confusion matrix">Confusion matrix</RunTerm>}
-      aside={evaluation ? `test ${samples}, epoch ${evaluation.epoch}` : ''}
+      aside={evaluation ? `test ${samples}, epoch ${whole(evaluation.epoch)}` : ''}
     >
       {evaluation?.confusion ? (
         <Matrix confusion={evaluation.confusion} names={namesOf(run, evaluation.outputs)} />

@@ -2,6 +2,7 @@
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import { whole } from '../look/format.ts';
 import { colorScheme } from '../look/theme.ts';
 import { axisTitles, type ChartSettings, chartSettings } from '../watch/chart-settings.ts';
 import type { Column, CurveAxis, CurveTable, RunCurve } from '../watch/curves.ts';
@@ -101,7 +102,7 @@ function RunLegend({ store }: { readonly store: RunStore }) {
 
 function placeText(axis: CurveAxis, at: number): string {
   if (axis === 'time') return `${at.toFixed(1)} s`;
-  return axis === 'epoch' ? `epoch ${at.toFixed(2)}` : `step ${Math.round(at)}`;
+  return axis === 'epoch' ? `epoch ${at.toFixed(2)}` : `step ${whole(at)}`;
 }
 
 interface PlotSetup extends ChartProps {

@@ -67,9 +67,9 @@ const mostColumns = 8;
 function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {
   const shown = columns.map((_, index) => index).filter((index) => index < mostColumns || index === label);
   return (
-    <div class="scroll">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+    <section class="scroll" tabIndex={0} aria-label="The first rows">
       <table class="data-rows">
-        <caption class="sr-only">The first rows</caption>
         <thead>
           <tr>
             {shown.map((column) => (
@@ -91,7 +91,7 @@ function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
 

@@ -14,6 +14,7 @@ import { tabBackendLabels } from '../join/backends.ts';
 import { chooseDeviceName, deviceName } from '../join/device-name.ts';
 import type { TabWorker } from '../join/tab-worker.ts';
 import { useKeptFocus } from '../look/keep-focus.ts';
+import type { Run } from '../watch/run-store.ts';
 import { ActiveWorker } from './active-worker.tsx';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';
@@ -24,11 +25,12 @@ interface JoinProps {
 }
 
 interface JoinCardProps extends JoinProps {
+  readonly run: Run | undefined;
   /** Of a run that is over, in place of the form. */
   readonly children?: ComponentChildren;
 }
 
-export function Join({ tab, isOver, children }: JoinCardProps) {
+export function Join({ tab, run, isOver, children }: JoinCardProps) {
   const state = tab.state.value;
   const isActive = state.phase !== 'watching' && state.phase !== 'ended';
   // A tab that stays asks for the next run again and again.
@@ -45,7 +47,7 @@ export function Join({ tab, isOver, children }: JoinCardProps) {
         {children && <p>{overText(state)}</p>}
         {children}
         {children && !isOver && <NextRun tab={tab} isActive={isActive} />}
-        {isActive && !children && <ActiveWorker state={state} onLeave={() => tab.leave()} />}
+        {isActive && !children && <ActiveWorker state={state} run={run} onLeave={() => tab.leave()} />}
         {!isActive && !children && <JoinForm tab={tab} isOver={isOver} />}
       </div>
     </Card>

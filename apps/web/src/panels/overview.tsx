@@ -43,7 +43,7 @@ export function Overview({ store, children }: OverviewProps) {
 }
 
 function positionText({ config, steps }: Run, { step, epoch }: Progress, checkpoint: Checkpoint | undefined): string {
-  return `Epoch ${Math.min(epoch, config.epochs)} of ${config.epochs}, step ${whole(step)} of ${whole(steps)}${resumedText(checkpoint)}`;
+  return `Epoch ${whole(Math.min(epoch, config.epochs))} of ${whole(config.epochs)}, step ${whole(step)} of ${whole(steps)}${resumedText(checkpoint)}`;
 }
 
 function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {
@@ -123,7 +123,7 @@ function ClassFigures({ accuracy, lastEpoch }: QualityProps & { readonly accurac
       />
       <Figure
         label={<RunTerm term="test accuracy">Test accuracy</RunTerm>}
-        note={lastEpoch && `epoch ${lastEpoch.epoch}`}
+        note={lastEpoch && `epoch ${whole(lastEpoch.epoch)}`}
         value={test === undefined ? undefined : percent(test)}
       />
     </>
@@ -144,13 +144,14 @@ function ValueFigures({ loss, lastEpoch, deviation = 1 }: ValueQualityProps) {
     <>
       <Figure
         label={<RunTerm term="training RMSE">Training RMSE</RunTerm>}
+        note="recent steps"
         value={loss === undefined ? undefined : significant(deviation * Math.sqrt(loss))}
       />
       <Figure
         label={<RunTerm term="test RMSE">Test RMSE</RunTerm>}
         note={
           lastEpoch &&
-          `epoch ${lastEpoch.epoch}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`
+          `epoch ${whole(lastEpoch.epoch)}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`
         }
         value={rmse === undefined ? undefined : significant(rmse)}
       />

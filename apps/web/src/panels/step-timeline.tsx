@@ -1,6 +1,6 @@
 /** The timeline of one step: a row for each worker, time from left to right. */
 import type { SpanKind } from '@lockstep/protocol';
-import { millisecondsText } from '../look/format.ts';
+import { millisecondsText, whole } from '../look/format.ts';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
 import { RunTerm } from './run-term.tsx';
@@ -20,7 +20,7 @@ export function StepTimeline({ store }: { readonly store: RunStore }) {
       </section>
       <footer class="step-axis">
         <span>0</span>
-        <span>{timeline ? `step ${timeline.step + 1}` : ''}</span>
+        <span>{timeline ? `step ${whole(timeline.step + 1)}` : ''}</span>
         <span>{timeline ? `${millisecondsText(timeline.durationMs)} ms` : ''}</span>
       </footer>
     </Card>

@@ -81,7 +81,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
   return (
     <tr class={`worker worker-${health}`} data-phase={phase}>
       <th scope="row" title={name}>
-        <span class="worker-id">{id}</span> {name} {isOwn && <span class="tag">this tab</span>}
+        <span class="worker-id">{id}</span> {isOwn && <span class="tag">this tab</span>} {name}
       </th>
       {names
         .filter((column) => column !== 'name')

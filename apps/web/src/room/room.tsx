@@ -1,7 +1,7 @@
 /** The view for a projector: how to join, who has joined, and how well the model does by now. */
 import type { Secrets } from '../address.ts';
 import { joinLink } from '../join/join-addresses.ts';
-import { counted, percent, significant } from '../look/format.ts';
+import { counted, percent, significant, whole } from '../look/format.ts';
 import { Mark, ThemeButton } from '../panels/header.tsx';
 import { QrCode } from '../panels/qr-code.tsx';
 import { batchAtStart } from '../watch/batch-at-start.ts';
@@ -133,15 +133,20 @@ function epochText(store: RunStore): string {
   if (atStart) return atStart.text;
   if (isGathering(store)) return 'Devices that will train together';
   const [run, progress] = [store.run.value, store.progress.value];
-  return run && progress ? `Epoch ${Math.min(progress.epoch, run.config.epochs)} of ${run.config.epochs}` : '\u00a0';
+  return run && progress
+    ? `Epoch ${whole(Math.min(progress.epoch, run.config.epochs))} of ${whole(run.config.epochs)}`
+    : '\u00a0';
 }
+
+/** More than the screen has place for in large type. */
+const manyNames = 10;
 
 function Names({ store }: { readonly store: RunStore }) {
   const workers = present(store);
   return (
     <section class="room-names" aria-labelledby="room-names-title">
       <h2 id="room-names-title">{namesTitle(workers.length, store.isOver.value)}</h2>
-      <ul>
+      <ul class={workers.length > manyNames ? 'room-many' : ''}>
         {workers.map(({ id, name, health }) => (
           <li key={id} class={`room-name room-${health}`}>
             {name}

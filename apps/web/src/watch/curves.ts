@@ -85,7 +85,7 @@ export class Curves {
       return isLossFinite(testLoss) ? testLoss : null;
     };
     const stepOf = ({ epoch }: EpochReport) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
-    const test = new Map(reports.map((report) => [stepOf(report), testOf(report)]));
+    const test = new Map(thinned(reports).map((report) => [stepOf(report), testOf(report)]));
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
     const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
     return {
@@ -119,8 +119,8 @@ export class Curves {
 
   /** Between two points time is taken to pass evenly. */
   #secondsAt(step: number): number {
-    const after = this.#steps.findIndex((each) => each >= step);
-    if (after < 0) return this.#seconds.at(-1) ?? 0;
+    const after = firstAtLeast(this.#steps, step);
+    if (after === this.#steps.length) return this.#seconds.at(-1) ?? 0;
     const [toStep, toSeconds] = [this.#steps[after]!, this.#seconds[after]!];
     const [fromStep, fromSeconds] = after === 0 ? [0, 0] : [this.#steps[after - 1]!, this.#seconds[after - 1]!];
     return fromSeconds + ((toSeconds - fromSeconds) * (step - fromStep)) / (toStep - fromStep);
@@ -133,6 +133,24 @@ export class Curves {
     this.#steps = mergePairs(this.#steps, (_first, second) => second);
     this.#seconds = mergePairs(this.#seconds, (_first, second) => second);
   }
+}
+
+/** Of more epochs than points every second one, fourth one and so on, and the newest: those that stand stay where they are. */
+function thinned(reports: readonly EpochReport[]): readonly EpochReport[] {
+  if (reports.length <= maxPoints) return reports;
+  const stride = 2 ** Math.ceil(Math.log2(reports.length / maxPoints));
+  return reports.filter((report, index) => report.epoch % stride === 0 || index === reports.length - 1);
+}
+
+/** Index of the first of ascending values that is at least `bound`; their number where none is. */
+function firstAtLeast(values: readonly number[], bound: number): number {
+  let [low, high] = [0, values.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle]! < bound) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Half as many values: one for each pair, and the last as it is where the count is odd. */

@@ -1,5 +1,6 @@
 /** The list of files that an upload announces, and the ways in which it can be wrong. */
 import { shownPath } from '@lockstep/files';
+import { isPrintableLine } from '@lockstep/protocol';
 
 export interface PlannedFile {
   /** Below the upload's folder, with slashes. */
@@ -68,8 +69,8 @@ function requireRelative(path: string): void {
   const parts = path.split('/');
   const isName = (part: string): boolean =>
     part !== '' && part !== '.' && part !== '..' && Buffer.byteLength(part) <= maxNameBytes;
-  const isPlain = !/[\\\p{C}]/u.test(path) && !/^[a-z]:/i.test(path);
-  if (isPlain && path.length <= maxPathLength && parts.length <= maxDepth && parts.every(isName)) return;
+  const isPlain = isPrintableLine(path, maxPathLength) && !/\\|^[a-z]:/i.test(path);
+  if (isPlain && parts.length <= maxDepth && parts.every(isName)) return;
   throw new UploadError(`${shownPath(path)}: expected a path below a folder, like cats/1.png, got another one`);
 }
 

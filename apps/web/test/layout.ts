@@ -1,0 +1,29 @@
+/** Looks for text that has no place. */
+import type { Page } from 'playwright-core';
+
+/** Text that leaves the box that it stands in: it lies over what is beside it, or outside of the page. */
+export function textWithoutPlace(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const boxOf = (text: Node): Element | undefined => {
+      let element = text.parentElement;
+      while (element && getComputedStyle(element).display === 'inline') element = element.parentElement;
+      return element ?? undefined;
+    };
+    // What scrolls or ends in an ellipsis, and what is for screen readers alone.
+    const isClipped = (element: Element | null): boolean =>
+      element !== null && (getComputedStyle(element).overflowX !== 'visible' || isClipped(element.parentElement));
+    const found: string[] = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const box = boxOf(texts.currentNode);
+      if (!box || isClipped(box)) continue;
+      const range = document.createRange();
+      range.selectNodeContents(texts.currentNode);
+      const [text, place] = [range.getBoundingClientRect(), box.getBoundingClientRect()];
+      // Half of a pixel is rounding.
+      if (text.width === 0 || (text.left >= place.left - 0.5 && text.right <= place.right + 0.5)) continue;
+      found.push(`${box.className || box.nodeName}: ${texts.currentNode.textContent?.slice(0, 60)}`);
+    }
+    return found;
+  });
+}
