@@ -108,6 +108,16 @@ describe('summary', () => {
     );
   });
 
+  it.each(['sample-exact', 'unverified'] as const)(
+    'does not say of a run that is %s what faults changed',
+    (exactness) => {
+      const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
+      expect(summaryLines({ ...report, exactness, numericMode: null, faults }, colors).at(-1)).toBe(
+        '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected',
+      );
+    },
+  );
+
   it('does not claim exact bits where numeric modes are mixed', () => {
     const mixed = { ...report, exactness: 'sample-exact' as const, numericMode: null };
     const line = summaryLines(mixed, colors).at(-1);

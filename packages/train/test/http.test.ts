@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openPageFiles } from '../src/http/page-files.ts';
 import { createSite } from '../src/http/site.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
@@ -174,6 +176,20 @@ describe('the site', () => {
     expect(headers['allow']).toBe('GET, HEAD');
   });
 
+  it.each([
+    ['POST /', 'Content-Length: 4000000000'],
+    ['POST /', 'Transfer-Encoding: chunked'],
+    ['GET /', 'Transfer-Encoding: chunked'],
+    ['HEAD /healthz', 'Content-Length: 4000000000'],
+  ])('ends the connection of %s with %s: a body may have no end', async (request, header) => {
+    const socket = connect(port, '127.0.0.1');
+    const parts: Buffer[] = [];
+    socket.on('data', (part: Buffer) => parts.push(part));
+    socket.write(`${request} HTTP/1.1\r\nHost: 127.0.0.1\r\n${header}\r\n\r\n`);
+    await once(socket, 'close');
+    expect(Buffer.concat(parts).toString()).toMatch(/^connection: close\r$/im);
+  });
+
   it('answers HEAD as GET, without the body', async () => {
     for (const path of ['/', '/healthz', '/metrics', '/nothing']) {
       const [get, head] = [await ask(port, path), await ask(port, path, 'HEAD')];
@@ -202,6 +218,18 @@ describe('the site', () => {
     writeFileSync(join(rebuilt, 'index.html'), 'another page');
     const after = await Promise.all(paths.map((path) => ask(own, path)));
     expect(after.map(({ status, body }) => [status, body])).toEqual(before.map(({ body }) => [200, body]));
+  });
+
+  it('unpacks a file once, so that answers which wait to be read share its bytes', () => {
+    const answer = openPageFiles(built)!;
+    const sent: Buffer[] = [];
+    const response = { setHeader() {}, writeHead: () => ({ end: (bytes: Buffer) => sent.push(bytes) }) };
+    const request = { headers: { 'accept-encoding': 'identity' } };
+    for (const _ of ['once', 'again']) {
+      answer('/assets/main-a1b2c3.js', request as IncomingMessage, response as unknown as ServerResponse);
+    }
+    expect(String(sent[0])).toBe('export {};');
+    expect(sent[1]).toBe(sent[0]);
   });
 
   it('that is not built says so', async () => {

@@ -15,6 +15,7 @@ const emptyState: CoordinatorState = {
   phase: 'waiting',
   pauseRequested: false,
   startRequested: false,
+  lookedAtMs: 0,
   patience: 1,
   addresses: new Map(),
   connections: new Map(),

@@ -1,10 +1,12 @@
 /** The figures of a run for Prometheus. */
 
 import type { CoordinatorState, Run } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
 import type { Counter, Gauge, Registry } from 'prom-client';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TurnedAway } from '../report/turned-away.ts';
 import type { Traffic } from '../run/worker-pool.ts';
+import { pacedReading } from './paced-reading.ts';
 import type { SiteOptions } from './site.ts';
 
 export interface MetricsSources {
@@ -17,11 +19,11 @@ export interface MetricsSources {
 /** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
 export function createMetrics(sources: MetricsSources): NonNullable<SiteOptions['metrics']> {
   let opened: Promise<Registry> | undefined;
-  return async () => {
+  return pacedReading(async () => {
     opened ??= openRegistry(sources);
     const registry = await opened;
     return { contentType: registry.contentType, text: await registry.metrics() };
-  };
+  }, systemClock);
 }
 
 type Phase = CoordinatorState['phase'];

@@ -16,8 +16,8 @@ interface PageFile {
   readonly cacheControl: string;
   readonly br: Encoded | undefined;
   readonly gzip: Encoded | undefined;
-  /** Left out where it is packed: who accepts no packed file gets it unpacked. */
-  readonly plain: Encoded | undefined;
+  /** Where it is packed it is unpacked when a client first asks for it so, and kept: all answers that wait share its bytes. */
+  plain: Encoded | undefined;
 }
 
 const types: Readonly<Record<string, string>> = {
@@ -92,7 +92,7 @@ function encoded(bytes: Buffer | undefined): Encoded | undefined {
 function send(file: PageFile, { headers }: IncomingMessage, response: ServerResponse): void {
   const accepted = String(headers['accept-encoding'] ?? '');
   const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepts(accepted, name));
-  const { bytes, etag } = (encoding && file[encoding]) ?? file.plain ?? unpacked(file.gzip!);
+  const { bytes, etag } = (encoding && file[encoding]) ?? plainOf(file);
   response.setHeader('vary', 'Accept-Encoding');
   response.setHeader('cache-control', file.cacheControl);
   response.setHeader('etag', etag);
@@ -110,6 +110,11 @@ function accepts(list: string, coding: string): boolean {
     const [name, ...parameters] = entry.split(';').map((part) => part.trim().toLowerCase());
     return name === coding && !parameters.some((parameter) => /^q\s*=\s*0(?:\.0*)?$/.test(parameter));
   });
+}
+
+function plainOf(file: PageFile): Encoded {
+  file.plain ??= unpacked(file.gzip!);
+  return file.plain;
 }
 
 function unpacked({ bytes, etag }: Encoded): Encoded {

@@ -66,14 +66,14 @@ export function createSite({ folder, health, metrics, metricsFault = () => undef
     const pass =
       next &&
       (() => {
-        for (const name of Object.keys(headers)) response.removeHeader(name);
+        for (const name of [...Object.keys(headers), 'connection']) response.removeHeader(name);
         next();
       });
     if (upload && request.method === 'POST' && pathOf(request) === '/upload') {
       upload(request, response);
       return;
     }
-    // A request with a body would keep the connection busy, since nothing reads the body.
+    leaveBody(request, response);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       if (pass) return pass();
       response.setHeader('allow', 'GET, HEAD');
@@ -123,6 +123,12 @@ export function bearerOf({ headers }: IncomingMessage): string | undefined {
 
 function pathOf(request: IncomingMessage): string | undefined {
   return (request.url ?? '/').split('?')[0];
+}
+
+/** The connection ends with the answer where the request has a body: nothing wants it, and it may have no end. */
+export function leaveBody({ headers }: IncomingMessage, response: ServerResponse): void {
+  const { 'transfer-encoding': coding, 'content-length': length = '0' } = headers;
+  if (coding !== undefined || Number(length) > 0) response.setHeader('connection', 'close');
 }
 
 /** Answers with one line of plain text. */

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TurnedAwayCounter } from '../guard/turned-away.ts';
 import { listenOnFreePort, type PortOptions } from '../http/free-port.ts';
-import { type Answer, sendText } from '../http/site.ts';
+import { type Answer, leaveBody, sendText } from '../http/site.ts';
 import type { Tls } from '../http/tls.ts';
 import { closeTimeoutMs, rejectUpgrade } from '../http/upgrade.ts';
 import { Connections } from './connections.ts';
@@ -56,8 +56,12 @@ export async function openServer(options: SharedServerOptions): Promise<SharedSe
   const secure = tls && { ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const };
   const checked: Answer = (request, response) => {
     const refusal = handlers.checkOrigin(request);
-    if (refusal === undefined) handlers.answer(request, response);
-    else sendText(response, refusal.status, refusal.message);
+    if (refusal === undefined) {
+      handlers.answer(request, response);
+      return;
+    }
+    leaveBody(request, response);
+    sendText(response, refusal.status, refusal.message);
   };
   const http = secure === undefined ? createServer(timeouts, checked) : createSecureServer(secure, checked);
   http.on('connection', (socket) => connections.add(socket));

@@ -52,11 +52,16 @@ export function mayReturn(draft: Draft, { leftAtMs }: WorkerRecord): boolean {
   return leftAtMs === undefined || draft.nowMs - leftAtMs <= draft.setup.limits.resumeMs;
 }
 
+/** A run that lasts may know very many workers. */
+const lookEveryMs = 1_000;
+
 /**
- * Forgets workers that have left and computed nothing: at once where they never passed the numerics check, else when
- * they can no longer come back. Clients that only connect and leave must not fill the memory.
+ * Forgets workers that have left and computed nothing: soon where they never passed the numerics check, else when they
+ * can no longer come back. Clients that only connect and leave must not fill the memory.
  */
 export function forgetIdleRecords(draft: Draft): void {
+  if (draft.nowMs - draft.lookedAtMs < lookEveryMs) return;
+  draft.lookedAtMs = draft.nowMs;
   for (const record of [...draft.records.values()]) {
     if (record.leftAtMs === undefined || record.shards > 0) continue;
     if (record.numericsHash === undefined || !mayReturn(draft, record)) draft.records.delete(record.id);

@@ -1,9 +1,13 @@
 /** A map of one transition's draft: that of the state until its first change, and a copy from then on. */
+import { LayeredMap } from './layered-map.ts';
+
+/** A larger map is not copied with each change: a run that many workers have left knows as many records. */
+const mostCopied = 1_024;
 
 export class DraftMap<Key, Value> implements ReadonlyMap<Key, Value> {
   #map: ReadonlyMap<Key, Value>;
   /** The same map, once it may be changed. */
-  #copy: Map<Key, Value> | undefined;
+  #copy: Map<Key, Value> | LayeredMap<Key, Value> | undefined;
 
   constructor(map: ReadonlyMap<Key, Value>) {
     this.#map = map;
@@ -55,8 +59,8 @@ export class DraftMap<Key, Value> implements ReadonlyMap<Key, Value> {
     for (const [key, value] of this.#map) callback(value, key, this);
   }
 
-  #writable(): Map<Key, Value> {
-    this.#copy ??= new Map(this.#map);
+  #writable(): Map<Key, Value> | LayeredMap<Key, Value> {
+    this.#copy ??= this.#map.size > mostCopied ? LayeredMap.over(this.#map) : new Map(this.#map);
     this.#map = this.#copy;
     return this.#copy;
   }

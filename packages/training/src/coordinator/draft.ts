@@ -35,6 +35,7 @@ export interface Draft {
   next: StepDraft | undefined;
   firstOpenedAtMs: number | undefined;
   endedAtMs: number | undefined;
+  lookedAtMs: number;
   patience: number;
   readonly addresses: DraftMap<string, AddressRecord>;
   faults: Faults;
@@ -57,6 +58,7 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
     next: state.next && draftStepOf(state.next),
     firstOpenedAtMs: state.firstOpenedAtMs,
     endedAtMs: state.endedAtMs,
+    lookedAtMs: state.lookedAtMs,
     patience: state.patience,
     addresses: new DraftMap(state.addresses),
     faults: state.faults,
@@ -78,6 +80,7 @@ export function stateOf(draft: Draft): CoordinatorState {
     next: draft.next && stepOf(draft.next),
     firstOpenedAtMs: draft.firstOpenedAtMs,
     endedAtMs: draft.endedAtMs,
+    lookedAtMs: draft.lookedAtMs,
     patience: draft.patience,
     addresses: draft.addresses.result,
     faults: draft.faults,

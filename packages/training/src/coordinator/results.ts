@@ -104,6 +104,8 @@ function restartClocks(draft: Draft, id: ConnectionId): void {
 }
 
 export function takeTaskError(draft: Draft, connection: Connection, error: TaskErrorMessage): void {
+  // Of its other shards, which it has lost already, from before it learned of the check: a device is lost once.
+  if (connection.phase === 'checking') return;
   countFault(draft, 'rejected');
   emit(draft, { type: 'rejected', workerId: connection.workerId, message: error.message });
   if (error.code === 'non-finite') reportNonFinite(draft, connection, error);
@@ -122,10 +124,8 @@ export function takeTaskError(draft: Draft, connection: Connection, error: TaskE
 
 /** A worker that failed may have lost its device and found another: it must pass the numerics check before the next task. */
 function checkAgain(draft: Draft, connection: Connection): void {
-  if (connection.phase === 'ready') {
-    unassignAll(draft, connection);
-    addReadyTime(draft, connection);
-  }
+  unassignAll(draft, connection);
+  addReadyTime(draft, connection);
   const { connection: id } = connection;
   updateConnection(draft, id, { phase: 'checking', phaseAtMs: draft.nowMs, transferCreditMs: 0, weightsStep: -1 });
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });

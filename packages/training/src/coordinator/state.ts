@@ -252,6 +252,8 @@ export interface CoordinatorState {
   readonly firstOpenedAtMs?: number | undefined;
   /** When the run ended; workers that left then stayed to its end. */
   readonly endedAtMs?: number | undefined;
+  /** When records were last looked through for those to forget. */
+  readonly lookedAtMs: number;
   /** Multiplies every deadline: doubled by each worker that missed one, 1 again with each step. */
   readonly patience: number;
   readonly addresses: ReadonlyMap<string, AddressRecord>;
@@ -271,6 +273,7 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     records: new Map(),
     joined: 0,
     current: { step, shards: new Map() },
+    lookedAtMs: Number.NEGATIVE_INFINITY,
     patience: 1,
     addresses: new Map(),
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },

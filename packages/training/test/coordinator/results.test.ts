@@ -125,4 +125,16 @@ describe('task errors', () => {
     expect(coordinator.state.phase).toBe('finished');
     expect(coordinator.state.contributed.map(({ numericsHash }) => numericsHash)).toEqual(['aaaaaaaa', 'bbbbbbbb']);
   });
+
+  it('of several shards that were lost with one device count as one, and lead to one numerics check', () => {
+    const { coordinator, first: broken, task } = withTwoWorkers();
+    const error = { type: 'taskError', code: 'device-lost', message: 'the device is gone' } as const;
+    coordinator.receive(broken, { ...error, ...task });
+    for (const lo of [0, 1, 2])
+      expect(coordinator.receive(broken, { ...error, step: task.step, lo, n: 1 })).toEqual([]);
+    coordinator.numericsResult(broken, 'bbbbbbbb');
+    expect(coordinator.state.connections.get(broken)).toMatchObject({ phase: 'ready', taskErrors: 1 });
+    coordinator.completeRun();
+    expect(coordinator.state.faults).toMatchObject({ rejected: 1, disconnects: 0 });
+  });
 });
