@@ -139,8 +139,12 @@ export function readReport(file: string): Report {
   return JSON.parse(readFileSync(file, 'utf8')) as Report;
 }
 
-export function startCoordinator(command: 'start' | 'coordinator', args: readonly string[]): Program {
-  return start(process.execPath, [appFile('coordinator'), command, ...args]);
+export function startCoordinator(
+  command: 'start' | 'coordinator',
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Program {
+  return start(process.execPath, [appFile('coordinator'), command, ...args], env);
 }
 
 /** @param channel whether it is joined to the test as to a coordinator that started it */
