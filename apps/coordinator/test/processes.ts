@@ -147,6 +147,13 @@ export function startCoordinator(
   return start(process.execPath, [appFile('coordinator'), command, ...args], env);
 }
 
+/** A coordinator in a terminal, which `kill` closes. */
+export function startInTerminal(args: readonly string[]): Program {
+  const words = [process.execPath, appFile('coordinator'), 'start', ...args];
+  // A session of its own, whose leader is the coordinator.
+  return start('script', ['-qec', `exec ${words.map((word) => `'${word}'`).join(' ')}`, '/dev/null']);
+}
+
 /** @param channel whether it is joined to the test as to a coordinator that started it */
 export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, channel?: Channel): Program {
   return start(process.execPath, [appFile('worker'), ...args], env, channel);

@@ -31,7 +31,7 @@ export async function runMain(
   main: () => Promise<number>,
   usageFault: (error: unknown) => string | undefined = () => undefined,
 ): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreMissingReader);
   try {
     process.exitCode = await main();
   } catch (error) {
@@ -59,7 +59,7 @@ function isOutOfMemory(error: unknown): boolean {
   return error instanceof RangeError && /memory|allocation failed/i.test(error.message);
 }
 
-/** The process that reads the output may end first, as `head` does; that is no failure. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+/** What reads the output may end first, as `head` does, or a terminal that is closed; that is no failure. */
+function ignoreMissingReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
 }
