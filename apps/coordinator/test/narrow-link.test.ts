@@ -1,14 +1,16 @@
-/** Workers behind links on which the weights of a step take seconds: the run advances, with the bits of one process. */
+/** Workers behind links on which the weights of a step take seconds: the run advances, with the bits of one process, and ends for them. */
 import { afterEach, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { openThrottledLink, type ThrottledLink } from '../../../packages/train/test/throttled-link.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { runToReport, startWorker } from './processes.ts';
+import { runToReport, startCoordinator, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 const args = [...(await tinyArgs(folder)), '--steps', '3', '--epochs', '50'];
 const megabit = 125_000;
+/** Of the model's parameters, in bytes. */
+const vectorBytes = 407_080;
 
 const links: ThrottledLink[] = [];
 afterEach(() => {
@@ -27,3 +29,18 @@ it('two workers behind 1 Mbit/s each take every step, and none is cut while its 
   for (const worker of workers) expect((await worker.ended).code).toBe(0);
   await server.close();
 }, 180_000);
+
+it('a worker hears of the end behind weights that take eight seconds', async () => {
+  const coordinator = startCoordinator('coordinator', [...args, '--port', '0']);
+  const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
+  const link = await openThrottledLink(url, vectorBytes / 8);
+  links.push(link);
+  const worker = startWorker(['--url', link.url, '--name', 'far']);
+  // The weights of the numerics check are on their way.
+  await worker.printed(/joined as w1/);
+  coordinator.kill('SIGTERM');
+  const { code, stderr } = await worker.ended;
+  expect(stderr).toMatch(/^worker far: joined as w1, .*\nworker far: the coordinator was interrupted\n$/);
+  expect(code).toBe(0);
+  expect((await coordinator.ended).code).toBe(130);
+});

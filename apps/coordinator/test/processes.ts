@@ -139,8 +139,19 @@ export function readReport(file: string): Report {
   return JSON.parse(readFileSync(file, 'utf8')) as Report;
 }
 
-export function startCoordinator(command: 'start' | 'coordinator', args: readonly string[]): Program {
-  return start(process.execPath, [appFile('coordinator'), command, ...args]);
+export function startCoordinator(
+  command: 'start' | 'coordinator',
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Program {
+  return start(process.execPath, [appFile('coordinator'), command, ...args], env);
+}
+
+/** A coordinator in a terminal, which `kill` closes. */
+export function startInTerminal(args: readonly string[]): Program {
+  const words = [process.execPath, appFile('coordinator'), 'start', ...args];
+  // A session of its own, whose leader is the coordinator.
+  return start('script', ['-qec', `exec ${words.map((word) => `'${word}'`).join(' ')}`, '/dev/null']);
 }
 
 /** @param channel whether it is joined to the test as to a coordinator that started it */

@@ -8,7 +8,14 @@ import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, type Program, readReport, startCoordinator, startWorker } from './processes.ts';
+import {
+  canListProcesses,
+  type Program,
+  readReport,
+  startCoordinator,
+  startInTerminal,
+  startWorker,
+} from './processes.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -158,6 +165,17 @@ describe('an interrupted worker', () => {
     worker.kill('SIGINT');
     expect(await worker.ended).toMatchObject({ code: 130 });
   });
+});
+
+it.runIf(canListProcesses)('a coordinator whose terminal is closed keeps the model', async () => {
+  const [model, reportFile] = [join(folder, 'closed.safetensors'), join(folder, 'closed.json')];
+  const program = startInTerminal([...endless, '--workers', '1', '--save', model, '--report', reportFile]);
+  await program.printed(/epoch +1\//);
+  program.kill('SIGKILL');
+  await program.ended;
+  await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 30_000 });
+  const weights = readModelFile(resolveModel('mlp'), readFileSync(model));
+  expect(sha256(bytesOf(weights))).toBe(readReport(reportFile).weightsSha256);
 });
 
 it('a run whose output is no longer read goes on to its end', async () => {

@@ -62,13 +62,14 @@ function isOutOfMemory(error: unknown): boolean {
 
 /**
  * A full disk under what is printed ends no work: it is one sentence, and exit code 1 in the end.
- * The process that reads the output may end first, as `head` does; that is no failure.
+ * What reads the output may end first, as `head` does, or a terminal that is closed; that is no failure.
  */
 function watchOutput(program: string): { readonly isLost: () => boolean } {
   let isLost = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE' || isLost) return;
+      const isReaderGone = error.code === 'EPIPE' || (error.code === 'EIO' && stream.isTTY);
+      if (isReaderGone || isLost) return;
       isLost = true;
       process.exitCode ||= 1;
       if (stream === process.stderr) return;

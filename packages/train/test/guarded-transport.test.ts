@@ -21,11 +21,12 @@ async function connect() {
   const turnedAway: string[] = [];
   const [[webSocket, { socket }]] = await Promise.all([once(server, 'connection'), once(client, 'open')]);
   const transport: CoordinatorTransport = new GuardedTransport(
-    { webSocket, socket, address: '127.0.0.1', onWelcome: () => {} },
+    { webSocket, socket, address: '127.0.0.1', onWelcome: () => {}, onEnding: () => {} },
     {
       maxFrameBytes: 2 ** 20,
       answer: { messages: 1, bytes: 2 ** 20 },
       maxQueuedBytes: 2 ** 20,
+      heartbeatMs: 2_000,
       nowMs: () => 0,
       token: undefined,
       guesses: new TokenGuesses(() => 0),

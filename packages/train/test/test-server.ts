@@ -66,6 +66,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
       vectorBytes: parameterServer.parameterCount * 4,
       chunkBytes: limits.chunkBytes,
       batchBytes: plan.batch * bytesPerSample(train),
+      heartbeatMs: limits.heartbeatMs,
       turnedAway,
       onConnection: (transport, address) => run.connect(transport, address),
       onViewer: (socket) => socket.close(),

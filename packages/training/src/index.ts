@@ -3,6 +3,7 @@
 export { type DataFormat, formatOf } from './batch-bytes.ts';
 export { type BatchForWorkers, batchForWorkers, microbatchSizeFor } from './batch-for-workers.ts';
 export type { Clock } from './clock.ts';
+export { leastBytesPerMs } from './coordinator/deadlines.ts';
 export type { ControlAction, RunEvent, WorkerCommand } from './coordinator/events.ts';
 export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
 export { helloFault } from './coordinator/handshake.ts';

@@ -1,6 +1,7 @@
 /** The transport of one worker's socket that keeps to its budgets: a socket beyond them is closed with the reason. */
 import type { Socket } from 'node:net';
 import {
+  type Closing,
   type CoordinatorMessage,
   type CoordinatorTransport,
   type MessageOf,
@@ -12,6 +13,7 @@ import {
 } from '@lockstep/protocol';
 import type { WebSocket } from 'ws';
 import { socketsCountBytes } from '../http/traffic-counter.ts';
+import { cutInTime } from './closing-time.ts';
 import { type AnswerSize, ConnectionBudget } from './connection-budget.ts';
 import { type TokenGuesses, tooSoonMessage } from './token-guesses.ts';
 import type { TurnedAwayReason } from './turned-away.ts';
@@ -23,6 +25,8 @@ export interface GuardOptions {
   readonly answer: AnswerSize;
   /** Bytes that may wait for a worker that does not read. */
   readonly maxQueuedBytes: number;
+  /** How often a worker shows that it is there. */
+  readonly heartbeatMs: number;
   readonly nowMs: () => number;
   /** The token that joining needs, and who has guessed at it. */
   readonly token: string | undefined;
@@ -32,12 +36,13 @@ export interface GuardOptions {
   readonly onTurnedAway: (reason: TurnedAwayReason) => void;
 }
 
-/** Where a socket comes from, and what to call once its worker has been welcomed. */
+/** Where a socket comes from, and what to call once its worker has been welcomed, and told of the end. */
 export interface GuardedSocket {
   readonly webSocket: WebSocket;
   readonly socket: Socket;
   readonly address: string;
   readonly onWelcome: () => void;
+  readonly onEnding: () => void;
 }
 
 /** RFC 6455: the longest header of a frame from a client. */
@@ -52,6 +57,9 @@ export class GuardedTransport implements CoordinatorTransport {
   #budget: ConnectionBudget;
   #isWelcome = false;
   #isCut = false;
+  #arrivedAtMs: number;
+  /** That have arrived there, by its own account. */
+  #deliveredBytes = 0;
   /** Of the message that is being delivered. */
   #frameBytes = 0;
 
@@ -60,6 +68,7 @@ export class GuardedTransport implements CoordinatorTransport {
     this.#options = options;
     this.#guarded = guarded;
     this.#budget = new ConnectionBudget(newcomerLimits, options.nowMs);
+    this.#arrivedAtMs = options.nowMs();
     socket.on('data', (chunk: Buffer) => this.#charge({ bytes: chunk.byteLength }));
     for (const event of ['ping', 'pong'] as const) webSocket.on(event, () => this.#charge({ messages: 1 }));
     // Charged before the transport decodes it.
@@ -98,7 +107,10 @@ export class GuardedTransport implements CoordinatorTransport {
         if (message.type !== 'hello') listener.onMessage(message);
         else if (!this.#comesTooSoon(message)) listener.onMessage(this.#withToken(message));
       },
-      onClose: (closing) => listener.onClose(closing),
+      onClose: (closing) => {
+        this.#closed(closing);
+        listener.onClose(closing);
+      },
     });
   }
 
@@ -129,7 +141,20 @@ export class GuardedTransport implements CoordinatorTransport {
     this.#inner.close(code, reason);
   }
 
+  /** On a narrow link a worker hears of the end when it has read what was sent before: it has its time for that. */
+  #closed({ code, by }: Closing): void {
+    const { webSocket, onEnding } = this.#guarded;
+    if (webSocket.readyState === webSocket.CLOSED) return;
+    const isEnding = this.#isWelcome && by === 'local' && code === 1000;
+    if (isEnding) onEnding();
+    const { nowMs, heartbeatMs } = this.#options;
+    const unreadBytes = isEnding ? Math.max(0, (this.#inner.sentBytes ?? 0) - this.#deliveredBytes) : 0;
+    const closed = { closedAtMs: nowMs(), unreadBytes, heartbeatMs };
+    cutInTime(webSocket, nowMs, () => ({ ...closed, arrivedAtMs: this.#arrivedAtMs }));
+  }
+
   #charge(amount: { readonly messages?: number; readonly bytes?: number }): void {
+    this.#arrivedAtMs = this.#options.nowMs();
     if (this.#isCut || this.#budget.charge(amount)) return;
     this.#cut(
       this.#isWelcome
@@ -181,6 +206,8 @@ export class GuardedTransport implements CoordinatorTransport {
       this.#budget.continueAnswer(this.#frameBytes);
     } else if (message.type === 'pong') {
       this.#budget.answer(ping, this.#frameBytes);
+    } else if (message.type === 'ping') {
+      this.#deliveredBytes = message.receivedBytes ?? 0;
     }
   }
 

@@ -18,10 +18,12 @@ const maxViewerFrameBytes = 4 * 1024;
 export const restartCode = 1012;
 /** A socket that has not answered a close by then is cut; a frozen worker never answers. */
 export const closeTimeoutMs = 1_000;
+/** The longest time that a worker gets which has much to read before it. */
+export const mostClosingMs = 30_000;
 
 export function createUpgrades({ check, maxFrameBytes, onWorker, onViewer }: UpgradeOptions) {
-  const workers = serverOf(subprotocol, maxFrameBytes);
-  const viewers = serverOf(watchSubprotocol, maxViewerFrameBytes);
+  const workers = serverOf(subprotocol, maxFrameBytes, mostClosingMs);
+  const viewers = serverOf(watchSubprotocol, maxViewerFrameBytes, closeTimeoutMs);
   return {
     upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
       socket.on('error', () => socket.destroy());
@@ -34,24 +36,22 @@ export function createUpgrades({ check, maxFrameBytes, onWorker, onViewer }: Upg
       const [server, onSocket] = isViewer ? [viewers, onViewer] : [workers, onWorker];
       server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
     },
-    /** Asks every socket to close. */
-    close(code = 1001, reason = 'the coordinator ends'): void {
-      for (const server of [workers, viewers]) {
-        for (const client of server.clients) client.close(code, reason);
-        server.close();
-      }
+    /** Takes no socket any more, and asks viewers' to close; those of workers are their transports'. */
+    close(code: number, reason: string): void {
+      for (const viewer of viewers.clients) viewer.close(code, reason);
+      for (const server of [workers, viewers]) server.close();
     },
   };
 }
 
-function serverOf(protocol: string, maxPayload: number): WebSocketServer {
+function serverOf(protocol: string, maxPayload: number, closeTimeout: number): WebSocketServer {
   const handleProtocols = (offered: Set<string>) => (offered.has(protocol) ? protocol : false);
   // A variable, since the types of ws do not know `closeTimeout` yet.
   const options = {
     noServer: true,
     perMessageDeflate: false,
     maxPayload,
-    closeTimeout: closeTimeoutMs,
+    closeTimeout,
     handleProtocols,
   };
   return new WebSocketServer(options);

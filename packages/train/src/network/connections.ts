@@ -6,6 +6,8 @@ import type { TurnedAwayCounter } from '../guard/turned-away.ts';
 
 export class Connections {
   readonly #open = new Set<Socket>();
+  /** Those that end by themselves, however long that takes. */
+  readonly #ending = new Set<string>();
   readonly #pending = new PendingConnections(defaultPendingLimits);
   readonly #turnedAway: TurnedAwayCounter;
 
@@ -24,6 +26,7 @@ export class Connections {
     this.#open.add(socket);
     socket.on('close', () => {
       this.#open.delete(socket);
+      this.#ending.delete(key);
       this.#pending.settle(key, address);
     });
     this.#pending.add(key, address, () => {
@@ -37,6 +40,11 @@ export class Connections {
     this.#pending.settle(connectionKey(socket), sourceOf(socket.remoteAddress));
   }
 
+  /** A connection that ends by itself is not cut with the others. @param socket as of `settle` */
+  letEnd(socket: Socket): void {
+    this.#ending.add(connectionKey(socket));
+  }
+
   /** Resolves when none is open. */
   async allClosed(): Promise<void> {
     await Promise.all(
@@ -44,7 +52,7 @@ export class Connections {
     );
   }
 
-  /** Resolves as `closed` does; connections that are open `timeoutMs` from now on are cut. */
+  /** Resolves as `closed` does; connections that are open `timeoutMs` from now on, and do not end by themselves, are cut. */
   async cutUnless(closed: Promise<void>, timeoutMs: number): Promise<void> {
     const cut = setTimeout(() => this.#cutAll(), timeoutMs);
     await closed;
@@ -52,7 +60,7 @@ export class Connections {
   }
 
   #cutAll(): void {
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#open) if (!this.#ending.has(connectionKey(socket))) socket.destroy();
   }
 }
 

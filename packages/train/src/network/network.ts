@@ -68,6 +68,7 @@ function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptio
       vectorBytes: parameterCount(prepared.model) * 4,
       chunkBytes: limits.chunkBytes,
       batchBytes: plan.batch * bytesPerSample(train),
+      heartbeatMs: limits.heartbeatMs,
       allowedOrigins: allowOrigins ?? [],
       ...{ token, code, guesses, turnedAway },
       onConnection(transport, address) {

@@ -25,6 +25,7 @@ export interface SocketOptions {
   readonly chunkBytes: number;
   /** Bytes of all samples of a step. */
   readonly batchBytes: number;
+  readonly heartbeatMs: number;
   /** Origins of pages that may open sockets, besides the coordinator's own. */
   readonly allowedOrigins?: readonly string[];
   /** The token that joining needs. */
@@ -50,6 +51,7 @@ export function createSockets(options: SocketOptions, connections: Connections) 
   const check = createCheck(options);
   const traffic = new TrafficCounter();
   const guard = guardOptions(options);
+  const transports = new Set<GuardedTransport>();
   const upgrades = createUpgrades({
     maxFrameBytes,
     check: check.upgrade,
@@ -58,12 +60,24 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     onWorker(webSocket, { socket }) {
       const address = sourceOf(socket.remoteAddress);
       const onWelcome = (): void => connections.settle(socket);
-      const transport = new GuardedTransport({ webSocket, socket, address, onWelcome }, guard);
+      const onEnding = (): void => connections.letEnd(socket);
+      const transport = new GuardedTransport({ webSocket, socket, address, onWelcome, onEnding }, guard);
+      transports.add(transport);
+      webSocket.once('close', () => transports.delete(transport));
       traffic.add(socket, transport);
       options.onConnection(transport, address);
     },
   });
-  return { ...upgrades, checkOrigin: check.origin, traffic: () => traffic.total() };
+  return {
+    upgrade: upgrades.upgrade,
+    checkOrigin: check.origin,
+    traffic: () => traffic.total(),
+    /** Asks every socket to close. */
+    close(code = 1001, reason = 'the coordinator ends'): void {
+      for (const transport of transports) transport.close(code, reason);
+      upgrades.close(code, reason);
+    },
+  };
 }
 
 function createCheck({ host, secure, allowedOrigins = [], turnedAway }: SocketOptions) {
@@ -87,6 +101,7 @@ function createCheck({ host, secure, allowedOrigins = [], turnedAway }: SocketOp
 function guardOptions({
   maxFrameBytes,
   batchBytes,
+  heartbeatMs,
   token,
   code,
   guesses,
@@ -99,6 +114,7 @@ function guardOptions({
     maxFrameBytes,
     answer,
     maxQueuedBytes: maxQueuedBytes(answer.bytes, batchBytes),
+    heartbeatMs,
     nowMs,
     token,
     code,

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parameterCount, parseModel } from '@lockstep/nn';
 import { watchPath } from '@lockstep/protocol';
-import type { Relay, RelayRun } from '@lockstep/training';
+import { defaultLimits, type Relay, type RelayRun } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { ListeningEvent } from '../events.ts';
 import { TokenGuesses } from '../guard/token-guesses.ts';
@@ -116,13 +116,19 @@ export class RelayServer {
   }
 }
 
-const noSizes = { maxFrameBytes: helloFrameBytes, vectorBytes: 0, chunkBytes: helloFrameBytes, batchBytes: 0 };
+const noSizes = {
+  maxFrameBytes: helloFrameBytes,
+  vectorBytes: 0,
+  chunkBytes: helloFrameBytes,
+  batchBytes: 0,
+  heartbeatMs: defaultLimits.heartbeatMs,
+};
 
 function sizesOf({ setup, sampleBytes }: RelayRun) {
   const { limits, model, plan } = setup;
-  const { maxFrameBytes, chunkBytes } = limits;
+  const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
   const vectorBytes = parameterCount(parseModel(model)) * 4;
-  return { maxFrameBytes, chunkBytes, vectorBytes, batchBytes: plan.batch * sampleBytes };
+  return { maxFrameBytes, chunkBytes, vectorBytes, batchBytes: plan.batch * sampleBytes, heartbeatMs };
 }
 
 function pathOf({ url = '/' }: IncomingMessage): string | undefined {

@@ -1,5 +1,6 @@
 /** Stands on a server until an owner starts a run on uploaded data: the page, its viewers, and workers that come early. */
 import type { WatchMessageOf } from '@lockstep/protocol';
+import { defaultLimits } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { ownerMessage } from '../dashboard/admin-permission.ts';
 import { defaultWorkerCommand } from '../dashboard/messages.ts';
@@ -81,7 +82,7 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
       host: listen.host,
       ...{ secure, maxFrameBytes, token, code, guesses, turnedAway },
       // Before the run there is nothing to ask a worker for.
-      ...{ vectorBytes: 0, chunkBytes: maxFrameBytes, batchBytes: 0 },
+      ...{ vectorBytes: 0, chunkBytes: maxFrameBytes, batchBytes: 0, heartbeatMs: defaultLimits.heartbeatMs },
       allowedOrigins: listen.allowOrigins ?? [],
       onConnection: (transport) => server.waiting.turnAway(transport, waitsForData),
       onViewer: (socket, visit) => viewers.add(socket, visit),

@@ -34,7 +34,7 @@ export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<Connecti
 }
 
 /** The slowest link that is waited for: 256 kbit/s. */
-const leastBytesPerMs = 32;
+export const leastBytesPerMs = 32;
 
 /** Bytes of an unfinished frame are a sign of life, and put off the deadline of what they answer. */
 function noteArrival(draft: Draft, id: ConnectionId, bytes: number): void {

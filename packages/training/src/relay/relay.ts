@@ -84,6 +84,8 @@ export class Relay {
   #upward: WorkerTransport | undefined;
   #welcome: Welcome | undefined;
   #run: RelayRun | undefined;
+  /** Runs that it has begun to open. */
+  #opened = 0;
   #isLeaving = false;
   #hasEnded = false;
 
@@ -164,6 +166,8 @@ export class Relay {
   async #renew(createCompute: () => Compute): Promise<void> {
     const welcome = this.#welcome!;
     this.#closeRun('another run begins', true);
+    this.#opened += 1;
+    const opened = this.#opened;
     const { workerToken: token, addresses = [], onRun, onTrace } = this.#options;
     const { backend, clock, newHash, newResumeKey, verifySalt, limits } = this.#options;
     const run = await openRelayRun({
@@ -174,7 +178,8 @@ export class Relay {
       onFailed: (message) => this.#startOver(message),
       ...(onTrace && { onTrace }),
     });
-    if (this.#hasEnded) {
+    // Where the connection above broke meanwhile, its next welcome has begun another one.
+    if (this.#hasEnded || opened !== this.#opened) {
       run.close(noRun, false);
       return;
     }

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../src/coordinator/limits.ts';
+import type { RelayRun } from '../../src/relay/relay-run.ts';
 import { lies } from '../../src/simulator/lies.ts';
+import { SimulatedProcess } from '../../src/simulator/simulated-process.ts';
+import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import type { MembershipEnd } from '../../src/worker/membership.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
@@ -73,6 +76,41 @@ describe('what passes through the coordinator', () => {
 });
 
 describe('a relay', () => {
+  it('opens one run below where its connection breaks while it opens the first', async () => {
+    const tree = await createRelayTree();
+    const { clock, problem } = tree.fixture;
+    const links: ReturnType<RelayTree['link']>[] = [];
+    const runs: RelayRun[] = [];
+    let computes = 0;
+    let openFirst = (): void => {};
+    const first = new Promise<void>((resolve) => {
+      openFirst = resolve;
+    });
+    const relay = tree.relay(tree.root, 'relay', {
+      async connect() {
+        const link = tree.link(clock, new SimulatedProcess(clock), 'relay');
+        links.push(link);
+        tree.root.accept(link.coordinator, 'relay');
+        return link.worker;
+      },
+      createCompute() {
+        const compute = createLocalCompute(problem.backend, clock);
+        computes += 1;
+        // Before that of the first run there is that of the relay's own numerics check.
+        return computes === 2 ? { ...compute, open: (setup) => first.then(() => compute.open(setup)) } : compute;
+      },
+      onRun: (run) => runs.push(run),
+    });
+    tree.worker(relay);
+    await tree.fixture.until(() => computes === 2);
+    links[0]!.cut('it broke');
+    const workers = () => [...(runs[0]?.run.state.connections.values() ?? [])];
+    await tree.fixture.until(() => workers().some(({ phase }) => phase === 'ready'));
+    openFirst();
+    await tree.fixture.finish();
+    expect(runs).toHaveLength(1);
+  });
+
   it('is no worker of the coordinator before one of its own is ready', async () => {
     const tree = await createRelayTree();
     const relay = tree.relay();

@@ -1,0 +1,22 @@
+/** Plays seed after seed until each kind of fault has met a run. */
+import type { FaultKind } from '@lockstep/training/simulator';
+
+/** The rarest fault meets one run in fifteen: by chance it misses so many runs once in 10^17 tests. */
+const mostSeeds = 600;
+
+/**
+ * Plays `count` seeds from the first on, and more while a kind has met none: of sixty runs it may miss each by chance.
+ * @param play runs a seed, and says how often each kind of fault met it
+ * @returns the kinds that met no run
+ */
+export async function unmetFaults(
+  { first, count, kinds }: { readonly first: number; readonly count: number; readonly kinds: readonly FaultKind[] },
+  play: (seed: number) => Promise<Readonly<Record<FaultKind, number>>>,
+): Promise<FaultKind[]> {
+  let unmet = [...kinds];
+  for (let played = 0; played < count || (unmet.length > 0 && played < mostSeeds); played++) {
+    const met = await play(first + played);
+    unmet = unmet.filter((kind) => met[kind] === 0);
+  }
+  return unmet;
+}
