@@ -1,8 +1,7 @@
 /** Local workers before their run: they load while it is prepared, and leave nothing behind where it cannot be. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
-import { createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { configurationError } from '@lockstep/worker';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
@@ -84,47 +83,6 @@ it('they end where the resumed run is over already, though its server stays', as
   expect((await run.result).report.steps).toBe(6);
   expect(seen.processes).toBe(2);
   await vi.waitUntil(() => running() === 0, { timeout: 120_000, interval: 5 });
-});
-
-/** Bytes that the pipes to them have carried to this process. */
-function pipedBytes(): number[] {
-  return started.map(({ stdio }) => (stdio[4] as Socket).bytesRead);
-}
-
-it.each([{ tls: false }, { tls: true }])('what they send comes over their pipes; tls: $tls', async ({ tls }) => {
-  const { run } = runOf({ verifyRate: 0, listen: { port: 0, ...(tls && { tls: true }) } });
-  const { report } = await run.result;
-  const sum = pipedBytes().reduce((total, bytes) => total + bytes, 0);
-  expect(report.wire.bytesReceived).toBeGreaterThan(0);
-  // Goodbyes are no part of training.
-  expect(sum).toBeGreaterThanOrEqual(report.wire.bytesReceived);
-});
-
-it('over a server of its caller they join by its address', async () => {
-  const server = createHttpServer();
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  const { run } = runOf({ listen: { server } });
-  const { report } = await run.result;
-  expect(report.workers).toHaveLength(2);
-  expect(pipedBytes()).toEqual([0, 0]);
-});
-
-it('they come back by the address where their pipes break, and the weights are the same', async () => {
-  let hasBroken = false;
-  const { run } = runOf({
-    epochs: 20,
-    onStep({ step }) {
-      if (step < 5 || hasBroken) return;
-      hasBroken = true;
-      for (const { stdio } of started) (stdio[4] as Socket).destroy();
-    },
-  });
-  const { report } = await run.result;
-  expect(report.faults.disconnects).toBe(2);
-  expect(report.workers.map(({ name }) => name).sort()).toEqual(['local-1', 'local-2']);
-  const alone = await runOf({ epochs: 20, workers: 0 }).run.result;
-  expect(report.weightsSha256).toBe(alone.report.weightsSha256);
 });
 
 it('there are none in one process', async () => {

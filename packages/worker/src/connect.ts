@@ -1,7 +1,6 @@
 /** Opens a WebSocket to a coordinator. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
@@ -14,12 +13,12 @@ const handshakeTimeoutMs = 5_000;
 
 /**
  * @param fingerprint SHA-256 in hex of the only certificate to trust; otherwise certificate authorities are trusted
- * @param pipe leads to the server already, which then needs no certificate
  * @throws Error with one sentence that says why there is no connection
  */
-export async function connect(url: string, fingerprint?: string, pipe?: Duplex): Promise<WorkerTransport> {
-  const socket = new WebSocket(pipe ? url.replace(/^wss:/, 'ws:') : url, subprotocol, {
-    ...(pipe ? { createConnection: () => pipe } : await trustOf(url, fingerprint)),
+export async function connect(url: string, fingerprint?: string): Promise<WorkerTransport> {
+  const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
+  const socket = new WebSocket(url, subprotocol, {
+    ...trust,
     perMessageDeflate: false,
     maxPayload: maxFrameBytes,
     handshakeTimeout: handshakeTimeoutMs,
@@ -43,10 +42,6 @@ export async function connect(url: string, fingerprint?: string, pipe?: Duplex):
     socket.once('error', (error) => reject(new Error(connectionFault(error))));
   });
   return transport;
-}
-
-function trustOf(url: string, fingerprint: string | undefined): Promise<object> | object {
-  return fingerprint === undefined ? {} : pinnedCertificate(new URL(url), fingerprint);
 }
 
 /** Statuses with which a coordinator rejects an upgrade, with one sentence as the body. */

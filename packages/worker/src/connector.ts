@@ -1,5 +1,4 @@
 /** Connects a worker to the coordinator or relay whose address it was given, or to one that it was told of. */
-import type { Duplex } from 'node:stream';
 import type { WorkerTransport } from '@lockstep/protocol';
 import { AddressBook, type BookAddress } from './address-book.ts';
 import { type AddressSource, sourceConnector } from './address-source.ts';
@@ -23,8 +22,6 @@ export interface ConnectorOptions {
   /** What the address may have instead. */
   readonly token?: string | undefined;
   readonly fingerprint?: string | undefined;
-  /** Leads to the server of the address already; only the first connection goes over it, if that can be. */
-  readonly pipe?: Duplex | undefined;
 }
 
 /**
@@ -41,19 +38,12 @@ export function openConnector(
   if (typeof url !== 'string') return sourceConnector(url, leaving, over);
   const { token, ...address } = joinAddress(url, options);
   const book = new AddressBook(address);
-  let { pipe } = options;
   return {
     token,
     get address() {
       return book.joined;
     },
-    connect: () =>
-      book.reach(async ({ url: address, fingerprint }) => {
-        const unused = pipe;
-        pipe = undefined;
-        const piped = unused && (await connect(address, undefined, unused).catch(() => undefined));
-        return piped ?? connect(address, fingerprint);
-      }),
+    connect: () => book.reach((one) => connect(one.url, one.fingerprint)),
     learn: (addresses) => book.learn(addresses ?? []),
     goesOn: async () => false,
   };

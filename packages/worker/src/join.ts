@@ -1,7 +1,6 @@
 /** Joins a run from Node. */
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Duplex } from 'node:stream';
 import { isPrintableLine, type MessageOf } from '@lockstep/protocol';
 import type { AddressSource } from './address-source.ts';
 import { type ComputeChoice, computeChoices, requireThreads } from './compute-choice.ts';
@@ -41,30 +40,24 @@ export function join(url: string | AddressSource, options: JoinOptions = {}): Jo
   return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
 }
 
-/** What a worker on the coordinator's machine has before it joins. */
-export interface LocalMeans {
-  /** The compute of its options, which is closed at the end. */
-  readonly opening: ReturnType<typeof openCompute>;
-  /** To the server, for the first connection. */
-  readonly pipe: Duplex | undefined;
+/** Joins as `join` does, with the compute of `options` that opens already; it is closed at the end. */
+export function joinComputing(url: string, options: JoinOptions, opening: OpeningCompute): JoinedWorker {
+  return new JoinedWorker((participation) => takePart(url, options, participation, opening), options.signal);
 }
 
-/** Joins as `join` does, with what it has already. */
-export function joinFromHere(url: string, options: JoinOptions, means: LocalMeans): JoinedWorker {
-  return new JoinedWorker((participation) => takePart(url, options, participation, means), options.signal);
-}
+type OpeningCompute = ReturnType<typeof openCompute>;
 
 async function takePart(
   url: string | AddressSource,
   options: JoinOptions,
   participation: Participation,
-  means?: LocalMeans,
+  opening?: OpeningCompute,
 ): Promise<JoinEnd> {
   const { name = hostname().slice(0, maxNameLength), backend = 'auto', threads = 1, wait = false } = options;
   const over = new AbortController();
-  const connector = openConnector(url, { ...options, pipe: means?.pipe }, participation.leaving, over);
+  const connector = openConnector(url, options, participation.leaving, over);
   requireValid({ name, backend, threads });
-  const { compute, refused, choice } = await (means?.opening ?? openCompute(backend, threads)).catch((error: Error) => {
+  const { compute, refused, choice } = await (opening ?? openCompute(backend, threads)).catch((error: Error) => {
     throw configurationError`${named('backend', backend)}: ${error.message}`;
   });
   try {

@@ -1,8 +1,7 @@
 /** The program of a worker that a run starts on its own machine: it hears by its channel what to join, and ends with it. */
 import { once } from 'node:events';
-import { Socket } from 'node:net';
 import type { ComputeChoice } from './compute-choice.ts';
-import { type JoinOptions, joinFromHere } from './join.ts';
+import { type JoinOptions, joinComputing } from './join.ts';
 import { openCompute } from './open-compute.ts';
 import { setEngineFlags } from './own-process.ts';
 
@@ -16,12 +15,7 @@ export interface LocalWork {
 /** What it is told by its channel, once that is known: what to join. */
 export interface LocalWorkerAddress extends Pick<JoinOptions, 'token' | 'fingerprint'> {
   readonly url: string;
-  /** Whether the server takes its first connection from the pipe that it was started with. */
-  readonly isPiped: boolean;
 }
-
-/** The file descriptor of a pipe to the run's process, both ways. */
-const pipeDescriptor = 4;
 
 /** How a process ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;
@@ -33,19 +27,16 @@ const work = JSON.parse(process.argv[2]!) as LocalWork;
 // It opens what it computes on while its run is prepared.
 const opening = openCompute(work.backend, work.threads);
 // What keeps it from that is thrown where it joins.
-await opening.catch(() => {});
-// From the answer on a server waits for its first words.
+opening.catch(() => {});
 process.send?.('ready');
-const [{ url, isPiped, ...secrets }] = (await once(process, 'message')) as [LocalWorkerAddress];
+const [{ url, ...secrets }] = (await once(process, 'message')) as [LocalWorkerAddress];
 // Until here a signal ends the process by itself.
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
 // The channel must not keep alive a worker that has nothing else to do.
 process.channel?.unref();
 try {
-  const options = { ...work, ...secrets, signal: interruption.signal };
-  const pipe = isPiped ? new Socket({ fd: pipeDescriptor, readable: true, writable: true }) : undefined;
-  await joinFromHere(url, options, { opening, pipe }).done;
+  await joinComputing(url, { ...work, ...secrets, signal: interruption.signal }, opening).done;
   process.exitCode = interruption.signal.aborted ? interruptedCode : 0;
 } catch (error) {
   // The run shows the last line of a worker that failed.

@@ -1,6 +1,7 @@
 /** The local workers of a server: started before its first run, or with it, and kept from run to run where the server stays. */
+import type { LocalWorkerAddress } from '@lockstep/worker';
 import type { LocalWorkersSetup } from '../host.ts';
-import { type LocalServer, LocalWorkers, type LocalWorkersListener } from './local-workers.ts';
+import { LocalWorkers, type LocalWorkersListener } from './local-workers.ts';
 
 export class LocalPool {
   #workers: LocalWorkers | undefined;
@@ -15,7 +16,7 @@ export class LocalPool {
   }
 
   /** Lets them join, if they have not yet; those that a run turns out not to need end. */
-  use(setup: LocalWorkersSetup, server: LocalServer, listener: LocalWorkersListener): void {
+  use(setup: LocalWorkersSetup, address: LocalWorkerAddress, listener: LocalWorkersListener): void {
     this.#listener = listener;
     if (setup.count === 0) {
       if (!this.#hasJoined) void this.stop();
@@ -25,7 +26,7 @@ export class LocalPool {
     if (this.#hasJoined) return;
     this.#hasJoined = true;
     this.#workers?.join({
-      server,
+      address,
       log: (line) => this.#listener?.log(line),
       onAllFailed: () => this.#listener?.onAllFailed(),
     });

@@ -1,10 +1,8 @@
 /** The worker processes that a coordinator starts for itself; they end when it ends. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
-import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
-
 import type { LocalWorkersSetup } from '../host.ts';
 
 export interface LocalWorkersListener {
@@ -14,30 +12,14 @@ export interface LocalWorkersListener {
   readonly onAllFailed: () => void;
 }
 
-/** Where they join. */
-export interface LocalServer {
-  readonly address: Omit<LocalWorkerAddress, 'isPiped'>;
-  /** Takes a connection that a worker has already; left out where a server takes none. */
-  readonly adopt?: ((pipe: Socket) => void) | undefined;
-}
-
 /** What they join, and what hears of them from then on. */
 export interface LocalWorkersRun extends LocalWorkersListener {
-  readonly server: LocalServer;
+  readonly address: LocalWorkerAddress;
 }
 
-/** The file descriptor of a local worker that is a pipe to this process. */
-const pipeDescriptor = 4;
 const stopTimeoutMs = 2_000;
 /** How a worker ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;
-
-/**
- * A pair of sockets between the two takes less time than TCP, whose packets the kernel handles when it comes to it. Elsewhere
- * such a pipe has not been tried.
- */
-const { bun, deno } = process.versions as Partial<NodeJS.ProcessVersions>;
-const hasPipes = process.platform !== 'win32' && bun === undefined && deno === undefined;
 const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 
 /** A process that has ended, though it was not asked to. */
@@ -86,7 +68,7 @@ export class LocalWorkers {
     // A worker notices by its channel when this process is gone, however it went; secrets go there, where no list of
     // processes shows them.
     const child = fork(program, [JSON.stringify(work)], {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc', hasPipes ? 'pipe' : 'ignore'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: heapLimits(process.execArgv),
     });
     child.once('message', () => {
@@ -110,13 +92,9 @@ export class LocalWorkers {
     child.on('close', onEnd);
   }
 
-  #send(child: ChildProcess, { server: { address, adopt } }: LocalWorkersRun): void {
-    const pipe = child.stdio[pipeDescriptor] as Socket | null | undefined;
-    if (pipe && adopt) adopt(pipe);
-    else pipe?.destroy();
-    const told: LocalWorkerAddress = { ...address, isPiped: Boolean(pipe && adopt) };
-    // It may end before it gets this, which its end tells.
-    child.send(told, () => {});
+  /** It may end before it gets this, which its end tells. */
+  #send(child: ChildProcess, { address }: LocalWorkersRun): void {
+    child.send(address, () => {});
   }
 
   #report({ name, code, lastLine }: EarlyEnd, { log, onAllFailed }: LocalWorkersRun): void {

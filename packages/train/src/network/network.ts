@@ -34,7 +34,7 @@ export function startNetwork(network: NetworkOptions): WorkerPool {
   const { local } = server;
   local.use(
     { count: prepared.workers, backend, threads },
-    { address: { url: addresses.local, token, fingerprint: tls?.fingerprint }, adopt: server.adopt },
+    { url: addresses.local, token, fingerprint: tls?.fingerprint },
     {
       log: (message) => emit({ type: 'warning', message }),
       onAllFailed() {

@@ -1,7 +1,6 @@
 /** A server whose handlers change: those of a run, or of what stands there before it. */
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TurnedAwayCounter } from '../guard/turned-away.ts';
 import { listenOnFreePort, type PortOptions } from '../http/free-port.ts';
@@ -25,8 +24,6 @@ export interface SharedServer {
   readonly connections: Connections;
   /** Hands what comes from now on to these. */
   use(handlers: Handlers): void;
-  /** Takes a connection of a process of its own; left out where it is not this code that listens. */
-  readonly adopt?: ((pipe: Socket) => void) | undefined;
   /** Listens no more; connections that do not end by themselves are cut. */
   close(): Promise<void>;
 }
@@ -73,16 +70,6 @@ export async function openServer(options: SharedServerOptions): Promise<SharedSe
       handlers.leave();
       handlers = next;
     },
-    adopt(pipe) {
-      asConnection(pipe);
-      if (secure === undefined) {
-        http.emit('connection', pipe);
-        return;
-      }
-      // As if its handshake were over, which no other process could listen to.
-      connections.add(pipe);
-      http.emit('secureConnection', pipe);
-    },
     async close() {
       if (!http.listening) return;
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
@@ -90,13 +77,4 @@ export async function openServer(options: SharedServerOptions): Promise<SharedSe
       await connections.cutUnless(closed, closeTimeoutMs);
     },
   };
-}
-
-/** Ports from here on are none of TCP. */
-let nextPort = 2 ** 16;
-
-/** What is counted by addresses counts a pipe as a connection from this machine. */
-function asConnection(pipe: Socket): void {
-  const port = nextPort++;
-  Object.defineProperties(pipe, { remoteAddress: { value: '127.0.0.1' }, remotePort: { value: port } });
 }

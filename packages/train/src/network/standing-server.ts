@@ -12,7 +12,7 @@ import { createGate, type Gate } from './gate.ts';
 import { LocalPool } from './local-pool.ts';
 import { openServer, type SharedServer } from './shared-server.ts';
 
-export interface StandingServer extends Pick<SharedServer, 'connections' | 'use' | 'adopt' | 'close'> {
+export interface StandingServer extends Pick<SharedServer, 'connections' | 'use' | 'close'> {
   readonly local: LocalPool;
   readonly earlierRuns: EarlierRuns;
   /** Workers that come where there is no run. */
@@ -54,7 +54,6 @@ export async function openStandingServer(
     ...{ settings, gate, addresses, joinAddresses, secure, connections },
     ...runs,
     use: server.use,
-    adopt: server.adopt,
     close() {
       closed ??= local.stop().then(() => server.close());
       return closed;

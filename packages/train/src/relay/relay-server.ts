@@ -88,11 +88,6 @@ export class RelayServer {
     this.#server.use({ answer: this.#answer(), upgrade, checkOrigin: sockets.checkOrigin, leave: () => {} });
   }
 
-  /** Takes a connection of a process of its own. */
-  adopt(pipe: Socket): void {
-    this.#server.adopt?.(pipe);
-  }
-
   async close(): Promise<void> {
     this.#options.upstream.close();
     await this.#server.close();

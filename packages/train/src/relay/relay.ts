@@ -120,14 +120,14 @@ async function openServer(
 
 function startLocal(
   local: LocalPool,
-  server: RelayServer,
+  { listening }: RelayServer,
   { workers = 0, backend = 'auto' }: RelayOptions,
   { emit }: Participation<RelayEvent>,
 ): void {
-  const { addresses, token, fingerprint } = server.listening;
+  const { addresses, token, fingerprint } = listening;
   local.use(
     { count: workers, backend, threads: 1 },
-    { address: { url: addresses.local, token, fingerprint }, adopt: (pipe) => server.adopt(pipe) },
+    { url: addresses.local, token, fingerprint },
     // Others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
   );
