@@ -15,6 +15,12 @@ describePage('the live network', ({ browser, folder }) => {
     const weights = page.getByRole('img', { name: /^The 128 neurons of the first layer/ });
     const picture = () => weights.evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
     await tab.shows(/^after step 0$/);
+    await page.reload();
+    await tab.shows(/^after step 0$/);
+    await tab.shows('One sample');
+    // Where weights come late, what they would push away comes after them.
+    const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
+    expect(shifts).toEqual([]);
     const first = await picture();
     await page.getByRole('link', { name: 'The run' }).click();
     await tab.press('Start');

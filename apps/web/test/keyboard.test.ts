@@ -115,7 +115,8 @@ describePage('by keyboard alone', ({ browser, folder }) => {
     await pressAt(tab, /^Learn$/);
     await tab.shows('How a network learns');
     await pressAt(tab, /Gradient descent$/);
-    await page.locator('article.chapter[data-phase=done]').waitFor();
+    const chapter = page.getByRole('article', { name: 'Gradient descent' });
+    await chapter.and(page.locator('[data-phase=done]')).waitFor();
     await pressAt(tab, /^learning rate$/);
     await tab.shows('How far a step goes for a given slope.');
     await page.keyboard.press('Escape');

@@ -47,15 +47,22 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
             The network cannot be shown here: {inspection.failure.value}.
           </p>
         )}
-        <WeightsPart view={weightView} note={note} trace={trace} chosen={chosen} />
-        <SamplePart store={store} choice={choice} />
-        <ActivationsPart
-          {...{ run, trace, names }}
-          chosen={weightView?.kind === 'pictures' ? chosen : undefined}
-          note={inspected ? `${run?.targetType === 'values' ? 'target' : 'label'} ${label}` : ''}
-        />
-        <GradientPart {...{ run, inspected, label, chosen }} />
-        <StepPart {...{ run, inspected, label, names, step }} isHeld={inspection.isHeld} />
+        {/* What shows nothing without weights comes with them: their pictures would move it, and the focus with it. */}
+        {weightView ? (
+          <>
+            <WeightsPart view={weightView} note={note} trace={trace} chosen={chosen} />
+            <SamplePart store={store} choice={choice} />
+            <ActivationsPart
+              {...{ run, trace, names }}
+              chosen={weightView.kind === 'pictures' ? chosen : undefined}
+              note={inspected ? `${run?.targetType === 'values' ? 'target' : 'label'} ${label}` : ''}
+            />
+            <GradientPart {...{ run, inspected, label, chosen }} />
+            <StepPart {...{ run, inspected, label, names, step }} isHeld={inspection.isHeld} />
+          </>
+        ) : (
+          <p class="empty">The weights come with the run's next message.</p>
+        )}
       </main>
     </>
   );

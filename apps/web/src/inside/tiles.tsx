@@ -1,7 +1,7 @@
 /** Values as pictures in a grid: one color above 0, another below, stronger for larger sizes. */
 import { useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { colorScheme } from '../look/theme.ts';
 import { paintTiles } from './paint-tiles.ts';
 import { layOutTiles, type TileGrid, type TileLayout } from './tile-layout.ts';
@@ -60,10 +60,11 @@ export function Tiles({ values, count, rows, columns, scale, label, chosen, onCh
   );
 }
 
-/** Of an element, in CSS pixels; 0 before it is known. */
+/** Of an element, in CSS pixels; 0 before it is known, which is before it is painted. */
 function useWidth(element: RefObject<HTMLElement | null>): number {
   const width = useSignal(0);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    width.value = element.current!.clientWidth;
     const observer = new ResizeObserver(([entry]) => {
       width.value = Math.floor(entry!.contentRect.width);
     });

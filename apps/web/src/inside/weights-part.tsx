@@ -10,7 +10,7 @@ import { Tiles } from './tiles.tsx';
 import { unitLayers } from './unit-layers.ts';
 
 interface WeightsPartProps {
-  readonly view: WeightView | undefined;
+  readonly view: WeightView;
   readonly note: string;
   readonly trace: SampleTrace | undefined;
   /** The neuron or filter of the first layer that a person looks at. */
@@ -18,18 +18,17 @@ interface WeightsPartProps {
 }
 
 export function WeightsPart({ view, note, trace, chosen }: WeightsPartProps) {
-  const first = useFirst(view && { histograms: view.histograms, note });
+  const first = useFirst({ histograms: view.histograms, note });
   return (
     <PartCard id="weights" aside={note}>
-      {!view && <p class="empty">The weights come with the run's next message.</p>}
-      {view?.kind === 'pictures' && <Pictures view={view} trace={trace} chosen={chosen} />}
-      {view?.kind === 'histograms' && (
+      {view.kind === 'pictures' && <Pictures view={view} trace={trace} chosen={chosen} />}
+      {view.kind === 'histograms' && (
         <>
           <p>{view.reason}</p>
           <Histograms histograms={view.histograms} first={first} />
         </>
       )}
-      {view?.kind === 'pictures' && (
+      {view.kind === 'pictures' && (
         <details>
           <summary>All layers as histograms</summary>
           <Histograms histograms={view.histograms} first={first} />
@@ -46,23 +45,23 @@ interface First {
   readonly note: string;
 }
 
-function useFirst(now: First | undefined): First | undefined {
-  const first = useRef<First | undefined>(undefined);
-  const shapesOf = (one: First | undefined): string =>
-    JSON.stringify(one?.histograms.map(({ name, shape }) => [name, shape]));
-  if (now && shapesOf(now) !== shapesOf(first.current)) first.current = now;
+function useFirst(now: First): First {
+  const first = useRef(now);
+  const shapesOf = ({ histograms }: First): string =>
+    JSON.stringify(histograms.map(({ name, shape }) => [name, shape]));
+  if (shapesOf(now) !== shapesOf(first.current)) first.current = now;
   return first.current;
 }
 
-function Histograms({ histograms, first }: Pick<First, 'histograms'> & { readonly first: First | undefined }) {
+function Histograms({ histograms, first }: Pick<First, 'histograms'> & { readonly first: First }) {
   return (
     <>
       <div class="histograms">
         {histograms.map((histogram, index) => (
-          <HistogramView key={histogram.name} histogram={histogram} before={first?.histograms[index]} />
+          <HistogramView key={histogram.name} histogram={histogram} before={first.histograms[index]} />
         ))}
       </div>
-      <p class="aside">The line is how they were when this view was opened, {first?.note}.</p>
+      <p class="aside">The line is how they were when this view was opened, {first.note}.</p>
     </>
   );
 }
