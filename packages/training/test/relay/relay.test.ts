@@ -81,8 +81,7 @@ describe('a relay', () => {
     const { clock, problem } = tree.fixture;
     const links: ReturnType<RelayTree['link']>[] = [];
     const runs: RelayRun[] = [];
-    let computes = 0;
-    let openFirst = (): void => {};
+    let [computes, openFirst] = [0, (): void => {}];
     const first = new Promise<void>((resolve) => {
       openFirst = resolve;
     });
@@ -104,8 +103,8 @@ describe('a relay', () => {
     tree.worker(relay);
     await tree.fixture.until(() => computes === 2);
     links[0]!.cut('it broke');
-    const workers = () => [...(runs[0]?.run.state.connections.values() ?? [])];
-    await tree.fixture.until(() => workers().some(({ phase }) => phase === 'ready'));
+    const below = () => [...(runs[0]?.run.state.connections.values() ?? [])];
+    await tree.fixture.until(() => below().some(({ phase }) => phase === 'ready'));
     openFirst();
     await tree.fixture.finish();
     expect(runs).toHaveLength(1);
