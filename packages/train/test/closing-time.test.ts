@@ -1,6 +1,7 @@
 /** When a socket that was asked to close is cut. */
+import { VirtualClock } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
-import { cutAtMs } from '../src/guard/closing-time.ts';
+import { cutAtMs, cutInTime } from '../src/guard/closing-time.ts';
 
 const [closedAtMs, heartbeatMs] = [100_000, 2_000];
 /** On the slowest link: 10 s. */
@@ -27,5 +28,45 @@ describe('a socket that closes', () => {
   it('has half a minute at the most, whatever its worker says that it has read', () => {
     const unread = { closedAtMs, heartbeatMs, unreadBytes: 2 ** 40 };
     expect(cutAtMs({ ...unread, arrivedAtMs: 129_000 })).toBe(130_000);
+  });
+});
+
+/** When a socket of those unread bytes is cut, from which bytes arrive at these moments; undefined where it has closed before. */
+function cutOf(arrivals: readonly number[], closesAtMs = Number.POSITIVE_INFINITY): number | undefined {
+  const clock = new VirtualClock();
+  let arrivedAtMs = 0;
+  let cut: number | undefined;
+  let close = (): void => {};
+  const socket = {
+    terminate() {
+      cut = clock.nowMs();
+    },
+    once(_: string, listener: () => void) {
+      close = listener;
+    },
+  };
+  for (const atMs of arrivals) {
+    clock.after(atMs, () => {
+      arrivedAtMs = atMs;
+    });
+  }
+  if (Number.isFinite(closesAtMs)) clock.after(closesAtMs, () => close());
+  cutInTime(socket as unknown as Parameters<typeof cutInTime>[0], clock, () => ({
+    ...{ closedAtMs: 0, unreadBytes, heartbeatMs },
+    arrivedAtMs,
+  }));
+  while (clock.step()) {}
+  return cut;
+}
+
+describe('the cut', () => {
+  it('is put off by each arrival, until the time for what is unread is over', () => {
+    expect(cutOf([])).toBe(5_000);
+    expect(cutOf([2_000, 4_000])).toBe(9_000);
+    expect(cutOf([2_000, 4_000, 6_000, 8_000, 10_000])).toBe(11_000);
+  });
+
+  it('is none where the socket has closed by itself', () => {
+    expect(cutOf([2_000], 3_000)).toBeUndefined();
   });
 });

@@ -27,7 +27,7 @@ async function connect() {
       answer: { messages: 1, bytes: 2 ** 20 },
       maxQueuedBytes: 2 ** 20,
       heartbeatMs: 2_000,
-      nowMs: () => 0,
+      clock: { nowMs: () => 0, after: () => () => {} },
       token: undefined,
       guesses: new TokenGuesses(() => 0),
       onTurnedAway: (reason) => turnedAway.push(reason),

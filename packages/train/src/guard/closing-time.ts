@@ -1,5 +1,5 @@
 /** How long a socket may take that was asked to close: a worker reads first what was sent before. */
-import { leastBytesPerMs } from '@lockstep/training';
+import { type Clock, leastBytesPerMs } from '@lockstep/training';
 import type { WebSocket } from 'ws';
 import { closeTimeoutMs, mostClosingMs } from '../http/upgrade.ts';
 
@@ -25,13 +25,17 @@ export function cutAtMs({ closedAtMs, unreadBytes, arrivedAtMs, heartbeatMs }: C
 }
 
 /** Cuts a socket that closes, when its time is over. @param times asked each time that this may be */
-export function cutInTime(webSocket: WebSocket, nowMs: () => number, times: () => ClosingTimes): void {
-  let timer: NodeJS.Timeout | undefined;
+export function cutInTime(
+  webSocket: Pick<WebSocket, 'terminate' | 'once'>,
+  clock: Clock,
+  times: () => ClosingTimes,
+): void {
+  let cancel = (): void => {};
   const look = (): void => {
-    const leftMs = cutAtMs(times()) - nowMs();
+    const leftMs = cutAtMs(times()) - clock.nowMs();
     if (leftMs <= 0) webSocket.terminate();
-    else timer = setTimeout(look, leftMs);
+    else cancel = clock.after(leftMs, look);
   };
   look();
-  webSocket.once('close', () => clearTimeout(timer));
+  webSocket.once('close', () => cancel());
 }

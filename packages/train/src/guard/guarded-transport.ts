@@ -11,6 +11,7 @@ import {
   type WorkerMessage,
   webSocketTransport,
 } from '@lockstep/protocol';
+import type { Clock } from '@lockstep/training';
 import type { WebSocket } from 'ws';
 import { socketsCountBytes } from '../http/traffic-counter.ts';
 import { cutInTime } from './closing-time.ts';
@@ -27,7 +28,7 @@ export interface GuardOptions {
   readonly maxQueuedBytes: number;
   /** How often a worker shows that it is there. */
   readonly heartbeatMs: number;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
   /** The token that joining needs, and who has guessed at it. */
   readonly token: string | undefined;
   /** Stands for the token; the run knows the token alone. */
@@ -67,8 +68,8 @@ export class GuardedTransport implements CoordinatorTransport {
     const { webSocket, socket } = guarded;
     this.#options = options;
     this.#guarded = guarded;
-    this.#budget = new ConnectionBudget(newcomerLimits, options.nowMs);
-    this.#arrivedAtMs = options.nowMs();
+    this.#budget = new ConnectionBudget(newcomerLimits, options.clock.nowMs);
+    this.#arrivedAtMs = options.clock.nowMs();
     socket.on('data', (chunk: Buffer) => this.#charge({ bytes: chunk.byteLength }));
     for (const event of ['ping', 'pong'] as const) webSocket.on(event, () => this.#charge({ messages: 1 }));
     // Charged before the transport decodes it.
@@ -147,14 +148,14 @@ export class GuardedTransport implements CoordinatorTransport {
     if (webSocket.readyState === webSocket.CLOSED) return;
     const isEnding = this.#isWelcome && by === 'local' && code === 1000;
     if (isEnding) onEnding();
-    const { nowMs, heartbeatMs } = this.#options;
+    const { clock, heartbeatMs } = this.#options;
     const unreadBytes = isEnding ? Math.max(0, (this.#inner.sentBytes ?? 0) - this.#deliveredBytes) : 0;
-    const closed = { closedAtMs: nowMs(), unreadBytes, heartbeatMs };
-    cutInTime(webSocket, nowMs, () => ({ ...closed, arrivedAtMs: this.#arrivedAtMs }));
+    const closed = { closedAtMs: clock.nowMs(), unreadBytes, heartbeatMs };
+    cutInTime(webSocket, clock, () => ({ ...closed, arrivedAtMs: this.#arrivedAtMs }));
   }
 
   #charge(amount: { readonly messages?: number; readonly bytes?: number }): void {
-    this.#arrivedAtMs = this.#options.nowMs();
+    this.#arrivedAtMs = this.#options.clock.nowMs();
     if (this.#isCut || this.#budget.charge(amount)) return;
     this.#cut(
       this.#isWelcome
@@ -175,7 +176,7 @@ export class GuardedTransport implements CoordinatorTransport {
     switch (message.type) {
       case 'welcome':
         this.#isWelcome = true;
-        this.#budget = new ConnectionBudget(memberLimits(this.#options.answer), this.#options.nowMs);
+        this.#budget = new ConnectionBudget(memberLimits(this.#options.answer), this.#options.clock.nowMs);
         this.#guarded.onWelcome();
         return;
       case 'refuse':

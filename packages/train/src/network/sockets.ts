@@ -108,17 +108,16 @@ function guardOptions({
   turnedAway,
   ...sizes
 }: SocketOptions): GuardOptions {
-  const { nowMs } = systemClock;
   const answer = answerSize(sizes.vectorBytes, sizes.chunkBytes);
   return {
     maxFrameBytes,
     answer,
     maxQueuedBytes: maxQueuedBytes(answer.bytes, batchBytes),
     heartbeatMs,
-    nowMs,
+    clock: systemClock,
     token,
     code,
-    guesses: guesses ?? new TokenGuesses(nowMs),
+    guesses: guesses ?? new TokenGuesses(systemClock.nowMs),
     onTurnedAway: turnedAway.count,
   };
 }
