@@ -1,4 +1,5 @@
 /** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
+import { stripVTControlCharacters } from 'node:util';
 import { decimals, percent, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
 import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
@@ -14,11 +15,15 @@ export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'>
   readonly data: DataSummary;
 }
 
-/** A piece of the progress line; where the line is too narrow, the piece with the lowest priority is left out first. */
+/** A piece of a line. If the line is too long for the terminal, the piece with the lowest priority is omitted first. */
 interface Piece {
   readonly text: string;
   readonly priority: number;
 }
+
+/** Between the pieces of the live line, and between those of an epoch's line. */
+const dot = ' · ';
+const gap = '   ';
 
 const liveEveryMs = 100;
 const plainEveryMs = 10_000;
@@ -70,7 +75,7 @@ export class Display {
     this.#drawnAtMs = nowMs;
     const pieces = this.#pieces(event, (nowMs - this.#startedAtMs) / 1000);
     if (this.#isLive) this.#draw(this.#liveLine(pieces, event.step));
-    else this.line(`  ${joined(pieces)}`);
+    else this.line(`  ${joined(pieces, dot)}`);
   }
 
   epoch(report: EpochReport): void {
@@ -80,10 +85,14 @@ export class Display {
     const trainRmse = rootMeanSquaredError(trainLoss, data.standardization);
     const train = qualityText(trainLoss, trainAccuracy, trainRmse);
     const test = qualityText(testLoss, testAccuracy, testRmse, colors);
-    this.line(
-      `  epoch ${report.epoch}/${epochs}   train ${train}   test ${test}` +
-        `   ${report.seconds.toFixed(1)} s, ${thousands(report.imagesPerSecond)} ${samplesWord(data)}/s`,
-    );
+    const pieces = [
+      { text: `epoch ${report.epoch}/${epochs}`, priority: 5 },
+      { text: `train ${train}`, priority: 3 },
+      { text: `test ${test}`, priority: 4 },
+      { text: `${report.seconds.toFixed(1)} s`, priority: 2 },
+      { text: `${thousands(report.imagesPerSecond)} ${samplesWord(data)}/s`, priority: 1 },
+    ];
+    this.line(`  ${joined(fitting(pieces, this.#isLive ? this.#width : Number.POSITIVE_INFINITY, gap), gap)}`);
   }
 
   /** Erases the live line. */
@@ -123,17 +132,17 @@ export class Display {
     ];
   }
 
+  /** Columns of the terminal, without the indent and the last column, in which some terminals wrap. */
+  get #width(): number {
+    return Math.max(0, (this.#options.stream.columns || 80) - 3);
+  }
+
   /** A bar of the epoch's steps and as many pieces as fit: a line that wraps could not be erased. */
   #liveLine(pieces: readonly Piece[], step: number): string {
-    const { stream, stepsPerEpoch, colors } = this.#options;
-    const width = Math.max(0, (stream.columns || 80) - 3);
+    const { stepsPerEpoch, colors } = this.#options;
+    const width = this.#width;
     const barSpace = width >= narrowWidth ? barWidth + 1 : 0;
-    let shown = pieces;
-    while (shown.length > 1 && joined(shown).length + barSpace > width) {
-      const lowest = Math.min(...shown.map(({ priority }) => priority));
-      shown = shown.filter(({ priority }) => priority !== lowest);
-    }
-    const text = joined(shown).slice(0, width);
+    const text = joined(fitting(pieces, width - barSpace, dot), dot).slice(0, width);
     if (text.length + barWidth + 1 > width) return `  ${text}`;
     const full = Math.round((barWidth * (((step - 1) % stepsPerEpoch) + 1)) / stepsPerEpoch);
     return `  ${colors.cyan('█'.repeat(full) + '░'.repeat(barWidth - full))} ${text}`;
@@ -148,6 +157,16 @@ function qualityText(loss: number, accuracy: number | null, rmse: number | null,
 
 const plain: Pick<Colors, 'bold'> = { bold: (text: string | number | null | undefined) => `${text}` };
 
-function joined(pieces: readonly Piece[]): string {
-  return pieces.map(({ text }) => text).join(' · ');
+function joined(pieces: readonly Piece[], separator: string): string {
+  return pieces.map(({ text }) => text).join(separator);
+}
+
+/** The most important pieces that fit in so many columns, at least one. */
+function fitting(pieces: readonly Piece[], columns: number, separator: string): readonly Piece[] {
+  let shown = pieces;
+  while (shown.length > 1 && stripVTControlCharacters(joined(shown, separator)).length > columns) {
+    const lowest = Math.min(...shown.map(({ priority }) => priority));
+    shown = shown.filter(({ priority }) => priority !== lowest);
+  }
+  return shown;
 }

@@ -1,8 +1,16 @@
 /** Times and colors as they are printed in the terminal. */
-import type pc from 'picocolors';
+import pc from 'picocolors';
 
-/** As a value, so that tests and pipes can go without. */
+/** A value, so that tests can go without. */
 export type Colors = Pick<typeof pc, 'bold' | 'cyan'>;
+
+/** Colors for a stream. Only a terminal gets them, unless NO_COLOR or FORCE_COLOR says otherwise; picocolors colors pipes too if CI is set. */
+export function colorsFor(stream: { readonly isTTY?: boolean }, environment: NodeJS.ProcessEnv = process.env): Colors {
+  const { NO_COLOR: noColor, FORCE_COLOR: forceColor, TERM: terminal } = environment;
+  if (noColor) return pc.createColors(false);
+  if (forceColor) return pc.createColors(forceColor !== '0');
+  return pc.createColors(stream.isTTY === true && terminal !== 'dumb');
+}
 
 /** Minutes and seconds, or hours and minutes. */
 export function duration(seconds: number): string {

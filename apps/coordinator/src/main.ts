@@ -4,9 +4,9 @@ import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/
 import { resolveModel, summary } from '@lockstep/nn';
 import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
-import colors from 'picocolors';
 import { lowerEngineThreads } from './engine-threads.ts';
 import { asUsageFailure, type FleetMember, joinFleet } from './fleet.ts';
+import { colorsFor } from './format.ts';
 import { openData } from './open-data.ts';
 import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
@@ -17,6 +17,7 @@ import { summaryLines } from './summary.ts';
 import { modelText, trainOptionsOf } from './train-options.ts';
 
 const interruptedCode = 130;
+const colors = colorsFor(process.stdout);
 
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);

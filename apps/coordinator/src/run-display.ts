@@ -1,8 +1,8 @@
 /** Shows the events of a run in the terminal. */
 import type { PreparedEvent, TrainingEvent } from '@lockstep/train';
-import colors from 'picocolors';
 import { addressLines } from './address-lines.ts';
 import { Display } from './display.ts';
+import { colorsFor } from './format.ts';
 
 export class RunDisplay {
   #display: Display | undefined;
@@ -68,6 +68,7 @@ export class RunDisplay {
     const { steps, epochs, data } = config;
     const nowMs = (): number => performance.now();
     this.#isAlone = config.workers === 'single';
+    const colors = colorsFor(process.stdout);
     this.#display = new Display({ stream: process.stdout, colors, nowMs, steps, stepsPerEpoch, epochs, data });
   }
 }

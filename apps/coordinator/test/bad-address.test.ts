@@ -58,7 +58,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     [['--url', 'ws://127.0.0.1:1', '--run', 'x'], /--run: expected with --fleet URL, whose option it is/],
     [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
     [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
-    [['--url', 'http://localhost:7070'], /--url: expected an address like ws:.*, got http:/],
+    [['--url', 'ftp://localhost:7070'], /--url: expected an address like ws:.*, got ftp:/],
     [['--url', 'ws://127.0.0.1:99999'], /--url: expected an address like ws:.*, got ws:\/\/127\.0\.0\.1:99999/],
     [
       ['--url', 'ws://127.0.0.1:1', '--threads', '2', '--backend', 'tfjs-node'],
@@ -111,9 +111,9 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
   });
 
   it('at a coordinator that rejects the connection, in its own words', async () => {
-    const sentence = 'too many connections were opened from this address: try again in a few seconds';
+    const sentence = 'expected the page of this coordinator, got another origin';
     const server = createHttpServer((_request, response) => {
-      response.writeHead(429, { 'content-length': sentence.length + 1 }).end(`${sentence}\n`);
+      response.writeHead(403, { 'content-length': sentence.length + 1 }).end(`${sentence}\n`);
     });
     const port = await listening(server.listen(0, '127.0.0.1'));
     await expectFailure(['--url', `ws://127.0.0.1:${port}`], new RegExp(`--url .*: ${sentence}`));
@@ -149,11 +149,13 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
   it('at a coordinator whose token it does not have, and joins with it', async () => {
     const url = await coordinator(['--token', 'abc', '--steps', '2']);
     const message = /the coordinator at .* refused: the token is not the one in the join address/;
-    await expectFailure(['--url', url], message);
+    await expectFailure(['--url', url], /refused: this run needs a token, and none was given: copy the whole address/);
     await expectFailure(['--url', url, '--token', 'abd'], message);
+    await expectFailure(['--url', `${url.replace('ws', 'http')}/#join&token=abd`], message);
     await expectFailure(['--url', `${url}/?token=abcabc`], message);
     await expectFailure(['--url', url], message, { LOCKSTEP_TOKEN: 'ab' });
-    const joined = startWorker(['--url', `${url}/?token=abc`, '--name', 'guest']);
+    // The address for browsers, as a person may copy it.
+    const joined = startWorker(['--url', `${url.replace('ws', 'http')}/#join&token=abc`, '--name', 'guest']);
     const { code, stderr } = await joined.ended;
     expect(code).toBe(0);
     expect(stderr).toContain('worker guest: joined as w1, computing on ');

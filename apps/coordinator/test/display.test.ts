@@ -5,7 +5,7 @@ import { thousands } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { Display } from '../src/display.ts';
-import { duration } from '../src/format.ts';
+import { colorsFor, duration } from '../src/format.ts';
 
 interface Setting {
   readonly isTTY: boolean;
@@ -135,6 +135,16 @@ describe('in a terminal', () => {
     expect(taken()).toBe(line);
   });
 
+  it.each([40, 60, 80, 100, 120])('of %i columns no line of an epoch wraps', (columns) => {
+    const { display, taken } = setUp({ isTTY: true, columns, steps: 100, stepsPerEpoch: 1, isColored: true });
+    display.epoch({ ...epochReport, epoch: 100, seconds: 1234.5, imagesPerSecond: 1_234_567 });
+    const line = visible(taken()).trimEnd();
+    expect(line.length).toBeLessThan(columns);
+    expect(line).toContain('epoch 100/100');
+    expect(line.includes('test loss 0.1250, 95.00 %')).toBe(columns >= 60);
+    expect(line.includes('1,234,567 images/s')).toBe(columns >= 120);
+  });
+
   it('whose width is not known is taken for 80 columns', () => {
     for (const columns of [0, undefined]) {
       const { display, step, wait, taken } = setUp({ isTTY: true, ...(columns === undefined ? {} : { columns }) });
@@ -166,7 +176,7 @@ describe('in a terminal', () => {
     display.line('w3 joined');
     expect(taken()).toBe(`${erase}w3 joined\n${live}`);
     display.epoch(epochReport);
-    const epoch = '  epoch 1/2   train loss 0.2500, 92.50 %   test loss 0.1250, 95.00 %   1.5 s, 40,000 images/s\n';
+    const epoch = '  epoch 1/2   train loss 0.2500, 92.50 %   test loss 0.1250, 95.00 %   1.5 s\n';
     expect(taken()).toBe(`${erase}${epoch}${live}`);
     display.end();
     expect(taken()).toBe(erase);
@@ -251,6 +261,22 @@ describe('values', () => {
     expect(taken()).toContain('train loss 0.2500, RMSE 40000   test loss 0.1250, RMSE 28280');
     display.epoch({ ...epochReport, trainLoss: 2e31, trainAccuracy: null, testAccuracy: null, testRmse: 1e-7 });
     expect(taken()).toContain('train loss 2.000e+31, RMSE 3.578e+20   test loss 0.1250, RMSE 1.000e-7');
+  });
+});
+
+describe('colors', () => {
+  it.each([
+    [true, {}, true],
+    [false, {}, false],
+    [false, { CI: '1' }, false],
+    [true, { CI: '1' }, true],
+    [true, { TERM: 'dumb' }, false],
+    [true, { NO_COLOR: '1' }, false],
+    [true, { NO_COLOR: '1', FORCE_COLOR: '1' }, false],
+    [false, { FORCE_COLOR: '1' }, true],
+    [true, { FORCE_COLOR: '0' }, false],
+  ])('on a terminal (%s) with %o: %s', (isTTY, environment, isColored) => {
+    expect(colorsFor({ isTTY }, environment).bold('x') !== 'x').toBe(isColored);
   });
 });
 

@@ -3,6 +3,7 @@ import {
   announceOptions,
   choice,
   commandText,
+  coordinatorUrl,
   fleetOptions,
   generalOptions,
   lineOption,
@@ -11,7 +12,6 @@ import {
   tlsOptions,
   tokenOptions,
   type ValuesOf,
-  webSocketUrl,
   wholeNumber,
   withDefaultText,
   withFallback,
@@ -24,7 +24,7 @@ export const summary =
   'Joins a coordinator as a worker, takes workers of its own, and sends one gradient for all that they compute.';
 
 export const relayOptions = {
-  url: webSocketUrl('address of the coordinator, or of another relay, as it prints it'),
+  url: coordinatorUrl('address of the coordinator, or of another relay, as it prints it', 'socket or page'),
   name: withDefaultText(lineOption('NAME', 'name of this relay in the run', 80), "the machine's name"),
   host: withFallback(
     textOption('HOST', 'address to listen on; any but loopback asks workers for a token'),

@@ -122,7 +122,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const run = await startRun(folder, [...endless, '--token', 'let me in']);
     const unknown = await browser.open(run);
     await unknown.join('cpu', 'unknown');
-    await unknown.panelShows(/refused this tab: the token is not the one in the join address/);
+    await unknown.panelShows(/refused this tab: this run needs a token, and none was given/);
     const guest = await browser.open(run, 'join');
     await guest.computed(1);
     expect(guest.page.url()).toBe(`${run.page}#join`);

@@ -42,15 +42,19 @@ describePage('refusals', ({ browser }) => {
   }
 
   it.each([
-    ['no token', ''],
-    ['a wrong token', '#token=guess'],
-  ])('a tab with %s is refused with the reason, and one with the right token joins', async (_, fragment) => {
+    ['no token', '', /^The coordinator refused this tab: this run needs a token, and none was given/],
+    [
+      'a wrong token',
+      '#token=guess',
+      /^The coordinator refused this tab: the token is not the one in the join address/,
+    ],
+  ])('a tab with %s is refused with the reason, and one with the right token joins', async (_, fragment, reason) => {
     const { coordinator, addresses } = await openCoordinator({ args: ['--token', 'let me in'] });
     const guest = await browser.open(addresses, 'join');
     await guest.computed(1);
     const unknown = await browser.open({ ...addresses, page: `${addresses.page}${fragment}` });
     await unknown.join('cpu', 'unknown');
-    await unknown.panelShows(/^The coordinator refused this tab: the token is not the one in the join address/);
+    await unknown.panelShows(reason);
     await goesOn(coordinator);
     expect([...coordinator.run.state.records.values()]).toHaveLength(1);
     expect([...unknown.errors, ...guest.errors]).toEqual([]);

@@ -3,13 +3,13 @@ import { hostname } from 'node:os';
 import {
   choice,
   commandText,
+  coordinatorUrl,
   fleetOptions,
   generalOptions,
   lineOption,
   switchOption,
   tokenOptions,
   type ValuesOf,
-  webSocketUrl,
   wholeNumber,
   withFallback,
 } from '@lockstep/command';
@@ -20,7 +20,7 @@ export const summary =
   'Joins a coordinator and computes gradients for it; comes back by itself when the connection breaks.';
 
 export const workerOptions = {
-  url: webSocketUrl('address of the coordinator, as it prints it'),
+  url: coordinatorUrl('address of the coordinator, as it prints it', 'socket or page'),
   name: withFallback(lineOption('NAME', 'name of this worker in the run', 80), hostname().slice(0, 80)),
   backend: withFallback(choice(computeChoices, 'what computes'), 'auto'),
   threads: withFallback(wholeNumber('threads that compute', { from: 1, to: 256 }), 1),

@@ -1,6 +1,6 @@
 /** The options by which coordinators and workers find each other in a fleet. */
 import { usageFailure } from './failure.ts';
-import { textOption, type ValuesOf, webSocketUrl, withDefaultText } from './option.ts';
+import { coordinatorUrl, textOption, type ValuesOf, withDefaultText } from './option.ts';
 import { readOptionFile } from './option-files.ts';
 
 export const fleetOptions = {
@@ -12,7 +12,7 @@ export const fleetOptions = {
 
 /** Of what listens, and can be found through a fleet. */
 export const announceOptions = {
-  announce: webSocketUrl('with --fleet: the address to join by, where it is not the one listened on'),
+  announce: coordinatorUrl('with --fleet: the address to join by, if it is not the one listened on', 'socket'),
 };
 
 export type FleetOptionValues = ValuesOf<typeof fleetOptions>;

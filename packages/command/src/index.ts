@@ -16,6 +16,7 @@ export { joinFailure } from './join-failure.ts';
 export { decimals, percent, significant } from './number-text.ts';
 export {
   choice,
+  coordinatorUrl,
   Expected,
   fraction,
   lineOption,
@@ -27,7 +28,6 @@ export {
   switchOption,
   textOption,
   type ValuesOf,
-  webSocketUrl,
   wholeNumber,
   withDefaultText,
   withFallback,

@@ -107,10 +107,11 @@ export function choice<const Name extends string>(
   );
 }
 
-/** The address of a coordinator, as it prints it. */
-export function webSocketUrl(description: string): Option<string | undefined> {
+/** The address of a coordinator, as it prints it: that of its socket or, to join it, that of its page. */
+export function coordinatorUrl(description: string, schemes: 'socket' | 'socket or page'): Option<string | undefined> {
+  const address = schemes === 'socket' ? /^wss?:\/\/[^/]/ : /^(ws|http)s?:\/\/[^/]/;
   return valueOption('URL', description, 'an address like ws://127.0.0.1:7070', (text) =>
-    /^wss?:\/\/[^/]/.test(text) && URL.canParse(text) ? text : undefined,
+    address.test(text) && URL.canParse(text) ? text : undefined,
   );
 }
 

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { CommandFailure } from '../src/failure.ts';
 import {
   choice,
+  coordinatorUrl,
   operands,
   positiveNumber,
   switchOption,
   textOption,
-  webSocketUrl,
   wholeNumber,
   withFallback,
 } from '../src/option.ts';
@@ -18,7 +18,7 @@ const table = {
   lr: positiveNumber('learning rate'),
   optimizer: withFallback(choice(['sgd', 'momentum'], 'optimizer'), 'sgd'),
   save: textOption('FILE', 'where to save'),
-  url: webSocketUrl('address'),
+  url: coordinatorUrl('address', 'socket'),
   single: switchOption('one process'),
 };
 

@@ -67,7 +67,7 @@ describe('a worker that joins', () => {
   });
 
   it.each<[url: string, options: object, message: string]>([
-    ['http://127.0.0.1', {}, 'url: expected an address like ws://127.0.0.1:7070, got http://127.0.0.1'],
+    ['ftp://127.0.0.1', {}, 'url: expected an address like ws://127.0.0.1:7070, got ftp://127.0.0.1'],
     ['ws://127.0.0.1:1', { backend: 'abacus' }, 'backend: expected one of auto, cpu'],
     ['ws://127.0.0.1:1', { backend: 'reference', threads: 2 }, 'threads: expected 1 with backend reference'],
     ['ws://127.0.0.1:1', { threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],

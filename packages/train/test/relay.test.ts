@@ -171,7 +171,7 @@ describe('a relay', () => {
   });
 
   it.each<[url: string, options: object, message: string]>([
-    ['http://127.0.0.1', {}, 'url: expected an address like ws://127.0.0.1:7070, got http://127.0.0.1'],
+    ['ftp://127.0.0.1', {}, 'url: expected an address like ws://127.0.0.1:7070, got ftp://127.0.0.1'],
     ['ws://127.0.0.1:1', { name: '' }, 'name: expected one line of 1 to 80 printable characters, got nothing'],
     ['ws://127.0.0.1:1', { token: '' }, 'token: expected one line of 1 to 256 printable characters'],
     ['ws://127.0.0.1:1', { fingerprint: 'no' }, 'fingerprint: expected a SHA-256 in hex, got no'],

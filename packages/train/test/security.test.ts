@@ -111,7 +111,10 @@ describe('joining', () => {
     const guesser = await openRawClient(server.ws);
     guesser.send(hello);
     const refusal = await guesser.next('refuse');
-    expect(refusal).toMatchObject({ code: 'token', message: expect.stringMatching(/^the token is not the one/) });
+    expect(refusal).toMatchObject({
+      code: 'token',
+      message: expect.stringMatching(/^this run needs a token, and none was given/),
+    });
     const guest = await openRawClient(server.ws);
     guest.send({ ...hello, token: 'open sesame' });
     expect((await guest.next('welcome')).id).toBe('w1');

@@ -49,6 +49,12 @@ export {
 } from './worker/compute.ts';
 export { gradientMessages } from './worker/gradient-messages.ts';
 export { createLocalCompute } from './worker/local-compute.ts';
-export { Membership, type MembershipEnd, type MembershipEvent, type MembershipOptions } from './worker/membership.ts';
+export {
+  CoordinatorBusyError,
+  Membership,
+  type MembershipEnd,
+  type MembershipEvent,
+  type MembershipOptions,
+} from './worker/membership.ts';
 export { reconnectDelayMs } from './worker/reconnect.ts';
 export { Session } from './worker/session.ts';

@@ -4,7 +4,7 @@ import type { CoordinatorMessage, MessageOf, TransportListener, WorkerTransport 
 import { expect, it } from 'vitest';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import type { Compute } from '../src/worker/compute.ts';
-import { Membership, type MembershipEnd } from '../src/worker/membership.ts';
+import { CoordinatorBusyError, Membership, type MembershipEnd } from '../src/worker/membership.ts';
 import { hash } from './support.ts';
 
 /** What an attempt meets: messages that answer `hello`, or nothing. */
@@ -88,6 +88,14 @@ it('it goes where the server has ended between two runs, though not at the first
   const { end, atMs } = await play([[welcome, goesOn], unreached, [waiting], unreached, unreached]);
   expect(end).toEqual({ type: 'finished', message: 'the run is finished' });
   expect(atMs).toHaveLength(5);
+});
+
+it('a coordinator that is there but busy is tried again, also at first; one that is not there is not', async () => {
+  const busy = new CoordinatorBusyError('it did not answer');
+  const { end, hellos } = await play([busy, busy, busy, [welcome, finish]]);
+  expect(end).toEqual({ type: 'finished', message: 'the run is finished' });
+  expect(hellos).toHaveLength(1);
+  expect((await play([busy, unreached])).end).toEqual({ type: 'unreachable', message: unreached.message });
 });
 
 it('it stays between two runs where it is to wait for its coordinator', async () => {

@@ -14,15 +14,22 @@ interface Given {
   readonly fingerprint?: string | undefined;
 }
 
-/** What is given comes before what the address has. @throws ConfigurationError where it is no address of a WebSocket */
+/**
+ * Splits the address of a socket, or that of the page, whose fragment has the token: `http://HOST:PORT/#join&token=…`.
+ * `given` takes precedence over the address.
+ * @throws ConfigurationError if it is not such an address
+ */
 export function joinAddress(address: string, given: Given): JoinAddress {
-  if (typeof address !== 'string' || !/^wss?:\/\/[^/]/.test(address) || !URL.canParse(address)) {
+  if (typeof address !== 'string' || !/^(ws|http)s?:\/\/[^/]/.test(address) || !URL.canParse(address)) {
     throw configurationError`${named('url')}: expected an address like ws://127.0.0.1:7070, got ${String(address)}`;
   }
-  const url = new URL(address);
-  const token = given.token ?? url.searchParams.get('token') ?? undefined;
-  const fingerprint = given.fingerprint ?? url.searchParams.get('fingerprint') ?? undefined;
+  const url = new URL(address.replace(/^http/, 'ws'));
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  const secret = (name: string): string | undefined => url.searchParams.get(name) ?? fragment.get(name) ?? undefined;
+  const token = given.token ?? secret('token');
+  const fingerprint = given.fingerprint ?? secret('fingerprint');
   url.searchParams.delete('token');
   url.searchParams.delete('fingerprint');
+  url.hash = '';
   return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
 }

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
+import { CoordinatorBusyError } from '@lockstep/training';
 import { expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { connect } from '../src/connect.ts';
@@ -18,5 +20,29 @@ it('counts the bytes of a message that has not come whole', async () => {
   await vi.waitFor(() => expect(transport.receivedBytes).toBeGreaterThanOrEqual(104));
   expect(messages).toEqual([]);
   transport.close(1000, '');
+  server.close();
+});
+
+it.each<[what: string, server: () => Server, message: string]>([
+  [
+    'accepts the connection and is silent',
+    () => createServer(() => {}),
+    'a server is there, but did not answer within 5 s',
+  ],
+  [
+    'takes no more connections for a while',
+    () =>
+      createHttpServer((_request, response) => {
+        response.writeHead(429, { 'content-length': 10 }).end('try later\n');
+      }),
+    'try later',
+  ],
+])('a server that %s is busy: another attempt may succeed', async (_what, create, message) => {
+  const server = create().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const error = await connect(url).catch((error: unknown) => error);
+  expect(error).toBeInstanceOf(CoordinatorBusyError);
+  expect(error).toHaveProperty('message', message);
   server.close();
 });

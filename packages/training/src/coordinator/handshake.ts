@@ -108,8 +108,11 @@ export function helloFault(hello: Hello, token: string | undefined): MessageOf<'
     return { type: 'refuse', code: 'protocol', message };
   }
   if (token !== undefined && !sameSecret(token, hello.token ?? '')) {
-    const message = 'the token is not the one in the join address: copy the whole address that the coordinator printed';
-    return { type: 'refuse', code: 'token', message };
+    const fault =
+      hello.token === undefined
+        ? 'this run needs a token, and none was given'
+        : 'the token is not the one in the join address';
+    return { type: 'refuse', code: 'token', message: `${fault}: copy the whole address that the coordinator printed` };
   }
   return undefined;
 }

@@ -4,12 +4,17 @@ import { reconnectDelayMs } from './reconnect.ts';
 import { Session, type SessionEnd } from './session.ts';
 import type { SessionEvent, SessionOptions, WorkerStatus } from './session-options.ts';
 
+/** A coordinator that is there and takes no connection now: a worker tries again, also on its first attempt. */
+export class CoordinatorBusyError extends Error {
+  override readonly name = 'CoordinatorBusyError';
+}
+
 export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
   /** From 0 to 1; spreads the moments at which many workers come back. */
   readonly random: () => number;
   /** Whether it waits for a coordinator that its first attempt does not reach. */
   readonly waitForCoordinator?: boolean;
-  /** @throws Error with one sentence. */
+  /** @throws Error with one sentence; CoordinatorBusyError if another attempt may succeed */
   readonly connect: () => Promise<WorkerTransport>;
   readonly onEvent?: (event: MembershipEvent) => void;
 }
@@ -78,8 +83,9 @@ export class Membership {
           return { type: 'finished', message: this.#lastEnd };
         }
         // A worker that has a resume key has been in the run.
-        const isAwaited = waitForCoordinator || this.#resumeKey !== undefined || this.#lastEnd !== undefined;
-        if (!isAwaited) return { type: 'unreachable', message };
+        const hasBeenThere = this.#resumeKey !== undefined || this.#lastEnd !== undefined;
+        const isBusy = error instanceof CoordinatorBusyError;
+        if (!waitForCoordinator && !hasBeenThere && !isBusy) return { type: 'unreachable', message };
         onEvent?.({ type: 'unreached', message });
       }
       if (transport) {
